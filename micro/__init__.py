@@ -1,0 +1,60 @@
+"""From a Keras model to firmware: convert, measure, verify, emit.
+
+Names are looked up when first used, so that importing this package, or asking the command line for help, imports
+neither Keras nor TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from micro.compress.prune import PruneWeights as PruneWeights
+    from micro.compress.prune import prune as prune
+    from micro.conversion import Converted as Converted
+    from micro.conversion import convert as convert
+    from micro.emission import emit as emit
+    from micro.errors import ConversionError as ConversionError
+    from micro.errors import DataError as DataError
+    from micro.errors import InterpreterError as InterpreterError
+    from micro.errors import MicroError as MicroError
+    from micro.errors import ModelError as ModelError
+    from micro.errors import RunError as RunError
+    from micro.tflm import Footprint as Footprint
+    from micro.tflm import Parity as Parity
+    from micro.tflm import measure as measure
+    from micro.tflm import verify as verify
+
+_HOME = {
+    "Converted": "micro.conversion",
+    "convert": "micro.conversion",
+    "PruneWeights": "micro.compress.prune",
+    "prune": "micro.compress.prune",
+    "emit": "micro.emission",
+    "Footprint": "micro.tflm",
+    "Parity": "micro.tflm",
+    "measure": "micro.tflm",
+    "verify": "micro.tflm",
+    "ConversionError": "micro.errors",
+    "DataError": "micro.errors",
+    "InterpreterError": "micro.errors",
+    "MicroError": "micro.errors",
+    "ModelError": "micro.errors",
+    "RunError": "micro.errors",
+}
+
+__all__ = [*_HOME]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'micro' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,318 @@
+"""The command line. Each command imports what it needs when it runs, so that help answers at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from micro.errors import MicroError
+
+JOBS = ("rig", "cwru", "table")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+class _Commands(click.Group):
+    """A group whose commands end in one line and exit code 2 on anything that the user can put right."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+        try:
+            result = super().main(*args, standalone_mode=False, **kwargs)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message())
+            sys.exit(0)
+        except click.ClickException as error:
+            _fail(error.format_message())
+        except (click.Abort, KeyboardInterrupt):
+            _fail("interrupted; a run goes on with --resume", code=130)
+        if standalone_mode:
+            sys.exit(result if isinstance(result, int) else 0)
+        return result
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (MicroError, ValueError, OSError) as error:
+            if ctx.params.get("debug"):
+                raise
+            raise click.ClickException(str(error)) from None
+
+
+def _fail(message: str, code: int = 2) -> NoReturn:
+    click.echo(f"Error: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show Python's traceback on errors.")
+@click.version_option(package_name="keras-kd")
+def main(debug: bool) -> None:
+    """Distil Keras models onto microcontrollers: train, quantize, prove, emit."""
+    from micro.quiet import hush_tensorflow
+
+    hush_tensorflow()
+
+
+@main.command()
+@click.argument("config", required=False, type=click.Path(dir_okay=False))
+@click.option("--out", required=True, type=click.Path(file_okay=False), help="Run folder to create.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
+@click.option("--force", is_flag=True, help="Replace an earlier run in the folder.")
+@as_json
+def run(config: str | None, out: str, resume: bool, force: bool, as_json: bool) -> None:
+    """Train teacher and student, quantize, verify, emit firmware and a report.
+
+    CONFIG is a TOML file as `keras-kd init` writes it; without one the built-in rig runs.
+    """
+    from micro.config import load_config
+
+    if config is None:
+        with resources.as_file(resources.files("micro") / "configs" / "rig.toml") as built_in:
+            loaded = load_config(built_in)
+    else:
+        loaded = load_config(config)
+    with _progress(enabled=not as_json) as tell:
+        tell("starting TensorFlow", 0.0)
+        from micro.pipeline import run_pipeline
+
+        report = run_pipeline(loaded, out, resume=resume, force=force, progress=tell)
+    if as_json:
+        click.echo(json.dumps(report, indent=2, sort_keys=True))
+    else:
+        _print_report(report, out)
+
+
+@main.command()
+@click.argument("job", type=click.Choice(JOBS))
+@click.option("--out", type=click.Path(dir_okay=False), help="File to write; JOB.toml by default.")
+def init(job: str, out: str | None) -> None:
+    """Write a commented config to start from."""
+    target = Path(out or f"{job}.toml")
+    content = (resources.files("micro") / "configs" / f"{job}.toml").read_bytes()
+    try:
+        with target.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise click.ClickException(f"{target} exists already; choose another --out") from None
+    click.echo(f"wrote {target}; run it with: keras-kd run {target} --out runs/{job}")
+
+
+@main.command()
+@click.argument("model", type=click.Path(dir_okay=False))
+@click.option("--calibration", required=True, type=click.Path(dir_okay=False), help="An .npz with one array of inputs.")
+@click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder for the .tflite.")
+@click.option("--weights", type=click.Choice(("auto", "per_channel", "per_tensor")), default="auto", show_default=True)
+@as_json
+def convert(model: str, calibration: str, out: str, weights: Any, as_json: bool) -> None:
+    """Quantize MODEL.keras to an int8 .tflite that TFLite Micro runs."""
+    samples = _load_samples(calibration)
+    from micro.conversion import convert as convert_model
+    from micro.files import write_bytes
+    from micro.tflm import measure
+
+    converted = convert_model(_load_keras(model), samples, weights=weights)
+    path = write_bytes(Path(out) / f"{Path(model).stem}_int8.tflite", converted.content)
+    result = {
+        "path": str(path),
+        "weights": converted.weights,
+        "error": converted.error,
+        **dataclasses.asdict(measure(converted)),
+    }
+    _print_result(result, as_json)
+
+
+@main.command()
+@click.argument("model", type=click.Path(dir_okay=False))
+@as_json
+def inspect(model: str, as_json: bool) -> None:
+    """Sizes, arena, operators and tensors of MODEL.tflite."""
+    from micro.graph import macs_of, read
+    from micro.tflm import measure
+
+    graph = read(model)
+    result: dict[str, Any] = dataclasses.asdict(measure(model))
+    result["inputs"] = [_tensor_line(graph.tensors[i]) for i in graph.inputs]
+    result["outputs"] = [_tensor_line(graph.tensors[i]) for i in graph.outputs]
+    result["graph"] = [
+        {"op": op.name, "output": _tensor_line(graph.tensors[op.outputs[0]]), "macs": macs_of(op, graph.tensors)}
+        for op in graph.ops
+        if op.outputs
+    ]
+    _print_result(result, as_json)
+
+
+@main.command()
+@click.argument("model", type=click.Path(dir_okay=False))
+@click.option("--samples", type=click.Path(dir_okay=False), help="An .npz with one array of inputs; random without it.")
+@as_json
+def verify(model: str, samples: str | None, as_json: bool) -> None:
+    """Compare TFLite Micro with TFLite's reference kernels on MODEL.tflite, value by value."""
+    from micro.tflm import verify as verify_model
+
+    parity = verify_model(model, None if samples is None else _load_samples(samples))
+    _print_result(dataclasses.asdict(parity), as_json)
+
+
+@main.command()
+@click.argument("model", type=click.Path(dir_okay=False))
+@click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder for the C files.")
+@click.option("--name", required=True, help="Prefix of files and symbols.")
+@click.option("--class-name", "class_names", multiple=True, help="Name of an output, in order; repeat for each.")
+@as_json
+def emit(model: str, out: str, name: str, class_names: tuple[str, ...], as_json: bool) -> None:
+    """Write MODEL.tflite as a C array with header and op resolver."""
+    from micro.emission import emit as emit_model
+
+    paths = emit_model(model, out, name, class_names=class_names)
+    _print_result({"files": [str(path) for path in paths]}, as_json)
+
+
+@main.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.argument("files", nargs=-1, required=True, type=click.Path())
+@click.option("--out", type=click.Path(dir_okay=False), help="CSV to write instead of printing.")
+@click.option("--channel", help="Column to score, for runs of the built-in jobs.")
+@as_json
+def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str | None, as_json: bool) -> None:
+    """Run a finished RUN's int8 student over new recordings: score and alarm by window."""
+    from micro.files import write_bytes
+    from micro.score import score as score_files
+    from micro.score import to_csv
+
+    scored = score_files(run_folder, files, channel=channel)
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(window) for window in scored], indent=2))
+    elif out is None:
+        click.echo(to_csv(scored), nl=False)
+    if out is not None:
+        write_bytes(out, to_csv(scored))
+        if not as_json:
+            alarms = sum(window.result == "alarm" for window in scored)
+            click.echo(f"wrote {len(scored)} windows to {out}, {alarms} of them alarms")
+
+
+@contextmanager
+def _progress(enabled: bool) -> Iterator[Callable[[str, float], None]]:
+    """A progress bar on a terminal, a line a stage elsewhere, nothing if not enabled."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not enabled:
+        yield lambda stage, share: None
+    elif console.is_terminal:
+        columns = (
+            TextColumn("{task.description:<28}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task("", total=1.0)
+            yield lambda stage, share: bar.update(task, description=stage, completed=share)
+    else:
+        told: list[str] = []
+
+        def line(stage: str, share: float) -> None:
+            if stage not in told[-1:]:
+                told.append(stage)
+                click.echo(f"{share:4.0%}  {stage}", err=True)
+
+        yield line
+
+
+def _print_report(report: dict[str, Any], out: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from micro.report import NAMES, distilling_sentence
+
+    metrics = ("accuracy",) if report["task"] == "classification" else ("auc", "detection_rate", "false_alarm_rate")
+    table = Table(
+        title=f"{report['job']}: {report['data']['windows']['test']:,} test windows, {len(report['seeds'])} seeds"
+    )
+    table.add_column("model")
+    for metric in metrics:
+        table.add_column(metric.replace("_", " "), justify="right")
+    for variant, name in NAMES.items():
+        found = report["summary"].get(variant)
+        if found:
+            cells = (found.get(metric) for metric in metrics)
+            table.add_row(name, *(f"{c['mean']:.4f} ± {c['deviation']:.4f}" if c else "–" for c in cells))
+    footprint, parity, parameters = report["footprint"], report["parity"], report["parameters"]
+    console = Console(width=None if Console().is_terminal else 100)
+    console.print(table)
+    click.echo(distilling_sentence(report))
+    click.echo(
+        f"Student: {parameters['student']:,} parameters (teacher {parameters['teacher']:,}), "
+        f"{footprint['model_bytes']:,} bytes of .tflite, {footprint['arena_bytes']:,} bytes of arena, "
+        f"{footprint['macs']:,} MACs."
+    )
+    click.echo(
+        f"Parity: {parity['mismatches']} of {parity['values']:,} output values differ from TFLite's reference kernels"
+        + (f", by at most {parity['max_abs_difference']} LSB." if parity["mismatches"] else ".")
+    )
+    click.echo(f"Report: {Path(out) / 'report.html'}\nFirmware: {Path(out) / 'firmware'}")
+
+
+def _print_result(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(result, indent=2, sort_keys=True))
+        return
+    for key, value in result.items():
+        if isinstance(value, (list, tuple)):
+            click.echo(f"{key}:")
+            for item in value:
+                click.echo(
+                    "  " + (", ".join(f"{k} {v}" for k, v in item.items()) if isinstance(item, dict) else str(item))
+                )
+        elif isinstance(value, dict):
+            click.echo(f"{key}: " + ", ".join(f"{k} x {v}" for k, v in value.items()))
+        else:
+            click.echo(f"{key}: {f'{value:,}' if isinstance(value, int) else value}")
+
+
+def _tensor_line(tensor: Any) -> str:
+    line = f"{tensor.dtype}[{', '.join(map(str, tensor.shape))}]"
+    if tensor.quantization is not None and len(tensor.quantization.scale) == 1:
+        line += f" scale {tensor.quantization.scale[0]:.6g} zero point {tensor.quantization.zero_point[0]}"
+    return line
+
+
+def _load_keras(path: str) -> Any:
+    import keras
+
+    if not Path(path).is_file():
+        raise click.ClickException(f"{path}: no such file")
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise click.ClickException(f"{path} is not a .keras model that can be loaded safely: {reason}") from None
+
+
+def _load_samples(path: str) -> Any:
+    """The only array of an .npz; of several, the one named x."""
+    import numpy as np
+
+    if not Path(path).is_file():
+        raise click.ClickException(f"{path}: no such file")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            names = archive.files
+            if len(names) == 1 or "x" in names:
+                return archive["x" if "x" in names else names[0]]
+    except Exception as error:
+        raise click.ClickException(f"{path} is not an .npz of plain arrays: {error}") from None
+    raise click.ClickException(f"{path} holds the arrays {', '.join(names)}; name the inputs x")
+
+
+if __name__ == "__main__":
+    main()

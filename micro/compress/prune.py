@@ -1,0 +1,201 @@
+"""Magnitude pruning of Keras 3 models while they train, on tfmot's schedules."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+# A schedule of tfmot: step -> (whether to prune now, sparsity to reach).
+Schedule = Callable[[int], tuple[Any, Any]]
+
+# Depthwise kernels are left alone, as tfmot does: few weights, each of which a whole channel depends on.
+PRUNED_KERNELS: tuple[tuple[type, tuple[str, ...]], ...] = (
+    (keras.layers.SeparableConv1D, ("pointwise_kernel",)),
+    (keras.layers.SeparableConv2D, ("pointwise_kernel",)),
+    (keras.layers.Dense, ("kernel",)),
+    (keras.layers.Conv1D, ("kernel",)),
+    (keras.layers.Conv2D, ("kernel",)),
+    (keras.layers.Conv1DTranspose, ("kernel",)),
+    (keras.layers.Conv2DTranspose, ("kernel",)),
+)
+
+
+class PruneWeights(keras.callbacks.Callback):
+    """Zero the smallest weights of a model as a schedule asks, and keep them zero, during any `fit` that trains it.
+
+    Masks are set from magnitudes at the schedule's steps; between them they hold as constraints on the kernels, inside
+    the training step. For use in `Distiller.fit` pass the student.
+
+    Args:
+        model: Model whose kernels are pruned; its Dense, Conv and pointwise kernels, nested models included.
+        schedule: A schedule of tfmot, e.g. `polynomial_schedule(0.8, end_step=1000)`.
+        layers: Names of the layers to prune; None for all.
+
+    Raises: ValueError if a named layer is not in the model or has no kernel to prune.
+    """
+
+    def __init__(self, model: keras.Model, schedule: Schedule, layers: Sequence[str] | None = None) -> None:
+        super().__init__()
+        self.schedule = schedule
+        self.kernels = prunable_kernels(model, layers)
+        self._masks: list[keras.Variable] = []
+        self._constraints: list[Any] = []
+        self._step = 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._step = 0
+        self._masks = [keras.Variable(np.ones(k.shape, "float32"), trainable=False) for k in self.kernels]
+        self._constraints = [kernel.constraint for kernel in self.kernels]
+        for kernel, mask, before in zip(self.kernels, self._masks, self._constraints):
+            kernel.constraint = _Masked(mask, before)
+        # A step traced earlier does not know the constraints.
+        self.model.make_train_function(force=True)
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        due, sparsity = self.schedule(self._step)
+        if bool(due):
+            self._prune(float(sparsity))
+        self._step += 1
+
+    def on_train_end(self, logs: Any = None) -> None:
+        for kernel, before in zip(self.kernels, self._constraints):
+            kernel.constraint = before
+        self.model.make_train_function(force=True)
+
+    def _prune(self, sparsity: float) -> None:
+        for kernel, mask in zip(self.kernels, self._masks):
+            values = keras.ops.convert_to_numpy(kernel)
+            kept = magnitude_mask(values, sparsity)
+            mask.assign(kept.astype("float32"))
+            kernel.assign(values * kept)
+
+
+def prune(
+    model: keras.Model,
+    target_sparsity: float,
+    x: Any,
+    y: Any = None,
+    *,
+    loss: Any = None,
+    teacher: keras.Model | None = None,
+    objectives: Sequence[Any] | None = None,
+    hard_weight: float = 1.0,
+    optimizer: Any = None,
+    epochs: int = 4,
+    batch_size: int = 32,
+    schedule: Schedule | None = None,
+    layers: Sequence[str] | None = None,
+    verbose: int | str = 0,
+) -> keras.Model:
+    """A copy of the model, fine-tuned while its smallest weights go to zero; the model handed in is not changed.
+
+    Args:
+        target_sparsity: Share of each kernel that ends up zero, in [0, 1).
+        x, y: Training data, arrays; y may be None where a teacher gives the targets.
+        loss: Loss on y, as for `compile`.
+        teacher, objectives: Distil while pruning: objectives of `keras_kd`, compared with this teacher.
+        hard_weight: Weight of `loss` beside the objectives.
+        optimizer: As for `compile`; None for Adam at 1e-3.
+        schedule: A schedule of tfmot; None ramps up over the first two thirds of the steps (PolynomialDecay).
+        layers: Names of the layers to prune; None for all.
+
+    Raises: ValueError for a sparsity outside [0, 1), unknown layers, or nothing to train on.
+    """
+    if not 0 <= target_sparsity < 1:
+        raise ValueError(f"target_sparsity must be in [0, 1), got {target_sparsity}")
+    if (teacher is None) != (not objectives):
+        raise ValueError("a teacher needs objectives, and objectives need a teacher")
+    if teacher is None and (loss is None or y is None):
+        raise ValueError("without a teacher, pruning needs y and a loss")
+    prunable_kernels(model, layers)
+    pruned = keras.models.clone_model(model)
+    pruned.set_weights(model.get_weights())
+    trained = pruned
+    if teacher is not None:
+        import keras_kd
+
+        trained = keras_kd.Distiller(teacher, pruned, list(objectives or ()), hard_weight=hard_weight)
+    trained.compile(optimizer=optimizer or keras.optimizers.Adam(1e-3), loss=loss)
+    steps = epochs * -(-len(x) // batch_size)
+    callback = PruneWeights(pruned, schedule or polynomial_schedule(target_sparsity, end_step=2 * steps // 3), layers)
+    trained.fit(x, y, epochs=epochs, batch_size=batch_size, callbacks=[callback], verbose=verbose)
+    return pruned
+
+
+def polynomial_schedule(target_sparsity: float, *, end_step: int, begin_step: int = 0) -> Schedule:
+    """tfmot's PolynomialDecay from no zeros to the target, in about 50 prunings."""
+    span = max(end_step - begin_step, 1)
+    frequency = max(1, span // 50)
+    # tfmot prunes at begin_step + k * frequency: the last of these must be the end, or the target is never reached.
+    end = begin_step + -(-span // frequency) * frequency
+    return _schedules().PolynomialDecay(0.0, target_sparsity, begin_step, end, frequency=frequency)
+
+
+def magnitude_mask(weights: np.ndarray, sparsity: float) -> np.ndarray:
+    """True for the weights to keep: the largest round(size * (1 - sparsity)), at least one, ties at the threshold kept.
+
+    Source: Zhu and Gupta 2017; the same rule as tfmot's pruning_impl.
+    """
+    magnitudes = np.abs(weights)
+    keep = max(int(np.round(np.float32(weights.size) * np.float32(1.0 - sparsity))), 1)
+    threshold = np.partition(magnitudes, weights.size - keep, axis=None)[weights.size - keep]
+    return magnitudes >= threshold
+
+
+def sparsity_of(model: keras.Model) -> float:
+    """Share of zeros in the kernels that pruning would touch."""
+    kernels = [keras.ops.convert_to_numpy(kernel) for kernel in prunable_kernels(model)]
+    return float(sum((k == 0).sum() for k in kernels) / sum(k.size for k in kernels))
+
+
+def prunable_kernels(model: keras.Model, layers: Sequence[str] | None = None) -> list[keras.Variable]:
+    """Kernels of the model's Dense, Conv and pointwise layers, or of the named ones among them."""
+    found = {layer.name: kernels for layer, kernels in _layer_kernels(model)}
+    unknown = [name for name in layers or () if name not in found]
+    if unknown:
+        raise ValueError(
+            f"prune: layer {unknown[0]!r} has no kernel to prune in {model.name!r}; those that do: {', '.join(found)}"
+        )
+    kernels = [kernel for name, ks in found.items() if layers is None or name in layers for kernel in ks]
+    if not kernels:
+        raise ValueError(f"prune: model {model.name!r} has no Dense or Conv layer")
+    return kernels
+
+
+def _layer_kernels(model: keras.Model) -> Iterator[tuple[keras.Layer, list[keras.Variable]]]:
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from _layer_kernels(layer)
+        for kind, names in PRUNED_KERNELS:
+            if isinstance(layer, kind):
+                yield layer, [getattr(layer, name) for name in names]
+                break
+
+
+class _Masked:
+    """A constraint that applies an earlier constraint, then the mask."""
+
+    def __init__(self, mask: keras.Variable, before: Any) -> None:
+        self.mask = mask
+        self.before = before
+
+    def __call__(self, kernel: Any) -> Any:
+        value = kernel if self.before is None else self.before(kernel)
+        return keras.ops.multiply(value, keras.ops.cast(self.mask, value.dtype))
+
+
+def _schedules() -> Any:
+    # tfmot switches the process to Keras 2 through this variable on import; nothing else here should see that.
+    before = os.environ.get("TF_USE_LEGACY_KERAS")
+    try:
+        from tensorflow_model_optimization.python.core.sparsity.keras import pruning_schedule
+    finally:
+        if before is None:
+            os.environ.pop("TF_USE_LEGACY_KERAS", None)
+        else:
+            os.environ["TF_USE_LEGACY_KERAS"] = before
+    return pruning_schedule

@@ -1,0 +1,230 @@
+"""What a run is told: one TOML file, checked before any work starts."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from micro.files import identifier
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FeaturesConfig(_Section):
+    """How windows become features."""
+
+    kind: Literal["spectrum", "statistics", "raw"] = "spectrum"
+    window: PositiveInt = 1024
+    hop: PositiveInt = 512
+    bands: PositiveInt = 64
+
+
+class RigData(_Section):
+    """Recordings to simulate: how many, how long (s), and how hard the faults strike (g)."""
+
+    train_recordings: PositiveInt = 40
+    validation_recordings: PositiveInt = 6
+    calibration_recordings: PositiveInt = 30
+    test_recordings: PositiveInt = 30
+    fault_recordings: PositiveInt = 3
+    seconds: PositiveFloat = 4.0
+    severities: tuple[PositiveFloat, ...] = (0.25, 0.5, 1.0)
+    speed: PositiveFloat = 1780.0
+
+
+class CwruData(_Section):
+    """Where the Bearing Data Center's files are and which loads (hp) to learn from."""
+
+    folder: str
+    train_loads: tuple[int, ...] = (0, 1)
+    test_loads: tuple[int, ...] = (2,)
+    baseline_rate: PositiveFloat = 48_000.0
+
+
+class TableData(_Section):
+    """A user's own files, how to read them, and what to do where they are not whole."""
+
+    files: tuple[str, ...] = Field(min_length=1)
+    separator: str = Field(",", min_length=1, max_length=1)
+    header: bool = True
+    columns: tuple[str, ...] = ()
+    time_column: str | None = None
+    sample_rate: PositiveFloat | None = None
+    healthy_files: tuple[str, ...] = ()
+    healthy_rows: tuple[tuple[int, int], ...] = ()
+    faulty_files: tuple[str, ...] = ()
+    label_column: str | None = None
+    normal_labels: tuple[str, ...] = ("0", "normal", "healthy")
+    scaling: Literal["all", "per_file"] = "all"
+    on_gap: Literal["error", "split"] = "error"
+    on_missing: Literal["error", "drop", "interpolate"] = "error"
+    on_text: Literal["error", "missing"] = "error"
+    on_constant: Literal["error", "keep", "drop"] = "error"
+    on_short: Literal["error", "skip"] = "error"
+
+    @model_validator(mode="after")
+    def _whole(self) -> TableData:
+        if (self.time_column is None) == (self.sample_rate is None):
+            raise ValueError("give either time_column or sample_rate")
+        if not self.healthy_files and not self.healthy_rows:
+            raise ValueError("name the healthy part: healthy_files or healthy_rows")
+        if any(start < 0 or stop <= start for start, stop in self.healthy_rows):
+            raise ValueError("healthy_rows must be pairs [first, past the last] of rising row numbers")
+        if self.scaling == "per_file" and not self.healthy_rows:
+            raise ValueError('scaling = "per_file" needs healthy_rows, so that every file has a healthy part')
+        return self
+
+
+class ModelConfig(_Section):
+    """A network by family and sizes, or from a .keras file; and how it is trained."""
+
+    family: Literal["autoencoder", "dense", "conv1d"] = "autoencoder"
+    sizes: tuple[PositiveInt, ...] = (32,)
+    path: str | None = None
+    epochs: int = Field(30, ge=0)
+    batch_size: PositiveInt = 64
+    learning_rate: PositiveFloat = 1e-3
+
+
+class DistillConfig(_Section):
+    """What the student takes from the teacher, and how much from the data."""
+
+    objective: Literal["soft_target", "logit_matching", "reconstruction"] = "reconstruction"
+    temperature: PositiveFloat = 4.0
+    weight: Annotated[float, Field(ge=0)] = 0.5
+    hard_weight: Annotated[float, Field(ge=0)] = 0.5
+
+
+class PruneConfig(_Section):
+    """Share of weights to zero under the teacher's eye; 0 leaves the student dense."""
+
+    target_sparsity: Share = 0.0
+    epochs: PositiveInt = 10
+
+
+class ConvertConfig(_Section):
+    """How weights are quantized."""
+
+    weights: Literal["auto", "per_channel", "per_tensor"] = "auto"
+
+
+class DetectConfig(_Section):
+    """False alarms allowed among healthy windows."""
+
+    false_alarm_rate: Annotated[float, Field(gt=0, lt=1)] = 0.01
+
+
+class FirmwareConfig(_Section):
+    """Prefix of files and symbols."""
+
+    name: str = "bearing"
+
+    @model_validator(mode="after")
+    def _is_identifier(self) -> FirmwareConfig:
+        identifier(self.name, "firmware.name")
+        return self
+
+
+class Config(_Section):
+    """A whole run."""
+
+    job: Literal["rig", "cwru", "table"] = "rig"
+    seed: Annotated[int, Field(ge=0)] = 0
+    seeds: PositiveInt = 3
+    data: RigData | CwruData | TableData
+    features: FeaturesConfig = FeaturesConfig()
+    teacher: ModelConfig
+    student: ModelConfig
+    distill: DistillConfig = DistillConfig()
+    prune: PruneConfig = PruneConfig()
+    convert: ConvertConfig = ConvertConfig()
+    detect: DetectConfig = DetectConfig()
+    firmware: FirmwareConfig = FirmwareConfig()
+
+    @property
+    def task(self) -> Literal["anomaly", "classification"]:
+        """What the student is for."""
+        return "classification" if self.job == "cwru" else "anomaly"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        response = self.distill.objective == "reconstruction"
+        if response != (self.task == "anomaly"):
+            fits = "reconstruction" if self.task == "anomaly" else "soft_target or logit_matching"
+            raise ValueError(
+                f"distill.objective {self.distill.objective!r} does not suit job {self.job!r}; take {fits}"
+            )
+        if self.distill.weight == 0 and self.distill.hard_weight == 0:
+            raise ValueError("distill.weight and distill.hard_weight are both 0: nothing to learn from")
+        if self.features.kind == "spectrum" and self.features.bands > self.features.window // 2:
+            raise ValueError(f"features.bands must be at most half the window, {self.features.window // 2}")
+        return self
+
+
+DATA = {"rig": RigData, "cwru": CwruData, "table": TableData}
+
+
+def load_config(path: str | Path) -> Config:
+    """Read a TOML config; relative paths in it are taken from its own folder.
+
+    Raises: ValueError in one line: what is wrong, where, and what would be right.
+    """
+    path = Path(path)
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"config {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"config {path} is not TOML: {error}") from None
+    return parse_config(raw, path.parent, str(path))
+
+
+def parse_config(raw: dict[str, Any], folder: Path, what: str = "config") -> Config:
+    """A checked config from plain data; ValueError in one line otherwise."""
+    job = raw.get("job", "rig")
+    if job not in DATA:
+        raise ValueError(f"{what}: job must be one of {', '.join(DATA)}, got {job!r}")
+    try:
+        data = DATA[job].model_validate(_with_paths(raw.get("data", {}), folder))
+    except ValidationError as error:
+        raise ValueError(f"{what}: {_first(error, 'data')}") from None
+    models = {
+        side: {**raw[side], "path": str(folder / raw[side]["path"])}
+        if "path" in raw.get(side, {})
+        else raw.get(side, {})
+        for side in ("teacher", "student")
+    }
+    try:
+        return Config.model_validate({**raw, **models, "data": data})
+    except ValidationError as error:
+        raise ValueError(f"{what}: {_first(error)}") from None
+
+
+def _with_paths(data: Any, folder: Path) -> Any:
+    if not isinstance(data, dict):
+        return data
+    resolved = dict(data)
+    if isinstance(data.get("folder"), str):
+        resolved["folder"] = str(folder / data["folder"])
+    if "files" in data:
+        patterns = [data["files"]] if isinstance(data["files"], str) else data["files"]
+        resolved["files"] = [str(folder / p) if isinstance(p, str) else p for p in patterns]
+    return resolved
+
+
+def _first(error: ValidationError, section: str = "") -> str:
+    """The first complaint of a validation, in one line."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in ((section,) if section else ()) + first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = "no such setting"
+    got = f", got {first['input']!r}" if first["type"] not in ("missing", "extra_forbidden", "value_error") else ""
+    return f"{place + ': ' if place else ''}{message[0].lower() + message[1:]}{got}"

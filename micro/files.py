@@ -1,0 +1,115 @@
+"""Writing files whole or not at all, and the same bytes for the same content."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+
+# The earliest moment a zip entry can name: archives get it instead of the clock.
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def sha256(content: bytes) -> str:
+    """Hex digest."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_bytes(path: str | Path, content: bytes) -> Path:
+    """Write a file under a temporary name beside it and rename: readers see the old file or the new one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def write_together(directory: str | Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
+    """Write several files into a directory, replacing earlier ones of those names all together or not at all.
+
+    Everything is staged in the directory first; if a rename fails the files already replaced are put back.
+
+    Raises: ValueError for a name that is more than a file name.
+    """
+    directory = Path(directory)
+    for name in files:
+        if name != os.path.basename(name) or name in ("", ".", ".."):
+            raise ValueError(f"file name {name!r} would leave {directory}")
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".staged-", dir=directory) as staged_name:
+        staged = Path(staged_name)
+        for name, content in files.items():
+            (staged / name).write_bytes(content)
+        replaced: list[str] = []
+        try:
+            for name in files:
+                target = directory / name
+                if target.is_symlink() or target.exists():
+                    os.replace(target, staged / f"{name}.before")
+                replaced.append(name)
+                os.replace(staged / name, target)
+        except BaseException:
+            for name in replaced:
+                (directory / name).unlink(missing_ok=True)
+                if (staged / f"{name}.before").exists():
+                    os.replace(staged / f"{name}.before", directory / name)
+            raise
+    return tuple(directory / name for name in files)
+
+
+def json_bytes(value: Any) -> bytes:
+    """JSON with sorted keys, stable to the byte; floats that are not finite are refused."""
+    return (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def keras_bytes(model: keras.Model) -> bytes:
+    """The model as a .keras archive that depends on the model alone: no clock, no order of saving."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        with zipfile.ZipFile(path) as archive:
+            entries = {name: archive.read(name) for name in sorted(archive.namelist())}
+    metadata = json.loads(entries["metadata.json"])
+    metadata["date_saved"] = "1980-01-01@00:00:00"
+    entries["metadata.json"] = json.dumps(metadata, sort_keys=True).encode()
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            archive.writestr(zipfile.ZipInfo(name, ZIP_EPOCH), content)
+    return out.getvalue()
+
+
+def identifier(name: str, what: str = "name") -> str:
+    """`name`, if it is a valid identifier in C and in C++; ValueError with a valid one near it otherwise."""
+    reserved = name in C_KEYWORDS or "__" in name or name.startswith("_")
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) and not reserved:
+        return name
+    near = re.sub(r"_+", "_", re.sub(r"[^A-Za-z0-9_]", "_", name)).strip("_") or "model"
+    near = near if near[0].isalpha() else f"m_{near}"
+    raise ValueError(
+        f"{what} {name!r} is not an identifier of C and C++; try {f'{near}_model' if near in C_KEYWORDS else near!r}"
+    )
+
+
+C_KEYWORDS = frozenset(
+    ["alignas", "alignof", "and", "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch", "char", "char8_t", "char16_t", "char32_t", "class", "compl", "concept", "const", "consteval", "constexpr", "constinit", "const_cast", "continue", "co_await", "co_return", "co_yield", "decltype", "default", "delete", "do", "double", "dynamic_cast", "else", "enum", "explicit", "export", "extern", "false", "final", "float", "for", "friend", "goto", "if", "import", "inline", "int", "long", "module", "mutable", "namespace", "new", "noexcept", "not", "not_eq", "nullptr", "operator", "or", "or_eq", "override", "private", "protected", "public", "register", "reinterpret_cast", "requires", "restrict", "return", "short", "signed", "sizeof", "static", "static_assert", "static_cast", "struct", "switch", "template", "this", "thread_local", "throw", "true", "try", "typedef", "typeid", "typename", "typeof", "typeof_unqual", "union", "unsigned", "using", "virtual", "void", "volatile", "wchar_t", "while", "xor", "xor_eq"]
+)

@@ -1,0 +1,226 @@
+"""From a config to the windows that a run trains, calibrates and tests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from micro.config import Config, CwruData, FeaturesConfig, RigData, TableData
+from micro.datasets import cwru, rig, table
+from micro.datasets.recording import Recording, split_in_time, windows
+from micro.errors import DataError
+from micro.signal import Features, Scaling, fit_scaling
+
+# Shares of each healthy stretch of a user's recordings: training, validation, threshold, test.
+HEALTHY_SHARES = (0.6, 0.1, 0.15, 0.15)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Scaled features of some windows, with what each is and where it came from.
+
+    `labels` is the class, or 1 for a faulty window and 0 for a healthy one, or -1 where nobody knows.
+    """
+
+    x: np.ndarray
+    labels: np.ndarray
+    origins: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a run needs of its data; no window of one part overlaps one of another."""
+
+    features: Features
+    scaling: Scaling
+    train: Windows
+    validation: Windows
+    calibration: Windows
+    test: Windows
+    class_names: tuple[str, ...]
+    channels: tuple[str, ...]
+    sample_rate: float
+
+
+def prepare(config: Config) -> Prepared:
+    """Simulate or read the recordings of a config, cut and split them, and scale them on the training part.
+
+    Raises: DataError naming what is missing, damaged or too little.
+    """
+    features = make_features(config.features)
+    if isinstance(config.data, RigData):
+        return _prepare_rig(config.data, features, config.seed)
+    if isinstance(config.data, CwruData):
+        return _prepare_cwru(config.data, features)
+    return _prepare_table(config.data, features)
+
+
+def make_features(config: FeaturesConfig) -> Features:
+    """The front end that a config describes."""
+    return Features(config.kind, config.window, config.hop, config.bands)
+
+
+def cut(recording: Recording, features: Features) -> tuple[np.ndarray, np.ndarray]:
+    """Frames of a recording that touch only valid samples, and the sample each begins at."""
+    frames = windows(recording.samples, features.window, features.hop)
+    whole = windows(recording.valid[:, None], features.window, features.hop)[:, :, 0].all(axis=1)
+    starts = np.arange(len(frames)) * features.hop
+    return frames[whole], starts[whole]
+
+
+def own_scaling(recording: Recording, features: Features) -> Scaling:
+    """Scaling fitted on a recording's own healthy windows."""
+    frames, starts = cut(recording, features)
+    healthy = _all_within(recording.healthy, starts, features.window)
+    if not healthy.any():
+        raise DataError(f"{recording.name}: no healthy window to fit its scaling on; check healthy_rows")
+    return fit_scaling(features(frames[healthy]))
+
+
+Pieces = list[tuple[np.ndarray, int, str]]
+
+
+def _prepare_rig(data: RigData, features: Features, seed: int) -> Prepared:
+    machine = rig.Rig(speed=data.speed)
+
+    def record(part: int, count: int, fault: str | None = None, severity: float = 0.0) -> Pieces:
+        pieces: Pieces = []
+        for number in range(count):
+            rng = np.random.default_rng(
+                [seed, part, number, rig.FAULTS.index(fault) + 1 if fault else 0, round(1e6 * severity)]
+            )
+            name = f"{fault or 'normal'}-{severity:g}g-{number}" if fault else f"normal-{part}-{number}"
+            recording = rig.record(machine, data.seconds, rng, fault=fault, severity=severity, name=name)
+            frames, _ = cut(recording, features)
+            if not len(frames):
+                raise DataError(
+                    f"{data.seconds} s at {machine.sample_rate:g} Hz hold no window of {features.window} samples"
+                )
+            pieces.append((features(frames), int(fault is not None), name))
+        return pieces
+
+    faulty = [
+        piece
+        for fault in rig.FAULTS
+        for severity in data.severities
+        for piece in record(4, data.fault_recordings, fault, severity)
+    ]
+    parts = (
+        record(0, data.train_recordings),
+        record(1, data.validation_recordings),
+        record(2, data.calibration_recordings),
+        record(3, data.test_recordings) + faulty,
+    )
+    return _scaled(features, parts, (), ("acceleration",), machine.sample_rate)
+
+
+def _prepare_cwru(data: CwruData, features: Features) -> Prepared:
+    learn = cwru.load(data.folder, data.train_loads, baseline_rate=data.baseline_rate)
+    judge = cwru.load(data.folder, data.test_loads, baseline_rate=data.baseline_rate)
+    if set(data.train_loads) & set(data.test_loads):
+        raise DataError(
+            f"loads {sorted(set(data.train_loads) & set(data.test_loads))} are in both train_loads and test_loads"
+        )
+    train: Pieces = []
+    validation: Pieces = []
+    test: Pieces = []
+    for recording in learn:
+        frames, _ = cut(recording, features)
+        label = cwru.CLASSES.index(recording.label)
+        shares = (0.5, 0.15, 0.35) if recording.label == "normal" else (0.8, 0.2)
+        parts = split_in_time(len(frames), shares, features.window, features.hop)
+        # The healthy machine was recorded at one load only: its last third in time is its test.
+        for target, run in zip((train, validation, test), parts):
+            target.append((features(frames[run]), label, recording.name))
+    for recording in judge:
+        if recording.label != "normal":
+            frames, _ = cut(recording, features)
+            test.append((features(frames), cwru.CLASSES.index(recording.label), recording.name))
+    return _scaled(features, (train, validation, validation, test), cwru.CLASSES, ("drive end",), cwru.SAMPLE_RATE)
+
+
+def _prepare_table(data: TableData, features: Features) -> Prepared:
+    recordings, channels = table.load(data, features.window)
+    rates = sorted({recording.sample_rate for recording in recordings})
+    if rates[-1] > 1.01 * rates[0]:
+        raise DataError(f"the files' sample rates differ, from {rates[0]:g} to {rates[-1]:g} Hz; resample them to one")
+    parts: tuple[Pieces, Pieces, Pieces, Pieces] = ([], [], [], [])
+    scalings = _file_scalings(recordings, features) if data.scaling == "per_file" else {}
+    for recording in recordings:
+        frames, starts = cut(recording, features)
+        values = features(frames)
+        if recording.name in scalings:
+            values = scalings[recording.name](values)
+        learnable = _all_within(recording.healthy, starts, features.window)
+        labels = _window_labels(recording, starts, features.window)
+        if learnable.any():
+            learnable &= labels != 1
+            runs = split_in_time(int(learnable.sum()), HEALTHY_SHARES, features.window, features.hop)
+            for target, run in zip(parts, runs):
+                target.append((values[learnable][run], 0, recording.name))
+        # A window that shares samples with a training window tells nothing about new data.
+        apart = ~_any_within(recording.healthy, starts, features.window)
+        for label in (0, 1, -1):
+            chosen = apart & (labels == label)
+            if chosen.any():
+                parts[3].append((values[chosen], label, recording.name))
+    if not parts[0]:
+        raise DataError(
+            "no healthy window to learn from; check healthy_files and healthy_rows against the files' names and rows"
+        )
+    return _scaled(features, parts, (), channels, rates[0])
+
+
+def _file_scalings(recordings: Iterable[Recording], features: Features) -> dict[str, Scaling]:
+    """One scaling a file, fitted on the healthy windows of all its stretches."""
+    found: dict[str, list[np.ndarray]] = {}
+    for recording in recordings:
+        frames, starts = cut(recording, features)
+        healthy = _all_within(recording.healthy, starts, features.window)
+        found.setdefault(recording.name, []).append(features(frames[healthy]))
+    for name, values in found.items():
+        if not sum(map(len, values)):
+            raise DataError(f"{name}: no healthy window to fit its scaling on; check healthy_rows")
+    return {name: fit_scaling(np.concatenate(values)) for name, values in found.items()}
+
+
+def _window_labels(recording: Recording, starts: np.ndarray, window: int) -> np.ndarray:
+    """1 where a window holds a faulty sample, 0 where it holds none, -1 where nobody knows."""
+    if recording.faulty is None:
+        return np.full(len(starts), -1)
+    return _any_within(recording.faulty, starts, window).astype(int)
+
+
+def _any_within(marks: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
+    total = np.concatenate(([0], np.cumsum(marks)))
+    return total[starts + window] > total[starts]
+
+
+def _all_within(marks: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
+    return ~_any_within(~marks, starts, window)
+
+
+def _scaled(
+    features: Features,
+    parts: Sequence[Pieces],
+    class_names: tuple[str, ...],
+    channels: tuple[str, ...],
+    sample_rate: float,
+) -> Prepared:
+    """The four parts with scaling fitted on the first."""
+    scaling = fit_scaling(np.concatenate([values for values, _, _ in parts[0]]))
+
+    def together(pieces: Pieces) -> Windows:
+        return Windows(
+            scaling(np.concatenate([values for values, _, _ in pieces])),
+            np.concatenate([np.full(len(values), label) for values, label, _ in pieces]),
+            tuple(name for values, _, name in pieces for _ in range(len(values))),
+        )
+
+    train, validation, calibration, test = (together(part) for part in parts)
+    return Prepared(features, scaling, train, validation, calibration, test, class_names, channels, sample_rate)

@@ -1,0 +1,282 @@
+"""Run a .tflite in TFLite Micro on this machine: what it computes, what it takes, and whether TFLite agrees."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from micro.errors import InterpreterError, ModelError
+from micro.graph import Graph, Quantization, Tensor, TfliteLike, content_of, read
+
+LARGEST_ARENA = 1 << 30
+SECONDS_ALLOWED = 600
+# Samples on which operators are compared one by one, once outputs are seen to differ.
+TRACED_SAMPLES = 16
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a model takes on a chip, measured in TFLite Micro on a 64-bit host.
+
+    The activation part is the same on every chip; the persistent part holds pointers and is larger here than on a
+    32-bit chip, so the total is an upper bound for TFLM's reference kernels.
+    """
+
+    model_bytes: int
+    arena_bytes: int
+    activation_bytes: int
+    persistent_bytes: int
+    macs: int
+    ops: dict[str, int]
+
+
+@dataclass(frozen=True)
+class OpDifference:
+    """An operator that gave other values than the reference on the very same inputs."""
+
+    index: int
+    op: str
+    tensor: str
+    mismatches: int
+    max_abs_difference: int
+
+
+@dataclass(frozen=True)
+class Parity:
+    """TFLite Micro's kernels beside TFLite's reference kernels, value by value; differences are in LSB.
+
+    `by_op` names the operators in which differences arise, found on the first samples that differ.
+    """
+
+    samples: int
+    values: int
+    mismatches: int
+    max_abs_difference: int
+    by_op: tuple[OpDifference, ...] = ()
+
+
+def measure(tflite: TfliteLike) -> Footprint:
+    """Model bytes, tensor arena, operators and multiply-accumulates of a .tflite.
+
+    Raises: ModelError if it cannot be read, InterpreterError if TFLite Micro does not run it.
+    """
+    content = content_of(tflite)
+    graph = read(content)
+    zeros = [np.zeros((1, *graph.tensors[i].shape), graph.tensors[i].dtype) for i in graph.inputs]
+    _, log = _invoke(content, graph, zeros)
+    total, head, tail = (_allocation(part, log) for part in ("total", "head", "tail"))
+    return Footprint(len(content), total, head, tail, graph.macs, graph.op_counts)
+
+
+def run(tflite: TfliteLike, samples: Any) -> np.ndarray:
+    """Outputs of a single-output model in TFLite Micro, in real units.
+
+    Shapes: samples (n, *input) in real units, or int8 as quantized -> (n, *output) float32.
+    Raises: as `measure`, and ValueError for samples of another shape.
+    """
+    content = content_of(tflite)
+    graph = read(content)
+    inputs = quantize_inputs(graph, samples)
+    outputs, _ = _invoke(content, graph, inputs)
+    tensor = graph.tensors[graph.outputs[0]]
+    return dequantize(outputs["output0"][:, 0], tensor.quantization)
+
+
+def verify(tflite: TfliteLike, samples: Any = None, *, count: int = 256, seed: int = 0) -> Parity:
+    """Run samples through TFLite Micro and through TFLite's reference kernels and compare every output value.
+
+    Args:
+        samples: (n, *input) in real units or as quantized integers; a sequence of such arrays for a model of several
+            inputs; None for `count` random integer inputs over the whole range, drawn from `seed`.
+
+    Raises: as `measure`, and ValueError for samples of another shape or with values that are not finite.
+    """
+    content = content_of(tflite)
+    graph = read(content)
+    inputs = quantize_inputs(graph, samples) if samples is not None else random_inputs(graph, count, seed)
+    ours, _ = _invoke(content, graph, inputs)
+    theirs = _reference(content, graph, inputs, [])
+    values = mismatches = largest = 0
+    differing: set[int] = set()
+    for name in ours:
+        difference = np.abs(ours[name].astype(np.int64) - theirs[name].astype(np.int64))
+        values += difference.size
+        mismatches += int(np.count_nonzero(difference))
+        largest = max(largest, int(difference.max(initial=0)))
+        differing.update(np.flatnonzero(difference.reshape(len(difference), -1).any(axis=1)).tolist())
+    by_op = ()
+    if differing:
+        chosen = sorted(differing)[:TRACED_SAMPLES]
+        by_op = _by_op(content, graph, [values[chosen] for values in inputs])
+    return Parity(len(inputs[0]), values, mismatches, largest, by_op)
+
+
+def quantize_inputs(graph: Graph, samples: Any) -> list[np.ndarray]:
+    """Samples as the model's integer inputs, (n, *input shape with its batch of 1) each.
+
+    Raises: ValueError for another number of inputs, another shape, no samples, or values that are not finite.
+    """
+    given = list(samples) if len(graph.inputs) > 1 and isinstance(samples, Sequence) else [samples]
+    if len(given) != len(graph.inputs):
+        raise ValueError(f"the model has {len(graph.inputs)} inputs, samples for {len(given)} were given")
+    return [_quantize(np.asarray(array), graph.tensors[i]) for array, i in zip(given, graph.inputs)]
+
+
+def random_inputs(graph: Graph, count: int, seed: int) -> list[np.ndarray]:
+    """Integer inputs drawn evenly over the type's whole range."""
+    rng = np.random.default_rng(seed)
+    inputs = []
+    for index in graph.inputs:
+        tensor = graph.tensors[index]
+        if tensor.dtype not in ("int8", "uint8", "int16"):
+            raise ModelError(f"input {tensor.name!r} is {tensor.dtype}; random inputs need an integer model")
+        info = np.iinfo(tensor.dtype)
+        inputs.append(rng.integers(info.min, info.max + 1, (count, *tensor.shape), tensor.dtype))
+    return inputs
+
+
+def dequantize(values: np.ndarray, quantization: Quantization | None) -> np.ndarray:
+    """Integers in real units, float32; values without quantization as they are."""
+    if quantization is None:
+        return values.astype(np.float32)
+    real = quantization.scale[0] * (values.astype(np.float64) - quantization.zero_point[0])
+    return real.astype(np.float32)
+
+
+def _quantize(array: np.ndarray, tensor: Tensor) -> np.ndarray:
+    wanted = tensor.shape[1:]
+    if array.ndim != len(wanted) + 1 or array.shape[1:] != wanted:
+        raise ValueError(f"samples must have shape (n, {', '.join(map(str, wanted))}), got {array.shape}")
+    if not len(array):
+        raise ValueError("samples are empty")
+    if array.dtype != tensor.dtype:
+        if not np.isfinite(array).all():
+            raise ValueError(f"samples hold {np.count_nonzero(~np.isfinite(array))} values that are not finite")
+        if tensor.quantization is None:
+            array = array.astype(tensor.dtype)
+        else:
+            info = np.iinfo(tensor.dtype)
+            steps = np.round(array / tensor.quantization.scale[0]) + tensor.quantization.zero_point[0]
+            array = np.clip(steps, info.min, info.max).astype(tensor.dtype)
+    return array[:, None]
+
+
+def _invoke(
+    content: bytes, graph: Graph, inputs: Sequence[np.ndarray], traced: Sequence[int] = ()
+) -> tuple[dict[str, np.ndarray], str]:
+    """Outputs of every sample, and what TFLite Micro printed."""
+    activations = sum(tensor.size for tensor in graph.tensors if tensor.data is None)
+    arena = 4 * len(content) + 16 * activations + (1 << 20)
+    with tempfile.TemporaryDirectory() as folder:
+        request, answer = Path(folder) / "request.npz", Path(folder) / "answer.npz"
+        while True:
+            np.savez(
+                request,
+                allow_pickle=False,
+                model=np.frombuffer(content, np.uint8),
+                arena_bytes=arena,
+                traced=np.asarray(traced, np.int64),
+                input_count=len(inputs),
+                output_count=len(graph.outputs),
+                **{f"input{i}": values for i, values in enumerate(inputs)},
+            )
+            worker = Path(__file__).with_name("_tflm_worker.py")
+            try:
+                done = subprocess.run(
+                    [sys.executable, str(worker), str(request), str(answer)],
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    errors="replace",
+                    timeout=SECONDS_ALLOWED,
+                )
+            except subprocess.TimeoutExpired:
+                raise InterpreterError(f"TFLite Micro gave no answer in {SECONDS_ALLOWED} s") from None
+            if done.returncode == 0:
+                with np.load(answer, allow_pickle=False) as arrays:
+                    return dict(arrays), done.stderr
+            if not _wants_more(done.stderr) or arena * 8 > LARGEST_ARENA:
+                raise InterpreterError(f"TFLite Micro does not run this model: {_reason(done)}")
+            arena *= 8
+
+
+def _wants_more(log: str) -> bool:
+    return "missing:" in log or "Failed to allocate" in log or "Failed to resize buffer" in log
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    """The interpreter's own words, without Python's traceback."""
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    told = []
+    for line in lines:
+        if line.startswith("Traceback"):
+            break
+        told.append(line)
+    if done.returncode < 0:
+        told.append(f"its process died of signal {-done.returncode}")
+    return "; ".join(told) or (lines[-1] if lines else f"exit code {done.returncode}")
+
+
+def _allocation(part: str, log: str) -> int:
+    found = re.search(rf"Arena allocation {part} (\d+) bytes", log)
+    if found is None:
+        raise InterpreterError("TFLite Micro did not report its arena; is this version of tflite-micro supported?")
+    return int(found[1])
+
+
+def _reference(
+    content: bytes, graph: Graph, inputs: Sequence[np.ndarray], traced: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """Outputs (and traced tensors) of TFLite's reference kernels."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        model_content=content,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+        experimental_preserve_all_tensors=bool(traced),
+    )
+    interpreter.allocate_tensors()
+    results: dict[str, list[np.ndarray]] = {}
+    for sample in range(len(inputs[0])):
+        for index, values in zip(graph.inputs, inputs):
+            interpreter.set_tensor(index, values[sample])
+        interpreter.invoke()
+        for number, index in enumerate(graph.outputs):
+            results.setdefault(f"output{number}", []).append(interpreter.get_tensor(index))
+        for index in traced:
+            results.setdefault(f"tensor{index}", []).append(interpreter.get_tensor(index))
+    return {name: np.stack(values) for name, values in results.items()}
+
+
+def _by_op(content: bytes, graph: Graph, inputs: Sequence[np.ndarray]) -> tuple[OpDifference, ...]:
+    """Operators whose inputs agree on a sample while their outputs do not: where differences arise."""
+    computed = [i for op in graph.ops for i in op.outputs if i >= 0]
+    ours, _ = _invoke(content, graph, inputs, computed)
+    theirs = _reference(content, graph, inputs, computed)
+
+    def differences(index: int) -> np.ndarray:
+        name = f"tensor{index}"
+        if name not in ours:
+            return np.zeros((len(inputs[0]), 1), np.int64)
+        samples = len(ours[name])
+        return np.abs(
+            ours[name].astype(np.int64).reshape(samples, -1) - theirs[name].astype(np.int64).reshape(samples, -1)
+        )
+
+    found = []
+    for op in graph.ops:
+        clean = ~np.any([differences(i).any(axis=1) for i in op.inputs if i >= 0], axis=0)
+        for output in op.outputs:
+            arising = differences(output)[clean]
+            if arising.any():
+                name = graph.tensors[output].name
+                found.append(OpDifference(op.index, op.name, name, int(np.count_nonzero(arising)), int(arising.max())))
+    return tuple(found)

@@ -1,0 +1,170 @@
+"""Training one teacher and its students, each from its own seed, so that any of them can be made again alone."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import keras_kd
+from keras_kd.layers import activation_of
+from micro import students
+from micro.compress.prune import prune
+from micro.config import Config, ModelConfig
+from micro.errors import DataError
+from micro.prepare import Prepared, Windows
+
+History = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model with its learning curves."""
+
+    model: keras.Model
+    history: History
+
+
+def train_teacher(config: Config, data: Prepared, seed: int, on_epoch: Callable[[], None]) -> Trained:
+    """The teacher of a config: read from its .keras file as it is, or trained on the data."""
+    if config.teacher.path:
+        return Trained(load_model(config.teacher.path, data, "teacher"), {})
+    seed_everything(seed, "teacher")
+    model = _build(config.teacher, data, "teacher")
+    return _fit(model, model, config.teacher, data, on_epoch)
+
+
+def train_alone(config: Config, data: Prepared, seed: int, on_epoch: Callable[[], None]) -> Trained:
+    """The student trained on the data without a teacher, from the weights that the distilled one starts from."""
+    model = _new_student(config, data, seed)
+    seed_everything(seed, "shuffle")
+    return _fit(model, model, config.student, data, on_epoch)
+
+
+def distil(config: Config, data: Prepared, teacher: keras.Model, seed: int, on_epoch: Callable[[], None]) -> Trained:
+    """The student trained under the teacher."""
+    model = _new_student(config, data, seed)
+    seed_everything(seed, "shuffle")
+    distiller = keras_kd.Distiller(teacher, model, [make_objective(config)], hard_weight=config.distill.hard_weight)
+    return _fit(distiller, model, config.student, data, on_epoch)
+
+
+def prune_student(config: Config, data: Prepared, teacher: keras.Model, student: keras.Model, seed: int) -> keras.Model:
+    """The student with its smallest weights at zero, fine-tuned under the teacher."""
+    seed_everything(seed, "prune")
+    return prune(
+        student,
+        config.prune.target_sparsity,
+        data.train.x,
+        _targets(data, data.train),
+        loss=_loss(student, data),
+        teacher=teacher,
+        objectives=[make_objective(config)],
+        hard_weight=config.distill.hard_weight,
+        optimizer=keras.optimizers.Adam(config.student.learning_rate),
+        epochs=config.prune.epochs,
+        batch_size=config.student.batch_size,
+    )
+
+
+def make_objective(config: Config) -> keras_kd.Objective:
+    """The objective that a config names."""
+    distill = config.distill
+    if distill.objective == "soft_target":
+        return keras_kd.SoftTarget(distill.temperature, distill.weight)
+    kinds = {"logit_matching": keras_kd.LogitMatching, "reconstruction": keras_kd.Reconstruction}
+    return kinds[distill.objective](distill.weight)
+
+
+def check_models(config: Config, data: Prepared) -> None:
+    """Build or load both models and compare them with the data, before anything is trained.
+
+    Raises: DataError or ValueError saying what does not fit.
+    """
+    models = [
+        load_model(part.path, data, side) if part.path else _build(part, data, side)
+        for side, part in (("teacher", config.teacher), ("student", config.student))
+    ]
+    keras_kd.Distiller(models[0], models[1], [make_objective(config)])
+    if config.prune.target_sparsity:
+        from micro.compress.prune import prunable_kernels
+
+        prunable_kernels(models[1])
+
+
+def load_model(path: str, data: Prepared, side: str) -> keras.Model:
+    """A user's .keras model in safe mode, checked against the shapes of the data.
+
+    Raises: DataError if it is missing, cannot be read safely, or takes or gives other shapes.
+    """
+    if not Path(path).is_file():
+        raise DataError(f"{side}: {path} does not exist")
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        raise DataError(
+            f"{side}: {path} is not a .keras model that can be loaded safely: {str(error).splitlines()[0]}"
+        ) from None
+    wanted_in = data.train.x.shape[1:]
+    wanted_out = (len(data.class_names),) if data.class_names else wanted_in
+    for what, given, wanted in (("takes", model.input_shape, wanted_in), ("gives", model.output_shape, wanted_out)):
+        if tuple(given[1:]) != wanted:
+            raise DataError(f"{side}: {path} {what} {tuple(given[1:])}, the data need {wanted}")
+    return model
+
+
+def seed_everything(seed: int, purpose: str) -> None:
+    """Seed Python, NumPy and Keras for one purpose, apart from every other purpose of the same seed."""
+    keras.utils.set_random_seed(int(np.random.SeedSequence([seed, zlib.crc32(purpose.encode())]).generate_state(1)[0]))
+
+
+def uncompiled(model: keras.Model) -> keras.Model:
+    """A copy without optimizer, loss and metrics: what a user loads and what counts as the model's bytes."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _new_student(config: Config, data: Prepared, seed: int) -> keras.Model:
+    seed_everything(seed, "student")
+    if config.student.path:
+        return load_model(config.student.path, data, "student")
+    return _build(config.student, data, "student")
+
+
+def _build(part: ModelConfig, data: Prepared, name: str) -> keras.Model:
+    return students.build(part.family, part.sizes, data.train.x.shape[1:], len(data.class_names) or None, name)
+
+
+def _fit(
+    trained: keras.Model, model: keras.Model, part: ModelConfig, data: Prepared, on_epoch: Callable[[], None]
+) -> Trained:
+    steps = max(1, part.epochs * -(-len(data.train) // part.batch_size))
+    rate = keras.optimizers.schedules.CosineDecay(part.learning_rate, steps)
+    metrics: list[Any] = ["accuracy"] if data.class_names else []
+    trained.compile(optimizer=keras.optimizers.Adam(rate), loss=_loss(model, data), metrics=metrics)
+    fitted = trained.fit(
+        data.train.x,
+        _targets(data, data.train),
+        validation_data=(data.validation.x, _targets(data, data.validation)),
+        epochs=part.epochs,
+        batch_size=part.batch_size,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch())],
+        verbose=0,
+    )
+    return Trained(model, {name: [float(v) for v in values] for name, values in sorted(fitted.history.items())})
+
+
+def _targets(data: Prepared, windows: Windows) -> np.ndarray:
+    return windows.labels if data.class_names else windows.x
+
+
+def _loss(student: keras.Model, data: Prepared) -> keras.losses.Loss:
+    if not data.class_names:
+        return keras.losses.MeanSquaredError()
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=activation_of(student) != "softmax")

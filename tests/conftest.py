@@ -1,0 +1,73 @@
+"""Shared models and data: small, real, made once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("repeatable")
+
+
+def data_folder(name: str) -> Path:
+    """A folder of shared data; the test is skipped where it is missing."""
+    places = [Path(p) for p in (os.environ.get("KERAS_KD_DATA"), Path(__file__).parents[2] / "shared" / "data") if p]
+    for place in places:
+        if (place / name).is_dir():
+            return place / name
+    pytest.skip(f"no {name!r} data: looked in {', '.join(map(str, places))}; set KERAS_KD_DATA")
+
+
+@pytest.fixture(scope="session")
+def cwru_folder() -> Path:
+    return data_folder("cwru")
+
+
+@pytest.fixture(scope="session")
+def peer_models() -> Path:
+    return data_folder("peer_models")
+
+
+@pytest.fixture(scope="session")
+def blobs():
+    """A four-class problem of 16 features: (x, y), 600 examples."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(4, 16)) * 1.5
+    y = rng.integers(0, 4, 600)
+    return (centres[y] + rng.normal(size=(600, 16))).astype("float32"), y
+
+
+@pytest.fixture(scope="session")
+def conv_model():
+    """A Conv1D net with BatchNormalization and a softmax, not trained."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((32, 2))
+    h = layers.Conv1D(8, 3, strides=2, padding="same", name="conv")(inputs)
+    h = layers.ReLU(name="relu")(layers.BatchNormalization(name="norm")(h))
+    h = layers.GlobalAveragePooling1D(name="pool")(h)
+    h = layers.Dense(12, activation="relu", name="hidden")(h)
+    return keras.Model(inputs, layers.Dense(4, activation="softmax", name="out")(h), name="tiny_conv")
+
+
+@pytest.fixture(scope="session")
+def conv_samples():
+    return np.random.default_rng(5).normal(size=(200, 32, 2)).astype("float32")
+
+
+@pytest.fixture(scope="session")
+def converted(conv_model, conv_samples):
+    import micro
+
+    return micro.convert(conv_model, conv_samples)

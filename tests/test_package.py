@@ -1,0 +1,51 @@
+"""The package's face: names, lazy imports, the import floors."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import micro
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", sorted(micro.__all__))
+def test_every_public_name_is_there_whatever_was_imported_before(name):
+    code = f"import micro.cli, micro.pipeline, micro; import inspect; assert not inspect.ismodule(micro.{name})"
+    if name in ("convert", "emit"):
+        subprocess.run([sys.executable, "-c", code], check=True)
+    assert getattr(micro, name).__name__ == name
+
+
+def test_importing_micro_or_asking_for_help_imports_no_framework():
+    code = (
+        "import sys, micro, micro.cli; from click.testing import CliRunner; "
+        "assert CliRunner().invoke(micro.cli.main, ['run', '--help']).exit_code == 0; "
+        "assert not {'tensorflow', 'keras', 'tensorflow_model_optimization', 'numpy'} & set(sys.modules), sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def imports_of(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def test_keras_kd_knows_nothing_of_chips_or_of_tensorflow():
+    for path in (ROOT / "keras_kd").rglob("*.py"):
+        roots = {name.split(".")[0] for name in imports_of(path)}
+        assert not roots & {"micro", "tensorflow", "tflite_micro", "ai_edge_litert", "tensorflow_model_optimization"}, (
+            path
+        )
+
+
+def test_nothing_imports_the_command_line():
+    for package in ("keras_kd", "micro"):
+        for path in (ROOT / package).rglob("*.py"):
+            assert "micro.cli" not in set(imports_of(path)), path
