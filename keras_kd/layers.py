@@ -130,6 +130,8 @@ def _passes(layer: keras.Layer | None) -> bool:
 
 def _previous(layer: keras.Layer | None) -> keras.Layer | None:
     """The layer before one that has a single input."""
+    if layer is None:
+        return None
     try:
         made_by = layer.input._keras_history.operation
     except AttributeError:

@@ -37,7 +37,7 @@ def main(request_path: str, answer_path: str) -> None:
             results.setdefault(f"tensor{index}", []).append(np.array(interpreter.GetTensor(index, 0)["tensor_data"]))
     if not traced:
         interpreter.print_allocations()
-    np.savez(answer_path, **{name: np.stack(values) for name, values in results.items()})
+    np.savez(answer_path, allow_pickle=False, **{name: np.stack(values) for name, values in results.items()})
 
 
 if __name__ == "__main__":

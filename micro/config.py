@@ -52,7 +52,7 @@ class TableData(_Section):
     """A user's own files, how to read them, and what to do where they are not whole."""
 
     files: tuple[str, ...] = Field(min_length=1)
-    separator: str = Field(",", min_length=1, max_length=1)
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
     header: bool = True
     columns: tuple[str, ...] = ()
     time_column: str | None = None
@@ -168,7 +168,7 @@ class Config(_Section):
         return self
 
 
-DATA = {"rig": RigData, "cwru": CwruData, "table": TableData}
+DATA: dict[str, type[RigData | CwruData | TableData]] = {"rig": RigData, "cwru": CwruData, "table": TableData}
 
 
 def load_config(path: str | Path) -> Config:

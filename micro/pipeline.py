@@ -9,6 +9,8 @@ import platform
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,10 @@ import numpy as np
 
 from micro.compress.prune import sparsity_of
 from micro.config import Config
-from micro.conversion import convert
+from micro.conversion import Converted, convert
 from micro.emission import emit
 from micro.errors import RunError
-from micro.evaluate import Evaluation, by_origin, compare, evaluate, summarise
+from micro.evaluate import Evaluation, Predict, by_origin, compare, evaluate, summarise
 from micro.files import json_bytes, keras_bytes, sha256, write_bytes
 from micro.prepare import Prepared, prepare
 from micro.report import render_report
@@ -32,7 +34,10 @@ VERIFIED_WINDOWS = 1000
 CALIBRATION_WINDOWS = 512
 PACKAGES = ("tensorflow", "keras", "tensorflow-model-optimization", "tflite-micro", "ai-edge-litert", "numpy")
 
+# Told the stage and the share of the whole that is done.
 Progress = Callable[[str, float], None]
+# Told the stage and the epochs that it has done since.
+Tick = Callable[..., None]
 
 
 def run_pipeline(
@@ -51,14 +56,14 @@ def run_pipeline(
     Raises: RunError if `out` is in the way; DataError, ValueError and ConversionError before or while a stage works.
     """
     out = Path(out)
-    partial = claim(out, config, resume=resume, force=force)
+    working = claim(out, config, resume=resume, force=force)
     with _deterministic():
         progress("reading data", 0.0)
         data = prepare(config)
         check_models(config, data)
-        report = _run_stages(config, data, partial, progress)
-    shutil.rmtree(partial / "parts")
-    _publish(partial, out)
+        report = _run_stages(config, data, working, progress)
+    shutil.rmtree(working / "parts")
+    _publish(working, out)
     progress("done", 1.0)
     return report
 
@@ -68,119 +73,119 @@ def claim(out: Path, config: Config, *, resume: bool, force: bool) -> Path:
 
     Raises: RunError if something of the user's would be lost or another config's work mixed in.
     """
-    partial = out.with_name(f"{out.name}.partial")
+    working = out.with_name(f"{out.name}.partial")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         if not (out / "manifest.json").is_file():
             raise RunError(f"{out} exists and is not a run folder; choose another --out")
         if not force:
             raise RunError(f"{out} holds a run already; choose another --out, or replace it with --force")
     told = json_bytes(config.model_dump(mode="json"))
-    if partial.exists():
-        if not (partial / "config.json").is_file():
-            raise RunError(f"{partial} exists and is not an interrupted run; move it away")
+    if working.exists():
+        if not (working / "config.json").is_file():
+            raise RunError(f"{working} exists and is not an interrupted run; move it away")
         if resume:
-            if (partial / "config.json").read_bytes() != told:
-                raise RunError(f"{partial} belongs to another config; run that one, or start afresh with --force")
-            return partial
+            if (working / "config.json").read_bytes() != told:
+                raise RunError(f"{working} belongs to another config; run that one, or start afresh with --force")
+            return working
         if not force:
-            raise RunError(f"{partial} holds an interrupted run; go on with --resume, or start afresh with --force")
-        shutil.rmtree(partial)
+            raise RunError(f"{working} holds an interrupted run; go on with --resume, or start afresh with --force")
+        shutil.rmtree(working)
     elif resume and not force:
-        raise RunError(f"nothing to resume: {partial} does not exist")
-    write_bytes(partial / "config.json", told)
-    return partial
+        raise RunError(f"nothing to resume: {working} does not exist")
+    write_bytes(working / "config.json", told)
+    return working
 
 
-def _run_stages(config: Config, data: Prepared, partial: Path, progress: Progress) -> dict[str, Any]:
-    parts = partial / "parts"
-    seeds = [config.seed + number for number in range(config.seeds)]
-    epochs_a_seed = config.teacher.epochs + 2 * config.student.epochs
+@dataclass(frozen=True)
+class SeedRun:
+    """What one seed gave: its models, the int8 student, and what each is worth."""
+
+    teacher: Trained
+    student: Trained
+    alone: Trained
+    deployed: keras.Model
+    converted: Converted
+    evaluations: dict[str, Evaluation]
+
+
+def _run_stages(config: Config, data: Prepared, working: Path, progress: Progress) -> dict[str, Any]:
+    total = config.seeds * (config.teacher.epochs + 2 * config.student.epochs)
     done = 0
 
-    def epochs_to(total: int, label: str) -> Callable[[], None]:
-        def step() -> None:
-            nonlocal done
-            done += 1
-            progress(label, 0.02 + 0.88 * done / max(1, config.seeds * epochs_a_seed))
+    def tick(label: str, epochs: int = 1) -> None:
+        nonlocal done
+        done += epochs
+        progress(label, 0.02 + 0.9 * done / max(1, total))
 
-        return step
-
-    rows: list[dict[str, Any]] = []
-    first: dict[str, Any] = {}
-    for number, seed in enumerate(seeds):
-
-        def stage(name: str, make: Callable[[Callable[[], None]], Trained], epochs: int, seed: int = seed) -> Trained:
-            nonlocal done
-            target = (done + epochs, f"seed {seed}: {name}")
-            trained = _kept(parts / f"seed-{seed}" / name, lambda: make(epochs_to(*target)))
-            done = target[0]
-            return trained
-
-        teacher = stage("teacher", lambda tick, s=seed: train_teacher(config, data, s, tick), config.teacher.epochs)
-        student = stage(
-            "student", lambda tick, s=seed, t=teacher: distil(config, data, t.model, s, tick), config.student.epochs
-        )
-        alone = stage("alone", lambda tick, s=seed: train_alone(config, data, s, tick), config.student.epochs)
-        deployed = student.model
-        if config.prune.target_sparsity:
-            pruned = stage(
-                "pruned",
-                lambda tick, s=seed, t=teacher, m=student: Trained(
-                    prune_student(config, data, t.model, m.model, s), {}
-                ),
-                0,
-            )
-            deployed = pruned.model
-        progress(f"seed {seed}: int8", 0.02 + 0.88 * (number + 0.95) / config.seeds)
-        calibration = _calibration(data, seed)
-        converted = convert(deployed, calibration, weights=config.convert.weights)
-        converted_alone = convert(alone.model, calibration, weights=config.convert.weights)
-        evaluations = {
-            "teacher": _evaluate(teacher.model, data, config),
-            "student_distilled": _evaluate(student.model, data, config),
-            "student_alone": _evaluate(alone.model, data, config),
-        }
-        if config.prune.target_sparsity:
-            evaluations["student_pruned"] = _evaluate(deployed, data, config)
-        rate = config.detect.false_alarm_rate
-        evaluations["student_int8"] = evaluate(lambda x, c=converted: run(c, x), data, rate)
-        evaluations["alone_int8"] = evaluate(lambda x, c=converted_alone: run(c, x), data, rate)
-        rows.append({"seed": seed, **{name: evaluation.metrics for name, evaluation in evaluations.items()}})
-        if number == 0:
-            first = {
-                "teacher": teacher,
-                "student": deployed,
-                "converted": converted,
-                "evaluations": evaluations,
-                "history": {
-                    "teacher": teacher.history,
-                    "student_distilled": student.history,
-                    "student_alone": alone.history,
-                },
-            }
+    runs = [_one_seed(config, data, config.seed + n, working / "parts", tick) for n in range(config.seeds)]
+    rows = [
+        {"seed": config.seed + n, **{name: found.metrics for name, found in one.evaluations.items()}}
+        for n, one in enumerate(runs)
+    ]
     progress("proving and emitting", 0.95)
-    return _finish(config, data, partial, rows, first)
+    # The seed that is deployed is settled before any is tested: the first.
+    return _finish(config, data, working, rows, runs[0])
+
+
+def _one_seed(config: Config, data: Prepared, seed: int, parts: Path, tick: Tick) -> SeedRun:
+    """Train, or take up again, one seed's teacher and students; quantize and evaluate them."""
+    place = parts / f"seed-{seed}"
+
+    def stage(name: str, epochs: int, make: Callable[[Callable[[], None]], Trained]) -> Trained:
+        label = f"seed {seed}: {name}"
+        ticked = 0
+
+        def on_epoch() -> None:
+            nonlocal ticked
+            ticked += 1
+            tick(label)
+
+        trained = _kept(place / name, lambda: make(on_epoch))
+        tick(label, epochs - ticked)
+        return trained
+
+    teacher_epochs, student_epochs = config.teacher.epochs, config.student.epochs
+    teacher = stage("teacher", teacher_epochs, lambda on_epoch: train_teacher(config, data, seed, on_epoch))
+    student = stage("student", student_epochs, lambda on_epoch: distil(config, data, teacher.model, seed, on_epoch))
+    alone = stage("alone", student_epochs, lambda on_epoch: train_alone(config, data, seed, on_epoch))
+    deployed = student.model
+    if config.prune.target_sparsity:
+        pruned = stage(
+            "pruned", 0, lambda _: Trained(prune_student(config, data, teacher.model, student.model, seed), {})
+        )
+        deployed = pruned.model
+    tick(f"seed {seed}: int8", 0)
+    calibration = _calibration(data, seed)
+    converted = convert(deployed, calibration, weights=config.convert.weights)
+    converted_alone = convert(alone.model, calibration, weights=config.convert.weights)
+    judged = {"teacher": teacher.model, "student_distilled": student.model, "student_alone": alone.model}
+    if config.prune.target_sparsity:
+        judged["student_pruned"] = deployed
+    rate = config.detect.false_alarm_rate
+    evaluations = {name: evaluate(_keras_predict(model), data, rate) for name, model in judged.items()}
+    for name, tflite in (("student_int8", converted), ("alone_int8", converted_alone)):
+        evaluations[name] = evaluate(partial(run, tflite), data, rate)
+    return SeedRun(teacher, student, alone, deployed, converted, evaluations)
 
 
 def _finish(
-    config: Config, data: Prepared, partial: Path, rows: list[dict[str, Any]], first: dict[str, Any]
+    config: Config, data: Prepared, working: Path, rows: list[dict[str, Any]], chosen: SeedRun
 ) -> dict[str, Any]:
-    """Measure, verify, emit and report the first seed's student; the seed is chosen before any is tested."""
-    converted = first["converted"]
-    evaluations: dict[str, Evaluation] = first["evaluations"]
+    """Measure, verify, emit and report the chosen seed's student."""
+    converted, evaluations = chosen.converted, chosen.evaluations
     footprint = measure(converted)
     parity = verify(converted, data.test.x[_spread(len(data.test), VERIFIED_WINDOWS)])
     threshold = evaluations["student_int8"].threshold
     firmware = emit(
         converted,
-        partial / "firmware",
+        working / "firmware",
         config.firmware.name,
         class_names=data.class_names,
         constants=None if threshold is None else {"threshold": threshold},
     )
-    write_bytes(partial / "teacher.keras", keras_bytes(uncompiled(first["teacher"].model)))
-    write_bytes(partial / "student.keras", keras_bytes(uncompiled(first["student"])))
-    write_bytes(partial / "student_int8.tflite", converted.content)
+    write_bytes(working / "teacher.keras", keras_bytes(uncompiled(chosen.teacher.model)))
+    write_bytes(working / "student.keras", keras_bytes(uncompiled(chosen.deployed)))
+    write_bytes(working / "student_int8.tflite", converted.content)
     metric = "accuracy" if data.class_names else "auc"
     variants = [name for name in rows[0] if name != "seed"]
     report = {
@@ -201,8 +206,8 @@ def _finish(
             "threshold": threshold,
             "false_alarm_rate": config.detect.false_alarm_rate,
         },
-        "parameters": {"teacher": first["teacher"].model.count_params(), "student": first["student"].count_params()},
-        "sparsity": sparsity_of(first["student"]),
+        "parameters": {"teacher": chosen.teacher.model.count_params(), "student": chosen.deployed.count_params()},
+        "sparsity": sparsity_of(chosen.deployed),
         "seeds": rows,
         "summary": summarise(rows, variants),
         "distilling": compare(rows, metric, "student_distilled", "student_alone"),
@@ -216,33 +221,37 @@ def _finish(
         "footprint": dataclasses.asdict(footprint),
         "parity": dataclasses.asdict(parity),
         "firmware": [path.name for path in firmware],
-        "history": first["history"],
+        "history": {
+            "teacher": chosen.teacher.history,
+            "student_distilled": chosen.student.history,
+            "student_alone": chosen.alone.history,
+        },
     }
-    write_bytes(partial / "report.json", json_bytes(report))
-    write_bytes(partial / "report.html", render_report(report, evaluations, data))
-    _write_manifest(config, partial)
+    write_bytes(working / "report.json", json_bytes(report))
+    write_bytes(working / "report.html", render_report(report, evaluations, data))
+    _write_manifest(config, working)
     return report
 
 
-def _write_manifest(config: Config, partial: Path) -> None:
+def _write_manifest(config: Config, working: Path) -> None:
     """Config, seed, versions and the digest of every file: the last file written."""
-    (partial / "config.json").unlink()
-    files = sorted(p for p in partial.rglob("*") if p.is_file() and p.relative_to(partial).parts[0] != "parts")
+    (working / "config.json").unlink()
+    files = sorted(p for p in working.rglob("*") if p.is_file() and p.relative_to(working).parts[0] != "parts")
     manifest = {
         "config": config.model_dump(mode="json"),
         "seed": config.seed,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "sha256": {str(path.relative_to(partial)): sha256(path.read_bytes()) for path in files},
+        "sha256": {str(path.relative_to(working)): sha256(path.read_bytes()) for path in files},
     }
-    write_bytes(partial / "manifest.json", json_bytes(manifest))
+    write_bytes(working / "manifest.json", json_bytes(manifest))
 
 
-def _publish(partial: Path, out: Path) -> None:
+def _publish(working: Path, out: Path) -> None:
     """Rename the finished folder into place; an earlier one goes only when the new one is there."""
     before = out.with_name(f"{out.name}.before")
     if out.exists():
         os.replace(out, before)
-    os.replace(partial, out)
+    os.replace(working, out)
     if before.exists():
         shutil.rmtree(before)
 
@@ -259,10 +268,8 @@ def _kept(place: Path, make: Callable[[], Trained]) -> Trained:
     return Trained(model, json.loads(history_path.read_text()))
 
 
-def _evaluate(model: keras.Model, data: Prepared, config: Config) -> Evaluation:
-    return evaluate(
-        lambda x: np.asarray(model.predict(x, batch_size=1024, verbose=0)), data, config.detect.false_alarm_rate
-    )
+def _keras_predict(model: keras.Model) -> Predict:
+    return lambda x: np.asarray(model.predict(x, batch_size=1024, verbose=0))
 
 
 def _calibration(data: Prepared, seed: int) -> np.ndarray:

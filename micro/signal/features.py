@@ -58,8 +58,8 @@ class Scaling:
     spread: tuple[float, ...]
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Features in units of their spread, float32, clipped to +-`LIMIT` so that one wild value cannot widen the int8 range."""
-        scaled = (features - np.float32(self.centre)) / np.float32(self.spread)
+        """Features in units of their spread, float32, clipped to +-`LIMIT`: one wild value cannot widen the int8 range."""
+        scaled = (features - np.array(self.centre, np.float32)) / np.array(self.spread, np.float32)
         return np.clip(scaled, -LIMIT, LIMIT).astype(np.float32)
 
     def to_config(self) -> dict[str, Any]:

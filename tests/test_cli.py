@@ -1,0 +1,88 @@
+"""The commands beside `run`, on real files."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from keras import layers
+
+from micro.cli import JOBS, main
+from micro.config import load_config
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_inspect_verify_emit_a_foreign_model(tmp_path, peer_models):
+    model = peer_models / "dscnn.tflite"
+    inspected = json.loads(invoke("inspect", model, "--json").stdout)
+    assert inspected["macs"] == 307_328
+    assert inspected["ops"]["CONV_2D"] == 3
+    assert "CONV_2D" in invoke("inspect", model).stdout
+    parity = json.loads(invoke("verify", model, "--json").stdout)
+    assert (parity["samples"], parity["mismatches"]) == (256, 0)
+    golden = np.load(peer_models / "dscnn_golden.npz")
+    np.savez(tmp_path / "x.npz", x=golden["x"].reshape(1, 32, 32, 1))
+    assert json.loads(invoke("verify", model, "--samples", tmp_path / "x.npz", "--json").stdout)["samples"] == 1
+    emitted = json.loads(invoke("emit", model, "--out", tmp_path, "--name", "net", "--json").stdout)
+    assert emitted["files"] == [str(tmp_path / f"net{suffix}") for suffix in (".h", ".cc", "_ops.h")]
+
+
+def test_convert_a_keras_file(tmp_path, conv_model, conv_samples):
+    conv_model.save(tmp_path / "tiny.keras")
+    np.savez(tmp_path / "calibration.npz", conv_samples)
+    arguments = (tmp_path / "tiny.keras", "--calibration", tmp_path / "calibration.npz", "--out", tmp_path / "out")
+    result = invoke("convert", *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["path"] == str(tmp_path / "out" / "tiny_int8.tflite")
+    assert told["model_bytes"] == (tmp_path / "out" / "tiny_int8.tflite").stat().st_size
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_init_writes_a_config_that_is_valid(tmp_path, job):
+    path = tmp_path / f"{job}.toml"
+    assert invoke("init", job, "--out", path).exit_code == 0
+    assert load_config(path).job == job
+    path.write_text("mine")
+    assert invoke("init", job, "--out", path).exit_code == 2
+    assert path.read_text() == "mine"
+
+
+def test_bad_input_exits_2_with_one_line(tmp_path):
+    (tmp_path / "text.tflite").write_text("hello")
+    np.savez(tmp_path / "two.npz", a=np.zeros(3), b=np.zeros(3))
+    keras.Sequential([keras.Input((3,)), layers.Lambda(lambda x: x)]).save(tmp_path / "lambda.keras")
+    calibrated = ("--calibration", tmp_path / "two.npz", "--out", tmp_path)
+    for arguments, says in (
+        (("inspect", tmp_path / "text.tflite"), "is not a .tflite"),
+        (("verify", tmp_path / "none.tflite"), "No such file"),
+        (("emit", tmp_path / "text.tflite", "--out", tmp_path, "--name", "x"), "is not a .tflite"),
+        (("emit", tmp_path / "text.tflite", "--out", tmp_path), "Missing option '--name'"),
+        (("convert", tmp_path / "none.keras", *calibrated), "name the inputs x"),
+        (("bogus",), "No such command 'bogus'"),
+    ):
+        result = invoke(*arguments)
+        assert result.exit_code == 2
+        assert says in result.output
+        assert len(result.output.strip().splitlines()) == 1, result.output
+    np.savez(tmp_path / "two.npz", np.zeros((3, 3)))
+    result = invoke("convert", tmp_path / "lambda.keras", *calibrated)
+    assert (result.exit_code, "loaded safely" in result.output) == (2, True)
+
+
+def test_the_installed_command_answers_help():
+    done = subprocess.run([sys.executable, "-m", "micro.cli", "--help"], capture_output=True, text=True, check=True)
+    for command in ("run", "init", "convert", "inspect", "verify", "emit", "score"):
+        assert f"\n  {command} " in done.stdout
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    result = invoke("--debug", "inspect", tmp_path / "none.tflite")
+    assert result.exception is not None
+    assert not isinstance(result.exception, SystemExit)

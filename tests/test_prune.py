@@ -1,0 +1,128 @@
+"""Pruning: the sparsity asked for, tfmot's masks, zeros that survive quantization, with and without a teacher."""
+
+import os
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from keras import layers
+
+import keras_kd
+import micro
+from micro.compress.prune import magnitude_mask, polynomial_schedule, prunable_kernels, sparsity_of
+from micro.graph import read
+
+
+def net(width=24):
+    keras.utils.set_random_seed(4)
+    return keras.Sequential(
+        [
+            keras.Input((16,)),
+            layers.Dense(width, activation="relu", name="a"),
+            keras.Sequential([layers.Dense(12, activation="relu", name="b")], name="inner"),
+            layers.Dense(4, name="out"),
+        ]
+    )
+
+
+def cross_entropy():
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+@pytest.mark.parametrize("target", [0.0, 0.5, 0.8, 0.95])
+def test_every_kernel_reaches_the_target(blobs, target):
+    model = net()
+    before = [w.copy() for w in model.get_weights()]
+    pruned = micro.prune(model, target, *blobs, loss=cross_entropy(), epochs=3)
+    for kernel in prunable_kernels(pruned):
+        values = keras.ops.convert_to_numpy(kernel)
+        assert abs((values == 0).mean() - target) <= 0.5 / values.size + 1e-6
+    for old, new in zip(before, model.get_weights()):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_zeros_survive_quantization(blobs):
+    pruned = micro.prune(net(), 0.7, *blobs, loss=cross_entropy(), epochs=3)
+    graph = read(micro.convert(pruned, blobs[0][:200]))
+    kernels = [t for t in graph.tensors if t.data is not None and t.dtype == "int8"]
+    zeros = sum((np.frombuffer(t.data, np.int8) == 0).sum() for t in kernels)
+    assert zeros >= 0.7 * sum(t.size for t in kernels) - 3
+    assert all(set(t.quantization.zero_point) == {0} for t in kernels)
+
+
+def test_a_teacher_can_watch_without_labels(blobs):
+    x, y = blobs
+    teacher = net(64)
+    teacher.compile("adam", cross_entropy(), metrics=["accuracy"])
+    teacher.fit(x, y, epochs=8, verbose=0)
+    student = keras.models.clone_model(teacher)
+    student.set_weights(teacher.get_weights())
+    pruned = micro.prune(student, 0.6, x, teacher=teacher, objectives=[keras_kd.SoftTarget(2.0)], epochs=4)
+    assert sparsity_of(pruned) == pytest.approx(0.6, abs=0.01)
+    assert (pruned.predict(x, verbose=0).argmax(1) == y).mean() > 0.9
+
+
+def test_pruning_joins_any_fit_and_leaves_nothing_behind(blobs):
+    x, y = blobs
+    student = net()
+    distiller = keras_kd.Distiller(net(48), student, [keras_kd.SoftTarget()])
+    distiller.compile("adam", cross_entropy(), steps_per_execution=3)
+    schedule = polynomial_schedule(0.5, end_step=10)
+    distiller.fit(x, y, epochs=2, callbacks=[micro.PruneWeights(student, schedule, layers=["a", "b"])], verbose=0)
+    zeros = {w.path.split("/")[-2]: (keras.ops.convert_to_numpy(w) == 0).mean() for w in prunable_kernels(student)}
+    assert zeros["a"] == pytest.approx(0.5, abs=0.01)
+    assert zeros["b"] == pytest.approx(0.5, abs=0.01)
+    assert zeros["out"] == 0
+    assert all(kernel.constraint is None for kernel in prunable_kernels(student))
+    distiller.fit(x, y, epochs=1, verbose=0)
+    assert sparsity_of(student) < 0.1
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=3), st.floats(0, 0.99), st.integers(0, 1000))
+def test_masks_are_those_of_tfmot(shape, sparsity, seed):
+    weights = np.random.default_rng(seed).normal(size=shape).astype("float32")
+    np.testing.assert_array_equal(magnitude_mask(weights, sparsity), tfmot_mask(weights, sparsity))
+
+
+def tfmot_mask(weights, sparsity):
+    before = dict(os.environ)
+    import tensorflow as tf
+    from tensorflow_model_optimization.python.core.sparsity.keras import pruning_impl, pruning_schedule
+
+    os.environ.clear()
+    os.environ.update(before)
+    schedule = pruning_schedule.ConstantSparsity(sparsity, 0)
+    pruning = pruning_impl.Pruning(lambda: 0, [], schedule, [1, 1], "AVG")
+    return pruning._update_mask(tf.constant(weights))[1].numpy().astype(bool)
+
+
+@given(st.floats(0.01, 0.99), st.integers(1, 500), st.integers(0, 50))
+def test_the_schedule_ends_at_its_target(target, span, begin):
+    schedule = polynomial_schedule(target, begin_step=begin, end_step=begin + span)
+    reached = [float(s) for step in range(begin + 2 * span + 2) for due, s in [schedule(step)] if bool(due)]
+    assert reached == sorted(reached)
+    assert reached[-1] == pytest.approx(target, abs=1e-5)
+
+
+def test_tfmot_does_not_turn_the_process_to_keras_2():
+    polynomial_schedule(0.5, end_step=10)
+    assert "TF_USE_LEGACY_KERAS" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"target_sparsity": 1.0}, r"target_sparsity must be in \[0, 1\)"),
+        ({"target_sparsity": -0.1}, r"target_sparsity must be in \[0, 1\)"),
+        ({"layers": ["dense_9"]}, "'dense_9' has no kernel to prune in .*; those that do: a, b, out"),
+        ({"loss": None}, "needs y and a loss"),
+        ({"objectives": [keras_kd.SoftTarget()]}, "objectives need a teacher"),
+    ],
+)
+def test_bad_arguments_are_refused(blobs, arguments, says):
+    with pytest.raises(ValueError, match=says):
+        micro.prune(
+            net(), *(), **{"target_sparsity": 0.5, "x": blobs[0], "y": blobs[1], "loss": cross_entropy(), **arguments}
+        )

@@ -1,0 +1,324 @@
+"""Whole runs: the folder they leave, that they repeat to the byte, resume, and refuse what would lose something."""
+
+import hashlib
+import json
+import re
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from keras import layers
+
+from micro.cli import main
+from micro.config import load_config
+from micro.datasets import cwru
+from micro.errors import RunError
+from micro.pipeline import claim, run_pipeline
+
+SMALL_RIG = """
+job = "rig"
+seed = 3
+seeds = {seeds}
+[data]
+train_recordings = 6
+validation_recordings = 2
+calibration_recordings = 4
+test_recordings = 3
+fault_recordings = 1
+seconds = 2.0
+severities = [0.5]
+[teacher]
+sizes = [48, 8, 48]
+epochs = 4
+[student]
+sizes = [8]
+epochs = 4
+learning_rate = 0.003
+[prune]
+target_sparsity = 0.3
+epochs = 2
+[detect]
+false_alarm_rate = 0.05
+"""
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def digests(folder):
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def config_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("config") / "rig.toml"
+    path.write_text(SMALL_RIG.format(seeds=3))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, config_file):
+    out = tmp_path_factory.mktemp("runs") / "rig"
+    result = invoke("run", config_file, "--out", out)
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def test_a_run_folder_is_whole(finished):
+    expected = {"teacher.keras", "student.keras", "student_int8.tflite", "report.json", "report.html", "manifest.json"}
+    expected |= {f"firmware/bearing{suffix}" for suffix in (".h", ".cc", "_ops.h")}
+    assert set(digests(finished)) == expected
+    assert not finished.with_name("rig.partial").exists()
+    manifest = json.loads((finished / "manifest.json").read_text())
+    found = digests(finished)
+    assert manifest["sha256"] == {name: digest for name, digest in found.items() if name != "manifest.json"}
+    assert manifest["seed"] == 3
+    assert set(manifest["versions"]) >= {"python", "tensorflow", "keras", "tflite-micro"}
+
+
+def test_the_report_states_teacher_student_and_student_alone_over_the_seeds(finished):
+    report = json.loads((finished / "report.json").read_text())
+    assert [row["seed"] for row in report["seeds"]] == [3, 4, 5]
+    for variant in ("teacher", "student_distilled", "student_alone", "student_pruned", "student_int8"):
+        values = [row[variant]["auc"] for row in report["seeds"]]
+        assert report["summary"][variant]["auc"]["mean"] == pytest.approx(np.mean(values))
+        assert all(0 <= value <= 1 for value in values)
+    differences = [row["student_distilled"]["auc"] - row["student_alone"]["auc"] for row in report["seeds"]]
+    assert report["distilling"]["differences"] == pytest.approx(differences)
+    assert report["parameters"]["student"] < report["parameters"]["teacher"]
+    assert report["sparsity"] == pytest.approx(0.3, abs=0.02)
+    assert report["parity"]["samples"] <= 1000
+    assert bool(report["parity"]["mismatches"]) == bool(report["parity"]["by_op"])
+
+
+def test_the_emitted_threshold_gives_the_reported_alarms(finished):
+    report = json.loads((finished / "report.json").read_text())
+    header = (finished / "firmware" / "bearing.h").read_text()
+    threshold = float(re.search(r"BEARING_THRESHOLD (\S+)f", header)[1])
+    assert threshold == pytest.approx(report["detector"]["threshold"], rel=1e-6)
+
+
+def test_the_page_stands_alone(finished):
+    page = (finished / "report.html").read_text()
+    loading = re.findall(r"(?:src|href)=\"(?!#)([^\"]*)", page) + re.findall(r"url\((?!#)([^)]*)\)", page)
+    assert loading == []
+    assert "<script" not in page
+    assert page.count("<figure") == page.count("aria-label=") == page.count("<figcaption>") >= 4
+
+
+def test_the_saved_student_is_the_one_reported(finished):
+    student = keras.saving.load_model(finished / "student.keras", safe_mode=True)
+    report = json.loads((finished / "report.json").read_text())
+    assert student.count_params() == report["parameters"]["student"]
+    assert report["footprint"]["model_bytes"] == (finished / "student_int8.tflite").stat().st_size
+
+
+def test_same_seed_same_bytes_also_after_an_interruption(tmp_path, finished, config_file, monkeypatch):
+    config = load_config(config_file)
+    out = tmp_path / "rig"
+    told = []
+
+    def interrupt(stage, share):
+        told.append(stage)
+        if "seed 4: student" in stage:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_pipeline(config, out, progress=interrupt)
+    assert not out.exists()
+    kept = {path.name for path in out.with_name("rig.partial").rglob("*.keras")}
+    assert kept == {"teacher.keras", "student.keras", "alone.keras", "pruned.keras"}
+    with pytest.raises(RunError, match="go on with --resume"):
+        run_pipeline(config, out)
+    told.clear()
+    run_pipeline(config, out, resume=True, progress=lambda stage, share: told.append(stage))
+    assert digests(out) == digests(finished)
+
+
+def test_what_is_in_the_way_is_never_lost(tmp_path, config_file):
+    config = load_config(config_file)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    with pytest.raises(RunError, match="not a run folder"):
+        claim(mine, config, resume=False, force=True)
+    assert (mine / "thesis.txt").read_text() == "years of work"
+    done = tmp_path / "done"
+    done.mkdir()
+    (done / "manifest.json").write_text("{}")
+    with pytest.raises(RunError, match="replace it with --force"):
+        claim(done, config, resume=False, force=False)
+    with pytest.raises(RunError, match="nothing to resume"):
+        claim(tmp_path / "new", config, resume=True, force=False)
+    claim(tmp_path / "new", config, resume=False, force=False)
+    other = config.model_copy(update={"seed": 99})
+    with pytest.raises(RunError, match="belongs to another config"):
+        claim(tmp_path / "new", other, resume=True, force=False)
+
+
+def test_score_runs_the_int8_student_over_new_files(tmp_path, finished):
+    from micro.datasets import rig
+
+    for name, fault in (("quiet", None), ("loud", "outer")):
+        recording = rig.record(rig.Rig(), 2.0, np.random.default_rng(77), fault=fault, severity=3.0)
+        np.savetxt(tmp_path / f"{name}.csv", recording.samples, header="acceleration", comments="", fmt="%.5f")
+    result = invoke("score", finished, tmp_path / "quiet.csv", tmp_path / "loud.csv", "--json")
+    assert result.exit_code == 0, result.output
+    scored = json.loads(result.output)
+    alarms = {
+        name: [s["result"] == "alarm" for s in scored if s["file"] == f"{name}.csv"] for name in ("quiet", "loud")
+    }
+    assert len(alarms["quiet"]) == len(alarms["loud"]) == 1 + (25_600 - 1024) // 512
+    assert np.mean(alarms["loud"]) == 1.0
+    assert np.mean(alarms["quiet"]) < 0.5
+    out = tmp_path / "scores.csv"
+    assert invoke("score", finished, tmp_path / "loud.csv", "--out", out).exit_code == 0
+    assert out.read_text().splitlines()[0] == "file,row,seconds,score,result"
+    result = invoke("score", tmp_path, tmp_path / "loud.csv")
+    assert (result.exit_code, "not a finished run" in result.output) == (2, True)
+
+
+@pytest.fixture(scope="module")
+def cwru_tables(tmp_path_factory, cwru_folder):
+    """Real recordings as a user would export them: three CSV files."""
+    folder = tmp_path_factory.mktemp("tables")
+    for number, name in ((97, "normal"), (130, "outer"), (105, "inner")):
+        samples = cwru.read_mat(cwru_folder, number)
+        np.savetxt(folder / f"{name}.csv", samples[:120_000, None], header="de", comments="", fmt="%.6f")
+    return folder
+
+
+def test_the_table_job_learns_real_recordings_from_csv(tmp_path, cwru_tables):
+    config = tmp_path / "table.toml"
+    assert invoke("init", "table", "--out", config).exit_code == 0
+    text = config.read_text().replace("recordings/*.csv", f"{cwru_tables}/*.csv").replace("seeds = 3", "seeds = 1")
+    text = text.replace('# faulty_files = ["fault*.csv"]', 'faulty_files = ["outer.csv", "inner.csv"]')
+    config.write_text(text.replace("epochs = 40", "epochs = 10").replace("epochs = 60", "epochs = 15"))
+    result = invoke("run", config, "--out", tmp_path / "run", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["summary"]["student_int8"]["auc"]["mean"] > 0.99
+    scored = json.loads(invoke("score", tmp_path / "run", cwru_tables / "outer.csv", "--json").stdout)
+    assert np.mean([window["result"] == "alarm" for window in scored]) > 0.95
+
+
+def test_slow_process_data_of_eight_channels_works(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("plant1", "plant2"):
+        level = rng.normal(size=8) * 5
+        drift = np.cumsum(rng.normal(size=(4000, 8)), axis=0) * 0.002
+        values = level + drift + rng.normal(size=(4000, 8)) * 0.1
+        values[3500:, 2] += 1.5
+        state = np.r_[np.zeros(3500), np.ones(500)][:, None]
+        rows = np.hstack([np.arange(4000)[:, None] * 10.0, values, state])
+        names = "t," + ",".join(f"ch{i}" for i in range(8)) + ",fault"
+        np.savetxt(tmp_path / f"{name}.csv", rows, header=names, comments="", delimiter=",", fmt="%.5f")
+    (tmp_path / "plant.toml").write_text(
+        """
+        job = "table"
+        seeds = 1
+        [data]
+        files = "plant*.csv"
+        time_column = "t"
+        healthy_rows = [[0, 3000]]
+        label_column = "fault"
+        scaling = "per_file"
+        [features]
+        kind = "statistics"
+        window = 16
+        hop = 8
+        [teacher]
+        sizes = [32, 8, 32]
+        epochs = 10
+        [student]
+        sizes = [8]
+        epochs = 20
+        learning_rate = 0.003
+        [detect]
+        false_alarm_rate = 0.05
+        """
+    )
+    result = invoke("run", tmp_path / "plant.toml", "--out", tmp_path / "run", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["data"]["channels"] == [f"ch{i}" for i in range(8)]
+    assert report["summary"]["student_int8"]["auc"]["mean"] > 0.9
+    assert invoke("score", tmp_path / "run", tmp_path / "plant1.csv").exit_code == 0
+
+
+def test_the_cwru_job_classifies_real_recordings(tmp_path, cwru_folder):
+    config = tmp_path / "cwru.toml"
+    assert invoke("init", "cwru", "--out", config).exit_code == 0
+    text = config.read_text().replace('folder = "cwru"', f'folder = "{cwru_folder}"').replace("seeds = 3", "seeds = 1")
+    config.write_text(text.replace("epochs = 30", "epochs = 8"))
+    result = invoke("run", config, "--out", tmp_path / "run", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    teacher, student = (report["summary"][name]["accuracy"]["mean"] for name in ("teacher", "student_int8"))
+    assert student > teacher - 0.01
+    assert report["footprint"]["model_bytes"] < 16 * 1024
+    assert (report["parity"]["samples"], report["parity"]["max_abs_difference"] <= 2) == (1000, True)
+    np.savetxt(tmp_path / "inner.csv", cwru.read_mat(cwru_folder, 107)[:24_000], fmt="%.6f", header="de", comments="")
+    scored = json.loads(invoke("score", tmp_path / "run", tmp_path / "inner.csv", "--json").stdout)
+    assert {window["result"] for window in scored} == {"inner_007"}
+
+
+def test_models_of_ones_own_are_checked_before_training(tmp_path, config_file):
+    def save(shape, out, name):
+        keras.Sequential([keras.Input((shape,)), layers.Dense(out)]).save(tmp_path / name)
+
+    save(64, 64, "good.keras")
+    save(32, 64, "narrow.keras")
+    lambda_model = keras.Sequential([keras.Input((64,)), layers.Lambda(lambda x: x)])
+    lambda_model.save(tmp_path / "lambda.keras")
+    for name, says in (
+        ("missing.keras", "does not exist"),
+        ("narrow.keras", r"takes \(32,\), the data need \(64,\)"),
+        ("lambda.keras", "cannot|can be loaded safely"),
+        ("rig.toml", "not a .keras model"),
+    ):
+        text = SMALL_RIG.format(seeds=1).replace("[teacher]\nsizes", f'[teacher]\npath = "{name}"\nsizes')
+        (tmp_path / "rig.toml").write_text(text)
+        result = invoke("run", tmp_path / "rig.toml", "--out", tmp_path / "out", "--force")
+        assert result.exit_code == 2
+        assert re.search(says, result.output), result.output
+        shutil.rmtree(tmp_path / "out.partial", ignore_errors=True)
+    text = SMALL_RIG.format(seeds=1).replace("[teacher]\nsizes", '[teacher]\npath = "good.keras"\nsizes')
+    (tmp_path / "rig.toml").write_text(text)
+    assert invoke("run", tmp_path / "rig.toml", "--out", tmp_path / "out").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("seeds = 1", "seeds = 0"), "seeds: input should be greater than 0, got 0"),
+        (("seeds = 1", "sedes = 1"), "sedes: no such setting"),
+        (('job = "rig"', 'job = "plane"'), "job must be one of rig, cwru, table, got 'plane'"),
+        (("seconds = 2.0", "seconds = -1"), "data.seconds: input should be greater than 0, got -1"),
+        (
+            ("[detect]", '[distill]\nobjective = "soft_target"\n[detect]'),
+            "does not suit job 'rig'; take reconstruction",
+        ),
+        (("[detect]", '[firmware]\nname = "my model"\n[detect]'), "firmware.name 'my model' is not an identifier"),
+        (("target_sparsity = 0.3", "target_sparsity = 1.0"), "prune.target_sparsity: input should be less than 1"),
+        (("seed = 3", "seed = "), "is not TOML"),
+        (("false_alarm_rate = 0.05", "false_alarm_rate = 0.0001"), "too few for a false-alarm rate of 0.0001"),
+        (("sizes = [8]", 'family = "conv1d"\nsizes = [8]'), "family 'conv1d' does not suit this job"),
+    ],
+)
+def test_bad_configs_end_in_one_line_and_exit_code_2(tmp_path, change, says):
+    text = SMALL_RIG.format(seeds=1).replace("epochs = 4", "epochs = 0")
+    assert change[0] in text
+    (tmp_path / "rig.toml").write_text(text.replace(*change))
+    result = invoke("run", tmp_path / "rig.toml", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    error = [line for line in result.output.splitlines() if line.startswith("Error:")]
+    assert len(error) == 1
+    assert says in error[0]
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
