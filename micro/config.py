@@ -195,27 +195,25 @@ def parse_config(raw: dict[str, Any], folder: Path, what: str = "config") -> Con
         data = DATA[job].model_validate(_with_paths(raw.get("data", {}), folder))
     except ValidationError as error:
         raise ValueError(f"{what}: {_first(error, 'data')}") from None
-    models = {
-        side: {**raw[side], "path": str(folder / raw[side]["path"])}
-        if "path" in raw.get(side, {})
-        else raw.get(side, {})
-        for side in ("teacher", "student")
-    }
+    models = {side: _with_paths(raw[side], folder) for side in ("teacher", "student") if side in raw}
     try:
         return Config.model_validate({**raw, **models, "data": data})
     except ValidationError as error:
         raise ValueError(f"{what}: {_first(error)}") from None
 
 
-def _with_paths(data: Any, folder: Path) -> Any:
-    if not isinstance(data, dict):
-        return data
-    resolved = dict(data)
-    if isinstance(data.get("folder"), str):
-        resolved["folder"] = str(folder / data["folder"])
-    if "files" in data:
-        patterns = [data["files"]] if isinstance(data["files"], str) else data["files"]
-        resolved["files"] = [str(folder / p) if isinstance(p, str) else p for p in patterns]
+def _with_paths(section: Any, folder: Path) -> Any:
+    """The section with its paths taken from `folder`; what has the wrong type is left for the check to name."""
+    if not isinstance(section, dict):
+        return section
+    resolved = dict(section)
+    for key in ("folder", "path"):
+        if isinstance(section.get(key), str):
+            resolved[key] = str(folder / section[key])
+    if "files" in section:
+        patterns = [section["files"]] if isinstance(section["files"], str) else section["files"]
+        if isinstance(patterns, list):
+            resolved["files"] = [str(folder / pattern) if isinstance(pattern, str) else pattern for pattern in patterns]
     return resolved
 
 

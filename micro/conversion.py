@@ -116,9 +116,11 @@ def _to_tflite(model: keras.Model, samples: np.ndarray, weights: str) -> bytes:
     import keras
     import tensorflow as tf
 
-    # A batch of 1 in the input makes every shape of the graph static.
-    fixed = keras.Input(batch_shape=(1, *samples.shape[1:]), dtype="float32")
-    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(fixed, model(fixed, training=False)))
+    # A batch of 1 in the input makes every shape of the graph static. The names are given because Keras would number them
+    # by how many models the process has made, and they end up in the bytes.
+    fixed = keras.Input(batch_shape=(1, *samples.shape[1:]), dtype="float32", name="input")
+    static = keras.Model(fixed, model(fixed, training=False), name="static")
+    converter = tf.lite.TFLiteConverter.from_keras_model(static)
 
     def representative() -> Iterator[list[np.ndarray]]:
         for sample in samples:

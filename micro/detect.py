@@ -22,19 +22,25 @@ def fit_threshold(healthy_scores: np.ndarray, false_alarm_rate: float) -> float:
     Raises: ValueError for a rate outside (0, 1), scores that are not finite, or too few scores for the rate.
     Source: Vovk, Gammerman and Shafer 2005, inductive conformal prediction.
     """
-    if not 0 < false_alarm_rate < 1:
-        raise ValueError(f"false_alarm_rate must be between 0 and 1, got {false_alarm_rate}")
     scores = np.sort(np.asarray(healthy_scores, np.float64))
     if not np.isfinite(scores).all():
         raise ValueError("healthy scores are not finite")
-    rank = math.ceil((len(scores) + 1) * (1 - false_alarm_rate) - 1e-9)
-    if rank > len(scores):
-        needed = math.ceil(1 / false_alarm_rate) - 1
+    return float(scores[threshold_rank(len(scores), false_alarm_rate) - 1])
+
+
+def threshold_rank(count: int, false_alarm_rate: float) -> int:
+    """Which of `count` held-out healthy scores, counted from 1 upwards, is the threshold; ValueError if they are too few."""
+    if not 0 < false_alarm_rate < 1:
+        raise ValueError(f"false_alarm_rate must be between 0 and 1, got {false_alarm_rate}")
+    # The small term keeps (n + 1) * (1 - rate) from being rounded up past a whole number.
+    rank = math.ceil((count + 1) * (1 - false_alarm_rate) - 1e-9)
+    if rank > count:
+        needed = math.ceil(1 / false_alarm_rate - 1e-9) - 1
         raise ValueError(
-            f"{len(scores)} healthy windows are too few for a false-alarm rate of {false_alarm_rate:g}; "
-            f"at least {needed} are needed"
+            f"{count} held-out healthy windows are too few for a false-alarm rate of {false_alarm_rate:g}; "
+            f"at least {needed} are needed: record more, shorten the hop, or allow more false alarms"
         )
-    return float(scores[rank - 1])
+    return rank
 
 
 def auc(faulty: np.ndarray, scores: np.ndarray) -> float | None:

@@ -7,8 +7,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -17,10 +16,12 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from micro.compress.prune import sparsity_of
 from micro.config import Config
 from micro.conversion import Converted, convert
+from micro.detect import threshold_rank
 from micro.emission import emit
 from micro.errors import RunError
 from micro.evaluate import Evaluation, Predict, by_origin, compare, evaluate, summarise
@@ -57,11 +58,14 @@ def run_pipeline(
     """
     out = Path(out)
     working = claim(out, config, resume=resume, force=force)
-    with _deterministic():
-        progress("reading data", 0.0)
-        data = prepare(config)
-        check_models(config, data)
-        report = _run_stages(config, data, working, progress)
+    # The same seed gives the same weights; the setting cannot be taken back within the process.
+    tf.config.experimental.enable_op_determinism()
+    progress("reading data", 0.0)
+    data = prepare(config)
+    check_models(config, data)
+    if config.task == "anomaly":
+        threshold_rank(len(data.calibration), config.detect.false_alarm_rate)
+    report = _run_stages(config, data, working, progress)
     shutil.rmtree(working / "parts")
     _publish(working, out)
     progress("done", 1.0)
@@ -235,8 +239,8 @@ def _finish(
 
 def _write_manifest(config: Config, working: Path) -> None:
     """Config, seed, versions and the digest of every file: the last file written."""
-    (working / "config.json").unlink()
-    files = sorted(p for p in working.rglob("*") if p.is_file() and p.relative_to(working).parts[0] != "parts")
+    passing = ("parts", "config.json")
+    files = sorted(p for p in working.rglob("*") if p.is_file() and p.relative_to(working).parts[0] not in passing)
     manifest = {
         "config": config.model_dump(mode="json"),
         "seed": config.seed,
@@ -244,6 +248,7 @@ def _write_manifest(config: Config, working: Path) -> None:
         "sha256": {str(path.relative_to(working)): sha256(path.read_bytes()) for path in files},
     }
     write_bytes(working / "manifest.json", json_bytes(manifest))
+    (working / "config.json").unlink()
 
 
 def _publish(working: Path, out: Path) -> None:
@@ -282,12 +287,3 @@ def _calibration(data: Prepared, seed: int) -> np.ndarray:
 def _spread(count: int, wanted: int) -> np.ndarray:
     """Up to `wanted` indices spread evenly over `count`."""
     return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(int))
-
-
-@contextmanager
-def _deterministic() -> Iterator[None]:
-    """The same seed gives the same weights; the setting cannot be taken back within the process."""
-    import tensorflow as tf
-
-    tf.config.experimental.enable_op_determinism()
-    yield

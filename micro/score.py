@@ -84,11 +84,11 @@ def read_run(folder: Path) -> tuple[dict[str, Any], Config]:
     try:
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        return report, parse_config(manifest["config"], Path(), "manifest.json")
     except OSError as error:
         raise RunError(f"{folder} is not a finished run: {error.filename}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder} is damaged: {error}") from None
-    return report, parse_config(manifest["config"], Path())
 
 
 def _table_config(

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The main job on a fresh machine: simulate a rig, distil a detector, prove it, emit firmware.
 set -eu
-. "$(dirname "$0")/setup.sh" ""
+extras=""
+. "$(dirname "$0")/setup.sh"
 cd "$root"
 "$venv/bin/keras-kd" run --out "${1:-runs/demo}" --force

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The longer tests: whole runs on real recordings, and every default test.
 set -eu
-. "$(dirname "$0")/setup.sh" "[test]"
+extras="[test]"
+. "$(dirname "$0")/setup.sh"
 cd "$root"
 "$venv/bin/python" -m pytest "$@"

@@ -1,4 +1,4 @@
-# Sourced by the other scripts: a virtual environment with the tested versions. Usage: . scripts/setup.sh [EXTRAS]
+# Sourced by the other scripts: a virtual environment with the tested versions. Usage: extras=[test]; . scripts/setup.sh
 root=$(cd "$(dirname "$0")/.." && pwd)
 venv="$root/.venv"
 if [ ! -x "$venv/bin/python" ]; then
@@ -7,7 +7,7 @@ if [ ! -x "$venv/bin/python" ]; then
 fi
 # Installed anew only when what decides about versions has changed.
 wanted=$(cat "$root/pyproject.toml" "$root/constraints.txt" | cksum)
-if [ "$(cat "$venv/.installed$1" 2>/dev/null)" != "$wanted" ]; then
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$root/constraints.txt" -e "$root$1"
-  echo "$wanted" > "$venv/.installed$1"
+if [ "$(cat "$venv/.installed$extras" 2>/dev/null)" != "$wanted" ]; then
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$root/constraints.txt" -e "$root$extras"
+  echo "$wanted" > "$venv/.installed$extras"
 fi

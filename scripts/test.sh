@@ -1,7 +1,8 @@
 #!/bin/sh
 # All tests on a fresh machine: environment, style, types, tests. Further arguments go to pytest.
 set -eu
-. "$(dirname "$0")/setup.sh" "[test]"
+extras="[test]"
+. "$(dirname "$0")/setup.sh"
 cd "$root"
 # A C and a C++ compiler build the emitted files; where they are missing and cannot be had, their tests are skipped.
 if ! { command -v gcc && command -v g++; } >/dev/null 2>&1 && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

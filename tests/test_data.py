@@ -1,6 +1,7 @@
 """Recordings in, windows out: the rig's physics, the Bearing Data Center's files, users' tables."""
 
 import shutil
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def test_no_window_straddles_a_split(count, window, hop):
     except ValueError as error:
         assert "too few to split" in str(error)  # noqa: PT017
         return
-    for before, after in zip(runs, runs[1:]):
+    for before, after in pairwise(runs):
         assert (before.stop - 1) * hop + window <= after.start * hop
     assert runs[0].start == 0
     assert runs[-1].stop == count
