@@ -10,6 +10,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -25,6 +26,13 @@ def data_folder(name: str) -> Path:
         if (place / name).is_dir():
             return place / name
     pytest.skip(f"no {name!r} data: looked in {', '.join(map(str, places))}; set KERAS_KD_DATA")
+
+
+def invoke(*arguments):
+    """The command line, as click's runner calls it."""
+    from micro.cli import main
+
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="session")

@@ -7,15 +7,11 @@ import sys
 import keras
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from conftest import invoke
 from keras import layers
 
-from micro.cli import JOBS, main
+from micro.cli import JOBS
 from micro.config import load_config
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def test_inspect_verify_emit_a_foreign_model(tmp_path, peer_models):

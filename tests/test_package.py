@@ -35,6 +35,34 @@ def imports_of(path):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+# As docs/architecture.md draws them, from the ground up.
+FLOORS = (
+    ("keras_kd", "micro.graph", "micro.files", "micro.errors", "micro.quiet", "micro._tflm_worker"),
+    ("micro.tflm", "micro.emission", "micro.datasets", "micro.signal", "micro.detect", "micro.config"),
+    ("micro.conversion", "micro.compress", "micro.students"),
+    ("micro.prepare", "micro.train", "micro.evaluate", "micro.report", "micro.pipeline", "micro.score"),
+    ("micro.cli",),
+)
+
+
+def floor_of(module):
+    return next(
+        (n for n, names in enumerate(FLOORS) if any(f"{module}.".startswith(f"{name}.") for name in names)), None
+    )
+
+
+def test_every_module_imports_from_its_floor_or_below():
+    for path in [*(ROOT / "keras_kd").rglob("*.py"), *(ROOT / "micro").rglob("*.py")]:
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        if module == "micro":
+            continue  # the face: names of all floors, looked up when first used
+        floor = floor_of(module)
+        assert floor is not None, f"{module} is on no floor"
+        for imported in imports_of(path):
+            assert (floor_of(imported) or 0) <= floor, f"{module} imports {imported}"
 
 
 def test_keras_kd_knows_nothing_of_chips_or_of_tensorflow():

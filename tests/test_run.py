@@ -8,10 +8,9 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from conftest import invoke
 from keras import layers
 
-from micro.cli import main
 from micro.config import load_config
 from micro.datasets import cwru
 from micro.errors import RunError
@@ -42,10 +41,6 @@ epochs = 2
 [detect]
 false_alarm_rate = 0.05
 """
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def digests(folder):
