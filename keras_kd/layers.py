@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import keras
@@ -16,41 +18,137 @@ class Captured(NamedTuple):
     features: dict[str, Any]
 
 
+# Where hooked layers put their outputs while a tap's forward pass runs.
+_listening: ContextVar[dict[int, list[Any]] | None] = ContextVar("keras_kd_listening", default=None)
+
+
 class Tap:
     """A model together with the layers whose outputs it should give beside its own, in one forward pass.
 
-    Args:
-        model: Functional or Sequential where layers are named; any Keras model where none are.
-        layers: Names of layers of the model.
+    Layers of a Functional or Sequential model are read from its graph. Those inside nested or subclassed models are listened
+    to while the model runs.
 
-    Raises: ValueError if a layer is not in the model (the nearest names are told), is used more than once, or the
-        model has no graph to read layers from.
+    Args:
+        model: Any Keras model.
+        layers: Names or paths of layers of the model, as `find_layer` takes them.
+
+    Raises: ValueError if a layer is not in the model (the nearest names are told) or is used more than once.
     """
 
     def __init__(self, model: keras.Model, layers: Sequence[str] = ()) -> None:
         self.model = model
         self.layers = tuple(dict.fromkeys(layers))
         self._graph = None
-        if self.layers:
-            features = {name: output_of(model, name) for name in self.layers}
+        found = {name: find_layer(model, name) for name in self.layers}
+        in_graph = {name: layer for name, layer in found.items() if _in_graph(model, layer)}
+        self._hooked = {name: layer for name, layer in found.items() if name not in in_graph}
+        if in_graph:
+            features = {name: output_of(model, layer) for name, layer in in_graph.items()}
             inputs, self._structure = _ends(model)
             self._graph = keras.Model(inputs, {"outputs": list(model.outputs), "features": features})
 
     def __call__(self, x: Any, training: bool = False) -> Captured:
         """Outputs and features on a batch."""
-        if self._graph is None:
-            return Captured(self.model(x, training=training), {})
-        given = self._graph(x, training=training)
-        outputs = keras.tree.pack_sequence_as(self._structure, given["outputs"])
-        return Captured(outputs, given["features"])
+        with _listening_to(self._hooked.values()) as heard:
+            if self._graph is None:
+                outputs, features = self.model(x, training=training), {}
+            else:
+                given = self._graph(x, training=training)
+                outputs = keras.tree.pack_sequence_as(self._structure, given["outputs"])
+                features = dict(given["features"])
+        for name, layer in self._hooked.items():
+            features[name] = _only(heard[id(layer)], name, self.model)
+        return Captured(outputs, features)
+
+    @property
+    def listens(self) -> bool:
+        """Whether some layer is not in the model's graph and is listened to while it runs."""
+        return bool(self._hooked)
+
+    def shapes(self, x: Any) -> Captured:
+        """Symbolic outputs and features for symbolic inputs: nothing is computed."""
+        return _Probe(self).compute_output_spec(x)
+
+
+class _Probe(keras.Layer):
+    """A tap as a layer, because Keras traces a layer's `call` on symbolic inputs as a whole."""
+
+    def __init__(self, tap: Tap) -> None:
+        super().__init__()
+        self._tap = tap
+        self.built = True
+
+    def call(self, inputs: Any) -> Captured:
+        return self._tap(inputs)
+
+
+@contextmanager
+def _listening_to(layers: Iterable[keras.Layer]) -> Iterator[dict[int, list[Any]]]:
+    """Collect what the layers give for as long as the context lasts; each layer is as it was afterwards."""
+    layers = list(layers)
+    heard: dict[int, list[Any]] = {id(layer): [] for layer in layers}
+    for layer in layers:
+        if "call" not in vars(layer):
+            object.__setattr__(layer, "call", _Telling(layer))
+    token = _listening.set(heard)
+    try:
+        yield heard
+    finally:
+        _listening.reset(token)
+        for layer in layers:
+            if isinstance(vars(layer).get("call"), _Telling):
+                object.__delattr__(layer, "call")
+
+
+class _Telling:
+    """A layer's `call` that also tells what it gave to whoever listens."""
+
+    def __init__(self, layer: keras.Layer) -> None:
+        self._layer = layer
+        self._call = layer.call
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        outputs = self._call(*args, **kwargs)
+        heard = _listening.get()
+        if heard is not None and id(self._layer) in heard:
+            heard[id(self._layer)].append(outputs)
+        return outputs
+
+
+def _only(heard: list[Any], name: str, model: keras.Model) -> Any:
+    if len(heard) != 1:
+        raise ValueError(
+            f"layer {name!r} of {model.name!r} ran {len(heard)} times in one pass of the model; its output is not to be told"
+        )
+    tensors = keras.tree.flatten(heard[0])
+    if len(tensors) != 1:
+        raise ValueError(
+            f"layer {name!r} of {model.name!r} gives {len(tensors)} tensors; name one that gives a single one"
+        )
+    return tensors[0]
 
 
 def find_layer(model: keras.Model, name: str) -> keras.Layer:
-    """The layer of that name; ValueError with the nearest names if there is none."""
-    names = [layer.name for layer in model.layers]
-    if name in names:
-        return model.layers[names.index(name)]
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names[:8]
+    """The layer of that name or path; ValueError with the nearest names if there is none.
+
+    A path 'encoder/block_2' leads into nested models and layers. A bare name is looked for among the model's own layers first,
+    then inside them, where it must occur once.
+    """
+    own = [layer.name for layer in children_of(model)]
+    if name in own:
+        return children_of(model)[own.index(name)]
+    inner = dict(_walk(model))
+    if name in inner:
+        return inner[name]
+    matches = [path for path in inner if path.rpartition("/")[2] == name]
+    if len(matches) == 1:
+        return inner[matches[0]]
+    if matches:
+        raise ValueError(
+            f"layer {name!r} is in {model.name!r} {len(matches)} times; name one by its path: {', '.join(matches)}"
+        )
+    near = difflib.get_close_matches(name, [*own, *inner], n=3, cutoff=0.4) or own[:8]
+    near = list(dict.fromkeys(near))
     raise ValueError(
         f"layer {name!r} is not in {model.name!r}; nearest: {', '.join(map(repr, near))}"
         if near
@@ -58,18 +156,57 @@ def find_layer(model: keras.Model, name: str) -> keras.Layer:
     )
 
 
-def output_of(model: keras.Model, name: str) -> Any:
-    """Symbolic output of a named layer."""
-    layer = find_layer(model, name)
-    if not getattr(model, "inputs", None):
-        raise ValueError(
-            f"layer {name!r}: model {model.name!r} has no graph to read it from; build it as a Functional or "
-            "Sequential model with a known input shape"
-        )
+def name_of(model: keras.Model, ref: Any) -> str:
+    """The name or path by which `find_layer` finds what `ref` means: a name, a layer, or a callable from model to layer.
+
+    Raises: ValueError if it is not a layer of the model.
+    """
+    if isinstance(ref, str):
+        find_layer(model, ref)
+        return ref
+    layer = ref
+    if not isinstance(ref, keras.Layer):
+        if not callable(ref):
+            raise ValueError(f"layer must be a name, a layer or a callable from model to layer, got {ref!r}")
+        layer = ref(model)
+        if isinstance(layer, str):
+            return name_of(model, layer)
+    for path, candidate in _walk(model):
+        if candidate is layer:
+            return path
+    raise ValueError(f"layer {getattr(layer, 'name', layer)!r} is not in {model.name!r}")
+
+
+def children_of(layer: keras.Layer) -> list[keras.Layer]:
+    """The layers directly inside a model or layer."""
+    return list(
+        layer.layers if isinstance(layer, keras.Model) else layer._flatten_layers(include_self=False, recursive=False)
+    )
+
+
+def _walk(layer: keras.Layer, prefix: str = "") -> Iterator[tuple[str, keras.Layer]]:
+    """Every layer inside another with its path, the outer ones first."""
+    children = children_of(layer)
+    yield from ((prefix + child.name, child) for child in children)
+    for child in children:
+        yield from _walk(child, f"{prefix}{child.name}/")
+
+
+def _in_graph(model: keras.Model, layer: keras.Layer) -> bool:
+    return bool(getattr(model, "inputs", None)) and any(child is layer for child in children_of(model))
+
+
+def output_of(model: keras.Model, layer: keras.Layer) -> Any:
+    """Symbolic output of a layer of a Functional or Sequential model."""
     try:
-        return layer.output
+        output = layer.output
     except AttributeError as error:
-        raise ValueError(f"layer {name!r} of {model.name!r} has no single output: {error}") from None
+        raise ValueError(f"layer {layer.name!r} of {model.name!r} has no single output: {error}") from None
+    if not isinstance(output, keras.KerasTensor):
+        raise ValueError(
+            f"layer {layer.name!r} of {model.name!r} gives several tensors; name one that gives a single one"
+        )
+    return output
 
 
 def activation_of(model: keras.Model, layer: str | None = None) -> str | None:
@@ -77,6 +214,9 @@ def activation_of(model: keras.Model, layer: str | None = None) -> str | None:
 
     Shape-only and inactive layers (Reshape, Flatten, Dropout, Identity) are looked through.
     """
+    told = getattr(model, "output_activation", None)
+    if told is not None and layer is None:
+        return told
     found = find_layer(model, layer) if layer else last_layer(model)
     while _passes(found) and _previous(found) is not None:
         found = _previous(found)

@@ -1,0 +1,376 @@
+"""Feature, relation and further response objectives beside their papers' formulas, written independently in NumPy."""
+
+import itertools
+import math
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import ops
+from scipy.special import log_softmax, softmax
+
+import keras_kd
+
+
+def draw(seed, *shapes):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=shape).astype("float32") for shape in shapes]
+
+
+def unit(v):
+    return v / np.linalg.norm(v, axis=-1, keepdims=True)
+
+
+def huber(d):
+    return np.where(np.abs(d) < 1, 0.5 * d**2, np.abs(d) - 0.5)
+
+
+def decoupled(t, s, y, alpha, beta, temperature):
+    total = []
+    for t_row, s_row, label in zip(t.astype(float), s.astype(float), y):
+        p, q = softmax(t_row / temperature), softmax(s_row / temperature)
+        b_t, b_s = np.array([p[label], 1 - p[label]]), np.array([q[label], 1 - q[label]])
+        tckd = np.sum(b_t * np.log(b_t / b_s))
+        p_hat, q_hat = np.delete(p, label) / (1 - p[label]), np.delete(q, label) / (1 - q[label])
+        nckd = np.sum(p_hat * np.log(p_hat / q_hat))
+        total.append(temperature**2 * (alpha * tckd + beta * nckd))
+    return np.array(total)
+
+
+def dist(t, s, beta, gamma, temperature):
+    p, q = softmax(t.astype(float) / temperature, -1), softmax(s.astype(float) / temperature, -1)
+    inter = np.mean([1 - np.corrcoef(a, b)[0, 1] for a, b in zip(p, q)])
+    intra = np.mean([1 - np.corrcoef(a, b)[0, 1] for a, b in zip(p.T, q.T)])
+    return temperature**2 * (beta * inter + gamma * intra)
+
+
+def standardized(t, s, temperature):
+    z = [
+        (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True) / temperature
+        for x in (t.astype(float), s.astype(float))
+    ]
+    p = softmax(z[0], -1)
+    return temperature**2 * np.sum(p * (log_softmax(z[0], -1) - log_softmax(z[1], -1)), -1)
+
+
+def attention(t, s):
+    maps = [unit(np.mean(x.astype(float) ** 2, -1).reshape(len(x), -1)) for x in (t, s)]
+    return np.mean((maps[0] - maps[1]) ** 2, -1)
+
+
+def flow(t, s):
+    def gram(first, second):
+        b, c1, c2 = len(first), first.shape[-1], second.shape[-1]
+        first, second = first.reshape(b, -1, c1).astype(float), second.reshape(b, -1, c2).astype(float)
+        return np.stack([f.T @ g / len(f) for f, g in zip(first, second)])
+
+    return np.sum((gram(*t) - gram(*s)) ** 2, axis=(1, 2))
+
+
+def rkd_distance(t, s):
+    def normed(x):
+        x = x.reshape(len(x), -1).astype(float)
+        d = np.array([[np.linalg.norm(a - b) for b in x] for a in x])
+        return d / d[d > 0].mean()
+
+    return huber(normed(t) - normed(s)).mean()
+
+
+def rkd_angle(t, s):
+    def cosines(x):
+        x = x.reshape(len(x), -1).astype(float)
+        n = len(x)
+        out = np.zeros((n, n, n))
+        for j, i, k in itertools.product(range(n), repeat=3):
+            if i != j and k != j:
+                out[j, i, k] = unit(x[i] - x[j]) @ unit(x[k] - x[j])
+        return out
+
+    return huber(cosines(t) - cosines(s)).mean()
+
+
+def similarity(t, s):
+    def gram(x):
+        x = x.reshape(len(x), -1).astype(float)
+        return unit(x @ x.T)
+
+    return np.sum((gram(t) - gram(s)) ** 2) / len(t) ** 2
+
+
+def congruence(t, s, gamma=0.4, order=2):
+    def kernel(x):
+        x = unit(x.reshape(len(x), -1).astype(float))
+        return sum(
+            math.exp(-2 * gamma) * (2 * gamma) ** p / math.factorial(p) * (x @ x.T) ** p for p in range(order + 1)
+        )
+
+    return np.sum((kernel(t) - kernel(s)) ** 2) / len(t) ** 2
+
+
+def probabilistic(t, s):
+    def conditional(x):
+        x = unit(x.reshape(len(x), -1).astype(float))
+        k = (x @ x.T + 1) / 2
+        np.fill_diagonal(k, 0)
+        return k / k.sum(1, keepdims=True)
+
+    p, q = conditional(t), conditional(s)
+    off = ~np.eye(len(p), dtype=bool)
+    return np.sum(p[off] * np.log(p[off] / q[off]))
+
+
+def cosine(t, s):
+    t, s = t.astype(float), s.astype(float)
+    cos = np.sum(t * s, -1) / np.linalg.norm(t, axis=-1) / np.linalg.norm(s, axis=-1)
+    return (1 - cos).reshape(len(t), -1).mean(-1)
+
+
+# Objective, its formula on (teacher, student), and the shapes of the two.
+FORMULAS = {
+    "dist": (keras_kd.Dist(1.5, 0.5, 2.0), lambda t, s: dist(t, s, 1.5, 0.5, 2.0), (7, 5), (7, 5)),
+    "standardized": (keras_kd.SoftTarget(2.0, standardize=True), lambda t, s: standardized(t, s, 2.0), (6, 5), (6, 5)),
+    "attention": (keras_kd.AttentionTransfer(), attention, (4, 5, 6, 3), (4, 5, 6, 2)),
+    "attention 1-D": (keras_kd.AttentionTransfer(), attention, (4, 9, 3), (4, 9, 2)),
+    "distance": (keras_kd.RelationalDistance(), rkd_distance, (6, 4), (6, 3, 2)),
+    "angle": (keras_kd.RelationalAngle(), rkd_angle, (5, 4), (5, 3)),
+    "similarity": (keras_kd.SimilarityPreserving(), similarity, (6, 4, 2), (6, 3)),
+    "congruence": (keras_kd.CorrelationCongruence(), congruence, (6, 4), (6, 3)),
+    "congruence 3": (
+        keras_kd.CorrelationCongruence(gamma=0.2, order=3),
+        lambda t, s: congruence(t, s, 0.2, 3),
+        (6, 4),
+        (6, 3),
+    ),
+    "probabilistic": (keras_kd.ProbabilisticTransfer(), probabilistic, (6, 4), (6, 3)),
+    "cosine": (keras_kd.CosineHidden(), cosine, (3, 4, 5), (3, 4, 5)),
+}
+
+
+def gradient_of(objective, teacher, student, y=None):
+    """Gradient of the batch's sum with respect to the student, by TensorFlow."""
+    import tensorflow as tf
+
+    x = tf.convert_to_tensor(student)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = ops.sum(objective(teacher, x, y))
+    return tape.gradient(value, x).numpy()
+
+
+def finite_difference(formula, teacher, student, step=1e-5):
+    """Gradient of a formula's sum, by central differences in float64."""
+    student = student.astype(float)
+    found = np.zeros_like(student)
+    for index in np.ndindex(student.shape):
+        up, down = student.copy(), student.copy()
+        up[index] += step
+        down[index] -= step
+        found[index] = (np.sum(formula(teacher, up)) - np.sum(formula(teacher, down))) / (2 * step)
+    return found
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+@given(seed=st.integers(0, 10_000), batch=st.integers(3, 9))
+@settings(max_examples=12)
+def test_values_are_the_papers(name, seed, batch):
+    objective, formula, t_shape, s_shape = FORMULAS[name]
+    t, s = draw(seed, (batch, *t_shape[1:]), (batch, *s_shape[1:]))
+    np.testing.assert_allclose(ops.convert_to_numpy(objective(t, s)), formula(t, s), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_gradients_are_the_formulas(name):
+    objective, formula, t_shape, s_shape = FORMULAS[name]
+    t, s = draw(11, t_shape, s_shape)
+    np.testing.assert_allclose(gradient_of(objective, t, s), finite_difference(formula, t, s), rtol=2e-3, atol=1e-5)
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    batch=st.integers(1, 8),
+    classes=st.integers(2, 12),
+    temperature=st.floats(0.5, 10),
+    one_hot=st.booleans(),
+)
+@settings(max_examples=40)
+def test_decoupled_kd_is_the_papers_formula(seed, batch, classes, temperature, one_hot):
+    t, s = draw(seed, (batch, classes), (batch, classes))
+    y = np.random.default_rng(seed).integers(0, classes, batch)
+    objective = keras_kd.DecoupledKD(1.0, 8.0, temperature)
+    expected = decoupled(t, s, y, 1.0, 8.0, temperature)
+    got = objective(t, s, np.eye(classes)[y] if one_hot else y)
+    np.testing.assert_allclose(ops.convert_to_numpy(got), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_decoupled_kd_with_beta_of_the_rest_is_soft_targets():
+    # KL = TCKD + (1 - p_t) NCKD (equation 5): with one example the two agree for beta = 1 - p_t.
+    t, s = draw(4, (1, 6), (1, 6))
+    rest = 1 - softmax(t[0].astype(float) / 3.0)[2]
+    decoupled_value = keras_kd.DecoupledKD(1.0, rest, 3.0)(t, s, np.array([2]))
+    np.testing.assert_allclose(decoupled_value, keras_kd.SoftTarget(3.0)(t, s), rtol=1e-5)
+
+
+def test_decoupled_kd_gradient():
+    t, s = draw(5, (4, 6), (4, 6))
+    y = np.array([0, 5, 2, 2])
+    found = gradient_of(keras_kd.DecoupledKD(1.0, 8.0, 4.0), t, s, y)
+    np.testing.assert_allclose(
+        found, finite_difference(lambda a, b: decoupled(a, b, y, 1.0, 8.0, 4.0), t, s), rtol=1e-3, atol=1e-5
+    )
+
+
+@given(seed=st.integers(0, 10_000), pooled=st.booleans())
+@settings(max_examples=15)
+def test_flow_of_solution_is_the_papers_formula(seed, pooled):
+    t1, t2, s1, s2 = draw(seed, (3, 4, 4, 2), (3, 4, 4, 5), (3, 8, 4, 2) if pooled else (3, 4, 4, 2), (3, 4, 4, 5))
+    expected = flow((t1, t2), (s1.reshape(3, 4, 2, 4, 2).max(2) if pooled else s1, s2))
+    got = keras_kd.FlowOfSolution()((t1, t2), (s1, s2))
+    np.testing.assert_allclose(ops.convert_to_numpy(got), expected, rtol=1e-4, atol=1e-5)
+
+
+@given(seed=st.integers(0, 10_000), shape=st.sampled_from([(3, 4), (3, 5, 4), (2, 3, 3, 4)]))
+@settings(max_examples=15)
+def test_hint_and_variational_information_are_the_papers_formulas(seed, shape):
+    t, s = draw(seed, shape, (*shape[:-1], 2))
+    hint = keras_kd.Hint()
+    value = ops.convert_to_numpy(hint(t, s))
+    kernel, bias = (w.astype(float) for w in hint.regressor.get_weights())
+    difference = (t - (s @ kernel + bias)).reshape(len(t), -1)
+    np.testing.assert_allclose(value, 0.5 * np.sum(difference**2, -1), rtol=1e-4)
+    information = keras_kd.VariationalInformation(initial_variance=2.0)
+    value = ops.convert_to_numpy(information(t, s))
+    kernel, bias = (w.astype(float) for w in information.regressor.get_weights())
+    squares = ((t - (s @ kernel + bias)) ** 2).reshape(len(t), -1)
+    np.testing.assert_allclose(value, np.sum(0.5 * np.log(2.0) + squares / 4.0, -1), rtol=1e-4)
+
+
+@given(seed=st.integers(0, 10_000), batch=st.integers(2, 8), examples=st.sampled_from([None, 50]))
+@settings(max_examples=15)
+def test_contrastive_is_the_papers_critic_with_negatives_from_the_batch(seed, batch, examples):
+    t, s = draw(seed, (batch, 5), (batch, 3))
+    objective = keras_kd.Contrastive(dimensions=4, temperature=0.5, examples=examples)
+    value = ops.convert_to_numpy(objective(t, s))
+    embedded = []
+    for x, layer in ((t, objective.embed_teacher), (s, objective.embed_student)):
+        kernel, bias = layer.get_weights()
+        embedded.append(unit(x.astype(float) @ kernel + bias))
+    critic = np.exp(embedded[0] @ embedded[1].T / 0.5)
+    h = critic / (critic + (batch - 1) / (examples or batch))
+    expected = [-np.log(h[i, i]) - sum(np.log(1 - h[i, j]) for j in range(batch) if j != i) for i in range(batch)]
+    np.testing.assert_allclose(value, expected, rtol=1e-4)
+
+
+def everything():
+    flat = [
+        keras_kd.SoftTarget(4.0, standardize=True),
+        keras_kd.DecoupledKD(),
+        keras_kd.Dist(),
+        keras_kd.Hint(),
+        keras_kd.VariationalInformation(),
+        keras_kd.CosineHidden(),
+        keras_kd.RelationalDistance(),
+        keras_kd.RelationalAngle(),
+        keras_kd.SimilarityPreserving(),
+        keras_kd.CorrelationCongruence(),
+        keras_kd.ProbabilisticTransfer(),
+        keras_kd.Contrastive(dimensions=3),
+    ]
+    maps = [keras_kd.AttentionTransfer(), keras_kd.Hint(), keras_kd.VariationalInformation()]
+    return [*((o, (6,)) for o in flat), *((o, (4, 4, 3)) for o in maps)]
+
+
+@pytest.mark.parametrize(("objective", "shape"), everything(), ids=lambda v: getattr(v, "name", str(v)))
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("kind", ["zeros", "equal", "random"])
+def test_degenerate_batches_give_finite_values_and_gradients(objective, shape, batch, kind):
+    t, s = draw(1, (batch, *shape), (batch, *shape))
+    if kind != "random":
+        t, s = np.full_like(t, 0.0 if kind == "zeros" else 1.5), np.full_like(s, 0.0 if kind == "zeros" else 1.5)
+    y = np.zeros(batch, int)
+    assert np.isfinite(ops.convert_to_numpy(objective(t, s, y))).all()
+    assert np.isfinite(gradient_of(objective, t, s, y)).all()
+
+
+@pytest.mark.parametrize("student_map", [(2, 5, 4, 2), (2, 20, 16, 2)])
+def test_maps_of_other_sizes_are_resized(student_map):
+    t, s = draw(0, (2, 10, 8, 3), student_map)
+    assert keras_kd.AttentionTransfer()(t, s).shape == (2,)
+    assert keras_kd.Hint()(t, s).shape == (2,)
+    assert keras_kd.AttentionTransfer()(t[:, :, 0], s[:, :, 0]).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        keras_kd.DecoupledKD(2.0, 3.0, 4.0, 0.5),
+        keras_kd.Dist(1.0, 2.0, 3.0, name="ranks"),
+        keras_kd.SoftTarget(
+            keras_kd.Ramp(8.0, 1.0, 100), keras_kd.Ramp(0.1, 0.9, 10, shape="cosine"), standardize=True
+        ),
+        keras_kd.Hint(0.1, teacher_layer="a", student_layer="b"),
+        keras_kd.VariationalInformation(initial_variance=3.0),
+        keras_kd.FlowOfSolution(teacher_layer=("a", "b"), student_layer=("c", "d")),
+        keras_kd.CorrelationCongruence(gamma=0.2, order=3),
+        keras_kd.Contrastive(dimensions=8, temperature=0.1, examples=100),
+        keras_kd.FromKeras(
+            keras.distillation.LogitsDistillation(temperature=2.0, loss=keras.losses.KLDivergence()), 0.3
+        ),
+    ],
+    ids=lambda o: o.name,
+)
+def test_every_objective_round_trips(objective):
+    config = keras.saving.serialize_keras_object(objective)
+    again = keras.saving.deserialize_keras_object(config)
+    assert type(again) is type(objective)
+    assert keras.saving.serialize_keras_object(again) == config
+
+
+@pytest.mark.parametrize("shape", ["linear", "cosine"])
+def test_a_ramp_goes_from_start_to_end(shape):
+    ramp = keras_kd.Ramp(8.0, 2.0, 10, begin=5, shape=shape)
+    values = [float(ramp(step)) for step in range(30)]
+    assert values[:6] == [8.0] * 6
+    assert values[10] == pytest.approx(5.0)
+    assert values[15:] == pytest.approx([2.0] * 15)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: keras_kd.DecoupledKD(alpha=-1.0), "alpha must be at least 0"),
+        (lambda: keras_kd.Dist(temperature=0.0), "temperature must be above 0"),
+        (lambda: keras_kd.Dist(teacher_activation="sigmoid"), "must be 'linear' or 'softmax'"),
+        (lambda: keras_kd.SoftTarget(standardize=True, form="bernoulli"), "standardize is for the categorical form"),
+        (lambda: keras_kd.SoftTarget(keras_kd.Ramp(1.0, 0.0, 5)), "temperature at its end must be above 0"),
+        (lambda: keras_kd.Ramp(1.0, float("nan"), 5), "end must be finite"),
+        (lambda: keras_kd.Ramp(1.0, 0.5, 0), "steps must be at least 1"),
+        (lambda: keras_kd.Contrastive(temperature=-1.0), "temperature must be above 0"),
+        (lambda: keras_kd.FromKeras("mse"), "takes a loss of keras.distillation"),
+        (lambda: keras_kd.AttentionTransfer()(np.ones((2, 3)), np.ones((2, 3))), "name a layer before pooling"),
+        (lambda: keras_kd.Hint()(np.ones((2, 3)), np.ones((2, 3, 3))), "the ranks must agree"),
+        (lambda: keras_kd.DecoupledKD()(np.ones((2, 3)), np.ones((2, 3))), "needs labels: pass y"),
+        (lambda: keras_kd.FlowOfSolution()(np.ones((2, 3, 3)), np.ones((2, 3, 3))), "must be a pair of layers"),
+        (lambda: keras_kd.CosineHidden()(np.ones((2, 3)), np.ones((2, 4))), "must have the same shape"),
+    ],
+)
+def test_bad_arguments_say_what_is_wrong(make, says):
+    with pytest.raises(ValueError, match=says):
+        make()
+
+
+def test_masked_positions_do_not_count_and_the_mean_is_over_those_kept():
+    t, s = draw(2, (3, 4, 5), (3, 4, 5))
+    mask = np.array([[1, 1, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]], "float32")
+    objective = keras_kd.SoftTarget(2.0)
+    values = ops.convert_to_numpy(objective(t, s, mask=mask))
+    by_position = ops.convert_to_numpy(objective(t.reshape(12, 5), s.reshape(12, 5)))
+    assert values.mean() == pytest.approx(by_position[mask.ravel() > 0].mean(), rel=1e-5)
+    assert values[2] == 0
+    wild = np.where(mask[:, :, None] > 0, s, 100.0).astype("float32")
+    np.testing.assert_allclose(ops.convert_to_numpy(objective(t, wild, mask=mask)), values, rtol=1e-6)
+    for other in (keras_kd.CosineHidden(), keras_kd.SimilarityPreserving()):
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(other(t, wild, mask=mask)), ops.convert_to_numpy(other(t, s, mask=mask)), rtol=1e-5
+        )
