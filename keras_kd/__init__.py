@@ -1,6 +1,8 @@
 """Knowledge distillation for Keras 3: one student, one teacher, a list of objectives, one `fit`."""
 
-from keras_kd import objectives as objectives
+from keras_kd import schemes as schemes
+from keras_kd import students as students
+from keras_kd.callbacks import StudentCheckpoint
 from keras_kd.distiller import Distiller
 from keras_kd.objectives import (
     AttentionTransfer,
@@ -22,7 +24,9 @@ from keras_kd.objectives import (
     SoftTarget,
     VariationalInformation,
 )
+from keras_kd.recorded import Recorded, RecordError, record
 from keras_kd.schedules import Ramp
+from keras_kd.schemes import MultiExit, MutualDistiller
 from keras_kd.teachers import Ensemble, Function, MovingAverage, Supplied
 
 __all__ = [
@@ -40,15 +44,23 @@ __all__ = [
     "Hint",
     "LogitMatching",
     "MovingAverage",
+    "MultiExit",
+    "MutualDistiller",
     "Objective",
     "ProbabilisticTransfer",
     "Ramp",
     "Reconstruction",
+    "RecordError",
+    "Recorded",
     "RelationalAngle",
     "RelationalDistance",
     "SimilarityPreserving",
     "SoftTarget",
+    "StudentCheckpoint",
     "Supplied",
     "VariationalInformation",
+    "record",
+    "schemes",
+    "students",
 ]
 __version__ = "0.1.0"

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_kd.layers import Captured, Tap, activation_of, find_layer, name_of
+from keras_kd.layers import Captured, MaskOf, Tap, activation_of, find_layer, name_of
 from keras_kd.objectives.base import Objective, require_number, serializable
 from keras_kd.objectives.keras_losses import FromKeras
 from keras_kd.teachers import MovingAverage, Supplied
@@ -35,7 +35,7 @@ class Distiller(keras.Model):
     where there are labels, `hard_loss` and metrics.
 
     Layers that objectives learn (a Hint's regressor) are trained along and are no part of the student. A weight or
-    temperature that follows a schedule goes by the optimizer's steps. Masks of the student's output, such as an Embedding
+    temperature that follows a schedule goes by training steps. Masks of the student's output, such as an Embedding
     with mask_zero makes, keep padding out of the objectives; a sample_weight with a position axis weighs positions.
 
     Args:
@@ -75,6 +75,17 @@ class Distiller(keras.Model):
         )
         self._learnt = [layer for objective in self.objectives for layer in objective.learnt]
         self._means = {name: keras.metrics.Mean(name=name) for name in (*self.objective_names, "hard_loss")}
+        # Counted here and not read off the optimizer: on JAX a step's loss cannot see the optimizer's variables.
+        self._steps = None
+        if any(objective.at(0) is not objective for objective in self.objectives):
+            self._steps = self.add_weight(
+                shape=(),
+                initializer="zeros",
+                dtype="int32",
+                trainable=False,
+                aggregation="only_first_replica",
+                name="steps",
+            )
         models_built = student.built and (isinstance(teacher, Supplied) or teacher.built)
         self.built = models_built and self._match_shapes(None)
 
@@ -147,16 +158,16 @@ class Distiller(keras.Model):
             self._log("hard_loss", hard, inputs)
             terms.append(self.hard_weight * hard)
         teacher = keras.tree.map_structure(ops.stop_gradient, self._ask_teacher(x, training))
-        optimizer = getattr(self, "optimizer", None)
-        step = 0 if optimizer is None else optimizer.iterations
         for objective in self.objectives:
-            now = objective.at(step)
+            now = objective.at(0 if self._steps is None else self._steps)
             given = _side(student, now.student_layer)
             weights, mask = _weights_and_mask(given, sample_weight, now)
             value = now(_side(teacher, now.teacher_layer), given, y, mask=mask)
             mean = _reduce(value, weights)
             self._log(objective.name, mean, inputs)
             terms.append(now.weight * mean)
+        if training and self._steps is not None:
+            self._steps.assign_add(1)
         return sum(terms[1:], terms[0])
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
@@ -433,7 +444,7 @@ def _side(captured: Captured, layer: Any) -> Any:
 
 def _weights_and_mask(given: Any, sample_weight: Any, objective: Objective) -> tuple[Any, Any]:
     """Weights of examples, and the mask and weights of positions, for what the student gave."""
-    mask = getattr(keras.tree.flatten(given)[0], "_keras_mask", None)
+    mask = _mask_of(keras.tree.flatten(given)[0])
     if mask is not None:
         mask = ops.cast(mask, "float32")
     if sample_weight is None or isinstance(sample_weight, (dict, list, tuple)) or len(sample_weight.shape) < 2:
@@ -445,6 +456,9 @@ def _weights_and_mask(given: Any, sample_weight: Any, objective: Objective) -> t
     if not objective.takes_mask:
         return None, mask
     return None, weights if mask is None else weights * mask
+
+
+_mask_of = MaskOf(name="mask_of")
 
 
 class _MeanOfValues(keras.losses.Loss):

@@ -70,6 +70,21 @@ class Tap:
         return _Probe(self).compute_output_spec(x)
 
 
+class MaskOf(keras.Layer):
+    """The mask that Keras carries with a tensor, or None: it hands it to any layer whose `call` asks for one."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.built = True
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        return mask
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        return None
+
+
 class _Probe(keras.Layer):
     """A tap as a layer, because Keras traces a layer's `call` on symbolic inputs as a whole."""
 

@@ -26,7 +26,7 @@ class Ramp(Schedule):
 
     Args:
         start, end: Values, finite and not negative.
-        steps: Length of the ramp in optimizer steps, at least 1.
+        steps: Length of the ramp in training steps, at least 1.
         begin: Steps before the ramp.
         shape: 'linear', or 'cosine' for a soft start and end.
 

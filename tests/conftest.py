@@ -28,6 +28,23 @@ def data_folder(name: str) -> Path:
     pytest.skip(f"no {name!r} data: looked in {', '.join(map(str, places))}; set KERAS_KD_DATA")
 
 
+def gradient(function, point):
+    """Gradient of the sum of a function of one array, by the backend that Keras runs on."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return np.asarray(jax.grad(lambda x: keras.ops.sum(function(x)))(jax.numpy.asarray(point, "float32")))
+    import tensorflow as tf
+
+    x = tf.constant(point, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = tf.reduce_sum(function(x))
+    return tape.gradient(value, x).numpy()
+
+
 def invoke(*arguments):
     """The command line, as click's runner calls it."""
     from micro.cli import main

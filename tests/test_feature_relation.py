@@ -6,6 +6,7 @@ import math
 import keras
 import numpy as np
 import pytest
+from conftest import gradient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
@@ -149,14 +150,7 @@ FORMULAS = {
 
 
 def gradient_of(objective, teacher, student, y=None):
-    """Gradient of the batch's sum with respect to the student, by TensorFlow."""
-    import tensorflow as tf
-
-    x = tf.convert_to_tensor(student)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        value = ops.sum(objective(teacher, x, y))
-    return tape.gradient(value, x).numpy()
+    return gradient(lambda s: objective(teacher, s, y), student)
 
 
 def finite_difference(formula, teacher, student, step=1e-5):

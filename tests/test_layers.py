@@ -206,7 +206,7 @@ def test_padding_is_left_out_by_the_models_mask():
     distiller.evaluate(tokens, tokens, sample_weight=weights, batch_size=16, verbose=0)
 
 
-def test_a_schedule_moves_with_the_optimizers_steps(blobs):
+def test_a_schedule_moves_with_the_steps(blobs):
     x, _ = blobs
     teacher, student = functional(12, "teacher"), functional(6, "student")
     objective = keras_kd.SoftTarget(2.0, keras_kd.Ramp(0.0, 1.0, 4))

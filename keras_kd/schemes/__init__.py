@@ -1,0 +1,25 @@
+"""Who teaches whom, beyond one teacher and one student."""
+
+from keras_kd.schemes.chains import Step, assistants, born_again, hint_then_distil
+from keras_kd.schemes.multi_exit import MultiExit
+from keras_kd.schemes.munge import munge
+from keras_kd.schemes.mutual import MutualDistiller
+from keras_kd.schemes.sequence import beam_search, generate, sequence_level
+from keras_kd.schemes.transformers import distilbert_objectives, distilbert_student, encoder, mask_tokens
+
+__all__ = [
+    "MultiExit",
+    "MutualDistiller",
+    "Step",
+    "assistants",
+    "beam_search",
+    "born_again",
+    "distilbert_objectives",
+    "distilbert_student",
+    "encoder",
+    "generate",
+    "hint_then_distil",
+    "mask_tokens",
+    "munge",
+    "sequence_level",
+]

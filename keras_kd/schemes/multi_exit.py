@@ -1,0 +1,152 @@
+"""A model that teaches its own shallower exits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_kd.layers import activation_of, find_layer
+from keras_kd.objectives.base import flat, require_number, serializable
+from keras_kd.objectives.response import SoftTarget
+
+
+@serializable
+class MultiExit(keras.Model):
+    """Classifiers at inner layers, taught by labels, by the deepest one's outputs and by its features.
+
+    Exit k minimises (1 - alpha) * loss(y, k) + alpha * T^2 KL(deepest || k) + feature_weight * ||f_deepest - f_k||^2 (sum over
+    features), the deepest itself loss(y, deepest) alone. f_k is the exit's bottleneck: global average pooling and a Dense
+    layer as wide as the features before the model's own head. `exit(k)` gives the model that ends in exit k, and `exit(-1)`
+    the original.
+
+    Args:
+        model: A Functional or Sequential classifier that ends in logits.
+        exits: Names of the layers to put an exit on, from shallow to deep.
+        features: Name of the layer before the model's own head, whose pooled output the bottlenecks follow; None takes
+            the input of the last layer.
+        alpha: Share of the deepest exit's lesson, in [0, 1].
+        temperature: T, above 0.
+        feature_weight: At least 0.
+
+    `predict` gives the deepest exit's logits. Logs: `loss`, `exit_k_loss`, `exit_k_lesson`, `exit_k_features`.
+    Raises: ValueError for unknown layers, an output that is not logits, or numbers out of range.
+    Source: Be Your Own Teacher, Zhang et al. 2019, equations 3 to 6.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        exits: Sequence[str],
+        *,
+        features: str | None = None,
+        alpha: float = 0.3,
+        temperature: float = 3.0,
+        feature_weight: float = 0.03,
+        name: str = "multi_exit",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        if activation_of(model) != "linear":
+            raise ValueError(f"MultiExit: model {model.name!r} must end in logits, i.e. a linear layer")
+        if not exits:
+            raise ValueError("MultiExit: name at least one layer to put an exit on")
+        self.alpha = require_number(alpha, "MultiExit: alpha", minimum=0.0, maximum=1.0)
+        self.temperature = require_number(temperature, "MultiExit: temperature", above=0.0)
+        self.feature_weight = require_number(feature_weight, "MultiExit: feature_weight", minimum=0.0)
+        self.model, self.exits, self.features = model, tuple(exits), features
+        outputs = [find_layer(model, layer).output for layer in exits]
+        last = find_layer(model, features).output if features else model.outputs[0]._keras_history.operation.input
+        deepest = _pooled(last)
+        width, classes = deepest.shape[-1], model.output_shape[-1]
+        self.bottlenecks = [
+            keras.layers.Dense(width, activation="relu", name=f"bottleneck_{k}") for k in range(len(exits))
+        ]
+        self.heads = [keras.layers.Dense(classes, name=f"exit_{k}") for k in range(len(exits))]
+        followed = [bottleneck(_pooled(output)) for bottleneck, output in zip(self.bottlenecks, outputs)]
+        logits = [head(feature) for head, feature in zip(self.heads, followed)]
+        inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
+        self._graph = keras.Model(
+            inputs, {"features": [*followed, deepest], "logits": [*logits, model.outputs[0]]}, name="all_exits"
+        )
+        self._lesson = SoftTarget(self.temperature)
+        self._means = {
+            f"exit_{k}_{what}": keras.metrics.Mean(name=f"exit_{k}_{what}")
+            for k in range(len(exits) + 1)
+            for what in (("loss", "lesson", "features") if k < len(exits) else ("loss",))
+        }
+        self.built = True
+
+    def exit(self, k: int) -> keras.Model:
+        """The deployable model that ends in exit `k`, counted from the shallowest; it shares the trained layers.
+
+        Raises: ValueError if there is no such exit.
+        """
+        count = len(self.exits) + 1
+        if not -count <= k < count:
+            raise ValueError(f"MultiExit: exits are 0 to {count - 1}, got {k}")
+        return keras.Model(
+            self._graph.inputs, self._graph.output["logits"][k], name=f"{self.model.name}_exit_{k % count}"
+        )
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Logits and features of every exit while training, the deepest exit's logits otherwise."""
+        given = self._graph(inputs, training=training)
+        return given if training else given["logits"][-1]
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The sum over exits."""
+        if y is None:
+            raise ValueError("MultiExit: needs labels")
+        given = y_pred if isinstance(y_pred, dict) else self._graph(x, training=training)
+        terms = [self._aggregate_additional_loss(loss) for loss in self.losses]
+        size = ops.shape(keras.tree.flatten(x)[0])[0]
+        deepest, deep_features = given["logits"][-1], ops.stop_gradient(given["features"][-1])
+        last = len(self.exits)
+        for k, (logits, features) in enumerate(zip(given["logits"], given["features"])):
+            hard = self._compile_loss(y, logits, sample_weight)
+            self._means[f"exit_{k}_loss"].update_state(hard, sample_weight=size)
+            if k == last:
+                terms.append(hard)
+                continue
+            lesson = ops.mean(self._lesson(ops.stop_gradient(deepest), logits))
+            distance = ops.mean(ops.sum(ops.square(flat(deep_features - features)), axis=-1))
+            self._means[f"exit_{k}_lesson"].update_state(lesson, sample_weight=size)
+            self._means[f"exit_{k}_features"].update_state(distance, sample_weight=size)
+            terms.append((1.0 - self.alpha) * hard + self.alpha * lesson + self.feature_weight * distance)
+        return sum(terms[1:], terms[0])
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Metrics of the deepest exit."""
+        outputs = y_pred["logits"][-1] if isinstance(y_pred, dict) else y_pred
+        return super().compute_metrics(x, y, outputs, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "model": keras.saving.serialize_keras_object(self.model),
+            "exits": list(self.exits),
+            "features": self.features,
+            "alpha": self.alpha,
+            "temperature": self.temperature,
+            "feature_weight": self.feature_weight,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> MultiExit:
+        config = dict(config)
+        return cls(
+            keras.saving.deserialize_keras_object(config.pop("model"), custom_objects), config.pop("exits"), **config
+        )
+
+
+def _pooled(features: Any) -> Any:
+    """Global average over positions: (batch, *positions, channels) -> (batch, channels)."""
+    rank = len(features.shape)
+    if rank == 2:
+        return features
+    return keras.ops.mean(features, axis=tuple(range(1, rank - 1)))

@@ -1,0 +1,190 @@
+"""Peers that learn from labels and from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_kd.layers import activation_of
+from keras_kd.objectives.base import Objective, require_number, serializable
+from keras_kd.objectives.response import SoftTarget
+
+
+@serializable
+class MutualDistiller(keras.Model):
+    """Train N peers on one pass of the data, each from the labels and from the others' outputs.
+
+    Peer k minimises loss(y, k) + weight * mean over the other peers l of objective(l, k); no gradient flows into the peer that
+    teaches. `compile` takes one optimizer, copied for each peer, or a list of N. `predict` gives the mean of the peers'
+    probabilities (`space='output'` of an Ensemble for others); the peers are in `peers`. Logs: `loss`, and `peer_k_loss` and
+    `peer_k_objective` for each. All peers step at once, where the paper updates them in turn.
+
+    Args:
+        peers: At least two built models with the same inputs and outputs.
+        objective: What each takes from each other; SoftTarget at temperature 1 as in the paper.
+
+    Raises: ValueError for fewer than two peers, the same model twice, or outputs that cannot be compared.
+    Source: deep mutual learning, Zhang et al. 2018, equations 6 to 8.
+    """
+
+    def __init__(
+        self,
+        peers: Sequence[keras.Model],
+        objective: Objective | None = None,
+        *,
+        name: str = "mutual_distiller",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        peers = list(peers)
+        if len(peers) < 2 or len({id(peer) for peer in peers}) < len(peers):
+            raise ValueError(
+                f"MutualDistiller: needs at least two different models, got {[peer.name for peer in peers]}"
+            )
+        objective = objective or SoftTarget(1.0)
+        if objective.learnt or objective.teacher_layer or objective.student_layer:
+            raise ValueError("MutualDistiller compares outputs; its objective takes no layers and learns none")
+        activations = [activation_of(peer) for peer in peers]
+        # resolved[k][l]: peer l teaches peer k.
+        self._resolved = [[objective.resolve(teacher, student) for teacher in activations] for student in activations]
+        for peer in peers[1:]:
+            objective.check(tuple(peers[0].output_shape), tuple(peer.output_shape))
+        self.objective = objective
+        self.peers = peers
+        self._activations = activations
+        self._means = {
+            f"peer_{k}_{what}": keras.metrics.Mean(name=f"peer_{k}_{what}")
+            for k in range(len(peers))
+            for what in ("loss", "objective")
+        }
+        self.built = all(peer.built for peer in peers)
+
+    def compile(self, optimizer: Any = "adam", loss: Any = None, **kwargs: Any) -> None:
+        """As on any Keras model; `optimizer` may be a list with one for each peer."""
+        if isinstance(optimizer, (list, tuple)):
+            if len(optimizer) != len(self.peers):
+                raise ValueError(f"MutualDistiller: {len(optimizer)} optimizers for {len(self.peers)} peers")
+            parts = [keras.optimizers.get(one) for one in optimizer]
+        else:
+            first = keras.optimizers.get(optimizer)
+            parts = [first.__class__.from_config(first.get_config()) for _ in self.peers]
+        groups = [[variable.path for variable in peer.trainable_variables] for peer in self.peers]
+        super().compile(optimizer=PeerOptimizers(parts, [len(group) for group in groups]), loss=loss, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as `get_compile_config` says, the peers' optimizers with their state's variables."""
+        super().compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    @property
+    def trainable_variables(self) -> list[Any]:
+        """The peers', one peer after the other."""
+        return [variable for peer in self.peers for variable in peer.trainable_variables]
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Outputs of each peer while training, the mean of their probabilities otherwise."""
+        outputs = [peer(inputs, training=training) for peer in self.peers]
+        return outputs if training else self._together(outputs)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The sum of the peers' losses: its gradient in each peer is that of the peer's own."""
+        outputs = y_pred if isinstance(y_pred, list) else [peer(x, training=training) for peer in self.peers]
+        terms = [self._aggregate_additional_loss(loss) for loss in self.losses]
+        size = ops.shape(keras.tree.flatten(x)[0])[0]
+        for k, mine in enumerate(outputs):
+            if self._compile_loss is not None and y is not None:
+                hard = self._compile_loss(y, mine, sample_weight)
+                self._means[f"peer_{k}_loss"].update_state(hard, sample_weight=size)
+                terms.append(hard)
+            lessons = [
+                ops.mean(self._resolved[k][teacher](ops.stop_gradient(theirs), mine, y))
+                for teacher, theirs in enumerate(outputs)
+                if teacher != k
+            ]
+            lesson = sum(lessons[1:], lessons[0]) / len(lessons)
+            self._means[f"peer_{k}_objective"].update_state(lesson, sample_weight=size)
+            terms.append(self.objective.weight * lesson)
+        return sum(terms[1:], terms[0])
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """The metrics of the peers' mean."""
+        outputs = self._together(y_pred) if isinstance(y_pred, list) else y_pred
+        return super().compute_metrics(x, y, outputs, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "name": self.name,
+            "peers": [serialize(peer) for peer in self.peers],
+            "objective": serialize(self.objective),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> MutualDistiller:
+        config = dict(config)
+        peers = [keras.saving.deserialize_keras_object(peer, custom_objects) for peer in config.pop("peers")]
+        return cls(peers, keras.saving.deserialize_keras_object(config.pop("objective"), custom_objects), **config)
+
+    def _together(self, outputs: list[Any]) -> Any:
+        """Mean of probabilities, as logs where the peers give logits, so that the compiled loss and metrics fit."""
+        if set(self._activations) == {"linear"}:
+            mean = sum(ops.softmax(one, axis=-1) for one in outputs) / len(outputs)
+            return ops.log(ops.maximum(mean, 1e-12))
+        return sum(outputs) / len(outputs)
+
+
+@serializable
+class PeerOptimizers(keras.optimizers.Optimizer):
+    """Several optimizers, each for its own stretch of the variables: `counts` tells how many variables each has."""
+
+    def __init__(self, parts: Sequence[keras.optimizers.Optimizer], counts: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(learning_rate=0.0, **kwargs)
+        self.parts = list(parts)
+        self.counts = [int(require_number(count, "PeerOptimizers: count", minimum=0.0)) for count in counts]
+
+    def build(self, variables: Sequence[Any]) -> None:
+        """Build each part on its own variables."""
+        if self.built:
+            return
+        for part, chosen in zip(self.parts, self._split(variables)):
+            part.build(chosen)
+        super().build(variables)
+
+    @property
+    def variables(self) -> list[Any]:
+        """This optimizer's step count and all parts' variables."""
+        return [*super().variables, *(variable for part in self.parts for variable in part.variables)]
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> Any:
+        """Each part applies its own gradients."""
+        variables = list(trainable_variables if trainable_variables is not None else self._trainable_variables)
+        if not self.built:
+            self.build(variables)
+        for part, mine, chosen in zip(self.parts, self._split(list(grads)), self._split(variables)):
+            part.apply(mine, chosen)
+        self._iterations.assign_add(1)
+        return self._iterations
+
+    def _split(self, values: Sequence[Any]) -> list[list[Any]]:
+        edges = [sum(self.counts[:n]) for n in range(len(self.counts) + 1)]
+        return [list(values[start:stop]) for start, stop in pairwise(edges)]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "parts": [keras.saving.serialize_keras_object(part) for part in self.parts],
+            "counts": self.counts,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> PeerOptimizers:
+        config = dict(config)
+        return cls(
+            [keras.saving.deserialize_keras_object(part, custom_objects) for part in config.pop("parts")], **config
+        )

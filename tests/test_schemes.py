@@ -1,0 +1,416 @@
+"""Schemes: peers, exits, chains, synthetic tables, transformers, sequences, derived students."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers
+
+import keras_kd
+from keras_kd import schemes
+from keras_kd.schemes.transformers import IGNORED, MASKED_LM_WEIGHT
+
+CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def net(units, name):
+    inputs = keras.Input((16,))
+    h = layers.Dense(units, activation="relu", name="body_1")(inputs)
+    h = layers.Dense(units, activation="relu", name="body_2")(h)
+    return keras.Model(inputs, layers.Dense(4, name="head")(h), name=name)
+
+
+def compile_it(model):
+    model.compile(keras.optimizers.Adam(1e-2), CROSS_ENTROPY, metrics=["accuracy"])
+
+
+# Peers
+
+
+def test_each_peer_learns_as_if_it_stood_alone_beside_the_others(blobs):
+    x, y = blobs[0][:50], blobs[1][:50]
+    peers = [net(8, "a"), net(5, "b"), net(6, "c")]
+    rates = [0.1, 0.02, 0.05]
+    expected = []
+    for k, peer in enumerate(peers):
+        copy = keras.models.clone_model(peer)
+        copy.set_weights(peer.get_weights())
+        others = [p.predict(x, verbose=0) for n, p in enumerate(peers) if n != k]
+
+        class Alone(keras.Model):
+            def __init__(self, inner, others):
+                super().__init__()
+                self.inner, self.others = inner, others
+
+            def call(self, inputs):
+                return self.inner(inputs)
+
+            def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+                lessons = [keras.ops.mean(keras_kd.SoftTarget(1.0)(o, y_pred)) for o in self.others]
+                return CROSS_ENTROPY(y, y_pred) + sum(lessons) / len(lessons)
+
+        alone = Alone(copy, others)
+        alone.compile(keras.optimizers.SGD(rates[k]))
+        alone.train_on_batch(x, y)
+        expected.append(copy.get_weights())
+    distiller = keras_kd.MutualDistiller(peers)
+    distiller.compile([keras.optimizers.SGD(rate) for rate in rates], CROSS_ENTROPY)
+    distiller.train_on_batch(x, y)
+    for peer, weights in zip(peers, expected):
+        for mine, its in zip(peer.get_weights(), weights):
+            np.testing.assert_allclose(mine, its, atol=1e-5)
+
+
+def test_peers_fit_log_predict_and_save(tmp_path, blobs):
+    x, y = blobs
+    distiller = keras_kd.MutualDistiller([net(8, "a"), net(5, "b")])
+    compile_it(distiller)
+    history = distiller.fit(x, y, validation_data=(x, y), epochs=3, verbose=0).history
+    assert {"loss", "accuracy", "peer_0_loss", "peer_1_objective", "val_accuracy"} <= set(history)
+    assert history["accuracy"][-1] > history["accuracy"][0]
+    assert len({id(part) for part in distiller.optimizer.parts}) == 2
+    assert distiller.predict(x[:3], verbose=0).shape == (3, 4)
+    distiller.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(again.predict(x[:3], verbose=0), distiller.predict(x[:3], verbose=0), atol=1e-6)
+    again.fit(x, y, epochs=1, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: keras_kd.MutualDistiller([net(4, "a")]), "at least two different models"),
+        (
+            lambda: keras_kd.MutualDistiller([net(4, "a"), net(4, "b")], keras_kd.Hint()),
+            "takes no layers and learns none",
+        ),
+        (lambda: keras_kd.MutualDistiller([net(4, "a"), net(4, "b")]).compile(["adam"]), "1 optimizers for 2 peers"),
+        (lambda: keras_kd.MultiExit(net(4, "a"), []), "name at least one layer"),
+        (lambda: keras_kd.MultiExit(net(4, "a"), ["body_3"]), "nearest: 'body_"),
+        (lambda: keras_kd.MultiExit(net(4, "a"), ["body_1"], alpha=1.5), "alpha must be at most 1"),
+        (lambda: schemes.assistants([net(4, "a")], None, compile=compile_it), "at least one student"),
+        (
+            lambda: schemes.born_again(net, None, None, generations=0, compile=compile_it),
+            "generations must be at least 1",
+        ),
+        (lambda: schemes.munge(np.ones((1, 3)), 2), "at least two rows"),
+        (lambda: schemes.munge(np.ones((3, 3)), 2, probability=2.0), "probability must be at most 1"),
+        (lambda: schemes.encoder(10, 4, width=6, heads=4), "no multiple of 4 heads"),
+        (lambda: schemes.distilbert_student(net(4, "a")), "is not a model that keras_kd.schemes.encoder built"),
+        (lambda: schemes.generate(None, np.ones((2, 4)), length=4), "prompts must be"),
+        (lambda: keras_kd.students.derive(net(4, "a"), width=0.0), "width must be above 0"),
+    ],
+)
+def test_bad_arguments_are_refused(make, says):
+    with pytest.raises(ValueError, match=says):
+        make()
+
+
+# Exits
+
+
+def test_exits_learn_and_can_be_deployed(tmp_path, blobs):
+    x, y = blobs
+    exits = keras_kd.MultiExit(net(12, "deep"), ["body_1", "body_2"])
+    compile_it(exits)
+    history = exits.fit(x, y, epochs=6, verbose=0).history
+    assert {"exit_0_loss", "exit_0_lesson", "exit_1_features", "exit_2_loss"} <= set(history)
+    assert history["exit_0_loss"][-1] < history["exit_0_loss"][0]
+    np.testing.assert_allclose(exits.exit(-1).predict(x, verbose=0), exits.predict(x, verbose=0), atol=1e-6)
+    first = exits.exit(0)
+    assert np.mean(first.predict(x, verbose=0).argmax(-1) == y) > 0.6
+    assert "body_2" not in {layer.name for layer in first.layers}
+    exits.save(tmp_path / "e.keras")
+    again = keras.saving.load_model(tmp_path / "e.keras")
+    np.testing.assert_allclose(again.exit(0).predict(x, verbose=0), first.predict(x, verbose=0), atol=1e-6)
+    with pytest.raises(ValueError, match="exits are 0 to 2, got 3"):
+        exits.exit(3)
+
+
+def test_exit_losses_are_the_papers(blobs):
+    x, y = blobs[0][:40], blobs[1][:40]
+    exits = keras_kd.MultiExit(net(6, "deep"), ["body_1"], alpha=0.3, temperature=3.0, feature_weight=0.03)
+    exits.compile("sgd", CROSS_ENTROPY)
+    given = {name: [np.asarray(t) for t in tensors] for name, tensors in exits(x, training=True).items()}
+    hard = [float(CROSS_ENTROPY(y, logits)) for logits in given["logits"]]
+    lesson = float(np.mean(keras_kd.SoftTarget(3.0)(given["logits"][1], given["logits"][0])))
+    distance = np.mean(np.sum((given["features"][1] - given["features"][0]) ** 2, -1))
+    total = hard[1] + 0.7 * hard[0] + 0.3 * lesson + 0.03 * distance
+    assert float(exits.compute_loss(x, y, exits(x, training=True))) == pytest.approx(total, rel=1e-5)
+
+
+# Chains
+
+
+def test_assistants_and_generations(blobs):
+    x, y = blobs
+    teacher = net(32, "teacher")
+    compile_it(teacher)
+    teacher.fit(x, y, epochs=5, verbose=0)
+    before = [w.copy() for w in teacher.get_weights()]
+    steps = schemes.assistants(
+        [teacher, net(12, "assistant"), net(4, "student")], x, y, compile=compile_it, epochs=8, verbose=0
+    )
+    assert [step.model.name for step in steps] == ["assistant", "student"]
+    assert all(step.history["soft_target"][-1] < step.history["soft_target"][0] for step in steps)
+    for mine, its in zip(teacher.get_weights(), before):
+        np.testing.assert_array_equal(mine, its)
+    steps, ensemble = schemes.born_again(
+        lambda n: net(8, f"generation_{n}"), x, y, generations=2, compile=compile_it, epochs=3, verbose=0
+    )
+    assert [step.model.name for step in steps] == ["generation_0", "generation_1", "generation_2"]
+    assert "soft_target" in steps[1].history
+    assert "soft_target" not in steps[0].history
+    np.testing.assert_allclose(np.asarray(ensemble(x[:5])).sum(-1), 1, rtol=1e-5)
+
+
+def test_hints_first_then_the_whole(blobs):
+    x, y = blobs
+    teacher, student = net(12, "teacher"), net(6, "student")
+    upper = student.get_layer("head").get_weights()
+    seen = []
+
+    def compile_and_look(distiller):
+        seen.append([np.array_equal(a, b) for a, b in zip(student.get_layer("head").get_weights(), upper)])
+        compile_it(distiller)
+
+    first, second = schemes.hint_then_distil(
+        teacher,
+        student,
+        x,
+        y,
+        teacher_layer="body_1",
+        student_layer="body_1",
+        compile=compile_and_look,
+        hint_epochs=4,
+        epochs=3,
+        verbose=0,
+    )
+    assert all(seen[1]), "the first stage leaves what lies above the guided layer alone"
+    assert first.history["hint"][-1] < first.history["hint"][0]
+    assert "soft_target" in second.history
+    assert second.model is student
+
+
+# Synthetic tables
+
+
+@given(st.integers(2, 30), st.integers(1, 4), st.integers(1, 3), st.floats(0, 1), st.integers(0, 99))
+@settings(max_examples=25)
+def test_munge_keeps_shape_and_nominal_values(rows, columns, times, probability, seed):
+    rng = np.random.default_rng(seed)
+    x = np.hstack([rng.normal(size=(rows, columns)), rng.integers(0, 3, (rows, 1))]).astype("float32")
+    made = schemes.munge(x, times, probability=probability, nominal=[columns], seed=seed)
+    assert made.shape == (rows * times, columns + 1)
+    assert made.dtype == x.dtype
+    assert set(made[:, -1]) <= set(x[:, -1])
+    np.testing.assert_array_equal(made, schemes.munge(x, times, probability=probability, nominal=[columns], seed=seed))
+    if probability == 0:
+        np.testing.assert_array_equal(made, np.tile(x, (times, 1)))
+
+
+def test_munge_stays_near_the_data():
+    rng = np.random.default_rng(0)
+    angle = rng.uniform(0, 2 * np.pi, 300)
+    ring = np.c_[np.cos(angle), np.sin(angle)]
+    radius = np.linalg.norm(schemes.munge(ring, 5, variance=5.0), axis=1)
+    assert abs(radius - 1).max() < 0.2
+
+
+# Transformers
+
+VOCABULARY, LENGTH = 14, 8
+
+
+@pytest.fixture(scope="module")
+def sentences():
+    """Counting modulo 10 from a random start, tokens 2 to 11, of random length; 1 is the mask token."""
+    rng = np.random.default_rng(0)
+    tokens = (rng.integers(0, 10, (256, 1)) + np.arange(LENGTH)) % 10 + 2
+    for row, length in zip(tokens, rng.integers(4, LENGTH + 1, 256)):
+        row[length:] = 0
+    return tokens.astype("int32")
+
+
+def test_distilberts_recipe(sentences):
+    inputs, labels = schemes.mask_tokens(
+        sentences, mask_token=1, vocabulary=VOCABULARY, reserved=[12, 13], probability=0.3
+    )
+    masked_lm = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)
+    keras.utils.set_random_seed(1)
+    teacher = schemes.encoder(VOCABULARY, LENGTH, width=32, depth=4, name="teacher")
+    teacher.compile(keras.optimizers.Adam(3e-3), masked_lm)
+    losses = teacher.fit(inputs, labels, epochs=12, verbose=0).history["loss"]
+    assert losses[-1] < 0.6 * losses[0]
+    student = schemes.distilbert_student(teacher)
+    for mine, its in (("block_0_up", "block_0_up"), ("block_1_attention", "block_2_attention"), ("head", "head")):
+        for a, b in zip(student.get_layer(mine).get_weights(), teacher.get_layer(its).get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert "block_2" not in {layer.name for layer in student.layers}
+    distiller = keras_kd.Distiller(
+        teacher, student, schemes.distilbert_objectives(teacher, student), hard_weight=MASKED_LM_WEIGHT
+    )
+    distiller.compile(keras.optimizers.Adam(1e-3), masked_lm)
+    history = distiller.fit(inputs, labels, epochs=6, verbose=0).history
+    for name in ("soft_target", "cosine_hidden", "hard_loss"):
+        assert history[name][-1] < history[name][0]
+    # What stands in the padding changes nothing: only kept positions count.
+    kept = inputs > 0
+    t, s = (model.predict(inputs, verbose=0) for model in (teacher, student))
+    by_position = np.asarray(keras_kd.SoftTarget(2.0)(t.reshape(-1, VOCABULARY), s.reshape(-1, VOCABULARY)))
+    found = distiller.evaluate(inputs, labels, batch_size=256, verbose=0, return_dict=True)["soft_target"]
+    assert found == pytest.approx(by_position[kept.ravel()].mean(), rel=1e-4)
+
+
+def test_masking_spares_padding_and_marks_what_to_guess(sentences):
+    inputs, labels = schemes.mask_tokens(sentences, mask_token=1, vocabulary=VOCABULARY, probability=0.5)
+    chosen = labels != IGNORED
+    assert not chosen[sentences == 0].any()
+    np.testing.assert_array_equal(labels[chosen], sentences[chosen])
+    np.testing.assert_array_equal(inputs[~chosen], sentences[~chosen])
+    assert 0.7 < (inputs[chosen] == 1).mean() < 0.9
+
+
+def translator(width, name, seed=0):
+    """Source and target so far to the logits of what follows: a small encoder and decoder."""
+    source, target = keras.Input((4,), dtype="int32"), keras.Input((5,), dtype="int32")
+    embed = layers.Embedding(7, width)
+    memory = layers.Dense(width, activation="relu")(layers.Flatten()(embed(source)))
+    h = layers.Concatenate()([embed(target), layers.RepeatVector(5)(memory)])
+    h = layers.Conv1D(width, 3, padding="causal", activation="relu")(h)
+    return keras.Model([source, target], layers.Dense(7)(h), name=name)
+
+
+def test_beam_search_finds_the_most_probable_target():
+    keras.utils.set_random_seed(3)
+    model = translator(8, "m")
+    sources = np.random.default_rng(0).integers(3, 7, (3, 4))
+    start, end, length = 1, 2, 5
+
+    def log_probability(source, target):
+        total, so_far = 0.0, np.zeros((1, length), int)
+        so_far[0, 0] = start
+        for position, token in enumerate(target):
+            logits = model.predict([source[None], so_far], verbose=0)[0, position].astype(float)
+            total += logits[token] - np.logaddexp.reduce(logits)
+            if position + 1 < length:
+                so_far[0, position + 1] = token
+            if token == end:
+                break
+        return total
+
+    found, scores = schemes.beam_search(model, sources, start=start, end=end, length=length, beams=6**4)
+    for source, target, score in zip(sources, found, scores):
+        assert log_probability(source, [t for t in target if t]) == pytest.approx(score, abs=1e-4)
+    # With every prefix in the beam it is exhaustive search; check it against all targets of the first source.
+    every = [
+        (*head, last)
+        for n in range(3)
+        for head in itertools.product([t for t in range(1, 7) if t != end], repeat=n)
+        for last in [end]
+    ]
+    assert max(log_probability(sources[0], target) for target in every) <= scores[0] + 1e-4
+    greedy, greedy_scores = schemes.beam_search(model, sources, start=start, end=end, length=length, beams=1)
+    assert (greedy_scores <= scores + 1e-6).all()
+    assert greedy.shape == (3, 5)
+
+
+def test_sequence_level_teaches_the_teachers_own_words():
+    keras.utils.set_random_seed(3)
+    teacher, student = translator(16, "teacher"), translator(12, "student")
+    sources = np.random.default_rng(1).integers(3, 7, (64, 4))
+    step, targets = schemes.sequence_level(
+        teacher,
+        student,
+        sources,
+        start=1,
+        end=2,
+        length=5,
+        beams=3,
+        epochs=120,
+        verbose=0,
+    )
+    assert step.history["loss"][-1] < 0.5 * step.history["loss"][0]
+    again, _ = schemes.beam_search(student, sources, start=1, end=2, length=5, beams=3)
+    assert (again == targets).mean() > 0.6
+
+
+def test_generated_text_is_drawn_from_the_teacher(sentences):
+    keras.utils.set_random_seed(0)
+    model = schemes.encoder(VOCABULARY, LENGTH, width=16, depth=1, causal=True)
+    labels = np.concatenate([sentences[:, 1:], np.zeros((256, 1), int)], 1)
+    model.compile(
+        keras.optimizers.Adam(1e-2), keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)
+    )
+    model.fit(sentences, np.where(labels == 0, IGNORED, labels), epochs=15, verbose=0)
+    text = schemes.generate(model, sentences[:20, :1], length=LENGTH, temperature=0.3, seed=5)
+    np.testing.assert_array_equal(
+        text, schemes.generate(model, sentences[:20, :1], length=LENGTH, temperature=0.3, seed=5)
+    )
+    follows = (text[:, 1:] - 2) == (text[:, :-1] - 2 + 1) % 10
+    assert follows.mean() > 0.9
+    # Causal: a change in the future leaves the past alone.
+    changed = sentences.copy()
+    changed[:, -1] = 3
+    before, after = model.predict(sentences, verbose=0), model.predict(changed, verbose=0)
+    kept = sentences[:, :-1] > 0
+    np.testing.assert_allclose(before[:, :-1][kept], after[:, :-1][kept], atol=1e-5)
+    greedy = schemes.generate(model, sentences[:5, :1], length=LENGTH, top_k=1)
+    np.testing.assert_array_equal(greedy, schemes.generate(model, sentences[:5, :1], length=LENGTH, top_k=1, seed=9))
+
+
+# Derived students
+
+
+def test_a_derived_student_is_narrower_shallower_and_fits():
+    inputs = keras.Input((32, 2))
+    h = inputs
+    for n in range(4):
+        h = layers.Conv1D(16, 3, padding="same", name=f"conv_{n}")(h)
+        h = layers.BatchNormalization(name=f"norm_{n}")(h)
+        h = layers.ReLU(name=f"relu_{n}")(h)
+    h = layers.GlobalAveragePooling1D(name="pool")(h)
+    teacher = keras.Model(inputs, layers.Dense(5, name="head")(h), name="teacher")
+    student = keras_kd.students.derive(teacher, width=0.25, depth=0.5)
+    assert student.output_shape == teacher.output_shape
+    assert [layer.name for layer in student.layers if layer.name.startswith("conv")] == ["conv_0", "conv_1"]
+    assert student.get_layer("conv_1").filters == 4
+    same_width = keras_kd.students.derive(teacher, depth=0.5)
+    for name in ("conv_0", "norm_1", "head"):
+        for a, b in zip(same_width.get_layer(name).get_weights(), teacher.get_layer(name).get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+    keras_kd.Distiller(teacher, student, [keras_kd.SoftTarget()])
+    with pytest.raises(ValueError, match="nothing in 'flat' repeats"):
+        keras_kd.students.derive(keras.Sequential([keras.Input((4,)), layers.Dense(3)], name="flat"), depth=0.5)
+
+
+def test_a_sequential_and_a_branching_teacher_can_be_narrowed():
+    body = [layers.Dense(20, activation="relu", name=f"d{n}") for n in range(5)]
+    teacher = keras.Sequential([keras.Input((4,)), *body, layers.Dense(3, name="out")], name="t")
+    assert [layer.name for layer in keras_kd.students.derive(teacher, 0.5, 0.4).layers[1:]] == ["d0", "d1", "out"]
+    inputs = keras.Input((8,))
+    h = layers.Dense(10, name="a")(inputs)
+    h = layers.Add(name="sum")([h, layers.Dense(10, name="b")(h)])
+    branching = keras.Model(inputs, layers.Dense(2, name="o")(h), name="branching")
+    assert keras_kd.students.derive(branching, 0.5).get_layer("b").units == 5
+    with pytest.raises(ValueError, match="needs layers in a chain"):
+        keras_kd.students.derive(branching, 0.5, 0.5)
+
+
+def test_a_checkpoint_holds_the_student_alone(tmp_path, blobs):
+    x, y = blobs
+    distiller = keras_kd.Distiller(net(8, "teacher"), net(4, "student"), [keras_kd.SoftTarget()])
+    compile_it(distiller)
+    path = tmp_path / "student.keras"
+    keep = keras_kd.StudentCheckpoint(path, monitor="val_accuracy", mode="max", save_best_only=True)
+    distiller.fit(x, y, validation_data=(x, y), epochs=3, verbose=0, callbacks=[keep])
+    loaded = keras.saving.load_model(path)
+    assert loaded.name == "student"
+    assert loaded.count_params() == distiller.student.count_params()
+    plain = net(4, "plain")
+    compile_it(plain)
+    with pytest.raises(ValueError, match="has no student"):
+        plain.fit(x, y, verbose=0, callbacks=[keras_kd.StudentCheckpoint(path)])
