@@ -14,7 +14,7 @@ from keras import ops
 from keras_kd.layers import Captured, MaskOf, Tap, activation_of, find_layer, name_of
 from keras_kd.objectives.base import Objective, require_number, serializable
 from keras_kd.objectives.keras_losses import FromKeras
-from keras_kd.teachers import MovingAverage, Supplied
+from keras_kd.teachers import Ensemble, MovingAverage, Supplied
 
 # The distiller whose train or test step is running, so that its `call` gives layer outputs beside the student's:
 # that spares a second forward pass, and `distiller(x)` outside a step stays what it is on any model.
@@ -246,7 +246,7 @@ class Distiller(keras.Model):
                 )
             features = x["teacher"]
             return Captured(features.get("outputs"), features)
-        if training and isinstance(self.teacher, MovingAverage):
+        if training and isinstance(self.teacher, (Ensemble, MovingAverage)):
             self.teacher.follow(self.student)
         return self._teacher_tap(x, training=False)
 

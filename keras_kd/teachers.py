@@ -47,7 +47,7 @@ class Ensemble(keras.Model):
             raise ValueError(f"Ensemble: space must be 'probability', 'logit' or 'output', got {space!r}")
         if linear not in ("softmax", "sigmoid"):
             raise ValueError(f"Ensemble: linear must be 'softmax' or 'sigmoid', got {linear!r}")
-        shapes = {tuple(model.output_shape) for model in models if getattr(model, "outputs", None)}
+        shapes = {tuple(model.outputs[0].shape) for model in models if getattr(model, "outputs", None)}
         if len(shapes) > 1:
             raise ValueError(f"Ensemble: models give {sorted(map(str, shapes))}; they must agree")
         weights = [1.0] * len(models) if weights is None else list(weights)
@@ -90,6 +90,12 @@ class Ensemble(keras.Model):
             for activation in self.activations
         }
         return found.pop() if len(found) == 1 else None
+
+    def follow(self, student: keras.Model) -> None:
+        """Let moving averages among the models take their step."""
+        for model in self.models:
+            if isinstance(model, MovingAverage):
+                model.follow(student)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """The weighted mean."""

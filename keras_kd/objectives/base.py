@@ -228,7 +228,8 @@ def unit(vectors: Any, axis: int = -1) -> Any:
 def huber(difference: Any) -> Any:
     """Huber's loss with delta 1: half the square up to 1, linear beyond."""
     size = ops.abs(difference)
-    return ops.where(size < 1.0, 0.5 * ops.square(difference), size - 0.5)
+    least = ops.minimum(size, 1.0)
+    return least * (size - 0.5 * least)
 
 
 def require_same_shape(

@@ -27,7 +27,7 @@ class _Regressed(Objective):
 
     def __init__(self, weight: float | Schedule = 1.0, **kwargs: Any) -> None:
         super().__init__(weight, **kwargs)
-        self.regressor = keras.layers.Dense(1, name=f"{self.name}_regressor")
+        self.regressor = keras.layers.Dense(1, dtype="float32", name=f"{self.name}_regressor")
         self._width: int | None = None
 
     @property
@@ -88,7 +88,8 @@ class VariationalInformation(_Regressed):
         self.initial_variance = require_number(
             initial_variance, "objective VariationalInformation: initial_variance", above=1e-5
         )
-        self.spread = _Channels(math.log(math.expm1(self.initial_variance - 1e-5)), name=f"{self.name}_spread")
+        spread = math.log(math.expm1(self.initial_variance - 1e-5))
+        self.spread = _Channels(spread, dtype="float32", name=f"{self.name}_spread")
 
     @property
     def learnt(self) -> tuple[keras.Layer, ...]:
@@ -101,8 +102,11 @@ class VariationalInformation(_Regressed):
     def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
         mean = self.regressor(resize_like(student, teacher))
         variance = ops.softplus(self.spread(teacher)) + 1e-5
-        values = 0.5 * ops.log(variance) + ops.square(teacher - mean) / (2.0 * variance)
-        return ops.sum(flat(values), axis=-1)
+        channels = teacher.shape[-1]
+        squares = ops.reshape(ops.square(teacher - mean), (ops.shape(teacher)[0], -1, channels))
+        positions = ops.cast(ops.shape(squares)[1], "float32")
+        # Summed over positions first: what is left has one value a channel.
+        return ops.sum(ops.sum(squares, axis=1) / (2.0 * variance) + 0.5 * positions * ops.log(variance), axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "initial_variance": self.initial_variance}
@@ -243,4 +247,4 @@ class _Channels(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Any) -> Any:
-        return self.value + ops.zeros_like(inputs)
+        return ops.convert_to_tensor(self.value)

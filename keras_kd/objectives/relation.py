@@ -91,7 +91,7 @@ class CorrelationCongruence(Objective):
 
     def _kernel(self, features: Any) -> Any:
         vectors = unit(flat(features))
-        cosines = ops.matmul(vectors, ops.transpose(vectors))
+        cosines = _products(vectors)
         factors = [math.exp(-2 * self.gamma) * (2 * self.gamma) ** p / math.factorial(p) for p in range(self.order + 1)]
         return sum(factor * cosines**p for p, factor in enumerate(factors[1:], 1)) + factors[0]
 
@@ -146,8 +146,8 @@ class Contrastive(Objective):
         self.examples = (
             None if examples is None else int(require_number(examples, "objective Contrastive: examples", minimum=1.0))
         )
-        self.embed_teacher = keras.layers.Dense(self.dimensions, name=f"{self.name}_teacher")
-        self.embed_student = keras.layers.Dense(self.dimensions, name=f"{self.name}_student")
+        self.embed_teacher = keras.layers.Dense(self.dimensions, dtype="float32", name=f"{self.name}_teacher")
+        self.embed_student = keras.layers.Dense(self.dimensions, dtype="float32", name=f"{self.name}_student")
 
     @property
     def learnt(self) -> tuple[keras.Layer, ...]:
@@ -194,18 +194,22 @@ def _distances(vectors: Any) -> Any:
 def _angles(vectors: Any) -> Any:
     """Cosines of the angle at j between i and k: (batch, batch, batch), first axis j."""
     edges = unit(vectors[None] - vectors[:, None])
-    return ops.matmul(edges, ops.transpose(edges, (0, 2, 1)))
+    return ops.einsum("jin,jkn->jik", edges, edges)
 
 
 def _gram(features: Any) -> Any:
-    vectors = flat(features)
-    return unit(ops.matmul(vectors, ops.transpose(vectors)))
+    return unit(_products(flat(features)))
+
+
+def _products(vectors: Any) -> Any:
+    """Dot products of all pairs of rows: (batch, n) -> (batch, batch)."""
+    return ops.einsum("in,jn->ij", vectors, vectors)
 
 
 def _neighbours(features: Any) -> Any:
     """p_{j|i}: row i's shares of cosine similarity among the other examples, 0 on the diagonal."""
     vectors = unit(flat(features))
-    kernel = (ops.matmul(vectors, ops.transpose(vectors)) + 1.0) / 2.0
+    kernel = (_products(vectors) + 1.0) / 2.0
     others = kernel * (1.0 - ops.eye(ops.shape(vectors)[0]))
     total = ops.sum(others, axis=-1, keepdims=True)
     return others / ops.where(total > 0, total, 1.0)

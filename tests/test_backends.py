@@ -1,0 +1,55 @@
+"""What needs no TensorFlow runs on JAX: the objectives' own tests, and a fit."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+FIT = """
+import sys, numpy as np, keras, keras_kd
+assert keras.backend.backend() == "jax" and "tensorflow" not in sys.modules
+def net(units):
+    inputs = keras.Input((6,))
+    h = keras.layers.Dense(units, activation="relu", name="body")(inputs)
+    return keras.Model(inputs, keras.layers.Dense(3)(h))
+x, y = np.random.default_rng(0).normal(size=(64, 6)).astype("float32"), np.arange(64) % 3
+student = net(4)
+teacher = keras_kd.Ensemble([net(8), keras_kd.MovingAverage(student)], space="output")
+hint = keras_kd.Hint(keras_kd.Ramp(0.0, 0.1, 4), teacher_layer=lambda m: m.models[0].get_layer("body"), student_layer="body")
+soft = keras_kd.SoftTarget(teacher_activation="linear")
+distiller = keras_kd.Distiller(teacher, student, [soft, hint])
+distiller.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+history = distiller.fit(x, y, epochs=8, verbose=0).history
+assert history["hard_loss"][-1] < history["hard_loss"][0] and history["hint"][-1] < history["hint"][0], history
+assert not np.array_equal(teacher.models[1].average.get_weights()[0], student.get_weights()[0])
+assert "tensorflow" not in sys.modules
+"""
+
+
+def on_jax(*command):
+    pytest.importorskip("jax")
+    done = subprocess.run(
+        [sys.executable, *command],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        cwd=HERE.parent,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def test_the_objectives_tests_pass_on_jax():
+    on_jax("-m", "pytest", "-q", "tests/test_objectives.py", "tests/test_feature_relation.py")
+
+
+def test_a_distiller_fits_on_jax_without_tensorflow():
+    on_jax("-c", FIT)
+
+
+@pytest.mark.slow
+def test_everything_of_keras_kd_passes_on_jax():
+    names = ("layers", "teachers", "recorded", "schemes")
+    on_jax("-m", "pytest", "-q", *(f"tests/test_{name}.py" for name in names))
