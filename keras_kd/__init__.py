@@ -26,7 +26,7 @@ from keras_kd.objectives import (
 )
 from keras_kd.recorded import Recorded, RecordError, record
 from keras_kd.schedules import Ramp
-from keras_kd.schemes import MultiExit, MutualDistiller
+from keras_kd.schemes import MultiExit, Munge, MutualDistiller, assistants, born_again
 from keras_kd.teachers import Ensemble, Function, MovingAverage, Supplied
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "LogitMatching",
     "MovingAverage",
     "MultiExit",
+    "Munge",
     "MutualDistiller",
     "Objective",
     "ProbabilisticTransfer",
@@ -59,6 +60,8 @@ __all__ = [
     "StudentCheckpoint",
     "Supplied",
     "VariationalInformation",
+    "assistants",
+    "born_again",
     "record",
     "schemes",
     "students",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import tempfile
 import warnings
@@ -26,6 +27,7 @@ def silenced() -> Iterator[None]:
         contextlib.redirect_stdout(io.StringIO()),
         warnings.catch_warnings(),
         _descriptor_to(2, sink.fileno()),
+        _quiet_logger("tensorflow"),
     ):
         warnings.simplefilter("ignore")
         try:
@@ -47,3 +49,15 @@ def _descriptor_to(descriptor: int, target: int) -> Iterator[None]:
     finally:
         os.dup2(saved, descriptor)
         os.close(saved)
+
+
+@contextlib.contextmanager
+def _quiet_logger(name: str) -> Iterator[None]:
+    # A notebook's standard error is no file descriptor.
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

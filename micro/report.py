@@ -72,6 +72,8 @@ def distilling_sentence(report: dict[str, Any]) -> str:
         return "The test windows' state is not known, so the students could not be compared."
     name = "accuracy" if found["metric"] == "accuracy" else "AUC"
     low, high = min(found["differences"]), max(found["differences"])
+    if len(found["differences"]) == 1:
+        return f"Distilling changed the student's test {name} by {low:+.4f} with the one seed that was run."
     return (
         f"Distilling changed the student's test {name} by {found['mean_difference']:+.4f} on average over "
         f"{len(found['differences'])} seeds (from {low:+.4f} to {high:+.4f}): {found['verdict']}."

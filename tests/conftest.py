@@ -36,6 +36,12 @@ def gradient(function, point):
         import jax
 
         return np.asarray(jax.grad(lambda x: keras.ops.sum(function(x)))(jax.numpy.asarray(point, "float32")))
+    if keras.backend.backend() == "torch":
+        import torch
+
+        x = torch.tensor(point, dtype=torch.float32, requires_grad=True)
+        keras.ops.sum(function(x)).backward()
+        return x.grad.numpy()
     import tensorflow as tf
 
     x = tf.constant(point, tf.float32)

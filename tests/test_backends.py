@@ -1,4 +1,4 @@
-"""What needs no TensorFlow runs on JAX: the objectives' own tests, and a fit."""
+"""What needs no TensorFlow runs on JAX and on PyTorch: the objectives' own tests, and a fit."""
 
 import os
 import subprocess
@@ -13,7 +13,6 @@ FIT = """
 import sys
 sys.modules["tensorflow"] = None
 import numpy as np, keras, keras_kd
-assert keras.backend.backend() == "jax"
 def net(units):
     inputs = keras.Input((6,))
     h = keras.layers.Dense(units, activation="relu", name="body")(inputs)
@@ -31,11 +30,14 @@ assert not np.array_equal(teacher.models[1].average.get_weights()[0], student.ge
 """
 
 
-def on_jax(*command):
-    pytest.importorskip("jax")
+pytestmark = pytest.mark.parametrize("backend", ["jax", "torch"])
+
+
+def on(backend, *command):
+    pytest.importorskip(backend, reason=f"{backend} is not installed")
     done = subprocess.run(
         [sys.executable, *command],
-        env={**os.environ, "KERAS_BACKEND": "jax"},
+        env={**os.environ, "KERAS_BACKEND": backend},
         capture_output=True,
         text=True,
         cwd=HERE.parent,
@@ -43,15 +45,15 @@ def on_jax(*command):
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
-def test_the_objectives_tests_pass_on_jax():
-    on_jax("-m", "pytest", "-q", "tests/test_objectives.py", "tests/test_feature_relation.py")
+def test_the_objectives_tests_pass(backend):
+    on(backend, "-m", "pytest", "-q", "tests/test_objectives.py", "tests/test_feature_relation.py")
 
 
-def test_a_distiller_fits_on_jax_where_tensorflow_is_not_installed():
-    on_jax("-c", FIT)
+def test_a_distiller_fits_where_tensorflow_is_not_installed(backend):
+    on(backend, "-c", FIT)
 
 
 @pytest.mark.slow
-def test_everything_of_keras_kd_passes_on_jax():
+def test_everything_of_keras_kd_passes(backend):
     names = ("layers", "teachers", "recorded", "schemes")
-    on_jax("-m", "pytest", "-q", *(f"tests/test_{name}.py" for name in names))
+    on(backend, "-m", "pytest", "-q", *(f"tests/test_{name}.py" for name in names))

@@ -96,8 +96,8 @@ def test_peers_fit_log_predict_and_save(tmp_path, blobs):
             lambda: schemes.born_again(net, None, None, generations=0, compile=compile_it),
             "generations must be at least 1",
         ),
-        (lambda: schemes.munge(np.ones((1, 3)), 2), "at least two rows"),
-        (lambda: schemes.munge(np.ones((3, 3)), 2, probability=2.0), "probability must be at most 1"),
+        (lambda: keras_kd.Munge()(np.ones((1, 3)), 2), "at least two rows"),
+        (lambda: keras_kd.Munge(probability=2.0), "probability must be at most 1"),
         (lambda: schemes.encoder(10, 4, width=6, heads=4), "no multiple of 4 heads"),
         (lambda: schemes.distilbert_student(net(4, "a")), "is not a model that keras_kd.schemes.encoder built"),
         (lambda: schemes.generate(None, np.ones((2, 4)), length=4), "prompts must be"),
@@ -203,11 +203,12 @@ def test_hints_first_then_the_whole(blobs):
 def test_munge_keeps_shape_and_nominal_values(rows, columns, times, probability, seed):
     rng = np.random.default_rng(seed)
     x = np.hstack([rng.normal(size=(rows, columns)), rng.integers(0, 3, (rows, 1))]).astype("float32")
-    made = schemes.munge(x, times, probability=probability, nominal=[columns], seed=seed)
+    munge = keras_kd.Munge(probability, nominal=[columns])
+    made = munge(x, times, seed=seed)
     assert made.shape == (rows * times, columns + 1)
     assert made.dtype == x.dtype
     assert set(made[:, -1]) <= set(x[:, -1])
-    np.testing.assert_array_equal(made, schemes.munge(x, times, probability=probability, nominal=[columns], seed=seed))
+    np.testing.assert_array_equal(made, munge(x, times, seed=seed))
     if probability == 0:
         np.testing.assert_array_equal(made, np.tile(x, (times, 1)))
 
@@ -216,7 +217,7 @@ def test_munge_stays_near_the_data():
     rng = np.random.default_rng(0)
     angle = rng.uniform(0, 2 * np.pi, 300)
     ring = np.c_[np.cos(angle), np.sin(angle)]
-    radius = np.linalg.norm(schemes.munge(ring, 5, variance=5.0), axis=1)
+    radius = np.linalg.norm(keras_kd.Munge(variance=5.0)(ring, 5), axis=1)
     assert abs(radius - 1).max() < 0.2
 
 

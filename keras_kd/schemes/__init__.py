@@ -2,13 +2,23 @@
 
 from keras_kd.schemes.chains import Step, assistants, born_again, hint_then_distil
 from keras_kd.schemes.multi_exit import MultiExit
-from keras_kd.schemes.munge import munge
+from keras_kd.schemes.munge import Munge
 from keras_kd.schemes.mutual import MutualDistiller
 from keras_kd.schemes.sequence import beam_search, generate, sequence_level
-from keras_kd.schemes.transformers import distilbert_objectives, distilbert_student, encoder, mask_tokens
+from keras_kd.schemes.transformers import (
+    IGNORED,
+    MASKED_LM_WEIGHT,
+    distilbert_objectives,
+    distilbert_student,
+    encoder,
+    mask_tokens,
+)
 
 __all__ = [
+    "IGNORED",
+    "MASKED_LM_WEIGHT",
     "MultiExit",
+    "Munge",
     "MutualDistiller",
     "Step",
     "assistants",
@@ -20,6 +30,5 @@ __all__ = [
     "generate",
     "hint_then_distil",
     "mask_tokens",
-    "munge",
     "sequence_level",
 ]

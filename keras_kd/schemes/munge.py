@@ -3,50 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from keras_kd.objectives.base import require_number
 
 
-def munge(
-    x: np.ndarray,
-    times: int,
-    *,
-    probability: float = 0.75,
-    variance: float = 0.5,
-    nominal: Sequence[int] = (),
-    seed: int = 0,
-) -> np.ndarray:
-    """Synthesise unlabelled examples from a small table: (n, features) -> (times * n, features), dtype kept.
+@dataclass(frozen=True)
+class Munge:
+    """Synthesise unlabelled examples from a small table.
 
     Each pass copies the table and takes every example with its nearest neighbour: each attribute is swapped with the given
     probability; a continuous one is drawn from a normal around the other's value, with deviation |difference| / variance.
 
     Args:
-        x: Finite numbers, at least two rows.
-        times: Passes over the table, at least 1.
         probability: p, in [0, 1].
         variance: s, the local variance parameter, above 0: larger keeps closer to the data.
         nominal: Columns whose values are swapped as they are and differ or agree; distance 1 where they differ.
 
-    Raises: ValueError for other shapes or ranges.
+    Raises: ValueError for numbers out of range.
     Source: MUNGE, Bucila, Caruana and Niculescu-Mizil 2006, algorithm 1.
     """
-    x = np.asarray(x)
-    if x.ndim != 2 or len(x) < 2 or not np.isfinite(x.astype(np.float64)).all():
-        raise ValueError(f"munge: needs a table of at least two rows of finite numbers, got shape {x.shape}")
-    if times < 1:
-        raise ValueError(f"munge: times must be at least 1, got {times}")
-    require_number(probability, "munge: probability", minimum=0.0, maximum=1.0)
-    require_number(variance, "munge: variance", above=0.0)
-    columns = np.arange(x.shape[1])
-    if not set(nominal) <= set(columns.tolist()):
-        raise ValueError(f"munge: nominal columns must be among 0 to {x.shape[1] - 1}, got {sorted(nominal)}")
-    is_nominal = np.isin(columns, list(nominal))
-    rng = np.random.default_rng(seed)
-    nearest = _nearest(x.astype(np.float64), is_nominal)
-    return np.concatenate([_one_pass(x, nearest, is_nominal, probability, variance, rng) for _ in range(times)])
+
+    probability: float = 0.75
+    variance: float = 0.5
+    nominal: Sequence[int] = ()
+
+    def __post_init__(self) -> None:
+        require_number(self.probability, "Munge: probability", minimum=0.0, maximum=1.0)
+        require_number(self.variance, "Munge: variance", above=0.0)
+
+    def __call__(self, x: np.ndarray, times: int, *, seed: int = 0) -> np.ndarray:
+        """New examples in the table's dtype: (n, features) -> (times * n, features).
+
+        Raises: ValueError for fewer than two rows, values that are not finite, columns that are not there, or no passes.
+        """
+        x = np.asarray(x)
+        if x.ndim != 2 or len(x) < 2 or not np.isfinite(x.astype(np.float64)).all():
+            raise ValueError(f"Munge: needs a table of at least two rows of finite numbers, got shape {x.shape}")
+        if times < 1:
+            raise ValueError(f"Munge: times must be at least 1, got {times}")
+        columns = np.arange(x.shape[1])
+        if not set(self.nominal) <= set(columns.tolist()):
+            raise ValueError(f"Munge: nominal columns must be among 0 to {x.shape[1] - 1}, got {sorted(self.nominal)}")
+        is_nominal = np.isin(columns, list(self.nominal))
+        rng = np.random.default_rng(seed)
+        nearest = _nearest(x.astype(np.float64), is_nominal)
+        passes = [_one_pass(x, nearest, is_nominal, self.probability, self.variance, rng) for _ in range(times)]
+        return np.concatenate(passes)
 
 
 def _one_pass(
