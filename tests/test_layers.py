@@ -109,9 +109,15 @@ def test_heard_features_are_those_that_the_layer_gives(case, blobs):
     x = blobs[0][:5]
     model(x)
     captured = Tap(model, [name])(x)
-    np.testing.assert_allclose(captured.outputs, model(x), rtol=1e-6)
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(captured.outputs), keras.ops.convert_to_numpy(model(x)), rtol=1e-6
+    )
     layer_in = x if case != "functional" else model.get_layer("body_1")(x)
-    np.testing.assert_allclose(captured.features[name], find(model)(layer_in), rtol=1e-6)
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(captured.features[name]),
+        keras.ops.convert_to_numpy(find(model)(layer_in)),
+        rtol=1e-6,
+    )
 
 
 def test_a_typo_lists_the_nearest_names_also_inside():

@@ -134,9 +134,13 @@ def test_exit_losses_are_the_papers(blobs):
     x, y = blobs[0][:40], blobs[1][:40]
     exits = keras_kd.MultiExit(net(6, "deep"), ["body_1"], alpha=0.3, temperature=3.0, feature_weight=0.03)
     exits.compile("sgd", CROSS_ENTROPY)
-    given = {name: [np.asarray(t) for t in tensors] for name, tensors in exits(x, training=True).items()}
+    given = {
+        name: [keras.ops.convert_to_numpy(t) for t in tensors] for name, tensors in exits(x, training=True).items()
+    }
     hard = [float(CROSS_ENTROPY(y, logits)) for logits in given["logits"]]
-    lesson = float(np.mean(keras_kd.SoftTarget(3.0)(given["logits"][1], given["logits"][0])))
+    lesson = float(
+        np.mean(keras.ops.convert_to_numpy(keras_kd.SoftTarget(3.0)(given["logits"][1], given["logits"][0])))
+    )
     distance = np.mean(np.sum((given["features"][1] - given["features"][0]) ** 2, -1))
     total = hard[1] + 0.7 * hard[0] + 0.3 * lesson + 0.03 * distance
     assert float(exits.compute_loss(x, y, exits(x, training=True))) == pytest.approx(total, rel=1e-5)
@@ -164,7 +168,7 @@ def test_assistants_and_generations(blobs):
     assert [step.model.name for step in steps] == ["generation_0", "generation_1", "generation_2"]
     assert "soft_target" in steps[1].history
     assert "soft_target" not in steps[0].history
-    np.testing.assert_allclose(np.asarray(ensemble(x[:5])).sum(-1), 1, rtol=1e-5)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(ensemble(x[:5])).sum(-1), 1, rtol=1e-5)
 
 
 def test_hints_first_then_the_whole(blobs):
