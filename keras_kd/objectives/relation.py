@@ -14,7 +14,7 @@ from keras import ops
 from keras_kd.objectives.base import (
     Objective,
     flat,
-    huber,
+    mean_huber,
     number_or_schedule,
     plain,
     require_number,
@@ -37,7 +37,7 @@ class RelationalDistance(Objective):
     """
 
     def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
-        return ops.mean(huber(_distances(flat(teacher)) - _distances(flat(student))))
+        return mean_huber(_distances(flat(teacher)) - _distances(flat(student)))
 
 
 @serializable
@@ -52,7 +52,7 @@ class RelationalAngle(Objective):
     """
 
     def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
-        return ops.mean(huber(_angles(flat(teacher)) - _angles(flat(student))))
+        return mean_huber(_angles(flat(teacher)) - _angles(flat(student)))
 
 
 @serializable
@@ -194,7 +194,7 @@ def _distances(vectors: Any) -> Any:
 def _angles(vectors: Any) -> Any:
     """Cosines of the angle at j between i and k: (batch, batch, batch), first axis j."""
     edges = unit(vectors[None] - vectors[:, None])
-    return ops.einsum("jin,jkn->jik", edges, edges)
+    return ops.matmul(edges, ops.transpose(edges, (0, 2, 1)))
 
 
 def _gram(features: Any) -> Any:
@@ -203,7 +203,10 @@ def _gram(features: Any) -> Any:
 
 def _products(vectors: Any) -> Any:
     """Dot products of all pairs of rows: (batch, n) -> (batch, batch)."""
-    return ops.einsum("in,jn->ij", vectors, vectors)
+    # Symmetric, so the slope in the rows is that of one factor twice: with the other held constant, the backward pass is one
+    # product instead of two.
+    half = ops.matmul(vectors, ops.transpose(ops.stop_gradient(vectors)))
+    return half + ops.transpose(half) - ops.stop_gradient(half)
 
 
 def _neighbours(features: Any) -> Any:
