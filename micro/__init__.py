@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from micro.budget import Check as Check
+    from micro.budget import check as check
     from micro.compress.prune import PruneWeights as PruneWeights
     from micro.compress.prune import prune as prune
     from micro.conversion import Converted as Converted
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from micro.tflm import verify as verify
 
 _HOME = {
+    "Check": "micro.budget",
+    "check": "micro.budget",
     "Converted": "micro.conversion",
     "convert": "micro.conversion",
     "PruneWeights": "micro.compress.prune",

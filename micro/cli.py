@@ -130,7 +130,7 @@ def convert(model: str, calibration: str, out: str, weights: Any, as_json: bool)
         "path": str(path),
         "weights": converted.weights,
         "error": converted.error,
-        **dataclasses.asdict(measure(converted)),
+        **_costs(measure(converted)),
     }
     _print_result(result, as_json)
 
@@ -140,16 +140,22 @@ def convert(model: str, calibration: str, out: str, weights: Any, as_json: bool)
 @as_json
 def inspect(model: str, as_json: bool) -> None:
     """Sizes, arena, operators and tensors of MODEL.tflite."""
-    from micro.graph import macs_of, read
+    from micro.graph import read
     from micro.tflm import measure
 
-    graph = read(model)
-    result: dict[str, Any] = dataclasses.asdict(measure(model))
+    graph, footprint = read(model), measure(model)
+    result = _costs(footprint)
     result["inputs"] = [_tensor_line(graph.tensors[i]) for i in graph.inputs]
     result["outputs"] = [_tensor_line(graph.tensors[i]) for i in graph.outputs]
     result["graph"] = [
-        {"op": op.name, "output": _tensor_line(graph.tensors[op.outputs[0]]), "macs": macs_of(op, graph.tensors)}
-        for op in graph.ops
+        {
+            "op": op.name,
+            "output": _tensor_line(graph.tensors[op.outputs[0]]),
+            "macs": cost.macs,
+            "weight_bytes": cost.weight_bytes,
+            "held_bytes": cost.held_bytes,
+        }
+        for op, cost in zip(graph.ops, footprint.layers)
         if op.outputs
     ]
     _print_result(result, as_json)
@@ -165,6 +171,27 @@ def verify(model: str, samples: str | None, as_json: bool) -> None:
 
     parity = verify_model(model, None if samples is None else _load_samples(samples))
     _print_result(dataclasses.asdict(parity), as_json)
+
+
+@main.command()
+@click.argument("model", type=click.Path(dir_okay=False))
+@click.option("--flash", help="Bytes that the model may take, such as 64KiB.")
+@click.option("--ram", help="Bytes that its tensor arena may take on a 32-bit chip, such as 16KiB.")
+@as_json
+def check(model: str, flash: str | None, ram: str | None, as_json: bool) -> int:
+    """Hold MODEL.tflite against a budget: exit code 1 where it does not fit, with what breaks it."""
+    from micro.budget import check as check_model
+
+    found = check_model(model, flash=flash, ram=ram)
+    footprint = found.footprint
+    if as_json:
+        result = {"fits": found.fits, "broken": found.broken, "flash_budget": found.flash, "ram_budget": found.ram}
+        click.echo(json.dumps({**result, **_costs(footprint)}, indent=2, sort_keys=True))
+    elif found.fits:
+        click.echo(f"fits: {footprint.model_bytes:,} bytes of flash, {footprint.arena_bytes_32bit:,} bytes of arena")
+    else:
+        click.echo("\n".join(found.broken))
+    return 0 if found.fits else 1
 
 
 @main.command()
@@ -269,6 +296,11 @@ def _print_report(report: dict[str, Any], out: str) -> None:
     click.echo(f"Report: {Path(out) / 'report.html'}\nFirmware: {Path(out) / 'firmware'}")
 
 
+def _costs(footprint: Any) -> dict[str, Any]:
+    """A footprint without its operators one by one."""
+    return {name: value for name, value in dataclasses.asdict(footprint).items() if name != "layers"}
+
+
 def _print_result(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(result, indent=2, sort_keys=True))
@@ -281,7 +313,7 @@ def _print_result(result: dict[str, Any], as_json: bool) -> None:
                     "  " + (", ".join(f"{k} {v}" for k, v in item.items()) if isinstance(item, dict) else str(item))
                 )
         elif isinstance(value, dict):
-            click.echo(f"{key}: " + ", ".join(f"{k} x {v}" for k, v in value.items()))
+            click.echo(f"{key}: " + ", ".join(f"{k} {v:,}" for k, v in value.items()))
         else:
             click.echo(f"{key}: {f'{value:,}' if isinstance(value, int) else value}")
 

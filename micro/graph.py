@@ -34,7 +34,10 @@ class Quantization:
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor of the graph; `data` holds the raw bytes of a constant and is None for what is computed."""
+    """One tensor of the graph; `data` holds the raw bytes of a constant and is None for what is computed.
+
+    Constants that share a `buffer` are stored once.
+    """
 
     index: int
     name: str
@@ -42,6 +45,7 @@ class Tensor:
     shape: tuple[int, ...]
     quantization: Quantization | None
     data: bytes | None
+    buffer: int = 0
 
     @property
     def size(self) -> int:
@@ -196,7 +200,9 @@ def _tensor(index: int, tensor: Any, model: Any, types: dict[int, str], content:
         scale = tuple(float(s) for s in parameters.ScaleAsNumpy())
         zero_point = tuple(int(z) for z in parameters.ZeroPointAsNumpy()) if parameters.ZeroPointLength() else (0,)
         quantization = Quantization(scale, zero_point, int(parameters.QuantizedDimension()))
-    return Tensor(index, tensor.Name().decode(errors="replace"), types[tensor.Type()], shape, quantization, data)
+    return Tensor(
+        index, tensor.Name().decode(errors="replace"), types[tensor.Type()], shape, quantization, data, tensor.Buffer()
+    )
 
 
 def _enum_names(enum: type) -> dict[int, str]:

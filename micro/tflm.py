@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from micro.cost import Flash, LayerCost, flash_parts, layer_costs, saved_on_32_bits
 from micro.errors import InterpreterError, ModelError
 from micro.graph import Graph, Quantization, Tensor, TfliteLike, content_of, read
 
@@ -27,7 +28,9 @@ class Footprint:
     """What a model takes on a chip, measured in TFLite Micro on a 64-bit host.
 
     The activation part is the same on every chip; the persistent part holds pointers and is larger here than on a
-    32-bit chip, so the total is an upper bound for TFLM's reference kernels.
+    32-bit chip, so the total is an upper bound for TFLM's reference kernels. `arena_bytes_32bit` is a closer one: the
+    interpreter's bookkeeping is counted at its size on a 32-bit chip, the kernels' own data as on the host.
+    `flash` are the model's bytes by part, `layers` the operators in the order in which they run.
     """
 
     model_bytes: int
@@ -36,6 +39,9 @@ class Footprint:
     persistent_bytes: int
     macs: int
     ops: dict[str, int]
+    arena_bytes_32bit: int
+    flash: Flash
+    layers: tuple[LayerCost, ...]
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,17 @@ def measure(tflite: TfliteLike) -> Footprint:
     zeros = [np.zeros((1, *graph.tensors[i].shape), graph.tensors[i].dtype) for i in graph.inputs]
     _, log = _invoke(content, graph, zeros)
     total, head, tail = (_allocation(part, log) for part in ("total", "head", "tail"))
-    return Footprint(len(content), total, head, tail, graph.macs, graph.op_counts)
+    return Footprint(
+        len(content),
+        total,
+        head,
+        tail,
+        graph.macs,
+        graph.op_counts,
+        total - saved_on_32_bits(log),
+        flash_parts(content, graph),
+        layer_costs(graph),
+    )
 
 
 def run(tflite: TfliteLike, samples: Any) -> np.ndarray:

@@ -1,0 +1,107 @@
+"""What a model costs by part and operator, and whether it fits."""
+
+import json
+from itertools import pairwise
+
+import pytest
+from conftest import invoke
+from hypothesis import given
+from hypothesis import strategies as st
+
+import micro
+from micro.cost import parse_bytes
+
+# Arena in use on a Cortex-M4 with TFLM's reference kernels; measured apart from this project, see README.md beside the models.
+ON_CHIP = {"ae": 15_524, "conv1d": 3_748, "dscnn": 14_484}
+
+
+@pytest.mark.parametrize("name", ON_CHIP)
+def test_the_arena_of_a_32_bit_chip_is_bounded_closely(peer_models, name):
+    footprint = micro.measure(peer_models / f"{name}.tflite")
+    assert ON_CHIP[name] <= footprint.arena_bytes_32bit < footprint.arena_bytes
+    assert footprint.arena_bytes_32bit - ON_CHIP[name] <= 1024
+
+
+@pytest.mark.parametrize("name", ON_CHIP)
+def test_parts_and_layers_add_up(peer_models, name):
+    footprint = micro.measure(peer_models / f"{name}.tflite")
+    parts = footprint.flash
+    assert parts.weights + parts.quantization + parts.graph == footprint.model_bytes
+    assert min(parts.weights, parts.quantization, parts.graph) > 0
+    assert sum(layer.macs for layer in footprint.layers) == footprint.macs
+    assert sum(footprint.ops.values()) == len(footprint.layers)
+    # TFLM cannot do with less than what is held at the peak; beyond it there are alignment and scratch.
+    assert max(layer.held_bytes for layer in footprint.layers) <= footprint.activation_bytes
+
+
+def test_weights_are_counted_as_they_are(peer_models):
+    footprint = micro.measure(peer_models / "ae.tflite")
+    sizes = [640, 128, 128, 128, 128, 8, 128, 128, 128, 128, 640]
+    # int8 kernels; this model has no biases.
+    assert [layer.weight_bytes for layer in footprint.layers] == [a * b for a, b in pairwise(sizes)]
+    # Every layer's input and output, and no more: nothing branches.
+    assert [layer.held_bytes for layer in footprint.layers] == [a + b for a, b in pairwise(sizes)]
+
+
+def test_what_a_branch_waits_for_is_held():
+    import keras
+    import numpy as np
+
+    inputs = keras.Input((16,))
+    first = keras.layers.Dense(32, activation="relu", name="first")(inputs)
+    second = keras.layers.Dense(8, activation="relu")(first)
+    third = keras.layers.Dense(32)(second)
+    model = keras.Model(inputs, keras.layers.Add()([first, third]))
+    layers = micro.measure(micro.convert(model, np.random.default_rng(0).normal(size=(50, 16)))).layers
+    held = {layer.index: layer.held_bytes for layer in layers}
+    assert [held[n] for n in range(3)] == [16 + 32, 32 + 8, 32 + 8 + 32]  # the third waits for the first
+    assert max(held.values()) == 32 + 32 + 32  # Add
+
+
+def test_a_budget_that_is_met_and_one_that_is_not(peer_models):
+    model = peer_models / "dscnn.tflite"
+    footprint = micro.measure(model)
+    exactly = micro.check(model, flash=footprint.model_bytes, ram=footprint.arena_bytes_32bit)
+    assert exactly.fits
+    tight = micro.check(model, flash=footprint.model_bytes - 1, ram="8KiB")
+    assert not tight.fits
+    flash, ram = tight.broken
+    assert "1 over" in flash
+    assert "most weights: " in flash
+    assert ram.startswith("ram: the arena takes")
+    peak = max(footprint.layers, key=lambda layer: layer.held_bytes)
+    assert f"at its peak {peak.op} holds {peak.held_bytes:,} bytes" in ram
+    assert all(name.split(";")[0] in ram for name in peak.held)
+
+
+def test_the_command_gates_by_its_exit_code(peer_models):
+    model = peer_models / "conv1d.tflite"
+    fits = invoke("check", model, "--flash", "64KiB", "--ram", "16 kB")
+    assert (fits.exit_code, fits.output[:5]) == (0, "fits:")
+    broken = invoke("check", model, "--ram", "2KiB", "--json")
+    assert broken.exit_code == 1
+    told = json.loads(broken.stdout)
+    assert (told["fits"], told["ram_budget"]) == (False, 2048)
+    assert len(told["broken"]) == 1
+    for arguments, says in (
+        ((), "give a budget"),
+        (("--flash", "lots"), "flash must be a size"),
+        (("--ram", "0"), "ram must be"),
+    ):
+        refused = invoke("check", model, *arguments)
+        assert refused.exit_code == 2
+        assert says in refused.stderr
+
+
+@given(st.integers(1, 10**6))
+def test_sizes_are_read_in_every_unit(number):
+    assert parse_bytes(f"{number}", "flash") == parse_bytes(f"{number}B", "flash") == number
+    assert parse_bytes(f"{number}KiB", "flash") == parse_bytes(f"{number * 1024}", "flash")
+    assert parse_bytes(f"{number} kB", "flash") == 1000 * number
+    assert parse_bytes(f"{number}MiB", "flash") == 1024**2 * number
+
+
+@pytest.mark.parametrize("text", ["", "-1", "0", "1GiB", "1e3", "KiB", "1.2.3k", "inf", "nan"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(ValueError, match="ram must be a size such as 64KiB"):
+        parse_bytes(text, "ram")
