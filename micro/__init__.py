@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from micro.budget import check as check
     from micro.compress.prune import PruneWeights as PruneWeights
     from micro.compress.prune import prune as prune
+    from micro.compress.sensitivity import Sensitivity as Sensitivity
+    from micro.compress.sensitivity import layer_targets as layer_targets
+    from micro.compress.sensitivity import sensitivity as sensitivity
     from micro.conversion import Converted as Converted
     from micro.conversion import convert as convert
     from micro.emission import emit as emit
@@ -35,6 +38,9 @@ _HOME = {
     "convert": "micro.conversion",
     "PruneWeights": "micro.compress.prune",
     "prune": "micro.compress.prune",
+    "Sensitivity": "micro.compress.sensitivity",
+    "layer_targets": "micro.compress.sensitivity",
+    "sensitivity": "micro.compress.sensitivity",
     "emit": "micro.emission",
     "Footprint": "micro.tflm",
     "Parity": "micro.tflm",

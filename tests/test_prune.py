@@ -1,6 +1,8 @@
 """Pruning: the sparsity asked for, tfmot's masks, zeros that survive quantization, with and without a teacher."""
 
 import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -11,7 +13,7 @@ from keras import layers
 
 import keras_kd
 import micro
-from micro.compress.prune import magnitude_mask, polynomial_schedule, prunable_kernels, sparsity_of
+from micro.compress.prune import magnitude_mask, pattern_mask, polynomial_schedule, prunable_kernels, sparsity_of
 from micro.graph import read
 
 
@@ -86,7 +88,7 @@ def test_masks_are_those_of_tfmot(shape, sparsity, seed):
     np.testing.assert_array_equal(magnitude_mask(weights, sparsity), tfmot_mask(weights, sparsity))
 
 
-def tfmot_mask(weights, sparsity):
+def tfmot_mask(weights, sparsity, pattern=None):
     before = dict(os.environ)
     import tensorflow as tf
     from tensorflow_model_optimization.python.core.sparsity.keras import pruning_impl, pruning_schedule
@@ -94,8 +96,92 @@ def tfmot_mask(weights, sparsity):
     os.environ.clear()
     os.environ.update(before)
     schedule = pruning_schedule.ConstantSparsity(sparsity, 0)
-    pruning = pruning_impl.Pruning(lambda: 0, [], schedule, [1, 1], "AVG")
-    return pruning._update_mask(tf.constant(weights))[1].numpy().astype(bool)
+    pruning = pruning_impl.Pruning(lambda: 0, [], schedule, [1, 1], "AVG", pattern)
+    return pruning._maybe_update_block_mask(tf.constant(weights))[1].numpy().astype(bool)
+
+
+channels = st.tuples(st.integers(1, 13), st.integers(1, 6))
+
+
+@given(
+    st.one_of(channels, st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 9), st.integers(1, 5))),
+    st.sampled_from([(2, 4), (1, 2), (3, 4), (1, 4)]),
+    st.integers(0, 1000),
+)
+@settings(max_examples=50)
+def test_patterns_are_those_of_tfmot(shape, pattern, seed):
+    weights = np.random.default_rng(seed).normal(size=shape).astype("float32")
+    np.testing.assert_array_equal(pattern_mask(*pattern)(weights, 0.0), tfmot_mask(weights, 0.5, pattern))
+
+
+def test_masks_are_those_of_a_tf_keras_twin_that_tfmot_pruned():
+    """The same weights, tfmot's own front door on its own Keras, in a process of its own."""
+    code = """
+import numpy as np, tensorflow_model_optimization as tfmot, tf_keras
+from micro.compress.prune import magnitude_mask
+from tf_keras import layers
+net = tf_keras.Sequential([layers.Input((8, 8, 2)), layers.Conv2D(6, 3), layers.Flatten(), layers.Dense(5)])
+schedule = tfmot.sparsity.keras.ConstantSparsity(0.7, 0, frequency=1)
+twin = tfmot.sparsity.keras.prune_low_magnitude(net, pruning_schedule=schedule)
+before = [w.numpy() for w in twin.trainable_weights if w.shape.rank > 1]
+twin.compile(tf_keras.optimizers.SGD(0.0), "mse")
+twin.fit(np.ones((8, 8, 8, 2)), np.ones((8, 5)), verbose=0, callbacks=[tfmot.sparsity.keras.UpdatePruningStep()])
+after = [w.numpy() for w in tfmot.sparsity.keras.strip_pruning(twin).trainable_weights if w.shape.rank > 1]
+for old, new in zip(before, after, strict=True):
+    np.testing.assert_array_equal(old * magnitude_mask(old, 0.7), new)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_two_of_four_holds_to_the_int8_bytes(blobs):
+    pruned = micro.prune(net(), None, *blobs, pattern=(2, 4), loss=cross_entropy(), epochs=3)
+    assert sparsity_of(pruned) == pytest.approx(0.5)
+    graph = read(micro.convert(pruned, blobs[0][:200]))
+    kernels = [t for t in graph.tensors if t.data is not None and t.dtype == "int8"]
+    assert len(kernels) == 3
+    for tensor in kernels:
+        blocks = np.frombuffer(tensor.data, np.int8).reshape(-1, 4)
+        assert ((blocks == 0).sum(axis=1) >= 2).all()
+
+
+def test_each_layer_can_have_a_target_of_its_own(blobs):
+    pruned = micro.prune(net(), {"a": 0.75, "out": 0.25}, *blobs, loss=cross_entropy(), epochs=3)
+    zeros = {w.path.split("/")[-2]: (keras.ops.convert_to_numpy(w) == 0).mean() for w in prunable_kernels(pruned)}
+    assert zeros["a"] == pytest.approx(0.75, abs=0.01)
+    assert zeros["out"] == pytest.approx(0.25, abs=0.02)
+    assert zeros["b"] == 0
+
+
+def test_a_scan_finds_the_layer_that_can_spare_nothing(blobs):
+    x, _ = blobs
+    inputs = keras.Input((16,))
+    needed = layers.Dense(4, use_bias=False, name="needed")(inputs)
+    idle = layers.Dense(4, use_bias=False, name="idle")(inputs)
+    model = keras.Model(inputs, layers.Add()([needed, idle]))
+    model.get_layer("idle").set_weights([np.full((16, 4), 1e-6, "float32")])
+    wanted = model.predict(x, verbose=0)
+
+    def score(candidate):
+        return -float(np.mean((candidate.predict(x, verbose=0) - wanted) ** 2))
+
+    before = [w.copy() for w in model.get_weights()]
+    rows = micro.sensitivity(model, score, rates=(0.5, 0.9))
+    for old, new in zip(before, model.get_weights()):
+        np.testing.assert_array_equal(old, new)
+    assert [(row.layer, row.sparsity, row.weights) for row in rows] == [
+        ("needed", 0.5, 64),
+        ("needed", 0.9, 64),
+        ("idle", 0.5, 64),
+        ("idle", 0.9, 64),
+    ]
+    assert micro.layer_targets(rows, tolerance=1e-6) == {"idle": 0.9}
+    lost = {(row.layer, row.sparsity): row.lost for row in rows}
+    assert lost["needed", 0.9] > lost["needed", 0.5] > 1e-3
+    with pytest.raises(ValueError, match="every layer loses more than 0"):
+        micro.layer_targets(rows[:2], 0.0)
+    with pytest.raises(ValueError, match=r"rates must be in \(0, 1\)"):
+        micro.sensitivity(model, score, rates=(1.0,))
 
 
 @given(st.floats(0.01, 0.99), st.integers(1, 100), st.integers(0, 50))
@@ -117,6 +203,12 @@ def test_tfmot_does_not_turn_the_process_to_keras_2():
     [
         ({"target_sparsity": 1.0}, r"target_sparsity must be in \[0, 1\)"),
         ({"target_sparsity": -0.1}, r"target_sparsity must be in \[0, 1\)"),
+        ({"target_sparsity": {"a": 1.5}}, r"must be in \[0, 1\), got 1.5 for 'a'"),
+        ({"target_sparsity": {"dense_9": 0.5}}, "'dense_9' has no kernel to prune"),
+        ({"target_sparsity": {"a": 0.5}, "layers": ["a"]}, "leave layers out"),
+        ({"target_sparsity": None}, "either target_sparsity or a pattern"),
+        ({"pattern": (2, 4)}, "either target_sparsity or a pattern"),
+        ({"target_sparsity": None, "pattern": (4, 4)}, r"0 < zeros < of, got \(4, 4\)"),
         ({"layers": ["dense_9"]}, "'dense_9' has no kernel to prune in .*; those that do: a, b, out"),
         ({"loss": None}, "needs y and a loss"),
         ({"objectives": [keras_kd.SoftTarget()]}, "objectives need a teacher"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,6 +11,8 @@ import numpy as np
 
 # A schedule of tfmot: step -> (whether to prune now, sparsity to reach).
 Schedule = Callable[[int], tuple[Any, Any]]
+# (weights, sparsity) -> True for the weights to keep.
+Mask = Callable[[np.ndarray, float], np.ndarray]
 
 # Depthwise kernels are left alone, as tfmot does: few weights, each of which a whole channel depends on.
 PRUNED_KERNELS: tuple[tuple[type, tuple[str, ...]], ...] = (
@@ -34,13 +36,22 @@ class PruneWeights(keras.callbacks.Callback):
         model: Model whose kernels are pruned; its Dense, Conv and pointwise kernels, nested models included.
         schedule: A schedule of tfmot, e.g. `polynomial_schedule(0.8, end_step=1000)`.
         layers: Names of the layers to prune; None for all.
+        mask: Which weights to keep: `magnitude_mask`, or `pattern_mask(2, 4)`.
 
     Raises: ValueError if a named layer is not in the model or has no kernel to prune.
     """
 
-    def __init__(self, model: keras.Model, schedule: Schedule, layers: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        schedule: Schedule,
+        layers: Sequence[str] | None = None,
+        *,
+        mask: Mask | None = None,
+    ) -> None:
         super().__init__()
         self.schedule = schedule
+        self.mask = mask or magnitude_mask
         self.kernels = prunable_kernels(model, layers)
         self._masks: list[keras.Variable] = []
         self._constraints: list[Any] = []
@@ -69,17 +80,18 @@ class PruneWeights(keras.callbacks.Callback):
     def _prune(self, sparsity: float) -> None:
         for kernel, mask in zip(self.kernels, self._masks):
             values = keras.ops.convert_to_numpy(kernel)
-            kept = magnitude_mask(values, sparsity)
+            kept = self.mask(values, sparsity)
             mask.assign(kept.astype("float32"))
             kernel.assign(values * kept)
 
 
 def prune(
     model: keras.Model,
-    target_sparsity: float,
+    target_sparsity: float | Mapping[str, float] | None,
     x: Any,
     y: Any = None,
     *,
+    pattern: tuple[int, int] | None = None,
     loss: Any = None,
     teacher: keras.Model | None = None,
     objectives: Sequence[Any] | None = None,
@@ -94,7 +106,9 @@ def prune(
     """A copy of the model, fine-tuned while its smallest weights go to zero; the model handed in is not changed.
 
     Args:
-        target_sparsity: Share of each kernel that ends up zero, in [0, 1).
+        target_sparsity: Share of each kernel that ends up zero, in [0, 1); or a share for each layer by name, as
+            `layer_targets` gives them, the others left alone. None where a pattern says it.
+        pattern: (n, m) for n zeros in every m weights in a row along the input channels, such as (2, 4).
         x, y: Training data, arrays; y may be None where a teacher gives the targets.
         loss: Loss on y, as for `compile`.
         teacher, objectives: Distil while pruning: objectives of `keras_kd`, compared with this teacher.
@@ -103,15 +117,14 @@ def prune(
         schedule: A schedule of tfmot; None ramps up over the first two thirds of the steps (PolynomialDecay).
         layers: Names of the layers to prune; None for all.
 
-    Raises: ValueError for a sparsity outside [0, 1), unknown layers, or nothing to train on.
+    Raises: ValueError for a sparsity outside [0, 1), unknown layers, a pattern without zeros or without weights, or nothing to
+        train on.
     """
-    if not 0 <= target_sparsity < 1:
-        raise ValueError(f"target_sparsity must be in [0, 1), got {target_sparsity}")
+    targets = _targets(model, target_sparsity, pattern, layers)
     if (teacher is None) != (not objectives):
         raise ValueError("a teacher needs objectives, and objectives need a teacher")
     if teacher is None and (loss is None or y is None):
         raise ValueError("without a teacher, pruning needs y and a loss")
-    prunable_kernels(model, layers)
     pruned = keras.models.clone_model(model)
     pruned.set_weights(model.get_weights())
     trained = pruned
@@ -120,10 +133,45 @@ def prune(
 
         trained = keras_kd.Distiller(teacher, pruned, list(objectives or ()), hard_weight=hard_weight)
     trained.compile(optimizer=optimizer or keras.optimizers.Adam(1e-3), loss=loss)
-    steps = epochs * -(-len(x) // batch_size)
-    callback = PruneWeights(pruned, schedule or polynomial_schedule(target_sparsity, end_step=2 * steps // 3), layers)
-    trained.fit(x, y, epochs=epochs, batch_size=batch_size, callbacks=[callback], verbose=verbose)
+    end = 2 * (epochs * -(-len(x) // batch_size)) // 3
+    callbacks = [
+        PruneWeights(pruned, schedule or polynomial_schedule(target, end_step=end), names)
+        if pattern is None
+        else PruneWeights(
+            pruned, schedule or constant_schedule(target, end_step=end), names, mask=pattern_mask(*pattern)
+        )
+        for target, names in targets
+    ]
+    trained.fit(x, y, epochs=epochs, batch_size=batch_size, callbacks=callbacks, verbose=verbose)
     return pruned
+
+
+def _targets(
+    model: keras.Model,
+    target: float | Mapping[str, float] | None,
+    pattern: tuple[int, int] | None,
+    layers: Sequence[str] | None,
+) -> list[tuple[float, Sequence[str] | None]]:
+    """What share of which layers goes, checked."""
+    if (target is None) == (pattern is None):
+        raise ValueError("give either target_sparsity or a pattern")
+    if pattern is not None:
+        pattern_mask(*pattern)
+        target = pattern[0] / pattern[1]
+    assert target is not None
+    if isinstance(target, Mapping):
+        if layers is not None:
+            raise ValueError("target_sparsity names the layers already; leave layers out")
+        shares: list[tuple[float, Sequence[str] | None]] = [(share, [name]) for name, share in target.items()]
+    else:
+        shares = [(target, layers)]
+    for share, names in shares:
+        if not 0 <= share < 1:
+            raise ValueError(
+                f"target_sparsity must be in [0, 1), got {share}" + (f" for {names[0]!r}" if names else "")
+            )
+        prunable_kernels(model, names)
+    return shares
 
 
 def polynomial_schedule(target_sparsity: float, *, end_step: int, begin_step: int = 0) -> Schedule:
@@ -133,6 +181,11 @@ def polynomial_schedule(target_sparsity: float, *, end_step: int, begin_step: in
     # tfmot prunes at begin_step + k * frequency: the last of these must be the end, or the target is never reached.
     end = begin_step + -(-span // frequency) * frequency
     return _schedules().PolynomialDecay(0.0, target_sparsity, begin_step, end, frequency=frequency)
+
+
+def constant_schedule(target_sparsity: float, *, end_step: int) -> Schedule:
+    """tfmot's ConstantSparsity: the target from the first step on, masks set anew about 50 times until `end_step`."""
+    return _schedules().ConstantSparsity(target_sparsity, 0, max(end_step, 0), frequency=max(1, end_step // 50))
 
 
 def magnitude_mask(weights: np.ndarray, sparsity: float) -> np.ndarray:
@@ -146,6 +199,30 @@ def magnitude_mask(weights: np.ndarray, sparsity: float) -> np.ndarray:
     return magnitudes >= threshold
 
 
+def pattern_mask(zeros: int, of: int) -> Mask:
+    """A mask that drops the `zeros` smallest of every `of` weights in a row along the input channels, as 2 of 4.
+
+    In a .tflite these are neighbours: its last axis is the input channels. A rest that is shorter is filled up with zeros. The
+    rule is that of tfmot's sparsity_m_by_n.
+
+    Raises: ValueError unless 0 < zeros < of.
+    Source: Mishra et al. 2021, Accelerating Sparse Deep Neural Networks, section 3.
+    """
+    if not 0 < zeros < of:
+        raise ValueError(f"pattern must be (zeros, of) with 0 < zeros < of, got ({zeros}, {of})")
+
+    def mask(weights: np.ndarray, sparsity: float) -> np.ndarray:
+        rows = np.moveaxis(np.abs(weights), -2, -1)
+        width = rows.shape[-1]
+        padded = np.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, -width % of)])
+        blocks = padded.reshape(-1, of)
+        kept = np.zeros(blocks.shape, bool)
+        np.put_along_axis(kept, np.argsort(-blocks, axis=-1, kind="stable")[:, : of - zeros], True, axis=-1)
+        return np.moveaxis(kept.reshape(padded.shape)[..., :width], -1, -2)
+
+    return mask
+
+
 def sparsity_of(model: keras.Model) -> float:
     """Share of zeros in the kernels that pruning would touch."""
     kernels = [keras.ops.convert_to_numpy(kernel) for kernel in prunable_kernels(model)]
@@ -154,7 +231,7 @@ def sparsity_of(model: keras.Model) -> float:
 
 def prunable_kernels(model: keras.Model, layers: Sequence[str] | None = None) -> list[keras.Variable]:
     """Kernels of the model's Dense, Conv and pointwise layers, or of the named ones among them."""
-    found = {layer.name: kernels for layer, kernels in _layer_kernels(model)}
+    found = prunable_layers(model)
     unknown = [name for name in layers or () if name not in found]
     if unknown:
         raise ValueError(
@@ -164,6 +241,11 @@ def prunable_kernels(model: keras.Model, layers: Sequence[str] | None = None) ->
     if not kernels:
         raise ValueError(f"prune: model {model.name!r} has no Dense or Conv layer")
     return kernels
+
+
+def prunable_layers(model: keras.Model) -> dict[str, list[keras.Variable]]:
+    """Every layer of the model that has kernels to prune, by name, nested models included."""
+    return {layer.name: kernels for layer, kernels in _layer_kernels(model)}
 
 
 def _layer_kernels(model: keras.Model) -> Iterator[tuple[keras.Layer, list[keras.Variable]]]:
