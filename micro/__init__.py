@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from micro.compress.sensitivity import Sensitivity as Sensitivity
     from micro.compress.sensitivity import layer_targets as layer_targets
     from micro.compress.sensitivity import sensitivity as sensitivity
+    from micro.compress.shrink import ShrinkPlan as ShrinkPlan
+    from micro.compress.shrink import plan_shrink as plan_shrink
+    from micro.compress.shrink import shrink as shrink
     from micro.conversion import Converted as Converted
     from micro.conversion import convert as convert
     from micro.emission import emit as emit
@@ -39,6 +42,9 @@ _HOME = {
     "PruneWeights": "micro.compress.prune",
     "prune": "micro.compress.prune",
     "Sensitivity": "micro.compress.sensitivity",
+    "ShrinkPlan": "micro.compress.shrink",
+    "plan_shrink": "micro.compress.shrink",
+    "shrink": "micro.compress.shrink",
     "layer_targets": "micro.compress.sensitivity",
     "sensitivity": "micro.compress.sensitivity",
     "emit": "micro.emission",
