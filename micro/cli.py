@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -46,6 +47,10 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read has gone, as `head` does; nothing is to be told, and nothing flushed at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
         except (MicroError, ValueError, OSError) as error:
             if ctx.params.get("debug"):
                 raise
@@ -79,6 +84,7 @@ def run(config: str | None, out: str, resume: bool, force: bool, as_json: bool) 
     CONFIG is a TOML file as `keras-kd init` writes it; without one the built-in rig runs.
     """
     from micro.config import load_config
+    from micro.quiet import import_frameworks
 
     if config is None:
         with resources.as_file(resources.files("micro") / "configs" / "rig.toml") as built_in:
@@ -87,6 +93,7 @@ def run(config: str | None, out: str, resume: bool, force: bool, as_json: bool) 
         loaded = load_config(config)
     with _progress(enabled=not as_json) as tell:
         tell("starting TensorFlow", 0.0)
+        import_frameworks()
         from micro.pipeline import run_pipeline
 
         report = run_pipeline(loaded, out, resume=resume, force=force, progress=tell)
@@ -326,10 +333,13 @@ def _tensor_line(tensor: Any) -> str:
 
 
 def _load_keras(path: str) -> Any:
-    import keras
+    from micro.quiet import import_frameworks
 
     if not Path(path).is_file():
         raise click.ClickException(f"{path}: no such file")
+    import_frameworks()
+    import keras
+
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:

@@ -19,6 +19,14 @@ def hush_tensorflow() -> None:
     os.environ.setdefault("GLOG_minloglevel", "3")
 
 
+def import_frameworks() -> None:
+    """Import Keras and TensorFlow without the lines that they write whatever they are asked."""
+    hush_tensorflow()
+    with silenced():
+        import keras  # noqa: F401
+        import tensorflow  # noqa: F401
+
+
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
     """Drop what Python and C++ print within the block; what C++ wrote to standard error is kept for an exception's note."""

@@ -78,6 +78,21 @@ def test_the_installed_command_answers_help():
         assert f"\n  {command} " in done.stdout
 
 
+def test_nothing_but_the_result_is_printed(tmp_path, conv_model, conv_samples):
+    conv_model.save(tmp_path / "tiny.keras")
+    np.savez(tmp_path / "x.npz", x=conv_samples)
+    command = ["convert", tmp_path / "tiny.keras", "--calibration", tmp_path / "x.npz", "--out", tmp_path, "--json"]
+    done = subprocess.run([sys.executable, "-m", "micro.cli", *command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["macs"] > 0
+
+
+def test_a_reader_that_goes_is_no_error(peer_models):
+    inspect = f"{sys.executable} -m micro.cli inspect {peer_models / 'ae.tflite'} | true"
+    done = subprocess.run(["sh", "-c", inspect], capture_output=True, text=True)
+    assert done.stderr == ""
+
+
 def test_debug_shows_the_traceback(tmp_path):
     result = invoke("--debug", "inspect", tmp_path / "none.tflite")
     assert result.exception is not None
