@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from micro.budget import Check as Check
     from micro.budget import check as check
+    from micro.compress.cluster import ClusterWeights as ClusterWeights
+    from micro.compress.cluster import cluster as cluster
+    from micro.compress.pack import Packed as Packed
+    from micro.compress.pack import pack as pack
     from micro.compress.prune import PruneWeights as PruneWeights
     from micro.compress.prune import prune as prune
     from micro.compress.sensitivity import Sensitivity as Sensitivity
@@ -39,6 +43,10 @@ _HOME = {
     "check": "micro.budget",
     "Converted": "micro.conversion",
     "convert": "micro.conversion",
+    "ClusterWeights": "micro.compress.cluster",
+    "cluster": "micro.compress.cluster",
+    "Packed": "micro.compress.pack",
+    "pack": "micro.compress.pack",
     "PruneWeights": "micro.compress.prune",
     "prune": "micro.compress.prune",
     "Sensitivity": "micro.compress.sensitivity",

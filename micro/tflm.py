@@ -106,6 +106,13 @@ def run(tflite: TfliteLike, samples: Any) -> np.ndarray:
     return dequantize(outputs["output0"][:, 0], tensor.quantization)
 
 
+def raw_outputs(tflite: TfliteLike, count: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Quantized outputs for random quantized inputs, by 'output0', 'output1', ..."""
+    content = content_of(tflite)
+    graph = read(content)
+    return _invoke(content, graph, random_inputs(graph, count, seed))[0]
+
+
 def verify(tflite: TfliteLike, samples: Any = None, *, count: int = 256, seed: int = 0) -> Parity:
     """Run samples through TFLite Micro and through TFLite's reference kernels and compare every output value.
 

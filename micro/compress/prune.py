@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from micro.compress.fine_tune import fine_tuned, require_lessons
+
 # A schedule of tfmot: step -> (whether to prune now, sparsity to reach).
 Schedule = Callable[[int], tuple[Any, Any]]
 # (weights, sparsity) -> True for the weights to keep.
@@ -121,29 +123,30 @@ def prune(
         train on.
     """
     targets = _targets(model, target_sparsity, pattern, layers)
-    if (teacher is None) != (not objectives):
-        raise ValueError("a teacher needs objectives, and objectives need a teacher")
-    if teacher is None and (loss is None or y is None):
-        raise ValueError("without a teacher, pruning needs y and a loss")
-    pruned = keras.models.clone_model(model)
-    pruned.set_weights(model.get_weights())
-    trained = pruned
-    if teacher is not None:
-        import keras_kd
+    require_lessons(y, loss, teacher, objectives, "pruning")
 
-        trained = keras_kd.Distiller(teacher, pruned, list(objectives or ()), hard_weight=hard_weight)
-    trained.compile(optimizer=optimizer or keras.optimizers.Adam(1e-3), loss=loss)
-    end = 2 * (epochs * -(-len(x) // batch_size)) // 3
-    callbacks = [
-        PruneWeights(pruned, schedule or polynomial_schedule(target, end_step=end), names)
-        if pattern is None
-        else PruneWeights(
-            pruned, schedule or constant_schedule(target, end_step=end), names, mask=pattern_mask(*pattern)
-        )
-        for target, names in targets
-    ]
-    trained.fit(x, y, epochs=epochs, batch_size=batch_size, callbacks=callbacks, verbose=verbose)
-    return pruned
+    def callbacks(copy: keras.Model, steps: int) -> list[keras.callbacks.Callback]:
+        end = 2 * steps // 3
+        ramp = polynomial_schedule if pattern is None else constant_schedule
+        mask = None if pattern is None else pattern_mask(*pattern)
+        return [
+            PruneWeights(copy, schedule or ramp(target, end_step=end), names, mask=mask) for target, names in targets
+        ]
+
+    return fine_tuned(
+        model,
+        callbacks,
+        x,
+        y,
+        loss=loss,
+        teacher=teacher,
+        objectives=objectives,
+        hard_weight=hard_weight,
+        optimizer=optimizer,
+        epochs=epochs,
+        batch_size=batch_size,
+        verbose=verbose,
+    )
 
 
 def _targets(

@@ -15,6 +15,7 @@ IRREGULAR = {
     "L2_POOL_2D": "AddL2Pool2D",
     "MAX_POOL_2D": "AddMaxPool2D",
     "PADV2": "AddPadV2",
+    "TFLM_DECODE": "AddDecode",
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "AddUnidirectionalSequenceLSTM",
 }
 REGULAR = frozenset(

@@ -1,0 +1,45 @@
+"""Training a copy of a model while callbacks change its weights, with or without a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+
+def require_lessons(y: Any, loss: Any, teacher: Any, objectives: Sequence[Any] | None, what: str) -> None:
+    """ValueError where there is nothing to train on."""
+    if (teacher is None) != (not objectives):
+        raise ValueError("a teacher needs objectives, and objectives need a teacher")
+    if teacher is None and (loss is None or y is None):
+        raise ValueError(f"without a teacher, {what} needs y and a loss")
+
+
+def fine_tuned(
+    model: keras.Model,
+    make_callbacks: Callable[[keras.Model, int], list[keras.callbacks.Callback]],
+    x: Any,
+    y: Any,
+    *,
+    loss: Any,
+    teacher: keras.Model | None,
+    objectives: Sequence[Any] | None,
+    hard_weight: float,
+    optimizer: Any,
+    epochs: int,
+    batch_size: int,
+    verbose: int | str,
+) -> keras.Model:
+    """A trained copy of the model; `make_callbacks` gets the copy and the number of training steps."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    trained = copy
+    if teacher is not None:
+        import keras_kd
+
+        trained = keras_kd.Distiller(teacher, copy, list(objectives or ()), hard_weight=hard_weight)
+    trained.compile(optimizer=optimizer or keras.optimizers.Adam(1e-3), loss=loss)
+    callbacks = make_callbacks(copy, epochs * -(-len(x) // batch_size))
+    trained.fit(x, y, epochs=epochs, batch_size=batch_size, callbacks=callbacks, verbose=verbose)
+    return copy
