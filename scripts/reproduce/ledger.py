@@ -76,7 +76,7 @@ def table(experiment: Experiment, rows: list[dict[str, Any]]) -> str:
         cells = [name]
         for figure in experiment.figures:
             values = [by_seed[seed][figure] for seed in seeds if figure in by_seed[seed]]
-            cells.append(f"{np.mean(values):.4g} ± {np.std(values, ddof=1):.2g}" if len(values) > 1 else "")
+            cells.append(_cell(values))
         other = experiment.against.get(name)
         if other in found and len(seeds) > 1:
             difference = np.array([by_seed[seed][first] - found[other][seed][first] for seed in seeds])
@@ -86,6 +86,14 @@ def table(experiment: Experiment, rows: list[dict[str, Any]]) -> str:
             cells += ["", "", ""]
         lines.append(_line(cells))
     return "\n".join(lines) + "\n"
+
+
+def _cell(values: list[float]) -> str:
+    if len(values) < 2:
+        return ""
+    if len(set(values)) == 1 and values[0].is_integer():
+        return f"{values[0]:,.0f}"
+    return f"{np.mean(values):.4g} ± {np.std(values, ddof=1):.2g}"
 
 
 def _line(cells: list[str]) -> str:
