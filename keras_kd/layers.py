@@ -192,6 +192,13 @@ def name_of(model: keras.Model, ref: Any) -> str:
     raise ValueError(f"layer {getattr(layer, 'name', layer)!r} is not in {model.name!r}")
 
 
+def functional(model: keras.Model) -> keras.Model:
+    """A Sequential model as a Functional one over the same layers; others as they are."""
+    if isinstance(model, keras.Sequential):
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    return model
+
+
 def children_of(layer: keras.Layer) -> list[keras.Layer]:
     """The layers directly inside a model or layer."""
     return list(

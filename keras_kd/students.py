@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_kd.layers import children_of
+from keras_kd.layers import children_of, functional
 from keras_kd.objectives.base import require_number
 
 # What a layer's config calls its width.
@@ -48,17 +48,10 @@ def derive(teacher: keras.Model, width: float = 1.0, depth: float = 1.0, *, name
     def called(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
         return args[0] if layer.name in dropped else layer(*args, **kwargs)
 
-    functional = _as_functional(teacher)
-    student = keras.models.clone_model(functional, clone_function=smaller, call_function=called)
+    student = keras.models.clone_model(functional(teacher), clone_function=smaller, call_function=called)
     student = keras.Model(student.inputs[0] if len(student.inputs) == 1 else student.input, student.output, name=name)
     _copy_weights(teacher, student)
     return student
-
-
-def _as_functional(model: keras.Model) -> keras.Model:
-    if isinstance(model, keras.Sequential):
-        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-    return model
 
 
 def _surplus(teacher: keras.Model, depth: float) -> set[str]:

@@ -11,6 +11,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_kd.layers import functional
+
 PASSING = (
     layers.Activation,
     layers.ReLU,
@@ -126,13 +128,6 @@ def trace(model: keras.Model) -> Channels:
     for tensor in clone.outputs:
         found.keep(of(tensor), "makes an output of the model")
     return found
-
-
-def functional(model: keras.Model) -> keras.Model:
-    """A Sequential model as a Functional one over the same layers."""
-    if isinstance(model, keras.Sequential):
-        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-    return model
 
 
 def _follow(

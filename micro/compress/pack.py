@@ -46,17 +46,17 @@ def pack(tflite: TfliteLike, *, ram: str | int | None = None) -> Packed:
     budget = None if ram is None else parse_bytes(str(ram), "ram")
     content = content_of(tflite)
     graph, before = read(content), measure(content)
-    best, after, chosen = content, before, list[int]()
-    for index, bits in _candidates(graph):
-        trial = _compressed(content, [*((i, b) for i, b in _candidates(graph) if i in chosen), (index, bits)])
+    best, after, chosen = content, before, list[tuple[int, int]]()
+    for candidate in _candidates(graph):
+        trial = _compressed(content, [*chosen, candidate])
         if len(trial) >= len(best):
             continue
         cost = measure(trial)
         if budget is None or cost.arena_bytes_32bit <= budget:
-            best, after, chosen = trial, cost, [*chosen, index]
+            best, after, chosen = trial, cost, [*chosen, candidate]
     if chosen:
         _require_equal(content, best)
-    names = tuple(graph.tensors[index].name for index in chosen)
+    names = tuple(graph.tensors[index].name for index, _ in chosen)
     return Packed(best, names, before.model_bytes, after.model_bytes, before.arena_bytes_32bit, after.arena_bytes_32bit)
 
 

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from micro.compress.channels import CONVOLUTIONS, DEPTHWISE, SEPARABLE, Channels, functional, trace
+from keras_kd.layers import functional
+from micro.compress.channels import CONVOLUTIONS, DEPTHWISE, SEPARABLE, Channels, trace
 
 Criterion = Literal["l1", "gamma", "taylor"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 from ledger import Experiment
-from machines import CROSS_ENTROPY, conv, fit, load_cwru, train_classifier
+from machines import CROSS_ENTROPY, conv, fit, load_cwru, soft, train_classifier
 
 import keras_kd
 import micro
@@ -35,10 +35,6 @@ def prepare(data: Prepared, seed: int) -> Bench:
     student = conv(SIZES, data, "student")
     fit(keras_kd.Distiller(teacher, student, [soft()]), CROSS_ENTROPY, data.train.x, data.train.labels)
     return Bench(teacher, student)
-
-
-def soft() -> keras_kd.Objective:
-    return keras_kd.SoftTarget(2.0)
 
 
 def judged(model: keras.Model, data: Prepared, weights: Any = "auto", pack: bool = False) -> dict[str, float]:

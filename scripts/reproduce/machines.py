@@ -111,6 +111,7 @@ def on_all_labels(data: Prepared, teacher: keras.Model, seed: int) -> dict[str, 
 
 
 def soft() -> keras_kd.Objective:
+    """Hinton's soft targets, T = 2."""
     return keras_kd.SoftTarget(2.0)
 
 
@@ -164,7 +165,7 @@ def train_autoencoder(data: Prepared, seed: int) -> keras.Model:
     return teacher
 
 
-def reconstructing(weight: float, hard_weight: float, teacher_alone: bool = False) -> Callable[..., dict[str, float]]:
+def reconstructing(weight: float, hard_weight: float) -> Callable[..., dict[str, float]]:
     """A student autoencoder that follows the teacher's output by `weight` and the data by `hard_weight`."""
 
     def method(data: Prepared, teacher: keras.Model, seed: int) -> dict[str, float]:
