@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from micro.compress.fine_tune import fine_tuned, require_lessons
+from micro.compress.fine_tune import HeldKernels, fine_tuned, require_lessons
 from micro.compress.prune import prunable_kernels
 
 
-class ClusterWeights(keras.callbacks.Callback):
+class ClusterWeights(HeldKernels):
     """Hold each kernel to a few shared values during any `fit` that trains the model; the values are learnt, who shares is not.
 
     Where a kernel has zeros, as a pruned one does, zero is one of the values and stays what it is. For use in
@@ -28,26 +28,15 @@ class ClusterWeights(keras.callbacks.Callback):
     """
 
     def __init__(self, model: keras.Model, clusters: int, layers: Sequence[str] | None = None) -> None:
-        super().__init__()
         if clusters < 2:
             raise ValueError(f"cluster: clusters must be at least 2, got {clusters}")
+        super().__init__(prunable_kernels(model, layers))
         self.clusters = clusters
-        self.kernels = prunable_kernels(model, layers)
-        self._constraints: list[Any] = []
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        self._constraints = [kernel.constraint for kernel in self.kernels]
-        for kernel in self.kernels:
-            values, shares = shared_values(keras.ops.convert_to_numpy(kernel), self.clusters)
-            kernel.assign(values[shares])
-            kernel.constraint = _Shared(shares, values, kernel.constraint)
-        # A step traced earlier does not know the constraints.
-        self.model.make_train_function(force=True)
-
-    def on_train_end(self, logs: Any = None) -> None:
-        for kernel, before in zip(self.kernels, self._constraints):
-            kernel.constraint = before
-        self.model.make_train_function(force=True)
+    def hold(self, kernel: keras.Variable, before: Any) -> Any:
+        values, shares = shared_values(keras.ops.convert_to_numpy(kernel), self.clusters)
+        kernel.assign(values[shares])
+        return _Shared(shares, values, before)
 
 
 def cluster(

@@ -8,6 +8,34 @@ from typing import Any
 import keras
 
 
+class HeldKernels(keras.callbacks.Callback):
+    """Constrain some kernels for as long as a `fit` lasts; earlier constraints are applied first and put back afterwards.
+
+    Subclasses write `hold`, which gives a kernel's constraint around the one that it had.
+    """
+
+    def __init__(self, kernels: Sequence[keras.Variable]) -> None:
+        super().__init__()
+        self.kernels = list(kernels)
+        self._before: list[Any] = []
+
+    def hold(self, kernel: keras.Variable, before: Any) -> Any:
+        """The constraint to train this kernel under."""
+        raise NotImplementedError
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._before = [kernel.constraint for kernel in self.kernels]
+        for kernel, before in zip(self.kernels, self._before):
+            kernel.constraint = self.hold(kernel, before)
+        # A step traced earlier does not know the constraints.
+        self.model.make_train_function(force=True)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        for kernel, before in zip(self.kernels, self._before):
+            kernel.constraint = before
+        self.model.make_train_function(force=True)
+
+
 def require_lessons(y: Any, loss: Any, teacher: Any, objectives: Sequence[Any] | None, what: str) -> None:
     """ValueError where there is nothing to train on."""
     if (teacher is None) != (not objectives):

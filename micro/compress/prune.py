@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from micro.compress.fine_tune import fine_tuned, require_lessons
+from micro.compress.fine_tune import HeldKernels, fine_tuned, require_lessons
 
 # A schedule of tfmot: step -> (whether to prune now, sparsity to reach).
 Schedule = Callable[[int], tuple[Any, Any]]
@@ -28,7 +28,7 @@ PRUNED_KERNELS: tuple[tuple[type, tuple[str, ...]], ...] = (
 )
 
 
-class PruneWeights(keras.callbacks.Callback):
+class PruneWeights(HeldKernels):
     """Zero the smallest weights of a model as a schedule asks, and keep them zero, during any `fit` that trains it.
 
     Masks are set from magnitudes at the schedule's steps; between them they hold as constraints on the kernels, inside
@@ -51,33 +51,25 @@ class PruneWeights(keras.callbacks.Callback):
         *,
         mask: Mask | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(prunable_kernels(model, layers))
         self.schedule = schedule
         self.mask = mask or magnitude_mask
-        self.kernels = prunable_kernels(model, layers)
         self._masks: list[keras.Variable] = []
-        self._constraints: list[Any] = []
         self._step = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
-        self._step = 0
-        self._masks = [keras.Variable(np.ones(k.shape, "float32"), trainable=False) for k in self.kernels]
-        self._constraints = [kernel.constraint for kernel in self.kernels]
-        for kernel, mask, before in zip(self.kernels, self._masks, self._constraints):
-            kernel.constraint = _Masked(mask, before)
-        # A step traced earlier does not know the constraints.
-        self.model.make_train_function(force=True)
+        self._step, self._masks = 0, []
+        super().on_train_begin(logs)
+
+    def hold(self, kernel: keras.Variable, before: Any) -> Any:
+        self._masks.append(keras.Variable(np.ones(kernel.shape, "float32"), trainable=False))
+        return _Masked(self._masks[-1], before)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         due, sparsity = self.schedule(self._step)
         if bool(due):
             self._prune(float(sparsity))
         self._step += 1
-
-    def on_train_end(self, logs: Any = None) -> None:
-        for kernel, before in zip(self.kernels, self._constraints):
-            kernel.constraint = before
-        self.model.make_train_function(force=True)
 
     def _prune(self, sparsity: float) -> None:
         for kernel, mask in zip(self.kernels, self._masks):
