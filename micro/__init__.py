@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from micro.errors import MicroError as MicroError
     from micro.errors import ModelError as ModelError
     from micro.errors import RunError as RunError
+    from micro.quantize.aware import QuantizationAware as QuantizationAware
+    from micro.quantize.aware import quantize_aware as quantize_aware
     from micro.tflm import Footprint as Footprint
     from micro.tflm import Parity as Parity
     from micro.tflm import measure as measure
@@ -55,6 +57,8 @@ _HOME = {
     "shrink": "micro.compress.shrink",
     "layer_targets": "micro.compress.sensitivity",
     "sensitivity": "micro.compress.sensitivity",
+    "QuantizationAware": "micro.quantize.aware",
+    "quantize_aware": "micro.quantize.aware",
     "emit": "micro.emission",
     "Footprint": "micro.tflm",
     "Parity": "micro.tflm",

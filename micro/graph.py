@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,12 +56,16 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Op:
-    """One operator: its schema name and the indices of its tensors, -1 for an optional input that is absent."""
+    """One operator: its schema name and the indices of its tensors, -1 for an optional input that is absent.
+
+    `options` are its numbers and flags as the schema names them, such as 'strideW'; enumerations are numbers.
+    """
 
     index: int
     name: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -131,9 +136,15 @@ def macs_of(op: Op, tensors: tuple[Tensor, ...]) -> int:
     return 0
 
 
-def _read(content: bytes) -> Graph:
-    from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
+def schema_module() -> Any:
+    """The format's generated reader and writer."""
+    from tflite_micro.tensorflow.lite.micro.python import schema_py_generated
 
+    return schema_py_generated
+
+
+def _read(content: bytes) -> Graph:
+    schema = schema_module()
     names = _enum_names(schema.BuiltinOperator)
     types = {value: name.lower() for value, name in _enum_names(schema.TensorType).items()}
     model = schema.Model.GetRootAs(content, 0)
@@ -180,6 +191,7 @@ def _read(content: bytes) -> Graph:
                 name,
                 indices(operator.InputsAsNumpy(), f"op {name}"),
                 indices(operator.OutputsAsNumpy(), f"op {name}"),
+                _options(operator, schema),
             )
         )
     inputs, outputs = indices(main.InputsAsNumpy(), "input"), indices(main.OutputsAsNumpy(), "output")
@@ -203,6 +215,14 @@ def _tensor(index: int, tensor: Any, model: Any, types: dict[int, str], content:
     return Tensor(
         index, tensor.Name().decode(errors="replace"), types[tensor.Type()], shape, quantization, data, tensor.Buffer()
     )
+
+
+def _options(operator: Any, schema: Any) -> dict[str, Any]:
+    table = operator.BuiltinOptions()
+    if table is None or not operator.BuiltinOptionsType():
+        return {}
+    options = schema.BuiltinOptionsCreator(operator.BuiltinOptionsType(), table)
+    return {name: value for name, value in vars(options).items() if isinstance(value, (bool, int, float, str))}
 
 
 def _enum_names(enum: type) -> dict[int, str]:

@@ -40,9 +40,18 @@ def imports_of(path):
 
 # As docs/architecture.md draws them, from the ground up.
 FLOORS = (
-    ("keras_kd", "micro.graph", "micro.cost", "micro.files", "micro.errors", "micro.quiet", "micro._tflm_worker"),
+    (
+        "keras_kd",
+        "micro.graph",
+        "micro.cost",
+        "micro.files",
+        "micro.origin",
+        "micro.errors",
+        "micro.quiet",
+        "micro._tflm_worker",
+    ),
     ("micro.tflm", "micro.budget", "micro.emission", "micro.datasets", "micro.signal", "micro.detect", "micro.config"),
-    ("micro.conversion", "micro.compress", "micro.students"),
+    ("micro.conversion", "micro.export", "micro.quantize", "micro.compress", "micro.students"),
     ("micro.prepare", "micro.train", "micro.evaluate", "micro.report", "micro.pipeline", "micro.score"),
     ("micro.cli",),
 )

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from micro.compress.fine_tune import HeldKernels, fine_tuned, require_lessons
+from micro.quantize.aware import Simulated
 
 # A schedule of tfmot: step -> (whether to prune now, sparsity to reach).
 Schedule = Callable[[int], tuple[Any, Any]]
@@ -239,17 +240,27 @@ def prunable_kernels(model: keras.Model, layers: Sequence[str] | None = None) ->
 
 
 def prunable_layers(model: keras.Model) -> dict[str, list[keras.Variable]]:
-    """Every layer of the model that has kernels to prune, by name, nested models included."""
-    return {layer.name: kernels for layer, kernels in _layer_kernels(model)}
+    """Every layer of the model that has kernels to prune, by name, nested models included.
+
+    Those of a model from `quantize_aware` go by the names of the layers that they came from.
+    """
+    found: dict[str, list[keras.Variable]] = {}
+    for name, kernels in _layer_kernels(model):
+        found.setdefault(name, []).extend(kernels)
+    return found
 
 
-def _layer_kernels(model: keras.Model) -> Iterator[tuple[keras.Layer, list[keras.Variable]]]:
+def _layer_kernels(model: keras.Model) -> Iterator[tuple[str, list[keras.Variable]]]:
     for layer in model.layers:
         if hasattr(layer, "layers"):
             yield from _layer_kernels(layer)
+        if isinstance(layer, Simulated):
+            if layer.kernel is not None and layer.node.op != "DEPTHWISE_CONV_2D":
+                yield layer.node.source, [layer.kernel]
+            continue
         for kind, names in PRUNED_KERNELS:
             if isinstance(layer, kind):
-                yield layer, [getattr(layer, name) for name in names]
+                yield layer.name, [getattr(layer, name) for name in names]
                 break
 
 

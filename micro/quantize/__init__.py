@@ -1,0 +1,1 @@
+"""Quantization that is simulated as TFLite Micro computes it, calibrated or trained, and written as simulated."""

@@ -1,0 +1,140 @@
+"""Rounding to integer grids inside a training step, differentiable in values and ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from micro.quantize.program import Activations, Node, Range
+
+# A bias stays this far inside int32, so that TFLite Micro's accumulator cannot overflow with it.
+LARGEST_BIAS = 2.0**30
+# What is this close to a tie is one: means of integers that float32 cannot hold.
+TIE = 1e-5
+
+
+class Grid(keras.Layer):
+    """The grid of one or more values between operators, its range learnt in training.
+
+    Range learning goes by log-distances from where calibration began: an end at 0 stays there, signs are kept. Rounding
+    passes gradients straight through; what lies outside moves the ends.
+
+    Source: Esser et al. 2020, LSQ, equations 2 and 3, with ends in the log domain as in Jain et al. 2020, TQT.
+    """
+
+    def __init__(self, start: Range, activations: Activations, learnt: bool = True, **kwargs: Any) -> None:
+        super().__init__(dtype="float32", **kwargs)
+        self.start = start
+        self.activations = activations
+        self.stretch = self.add_weight(
+            shape=(2,), initializer="zeros", name="stretch", trainable=learnt and not start.fixed
+        )
+        self.built = True
+
+    def parameters(self) -> tuple[Any, Any]:
+        """Scale and zero point, scalars, float32."""
+        ends = ops.exp(self.stretch) * ops.convert_to_tensor([self.start.low, self.start.high], "float32")
+        if self.activations == "int16":
+            return ops.max(ops.abs(ends)) / 32767.0, ops.zeros(())
+        scale = (ends[1] - ends[0]) / 255.0
+        return scale, ops.clip(round_through(-128.0 - ends[0] / scale), -128.0, 127.0)
+
+    def snap(self, x: Any, accumulator: tuple[Any, int] | None = None, whole: bool = False) -> Any:
+        """The values of the grid that TFLite Micro rounds x to.
+
+        `accumulator` is the scale of the integers that x is summed in, as a kernel multiplies it to get here, and how
+        often the kernel halves its multiplier; None where it rounds once. `whole` tells that it rounds with the zero
+        point added.
+        """
+        scale, zero = self.parameters()
+        low, high = (-32768.0, 32767.0) if self.activations == "int16" else (-128.0, 127.0)
+        steps = x / scale
+        if accumulator is not None:
+            steps = self._multiplied(steps, accumulator[0] / scale, accumulator[1])
+        offset = zero if whole else 0.0
+        return (ops.clip(round_through(steps + offset, half_away) + (zero - offset), low, high) - zero) * scale
+
+    def _multiplied(self, steps: Any, multiplier: Any, halvings: int) -> Any:
+        """What the fixed-point multiplication leaves of the exact steps.
+
+        An int32 accumulator is multiplied by 31 bits and rounded, then shifted and rounded again; an int64 one is multiplied by
+        15 bits.
+        """
+        power = ops.stop_gradient(ops.power(2.0, ops.floor(ops.log2(multiplier)) + 1.0 - halvings))
+        if self.activations == "int16":
+            mantissa = ops.stop_gradient(multiplier / power) * 32768.0
+            return steps * ops.round(mantissa) / mantissa
+        power = ops.minimum(power, 1.0)
+        return round_through(steps / power) * power
+
+
+def snap_kernel(kernel: Any, node: Node, scale: Any) -> Any:
+    """A kernel on its symmetric grid."""
+    steps = 2.0 ** (node.bits - 1) - 1
+    spread = spread_scale(scale, node)
+    return ops.clip(round_through(kernel / spread), -steps, steps) * spread
+
+
+def kernel_scale(kernel: Any, node: Node, least: Any) -> Any:
+    """The scale at which the largest weight takes the last step: a scalar, or one for each output channel.
+
+    `least` is the smallest allowed.
+    """
+    if not node.per_channel:
+        largest = ops.max(ops.abs(kernel))
+        least = ops.max(least)
+    elif node.op == "DEPTHWISE_CONV_2D":
+        largest = ops.reshape(ops.max(ops.abs(kernel), axis=(0, 1)), (-1,))
+    else:
+        largest = ops.max(ops.abs(kernel), axis=tuple(range(len(kernel.shape) - 1)))
+    largest = ops.where(largest > 0, largest, ops.ones_like(largest))
+    return ops.stop_gradient(ops.maximum(largest / (2.0 ** (node.bits - 1) - 1), least))
+
+
+def snap_bias(bias: Any, scale: Any, input_scale: Any) -> Any:
+    """A bias on the accumulator's grid."""
+    step = ops.stop_gradient(scale * input_scale)
+    return round_through(bias / step) * step
+
+
+def least_scale(bias: Any, input_scale: Any) -> Any:
+    """The smallest scale, for each output channel, with which a bias fits its 32 bits."""
+    return 0.0 if bias is None else ops.abs(bias) / (input_scale * LARGEST_BIAS)
+
+
+def constant_parameters(values: Any, activations: Activations) -> tuple[Any, Any]:
+    """Scale and zero point for a constant operand: its range with 0 in it."""
+    low, high = ops.minimum(ops.min(values), 0.0), ops.maximum(ops.max(values), 0.0)
+    width = ops.where(high > low, high - low, 1.0)
+    if activations == "int16":
+        return ops.maximum(ops.maximum(high, -low), width / 2) / 32767.0, ops.zeros(())
+    scale = width / 255.0
+    return scale, ops.clip(ops.round(-128.0 - low / scale), -128.0, 127.0)
+
+
+def snap_constant(values: Any, activations: Activations) -> Any:
+    """A constant operand on its grid."""
+    scale, zero = constant_parameters(values, activations)
+    low, high = (-32768.0, 32767.0) if activations == "int16" else (-128.0, 127.0)
+    return (ops.clip(ops.round(values / scale) + zero, low, high) - zero) * scale
+
+
+def round_through(x: Any, rounding: Callable[[Any], Any] = ops.round) -> Any:
+    """The nearest integer, with the gradient of x itself."""
+    return x + ops.stop_gradient(rounding(x) - x)
+
+
+def half_away(x: Any) -> Any:
+    """The nearest integer, ties away from 0, were they off by float32's last bits."""
+    return ops.sign(x) * ops.floor(ops.abs(x) + 0.5 + TIE)
+
+
+def spread_scale(scale: Any, node: Node) -> Any:
+    """Scales of output channels, shaped to multiply the node's kernel."""
+    if node.per_channel and node.op == "DEPTHWISE_CONV_2D":
+        assert node.kernel is not None
+        return ops.reshape(scale, node.kernel[2:])
+    return scale

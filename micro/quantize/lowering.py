@@ -1,0 +1,213 @@
+"""From a Keras model to the line of operators that TFLite Micro will run, its weights still in float32."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from micro.errors import ConversionError
+from micro.export import to_tflite
+from micro.graph import Graph, Op, Tensor, read
+from micro.origin import all_layers, layer_phrase, mentioned_layers
+from micro.quantize.operators import OPERATORS
+from micro.quantize.program import Node, Program
+
+# What a node's `kernel`, `bias` and `operand` hold, by the node's name.
+Weights = dict[str, dict[str, np.ndarray]]
+
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+# They differ in how the new shape is said, which is known here.
+RESHAPING = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
+NUMBERED = ("PAD", "MEAN", "REDUCE_MAX", "STRIDED_SLICE", "TRANSPOSE")
+
+
+def lower(model: keras.Model) -> tuple[Program, Weights]:
+    """The operators that the converter makes of a model, BatchNormalization folded and activations fused, and their weights.
+
+    Layers that are called twice become two. Every kernel has the bias that its layer has, were it zero.
+
+    Raises: ConversionError naming the layer that becomes an operator which cannot be simulated.
+    """
+    graph = read(to_tflite(model))
+    values = {graph.inputs[0]: 0}
+    nodes: list[Node] = []
+    weights: Weights = {}
+    names = _names(graph, model)
+    for op, name in zip(graph.ops, names, strict=True):
+        node, held = _node(op, name, graph, model, values)
+        nodes.append(dataclasses.replace(node, seen=_seen(node, model)))
+        if held:
+            weights[name] = held
+        values[op.outputs[0]] = len(nodes)
+    if values[graph.outputs[0]] != len(nodes):
+        raise ConversionError(f"model {model.name!r} has operators after its output; only a single line can be lowered")
+    return Program(graph.tensors[graph.inputs[0]].shape[1:], tuple(_untied(nodes))), weights
+
+
+def _node(
+    op: Op, name: str, graph: Graph, model: keras.Model, values: dict[int, int]
+) -> tuple[Node, dict[str, np.ndarray]]:
+    def refuse(problem: str) -> ConversionError:
+        return ConversionError(f"{layer_phrase(op, graph, model)} {problem}")
+
+    kind = "RESHAPE" if op.name in RESHAPING else op.name
+    if kind not in OPERATORS:
+        raise refuse(
+            f"becomes {op.name}, which quantization cannot simulate; it can: {', '.join(sorted(OPERATORS)).lower()}"
+        )
+    if op.options.get("fusedActivationFunction", 0) not in (0, 1, 3):
+        raise refuse(f"fuses an activation into {op.name} that is neither ReLU nor ReLU6")
+    tensors = [graph.tensors[index] for index in op.inputs if index >= 0]
+    node = Node(kind, name, (), graph.tensors[op.outputs[0]].shape, {} if kind == "RESHAPE" else op.options)
+    data = [index for index in op.inputs if index in values]
+    held: dict[str, np.ndarray] = {}
+    if kind in WEIGHTED:
+        if len(data) != 1:
+            raise refuse(f"becomes {op.name} of two computed tensors; its kernel must be constant")
+        node, held = _weighted(node, op, graph, model)
+    elif kind in ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM") and len(data) == 1 and len(tensors) == 2:
+        constant = next(tensor for tensor in tensors if tensor.data is not None)
+        held = {"operand": _array(constant)}
+        first = graph.tensors[op.inputs[0]] is constant
+        node = dataclasses.replace(node, operand=constant.shape, operand_first=first)
+        if kind in ("MAXIMUM", "MINIMUM"):
+            raise refuse(f"becomes {op.name} with a constant; use ReLU or ReLU6")
+    elif kind in NUMBERED:
+        numbers = tuple(_integers(graph.tensors[index]) for index in op.inputs[1:])
+        node = dataclasses.replace(node, numbers=_checked_numbers(kind, numbers, op, graph, refuse))
+    elif len(data) != len(tensors) and kind != "RESHAPE":
+        raise refuse(f"becomes {op.name} with a constant among its inputs, which quantization cannot simulate")
+    elif kind == "SOFTMAX" and op.options.get("beta", 1.0) != 1.0:
+        raise refuse("becomes SOFTMAX with a factor other than 1")
+    return dataclasses.replace(node, inputs=tuple(values[index] for index in data)), held
+
+
+def _weighted(node: Node, op: Op, graph: Graph, model: keras.Model) -> tuple[Node, dict[str, np.ndarray]]:
+    kernel = _array(graph.tensors[op.inputs[1]])
+    if node.op == "FULLY_CONNECTED":
+        kernel = kernel.T
+    elif node.op == "CONV_2D":
+        kernel = kernel.transpose(1, 2, 3, 0)
+    else:
+        multiplier = node.options["depthMultiplier"]
+        kernel = kernel[0].reshape(*kernel.shape[1:3], kernel.shape[3] // multiplier, multiplier)
+    layer = _source(op, graph, model)
+    width = node.shape[-1]
+    held = {"kernel": kernel}
+    biased = len(op.inputs) > 2 and op.inputs[2] >= 0
+    if biased or getattr(layer, "use_bias", False):
+        held["bias"] = _array(graph.tensors[op.inputs[2]]) if biased else np.zeros(width, np.float32)
+    source = layer.name if layer is not None else node.name
+    return dataclasses.replace(node, kernel=kernel.shape, bias="bias" in held, source=source), held
+
+
+def _checked_numbers(kind: str, numbers: tuple[Any, ...], op: Op, graph: Graph, refuse: Any) -> tuple[Any, ...]:
+    """The constant integers, with axes from 0 and the batch left alone."""
+    shape = graph.tensors[op.inputs[0]].shape
+    if kind in ("MEAN", "REDUCE_MAX"):
+        axes = tuple(sorted(axis % len(shape) for axis in np.ravel(numbers[0]).tolist()))
+        numbers = (axes,)
+        touched = 0 in axes
+    elif kind == "PAD":
+        touched = tuple(numbers[0][0]) != (0, 0)
+    elif kind == "TRANSPOSE":
+        touched = numbers[0][0] != 0
+    else:
+        if any(op.options.get(name) for name in ("ellipsisMask", "newAxisMask", "shrinkAxisMask")):
+            raise refuse("becomes STRIDED_SLICE with new or dropped axes, which quantization cannot simulate")
+        begins, ends, strides = (list(each) for each in numbers)
+        for axis, size in enumerate(shape):
+            start, stop, _ = slice(
+                None if op.options.get("beginMask", 0) >> axis & 1 else begins[axis],
+                None if op.options.get("endMask", 0) >> axis & 1 else ends[axis],
+                strides[axis],
+            ).indices(size)
+            begins[axis], ends[axis] = start, stop
+        numbers = (tuple(begins), tuple(ends), tuple(strides))
+        touched = (begins[0], ends[0], strides[0]) != (0, 1, 1) or min(strides) < 1
+    if touched:
+        raise refuse(f"becomes {op.name} across the batch, or backwards")
+    return numbers
+
+
+def _untied(nodes: Sequence[Node]) -> Iterator[Node]:
+    """The nodes, with a QUANTIZE where an input whose grid is prescribed meets others in an operator that needs one grid."""
+    prescribed: dict[int, str] = {}
+    renumbered = {0: 0}
+    count = 0
+    for number, node in enumerate(nodes, 1):
+        rule = OPERATORS[node.op].grid
+        inputs = [renumbered[i] for i in node.inputs]
+        if rule == "tied" and len({prescribed.get(i) for i in inputs}) > 1:
+            for place, value in enumerate(inputs):
+                if value in prescribed:
+                    shape = nodes[node.inputs[place] - 1].shape
+                    yield Node("QUANTIZE", f"{node.name}_from_{place}", (value,), shape)
+                    count += 1
+                    inputs[place] = count
+        yield dataclasses.replace(node, inputs=tuple(inputs))
+        count += 1
+        renumbered[number] = count
+        if rule in ("unit", "tanh"):
+            prescribed[count] = rule
+        elif rule in ("same", "tied") and inputs[0] in prescribed:
+            prescribed[count] = prescribed[inputs[0]]
+
+
+def _names(graph: Graph, model: keras.Model) -> list[str]:
+    """A name for each operator: that of the layer whose output it gives, with the operator's where a layer takes several."""
+    wanted = []
+    for op in graph.ops:
+        mentioned = mentioned_layers(graph.tensors[op.outputs[0]].name, model)
+        wanted.append(mentioned[0].name if mentioned else "")
+    if not wanted[-1]:
+        wanted[-1] = getattr(model.outputs[0]._keras_history.operation, "name", "output")
+    taken: set[str] = set()
+    names = []
+    for op, name in reversed(list(zip(graph.ops, wanted))):
+        chosen = name if name and name not in taken else "_".join(part for part in (name, op.name.lower()) if part)
+        number = 2
+        unique = chosen
+        while unique in taken:
+            unique, number = f"{chosen}_{number}", number + 1
+        taken.add(unique)
+        names.append(unique)
+    return names[::-1]
+
+
+def _seen(node: Node, model: keras.Model) -> tuple[int, ...] | None:
+    """The output shape of the layer that a node is named after, where it says the same values in another shape."""
+    layer = next((layer for layer in all_layers(model) if layer.name == node.name), None)
+    shape = getattr(getattr(layer, "output", None), "shape", (None,))[1:]
+    essential = [size for size in shape if size != 1]
+    same = essential == [size for size in node.shape[1:] if size != 1]
+    return tuple(shape) if same and shape != node.shape[1:] else None
+
+
+def _source(op: Op, graph: Graph, model: keras.Model) -> Any:
+    """The Keras layer whose kernel an operator has."""
+    for index in (*op.outputs, *op.inputs[1:]):
+        for layer in mentioned_layers(graph.tensors[index].name, model) if index >= 0 else ():
+            if hasattr(layer, "kernel") or hasattr(layer, "pointwise_kernel"):
+                return layer
+    size = graph.tensors[op.inputs[1]].size
+    fitting = [layer for layer in all_layers(model) if hasattr(layer, "kernel") and np.prod(layer.kernel.shape) == size]
+    return fitting[-1] if fitting else None
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    if tensor.data is None:
+        return np.zeros(tensor.shape, np.float32)
+    return np.frombuffer(tensor.data, tensor.dtype).reshape(tensor.shape).astype(np.float32)
+
+
+def _integers(tensor: Tensor) -> Any:
+    def tuples(value: Any) -> Any:
+        return tuple(tuples(item) for item in value) if isinstance(value, list) else value
+
+    data = np.frombuffer(tensor.data or b"", tensor.dtype).reshape(tensor.shape)
+    return tuples(data.tolist())

@@ -1,0 +1,168 @@
+"""The operators that are simulated: what each computes, whose grid its output has, how it is written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from keras import ops
+
+from micro.quantize.program import Node
+
+# (node, inputs, kernel, bias) -> output, float32, with any batch.
+Compute = Callable[[Node, Sequence[Any], Any, Any], Any]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator of the table below.
+
+    `grid`: 'own', the output has a range of its own; 'same', that of its first input; 'tied', one range with all inputs;
+    'unit' and 'tanh', [0, 1) and [-1, 1), which TFLite Micro's kernel prescribes. `options` is the schema's table of its
+    options, `version` the first that takes int8. `int16` tells whether TFLite Micro has it with int16 activations.
+    `rounding` is how its kernel comes to the output's grid: 'multiplier', by a fixed-point multiplier for its accumulator;
+    'exact', once, from the zero point; 'whole', once, from 0.
+    """
+
+    compute: Compute
+    grid: Literal["own", "same", "tied", "unit", "tanh"]
+    options: str | None
+    version: int
+    rounding: Literal["multiplier", "exact", "whole"] = "exact"
+    int16: bool = True
+
+
+def activate(node: Node, y: Any) -> Any:
+    """The fused activation."""
+    kind = node.options.get("fusedActivationFunction", 0)
+    if kind == 1:
+        return ops.relu(y)
+    return ops.relu6(y) if kind == 3 else y
+
+
+def _conv(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
+    options = node.options
+    y = ops.conv(
+        inputs[0],
+        kernel,
+        strides=(options["strideH"], options["strideW"]),
+        padding=_padding(node),
+        dilation_rate=(options["dilationHFactor"], options["dilationWFactor"]),
+        data_format="channels_last",
+    )
+    return activate(node, y if bias is None else y + bias)
+
+
+def _depthwise(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
+    options = node.options
+    y = ops.depthwise_conv(
+        inputs[0],
+        kernel,
+        strides=(options["strideH"], options["strideW"]),
+        padding=_padding(node),
+        dilation_rate=(options["dilationHFactor"], options["dilationWFactor"]),
+        data_format="channels_last",
+    )
+    return activate(node, y if bias is None else y + bias)
+
+
+def _fully_connected(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
+    x = ops.reshape(inputs[0], (-1, kernel.shape[0]))
+    y = ops.matmul(x, kernel)
+    return ops.reshape(activate(node, y if bias is None else y + bias), (-1, *node.shape[1:]))
+
+
+def _pool(kind: Callable[..., Any]) -> Compute:
+    def compute(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
+        options = node.options
+        size, strides = (options["filterHeight"], options["filterWidth"]), (options["strideH"], options["strideW"])
+        return activate(node, kind(inputs[0], size, strides, _padding(node), data_format="channels_last"))
+
+    return compute
+
+
+def _merge(kind: Callable[[Any, Any], Any]) -> Compute:
+    return lambda node, inputs, kernel, bias: activate(node, kind(inputs[0], inputs[1]))
+
+
+def _unary(kind: Callable[[Any], Any]) -> Compute:
+    return lambda node, inputs, kernel, bias: kind(inputs[0])
+
+
+def _reduce(kind: Callable[..., Any]) -> Compute:
+    def compute(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
+        return ops.reshape(kind(inputs[0], axis=tuple(node.numbers[0])), (-1, *node.shape[1:]))
+
+    return compute
+
+
+def _reshape(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
+    return ops.reshape(inputs[0], (-1, *node.shape[1:]))
+
+
+def _strided_slice(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
+    begin, end, strides = node.numbers
+    return inputs[0][tuple(slice(b, e, s) for b, e, s in zip((None, *begin[1:]), (None, *end[1:]), strides))]
+
+
+OPERATORS: dict[str, Operator] = {
+    "ADD": Operator(_merge(ops.add), "own", "AddOptions", 2),
+    "AVERAGE_POOL_2D": Operator(_pool(ops.average_pool), "same", "Pool2DOptions", 2, "whole"),
+    "CONCATENATION": Operator(
+        lambda node, inputs, kernel, bias: activate(node, ops.concatenate(inputs, node.options["axis"])),
+        "tied",
+        "ConcatenationOptions",
+        2,
+    ),
+    "CONV_2D": Operator(_conv, "own", "Conv2DOptions", 3, "multiplier"),
+    "DEPTHWISE_CONV_2D": Operator(_depthwise, "own", "DepthwiseConv2DOptions", 3, "multiplier"),
+    "FULLY_CONNECTED": Operator(_fully_connected, "own", "FullyConnectedOptions", 4, "multiplier"),
+    "HARD_SWISH": Operator(_unary(ops.hard_swish), "own", None, 1, int16=False),
+    "LEAKY_RELU": Operator(
+        lambda node, inputs, kernel, bias: ops.leaky_relu(inputs[0], node.options["alpha"]),
+        "own",
+        "LeakyReluOptions",
+        2,
+    ),
+    "LOGISTIC": Operator(_unary(ops.sigmoid), "unit", None, 2),
+    "MAX_POOL_2D": Operator(_pool(ops.max_pool), "same", "Pool2DOptions", 2),
+    "MAXIMUM": Operator(_merge(ops.maximum), "tied", "MaximumMinimumOptions", 2, int16=False),
+    "MEAN": Operator(_reduce(ops.mean), "own", "ReducerOptions", 2, "multiplier"),
+    "MINIMUM": Operator(_merge(ops.minimum), "tied", "MaximumMinimumOptions", 2, int16=False),
+    "MUL": Operator(_merge(ops.multiply), "own", "MulOptions", 2, "multiplier"),
+    "PAD": Operator(lambda node, inputs, kernel, bias: ops.pad(inputs[0], node.numbers[0]), "same", "PadOptions", 2),
+    "QUANTIZE": Operator(_unary(lambda x: x), "own", "QuantizeOptions", 2, "multiplier"),
+    "REDUCE_MAX": Operator(_reduce(ops.max), "same", "ReducerOptions", 2),
+    "RELU": Operator(_unary(ops.relu), "own", None, 2, "multiplier", int16=False),
+    "RELU6": Operator(_unary(ops.relu6), "own", None, 2, "multiplier", int16=False),
+    "RESHAPE": Operator(_reshape, "same", "ReshapeOptions", 1),
+    "SOFTMAX": Operator(_unary(ops.softmax), "unit", "SoftmaxOptions", 2),
+    "STRIDED_SLICE": Operator(_strided_slice, "same", "StridedSliceOptions", 2),
+    "SUB": Operator(_merge(ops.subtract), "own", "SubOptions", 2),
+    "TANH": Operator(_unary(ops.tanh), "tanh", None, 2),
+    "TRANSPOSE": Operator(
+        lambda node, inputs, kernel, bias: ops.transpose(inputs[0], node.numbers[0]), "same", "TransposeOptions", 2
+    ),
+}
+
+
+def accumulator(node: Node, inputs: Sequence[Any], scales: Sequence[Any], kernel_scale: Any) -> tuple[Any, int] | None:
+    """The scale of the integers that a kernel multiplies to reach its output's grid, and how often it halves the multiplier.
+
+    None where it does not. `scales` are those of the inputs.
+    """
+    if OPERATORS[node.op].rounding != "multiplier":
+        return None
+    if node.op == "MEAN":
+        # The kernel divides its multiplier by the count, and keeps the exponent that the nearest power of two leaves.
+        count = math.prod(inputs[0].shape[axis] for axis in node.numbers[0])
+        return scales[0], int(math.log2(count))
+    if node.op == "MUL":
+        return scales[0] * scales[1], 0
+    return (scales[0] if kernel_scale is None else scales[0] * kernel_scale), 0
+
+
+def _padding(node: Node) -> str:
+    return ("same", "valid")[node.options["padding"]]

@@ -1,0 +1,161 @@
+"""A quantization-aware model as a .tflite: the operators, grids and integers that it computes with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from micro.graph import schema_module
+from micro.quantize.aware import QuantizationAware, Simulated
+from micro.quantize.operators import OPERATORS
+from micro.quantize.program import Node
+
+
+def write_tflite(aware: QuantizationAware) -> bytes:
+    """The bytes of the model as TFLite Micro runs it; the same model gives the same bytes."""
+    writer = _Writer(aware)
+    for number in range(len(aware.program.nodes)):
+        writer.add_operator(number)
+    return writer.finish()
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Quantization parameters of one tensor."""
+
+    scale: np.ndarray
+    zero: int = 0
+    axis: int = 0
+
+
+class _Writer:
+    """The flatbuffer while it grows: tensors are numbered as they come."""
+
+    def __init__(self, aware: QuantizationAware) -> None:
+        self.schema = schema_module()
+        self.aware = aware
+        self.program = aware.program
+        self.tensors: list[Any] = []
+        self.buffers = [self.schema.BufferT()]  # Buffer 0 is the empty one, by the format.
+        self.operators: list[Any] = []
+        self.codes: list[tuple[str, int]] = []
+        self.shared: dict[tuple[str, bytes, tuple[int, ...]], int] = {}
+        self.values = [self._value(0, "input", (1, *self.program.input_shape))]
+
+    def add_operator(self, number: int) -> None:
+        node, operator = self.program.nodes[number], self.aware.operators[number]
+        inputs = [self.values[value] for value in node.inputs]
+        if node.operand is not None:
+            inputs.insert(0 if node.operand_first else len(inputs), self._operand(operator))
+        if node.kernel is not None:
+            inputs += self._weights(operator)
+        numbers = (node.shape,) if node.op == "RESHAPE" else node.numbers
+        inputs += [self._constant(f"{node.name}/{n}", np.array(value, np.int32)) for n, value in enumerate(numbers)]
+        self.values.append(self._value(number + 1, node.name, node.shape))
+        made = self.schema.OperatorT()
+        made.opcodeIndex = self._code(node)
+        made.inputs, made.outputs = inputs, [self.values[-1]]
+        table = OPERATORS[node.op].options
+        if table is not None:
+            made.builtinOptionsType = getattr(self.schema.BuiltinOptions, table)
+            made.builtinOptions = getattr(self.schema, f"{table}T")()
+            for name, value in self._options(node).items():
+                setattr(made.builtinOptions, name, value)
+        self.operators.append(made)
+
+    def finish(self) -> bytes:
+        import flatbuffers
+
+        schema = self.schema
+        graph = schema.SubGraphT()
+        graph.name, graph.tensors, graph.operators = "main", self.tensors, self.operators
+        graph.inputs, graph.outputs = [self.values[0]], [self.values[-1]]
+        model = schema.ModelT()
+        model.version, model.description = 3, "keras-kd"
+        model.subgraphs, model.buffers = [graph], self.buffers
+        model.operatorCodes = []
+        for name, version in self.codes:
+            code = schema.OperatorCodeT()
+            code.builtinCode = getattr(schema.BuiltinOperator, name)
+            code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), version
+            model.operatorCodes.append(code)
+        builder = flatbuffers.Builder(1 << 16)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    def _value(self, value: int, name: str, shape: Sequence[int]) -> int:
+        scale, zero = (ops.convert_to_numpy(each) for each in self.aware.grid(value).parameters())
+        return self._tensor(name, self.program.activations, shape, _Scale(np.atleast_1d(scale), int(zero)))
+
+    def _weights(self, operator: Simulated) -> list[int]:
+        node = operator.node
+        input_scale = ops.convert_to_numpy(self.aware.grid(node.inputs[0]).parameters()[0])
+        kernel, bias, scale = operator.integers(input_scale)
+        axis = 0
+        if node.op == "DEPTHWISE_CONV_2D":
+            kernel, axis = kernel.reshape(1, *kernel.shape[:2], -1), 3
+        else:
+            kernel = np.moveaxis(kernel, -1, 0)
+        indices = [self._constant(f"{node.name}/kernel", kernel, _Scale(np.atleast_1d(scale), 0, axis))]
+        if bias is None:
+            # An absent bias saves its bytes, which only some kernels of TFLite Micro allow.
+            return [*indices, -1] if node.op == "FULLY_CONNECTED" else indices
+        wide = bias.astype(np.int64 if self.program.activations == "int16" else np.int32)
+        grid = _Scale(np.atleast_1d((scale * input_scale).astype(np.float32)))
+        return [*indices, self._constant(f"{node.name}/bias", wide, grid)]
+
+    def _operand(self, operator: Simulated) -> int:
+        values, scale, zero = operator.operand_integers()
+        return self._constant(f"{operator.node.name}/constant", values, _Scale(np.atleast_1d(scale), zero))
+
+    def _options(self, node: Node) -> dict[str, Any]:
+        options = dict(node.options)
+        if node.op == "RESHAPE":
+            options["newShape"] = list(node.shape)
+        if "potScaleInt16" in options:
+            options["potScaleInt16"] = False
+        if node.op in ("MEAN", "REDUCE_MAX"):
+            options["keepDims"] = len(node.shape) == self._rank(node.inputs[0])
+        if node.op == "STRIDED_SLICE":
+            options.update(beginMask=0, endMask=0)
+        return options
+
+    def _rank(self, value: int) -> int:
+        return 1 + len(self.program.input_shape) if value == 0 else len(self.program.nodes[value - 1].shape)
+
+    def _code(self, node: Node) -> int:
+        code = (node.op, OPERATORS[node.op].version)
+        if code not in self.codes:
+            self.codes.append(code)
+        return self.codes.index(code)
+
+    def _constant(self, name: str, values: np.ndarray, scale: _Scale | None = None) -> int:
+        """A tensor with data; integers without a scale that occur twice are stored once."""
+        data = np.ascontiguousarray(values).tobytes()
+        key = (values.dtype.name, data, values.shape)
+        if scale is None and key in self.shared:
+            return self.shared[key]
+        buffer = self.schema.BufferT()
+        buffer.data = np.frombuffer(data, np.uint8)
+        self.buffers.append(buffer)
+        index = self._tensor(name, values.dtype.name, values.shape, scale, len(self.buffers) - 1)
+        if scale is None:
+            self.shared[key] = index
+        return index
+
+    def _tensor(self, name: str, dtype: str, shape: Sequence[int], scale: _Scale | None = None, buffer: int = 0) -> int:
+        tensor = self.schema.TensorT()
+        tensor.name, tensor.shape, tensor.buffer = name, list(shape), buffer
+        tensor.type = getattr(self.schema.TensorType, dtype.upper())
+        tensor.hasRank = True
+        if scale is not None:
+            tensor.quantization = self.schema.QuantizationParametersT()
+            tensor.quantization.scale = [float(s) for s in scale.scale]
+            tensor.quantization.zeroPoint = [scale.zero] * len(scale.scale)
+            tensor.quantization.quantizedDimension = scale.axis
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
