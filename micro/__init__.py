@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from micro.budget import check as check
     from micro.compress.cluster import ClusterWeights as ClusterWeights
     from micro.compress.cluster import cluster as cluster
+    from micro.compress.fold import fold_batchnorm as fold_batchnorm
     from micro.compress.pack import Packed as Packed
     from micro.compress.pack import pack as pack
     from micro.compress.prune import PruneWeights as PruneWeights
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from micro.errors import RunError as RunError
     from micro.quantize.aware import QuantizationAware as QuantizationAware
     from micro.quantize.aware import quantize_aware as quantize_aware
+    from micro.quantize.bias import correct_bias as correct_bias
+    from micro.quantize.equalize import equalize as equalize
     from micro.tflm import Footprint as Footprint
     from micro.tflm import Parity as Parity
     from micro.tflm import measure as measure
@@ -59,6 +62,9 @@ _HOME = {
     "sensitivity": "micro.compress.sensitivity",
     "QuantizationAware": "micro.quantize.aware",
     "quantize_aware": "micro.quantize.aware",
+    "correct_bias": "micro.quantize.bias",
+    "equalize": "micro.quantize.equalize",
+    "fold_batchnorm": "micro.compress.fold",
     "emit": "micro.emission",
     "Footprint": "micro.tflm",
     "Parity": "micro.tflm",

@@ -37,12 +37,21 @@ def mentioned_layers(text: str, model: keras.Model) -> list[Any]:
 
 
 def layer_phrase(op: Op, graph: Graph, model: keras.Model) -> str:
-    """`layer 'name' (Type)` of the innermost Keras layer that an operator came from."""
+    """`layer 'name' (Type)` of the Keras layer whose output an operator gives, the innermost where models are nested."""
+    if op.outputs == graph.outputs and not mentioned_layers(graph.tensors[op.outputs[0]].name, model):
+        return phrase(output_layer(model))
     for index in (*op.outputs, *op.inputs):
-        mentioned = mentioned_layers(graph.tensors[index].name, model) if index >= 0 else []
-        if mentioned:
-            return phrase(mentioned[-1])
+        # The first part of a name is the operator itself, what follows was fused into it.
+        for part in graph.tensors[index].name.split(";") if index >= 0 else ():
+            mentioned = mentioned_layers(part, model)
+            if mentioned:
+                return phrase(mentioned[-1])
     return f"operator {op.index} of model {model.name!r}"
+
+
+def output_layer(model: keras.Model) -> Any:
+    """The layer that gives a single-output model's output: the converter does not name it in the graph."""
+    return model.outputs[0]._keras_history.operation
 
 
 def phrase(layer: Any) -> str:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from micro.compress.fine_tune import HeldKernels, fine_tuned, require_lessons
+from micro.compress.fold import fold_batchnorm
 from micro.compress.prune import prunable_kernels
 
 
@@ -57,6 +58,7 @@ def cluster(
 ) -> keras.Model:
     """A copy of the model, fine-tuned with at most `clusters` distinct values in each kernel; the model is not changed.
 
+    BatchNormalization is folded into the kernels first: the converter would do so afterwards, and multiply the values.
     Quantized per tensor (`micro.convert(..., weights="per_tensor")`) it has at most as many distinct int8 values, which
     `micro.pack` turns into a table and indices.
 
@@ -69,7 +71,7 @@ def cluster(
     ClusterWeights(model, clusters, layers)  # refuses what cannot be done before any training
     require_lessons(y, loss, teacher, objectives, "clustering")
     return fine_tuned(
-        model,
+        fold_batchnorm(model),
         lambda copy, steps: [ClusterWeights(copy, clusters, layers)],
         x,
         y,

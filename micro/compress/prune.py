@@ -254,13 +254,14 @@ def _layer_kernels(model: keras.Model) -> Iterator[tuple[str, list[keras.Variabl
     for layer in model.layers:
         if hasattr(layer, "layers"):
             yield from _layer_kernels(layer)
+        name: str = layer.name
         if isinstance(layer, Simulated):
             if layer.kernel is not None and layer.node.op != "DEPTHWISE_CONV_2D":
                 yield layer.node.source, [layer.kernel]
             continue
-        for kind, names in PRUNED_KERNELS:
+        for kind, kernels in PRUNED_KERNELS:
             if isinstance(layer, kind):
-                yield layer.name, [getattr(layer, name) for name in names]
+                yield name, [getattr(layer, kernel) for kernel in kernels]
                 break
 
 

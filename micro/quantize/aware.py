@@ -172,14 +172,16 @@ class Simulated(keras.Layer):
         self.built = True
 
     def call(self, inputs: list[Any], input_scale: Any) -> Any:
-        kernel = bias = None
-        if self.kernel is not None:
-            scale = self.kernel_scale(input_scale)
-            kernel = snap_kernel(self.kernel, self.node, scale)
-            bias = None if self.bias is None else snap_bias(self.bias, scale, input_scale)
+        kernel, bias = (None, None) if self.kernel is None else self.snapped(input_scale)
         operand = None if self.operand is None else snap_constant(self.operand, self.activations)
         y = OPERATORS[self.node.op].compute(self.node, with_operand(self.node, inputs, operand), kernel, bias)
         return y if self.node.seen is None else ops.reshape(y, (-1, *self.node.seen))
+
+    def snapped(self, input_scale: Any) -> tuple[Any, Any]:
+        """Kernel and bias on their grids; the bias is None where there is none."""
+        scale = self.kernel_scale(input_scale)
+        kernel = snap_kernel(self.kernel, self.node, scale)
+        return kernel, None if self.bias is None else snap_bias(self.bias, scale, input_scale)
 
     def accumulator(self, inputs: list[Any], scales: list[Any]) -> tuple[Any, int] | None:
         """The scale of the integers that the operator sums in, as `operators.accumulator` says."""

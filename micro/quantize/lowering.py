@@ -12,7 +12,7 @@ import numpy as np
 from micro.errors import ConversionError
 from micro.export import to_tflite
 from micro.graph import Graph, Op, Tensor, read
-from micro.origin import all_layers, layer_phrase, mentioned_layers
+from micro.origin import all_layers, layer_phrase, mentioned_layers, output_layer
 from micro.quantize.operators import OPERATORS
 from micro.quantize.program import Node, Program
 
@@ -165,7 +165,7 @@ def _names(graph: Graph, model: keras.Model) -> list[str]:
         mentioned = mentioned_layers(graph.tensors[op.outputs[0]].name, model)
         wanted.append(mentioned[0].name if mentioned else "")
     if not wanted[-1]:
-        wanted[-1] = getattr(model.outputs[0]._keras_history.operation, "name", "output")
+        wanted[-1] = output_layer(model).name
     taken: set[str] = set()
     names = []
     for op, name in reversed(list(zip(graph.ops, wanted))):
