@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from micro.compress.fold import fold_batchnorm as fold_batchnorm
     from micro.compress.pack import Packed as Packed
     from micro.compress.pack import pack as pack
+    from micro.compress.prune import KeepZeros as KeepZeros
     from micro.compress.prune import PruneWeights as PruneWeights
     from micro.compress.prune import prune as prune
     from micro.compress.sensitivity import Sensitivity as Sensitivity
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from micro.quantize.aware import quantize_aware as quantize_aware
     from micro.quantize.bias import correct_bias as correct_bias
     from micro.quantize.equalize import equalize as equalize
+    from micro.quantize.granularity import choose_weights as choose_weights
     from micro.tflm import Footprint as Footprint
     from micro.tflm import Parity as Parity
     from micro.tflm import measure as measure
@@ -52,6 +54,7 @@ _HOME = {
     "cluster": "micro.compress.cluster",
     "Packed": "micro.compress.pack",
     "pack": "micro.compress.pack",
+    "KeepZeros": "micro.compress.prune",
     "PruneWeights": "micro.compress.prune",
     "prune": "micro.compress.prune",
     "Sensitivity": "micro.compress.sensitivity",
@@ -62,6 +65,7 @@ _HOME = {
     "sensitivity": "micro.compress.sensitivity",
     "QuantizationAware": "micro.quantize.aware",
     "quantize_aware": "micro.quantize.aware",
+    "choose_weights": "micro.quantize.granularity",
     "correct_bias": "micro.quantize.bias",
     "equalize": "micro.quantize.equalize",
     "fold_batchnorm": "micro.compress.fold",

@@ -78,10 +78,11 @@ def main(debug: bool) -> None:
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 @click.option("--force", is_flag=True, help="Replace an earlier run in the folder.")
 @as_json
-def run(config: str | None, out: str, resume: bool, force: bool, as_json: bool) -> None:
-    """Train teacher and student, quantize, verify, emit firmware and a report.
+def run(config: str | None, out: str, resume: bool, force: bool, as_json: bool) -> int:
+    """Train teacher and student, compress, quantize, verify, emit firmware and a report.
 
-    CONFIG is a TOML file as `keras-kd init` writes it; without one the built-in rig runs.
+    CONFIG is a TOML file as `keras-kd init` writes it; without one the built-in rig runs. Exit code 1 where the student does
+    not fit the config's budget.
     """
     from micro.config import load_config
     from micro.quiet import import_frameworks
@@ -101,6 +102,7 @@ def run(config: str | None, out: str, resume: bool, force: bool, as_json: bool) 
         click.echo(json.dumps(report, indent=2, sort_keys=True))
     else:
         _print_report(report, out)
+    return 0 if report["budget"] is None or report["budget"]["fits"] else 1
 
 
 @main.command()
@@ -290,6 +292,8 @@ def _print_report(report: dict[str, Any], out: str) -> None:
     footprint, parity, parameters = report["footprint"], report["parity"], report["parameters"]
     console = Console(width=None if Console().is_terminal else 100)
     console.print(table)
+    if len(report["stages"]) > 1:
+        console.print(_stages_table(report, metrics[0]))
     click.echo(distilling_sentence(report))
     click.echo(
         f"Student: {parameters['student']:,} parameters (teacher {parameters['teacher']:,}), "
@@ -300,7 +304,30 @@ def _print_report(report: dict[str, Any], out: str) -> None:
         f"Parity: {parity['mismatches']} of {parity['values']:,} output values differ from TFLite's reference kernels"
         + (f", by at most {parity['max_abs_difference']} LSB." if parity["mismatches"] else ".")
     )
+    if report["budget"]:
+        click.echo("Budget: " + ("met." if report["budget"]["fits"] else "; ".join(report["budget"]["broken"])))
     click.echo(f"Report: {Path(out) / 'report.html'}\nFirmware: {Path(out) / 'firmware'}")
+
+
+def _stages_table(report: dict[str, Any], metric: str) -> Any:
+    """What each stage of compression made of the int8 student."""
+    from rich.table import Table
+
+    from micro.report import STAGES
+
+    table = Table(title="int8 student, stage by stage")
+    table.add_column("stage")
+    for name in (metric, ".tflite bytes", "arena bytes", "MACs", "zeros"):
+        table.add_column(name, justify="right")
+    for row in report["stages"]:
+        found = row["metrics"].get(metric)
+        table.add_row(
+            STAGES[row["stage"]],
+            f"{found['mean']:.4f} ± {found['deviation']:.4f}" if found else "–",
+            *(f"{row[cost]:,}" for cost in ("flash", "arena", "macs")),
+            f"{100 * row['zeros']:.0f} %",
+        )
+    return table
 
 
 def _costs(footprint: Any) -> dict[str, Any]:

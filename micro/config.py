@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
+from micro.cost import parse_bytes
 from micro.files import identifier
-
-Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Section(BaseModel):
@@ -102,11 +101,82 @@ class DistillConfig(_Section):
     hard_weight: Annotated[float, Field(ge=0)] = 0.5
 
 
-class PruneConfig(_Section):
-    """Share of weights to zero under the teacher's eye; 0 leaves the student dense."""
+class ShrinkStage(_Section):
+    """Whole channels leave, in so many steps of so many epochs."""
 
-    target_sparsity: Share = 0.0
+    stage: Literal["shrink"]
+    rate: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    criterion: Literal["l1", "gamma", "taylor"] = "l1"
+    steps: PositiveInt = 1
     epochs: PositiveInt = 10
+    teacher: bool = True
+
+
+class PruneStage(_Section):
+    """A share of the weights goes to zero, or a pattern of them such as [2, 4]."""
+
+    stage: Literal["prune"]
+    target_sparsity: Annotated[float, Field(gt=0, lt=1)] | None = None
+    pattern: tuple[PositiveInt, PositiveInt] | None = None
+    epochs: PositiveInt = 10
+    teacher: bool = True
+
+    @model_validator(mode="after")
+    def _whole(self) -> PruneStage:
+        if (self.target_sparsity is None) == (self.pattern is None):
+            raise ValueError("give either target_sparsity or pattern")
+        if self.pattern is not None and self.pattern[0] >= self.pattern[1]:
+            raise ValueError(f"pattern must be [zeros, of] with fewer zeros than weights, got {list(self.pattern)}")
+        return self
+
+
+class ClusterStage(_Section):
+    """Each kernel keeps so many values."""
+
+    stage: Literal["cluster"]
+    clusters: Annotated[int, Field(ge=2, le=128)] = 16
+    epochs: PositiveInt = 10
+    teacher: bool = True
+
+
+class QuantizeStage(_Section):
+    """Training on the grids that the chip computes on; 0 epochs only choose them."""
+
+    stage: Literal["quantize_aware"]
+    weights: Literal["auto", "per_channel", "per_tensor"] = "auto"
+    bits: Annotated[int, Field(ge=2, le=8)] = 8
+    ranges: Literal["minmax", "percentile", "mse"] = "minmax"
+    activations: Literal["int8", "int16"] = "int8"
+    epochs: int = Field(10, ge=0)
+    teacher: bool = True
+
+
+Stage = Annotated[ShrinkStage | PruneStage | ClusterStage | QuantizeStage, Field(discriminator="stage")]
+
+# Why a stage must not come after another.
+OUT_OF_ORDER = {
+    ("prune", "shrink"): "its training would fill the zeros; shrink first",
+    ("cluster", "shrink"): "its training would drive shared values apart; shrink first",
+    ("cluster", "prune"): "its training would drive shared values apart; prune first, clustering keeps the zeros",
+    **{
+        ("quantize_aware", stage): "what quantize_aware trains is what is written; let it come last"
+        for stage in ("shrink", "prune", "cluster")
+    },
+}
+
+
+class BudgetConfig(_Section):
+    """Flash for the .tflite and RAM for its arena, such as "64KiB"; None does not limit."""
+
+    flash: str | None = None
+    ram: str | None = None
+
+    @model_validator(mode="after")
+    def _parses(self) -> BudgetConfig:
+        for what, size in (("budget.flash", self.flash), ("budget.ram", self.ram)):
+            if size is not None:
+                parse_bytes(size, what)
+        return self
 
 
 class ConvertConfig(_Section):
@@ -143,7 +213,8 @@ class Config(_Section):
     teacher: ModelConfig
     student: ModelConfig
     distill: DistillConfig = DistillConfig()
-    prune: PruneConfig = PruneConfig()
+    compress: tuple[Stage, ...] = ()
+    budget: BudgetConfig = BudgetConfig()
     convert: ConvertConfig = ConvertConfig()
     detect: DetectConfig = DetectConfig()
     firmware: FirmwareConfig = FirmwareConfig()
@@ -163,9 +234,28 @@ class Config(_Section):
             )
         if self.distill.weight == 0 and self.distill.hard_weight == 0:
             raise ValueError("distill.weight and distill.hard_weight are both 0: nothing to learn from")
+        self._in_order()
         if self.features.kind == "spectrum" and self.features.bands > self.features.window // 2:
             raise ValueError(f"features.bands must be at most half the window, {self.features.window // 2}")
         return self
+
+    def _in_order(self) -> None:
+        """ValueError where stages of compression undo one another."""
+        names = [stage.stage for stage in self.compress]
+        for place, later in enumerate(names):
+            for earlier in names[:place]:
+                if earlier == later:
+                    raise ValueError(f"compress: stage {later!r} comes twice; once is enough")
+                if (earlier, later) in OUT_OF_ORDER:
+                    raise ValueError(f"compress: {later!r} after {earlier!r}: {OUT_OF_ORDER[earlier, later]}")
+        scales = [stage.weights for stage in self.compress if isinstance(stage, QuantizeStage)]
+        if scales and self.convert.weights != "auto":
+            raise ValueError("convert.weights: stage 'quantize_aware' chooses the scales; leave it 'auto'")
+        if "cluster" in names and "per_channel" in (*scales, self.convert.weights):
+            raise ValueError(
+                "weights = 'per_channel' after stage 'cluster': a scale for each channel makes shared values many again; "
+                "take 'per_tensor' or 'auto'"
+            )
 
 
 DATA: dict[str, type[RigData | CwruData | TableData]] = {"rig": RigData, "cwru": CwruData, "table": TableData}

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -18,18 +18,30 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from micro.budget import check
 from micro.compress.prune import sparsity_of
-from micro.config import Config
-from micro.conversion import Converted, convert
+from micro.config import Config, Stage
+from micro.conversion import convert
 from micro.detect import threshold_rank
 from micro.emission import emit
-from micro.errors import RunError
+from micro.errors import ConversionError, RunError
 from micro.evaluate import Evaluation, Predict, by_origin, compare, evaluate, summarise
 from micro.files import json_bytes, keras_bytes, sha256, write_bytes
 from micro.prepare import Prepared, prepare
+from micro.quantize.aware import QuantizationAware
 from micro.report import render_report
-from micro.tflm import measure, run, verify
-from micro.train import Trained, check_models, distil, prune_student, train_alone, train_teacher, uncompiled
+from micro.stages import Written, apply, written
+from micro.tflm import Footprint, measure, run, verify
+from micro.train import (
+    Trained,
+    check_models,
+    distil,
+    lessons,
+    seed_everything,
+    train_alone,
+    train_teacher,
+    uncompiled,
+)
 
 VERIFIED_WINDOWS = 1000
 CALIBRATION_WINDOWS = 512
@@ -62,7 +74,7 @@ def run_pipeline(
     tf.config.experimental.enable_op_determinism()
     progress("reading data", 0.0)
     data = prepare(config)
-    check_models(config, data)
+    check_models(config, data, _calibration(data, config.seed))
     if config.task == "anomaly":
         threshold_rank(len(data.calibration), config.detect.false_alarm_rate)
     report = _run_stages(config, data, working, progress)
@@ -101,15 +113,25 @@ def claim(out: Path, config: Config, *, resume: bool, force: bool) -> Path:
 
 
 @dataclass(frozen=True)
+class StageResult:
+    """The student after a stage of compression, and as .tflite: what that is worth and what it takes."""
+
+    stage: str
+    model: keras.Model
+    written: Written
+    evaluation: Evaluation
+    footprint: Footprint
+
+
+@dataclass(frozen=True)
 class SeedRun:
-    """What one seed gave: its models, the int8 student, and what each is worth."""
+    """What one seed gave: its models, what they are worth, and the student stage by stage; the last is deployed."""
 
     teacher: Trained
     student: Trained
     alone: Trained
-    deployed: keras.Model
-    converted: Converted
     evaluations: dict[str, Evaluation]
+    stages: tuple[StageResult, ...]
 
 
 def _run_stages(config: Config, data: Prepared, working: Path, progress: Progress) -> dict[str, Any]:
@@ -128,7 +150,7 @@ def _run_stages(config: Config, data: Prepared, working: Path, progress: Progres
     ]
     progress("proving and emitting", 0.95)
     # The seed that is deployed is settled before any is tested: the first.
-    return _finish(config, data, working, rows, runs[0])
+    return _finish(config, data, working, rows, runs)
 
 
 def _one_seed(config: Config, data: Prepared, seed: int, parts: Path, tick: Tick) -> SeedRun:
@@ -152,44 +174,91 @@ def _one_seed(config: Config, data: Prepared, seed: int, parts: Path, tick: Tick
     teacher = stage("teacher", teacher_epochs, lambda on_epoch: train_teacher(config, data, seed, on_epoch))
     student = stage("student", student_epochs, lambda on_epoch: distil(config, data, teacher.model, seed, on_epoch))
     alone = stage("alone", student_epochs, lambda on_epoch: train_alone(config, data, seed, on_epoch))
-    deployed = student.model
-    if config.prune.target_sparsity:
-        pruned = stage(
-            "pruned", 0, lambda _: Trained(prune_student(config, data, teacher.model, student.model, seed), {})
-        )
-        deployed = pruned.model
-    tick(f"seed {seed}: int8", 0)
-    calibration = _calibration(data, seed)
-    converted = convert(deployed, calibration, weights=config.convert.weights)
-    converted_alone = convert(alone.model, calibration, weights=config.convert.weights)
+    calibration, rate = _calibration(data, seed), config.detect.false_alarm_rate
+    told = lessons(config, data, teacher.model, student.model)
+
+    def judge(model: keras.Model, label: str) -> StageResult:
+        tick(f"seed {seed}: int8, {label}", 0)
+        tflite = written(model, config, calibration)
+        return StageResult(label, model, tflite, evaluate(partial(run, tflite), data, rate), measure(tflite))
+
+    stages = [judge(student.model, "distilled")]
+    for number, step in enumerate(config.compress):
+
+        def compress(step: Stage = step, model: keras.Model = stages[-1].model) -> Trained:
+            seed_everything(seed, step.stage)
+            return Trained(apply(step, model, told, config, calibration), {})
+
+        tick(f"seed {seed}: {step.stage}", 0)
+        stages.append(judge(_kept(place / f"{number}-{step.stage}", compress).model, step.stage))
     judged = {"teacher": teacher.model, "student_distilled": student.model, "student_alone": alone.model}
-    if config.prune.target_sparsity:
-        judged["student_pruned"] = deployed
-    rate = config.detect.false_alarm_rate
+    if config.compress:
+        judged["student_compressed"] = stages[-1].model
     evaluations = {name: evaluate(_keras_predict(model), data, rate) for name, model in judged.items()}
-    for name, tflite in (("student_int8", converted), ("alone_int8", converted_alone)):
-        evaluations[name] = evaluate(partial(run, tflite), data, rate)
-    return SeedRun(teacher, student, alone, deployed, converted, evaluations)
+    plain = convert(alone.model, calibration, weights=config.convert.weights)
+    evaluations["student_int8"] = stages[-1].evaluation
+    evaluations["alone_int8"] = evaluate(partial(run, plain), data, rate)
+    return SeedRun(teacher, student, alone, evaluations, tuple(stages))
+
+
+def _stages(runs: Sequence[SeedRun]) -> list[dict[str, Any]]:
+    """What each stage of compression made of the int8 student: metrics over the seeds, costs of the first."""
+    rows = []
+    for results in zip(*(one.stages for one in runs)):
+        first = results[0]
+        metrics = summarise([{"int8": result.evaluation.metrics} for result in results], ["int8"])
+        rows.append(
+            {
+                "stage": first.stage,
+                "metrics": metrics.get("int8", {}),
+                "flash": first.footprint.model_bytes,
+                "arena": first.footprint.arena_bytes_32bit,
+                "macs": first.footprint.macs,
+                "zeros": sparsity_of(first.model),
+            }
+        )
+    return rows
+
+
+def _parameters(model: keras.Model) -> int:
+    """Parameters of a model; of one that simulates int8 its kernels and biases."""
+    if isinstance(model, QuantizationAware):
+        return sum(array.size for held in model.weights_now().values() for array in held.values())
+    return int(model.count_params())
+
+
+def _budget(config: Config, tflite: Written) -> dict[str, Any] | None:
+    """The budget and what breaks it; None where there is none."""
+    budget = config.budget
+    if budget.flash is None and budget.ram is None:
+        return None
+    found = check(tflite, flash=budget.flash, ram=budget.ram)
+    return {**budget.model_dump(), "fits": found.fits, "broken": list(found.broken)}
 
 
 def _finish(
-    config: Config, data: Prepared, working: Path, rows: list[dict[str, Any]], chosen: SeedRun
+    config: Config, data: Prepared, working: Path, rows: list[dict[str, Any]], runs: list[SeedRun]
 ) -> dict[str, Any]:
-    """Measure, verify, emit and report the chosen seed's student."""
-    converted, evaluations = chosen.converted, chosen.evaluations
-    footprint = measure(converted)
-    parity = verify(converted, data.test.x[_spread(len(data.test), VERIFIED_WINDOWS)])
+    """Measure, verify, emit and report the first seed's student."""
+    chosen, final = runs[0], runs[0].stages[-1]
+    deployed, evaluations, footprint = final.written, chosen.evaluations, final.footprint
+    windows = data.test.x[_spread(len(data.test), VERIFIED_WINDOWS)]
+    parity = verify(deployed.plain, windows)
+    if deployed.content != deployed.plain.content and not np.array_equal(
+        run(deployed, windows), run(deployed.plain, windows)
+    ):
+        raise ConversionError("the packed student gives other outputs than before packing; leave out stage 'cluster'")
     threshold = evaluations["student_int8"].threshold
     firmware = emit(
-        converted,
+        deployed,
         working / "firmware",
         config.firmware.name,
         class_names=data.class_names,
         constants=None if threshold is None else {"threshold": threshold},
     )
     write_bytes(working / "teacher.keras", keras_bytes(uncompiled(chosen.teacher.model)))
-    write_bytes(working / "student.keras", keras_bytes(uncompiled(chosen.deployed)))
-    write_bytes(working / "student_int8.tflite", converted.content)
+    write_bytes(working / "student.keras", keras_bytes(uncompiled(final.model)))
+    write_bytes(working / "student_int8.tflite", deployed.content)
     metric = "accuracy" if data.class_names else "auc"
     variants = [name for name in rows[0] if name != "seed"]
     report = {
@@ -210,18 +279,20 @@ def _finish(
             "threshold": threshold,
             "false_alarm_rate": config.detect.false_alarm_rate,
         },
-        "parameters": {"teacher": chosen.teacher.model.count_params(), "student": chosen.deployed.count_params()},
-        "sparsity": sparsity_of(chosen.deployed),
+        "parameters": {"teacher": chosen.teacher.model.count_params(), "student": _parameters(final.model)},
+        "sparsity": sparsity_of(final.model),
+        "stages": _stages(runs),
+        "budget": _budget(config, deployed),
         "seeds": rows,
         "summary": summarise(rows, variants),
         "distilling": compare(rows, metric, "student_distilled", "student_alone"),
         "distilling_int8": compare(rows, metric, "student_int8", "alone_int8"),
         "quantizing": compare(
-            rows, metric, "student_int8", "student_pruned" if "student_pruned" in variants else "student_distilled"
+            rows, metric, "student_int8", "student_compressed" if config.compress else "student_distilled"
         ),
         "against_teacher": compare(rows, metric, "student_int8", "teacher"),
         "by_origin": by_origin(evaluations["student_int8"], data),
-        "conversion": {"weights": converted.weights, "error": converted.error},
+        "conversion": {"weights": deployed.plain.weights, "error": deployed.plain.error},
         "footprint": dataclasses.asdict(footprint),
         "parity": dataclasses.asdict(parity),
         "firmware": [path.name for path in firmware],

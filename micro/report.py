@@ -19,9 +19,17 @@ NAMES = {
     "teacher": "Teacher",
     "student_distilled": "Student, distilled",
     "student_alone": "Student, no teacher",
-    "student_pruned": "Student, distilled and pruned",
+    "student_compressed": "Student, distilled and compressed",
     "student_int8": "Student on the chip (int8)",
     "alone_int8": "Student, no teacher (int8)",
+}
+
+STAGES = {
+    "distilled": "as distilled",
+    "shrink": "channels removed",
+    "prune": "weights zeroed",
+    "cluster": "values shared",
+    "quantize_aware": "trained on int8 grids",
 }
 
 
@@ -61,6 +69,7 @@ def render_report(report: dict[str, Any], evaluations: dict[str, Evaluation], da
         metric="accuracy" if data.class_names else "auc",
         metrics=["accuracy"] if data.class_names else ["auc", "detection_rate", "false_alarm_rate"],
         sentence=distilling_sentence(report),
+        stages=STAGES,
     )
     return page.encode()
 

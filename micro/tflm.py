@@ -259,6 +259,10 @@ def _reference(
     content: bytes, graph: Graph, inputs: Sequence[np.ndarray], traced: Sequence[int]
 ) -> dict[str, np.ndarray]:
     """Outputs (and traced tensors) of TFLite's reference kernels."""
+    if "TFLM_DECODE" in graph.op_counts:
+        raise ModelError(
+            "this .tflite is packed: TFLite's kernels cannot run TFLM_DECODE; verify it as it was before `pack`"
+        )
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     interpreter = Interpreter(

@@ -14,10 +14,12 @@ import numpy as np
 import keras_kd
 from keras_kd.layers import activation_of
 from micro import students
-from micro.compress.prune import prune
+from micro.compress.prune import prunable_kernels
+from micro.compress.shrink import plan_shrink
 from micro.config import Config, ModelConfig
 from micro.errors import DataError
 from micro.prepare import Prepared, Windows
+from micro.stages import Lessons, require_budget
 
 History = dict[str, list[float]]
 
@@ -54,21 +56,10 @@ def distil(config: Config, data: Prepared, teacher: keras.Model, seed: int, on_e
     return _fit(distiller, model, config.student, data, on_epoch)
 
 
-def prune_student(config: Config, data: Prepared, teacher: keras.Model, student: keras.Model, seed: int) -> keras.Model:
-    """The student with its smallest weights at zero, fine-tuned under the teacher."""
-    seed_everything(seed, "prune")
-    return prune(
-        student,
-        config.prune.target_sparsity,
-        data.train.x,
-        _targets(data, data.train),
-        loss=_loss(student, data),
-        teacher=teacher,
-        objectives=[make_objective(config)],
-        hard_weight=config.distill.hard_weight,
-        optimizer=keras.optimizers.Adam(config.student.learning_rate),
-        epochs=config.prune.epochs,
-        batch_size=config.student.batch_size,
+def lessons(config: Config, data: Prepared, teacher: keras.Model, student: keras.Model) -> Lessons:
+    """What stages of compression train a student on."""
+    return Lessons(
+        data.train.x, _targets(data, data.train), _loss(student, data), teacher, lambda: make_objective(config)
     )
 
 
@@ -81,8 +72,8 @@ def make_objective(config: Config) -> keras_kd.Objective:
     return kinds[distill.objective](distill.weight)
 
 
-def check_models(config: Config, data: Prepared) -> None:
-    """Build or load both models and compare them with the data, before anything is trained.
+def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> None:
+    """Build or load both models and compare them with the data and the budget, before anything is trained.
 
     Raises: DataError or ValueError saying what does not fit.
     """
@@ -91,10 +82,12 @@ def check_models(config: Config, data: Prepared) -> None:
         for side, part in (("teacher", config.teacher), ("student", config.student))
     ]
     keras_kd.Distiller(models[0], models[1], [make_objective(config)])
-    if config.prune.target_sparsity:
-        from micro.compress.prune import prunable_kernels
-
+    if any(stage.stage in ("prune", "cluster") for stage in config.compress):
         prunable_kernels(models[1])
+    for stage in config.compress:
+        if stage.stage == "shrink":
+            plan_shrink(models[1], stage.rate)
+    require_budget(models[1], config, calibration)
 
 
 def load_model(path: str, data: Prepared, side: str) -> keras.Model:

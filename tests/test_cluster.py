@@ -125,6 +125,13 @@ def test_what_packing_costs_is_told_and_bounded(autoencoder):
     assert nothing.content == tflite.content
 
 
+def test_what_tflite_cannot_run_is_said(autoencoder):
+    with pytest.raises(
+        micro.ModelError, match="is packed: TFLite's kernels cannot run TFLM_DECODE; verify it as it was"
+    ):
+        micro.verify(autoencoder[1])
+
+
 def test_kernels_of_many_values_are_left_alone(converted):
     packed = micro.pack(converted)
     graph = read(converted)

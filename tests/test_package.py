@@ -52,7 +52,7 @@ FLOORS = (
     ),
     ("micro.tflm", "micro.budget", "micro.emission", "micro.datasets", "micro.signal", "micro.detect", "micro.config"),
     ("micro.conversion", "micro.export", "micro.quantize", "micro.compress", "micro.students"),
-    ("micro.prepare", "micro.train", "micro.evaluate", "micro.report", "micro.pipeline", "micro.score"),
+    ("micro.prepare", "micro.stages", "micro.train", "micro.evaluate", "micro.report", "micro.pipeline", "micro.score"),
     ("micro.cli",),
 )
 

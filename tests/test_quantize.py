@@ -323,3 +323,19 @@ def test_the_model_handed_in_is_not_changed(trained, waves):
     assert names == [layer.name for layer in trained.layers]
     for old, new in zip(before, trained.get_weights()):
         np.testing.assert_array_equal(old, new)
+
+
+def test_channels_keep_their_scales_where_the_arena_has_room(trained, waves):
+    x, _ = waves
+    aware = {
+        weights: micro.measure(micro.convert(quantize_aware(trained, x, weights=weights))).arena_bytes_32bit
+        for weights in ("per_channel", "per_tensor")
+    }
+    assert set(micro.choose_weights(trained, x, "64KiB").values()) == {"per_channel"}
+    budget = (aware["per_channel"] + aware["per_tensor"]) // 2
+    chosen = micro.choose_weights(trained, x, budget)
+    assert set(chosen.values()) == {"per_channel", "per_tensor"}
+    fitted = micro.convert(quantize_aware(trained, x, weights=chosen))
+    assert micro.measure(fitted).arena_bytes_32bit <= budget
+    with pytest.raises(ValueError, match=f"ram: 500 bytes cannot be met: .* still takes {aware['per_tensor']:,} bytes"):
+        micro.choose_weights(trained, x, 500)

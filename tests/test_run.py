@@ -35,7 +35,8 @@ epochs = 4
 sizes = [8]
 epochs = 4
 learning_rate = 0.003
-[prune]
+[[compress]]
+stage = "prune"
 target_sparsity = 0.3
 epochs = 2
 [detect]
@@ -79,7 +80,7 @@ def test_a_run_folder_is_whole(finished):
 def test_the_report_states_teacher_student_and_student_alone_over_the_seeds(finished):
     report = json.loads((finished / "report.json").read_text())
     assert [row["seed"] for row in report["seeds"]] == [3, 4, 5]
-    for variant in ("teacher", "student_distilled", "student_alone", "student_pruned", "student_int8"):
+    for variant in ("teacher", "student_distilled", "student_alone", "student_compressed", "student_int8"):
         values = [row[variant]["auc"] for row in report["seeds"]]
         assert report["summary"][variant]["auc"]["mean"] == pytest.approx(np.mean(values))
         assert all(0 <= value <= 1 for value in values)
@@ -127,7 +128,7 @@ def test_same_seed_same_bytes_also_after_an_interruption(tmp_path, finished, con
         run_pipeline(config, out, progress=interrupt)
     assert not out.exists()
     kept = {path.name for path in out.with_name("rig.partial").rglob("*.keras")}
-    assert kept == {"teacher.keras", "student.keras", "alone.keras", "pruned.keras"}
+    assert kept == {"teacher.keras", "student.keras", "alone.keras", "0-prune.keras"}
     with pytest.raises(RunError, match="go on with --resume"):
         run_pipeline(config, out)
     told.clear()
@@ -304,7 +305,26 @@ def test_models_of_ones_own_are_checked_before_training(tmp_path, config_file):
             "does not suit job 'rig'; take reconstruction",
         ),
         (("[detect]", '[firmware]\nname = "my model"\n[detect]'), "firmware.name 'my model' is not an identifier"),
-        (("target_sparsity = 0.3", "target_sparsity = 1.0"), "prune.target_sparsity: input should be less than 1"),
+        (
+            ("target_sparsity = 0.3", "target_sparsity = 1.0"),
+            "compress.0.prune.target_sparsity: input should be less than 1",
+        ),
+        (("target_sparsity = 0.3", ""), "compress.0.prune: give either target_sparsity or pattern"),
+        (('"prune"', '"shave"'), "compress.0: input tag 'shave'"),
+        (
+            ("[detect]", '[[compress]]\nstage = "shrink"\n[detect]'),
+            "'shrink' after 'prune': its training would fill the zeros",
+        ),
+        (("[detect]", '[[compress]]\nstage = "prune"\npattern = [2, 4]\n[detect]'), "stage 'prune' comes twice"),
+        (
+            ("[detect]", '[[compress]]\nstage = "cluster"\n[convert]\nweights = "per_channel"\n[detect]'),
+            "a scale for each channel makes shared values many again",
+        ),
+        (
+            ("[detect]", '[[compress]]\nstage = "quantize_aware"\n[convert]\nweights = "per_tensor"\n[detect]'),
+            "stage 'quantize_aware' chooses the scales",
+        ),
+        (("[detect]", '[budget]\nram = "much"\n[detect]'), "budget.ram must be a size such as 64KiB"),
         (("seed = 3", "seed = "), "is not TOML"),
         (("false_alarm_rate = 0.05", "false_alarm_rate = 0.0001"), "too few for a false-alarm rate of 0.0001"),
         (("sizes = [8]", 'family = "conv1d"\nsizes = [8]'), "family 'conv1d' does not suit this job"),
@@ -321,3 +341,63 @@ def test_bad_configs_end_in_one_line_and_exit_code_2(tmp_path, change, says):
     assert says in error[0]
     assert "Traceback" not in result.output
     assert not (tmp_path / "out").exists()
+
+
+ALL_STAGES = """
+[[compress]]
+stage = "shrink"
+rate = 0.25
+epochs = 1
+[[compress]]
+stage = "prune"
+pattern = [2, 4]
+epochs = 1
+[[compress]]
+stage = "cluster"
+clusters = 8
+epochs = 1
+teacher = false
+[[compress]]
+stage = "quantize_aware"
+ranges = "mse"
+epochs = 1
+[budget]
+flash = "8KiB"
+ram = "8KiB"
+[detect]
+"""
+
+
+def test_stages_follow_one_another_without_undoing(tmp_path):
+    text = SMALL_RIG.format(seeds=1).replace("sizes = [8]", "sizes = [32, 8, 32]")
+    start, end = text.index("[[compress]]"), text.index("[detect]")
+    path = tmp_path / "all.toml"
+    path.write_text(text[:start] + ALL_STAGES.replace("[detect]\n", "") + text[end:])
+    result = invoke("run", path, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert "values shared" in result.output
+    assert "Budget: met." in result.output
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    by_stage = {row["stage"]: row for row in report["stages"]}
+    assert list(by_stage) == ["distilled", "shrink", "prune", "cluster", "quantize_aware"]
+    assert by_stage["shrink"]["macs"] < 0.85 * by_stage["distilled"]["macs"]
+    for later in ("prune", "cluster", "quantize_aware"):
+        assert by_stage[later]["zeros"] >= 0.48  # the last weights of a row of 6 make no four
+        assert by_stage[later]["macs"] == by_stage["shrink"]["macs"]
+    assert by_stage["cluster"]["flash"] < by_stage["prune"]["flash"]
+    assert by_stage["quantize_aware"]["flash"] <= by_stage["cluster"]["flash"]
+    assert report["footprint"]["ops"].get("TFLM_DECODE")
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Compression, stage by stage" in page
+
+
+def test_a_budget_that_nothing_can_meet_is_refused_before_training(tmp_path):
+    path = tmp_path / "tight.toml"
+    path.write_text(SMALL_RIG.format(seeds=1) + '[budget]\nram = "300B"\n')
+    result = invoke("run", path, "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert re.search(
+        r"budget: cannot be met, the smallest that this config can reach: ram: the arena takes [\d,]+ bytes",
+        result.output,
+    )
+    assert not list(tmp_path.rglob("*.keras"))

@@ -86,6 +86,15 @@ def cluster(
     )
 
 
+def share_values(model: keras.Model, clusters: int) -> keras.Model:
+    """A copy with its kernels rounded to `clusters` values each, BatchNormalization folded, and not trained."""
+    copy = fold_batchnorm(model)
+    for kernel in prunable_kernels(copy):
+        values, shares = shared_values(keras.ops.convert_to_numpy(kernel), clusters)
+        kernel.assign(values[shares])
+    return copy
+
+
 def shared_values(weights: np.ndarray, clusters: int) -> tuple[np.ndarray, np.ndarray]:
     """The values that k-means finds in a kernel, (k,) float32 with k <= clusters, and which each weight takes, its shape.
 

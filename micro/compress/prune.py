@@ -80,6 +80,22 @@ class PruneWeights(HeldKernels):
             kernel.assign(values * kept)
 
 
+class KeepZeros(HeldKernels):
+    """Keep weights that are zero at zero during any `fit`, as when a pruned model is trained on.
+
+    Args:
+        model: Model whose Dense, Conv and pointwise kernels have zeros to keep; for `Distiller.fit` pass the student.
+        layers: Names of the layers; None for all.
+    """
+
+    def __init__(self, model: keras.Model, layers: Sequence[str] | None = None) -> None:
+        super().__init__(prunable_kernels(model, layers))
+
+    def hold(self, kernel: keras.Variable, before: Any) -> Any:
+        kept = keras.ops.convert_to_numpy(kernel) != 0
+        return _Masked(keras.Variable(kept.astype("float32"), trainable=False), before)
+
+
 def prune(
     model: keras.Model,
     target_sparsity: float | Mapping[str, float] | None,

@@ -1,0 +1,188 @@
+"""The stages of compression that a config names: each takes a student and gives a smaller or a quantized one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+import keras_kd
+from micro.budget import check
+from micro.compress.cluster import ClusterWeights, cluster, share_values
+from micro.compress.pack import pack
+from micro.compress.prune import KeepZeros, prune
+from micro.compress.shrink import shrink
+from micro.config import ClusterStage, Config, PruneStage, QuantizeStage, ShrinkStage, Stage
+from micro.conversion import Converted, convert
+from micro.errors import RunError
+from micro.quantize.aware import Granularity, QuantizationAware, quantize_aware
+from micro.quantize.granularity import choose_weights
+
+# Fine-tuning begins at this share of the student's learning rate: it should mend, not start afresh.
+GENTLER = 1 / 3
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a stage trains on: data, loss, and the teacher with its objective."""
+
+    x: np.ndarray
+    y: np.ndarray
+    loss: Any
+    teacher: keras.Model
+    objective: Callable[[], keras_kd.Objective]
+
+
+def apply(stage: Stage, model: keras.Model, lessons: Lessons, config: Config, calibration: np.ndarray) -> keras.Model:
+    """The model after a stage; the model handed in is not changed.
+
+    Raises: ValueError for what the stage cannot do with this model, by name.
+    """
+    if isinstance(stage, ShrinkStage):
+        return shrink(
+            model,
+            stage.rate,
+            criterion=stage.criterion,
+            steps=stage.steps,
+            x=lessons.x[:512],
+            y=lessons.y[:512],
+            loss=lessons.loss,
+            fine_tune=lambda small: _fit(stage, small, lessons, config),
+        )
+    told = _told(stage, lessons, config)
+    if isinstance(stage, PruneStage):
+        return prune(model, stage.target_sparsity, pattern=stage.pattern, **told)
+    if isinstance(stage, ClusterStage):
+        return cluster(model, stage.clusters, **told)
+    aware = quantize_aware(
+        model,
+        calibration,
+        ranges=stage.ranges,
+        weights=_scales(stage, model, config, calibration),
+        bits=stage.bits,
+        activations=stage.activations,
+    )
+    if stage.epochs:
+        held: list[keras.callbacks.Callback] = []
+        for earlier in config.compress:
+            if isinstance(earlier, PruneStage):
+                held.append(KeepZeros(aware))
+            if isinstance(earlier, ClusterStage):
+                held = [ClusterWeights(aware, earlier.clusters)]  # zero is one of its values
+        _fit(stage, aware, lessons, config, held)
+    return aware
+
+
+@dataclass(frozen=True)
+class Written:
+    """A student as .tflite for the chip (`content`), and as it was before its kernels were packed, which TFLite runs too."""
+
+    content: bytes
+    plain: Converted
+
+
+def written(model: keras.Model, config: Config, calibration: np.ndarray) -> Written:
+    """The .tflite of a student after its stages: within the budget of RAM where scales decide it, packed where that pays."""
+    ram = config.budget.ram
+    if isinstance(model, QuantizationAware):
+        found = convert(model)
+    elif ram is not None and config.convert.weights == "auto" and not _clustered(config):
+        weights = choose_weights(model, calibration, ram)
+        found = convert(quantize_aware(model, calibration, weights=weights), calibration)
+    else:
+        found = convert(model, calibration, weights="per_tensor" if _clustered(config) else config.convert.weights)
+    if _clustered(config) or any(isinstance(stage, QuantizeStage) and stage.bits < 8 for stage in config.compress):
+        return Written(pack(found, ram=ram).content, found)
+    return Written(found.content, found)
+
+
+def require_budget(student: keras.Model, config: Config, calibration: np.ndarray) -> None:
+    """Refuse a budget that the student cannot meet whatever it learns, before it learns anything.
+
+    Raises: RunError telling the smallest reachable.
+    """
+    budget = config.budget
+    if budget.flash is None and budget.ram is None:
+        return
+    model, narrow = student, 8
+    for stage in config.compress:
+        if isinstance(stage, ShrinkStage):
+            model = shrink(model, stage.rate)
+        elif isinstance(stage, ClusterStage):
+            model = share_values(model, stage.clusters)
+        elif isinstance(stage, QuantizeStage):
+            narrow = stage.bits
+    aware = quantize_aware(model, calibration, weights="per_tensor", bits=narrow)
+    lean = convert(aware)
+    smallest = pack(lean, ram=budget.ram) if _clustered(config) or narrow < 8 else lean
+    found = check(smallest, flash=budget.flash, ram=budget.ram)
+    if not found.fits:
+        raise RunError(
+            f"budget: cannot be met, the smallest that this config can reach: {'; '.join(found.broken)}. "
+            "Smaller: fewer or narrower layers in student.sizes, or a stage 'shrink'"
+        )
+
+
+def _scales(
+    stage: QuantizeStage, model: keras.Model, config: Config, calibration: np.ndarray
+) -> Granularity | dict[str, Granularity]:
+    if stage.weights != "auto":
+        return stage.weights
+    if _clustered(config):
+        return "per_tensor"
+    return "auto" if config.budget.ram is None else choose_weights(model, calibration, config.budget.ram)
+
+
+def _clustered(config: Config) -> bool:
+    return any(isinstance(stage, ClusterStage) for stage in config.compress)
+
+
+def _told(stage: Any, lessons: Lessons, config: Config) -> dict[str, Any]:
+    """Arguments of a fine-tuning."""
+    told = {
+        "x": lessons.x,
+        "y": lessons.y,
+        "loss": lessons.loss,
+        "epochs": stage.epochs,
+        "batch_size": config.student.batch_size,
+        "optimizer": _optimizer(stage, lessons, config),
+    }
+    if stage.teacher:
+        told |= {
+            "teacher": lessons.teacher,
+            "objectives": [lessons.objective()],
+            "hard_weight": config.distill.hard_weight,
+        }
+    return told
+
+
+def _fit(
+    stage: Any,
+    model: keras.Model,
+    lessons: Lessons,
+    config: Config,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> None:
+    trained = model
+    if stage.teacher:
+        trained = keras_kd.Distiller(
+            lessons.teacher, model, [lessons.objective()], hard_weight=config.distill.hard_weight
+        )
+    trained.compile(optimizer=_optimizer(stage, lessons, config), loss=lessons.loss)
+    trained.fit(
+        lessons.x,
+        lessons.y,
+        epochs=stage.epochs,
+        batch_size=config.student.batch_size,
+        callbacks=list(callbacks),
+        verbose=0,
+    )
+
+
+def _optimizer(stage: Any, lessons: Lessons, config: Config) -> keras.optimizers.Optimizer:
+    steps = max(1, stage.epochs * -(-len(lessons.x) // config.student.batch_size))
+    rate = keras.optimizers.schedules.CosineDecay(GENTLER * config.student.learning_rate, steps)
+    return keras.optimizers.Adam(rate)
