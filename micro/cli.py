@@ -241,6 +241,29 @@ def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str
             click.echo(f"wrote {len(scored)} windows to {out}, {alarms} of them alarms")
 
 
+@main.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.option("--out", required=True, type=click.Path(dir_okay=False), help="HTML page to write.")
+@as_json
+def sensitivity(run_folder: str, out: str, as_json: bool) -> None:
+    """What each layer of a finished RUN's student can spare: a page with the table and Pareto fronts."""
+    from micro.files import write_bytes
+    from micro.quiet import import_frameworks
+
+    with _progress(enabled=not as_json) as tell:
+        tell("starting TensorFlow", 0.0)
+        import_frameworks()
+        from micro.sensitivity_page import render_sensitivity, scan_run
+
+        tell("changing layers one by one", 0.1)
+        rows, score_name = scan_run(run_folder)
+    path = write_bytes(out, render_sensitivity(rows, score_name))
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
+    else:
+        click.echo(f"wrote {len(rows)} changes to {path}")
+
+
 @contextmanager
 def _progress(enabled: bool) -> Iterator[Callable[[str, float], None]]:
     """A progress bar on a terminal, a line a stage elsewhere, nothing if not enabled."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from micro.evaluate import Evaluation
+from micro.pages import chart, drawing, figure, page
 from micro.prepare import Prepared
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COLOURS = {"teacher": "#444444", "student_distilled": "#0b6e99", "student_alone": "#c2571a", "student_int8": "#3a7d2c"}
 NAMES = {
@@ -35,19 +31,7 @@ STAGES = {
 
 def render_report(report: dict[str, Any], evaluations: dict[str, Evaluation], data: Prepared) -> bytes:
     """The page for a run's report; the same report gives the same bytes."""
-    import jinja2
-    import matplotlib
-
-    matplotlib.use("Agg")
-    style: Any = {
-        "svg.hashsalt": "keras-kd",
-        "svg.fonttype": "none",
-        "font.family": "sans-serif",
-        "font.size": 10,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-    }
-    with matplotlib.rc_context(style):
+    with drawing():
         charts = [_learning_curves(report)]
         charts += (
             [_confusion(evaluations, data)]
@@ -55,14 +39,8 @@ def render_report(report: dict[str, Any], evaluations: dict[str, Evaluation], da
             else [_roc(evaluations, data), _scores(evaluations, data)]
         )
         charts += [_sizes(report), _arena(report)]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("micro", "templates"),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html.j2").render(
+    return page(
+        "report.html.j2",
         report=report,
         charts=[chart for chart in charts if chart],
         names=NAMES,
@@ -71,7 +49,6 @@ def render_report(report: dict[str, Any], evaluations: dict[str, Evaluation], da
         sentence=distilling_sentence(report),
         stages=STAGES,
     )
-    return page.encode()
 
 
 def distilling_sentence(report: dict[str, Any]) -> str:
@@ -89,23 +66,8 @@ def distilling_sentence(report: dict[str, Any]) -> str:
     )
 
 
-def _figure(width: float = 6.4, height: float = 3.4) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
-
-
-def _chart(title: str, says: str, figure: Figure) -> dict[str, str]:
-    """A figure as inline SVG, with a sentence that says what it shows."""
-    out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    svg = out.getvalue()
-    return {"title": title, "says": says, "svg": svg[svg.index("<svg") :]}
-
-
 def _learning_curves(report: dict[str, Any]) -> dict[str, str] | None:
-    figure, axes = _figure()
+    drawn, axes = figure()
     ends = []
     hard = "hard_loss"
     for name, history in report["history"].items():
@@ -118,7 +80,7 @@ def _learning_curves(report: dict[str, Any]) -> dict[str, str] | None:
         return None
     axes.set(xlabel="epoch", ylabel="validation loss on the data", yscale="log")
     axes.legend(frameon=False)
-    return _chart("Learning curves", f"Loss on the validation windows by epoch, first seed. {'; '.join(ends)}.", figure)
+    return chart("Learning curves", f"Loss on the validation windows by epoch, first seed. {'; '.join(ends)}.", drawn)
 
 
 def _roc(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str] | None:
@@ -128,7 +90,7 @@ def _roc(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str] |
     labels = data.test.labels[known]
     if len(np.unique(labels)) < 2:
         return None
-    figure, axes = _figure(height=3.8)
+    drawn, axes = figure(height=3.8)
     areas = []
     for name in ("teacher", "student_alone", "student_distilled", "student_int8"):
         evaluation = evaluations[name]
@@ -139,15 +101,15 @@ def _roc(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str] |
     axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8)
     axes.set(xlabel="share of healthy windows that alarm", ylabel="share of faulty windows found")
     axes.legend(frameon=False, title="area under the curve", loc="lower right")
-    return _chart(
-        "ROC", f"Faulty windows found against false alarms, for every threshold. Areas: {'; '.join(areas)}.", figure
+    return chart(
+        "ROC", f"Faulty windows found against false alarms, for every threshold. Areas: {'; '.join(areas)}.", drawn
     )
 
 
 def _scores(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str]:
     evaluation = evaluations["student_int8"]
     assert evaluation.threshold is not None
-    figure, axes = _figure()
+    drawn, axes = figure()
     scores = np.log10(np.maximum(evaluation.scores, 1e-9))
     edges = np.linspace(scores.min(), scores.max(), 60)
     for label, name, colour in ((0, "healthy", "#3a7d2c"), (1, "faulty", "#b3261e"), (-1, "unknown", "#888888")):
@@ -159,7 +121,7 @@ def _scores(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str
     axes.legend(frameon=False)
     alarms = evaluation.scores > evaluation.threshold
     says = f"Scores of the test windows; {alarms.sum()} of {len(alarms)} lie above the threshold of {evaluation.threshold:.4g}."
-    return _chart("Scores and threshold", says, figure)
+    return chart("Scores and threshold", says, drawn)
 
 
 def _confusion(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str]:
@@ -167,7 +129,7 @@ def _confusion(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, 
 
     predicted = evaluations["student_int8"].scores
     matrix = confusion_matrix(data.test.labels, predicted, labels=range(len(data.class_names)))
-    figure, axes = _figure(6.4, 5.4)
+    drawn, axes = figure(6.4, 5.4)
     axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
     for row, column in np.argwhere(matrix):
         share = matrix[row, column] / matrix[row].sum()
@@ -179,13 +141,11 @@ def _confusion(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, 
     axes.set_yticks(ticks, data.class_names)
     axes.set(xlabel="int8 student says", ylabel="recorded")
     wrong = int(matrix.sum() - np.trace(matrix))
-    return _chart(
-        "Confusion matrix", f"Test windows by class; {wrong} of {matrix.sum()} are classified wrongly.", figure
-    )
+    return chart("Confusion matrix", f"Test windows by class; {wrong} of {matrix.sum()} are classified wrongly.", drawn)
 
 
 def _sizes(report: dict[str, Any]) -> dict[str, str]:
-    figure, axes = _figure(height=2.4)
+    drawn, axes = figure(height=2.4)
     teacher, student = (4 * report["parameters"][side] for side in ("teacher", "student"))
     int8 = report["footprint"]["model_bytes"]
     names = ["teacher, float32 weights", "student, float32 weights", "student, whole .tflite"]
@@ -193,14 +153,14 @@ def _sizes(report: dict[str, Any]) -> dict[str, str]:
     axes.bar_label(bars, [f"{v:,} B" for v in (teacher, student, int8)], padding=3)
     axes.invert_yaxis()
     axes.set(xlabel="bytes", xscale="log", xlim=(min(student, int8) / 4, teacher * 8))
-    return _chart(
-        "Sizes", f"Teacher {teacher:,} bytes of weights, student {student:,}, its .tflite {int8:,} with graph.", figure
+    return chart(
+        "Sizes", f"Teacher {teacher:,} bytes of weights, student {student:,}, its .tflite {int8:,} with graph.", drawn
     )
 
 
 def _arena(report: dict[str, Any]) -> dict[str, str]:
     footprint = report["footprint"]
-    figure, axes = _figure(height=1.6)
+    drawn, axes = figure(height=1.6)
     active, persistent = footprint["activation_bytes"], footprint["persistent_bytes"]
     axes.barh([""], [active], color="#0b6e99", label=f"activations, {active:,} B")
     axes.barh([""], [persistent], left=[active], color="#9ac3d6", label=f"persistent, {persistent:,} B (64-bit host)")
@@ -210,4 +170,4 @@ def _arena(report: dict[str, Any]) -> dict[str, str]:
         f"Tensor arena of {footprint['arena_bytes']:,} bytes: {active:,} for activations, "
         f"{persistent:,} held for the model's life."
     )
-    return _chart("Tensor arena", says, figure)
+    return chart("Tensor arena", says, drawn)

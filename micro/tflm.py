@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from micro.code_size import CodeSize, estimate_code
 from micro.cost import Flash, LayerCost, flash_parts, layer_costs, saved_on_32_bits
 from micro.errors import InterpreterError, ModelError
 from micro.graph import Graph, Quantization, Tensor, TfliteLike, content_of, read
@@ -30,7 +31,8 @@ class Footprint:
     The activation part is the same on every chip; the persistent part holds pointers and is larger here than on a
     32-bit chip, so the total is an upper bound for TFLM's reference kernels. `arena_bytes_32bit` is a closer one: the
     interpreter's bookkeeping is counted at its size on a 32-bit chip, the kernels' own data as on the host.
-    `flash` are the model's bytes by part, `layers` the operators in the order in which they run.
+    `flash` are the model's bytes by part, `layers` the operators in the order in which they run, `code` an estimate of the
+    interpreter's code with these operators.
     """
 
     model_bytes: int
@@ -42,6 +44,7 @@ class Footprint:
     arena_bytes_32bit: int
     flash: Flash
     layers: tuple[LayerCost, ...]
+    code: CodeSize
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ def measure(tflite: TfliteLike) -> Footprint:
         total - saved_on_32_bits(log),
         flash_parts(content, graph),
         layer_costs(graph),
+        estimate_code(graph.op_counts),
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import micro
+from micro.code_size import estimate_code
 from micro.cost import parse_bytes
 
 # Arena in use on a Cortex-M4 with TFLM's reference kernels; measured apart from this project, see README.md beside the models.
@@ -105,3 +106,18 @@ def test_sizes_are_read_in_every_unit(number):
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(ValueError, match="ram must be a size such as 64KiB"):
         parse_bytes(text, "ram")
+
+
+def test_code_is_estimated_near_what_a_cortex_m4_takes(peer_models):
+    rows = (line.split("|") for line in (peer_models / "README.md").read_text().splitlines() if "| reference |" in line)
+    for row in rows:
+        name, measured = row[1].strip(), int(row[7].strip().replace(",", ""))
+        code = micro.measure(peer_models / f"{name}.tflite").code
+        assert code.total == pytest.approx(measured, rel=0.02)
+        assert code.total <= code.interpreter + sum(code.ops.values())
+        assert code.source.startswith("estimate")
+        assert not code.unknown
+
+
+def test_an_operator_without_an_estimate_is_named():
+    assert estimate_code(["RELU", "NOVEL"]).unknown == ("NOVEL",)

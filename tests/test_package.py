@@ -44,6 +44,8 @@ FLOORS = (
         "keras_kd",
         "micro.graph",
         "micro.cost",
+        "micro.code_size",
+        "micro.pages",
         "micro.files",
         "micro.origin",
         "micro.errors",
@@ -52,7 +54,17 @@ FLOORS = (
     ),
     ("micro.tflm", "micro.budget", "micro.emission", "micro.datasets", "micro.signal", "micro.detect", "micro.config"),
     ("micro.conversion", "micro.export", "micro.quantize", "micro.compress", "micro.students"),
-    ("micro.prepare", "micro.stages", "micro.train", "micro.evaluate", "micro.report", "micro.pipeline", "micro.score"),
+    (
+        "micro.prepare",
+        "micro.stages",
+        "micro.train",
+        "micro.evaluate",
+        "micro.report",
+        "micro.pipeline",
+        "micro.score",
+        "micro.sensitivity_page",
+    ),
+    ("micro.sensitivity_page",),
     ("micro.cli",),
 )
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from itertools import pairwise
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from keras import layers
 import keras_kd
 import micro
 from micro.compress.prune import magnitude_mask, pattern_mask, polynomial_schedule, prunable_kernels, sparsity_of
+from micro.compress.sensitivity import pareto
 from micro.graph import read
 
 
@@ -169,19 +171,76 @@ def test_a_scan_finds_the_layer_that_can_spare_nothing(blobs):
     rows = micro.sensitivity(model, score, rates=(0.5, 0.9))
     for old, new in zip(before, model.get_weights()):
         np.testing.assert_array_equal(old, new)
-    assert [(row.layer, row.sparsity, row.weights) for row in rows] == [
-        ("needed", 0.5, 64),
-        ("needed", 0.9, 64),
-        ("idle", 0.5, 64),
-        ("idle", 0.9, 64),
+    assert [(row.layer, row.change, row.amount, row.weights) for row in rows] == [
+        ("needed", "zeros", 0.5, 64),
+        ("needed", "zeros", 0.9, 64),
+        ("idle", "zeros", 0.5, 64),
+        ("idle", "zeros", 0.9, 64),
     ]
     assert micro.layer_targets(rows, tolerance=1e-6) == {"idle": 0.9}
-    lost = {(row.layer, row.sparsity): row.lost for row in rows}
+    lost = {(row.layer, row.amount): row.lost for row in rows}
     assert lost["needed", 0.9] > lost["needed", 0.5] > 1e-3
+    assert not any(row.flash_saved or row.ram_saved or row.macs_saved for row in rows)
     with pytest.raises(ValueError, match="every layer loses more than 0"):
         micro.layer_targets(rows[:2], 0.0)
-    with pytest.raises(ValueError, match=r"rates must be in \(0, 1\)"):
-        micro.sensitivity(model, score, rates=(1.0,))
+    with pytest.raises(ValueError, match="no shares of zeros were scanned"):
+        micro.layer_targets([], 0.0)
+
+
+def test_channels_and_narrow_weights_are_scanned_with_what_they_really_save(blobs):
+    x, y = blobs
+    hidden = [layers.Dense(32, activation="relu", name=name) for name in "ab"]
+    model = keras.Sequential([keras.Input((16,)), *hidden, layers.Dense(4, name="out")])
+    model.compile("adam", cross_entropy())
+    model.fit(x, y, epochs=3, verbose=0)
+
+    def score(candidate):
+        return float(np.mean(candidate.predict(x, verbose=0).argmax(-1) == y))
+
+    rows = micro.sensitivity(model, score, (), channels=(0.5,), bits=(4, 2), calibration=x)
+    assert [(row.layer, row.change, row.amount) for row in rows] == [
+        ("a", "channels", 0.5),
+        ("a", "bits", 4),
+        ("a", "bits", 2),
+        ("b", "channels", 0.5),
+        ("b", "bits", 4),
+        ("b", "bits", 2),
+        ("out", "bits", 4),
+        ("out", "bits", 2),
+    ]
+    halved = next(row for row in rows if row.layer == "a" and row.change == "channels")
+    whole, half = (
+        micro.measure(micro.convert(micro.quantize_aware(each, x)))
+        for each in (model, micro.shrink(model, 0.5, layers=["a"]))
+    )
+    assert halved.flash_saved == whole.model_bytes - half.model_bytes > 0
+    assert halved.macs_saved == whole.macs - half.macs > 0
+    narrow = next(row for row in rows if row.layer == "b" and row.amount == 4)
+    assert narrow.flash_saved > 0 > narrow.ram_saved
+    assert narrow.macs_saved == 0
+    front = pareto(rows, "flash_saved")
+    for one, other in pairwise(front):
+        assert one.flash_saved < other.flash_saved
+        assert one.lost < other.lost
+    for row in rows:
+        assert row.flash_saved <= 0 or any(
+            best.flash_saved >= row.flash_saved and best.lost <= row.lost for best in front
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"rates": (1.0,)}, r"rates must be in \(0, 1\), got \[1.0\]"),
+        ({"channels": (0.0,)}, r"channels must be in \(0, 1\), got \[0.0\]"),
+        ({"bits": (8,)}, r"bits must be 2 to 7, got \[8\]"),
+        ({"bits": (4,)}, "channels and bits need calibration data"),
+        ({"rates": ()}, "nothing to try; give rates, channels or bits"),
+    ],
+)
+def test_scans_that_make_no_sense_are_refused(arguments, says):
+    with pytest.raises(ValueError, match=says):
+        micro.sensitivity(net(), lambda model: 0.0, **arguments)
 
 
 @given(st.floats(0.01, 0.99), st.integers(1, 100), st.integers(0, 50))

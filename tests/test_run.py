@@ -136,6 +136,18 @@ def test_same_seed_same_bytes_also_after_an_interruption(tmp_path, finished, con
     assert digests(out) == digests(finished)
 
 
+def test_a_finished_run_is_scanned_for_what_its_layers_can_spare(finished, tmp_path):
+    result = invoke("sensitivity", finished, "--out", tmp_path / "page.html", "--json")
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)
+    assert {row["change"] for row in rows} == {"zeros", "channels", "bits"}
+    assert {row["layer"] for row in rows} == {"dense_0", "reconstruction"}
+    page = (tmp_path / "page.html").read_text()
+    assert "<script" not in page
+    assert page.count("<figure") == page.count("<figcaption>") >= 2
+    assert all(row["layer"] in page for row in rows)
+
+
 def test_what_is_in_the_way_is_never_lost(tmp_path, config_file):
     config = load_config(config_file)
     mine = tmp_path / "mine"
