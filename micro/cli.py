@@ -320,8 +320,8 @@ def _print_report(report: dict[str, Any], out: str) -> None:
     click.echo(distilling_sentence(report))
     click.echo(
         f"Student: {parameters['student']:,} parameters (teacher {parameters['teacher']:,}), "
-        f"{footprint['model_bytes']:,} bytes of .tflite, {footprint['arena_bytes']:,} bytes of arena, "
-        f"{footprint['macs']:,} MACs."
+        f"{footprint['model_bytes']:,} bytes of .tflite, {footprint['arena_bytes_32bit']:,} bytes of arena "
+        f"on a 32-bit chip, {footprint['macs']:,} MACs."
     )
     click.echo(
         f"Parity: {parity['mismatches']} of {parity['values']:,} output values differ from TFLite's reference kernels"

@@ -13,6 +13,7 @@ from micro.errors import ConversionError, InterpreterError
 from micro.export import check_calibration, check_samples, to_tflite
 from micro.graph import Graph, read
 from micro.origin import layer_phrase
+from micro.slim import slimmed
 from micro.tflm import measure, run
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ Weights = Literal["auto", "per_channel", "per_tensor"]
 # of the int8 output. Rounding noise between two equally good quantizations of one model is of this size; a kernel that
 # needs channels of its own exceeds it by far.
 TOLERATED_ERROR = 1.10
+# How the weights of a model from `quantize_aware` are quantized.
+AS_SIMULATED = "as simulated"
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def convert(model: keras.Model, calibration: Any = None, *, weights: Weights = "
         if weights != "auto":
             raise ValueError(f"weights: {model.name!r} has its grids already; choose them in quantize_aware")
         samples = model.even_inputs(256) if calibration is None else check_samples(model.input_shape, calibration)
-        return _finish(model, samples, "as simulated", write_tflite(model))
+        return _finish(model, samples, AS_SIMULATED, write_tflite(model))
     samples = check_calibration(model, calibration)
     if weights == "auto":
         return _convert_auto(model, samples)
@@ -95,6 +98,8 @@ def _finish(model: keras.Model, samples: np.ndarray, weights: str, content: byte
     except InterpreterError as error:
         raise ConversionError(_explain_interpreter(str(error), graph, model)) from None
     expected = np.asarray(model.predict(samples[:256], verbose=0), np.float64)
+    if weights != AS_SIMULATED:
+        content = slimmed(content, model)
     return Converted(content, weights, float(np.sqrt(np.mean((outputs.reshape(expected.shape) - expected) ** 2))))
 
 

@@ -88,7 +88,8 @@ def _front(rows: Sequence[Sensitivity], saved: str, what: str, score_name: str) 
     axes.axhline(0, color="#bbbbbb", linewidth=0.8)
     largest = max((abs(row.lost) for row in rows), default=1.0) or 1.0
     axes.set(xlabel=f"{what} saved", ylabel=f"{score_name} lost")
-    axes.set_yscale("symlog", linthresh=largest / 100)
+    axes.set_yscale("symlog", linthresh=largest / 20)
+    axes.set_ylim(min(-largest / 50, 1.3 * min(row.lost for row in rows)), 1.5 * largest)
     axes.legend(frameon=False)
     return drawn
 

@@ -28,6 +28,18 @@ def test_conversion_is_int8_throughout_with_a_batch_of_one(converted):
     assert graph.tensors[graph.outputs[0]].shape == (1, 4)
 
 
+def test_nothing_is_in_the_file_that_no_chip_reads(conv_model, converted):
+    graph = read(converted)
+    names = [tensor.name for tensor in graph.tensors]
+    assert len(set(names)) == len(names)
+    assert names[graph.inputs[0]] == "input"
+    assert names[graph.outputs[0]] == "output"
+    assert not any(";" in name or "static" in name for name in names)
+    assert {name.split("/")[0] for name in names} >= {"conv", "hidden", "out"}
+    assert b"serving_default" not in converted.content
+    assert b"CONVERSION_METADATA" not in converted.content
+
+
 def test_the_model_handed_in_is_not_changed(conv_model, conv_samples):
     before = [w.copy() for w in conv_model.get_weights()]
     layers_before = [layer.name for layer in conv_model.layers]

@@ -53,7 +53,7 @@ FLOORS = (
         "micro._tflm_worker",
     ),
     ("micro.tflm", "micro.budget", "micro.emission", "micro.datasets", "micro.signal", "micro.detect", "micro.config"),
-    ("micro.conversion", "micro.export", "micro.quantize", "micro.compress", "micro.students"),
+    ("micro.conversion", "micro.export", "micro.slim", "micro.quantize", "micro.compress", "micro.students"),
     (
         "micro.prepare",
         "micro.stages",

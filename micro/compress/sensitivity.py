@@ -56,7 +56,7 @@ def sensitivity(
         score: A model's worth on validation data, such as accuracy or AUC: higher is better.
         rates: Shares of zeros, in (0, 1).
         channels: Shares of channels that leave, in (0, 1).
-        bits: Widths of weights, 2 to 7, against int8 with one scale for each kernel.
+        bits: Widths of weights, 2 to 7, against int8 with one scale for each kernel, packed where that pays.
         calibration: (n, *input) typical inputs, which channels and bits need.
 
     Raises: ValueError for amounts out of range or none, missing calibration data, or a model with nothing to change.
@@ -146,7 +146,7 @@ def _bits(model: keras.Model, score: Score, widths: Sequence[int], calibration: 
     if not widths:
         return
     aware = quantize_aware(model, calibration, weights="per_tensor")
-    whole, full = float(score(aware)), measure(write_tflite(aware))
+    whole, full = float(score(aware)), measure(pack(write_tflite(aware)))
     for name, size in _sizes(model).items():
         for width in widths:
             narrow = quantize_aware(model, calibration, weights="per_tensor", bits={name: width})

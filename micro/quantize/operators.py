@@ -137,7 +137,7 @@ OPERATORS: dict[str, Operator] = {
     "REDUCE_MAX": Operator(_reduce(ops.max), "same", "ReducerOptions", 2),
     "RELU": Operator(_unary(ops.relu), "own", None, 2, "multiplier", int16=False),
     "RELU6": Operator(_unary(ops.relu6), "own", None, 2, "multiplier", int16=False),
-    "RESHAPE": Operator(_reshape, "same", "ReshapeOptions", 1),
+    "RESHAPE": Operator(_reshape, "same", None, 1),
     "SOFTMAX": Operator(_unary(ops.softmax), "unit", "SoftmaxOptions", 2),
     "STRIDED_SLICE": Operator(_strided_slice, "same", "StridedSliceOptions", 2),
     "SUB": Operator(_merge(ops.subtract), "own", "SubOptions", 2),

@@ -114,8 +114,6 @@ class _Writer:
 
     def _options(self, node: Node) -> dict[str, Any]:
         options = dict(node.options)
-        if node.op == "RESHAPE":
-            options["newShape"] = list(node.shape)
         if "potScaleInt16" in options:
             options["potScaleInt16"] = False
         if node.op in ("MEAN", "REDUCE_MAX"):
