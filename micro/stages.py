@@ -21,7 +21,7 @@ from micro.errors import RunError
 from micro.quantize.aware import Granularity, QuantizationAware, quantize_aware
 from micro.quantize.granularity import choose_weights
 
-# Fine-tuning begins at this share of the student's learning rate: it should mend, not start afresh.
+# Fine-tuning begins at this share of the student's learning rate: it should mend. What lost channels has to learn again.
 GENTLER = 1 / 3
 
 
@@ -184,5 +184,6 @@ def _fit(
 
 def _optimizer(stage: Any, lessons: Lessons, config: Config) -> keras.optimizers.Optimizer:
     steps = max(1, stage.epochs * -(-len(lessons.x) // config.student.batch_size))
-    rate = keras.optimizers.schedules.CosineDecay(GENTLER * config.student.learning_rate, steps)
+    start = config.student.learning_rate * (1 if isinstance(stage, ShrinkStage) else GENTLER)
+    rate = keras.optimizers.schedules.CosineDecay(start, steps)
     return keras.optimizers.Adam(rate)
