@@ -125,15 +125,51 @@ def init(job: str, out: str | None) -> None:
 @click.option("--calibration", required=True, type=click.Path(dir_okay=False), help="An .npz with one array of inputs.")
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder for the .tflite.")
 @click.option("--weights", type=click.Choice(("auto", "per_channel", "per_tensor")), default="auto", show_default=True)
+@click.option("--ranges", type=click.Choice(("minmax", "percentile", "mse")), help="How ranges are calibrated.")
+@click.option("--activations", type=click.Choice(("int8", "int16")), help="int16 takes twice the RAM and loses less.")
+@click.option("--bits", type=click.IntRange(2, 8), help="Width of the weights; narrow ones are packed.")
+@click.option(
+    "--ram", help="Arena to stay within, such as 4KiB, by one scale for some kernels instead of one a channel."
+)
 @as_json
-def convert(model: str, calibration: str, out: str, weights: Any, as_json: bool) -> None:
+def convert(
+    model: str,
+    calibration: str,
+    out: str,
+    weights: Any,
+    ranges: Any,
+    activations: Any,
+    bits: int | None,
+    ram: str | None,
+    as_json: bool,
+) -> None:
     """Quantize MODEL.keras to an int8 .tflite that TFLite Micro runs."""
+    if ram is not None and weights != "auto":
+        raise ValueError("--ram chooses the weights' scales; leave --weights out")
     samples = _load_samples(calibration)
+    loaded = _load_keras(model)
+    from micro.compress.pack import pack
     from micro.conversion import convert as convert_model
+    from micro.conversion import error_beside
     from micro.files import write_bytes
+    from micro.quantize.aware import QuantizationAware, quantize_aware
+    from micro.quantize.granularity import choose_weights
     from micro.tflm import measure
 
-    converted = convert_model(_load_keras(model), samples, weights=weights)
+    chosen = {"ranges": ranges, "activations": activations, "bits": bits}
+    grids = {name: value for name, value in chosen.items() if value is not None}
+    if (grids or ram) and not isinstance(loaded, QuantizationAware):
+        scales = weights if ram is None else choose_weights(loaded, samples, ram)
+        converted = convert_model(quantize_aware(loaded, samples, weights=scales, **grids), samples)
+        converted = dataclasses.replace(converted, error=error_beside(converted, loaded, samples))
+    else:
+        if grids or ram:
+            raise ValueError(
+                f"{model} computes on its grids already; leave out --ranges, --activations, --bits and --ram"
+            )
+        converted = convert_model(loaded, samples, weights=weights)
+    if bits is not None and bits < 8:
+        converted = dataclasses.replace(converted, content=pack(converted, ram=ram).content)
     path = write_bytes(Path(out) / f"{Path(model).stem}_int8.tflite", converted.content)
     result = {
         "path": str(path),
@@ -389,6 +425,8 @@ def _load_keras(path: str) -> Any:
         raise click.ClickException(f"{path}: no such file")
     import_frameworks()
     import keras
+
+    from micro.quantize.aware import QuantizationAware  # noqa: F401, lets Keras find the class
 
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from micro.errors import ConversionError, InterpreterError
 from micro.export import check_calibration, check_samples, to_tflite
-from micro.graph import Graph, read
+from micro.graph import Graph, TfliteLike, read
 from micro.origin import layer_phrase
 from micro.slim import slimmed
 from micro.tflm import measure, run
@@ -97,10 +97,19 @@ def _finish(model: keras.Model, samples: np.ndarray, weights: str, content: byte
         outputs = run(content, samples[:256])
     except InterpreterError as error:
         raise ConversionError(_explain_interpreter(str(error), graph, model)) from None
-    expected = np.asarray(model.predict(samples[:256], verbose=0), np.float64)
+    distance = _rms(outputs, np.asarray(model.predict(samples[:256], verbose=0)))
     if weights != AS_SIMULATED:
         content = slimmed(content, model)
-    return Converted(content, weights, float(np.sqrt(np.mean((outputs.reshape(expected.shape) - expected) ** 2))))
+    return Converted(content, weights, distance)
+
+
+def error_beside(tflite: TfliteLike, model: keras.Model, samples: np.ndarray) -> float:
+    """Root mean squared difference between a .tflite in TFLite Micro and a Keras model, on up to 256 samples."""
+    return _rms(run(tflite, samples[:256]), np.asarray(model.predict(samples[:256], verbose=0)))
+
+
+def _rms(found: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((found.reshape(expected.shape).astype(np.float64) - expected) ** 2)))
 
 
 def _to_tflite(model: keras.Model, samples: np.ndarray, weights: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from micro.compress.pack import pack
 from micro.compress.prune import KeepZeros, prune
 from micro.compress.shrink import shrink
 from micro.config import ClusterStage, Config, PruneStage, QuantizeStage, ShrinkStage, Stage
-from micro.conversion import Converted, convert
+from micro.conversion import Converted, convert, error_beside
 from micro.errors import RunError
 from micro.quantize.aware import Granularity, QuantizationAware, quantize_aware
 from micro.quantize.granularity import choose_weights
@@ -91,7 +92,8 @@ def written(model: keras.Model, config: Config, calibration: np.ndarray) -> Writ
         found = convert(model)
     elif ram is not None and config.convert.weights == "auto" and not _clustered(config):
         weights = choose_weights(model, calibration, ram)
-        found = convert(quantize_aware(model, calibration, weights=weights), calibration)
+        found = convert(quantize_aware(model, calibration, weights=weights))
+        found = dataclasses.replace(found, error=error_beside(found, model, calibration))
     else:
         found = convert(model, calibration, weights="per_tensor" if _clustered(config) else config.convert.weights)
     if _clustered(config) or any(isinstance(stage, QuantizeStage) and stage.bits < 8 for stage in config.compress):

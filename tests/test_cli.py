@@ -10,6 +10,7 @@ import pytest
 from conftest import invoke
 from keras import layers
 
+import micro
 from micro.cli import JOBS
 from micro.config import load_config
 
@@ -38,6 +39,28 @@ def test_convert_a_keras_file(tmp_path, conv_model, conv_samples):
     told = json.loads(result.stdout)
     assert told["path"] == str(tmp_path / "out" / "tiny_int8.tflite")
     assert told["model_bytes"] == (tmp_path / "out" / "tiny_int8.tflite").stat().st_size
+
+
+def test_convert_with_grids_of_ones_choice(tmp_path, conv_model, conv_samples):
+    conv_model.save(tmp_path / "tiny.keras")
+    np.savez(tmp_path / "x.npz", conv_samples)
+    arguments = ("convert", tmp_path / "tiny.keras", "--calibration", tmp_path / "x.npz", "--out", tmp_path, "--json")
+    plain, wide, narrow, lean = (
+        json.loads(invoke(*arguments, *options).stdout)
+        for options in ((), ("--activations", "int16"), ("--bits", "4", "--ranges", "mse"), ("--ram", "2200"))
+    )
+    assert wide["activation_bytes"] > 1.5 * plain["activation_bytes"]
+    assert wide["error"] < plain["error"]
+    assert narrow["error"] > plain["error"]
+    assert lean["arena_bytes_32bit"] <= 2200
+    impossible = invoke(*arguments, "--ram", "100")
+    assert impossible.exit_code == 2
+    assert "ram: 100 bytes cannot be met" in impossible.output
+    aware = micro.quantize_aware(conv_model, conv_samples)
+    aware.save(tmp_path / "tiny.keras")
+    assert json.loads(invoke(*arguments).stdout)["weights"] == "as simulated"
+    refused = invoke(*arguments, "--bits", "4")
+    assert (refused.exit_code, "computes on its grids already" in refused.output) == (2, True)
 
 
 @pytest.mark.parametrize("job", JOBS)

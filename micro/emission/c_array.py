@@ -42,7 +42,7 @@ def emit(
 
     Returns: the paths written, all inside `directory`; earlier files of those names are replaced together or not at all.
     Raises: ValueError for names that are no identifiers, class names that do not match the output, or constants that
-        are not finite; ModelError for a model that is not int8 in and out; InterpreterError if TFLM does not run it.
+        are not finite; ModelError for a model that is not int8 or int16 in and out; InterpreterError if TFLM does not run it.
     """
     identifier(name)
     if not 0 <= arena_margin < math.inf:
@@ -121,13 +121,14 @@ def _side(graph: Graph, key: str) -> dict[str, Any]:
     if len(indices) != 1:
         raise ModelError(f"the model has {len(indices)} {key.lower()}s; emit takes models with one")
     tensor = graph.tensors[indices[0]]
-    if tensor.dtype != "int8" or tensor.quantization is None:
+    if tensor.dtype not in ("int8", "int16") or tensor.quantization is None:
         raise ModelError(
-            f"{key.lower()} {tensor.name!r} is {tensor.dtype}, not quantized int8; convert the model first"
+            f"{key.lower()} {tensor.name!r} is {tensor.dtype}, not quantized int8 or int16; convert the model first"
         )
     return {
         "key": key,
         "title": key.capitalize(),
+        "dtype": tensor.dtype,
         "shape": tensor.shape,
         "size": tensor.size,
         "scale": float_text(tensor.quantization.scale[0]),

@@ -51,7 +51,8 @@ def quantize_aware(
         calibration: (n, *input) typical inputs; ranges begin where these put them.
         ranges: 'minmax', 'percentile' (all but one value in ten thousand at each end) or 'mse' (least squared error).
         weights: 'per_channel', a scale for each output channel; 'per_tensor', one for each kernel; 'auto', channels in
-            convolutions and one in Dense layers, which spares RAM; or one of these for each layer by name, others 'auto'.
+            convolutions of 8 bits, and one in Dense layers, which spares RAM, and for narrow weights, which then pack. Or one
+            of these for each layer by name, others 'auto'.
         bits: Width of the weights' grids, 2 to 8; or widths by layer name, others 8. Weights are stored as int8 whatever
             their grid: `micro.pack` makes narrow ones smaller.
         activations: 'int8', or 'int16' with int8 weights: twice the RAM, and accuracy near that of float32.
@@ -229,7 +230,7 @@ def _grained(node: Node, weights: Granularity | Mapping[str, Granularity], bits:
         raise ValueError(
             f"bits must be 2 to 8, got {width}" + (f" for {node.source!r}" if isinstance(bits, Mapping) else "")
         )
-    per_channel = node.op != "FULLY_CONNECTED" if kind == "auto" else kind == "per_channel"
+    per_channel = node.op != "FULLY_CONNECTED" and width == 8 if kind == "auto" else kind == "per_channel"
     return dataclasses.replace(node, per_channel=per_channel, bits=int(width))
 
 
