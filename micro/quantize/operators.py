@@ -42,30 +42,20 @@ def activate(node: Node, y: Any) -> Any:
     return ops.relu6(y) if kind == 3 else y
 
 
-def _conv(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
-    options = node.options
-    y = ops.conv(
-        inputs[0],
-        kernel,
-        strides=(options["strideH"], options["strideW"]),
-        padding=_padding(node),
-        dilation_rate=(options["dilationHFactor"], options["dilationWFactor"]),
-        data_format="channels_last",
-    )
-    return activate(node, y if bias is None else y + bias)
+def _convolution(kind: Callable[..., Any]) -> Compute:
+    def compute(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
+        options = node.options
+        y = kind(
+            inputs[0],
+            kernel,
+            strides=(options["strideH"], options["strideW"]),
+            padding=_padding(node),
+            dilation_rate=(options["dilationHFactor"], options["dilationWFactor"]),
+            data_format="channels_last",
+        )
+        return activate(node, y if bias is None else y + bias)
 
-
-def _depthwise(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
-    options = node.options
-    y = ops.depthwise_conv(
-        inputs[0],
-        kernel,
-        strides=(options["strideH"], options["strideW"]),
-        padding=_padding(node),
-        dilation_rate=(options["dilationHFactor"], options["dilationWFactor"]),
-        data_format="channels_last",
-    )
-    return activate(node, y if bias is None else y + bias)
+    return compute
 
 
 def _fully_connected(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
@@ -116,8 +106,8 @@ OPERATORS: dict[str, Operator] = {
         "ConcatenationOptions",
         2,
     ),
-    "CONV_2D": Operator(_conv, "own", "Conv2DOptions", 3, "multiplier"),
-    "DEPTHWISE_CONV_2D": Operator(_depthwise, "own", "DepthwiseConv2DOptions", 3, "multiplier"),
+    "CONV_2D": Operator(_convolution(ops.conv), "own", "Conv2DOptions", 3, "multiplier"),
+    "DEPTHWISE_CONV_2D": Operator(_convolution(ops.depthwise_conv), "own", "DepthwiseConv2DOptions", 3, "multiplier"),
     "FULLY_CONNECTED": Operator(_fully_connected, "own", "FullyConnectedOptions", 4, "multiplier"),
     "HARD_SWISH": Operator(_unary(ops.hard_swish), "own", None, 1, int16=False),
     "LEAKY_RELU": Operator(
