@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from micro import aot as aot
     from micro.budget import Check as Check
     from micro.budget import check as check
     from micro.compress.cluster import ClusterWeights as ClusterWeights
@@ -82,11 +83,16 @@ _HOME = {
     "RunError": "micro.errors",
 }
 
+# Packages with a face of their own, such as `micro.aot.generate`.
+_PACKAGES = ("aot",)
+
 __all__ = [*_HOME]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return importlib.import_module(f"micro.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'micro' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME[name]), name)

@@ -254,6 +254,18 @@ def emit(model: str, out: str, name: str, class_names: tuple[str, ...], as_json:
 
 
 @main.command()
+@click.argument("model", type=click.Path(dir_okay=False))
+@click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder for the C files.")
+@click.option("--name", required=True, help="Prefix of files and symbols.")
+@as_json
+def aot(model: str, out: str, name: str, as_json: bool) -> None:
+    """Write MODEL.tflite as static C without an interpreter: NAME_invoke and the kernels that it needs."""
+    from micro.aot import generate
+
+    _print_result({"files": [str(path) for path in generate(model, out, name)]}, as_json)
+
+
+@main.command()
 @click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option("--out", type=click.Path(dir_okay=False), help="CSV to write instead of printing.")

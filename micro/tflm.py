@@ -117,6 +117,12 @@ def raw_outputs(tflite: TfliteLike, count: int, seed: int = 0) -> dict[str, np.n
     return _invoke(content, graph, random_inputs(graph, count, seed))[0]
 
 
+def all_outputs(tflite: TfliteLike, inputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Quantized outputs for quantized inputs, (n, *shape) each, by 'output0', 'output1', ..."""
+    content = content_of(tflite)
+    return _invoke(content, read(content), list(inputs))[0]
+
+
 def verify(tflite: TfliteLike, samples: Any = None, *, count: int = 256, seed: int = 0) -> Parity:
     """Run samples through TFLite Micro and through TFLite's reference kernels and compare every output value.
 

@@ -52,7 +52,16 @@ FLOORS = (
         "micro.quiet",
         "micro._tflm_worker",
     ),
-    ("micro.tflm", "micro.budget", "micro.emission", "micro.datasets", "micro.signal", "micro.detect", "micro.config"),
+    (
+        "micro.tflm",
+        "micro.budget",
+        "micro.emission",
+        "micro.aot",
+        "micro.datasets",
+        "micro.signal",
+        "micro.detect",
+        "micro.config",
+    ),
     ("micro.conversion", "micro.export", "micro.slim", "micro.quantize", "micro.compress", "micro.students"),
     (
         "micro.prepare",

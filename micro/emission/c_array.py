@@ -77,12 +77,12 @@ def emit(
     return write_together(directory, {file: render(template, context).encode() for file, template in files.items()})
 
 
-def render(template: str, context: Mapping[str, Any]) -> str:
-    """A template of this package filled in; a name it misses is an error."""
+def render(template: str, context: Mapping[str, Any], folder: str = "emission/templates") -> str:
+    """A template of C in a folder of this package filled in; a name it misses is an error."""
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("micro", "emission/templates"),
+        loader=jinja2.PackageLoader("micro", folder),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

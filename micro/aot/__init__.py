@@ -1,0 +1,5 @@
+"""Static C for a .tflite: no interpreter, no heap, the arithmetic of TFLite Micro's reference kernels."""
+
+from micro.aot.generate import generate
+
+__all__ = ["generate"]

@@ -1,0 +1,178 @@
+"""From a .tflite to one C file and its header."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from micro.aot.memory import Life, plan
+from micro.aot.operators import OPERATORS
+from micro.aot.step import Argument, Constant, Step, refusal
+from micro.emission.c_array import float_text, render
+from micro.errors import ConversionError
+from micro.files import identifier, sha256, write_together
+from micro.graph import Graph, Tensor, TfliteLike, content_of, read
+
+# What kernels call in turn.
+NEEDS = {
+    "scaled": ("high_product", "divide_by_power"),
+    "fully_connected": ("scaled", "clamped"),
+    "conv_2d": ("scaled", "clamped"),
+    "depthwise_conv_2d": ("scaled", "clamped"),
+    "sum_of": ("high_product", "divide_by_power", "clamped"),
+    "add": ("sum_of",),
+    "sub": ("sum_of",),
+    "mul": ("scaled", "clamped"),
+    "mean": ("scaled", "clamped"),
+    "average_pool_2d": ("clamped",),
+    "max_pool_2d": ("clamped",),
+    "softmax": ("high_product", "divide_by_power", "clamped"),
+}
+FOLDER = "aot/templates"
+C_TYPES = {"int8": "int8_t", "int32": "int32_t"}
+
+
+def generate(tflite: TfliteLike, directory: str | Path, name: str) -> tuple[Path, ...]:
+    """Write NAME.h and NAME.c: `void NAME_invoke(const int8_t *input, int8_t *output)` without heap, recursion or library.
+
+    Further inputs and outputs are further arguments. Results are those of TFLite Micro's reference kernels, bit for bit. The
+    arena is a static array; only kernels that the model uses are in the file. The same model gives the same bytes.
+
+    Args:
+        tflite: An int8 model, as `convert` makes them or another's.
+        name: Identifier of C, prefix of files and symbols.
+
+    Returns: the paths written; earlier files of those names are replaced together or not at all.
+    Raises: ValueError for a name that is no identifier; ModelError for a damaged model; ConversionError naming the
+        operator that static C does not have, or not in this form.
+    """
+    identifier(name)
+    content = content_of(tflite)
+    graph = read(content)
+    steps = [_step(graph, number) for number in range(len(graph.ops))]
+    storage, arena = _storage(graph, steps)
+    constants: dict[tuple[str, bytes], str] = {}
+    arrays: list[dict[str, Any]] = []
+
+    def text(argument: Argument) -> str:
+        if isinstance(argument, tuple):
+            return f"{storage[argument[0].index]} + {argument[1]}" if argument[1] else storage[argument[0].index]
+        if isinstance(argument, Tensor):
+            return storage[argument.index]
+        if isinstance(argument, Constant):
+            return _constant(argument, constants, arrays)
+        return str(argument)
+
+    body = [f"{call.kernel}({', '.join(map(text, call.arguments))});" for step in steps for call in step.calls]
+    body += _copied_outputs(graph, storage)
+    context = {
+        "name": name,
+        "upper": name.upper(),
+        "guard": f"KERAS_KD_{name.upper()}_STATIC_H_",
+        "digest": sha256(content),
+        "arena": arena,
+        "inputs": [_side(graph.tensors[i], "input", n, len(graph.inputs)) for n, i in enumerate(graph.inputs)],
+        "outputs": [_side(graph.tensors[i], "output", n, len(graph.outputs)) for n, i in enumerate(graph.outputs)],
+        "kernels": _kernels(steps, bool(_copied_outputs(graph, storage))),
+        "arrays": arrays,
+        "body": body,
+    }
+    files = {f"{name}.h": "static.h.j2", f"{name}.c": "static.c.j2"}
+    return write_together(
+        directory, {file: render(template, context, FOLDER).encode() for file, template in files.items()}
+    )
+
+
+def _step(graph: Graph, number: int) -> Step:
+    op = graph.ops[number]
+    if op.name not in OPERATORS:
+        raise refusal(op, graph, f"is not in static C; it has {', '.join(sorted(OPERATORS)).lower()}")
+    return OPERATORS[op.name](op, graph)
+
+
+def _storage(graph: Graph, steps: list[Step]) -> tuple[dict[int, str], int]:
+    """A C expression for every tensor that is given or computed, and the arena's size."""
+    root: dict[int, int] = {i: i for i in graph.inputs}
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for number, (op, step) in enumerate(zip(graph.ops, steps)):
+        for i in op.inputs:
+            if i in root:
+                last[root[i]] = number
+        made = op.outputs[0]
+        root[made] = root[op.inputs[0]] if step.alias and op.inputs[0] in root else made
+        if root[made] == made:
+            first[made] = last[made] = number
+    places = {i: _argument(graph.inputs, "input", i) for i in graph.inputs}
+    for i in graph.outputs:
+        if root[i] not in places:
+            places[root[i]] = _argument(graph.outputs, "output", i)
+    kept = [made for made in first if made not in places]
+    offsets, size = plan([Life(graph.tensors[i].size, first[i], last[i]) for i in kept])
+    places |= {i: f"arena + {offset}" if offset else "arena" for i, offset in zip(kept, offsets)}
+    return {i: places[of] for i, of in root.items()}, size
+
+
+def _copied_outputs(graph: Graph, storage: dict[int, str]) -> list[str]:
+    """Outputs whose values lie elsewhere: an input in another shape, or one tensor given twice."""
+    lines = []
+    for i in graph.outputs:
+        wanted = _argument(graph.outputs, "output", i)
+        if storage[i] != wanted:
+            lines.append(f"copy_rows({storage[i]}, {wanted}, 1, {graph.tensors[i].size}, 0);")
+    return lines
+
+
+def _kernels(steps: list[Step], copies: bool) -> list[str]:
+    """Sources of the kernels that are called, each after those it calls."""
+    wanted: list[str] = []
+
+    def want(kernel: str) -> None:
+        for needed in NEEDS.get(kernel, ()):
+            want(needed)
+        if kernel not in wanted:
+            wanted.append(kernel)
+
+    for kernel in sorted({call.kernel for step in steps for call in step.calls} | ({"copy_rows"} if copies else set())):
+        want(kernel)
+    folder = resources.files("micro") / "aot" / "kernels"
+    return [(folder / f"{kernel}.c").read_text(encoding="utf-8").rstrip() for kernel in wanted]
+
+
+def _constant(constant: Constant, constants: dict[tuple[str, bytes], str], arrays: list[dict[str, Any]]) -> str:
+    """The name of a constant array; equal ones are stored once."""
+    kind = "int" if constant.plain_int else C_TYPES[constant.values.dtype.name]
+    flat = np.ascontiguousarray(constant.values).reshape(-1)
+    key = (kind, flat.tobytes())
+    if key not in constants:
+        constants[key] = f"constant_{len(arrays)}"
+        numbers = [_number(int(value)) for value in flat]
+        rows = [", ".join(numbers[start : start + 16]) for start in range(0, len(numbers), 16)]
+        arrays.append({"name": constants[key], "type": kind, "count": len(flat), "rows": rows})
+    return constants[key]
+
+
+def _number(value: int) -> str:
+    # C has no literal for the lowest int32: it would be the negation of one too large.
+    return "INT32_MIN" if value == -(2**31) else str(value)
+
+
+def _argument(indices: tuple[int, ...], side: str, index: int) -> str:
+    return side if len(indices) == 1 else f"{side}{indices.index(index)}"
+
+
+def _side(tensor: Tensor, side: str, number: int, count: int) -> dict[str, Any]:
+    if tensor.dtype != "int8" or tensor.quantization is None:
+        raise ConversionError(
+            f"{side} {tensor.name!r} is {tensor.dtype}; static C takes models that are int8 in and out"
+        )
+    return {
+        "argument": side if count == 1 else f"{side}{number}",
+        "shape": tensor.shape,
+        "size": tensor.size,
+        "scale": float_text(tensor.quantization.scale[0]),
+        "zero_point": tensor.quantization.zero_point[0],
+    }

@@ -1,0 +1,143 @@
+"""FULLY_CONNECTED, CONV_2D, DEPTHWISE_CONV_2D: sums of products, brought to the output's scale by fixed-point multipliers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from micro.aot.fixed_point import activation_range, quantize_multiplier
+from micro.aot.step import Argument, Call, Constant, Step, array_of, int8_of, refusal, tensors_of
+from micro.graph import Graph, Op, Tensor
+
+
+def fully_connected(op: Op, graph: Graph) -> Step:
+    """Per tensor or per channel, with or without a bias."""
+    inputs, y = tensors_of(op, graph)
+    x, weights, bias = _operands(op, graph, inputs)
+    outputs, depth = weights.shape
+    multipliers, powers, per_channel = _multipliers(op, graph, x, weights, y, outputs, dense=True)
+    return Step(
+        (
+            Call(
+                "fully_connected",
+                (
+                    *(x, Constant(array_of(weights)), bias, y),
+                    *(x.size // depth, depth, outputs),
+                    -int8_of(x, op, graph)[1],
+                    *(multipliers, powers, int(per_channel)),
+                    *_output(op, graph, y),
+                ),
+            ),
+        )
+    )
+
+
+def conv_2d(op: Op, graph: Graph) -> Step:
+    """Strides, dilations, both paddings; groups are refused."""
+    inputs, y = tensors_of(op, graph)
+    x, weights, bias = _operands(op, graph, inputs)
+    outputs, height, width, channels = weights.shape
+    if channels != x.shape[3]:
+        raise refusal(
+            op, graph, f"convolves in groups of {channels} channels; static C takes all {x.shape[3]} together"
+        )
+    multipliers, powers, per_channel = _multipliers(op, graph, x, weights, y, outputs)
+    return Step(
+        (
+            Call(
+                "conv_2d",
+                (
+                    *(x, Constant(array_of(weights)), bias, y),
+                    *(*x.shape, height, width, *y.shape[1:]),
+                    *_geometry(op, x, y, height, width),
+                    -int8_of(x, op, graph)[1],
+                    *(multipliers, powers, int(per_channel)),
+                    *_output(op, graph, y),
+                ),
+            ),
+        )
+    )
+
+
+def depthwise_conv_2d(op: Op, graph: Graph) -> Step:
+    """Any depth multiplier."""
+    inputs, y = tensors_of(op, graph)
+    x, weights, bias = _operands(op, graph, inputs)
+    _, height, width, outputs = weights.shape
+    multipliers, powers, per_channel = _multipliers(op, graph, x, weights, y, outputs)
+    return Step(
+        (
+            Call(
+                "depthwise_conv_2d",
+                (
+                    *(x, Constant(array_of(weights)), bias, y),
+                    *(*x.shape, outputs // x.shape[3], height, width, *y.shape[1:3]),
+                    *_geometry(op, x, y, height, width),
+                    -int8_of(x, op, graph)[1],
+                    *(multipliers, powers, int(per_channel)),
+                    *_output(op, graph, y),
+                ),
+            ),
+        )
+    )
+
+
+def padding(x: int, y: int, size: int, stride: int, dilation: int) -> int:
+    """How many values lie before the input along an axis, as TFLite computes them: 0 for 'valid'."""
+    return max(0, (y - 1) * stride + (size - 1) * dilation + 1 - x) // 2
+
+
+def _operands(op: Op, graph: Graph, inputs: list[Tensor | None]) -> tuple[Tensor, Tensor, Argument]:
+    x, weights = inputs[0], inputs[1]
+    int8_of(x, op, graph)
+    assert x is not None
+    if weights is None or weights.data is None or weights.dtype != "int8" or weights.quantization is None:
+        raise refusal(op, graph, "has weights that are not constant int8")
+    if any(weights.quantization.zero_point):
+        raise refusal(op, graph, "has weights with a zero point; int8 weights are symmetric")
+    bias = inputs[2] if len(inputs) > 2 else None
+    if bias is None:
+        return x, weights, 0
+    if bias.data is None or bias.dtype != "int32":
+        raise refusal(op, graph, f"has a bias that is {bias.dtype}; static C takes constant int32")
+    return x, weights, Constant(array_of(bias))
+
+
+def _multipliers(
+    op: Op, graph: Graph, x: Tensor, weights: Tensor, y: Tensor, channels: int, dense: bool = False
+) -> tuple[Constant, Constant, bool]:
+    (x_scale, _), (y_scale, _) = int8_of(x, op, graph), int8_of(y, op, graph)
+    assert weights.quantization is not None
+    scales = weights.quantization.scale
+    if len(scales) not in (1, channels):
+        raise refusal(op, graph, f"has {len(scales)} scales for {channels} channels")
+    if dense and len(scales) == 1:
+        # TFLite multiplies these two in float32.
+        factors = [float(np.float32(x_scale) * np.float32(scales[0])) / y_scale]
+    else:
+        factors = [x_scale * scale / y_scale for scale in scales]
+    pairs = [quantize_multiplier(factor) for factor in factors]
+    return (
+        Constant(np.array([fraction for fraction, _ in pairs], np.int32)),
+        Constant(np.array([power for _, power in pairs], np.int8)),
+        len(scales) > 1,
+    )
+
+
+def _geometry(op: Op, x: Tensor, y: Tensor, height: int, width: int) -> tuple[int, ...]:
+    """Strides, dilations, and what lies before the input."""
+    options = op.options
+    strides = options["strideH"], options["strideW"]
+    dilations = options.get("dilationHFactor", 1), options.get("dilationWFactor", 1)
+    before = (0, 0)
+    if options["padding"] == 0:
+        before = (
+            padding(x.shape[1], y.shape[1], height, strides[0], dilations[0]),
+            padding(x.shape[2], y.shape[2], width, strides[1], dilations[1]),
+        )
+    return (*strides, *dilations, *before)
+
+
+def _output(op: Op, graph: Graph, y: Tensor) -> tuple[int, int, int]:
+    """Zero point and range of the output."""
+    scale, zero = int8_of(y, op, graph)
+    return (zero, *activation_range(op.options.get("fusedActivationFunction", 0), scale, zero))

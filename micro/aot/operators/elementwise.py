@@ -1,0 +1,63 @@
+"""ADD, SUB, MUL of two tensors, values repeated along axes where one is shorter."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from micro.aot.fixed_point import activation_range, quantize_multiplier
+from micro.aot.step import Argument, Call, Constant, Step, array_of, four, int8_of, ints, strides_of, tensors_of
+from micro.graph import Graph, Op, Tensor
+
+# Sums are made with this many fraction bits.
+SUM_BITS = 20
+
+
+def add(op: Op, graph: Graph) -> Step:
+    """a + b."""
+    return _sum("add", op, graph)
+
+
+def sub(op: Op, graph: Graph) -> Step:
+    """a - b."""
+    return _sum("sub", op, graph)
+
+
+def mul(op: Op, graph: Graph) -> Step:
+    """a * b."""
+    (a, b), y = tensors_of(op, graph)
+    (a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero) = (int8_of(t, op, graph) for t in (a, b, y))
+    fraction, power = quantize_multiplier(a_scale * b_scale / y_scale)
+    low, high = activation_range(op.options.get("fusedActivationFunction", 0), y_scale, y_zero)
+    return _broadcast("mul", op, graph, [-a_zero, -b_zero, fraction, power, y_zero, low, high])
+
+
+def _sum(kernel: str, op: Op, graph: Graph) -> Step:
+    (a, b), y = tensors_of(op, graph)
+    (a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero) = (int8_of(t, op, graph) for t in (a, b, y))
+    twice = 2.0 * max(a_scale, b_scale)
+    parameters: list[int] = []
+    for zero, scale in ((a_zero, a_scale), (b_zero, b_scale)):
+        fraction, power = quantize_multiplier(scale / twice)
+        parameters += [-zero, fraction, -power]
+    fraction, power = quantize_multiplier(twice / ((1 << SUM_BITS) * y_scale))
+    low, high = activation_range(op.options.get("fusedActivationFunction", 0), y_scale, y_zero)
+    return _broadcast(kernel, op, graph, [*parameters, fraction, -power, y_zero, low, high])
+
+
+def _broadcast(kernel: str, op: Op, graph: Graph, parameters: list[int]) -> Step:
+    inputs, y = tensors_of(op, graph)
+    shape = four(y.shape, op, graph)
+    arguments: list[Argument] = []
+    strides = []
+    for tensor in inputs:
+        assert tensor is not None
+        own = four(tensor.shape, op, graph)
+        strides.append([0 if size == 1 else stride for size, stride in zip(own, strides_of(own))])
+        arguments.append(operand(tensor))
+    tables = (ints(shape), ints(strides[0]), ints(strides[1]), Constant(np.array(parameters, np.int32)))
+    return Step((Call(kernel, (*arguments, y, *tables)),))
+
+
+def operand(tensor: Tensor) -> Argument:
+    """A tensor, or its values where they are constant."""
+    return tensor if tensor.data is None else Constant(array_of(tensor))

@@ -1,0 +1,51 @@
+"""Functions of single int8 values, as the table of their 256 results that TFLite Micro itself gives."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from micro.aot.step import Call, Constant, Step, int8_of, tensors_of
+from micro.graph import Graph, Op, Tensor, schema_module
+from micro.tflm import all_outputs
+
+
+def lookup(op: Op, graph: Graph) -> Step:
+    """RELU, RELU6, LEAKY_RELU, LOGISTIC, TANH, HARD_SWISH and QUANTIZE."""
+    inputs, y = tensors_of(op, graph)
+    x = inputs[0]
+    int8_of(x, op, graph)
+    int8_of(y, op, graph)
+    assert x is not None
+    every = np.arange(-128, 128, dtype=np.int8)
+    table = all_outputs(_alone(op, x, y), [every.reshape(1, 1, 256)])["output0"]
+    return Step((Call("lookup", (x, y, x.size, Constant(table.reshape(-1).astype(np.int8)))),))
+
+
+def _alone(op: Op, x: Tensor, y: Tensor) -> bytes:
+    """A .tflite of this operator on 256 values."""
+    import flatbuffers
+
+    schema = schema_module()
+    model, subgraph, code, operator = schema.ModelT(), schema.SubGraphT(), schema.OperatorCodeT(), schema.OperatorT()
+    code.builtinCode = getattr(schema.BuiltinOperator, op.name)
+    code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), 2
+    operator.inputs, operator.outputs = [0], [1]
+    if op.name == "LEAKY_RELU":
+        operator.builtinOptionsType = schema.BuiltinOptions.LeakyReluOptions
+        operator.builtinOptions = schema.LeakyReluOptionsT()
+        operator.builtinOptions.alpha = op.options["alpha"]
+    subgraph.tensors = []
+    for tensor in (x, y):
+        made = schema.TensorT()
+        made.shape, made.type, made.name = [1, 256], schema.TensorType.INT8, str(len(subgraph.tensors))
+        made.quantization = schema.QuantizationParametersT()
+        assert tensor.quantization is not None
+        made.quantization.scale = list(tensor.quantization.scale)
+        made.quantization.zeroPoint = list(tensor.quantization.zero_point)
+        subgraph.tensors.append(made)
+    subgraph.inputs, subgraph.outputs, subgraph.operators = [0], [1], [operator]
+    model.version, model.operatorCodes, model.subgraphs = 3, [code], [subgraph]
+    model.buffers = [schema.BufferT()]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())

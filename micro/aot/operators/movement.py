@@ -1,0 +1,96 @@
+"""Operators that only move values: RESHAPE and its like, PAD, CONCATENATION, TRANSPOSE, STRIDED_SLICE."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from micro.aot.operators.elementwise import operand
+from micro.aot.step import Call, Step, four, int8_of, integers_of, ints, refusal, strides_of, tensors_of
+from micro.graph import Graph, Op
+
+
+def reshape(op: Op, graph: Graph) -> Step:
+    """RESHAPE, EXPAND_DIMS and SQUEEZE: the values stay where they are."""
+    inputs, y = tensors_of(op, graph)
+    int8_of(y, op, graph)
+    assert inputs[0] is not None
+    if inputs[0].size != y.size:
+        raise refusal(op, graph, f"makes {y.size} values of {inputs[0].size}")
+    return Step(alias=True)
+
+
+def pad(op: Op, graph: Graph) -> Step:
+    """Zeros around: the output's zero point."""
+    inputs, y = tensors_of(op, graph)
+    x = inputs[0]
+    assert x is not None
+    zero = int8_of(y, op, graph)[1]
+    around = integers_of(inputs[1], op, graph, "paddings")
+    before = [int(pair[0]) for pair in around][-4:]
+    before = [0] * (4 - len(before)) + before
+    strides = strides_of(four(y.shape, op, graph))
+    start = sum(first * stride for first, stride in zip(before, strides))
+    return Step((Call("pad", (operand(x), y, y.size, ints(four(x.shape, op, graph)), ints(strides), start, zero)),))
+
+
+def concatenation(op: Op, graph: Graph) -> Step:
+    """Along any axis; TFLite needs all grids to be the same."""
+    inputs, y = tensors_of(op, graph)
+    axis = op.options["axis"] % len(y.shape)
+    if op.options.get("fusedActivationFunction", 0):
+        raise refusal(op, graph, "has a fused activation, which TFLite Micro does not compute either")
+    calls = []
+    offset = 0
+    rows, step = math.prod(y.shape[:axis]), math.prod(y.shape[axis:])
+    for tensor in inputs:
+        assert tensor is not None
+        if int8_of(tensor, op, graph) != int8_of(y, op, graph):
+            raise refusal(op, graph, "joins tensors of different grids; quantize them to one first")
+        length = math.prod(tensor.shape[axis:])
+        calls.append(Call("copy_rows", (operand(tensor), (y, offset), rows, length, step)))
+        offset += length
+    return Step(tuple(calls))
+
+
+def transpose(op: Op, graph: Graph) -> Step:
+    """Any order of up to four axes."""
+    inputs, y = tensors_of(op, graph)
+    x = inputs[0]
+    assert x is not None
+    int8_of(y, op, graph)
+    order = [int(axis) for axis in integers_of(inputs[1], op, graph, "order")]
+    strides = strides_of(x.shape)
+    shape = four(y.shape, op, graph)
+    taken = ([0] * 4 + [strides[axis] for axis in order])[-4:]
+    return Step((Call("gather", (operand(x), y, ints(shape), ints(taken))),))
+
+
+def strided_slice(op: Op, graph: Graph) -> Step:
+    """Begins, ends and steps of either sign, masks included; new axes are refused."""
+    inputs, y = tensors_of(op, graph)
+    x = inputs[0]
+    assert x is not None
+    int8_of(y, op, graph)
+    if op.options.get("ellipsisMask") or op.options.get("newAxisMask"):
+        raise refusal(op, graph, "adds axes or an ellipsis; static C takes plain begins, ends and steps")
+    begins, ends, steps = (integers_of(tensor, op, graph, "bounds").tolist() for tensor in inputs[1:4])
+    strides = strides_of(x.shape)
+    start, shape, taken = 0, [], []
+    for axis, size in enumerate(x.shape):
+        begin = None if op.options.get("beginMask", 0) >> axis & 1 else begins[axis]
+        end = None if op.options.get("endMask", 0) >> axis & 1 else ends[axis]
+        step = steps[axis]
+        if op.options.get("shrinkAxisMask", 0) >> axis & 1:
+            begin, step = begins[axis] % size, 1
+            end = begin + 1
+        chosen = range(size)[slice(begin, end, step)]
+        start += (chosen.start if len(chosen) else 0) * strides[axis]
+        shape.append(len(chosen))
+        taken.append(step * strides[axis])
+    padded = four(shape, op, graph)
+    steps_taken = ([0] * 4 + taken)[-4:]
+    if int(np.prod(shape)) != y.size:
+        raise refusal(op, graph, f"gives {y.size} values where its bounds say {int(np.prod(shape))}")
+    return Step((Call("gather", ((x, start), y, ints(padded), ints(steps_taken))),))

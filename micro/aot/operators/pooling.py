@@ -1,0 +1,54 @@
+"""AVERAGE_POOL_2D, MAX_POOL_2D, MEAN."""
+
+from __future__ import annotations
+
+import math
+
+from micro.aot.fixed_point import activation_range, quantize_multiplier
+from micro.aot.operators.convolution import padding
+from micro.aot.step import Call, Step, four, int8_of, integers_of, ints, refusal, strides_of, tensors_of
+from micro.graph import Graph, Op
+
+
+def average_pool_2d(op: Op, graph: Graph) -> Step:
+    """The mean of what of a window lies inside the input."""
+    return _pool("average_pool_2d", op, graph)
+
+
+def max_pool_2d(op: Op, graph: Graph) -> Step:
+    """The largest of a window."""
+    return _pool("max_pool_2d", op, graph)
+
+
+def mean(op: Op, graph: Graph) -> Step:
+    """Over any axes."""
+    inputs, y = tensors_of(op, graph)
+    x = inputs[0]
+    (x_scale, x_zero), (y_scale, y_zero) = int8_of(x, op, graph), int8_of(y, op, graph)
+    assert x is not None
+    axes = {int(axis) % len(x.shape) for axis in integers_of(inputs[1], op, graph, "axes").reshape(-1)}
+    shape = four(x.shape, op, graph)
+    shift = 4 - len(x.shape)
+    over = [size if axis - shift in axes else 1 for axis, size in enumerate(shape)]
+    stay = [1 if axis - shift in axes else size for axis, size in enumerate(shape)]
+    count = math.prod(over)
+    fraction, power = quantize_multiplier(x_scale / y_scale)
+    # The division by the count is in the multiplier, which keeps the exponent that the nearest lower power of two leaves.
+    halvings = min(count.bit_length() - 1, 32, 31 + power)
+    fraction, power = (fraction << halvings) // count, power - halvings
+    tables = (ints(stay), ints(over), ints(strides_of(shape)))
+    return Step((Call("mean", (x, y, *tables, -x_zero * count, fraction, power, y_zero)),))
+
+
+def _pool(kernel: str, op: Op, graph: Graph) -> Step:
+    inputs, y = tensors_of(op, graph)
+    x, options = inputs[0], op.options
+    if int8_of(x, op, graph) != int8_of(y, op, graph):
+        raise refusal(op, graph, "changes the grid, which pooling in TFLite does not")
+    assert x is not None
+    size, strides = (options["filterHeight"], options["filterWidth"]), (options["strideH"], options["strideW"])
+    before = (0, 0)
+    if options["padding"] == 0:
+        before = tuple(padding(x.shape[i + 1], y.shape[i + 1], size[i], strides[i], 1) for i in (0, 1))  # type: ignore[assignment]
+    reach = activation_range(options.get("fusedActivationFunction", 0), *int8_of(y, op, graph))
+    return Step((Call(kernel, (x, y, *x.shape, *size, *y.shape[1:3], *strides, *before, *reach)),))

@@ -1,0 +1,99 @@
+"""What an operator becomes: a call of a C function with constants, or nothing where values stay where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from micro.errors import ConversionError
+from micro.graph import Graph, Op, Tensor
+
+
+@dataclass(frozen=True)
+class Constant:
+    """An array that a call takes, of its own width, or of C's int."""
+
+    values: np.ndarray
+    plain_int: bool = False
+
+
+# What a call takes: a tensor, from its start or from an element on; a constant array; or a number.
+Argument = Tensor | tuple[Tensor, int] | Constant | int
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a kernel: the file of that name holds it."""
+
+    kernel: str
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """The calls of one operator. `alias` tells that its output is its input in another shape, and nothing is done."""
+
+    calls: tuple[Call, ...] = ()
+    alias: bool = False
+
+
+def refusal(op: Op, graph: Graph, problem: str) -> ConversionError:
+    """An error that names the operator and its output."""
+    name = graph.tensors[op.outputs[0]].name if op.outputs else ""
+    return ConversionError(f"operator {op.index} ({op.name}, {name!r}) {problem}")
+
+
+def tensors_of(op: Op, graph: Graph) -> tuple[list[Tensor | None], Tensor]:
+    """Inputs (None where an optional one is absent) and the only output."""
+    return [graph.tensors[i] if i >= 0 else None for i in op.inputs], graph.tensors[op.outputs[0]]
+
+
+def int8_of(tensor: Tensor | None, op: Op, graph: Graph) -> tuple[float, int]:
+    """Scale and zero point of an int8 tensor with one of each.
+
+    Raises: ConversionError for another type, or scales by channel.
+    """
+    if tensor is None or tensor.dtype != "int8" or tensor.quantization is None:
+        found = "absent" if tensor is None else tensor.dtype
+        raise refusal(op, graph, f"takes or gives a tensor that is {found}; static C computes on int8")
+    if len(tensor.quantization.scale) != 1:
+        raise refusal(op, graph, "computes on a tensor with a scale for each channel; only weights may have these")
+    return tensor.quantization.scale[0], tensor.quantization.zero_point[0]
+
+
+def array_of(tensor: Tensor) -> np.ndarray:
+    """A constant tensor's values."""
+    return np.frombuffer(tensor.data or b"", tensor.dtype).reshape(tensor.shape)
+
+
+def integers_of(tensor: Tensor | None, op: Op, graph: Graph, what: str) -> np.ndarray:
+    """Values of a constant integer input; ConversionError where it is computed or absent."""
+    if tensor is None or tensor.data is None:
+        raise refusal(op, graph, f"computes its {what} while it runs; static C needs them constant")
+    return array_of(tensor)
+
+
+def ints(values: Sequence[Any]) -> Constant:
+    """Numbers as an array of C's int."""
+    return Constant(np.asarray(values, np.int32), plain_int=True)
+
+
+def four(shape: Sequence[int], op: Op, graph: Graph) -> tuple[int, ...]:
+    """A shape with axes of 1 before it, to make four; ConversionError for more than four that are not 1."""
+    shape = tuple(shape)
+    while len(shape) > 4 and shape[0] == 1:
+        shape = shape[1:]
+    if len(shape) > 4:
+        raise refusal(op, graph, f"has {len(shape)} axes; static C takes four")
+    return (1,) * (4 - len(shape)) + shape
+
+
+def strides_of(shape: Sequence[int]) -> list[int]:
+    """How far apart neighbours lie along each axis, in elements."""
+    strides = [1]
+    for size in reversed(shape[1:]):
+        strides.insert(0, strides[0] * size)
+    return strides

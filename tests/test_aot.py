@@ -1,0 +1,192 @@
+"""Static C: every output byte that of TFLite Micro, under strict compilers and sanitizers."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from conftest import invoke
+from int8_graphs import Builder, random_graph
+
+import micro
+from micro.aot import generate
+from micro.graph import read
+from micro.tflm import all_outputs
+
+WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-pedantic")
+SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+MAIN = """
+static void run_{name}(void) {{
+  static int8_t x[{inputs}], y[{outputs}];
+  for (int n = 0; n < {count}; ++n) {{
+    if (fread(x, 1, sizeof x, stdin) != sizeof x) exit(1);
+    {name}_invoke(x, y);
+    fwrite(y, 1, sizeof y, stdout);
+  }}
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def gcc():
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc: emitted C cannot be compiled")
+    return "gcc"
+
+
+def outputs_of(models, inputs, folder, compiler, flags=SANITIZERS):
+    """What the static C of each model gives for its inputs, all compiled into one program."""
+    main = ["#include <stdio.h>\n#include <stdlib.h>\n"]
+    for number, (model, x) in enumerate(zip(models, inputs)):
+        name = f"m{number}"
+        generate(model, folder, name)
+        graph = read(model)
+        sizes = [graph.tensors[side[0]].size for side in (graph.inputs, graph.outputs)]
+        main += [f'#include "{name}.h"\n', MAIN.format(name=name, inputs=sizes[0], outputs=sizes[1], count=len(x))]
+    main.append("int main(void) {" + "".join(f" run_m{n}();" for n in range(len(models))) + " return 0; }\n")
+    (folder / "main.c").write_text("".join(main))
+    sources = [f"m{number}.c" for number in range(len(models))]
+    command = [compiler, *WARNINGS, *flags, *sources, "main.c", "-o", "program"]
+    built = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr[:4000]
+    told = b"".join(x.tobytes() for x in inputs)
+    done = subprocess.run([folder / "program"], input=told, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()[:4000]
+    found, start = [], 0
+    for model, x in zip(models, inputs):
+        graph = read(model)
+        shape = (len(x), *graph.tensors[graph.outputs[0]].shape)
+        found.append(np.frombuffer(done.stdout, np.int8, int(np.prod(shape)), start).reshape(shape))
+        start += int(np.prod(shape))
+    return found
+
+
+def random_inputs(model, count, seed=0):
+    graph = read(model)
+    shape = graph.tensors[graph.inputs[0]].shape
+    return np.random.default_rng(seed).integers(-128, 128, (count, *shape)).astype(np.int8)
+
+
+def require_equal(models, folder, compiler, count=6, flags=SANITIZERS):
+    inputs = [random_inputs(model, count, seed) for seed, model in enumerate(models)]
+    for model, x, ours in zip(models, inputs, outputs_of(models, inputs, folder, compiler, flags)):
+        theirs = all_outputs(model, [x])["output0"].reshape(ours.shape)
+        ops = [op.name for op in read(model).ops]
+        assert np.array_equal(ours, theirs), f"{ops}: {np.count_nonzero(ours != theirs)} of {ours.size} differ"
+
+
+@pytest.mark.parametrize("name", ["ae", "conv1d", "dscnn"])
+def test_other_peoples_models_give_their_golden_outputs(peer_models, tmp_path, gcc, name):
+    golden = np.load(peer_models / f"{name}_golden.npz")
+    model = (peer_models / f"{name}.tflite").read_bytes()
+    graph = read(model)
+    x = golden["x"].reshape(1, *graph.tensors[graph.inputs[0]].shape)
+    (ours,) = outputs_of([model], [x], tmp_path, gcc)
+    np.testing.assert_array_equal(ours.reshape(-1), golden["y"].reshape(-1))
+    require_equal([model], tmp_path, gcc, count=4)
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_random_graphs_are_equal_to_the_byte(tmp_path, gcc, block):
+    require_equal([random_graph(25 * block + n) for n in range(25)], tmp_path, gcc)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(40))
+def test_two_thousand_random_graphs_are_equal_to_the_byte(tmp_path, gcc, block):
+    require_equal([random_graph(1000 + 50 * block + n) for n in range(50)], tmp_path, gcc)
+
+
+def line(*ops, outputs=None):
+    """A model of the given operators, each a function of builder and value."""
+    b = Builder(np.random.default_rng(0))
+    start = value = b.tensor((1, 4, 3, 2), scale=0.05, zero=3)
+    made = []
+    for op in ops:
+        value = op(b, value)
+        made.append(value)
+    return b.build([start], [value] if outputs is None else [made[i] for i in outputs])
+
+
+def reshaped(b, x):
+    return b.op("RESHAPE", [x, b.numbers((1, 24))], b.like(x, (1, 24)))
+
+
+def negated(b, x):
+    return b.op(
+        "SUB", [b.tensor((1,), scale=0.1, zero=0, data=np.zeros(1, np.int8)), x], b.value(b.shape(x), 3.0), "SubOptions"
+    )
+
+
+def test_outputs_that_lie_elsewhere_are_copied(tmp_path, gcc):
+    require_equal([line(reshaped), line(negated, reshaped)], tmp_path, gcc)
+
+
+def test_several_outputs_are_several_arguments(tmp_path, gcc):
+    model = line(negated, reshaped, outputs=(0, 1))
+    generate(model, tmp_path, "two")
+    assert "void two_invoke(const int8_t *input, int8_t *output0, int8_t *output1);" in (tmp_path / "two.h").read_text()
+    (tmp_path / "main.c").write_text(
+        '#include "two.h"\n#include <stdio.h>\nstatic int8_t x[24], a[24], b[24];\nint main(void) {'
+        " if (fread(x, 1, 24, stdin) != 24) return 1; two_invoke(x, a, b);"
+        " fwrite(a, 1, 24, stdout); fwrite(b, 1, 24, stdout); return 0; }\n"
+    )
+    subprocess.run([gcc, *WARNINGS, *SANITIZERS, "two.c", "main.c", "-o", "two"], cwd=tmp_path, check=True)
+    x = random_inputs(model, 1)
+    done = subprocess.run([tmp_path / "two"], input=x.tobytes(), capture_output=True, check=True)
+    theirs = all_outputs(model, [x])
+    wanted = np.concatenate([theirs["output0"].reshape(-1), theirs["output1"].reshape(-1)])
+    np.testing.assert_array_equal(np.frombuffer(done.stdout, np.int8), wanted)
+
+
+def test_the_object_needs_nothing_and_keeps_its_state_in_the_arena(tmp_path, gcc, peer_models):
+    generate(peer_models / "conv1d.tflite", tmp_path, "net")
+    subprocess.run([gcc, *WARNINGS, "-O1", "-c", "net.c"], cwd=tmp_path, check=True)
+    symbols = subprocess.run(
+        ["nm", "net.o"], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert not [line for line in symbols if line.split()[-2] == "U"]
+    assert [line.split()[-1] for line in symbols if line.split()[-2] in "bBdD"] == ["arena"]
+    assert [line.split()[-1] for line in symbols if line.split()[-2] == "T"] == ["net_invoke"]
+
+
+def test_clang_agrees(tmp_path, peer_models):
+    if shutil.which("clang") is None:
+        pytest.skip("no clang: emitted C is compiled by gcc alone")
+    require_equal([random_graph(n) for n in range(10)], tmp_path, "clang", flags=("-O2",))
+
+
+def test_same_model_same_bytes_and_the_command_writes_them(tmp_path, peer_models):
+    model = peer_models / "dscnn.tflite"
+    first = [path.read_bytes() for path in generate(model, tmp_path / "a", "net")]
+    assert invoke("aot", model, "--out", tmp_path / "b", "--name", "net").exit_code == 0
+    assert first == [(tmp_path / "b" / name).read_bytes() for name in ("net.h", "net.c")]
+
+
+def test_the_arena_is_no_larger_than_the_interpreters_activations(tmp_path, peer_models):
+    for name in ("ae", "conv1d", "dscnn"):
+        header = generate(peer_models / f"{name}.tflite", tmp_path, name)[0].read_text()
+        arena = int(header.split("_STATIC_ARENA_SIZE ")[1].split()[0])
+        assert 0 < arena <= micro.measure(peer_models / f"{name}.tflite").activation_bytes
+
+
+def test_what_static_c_lacks_is_named(tmp_path):
+    def largest(b, x):
+        return b.op("REDUCE_MAX", [x, b.numbers([1])], b.like(x, (1, 3, 2)), "ReducerOptions")
+
+    with pytest.raises(
+        micro.ConversionError, match=r"operator 1 \(REDUCE_MAX, 't\d+'\) is not in static C; it has add, av"
+    ):
+        generate(line(negated, largest), tmp_path, "net")
+
+    def joined(b, x):
+        other = b.tensor(b.shape(x), scale=0.07, data=np.zeros(b.shape(x), np.int8))
+        return b.op("CONCATENATION", [x, other], b.like(x, (1, 4, 3, 4)), "ConcatenationOptions", axis=3)
+
+    with pytest.raises(micro.ConversionError, match="joins tensors of different grids"):
+        generate(line(joined), tmp_path, "net")
+    with pytest.raises(ValueError, match="net-1"):
+        generate(line(negated), tmp_path, "net-1")
+    assert not list(tmp_path.iterdir())
