@@ -4,4 +4,4 @@ set -eu
 extras="[test]"
 . "$(dirname "$0")/setup.sh"
 cd "$root"
-"$venv/bin/python" -m pytest "$@"
+"$venv/bin/python" -m pytest -n 2 --dist loadfile "$@"

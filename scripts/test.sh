@@ -11,4 +11,4 @@ fi
 "$venv/bin/ruff" check .
 "$venv/bin/ruff" format --check .
 "$venv/bin/mypy"
-"$venv/bin/python" -m pytest -m "not slow" "$@"
+"$venv/bin/python" -m pytest -n 2 --dist loadfile -m "not slow" "$@"
