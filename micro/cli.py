@@ -159,7 +159,7 @@ def convert(
     chosen = {"ranges": ranges, "activations": activations, "bits": bits}
     grids = {name: value for name, value in chosen.items() if value is not None}
     if (grids or ram) and not isinstance(loaded, QuantizationAware):
-        scales = weights if ram is None else choose_weights(loaded, samples, ram)
+        scales = weights if ram is None else choose_weights(loaded, samples, ram, activations=activations or "int8")
         converted = convert_model(quantize_aware(loaded, samples, weights=scales, **grids), samples)
         converted = dataclasses.replace(converted, error=error_beside(converted, loaded, samples))
     else:

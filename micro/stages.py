@@ -21,6 +21,7 @@ from micro.conversion import Converted, convert, error_beside
 from micro.errors import RunError
 from micro.quantize.aware import Granularity, QuantizationAware, quantize_aware
 from micro.quantize.granularity import choose_weights
+from micro.quantize.program import Activations
 
 # Fine-tuning begins at this share of the student's learning rate: it should mend. What lost channels has to learn again.
 GENTLER = 1 / 3
@@ -91,7 +92,7 @@ def written(model: keras.Model, config: Config, calibration: np.ndarray) -> Writ
     if isinstance(model, QuantizationAware):
         found = convert(model)
     elif ram is not None and config.convert.weights == "auto" and not _clustered(config):
-        weights = choose_weights(model, calibration, ram)
+        weights = _within(model, calibration, ram)
         found = convert(quantize_aware(model, calibration, weights=weights))
         found = dataclasses.replace(found, error=error_beside(found, model, calibration))
     else:
@@ -110,14 +111,15 @@ def require_budget(student: keras.Model, config: Config, calibration: np.ndarray
     if budget.flash is None and budget.ram is None:
         return
     model, narrow = student, 8
+    activations: Activations = "int8"
     for stage in config.compress:
         if isinstance(stage, ShrinkStage):
             model = shrink(model, stage.rate)
         elif isinstance(stage, ClusterStage):
             model = share_values(model, stage.clusters)
         elif isinstance(stage, QuantizeStage):
-            narrow = stage.bits
-    aware = quantize_aware(model, calibration, weights="per_tensor", bits=narrow)
+            narrow, activations = stage.bits, stage.activations
+    aware = quantize_aware(model, calibration, weights="per_tensor", bits=narrow, activations=activations)
     lean = convert(aware)
     smallest = pack(lean, ram=budget.ram) if _clustered(config) or narrow < 8 else lean
     found = check(smallest, flash=budget.flash, ram=budget.ram)
@@ -135,7 +137,16 @@ def _scales(
         return stage.weights
     if _clustered(config):
         return "per_tensor"
-    return "auto" if config.budget.ram is None else choose_weights(model, calibration, config.budget.ram)
+    ram = config.budget.ram
+    return "auto" if ram is None else choose_weights(model, calibration, ram, activations=stage.activations)
+
+
+def _within(model: keras.Model, calibration: np.ndarray, ram: str) -> Granularity | dict[str, Granularity]:
+    """Scales within a budget that a student may not meet yet, before a later stage has made it smaller."""
+    try:
+        return choose_weights(model, calibration, ram)
+    except ValueError:
+        return "per_tensor"
 
 
 def _clustered(config: Config) -> bool:

@@ -403,6 +403,19 @@ def test_stages_follow_one_another_without_undoing(tmp_path):
     assert "Compression, stage by stage" in page
 
 
+def test_a_budget_that_only_a_later_stage_meets_is_met(tmp_path):
+    text = SMALL_RIG.format(seeds=1).replace("sizes = [8]", "sizes = [200]")
+    start, end = text.index("[[compress]]"), text.index("[detect]")
+    shrink = '[[compress]]\nstage = "shrink"\nrate = 0.9\nepochs = 1\n[budget]\nram = "{}"\n'
+    path = tmp_path / "later.toml"
+    path.write_text(text[:start] + shrink.format("1100B") + text[end:])
+    result = invoke("run", path, "--out", tmp_path / "run", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["stages"][0]["arena"] > 1100 >= report["stages"][1]["arena"]
+    assert report["budget"]["fits"]
+
+
 def test_a_budget_that_nothing_can_meet_is_refused_before_training(tmp_path):
     path = tmp_path / "tight.toml"
     path.write_text(SMALL_RIG.format(seeds=1) + '[budget]\nram = "300B"\n')

@@ -10,13 +10,16 @@ import numpy as np
 from micro.cost import parse_bytes
 from micro.export import check_calibration
 from micro.quantize.aware import Granularity, quantize_aware
+from micro.quantize.program import Activations
 from micro.quantize.write import write_tflite
 from micro.tflm import measure
 
 JUDGED = 128
 
 
-def choose_weights(model: keras.Model, calibration: Any, ram: str | int) -> dict[str, Granularity]:
+def choose_weights(
+    model: keras.Model, calibration: Any, ram: str | int, *, activations: Activations = "int8"
+) -> dict[str, Granularity]:
     """For each layer with a kernel, 'per_channel' or 'per_tensor', so that the arena fits; for `quantize_aware`.
 
     All begin with a scale for each channel. Those give it up first whose doing so costs least accuracy on the calibration data
@@ -24,6 +27,7 @@ def choose_weights(model: keras.Model, calibration: Any, ram: str | int) -> dict
 
     Args:
         ram: Bytes, or a size such as '4KiB'; compared with `arena_bytes_32bit`.
+        activations: As `quantize_aware` will be told.
 
     Raises: ValueError where one scale for each kernel does not fit either: the smallest arena is told.
     """
@@ -32,11 +36,11 @@ def choose_weights(model: keras.Model, calibration: Any, ram: str | int) -> dict
     expected = np.asarray(model.predict(samples[:JUDGED], verbose=0))
 
     def tried(weights: dict[str, Granularity]) -> tuple[int, float]:
-        aware = quantize_aware(model, samples, weights=weights)
+        aware = quantize_aware(model, samples, weights=weights, activations=activations)
         error = np.sqrt(np.mean((np.asarray(aware.predict(samples[:JUDGED], verbose=0)) - expected) ** 2))
         return measure(write_tflite(aware)).arena_bytes_32bit, float(error)
 
-    aware = quantize_aware(model, samples)
+    aware = quantize_aware(model, samples, activations=activations)
     names = list(dict.fromkeys(node.source for node in aware.program.nodes if node.kernel))
     chosen: dict[str, Granularity] = dict.fromkeys(names, "per_channel")
     arena, error = tried(chosen)
