@@ -40,18 +40,13 @@ def divide_by_power(x: int, power: int) -> int:
     return (x >> power) + int((x & mask) > (mask >> 1) + (x < 0))
 
 
-def multiply_by_power(x: int, power: int) -> int:
-    """x * 2^power, saturated: gemmlowp's SaturatingRoundingMultiplyByPOT."""
-    return divide_by_power(x, -power) if power < 0 else max(-(2**31), min(INT32_MAX, x << power))
-
-
 def exp_of_negative(x: int) -> int:
     """exp of a number of 5 integer and 26 fraction bits, at most 0, as a 31-bit fraction: gemmlowp's exp_on_negative_values."""
     if x == 0:
         return INT32_MAX
     quarter = 1 << 24
     rest = (x & (quarter - 1)) - quarter
-    result = _exp_of_last_quarter(multiply_by_power(rest, 5))
+    result = _exp_of_last_quarter(rest << 5)  # from 5 integer bits to none
     remainder = rest - x
     for bit, factor in enumerate(EXPONENTIALS, start=24):
         if remainder & (1 << bit):

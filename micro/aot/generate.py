@@ -24,7 +24,6 @@ NEEDS = {
     "depthwise_conv_2d": ("scaled", "clamped"),
     "sum_of": ("high_product", "divide_by_power", "clamped"),
     "add": ("sum_of",),
-    "sub": ("sum_of",),
     "mul": ("scaled", "clamped"),
     "mean": ("scaled", "clamped"),
     "average_pool_2d": ("clamped",),
@@ -67,7 +66,8 @@ def generate(tflite: TfliteLike, directory: str | Path, name: str) -> tuple[Path
         return str(argument)
 
     body = [f"{call.kernel}({', '.join(map(text, call.arguments))});" for step in steps for call in step.calls]
-    body += _copied_outputs(graph, storage)
+    copies = _copied_outputs(graph, storage)
+    body += copies
     context = {
         "name": name,
         "upper": name.upper(),
@@ -76,7 +76,7 @@ def generate(tflite: TfliteLike, directory: str | Path, name: str) -> tuple[Path
         "arena": arena,
         "inputs": [_side(graph.tensors[i], "input", n, len(graph.inputs)) for n, i in enumerate(graph.inputs)],
         "outputs": [_side(graph.tensors[i], "output", n, len(graph.outputs)) for n, i in enumerate(graph.outputs)],
-        "kernels": _kernels(steps, bool(_copied_outputs(graph, storage))),
+        "kernels": _kernels(steps, bool(copies)),
         "arrays": arrays,
         "body": body,
     }

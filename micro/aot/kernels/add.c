@@ -1,12 +1,12 @@
-/* a + b; a stride of 0 repeats a value along its axis. p: offsets, multipliers and powers, range. */
+/* a + sign * b; a stride of 0 repeats a value along its axis. p: offsets, multipliers and powers, range. */
 static void add(const int8_t *a, const int8_t *b, int8_t *y, const int *n, const int *sa, const int *sb,
-                const int32_t *p) {
+                int32_t sign, const int32_t *p) {
   for (int i = 0; i < n[0]; ++i) {
     for (int j = 0; j < n[1]; ++j) {
       for (int k = 0; k < n[2]; ++k) {
         for (int l = 0; l < n[3]; ++l) {
           *y++ = sum_of(a[i * sa[0] + j * sa[1] + k * sa[2] + l * sa[3]],
-                        b[i * sb[0] + j * sb[1] + k * sb[2] + l * sb[3]], 1, p);
+                        b[i * sb[0] + j * sb[1] + k * sb[2] + l * sb[3]], sign, p);
         }
       }
     }

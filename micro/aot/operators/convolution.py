@@ -11,74 +11,31 @@ from micro.graph import Graph, Op, Tensor
 
 def fully_connected(op: Op, graph: Graph) -> Step:
     """Per tensor or per channel, with or without a bias."""
-    inputs, y = tensors_of(op, graph)
-    x, weights, bias = _operands(op, graph, inputs)
+    x, weights, bias, y = _operands(op, graph)
     outputs, depth = weights.shape
-    multipliers, powers, per_channel = _multipliers(op, graph, x, weights, y, outputs, dense=True)
-    return Step(
-        (
-            Call(
-                "fully_connected",
-                (
-                    *(x, Constant(array_of(weights)), bias, y),
-                    *(x.size // depth, depth, outputs),
-                    -int8_of(x, op, graph)[1],
-                    *(multipliers, powers, int(per_channel)),
-                    *_output(op, graph, y),
-                ),
-            ),
-        )
-    )
+    sizes = (x.size // depth, depth, outputs)
+    return _sums_of_products("fully_connected", op, graph, (x, weights, bias, y), outputs, sizes)
 
 
 def conv_2d(op: Op, graph: Graph) -> Step:
     """Strides, dilations, both paddings; groups are refused."""
-    inputs, y = tensors_of(op, graph)
-    x, weights, bias = _operands(op, graph, inputs)
+    x, weights, bias, y = _operands(op, graph)
     outputs, height, width, channels = weights.shape
     if channels != x.shape[3]:
         raise refusal(
             op, graph, f"convolves in groups of {channels} channels; static C takes all {x.shape[3]} together"
         )
-    multipliers, powers, per_channel = _multipliers(op, graph, x, weights, y, outputs)
-    return Step(
-        (
-            Call(
-                "conv_2d",
-                (
-                    *(x, Constant(array_of(weights)), bias, y),
-                    *(*x.shape, height, width, *y.shape[1:]),
-                    *_geometry(op, x, y, height, width),
-                    -int8_of(x, op, graph)[1],
-                    *(multipliers, powers, int(per_channel)),
-                    *_output(op, graph, y),
-                ),
-            ),
-        )
-    )
+    sizes = (*x.shape, height, width, *y.shape[1:], *_geometry(op, x, y, height, width))
+    return _sums_of_products("conv_2d", op, graph, (x, weights, bias, y), outputs, sizes)
 
 
 def depthwise_conv_2d(op: Op, graph: Graph) -> Step:
     """Any depth multiplier."""
-    inputs, y = tensors_of(op, graph)
-    x, weights, bias = _operands(op, graph, inputs)
+    x, weights, bias, y = _operands(op, graph)
     _, height, width, outputs = weights.shape
-    multipliers, powers, per_channel = _multipliers(op, graph, x, weights, y, outputs)
-    return Step(
-        (
-            Call(
-                "depthwise_conv_2d",
-                (
-                    *(x, Constant(array_of(weights)), bias, y),
-                    *(*x.shape, outputs // x.shape[3], height, width, *y.shape[1:3]),
-                    *_geometry(op, x, y, height, width),
-                    -int8_of(x, op, graph)[1],
-                    *(multipliers, powers, int(per_channel)),
-                    *_output(op, graph, y),
-                ),
-            ),
-        )
-    )
+    multiplier = outputs // x.shape[3]
+    sizes = (*x.shape, multiplier, height, width, *y.shape[1:3], *_geometry(op, x, y, height, width))
+    return _sums_of_products("depthwise_conv_2d", op, graph, (x, weights, bias, y), outputs, sizes)
 
 
 def padding(x: int, y: int, size: int, stride: int, dilation: int) -> int:
@@ -86,7 +43,24 @@ def padding(x: int, y: int, size: int, stride: int, dilation: int) -> int:
     return max(0, (y - 1) * stride + (size - 1) * dilation + 1 - x) // 2
 
 
-def _operands(op: Op, graph: Graph, inputs: list[Tensor | None]) -> tuple[Tensor, Tensor, Argument]:
+def _sums_of_products(
+    kernel: str,
+    op: Op,
+    graph: Graph,
+    operands: tuple[Tensor, Tensor, Argument, Tensor],
+    channels: int,
+    sizes: tuple[int, ...],
+) -> Step:
+    """The call of a kernel: tensors, sizes, and how its sums come to the output's grid."""
+    x, weights, bias, y = operands
+    x_offset = -int8_of(x, op, graph)[1]
+    grids = (x_offset, *_multipliers(op, graph, x, weights, y, channels), *_output(op, graph, y))
+    return Step((Call(kernel, (x, Constant(array_of(weights)), bias, y, *sizes, *grids)),))
+
+
+def _operands(op: Op, graph: Graph) -> tuple[Tensor, Tensor, Argument, Tensor]:
+    """Input, kernel, bias (0 where there is none) and output."""
+    inputs, y = tensors_of(op, graph)
     x, weights = inputs[0], inputs[1]
     int8_of(x, op, graph)
     assert x is not None
@@ -96,21 +70,21 @@ def _operands(op: Op, graph: Graph, inputs: list[Tensor | None]) -> tuple[Tensor
         raise refusal(op, graph, "has weights with a zero point; int8 weights are symmetric")
     bias = inputs[2] if len(inputs) > 2 else None
     if bias is None:
-        return x, weights, 0
+        return x, weights, 0, y
     if bias.data is None or bias.dtype != "int32":
         raise refusal(op, graph, f"has a bias that is {bias.dtype}; static C takes constant int32")
-    return x, weights, Constant(array_of(bias))
+    return x, weights, Constant(array_of(bias)), y
 
 
 def _multipliers(
-    op: Op, graph: Graph, x: Tensor, weights: Tensor, y: Tensor, channels: int, dense: bool = False
-) -> tuple[Constant, Constant, bool]:
+    op: Op, graph: Graph, x: Tensor, weights: Tensor, y: Tensor, channels: int
+) -> tuple[Constant, Constant, int]:
     (x_scale, _), (y_scale, _) = int8_of(x, op, graph), int8_of(y, op, graph)
     assert weights.quantization is not None
     scales = weights.quantization.scale
     if len(scales) not in (1, channels):
         raise refusal(op, graph, f"has {len(scales)} scales for {channels} channels")
-    if dense and len(scales) == 1:
+    if op.name == "FULLY_CONNECTED" and len(scales) == 1:
         # TFLite multiplies these two in float32.
         factors = [float(np.float32(x_scale) * np.float32(scales[0])) / y_scale]
     else:
@@ -119,7 +93,7 @@ def _multipliers(
     return (
         Constant(np.array([fraction for fraction, _ in pairs], np.int32)),
         Constant(np.array([power for _, power in pairs], np.int8)),
-        len(scales) > 1,
+        int(len(scales) > 1),
     )
 
 

@@ -14,12 +14,12 @@ SUM_BITS = 20
 
 def add(op: Op, graph: Graph) -> Step:
     """a + b."""
-    return _sum("add", op, graph)
+    return _sum(1, op, graph)
 
 
 def sub(op: Op, graph: Graph) -> Step:
     """a - b."""
-    return _sum("sub", op, graph)
+    return _sum(-1, op, graph)
 
 
 def mul(op: Op, graph: Graph) -> Step:
@@ -31,7 +31,7 @@ def mul(op: Op, graph: Graph) -> Step:
     return _broadcast("mul", op, graph, [-a_zero, -b_zero, fraction, power, y_zero, low, high])
 
 
-def _sum(kernel: str, op: Op, graph: Graph) -> Step:
+def _sum(sign: int, op: Op, graph: Graph) -> Step:
     (a, b), y = tensors_of(op, graph)
     (a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero) = (int8_of(t, op, graph) for t in (a, b, y))
     twice = 2.0 * max(a_scale, b_scale)
@@ -41,10 +41,10 @@ def _sum(kernel: str, op: Op, graph: Graph) -> Step:
         parameters += [-zero, fraction, -power]
     fraction, power = quantize_multiplier(twice / ((1 << SUM_BITS) * y_scale))
     low, high = activation_range(op.options.get("fusedActivationFunction", 0), y_scale, y_zero)
-    return _broadcast(kernel, op, graph, [*parameters, fraction, -power, y_zero, low, high])
+    return _broadcast("add", op, graph, [*parameters, fraction, -power, y_zero, low, high], sign)
 
 
-def _broadcast(kernel: str, op: Op, graph: Graph, parameters: list[int]) -> Step:
+def _broadcast(kernel: str, op: Op, graph: Graph, parameters: list[int], *numbers: int) -> Step:
     inputs, y = tensors_of(op, graph)
     shape = four(y.shape, op, graph)
     arguments: list[Argument] = []
@@ -54,8 +54,8 @@ def _broadcast(kernel: str, op: Op, graph: Graph, parameters: list[int]) -> Step
         own = four(tensor.shape, op, graph)
         strides.append([0 if size == 1 else stride for size, stride in zip(own, strides_of(own))])
         arguments.append(operand(tensor))
-    tables = (ints(shape), ints(strides[0]), ints(strides[1]), Constant(np.array(parameters, np.int32)))
-    return Step((Call(kernel, (*arguments, y, *tables)),))
+    tables = (ints(shape), ints(strides[0]), ints(strides[1]))
+    return Step((Call(kernel, (*arguments, y, *tables, *numbers, Constant(np.array(parameters, np.int32)))),))
 
 
 def operand(tensor: Tensor) -> Argument:
