@@ -171,6 +171,11 @@ class BudgetConfig(_Section):
     flash: str | None = None
     ram: str | None = None
 
+    @property
+    def given(self) -> bool:
+        """Whether anything is limited."""
+        return self.flash is not None or self.ram is not None
+
     @model_validator(mode="after")
     def _parses(self) -> BudgetConfig:
         for what, size in (("budget.flash", self.flash), ("budget.ram", self.ram)):

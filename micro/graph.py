@@ -143,6 +143,15 @@ def schema_module() -> Any:
     return schema_py_generated
 
 
+def packed(model: Any) -> bytes:
+    """The bytes of a model in the generated writer's objects (`ModelT`)."""
+    import flatbuffers
+
+    builder = flatbuffers.Builder(4096)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
 def _read(content: bytes) -> Graph:
     schema = schema_module()
     names = _enum_names(schema.BuiltinOperator)

@@ -57,3 +57,12 @@ def output_layer(model: keras.Model) -> Any:
 def phrase(layer: Any) -> str:
     """`layer 'name' (Type)`."""
     return f"layer {layer.name!r} ({type(layer).__name__})"
+
+
+def unique_name(name: str, taken: set[str]) -> str:
+    """The name, numbered where it is taken already; it is taken from now on."""
+    chosen, number = name, 2
+    while chosen in taken:
+        chosen, number = f"{name}_{number}", number + 1
+    taken.add(chosen)
+    return chosen

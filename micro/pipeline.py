@@ -230,7 +230,7 @@ def _parameters(model: keras.Model) -> int:
 def _budget(config: Config, tflite: Written) -> dict[str, Any] | None:
     """The budget and what breaks it; None where there is none."""
     budget = config.budget
-    if budget.flash is None and budget.ram is None:
+    if not budget.given:
         return None
     found = check(tflite, flash=budget.flash, ram=budget.ram)
     return {**budget.model_dump(), "fits": found.fits, "broken": list(found.broken)}

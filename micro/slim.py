@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from micro.graph import schema_module
-from micro.origin import mentioned_layers
+from micro.graph import packed, schema_module
+from micro.origin import mentioned_layers, unique_name
 
 if TYPE_CHECKING:
     import keras
@@ -13,23 +13,19 @@ if TYPE_CHECKING:
 
 def slimmed(content: bytes, model: keras.Model) -> bytes:
     """The same operators and constants, tensors named after the model's layers, nothing else."""
-    import flatbuffers
-
     schema = schema_module()
     tflite = schema.ModelT.InitFromPackedBuf(content, 0)
     tflite.metadata = tflite.metadataBuffer = tflite.signatureDefs = None
     graph = tflite.subgraphs[0]
     taken: set[str] = set()
+    ends = {**dict.fromkeys(graph.inputs, "input"), **dict.fromkeys(graph.outputs, "output")}
     for index, tensor in enumerate(graph.tensors):
-        ends = {**dict.fromkeys(graph.inputs, "input"), **dict.fromkeys(graph.outputs, "output")}
-        tensor.name = _unique(ends.get(index) or _short(tensor.name.decode(errors="replace"), model), taken)
+        tensor.name = unique_name(ends.get(index) or _short(tensor.name.decode(errors="replace"), model), taken)
     used = sorted({0} | {tensor.buffer for tensor in graph.tensors})
     tflite.buffers = [_only_data(tflite.buffers[index], schema) for index in used]
     for tensor in graph.tensors:
         tensor.buffer = used.index(tensor.buffer)
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(tflite.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return packed(tflite)
 
 
 def _short(name: str, model: keras.Model) -> str:
@@ -38,14 +34,6 @@ def _short(name: str, model: keras.Model) -> str:
     mentioned = mentioned_layers(first, model)
     last = first.rpartition("/")[2]
     return f"{mentioned[-1].name}/{last}" if mentioned else last
-
-
-def _unique(name: str, taken: set[str]) -> str:
-    chosen, number = name, 2
-    while chosen in taken:
-        chosen, number = f"{name}_{number}", number + 1
-    taken.add(chosen)
-    return chosen
 
 
 def _only_data(buffer: Any, schema: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import keras_kd
 from micro.budget import check
 from micro.compress.cluster import ClusterWeights, cluster, share_values
+from micro.compress.fine_tune import fit_on
 from micro.compress.pack import pack
 from micro.compress.prune import KeepZeros, prune
 from micro.compress.shrink import shrink
@@ -52,7 +53,7 @@ def apply(stage: Stage, model: keras.Model, lessons: Lessons, config: Config, ca
             x=lessons.x[:512],
             y=lessons.y[:512],
             loss=lessons.loss,
-            fine_tune=lambda small: _fit(stage, small, lessons, config),
+            fine_tune=lambda small: fit_on(small, (), **_told(stage, lessons, config)),
         )
     told = _told(stage, lessons, config)
     if isinstance(stage, PruneStage):
@@ -74,7 +75,7 @@ def apply(stage: Stage, model: keras.Model, lessons: Lessons, config: Config, ca
                 held.append(KeepZeros(aware))
             if isinstance(earlier, ClusterStage):
                 held = [ClusterWeights(aware, earlier.clusters)]  # zero is one of its values
-        _fit(stage, aware, lessons, config, held)
+        fit_on(aware, held, **told)
     return aware
 
 
@@ -108,7 +109,7 @@ def require_budget(student: keras.Model, config: Config, calibration: np.ndarray
     Raises: RunError telling the smallest reachable.
     """
     budget = config.budget
-    if budget.flash is None and budget.ram is None:
+    if not budget.given:
         return
     model, narrow = student, 8
     activations: Activations = "int8"
@@ -170,29 +171,6 @@ def _told(stage: Any, lessons: Lessons, config: Config) -> dict[str, Any]:
             "hard_weight": config.distill.hard_weight,
         }
     return told
-
-
-def _fit(
-    stage: Any,
-    model: keras.Model,
-    lessons: Lessons,
-    config: Config,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> None:
-    trained = model
-    if stage.teacher:
-        trained = keras_kd.Distiller(
-            lessons.teacher, model, [lessons.objective()], hard_weight=config.distill.hard_weight
-        )
-    trained.compile(optimizer=_optimizer(stage, lessons, config), loss=lessons.loss)
-    trained.fit(
-        lessons.x,
-        lessons.y,
-        epochs=stage.epochs,
-        batch_size=config.student.batch_size,
-        callbacks=list(callbacks),
-        verbose=0,
-    )
 
 
 def _optimizer(stage: Any, lessons: Lessons, config: Config) -> keras.optimizers.Optimizer:

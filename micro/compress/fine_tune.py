@@ -62,12 +62,43 @@ def fine_tuned(
     """A trained copy of the model; `make_callbacks` gets the copy and the number of training steps."""
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
-    trained = copy
+    fit_on(
+        copy,
+        make_callbacks(copy, epochs * -(-len(x) // batch_size)),
+        x,
+        y,
+        loss=loss,
+        teacher=teacher,
+        objectives=objectives,
+        hard_weight=hard_weight,
+        optimizer=optimizer,
+        epochs=epochs,
+        batch_size=batch_size,
+        verbose=verbose,
+    )
+    return copy
+
+
+def fit_on(
+    model: keras.Model,
+    callbacks: Sequence[keras.callbacks.Callback],
+    x: Any,
+    y: Any,
+    *,
+    loss: Any,
+    epochs: int,
+    batch_size: int,
+    teacher: keras.Model | None = None,
+    objectives: Sequence[Any] | None = None,
+    hard_weight: float = 1.0,
+    optimizer: Any = None,
+    verbose: int | str = 0,
+) -> None:
+    """Train the model itself, under the teacher where there is one."""
+    trained = model
     if teacher is not None:
         import keras_kd
 
-        trained = keras_kd.Distiller(teacher, copy, list(objectives or ()), hard_weight=hard_weight)
+        trained = keras_kd.Distiller(teacher, model, list(objectives or ()), hard_weight=hard_weight)
     trained.compile(optimizer=optimizer or keras.optimizers.Adam(1e-3), loss=loss)
-    callbacks = make_callbacks(copy, epochs * -(-len(x) // batch_size))
-    trained.fit(x, y, epochs=epochs, batch_size=batch_size, callbacks=callbacks, verbose=verbose)
-    return copy
+    trained.fit(x, y, epochs=epochs, batch_size=batch_size, callbacks=list(callbacks), verbose=verbose)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from keras import ops
 
 from micro.errors import ConversionError
 from micro.export import check_calibration
-from micro.quantize.calibrate import METHODS, Method, calibrated, with_operand
+from micro.quantize.calibrate import Method, calibrated, with_operand
 from micro.quantize.grids import (
     Grid,
     constant_parameters,
@@ -62,8 +62,8 @@ def quantize_aware(
         ConversionError naming the layer that cannot be simulated.
     """
     samples = check_calibration(model, calibration)
-    if ranges not in METHODS:
-        raise ValueError(f"ranges must be one of {', '.join(METHODS)}, got {ranges!r}")
+    if ranges not in get_args(Method):
+        raise ValueError(f"ranges must be one of {', '.join(get_args(Method))}, got {ranges!r}")
     if activations not in ("int8", "int16"):
         raise ValueError(f"activations must be 'int8' or 'int16', got {activations!r}")
     program, found = lower(model)

@@ -49,8 +49,8 @@ def calibrated(program: Program, weights: Weights, samples: np.ndarray, method: 
                 f"calibration: {_what(program, number)} is 0 for all {len(samples)} samples, which leaves its range empty; "
                 "give samples on which it is not, or a model without it"
             )
-    if method != "minmax":
-        lows, highs = _clipped(program, weights, samples, grids, lows, highs, METHODS[method], to)
+    if method in CLIPPING:
+        lows, highs = _clipped(program, weights, samples, grids, lows, highs, CLIPPING[method], to)
     ranges = tuple(
         PRESCRIBED[rule, to] if rule != "own" else Range(float(low), float(high))
         for rule, low, high in zip(rules, lows, highs)
@@ -148,8 +148,7 @@ def _least_error(counts: np.ndarray, edges: np.ndarray, to: Activations) -> tupl
     return best[1], best[2]
 
 
-METHODS: dict[str, Callable[[np.ndarray, np.ndarray, Activations], tuple[float, float]]] = {
-    "minmax": lambda counts, edges, to: (edges[0], edges[-1]),
+CLIPPING: dict[str, Callable[[np.ndarray, np.ndarray, Activations], tuple[float, float]]] = {
     "percentile": _percentile,
     "mse": _least_error,
 }

@@ -117,7 +117,7 @@ def _following(model: keras.Model, wires: Wiring, layer: keras.Layer) -> keras.L
     """The next layer with a kernel, where nothing on the way keeps a factor from passing."""
     while _passes_factors(layer):
         reader = wires.only_reader(layer.name)
-        if reader is None or reader not in wires.calls or wires.calls[reader] != 1 or len(wires.taken[reader]) != 1:
+        if reader is None or wires.calls.get(reader) != 1 or len(wires.taken[reader]) != 1:
             return None
         layer = model.get_layer(reader)
         if _kernels(layer):

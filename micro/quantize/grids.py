@@ -14,6 +14,7 @@ from micro.quantize.program import Activations, Node, Range
 LARGEST_BIAS = 2.0**30
 # What is this close to a tie is one: means of integers that float32 cannot hold.
 TIE = 1e-5
+BOUNDS = {"int8": (-128.0, 127.0), "int16": (-32768.0, 32767.0)}
 
 
 class Grid(keras.Layer):
@@ -50,7 +51,7 @@ class Grid(keras.Layer):
         point added.
         """
         scale, zero = self.parameters()
-        low, high = (-32768.0, 32767.0) if self.activations == "int16" else (-128.0, 127.0)
+        low, high = BOUNDS[self.activations]
         steps = x / scale
         if accumulator is not None:
             steps = self._multiplied(steps, accumulator[0] / scale, accumulator[1])
@@ -118,7 +119,7 @@ def constant_parameters(values: Any, activations: Activations) -> tuple[Any, Any
 def snap_constant(values: Any, activations: Activations) -> Any:
     """A constant operand on its grid."""
     scale, zero = constant_parameters(values, activations)
-    low, high = (-32768.0, 32767.0) if activations == "int16" else (-128.0, 127.0)
+    low, high = BOUNDS[activations]
     return (ops.clip(ops.round(values / scale) + zero, low, high) - zero) * scale
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from micro.errors import ConversionError
 from micro.export import to_tflite
 from micro.graph import Graph, Op, Tensor, read
-from micro.origin import all_layers, layer_phrase, mentioned_layers, output_layer
+from micro.origin import all_layers, layer_phrase, mentioned_layers, output_layer, unique_name
 from micro.quantize.operators import OPERATORS
 from micro.quantize.program import Node, Program
 
@@ -170,12 +170,7 @@ def _names(graph: Graph, model: keras.Model) -> list[str]:
     names = []
     for op, name in reversed(list(zip(graph.ops, wanted))):
         chosen = name if name and name not in taken else "_".join(part for part in (name, op.name.lower()) if part)
-        number = 2
-        unique = chosen
-        while unique in taken:
-            unique, number = f"{chosen}_{number}", number + 1
-        taken.add(unique)
-        names.append(unique)
+        names.append(unique_name(chosen, taken))
     return names[::-1]
 
 

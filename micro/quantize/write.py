@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from micro.graph import schema_module
+from micro.graph import packed, schema_module
 from micro.quantize.aware import QuantizationAware, Simulated
 from micro.quantize.operators import OPERATORS
 from micro.quantize.program import Node
@@ -68,8 +68,6 @@ class _Writer:
         self.operators.append(made)
 
     def finish(self) -> bytes:
-        import flatbuffers
-
         schema = self.schema
         graph = schema.SubGraphT()
         graph.name, graph.tensors, graph.operators = "main", self.tensors, self.operators
@@ -83,9 +81,7 @@ class _Writer:
             code.builtinCode = getattr(schema.BuiltinOperator, name)
             code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), version
             model.operatorCodes.append(code)
-        builder = flatbuffers.Builder(1 << 16)
-        builder.Finish(model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        return packed(model)
 
     def _value(self, value: int, name: str, shape: Sequence[int]) -> int:
         scale, zero = (ops.convert_to_numpy(each) for each in self.aware.grid(value).parameters())

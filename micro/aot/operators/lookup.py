@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from micro.aot.step import Call, Constant, Step, int8_of, tensors_of
-from micro.graph import Graph, Op, Tensor, schema_module
+from micro.graph import Graph, Op, Tensor, packed, schema_module
 from micro.tflm import all_outputs
 
 
@@ -23,8 +23,6 @@ def lookup(op: Op, graph: Graph) -> Step:
 
 def _alone(op: Op, x: Tensor, y: Tensor) -> bytes:
     """A .tflite of this operator on 256 values."""
-    import flatbuffers
-
     schema = schema_module()
     model, subgraph, code, operator = schema.ModelT(), schema.SubGraphT(), schema.OperatorCodeT(), schema.OperatorT()
     code.builtinCode = getattr(schema.BuiltinOperator, op.name)
@@ -46,6 +44,4 @@ def _alone(op: Op, x: Tensor, y: Tensor) -> bytes:
     subgraph.inputs, subgraph.outputs, subgraph.operators = [0], [1], [operator]
     model.version, model.operatorCodes, model.subgraphs = 3, [code], [subgraph]
     model.buffers = [schema.BufferT()]
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return packed(model)
