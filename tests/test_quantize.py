@@ -14,9 +14,11 @@ from micro.datasets.recording import windows
 from micro.graph import read
 from micro.quantize.aware import quantize_aware
 from micro.quantize.grids import Grid
+from micro.quantize.hard_swish import hard_swish_steps
 from micro.quantize.program import Range
-from micro.tflm import raw_outputs, run
+from micro.tflm import all_outputs, raw_outputs, run
 from tests.conftest import gradient
+from tests.int8_graphs import Builder
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -135,7 +137,26 @@ def agree(model, weights, ranges):
     apart = steps_apart(aware, tflite, x)
     assert np.mean(apart > 1) <= 0.001
     assert np.array_equal(run(tflite, x).argmax(-1), aware.predict(x, verbose=0).argmax(-1)) or apart.any()
-    assert micro.verify(tflite, x[:20]).max_abs_difference <= 1
+
+
+@given(st.floats(-3, 3), st.floats(0, 1))
+@settings(max_examples=40)
+def test_hard_swish_is_simulated_to_the_step(reach, share):
+    high = 10.0**reach
+    scale = np.float32(high * (1 + share) / 255)
+    zero = int(np.round(-128 + high * share / scale))
+    steps = (np.arange(-128, 128) - zero).astype("float32")
+    exact = steps * scale * np.clip(steps * scale + 3, 0, 6) / 6
+    out_scale = np.float32((exact.max() - min(exact.min(), 0)) / 255)
+    out_zero = int(np.round(-128 - min(exact.min(), 0) / out_scale))
+    graph = Builder(np.random.default_rng(0))
+    x, y = graph.tensor((1, 256), scale=scale, zero=zero), graph.tensor((1, 256), scale=out_scale, zero=out_zero)
+    graph.op("HARD_SWISH", [x], y)
+    chip = all_outputs(graph.build([x], [y]), [np.arange(-128, 128, dtype=np.int8)[None, None]])["output0"]
+    simulated = keras.ops.convert_to_numpy(
+        hard_swish_steps(*map(keras.ops.convert_to_tensor, (steps, scale, out_scale)))
+    )
+    assert np.array_equal(chip.reshape(-1), np.clip(simulated + out_zero, -128, 127))
 
 
 GRIDS = (st.sampled_from(["auto", "per_channel", "per_tensor"]), st.sampled_from(["minmax", "percentile", "mse"]))

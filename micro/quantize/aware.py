@@ -23,6 +23,7 @@ from micro.quantize.grids import (
     snap_kernel,
     spread_scale,
 )
+from micro.quantize.hard_swish import hard_swish_steps
 from micro.quantize.lowering import Weights, lower
 from micro.quantize.operators import OPERATORS, accumulator
 from micro.quantize.program import Activations, Node, Program
@@ -127,9 +128,16 @@ class QuantizationAware(keras.Model):
             taken = [values[i] for i in node.inputs]
             scales = [self.grid(i).parameters()[0] for i in node.inputs]
             y = ops.reshape(operator(taken, scales[0]), (-1, *node.shape[1:]))
+            if node.op == "HARD_SWISH":
+                y = self._hard_swish(y, taken[0] / scales[0], scales[0], self.grid(number).parameters()[0])
             whole = OPERATORS[node.op].rounding == "whole"
             values.append(self.grid(number).snap(y, operator.accumulator(taken, scales), whole))
         return values
+
+    def _hard_swish(self, y: Any, steps: Any, scale: Any, out_scale: Any) -> Any:
+        """The kernel's value, with the gradient of the exact one."""
+        rounded = hard_swish_steps(ops.round(steps), scale, out_scale) * out_scale
+        return y + ops.stop_gradient(rounded - y)
 
     def take(self, weights: Weights) -> None:
         """Set kernels, biases and constant operands, by node name."""
