@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from micro.cost import parse_bytes
 from micro.files import identifier
+from micro.signal.front_end import Arithmetic, Detrend, FrontEnd, Kind, Taper
 
 
 class _Section(BaseModel):
@@ -17,12 +18,40 @@ class _Section(BaseModel):
 
 
 class FeaturesConfig(_Section):
-    """How windows become features."""
+    """How windows become features; bounds in Hz. Fields are those of `micro.signal.FrontEnd`."""
 
-    kind: Literal["spectrum", "statistics", "raw"] = "spectrum"
+    kind: Kind | tuple[Kind, ...] = "spectrum"
     window: PositiveInt = 1024
     hop: PositiveInt = 512
     bands: PositiveInt = 64
+    low: Annotated[float, Field(ge=0)] = 0.0
+    high: PositiveFloat | None = None
+    envelope_bands: PositiveInt = 32
+    envelope_high: PositiveFloat | None = None
+    detrend: Detrend = "mean"
+    taper: Taper = "hann"
+    arithmetic: Arithmetic = "float32"
+    full_scale: PositiveFloat | None = None
+
+    @property
+    def raw(self) -> bool:
+        """Whether windows keep their time axis."""
+        return self.kind in ("raw", ("raw",))
+
+    def front_end(self, channels: int, sample_rate: float | None) -> FrontEnd:
+        """What this section describes, for recordings of so many channels; ValueError for what cannot be."""
+        told = self.model_dump()
+        return FrontEnd(told.pop("kind"), channels=channels, sample_rate=sample_rate, **told)
+
+    @model_validator(mode="after")
+    def _whole(self) -> FeaturesConfig:
+        # Bounds in Hz can be checked once the recordings' rate is known.
+        self.model_copy(update={"low": 0.0, "high": None, "envelope_high": None}).front_end(1, 1e6)
+        if self.arithmetic == "fixed" and self.full_scale is None:
+            raise ValueError(
+                "arithmetic 'fixed' needs full_scale: what 32768 of the converter means in the data's unit"
+            )
+        return self
 
 
 class RigData(_Section):
@@ -240,8 +269,6 @@ class Config(_Section):
         if self.distill.weight == 0 and self.distill.hard_weight == 0:
             raise ValueError("distill.weight and distill.hard_weight are both 0: nothing to learn from")
         self._in_order()
-        if self.features.kind == "spectrum" and self.features.bands > self.features.window // 2:
-            raise ValueError(f"features.bands must be at most half the window, {self.features.window // 2}")
         return self
 
     def _in_order(self) -> None:

@@ -11,7 +11,7 @@ from micro.config import Config, CwruData, FeaturesConfig, RigData, TableData
 from micro.datasets import cwru, rig, table
 from micro.datasets.recording import Recording, split_in_time, windows
 from micro.errors import DataError
-from micro.signal import Features, Scaling, fit_scaling
+from micro.signal import FrontEnd, Scaling, fit_scaling
 
 # Shares of each healthy stretch of a user's recordings: training, validation, threshold, test.
 HEALTHY_SHARES = (0.6, 0.1, 0.15, 0.15)
@@ -36,7 +36,7 @@ class Windows:
 class Prepared:
     """Everything a run needs of its data; no window of one part overlaps one of another."""
 
-    features: Features
+    features: FrontEnd
     scaling: Scaling
     train: Windows
     validation: Windows
@@ -52,20 +52,14 @@ def prepare(config: Config) -> Prepared:
 
     Raises: DataError naming what is missing, damaged or too little.
     """
-    features = make_features(config.features)
     if isinstance(config.data, RigData):
-        return _prepare_rig(config.data, features, config.seed)
+        return _prepare_rig(config.data, config.features, config.seed)
     if isinstance(config.data, CwruData):
-        return _prepare_cwru(config.data, features)
-    return _prepare_table(config.data, features)
+        return _prepare_cwru(config.data, config.features.front_end(1, cwru.SAMPLE_RATE))
+    return _prepare_table(config.data, config.features)
 
 
-def make_features(config: FeaturesConfig) -> Features:
-    """The front end that a config describes."""
-    return Features(config.kind, config.window, config.hop, config.bands)
-
-
-def cut(recording: Recording, features: Features) -> tuple[np.ndarray, np.ndarray]:
+def cut(recording: Recording, features: FrontEnd) -> tuple[np.ndarray, np.ndarray]:
     """Frames of a recording that touch only valid samples, and the sample each begins at."""
     frames = windows(recording.samples, features.window, features.hop)
     whole = windows(recording.valid[:, None], features.window, features.hop)[:, :, 0].all(axis=1)
@@ -73,7 +67,7 @@ def cut(recording: Recording, features: Features) -> tuple[np.ndarray, np.ndarra
     return frames[whole], starts[whole]
 
 
-def own_scaling(recording: Recording, features: Features) -> Scaling:
+def own_scaling(recording: Recording, features: FrontEnd) -> Scaling:
     """Scaling fitted on a recording's own healthy windows."""
     frames, starts = cut(recording, features)
     healthy = _all_within(recording.healthy, starts, features.window)
@@ -85,8 +79,9 @@ def own_scaling(recording: Recording, features: Features) -> Scaling:
 Pieces = list[tuple[np.ndarray, int, str]]
 
 
-def _prepare_rig(data: RigData, features: Features, seed: int) -> Prepared:
+def _prepare_rig(data: RigData, told: FeaturesConfig, seed: int) -> Prepared:
     machine = rig.Rig(speed=data.speed)
+    features = told.front_end(1, machine.sample_rate)
 
     def record(part: int, count: int, fault: str | None = None, severity: float = 0.0) -> Pieces:
         pieces: Pieces = []
@@ -119,7 +114,7 @@ def _prepare_rig(data: RigData, features: Features, seed: int) -> Prepared:
     return _scaled(features, parts, (), ("acceleration",), machine.sample_rate)
 
 
-def _prepare_cwru(data: CwruData, features: Features) -> Prepared:
+def _prepare_cwru(data: CwruData, features: FrontEnd) -> Prepared:
     learn = cwru.load(data.folder, data.train_loads, baseline_rate=data.baseline_rate)
     judge = cwru.load(data.folder, data.test_loads, baseline_rate=data.baseline_rate)
     if set(data.train_loads) & set(data.test_loads):
@@ -144,11 +139,12 @@ def _prepare_cwru(data: CwruData, features: Features) -> Prepared:
     return _scaled(features, (train, validation, validation, test), cwru.CLASSES, ("drive end",), cwru.SAMPLE_RATE)
 
 
-def _prepare_table(data: TableData, features: Features) -> Prepared:
-    recordings, channels = table.load(data, features.window)
+def _prepare_table(data: TableData, told: FeaturesConfig) -> Prepared:
+    recordings, channels = table.load(data, told.window)
     rates = sorted({recording.sample_rate for recording in recordings})
     if rates[-1] > 1.01 * rates[0]:
         raise DataError(f"the files' sample rates differ, from {rates[0]:g} to {rates[-1]:g} Hz; resample them to one")
+    features = told.front_end(len(channels), rates[0])
     parts: tuple[Pieces, Pieces, Pieces, Pieces] = ([], [], [], [])
     scalings = _file_scalings(recordings, features) if data.scaling == "per_file" else {}
     for recording in recordings:
@@ -176,7 +172,7 @@ def _prepare_table(data: TableData, features: Features) -> Prepared:
     return _scaled(features, parts, (), channels, rates[0])
 
 
-def _file_scalings(recordings: Iterable[Recording], features: Features) -> dict[str, Scaling]:
+def _file_scalings(recordings: Iterable[Recording], features: FrontEnd) -> dict[str, Scaling]:
     """One scaling a file, fitted on the healthy windows of all its stretches."""
     found: dict[str, list[np.ndarray]] = {}
     for recording in recordings:
@@ -206,7 +202,7 @@ def _all_within(marks: np.ndarray, starts: np.ndarray, window: int) -> np.ndarra
 
 
 def _scaled(
-    features: Features,
+    features: FrontEnd,
     parts: Sequence[Pieces],
     class_names: tuple[str, ...],
     channels: tuple[str, ...],

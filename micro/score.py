@@ -16,7 +16,7 @@ from micro import detect
 from micro.config import Config, RigData, TableData, parse_config
 from micro.datasets import table
 from micro.errors import RunError
-from micro.prepare import cut, make_features, own_scaling
+from micro.prepare import cut, own_scaling
 from micro.signal import Scaling
 from micro.tflm import run
 
@@ -42,18 +42,18 @@ def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str |
     """
     folder = Path(run_folder)
     report, config = read_run(folder)
-    features = make_features(config.features)
     shared = Scaling(tuple(report["scaling"]["centre"]), tuple(report["scaling"]["spread"]))
     tables = _table_config(config, report, files, channel)
     channels = tuple(report["data"]["channels"]) if config.job == "table" else ()
     model = folder / "student_int8.tflite"
     scored: list[Scored] = []
-    recordings, found = table.load(tables, features.window, channels)
+    recordings, found = table.load(tables, config.features.window, channels)
     if not channels and len(found) != 1:
         raise RunError(
             f"the run has one channel, the files have {len(found)}: {', '.join(found)}; name one with --channel"
         )
     expected = float(report["data"]["sample_rate"])
+    features = config.features.front_end(len(found), expected)
     for recording in recordings:
         if abs(recording.sample_rate / expected - 1) > 0.01:
             raise RunError(f"{recording.name} is sampled at {recording.sample_rate:g} Hz, the run at {expected:g} Hz")

@@ -7,7 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from conftest import invoke
+from conftest import SANITIZERS, WARNINGS, invoke
 from int8_graphs import Builder, random_graph
 
 import micro
@@ -15,8 +15,6 @@ from micro.aot import generate
 from micro.graph import read
 from micro.tflm import all_outputs
 
-WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-pedantic")
-SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 MAIN = """
 static void run_{name}(void) {{
   static int8_t x[{inputs}], y[{outputs}];

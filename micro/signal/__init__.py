@@ -1,5 +1,6 @@
 """From windows of samples to the features that a model sees."""
 
-from micro.signal.features import Features, Scaling, fit_scaling
+from micro.signal.front_end import FrontEnd
+from micro.signal.scaling import Scaling, fit_scaling
 
-__all__ = ["Features", "Scaling", "fit_scaling"]
+__all__ = ["FrontEnd", "Scaling", "fit_scaling"]

@@ -1,0 +1,193 @@
+"""The front end in C, with its tables and the model's constants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from micro.emission.c_array import float_text, render
+from micro.errors import ConversionError
+from micro.files import identifier, sha256, write_together
+from micro.graph import Graph, TfliteLike, content_of, read
+from micro.signal import FrontEnd, Scaling, fixed, float32
+from micro.signal.bands import mel_bins
+
+# Bytes of stack that the C stays below, its callees included; a test holds compilers to it.
+STACK = 512
+
+
+def emit_front_end(
+    front_end: FrontEnd, scaling: Scaling, tflite: TfliteLike, directory: str | Path, name: str
+) -> tuple[Path, ...]:
+    """Write NAME_front_end.h and NAME_front_end.c: samples in by ring buffer, the model's int8 input out.
+
+    The C computes what `FrontEnd.int8` does, bit for bit. No heap, no recursion; `float32` takes sqrtf of the C library.
+
+    Args:
+        scaling: One centre and spread for each feature along the last axis.
+        tflite: The int8 model that takes the features.
+
+    Returns: the paths written; earlier files of those names are replaced together or not at all.
+    Raises: ValueError for a name that is no identifier, a hop longer than the window, or a scaling of another length;
+        ConversionError for a model whose input is not the front end's int8 features.
+    """
+    identifier(name)
+    content = content_of(tflite)
+    files = front_end_files(front_end, scaling, read(content), sha256(content), name)
+    return write_together(directory, files)
+
+
+def front_end_files(front_end: FrontEnd, scaling: Scaling, graph: Graph, digest: str, name: str) -> dict[str, bytes]:
+    """The two files' contents by name; raises as `emit_front_end`."""
+    context = _context(front_end, scaling, graph, digest, name)
+    files = {f"{name}_front_end.h": "front_end.h.j2", f"{name}_front_end.c": "front_end.c.j2"}
+    return {file: render(template, context).encode() for file, template in files.items()}
+
+
+def input_grid(front_end: FrontEnd, graph: Graph) -> tuple[float, int]:
+    """Scale and zero point of the model's input; ConversionError where it does not take the features."""
+    tensor = graph.tensors[graph.inputs[0]]
+    if len(graph.inputs) != 1 or tensor.dtype != "int8" or tensor.quantization is None:
+        raise ConversionError("a front end feeds a model of one int8 input")
+    if tensor.size != int(np.prod(front_end.shape)):
+        raise ConversionError(f"the front end gives {front_end.shape} features, the model takes {tensor.shape}")
+    return tensor.quantization.scale[0], tensor.quantization.zero_point[0]
+
+
+def _context(front_end: FrontEnd, scaling: Scaling, graph: Graph, digest: str, name: str) -> dict[str, Any]:
+    scale, zero = input_grid(front_end, graph)
+    if front_end.hop > front_end.window:
+        raise ValueError(
+            f"hop {front_end.hop} is longer than the window of {front_end.window}: the chip would skip samples"
+        )
+    if len(scaling.centre) != front_end.shape[-1]:
+        raise ValueError(f"the scaling is of {len(scaling.centre)} features, the front end gives {front_end.shape[-1]}")
+    in_fixed = front_end.arithmetic == "fixed"
+    window, kinds = front_end.window, front_end.kinds
+    arrays = _fixed_arrays(front_end, scaling, scale) if in_fixed else _float_arrays(front_end, scaling)
+    numbers = _fixed_numbers(front_end, zero) if in_fixed else _float_numbers(front_end, scale, zero)
+    return {
+        "name": name,
+        "upper": name.upper(),
+        "guard": f"KERAS_KD_{name.upper()}_FRONT_END_H_",
+        "digest": digest,
+        "description": describe(front_end),
+        "window": window,
+        "hop": front_end.hop,
+        "channels": front_end.channels,
+        "size": int(np.prod(front_end.shape)),
+        "stack": STACK,
+        "fixed": in_fixed,
+        "word": "int32_t" if in_fixed else "float",
+        "full_scale": None if front_end.full_scale is None else f"{front_end.full_scale:g}",
+        "ring_bytes": window * front_end.channels * (2 if in_fixed else 4) + 4,
+        "work_bytes": window * 4,
+        "kinds": kinds,
+        "sizes": {kind: front_end.size_of(kind) for kind in kinds},
+        "spectral": front_end.spectral,
+        "logs": front_end.spectral or "moments" in kinds,
+        "raw": kinds == ("raw",),
+        "detrend": front_end.detrend,
+        "taper": front_end.taper,
+        "arrays": arrays,
+        **numbers,
+    }
+
+
+def describe(front_end: FrontEnd) -> str:
+    """The front end in one line."""
+    rate = "" if front_end.sample_rate is None else f" at {front_end.sample_rate:g} Hz"
+    return (
+        f"{', '.join(front_end.kinds)} of {front_end.window} samples{rate}, every {front_end.hop}, "
+        f"{front_end.channels} channel{'s' if front_end.channels > 1 else ''}, {front_end.arithmetic}."
+    )
+
+
+def _float_arrays(front_end: FrontEnd, scaling: Scaling) -> list[dict[str, Any]]:
+    arrays = [_array("float", "centre", scaling.centre), _array("float", "spread", scaling.spread)]
+    if front_end.spectral:
+        arrays.append(_array("float", "quarter", float32.quarter_cosine(front_end.window)))
+    if "mel" in front_end.kinds:
+        arrays.append(_array("float", "mel_slopes", float32.mel_slopes(front_end)))
+    return arrays + _bins(front_end)
+
+
+def _fixed_arrays(front_end: FrontEnd, scaling: Scaling, scale: float) -> list[dict[str, Any]]:
+    centre, multiplier, shift = front_end.fixed_scaling(scaling, scale)
+    arrays = [
+        _array("int32_t", "centre", centre),
+        _array("int32_t", "multiplier", multiplier),
+        _array("uint8_t", "shift", shift),
+    ]
+    if front_end.spectral:
+        arrays.append(_array("int32_t", "quarter", fixed.quarter_table(front_end.window)))
+    if "mel" in front_end.kinds:
+        arrays.append(_array("int32_t", "mel_slopes", fixed.mel_slopes(front_end)))
+    return arrays + _bins(front_end)
+
+
+def _bins(front_end: FrontEnd) -> list[dict[str, Any]]:
+    bands = [kind for kind in ("spectrum", "envelope") if kind in front_end.kinds]
+    arrays = [_array("uint16_t", f"{kind}_edges", front_end.edges(kind)) for kind in bands]
+    if "mel" in front_end.kinds:
+        arrays.append(_array("uint16_t", "mel_bins", np.transpose(mel_bins(front_end.mel()))))
+    return arrays
+
+
+def _float_numbers(front_end: FrontEnd, scale: float, zero: int) -> dict[str, Any]:
+    window = front_end.window
+    return {
+        "scale": float_text(scale),
+        "zero_offset": float_text(zero + 128),
+        "inverse_window": float_text(1 / window),
+        "inverse_steps": float_text(1 / (window - 1)),
+        "inverse_moment": float_text(12 / (window * (window**2 - 1))),
+        "middle": float_text((window - 1) / 2),
+        "level": float_text(_level(front_end)),
+        "silence": float_text(float(float32.SILENCE)),
+        "silence_squared": float_text(float(float32.SILENCE_SQUARED)),
+        "log10_2": float_text(float(float32.LOG10_2)),
+        "series": [float_text(float(term)) for term in float32.SERIES],
+        "one_bits": float32.ONE_BITS,
+        "root_half_bits": float32.ROOT_HALF_BITS,
+    }
+
+
+def _fixed_numbers(front_end: FrontEnd, zero: int) -> dict[str, Any]:
+    window = front_end.window
+    levels = (window // 2).bit_length() - 1
+    return {
+        "zero": zero,
+        "sample_fraction": fixed.SAMPLE_FRACTION,
+        "level_fraction": fixed.LEVEL_FRACTION,
+        "one_level": 1 << fixed.LEVEL_FRACTION,
+        "log_fraction": fixed.LOG_FRACTION,
+        "one_log": 1 << fixed.LOG_FRACTION,
+        "half_log": 1 << (fixed.LOG_FRACTION - 1),
+        "log10_2": fixed.LOG10_2,
+        "log_window": int(fixed.log2(np.full(1, window, np.uint64))[0]),
+        "silence": f"({fixed.SILENCE * (1 << fixed.LOG_FRACTION)})",
+        "moment": f"INT64_C({window * (window**2 - 1) // 3})",
+        "mel_fraction": fixed.MEL_FRACTION,
+        "one_mel": 1 << fixed.MEL_FRACTION,
+        "one": fixed.ONE,
+        "level": round(_level(front_end) * fixed.ONE),
+        "levels": levels,
+        "exponent": 10 + 2 * levels - 2 * fixed.SAMPLE_FRACTION - (levels + 1),
+    }
+
+
+def _level(front_end: FrontEnd) -> float:
+    """What the taper swings about."""
+    return 0.54 if front_end.taper == "hamming" else 0.5
+
+
+def _array(kind: str, name: str, values: Any) -> dict[str, Any]:
+    flat = np.asarray(values).reshape(-1)
+    texts = [float_text(float(value)) if kind == "float" else str(int(value)) for value in flat]
+    texts = ["INT32_MIN" if text == str(-(2**31)) else text for text in texts]
+    width = 6 if kind == "float" else 8
+    rows = [", ".join(texts[start : start + width]) for start in range(0, len(texts), width)]
+    return {"type": kind, "name": name, "count": len(texts), "rows": rows}

@@ -1,0 +1,187 @@
+"""The front end in float32: NumPy's operations in the order in which the emitted C does them, so that no bit differs."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from micro.signal.bands import mel_bins
+from micro.signal.scaling import Scaling
+
+if TYPE_CHECKING:
+    from micro.signal.front_end import FrontEnd
+
+F = np.float32
+# Added to energies before the logarithm: far below any sensor's noise, and finite on silence.
+SILENCE = F(1e-12)
+SILENCE_SQUARED = F(1e-24)
+LOG10_2 = F(math.log10(2))
+# 2 / ln(10) times the series of atanh.
+SERIES = tuple(F(2 / math.log(10) / n) for n in (1, 3, 5, 7, 9))
+# Bits of 1 and of the square root of a half.
+ONE_BITS, ROOT_HALF_BITS = 0x3F800000, 0x3F3504F3
+
+
+def features(spec: FrontEnd, frames: np.ndarray) -> np.ndarray:
+    """Shapes: (n, window, channels) float32 -> (n, *spec.shape) float32."""
+    channels = [np.ascontiguousarray(frames[:, :, channel]) for channel in range(spec.channels)]
+    if spec.kinds == ("raw",):
+        return np.stack([detrended(spec, x) for x in channels], axis=-1)
+    return np.concatenate([KINDS[kind](spec, x) for x in channels for kind in spec.kinds], axis=1)
+
+
+def quantized(values: np.ndarray, scaling: Scaling, scale: float, zero: int) -> np.ndarray:
+    """Scaled features on the grid of the model's input, int8."""
+    scaled = (values - np.array(scaling.centre, F)) / np.array(scaling.spread, F)
+    steps = scaled / F(scale) + F(zero + 128) + F(0.5)
+    return (np.clip(steps, F(0), F(255)).astype(np.int32) - 128).astype(np.int8)
+
+
+def detrended(spec: FrontEnd, x: np.ndarray) -> np.ndarray:
+    """Windows (n, window) without their mean, or without their trend."""
+    if spec.detrend == "none":
+        return x
+    x = x - (total(x) * F(1 / spec.window))[:, None]
+    if spec.detrend == "linear":
+        time = np.arange(spec.window, dtype=F) - F((spec.window - 1) / 2)
+        slope = total(x * time) * F(12 / (spec.window * (spec.window**2 - 1)))
+        x = x - slope[:, None] * time
+    return x
+
+
+def total(x: np.ndarray) -> np.ndarray:
+    """Sums along the last axis, one after the other."""
+    return np.cumsum(x, axis=-1, dtype=F)[..., -1]
+
+
+def _statistics(spec: FrontEnd, x: np.ndarray) -> np.ndarray:
+    mean = total(x) * F(1 / spec.window)
+    centred = x - mean[:, None]
+    deviation = np.sqrt(total(centred * centred) * F(1 / spec.window))
+    step = total(np.abs(x[:, 1:] - x[:, :-1])) * F(1 / (spec.window - 1))
+    return np.stack([mean, deviation, x.min(axis=1), x.max(axis=1), step], axis=1)
+
+
+def _moments(spec: FrontEnd, x: np.ndarray) -> np.ndarray:
+    squares = detrended(spec, x)
+    squares = squares * squares
+    power = log10(total(squares) * F(1 / spec.window) + SILENCE)
+    fourth = log10(total(squares * squares) * F(1 / spec.window) + SILENCE_SQUARED)
+    peak = log10(squares.max(axis=1) + SILENCE)
+    return np.stack([F(0.5) * power, F(0.5) * (peak - power), fourth - (power + power)], axis=1)
+
+
+def _spectrum(spec: FrontEnd, x: np.ndarray) -> np.ndarray:
+    return _energies(spec, power_spectrum(spec, detrended(spec, x)), spec.edges("spectrum"))
+
+
+def _envelope(spec: FrontEnd, x: np.ndarray) -> np.ndarray:
+    x = detrended(spec, x)
+    envelope = np.abs(x[:, 1:] - x[:, :-1])
+    envelope = np.concatenate([envelope[:, :1], envelope], axis=1)
+    envelope = envelope - (total(envelope) * F(1 / spec.window))[:, None]
+    return _energies(spec, power_spectrum(spec, envelope), spec.edges("envelope"))
+
+
+def _mel(spec: FrontEnd, x: np.ndarray) -> np.ndarray:
+    power = power_spectrum(spec, detrended(spec, x))
+    found = []
+    for (first, last), (left, rise, right, fall) in zip(np.transpose(mel_bins(spec.mel())), mel_slopes(spec)):
+        bins = np.arange(first, last + 1, dtype=F)
+        weights = np.minimum((bins - left) * rise, (right - bins) * fall)
+        found.append(total(weights * power[:, first - 1 : last]))
+    return log10(np.stack(found, axis=1) * F(1 / spec.window) + SILENCE)
+
+
+def mel_slopes(spec: FrontEnd) -> np.ndarray:
+    """Left corner, slope from it, right corner and slope to it of each triangle: (bands, 4) float32."""
+    corners = spec.mel()
+    left, centre, right = corners[:-2], corners[1:-1], corners[2:]
+    return np.stack([left, 1 / (centre - left), right, 1 / (right - centre)], axis=1).astype(F)
+
+
+KINDS = {
+    "spectrum": _spectrum,
+    "mel": _mel,
+    "envelope": _envelope,
+    "moments": _moments,
+    "statistics": _statistics,
+}
+
+
+def _energies(spec: FrontEnd, power: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    bands = [total(power[:, first - 1 : past - 1]) for first, past in itertools.pairwise(edges)]
+    return log10(np.stack(bands, axis=1) * F(1 / spec.window) + SILENCE)
+
+
+def power_spectrum(spec: FrontEnd, x: np.ndarray) -> np.ndarray:
+    """Squared magnitudes of the tapered windows' bins 1 to window / 2: (n, window) -> (n, window / 2)."""
+    half = spec.window // 2
+    cosine, sine = _circle(spec.window)
+    if spec.taper != "none":
+        level = F(0.5 if spec.taper == "hann" else 0.54)
+        turns = np.arange(spec.window)
+        x = x * (level - (F(1) - level) * cosine[np.minimum(turns, spec.window - turns)])
+    re, im = _transform(x[:, 0::2], x[:, 1::2], spec.window)
+    bins = np.arange(1, half)
+    a, b, c, d = re[:, bins], im[:, bins], re[:, half - bins], im[:, half - bins]
+    even, even_im = F(0.5) * (a + c), F(0.5) * (b - d)
+    odd, odd_im = F(0.5) * (b + d), F(0.5) * (c - a)
+    real = even + (odd * cosine[bins] + odd_im * sine[bins])
+    imaginary = even_im + (odd_im * cosine[bins] - odd * sine[bins])
+    last = re[:, 0] - im[:, 0]
+    return np.concatenate([real * real + imaginary * imaginary, (last * last)[:, None]], axis=1)
+
+
+def _transform(re: np.ndarray, im: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """The Fourier transform of window / 2 complex values, radix 2, decimated in time."""
+    points = window // 2
+    cosine, sine = _circle(window)
+    order = bit_reversed(points)
+    re, im = re[:, order], im[:, order]
+    half = 1
+    while half < points:
+        turns = np.arange(half) * (window // (2 * half))
+        c, s = cosine[turns], sine[turns]
+        re, im = (part.reshape(len(re), -1, 2, half) for part in (re, im))
+        b, b_im = re[:, :, 1], im[:, :, 1]
+        t, t_im = b * c + b_im * s, b_im * c - b * s
+        re, im = (
+            np.stack([part[:, :, 0] + turned, part[:, :, 0] - turned], axis=2).reshape(len(re), points)
+            for part, turned in ((re, t), (im, t_im))
+        )
+        half *= 2
+    return re, im
+
+
+def bit_reversed(points: int) -> np.ndarray:
+    """Numbers from 0 to points - 1 with their bits in reverse."""
+    order = np.zeros(1, int)
+    while len(order) < points:
+        order = np.concatenate([2 * order, 2 * order + 1])
+    return order
+
+
+def quarter_cosine(window: int) -> np.ndarray:
+    """Cosines of the first quarter of a circle of `window` steps, both ends included, float64."""
+    return np.cos(2 * np.pi * np.arange(window // 4 + 1) / window)
+
+
+def _circle(window: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cosine and sine of the first half of a circle of `window` steps, out of the table that the chip has."""
+    table = quarter_cosine(window).astype(F)
+    return np.concatenate([table, -table[-2::-1]]), np.concatenate([table[::-1], table[1:]])
+
+
+def log10(x: np.ndarray) -> np.ndarray:
+    """log10 of normal positive numbers: float32 within 2 ULP of the larger of result and 1."""
+    bits = np.ascontiguousarray(x, F).view(np.int32) + np.int32(ONE_BITS - ROOT_HALF_BITS)
+    power = ((bits >> 23) - 127).astype(F)
+    fraction = ((bits & 0x7FFFFF) + ROOT_HALF_BITS).astype(np.int32).view(F) - F(1)
+    s = fraction / (fraction + F(2))
+    z = s * s
+    series = SERIES[0] + z * (SERIES[1] + z * (SERIES[2] + z * (SERIES[3] + z * SERIES[4])))
+    return power * LOG10_2 + s * series

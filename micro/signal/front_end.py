@@ -1,0 +1,178 @@
+"""What is heard in a window of samples, described once for training and for the chip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from micro.signal import fixed, float32
+from micro.signal.bands import band_edges, mel_bands
+from micro.signal.scaling import Scaling
+
+Kind = Literal["spectrum", "mel", "envelope", "moments", "statistics", "raw"]
+Detrend = Literal["mean", "linear", "none"]
+Taper = Literal["hann", "hamming", "none"]
+Arithmetic = Literal["float32", "fixed"]
+
+LONGEST_WINDOW = 4096
+# Frames worked on at once, so that long recordings do not fill the memory.
+CHUNK = 2048
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """How samples become a model's input; the emitted C does the very same operations in the same order.
+
+    The features of each channel, one kind after the other, follow those of the channel before it:
+
+    'spectrum': log10 of the energy in `bands` bands of equal width from `low` to `high`.
+    'mel': log10 of the energy in `bands` overlapping triangles, evenly spaced on the mel scale from `low` to `high`.
+    'envelope': log10 of the energy in `envelope_bands` equal bands of the envelope's spectrum, up to `envelope_high`. The
+        envelope is the absolute first difference, in which impacts that ring at high frequencies stand out.
+    'moments': log10 of RMS, of the crest factor and of kurtosis.
+    'statistics': mean, standard deviation, minimum, maximum and mean absolute step, of the samples as they are.
+    'raw': the samples themselves, detrended; alone, and in the shape (window, channels).
+
+    Attributes:
+        window: Samples a window: a power of two for spectra, 8 to 4,096.
+        hop: Samples from one window to the next, at most a window in C.
+        sample_rate: In Hz; needed for 'mel' and where `low`, `high` or `envelope_high` (Hz) are given.
+        high: Half the sample rate if None. `envelope_high` if None is a sixteenth of the sample rate.
+        arithmetic: 'float32', or 'fixed' for chips without an FPU: int16 samples, 32- and 64-bit integers.
+        full_scale: What a sample of 32768 means in the samples' unit; needed by 'fixed' on samples that are not int16.
+
+    Raises: ValueError for a spec that cannot be.
+    """
+
+    kinds: tuple[Kind, ...]
+    window: int
+    hop: int
+    channels: int = 1
+    sample_rate: float | None = None
+    bands: int = 64
+    low: float = 0.0
+    high: float | None = None
+    envelope_bands: int = 32
+    envelope_high: float | None = None
+    detrend: Detrend = "mean"
+    taper: Taper = "hann"
+    arithmetic: Arithmetic = "float32"
+    full_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kinds", (self.kinds,) if isinstance(self.kinds, str) else tuple(self.kinds))
+        _require(self)
+
+    @property
+    def spectral(self) -> bool:
+        """Whether a Fourier transform is taken."""
+        return any(kind in ("spectrum", "mel", "envelope") for kind in self.kinds)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one window's features."""
+        if self.kinds == ("raw",):
+            return (self.window, self.channels)
+        return (self.channels * sum(self.size_of(kind) for kind in self.kinds),)
+
+    def size_of(self, kind: Kind) -> int:
+        """Features of a kind, for one channel."""
+        sizes = {"moments": 3, "statistics": 5, "raw": self.window, "envelope": self.envelope_bands}
+        return sizes.get(kind, self.bands)
+
+    def edges(self, kind: Kind) -> np.ndarray:
+        """First bins of the bands of 'spectrum' or 'envelope', and one past the last: (bands + 1,) int."""
+        if kind == "envelope":
+            high = (self.sample_rate or 1.0) / 16 if self.envelope_high is None else self.envelope_high
+            return band_edges(self.window, self.sample_rate or 1.0, 0.0, high, self.envelope_bands, kind)
+        rate = self.sample_rate or 1.0
+        return band_edges(self.window, rate, self.low, rate / 2 if self.high is None else self.high, self.bands, kind)
+
+    def mel(self) -> np.ndarray:
+        """Corners of the triangles in bins: (bands + 2,) float64."""
+        assert self.sample_rate is not None
+        high = self.sample_rate / 2 if self.high is None else self.high
+        return mel_bands(self.window, self.sample_rate, self.low, high, self.bands)
+
+    def counts(self, samples: np.ndarray) -> np.ndarray:
+        """Samples as the converter of a 'fixed' front end gives them, int16, held at its ends.
+
+        Raises: ValueError where `full_scale` is needed and missing.
+        """
+        samples = np.asarray(samples)
+        if samples.dtype == np.int16:
+            return samples
+        if self.full_scale is None:
+            raise ValueError("arithmetic 'fixed' takes int16 samples, or full_scale to make them of others")
+        return np.clip(np.round(samples * (32768.0 / self.full_scale)), -32768, 32767).astype(np.int16)
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        """Features of windows, float32; those of 'fixed' in counts instead of the samples' unit.
+
+        Shapes: (n, window, channels) -> (n, *shape).
+        """
+        if self.arithmetic == "fixed":
+            integers, fractions = self._integers(frames)
+            return (integers / 2.0 ** fractions.reshape(self.shape)).astype(np.float32)
+        frames = self._checked(frames).astype(np.float32)
+        return self._in_chunks(frames, lambda some: float32.features(self, some), np.float32)
+
+    def int8(self, frames: np.ndarray, scaling: Scaling, scale: float, zero: int) -> np.ndarray:
+        """The model's input as the chip computes it, (n, *shape) int8; `scale` and `zero` are those of the input tensor."""
+        if self.arithmetic == "fixed":
+            integers, _ = self._integers(frames)
+            return fixed.quantized(integers, *self.fixed_scaling(scaling, scale), zero)
+        return float32.quantized(self(frames), scaling, scale, zero)
+
+    def fixed_scaling(self, scaling: Scaling, scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Centre, multiplier and right shift of each feature along the last axis, as integers."""
+        return fixed.scaling_constants(scaling, scale, fixed.fractions(self))
+
+    def _integers(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Integer features and how many of their bits are fractions."""
+        counts = self._checked(self.counts(frames))
+        fractions = np.broadcast_to(fixed.fractions(self), self.shape)
+        return self._in_chunks(counts, lambda some: fixed.features(self, some), np.int64), fractions
+
+    def _checked(self, frames: np.ndarray) -> np.ndarray:
+        wanted = (self.window, self.channels)
+        if frames.ndim != 3 or frames.shape[1:] != wanted:
+            raise ValueError(f"frames must have shape (n, {wanted[0]}, {wanted[1]}), got {frames.shape}")
+        return frames
+
+    def _in_chunks(self, frames: np.ndarray, work, dtype) -> np.ndarray:  # type: ignore[no-untyped-def]
+        parts = [work(frames[start : start + CHUNK]) for start in range(0, len(frames), CHUNK)]
+        return np.concatenate(parts) if parts else np.empty((0, *self.shape), dtype)
+
+
+def _require(spec: FrontEnd) -> None:
+    choices = {"detrend": Detrend, "taper": Taper, "arithmetic": Arithmetic}
+    for name, allowed in choices.items():
+        if getattr(spec, name) not in get_args(allowed):
+            raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, got {getattr(spec, name)!r}")
+    if not spec.kinds or len(set(spec.kinds)) < len(spec.kinds) or not set(spec.kinds) <= set(get_args(Kind)):
+        raise ValueError(f"kinds must be different ones of {', '.join(get_args(Kind))}, got {', '.join(spec.kinds)}")
+    if "raw" in spec.kinds and len(spec.kinds) > 1:
+        raise ValueError("kind 'raw' stands alone: it has another shape than features")
+    if not 8 <= spec.window <= LONGEST_WINDOW or spec.hop < 1:
+        raise ValueError(
+            f"window must be 8 to {LONGEST_WINDOW} samples and hop at least 1, got {spec.window} and {spec.hop}"
+        )
+    if spec.channels < 1:
+        raise ValueError(f"channels must be at least 1, got {spec.channels}")
+    if spec.spectral and spec.window & (spec.window - 1):
+        near = 2 ** round(np.log2(spec.window))
+        raise ValueError(f"spectra are taken of windows of a power of two; nearest to {spec.window}: {near}")
+    if spec.sample_rate is None and (spec.low or spec.high or spec.envelope_high or "mel" in spec.kinds):
+        raise ValueError("sample_rate is needed for 'mel' and for bounds in Hz")
+    if spec.sample_rate is not None and not 0 < spec.sample_rate < np.inf:
+        raise ValueError(f"sample_rate must be above 0 Hz, got {spec.sample_rate}")
+    if spec.full_scale is not None and not 0 < spec.full_scale < np.inf:
+        raise ValueError(f"full_scale must be above 0, got {spec.full_scale}")
+    for kind in spec.kinds:
+        if kind in ("spectrum", "envelope"):
+            spec.edges(kind)
+        elif kind == "mel":
+            spec.mel()

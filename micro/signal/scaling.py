@@ -1,0 +1,42 @@
+"""Features in units of their spread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+LIMIT = 8.0
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Centre and spread of each feature, fitted on healthy or training windows; spread is in the features' units."""
+
+    centre: tuple[float, ...]
+    spread: tuple[float, ...]
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Features in units of their spread, float32, clipped to +-`LIMIT`: one wild value cannot widen the int8 range."""
+        scaled = (features - np.array(self.centre, np.float32)) / np.array(self.spread, np.float32)
+        return np.clip(scaled, -LIMIT, LIMIT).astype(np.float32)
+
+    def to_config(self) -> dict[str, Any]:
+        """Plain lists, for a report."""
+        return {"centre": list(self.centre), "spread": list(self.spread)}
+
+
+def fit_scaling(features: np.ndarray) -> Scaling:
+    """Mean and standard deviation along the last axis; a constant feature keeps a spread of 1.
+
+    Raises: ValueError for no windows, or features that are not finite.
+    """
+    if not len(features):
+        raise ValueError("no windows to fit the scaling on")
+    if not np.isfinite(features).all():
+        raise ValueError("features to fit the scaling on are not finite")
+    flat = features.reshape(-1, features.shape[-1]).astype(np.float64)
+    spread = flat.std(axis=0)
+    spread = np.where(spread > 1e-6 * np.maximum(1.0, np.abs(flat).max(axis=0)), spread, 1.0)
+    return Scaling(tuple(flat.mean(axis=0).tolist()), tuple(spread.tolist()))
