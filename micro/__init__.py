@@ -29,18 +29,35 @@ if TYPE_CHECKING:
     from micro.compress.shrink import shrink as shrink
     from micro.conversion import Converted as Converted
     from micro.conversion import convert as convert
+    from micro.detect import Threshold as Threshold
+    from micro.detect import calibrate as calibrate
+    from micro.detector import Detector as Detector
+    from micro.detector import Status as Status
+    from micro.detector import make_detector as make_detector
     from micro.emission import emit as emit
+    from micro.emission.detector import emit_detector as emit_detector
+    from micro.emission.front_end import emit_front_end as emit_front_end
     from micro.errors import ConversionError as ConversionError
     from micro.errors import DataError as DataError
     from micro.errors import InterpreterError as InterpreterError
     from micro.errors import MicroError as MicroError
     from micro.errors import ModelError as ModelError
     from micro.errors import RunError as RunError
+    from micro.firmware import new_firmware as new_firmware
     from micro.quantize.aware import QuantizationAware as QuantizationAware
     from micro.quantize.aware import quantize_aware as quantize_aware
     from micro.quantize.bias import correct_bias as correct_bias
     from micro.quantize.equalize import equalize as equalize
     from micro.quantize.granularity import choose_weights as choose_weights
+    from micro.scoring import Score as Score
+    from micro.scoring import distance_score as distance_score
+    from micro.scoring import margin_score as margin_score
+    from micro.scoring import reconstruction_score as reconstruction_score
+    from micro.signal import FrontEnd as FrontEnd
+    from micro.signal import Scaling as Scaling
+    from micro.signal import fit_scaling as fit_scaling
+    from micro.simulation import Decision as Decision
+    from micro.simulation import simulate as simulate
     from micro.tflm import Footprint as Footprint
     from micro.tflm import Parity as Parity
     from micro.tflm import measure as measure
@@ -71,6 +88,23 @@ _HOME = {
     "equalize": "micro.quantize.equalize",
     "fold_batchnorm": "micro.compress.fold",
     "emit": "micro.emission",
+    "FrontEnd": "micro.signal",
+    "Scaling": "micro.signal",
+    "fit_scaling": "micro.signal",
+    "Threshold": "micro.detect",
+    "calibrate": "micro.detect",
+    "Score": "micro.scoring",
+    "reconstruction_score": "micro.scoring",
+    "distance_score": "micro.scoring",
+    "margin_score": "micro.scoring",
+    "Detector": "micro.detector",
+    "Status": "micro.detector",
+    "make_detector": "micro.detector",
+    "emit_front_end": "micro.emission.front_end",
+    "emit_detector": "micro.emission.detector",
+    "Decision": "micro.simulation",
+    "simulate": "micro.simulation",
+    "new_firmware": "micro.firmware",
     "Footprint": "micro.tflm",
     "Parity": "micro.tflm",
     "measure": "micro.tflm",

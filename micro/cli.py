@@ -17,6 +17,7 @@ import click
 from micro.errors import MicroError
 
 JOBS = ("rig", "cwru", "table")
+BOARDS = ("esp-idf", "arduino", "zephyr", "platformio", "cmake", "bare-cortex-m")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -263,6 +264,26 @@ def aot(model: str, out: str, name: str, as_json: bool) -> None:
     from micro.aot import generate
 
     _print_result({"files": [str(path) for path in generate(model, out, name)]}, as_json)
+
+
+@main.command("new-firmware")
+@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.option("--board", required=True, type=click.Choice(BOARDS), help="What the project is for.")
+@click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder to create.")
+@click.option("--runtime", type=click.Choice(("static", "tflm")), default="static", show_default=True)
+@click.option(
+    "--windows", type=click.IntRange(1), default=4, show_default=True, help="Windows that the self-test replays."
+)
+@as_json
+def new_firmware(run_folder: str, board: str, out: str, runtime: Any, windows: int, as_json: bool) -> None:
+    """Write a firmware project of a finished RUN: front end, model, detector, a sensor to fill in, a self-test."""
+    from micro.firmware import new_firmware as write_project
+
+    paths = write_project(run_folder, out, board, runtime=runtime, windows=windows)
+    if as_json:
+        click.echo(json.dumps({"files": [str(path) for path in paths]}, indent=2))
+    else:
+        click.echo(f"wrote {len(paths)} files; go on with {Path(out) / 'README.md'}")
 
 
 @main.command()

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from micro.cost import parse_bytes
+from micro.detect import Calibration
 from micro.files import identifier
 from micro.signal.front_end import Arithmetic, Detrend, FrontEnd, Kind, Taper
 
@@ -220,9 +221,22 @@ class ConvertConfig(_Section):
 
 
 class DetectConfig(_Section):
-    """False alarms allowed among healthy windows."""
+    """False alarms allowed among healthy windows, and how windows become an alarm (see `micro.Detector`)."""
 
     false_alarm_rate: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    method: Calibration = "conformal"
+    release: Annotated[float, Field(gt=0, le=1)] = 1.0
+    needed: Annotated[int, Field(ge=1, le=32)] = 1
+    among: Annotated[int, Field(ge=1, le=32)] = 1
+    rearm: PositiveInt = 1
+    saturation: PositiveFloat | None = None
+    clipped: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _whole(self) -> DetectConfig:
+        if self.needed > self.among:
+            raise ValueError(f"needed must be at most among, got {self.needed} and {self.among}")
+        return self
 
 
 class FirmwareConfig(_Section):

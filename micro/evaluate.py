@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from micro import detect
+from micro.config import DetectConfig
+from micro.graph import TfliteLike, read
 from micro.prepare import Prepared
+from micro.scoring import Score, reconstruction_score
+from micro.tflm import all_outputs, quantize_inputs, run
 
-Predict = Callable[[np.ndarray], np.ndarray]
+if TYPE_CHECKING:
+    import keras
+
+# Of windows' scaled features: anomaly scores, or a classifier's classes, (n,).
+Judge = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -23,21 +31,51 @@ class Evaluation:
     threshold: float | None = None
 
 
-def evaluate(predict: Predict, data: Prepared, false_alarm_rate: float) -> Evaluation:
-    """Accuracy of a classifier; or AUC, detections and false alarms of an autoencoder at its calibrated threshold.
+def evaluate(judge: Judge, data: Prepared, told: DetectConfig) -> Evaluation:
+    """Accuracy of a classifier; or AUC, detections and false alarms of an anomaly score at its calibrated threshold.
 
     Windows of unknown state are scored but not counted.
     """
+    found = judge(data.test.x)
     if data.class_names:
-        classes = predict(data.test.x).argmax(axis=-1)
-        return Evaluation({"accuracy": float(np.mean(classes == data.test.labels))}, classes)
-    healthy = detect.reconstruction_error(data.calibration.x, predict(data.calibration.x))
-    threshold = detect.fit_threshold(healthy, false_alarm_rate)
-    scores = detect.reconstruction_error(data.test.x, predict(data.test.x))
+        return Evaluation({"accuracy": float(np.mean(found == data.test.labels))}, found)
+    threshold = detect.calibrate(judge(data.calibration.x), told.false_alarm_rate, told.method)
     known = data.test.labels >= 0
     labels = data.test.labels[known]
-    metrics = {"auc": detect.auc(labels, scores[known]), **detect.alarm_rates(labels, scores[known], threshold)}
-    return Evaluation(metrics, scores, threshold)
+    rates = detect.alarm_rates(labels, found[known], threshold.value)
+    return Evaluation({"auc": detect.auc(labels, found[known]), **rates}, found, threshold.value)
+
+
+def keras_judge(model: keras.Model, class_names: Sequence[str]) -> Judge:
+    """What a Keras model says of windows."""
+
+    def predict(x: np.ndarray) -> np.ndarray:
+        return np.asarray(model.predict(x, batch_size=1024, verbose=0))
+
+    if class_names:
+        return lambda x: predict(x).argmax(axis=-1)
+    return lambda x: detect.reconstruction_error(x, predict(x))
+
+
+def chip_judge(tflite: TfliteLike, class_names: Sequence[str]) -> Judge:
+    """What a .tflite says of windows in TFLite Micro; an int8 autoencoder's score is the chip's own."""
+    if class_names:
+        return lambda x: run(tflite, x).argmax(axis=-1)
+    if read(tflite).tensors[read(tflite).inputs[0]].dtype != "int8":
+        return lambda x: detect.reconstruction_error(x, run(tflite, x))
+    score = reconstruction_score(tflite)
+    return lambda x: score_inputs(tflite, score, quantize_inputs(read(tflite), x)[0]) * score.unit
+
+
+def score_inputs(tflite: TfliteLike, score: Score, inputs: np.ndarray) -> np.ndarray:
+    """A score's whole numbers of int8 inputs, in TFLite Micro: (n, ...) -> (n,) int64."""
+    return score(inputs, run_inputs(tflite, inputs))
+
+
+def run_inputs(tflite: TfliteLike, inputs: np.ndarray) -> np.ndarray:
+    """int8 outputs of int8 inputs in TFLite Micro: (n, ...) -> (n, *output)."""
+    shape = read(tflite).tensors[read(tflite).inputs[0]].shape
+    return all_outputs(tflite, [inputs.reshape(-1, *shape)])["output0"]
 
 
 def by_origin(evaluation: Evaluation, data: Prepared) -> list[dict[str, Any]]:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     import keras
 
@@ -76,9 +78,35 @@ def write_together(directory: str | Path, files: Mapping[str, bytes]) -> tuple[P
     return tuple(directory / name for name in files)
 
 
+def write_folder(directory: str | Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
+    """Write files, by their paths inside a folder that is new or empty: all of them or none.
+
+    Raises: FileExistsError if the folder holds something.
+    """
+    directory = Path(directory)
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise FileExistsError(f"{directory} exists and is not an empty folder; choose another")
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".project-") as staged_name:
+        staged = Path(staged_name) / "project"
+        for name, content in files.items():
+            path = staged / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        os.replace(staged, directory)
+    return tuple(directory / name for name in files)
+
+
 def json_bytes(value: Any) -> bytes:
     """JSON with sorted keys, stable to the byte; floats that are not finite are refused."""
     return (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def array_bytes(array: np.ndarray) -> bytes:
+    """The array as an .npy file."""
+    out = io.BytesIO()
+    np.save(out, array, allow_pickle=False)
+    return out.getvalue()
 
 
 def keras_bytes(model: keras.Model) -> bytes:

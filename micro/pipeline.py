@@ -9,7 +9,6 @@ import platform
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,17 @@ from micro.budget import check
 from micro.compress.prune import sparsity_of
 from micro.config import Config, Stage
 from micro.conversion import convert
-from micro.detect import threshold_rank
+from micro.detect import Threshold, promise, threshold_rank
+from micro.detector import make_detector
 from micro.emission import emit
 from micro.errors import ConversionError, RunError
-from micro.evaluate import Evaluation, Predict, by_origin, compare, evaluate, summarise
-from micro.files import json_bytes, keras_bytes, sha256, write_bytes
-from micro.prepare import Prepared, prepare
+from micro.evaluate import Evaluation, by_origin, chip_judge, compare, evaluate, keras_judge, summarise
+from micro.files import array_bytes, json_bytes, keras_bytes, sha256, write_bytes
+from micro.graph import read
+from micro.prepare import Prepared, prepare, spread
 from micro.quantize.aware import QuantizationAware
 from micro.report import render_report
+from micro.scoring import margin_score, reconstruction_score
 from micro.stages import Written, apply, written
 from micro.tflm import Footprint, measure, run, verify
 from micro.train import (
@@ -75,7 +77,7 @@ def run_pipeline(
     progress("reading data", 0.0)
     data = prepare(config)
     check_models(config, data, _calibration(data, config.seed))
-    if config.task == "anomaly":
+    if config.task == "anomaly" and config.detect.method == "conformal":
         threshold_rank(len(data.calibration), config.detect.false_alarm_rate)
     report = _run_stages(config, data, working, progress)
     shutil.rmtree(working / "parts")
@@ -174,13 +176,15 @@ def _one_seed(config: Config, data: Prepared, seed: int, parts: Path, tick: Tick
     teacher = stage("teacher", teacher_epochs, lambda on_epoch: train_teacher(config, data, seed, on_epoch))
     student = stage("student", student_epochs, lambda on_epoch: distil(config, data, teacher.model, seed, on_epoch))
     alone = stage("alone", student_epochs, lambda on_epoch: train_alone(config, data, seed, on_epoch))
-    calibration, rate = _calibration(data, seed), config.detect.false_alarm_rate
+    calibration, names = _calibration(data, seed), data.class_names
     told = lessons(config, data, teacher.model, student.model)
 
     def judge(model: keras.Model, label: str) -> StageResult:
         tick(f"seed {seed}: int8, {label}", 0)
         tflite = written(model, config, calibration)
-        return StageResult(label, model, tflite, evaluate(partial(run, tflite), data, rate), measure(tflite))
+        return StageResult(
+            label, model, tflite, evaluate(chip_judge(tflite, names), data, config.detect), measure(tflite)
+        )
 
     stages = [judge(student.model, "distilled")]
     for number, step in enumerate(config.compress):
@@ -194,10 +198,10 @@ def _one_seed(config: Config, data: Prepared, seed: int, parts: Path, tick: Tick
     judged = {"teacher": teacher.model, "student_distilled": student.model, "student_alone": alone.model}
     if config.compress:
         judged["student_compressed"] = stages[-1].model
-    evaluations = {name: evaluate(_keras_predict(model), data, rate) for name, model in judged.items()}
+    evaluations = {name: evaluate(keras_judge(model, names), data, config.detect) for name, model in judged.items()}
     plain = convert(alone.model, calibration, weights=config.convert.weights)
     evaluations["student_int8"] = stages[-1].evaluation
-    evaluations["alone_int8"] = evaluate(partial(run, plain), data, rate)
+    evaluations["alone_int8"] = evaluate(chip_judge(plain, names), data, config.detect)
     return SeedRun(teacher, student, alone, evaluations, tuple(stages))
 
 
@@ -236,13 +240,36 @@ def _budget(config: Config, tflite: Written) -> dict[str, Any] | None:
     return {**budget.model_dump(), "fits": found.fits, "broken": list(found.broken)}
 
 
+def _detector(config: Config, data: Prepared, tflite: Written, threshold: float | None) -> dict[str, Any] | None:
+    """The chip's detector as plain data, with its threshold in real units; None for models that are not int8."""
+    graph = read(tflite)
+    if graph.tensors[graph.inputs[0]].dtype != "int8":
+        return None
+    told = config.detect.model_dump()
+    rate, method = told.pop("false_alarm_rate"), told.pop("method")
+    if threshold is None:
+        score, reached = (
+            margin_score(tflite, [data.class_names.index("normal")]),
+            Threshold(0.0, "it looks most like a fault"),
+        )
+    else:
+        score, reached = (
+            reconstruction_score(tflite),
+            Threshold(threshold, promise(method, rate, len(data.calibration))),
+        )
+    if told["saturation"] is not None and data.features.full_scale is not None and data.features.arithmetic == "fixed":
+        told["saturation"] = min(32767.0, told["saturation"] / data.features.full_scale * 32768)
+    made = dataclasses.asdict(make_detector(score, reached, **told))
+    return {**made, "real_threshold": reached.value}
+
+
 def _finish(
     config: Config, data: Prepared, working: Path, rows: list[dict[str, Any]], runs: list[SeedRun]
 ) -> dict[str, Any]:
     """Measure, verify, emit and report the first seed's student."""
     chosen, final = runs[0], runs[0].stages[-1]
     deployed, evaluations, footprint = final.written, chosen.evaluations, final.footprint
-    windows = data.test.x[_spread(len(data.test), VERIFIED_WINDOWS)]
+    windows = data.test.x[spread(len(data.test), VERIFIED_WINDOWS)]
     parity = verify(deployed.plain, windows)
     if deployed.content != deployed.plain.content and not np.array_equal(
         run(deployed, windows), run(deployed.plain, windows)
@@ -259,6 +286,7 @@ def _finish(
     write_bytes(working / "teacher.keras", keras_bytes(uncompiled(chosen.teacher.model)))
     write_bytes(working / "student.keras", keras_bytes(uncompiled(final.model)))
     write_bytes(working / "student_int8.tflite", deployed.content)
+    write_bytes(working / "golden.npy", array_bytes(data.golden))
     metric = "accuracy" if data.class_names else "auc"
     variants = [name for name in rows[0] if name != "seed"]
     report = {
@@ -272,13 +300,8 @@ def _finish(
         },
         "features": dataclasses.asdict(data.features),
         "scaling": data.scaling.to_config(),
-        "detector": None
-        if threshold is None
-        else {
-            "score": "mean squared reconstruction error",
-            "threshold": threshold,
-            "false_alarm_rate": config.detect.false_alarm_rate,
-        },
+        "threshold": threshold,
+        "detector": _detector(config, data, deployed, threshold),
         "parameters": {"teacher": chosen.teacher.model.count_params(), "student": _parameters(final.model)},
         "sparsity": sparsity_of(final.model),
         "stages": _stages(runs),
@@ -344,17 +367,8 @@ def _kept(place: Path, make: Callable[[], Trained]) -> Trained:
     return Trained(model, json.loads(history_path.read_text()))
 
 
-def _keras_predict(model: keras.Model) -> Predict:
-    return lambda x: np.asarray(model.predict(x, batch_size=1024, verbose=0))
-
-
 def _calibration(data: Prepared, seed: int) -> np.ndarray:
     """Training windows to calibrate the int8 ranges on, drawn evenly."""
     rng = np.random.default_rng([seed, 7])
     count = min(CALIBRATION_WINDOWS, len(data.train))
     return data.train.x[np.sort(rng.choice(len(data.train), count, replace=False))]
-
-
-def _spread(count: int, wanted: int) -> np.ndarray:
-    """Up to `wanted` indices spread evenly over `count`."""
-    return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(int))

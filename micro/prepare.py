@@ -34,7 +34,10 @@ class Windows:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything a run needs of its data; no window of one part overlaps one of another."""
+    """Everything a run needs of its data; no window of one part overlaps one of another.
+
+    `golden` are samples of some of the test's windows, (n, window, channels) float32, for a firmware to prove itself on.
+    """
 
     features: FrontEnd
     scaling: Scaling
@@ -45,6 +48,7 @@ class Prepared:
     class_names: tuple[str, ...]
     channels: tuple[str, ...]
     sample_rate: float
+    golden: np.ndarray
 
 
 def prepare(config: Config) -> Prepared:
@@ -76,7 +80,30 @@ def own_scaling(recording: Recording, features: FrontEnd) -> Scaling:
     return fit_scaling(features(frames[healthy]))
 
 
-Pieces = list[tuple[np.ndarray, int, str]]
+# Windows of one recording whose samples are kept for the firmware, and of all.
+GOLDEN_EACH, GOLDEN = 8, 200
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Features of windows of one recording and one label, and the samples of a few of them."""
+
+    values: np.ndarray
+    label: int
+    origin: str
+    golden: np.ndarray
+
+
+Pieces = list[Piece]
+
+
+def _piece(frames: np.ndarray, values: np.ndarray, label: int, origin: str) -> Piece:
+    return Piece(values, label, origin, frames[spread(len(frames), GOLDEN_EACH)].astype(np.float32))
+
+
+def spread(length: int, count: int) -> np.ndarray:
+    """At most `count` positions spread evenly over `length`."""
+    return np.unique(np.linspace(0, length - 1, min(length, count)).round().astype(int))
 
 
 def _prepare_rig(data: RigData, told: FeaturesConfig, seed: int) -> Prepared:
@@ -96,7 +123,7 @@ def _prepare_rig(data: RigData, told: FeaturesConfig, seed: int) -> Prepared:
                 raise DataError(
                     f"{data.seconds} s at {machine.sample_rate:g} Hz hold no window of {features.window} samples"
                 )
-            pieces.append((features(frames), int(fault is not None), name))
+            pieces.append(_piece(frames, features(frames), int(fault is not None), name))
         return pieces
 
     faulty = [
@@ -131,11 +158,12 @@ def _prepare_cwru(data: CwruData, features: FrontEnd) -> Prepared:
         parts = split_in_time(len(frames), shares, features.window, features.hop)
         # The healthy machine was recorded at one load only: its last third in time is its test.
         for target, run in zip((train, validation, test), parts):
-            target.append((features(frames[run]), label, recording.name))
+            target.append(_piece(frames[run], features(frames[run]), label, recording.name))
     for recording in judge:
         if recording.label != "normal":
             frames, _ = cut(recording, features)
-            test.append((features(frames), cwru.CLASSES.index(recording.label), recording.name))
+            label = cwru.CLASSES.index(recording.label)
+            test.append(_piece(frames, features(frames), label, recording.name))
     return _scaled(features, (train, validation, validation, test), cwru.CLASSES, ("drive end",), cwru.SAMPLE_RATE)
 
 
@@ -158,13 +186,13 @@ def _prepare_table(data: TableData, told: FeaturesConfig) -> Prepared:
             learnable &= labels != 1
             runs = split_in_time(int(learnable.sum()), HEALTHY_SHARES, features.window, features.hop)
             for target, run in zip(parts, runs):
-                target.append((values[learnable][run], 0, recording.name))
+                target.append(_piece(frames[learnable][run], values[learnable][run], 0, recording.name))
         # A window that shares samples with a training window tells nothing about new data.
         apart = ~_any_within(recording.healthy, starts, features.window)
         for label in (0, 1, -1):
             chosen = apart & (labels == label)
             if chosen.any():
-                parts[3].append((values[chosen], label, recording.name))
+                parts[3].append(_piece(frames[chosen], values[chosen], label, recording.name))
     if not parts[0]:
         raise DataError(
             "no healthy window to learn from; check healthy_files and healthy_rows against the files' names and rows"
@@ -209,14 +237,16 @@ def _scaled(
     sample_rate: float,
 ) -> Prepared:
     """The four parts with scaling fitted on the first."""
-    scaling = fit_scaling(np.concatenate([values for values, _, _ in parts[0]]))
+    scaling = fit_scaling(np.concatenate([piece.values for piece in parts[0]]))
 
     def together(pieces: Pieces) -> Windows:
         return Windows(
-            scaling(np.concatenate([values for values, _, _ in pieces])),
-            np.concatenate([np.full(len(values), label) for values, label, _ in pieces]),
-            tuple(name for values, _, name in pieces for _ in range(len(values))),
+            scaling(np.concatenate([piece.values for piece in pieces])),
+            np.concatenate([np.full(len(piece.values), piece.label) for piece in pieces]),
+            tuple(piece.origin for piece in pieces for _ in range(len(piece.values))),
         )
 
     train, validation, calibration, test = (together(part) for part in parts)
-    return Prepared(features, scaling, train, validation, calibration, test, class_names, channels, sample_rate)
+    frames = np.concatenate([piece.golden for piece in parts[3]])
+    golden = frames[spread(len(frames), GOLDEN)]
+    return Prepared(features, scaling, train, validation, calibration, test, class_names, channels, sample_rate, golden)

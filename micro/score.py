@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from micro import detect
 from micro.config import Config, RigData, TableData, parse_config
 from micro.datasets import table
 from micro.errors import RunError
+from micro.evaluate import chip_judge
 from micro.prepare import cut, own_scaling
 from micro.signal import Scaling
 from micro.tflm import run
@@ -64,7 +64,7 @@ def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str |
         if tables.scaling == "per_file":
             values = own_scaling(recording, features)(values)
         x = shared(values)
-        for start, (value, result) in zip(starts, _judge(x, run(model, x), report)):
+        for start, (value, result) in zip(starts, _judge(model, x, report)):
             row = int(start) + recording.start
             scored.append(Scored(recording.name, row, row / recording.sample_rate, value, result))
     return scored
@@ -109,13 +109,14 @@ def _table_config(
     )
 
 
-def _judge(x: np.ndarray, outputs: np.ndarray, report: dict[str, Any]) -> Iterator[tuple[float, str]]:
+def _judge(model: Path, x: np.ndarray, report: dict[str, Any]) -> Iterator[tuple[float, str]]:
     names = report["data"]["class_names"]
     if names:
+        outputs = run(model, x)
         ordered = np.sort(outputs, axis=1)
         for value, winner in zip(ordered[:, -1] - ordered[:, -2], outputs.argmax(axis=1)):
             yield float(value), names[winner]
     else:
-        threshold = report["detector"]["threshold"]
-        for value in detect.reconstruction_error(x, outputs):
+        threshold = report["threshold"]
+        for value in chip_judge(model, names)(x):
             yield float(value), "alarm" if value > threshold else "ok"

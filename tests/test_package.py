@@ -60,6 +60,8 @@ FLOORS = (
         "micro.datasets",
         "micro.signal",
         "micro.detect",
+        "micro.scoring",
+        "micro.detector",
         "micro.config",
     ),
     ("micro.conversion", "micro.export", "micro.slim", "micro.quantize", "micro.compress", "micro.students"),
@@ -71,9 +73,10 @@ FLOORS = (
         "micro.report",
         "micro.pipeline",
         "micro.score",
+        "micro.simulation",
         "micro.sensitivity_page",
     ),
-    ("micro.sensitivity_page",),
+    ("micro.sensitivity_page", "micro.firmware"),
     ("micro.cli",),
 )
 

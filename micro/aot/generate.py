@@ -48,6 +48,11 @@ def generate(tflite: TfliteLike, directory: str | Path, name: str) -> tuple[Path
     Raises: ValueError for a name that is no identifier; ModelError for a damaged model; ConversionError naming the
         operator that static C does not have, or not in this form.
     """
+    return write_together(directory, static_files(tflite, name))
+
+
+def static_files(tflite: TfliteLike, name: str) -> dict[str, bytes]:
+    """The two files' contents by name; raises as `generate`."""
     identifier(name)
     content = content_of(tflite)
     graph = read(content)
@@ -81,9 +86,7 @@ def generate(tflite: TfliteLike, directory: str | Path, name: str) -> tuple[Path
         "body": body,
     }
     files = {f"{name}.h": "static.h.j2", f"{name}.c": "static.c.j2"}
-    return write_together(
-        directory, {file: render(template, context, FOLDER).encode() for file, template in files.items()}
-    )
+    return {file: render(template, context, FOLDER).encode() for file, template in files.items()}
 
 
 def _step(graph: Graph, number: int) -> Step:

@@ -44,6 +44,19 @@ def emit(
     Raises: ValueError for names that are no identifiers, class names that do not match the output, or constants that
         are not finite; ModelError for a model that is not int8 or int16 in and out; InterpreterError if TFLM does not run it.
     """
+    files = model_files(tflite, name, class_names=class_names, constants=constants, arena_margin=arena_margin)
+    return write_together(directory, files)
+
+
+def model_files(
+    tflite: TfliteLike,
+    name: str,
+    *,
+    class_names: Sequence[str] = (),
+    constants: Mapping[str, float] | None = None,
+    arena_margin: float = 0.1,
+) -> dict[str, bytes]:
+    """The three files' contents by name; arguments and errors are those of `emit`."""
     identifier(name)
     if not 0 <= arena_margin < math.inf:
         raise ValueError(f"arena_margin must be at least 0, got {arena_margin}")
@@ -74,7 +87,7 @@ def emit(
         "array": array_text(content),
     }
     files = {f"{name}.h": "model.h.j2", f"{name}.cc": "model.cc.j2", f"{name}_ops.h": "ops.h.j2"}
-    return write_together(directory, {file: render(template, context).encode() for file, template in files.items()})
+    return {file: render(template, context).encode() for file, template in files.items()}
 
 
 def render(template: str, context: Mapping[str, Any], folder: str = "emission/templates") -> str:
@@ -104,6 +117,16 @@ def float_text(value: float) -> str:
         raise ValueError(f"a C constant must be finite, got {value}")
     text = np.format_float_scientific(np.float32(value), unique=True, trim="0", exp_digits=2)
     return f"{text}f"
+
+
+def c_array(kind: str, name: str, values: Any) -> dict[str, Any]:
+    """What a template needs of a constant array of C: type, name, count and rows of numbers."""
+    flat = np.asarray(values).reshape(-1)
+    texts = [float_text(float(value)) if kind == "float" else str(int(value)) for value in flat]
+    texts = ["INT32_MIN" if text == str(-(2**31)) else text for text in texts]
+    width = 6 if kind == "float" else 8
+    rows = [", ".join(texts[start : start + width]) for start in range(0, len(texts), width)]
+    return {"type": kind, "name": name, "count": len(texts), "rows": rows}
 
 
 def c_string(text: str) -> str:

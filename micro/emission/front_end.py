@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from micro.emission.c_array import float_text, render
+from micro.emission.c_array import c_array, float_text, render
 from micro.errors import ConversionError
 from micro.files import identifier, sha256, write_together
 from micro.graph import Graph, TfliteLike, content_of, read
@@ -106,33 +106,33 @@ def describe(front_end: FrontEnd) -> str:
 
 
 def _float_arrays(front_end: FrontEnd, scaling: Scaling) -> list[dict[str, Any]]:
-    arrays = [_array("float", "centre", scaling.centre), _array("float", "spread", scaling.spread)]
+    arrays = [c_array("float", "centre", scaling.centre), c_array("float", "spread", scaling.spread)]
     if front_end.spectral:
-        arrays.append(_array("float", "quarter", float32.quarter_cosine(front_end.window)))
+        arrays.append(c_array("float", "quarter", float32.quarter_cosine(front_end.window)))
     if "mel" in front_end.kinds:
-        arrays.append(_array("float", "mel_slopes", float32.mel_slopes(front_end)))
+        arrays.append(c_array("float", "mel_slopes", float32.mel_slopes(front_end)))
     return arrays + _bins(front_end)
 
 
 def _fixed_arrays(front_end: FrontEnd, scaling: Scaling, scale: float) -> list[dict[str, Any]]:
     centre, multiplier, shift = front_end.fixed_scaling(scaling, scale)
     arrays = [
-        _array("int32_t", "centre", centre),
-        _array("int32_t", "multiplier", multiplier),
-        _array("uint8_t", "shift", shift),
+        c_array("int32_t", "centre", centre),
+        c_array("int32_t", "multiplier", multiplier),
+        c_array("uint8_t", "shift", shift),
     ]
     if front_end.spectral:
-        arrays.append(_array("int32_t", "quarter", fixed.quarter_table(front_end.window)))
+        arrays.append(c_array("int32_t", "quarter", fixed.quarter_table(front_end.window)))
     if "mel" in front_end.kinds:
-        arrays.append(_array("int32_t", "mel_slopes", fixed.mel_slopes(front_end)))
+        arrays.append(c_array("int32_t", "mel_slopes", fixed.mel_slopes(front_end)))
     return arrays + _bins(front_end)
 
 
 def _bins(front_end: FrontEnd) -> list[dict[str, Any]]:
     bands = [kind for kind in ("spectrum", "envelope") if kind in front_end.kinds]
-    arrays = [_array("uint16_t", f"{kind}_edges", front_end.edges(kind)) for kind in bands]
+    arrays = [c_array("uint16_t", f"{kind}_edges", front_end.edges(kind)) for kind in bands]
     if "mel" in front_end.kinds:
-        arrays.append(_array("uint16_t", "mel_bins", np.transpose(mel_bins(front_end.mel()))))
+        arrays.append(c_array("uint16_t", "mel_bins", np.transpose(mel_bins(front_end.mel()))))
     return arrays
 
 
@@ -182,12 +182,3 @@ def _fixed_numbers(front_end: FrontEnd, zero: int) -> dict[str, Any]:
 def _level(front_end: FrontEnd) -> float:
     """What the taper swings about."""
     return 0.54 if front_end.taper == "hamming" else 0.5
-
-
-def _array(kind: str, name: str, values: Any) -> dict[str, Any]:
-    flat = np.asarray(values).reshape(-1)
-    texts = [float_text(float(value)) if kind == "float" else str(int(value)) for value in flat]
-    texts = ["INT32_MIN" if text == str(-(2**31)) else text for text in texts]
-    width = 6 if kind == "float" else 8
-    rows = [", ".join(texts[start : start + width]) for start in range(0, len(texts), width)]
-    return {"type": kind, "name": name, "count": len(texts), "rows": rows}

@@ -99,13 +99,15 @@ class FrontEnd:
     def counts(self, samples: np.ndarray) -> np.ndarray:
         """Samples as the converter of a 'fixed' front end gives them, int16, held at its ends.
 
-        Raises: ValueError where `full_scale` is needed and missing.
+        Raises: ValueError where `full_scale` is needed and missing, or a sample is not finite.
         """
         samples = np.asarray(samples)
         if samples.dtype == np.int16:
             return samples
         if self.full_scale is None:
             raise ValueError("arithmetic 'fixed' takes int16 samples, or full_scale to make them of others")
+        if not np.isfinite(samples).all():
+            raise ValueError("samples hold values that are not finite, which no converter gives")
         return np.clip(np.round(samples * (32768.0 / self.full_scale)), -32768, 32767).astype(np.int16)
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:

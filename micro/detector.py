@@ -1,0 +1,115 @@
+"""From scores to alarms, window by window: threshold, debounce, hysteresis, re-arming and faults of the sensor."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from micro.detect import Threshold
+from micro.scoring import Score
+
+# Samples beyond this are taken for a fault of the sensor: squares of squares of those within fit float32.
+LARGEST_SAMPLE = 1e8
+
+
+class Status(IntEnum):
+    """What a detector says of a window."""
+
+    HEALTHY = 1
+    ALARM = 2
+    FAULT_NOT_FINITE = 3
+    FAULT_SATURATED = 4
+
+
+@dataclass(frozen=True)
+class Detector:
+    """When scores become an alarm.
+
+    A window counts as odd if its score is above `threshold`, and during an alarm above `release`. `needed` odd windows among
+    the last `among` raise the alarm; `rearm` windows in a row that are not odd end it, and all is forgotten. Windows with a
+    sample that is not finite or beyond +-1e8, or with more than `clipped` samples at or beyond `saturation`, are faults of
+    the sensor: they are not scored and change nothing.
+
+    Attributes:
+        threshold, release: In the score's whole numbers; `release` at most `threshold`.
+        among: 1 to 32.
+        saturation: In the unit of samples, None for no limit; of the 'fixed' front end in counts, at most 32767.
+        promise: What the threshold promises of healthy windows.
+    """
+
+    score: Score
+    threshold: int
+    release: int
+    needed: int = 1
+    among: int = 1
+    rearm: int = 1
+    saturation: float | None = None
+    clipped: int = 0
+    promise: str = ""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.needed <= self.among <= 32:
+            raise ValueError(
+                "needed and among must be 1 to 32 windows, the first no more than the second, "
+                f"got {self.needed} and {self.among}"
+            )
+        if self.rearm < 1 or self.clipped < 0:
+            raise ValueError(f"rearm must be at least 1 and clipped at least 0, got {self.rearm} and {self.clipped}")
+        if self.release > self.threshold:
+            raise ValueError(f"release {self.release} is above the threshold {self.threshold}")
+
+
+def make_detector(
+    score: Score,
+    threshold: Threshold,
+    *,
+    release: float = 1.0,
+    needed: int = 1,
+    among: int = 1,
+    rearm: int = 1,
+    saturation: float | None = None,
+    clipped: int = 0,
+) -> Detector:
+    """A detector of a threshold in real units; `release` is its share below which an alarm begins to end, in (0, 1].
+
+    Thresholds at or below 0 have no share: there an alarm ends where it begins.
+    """
+    if not 0 < release <= 1:
+        raise ValueError(f"release must be above 0 and at most 1, got {release}")
+    # Of whole numbers, those above a bound are those above its whole part.
+    whole = math.floor(threshold.value / score.unit + 1e-9)
+    low = math.floor(release * threshold.value / score.unit + 1e-9) if threshold.value > 0 else whole
+    return Detector(score, whole, min(low, whole), needed, among, rearm, saturation, clipped, threshold.promise)
+
+
+def faults(detector: Detector, frames: np.ndarray) -> np.ndarray:
+    """0 where a window can be scored, else the fault's number: (n, window, channels) -> (n,) int."""
+    magnitudes = np.abs(frames.astype(np.float32 if frames.dtype != np.int16 else np.int32))
+    found = np.zeros(len(frames), int)
+    if detector.saturation is not None:
+        limit = magnitudes.dtype.type(detector.saturation)
+        found[(magnitudes >= limit).sum(axis=(1, 2)) > detector.clipped] = Status.FAULT_SATURATED
+    found[~(magnitudes <= LARGEST_SAMPLE).all(axis=(1, 2))] = Status.FAULT_NOT_FINITE
+    return found
+
+
+def decide(detector: Detector, scores: np.ndarray, faulty: np.ndarray | None = None) -> list[Status]:
+    """What the detector says of each window in turn; `faulty` as `faults` gives them."""
+    said: list[Status] = []
+    history, quiet, alarm = 0, 0, False
+    for score, fault in zip(scores.tolist(), [0] * len(scores) if faulty is None else faulty.tolist()):
+        if fault:
+            said.append(Status(fault))
+            continue
+        odd = score > (detector.release if alarm else detector.threshold)
+        quiet = 0 if odd else quiet + 1
+        history = (history << 1 | odd) & ((1 << detector.among) - 1)
+        if not alarm:
+            alarm = history.bit_count() >= detector.needed
+        elif quiet >= detector.rearm:
+            alarm, history = False, 0
+        said.append(Status.ALARM if alarm else Status.HEALTHY)
+    return said

@@ -1,0 +1,87 @@
+"""The detector in C: front end, model, score and alarm in one push."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from micro.detector import LARGEST_SAMPLE, Detector
+from micro.emission.c_array import c_array, float_text, render
+from micro.emission.front_end import front_end_files
+from micro.errors import ConversionError
+from micro.files import identifier, sha256, write_together
+from micro.graph import Graph, TfliteLike, content_of, read
+from micro.scoring import CENTRE_BITS
+from micro.signal import FrontEnd, Scaling
+
+SCORES = {
+    "reconstruction": "squared difference of the model's input and output, summed",
+    "distance": "squared distance of the outputs from healthy ones, weighted and summed",
+    "margin": "highest faulty output less highest healthy output",
+}
+
+
+def emit_detector(
+    front_end: FrontEnd, scaling: Scaling, detector: Detector, tflite: TfliteLike, directory: str | Path, name: str
+) -> tuple[Path, ...]:
+    """Write NAME_front_end and NAME_detector, a header and a C file each: samples in, alarms out.
+
+    The C decides as `decide` does, window by window. The model is what `int NAME_infer(const int8_t *, int8_t *)` runs:
+    `aot.generate` and `emit` give it.
+
+    Returns: the paths written; earlier files of those names are replaced together or not at all.
+    Raises: as `emit_front_end`, and ConversionError for a score of another number of outputs.
+    """
+    identifier(name)
+    content = content_of(tflite)
+    files = detector_files(front_end, scaling, detector, read(content), sha256(content), name)
+    return write_together(directory, files)
+
+
+def detector_files(
+    front_end: FrontEnd, scaling: Scaling, detector: Detector, graph: Graph, digest: str, name: str
+) -> dict[str, bytes]:
+    """The four files' contents by name; raises as `emit_detector`."""
+    context = _context(front_end, detector, graph, digest, name)
+    files = {f"{name}_detector.h": "detector.h.j2", f"{name}_detector.c": "detector.c.j2"}
+    made = {file: render(template, context).encode() for file, template in files.items()}
+    return {**front_end_files(front_end, scaling, graph, digest, name), **made}
+
+
+def _context(front_end: FrontEnd, detector: Detector, graph: Graph, digest: str, name: str) -> dict[str, Any]:
+    score = detector.score
+    outputs = graph.tensors[graph.outputs[0]].size
+    arrays = []
+    if score.kind == "distance":
+        if len(score.centre) != outputs:
+            raise ConversionError(f"the score is of {len(score.centre)} outputs, the model gives {outputs}")
+        arrays = [c_array("int32_t", "centre", score.centre), c_array("int32_t", "weights", score.weights)]
+    elif score.kind == "margin":
+        arrays = [c_array("uint8_t", "is_healthy", [i in score.healthy for i in range(outputs)])]
+    fixed = front_end.arithmetic == "fixed"
+    saturation = detector.saturation
+    return {
+        "name": name,
+        "upper": name.upper(),
+        "guard": f"KERAS_KD_{name.upper()}_DETECTOR_H_",
+        "digest": digest,
+        "score": dataclasses.asdict(score),
+        "score_text": SCORES[score.kind],
+        "zeros": [f"({zero})" for zero in score.zeros],
+        "unit": float_text(score.unit),
+        "promise": detector.promise,
+        "threshold": detector.threshold,
+        "release": detector.release,
+        "needed": detector.needed,
+        "among": detector.among,
+        "rearm": detector.rearm,
+        "mask": f"0x{(1 << detector.among) - 1:x}u",
+        "fixed": fixed,
+        "saturation": None if saturation is None else str(round(saturation)) if fixed else float_text(saturation),
+        "clipped": detector.clipped,
+        "largest_sample": float_text(LARGEST_SAMPLE),
+        "outputs": outputs,
+        "one_centre": 1 << CENTRE_BITS,
+        "arrays": arrays,
+    }

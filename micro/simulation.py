@@ -1,0 +1,105 @@
+"""What a run's firmware says of samples, window by window, without a chip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from micro.datasets.recording import windows
+from micro.detector import Detector, Status, decide, faults
+from micro.errors import RunError
+from micro.evaluate import score_inputs
+from micro.graph import read
+from micro.score import read_run
+from micro.scoring import score_from_config
+from micro.signal import FrontEnd, Scaling
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One window: `sample` is the last that it took in; `score` in real units, None where the sensor is at fault."""
+
+    sample: int
+    score: float | None
+    status: Status
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """All that a run puts on a chip: what hears, what judges, what decides."""
+
+    front_end: FrontEnd
+    scaling: Scaling
+    tflite: bytes
+    detector: Detector
+
+    def inputs(self, frames: np.ndarray) -> np.ndarray:
+        """The model's int8 input of windows, (n, window, channels) -> (n, *input)."""
+        graph = read(self.tflite)
+        grid = graph.tensors[graph.inputs[0]].quantization
+        assert grid is not None
+        return self.front_end.int8(frames, self.scaling, grid.scale[0], grid.zero_point[0])
+
+
+def simulate(run_folder: str | Path, samples: np.ndarray) -> list[Decision]:
+    """The firmware's decisions on a recording, the same as the emitted C's.
+
+    Args:
+        samples: (n, channels) or (n,) in the unit of training; for a 'fixed' front end also int16, as the converter gives them.
+
+    Raises: RunError if the folder is no finished run or has no firmware; ValueError for samples of another shape.
+    """
+    return decisions(load_firmware(run_folder), samples)
+
+
+def decisions(firmware: Firmware, samples: np.ndarray) -> list[Decision]:
+    """As `simulate`, of firmware at hand."""
+    front_end, detector = firmware.front_end, firmware.detector
+    samples = np.asarray(samples)
+    samples = samples[:, None] if samples.ndim == 1 else samples
+    if samples.ndim != 2 or samples.shape[1] != front_end.channels:
+        raise ValueError(f"samples must have shape (n, {front_end.channels}), got {samples.shape}")
+    frames = windows(samples, front_end.window, front_end.hop)
+    if front_end.arithmetic == "fixed":
+        frames = front_end.counts(frames)
+    faulty = faults(detector, frames)
+    scores = np.zeros(len(frames), np.int64)
+    good = faulty == 0
+    if good.any():
+        scores[good] = score_inputs(firmware.tflite, detector.score, firmware.inputs(frames[good]))
+    ends = front_end.window - 1 + front_end.hop * np.arange(len(frames))
+    return [
+        Decision(int(end), None if fault else float(score * detector.score.unit), status)
+        for end, score, fault, status in zip(ends, scores, faulty, decide(detector, scores, faulty))
+    ]
+
+
+def load_firmware(run_folder: str | Path) -> Firmware:
+    """What a finished run puts on a chip.
+
+    Raises: RunError if the folder is no finished run, its model is not int8 or its scaling is each file's own.
+    """
+    folder = Path(run_folder)
+    report, config = read_run(folder)
+    if report["detector"] is None:
+        raise RunError(f"{folder}: the student is not int8; run without activations = 'int16'")
+    if getattr(config.data, "scaling", "all") == "per_file":
+        raise RunError(f'{folder}: scaling = "per_file" has no constants for a chip; run with scaling = "all"')
+    try:
+        front_end = FrontEnd(**report["features"])
+        scaling = Scaling(tuple(report["scaling"]["centre"]), tuple(report["scaling"]["spread"]))
+        return Firmware(
+            front_end, scaling, (folder / "student_int8.tflite").read_bytes(), _detector(report["detector"])
+        )
+    except OSError as error:
+        raise RunError(f"{folder} is damaged: {error.filename}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{folder} is damaged: {error}") from None
+
+
+def _detector(told: dict[str, Any]) -> Detector:
+    plain = {name: value for name, value in told.items() if name != "real_threshold"}
+    return Detector(**{**plain, "score": score_from_config(plain["score"])})

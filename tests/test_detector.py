@@ -1,0 +1,233 @@
+"""The detector: alarms as described, the same in C, and nothing that samples can do to break it."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers
+
+import micro
+from micro.aot import generate
+from micro.datasets.recording import windows
+from micro.detect import Threshold, calibrate
+from micro.detector import Detector, Status, decide, make_detector
+from micro.emission.detector import emit_detector
+from micro.errors import ConversionError
+from micro.evaluate import score_inputs
+from micro.graph import read
+from micro.scoring import Score, distance_score, margin_score, reconstruction_score, score_from_config
+from micro.signal import FrontEnd, fit_scaling
+from micro.simulation import Firmware, decisions
+from micro.tflm import all_outputs, quantize_inputs, run
+from tests.conftest import SANITIZERS, WARNINGS
+
+HARNESS = """
+#include <stdio.h>
+#include "d.h"
+#include "d_detector.h"
+static d_detector state;
+int d_infer(const int8_t *features, int8_t *outputs) { d_invoke(features, outputs); return 0; }
+int main(void) {
+  d_sample sample[D_CHANNELS];
+  d_detector_reset(&state);
+  while (fread(sample, sizeof sample, 1, stdin) == 1) {
+    const d_status status = d_detector_push(&state, sample);
+    if (status != D_WAITING) printf("%d %lld\\n", (int)status, (long long)state.score);
+  }
+  return 0;
+}
+"""
+RATE = 1000.0
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """By score and arithmetic: the firmware and a program of its C."""
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    made = {}
+    rng = np.random.default_rng(0)
+    healthy = np.sin(np.arange(6000)[:, None] * [0.3, 0.5]) + rng.normal(0, 0.2, (6000, 2))
+    for kind in ("reconstruction", "distance", "margin"):
+        for arithmetic in ("float32", "fixed"):
+            front_end = FrontEnd(
+                ("spectrum", "moments"), 64, 32, channels=2, bands=4, arithmetic=arithmetic, full_scale=8.0
+            )
+            keras.utils.set_random_seed(1)
+            inputs = keras.Input(front_end.shape)
+            outputs = layers.Dense(front_end.shape[0] if kind == "reconstruction" else 3)(
+                layers.Dense(5, activation="relu")(inputs)
+            )
+            features = front_end(windows(healthy, 64, 32))
+            scaling = fit_scaling(features)
+            tflite = micro.convert(keras.Model(inputs, outputs), scaling(features)).content
+            firmware = Firmware(front_end, scaling, tflite, detector_of(kind, tflite, front_end, scaling, healthy))
+            folder = tmp_path_factory.mktemp(f"{kind}_{arithmetic}")
+            emit_detector(front_end, scaling, firmware.detector, tflite, folder, "d")
+            generate(tflite, folder, "d")
+            (folder / "main.c").write_text(HARNESS)
+            sources = ["d.c", "d_front_end.c", "d_detector.c", "main.c"]
+            done = subprocess.run(
+                ["gcc", *WARNINGS, *SANITIZERS, "-Wno-long-long", *sources, "-lm", "-o", "main"],
+                cwd=folder, capture_output=True, text=True,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            made[kind, arithmetic] = (firmware, folder / "main")
+    return made
+
+
+def detector_of(kind, tflite, front_end, scaling, healthy):
+    graph = read(tflite)
+    grid = graph.tensors[graph.inputs[0]].quantization
+    inputs = front_end.int8(windows(healthy, 64, 32), scaling, grid.scale[0], grid.zero_point[0])
+    if kind == "distance":
+        score = distance_score(tflite, all_outputs(tflite, [inputs[:, None]])["output0"])
+    else:
+        score = reconstruction_score(tflite) if kind == "reconstruction" else margin_score(tflite, [0])
+    threshold = calibrate(score_inputs(tflite, score, inputs) * score.unit, 0.2)
+    saturation = 32767 if front_end.arithmetic == "fixed" else 8.0
+    return make_detector(score, threshold, release=0.9, needed=2, among=3, rearm=2, saturation=saturation, clipped=3)
+
+
+def in_c(program, firmware, samples):
+    kind = np.int16 if firmware.front_end.arithmetic == "fixed" else np.float32
+    done = subprocess.run([program], input=np.asarray(samples, kind).tobytes(), capture_output=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return np.array(done.stdout.split(), np.int64).reshape(-1, 2)
+
+
+def require_alike(program, firmware, samples):
+    told = in_c(program, firmware, samples)
+    expected = decisions(firmware, samples)
+    assert told[:, 0].tolist() == [decision.status for decision in expected]
+    unit = firmware.detector.score.unit
+    for (_, score), decision in zip(told, expected):
+        assert decision.score is None or decision.score == score * unit
+    return expected
+
+
+CASES = [(kind, how) for kind in ("reconstruction", "distance", "margin") for how in ("float32", "fixed")]
+
+
+@pytest.mark.parametrize("case", CASES)
+@given(st.data())
+@settings(max_examples=25)
+def test_c_and_python_decide_alike_whatever_the_samples(built, case, data):
+    firmware, program = built[case]
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    count = data.draw(st.integers(0, 900))
+    if case[1] == "fixed":
+        samples = rng.integers(-32768, 32768, (count, 2)) // data.draw(st.sampled_from([1, 10, 3000]))
+        require_alike(program, firmware, samples.astype(np.int16))
+        return
+    samples = rng.normal(0, 10.0 ** data.draw(st.integers(-8, 9)), (count, 2)).astype(np.float32)
+    for strange in (np.nan, np.inf, -np.inf, 8.0, 3e38):
+        hit = rng.random(samples.shape) < data.draw(st.sampled_from([0, 0, 0.002, 0.2]))
+        samples[hit] = strange
+    require_alike(program, firmware, samples)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_arbitrary_bytes_break_nothing(built, case):
+    firmware, program = built[case]
+    rng = np.random.default_rng(5)
+    size = 2 if case[1] == "fixed" else 4
+    for _ in range(20):
+        raw = rng.integers(0, 256, 700 * 2 * size, np.uint8).tobytes()
+        samples = np.frombuffer(raw, np.int16 if size == 2 else np.float32).reshape(-1, 2)
+        require_alike(program, firmware, samples)
+
+
+def test_a_fault_of_the_machine_alarms_and_one_of_the_sensor_does_not(built):
+    firmware, program = built["reconstruction", "float32"]
+    rng = np.random.default_rng(3)
+    samples = np.sin(np.arange(4000)[:, None] * [0.3, 0.5]) + rng.normal(0, 0.2, (4000, 2))
+    assert Status.ALARM not in [d.status for d in require_alike(program, firmware, samples.astype(np.float32))][:10]
+    broken = samples + 3 * (np.arange(4000) % 40 == 0)[:, None]
+    said = require_alike(program, firmware, broken.astype(np.float32))
+    assert [d.status for d in said].count(Status.ALARM) > 0.8 * len(said)
+    for value, status in ((np.nan, Status.FAULT_NOT_FINITE), (9.0, Status.FAULT_SATURATED)):
+        faulty = samples.astype(np.float32).copy()
+        faulty[1000:1100] = value
+        found = {d.status for d in require_alike(program, firmware, faulty) if 1000 <= d.sample < 1100 + 63}
+        assert found == {status}
+
+
+def plain(**changed):
+    return Detector(**{"score": Score("margin", 1.0, healthy=(0,)), "threshold": 10, "release": 5, **changed})
+
+
+def says(detector, scores):
+    return "".join({Status.HEALTHY: ".", Status.ALARM: "A"}[s] for s in decide(detector, np.array(scores)))
+
+
+def test_debounce_hysteresis_and_rearming():
+    assert says(plain(), [10, 11, 6, 5, 11]) == ".AA.A"
+    assert says(plain(needed=2, among=3), [11, 0, 0, 11, 0, 11, 0]) == ".....A."
+    assert says(plain(needed=2, among=3, rearm=3), [11, 11, 0, 0, 6, 0, 0, 0, 11]) == ".AAAAAA.."
+    assert says(plain(needed=3, among=3), [11, 11, 9, 11, 11, 11]) == ".....A"
+
+
+def test_sensor_faults_neither_count_nor_clear():
+    faulty = np.array([0, 3, 0, 4, 0])
+    said = decide(plain(needed=2, among=2), np.array([11, 0, 11, 0, 6]), faulty)
+    assert said == [Status.HEALTHY, Status.FAULT_NOT_FINITE, Status.ALARM, Status.FAULT_SATURATED, Status.ALARM]
+
+
+def test_whole_scores_are_the_real_ones(built):
+    firmware, _ = built["reconstruction", "float32"]
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, *firmware.front_end.shape)).astype("float32")
+    inputs = quantize_inputs(read(firmware.tflite), x)[0]
+    found = score_inputs(firmware.tflite, firmware.detector.score, inputs)
+    real = np.mean((x - run(firmware.tflite, x)) ** 2, axis=1)
+    np.testing.assert_allclose(found * firmware.detector.score.unit, real, rtol=0.05)
+    again = score_from_config(json.loads(json.dumps(dataclasses.asdict(firmware.detector.score))))
+    assert again == firmware.detector.score
+
+
+@pytest.mark.parametrize("method", ["conformal", "quantile", "extreme"])
+def test_thresholds_let_through_what_they_are_asked_to(method):
+    rng = np.random.default_rng(0)
+    rates = [
+        np.mean(rng.exponential(size=4000) > calibrate(rng.exponential(size=500), 0.02, method).value)
+        for _ in range(100)
+    ]
+    assert np.mean(rates) == pytest.approx(0.02, abs=0.004)
+
+
+def test_an_extreme_value_fit_reaches_past_the_sample():
+    rng = np.random.default_rng(1)
+    with pytest.raises(ValueError, match="too few for a false-alarm rate"):
+        calibrate(rng.exponential(size=500), 1e-4)
+    found = np.median([calibrate(rng.exponential(size=500), 1e-4, "extreme").value for _ in range(30)])
+    assert found == pytest.approx(-np.log(1e-4), rel=0.25)
+
+
+def test_bad_detectors_are_refused():
+    with pytest.raises(ValueError, match="method must be one of"):
+        calibrate(np.arange(100.0), 0.1, "best")
+    with pytest.raises(ValueError, match="too few to fit their tail"):
+        calibrate(np.arange(50.0), 0.01, "extreme")
+    with pytest.raises(ValueError, match="needed and among"):
+        plain(needed=3, among=2)
+    with pytest.raises(ValueError, match="above the threshold"):
+        plain(release=11)
+    with pytest.raises(ValueError, match="release must be"):
+        make_detector(Score("margin", 1.0, healthy=(0,)), Threshold(1.0, ""), release=0.0)
+
+
+def test_scores_that_do_not_fit_the_model_are_refused(built):
+    firmware, _ = built["margin", "float32"]
+    with pytest.raises(ConversionError, match="reconstructs nothing"):
+        reconstruction_score(firmware.tflite)
+    with pytest.raises(ValueError, match="some of 0 to 2 and not all"):
+        margin_score(firmware.tflite, [0, 1, 2])
+    with pytest.raises(ValueError, match="two healthy windows or more"):
+        distance_score(firmware.tflite, np.zeros((1, 3), np.int8))
