@@ -18,6 +18,7 @@ from micro.errors import MicroError
 
 JOBS = ("rig", "cwru", "table")
 BOARDS = ("esp-idf", "arduino", "zephyr", "platformio", "cmake", "bare-cortex-m")
+CORES = ("m0", "m4f", "m33")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -284,6 +285,32 @@ def new_firmware(run_folder: str, board: str, out: str, runtime: Any, windows: i
         click.echo(json.dumps({"files": [str(path) for path in paths]}, indent=2))
     else:
         click.echo(f"wrote {len(paths)} files; go on with {Path(out) / 'README.md'}")
+
+
+@main.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.option("--core", "cores", multiple=True, type=click.Choice(CORES), help="Repeat for several; all without.")
+@as_json
+def emulate(run_folder: str, cores: tuple[str, ...], as_json: bool) -> int:
+    """Build a finished RUN's firmware for Cortex-M, run it in QEMU over its golden windows, and note it in report.json.
+
+    Exit code 1 where any feature, output, score or alarm differs from Python's.
+    """
+    from micro.firmware.emulate import add_to_report
+    from micro.firmware.emulate import emulate as emulate_run
+
+    results = emulate_run(run_folder, cores or CORES)
+    add_to_report(run_folder, results)
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(result) for result in results], indent=2))
+    for result in () if as_json else results:
+        said = "all as in Python" if result.equal else "NOT as in Python"
+        took = f"{result.front_end_instructions:,} for features, {result.inference_instructions:,} for the model"
+        click.echo(
+            f"{result.core}: {result.windows} windows, {said}; {result.flash:,} bytes of flash, {result.ram:,} of RAM; "
+            f"instructions a window: {took}"
+        )
+    return 0 if all(result.equal for result in results) else 1
 
 
 @main.command()

@@ -81,7 +81,7 @@ def own_scaling(recording: Recording, features: FrontEnd) -> Scaling:
 
 
 # Windows of one recording whose samples are kept for the firmware, and of all.
-GOLDEN_EACH, GOLDEN = 8, 200
+GOLDEN_EACH, GOLDEN = 32, 200
 
 
 @dataclass(frozen=True)

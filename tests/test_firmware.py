@@ -1,0 +1,259 @@
+"""Firmware projects: whole, repeatable, compiled strictly, and equal to Python on emulated chips."""
+
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from conftest import SANITIZERS, WARNINGS, invoke
+
+from micro.config import parse_config
+from micro.detector import Status
+from micro.firmware import emulate as emulation
+from micro.firmware import new_firmware
+from micro.firmware.boards import BOARDS
+from micro.pipeline import run_pipeline
+from micro.simulation import load_firmware, simulate
+
+TFLM = """
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+enum TfLiteStatus { kTfLiteOk, kTfLiteError };
+enum TfLiteType { kTfLiteInt8 = 9 };
+struct TfLiteTensor { TfLiteType type; size_t bytes; struct { int8_t* int8; } data; };
+#define TFLITE_SCHEMA_VERSION 3
+extern "C" void bearing_invoke(const int8_t*, int8_t*);
+namespace tflite {
+struct Model { int version() const { return 3; } };
+inline const Model* GetModel(const void* bytes) { return static_cast<const Model*>(bytes); }
+template <unsigned n> struct MicroMutableOpResolver { METHODS };
+struct MicroInterpreter {
+  int8_t in[INPUTS], out[OUTPUTS];
+  TfLiteTensor x, y;
+  template <typename R> MicroInterpreter(const Model*, R&, uint8_t*, size_t)
+      : x{kTfLiteInt8, INPUTS, {in}}, y{kTfLiteInt8, OUTPUTS, {out}} {}
+  TfLiteStatus AllocateTensors() { return ALLOCATED; }
+  TfLiteTensor* input(int) { return &x; }
+  TfLiteTensor* output(int) { return &y; }
+  TfLiteStatus Invoke() { bearing_invoke(in, out); return INVOKED; }
+};
+}
+"""
+ANOMALY = {
+    "job": "rig",
+    "seeds": 1,
+    "data": {
+        "train_recordings": 6,
+        "validation_recordings": 2,
+        "calibration_recordings": 4,
+        "test_recordings": 4,
+        "fault_recordings": 2,
+        "seconds": 2.0,
+        "severities": [0.5],
+    },
+    "features": {"kind": ["spectrum", "envelope", "moments"], "bands": 32, "envelope_bands": 16},
+    "teacher": {"sizes": [32, 8, 32], "epochs": 3},
+    "student": {"sizes": [8], "epochs": 6, "learning_rate": 0.003},
+    "detect": {
+        "false_alarm_rate": 0.05, "needed": 2, "among": 3, "rearm": 2, "release": 0.9, "saturation": 8.0, "clipped": 4
+    },
+}  # fmt: skip
+
+
+def bearings(folder, arithmetic):
+    return {
+        "job": "cwru",
+        "seeds": 1,
+        "data": {"folder": str(folder)},
+        "features": {"kind": "spectrum", "arithmetic": arithmetic, "full_scale": 16.0},
+        "teacher": {"family": "dense", "sizes": [64], "epochs": 3},
+        "student": {"family": "dense", "sizes": [16], "epochs": 4, "learning_rate": 0.003},
+        "distill": {"objective": "soft_target", "temperature": 4.0},
+    }
+
+
+def run_of(told, out):
+    run_pipeline(parse_config(told, out.parent), out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def anomaly(tmp_path_factory):
+    return run_of(ANOMALY, tmp_path_factory.mktemp("runs") / "rig")
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("runtime", ["static", "tflm"])
+@pytest.mark.parametrize("board", sorted(BOARDS))
+def test_projects_are_whole_and_repeat_to_the_byte(anomaly, tmp_path, board, runtime):
+    written = new_firmware(anomaly, tmp_path / "one", board, runtime=runtime, windows=2)
+    assert set(written) == {path for path in (tmp_path / "one").rglob("*") if path.is_file()}
+    new_firmware(anomaly, tmp_path / "two", board, runtime=runtime, windows=2)
+    made = contents(tmp_path / "one")
+    assert made == contents(tmp_path / "two")
+    text = "".join(content.decode() for content in made.values())
+    assert str(tmp_path) not in text
+    assert "None" not in text
+    assert "{{" not in text
+    assert all(not line.endswith((" ", "\t")) for line in text.splitlines())
+    assert "sensor.c" in made["README.md"].decode()
+    assert "self-test" in made["README.md"].decode()
+    listed = "".join(made[path].decode() for path in made if path.endswith("CMakeLists.txt"))
+    if listed:
+        sources = [path.split("/")[-1] for path in made if path.endswith((".c", ".cc"))]
+        assert all(source in listed for source in sources)
+
+
+def sources_of(folder):
+    return [str(path) for path in sorted(folder.glob("src/*.c"))]
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
+def test_the_self_test_passes_on_the_host_and_fails_on_another_model(anomaly, tmp_path, arithmetic, compiler):
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    run = anomaly
+    if arithmetic == "fixed":
+        features = {**ANOMALY["features"], "arithmetic": "fixed", "full_scale": 8.0}
+        run = run_of({**ANOMALY, "features": features}, tmp_path / "run")
+    folder = tmp_path / "project"
+    new_firmware(run, folder, "cmake", windows=5)
+    flags = SANITIZERS if compiler == "gcc" else ("-O2",)
+
+    def built():
+        command = [compiler, *WARNINGS, *flags, "-Isrc", "main.c", *sources_of(folder), "-lm", "-o", "app"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[:3000]
+        return subprocess.run([folder / "app"], capture_output=True, text=True)
+
+    assert (built().stdout, built().returncode) == ("self-test: pass\n", 0)
+    code = (folder / "src" / "bearing_front_end.c").read_text()
+    (folder / "src" / "bearing_front_end.c").write_text(code.replace("-quarter[HALF", "quarter[HALF", 1))
+    assert "self-test: FAIL" in built().stdout
+
+
+def test_cmake_builds_and_tests_it(anomaly, tmp_path):
+    if shutil.which("cmake") is None:
+        pytest.skip("cmake is not installed")
+    new_firmware(anomaly, tmp_path / "project", "cmake")
+    for command in (["cmake", "-B", "build"], ["cmake", "--build", "build"], ["ctest", "--test-dir", "build"]):
+        done = subprocess.run(command, cwd=tmp_path / "project", capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "100% tests passed" in done.stdout
+
+
+@pytest.mark.parametrize(("allocated", "invoked"), [("Ok", "Ok"), ("Error", "Ok"), ("Ok", "Error")])
+def test_the_tflm_application_handles_what_tflm_may_refuse(anomaly, tmp_path, allocated, invoked):
+    """Against a stand-in for TFLM's public interface, which computes by static C."""
+    if shutil.which("g++") is None:
+        pytest.skip("g++ is not installed")
+    folder = tmp_path / "project"
+    new_firmware(anomaly, folder, "cmake", runtime="tflm", windows=3)
+    from micro.aot import generate
+
+    generate(anomaly / "student_int8.tflite", tmp_path / "static", "bearing")
+    shutil.copy(tmp_path / "static" / "bearing.c", folder / "static.c")
+    shutil.copy(tmp_path / "static" / "bearing.h", folder / "static.h")
+    (folder / "static.c").write_text((folder / "static.c").read_text().replace("bearing.h", "static.h"))
+    firmware = load_firmware(anomaly)
+    size = firmware.front_end.shape[0]
+    methods = [
+        line.split(".")[1].split("()")[0]
+        for line in (folder / "src" / "bearing_ops.h").read_text().splitlines()
+        if "!= kTfLiteOk" in line
+    ]
+    stub = TFLM.replace("METHODS", " ".join(f"TfLiteStatus {m}() {{ return kTfLiteOk; }}" for m in methods))
+    for name, value in (
+        ("INPUTS", size),
+        ("OUTPUTS", size),
+        ("ALLOCATED", f"kTfLite{allocated}"),
+        ("INVOKED", f"kTfLite{invoked}"),
+    ):
+        stub = stub.replace(name, str(value))
+    for header in ("micro/micro_interpreter.h", "micro/micro_mutable_op_resolver.h", "schema/schema_generated.h"):
+        path = folder / "tensorflow/lite" / header
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('#include "../tflm.h"\n')
+    (folder / "tensorflow/lite/tflm.h").write_text(stub)
+    for source in [*sources_of(folder), "main.c", "static.c"]:
+        subprocess.run(["gcc", "-std=c99", "-O1", "-Isrc", "-I.", "-c", source], cwd=folder, check=True)
+    for source in ("bearing.cc", "bearing_infer_tflm.cc"):
+        subprocess.run(
+            ["g++", "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-Isrc", "-I.", "-c", f"src/{source}"],
+            cwd=folder,
+            check=True,
+        )
+    subprocess.run(["g++", *[p.name for p in folder.glob("*.o")], "-lm", "-o", "app"], cwd=folder, check=True)
+    said = subprocess.run([folder / "app"], capture_output=True, text=True).stdout
+    assert said == ("self-test: pass\n" if allocated == invoked == "Ok" else "self-test: FAIL\n")
+
+
+def require_emulators():
+    if emulation.missing_tools():
+        pytest.skip(f"not installed: {', '.join(emulation.missing_tools())}")
+
+
+@pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
+def test_emulated_chips_agree_with_python_on_real_windows(cwru_folder, tmp_path, arithmetic):
+    """Front end, model and detector on Cortex-M0, M4F and M33: 200 windows of real bearings, and those between them."""
+    require_emulators()
+    run = run_of(bearings(cwru_folder, arithmetic), tmp_path / "run")
+    assert len(np.load(run / "golden.npy")) >= 150
+    told = invoke("emulate", run)
+    assert told.exit_code == 0, told.output
+    found = json.loads((run / "report.json").read_text())["emulated"]
+    assert [result["core"] for result in found] == ["m0", "m4f", "m33"]
+    for result in found:
+        assert result["windows"] >= 300
+        assert not any(result[f"differing_{what}"] for what in ("features", "outputs", "scores", "decisions"))
+        assert result["flash"] < 24_000
+        assert result["ram"] < 10_000
+        assert 0 < result["stack"] < 1000
+        assert 1000 < result["inference_instructions"] < result["front_end_instructions"]
+    assert load_firmware(run).detector.score.kind == "margin"
+
+
+def test_an_emulated_anomaly_detector_agrees_through_alarms_and_faults(anomaly):
+    require_emulators()
+    firmware, golden = load_firmware(anomaly), np.load(anomaly / "golden.npy")
+    golden[3, 100], golden[7, 5:20] = np.nan, 8.0
+    (found,) = emulation.emulate_firmware(firmware, golden, "bearing", ("m4f",))
+    assert found.equal
+    said = {decision.status for decision in simulate(anomaly, golden.reshape(-1, 1))}
+    assert said == {Status.HEALTHY, Status.ALARM, Status.FAULT_NOT_FINITE, Status.FAULT_SATURATED}
+
+
+def test_what_cannot_be_is_refused_before_anything_is_written(anomaly, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.c").write_text("int mine;")
+    refused = [
+        (("new-firmware", anomaly, "--board", "cmake", "--out", tmp_path / "full"), "not an empty folder"),
+        (("new-firmware", tmp_path / "full", "--board", "cmake", "--out", tmp_path / "x"), "is not a finished run"),
+        (("new-firmware", anomaly, "--board", "toaster", "--out", tmp_path / "x"), "toaster"),
+        (("new-firmware", anomaly, "--board", "cmake", "--out", tmp_path / "x", "--windows", "9999"), "golden windows"),
+        (("emulate", tmp_path / "full"), "is not a finished run"),
+    ]
+    for command, says in refused:
+        result = invoke(*command)
+        assert (result.exit_code, says in result.output) == (2, True), result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["full"]
+    assert contents(tmp_path / "full") == {"mine.c": b"int mine;"}
+    damaged = tmp_path / "damaged"
+    shutil.copytree(anomaly, damaged)
+    (damaged / "golden.npy").write_bytes(b"nonsense")
+    assert (
+        "golden.npy is missing or damaged"
+        in invoke("new-firmware", damaged, "--board", "cmake", "--out", tmp_path / "x").output
+    )
+
+
+def test_samples_of_another_shape_are_refused(anomaly):
+    with pytest.raises(ValueError, match=r"samples must have shape \(n, 1\)"):
+        simulate(anomaly, np.zeros((4000, 2)))
+    assert simulate(anomaly, np.zeros(10)) == []
