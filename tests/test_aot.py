@@ -8,10 +8,16 @@ import subprocess
 import numpy as np
 import pytest
 from conftest import SANITIZERS, WARNINGS, invoke
+from hypothesis import given
+from hypothesis import strategies as st
 from int8_graphs import Builder, random_graph
 
 import micro
 from micro.aot import generate
+from micro.aot.fixed_point import high_product
+from micro.emission.c_array import render
+from micro.firmware.boards import MACHINES
+from micro.firmware.emulate import missing_tools
 from micro.graph import read
 from micro.tflm import all_outputs
 
@@ -154,6 +160,62 @@ def test_clang_agrees(tmp_path, peer_models):
     if shutil.which("clang") is None:
         pytest.skip("no clang: emitted C is compiled by gcc alone")
     require_equal([random_graph(n) for n in range(10)], tmp_path, "clang", flags=("-O2",))
+
+
+ON_CHIP = """
+#include <stdint.h>
+#include "app.h"
+#include "console.h"
+{includes}
+{inputs}
+static int8_t y[{largest}];
+int main(void) {{
+  const int out = console_open("result.bin", 1);
+{calls}
+  return 0;
+}}
+"""
+
+
+@pytest.mark.parametrize("core", ["m0", "m4f", "m33"])
+def test_chips_agree_to_the_byte(tmp_path, peer_models, core):
+    """Random graphs in QEMU; on the M4F and the M33 by SMLAD."""
+    if missing_tools():
+        pytest.skip(f"not installed: {', '.join(missing_tools())}")
+    models = [random_graph(5000 + n) for n in range(12 if core == "m0" else 60)]
+    models += [] if core == "m0" else [(peer_models / f"{name}.tflite").read_bytes() for name in ("conv1d", "dscnn")]
+    inputs = [random_inputs(model, 1, seed) for seed, model in enumerate(models)]
+    theirs = [all_outputs(model, [x])["output0"].reshape(-1) for model, x in zip(models, inputs)]
+    machine = next(each for each in MACHINES if each.core == core)
+    for number, model in enumerate(models):
+        generate(model, tmp_path, f"m{number}")
+    for name in ("startup.c", "console.c", "console.h"):
+        (tmp_path / name).write_text(render(f"bare-cortex-m/{name}.j2", {}, "firmware/templates"))
+    (tmp_path / "app.h").write_text(render("common/app.h.j2", {"name": "m"}, "firmware/templates"))
+    (tmp_path / "link.ld").write_text(render("bare-cortex-m/link.ld.j2", {"machine": machine}, "firmware/templates"))
+    numbers = [", ".join(str(value) for value in x.reshape(-1)) for x in inputs]
+    main = ON_CHIP.format(
+        includes="\n".join(f'#include "m{n}.h"' for n in range(len(models))),
+        inputs="\n".join(f"static const int8_t x{n}[] = {{{row}}};" for n, row in enumerate(numbers)),
+        largest=max(y.size for y in theirs),
+        calls="\n".join(f"  m{n}_invoke(x{n}, y); console_write(out, y, {y.size}u);" for n, y in enumerate(theirs)),
+    )
+    (tmp_path / "main.c").write_text(main)
+    sources = [f"m{number}.c" for number in range(len(models))]
+    flags = [*machine.flags.split(), *WARNINGS, "-O2", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections"]
+    link = ["-T", "link.ld", "-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs"]
+    command = ["arm-none-eabi-gcc", *flags, *link, *sources, "startup.c", "console.c", "main.c", "-o", "program.elf"]
+    built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr[:3000]
+    emulator = f"qemu-system-arm -M {machine.qemu} -nographic -monitor none -serial none".split()
+    emulator += ["-semihosting-config", "enable=on,target=native", "-kernel", "program.elf"]
+    subprocess.run(emulator, cwd=tmp_path, check=True, timeout=300)
+    assert (tmp_path / "result.bin").read_bytes() == b"".join(y.tobytes() for y in theirs)
+
+
+@given(st.integers(-(2**31), 2**31 - 1), st.integers(0, 2**31 - 1))
+def test_the_high_product_rounds_as_gemmlowp_s_does(a, b):
+    assert (a * b + 2**30) >> 31 == high_product(a, b)
 
 
 def test_same_model_same_bytes_and_the_command_writes_them(tmp_path, peer_models):

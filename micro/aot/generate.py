@@ -19,9 +19,13 @@ from micro.graph import Graph, Tensor, TfliteLike, content_of, read
 # What kernels call in turn.
 NEEDS = {
     "scaled": ("high_product", "divide_by_power"),
-    "fully_connected": ("scaled", "clamped"),
-    "conv_2d": ("scaled", "clamped"),
-    "depthwise_conv_2d": ("scaled", "clamped"),
+    "rescaled": ("scaled", "clamped"),
+    "dot_4": ("lanes",),
+    "dot_1": ("lanes",),
+    "channels_of_4": ("lanes",),
+    "fully_connected": ("dot_4", "dot_1", "rescaled"),
+    "conv_2d": ("dot_4", "dot_1", "edge_4", "inside", "rescaled"),
+    "depthwise_conv_2d": ("channels_of_4", "inside", "rescaled"),
     "sum_of": ("high_product", "divide_by_power", "clamped"),
     "add": ("sum_of",),
     "mul": ("scaled", "clamped"),

@@ -5,26 +5,35 @@ static void depthwise_conv_2d(const int8_t *x, const int8_t *weights, const int3
                               int pad_height, int pad_width, int32_t x_offset, const int32_t *multipliers,
                               const int8_t *powers, int per_channel, int32_t y_offset, int32_t low, int32_t high) {
   const int y_channels = x_channels * multiplier;
-  for (int batch = 0; batch < batches; ++batch) {
+  for (int batch = 0; batch < batches; ++batch, x += x_height * x_width * x_channels) {
     for (int row = 0; row < y_height; ++row) {
-      for (int column = 0; column < y_width; ++column) {
-        for (int out = 0; out < y_channels; ++out) {
-          int32_t sum = bias ? bias[out] : 0;
-          for (int i = 0; i < height; ++i) {
-            const int from_row = row * s_height - pad_height + i * d_height;
-            for (int j = 0; j < width; ++j) {
-              const int from_column = column * s_width - pad_width + j * d_width;
-              if (from_row >= 0 && from_row < x_height && from_column >= 0 && from_column < x_width) {
-                sum += (x[(from_row * x_width + from_column) * x_channels + out / multiplier] + x_offset) *
-                       weights[(i * width + j) * y_channels + out];
+      const int from_row = row * s_height - pad_height;
+      const int i_first = first_inside(from_row, d_height, height);
+      const int i_past = past_inside(from_row, d_height, height, x_height, i_first);
+      for (int column = 0; column < y_width; ++column, y += y_channels) {
+        const int from_column = column * s_width - pad_width;
+        const int j_first = first_inside(from_column, d_width, width);
+        const int j_past = past_inside(from_column, d_width, width, x_width, j_first);
+        for (int out = 0; out < y_channels; out += 4) {
+          const int count = y_channels - out < 4 ? y_channels - out : 4;
+          int32_t sums[4] = {0, 0, 0, 0};
+          for (int i = i_first; i < i_past; ++i) {
+            const int8_t *from =
+                x + ((from_row + i * d_height) * x_width + from_column + j_first * d_width) * x_channels + out / multiplier;
+            const int8_t *weight = weights + (i * width + j_first) * y_channels + out;
+            if (multiplier == 1 && count == 4) {
+              channels_of_4(from, weight, d_width * x_channels, y_channels, j_past - j_first, x_offset, sums);
+            } else {
+              for (int j = j_first; j < j_past; ++j, from += d_width * x_channels, weight += y_channels) {
+                for (int k = 0; k < count; ++k) {
+                  sums[k] += (from[(out + k) / multiplier - out / multiplier] + x_offset) * weight[k];
+                }
               }
             }
           }
-          sum = scaled(sum, multipliers[per_channel ? out : 0], powers[per_channel ? out : 0]);
-          *y++ = clamped(sum + y_offset, low, high);
+          rescaled(sums, bias, y + out, out, count, multipliers, powers, per_channel, y_offset, low, high);
         }
       }
     }
-    x += x_height * x_width * x_channels;
   }
 }

@@ -55,7 +55,25 @@ def _sums_of_products(
     x, weights, bias, y = operands
     x_offset = -int8_of(x, op, graph)[1]
     grids = (x_offset, *_multipliers(op, graph, x, weights, y, channels), *_output(op, graph, y))
-    return Step((Call(kernel, (x, Constant(array_of(weights)), bias, y, *sizes, *grids)),))
+    values = array_of(weights)
+    laid = values if kernel == "depthwise_conv_2d" else four_by_four(values.reshape(channels, *_rows(values.shape)))
+    return Step((Call(kernel, (x, Constant(laid), bias, y, *sizes, *grids)),))
+
+
+def _rows(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows of a filter, and weights of a row: a convolution's is as wide as its window."""
+    return (shape[1], shape[2] * shape[3]) if len(shape) == 4 else (1, shape[1])
+
+
+def four_by_four(filters: np.ndarray) -> np.ndarray:
+    """Filters (count, rows, length) as the C function dot_4 reads them: of each four, row by row, four weights of one after
+    four of the other, and at the end of a row what is left of each; the last filters, fewer than four, as they are."""
+    count, rows, length = filters.shape
+    fours, whole = count // 4, length // 4 * 4
+    groups = filters[: 4 * fours].reshape(fours, 4, rows, length).swapaxes(1, 2)
+    blocks = groups[..., :whole].reshape(fours, rows, 4, whole // 4, 4).swapaxes(2, 3).reshape(fours, rows, 4 * whole)
+    rest = groups[..., whole:].reshape(fours, rows, 4 * (length - whole))
+    return np.concatenate([np.concatenate([blocks, rest], axis=-1).reshape(-1), filters[4 * fours :].reshape(-1)])
 
 
 def _operands(op: Op, graph: Graph) -> tuple[Tensor, Tensor, Argument, Tensor]:
