@@ -259,12 +259,13 @@ def emit(model: str, out: str, name: str, class_names: tuple[str, ...], as_json:
 @click.argument("model", type=click.Path(dir_okay=False))
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder for the C files.")
 @click.option("--name", required=True, help="Prefix of files and symbols.")
+@click.option("--storage", type=click.Choice(("auto", "small", "dense")), default="auto", show_default=True)
 @as_json
-def aot(model: str, out: str, name: str, as_json: bool) -> None:
+def aot(model: str, out: str, name: str, storage: Any, as_json: bool) -> None:
     """Write MODEL.tflite as static C without an interpreter: NAME_invoke and the kernels that it needs."""
     from micro.aot import generate
 
-    _print_result({"files": [str(path) for path in generate(model, out, name)]}, as_json)
+    _print_result({"files": [str(path) for path in generate(model, out, name, storage=storage)]}, as_json)
 
 
 @main.command("new-firmware")

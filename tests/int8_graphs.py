@@ -119,6 +119,10 @@ def _geometry(b, shape, dilated=True):
 def _weights(b, shape, x, axis, channels, output):
     rng = b.rng
     data = rng.integers(-127, 128, shape).astype(np.int8)
+    if rng.random() < 0.3:
+        data = np.where(rng.random(shape) < 0.85, 0, data).astype(np.int8)
+    elif rng.random() < 0.4:
+        data = rng.choice(rng.integers(-127, 128, 16).astype(np.int8), shape)
     scale = np.array([b.scale() / 32 for _ in range(channels if rng.random() < 0.6 else 1)], np.float32)
     fan_in = int(np.prod(shape)) // channels
     y = b.value(output, float(np.median(scale)) * 74 * b.width(x) * fan_in**0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 
@@ -40,12 +41,12 @@ def gcc():
     return "gcc"
 
 
-def outputs_of(models, inputs, folder, compiler, flags=SANITIZERS):
+def outputs_of(models, inputs, folder, compiler, flags=SANITIZERS, storage="auto"):
     """What the static C of each model gives for its inputs, all compiled into one program."""
     main = ["#include <stdio.h>\n#include <stdlib.h>\n"]
     for number, (model, x) in enumerate(zip(models, inputs)):
         name = f"m{number}"
-        generate(model, folder, name)
+        generate(model, folder, name, storage=storage)
         graph = read(model)
         sizes = [graph.tensors[side[0]].size for side in (graph.inputs, graph.outputs)]
         main += [f'#include "{name}.h"\n', MAIN.format(name=name, inputs=sizes[0], outputs=sizes[1], count=len(x))]
@@ -73,9 +74,9 @@ def random_inputs(model, count, seed=0):
     return np.random.default_rng(seed).integers(-128, 128, (count, *shape)).astype(np.int8)
 
 
-def require_equal(models, folder, compiler, count=6, flags=SANITIZERS):
+def require_equal(models, folder, compiler, count=6, flags=SANITIZERS, storage="auto"):
     inputs = [random_inputs(model, count, seed) for seed, model in enumerate(models)]
-    for model, x, ours in zip(models, inputs, outputs_of(models, inputs, folder, compiler, flags)):
+    for model, x, ours in zip(models, inputs, outputs_of(models, inputs, folder, compiler, flags, storage)):
         theirs = all_outputs(model, [x])["output0"].reshape(ours.shape)
         ops = [op.name for op in read(model).ops]
         assert np.array_equal(ours, theirs), f"{ops}: {np.count_nonzero(ours != theirs)} of {ours.size} differ"
@@ -94,13 +95,15 @@ def test_other_peoples_models_give_their_golden_outputs(peer_models, tmp_path, g
 
 @pytest.mark.parametrize("block", range(8))
 def test_random_graphs_are_equal_to_the_byte(tmp_path, gcc, block):
-    require_equal([random_graph(25 * block + n) for n in range(25)], tmp_path, gcc)
+    storage = ("auto", "small", "dense", "small")[block % 4]
+    require_equal([random_graph(25 * block + n) for n in range(25)], tmp_path, gcc, storage=storage)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("block", range(40))
 def test_two_thousand_random_graphs_are_equal_to_the_byte(tmp_path, gcc, block):
-    require_equal([random_graph(1000 + 50 * block + n) for n in range(50)], tmp_path, gcc)
+    storage = ("auto", "small", "dense", "small")[block % 4]
+    require_equal([random_graph(1000 + 50 * block + n) for n in range(50)], tmp_path, gcc, storage=storage)
 
 
 def line(*ops, outputs=None):
@@ -154,6 +157,49 @@ def test_the_object_needs_nothing_and_keeps_its_state_in_the_arena(tmp_path, gcc
     assert not [line for line in symbols if line.split()[-2] == "U"]
     assert [line.split()[-1] for line in symbols if line.split()[-2] in "bBdD"] == ["arena"]
     assert [line.split()[-1] for line in symbols if line.split()[-2] == "T"] == ["net_invoke"]
+
+
+def dense_net(weights, name="net"):
+    """A model of one Dense layer of these int8 weights, (outputs, depth)."""
+    b = Builder(np.random.default_rng(0))
+    x = b.tensor((1, weights.shape[1]), scale=0.05, zero=3)
+    kernel = b.tensor(weights.shape, scale=0.01, zero=0, data=weights)
+    y = b.tensor((1, len(weights)), scale=0.2, zero=-5)
+    return b.build([x], [b.op("FULLY_CONNECTED", [x, kernel, -1], y, "FullyConnectedOptions")])
+
+
+def array_bytes(folder, name):
+    """Bytes of the constant arrays in a generated C file."""
+    sizes = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "uint16_t": 2, "int32_t": 4}
+    found = re.findall(r"static const (u?int\d+_t) \w+\[(\d+)\] = ", (folder / f"{name}.c").read_text())
+    return sum(sizes[kind] * int(count) for kind, count in found)
+
+
+def test_zeros_and_shared_values_take_less_flash_and_no_ram(tmp_path, gcc):
+    rng = np.random.default_rng(0)
+    full = rng.integers(-127, 128, (128, 640)).astype(np.int8)
+    pruned = np.where(rng.random(full.shape) < 0.8, 0, full).astype(np.int8)
+    clustered = rng.choice(rng.integers(-127, 128, 16).astype(np.int8), full.shape)
+    for name, weights, storage, share in (
+        ("pruned", pruned, "auto", 0.45),
+        ("clustered", clustered, "small", 0.51),
+        ("full", full, "small", 1.01),
+    ):
+        generate(dense_net(weights), tmp_path, name, storage=storage)
+        assert array_bytes(tmp_path, name) <= share * full.size
+        assert "_STATIC_ARENA_SIZE 0" in (tmp_path / f"{name}.h").read_text()
+    require_equal([dense_net(weights) for weights in (pruned, clustered)], tmp_path, gcc, storage="small")
+    (tmp_path / "x").mkdir()
+    require_equal([dense_net(np.zeros((3, 5), np.int8))], tmp_path / "x", gcc, storage="small")
+
+
+def test_packed_models_are_decoded_where_they_are_multiplied(tmp_path, gcc):
+    rng = np.random.default_rng(1)
+    model = dense_net(rng.choice(np.arange(-8, 8).astype(np.int8), (64, 80)))
+    packed = micro.pack(model).content
+    assert "TFLM_DECODE" in read(packed).op_counts
+    require_equal([packed], tmp_path, gcc)
+    assert array_bytes(tmp_path, "m0") < 0.55 * 64 * 80
 
 
 def test_clang_agrees(tmp_path, peer_models):

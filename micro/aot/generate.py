@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from micro.aot.memory import Life, plan
-from micro.aot.operators import OPERATORS
+from micro.aot.operators import OPERATORS, STORED
 from micro.aot.step import Argument, Constant, Step, refusal
+from micro.aot.storage import Storage
+from micro.aot.unpack import unpacked
 from micro.emission.c_array import float_text, render
 from micro.errors import ConversionError
 from micro.files import identifier, sha256, write_together
-from micro.graph import Graph, Tensor, TfliteLike, content_of, read
+from micro.graph import Graph, Op, Tensor, TfliteLike, content_of, read
 
 # What kernels call in turn.
 NEEDS = {
@@ -25,6 +27,8 @@ NEEDS = {
     "channels_of_4": ("lanes",),
     "fully_connected": ("dot_4", "dot_1", "rescaled"),
     "conv_2d": ("dot_4", "dot_1", "edge_4", "inside", "rescaled"),
+    "conv_2d_sparse": ("inside", "rescaled"),
+    "conv_2d_shared": ("inside", "rescaled"),
     "depthwise_conv_2d": ("channels_of_4", "inside", "rescaled"),
     "sum_of": ("high_product", "divide_by_power", "clamped"),
     "add": ("sum_of",),
@@ -35,10 +39,10 @@ NEEDS = {
     "softmax": ("high_product", "divide_by_power", "clamped"),
 }
 FOLDER = "aot/templates"
-C_TYPES = {"int8": "int8_t", "int32": "int32_t"}
+C_TYPES = {kind: f"{kind}_t" for kind in ("int8", "uint8", "int16", "uint16", "int32")}
 
 
-def generate(tflite: TfliteLike, directory: str | Path, name: str) -> tuple[Path, ...]:
+def generate(tflite: TfliteLike, directory: str | Path, name: str, *, storage: Storage = "auto") -> tuple[Path, ...]:
     """Write NAME.h and NAME.c: `void NAME_invoke(const int8_t *input, int8_t *output)` without heap, recursion or library.
 
     Further inputs and outputs are further arguments. Results are those of TFLite Micro's reference kernels, bit for bit. The
@@ -47,35 +51,44 @@ def generate(tflite: TfliteLike, directory: str | Path, name: str) -> tuple[Path
     Args:
         tflite: An int8 model, as `convert` makes them or another's.
         name: Identifier of C, prefix of files and symbols.
+        storage: How kernels lie in flash: 'dense'; 'auto', without their zeros where that is smaller and takes no more
+            instructions, from about 78 % of them on, and a packed model's kernels as small as can be; 'small', each as small as
+            can be: dense, without its zeros, or 4 bits a weight where it has at most 16 values. Kernels are decoded where
+            they are multiplied, and take no RAM.
 
     Returns: the paths written; earlier files of those names are replaced together or not at all.
     Raises: ValueError for a name that is no identifier; ModelError for a damaged model; ConversionError naming the
         operator that static C does not have, or not in this form.
     """
-    return write_together(directory, static_files(tflite, name))
+    return write_together(directory, static_files(tflite, name, storage))
 
 
-def static_files(tflite: TfliteLike, name: str) -> dict[str, bytes]:
+def static_files(tflite: TfliteLike, name: str, storage: Storage = "auto") -> dict[str, bytes]:
     """The two files' contents by name; raises as `generate`."""
     identifier(name)
+    if storage not in get_args(Storage):
+        raise ValueError(f"storage must be one of {', '.join(get_args(Storage))}, got {storage!r}")
     content = content_of(tflite)
-    graph = read(content)
-    steps = [_step(graph, number) for number in range(len(graph.ops))]
-    storage, arena = _storage(graph, steps)
+    packed = read(content)
+    graph = unpacked(packed)
+    if storage == "auto" and graph is not packed:
+        storage = "small"
+    steps = [_step(op, graph, storage) for op in graph.ops]
+    places, arena = _places(graph, steps)
     constants: dict[tuple[str, bytes], str] = {}
     arrays: list[dict[str, Any]] = []
 
     def text(argument: Argument) -> str:
         if isinstance(argument, tuple):
-            return f"{storage[argument[0].index]} + {argument[1]}" if argument[1] else storage[argument[0].index]
+            return f"{places[argument[0].index]} + {argument[1]}" if argument[1] else places[argument[0].index]
         if isinstance(argument, Tensor):
-            return storage[argument.index]
+            return places[argument.index]
         if isinstance(argument, Constant):
             return _constant(argument, constants, arrays)
         return str(argument)
 
     body = [f"{call.kernel}({', '.join(map(text, call.arguments))});" for step in steps for call in step.calls]
-    copies = _copied_outputs(graph, storage)
+    copies = _copied_outputs(graph, places)
     body += copies
     context = {
         "name": name,
@@ -93,14 +106,15 @@ def static_files(tflite: TfliteLike, name: str) -> dict[str, bytes]:
     return {file: render(template, context, FOLDER).encode() for file, template in files.items()}
 
 
-def _step(graph: Graph, number: int) -> Step:
-    op = graph.ops[number]
+def _step(op: Op, graph: Graph, storage: Storage) -> Step:
     if op.name not in OPERATORS:
         raise refusal(op, graph, f"is not in static C; it has {', '.join(sorted(OPERATORS)).lower()}")
+    if op.name in STORED:
+        return STORED[op.name](op, graph, storage)
     return OPERATORS[op.name](op, graph)
 
 
-def _storage(graph: Graph, steps: list[Step]) -> tuple[dict[int, str], int]:
+def _places(graph: Graph, steps: list[Step]) -> tuple[dict[int, str], int]:
     """A C expression for every tensor that is given or computed, and the arena's size."""
     root: dict[int, int] = {i: i for i in graph.inputs}
     first: dict[int, int] = {}
@@ -123,13 +137,13 @@ def _storage(graph: Graph, steps: list[Step]) -> tuple[dict[int, str], int]:
     return {i: places[of] for i, of in root.items()}, size
 
 
-def _copied_outputs(graph: Graph, storage: dict[int, str]) -> list[str]:
+def _copied_outputs(graph: Graph, places: dict[int, str]) -> list[str]:
     """Outputs whose values lie elsewhere: an input in another shape, or one tensor given twice."""
     lines = []
     for i in graph.outputs:
         wanted = _argument(graph.outputs, "output", i)
-        if storage[i] != wanted:
-            lines.append(f"copy_rows({storage[i]}, {wanted}, 1, {graph.tensors[i].size}, 0);")
+        if places[i] != wanted:
+            lines.append(f"copy_rows({places[i]}, {wanted}, 1, {graph.tensors[i].size}, 0);")
     return lines
 
 

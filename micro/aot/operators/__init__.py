@@ -11,7 +11,11 @@ from micro.aot.operators.movement import concatenation, pad, reshape, strided_sl
 from micro.aot.operators.pooling import average_pool_2d, max_pool_2d, mean
 from micro.aot.operators.softmax import softmax
 from micro.aot.step import Step
+from micro.aot.storage import Storage
 from micro.graph import Graph, Op
+
+# Those whose weights may be stored in several ways.
+STORED: dict[str, Callable[[Op, Graph, Storage], Step]] = {"CONV_2D": conv_2d, "FULLY_CONNECTED": fully_connected}
 
 OPERATORS: dict[str, Callable[[Op, Graph], Step]] = {
     "ADD": add,

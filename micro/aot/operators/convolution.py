@@ -6,18 +6,24 @@ import numpy as np
 
 from micro.aot.fixed_point import activation_range, quantize_multiplier
 from micro.aot.step import Argument, Call, Constant, Step, array_of, int8_of, refusal, tensors_of
+from micro.aot.storage import Storage, choose, four_by_four, shared, sparse
 from micro.graph import Graph, Op, Tensor
 
 
-def fully_connected(op: Op, graph: Graph) -> Step:
+def fully_connected(op: Op, graph: Graph, storage: Storage = "dense") -> Step:
     """Per tensor or per channel, with or without a bias."""
     x, weights, bias, y = _operands(op, graph)
     outputs, depth = weights.shape
-    sizes = (x.size // depth, depth, outputs)
-    return _sums_of_products("fully_connected", op, graph, (x, weights, bias, y), outputs, sizes)
+    rows = x.size // depth
+    filters = array_of(weights).reshape(outputs, 1, depth)
+    if choose(filters, storage) == "dense":
+        laid = (Constant(four_by_four(filters)),)
+        return _sums_of_products("fully_connected", op, graph, (x, laid, bias, y), weights, (rows, depth, outputs))
+    sizes = (rows, 1, 1, depth, 1, 1, 1, 1, outputs, 1, 1, 1, 1, 0, 0)
+    return _convolved(op, graph, (x, bias, y), weights, filters, storage, sizes)
 
 
-def conv_2d(op: Op, graph: Graph) -> Step:
+def conv_2d(op: Op, graph: Graph, storage: Storage = "dense") -> Step:
     """Strides, dilations, both paddings; groups are refused."""
     x, weights, bias, y = _operands(op, graph)
     outputs, height, width, channels = weights.shape
@@ -26,7 +32,8 @@ def conv_2d(op: Op, graph: Graph) -> Step:
             op, graph, f"convolves in groups of {channels} channels; static C takes all {x.shape[3]} together"
         )
     sizes = (*x.shape, height, width, *y.shape[1:], *_geometry(op, x, y, height, width))
-    return _sums_of_products("conv_2d", op, graph, (x, weights, bias, y), outputs, sizes)
+    filters = array_of(weights).reshape(outputs, height, width * channels)
+    return _convolved(op, graph, (x, bias, y), weights, filters, storage, sizes)
 
 
 def depthwise_conv_2d(op: Op, graph: Graph) -> Step:
@@ -35,7 +42,8 @@ def depthwise_conv_2d(op: Op, graph: Graph) -> Step:
     _, height, width, outputs = weights.shape
     multiplier = outputs // x.shape[3]
     sizes = (*x.shape, multiplier, height, width, *y.shape[1:3], *_geometry(op, x, y, height, width))
-    return _sums_of_products("depthwise_conv_2d", op, graph, (x, weights, bias, y), outputs, sizes)
+    laid = (Constant(array_of(weights)),)
+    return _sums_of_products("depthwise_conv_2d", op, graph, (x, laid, bias, y), weights, sizes)
 
 
 def padding(x: int, y: int, size: int, stride: int, dilation: int) -> int:
@@ -43,37 +51,41 @@ def padding(x: int, y: int, size: int, stride: int, dilation: int) -> int:
     return max(0, (y - 1) * stride + (size - 1) * dilation + 1 - x) // 2
 
 
+def _convolved(
+    op: Op,
+    graph: Graph,
+    operands: tuple[Tensor, Argument, Tensor],
+    weights: Tensor,
+    filters: np.ndarray,
+    storage: Storage,
+    sizes: tuple[int, ...],
+) -> Step:
+    """A convolution with its filters (count, rows, length) stored as `storage` has it."""
+    x, bias, y = operands
+    kind = choose(filters, storage)
+    laid = {
+        "dense": lambda: (four_by_four(filters),),
+        "sparse": lambda: sparse(filters),
+        "shared": lambda: shared(filters),
+    }
+    kernel = "conv_2d" if kind == "dense" else f"conv_2d_{kind}"
+    return _sums_of_products(kernel, op, graph, (x, tuple(map(Constant, laid[kind]())), bias, y), weights, sizes)
+
+
 def _sums_of_products(
     kernel: str,
     op: Op,
     graph: Graph,
-    operands: tuple[Tensor, Tensor, Argument, Tensor],
-    channels: int,
+    operands: tuple[Tensor, tuple[Constant, ...], Argument, Tensor],
+    weights: Tensor,
     sizes: tuple[int, ...],
 ) -> Step:
     """The call of a kernel: tensors, sizes, and how its sums come to the output's grid."""
-    x, weights, bias, y = operands
+    x, laid, bias, y = operands
     x_offset = -int8_of(x, op, graph)[1]
+    channels = weights.shape[3] if op.name == "DEPTHWISE_CONV_2D" else weights.shape[0]
     grids = (x_offset, *_multipliers(op, graph, x, weights, y, channels), *_output(op, graph, y))
-    values = array_of(weights)
-    laid = values if kernel == "depthwise_conv_2d" else four_by_four(values.reshape(channels, *_rows(values.shape)))
-    return Step((Call(kernel, (x, Constant(laid), bias, y, *sizes, *grids)),))
-
-
-def _rows(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Rows of a filter, and weights of a row: a convolution's is as wide as its window."""
-    return (shape[1], shape[2] * shape[3]) if len(shape) == 4 else (1, shape[1])
-
-
-def four_by_four(filters: np.ndarray) -> np.ndarray:
-    """Filters (count, rows, length) as the C function dot_4 reads them: of each four, row by row, four weights of one after
-    four of the other, and at the end of a row what is left of each; the last filters, fewer than four, as they are."""
-    count, rows, length = filters.shape
-    fours, whole = count // 4, length // 4 * 4
-    groups = filters[: 4 * fours].reshape(fours, 4, rows, length).swapaxes(1, 2)
-    blocks = groups[..., :whole].reshape(fours, rows, 4, whole // 4, 4).swapaxes(2, 3).reshape(fours, rows, 4 * whole)
-    rest = groups[..., whole:].reshape(fours, rows, 4 * (length - whole))
-    return np.concatenate([np.concatenate([blocks, rest], axis=-1).reshape(-1), filters[4 * fours :].reshape(-1)])
+    return Step((Call(kernel, (x, *laid, bias, y, *sizes, *grids)),))
 
 
 def _operands(op: Op, graph: Graph) -> tuple[Tensor, Tensor, Argument, Tensor]:

@@ -1,0 +1,53 @@
+/* Adds the products of n inputs with the weights from `first` on; an entry is a weight behind the distance from the one before. */
+static int32_t sparse_row(const int8_t *x, const int16_t *entries, int count, int length, int first, int n,
+                          int32_t x_offset, int32_t sum) {
+  if (n == length) {
+    for (const int16_t *const past = entries + count; entries != past; ++entries) {
+      const int entry = *entries;
+      x += entry & 255;
+      sum += (*x + x_offset) * (entry >> 8);
+    }
+    return sum;
+  }
+  for (int at = -first; count > 0; --count, ++entries) {
+    at += *entries & 255;
+    if (at >= 0 && at < n) {
+      sum += (x[at] + x_offset) * (*entries >> 8);
+    }
+  }
+  return sum;
+}
+
+/* Convolution by the weights that are not 0: `counts` tells how many entries each row of each filter has. A dense layer is one
+ * of a window of 1. */
+static void conv_2d_sparse(const int8_t *x, const int16_t *entries, const uint16_t *counts, const int32_t *bias, int8_t *y,
+                           int batches, int x_height, int x_width, int x_channels, int height, int width, int y_height,
+                           int y_width, int y_channels, int s_height, int s_width, int d_height, int d_width,
+                           int pad_height, int pad_width, int32_t x_offset, const int32_t *multipliers,
+                           const int8_t *powers, int per_channel, int32_t y_offset, int32_t low, int32_t high) {
+  for (int batch = 0; batch < batches; ++batch, x += x_height * x_width * x_channels) {
+    for (int row = 0; row < y_height; ++row) {
+      const int from_row = row * s_height - pad_height;
+      const int i_first = first_inside(from_row, d_height, height);
+      const int i_past = past_inside(from_row, d_height, height, x_height, i_first);
+      for (int column = 0; column < y_width; ++column, y += y_channels) {
+        const int from_column = column * s_width - pad_width;
+        const int j_first = first_inside(from_column, d_width, width);
+        const int j_past = past_inside(from_column, d_width, width, x_width, j_first);
+        const int taps = d_width == 1 ? j_past - j_first : 1;
+        const int16_t *entry = entries;
+        const uint16_t *count = counts;
+        for (int out = 0; out < y_channels; ++out) {
+          int32_t sum = 0;
+          for (int i = 0; i < height; entry += *count++, ++i) {
+            for (int j = j_first; i >= i_first && i < i_past && j < j_past; j += taps) {
+              const int8_t *from = x + ((from_row + i * d_height) * x_width + from_column + j * d_width) * x_channels;
+              sum = sparse_row(from, entry, *count, width * x_channels, j * x_channels, taps * x_channels, x_offset, sum);
+            }
+          }
+          rescaled(&sum, bias, y + out, out, 1, multipliers, powers, per_channel, y_offset, low, high);
+        }
+      }
+    }
+  }
+}
