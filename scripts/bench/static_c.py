@@ -2,7 +2,8 @@
 
     python scripts/bench/static_c.py [MODEL.tflite ...] [--core m4f] [--optimise=-O2]
 
-Without models: the three in the shared data's peer_models, whose README has TFLite Micro's figures on the same machine.
+Without models: the three in the shared data's peer_models, whose README has TFLite Micro's figures on the same machine. Each
+also with 80 % of every Dense and Conv2D kernel at zero, stored as it is and without its zeros.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from micro.aot import generate
+from micro.aot.storage import Storage, choose, shared, sparse
 from micro.emission.c_array import c_array, render
 from micro.firmware.boards import MACHINES
-from micro.graph import read
+from micro.graph import Graph, Op, packed, read, schema_module
 from micro.tflm import all_outputs, measure
 
 FOLDER = "firmware/templates"
@@ -56,19 +58,41 @@ def main() -> None:
     parser.add_argument("--optimise", default="-O2")
     told = parser.parse_args()
     peers = Path(os.environ.get("KERAS_KD_DATA", Path(__file__).parents[3] / "shared" / "data")) / "peer_models"
-    print("| model | MACs | instructions an inference | per MAC | code beside weights | RAM |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for model in told.models or sorted(peers.glob("*.tflite")):
-        row = figures(model, told.core, told.optimise)
-        macs = measure(model).macs
-        print(
-            f"| {model.stem} | {macs:,} | {row['instructions']:,} | {row['instructions'] / macs:.2f} | {row['code']:,} "
-            f"| {row['ram']:,} |",
-            flush=True,
-        )
+    print("| model | MACs | instructions an inference | per MAC | code beside weights | weights | RAM |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for path in told.models or sorted(peers.glob("*.tflite")):
+        content = path.read_bytes()
+        sparse = pruned(content, 0.8)
+        for name, model, storage in (
+            (path.stem, content, "dense"),
+            (f"{path.stem}, 80 % zeros, dense", sparse, "dense"),
+            (f"{path.stem}, 80 % zeros, sparse", sparse, "small"),
+        ):
+            row = figures(model, storage, told.core, told.optimise)
+            macs = measure(model).macs
+            print(
+                f"| {name} | {macs:,} | {row['instructions']:,} | {row['instructions'] / macs:.2f} | {row['code']:,} "
+                f"| {row['weights']:,} | {row['ram']:,} |",
+                flush=True,
+            )
 
 
-def figures(model: Path, core: str, optimise: str) -> dict[str, int]:
+def pruned(content: bytes, share: float) -> bytes:
+    """The model with so many of each Dense and Conv2D kernel's weights, the smallest, at zero."""
+    schema = schema_module()
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    graph = read(content)
+    for op in graph.ops:
+        if op.name in ("FULLY_CONNECTED", "CONV_2D"):
+            buffer = model.buffers[model.subgraphs[0].tensors[op.inputs[1]].buffer]
+            values = np.frombuffer(bytes(buffer.data), np.int8).copy()
+            order = np.argsort(np.abs(values.astype(np.int32)), kind="stable")
+            values[order[: round(share * values.size)]] = 0
+            buffer.data = values.view(np.uint8)
+    return packed(model)
+
+
+def figures(model: bytes, storage: Storage, core: str, optimise: str) -> dict[str, int]:
     """Instructions of one inference, and bytes of code and RAM of the static C; its output is held against TFLite Micro's."""
     machine = next(each for each in MACHINES if each.core == core)
     graph = read(model)
@@ -77,7 +101,7 @@ def figures(model: Path, core: str, optimise: str) -> dict[str, int]:
     expected = all_outputs(model, [x])["output0"].reshape(-1)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        generate(model, folder, "m")
+        generate(model, folder, "m", storage=storage)
         for name in ("startup.c", "console.c", "console.h"):
             (folder / name).write_text(render(f"bare-cortex-m/{name}.j2", {}, FOLDER))
         (folder / "app.h").write_text(render("common/app.h.j2", {"name": "m"}, FOLDER))
@@ -98,20 +122,40 @@ def figures(model: Path, core: str, optimise: str) -> dict[str, int]:
             raise SystemExit(f"{model}: {np.count_nonzero(found != expected)} outputs differ from TFLite Micro's")
         sizes = run(folder, "arm-none-eabi-size", "m.o").splitlines()[1].split()
         text, data, bss = (int(each) for each in sizes[:3])
-    weights = sum(
-        len(tensor.data or b"")
-        for op in graph.ops
-        if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-        for tensor in (graph.tensors[i] for i in op.inputs[1:3] if i >= 0)
-    )
-    # A multiplier of 32 bits and a power of 8 for each scale; TFLite Micro's code does not count them either.
-    weights += sum(
-        5 * len(quantization.scale)
-        for op in graph.ops
-        if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-        if (quantization := graph.tensors[op.inputs[1]].quantization) is not None
-    )
-    return {"instructions": int(ticks) * 200_000 // int(loops), "code": text + data - weights, "ram": data + bss}
+        kernels = kernel_bytes(graph, storage)
+        # Biases, multipliers and powers are the model's too; tables of lookups count as code.
+        model_data = kernels + sum(_channel_bytes(graph, op) for op in graph.ops)
+    return {
+        "instructions": int(ticks) * 200_000 // int(loops),
+        "code": text + data - model_data,
+        "weights": kernels,
+        "ram": data + bss,
+    }
+
+
+def kernel_bytes(graph: Graph, storage: Storage) -> int:
+    """Bytes of kernels as static C stores them."""
+    total = 0
+    for op in graph.ops:
+        if op.name == "DEPTHWISE_CONV_2D":
+            total += graph.tensors[op.inputs[1]].size
+        elif op.name in ("FULLY_CONNECTED", "CONV_2D"):
+            tensor = graph.tensors[op.inputs[1]]
+            shape = tensor.shape
+            length = shape[1] if len(shape) == 2 else shape[2] * shape[3]
+            filters = np.frombuffer(tensor.data or b"", np.int8).reshape(shape[0], -1, length)
+            laid = {"dense": lambda it: (it,), "sparse": sparse, "shared": shared}[choose(filters, storage)](filters)
+            total += sum(array.nbytes for array in laid)
+    return total
+
+
+def _channel_bytes(graph: Graph, op: Op) -> int:
+    """Bytes of an operator's biases, multipliers and powers."""
+    if op.name not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+        return 0
+    bias = graph.tensors[op.inputs[2]].size * 4 if len(op.inputs) > 2 and op.inputs[2] >= 0 else 0
+    quantization = graph.tensors[op.inputs[1]].quantization
+    return bias + 5 * len(quantization.scale if quantization else ())
 
 
 def run(folder: Path, *command: str) -> str:
