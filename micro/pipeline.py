@@ -32,6 +32,7 @@ from micro.prepare import Prepared, prepare, spread
 from micro.quantize.aware import QuantizationAware
 from micro.report import render_report
 from micro.scoring import margin_score, reconstruction_score
+from micro.signal.scaling import LIMIT
 from micro.stages import Written, apply, written
 from micro.tflm import Footprint, measure, run, verify
 from micro.train import (
@@ -368,7 +369,13 @@ def _kept(place: Path, make: Callable[[], Trained]) -> Trained:
 
 
 def _calibration(data: Prepared, seed: int) -> np.ndarray:
-    """Training windows to calibrate the int8 ranges on, drawn evenly."""
+    """Training windows to calibrate the int8 ranges on, drawn evenly; for anomaly detection two more, as far as scaled features
+    go in one of them: what is odd lies beyond the healthy range, and must not be cut off at its end."""
     rng = np.random.default_rng([seed, 7])
     count = min(CALIBRATION_WINDOWS, len(data.train))
-    return data.train.x[np.sort(rng.choice(len(data.train), count, replace=False))]
+    drawn = data.train.x[np.sort(rng.choice(len(data.train), count, replace=False))]
+    if data.class_names:
+        return drawn
+    far = np.zeros((2, *drawn.shape[1:]), np.float32)
+    far[0].flat[0], far[1].flat[0] = LIMIT, -LIMIT
+    return np.concatenate([drawn, far])
