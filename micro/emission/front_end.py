@@ -13,6 +13,7 @@ from micro.files import identifier, sha256, write_together
 from micro.graph import Graph, TfliteLike, content_of, read
 from micro.signal import FrontEnd, Scaling, fixed, float32
 from micro.signal.bands import mel_bins
+from micro.signal.fourier import quarter_cosine
 
 # Bytes of stack that the C stays below, its callees included; a test holds compilers to it.
 STACK = 512
@@ -108,7 +109,7 @@ def describe(front_end: FrontEnd) -> str:
 def _float_arrays(front_end: FrontEnd, scaling: Scaling) -> list[dict[str, Any]]:
     arrays = [c_array("float", "centre", scaling.centre), c_array("float", "spread", scaling.spread)]
     if front_end.spectral:
-        arrays.append(c_array("float", "quarter", float32.quarter_cosine(front_end.window)))
+        arrays.append(c_array("float", "quarter", quarter_cosine(front_end.window)))
     if "mel" in front_end.kinds:
         arrays.append(c_array("float", "mel_slopes", float32.mel_slopes(front_end)))
     return arrays + _bins(front_end)

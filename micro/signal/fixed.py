@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from micro.signal.bands import mel_bins
-from micro.signal.float32 import bit_reversed, quarter_cosine
+from micro.signal.fourier import circle, mirrored, quarter_cosine, squared_bins
 from micro.signal.scaling import Scaling
 
 if TYPE_CHECKING:
@@ -32,14 +32,6 @@ def fractions(spec: FrontEnd) -> np.ndarray:
         return np.full(spec.channels, SAMPLE_FRACTION)
     one = [np.full(spec.size_of(kind), FRACTIONS.get(kind, LOG_FRACTION)) for kind in spec.kinds]
     return np.tile(np.concatenate(one), spec.channels)
-
-
-def features(spec: FrontEnd, frames: np.ndarray) -> np.ndarray:
-    """Shapes: (n, window, channels) int16 -> (n, *spec.shape) int64 that int32 holds."""
-    channels = [frames[:, :, channel].astype(np.int64) for channel in range(spec.channels)]
-    if spec.kinds == ("raw",):
-        return np.stack([detrended(spec, x) for x in channels], axis=-1)
-    return np.concatenate([KINDS[kind](spec, x) for x in channels for kind in spec.kinds], axis=1)
 
 
 def scaling_constants(scaling: Scaling, scale: float, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -172,51 +164,15 @@ def power_spectrum(spec: FrontEnd, x: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
     Shapes: (n, window) -> (n, window / 2) uint64, (n,) int64.
     """
-    half = spec.window // 2
-    cosine, sine = _circle(spec.window)
+    quarter = quarter_table(spec.window)
     if spec.taper != "none":
-        turns = np.arange(spec.window)
-        x = _times(x, taper(spec)[np.minimum(turns, spec.window - turns)])
+        level = round((0.5 if spec.taper == "hann" else 0.54) * ONE)
+        x = _rounded(x * mirrored(level - _rounded((ONE - level) * circle(quarter)[0])))
     room = 28 - highest_bit(np.maximum(np.abs(x).max(axis=1), 1).astype(np.uint64))
-    x = x << room[:, None]
-    re, im = _transform(x[:, 0::2], x[:, 1::2], spec.window)
-    bins = np.arange(1, half)
-    a, b, c, d = re[:, bins], im[:, bins], re[:, half - bins], im[:, half - bins]
-    even, even_im, odd, odd_im = (a + c) >> 1, (b - d) >> 1, (b + d) >> 1, (c - a) >> 1
-    real = even + _rounded(odd * cosine[bins] + odd_im * sine[bins])
-    imaginary = even_im + _rounded(odd_im * cosine[bins] - odd * sine[bins])
-    last = re[:, 0] - im[:, 0]
-    power = np.concatenate([real * real + imaginary * imaginary, (last * last)[:, None]], axis=1)
-    levels = half.bit_length() - 1
+    power = squared_bins(x << room[:, None], quarter, product=_rounded, level=_halved, half=_halved)
+    levels = spec.window.bit_length() - 2
     exponent = 10 + 2 * levels - 2 * (SAMPLE_FRACTION + room) - (levels + 1)
     return power.astype(np.uint64) >> np.uint64(10), exponent
-
-
-def taper(spec: FrontEnd) -> np.ndarray:
-    """The taper over the first half of the window and its middle, 30 fraction bits."""
-    level = round((0.5 if spec.taper == "hann" else 0.54) * ONE)
-    return level - _times(_circle(spec.window)[0], ONE - level)
-
-
-def _transform(re: np.ndarray, im: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """The Fourier transform of window / 2 complex values, halved at each of its levels."""
-    points = window // 2
-    cosine, sine = _circle(window)
-    order = bit_reversed(points)
-    re, im = re[:, order], im[:, order]
-    half = 1
-    while half < points:
-        turns = np.arange(half) * (window // (2 * half))
-        c, s = cosine[turns], sine[turns]
-        re, im = (part.reshape(len(re), -1, 2, half) for part in (re, im))
-        b, b_im = re[:, :, 1], im[:, :, 1]
-        t, t_im = _rounded(b * c + b_im * s), _rounded(b_im * c - b * s)
-        re, im = (
-            np.stack([(part[:, :, 0] + turned) >> 1, (part[:, :, 0] - turned) >> 1], axis=2).reshape(len(re), points)
-            for part, turned in ((re, t), (im, t_im))
-        )
-        half *= 2
-    return re, im
 
 
 def quarter_table(window: int) -> np.ndarray:
@@ -224,13 +180,8 @@ def quarter_table(window: int) -> np.ndarray:
     return np.round(quarter_cosine(window) * ONE).astype(np.int64)
 
 
-def _circle(window: int) -> tuple[np.ndarray, np.ndarray]:
-    table = quarter_table(window)
-    return np.concatenate([table, -table[-2::-1]]), np.concatenate([table[::-1], table[1:]])
-
-
-def _times(x: np.ndarray, factor: np.ndarray | int) -> np.ndarray:
-    return _rounded(x * factor)
+def _halved(x: np.ndarray) -> np.ndarray:
+    return x >> 1
 
 
 def _rounded(product: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from micro.signal.bands import mel_bins
+from micro.signal.fourier import circle, mirrored, quarter_cosine, squared_bins
 from micro.signal.scaling import Scaling
 
 if TYPE_CHECKING:
@@ -23,14 +24,6 @@ LOG10_2 = F(math.log10(2))
 SERIES = tuple(F(2 / math.log(10) / n) for n in (1, 3, 5, 7, 9))
 # Bits of 1 and of the square root of a half.
 ONE_BITS, ROOT_HALF_BITS = 0x3F800000, 0x3F3504F3
-
-
-def features(spec: FrontEnd, frames: np.ndarray) -> np.ndarray:
-    """Shapes: (n, window, channels) float32 -> (n, *spec.shape) float32."""
-    channels = [np.ascontiguousarray(frames[:, :, channel]) for channel in range(spec.channels)]
-    if spec.kinds == ("raw",):
-        return np.stack([detrended(spec, x) for x in channels], axis=-1)
-    return np.concatenate([KINDS[kind](spec, x) for x in channels for kind in spec.kinds], axis=1)
 
 
 def quantized(values: np.ndarray, scaling: Scaling, scale: float, zero: int) -> np.ndarray:
@@ -119,61 +112,15 @@ def _energies(spec: FrontEnd, power: np.ndarray, edges: np.ndarray) -> np.ndarra
 
 def power_spectrum(spec: FrontEnd, x: np.ndarray) -> np.ndarray:
     """Squared magnitudes of the tapered windows' bins 1 to window / 2: (n, window) -> (n, window / 2)."""
-    half = spec.window // 2
-    cosine, sine = _circle(spec.window)
+    quarter = quarter_cosine(spec.window).astype(F)
     if spec.taper != "none":
         level = F(0.5 if spec.taper == "hann" else 0.54)
-        turns = np.arange(spec.window)
-        x = x * (level - (F(1) - level) * cosine[np.minimum(turns, spec.window - turns)])
-    re, im = _transform(x[:, 0::2], x[:, 1::2], spec.window)
-    bins = np.arange(1, half)
-    a, b, c, d = re[:, bins], im[:, bins], re[:, half - bins], im[:, half - bins]
-    even, even_im = F(0.5) * (a + c), F(0.5) * (b - d)
-    odd, odd_im = F(0.5) * (b + d), F(0.5) * (c - a)
-    real = even + (odd * cosine[bins] + odd_im * sine[bins])
-    imaginary = even_im + (odd_im * cosine[bins] - odd * sine[bins])
-    last = re[:, 0] - im[:, 0]
-    return np.concatenate([real * real + imaginary * imaginary, (last * last)[:, None]], axis=1)
+        x = x * mirrored(level - (F(1) - level) * circle(quarter)[0])
+    return squared_bins(x, quarter, product=_as_it_is, level=_as_it_is, half=lambda total: F(0.5) * total)
 
 
-def _transform(re: np.ndarray, im: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """The Fourier transform of window / 2 complex values, radix 2, decimated in time."""
-    points = window // 2
-    cosine, sine = _circle(window)
-    order = bit_reversed(points)
-    re, im = re[:, order], im[:, order]
-    half = 1
-    while half < points:
-        turns = np.arange(half) * (window // (2 * half))
-        c, s = cosine[turns], sine[turns]
-        re, im = (part.reshape(len(re), -1, 2, half) for part in (re, im))
-        b, b_im = re[:, :, 1], im[:, :, 1]
-        t, t_im = b * c + b_im * s, b_im * c - b * s
-        re, im = (
-            np.stack([part[:, :, 0] + turned, part[:, :, 0] - turned], axis=2).reshape(len(re), points)
-            for part, turned in ((re, t), (im, t_im))
-        )
-        half *= 2
-    return re, im
-
-
-def bit_reversed(points: int) -> np.ndarray:
-    """Numbers from 0 to points - 1 with their bits in reverse."""
-    order = np.zeros(1, int)
-    while len(order) < points:
-        order = np.concatenate([2 * order, 2 * order + 1])
-    return order
-
-
-def quarter_cosine(window: int) -> np.ndarray:
-    """Cosines of the first quarter of a circle of `window` steps, both ends included, float64."""
-    return np.cos(2 * np.pi * np.arange(window // 4 + 1) / window)
-
-
-def _circle(window: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cosine and sine of the first half of a circle of `window` steps, out of the table that the chip has."""
-    table = quarter_cosine(window).astype(F)
-    return np.concatenate([table, -table[-2::-1]]), np.concatenate([table[::-1], table[1:]])
+def _as_it_is(x: np.ndarray) -> np.ndarray:
+    return x
 
 
 def log10(x: np.ndarray) -> np.ndarray:

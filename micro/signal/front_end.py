@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Literal, get_args
 
 import numpy as np
@@ -84,10 +85,10 @@ class FrontEnd:
 
     def edges(self, kind: Kind) -> np.ndarray:
         """First bins of the bands of 'spectrum' or 'envelope', and one past the last: (bands + 1,) int."""
-        if kind == "envelope":
-            high = (self.sample_rate or 1.0) / 16 if self.envelope_high is None else self.envelope_high
-            return band_edges(self.window, self.sample_rate or 1.0, 0.0, high, self.envelope_bands, kind)
         rate = self.sample_rate or 1.0
+        if kind == "envelope":
+            high = rate / 16 if self.envelope_high is None else self.envelope_high
+            return band_edges(self.window, rate, 0.0, high, self.envelope_bands, kind)
         return band_edges(self.window, rate, self.low, rate / 2 if self.high is None else self.high, self.bands, kind)
 
     def mel(self) -> np.ndarray:
@@ -118,8 +119,7 @@ class FrontEnd:
         if self.arithmetic == "fixed":
             integers, fractions = self._integers(frames)
             return (integers / 2.0 ** fractions.reshape(self.shape)).astype(np.float32)
-        frames = self._checked(frames).astype(np.float32)
-        return self._in_chunks(frames, lambda some: float32.features(self, some), np.float32)
+        return self._heard(self._checked(frames), float32, np.float32)
 
     def int8(self, frames: np.ndarray, scaling: Scaling, scale: float, zero: int) -> np.ndarray:
         """The model's input as the chip computes it, (n, *shape) int8; `scale` and `zero` are those of the input tensor."""
@@ -135,8 +135,7 @@ class FrontEnd:
     def _integers(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Integer features and how many of their bits are fractions."""
         counts = self._checked(self.counts(frames))
-        fractions = np.broadcast_to(fixed.fractions(self), self.shape)
-        return self._in_chunks(counts, lambda some: fixed.features(self, some), np.int64), fractions
+        return self._heard(counts, fixed, np.int64), np.broadcast_to(fixed.fractions(self), self.shape)
 
     def _checked(self, frames: np.ndarray) -> np.ndarray:
         wanted = (self.window, self.channels)
@@ -144,9 +143,17 @@ class FrontEnd:
             raise ValueError(f"frames must have shape (n, {wanted[0]}, {wanted[1]}), got {frames.shape}")
         return frames
 
-    def _in_chunks(self, frames: np.ndarray, work, dtype) -> np.ndarray:  # type: ignore[no-untyped-def]
-        parts = [work(frames[start : start + CHUNK]) for start in range(0, len(frames), CHUNK)]
-        return np.concatenate(parts) if parts else np.empty((0, *self.shape), dtype)
+    def _heard(self, frames: np.ndarray, arithmetic: ModuleType, dtype: type[np.generic]) -> np.ndarray:
+        """Features of windows by the functions of a module that works in `dtype`: (n, window, channels) -> (n, *shape)."""
+        parts = [np.empty((0, *self.shape), dtype)]
+        for start in range(0, len(frames), CHUNK):
+            channels = [np.ascontiguousarray(x, dtype) for x in np.moveaxis(frames[start : start + CHUNK], -1, 0)]
+            if self.kinds == ("raw",):
+                parts.append(np.stack([arithmetic.detrended(self, x) for x in channels], axis=-1))
+            else:
+                heard = [arithmetic.KINDS[kind](self, x) for x in channels for kind in self.kinds]
+                parts.append(np.concatenate(heard, axis=1))
+        return np.concatenate(parts)
 
 
 def _require(spec: FrontEnd) -> None:

@@ -1,0 +1,72 @@
+"""The Fourier transform that both arithmetics take, with the roundings of each handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+Rounding = Callable[[np.ndarray], np.ndarray]
+
+
+def quarter_cosine(window: int) -> np.ndarray:
+    """Cosines of the first quarter of a circle of `window` steps, both ends included, float64."""
+    return np.cos(2 * np.pi * np.arange(window // 4 + 1) / window)
+
+
+def circle(quarter: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cosine and sine of the first half of a circle, out of the table of its first quarter that the chip has."""
+    return np.concatenate([quarter, -quarter[-2::-1]]), np.concatenate([quarter[::-1], quarter[1:]])
+
+
+def mirrored(half: np.ndarray) -> np.ndarray:
+    """A window's values out of those of its first half and its middle."""
+    turns = np.arange(2 * (len(half) - 1))
+    return half[np.minimum(turns, len(turns) - turns)]
+
+
+def squared_bins(x: np.ndarray, quarter: np.ndarray, product: Rounding, level: Rounding, half: Rounding) -> np.ndarray:
+    """Squared magnitudes of bins 1 to window / 2: (n, window) -> (n, window / 2).
+
+    `product` rounds a product with cosines, `level` what a level of the transform gives, `half` halves.
+    """
+    cosine, sine = circle(quarter)
+    re, im = _transform(x[:, 0::2], x[:, 1::2], cosine, sine, product, level)
+    points = re.shape[1]
+    bins = np.arange(1, points)
+    a, b, c, d = re[:, bins], im[:, bins], re[:, points - bins], im[:, points - bins]
+    even, even_im, odd, odd_im = half(a + c), half(b - d), half(b + d), half(c - a)
+    real = even + product(odd * cosine[bins] + odd_im * sine[bins])
+    imaginary = even_im + product(odd_im * cosine[bins] - odd * sine[bins])
+    last = re[:, 0] - im[:, 0]
+    return np.concatenate([real * real + imaginary * imaginary, (last * last)[:, None]], axis=1)
+
+
+def _transform(
+    re: np.ndarray, im: np.ndarray, cosine: np.ndarray, sine: np.ndarray, product: Rounding, level: Rounding
+) -> tuple[np.ndarray, np.ndarray]:
+    """The transform of a power of two of complex values, radix 2, decimated in time."""
+    points = re.shape[1]
+    order = _bit_reversed(points)
+    re, im = re[:, order], im[:, order]
+    half = 1
+    while half < points:
+        turns = np.arange(half) * (points // half)
+        c, s = cosine[turns], sine[turns]
+        re, im = (part.reshape(len(re), -1, 2, half) for part in (re, im))
+        b, b_im = re[:, :, 1], im[:, :, 1]
+        turned, turned_im = product(b * c + b_im * s), product(b_im * c - b * s)
+        re, im = (
+            np.stack([level(part[:, :, 0] + t), level(part[:, :, 0] - t)], axis=2).reshape(len(re), points)
+            for part, t in ((re, turned), (im, turned_im))
+        )
+        half *= 2
+    return re, im
+
+
+def _bit_reversed(points: int) -> np.ndarray:
+    """Numbers from 0 to points - 1 with their bits in reverse."""
+    order = np.zeros(1, int)
+    while len(order) < points:
+        order = np.concatenate([2 * order, 2 * order + 1])
+    return order
