@@ -13,7 +13,7 @@ from micro.aot.operators import OPERATORS, STORED
 from micro.aot.step import Argument, Constant, Step, refusal
 from micro.aot.storage import Storage
 from micro.aot.unpack import unpacked
-from micro.emission.c_array import float_text, render
+from micro.emission.c_array import c_array, float_text, render
 from micro.errors import ConversionError
 from micro.files import identifier, sha256, write_together
 from micro.graph import Graph, Op, Tensor, TfliteLike, content_of, read
@@ -170,15 +170,8 @@ def _constant(constant: Constant, constants: dict[tuple[str, bytes], str], array
     key = (kind, flat.tobytes())
     if key not in constants:
         constants[key] = f"constant_{len(arrays)}"
-        numbers = [_number(int(value)) for value in flat]
-        rows = [", ".join(numbers[start : start + 16]) for start in range(0, len(numbers), 16)]
-        arrays.append({"name": constants[key], "type": kind, "count": len(flat), "rows": rows})
+        arrays.append(c_array(kind, constants[key], flat))
     return constants[key]
-
-
-def _number(value: int) -> str:
-    # C has no literal for the lowest int32: it would be the negation of one too large.
-    return "INT32_MIN" if value == -(2**31) else str(value)
 
 
 def _argument(indices: tuple[int, ...], side: str, index: int) -> str:

@@ -14,17 +14,18 @@ ZEROS_THAT_PAY = 0.78
 FARTHEST, MOST_ENTRIES, MOST_VALUES = 255, 65535, 16
 
 
-def choose(filters: np.ndarray, storage: Storage) -> str:
-    """'dense', 'sparse' or 'shared' for filters (count, rows, length)."""
-    if storage == "dense":
-        return "dense"
-    entries, counts = sparse(filters)
-    sizes = {"dense": filters.size, "sparse": 2 * entries.size + 2 * counts.size}
-    if storage == "auto":
-        return "sparse" if np.mean(filters == 0) >= ZEROS_THAT_PAY and sizes["sparse"] < filters.size else "dense"
-    if len(np.unique(filters)) <= MOST_VALUES:
-        sizes["shared"] = shared(filters)[0].size + MOST_VALUES
-    return min(sizes, key=lambda kind: sizes[kind])
+def stored(filters: np.ndarray, storage: Storage) -> tuple[str, tuple[np.ndarray, ...]]:
+    """'dense', 'sparse' or 'shared' for filters (count, rows, length), and the arrays that the kernel of that name takes."""
+    ways: dict[str, tuple[np.ndarray, ...]] = {"dense": (four_by_four(filters),)}
+    if storage == "small" or (storage == "auto" and np.mean(filters == 0) >= ZEROS_THAT_PAY):
+        ways["sparse"] = sparse(filters)
+    if storage == "small" and len(np.unique(filters)) <= MOST_VALUES:
+        ways["shared"] = shared(filters)
+    sizes = {way: sum(array.nbytes for array in arrays) for way, arrays in ways.items()}
+    if "shared" in sizes:  # slowest of all: its table counts as full
+        sizes["shared"] += MOST_VALUES - ways["shared"][1].nbytes
+    kind = min(sizes, key=lambda way: sizes[way])
+    return kind, ways[kind]
 
 
 def sparse(filters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from micro.aot import generate
-from micro.aot.storage import Storage, choose, shared, sparse
+from micro.aot.storage import Storage, stored
 from micro.emission.c_array import c_array, render
 from micro.firmware.boards import MACHINES
 from micro.graph import Graph, Op, packed, read, schema_module
@@ -144,8 +144,7 @@ def kernel_bytes(graph: Graph, storage: Storage) -> int:
             shape = tensor.shape
             length = shape[1] if len(shape) == 2 else shape[2] * shape[3]
             filters = np.frombuffer(tensor.data or b"", np.int8).reshape(shape[0], -1, length)
-            laid = {"dense": lambda it: (it,), "sparse": sparse, "shared": shared}[choose(filters, storage)](filters)
-            total += sum(array.nbytes for array in laid)
+            total += sum(array.nbytes for array in stored(filters, storage)[1])
     return total
 
 

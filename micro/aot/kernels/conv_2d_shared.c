@@ -8,19 +8,15 @@ static void conv_2d_shared(const int8_t *x, const uint8_t *pairs, const int8_t *
   const int row_bytes = (width * x_channels + 1) / 2;
   for (int batch = 0; batch < batches; ++batch, x += x_height * x_width * x_channels) {
     for (int row = 0; row < y_height; ++row) {
-      const int from_row = row * s_height - pad_height;
-      const int i_first = first_inside(from_row, d_height, height);
-      const int i_past = past_inside(from_row, d_height, height, x_height, i_first);
+      const window_taps rows = inside(row, s_height, pad_height, d_height, height, x_height);
       for (int column = 0; column < y_width; ++column, y += y_channels) {
-        const int from_column = column * s_width - pad_width;
-        const int j_first = first_inside(from_column, d_width, width);
-        const int j_past = past_inside(from_column, d_width, width, x_width, j_first);
-        const int taps = d_width == 1 ? j_past - j_first : 1, n = taps * x_channels;
+        const window_taps columns = inside(column, s_width, pad_width, d_width, width, x_width);
+        const int taps = d_width == 1 ? columns.past - columns.first : 1, n = taps * x_channels;
         for (int out = 0; out < y_channels; ++out) {
           int32_t sum = 0;
-          for (int i = i_first; i < i_past; ++i) {
-            for (int j = j_first; j < j_past; j += taps) {
-              const int8_t *from = x + ((from_row + i * d_height) * x_width + from_column + j * d_width) * x_channels;
+          for (int i = rows.first; i < rows.past; ++i) {
+            for (int j = columns.first; j < columns.past; j += taps) {
+              const int8_t *from = x + ((rows.from + i * d_height) * x_width + columns.from + j * d_width) * x_channels;
               const int first = j * x_channels;
               const uint8_t *pair = pairs + (out * height + i) * row_bytes + first / 2;
               const int8_t *const past = from + n;

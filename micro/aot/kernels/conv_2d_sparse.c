@@ -44,25 +44,22 @@ static void conv_2d_sparse(const int8_t *x, const int16_t *entries, const uint16
                            const int8_t *powers, int per_channel, int32_t y_offset, int32_t low, int32_t high) {
   for (int batch = 0; batch < batches; ++batch, x += x_height * x_width * x_channels) {
     for (int row = 0; row < y_height; ++row) {
-      const int from_row = row * s_height - pad_height;
-      const int i_first = first_inside(from_row, d_height, height);
-      const int i_past = past_inside(from_row, d_height, height, x_height, i_first);
+      const window_taps rows = inside(row, s_height, pad_height, d_height, height, x_height);
       for (int column = 0, places; column < y_width; column += places, y += places * y_channels) {
-        const int from_column = column * s_width - pad_width;
-        const int j_first = first_inside(from_column, d_width, width);
-        const int j_past = past_inside(from_column, d_width, width, x_width, j_first);
-        const int taps = d_width == 1 ? j_past - j_first : 1;
+        const window_taps columns = inside(column, s_width, pad_width, d_width, width, x_width);
+        const int taps = d_width == 1 ? columns.past - columns.first : 1;
         const int16_t *entry = entries;
         const uint16_t *count = counts;
-        places = taps == width && j_first == 0 && column + 4 <= y_width && from_column + 3 * s_width + width <= x_width ? 4 : 1;
+        const int last = columns.from + 3 * s_width + width; /* past the window three places on */
+        places = taps == width && columns.first == 0 && column + 4 <= y_width && last <= x_width ? 4 : 1;
         for (int out = 0; out < y_channels; ++out) {
           int32_t sums[4] = {0, 0, 0, 0};
           for (int i = 0; i < height; entry += *count++, ++i) {
-            if (i < i_first || i >= i_past) {
+            if (i < rows.first || i >= rows.past) {
               continue;
             }
-            for (int j = j_first; j < j_past; j += taps) {
-              const int8_t *from = x + ((from_row + i * d_height) * x_width + from_column + j * d_width) * x_channels;
+            for (int j = columns.first; j < columns.past; j += taps) {
+              const int8_t *from = x + ((rows.from + i * d_height) * x_width + columns.from + j * d_width) * x_channels;
               if (places == 4) {
                 sparse_row_4(from, s_width * x_channels, entry, *count, x_offset, sums);
               } else {

@@ -7,24 +7,20 @@ static void depthwise_conv_2d(const int8_t *x, const int8_t *weights, const int3
   const int y_channels = x_channels * multiplier;
   for (int batch = 0; batch < batches; ++batch, x += x_height * x_width * x_channels) {
     for (int row = 0; row < y_height; ++row) {
-      const int from_row = row * s_height - pad_height;
-      const int i_first = first_inside(from_row, d_height, height);
-      const int i_past = past_inside(from_row, d_height, height, x_height, i_first);
+      const window_taps rows = inside(row, s_height, pad_height, d_height, height, x_height);
       for (int column = 0; column < y_width; ++column, y += y_channels) {
-        const int from_column = column * s_width - pad_width;
-        const int j_first = first_inside(from_column, d_width, width);
-        const int j_past = past_inside(from_column, d_width, width, x_width, j_first);
+        const window_taps columns = inside(column, s_width, pad_width, d_width, width, x_width);
         for (int out = 0; out < y_channels; out += 4) {
           const int count = y_channels - out < 4 ? y_channels - out : 4;
           int32_t sums[4] = {0, 0, 0, 0};
-          for (int i = i_first; i < i_past; ++i) {
-            const int8_t *from =
-                x + ((from_row + i * d_height) * x_width + from_column + j_first * d_width) * x_channels + out / multiplier;
-            const int8_t *weight = weights + (i * width + j_first) * y_channels + out;
+          for (int i = rows.first; i < rows.past; ++i) {
+            const int from_column = columns.from + columns.first * d_width;
+            const int8_t *from = x + ((rows.from + i * d_height) * x_width + from_column) * x_channels + out / multiplier;
+            const int8_t *weight = weights + (i * width + columns.first) * y_channels + out;
             if (multiplier == 1 && count == 4) {
-              channels_of_4(from, weight, d_width * x_channels, y_channels, j_past - j_first, x_offset, sums);
+              channels_of_4(from, weight, d_width * x_channels, y_channels, columns.past - columns.first, x_offset, sums);
             } else {
-              for (int j = j_first; j < j_past; ++j, from += d_width * x_channels, weight += y_channels) {
+              for (int j = columns.first; j < columns.past; ++j, from += d_width * x_channels, weight += y_channels) {
                 for (int k = 0; k < count; ++k) {
                   sums[k] += (from[(out + k) / multiplier - out / multiplier] + x_offset) * weight[k];
                 }

@@ -6,7 +6,7 @@ import numpy as np
 
 from micro.aot.fixed_point import activation_range, quantize_multiplier
 from micro.aot.step import Argument, Call, Constant, Step, array_of, int8_of, refusal, tensors_of
-from micro.aot.storage import Storage, choose, four_by_four, shared, sparse
+from micro.aot.storage import Storage, stored
 from micro.graph import Graph, Op, Tensor
 
 
@@ -16,11 +16,13 @@ def fully_connected(op: Op, graph: Graph, storage: Storage = "dense") -> Step:
     outputs, depth = weights.shape
     rows = x.size // depth
     filters = array_of(weights).reshape(outputs, 1, depth)
-    if choose(filters, storage) == "dense":
-        laid = (Constant(four_by_four(filters)),)
-        return _sums_of_products("fully_connected", op, graph, (x, laid, bias, y), weights, (rows, depth, outputs))
+    kind, arrays = stored(filters, storage)
+    operands = (x, arrays, bias, y)
+    if kind == "dense":
+        return _sums_of_products("fully_connected", op, graph, operands, weights, (rows, depth, outputs))
+    # Without four filters side by side it is a convolution of a window of 1.
     sizes = (rows, 1, 1, depth, 1, 1, 1, 1, outputs, 1, 1, 1, 1, 0, 0)
-    return _convolved(op, graph, (x, bias, y), weights, filters, storage, sizes)
+    return _sums_of_products(f"conv_2d_{kind}", op, graph, operands, weights, sizes)
 
 
 def conv_2d(op: Op, graph: Graph, storage: Storage = "dense") -> Step:
@@ -33,7 +35,9 @@ def conv_2d(op: Op, graph: Graph, storage: Storage = "dense") -> Step:
         )
     sizes = (*x.shape, height, width, *y.shape[1:], *_geometry(op, x, y, height, width))
     filters = array_of(weights).reshape(outputs, height, width * channels)
-    return _convolved(op, graph, (x, bias, y), weights, filters, storage, sizes)
+    kind, arrays = stored(filters, storage)
+    kernel = "conv_2d" if kind == "dense" else f"conv_2d_{kind}"
+    return _sums_of_products(kernel, op, graph, (x, arrays, bias, y), weights, sizes)
 
 
 def depthwise_conv_2d(op: Op, graph: Graph) -> Step:
@@ -42,8 +46,7 @@ def depthwise_conv_2d(op: Op, graph: Graph) -> Step:
     _, height, width, outputs = weights.shape
     multiplier = outputs // x.shape[3]
     sizes = (*x.shape, multiplier, height, width, *y.shape[1:3], *_geometry(op, x, y, height, width))
-    laid = (Constant(array_of(weights)),)
-    return _sums_of_products("depthwise_conv_2d", op, graph, (x, laid, bias, y), weights, sizes)
+    return _sums_of_products("depthwise_conv_2d", op, graph, (x, (array_of(weights),), bias, y), weights, sizes)
 
 
 def padding(x: int, y: int, size: int, stride: int, dilation: int) -> int:
@@ -51,41 +54,20 @@ def padding(x: int, y: int, size: int, stride: int, dilation: int) -> int:
     return max(0, (y - 1) * stride + (size - 1) * dilation + 1 - x) // 2
 
 
-def _convolved(
-    op: Op,
-    graph: Graph,
-    operands: tuple[Tensor, Argument, Tensor],
-    weights: Tensor,
-    filters: np.ndarray,
-    storage: Storage,
-    sizes: tuple[int, ...],
-) -> Step:
-    """A convolution with its filters (count, rows, length) stored as `storage` has it."""
-    x, bias, y = operands
-    kind = choose(filters, storage)
-    laid = {
-        "dense": lambda: (four_by_four(filters),),
-        "sparse": lambda: sparse(filters),
-        "shared": lambda: shared(filters),
-    }
-    kernel = "conv_2d" if kind == "dense" else f"conv_2d_{kind}"
-    return _sums_of_products(kernel, op, graph, (x, tuple(map(Constant, laid[kind]())), bias, y), weights, sizes)
-
-
 def _sums_of_products(
     kernel: str,
     op: Op,
     graph: Graph,
-    operands: tuple[Tensor, tuple[Constant, ...], Argument, Tensor],
+    operands: tuple[Tensor, tuple[np.ndarray, ...], Argument, Tensor],
     weights: Tensor,
     sizes: tuple[int, ...],
 ) -> Step:
-    """The call of a kernel: tensors, sizes, and how its sums come to the output's grid."""
-    x, laid, bias, y = operands
+    """The call of a kernel: input, arrays of weights, bias, output, sizes, and how its sums come to the output's grid."""
+    x, arrays, bias, y = operands
     x_offset = -int8_of(x, op, graph)[1]
     channels = weights.shape[3] if op.name == "DEPTHWISE_CONV_2D" else weights.shape[0]
     grids = (x_offset, *_multipliers(op, graph, x, weights, y, channels), *_output(op, graph, y))
-    return Step((Call(kernel, (x, *laid, bias, y, *sizes, *grids)),))
+    return Step((Call(kernel, (x, *map(Constant, arrays), bias, y, *sizes, *grids)),))
 
 
 def _operands(op: Op, graph: Graph) -> tuple[Tensor, Tensor, Argument, Tensor]:
