@@ -70,7 +70,7 @@ def calibrate(healthy_scores: np.ndarray, false_alarm_rate: float, method: Calib
     """
     if method not in get_args(Calibration):
         raise ValueError(f"method must be one of {', '.join(get_args(Calibration))}, got {method!r}")
-    said = promise(method, false_alarm_rate, len(healthy_scores))
+    said = _promise(method, false_alarm_rate, len(healthy_scores))
     if method == "conformal":
         return Threshold(fit_threshold(healthy_scores, false_alarm_rate), said)
     scores = np.asarray(healthy_scores, np.float64)
@@ -83,7 +83,7 @@ def calibrate(healthy_scores: np.ndarray, false_alarm_rate: float, method: Calib
     return Threshold(_tail_quantile(scores, false_alarm_rate), said)
 
 
-def promise(method: Calibration, false_alarm_rate: float, count: int) -> str:
+def _promise(method: Calibration, false_alarm_rate: float, count: int) -> str:
     """What a threshold by that method from so many healthy scores promises, in words."""
     share = f"{100 * false_alarm_rate:g} %"
     return {

@@ -28,7 +28,7 @@ class Evaluation:
 
     metrics: dict[str, float | None]
     scores: np.ndarray
-    threshold: float | None = None
+    threshold: detect.Threshold | None = None
 
 
 def evaluate(judge: Judge, data: Prepared, told: DetectConfig) -> Evaluation:
@@ -43,7 +43,7 @@ def evaluate(judge: Judge, data: Prepared, told: DetectConfig) -> Evaluation:
     known = data.test.labels >= 0
     labels = data.test.labels[known]
     rates = detect.alarm_rates(labels, found[known], threshold.value)
-    return Evaluation({"auc": detect.auc(labels, found[known]), **rates}, found, threshold.value)
+    return Evaluation({"auc": detect.auc(labels, found[known]), **rates}, found, threshold)
 
 
 def keras_judge(model: keras.Model, class_names: Sequence[str]) -> Judge:
@@ -61,10 +61,11 @@ def chip_judge(tflite: TfliteLike, class_names: Sequence[str]) -> Judge:
     """What a .tflite says of windows in TFLite Micro; an int8 autoencoder's score is the chip's own."""
     if class_names:
         return lambda x: run(tflite, x).argmax(axis=-1)
-    if read(tflite).tensors[read(tflite).inputs[0]].dtype != "int8":
+    graph = read(tflite)
+    if graph.tensors[graph.inputs[0]].dtype != "int8":
         return lambda x: detect.reconstruction_error(x, run(tflite, x))
     score = reconstruction_score(tflite)
-    return lambda x: score_inputs(tflite, score, quantize_inputs(read(tflite), x)[0]) * score.unit
+    return lambda x: score_inputs(tflite, score, quantize_inputs(graph, x)[0]) * score.unit
 
 
 def score_inputs(tflite: TfliteLike, score: Score, inputs: np.ndarray) -> np.ndarray:
@@ -74,8 +75,8 @@ def score_inputs(tflite: TfliteLike, score: Score, inputs: np.ndarray) -> np.nda
 
 def run_inputs(tflite: TfliteLike, inputs: np.ndarray) -> np.ndarray:
     """int8 outputs of int8 inputs in TFLite Micro: (n, ...) -> (n, *output)."""
-    shape = read(tflite).tensors[read(tflite).inputs[0]].shape
-    return all_outputs(tflite, [inputs.reshape(-1, *shape)])["output0"]
+    graph = read(tflite)
+    return all_outputs(tflite, [inputs.reshape(-1, *graph.tensors[graph.inputs[0]].shape)])["output0"]
 
 
 def by_origin(evaluation: Evaluation, data: Prepared) -> list[dict[str, Any]]:
@@ -88,7 +89,7 @@ def by_origin(evaluation: Evaluation, data: Prepared) -> list[dict[str, Any]]:
             share = {"accuracy": float(np.mean(evaluation.scores[chosen] == data.test.labels[chosen]))}
         else:
             assert evaluation.threshold is not None
-            share = {"alarms": float(np.mean(evaluation.scores[chosen] > evaluation.threshold))}
+            share = {"alarms": float(np.mean(evaluation.scores[chosen] > evaluation.threshold.value))}
         label = int(data.test.labels[chosen][0])
         rows.append(
             {"origin": str(origin), "state": _state(label, data.class_names), "windows": int(chosen.sum()), **share}

@@ -21,7 +21,7 @@ from micro.budget import check
 from micro.compress.prune import sparsity_of
 from micro.config import Config, Stage
 from micro.conversion import convert
-from micro.detect import Threshold, promise, threshold_rank
+from micro.detect import Threshold, threshold_rank
 from micro.detector import make_detector
 from micro.emission import emit
 from micro.errors import ConversionError, RunError
@@ -241,27 +241,21 @@ def _budget(config: Config, tflite: Written) -> dict[str, Any] | None:
     return {**budget.model_dump(), "fits": found.fits, "broken": list(found.broken)}
 
 
-def _detector(config: Config, data: Prepared, tflite: Written, threshold: float | None) -> dict[str, Any] | None:
+def _detector(config: Config, data: Prepared, tflite: Written, threshold: Threshold | None) -> dict[str, Any] | None:
     """The chip's detector as plain data, with its threshold in real units; None for models that are not int8."""
     graph = read(tflite)
     if graph.tensors[graph.inputs[0]].dtype != "int8":
         return None
-    told = config.detect.model_dump()
-    rate, method = told.pop("false_alarm_rate"), told.pop("method")
+    told = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
     if threshold is None:
-        score, reached = (
-            margin_score(tflite, [data.class_names.index("normal")]),
-            Threshold(0.0, "it looks most like a fault"),
-        )
+        score = margin_score(tflite, [data.class_names.index("normal")])
+        threshold = Threshold(0.0, "it looks most like a fault")
     else:
-        score, reached = (
-            reconstruction_score(tflite),
-            Threshold(threshold, promise(method, rate, len(data.calibration))),
-        )
+        score = reconstruction_score(tflite)
     if told["saturation"] is not None and data.features.full_scale is not None and data.features.arithmetic == "fixed":
         told["saturation"] = min(32767.0, told["saturation"] / data.features.full_scale * 32768)
-    made = dataclasses.asdict(make_detector(score, reached, **told))
-    return {**made, "real_threshold": reached.value}
+    made = dataclasses.asdict(make_detector(score, threshold, **told))
+    return {**made, "real_threshold": threshold.value}
 
 
 def _finish(
@@ -282,7 +276,7 @@ def _finish(
         working / "firmware",
         config.firmware.name,
         class_names=data.class_names,
-        constants=None if threshold is None else {"threshold": threshold},
+        constants=None if threshold is None else {"threshold": threshold.value},
     )
     write_bytes(working / "teacher.keras", keras_bytes(uncompiled(chosen.teacher.model)))
     write_bytes(working / "student.keras", keras_bytes(uncompiled(final.model)))
@@ -301,7 +295,7 @@ def _finish(
         },
         "features": dataclasses.asdict(data.features),
         "scaling": data.scaling.to_config(),
-        "threshold": threshold,
+        "threshold": None if threshold is None else threshold.value,
         "detector": _detector(config, data, deployed, threshold),
         "parameters": {"teacher": chosen.teacher.model.count_params(), "student": _parameters(final.model)},
         "sparsity": sparsity_of(final.model),

@@ -109,6 +109,7 @@ def _roc(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str] |
 def _scores(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str]:
     evaluation = evaluations["student_int8"]
     assert evaluation.threshold is not None
+    threshold = evaluation.threshold.value
     drawn, axes = figure()
     scores = np.log10(np.maximum(evaluation.scores, 1e-9))
     edges = np.linspace(scores.min(), scores.max(), 60)
@@ -116,11 +117,11 @@ def _scores(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str
         chosen = scores[data.test.labels == label]
         if len(chosen):
             axes.hist(chosen, edges.tolist(), alpha=0.55, label=f"{name} ({len(chosen)})", color=colour)
-    axes.axvline(np.log10(evaluation.threshold), color="black", linewidth=1, label="threshold")
+    axes.axvline(np.log10(threshold), color="black", linewidth=1, label="threshold")
     axes.set(xlabel="log10 of the int8 student's score", ylabel="test windows")
     axes.legend(frameon=False)
-    alarms = evaluation.scores > evaluation.threshold
-    says = f"Scores of the test windows; {alarms.sum()} of {len(alarms)} lie above the threshold of {evaluation.threshold:.4g}."
+    alarms = evaluation.scores > threshold
+    says = f"Scores of the test windows; {alarms.sum()} of {len(alarms)} lie above the threshold of {threshold:.4g}."
     return chart("Scores and threshold", says, drawn)
 
 

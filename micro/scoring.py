@@ -66,7 +66,7 @@ def distance_score(tflite: TfliteLike, healthy_outputs: np.ndarray) -> Score:
     `healthy_outputs`: (n, ...) int8 as the model gives them on healthy windows.
     Raises: ValueError for fewer than two of them.
     """
-    _, grid = _grids(read(tflite))
+    _grids(read(tflite))  # refuses what is not int8
     outputs = np.asarray(healthy_outputs).reshape(len(healthy_outputs), -1).astype(np.float64)
     if len(outputs) < 2:
         raise ValueError(f"a distance is fitted on two healthy windows or more, got {len(outputs)}")
@@ -75,7 +75,7 @@ def distance_score(tflite: TfliteLike, healthy_outputs: np.ndarray) -> Score:
     weights = np.maximum(np.round(32767 * (spread.min() / spread) ** 2), 1)
     unit = 1 / (32767 * spread.min() ** 2 * (1 << 2 * CENTRE_BITS) * outputs.shape[1])
     centre = np.round(outputs.mean(axis=0) * (1 << CENTRE_BITS))
-    return Score("distance", float(unit), centre=_whole(centre), weights=_whole(weights), zeros=(0, grid.zero_point[0]))
+    return Score("distance", float(unit), centre=_whole(centre), weights=_whole(weights))
 
 
 def margin_score(tflite: TfliteLike, healthy: Sequence[int]) -> Score:

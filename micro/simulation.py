@@ -11,7 +11,7 @@ import numpy as np
 from micro.datasets.recording import windows
 from micro.detector import Detector, Status, decide, faults
 from micro.errors import RunError
-from micro.evaluate import score_inputs
+from micro.evaluate import run_inputs
 from micro.graph import read
 from micro.score import read_run
 from micro.scoring import score_from_config
@@ -62,19 +62,42 @@ def decisions(firmware: Firmware, samples: np.ndarray) -> list[Decision]:
     samples = samples[:, None] if samples.ndim == 1 else samples
     if samples.ndim != 2 or samples.shape[1] != front_end.channels:
         raise ValueError(f"samples must have shape (n, {front_end.channels}), got {samples.shape}")
+    judged = judge(firmware, samples)
+    ends = front_end.window - 1 + front_end.hop * np.arange(len(judged.faulty))
+    return [
+        Decision(int(end), None if fault else float(score * detector.score.unit), status)
+        for end, score, fault, status in zip(ends, judged.scores, judged.faulty, judged.statuses)
+    ]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What firmware makes of a stream, window by window; features, outputs and scores are 0 where the sensor is at fault."""
+
+    faulty: np.ndarray
+    features: np.ndarray
+    outputs: np.ndarray
+    scores: np.ndarray
+    statuses: list[Status]
+
+
+def judge(firmware: Firmware, samples: np.ndarray) -> Judged:
+    """Every window of samples (n, channels) in the unit of training, or int16 for a 'fixed' front end."""
+    front_end, detector = firmware.front_end, firmware.detector
     frames = windows(samples, front_end.window, front_end.hop)
     if front_end.arithmetic == "fixed":
         frames = front_end.counts(frames)
     faulty = faults(detector, frames)
-    scores = np.zeros(len(frames), np.int64)
     good = faulty == 0
+    graph = read(firmware.tflite)
+    shapes = (front_end.shape, graph.tensors[graph.outputs[0]].shape)
+    features, outputs = (np.zeros((len(frames), *shape), np.int8) for shape in shapes)
+    scores = np.zeros(len(frames), np.int64)
     if good.any():
-        scores[good] = score_inputs(firmware.tflite, detector.score, firmware.inputs(frames[good]))
-    ends = front_end.window - 1 + front_end.hop * np.arange(len(frames))
-    return [
-        Decision(int(end), None if fault else float(score * detector.score.unit), status)
-        for end, score, fault, status in zip(ends, scores, faulty, decide(detector, scores, faulty))
-    ]
+        features[good] = firmware.inputs(frames[good])
+        outputs[good] = run_inputs(firmware.tflite, features[good])
+        scores[good] = detector.score(features[good], outputs[good])
+    return Judged(faulty, features, outputs, scores, decide(detector, scores, faulty))
 
 
 def load_firmware(run_folder: str | Path) -> Firmware:

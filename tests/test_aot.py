@@ -16,8 +16,7 @@ from int8_graphs import Builder, random_graph
 import micro
 from micro.aot import generate
 from micro.aot.fixed_point import high_product
-from micro.emission.c_array import render
-from micro.firmware.boards import MACHINES
+from micro.firmware.chip import run_on_chip
 from micro.firmware.emulate import missing_tools
 from micro.graph import read
 from micro.tflm import all_outputs
@@ -232,13 +231,8 @@ def test_chips_agree_to_the_byte(tmp_path, peer_models, core):
     models += [] if core == "m0" else [(peer_models / f"{name}.tflite").read_bytes() for name in ("conv1d", "dscnn")]
     inputs = [random_inputs(model, 1, seed) for seed, model in enumerate(models)]
     theirs = [all_outputs(model, [x])["output0"].reshape(-1) for model, x in zip(models, inputs)]
-    machine = next(each for each in MACHINES if each.core == core)
     for number, model in enumerate(models):
         generate(model, tmp_path, f"m{number}")
-    for name in ("startup.c", "console.c", "console.h"):
-        (tmp_path / name).write_text(render(f"bare-cortex-m/{name}.j2", {}, "firmware/templates"))
-    (tmp_path / "app.h").write_text(render("common/app.h.j2", {"name": "m"}, "firmware/templates"))
-    (tmp_path / "link.ld").write_text(render("bare-cortex-m/link.ld.j2", {"machine": machine}, "firmware/templates"))
     numbers = [", ".join(str(value) for value in x.reshape(-1)) for x in inputs]
     main = ON_CHIP.format(
         includes="\n".join(f'#include "m{n}.h"' for n in range(len(models))),
@@ -248,15 +242,8 @@ def test_chips_agree_to_the_byte(tmp_path, peer_models, core):
     )
     (tmp_path / "main.c").write_text(main)
     sources = [f"m{number}.c" for number in range(len(models))]
-    flags = [*machine.flags.split(), *WARNINGS, "-O2", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections"]
-    link = ["-T", "link.ld", "-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs"]
-    command = ["arm-none-eabi-gcc", *flags, *link, *sources, "startup.c", "console.c", "main.c", "-o", "program.elf"]
-    built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert built.returncode == 0, built.stderr[:3000]
-    emulator = f"qemu-system-arm -M {machine.qemu} -nographic -monitor none -serial none".split()
-    emulator += ["-semihosting-config", "enable=on,target=native", "-kernel", "program.elf"]
-    subprocess.run(emulator, cwd=tmp_path, check=True, timeout=300)
-    assert (tmp_path / "result.bin").read_bytes() == b"".join(y.tobytes() for y in theirs)
+    told = run_on_chip(tmp_path, core, [*sources, "main.c"])
+    assert told == b"".join(y.tobytes() for y in theirs)
 
 
 @given(st.integers(-(2**31), 2**31 - 1), st.integers(0, 2**31 - 1))

@@ -55,6 +55,9 @@ MACHINES = (
     ),
 )
 
+# What a program needs of the bare Cortex-M board, besides its own main.
+BARE = {name: f"bare-cortex-m/{name}.j2" for name in ("startup.c", "console.c", "console.h", "ticks.h")}
+
 BOARDS = {
     "bare-cortex-m": Board(
         "a bare Cortex-M",
@@ -62,9 +65,7 @@ BOARDS = {
         {
             "Makefile": "bare-cortex-m/Makefile.j2",
             "README.md": "bare-cortex-m/README.md.j2",
-            "board/startup.c": "bare-cortex-m/startup.c.j2",
-            "board/console.h": "bare-cortex-m/console.h.j2",
-            "board/console.c": "bare-cortex-m/console.c.j2",
+            **{f"board/{file}": template for file, template in BARE.items()},
             "board/main.c": "bare-cortex-m/main.c.j2",
             "board/replay.c": "bare-cortex-m/replay.c.j2",
             **{f"board/link_{machine.core}.ld": "bare-cortex-m/link.ld.j2" for machine in MACHINES},

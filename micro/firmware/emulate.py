@@ -15,15 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.datasets.recording import windows
-from micro.detector import decide, faults
 from micro.errors import RunError
-from micro.evaluate import run_inputs
 from micro.files import json_bytes, sha256, write_folder, write_together
 from micro.firmware.boards import MACHINES
 from micro.firmware.project import load_golden, project_files
 from micro.score import read_run
-from micro.simulation import Firmware, load_firmware
+from micro.simulation import Firmware, Judged, judge, load_firmware
 
 CORES = tuple(machine.core for machine in MACHINES)
 SECONDS_ALLOWED = 900
@@ -92,52 +89,49 @@ def emulate_firmware(
         folder = Path(made) / "project"
         write_folder(folder, project_files(firmware, golden[:1], name, "bare-cortex-m", "static"))
         (folder / "samples.bin").write_bytes(stream.tobytes())
-        return tuple(_on(core, folder, firmware, stream, name) for core in cores)
+        expected = judge(firmware, stream)
+        compiler = subprocess.run(
+            ["arm-none-eabi-gcc", "--version"], capture_output=True, text=True
+        ).stdout.splitlines()[0]
+        return tuple(_on(core, folder, expected, compiler) for core in cores)
 
 
-def _on(core: str, folder: Path, firmware: Firmware, stream: np.ndarray, name: str) -> Emulated:
+def _on(core: str, folder: Path, expected: Judged, compiler: str) -> Emulated:
     told = _make(folder, core, "all")
     _make(folder, core, "replay")
-    front_end = firmware.front_end
-    frames = windows(stream, front_end.window, front_end.hop)
-    faulty = faults(firmware.detector, frames)
-    features = firmware.inputs(frames)
-    outputs = run_inputs(firmware.tflite, features)
-    scores = firmware.detector.score(features, outputs)
-    decisions = np.array(decide(firmware.detector, scores, faulty))
+    count = len(expected.faulty)
+    features, outputs = (side.reshape(count, -1) for side in (expected.features, expected.outputs))
     record = np.dtype(
         [
             ("status", "<i4"),
             ("score", "<i8"),
-            ("features", "i1", (features[0].size,)),
-            ("outputs", "i1", (outputs[0].size,)),
+            ("features", "i1", (features.shape[1],)),
+            ("outputs", "i1", (outputs.shape[1],)),
         ]
     )
     raw = (folder / "result.bin").read_bytes()
-    if len(raw) != len(frames) * record.itemsize + 12:
-        raise RunError(
-            f"{core}: the program told of {(len(raw) - 12) // record.itemsize} windows, not of {len(frames)}"
-        )
-    found = np.frombuffer(raw, record, len(frames))
+    if len(raw) != count * record.itemsize + 12:
+        raise RunError(f"{core}: the program told of {(len(raw) - 12) // record.itemsize} windows, not of {count}")
+    found = np.frombuffer(raw, record, count)
     front_instructions, model_instructions, stack = (int(each) for each in np.frombuffer(raw[-12:], "<u4"))
     sizes = re.search(r"^\s*(\d+)\s+(\d+)\s+(\d+)\s+\d+\s+[0-9a-f]+\s", told, re.MULTILINE)
     if sizes is None:
         raise RunError(f"{core}: no sizes in what make said: {told[-300:]}")
     text, data, bss = (int(each) for each in sizes.groups())
-    scored = faulty == 0
+    scored = expected.faulty == 0
     return Emulated(
         core,
-        len(frames),
-        int(np.count_nonzero((found["features"] != features.reshape(len(frames), -1))[scored])),
-        int(np.count_nonzero((found["outputs"] != outputs.reshape(len(frames), -1))[scored])),
-        int(np.count_nonzero((found["score"] != scores)[scored])),
-        int(np.count_nonzero(found["status"] != decisions)),
+        count,
+        int(np.count_nonzero((found["features"] != features)[scored])),
+        int(np.count_nonzero((found["outputs"] != outputs)[scored])),
+        int(np.count_nonzero((found["score"] != expected.scores)[scored])),
+        int(np.count_nonzero(found["status"] != np.array(expected.statuses))),
         text + data,
         data + bss + stack,
         stack,
         front_instructions,
         model_instructions,
-        subprocess.run(["arm-none-eabi-gcc", "--version"], capture_output=True, text=True).stdout.splitlines()[0],
+        compiler,
     )
 
 

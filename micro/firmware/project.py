@@ -16,6 +16,7 @@ from micro.evaluate import run_inputs
 from micro.files import identifier, sha256, write_folder
 from micro.firmware.boards import BOARDS, MACHINES, Board
 from micro.graph import read
+from micro.prepare import spread
 from micro.score import read_run
 from micro.simulation import Firmware, load_firmware
 
@@ -63,7 +64,7 @@ def new_firmware(
     golden = load_golden(run_folder)
     if not 1 <= windows <= len(golden):
         raise ValueError(f"windows must be 1 to {len(golden)}, the run's golden windows, got {windows}")
-    frames = golden[np.linspace(0, len(golden) - 1, windows).round().astype(int)]
+    frames = golden[spread(len(golden), windows)]
     return write_folder(
         directory, project_files(firmware, frames, name, board, runtime, tuple(report["data"]["class_names"]))
     )

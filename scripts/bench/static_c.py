@@ -18,33 +18,27 @@ import numpy as np
 
 from micro.aot import generate
 from micro.aot.storage import Storage, stored
-from micro.emission.c_array import c_array, render
+from micro.emission.c_array import c_array
 from micro.firmware.boards import MACHINES
+from micro.firmware.chip import run_on_chip
 from micro.graph import Graph, Op, packed, read, schema_module
 from micro.tflm import all_outputs, measure
 
-FOLDER = "firmware/templates"
 MAIN = """
 #include <stdint.h>
 #include "app.h"
 #include "console.h"
 #include "m.h"
+#include "ticks.h"
 static const int8_t x[] = {{ {x} }};
 static int8_t y[{outputs}];
 int main(void) {{
-  volatile uint32_t *const systick = (volatile uint32_t *)0xE000E010u;
-  uint32_t then, told[2], left = 100000u;
-  int out = console_open("result.bin", 1);
-  systick[1] = 0xffffffu;
-  systick[2] = 0;
-  systick[0] = 5;
-  then = systick[2];
-  __asm volatile(".syntax unified\\n1: subs %0, %0, #1\\n bne 1b" : "+l"(left) : : "cc");
-  told[1] = (then - systick[2]) & 0xffffffu;
-  then = systick[2];
+  const int out = console_open("result.bin", 1);
+  const uint32_t loops = ticks_start(), then = ticks_now();
+  uint32_t instructions;
   m_invoke(x, y);
-  told[0] = (then - systick[2]) & 0xffffffu;
-  console_write(out, told, sizeof told);
+  instructions = ticks_instructions(ticks_since(then), loops);
+  console_write(out, &instructions, sizeof instructions);
   console_write(out, y, sizeof y);
   return 0;
 }}
@@ -94,7 +88,6 @@ def pruned(content: bytes, share: float) -> bytes:
 
 def figures(model: bytes, storage: Storage, core: str, optimise: str) -> dict[str, int]:
     """Instructions of one inference, and bytes of code and RAM of the static C; its output is held against TFLite Micro's."""
-    machine = next(each for each in MACHINES if each.core == core)
     graph = read(model)
     shape = graph.tensors[graph.inputs[0]].shape
     x = np.random.default_rng(0).integers(-128, 128, (1, *shape)).astype(np.int8)
@@ -102,31 +95,22 @@ def figures(model: bytes, storage: Storage, core: str, optimise: str) -> dict[st
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         generate(model, folder, "m", storage=storage)
-        for name in ("startup.c", "console.c", "console.h"):
-            (folder / name).write_text(render(f"bare-cortex-m/{name}.j2", {}, FOLDER))
-        (folder / "app.h").write_text(render("common/app.h.j2", {"name": "m"}, FOLDER))
-        (folder / "link.ld").write_text(render("bare-cortex-m/link.ld.j2", {"machine": machine}, FOLDER))
         numbers = ", ".join(c_array("int8_t", "x", x)["rows"])
         (folder / "main.c").write_text(MAIN.format(x=numbers, outputs=expected.size))
-        flags = [*machine.flags.split(), "-std=c99", optimise, "-ffunction-sections", "-fdata-sections"]
-        compile_ = ["arm-none-eabi-gcc", *flags, "-Wall", "-Wextra", "-Werror", "-Wconversion"]
-        run(folder, *compile_, "-c", "m.c")
-        run(folder, *compile_, "-T", "link.ld", "-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs",
-            "m.o", "startup.c", "console.c", "main.c", "-o", "m.elf")  # fmt: skip
-        run(folder, "qemu-system-arm", "-M", machine.qemu, "-nographic", "-monitor", "none", "-serial", "none",
-            "-semihosting-config", "enable=on,target=native", "-icount", "shift=0", "-kernel", "m.elf")  # fmt: skip
-        raw = (folder / "result.bin").read_bytes()
-        ticks, loops = np.frombuffer(raw[:8], "<u4")
-        found = np.frombuffer(raw[8:], np.int8)
+        raw = run_on_chip(folder, core, ["m.c", "main.c"], optimise)
+        found = np.frombuffer(raw[4:], np.int8)
         if not np.array_equal(found, expected):
             raise SystemExit(f"{model}: {np.count_nonzero(found != expected)} outputs differ from TFLite Micro's")
-        sizes = run(folder, "arm-none-eabi-size", "m.o").splitlines()[1].split()
+        told = subprocess.run(
+            ["arm-none-eabi-size", "m.o"], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout
+        sizes = told.splitlines()[1].split()
         text, data, bss = (int(each) for each in sizes[:3])
         kernels = kernel_bytes(graph, storage)
         # Biases, multipliers and powers are the model's too; tables of lookups count as code.
         model_data = kernels + sum(_channel_bytes(graph, op) for op in graph.ops)
     return {
-        "instructions": int(ticks) * 200_000 // int(loops),
+        "instructions": int(np.frombuffer(raw[:4], "<u4")[0]),
         "code": text + data - model_data,
         "weights": kernels,
         "ram": data + bss,
@@ -155,13 +139,6 @@ def _channel_bytes(graph: Graph, op: Op) -> int:
     bias = graph.tensors[op.inputs[2]].size * 4 if len(op.inputs) > 2 and op.inputs[2] >= 0 else 0
     quantization = graph.tensors[op.inputs[1]].quantization
     return bias + 5 * len(quantization.scale if quantization else ())
-
-
-def run(folder: Path, *command: str) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(command)}: {done.stderr[-2000:]}")
-    return done.stdout
 
 
 if __name__ == "__main__":
