@@ -21,6 +21,9 @@ class HasContent(Protocol):
     def content(self) -> bytes: ...
 
 
+# No tensor of a real model has more axes.
+MOST_AXES = 16
+
 TfliteLike = bytes | str | Path | HasContent
 
 
@@ -179,9 +182,13 @@ def _read(content: bytes) -> Graph:
         )
 
     main = model.Subgraphs(0)
+    buffers: dict[int, bytes | None] = {}
     tensors = tuple(
-        _tensor(i, main.Tensors(i), model, types, content) for i in bounded(main.TensorsLength(), "tensors")
+        _tensor(i, main.Tensors(i), model, types, buffers) for i in bounded(main.TensorsLength(), "tensors")
     )
+    # Tables of a flatbuffer may overlap: a small file can pretend to be many times its size.
+    if sum(len(tensor.quantization.scale) for tensor in tensors if tensor.quantization is not None) > len(content):
+        raise ModelError("damaged .tflite: more scales than the file has bytes")
 
     def indices(array: Any, what: str) -> tuple[int, ...]:
         found = tuple(int(i) for i in np.atleast_1d(array)) if not isinstance(array, int) else ()
@@ -209,21 +216,28 @@ def _read(content: bytes) -> Graph:
     return Graph(tensors, tuple(ops), inputs, outputs, dict(sorted(counts.items())))
 
 
-def _tensor(index: int, tensor: Any, model: Any, types: dict[int, str], content: bytes) -> Tensor:
+def _tensor(index: int, tensor: Any, model: Any, types: dict[int, str], buffers: dict[int, bytes | None]) -> Tensor:
+    if tensor.ShapeLength() > MOST_AXES:
+        raise ModelError(f"damaged .tflite: tensor {index} has {tensor.ShapeLength():,} axes")
     shape = () if tensor.ShapeIsNone() else tuple(int(n) for n in tensor.ShapeAsNumpy())
-    buffer = model.Buffers(tensor.Buffer())
-    if tensor.Buffer() and (buffer.Offset() > 1 or buffer.Size() > 1):
-        raise ModelError("this .tflite keeps weights outside its flatbuffer (over 2 GB): not a microcontroller's model")
-    data = buffer.DataAsNumpy().tobytes() if tensor.Buffer() and buffer.DataLength() else None
+    if tensor.Buffer() not in buffers:
+        buffers[tensor.Buffer()] = _data(model, tensor.Buffer())
     parameters = tensor.Quantization()
     quantization = None
     if parameters is not None and parameters.ScaleLength():
         scale = tuple(float(s) for s in parameters.ScaleAsNumpy())
         zero_point = tuple(int(z) for z in parameters.ZeroPointAsNumpy()) if parameters.ZeroPointLength() else (0,)
         quantization = Quantization(scale, zero_point, int(parameters.QuantizedDimension()))
-    return Tensor(
-        index, tensor.Name().decode(errors="replace"), types[tensor.Type()], shape, quantization, data, tensor.Buffer()
-    )
+    name, kind = tensor.Name().decode(errors="replace"), types[tensor.Type()]
+    return Tensor(index, name, kind, shape, quantization, buffers[tensor.Buffer()], tensor.Buffer())
+
+
+def _data(model: Any, number: int) -> bytes | None:
+    """The bytes of a buffer, once for all tensors that share it; None for the empty one."""
+    buffer = model.Buffers(number)
+    if number and (buffer.Offset() > 1 or buffer.Size() > 1):
+        raise ModelError("this .tflite keeps weights outside its flatbuffer (over 2 GB): not a microcontroller's model")
+    return buffer.DataAsNumpy().tobytes() if number and buffer.DataLength() else None
 
 
 def _options(operator: Any, schema: Any) -> dict[str, Any]:

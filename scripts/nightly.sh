@@ -4,4 +4,5 @@ set -eu
 extras="[test]"
 . "$(dirname "$0")/setup.sh"
 cd "$root"
+. scripts/toolchain.sh
 "$venv/bin/python" -m pytest -n 2 --dist loadfile "$@"

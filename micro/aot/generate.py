@@ -10,6 +10,7 @@ import numpy as np
 
 from micro.aot.memory import Life, plan
 from micro.aot.operators import OPERATORS, STORED
+from micro.aot.sound import require_sound
 from micro.aot.step import Argument, Constant, Step, refusal
 from micro.aot.storage import Storage
 from micro.aot.unpack import unpacked
@@ -71,6 +72,7 @@ def static_files(tflite: TfliteLike, name: str, storage: Storage = "auto") -> di
     content = content_of(tflite)
     packed = read(content)
     graph = unpacked(packed)
+    require_sound(graph)
     if storage == "auto" and graph is not packed:
         storage = "small"
     steps = [_step(op, graph, storage) for op in graph.ops]
@@ -109,9 +111,11 @@ def static_files(tflite: TfliteLike, name: str, storage: Storage = "auto") -> di
 def _step(op: Op, graph: Graph, storage: Storage) -> Step:
     if op.name not in OPERATORS:
         raise refusal(op, graph, f"is not in static C; it has {', '.join(sorted(OPERATORS)).lower()}")
-    if op.name in STORED:
-        return STORED[op.name](op, graph, storage)
-    return OPERATORS[op.name](op, graph)
+    try:
+        return STORED[op.name](op, graph, storage) if op.name in STORED else OPERATORS[op.name](op, graph)
+    except (LookupError, ArithmeticError, ValueError, TypeError) as error:
+        # What the checks leave: options that are missing, numbers that no kernel's arithmetic takes.
+        raise refusal(op, graph, f"has options or numbers that make no sense: {error}") from None
 
 
 def _places(graph: Graph, steps: list[Step]) -> tuple[dict[int, str], int]:

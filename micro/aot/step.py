@@ -42,7 +42,7 @@ class Step:
 
 def refusal(op: Op, graph: Graph, problem: str) -> ConversionError:
     """An error that names the operator and its output."""
-    name = graph.tensors[op.outputs[0]].name if op.outputs else ""
+    name = graph.tensors[op.outputs[0]].name if op.outputs and op.outputs[0] >= 0 else ""
     return ConversionError(f"operator {op.index} ({op.name}, {name!r}) {problem}")
 
 
@@ -62,6 +62,18 @@ def int8_of(tensor: Tensor | None, op: Op, graph: Graph) -> tuple[float, int]:
     if len(tensor.quantization.scale) != 1:
         raise refusal(op, graph, "computes on a tensor with a scale for each channel; only weights may have these")
     return tensor.quantization.scale[0], tensor.quantization.zero_point[0]
+
+
+def require_shape(tensor: Tensor, shape: Sequence[int], op: Op, graph: Graph) -> None:
+    """Refuse an operator whose tensor has another shape than its operands make; axes of 1 in front do not count."""
+    if four(tensor.shape, op, graph) != four(shape, op, graph):
+        raise refusal(op, graph, f"gives or takes {list(tensor.shape)} where its operands make {list(shape)}")
+
+
+def require(sound: bool, op: Op, graph: Graph, what: str) -> None:
+    """Refuse an operator whose `what` makes no sense."""
+    if not sound:
+        raise refusal(op, graph, f"has {what} that make no sense")
 
 
 def array_of(tensor: Tensor) -> np.ndarray:

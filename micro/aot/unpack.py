@@ -22,6 +22,8 @@ def unpacked(graph: Graph) -> Graph:
     tensors = list(graph.tensors)
     for op in graph.ops:
         if op.name == "TFLM_DECODE":
+            if len(op.inputs) != 2 * len(op.outputs) or min((*op.inputs, *op.outputs), default=-1) < 0:
+                raise refusal(op, graph, f"decodes {len(op.inputs)} inputs to {len(op.outputs)} outputs")
             for place, made in enumerate(op.outputs):
                 encoded, ancillary = op.inputs[2 * place : 2 * place + 2]
                 data = _decoded(op, graph, encoded, ancillary, made)
@@ -42,7 +44,7 @@ def _decoded(op: Op, graph: Graph, encoded: int, ancillary: int, made: int) -> b
         )
     stream = np.unpackbits(np.frombuffer(packed, np.uint8))
     table = np.frombuffer(header[HEADER:], np.int8)
-    if len(stream) < size * bits:
+    if not 0 < size * bits <= len(stream):
         raise refusal(op, graph, f"holds {len(stream) // bits} numbers for {size} values")
     numbers = stream[: size * bits].reshape(size, bits) @ (1 << np.arange(bits)[::-1])
     if size and numbers.max() >= len(table):

@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from micro.aot.fixed_point import activation_range, quantize_multiplier
-from micro.aot.step import Argument, Call, Constant, Step, array_of, int8_of, refusal, tensors_of
+from micro.aot.step import (
+    Argument,
+    Call,
+    Constant,
+    Step,
+    array_of,
+    int8_of,
+    refusal,
+    require,
+    require_shape,
+    tensors_of,
+)
 from micro.aot.storage import Storage, stored
 from micro.graph import Graph, Op, Tensor
 
@@ -13,8 +24,10 @@ from micro.graph import Graph, Op, Tensor
 def fully_connected(op: Op, graph: Graph, storage: Storage = "dense") -> Step:
     """Per tensor or per channel, with or without a bias."""
     x, weights, bias, y = _operands(op, graph)
+    require(len(weights.shape) == 2, op, graph, f"weights of shape {list(weights.shape)}")
     outputs, depth = weights.shape
     rows = x.size // depth
+    require(x.size == rows * depth and y.size == rows * outputs, op, graph, "sizes of input, weights and output")
     filters = array_of(weights).reshape(outputs, 1, depth)
     kind, arrays = stored(filters, storage)
     operands = (x, arrays, bias, y)
@@ -28,7 +41,9 @@ def fully_connected(op: Op, graph: Graph, storage: Storage = "dense") -> Step:
 def conv_2d(op: Op, graph: Graph, storage: Storage = "dense") -> Step:
     """Strides, dilations, both paddings; groups are refused."""
     x, weights, bias, y = _operands(op, graph)
+    require(len(x.shape) == len(weights.shape) == 4, op, graph, "axes")
     outputs, height, width, channels = weights.shape
+    require_shape(y, window_shape(op, x, height, width, outputs), op, graph)
     if channels != x.shape[3]:
         raise refusal(
             op, graph, f"convolves in groups of {channels} channels; static C takes all {x.shape[3]} together"
@@ -43,7 +58,10 @@ def conv_2d(op: Op, graph: Graph, storage: Storage = "dense") -> Step:
 def depthwise_conv_2d(op: Op, graph: Graph) -> Step:
     """Any depth multiplier."""
     x, weights, bias, y = _operands(op, graph)
+    require(len(x.shape) == len(weights.shape) == 4 and weights.shape[0] == 1, op, graph, "axes")
     _, height, width, outputs = weights.shape
+    require_shape(y, window_shape(op, x, height, width, outputs), op, graph)
+    require(outputs % x.shape[3] == 0, op, graph, f"{outputs} filters for {x.shape[3]} channels, which")
     multiplier = outputs // x.shape[3]
     sizes = (*x.shape, multiplier, height, width, *y.shape[1:3], *_geometry(op, x, y, height, width))
     return _sums_of_products("depthwise_conv_2d", op, graph, (x, (array_of(weights),), bias, y), weights, sizes)
@@ -52,6 +70,19 @@ def depthwise_conv_2d(op: Op, graph: Graph) -> Step:
 def padding(x: int, y: int, size: int, stride: int, dilation: int) -> int:
     """How many values lie before the input along an axis, as TFLite computes them: 0 for 'valid'."""
     return max(0, (y - 1) * stride + (size - 1) * dilation + 1 - x) // 2
+
+
+def window_shape(op: Op, x: Tensor, height: int, width: int, channels: int) -> tuple[int, ...]:
+    """Shape of what a window of that size makes of `x`, by the operator's padding, strides and dilations."""
+    options = op.options
+    reach = []
+    for axis, size in ((1, height), (2, width)):
+        stride = options["strideH" if axis == 1 else "strideW"]
+        span = (size - 1) * options.get("dilationHFactor" if axis == 1 else "dilationWFactor", 1) + 1
+        if stride < 1 or span < size or size < 1:
+            return ()
+        reach.append(-(-(x.shape[axis] if options["padding"] == 0 else x.shape[axis] - span + 1) // stride))
+    return (x.shape[0], *reach, channels)
 
 
 def _sums_of_products(
@@ -83,6 +114,8 @@ def _operands(op: Op, graph: Graph) -> tuple[Tensor, Tensor, Argument, Tensor]:
     bias = inputs[2] if len(inputs) > 2 else None
     if bias is None:
         return x, weights, 0, y
+    channels = weights.shape[-1] if op.name == "DEPTHWISE_CONV_2D" else weights.shape[0]
+    require(bias.size == channels, op, graph, f"{bias.size} biases for {channels} channels, which")
     if bias.data is None or bias.dtype != "int32":
         raise refusal(op, graph, f"has a bias that is {bias.dtype}; static C takes constant int32")
     return x, weights, Constant(array_of(bias)), y

@@ -5,7 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from micro.aot.fixed_point import activation_range, quantize_multiplier
-from micro.aot.step import Argument, Call, Constant, Step, array_of, four, int8_of, ints, strides_of, tensors_of
+from micro.aot.step import (
+    Argument,
+    Call,
+    Constant,
+    Step,
+    array_of,
+    four,
+    int8_of,
+    ints,
+    refusal,
+    require_shape,
+    strides_of,
+    tensors_of,
+)
 from micro.graph import Graph, Op, Tensor
 
 # Sums are made with this many fraction bits.
@@ -47,11 +60,16 @@ def _sum(sign: int, op: Op, graph: Graph) -> Step:
 def _broadcast(kernel: str, op: Op, graph: Graph, parameters: list[int], *numbers: int) -> Step:
     inputs, y = tensors_of(op, graph)
     shape = four(y.shape, op, graph)
+    owned = [four(tensor.shape, op, graph) for tensor in inputs if tensor is not None]
+    if any(len({size for size in sizes if size != 1}) > 1 for sizes in zip(*owned)):
+        raise refusal(
+            op, graph, f"takes shapes {' and '.join(str(list(own)) for own in owned)}, which do not go together"
+        )
+    require_shape(y, [max(sizes) for sizes in zip(*owned)], op, graph)
     arguments: list[Argument] = []
     strides = []
-    for tensor in inputs:
+    for tensor, own in zip(inputs, owned):
         assert tensor is not None
-        own = four(tensor.shape, op, graph)
         strides.append([0 if size == 1 else stride for size, stride in zip(own, strides_of(own))])
         arguments.append(operand(tensor))
     tables = (ints(shape), ints(strides[0]), ints(strides[1]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from micro.aot.step import Call, Constant, Step, int8_of, tensors_of
+from micro.aot.step import Call, Constant, Step, int8_of, require_shape, tensors_of
 from micro.graph import Graph, Op, Tensor, packed, schema_module
 from micro.tflm import all_outputs
 
@@ -16,6 +16,7 @@ def lookup(op: Op, graph: Graph) -> Step:
     int8_of(x, op, graph)
     int8_of(y, op, graph)
     assert x is not None
+    require_shape(y, x.shape, op, graph)
     every = np.arange(-128, 128, dtype=np.int8)
     table = all_outputs(_alone(op, x, y), [every.reshape(1, 1, 256)])["output0"]
     return Step((Call("lookup", (x, y, x.size, Constant(table.reshape(-1).astype(np.int8)))),))

@@ -7,7 +7,19 @@ import math
 import numpy as np
 
 from micro.aot.operators.elementwise import operand
-from micro.aot.step import Call, Step, four, int8_of, integers_of, ints, refusal, strides_of, tensors_of
+from micro.aot.step import (
+    Call,
+    Step,
+    four,
+    int8_of,
+    integers_of,
+    ints,
+    refusal,
+    require,
+    require_shape,
+    strides_of,
+    tensors_of,
+)
 from micro.graph import Graph, Op
 
 
@@ -28,6 +40,8 @@ def pad(op: Op, graph: Graph) -> Step:
     assert x is not None
     zero = int8_of(y, op, graph)[1]
     around = integers_of(inputs[1], op, graph, "paddings")
+    require(around.shape == (len(x.shape), 2) and bool((around >= 0).all()), op, graph, "paddings")
+    require_shape(y, [size + int(sum(pair)) for size, pair in zip(x.shape, around.tolist())], op, graph)
     before = [int(pair[0]) for pair in around][-4:]
     before = [0] * (4 - len(before)) + before
     strides = strides_of(four(y.shape, op, graph))
@@ -39,6 +53,10 @@ def concatenation(op: Op, graph: Graph) -> Step:
     """Along any axis; TFLite needs all grids to be the same."""
     inputs, y = tensors_of(op, graph)
     axis = op.options["axis"] % len(y.shape)
+    joined = [tensor.shape for tensor in inputs if tensor is not None]
+    wanted = [sum(lengths) if n == axis else lengths[0] for n, lengths in enumerate(zip(*joined))]
+    require(all(len({*sizes}) == 1 for n, sizes in enumerate(zip(*joined)) if n != axis), op, graph, "shapes of inputs")
+    require_shape(y, wanted, op, graph)
     if op.options.get("fusedActivationFunction", 0):
         raise refusal(op, graph, "has a fused activation, which TFLite Micro does not compute either")
     calls = []
@@ -61,6 +79,8 @@ def transpose(op: Op, graph: Graph) -> Step:
     assert x is not None
     int8_of(y, op, graph)
     order = [int(axis) for axis in integers_of(inputs[1], op, graph, "order")]
+    require(sorted(order) == list(range(len(x.shape))), op, graph, f"axes {order}")
+    require_shape(y, [x.shape[axis] for axis in order], op, graph)
     strides = strides_of(x.shape)
     shape = four(y.shape, op, graph)
     taken = ([0] * 4 + [strides[axis] for axis in order])[-4:]
@@ -76,6 +96,7 @@ def strided_slice(op: Op, graph: Graph) -> Step:
     if op.options.get("ellipsisMask") or op.options.get("newAxisMask"):
         raise refusal(op, graph, "adds axes or an ellipsis; static C takes plain begins, ends and steps")
     begins, ends, steps = (integers_of(tensor, op, graph, "bounds").tolist() for tensor in inputs[1:4])
+    require(len(begins) == len(ends) == len(steps) == len(x.shape) and all(steps), op, graph, "bounds or steps")
     strides = strides_of(x.shape)
     start, shape, taken = 0, [], []
     for axis, size in enumerate(x.shape):

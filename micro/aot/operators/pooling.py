@@ -5,8 +5,20 @@ from __future__ import annotations
 import math
 
 from micro.aot.fixed_point import activation_range, quantize_multiplier
-from micro.aot.operators.convolution import padding
-from micro.aot.step import Call, Step, four, int8_of, integers_of, ints, refusal, strides_of, tensors_of
+from micro.aot.operators.convolution import padding, window_shape
+from micro.aot.step import (
+    Call,
+    Step,
+    four,
+    int8_of,
+    integers_of,
+    ints,
+    refusal,
+    require,
+    require_shape,
+    strides_of,
+    tensors_of,
+)
 from micro.graph import Graph, Op
 
 
@@ -26,12 +38,15 @@ def mean(op: Op, graph: Graph) -> Step:
     x = inputs[0]
     (x_scale, x_zero), (y_scale, y_zero) = int8_of(x, op, graph), int8_of(y, op, graph)
     assert x is not None
-    axes = {int(axis) % len(x.shape) for axis in integers_of(inputs[1], op, graph, "axes").reshape(-1)}
+    told = [int(axis) for axis in integers_of(inputs[1], op, graph, "axes").reshape(-1)]
+    require(all(-len(x.shape) <= axis < len(x.shape) for axis in told), op, graph, f"axes {told}")
+    axes = {axis % len(x.shape) for axis in told}
     shape = four(x.shape, op, graph)
     shift = 4 - len(x.shape)
     over = [size if axis - shift in axes else 1 for axis, size in enumerate(shape)]
     stay = [1 if axis - shift in axes else size for axis, size in enumerate(shape)]
     count = math.prod(over)
+    require(y.size == math.prod(stay), op, graph, "sizes of input and output")
     fraction, power = quantize_multiplier(x_scale / y_scale)
     # The division by the count is in the multiplier, which keeps the exponent that the nearest lower power of two leaves.
     halvings = min(count.bit_length() - 1, 32, 31 + power)
@@ -46,6 +61,8 @@ def _pool(kernel: str, op: Op, graph: Graph) -> Step:
     if int8_of(x, op, graph) != int8_of(y, op, graph):
         raise refusal(op, graph, "changes the grid, which pooling in TFLite does not")
     assert x is not None
+    require(len(x.shape) == 4, op, graph, f"axes {list(x.shape)}")
+    require_shape(y, window_shape(op, x, options["filterHeight"], options["filterWidth"], x.shape[3]), op, graph)
     size, strides = (options["filterHeight"], options["filterWidth"]), (options["strideH"], options["strideW"])
     before = (0, 0)
     if options["padding"] == 0:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from micro.aot.fixed_point import exp_of_negative, high_product, quantize_multiplier
-from micro.aot.step import Call, Constant, Step, int8_of, refusal, tensors_of
+from micro.aot.step import Call, Constant, Step, int8_of, refusal, require_shape, tensors_of
 from micro.graph import Graph, Op
 
 # Differences to the largest are held with 5 integer bits.
@@ -20,6 +20,7 @@ def softmax(op: Op, graph: Graph) -> Step:
     x = inputs[0]
     scale, _ = int8_of(x, op, graph)
     assert x is not None
+    require_shape(y, x.shape, op, graph)
     if int8_of(y, op, graph) != (1 / 256, -128):
         raise refusal(op, graph, "gives another grid than 1/256 from -128")
     factor = min(op.options.get("beta", 1.0) * scale * (1 << (31 - INTEGER_BITS)), 2.0**31 - 1)

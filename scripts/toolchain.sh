@@ -1,0 +1,18 @@
+# Sourced by test.sh and nightly.sh: what tests build, emulate and look at pages with. Where it is missing and cannot be had, those
+# tests are skipped and say so.
+# Usage: install_where_missing "COMMAND ..." PACKAGE ...
+install_where_missing() {
+  for needed in $1; do
+    if ! command -v "$needed" >/dev/null 2>&1; then
+      shift
+      if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        { apt-get update -q && apt-get install -y -q --no-install-recommends "$@"; } >/dev/null 2>&1 || true
+      fi
+      return
+    fi
+  done
+}
+install_where_missing "gcc g++" gcc g++ libc6-dev
+install_where_missing "arm-none-eabi-gcc qemu-system-arm make clang cmake" gcc-arm-none-eabi libnewlib-arm-none-eabi \
+  qemu-system-arm make clang cmake
+install_where_missing "chromium chromedriver" chromium chromium-driver
