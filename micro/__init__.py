@@ -43,7 +43,15 @@ if TYPE_CHECKING:
     from micro.errors import MicroError as MicroError
     from micro.errors import ModelError as ModelError
     from micro.errors import RunError as RunError
+    from micro.explore import SearchResult as SearchResult
+    from micro.explore import search as search
     from micro.firmware import new_firmware as new_firmware
+    from micro.fleet import FleetResult as FleetResult
+    from micro.fleet import load_fleet as load_fleet
+    from micro.fleet import run_fleet as run_fleet
+    from micro.monitoring import Monitoring as Monitoring
+    from micro.monitoring import monitor as monitor
+    from micro.monitoring import recalibrate as recalibrate
     from micro.quantize.aware import QuantizationAware as QuantizationAware
     from micro.quantize.aware import quantize_aware as quantize_aware
     from micro.quantize.bias import correct_bias as correct_bias
@@ -105,6 +113,14 @@ _HOME = {
     "Decision": "micro.simulation",
     "simulate": "micro.simulation",
     "new_firmware": "micro.firmware",
+    "SearchResult": "micro.explore",
+    "search": "micro.explore",
+    "FleetResult": "micro.fleet",
+    "load_fleet": "micro.fleet",
+    "run_fleet": "micro.fleet",
+    "Monitoring": "micro.monitoring",
+    "monitor": "micro.monitoring",
+    "recalibrate": "micro.monitoring",
     "Footprint": "micro.tflm",
     "Parity": "micro.tflm",
     "measure": "micro.tflm",

@@ -315,6 +315,126 @@ def emulate(run_folder: str, cores: tuple[str, ...], as_json: bool) -> int:
 
 
 @main.command()
+@click.argument("config", type=click.Path(dir_okay=False))
+@click.option(
+    "--out", required=True, type=click.Path(file_okay=False), help="Folder for journal, page and chosen config."
+)
+@click.option("--flash", help="Bytes that the model may take, such as 64KiB.")
+@click.option("--ram", help="Bytes that its arena may take on a 32-bit chip, such as 16KiB.")
+@click.option("--macs", help="Multiply-accumulates that an inference may take, such as 2M.")
+@click.option(
+    "--trials", type=click.IntRange(1), default=40, show_default=True, help="Candidates that fit and are tried."
+)
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
+@click.option("--address", help="Of a Ray cluster; this machine without.")
+@click.option("--runtime", type=click.Choice(("tflm", "static")), default="tflm", show_default=True)
+@click.option("--resume", is_flag=True, help="Go on with an interrupted search, or with more trials.")
+@as_json
+def search(
+    config: str,
+    out: str,
+    flash: str | None,
+    ram: str | None,
+    macs: str | None,
+    trials: int,
+    workers: int,
+    address: str | None,
+    runtime: Any,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """The best student within a budget of flash, RAM and MACs for CONFIG's data and teacher: a Pareto front and one chosen."""
+    from micro.config import load_config
+
+    loaded = load_config(config)
+    with _progress(enabled=not as_json) as tell:
+        from micro.explore import search as search_students
+
+        found = search_students(
+            loaded,
+            out,
+            flash=flash,
+            ram=ram,
+            macs=macs,
+            trials=trials,
+            workers=workers,
+            address=address,
+            runtime=runtime,
+            resume=resume,
+            progress=tell,
+        )
+    if as_json:
+        click.echo((Path(out) / "search.json").read_text(), nl=False)
+    else:
+        _print_search(found, out)
+
+
+@main.command()
+@click.argument("assets", type=click.Path(dir_okay=False))
+@click.option(
+    "--out", required=True, type=click.Path(file_okay=False), help="Folder for all machines' runs and the table."
+)
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Machines trained at a time.")
+@click.option("--address", help="Of a Ray cluster; this machine without.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted fleet, or one that machines have joined.")
+@as_json
+def fleet(assets: str, out: str, workers: int, address: str | None, resume: bool, as_json: bool) -> int:
+    """One firmware for each machine in ASSETS.toml from a shared teacher. Exit code 1 where a machine failed."""
+    from micro.fleet import load_fleet, run_fleet
+
+    loaded = load_fleet(assets)
+    with _progress(enabled=not as_json) as tell:
+        result = run_fleet(loaded, out, workers=workers, address=address, resume=resume, progress=tell)
+    if as_json:
+        click.echo((Path(out) / "fleet.json").read_text(), nl=False)
+    else:
+        _print_fleet(result, out)
+    return 1 if result.failed else 0
+
+
+@main.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.argument("log", type=click.Path(dir_okay=False))
+@click.option(
+    "--false-alarm-rate", type=float, default=0.01, show_default=True, help="That steady scores are ever said to drift."
+)
+@click.option("--every", type=click.IntRange(1), default=4, show_default=True, help="Sessions between looks.")
+@click.option("--recent", type=click.IntRange(1), default=8, show_default=True, help="Sessions that a look takes in.")
+@click.option(
+    "--recalibrate", type=click.Path(file_okay=False), help="Folder for the run with the recalibrated threshold."
+)
+@as_json
+def monitor(
+    run_folder: str,
+    log: str,
+    false_alarm_rate: float,
+    every: int,
+    recent: int,
+    recalibrate: str | None,
+    as_json: bool,
+) -> int:
+    """Compare a device's LOG of scores with those that RUN's threshold was calibrated on. Exit code 1 where they drifted."""
+    from micro.monitoring import monitor as monitor_log
+    from micro.monitoring import recalibrate as recalibrate_run
+
+    found = monitor_log(run_folder, log, false_alarm_rate=false_alarm_rate, every=every, recent=recent)
+    if recalibrate is not None:
+        if found.advice != "recalibrate" or found.recalibrated is None:
+            raise ValueError(f"nothing to recalibrate: {found.advice}: {found.why}")
+        recalibrate_run(run_folder, found.recalibrated, recalibrate)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(found), indent=2, sort_keys=True))
+    else:
+        click.echo(f"{found.advice}: {found.why}.")
+        click.echo(f"{found.windows:,} windows in {found.sessions:,} sessions, {found.faults:,} without a score.")
+        if recalibrate is not None:
+            click.echo(
+                f"Recalibrated run: {recalibrate}; its firmware: keras-kd new-firmware {recalibrate} --board ..."
+            )
+    return 0 if found.advice == "steady" else 1
+
+
+@main.command()
 @click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option("--out", type=click.Path(dir_okay=False), help="CSV to write instead of printing.")
@@ -427,6 +547,56 @@ def _print_report(report: dict[str, Any], out: str) -> None:
     if report["budget"]:
         click.echo("Budget: " + ("met." if report["budget"]["fits"] else "; ".join(report["budget"]["broken"])))
     click.echo(f"Report: {Path(out) / 'report.html'}\nFirmware: {Path(out) / 'firmware'}")
+
+
+def _print_search(found: Any, out: str) -> None:
+    """The Pareto front, the chosen student, and how to build it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    by_number = {candidate.number: candidate for candidate in found.candidates}
+    table = Table(title="No other is better at no more of the budget")
+    for name in ("candidate", "score", "flash", "RAM", "MACs", "choice"):
+        table.add_column(name, justify="left" if name == "choice" else "right")
+    for number in found.front:
+        one = by_number[number]
+        choice = ", ".join(
+            f"{k} {v:.2g}" if isinstance(v, float) else f"{k} {v}" for k, v in sorted(one.choice.items())
+        )
+        costs = (f"{one.costs[name]:,}" for name in ("flash", "ram", "macs"))
+        table.add_row(f"{number}{' *' if number == found.chosen else ''}", f"{one.score:.4f}", *costs, choice)
+    Console(width=None if Console().is_terminal else 140).print(table)
+    states = [candidate.state for candidate in found.candidates]
+    click.echo(
+        f"{len(states)} candidates drawn: {states.count('unfit')} do not fit, {states.count('stopped')} stopped early, "
+        f"{states.count('failed')} failed, {states.count('done')} trained to the end. Chosen: {found.chosen} (*)"
+    )
+    click.echo(f"Report: {Path(out) / 'report.html'}\nTrain, prove and emit it: {found.command}")
+
+
+def _print_fleet(result: Any, out: str) -> None:
+    """A line a machine."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from micro.fleet.fleet import metric_names
+
+    metrics = metric_names(list(result.rows))
+    table = Table(title=f"{len(result.rows)} machines, {len(result.failed)} failed")
+    for name in ("machine", *(metric.replace("_", " ") for metric in metrics), "flash", "RAM", "MACs", "threshold"):
+        table.add_column(name, justify="left" if name == "machine" else "right")
+    for row in result.rows:
+        if row["state"] == "failed":
+            continue
+        values = (row["metrics"].get(metric) for metric in metrics)
+        costs = (f"{row[name]:,}" for name in ("flash", "ram", "macs"))
+        threshold = "–" if row["threshold"] is None else f"{row['threshold']:.4g}"
+        table.add_row(row["asset"], *("–" if v is None else f"{v:.4f}" for v in values), *costs, threshold)
+    Console(width=None if Console().is_terminal else 120).print(table)
+    for row in result.rows:
+        if row["state"] == "failed":
+            click.echo(f"failed: {row['asset']}: {row['error']}")
+    click.echo(f"Report: {Path(out) / 'report.html'}\nTable: {Path(out) / 'fleet.csv'}")
 
 
 def _stages_table(report: dict[str, Any], metric: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -55,8 +56,25 @@ class FeaturesConfig(_Section):
         return self
 
 
+class BearingData(_Section):
+    """Geometry of the simulated bearing: lengths in mm, contact angle in degrees."""
+
+    balls: PositiveInt = 9
+    ball_diameter: PositiveFloat = 7.94
+    pitch_diameter: PositiveFloat = 39.04
+    contact_angle: Annotated[float, Field(ge=0, lt=90)] = 0.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> BearingData:
+        if self.balls * self.ball_diameter >= math.pi * self.pitch_diameter:
+            raise ValueError(
+                f"{self.balls} balls of {self.ball_diameter:g} mm do not fit on {self.pitch_diameter:g} mm"
+            )
+        return self
+
+
 class RigData(_Section):
-    """Recordings to simulate: how many, how long (s), and how hard the faults strike (g)."""
+    """Recordings to simulate: how many, how long (s), how hard the faults strike (g), and on which machine."""
 
     train_recordings: PositiveInt = 40
     validation_recordings: PositiveInt = 6
@@ -66,6 +84,7 @@ class RigData(_Section):
     seconds: PositiveFloat = 4.0
     severities: tuple[PositiveFloat, ...] = (0.25, 0.5, 1.0)
     speed: PositiveFloat = 1780.0
+    bearing: BearingData = BearingData()
 
 
 class CwruData(_Section):
@@ -116,19 +135,28 @@ class ModelConfig(_Section):
 
     family: Literal["autoencoder", "dense", "conv1d"] = "autoencoder"
     sizes: tuple[PositiveInt, ...] = (32,)
+    kernel: PositiveInt = 9
+    stride: PositiveInt = 4
     path: str | None = None
     epochs: int = Field(30, ge=0)
     batch_size: PositiveInt = 64
     learning_rate: PositiveFloat = 1e-3
 
 
+class TeacherConfig(ModelConfig):
+    """A teacher may be trained on several devices at once: GPUs where there are so many, else logical CPUs."""
+
+    devices: PositiveInt = 1
+
+
 class DistillConfig(_Section):
-    """What the student takes from the teacher, and how much from the data."""
+    """What the student takes from the teacher, how much from the data, and whether to train one without beside it."""
 
     objective: Literal["soft_target", "logit_matching", "reconstruction"] = "reconstruction"
     temperature: PositiveFloat = 4.0
     weight: Annotated[float, Field(ge=0)] = 0.5
     hard_weight: Annotated[float, Field(ge=0)] = 0.5
+    compare: bool = True
 
 
 class ShrinkStage(_Section):
@@ -258,7 +286,7 @@ class Config(_Section):
     seeds: PositiveInt = 3
     data: RigData | CwruData | TableData
     features: FeaturesConfig = FeaturesConfig()
-    teacher: ModelConfig
+    teacher: TeacherConfig
     student: ModelConfig
     distill: DistillConfig = DistillConfig()
     compress: tuple[Stage, ...] = ()
@@ -328,17 +356,17 @@ def parse_config(raw: dict[str, Any], folder: Path, what: str = "config") -> Con
     if job not in DATA:
         raise ValueError(f"{what}: job must be one of {', '.join(DATA)}, got {job!r}")
     try:
-        data = DATA[job].model_validate(_with_paths(raw.get("data", {}), folder))
+        data = DATA[job].model_validate(with_paths(raw.get("data", {}), folder))
     except ValidationError as error:
-        raise ValueError(f"{what}: {_first(error, 'data')}") from None
-    models = {side: _with_paths(raw[side], folder) for side in ("teacher", "student") if side in raw}
+        raise ValueError(f"{what}: {first_complaint(error, 'data')}") from None
+    models = {side: with_paths(raw[side], folder) for side in ("teacher", "student") if side in raw}
     try:
         return Config.model_validate({**raw, **models, "data": data})
     except ValidationError as error:
-        raise ValueError(f"{what}: {_first(error)}") from None
+        raise ValueError(f"{what}: {first_complaint(error)}") from None
 
 
-def _with_paths(section: Any, folder: Path) -> Any:
+def with_paths(section: Any, folder: Path) -> Any:
     """The section with its paths taken from `folder`; what has the wrong type is left for the check to name."""
     if not isinstance(section, dict):
         return section
@@ -353,7 +381,7 @@ def _with_paths(section: Any, folder: Path) -> Any:
     return resolved
 
 
-def _first(error: ValidationError, section: str = "") -> str:
+def first_complaint(error: ValidationError, section: str = "") -> str:
     """The first complaint of a validation, in one line."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in ((section,) if section else ()) + first["loc"])

@@ -107,3 +107,15 @@ def parse_bytes(text: str, what: str) -> int:
     if size <= 0:
         raise ValueError(f"{what} must be a size such as 64KiB, 16kB or 2048, got {text!r}")
     return size
+
+
+def parse_count(text: str, what: str) -> int:
+    """A number of things: '2M', '500k', '120000'; k and M are powers of 1,000.
+
+    Raises: ValueError naming `what` for anything else.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKmM]?)\s*", text)
+    count = int(float(found[1]) * {"": 1, "k": 1000, "m": 1000**2}[found[2].lower()]) if found else 0
+    if count <= 0:
+        raise ValueError(f"{what} must be a number such as 2M, 500k or 120000, got {text!r}")
+    return count

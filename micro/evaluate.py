@@ -24,11 +24,15 @@ Judge = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of one model; `scores` are anomaly scores or predicted classes, one a test window."""
+    """Figures of one model; `scores` are anomaly scores or predicted classes, one a test window.
+
+    `healthy` are the anomaly scores of the held-out healthy windows that the threshold was calibrated on.
+    """
 
     metrics: dict[str, float | None]
     scores: np.ndarray
     threshold: detect.Threshold | None = None
+    healthy: np.ndarray | None = None
 
 
 def evaluate(judge: Judge, data: Prepared, told: DetectConfig) -> Evaluation:
@@ -39,11 +43,12 @@ def evaluate(judge: Judge, data: Prepared, told: DetectConfig) -> Evaluation:
     found = judge(data.test.x)
     if data.class_names:
         return Evaluation({"accuracy": float(np.mean(found == data.test.labels))}, found)
-    threshold = detect.calibrate(judge(data.calibration.x), told.false_alarm_rate, told.method)
+    healthy = judge(data.calibration.x)
+    threshold = detect.calibrate(healthy, told.false_alarm_rate, told.method)
     known = data.test.labels >= 0
     labels = data.test.labels[known]
     rates = detect.alarm_rates(labels, found[known], threshold.value)
-    return Evaluation({"auc": detect.auc(labels, found[known]), **rates}, found, threshold)
+    return Evaluation({"auc": detect.auc(labels, found[known]), **rates}, found, threshold, healthy)
 
 
 def keras_judge(model: keras.Model, class_names: Sequence[str]) -> Judge:

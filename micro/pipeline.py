@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 import os
 import platform
@@ -28,11 +30,10 @@ from micro.errors import ConversionError, RunError
 from micro.evaluate import Evaluation, by_origin, chip_judge, compare, evaluate, keras_judge, summarise
 from micro.files import array_bytes, json_bytes, keras_bytes, sha256, write_bytes
 from micro.graph import read
-from micro.prepare import Prepared, prepare, spread
+from micro.prepare import Prepared, calibration_windows, prepare, spread
 from micro.quantize.aware import QuantizationAware
 from micro.report import render_report
 from micro.scoring import margin_score, reconstruction_score
-from micro.signal.scaling import LIMIT
 from micro.stages import Written, apply, written
 from micro.tflm import Footprint, measure, run, verify
 from micro.train import (
@@ -47,7 +48,6 @@ from micro.train import (
 )
 
 VERIFIED_WINDOWS = 1000
-CALIBRATION_WINDOWS = 512
 PACKAGES = ("tensorflow", "keras", "tensorflow-model-optimization", "tflite-micro", "ai-edge-litert", "numpy")
 
 # Told the stage and the share of the whole that is done.
@@ -77,7 +77,7 @@ def run_pipeline(
     tf.config.experimental.enable_op_determinism()
     progress("reading data", 0.0)
     data = prepare(config)
-    check_models(config, data, _calibration(data, config.seed))
+    check_models(config, data, calibration_windows(data, config.seed))
     if config.task == "anomaly" and config.detect.method == "conformal":
         threshold_rank(len(data.calibration), config.detect.false_alarm_rate)
     report = _run_stages(config, data, working, progress)
@@ -132,13 +132,14 @@ class SeedRun:
 
     teacher: Trained
     student: Trained
-    alone: Trained
+    alone: Trained | None
     evaluations: dict[str, Evaluation]
     stages: tuple[StageResult, ...]
 
 
 def _run_stages(config: Config, data: Prepared, working: Path, progress: Progress) -> dict[str, Any]:
-    total = config.seeds * (config.teacher.epochs + 2 * config.student.epochs)
+    students = 2 if config.distill.compare else 1
+    total = config.seeds * (config.teacher.epochs + students * config.student.epochs)
     done = 0
 
     def tick(label: str, epochs: int = 1) -> None:
@@ -176,8 +177,10 @@ def _one_seed(config: Config, data: Prepared, seed: int, parts: Path, tick: Tick
     teacher_epochs, student_epochs = config.teacher.epochs, config.student.epochs
     teacher = stage("teacher", teacher_epochs, lambda on_epoch: train_teacher(config, data, seed, on_epoch))
     student = stage("student", student_epochs, lambda on_epoch: distil(config, data, teacher.model, seed, on_epoch))
-    alone = stage("alone", student_epochs, lambda on_epoch: train_alone(config, data, seed, on_epoch))
-    calibration, names = _calibration(data, seed), data.class_names
+    alone = None
+    if config.distill.compare:
+        alone = stage("alone", student_epochs, lambda on_epoch: train_alone(config, data, seed, on_epoch))
+    calibration, names = calibration_windows(data, seed), data.class_names
     told = lessons(config, data, teacher.model, student.model)
 
     def judge(model: keras.Model, label: str) -> StageResult:
@@ -196,13 +199,16 @@ def _one_seed(config: Config, data: Prepared, seed: int, parts: Path, tick: Tick
 
         tick(f"seed {seed}: {step.stage}", 0)
         stages.append(judge(_kept(place / f"{number}-{step.stage}", compress).model, step.stage))
-    judged = {"teacher": teacher.model, "student_distilled": student.model, "student_alone": alone.model}
+    judged = {"teacher": teacher.model, "student_distilled": student.model}
+    if alone is not None:
+        judged["student_alone"] = alone.model
     if config.compress:
         judged["student_compressed"] = stages[-1].model
     evaluations = {name: evaluate(keras_judge(model, names), data, config.detect) for name, model in judged.items()}
-    plain = convert(alone.model, calibration, weights=config.convert.weights)
     evaluations["student_int8"] = stages[-1].evaluation
-    evaluations["alone_int8"] = evaluate(chip_judge(plain, names), data, config.detect)
+    if alone is not None:
+        plain = convert(alone.model, calibration, weights=config.convert.weights)
+        evaluations["alone_int8"] = evaluate(chip_judge(plain, names), data, config.detect)
     return SeedRun(teacher, student, alone, evaluations, tuple(stages))
 
 
@@ -282,6 +288,9 @@ def _finish(
     write_bytes(working / "student.keras", keras_bytes(uncompiled(final.model)))
     write_bytes(working / "student_int8.tflite", deployed.content)
     write_bytes(working / "golden.npy", array_bytes(data.golden))
+    healthy = evaluations["student_int8"].healthy
+    if healthy is not None:
+        write_bytes(working / "calibration.csv", scores_csv(data.calibration.origins, healthy))
     metric = "accuracy" if data.class_names else "auc"
     variants = [name for name in rows[0] if name != "seed"]
     report = {
@@ -303,8 +312,8 @@ def _finish(
         "budget": _budget(config, deployed),
         "seeds": rows,
         "summary": summarise(rows, variants),
-        "distilling": compare(rows, metric, "student_distilled", "student_alone"),
-        "distilling_int8": compare(rows, metric, "student_int8", "alone_int8"),
+        "distilling": compare(rows, metric, "student_distilled", "student_alone") if chosen.alone else None,
+        "distilling_int8": compare(rows, metric, "student_int8", "alone_int8") if chosen.alone else None,
         "quantizing": compare(
             rows, metric, "student_int8", "student_compressed" if config.compress else "student_distilled"
         ),
@@ -317,13 +326,22 @@ def _finish(
         "history": {
             "teacher": chosen.teacher.history,
             "student_distilled": chosen.student.history,
-            "student_alone": chosen.alone.history,
+            **({"student_alone": chosen.alone.history} if chosen.alone else {}),
         },
     }
     write_bytes(working / "report.json", json_bytes(report))
     write_bytes(working / "report.html", render_report(report, evaluations, data))
     _write_manifest(config, working)
     return report
+
+
+def scores_csv(origins: Sequence[str], scores: np.ndarray) -> bytes:
+    """Rows of session and score, as a device's log has them: what `keras-kd monitor` compares later scores with."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("session", "score"))
+    writer.writerows((origin, repr(float(score))) for origin, score in zip(origins, scores))
+    return out.getvalue().encode()
 
 
 def _write_manifest(config: Config, working: Path) -> None:
@@ -360,16 +378,3 @@ def _kept(place: Path, make: Callable[[], Trained]) -> Trained:
     # A model just trained is read back too, so that a resumed run and an uninterrupted one do the very same.
     model = keras.saving.load_model(model_path, compile=False, safe_mode=True)
     return Trained(model, json.loads(history_path.read_text()))
-
-
-def _calibration(data: Prepared, seed: int) -> np.ndarray:
-    """Training windows to calibrate the int8 ranges on, drawn evenly; for anomaly detection two more, as far as scaled features
-    go in one of them: what is odd lies beyond the healthy range, and must not be cut off at its end."""
-    rng = np.random.default_rng([seed, 7])
-    count = min(CALIBRATION_WINDOWS, len(data.train))
-    drawn = data.train.x[np.sort(rng.choice(len(data.train), count, replace=False))]
-    if data.class_names:
-        return drawn
-    far = np.zeros((2, *drawn.shape[1:]), np.float32)
-    far[0].flat[0], far[1].flat[0] = LIMIT, -LIMIT
-    return np.concatenate([drawn, far])

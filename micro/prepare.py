@@ -12,9 +12,12 @@ from micro.datasets import cwru, rig, table
 from micro.datasets.recording import Recording, split_in_time, windows
 from micro.errors import DataError
 from micro.signal import FrontEnd, Scaling, fit_scaling
+from micro.signal.scaling import LIMIT
 
 # Shares of each healthy stretch of a user's recordings: training, validation, threshold, test.
 HEALTHY_SHARES = (0.6, 0.1, 0.15, 0.15)
+# Training windows that int8 ranges are calibrated on.
+CALIBRATION_WINDOWS = 512
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Windows:
 class Prepared:
     """Everything a run needs of its data; no window of one part overlaps one of another.
 
-    `golden` are samples of some of the test's windows, (n, window, channels) float32, for a firmware to prove itself on.
+    `golden` are samples of some of the test's windows, (n, window, channels) float32, for a firmware to prove itself on;
+    `heard` likewise of the validation's, with their labels, for what is to be tried on samples without touching the test.
     """
 
     features: FrontEnd
@@ -49,6 +53,7 @@ class Prepared:
     channels: tuple[str, ...]
     sample_rate: float
     golden: np.ndarray
+    heard: tuple[np.ndarray, np.ndarray]
 
 
 def prepare(config: Config) -> Prepared:
@@ -69,6 +74,19 @@ def cut(recording: Recording, features: FrontEnd) -> tuple[np.ndarray, np.ndarra
     whole = windows(recording.valid[:, None], features.window, features.hop)[:, :, 0].all(axis=1)
     starts = np.arange(len(frames)) * features.hop
     return frames[whole], starts[whole]
+
+
+def calibration_windows(data: Prepared, seed: int) -> np.ndarray:
+    """Training windows to calibrate the int8 ranges on, drawn evenly; for anomaly detection two more, as far as scaled features
+    go in one of them: what is odd lies beyond the healthy range, and must not be cut off at its end."""
+    rng = np.random.default_rng([seed, 7])
+    count = min(CALIBRATION_WINDOWS, len(data.train))
+    drawn = data.train.x[np.sort(rng.choice(len(data.train), count, replace=False))]
+    if data.class_names:
+        return drawn
+    far = np.zeros((2, *drawn.shape[1:]), np.float32)
+    far[0].flat[0], far[1].flat[0] = LIMIT, -LIMIT
+    return np.concatenate([drawn, far])
 
 
 def own_scaling(recording: Recording, features: FrontEnd) -> Scaling:
@@ -107,7 +125,7 @@ def spread(length: int, count: int) -> np.ndarray:
 
 
 def _prepare_rig(data: RigData, told: FeaturesConfig, seed: int) -> Prepared:
-    machine = rig.Rig(speed=data.speed)
+    machine = rig.Rig(speed=data.speed, bearing=rig.Bearing(**data.bearing.model_dump()))
     features = told.front_end(1, machine.sample_rate)
 
     def record(part: int, count: int, fault: str | None = None, severity: float = 0.0) -> Pieces:
@@ -249,4 +267,10 @@ def _scaled(
     train, validation, calibration, test = (together(part) for part in parts)
     frames = np.concatenate([piece.golden for piece in parts[3]])
     golden = frames[spread(len(frames), GOLDEN)]
-    return Prepared(features, scaling, train, validation, calibration, test, class_names, channels, sample_rate, golden)
+    heard = (
+        np.concatenate([piece.golden for piece in parts[1]]),
+        np.concatenate([np.full(len(piece.golden), piece.label) for piece in parts[1]]),
+    )
+    return Prepared(
+        features, scaling, train, validation, calibration, test, class_names, channels, sample_rate, golden, heard
+    )

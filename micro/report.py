@@ -54,6 +54,8 @@ def render_report(report: dict[str, Any], evaluations: dict[str, Evaluation], da
 def distilling_sentence(report: dict[str, Any]) -> str:
     """What distilling did to the student, in words that the figures bear out."""
     found = report["distilling"]
+    if found is None and "student_alone" not in report["history"]:
+        return "No student was trained without the teacher to compare with."
     if found is None:
         return "The test windows' state is not known, so the students could not be compared."
     name = "accuracy" if found["metric"] == "accuracy" else "AUC"
@@ -93,6 +95,8 @@ def _roc(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str] |
     drawn, axes = figure(height=3.8)
     areas = []
     for name in ("teacher", "student_alone", "student_distilled", "student_int8"):
+        if name not in evaluations:
+            continue
         evaluation = evaluations[name]
         false, true, _ = roc_curve(labels, evaluation.scores[known])
         area = evaluation.metrics["auc"]

@@ -15,7 +15,7 @@ from micro.budget import check
 from micro.compress.cluster import ClusterWeights, cluster, share_values
 from micro.compress.fine_tune import fit_on
 from micro.compress.pack import pack
-from micro.compress.prune import KeepZeros, prune
+from micro.compress.prune import KeepZeros, prune, zeroed
 from micro.compress.shrink import shrink
 from micro.config import ClusterStage, Config, PruneStage, QuantizeStage, ShrinkStage, Stage
 from micro.conversion import Converted, convert, error_beside
@@ -103,6 +103,19 @@ def written(model: keras.Model, config: Config, calibration: np.ndarray) -> Writ
     return Written(found.content, found)
 
 
+def untrained(student: keras.Model, config: Config) -> keras.Model:
+    """The student as large as its stages will leave it, without what they would learn: channels gone, values zero or shared."""
+    model = student
+    for stage in config.compress:
+        if isinstance(stage, ShrinkStage):
+            model = shrink(model, stage.rate)
+        elif isinstance(stage, PruneStage):
+            model = zeroed(model, stage.target_sparsity, stage.pattern)
+        elif isinstance(stage, ClusterStage):
+            model = share_values(model, stage.clusters)
+    return model
+
+
 def require_budget(student: keras.Model, config: Config, calibration: np.ndarray) -> None:
     """Refuse a budget that the student cannot meet whatever it learns, before it learns anything.
 
@@ -111,15 +124,10 @@ def require_budget(student: keras.Model, config: Config, calibration: np.ndarray
     budget = config.budget
     if not budget.given:
         return
-    model, narrow = student, 8
-    activations: Activations = "int8"
-    for stage in config.compress:
-        if isinstance(stage, ShrinkStage):
-            model = shrink(model, stage.rate)
-        elif isinstance(stage, ClusterStage):
-            model = share_values(model, stage.clusters)
-        elif isinstance(stage, QuantizeStage):
-            narrow, activations = stage.bits, stage.activations
+    model = untrained(student, config)
+    grids = next((stage for stage in config.compress if isinstance(stage, QuantizeStage)), None)
+    narrow = 8 if grids is None else grids.bits
+    activations: Activations = "int8" if grids is None else grids.activations
     aware = quantize_aware(model, calibration, weights="per_tensor", bits=narrow, activations=activations)
     lean = convert(aware)
     smallest = pack(lean, ram=budget.ram) if _clustered(config) or narrow < 8 else lean

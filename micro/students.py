@@ -12,13 +12,21 @@ Family = Literal["autoencoder", "dense", "conv1d"]
 
 
 def build(
-    family: Family, sizes: Sequence[int], input_shape: tuple[int, ...], classes: int | None, name: str
+    family: Family,
+    sizes: Sequence[int],
+    input_shape: tuple[int, ...],
+    classes: int | None,
+    name: str,
+    *,
+    kernel: int = 9,
+    stride: int = 4,
 ) -> keras.Model:
     """A network of a family.
 
     'autoencoder': Dense layers of these sizes with ReLU between, then as many linear outputs as inputs.
     'dense': Dense layers with ReLU, then one logit a class.
-    'conv1d': Conv1D of 9 taps and stride 4 with BatchNormalization and ReLU, averaged over time, then one logit a class.
+    'conv1d': Conv1D of `kernel` taps and that stride with BatchNormalization and ReLU, averaged over time, then one logit a
+        class.
 
     Shapes: (*input_shape) -> the same for an autoencoder, (classes,) otherwise.
     Raises: ValueError for a family that does not suit the task, or sizes that are not positive.
@@ -38,7 +46,7 @@ def build(
     if family == "conv1d":
         if len(input_shape) != 2:
             raise ValueError(f"{name}: family 'conv1d' needs features.kind = \"raw\", the spectrum has no time axis")
-        hidden = _conv1d(inputs, sizes)
+        hidden = _conv1d(inputs, sizes, kernel, stride)
     else:
         hidden = layers.Flatten(name="flatten")(inputs) if len(input_shape) > 1 else inputs
         for number, units in enumerate(sizes):
@@ -54,10 +62,13 @@ def build(
     return keras.Model(inputs, outputs, name=name)
 
 
-def _conv1d(inputs: keras.KerasTensor, sizes: Sequence[int]) -> keras.KerasTensor:
+def _conv1d(inputs: keras.KerasTensor, sizes: Sequence[int], kernel: int, stride: int) -> keras.KerasTensor:
     hidden = inputs
     for number, filters in enumerate(sizes):
-        hidden = layers.Conv1D(filters, 9, strides=4, padding="same", use_bias=False, name=f"conv_{number}")(hidden)
+        convolution = layers.Conv1D(
+            filters, kernel, strides=stride, padding="same", use_bias=False, name=f"conv_{number}"
+        )
+        hidden = convolution(hidden)
         hidden = layers.BatchNormalization(name=f"norm_{number}")(hidden)
         hidden = layers.ReLU(name=f"relu_{number}")(hidden)
     return layers.GlobalAveragePooling1D(name="pool")(hidden)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from micro import students
 from micro.compress.prune import prunable_kernels
 from micro.compress.shrink import plan_shrink
 from micro.config import Config, ModelConfig
-from micro.errors import DataError
+from micro.errors import DataError, RunError
 from micro.prepare import Prepared, Windows
 from micro.stages import Lessons, require_budget
 
@@ -37,8 +38,9 @@ def train_teacher(config: Config, data: Prepared, seed: int, on_epoch: Callable[
     if config.teacher.path:
         return Trained(load_model(config.teacher.path, data, "teacher"), {})
     seed_everything(seed, "teacher")
-    model = _build(config.teacher, data, "teacher")
-    return _fit(model, model, config.teacher, data, on_epoch)
+    with several_devices(config.teacher.devices):
+        model = _build(config.teacher, data, "teacher")
+        return _fit(model, model, config.teacher, data, on_epoch)
 
 
 def train_alone(config: Config, data: Prepared, seed: int, on_epoch: Callable[[], None]) -> Trained:
@@ -54,6 +56,31 @@ def distil(config: Config, data: Prepared, teacher: keras.Model, seed: int, on_e
     seed_everything(seed, "shuffle")
     distiller = keras_kd.Distiller(teacher, model, [make_objective(config)], hard_weight=config.distill.hard_weight)
     return _fit(distiller, model, config.student, data, on_epoch)
+
+
+def several_devices(count: int) -> AbstractContextManager[Any]:
+    """The scope of a MirroredStrategy over so many GPUs, or logical CPUs where there are fewer; nothing for one.
+
+    Each batch is split between the devices. Logical CPUs share the same cores: they prove the way, and save no time.
+
+    Raises: RunError where TensorFlow has started with fewer CPUs already.
+    """
+    if count == 1:
+        return nullcontext()
+    import tensorflow as tf
+
+    kind = "GPU" if len(tf.config.list_physical_devices("GPU")) >= count else "CPU"
+    if kind == "CPU":
+        try:
+            tf.config.set_logical_device_configuration(
+                tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * count
+            )
+        except RuntimeError:
+            if len(tf.config.list_logical_devices("CPU")) < count:
+                raise RunError(
+                    f"teacher.devices = {count}: TensorFlow has started with fewer; train the teacher in a process of its own"
+                ) from None
+    return tf.distribute.MirroredStrategy([f"/{kind}:{number}" for number in range(count)]).scope()
 
 
 def lessons(config: Config, data: Prepared, teacher: keras.Model, student: keras.Model) -> Lessons:
@@ -88,6 +115,11 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
         if stage.stage == "shrink":
             plan_shrink(models[1], stage.rate)
     require_budget(models[1], config, calibration)
+
+
+def build_model(part: ModelConfig, input_shape: tuple[int, ...], classes: int | None, name: str) -> keras.Model:
+    """The network that a section of a config describes; `classes` is None for an autoencoder."""
+    return students.build(part.family, part.sizes, input_shape, classes, name, kernel=part.kernel, stride=part.stride)
 
 
 def load_model(path: str, data: Prepared, side: str) -> keras.Model:
@@ -131,26 +163,50 @@ def _new_student(config: Config, data: Prepared, seed: int) -> keras.Model:
 
 
 def _build(part: ModelConfig, data: Prepared, name: str) -> keras.Model:
-    return students.build(part.family, part.sizes, data.train.x.shape[1:], len(data.class_names) or None, name)
+    return build_model(part, data.train.x.shape[1:], len(data.class_names) or None, name)
 
 
 def _fit(
     trained: keras.Model, model: keras.Model, part: ModelConfig, data: Prepared, on_epoch: Callable[[], None]
 ) -> Trained:
-    steps = max(1, part.epochs * -(-len(data.train) // part.batch_size))
-    rate = keras.optimizers.schedules.CosineDecay(part.learning_rate, steps)
-    metrics: list[Any] = ["accuracy"] if data.class_names else []
-    trained.compile(optimizer=keras.optimizers.Adam(rate), loss=_loss(model, data), metrics=metrics)
-    fitted = trained.fit(
+    history = fit(
+        trained,
+        part,
+        _loss(model, data),
         data.train.x,
         _targets(data, data.train),
         validation_data=(data.validation.x, _targets(data, data.validation)),
+        metrics=["accuracy"] if data.class_names else [],
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch())],
+    )
+    return Trained(model, history)
+
+
+def fit(
+    trained: keras.Model,
+    part: ModelConfig,
+    loss: keras.losses.Loss,
+    x: Any,
+    y: np.ndarray,
+    *,
+    validation_data: Any = None,
+    metrics: Sequence[Any] = (),
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> History:
+    """Train as a section of a config says, with Adam, its rate brought down to nothing; the learning curves."""
+    steps = max(1, part.epochs * -(-len(y) // part.batch_size))
+    rate = keras.optimizers.schedules.CosineDecay(part.learning_rate, steps)
+    trained.compile(optimizer=keras.optimizers.Adam(rate), loss=loss, metrics=list(metrics))
+    fitted = trained.fit(
+        x,
+        y,
+        validation_data=validation_data,
         epochs=part.epochs,
         batch_size=part.batch_size,
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch())],
+        callbacks=list(callbacks),
         verbose=0,
     )
-    return Trained(model, {name: [float(v) for v in values] for name, values in sorted(fitted.history.items())})
+    return {name: [float(v) for v in values] for name, values in sorted(fitted.history.items())}
 
 
 def _targets(data: Prepared, windows: Windows) -> np.ndarray:
@@ -158,6 +214,11 @@ def _targets(data: Prepared, windows: Windows) -> np.ndarray:
 
 
 def _loss(student: keras.Model, data: Prepared) -> keras.losses.Loss:
-    if not data.class_names:
+    return hard_loss(student, bool(data.class_names))
+
+
+def hard_loss(student: keras.Model, classifies: bool) -> keras.losses.Loss:
+    """What a student is trained on beside its teacher: cross-entropy of a classifier, squared error of an autoencoder."""
+    if not classifies:
         return keras.losses.MeanSquaredError()
     return keras.losses.SparseCategoricalCrossentropy(from_logits=activation_of(student) != "softmax")

@@ -50,6 +50,7 @@ FLOORS = (
         "micro.origin",
         "micro.errors",
         "micro.quiet",
+        "micro.engine",
         "micro._tflm_worker",
     ),
     (
@@ -60,6 +61,7 @@ FLOORS = (
         "micro.datasets",
         "micro.signal",
         "micro.detect",
+        "micro.drift",
         "micro.scoring",
         "micro.detector",
         "micro.config",
@@ -74,9 +76,9 @@ FLOORS = (
         "micro.pipeline",
         "micro.score",
         "micro.simulation",
-        "micro.sensitivity_page",
+        "micro.monitoring",
     ),
-    ("micro.sensitivity_page", "micro.firmware"),
+    ("micro.sensitivity_page", "micro.firmware", "micro.explore", "micro.fleet"),
     ("micro.cli",),
 )
 

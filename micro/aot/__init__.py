@@ -1,5 +1,5 @@
 """Static C for a .tflite: no interpreter, no heap, the arithmetic of TFLite Micro's reference kernels."""
 
-from micro.aot.generate import generate
+from micro.aot.generate import StaticSize, generate, static_size
 
-__all__ = ["generate"]
+__all__ = ["StaticSize", "generate", "static_size"]

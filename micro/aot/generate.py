@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
@@ -14,6 +15,7 @@ from micro.aot.sound import require_sound
 from micro.aot.step import Argument, Constant, Step, refusal
 from micro.aot.storage import Storage
 from micro.aot.unpack import unpacked
+from micro.cost import WIDTHS
 from micro.emission.c_array import c_array, float_text, render
 from micro.errors import ConversionError
 from micro.files import identifier, sha256, write_together
@@ -64,9 +66,32 @@ def generate(tflite: TfliteLike, directory: str | Path, name: str, *, storage: S
     return write_together(directory, static_files(tflite, name, storage))
 
 
+@dataclass(frozen=True)
+class StaticSize:
+    """Bytes of a model as static C: constant arrays in flash, and the arena. The kernels' code comes on top, 0.3 to 3 KiB."""
+
+    constants: int
+    arena: int
+
+
+def static_size(tflite: TfliteLike, storage: Storage = "auto") -> StaticSize:
+    """What a model would take as static C; raises as `generate`."""
+    laid = _laid_out(tflite, storage)
+    widths = {"int": 4, **{name: WIDTHS[kind] for kind, name in C_TYPES.items()}}
+    return StaticSize(sum(widths[array["type"]] * array["count"] for array in laid["arrays"]), laid["arena"])
+
+
 def static_files(tflite: TfliteLike, name: str, storage: Storage = "auto") -> dict[str, bytes]:
     """The two files' contents by name; raises as `generate`."""
     identifier(name)
+    context = {"name": name, "upper": name.upper(), "guard": f"KERAS_KD_{name.upper()}_STATIC_H_"}
+    context |= _laid_out(tflite, storage)
+    files = {f"{name}.h": "static.h.j2", f"{name}.c": "static.c.j2"}
+    return {file: render(template, context, FOLDER).encode() for file, template in files.items()}
+
+
+def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
+    """What the templates need of a model, whatever its name."""
     if storage not in get_args(Storage):
         raise ValueError(f"storage must be one of {', '.join(get_args(Storage))}, got {storage!r}")
     content = content_of(tflite)
@@ -92,10 +117,7 @@ def static_files(tflite: TfliteLike, name: str, storage: Storage = "auto") -> di
     body = [f"{call.kernel}({', '.join(map(text, call.arguments))});" for step in steps for call in step.calls]
     copies = _copied_outputs(graph, places)
     body += copies
-    context = {
-        "name": name,
-        "upper": name.upper(),
-        "guard": f"KERAS_KD_{name.upper()}_STATIC_H_",
+    return {
         "digest": sha256(content),
         "arena": arena,
         "inputs": [_side(graph.tensors[i], "input", n, len(graph.inputs)) for n, i in enumerate(graph.inputs)],
@@ -104,8 +126,6 @@ def static_files(tflite: TfliteLike, name: str, storage: Storage = "auto") -> di
         "arrays": arrays,
         "body": body,
     }
-    files = {f"{name}.h": "static.h.j2", f"{name}.c": "static.c.j2"}
-    return {file: render(template, context, FOLDER).encode() for file, template in files.items()}
 
 
 def _step(op: Op, graph: Graph, storage: Storage) -> Step:

@@ -200,6 +200,17 @@ def constant_schedule(target_sparsity: float, *, end_step: int) -> Schedule:
     return _schedules().ConstantSparsity(target_sparsity, 0, max(end_step, 0), frequency=max(1, end_step // 50))
 
 
+def zeroed(model: keras.Model, sparsity: float | None, pattern: tuple[int, int] | None = None) -> keras.Model:
+    """A copy whose smallest weights are zero at once, without training: as large as a pruned model, and no better."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    mask = magnitude_mask if pattern is None else pattern_mask(*pattern)
+    for kernel in prunable_kernels(copy):
+        values = keras.ops.convert_to_numpy(kernel)
+        kernel.assign(values * mask(values, sparsity or 0.0))
+    return copy
+
+
 def magnitude_mask(weights: np.ndarray, sparsity: float) -> np.ndarray:
     """True for the weights to keep: the largest round(size * (1 - sparsity)), at least one, ties at the threshold kept.
 

@@ -1,0 +1,2 @@
+def render_search(told):
+    return b""

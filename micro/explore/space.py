@@ -1,0 +1,174 @@
+"""What may vary between candidates, and the config that a choice makes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from micro.config import Config, PruneStage
+from micro.errors import RunError
+
+WIDTHS, BOTTLENECKS, FILTERS = (4, 128), (2, 24), (4, 48)
+KERNELS, STRIDES, TAPERS = (3, 5, 9, 15), (2, 3, 4), (0.5, 1.0, 1.5)
+SPARSITIES, SCALES = (0.0, 0.3, 0.5, 0.8), ("per_tensor", "per_channel")
+TEMPERATURES = (1.0, 10.0)
+# Epochs in which a student gets used to the zeros.
+PRUNING_EPOCHS = 10
+
+Choice = dict[str, Any]
+
+
+class Ask(Protocol):
+    """What draws values: a trial of Optuna, or anything with its three ways to ask."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int: ...
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
+
+
+def require_searchable(config: Config) -> None:
+    """RunError for a config whose students cannot be varied or judged."""
+    if config.student.path:
+        raise RunError("search: student.path names a model as it is; give student.family instead, so that it can vary")
+    if getattr(config.data, "scaling", "all") == "per_file":
+        raise RunError('search: scaling = "per_file" has no constants for a chip; search with scaling = "all"')
+
+
+def resolutions(config: Config) -> tuple[int, ...]:
+    """Numbers of bands to try: the config's own, and half and a quarter of it; only the own where nothing is in bands."""
+    kinds = (config.features.kind,) if isinstance(config.features.kind, str) else config.features.kind
+    fixed = config.teacher.path is not None and config.task == "anomaly"
+    if fixed or not {"spectrum", "mel"} & set(kinds):
+        return (config.features.bands,)
+    halves = (config.features.bands // divisor for divisor in (4, 2, 1))
+    return tuple(bands for bands in halves if bands >= 8) or (config.features.bands,)
+
+
+def widest(config: Config, inputs: int, flash: int | None, macs: int | None) -> int:
+    """The widest layer to draw: one that reads all of so many inputs must leave its weights in the budget."""
+    if config.student.family == "conv1d":
+        return FILTERS[1]
+    readers = 2 if config.student.family == "autoencoder" else 1
+    limits = [limit // (readers * inputs) for limit in (flash, macs) if limit is not None]
+    return min([WIDTHS[1], *(max(limit, 2 * WIDTHS[0]) for limit in limits)])
+
+
+def propose(ask: Ask, config: Config, widest: int = WIDTHS[1]) -> Config:
+    """A candidate: the config with another student, and another way to teach and to quantize it."""
+    bands = ask.suggest_categorical("bands", resolutions(config))
+    sparsity = ask.suggest_categorical("sparsity", SPARSITIES)
+    scales = ask.suggest_categorical("scales", SCALES)
+    share = ask.suggest_float("teacher_share", 0.0, 1.0)
+    student: Choice = {"sizes": _sizes(ask, config, widest)}
+    if config.student.family == "conv1d":
+        student["kernel"] = ask.suggest_categorical("kernel", KERNELS)
+        student["stride"] = ask.suggest_categorical("stride", STRIDES)
+    distill: Choice = {"weight": share, "hard_weight": 1.0 - share}
+    if config.distill.objective == "soft_target":
+        distill["temperature"] = ask.suggest_float("temperature", *TEMPERATURES, log=True)
+    return config.model_copy(
+        update={
+            "features": config.features.model_copy(update={"bands": bands}),
+            "student": config.student.model_copy(update=student),
+            "distill": config.distill.model_copy(update=distill),
+            "convert": config.convert.model_copy(update={"weights": _scales(config, scales)}),
+            "compress": _stages(config, sparsity),
+        }
+    )
+
+
+def own_choice(config: Config, widest: int = WIDTHS[1]) -> Choice | None:
+    """The choice that gives the config's own student, for the search to begin with; None where no choice does."""
+    sizes, student = config.student.sizes, config.student
+    sparsity = next((s.target_sparsity for s in config.compress if isinstance(s, PruneStage)), 0.0)
+    choice: Choice = {
+        "bands": config.features.bands,
+        "sparsity": sparsity if sparsity in SPARSITIES else 0.0,
+        "scales": "per_channel" if config.convert.weights == "per_channel" else "per_tensor",
+        "teacher_share": config.distill.weight / (config.distill.weight + config.distill.hard_weight),
+    }
+    if config.distill.objective == "soft_target":
+        choice["temperature"] = min(max(config.distill.temperature, TEMPERATURES[0]), TEMPERATURES[1])
+    if student.family == "autoencoder":
+        if len(sizes) > 3 or len(sizes) == 2 or tuple(sizes) != tuple(reversed(sizes)):
+            return None
+        middle = sizes[len(sizes) // 2]
+        choice |= {"depth": len(sizes) // 2, "bottleneck": middle}
+        choice |= {"width": sizes[0]} if len(sizes) > 1 else {}
+        within = BOTTLENECKS[0] <= middle <= min(BOTTLENECKS[1], widest) and sizes[0] <= widest
+        return choice if within and (len(sizes) == 1 or sizes[0] >= max(middle, WIDTHS[0])) else None
+    narrowest = FILTERS[0] if student.family == "conv1d" else WIDTHS[0]
+    tapered = [taper for taper in TAPERS if tuple(_tapered(sizes[0], taper, len(sizes))) == tuple(sizes)]
+    if not tapered or not narrowest <= sizes[0] <= widest or len(sizes) > 4:
+        return None
+    choice |= {"depth": len(sizes), "width": sizes[0], "taper": tapered[0]}
+    if student.family == "conv1d":
+        if student.kernel not in KERNELS or student.stride not in STRIDES:
+            return None
+        choice |= {"kernel": student.kernel, "stride": student.stride}
+    return choice
+
+
+def smallest(config: Config) -> list[Config]:
+    """Candidates of which one is smallest in each respect: the narrowest students, shallow and deep, on the fewest bands."""
+    family = config.student.family
+    if family == "autoencoder":
+        shapes: list[Choice] = [{"depth": 0, "bottleneck": BOTTLENECKS[0]}]
+    else:
+        narrow = {"width": FILTERS[0] if family == "conv1d" else WIDTHS[0], "taper": TAPERS[0]}
+        shapes = [{"depth": depth, **narrow} for depth in (1, 4)]
+    told = {"bands": resolutions(config)[0], "sparsity": SPARSITIES[-1], "scales": "per_tensor", "teacher_share": 0.5}
+    conv = {"kernel": KERNELS[0], "stride": STRIDES[-1]}
+    return [propose(_Told({**told, **conv, "temperature": 1.0, **shape}), config) for shape in shapes]
+
+
+def _sizes(ask: Ask, config: Config, widest: int) -> tuple[int, ...]:
+    if config.student.family == "autoencoder":
+        depth = ask.suggest_int("depth", 0, 2)
+        middle = ask.suggest_int("bottleneck", BOTTLENECKS[0], min(BOTTLENECKS[1], widest), log=True)
+        if depth == 0:
+            return (middle,)
+        width = max(middle, ask.suggest_int("width", WIDTHS[0], widest, log=True))
+        side = (width,) if depth == 1 else (width, max(middle, round(math.sqrt(width * middle))))
+        return (*side, middle, *reversed(side))
+    depth = ask.suggest_int("depth", 1, 4)
+    narrowest = FILTERS[0] if config.student.family == "conv1d" else WIDTHS[0]
+    width = ask.suggest_int("width", narrowest, widest, log=True)
+    return _tapered(width, ask.suggest_categorical("taper", TAPERS), depth)
+
+
+def _tapered(width: int, taper: float, depth: int) -> tuple[int, ...]:
+    return tuple(max(4, round(width * taper**level)) for level in range(depth))
+
+
+def _scales(config: Config, scales: str) -> str:
+    """Clustering and quantization-aware training choose scales themselves."""
+    stages = {stage.stage for stage in config.compress}
+    if "quantize_aware" in stages:
+        return "auto"
+    return "per_tensor" if "cluster" in stages else scales
+
+
+def _stages(config: Config, sparsity: float) -> tuple[Any, ...]:
+    """The config's stages, none under a live teacher, with pruning as drawn at its place."""
+    earlier = [stage for stage in config.compress if stage.stage == "shrink"]
+    later = [stage for stage in config.compress if stage.stage in ("cluster", "quantize_aware")]
+    pruned = [PruneStage(stage="prune", target_sparsity=sparsity, epochs=PRUNING_EPOCHS)] if sparsity else []
+    return tuple(stage.model_copy(update={"teacher": False}) for stage in (*earlier, *pruned, *later))
+
+
+class _Told:
+    """Answers from a mapping."""
+
+    def __init__(self, choice: Choice) -> None:
+        self._choice = choice
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self._choice[name]
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        return int(self._choice[name])
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        return float(self._choice[name])

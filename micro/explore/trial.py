@@ -1,0 +1,261 @@
+"""One candidate: what it costs before it has learnt anything, and what it is worth once it has. Run by workers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_kd
+from micro import detect
+from micro.aot import static_size
+from micro.config import Config, QuantizeStage, parse_config
+from micro.errors import ConversionError
+from micro.evaluate import Judge, chip_judge, keras_judge
+from micro.explore.oddities import disturbed, odd
+from micro.files import array_bytes, json_bytes, keras_bytes, write_folder
+from micro.prepare import Prepared, calibration_windows, prepare
+from micro.quantize.aware import quantize_aware
+from micro.stages import Lessons, Written, apply, untrained, written
+from micro.tflm import measure
+from micro.train import build_model, fit, hard_loss, make_objective, seed_everything, train_teacher, uncompiled
+
+Runtime = Literal["tflm", "static"]
+# Shares of the epochs after which weak candidates stop.
+MARKS = (1 / 3, 2 / 3)
+# A candidate is weak where so many that cost no more, in any respect, were better after as many epochs.
+BETTER_ONES = 2
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Bytes of flash and RAM in a runtime, and multiply-accumulates an inference."""
+
+    flash: int
+    ram: int
+    macs: int
+
+
+def prepare_lessons(config: Mapping[str, Any], folder: str, teacher_from: str | None) -> dict[str, Any]:
+    """Write what all candidates of a resolution share: windows, the trained teacher's outputs, windows to be judged on.
+
+    `teacher_from` is the folder of another resolution whose teacher's outputs serve, its windows being the same. No test window
+    is among what is written.
+    """
+    told = parse_config(dict(config), Path())
+    tf.config.experimental.enable_op_determinism()
+    data = prepare(told)
+    x, labels = _judged(data, told.seed)
+    arrays = {
+        "train_x": data.train.x,
+        "train_y": data.train.labels if data.class_names else data.train.x,
+        "calibration": calibration_windows(data, told.seed),
+        "judged_x": x.astype(np.float32),
+        "judged_y": labels,
+    }
+    teacher_score = None
+    parts = {f"{name}.npy": array_bytes(array) for name, array in arrays.items()}
+    if teacher_from is None:
+        teacher = train_teacher(told, data, told.seed, lambda: None).model
+        keras_kd.record(teacher, data.train.x, f"{folder}-teacher", batch_size=1024)
+        teacher_score = _score(keras_judge(teacher, data.class_names), x, labels, data.class_names)
+        parts["teacher.keras"] = keras_bytes(uncompiled(teacher))
+    parts["about.json"] = json_bytes(
+        {
+            "class_names": list(data.class_names),
+            "teacher": f"{Path(folder).name}-teacher" if teacher_from is None else f"{Path(teacher_from).name}-teacher",
+            "teacher_score": teacher_score,
+            "windows": {"train": len(data.train), "judged": len(x)},
+        }
+    )
+    write_folder(folder, parts)
+    keras.backend.clear_session()
+    return {"teacher_score": teacher_score}
+
+
+def try_candidate(
+    config: Mapping[str, Any],
+    folder: str,
+    budget: Mapping[str, int | None],
+    runtime: Runtime,
+    seed: int,
+    finished: Sequence[Mapping[str, Any]] = (),
+    learn: bool = True,
+) -> dict[str, Any]:
+    """What became of a candidate: 'unfit' for the budget and never trained, 'stopped' as weak, or 'done' with its score.
+
+    Args:
+        finished: Costs and marks of candidates done before, beside which a weak one is seen.
+        learn: False tells costs alone.
+
+    Returns: state, costs and, where it got so far, marks (scores on the way), score and error of quantization.
+    """
+    told = parse_config(dict(config), Path())
+    tf.config.experimental.enable_op_determinism()
+    lessons = _Lessons.read(Path(folder))
+    seed_everything(seed, "student")
+    student = build_model(told.student, lessons.x.shape[1:], len(lessons.class_names) or None, "student")
+    costs = _costs(_as_written(student, told, lessons.calibration), runtime)
+    result: dict[str, Any] = {"state": "unfit", "costs": asdict(costs)}
+    if over(costs, budget) > 0 or not learn:
+        return result
+    marks = _train(student, told, lessons, seed, costs, finished)
+    result["marks"] = marks.seen
+    if marks.weak:
+        return {**result, "state": "stopped"}
+    made = written(_compressed(student, told, lessons, seed), told, lessons.calibration)
+    score = _score(chip_judge(made, lessons.class_names), lessons.judged_x, lessons.judged_y, lessons.class_names)
+    costs = _costs(made, runtime)
+    keras.backend.clear_session()
+    state = "unfit" if over(costs, budget) > 0 else "done"
+    return {**result, "state": state, "costs": asdict(costs), "score": score, "error": made.plain.error}
+
+
+def over(costs: Costs, budget: Mapping[str, int | None]) -> float:
+    """By which share the tightest part of a budget is exceeded; below 0 by how much room it leaves."""
+    return max(getattr(costs, name) / limit for name, limit in budget.items() if limit is not None) - 1
+
+
+@dataclass(frozen=True)
+class _Lessons:
+    """What `prepare_lessons` wrote, read back without copying."""
+
+    x: np.ndarray
+    y: np.ndarray
+    targets: np.ndarray
+    teacher: keras_kd.Recorded
+    calibration: np.ndarray
+    judged_x: np.ndarray
+    judged_y: np.ndarray
+    class_names: tuple[str, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> _Lessons:
+        about = json.loads((folder / "about.json").read_text())
+        teacher = keras_kd.Recorded(folder.parent / about["teacher"])
+
+        def array(name: str) -> np.ndarray:
+            return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+
+        return cls(
+            np.asarray(array("train_x")),
+            np.asarray(array("train_y")),
+            teacher.targets(np.arange(len(teacher)))["outputs"],
+            teacher,
+            np.asarray(array("calibration")),
+            np.asarray(array("judged_x")),
+            np.asarray(array("judged_y")),
+            tuple(about["class_names"]),
+        )
+
+
+class _Marks(keras.callbacks.Callback):
+    """Scores on the way, and the end of training for a candidate that others beat at no more cost."""
+
+    def __init__(self, student: keras.Model, lessons: _Lessons, epochs: int, rivals: Sequence[Sequence[float]]) -> None:
+        super().__init__()
+        self.student, self.lessons, self.rivals = student, lessons, rivals
+        self.epochs = [max(1, round(share * epochs)) for share in MARKS]
+        self.seen: list[float] = []
+        self.weak = False
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if epoch + 1 not in self.epochs:
+            return
+        lessons = self.lessons
+        judge = keras_judge(self.student, lessons.class_names)
+        self.seen.append(_score(judge, lessons.judged_x, lessons.judged_y, lessons.class_names))
+        place = len(self.seen) - 1
+        better = sum(len(marks) > place and marks[place] > self.seen[place] for marks in self.rivals)
+        if better >= BETTER_ONES:
+            self.weak = self.model.stop_training = True
+
+
+def _train(
+    student: keras.Model,
+    told: Config,
+    lessons: _Lessons,
+    seed: int,
+    costs: Costs,
+    finished: Sequence[Mapping[str, Any]],
+) -> _Marks:
+    rivals = [
+        other["marks"]
+        for other in finished
+        if all(other["costs"][name] <= value for name, value in asdict(costs).items())
+    ]
+    seed_everything(seed, "shuffle")
+    marks = _Marks(student, lessons, told.student.epochs, rivals)
+    distiller = keras_kd.Distiller(
+        lessons.teacher, student, [make_objective(told)], hard_weight=told.distill.hard_weight
+    )
+    fit(
+        distiller,
+        told.student,
+        hard_loss(student, bool(lessons.class_names)),
+        {"inputs": lessons.x, "teacher": {"outputs": lessons.targets}},
+        lessons.y,
+        callbacks=[marks],
+    )
+    return marks
+
+
+def _compressed(student: keras.Model, told: Config, lessons: _Lessons, seed: int) -> keras.Model:
+    """The student after the config's stages, on the data alone."""
+    loss = hard_loss(student, bool(lessons.class_names))
+    learnt = Lessons(lessons.x, lessons.y, loss, student, lambda: make_objective(told))
+    for stage in told.compress:
+        seed_everything(seed, stage.stage)
+        student = apply(stage, student, learnt, told, lessons.calibration)
+    return student
+
+
+def _as_written(student: keras.Model, told: Config, calibration: np.ndarray) -> Written:
+    """The .tflite of an untrained student, as large as its trained one will be."""
+    model = untrained(student, told)
+    grids = next((stage for stage in told.compress if isinstance(stage, QuantizeStage)), None)
+    if grids is not None:
+        model = quantize_aware(model, calibration, weights="per_tensor", bits=grids.bits, activations=grids.activations)
+    return written(model, told, calibration)
+
+
+def _costs(made: Written, runtime: Runtime) -> Costs:
+    footprint = measure(made)
+    if runtime == "tflm":
+        return Costs(footprint.model_bytes, footprint.arena_bytes_32bit, footprint.macs)
+    try:
+        size = static_size(made)
+    except ConversionError as error:
+        raise ConversionError(f"search with runtime 'static': {error}") from None
+    return Costs(size.constants, size.arena, footprint.macs)
+
+
+def _judged(data: Prepared, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Windows that candidates are judged on, scaled, and their labels: validation windows and what oddities make of them."""
+    frames, labels = data.heard
+
+    def heard(samples: np.ndarray) -> np.ndarray:
+        return data.scaling(data.features(samples))
+
+    if data.class_names:
+        other_day = heard(disturbed(np.concatenate([frames, frames]), seed))
+        return np.concatenate([data.validation.x, other_day]), np.concatenate([data.validation.labels, labels, labels])
+    healthy = frames[labels == 0]
+    made = heard(odd(healthy, seed))
+    return np.concatenate([data.validation.x, made]), np.repeat([0, 1], [len(data.validation), len(made)])
+
+
+def _score(judge: Judge, x: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> float:
+    """Accuracy of a classifier, area under the ROC curve of a detector."""
+    found = judge(x)
+    if class_names:
+        return float(np.mean(found == labels))
+    area = detect.auc(labels, found)
+    assert area is not None
+    return area

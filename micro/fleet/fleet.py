@@ -1,0 +1,161 @@
+"""The fleet's driver: pieces of work handed out, a row for each machine, a table and a page at the end."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from micro.engine import Outcome, cluster, run_all
+from micro.errors import RunError
+from micro.files import json_bytes, write_bytes
+from micro.fleet.assets import Asset, Fleet
+
+TEACH, TRAIN = "micro.fleet.work:teach", "micro.fleet.work:train_asset"
+LOG = "fleet.log.jsonl"
+# A machine's numbers in the table, beside its name and state.
+FIGURES = ("flash", "ram", "macs", "threshold")
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class FleetResult:
+    """A row for each machine, in the fleet's order: name, state ('done' or 'failed'), figures or the error, attempts."""
+
+    rows: tuple[dict[str, Any], ...]
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Names of the machines without a firmware."""
+        return tuple(row["asset"] for row in self.rows if row["state"] == "failed")
+
+
+def run_fleet(
+    fleet: Fleet,
+    out: str | Path,
+    *,
+    workers: int = 2,
+    address: str | None = None,
+    resume: bool = False,
+    progress: Progress = lambda stage, share: None,
+) -> FleetResult:
+    """Train, calibrate and emit one firmware for each machine of a fleet under one teacher.
+
+    Each machine gets a run folder `out/assets/NAME`, whole once it is there. A machine that fails stops no other; a killed
+    worker's is begun again where it stopped, and so is a killed driver's with `resume`. The teacher is that of the shared
+    config's `teacher.path`, or trained on windows of `teacher_assets` machines.
+
+    Args:
+        workers: Processes on this machine; on a cluster, machines trained at a time.
+        address: Of a Ray cluster whose workers see `out` and the data under the same paths; None for this machine.
+
+    Raises: RunError if `out` is in the way, another driver is at work in it, or the teacher cannot be trained.
+    """
+    out = Path(out).resolve()
+    _claim(out, fleet, resume)
+    with _only_driver(out), cluster(workers, address):
+        progress("teaching the shared teacher", 0.0)
+        teacher = _teacher(fleet, out, workers)
+        outcomes: dict[str, Outcome] = {}
+        for outcome in run_all(TRAIN, _pieces(fleet, out, teacher), workers=workers):
+            outcomes[outcome.name] = outcome
+            progress(f"{len(outcomes)} of {len(fleet.asset)} machines", len(outcomes) / len(fleet.asset))
+    rows = tuple(_row(asset, outcomes[asset.name]) for asset in fleet.asset)
+    result = FleetResult(rows)
+    _publish(result, fleet, out)
+    return result
+
+
+def _claim(out: Path, fleet: Fleet, resume: bool) -> None:
+    """Make `out` this fleet's, or see that it is already; machines may have come or gone since."""
+    shared = json_bytes({"shared": fleet.shared, "teacher_assets": fleet.teacher_assets})
+    told = out / "told.json"
+    if told.is_file():
+        if not resume:
+            raise RunError(f"{out} holds a fleet already; go on with --resume, or choose another --out")
+        if told.read_bytes() != shared:
+            raise RunError(f"{out} holds a fleet with another shared config; choose another --out")
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out} exists and is not a fleet's folder; choose another --out")
+    elif resume:
+        raise RunError(f"nothing to resume: {out} holds no fleet")
+    else:
+        write_bytes(told, shared)
+
+
+@contextmanager
+def _only_driver(out: Path) -> Iterator[None]:
+    with (out / ".driver.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(f"{out}: another driver is at work on this fleet") from None
+        yield
+
+
+def _teacher(fleet: Fleet, out: Path, workers: int) -> str:
+    """Path of the shared teacher; trained where there is none yet."""
+    given = fleet.shared.get("teacher", {}).get("path")
+    if given:
+        return str(Path(given).resolve())
+    path = out / "teacher.keras"
+    if not path.is_file():
+        configs = [fleet.config(asset).model_dump(mode="json") for asset in fleet.teaching()]
+        for outcome in run_all(TEACH, [("teacher", {"configs": configs, "path": str(path)})], workers=workers):
+            if outcome.error is not None:
+                names = ", ".join(asset.name for asset in fleet.teaching())
+                raise RunError(f"the shared teacher, taught by {names}: {outcome.error}")
+    return str(path)
+
+
+def _pieces(fleet: Fleet, out: Path, teacher: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for asset in fleet.asset:
+        config = fleet.config(asset, teacher).model_dump(mode="json")
+        folder = out / "assets" / asset.name
+        yield asset.name, {"name": asset.name, "config": config, "out": str(folder), "log": str(out / LOG)}
+
+
+def _row(asset: Asset, outcome: Outcome) -> dict[str, Any]:
+    if outcome.value is None:
+        return {"asset": asset.name, "state": "failed", "error": outcome.error, "attempts": outcome.attempts}
+    return {**outcome.value, "state": "done", "attempts": outcome.attempts}
+
+
+def _publish(result: FleetResult, fleet: Fleet, out: Path) -> None:
+    """The table as JSON, CSV and page. Attempts are of this driver alone, and stay out: the same fleet gives the same bytes."""
+    from micro.fleet.page import render_fleet
+
+    rows = [{key: value for key, value in row.items() if key != "attempts"} for row in asdict(result)["rows"]]
+    write_bytes(out / "fleet.json", json_bytes({"job": fleet.shared.get("job", "rig"), "rows": rows}))
+    write_bytes(out / "fleet.csv", table_csv(rows))
+    write_bytes(out / "report.html", render_fleet(rows, fleet.shared.get("job", "rig")))
+
+
+def metric_names(rows: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Metrics that machines which are done have."""
+    return tuple(dict.fromkeys(name for row in rows for name in row.get("metrics", {})))
+
+
+def table_csv(rows: list[dict[str, Any]]) -> bytes:
+    """The fleet's table, a line a machine."""
+    metrics = metric_names(rows)
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("asset", "state", *metrics, *FIGURES, "error"))
+    for row in rows:
+        found = row.get("metrics", {})
+        writer.writerow(
+            (
+                row["asset"],
+                row["state"],
+                *(found.get(name) for name in metrics),
+                *(row.get(name) for name in FIGURES),
+                row.get("error"),
+            )
+        )
+    return out.getvalue().encode()
