@@ -39,6 +39,14 @@ def figure(width: float = 6.4, height: float = 3.4) -> tuple[Figure, Axes]:
     return made, made.add_subplot()
 
 
+def panes(columns: int, width: float = 6.4, height: float = 3.4) -> tuple[Figure, list[Axes]]:
+    """A figure of that many inches with axes side by side that share their vertical scale."""
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(width, height), layout="constrained")
+    return made, list(made.subplots(1, columns, sharey=True))
+
+
 def chart(title: str, says: str, drawn: Figure) -> dict[str, str]:
     """A figure as inline SVG, with a sentence that says what it shows."""
     out = io.StringIO()

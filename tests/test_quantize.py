@@ -182,6 +182,7 @@ def test_random_graphs_compute_in_tflite_micro_what_training_simulates():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_many_random_graphs_compute_in_tflite_micro_what_training_simulates():
     agree_on_random_graphs(150)
 

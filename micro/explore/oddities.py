@@ -13,7 +13,7 @@ import numpy as np
 # Strengths of what is added, as a share of the window's own RMS: from what hides in it to what is plain.
 STRENGTHS = (0.15, 0.3, 0.6)
 # How windows of one state vary from day to day: gain, speed, noise (share of RMS).
-GAINS, SPEEDS, NOISES = (0.7, 1.4), (0.96, 1.04), (0.05, 0.3)
+GAINS, SPEEDS, NOISES = (0.85, 1.18), (0.97, 1.03), (0.02, 0.15)
 
 
 def odd(frames: np.ndarray, seed: int) -> np.ndarray:

@@ -1,2 +1,100 @@
-def render_search(told):
-    return b""
+"""A search as a page: the front, what was chosen, what became of every candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from micro.pages import chart, drawing, figure, page
+
+WORDS = {"flash": "bytes of flash", "ram": "bytes of RAM", "macs": "multiply-accumulates"}
+STATES = {
+    "done": "trained to the end",
+    "stopped": "stopped: others were better at no more cost",
+    "unfit": "never trained: does not fit",
+    "failed": "failed",
+}
+COLOURS = {"done": "#0b6e99", "stopped": "#c2571a", "unfit": "#bbbbbb"}
+
+
+def render_search(told: Mapping[str, Any]) -> bytes:
+    """The page for a search's result as plain data; the same result gives the same bytes."""
+    by_number = {row["number"]: row for row in told["candidates"]}
+    with drawing():
+        charts = [_front(told, by_number, name) for name in WORDS] + [_progress(told)]
+    return page(
+        "search.html.j2",
+        told=told,
+        score="accuracy" if told["task"] == "classification" else "area under the ROC curve",
+        front=[by_number[number] for number in told["front"]],
+        chosen=by_number[told["chosen"]],
+        charts=charts,
+        words=WORDS,
+        states=STATES,
+        choice=describe,
+    )
+
+
+def describe(choice: Mapping[str, Any]) -> str:
+    """A candidate's choice in one line."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value:.2g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
+        for name, value in sorted(choice.items())
+    )
+
+
+def _front(told: Mapping[str, Any], by_number: Mapping[int, Any], cost: str) -> dict[str, str]:
+    """Score against one cost: every trained candidate, those that none beats at no more of this cost, the chosen."""
+    done = [row for row in by_number.values() if row["state"] == "done"]
+    best: list[Any] = []
+    for row in sorted(done, key=lambda row: (row["costs"][cost], -row["score"])):
+        if not best or row["score"] > best[-1]["score"]:
+            best.append(row)
+    drawn, axes = figure(height=3.6)
+    axes.scatter([row["costs"][cost] for row in done], [row["score"] for row in done], s=18, color=COLOURS["done"])
+    axes.step(
+        [row["costs"][cost] for row in best], [row["score"] for row in best], where="post", color="black", linewidth=0.9
+    )
+    chosen = by_number[told["chosen"]]
+    ring: dict[str, Any] = {
+        "s": 110,
+        "facecolors": "none",
+        "edgecolors": "#b3261e",
+        "linewidths": 1.6,
+        "label": "chosen",
+    }
+    axes.scatter([chosen["costs"][cost]], [chosen["score"]], **ring)
+    limit = told["budget"][cost]
+    if limit is not None:
+        axes.axvline(limit, color="#888888", linestyle="--", linewidth=0.9, label=f"budget, {limit:,}")
+    axes.set(xlabel=WORDS[cost], ylabel="score on windows of the search")
+    axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    told_best = "; ".join(f"{row['score']:.4f} for {row['costs'][cost]:,}" for row in best)
+    says = (
+        f"Each point is a trained candidate, the line the best score for so many {WORDS[cost]}: {told_best}. "
+        f"Chosen: {chosen['score']:.4f} for {chosen['costs'][cost]:,}."
+    )
+    return chart(f"Score against {WORDS[cost]}", says, drawn)
+
+
+def _progress(told: Mapping[str, Any]) -> dict[str, str]:
+    drawn, axes = figure()
+    best, line = 0.0, []
+    for place, row in enumerate(told["candidates"]):
+        if row["state"] == "done":
+            axes.scatter([place], [row["score"]], s=18, color=COLOURS["done"])
+            best = max(best, row["score"])
+        elif row["marks"]:
+            axes.scatter([place], [row["marks"][-1]], s=18, color=COLOURS["stopped"], marker="x")
+        line.append(best or None)
+    axes.plot(range(len(line)), line, color="black", linewidth=0.9, label="best so far")  # type: ignore[arg-type]
+    if told["teacher_score"] is not None:
+        axes.axhline(told["teacher_score"], color="#444444", linestyle=":", label="teacher")
+    axes.set(xlabel="candidate, in the order drawn", ylabel="score on windows of the search")
+    axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    states = [row["state"] for row in told["candidates"]]
+    says = (
+        f"{len(states)} candidates were drawn: {states.count('done')} trained to the end, {states.count('stopped')} stopped "
+        f"early (crosses), {states.count('unfit')} did not fit and were never trained. The best reached {best:.4f}."
+    )
+    return chart("How the search went", says, drawn)

@@ -125,11 +125,9 @@ def search(
         study = _Study(
             out / JOURNAL, config, widest(config, _fewest_inputs(config, out), budget["flash"], budget["macs"])
         )
-        tried = 0
-        while tried < trials and len(study.candidates()) < DRAWS * trials:
-            _try_batch(study, config, out, budget, runtime, workers, trials - tried)
-            tried = sum(found.state in ("done", "stopped") for found in study.candidates())
+        while (tried := _tried(study)) < trials and len(study.candidates()) < DRAWS * trials:
             progress(f"{tried} of {trials} candidates tried", 0.1 + 0.75 * tried / trials)
+            _try_batch(study, config, out, budget, runtime, workers, trials - tried)
         candidates = study.candidates()
         _require_some(candidates)
         progress("training the finalists again", 0.88)
@@ -275,34 +273,38 @@ class _Study:
         if not begun and choice is not None:
             self._study.enqueue_trial(choice)
 
-    def batch(self, size: int) -> list[tuple[Any, Config]]:
-        """Candidates to try: those that an interruption left open, or `size` new ones."""
+    def batch(self, size: int) -> tuple[int, list[tuple[Any, Config]]]:
+        """Number and candidates of a batch to try: what an interruption left open of one, or a new one of that size."""
         states = self._optuna.trial.TrialState
-        open_ones = self._study.get_trials(deepcopy=False, states=(states.RUNNING,))
-        begun = [trial for trial in open_ones if trial.user_attrs.get("batch") is not None]
-        number = max((trial.user_attrs["batch"] for trial in begun), default=None)
-        if number is None:
-            number = len(self._study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED, states.FAIL)))
-        told = [trial for trial in self._study.get_trials(deepcopy=False) if trial.user_attrs.get("batch") == number]
-        for _ in range(size - len(told)):
-            self._ask(number)
-        trials = self._study.get_trials(deepcopy=False, states=(states.RUNNING,))
-        drawn = [trial for trial in trials if trial.user_attrs.get("batch") == number]
-        return [
-            (trial, propose(self._optuna.trial.FixedTrial(trial.params), self._config, self._widest)) for trial in drawn
-        ]
+        running = self._trials(states.RUNNING)
+        named = [trial.user_attrs["batch"] for trial in running if "batch" in trial.user_attrs]
+        number = max(named) if named else len(self._trials(states.COMPLETE, states.PRUNED, states.FAIL))
+        for trial in running:
+            # Killed between being asked for and being told its batch.
+            if "batch" not in trial.user_attrs:
+                self._optuna.trial.Trial(self._study, trial._trial_id).set_user_attr("batch", number)
+        begun = [trial for trial in self._trials() if trial.user_attrs.get("batch") == number]
+        for _ in range(size - len(begun)):
+            self._seed(len(self._trials(states.RUNNING, states.COMPLETE, states.PRUNED, states.FAIL)))
+            trial = self._study.ask()
+            trial.set_user_attr("batch", number)
+            propose(trial, self._config, self._widest)
+        drawn = []
+        for trial in self._trials(states.RUNNING):
+            # One that was interrupted while it was drawn is drawn to the end.
+            self._seed(trial.number)
+            live = self._optuna.trial.Trial(self._study, trial._trial_id)
+            drawn.append((trial, propose(live, self._config, self._widest)))
+        return number, drawn
 
-    def _ask(self, batch: int) -> None:
-        count = len(self._study.get_trials(deepcopy=False))
-        # Seeded for each draw, so that an interrupted search draws the same as one that was not.
+    def _trials(self, *states: Any) -> list[Any]:
+        return list(self._study.get_trials(deepcopy=False, states=states or None))
+
+    def _seed(self, count: int) -> None:
+        """Seed each draw by its number, so that an interrupted search draws the same as one that was not."""
         self._study.sampler = self._optuna.samplers.TPESampler(
-            seed=self._config.seed * 100_003 + count,
-            n_startup_trials=10,
-            constant_liar=True,
+            seed=self._config.seed * 100_003 + count, n_startup_trials=10, constant_liar=True
         )
-        trial = self._study.ask()
-        propose(trial, self._config, self._widest)
-        trial.set_user_attr("batch", batch)
 
     def tell(self, trial: Any, outcome: Outcome, budget: Budget) -> None:
         """Write down what became of a candidate."""
@@ -320,12 +322,14 @@ class _Study:
         else:
             self._study.tell(trial.number, state=states.PRUNED)
 
-    def candidates(self) -> tuple[Candidate, ...]:
-        """All that have been told, in the order in which they were drawn."""
+    def candidates(self, before: int | None = None) -> tuple[Candidate, ...]:
+        """All that have been told, in the order in which they were drawn; or those of batches before a number."""
         found = []
         for trial in self._study.get_trials(deepcopy=False):
             result = trial.user_attrs.get("result")
             if result is None or not trial.state.is_finished():
+                continue
+            if before is not None and trial.user_attrs["batch"] >= before:
                 continue
             error = result.get("error") if result["state"] == "failed" else None
             marks = tuple(result.get("marks", ()))
@@ -347,16 +351,21 @@ class _Study:
         return propose(self._optuna.trial.FixedTrial(candidate.choice), self._config, self._widest)
 
 
+def _tried(study: _Study) -> int:
+    """How many candidates fitted and were tried."""
+    return sum(found.state in ("done", "stopped") for found in study.candidates())
+
+
 def _try_batch(
     study: _Study, config: Config, out: Path, budget: Budget, runtime: str, workers: int, wanted: int
 ) -> None:
     """Draw a batch, try it, and tell what became of each in the order drawn."""
+    number, drawn = study.batch(min(BATCH, wanted))
     finished = [
         {"costs": found.costs, "marks": found.marks}
-        for found in study.candidates()
+        for found in study.candidates(before=number)
         if found.state in ("done", "stopped")
     ]
-    drawn = study.batch(min(BATCH, wanted))
     pieces = [
         (str(trial.number), _piece(candidate, out, budget, runtime, config.seed, finished=finished))
         for trial, candidate in drawn

@@ -78,36 +78,10 @@ def propose(ask: Ask, config: Config, widest: int = WIDTHS[1]) -> Config:
     )
 
 
-def own_choice(config: Config, widest: int = WIDTHS[1]) -> Choice | None:
-    """The choice that gives the config's own student, for the search to begin with; None where no choice does."""
-    sizes, student = config.student.sizes, config.student
-    sparsity = next((s.target_sparsity for s in config.compress if isinstance(s, PruneStage)), 0.0)
-    choice: Choice = {
-        "bands": config.features.bands,
-        "sparsity": sparsity if sparsity in SPARSITIES else 0.0,
-        "scales": "per_channel" if config.convert.weights == "per_channel" else "per_tensor",
-        "teacher_share": config.distill.weight / (config.distill.weight + config.distill.hard_weight),
-    }
-    if config.distill.objective == "soft_target":
-        choice["temperature"] = min(max(config.distill.temperature, TEMPERATURES[0]), TEMPERATURES[1])
-    if student.family == "autoencoder":
-        if len(sizes) > 3 or len(sizes) == 2 or tuple(sizes) != tuple(reversed(sizes)):
-            return None
-        middle = sizes[len(sizes) // 2]
-        choice |= {"depth": len(sizes) // 2, "bottleneck": middle}
-        choice |= {"width": sizes[0]} if len(sizes) > 1 else {}
-        within = BOTTLENECKS[0] <= middle <= min(BOTTLENECKS[1], widest) and sizes[0] <= widest
-        return choice if within and (len(sizes) == 1 or sizes[0] >= max(middle, WIDTHS[0])) else None
-    narrowest = FILTERS[0] if student.family == "conv1d" else WIDTHS[0]
-    tapered = [taper for taper in TAPERS if tuple(_tapered(sizes[0], taper, len(sizes))) == tuple(sizes)]
-    if not tapered or not narrowest <= sizes[0] <= widest or len(sizes) > 4:
-        return None
-    choice |= {"depth": len(sizes), "width": sizes[0], "taper": tapered[0]}
-    if student.family == "conv1d":
-        if student.kernel not in KERNELS or student.stride not in STRIDES:
-            return None
-        choice |= {"kernel": student.kernel, "stride": student.stride}
-    return choice
+def given(config: Config) -> Config:
+    """The config's own student, as candidates are trained: no stage under a live teacher."""
+    stages = tuple(stage.model_copy(update={"teacher": False}) for stage in config.compress)
+    return config.model_copy(update={"compress": stages})
 
 
 def smallest(config: Config) -> list[Config]:

@@ -122,6 +122,12 @@ def over(costs: Costs, budget: Mapping[str, int | None]) -> float:
     return max(getattr(costs, name) / limit for name, limit in budget.items() if limit is not None) - 1
 
 
+def is_weak(marks: Sequence[float], rivals: Sequence[Sequence[float]]) -> bool:
+    """Whether enough rivals were better after as many epochs."""
+    place = len(marks) - 1
+    return sum(len(other) > place and other[place] > marks[place] for other in rivals) >= BETTER_ONES
+
+
 @dataclass(frozen=True)
 class _Lessons:
     """What `prepare_lessons` wrote, read back without copying."""
@@ -168,13 +174,14 @@ class _Marks(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if epoch + 1 not in self.epochs:
             return
+        self.seen.append(self._score_now())
+        if is_weak(self.seen, self.rivals):
+            self.weak = self.model.stop_training = True
+
+    def _score_now(self) -> float:
         lessons = self.lessons
         judge = keras_judge(self.student, lessons.class_names)
-        self.seen.append(_score(judge, lessons.judged_x, lessons.judged_y, lessons.class_names))
-        place = len(self.seen) - 1
-        better = sum(len(marks) > place and marks[place] > self.seen[place] for marks in self.rivals)
-        if better >= BETTER_ONES:
-            self.weak = self.model.stop_training = True
+        return _score(judge, lessons.judged_x, lessons.judged_y, lessons.class_names)
 
 
 def _train(

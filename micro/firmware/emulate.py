@@ -19,6 +19,7 @@ from micro.errors import RunError
 from micro.files import json_bytes, sha256, write_folder, write_together
 from micro.firmware.boards import MACHINES
 from micro.firmware.project import load_golden, project_files
+from micro.report import with_emulated
 from micro.score import read_run
 from micro.simulation import Firmware, Judged, judge, load_firmware
 
@@ -156,11 +157,14 @@ def _make(folder: Path, core: str, target: str) -> str:
 
 
 def add_to_report(run_folder: str | Path, results: Sequence[Emulated]) -> None:
-    """Put results into a run's report.json under 'emulated', and its new digest into the manifest."""
+    """Put results into a run's report.json under 'emulated' and on its page, and the new digests into the manifest."""
     folder = Path(run_folder)
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     report["emulated"] = [dataclasses.asdict(result) for result in results]
     written = json_bytes(report)
-    manifest["sha256"]["report.json"] = sha256(written)
-    write_together(folder, {"report.json": written, "manifest.json": json_bytes(manifest)})
+    changed = {"report.json": written}
+    if (folder / "report.html").is_file():
+        changed["report.html"] = with_emulated((folder / "report.html").read_bytes(), report["emulated"])
+    manifest["sha256"] |= {name: sha256(content) for name, content in changed.items()}
+    write_together(folder, {**changed, "manifest.json": json_bytes(manifest)})

@@ -1,2 +1,57 @@
-def render_fleet(rows, job):
-    return b""
+"""A fleet as a page: how many machines are done, how good and how large their students are, and each in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from micro.pages import chart, drawing, figure, page
+
+METRIC_WORDS = {
+    "auc": "area under the ROC curve",
+    "accuracy": "accuracy",
+    "detection_rate": "share of faulty windows found",
+    "false_alarm_rate": "share of healthy windows that alarm",
+}
+
+
+def render_fleet(rows: Sequence[dict[str, Any]], job: str) -> bytes:
+    """The page for a fleet's rows; the same rows give the same bytes."""
+    done = [row for row in rows if row["state"] == "done"]
+    metrics = list(dict.fromkeys(name for row in done for name in row["metrics"]))
+    with drawing():
+        charts = [found for name in metrics if (found := _spread(done, name)) is not None]
+    return page(
+        "fleet.html.j2",
+        rows=rows,
+        job=job,
+        done=done,
+        failed=[row for row in rows if row["state"] == "failed"],
+        metrics=metrics,
+        words=METRIC_WORDS,
+        charts=charts,
+    )
+
+
+def _spread(done: Sequence[dict[str, Any]], metric: str) -> dict[str, str] | None:
+    """Machines by one figure, the student's beside the shared teacher's; None where no machine has it."""
+    known = [row for row in done if row["metrics"].get(metric) is not None]
+    if not known:
+        return None
+    ordered = sorted(known, key=lambda row: (row["metrics"][metric], row["asset"]))
+    values = np.array([row["metrics"][metric] for row in ordered])
+    teacher = np.array([row["teacher"].get(metric, np.nan) for row in ordered], float)
+    drawn, axes = figure()
+    axes.scatter(range(len(values)), teacher, s=14, color="#888888", label="shared teacher")
+    axes.scatter(range(len(values)), values, s=18, color="#3a7d2c", label="student on the chip (int8)")
+    axes.set(xlabel="machine, from the lowest", ylabel=METRIC_WORDS.get(metric, metric))
+    axes.locator_params(axis="x", integer=True)
+    axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    low, high = ordered[0], ordered[-1]
+    says = (
+        f"{len(values)} machines: median {np.median(values):.4f}, from {values[0]:.4f} ({low['asset']}) to {values[-1]:.4f} "
+        f"({high['asset']}); the shared teacher's median {np.nanmedian(teacher):.4f}."
+    )
+    return chart(f"Machines by {METRIC_WORDS.get(metric, metric)}", says, drawn)

@@ -1,0 +1,97 @@
+"""Drift of scores: distances against other people's formulas, a level that is kept, looks that may be many."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from micro.drift import ks_distance, session_test, stability_index, watch
+
+
+def sessions(rng, count, *, shift=0.0, size=40, between=0.5):
+    """Windows of one session are alike: each session has a level of its own."""
+    return [np.exp(shift + between * rng.standard_normal() + 0.3 * rng.standard_normal(size)) for _ in range(count)]
+
+
+@given(st.integers(0, 2**31), st.integers(2, 60), st.integers(2, 60))
+def test_the_distance_is_kolmogorov_s(seed, one, other):
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(size=one).round(1), rng.normal(0.3, size=other).round(1)
+    assert ks_distance(a, b) == pytest.approx(stats.ks_2samp(a, b).statistic)
+
+
+@given(st.integers(0, 2**31), st.floats(-2, 2))
+def test_the_stability_index_is_the_sum_over_deciles(seed, shift):
+    rng = np.random.default_rng(seed)
+    reference, scores = rng.normal(size=500), rng.normal(shift, size=200)
+    edges = [-np.inf, *np.percentile(reference, range(10, 100, 10)), np.inf]
+    total = 0.0
+    for low, high in pairwise(edges):
+        ours, theirs = (np.sum((values >= low) & (values < high)) for values in (scores, reference))
+        p, q = (ours + 0.5) / (200 + 5), (theirs + 0.5) / (500 + 5)
+        total += (p - q) * np.log(p / q)
+    assert stability_index(reference, scores) == pytest.approx(total)
+    assert stability_index(reference, reference) == 0
+
+
+def test_healthy_logs_are_hardly_ever_said_to_drift_though_their_windows_are_alike():
+    """200 logs of ten looks; a test that took windows for independent would find drift in nearly all."""
+    rng = np.random.default_rng(0)
+    false = naive = 0
+    for n in range(200):
+        reference, log = sessions(rng, 30), sessions(rng, 40)
+        false += watch(reference, log, false_alarm_rate=0.05, seed=n)[-1].drifted
+        naive += stats.ks_2samp(np.concatenate(reference), np.concatenate(log[:8])).pvalue < 0.05 / 2
+    assert false <= 18  # 10 expected at most; 18 or more would come by chance once in a hundred
+    assert naive > 150
+
+
+def test_a_shift_is_found_soon_and_a_look_says_when():
+    rng = np.random.default_rng(1)
+    found = []
+    for n in range(30):
+        looks = watch(sessions(rng, 30), [*sessions(rng, 8), *sessions(rng, 24, shift=1.5)], seed=n)
+        found.append(looks[-1].windows if looks[-1].drifted else None)
+        assert all(not look.drifted for look in looks[:-1])
+        assert [look.number for look in looks] == list(range(1, len(looks) + 1))
+    assert sum(windows is not None and windows <= 40 * 20 for windows in found) >= 27
+
+
+@given(st.floats(0.001, 0.5), st.integers(1, 6))
+@settings(max_examples=20)
+def test_levels_of_all_looks_ever_add_up_to_the_rate(rate, every):
+    rng = np.random.default_rng(0)
+    looks = watch(sessions(rng, 12), sessions(rng, 5 * every), false_alarm_rate=rate, every=every, recent=2 * every)
+    assert sum(look.level for look in looks) == pytest.approx(rate * (1 - 1 / (len(looks) + 1)))
+
+
+def test_the_test_s_p_is_even_where_nothing_changed():
+    rng = np.random.default_rng(2)
+    found = [session_test(sessions(rng, 10, size=15), sessions(rng, 4, size=15), 0.05, n)[1] for n in range(300)]
+    assert np.mean(np.array(found) <= 0.05) <= 0.08
+    assert np.mean(np.array(found) <= 0.2) == pytest.approx(0.2, abs=0.07)
+
+
+def test_the_same_seed_says_the_same():
+    rng = np.random.default_rng(3)
+    reference, log = sessions(rng, 20), sessions(rng, 12, shift=0.4)
+    assert watch(reference, log, seed=5) == watch(reference, log, seed=5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"false_alarm_rate": 0.0}, "false_alarm_rate must be between 0 and 1"),
+        ({"every": 0}, "every must be at least 1"),
+        ({"every": 8, "recent": 4}, "recent at least every"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, problem):
+    log = sessions(np.random.default_rng(0), 8)
+    with pytest.raises(ValueError, match=problem):
+        watch(log, log, **arguments)
+    with pytest.raises(ValueError, match="1 sessions of calibration are too few"):
+        watch(log[:1], log)

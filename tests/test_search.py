@@ -1,0 +1,331 @@
+"""Budget search: what may vary, what is counted, what is never trained, what is chosen, and what an interruption leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import invoke
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import micro
+from micro.config import Config, load_config, parse_config
+from micro.explore import oddities
+from micro.explore.search import Candidate, pareto, share_of_budget
+from micro.explore.space import SCALES, SPARSITIES, own_choice, propose, resolutions, smallest, widest
+from micro.explore.trial import Costs, is_weak, over
+from micro.prepare import prepare
+
+RIG = """
+job = "rig"
+seed = 5
+seeds = 1
+[data]
+train_recordings = 4
+validation_recordings = 2
+calibration_recordings = 3
+test_recordings = 2
+fault_recordings = 1
+seconds = 1.0
+severities = [1.0]
+[features]
+bands = 32
+[teacher]
+sizes = [32, 8, 32]
+epochs = 3
+[student]
+sizes = [8, 4, 8]
+epochs = 4
+learning_rate = 0.003
+[detect]
+false_alarm_rate = 0.05
+"""
+BUDGET = {"flash": "4KiB", "ram": "2KiB"}
+BASES = {
+    "autoencoder": {"job": "rig", "teacher": {"sizes": [16]}, "student": {"sizes": [12, 6, 12]}},
+    "dense": {
+        "job": "cwru",
+        "data": {"folder": "."},
+        "teacher": {"family": "dense"},
+        "student": {"family": "dense", "sizes": [24]},
+        "distill": {"objective": "soft_target"},
+    },
+    "conv1d": {
+        "job": "cwru",
+        "data": {"folder": "."},
+        "features": {"kind": "raw", "window": 256},
+        "teacher": {"family": "conv1d"},
+        "student": {"family": "conv1d", "sizes": [8, 12, 18]},
+        "distill": {"objective": "logit_matching"},
+    },
+}
+
+
+def base(family, **more) -> Config:
+    return parse_config({**BASES[family], **more}, Path())
+
+
+class Drawn:
+    """Asks hypothesis instead of Optuna."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def suggest_categorical(self, name, choices):
+        return self.data.draw(st.sampled_from(list(choices)), label=name)
+
+    def suggest_int(self, name, low, high, *, log=False):
+        return self.data.draw(st.integers(low, high), label=name)
+
+    def suggest_float(self, name, low, high, *, log=False):
+        return self.data.draw(st.floats(low, high), label=name)
+
+
+@given(st.data(), st.sampled_from(list(BASES)), st.integers(8, 128))
+def test_every_candidate_is_a_config_that_runs_take(data, family, wide):
+    candidate = propose(Drawn(data), base(family), wide)
+    again = parse_config(candidate.model_dump(mode="json"), Path())
+    assert again == candidate
+    assert candidate.features.bands in resolutions(base(family))
+    assert max(candidate.student.sizes) <= 1.5**3 * wide + 1
+    assert candidate.distill.weight + candidate.distill.hard_weight == pytest.approx(1)
+    assert not any(stage.teacher for stage in candidate.compress)
+
+
+@pytest.mark.parametrize("family", BASES)
+def test_the_search_begins_with_the_config_s_own_student(family):
+    config = base(family)
+    choice = own_choice(config)
+    assert choice["sparsity"] in SPARSITIES
+    assert choice["scales"] in SCALES
+
+    class Own:
+        suggest_categorical = staticmethod(lambda name, choices: choice[name])
+        suggest_int = suggest_float = staticmethod(lambda name, low, high, log=False: choice[name])
+
+    candidate = propose(Own, config)
+    assert candidate.student == config.student
+    assert candidate.features == config.features
+
+
+def test_students_that_no_choice_gives_are_left_out():
+    assert own_choice(base("autoencoder", student={"sizes": [12, 6, 8]})) is None
+    assert own_choice(base("conv1d", student={"family": "conv1d", "sizes": [8], "kernel": 7})) is None
+    assert own_choice(base("dense", student={"family": "dense", "sizes": [500]})) is None
+
+
+def test_stages_that_choose_scales_keep_that_to_themselves():
+    stages = [{"stage": "shrink"}, {"stage": "cluster"}]
+    candidate = smallest(base("autoencoder", compress=stages))[0]
+    assert [stage.stage for stage in candidate.compress] == ["shrink", "prune", "cluster"]
+    assert candidate.convert.weights == "per_tensor"
+    assert smallest(base("autoencoder", compress=[{"stage": "quantize_aware"}]))[0].convert.weights == "auto"
+
+
+def test_layers_too_wide_for_the_budget_are_not_drawn():
+    config = base("autoencoder")
+    assert widest(config, inputs=64, flash=4096, macs=None) == 32
+    assert widest(config, inputs=64, flash=1 << 20, macs=1280) == 10
+    assert widest(config, inputs=64, flash=1 << 20, macs=None) == 128
+
+
+@given(st.integers(0, 2**31), st.integers(1, 3), st.integers(1, 5), st.sampled_from([64, 200]))
+@settings(max_examples=25)
+def test_oddities_are_as_strong_as_they_say_and_the_same_for_a_seed(seed, channels, count, length):
+    rng = np.random.default_rng(seed)
+    frames = rng.normal(3.0, 2.0, (count, length, channels)).astype("float32")
+    kept = frames.copy()
+    made = oddities.odd(frames, seed)
+    assert made.shape == (4 * count, length, channels)
+    assert made.dtype == np.float32
+    np.testing.assert_array_equal(frames, kept)
+    np.testing.assert_array_equal(made, oddities.odd(frames, seed))
+    added = made[: 3 * count] - np.concatenate([frames] * 3)
+    shares = np.sqrt(np.mean(added**2, axis=1)) / np.concatenate([frames.std(axis=1)] * 3)
+    assert np.min(np.abs(shares[..., None] - oddities.STRENGTHS), axis=-1).max() < 1e-3
+    other_day = oddities.disturbed(frames, seed)
+    assert other_day.shape == frames.shape
+    assert np.isfinite(other_day).all()
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0.5, 0.7, 0.8, 0.9]), st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=12
+    )
+)
+def test_none_on_the_front_is_beaten(drawn):
+    budget = {"flash": 5, "ram": 5, "macs": None}
+    found = [
+        Candidate(n, "done", {}, {"flash": flash, "ram": ram, "macs": 1}, score=score)
+        for n, (score, flash, ram) in enumerate(drawn)
+    ]
+    front = pareto(found, budget)
+    points = {one.number: (one.score, share_of_budget(one.costs, budget)) for one in found}
+    assert max(score for score, _ in points.values()) in {points[n][0] for n in front}
+    for number in front:
+        score, share = points[number]
+        assert not any(s >= score and c <= share and (s, c) != (score, share) for s, c in points.values())
+
+
+def test_weak_candidates_stop_and_others_do_not():
+    better = (0.9, 0.95)
+    assert is_weak([0.8], [better, better])
+    assert not is_weak([0.8], [better])
+    assert not is_weak([0.92], [better, better])
+    assert is_weak([0.92, 0.94], [better, better])
+    assert not is_weak([0.92, 0.94], [better, better[:1]])  # a rival that stopped early says nothing of later epochs
+
+
+def test_the_tightest_part_of_a_budget_counts():
+    assert over(Costs(10, 20, 5), {"flash": 20, "ram": 10, "macs": None}) == 1.0
+    assert over(Costs(10, 5, 5), {"flash": 20, "ram": 10, "macs": 10}) == -0.5
+
+
+@pytest.fixture(scope="module")
+def config_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("config") / "rig.toml"
+    path.write_text(RIG)
+    return path
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory, config_file):
+    out = tmp_path_factory.mktemp("searches") / "first"
+    arguments = ("search", config_file, "--out", out, "--trials", "6", "--json")
+    result = invoke(*arguments, *(word for name, size in BUDGET.items() for word in (f"--{name}", size)))
+    assert result.exit_code == 0, result.output
+    return out, json.loads(result.stdout)
+
+
+def test_what_fits_is_tried_and_what_does_not_is_never_trained(found):
+    _, told = found
+    states = [row["state"] for row in told["candidates"]]
+    assert states.count("done") + states.count("stopped") >= 6
+    assert "failed" not in states
+    for row in told["candidates"]:
+        fits = row["costs"]["flash"] <= 4096 and row["costs"]["ram"] <= 2048
+        assert fits == (row["state"] != "unfit")
+        if row["state"] == "unfit":
+            assert not row["marks"]
+            assert row["score"] is None
+    assert set(told["front"]) <= {row["number"] for row in told["candidates"] if row["state"] == "done"}
+    assert str(told["chosen"]) in told["finals"]
+    assert len(told["finals"][str(told["chosen"])]) == 3
+
+
+def test_the_chosen_config_gives_a_student_of_the_costs_told(found, tmp_path):
+    out, told = found
+    config = load_config(out / "chosen.toml")
+    assert (config.budget.flash, config.budget.ram) == ("4096", "2048")
+    assert told["command"] == f"keras-kd run {out / 'chosen.toml'} --out {out / 'chosen'}"
+    report = json.loads(invoke("run", out / "chosen.toml", "--out", tmp_path / "run", "--json").stdout)
+    chosen = next(row for row in told["candidates"] if row["number"] == told["chosen"])
+    assert report["budget"]["fits"]
+    assert report["footprint"]["model_bytes"] == chosen["costs"]["flash"]
+    assert report["footprint"]["arena_bytes_32bit"] == chosen["costs"]["ram"]
+    assert report["footprint"]["macs"] == chosen["costs"]["macs"]
+
+
+def test_no_window_of_the_test_is_among_what_the_search_sees(found, config_file):
+    out, _ = found
+    data = prepare(load_config(config_file))
+    known = {row.tobytes() for row in data.test.x}
+    for name in ("train_x", "calibration", "judged_x"):
+        seen = np.load(out / "lessons" / "bands-32" / f"{name}.npy")
+        assert seen.shape[1:] == data.test.x.shape[1:]
+        assert not known & {row.tobytes() for row in seen}
+
+
+def killed_midway(arguments, until, timeout=240):
+    """Run the command line, and kill it as soon as `until` holds."""
+    process = subprocess.Popen([sys.executable, "-m", "micro.cli", *map(str, arguments)], stderr=subprocess.DEVNULL)
+    started = time.monotonic()
+    while not until():
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() - started < timeout
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_a_killed_search_goes_on_to_the_very_same_result(found, tmp_path, config_file):
+    _, told = found
+    out = tmp_path / "second"
+    arguments = ("search", config_file, "--out", out, "--trials", "6", "--flash", "4KiB", "--ram", "2KiB")
+    journal = out / "study.jsonl"
+    killed_midway(arguments, lambda: journal.exists() and journal.read_text().count('"result"') >= 2)
+    assert not (out / "search.json").exists()
+    again = invoke(*arguments, "--resume", "--workers", "1")
+    assert again.exit_code == 0, again.output
+    second = json.loads((out / "search.json").read_text())
+    for result in (told, second):
+        result.pop("command"), result.pop("chosen_config")  # they name their folders
+    assert second == told
+    assert "trained to the end. Chosen:" in again.output
+
+
+def test_what_is_in_the_way_is_left_alone(found, tmp_path, config_file):
+    out, _ = found
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    arguments = ("search", config_file, "--trials", "1", "--flash", "4KiB")
+    again = invoke(*arguments, "--ram", "2KiB", "--out", out)
+    assert (again.exit_code, "holds a search already; go on with --resume" in again.output) == (2, True)
+    other = invoke(*arguments, "--out", out, "--resume")
+    assert (other.exit_code, "another config, budget or runtime" in other.output) == (2, True)
+    (tmp_path / "mine.txt").write_text("mine")
+    assert "is not a search's folder" in invoke(*arguments, "--out", tmp_path).output
+    assert "nothing to resume" in invoke(*arguments, "--out", tmp_path / "new", "--resume").output
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_a_damaged_journal_is_refused_and_never_overwritten(found, tmp_path, config_file):
+    import shutil
+
+    out = tmp_path / "copy"
+    shutil.copytree(found[0], out)
+    journal = out / "study.jsonl"
+    for content in (journal.read_bytes()[:-20], b"\x00\xff" * 100, b'{"op_code": 99}\n'):
+        journal.write_bytes(content)
+        result = invoke(
+            *("search", config_file, "--out", out, "--flash", "4KiB", "--ram", "2KiB", "--trials", "7", "--resume")
+        )
+        assert result.exit_code == 2, result.output
+        assert result.output.count("\n") <= 6
+        assert "is damaged" in result.output
+        assert journal.read_bytes() == content
+
+
+def test_a_budget_that_nothing_meets_tells_the_smallest_reachable(tmp_path, config_file):
+    config = load_config(config_file)
+    with pytest.raises(
+        micro.RunError,
+        match=r"nothing can meet the budget, the smallest reachable takes 1,\d\d\d bytes of flash, 1,000 allowed",
+    ):
+        micro.search(config, tmp_path / "a", flash=1000, trials=1)
+
+
+@pytest.mark.parametrize(
+    ("budget", "problem"),
+    [
+        ({}, "give a budget: flash, ram or macs"),
+        ({"flash": "much"}, "flash must be a size such as 64KiB"),
+        ({"macs": "2G"}, "macs must be a number such as 2M"),
+        ({"ram": "2KiB", "trials": 0}, "trials must be at least 1"),
+    ],
+)
+def test_budgets_that_do_not_parse_are_named_before_any_work(tmp_path, budget, problem):
+    with pytest.raises(ValueError, match=problem):
+        micro.search(base("autoencoder"), tmp_path / "out", **budget)
+    assert not (tmp_path / "out").exists()
+
+
+def test_configs_that_cannot_vary_are_refused(tmp_path):
+    fixed = base("autoencoder", student={"path": "mine.keras"})
+    with pytest.raises(micro.RunError, match=r"student\.path names a model as it is"):
+        micro.search(fixed, tmp_path / "out", flash="4KiB")
