@@ -554,15 +554,15 @@ def _print_search(found: Any, out: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from micro.explore.page import describe
+
     by_number = {candidate.number: candidate for candidate in found.candidates}
     table = Table(title="No other is better at no more of the budget")
     for name in ("candidate", "score", "flash", "RAM", "MACs", "choice"):
         table.add_column(name, justify="left" if name == "choice" else "right")
     for number in found.front:
         one = by_number[number]
-        choice = ", ".join(
-            f"{k} {v:.2g}" if isinstance(v, float) else f"{k} {v}" for k, v in sorted(one.choice.items())
-        )
+        choice = describe(one.choice)
         costs = (f"{one.costs[name]:,}" for name in ("flash", "ram", "macs"))
         table.add_row(f"{number}{' *' if number == found.chosen else ''}", f"{one.score:.4f}", *costs, choice)
     Console(width=None if Console().is_terminal else 140).print(table)

@@ -37,6 +37,8 @@ def render_search(told: Mapping[str, Any]) -> bytes:
 
 def describe(choice: Mapping[str, Any]) -> str:
     """A candidate's choice in one line."""
+    if not choice:
+        return "the config's own student"
     return ", ".join(
         f"{name.replace('_', ' ')} {value:.2g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
         for name, value in sorted(choice.items())

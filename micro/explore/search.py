@@ -15,7 +15,7 @@ from micro.config import Config
 from micro.cost import parse_bytes, parse_count
 from micro.engine import Outcome, cluster, run_all
 from micro.errors import RunError
-from micro.explore.space import own_choice, propose, require_searchable, resolutions, smallest, widest
+from micro.explore.space import given, propose, require_searchable, resolutions, smallest, widest
 from micro.files import json_bytes, sha256, write_bytes
 
 Progress = Callable[[str, float], None]
@@ -31,12 +31,14 @@ FINALISTS, OTHER_SEEDS = 3, 2
 # Scores that differ by less are taken for the same, and the cheaper candidate is chosen.
 TIE = 5e-4
 JOURNAL = "study.jsonl"
+# Number of the config's own student, which is tried before any is drawn.
+OWN = -1
 TRIAL, LESSONS = "micro.explore.trial:try_candidate", "micro.explore.trial:prepare_lessons"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate and what became of it.
+    """A candidate and what became of it; number -1 is the config's own student.
 
     `state` is 'done', 'stopped' (others were better at no more cost), 'unfit' (never trained) or 'failed'. `costs` are bytes of
     flash and RAM and multiply-accumulates; `score` is accuracy, or area under the ROC curve, of the int8 student on windows
@@ -122,16 +124,18 @@ def search(
         progress("teaching the teacher", 0.02)
         teacher_score = _prepare(config, out, workers)
         _require_reachable(config, out, budget, runtime, workers)
+        progress("trying the config's own student", 0.08)
+        own = _own(config, out, budget, runtime, workers)
         study = _Study(
             out / JOURNAL, config, widest(config, _fewest_inputs(config, out), budget["flash"], budget["macs"])
         )
         while (tried := _tried(study)) < trials and len(study.candidates()) < DRAWS * trials:
             progress(f"{tried} of {trials} candidates tried", 0.1 + 0.75 * tried / trials)
-            _try_batch(study, config, out, budget, runtime, workers, trials - tried)
-        candidates = study.candidates()
+            _try_batch(study, own, config, out, budget, runtime, workers, trials - tried)
+        candidates = (own, *study.candidates())
         _require_some(candidates)
         progress("training the finalists again", 0.88)
-        finals = _finals(study, config, out, budget, runtime, workers)
+        finals = _finals(candidates, study, config, out, budget, runtime, workers)
     return _conclude(config, out, candidates, finals, budget, runtime, teacher_score, study)
 
 
@@ -266,12 +270,9 @@ class _Study:
                 directions=("maximize", "minimize"),
                 load_if_exists=True,
             )
-            begun = bool(self._study.get_trials(deepcopy=False))
+            self._study.get_trials(deepcopy=False)
         except Exception as error:
             raise RunError(f"{path} is damaged and left as it is: {str(error).splitlines()[0]}") from None
-        choice = own_choice(config, widest)
-        if not begun and choice is not None:
-            self._study.enqueue_trial(choice)
 
     def batch(self, size: int) -> tuple[int, list[tuple[Any, Config]]]:
         """Number and candidates of a batch to try: what an interruption left open of one, or a new one of that size."""
@@ -348,6 +349,8 @@ class _Study:
 
     def config_of(self, candidate: Candidate) -> Config:
         """The config that a candidate stands for."""
+        if candidate.number == OWN:
+            return given(self._config)
         return propose(self._optuna.trial.FixedTrial(candidate.choice), self._config, self._widest)
 
 
@@ -356,14 +359,25 @@ def _tried(study: _Study) -> int:
     return sum(found.state in ("done", "stopped") for found in study.candidates())
 
 
+def _own(config: Config, out: Path, budget: Budget, runtime: str, workers: int) -> Candidate:
+    """The config's own student, tried once and kept."""
+    path = out / "own.json"
+    if not path.is_file():
+        pieces = [("own", _piece(given(config), out, budget, runtime, config.seed))]
+        value = next(_value(outcome) for outcome in list(run_all(TRIAL, pieces, workers=workers)))
+        write_bytes(path, json_bytes(value))
+    value = json.loads(path.read_text())
+    return Candidate(OWN, value["state"], {}, value["costs"], tuple(value.get("marks", ())), value.get("score"))
+
+
 def _try_batch(
-    study: _Study, config: Config, out: Path, budget: Budget, runtime: str, workers: int, wanted: int
+    study: _Study, own: Candidate, config: Config, out: Path, budget: Budget, runtime: str, workers: int, wanted: int
 ) -> None:
     """Draw a batch, try it, and tell what became of each in the order drawn."""
     number, drawn = study.batch(min(BATCH, wanted))
     finished = [
         {"costs": found.costs, "marks": found.marks}
-        for found in study.candidates(before=number)
+        for found in (own, *study.candidates(before=number))
         if found.state in ("done", "stopped")
     ]
     pieces = [
@@ -389,10 +403,16 @@ def _require_some(candidates: Sequence[Candidate]) -> None:
 
 
 def _finals(
-    study: _Study, config: Config, out: Path, budget: Budget, runtime: str, workers: int
+    candidates: Sequence[Candidate],
+    study: _Study,
+    config: Config,
+    out: Path,
+    budget: Budget,
+    runtime: str,
+    workers: int,
 ) -> dict[int, tuple[float, ...]]:
     """Scores of the best candidates, from the search's seed and others."""
-    done = [found for found in study.candidates() if found.state == "done"]
+    done = [found for found in candidates if found.state == "done"]
     best = sorted(done, key=lambda found: (-(found.score or 0.0), found.number))[:FINALISTS]
     pieces = [
         (f"{found.number}/{n}", _piece(study.config_of(found), out, budget, runtime, config.seed + n))
