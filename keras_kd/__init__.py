@@ -28,6 +28,7 @@ from keras_kd.recorded import Recorded, RecordError, record
 from keras_kd.schedules import Ramp
 from keras_kd.schemes import MultiExit, Munge, MutualDistiller, assistants, born_again
 from keras_kd.teachers import Ensemble, Function, MovingAverage, Supplied
+from keras_kd.tracking import MlflowLog, TensorBoardLog
 
 __all__ = [
     "AttentionTransfer",
@@ -43,6 +44,7 @@ __all__ = [
     "Function",
     "Hint",
     "LogitMatching",
+    "MlflowLog",
     "MovingAverage",
     "MultiExit",
     "Munge",
@@ -59,6 +61,7 @@ __all__ = [
     "SoftTarget",
     "StudentCheckpoint",
     "Supplied",
+    "TensorBoardLog",
     "VariationalInformation",
     "assistants",
     "born_again",

@@ -44,6 +44,7 @@ from micro.train import (
     check_models,
     distil,
     lessons,
+    ready_devices,
     seed_everything,
     train_alone,
     train_teacher,
@@ -79,6 +80,7 @@ def run_pipeline(
     working = claim(out, config, resume=resume, force=force)
     # The same seed gives the same weights; the setting cannot be taken back within the process.
     tf.config.experimental.enable_op_determinism()
+    ready_devices(config.teacher.devices)
     progress("reading data", 0.0)
     data = prepare(config)
     check_models(config, data, calibration_windows(data, config.seed))

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import keras_kd
 from keras_kd.layers import activation_of
@@ -58,29 +59,44 @@ def distil(config: Config, data: Prepared, teacher: keras.Model, seed: int, on_e
     return _fit(distiller, model, config.student, data, on_epoch)
 
 
-def several_devices(count: int) -> AbstractContextManager[Any]:
-    """The scope of a MirroredStrategy over so many GPUs, or logical CPUs where there are fewer; nothing for one.
+def ready_devices(count: int) -> None:
+    """Split this process's CPU into as many logical ones as devices are wanted, where there are fewer GPUs; before TensorFlow
+    starts.
 
-    Each batch is split between the devices. Logical CPUs share the same cores: they prove the way, and save no time.
+    Logical CPUs share the same cores: they prove the way, and save no time.
 
-    Raises: RunError where TensorFlow has started with fewer CPUs already.
+    Raises: RunError where TensorFlow has started with fewer.
     """
+    if count == 1 or _kind(count) == "GPU":
+        return
+    if _logical_cpus() >= count:
+        return
+    try:
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * count
+        )
+    except RuntimeError:
+        raise RunError(
+            f"teacher.devices = {count}: TensorFlow has started with fewer; train the teacher in a process of its own"
+        ) from None
+
+
+def several_devices(count: int) -> AbstractContextManager[Any]:
+    """The scope of a MirroredStrategy over so many devices, which splits each batch between them; nothing for one."""
     if count == 1:
         return nullcontext()
-    import tensorflow as tf
+    ready_devices(count)
+    return tf.distribute.MirroredStrategy([f"/{_kind(count)}:{number}" for number in range(count)]).scope()
 
-    kind = "GPU" if len(tf.config.list_physical_devices("GPU")) >= count else "CPU"
-    if kind == "CPU":
-        try:
-            tf.config.set_logical_device_configuration(
-                tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * count
-            )
-        except RuntimeError:
-            if len(tf.config.list_logical_devices("CPU")) < count:
-                raise RunError(
-                    f"teacher.devices = {count}: TensorFlow has started with fewer; train the teacher in a process of its own"
-                ) from None
-    return tf.distribute.MirroredStrategy([f"/{kind}:{number}" for number in range(count)]).scope()
+
+def _kind(count: int) -> str:
+    return "GPU" if len(tf.config.list_physical_devices("GPU")) >= count else "CPU"
+
+
+def _logical_cpus() -> int:
+    """How many have been asked for; asking TensorFlow for the devices themselves would start it."""
+    told = tf.config.get_logical_device_configuration(tf.config.list_physical_devices("CPU")[0])
+    return len(told or (None,))
 
 
 def lessons(config: Config, data: Prepared, teacher: keras.Model, student: keras.Model) -> Lessons:

@@ -114,3 +114,34 @@ def converted(conv_model, conv_samples):
     import micro
 
     return micro.convert(conv_model, conv_samples)
+
+
+@pytest.fixture(scope="session")
+def rig_run(tmp_path_factory) -> Path:
+    """A finished run of the simulated rig, small, with enough sessions of calibration to watch by."""
+    from micro.config import parse_config
+    from micro.pipeline import run_pipeline
+
+    told = {
+        "job": "rig",
+        "seed": 6,
+        "seeds": 2,
+        "data": {
+            "train_recordings": 8,
+            "validation_recordings": 2,
+            "calibration_recordings": 16,
+            "test_recordings": 4,
+            "fault_recordings": 1,
+            "seconds": 1.0,
+            "severities": [1.0],
+        },
+        "features": {"kind": ["spectrum", "moments"], "bands": 32},
+        "teacher": {"sizes": [32, 8, 32], "epochs": 6, "learning_rate": 0.003},
+        "student": {"sizes": [8], "epochs": 10, "learning_rate": 0.003},
+        "compress": [{"stage": "prune", "target_sparsity": 0.3, "epochs": 2}],
+        "budget": {"flash": "8KiB", "ram": "4KiB"},
+        "detect": {"false_alarm_rate": 0.05, "needed": 2, "among": 3, "saturation": 7.9, "clipped": 4},
+    }
+    out = tmp_path_factory.mktemp("runs") / "rig"
+    run_pipeline(parse_config(told, Path()), out)
+    return out

@@ -24,7 +24,16 @@ from micro.prepare import Prepared, calibration_windows, prepare
 from micro.quantize.aware import quantize_aware
 from micro.stages import Lessons, Written, apply, untrained, written
 from micro.tflm import measure
-from micro.train import build_model, fit, hard_loss, make_objective, seed_everything, train_teacher, uncompiled
+from micro.train import (
+    build_model,
+    fit,
+    hard_loss,
+    make_objective,
+    ready_devices,
+    seed_everything,
+    train_teacher,
+    uncompiled,
+)
 
 Runtime = Literal["tflm", "static"]
 # Shares of the epochs after which weak candidates stop.
@@ -50,6 +59,7 @@ def prepare_lessons(config: Mapping[str, Any], folder: str, teacher_from: str | 
     """
     told = parse_config(dict(config), Path())
     tf.config.experimental.enable_op_determinism()
+    ready_devices(told.teacher.devices)
     data = prepare(told)
     x, labels = _judged(data, told.seed)
     arrays = {

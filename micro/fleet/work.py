@@ -21,7 +21,7 @@ from micro.errors import MicroError, RunError
 from micro.files import json_bytes, keras_bytes, write_bytes
 from micro.pipeline import run_pipeline
 from micro.prepare import Prepared, Windows, prepare, spread
-from micro.train import train_teacher, uncompiled
+from micro.train import ready_devices, train_teacher, uncompiled
 
 # Windows that the teacher learns from, of all machines together.
 TAUGHT = 20_000
@@ -38,6 +38,7 @@ def teach(configs: Sequence[Mapping[str, Any]], path: str) -> dict[str, Any]:
     """
     tf.config.experimental.enable_op_determinism()
     told = [parse_config(dict(config), Path()) for config in configs]
+    ready_devices(told[0].teacher.devices)
     prepared, broken = [], []
     for config in told:
         try:

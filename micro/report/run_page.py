@@ -44,7 +44,7 @@ def render_report(report: dict[str, Any], evaluations: dict[str, Evaluation], da
 
 def with_emulated(html: bytes, emulated: Sequence[dict[str, Any]]) -> bytes:
     """A run's page with a table of emulated chips, in place of an earlier one."""
-    begin, end = b"<!-- emulated -->", b"<!-- end of emulated -->\n"
+    begin, end = b"<!-- emulated -->", b"<!-- end of emulated -->"
     section = page("emulated.html.j2", emulated=emulated)
     if begin not in html or end not in html:
         return html

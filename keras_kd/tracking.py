@@ -1,0 +1,95 @@
+"""Training curves for TensorBoard and MLflow: thin callbacks, whose packages come with `pip install 'keras-kd[track]'`."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from typing import Any
+
+import keras
+
+from keras_kd.distiller import Distiller
+
+
+class TensorBoardLog(keras.callbacks.Callback):
+    """Write each epoch's logs as scalars for TensorBoard: losses, each objective by name, metrics; those of validation beside.
+
+    Needs the package tensorboard and not TensorFlow; Keras's own callback of that name records graphs and weights besides.
+
+    Args:
+        log_dir: Folder for the event files, one run each.
+    """
+
+    def __init__(self, log_dir: str | os.PathLike[str]) -> None:
+        super().__init__()
+        self.log_dir = os.fspath(log_dir)
+        self._writers: dict[str, Any] = {}
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        summary = _package("tensorboard.summary")
+        parts = ("train", "validation")
+        self._writers = {part: summary.Writer(os.path.join(self.log_dir, part)) for part in parts}
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        for name, value in (logs or {}).items():
+            part = "validation" if name.startswith("val_") else "train"
+            self._writers[part].add_scalar(f"epoch/{name.removeprefix('val_')}", float(value), epoch)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        for writer in self._writers.values():
+            writer.close()
+
+
+class MlflowLog(keras.callbacks.Callback):
+    """Log what is trained and each epoch's logs to the active MLflow run, or to one that lasts as long as this training.
+
+    Of a Distiller the parameters tell teacher, student, their sizes, the objectives and the hard weight.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._own_run = False
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        mlflow = _package("mlflow")
+        self._own_run = mlflow.active_run() is None
+        if self._own_run:
+            mlflow.start_run()
+        mlflow.log_params(described(self.model))
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        _package("mlflow").log_metrics({name: float(value) for name, value in (logs or {}).items()}, step=epoch)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if self._own_run:
+            _package("mlflow").end_run()
+
+
+def described(model: keras.Model) -> dict[str, Any]:
+    """What is trained, as flat parameters: names, sizes, and of a Distiller its objectives."""
+    if not isinstance(model, Distiller):
+        return {"model": model.name, "model_parameters": model.count_params()}
+    told: dict[str, Any] = {
+        "student": model.student.name,
+        "student_parameters": model.student.count_params(),
+        "hard_weight": model.hard_weight,
+    }
+    if isinstance(model.teacher, keras.Model):
+        told |= {"teacher": model.teacher.name, "teacher_parameters": model.teacher.count_params()}
+    else:
+        told["teacher"] = type(model.teacher).__name__
+    for objective in model.objectives:
+        config = {name: value for name, value in objective.get_config().items() if name != "name"}
+        words = json.dumps(config, default=str, sort_keys=True)
+        told[f"objective_{objective.name}"] = f"{type(objective).__name__} {words}"[:500]
+    return told
+
+
+def _package(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise ImportError(
+            f"{name.split('.')[0]} is not installed; install it with: pip install 'keras-kd[track]'"
+        ) from None

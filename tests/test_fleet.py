@@ -1,0 +1,228 @@
+"""Fleets on a real local Ray: a firmware each, broken machines that name themselves, workers and drivers that are killed."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+
+import pytest
+from conftest import invoke
+
+import micro
+from micro.errors import RunError
+from micro.fleet import load_fleet
+from micro.score import read_run
+
+SHARED = """
+job = "rig"
+seed = 4
+[data]
+train_recordings = 4
+validation_recordings = 1
+calibration_recordings = 3
+test_recordings = 2
+fault_recordings = 1
+seconds = 1.0
+severities = [1.0]
+[features]
+bands = 16
+[teacher]
+sizes = [16, 4, 16]
+epochs = 3
+[student]
+sizes = [4]
+epochs = 3
+[detect]
+false_alarm_rate = 0.05
+"""
+FLEET = """
+config = "shared.toml"
+teacher_assets = 2
+[[asset]]
+name = "pump-1"
+[asset.data]
+speed = 1450.0
+bearing = {balls = 8, ball_diameter = 6.0, pitch_diameter = 33.5}
+[[asset]]
+name = "pump-2"
+[asset.data]
+speed = 2900.0
+[[asset]]
+name = "fan-3"
+data = {seconds = 0.05}
+[[asset]]
+name = "fan-4"
+[asset.detect]
+needed = 2
+among = 3
+"""
+WHOLE = ("pump-1", "pump-2", "fan-4")
+
+
+@pytest.fixture(scope="module")
+def assets(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fleet")
+    (folder / "shared.toml").write_text(SHARED)
+    (folder / "fleet.toml").write_text(FLEET)
+    return folder / "fleet.toml"
+
+
+def events(out, kind):
+    log = out / "fleet.log.jsonl"
+    rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return [row for row in rows if row["event"] == kind]
+
+
+@pytest.fixture(scope="module")
+def survived(tmp_path_factory, assets):
+    """A fleet whose worker is killed at its first machine and whose driver is killed after it; then gone on with."""
+    out = tmp_path_factory.mktemp("fleets") / "fleet"
+    command = [sys.executable, "-m", "micro.cli", "fleet", str(assets), "--out", str(out)]
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    killed = None
+    started = time.monotonic()
+    while not events(out, "done"):
+        assert driver.poll() is None, "the driver ended too soon"
+        assert time.monotonic() - started < 300
+        if killed is None and (begun := events(out, "started")):
+            killed = begun[0]["process"]
+            os.kill(killed, signal.SIGKILL)
+        time.sleep(0.05)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    first = events(out, "done")[0]["asset"]
+    stamp = (out / "assets" / first / "manifest.json").stat().st_mtime_ns
+    result = invoke("fleet", assets, "--out", out, "--resume")
+    assert (out / "assets" / first / "manifest.json").stat().st_mtime_ns == stamp, "done twice"
+    return out, result
+
+
+def test_after_both_kills_nothing_is_lost_and_nothing_done_twice(survived):
+    out, result = survived
+    assert result.exit_code == 1, result.output  # one machine is broken
+    assert Counter(event["asset"] for event in events(out, "done")) == dict.fromkeys(WHOLE, 1)
+    rows = {row["asset"]: row for row in json.loads((out / "fleet.json").read_text())["rows"]}
+    assert list(rows) == ["pump-1", "pump-2", "fan-3", "fan-4"]
+    assert [name for name, row in rows.items() if row["state"] == "done"] == list(WHOLE)
+    for name in WHOLE:
+        report, config = read_run(out / "assets" / name)
+        assert report["seeds"][0]["student_int8"] == rows[name]["metrics"]
+        assert config.teacher.path == str(out / "teacher.keras")
+        assert (out / "assets" / name / "firmware" / "bearing.h").is_file()
+        assert report["distilling"] is None
+    assert read_run(out / "assets" / "fan-4")[1].detect.among == 3
+    assert read_run(out / "assets" / "pump-1")[1].data.bearing.balls == 8
+
+
+def test_an_uninterrupted_fleet_gives_the_same_students(survived, tmp_path, assets):
+    out, _ = survived
+    seen = []
+    plain = micro.run_fleet(
+        load_fleet(assets), tmp_path / "plain", workers=1, progress=lambda stage, share: seen.append(stage)
+    )
+    assert plain.failed == ("fan-3",)
+    assert seen[-1] == "4 of 4 machines"
+    for name in WHOLE:
+        ours, theirs = (folder / "assets" / name / "student_int8.tflite" for folder in (tmp_path / "plain", out))
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_a_broken_machine_names_itself_and_stops_no_other(survived):
+    out, result = survived
+    assert "failed: fan-3: 0.05 s at 12800 Hz hold no window of 1024 samples" in result.output
+    with (out / "fleet.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["state"] for row in rows] == ["done", "done", "failed", "done"]
+    assert rows[2]["error"].startswith("0.05 s")
+    page = (out / "report.html").read_text()
+    assert 'href="assets/pump-1/report.html"' in page
+    assert "fan-3" in page
+
+
+def test_a_machine_that_was_put_right_joins_and_the_others_stay(survived, assets):
+    out, _ = survived
+    mended = assets.with_name("mended.toml")
+    mended.write_text(FLEET.replace("data = {seconds = 0.05}", "data = {speed = 1000.0}"))
+    stamps = {name: (out / "assets" / name / "manifest.json").stat().st_mtime_ns for name in WHOLE}
+    result = invoke("fleet", mended, "--out", out, "--resume", "--json")
+    assert result.exit_code == 0, result.output
+    assert {row["state"] for row in json.loads(result.stdout)["rows"]} == {"done"}
+    assert {name: (out / "assets" / name / "manifest.json").stat().st_mtime_ns for name in WHOLE} == stamps
+    assert Counter(event["asset"] for event in events(out, "done"))["fan-3"] == 1
+
+
+def test_what_is_in_the_way_is_left_alone(survived, tmp_path, assets):
+    out, _ = survived
+    assert "holds a fleet already; go on with --resume" in invoke("fleet", assets, "--out", out).output
+    other = assets.with_name("other.toml")
+    other.write_text(FLEET.replace("teacher_assets = 2", "teacher_assets = 1"))
+    assert "another shared config" in invoke("fleet", other, "--out", out, "--resume").output
+    (tmp_path / "mine.txt").write_text("mine")
+    assert "is not a fleet's folder" in invoke("fleet", assets, "--out", tmp_path).output
+    assert "nothing to resume" in invoke("fleet", assets, "--out", tmp_path / "new", "--resume").output
+
+
+def test_two_drivers_do_not_work_on_one_fleet(survived, assets):
+    from micro.fleet.fleet import _only_driver
+
+    out, _ = survived
+    with _only_driver(out):
+        result = invoke("fleet", assets, "--out", out, "--resume")
+    assert (result.exit_code, "another driver is at work" in result.output) == (2, True)
+
+
+def test_a_worker_waits_for_one_that_outlived_its_driver(tmp_path, monkeypatch):
+    from micro.fleet import work
+
+    order = []
+
+    def hold():
+        with work._alone(tmp_path / "lock"):
+            order.append("first")
+            time.sleep(0.5)
+            order.append("first ends")
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    while not order:
+        time.sleep(0.01)
+    with work._alone(tmp_path / "lock"):
+        order.append("second")
+    thread.join()
+    assert order == ["first", "first ends", "second"]
+    monkeypatch.setattr(work, "PATIENCE", 0.0)
+    with (
+        work._alone(tmp_path / "lock"),
+        pytest.raises(RunError, match="has been at work"),
+        work._alone(tmp_path / "lock"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ("config = 3", "config must name the .toml that all machines share"),
+        ('config = "missing.toml"', "missing.toml: No such file"),
+        ('config = "shared.toml"', "it has no \\[\\[asset\\]\\]"),
+        ('config = "shared.toml"\n[[asset]]\nname = "../up"', "asset.0.name: must be letters"),
+        ('config = "shared.toml"\n[[asset]]\nname = "a"\n[[asset]]\nname = "a"', "asset 'a' comes twice"),
+        ('config = "shared.toml"\n[[asset]]\nname = "a"\ncolour = 1', "asset.0.colour: no such setting"),
+        (
+            'config = "shared.toml"\n[[asset]]\nname = "a"\ndata = {speed = -1.0}',
+            "asset 'a': data.speed: input should be",
+        ),
+        ('config = "shared.toml"\n[[asset]]\nname = "a"\n[asset.data.bearing]\nballs = 40', "asset 'a': .* 40 balls"),
+        ("config = ", "is not TOML"),
+    ],
+)
+def test_what_is_wrong_with_a_fleet_is_named_before_any_work(tmp_path, changed, problem):
+    (tmp_path / "shared.toml").write_text(SHARED)
+    (tmp_path / "fleet.toml").write_text(changed)
+    with pytest.raises(ValueError, match=problem):
+        load_fleet(tmp_path / "fleet.toml")

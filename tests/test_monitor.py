@@ -1,0 +1,182 @@
+"""A device's log beside a run: steady, recalibrate or renew, with the reason; logs that are damaged name their row."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+from conftest import invoke
+
+import micro
+from micro.datasets import rig
+from micro.datasets.recording import windows
+from micro.monitoring import FARTHEST, calibration_sessions, read_log
+from micro.score import read_run
+from micro.simulation import load_firmware, simulate
+
+
+def scores_of(run, seed, count, **changed):
+    """Scores of later recordings of the rig by the run's firmware, an array a session."""
+    firmware_rig = rig.Rig(**changed)
+    found = []
+    for n in range(count):
+        recording = rig.record(firmware_rig, 1.0, np.random.default_rng([seed, n]))
+        found.append([d.score for d in simulate(run, recording.samples) if d.score is not None])
+    return found
+
+
+def write_log(path, sessions, named=True):
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("session", "score") if named else ("score",))
+        for number, scores in enumerate(sessions):
+            writer.writerows((f"start {number}", score) if named else (score,) for score in scores)
+    return path
+
+
+def test_a_run_keeps_the_scores_that_its_threshold_was_calibrated_on(rig_run):
+    sessions = calibration_sessions(rig_run)
+    report, config = read_run(rig_run)
+    assert len(sessions) == 16
+    threshold = micro.calibrate(np.concatenate(sessions), config.detect.false_alarm_rate)
+    assert threshold.value == pytest.approx(report["threshold"])
+    recording = rig.record(rig.Rig(), 1.0, np.random.default_rng(0))
+    assert len(sessions[0]) == len(windows(recording.samples, 1024, 512))
+
+
+def test_scores_of_the_same_machine_are_steady(rig_run, tmp_path):
+    log = write_log(tmp_path / "log.csv", scores_of(rig_run, 1, 16))
+    found = micro.monitor(rig_run, log)
+    assert found.advice == "steady"
+    assert found.drifted_after is None
+    assert found.sessions == 16
+    assert [look.number for look in found.looks] == [1, 2, 3, 4]
+    assert "no look found drift" in found.why
+    result = invoke("monitor", rig_run, log)
+    assert (result.exit_code, result.output.startswith("steady: ")) == (0, True)
+
+
+def test_a_machine_that_runs_faster_calls_for_a_new_student(rig_run, tmp_path):
+    log = write_log(tmp_path / "log.csv", scores_of(rig_run, 2, 8, speed=1.6 * 1780, background=0.3))
+    found = micro.monitor(rig_run, log)
+    assert found.advice == "renew"
+    assert found.drifted_after is not None
+    assert found.recalibrated.value > FARTHEST * found.threshold
+    assert "train a new student" in found.why
+    told = json.loads(invoke("monitor", rig_run, log, "--json").stdout)
+    assert told["advice"] == "renew"
+    assert told["looks"][-1]["p"] <= told["looks"][-1]["level"]
+
+
+def test_a_little_drift_recalibrates_and_the_new_run_s_firmware_has_the_threshold(rig_run, tmp_path):
+    shifted = [1.4 * np.array(scores) for scores in calibration_sessions(rig_run)]
+    log = write_log(tmp_path / "log.csv", shifted[:12], named=False)
+    found = micro.monitor(rig_run, log, every=12, recent=12, false_alarm_rate=0.1)
+    assert found.advice == "recalibrate", found.why
+    before = {path: path.read_bytes() for path in rig_run.rglob("*") if path.is_file()}
+    result = invoke(
+        "monitor",
+        rig_run,
+        log,
+        "--every",
+        12,
+        "--recent",
+        12,
+        "--false-alarm-rate",
+        0.1,
+        "--recalibrate",
+        tmp_path / "new",
+    )
+    assert result.exit_code == 1, result.output
+    assert {path: path.read_bytes() for path in rig_run.rglob("*") if path.is_file()} == before
+    report, _ = read_run(tmp_path / "new")
+    assert report["threshold"] == pytest.approx(found.recalibrated.value)
+    old, new = load_firmware(rig_run).detector, load_firmware(tmp_path / "new").detector
+    assert new.threshold > old.threshold
+    assert (new.needed, new.among, new.saturation) == (old.needed, old.among, old.saturation)
+    assert new.threshold * new.score.unit == pytest.approx(found.recalibrated.value, rel=1e-3)
+    assert f"{found.recalibrated.value:.6g}"[:5] in (tmp_path / "new" / "firmware" / "bearing.h").read_text()
+    manifest = json.loads((tmp_path / "new" / "manifest.json").read_text())
+    import hashlib
+
+    for name, digest in manifest["sha256"].items():
+        assert hashlib.sha256((tmp_path / "new" / name).read_bytes()).hexdigest() == digest
+    again = invoke(
+        "monitor",
+        rig_run,
+        log,
+        "--every",
+        12,
+        "--recent",
+        12,
+        "--false-alarm-rate",
+        0.1,
+        "--recalibrate",
+        tmp_path / "new",
+    )
+    assert (again.exit_code, "exists; choose another folder" in again.output) == (2, True)
+    steady = write_log(tmp_path / "steady.csv", calibration_sessions(rig_run))
+    refused = invoke("monitor", rig_run, steady, "--recalibrate", tmp_path / "other")
+    assert (refused.exit_code, "nothing to recalibrate: steady" in refused.output) == (2, True)
+
+
+def test_every_form_of_log_says_the_same(rig_run, tmp_path):
+    sessions = [np.array(scores) for scores in scores_of(rig_run, 3, 4)]
+    unit = read_run(rig_run)[0]["detector"]["score"]["unit"]
+    write_log(tmp_path / "named.csv", sessions)
+    write_log(tmp_path / "plain.csv", sessions, named=False)
+    lines = [{"raw_score": round(score / unit), "session": n} for n, scores in enumerate(sessions) for score in scores]
+    lines.insert(3, {"session": 0, "raw_score": None, "status": "fault"})
+    (tmp_path / "raw.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    named, faults = read_log(tmp_path / "named.csv", unit, 24)
+    assert faults == 0
+    for name, block in (("plain.csv", 24), ("raw.jsonl", 24)):
+        found, faults = read_log(tmp_path / name, unit, block)
+        assert faults == (name == "raw.jsonl")
+        for one, other in zip(found, named, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_what_keras_kd_score_writes_is_a_log(rig_run, tmp_path):
+    for n in range(4):
+        recording = rig.record(rig.Rig(), 1.0, np.random.default_rng([9, n]))
+        np.savetxt(tmp_path / f"day{n}.csv", recording.samples, header="acceleration", comments="", fmt="%.6g")
+    files = [tmp_path / f"day{n}.csv" for n in range(4)]
+    scored = invoke("score", rig_run, *files, "--out", tmp_path / "log.csv")
+    assert scored.exit_code == 0, scored.output
+    assert micro.monitor(rig_run, tmp_path / "log.csv").sessions == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("time,value\n1,2\n", "no column 'score' or 'raw_score' among time, value"),
+        ("score\n0.5\nmuch\n", r"row 3: score 'much' is not a number"),
+        ("", "no columns"),
+        ('{"score": 1}\n[1]\n', "row 2 is not an object"),
+        ('{"score": 1}\n{"score"\n', "row 2 is not JSON"),
+        ("session,score\na,1\n,2\n", "some rows name a session and some do not"),
+        ("score\n1\n2\n", "holds 2 scores, too few for a session of 24"),
+        ("session,score\na,1\nb,1\n", "2 sessions are too few for a look, which takes 4"),
+        ("score\nnan\n", "holds 0 scores"),
+    ],
+)
+def test_damaged_logs_name_what_is_wrong(rig_run, tmp_path, content, problem):
+    (tmp_path / "log.csv").write_text(content)
+    with pytest.raises(micro.DataError, match=problem):
+        micro.monitor(rig_run, tmp_path / "log.csv")
+    result = invoke("monitor", rig_run, tmp_path / "log.csv")
+    assert (result.exit_code, result.output.count("\n")) == (2, 1)
+
+
+def test_runs_without_scores_are_refused(rig_run, tmp_path):
+    shutil.copytree(rig_run, tmp_path / "run")
+    (tmp_path / "run" / "calibration.csv").unlink()
+    with pytest.raises(micro.RunError, match="keeps no scores of its calibration"):
+        micro.monitor(tmp_path / "run", tmp_path / "log.csv")
+    with pytest.raises(micro.DataError, match="No such file"):
+        micro.monitor(rig_run, tmp_path / "log.csv")
+    (tmp_path / "log.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(micro.DataError, match="is not text"):
+        micro.monitor(rig_run, tmp_path / "log.csv")

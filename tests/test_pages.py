@@ -1,0 +1,162 @@
+"""Pages in a real browser: no error, no network, nothing wider than a phone, and every figure says what it shows."""
+
+import json
+import shutil
+
+import pytest
+
+from micro.explore.page import render_search
+from micro.firmware.emulate import add_to_report
+from micro.fleet.page import render_fleet
+from micro.report import with_emulated
+
+selenium = pytest.importorskip("selenium", reason="selenium is not installed")
+PHONE, DESK = (390, 844), (1280, 900)
+LOOK = """
+const figures = [...document.querySelectorAll("figure")];
+const wide = [...document.querySelectorAll("body *")].filter((e) =>
+  e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !e.closest(".scroll, pre, svg"));
+return {
+  figures: figures.length,
+  silent: figures.filter((f) => !f.getAttribute("aria-label").trim() || !f.querySelector("figcaption").innerText.trim()).length,
+  charts: document.querySelectorAll("svg").length,
+  strays: [...document.querySelectorAll("svg")].filter((s) => !s.closest("figure")).length,
+  wide: wide.map((e) => e.tagName + ": " + e.innerText.slice(0, 60)),
+  fetched: performance.getEntriesByType("resource").map((r) => r.name),
+  small: Math.min(...[...document.querySelectorAll("svg text")].map((t) => t.getBoundingClientRect().height)),
+  titles: figures.map((f) => f.querySelector("h2").innerText),
+};
+"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if shutil.which("chromium") is None or shutil.which("chromedriver") is None:
+        pytest.skip("no chromium or chromedriver: pages are not looked at")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+CANDIDATES = [
+    {
+        "number": n - 1, "state": state, "choice": {"bands": 32, "teacher_share": 0.51234} if n else {}, "marks": [0.7, 0.72],
+        "costs": {"flash": 1800 + 400 * n, "ram": 1100 + 50 * n, "macs": 400 + 200 * n},
+        "score": 0.75 + 0.01 * n if state == "done" else None, "error": None,
+    }
+    for n, state in enumerate(["done", "done", "unfit", "stopped", "done", "done"])
+]  # fmt: skip
+SEARCH = {
+    "candidates": CANDIDATES, "front": [-1, 0, 3, 4], "chosen": 3, "finals": {"3": [0.79, 0.78, 0.8], "4": [0.8, 0.7, 0.6]},
+    "budget": {"flash": 4096, "ram": None, "macs": 2000}, "runtime": "tflm", "teacher_score": 0.74, "task": "anomaly",
+    "job": "rig", "seed": 0, "chosen_sizes": [12, 6, 12], "chosen_config": "0" * 64,
+    "command": "keras-kd run a/folder/with/a/long/name/chosen.toml --out a/folder/with/a/long/name/chosen",
+}  # fmt: skip
+ROWS = [
+    {
+        "asset": f"pump-{n}", "state": "done",
+        "metrics": {"auc": 0.9 + n / 100, "detection_rate": None}, "teacher": {"auc": 0.9},
+        "flash": 3000, "ram": 1100, "macs": 500, "threshold": 1.25, "budget": None,
+    }
+    for n in range(9)
+] + [{"asset": "fan-9", "state": "failed", "error": "9.csv, row 12: channel 'x' holds text: 'ERR <b>'"}]  # fmt: skip
+EMULATED = [
+    {
+        "core": "m4f", "windows": 200, "differing_features": 0, "differing_outputs": 0, "differing_scores": 0,
+        "differing_decisions": 0, "flash": 10816, "ram": 8776, "stack": 700, "front_end_instructions": 316680,
+        "inference_instructions": 4720, "compiler": "arm-none-eabi-gcc 12.2",
+    }
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory, rig_run):
+    folder = tmp_path_factory.mktemp("pages")
+    (folder / "run.html").write_bytes(with_emulated((rig_run / "report.html").read_bytes(), EMULATED))
+    (folder / "search.html").write_bytes(render_search(SEARCH))
+    (folder / "fleet.html").write_bytes(render_fleet(ROWS, "rig"))
+    return folder
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+@pytest.mark.parametrize("name", ["run", "search", "fleet"])
+def test_a_page_opens_without_error_or_network_and_fits(browser, pages, name, size):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE},
+    )
+    browser.get_log("browser")
+    browser.get(f"file://{pages / name}.html")
+    seen = browser.execute_script(LOOK)
+    assert browser.get_log("browser") == []
+    assert seen["fetched"] == []
+    assert seen["wide"] == []
+    assert seen["figures"] == seen["charts"] >= 1
+    assert seen["silent"] == seen["strays"] == 0
+    assert seen["small"] >= 5  # pixels of the smallest letters in a chart
+
+
+def test_a_run_s_page_has_all_its_charts_and_the_emulated_chips(browser, pages):
+    browser.get(f"file://{pages / 'run.html'}")
+    titles = browser.execute_script(LOOK)["titles"]
+    wanted = ["Learning curves", "ROC", "Precision and recall", "Scores and threshold", "Sizes"]
+    assert titles == [*wanted, "Flash and RAM by operator", "Operators"]
+    text = browser.execute_script("return document.body.innerText")
+    for words in ("Parity with TensorFlow Lite", "Firmware on emulated chips", "316,680"):
+        assert words in text
+
+
+def test_a_page_prints(browser, pages):
+    import base64
+
+    printed = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {})["data"])
+    assert printed.startswith(b"%PDF")
+    assert len(printed) > 20_000
+
+
+def test_a_classifier_s_page_shows_its_dark_knowledge(browser, tmp_path, cwru_folder):
+    from pathlib import Path
+
+    from micro.config import parse_config
+    from micro.pipeline import run_pipeline
+
+    told = {
+        "job": "cwru", "seeds": 1, "data": {"folder": str(cwru_folder)}, "distill": {"objective": "soft_target"},
+        "teacher": {"family": "dense", "sizes": [32], "epochs": 2}, "student": {"family": "dense", "sizes": [8], "epochs": 2},
+    }  # fmt: skip
+    report = run_pipeline(parse_config(told, Path()), tmp_path / "run")
+    for side in ("teacher", "student"):
+        assert all(abs(sum(row) - 1) < 1e-6 for row in report["soft_targets"][side])
+    browser.get(f"file://{tmp_path / 'run' / 'report.html'}")
+    seen = browser.execute_script(LOOK)
+    assert seen["titles"] == [
+        *("Learning curves", "Confusion matrix", "Dark knowledge", "Sizes", "Flash and RAM by operator", "Operators")
+    ]
+    assert seen["wide"] == []
+
+
+def test_text_of_users_is_shown_and_not_run(browser, pages):
+    browser.get(f"file://{pages / 'fleet.html'}")
+    assert "holds text: 'ERR <b>'" in browser.execute_script("return document.body.innerText")
+
+
+def test_the_same_gives_the_same_bytes():
+    assert render_search(SEARCH) == render_search(json.loads(json.dumps(SEARCH)))
+    assert render_fleet(ROWS, "rig") == render_fleet(json.loads(json.dumps(ROWS)), "rig")
+
+
+def test_emulated_results_come_on_the_page_once(rig_run, tmp_path):
+    from micro.firmware.emulate import Emulated
+
+    shutil.copytree(rig_run, tmp_path / "run")
+    for _ in range(2):
+        add_to_report(tmp_path / "run", [Emulated(**EMULATED[0])])
+    assert (tmp_path / "run" / "report.html").read_text().count("Firmware on emulated chips") == 1
