@@ -1,24 +1,70 @@
-"""Every Python example in the README and the docs runs as it stands."""
+"""Every example in the README and the docs runs as it stands, every command is one that there is, and the site builds."""
 
+import os
 import re
+import shlex
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
+from micro.cli import main
+
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(path for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")) if "```python" in path.read_text())
+ALL = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+PAGES = sorted(path for path in ALL if "```python" in path.read_text())
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), flags=re.S)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_examples_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.S)
-    exec(compile("\n".join(blocks), page.name, "exec"), {"__name__": "example"})
+    exec(compile("\n".join(blocks(page, "python")), page.name, "exec"), {"__name__": "example"})
 
 
-@pytest.mark.parametrize(
-    "page", [ROOT / "README.md", *ROOT.glob("docs/*.md"), ROOT / "CONTRIBUTING.md"], ids=lambda p: p.name
-)
+@pytest.mark.parametrize("page", ALL, ids=lambda path: path.name)
+def test_commands_are_those_that_there_are(page):
+    """Each line of a shell block that calls keras-kd names a command with options that it has."""
+    for line in "\n".join(blocks(page, "sh")).splitlines():
+        words = shlex.split(line, comments=True)
+        if words[:1] != ["keras-kd"]:
+            continue
+        command = main.commands[words[1]]
+        context = click.Context(command, info_name=words[1], resilient_parsing=True)
+        command.parse_args(context, words[2:])
+        required = [p.name for p in command.params if p.required and context.params.get(p.name) in (None, ())]
+        assert not required, f"{page.name}: {line}: without {required}"
+
+
+@pytest.mark.parametrize("page", ALL, ids=lambda path: path.name)
+def test_toml_is_toml(page):
+    for block in blocks(page, "toml"):
+        tomllib.loads(block)
+
+
+@pytest.mark.parametrize("page", [*ALL, ROOT / "CONTRIBUTING.md"], ids=lambda p: p.name)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_the_site_builds_without_a_warning_and_has_every_public_name(tmp_path):
+    pytest.importorskip("mkdocs", reason="mkdocs is not installed")
+    import keras_kd
+    import micro
+
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    pages = {name: (tmp_path / "api" / f"{name}.html").read_text() for name in ("keras_kd", "objectives", "micro")}
+    for name in keras_kd.__all__:
+        assert f'id="keras_kd.{name}"' in pages["keras_kd"] + pages["objectives"], name
+    for name, home in micro._HOME.items():
+        assert f'id="{home}.{name}"' in pages["micro"], name
