@@ -6,8 +6,7 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,6 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from micro.errors import MicroError
+from micro.terminal import print_fleet, print_report, print_result, print_search, progress, tensor_line
 
 JOBS = ("rig", "cwru", "table")
 BOARDS = ("esp-idf", "arduino", "zephyr", "platformio", "cmake", "bare-cortex-m")
@@ -94,7 +94,7 @@ def run(config: str | None, out: str, resume: bool, force: bool, as_json: bool) 
             loaded = load_config(built_in)
     else:
         loaded = load_config(config)
-    with _progress(enabled=not as_json) as tell:
+    with progress(enabled=not as_json) as tell:
         tell("starting TensorFlow", 0.0)
         import_frameworks()
         from micro.pipeline import run_pipeline
@@ -103,7 +103,7 @@ def run(config: str | None, out: str, resume: bool, force: bool, as_json: bool) 
     if as_json:
         click.echo(json.dumps(report, indent=2, sort_keys=True))
     else:
-        _print_report(report, out)
+        print_report(report, out)
     return 0 if report["budget"] is None or report["budget"]["fits"] else 1
 
 
@@ -179,7 +179,7 @@ def convert(
         "error": converted.error,
         **_costs(measure(converted)),
     }
-    _print_result(result, as_json)
+    print_result(result, as_json)
 
 
 @main.command()
@@ -192,12 +192,12 @@ def inspect(model: str, as_json: bool) -> None:
 
     graph, footprint = read(model), measure(model)
     result = _costs(footprint)
-    result["inputs"] = [_tensor_line(graph.tensors[i]) for i in graph.inputs]
-    result["outputs"] = [_tensor_line(graph.tensors[i]) for i in graph.outputs]
+    result["inputs"] = [tensor_line(graph.tensors[i]) for i in graph.inputs]
+    result["outputs"] = [tensor_line(graph.tensors[i]) for i in graph.outputs]
     result["graph"] = [
         {
             "op": op.name,
-            "output": _tensor_line(graph.tensors[op.outputs[0]]),
+            "output": tensor_line(graph.tensors[op.outputs[0]]),
             "macs": cost.macs,
             "weight_bytes": cost.weight_bytes,
             "held_bytes": cost.held_bytes,
@@ -205,7 +205,7 @@ def inspect(model: str, as_json: bool) -> None:
         for op, cost in zip(graph.ops, footprint.layers)
         if op.outputs
     ]
-    _print_result(result, as_json)
+    print_result(result, as_json)
 
 
 @main.command()
@@ -217,7 +217,7 @@ def verify(model: str, samples: str | None, as_json: bool) -> None:
     from micro.tflm import verify as verify_model
 
     parity = verify_model(model, None if samples is None else _load_samples(samples))
-    _print_result(dataclasses.asdict(parity), as_json)
+    print_result(dataclasses.asdict(parity), as_json)
 
 
 @main.command()
@@ -252,7 +252,7 @@ def emit(model: str, out: str, name: str, class_names: tuple[str, ...], as_json:
     from micro.emission import emit as emit_model
 
     paths = emit_model(model, out, name, class_names=class_names)
-    _print_result({"files": [str(path) for path in paths]}, as_json)
+    print_result({"files": [str(path) for path in paths]}, as_json)
 
 
 @main.command()
@@ -265,7 +265,7 @@ def aot(model: str, out: str, name: str, storage: Any, as_json: bool) -> None:
     """Write MODEL.tflite as static C without an interpreter: NAME_invoke and the kernels that it needs."""
     from micro.aot import generate
 
-    _print_result({"files": [str(path) for path in generate(model, out, name, storage=storage)]}, as_json)
+    print_result({"files": [str(path) for path in generate(model, out, name, storage=storage)]}, as_json)
 
 
 @main.command("new-firmware")
@@ -347,7 +347,7 @@ def search(
     from micro.config import load_config
 
     loaded = load_config(config)
-    with _progress(enabled=not as_json) as tell:
+    with progress(enabled=not as_json) as tell:
         from micro.explore import search as search_students
 
         found = search_students(
@@ -366,7 +366,7 @@ def search(
     if as_json:
         click.echo((Path(out) / "search.json").read_text(), nl=False)
     else:
-        _print_search(found, out)
+        print_search(found, out)
 
 
 @main.command()
@@ -383,12 +383,12 @@ def fleet(assets: str, out: str, workers: int, address: str | None, resume: bool
     from micro.fleet import load_fleet, run_fleet
 
     loaded = load_fleet(assets)
-    with _progress(enabled=not as_json) as tell:
+    with progress(enabled=not as_json) as tell:
         result = run_fleet(loaded, out, workers=workers, address=address, resume=resume, progress=tell)
     if as_json:
         click.echo((Path(out) / "fleet.json").read_text(), nl=False)
     else:
-        _print_fleet(result, out)
+        print_fleet(result, out)
     return 1 if result.failed else 0
 
 
@@ -467,7 +467,7 @@ def sensitivity(run_folder: str, out: str, as_json: bool) -> None:
     from micro.files import write_bytes
     from micro.quiet import import_frameworks
 
-    with _progress(enabled=not as_json) as tell:
+    with progress(enabled=not as_json) as tell:
         tell("starting TensorFlow", 0.0)
         import_frameworks()
         from micro.sensitivity_page import render_sensitivity, scan_run
@@ -481,172 +481,9 @@ def sensitivity(run_folder: str, out: str, as_json: bool) -> None:
         click.echo(f"wrote {len(rows)} changes to {path}")
 
 
-@contextmanager
-def _progress(enabled: bool) -> Iterator[Callable[[str, float], None]]:
-    """A progress bar on a terminal, a line a stage elsewhere, nothing if not enabled."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    if not enabled:
-        yield lambda stage, share: None
-    elif console.is_terminal:
-        columns = (
-            TextColumn("{task.description:<28}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-        )
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task("", total=1.0)
-            yield lambda stage, share: bar.update(task, description=stage, completed=share)
-    else:
-        told: list[str] = []
-
-        def line(stage: str, share: float) -> None:
-            if stage not in told[-1:]:
-                told.append(stage)
-                click.echo(f"{share:4.0%}  {stage}", err=True)
-
-        yield line
-
-
-def _print_report(report: dict[str, Any], out: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from micro.report import NAMES, distilling_sentence
-
-    metrics = ("accuracy",) if report["task"] == "classification" else ("auc", "detection_rate", "false_alarm_rate")
-    table = Table(
-        title=f"{report['job']}: {report['data']['windows']['test']:,} test windows, {len(report['seeds'])} seeds"
-    )
-    table.add_column("model")
-    for metric in metrics:
-        table.add_column(metric.replace("_", " "), justify="right")
-    for variant, name in NAMES.items():
-        found = report["summary"].get(variant)
-        if found:
-            cells = (found.get(metric) for metric in metrics)
-            table.add_row(name, *(f"{c['mean']:.4f} ± {c['deviation']:.4f}" if c else "–" for c in cells))
-    footprint, parity, parameters = report["footprint"], report["parity"], report["parameters"]
-    console = Console(width=None if Console().is_terminal else 100)
-    console.print(table)
-    if len(report["stages"]) > 1:
-        console.print(_stages_table(report, metrics[0]))
-    click.echo(distilling_sentence(report))
-    click.echo(
-        f"Student: {parameters['student']:,} parameters (teacher {parameters['teacher']:,}), "
-        f"{footprint['model_bytes']:,} bytes of .tflite, {footprint['arena_bytes_32bit']:,} bytes of arena "
-        f"on a 32-bit chip, {footprint['macs']:,} MACs."
-    )
-    click.echo(
-        f"Parity: {parity['mismatches']} of {parity['values']:,} output values differ from TFLite's reference kernels"
-        + (f", by at most {parity['max_abs_difference']} LSB." if parity["mismatches"] else ".")
-    )
-    if report["budget"]:
-        click.echo("Budget: " + ("met." if report["budget"]["fits"] else "; ".join(report["budget"]["broken"])))
-    click.echo(f"Report: {Path(out) / 'report.html'}\nFirmware: {Path(out) / 'firmware'}")
-
-
-def _print_search(found: Any, out: str) -> None:
-    """The Pareto front, the chosen student, and how to build it."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from micro.explore.page import describe
-
-    by_number = {candidate.number: candidate for candidate in found.candidates}
-    table = Table(title="No other is better at no more of the budget")
-    for name in ("candidate", "score", "flash", "RAM", "MACs", "choice"):
-        table.add_column(name, justify="left" if name == "choice" else "right")
-    for number in found.front:
-        one = by_number[number]
-        choice = describe(one.choice)
-        costs = (f"{one.costs[name]:,}" for name in ("flash", "ram", "macs"))
-        table.add_row(f"{number}{' *' if number == found.chosen else ''}", f"{one.score:.4f}", *costs, choice)
-    Console(width=None if Console().is_terminal else 140).print(table)
-    states = [candidate.state for candidate in found.candidates]
-    click.echo(
-        f"{len(states)} candidates drawn: {states.count('unfit')} do not fit, {states.count('stopped')} stopped early, "
-        f"{states.count('failed')} failed, {states.count('done')} trained to the end. Chosen: {found.chosen} (*)"
-    )
-    click.echo(f"Report: {Path(out) / 'report.html'}\nTrain, prove and emit it: {found.command}")
-
-
-def _print_fleet(result: Any, out: str) -> None:
-    """A line a machine."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from micro.fleet.fleet import metric_names
-
-    metrics = metric_names(list(result.rows))
-    table = Table(title=f"{len(result.rows)} machines, {len(result.failed)} failed")
-    for name in ("machine", *(metric.replace("_", " ") for metric in metrics), "flash", "RAM", "MACs", "threshold"):
-        table.add_column(name, justify="left" if name == "machine" else "right")
-    for row in result.rows:
-        if row["state"] == "failed":
-            continue
-        values = (row["metrics"].get(metric) for metric in metrics)
-        costs = (f"{row[name]:,}" for name in ("flash", "ram", "macs"))
-        threshold = "–" if row["threshold"] is None else f"{row['threshold']:.4g}"
-        table.add_row(row["asset"], *("–" if v is None else f"{v:.4f}" for v in values), *costs, threshold)
-    Console(width=None if Console().is_terminal else 120).print(table)
-    for row in result.rows:
-        if row["state"] == "failed":
-            click.echo(f"failed: {row['asset']}: {row['error']}")
-    click.echo(f"Report: {Path(out) / 'report.html'}\nTable: {Path(out) / 'fleet.csv'}")
-
-
-def _stages_table(report: dict[str, Any], metric: str) -> Any:
-    """What each stage of compression made of the int8 student."""
-    from rich.table import Table
-
-    from micro.report import STAGES
-
-    table = Table(title="int8 student, stage by stage")
-    table.add_column("stage")
-    for name in (metric, ".tflite bytes", "arena bytes", "MACs", "zeros"):
-        table.add_column(name, justify="right")
-    for row in report["stages"]:
-        found = row["metrics"].get(metric)
-        table.add_row(
-            STAGES[row["stage"]],
-            f"{found['mean']:.4f} ± {found['deviation']:.4f}" if found else "–",
-            *(f"{row[cost]:,}" for cost in ("flash", "arena", "macs")),
-            f"{100 * row['zeros']:.0f} %",
-        )
-    return table
-
-
 def _costs(footprint: Any) -> dict[str, Any]:
     """A footprint without its operators one by one."""
     return {name: value for name, value in dataclasses.asdict(footprint).items() if name != "layers"}
-
-
-def _print_result(result: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(result, indent=2, sort_keys=True))
-        return
-    for key, value in result.items():
-        if isinstance(value, (list, tuple)):
-            click.echo(f"{key}:")
-            for item in value:
-                click.echo(
-                    "  " + (", ".join(f"{k} {v}" for k, v in item.items()) if isinstance(item, dict) else str(item))
-                )
-        elif isinstance(value, dict):
-            click.echo(f"{key}: " + ", ".join(f"{k} {v:,}" for k, v in value.items()))
-        else:
-            click.echo(f"{key}: {f'{value:,}' if isinstance(value, int) else value}")
-
-
-def _tensor_line(tensor: Any) -> str:
-    line = f"{tensor.dtype}[{', '.join(map(str, tensor.shape))}]"
-    if tensor.quantization is not None and len(tensor.quantization.scale) == 1:
-        line += f" scale {tensor.quantization.scale[0]:.6g} zero point {tensor.quantization.zero_point[0]}"
-    return line
 
 
 def _load_keras(path: str) -> Any:

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_kd.layers import activation_of
 from micro import detect
 from micro.config import DetectConfig
 from micro.graph import TfliteLike, read
-from micro.prepare import Prepared
+from micro.prepare import Prepared, spread
 from micro.scoring import Score, reconstruction_score
 from micro.tflm import all_outputs, quantize_inputs, run
 
 if TYPE_CHECKING:
     import keras
 
+# Test windows that soft targets are averaged over.
+SOFTENED_WINDOWS = 2000
 # Of windows' scaled features: anomaly scores, or a classifier's classes, (n,).
 Judge = Callable[[np.ndarray], np.ndarray]
 
@@ -82,6 +85,27 @@ def run_inputs(tflite: TfliteLike, inputs: np.ndarray) -> np.ndarray:
     """int8 outputs of int8 inputs in TFLite Micro: (n, ...) -> (n, *output)."""
     graph = read(tflite)
     return all_outputs(tflite, [inputs.reshape(-1, *graph.tensors[graph.inputs[0]].shape)])["output0"]
+
+
+def soft_targets(temperature: float, data: Prepared, teacher: keras.Model, tflite: TfliteLike) -> dict[str, Any] | None:
+    """Mean softened probabilities by recorded class, of teacher and int8 student; None of an autoencoder."""
+    if not data.class_names:
+        return None
+    from scipy.special import softmax
+
+    rows = spread(len(data.test), SOFTENED_WINDOWS)
+    x, labels = data.test.x[rows], data.test.labels[rows]
+    sides = {
+        "teacher": (np.asarray(teacher.predict(x, verbose=0)), activation_of(teacher) == "softmax"),
+        "student": (run(tflite, x), read(tflite).ops[-1].name == "SOFTMAX"),
+    }
+    told: dict[str, Any] = {"temperature": temperature}
+    for side, (outputs, are_probabilities) in sides.items():
+        logits = np.log(np.maximum(outputs, 1e-7)) if are_probabilities else outputs
+        soft = softmax(logits.astype(np.float64) / temperature, axis=-1)
+        present = [soft[labels == label] for label in range(len(data.class_names))]
+        told[side] = [part.mean(axis=0).tolist() if len(part) else [0.0] * soft.shape[1] for part in present]
+    return told
 
 
 def by_origin(evaluation: Evaluation, data: Prepared) -> list[dict[str, Any]]:

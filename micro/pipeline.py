@@ -18,9 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from scipy.special import softmax
 
-from keras_kd.layers import activation_of
 from micro.budget import check
 from micro.compress.prune import sparsity_of
 from micro.config import Config, Stage
@@ -29,7 +27,7 @@ from micro.detect import Threshold, threshold_rank
 from micro.detector import make_detector
 from micro.emission import emit
 from micro.errors import ConversionError, RunError
-from micro.evaluate import Evaluation, by_origin, chip_judge, compare, evaluate, keras_judge, summarise
+from micro.evaluate import Evaluation, by_origin, chip_judge, compare, evaluate, keras_judge, soft_targets, summarise
 from micro.files import array_bytes, json_bytes, keras_bytes, sha256, write_bytes
 from micro.graph import read
 from micro.prepare import Prepared, calibration_windows, prepare, spread
@@ -52,7 +50,6 @@ from micro.train import (
 )
 
 VERIFIED_WINDOWS = 1000
-SOFTENED_WINDOWS = 2000
 PACKAGES = ("tensorflow", "keras", "tensorflow-model-optimization", "tflite-micro", "ai-edge-litert", "numpy")
 
 # Told the stage and the share of the whole that is done.
@@ -326,7 +323,7 @@ def _finish(
         "against_teacher": compare(rows, metric, "student_int8", "teacher"),
         "by_origin": by_origin(evaluations["student_int8"], data),
         "graph": graph_rows(read(deployed)),
-        "soft_targets": _soft_targets(config, data, chosen.teacher.model, deployed),
+        "soft_targets": soft_targets(config.distill.temperature, data, chosen.teacher.model, deployed),
         "conversion": {"weights": deployed.plain.weights, "error": deployed.plain.error},
         "footprint": dataclasses.asdict(footprint),
         "parity": dataclasses.asdict(parity),
@@ -350,26 +347,6 @@ def scores_csv(origins: Sequence[str], scores: np.ndarray) -> bytes:
     writer.writerow(("session", "score"))
     writer.writerows((origin, repr(float(score))) for origin, score in zip(origins, scores))
     return out.getvalue().encode()
-
-
-def _soft_targets(config: Config, data: Prepared, teacher: keras.Model, deployed: Written) -> dict[str, Any] | None:
-    """Mean softened probabilities by recorded class, of the teacher and of the int8 student; None of an autoencoder."""
-    if not data.class_names:
-        return None
-    rows = spread(len(data.test), SOFTENED_WINDOWS)
-    x, labels = data.test.x[rows], data.test.labels[rows]
-    temperature = config.distill.temperature
-    sides = {
-        "teacher": (np.asarray(teacher.predict(x, verbose=0)), activation_of(teacher) == "softmax"),
-        "student": (run(deployed, x), read(deployed).ops[-1].name == "SOFTMAX"),
-    }
-    told: dict[str, Any] = {"temperature": temperature}
-    for side, (outputs, are_probabilities) in sides.items():
-        raised = np.log(np.maximum(outputs, 1e-7)) if are_probabilities else outputs
-        soft = softmax(raised.astype(np.float64) / temperature, axis=-1)
-        present = [soft[labels == label] for label in range(len(data.class_names))]
-        told[side] = [part.mean(axis=0).tolist() if len(part) else [0.0] * soft.shape[1] for part in present]
-    return told
 
 
 def _write_manifest(config: Config, working: Path) -> None:

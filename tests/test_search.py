@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 import micro
 from micro.config import Config, load_config, parse_config
 from micro.explore import oddities
-from micro.explore.search import Candidate, pareto, share_of_budget
+from micro.explore.search import pareto
 from micro.explore.space import propose, resolutions, smallest, widest
+from micro.explore.study import Candidate, share_of_budget
 from micro.explore.trial import Costs, is_weak, over
 from micro.prepare import prepare
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +16,11 @@ from micro.config import Config
 from micro.cost import parse_bytes, parse_count
 from micro.engine import Outcome, cluster, run_all
 from micro.errors import RunError
-from micro.explore.space import given, propose, require_searchable, resolutions, smallest, widest
+from micro.explore.space import given, require_searchable, resolutions, smallest, widest
+from micro.explore.study import OWN, Budget, Candidate, Study, share_of_budget
 from micro.files import json_bytes, sha256, write_bytes
 
 Progress = Callable[[str, float], None]
-Budget = dict[str, int | None]
 
 # Candidates drawn together: a batch sees all earlier batches and nothing of itself, so that results do not hang on how many
 # workers there are or which is quicker.
@@ -31,27 +32,7 @@ FINALISTS, OTHER_SEEDS = 3, 2
 # Scores that differ by less are taken for the same, and the cheaper candidate is chosen.
 TIE = 5e-4
 JOURNAL = "study.jsonl"
-# Number of the config's own student, which is tried before any is drawn.
-OWN = -1
 TRIAL, LESSONS = "micro.explore.trial:try_candidate", "micro.explore.trial:prepare_lessons"
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A candidate and what became of it; number -1 is the config's own student.
-
-    `state` is 'done', 'stopped' (others were better at no more cost), 'unfit' (never trained) or 'failed'. `costs` are bytes of
-    flash and RAM and multiply-accumulates; `score` is accuracy, or area under the ROC curve, of the int8 student on windows
-    of the search, none of them of the test; `marks` are scores on the way.
-    """
-
-    number: int
-    state: str
-    choice: dict[str, Any]
-    costs: dict[str, int]
-    marks: tuple[float, ...] = ()
-    score: float | None = None
-    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +107,7 @@ def search(
         _require_reachable(config, out, budget, runtime, workers)
         progress("trying the config's own student", 0.08)
         own = _own(config, out, budget, runtime, workers)
-        study = _Study(
+        study = Study(
             out / JOURNAL, config, widest(config, _fewest_inputs(config, out), budget["flash"], budget["macs"])
         )
         while (tried := _tried(study)) < trials and len(study.candidates()) < DRAWS * trials:
@@ -137,11 +118,6 @@ def search(
         progress("training the finalists again", 0.88)
         finals = _finals(candidates, study, config, out, budget, runtime, workers)
     return _conclude(config, out, candidates, finals, budget, runtime, teacher_score, study)
-
-
-def share_of_budget(costs: Mapping[str, int], budget: Budget) -> float:
-    """The tightest part of a budget that a candidate takes: 1 where it just fits."""
-    return max(costs[name] / limit for name, limit in budget.items() if limit is not None)
 
 
 def pareto(candidates: Sequence[Candidate], budget: Budget) -> tuple[int, ...]:
@@ -255,106 +231,7 @@ def _value(outcome: Outcome) -> dict[str, Any]:
     return outcome.value
 
 
-class _Study:
-    """Optuna's study in its journal, asked and told one batch after another."""
-
-    def __init__(self, path: Path, config: Config, widest: int) -> None:
-        optuna = _optuna()
-        _require_whole(path)
-        self._optuna, self._config, self._widest = optuna, config, widest
-        backend = optuna.storages.journal.JournalFileBackend(str(path))
-        try:
-            self._study = optuna.create_study(
-                study_name="search",
-                storage=optuna.storages.JournalStorage(backend),
-                directions=("maximize", "minimize"),
-                load_if_exists=True,
-            )
-            self._study.get_trials(deepcopy=False)
-        except Exception as error:
-            raise RunError(f"{path} is damaged and left as it is: {str(error).splitlines()[0]}") from None
-
-    def batch(self, size: int) -> tuple[int, list[tuple[Any, Config]]]:
-        """Number and candidates of a batch to try: what an interruption left open of one, or a new one of that size."""
-        states = self._optuna.trial.TrialState
-        running = self._trials(states.RUNNING)
-        named = [trial.user_attrs["batch"] for trial in running if "batch" in trial.user_attrs]
-        number = max(named) if named else len(self._trials(states.COMPLETE, states.PRUNED, states.FAIL))
-        for trial in running:
-            # Killed between being asked for and being told its batch.
-            if "batch" not in trial.user_attrs:
-                self._optuna.trial.Trial(self._study, trial._trial_id).set_user_attr("batch", number)
-        begun = [trial for trial in self._trials() if trial.user_attrs.get("batch") == number]
-        for _ in range(size - len(begun)):
-            self._seed(len(self._trials(states.RUNNING, states.COMPLETE, states.PRUNED, states.FAIL)))
-            trial = self._study.ask()
-            trial.set_user_attr("batch", number)
-            propose(trial, self._config, self._widest)
-        drawn = []
-        for trial in self._trials(states.RUNNING):
-            # One that was interrupted while it was drawn is drawn to the end.
-            self._seed(trial.number)
-            live = self._optuna.trial.Trial(self._study, trial._trial_id)
-            drawn.append((trial, propose(live, self._config, self._widest)))
-        return number, drawn
-
-    def _trials(self, *states: Any) -> list[Any]:
-        return list(self._study.get_trials(deepcopy=False, states=states or None))
-
-    def _seed(self, count: int) -> None:
-        """Seed each draw by its number, so that an interrupted search draws the same as one that was not."""
-        self._study.sampler = self._optuna.samplers.TPESampler(
-            seed=self._config.seed * 100_003 + count, n_startup_trials=10, constant_liar=True
-        )
-
-    def tell(self, trial: Any, outcome: Outcome, budget: Budget) -> None:
-        """Write down what became of a candidate."""
-        states = self._optuna.trial.TrialState
-        result = outcome.value or {"state": "failed", "error": outcome.error}
-        live = self._optuna.trial.Trial(self._study, trial._trial_id)
-        live.set_user_attr("result", result)
-        if outcome.value is None:
-            self._study.tell(trial.number, state=states.FAIL)
-            return
-        share = share_of_budget(result["costs"], budget)
-        live.set_constraint("budget", share - 1)
-        if result["state"] == "done":
-            self._study.tell(trial.number, (result["score"], share))
-        else:
-            self._study.tell(trial.number, state=states.PRUNED)
-
-    def candidates(self, before: int | None = None) -> tuple[Candidate, ...]:
-        """All that have been told, in the order in which they were drawn; or those of batches before a number."""
-        found = []
-        for trial in self._study.get_trials(deepcopy=False):
-            result = trial.user_attrs.get("result")
-            if result is None or not trial.state.is_finished():
-                continue
-            if before is not None and trial.user_attrs["batch"] >= before:
-                continue
-            error = result.get("error") if result["state"] == "failed" else None
-            marks = tuple(result.get("marks", ()))
-            found.append(
-                Candidate(
-                    trial.number,
-                    result["state"],
-                    dict(trial.params),
-                    result.get("costs", {}),
-                    marks,
-                    result.get("score"),
-                    error,
-                )
-            )
-        return tuple(found)
-
-    def config_of(self, candidate: Candidate) -> Config:
-        """The config that a candidate stands for."""
-        if candidate.number == OWN:
-            return given(self._config)
-        return propose(self._optuna.trial.FixedTrial(candidate.choice), self._config, self._widest)
-
-
-def _tried(study: _Study) -> int:
+def _tried(study: Study) -> int:
     """How many candidates fitted and were tried."""
     return sum(found.state in ("done", "stopped") for found in study.candidates())
 
@@ -371,7 +248,7 @@ def _own(config: Config, out: Path, budget: Budget, runtime: str, workers: int) 
 
 
 def _try_batch(
-    study: _Study, own: Candidate, config: Config, out: Path, budget: Budget, runtime: str, workers: int, wanted: int
+    study: Study, own: Candidate, config: Config, out: Path, budget: Budget, runtime: str, workers: int, wanted: int
 ) -> None:
     """Draw a batch, try it, and tell what became of each in the order drawn."""
     number, drawn = study.batch(min(BATCH, wanted))
@@ -404,7 +281,7 @@ def _require_some(candidates: Sequence[Candidate]) -> None:
 
 def _finals(
     candidates: Sequence[Candidate],
-    study: _Study,
+    study: Study,
     config: Config,
     out: Path,
     budget: Budget,
@@ -444,7 +321,7 @@ def _conclude(
     budget: Budget,
     runtime: str,
     teacher_score: float | None,
-    study: _Study,
+    study: Study,
 ) -> SearchResult:
     """Write the chosen config, the result and its page."""
     from micro.explore.page import render_search
@@ -453,7 +330,7 @@ def _conclude(
     made = study.config_of(next(found for found in candidates if found.number == chosen))
     content = _toml(made, out, budget, runtime)
     write_bytes(out / "chosen.toml", content)
-    command = f"keras-kd run {out / 'chosen.toml'} --out {out / 'chosen'}"
+    command = shlex.join(["keras-kd", "run", str(out / "chosen.toml"), "--out", str(out / "chosen")])
     result = SearchResult(
         candidates, pareto(candidates, budget), chosen, finals, budget, runtime, teacher_score, command
     )
@@ -485,31 +362,3 @@ def _toml(config: Config, out: Path, budget: Budget, runtime: str) -> bytes:
     if runtime == "tflm":
         told["budget"] = {name: str(budget[name]) for name in ("flash", "ram") if budget[name] is not None}
     return tomli_w.dumps(told).encode()
-
-
-def _require_whole(path: Path) -> None:
-    """RunError where a journal's lines are not what Optuna wrote; it is left as it is."""
-    if not path.exists():
-        return
-    for number, line in _lines(path):
-        try:
-            if not isinstance(json.loads(line), dict):
-                raise ValueError("not an object")
-        except ValueError as error:
-            raise RunError(
-                f"{path} is damaged at line {number} ({error}) and left as it is; mend or move it, or search into another --out"
-            ) from None
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        yield from enumerate(file, start=1)
-
-
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError:
-        raise RunError("Optuna is not installed; install it with: pip install 'keras-kd[scale]'") from None
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna

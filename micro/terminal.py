@@ -1,0 +1,177 @@
+"""What commands show on a terminal: progress, tables, results as lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@contextmanager
+def progress(enabled: bool) -> Iterator[Callable[[str, float], None]]:
+    """A progress bar on a terminal, a line a stage elsewhere, nothing if not enabled."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not enabled:
+        yield lambda stage, share: None
+    elif console.is_terminal:
+        columns = (
+            TextColumn("{task.description:<28}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task("", total=1.0)
+            yield lambda stage, share: bar.update(task, description=stage, completed=share)
+    else:
+        told: list[str] = []
+
+        def line(stage: str, share: float) -> None:
+            if stage not in told[-1:]:
+                told.append(stage)
+                click.echo(f"{share:4.0%}  {stage}", err=True)
+
+        yield line
+
+
+def print_report(report: dict[str, Any], out: str) -> None:
+    """What a run made of teacher and students, and where it lies."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from micro.report import NAMES, distilling_sentence
+
+    metrics = ("accuracy",) if report["task"] == "classification" else ("auc", "detection_rate", "false_alarm_rate")
+    table = Table(
+        title=f"{report['job']}: {report['data']['windows']['test']:,} test windows, {len(report['seeds'])} seeds"
+    )
+    table.add_column("model")
+    for metric in metrics:
+        table.add_column(metric.replace("_", " "), justify="right")
+    for variant, name in NAMES.items():
+        found = report["summary"].get(variant)
+        if found:
+            cells = (found.get(metric) for metric in metrics)
+            table.add_row(name, *(f"{c['mean']:.4f} ± {c['deviation']:.4f}" if c else "–" for c in cells))
+    footprint, parity, parameters = report["footprint"], report["parity"], report["parameters"]
+    console = Console(width=None if Console().is_terminal else 100)
+    console.print(table)
+    if len(report["stages"]) > 1:
+        console.print(_stages_table(report, metrics[0]))
+    click.echo(distilling_sentence(report))
+    click.echo(
+        f"Student: {parameters['student']:,} parameters (teacher {parameters['teacher']:,}), "
+        f"{footprint['model_bytes']:,} bytes of .tflite, {footprint['arena_bytes_32bit']:,} bytes of arena "
+        f"on a 32-bit chip, {footprint['macs']:,} MACs."
+    )
+    click.echo(
+        f"Parity: {parity['mismatches']} of {parity['values']:,} output values differ from TFLite's reference kernels"
+        + (f", by at most {parity['max_abs_difference']} LSB." if parity["mismatches"] else ".")
+    )
+    if report["budget"]:
+        click.echo("Budget: " + ("met." if report["budget"]["fits"] else "; ".join(report["budget"]["broken"])))
+    click.echo(f"Report: {Path(out) / 'report.html'}\nFirmware: {Path(out) / 'firmware'}")
+
+
+def print_search(found: Any, out: str) -> None:
+    """The Pareto front, the chosen student, and how to build it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from micro.explore.page import describe
+
+    by_number = {candidate.number: candidate for candidate in found.candidates}
+    table = Table(title="No other is better at no more of the budget")
+    for name in ("candidate", "score", "flash", "RAM", "MACs", "choice"):
+        table.add_column(name, justify="left" if name == "choice" else "right")
+    for number in found.front:
+        one = by_number[number]
+        choice = describe(one.choice)
+        costs = (f"{one.costs[name]:,}" for name in ("flash", "ram", "macs"))
+        table.add_row(f"{number}{' *' if number == found.chosen else ''}", f"{one.score:.4f}", *costs, choice)
+    Console(width=None if Console().is_terminal else 140).print(table)
+    states = [candidate.state for candidate in found.candidates]
+    click.echo(
+        f"{len(states)} candidates drawn: {states.count('unfit')} do not fit, {states.count('stopped')} stopped early, "
+        f"{states.count('failed')} failed, {states.count('done')} trained to the end. Chosen: {found.chosen} (*)"
+    )
+    click.echo(f"Report: {Path(out) / 'report.html'}\nTrain, prove and emit it: {found.command}")
+
+
+def print_fleet(result: Any, out: str) -> None:
+    """A line a machine."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from micro.fleet.fleet import metric_names
+
+    metrics = metric_names(list(result.rows))
+    table = Table(title=f"{len(result.rows)} machines, {len(result.failed)} failed")
+    for name in ("machine", *(metric.replace("_", " ") for metric in metrics), "flash", "RAM", "MACs", "threshold"):
+        table.add_column(name, justify="left" if name == "machine" else "right")
+    for row in result.rows:
+        if row["state"] == "failed":
+            continue
+        values = (row["metrics"].get(metric) for metric in metrics)
+        costs = (f"{row[name]:,}" for name in ("flash", "ram", "macs"))
+        threshold = "–" if row["threshold"] is None else f"{row['threshold']:.4g}"
+        table.add_row(row["asset"], *("–" if v is None else f"{v:.4f}" for v in values), *costs, threshold)
+    Console(width=None if Console().is_terminal else 120).print(table)
+    for row in result.rows:
+        if row["state"] == "failed":
+            click.echo(f"failed: {row['asset']}: {row['error']}")
+    click.echo(f"Report: {Path(out) / 'report.html'}\nTable: {Path(out) / 'fleet.csv'}")
+
+
+def _stages_table(report: dict[str, Any], metric: str) -> Any:
+    """What each stage of compression made of the int8 student."""
+    from rich.table import Table
+
+    from micro.report import STAGES
+
+    table = Table(title="int8 student, stage by stage")
+    table.add_column("stage")
+    for name in (metric, ".tflite bytes", "arena bytes", "MACs", "zeros"):
+        table.add_column(name, justify="right")
+    for row in report["stages"]:
+        found = row["metrics"].get(metric)
+        table.add_row(
+            STAGES[row["stage"]],
+            f"{found['mean']:.4f} ± {found['deviation']:.4f}" if found else "–",
+            *(f"{row[cost]:,}" for cost in ("flash", "arena", "macs")),
+            f"{100 * row['zeros']:.0f} %",
+        )
+    return table
+
+
+def print_result(result: dict[str, Any], as_json: bool) -> None:
+    """A result as JSON, or as a line a value."""
+    if as_json:
+        click.echo(json.dumps(result, indent=2, sort_keys=True))
+        return
+    for key, value in result.items():
+        if isinstance(value, (list, tuple)):
+            click.echo(f"{key}:")
+            for item in value:
+                click.echo(
+                    "  " + (", ".join(f"{k} {v}" for k, v in item.items()) if isinstance(item, dict) else str(item))
+                )
+        elif isinstance(value, dict):
+            click.echo(f"{key}: " + ", ".join(f"{k} {v:,}" for k, v in value.items()))
+        else:
+            click.echo(f"{key}: {f'{value:,}' if isinstance(value, int) else value}")
+
+
+def tensor_line(tensor: Any) -> str:
+    """Type, shape and grid of a tensor."""
+    line = f"{tensor.dtype}[{', '.join(map(str, tensor.shape))}]"
+    if tensor.quantization is not None and len(tensor.quantization.scale) == 1:
+        line += f" scale {tensor.quantization.scale[0]:.6g} zero point {tensor.quantization.zero_point[0]}"
+    return line
