@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from int8_graphs import Builder, random_graph
 
 import micro
-from micro.aot import generate
+from micro.aot import generate, static_size
 from micro.aot.fixed_point import high_product
 from micro.aot.generate import static_files
 from micro.firmware.chip import run_on_chip
@@ -175,8 +175,8 @@ def dense_net(weights, name="net"):
 
 def array_bytes(folder, name):
     """Bytes of the constant arrays in a generated C file."""
-    sizes = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "uint16_t": 2, "int32_t": 4}
-    found = re.findall(r"static const (u?int\d+_t) \w+\[(\d+)\] = ", (folder / f"{name}.c").read_text())
+    sizes = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "uint16_t": 2, "int32_t": 4, "int": 4}
+    found = re.findall(r"static const (u?int(?:\d+_t)?) \w+\[(\d+)\] = ", (folder / f"{name}.c").read_text())
     return sum(sizes[kind] * int(count) for kind, count in found)
 
 
@@ -196,6 +196,16 @@ def test_zeros_and_shared_values_take_less_flash_and_no_ram(tmp_path, gcc):
     require_equal([dense_net(weights) for weights in (pruned, clustered)], tmp_path, gcc, storage="small")
     (tmp_path / "x").mkdir()
     require_equal([dense_net(np.zeros((3, 5), np.int8))], tmp_path / "x", gcc, storage="small")
+
+
+def test_the_size_told_is_that_of_what_is_written(tmp_path, peer_models):
+    rng = np.random.default_rng(2)
+    pruned = dense_net(np.where(rng.random((40, 600)) < 0.9, 0, rng.integers(-99, 99, (40, 600))).astype(np.int8))
+    for name, model in (("pruned", pruned), ("dscnn", (peer_models / "dscnn.tflite").read_bytes())):
+        header = generate(model, tmp_path, name)[0].read_text()
+        size = static_size(model)
+        assert size.constants == array_bytes(tmp_path, name)
+        assert f"_STATIC_ARENA_SIZE {size.arena}" in header
 
 
 def test_packed_models_are_decoded_where_they_are_multiplied(tmp_path, gcc):

@@ -15,7 +15,6 @@ from micro.aot.sound import require_sound
 from micro.aot.step import Argument, Constant, Step, refusal
 from micro.aot.storage import Storage
 from micro.aot.unpack import unpacked
-from micro.cost import WIDTHS
 from micro.emission.c_array import c_array, float_text, render
 from micro.errors import ConversionError
 from micro.files import identifier, sha256, write_together
@@ -77,7 +76,7 @@ class StaticSize:
 def static_size(tflite: TfliteLike, storage: Storage = "auto") -> StaticSize:
     """What a model would take as static C; raises as `generate`."""
     laid = _laid_out(tflite, storage)
-    widths = {"int": 4, **{name: WIDTHS[kind] for kind, name in C_TYPES.items()}}
+    widths = {"int": 4, **{name: np.dtype(kind).itemsize for kind, name in C_TYPES.items()}}
     return StaticSize(sum(widths[array["type"]] * array["count"] for array in laid["arrays"]), laid["arena"])
 
 
