@@ -46,7 +46,7 @@ def layers(report: dict[str, Any]) -> dict[str, str]:
     places = range(len(rows))
     flash.barh(places, [row["weight_bytes"] for row in rows], color="#3a7d2c")
     ram.barh(places, [row["held_bytes"] for row in rows], color="#0b6e99")
-    flash.set_yticks(places, [f"{row['index']} {row['op']}" for row in rows], fontsize=7)
+    flash.set_yticks(places, [f"{row['index']} {row['op']}" for row in rows], fontsize=8)
     flash.invert_yaxis()
     flash.set_xlabel("bytes of constants, in flash")
     ram.set_xlabel("bytes held while it runs, in RAM")
@@ -65,28 +65,27 @@ def layers(report: dict[str, Any]) -> dict[str, str]:
 def op_graph(report: dict[str, Any]) -> dict[str, str]:
     """The operators from input to output, with the values that pass between them."""
     rows = report["graph"]
-    drawn, axes = figure(6.4, 0.5 + 0.42 * len(rows))
+    drawn, axes = figure(6.4, 0.5 + 0.46 * len(rows))
     axes.axis("off")
     axes.set(xlim=(-0.12, 1), ylim=(len(rows) - 0.4, -0.6))
     box = {"boxstyle": "round,pad=0.35", "facecolor": "#eef4f7", "edgecolor": "#0b6e99", "linewidth": 0.8}
     for place, row in enumerate(rows):
-        axes.text(0.16, place, f"{place} {row['op']}", va="center", fontsize=8, bbox=box)
+        axes.text(0.02, place, f"{place} {row['op']}", va="center", fontsize=10, bbox=box)
         shape = " × ".join(map(str, row["shape"]))
-        axes.text(0.58, place, f"{row['dtype']}  {shape}", va="center", fontsize=8, color="#444444")
+        axes.text(0.62, place, f"{row['dtype']}  {shape}", va="center", fontsize=10, color="#444444")
         for source in row["from"]:
             _arrow(axes, source, place)
     branches = sum(place - source > 1 for place, row in enumerate(rows) for source in row["from"])
+    waiting = f", {branches} of whose values wait for later ones" if branches else ""
     ops = ", ".join(f"{row['op']} gives {_shape(row['shape'])}" for row in rows)
-    says = (
-        f"{len(rows)} operators in the order in which they run, {branches} of whose values wait for later ones: {ops}."
-    )
+    says = f"{len(rows)} operators in the order in which they run{waiting}: {ops}."
     return chart("Operators", says, drawn)
 
 
 def _arrow(axes: Any, source: int, place: int) -> None:
     """From one operator to the next, or around those between."""
     bend = "arc3" if place - source == 1 else f"arc3,rad={min(0.5, 0.12 * (place - source)):.2f}"
-    x = 0.2 if place - source == 1 else 0.14
+    x = 0.08 if place - source == 1 else 0.0
     style = {"arrowstyle": "-|>", "color": "#0b6e99", "linewidth": 0.8, "connectionstyle": bend}
     axes.annotate("", (x, place - 0.28), (x, source + 0.28), arrowprops=style)
 
