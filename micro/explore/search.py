@@ -53,6 +53,26 @@ class SearchResult:
     command: str
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What is searched, where it is kept, and with how many workers."""
+
+    config: Config
+    out: Path
+    budget: Budget
+    runtime: str
+    workers: int
+
+    def folder(self, bands: int) -> Path:
+        """Where the windows of a resolution lie."""
+        return (self.out / "lessons" / f"bands-{bands}").resolve()
+
+    def piece(self, config: Config, seed: int, **more: Any) -> dict[str, Any]:
+        """A candidate as workers take it."""
+        told = {"config": _plain(config), "folder": str(self.folder(config.features.bands)), "seed": seed}
+        return {**told, "budget": self.budget, "runtime": self.runtime, **more}
+
+
 def search(
     config: Config,
     out: str | Path,
@@ -99,25 +119,24 @@ def search(
     if trials < 1:
         raise ValueError(f"trials must be at least 1, got {trials}")
     require_searchable(config)
-    out = Path(out)
-    _claim(out, config, budget, runtime, resume)
+    asked = _Asked(config, Path(out), budget, runtime, workers)
+    _claim(asked, resume)
+    study = Study(asked.out / JOURNAL, config)
     with cluster(workers, address):
         progress("teaching the teacher", 0.02)
-        teacher_score = _prepare(config, out, workers)
-        _require_reachable(config, out, budget, runtime, workers)
+        teacher_score = _prepare(asked)
+        _require_reachable(asked)
         progress("trying the config's own student", 0.08)
-        own = _own(config, out, budget, runtime, workers)
-        study = Study(
-            out / JOURNAL, config, widest(config, _fewest_inputs(config, out), budget["flash"], budget["macs"])
-        )
+        own = _own(asked)
+        limit = widest(config, _fewest_inputs(asked), budget["flash"], budget["macs"])
         while (tried := _tried(study)) < trials and len(study.candidates()) < DRAWS * trials:
             progress(f"{tried} of {trials} candidates tried", 0.1 + 0.75 * tried / trials)
-            _try_batch(study, own, config, out, budget, runtime, workers, trials - tried)
+            _try_batch(asked, study, own, limit, min(BATCH, trials - tried))
         candidates = (own, *study.candidates())
         _require_some(candidates)
         progress("training the finalists again", 0.88)
-        finals = _finals(candidates, study, config, out, budget, runtime, workers)
-    return _conclude(config, out, candidates, finals, budget, runtime, teacher_score, study)
+        finals = _finals(asked, study, candidates)
+    return _conclude(asked, study, candidates, finals, teacher_score)
 
 
 def pareto(candidates: Sequence[Candidate], budget: Budget) -> tuple[int, ...]:
@@ -133,12 +152,14 @@ def pareto(candidates: Sequence[Candidate], budget: Budget) -> tuple[int, ...]:
     return tuple(found.number for found in front)
 
 
-def _claim(out: Path, config: Config, budget: Budget, runtime: str, resume: bool) -> None:
-    """Make `out` this search's, or see that it is already.
+def _claim(asked: _Asked, resume: bool) -> None:
+    """Make the folder this search's, or see that it is already.
 
     Raises: RunError if something of the user's would be lost or another search's results mixed in.
     """
-    told = json_bytes({"config": config.model_dump(mode="json"), "budget": budget, "runtime": runtime})
+    out = asked.out
+    config = asked.config.model_dump(mode="json")
+    told = json_bytes({"config": config, "budget": asked.budget, "runtime": asked.runtime})
     if (out / "told.json").is_file():
         if not resume:
             raise RunError(f"{out} holds a search already; go on with --resume, or choose another --out")
@@ -152,10 +173,6 @@ def _claim(out: Path, config: Config, budget: Budget, runtime: str, resume: bool
         write_bytes(out / "told.json", told)
 
 
-def _folder(out: Path, bands: int) -> Path:
-    return (out / "lessons" / f"bands-{bands}").resolve()
-
-
 def _plain(config: Config) -> dict[str, Any]:
     """A config as workers take it: relative paths made whole, since they may have another working directory."""
     told = config.model_dump(mode="json")
@@ -167,61 +184,50 @@ def _plain(config: Config) -> dict[str, Any]:
     return told
 
 
-def _prepare(config: Config, out: Path, workers: int) -> float | None:
+def _prepare(asked: _Asked) -> float | None:
     """Windows and teacher's outputs of every resolution, on disk; what is there already is left. The own teacher's score."""
+    config = asked.config
     own = config.features.bands
     others = [bands for bands in resolutions(config) if bands != own]
     # A classifier's logits serve whatever the student hears; an autoencoder's teacher speaks in its own features.
-    shared = str(_folder(out, own)) if config.task == "classification" else None
-    rounds: list[list[tuple[int, str | None]]] = [[(own, None)], [(bands, shared) for bands in others]]
-    for wanted in rounds if shared else [rounds[0] + rounds[1]]:
+    shared = str(asked.folder(own)) if config.task == "classification" else None
+    rounds = [[own], others] if shared else [[own, *others]]
+    for wanted in rounds:
         pieces = [
-            (
-                f"{bands} bands",
-                {
-                    "config": _plain(
-                        config.model_copy(update={"features": config.features.model_copy(update={"bands": bands})})
-                    ),
-                    "folder": str(_folder(out, bands)),
-                    "teacher_from": teacher_from,
-                },
-            )
-            for bands, teacher_from in wanted
-            if not _folder(out, bands).exists()
+            (f"{bands} bands", _lesson(asked, bands, None if bands == own else shared))
+            for bands in wanted
+            if not asked.folder(bands).exists()
         ]
-        for outcome in run_all(LESSONS, pieces, workers=workers):
-            if outcome.error is not None:
-                raise RunError(f"search: {outcome.error}")
-    about = json.loads((_folder(out, own) / "about.json").read_text())
+        for outcome in run_all(LESSONS, pieces, workers=asked.workers):
+            _value(outcome)
+    about = json.loads((asked.folder(own) / "about.json").read_text())
     return None if about["teacher_score"] is None else float(about["teacher_score"])
 
 
-def _fewest_inputs(config: Config, out: Path) -> int:
+def _lesson(asked: _Asked, bands: int, teacher_from: str | None) -> dict[str, Any]:
+    features = asked.config.features.model_copy(update={"bands": bands})
+    config = _plain(asked.config.model_copy(update={"features": features}))
+    return {"config": config, "folder": str(asked.folder(bands)), "teacher_from": teacher_from}
+
+
+def _fewest_inputs(asked: _Asked) -> int:
     """Values of a window's features at the lowest resolution."""
-    x = np.load(_folder(out, resolutions(config)[0]) / "train_x.npy", mmap_mode="r", allow_pickle=False)
-    return int(np.prod(x.shape[1:]))
+    path = asked.folder(resolutions(asked.config)[0]) / "train_x.npy"
+    return int(np.prod(np.load(path, mmap_mode="r", allow_pickle=False).shape[1:]))
 
 
-def _piece(config: Config, out: Path, budget: Budget, runtime: str, seed: int, **more: Any) -> dict[str, Any]:
-    folder = str(_folder(out, config.features.bands))
-    return {"config": _plain(config), "folder": folder, "budget": budget, "runtime": runtime, "seed": seed, **more}
-
-
-def _require_reachable(config: Config, out: Path, budget: Budget, runtime: str, workers: int) -> None:
+def _require_reachable(asked: _Asked) -> None:
     """RunError telling the smallest reachable, where not even that meets the budget."""
-    pieces = [
-        (str(n), _piece(small, out, budget, runtime, config.seed, learn=False))
-        for n, small in enumerate(smallest(config))
-    ]
-    costs = [_value(outcome)["costs"] for outcome in run_all(TRIAL, pieces, workers=workers)]
+    config, budget = asked.config, asked.budget
+    pieces = [(str(n), asked.piece(small, config.seed, learn=False)) for n, small in enumerate(smallest(config))]
+    costs = [_value(outcome)["costs"] for outcome in run_all(TRIAL, pieces, workers=asked.workers)]
     if any(share_of_budget(cost, budget) <= 1 for cost in costs):
         return
     least = {name: min(cost[name] for cost in costs) for name in budget}
-    beyond = [name for name, limit in budget.items() if limit is not None and least[name] > limit]
+    limits = {name: limit for name, limit in budget.items() if limit is not None}
+    beyond = {name: limit for name, limit in limits.items() if least[name] > limit} or limits
     words = {"flash": "bytes of flash", "ram": "bytes of RAM", "macs": "MACs"}
-    told = "; ".join(
-        f"{least[name]:,} {words[name]}, {budget[name]:,} allowed" for name in beyond or budget if budget[name]
-    )
+    told = "; ".join(f"{least[name]:,} {words[name]}, {limit:,} allowed" for name, limit in beyond.items())
     raise RunError(f"search: nothing can meet the budget, the smallest reachable takes {told}")
 
 
@@ -236,34 +242,31 @@ def _tried(study: Study) -> int:
     return sum(found.state in ("done", "stopped") for found in study.candidates())
 
 
-def _own(config: Config, out: Path, budget: Budget, runtime: str, workers: int) -> Candidate:
+def _own(asked: _Asked) -> Candidate:
     """The config's own student, tried once and kept."""
-    path = out / "own.json"
+    path = asked.out / "own.json"
     if not path.is_file():
-        pieces = [("own", _piece(given(config), out, budget, runtime, config.seed))]
-        value = next(_value(outcome) for outcome in list(run_all(TRIAL, pieces, workers=workers)))
-        write_bytes(path, json_bytes(value))
+        pieces = [("own", asked.piece(given(asked.config), asked.config.seed))]
+        for outcome in run_all(TRIAL, pieces, workers=asked.workers):
+            write_bytes(path, json_bytes(_value(outcome)))
     value = json.loads(path.read_text())
     return Candidate(OWN, value["state"], {}, value["costs"], tuple(value.get("marks", ())), value.get("score"))
 
 
-def _try_batch(
-    study: Study, own: Candidate, config: Config, out: Path, budget: Budget, runtime: str, workers: int, wanted: int
-) -> None:
+def _try_batch(asked: _Asked, study: Study, own: Candidate, limit: int, size: int) -> None:
     """Draw a batch, try it, and tell what became of each in the order drawn."""
-    number, drawn = study.batch(min(BATCH, wanted))
+    number, drawn = study.batch(size, limit)
     finished = [
         {"costs": found.costs, "marks": found.marks}
         for found in (own, *study.candidates(before=number))
         if found.state in ("done", "stopped")
     ]
     pieces = [
-        (str(trial.number), _piece(candidate, out, budget, runtime, config.seed, finished=finished))
-        for trial, candidate in drawn
+        (str(trial.number), asked.piece(candidate, asked.config.seed, finished=finished)) for trial, candidate in drawn
     ]
-    outcomes = {outcome.name: outcome for outcome in run_all(TRIAL, pieces, workers=workers)}
+    outcomes = {outcome.name: outcome for outcome in run_all(TRIAL, pieces, workers=asked.workers)}
     for trial, _ in drawn:
-        study.tell(trial, outcomes[str(trial.number)], budget)
+        study.tell(trial, outcomes[str(trial.number)], asked.budget)
 
 
 def _require_some(candidates: Sequence[Candidate]) -> None:
@@ -279,25 +282,17 @@ def _require_some(candidates: Sequence[Candidate]) -> None:
     raise RunError(f"search: none of {len(candidates)} candidates was tried to the end{why}")
 
 
-def _finals(
-    candidates: Sequence[Candidate],
-    study: Study,
-    config: Config,
-    out: Path,
-    budget: Budget,
-    runtime: str,
-    workers: int,
-) -> dict[int, tuple[float, ...]]:
+def _finals(asked: _Asked, study: Study, candidates: Sequence[Candidate]) -> dict[int, tuple[float, ...]]:
     """Scores of the best candidates, from the search's seed and others."""
     done = [found for found in candidates if found.state == "done"]
     best = sorted(done, key=lambda found: (-(found.score or 0.0), found.number))[:FINALISTS]
     pieces = [
-        (f"{found.number}/{n}", _piece(study.config_of(found), out, budget, runtime, config.seed + n))
+        (f"{found.number}/{n}", asked.piece(study.config_of(found), asked.config.seed + n))
         for found in best
         for n in range(1, OTHER_SEEDS + 1)
     ]
     scores: dict[int, list[float]] = {found.number: [found.score or 0.0] for found in best}
-    outcomes = {outcome.name: outcome for outcome in run_all(TRIAL, pieces, workers=workers)}
+    outcomes = {outcome.name: outcome for outcome in run_all(TRIAL, pieces, workers=asked.workers)}
     for name, _ in pieces:
         value = outcomes[name].value
         if value is not None and value.get("score") is not None:
@@ -314,31 +309,28 @@ def _choose(candidates: Sequence[Candidate], finals: Mapping[int, Sequence[float
 
 
 def _conclude(
-    config: Config,
-    out: Path,
+    asked: _Asked,
+    study: Study,
     candidates: tuple[Candidate, ...],
     finals: dict[int, tuple[float, ...]],
-    budget: Budget,
-    runtime: str,
     teacher_score: float | None,
-    study: Study,
 ) -> SearchResult:
     """Write the chosen config, the result and its page."""
     from micro.explore.page import render_search
 
+    out, budget = asked.out, asked.budget
     chosen = _choose(candidates, finals, budget)
     made = study.config_of(next(found for found in candidates if found.number == chosen))
-    content = _toml(made, out, budget, runtime)
+    content = _toml(made, asked)
     write_bytes(out / "chosen.toml", content)
     command = shlex.join(["keras-kd", "run", str(out / "chosen.toml"), "--out", str(out / "chosen")])
-    result = SearchResult(
-        candidates, pareto(candidates, budget), chosen, finals, budget, runtime, teacher_score, command
-    )
+    front = pareto(candidates, budget)
+    result = SearchResult(candidates, front, chosen, finals, budget, asked.runtime, teacher_score, command)
     plain = asdict(result) | {
         "finals": {str(number): list(scores) for number, scores in finals.items()},
-        "task": config.task,
-        "job": config.job,
-        "seed": config.seed,
+        "task": asked.config.task,
+        "job": asked.config.job,
+        "seed": asked.config.seed,
         "chosen_sizes": list(made.student.sizes),
         "chosen_config": sha256(content),
     }
@@ -347,18 +339,17 @@ def _conclude(
     return result
 
 
-def _toml(config: Config, out: Path, budget: Budget, runtime: str) -> bytes:
-    """The config as a file in `out`: what is not set is left out, and paths lead from there."""
-    try:
-        import tomli_w
-    except ImportError:
-        raise RunError("tomli-w is not installed; install it with: pip install 'keras-kd[scale]'") from None
+def _toml(config: Config, asked: _Asked) -> bytes:
+    """The config as a file in the search's folder: what is not set is left out, and paths lead from there."""
+    import tomli_w
+
     told = config.model_dump(mode="json", exclude_none=True)
     for section, key in (("data", "folder"), ("teacher", "path")):
         if key in told[section]:
-            told[section][key] = os.path.relpath(told[section][key], out)
+            told[section][key] = os.path.relpath(told[section][key], asked.out)
     if "files" in told["data"]:
-        told["data"]["files"] = [os.path.relpath(pattern, out) for pattern in told["data"]["files"]]
-    if runtime == "tflm":
-        told["budget"] = {name: str(budget[name]) for name in ("flash", "ram") if budget[name] is not None}
+        told["data"]["files"] = [os.path.relpath(pattern, asked.out) for pattern in told["data"]["files"]]
+    if asked.runtime == "tflm":
+        budget = {name: asked.budget[name] for name in ("flash", "ram")}
+        told["budget"] = {name: str(limit) for name, limit in budget.items() if limit is not None}
     return tomli_w.dumps(told).encode()

@@ -38,12 +38,15 @@ class Candidate:
 
 
 class Study:
-    """Optuna's study in its journal, asked and told one batch after another."""
+    """Optuna's study in its journal, asked and told one batch after another.
 
-    def __init__(self, path: Path, config: Config, widest: int) -> None:
+    Raises: RunError if the journal is damaged, which is left as it is, or Optuna is missing.
+    """
+
+    def __init__(self, path: Path, config: Config) -> None:
         optuna = _optuna()
         _require_whole(path)
-        self._optuna, self._config, self._widest = optuna, config, widest
+        self._optuna, self._config = optuna, config
         backend = optuna.storages.journal.JournalFileBackend(str(path))
         try:
             self._study = optuna.create_study(
@@ -56,7 +59,7 @@ class Study:
         except Exception as error:
             raise RunError(f"{path} is damaged and left as it is: {str(error).splitlines()[0]}") from None
 
-    def batch(self, size: int) -> tuple[int, list[tuple[Any, Config]]]:
+    def batch(self, size: int, widest: int) -> tuple[int, list[tuple[Any, Config]]]:
         """Number and candidates of a batch to try: what an interruption left open of one, or a new one of that size."""
         states = self._optuna.trial.TrialState
         running = self._trials(states.RUNNING)
@@ -71,13 +74,13 @@ class Study:
             self._seed(len(self._trials(states.RUNNING, states.COMPLETE, states.PRUNED, states.FAIL)))
             trial = self._study.ask()
             trial.set_user_attr("batch", number)
-            propose(trial, self._config, self._widest)
+            propose(trial, self._config, widest)
         drawn = []
         for trial in self._trials(states.RUNNING):
             # One that was interrupted while it was drawn is drawn to the end.
             self._seed(trial.number)
             live = self._optuna.trial.Trial(self._study, trial._trial_id)
-            drawn.append((trial, propose(live, self._config, self._widest)))
+            drawn.append((trial, propose(live, self._config, widest)))
         return number, drawn
 
     def _trials(self, *states: Any) -> list[Any]:
@@ -133,7 +136,7 @@ class Study:
         """The config that a candidate stands for."""
         if candidate.number == OWN:
             return given(self._config)
-        return propose(self._optuna.trial.FixedTrial(candidate.choice), self._config, self._widest)
+        return propose(self._optuna.trial.FixedTrial(candidate.choice), self._config)
 
 
 def share_of_budget(costs: Mapping[str, int], budget: Budget) -> float:
@@ -163,7 +166,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _optuna() -> Any:
     try:
         import optuna
-    except ImportError:
-        raise RunError("Optuna is not installed; install it with: pip install 'keras-kd[scale]'") from None
+        import tomli_w  # noqa: F401, wanted at the end: better missed now
+    except ImportError as error:
+        raise RunError(f"{error.name} is not installed; install it with: pip install 'keras-kd[scale]'") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna

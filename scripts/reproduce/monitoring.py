@@ -25,6 +25,7 @@ from micro.pipeline import run_pipeline
 from micro.simulation import Firmware, load_firmware
 
 STEADY, AFTER, EVERY, SECONDS = 8, 24, 4, 4.0
+Logs = dict[int, list[np.ndarray]]
 DRIFTS = {
     "nothing": ({}, 1.0),
     "shaft 20 % faster": ({"speed": 1.2}, 1.0),
@@ -36,18 +37,18 @@ DRIFTS = {
 }
 
 
-def starts(
-    firmware: Firmware, machine: rig.Rig, gain: float, machine_number: int, first: int, count: int
-) -> list[np.ndarray]:
-    """Scores of some starts of a machine, by the run's firmware."""
+def starts(firmware: Firmware, machine: rig.Rig, gain: float, numbers: list[int], first: int, count: int) -> Logs:
+    """Scores of some starts of each of the machines, by the run's firmware."""
     frames = []
-    for n in range(first, first + count):
-        recording = rig.record(machine, SECONDS, np.random.default_rng([machine_number, n]))
-        samples = (gain * recording.samples).astype(np.float32)
-        frames.append(windows(samples, firmware.front_end.window, firmware.front_end.hop))
+    for number in numbers:
+        for n in range(first, first + count):
+            recording = rig.record(machine, SECONDS, np.random.default_rng([number, n]))
+            samples = (gain * recording.samples).astype(np.float32)
+            frames.append(windows(samples, firmware.front_end.window, firmware.front_end.hop))
     features = firmware.inputs(np.concatenate(frames))
     scores = firmware.detector.score(features, run_inputs(firmware.tflite, features)) * firmware.detector.score.unit
-    return np.split(scores, np.cumsum([len(part) for part in frames])[:-1])
+    sessions = np.split(scores, np.cumsum([len(part) for part in frames])[:-1])
+    return {number: sessions[place * count : (place + 1) * count] for place, number in enumerate(numbers)}
 
 
 def main() -> None:
@@ -64,23 +65,24 @@ def main() -> None:
         run_pipeline(told.model_copy(update={"detect": told.detect.model_copy(update={"saturation": None})}), run)
     firmware, reference = load_firmware(run), calibration_sessions(run)
     ordinary = rig.Rig()
-    steady = [starts(firmware, ordinary, 1.0, number, 0, STEADY) for number in range(arguments.machines)]
+    everyone = list(range(arguments.machines))
+    steady = starts(firmware, ordinary, 1.0, everyone, 0, STEADY)
+    before = {number: sum(map(len, sessions)) for number, sessions in steady.items()}
     for name, (factors, gain) in DRIFTS.items():
         changed = dataclasses.replace(ordinary, speed=ordinary.speed * factors.get("speed", 1.0))
-        early = late = missed = 0
-        until: list[int] = []
-        for number in range(arguments.machines):
-            log = list(steady[number])
-            before = sum(map(len, log))
-            last = watch(reference, log, every=EVERY, seed=number)[-1]
-            while not last.drifted and len(log) < STEADY + AFTER:
-                log += starts(firmware, changed, gain, number, len(log), EVERY)
-                last = watch(reference, log, every=EVERY, seed=number)[-1]
-            early += last.drifted and last.windows <= before
-            missed += not last.drifted
-            if last.drifted and last.windows > before:
-                late += 1
-                until.append(last.windows - before)
+        logs = {number: list(sessions) for number, sessions in steady.items()}
+        last = {number: watch(reference, log, every=EVERY, seed=number)[-1] for number, log in logs.items()}
+        early = sum(look.drifted for look in last.values())
+        for first in range(STEADY, STEADY + AFTER, EVERY):
+            unseen = [number for number in everyone if not last[number].drifted]
+            if not unseen:
+                break
+            for number, sessions in starts(firmware, changed, gain, unseen, first, EVERY).items():
+                logs[number] += sessions
+                last[number] = watch(reference, logs[number], every=EVERY, seed=number)[-1]
+        found = [number for number in everyone if last[number].drifted]
+        until = [last[number].windows - before[number] for number in found if last[number].windows > before[number]]
+        late, missed = len(until), arguments.machines - len(found)
         told = {
             "drift": name,
             "machines": arguments.machines,
