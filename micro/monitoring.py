@@ -73,7 +73,7 @@ def monitor(
         where the log is too short for one look.
     """
     folder = Path(run_folder)
-    report, _ = read_run(folder)
+    report, config = read_run(folder)
     reference = calibration_sessions(folder)
     unit = report["detector"]["score"]["unit"] if report["detector"] else None
     sessions, faults = read_log(log, unit, int(np.median([len(scores) for scores in reference])))
@@ -85,7 +85,7 @@ def monitor(
     seen = len(looks) * every
     latest = np.concatenate(sessions[max(0, seen - recent) : seen])
     threshold = float(report["threshold"])
-    rate = _rate(folder)
+    rate = config.detect.false_alarm_rate
     renewed = _recalibrated(latest, rate)
     advice, why = _advise(looks[-1], latest, threshold, rate, renewed, np.concatenate(reference))
     return Monitoring(
@@ -221,11 +221,6 @@ def _score(told: Mapping[str, Any], unit: float | None, path: Path, row: int) ->
             raise DataError(f"{path}, row {row}: raw scores need a run whose student is int8")
         return score * factor if math.isfinite(score) else None
     return None
-
-
-def _rate(folder: Path) -> float:
-    _, config = read_run(folder)
-    return config.detect.false_alarm_rate
 
 
 def _recalibrated(latest: np.ndarray, rate: float) -> Threshold | None:
