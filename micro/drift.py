@@ -19,7 +19,8 @@ MOST_PERMUTATIONS = 200_000
 class Look:
     """One comparison of recent sessions with those of calibration.
 
-    `windows` counts all windows logged so far, `psi` and `ks` are distances of the recent ones, `p` the chance of a `ks` as
+    `windows` counts all windows logged so far, `psi` and `ks` are distances of the recent ones, `wander` is how far their
+    sessions' medians lie from the middle, in multiples of how far calibration's do, `p` the chance of a `ks` or a `wander` as
     large were nothing changed, `level` the p below which this look speaks of drift.
     """
 
@@ -27,6 +28,7 @@ class Look:
     windows: int
     psi: float
     ks: float
+    wander: float
     p: float
     level: float
 
@@ -71,10 +73,10 @@ def watch(
     for number, end in enumerate(range(every, len(sessions) + 1, every), start=1):
         level = false_alarm_rate / (number * (number + 1))
         latest = sessions[max(0, end - recent) : end]
-        ks, p = session_test(reference, latest, level, seed + number)
+        ks, wander, p = session_test(reference, latest, level, seed + number)
         psi = stability_index(np.concatenate(reference), np.concatenate(latest))
         windows = sum(len(session) for session in sessions[:end])
-        looks.append(Look(number, windows, psi, ks, p, level))
+        looks.append(Look(number, windows, psi, ks, wander, p, level))
         if looks[-1].drifted:
             break
     return tuple(looks)
@@ -102,29 +104,43 @@ def ks_distance(reference: np.ndarray, scores: np.ndarray) -> float:
 
 def session_test(
     reference: Sequence[np.ndarray], latest: Sequence[np.ndarray], level: float, seed: int
-) -> tuple[float, float]:
-    """Distance of the latest from the reference sessions on a grid of quantiles, and its p when sessions are exchanged."""
+) -> tuple[float, float, float]:
+    """Distance and wander of the latest sessions beside the reference, and their p when sessions are exchanged at random.
+
+    The distance is the largest difference of the distribution functions, which sees what moves all windows; the wander compares
+    how far sessions' medians lie from the median of all, which sees sessions that part in different directions. Each is
+    tested at half the level; p is twice the smaller of the two.
+    """
     groups = [*reference, *latest]
     grid = np.quantile(np.concatenate(groups), np.linspace(0, 1, GRID + 2)[1:-1])
     below = np.stack([np.searchsorted(np.sort(group), grid, side="right") for group in groups]).astype(np.float32)
     sizes = np.array([len(group) for group in groups], np.float32)
+    medians = np.array([np.median(group) for group in groups])
+    strayed = np.abs(medians - np.median(medians))
 
     def distances(chosen: np.ndarray) -> np.ndarray:
         ours, ours_size = chosen @ below, (chosen @ sizes)[:, None]
         theirs, theirs_size = below.sum(axis=0) - ours, sizes.sum() - ours_size
         return np.abs(ours / ours_size - theirs / theirs_size).max(axis=1)
 
+    # Sessions are exchanged, their number is not: the sum orders as the difference of means does.
+    def wanders(chosen: np.ndarray) -> np.ndarray:
+        return chosen @ strayed
+
     chosen = np.repeat([0.0, 1.0], [len(reference), len(latest)])[None].astype(np.float32)
-    found = float(distances(chosen)[0])
-    wanted = min(MOST_PERMUTATIONS, math.ceil(10 / level))
+    distance, wander = float(distances(chosen)[0]), float(wanders(chosen)[0])
+    wanted = min(MOST_PERMUTATIONS, math.ceil(20 / level))
     rng = np.random.default_rng([seed, 13])
-    as_large = done = 0
+    as_far = as_strayed = done = 0
     while done < wanted:
         count = min(CHUNK, wanted - done)
         drawn = rng.permuted(np.repeat(chosen, count, axis=0), axis=1)
-        as_large += int(np.count_nonzero(distances(drawn) >= found - 1e-6))
+        as_far += int(np.count_nonzero(distances(drawn) >= distance - 1e-6))
+        as_strayed += int(np.count_nonzero(wanders(drawn) >= wander * (1 - 1e-9)))
         done += count
         # Once p can only be far above the level, the rest of the permutations would tell nothing.
-        if (1 + as_large) / (1 + wanted) > 5 * level:
+        if 2 * (1 + min(as_far, as_strayed)) / (1 + wanted) > 5 * level:
             break
-    return found, (1 + as_large) / (1 + done)
+    ordinary = float(np.mean(strayed[: len(reference)]))
+    ratio = wander / len(latest) / ordinary if ordinary > 0 else 1.0
+    return distance, ratio, min(1.0, 2 * (1 + min(as_far, as_strayed)) / (1 + done))

@@ -235,7 +235,7 @@ def _advise(
     look: Look, latest: np.ndarray, threshold: float, rate: float, renewed: Threshold | None, reference: np.ndarray
 ) -> tuple[Advice, str]:
     alarms = float(np.mean(latest > threshold))
-    distance = f"KS distance {look.ks:.2f}, p {look.p:.2g} at look {look.number}"
+    distance = f"KS distance {look.ks:.2f}, wander {look.wander:.1f}, p {look.p:.2g} at look {look.number}"
     if not look.drifted:
         return "steady", (
             f"no look found drift: {distance}, where {look.level:.2g} would tell; {alarms:.1%} of the recent windows are above "

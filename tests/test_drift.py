@@ -38,26 +38,26 @@ def test_the_stability_index_is_the_sum_over_deciles(seed, shift):
 
 
 def test_healthy_logs_are_hardly_ever_said_to_drift_though_their_windows_are_alike():
-    """200 logs of ten looks; a test that took windows for independent would find drift in nearly all."""
+    """100 logs of ten looks; a test that took windows for independent would find drift in nearly all."""
     rng = np.random.default_rng(0)
     false = naive = 0
-    for n in range(200):
+    for n in range(100):
         reference, log = sessions(rng, 30), sessions(rng, 40)
         false += watch(reference, log, false_alarm_rate=0.05, seed=n)[-1].drifted
         naive += stats.ks_2samp(np.concatenate(reference), np.concatenate(log[:8])).pvalue < 0.05 / 2
-    assert false <= 18  # 10 expected at most; 18 or more would come by chance once in a hundred
-    assert naive > 150
+    assert false <= 10  # 5 expected at most; more than 10 would come by chance once in a hundred
+    assert naive > 75
 
 
 def test_a_shift_is_found_soon_and_a_look_says_when():
     rng = np.random.default_rng(1)
     found = []
-    for n in range(30):
+    for n in range(15):
         looks = watch(sessions(rng, 30), [*sessions(rng, 8), *sessions(rng, 24, shift=1.5)], seed=n)
         found.append(looks[-1].windows if looks[-1].drifted else None)
         assert all(not look.drifted for look in looks[:-1])
         assert [look.number for look in looks] == list(range(1, len(looks) + 1))
-    assert sum(windows is not None and windows <= 40 * 20 for windows in found) >= 27
+    assert sum(windows is not None and windows <= 40 * 20 for windows in found) >= 13
 
 
 @given(st.floats(0.001, 0.5), st.integers(1, 6))
@@ -68,11 +68,24 @@ def test_levels_of_all_looks_ever_add_up_to_the_rate(rate, every):
     assert sum(look.level for look in looks) == pytest.approx(rate * (1 - 1 / (len(looks) + 1)))
 
 
-def test_the_test_s_p_is_even_where_nothing_changed():
+def test_the_test_s_p_is_no_smaller_than_it_should_be_where_nothing_changed():
     rng = np.random.default_rng(2)
-    found = [session_test(sessions(rng, 10, size=15), sessions(rng, 4, size=15), 0.05, n)[1] for n in range(300)]
-    assert np.mean(np.array(found) <= 0.05) <= 0.08
-    assert np.mean(np.array(found) <= 0.2) == pytest.approx(0.2, abs=0.07)
+    found = np.array(
+        [session_test(sessions(rng, 10, size=15), sessions(rng, 4, size=15), 0.05, n)[2] for n in range(300)]
+    )
+    for level in (0.05, 0.2, 0.5):
+        assert np.mean(found <= level) <= level + 2.5 * np.sqrt(level * (1 - level) / 300)
+    assert np.mean(found <= 0.5) > 0.25  # and not so careful that it sees nothing
+
+
+def test_sessions_that_part_in_both_directions_are_found():
+    """As when a sensor's gain changes: each session is moved, the middle of all hardly."""
+    rng = np.random.default_rng(4)
+    log = [*sessions(rng, 4, shift=0.8, between=0.05), *sessions(rng, 4, shift=-0.8, between=0.05)]
+    reference = sessions(rng, 30, between=0.05)
+    look = watch(reference, log, recent=8)[-1]
+    assert look.drifted
+    assert look.wander > 5
 
 
 def test_the_same_seed_says_the_same():

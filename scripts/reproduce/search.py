@@ -23,9 +23,9 @@ RIG = {
 }
 CWRU = {
     "job": "cwru",
-    "features": {"kind": "raw", "window": 512, "hop": 512},
-    "teacher": {"family": "conv1d", "sizes": [32, 64, 64], "epochs": 12, "learning_rate": 0.003},
-    "student": {"family": "conv1d", "sizes": [16, 24, 24], "epochs": 12, "learning_rate": 0.003},
+    "features": {"kind": "raw", "window": 512, "hop": 1024},
+    "teacher": {"family": "conv1d", "sizes": [32, 64, 64], "epochs": 15, "learning_rate": 0.003},
+    "student": {"family": "conv1d", "sizes": [16, 24, 24], "epochs": 15, "learning_rate": 0.003},
     "distill": {"objective": "soft_target", "temperature": 4.0, "weight": 0.9, "hard_weight": 0.1},
 }
 BUDGETS = {"rig": ("4KiB", "2KiB"), "cwru": ("16KiB", "8KiB")}
