@@ -10,8 +10,8 @@ import numpy as np
 
 # Conventional bounds of the population stability index: below the first nothing has moved, above the second much has.
 PSI_SOME, PSI_MUCH = 0.1, 0.25
-# Quantiles at which distributions are compared, and permutations held in memory at once.
-GRID, CHUNK = 128, 4096
+# Quantiles at which distributions are compared; permutations of a first glance, and of those held in memory at once.
+GRID, FIRST, CHUNK = 128, 256, 4096
 MOST_PERMUTATIONS = 200_000
 
 
@@ -133,7 +133,7 @@ def session_test(
     rng = np.random.default_rng([seed, 13])
     as_far = as_strayed = done = 0
     while done < wanted:
-        count = min(CHUNK, wanted - done)
+        count = min(CHUNK, max(FIRST, done), wanted - done)
         drawn = rng.permuted(np.repeat(chosen, count, axis=0), axis=1)
         as_far += int(np.count_nonzero(distances(drawn) >= distance - 1e-6))
         as_strayed += int(np.count_nonzero(wanders(drawn) >= wander * (1 - 1e-9)))
