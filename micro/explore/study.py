@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,26 +72,24 @@ class Study:
                 self._optuna.trial.Trial(self._study, trial._trial_id).set_user_attr("batch", number)
         begun = [trial for trial in self._trials() if trial.user_attrs.get("batch") == number]
         for _ in range(size - len(begun)):
-            self._seed(len(self._trials(states.RUNNING, states.COMPLETE, states.PRUNED, states.FAIL)))
-            trial = self._study.ask()
-            trial.set_user_attr("batch", number)
-            propose(trial, self._config, widest)
-        drawn = []
-        for trial in self._trials(states.RUNNING):
-            # One that was interrupted while it was drawn is drawn to the end.
-            self._seed(trial.number)
-            live = self._optuna.trial.Trial(self._study, trial._trial_id)
-            drawn.append((trial, propose(live, self._config, widest)))
-        return number, drawn
+            self._study.ask().set_user_attr("batch", number)
+            self._drawn(self._trials(states.RUNNING)[-1], widest)
+        # One that was interrupted while it was drawn is drawn to the end.
+        return number, [(trial, self._drawn(trial, widest)) for trial in self._trials(states.RUNNING)]
 
     def _trials(self, *states: Any) -> list[Any]:
         return list(self._study.get_trials(deepcopy=False, states=states or None))
 
-    def _seed(self, count: int) -> None:
-        """Seed each draw by its number, so that an interrupted search draws the same as one that was not."""
-        self._study.sampler = self._optuna.samplers.TPESampler(
-            seed=self._config.seed * 100_003 + count, n_startup_trials=10, constant_liar=True
-        )
+    def _drawn(self, trial: Any, widest: int) -> Config:
+        """The candidate of a trial; what is drawn of it already stays."""
+        live = self._optuna.trial.Trial(self._study, trial._trial_id)
+
+        def seeded(name: str) -> Any:
+            seed = zlib.crc32(f"{self._config.seed}/{trial.number}/{name}".encode())
+            self._study.sampler = self._optuna.samplers.TPESampler(seed=seed, n_startup_trials=10, constant_liar=True)
+            return live
+
+        return propose(_Seeded(seeded), self._config, widest)
 
     def tell(self, trial: Any, outcome: Outcome, budget: Budget) -> None:
         """Write down what became of a candidate."""
@@ -137,6 +136,22 @@ class Study:
         if candidate.number == OWN:
             return given(self._config)
         return propose(self._optuna.trial.FixedTrial(candidate.choice), self._config)
+
+
+class _Seeded:
+    """Asks a trial with a sampler seeded by the name of what is drawn: an interruption between two draws changes neither."""
+
+    def __init__(self, seeded: Callable[[str], Any]) -> None:
+        self._seeded = seeded
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self._seeded(name).suggest_categorical(name, choices)
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        return int(self._seeded(name).suggest_int(name, low, high, log=log))
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        return float(self._seeded(name).suggest_float(name, low, high, log=log))
 
 
 def share_of_budget(costs: Mapping[str, int], budget: Budget) -> float:
