@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from micro.errors import RunError
+
 if TYPE_CHECKING:
     import keras
 
@@ -95,6 +97,28 @@ def write_folder(directory: str | Path, files: Mapping[str, bytes]) -> tuple[Pat
             path.write_bytes(content)
         os.replace(staged, directory)
     return tuple(directory / name for name in files)
+
+
+def claim_folder(out: Path, told: bytes, resume: bool, what: str, difference: str) -> None:
+    """Make a folder that of a piece of work which goes on over several calls, or see that it is already.
+
+    `told` is what the work was told, kept as told.json; `what` and `difference` name the work and what else it could have
+    been told.
+
+    Raises: RunError if something of the user's would be lost, or another work's results mixed in.
+    """
+    kept = out / "told.json"
+    if kept.is_file():
+        if not resume:
+            raise RunError(f"{out} holds a {what} already; go on with --resume, or choose another --out")
+        if kept.read_bytes() != told:
+            raise RunError(f"{out} holds a {what} with {difference}; choose another --out")
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out} exists and is not a {what}'s folder; choose another --out")
+    elif resume:
+        raise RunError(f"nothing to resume: {out} holds no {what}")
+    else:
+        write_bytes(kept, told)
 
 
 def json_bytes(value: Any) -> bytes:

@@ -18,7 +18,7 @@ from micro.engine import Outcome, cluster, run_all
 from micro.errors import RunError
 from micro.explore.space import given, require_searchable, resolutions, smallest, widest
 from micro.explore.study import OWN, Budget, Candidate, Study, share_of_budget
-from micro.files import json_bytes, sha256, write_bytes
+from micro.files import claim_folder, json_bytes, sha256, write_bytes
 
 Progress = Callable[[str, float], None]
 
@@ -157,20 +157,9 @@ def _claim(asked: _Asked, resume: bool) -> None:
 
     Raises: RunError if something of the user's would be lost or another search's results mixed in.
     """
-    out = asked.out
     config = asked.config.model_dump(mode="json")
     told = json_bytes({"config": config, "budget": asked.budget, "runtime": asked.runtime})
-    if (out / "told.json").is_file():
-        if not resume:
-            raise RunError(f"{out} holds a search already; go on with --resume, or choose another --out")
-        if (out / "told.json").read_bytes() != told:
-            raise RunError(f"{out} holds a search with another config, budget or runtime; choose another --out")
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out} exists and is not a search's folder; choose another --out")
-    elif resume:
-        raise RunError(f"nothing to resume: {out} holds no search")
-    else:
-        write_bytes(out / "told.json", told)
+    claim_folder(asked.out, told, resume, "search", "another config, budget or runtime")
 
 
 def _plain(config: Config) -> dict[str, Any]:

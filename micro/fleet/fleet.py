@@ -13,7 +13,7 @@ from typing import Any
 
 from micro.engine import Outcome, cluster, run_all
 from micro.errors import RunError
-from micro.files import json_bytes, write_bytes
+from micro.files import claim_folder, json_bytes, write_bytes
 from micro.fleet.assets import Asset, Fleet
 
 TEACH, TRAIN = "micro.fleet.work:teach", "micro.fleet.work:train_asset"
@@ -73,19 +73,8 @@ def run_fleet(
 
 def _claim(out: Path, fleet: Fleet, resume: bool) -> None:
     """Make `out` this fleet's, or see that it is already; machines may have come or gone since."""
-    shared = json_bytes({"shared": fleet.shared, "teacher_assets": fleet.teacher_assets})
-    told = out / "told.json"
-    if told.is_file():
-        if not resume:
-            raise RunError(f"{out} holds a fleet already; go on with --resume, or choose another --out")
-        if told.read_bytes() != shared:
-            raise RunError(f"{out} holds a fleet with another shared config; choose another --out")
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out} exists and is not a fleet's folder; choose another --out")
-    elif resume:
-        raise RunError(f"nothing to resume: {out} holds no fleet")
-    else:
-        write_bytes(told, shared)
+    told = json_bytes({"shared": fleet.shared, "teacher_assets": fleet.teacher_assets})
+    claim_folder(out, told, resume, "fleet", "another shared config")
 
 
 @contextmanager
