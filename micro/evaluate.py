@@ -101,11 +101,15 @@ def soft_targets(temperature: float, data: Prepared, teacher: keras.Model, tflit
     }
     told: dict[str, Any] = {"temperature": temperature}
     for side, (outputs, are_probabilities) in sides.items():
-        logits = np.log(np.maximum(outputs, 1e-7)) if are_probabilities else outputs
-        soft = softmax(logits.astype(np.float64) / temperature, axis=-1)
+        soft = softmax(logits_of(outputs, are_probabilities).astype(np.float64) / temperature, axis=-1)
         present = [soft[labels == label] for label in range(len(data.class_names))]
         told[side] = [part.mean(axis=0).tolist() if len(part) else [0.0] * soft.shape[1] for part in present]
     return told
+
+
+def logits_of(outputs: np.ndarray, are_probabilities: bool) -> np.ndarray:
+    """A classifier's outputs as logits, up to a constant a row."""
+    return np.log(np.maximum(outputs, 1e-7)) if are_probabilities else outputs
 
 
 def by_origin(evaluation: Evaluation, data: Prepared) -> list[dict[str, Any]]:

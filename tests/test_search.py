@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 
 import micro
 from micro.config import Config, load_config, parse_config
+from micro.datasets import cwru
 from micro.explore import oddities
-from micro.explore.search import pareto
+from micro.explore.rehearsal import rehearse
+from micro.explore.search import choose, pareto
 from micro.explore.space import propose, resolutions, smallest, widest
-from micro.explore.study import Candidate, share_of_budget
-from micro.explore.trial import Costs, is_weak, over
-from micro.prepare import prepare
+from micro.explore.study import Candidate, Worth, share_of_budget
+from micro.explore.trial import Costs, doubt_of, is_weak, over
+from micro.prepare import cut, prepare
 
 RIG = """
 job = "rig"
@@ -128,9 +130,7 @@ def test_oddities_are_as_strong_as_they_say_and_the_same_for_a_seed(seed, channe
     added = made[: 3 * count] - np.concatenate([frames] * 3)
     shares = np.sqrt(np.mean(added**2, axis=1)) / np.concatenate([frames.std(axis=1)] * 3)
     assert np.min(np.abs(shares[..., None] - oddities.STRENGTHS), axis=-1).max() < 1e-3
-    other_day = oddities.disturbed(frames, seed)
-    assert other_day.shape == frames.shape
-    assert np.isfinite(other_day).all()
+    assert np.isfinite(made).all()
 
 
 @given(
@@ -159,6 +159,36 @@ def test_weak_candidates_stop_and_others_do_not():
     assert not is_weak([0.92], [better, better])
     assert is_weak([0.92, 0.94], [better, better])
     assert not is_weak([0.92, 0.94], [better, better[:1]])  # a rival that stopped early says nothing of later epochs
+
+
+def test_of_classifiers_with_one_score_the_surest_is_chosen_of_detectors_the_cheapest():
+    budget = {"flash": 100, "ram": None, "macs": None}
+    found = [Candidate(n, "done", {}, {"flash": 10 * n}, score=1.0) for n in (1, 2, 3)]
+    sure = {
+        1: [Worth(0.9, 0.1), Worth(1.0, 0.1)],
+        2: [Worth(1.0, 0.5), Worth(1.0, 0.3)],
+        3: [Worth(1.0, 0.2), Worth(0.9998, 0.2)],
+    }
+    assert choose(found, sure, budget) == 3
+    cheap = {number: [Worth(one.score) for one in worth] for number, worth in sure.items()}
+    assert choose(found, cheap, budget) == 2
+
+
+@given(st.integers(0, 2**31), st.floats(0.05, 20.0))
+def test_doubt_asks_which_answer_is_likelier_and_not_how_loudly_it_is_given(seed, factor):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 4, 60)
+    logits = 2.0 * np.eye(4)[labels] + rng.normal(size=(60, 4))
+    doubt = doubt_of(logits, labels)
+    assert 0 < doubt <= np.log(4) + 1e-6
+    assert doubt_of(factor * logits + 3.0, labels) == pytest.approx(doubt, abs=1e-3)
+    assert doubt_of(logits + 1.0 * np.eye(4)[labels], labels) < doubt
+    # The formula, written apart: no temperature on a grid does better.
+    grid = logits[None] / np.geomspace(0.01, 100, 200)[:, None, None]
+    right = np.take_along_axis(grid, labels[None, :, None], axis=-1)[..., 0]
+    top = grid.max(axis=-1)
+    entropies = (top + np.log(np.exp(grid - top[..., None]).sum(axis=-1)) - right).mean(axis=1)
+    assert doubt <= entropies.min() + 1e-3
 
 
 def test_the_tightest_part_of_a_budget_counts():
@@ -220,6 +250,24 @@ def test_no_window_of_the_test_is_among_what_the_search_sees(found, config_file)
         seen = np.load(out / "lessons" / "bands-32" / f"{name}.npy")
         assert seen.shape[1:] == data.test.x.shape[1:]
         assert not known & {row.tobytes() for row in seen}
+
+
+def test_classifiers_are_judged_by_a_load_that_they_have_not_learnt(cwru_folder):
+    told = {**BASES["dense"], "data": {"folder": str(cwru_folder)}, "features": {"bands": 16}}
+    data, (x, labels) = rehearse(parse_config(told, Path()))
+    heard = {f"{number}.mat" for number in (97, *(first for first, *_ in cwru.FAULT_FILES.values()))}
+    assert set(data.train.origins) == heard
+    tested = [cut(one, data.features)[0] for one in cwru.load(cwru_folder, (2,)) if one.label != "normal"]
+    known = {row.tobytes() for row in data.scaling(data.features(np.concatenate(tested)))}
+    assert not known & {row.tobytes() for row in x}
+    assert not {row.tobytes() for row in data.train.x} & {row.tobytes() for row in x}
+    # The healthy machine was recorded at one load: what is left of it in time is the test's, and not judged by.
+    assert np.sum(labels == 0) == np.sum(data.validation.labels == 0)
+    assert set(labels) == set(range(10))
+    second_load = sum(origin not in heard for origin in data.test.origins)
+    assert len(x) == len(data.validation) + second_load
+    one_load, (only, _) = rehearse(parse_config({**told, "data": {**told["data"], "train_loads": [0]}}, Path()))
+    np.testing.assert_array_equal(only, one_load.validation.x)
 
 
 def killed_midway(arguments, until, timeout=240):

@@ -1,4 +1,4 @@
-"""Healthy windows made odd, and windows as another day would sound: what students are judged by before any test.
+"""Healthy windows made odd: what detectors are judged by before any test.
 
 Where no fault was ever recorded, a choice between detectors needs stand-ins. They are added to samples, so that the front end
 is judged along with the student, and drawn from families that machines show: impacts that ring, tones, noise in a band, a gain.
@@ -12,8 +12,6 @@ import numpy as np
 
 # Strengths of what is added, as a share of the window's own RMS: from what hides in it to what is plain.
 STRENGTHS = (0.15, 0.3, 0.6)
-# How windows of one state vary from day to day: gain, speed, noise (share of RMS).
-GAINS, SPEEDS, NOISES = (0.85, 1.18), (0.97, 1.03), (0.02, 0.15)
 
 
 def odd(frames: np.ndarray, seed: int) -> np.ndarray:
@@ -25,15 +23,6 @@ def odd(frames: np.ndarray, seed: int) -> np.ndarray:
     made = [_mixed(frame, kind(frame.shape[0], rng), rng) for kind in KINDS for frame in frames]
     gains = [_gained(frame, rng) for frame in frames]
     return np.stack([*made, *gains]).astype(np.float32)
-
-
-def disturbed(frames: np.ndarray, seed: int) -> np.ndarray:
-    """Each window at another gain, another speed and with noise: of the same state, on another day.
-
-    Shapes: (n, window, channels) -> the same, float32.
-    """
-    rng = np.random.default_rng([seed, 12])
-    return np.stack([_another_day(frame, rng) for frame in frames]).astype(np.float32)
 
 
 def _impacts(length: int, rng: np.random.Generator) -> np.ndarray:
@@ -75,14 +64,3 @@ def _gained(frame: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     middle = frame.mean(axis=0)
     factor = 1 + rng.choice(STRENGTHS)
     return middle + (frame - middle) * (factor if rng.random() < 0.5 else 1 / factor)
-
-
-def _another_day(frame: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    length = len(frame)
-    places = np.clip(np.arange(length) * rng.uniform(*SPEEDS), 0, length - 1)
-    resampled = np.stack([np.interp(places, np.arange(length), channel) for channel in frame.T], axis=1)
-    middle = resampled.mean(axis=0)
-    moving = resampled - middle
-    level = np.sqrt(np.mean(np.square(moving), axis=0))
-    noise = rng.uniform(*NOISES) * level * rng.standard_normal(frame.shape)
-    return middle + np.exp(rng.uniform(*np.log(GAINS))) * moving + noise

@@ -14,18 +14,25 @@ STATES = {
     "unfit": "never trained: does not fit",
     "failed": "failed",
 }
+JUDGED = {
+    True: "validation windows and those of a training load that candidates did not learn from",
+    False: "healthy validation windows and the same made odd",
+}
 COLOURS = {"done": "#0b6e99", "stopped": "#c2571a", "unfit": "#bbbbbb"}
 
 
 def render_search(told: Mapping[str, Any]) -> bytes:
     """The page for a search's result as plain data; the same result gives the same bytes."""
     by_number = {row["number"]: row for row in told["candidates"]}
+    classifies = told["task"] == "classification"
     with drawing():
         charts = [_front(told, by_number, name) for name in WORDS] + [_progress(told)]
     return page(
         "search.html.j2",
         told=told,
-        score="accuracy" if told["task"] == "classification" else "area under the ROC curve",
+        score="accuracy" if classifies else "area under the ROC curve",
+        judged=JUDGED[classifies],
+        doubts=classifies,
         front=[by_number[number] for number in told["front"]],
         chosen=by_number[told["chosen"]],
         charts=charts,

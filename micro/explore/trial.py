@@ -17,13 +17,14 @@ from micro import detect
 from micro.aot import static_size
 from micro.config import Config, QuantizeStage, parse_config
 from micro.errors import ConversionError
-from micro.evaluate import Judge, chip_judge, keras_judge
-from micro.explore.oddities import disturbed, odd
+from micro.evaluate import Judge, chip_judge, keras_judge, logits_of
+from micro.explore.rehearsal import rehearse
 from micro.files import array_bytes, json_bytes, keras_bytes, write_folder
-from micro.prepare import Prepared, calibration_windows, prepare
+from micro.graph import read
+from micro.prepare import calibration_windows
 from micro.quantize.aware import quantize_aware
 from micro.stages import Lessons, Written, apply, untrained, written
-from micro.tflm import measure
+from micro.tflm import measure, run
 from micro.train import (
     build_model,
     fit,
@@ -60,8 +61,7 @@ def prepare_lessons(config: Mapping[str, Any], folder: str, teacher_from: str | 
     told = parse_config(dict(config), Path())
     tf.config.experimental.enable_op_determinism()
     ready_devices(told.teacher.devices)
-    data = prepare(told)
-    x, labels = _judged(data, told.seed)
+    data, (x, labels) = rehearse(told)
     arrays = {
         "train_x": data.train.x,
         "train_y": data.train.labels if data.class_names else data.train.x,
@@ -104,7 +104,8 @@ def try_candidate(
         finished: Costs and marks of candidates done before, beside which a weak one is seen.
         learn: False tells costs alone.
 
-    Returns: state, costs and, where it got so far, marks (scores on the way), score and error of quantization.
+    Returns: state, costs and, where it got so far, marks (scores on the way), score, a classifier's doubt and the error of
+        quantization.
     """
     told = parse_config(dict(config), Path())
     tf.config.experimental.enable_op_determinism()
@@ -120,11 +121,11 @@ def try_candidate(
     if marks.weak:
         return {**result, "state": "stopped"}
     made = written(_compressed(student, told, lessons, seed), told, lessons.calibration)
-    score = _score(chip_judge(made, lessons.class_names), lessons.judged_x, lessons.judged_y, lessons.class_names)
+    score, doubt = _worth(made, lessons)
     costs = _costs(made, runtime)
     keras.backend.clear_session()
     state = "unfit" if over(costs, budget) > 0 else "done"
-    return {**result, "state": state, "costs": asdict(costs), "score": score, "error": made.plain.error}
+    return {**result, "state": state, "costs": asdict(costs), "score": score, "doubt": doubt, "error": made.plain.error}
 
 
 def over(costs: Costs, budget: Mapping[str, int | None]) -> float:
@@ -253,19 +254,33 @@ def _costs(made: Written, runtime: Runtime) -> Costs:
     return Costs(size.constants, size.arena, footprint.macs)
 
 
-def _judged(data: Prepared, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Windows that candidates are judged on, scaled, and their labels: validation windows and what oddities make of them."""
-    frames, labels = data.heard
+def doubt_of(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Mean cross-entropy of logits at the temperature that suits them best, in nats: how far right answers are from wrong ones,
+    where accuracy no longer tells students apart.
 
-    def heard(samples: np.ndarray) -> np.ndarray:
-        return data.scaling(data.features(samples))
+    Shapes: (n, classes), (n,) whole numbers.
+    Source: temperature scaling, Guo et al. 2017, section 4.2.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
 
-    if data.class_names:
-        other_day = heard(disturbed(np.concatenate([frames, frames]), seed))
-        return np.concatenate([data.validation.x, other_day]), np.concatenate([data.validation.labels, labels, labels])
-    healthy = frames[labels == 0]
-    made = heard(odd(healthy, seed))
-    return np.concatenate([data.validation.x, made]), np.repeat([0, 1], [len(data.validation), len(made)])
+    logits = logits.astype(np.float64)
+    rows = np.arange(len(labels))
+
+    def entropy(log_temperature: float) -> float:
+        return -float(np.mean(log_softmax(logits / np.exp(log_temperature), axis=-1)[rows, labels]))
+
+    return float(minimize_scalar(entropy, bounds=(-5.0, 5.0), method="bounded").fun)
+
+
+def _worth(made: Written, lessons: _Lessons) -> tuple[float, float | None]:
+    """Score of an int8 student in TFLite Micro, and a classifier's doubt."""
+    x, labels, names = lessons.judged_x, lessons.judged_y, lessons.class_names
+    if not names:
+        return _score(chip_judge(made, names), x, labels, names), None
+    outputs = run(made, x)
+    logits = logits_of(outputs, read(made).ops[-1].name == "SOFTMAX")
+    return float(np.mean(outputs.argmax(axis=-1) == labels)), doubt_of(logits, labels)
 
 
 def _score(judge: Judge, x: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> float:
