@@ -95,13 +95,6 @@ def stability_index(reference: np.ndarray, scores: np.ndarray, bins: int = 10) -
     return float(np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0])))
 
 
-def ks_distance(reference: np.ndarray, scores: np.ndarray) -> float:
-    """Largest difference of the two distribution functions."""
-    everything = np.sort(np.concatenate([reference, scores]))
-    below = [np.searchsorted(np.sort(values), everything, side="right") / len(values) for values in (reference, scores)]
-    return float(np.max(np.abs(below[0] - below[1])))
-
-
 def session_test(
     reference: Sequence[np.ndarray], latest: Sequence[np.ndarray], level: float, seed: int
 ) -> tuple[float, float, float]:

@@ -110,23 +110,23 @@ def print_fleet(result: Any, out: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from micro.fleet.fleet import metric_names
+    from micro.fleet.results import metric_names
 
-    metrics = metric_names(list(result.rows))
+    metrics = metric_names(result.rows)
     table = Table(title=f"{len(result.rows)} machines, {len(result.failed)} failed")
     for name in ("machine", *(metric.replace("_", " ") for metric in metrics), "flash", "RAM", "MACs", "threshold"):
         table.add_column(name, justify="left" if name == "machine" else "right")
     for row in result.rows:
-        if row["state"] == "failed":
+        if row.state == "failed":
             continue
-        values = (row["metrics"].get(metric) for metric in metrics)
-        costs = (f"{row[name]:,}" for name in ("flash", "ram", "macs"))
-        threshold = "–" if row["threshold"] is None else f"{row['threshold']:.4g}"
-        table.add_row(row["asset"], *("–" if v is None else f"{v:.4f}" for v in values), *costs, threshold)
+        values = (row.metrics.get(metric) for metric in metrics)
+        costs = (f"{value:,}" for value in (row.flash, row.ram, row.macs))
+        threshold = "–" if row.threshold is None else f"{row.threshold:.4g}"
+        table.add_row(row.asset, *("–" if v is None else f"{v:.4f}" for v in values), *costs, threshold)
     Console(width=None if Console().is_terminal else 120).print(table)
     for row in result.rows:
-        if row["state"] == "failed":
-            click.echo(f"failed: {row['asset']}: {row['error']}")
+        if row.state == "failed":
+            click.echo(f"failed: {row.asset}: {row.error}")
     click.echo(f"Report: {Path(out) / 'report.html'}\nTable: {Path(out) / 'fleet.csv'}")
 
 

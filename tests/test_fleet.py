@@ -10,12 +10,15 @@ import threading
 import time
 from collections import Counter
 
+import numpy as np
 import pytest
 from conftest import invoke
+from hypothesis import given
+from hypothesis import strategies as st
 
 import micro
 from micro.errors import RunError
-from micro.fleet import load_fleet
+from micro.fleet import Fleet, load_fleet
 from micro.score import read_run
 
 SHARED = """
@@ -154,6 +157,31 @@ def test_a_machine_that_was_put_right_joins_and_the_others_stay(survived, assets
     assert {row["state"] for row in json.loads(result.stdout)["rows"]} == {"done"}
     assert {name: (out / "assets" / name / "manifest.json").stat().st_mtime_ns for name in WHOLE} == stamps
     assert Counter(event["asset"] for event in events(out, "done"))["fan-3"] == 1
+
+
+@given(st.integers(1, 40), st.integers(1, 50))
+def test_teaching_machines_are_spread_and_none_is_asked_twice(count, wanted):
+    fleet = Fleet(shared={}, teacher_assets=wanted, asset=[{"name": f"m{number}"} for number in range(count)])
+    places = list(fleet.teaching())
+    assert len(places) == min(wanted, count)
+    numbers = [int(asset.name[1:]) for place in places for asset in place]
+    assert numbers == sorted(set(numbers))
+    firsts = np.diff([int(place[0].name[1:]) for place in places])
+    assert not len(firsts) or firsts.max() - firsts.min() <= 1
+
+
+def test_another_machine_teaches_in_place_of_a_broken_one(tmp_path, assets):
+    from micro.fleet.work import teach
+
+    fleet = load_fleet(assets)
+    told = {asset.name: fleet.config(asset).model_dump(mode="json") for asset in fleet.asset}
+    path = tmp_path / "teacher.keras"
+    both = teach([[told["pump-1"], told["pump-2"]], [told["fan-3"], told["fan-4"]]], str(path))
+    assert both["machines"] == 2
+    assert path.is_file()
+    assert teach([[told["fan-3"]], [told["fan-4"]]], str(path))["machines"] == 1
+    with pytest.raises(RunError, match=r"none of them has data to teach with; the first: 0\.05 s"):
+        teach([[told["fan-3"]]], str(path))
 
 
 def test_what_is_in_the_way_is_left_alone(survived, tmp_path, assets):

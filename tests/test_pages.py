@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from dataclasses import asdict
 
 import pytest
 
 from micro.explore.page import render_search
 from micro.firmware.emulate import add_to_report
 from micro.fleet.page import render_fleet
+from micro.fleet.results import AssetResult
 from micro.report import with_emulated
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
@@ -65,13 +67,12 @@ SEARCH = {
     "command": "keras-kd run a/folder/with/a/long/name/chosen.toml --out a/folder/with/a/long/name/chosen",
 }  # fmt: skip
 ROWS = [
-    {
-        "asset": f"pump-{n}", "state": "done",
-        "metrics": {"auc": 0.9 + n / 100, "detection_rate": None}, "teacher": {"auc": 0.9},
-        "flash": 3000, "ram": 1100, "macs": 500, "threshold": 1.25, "budget": None,
-    }
+    AssetResult(
+        f"pump-{n}", "done", {"auc": 0.9 + n / 100, "detection_rate": None}, {"auc": 0.9}, flash=3000, ram=1100, macs=500,
+        threshold=1.25,
+    )
     for n in range(9)
-] + [{"asset": "fan-9", "state": "failed", "error": "9.csv, row 12: channel 'x' holds text: 'ERR <b>'"}]  # fmt: skip
+] + [AssetResult("fan-9", "failed", error="9.csv, row 12: channel 'x' holds text: 'ERR <b>'")]  # fmt: skip
 EMULATED = [
     {
         "core": "m4f", "windows": 200, "differing_features": 0, "differing_outputs": 0, "differing_scores": 0,
@@ -154,7 +155,8 @@ def test_text_of_users_is_shown_and_not_run(browser, pages):
 
 def test_the_same_gives_the_same_bytes():
     assert render_search(SEARCH) == render_search(json.loads(json.dumps(SEARCH)))
-    assert render_fleet(ROWS, "rig") == render_fleet(json.loads(json.dumps(ROWS)), "rig")
+    again = [AssetResult(**row) for row in json.loads(json.dumps([asdict(row) for row in ROWS]))]
+    assert render_fleet(ROWS, "rig") == render_fleet(again, "rig")
 
 
 def test_emulated_results_come_on_the_page_once(rig_run, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from micro.config import Config, first_complaint, parse_config, with_paths
 
 # Sections in which a machine may differ; features and teacher are what a fleet shares.
 OWN = ("data", "student", "detect", "budget", "firmware")
+
+# Machines that may teach in place of one whose data cannot be used.
+STAND_INS = 3
 
 
 class Asset(BaseModel):
@@ -59,11 +63,12 @@ class Fleet(BaseModel):
             told["teacher"] = {**told["teacher"], "path": teacher}
         return parse_config(told, Path(), f"asset {asset.name!r}")
 
-    def teaching(self) -> Iterator[Asset]:
-        """The machines that teach the teacher: spread evenly over all."""
+    def teaching(self) -> Iterator[tuple[Asset, ...]]:
+        """The machines that teach the teacher, spread evenly over all: for each place one, and those that stand in for it."""
         count = min(self.teacher_assets, len(self.asset))
-        for place in range(count):
-            yield self.asset[place * len(self.asset) // count]
+        bounds = [place * len(self.asset) // count for place in range(count + 1)]
+        for first, end in pairwise(bounds):
+            yield self.asset[first : min(end, first + 1 + STAND_INS)]
 
 
 def load_fleet(path: str | Path) -> Fleet:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import fcntl
-import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +13,11 @@ from micro.engine import Outcome, cluster, run_all
 from micro.errors import RunError
 from micro.files import claim_folder, json_bytes, write_bytes
 from micro.fleet.assets import Asset, Fleet
+from micro.fleet.results import AssetResult, FleetResult, table_csv
 
 TEACH, TRAIN = "micro.fleet.work:teach", "micro.fleet.work:train_asset"
 LOG = "fleet.log.jsonl"
-# A machine's numbers in the table, beside its name and state.
-FIGURES = ("flash", "ram", "macs", "threshold")
 Progress = Callable[[str, float], None]
-
-
-@dataclass(frozen=True)
-class FleetResult:
-    """A row for each machine, in the fleet's order: name, state ('done' or 'failed'), figures or the error, attempts."""
-
-    rows: tuple[dict[str, Any], ...]
-
-    @property
-    def failed(self) -> tuple[str, ...]:
-        """Names of the machines without a firmware."""
-        return tuple(row["asset"] for row in self.rows if row["state"] == "failed")
 
 
 def run_fleet(
@@ -48,7 +33,7 @@ def run_fleet(
 
     Each machine gets a run folder `out/assets/NAME`, whole once it is there. A machine that fails stops no other; a killed
     worker's is begun again where it stopped, and so is a killed driver's with `resume`. The teacher is that of the shared
-    config's `teacher.path`, or trained on windows of `teacher_assets` machines.
+    config's `teacher.path`, or trained on windows of `teacher_assets` machines; another takes the place of a broken one.
 
     Args:
         workers: Processes on this machine; on a cluster, machines trained at a time.
@@ -94,10 +79,10 @@ def _teacher(fleet: Fleet, out: Path, workers: int) -> str:
         return str(Path(given).resolve())
     path = out / "teacher.keras"
     if not path.is_file():
-        configs = [fleet.config(asset).model_dump(mode="json") for asset in fleet.teaching()]
-        for outcome in run_all(TEACH, [("teacher", {"configs": configs, "path": str(path)})], workers=workers):
+        places = [[fleet.config(asset).model_dump(mode="json") for asset in place] for place in fleet.teaching()]
+        for outcome in run_all(TEACH, [("teacher", {"places": places, "path": str(path)})], workers=workers):
             if outcome.error is not None:
-                names = ", ".join(asset.name for asset in fleet.teaching())
+                names = ", ".join(asset.name for asset, *_ in fleet.teaching())
                 raise RunError(f"the shared teacher, taught by {names}: {outcome.error}")
     return str(path)
 
@@ -109,42 +94,18 @@ def _pieces(fleet: Fleet, out: Path, teacher: str) -> Iterator[tuple[str, dict[s
         yield asset.name, {"name": asset.name, "config": config, "out": str(folder), "log": str(out / LOG)}
 
 
-def _row(asset: Asset, outcome: Outcome) -> dict[str, Any]:
+def _row(asset: Asset, outcome: Outcome) -> AssetResult:
     if outcome.value is None:
-        return {"asset": asset.name, "state": "failed", "error": outcome.error, "attempts": outcome.attempts}
-    return {**outcome.value, "state": "done", "attempts": outcome.attempts}
+        return AssetResult(asset.name, "failed", error=outcome.error, attempts=outcome.attempts)
+    return AssetResult(asset.name, "done", **outcome.value, attempts=outcome.attempts)
 
 
 def _publish(result: FleetResult, fleet: Fleet, out: Path) -> None:
     """The table as JSON, CSV and page. Attempts are of this driver alone, and stay out: the same fleet gives the same bytes."""
     from micro.fleet.page import render_fleet
 
-    rows = [{key: value for key, value in row.items() if key != "attempts"} for row in asdict(result)["rows"]]
-    write_bytes(out / "fleet.json", json_bytes({"job": fleet.shared.get("job", "rig"), "rows": rows}))
-    write_bytes(out / "fleet.csv", table_csv(rows))
-    write_bytes(out / "report.html", render_fleet(rows, fleet.shared.get("job", "rig")))
-
-
-def metric_names(rows: list[dict[str, Any]]) -> tuple[str, ...]:
-    """Metrics that machines which are done have."""
-    return tuple(dict.fromkeys(name for row in rows for name in row.get("metrics", {})))
-
-
-def table_csv(rows: list[dict[str, Any]]) -> bytes:
-    """The fleet's table, a line a machine."""
-    metrics = metric_names(rows)
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("asset", "state", *metrics, *FIGURES, "error"))
-    for row in rows:
-        found = row.get("metrics", {})
-        writer.writerow(
-            (
-                row["asset"],
-                row["state"],
-                *(found.get(name) for name in metrics),
-                *(row.get(name) for name in FIGURES),
-                row.get("error"),
-            )
-        )
-    return out.getvalue().encode()
+    job = fleet.shared.get("job", "rig")
+    rows = [{key: value for key, value in asdict(row).items() if key != "attempts"} for row in result.rows]
+    write_bytes(out / "fleet.json", json_bytes({"job": job, "rows": rows}))
+    write_bytes(out / "fleet.csv", table_csv(result.rows))
+    write_bytes(out / "report.html", render_fleet(result.rows, job))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from micro.fleet.results import AssetResult, metric_names
 from micro.pages import chart, drawing, figure, page
 
 METRIC_WORDS = {
@@ -17,10 +17,10 @@ METRIC_WORDS = {
 }
 
 
-def render_fleet(rows: Sequence[dict[str, Any]], job: str) -> bytes:
+def render_fleet(rows: Sequence[AssetResult], job: str) -> bytes:
     """The page for a fleet's rows; the same rows give the same bytes."""
-    done = [row for row in rows if row["state"] == "done"]
-    metrics = list(dict.fromkeys(name for row in done for name in row["metrics"]))
+    done = [row for row in rows if row.state == "done"]
+    metrics = metric_names(done)
     with drawing():
         charts = [found for name in metrics if (found := _spread(done, name)) is not None]
     return page(
@@ -28,30 +28,32 @@ def render_fleet(rows: Sequence[dict[str, Any]], job: str) -> bytes:
         rows=rows,
         job=job,
         done=done,
-        failed=[row for row in rows if row["state"] == "failed"],
+        failed=[row for row in rows if row.state == "failed"],
         metrics=metrics,
         words=METRIC_WORDS,
         charts=charts,
     )
 
 
-def _spread(done: Sequence[dict[str, Any]], metric: str) -> dict[str, str] | None:
+def _spread(done: Sequence[AssetResult], metric: str) -> dict[str, str] | None:
     """Machines by one figure, the student's beside the shared teacher's; None where no machine has it."""
-    known = [row for row in done if row["metrics"].get(metric) is not None]
-    if not known:
+    ordered = sorted(
+        (value, row.asset, row.teacher.get(metric, np.nan))
+        for row in done
+        if (value := row.metrics.get(metric)) is not None
+    )
+    if not ordered:
         return None
-    ordered = sorted(known, key=lambda row: (row["metrics"][metric], row["asset"]))
-    values = np.array([row["metrics"][metric] for row in ordered])
-    teacher = np.array([row["teacher"].get(metric, np.nan) for row in ordered], float)
+    values, names, taught = zip(*ordered)
+    teacher = np.array(taught, float)
     drawn, axes = figure()
     axes.scatter(range(len(values)), teacher, s=14, color="#888888", label="shared teacher")
     axes.scatter(range(len(values)), values, s=18, color="#3a7d2c", label="student on the chip (int8)")
     axes.set(xlabel="machine, from the lowest", ylabel=METRIC_WORDS.get(metric, metric))
     axes.locator_params(axis="x", integer=True)
     axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    low, high = ordered[0], ordered[-1]
     says = (
-        f"{len(values)} machines: median {np.median(values):.4f}, from {values[0]:.4f} ({low['asset']}) to {values[-1]:.4f} "
-        f"({high['asset']}); the shared teacher's median {np.nanmedian(teacher):.4f}."
+        f"{len(values)} machines: median {np.median(values):.4f}, from {values[0]:.4f} ({names[0]}) to {values[-1]:.4f} "
+        f"({names[-1]}); the shared teacher's median {np.nanmedian(teacher):.4f}."
     )
     return chart(f"Machines by {METRIC_WORDS.get(metric, metric)}", says, drawn)

@@ -29,29 +29,38 @@ TAUGHT = 20_000
 PATIENCE = 120.0
 
 
-def teach(configs: Sequence[Mapping[str, Any]], path: str) -> dict[str, Any]:
+def teach(places: Sequence[Sequence[Mapping[str, Any]]], path: str) -> dict[str, Any]:
     """Train the shared teacher on windows of several machines, each scaled on its own healthy ones, and write it.
 
-    A machine whose data cannot be used teaches nothing; it will say so in its own row.
+    Args:
+        places: For each place at the teacher's table the configs that may take it: the first whose data can be used does. A
+            broken machine says so in its own row.
 
-    Raises: RunError if that is all of them.
+    Raises: RunError if none of them has data that can be used.
     """
     tf.config.experimental.enable_op_determinism()
-    told = [parse_config(dict(config), Path()) for config in configs]
-    ready_devices(told[0].teacher.devices)
-    prepared, broken = [], []
-    for config in told:
-        try:
-            prepared.append(prepare(config))
-        except (MicroError, ValueError, OSError) as error:
-            broken.append(str(error))
+    told = [[parse_config(dict(config), Path()) for config in place] for place in places]
+    first = told[0][0]
+    ready_devices(first.teacher.devices)
+    broken: list[str] = []
+    prepared = [data for place in told if (data := _first_usable(place, broken)) is not None]
     if not prepared:
         raise RunError(f"none of them has data to teach with; the first: {broken[0]}")
     pooled = _pooled(prepared)
-    model = train_teacher(told[0], pooled, told[0].seed, lambda: None).model
+    model = train_teacher(first, pooled, first.seed, lambda: None).model
     write_bytes(path, keras_bytes(uncompiled(model)))
     keras.backend.clear_session()
-    return {"windows": len(pooled.train)}
+    return {"windows": len(pooled.train), "machines": len(prepared)}
+
+
+def _first_usable(place: Sequence[Config], broken: list[str]) -> Prepared | None:
+    """The data of the first config that has any; what is wrong with those before it is noted."""
+    for config in place:
+        try:
+            return prepare(config)
+        except (MicroError, ValueError, OSError) as error:
+            broken.append(str(error))
+    return None
 
 
 def train_asset(name: str, config: Mapping[str, Any], out: str, log: str) -> dict[str, Any]:
@@ -63,7 +72,7 @@ def train_asset(name: str, config: Mapping[str, Any], out: str, log: str) -> dic
     with _alone(folder.with_name(f".{folder.name}.lock")):
         if (folder / "manifest.json").is_file():
             _require_same(folder, told)
-            return row(name, json.loads((folder / "report.json").read_text()))
+            return row(json.loads((folder / "report.json").read_text()))
         kept = folder.with_name(f"{folder.name}.partial") / "config.json"
         # What a run of another config left unfinished is of no use to this one.
         begun = kept.is_file() and kept.read_bytes() == json_bytes(told.model_dump(mode="json"))
@@ -71,15 +80,14 @@ def train_asset(name: str, config: Mapping[str, Any], out: str, log: str) -> dic
         report = run_pipeline(told, folder, resume=begun, force=not begun)
         _note(log, name, "done")
     keras.backend.clear_session()
-    return row(name, report)
+    return row(report)
 
 
-def row(name: str, report: Mapping[str, Any]) -> dict[str, Any]:
-    """A line of the fleet's table from a machine's report."""
+def row(report: Mapping[str, Any]) -> dict[str, Any]:
+    """A machine's figures in the fleet's table, from its report."""
     metrics = report["seeds"][0]["student_int8"]
     teacher = report["seeds"][0]["teacher"]
     return {
-        "asset": name,
         "metrics": metrics,
         "teacher": teacher,
         "flash": report["footprint"]["model_bytes"],

@@ -95,7 +95,7 @@ def measure(count: int, out: Path, workers: int) -> dict[str, float]:
         "median": round(float(np.median(spent)), 2),
         "driver MiB after the first machine": round(memory[1], 1),
         "driver MiB at the end": round(memory[-1], 1),
-        "AUC, mean": round(float(np.mean([row["metrics"]["auc"] for row in result.rows])), 4),
+        "AUC, mean": round(float(np.mean([row.metrics["auc"] for row in result.rows])), 4),
     }
 
 
