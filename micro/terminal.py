@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
 
 @contextmanager
 def progress(enabled: bool) -> Iterator[Callable[[str, float], None]]:

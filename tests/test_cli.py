@@ -11,7 +11,7 @@ from conftest import invoke
 from keras import layers
 
 import micro
-from micro.cli import JOBS
+from micro.commands.runs import JOBS
 from micro.config import load_config
 
 

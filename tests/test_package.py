@@ -79,7 +79,7 @@ FLOORS = (
         "micro.monitoring",
     ),
     ("micro.sensitivity_page", "micro.firmware", "micro.explore", "micro.fleet"),
-    ("micro.cli", "micro.terminal"),
+    ("micro.cli", "micro.commands", "micro.terminal"),
 )
 
 

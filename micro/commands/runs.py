@@ -1,0 +1,158 @@
+"""Commands that make a run and go on with one: training, scores, firmware."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import click
+
+from micro.terminal import as_json, print_report, progress
+
+JOBS = ("rig", "cwru", "table")
+BOARDS = ("esp-idf", "arduino", "zephyr", "platformio", "cmake", "bare-cortex-m")
+CORES = ("m0", "m4f", "m33")
+
+
+@click.command()
+@click.argument("job", type=click.Choice(JOBS))
+@click.option("--out", type=click.Path(dir_okay=False), help="File to write; JOB.toml by default.")
+def init(job: str, out: str | None) -> None:
+    """Write a commented config to start from."""
+    target = Path(out or f"{job}.toml")
+    content = (resources.files("micro") / "configs" / f"{job}.toml").read_bytes()
+    try:
+        with target.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise click.ClickException(f"{target} exists already; choose another --out") from None
+    click.echo(f"wrote {target}; run it with: keras-kd run {target} --out runs/{job}")
+
+
+@click.command()
+@click.argument("config", required=False, type=click.Path(dir_okay=False))
+@click.option("--out", required=True, type=click.Path(file_okay=False), help="Run folder to create.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
+@click.option("--force", is_flag=True, help="Replace an earlier run in the folder.")
+@as_json
+def run(config: str | None, out: str, resume: bool, force: bool, as_json: bool) -> int:
+    """Train teacher and student, compress, quantize, verify, emit firmware and a report.
+
+    CONFIG is a TOML file as `keras-kd init` writes it; without one the built-in rig runs. Exit code 1 where the student does
+    not fit the config's budget.
+    """
+    from micro.config import load_config
+    from micro.quiet import import_frameworks
+
+    if config is None:
+        with resources.as_file(resources.files("micro") / "configs" / "rig.toml") as built_in:
+            loaded = load_config(built_in)
+    else:
+        loaded = load_config(config)
+    with progress(enabled=not as_json) as tell:
+        tell("starting TensorFlow", 0.0)
+        import_frameworks()
+        from micro.pipeline import run_pipeline
+
+        report = run_pipeline(loaded, out, resume=resume, force=force, progress=tell)
+    if as_json:
+        click.echo(json.dumps(report, indent=2, sort_keys=True))
+    else:
+        print_report(report, out)
+    return 0 if report["budget"] is None or report["budget"]["fits"] else 1
+
+
+@click.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.argument("files", nargs=-1, required=True, type=click.Path())
+@click.option("--out", type=click.Path(dir_okay=False), help="CSV to write instead of printing.")
+@click.option("--channel", help="Column to score, for runs of the built-in jobs.")
+@as_json
+def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str | None, as_json: bool) -> None:
+    """Run a finished RUN's int8 student over new recordings: score and alarm by window."""
+    from micro.files import write_bytes
+    from micro.score import score as score_files
+    from micro.score import to_csv
+
+    scored = score_files(run_folder, files, channel=channel)
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(window) for window in scored], indent=2))
+    elif out is None:
+        click.echo(to_csv(scored), nl=False)
+    if out is not None:
+        write_bytes(out, to_csv(scored))
+        if not as_json:
+            alarms = sum(window.result == "alarm" for window in scored)
+            click.echo(f"wrote {len(scored)} windows to {out}, {alarms} of them alarms")
+
+
+@click.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.option("--out", required=True, type=click.Path(dir_okay=False), help="HTML page to write.")
+@as_json
+def sensitivity(run_folder: str, out: str, as_json: bool) -> None:
+    """What each layer of a finished RUN's student can spare: a page with the table and Pareto fronts."""
+    from micro.files import write_bytes
+    from micro.quiet import import_frameworks
+
+    with progress(enabled=not as_json) as tell:
+        tell("starting TensorFlow", 0.0)
+        import_frameworks()
+        from micro.sensitivity_page import render_sensitivity, scan_run
+
+        tell("changing layers one by one", 0.1)
+        rows, score_name = scan_run(run_folder)
+    path = write_bytes(out, render_sensitivity(rows, score_name))
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
+    else:
+        click.echo(f"wrote {len(rows)} changes to {path}")
+
+
+@click.command("new-firmware")
+@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.option("--board", required=True, type=click.Choice(BOARDS), help="What the project is for.")
+@click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder to create.")
+@click.option("--runtime", type=click.Choice(("static", "tflm")), default="static", show_default=True)
+@click.option(
+    "--windows", type=click.IntRange(1), default=4, show_default=True, help="Windows that the self-test replays."
+)
+@as_json
+def new_firmware(run_folder: str, board: str, out: str, runtime: Any, windows: int, as_json: bool) -> None:
+    """Write a firmware project of a finished RUN: front end, model, detector, a sensor to fill in, a self-test."""
+    from micro.firmware import new_firmware as write_project
+
+    paths = write_project(run_folder, out, board, runtime=runtime, windows=windows)
+    if as_json:
+        click.echo(json.dumps({"files": [str(path) for path in paths]}, indent=2))
+    else:
+        click.echo(f"wrote {len(paths)} files; go on with {Path(out) / 'README.md'}")
+
+
+@click.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.option("--core", "cores", multiple=True, type=click.Choice(CORES), help="Repeat for several; all without.")
+@as_json
+def emulate(run_folder: str, cores: tuple[str, ...], as_json: bool) -> int:
+    """Build a finished RUN's firmware for Cortex-M, run it in QEMU over its golden windows, and note it in report.json.
+
+    Exit code 1 where any feature, output, score or alarm differs from Python's.
+    """
+    from micro.firmware.emulate import add_to_report
+    from micro.firmware.emulate import emulate as emulate_run
+
+    results = emulate_run(run_folder, cores or CORES)
+    add_to_report(run_folder, results)
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(result) for result in results], indent=2))
+    for result in () if as_json else results:
+        said = "all as in Python" if result.equal else "NOT as in Python"
+        took = f"{result.front_end_instructions:,} for features, {result.inference_instructions:,} for the model"
+        click.echo(
+            f"{result.core}: {result.windows} windows, {said}; {result.flash:,} bytes of flash, {result.ram:,} of RAM; "
+            f"instructions a window: {took}"
+        )
+    return 0 if all(result.equal for result in results) else 1
