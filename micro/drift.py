@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +16,23 @@ MOST_PERMUTATIONS = 200_000
 
 
 @dataclass(frozen=True)
+class Shift:
+    """The feature whose mean over the recent sessions has moved furthest: its place among those logged, by how many standard
+    deviations of sessions, and the chance of one as far were nothing changed."""
+
+    feature: int
+    spreads: float
+    p: float
+
+
+@dataclass(frozen=True)
 class Look:
     """One comparison of recent sessions with those of calibration.
 
     `windows` counts all windows logged so far, `psi` and `ks` are distances of the recent ones, `wander` is how far their
     sessions' medians lie from the middle, in multiples of how far calibration's do, `p` the chance of a `ks` or a `wander` as
-    large were nothing changed, `level` the p below which this look speaks of drift.
+    large were nothing changed, `shift` what features say where they were logged, `level` the p below which this look speaks of
+    drift.
     """
 
     number: int
@@ -31,17 +42,24 @@ class Look:
     wander: float
     p: float
     level: float
+    shift: Shift | None = None
+
+    @property
+    def scores_drifted(self) -> bool:
+        """Whether the scores have moved."""
+        return self.p <= self.level
 
     @property
     def drifted(self) -> bool:
-        """Whether this look finds drift."""
-        return self.p <= self.level
+        """Whether this look finds drift, in scores or in what was heard."""
+        return self.scores_drifted or (self.shift is not None and self.shift.p <= self.level)
 
 
 def watch(
     reference: Sequence[np.ndarray],
     sessions: Sequence[np.ndarray],
     *,
+    heard: tuple[np.ndarray, np.ndarray] | None = None,
     false_alarm_rate: float = 0.01,
     every: int = 4,
     recent: int = 8,
@@ -57,11 +75,13 @@ def watch(
     Args:
         reference: Scores of calibration, an array a session.
         sessions: Scores of the log, in time, an array a session.
+        heard: Mean features of the sessions of both, (sessions, features) each, where they were logged.
         false_alarm_rate: Chance that a log whose sessions are like calibration's is ever said to drift.
         every, recent: Sessions between looks, and sessions that a look takes in at most.
 
     Raises: ValueError for rates outside (0, 1), or fewer than two sessions to compare with.
-    Source: Kolmogorov-Smirnov distance; Fisher's permutation test on groups; Bonferroni's inequality for the looks.
+    Source: Kolmogorov-Smirnov distance; Fisher's permutation test on groups, of the largest of many features by Westfall and
+        Young 1993; Bonferroni's inequality for the looks.
     """
     if not 0 < false_alarm_rate < 1:
         raise ValueError(f"false_alarm_rate must be between 0 and 1, got {false_alarm_rate}")
@@ -72,11 +92,14 @@ def watch(
     looks: list[Look] = []
     for number, end in enumerate(range(every, len(sessions) + 1, every), start=1):
         level = false_alarm_rate / (number * (number + 1))
-        latest = sessions[max(0, end - recent) : end]
-        ks, wander, p = session_test(reference, latest, level, seed + number)
+        rows = slice(max(0, end - recent), end)
+        latest = sessions[rows]
+        found = session_test(
+            reference, latest, level, seed + number, None if heard is None else (heard[0], heard[1][rows])
+        )
         psi = stability_index(np.concatenate(reference), np.concatenate(latest))
         windows = sum(len(session) for session in sessions[:end])
-        looks.append(Look(number, windows, psi, ks, wander, p, level))
+        looks.append(Look(number, windows, psi, found.ks, found.wander, found.p, level, found.shift))
         if looks[-1].drifted:
             break
     return tuple(looks)
@@ -95,45 +118,85 @@ def stability_index(reference: np.ndarray, scores: np.ndarray, bins: int = 10) -
     return float(np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0])))
 
 
+@dataclass(frozen=True)
+class SessionTest:
+    """Distance, wander and shift of the latest sessions beside the reference; every p is for all of them together."""
+
+    ks: float
+    wander: float
+    p: float
+    shift: Shift | None
+
+
 def session_test(
-    reference: Sequence[np.ndarray], latest: Sequence[np.ndarray], level: float, seed: int
-) -> tuple[float, float, float]:
-    """Distance and wander of the latest sessions beside the reference, and their p when sessions are exchanged at random.
+    reference: Sequence[np.ndarray],
+    latest: Sequence[np.ndarray],
+    level: float,
+    seed: int,
+    heard: tuple[np.ndarray, np.ndarray] | None = None,
+) -> SessionTest:
+    """How far the latest sessions lie from the reference, and the chance of that when sessions are exchanged at random.
 
     The distance is the largest difference of the distribution functions, which sees what moves all windows; the wander compares
-    how far sessions' medians lie from the median of all, which sees sessions that part in different directions. Each is
-    tested at half the level; p is twice the smaller of the two.
+    how far sessions' medians lie from the median of all, which sees sessions that part in different directions; the shift is
+    the largest difference of a feature's mean, of those `heard` in reference and latest, (sessions, features) each. Each is
+    tested at its share of the level: p is so many times the smallest.
     """
     groups = [*reference, *latest]
+    chosen = np.repeat([0.0, 1.0], [len(reference), len(latest)])[None].astype(np.float32)
+    distances = _distances(groups)
+    medians = np.array([np.median(group) for group in groups])
+    strayed = np.abs(medians - np.median(medians))
+    # Sessions are exchanged, their number is not: sums order as differences of means do.
+    tests: list[Statistic] = [distances, lambda drawn: drawn @ strayed]
+    if heard is not None:
+        everything = np.concatenate(heard).astype(np.float32)
+        spread = everything.std(axis=0)
+        centred = (everything - everything.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+        tests.append(lambda drawn: np.abs(drawn @ centred).max(axis=1))
+    chances = [min(1.0, len(tests) * chance) for chance in _exchanged(tests, chosen, level, seed)]
+    ordinary = float(np.mean(strayed[: len(reference)]))
+    wander = float(np.mean(strayed[len(reference) :])) / ordinary if ordinary > 0 else 1.0
+    shift = None
+    if heard is not None:
+        moved = (chosen @ centred)[0] / len(latest) - centred[: len(reference)].mean(axis=0)
+        feature = int(np.argmax(np.abs(moved)))
+        shift = Shift(feature, float(moved[feature]), chances[2])
+    return SessionTest(float(distances(chosen)[0]), wander, min(chances[:2]), shift)
+
+
+# Of exchanges, (n, sessions) with 1 for each that counts as latest, how far apart the two groups lie, (n,).
+Statistic = Callable[[np.ndarray], np.ndarray]
+
+
+def _distances(groups: Sequence[np.ndarray]) -> Statistic:
+    """The largest difference of the distribution functions on a grid of quantiles."""
     grid = np.quantile(np.concatenate(groups), np.linspace(0, 1, GRID + 2)[1:-1])
     below = np.stack([np.searchsorted(np.sort(group), grid, side="right") for group in groups]).astype(np.float32)
     sizes = np.array([len(group) for group in groups], np.float32)
-    medians = np.array([np.median(group) for group in groups])
-    strayed = np.abs(medians - np.median(medians))
 
     def distances(chosen: np.ndarray) -> np.ndarray:
         ours, ours_size = chosen @ below, (chosen @ sizes)[:, None]
         theirs, theirs_size = below.sum(axis=0) - ours, sizes.sum() - ours_size
         return np.abs(ours / ours_size - theirs / theirs_size).max(axis=1)
 
-    # Sessions are exchanged, their number is not: the sum orders as the difference of means does.
-    def wanders(chosen: np.ndarray) -> np.ndarray:
-        return chosen @ strayed
+    return distances
 
-    chosen = np.repeat([0.0, 1.0], [len(reference), len(latest)])[None].astype(np.float32)
-    distance, wander = float(distances(chosen)[0]), float(wanders(chosen)[0])
+
+def _exchanged(tests: Sequence[Statistic], chosen: np.ndarray, level: float, seed: int) -> list[float]:
+    """For each statistic the share of random exchanges that lie as far apart as the groups `chosen` do, itself included."""
+    # A hair less than what was seen, so that rounding parts no ties.
+    seen = [float(test(chosen)[0]) * (1 - 1e-6) - 1e-9 for test in tests]
     wanted = min(MOST_PERMUTATIONS, math.ceil(20 / level))
     rng = np.random.default_rng([seed, 13])
-    as_far = as_strayed = done = 0
+    as_far, done = [0] * len(tests), 0
     while done < wanted:
         count = min(CHUNK, max(FIRST, done), wanted - done)
         drawn = rng.permuted(np.repeat(chosen, count, axis=0), axis=1)
-        as_far += int(np.count_nonzero(distances(drawn) >= distance - 1e-6))
-        as_strayed += int(np.count_nonzero(wanders(drawn) >= wander * (1 - 1e-9)))
+        for place, test in enumerate(tests):
+            as_far[place] += int(np.count_nonzero(test(drawn) >= seen[place]))
         done += count
         # Once p can only be far above the level, the rest of the permutations would tell nothing.
-        if 2 * (1 + min(as_far, as_strayed)) / (1 + wanted) > 5 * level:
+        if len(tests) * (1 + min(as_far)) / (1 + wanted) > 5 * level:
             break
-    ordinary = float(np.mean(strayed[: len(reference)]))
-    ratio = wander / len(latest) / ordinary if ordinary > 0 else 1.0
-    return distance, ratio, min(1.0, 2 * (1 + min(as_far, as_strayed)) / (1 + done))
+    return [(1 + found) / (1 + done) for found in as_far]

@@ -6,15 +6,17 @@ import csv
 import dataclasses
 import json
 import math
+import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from micro.baseline import calibration_heard, calibration_sessions
 from micro.detect import Threshold, calibrate
 from micro.detector import make_detector
 from micro.drift import PSI_MUCH, PSI_SOME, Look, watch
@@ -23,11 +25,15 @@ from micro.errors import DataError, RunError
 from micro.files import json_bytes, sha256, write_bytes
 from micro.score import read_run
 from micro.scoring import score_from_config
+from micro.signal import FrontEnd
 
 Advice = Literal["steady", "recalibrate", "renew"]
 # A threshold may move by this factor and the student still tell faults from health; beyond, it hears something new.
 FARTHEST = 1.5
 SESSIONS = ("session", "file", "recording")
+# What the model hears, int8.
+FEATURE = re.compile(r"f\d{1,5}")
+_Window = tuple[float, list[float]]
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class Monitoring:
     """What a log says of a run: the looks taken, the advice and why, and the threshold that a recalibration would set.
 
     `drifted_after` counts windows from the log's start to the look that found drift; `alarms` is the share of the recent
-    windows above the run's threshold; `faults` counts rows without a score.
+    windows above the run's threshold; `faults` counts rows without a score; `features` names those that were logged.
     """
 
     advice: Advice
@@ -48,6 +54,21 @@ class Monitoring:
     windows: int
     sessions: int
     faults: int
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Log:
+    """Scores of windows, an array a session in order of their first row; rows without a score, which are faults.
+
+    `columns` are the features logged, by their places among the model's inputs; `heard` their means over each session,
+    (sessions, columns).
+    """
+
+    sessions: tuple[np.ndarray, ...]
+    faults: int
+    columns: tuple[int, ...]
+    heard: np.ndarray
 
 
 def monitor(
@@ -63,7 +84,8 @@ def monitor(
 
     The log is a CSV file with a header, or JSON lines, with a row a window: `score` in real units, or `raw_score` in the
     chip's whole numbers; `session`, the start of the machine that the window belongs to. Without sessions the log is cut into
-    stretches as long as calibration's. Rows without a score are faults of the sensor, and counted.
+    stretches as long as calibration's. Rows without a score are faults of the sensor, and counted. Columns `f0`, `f1`, ... are
+    what the model heard, int8 as on the chip; any of them will do, and drift that leaves the scores alone is seen by them.
 
     Args:
         false_alarm_rate: Chance that a log like calibration's is ever said to drift, over all looks.
@@ -76,18 +98,29 @@ def monitor(
     report, config = read_run(folder)
     reference = calibration_sessions(folder)
     unit = report["detector"]["score"]["unit"] if report["detector"] else None
-    sessions, faults = read_log(log, unit, int(np.median([len(scores) for scores in reference])))
-    if len(sessions) < every:
+    told = read_log(log, unit, int(np.median([len(scores) for scores in reference])))
+    if len(told.sessions) < every:
         raise DataError(
-            f"{log}: {len(sessions)} sessions are too few for a look, which takes {every}; log more, or look oftener"
+            f"{log}: {len(told.sessions)} sessions are too few for a look, which takes {every}; log more, or look oftener"
         )
-    looks = watch(reference, sessions, false_alarm_rate=false_alarm_rate, every=every, recent=recent, seed=seed)
+    heard = (_calibration_heard(folder, told.columns, log), told.heard) if told.columns else None
+    looks = watch(
+        reference,
+        told.sessions,
+        heard=heard,
+        false_alarm_rate=false_alarm_rate,
+        every=every,
+        recent=recent,
+        seed=seed,
+    )
+    names = FrontEnd(**report["features"]).names if told.columns else ()
+    features = tuple(names[column] for column in told.columns)
     seen = len(looks) * every
-    latest = np.concatenate(sessions[max(0, seen - recent) : seen])
+    latest = np.concatenate(told.sessions[max(0, seen - recent) : seen])
     threshold = float(report["threshold"])
     rate = config.detect.false_alarm_rate
     renewed = _recalibrated(latest, rate)
-    advice, why = _advise(looks[-1], latest, threshold, rate, renewed, np.concatenate(reference))
+    advice, why = _advise(looks[-1], latest, threshold, rate, renewed, np.concatenate(reference), features)
     return Monitoring(
         advice,
         why,
@@ -96,9 +129,10 @@ def monitor(
         float(np.mean(latest > threshold)),
         threshold,
         renewed,
-        sum(map(len, sessions)),
-        len(sessions),
-        faults,
+        sum(map(len, told.sessions)),
+        len(told.sessions),
+        told.faults,
+        features,
     )
 
 
@@ -138,42 +172,48 @@ def recalibrate(run_folder: str | Path, threshold: Threshold, out: str | Path) -
     return out
 
 
-def calibration_sessions(folder: Path) -> list[np.ndarray]:
-    """Scores of a run's calibration, an array a session.
-
-    Raises: RunError for a run without: a classifier's, or one from before they were kept.
-    """
-    path = folder / "calibration.csv"
-    if not path.is_file():
-        raise RunError(
-            f"{folder} keeps no scores of its calibration: it is a classifier's run, or an older one; run it anew"
-        )
-    return read_log(path, None, 64)[0]
+def _calibration_heard(folder: Path, columns: Sequence[int], log: str | Path) -> np.ndarray:
+    """Mean features of a run's calibration sessions, those logged; DataError where the log names others."""
+    known = calibration_heard(folder)
+    beyond = [column for column in columns if column >= known.shape[1]]
+    if beyond:
+        raise DataError(f"{log}: column 'f{beyond[0]}' is of another model; this one's end at 'f{known.shape[1] - 1}'")
+    return np.asarray(known[:, list(columns)])
 
 
-def read_log(path: str | Path, unit: float | None, block: int) -> tuple[list[np.ndarray], int]:
-    """Sessions of a log in order of their first row, and how many rows have no score.
+def read_log(path: str | Path, unit: float | None, block: int) -> Log:
+    """A log's scores, session by session, and what was heard.
+
+    Args:
+        unit: What a raw score is multiplied by; None where there are none.
+        block: Windows a session where the log names none.
 
     Raises: DataError naming file and row of what cannot be read.
     """
     path = Path(path)
-    sessions: dict[str, list[float]] = {}
-    unnamed: list[float] = []
+    sessions: dict[str, list[_Window]] = {}
+    unnamed: list[_Window] = []
+    columns: tuple[int, ...] | None = None
     faults = 0
     for row, told in _rows(path):
         score = _score(told, unit, path, row)
         if score is None:
             faults += 1
             continue
+        if columns is None:
+            columns = tuple(sorted(int(name[1:]) for name in told if name and FEATURE.fullmatch(name)))
         name = next((str(told[column]) for column in SESSIONS if told.get(column) not in (None, "")), None)
-        (unnamed if name is None else sessions.setdefault(name, [])).append(score)
+        window = score, [_number(told.get(f"f{column}"), f"f{column}", path, row) for column in columns]
+        (unnamed if name is None else sessions.setdefault(name, [])).append(window)
     if unnamed and sessions:
         raise DataError(f"{path}: some rows name a session and some do not")
-    named = [np.array(scores) for scores in sessions.values()]
-    blocks = [np.array(unnamed[start : start + block]) for start in range(0, len(unnamed) - block + 1, block)]
-    if not named and not blocks:
+    named = list(sessions.values())
+    found = named or [unnamed[start : start + block] for start in range(0, len(unnamed) - block + 1, block)]
+    if not found:
         raise DataError(f"{path} holds {len(unnamed)} scores, too few for a session of {block}")
-    return named or blocks, faults
+    scores = tuple(np.array([score for score, _ in session]) for session in found)
+    heard = np.array([np.mean([values for _, values in session], axis=0) for session in found])
+    return Log(scores, faults, columns or (), heard)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -213,14 +253,18 @@ def _score(told: Mapping[str, Any], unit: float | None, path: Path, row: int) ->
         value = told.get(column)
         if value is None or value == "":
             continue
-        try:
-            score = float(value)
-        except (TypeError, ValueError):
-            raise DataError(f"{path}, row {row}: {column} {value!r} is not a number") from None
+        score = _number(value, column, path, row)
         if factor is None:
             raise DataError(f"{path}, row {row}: raw scores need a run whose student is int8")
         return score * factor if math.isfinite(score) else None
     return None
+
+
+def _number(value: Any, column: str, path: Path, row: int) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise DataError(f"{path}, row {row}: {column} {value!r} is not a number") from None
 
 
 def _recalibrated(latest: np.ndarray, rate: float) -> Threshold | None:
@@ -232,7 +276,13 @@ def _recalibrated(latest: np.ndarray, rate: float) -> Threshold | None:
 
 
 def _advise(
-    look: Look, latest: np.ndarray, threshold: float, rate: float, renewed: Threshold | None, reference: np.ndarray
+    look: Look,
+    latest: np.ndarray,
+    threshold: float,
+    rate: float,
+    renewed: Threshold | None,
+    reference: np.ndarray,
+    features: Sequence[str],
 ) -> tuple[Advice, str]:
     alarms = float(np.mean(latest > threshold))
     distance = f"KS distance {look.ks:.2f}, wander {look.wander:.1f}, p {look.p:.2g} at look {look.number}"
@@ -240,6 +290,13 @@ def _advise(
         return "steady", (
             f"no look found drift: {distance}, where {look.level:.2g} would tell; {alarms:.1%} of the recent windows are above "
             f"the threshold, {rate:.1%} were promised"
+        )
+    if look.shift is not None and not look.scores_drifted:
+        return "renew", (
+            f"the scores hold ({distance}), but what the student hears does not: {features[look.shift.feature]} moved by "
+            f"{look.shift.spreads:+.1f} of the spreads between sessions (p {look.shift.p:.2g}). Its promise to find faults was "
+            "tested on other sounds. Look at machine, speed and sensor first; if all are as they will stay, record and train a "
+            "new student"
         )
     moved = (
         f"the median score went from {np.median(reference):.4g} to {np.median(latest):.4g} ({distance}; stability index "

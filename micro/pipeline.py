@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 import os
 import platform
@@ -19,6 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from micro.baseline import baseline_files
 from micro.budget import check
 from micro.compress.prune import sparsity_of
 from micro.config import Config, Stage
@@ -293,7 +292,8 @@ def _finish(
     write_bytes(working / "golden.npy", array_bytes(data.golden))
     healthy = evaluations["student_int8"].healthy
     if healthy is not None:
-        write_bytes(working / "calibration.csv", scores_csv(data.calibration.origins, healthy))
+        for name, content in baseline_files(data, healthy, deployed).items():
+            write_bytes(working / name, content)
     metric = "accuracy" if data.class_names else "auc"
     variants = [name for name in rows[0] if name != "seed"]
     report = {
@@ -338,15 +338,6 @@ def _finish(
     write_bytes(working / "report.html", render_report(report, evaluations, data))
     _write_manifest(config, working)
     return report
-
-
-def scores_csv(origins: Sequence[str], scores: np.ndarray) -> bytes:
-    """Rows of session and score, as a device's log has them: what `keras-kd monitor` compares later scores with."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("session", "score"))
-    writer.writerows((origin, repr(float(score))) for origin, score in zip(origins, scores))
-    return out.getvalue().encode()
 
 
 def _write_manifest(config: Config, working: Path) -> None:

@@ -20,7 +20,7 @@ def sessions(rng, count, *, shift=0.0, size=40, between=0.5):
 def test_the_distance_is_kolmogorov_s_but_for_the_grid(seed, shift):
     rng = np.random.default_rng(seed)
     reference, latest = (list(rng.normal(middle, 1, (4, 100))) for middle in (0, shift))
-    distance, _, _ = session_test(reference, latest, 0.05, seed)
+    distance = session_test(reference, latest, 0.05, seed).ks
     exact = stats.ks_2samp(np.concatenate(reference), np.concatenate(latest)).statistic
     # Between two of 128 quantiles of all lie 1 / 129 of all windows, which are 2 / 129 of either half at most.
     assert exact - 2 / 129 - 2 / 400 <= distance <= exact + 1e-6
@@ -74,7 +74,7 @@ def test_levels_of_all_looks_ever_add_up_to_the_rate(rate, every):
 def test_the_test_s_p_is_no_smaller_than_it_should_be_where_nothing_changed():
     rng = np.random.default_rng(2)
     found = np.array(
-        [session_test(sessions(rng, 10, size=15), sessions(rng, 4, size=15), 0.05, n)[2] for n in range(300)]
+        [session_test(sessions(rng, 10, size=15), sessions(rng, 4, size=15), 0.05, n).p for n in range(300)]
     )
     for level in (0.05, 0.2, 0.5):
         assert np.mean(found <= level) <= level + 2.5 * np.sqrt(level * (1 - level) / 300)
@@ -89,6 +89,44 @@ def test_sessions_that_part_in_both_directions_are_found():
     look = watch(reference, log, recent=8)[-1]
     assert look.drifted
     assert look.wander > 5
+
+
+def heard(rng, count, *, moved=0.0, features=30):
+    """Means of features that vary together between sessions; one of them is moved."""
+    found = rng.standard_normal((count, features)) + rng.standard_normal((count, 1))
+    found[:, 7] += moved
+    return found
+
+
+def test_what_scores_do_not_show_is_seen_in_features_and_named():
+    rng = np.random.default_rng(5)
+    reference, log = sessions(rng, 30), sessions(rng, 16)
+    assert not watch(reference, log)[-1].drifted
+    look = watch(reference, log, heard=(heard(rng, 30), heard(rng, 16, moved=5.0)))[-1]
+    assert look.drifted
+    assert not look.scores_drifted
+    assert look.shift.feature == 7
+    assert look.shift.spreads > 1
+
+
+def test_many_features_do_not_make_healthy_logs_drift():
+    rng = np.random.default_rng(6)
+    found = []
+    for n in range(200):
+        features = (heard(rng, 12), heard(rng, 4))
+        found.append(session_test(sessions(rng, 12, size=15), sessions(rng, 4, size=15), 0.05, n, features))
+    ps = np.array([min(one.p, one.shift.p) for one in found])
+    for level in (0.05, 0.2):
+        assert np.mean(ps <= level) <= level + 2.5 * np.sqrt(level * (1 - level) / 200)
+    assert np.mean(ps <= 0.5) > 0.2
+
+
+def test_a_feature_that_never_changes_says_nothing():
+    rng = np.random.default_rng(7)
+    still = np.zeros((16, 3))
+    look = watch(sessions(rng, 12), sessions(rng, 4), heard=(still[:12], still[12:]))[-1]
+    assert look.shift.p == 1
+    assert not look.drifted
 
 
 def test_the_same_seed_says_the_same():

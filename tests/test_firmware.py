@@ -13,8 +13,9 @@ from micro.detector import Status
 from micro.firmware import emulate as emulation
 from micro.firmware import new_firmware
 from micro.firmware.boards import BOARDS
+from micro.monitoring import read_log
 from micro.pipeline import run_pipeline
-from micro.simulation import load_firmware, simulate
+from micro.simulation import judge, load_firmware, simulate
 
 TFLM = """
 #pragma once
@@ -136,6 +137,47 @@ def test_the_self_test_passes_on_the_host_and_fails_on_another_model(anomaly, tm
     code = (folder / "src" / "bearing_front_end.c").read_text()
     (folder / "src" / "bearing_front_end.c").write_text(code.replace("-quarter[HALF", "quarter[HALF", 1))
     assert "self-test: FAIL" in built().stdout
+
+
+SENSOR = """
+#include "sensor.h"
+#include <stdio.h>
+int sensor_read(bearing_sample *sample) { return fread(sample, sizeof *sample, BEARING_CHANNELS, stdin) == 0 ? -1 : 0; }
+"""
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_the_application_s_log_is_what_monitoring_reads(anomaly, tmp_path, level):
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    folder = tmp_path / "project"
+    new_firmware(anomaly, folder, "cmake", windows=1)
+    (folder / "src" / "sensor.c").write_text(SENSOR)
+    command = ["gcc", *WARNINGS, *SANITIZERS, f"-DAPP_LOG={level}", "-Isrc", "main.c", *sources_of(folder), "-lm"]
+    done = subprocess.run([*command, "-o", "app"], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[:3000]
+    samples = np.load(anomaly / "golden.npy")[:8].reshape(-1, 1)
+    samples[1500] = np.nan
+    said = subprocess.run([folder / "app"], input=samples.tobytes(), capture_output=True, check=False).stdout.decode()
+    firmware = load_firmware(anomaly)
+    judged = judge(firmware, samples)
+    if level == 0:
+        changes = [a for a, b in zip(judged.statuses, [None, *judged.statuses]) if a != b]
+        assert len(said.splitlines()) == 1 + len(changes)
+        assert said.startswith("self-test: pass\nhealthy\n")
+        return
+    (tmp_path / "log.csv").write_text(said)
+    log = read_log(tmp_path / "log.csv", firmware.detector.score.unit, 3)
+    good = judged.faulty == 0
+    assert log.faults == np.sum(~good) > 0
+    whole = good.sum() // 3 * 3
+    scores = judged.scores[good][:whole] * firmware.detector.score.unit
+    np.testing.assert_allclose(np.concatenate(log.sessions), scores, rtol=1e-12)
+    size = firmware.front_end.shape[0]
+    assert log.columns == (tuple(range(size)) if level == 2 else ())
+    if level == 2:
+        heard = judged.features[good][:whole].reshape(-1, 3, size).mean(axis=1)
+        np.testing.assert_allclose(log.heard, heard, rtol=1e-12)
 
 
 def test_cmake_builds_and_tests_it(anomaly, tmp_path):

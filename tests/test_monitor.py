@@ -10,11 +10,12 @@ import pytest
 from conftest import invoke
 
 import micro
+from micro.baseline import calibration_heard, calibration_sessions
 from micro.datasets import rig
 from micro.datasets.recording import windows
-from micro.monitoring import FARTHEST, calibration_sessions, read_log
+from micro.monitoring import FARTHEST, read_log
 from micro.score import read_run
-from micro.simulation import load_firmware, simulate
+from micro.simulation import judge, load_firmware, simulate
 
 
 def scores_of(run, seed, count, **changed):
@@ -99,6 +100,65 @@ def test_a_little_drift_recalibrates_and_the_new_run_s_firmware_has_the_threshol
     assert (refused.exit_code, "nothing to recalibrate: steady" in refused.output) == (2, True)
 
 
+def heard_log(path, run, seed, count, columns=None, **changed):
+    """A log with features, as an application of APP_LOG 2 writes it: some columns, or all."""
+    firmware = load_firmware(run)
+    columns = range(firmware.front_end.shape[0]) if columns is None else columns
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("session", "raw_score", *(f"f{column}" for column in columns)))
+        for n in range(count):
+            samples = rig.record(rig.Rig(**changed), 1.0, np.random.default_rng([seed, n])).samples
+            judged = judge(firmware, samples)
+            for score, inputs in zip(judged.scores, judged.features):
+                writer.writerow((n, score, *(inputs[column] for column in columns)))
+    return path
+
+
+def test_a_run_keeps_what_its_model_heard_in_calibration(rig_run):
+    report, _ = read_run(rig_run)
+    heard = calibration_heard(rig_run)
+    assert heard.shape == (16, 32 + 3)
+    assert np.abs(heard).max() <= 128
+    assert len(micro.FrontEnd(**report["features"]).names) == heard.shape[1]
+
+
+def test_a_line_that_hums_louder_leaves_the_scores_and_is_named_by_its_band(rig_run, tmp_path):
+    """A change that this student does not score: only the features tell."""
+    log = heard_log(tmp_path / "log.csv", rig_run, 11, 12, line_hum=0.2)
+    found = micro.monitor(rig_run, log)
+    assert found.advice == "renew", found.why
+    assert not found.looks[-1].scores_drifted
+    assert "the scores hold" in found.why
+    assert found.features[found.looks[-1].shift.feature].startswith("spectrum 12 to ")
+    assert found.features[found.looks[-1].shift.feature] in found.why
+    result = invoke("monitor", rig_run, log)
+    assert (result.exit_code, result.output.startswith("renew: the scores hold")) == (1, True)
+
+
+def test_a_healthy_machine_is_steady_in_scores_and_features(rig_run, tmp_path):
+    found = micro.monitor(rig_run, heard_log(tmp_path / "log.csv", rig_run, 12, 16, columns=(0, 3, 34)))
+    assert found.advice == "steady", found.why
+    assert len(found.features) == 3
+    assert found.features[2] == "moments kurtosis"
+    assert all(look.shift is not None for look in found.looks)
+
+
+def test_features_of_another_model_or_of_an_older_run_are_named(rig_run, tmp_path):
+    rows = "session,raw_score,f0,f99\n" + "".join(f"{n},5,1,2\n" for n in range(4))
+    (tmp_path / "log.csv").write_text(rows)
+    with pytest.raises(micro.DataError, match=r"column 'f99' is of another model; this one's end at 'f34'"):
+        micro.monitor(rig_run, tmp_path / "log.csv")
+    (tmp_path / "log.csv").write_text(rows.replace("f99", "f1").replace("3,5,1,2", "3,5,1,"))
+    with pytest.raises(micro.DataError, match=r"row 5: f1 '' is not a number"):
+        micro.monitor(rig_run, tmp_path / "log.csv")
+    shutil.copytree(rig_run, tmp_path / "run")
+    (tmp_path / "run" / "calibration_features.csv").unlink()
+    (tmp_path / "log.csv").write_text(rows.replace("f99", "f1"))
+    with pytest.raises(micro.RunError, match="keeps no features of its calibration"):
+        micro.monitor(tmp_path / "run", tmp_path / "log.csv")
+
+
 def test_every_form_of_log_says_the_same(rig_run, tmp_path):
     sessions = [np.array(scores) for scores in scores_of(rig_run, 3, 4)]
     unit = read_run(rig_run)[0]["detector"]["score"]["unit"]
@@ -107,12 +167,12 @@ def test_every_form_of_log_says_the_same(rig_run, tmp_path):
     lines = [{"raw_score": round(score / unit), "session": n} for n, scores in enumerate(sessions) for score in scores]
     lines.insert(3, {"session": 0, "raw_score": None, "status": "fault"})
     (tmp_path / "raw.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    named, faults = read_log(tmp_path / "named.csv", unit, 24)
-    assert faults == 0
+    named = read_log(tmp_path / "named.csv", unit, 24)
+    assert (named.faults, named.columns) == (0, ())
     for name, block in (("plain.csv", 24), ("raw.jsonl", 24)):
-        found, faults = read_log(tmp_path / name, unit, block)
-        assert faults == (name == "raw.jsonl")
-        for one, other in zip(found, named, strict=True):
+        found = read_log(tmp_path / name, unit, block)
+        assert found.faults == (name == "raw.jsonl")
+        for one, other in zip(found.sessions, named.sessions, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-6)
 
 

@@ -69,6 +69,7 @@ FLOORS = (
     ("micro.conversion", "micro.export", "micro.slim", "micro.quantize", "micro.compress", "micro.students"),
     (
         "micro.prepare",
+        "micro.baseline",
         "micro.stages",
         "micro.train",
         "micro.evaluate",

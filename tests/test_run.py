@@ -67,7 +67,7 @@ def finished(tmp_path_factory, config_file):
 
 def test_a_run_folder_is_whole(finished):
     expected = {"teacher.keras", "student.keras", "student_int8.tflite", "report.json", "report.html", "manifest.json"}
-    expected |= {"golden.npy", "calibration.csv"}
+    expected |= {"golden.npy", "calibration.csv", "calibration_features.csv"}
     expected |= {f"firmware/bearing{suffix}" for suffix in (".h", ".cc", "_ops.h")}
     assert set(digests(finished)) == expected
     assert not finished.with_name("rig.partial").exists()

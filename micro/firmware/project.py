@@ -134,6 +134,8 @@ def _context(
         "intro": f"Samples in, alarms out: front end, int8 model and detector for {board.title}.",
         "ending": (
             f"The model's SHA-256 is {digest[:16]}...; its features, outputs and scores on this board are those of training, "
-            "and the self-test says so at every start."
+            "and the self-test says so at every start.\n\n"
+            "Compiled with `APP_LOG=1` the program prints a row a window, with `APP_LOG=2` what the model heard as well: a log "
+            "for `keras-kd monitor`."
         ),
     }

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from micro.signal import fixed, float32
-from micro.signal.bands import band_edges, mel_bands
+from micro.signal.bands import band_edges, mel_bands, mel_bins
 from micro.signal.scaling import Scaling
 
 Kind = Literal["spectrum", "mel", "envelope", "moments", "statistics", "raw"]
@@ -18,6 +18,11 @@ Taper = Literal["hann", "hamming", "none"]
 Arithmetic = Literal["float32", "fixed"]
 
 LONGEST_WINDOW = 4096
+# Kinds whose features are not bands.
+PARTS: dict[Kind, tuple[str, ...]] = {
+    "moments": ("RMS", "crest factor", "kurtosis"),
+    "statistics": ("mean", "standard deviation", "minimum", "maximum", "mean step"),
+}
 # Frames worked on at once, so that long recordings do not fill the memory.
 CHUNK = 2048
 
@@ -80,8 +85,9 @@ class FrontEnd:
 
     def size_of(self, kind: Kind) -> int:
         """Features of a kind, for one channel."""
-        sizes = {"moments": 3, "statistics": 5, "raw": self.window, "envelope": self.envelope_bands}
-        return sizes.get(kind, self.bands)
+        if kind in PARTS:
+            return len(PARTS[kind])
+        return {"raw": self.window, "envelope": self.envelope_bands}.get(kind, self.bands)
 
     def edges(self, kind: Kind) -> np.ndarray:
         """First bins of the bands of 'spectrum' or 'envelope', and one past the last: (bands + 1,) int."""
@@ -96,6 +102,29 @@ class FrontEnd:
         assert self.sample_rate is not None
         high = self.sample_rate / 2 if self.high is None else self.high
         return mel_bands(self.window, self.sample_rate, self.low, high, self.bands)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each feature is, in words, in their order; bands by their first and last bin, in Hz where the rate is known."""
+        found = [f"{kind} {part}".strip() for kind in self.kinds for part in self._parts(kind)]
+        if self.channels == 1:
+            return tuple(found)
+        return tuple(f"channel {channel}: {name}" for channel in range(self.channels) for name in found)
+
+    def _parts(self, kind: Kind) -> list[str]:
+        if kind in PARTS:
+            return list(PARTS[kind])
+        if kind == "raw":
+            return [str(place) for place in range(self.window)]
+        if kind == "mel":
+            bounds = list(zip(*mel_bins(self.mel())))
+        else:
+            edges = self.edges(kind)
+            bounds = list(zip(edges[:-1], edges[1:] - 1))
+        if self.sample_rate is None:
+            return [f"bins {first} to {last}" for first, last in bounds]
+        width = self.sample_rate / self.window
+        return [f"{first * width:.0f} to {last * width:.0f} Hz" for first, last in bounds]
 
     def counts(self, samples: np.ndarray) -> np.ndarray:
         """Samples as the converter of a 'fixed' front end gives them, int16, held at its ends.

@@ -2,7 +2,8 @@
 
 A run of the rig as `keras-kd init rig` writes it; its threshold is calibrated on 30 recordings of 4 s. Each machine then sends
 the scores of starts of 4 s each, healthy for the first eight; from then on its shaft runs 20 % faster or slower, or its sensor
-has another gain, or nothing has changed. Looks every 4 starts over the last 8, false-alarm rate 1 %.
+has another gain, or nothing has changed. Told for logs of scores alone and for logs with the features that the model heard.
+Looks every 4 starts over the last 8, false-alarm rate 1 %.
 """
 
 from __future__ import annotations
@@ -15,17 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
+from micro.baseline import calibration_heard, calibration_sessions
 from micro.config import load_config
 from micro.datasets import rig
 from micro.datasets.recording import windows
-from micro.drift import watch
+from micro.drift import Look, watch
 from micro.evaluate import run_inputs
-from micro.monitoring import calibration_sessions
 from micro.pipeline import run_pipeline
 from micro.simulation import Firmware, load_firmware
 
 STEADY, AFTER, EVERY, SECONDS = 8, 24, 4, 4.0
-Logs = dict[int, list[np.ndarray]]
 DRIFTS = {
     "nothing": ({}, 1.0),
     "shaft 20 % faster": ({"speed": 1.2}, 1.0),
@@ -37,18 +37,61 @@ DRIFTS = {
 }
 
 
-def starts(firmware: Firmware, machine: rig.Rig, gain: float, numbers: list[int], first: int, count: int) -> Logs:
-    """Scores of some starts of each of the machines, by the run's firmware."""
-    frames = []
-    for number in numbers:
+@dataclasses.dataclass
+class Machine:
+    """What one machine has sent home: scores of each start, and means of what its model heard."""
+
+    scores: list[np.ndarray] = dataclasses.field(default_factory=list)
+    heard: list[np.ndarray] = dataclasses.field(default_factory=list)
+
+    def copy(self) -> Machine:
+        return Machine(list(self.scores), list(self.heard))
+
+    def look(self, reference: Reference, with_features: bool, seed: int) -> Look:
+        """The last look at what it has sent so far."""
+        heard = (reference.heard, np.stack(self.heard)) if with_features else None
+        return watch(reference.scores, self.scores, heard=heard, every=EVERY, seed=seed)[-1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    scores: list[np.ndarray]
+    heard: np.ndarray
+
+
+def send(machines: dict[int, Machine], firmware: Firmware, made: rig.Rig, gain: float, first: int, count: int) -> None:
+    """Some starts of each of the machines, heard and scored by the run's firmware, are added to what they have sent."""
+    for number, machine in machines.items():
+        frames = []
         for n in range(first, first + count):
-            recording = rig.record(machine, SECONDS, np.random.default_rng([number, n]))
-            samples = (gain * recording.samples).astype(np.float32)
-            frames.append(windows(samples, firmware.front_end.window, firmware.front_end.hop))
-    features = firmware.inputs(np.concatenate(frames))
-    scores = firmware.detector.score(features, run_inputs(firmware.tflite, features)) * firmware.detector.score.unit
-    sessions = np.split(scores, np.cumsum([len(part) for part in frames])[:-1])
-    return {number: sessions[place * count : (place + 1) * count] for place, number in enumerate(numbers)}
+            samples = gain * rig.record(made, SECONDS, np.random.default_rng([number, n])).samples
+            frames.append(windows(samples.astype(np.float32), firmware.front_end.window, firmware.front_end.hop))
+        features = firmware.inputs(np.concatenate(frames))
+        scores = firmware.detector.score(features, run_inputs(firmware.tflite, features)) * firmware.detector.score.unit
+        ends = np.cumsum([len(part) for part in frames])[:-1]
+        machine.scores += np.split(scores, ends)
+        machine.heard += [part.mean(axis=0) for part in np.split(features, ends)]
+
+
+def found_after(
+    steady: dict[int, Machine], firmware: Firmware, reference: Reference, factors: dict[str, float], gain: float
+) -> dict[bool, dict[int, int]]:
+    """With scores alone and with features: machines found, and windows since the drift began (0 or less: before it did)."""
+    ordinary = rig.Rig()
+    changed = dataclasses.replace(ordinary, speed=ordinary.speed * factors.get("speed", 1.0))
+    before = {number: sum(map(len, machine.scores)) for number, machine in steady.items()}
+    logs = {number: machine.copy() for number, machine in steady.items()}
+    found: dict[bool, dict[int, int]] = {False: {}, True: {}}
+    for first in range(STEADY, STEADY + AFTER + 1, EVERY):
+        for with_features, ended in found.items():
+            for number in set(logs) - set(ended):
+                look = logs[number].look(reference, with_features, number)
+                if look.drifted:
+                    ended[number] = look.windows - before[number]
+        waiting = {n: machine for n, machine in logs.items() if any(n not in ended for ended in found.values())}
+        if waiting and first < STEADY + AFTER:
+            send(waiting, firmware, changed, gain, first, EVERY)
+    return found
 
 
 def main() -> None:
@@ -63,36 +106,23 @@ def main() -> None:
         told = told.model_copy(update={"seeds": 1, "distill": told.distill.model_copy(update={"compare": False})})
         # The sensor's end is left out: a doubled gain would reach it, and be told as its fault at once.
         run_pipeline(told.model_copy(update={"detect": told.detect.model_copy(update={"saturation": None})}), run)
-    firmware, reference = load_firmware(run), calibration_sessions(run)
-    ordinary = rig.Rig()
-    everyone = list(range(arguments.machines))
-    steady = starts(firmware, ordinary, 1.0, everyone, 0, STEADY)
-    before = {number: sum(map(len, sessions)) for number, sessions in steady.items()}
+    firmware, reference = load_firmware(run), Reference(calibration_sessions(run), calibration_heard(run))
+    steady = {number: Machine() for number in range(arguments.machines)}
+    send(steady, firmware, rig.Rig(), 1.0, 0, STEADY)
     for name, (factors, gain) in DRIFTS.items():
-        changed = dataclasses.replace(ordinary, speed=ordinary.speed * factors.get("speed", 1.0))
-        logs = {number: list(sessions) for number, sessions in steady.items()}
-        last = {number: watch(reference, log, every=EVERY, seed=number)[-1] for number, log in logs.items()}
-        early = sum(look.drifted for look in last.values())
-        for first in range(STEADY, STEADY + AFTER, EVERY):
-            unseen = [number for number in everyone if not last[number].drifted]
-            if not unseen:
-                break
-            for number, sessions in starts(firmware, changed, gain, unseen, first, EVERY).items():
-                logs[number] += sessions
-                last[number] = watch(reference, logs[number], every=EVERY, seed=number)[-1]
-        found = [number for number in everyone if last[number].drifted]
-        until = [last[number].windows - before[number] for number in found if last[number].windows > before[number]]
-        late, missed = len(until), arguments.machines - len(found)
-        told = {
-            "drift": name,
-            "machines": arguments.machines,
-            "found before it began": early,
-            "found": late,
-            "not found": missed,
-            "windows until found, median": float(np.median(until)) if until else None,
-            "windows until found, 95 %": float(np.quantile(until, 0.95)) if until else None,
-        }
-        print(json.dumps(told), flush=True)
+        for with_features, ended in found_after(steady, firmware, reference, factors, gain).items():
+            until = [windows for windows in ended.values() if windows > 0]
+            told_row = {
+                "drift": name,
+                "log": "scores and features" if with_features else "scores",
+                "machines": arguments.machines,
+                "found before it began": len(ended) - len(until),
+                "found": len(until),
+                "not found": arguments.machines - len(ended),
+                "windows until found, median": float(np.median(until)) if until else None,
+                "windows until found, 95 %": float(np.quantile(until, 0.95)) if until else None,
+            }
+            print(json.dumps(told_row), flush=True)
 
 
 if __name__ == "__main__":
