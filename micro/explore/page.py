@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from micro.pages import chart, drawing, figure, page
 
@@ -76,22 +78,34 @@ def _front(told: Mapping[str, Any], by_number: Mapping[int, Any], cost: str) -> 
     limit = told["budget"][cost]
     if limit is not None:
         axes.axvline(limit, color="#888888", linestyle="--", linewidth=0.9, label=f"budget, {limit:,}")
-    axes.set(xlabel=WORDS[cost], ylabel="score on windows of the search")
+    lowest = min(by_number[number]["score"] for number in told["front"])
+    low, high = _range([row["score"] for row in done], lowest)
+    axes.set(xlabel=WORDS[cost], ylabel="score on windows of the search", ylim=(low, high))
     axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    below = sum(row["score"] < low for row in done)
     told_best = "; ".join(f"{row['score']:.4f} for {row['costs'][cost]:,}" for row in best)
     says = (
         f"Each point is a trained candidate, the line the best score for so many {WORDS[cost]}: {told_best}. "
         f"Chosen: {chosen['score']:.4f} for {chosen['costs'][cost]:,}."
+        + (f" {below} below {low:.4f} {'is' if below == 1 else 'are'} left out." if below else "")
     )
     return chart(f"Score against {WORDS[cost]}", says, drawn)
 
 
+def _range(scores: Sequence[float], lowest: float) -> tuple[float, float]:
+    """Bounds of an axis that shows the better half and all of the front, with some room: the worst would press it flat."""
+    low, high = min(lowest, float(np.median(scores))), max(scores)
+    room = 0.1 * (high - low) or 0.01
+    return low - room, high + room
+
+
 def _progress(told: Mapping[str, Any]) -> dict[str, str]:
     drawn, axes = figure()
-    best, line = 0.0, []
+    best, line, scores = 0.0, [], []
     for place, row in enumerate(told["candidates"]):
         if row["state"] == "done":
             axes.scatter([place], [row["score"]], s=18, color=COLOURS["done"])
+            scores.append(row["score"])
             best = max(best, row["score"])
         elif row["marks"]:
             axes.scatter([place], [row["marks"][-1]], s=18, color=COLOURS["stopped"], marker="x")
@@ -99,11 +113,13 @@ def _progress(told: Mapping[str, Any]) -> dict[str, str]:
     axes.plot(range(len(line)), line, color="black", linewidth=0.9, label="best so far")  # type: ignore[arg-type]
     if told["teacher_score"] is not None:
         axes.axhline(told["teacher_score"], color="#444444", linestyle=":", label="teacher")
-    axes.set(xlabel="candidate, in the order drawn", ylabel="score on windows of the search")
+    low, high = _range(scores, told["teacher_score"] or best)
+    axes.set(xlabel="candidate, in the order drawn", ylabel="score on windows of the search", ylim=(low, high))
     axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     states = [row["state"] for row in told["candidates"]]
     says = (
         f"{len(states)} candidates were drawn: {states.count('done')} trained to the end, {states.count('stopped')} stopped "
-        f"early (crosses), {states.count('unfit')} did not fit and were never trained. The best reached {best:.4f}."
+        f"early (crosses), {states.count('unfit')} did not fit and were never trained. The best reached {best:.4f}; what "
+        f"stayed below {low:.4f} lies under the edge."
     )
     return chart("How the search went", says, drawn)
