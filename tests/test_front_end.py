@@ -118,6 +118,23 @@ def front_ends(draw):
         assume(False)
 
 
+@given(front_ends())
+def test_every_feature_has_a_name(front_end):
+    names = front_end.names
+    assert len(names) == np.prod(front_end.shape)
+    assert all(name.startswith("channel") == (front_end.channels > 1) for name in names)
+
+
+@pytest.mark.parametrize("kind", ["spectrum", "mel"])
+@pytest.mark.parametrize("place", [0, 3, 15])
+def test_a_tone_is_heard_by_the_feature_that_names_its_frequency(kind, place):
+    front_end = FrontEnd((kind, "moments"), 1024, 512, sample_rate=12_800.0, bands=16)
+    low, high = (float(word) for word in front_end.names[place].split() if word[0].isdigit())
+    tone = np.sin(2 * np.pi * (low + high) / 2 / 12_800 * np.arange(1024)).astype(np.float32)
+    assert np.argmax(front_end(tone[None, :, None])[0, :16]) == place
+    assert front_end.names[16:] == ("moments RMS", "moments crest factor", "moments kurtosis")
+
+
 @st.composite
 def signals(draw, front_end):
     """Noise, tones, steps, silence and full-scale squares, in counts."""

@@ -130,7 +130,7 @@ def test_a_line_that_hums_louder_leaves_the_scores_and_is_named_by_its_band(rig_
     assert found.advice == "renew", found.why
     assert not found.looks[-1].scores_drifted
     assert "the scores hold" in found.why
-    assert found.features[found.looks[-1].shift.feature].startswith("spectrum 12 to ")
+    assert found.features[found.looks[-1].shift.feature].startswith("spectrum 12.5 to ")
     assert found.features[found.looks[-1].shift.feature] in found.why
     result = invoke("monitor", rig_run, log)
     assert (result.exit_code, result.output.startswith("renew: the scores hold")) == (1, True)

@@ -106,10 +106,14 @@ class FrontEnd:
     @property
     def names(self) -> tuple[str, ...]:
         """What each feature is, in words, in their order; bands by their first and last bin, in Hz where the rate is known."""
-        found = [f"{kind} {part}".strip() for kind in self.kinds for part in self._parts(kind)]
+        found = [f"{kind} {part}" for kind in self.kinds for part in self._parts(kind)]
         if self.channels == 1:
             return tuple(found)
-        return tuple(f"channel {channel}: {name}" for channel in range(self.channels) for name in found)
+        # Samples stand in the order they were taken, features channel by channel.
+        pairs = [(channel, name) for channel in range(self.channels) for name in found]
+        if self.kinds == ("raw",):
+            pairs = [(channel, name) for name in found for channel in range(self.channels)]
+        return tuple(f"channel {channel}: {name}" for channel, name in pairs)
 
     def _parts(self, kind: Kind) -> list[str]:
         if kind in PARTS:
@@ -124,7 +128,7 @@ class FrontEnd:
         if self.sample_rate is None:
             return [f"bins {first} to {last}" for first, last in bounds]
         width = self.sample_rate / self.window
-        return [f"{first * width:.0f} to {last * width:.0f} Hz" for first, last in bounds]
+        return [f"{first * width:.4g} to {last * width:.4g} Hz" for first, last in bounds]
 
     def counts(self, samples: np.ndarray) -> np.ndarray:
         """Samples as the converter of a 'fixed' front end gives them, int16, held at its ends.
