@@ -32,7 +32,7 @@ Advice = Literal["steady", "recalibrate", "renew"]
 FARTHEST = 1.5
 SESSIONS = ("session", "file", "recording")
 # What the model hears, int8.
-FEATURE = re.compile(r"f\d{1,5}")
+FEATURE = re.compile(r"f(0|[1-9]\d{0,4})")
 _Window = tuple[float, list[float]]
 
 
@@ -203,7 +203,7 @@ def read_log(path: str | Path, unit: float | None, block: int) -> Log:
         if columns is None:
             columns = tuple(sorted(int(name[1:]) for name in told if name and FEATURE.fullmatch(name)))
         name = next((str(told[column]) for column in SESSIONS if told.get(column) not in (None, "")), None)
-        window = score, [_number(told.get(f"f{column}"), f"f{column}", path, row) for column in columns]
+        window = score, [_feature(told, f"f{column}", path, row) for column in columns]
         (unnamed if name is None else sessions.setdefault(name, [])).append(window)
     if unnamed and sessions:
         raise DataError(f"{path}: some rows name a session and some do not")
@@ -258,6 +258,13 @@ def _score(told: Mapping[str, Any], unit: float | None, path: Path, row: int) ->
             raise DataError(f"{path}, row {row}: raw scores need a run whose student is int8")
         return score * factor if math.isfinite(score) else None
     return None
+
+
+def _feature(told: Mapping[str, Any], column: str, path: Path, row: int) -> float:
+    value = _number(told.get(column), column, path, row)
+    if not math.isfinite(value):
+        raise DataError(f"{path}, row {row}: {column} is {value}, which no model hears")
+    return value
 
 
 def _number(value: Any, column: str, path: Path, row: int) -> float:

@@ -152,6 +152,9 @@ def test_features_of_another_model_or_of_an_older_run_are_named(rig_run, tmp_pat
     (tmp_path / "log.csv").write_text(rows.replace("f99", "f1").replace("3,5,1,2", "3,5,1,"))
     with pytest.raises(micro.DataError, match=r"row 5: f1 '' is not a number"):
         micro.monitor(rig_run, tmp_path / "log.csv")
+    (tmp_path / "log.csv").write_text(rows.replace("f99", "f1").replace("3,5,1,2", "3,5,1,inf"))
+    with pytest.raises(micro.DataError, match="row 5: f1 is inf, which no model hears"):
+        micro.monitor(rig_run, tmp_path / "log.csv")
     shutil.copytree(rig_run, tmp_path / "run")
     (tmp_path / "run" / "calibration_features.csv").unlink()
     (tmp_path / "log.csv").write_text(rows.replace("f99", "f1"))
