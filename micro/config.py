@@ -95,6 +95,15 @@ class CwruData(_Section):
     test_loads: tuple[int, ...] = (2,)
     baseline_rate: PositiveFloat = 48_000.0
 
+    @model_validator(mode="after")
+    def _apart(self) -> CwruData:
+        both = sorted(set(self.train_loads) & set(self.test_loads))
+        if both:
+            raise ValueError(f"loads {both} are in both train_loads and test_loads")
+        if not self.train_loads or len(set(self.train_loads)) < len(self.train_loads):
+            raise ValueError(f"train_loads must be different loads, one at least, got {list(self.train_loads)}")
+        return self
+
 
 class TableData(_Section):
     """A user's own files, how to read them, and what to do where they are not whole."""

@@ -162,10 +162,6 @@ def _prepare_rig(data: RigData, told: FeaturesConfig, seed: int) -> Prepared:
 def _prepare_cwru(data: CwruData, features: FrontEnd) -> Prepared:
     learn = cwru.load(data.folder, data.train_loads, baseline_rate=data.baseline_rate)
     judge = cwru.load(data.folder, data.test_loads, baseline_rate=data.baseline_rate)
-    if set(data.train_loads) & set(data.test_loads):
-        raise DataError(
-            f"loads {sorted(set(data.train_loads) & set(data.test_loads))} are in both train_loads and test_loads"
-        )
     train: Pieces = []
     validation: Pieces = []
     test: Pieces = []

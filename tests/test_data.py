@@ -171,6 +171,21 @@ def test_cwru_names_a_missing_or_damaged_file(tmp_path, cwru_folder):
         cwru.load(tmp_path, (3,))
 
 
+@pytest.mark.parametrize(
+    ("loads", "problem"),
+    [
+        ({"train_loads": [0, 2]}, r"data: loads \[2\] are in both train_loads and test_loads"),
+        ({"train_loads": [0, 0]}, r"data: train_loads must be different loads, one at least, got \[0, 0\]"),
+        ({"train_loads": []}, r"data: train_loads must be different loads"),
+    ],
+)
+def test_loads_that_cannot_be_are_named_before_any_work(loads, problem):
+    from micro.config import parse_config
+
+    with pytest.raises(ValueError, match=problem):
+        parse_config({"job": "cwru", "data": {"folder": ".", **loads}}, Path())
+
+
 def test_cwru_parts_share_no_samples(cwru_folder):
     from pathlib import Path
 

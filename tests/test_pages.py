@@ -53,15 +53,13 @@ CANDIDATES = [
         "number": n - 1, "state": state, "choice": {"bands": 32, "teacher_share": 0.51234} if n else {}, "marks": [0.7, 0.72],
         "costs": {"flash": 1800 + 400 * n, "ram": 1100 + 50 * n, "macs": 400 + 200 * n},
         "score": 0.75 + 0.01 * n if state == "done" else None, "error": None,
+        "accuracy": None,
     }
     for n, state in enumerate(["done", "done", "unfit", "stopped", "done", "done"])
 ]  # fmt: skip
 SEARCH = {
     "candidates": CANDIDATES, "front": [-1, 0, 3, 4], "chosen": 3,
-    "finals": {
-        number: [{"score": score, "doubt": None} for score in scores]
-        for number, scores in (("3", [0.79, 0.78, 0.8]), ("4", [0.8, 0.7, 0.6]))
-    },
+    "finals": {"3": [0.79, 0.78, 0.8], "4": [0.8, 0.7, 0.6]},
     "budget": {"flash": 4096, "ram": None, "macs": 2000}, "runtime": "tflm", "teacher_score": 0.74, "task": "anomaly",
     "job": "rig", "seed": 0, "chosen_sizes": [12, 6, 12], "chosen_config": "0" * 64,
     "command": "keras-kd run a/folder/with/a/long/name/chosen.toml --out a/folder/with/a/long/name/chosen",

@@ -18,11 +18,11 @@ import micro
 from micro.config import Config, load_config, parse_config
 from micro.datasets import cwru
 from micro.explore import oddities
-from micro.explore.rehearsal import rehearse
-from micro.explore.search import choose, pareto
+from micro.explore.rehearsal import rehearse, rehearsed
+from micro.explore.search import pareto
 from micro.explore.space import propose, resolutions, smallest, widest
-from micro.explore.study import Candidate, Worth, share_of_budget
-from micro.explore.trial import Costs, doubt_of, is_weak, over
+from micro.explore.study import Candidate, share_of_budget
+from micro.explore.trial import Costs, is_weak, likelihood, over
 from micro.prepare import cut, prepare
 
 RIG = """
@@ -161,34 +161,21 @@ def test_weak_candidates_stop_and_others_do_not():
     assert not is_weak([0.92, 0.94], [better, better[:1]])  # a rival that stopped early says nothing of later epochs
 
 
-def test_of_classifiers_with_one_score_the_surest_is_chosen_of_detectors_the_cheapest():
-    budget = {"flash": 100, "ram": None, "macs": None}
-    found = [Candidate(n, "done", {}, {"flash": 10 * n}, score=1.0) for n in (1, 2, 3)]
-    sure = {
-        1: [Worth(0.9, 0.1), Worth(1.0, 0.1)],
-        2: [Worth(1.0, 0.5), Worth(1.0, 0.3)],
-        3: [Worth(1.0, 0.2), Worth(0.9998, 0.2)],
-    }
-    assert choose(found, sure, budget) == 3
-    cheap = {number: [Worth(one.score) for one in worth] for number, worth in sure.items()}
-    assert choose(found, cheap, budget) == 2
-
-
 @given(st.integers(0, 2**31), st.floats(0.05, 20.0))
-def test_doubt_asks_which_answer_is_likelier_and_not_how_loudly_it_is_given(seed, factor):
+def test_likelihood_asks_which_answer_is_likelier_and_not_how_loudly_it_is_given(seed, factor):
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 4, 60)
     logits = 2.0 * np.eye(4)[labels] + rng.normal(size=(60, 4))
-    doubt = doubt_of(logits, labels)
-    assert 0 < doubt <= np.log(4) + 1e-6
-    assert doubt_of(factor * logits + 3.0, labels) == pytest.approx(doubt, abs=1e-3)
-    assert doubt_of(logits + 1.0 * np.eye(4)[labels], labels) < doubt
+    found = likelihood(logits, labels)
+    assert 1 / 4 - 1e-6 <= found < 1
+    assert likelihood(factor * logits + 3.0, labels) == pytest.approx(found, abs=1e-3)
+    assert likelihood(logits + 1.0 * np.eye(4)[labels], labels) > found
     # The formula, written apart: no temperature on a grid does better.
     grid = logits[None] / np.geomspace(0.01, 100, 200)[:, None, None]
     right = np.take_along_axis(grid, labels[None, :, None], axis=-1)[..., 0]
     top = grid.max(axis=-1)
     entropies = (top + np.log(np.exp(grid - top[..., None]).sum(axis=-1)) - right).mean(axis=1)
-    assert doubt <= entropies.min() + 1e-3
+    assert found >= np.exp(-entropies.min()) - 1e-3
 
 
 def test_the_tightest_part_of_a_budget_counts():
@@ -268,6 +255,23 @@ def test_classifiers_are_judged_by_a_load_that_they_have_not_learnt(cwru_folder)
     assert len(x) == len(data.validation) + second_load
     one_load, (only, _) = rehearse(parse_config({**told, "data": {**told["data"], "train_loads": [0]}}, Path()))
     np.testing.assert_array_equal(only, one_load.validation.x)
+
+
+def test_what_is_learnt_from_fewer_loads_is_gone_through_oftener():
+    config = base("dense", compress=[{"stage": "shrink", "epochs": 3}])
+    told = rehearsed(config)
+    assert (told.data.train_loads, told.data.test_loads) == ((0,), (1,))
+    assert told.student.epochs == 2 * config.student.epochs
+    assert told.teacher.epochs == 2 * config.teacher.epochs
+    assert told.compress[0].epochs == 6
+    three = rehearsed(base("dense", data={"folder": ".", "train_loads": [2, 0, 1], "test_loads": [3]}))
+    assert (three.data.train_loads, three.data.test_loads) == ((2, 0), (1,))
+    assert three.student.epochs == 45
+    one = base("dense", data={"folder": ".", "train_loads": [0]})
+    assert rehearsed(one) is one
+    detector = rehearsed(base("autoencoder"))
+    assert detector.student == base("autoencoder").student
+    assert detector.data.test_recordings == 1
 
 
 def killed_midway(arguments, until, timeout=240):

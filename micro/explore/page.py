@@ -17,7 +17,7 @@ STATES = {
     "failed": "failed",
 }
 JUDGED = {
-    True: "validation windows and those of a training load that candidates did not learn from",
+    True: "validation windows and those of a training load that candidates did not learn from, where there is one",
     False: "healthy validation windows and the same made odd",
 }
 COLOURS = {"done": "#0b6e99", "stopped": "#c2571a", "unfit": "#bbbbbb"}
@@ -32,9 +32,9 @@ def render_search(told: Mapping[str, Any]) -> bytes:
     return page(
         "search.html.j2",
         told=told,
-        score="accuracy" if classifies else "area under the ROC curve",
+        score="likelihood" if classifies else "area under the ROC curve",
         judged=JUDGED[classifies],
-        doubts=classifies,
+        classifies=classifies,
         front=[by_number[number] for number in told["front"]],
         chosen=by_number[told["chosen"]],
         charts=charts,

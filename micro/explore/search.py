@@ -17,7 +17,7 @@ from micro.cost import parse_bytes, parse_count
 from micro.engine import Outcome, cluster, run_all
 from micro.errors import RunError
 from micro.explore.space import given, require_searchable, resolutions, smallest, widest
-from micro.explore.study import OWN, Budget, Candidate, Study, Worth, share_of_budget
+from micro.explore.study import OWN, Budget, Candidate, Study, share_of_budget
 from micro.files import claim_folder, json_bytes, sha256, write_bytes
 
 Progress = Callable[[str, float], None]
@@ -29,7 +29,7 @@ BATCH = 4
 DRAWS = 12
 # The best so many are trained again from other seeds, so that luck does not choose.
 FINALISTS, OTHER_SEEDS = 3, 2
-# Mean scores that differ by less are taken for the same: the classifier of least doubt is chosen, the cheaper detector.
+# Mean scores that differ by less are taken for the same, and the cheaper candidate is chosen.
 TIE = 5e-4
 JOURNAL = "study.jsonl"
 TRIAL, LESSONS = "micro.explore.trial:try_candidate", "micro.explore.trial:prepare_lessons"
@@ -39,14 +39,14 @@ TRIAL, LESSONS = "micro.explore.trial:try_candidate", "micro.explore.trial:prepa
 class SearchResult:
     """What a search found: all candidates, those that none beats in score at no more of the budget, and the one chosen.
 
-    `finals` are what the finalists were worth from several seeds, by number; `command` trains the chosen one, proves it and
-    emits its firmware.
+    `finals` are the finalists' scores from several seeds, by number; `command` trains the chosen one, proves it and emits its
+    firmware.
     """
 
     candidates: tuple[Candidate, ...]
     front: tuple[int, ...]
     chosen: int
-    finals: dict[int, tuple[Worth, ...]]
+    finals: dict[int, tuple[float, ...]]
     budget: Budget
     runtime: str
     teacher_score: float | None
@@ -240,7 +240,7 @@ def _own(asked: _Asked) -> Candidate:
             write_bytes(path, json_bytes(_value(outcome)))
     value = json.loads(path.read_text())
     marks = tuple(value.get("marks", ()))
-    return Candidate(OWN, value["state"], {}, value["costs"], marks, value.get("score"), doubt=value.get("doubt"))
+    return Candidate(OWN, value["state"], {}, value["costs"], marks, value.get("score"), accuracy=value.get("accuracy"))
 
 
 def _try_batch(asked: _Asked, study: Study, own: Candidate, limit: int, size: int) -> None:
@@ -272,50 +272,44 @@ def _require_some(candidates: Sequence[Candidate]) -> None:
     raise RunError(f"search: none of {len(candidates)} candidates was tried to the end{why}")
 
 
-def _finals(asked: _Asked, study: Study, candidates: Sequence[Candidate]) -> dict[int, tuple[Worth, ...]]:
-    """What the best candidates are worth, from the search's seed and others."""
-    done = [(found, found.worth) for found in candidates if found.state == "done"]
-    best = [found for found, _ in sorted(done, key=lambda one: (*_order([one[1]]), one[0].number))[:FINALISTS]]
+def _finals(asked: _Asked, study: Study, candidates: Sequence[Candidate]) -> dict[int, tuple[float, ...]]:
+    """Scores of the best candidates, from the search's seed and others."""
+    done = [found for found in candidates if found.state == "done"]
+    best = sorted(done, key=lambda found: (-(found.score or 0.0), found.number))[:FINALISTS]
     pieces = [
         (f"{found.number}/{n}", asked.piece(study.config_of(found), asked.config.seed + n))
         for found in best
         for n in range(1, OTHER_SEEDS + 1)
     ]
-    worth = {found.number: [found.worth] for found in best}
+    scores: dict[int, list[float]] = {found.number: [found.score or 0.0] for found in best}
     outcomes = {outcome.name: outcome for outcome in run_all(TRIAL, pieces, workers=asked.workers)}
     for name, _ in pieces:
         value = outcomes[name].value
         if value is not None and value.get("score") is not None:
-            worth[int(name.split("/")[0])].append(Worth(value["score"], value["doubt"]))
-    return {number: tuple(found) for number, found in worth.items()}
+            scores[int(name.split("/")[0])].append(value["score"])
+    return {number: tuple(found) for number, found in scores.items()}
 
 
-def _order(worth: Sequence[Worth]) -> tuple[float, float]:
-    """What sorts the better first: mean score, then mean doubt."""
-    return -float(np.mean([one.score for one in worth])), float(np.mean([one.doubt or 0.0 for one in worth]))
-
-
-def choose(candidates: Sequence[Candidate], finals: Mapping[int, Sequence[Worth]], budget: Budget) -> int:
-    """The finalist with the best mean score; of those that tie, the one of least doubt, then that takes least of the budget."""
-    orders = {number: _order(worth) for number, worth in finals.items()}
-    best = min(orders.values())[0]
-    shares = {found.number: share_of_budget(found.costs, budget) for found in candidates if found.number in finals}
-    level = [number for number, (score, _) in orders.items() if score <= best + TIE]
-    return min(level, key=lambda number: (orders[number][1], shares[number], number))
+def _choose(candidates: Sequence[Candidate], finals: Mapping[int, Sequence[float]], budget: Budget) -> int:
+    """The finalist with the best mean score; of those that tie, the one that takes least of the budget."""
+    means = {number: sum(scores) / len(scores) for number, scores in finals.items()}
+    by_number = {found.number: found for found in candidates}
+    level = [number for number, mean in means.items() if mean >= max(means.values()) - TIE]
+    return min(level, key=lambda number: (share_of_budget(by_number[number].costs, budget), number))
 
 
 def _conclude(
     asked: _Asked,
     study: Study,
     candidates: tuple[Candidate, ...],
-    finals: dict[int, tuple[Worth, ...]],
+    finals: dict[int, tuple[float, ...]],
     teacher_score: float | None,
 ) -> SearchResult:
     """Write the chosen config, the result and its page."""
     from micro.explore.page import render_search
 
     out, budget = asked.out, asked.budget
-    chosen = choose(candidates, finals, budget)
+    chosen = _choose(candidates, finals, budget)
     made = study.config_of(next(found for found in candidates if found.number == chosen))
     content = _toml(made, asked)
     write_bytes(out / "chosen.toml", content)
@@ -323,7 +317,7 @@ def _conclude(
     front = pareto(candidates, budget)
     result = SearchResult(candidates, front, chosen, finals, budget, asked.runtime, teacher_score, command)
     plain = asdict(result) | {
-        "finals": {str(number): [asdict(one) for one in worth] for number, worth in finals.items()},
+        "finals": {str(number): list(scores) for number, scores in finals.items()},
         "task": asked.config.task,
         "job": asked.config.job,
         "seed": asked.config.seed,

@@ -21,21 +21,13 @@ OWN = -1
 
 
 @dataclass(frozen=True)
-class Worth:
-    """Score of an int8 student on windows of the search, and a classifier's doubt there: its cross-entropy in nats."""
-
-    score: float
-    doubt: float | None = None
-
-
-@dataclass(frozen=True)
 class Candidate:
     """A candidate and what became of it; number -1 is the config's own student.
 
     `state` is 'done', 'stopped' (others were better at no more cost), 'unfit' (never trained) or 'failed'. `costs` are bytes of
-    flash and RAM and multiply-accumulates; `score` is accuracy, or area under the ROC curve, of the int8 student on windows
-    of the search, none of them of the test; `doubt` is a classifier's cross-entropy there, which parts those of one score;
-    `marks` are scores on the way.
+    flash and RAM and multiply-accumulates. `score` is of the int8 student on windows of the search, none of them of the test:
+    area under the ROC curve of a detector; of a classifier the likelihood, the geometric mean of the probability given to what
+    is right, beside its `accuracy`. `marks` are scores on the way.
     """
 
     number: int
@@ -45,12 +37,7 @@ class Candidate:
     marks: tuple[float, ...] = ()
     score: float | None = None
     error: str | None = None
-    doubt: float | None = None
-
-    @property
-    def worth(self) -> Worth:
-        """Score and doubt of one that was tried to the end."""
-        return Worth(self.score or 0.0, self.doubt)
+    accuracy: float | None = None
 
 
 class Study:
@@ -142,7 +129,7 @@ class Study:
                     marks,
                     result.get("score"),
                     error,
-                    result.get("doubt"),
+                    result.get("accuracy"),
                 )
             )
         return tuple(found)

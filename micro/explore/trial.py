@@ -13,12 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 import keras_kd
+from keras_kd.layers import activation_of
 from micro import detect
 from micro.aot import static_size
 from micro.config import Config, QuantizeStage, parse_config
 from micro.errors import ConversionError
 from micro.evaluate import Judge, chip_judge, keras_judge, logits_of
-from micro.explore.rehearsal import rehearse
+from micro.explore.rehearsal import rehearse, rehearsed
 from micro.files import array_bytes, json_bytes, keras_bytes, write_folder
 from micro.graph import read
 from micro.prepare import calibration_windows
@@ -58,10 +59,11 @@ def prepare_lessons(config: Mapping[str, Any], folder: str, teacher_from: str | 
     `teacher_from` is the folder of another resolution whose teacher's outputs serve, its windows being the same. No test window
     is among what is written.
     """
-    told = parse_config(dict(config), Path())
+    whole = parse_config(dict(config), Path())
+    told = rehearsed(whole)
     tf.config.experimental.enable_op_determinism()
     ready_devices(told.teacher.devices)
-    data, (x, labels) = rehearse(told)
+    data, (x, labels) = rehearse(whole)
     arrays = {
         "train_x": data.train.x,
         "train_y": data.train.labels if data.class_names else data.train.x,
@@ -74,7 +76,7 @@ def prepare_lessons(config: Mapping[str, Any], folder: str, teacher_from: str | 
     if teacher_from is None:
         teacher = train_teacher(told, data, told.seed, lambda: None).model
         keras_kd.record(teacher, data.train.x, f"{folder}-teacher", batch_size=1024)
-        teacher_score = _score(keras_judge(teacher, data.class_names), x, labels, data.class_names)
+        teacher_score = _worth_of_keras(teacher, x, labels, data.class_names).score
         parts["teacher.keras"] = keras_bytes(uncompiled(teacher))
     parts["about.json"] = json_bytes(
         {
@@ -104,10 +106,10 @@ def try_candidate(
         finished: Costs and marks of candidates done before, beside which a weak one is seen.
         learn: False tells costs alone.
 
-    Returns: state, costs and, where it got so far, marks (scores on the way), score, a classifier's doubt and the error of
+    Returns: state, costs and, where it got so far, marks (scores on the way), score, a classifier's accuracy and the error of
         quantization.
     """
-    told = parse_config(dict(config), Path())
+    told = rehearsed(parse_config(dict(config), Path()))
     tf.config.experimental.enable_op_determinism()
     lessons = _Lessons.read(Path(folder))
     seed_everything(seed, "student")
@@ -121,11 +123,11 @@ def try_candidate(
     if marks.weak:
         return {**result, "state": "stopped"}
     made = written(_compressed(student, told, lessons, seed), told, lessons.calibration)
-    score, doubt = _worth(made, lessons)
+    worth = _worth_on_chip(made, lessons)
     costs = _costs(made, runtime)
     keras.backend.clear_session()
     state = "unfit" if over(costs, budget) > 0 else "done"
-    return {**result, "state": state, "costs": asdict(costs), "score": score, "doubt": doubt, "error": made.plain.error}
+    return {**result, "state": state, "costs": asdict(costs), **asdict(worth), "error": made.plain.error}
 
 
 def over(costs: Costs, budget: Mapping[str, int | None]) -> float:
@@ -191,8 +193,7 @@ class _Marks(keras.callbacks.Callback):
 
     def _score_now(self) -> float:
         lessons = self.lessons
-        judge = keras_judge(self.student, lessons.class_names)
-        return _score(judge, lessons.judged_x, lessons.judged_y, lessons.class_names)
+        return _worth_of_keras(self.student, lessons.judged_x, lessons.judged_y, lessons.class_names).score
 
 
 def _train(
@@ -254,11 +255,12 @@ def _costs(made: Written, runtime: Runtime) -> Costs:
     return Costs(size.constants, size.arena, footprint.macs)
 
 
-def doubt_of(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean cross-entropy of logits at the temperature that suits them best, in nats: how far right answers are from wrong ones,
-    where accuracy no longer tells students apart.
+def likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Geometric mean of the probability that logits give to what is right, at the temperature that suits them best.
 
-    Shapes: (n, classes), (n,) whole numbers.
+    Where accuracy no longer tells classifiers apart, it does: it sees how far right answers are from wrong ones.
+
+    Shapes: (n, classes), (n,) whole numbers -> 0 to 1.
     Source: temperature scaling, Guo et al. 2017, section 4.2.
     """
     from scipy.optimize import minimize_scalar
@@ -270,24 +272,37 @@ def doubt_of(logits: np.ndarray, labels: np.ndarray) -> float:
     def entropy(log_temperature: float) -> float:
         return -float(np.mean(log_softmax(logits / np.exp(log_temperature), axis=-1)[rows, labels]))
 
-    return float(minimize_scalar(entropy, bounds=(-5.0, 5.0), method="bounded").fun)
+    return float(np.exp(-minimize_scalar(entropy, bounds=(-5.0, 5.0), method="bounded").fun))
 
 
-def _worth(made: Written, lessons: _Lessons) -> tuple[float, float | None]:
-    """Score of an int8 student in TFLite Micro, and a classifier's doubt."""
-    x, labels, names = lessons.judged_x, lessons.judged_y, lessons.class_names
-    if not names:
-        return _score(chip_judge(made, names), x, labels, names), None
-    outputs = run(made, x)
-    logits = logits_of(outputs, read(made).ops[-1].name == "SOFTMAX")
-    return float(np.mean(outputs.argmax(axis=-1) == labels)), doubt_of(logits, labels)
+@dataclass(frozen=True)
+class _Worth:
+    """Score of a model on the search's windows, and a classifier's accuracy."""
+
+    score: float
+    accuracy: float | None
 
 
-def _score(judge: Judge, x: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> float:
-    """Accuracy of a classifier, area under the ROC curve of a detector."""
-    found = judge(x)
-    if class_names:
-        return float(np.mean(found == labels))
-    area = detect.auc(labels, found)
+def _worth_of_keras(model: keras.Model, x: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> _Worth:
+    if not class_names:
+        return _detection(keras_judge(model, class_names), x, labels)
+    outputs = np.asarray(model.predict(x, batch_size=1024, verbose=0))
+    return _classification(outputs, activation_of(model) == "softmax", labels)
+
+
+def _worth_on_chip(made: Written, lessons: _Lessons) -> _Worth:
+    """Of an int8 student in TFLite Micro."""
+    if not lessons.class_names:
+        return _detection(chip_judge(made, ()), lessons.judged_x, lessons.judged_y)
+    return _classification(run(made, lessons.judged_x), read(made).ops[-1].name == "SOFTMAX", lessons.judged_y)
+
+
+def _classification(outputs: np.ndarray, are_probabilities: bool, labels: np.ndarray) -> _Worth:
+    accuracy = float(np.mean(outputs.argmax(axis=-1) == labels))
+    return _Worth(likelihood(logits_of(outputs, are_probabilities), labels), accuracy)
+
+
+def _detection(judge: Judge, x: np.ndarray, labels: np.ndarray) -> _Worth:
+    area = detect.auc(labels, judge(x))
     assert area is not None
-    return area
+    return _Worth(area, None)
