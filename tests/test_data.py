@@ -181,15 +181,11 @@ def test_cwru_names_a_missing_or_damaged_file(tmp_path, cwru_folder):
     ],
 )
 def test_loads_that_cannot_be_are_named_before_any_work(loads, problem):
-    from micro.config import parse_config
-
     with pytest.raises(ValueError, match=problem):
         parse_config({"job": "cwru", "data": {"folder": ".", **loads}}, Path())
 
 
 def test_cwru_parts_share_no_samples(cwru_folder):
-    from pathlib import Path
-
     data = {"folder": str(cwru_folder)}
     sides = {"family": "dense", "sizes": [8]}
     config = parse_config(
@@ -319,8 +315,6 @@ def test_ragged_and_binary_and_pickled_files_are_refused(tmp_path):
 
 
 def test_windows_with_missing_values_and_across_labels_are_told_apart(tmp_path):
-    from pathlib import Path
-
     rng = np.random.default_rng(0)
     state = ["ok"] * 2000 + ["bad"] * 400
     values = rng.normal(size=2400).round(4).astype(object)
