@@ -104,8 +104,9 @@ def written(model: keras.Model, config: Config, calibration: np.ndarray) -> Writ
 
 
 def untrained(student: keras.Model, config: Config) -> keras.Model:
-    """The student as large as its stages will leave it, without what they would learn: channels gone, values zero or shared."""
-    model = student
+    """A copy of the student as large as its stages will leave it, without what they would learn: channels gone, values zero or
+    shared, biases that are not all zero."""
+    model = _biased(student)
     for stage in config.compress:
         if isinstance(stage, ShrinkStage):
             model = shrink(model, stage.rate)
@@ -114,6 +115,17 @@ def untrained(student: keras.Model, config: Config) -> keras.Model:
         elif isinstance(stage, ClusterStage):
             model = share_values(model, stage.clusters)
     return model
+
+
+def _biased(student: keras.Model) -> keras.Model:
+    """A copy with values where biases are all zero, as they are before training: the converter leaves those out."""
+    copy = keras.models.clone_model(student)
+    copy.set_weights(student.get_weights())
+    rng = np.random.default_rng(0)
+    for weight in copy.weights:
+        if weight.name in ("bias", "beta") and not np.any(keras.ops.convert_to_numpy(weight)):
+            weight.assign(rng.normal(0.0, 0.1, weight.shape))
+    return copy
 
 
 def require_budget(student: keras.Model, config: Config, calibration: np.ndarray) -> None:

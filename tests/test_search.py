@@ -24,6 +24,9 @@ from micro.explore.space import propose, resolutions, smallest, widest
 from micro.explore.study import Candidate, share_of_budget
 from micro.explore.trial import Costs, is_weak, likelihood, over
 from micro.prepare import cut, prepare
+from micro.stages import untrained, written
+from micro.tflm import measure
+from micro.train import build_model
 
 RIG = """
 job = "rig"
@@ -181,6 +184,25 @@ def test_likelihood_asks_which_answer_is_likelier_and_not_how_loudly_it_is_given
 def test_the_tightest_part_of_a_budget_counts():
     assert over(Costs(10, 20, 5), {"flash": 20, "ram": 10, "macs": None}) == 1.0
     assert over(Costs(10, 5, 5), {"flash": 20, "ram": 10, "macs": 10}) == -0.5
+
+
+@pytest.mark.parametrize("scales", ["per_tensor", "per_channel"])
+@pytest.mark.parametrize("family", ["autoencoder", "dense", "conv1d"])
+def test_an_untrained_candidate_costs_what_it_will_when_trained(family, scales):
+    config = base(family, convert={"weights": scales})
+    shape, classes = {"autoencoder": ((64,), None), "dense": ((64,), 10), "conv1d": ((256, 1), 10)}[family]
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, *shape)).astype("float32")
+    student = build_model(config.student, shape, classes, "student")
+    before = student.get_weights()
+    guessed = measure(written(untrained(student, config), config, x))
+    for old, new in zip(before, student.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    student.compile("adam", "mse")
+    student.fit(x, rng.normal(size=(64, *student.output_shape[1:])), epochs=2, verbose=0)
+    trained = measure(written(student, config, x))
+    assert guessed.model_bytes == trained.model_bytes
+    assert guessed.arena_bytes_32bit == trained.arena_bytes_32bit
 
 
 @pytest.fixture(scope="module")
