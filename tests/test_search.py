@@ -359,7 +359,7 @@ def test_a_budget_that_nothing_meets_tells_the_smallest_reachable(tmp_path, conf
     config = load_config(config_file)
     with pytest.raises(
         micro.RunError,
-        match=r"nothing can meet the budget, the smallest reachable takes \d{3} bytes of flash, 900 allowed",
+        match=r"nothing can meet the budget, the smallest reachable takes 1,\d{3} bytes of flash, 900 allowed",
     ):
         micro.search(config, tmp_path / "a", flash=900, trials=1)
 
