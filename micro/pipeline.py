@@ -286,14 +286,7 @@ def _finish(
         class_names=data.class_names,
         constants=None if threshold is None else {"threshold": threshold.value},
     )
-    write_bytes(working / "teacher.keras", keras_bytes(uncompiled(chosen.teacher.model)))
-    write_bytes(working / "student.keras", keras_bytes(uncompiled(final.model)))
-    write_bytes(working / "student_int8.tflite", deployed.content)
-    write_bytes(working / "golden.npy", array_bytes(data.golden))
-    healthy = evaluations["student_int8"].healthy
-    if healthy is not None:
-        for name, content in baseline_files(data, healthy, deployed).items():
-            write_bytes(working / name, content)
+    _keep(chosen, data, working)
     metric = "accuracy" if data.class_names else "auc"
     variants = [name for name in rows[0] if name != "seed"]
     report = {
@@ -338,6 +331,19 @@ def _finish(
     write_bytes(working / "report.html", render_report(report, evaluations, data))
     _write_manifest(config, working)
     return report
+
+
+def _keep(chosen: SeedRun, data: Prepared, working: Path) -> None:
+    """Models of the seed that is emitted, windows of the test, and what its calibration was like."""
+    final = chosen.stages[-1]
+    write_bytes(working / "teacher.keras", keras_bytes(uncompiled(chosen.teacher.model)))
+    write_bytes(working / "student.keras", keras_bytes(uncompiled(final.model)))
+    write_bytes(working / "student_int8.tflite", final.written.content)
+    write_bytes(working / "golden.npy", array_bytes(data.golden))
+    healthy = chosen.evaluations["student_int8"].healthy
+    if healthy is not None:
+        for name, content in baseline_files(data, healthy, final.written).items():
+            write_bytes(working / name, content)
 
 
 def _write_manifest(config: Config, working: Path) -> None:

@@ -55,6 +55,8 @@ class Machine:
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
+    """What the run's calibration was like: scores of each start, and means of what the model heard."""
+
     scores: list[np.ndarray]
     heard: np.ndarray
 
