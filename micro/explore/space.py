@@ -107,8 +107,9 @@ def _sizes(ask: Ask, config: Config, widest: int) -> tuple[int, ...]:
         side = (width,) if depth == 1 else (width, max(middle, round(math.sqrt(width * middle))))
         return (*side, middle, *reversed(side))
     depth = ask.suggest_int("depth", 1, 4)
-    narrowest = FILTERS[0] if config.student.family == "conv1d" else WIDTHS[0]
-    width = ask.suggest_int("width", narrowest, widest, log=True)
+    convolves = config.student.family == "conv1d"
+    # Filters are drawn evenly: most of those that a logarithm favours leave a budget unused.
+    width = ask.suggest_int("width", FILTERS[0] if convolves else WIDTHS[0], widest, log=not convolves)
     return _tapered(width, ask.suggest_categorical("taper", TAPERS), depth)
 
 
