@@ -16,6 +16,8 @@ from micro.explore.space import given, propose
 
 Budget = dict[str, int | None]
 
+# A budget is there to be used: taking less than this share of it is no merit where candidates are drawn.
+SPARING = 0.5
 # Number of the config's own student, which is tried before any is drawn.
 OWN = -1
 
@@ -105,7 +107,7 @@ class Study:
         share = share_of_budget(result["costs"], budget)
         live.set_constraint("budget", share - 1)
         if result["state"] == "done":
-            self._study.tell(trial.number, (result["score"], share))
+            self._study.tell(trial.number, (result["score"], max(share, SPARING)))
         else:
             self._study.tell(trial.number, state=states.PRUNED)
 
