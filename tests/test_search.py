@@ -236,6 +236,7 @@ def test_what_fits_is_tried_and_what_does_not_is_never_trained(found):
     assert set(told["front"]) <= {row["number"] for row in told["candidates"] if row["state"] == "done"}
     assert str(told["chosen"]) in told["finals"]
     assert len(told["finals"][str(told["chosen"])]) == 3
+    assert "-1" in told["finals"]
 
 
 def test_the_chosen_config_gives_a_student_of_the_costs_told(found, tmp_path):

@@ -27,7 +27,7 @@ Progress = Callable[[str, float], None]
 BATCH = 4
 # Draws allowed for each candidate that is to be trained: the rest do not fit.
 DRAWS = 12
-# The best so many are trained again from other seeds, so that luck does not choose.
+# The best so many and the config's own are trained again from other seeds, so that luck does not choose.
 FINALISTS, OTHER_SEEDS = 3, 2
 # Mean scores that differ by less are taken for the same, and the cheaper candidate is chosen.
 TIE = 5e-4
@@ -275,7 +275,9 @@ def _require_some(candidates: Sequence[Candidate]) -> None:
 def _finals(asked: _Asked, study: Study, candidates: Sequence[Candidate]) -> dict[int, tuple[float, ...]]:
     """Scores of the best candidates, from the search's seed and others."""
     done = [found for found in candidates if found.state == "done"]
-    best = sorted(done, key=lambda found: (-(found.score or 0.0), found.number))[:FINALISTS]
+    ordered = sorted(done, key=lambda found: (-(found.score or 0.0), found.number))
+    # The config's own student is always heard again, so that what is chosen is compared with it seed by seed.
+    best = ordered[:FINALISTS] + [found for found in ordered[FINALISTS:] if found.number == OWN]
     pieces = [
         (f"{found.number}/{n}", asked.piece(study.config_of(found), asked.config.seed + n))
         for found in best
