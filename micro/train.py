@@ -25,6 +25,9 @@ from micro.stages import Lessons, require_budget
 
 History = dict[str, list[float]]
 
+# Steps between two returns from TensorFlow to Python, which takes as long as a small network's step. The results are the same.
+STEPS_AT_A_TIME = 16
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -212,7 +215,13 @@ def fit(
     """Train as a section of a config says, with Adam, its rate brought down to nothing; the learning curves."""
     steps = max(1, part.epochs * -(-len(y) // part.batch_size))
     rate = keras.optimizers.schedules.CosineDecay(part.learning_rate, steps)
-    trained.compile(optimizer=keras.optimizers.Adam(rate), loss=loss, metrics=list(metrics))
+    trained.compile(
+        optimizer=keras.optimizers.Adam(rate),
+        loss=loss,
+        metrics=list(metrics),
+        # On several devices TensorFlow refuses more than one (Keras 3.15, a placeholder without a value).
+        steps_per_execution=1 if tf.distribute.has_strategy() else STEPS_AT_A_TIME,
+    )
     fitted = trained.fit(
         x,
         y,
