@@ -56,13 +56,9 @@ def evaluate(judge: Judge, data: Prepared, told: DetectConfig) -> Evaluation:
 
 def keras_judge(model: keras.Model, class_names: Sequence[str]) -> Judge:
     """What a Keras model says of windows."""
-
-    def predict(x: np.ndarray) -> np.ndarray:
-        return np.asarray(model.predict(x, batch_size=1024, verbose=0))
-
     if class_names:
-        return lambda x: predict(x).argmax(axis=-1)
-    return lambda x: detect.reconstruction_error(x, predict(x))
+        return lambda x: _predicted(model, x).argmax(axis=-1)
+    return lambda x: detect.reconstruction_error(x, _predicted(model, x))
 
 
 def chip_judge(tflite: TfliteLike, class_names: Sequence[str]) -> Judge:
@@ -95,20 +91,29 @@ def soft_targets(temperature: float, data: Prepared, teacher: keras.Model, tflit
 
     rows = spread(len(data.test), SOFTENED_WINDOWS)
     x, labels = data.test.x[rows], data.test.labels[rows]
-    sides = {
-        "teacher": (np.asarray(teacher.predict(x, verbose=0)), activation_of(teacher) == "softmax"),
-        "student": (run(tflite, x), read(tflite).ops[-1].name == "SOFTMAX"),
-    }
     told: dict[str, Any] = {"temperature": temperature}
-    for side, (outputs, are_probabilities) in sides.items():
-        soft = softmax(logits_of(outputs, are_probabilities).astype(np.float64) / temperature, axis=-1)
+    for side, logits in (("teacher", keras_logits(teacher, x)), ("student", chip_logits(tflite, x))):
+        soft = softmax(logits.astype(np.float64) / temperature, axis=-1)
         present = [soft[labels == label] for label in range(len(data.class_names))]
         told[side] = [part.mean(axis=0).tolist() if len(part) else [0.0] * soft.shape[1] for part in present]
     return told
 
 
-def logits_of(outputs: np.ndarray, are_probabilities: bool) -> np.ndarray:
-    """A classifier's outputs as logits, up to a constant a row."""
+def keras_logits(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    """A Keras classifier's logits, up to a constant a row: (n, ...) -> (n, classes)."""
+    return _logits(_predicted(model, x), activation_of(model) == "softmax")
+
+
+def chip_logits(tflite: TfliteLike, x: np.ndarray) -> np.ndarray:
+    """A .tflite classifier's logits in TFLite Micro, up to a constant a row: (n, ...) -> (n, classes)."""
+    return _logits(run(tflite, x), read(tflite).ops[-1].name == "SOFTMAX")
+
+
+def _predicted(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    return np.asarray(model.predict(x, batch_size=1024, verbose=0))
+
+
+def _logits(outputs: np.ndarray, are_probabilities: bool) -> np.ndarray:
     return np.log(np.maximum(outputs, 1e-7)) if are_probabilities else outputs
 
 

@@ -60,8 +60,8 @@ CANDIDATES = [
 SEARCH = {
     "candidates": CANDIDATES, "front": [-1, 0, 3, 4], "chosen": 3,
     "finals": {"3": [0.79, 0.78, 0.8], "4": [0.8, 0.7, 0.6]},
-    "budget": {"flash": 4096, "ram": None, "macs": 2000}, "runtime": "tflm", "teacher_score": 0.74, "task": "anomaly",
-    "job": "rig", "seed": 0, "chosen_sizes": [12, 6, 12], "chosen_config": "0" * 64,
+    "kept": False, "budget": {"flash": 4096, "ram": None, "macs": 2000}, "runtime": "tflm", "teacher_score": 0.74,
+    "task": "anomaly", "job": "rig", "seed": 0, "chosen_sizes": [12, 6, 12], "chosen_config": "0" * 64,
     "command": "keras-kd run a/folder/with/a/long/name/chosen.toml --out a/folder/with/a/long/name/chosen",
 }  # fmt: skip
 ROWS = [

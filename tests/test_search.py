@@ -18,8 +18,8 @@ import micro
 from micro.config import Config, load_config, parse_config
 from micro.datasets import cwru
 from micro.explore import oddities
-from micro.explore.rehearsal import rehearse, rehearsed
-from micro.explore.search import pareto
+from micro.explore.choice import TIE, choose, pareto
+from micro.explore.rehearsal import kept_back, rehearse
 from micro.explore.space import propose, resolutions, smallest, widest
 from micro.explore.study import Candidate, share_of_budget
 from micro.explore.trial import Costs, is_weak, likelihood, over
@@ -215,7 +215,7 @@ def config_file(tmp_path_factory):
 @pytest.fixture(scope="module")
 def found(tmp_path_factory, config_file):
     out = tmp_path_factory.mktemp("searches") / "first"
-    arguments = ("search", config_file, "--out", out, "--trials", "6", "--json")
+    arguments = ("search", config_file, "--out", out, "--trials", "5", "--json")
     result = invoke(*arguments, *(word for name, size in BUDGET.items() for word in (f"--{name}", size)))
     assert result.exit_code == 0, result.output
     return out, json.loads(result.stdout)
@@ -224,7 +224,7 @@ def found(tmp_path_factory, config_file):
 def test_what_fits_is_tried_and_what_does_not_is_never_trained(found):
     _, told = found
     states = [row["state"] for row in told["candidates"]]
-    assert states.count("done") + states.count("stopped") >= 6 + 1  # the config's own is tried beside
+    assert states.count("done") + states.count("stopped") >= 5 + 1  # the config's own is tried beside
     assert "failed" not in states
     assert [row["number"] for row in told["candidates"]] == list(range(-1, len(states) - 1))
     for row in told["candidates"]:
@@ -237,6 +237,10 @@ def test_what_fits_is_tried_and_what_does_not_is_never_trained(found):
     assert str(told["chosen"]) in told["finals"]
     assert len(told["finals"][str(told["chosen"])]) == 3
     assert "-1" in told["finals"]
+    layers = ("bands", "depth", "bottleneck", "width")
+    finalists = [told["candidates"][int(number) + 1]["choice"] for number in told["finals"] if number != "-1"]
+    assert len({tuple(choice.get(name) for name in layers) for choice in finalists}) == len(finalists)
+    assert not told["kept"]
 
 
 def test_the_chosen_config_gives_a_student_of_the_costs_told(found, tmp_path):
@@ -262,12 +266,16 @@ def test_no_window_of_the_test_is_among_what_the_search_sees(found, config_file)
         assert not known & {row.tobytes() for row in seen}
 
 
-def test_classifiers_are_judged_by_a_load_that_they_have_not_learnt(cwru_folder):
+def test_classifiers_are_judged_by_validation_windows_or_a_load_that_they_have_not_learnt(cwru_folder):
     told = {**BASES["dense"], "data": {"folder": str(cwru_folder)}, "features": {"bands": 16}}
-    data, (x, labels) = rehearse(parse_config(told, Path()))
+    config = parse_config(told, Path())
+    tested = [cut(one, prepare(config).features)[0] for one in cwru.load(cwru_folder, (2,)) if one.label != "normal"]
+    whole, (x, labels) = rehearse(config)
+    np.testing.assert_array_equal(x, whole.validation.x)
+    np.testing.assert_array_equal(labels, whole.validation.labels)
+    data, (x, labels) = rehearse(kept_back(config), kept=True)
     heard = {f"{number}.mat" for number in (97, *(first for first, *_ in cwru.FAULT_FILES.values()))}
     assert set(data.train.origins) == heard
-    tested = [cut(one, data.features)[0] for one in cwru.load(cwru_folder, (2,)) if one.label != "normal"]
     known = {row.tobytes() for row in data.scaling(data.features(np.concatenate(tested)))}
     assert not known & {row.tobytes() for row in x}
     assert not {row.tobytes() for row in data.train.x} & {row.tobytes() for row in x}
@@ -276,25 +284,55 @@ def test_classifiers_are_judged_by_a_load_that_they_have_not_learnt(cwru_folder)
     assert set(labels) == set(range(10))
     second_load = sum(origin not in heard for origin in data.test.origins)
     assert len(x) == len(data.validation) + second_load
-    one_load, (only, _) = rehearse(parse_config({**told, "data": {**told["data"], "train_loads": [0]}}, Path()))
-    np.testing.assert_array_equal(only, one_load.validation.x)
 
 
 def test_what_is_learnt_from_fewer_loads_is_gone_through_oftener():
     config = base("dense", compress=[{"stage": "shrink", "epochs": 3}])
-    told = rehearsed(config)
+    told = kept_back(config)
     assert (told.data.train_loads, told.data.test_loads) == ((0,), (1,))
     assert told.student.epochs == 2 * config.student.epochs
     assert told.teacher.epochs == 2 * config.teacher.epochs
     assert told.compress[0].epochs == 6
-    three = rehearsed(base("dense", data={"folder": ".", "train_loads": [2, 0, 1], "test_loads": [3]}))
+    three = kept_back(base("dense", data={"folder": ".", "train_loads": [2, 0, 1], "test_loads": [3]}))
     assert (three.data.train_loads, three.data.test_loads) == ((2, 0), (1,))
     assert three.student.epochs == 45
-    one = base("dense", data={"folder": ".", "train_loads": [0]})
-    assert rehearsed(one) is one
-    detector = rehearsed(base("autoencoder"))
-    assert detector.student == base("autoencoder").student
-    assert detector.data.test_recordings == 1
+    assert kept_back(base("dense", data={"folder": ".", "train_loads": [0]})) is None
+    assert kept_back(base("autoencoder")) is None
+
+
+def test_where_validation_windows_are_too_easy_a_load_kept_from_candidates_judges(cwru_folder, tmp_path):
+    told = {
+        **BASES["dense"],
+        "seeds": 1,
+        "data": {"folder": str(cwru_folder)},
+        "features": {"bands": 15, "window": 4096, "hop": 4096},
+        "teacher": {"family": "dense", "sizes": [64], "epochs": 8},
+        "student": {"family": "dense", "sizes": [48], "epochs": 20, "learning_rate": 0.01},
+    }
+    found = micro.search(parse_config(told, Path()), tmp_path / "out", flash="16KiB", ram="8KiB", trials=1)
+    by_number = {candidate.number: candidate for candidate in found.candidates}
+    assert json.loads((tmp_path / "out" / "own.json").read_text())["score"] > 1 - TIE
+    assert found.kept
+    assert by_number[-1].score == json.loads((tmp_path / "out" / "own-kept.json").read_text())["score"]
+    usual, kept = (
+        json.loads((tmp_path / "out" / "lessons" / name / "about.json").read_text())["windows"]
+        for name in ("bands-15", "bands-15-kept")
+    )
+    assert kept["train"] < usual["train"]
+    assert kept["judged"] > usual["judged"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "a training load kept from candidates" in page
+    # What is emitted learns from all loads again, for as long as the config says.
+    chosen = load_config(tmp_path / "out" / "chosen.toml")
+    assert (chosen.data.train_loads, chosen.student.epochs) == ((0, 1), 20)
+
+
+def test_of_finalists_that_tie_the_one_that_takes_least_is_chosen():
+    budget = {"flash": 100, "ram": None, "macs": None}
+    candidates = [Candidate(n, "done", {}, {"flash": flash}) for n, flash in ((-1, 50), (0, 90), (1, 20))]
+    assert choose(candidates, {-1: (0.9, 0.9), 0: (0.95, 0.91), 1: (0.8, 0.99)}, budget) == 0
+    assert choose(candidates, {-1: (0.9, 0.9), 0: (0.9002, 0.9), 1: (0.7, 0.9)}, budget) == -1
+    assert choose(candidates, {-1: (0.9,), 0: (0.9002, 0.9), 1: (0.9, 0.9)}, budget) == 1
 
 
 def killed_midway(arguments, until, timeout=240):
@@ -312,7 +350,7 @@ def killed_midway(arguments, until, timeout=240):
 def test_a_killed_search_goes_on_to_the_very_same_result(found, tmp_path, config_file):
     _, told = found
     out = tmp_path / "second"
-    arguments = ("search", config_file, "--out", out, "--trials", "6", "--flash", "4KiB", "--ram", "2KiB")
+    arguments = ("search", config_file, "--out", out, "--trials", "5", "--flash", "4KiB", "--ram", "2KiB")
     journal = out / "study.jsonl"
     killed_midway(arguments, lambda: journal.exists() and journal.read_text().count('"result"') >= 2)
     assert not (out / "search.json").exists()

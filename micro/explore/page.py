@@ -16,10 +16,6 @@ STATES = {
     "unfit": "never trained: does not fit",
     "failed": "failed",
 }
-JUDGED = {
-    True: "validation windows and those of a training load that candidates did not learn from, where there is one",
-    False: "healthy validation windows and the same made odd",
-}
 COLOURS = {"done": "#0b6e99", "stopped": "#c2571a", "unfit": "#bbbbbb"}
 
 
@@ -33,7 +29,7 @@ def render_search(told: Mapping[str, Any]) -> bytes:
         "search.html.j2",
         told=told,
         score="likelihood" if classifies else "area under the ROC curve",
-        judged=JUDGED[classifies],
+        judged=_judged(told),
         classifies=classifies,
         front=[by_number[number] for number in told["front"]],
         chosen=by_number[told["chosen"]],
@@ -51,6 +47,14 @@ def describe(choice: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{name.replace('_', ' ')} {value:.2g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
         for name, value in sorted(choice.items())
+    )
+
+
+def _judged(told: Mapping[str, Any]) -> str:
+    if told["task"] != "classification":
+        return "healthy validation windows and the same made odd"
+    return (
+        "validation windows and those of a training load kept from candidates" if told["kept"] else "validation windows"
     )
 
 

@@ -11,18 +11,15 @@ from micro.explore.oddities import odd
 from micro.prepare import Prepared, prepare
 
 
-def rehearsed(config: Config) -> Config:
-    """The config that candidates are trained by, whose test is made of training data or as small as a config can say.
+def kept_back(config: Config) -> Config | None:
+    """The config without its last training load, which is its test instead; None where no load can be spared.
 
-    A classifier will meet loads that it has not learnt from: of its training loads the last is kept from candidates and their
-    teacher. What is left is gone through oftener, so that they learn for as many steps as they will from all of it.
+    A classifier will meet loads that it has not learnt from. What is left is gone through oftener, so that students learn for
+    as many steps as they will from all of it.
     """
     data = config.data
-    if isinstance(data, RigData):
-        few = {"test_recordings": 1, "fault_recordings": 1, "severities": data.severities[:1]}
-        return config.model_copy(update={"data": data.model_copy(update=few)})
     if not isinstance(data, CwruData) or len(data.train_loads) == 1:
-        return config
+        return None
     kept = {"train_loads": data.train_loads[:-1], "test_loads": data.train_loads[-1:]}
     oftener = len(data.train_loads) / len(kept["train_loads"])
 
@@ -39,23 +36,33 @@ def rehearsed(config: Config) -> Config:
     )
 
 
-def rehearse(config: Config) -> tuple[Prepared, tuple[np.ndarray, np.ndarray]]:
-    """The data of a rehearsed config, and the windows that candidates are judged on: scaled features and labels.
+def rehearse(config: Config, kept: bool = False) -> tuple[Prepared, tuple[np.ndarray, np.ndarray]]:
+    """The data of a config, and the windows that candidates are judged on: scaled features and labels.
 
-    A classifier is judged on its validation windows and on those of the load kept from it, where there is one; a detector on
-    healthy validation windows and what oddities make of them, label 1.
+    A classifier is judged on its validation windows; a detector on healthy validation windows and what oddities make of them,
+    label 1.
+
+    Args:
+        kept: The config is one of `kept_back`: the load that it tests on judges beside the validation windows.
 
     Raises: DataError naming what is missing, damaged or too little.
     """
-    told = rehearsed(config)
-    data = prepare(told)
+    data = prepare(_spared(config))
+    x, labels = data.validation.x, data.validation.labels
     if not data.class_names:
-        frames, labels = data.heard
-        made = data.scaling(data.features(odd(frames[labels == 0], config.seed)))
-        return data, (np.concatenate([data.validation.x, made]), np.repeat([0, 1], [len(data.validation), len(made)]))
-    if told is config:
-        return data, (data.validation.x, data.validation.labels)
-    # The healthy machine was recorded at one load only; what is left of it is the test's.
-    unheard = ~np.isin(data.test.origins, data.train.origins)
-    judged = [(part.x[rows], part.labels[rows]) for part, rows in ((data.validation, ...), (data.test, unheard))]
-    return data, (np.concatenate([x for x, _ in judged]), np.concatenate([labels for _, labels in judged]))
+        frames, heard = data.heard
+        made = data.scaling(data.features(odd(frames[heard == 0], config.seed)))
+        return data, (np.concatenate([x, made]), np.repeat([0, 1], [len(x), len(made)]))
+    if kept:
+        # The healthy machine was recorded at one load only; what is left of it is the test's.
+        unheard = ~np.isin(data.test.origins, data.train.origins)
+        return data, (np.concatenate([x, data.test.x[unheard]]), np.concatenate([labels, data.test.labels[unheard]]))
+    return data, (x, labels)
+
+
+def _spared(config: Config) -> Config:
+    """The config with as little simulated for its test, which is not looked at, as a config can say."""
+    if not isinstance(config.data, RigData):
+        return config
+    few = {"test_recordings": 1, "fault_recordings": 1, "severities": config.data.severities[:1]}
+    return config.model_copy(update={"data": config.data.model_copy(update=few)})

@@ -13,19 +13,17 @@ import numpy as np
 import tensorflow as tf
 
 import keras_kd
-from keras_kd.layers import activation_of
 from micro import detect
 from micro.aot import static_size
 from micro.config import Config, QuantizeStage, parse_config
 from micro.errors import ConversionError
-from micro.evaluate import Judge, chip_judge, keras_judge, logits_of
-from micro.explore.rehearsal import rehearse, rehearsed
+from micro.evaluate import Judge, chip_judge, chip_logits, keras_judge, keras_logits
+from micro.explore.rehearsal import rehearse
 from micro.files import array_bytes, json_bytes, keras_bytes, write_folder
-from micro.graph import read
 from micro.prepare import calibration_windows
 from micro.quantize.aware import quantize_aware
 from micro.stages import Lessons, Written, apply, untrained, written
-from micro.tflm import measure, run
+from micro.tflm import measure
 from micro.train import (
     build_model,
     fit,
@@ -53,17 +51,19 @@ class Costs:
     macs: int
 
 
-def prepare_lessons(config: Mapping[str, Any], folder: str, teacher_from: str | None) -> dict[str, Any]:
+def prepare_lessons(
+    config: Mapping[str, Any], folder: str, teacher_from: str | None = None, kept: bool = False
+) -> dict[str, Any]:
     """Write what all candidates of a resolution share: windows, the trained teacher's outputs, windows to be judged on.
 
-    `teacher_from` is the folder of another resolution whose teacher's outputs serve, its windows being the same. No test window
-    is among what is written.
+    Args:
+        teacher_from: The folder of another resolution whose teacher's outputs serve, its windows being the same.
+        kept: The config's test is a load kept from training, to be judged by. No window of another test is written.
     """
-    whole = parse_config(dict(config), Path())
-    told = rehearsed(whole)
+    told = parse_config(dict(config), Path())
     tf.config.experimental.enable_op_determinism()
     ready_devices(told.teacher.devices)
-    data, (x, labels) = rehearse(whole)
+    data, (x, labels) = rehearse(told, kept)
     arrays = {
         "train_x": data.train.x,
         "train_y": data.train.labels if data.class_names else data.train.x,
@@ -109,7 +109,7 @@ def try_candidate(
     Returns: state, costs and, where it got so far, marks (scores on the way), score, a classifier's accuracy and the error of
         quantization.
     """
-    told = rehearsed(parse_config(dict(config), Path()))
+    told = parse_config(dict(config), Path())
     tf.config.experimental.enable_op_determinism()
     lessons = _Lessons.read(Path(folder))
     seed_everything(seed, "student")
@@ -285,21 +285,19 @@ class _Worth:
 
 def _worth_of_keras(model: keras.Model, x: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> _Worth:
     if not class_names:
-        return _detection(keras_judge(model, class_names), x, labels)
-    outputs = np.asarray(model.predict(x, batch_size=1024, verbose=0))
-    return _classification(outputs, activation_of(model) == "softmax", labels)
+        return _detection(keras_judge(model, ()), x, labels)
+    return _classification(keras_logits(model, x), labels)
 
 
 def _worth_on_chip(made: Written, lessons: _Lessons) -> _Worth:
     """Of an int8 student in TFLite Micro."""
     if not lessons.class_names:
         return _detection(chip_judge(made, ()), lessons.judged_x, lessons.judged_y)
-    return _classification(run(made, lessons.judged_x), read(made).ops[-1].name == "SOFTMAX", lessons.judged_y)
+    return _classification(chip_logits(made, lessons.judged_x), lessons.judged_y)
 
 
-def _classification(outputs: np.ndarray, are_probabilities: bool, labels: np.ndarray) -> _Worth:
-    accuracy = float(np.mean(outputs.argmax(axis=-1) == labels))
-    return _Worth(likelihood(logits_of(outputs, are_probabilities), labels), accuracy)
+def _classification(logits: np.ndarray, labels: np.ndarray) -> _Worth:
+    return _Worth(likelihood(logits, labels), float(np.mean(logits.argmax(axis=-1) == labels)))
 
 
 def _detection(judge: Judge, x: np.ndarray, labels: np.ndarray) -> _Worth:

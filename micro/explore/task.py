@@ -1,0 +1,82 @@
+"""What is searched and where it is kept, as workers take it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from micro.config import Config
+from micro.engine import Outcome, run_all
+from micro.errors import RunError
+from micro.explore.rehearsal import kept_back
+from micro.explore.space import resolutions
+from micro.explore.study import Budget
+
+TRIAL, LESSONS = "micro.explore.trial:try_candidate", "micro.explore.trial:prepare_lessons"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is searched, where it is kept, and with how many workers; `kept` where a training load is kept from candidates."""
+
+    config: Config
+    out: Path
+    budget: Budget
+    runtime: str
+    workers: int
+    kept: bool = False
+
+    def folder(self, bands: int) -> Path:
+        """Where the windows of a resolution lie."""
+        return (self.out / "lessons" / f"bands-{bands}{'-kept' if self.kept else ''}").resolve()
+
+    def lesson(self, bands: int, teacher_from: str | None) -> dict[str, Any]:
+        """A resolution as workers take it."""
+        config = self.config.model_copy(update={"features": self.config.features.model_copy(update={"bands": bands})})
+        told = {"config": self._plain(config), "folder": str(self.folder(bands))}
+        return {**told, "teacher_from": teacher_from, "kept": self.kept}
+
+    def piece(self, config: Config, seed: int, **more: Any) -> dict[str, Any]:
+        """A candidate as workers take it."""
+        told = {"config": self._plain(config), "folder": str(self.folder(config.features.bands)), "seed": seed}
+        return {**told, "budget": self.budget, "runtime": self.runtime, **more}
+
+    def _plain(self, config: Config) -> dict[str, Any]:
+        """What a config's students learn by; relative paths made whole, since workers may have another working directory."""
+        told = ((kept_back(config) if self.kept else None) or config).model_dump(mode="json")
+        for section, key in (("data", "folder"), ("teacher", "path"), ("student", "path")):
+            if told[section].get(key):
+                told[section][key] = os.path.abspath(told[section][key])
+        if "files" in told["data"]:
+            told["data"]["files"] = [os.path.abspath(pattern) for pattern in told["data"]["files"]]
+        return told
+
+
+def prepare(task: Task) -> float | None:
+    """Windows and teacher's outputs of every resolution, on disk unless they lie there; the score of the config's teacher."""
+    config = task.config
+    own = config.features.bands
+    others = [bands for bands in resolutions(config) if bands != own]
+    # A classifier's logits serve whatever the student hears; an autoencoder's teacher speaks in its own features.
+    shared = str(task.folder(own)) if config.task == "classification" else None
+    rounds = [[own], others] if shared else [[own, *others]]
+    for wanted in rounds:
+        pieces = [
+            (f"{bands} bands", task.lesson(bands, None if bands == own else shared))
+            for bands in wanted
+            if not task.folder(bands).exists()
+        ]
+        for outcome in run_all(LESSONS, pieces, workers=task.workers):
+            value(outcome)
+    about = json.loads((task.folder(own) / "about.json").read_text())
+    return None if about["teacher_score"] is None else float(about["teacher_score"])
+
+
+def value(outcome: Outcome) -> dict[str, Any]:
+    """What a piece gave. Raises: RunError where it failed."""
+    if outcome.value is None:
+        raise RunError(f"search: {outcome.error}")
+    return outcome.value
