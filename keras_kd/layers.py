@@ -1,4 +1,4 @@
-"""Reading a model: its layers by name, their outputs in one pass, the activation an output went through."""
+"""Reading a model: its layers by name, their outputs in one pass, the activation an output went through, a copy of it."""
 
 from __future__ import annotations
 
@@ -190,6 +190,13 @@ def name_of(model: keras.Model, ref: Any) -> str:
         if candidate is layer:
             return path
     raise ValueError(f"layer {getattr(layer, 'name', layer)!r} is not in {model.name!r}")
+
+
+def copied(model: keras.Model) -> keras.Model:
+    """A copy with the model's weights, and without its optimizer, loss and metrics."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def functional(model: keras.Model) -> keras.Model:

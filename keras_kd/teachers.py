@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_kd.layers import activation_of
+from keras_kd.layers import activation_of, copied
 from keras_kd.objectives.base import require_number, serializable
 
 
@@ -146,8 +146,7 @@ class MovingAverage(keras.Model):
             raise ValueError(f"MovingAverage: decay must be below 1, got {self.decay:g}")
         if not student.built:
             raise ValueError("MovingAverage: build the student first")
-        self.average = keras.models.clone_model(student)
-        self.average.set_weights(student.get_weights())
+        self.average = copied(student)
         self.average.trainable = False
         self.built = True
 

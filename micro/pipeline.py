@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_kd.layers import copied
 from micro.baseline import baseline_files
 from micro.budget import check
 from micro.compress.prune import sparsity_of
@@ -45,7 +46,6 @@ from micro.train import (
     seed_everything,
     train_alone,
     train_teacher,
-    uncompiled,
 )
 
 VERIFIED_WINDOWS = 1000
@@ -336,8 +336,8 @@ def _finish(
 def _keep(chosen: SeedRun, data: Prepared, working: Path) -> None:
     """Models of the seed that is emitted, windows of the test, and what its calibration was like."""
     final = chosen.stages[-1]
-    write_bytes(working / "teacher.keras", keras_bytes(uncompiled(chosen.teacher.model)))
-    write_bytes(working / "student.keras", keras_bytes(uncompiled(final.model)))
+    write_bytes(working / "teacher.keras", keras_bytes(copied(chosen.teacher.model)))
+    write_bytes(working / "student.keras", keras_bytes(copied(final.model)))
     write_bytes(working / "student_int8.tflite", final.written.content)
     write_bytes(working / "golden.npy", array_bytes(data.golden))
     healthy = chosen.evaluations["student_int8"].healthy
@@ -375,7 +375,7 @@ def _kept(place: Path, make: Callable[[], Trained]) -> Trained:
     model_path, history_path = place.with_suffix(".keras"), place.with_suffix(".json")
     if not (model_path.is_file() and history_path.is_file()):
         trained = make()
-        write_bytes(model_path, keras_bytes(uncompiled(trained.model)))
+        write_bytes(model_path, keras_bytes(copied(trained.model)))
         write_bytes(history_path, json_bytes(trained.history))
     # A model just trained is read back too, so that a resumed run and an uninterrupted one do the very same.
     model = keras.saving.load_model(model_path, compile=False, safe_mode=True)

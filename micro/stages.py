@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 import keras_kd
+from keras_kd.layers import copied
 from micro.budget import check
 from micro.compress.cluster import ClusterWeights, cluster, share_values
 from micro.compress.fine_tune import fit_on
@@ -119,8 +120,7 @@ def untrained(student: keras.Model, config: Config) -> keras.Model:
 
 def _biased(student: keras.Model) -> keras.Model:
     """A copy with values where biases are all zero, as they are before training: the converter leaves those out."""
-    copy = keras.models.clone_model(student)
-    copy.set_weights(student.get_weights())
+    copy = copied(student)
     rng = np.random.default_rng(0)
     for weight in copy.weights:
         if weight.name in ("bias", "beta") and not np.any(keras.ops.convert_to_numpy(weight)):

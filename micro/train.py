@@ -167,13 +167,6 @@ def seed_everything(seed: int, purpose: str) -> None:
     keras.utils.set_random_seed(int(np.random.SeedSequence([seed, zlib.crc32(purpose.encode())]).generate_state(1)[0]))
 
 
-def uncompiled(model: keras.Model) -> keras.Model:
-    """A copy without optimizer, loss and metrics: what a user loads and what counts as the model's bytes."""
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    return copy
-
-
 def _new_student(config: Config, data: Prepared, seed: int) -> keras.Model:
     seed_everything(seed, "student")
     if config.student.path:

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from keras_kd.layers import copied
+
 
 class HeldKernels(keras.callbacks.Callback):
     """Constrain some kernels for as long as a `fit` lasts; earlier constraints are applied first and put back afterwards.
@@ -60,8 +62,7 @@ def fine_tuned(
     verbose: int | str,
 ) -> keras.Model:
     """A trained copy of the model; `make_callbacks` gets the copy and the number of training steps."""
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
+    copy = copied(model)
     fit_on(
         copy,
         make_callbacks(copy, epochs * -(-len(x) // batch_size)),

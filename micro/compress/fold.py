@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from keras_kd.layers import functional
+from keras_kd.layers import copied, functional
 from micro.compress.channels import CONVOLUTIONS, DEPTHWISE, SEPARABLE
 from micro.compress.wiring import rebuilt, wiring
 
@@ -20,9 +20,7 @@ def fold_batchnorm(model: keras.Model) -> keras.Model:
     """
     source = functional(model)
     if not getattr(source, "inputs", None):
-        copy = keras.models.clone_model(model)
-        copy.set_weights(model.get_weights())
-        return copy
+        return copied(model)
     folded = _folded(source)
 
     def make(layer: keras.Layer) -> keras.Layer:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_kd.layers import copied
 from micro.compress.fine_tune import HeldKernels, fine_tuned, require_lessons
 from micro.quantize.aware import Simulated
 
@@ -202,8 +203,7 @@ def constant_schedule(target_sparsity: float, *, end_step: int) -> Schedule:
 
 def zeroed(model: keras.Model, sparsity: float | None, pattern: tuple[int, int] | None = None) -> keras.Model:
     """A copy whose smallest weights are zero at once, without training: as large as a pruned model, and no better."""
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
+    copy = copied(model)
     mask = magnitude_mask if pattern is None else pattern_mask(*pattern)
     for kernel in prunable_kernels(copy):
         values = keras.ops.convert_to_numpy(kernel)

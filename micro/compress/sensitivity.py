@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import keras
 
+from keras_kd.layers import copied
 from micro.compress.pack import pack
 from micro.compress.prune import magnitude_mask, prunable_layers
 from micro.compress.shrink import plan_shrink, shrink
@@ -115,8 +116,7 @@ def pareto(rows: Sequence[Sensitivity], saved: Literal["flash_saved", "ram_saved
 
 
 def _zeros(model: keras.Model, score: Score, rates: Sequence[float]) -> Iterator[Sensitivity]:
-    trial = keras.models.clone_model(model)
-    trial.set_weights(model.get_weights())
+    trial = copied(model)
     whole = float(score(trial)) if rates else 0.0
     for name, kernels in prunable_layers(trial).items():
         before = [keras.ops.convert_to_numpy(kernel) for kernel in kernels]

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_kd
+from keras_kd.layers import copied
 from micro import detect
 from micro.aot import static_size
 from micro.config import Config, QuantizeStage, parse_config
@@ -32,7 +33,6 @@ from micro.train import (
     ready_devices,
     seed_everything,
     train_teacher,
-    uncompiled,
 )
 
 Runtime = Literal["tflm", "static"]
@@ -77,7 +77,7 @@ def prepare_lessons(
         teacher = train_teacher(told, data, told.seed, lambda: None).model
         keras_kd.record(teacher, data.train.x, f"{folder}-teacher", batch_size=1024)
         teacher_score = _worth_of_keras(teacher, x, labels, data.class_names).score
-        parts["teacher.keras"] = keras_bytes(uncompiled(teacher))
+        parts["teacher.keras"] = keras_bytes(copied(teacher))
     parts["about.json"] = json_bytes(
         {
             "class_names": list(data.class_names),

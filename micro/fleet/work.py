@@ -16,12 +16,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_kd.layers import copied
 from micro.config import Config, parse_config
 from micro.errors import MicroError, RunError
 from micro.files import json_bytes, keras_bytes, write_bytes
 from micro.pipeline import run_pipeline
 from micro.prepare import Prepared, Windows, prepare, spread
-from micro.train import ready_devices, train_teacher, uncompiled
+from micro.train import ready_devices, train_teacher
 
 # Windows that the teacher learns from, of all machines together.
 TAUGHT = 20_000
@@ -48,7 +49,7 @@ def teach(places: Sequence[Sequence[Mapping[str, Any]]], path: str) -> dict[str,
         raise RunError(f"none of them has data to teach with; the first: {broken[0]}")
     pooled = _pooled(prepared)
     model = train_teacher(first, pooled, first.seed, lambda: None).model
-    write_bytes(path, keras_bytes(uncompiled(model)))
+    write_bytes(path, keras_bytes(copied(model)))
     keras.backend.clear_session()
     return {"windows": len(pooled.train), "machines": len(prepared)}
 
