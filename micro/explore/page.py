@@ -31,6 +31,7 @@ def render_search(told: Mapping[str, Any]) -> bytes:
         score="likelihood" if classifies else "area under the ROC curve",
         judged=_judged(told),
         classifies=classifies,
+        finals=sorted(_finals(told), reverse=True),
         front=[by_number[number] for number in told["front"]],
         chosen=by_number[told["chosen"]],
         charts=charts,
@@ -48,6 +49,11 @@ def describe(choice: Mapping[str, Any]) -> str:
         f"{name.replace('_', ' ')} {value:.2g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
         for name, value in sorted(choice.items())
     )
+
+
+def _finals(told: Mapping[str, Any]) -> list[tuple[float, int, list[float]]]:
+    """Mean score, number and scores of each finalist."""
+    return [(sum(scores) / len(scores), int(number), list(scores)) for number, scores in told["finals"].items()]
 
 
 def _judged(told: Mapping[str, Any]) -> str:
