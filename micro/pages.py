@@ -26,7 +26,6 @@ def drawing() -> Iterator[None]:
     """Within it, figures look alike and the same figure gives the same bytes."""
     import matplotlib
 
-    matplotlib.use("Agg")
     with matplotlib.rc_context(STYLE):
         yield
 

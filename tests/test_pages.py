@@ -164,3 +164,16 @@ def test_emulated_results_come_on_the_page_once(rig_run, tmp_path):
     for _ in range(2):
         add_to_report(tmp_path / "run", [Emulated(**EMULATED[0])])
     assert (tmp_path / "run" / "report.html").read_text().count("Firmware on emulated chips") == 1
+
+
+def test_drawing_a_page_leaves_the_users_own_charts_alone():
+    import matplotlib
+
+    before = matplotlib.get_backend()
+    matplotlib.use("template")  # as a notebook chooses its own
+    try:
+        first = render_search(SEARCH)
+        assert matplotlib.get_backend() == "template"
+    finally:
+        matplotlib.use(before)
+    assert render_search(SEARCH) == first
