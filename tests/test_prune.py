@@ -8,7 +8,7 @@ from itertools import pairwise
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from keras import layers
 
@@ -85,6 +85,7 @@ def test_pruning_joins_any_fit_and_leaves_nothing_behind(blobs):
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=3), st.floats(0, 0.99), st.integers(0, 1000))
+@example([9, 10], 0.95, 0)
 def test_masks_are_those_of_tfmot(shape, sparsity, seed):
     weights = np.random.default_rng(seed).normal(size=shape).astype("float32")
     np.testing.assert_array_equal(magnitude_mask(weights, sparsity), tfmot_mask(weights, sparsity))

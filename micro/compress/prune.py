@@ -217,7 +217,8 @@ def magnitude_mask(weights: np.ndarray, sparsity: float) -> np.ndarray:
     Source: Zhu and Gupta 2017; the same rule as tfmot's pruning_impl.
     """
     magnitudes = np.abs(weights)
-    keep = max(int(np.round(np.float32(weights.size) * np.float32(1.0 - sparsity))), 1)
+    # All of it in float32, as tfmot counts: otherwise a half is rounded the other way.
+    keep = max(int(np.round(np.float32(weights.size) * (np.float32(1.0) - np.float32(sparsity)))), 1)
     threshold = np.partition(magnitudes, weights.size - keep, axis=None)[weights.size - keep]
     return magnitudes >= threshold
 
