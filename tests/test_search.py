@@ -258,12 +258,17 @@ def test_the_chosen_config_gives_a_student_of_the_costs_told(found, tmp_path):
 
 def test_no_window_of_the_test_is_among_what_the_search_sees(found, config_file):
     out, _ = found
-    data = prepare(load_config(config_file))
+    config = load_config(config_file)
+    data = prepare(config)
     known = {row.tobytes() for row in data.test.x}
     for name in ("train_x", "calibration", "judged_x"):
         seen = np.load(out / "lessons" / "bands-32" / f"{name}.npy")
         assert seen.shape[1:] == data.test.x.shape[1:]
         assert not known & {row.tobytes() for row in seen}
+    # A search simulates hardly any of the test, and all of what is learnt from.
+    told, _ = rehearse(config)
+    assert len(told.test) < len(data.test)
+    np.testing.assert_array_equal(told.train.x, data.train.x)
 
 
 def test_classifiers_are_judged_by_validation_windows_or_a_load_that_they_have_not_learnt(cwru_folder):
@@ -273,6 +278,8 @@ def test_classifiers_are_judged_by_validation_windows_or_a_load_that_they_have_n
     whole, (x, labels) = rehearse(config)
     np.testing.assert_array_equal(x, whole.validation.x)
     np.testing.assert_array_equal(labels, whole.validation.labels)
+    one_load, (only, _) = rehearse(parse_config({**told, "data": {**told["data"], "train_loads": [0]}}, Path()))
+    np.testing.assert_array_equal(only, one_load.validation.x)
     data, (x, labels) = rehearse(kept_back(config), kept=True)
     heard = {f"{number}.mat" for number in (97, *(first for first, *_ in cwru.FAULT_FILES.values()))}
     assert set(data.train.origins) == heard

@@ -38,14 +38,15 @@ def finals(task: Task, study: Study, candidates: Sequence[Candidate]) -> Scores:
     and the config's own student, so that what is chosen is compared with it seed by seed.
     """
     done = [found for found in candidates if found.state == "done"]
+    configs = {found.number: study.config_of(found) for found in done}
     best: dict[Any, Candidate] = {}
     for found in sorted(done, key=lambda found: (-(found.score or 0.0), found.number)):
-        made = study.config_of(found)
+        made = configs[found.number]
         best.setdefault((made.features.bands, made.student), found)
     others = [found for found in list(best.values())[:FINALISTS] if found.number != OWN]
     finalists = [*others, *(found for found in done if found.number == OWN)]
     pieces = [
-        (f"{found.number}/{n}", task.piece(study.config_of(found), task.config.seed + n))
+        (f"{found.number}/{n}", task.piece(configs[found.number], task.config.seed + n))
         for found in finalists
         for n in range(1, OTHER_SEEDS + 1)
     ]

@@ -46,7 +46,9 @@ class Task:
 
     def _plain(self, config: Config) -> dict[str, Any]:
         """What a config's students learn by; relative paths made whole, since workers may have another working directory."""
-        told = ((kept_back(config) if self.kept else None) or config).model_dump(mode="json")
+        if self.kept:
+            config = kept_back(config) or config
+        told = config.model_dump(mode="json")
         for section, key in (("data", "folder"), ("teacher", "path"), ("student", "path")):
             if told[section].get(key):
                 told[section][key] = os.path.abspath(told[section][key])
