@@ -30,7 +30,7 @@ from micro.errors import ConversionError, RunError
 from micro.evaluate import Evaluation, by_origin, chip_judge, compare, evaluate, keras_judge, soft_targets, summarise
 from micro.files import array_bytes, json_bytes, keras_bytes, sha256, write_bytes
 from micro.graph import read
-from micro.prepare import Prepared, calibration_windows, prepare, spread
+from micro.prepare import Prepared, calibration_windows, prepare, spread, untested
 from micro.quantize.aware import QuantizationAware
 from micro.report import render_report
 from micro.report.costs import graph_rows
@@ -297,6 +297,8 @@ def _finish(
             "class_names": list(data.class_names),
             "channels": list(data.channels),
             "sample_rate": data.sample_rate,
+            "notes": list(data.notes),
+            "untested": untested(data),
         },
         "features": dataclasses.asdict(data.features),
         "scaling": data.scaling.to_config(),

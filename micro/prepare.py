@@ -41,6 +41,7 @@ class Prepared:
 
     `golden` are samples of some of the test's windows, (n, window, channels) float32, for a firmware to prove itself on;
     `heard` likewise of the validation's, with their labels, for what is to be tried on samples without touching the test.
+    `notes` are sentences on what became of the recordings that a user should know: what was skipped, left out or split.
     """
 
     features: FrontEnd
@@ -54,6 +55,7 @@ class Prepared:
     sample_rate: float
     golden: np.ndarray
     heard: tuple[np.ndarray, np.ndarray]
+    notes: tuple[str, ...] = ()
 
 
 def prepare(config: Config) -> Prepared:
@@ -66,6 +68,26 @@ def prepare(config: Config) -> Prepared:
     if isinstance(config.data, CwruData):
         return _prepare_cwru(config.data, config.features.front_end(1, cwru.SAMPLE_RATE))
     return _prepare_table(config.data, config.features)
+
+
+def untested(data: Prepared) -> str | None:
+    """What the test of a detector cannot tell, in one sentence: it has no faulty windows, or no healthy ones. None otherwise.
+
+    It belongs at the head of whatever reports the test's figures: without both there is no AUC, and one rate is unknown.
+    """
+    if data.class_names:
+        return None
+    healthy, faulty = (data.test.labels == 0).any(), (data.test.labels == 1).any()
+    if healthy and faulty:
+        return None
+    if healthy:
+        lacks, unknown = "faulty", "whether the detector finds any fault"
+    elif faulty:
+        lacks, unknown = "healthy", "how often the detector raises a false alarm"
+    else:
+        lacks, unknown = "known", "what the detector is worth"
+    state = "window whose state is known" if lacks == "known" else f"{lacks} window"
+    return f"The test has no {state}, so this run cannot tell {unknown}."
 
 
 def cut(recording: Recording, features: FrontEnd) -> tuple[np.ndarray, np.ndarray]:
