@@ -11,7 +11,9 @@ class StudentCheckpoint(keras.callbacks.ModelCheckpoint):
     """Keras's ModelCheckpoint, saving the student alone: what a user loads holds no teacher.
 
     Args: those of ModelCheckpoint. `monitor` names one of the distiller's logs.
-    Raises: ValueError if the model being fitted has no student.
+
+    Raises:
+        ValueError: If the model being fitted has no student.
     """
 
     def set_model(self, model: Any) -> None:

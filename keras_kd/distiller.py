@@ -46,7 +46,8 @@ class Distiller(keras.Model):
             several outputs, one that names no layers becomes one for each pair of outputs.
         hard_weight: Factor of the compiled loss on labels, at least 0.
 
-    Raises: ValueError for models that cannot be compared: other inputs, classes or layers.
+    Raises:
+        ValueError: For models that cannot be compared: other inputs, classes or layers.
     """
 
     def __init__(

@@ -32,7 +32,8 @@ class Tap:
         model: Any Keras model.
         layers: Names or paths of layers of the model, as `find_layer` takes them.
 
-    Raises: ValueError if a layer is not in the model (the nearest names are told) or is used more than once.
+    Raises:
+        ValueError: If a layer is not in the model (the nearest names are told) or is used more than once.
     """
 
     def __init__(self, model: keras.Model, layers: Sequence[str] = ()) -> None:
@@ -174,7 +175,8 @@ def find_layer(model: keras.Model, name: str) -> keras.Layer:
 def name_of(model: keras.Model, ref: Any) -> str:
     """The name or path by which `find_layer` finds what `ref` means: a name, a layer, or a callable from model to layer.
 
-    Raises: ValueError if it is not a layer of the model.
+    Raises:
+        ValueError: If it is not a layer of the model.
     """
     if isinstance(ref, str):
         find_layer(model, ref)

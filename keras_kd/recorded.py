@@ -42,7 +42,8 @@ class Recorded(Supplied):
         folder: Where `record` wrote.
         teacher: The model, to be compared with the one that was recorded; None trusts the record.
 
-    Raises: RecordError if the folder is damaged, unfinished, or another teacher's.
+    Raises:
+        RecordError: If the folder is damaged, unfinished, or another teacher's.
     """
 
     def __init__(self, folder: str | os.PathLike[str], teacher: keras.Model | None = None) -> None:
@@ -78,7 +79,8 @@ class Recorded(Supplied):
     def follow(self, batches: Iterable[Any]) -> Iterator[Any]:
         """Batches (x,), (x, y) or (x, y, sample_weight) in recorded order, each with the teacher's targets beside x.
 
-        Raises: RecordError at the first batch that is not what was recorded there.
+        Raises:
+            RecordError: At the first batch that is not what was recorded there.
         """
         at = 0
         for batch in batches:
@@ -156,7 +158,9 @@ def record(
         batch_size: Examples a forward pass, where data is arrays.
         shard_size: Examples a file.
 
-    Raises: ValueError for bad arguments; RecordError if the folder holds another recording or the data differ from its own.
+    Raises:
+        ValueError: For bad arguments.
+        RecordError: If the folder holds another recording or the data differ from its own.
     """
     if dtype not in DTYPES:
         raise ValueError(f"record: dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")

@@ -30,7 +30,8 @@ class Ramp(Schedule):
         begin: Steps before the ramp.
         shape: 'linear', or 'cosine' for a soft start and end.
 
-    Raises: ValueError for values outside these ranges.
+    Raises:
+        ValueError: For values outside these ranges.
     """
 
     def __init__(self, start: float, end: float, steps: int, *, begin: int = 0, shape: str = "linear") -> None:

@@ -27,8 +27,9 @@ def derive(teacher: keras.Model, width: float = 1.0, depth: float = 1.0, *, name
         teacher: A built Functional or Sequential model.
         width, depth: In (0, 1].
 
-    Raises: ValueError for a model without a graph, numbers out of range, or a depth below 1 where layers branch or nothing
-        repeats.
+    Raises:
+        ValueError: For a model without a graph, numbers out of range, or a depth below 1 where layers branch or
+            nothing repeats.
     """
     require_number(width, "derive: width", above=0.0, maximum=1.0)
     require_number(depth, "derive: depth", above=0.0, maximum=1.0)

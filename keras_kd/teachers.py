@@ -24,8 +24,10 @@ class Ensemble(keras.Model):
             sigmoid where `linear` says so), 'logit' averages linear outputs, 'output' whatever the models give.
         linear: What probabilities mean for linear outputs: 'softmax' or 'sigmoid'.
 
-    Raises: ValueError for weights that do not fit, models that differ in shape, or logits asked of models that end in a
-        softmax or sigmoid.
+    Raises:
+        ValueError: For weights that do not fit, models that differ in shape, or logits asked of models that end in a
+            softmax or sigmoid.
+
     Source: Hinton, Vinyals and Dean 2015, section 1 (arithmetic mean) and section 2 (logit mean: their geometric mean).
     """
 
@@ -133,7 +135,9 @@ class MovingAverage(keras.Model):
         student: The model that a Distiller trains.
         decay: In [0, 1).
 
-    Raises: ValueError for a decay outside the range.
+    Raises:
+        ValueError: For a decay outside the range.
+
     Source: mean teacher, Tarvainen and Valpola 2017, equation 1.
     """
 

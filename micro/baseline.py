@@ -35,7 +35,8 @@ def baseline_files(data: Prepared, scores: np.ndarray, tflite: TfliteLike) -> di
 def calibration_sessions(folder: Path) -> list[np.ndarray]:
     """Scores of a run's calibration, an array a session.
 
-    Raises: RunError for a run without: a classifier's, or one from before they were kept.
+    Raises:
+        RunError: For a run without: a classifier's, or one from before they were kept.
     """
     sessions: dict[str, list[float]] = {}
     for name, score in _rows(
@@ -48,7 +49,8 @@ def calibration_sessions(folder: Path) -> list[np.ndarray]:
 def calibration_heard(folder: Path) -> np.ndarray:
     """Mean int8 inputs of a run's calibration sessions, (sessions, inputs).
 
-    Raises: RunError for a run without.
+    Raises:
+        RunError: For a run without.
     """
     rows = _rows(folder / HEARD, "keeps no features of its calibration: it hears raw samples, or is an older run")
     return np.array([row[1:] for row in rows], float)

@@ -30,7 +30,8 @@ def check(tflite: TfliteLike, *, flash: str | int | None = None, ram: str | int 
     Args:
         flash, ram: Bytes, or a size such as '64KiB'; None does not limit. RAM is compared with `arena_bytes_32bit`.
 
-    Raises: ValueError for sizes that do not parse or no budget at all; as `measure` for models that do not run.
+    Raises:
+        ValueError: For sizes that do not parse or no budget at all; as `measure` for models that do not run.
     """
     budgets = {"flash": _bytes(flash, "flash"), "ram": _bytes(ram, "ram")}
     if budgets["flash"] is None and budgets["ram"] is None:

@@ -347,7 +347,8 @@ DATA: dict[str, type[RigData | CwruData | TableData]] = {"rig": RigData, "cwru":
 def load_config(path: str | Path) -> Config:
     """Read a TOML config; relative paths in it are taken from its own folder.
 
-    Raises: ValueError in one line: what is wrong, where, and what would be right.
+    Raises:
+        ValueError: In one line: what is wrong, where, and what would be right.
     """
     path = Path(path)
     try:

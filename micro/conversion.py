@@ -54,8 +54,9 @@ def convert(model: keras.Model, calibration: Any = None, *, weights: Weights = "
             multipliers that TFLite Micro then holds in its arena: where the error on the calibration data would
             otherwise exceed one step of the int8 output and grow by more than a tenth.
 
-    Raises: ValueError for calibration data that is empty, not finite or of another shape; ConversionError naming layer and
-        operator where something does not become int8 or is not in TFLite Micro.
+    Raises:
+        ValueError: For calibration data that is empty, not finite or of another shape.
+        ConversionError: Names layer and operator where something does not become int8 or is not in TFLite Micro.
     """
     if weights not in ("auto", "per_channel", "per_tensor"):
         raise ValueError(f"weights must be 'auto', 'per_channel' or 'per_tensor', got {weights!r}")

@@ -99,7 +99,8 @@ def saved_on_32_bits(log: str) -> int:
 def parse_bytes(text: str, what: str) -> int:
     """A budget as bytes: '64KiB', '16 kB', '1.5MiB', '2048', '2048B'; Ki and Mi are powers of 1,024, k and M of 1,000.
 
-    Raises: ValueError naming `what` for anything else.
+    Raises:
+        ValueError: Names `what` for anything else.
     """
     units = {"": 1, "k": 1000, "m": 1000**2, "ki": 1024, "mi": 1024**2}
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKmM]i?)?[bB]?\s*", text)
@@ -112,7 +113,8 @@ def parse_bytes(text: str, what: str) -> int:
 def parse_count(text: str, what: str) -> int:
     """A number of things: '2M', '500k', '120000'; k and M are powers of 1,000.
 
-    Raises: ValueError naming `what` for anything else.
+    Raises:
+        ValueError: Names `what` for anything else.
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKmM]?)\s*", text)
     count = int(float(found[1]) * {"": 1, "k": 1000, "m": 1000**2}[found[2].lower()]) if found else 0

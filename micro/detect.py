@@ -25,7 +25,9 @@ def fit_threshold(healthy_scores: np.ndarray, false_alarm_rate: float) -> float:
     The ceil((n + 1) * (1 - rate))-th smallest of n held-out healthy scores: for windows exchangeable with these, the chance
     of a score above it is at most the rate, whatever the scores' distribution.
 
-    Raises: ValueError for a rate outside (0, 1), scores that are not finite, or too few scores for the rate.
+    Raises:
+        ValueError: For a rate outside (0, 1), scores that are not finite, or too few scores for the rate.
+
     Source: Vovk, Gammerman and Shafer 2005, inductive conformal prediction.
     """
     scores = np.sort(np.asarray(healthy_scores, np.float64))
@@ -65,7 +67,9 @@ def calibrate(healthy_scores: np.ndarray, false_alarm_rate: float, method: Calib
     'extreme': the quantile of a generalised Pareto distribution fitted on the highest tenth; reaches rates that the scores
         are too few for, as far as the tail goes on as it begins.
 
-    Raises: ValueError for a rate outside (0, 1), scores that are not finite, or too few of them.
+    Raises:
+        ValueError: For a rate outside (0, 1), scores that are not finite, or too few of them.
+
     Source: Vovk et al. 2005; Pickands 1975; Siffer et al. 2017, section 3.
     """
     if method not in get_args(Calibration):

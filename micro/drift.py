@@ -79,7 +79,9 @@ def watch(
         false_alarm_rate: Chance that a log whose sessions are like calibration's is ever said to drift.
         every, recent: Sessions between looks, and sessions that a look takes in at most.
 
-    Raises: ValueError for rates outside (0, 1), or fewer than two sessions to compare with.
+    Raises:
+        ValueError: For rates outside (0, 1), or fewer than two sessions to compare with.
+
     Source: Kolmogorov-Smirnov distance; Fisher's permutation test on groups, of the largest of many features by Westfall and
         Young 1993; Bonferroni's inequality for the looks.
     """

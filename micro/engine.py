@@ -35,7 +35,8 @@ def cluster(workers: int = 2, address: str | None = None) -> Iterator[None]:
 
     Workers of a cluster see the same files under the same paths, and have this package installed.
 
-    Raises: RunError if Ray is missing or there is no cluster at the address.
+    Raises:
+        RunError: If Ray is missing or there is no cluster at the address.
     """
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def to_tflite(model: keras.Model, configure: Callable[[Any], None] = lambda converter: None) -> bytes:
     """The model's .tflite, in float32 unless `configure` asks the converter for something else.
 
-    Raises: ConversionError naming the layer where there is no TFLite form.
+    Raises:
+        ConversionError: Names the layer where there is no TFLite form.
     """
     hush_tensorflow()
     import keras

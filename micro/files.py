@@ -52,7 +52,8 @@ def write_together(directory: str | Path, files: Mapping[str, bytes]) -> tuple[P
 
     Everything is staged in the directory first; if a rename fails the files already replaced are put back.
 
-    Raises: ValueError for a name that is more than a file name.
+    Raises:
+        ValueError: For a name that is more than a file name.
     """
     directory = Path(directory)
     for name in files:
@@ -83,7 +84,8 @@ def write_together(directory: str | Path, files: Mapping[str, bytes]) -> tuple[P
 def write_folder(directory: str | Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
     """Write files, by their paths inside a folder that is new or empty: all of them or none.
 
-    Raises: FileExistsError if the folder holds something.
+    Raises:
+        FileExistsError: If the folder holds something.
     """
     directory = Path(directory)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
@@ -105,7 +107,8 @@ def claim_folder(out: Path, told: bytes, resume: bool, what: str, difference: st
     `told` is what the work was told, kept as told.json; `what` and `difference` name the work and what else it could have
     been told.
 
-    Raises: RunError if something of the user's would be lost, or another work's results mixed in.
+    Raises:
+        RunError: If something of the user's would be lost, or another work's results mixed in.
     """
     kept = out / "told.json"
     if kept.is_file():

@@ -90,7 +90,8 @@ class Graph:
 def content_of(tflite: TfliteLike) -> bytes:
     """The bytes of a .tflite given as bytes, as a path or as an object with `content`.
 
-    Raises: ModelError if there is no such file or it is no .tflite.
+    Raises:
+        ModelError: If there is no such file or it is no .tflite.
     """
     if isinstance(tflite, (str, Path)):
         try:
@@ -108,7 +109,8 @@ def content_of(tflite: TfliteLike) -> bytes:
 def read(tflite: TfliteLike) -> Graph:
     """Read a .tflite given as bytes, path or converted model.
 
-    Raises: ModelError if it is damaged: truncated, or with offsets, types or indices that lead nowhere.
+    Raises:
+        ModelError: If it is damaged: truncated, or with offsets, types or indices that lead nowhere.
     """
     content = content_of(tflite)
     try:

@@ -91,8 +91,9 @@ def monitor(
         false_alarm_rate: Chance that a log like calibration's is ever said to drift, over all looks.
         every, recent: Sessions between looks, and sessions that a look takes in.
 
-    Raises: RunError if the folder is no finished run of a detector; DataError naming file and row of what cannot be read, or
-        where the log is too short for one look.
+    Raises:
+        RunError: If the folder is no finished run of a detector.
+        DataError: Names file and row of what cannot be read, or where the log is too short for one look.
     """
     folder = Path(run_folder)
     report, config = read_run(folder)
@@ -139,7 +140,8 @@ def monitor(
 def recalibrate(run_folder: str | Path, threshold: Threshold, out: str | Path) -> Path:
     """A copy of a run with another threshold in report, detector and header; its firmware is made anew from there.
 
-    Raises: RunError if the folder is no finished run with a detector, or `out` exists.
+    Raises:
+        RunError: If the folder is no finished run with a detector, or `out` exists.
     """
     folder, out = Path(run_folder), Path(out)
     report, config = read_run(folder)
@@ -188,7 +190,8 @@ def read_log(path: str | Path, unit: float | None, block: int) -> Log:
         unit: What a raw score is multiplied by; None where there are none.
         block: Windows a session where the log names none.
 
-    Raises: DataError naming file and row of what cannot be read.
+    Raises:
+        DataError: Names file and row of what cannot be read.
     """
     path = Path(path)
     sessions: dict[str, list[_Window]] = {}

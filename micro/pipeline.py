@@ -70,7 +70,11 @@ def run_pipeline(
     Work goes on in `OUT.partial` and is renamed to `out` when whole. `resume` goes on with an interrupted run of the same
     config; `force` replaces an earlier run folder. `progress` is told the stage and the share done.
 
-    Raises: RunError if `out` is in the way; DataError, ValueError and ConversionError before or while a stage works.
+    Raises:
+        RunError: If `out` is in the way.
+        DataError: For recordings that cannot be read or are too few.
+        ValueError: For settings that do not fit the data.
+        ConversionError: For a student that does not convert.
     """
     out = Path(out)
     working = claim(out, config, resume=resume, force=force)
@@ -92,7 +96,8 @@ def run_pipeline(
 def claim(out: Path, config: Config, *, resume: bool, force: bool) -> Path:
     """The folder to work in: new, or with `resume` the one that an interrupted run of the same config left.
 
-    Raises: RunError if something of the user's would be lost or another config's work mixed in.
+    Raises:
+        RunError: If something of the user's would be lost or another config's work mixed in.
     """
     working = out.with_name(f"{out.name}.partial")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):

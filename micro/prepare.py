@@ -61,7 +61,8 @@ class Prepared:
 def prepare(config: Config) -> Prepared:
     """Simulate or read the recordings of a config, cut and split them, and scale them on the training part.
 
-    Raises: DataError naming what is missing, damaged or too little.
+    Raises:
+        DataError: Names what is missing, damaged or too little.
     """
     if isinstance(config.data, RigData):
         return _prepare_rig(config.data, config.features, config.seed)

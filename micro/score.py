@@ -38,7 +38,9 @@ def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str |
     Files are read as the run's config says; runs of the built-in jobs take CSV or .npz files with one channel, or the
     one named by `channel`, at the run's sample rate. For a classifier the score is the winning logit's lead.
 
-    Raises: RunError if the folder is no finished run; DataError naming file and row of what cannot be scored.
+    Raises:
+        RunError: If the folder is no finished run.
+        DataError: Names file and row of what cannot be scored.
     """
     folder = Path(run_folder)
     report, config = read_run(folder)

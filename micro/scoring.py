@@ -47,7 +47,8 @@ class Score:
 def reconstruction_score(tflite: TfliteLike) -> Score:
     """The mean squared difference of an autoencoder's input and output.
 
-    Raises: ConversionError for a model whose output has another size than its input.
+    Raises:
+        ConversionError: For a model whose output has another size than its input.
     """
     graph = read(tflite)
     one, other = _grids(graph)
@@ -64,7 +65,9 @@ def distance_score(tflite: TfliteLike, healthy_outputs: np.ndarray) -> Score:
     """The mean squared distance of the outputs from healthy ones, each in units of its spread.
 
     `healthy_outputs`: (n, ...) int8 as the model gives them on healthy windows.
-    Raises: ValueError for fewer than two of them.
+
+    Raises:
+        ValueError: For fewer than two of them.
     """
     _grids(read(tflite))  # refuses what is not int8
     outputs = np.asarray(healthy_outputs).reshape(len(healthy_outputs), -1).astype(np.float64)
@@ -81,7 +84,8 @@ def distance_score(tflite: TfliteLike, healthy_outputs: np.ndarray) -> Score:
 def margin_score(tflite: TfliteLike, healthy: Sequence[int]) -> Score:
     """By how much a classifier's highest faulty output exceeds its highest healthy one.
 
-    Raises: ValueError where `healthy` names no class, all of them, or one that is not there.
+    Raises:
+        ValueError: Where `healthy` names no class, all of them, or one that is not there.
     """
     graph = read(tflite)
     _, grid = _grids(graph)

@@ -31,8 +31,9 @@ def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
 
     A classifier's score is its accuracy in percent; an autoencoder's is the mean squared reconstruction error, negated.
 
-    Raises: RunError if the folder is no finished run or its student computes on int8 grids already; DataError where the
-        run's data cannot be read again.
+    Raises:
+        RunError: If the folder is no finished run or its student computes on int8 grids already.
+        DataError: Where the run's data cannot be read again.
     """
     folder = Path(run_folder)
     _, config = read_run(folder)

@@ -50,7 +50,9 @@ def simulate(run_folder: str | Path, samples: np.ndarray) -> list[Decision]:
     Args:
         samples: (n, channels) or (n,) in the unit of training; for a 'fixed' front end also int16, as the converter gives them.
 
-    Raises: RunError if the folder is no finished run or has no firmware; ValueError for samples of another shape.
+    Raises:
+        RunError: If the folder is no finished run or has no firmware.
+        ValueError: For samples of another shape.
     """
     return decisions(load_firmware(run_folder), samples)
 
@@ -103,7 +105,8 @@ def judge(firmware: Firmware, samples: np.ndarray) -> Judged:
 def load_firmware(run_folder: str | Path) -> Firmware:
     """What a finished run puts on a chip.
 
-    Raises: RunError if the folder is no finished run, its model is not int8 or its scaling is each file's own.
+    Raises:
+        RunError: If the folder is no finished run, its model is not int8 or its scaling is each file's own.
     """
     folder = Path(run_folder)
     report, config = read_run(folder)

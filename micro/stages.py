@@ -43,7 +43,8 @@ class Lessons:
 def apply(stage: Stage, model: keras.Model, lessons: Lessons, config: Config, calibration: np.ndarray) -> keras.Model:
     """The model after a stage; the model handed in is not changed.
 
-    Raises: ValueError for what the stage cannot do with this model, by name.
+    Raises:
+        ValueError: For what the stage cannot do with this model, by name.
     """
     if isinstance(stage, ShrinkStage):
         return shrink(
@@ -131,7 +132,8 @@ def _biased(student: keras.Model) -> keras.Model:
 def require_budget(student: keras.Model, config: Config, calibration: np.ndarray) -> None:
     """Refuse a budget that the student cannot meet whatever it learns, before it learns anything.
 
-    Raises: RunError telling the smallest reachable.
+    Raises:
+        RunError: Tells the smallest reachable.
     """
     budget = config.budget
     if not budget.given:

@@ -29,7 +29,9 @@ def build(
         class.
 
     Shapes: (*input_shape) -> the same for an autoencoder, (classes,) otherwise.
-    Raises: ValueError for a family that does not suit the task, or sizes that are not positive.
+
+    Raises:
+        ValueError: For a family that does not suit the task, or sizes that are not positive.
     """
     if not sizes or min(sizes) < 1:
         raise ValueError(f"{name}: sizes must be a list of positive numbers, got {list(sizes)}")

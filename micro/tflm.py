@@ -75,7 +75,9 @@ class Parity:
 def measure(tflite: TfliteLike) -> Footprint:
     """Model bytes, tensor arena, operators and multiply-accumulates of a .tflite.
 
-    Raises: ModelError if it cannot be read, InterpreterError if TFLite Micro does not run it.
+    Raises:
+        ModelError: If it cannot be read.
+        InterpreterError: If TFLite Micro does not run it.
     """
     content = content_of(tflite)
     graph = read(content)
@@ -100,7 +102,9 @@ def run(tflite: TfliteLike, samples: Any) -> np.ndarray:
     """Outputs of a single-output model in TFLite Micro, in real units.
 
     Shapes: samples (n, *input) in real units, or int8 as quantized -> (n, *output) float32.
-    Raises: as `measure`, and ValueError for samples of another shape.
+    Raises:
+        MicroError: As `measure`.
+        ValueError: For samples of another shape.
     """
     content = content_of(tflite)
     graph = read(content)
@@ -130,7 +134,9 @@ def verify(tflite: TfliteLike, samples: Any = None, *, count: int = 256, seed: i
         samples: (n, *input) in real units or as quantized integers; a sequence of such arrays for a model of several
             inputs; None for `count` random integer inputs over the whole range, drawn from `seed`.
 
-    Raises: as `measure`, and ValueError for samples of another shape or with values that are not finite.
+    Raises:
+        MicroError: As `measure`.
+        ValueError: For samples of another shape or with values that are not finite.
     """
     content = content_of(tflite)
     graph = read(content)
@@ -155,7 +161,8 @@ def verify(tflite: TfliteLike, samples: Any = None, *, count: int = 256, seed: i
 def quantize_inputs(graph: Graph, samples: Any) -> list[np.ndarray]:
     """Samples as the model's integer inputs, (n, *input shape with its batch of 1) each.
 
-    Raises: ValueError for another number of inputs, another shape, no samples, or values that are not finite.
+    Raises:
+        ValueError: For another number of inputs, another shape, no samples, or values that are not finite.
     """
     given = list(samples) if len(graph.inputs) > 1 and isinstance(samples, Sequence) else [samples]
     if len(given) != len(graph.inputs):

@@ -68,7 +68,8 @@ def ready_devices(count: int) -> None:
 
     Logical CPUs share the same cores: they prove the way, and save no time.
 
-    Raises: RunError where TensorFlow has started with fewer.
+    Raises:
+        RunError: Where TensorFlow has started with fewer.
     """
     if count == 1 or _kind(count) == "GPU":
         return
@@ -121,7 +122,8 @@ def make_objective(config: Config) -> keras_kd.Objective:
 def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> None:
     """Build or load both models and compare them with the data and the budget, before anything is trained.
 
-    Raises: DataError or ValueError saying what does not fit.
+    Raises:
+        DataError: Or ValueError saying what does not fit.
     """
     models = [
         load_model(part.path, data, side) if part.path else _build(part, data, side)
@@ -144,7 +146,8 @@ def build_model(part: ModelConfig, input_shape: tuple[int, ...], classes: int | 
 def load_model(path: str, data: Prepared, side: str) -> keras.Model:
     """A user's .keras model in safe mode, checked against the shapes of the data.
 
-    Raises: DataError if it is missing, cannot be read safely, or takes or gives other shapes.
+    Raises:
+        DataError: If it is missing, cannot be read safely, or takes or gives other shapes.
     """
     if not Path(path).is_file():
         raise DataError(f"{side}: {path} does not exist")

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The main job on a fresh machine: simulate a rig, distil a detector, prove it, emit firmware.
 set -eu
-extras=""
+lock=requirements.lock
 . "$(dirname "$0")/setup.sh"
 cd "$root"
 "$venv/bin/keras-kd" run --out "${1:-runs/demo}" --force

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The longer tests: whole runs on real recordings, and every default test.
 set -eu
-extras="[test]"
+lock=requirements-test.lock
 . "$(dirname "$0")/setup.sh"
 cd "$root"
 . scripts/toolchain.sh

@@ -1,13 +1,17 @@
-# Sourced by the other scripts: a virtual environment with the tested versions. Usage: extras=[test]; . scripts/setup.sh
+# Sourced by the other scripts: a virtual environment in .venv with the locked versions, each wheel checked against its hash.
+# Usage: lock=requirements.lock; . scripts/setup.sh      PYTHON names the Python to use (3.11 to 3.13), VENV the folder.
 root=$(cd "$(dirname "$0")/.." && pwd)
-venv="$root/.venv"
+venv="${VENV:-$root/.venv}"
+python="${PYTHON:-python3}"
 if [ ! -x "$venv/bin/python" ]; then
-  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed" >&2; exit 2; }
-  python3 -m venv "$venv"
+  "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' ||
+    { echo "Python 3.11, 3.12 or 3.13 is needed; $python is $("$python" --version 2>&1). Name another: PYTHON=python3.12 sh $0" >&2; exit 2; }
+  "$python" -m venv "$venv"
 fi
-# Installed anew only when what decides about versions has changed.
-wanted=$(cat "$root/pyproject.toml" "$root/constraints.txt" | cksum)
-if [ "$(cat "$venv/.installed$extras" 2>/dev/null)" != "$wanted" ]; then
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$root/constraints.txt" -e "$root$extras"
-  echo "$wanted" > "$venv/.installed$extras"
+# Installed again only when what decides about versions has changed.
+wanted=$(cat "$root/pyproject.toml" "$root/$lock" | cksum)
+if [ "$(cat "$venv/.installed-$lock" 2>/dev/null)" != "$wanted" ]; then
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$root/$lock"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e "$root"
+  echo "$wanted" > "$venv/.installed-$lock"
 fi

@@ -1,7 +1,7 @@
 #!/bin/sh
 # All tests on a fresh machine: environment, style, types, tests. Further arguments go to pytest.
 set -eu
-extras="[test]"
+lock=requirements-test.lock
 . "$(dirname "$0")/setup.sh"
 cd "$root"
 . scripts/toolchain.sh

@@ -1,5 +1,6 @@
 """Every example in the README and the docs runs as it stands, every command is one that there is, and the site builds."""
 
+import ast
 import os
 import re
 import shlex
@@ -28,6 +29,15 @@ def test_examples_run(page, tmp_path, monkeypatch):
     exec(compile("\n".join(blocks(page, "python")), page.name, "exec"), {"__name__": "example"})
 
 
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if len(blocks(page, "python")) > 1], ids=lambda path: path.name
+)
+def test_pages_whose_examples_need_the_ones_before_say_so(page):
+    text = page.read_text()
+    said = "The Python examples on this page run one after another, from the top."
+    assert said in text or (page.name == "README.md" and "this goes on from the block above" in text)
+
+
 @pytest.mark.parametrize("page", ALL, ids=lambda path: path.name)
 def test_commands_are_those_that_there_are(page):
     """Each line of a shell block that calls keras-kd names a command with options that it has."""
@@ -54,15 +64,32 @@ def test_links_lead_somewhere(page):
         assert (page.parent / target).exists(), target
 
 
+def test_raises_are_sections_of_their_docstrings():
+    """One line a kind of error under `Raises:`, as the API pages need it."""
+    for package in ("keras_kd", "micro"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                    continue
+                text = ast.get_docstring(node) or ""
+                assert not re.search(r"Raises: ?\S", text), f"{path}: {node.name}"
+                section = re.search(r"\nRaises:\n((?:    .*\n?)+)", f"{text}\n")
+                assert ("Raises:" in text) == (section is not None), f"{path}: {node.name}: a blank line before it?"
+                for line in re.findall(r"^ {4}(\S.*)$", section[1] if section else "", flags=re.M):
+                    assert re.match(r"[A-Za-z.]+: \S", line), f"{path}: {node.name}: {line}"
+
+
 def test_the_site_builds_without_a_warning_and_has_every_public_name(tmp_path):
     pytest.importorskip("mkdocs", reason="mkdocs is not installed")
     import keras_kd
     import micro
 
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    # Without --quiet: it hides warnings from --strict too.
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
     pages = {name: (tmp_path / "api" / f"{name}.html").read_text() for name in ("keras_kd", "objectives", "micro")}
     for name in keras_kd.__all__:
         assert f'id="keras_kd.{name}"' in pages["keras_kd"] + pages["objectives"], name

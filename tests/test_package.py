@@ -1,11 +1,15 @@
 """The package's face: names, lazy imports, the import floors."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 import micro
 
@@ -113,3 +117,39 @@ def test_nothing_imports_the_command_line():
     for package in ("keras_kd", "micro"):
         for path in (ROOT / package).rglob("*.py"):
             assert "micro.cli" not in set(imports_of(path)), path
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_supported_pythons_are_the_ones_that_are_named():
+    supported = SpecifierSet(PROJECT["requires-python"])
+    versions = [f"3.{minor}" for minor in range(9, 20) if f"3.{minor}" in supported]
+    named = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", line)]
+    assert versions == named
+    assert f"Python {versions[0]} to {versions[-1]}" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("lock", "extras"), [("requirements.lock", ["scale"]), ("requirements-test.lock", ["test"])])
+def test_lock_files_pin_what_the_project_needs_with_hashes(lock, extras):
+    text = (ROOT / lock).read_text()
+    pins = {
+        name.lower(): (version, hashes)
+        for name, version, hashes in re.findall(
+            r"^([\w.-]+)==(\S+)(?: ; [^\\]*)?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", text, flags=re.M
+        )
+    }
+    assert len(pins) == len({line.split("==")[0] for line in text.splitlines() if not line.startswith(" ")})
+    assert "://" not in text
+    needed, seen = [*PROJECT["dependencies"]], set()
+    for extra in extras:
+        needed += PROJECT["optional-dependencies"][extra]
+    while needed:
+        requirement = Requirement(needed.pop())
+        if requirement.name == "keras-kd":
+            needed += [line for extra in requirement.extras for line in PROJECT["optional-dependencies"][extra]]
+            continue
+        seen.add(requirement.name)
+        version, _ = pins[requirement.name.lower()]
+        assert requirement.specifier.contains(version, prereleases=True), requirement
+    assert len(seen) > 15

@@ -30,7 +30,8 @@ class Objective(keras.distillation.DistillationLoss):
         teacher_layer, student_layer: The layers whose outputs are compared: a name, a path 'block/conv' into nested models,
             the layer itself, or a callable that takes the model and returns the layer. None for the model's output.
 
-    Raises: ValueError if the weight is negative or not finite.
+    Raises:
+        ValueError: If the weight is negative or not finite.
     """
 
     # `compare` uses the labels.

@@ -58,7 +58,10 @@ class Hint(_Regressed):
     1 / (number of features) gives half the mean squared difference.
 
     Shapes: teacher (batch, *positions, channels_t), student (batch, *positions, channels_s) -> (batch,).
-    Raises: ValueError for features of different rank.
+
+    Raises:
+        ValueError: For features of different rank.
+
     Source: FitNets, Romero et al. 2015, equation 3.
     """
 
@@ -79,7 +82,10 @@ class VariationalInformation(_Regressed):
         initial_variance: sigma^2 to start from, above 1e-5.
 
     Shapes: teacher (batch, *positions, channels_t), student (batch, *positions, channels_s) -> (batch,).
-    Raises: ValueError for features of different rank.
+
+    Raises:
+        ValueError: For features of different rank.
+
     Source: Ahn et al. 2019, equations 5 and 6.
     """
 
@@ -120,7 +126,10 @@ class AttentionTransfer(Objective):
     difference. Maps of other sizes are resized to the teacher's.
 
     Shapes: teacher (batch, *positions, channels_t), student (batch, *positions, channels_s) -> (batch,).
-    Raises: ValueError if a feature has no position axis, or the ranks differ.
+
+    Raises:
+        ValueError: If a feature has no position axis, or the ranks differ.
+
     Source: Zagoruyko and Komodakis 2017, equation 2.
     """
 
@@ -147,7 +156,10 @@ class FlowOfSolution(Objective):
     `teacher_layer` and `student_layer` are pairs (first, second) whose channels agree between the models.
 
     Shapes: teacher and student each a pair (batch, *positions, c1), (batch, *positions, c2) -> (batch,).
-    Raises: ValueError if a pair is missing, channels differ, or sizes are no whole multiples.
+
+    Raises:
+        ValueError: If a pair is missing, channels differ, or sizes are no whole multiples.
+
     Source: Yim et al. 2017, equations 1 and 2.
     """
 
@@ -179,7 +191,10 @@ class CosineHidden(Objective):
     """Align hidden states: 1 - cos(teacher, student) at each position, averaged over positions that are not masked.
 
     Shapes: teacher (batch, ..., width), student (batch, ..., width) -> (batch,).
-    Raises: ValueError for different shapes.
+
+    Raises:
+        ValueError: For different shapes.
+
     Source: DistilBERT, Sanh et al. 2019, section 2.
     """
 

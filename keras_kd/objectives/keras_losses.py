@@ -19,7 +19,8 @@ class FromKeras(Objective):
     Args:
         loss: A LogitsDistillation, FeatureDistillation or other DistillationLoss.
 
-    Raises: ValueError for anything else.
+    Raises:
+        ValueError: For anything else.
     """
 
     def __init__(self, loss: Any, weight: float | Schedule = 1.0, **kwargs: Any) -> None:

@@ -41,8 +41,11 @@ class SoftTarget(Objective):
         form: 'categorical' or 'bernoulli'; None takes 'bernoulli' if an activation is 'sigmoid', else 'categorical'.
 
     Shapes: teacher (batch, ..., classes), student (batch, ..., classes) -> (batch,).
-    Raises: ValueError for a temperature that is not positive, an unknown activation, different shapes, one class
-        in the categorical form.
+
+    Raises:
+        ValueError: For a temperature that is not positive, an unknown activation, different shapes, one class in the
+            categorical form.
+
     Source: Hinton, Vinyals and Dean 2015, section 2; Sun et al. 2024 for `standardize`.
     """
 
@@ -121,7 +124,10 @@ class LogitMatching(Objective):
     softmax or sigmoid are refused: their logits are known only up to a constant or through a saturated inverse.
 
     Shapes: teacher (batch, ..., classes), student (batch, ..., classes) -> (batch,).
-    Raises: ValueError for different shapes, or a model that ends in softmax or sigmoid.
+
+    Raises:
+        ValueError: For different shapes, or a model that ends in softmax or sigmoid.
+
     Source: Ba and Caruana 2014, equation 1.
     """
 
@@ -148,7 +154,10 @@ class Reconstruction(Objective):
     """Follow the output of a teacher that is an autoencoder or a regressor: mean squared difference.
 
     Shapes: teacher (batch, ...), student (batch, ...) -> (batch,).
-    Raises: ValueError for different shapes.
+
+    Raises:
+        ValueError: For different shapes.
+
     Source: the response form of Bucila, Caruana and Niculescu-Mizil 2006, with squared error.
     """
 
@@ -219,7 +228,10 @@ class DecoupledKD(_Softened):
         temperature: T, above 0, or a schedule.
 
     Shapes: teacher (batch, classes), student (batch, classes), y (batch,), (batch, 1) or one-hot (batch, classes) -> (batch,).
-    Raises: ValueError for different shapes, outputs that are not categorical, or a fit without labels.
+
+    Raises:
+        ValueError: For different shapes, outputs that are not categorical, or a fit without labels.
+
     Source: Zhao et al. 2022, equations 5 to 7.
     """
 
@@ -263,7 +275,10 @@ class Dist(_Softened):
         temperature: T, above 0, or a schedule.
 
     Shapes: teacher (batch, classes), student (batch, classes) -> (). Constant rows or columns correlate with nothing: r = 0.
-    Raises: ValueError for different shapes or outputs that are not categorical.
+
+    Raises:
+        ValueError: For different shapes or outputs that are not categorical.
+
     Source: Huang et al. 2022, equations 6 to 10.
     """
 

@@ -48,7 +48,10 @@ def assistants(
         fit: Further arguments of `fit`, such as epochs and batch_size.
 
     Returns a Step for each model after the first.
-    Raises: ValueError for a chain of fewer than two models.
+
+    Raises:
+        ValueError: For a chain of fewer than two models.
+
     Source: teacher assistants, Mirzadeh et al. 2020.
     """
     if len(chain) < 2:
@@ -78,7 +81,9 @@ def born_again(
         compile: Called with the model of generation 0 and with each later Distiller, to compile it.
         objectives: SoftTarget at temperature 1 by default, as in the paper.
 
-    Raises: ValueError for fewer than one generation.
+    Raises:
+        ValueError: For fewer than one generation.
+
     Source: born-again networks, Furlanello et al. 2018, section 3.
     """
     if generations < 1:

@@ -32,7 +32,10 @@ class MultiExit(keras.Model):
         feature_weight: At least 0.
 
     `predict` gives the deepest exit's logits. Logs: `loss`, `exit_k_loss`, `exit_k_lesson`, `exit_k_features`.
-    Raises: ValueError for unknown layers, an output that is not logits, or numbers out of range.
+
+    Raises:
+        ValueError: For unknown layers, an output that is not logits, or numbers out of range.
+
     Source: Be Your Own Teacher, Zhang et al. 2019, equations 3 to 6.
     """
 
@@ -82,7 +85,8 @@ class MultiExit(keras.Model):
     def exit(self, k: int) -> keras.Model:
         """The deployable model that ends in exit `k`, counted from the shallowest; it shares the trained layers.
 
-        Raises: ValueError if there is no such exit.
+        Raises:
+            ValueError: If there is no such exit.
         """
         count = len(self.exits) + 1
         if not -count <= k < count:

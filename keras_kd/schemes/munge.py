@@ -22,7 +22,9 @@ class Munge:
         variance: s, the local variance parameter, above 0: larger keeps closer to the data.
         nominal: Columns whose values are swapped as they are and differ or agree; distance 1 where they differ.
 
-    Raises: ValueError for numbers out of range.
+    Raises:
+        ValueError: For numbers out of range.
+
     Source: MUNGE, Bucila, Caruana and Niculescu-Mizil 2006, algorithm 1.
     """
 
@@ -37,7 +39,8 @@ class Munge:
     def __call__(self, x: np.ndarray, times: int, *, seed: int = 0) -> np.ndarray:
         """New examples in the table's dtype: (n, features) -> (times * n, features).
 
-        Raises: ValueError for fewer than two rows, values that are not finite, columns that are not there, or no passes.
+        Raises:
+            ValueError: For fewer than two rows, values that are not finite, columns that are not there, or no passes.
         """
         x = np.asarray(x)
         if x.ndim != 2 or len(x) < 2 or not np.isfinite(x.astype(np.float64)).all():

@@ -27,7 +27,9 @@ class MutualDistiller(keras.Model):
         peers: At least two built models with the same inputs and outputs.
         objective: What each takes from each other; SoftTarget at temperature 1 as in the paper.
 
-    Raises: ValueError for fewer than two peers, the same model twice, or outputs that cannot be compared.
+    Raises:
+        ValueError: For fewer than two peers, the same model twice, or outputs that cannot be compared.
+
     Source: deep mutual learning, Zhang et al. 2018, equations 6 to 8.
     """
 

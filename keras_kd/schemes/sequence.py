@@ -27,7 +27,9 @@ def beam_search(
         beams: Hypotheses kept, at least 1.
 
     Returns int32 (n, length), padded with 0 after `end`, and float64 (n,).
-    Raises: ValueError for no beams or no positions.
+
+    Raises:
+        ValueError: For no beams or no positions.
     """
     if beams < 1 or length < 1:
         raise ValueError(f"beam_search: beams and length must be at least 1, got {beams} and {length}")
@@ -107,7 +109,8 @@ def generate(
         temperature: Above 0; below 1 the text keeps to the probable.
         top_k: Draw among the k most probable tokens only.
 
-    Raises: ValueError for prompts that are too long or hold padding, or numbers out of range.
+    Raises:
+        ValueError: For prompts that are too long or hold padding, or numbers out of range.
     """
     require_number(temperature, "generate: temperature", above=0.0)
     prompts = np.asarray(prompts, np.int32)

@@ -40,7 +40,8 @@ def encoder(
         feed_forward: Width inside a block; 4 * width if None.
         causal: Attend to the past only, for generating text.
 
-    Raises: ValueError for sizes below 1 or a width that the heads do not divide.
+    Raises:
+        ValueError: For sizes below 1 or a width that the heads do not divide.
     """
     sizes = {"vocabulary": vocabulary, "length": length, "width": width, "depth": depth, "heads": heads}
     for what, size in sizes.items():
@@ -63,7 +64,9 @@ def distilbert_student(teacher: keras.Model, *, every: int = 2, name: str = "stu
         teacher: A model that `encoder` built.
         every: Take blocks 0, every, 2 * every, ...
 
-    Raises: ValueError for another kind of model or a step below 1.
+    Raises:
+        ValueError: For another kind of model or a step below 1.
+
     Source: DistilBERT, Sanh et al. 2019, section 2.
     """
     blocks = sorted(int(name.removeprefix("block_")) for name in _blocks(teacher))

@@ -59,8 +59,11 @@ def generate(tflite: TfliteLike, directory: str | Path, name: str, *, storage: S
             they are multiplied, and take no RAM.
 
     Returns: the paths written; earlier files of those names are replaced together or not at all.
-    Raises: ValueError for a name that is no identifier; ModelError for a damaged model; ConversionError naming the
-        operator that static C does not have, or not in this form.
+
+    Raises:
+        ValueError: For a name that is no identifier.
+        ModelError: For a damaged model.
+        ConversionError: Names the operator that static C does not have, or not in this form.
     """
     return write_together(directory, static_files(tflite, name, storage))
 

@@ -33,7 +33,8 @@ OPTIONAL = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
 def require_sound(graph: Graph) -> None:
     """Refuse a graph whose tensors are not as large as they say, or that computes on what nothing has made.
 
-    Raises: ModelError or ConversionError naming the tensor or operator.
+    Raises:
+        ModelError: Or ConversionError naming the tensor or operator.
     """
     used = {i for op in graph.ops for i in (*op.inputs, *op.outputs) if i >= 0} | {*graph.inputs, *graph.outputs}
     for index in sorted(used):

@@ -54,7 +54,8 @@ def tensors_of(op: Op, graph: Graph) -> tuple[list[Tensor | None], Tensor]:
 def int8_of(tensor: Tensor | None, op: Op, graph: Graph) -> tuple[float, int]:
     """Scale and zero point of an int8 tensor with one of each.
 
-    Raises: ConversionError for another type, or scales by channel.
+    Raises:
+        ConversionError: For another type, or scales by channel.
     """
     if tensor is None or tensor.dtype != "int8" or tensor.quantization is None:
         found = "absent" if tensor is None else tensor.dtype

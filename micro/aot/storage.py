@@ -51,7 +51,8 @@ def sparse(filters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def shared(filters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of values, two a byte, the first in the low half, each row on bytes of its own; and the values (int8).
 
-    Raises: ValueError for more than 16 values.
+    Raises:
+        ValueError: For more than 16 values.
     """
     values = np.unique(filters)
     if len(values) > MOST_VALUES:

@@ -15,7 +15,8 @@ HEADER, LOOK_UP_TABLE, ONE_TABLE = 16, 0, 15
 def unpacked(graph: Graph) -> Graph:
     """The graph without its DECODE operators; the very same where it has none.
 
-    Raises: ConversionError for an encoding that is not a look-up table of int8 values for a whole tensor.
+    Raises:
+        ConversionError: For an encoding that is not a look-up table of int8 values for a whole tensor.
     """
     if "TFLM_DECODE" not in graph.op_counts:
         return graph

@@ -24,7 +24,9 @@ class ClusterWeights(HeldKernels):
         clusters: Distinct values in each kernel, at least 2.
         layers: Names of the layers to cluster; None for all.
 
-    Raises: ValueError for fewer than two clusters, or layers without kernels.
+    Raises:
+        ValueError: For fewer than two clusters, or layers without kernels.
+
     Source: Han, Mao and Dally 2016, Deep Compression, section 3.
     """
 
@@ -66,7 +68,8 @@ def cluster(
         clusters: Distinct values in each kernel, at least 2; 16 make indices of 4 bits.
         x, y, loss, teacher, objectives, hard_weight, optimizer, epochs, batch_size, layers: As for `micro.prune`.
 
-    Raises: ValueError for fewer than two clusters, unknown layers, or nothing to train on.
+    Raises:
+        ValueError: For fewer than two clusters, unknown layers, or nothing to train on.
     """
     ClusterWeights(model, clusters, layers)  # refuses what cannot be done before any training
     require_lessons(y, loss, teacher, objectives, "clustering")

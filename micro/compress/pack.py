@@ -41,7 +41,9 @@ def pack(tflite: TfliteLike, *, ram: str | int | None = None) -> Packed:
         ram: The arena that must not be exceeded, in bytes or such as '16KiB'; kernels that do not fit stay as they are. It is
             compared with `arena_bytes_32bit`.
 
-    Raises: ValueError for a size that does not parse; as `measure`; ConversionError if outputs differ.
+    Raises:
+        ValueError: For a size that does not parse; as `measure`.
+        ConversionError: If outputs differ.
     """
     budget = None if ram is None else parse_bytes(str(ram), "ram")
     content = content_of(tflite)

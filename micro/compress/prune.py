@@ -42,7 +42,8 @@ class PruneWeights(HeldKernels):
         layers: Names of the layers to prune; None for all.
         mask: Which weights to keep: `magnitude_mask`, or `pattern_mask(2, 4)`.
 
-    Raises: ValueError if a named layer is not in the model or has no kernel to prune.
+    Raises:
+        ValueError: If a named layer is not in the model or has no kernel to prune.
     """
 
     def __init__(
@@ -129,8 +130,9 @@ def prune(
         schedule: A schedule of tfmot; None ramps up over the first two thirds of the steps (PolynomialDecay).
         layers: Names of the layers to prune; None for all.
 
-    Raises: ValueError for a sparsity outside [0, 1), unknown layers, a pattern without zeros or without weights, or nothing to
-        train on.
+    Raises:
+        ValueError: For a sparsity outside [0, 1), unknown layers, a pattern without zeros or without weights, or
+            nothing to train on.
     """
     targets = _targets(model, target_sparsity, pattern, layers)
     require_lessons(y, loss, teacher, objectives, "pruning")
@@ -229,7 +231,9 @@ def pattern_mask(zeros: int, of: int) -> Mask:
     In a .tflite these are neighbours: its last axis is the input channels. A rest that is shorter is filled up with zeros. The
     rule is that of tfmot's sparsity_m_by_n.
 
-    Raises: ValueError unless 0 < zeros < of.
+    Raises:
+        ValueError: Unless 0 < zeros < of.
+
     Source: Mishra et al. 2021, Accelerating Sparse Deep Neural Networks, section 3.
     """
     if not 0 < zeros < of:

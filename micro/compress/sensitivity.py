@@ -60,7 +60,8 @@ def sensitivity(
         bits: Widths of weights, 2 to 7, against int8 with one scale for each kernel, packed where that pays.
         calibration: (n, *input) typical inputs, which channels and bits need.
 
-    Raises: ValueError for amounts out of range or none, missing calibration data, or a model with nothing to change.
+    Raises:
+        ValueError: For amounts out of range or none, missing calibration data, or a model with nothing to change.
     """
     for what, shares in (("rates", rates), ("channels", channels)):
         if not all(0 < share < 1 for share in shares):
@@ -82,7 +83,8 @@ def layer_targets(rows: Sequence[Sensitivity], tolerance: float) -> dict[str, fl
 
     Layers that can spare nothing are left out.
 
-    Raises: ValueError for a tolerance below 0, no scanned zeros, or where no layer can spare anything.
+    Raises:
+        ValueError: For a tolerance below 0, no scanned zeros, or where no layer can spare anything.
     """
     if not tolerance >= 0:
         raise ValueError(f"layer_targets: tolerance must be at least 0, got {tolerance}")

@@ -55,8 +55,10 @@ def shrink(
         steps: Shrink in so many rounds, each followed by `fine_tune`.
         fine_tune: Trains the model it is given, with or without a teacher.
 
-    Raises: ValueError for a rate outside [0, 1), unknown layers, named layers that cannot shrink, a criterion without what it
-        needs.
+    Raises:
+        ValueError: For a rate outside [0, 1), unknown layers, named layers that cannot shrink, a criterion without
+            what it needs.
+
     Source: l1, Li et al. 2017; gamma, Liu et al. 2017; taylor, Molchanov et al. 2019, equation 8; groups, Fang et al. 2023.
     """
     if steps < 1:

@@ -38,7 +38,9 @@ def load(folder: str | Path, loads: Sequence[int], *, baseline_rate: float = 48_
         baseline_rate: Rate at which file 97 was sampled. The Data Center lists it among the 48 kHz recordings; a rate above
             12 kHz is brought down to it (Smith and Randall 2015 discuss the data's pitfalls).
 
-    Raises: DataError naming a file that is missing or damaged; ValueError for other loads or rates.
+    Raises:
+        DataError: Names a file that is missing or damaged.
+        ValueError: For other loads or rates.
     """
     folder = Path(folder)
     unknown = [load for load in loads if load not in (0, 1, 2)]

@@ -51,7 +51,8 @@ def windows(samples: np.ndarray, window: int, hop: int) -> np.ndarray:
 def split_in_time(count: int, shares: tuple[float, ...], window: int, hop: int) -> list[slice]:
     """Consecutive runs of `count` windows in these shares, with windows left out between runs so that none overlap.
 
-    Raises: ValueError if a run would be empty.
+    Raises:
+        ValueError: If a run would be empty.
     """
     gap = -(-window // hop) - 1
     usable = count - gap * (len(shares) - 1)

@@ -94,7 +94,8 @@ def record(
 ) -> Recording:
     """One recording of the rig, healthy or with a fault whose impacts have a peak of `severity` g before the structure.
 
-    Raises: ValueError for an unknown fault, a severity that is negative, or less than one sample.
+    Raises:
+        ValueError: For an unknown fault, a severity that is negative, or less than one sample.
     """
     if fault is not None and fault not in FAULTS:
         raise ValueError(f"fault must be one of {', '.join(FAULTS)}, got {fault!r}")

@@ -43,8 +43,9 @@ def load(config: TableData, window: int, channels: Sequence[str] = ()) -> tuple[
         window: Samples a recording must have to be of use.
         channels: Channels to read, where an earlier run settled them; empty to settle them by the config.
 
-    Raises: DataError naming file and row for what the config does not allow: no files, text, missing values, gaps, constant
-        channels, files too short.
+    Raises:
+        DataError: Names file and row for what the config does not allow: no files, text, missing values, gaps,
+            constant channels, files too short.
     """
     paths = find_files(config.files)
     recordings: list[Recording] = []

@@ -41,8 +41,12 @@ def emit(
         arena_margin: Share added to the measured arena for optimised kernels' scratch buffers, at least 0.
 
     Returns: the paths written, all inside `directory`; earlier files of those names are replaced together or not at all.
-    Raises: ValueError for names that are no identifiers, class names that do not match the output, or constants that
-        are not finite; ModelError for a model that is not int8 or int16 in and out; InterpreterError if TFLM does not run it.
+
+    Raises:
+        ValueError: For names that are no identifiers, class names that do not match the output, or constants that are
+            not finite.
+        ModelError: For a model that is not int8 or int16 in and out.
+        InterpreterError: If TFLM does not run it.
     """
     files = model_files(tflite, name, class_names=class_names, constants=constants, arena_margin=arena_margin)
     return write_together(directory, files)

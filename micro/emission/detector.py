@@ -31,7 +31,10 @@ def emit_detector(
     `aot.generate` and `emit` give it.
 
     Returns: the paths written; earlier files of those names are replaced together or not at all.
-    Raises: as `emit_front_end`, and ConversionError for a score of another number of outputs.
+
+    Raises:
+        ValueError: As `emit_front_end`.
+        ConversionError: For a score of another number of outputs.
     """
     identifier(name)
     content = content_of(tflite)

@@ -31,8 +31,10 @@ def emit_front_end(
         tflite: The int8 model that takes the features.
 
     Returns: the paths written; earlier files of those names are replaced together or not at all.
-    Raises: ValueError for a name that is no identifier, a hop longer than the window, or a scaling of another length;
-        ConversionError for a model whose input is not the front end's int8 features.
+
+    Raises:
+        ValueError: For a name that is no identifier, a hop longer than the window, or a scaling of another length.
+        ConversionError: For a model whose input is not the front end's int8 features.
     """
     identifier(name)
     content = content_of(tflite)

@@ -116,7 +116,8 @@ REGULAR = frozenset(
 def resolver_methods(graph: Graph) -> list[str]:
     """One method for each operator that the graph uses, in alphabetical order.
 
-    Raises: ModelError for an operator that MicroMutableOpResolver has no method for.
+    Raises:
+        ModelError: For an operator that MicroMutableOpResolver has no method for.
     """
     return sorted(resolver_method(op) for op in graph.op_counts)
 

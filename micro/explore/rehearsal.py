@@ -45,7 +45,8 @@ def rehearse(config: Config, kept: bool = False) -> tuple[Prepared, tuple[np.nda
     Args:
         kept: The config is one of `kept_back`: the load that it tests on judges beside the validation windows.
 
-    Raises: DataError naming what is missing, damaged or too little.
+    Raises:
+        DataError: Names what is missing, damaged or too little.
     """
     data = prepare(_spared(config))
     x, labels = data.validation.x, data.validation.labels

@@ -85,8 +85,10 @@ def search(
         runtime: What flash and RAM are counted for, 'tflm' or 'static'.
         resume: Go on with the search in `out`, with more trials if task.
 
-    Raises: RunError where nothing can meet the budget (the smallest reachable is told), `out` is in the way, its journal is
-        damaged or belongs to another search; ValueError for budgets that do not parse.
+    Raises:
+        RunError: Where nothing can meet the budget (the smallest reachable is told), `out` is in the way, its journal
+            is damaged or belongs to another search.
+        ValueError: For budgets that do not parse.
     """
     budget: Budget = {
         "flash": None if flash is None else parse_bytes(str(flash), "flash"),
@@ -127,7 +129,8 @@ def search(
 def _claim(task: Task, resume: bool) -> None:
     """Make the folder this search's, or see that it is already.
 
-    Raises: RunError if something of the user's would be lost or another search's results mixed in.
+    Raises:
+        RunError: If something of the user's would be lost or another search's results mixed in.
     """
     config = task.config.model_dump(mode="json")
     told = json_bytes({"config": config, "budget": task.budget, "runtime": task.runtime})

@@ -45,7 +45,8 @@ class Candidate:
 class Study:
     """Optuna's study in its journal, asked and told one batch after another.
 
-    Raises: RunError if the journal is damaged, which is left as it is, or Optuna is missing.
+    Raises:
+        RunError: If the journal is damaged, which is left as it is, or Optuna is missing.
     """
 
     def __init__(self, path: Path, config: Config) -> None:

@@ -78,7 +78,11 @@ def prepare(task: Task) -> float | None:
 
 
 def value(outcome: Outcome) -> dict[str, Any]:
-    """What a piece gave. Raises: RunError where it failed."""
+    """What a piece gave.
+
+    Raises:
+        RunError: If it failed.
+    """
     if outcome.value is None:
         raise RunError(f"search: {outcome.error}")
     return outcome.value

@@ -20,7 +20,8 @@ def run_on_chip(folder: Path, core: str, sources: Sequence[str], optimise: str =
 
     Each becomes an object beside it. The program has `console.h`, `app.h` and `ticks.h`.
 
-    Raises: RunError with what compiler or emulator said.
+    Raises:
+        RunError: With what compiler or emulator said.
     """
     machine = next(each for each in MACHINES if each.core == core)
     files = {**BARE, "app.h": "common/app.h.j2", "link.ld": "bare-cortex-m/link.ld.j2"}

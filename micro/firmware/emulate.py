@@ -65,8 +65,9 @@ def missing_tools() -> tuple[str, ...]:
 def emulate(run_folder: str | Path, cores: Sequence[str] = CORES) -> tuple[Emulated, ...]:
     """Run a finished run's static C on emulated cores over all of its golden windows, joined to one stream.
 
-    Raises: RunError if the folder is no finished run, a tool is missing or the program does not run; ValueError for a core that
-        there is not.
+    Raises:
+        RunError: If the folder is no finished run, a tool is missing or the program does not run.
+        ValueError: For a core that there is not.
     """
     unknown = [core for core in cores if core not in CORES]
     if unknown:

@@ -51,8 +51,11 @@ def new_firmware(
         runtime: 'static', the model as C without an interpreter; 'tflm', TFLite Micro as the platform's own package.
 
     Returns: the paths written. The same run gives the same bytes.
-    Raises: ValueError for a board or runtime that there is not, or too many windows; RunError if the folder is no finished run,
-        or `directory` holds something; ConversionError naming an operator that static C lacks.
+
+    Raises:
+        ValueError: For a board or runtime that there is not, or too many windows.
+        RunError: If the folder is no finished run, or `directory` holds something.
+        ConversionError: Names an operator that static C lacks.
     """
     if board not in BOARDS:
         raise ValueError(f"board must be one of {', '.join(BOARDS)}, got {board!r}")

@@ -52,7 +52,8 @@ class Fleet(BaseModel):
     def config(self, asset: Asset, teacher: str | None = None) -> Config:
         """A machine's whole config: one seed, no student without teacher, the shared teacher where one is named.
 
-        Raises: ValueError naming the machine and what is wrong.
+        Raises:
+            ValueError: Names the machine and what is wrong.
         """
         told = dict(self.shared)
         for section in OWN:
@@ -75,7 +76,8 @@ def load_fleet(path: str | Path) -> Fleet:
     """Read a fleet's TOML file and the config that it names, and check every machine's config; paths are taken from its own
     folder.
 
-    Raises: ValueError in one line naming the machine and what is wrong.
+    Raises:
+        ValueError: In one line naming the machine and what is wrong.
     """
     path = Path(path)
     told = _toml(path, "fleet")

@@ -39,7 +39,8 @@ def run_fleet(
         workers: Processes on this machine; on a cluster, machines trained at a time.
         address: Of a Ray cluster whose workers see `out` and the data under the same paths; None for this machine.
 
-    Raises: RunError if `out` is in the way, another driver is at work in it, or the teacher cannot be trained.
+    Raises:
+        RunError: If `out` is in the way, another driver is at work in it, or the teacher cannot be trained.
     """
     out = Path(out).resolve()
     _claim(out, fleet, resume)

@@ -37,7 +37,8 @@ def teach(places: Sequence[Sequence[Mapping[str, Any]]], path: str) -> dict[str,
         places: For each place at the teacher's table the configs that may take it: the first whose data can be used does. A
             broken machine says so in its own row.
 
-    Raises: RunError if none of them has data that can be used.
+    Raises:
+        RunError: If none of them has data that can be used.
     """
     tf.config.experimental.enable_op_determinism()
     told = [[parse_config(dict(config), Path()) for config in place] for place in places]
@@ -67,7 +68,8 @@ def _first_usable(place: Sequence[Config], broken: list[str]) -> Prepared | None
 def train_asset(name: str, config: Mapping[str, Any], out: str, log: str) -> dict[str, Any]:
     """One machine's run, new, gone on with, or found done: a row of the fleet's table.
 
-    Raises: RunError if its folder holds another config's run; what the run raises.
+    Raises:
+        RunError: If its folder holds another config's run; what the run raises.
     """
     told, folder = parse_config(dict(config), Path()), Path(out)
     with _alone(folder.with_name(f".{folder.name}.lock")):
@@ -135,7 +137,8 @@ def _note(log: str, name: str, event: str) -> None:
 def _alone(path: Path) -> Iterator[None]:
     """Hold a lock file, so that a worker that outlived its driver and its successor do not write one folder.
 
-    Raises: RunError if another holds it for longer than `PATIENCE`.
+    Raises:
+        RunError: If another holds it for longer than `PATIENCE`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:

@@ -59,8 +59,10 @@ def quantize_aware(
         activations: 'int8', or 'int16' with int8 weights: twice the RAM, and accuracy near that of float32.
         learn_ranges: Whether training moves the ranges.
 
-    Raises: ValueError for calibration data that does not fit or leaves a range empty, unknown layers, widths out of range;
-        ConversionError naming the layer that cannot be simulated.
+    Raises:
+        ValueError: For calibration data that does not fit or leaves a range empty, unknown layers, widths out of
+            range.
+        ConversionError: Names the layer that cannot be simulated.
     """
     samples = check_calibration(model, calibration)
     if ranges not in get_args(Method):

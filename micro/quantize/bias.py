@@ -23,7 +23,9 @@ def correct_bias(aware: QuantizationAware, samples: Any) -> QuantizationAware:
     Args:
         samples: (n, *input) typical inputs; the first 256 are used.
 
-    Raises: ValueError for samples that do not fit.
+    Raises:
+        ValueError: For samples that do not fit.
+
     Source: Nagel et al. 2019, Data-Free Quantization, section 4.2, with means from data.
     """
     x = ops.convert_to_tensor(check_samples(aware.input_shape, samples)[:SAMPLES])

@@ -33,7 +33,8 @@ def calibrated(program: Program, weights: Weights, samples: np.ndarray, method: 
 
     Values that must share a grid get the range that holds each of theirs.
 
-    Raises: ValueError naming the operator whose values are all zero, or not finite.
+    Raises:
+        ValueError: Names the operator whose values are all zero, or not finite.
     """
     grids, rules = assign_grids(program.nodes)
     lows, highs = np.zeros(len(rules)), np.zeros(len(rules))

@@ -78,7 +78,9 @@ def equalize(model: keras.Model) -> keras.Model:
     Flatten, and that feed one another alone. It helps where weights have one scale for each kernel; with a scale
     for each channel it changes little. The model handed in is not changed.
 
-    Raises: ValueError where no two layers are neighbours in that sense.
+    Raises:
+        ValueError: Where no two layers are neighbours in that sense.
+
     Source: Nagel et al. 2019, Data-Free Quantization, equation 11.
     """
     folded = fold_batchnorm(model)

@@ -29,7 +29,8 @@ def choose_weights(
         ram: Bytes, or a size such as '4KiB'; compared with `arena_bytes_32bit`.
         activations: As `quantize_aware` will be told.
 
-    Raises: ValueError where one scale for each kernel does not fit either: the smallest arena is told.
+    Raises:
+        ValueError: Where one scale for each kernel does not fit either: the smallest arena is told.
     """
     budget = parse_bytes(str(ram), "ram")
     samples = check_calibration(model, calibration)

@@ -30,7 +30,8 @@ def lower(model: keras.Model) -> tuple[Program, Weights]:
 
     Layers that are called twice become two. Every kernel has the bias that its layer has, were it zero.
 
-    Raises: ConversionError naming the layer that becomes an operator which cannot be simulated.
+    Raises:
+        ConversionError: Names the layer that becomes an operator which cannot be simulated.
     """
     graph = read(to_tflite(model))
     values = {graph.inputs[0]: 0}

@@ -8,7 +8,10 @@ import numpy as np
 def band_edges(window: int, sample_rate: float, low: float, high: float, bands: int, kind: str) -> np.ndarray:
     """First bins of `bands` equal bands between two frequencies, and one past the last: (bands + 1,) int.
 
-    The mean's bin is never among them. Raises: ValueError for bounds outside the spectrum or more bands than bins.
+    The mean's bin is never among them.
+
+    Raises:
+        ValueError: For bounds outside the spectrum or more bands than bins.
     """
     first, past = _bins(window, sample_rate, low, high, kind)
     if not 1 <= bands <= past - first:
@@ -21,7 +24,9 @@ def band_edges(window: int, sample_rate: float, low: float, high: float, bands: 
 def mel_bands(window: int, sample_rate: float, low: float, high: float, bands: int) -> np.ndarray:
     """Corners of triangles evenly spaced on the mel scale, in bins: (bands + 2,) float64.
 
-    Raises: ValueError for bounds outside the spectrum, or a triangle without a bin.
+    Raises:
+        ValueError: For bounds outside the spectrum, or a triangle without a bin.
+
     Source: O'Shaughnessy 1987; mel = 2595 log10(1 + f / 700).
     """
     _bins(window, sample_rate, low, high, "mel")

@@ -37,7 +37,8 @@ def fractions(spec: FrontEnd) -> np.ndarray:
 def scaling_constants(scaling: Scaling, scale: float, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Centre (int32), multiplier (31 bits) and right shift of each feature.
 
-    Raises: ValueError for a spread so small or large that 64 bits do not hold the product.
+    Raises:
+        ValueError: For a spread so small or large that 64 bits do not hold the product.
     """
     centre = np.round(np.array(scaling.centre) * 2.0**bits).astype(np.int64)
     mantissa, power = np.frexp(1 / (np.array(scaling.spread) * scale * 2.0**bits))

@@ -49,7 +49,8 @@ class FrontEnd:
         arithmetic: 'float32', or 'fixed' for chips without an FPU: int16 samples, 32- and 64-bit integers.
         full_scale: What a sample of 32768 means in the samples' unit; needed by 'fixed' on samples that are not int16.
 
-    Raises: ValueError for a spec that cannot be.
+    Raises:
+        ValueError: For a spec that cannot be.
     """
 
     kinds: tuple[Kind, ...]
@@ -133,7 +134,8 @@ class FrontEnd:
     def counts(self, samples: np.ndarray) -> np.ndarray:
         """Samples as the converter of a 'fixed' front end gives them, int16, held at its ends.
 
-        Raises: ValueError where `full_scale` is needed and missing, or a sample is not finite.
+        Raises:
+            ValueError: Where `full_scale` is needed and missing, or a sample is not finite.
         """
         samples = np.asarray(samples)
         if samples.dtype == np.int16:

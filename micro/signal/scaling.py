@@ -30,7 +30,8 @@ class Scaling:
 def fit_scaling(features: np.ndarray) -> Scaling:
     """Mean and standard deviation along the last axis; a constant feature keeps a spread of 1.
 
-    Raises: ValueError for no windows, or features that are not finite.
+    Raises:
+        ValueError: For no windows, or features that are not finite.
     """
     if not len(features):
         raise ValueError("no windows to fit the scaling on")
