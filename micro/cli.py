@@ -12,6 +12,10 @@ import click
 from micro.commands import models, runs, scale
 from micro.errors import MicroError
 
+# Exit codes: 0 done, 1 done and the answer is no (does not fit, drifted, a machine failed), 2 what the user can put right,
+# 3 with --strict a result that is unusable, 70 a fault of this program (EX_SOFTWARE), 130 interrupted.
+INTERNAL = 70
+
 
 class _Commands(click.Group):
     """A group whose commands end in one line and exit code 2 on anything that the user can put right."""
@@ -44,10 +48,25 @@ class _Commands(click.Group):
             # Whoever read has gone, as `head` does; nothing is to be told, and nothing flushed at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
-        except (MicroError, ValueError, OSError) as error:
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
             if ctx.params.get("debug"):
                 raise
-            raise click.ClickException(str(error)) from None
+            if isinstance(error, (MicroError, ValueError, OSError)):
+                raise click.ClickException(_words(error)) from None
+            _fail(
+                f"keras-kd failed in a way that it should not: {type(error).__name__}: {error}; what led there is shown by "
+                f"keras-kd --debug {ctx.invoked_subcommand} ..., please report it",
+                code=INTERNAL,
+            )
+
+
+def _words(error: Exception) -> str:
+    """What went wrong; of an error of the operating system the file first, and no number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
 
 
 def _fail(message: str, code: int = 2) -> NoReturn:
@@ -59,10 +78,12 @@ def _fail(message: str, code: int = 2) -> NoReturn:
 @click.option("--debug", is_flag=True, help="Show Python's traceback on errors.")
 @click.version_option(package_name="keras-kd")
 def main(debug: bool) -> None:
-    """Distil Keras models onto microcontrollers: train, quantize, prove, emit."""
-    from micro.quiet import hush_tensorflow
+    """Distill Keras models onto microcontrollers: train, quantize, prove, emit."""
+    from micro.quiet import hush_tensorflow, only_our_warnings
 
     hush_tensorflow()
+    if not debug:
+        only_our_warnings()
 
 
 for command in (

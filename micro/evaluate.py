@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_kd.layers import activation_of
 from micro import detect
 from micro.config import DetectConfig
 from micro.graph import TfliteLike, read
@@ -101,6 +100,8 @@ def soft_targets(temperature: float, data: Prepared, teacher: keras.Model, tflit
 
 def keras_logits(model: keras.Model, x: np.ndarray) -> np.ndarray:
     """A Keras classifier's logits, up to a constant a row: (n, ...) -> (n, classes)."""
+    from keras_kd.layers import activation_of  # imports Keras, which those who judge a .tflite need not wait for
+
     return _logits(_predicted(model, x), activation_of(model) == "softmax")
 
 

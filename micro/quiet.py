@@ -6,9 +6,11 @@ import contextlib
 import io
 import logging
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 
 def hush_tensorflow() -> None:
@@ -20,11 +22,25 @@ def hush_tensorflow() -> None:
 
 
 def import_frameworks() -> None:
-    """Import Keras and TensorFlow without the lines that they write whatever they are asked."""
+    """For a process that is ours, a command's: import Keras and TensorFlow without the lines that they write whatever they are
+    asked, and have what they log later (retracing, deprecations) dropped as well, errors excepted."""
     hush_tensorflow()
     with silenced():
         import keras  # noqa: F401
         import tensorflow  # noqa: F401
+    for name in ("tensorflow", "absl"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def only_our_warnings() -> None:
+    """For a process that is ours: Python's warnings are dropped unless this package gives them; those are one line each."""
+    ours = tuple(str(Path(__file__).parents[1] / package) + os.sep for package in ("micro", "keras_kd"))
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *rest: object, **more: object) -> None:
+        if filename.startswith(ours) and issubclass(category, UserWarning):
+            print(f"Warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+    warnings.showwarning = show
 
 
 @contextlib.contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,11 @@ from typing import Any
 import click
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def command_line(*words: Any) -> str:
+    """A command of this program as it is typed, its words quoted where a shell needs it."""
+    return shlex.join(["keras-kd", *map(str, words)])
 
 
 @contextmanager
@@ -153,22 +160,49 @@ def _stages_table(report: dict[str, Any], metric: str) -> Any:
     return table
 
 
+def print_json(value: Any) -> None:
+    """A result as JSON and nothing else on standard output; numbers that JSON does not know (NaN, infinities) become null."""
+    click.echo(json.dumps(_plain(value), indent=2, sort_keys=True, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def print_result(result: dict[str, Any], as_json: bool) -> None:
-    """A result as JSON, or as a line a value."""
+    """A result as JSON, or as lines that a person reads."""
     if as_json:
-        click.echo(json.dumps(result, indent=2, sort_keys=True))
-        return
+        print_json(result)
+    else:
+        click.echo("\n".join(result_lines(result)))
+
+
+def result_lines(result: dict[str, Any], indent: str = "") -> Iterator[str]:
+    """A line a value, whatever is nested in it: sections and lists of them are indented, flat ones stand on one line."""
     for key, value in result.items():
-        if isinstance(value, (list, tuple)):
-            click.echo(f"{key}:")
-            for item in value:
-                click.echo(
-                    "  " + (", ".join(f"{k} {v}" for k, v in item.items()) if isinstance(item, dict) else str(item))
-                )
-        elif isinstance(value, dict):
-            click.echo(f"{key}: " + ", ".join(f"{k} {v:,}" for k, v in value.items()))
+        if isinstance(value, dict) and any(isinstance(item, (dict, list, tuple)) for item in value.values()):
+            yield f"{indent}{key}:"
+            yield from result_lines(value, f"{indent}  ")
+        elif isinstance(value, (list, tuple)) and value:
+            yield f"{indent}{key}:"
+            yield from (f"{indent}  {_in_words(item)}" for item in value)
         else:
-            click.echo(f"{key}: {f'{value:,}' if isinstance(value, int) else value}")
+            yield f"{indent}{key}: {_in_words(value)}"
+
+
+def _in_words(value: Any) -> str:
+    """A value on one line: thousands apart, nothing as 'none'."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_in_words(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_in_words, value)) or "none"
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def tensor_line(tensor: Any) -> str:

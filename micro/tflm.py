@@ -282,22 +282,37 @@ def _reference(
         )
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    interpreter = Interpreter(
-        model_content=content,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-        experimental_preserve_all_tensors=bool(traced),
-    )
-    interpreter.allocate_tensors()
-    results: dict[str, list[np.ndarray]] = {}
-    for sample in range(len(inputs[0])):
-        for index, values in zip(graph.inputs, inputs):
-            interpreter.set_tensor(index, values[sample])
-        interpreter.invoke()
-        for number, index in enumerate(graph.outputs):
-            results.setdefault(f"output{number}", []).append(interpreter.get_tensor(index))
-        for index in traced:
-            results.setdefault(f"tensor{index}", []).append(interpreter.get_tensor(index))
+    try:
+        interpreter = Interpreter(
+            model_content=content,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+            experimental_preserve_all_tensors=bool(traced),
+        )
+        interpreter.allocate_tensors()
+        results: dict[str, list[np.ndarray]] = {}
+        for sample in range(len(inputs[0])):
+            for index, values in zip(graph.inputs, inputs):
+                interpreter.set_tensor(index, values[sample])
+            interpreter.invoke()
+            for number, index in enumerate(graph.outputs):
+                results.setdefault(f"output{number}", []).append(interpreter.get_tensor(index))
+            for index in traced:
+                results.setdefault(f"tensor{index}", []).append(interpreter.get_tensor(index))
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(_only_micro(error)) from None
     return {name: np.stack(values) for name, values in results.items()}
+
+
+def _only_micro(error: Exception) -> str:
+    """That TFLite Micro ran a model which TFLite's kernels refuse, and what these say of it, by its first sentence."""
+    said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    custom = re.search(r"unresolved custom op: (\S+?)\.?(?:\s|$)", str(error))
+    why = (
+        f"they lack the custom operator {custom[1]}"
+        if custom
+        else f"they refuse it: {re.split(r'[.](?=[A-Z ]|$)', said)[0][:200]}"
+    )
+    return f"only TFLite Micro runs this model, and there is nothing to compare it with: TFLite's own kernels cannot, {why}"
 
 
 def _by_op(content: bytes, graph: Graph, inputs: Sequence[np.ndarray]) -> tuple[OpDifference, ...]:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import re
+import zipfile
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from micro.terminal import as_json, print_result, tensor_line
+from micro.terminal import as_json, print_json, print_result, tensor_line
 
 
-@click.command()
-@click.argument("model", type=click.Path(dir_okay=False))
-@click.option("--calibration", required=True, type=click.Path(dir_okay=False), help="An .npz with one array of inputs.")
+@click.command(short_help="A Keras model to an int8 .tflite")
+@click.argument("model", type=click.Path())
+@click.option(
+    "--calibration", required=True, type=click.Path(dir_okay=False), help="Inputs: an .npy, or .npz with one array."
+)
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder for the .tflite.")
 @click.option("--weights", type=click.Choice(("auto", "per_channel", "per_tensor")), default="auto", show_default=True)
 @click.option("--ranges", type=click.Choice(("minmax", "percentile", "mse")), help="How ranges are calibrated.")
@@ -72,7 +77,7 @@ def convert(
     print_result(result, as_json)
 
 
-@click.command()
+@click.command(short_help="Sizes, arena, operators and tensors")
 @click.argument("model", type=click.Path(dir_okay=False))
 @as_json
 def inspect(model: str, as_json: bool) -> None:
@@ -98,7 +103,7 @@ def inspect(model: str, as_json: bool) -> None:
     print_result(result, as_json)
 
 
-@click.command()
+@click.command(short_help="Does a .tflite fit a budget of flash and RAM")
 @click.argument("model", type=click.Path(dir_okay=False))
 @click.option("--flash", help="Bytes that the model may take, such as 64KiB.")
 @click.option("--ram", help="Bytes that its tensor arena may take on a 32-bit chip, such as 16KiB.")
@@ -111,7 +116,7 @@ def check(model: str, flash: str | None, ram: str | None, as_json: bool) -> int:
     footprint = found.footprint
     if as_json:
         result = {"fits": found.fits, "broken": found.broken, "flash_budget": found.flash, "ram_budget": found.ram}
-        click.echo(json.dumps({**result, **_costs(footprint)}, indent=2, sort_keys=True))
+        print_json({**result, **_costs(footprint)})
     elif found.fits:
         click.echo(f"fits: {footprint.model_bytes:,} bytes of flash, {footprint.arena_bytes_32bit:,} bytes of arena")
     else:
@@ -119,9 +124,11 @@ def check(model: str, flash: str | None, ram: str | None, as_json: bool) -> int:
     return 0 if found.fits else 1
 
 
-@click.command()
+@click.command(short_help="TFLite Micro beside TFLite, value by value")
 @click.argument("model", type=click.Path(dir_okay=False))
-@click.option("--samples", type=click.Path(dir_okay=False), help="An .npz with one array of inputs; random without it.")
+@click.option(
+    "--samples", type=click.Path(dir_okay=False), help="Inputs: an .npy, or .npz with one array; random without it."
+)
 @as_json
 def verify(model: str, samples: str | None, as_json: bool) -> None:
     """Compare TFLite Micro with TFLite's reference kernels on MODEL.tflite, value by value."""
@@ -131,7 +138,7 @@ def verify(model: str, samples: str | None, as_json: bool) -> None:
     print_result(dataclasses.asdict(parity), as_json)
 
 
-@click.command()
+@click.command(short_help="A .tflite as C array, header, op resolver")
 @click.argument("model", type=click.Path(dir_okay=False))
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder for the C files.")
 @click.option("--name", required=True, help="Prefix of files and symbols.")
@@ -145,7 +152,7 @@ def emit(model: str, out: str, name: str, class_names: tuple[str, ...], as_json:
     print_result({"files": [str(path) for path in paths]}, as_json)
 
 
-@click.command()
+@click.command(short_help="A .tflite as static C, no interpreter")
 @click.argument("model", type=click.Path(dir_okay=False))
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder for the C files.")
 @click.option("--name", required=True, help="Prefix of files and symbols.")
@@ -163,34 +170,88 @@ def _costs(footprint: Any) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(footprint).items() if name != "layers"}
 
 
-def _load_keras(path: str) -> Any:
-    from micro.quiet import import_frameworks
+# What Keras says of a class that it does not know, among much else.
+UNKNOWN_CLASS = re.compile(r"Could not locate (?:class|function) '([^']+)'")
 
-    if not Path(path).is_file():
+
+def _load_keras(path: str) -> Any:
+    """A model from a .keras file, without running code from it; ClickException with what would be right otherwise."""
+    from micro.quiet import import_frameworks, silenced
+
+    file = Path(path)
+    if file.is_dir():
+        kind = "a SavedModel folder" if (file / "saved_model.pb").is_file() else "a folder"
+        raise click.ClickException(
+            f"{path} is {kind}, not a .keras file; rebuild the model in Keras 3, load its weights and write it with "
+            "model.save('NAME.keras')"
+        )
+    if not file.is_file():
         raise click.ClickException(f"{path}: no such file")
+    if not zipfile.is_zipfile(file):
+        raise click.ClickException(_not_an_archive(file))
     import_frameworks()
     import keras
 
     from micro.quantize.aware import QuantizationAware  # noqa: F401, lets Keras find the class
 
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        with silenced():
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
+        unknown = UNKNOWN_CLASS.search(str(error))
+        if unknown is not None:
+            raise click.ClickException(
+                f"{path} holds {unknown[1]!r}, a class or function of your own that this command does not know; convert the "
+                "model in Python, where it is defined: micro.convert(model, calibration)"
+            ) from None
         reason = str(error).splitlines()[0]
         raise click.ClickException(f"{path} is not a .keras model that can be loaded safely: {reason}") from None
 
 
+def _not_an_archive(file: Path) -> str:
+    """What a file is that is no .keras archive, and what to do with it."""
+    with file.open("rb") as opened:
+        head = opened.read(8)
+    if not head:
+        return f"{file} is empty"
+    if head[4:8] == b"TFL3":
+        return f"{file} is a .tflite already; keras-kd inspect, check, verify, emit and aot take it as it is"
+    if head == b"\x89HDF\r\n\x1a\n":
+        return f"{file} is an HDF5 file, not a .keras file; load it in Keras and write it with model.save('NAME.keras')"
+    return f"{file} is not a .keras file, which is a zip archive as model.save('NAME.keras') writes it"
+
+
 def _load_samples(path: str) -> Any:
-    """The only array of an .npz; of several, the one named x."""
+    """The array of an .npy, or the only one of an .npz; of several, the one named x."""
     import numpy as np
 
-    if not Path(path).is_file():
+    file = Path(path)
+    if file.is_dir():
+        raise click.ClickException(f"{path} is a folder; an .npy or .npz file with the inputs is needed")
+    if not file.is_file():
         raise click.ClickException(f"{path}: no such file")
+    if not file.stat().st_size:
+        raise click.ClickException(f"{path} is empty")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return _numbers(loaded, path)
+        with loaded as archive:
             names = archive.files
             if len(names) == 1 or "x" in names:
-                return archive["x" if "x" in names else names[0]]
-    except Exception as error:
-        raise click.ClickException(f"{path} is not an .npz of plain arrays: {error}") from None
-    raise click.ClickException(f"{path} holds the arrays {', '.join(names)}; name the inputs x")
+                return _numbers(archive["x" if "x" in names else names[0]], path)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise click.ClickException(f"{path} is not an .npy or .npz of plain arrays: {reason}") from None
+    raise click.ClickException(f"{path} holds {_listed(names)}; name the inputs x")
+
+
+def _numbers(array: Any, path: str) -> Any:
+    """The array, if it holds real numbers."""
+    if array.dtype.kind not in "biuf":
+        raise click.ClickException(f"{path} holds {array.dtype} values; the model's inputs are real numbers")
+    return array
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"the arrays {', '.join(names)}" if names else "no array"

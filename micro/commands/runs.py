@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import click
 
-from micro.terminal import as_json, print_report, progress
+from micro.terminal import as_json, command_line, print_json, print_report, progress
 
 JOBS = ("rig", "cwru", "table")
 BOARDS = ("esp-idf", "arduino", "zephyr", "platformio", "cmake", "bare-cortex-m")
 CORES = ("m0", "m4f", "m33")
 
 
-@click.command()
+@click.command(short_help="Write a commented config to start from")
 @click.argument("job", type=click.Choice(JOBS))
 @click.option("--out", type=click.Path(dir_okay=False), help="File to write; JOB.toml by default.")
-def init(job: str, out: str | None) -> None:
+@as_json
+def init(job: str, out: str | None, as_json: bool) -> None:
     """Write a commented config to start from."""
     target = Path(out or f"{job}.toml")
     content = (resources.files("micro") / "configs" / f"{job}.toml").read_bytes()
@@ -29,10 +29,13 @@ def init(job: str, out: str | None) -> None:
             file.write(content)
     except FileExistsError:
         raise click.ClickException(f"{target} exists already; choose another --out") from None
-    click.echo(f"wrote {target}; run it with: keras-kd run {target} --out runs/{job}")
+    if as_json:
+        print_json({"path": str(target)})
+    else:
+        click.echo(f"wrote {target}; run it with: {command_line('run', target, '--out', f'runs/{job}')}")
 
 
-@click.command()
+@click.command(short_help="Recordings to firmware, with a report")
 @click.argument("config", required=False, type=click.Path(dir_okay=False))
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Run folder to create.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
@@ -59,13 +62,13 @@ def run(config: str | None, out: str, resume: bool, force: bool, as_json: bool) 
 
         report = run_pipeline(loaded, out, resume=resume, force=force, progress=tell)
     if as_json:
-        click.echo(json.dumps(report, indent=2, sort_keys=True))
+        print_json(report)
     else:
         print_report(report, out)
     return 0 if report["budget"] is None or report["budget"]["fits"] else 1
 
 
-@click.command()
+@click.command(short_help="A run's int8 student over new recordings")
 @click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option("--out", type=click.Path(dir_okay=False), help="CSV to write instead of printing.")
@@ -79,7 +82,7 @@ def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str
 
     scored = score_files(run_folder, files, channel=channel)
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(window) for window in scored], indent=2))
+        print_json([dataclasses.asdict(window) for window in scored])
     elif out is None:
         click.echo(to_csv(scored), nl=False)
     if out is not None:
@@ -89,7 +92,7 @@ def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str
             click.echo(f"wrote {len(scored)} windows to {out}, {alarms} of them alarms")
 
 
-@click.command()
+@click.command(short_help="What each layer of a student can spare")
 @click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
 @click.option("--out", required=True, type=click.Path(dir_okay=False), help="HTML page to write.")
 @as_json
@@ -107,12 +110,12 @@ def sensitivity(run_folder: str, out: str, as_json: bool) -> None:
         rows, score_name = scan_run(run_folder)
     path = write_bytes(out, render_sensitivity(rows, score_name))
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
+        print_json([dataclasses.asdict(row) for row in rows])
     else:
         click.echo(f"wrote {len(rows)} changes to {path}")
 
 
-@click.command("new-firmware")
+@click.command("new-firmware", short_help="A firmware project for a board")
 @click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
 @click.option("--board", required=True, type=click.Choice(BOARDS), help="What the project is for.")
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder to create.")
@@ -127,12 +130,12 @@ def new_firmware(run_folder: str, board: str, out: str, runtime: Any, windows: i
 
     paths = write_project(run_folder, out, board, runtime=runtime, windows=windows)
     if as_json:
-        click.echo(json.dumps({"files": [str(path) for path in paths]}, indent=2))
+        print_json({"files": [str(path) for path in paths]})
     else:
         click.echo(f"wrote {len(paths)} files; go on with {Path(out) / 'README.md'}")
 
 
-@click.command()
+@click.command(short_help="A run's firmware on Cortex-M in QEMU")
 @click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
 @click.option("--core", "cores", multiple=True, type=click.Choice(CORES), help="Repeat for several; all without.")
 @as_json
@@ -147,7 +150,7 @@ def emulate(run_folder: str, cores: tuple[str, ...], as_json: bool) -> int:
     results = emulate_run(run_folder, cores or CORES)
     add_to_report(run_folder, results)
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(result) for result in results], indent=2))
+        print_json([dataclasses.asdict(result) for result in results])
     for result in () if as_json else results:
         said = "all as in Python" if result.equal else "NOT as in Python"
         took = f"{result.front_end_instructions:,} for features, {result.inference_instructions:,} for the model"

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from micro.terminal import as_json, print_fleet, print_search, progress
+from micro.terminal import as_json, print_fleet, print_json, print_search, progress
 
 
-@click.command()
+@click.command(short_help="The best student within a budget")
 @click.argument("config", type=click.Path(dir_okay=False))
 @click.option(
     "--out", required=True, type=click.Path(file_okay=False), help="Folder for journal, page and chosen config."
@@ -67,7 +66,7 @@ def search(
         print_search(found, out)
 
 
-@click.command()
+@click.command(short_help="One firmware for each of your machines")
 @click.argument("assets", type=click.Path(dir_okay=False))
 @click.option(
     "--out", required=True, type=click.Path(file_okay=False), help="Folder for all machines' runs and the table."
@@ -90,7 +89,7 @@ def fleet(assets: str, out: str, workers: int, address: str | None, resume: bool
     return 1 if result.failed else 0
 
 
-@click.command()
+@click.command(short_help="Does a device's log say steady or drift")
 @click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
 @click.argument("log", type=click.Path(dir_okay=False))
 @click.option(
@@ -121,7 +120,7 @@ def monitor(
             raise ValueError(f"nothing to recalibrate: {found.advice}: {found.why}")
         recalibrate_run(run_folder, found.recalibrated, recalibrate)
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(found), indent=2, sort_keys=True))
+        print_json(dataclasses.asdict(found))
     else:
         click.echo(f"{found.advice}: {found.why}.")
         click.echo(f"{found.windows:,} windows in {found.sessions:,} sessions, {found.faults:,} without a score.")
