@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import json
-import math
-import re
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from micro.baseline import calibration_heard, calibration_sessions
 from micro.detect import Threshold, calibrate
-from micro.detector import make_detector
 from micro.drift import PSI_MUCH, PSI_SOME, Look, watch
-from micro.emission import emit
-from micro.errors import DataError, RunError
-from micro.files import json_bytes, sha256, write_bytes
+from micro.errors import DataError
+from micro.monitoring.log import read_log
 from micro.score import read_run
-from micro.scoring import score_from_config
 from micro.signal import FrontEnd
 
 Advice = Literal["steady", "recalibrate", "renew"]
 # A threshold may move by this factor and the student still tell faults from health; beyond, it hears something new.
 FARTHEST = 1.5
-SESSIONS = ("session", "file", "recording")
-# What the model hears, int8.
-FEATURE = re.compile(r"f(0|[1-9]\d{0,4})")
-_Window = tuple[float, list[float]]
 
 
 @dataclass(frozen=True)
@@ -55,20 +41,6 @@ class Monitoring:
     sessions: int
     faults: int
     features: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Log:
-    """Scores of windows, an array a session in order of their first row; rows without a score, which are faults.
-
-    `columns` are the features logged, by their places among the model's inputs; `heard` their means over each session,
-    (sessions, columns).
-    """
-
-    sessions: tuple[np.ndarray, ...]
-    faults: int
-    columns: tuple[int, ...]
-    heard: np.ndarray
 
 
 def monitor(
@@ -137,43 +109,6 @@ def monitor(
     )
 
 
-def recalibrate(run_folder: str | Path, threshold: Threshold, out: str | Path) -> Path:
-    """A copy of a run with another threshold in report, detector and header; its firmware is made anew from there.
-
-    Raises:
-        RunError: If the folder is no finished run with a detector, or `out` exists.
-    """
-    folder, out = Path(run_folder), Path(out)
-    report, config = read_run(folder)
-    if report["detector"] is None:
-        raise RunError(f"{folder} has no detector whose threshold could change")
-    if out.exists():
-        raise RunError(f"{out} exists; choose another folder for the recalibrated run")
-    told = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
-    told["saturation"] = report["detector"]["saturation"]
-    detector = make_detector(score_from_config(report["detector"]["score"]), threshold, **told)
-    report["threshold"] = threshold.value
-    report["detector"] = {**dataclasses.asdict(detector), "real_threshold": threshold.value}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".recalibrated-") as staged_name:
-        staged = Path(staged_name) / "run"
-        shutil.copytree(folder, staged)
-        emit(
-            staged / "student_int8.tflite",
-            staged / "firmware",
-            config.firmware.name,
-            constants={"threshold": threshold.value},
-        )
-        write_bytes(staged / "report.json", json_bytes(report))
-        (staged / "report.html").unlink(missing_ok=True)  # its charts are of the threshold that was
-        manifest = json.loads((staged / "manifest.json").read_text())
-        files = [path for path in sorted(staged.rglob("*")) if path.is_file() and path.name != "manifest.json"]
-        manifest["sha256"] = {str(path.relative_to(staged)): sha256(path.read_bytes()) for path in files}
-        write_bytes(staged / "manifest.json", json_bytes(manifest))
-        staged.rename(out)
-    return out
-
-
 def _calibration_heard(folder: Path, columns: Sequence[int], log: str | Path) -> np.ndarray:
     """Mean features of a run's calibration sessions, those logged; DataError where the log names others."""
     known = calibration_heard(folder)
@@ -181,100 +116,6 @@ def _calibration_heard(folder: Path, columns: Sequence[int], log: str | Path) ->
     if beyond:
         raise DataError(f"{log}: column 'f{beyond[0]}' is of another model; this one's end at 'f{known.shape[1] - 1}'")
     return np.asarray(known[:, list(columns)])
-
-
-def read_log(path: str | Path, unit: float | None, block: int) -> Log:
-    """A log's scores, session by session, and what was heard.
-
-    Args:
-        unit: What a raw score is multiplied by; None where there are none.
-        block: Windows a session where the log names none.
-
-    Raises:
-        DataError: Names file and row of what cannot be read.
-    """
-    path = Path(path)
-    sessions: dict[str, list[_Window]] = {}
-    unnamed: list[_Window] = []
-    columns: tuple[int, ...] | None = None
-    faults = 0
-    for row, told in _rows(path):
-        score = _score(told, unit, path, row)
-        if score is None:
-            faults += 1
-            continue
-        if columns is None:
-            columns = tuple(sorted(int(name[1:]) for name in told if name and FEATURE.fullmatch(name)))
-        name = next((str(told[column]) for column in SESSIONS if told.get(column) not in (None, "")), None)
-        window = score, [_feature(told, f"f{column}", path, row) for column in columns]
-        (unnamed if name is None else sessions.setdefault(name, [])).append(window)
-    if unnamed and sessions:
-        raise DataError(f"{path}: some rows name a session and some do not")
-    named = list(sessions.values())
-    found = named or [unnamed[start : start + block] for start in range(0, len(unnamed) - block + 1, block)]
-    if not found:
-        raise DataError(f"{path} holds {len(unnamed)} scores, too few for a session of {block}")
-    scores = tuple(np.array([score for score, _ in session]) for session in found)
-    heard = np.array([np.mean([values for _, values in session], axis=0) for session in found])
-    return Log(scores, faults, columns or (), heard)
-
-
-def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not text: {error.reason} at byte {error.start}") from None
-    lines = text.splitlines()
-    if next((line.lstrip()[:1] for line in lines if line.strip()), "") == "{":
-        yield from _json_rows(path, lines)
-        return
-    reader = csv.DictReader(lines)
-    columns = reader.fieldnames or []
-    if not {"score", "raw_score"} & set(columns):
-        raise DataError(f"{path}: no column 'score' or 'raw_score' among {', '.join(columns) or 'no columns'}")
-    yield from enumerate(reader, start=2)
-
-
-def _json_rows(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for row, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            told = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}, row {row} is not JSON: {error}") from None
-        if not isinstance(told, dict):
-            raise DataError(f"{path}, row {row} is not an object with a score")
-        yield row, told
-
-
-def _score(told: Mapping[str, Any], unit: float | None, path: Path, row: int) -> float | None:
-    """A row's score in real units; None where the sensor was at fault."""
-    for column, factor in (("score", 1.0), ("raw_score", unit)):
-        value = told.get(column)
-        if value is None or value == "":
-            continue
-        score = _number(value, column, path, row)
-        if factor is None:
-            raise DataError(f"{path}, row {row}: raw scores need a run whose student is int8")
-        return score * factor if math.isfinite(score) else None
-    return None
-
-
-def _feature(told: Mapping[str, Any], column: str, path: Path, row: int) -> float:
-    value = _number(told.get(column), column, path, row)
-    if not math.isfinite(value):
-        raise DataError(f"{path}, row {row}: {column} is {value}, which no model hears")
-    return value
-
-
-def _number(value: Any, column: str, path: Path, row: int) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise DataError(f"{path}, row {row}: {column} {value!r} is not a number") from None
 
 
 def _recalibrated(latest: np.ndarray, rate: float) -> Threshold | None:

@@ -1,0 +1,7 @@
+"""A device's scores come home: does its threshold still hold, and if not, what is to be done."""
+
+from micro.monitoring.comparison import FARTHEST, Advice, Monitoring, monitor
+from micro.monitoring.log import Log, read_log
+from micro.monitoring.recalibration import recalibrate
+
+__all__ = ["FARTHEST", "Advice", "Log", "Monitoring", "monitor", "read_log", "recalibrate"]
