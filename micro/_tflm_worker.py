@@ -1,43 +1,86 @@
-"""The process in which TFLite Micro runs.
+"""The process in which TFLite Micro and TFLite's reference kernels run.
 
-Its C++ aborts or faults on models and arenas it does not expect, and reports allocations on file descriptor 2 alone: in a
-process of its own neither reaches the caller. Run as `python _tflm_worker.py REQUEST.npz ANSWER.npz`; imports nothing of
-this package.
+Their C++ aborts or faults on models and arenas it does not expect, takes what memory a damaged model declares, and reports
+allocations on file descriptor 2 alone: in a process of its own none of it reaches the caller. Run as
+`python _tflm_worker.py REQUEST.npz ANSWER.npz`; imports nothing of this package.
 """
 
+import contextlib
 import sys
 
 import numpy as np
-from tflite_micro import runtime
+
+# Address space that a model may take beside what the interpreter's own libraries do.
+MOST_BYTES = 6 << 30
+# Exit code of an interpreter that says no; its words are on standard error.
+REFUSED = 3
 
 
 def main(request_path: str, answer_path: str) -> None:
-    """Answer one request: outputs of every sample, and what the arena held."""
+    """Answer one request: outputs of every sample, and for TFLite Micro what the arena held."""
+    with contextlib.suppress(ImportError, ValueError, OSError):  # no such limits on Windows
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with np.load(request_path, allow_pickle=False) as request:
-        model = request["model"].tobytes()
-        arena_bytes = int(request["arena_bytes"])
-        traced = [int(i) for i in request["traced"]]
-        inputs = [request[f"input{i}"] for i in range(int(request["input_count"]))]
-        output_count = int(request["output_count"])
-    samples = len(inputs[0]) if inputs else 0
+        told = dict(request)
+    inputs = [told[f"input{i}"] for i in range(int(told["input_count"]))]
+    run = run_in_tflm if str(told["engine"]) == "tflm" else run_in_tflite
+    try:
+        results = run(told, inputs)
+    except (RuntimeError, ValueError, MemoryError) as error:
+        print(" ".join(str(error).split()) or type(error).__name__, file=sys.stderr)
+        sys.exit(REFUSED)
+    np.savez(answer_path, allow_pickle=False, **{name: np.stack(values) for name, values in results.items()})
+
+
+def run_in_tflm(told: dict[str, np.ndarray], inputs: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
+    """Outputs, and traced tensors, of TFLite Micro."""
+    from tflite_micro import runtime
+
+    traced = [int(i) for i in told["traced"]]
     config = runtime.InterpreterConfig
     interpreter = runtime.Interpreter.from_bytes(
-        model,
-        arena_size=arena_bytes,
+        told["model"].tobytes(),
+        arena_size=int(told["arena_bytes"]),
         intrepreter_config=config.kPreserveAllTensors if traced else config.kAllocationRecording,
     )
     results: dict[str, list[np.ndarray]] = {}
-    for sample in range(samples):
+    for sample in range(len(inputs[0])):
         for index, values in enumerate(inputs):
             interpreter.set_input(values[sample], index)
         interpreter.invoke()
-        for index in range(output_count):
+        for index in range(len(told["outputs"])):
             results.setdefault(f"output{index}", []).append(np.array(interpreter.get_output(index)))
         for index in traced:
             results.setdefault(f"tensor{index}", []).append(np.array(interpreter.GetTensor(index, 0)["tensor_data"]))
     if not traced:
         interpreter.print_allocations()
-    np.savez(answer_path, allow_pickle=False, **{name: np.stack(values) for name, values in results.items()})
+    return results
+
+
+def run_in_tflite(told: dict[str, np.ndarray], inputs: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
+    """Outputs, and traced tensors, of TFLite's reference kernels."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    traced = [int(i) for i in told["traced"]]
+    interpreter = Interpreter(
+        model_content=told["model"].tobytes(),
+        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+        experimental_preserve_all_tensors=bool(traced),
+    )
+    interpreter.allocate_tensors()
+    results: dict[str, list[np.ndarray]] = {}
+    for sample in range(len(inputs[0])):
+        for index, values in zip(told["inputs"], inputs):
+            interpreter.set_tensor(int(index), values[sample])
+        interpreter.invoke()
+        for number, index in enumerate(told["outputs"]):
+            results.setdefault(f"output{number}", []).append(interpreter.get_tensor(int(index)))
+        for index in traced:
+            results.setdefault(f"tensor{index}", []).append(interpreter.get_tensor(index))
+    return results
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
-from micro.graph import Graph, Tensor, macs_of
+from micro.graph import Graph, Op, Tensor, macs_of
 
 WIDTHS = {"int8": 1, "uint8": 1, "bool": 1, "int16": 2, "float16": 2, "int32": 4, "float32": 4, "int64": 8}
 # Bytes that TFLite Micro's bookkeeping takes in the arena, as its allocator names them: on a 64-bit host, on a 32-bit chip.
@@ -80,6 +81,16 @@ def layer_costs(graph: Graph) -> tuple[LayerCost, ...]:
         )
         alive = [index for index in alive if last.get(index, -1) > op.index]
     return tuple(costs)
+
+
+def work_of(op: Op, tensors: tuple[Tensor, ...]) -> int:
+    """Steps of one operator's innermost loop, where it has more than its tensors have values: products, and values pooled."""
+    windows = op.options.get("filterHeight"), op.options.get("filterWidth")
+    if not all(isinstance(size, int) for size in windows) or not op.inputs or not op.outputs:
+        return macs_of(op, tensors)
+    x, y = tensors[op.inputs[0]], tensors[op.outputs[0]]
+    inside = [min(size, reach) for size, reach in zip(windows, x.shape[1:3])]
+    return y.size * max(math.prod(inside), 0)
 
 
 def bytes_of(tensor: Tensor) -> int:

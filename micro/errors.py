@@ -16,7 +16,7 @@ class ConversionError(MicroError):
 
 
 class InterpreterError(MicroError):
-    """TFLite Micro refused or crashed on a model."""
+    """TFLite Micro, or TFLite where the two are compared, refused or crashed on a model."""
 
 
 class DataError(MicroError):

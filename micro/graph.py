@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
-
-import numpy as np
 
 from micro.errors import ModelError
 
@@ -23,6 +21,18 @@ class HasContent(Protocol):
 
 # No tensor of a real model has more axes.
 MOST_AXES = 16
+# Tables of a flatbuffer may overlap, so that a small file can pretend to be many times its size: what is taken from one may be
+# so many times its bytes, since writers share equal names and vectors.
+MOST_SHARED = 4
+# Operators that multiply and accumulate: the axes of the tensors that their number is counted from, by place among the inputs
+# (-1: the output; None: any number).
+COUNTED: dict[str, dict[int, int | None]] = {
+    "CONV_2D": {1: 4, -1: None},
+    "DEPTHWISE_CONV_2D": {1: 4, -1: None},
+    "TRANSPOSE_CONV": {1: 4, 2: 4, -1: None},
+    "FULLY_CONNECTED": {1: None, -1: None},
+    "BATCH_MATMUL": {0: None, -1: None},
+}
 
 TfliteLike = bytes | str | Path | HasContent
 
@@ -135,9 +145,9 @@ def macs_of(op: Op, tensors: tuple[Tensor, ...]) -> int:
         return tensors[op.inputs[2]].size * height * width * out_channels
     if op.name == "FULLY_CONNECTED":
         weights = tensors[op.inputs[1]]
-        return weights.size * (tensors[op.outputs[0]].size // max(weights.shape[0], 1))
+        return weights.size * (tensors[op.outputs[0]].size // max((weights.shape or (1,))[0], 1))
     if op.name == "BATCH_MATMUL":
-        return tensors[op.outputs[0]].size * tensors[op.inputs[0]].shape[-1]
+        return tensors[op.outputs[0]].size * (tensors[op.inputs[0]].shape or (1,))[-1]
     return 0
 
 
@@ -162,16 +172,23 @@ def _read(content: bytes) -> Graph:
     names = _enum_names(schema.BuiltinOperator)
     types = {value: name.lower() for value, name in _enum_names(schema.TensorType).items()}
     model = schema.Model.GetRootAs(content, 0)
+    taken = 0
 
     def bounded(length: int, what: str) -> range:
-        if not 0 <= length <= len(content):
+        nonlocal taken
+        taken += length
+        if length < 0 or taken > MOST_SHARED * len(content):
             raise ModelError(f"damaged .tflite: {length:,} {what} in {len(content):,} bytes")
         return range(length)
 
     def op_name(index: int) -> str:
         code = model.OperatorCodes(index)
         builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        return code.CustomCode().decode() if names[builtin] == "CUSTOM" else names[builtin]
+        if names[builtin] != "CUSTOM":
+            return names[builtin]
+        told = (code.CustomCode() or b"").decode(errors="replace")
+        # A custom operator may call itself anything, CONV_2D too.
+        return f"CUSTOM {told}".rstrip() if not told or told in names.values() else told
 
     codes = [op_name(i) for i in bounded(model.OperatorCodesLength(), "operator codes")]
     if model.SubgraphsLength() < 1:
@@ -186,14 +203,14 @@ def _read(content: bytes) -> Graph:
     main = model.Subgraphs(0)
     buffers: dict[int, bytes | None] = {}
     tensors = tuple(
-        _tensor(i, main.Tensors(i), model, types, buffers) for i in bounded(main.TensorsLength(), "tensors")
+        _tensor(i, main.Tensors(i), model, types, buffers, bounded) for i in bounded(main.TensorsLength(), "tensors")
     )
-    # Tables of a flatbuffer may overlap: a small file can pretend to be many times its size.
-    if sum(len(tensor.quantization.scale) for tensor in tensors if tensor.quantization is not None) > len(content):
-        raise ModelError("damaged .tflite: more scales than the file has bytes")
 
     def indices(array: Any, what: str) -> tuple[int, ...]:
-        found = tuple(int(i) for i in np.atleast_1d(array)) if not isinstance(array, int) else ()
+        if isinstance(array, int):
+            return ()
+        bounded(4 * len(array), f"bytes of indices of {what}")
+        found = tuple(int(i) for i in array)
         for i in found:
             if not -1 <= i < len(tensors):
                 raise ModelError(f"damaged .tflite: {what} names tensor {i} of {len(tensors)}")
@@ -212,34 +229,69 @@ def _read(content: bytes) -> Graph:
                 _options(operator, schema),
             )
         )
+        _require_counted(ops[-1], tensors)
     inputs, outputs = indices(main.InputsAsNumpy(), "input"), indices(main.OutputsAsNumpy(), "output")
     if not inputs or not outputs or min(inputs + outputs) < 0:
         raise ModelError("damaged .tflite: it has no input or no output")
     return Graph(tensors, tuple(ops), inputs, outputs, dict(sorted(counts.items())))
 
 
-def _tensor(index: int, tensor: Any, model: Any, types: dict[int, str], buffers: dict[int, bytes | None]) -> Tensor:
+def _tensor(
+    index: int,
+    tensor: Any,
+    model: Any,
+    types: dict[int, str],
+    buffers: dict[int, bytes | None],
+    bounded: Callable[[int, str], range],
+) -> Tensor:
     if tensor.ShapeLength() > MOST_AXES:
         raise ModelError(f"damaged .tflite: tensor {index} has {tensor.ShapeLength():,} axes")
     shape = () if tensor.ShapeIsNone() else tuple(int(n) for n in tensor.ShapeAsNumpy())
+    # Names are optional in the format.
+    name = (tensor.Name() or b"").decode(errors="replace") or f"tensor {index}"
+    bounded(len(name), "characters of names")
+    if min(shape, default=0) < -1:
+        raise ModelError(f"damaged .tflite: tensor {index} ({name!r}) has shape {list(shape)}")
+    if -1 in shape:
+        raise ModelError(
+            f"tensor {index} ({name!r}) has the open shape {list(shape)}; on a chip every size is fixed: convert with a "
+            "batch of 1"
+        )
     if tensor.Buffer() not in buffers:
-        buffers[tensor.Buffer()] = _data(model, tensor.Buffer())
-    parameters = tensor.Quantization()
-    quantization = None
-    if parameters is not None and parameters.ScaleLength():
-        scale = tuple(float(s) for s in parameters.ScaleAsNumpy())
-        zero_point = tuple(int(z) for z in parameters.ZeroPointAsNumpy()) if parameters.ZeroPointLength() else (0,)
-        quantization = Quantization(scale, zero_point, int(parameters.QuantizedDimension()))
-    name, kind = tensor.Name().decode(errors="replace"), types[tensor.Type()]
-    return Tensor(index, name, kind, shape, quantization, buffers[tensor.Buffer()], tensor.Buffer())
+        buffers[tensor.Buffer()] = _data(model, tensor.Buffer(), bounded)
+    quantization = _quantization(tensor.Quantization(), bounded)
+    return Tensor(index, name, types[tensor.Type()], shape, quantization, buffers[tensor.Buffer()], tensor.Buffer())
 
 
-def _data(model: Any, number: int) -> bytes | None:
+def _quantization(parameters: Any, bounded: Callable[[int, str], range]) -> Quantization | None:
+    """None without a scale or without a zero point: TFLite Micro takes such a tensor as not quantized."""
+    if parameters is None or not parameters.ScaleLength() or not parameters.ZeroPointLength():
+        return None
+    bounded(4 * parameters.ScaleLength() + 8 * parameters.ZeroPointLength(), "bytes of scales and zero points")
+    scale = tuple(float(s) for s in parameters.ScaleAsNumpy())
+    zero_point = tuple(int(z) for z in parameters.ZeroPointAsNumpy())
+    return Quantization(scale, zero_point, int(parameters.QuantizedDimension()))
+
+
+def _data(model: Any, number: int, bounded: Callable[[int, str], range]) -> bytes | None:
     """The bytes of a buffer, once for all tensors that share it; None for the empty one."""
     buffer = model.Buffers(number)
     if number and (buffer.Offset() > 1 or buffer.Size() > 1):
         raise ModelError("this .tflite keeps weights outside its flatbuffer (over 2 GB): not a microcontroller's model")
+    bounded(buffer.DataLength(), "bytes of constants")
     return buffer.DataAsNumpy().tobytes() if number and buffer.DataLength() else None
+
+
+def _require_counted(op: Op, tensors: tuple[Tensor, ...]) -> None:
+    """Refuse an operator whose multiply-accumulates cannot be counted, for want of tensors or their axes."""
+    for place, axes in COUNTED.get(op.name, {}).items():
+        side, number = (op.outputs, 0) if place < 0 else (op.inputs, place)
+        what = f"damaged .tflite: operator {op.index} ({op.name})"
+        if len(side) <= number or side[number] < 0:
+            raise ModelError(f"{what} lacks its {'output' if place < 0 else f'input {place}'}")
+        shape = tensors[side[number]].shape
+        if axes is not None and len(shape) != axes:
+            raise ModelError(f"{what} has {len(shape)} axes in {tensors[side[number]].name!r}, where {axes} are right")
 
 
 def _options(operator: Any, schema: Any) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,19 @@ from typing import Any
 import numpy as np
 
 from micro.code_size import CodeSize, estimate_code
-from micro.cost import Flash, LayerCost, flash_parts, layer_costs, saved_on_32_bits
+from micro.cost import Flash, LayerCost, bytes_of, flash_parts, layer_costs, saved_on_32_bits, work_of
 from micro.errors import InterpreterError, ModelError
 from micro.graph import Graph, Quantization, Tensor, TfliteLike, content_of, read
 
-LARGEST_ARENA = 1 << 30
+# What is run at most: the activations that a model may hold at once, the arena that it is tried in, its work for an inference.
+# Microcontrollers have at most some tens of MiB behind them; a damaged model declares what it likes.
+MOST_HELD, LARGEST_ARENA, MOST_WORK = 1 << 26, 1 << 28, 1 << 33
 SECONDS_ALLOWED = 600
+# Random samples are drawn and compared in blocks of so many bytes of inputs and outputs.
+BLOCK_BYTES = 1 << 26
+# How much an interpreter's own words may take of a message.
+MOST_WORDS = 400
+INTEGERS = ("int8", "uint8", "int16")
 # Samples on which operators are compared one by one, once outputs are seen to differ.
 TRACED_SAMPLES = 16
 
@@ -81,6 +89,7 @@ def measure(tflite: TfliteLike) -> Footprint:
     """
     content = content_of(tflite)
     graph = read(content)
+    require_runnable(graph)
     zeros = [np.zeros((1, *graph.tensors[i].shape), graph.tensors[i].dtype) for i in graph.inputs]
     _, log = _invoke(content, graph, zeros)
     total, head, tail = (_allocation(part, log) for part in ("total", "head", "tail"))
@@ -140,22 +149,63 @@ def verify(tflite: TfliteLike, samples: Any = None, *, count: int = 256, seed: i
     """
     content = content_of(tflite)
     graph = read(content)
-    inputs = quantize_inputs(graph, samples) if samples is not None else random_inputs(graph, count, seed)
-    ours, _ = _invoke(content, graph, inputs)
-    theirs = _reference(content, graph, inputs, [])
-    values = mismatches = largest = 0
-    differing: set[int] = set()
-    for name in ours:
-        difference = np.abs(ours[name].astype(np.int64) - theirs[name].astype(np.int64))
-        values += difference.size
-        mismatches += int(np.count_nonzero(difference))
-        largest = max(largest, int(difference.max(initial=0)))
-        differing.update(np.flatnonzero(difference.reshape(len(difference), -1).any(axis=1)).tolist())
+    require_runnable(graph)
+    for index in graph.outputs:
+        if graph.tensors[index].dtype not in INTEGERS:
+            tensor = graph.tensors[index]
+            raise ModelError(
+                f"output {tensor.name!r} is {tensor.dtype}; steps are compared, so outputs must be integers"
+            )
+    if samples is None and count < 1:
+        raise ValueError(f"verify: count must be at least 1, got {count}")
+    blocks = _random_blocks(graph, count, seed) if samples is None else [quantize_inputs(graph, samples)]
+    taken = values = mismatches = largest = 0
+    differing: list[list[np.ndarray]] = []
+    for inputs in blocks:
+        ours, _ = _invoke(content, graph, inputs)
+        theirs = _reference(content, graph, inputs, [])
+        odd: set[int] = set()
+        for name in ours:
+            difference = np.abs(ours[name].astype(np.int64) - theirs[name].astype(np.int64))
+            values += difference.size
+            mismatches += int(np.count_nonzero(difference))
+            largest = max(largest, int(difference.max(initial=0)))
+            odd.update(np.flatnonzero(difference.reshape(len(difference), -1).any(axis=1)).tolist())
+        taken += len(inputs[0])
+        missing = TRACED_SAMPLES - sum(len(kept[0]) for kept in differing)
+        if odd and missing > 0:
+            differing.append([array[sorted(odd)[:missing]] for array in inputs])
     by_op: tuple[OpDifference, ...] = ()
     if differing:
-        chosen = sorted(differing)[:TRACED_SAMPLES]
-        by_op = _by_op(content, graph, [values[chosen] for values in inputs])
-    return Parity(len(inputs[0]), values, mismatches, largest, by_op)
+        by_op = _by_op(content, graph, [np.concatenate(arrays) for arrays in zip(*differing)])
+    return Parity(taken, values, mismatches, largest, by_op)
+
+
+def require_runnable(graph: Graph) -> None:
+    """Refuse a model that holds or computes more than any microcontroller does, before anything is made of it.
+
+    Raises: InterpreterError with the figure.
+    """
+    for layer in layer_costs(graph):
+        if layer.held_bytes > MOST_HELD:
+            raise InterpreterError(
+                f"operator {layer.index} ({layer.op}, {layer.name!r}) holds {layer.held_bytes:,} bytes of activations at "
+                f"once; no microcontroller does: at most {MOST_HELD:,} are run here"
+            )
+    held = sum(bytes_of(graph.tensors[i]) for i in {*graph.inputs, *graph.outputs})
+    work = sum(work_of(op, graph.tensors) for op in graph.ops)
+    if held > MOST_HELD or work > MOST_WORK:
+        what = f"takes and gives {held:,} bytes" if held > MOST_HELD else f"computes {work:,} products and sums"
+        most = MOST_HELD if held > MOST_HELD else MOST_WORK
+        raise InterpreterError(f"the model {what} an inference; no microcontroller does: at most {most:,} are run here")
+
+
+def _random_blocks(graph: Graph, count: int, seed: int) -> Iterator[list[np.ndarray]]:
+    """Random inputs for so many samples, as many at once as BLOCK_BYTES hold; the first block is drawn from `seed` itself."""
+    each = sum(bytes_of(graph.tensors[i]) for i in (*graph.inputs, *graph.outputs))
+    at_once = max(1, BLOCK_BYTES // max(each, 1))
+    for block, start in enumerate(range(0, count, at_once)):
+        yield random_inputs(graph, min(at_once, count - start), seed + block)
 
 
 def quantize_inputs(graph: Graph, samples: Any) -> list[np.ndarray]:
@@ -176,7 +226,7 @@ def random_inputs(graph: Graph, count: int, seed: int) -> list[np.ndarray]:
     inputs = []
     for index in graph.inputs:
         tensor = graph.tensors[index]
-        if tensor.dtype not in ("int8", "uint8", "int16"):
+        if tensor.dtype not in INTEGERS:
             raise ModelError(f"input {tensor.name!r} is {tensor.dtype}; random inputs need an integer model")
         info = np.iinfo(tensor.dtype)
         inputs.append(rng.integers(info.min, info.max + 1, (count, *tensor.shape), tensor.dtype))
@@ -203,6 +253,9 @@ def _quantize(array: np.ndarray, tensor: Tensor) -> np.ndarray:
         if tensor.quantization is None:
             array = array.astype(tensor.dtype)
         else:
+            scale = tensor.quantization.scale[0]
+            if not (math.isfinite(scale) and scale > 0):
+                raise ModelError(f"input {tensor.name!r} has the scale {scale}; a scale is a positive number")
             info = np.iinfo(tensor.dtype)
             steps = np.round(array / tensor.quantization.scale[0]) + tensor.quantization.zero_point[0]
             array = np.clip(steps, info.min, info.max).astype(tensor.dtype)
@@ -213,39 +266,53 @@ def _invoke(
     content: bytes, graph: Graph, inputs: Sequence[np.ndarray], traced: Sequence[int] = ()
 ) -> tuple[dict[str, np.ndarray], str]:
     """Outputs of every sample, and what TFLite Micro printed."""
-    activations = sum(tensor.size for tensor in graph.tensors if tensor.data is None)
-    arena = 4 * len(content) + 16 * activations + (1 << 20)
+    require_runnable(graph)
+    activations = sum(bytes_of(tensor) for tensor in graph.tensors if tensor.data is None)
+    arena = min(4 * len(content) + 16 * activations + (1 << 20), LARGEST_ARENA)
+    while True:
+        done, answer = _ask_worker("tflm", content, graph, inputs, traced, arena)
+        if done.returncode == 0:
+            return answer, done.stderr
+        if not _wants_more(done.stderr) or arena >= LARGEST_ARENA:
+            raise InterpreterError(f"TFLite Micro does not run this model: {_reason(done)}")
+        arena = min(8 * arena, LARGEST_ARENA)
+
+
+def _ask_worker(
+    engine: str, content: bytes, graph: Graph, inputs: Sequence[np.ndarray], traced: Sequence[int], arena: int = 0
+) -> tuple[subprocess.CompletedProcess[str], dict[str, np.ndarray]]:
+    """An interpreter's answer ('tflm' or 'tflite'), and what it printed; the answer is empty where it gave none."""
     with tempfile.TemporaryDirectory() as folder:
         request, answer = Path(folder) / "request.npz", Path(folder) / "answer.npz"
-        while True:
-            np.savez(
-                request,
-                allow_pickle=False,
-                model=np.frombuffer(content, np.uint8),
-                arena_bytes=arena,
-                traced=np.asarray(traced, np.int64),
-                input_count=len(inputs),
-                output_count=len(graph.outputs),
-                **{f"input{i}": values for i, values in enumerate(inputs)},
+        np.savez(
+            request,
+            allow_pickle=False,
+            engine=engine,
+            model=np.frombuffer(content, np.uint8),
+            arena_bytes=arena,
+            traced=np.asarray(traced, np.int64),
+            inputs=np.asarray(graph.inputs, np.int64),
+            outputs=np.asarray(graph.outputs, np.int64),
+            input_count=len(inputs),
+            **{f"input{i}": values for i, values in enumerate(inputs)},
+        )
+        worker = Path(__file__).with_name("_tflm_worker.py")
+        try:
+            done = subprocess.run(
+                [sys.executable, str(worker), str(request), str(answer)],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=SECONDS_ALLOWED,
             )
-            worker = Path(__file__).with_name("_tflm_worker.py")
-            try:
-                done = subprocess.run(
-                    [sys.executable, str(worker), str(request), str(answer)],
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    errors="replace",
-                    timeout=SECONDS_ALLOWED,
-                )
-            except subprocess.TimeoutExpired:
-                raise InterpreterError(f"TFLite Micro gave no answer in {SECONDS_ALLOWED} s") from None
-            if done.returncode == 0:
-                with np.load(answer, allow_pickle=False) as arrays:
-                    return dict(arrays), done.stderr
-            if not _wants_more(done.stderr) or arena * 8 > LARGEST_ARENA:
-                raise InterpreterError(f"TFLite Micro does not run this model: {_reason(done)}")
-            arena *= 8
+        except subprocess.TimeoutExpired:
+            names = {"tflm": "TFLite Micro", "tflite": "TFLite"}
+            raise InterpreterError(f"{names[engine]} gave no answer in {SECONDS_ALLOWED} s") from None
+        if done.returncode != 0:
+            return done, {}
+        with np.load(answer, allow_pickle=False) as arrays:
+            return done, dict(arrays)
 
 
 def _wants_more(log: str) -> bool:
@@ -262,7 +329,8 @@ def _reason(done: subprocess.CompletedProcess[str]) -> str:
         told.append(line)
     if done.returncode < 0:
         told.append(f"its process died of signal {-done.returncode}")
-    return "; ".join(told) or (lines[-1] if lines else f"exit code {done.returncode}")
+    said = "; ".join(told) or (lines[-1] if lines else f"exit code {done.returncode}")
+    return said if len(said) <= MOST_WORDS else f"{said[:MOST_WORDS]} ..."
 
 
 def _allocation(part: str, log: str) -> int:
@@ -275,38 +343,23 @@ def _allocation(part: str, log: str) -> int:
 def _reference(
     content: bytes, graph: Graph, inputs: Sequence[np.ndarray], traced: Sequence[int]
 ) -> dict[str, np.ndarray]:
-    """Outputs (and traced tensors) of TFLite's reference kernels."""
+    """Outputs (and traced tensors) of TFLite's reference kernels.
+
+    Raises: ModelError for a packed model, InterpreterError where TFLite lacks an operator or refuses the file.
+    """
     if "TFLM_DECODE" in graph.op_counts:
         raise ModelError(
             "this .tflite is packed: TFLite's kernels cannot run TFLM_DECODE; verify it as it was before `pack`"
         )
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    try:
-        interpreter = Interpreter(
-            model_content=content,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-            experimental_preserve_all_tensors=bool(traced),
-        )
-        interpreter.allocate_tensors()
-        results: dict[str, list[np.ndarray]] = {}
-        for sample in range(len(inputs[0])):
-            for index, values in zip(graph.inputs, inputs):
-                interpreter.set_tensor(index, values[sample])
-            interpreter.invoke()
-            for number, index in enumerate(graph.outputs):
-                results.setdefault(f"output{number}", []).append(interpreter.get_tensor(index))
-            for index in traced:
-                results.setdefault(f"tensor{index}", []).append(interpreter.get_tensor(index))
-    except (RuntimeError, ValueError) as error:
-        raise ModelError(_only_micro(error)) from None
-    return {name: np.stack(values) for name, values in results.items()}
+    done, answer = _ask_worker("tflite", content, graph, inputs, traced)
+    if done.returncode != 0:
+        raise ModelError(_only_micro(_reason(done)))
+    return answer
 
 
-def _only_micro(error: Exception) -> str:
+def _only_micro(said: str) -> str:
     """That TFLite Micro ran a model which TFLite's kernels refuse, and what these say of it, by its first sentence."""
-    said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    custom = re.search(r"unresolved custom op: (\S+?)\.?(?:\s|$)", str(error))
+    custom = re.search(r"unresolved custom op: (\S+?)\.?(?:\s|$)", said)
     why = (
         f"they lack the custom operator {custom[1]}"
         if custom

@@ -13,7 +13,10 @@ EXP_MINUS_EIGHTH, ONE_THIRD = 1895147668, 715827883
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
-    """A factor as (fraction in 31 bits, power of two): real = fraction / 2^31 * 2^power."""
+    """A factor as (fraction in 31 bits, power of two): real = fraction / 2^31 * 2^power.
+
+    Raises: ArithmeticError for a factor of 2^30 and more, for which TFLite's kernels have no shift.
+    """
     if real == 0.0:
         return 0, 0
     mantissa, power = math.frexp(real)
@@ -22,7 +25,9 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
         fraction, power = fraction // 2, power + 1
     if power < -31:
         return 0, 0
-    return (INT32_MAX, 30) if power > 30 else (fraction, power)
+    if power > 30:
+        raise ArithmeticError(f"scales so far apart that a step of one is {real:g} of the other")
+    return fraction, power
 
 
 def high_product(a: int, b: int) -> int:

@@ -23,7 +23,7 @@ from micro.graph import Graph, Op, Tensor, TfliteLike, content_of, read
 # What kernels call in turn.
 NEEDS = {
     "scaled": ("high_product", "divide_by_power"),
-    "rescaled": ("scaled", "clamped"),
+    "rescaled": ("scaled", "clamped", "plus"),
     "dot_4": ("lanes",),
     "dot_1": ("lanes",),
     "channels_of_4": ("lanes",),
@@ -34,10 +34,10 @@ NEEDS = {
     "depthwise_conv_2d": ("channels_of_4", "inside", "rescaled"),
     "sum_of": ("high_product", "divide_by_power", "clamped"),
     "add": ("sum_of",),
-    "mul": ("scaled", "clamped"),
-    "mean": ("scaled", "clamped"),
-    "average_pool_2d": ("clamped",),
-    "max_pool_2d": ("clamped",),
+    "mul": ("scaled", "clamped", "plus"),
+    "mean": ("scaled", "clamped", "plus"),
+    "average_pool_2d": ("clamped", "inside"),
+    "max_pool_2d": ("clamped", "inside"),
     "softmax": ("high_product", "divide_by_power", "clamped"),
 }
 FOLDER = "aot/templates"
@@ -79,7 +79,7 @@ class StaticSize:
 def static_size(tflite: TfliteLike, storage: Storage = "auto") -> StaticSize:
     """What a model would take as static C; raises as `generate`."""
     laid = _laid_out(tflite, storage)
-    widths = {"int": 4, **{name: np.dtype(kind).itemsize for kind, name in C_TYPES.items()}}
+    widths = {name: np.dtype(kind).itemsize for kind, name in C_TYPES.items()}
     return StaticSize(sum(widths[array["type"]] * array["count"] for array in laid["arrays"]), laid["arena"])
 
 
@@ -131,8 +131,6 @@ def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
 
 
 def _step(op: Op, graph: Graph, storage: Storage) -> Step:
-    if op.name not in OPERATORS:
-        raise refusal(op, graph, f"is not in static C; it has {', '.join(sorted(OPERATORS)).lower()}")
     try:
         return STORED[op.name](op, graph, storage) if op.name in STORED else OPERATORS[op.name](op, graph)
     except (LookupError, ArithmeticError, ValueError, TypeError) as error:
@@ -153,10 +151,10 @@ def _places(graph: Graph, steps: list[Step]) -> tuple[dict[int, str], int]:
         root[made] = root[op.inputs[0]] if step.alias and op.inputs[0] in root else made
         if root[made] == made:
             first[made] = last[made] = number
-    places = {i: _argument(graph.inputs, "input", i) for i in graph.inputs}
-    for i in graph.outputs:
+    places = {i: _argument(graph.inputs, "input", number) for number, i in enumerate(graph.inputs)}
+    for number, i in enumerate(graph.outputs):
         if root[i] not in places:
-            places[root[i]] = _argument(graph.outputs, "output", i)
+            places[root[i]] = _argument(graph.outputs, "output", number)
     kept = [made for made in first if made not in places]
     offsets, size = plan([Life(graph.tensors[i].size, first[i], last[i]) for i in kept])
     places |= {i: f"arena + {offset}" if offset else "arena" for i, offset in zip(kept, offsets)}
@@ -166,8 +164,8 @@ def _places(graph: Graph, steps: list[Step]) -> tuple[dict[int, str], int]:
 def _copied_outputs(graph: Graph, places: dict[int, str]) -> list[str]:
     """Outputs whose values lie elsewhere: an input in another shape, or one tensor given twice."""
     lines = []
-    for i in graph.outputs:
-        wanted = _argument(graph.outputs, "output", i)
+    for number, i in enumerate(graph.outputs):
+        wanted = _argument(graph.outputs, "output", number)
         if places[i] != wanted:
             lines.append(f"copy_rows({places[i]}, {wanted}, 1, {graph.tensors[i].size}, 0);")
     return lines
@@ -191,7 +189,7 @@ def _kernels(steps: list[Step], copies: bool) -> list[str]:
 
 def _constant(constant: Constant, constants: dict[tuple[str, bytes], str], arrays: list[dict[str, Any]]) -> str:
     """The name of a constant array; equal ones are stored once."""
-    kind = "int" if constant.plain_int else C_TYPES[constant.values.dtype.name]
+    kind = C_TYPES[constant.values.dtype.name]
     flat = np.ascontiguousarray(constant.values).reshape(-1)
     key = (kind, flat.tobytes())
     if key not in constants:
@@ -200,8 +198,8 @@ def _constant(constant: Constant, constants: dict[tuple[str, bytes], str], array
     return constants[key]
 
 
-def _argument(indices: tuple[int, ...], side: str, index: int) -> str:
-    return side if len(indices) == 1 else f"{side}{indices.index(index)}"
+def _argument(indices: tuple[int, ...], side: str, number: int) -> str:
+    return side if len(indices) == 1 else f"{side}{number}"
 
 
 def _side(tensor: Tensor, side: str, number: int, count: int) -> dict[str, Any]:

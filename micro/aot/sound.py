@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
+from micro.aot.operators import OPERATORS
 from micro.aot.step import refusal
 from micro.cost import WIDTHS
 from micro.errors import ModelError
 from micro.graph import Graph, Op, Tensor
 
-# More values, or axes, than any microcontroller's model has in a tensor.
-MOST_VALUES, MOST_AXES = 1 << 24, 8
+# More values, or axes, than any microcontroller's model has in a tensor; the sum of so many differences fits 32 bits.
+MOST_VALUES, MOST_AXES = 1 << 23, 8
 # Inputs that an operator takes, fewest and most; two where not told.
 INPUTS = {
     "FULLY_CONNECTED": (2, 3),
@@ -36,6 +37,9 @@ def require_sound(graph: Graph) -> None:
     Raises:
         ModelError: Or ConversionError naming the tensor or operator.
     """
+    for op in graph.ops:
+        if op.name not in OPERATORS:
+            raise refusal(op, graph, f"is not in static C; it has {', '.join(sorted(OPERATORS)).lower()}")
     used = {i for op in graph.ops for i in (*op.inputs, *op.outputs) if i >= 0} | {*graph.inputs, *graph.outputs}
     for index in sorted(used):
         _require_tensor(graph.tensors[index])

@@ -14,10 +14,9 @@ from micro.graph import Graph, Op, Tensor
 
 @dataclass(frozen=True)
 class Constant:
-    """An array that a call takes, of its own width, or of C's int."""
+    """An array that a call takes, of its own width."""
 
     values: np.ndarray
-    plain_int: bool = False
 
 
 # What a call takes: a tensor, from its start or from an element on; a constant array; or a number.
@@ -59,7 +58,9 @@ def int8_of(tensor: Tensor | None, op: Op, graph: Graph) -> tuple[float, int]:
     """
     if tensor is None or tensor.dtype != "int8" or tensor.quantization is None:
         found = "absent" if tensor is None else tensor.dtype
-        raise refusal(op, graph, f"takes or gives a tensor that is {found}; static C computes on int8")
+        if found == "int8":
+            found = "int8 without a scale and a zero point"
+        raise refusal(op, graph, f"takes or gives a tensor that is {found}; static C computes on quantized int8")
     if len(tensor.quantization.scale) != 1:
         raise refusal(op, graph, "computes on a tensor with a scale for each channel; only weights may have these")
     return tensor.quantization.scale[0], tensor.quantization.zero_point[0]
@@ -86,12 +87,14 @@ def integers_of(tensor: Tensor | None, op: Op, graph: Graph, what: str) -> np.nd
     """Values of a constant integer input; ConversionError where it is computed or absent."""
     if tensor is None or tensor.data is None:
         raise refusal(op, graph, f"computes its {what} while it runs; static C needs them constant")
+    if tensor.dtype != "int32":
+        raise refusal(op, graph, f"has {what} that are {tensor.dtype}; TFLite Micro reads them as int32")
     return array_of(tensor)
 
 
 def ints(values: Sequence[Any]) -> Constant:
-    """Numbers as an array of C's int."""
-    return Constant(np.asarray(values, np.int32), plain_int=True)
+    """Numbers as an array of int32_t; C's int may have 16 bits."""
+    return Constant(np.asarray(values, np.int32))
 
 
 def four(shape: Sequence[int], op: Op, graph: Graph) -> tuple[int, ...]:

@@ -1,26 +1,26 @@
 /* Convolution, four filters at once with each of their rows as in dot_4, and the last ones one by one; s and d are strides and
  * dilations, pad what lies before the input. */
-static void conv_2d(const int8_t *x, const int8_t *weights, const int32_t *bias, int8_t *y, int batches, int x_height,
-                    int x_width, int x_channels, int height, int width, int y_height, int y_width, int y_channels,
-                    int s_height, int s_width, int d_height, int d_width, int pad_height, int pad_width,
-                    int32_t x_offset, const int32_t *multipliers, const int8_t *powers, int per_channel,
-                    int32_t y_offset, int32_t low, int32_t high) {
-  const int length = width * x_channels; /* of a filter's row */
-  for (int batch = 0; batch < batches; ++batch, x += x_height * x_width * x_channels) {
-    for (int row = 0; row < y_height; ++row) {
+static void conv_2d(const int8_t *x, const int8_t *weights, const int32_t *bias, int8_t *y, int32_t batches,
+                    int32_t x_height, int32_t x_width, int32_t x_channels, int32_t height, int32_t width, int32_t y_height,
+                    int32_t y_width, int32_t y_channels, int32_t s_height, int32_t s_width, int32_t d_height,
+                    int32_t d_width, int32_t pad_height, int32_t pad_width, int32_t x_offset, const int32_t *multipliers,
+                    const int8_t *powers, int32_t per_channel, int32_t y_offset, int32_t low, int32_t high) {
+  const int32_t length = width * x_channels; /* of a filter's row */
+  for (int32_t batch = 0; batch < batches; ++batch, x += x_height * x_width * x_channels) {
+    for (int32_t row = 0; row < y_height; ++row) {
       const window_taps rows = inside(row, s_height, pad_height, d_height, height, x_height);
-      for (int column = 0; column < y_width; ++column, y += y_channels) {
+      for (int32_t column = 0; column < y_width; ++column, y += y_channels) {
         const window_taps columns = inside(column, s_width, pad_width, d_width, width, x_width);
         /* Taps side by side are one run. */
-        const int taps = d_width == 1 ? columns.past - columns.first : 1, n = taps * x_channels;
-        for (int out = 0; out < y_channels;) {
-          const int count = out + 4 <= y_channels ? 4 : 1;
+        const int32_t taps = d_width == 1 ? columns.past - columns.first : 1, n = taps * x_channels;
+        for (int32_t out = 0; out < y_channels;) {
+          const int32_t count = out + 4 <= y_channels ? 4 : 1;
           int32_t sums[4] = {0, 0, 0, 0};
-          for (int i = rows.first; i < rows.past; ++i) {
+          for (int32_t i = rows.first; i < rows.past; ++i) {
             const int8_t *weight = weights + (out * height + i * count) * length;
-            for (int j = columns.first; j < columns.past; j += taps) {
+            for (int32_t j = columns.first; j < columns.past; j += taps) {
               const int8_t *from = x + ((rows.from + i * d_height) * x_width + columns.from + j * d_width) * x_channels;
-              const int first = j * x_channels;
+              const int32_t first = j * x_channels;
               if (count == 1) {
                 sums[0] = dot_1(from, weight + first, n, x_offset, sums[0]);
               } else if (n == length || ((first | n) & 3) == 0) {

@@ -1,15 +1,15 @@
 /* Adds the products of n inputs with the weights from `first` on; an entry is a weight behind the distance from the one before. */
-static int32_t sparse_row(const int8_t *x, const int16_t *entries, int count, int length, int first, int n,
+static int32_t sparse_row(const int8_t *x, const int16_t *entries, int32_t count, int32_t length, int32_t first, int32_t n,
                           int32_t x_offset, int32_t sum) {
   if (n == length) {
     for (const int16_t *const past = entries + count; entries != past; ++entries) {
-      const int entry = *entries;
+      const int32_t entry = *entries;
       x += entry & 255;
       sum += (*x + x_offset) * (entry >> 8);
     }
     return sum;
   }
-  for (int at = -first; count > 0; --count, ++entries) {
+  for (int32_t at = -first; count > 0; --count, ++entries) {
     at += *entries & 255;
     if (at >= 0 && at < n) {
       sum += (x[at] + x_offset) * (*entries >> 8);
@@ -19,10 +19,11 @@ static int32_t sparse_row(const int8_t *x, const int16_t *entries, int count, in
 }
 
 /* The same of whole rows at four places at once, `step` apart. */
-static void sparse_row_4(const int8_t *x, int step, const int16_t *entries, int count, int32_t x_offset, int32_t *sums) {
+static void sparse_row_4(const int8_t *x, int32_t step, const int16_t *entries, int32_t count, int32_t x_offset,
+                         int32_t *sums) {
   int32_t s = sums[0], t = sums[1], u = sums[2], v = sums[3];
   for (const int16_t *const past = entries + count; entries != past; ++entries) {
-    const int entry = *entries, weight = entry >> 8;
+    const int32_t entry = *entries, weight = entry >> 8;
     x += entry & 255;
     s += (x[0] + x_offset) * weight;
     t += (x[step] + x_offset) * weight;
@@ -38,27 +39,28 @@ static void sparse_row_4(const int8_t *x, int step, const int16_t *entries, int 
 /* Convolution by the weights that are not 0: `counts` tells how many entries each row of each filter has. A dense layer is one
  * of a window of 1. */
 static void conv_2d_sparse(const int8_t *x, const int16_t *entries, const uint16_t *counts, const int32_t *bias, int8_t *y,
-                           int batches, int x_height, int x_width, int x_channels, int height, int width, int y_height,
-                           int y_width, int y_channels, int s_height, int s_width, int d_height, int d_width,
-                           int pad_height, int pad_width, int32_t x_offset, const int32_t *multipliers,
-                           const int8_t *powers, int per_channel, int32_t y_offset, int32_t low, int32_t high) {
-  for (int batch = 0; batch < batches; ++batch, x += x_height * x_width * x_channels) {
-    for (int row = 0; row < y_height; ++row) {
+                           int32_t batches, int32_t x_height, int32_t x_width, int32_t x_channels, int32_t height,
+                           int32_t width, int32_t y_height, int32_t y_width, int32_t y_channels, int32_t s_height,
+                           int32_t s_width, int32_t d_height, int32_t d_width, int32_t pad_height, int32_t pad_width,
+                           int32_t x_offset, const int32_t *multipliers, const int8_t *powers, int32_t per_channel,
+                           int32_t y_offset, int32_t low, int32_t high) {
+  for (int32_t batch = 0; batch < batches; ++batch, x += x_height * x_width * x_channels) {
+    for (int32_t row = 0; row < y_height; ++row) {
       const window_taps rows = inside(row, s_height, pad_height, d_height, height, x_height);
-      for (int column = 0, places; column < y_width; column += places, y += places * y_channels) {
+      for (int32_t column = 0, places; column < y_width; column += places, y += places * y_channels) {
         const window_taps columns = inside(column, s_width, pad_width, d_width, width, x_width);
-        const int taps = d_width == 1 ? columns.past - columns.first : 1;
+        const int32_t taps = d_width == 1 ? columns.past - columns.first : 1;
         const int16_t *entry = entries;
         const uint16_t *count = counts;
-        const int last = columns.from + 3 * s_width + width; /* past the window three places on */
+        const int32_t last = columns.from + 3 * s_width + width; /* past the window three places on */
         places = taps == width && columns.first == 0 && column + 4 <= y_width && last <= x_width ? 4 : 1;
-        for (int out = 0; out < y_channels; ++out) {
+        for (int32_t out = 0; out < y_channels; ++out) {
           int32_t sums[4] = {0, 0, 0, 0};
-          for (int i = 0; i < height; entry += *count++, ++i) {
+          for (int32_t i = 0; i < height; entry += *count++, ++i) {
             if (i < rows.first || i >= rows.past) {
               continue;
             }
-            for (int j = columns.first; j < columns.past; j += taps) {
+            for (int32_t j = columns.first; j < columns.past; j += taps) {
               const int8_t *from = x + ((rows.from + i * d_height) * x_width + columns.from + j * d_width) * x_channels;
               if (places == 4) {
                 sparse_row_4(from, s_width * x_channels, entry, *count, x_offset, sums);
@@ -68,7 +70,7 @@ static void conv_2d_sparse(const int8_t *x, const int16_t *entries, const uint16
               }
             }
           }
-          for (int place = 0; place < places; ++place) {
+          for (int32_t place = 0; place < places; ++place) {
             rescaled(sums + place, bias, y + place * y_channels + out, out, 1, multipliers, powers, per_channel, y_offset, low,
                      high);
           }

@@ -1,5 +1,5 @@
 /* x / 2^power, rounded to the nearest, halves away from 0. */
-static int32_t divide_by_power(int32_t x, int power) {
+static int32_t divide_by_power(int32_t x, int32_t power) {
   const int32_t mask = (int32_t)(((uint32_t)1 << power) - 1u);
   const int32_t threshold = (mask >> 1) + (x < 0 ? 1 : 0);
   return (x >> power) + ((x & mask) > threshold ? 1 : 0);

@@ -1,6 +1,6 @@
 /* Adds n and then `rest` products to four sums; n is a multiple of 4. The weights of four filters lie side by side: four of the
  * first, four of the second and so on, and at the end what is left of each. */
-static void dot_4(const int8_t *x, const int8_t *weights, int n, int rest, int32_t x_offset, int32_t *sums) {
+static void dot_4(const int8_t *x, const int8_t *weights, int32_t n, int32_t rest, int32_t x_offset, int32_t *sums) {
   int32_t s = sums[0], t = sums[1], u = sums[2], v = sums[3];
 #if defined(__ARM_FEATURE_DSP)
   const int32_t offsets = (int32_t)(((uint32_t)x_offset & 0xffffu) * 0x10001u);
@@ -14,7 +14,7 @@ static void dot_4(const int8_t *x, const int8_t *weights, int n, int rest, int32
   }
 #else
   for (; n > 0; n -= 4, weights += 12) {
-    for (int i = 0; i < 4; ++i, ++weights) {
+    for (int32_t i = 0; i < 4; ++i, ++weights) {
       const int32_t one = *x++ + x_offset;
       s += one * weights[0];
       t += one * weights[4];
@@ -23,7 +23,7 @@ static void dot_4(const int8_t *x, const int8_t *weights, int n, int rest, int32
     }
   }
 #endif
-  for (int i = 0; i < rest; ++i) {
+  for (int32_t i = 0; i < rest; ++i) {
     const int32_t one = x[i] + x_offset;
     s += one * weights[i];
     t += one * weights[rest + i];

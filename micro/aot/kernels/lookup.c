@@ -1,6 +1,6 @@
 /* A function of single values, by its table. */
-static void lookup(const int8_t *x, int8_t *y, int count, const int8_t *table) {
-  for (int i = 0; i < count; ++i) {
+static void lookup(const int8_t *x, int8_t *y, int32_t count, const int8_t *table) {
+  for (int32_t i = 0; i < count; ++i) {
     y[i] = table[x[i] + 128];
   }
 }

@@ -3,8 +3,8 @@ static int32_t reciprocal_of_one_plus(int32_t a) {
   const int64_t sum = (int64_t)a + INT32_MAX;
   const int32_t half = (int32_t)((sum + (sum >= 0 ? 1 : -1)) / 2);
   int32_t x = 1515870810 + high_product(half, -1010580540);
-  for (int round = 0; round < 3; ++round) {
-    const int32_t rest = (1 << 29) - high_product(half, x);
+  for (int32_t round = 0; round < 3; ++round) {
+    const int32_t rest = ((int32_t)1 << 29) - high_product(half, x);
     const int32_t step = high_product(x, rest);
     x += step > (INT32_MAX >> 2) ? INT32_MAX : (step < (INT32_MIN >> 2) ? INT32_MIN : step * 4);
   }
@@ -12,24 +12,24 @@ static int32_t reciprocal_of_one_plus(int32_t a) {
 }
 
 /* Softmax of each row; `exponentials` are exp of differences 0, -1, ... to the row's largest, as 31-bit fractions. */
-static void softmax(const int8_t *x, int8_t *y, int rows, int depth, const int32_t *exponentials, int count) {
-  for (int row = 0; row < rows; ++row, x += depth, y += depth) {
+static void softmax(const int8_t *x, int8_t *y, int32_t rows, int32_t depth, const int32_t *exponentials, int32_t count) {
+  for (int32_t row = 0; row < rows; ++row, x += depth, y += depth) {
     int32_t largest = -128;
     int32_t sum = 0;
-    int headroom = 0;
-    for (int i = 0; i < depth; ++i) {
+    int32_t headroom = 0;
+    for (int32_t i = 0; i < depth; ++i) {
       largest = x[i] > largest ? x[i] : largest;
     }
-    for (int i = 0; i < depth; ++i) {
-      const int below = (int)(largest - x[i]);
+    for (int32_t i = 0; i < depth; ++i) {
+      const int32_t below = largest - x[i];
       sum += below < count ? divide_by_power(exponentials[below], 12) : 0;
     }
     while (!(((uint32_t)sum << headroom) & 0x80000000u)) {
       ++headroom;
     }
     const int32_t scale = reciprocal_of_one_plus((int32_t)(((uint32_t)sum << headroom) - 0x80000000u));
-    for (int i = 0; i < depth; ++i) {
-      const int below = (int)(largest - x[i]);
+    for (int32_t i = 0; i < depth; ++i) {
+      const int32_t below = largest - x[i];
       int32_t value = 0;
       if (below < count) {
         value = divide_by_power(high_product(scale, exponentials[below]), 12 - headroom + 31 - 8);

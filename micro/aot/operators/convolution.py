@@ -20,6 +20,9 @@ from micro.aot.step import (
 from micro.aot.storage import Storage, stored
 from micro.graph import Graph, Op, Tensor
 
+# Strides and windows beyond this leave the 32 bits in which places are counted, and any tensor.
+FARTHEST = 1 << 24
+
 
 def fully_connected(op: Op, graph: Graph, storage: Storage = "dense") -> Step:
     """Per tensor or per channel, with or without a bias."""
@@ -43,7 +46,7 @@ def conv_2d(op: Op, graph: Graph, storage: Storage = "dense") -> Step:
     x, weights, bias, y = _operands(op, graph)
     require(len(x.shape) == len(weights.shape) == 4, op, graph, "axes")
     outputs, height, width, channels = weights.shape
-    require_shape(y, window_shape(op, x, height, width, outputs), op, graph)
+    require_shape(y, window_shape(op, graph, x, height, width, outputs), op, graph)
     if channels != x.shape[3]:
         raise refusal(
             op, graph, f"convolves in groups of {channels} channels; static C takes all {x.shape[3]} together"
@@ -60,7 +63,7 @@ def depthwise_conv_2d(op: Op, graph: Graph) -> Step:
     x, weights, bias, y = _operands(op, graph)
     require(len(x.shape) == len(weights.shape) == 4 and weights.shape[0] == 1, op, graph, "axes")
     _, height, width, outputs = weights.shape
-    require_shape(y, window_shape(op, x, height, width, outputs), op, graph)
+    require_shape(y, window_shape(op, graph, x, height, width, outputs), op, graph)
     require(outputs % x.shape[3] == 0, op, graph, f"{outputs} filters for {x.shape[3]} channels, which")
     multiplier = outputs // x.shape[3]
     sizes = (*x.shape, multiplier, height, width, *y.shape[1:3], *_geometry(op, x, y, height, width))
@@ -72,15 +75,19 @@ def padding(x: int, y: int, size: int, stride: int, dilation: int) -> int:
     return max(0, (y - 1) * stride + (size - 1) * dilation + 1 - x) // 2
 
 
-def window_shape(op: Op, x: Tensor, height: int, width: int, channels: int) -> tuple[int, ...]:
+def window_shape(op: Op, graph: Graph, x: Tensor, height: int, width: int, channels: int) -> tuple[int, ...]:
     """Shape of what a window of that size makes of `x`, by the operator's padding, strides and dilations."""
     options = op.options
     reach = []
     for axis, size in ((1, height), (2, width)):
         stride = options["strideH" if axis == 1 else "strideW"]
+        require(options["padding"] in (0, 1), op, graph, "paddings")
         span = (size - 1) * options.get("dilationHFactor" if axis == 1 else "dilationWFactor", 1) + 1
-        if stride < 1 or span < size or size < 1:
+        if span < size or size < 1:
             return ()
+        require(
+            1 <= stride <= FARTHEST and span <= FARTHEST, op, graph, f"strides of {stride} or windows of {span}, which"
+        )
         reach.append(-(-(x.shape[axis] if options["padding"] == 0 else x.shape[axis] - span + 1) // stride))
     return (x.shape[0], *reach, channels)
 
@@ -96,6 +103,7 @@ def _sums_of_products(
     """The call of a kernel: input, arrays of weights, bias, output, sizes, and how its sums come to the output's grid."""
     x, arrays, bias, y = operands
     x_offset = -int8_of(x, op, graph)[1]
+    _require_sums(op, graph, weights, x_offset)
     channels = weights.shape[3] if op.name == "DEPTHWISE_CONV_2D" else weights.shape[0]
     grids = (x_offset, *_multipliers(op, graph, x, weights, y, channels), *_output(op, graph, y))
     return Step((Call(kernel, (x, *map(Constant, arrays), bias, y, *sizes, *grids)),))
@@ -140,6 +148,15 @@ def _multipliers(
         Constant(np.array([power for _, power in pairs], np.int8)),
         int(len(scales) > 1),
     )
+
+
+def _require_sums(op: Op, graph: Graph, weights: Tensor, x_offset: int) -> None:
+    """Refuse weights whose sums of products may leave 32 bits."""
+    farthest = max(abs(-128 + x_offset), abs(127 + x_offset))
+    axes = tuple(range(3)) if op.name == "DEPTHWISE_CONV_2D" else tuple(range(1, len(weights.shape)))
+    largest = int(np.abs(array_of(weights).astype(np.int64)).sum(axis=axes).max(initial=0)) * farthest
+    if largest >= 1 << 31:
+        raise refusal(op, graph, f"sums up to {largest:,}, which 32 bits do not hold")
 
 
 def _geometry(op: Op, x: Tensor, y: Tensor, height: int, width: int) -> tuple[int, ...]:

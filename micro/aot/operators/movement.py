@@ -104,6 +104,7 @@ def strided_slice(op: Op, graph: Graph) -> Step:
         end = None if op.options.get("endMask", 0) >> axis & 1 else ends[axis]
         step = steps[axis]
         if op.options.get("shrinkAxisMask", 0) >> axis & 1:
+            require(-size <= begins[axis] < size, op, graph, f"bounds {begins}")
             begin, step = begins[axis] % size, 1
             end = begin + 1
         chosen = range(size)[slice(begin, end, step)]

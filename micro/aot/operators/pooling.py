@@ -62,7 +62,7 @@ def _pool(kernel: str, op: Op, graph: Graph) -> Step:
         raise refusal(op, graph, "changes the grid, which pooling in TFLite does not")
     assert x is not None
     require(len(x.shape) == 4, op, graph, f"axes {list(x.shape)}")
-    require_shape(y, window_shape(op, x, options["filterHeight"], options["filterWidth"], x.shape[3]), op, graph)
+    require_shape(y, window_shape(op, graph, x, options["filterHeight"], options["filterWidth"], x.shape[3]), op, graph)
     size, strides = (options["filterHeight"], options["filterWidth"]), (options["strideH"], options["strideW"])
     before = (0, 0)
     if options["padding"] == 0:
