@@ -23,7 +23,7 @@ from micro.graph import Graph, Op, Tensor, TfliteLike, content_of, read
 # What kernels call in turn.
 NEEDS = {
     "scaled": ("high_product", "divide_by_power"),
-    "rescaled": ("scaled", "clamped", "plus"),
+    "rescaled": ("scaled", "clamped"),
     "dot_4": ("lanes",),
     "dot_1": ("lanes",),
     "channels_of_4": ("lanes",),
@@ -34,8 +34,8 @@ NEEDS = {
     "depthwise_conv_2d": ("channels_of_4", "inside", "rescaled"),
     "sum_of": ("high_product", "divide_by_power", "clamped"),
     "add": ("sum_of",),
-    "mul": ("scaled", "clamped", "plus"),
-    "mean": ("scaled", "clamped", "plus"),
+    "mul": ("scaled", "clamped"),
+    "mean": ("scaled", "clamped"),
     "average_pool_2d": ("clamped", "inside"),
     "max_pool_2d": ("clamped", "inside"),
     "softmax": ("high_product", "divide_by_power", "clamped"),

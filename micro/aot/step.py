@@ -78,6 +78,16 @@ def require(sound: bool, op: Op, graph: Graph, what: str) -> None:
         raise refusal(op, graph, f"has {what} that make no sense")
 
 
+def require_within_32_bits(largest: int, power: int, op: Op, graph: Graph) -> None:
+    """Refuse sums of up to `largest` that leave 32 bits, now or brought to the output's grid by 2^power and more.
+
+    TFLite's kernels overflow there, so that no result would be the right one.
+    """
+    brought = largest << max(power, 0)
+    if brought >= (1 << 31) - 256:
+        raise refusal(op, graph, f"makes sums of up to {brought:,} in steps of its output, which 32 bits do not hold")
+
+
 def array_of(tensor: Tensor) -> np.ndarray:
     """A constant tensor's values."""
     return np.frombuffer(tensor.data or b"", tensor.dtype).reshape(tensor.shape)

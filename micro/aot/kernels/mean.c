@@ -16,7 +16,7 @@ static void mean(const int8_t *x, int8_t *y, const int32_t *n, const int32_t *ov
               }
             }
           }
-          *y++ = clamped(plus(scaled(sum, multiplier, power), y_offset), -128, 127);
+          *y++ = clamped(scaled(sum, multiplier, power) + y_offset, -128, 127);
         }
       }
     }

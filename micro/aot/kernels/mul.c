@@ -7,7 +7,7 @@ static void mul(const int8_t *a, const int8_t *b, int8_t *y, const int32_t *n, c
         for (int32_t l = 0; l < n[3]; ++l) {
           const int32_t one = a[i * sa[0] + j * sa[1] + k * sa[2] + l * sa[3]] + p[0];
           const int32_t other = b[i * sb[0] + j * sb[1] + k * sb[2] + l * sb[3]] + p[1];
-          *y++ = clamped(plus(scaled(one * other, p[2], p[3]), p[4]), p[5], p[6]);
+          *y++ = clamped(scaled(one * other, p[2], p[3]) + p[4], p[5], p[6]);
         }
       }
     }

@@ -4,7 +4,7 @@ static void rescaled(const int32_t *sums, const int32_t *bias, int8_t *y, int32_
                      int32_t high) {
   for (int32_t k = 0; k < count; ++k) {
     const int32_t channel = first + k, own = per_channel ? channel : 0;
-    const int32_t sum = plus(sums[k], bias ? bias[channel] : 0);
-    y[k] = clamped(plus(scaled(sum, multipliers[own], powers[own]), y_offset), low, high);
+    const int32_t sum = sums[k] + (bias ? bias[channel] : 0);
+    y[k] = clamped(scaled(sum, multipliers[own], powers[own]) + y_offset, low, high);
   }
 }

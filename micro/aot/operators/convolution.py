@@ -15,6 +15,7 @@ from micro.aot.step import (
     refusal,
     require,
     require_shape,
+    require_within_32_bits,
     tensors_of,
 )
 from micro.aot.storage import Storage, stored
@@ -103,9 +104,10 @@ def _sums_of_products(
     """The call of a kernel: input, arrays of weights, bias, output, sizes, and how its sums come to the output's grid."""
     x, arrays, bias, y = operands
     x_offset = -int8_of(x, op, graph)[1]
-    _require_sums(op, graph, weights, x_offset)
     channels = weights.shape[3] if op.name == "DEPTHWISE_CONV_2D" else weights.shape[0]
-    grids = (x_offset, *_multipliers(op, graph, x, weights, y, channels), *_output(op, graph, y))
+    multipliers = _multipliers(op, graph, x, weights, y, channels)
+    _require_sums(op, graph, weights, bias, x_offset, multipliers[1])
+    grids = (x_offset, *multipliers, *_output(op, graph, y))
     return Step((Call(kernel, (x, *map(Constant, arrays), bias, y, *sizes, *grids)),))
 
 
@@ -150,13 +152,16 @@ def _multipliers(
     )
 
 
-def _require_sums(op: Op, graph: Graph, weights: Tensor, x_offset: int) -> None:
-    """Refuse weights whose sums of products may leave 32 bits."""
+def _require_sums(op: Op, graph: Graph, weights: Tensor, bias: Argument, x_offset: int, powers: Constant) -> None:
+    """Refuse weights and biases whose sums may leave 32 bits, before or after they are brought to the output's grid."""
     farthest = max(abs(-128 + x_offset), abs(127 + x_offset))
     axes = tuple(range(3)) if op.name == "DEPTHWISE_CONV_2D" else tuple(range(1, len(weights.shape)))
-    largest = int(np.abs(array_of(weights).astype(np.int64)).sum(axis=axes).max(initial=0)) * farthest
-    if largest >= 1 << 31:
-        raise refusal(op, graph, f"sums up to {largest:,}, which 32 bits do not hold")
+    sums = np.abs(array_of(weights).astype(np.int64)).sum(axis=axes) * farthest
+    if isinstance(bias, Constant):
+        sums = sums + np.abs(bias.values.astype(np.int64)).reshape(-1)
+    shifts = np.broadcast_to(powers.values, sums.shape)
+    for power in np.unique(shifts):
+        require_within_32_bits(int(sums[shifts == power].max()), int(power), op, graph)
 
 
 def _geometry(op: Op, x: Tensor, y: Tensor, height: int, width: int) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from micro.aot.step import (
     ints,
     refusal,
     require_shape,
+    require_within_32_bits,
     strides_of,
     tensors_of,
 )
@@ -40,6 +41,7 @@ def mul(op: Op, graph: Graph) -> Step:
     (a, b), y = tensors_of(op, graph)
     (a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero) = (int8_of(t, op, graph) for t in (a, b, y))
     fraction, power = quantize_multiplier(a_scale * b_scale / y_scale)
+    require_within_32_bits(255 * 255, power, op, graph)
     low, high = activation_range(op.options.get("fusedActivationFunction", 0), y_scale, y_zero)
     return _broadcast("mul", op, graph, [-a_zero, -b_zero, fraction, power, y_zero, low, high])
 

@@ -16,6 +16,7 @@ from micro.aot.step import (
     refusal,
     require,
     require_shape,
+    require_within_32_bits,
     strides_of,
     tensors_of,
 )
@@ -51,6 +52,7 @@ def mean(op: Op, graph: Graph) -> Step:
     # The division by the count is in the multiplier, which keeps the exponent that the nearest lower power of two leaves.
     halvings = min(count.bit_length() - 1, 32, 31 + power)
     fraction, power = (fraction << halvings) // count, power - halvings
+    require_within_32_bits(255 * count, power, op, graph)
     tables = (ints(stay), ints(over), ints(strides_of(shape)))
     return Step((Call("mean", (x, y, *tables, -x_zero * count, fraction, power, y_zero)),))
 
