@@ -18,6 +18,7 @@ from micro.code_size import CodeSize, estimate_code
 from micro.cost import Flash, LayerCost, bytes_of, flash_parts, layer_costs, saved_on_32_bits, work_of
 from micro.errors import InterpreterError, ModelError
 from micro.graph import Graph, Quantization, Tensor, TfliteLike, content_of, read
+from micro.scratch import cmsis_nn_extra
 
 # What is run at most: the activations that a model may hold at once, the arena that it is tried in, its work for an inference.
 # Microcontrollers have at most some tens of MiB behind them; a damaged model declares what it likes.
@@ -36,9 +37,11 @@ TRACED_SAMPLES = 16
 class Footprint:
     """What a model takes on a chip, measured in TFLite Micro on a 64-bit host.
 
-    The activation part is the same on every chip; the persistent part holds pointers and is larger here than on a
-    32-bit chip, so the total is an upper bound for TFLM's reference kernels. `arena_bytes_32bit` is a closer one: the
-    interpreter's bookkeeping is counted at its size on a 32-bit chip, the kernels' own data as on the host.
+    With TFLM's reference kernels the activation part is the same on every chip; the persistent part holds pointers and is
+    larger here than on a 32-bit chip, so the total is an upper bound. `arena_bytes_32bit` is a closer one: the interpreter's
+    bookkeeping is counted at its size on a 32-bit chip, the kernels' own data as on the host. CMSIS-NN's kernels ask for
+    buffers of their own: `arena_bytes_cmsis_nn` (Cortex-M0 to M33) and `arena_bytes_cmsis_nn_mve` (M55, M85) add what its
+    published formulas give, estimated and not measured; other makers' kernels are not counted.
     `flash` are the model's bytes by part, `layers` the operators in the order in which they run, `code` an estimate of the
     interpreter's code with these operators.
     """
@@ -53,6 +56,13 @@ class Footprint:
     flash: Flash
     layers: tuple[LayerCost, ...]
     code: CodeSize
+    arena_bytes_cmsis_nn: int
+    arena_bytes_cmsis_nn_mve: int
+
+    @property
+    def ram_bytes(self) -> int:
+        """RAM to set aside for the arena whichever of these kernels the firmware is built with."""
+        return max(self.arena_bytes_32bit, self.arena_bytes_cmsis_nn, self.arena_bytes_cmsis_nn_mve)
 
 
 @dataclass(frozen=True)
@@ -93,6 +103,7 @@ def measure(tflite: TfliteLike) -> Footprint:
     zeros = [np.zeros((1, *graph.tensors[i].shape), graph.tensors[i].dtype) for i in graph.inputs]
     _, log = _invoke(content, graph, zeros)
     total, head, tail = (_allocation(part, log) for part in ("total", "head", "tail"))
+    on_chip = total - saved_on_32_bits(log)
     return Footprint(
         len(content),
         total,
@@ -100,10 +111,12 @@ def measure(tflite: TfliteLike) -> Footprint:
         tail,
         graph.macs,
         graph.op_counts,
-        total - saved_on_32_bits(log),
+        on_chip,
         flash_parts(content, graph),
         layer_costs(graph),
         estimate_code(graph.op_counts),
+        on_chip + cmsis_nn_extra(graph, head, "dsp"),
+        on_chip + cmsis_nn_extra(graph, head, "mve"),
     )
 
 

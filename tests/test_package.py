@@ -48,6 +48,7 @@ FLOORS = (
         "keras_kd",
         "micro.graph",
         "micro.cost",
+        "micro.scratch",
         "micro.code_size",
         "micro.pages",
         "micro.files",
