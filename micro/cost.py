@@ -85,12 +85,11 @@ def layer_costs(graph: Graph) -> tuple[LayerCost, ...]:
 
 def work_of(op: Op, tensors: tuple[Tensor, ...]) -> int:
     """Steps of one operator's innermost loop, where it has more than its tensors have values: products, and values pooled."""
-    windows = op.options.get("filterHeight"), op.options.get("filterWidth")
-    if not all(isinstance(size, int) for size in windows) or not op.inputs or not op.outputs:
+    if "filterHeight" not in op.options or "filterWidth" not in op.options or not op.inputs or not op.outputs:
         return macs_of(op, tensors)
     x, y = tensors[op.inputs[0]], tensors[op.outputs[0]]
-    inside = [min(size, reach) for size, reach in zip(windows, x.shape[1:3])]
-    return y.size * max(math.prod(inside), 0)
+    windows = int(op.options["filterHeight"]), int(op.options["filterWidth"])
+    return y.size * max(math.prod(min(size, reach) for size, reach in zip(windows, x.shape[1:3])), 0)
 
 
 def bytes_of(tensor: Tensor) -> int:

@@ -358,7 +358,7 @@ def _reference(
 ) -> dict[str, np.ndarray]:
     """Outputs (and traced tensors) of TFLite's reference kernels.
 
-    Raises: ModelError for a packed model, InterpreterError where TFLite lacks an operator or refuses the file.
+    Raises: ModelError for a packed model, and where TFLite lacks an operator or refuses the file.
     """
     if "TFLM_DECODE" in graph.op_counts:
         raise ModelError(

@@ -4,16 +4,47 @@ import json
 from itertools import pairwise
 
 import pytest
-from conftest import invoke
+from conftest import data_folder, invoke
 from hypothesis import given
 from hypothesis import strategies as st
 
 import micro
 from micro.code_size import estimate_code
 from micro.cost import parse_bytes
+from micro.graph import read
+from micro.scratch import planned_bytes, tensors_held
 
 # Arena in use on a Cortex-M4 with TFLM's reference kernels; measured apart from this project, see README.md beside the models.
 ON_CHIP = {"ae": 15_524, "conv1d": 3_748, "dscnn": 14_484}
+# The same with CMSIS-NN, and models of MLPerf Tiny as published from a Cortex-M4F board: see SOURCE.md beside those.
+WITH_CMSIS_NN = {
+    "peer_models/ae": 15_828,
+    "peer_models/conv1d": 4_116,
+    "peer_models/dscnn": 14_548,
+    "mlperf_tiny/ad01_int8": 2_596,
+    "mlperf_tiny/kws_ref_model": 24_164,
+    "mlperf_tiny/pretrainedResnet_quant": 55_188,
+    "mlperf_tiny/person_detect": 82_740,
+}
+
+
+@pytest.mark.parametrize("name", WITH_CMSIS_NN)
+def test_what_does_not_fit_with_cmsis_nn_is_never_said_to_fit(name):
+    folder, model = name.split("/")
+    path = data_folder(folder) / f"{model}.tflite"
+    footprint = micro.measure(path)
+    assert WITH_CMSIS_NN[name] <= footprint.arena_bytes_cmsis_nn <= footprint.ram_bytes
+    assert footprint.arena_bytes_cmsis_nn <= 1.4 * WITH_CMSIS_NN[name]  # a bound, and not far above
+    refused = micro.check(path, ram=WITH_CMSIS_NN[name] - 1)
+    assert not refused.fits
+    assert "estimated" in refused.broken[0]
+
+
+@pytest.mark.parametrize("name", WITH_CMSIS_NN)
+def test_activations_are_planned_as_tflite_micro_plans_them(name):
+    folder, model = name.split("/")
+    path = data_folder(folder) / f"{model}.tflite"
+    assert planned_bytes(tensors_held(read(path))) == micro.measure(path).activation_bytes
 
 
 @pytest.mark.parametrize("name", ON_CHIP)
@@ -62,8 +93,10 @@ def test_what_a_branch_waits_for_is_held():
 def test_a_budget_that_is_met_and_one_that_is_not(peer_models):
     model = peer_models / "dscnn.tflite"
     footprint = micro.measure(model)
-    exactly = micro.check(model, flash=footprint.model_bytes, ram=footprint.arena_bytes_32bit)
+    exactly = micro.check(model, flash=footprint.model_bytes, ram=footprint.ram_bytes)
     assert exactly.fits
+    assert not micro.check(model, ram=footprint.ram_bytes - 1).fits
+    assert micro.check(model, ram=footprint.arena_bytes_32bit, kernels="reference").fits
     tight = micro.check(model, flash=footprint.model_bytes - 1, ram="8KiB")
     assert not tight.fits
     flash, ram = tight.broken

@@ -107,18 +107,28 @@ def inspect(model: str, as_json: bool) -> None:
 @click.argument("model", type=click.Path(dir_okay=False))
 @click.option("--flash", help="Bytes that the model may take, such as 64KiB.")
 @click.option("--ram", help="Bytes that its tensor arena may take on a 32-bit chip, such as 16KiB.")
+@click.option(
+    "--kernels",
+    type=click.Choice(("any", "reference", "cmsis-nn", "cmsis-nn-mve")),
+    default="any",
+    show_default=True,
+    help="Kernels of the firmware's TFLite Micro: the arena with CMSIS-NN is estimated, mve is for Cortex-M55 and M85.",
+)
 @as_json
-def check(model: str, flash: str | None, ram: str | None, as_json: bool) -> int:
+def check(model: str, flash: str | None, ram: str | None, kernels: Any, as_json: bool) -> int:
     """Hold MODEL.tflite against a budget: exit code 1 where it does not fit, with what breaks it."""
     from micro.budget import check as check_model
 
-    found = check_model(model, flash=flash, ram=ram)
+    found = check_model(model, flash=flash, ram=ram, kernels=kernels)
     footprint = found.footprint
     if as_json:
         result = {"fits": found.fits, "broken": found.broken, "flash_budget": found.flash, "ram_budget": found.ram}
+        result |= {"arena_compared": found.arena_bytes, "kernels": found.kernels}
         print_json({**result, **_costs(footprint)})
     elif found.fits:
-        click.echo(f"fits: {footprint.model_bytes:,} bytes of flash, {footprint.arena_bytes_32bit:,} bytes of arena")
+        click.echo(
+            f"fits: {footprint.model_bytes:,} bytes of flash, {found.arena_bytes:,} bytes of arena ({found.kernels})"
+        )
     else:
         click.echo("\n".join(found.broken))
     return 0 if found.fits else 1

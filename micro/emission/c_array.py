@@ -117,9 +117,11 @@ def array_text(content: bytes, width: int = 12) -> str:
 
 def float_text(value: float) -> str:
     """A C float literal that reads back as the same float32."""
-    if not math.isfinite(value):
-        raise ValueError(f"a C constant must be finite, got {value}")
-    text = np.format_float_scientific(np.float32(value), unique=True, trim="0", exp_digits=2)
+    with np.errstate(over="ignore"):
+        single = np.float32(value)
+    if not math.isfinite(single):
+        raise ValueError(f"a C constant must be finite as float32, got {value}")
+    text = np.format_float_scientific(single, unique=True, trim="0", exp_digits=2)
     return f"{text}f"
 
 
