@@ -5,18 +5,36 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import secrets
+import shutil
+import signal
+import socket
+import tempfile
+import threading
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from micro.errors import MicroError, RunError
+from micro.extras import required
 
 # A worker serves so many pieces before a fresh one takes its place, so that what libraries hoard does not add up.
 PIECES_A_WORKER = 40
 # What passes through Ray's shared memory is small: plain numbers and words.
 STORE_BYTES = 100 << 20
+# Ray's sockets lie deep in its folder, and the system allows a socket's path 107 bytes.
+LONGEST_TEMP = 40
+SCRATCH = "kd-ray-"
+SECONDS_TO_ANSWER = 10.0
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end by SIGTERM; as on Ctrl-C, what has begun is cleaned up on the way out."""
 
 
 @dataclass(frozen=True)
@@ -29,34 +47,143 @@ class Outcome:
     attempts: int
 
 
+def require_ray() -> None:
+    """RunError with the command that installs Ray, where it is missing."""
+    _ray()
+
+
 @contextmanager
 def cluster(workers: int = 2, address: str | None = None) -> Iterator[None]:
     """Ray for as long as the block lasts: so many worker processes here, or the cluster at `address`.
 
-    Workers of a cluster see the same files under the same paths, and have this package installed.
+    Here, Ray listens on the loopback interface alone and asks all that connect for a token made for this block; its folder of
+    logs and sockets goes at the end. Workers of a cluster see the same files under the same paths, and have this package
+    installed; its token is told by RAY_AUTH_TOKEN or ~/.ray/auth_token, as Ray's own programs are told.
 
     Raises:
         RunError: If Ray is missing or there is no cluster at the address.
+        Terminated: On SIGTERM within the block.
     """
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
+    if address:
+        _require_listener(address)
+        with _connected(address=address):
+            yield
+        return
+    with _scratch() as folder, _token(), _connected(
+        address="local",
+        num_cpus=workers,
+        include_dashboard=False,
+        object_store_memory=STORE_BYTES,
+        _temp_dir=str(folder),
+    ):
+        yield
+
+
+def _require_listener(address: str) -> None:
+    """RunError where nobody answers at a cluster's address: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return  # 'auto' and names that Ray looks up itself
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise RunError(f"no Ray cluster at {address}: {error}") from None
+
+
+@contextmanager
+def _connected(**told: Any) -> Iterator[None]:
     ray = _ray()
     _hush(ray)
-    local = {"num_cpus": workers, "include_dashboard": False, "object_store_memory": STORE_BYTES}
+    if told["address"] == "local":
+        _stay_on_loopback(ray)
+    with _ended_by_sigterm() as catch:
+        try:
+            ray.init(log_to_driver=False, logging_level="CRITICAL", configure_logging=False, **told)
+        except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise RunError(f"no Ray cluster at {told['address']}: {first}") from None
+        catch()  # Ray has set handlers of its own, which write where in C++ they were met
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[Any]:
+    """Turn SIGTERM into an exception within the block; in threads other than the main one nothing can be turned."""
+
+    def end(number: int, frame: Any) -> None:
+        raise Terminated
+
+    def catch() -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, end)
+
+    before = signal.getsignal(signal.SIGTERM)
+    catch()
     try:
-        ray.init(
-            address=address or "local",
-            log_to_driver=False,
-            logging_level="CRITICAL",
-            configure_logging=False,
-            **({} if address else local),
-        )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise RunError(f"no Ray cluster at {address}: {str(error).splitlines()[0]}") from None
+        yield catch
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder for Ray's logs and sockets, gone at the end; what killed drivers left is removed first."""
+    root = Path(tempfile.gettempdir())
+    if len(str(root)) > LONGEST_TEMP:
+        root = Path("/tmp")
+    _sweep(root)
+    folder = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=root))
+    lock = FileLock(folder / "held")
+    lock.acquire()
+    try:
+        yield folder
+    finally:
+        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(root: Path) -> None:
+    """Remove the folders whose driver is gone: a lock that is still held tells that it is not."""
+    for folder in root.glob(f"{SCRATCH}*"):
+        with suppress(OSError, Timeout):
+            if not (folder / "held").is_file() or (hasattr(os, "getuid") and folder.stat().st_uid != os.getuid()):
+                continue
+            with FileLock(folder / "held", timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _token() -> Iterator[None]:
+    """A token of this block's own in the environment, which Ray and its workers take it from."""
+    mine = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    before = {name: os.environ.get(name) for name in (*mine, "RAY_AUTH_TOKEN_PATH")}
+    os.environ.pop("RAY_AUTH_TOKEN_PATH", None)
+    os.environ.update(mine)
+    _read_token_anew()
     try:
         yield
     finally:
-        ray.shutdown()
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        _read_token_anew()
+
+
+def _read_token_anew() -> None:
+    """Ray keeps mode and token of the process's first connection; both are read again."""
+    with suppress(ImportError, AttributeError):
+        from ray._raylet import AuthenticationTokenLoader, Config
+
+        AuthenticationTokenLoader.instance().reset_cache()
+        Config.initialize("")
 
 
 def run_all(
@@ -103,6 +230,12 @@ def _hush(ray: Any) -> None:
         ray._private.worker.print_to_stdstream = lambda *args, **kwargs: None
 
 
+def _stay_on_loopback(ray: Any) -> None:
+    """Have a cluster of this machine alone listen on 127.0.0.1: Ray does so by itself on Windows and macOS, by this switch."""
+    with suppress(AttributeError):
+        ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
+
+
 def _carry_out(work: str, told: dict[str, Any]) -> dict[str, Any]:
     """In a worker: a piece's value, or its error in one line and whether another try could help."""
     # One core a piece: so many small models train side by side faster than one after another on all cores.
@@ -126,8 +259,4 @@ def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
-    try:
-        import ray
-    except ImportError:
-        raise RunError("Ray is not installed; install it with: pip install 'keras-kd[scale]'") from None
-    return ray
+    return required("ray", "scale")

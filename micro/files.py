@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -9,19 +10,19 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from micro.errors import RunError
 
 if TYPE_CHECKING:
     import keras
 
 # The earliest moment a zip entry can name: archives get it instead of the clock.
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+# How names of files and folders end that are being written: what a kill leaves of them is known by it.
+UNFINISHED = ".unfinished"
 
 
 def sha256(content: bytes) -> str:
@@ -30,12 +31,16 @@ def sha256(content: bytes) -> str:
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
-    """Write a file under a temporary name beside it and rename: readers see the old file or the new one."""
+    """Write a file under a temporary name beside it and rename: readers see the old file or the new one.
+
+    Raises:
+        OSError: Names the file, which is then as it was.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=UNFINISHED, dir=path.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(handle, "wb") as file, naming(path):
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -45,6 +50,22 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
         Path(temporary).unlink(missing_ok=True)
         raise
     return path
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a file or folder is what a kill left of one that was being written."""
+    return path.name.startswith(".") and path.name.endswith(UNFINISHED)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the file in an error that knows none, as a full disk's does."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def write_together(directory: str | Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
@@ -60,10 +81,11 @@ def write_together(directory: str | Path, files: Mapping[str, bytes]) -> tuple[P
         if name != os.path.basename(name) or name in ("", ".", ".."):
             raise ValueError(f"file name {name!r} would leave {directory}")
     directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".staged-", dir=directory) as staged_name:
+    with tempfile.TemporaryDirectory(prefix=".staged-", suffix=UNFINISHED, dir=directory) as staged_name:
         staged = Path(staged_name)
         for name, content in files.items():
-            (staged / name).write_bytes(content)
+            with naming(directory / name):
+                (staged / name).write_bytes(content)
         replaced: list[str] = []
         try:
             for name in files:
@@ -79,49 +101,6 @@ def write_together(directory: str | Path, files: Mapping[str, bytes]) -> tuple[P
                     os.replace(staged / f"{name}.before", directory / name)
             raise
     return tuple(directory / name for name in files)
-
-
-def write_folder(directory: str | Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
-    """Write files, by their paths inside a folder that is new or empty: all of them or none.
-
-    Raises:
-        FileExistsError: If the folder holds something.
-    """
-    directory = Path(directory)
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise FileExistsError(f"{directory} exists and is not an empty folder; choose another")
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".project-") as staged_name:
-        staged = Path(staged_name) / "project"
-        for name, content in files.items():
-            path = staged / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        os.replace(staged, directory)
-    return tuple(directory / name for name in files)
-
-
-def claim_folder(out: Path, told: bytes, resume: bool, what: str, difference: str) -> None:
-    """Make a folder that of a piece of work which goes on over several calls, or see that it is already.
-
-    `told` is what the work was told, kept as told.json; `what` and `difference` name the work and what else it could have
-    been told.
-
-    Raises:
-        RunError: If something of the user's would be lost, or another work's results mixed in.
-    """
-    kept = out / "told.json"
-    if kept.is_file():
-        if not resume:
-            raise RunError(f"{out} holds a {what} already; go on with --resume, or choose another --out")
-        if kept.read_bytes() != told:
-            raise RunError(f"{out} holds a {what} with {difference}; choose another --out")
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out} exists and is not a {what}'s folder; choose another --out")
-    elif resume:
-        raise RunError(f"nothing to resume: {out} holds no {what}")
-    else:
-        write_bytes(kept, told)
 
 
 def json_bytes(value: Any) -> bytes:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import platform
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -23,17 +21,20 @@ from micro.budget import check
 from micro.compress.prune import sparsity_of
 from micro.config import Config, Stage
 from micro.conversion import convert
-from micro.detect import Threshold, threshold_rank
+from micro.detect import Threshold
 from micro.detector import make_detector
 from micro.emission import emit
-from micro.errors import ConversionError, RunError
+from micro.errors import ConversionError
 from micro.evaluate import Evaluation, by_origin, chip_judge, compare, evaluate, keras_judge, soft_targets, summarise
 from micro.files import array_bytes, json_bytes, keras_bytes, sha256, write_bytes
 from micro.graph import read
-from micro.prepare import Prepared, calibration_windows, prepare, spread, untested
+from micro.prepare import Prepared, calibration_windows, spread, untested
 from micro.quantize.aware import QuantizationAware
 from micro.report import render_report
 from micro.report.costs import graph_rows
+from micro.runs import start
+from micro.runs.folder import RunFolder
+from micro.runs.start import Progress
 from micro.scoring import margin_score, reconstruction_score
 from micro.stages import Written, apply, written
 from micro.tflm import Footprint, measure, run, verify
@@ -51,8 +52,6 @@ from micro.train import (
 VERIFIED_WINDOWS = 1000
 PACKAGES = ("tensorflow", "keras", "tensorflow-model-optimization", "tflite-micro", "ai-edge-litert", "numpy")
 
-# Told the stage and the share of the whole that is done.
-Progress = Callable[[str, float], None]
 # Told the stage and the epochs that it has done since.
 Tick = Callable[..., None]
 
@@ -65,61 +64,53 @@ def run_pipeline(
     force: bool = False,
     progress: Progress = lambda stage, share: None,
 ) -> dict[str, Any]:
-    """Carry out a config into the run folder `out` and return its report.
-
-    Work goes on in `OUT.partial` and is renamed to `out` when whole. `resume` goes on with an interrupted run of the same
-    config; `force` replaces an earlier run folder. `progress` is told the stage and the share done.
+    """Carry out a config into the run folder `out` and return its report: as `micro.runs.start.run`, which the command line
+    calls before TensorFlow is there.
 
     Raises:
-        RunError: If `out` is in the way.
+        RunError: If `out` is in the way, or another process works on it.
         DataError: For recordings that cannot be read or are too few.
         ValueError: For settings that do not fit the data.
         ConversionError: For a student that does not convert.
     """
-    out = Path(out)
-    working = claim(out, config, resume=resume, force=force)
+    return start.run(config, out, resume=resume, force=force, progress=progress)
+
+
+def check_work(config: Config, data: Prepared) -> None:
+    """Ready TensorFlow for a run, and see that models, data and budget fit one another before anything is trained.
+
+    Raises:
+        DataError: For models that do not fit the data.
+        ValueError: For stages that do not fit the models.
+        RunError: For a budget that cannot be met.
+    """
     # The same seed gives the same weights; the setting cannot be taken back within the process.
     tf.config.experimental.enable_op_determinism()
     ready_devices(config.teacher.devices)
-    progress("reading data", 0.0)
-    data = prepare(config)
     check_models(config, data, calibration_windows(data, config.seed))
-    if config.task == "anomaly" and config.detect.method == "conformal":
-        threshold_rank(len(data.calibration), config.detect.false_alarm_rate)
-    report = _run_stages(config, data, working, progress)
-    shutil.rmtree(working / "parts")
-    _publish(working, out)
-    progress("done", 1.0)
+
+
+def carry_out(config: Config, data: Prepared, folder: RunFolder, progress: Progress) -> dict[str, Any]:
+    """Train, or take up again, all seeds' models in a folder that has begun, fill its `whole`, and return the report."""
+    students = 2 if config.distill.compare else 1
+    total = config.seeds * (config.teacher.epochs + students * config.student.epochs)
+    done = 0
+
+    def tick(label: str, epochs: int = 1) -> None:
+        nonlocal done
+        done += epochs
+        progress(label, 0.02 + 0.9 * done / max(1, total))
+
+    runs = [_one_seed(config, data, config.seed + n, folder.parts, tick) for n in range(config.seeds)]
+    rows = [
+        {"seed": config.seed + n, **{name: found.metrics for name, found in one.evaluations.items()}}
+        for n, one in enumerate(runs)
+    ]
+    progress("proving and emitting", 0.95)
+    # The seed that is deployed is settled before any is tested: the first.
+    report = _finish(config, data, folder.fresh_whole(), rows, runs)
+    _write_manifest(json.loads(folder.told.read_bytes()), folder.whole)
     return report
-
-
-def claim(out: Path, config: Config, *, resume: bool, force: bool) -> Path:
-    """The folder to work in: new, or with `resume` the one that an interrupted run of the same config left.
-
-    Raises:
-        RunError: If something of the user's would be lost or another config's work mixed in.
-    """
-    working = out.with_name(f"{out.name}.partial")
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        if not (out / "manifest.json").is_file():
-            raise RunError(f"{out} exists and is not a run folder; choose another --out")
-        if not force:
-            raise RunError(f"{out} holds a run already; choose another --out, or replace it with --force")
-    told = json_bytes(config.model_dump(mode="json"))
-    if working.exists():
-        if not (working / "config.json").is_file():
-            raise RunError(f"{working} exists and is not an interrupted run; move it away")
-        if resume:
-            if (working / "config.json").read_bytes() != told:
-                raise RunError(f"{working} belongs to another config; run that one, or start afresh with --force")
-            return working
-        if not force:
-            raise RunError(f"{working} holds an interrupted run; go on with --resume, or start afresh with --force")
-        shutil.rmtree(working)
-    elif resume and not force:
-        raise RunError(f"nothing to resume: {working} does not exist")
-    write_bytes(working / "config.json", told)
-    return working
 
 
 @dataclass(frozen=True)
@@ -142,26 +133,6 @@ class SeedRun:
     alone: Trained | None
     evaluations: dict[str, Evaluation]
     stages: tuple[StageResult, ...]
-
-
-def _run_stages(config: Config, data: Prepared, working: Path, progress: Progress) -> dict[str, Any]:
-    students = 2 if config.distill.compare else 1
-    total = config.seeds * (config.teacher.epochs + students * config.student.epochs)
-    done = 0
-
-    def tick(label: str, epochs: int = 1) -> None:
-        nonlocal done
-        done += epochs
-        progress(label, 0.02 + 0.9 * done / max(1, total))
-
-    runs = [_one_seed(config, data, config.seed + n, working / "parts", tick) for n in range(config.seeds)]
-    rows = [
-        {"seed": config.seed + n, **{name: found.metrics for name, found in one.evaluations.items()}}
-        for n, one in enumerate(runs)
-    ]
-    progress("proving and emitting", 0.95)
-    # The seed that is deployed is settled before any is tested: the first.
-    return _finish(config, data, working, rows, runs)
 
 
 def _one_seed(config: Config, data: Prepared, seed: int, parts: Path, tick: Tick) -> SeedRun:
@@ -336,7 +307,6 @@ def _finish(
     }
     write_bytes(working / "report.json", json_bytes(report))
     write_bytes(working / "report.html", render_report(report, evaluations, data))
-    _write_manifest(config, working)
     return report
 
 
@@ -353,28 +323,16 @@ def _keep(chosen: SeedRun, data: Prepared, working: Path) -> None:
             write_bytes(working / name, content)
 
 
-def _write_manifest(config: Config, working: Path) -> None:
+def _write_manifest(told: dict[str, Any], whole: Path) -> None:
     """Config, seed, versions and the digest of every file: the last file written."""
-    passing = ("parts", "config.json")
-    files = sorted(p for p in working.rglob("*") if p.is_file() and p.relative_to(working).parts[0] not in passing)
+    files = sorted(path for path in whole.rglob("*") if path.is_file())
     manifest = {
-        "config": config.model_dump(mode="json"),
-        "seed": config.seed,
+        "config": told,
+        "seed": told["seed"],
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "sha256": {str(path.relative_to(working)): sha256(path.read_bytes()) for path in files},
+        "sha256": {path.relative_to(whole).as_posix(): sha256(path.read_bytes()) for path in files},
     }
-    write_bytes(working / "manifest.json", json_bytes(manifest))
-    (working / "config.json").unlink()
-
-
-def _publish(working: Path, out: Path) -> None:
-    """Rename the finished folder into place; an earlier one goes only when the new one is there."""
-    before = out.with_name(f"{out.name}.before")
-    if out.exists():
-        os.replace(out, before)
-    os.replace(working, out)
-    if before.exists():
-        shutil.rmtree(before)
+    write_bytes(whole / "manifest.json", json_bytes(manifest))
 
 
 def _kept(place: Path, make: Callable[[], Trained]) -> Trained:

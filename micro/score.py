@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from micro.config import Config, RigData, TableData, parse_config
+from micro.config import Config, RigData, TableData
 from micro.datasets import table
 from micro.errors import RunError
 from micro.evaluate import chip_judge
 from micro.prepare import cut, own_scaling
+from micro.runs.told import config_kept
 from micro.signal import Scaling
 from micro.tflm import run
 
@@ -86,7 +87,7 @@ def read_run(folder: Path) -> tuple[dict[str, Any], Config]:
     try:
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        return report, parse_config(manifest["config"], Path(), "manifest.json")
+        return report, config_kept(manifest["config"], folder)
     except OSError as error:
         raise RunError(f"{folder} is not a finished run: {error.filename}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError) as error:

@@ -56,6 +56,8 @@ FLOORS = (
         "micro.errors",
         "micro.quiet",
         "micro.engine",
+        "micro.extras",
+        "micro.runs.folder",
         "micro._tflm_worker",
     ),
     (
@@ -80,6 +82,7 @@ FLOORS = (
         "micro.evaluate",
         "micro.report",
         "micro.pipeline",
+        "micro.runs",
         "micro.score",
         "micro.simulation",
         "micro.monitoring",

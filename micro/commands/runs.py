@@ -48,7 +48,7 @@ def run(config: str | None, out: str, resume: bool, force: bool, as_json: bool) 
     not fit the config's budget.
     """
     from micro.config import load_config
-    from micro.quiet import import_frameworks
+    from micro.runs import start
 
     if config is None:
         with resources.as_file(resources.files("micro") / "configs" / "rig.toml") as built_in:
@@ -56,11 +56,7 @@ def run(config: str | None, out: str, resume: bool, force: bool, as_json: bool) 
     else:
         loaded = load_config(config)
     with progress(enabled=not as_json) as tell:
-        tell("starting TensorFlow", 0.0)
-        import_frameworks()
-        from micro.pipeline import run_pipeline
-
-        report = run_pipeline(loaded, out, resume=resume, force=force, progress=tell)
+        report = start.run(loaded, out, resume=resume, force=force, progress=tell)
     if as_json:
         print_json(report)
     else:

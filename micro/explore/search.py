@@ -14,14 +14,15 @@ import numpy as np
 
 from micro.config import Config
 from micro.cost import parse_bytes, parse_count
-from micro.engine import cluster, run_all
-from micro.errors import RunError
+from micro.engine import cluster, require_ray, run_all
+from micro.errors import MicroError, RunError
 from micro.explore.choice import TIE, Scores, choose, finals, pareto
-from micro.explore.rehearsal import kept_back
+from micro.explore.rehearsal import kept_back, rehearse
 from micro.explore.space import given, require_searchable, resolutions, smallest, widest
-from micro.explore.study import OWN, Budget, Candidate, Study, share_of_budget
+from micro.explore.study import OWN, Budget, Candidate, Study, require_optuna, share_of_budget
 from micro.explore.task import TRIAL, Task, prepare, value
-from micro.files import claim_folder, json_bytes, sha256, write_bytes
+from micro.files import json_bytes, sha256, write_bytes
+from micro.runs.folder import check_claim, claim_folder, holding, settled, unclaim_folder
 
 Progress = Callable[[str, float], None]
 
@@ -86,8 +87,9 @@ def search(
         resume: Go on with the search in `out`, with more trials if task.
 
     Raises:
-        RunError: Where nothing can meet the budget (the smallest reachable is told), `out` is in the way, its journal
-            is damaged or belongs to another search.
+        RunError: Where nothing can meet the budget (the smallest reachable is told), `out` is in the way, another search is
+            at work in it, its journal is damaged or belongs to another search.
+        DataError: For recordings that cannot be read or are too few.
         ValueError: For budgets that do not parse.
     """
     budget: Budget = {
@@ -100,13 +102,27 @@ def search(
     if trials < 1:
         raise ValueError(f"trials must be at least 1, got {trials}")
     require_searchable(config)
+    require_ray()
+    require_optuna()
     task = Task(config, Path(out), budget, runtime, workers)
-    _claim(task, resume)
-    study = Study(task.out / JOURNAL, config)
-    with cluster(workers, address):
-        progress("teaching the teacher", 0.02)
-        teacher_score = prepare(task)
-        _require_reachable(task)
+    with holding(settled(out, renamed=False)):
+        fresh = _claim(task, resume)
+        return _search(task, trials, address, fresh, progress)
+
+
+def _search(task: Task, trials: int, address: str | None, fresh: bool, progress: Progress) -> SearchResult:
+    """As `search`, in a folder that is held and claimed; one just claimed is given up where the search cannot start."""
+    config, budget = task.config, task.budget
+    with cluster(task.workers, address):
+        try:
+            progress("teaching the teacher", 0.02)
+            teacher_score = prepare(task)
+            _require_reachable(task)
+        except (MicroError, ValueError):
+            if fresh:
+                unclaim_folder(task.out)
+            raise
+        study = Study(task.out / JOURNAL, config)
         progress("trying the config's own student", 0.08)
         own = _own(task)
         if kept_back(config) is not None and _is_perfect(own, teacher_score):
@@ -126,15 +142,20 @@ def search(
     return _conclude(task, study, candidates, scores, teacher_score)
 
 
-def _claim(task: Task, resume: bool) -> None:
-    """Make the folder this search's, or see that it is already.
+def _claim(task: Task, resume: bool) -> bool:
+    """Make the folder this search's once its data have been read, or see that it is already; True if it is new.
 
     Raises:
         RunError: If something of the user's would be lost or another search's results mixed in.
+        DataError: Names what is missing, damaged or too little.
     """
     config = task.config.model_dump(mode="json")
     told = json_bytes({"config": config, "budget": task.budget, "runtime": task.runtime})
-    claim_folder(task.out, told, resume, "search", "another config, budget or runtime")
+    words = (task.out, told, resume, "search", "another config, budget or runtime")
+    check_claim(*words)
+    if not resume:
+        rehearse(task.config)
+    return claim_folder(*words)
 
 
 def _fewest_inputs(task: Task) -> int:

@@ -13,6 +13,7 @@ from micro.config import Config
 from micro.engine import Outcome
 from micro.errors import RunError
 from micro.explore.space import given, propose
+from micro.extras import required
 
 Budget = dict[str, int | None]
 
@@ -50,10 +51,10 @@ class Study:
     """
 
     def __init__(self, path: Path, config: Config) -> None:
-        optuna = _optuna()
+        optuna = require_optuna()
         _require_whole(path)
         self._optuna, self._config = optuna, config
-        backend = optuna.storages.journal.JournalFileBackend(str(path))
+        backend = optuna.storages.journal.JournalFileBackend(str(path), _Held())  # type: ignore[no-untyped-call]
         try:
             self._study = optuna.create_study(
                 study_name="search",
@@ -144,6 +145,16 @@ class Study:
         return propose(self._optuna.trial.FixedTrial(candidate.choice), self._config)
 
 
+class _Held:
+    """A journal's lock that is held already, by the search's own: Optuna's outlasts a kill by half a minute."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        return None
+
+
 class _Seeded:
     """Asks a trial with a sampler seeded by the name of what is drawn: an interruption between two draws changes neither."""
 
@@ -184,11 +195,9 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         yield from enumerate(file, start=1)
 
 
-def _optuna() -> Any:
-    try:
-        import optuna
-        import tomli_w  # noqa: F401, wanted at the end: better missed now
-    except ImportError as error:
-        raise RunError(f"{error.name} is not installed; install it with: pip install 'keras-kd[scale]'") from None
+def require_optuna() -> Any:
+    """Optuna, and what writes the chosen config at the end; RunError with the command that installs them where one is missing."""
+    required("tomli_w", "scale")
+    optuna = required("optuna", "scale")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna

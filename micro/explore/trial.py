@@ -20,9 +20,10 @@ from micro.config import Config, QuantizeStage, parse_config
 from micro.errors import ConversionError
 from micro.evaluate import Judge, chip_judge, chip_logits, keras_judge, keras_logits
 from micro.explore.rehearsal import rehearse
-from micro.files import array_bytes, json_bytes, keras_bytes, write_folder
+from micro.files import array_bytes, json_bytes, keras_bytes
 from micro.prepare import calibration_windows
 from micro.quantize.aware import quantize_aware
+from micro.runs.folder import PATIENCE, holding, settled, write_folder
 from micro.stages import Lessons, Written, apply, untrained, written
 from micro.tflm import measure
 from micro.train import (
@@ -60,7 +61,17 @@ def prepare_lessons(
         teacher_from: The folder of another resolution whose teacher's outputs serve, its windows being the same.
         kept: The config's test is a load kept from training, to be judged by. No window of another test is written.
     """
-    told = parse_config(dict(config), Path())
+    place = settled(folder)
+    # Held under a name beside the folder's, so that a worker that outlived its driver and its successor do not write one recording.
+    with holding(place.with_name(f"{place.name}-lesson"), patience=PATIENCE):
+        about = place / "about.json"
+        if about.is_file():
+            return {"teacher_score": json.loads(about.read_text())["teacher_score"]}
+        return _prepare_lessons(parse_config(dict(config), Path()), folder, teacher_from, kept)
+
+
+def _prepare_lessons(told: Config, folder: str, teacher_from: str | None, kept: bool) -> dict[str, Any]:
+    """As `prepare_lessons`, where no other process does."""
     tf.config.experimental.enable_op_determinism()
     ready_devices(told.teacher.devices)
     data, (x, labels) = rehearse(told, kept)

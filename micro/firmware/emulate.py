@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from micro.errors import RunError
-from micro.files import json_bytes, sha256, write_folder, write_together
+from micro.files import json_bytes, sha256, write_together
 from micro.firmware.boards import MACHINES
 from micro.firmware.project import load_golden, project_files
 from micro.report import with_emulated
+from micro.runs.folder import write_folder
 from micro.score import read_run
 from micro.simulation import Firmware, Judged, judge, load_firmware
 

@@ -13,10 +13,11 @@ from micro.emission.c_array import c_array, model_files, render
 from micro.emission.detector import detector_files
 from micro.errors import RunError
 from micro.evaluate import run_inputs
-from micro.files import identifier, sha256, write_folder
+from micro.files import identifier, sha256
 from micro.firmware.boards import BOARDS, MACHINES, Board
 from micro.graph import read
 from micro.prepare import spread
+from micro.runs.folder import write_folder
 from micro.score import read_run
 from micro.simulation import Firmware, load_firmware
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import tempfile
 from pathlib import Path
 
 from micro.detect import Threshold
@@ -13,6 +12,7 @@ from micro.detector import make_detector
 from micro.emission import emit
 from micro.errors import RunError
 from micro.files import json_bytes, sha256, write_bytes
+from micro.runs.folder import made_whole, settled
 from micro.score import read_run
 from micro.scoring import score_from_config
 
@@ -34,10 +34,8 @@ def recalibrate(run_folder: str | Path, threshold: Threshold, out: str | Path) -
     detector = make_detector(score_from_config(report["detector"]["score"]), threshold, **told)
     report["threshold"] = threshold.value
     report["detector"] = {**dataclasses.asdict(detector), "real_threshold": threshold.value}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".recalibrated-") as staged_name:
-        staged = Path(staged_name) / "run"
-        shutil.copytree(folder, staged)
+    with made_whole(settled(out)) as staged:
+        shutil.copytree(folder, staged, dirs_exist_ok=True)
         emit(
             staged / "student_int8.tflite",
             staged / "firmware",
@@ -50,5 +48,4 @@ def recalibrate(run_folder: str | Path, threshold: Threshold, out: str | Path) -
         files = [path for path in sorted(staged.rglob("*")) if path.is_file() and path.name != "manifest.json"]
         manifest["sha256"] = {str(path.relative_to(staged)): sha256(path.read_bytes()) for path in files}
         write_bytes(staged / "manifest.json", json_bytes(manifest))
-        staged.rename(out)
     return out
