@@ -10,10 +10,12 @@ from typing import Any, NoReturn
 import click
 
 from micro.commands import models, runs, scale
-from micro.errors import MicroError
+from micro.commands.again import go_on
+from micro.errors import MicroError, Terminated
 
 # Exit codes: 0 done, 1 done and the answer is no (does not fit, drifted, a machine failed), 2 what the user can put right,
-# 3 with --strict a result that is unusable, 70 a fault of this program (EX_SOFTWARE), 130 interrupted.
+# 3 with --strict a result that is unusable, 70 a fault of this program (EX_SOFTWARE), 130 interrupted,
+# 143 ended by SIGTERM.
 INTERNAL = 70
 
 
@@ -35,8 +37,13 @@ class _Commands(click.Group):
             sys.exit(0)
         except click.ClickException as error:
             _fail(error.format_message())
-        except (click.Abort, KeyboardInterrupt):
-            _fail("interrupted; a run goes on with --resume", code=130)
+        except (click.Abort, KeyboardInterrupt) as error:
+            # Click gives the interrupt itself as the cause.
+            interrupt = error.__cause__ or error
+            terminated = isinstance(interrupt, Terminated)
+            words = sys.argv[1:] if args is None else list(args)
+            said = "ended by SIGTERM" if terminated else "interrupted"
+            _fail(f"{said}; {go_on(self, words, interrupt)}", code=143 if terminated else 130)
         if standalone_mode:
             sys.exit(result if isinstance(result, int) else 0)
         return result

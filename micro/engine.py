@@ -20,7 +20,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from micro.errors import MicroError, RunError
+from micro.errors import MicroError, RunError, Terminated
 from micro.extras import required
 
 # A worker serves so many pieces before a fresh one takes its place, so that what libraries hoard does not add up.
@@ -31,10 +31,6 @@ STORE_BYTES = 100 << 20
 LONGEST_TEMP = 40
 SCRATCH = "kd-ray-"
 SECONDS_TO_ANSWER = 10.0
-
-
-class Terminated(KeyboardInterrupt):
-    """The process was asked to end by SIGTERM; as on Ctrl-C, what has begun is cleaned up on the way out."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +67,16 @@ def cluster(workers: int = 2, address: str | None = None) -> Iterator[None]:
         with _connected(address=address):
             yield
         return
-    with _scratch() as folder, _token(), _connected(
-        address="local",
-        num_cpus=workers,
-        include_dashboard=False,
-        object_store_memory=STORE_BYTES,
-        _temp_dir=str(folder),
+    with (
+        _scratch() as folder,
+        _token(),
+        _connected(
+            address="local",
+            num_cpus=workers,
+            include_dashboard=False,
+            object_store_memory=STORE_BYTES,
+            _temp_dir=str(folder),
+        ),
     ):
         yield
 
@@ -180,10 +180,9 @@ def _token() -> Iterator[None]:
 def _read_token_anew() -> None:
     """Ray keeps mode and token of the process's first connection; both are read again."""
     with suppress(ImportError, AttributeError):
-        from ray._raylet import AuthenticationTokenLoader, Config
-
-        AuthenticationTokenLoader.instance().reset_cache()
-        Config.initialize("")
+        raylet: Any = importlib.import_module("ray._raylet")
+        raylet.AuthenticationTokenLoader.instance().reset_cache()
+        raylet.Config.initialize("")
 
 
 def run_all(

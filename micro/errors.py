@@ -7,6 +7,10 @@ class MicroError(Exception):
     """Base of everything that `micro` raises on its own account, beside ValueError for wrong arguments."""
 
 
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end by SIGTERM; as on Ctrl-C, what has begun is cleaned up on the way out."""
+
+
 class ModelError(MicroError):
     """A .tflite that cannot be read, or is not the int8 model it should be."""
 

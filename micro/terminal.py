@@ -38,7 +38,14 @@ def progress(enabled: bool) -> Iterator[Callable[[str, float], None]]:
         )
         with Progress(*columns, console=console) as bar:
             task = bar.add_task("", total=1.0)
-            yield lambda stage, share: bar.update(task, description=stage, completed=share)
+
+            def show(stage: str, share: float) -> None:
+                if stage.startswith("failed: "):
+                    bar.console.print(stage, markup=False, highlight=False)  # stays above the bar
+                else:
+                    bar.update(task, description=stage, completed=share)
+
+            yield show
     else:
         told: list[str] = []
 
@@ -114,8 +121,8 @@ def print_search(found: Any, out: str) -> None:
     click.echo(f"Report: {Path(out) / 'report.html'}\nTrain, prove and emit it: {found.command}")
 
 
-def print_fleet(result: Any, out: str) -> None:
-    """A line a machine."""
+def print_fleet(result: Any, out: str, again: str) -> None:
+    """A line a machine; `again` is the command that takes up what failed."""
     from rich.console import Console
     from rich.table import Table
 
@@ -126,7 +133,7 @@ def print_fleet(result: Any, out: str) -> None:
     for name in ("machine", *(metric.replace("_", " ") for metric in metrics), "flash", "RAM", "MACs", "threshold"):
         table.add_column(name, justify="left" if name == "machine" else "right")
     for row in result.rows:
-        if row.state == "failed":
+        if row.state != "done":
             continue
         values = (row.metrics.get(metric) for metric in metrics)
         costs = (f"{value:,}" for value in (row.flash, row.ram, row.macs))
@@ -136,6 +143,10 @@ def print_fleet(result: Any, out: str) -> None:
     for row in result.rows:
         if row.state == "failed":
             click.echo(f"failed: {row.asset}: {row.error}")
+    if result.failed:
+        click.echo(f"Once they are put right: {again}")
+    if result.removed:
+        click.echo(f"No longer in the list, their folders stay: {', '.join(result.removed)}")
     click.echo(f"Report: {Path(out) / 'report.html'}\nTable: {Path(out) / 'fleet.csv'}")
 
 

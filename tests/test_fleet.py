@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import micro
 from micro.errors import RunError
 from micro.fleet import Fleet, load_fleet
+from micro.runs.folder import holding
 from micro.score import read_run
 
 SHARED = """
@@ -196,21 +197,17 @@ def test_what_is_in_the_way_is_left_alone(survived, tmp_path, assets):
 
 
 def test_two_drivers_do_not_work_on_one_fleet(survived, assets):
-    from micro.fleet.fleet import _only_driver
-
     out, _ = survived
-    with _only_driver(out):
+    with holding(out):
         result = invoke("fleet", assets, "--out", out, "--resume")
-    assert (result.exit_code, "another driver is at work" in result.output) == (2, True)
+    assert (result.exit_code, "another keras-kd has been at work on it" in result.output) == (2, True)
 
 
-def test_a_worker_waits_for_one_that_outlived_its_driver(tmp_path, monkeypatch):
-    from micro.fleet import work
-
+def test_a_worker_waits_for_one_that_outlived_its_driver(tmp_path):
     order = []
 
     def hold():
-        with work._alone(tmp_path / "lock"):
+        with holding(tmp_path / "pump"):
             order.append("first")
             time.sleep(0.5)
             order.append("first ends")
@@ -219,15 +216,14 @@ def test_a_worker_waits_for_one_that_outlived_its_driver(tmp_path, monkeypatch):
     thread.start()
     while not order:
         time.sleep(0.01)
-    with work._alone(tmp_path / "lock"):
+    with holding(tmp_path / "pump", patience=60.0):
         order.append("second")
     thread.join()
     assert order == ["first", "first ends", "second"]
-    monkeypatch.setattr(work, "PATIENCE", 0.0)
     with (
-        work._alone(tmp_path / "lock"),
-        pytest.raises(RunError, match="has been at work"),
-        work._alone(tmp_path / "lock"),
+        holding(tmp_path / "pump"),
+        pytest.raises(RunError, match="another keras-kd has been at work on it"),
+        holding(tmp_path / "pump", patience=0.1),
     ):
         pass
 
@@ -240,6 +236,10 @@ def test_a_worker_waits_for_one_that_outlived_its_driver(tmp_path, monkeypatch):
         ('config = "shared.toml"', "it has no \\[\\[asset\\]\\]"),
         ('config = "shared.toml"\n[[asset]]\nname = "../up"', "asset.0.name: must be letters"),
         ('config = "shared.toml"\n[[asset]]\nname = "a"\n[[asset]]\nname = "a"', "asset 'a' comes twice"),
+        (
+            'config = "shared.toml"\n[[asset]]\nname = "Pump"\n[[asset]]\nname = "pump"',
+            "assets 'Pump' and 'pump' differ in capitals only",
+        ),
         ('config = "shared.toml"\n[[asset]]\nname = "a"\ncolour = 1', "asset.0.colour: no such setting"),
         (
             'config = "shared.toml"\n[[asset]]\nname = "a"\ndata = {speed = -1.0}',

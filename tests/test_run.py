@@ -14,7 +14,9 @@ from keras import layers
 from micro.config import load_config
 from micro.datasets import cwru
 from micro.errors import RunError
-from micro.pipeline import claim, run_pipeline
+from micro.files import json_bytes
+from micro.pipeline import run_pipeline
+from micro.runs.folder import RunFolder
 
 SMALL_RIG = """
 job = "rig"
@@ -155,19 +157,26 @@ def test_what_is_in_the_way_is_never_lost(tmp_path, config_file):
     mine.mkdir()
     (mine / "thesis.txt").write_text("years of work")
     with pytest.raises(RunError, match="not a run folder"):
-        claim(mine, config, resume=False, force=True)
+        run_pipeline(config, mine, force=True)
     assert (mine / "thesis.txt").read_text() == "years of work"
+    (tmp_path / "other.partial").mkdir()
+    (tmp_path / "other.partial" / "thesis.txt").write_text("years of work")
+    with pytest.raises(RunError, match="is not an interrupted run; move it away"):
+        run_pipeline(config, tmp_path / "other", force=True)
     done = tmp_path / "done"
     done.mkdir()
     (done / "manifest.json").write_text("{}")
     with pytest.raises(RunError, match="replace it with --force"):
-        claim(done, config, resume=False, force=False)
+        run_pipeline(config, done)
     with pytest.raises(RunError, match="nothing to resume"):
-        claim(tmp_path / "new", config, resume=True, force=False)
-    claim(tmp_path / "new", config, resume=False, force=False)
-    other = config.model_copy(update={"seed": 99})
+        run_pipeline(config, tmp_path / "new", resume=True)
+    begun = RunFolder(tmp_path / "new")
+    begun.begin(json_bytes({"another": "config"}), resume=False)
     with pytest.raises(RunError, match="belongs to another config"):
-        claim(tmp_path / "new", other, resume=True, force=False)
+        run_pipeline(config, tmp_path / "new", resume=True)
+    with pytest.raises(RunError, match="go on with --resume, or start afresh with --force"):
+        run_pipeline(config, tmp_path / "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["done", "mine", "new.partial", "other.partial"]
 
 
 def test_score_runs_the_int8_student_over_new_files(tmp_path, finished):

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from micro.terminal import as_json, print_fleet, print_json, print_search, progress
+from micro.terminal import as_json, command_line, print_fleet, print_json, print_search, progress
 
 
 @click.command(short_help="The best student within a budget")
@@ -85,7 +85,9 @@ def fleet(assets: str, out: str, workers: int, address: str | None, resume: bool
     if as_json:
         click.echo((Path(out) / "fleet.json").read_text(), nl=False)
     else:
-        print_fleet(result, out)
+        words = ["--workers", workers] if workers != 2 else []
+        words += ["--address", address] if address else []
+        print_fleet(result, out, command_line("fleet", assets, "--out", out, *words, "--resume"))
     return 1 if result.failed else 0
 
 

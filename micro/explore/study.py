@@ -54,7 +54,7 @@ class Study:
         optuna = require_optuna()
         _require_whole(path)
         self._optuna, self._config = optuna, config
-        backend = optuna.storages.journal.JournalFileBackend(str(path), _Held())  # type: ignore[no-untyped-call]
+        backend = optuna.storages.journal.JournalFileBackend(str(path), _Held())
         try:
             self._study = optuna.create_study(
                 study_name="search",
@@ -196,7 +196,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def require_optuna() -> Any:
-    """Optuna, and what writes the chosen config at the end; RunError with the command that installs them where one is missing."""
+    """Optuna, and what writes the chosen config at the end; RunError with the command that installs what is missing."""
     required("tomli_w", "scale")
     optuna = required("optuna", "scale")
     optuna.logging.set_verbosity(optuna.logging.ERROR)

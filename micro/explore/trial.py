@@ -62,7 +62,7 @@ def prepare_lessons(
         kept: The config's test is a load kept from training, to be judged by. No window of another test is written.
     """
     place = settled(folder)
-    # Held under a name beside the folder's, so that a worker that outlived its driver and its successor do not write one recording.
+    # Held under a name beside the folder's: a worker that outlived its driver and its successor do not write one recording.
     with holding(place.with_name(f"{place.name}-lesson"), patience=PATIENCE):
         about = place / "about.json"
         if about.is_file():

@@ -99,13 +99,26 @@ def load_fleet(path: str | Path) -> Fleet:
         fleet = Fleet.model_validate({**told, "shared": shared})
     except ValidationError as error:
         raise ValueError(f"fleet {path}: {first_complaint(error)}") from None
-    names = [asset.name for asset in fleet.asset]
-    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
-    if twice is not None:
-        raise ValueError(f"fleet {path}: asset {twice!r} comes twice")
+    _require_apart(path, fleet)
     for asset in fleet.asset:
         fleet.config(asset)
     return fleet
+
+
+def _require_apart(path: Path, fleet: Fleet) -> None:
+    """ValueError where two machines would share a folder, here or on a system that does not tell capitals apart."""
+    seen: dict[str, str] = {}
+    for asset in fleet.asset:
+        other = seen.get(asset.name.casefold())
+        seen[asset.name.casefold()] = asset.name
+        if other is None:
+            continue
+        if other == asset.name:
+            raise ValueError(f"fleet {path}: asset {asset.name!r} comes twice")
+        raise ValueError(
+            f"fleet {path}: assets {other!r} and {asset.name!r} differ in capitals only, which not every system tells apart "
+            "in the names of their folders; rename one"
+        )
 
 
 def _toml(path: Path, what: str) -> dict[str, Any]:

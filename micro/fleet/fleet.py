@@ -1,22 +1,25 @@
-"""The fleet's driver: pieces of work handed out, a row for each machine, a table and a page at the end."""
+"""The fleet's driver: pieces of work handed out, a row for each machine, a table and a page that grow with them."""
 
 from __future__ import annotations
 
-import fcntl
+import math
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from micro.engine import Outcome, cluster, run_all
+from micro.engine import Outcome, cluster, require_ray, run_all
 from micro.errors import RunError
-from micro.files import claim_folder, json_bytes, write_bytes
+from micro.files import json_bytes, write_bytes
 from micro.fleet.assets import Asset, Fleet
 from micro.fleet.results import AssetResult, FleetResult, table_csv
+from micro.runs.folder import claim_folder, holding, settled, unclaim_folder
 
-TEACH, TRAIN = "micro.fleet.work:teach", "micro.fleet.work:train_asset"
+TEACH, TRAIN = "micro.fleet.work:teach", "micro.fleet.machine:train_asset"
 LOG = "fleet.log.jsonl"
+# A page takes about as long to draw as a machine to be found done.
+SECONDS_BETWEEN_TABLES = 10.0
 Progress = Callable[[str, float], None]
 
 
@@ -32,7 +35,8 @@ def run_fleet(
     """Train, calibrate and emit one firmware for each machine of a fleet under one teacher.
 
     Each machine gets a run folder `out/assets/NAME`, whole once it is there. A machine that fails stops no other; a killed
-    worker's is begun again where it stopped, and so is a killed driver's with `resume`. The teacher is that of the shared
+    worker's is begun again where it stopped, and so is a killed driver's with `resume`; a machine whose config has changed
+    since is done anew. Table, page and failures are written while the fleet goes on. The teacher is that of the shared
     config's `teacher.path`, or trained on windows of `teacher_assets` machines; another takes the place of a broken one.
 
     Args:
@@ -42,35 +46,32 @@ def run_fleet(
     Raises:
         RunError: If `out` is in the way, another driver is at work in it, or the teacher cannot be trained.
     """
-    out = Path(out).resolve()
-    _claim(out, fleet, resume)
-    with _only_driver(out), cluster(workers, address):
-        progress("teaching the shared teacher", 0.0)
-        teacher = _teacher(fleet, out, workers)
-        outcomes: dict[str, Outcome] = {}
-        for outcome in run_all(TRAIN, _pieces(fleet, out, teacher), workers=workers):
-            outcomes[outcome.name] = outcome
-            progress(f"{len(outcomes)} of {len(fleet.asset)} machines", len(outcomes) / len(fleet.asset))
-    rows = tuple(_row(asset, outcomes[asset.name]) for asset in fleet.asset)
-    result = FleetResult(rows)
-    _publish(result, fleet, out)
-    return result
+    require_ray()
+    out = settled(out, renamed=False)
+    with holding(out):
+        fresh = _claim(out, fleet, resume)
+        with cluster(workers, address):
+            progress("teaching the shared teacher", 0.0)
+            try:
+                teacher = _teacher(fleet, out, workers)
+            except RunError:
+                if fresh:
+                    unclaim_folder(out)
+                raise
+            table = _Table(fleet, out)
+            for outcome in run_all(TRAIN, _pieces(fleet, out, teacher), workers=workers):
+                table.take(outcome)
+                done = len(table.outcomes)
+                if outcome.error is not None:
+                    progress(f"failed: {outcome.name}: {outcome.error}", (done - 1) / len(fleet.asset))
+                progress(f"{done} of {len(fleet.asset)} machines", done / len(fleet.asset))
+        return table.publish()
 
 
-def _claim(out: Path, fleet: Fleet, resume: bool) -> None:
-    """Make `out` this fleet's, or see that it is already; machines may have come or gone since."""
+def _claim(out: Path, fleet: Fleet, resume: bool) -> bool:
+    """Make `out` this fleet's, or see that it is already; machines may have come or gone since. True if it is new."""
     told = json_bytes({"shared": fleet.shared, "teacher_assets": fleet.teacher_assets})
-    claim_folder(out, told, resume, "fleet", "another shared config")
-
-
-@contextmanager
-def _only_driver(out: Path) -> Iterator[None]:
-    with (out / ".driver.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"{out}: another driver is at work on this fleet") from None
-        yield
+    return claim_folder(out, told, resume, "fleet", "another shared config")
 
 
 def _teacher(fleet: Fleet, out: Path, workers: int) -> str:
@@ -92,21 +93,50 @@ def _pieces(fleet: Fleet, out: Path, teacher: str) -> Iterator[tuple[str, dict[s
     for asset in fleet.asset:
         config = fleet.config(asset, teacher).model_dump(mode="json")
         folder = out / "assets" / asset.name
-        yield asset.name, {"name": asset.name, "config": config, "out": str(folder), "log": str(out / LOG)}
+        told = {"name": asset.name, "config": config, "out": str(folder), "log": str(out / LOG), "fleet": str(out)}
+        yield asset.name, told
 
 
-def _row(asset: Asset, outcome: Outcome) -> AssetResult:
+class _Table:
+    """What became of each machine so far, written while the fleet goes on: as JSON, CSV and page."""
+
+    def __init__(self, fleet: Fleet, out: Path) -> None:
+        self.fleet, self.out = fleet, out
+        self.outcomes: dict[str, Outcome] = {}
+        self._written = -math.inf
+
+    def take(self, outcome: Outcome) -> None:
+        """Note an outcome, and write the table unless that was done a moment ago."""
+        self.outcomes[outcome.name] = outcome
+        if time.monotonic() - self._written >= SECONDS_BETWEEN_TABLES:
+            self.publish()
+
+    def publish(self) -> FleetResult:
+        """Write the table. Attempts are of this driver alone, and stay out: the same fleet gives the same bytes."""
+        from micro.fleet.page import render_fleet
+
+        rows = tuple(_row(asset, self.outcomes.get(asset.name)) for asset in self.fleet.asset)
+        result = FleetResult(rows, _removed(self.fleet, self.out))
+        job = self.fleet.shared.get("job", "rig")
+        told = [{key: value for key, value in asdict(row).items() if key != "attempts"} for row in rows]
+        write_bytes(self.out / "fleet.json", json_bytes({"job": job, "rows": told, "removed": list(result.removed)}))
+        write_bytes(self.out / "fleet.csv", table_csv(rows, job))
+        write_bytes(self.out / "report.html", render_fleet(rows, job))
+        self._written = time.monotonic()
+        return result
+
+
+def _row(asset: Asset, outcome: Outcome | None) -> AssetResult:
+    if outcome is None:
+        return AssetResult(asset.name, "waiting")
     if outcome.value is None:
-        return AssetResult(asset.name, "failed", error=outcome.error, attempts=outcome.attempts)
+        tries = f", {outcome.attempts} times; --resume tries again" if outcome.attempts > 1 else ""
+        return AssetResult(asset.name, "failed", error=f"{outcome.error}{tries}", attempts=outcome.attempts)
     return AssetResult(asset.name, "done", **outcome.value, attempts=outcome.attempts)
 
 
-def _publish(result: FleetResult, fleet: Fleet, out: Path) -> None:
-    """The table as JSON, CSV and page. Attempts are of this driver alone, and stay out: the same fleet gives the same bytes."""
-    from micro.fleet.page import render_fleet
-
-    job = fleet.shared.get("job", "rig")
-    rows = [{key: value for key, value in asdict(row).items() if key != "attempts"} for row in result.rows]
-    write_bytes(out / "fleet.json", json_bytes({"job": job, "rows": rows}))
-    write_bytes(out / "fleet.csv", table_csv(result.rows))
-    write_bytes(out / "report.html", render_fleet(result.rows, job))
+def _removed(fleet: Fleet, out: Path) -> tuple[str, ...]:
+    """Names of finished machines that are no longer in the list."""
+    listed = {asset.name for asset in fleet.asset}
+    found = (path.parent.name for path in (out / "assets").glob("*/manifest.json"))
+    return tuple(sorted(name for name in found if name not in listed))

@@ -29,6 +29,7 @@ def render_fleet(rows: Sequence[AssetResult], job: str) -> bytes:
         job=job,
         done=done,
         failed=[row for row in rows if row.state == "failed"],
+        waiting=[row for row in rows if row.state == "waiting"],
         metrics=metrics,
         words=METRIC_WORDS,
         charts=charts,

@@ -10,18 +10,21 @@ from typing import Literal
 
 # A machine's numbers in the table, beside its name and state.
 FIGURES = ("flash", "ram", "macs", "threshold")
+# The order of metrics, and those that every machine of a job has.
+METRICS = ("accuracy", "auc", "detection_rate", "false_alarm_rate")
+METRICS_OF = {"rig": METRICS[1:], "table": METRICS[1:], "cwru": METRICS[:1]}
 
 
 @dataclass(frozen=True)
 class AssetResult:
-    """What became of one machine: figures of its int8 student where it is 'done', or why it 'failed'.
+    """What became of one machine: figures of its int8 student where it is 'done', why it 'failed', or 'waiting' for its turn.
 
     `metrics` and `teacher` are those of its test, of the student on the chip and of the shared teacher; `flash` and `ram` are
     bytes of the .tflite and of its arena on a 32-bit chip; `budget` tells whether it fits the config's, None without one.
     """
 
     asset: str
-    state: Literal["done", "failed"]
+    state: Literal["done", "failed", "waiting"]
     metrics: dict[str, float | None] = field(default_factory=dict)
     teacher: dict[str, float | None] = field(default_factory=dict)
     flash: int | None = None
@@ -35,9 +38,10 @@ class AssetResult:
 
 @dataclass(frozen=True)
 class FleetResult:
-    """What became of each machine, in the fleet's order."""
+    """What became of each machine, in the fleet's order; `removed` names those done earlier that are no longer in it."""
 
     rows: tuple[AssetResult, ...]
+    removed: tuple[str, ...] = ()
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -45,14 +49,16 @@ class FleetResult:
         return tuple(row.asset for row in self.rows if row.state == "failed")
 
 
-def metric_names(rows: Sequence[AssetResult]) -> tuple[str, ...]:
-    """Metrics that machines which are done have."""
-    return tuple(dict.fromkeys(name for row in rows for name in row.metrics))
+def metric_names(rows: Sequence[AssetResult], job: str | None = None) -> tuple[str, ...]:
+    """Metrics that machines have, in one order whoever was done first; with a job its own, done or not."""
+    present = {name for row in rows for name in row.metrics} | set(METRICS_OF.get(job or "", ()))
+    known = [name for name in METRICS if name in present]
+    return (*known, *sorted(present - set(known)))
 
 
-def table_csv(rows: Sequence[AssetResult]) -> bytes:
-    """The fleet's table, a line a machine."""
-    metrics = metric_names(rows)
+def table_csv(rows: Sequence[AssetResult], job: str) -> bytes:
+    """The fleet's table, a line a machine; columns are the same however far the fleet has come."""
+    metrics = metric_names(rows, job)
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("asset", "state", *metrics, *FIGURES, "error"))

@@ -1,14 +1,9 @@
-"""What workers of a fleet do: train the shared teacher, and take one machine from its recordings to its firmware."""
+"""What a worker of a fleet does first: train the shared teacher."""
 
 from __future__ import annotations
 
 import dataclasses
-import fcntl
-import json
-import os
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +14,12 @@ import tensorflow as tf
 from keras_kd.layers import copied
 from micro.config import Config, parse_config
 from micro.errors import MicroError, RunError
-from micro.files import json_bytes, keras_bytes, write_bytes
-from micro.pipeline import run_pipeline
+from micro.files import keras_bytes, write_bytes
 from micro.prepare import Prepared, Windows, prepare, spread
 from micro.train import ready_devices, train_teacher
 
 # Windows that the teacher learns from, of all machines together.
 TAUGHT = 20_000
-# How long a worker waits for one that an earlier driver left behind, in seconds.
-PATIENCE = 120.0
 
 
 def teach(places: Sequence[Sequence[Mapping[str, Any]]], path: str) -> dict[str, Any]:
@@ -65,42 +57,6 @@ def _first_usable(place: Sequence[Config], broken: list[str]) -> Prepared | None
     return None
 
 
-def train_asset(name: str, config: Mapping[str, Any], out: str, log: str) -> dict[str, Any]:
-    """One machine's run, new, gone on with, or found done: a row of the fleet's table.
-
-    Raises:
-        RunError: If its folder holds another config's run; what the run raises.
-    """
-    told, folder = parse_config(dict(config), Path()), Path(out)
-    with _alone(folder.with_name(f".{folder.name}.lock")):
-        if (folder / "manifest.json").is_file():
-            _require_same(folder, told)
-            return row(json.loads((folder / "report.json").read_text()))
-        kept = folder.with_name(f"{folder.name}.partial") / "config.json"
-        # What a run of another config left unfinished is of no use to this one.
-        begun = kept.is_file() and kept.read_bytes() == json_bytes(told.model_dump(mode="json"))
-        _note(log, name, "resumed" if begun else "started")
-        report = run_pipeline(told, folder, resume=begun, force=not begun)
-        _note(log, name, "done")
-    keras.backend.clear_session()
-    return row(report)
-
-
-def row(report: Mapping[str, Any]) -> dict[str, Any]:
-    """A machine's figures in the fleet's table, from its report."""
-    metrics = report["seeds"][0]["student_int8"]
-    teacher = report["seeds"][0]["teacher"]
-    return {
-        "metrics": metrics,
-        "teacher": teacher,
-        "flash": report["footprint"]["model_bytes"],
-        "ram": report["footprint"]["arena_bytes_32bit"],
-        "macs": report["footprint"]["macs"],
-        "threshold": report["threshold"],
-        "budget": None if report["budget"] is None else report["budget"]["fits"],
-    }
-
-
 def _pooled(prepared: Sequence[Prepared]) -> Prepared:
     """One data set of several: training and validation windows of each, evenly, together."""
     each = max(1, TAUGHT // len(prepared))
@@ -118,39 +74,3 @@ def _pooled(prepared: Sequence[Prepared]) -> Prepared:
         train=together([data.train for data in prepared]),
         validation=together([data.validation for data in prepared]),
     )
-
-
-def _require_same(folder: Path, config: Config) -> None:
-    manifest = json.loads((folder / "manifest.json").read_text())
-    if manifest["config"] != config.model_dump(mode="json"):
-        raise RunError(f"{folder} holds a run of another config; move it away to train this machine anew")
-
-
-def _note(log: str, name: str, event: str) -> None:
-    """One line in the fleet's log, whole even where several workers write."""
-    line = json.dumps({"asset": name, "event": event, "time": round(time.time(), 3), "process": os.getpid()})
-    with open(log, "a", encoding="utf-8") as file:
-        file.write(line + "\n")
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock file, so that a worker that outlived its driver and its successor do not write one folder.
-
-    Raises:
-        RunError: If another holds it for longer than `PATIENCE`.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        waited = time.monotonic()
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() - waited > PATIENCE:
-                    raise RunError(
-                        f"{path}: another process has been at work on this machine for {PATIENCE:.0f} s"
-                    ) from None
-                time.sleep(0.2)
-        yield

@@ -1,12 +1,12 @@
 """Folders of work: held by one process at a time, published whole, gone on with after a kill at any step.
 
-A run works in `OUT.partial`: `config.json`, what it was told; `parts/`, what is done so far; `whole/`, the run folder as it will
-be; `replaces`, where an earlier run is to make way. It is published in four steps: a mark `publishing`, the earlier folder into
-`OUT.partial/earlier`, `whole/` to `OUT`, the rest removed. A kill between any two leaves what `settle` puts in order: the mark
-tells how far it came.
+A run works in `OUT.partial`: `config.json`, what it was told; `parts/`, what is done so far; `whole/`, the run folder as it
+will be; `replaces`, where an earlier run is to make way. It is published in four steps: a mark `publishing`, the earlier folder
+into `OUT.partial/earlier`, `whole/` to `OUT`, the rest removed. A kill between any two leaves what `settle` puts in order: the
+mark tells how far it came.
 
-Searches and fleets live in their own folder, which `told.json` makes theirs. Other folders are made beside, under a hidden name,
-and renamed. Whatever a kill leaves behind has a name by which the next call knows it.
+Searches and fleets live in their own folder, which `told.json` makes theirs. Other folders are made beside, under a hidden
+name, and renamed. Whatever a kill leaves behind has a name by which the next call knows it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from micro.files import is_unfinished, json_bytes, naming, write_bytes
 PATIENCE = 120.0
 # What a run's working folder may hold before it is known what the run was told, and after that has been removed.
 _MARKS = frozenset({"publishing", "replaces"})
+# Noted on an interrupt that came before there was anything to go on with, whatever an earlier call has left.
+NOT_BEGUN = "not begun"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -150,7 +152,9 @@ class RunFolder:
         if held and not (force or (begun and resume and self.replaces.exists())):
             raise RunError(f"{self.out} holds a run already; choose another --out, or replace it with --force")
         if begun and not (resume or force):
-            raise RunError(f"{self.working} holds an interrupted run; go on with --resume, or start afresh with --force")
+            raise RunError(
+                f"{self.working} holds an interrupted run; go on with --resume, or start afresh with --force"
+            )
         if resume and not (begun or force):
             raise RunError(f"nothing to resume: {self.working} holds no interrupted run")
 
@@ -166,18 +170,24 @@ class RunFolder:
             if not self.whole.is_dir():
                 _discard(self.working)
             elif self.earlier.is_dir() and _holds_something(self.out):
-                raise RunError(f"{self.out} has come while a run was put there, the earlier one is {self.earlier}; move one away")
-            elif resume and self.told.read_bytes() == told:
+                raise RunError(
+                    f"{self.out} has come while a run was put there, the earlier one is {self.earlier}; move one away"
+                )
+            elif resume and self.goes_on(told):
                 self.publish()
             else:
                 if self.earlier.is_dir():
                     _rename(self.earlier, self.out)
                 self.mark.unlink()
-        return resume and not self.working.exists() and _is_run_of(self.out, told)
+        return resume and not self.goes_on(told) and _is_run_of(self.out, told)
+
+    def goes_on(self, told: bytes) -> bool:
+        """Whether a run of this config was begun and is not published."""
+        return self.told.is_file() and self.told.read_bytes() == told
 
     def begin(self, told: bytes, *, resume: bool) -> None:
         """Make the working folder anew, or with `resume` take up the one that is there."""
-        if resume and self.told.is_file() and self.told.read_bytes() == told:
+        if resume and self.goes_on(told):
             return
         _discard(self.working)
         if _holds_something(self.out):

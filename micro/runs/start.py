@@ -12,7 +12,7 @@ from micro.detect import threshold_rank
 from micro.files import json_bytes
 from micro.prepare import Prepared, prepare
 from micro.quiet import import_frameworks
-from micro.runs.folder import RunFolder, holding, settled
+from micro.runs.folder import NOT_BEGUN, RunFolder, holding, settled
 from micro.runs.told import told_by
 
 # Told the stage and the share of the whole that is done.
@@ -61,14 +61,19 @@ def run_held(
     """As `run`, in a folder that is held and settled, under the words that the folder is to keep of the config."""
     content = json_bytes(told)
     folder.check(content, resume=resume, force=force)
-    progress("reading data", 0.0)
-    data = prepare(config)
-    _require_enough(config, data)
-    progress("starting TensorFlow", 0.01)
-    import_frameworks()
-    from micro import pipeline
+    try:
+        progress("reading data", 0.0)
+        data = prepare(config)
+        _require_enough(config, data)
+        progress("starting TensorFlow", 0.01)
+        import_frameworks()
+        from micro import pipeline
 
-    pipeline.check_work(config, data)
+        pipeline.check_work(config, data)
+    except KeyboardInterrupt as interrupt:
+        if not folder.goes_on(content):
+            interrupt.add_note(NOT_BEGUN)
+        raise
     folder.begin(content, resume=resume)
     report = pipeline.carry_out(config, data, folder, progress)
     folder.publish()
