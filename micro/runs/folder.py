@@ -179,6 +179,8 @@ class RunFolder:
                 if self.earlier.is_dir():
                     _rename(self.earlier, self.out)
                 self.mark.unlink()
+        if not self.told.is_file() and self._is_a_beginning():
+            _discard(self.working)
         return resume and not self.goes_on(told) and _is_run_of(self.out, told)
 
     def goes_on(self, told: bytes) -> bool:
@@ -232,12 +234,14 @@ def claim_folder(out: Path, told: bytes, resume: bool, what: str, difference: st
     """
     check_claim(out, told, resume, what, difference)
     kept = out / "told.json"
-    if kept.is_file():
-        return False
-    for left in list(out.iterdir()) if out.is_dir() else ():
-        _remove(left)
-    write_bytes(kept, told)
-    return True
+    new = not kept.is_file()
+    for place in (out, out / "lessons"):
+        for left in list(place.iterdir()) if place.is_dir() else ():
+            if is_unfinished(left):
+                _remove(left)
+    if new:
+        write_bytes(kept, told)
+    return new
 
 
 def check_claim(out: Path, told: bytes, resume: bool, what: str, difference: str) -> None:

@@ -1,0 +1,490 @@
+"""Kill a piece of work before its n-th step in the file system, and see what the next calls make of what is left.
+
+Run as a program: `python killing.py JOB COUNT`, or `python killing.py JOB pairs`, which prints what it met as JSON. Each try is
+a child of a process that has everything imported. Training is stood in for by a few files, except in 'real-run'; everything
+that touches folders is the real thing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import types
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+STEPS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"}
+
+
+def digests(folder):
+    """Every file and folder below, by its path: the content's digest. Optuna's journal tells times, and the lock of a process
+    that was killed once it was done stays until the next call."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+        for path in sorted(folder.rglob("*"))
+        if path.name != "study.jsonl" and not path.name.endswith(".keras-kd.lock")
+    }
+
+
+def die_before(step, root):
+    """From now on, kill this process before its `step`-th change below `root`; the number met is kept in the list returned."""
+    met = [0]
+
+    def one():
+        met[0] += 1
+        if met[0] == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def hook(event, told):
+        if event == "open":
+            path, _, flags = told
+            if flags & WRITES and isinstance(path, (str, bytes)) and os.fsdecode(path).startswith(root):
+                one()
+        elif event in STEPS:
+            path = told[0]
+            by_descriptor = any(isinstance(value, int) and value > 2 for value in told[1:])
+            if by_descriptor or (isinstance(path, (str, bytes)) and os.fsdecode(path).startswith(root)):
+                one()
+
+    sys.addaudithook(hook)
+    plain = os.fsync
+
+    def fsync(descriptor):
+        # Opened and not yet known to be written.
+        one()
+        plain(descriptor)
+
+    os.fsync = fsync
+    return met
+
+
+def in_child(work, root=None, step=0):
+    """What `work` says in a child of this process: (how it ended, its words or the number of steps)."""
+    return wait_for(begin_child(work, root, step))
+
+
+def begin_child(work, root=None, step=0):
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 0
+        try:
+            met = die_before(step, root) if root else [0]
+            said = work()
+            said = said if said is not None else str(met[0])
+        except BaseException as error:
+            code = 1
+            said = f"{type(error).__name__}: {error}"
+            if not type(error).__module__.startswith("micro"):
+                said = traceback.format_exc()
+        with contextlib.suppress(BaseException):
+            os.write(writing, said.encode()[:60_000])
+        os._exit(code)
+    os.close(writing)
+    return child, reading
+
+
+def wait_for(begun):
+    child, reading = begun
+    said = b""
+    while part := os.read(reading, 65_536):
+        said += part
+    os.close(reading)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return "killed", ""
+    return ("done", "failed")[os.WEXITSTATUS(status)], said.decode()
+
+
+class Job:
+    """A command on a fresh folder: `first` is what is killed, `resume` and `force` what a user tries then."""
+
+    ways = ("resume", "force")
+
+    def prepare(self, root):
+        """What lies there before."""
+
+    def call(self, root, way):
+        raise NotImplementedError
+
+    def lost(self, root):
+        """What of the user's is neither where it was nor replaced by something whole; None if nothing."""
+
+
+def config():
+    from micro.config import parse_config
+
+    told = {
+        "job": "rig",
+        "teacher": {"family": "autoencoder", "sizes": [8, 4, 8]},
+        "student": {"family": "autoencoder", "sizes": [4]},
+    }
+    return parse_config(told, Path())
+
+
+def stand_in():
+    """Training, data and TensorFlow replaced by a few small files that say what they were made of."""
+    from micro.files import json_bytes, sha256, write_bytes, write_together
+    from micro.runs import start
+
+    def carry_out(config, data, folder, progress):
+        time.sleep(float(os.environ.get("KILLING_SLEEP", 0)))
+        for seed in range(2):
+            for name in ("teacher", "student"):
+                place = folder.parts / f"seed-{seed}" / name
+                if not (place.with_suffix(".keras").is_file() and place.with_suffix(".json").is_file()):
+                    write_bytes(place.with_suffix(".keras"), f"{name} {seed} {config.seed}".encode())
+                    write_bytes(place.with_suffix(".json"), b"{}")
+        whole = folder.fresh_whole()
+        models = {path.name: path.read_text() for path in folder.parts.rglob("*.keras")}
+        write_together(whole / "firmware", {"a.h": b"a", "a.cc": b"b"})
+        row = {"student_int8": {"auc": 1.0, "detection_rate": 1.0, "false_alarm_rate": 0.0}, "teacher": {"auc": 1.0}}
+        report = {
+            "models": models,
+            "seeds": [row],
+            "threshold": 1.0,
+            "budget": None,
+            "footprint": {"model_bytes": 1, "arena_bytes_32bit": 2, "macs": 3},
+            "detector": {"score": {}, "saturation": None},
+        }
+        write_bytes(whole / "report.json", json_bytes(report))
+        files = sorted(path for path in whole.rglob("*") if path.is_file())
+        digests = {str(path.relative_to(whole)): sha256(path.read_bytes()) for path in files}
+        told = json.loads(folder.told.read_bytes())
+        write_bytes(whole / "manifest.json", json_bytes({"config": told, "sha256": digests}))
+        return report
+
+    pipeline = types.ModuleType("micro.pipeline")
+    pipeline.check_work, pipeline.carry_out = (lambda config, data: None), carry_out
+    sys.modules["micro.pipeline"] = pipeline
+    import micro
+
+    micro.pipeline = pipeline
+    start.prepare = lambda config: None
+    start._require_enough = lambda config, data: None
+    start.import_frameworks = lambda: None
+
+
+def one_process(function_of):
+    """Ray's cluster and its workers replaced by calls in this process."""
+    from micro.engine import Outcome
+    from micro.errors import MicroError
+
+    @contextlib.contextmanager
+    def cluster(workers=2, address=None):
+        yield
+
+    def run_all(work, pieces, *, workers=2, retries=2):
+        for name, told in pieces:
+            try:
+                yield Outcome(name, function_of(work)(**told), None, 1)
+            except (MicroError, ValueError, OSError) as error:
+                yield Outcome(name, None, str(error), 1)
+
+    return cluster, run_all
+
+
+class Run(Job):
+    """A run into a new folder."""
+
+    def __init__(self):
+        stand_in()
+        self.config = config()
+
+    def call(self, root, way):
+        from micro.runs import start
+
+        start.run(
+            self.config, root / "rig", resume=way == "resume", force=way == "force" or (way == "first" and self.over)
+        )
+
+    over = False
+
+
+class RunOver(Run):
+    """A run that replaces an earlier one of another config."""
+
+    over = True
+
+    def prepare(self, root):
+        from micro.runs import start
+
+        start.run(self.config.model_copy(update={"seed": 99}), root / "rig")
+
+    def lost(self, root):
+        from micro.runs.told import told_by
+
+        wanted = [
+            told_by(one, root / "rig")["seed"] for one in (self.config, self.config.model_copy(update={"seed": 99}))
+        ]
+        for place in (root / "rig", root / "rig.partial" / "earlier"):
+            with contextlib.suppress(OSError):
+                manifest = json.loads((place / "manifest.json").read_text())
+                whole = all(
+                    hashlib.sha256((place / name).read_bytes()).hexdigest() == digest
+                    for name, digest in manifest["sha256"].items()
+                )
+                if whole and manifest["config"]["seed"] in wanted:
+                    return None
+        return "the earlier run"
+
+
+class Fleet(Job):
+    """Three machines under one teacher, one of which is broken."""
+
+    ways = ("resume", "first")
+
+    def __init__(self):
+        stand_in()
+        from micro.files import write_bytes
+        from micro.fleet import Fleet, fleet, machine, page
+
+        def teach(places, path):
+            write_bytes(path, b"teacher")
+            return {}
+
+        def train(**told):
+            if told["name"] == "broken":
+                raise ValueError("no data")
+            return machine.train_asset(**told)
+
+        functions = {fleet.TEACH: teach, fleet.TRAIN: train}
+        fleet.cluster, fleet.run_all = one_process(functions.__getitem__)
+        fleet.require_ray = lambda: None
+        page.render_fleet = lambda rows, job: b"page"
+        machine._note = lambda log, name, event: None
+        self.run_fleet = fleet.run_fleet
+        shared = config().model_dump(mode="json")
+        names = ("one", "broken", "two")
+        self.fleet = Fleet.model_validate({"shared": shared, "asset": [{"name": name} for name in names]})
+
+    def call(self, root, way):
+        self.run_fleet(self.fleet, root / "hall", resume=way == "resume")
+
+
+class Search(Job):
+    """Six candidates in two batches."""
+
+    ways = ("resume", "first")
+
+    def __init__(self):
+        import numpy as np
+
+        import micro.explore.search  # noqa: F401
+        from micro.explore import choice, page, task
+        from micro.files import array_bytes, json_bytes
+        from micro.runs.folder import write_folder
+
+        def lessons(config, folder, teacher_from=None, kept=False):
+            time.sleep(float(os.environ.get("KILLING_SLEEP", 0)))
+            about = json_bytes({"teacher_score": 0.9, "teacher": "x"})
+            write_folder(folder, {"about.json": about, "train_x.npy": array_bytes(np.zeros((4, 8), np.float32))})
+            return {"teacher_score": 0.9}
+
+        def trial(config, folder, budget, runtime, seed, finished=(), learn=True):
+            drawn = int(hashlib.sha256(json.dumps([config, seed], sort_keys=True).encode()).hexdigest()[:6], 16) / 2**24
+            costs = {"flash": int(1000 + 2000 * drawn), "ram": 500, "macs": 100}
+            return {"state": "done", "costs": costs, "marks": [drawn / 2], "score": drawn / 1.2, "accuracy": None}
+
+        search = sys.modules["micro.explore.search"]  # the package's name of it is the function
+        functions = {task.TRIAL: trial, task.LESSONS: lessons}
+        cluster, run_all = one_process(functions.__getitem__)
+        for module in (search, task, choice):
+            module.run_all = run_all
+        search.cluster = cluster
+        search.require_ray = lambda: None
+        search.rehearse = lambda config: None
+        page.render_search = lambda told: b"page"
+        search.require_optuna()
+        self.search, self.config = search.search, config()
+
+    def call(self, root, way):
+        os.chdir(root)
+        self.search(self.config, "small", flash=2900, trials=6, resume=way == "resume")
+
+
+class NewFirmware(Job):
+    """A project's folder, written at once."""
+
+    ways = ("first",)
+
+    def call(self, root, way):
+        from micro.runs.folder import write_folder
+
+        write_folder(root / "fw", {"README.md": b"read", "src/app.c": b"int x;", "src/a/b.c": b"int y;"})
+
+
+class Recalibrate(Job):
+    """A copy of a finished run with another threshold."""
+
+    ways = ("first",)
+
+    def __init__(self):
+        stand_in()
+        from micro.files import write_together
+        from micro.monitoring import recalibration
+
+        @contextlib.contextmanager
+        def nothing():
+            yield
+
+        def read_run(folder):
+            return json.loads((folder / "report.json").read_text()), config()
+
+        recalibration.read_run = read_run
+        recalibration.score_from_config = lambda told: None
+        recalibration.emit = lambda tflite, folder, name, constants: write_together(folder, {"a.h": b"new"})
+        import dataclasses
+
+        @dataclasses.dataclass
+        class Detector:
+            needed: int = 1
+
+        recalibration.make_detector = lambda score, threshold, **told: Detector()
+        self.recalibrate = recalibration.recalibrate
+
+    def prepare(self, root):
+        from micro.runs import start
+
+        start.run(config(), root / "rig")
+
+    def call(self, root, way):
+        from micro.detect import Threshold
+
+        self.recalibrate(root / "rig", Threshold(2.0, "said"), root / "again")
+
+
+class RealRun(Job):
+    """A run with nothing stood in for: two seeds, a stage of pruning, firmware and page."""
+
+    def __init__(self):
+        from micro.config import parse_config
+        from micro.quiet import import_frameworks
+
+        import_frameworks()
+        import matplotlib.pyplot  # noqa: F401
+
+        import micro.pipeline  # noqa: F401
+
+        data = {f"{part}_recordings": 2 for part in ("train", "validation", "calibration", "test")}
+        told = {
+            "job": "rig",
+            "seeds": 2,
+            "data": {**data, "fault_recordings": 1, "seconds": 1.0, "severities": [1.0]},
+            "features": {"bands": 8},
+            "teacher": {"sizes": [8, 2, 8], "epochs": 1},
+            "student": {"sizes": [2], "epochs": 1},
+            "compress": [{"stage": "prune", "target_sparsity": 0.3, "epochs": 1}],
+            "detect": {"false_alarm_rate": 0.1},
+        }
+        self.config = parse_config(told, Path())
+
+    def call(self, root, way):
+        from micro.runs import start
+
+        start.run(self.config, root / "rig", resume=way == "resume", force=way == "force")
+
+
+JOBS = {
+    "run": Run,
+    "real-run": RealRun,
+    "run-over": RunOver,
+    "fleet": Fleet,
+    "search": Search,
+    "new-firmware": NewFirmware,
+    "recalibrate": Recalibrate,
+}
+
+
+def fresh(job, folder, name):
+    root = folder / name
+    root.mkdir()
+    kind, said = in_child(lambda: job.prepare(root))
+    assert kind == "done", said
+    return root
+
+
+def tried(job, folder, step, whole):
+    """What goes wrong after a kill before a step, in words; None where all is well."""
+    root = fresh(job, folder, "tried")
+    try:
+        kind, said = in_child(lambda: job.call(root, "first"), str(root), step)
+        if kind != "killed":
+            return f"step {step}: not killed: {kind} {said}"
+        lost = job.lost(root)
+        if lost is not None:
+            return f"step {step}: lost {lost}"
+        told = []
+        for way in job.ways:
+            kind, said = in_child(lambda way=way: job.call(root, way))
+            if kind == "done":
+                break
+            told.append(f"{way}: {said}")
+            if "Traceback" in said and "FileExistsError" not in said:
+                return f"step {step}: {said}"
+        else:
+            if digests(root) != whole:  # else it was done already, and says so
+                return f"step {step}: blocked: {told}"
+        found = digests(root)
+        if found != whole:
+            return f"step {step}: {way} gave other files: {sorted(set(found.items()) ^ set(whole.items()))[:6]}"
+        return None
+    finally:
+        shutil.rmtree(root)
+
+
+def paired(job, folder, ways, whole, left):
+    """What goes wrong where two calls meet, in words; None where one works and the other does too, or says why it does not."""
+    root = fresh(job, folder, "tried")
+    try:
+        if left:
+            assert in_child(lambda: job.call(root, "first"), str(root), left)[0] == "killed"
+        os.environ["KILLING_SLEEP"] = "0.3"
+        both = [begin_child(lambda way=way: job.call(root, way)) for way in ways]
+        ended = [wait_for(begun) for begun in both]
+        del os.environ["KILLING_SLEEP"]
+        said = [words for kind, words in ended if kind != "done"]
+        if len(said) > 1 or not all(words.startswith("RunError: ") for words in said):
+            return f"{ways}: {said}"
+        if digests(root) != whole:
+            return f"{ways}: other files: {sorted(set(digests(root).items()) ^ set(whole.items()))[:6]}"
+        return None
+    finally:
+        shutil.rmtree(root)
+
+
+def main(name, count):
+    job = JOBS[name]()
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made).resolve()
+        root = fresh(job, folder, "tried")
+        kind, said = in_child(lambda: job.call(root, "first"), str(root))
+        assert kind == "done", said
+        steps, whole = int(said), digests(root)
+        shutil.rmtree(root)
+        if count == "pairs":
+            again = [(way, way) for way in job.ways if way != "first"] + [("resume", "force")] * ("force" in job.ways)
+            meetings = [(ways, left) for ways in again for left in (steps // 3, 2 * steps // 3, steps - 6)]
+            meetings.append((("first", "first"), 0))
+            wrong = [found for ways, left in meetings if (found := paired(job, folder, ways, whole, left)) is not None]
+            print(json.dumps({"pairs": len(meetings), "wrong": wrong}))
+            return
+        count = int(count)
+        chosen = range(1, steps + 1)
+        if count < steps:
+            chosen = sorted({1 + round(n * (steps - 1) / (count - 1)) for n in range(count)})
+        wrong = [found for step in chosen if (found := tried(job, folder, step, whole)) is not None]
+    print(json.dumps({"steps": steps, "tried": len(chosen), "wrong": wrong}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])
