@@ -54,7 +54,7 @@ def test_scores_of_the_same_machine_are_steady(rig_run, tmp_path):
     assert found.drifted_after is None
     assert found.sessions == 16
     assert [look.number for look in found.looks] == [1, 2, 3, 4]
-    assert "no look found drift" in found.why
+    assert "no check found drift" in found.why
     result = invoke("monitor", rig_run, log)
     assert (result.exit_code, result.output.startswith("steady: ")) == (0, True)
 
@@ -153,7 +153,7 @@ def test_features_of_another_model_or_of_an_older_run_are_named(rig_run, tmp_pat
     with pytest.raises(micro.DataError, match=r"row 5: f1 '' is not a number"):
         micro.monitor(rig_run, tmp_path / "log.csv")
     (tmp_path / "log.csv").write_text(rows.replace("f99", "f1").replace("3,5,1,2", "3,5,1,inf"))
-    with pytest.raises(micro.DataError, match="row 5: f1 is inf, which no model hears"):
+    with pytest.raises(micro.DataError, match="row 5: f1 'inf' is not a number"):
         micro.monitor(rig_run, tmp_path / "log.csv")
     shutil.copytree(rig_run, tmp_path / "run")
     (tmp_path / "run" / "calibration_features.csv").unlink()
@@ -199,7 +199,7 @@ def test_what_keras_kd_score_writes_is_a_log(rig_run, tmp_path):
         ('{"score": 1}\n{"score"\n', "row 2 is not JSON"),
         ("session,score\na,1\n,2\n", "some rows name a session and some do not"),
         ("score\n1\n2\n", "holds 2 scores, too few for a session of 24"),
-        ("session,score\na,1\nb,1\n", "2 sessions are too few for a look, which takes 4"),
+        ("session,score\na,1\nb,1\n", "2 sessions are too few for a check, which takes 4"),
         ("score\nnan\n", "holds 0 scores"),
     ],
 )

@@ -97,8 +97,9 @@ def fleet(assets: str, out: str, workers: int, address: str | None, resume: bool
 @click.option(
     "--false-alarm-rate", type=float, default=0.01, show_default=True, help="That steady scores are ever said to drift."
 )
-@click.option("--every", type=click.IntRange(1), default=4, show_default=True, help="Sessions between looks.")
-@click.option("--recent", type=click.IntRange(1), default=8, show_default=True, help="Sessions that a look takes in.")
+@click.option("--every", type=click.IntRange(1), default=4, show_default=True, help="Sessions between checks.")
+@click.option("--recent", type=click.IntRange(1), default=8, show_default=True, help="Sessions that a check takes in.")
+@click.option("--device", help="Whose rows are read, where LOG is of several devices.")
 @click.option(
     "--recalibrate", type=click.Path(file_okay=False), help="Folder for the run with the recalibrated threshold."
 )
@@ -109,23 +110,27 @@ def monitor(
     false_alarm_rate: float,
     every: int,
     recent: int,
+    device: str | None,
     recalibrate: str | None,
     as_json: bool,
 ) -> int:
-    """Compare a device's LOG of scores with those that RUN's threshold was calibrated on. Exit code 1 where they drifted."""
+    """Compare a device's LOG of scores with those that RUN's threshold was calibrated on. Exit code 1 where not steady."""
+
     from micro.monitoring import monitor as monitor_log
     from micro.monitoring import recalibrate as recalibrate_run
 
-    found = monitor_log(run_folder, log, false_alarm_rate=false_alarm_rate, every=every, recent=recent)
+    found = monitor_log(run_folder, log, false_alarm_rate=false_alarm_rate, every=every, recent=recent, device=device)
     if recalibrate is not None:
-        if found.advice != "recalibrate" or found.recalibrated is None:
-            raise ValueError(f"nothing to recalibrate: {found.advice}: {found.why}")
-        recalibrate_run(run_folder, found.recalibrated, recalibrate)
+        recalibrate_run(run_folder, found, recalibrate)
     if as_json:
-        print_json(dataclasses.asdict(found))
+        plain = dataclasses.asdict(found)
+        del plain["calibration"]
+        print_json(plain)
     else:
         click.echo(f"{found.advice}: {found.why}.")
         click.echo(f"{found.windows:,} windows in {found.sessions:,} sessions, {found.faults:,} without a score.")
+        for note in found.notes:
+            click.echo(f"Note: {note}.")
         if recalibrate is not None:
             click.echo(
                 f"Recalibrated run: {recalibrate}; its firmware: keras-kd new-firmware {recalibrate} --board ..."

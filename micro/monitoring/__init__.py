@@ -1,6 +1,7 @@
 """A device's scores come home: does its threshold still hold, and if not, what is to be done."""
 
-from micro.monitoring.comparison import FARTHEST, Advice, Monitoring, monitor
+from micro.monitoring.advice import FARTHEST, Advice
+from micro.monitoring.comparison import Monitoring, monitor
 from micro.monitoring.log import Log, read_log
 from micro.monitoring.recalibration import recalibrate
 

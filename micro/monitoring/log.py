@@ -2,128 +2,155 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import math
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from micro.errors import DataError
+from micro.monitoring.csv_log import csv_rows
+from micro.monitoring.json_log import json_rows
+from micro.monitoring.lines import Block, Passed, Rows, blocks, excerpt
+from micro.monitoring.sessions import Session, check_order, extend
 
-SESSIONS = ("session", "file", "recording")
-# What the model hears, int8.
-FEATURE = re.compile(r"f(0|[1-9]\d{0,4})")
-_Window = tuple[float, list[float]]
+# Lines that are no rows of which the text is kept, and how a device's self-test begins its own.
+MOST_PASSED, SELF_TEST = 100, "self-test:"
 
 
 @dataclass(frozen=True)
 class Log:
-    """Scores of windows, an array a session in order of their first row; rows without a score, which are faults.
+    """Scores of windows, an array a session, in time; rows without a score, which are faults of the sensor.
 
     `columns` are the features logged, by their places among the model's inputs; `heard` their means over each session,
-    (sessions, columns).
+    (sessions, columns). `names` are the sessions'. `dead` names sessions with more faults than scores, those without any score
+    among them; `failed` are the lines at which a self-test failed. `notes` say in words what was passed over or assumed.
     """
 
     sessions: tuple[np.ndarray, ...]
     faults: int
     columns: tuple[int, ...]
     heard: np.ndarray
+    names: tuple[str, ...] = ()
+    dead: tuple[str, ...] = ()
+    failed: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def read_log(path: str | Path, unit: float | None, block: int) -> Log:
-    """A log's scores, session by session, and what was heard.
+def read_log(path: str | Path, unit: float | None, block: int, *, device: str | None = None) -> Log:
+    """A log's scores, session by session, and the means of the features logged.
 
     Args:
         unit: What a raw score is multiplied by; None where there are none.
         block: Windows a session where the log names none.
+        device: The one whose rows are read, where the log is of several.
 
     Raises:
-        DataError: Naming file and row of what cannot be read.
+        DataError: Naming file and row of what cannot be read, or of what makes it more than one device's log.
     """
     path = Path(path)
-    sessions: dict[str, list[_Window]] = {}
-    unnamed: list[_Window] = []
-    columns: tuple[int, ...] | None = None
-    faults = 0
-    for row, told in _rows(path):
-        score = _score(told, unit, path, row)
-        if score is None:
-            faults += 1
+    sessions: list[Session] = []
+    passed: list[Passed] = []
+    devices: dict[str, int] = {}
+    columns: tuple[int, ...] = ()
+    lines = 0
+    for found in _rows(path, unit):
+        if isinstance(found, Passed):
+            lines += 1
+            if len(passed) < MOST_PASSED or found.text.startswith(SELF_TEST):
+                passed.append(found)
             continue
-        if columns is None:
-            columns = tuple(sorted(int(name[1:]) for name in told if name and FEATURE.fullmatch(name)))
-        name = next((str(told[column]) for column in SESSIONS if told.get(column) not in (None, "")), None)
-        window = score, [_feature(told, f"f{column}", path, row) for column in columns]
-        (unnamed if name is None else sessions.setdefault(name, [])).append(window)
-    if unnamed and sessions:
+        for name, row in zip(*np.unique(found.devices, return_index=True)):
+            if name:
+                devices.setdefault(name, int(found.numbers[row]))
+        if device is None and len(devices) > 1:
+            one, other = list(devices)[:2]
+            raise DataError(
+                f"{path}, row {devices[other]}: the log is of several devices, {excerpt(one)} and {excerpt(other)}; "
+                "choose with --device"
+            )
+        extend(sessions, found if device is None else _chosen(found, found.devices == device), block)
+        columns = found.columns or columns
+    if device is not None and device not in devices:
+        raise DataError(
+            f"{path} has no row of device {excerpt(device)}, but of {', '.join(devices) or 'none that is named'}"
+        )
+    return _log(path, sessions, block, columns, _passed_notes(passed, lines), passed)
+
+
+def _rows(path: Path, unit: float | None) -> Iterator[Rows | Passed]:
+    """Rows in the format that the first line tells."""
+    read = blocks(path)
+    before: list[Block] = []
+    for block in read:
+        before.append(block)
+        first = next((line for line in block.lines if line), "")
+        if first:
+            rows = json_rows if first.startswith("{") else csv_rows
+            return rows(path, chain(before, read), unit)
+    return csv_rows(path, iter(before), unit)
+
+
+def _chosen(rows: Rows, which: np.ndarray) -> Rows:
+    sides = ("numbers", "scores", "sessions", "devices", "features")
+    return replace(rows, **{side: getattr(rows, side)[which] for side in sides})
+
+
+def _log(
+    path: Path,
+    sessions: Sequence[Session],
+    block: int,
+    columns: tuple[int, ...],
+    notes: list[str],
+    passed: Sequence[Passed],
+) -> Log:
+    """Sessions as they were read, put together: named ones as they are, others where they are as long as calibration's."""
+    scored = [session for session in sessions if session.windows]
+    if len({session.named for session in scored}) > 1:
         raise DataError(f"{path}: some rows name a session and some do not")
-    named = list(sessions.values())
-    found = named or [unnamed[start : start + block] for start in range(0, len(unnamed) - block + 1, block)]
-    if not found:
-        raise DataError(f"{path} holds {len(unnamed)} scores, too few for a session of {block}")
-    scores = tuple(np.array([score for score, _ in session]) for session in found)
-    heard = np.array([np.mean([values for _, values in session], axis=0) for session in found])
-    return Log(scores, faults, columns or (), heard)
+    if scored and scored[0].named:
+        notes += check_order(path, [session for session in sessions if session.named], block)
+        kept = scored
+    else:
+        kept = [session for session in scored if session.windows >= (block if session.name != "0" else (block + 1) / 2)]
+        left_out = sum(session.windows for session in scored) - sum(session.windows for session in kept)
+        if left_out and kept:
+            notes.append(
+                f"windows at the end and before restarts that are too few for a stretch of {block} are left out: {left_out}"
+            )
+    boots = 1 + max((session.boot for session in sessions), default=0)
+    if boots > 1:
+        notes.append(f"the header stands {boots} times: each is taken for a start of the machine")
+    faults = sum(session.faults for session in sessions)
+    if not kept:
+        told = f"; in {faults} rows the sensor was at fault" if faults else ""
+        count = sum(session.windows for session in scored)
+        raise DataError(f"{path} holds {count} scores, too few for a session of {block}{told}")
+    names = [session.name if session.named else f"row {session.row}" for session in kept]
+    counts = Counter(names)
+    return Log(
+        tuple(np.concatenate(session.scores) for session in kept),
+        faults,
+        columns,
+        np.array([np.broadcast_to(session.heard / session.windows, len(columns)) for session in kept]),
+        tuple(name if counts[name] == 1 else f"{name} (row {session.row})" for name, session in zip(names, kept)),
+        tuple(
+            session.name if session.named else f"row {session.row}"
+            for session in sessions
+            if session.faults > session.windows and (session.named or 2 * session.faults > block)
+        ),
+        tuple(line.number for line in passed if line.text.startswith(SELF_TEST) and "FAIL" in line.text),
+        tuple(notes),
+    )
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not text: {error.reason} at byte {error.start}") from None
-    lines = text.splitlines()
-    if next((line.lstrip()[:1] for line in lines if line.strip()), "") == "{":
-        yield from _json_rows(path, lines)
-        return
-    reader = csv.DictReader(lines)
-    columns = reader.fieldnames or []
-    if not {"score", "raw_score"} & set(columns):
-        raise DataError(f"{path}: no column 'score' or 'raw_score' among {', '.join(columns) or 'no columns'}")
-    yield from enumerate(reader, start=2)
-
-
-def _json_rows(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for row, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            told = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}, row {row} is not JSON: {error}") from None
-        if not isinstance(told, dict):
-            raise DataError(f"{path}, row {row} is not an object with a score")
-        yield row, told
-
-
-def _score(told: Mapping[str, Any], unit: float | None, path: Path, row: int) -> float | None:
-    """A row's score in real units; None where the sensor was at fault."""
-    for column, factor in (("score", 1.0), ("raw_score", unit)):
-        value = told.get(column)
-        if value is None or value == "":
-            continue
-        score = _number(value, column, path, row)
-        if factor is None:
-            raise DataError(f"{path}, row {row}: raw scores need a run whose student is int8")
-        return score * factor if math.isfinite(score) else None
-    return None
-
-
-def _feature(told: Mapping[str, Any], column: str, path: Path, row: int) -> float:
-    value = _number(told.get(column), column, path, row)
-    if not math.isfinite(value):
-        raise DataError(f"{path}, row {row}: {column} is {value}, which no model hears")
-    return value
-
-
-def _number(value: Any, column: str, path: Path, row: int) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise DataError(f"{path}, row {row}: {column} {value!r} is not a number") from None
+def _passed_notes(passed: Sequence[Passed], count: int) -> list[str]:
+    """What is said of lines that are no rows; a self-test that passed needs no word."""
+    odd = [line for line in passed if not line.text.startswith(SELF_TEST)]
+    count -= len(passed) - len(odd)
+    if not odd:
+        return []
+    lines = "1 line is no row and was" if count == 1 else f"{count:,} lines are no rows and were"
+    return [f"{lines} passed over, the first in row {odd[0].number}: {excerpt(odd[0].text)}"]

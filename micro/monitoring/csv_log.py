@@ -1,0 +1,147 @@
+"""Logs in CSV: as a program writes them, or as a serial terminal has caught them, restarts and all."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from micro.errors import DataError
+from micro.monitoring import values
+from micro.monitoring.csv_header import SEPARATORS, Header, check_same, header_of, split
+from micro.monitoring.csv_table import Table, row_of, table_of
+from micro.monitoring.lines import Block, Passed, Rows, excerpt
+
+# Lines that are no rows and wait for what comes after them: a header, and then they are what a restart prints, or a row.
+MOST_WAITING = 1000
+
+
+@dataclass
+class _State:
+    """What has been read so far: header, restarts, lines that wait with why they are no rows, None if they are none at all."""
+
+    path: Path
+    unit: float | None
+    header: Header | None = None
+    boot: int = 0
+    waiting: list[tuple[Passed, str | None]] = field(default_factory=list)
+    decimals: set[str] = field(default_factory=set)
+
+
+Found = Generator[Rows | Passed, None, int]
+
+
+def csv_rows(path: Path, blocks: Iterator[Block], unit: float | None) -> Iterator[Rows | Passed]:
+    """A CSV log's rows, and the lines that are none.
+
+    The header may come again, at each restart of the device. What stands before a header, or is shorter than a row, is passed
+    over; rows that do not fit their header are refused, but for those that a restart has cut short.
+
+    Raises:
+        DataError: Naming file and row of what cannot be read.
+    """
+    state = _State(path, unit)
+    first, cut = "", False
+    for block in blocks:
+        first = first or next((line for line in block.lines if line), "")
+        cut = block.cut
+        start = 0
+        while start < len(block.lines):
+            read = _to_header if state.header is None else _under_header
+            start = yield from read(state, block.first, block.lines, start)
+    if state.header is None:
+        if "\ufffd" in first or "\0" in first:
+            raise DataError(f"{path} is not text: {excerpt(first)}")
+        names = split(first, next((mark for mark in SEPARATORS if mark in first), ",")) if first else []
+        raise DataError(f"{path}: no column 'score' or 'raw_score' among {', '.join(names)[:200] or 'no columns'}")
+    if state.waiting and not (cut and len(state.waiting) == 1):
+        _refuse(state, state.waiting[:1])
+    yield from _released(state)
+
+
+def _to_header(state: _State, first: int, lines: Sequence[str], start: int) -> Found:
+    """Pass over lines up to the first header, and give the place after it."""
+    for place in range(start, len(lines)):
+        state.header = header_of(lines[place], state.path, first + place)
+        if state.header is not None:
+            return place + 1
+        if lines[place]:
+            yield Passed(first + place, lines[place])
+    return len(lines)
+
+
+def _under_header(state: _State, first: int, lines: Sequence[str], start: int) -> Found:
+    """Rows and other lines up to the end of the block or to another header, and the place after it."""
+    header = state.header
+    assert header is not None
+    table = table_of(lines[start:], header, state.unit)
+    state.decimals |= table.decimals
+    if len(state.decimals) > 1:
+        raise DataError(f"{state.path}: decimal commas in some rows and decimal points in others; write points in all")
+    at = 0
+    for place in (*np.flatnonzero(table.odd).tolist(), len(table.texts)):
+        if (rows := _rows(state, table, first + start, at, place)) is not None:
+            _refuse(state, state.waiting)
+            yield from _released(state)
+            yield rows
+        if place == len(table.texts):
+            break
+        at = place + 1
+        number = first + start + place
+        again = header if header.repeated(table.texts[place]) else header_of(lines[start + place], state.path, number)
+        if again is not None:
+            check_same(header, again, state.path, number)
+            yield from _released(state)
+            if len(table.texts[place]) > len(again.text):
+                yield Passed(number, table.texts[place])
+            state.header, state.boot = again, state.boot + 1
+            if again is not header:
+                return start + at
+        else:
+            yield from _wait(state, header, number, table.texts[place])
+    return len(lines)
+
+
+def _rows(state: _State, table: Table, first: int, start: int, end: int) -> Rows | None:
+    """The rows among a table's lines from `start` to `end`; None if there are none."""
+    low, high = np.searchsorted(table.places, (start, end))
+    if low == high:
+        return None
+    part = slice(low, high)
+    return Rows(
+        state.boot,
+        first + table.places[part],
+        table.scores[part],
+        table.sessions[part],
+        table.devices[part],
+        table.columns,
+        table.features[part],
+    )
+
+
+def _wait(state: _State, header: Header, number: int, text: str) -> Iterator[Passed]:
+    """A line that is no row waits for what comes after it; one that is too long does not fit, whatever comes."""
+    try:
+        row_of(text, header, state.unit)
+        why = None
+    except values.OddRow as error:
+        why = str(error)
+        if len(split(text, header.separator)) > len(header.names) and not state.waiting:
+            raise DataError(f"{state.path}, row {number}: {why}") from None
+    state.waiting.append((Passed(number, text), why))
+    if len(state.waiting) >= MOST_WAITING:
+        _refuse(state, state.waiting[:1])
+        yield from _released(state)
+
+
+def _refuse(state: _State, waiting: Sequence[tuple[Passed, str | None]]) -> None:
+    for passed, why in waiting:
+        if why is not None:
+            raise DataError(f"{state.path}, row {passed.number}: {why}")
+
+
+def _released(state: _State) -> Iterator[Passed]:
+    waiting, state.waiting = state.waiting, []
+    return (passed for passed, _ in waiting)

@@ -1,0 +1,182 @@
+"""Lines under a header as columns of numbers, a block at once; and why a line is no row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from micro.monitoring import values
+from micro.monitoring.csv_header import Header, split
+
+# Stands for a separator within quotes while a line is cut up.
+_KEPT = "\x1f"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Lines of a block under one header.
+
+    `texts` are the lines without a terminal's times; `odd` (lines,) marks those that are no rows and not empty; `places` are
+    the rows' among the lines, and the other arrays are theirs. `decimals` are the marks met in scores, '.' and ','.
+    """
+
+    texts: list[str]
+    odd: np.ndarray
+    places: np.ndarray
+    scores: np.ndarray
+    sessions: np.ndarray
+    devices: np.ndarray
+    columns: tuple[int, ...]
+    features: np.ndarray
+    decimals: set[str]
+
+
+def table_of(lines: Sequence[str], header: Header, unit: float | None) -> Table:
+    """Cut lines up into columns and read their numbers; all lines at once, but for those that need a closer look."""
+    texts = pa.array(lines, pa.string())
+    if header.stamp is not None:
+        texts = pc.replace_substring_regex(texts, header.stamp, "", max_replacements=1)
+    plain, whole, empty = _plain(texts, header)
+    places = np.flatnonzero(whole)
+    fields = pc.split_pattern(plain.filter(pa.array(whole)), header.separator).flatten()
+    columns = [fields.take(pa.array(np.arange(k, len(fields), len(header.names)))) for k in range(len(header.names))]
+    decimals: set[str] = set()
+    scores, good = _scores(columns, header, unit, decimals)
+    features = np.zeros((len(places), len(header.features)))
+    for k, place in enumerate(header.features.values()):
+        features[:, k] = _numbers(columns[place], header.separator)
+        good &= np.isnan(scores) | ((features[:, k] >= -128) & (features[:, k] <= 127))
+    odd = ~empty
+    odd[places[good]] = False
+    names = _names([columns[place] for place in header.sessions], header, len(places))
+    devices = _names([] if header.device is None else [columns[header.device]], header, len(places))
+    return Table(
+        texts.to_pylist(),
+        odd,
+        places[good],
+        scores[good],
+        names[good],
+        devices[good],
+        tuple(header.features),
+        features[good],
+        decimals,
+    )
+
+
+def row_of(text: str, header: Header, unit: float | None) -> None:
+    """Nothing for a line that is shorter than a row, and so no row at all.
+
+    Raises:
+        OddRow: Saying what is wrong with a line that has all that a row has, or more.
+    """
+    names = header.names
+    fields = split(text, header.separator)
+    if len(fields) > len(names):
+        named = ", ".join(names)
+        raise values.OddRow(
+            f"{len(fields)} fields where the header has {len(names)} ({named if len(named) <= 80 else named[:77] + '...'}); "
+            "if these are decimal commas, write points, or semicolons between the columns"
+        )
+    if len(fields) < len(names) or text.startswith("self-test:"):
+        return
+    if header.separator != ",":
+        fields = [field.replace(",", ".", 1) for field in fields]
+    row = dict(zip(names, fields))
+    if not np.isnan(values.score(row, unit)):
+        for column in header.features:
+            values.feature(row[f"f{column}"], f"f{column}")
+
+
+def _plain(texts: pa.Array, header: Header) -> tuple[pa.Array, np.ndarray, np.ndarray]:
+    """The lines without quotes, those that have as many fields as their header, and those that are empty."""
+    separator, wanted = header.separator, len(header.names) - 1
+    empty = pc.equal(pc.utf8_trim(texts, characters=f"{separator} "), "").to_numpy(zero_copy_only=False)
+    counts = pc.count_substring(texts, separator).to_numpy()
+    quoted = pc.match_substring(texts, '"').to_numpy(zero_copy_only=False)
+    closer = np.flatnonzero(((counts != wanted) | quoted) & ~empty)
+    whole = (counts == wanted) & ~quoted & ~empty
+    if len(closer):
+        lines = texts.to_pylist()
+        for place in closer.tolist():
+            line = _unquoted(lines[place], header)
+            whole[place] = line is not None
+            lines[place] = line or ""
+        texts = pa.array(lines, pa.string())
+    headers = pc.ends_with(texts, header.text).to_numpy(zero_copy_only=False)
+    return texts, whole & ~headers, empty
+
+
+def _unquoted(line: str, header: Header) -> str | None:
+    """A line with as many fields as its header and no quotes: empty fields at the end are taken off, and put to a row without
+    a score, which ends there. None where that cannot be."""
+    fields = split(line, header.separator)
+    while len(fields) > len(header.names) and not fields[-1].strip():
+        fields.pop()
+    if max(header.scores.values()) < len(fields) < len(header.names):
+        if not all(_no_score(fields[place]) for place in header.scores.values()):
+            return None
+        fields += [""] * (len(header.names) - len(fields))
+    if len(fields) != len(header.names):
+        return None
+    return header.separator.join(field.replace(header.separator, _KEPT) for field in fields)
+
+
+def _scores(
+    columns: Sequence[pa.Array], header: Header, unit: float | None, decimals: set[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Real scores, NaN where there is none, and which of them can be believed without a closer look."""
+    count = len(columns[0])
+    found, good = {}, np.ones(count, bool)
+    for name, place in header.scores.items():
+        texts = columns[place]
+        if header.separator != ",":
+            decimals |= {mark for mark in ".," if pc.any(pc.match_substring(texts, mark)).as_py()}
+        read = _numbers(texts, header.separator)
+        given = np.abs(read) <= values.LARGEST
+        for row in np.flatnonzero(~given).tolist():
+            good[row] &= _no_score(texts[row].as_py())
+        if name == "raw_score" and unit is None:
+            good &= ~given
+        found[name] = np.where(given, read * (1.0 if name == "score" else unit or 1.0), np.nan)
+    missing = np.full(count, np.nan)
+    real, raw = found.get("score", missing), found.get("raw_score", missing)
+    good &= ~values.disagree(real, raw, unit)
+    return np.where(np.isnan(real), raw, real), good
+
+
+def _no_score(text: str) -> bool:
+    return text.strip().lstrip("+-").lower() in values.NO_SCORE
+
+
+def _numbers(texts: pa.Array, separator: str) -> np.ndarray:
+    """Numbers of a column, NaN for all else."""
+    texts = pc.ascii_trim_whitespace(texts)
+    if separator != ",":
+        texts = pc.replace_substring(texts, ",", ".", max_replacements=1)
+    try:
+        read = pc.cast(texts, pa.float64())
+    except pa.ArrowInvalid:
+        numbers = pc.match_substring_regex(texts, f"^({values.NUMBER})$")
+        read = pc.cast(pc.if_else(numbers, texts, pa.scalar(None, pa.string())), pa.float64())
+    return read.to_numpy(zero_copy_only=False)
+
+
+def _names(columns: Sequence[pa.Array], header: Header, count: int) -> np.ndarray:
+    """What rows are called by one column, or by several together."""
+    if not columns:
+        return np.full(count, "", object)
+    trimmed = [
+        pc.replace_substring(pc.utf8_trim(column, characters=" \t"), _KEPT, header.separator).to_numpy(
+            zero_copy_only=False
+        )
+        for column in columns
+    ]
+    if len(trimmed) == 1:
+        return trimmed[0]
+    found = np.empty(count, object)
+    found[:] = [" / ".join(filter(None, parts)) for parts in zip(*trimmed)]
+    return found

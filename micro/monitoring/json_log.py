@@ -1,0 +1,112 @@
+"""Logs in JSON lines: an object a window."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from micro.errors import DataError
+from micro.monitoring import values
+from micro.monitoring.lines import Block, Passed, Rows
+
+# Digits of a whole number that Python may turn into an int; longer ones are too large whatever they are.
+MOST_DIGITS = 400
+
+
+class _NoObject(values.OddRow):
+    """A line that holds no object."""
+
+
+def json_rows(path: Path, blocks: Iterator[Block], unit: float | None) -> Iterator[Rows | Passed]:
+    """A log's rows.
+
+    Raises:
+        DataError: Naming file and row of what cannot be read.
+    """
+    known: tuple[str, ...] | None = None
+    columns: tuple[int, ...] = ()
+    for block in blocks:
+        found: list[tuple[int, float, str, str, list[float]]] = []
+        for number, line in enumerate(block.lines, start=block.first):
+            if not line:
+                continue
+            try:
+                row = _object(line)
+                score = values.score(row, unit)
+                if not math.isnan(score):
+                    read = _columns(row)
+                    if known is None:
+                        known, columns = read, tuple(sorted(int(name[1:]) for name in read if name[0] == "f"))
+                    elif read != known:
+                        raise values.OddRow(
+                            f"the columns change from {', '.join(known)} to {', '.join(read)}; "
+                            "make it two logs, one for each firmware"
+                        )
+                heard = [] if math.isnan(score) else [values.feature(row[f"f{k}"], f"f{k}") for k in columns]
+                found.append((number, score, _name(row, values.SESSIONS), _device(row), heard))
+            except values.OddRow as error:
+                if block.cut and number > 1:  # where a file ends within a row, that row is lost and no more
+                    yield Passed(number, line)
+                    break
+                mark = "" if isinstance(error, _NoObject) else ":"
+                raise DataError(f"{path}, row {number}{mark} {error}") from None
+        if found:
+            yield _rows(found, columns)
+
+
+def _object(line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line, parse_int=_int, parse_constant=lambda name: math.nan, object_pairs_hook=_unique)
+    except RecursionError:
+        raise _NoObject("is not JSON of a log: it is nested too deeply") from None
+    except ValueError as error:
+        raise _NoObject(f"is not JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise _NoObject("is not an object with a score")
+    return row
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise values.OddRow(f"{twice!r} stands {names.count(twice)} times; keep the one that is of this run")
+    return row
+
+
+def _int(digits: str) -> float:
+    return int(digits) if len(digits) <= MOST_DIGITS else float("inf")
+
+
+def _columns(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a row with a score gives: its scores and features, by name."""
+    scores = [name for name in values.SCORES if row.get(name) not in (None, "")]
+    return (*scores, *sorted(name for name in row if values.FEATURE.fullmatch(name)))
+
+
+def _name(row: Mapping[str, Any], columns: tuple[str, ...]) -> str:
+    found = [row[column] for column in columns if row.get(column) not in (None, "")]
+    for value in found:
+        if not isinstance(value, (str, int, float)):
+            raise values.OddRow(f"a session is named {str(value)[:30]!r}; it takes a word or a number")
+    return " / ".join(str(value) for value in found)
+
+
+def _device(row: Mapping[str, Any]) -> str:
+    return next(
+        (str(row[name]) for name in row if values.DEVICES.fullmatch(name.casefold()) and row[name] is not None), ""
+    )
+
+
+def _rows(found: list[tuple[int, float, str, str, list[float]]], columns: tuple[int, ...]) -> Rows:
+    numbers, scores, sessions, devices, heard = zip(*found)
+    names = [np.array([str(name) for name in side], object) for side in (sessions, devices)]
+    missing = [math.nan] * len(columns)  # of a fault, which is not looked at
+    features = np.array([part or missing for part in heard], float).reshape(len(found), len(columns))
+    return Rows(0, np.array(numbers), np.array(scores), names[0], names[1], columns, features)
