@@ -358,9 +358,16 @@ class Recalibrate(Job):
         start.run(config(), root / "rig")
 
     def call(self, root, way):
-        from micro.detect import Threshold
+        import numpy as np
 
-        self.recalibrate(root / "rig", Threshold(2.0, "said"), root / "again")
+        from micro.baseline import Calibration
+        from micro.detect import Threshold
+        from micro.monitoring import Monitoring
+
+        sessions = Calibration(("start 0",), (np.array([1.0, 2.0]),), (0,), np.zeros((1, 1)))
+        new = Threshold(2.0, "said")
+        found = Monitoring("recalibrate", "why", (), None, 0.0, 1.0, new, 2, 1, 0, (), None, 1.0, (), sessions)
+        self.recalibrate(root / "rig", found, root / "again")
 
 
 class RealRun(Job):
