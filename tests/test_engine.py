@@ -1,9 +1,13 @@
 """Many pieces of work on a real local Ray: values, faults, dead workers, and no more at a time than there are workers."""
 
 import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from micro.engine import cluster, run_all
 from micro.errors import RunError
@@ -67,8 +71,64 @@ def test_pieces_are_drawn_as_workers_become_free(tmp_path):
     assert done == 8
 
 
+def ports():
+    """Addresses that this process and its children listen at."""
+    import psutil
+
+    mine = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+    return [found.laddr for found in psutil.net_connections("tcp") if found.status == "LISTEN" and found.pid in mine]
+
+
+def test_a_cluster_of_this_machine_listens_on_loopback_alone_and_asks_for_its_token():
+    outcomes("square", [("1", {"n": 1})])
+    pytest.importorskip("psutil")
+    assert {address.ip for address in ports()} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
+    stranger = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    address = ray.get_runtime_context().gcs_address
+    code = f"from ray._raylet import GcsClient; GcsClient(address={address!r}).internal_kv_keys(b'', b'', timeout=20)"
+    mode = {"RAY_AUTH_MODE": "token"}
+    for token, enters in (
+        ({}, False),
+        (mode | {"RAY_AUTH_TOKEN": "0" * 64}, False),
+        (mode | {"RAY_AUTH_TOKEN": os.environ["RAY_AUTH_TOKEN"]}, True),
+    ):
+        done = subprocess.run([sys.executable, "-c", code], env=stranger | token, capture_output=True, text=True)
+        assert (done.returncode == 0) == enters, done.stderr
+        assert enters or "InvalidAuthToken" in done.stderr
+
+
+def test_folders_of_killed_drivers_are_swept_and_those_of_living_ones_stay(tmp_path):
+    from micro.engine import _sweep
+
+    for name in ("kd-ray-dead", "kd-ray-alive", "kd-ray-other"):
+        (tmp_path / name / "session").mkdir(parents=True)
+    (tmp_path / "kd-ray-dead" / "held").touch()
+    with FileLock(tmp_path / "kd-ray-alive" / "held"):
+        _sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kd-ray-alive", "kd-ray-other"]
+
+
 def test_no_cluster_at_an_address_is_said():
     with pytest.raises(ValueError, match="workers must be at least 1, got 0"), cluster(0):
         pass
-    with pytest.raises(RunError, match=r"no Ray cluster at 127\.0\.0\.1:1"), cluster(1, "127.0.0.1:1"):
+    with pytest.raises(RunError, match=r"no Ray cluster at 127\.0\.0\.1:1: .*refused"), cluster(1, "127.0.0.1:1"):
         pass
+
+
+def test_nothing_is_left_of_a_cluster_that_was_ended_by_a_signal(tmp_path):
+    code = (
+        "import os, signal, sys, time; from micro.engine import cluster\n"
+        "from micro.errors import Terminated\n"
+        "try:\n"
+        "    with cluster(1): os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)\n"
+        "except Terminated: print('ended')"
+    )
+    folder = Path(tempfile.mkdtemp(prefix="kd-", dir="/tmp"))  # short, as sockets need
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment | {"TMPDIR": str(folder)}, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("ended\n", "", 0)
+    assert list(folder.iterdir()) == []
+    folder.rmdir()

@@ -75,13 +75,14 @@ def holding(out: Path, *, patience: float = 0.0, kept: bool = True) -> Iterator[
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=patience)
-    except Timeout:
+    except (Timeout, OSError) as error:
+        _unmake(made)
+        if not isinstance(error, Timeout):
+            raise RunError(f"{out}: nothing can be written in {path.parent}: {error.strerror}") from None
         waited = f" for {patience:.0f} s" if patience else ""
         raise RunError(
             f"{out}: another keras-kd has been at work on it{waited}; wait for its end, or choose another --out"
         ) from None
-    except OSError as error:
-        raise RunError(f"{out}: nothing can be written in {path.parent}: {error.strerror}") from None
     try:
         yield
     except OSError as error:
@@ -94,9 +95,14 @@ def holding(out: Path, *, patience: float = 0.0, kept: bool = True) -> Iterator[
         with suppress(OSError):
             path.unlink()
         lock.release()
-        for place in made:
-            with suppress(OSError):
-                place.rmdir()
+        _unmake(made)
+
+
+def _unmake(folders: list[Path]) -> None:
+    """Remove folders that were made for a lock alone, the deepest first; what holds something stays."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 @dataclass(frozen=True)
