@@ -2,21 +2,63 @@
 
 from __future__ import annotations
 
+import codecs
 import math
-import tomllib
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
+from micro.complaints import did_you_mean, first_complaint, load_toml, shown
 from micro.cost import parse_bytes
 from micro.detect import Calibration
 from micro.files import identifier
 from micro.signal.front_end import Arithmetic, Detrend, FrontEnd, Kind, Taper
 
+# Seeds of NumPy, Keras and TensorFlow alike.
+LARGEST_SEED = 2**32 - 1
+
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _listed(value: Any) -> Any:
+    """One value where several are allowed is a list of one."""
+    return [value] if isinstance(value, str | int | float) else value
+
+
+def _rows(value: Any) -> Any:
+    """One pair of row numbers is a list of one pair."""
+    is_pair = isinstance(value, list) and len(value) == 2 and all(isinstance(row, int) for row in value)
+    return [value] if is_pair else value
+
+
+def _words(value: Any) -> Any:
+    """Labels may be written as they stand in the file: words, numbers, true and false."""
+    value = _listed(value)
+    if not isinstance(value, list | tuple):
+        return value
+    return [str(word) if isinstance(word, bool | int | float) else word for word in value]
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Loads = Annotated[tuple[int, ...], BeforeValidator(_listed)]
+# What a machine can have, so that a slip of the keyboard is found before it fills the memory.
+Length = Annotated[float, Field(ge=1e-3, le=1e5)]
+Recordings = Annotated[int, Field(gt=0, le=100_000)]
+Rate = Annotated[float, Field(gt=0, le=1e9)]
 
 
 class FeaturesConfig(_Section):
@@ -24,7 +66,7 @@ class FeaturesConfig(_Section):
 
     kind: Kind | tuple[Kind, ...] = "spectrum"
     window: PositiveInt = 1024
-    hop: PositiveInt = 512
+    hop: Annotated[int, Field(gt=0, le=2**31 - 1)] = 512
     bands: PositiveInt = 64
     low: Annotated[float, Field(ge=0)] = 0.0
     high: PositiveFloat | None = None
@@ -60,8 +102,8 @@ class BearingData(_Section):
     """Geometry of the simulated bearing: lengths in mm, contact angle in degrees."""
 
     balls: PositiveInt = 9
-    ball_diameter: PositiveFloat = 7.94
-    pitch_diameter: PositiveFloat = 39.04
+    ball_diameter: Length = 7.94
+    pitch_diameter: Length = 39.04
     contact_angle: Annotated[float, Field(ge=0, lt=90)] = 0.0
 
     @model_validator(mode="after")
@@ -76,14 +118,16 @@ class BearingData(_Section):
 class RigData(_Section):
     """Recordings to simulate: how many, how long (s), how hard the faults strike (g), and on which machine."""
 
-    train_recordings: PositiveInt = 40
-    validation_recordings: PositiveInt = 6
-    calibration_recordings: PositiveInt = 30
-    test_recordings: PositiveInt = 30
-    fault_recordings: PositiveInt = 3
-    seconds: PositiveFloat = 4.0
-    severities: tuple[PositiveFloat, ...] = (0.25, 0.5, 1.0)
-    speed: PositiveFloat = 1780.0
+    train_recordings: Recordings = 40
+    validation_recordings: Recordings = 6
+    calibration_recordings: Recordings = 30
+    test_recordings: Recordings = 30
+    fault_recordings: Recordings = 3
+    seconds: Annotated[float, Field(gt=0, le=3600)] = 4.0
+    severities: Annotated[
+        tuple[Annotated[float, Field(gt=0, le=1e6)], ...], BeforeValidator(_listed), Field(min_length=1, max_length=100)
+    ] = (0.25, 0.5, 1.0)
+    speed: Annotated[float, Field(gt=0, le=1e6)] = 1780.0
     bearing: BearingData = BearingData()
 
 
@@ -91,9 +135,9 @@ class CwruData(_Section):
     """Where the Bearing Data Center's files are and which loads (hp) to learn from."""
 
     folder: str
-    train_loads: tuple[int, ...] = (0, 1)
-    test_loads: tuple[int, ...] = (2,)
-    baseline_rate: PositiveFloat = 48_000.0
+    train_loads: Loads = (0, 1)
+    test_loads: Loads = (2,)
+    baseline_rate: Rate = 48_000.0
 
     @model_validator(mode="after")
     def _apart(self) -> CwruData:
@@ -106,19 +150,30 @@ class CwruData(_Section):
 
 
 class TableData(_Section):
-    """A user's own files, how to read them, and what to do where they are not whole."""
+    """A user's own files, how to read them, and what to do where they are not whole.
 
-    files: tuple[str, ...] = Field(min_length=1)
+    `files`, `healthy_files` and `faulty_files` are patterns from `folder`; a config's own folder if it does not say.
+    """
+
+    folder: str = "."
+    files: Annotated[Texts, Field(min_length=1)]
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    decimal: Literal[".", ","] = "."
+    encoding: str = "utf-8"
     header: bool = True
-    columns: tuple[str, ...] = ()
+    skip_rows: NonNegativeInt = 0
+    units_row: bool = False
+    comment: Annotated[str, Field(min_length=1, max_length=8)] | None = None
+    columns: Texts = ()
     time_column: str | None = None
-    sample_rate: PositiveFloat | None = None
-    healthy_files: tuple[str, ...] = ()
-    healthy_rows: tuple[tuple[int, int], ...] = ()
-    faulty_files: tuple[str, ...] = ()
+    time_unit: Literal["auto", "s", "ms", "us", "ns", "min", "h", "d"] = "auto"
+    time_format: str | None = None
+    sample_rate: Rate | None = None
+    healthy_files: Texts = ()
+    healthy_rows: Annotated[tuple[tuple[int, int], ...], BeforeValidator(_rows)] = ()
+    faulty_files: Texts = ()
     label_column: str | None = None
-    normal_labels: tuple[str, ...] = ("0", "normal", "healthy")
+    normal_labels: Annotated[tuple[str, ...], BeforeValidator(_words)] = ("0", "normal", "healthy")
     scaling: Literal["all", "per_file"] = "all"
     on_gap: Literal["error", "split"] = "error"
     on_missing: Literal["error", "drop", "interpolate"] = "error"
@@ -128,22 +183,57 @@ class TableData(_Section):
 
     @model_validator(mode="after")
     def _whole(self) -> TableData:
-        if (self.time_column is None) == (self.sample_rate is None):
+        self._readable()
+        tells_rate = all(pattern.lower().endswith(".wav") for pattern in self.files)
+        if (self.time_column is None) == (self.sample_rate is None) and not (tells_rate and self.time_column is None):
             raise ValueError("give either time_column or sample_rate")
+        if self.time_column is not None and self.time_column == self.label_column:
+            raise ValueError(f"time_column and label_column are both {self.time_column!r}")
         if not self.healthy_files and not self.healthy_rows:
             raise ValueError("name the healthy part: healthy_files or healthy_rows")
         if any(start < 0 or stop <= start for start, stop in self.healthy_rows):
             raise ValueError("healthy_rows must be pairs [first, past the last] of rising row numbers")
+        if len(set(self.columns)) < len(self.columns):
+            raise ValueError("columns name a channel twice")
         if self.scaling == "per_file" and not self.healthy_rows:
             raise ValueError('scaling = "per_file" needs healthy_rows, so that every file has a healthy part')
         return self
+
+    def _readable(self) -> None:
+        """ValueError for a dialect that cannot be."""
+        if not (self.separator == "\t" or (self.separator.isascii() and self.separator.isprintable())):
+            raise ValueError(f'separator must be one ASCII character such as ";" or "\\t", got {self.separator!r}')
+        if self.separator.isalnum() or self.separator in '"+-':
+            raise ValueError(f"separator {self.separator!r} is part of numbers or quotes")
+        if self.separator == self.decimal:
+            raise ValueError(
+                f"separator and decimal are both {self.decimal!r}; files with decimal commas are separated by ';'"
+            )
+        if self.units_row and not self.header:
+            raise ValueError("units_row is the row below a header, and header is false")
+        try:
+            # Codecs of bytes to bytes, and those that take escapes for text, are none of a table's.
+            known = codecs.lookup(self.encoding)
+            usable = getattr(known, "_is_text_encoding", True) and "escape" not in known.name
+            usable = usable and known.name not in ("idna", "punycode", "undefined")
+        except (LookupError, ValueError):
+            usable = False
+        if not usable:
+            raise ValueError(
+                f'encoding {shown(self.encoding)} is not known; try "utf-8", "latin-1", "cp1252" or "utf-16"'
+            )
+        if self.time_format is not None:
+            try:
+                datetime.strptime(datetime(2000, 1, 2, 3, 4, 5, 6).strftime(self.time_format), self.time_format)
+            except ValueError as error:
+                raise ValueError(f'time_format cannot be used: {error}; write it as in "%d.%m.%Y %H:%M:%S"') from None
 
 
 class ModelConfig(_Section):
     """A network by family and sizes, or from a .keras file; and how it is trained."""
 
     family: Literal["autoencoder", "dense", "conv1d"] = "autoencoder"
-    sizes: tuple[PositiveInt, ...] = (32,)
+    sizes: Annotated[tuple[PositiveInt, ...], BeforeValidator(_listed)] = (32,)
     kernel: PositiveInt = 9
     stride: PositiveInt = 4
     path: str | None = None
@@ -291,7 +381,7 @@ class Config(_Section):
     """A whole run."""
 
     job: Literal["rig", "cwru", "table"] = "rig"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     seeds: PositiveInt = 3
     data: RigData | CwruData | TableData
     features: FeaturesConfig = FeaturesConfig()
@@ -311,6 +401,8 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
+        if self.seed + self.seeds - 1 > LARGEST_SEED:
+            raise ValueError(f"seed + seeds must be at most {LARGEST_SEED + 1}, got {self.seed} and {self.seeds}")
         response = self.distill.objective == "reconstruction"
         if response != (self.task == "anomaly"):
             fits = "reconstruction" if self.task == "anomaly" else "soft_target or logit_matching"
@@ -351,52 +443,44 @@ def load_config(path: str | Path) -> Config:
         ValueError: In one line: what is wrong, where, and what would be right.
     """
     path = Path(path)
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"config {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"config {path} is not TOML: {error}") from None
-    return parse_config(raw, path.parent, str(path))
+    return parse_config(load_toml(path, "config"), path.parent, str(path))
 
 
 def parse_config(raw: dict[str, Any], folder: Path, what: str = "config") -> Config:
     """A checked config from plain data; ValueError in one line otherwise."""
+    if not isinstance(raw, dict):
+        raise ValueError(f"{what}: must be sections of settings, got {shown(raw)}")
     job = raw.get("job", "rig")
-    if job not in DATA:
-        raise ValueError(f"{what}: job must be one of {', '.join(DATA)}, got {job!r}")
+    if not isinstance(job, str) or job not in DATA:
+        raise ValueError(f"{what}: job must be one of {', '.join(DATA)}, got {shown(job)}{did_you_mean(job, DATA)}")
     try:
         data = DATA[job].model_validate(with_paths(raw.get("data", {}), folder))
     except ValidationError as error:
-        raise ValueError(f"{what}: {first_complaint(error, 'data')}") from None
+        wrong = first_complaint(error, "data", DATA[job], Config)
+        raise ValueError(f"{what}: {wrong}{_other_job(raw, job)}") from None
     models = {side: with_paths(raw[side], folder) for side in ("teacher", "student") if side in raw}
     try:
         return Config.model_validate({**raw, **models, "data": data})
     except ValidationError as error:
-        raise ValueError(f"{what}: {first_complaint(error)}") from None
+        raise ValueError(f"{what}: {first_complaint(error, '', Config)}") from None
+
+
+def _other_job(raw: dict[str, Any], job: str) -> str:
+    """The job whose settings a config's data section has, where it names none."""
+    told = raw.get("data")
+    if "job" in raw or not isinstance(told, dict):
+        return ""
+    fits = next((name for name, section in DATA.items() if told and set(told) <= set(section.model_fields)), job)
+    return f'; the config names no job, which makes it {job!r}: set job = "{fits}"' if fits != job else ""
 
 
 def with_paths(section: Any, folder: Path) -> Any:
-    """The section with its paths taken from `folder`; what has the wrong type is left for the check to name."""
+    """The section with its paths taken from `folder`, from which its patterns go on; what has the wrong type is left for the
+    check to name."""
     if not isinstance(section, dict):
         return section
-    resolved = dict(section)
+    resolved = {"folder": ".", **section} if "files" in section else dict(section)
     for key in ("folder", "path"):
-        if isinstance(section.get(key), str):
-            resolved[key] = str(folder / section[key])
-    if "files" in section:
-        patterns = [section["files"]] if isinstance(section["files"], str) else section["files"]
-        if isinstance(patterns, list):
-            resolved["files"] = [str(folder / pattern) if isinstance(pattern, str) else pattern for pattern in patterns]
+        if isinstance(resolved.get(key), str):
+            resolved[key] = str(folder / resolved[key])
     return resolved
-
-
-def first_complaint(error: ValidationError, section: str = "") -> str:
-    """The first complaint of a validation, in one line."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in ((section,) if section else ()) + first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        message = "no such setting"
-    got = f", got {first['input']!r}" if first["type"] not in ("missing", "extra_forbidden", "value_error") else ""
-    return f"{place + ': ' if place else ''}{message[0].lower() + message[1:]}{got}"

@@ -92,10 +92,15 @@ def untested(data: Prepared) -> str | None:
 
 
 def cut(recording: Recording, features: FrontEnd) -> tuple[np.ndarray, np.ndarray]:
-    """Frames of a recording that touch only valid samples, and the sample each begins at."""
+    """Frames of a recording that touch only valid samples, and the sample each begins at.
+
+    Frames are views of the samples as long as all are valid: windows that overlap take no memory of their own.
+    """
     frames = windows(recording.samples, features.window, features.hop)
-    whole = windows(recording.valid[:, None], features.window, features.hop)[:, :, 0].all(axis=1)
     starts = np.arange(len(frames)) * features.hop
+    if recording.valid.all():
+        return frames, starts
+    whole = _all_within(recording.valid, starts, features.window)
     return frames[whole], starts[whole]
 
 
@@ -110,15 +115,6 @@ def calibration_windows(data: Prepared, seed: int) -> np.ndarray:
     far = np.zeros((2, *drawn.shape[1:]), np.float32)
     far[0].flat[0], far[1].flat[0] = LIMIT, -LIMIT
     return np.concatenate([drawn, far])
-
-
-def own_scaling(recording: Recording, features: FrontEnd) -> Scaling:
-    """Scaling fitted on a recording's own healthy windows."""
-    frames, starts = cut(recording, features)
-    healthy = _all_within(recording.healthy, starts, features.window)
-    if not healthy.any():
-        raise DataError(f"{recording.name}: no healthy window to fit its scaling on; check healthy_rows")
-    return fit_scaling(features(frames[healthy]))
 
 
 # Windows of one recording whose samples are kept for the firmware, and of all.
@@ -140,6 +136,12 @@ Pieces = list[Piece]
 
 def _piece(frames: np.ndarray, values: np.ndarray, label: int, origin: str) -> Piece:
     return Piece(values, label, origin, frames[spread(len(frames), GOLDEN_EACH)].astype(np.float32))
+
+
+def _chosen_piece(frames: np.ndarray, values: np.ndarray, rows: np.ndarray, label: int, origin: str) -> Piece:
+    """A piece of some windows, without a copy of all their samples."""
+    golden = frames[rows[spread(len(rows), GOLDEN_EACH)]].astype(np.float32)
+    return Piece(values[rows], label, origin, golden)
 
 
 def spread(length: int, count: int) -> np.ndarray:
@@ -205,45 +207,125 @@ def _prepare_cwru(data: CwruData, features: FrontEnd) -> Prepared:
 
 
 def _prepare_table(data: TableData, told: FeaturesConfig) -> Prepared:
-    recordings, channels = table.load(data, told.window)
+    recordings, channels, notes = table.load(data, told.window)
     rates = sorted({recording.sample_rate for recording in recordings})
     if rates[-1] > 1.01 * rates[0]:
         raise DataError(f"the files' sample rates differ, from {rates[0]:g} to {rates[-1]:g} Hz; resample them to one")
     features = told.front_end(len(channels), rates[0])
     parts: tuple[Pieces, Pieces, Pieces, Pieces] = ([], [], [], [])
-    scalings = _file_scalings(recordings, features) if data.scaling == "per_file" else {}
+    scalings = file_scalings(recordings, features) if data.scaling == "per_file" else {}
+    stretches: list[Stretch] = []
     for recording in recordings:
         frames, starts = cut(recording, features)
         values = features(frames)
         if recording.name in scalings:
             values = scalings[recording.name](values)
-        learnable = _all_within(recording.healthy, starts, features.window)
         labels = _window_labels(recording, starts, features.window)
-        if learnable.any():
-            learnable &= labels != 1
-            runs = split_in_time(int(learnable.sum()), HEALTHY_SHARES, features.window, features.hop)
-            for target, run in zip(parts, runs):
-                target.append(_piece(frames[learnable][run], values[learnable][run], 0, recording.name))
+        learnable = np.flatnonzero(_all_within(recording.healthy, starts, features.window) & (labels != 1))
+        if len(learnable):
+            stretches.append(Stretch(recording.name, frames, values, learnable))
         # A window that shares samples with a training window tells nothing about new data.
         apart = ~_any_within(recording.healthy, starts, features.window)
         for label in (0, 1, -1):
-            chosen = apart & (labels == label)
-            if chosen.any():
-                parts[3].append(_piece(frames[chosen], values[chosen], label, recording.name))
-    if not parts[0]:
-        raise DataError(
-            "no healthy window to learn from; check healthy_files and healthy_rows against the files' names and rows"
+            chosen = np.flatnonzero(apart & (labels == label))
+            if len(chosen):
+                parts[3].append(_chosen_piece(frames, values, chosen, label, recording.name))
+    if not stretches:
+        raise DataError(_nothing_healthy(recordings, features))
+    runs, said = split_healthy([len(one.learnable) for one in stretches], features)
+    if runs is None:
+        raise DataError(_too_few(stretches, said))
+    for one, places in zip(stretches, runs):
+        for target, place in zip(parts, places):
+            rows = one.learnable[place]
+            if len(rows):
+                target.append(_chosen_piece(one.frames, one.values, rows, 0, one.name))
+    return _scaled(features, parts, (), channels, rates[0], (*notes, *([said] if said else [])))
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch's windows, their features, and which of them are healthy."""
+
+    name: str
+    frames: np.ndarray
+    values: np.ndarray
+    learnable: np.ndarray
+
+
+def split_healthy(counts: Sequence[int], features: FrontEnd) -> tuple[list[tuple[slice, ...]] | None, str]:
+    """For each stretch of so many healthy windows its runs for training, validation, threshold and test; and what to say.
+
+    A stretch long enough is split in time. One too short for that goes whole into one of the four, so that their shares hold
+    over all such stretches. None where that leaves a part empty, with the reason.
+    """
+    runs: list[tuple[slice, ...] | None] = []
+    for count in counts:
+        try:
+            runs.append(tuple(split_in_time(count, HEALTHY_SHARES, features.window, features.hop)))
+        except ValueError as error:
+            runs.append(None)
+            reason = str(error)
+    short = [place for place, run in enumerate(runs) if run is None]
+    given = np.zeros(4)
+    files = np.zeros(4, int)
+    for place in short:
+        # Whichever part is furthest behind its share takes the next.
+        target = int(np.argmax(np.array(HEALTHY_SHARES) * (given.sum() + counts[place]) - given))
+        given[target] += counts[place]
+        files[target] += 1
+        runs[place] = tuple(slice(0, counts[place] if part == target else 0) for part in range(4))
+    if len(short) == len(counts) and not files.all():
+        return None, reason
+    whole = [run for run in runs if run is not None]
+    if not short:
+        return whole, ""
+    names = ("training", "validation", "the threshold", "the test")
+    told = ", ".join(f"{count} for {part}" for count, part in zip(files, names))
+    said = f"{len(short)} of {len(counts)} healthy recordings are too short to be split in time and were used whole"
+    return whole, f"{said}: {told}."
+
+
+def _too_few(stretches: Sequence[Stretch], reason: str) -> str:
+    longest = max(stretches, key=lambda one: len(one.learnable))
+    if len(stretches) == 1:
+        return f"{longest.name}: {reason}"
+    total = sum(len(one.learnable) for one in stretches)
+    return (
+        f"{total} healthy windows in {len(stretches)} recordings are too few for training, validation, threshold and test: "
+        f"none can be split in time ({longest.name} has {len(longest.learnable)}, the most), and whole ones do not fill all "
+        "four; record more, or take shorter windows or a smaller hop"
+    )
+
+
+def _nothing_healthy(recordings: Sequence[Recording], features: FrontEnd) -> str:
+    healthy = [recording for recording in recordings if recording.healthy.any()]
+    if not healthy:
+        return "no healthy window to learn from; check healthy_files and healthy_rows against the files' names and rows"
+    longest = max(healthy, key=lambda recording: int(recording.healthy.sum()))
+    missing = 1 - float(np.mean(longest.valid[longest.healthy]))
+    if missing:
+        return (
+            f"no healthy window to learn from: {longest.name} lacks values in {100 * missing:.3g} % of its healthy rows, and "
+            f'no {features.window} in a row are whole; set on_missing = "interpolate", or take shorter windows'
         )
-    return _scaled(features, parts, (), channels, rates[0])
+    return (
+        f"no healthy window to learn from: {longest.name} has {int(longest.healthy.sum())} healthy rows, and no window of "
+        f"{features.window} lies among them; check healthy_rows, or take shorter windows"
+    )
 
 
-def _file_scalings(recordings: Iterable[Recording], features: FrontEnd) -> dict[str, Scaling]:
-    """One scaling a file, fitted on the healthy windows of all its stretches."""
+def file_scalings(recordings: Iterable[Recording], features: FrontEnd) -> dict[str, Scaling]:
+    """One scaling a file, fitted on the healthy windows of all its stretches.
+
+    Raises:
+        DataError: Names a file without.
+    """
     found: dict[str, list[np.ndarray]] = {}
     for recording in recordings:
         frames, starts = cut(recording, features)
         healthy = _all_within(recording.healthy, starts, features.window)
-        found.setdefault(recording.name, []).append(features(frames[healthy]))
+        found.setdefault(recording.name, []).append(features(frames)[healthy])
     for name, values in found.items():
         if not sum(map(len, values)):
             raise DataError(f"{name}: no healthy window to fit its scaling on; check healthy_rows")
@@ -254,7 +336,10 @@ def _window_labels(recording: Recording, starts: np.ndarray, window: int) -> np.
     """1 where a window holds a faulty sample, 0 where it holds none, -1 where nobody knows."""
     if recording.faulty is None:
         return np.full(len(starts), -1)
-    return _any_within(recording.faulty, starts, window).astype(int)
+    labels = _any_within(recording.faulty, starts, window).astype(int)
+    if recording.unknown is not None:
+        labels[(labels == 0) & _any_within(recording.unknown, starts, window)] = -1
+    return labels
 
 
 def _any_within(marks: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
@@ -272,6 +357,7 @@ def _scaled(
     class_names: tuple[str, ...],
     channels: tuple[str, ...],
     sample_rate: float,
+    notes: tuple[str, ...] = (),
 ) -> Prepared:
     """The four parts with scaling fitted on the first."""
     scaling = fit_scaling(np.concatenate([piece.values for piece in parts[0]]))
@@ -291,5 +377,16 @@ def _scaled(
         np.concatenate([np.full(len(piece.golden), piece.label) for piece in parts[1]]),
     )
     return Prepared(
-        features, scaling, train, validation, calibration, test, class_names, channels, sample_rate, golden, heard
+        features,
+        scaling,
+        train,
+        validation,
+        calibration,
+        test,
+        class_names,
+        channels,
+        sample_rate,
+        golden,
+        heard,
+        notes,
     )

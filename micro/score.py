@@ -14,9 +14,10 @@ import numpy as np
 
 from micro.config import Config, RigData, TableData
 from micro.datasets import table
+from micro.datasets.find import short_names
 from micro.errors import RunError
 from micro.evaluate import chip_judge
-from micro.prepare import cut, own_scaling
+from micro.prepare import cut, file_scalings
 from micro.runs.told import config_kept
 from micro.signal import Scaling
 from micro.tflm import run
@@ -37,7 +38,8 @@ def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str |
     """Score recordings with the int8 student of a run, in TFLite Micro.
 
     Files are read as the run's config says; runs of the built-in jobs take CSV or .npz files with one channel, or the
-    one named by `channel`, at the run's sample rate. For a classifier the score is the winning logit's lead.
+    one named by `channel`, at the run's sample rate. For a classifier the score is the winning logit's lead. Files are
+    called by their names, or by as much of their paths as tells them apart.
 
     Raises:
         RunError: If the folder is no finished run.
@@ -50,13 +52,14 @@ def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str |
     channels = tuple(report["data"]["channels"]) if config.job == "table" else ()
     model = folder / "student_int8.tflite"
     scored: list[Scored] = []
-    recordings, found = table.load(tables, config.features.window, channels)
+    recordings, found, _ = table.load(tables, config.features.window, channels, short_names(files))
     if not channels and len(found) != 1:
         raise RunError(
             f"the run has one channel, the files have {len(found)}: {', '.join(found)}; name one with --channel"
         )
     expected = float(report["data"]["sample_rate"])
     features = config.features.front_end(len(found), expected)
+    own = file_scalings(recordings, features) if tables.scaling == "per_file" else {}
     for recording in recordings:
         if abs(recording.sample_rate / expected - 1) > 0.01:
             raise RunError(f"{recording.name} is sampled at {recording.sample_rate:g} Hz, the run at {expected:g} Hz")
@@ -64,8 +67,8 @@ def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str |
         if not len(frames):
             continue
         values = features(frames)
-        if tables.scaling == "per_file":
-            values = own_scaling(recording, features)(values)
+        if recording.name in own:
+            values = own[recording.name](values)
         x = shared(values)
         for start, (value, result) in zip(starts, _judge(model, x, report)):
             row = int(start) + recording.start
@@ -101,6 +104,9 @@ def _table_config(
     names = tuple(str(file) for file in files)
     if isinstance(config.data, TableData):
         unlabelled = {"files": names, "label_column": None, "faulty_files": (), "on_constant": "keep"}
+        if config.data.scaling == "all":
+            # Which rows are healthy says nothing about files of another length.
+            unlabelled["healthy_rows"] = ()
         return config.data.model_copy(update=unlabelled)
     assert config.job == "cwru" or isinstance(config.data, RigData)
     return TableData(

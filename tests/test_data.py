@@ -216,7 +216,7 @@ def test_tables_of_several_channels_are_read(tmp_path):
     config = table_data(
         tmp_path, separator=";", sample_rate=None, time_column="time", label_column="state", normal_labels=("ok",)
     )
-    (recording,), names = table.load(config, 100)
+    (recording,), names, _ = table.load(config, 100)
     assert names == ("a", "b")
     assert recording.sample_rate == pytest.approx(50.0)
     np.testing.assert_allclose(recording.samples, x, rtol=1e-6)
@@ -225,14 +225,16 @@ def test_tables_of_several_channels_are_read(tmp_path):
 
 
 def test_dates_and_npz_and_headless_files_are_read(tmp_path):
-    write_csv(tmp_path / "n.csv", {"when": [f"2026-01-01T00:00:{s:02d}" for s in range(60)], "a": range(60)})
-    (recording,), _ = table.load(table_data(tmp_path, sample_rate=None, time_column="when"), 10)
+    write_csv(
+        tmp_path / "n.csv", {"when": [f"2026-01-01T00:00:{s:02d}" for s in range(60)], "a": [s % 7 for s in range(60)]}
+    )
+    (recording,), *_ = table.load(table_data(tmp_path, sample_rate=None, time_column="when"), 10)
     assert recording.sample_rate == 1.0
-    np.savez(tmp_path / "n.npz", a=np.arange(50.0), b=np.arange(100.0).reshape(50, 2))
-    (recording,), names = table.load(table_data(tmp_path, files=(str(tmp_path / "n.npz"),)), 10)
+    np.savez(tmp_path / "n.npz", a=np.arange(50.0) % 7, b=np.sin(np.arange(100.0)).reshape(50, 2))
+    (recording,), names, _ = table.load(table_data(tmp_path, files=(str(tmp_path / "n.npz"),)), 10)
     assert names == ("a", "b0", "b1")
     (tmp_path / "n.csv").write_text("1,2\n3,5\n4,4\n")
-    (recording,), names = table.load(table_data(tmp_path, header=False, columns=("c1",)), 2)
+    (recording,), names, _ = table.load(table_data(tmp_path, header=False, columns=("c1",)), 2)
     np.testing.assert_array_equal(recording.samples[:, 0], [2, 5, 4])
 
 
@@ -287,19 +289,20 @@ def test_broken_tables_name_file_and_row(tmp_path, columns, options, says):
 def test_what_to_do_about_broken_tables_is_an_option(tmp_path):
     write_csv(tmp_path / "n.csv", broken(a_10="oops", b_20=""))
     common = {"columns": ("a", "b"), "on_text": "missing"}
-    (kept,), _ = table.load(table_data(tmp_path, **common, on_missing="drop"), 16)
+    (kept,), *_ = table.load(table_data(tmp_path, **common, on_missing="drop"), 16)
     assert list(np.flatnonzero(~kept.valid)) == [10, 20]
-    (filled,), _ = table.load(table_data(tmp_path, **common, on_missing="interpolate"), 16)
+    (filled,), *_ = table.load(table_data(tmp_path, **common, on_missing="interpolate"), 16)
     assert filled.valid.all()
     assert filled.samples[20, 1] == pytest.approx((4 + 1) / 2)
     jumping = {**ROWS, "t": [*ROWS["t"][:30], *(f"{1 + i / 100:.2f}" for i in range(30))]}
     write_csv(tmp_path / "n.csv", jumping)
-    parts, _ = table.load(table_data(tmp_path, sample_rate=None, time_column="t", on_gap="split"), 16)
+    parts, *_ = table.load(table_data(tmp_path, sample_rate=None, time_column="t", on_gap="split"), 16)
     assert [(part.start, len(part.samples)) for part in parts] == [(0, 30), (30, 30)]
     write_csv(tmp_path / "n.csv", {**ROWS, "b": ["3"] * 60})
-    recordings, names = table.load(table_data(tmp_path, columns=("a", "b"), on_constant="drop"), 16)
+    recordings, names, notes = table.load(table_data(tmp_path, columns=("a", "b"), on_constant="drop"), 16)
     assert names == ("a",)
     assert recordings[0].samples.shape == (60, 1)
+    assert notes == ("column 'b' never changes in the healthy rows and was left out.",)
 
 
 def test_ragged_and_binary_and_pickled_files_are_refused(tmp_path):

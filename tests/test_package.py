@@ -54,6 +54,7 @@ FLOORS = (
         "micro.files",
         "micro.origin",
         "micro.errors",
+        "micro.complaints",
         "micro.quiet",
         "micro.engine",
         "micro.extras",

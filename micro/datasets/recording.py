@@ -12,9 +12,11 @@ import numpy as np
 class Recording:
     """One stretch of samples from one machine in one state.
 
+    `name` is the file's path below the config's folder, so that files of one name in two folders are two recordings.
     `samples` is (n, channels) float32; `sample_rate` in Hz; `healthy` marks the samples that models may learn from; `faulty`
-    marks those known to be anomalous, None where nobody knows; `valid` is False for samples that no window may touch
-    (missing or unreadable ones). `start` is the row of the first sample in its file.
+    marks those known to be anomalous, None where nobody knows, and `unknown` those of a labelled file that have no label;
+    `valid` is False for samples that no window may touch (missing or unreadable ones). `start` is the row of the first
+    sample in its file.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Recording:
     faulty: np.ndarray | None = field(repr=False)
     valid: np.ndarray = field(repr=False)
     start: int = 0
+    unknown: np.ndarray | None = field(default=None, repr=False)
 
     @classmethod
     def whole(cls, name: str, samples: np.ndarray, sample_rate: float, label: str, healthy: bool) -> Recording:

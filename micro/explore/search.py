@@ -270,8 +270,6 @@ def _toml(config: Config, task: Task) -> bytes:
     for section, key in (("data", "folder"), ("teacher", "path")):
         if key in told[section]:
             told[section][key] = os.path.relpath(told[section][key], task.out)
-    if "files" in told["data"]:
-        told["data"]["files"] = [os.path.relpath(pattern, task.out) for pattern in told["data"]["files"]]
     if task.runtime == "tflm":
         budget = {name: task.budget[name] for name in ("flash", "ram")}
         told["budget"] = {name: str(limit) for name, limit in budget.items() if limit is not None}

@@ -52,8 +52,6 @@ class Task:
         for section, key in (("data", "folder"), ("teacher", "path"), ("student", "path")):
             if told[section].get(key):
                 told[section][key] = os.path.abspath(told[section][key])
-        if "files" in told["data"]:
-            told["data"]["files"] = [os.path.abspath(pattern) for pattern in told["data"]["files"]]
         return told
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, field_validator
 
-from micro.config import Config, first_complaint, parse_config, with_paths
+from micro.complaints import first_complaint, load_toml
+from micro.config import Config, parse_config, with_paths
 
 # Sections in which a machine may differ; features and teacher are what a fleet shares.
 OWN = ("data", "student", "detect", "budget", "firmware")
@@ -80,12 +80,12 @@ def load_fleet(path: str | Path) -> Fleet:
         ValueError: In one line naming the machine and what is wrong.
     """
     path = Path(path)
-    told = _toml(path, "fleet")
+    told = load_toml(path, "fleet")
     base = told.pop("config", None)
     if not isinstance(base, str):
         raise ValueError(f"fleet {path}: config must name the .toml that all machines share")
     shared_path = path.parent / base
-    shared = _toml(shared_path, "config")
+    shared = load_toml(shared_path, "config")
     for section in ("data", "teacher", "student"):
         if section in shared:
             shared[section] = with_paths(shared[section], shared_path.parent.resolve())
@@ -98,7 +98,7 @@ def load_fleet(path: str | Path) -> Fleet:
     try:
         fleet = Fleet.model_validate({**told, "shared": shared})
     except ValidationError as error:
-        raise ValueError(f"fleet {path}: {first_complaint(error)}") from None
+        raise ValueError(f"fleet {path}: {first_complaint(error, '', Fleet)}") from None
     _require_apart(path, fleet)
     for asset in fleet.asset:
         fleet.config(asset)
@@ -119,15 +119,6 @@ def _require_apart(path: Path, fleet: Fleet) -> None:
             f"fleet {path}: assets {other!r} and {asset.name!r} differ in capitals only, which not every system tells apart "
             "in the names of their folders; rename one"
         )
-
-
-def _toml(path: Path, what: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{what} {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{what} {path} is not TOML: {error}") from None
 
 
 def _merged(shared: Any, own: Mapping[str, Any]) -> Any:

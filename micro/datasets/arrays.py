@@ -1,0 +1,231 @@
+"""Files of arrays: NumPy's, MATLAB's, Parquet and WAV."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from micro.config import TableData
+from micro.datasets import cells as cell
+from micro.datasets import clock
+from micro.datasets.cells import BLOCK_ROWS
+from micro.datasets.contents import Contents, EmptyFile, Rows, choose, narrowed
+from micro.errors import DataError
+
+# An archive may say that it holds more than this, in bytes, only if it is no smaller than a hundredth of that.
+PLENTY, RATIO = 1 << 28, 100
+# A column by name: its length, and a function that gives it, so that no more than one need be in memory.
+Column = tuple[int, Callable[[], np.ndarray]]
+
+
+def read_npz(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
+    """A NumPy archive of arrays (n,), (n, channels) or structured ones; those of one number only are left alone."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(info.file_size for info in archive.infolist())
+            for info in archive.infolist():
+                with archive.open(info) as member:
+                    _require_whole(path, member, info.file_size)
+        if size > PLENTY and size > RATIO * path.stat().st_size:
+            raise DataError(f"{path} unpacks to {size:,} bytes, more than {RATIO} times its own; it is refused")
+        with np.load(path, allow_pickle=False) as loaded:
+            return _contents(path, _columns(path, ((name, loaded[name]) for name in loaded.files)), config, settled)
+    except DataError:
+        raise
+    except Exception as error:
+        # numpy, zipfile and zlib each have their own words for a damaged archive.
+        raise DataError(f"{path} cannot be read as .npz: {_line(error)}") from None
+
+
+def _require_whole(path: Path, member: Any, size: int) -> None:
+    """DataError where the header of an .npy declares more than its file holds."""
+    version = np.lib.format.read_magic(member)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(member)
+    if any(n < 0 for n in shape) or int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize > size:
+        raise DataError(f"{path} is damaged: an array of shape {shape} is longer than the file")
+
+
+def read_npy(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
+    """A NumPy array, (n,) or (n, channels), its channels called c0, c1, ...; or a structured one, with names of its own."""
+    try:
+        with path.open("rb") as file:
+            _require_whole(path, file, path.stat().st_size)
+        array = np.load(path, allow_pickle=False)
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{path} cannot be read as .npy: {_line(error)}") from None
+    if array.ndim == 0:
+        raise DataError(f"{path} holds one value, not an array of samples")
+    named = [("", array)] if array.dtype.names else [(f"c{n}", column) for n, column in _split(path, "c", array)]
+    return _contents(path, _columns(path, iter(named)), config, settled)
+
+
+def read_mat(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
+    """Variables of a MATLAB file up to version 7, as those of a NumPy archive; single values are left alone."""
+    from scipy import io
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            loaded = io.loadmat(path)
+    except Exception as error:
+        # scipy raises whatever its parser stumbles over: ValueError, TypeError, zlib's and its own.
+        raise DataError(f"{path} cannot be read as .mat: {_line(error)}") from None
+    told: list[tuple[str, np.ndarray]] = []
+    for name, value in loaded.items():
+        if name.startswith("__") or not isinstance(value, np.ndarray) or value.size < 2 or value.dtype.kind == "U":
+            continue
+        told.append((name, value.reshape(-1) if value.ndim == 2 and 1 in value.shape else value))
+    return _contents(path, _columns(path, iter(told)), config, settled)
+
+
+def read_wav(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
+    """A WAV file's channels c0, c1, ..., in counts of its own format, and its sample rate."""
+    from scipy.io import wavfile
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            rate, samples = wavfile.read(path)
+    except Exception as error:
+        raise DataError(f"{path} cannot be read as .wav: {_line(error)}") from None
+    if not len(samples):
+        raise EmptyFile(f"{path} holds no samples")
+    named = [(f"c{n}", column) for n, column in _split(path, "c", np.asarray(samples))]
+    return _contents(path, _columns(path, iter(named)), config, settled, rate=float(rate))
+
+
+def read_parquet(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
+    """Columns of a Parquet file; the index that pandas kept without a name is left out."""
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            rows = file.metadata.num_rows
+            names = [name for name in file.schema_arrow.names if not name.startswith("__index_level_")]
+
+            def column(name: str) -> np.ndarray:
+                values = file.read(columns=[name]).column(0)
+                return np.asarray(values.to_numpy(zero_copy_only=False))
+
+            columns = {name: (rows, lambda name=name: column(name)) for name in names}
+            return _contents(path, columns, config, settled)
+    except DataError:
+        raise
+    except Exception as error:
+        # pyarrow has a family of exceptions, and raises OSError, ValueError and KeyError beside.
+        raise DataError(f"{path} cannot be read as Parquet: {_line(error)}") from None
+
+
+def _split(path: Path, name: str, array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    if array.ndim > 2:
+        raise DataError(f"{path}: array {name!r} has shape {array.shape}; (n,) or (n, channels) can be read")
+    for place in range(1 if array.ndim == 1 else array.shape[1]):
+        yield place, array if array.ndim == 1 else array[:, place]
+
+
+def _columns(path: Path, named: Iterator[tuple[str, np.ndarray]]) -> dict[str, Column]:
+    """Arrays as columns by name: 'x' of (n,), 'x0', 'x1', ... of (n, channels), and the fields of structured arrays."""
+    columns: dict[str, Column] = {}
+
+    def add(name: str, column: np.ndarray) -> None:
+        if name in columns:
+            raise DataError(f"{path}: column {name!r} appears twice")
+        columns[name] = (len(column), lambda: column)
+
+    for name, array in named:
+        if array.ndim == 0 and not array.dtype.names:
+            continue
+        if array.dtype.names:
+            for field in array.dtype.names:
+                values = np.atleast_1d(array[field])
+                for place, column in _split(path, field, values):
+                    add(field if values.ndim == 1 else f"{field}{place}", column)
+        else:
+            many = array.ndim == 2 and array.shape[1] > 1
+            for place, column in _split(path, name, array):
+                add(f"{name}{place}" if many else name, column)
+    return columns
+
+
+def _contents(
+    path: Path, columns: Mapping[str, Column], config: TableData, settled: Sequence[str], rate: float | None = None
+) -> Contents:
+    """The columns that a config asks for, one after the other."""
+    if not columns:
+        raise EmptyFile(f"{path} holds no arrays")
+    names = list(columns)
+    chosen = choose(path, names, config, settled)
+    lengths = {columns[names[place]][0] for place in chosen.places}
+    if len(lengths) != 1:
+        told = ", ".join(f"{names[place]} {columns[names[place]][0]:,}" for place in chosen.places[:6])
+        raise DataError(f"{path}: needs arrays of one length, got {told}; name the channels to use in columns")
+    count = lengths.pop()
+    if not count:
+        raise EmptyFile(f"{path} has no rows")
+    rows, texts, words = Rows(path), dict[int, str](), dict[str, int]()
+    samples = np.empty((count, len(chosen.channels)), np.float32)
+    for place, name in enumerate(chosen.names):
+        text = _fill(samples[:, place], columns[name][1](), name, config, rows)
+        if text is not None:
+            texts[place] = text
+    moments = labels = None
+    if chosen.time is not None:
+        moments = clock.from_array(columns[names[chosen.time]][1](), config, rows.where)
+    if chosen.label is not None:
+        labels = cell.encoded(columns[names[chosen.label]][1]().tolist(), words)
+    return Contents(path, chosen.names, samples, rows, moments, labels, words, rate, texts, tuple(names))
+
+
+def _fill(out: np.ndarray, column: np.ndarray, name: str, config: TableData, rows: Rows) -> str | None:
+    """Write a column as float32 into `out`, (n,); the first text where text is taken as missing."""
+    kind = column.dtype.kind
+    if kind == "c":
+        raise DataError(
+            f"{rows.path}: column {name!r} holds complex numbers; keep real and imaginary part, or the magnitude, as columns"
+        )
+    if kind in "mM":
+        raise DataError(
+            f"{rows.path}: column {name!r} holds dates or durations; if it is the time, set time_column = {name!r}, else name "
+            "the channels to use in columns"
+        )
+    if kind in "biuf":
+        for first in range(0, len(column), BLOCK_ROWS):
+            part = column[first : first + BLOCK_ROWS]
+            wide = part if part.dtype in (np.float32, np.float16) else part.astype(np.float64)
+            out[first : first + BLOCK_ROWS] = narrowed(wide, name, first, rows)
+        return None
+    if kind not in "USO":
+        raise DataError(f"{rows.path}: column {name!r} holds {column.dtype}, which are no numbers")
+    return _fill_text(out, column, name, config, rows)
+
+
+def _fill_text(out: np.ndarray, column: np.ndarray, name: str, config: TableData, rows: Rows) -> str | None:
+    first_text = None
+    values = np.empty(len(column))
+    for row, value in enumerate(column.tolist()):
+        text = "" if value is None else value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        found = cell.number(text, config.decimal)
+        if found is None and config.on_text == "error":
+            raise DataError(
+                f"{rows.where(row)}: {text[:60]!r} in column {name!r} is not a number; {cell.hint(text, config.decimal)}"
+            )
+        if found is None and first_text is None:
+            first_text = text
+        if found is not None and np.isinf(found):
+            raise DataError(f"{rows.where(row)}: {text[:60]!r} in column {name!r} is beyond what float32 holds")
+        values[row] = np.nan if found is None else found
+    out[:] = narrowed(values, name, 0, rows)
+    return first_text
+
+
+def _line(error: Exception) -> str:
+    """An exception's message in one line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,71 @@
+"""What one cell of a table means: a number, nothing, or a word; and the same for whole columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+# What counts as an empty cell; anything else that is not a number is text.
+EMPTY = frozenset(("", "nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none"))
+# Infinity, and what C's printf makes of values that are no number, are missing too.
+NOT_FINITE = re.compile(r"[+-]?(?:inf|infinity|nan(?:\(\w*\))?|1\.#(?:inf|qnan|snan|ind)\w*)", re.IGNORECASE | re.ASCII)
+# Numbers as instruments write them. Python's own float() also takes 1_000, and digits of other scripts.
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+# Rows that are converted at once.
+BLOCK_ROWS = 1 << 18
+
+
+def number(text: str, decimal: str = ".") -> float | None:
+    """The number that a cell holds: NaN of one that counts as empty, None of text."""
+    text = text.strip()
+    plain = text if decimal == "." else text.replace(".", "?").replace(decimal, ".")
+    if NUMBER.fullmatch(plain):
+        return float(plain)
+    if text.lower() in EMPTY or NOT_FINITE.fullmatch(text):
+        return float("nan")
+    return None
+
+
+def hint(text: str, decimal: str) -> str:
+    """The setting that helps where a cell is not a number."""
+    text = text.strip()
+    if "\0" in text:
+        return "it holds NUL bytes, as a file does that was being written when the power went"
+    if decimal == "." and re.fullmatch(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?", text):
+        return 'a decimal comma is read with decimal = ","'
+    if decimal == "," and re.fullmatch(r"[+-]?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?", text):
+        return 'the config says decimal = ",", this is a decimal point'
+    if re.fullmatch(r"[+-]?[0-9]{1,3}(?:[,.' _][0-9]{3})+(?:[.,][0-9]+)?", text):
+        return "digits are not grouped in numbers that can be read; export without a separator of thousands"
+    return 'set on_text = "missing" to treat text as missing'
+
+
+def beyond(values: np.ndarray) -> np.ndarray:
+    """Which finite values float32 cannot hold."""
+    with np.errstate(invalid="ignore"):
+        return np.isfinite(values) & (np.abs(values) > FLOAT32_MAX)
+
+
+def label(text: str) -> str:
+    """What a label is compared by: small letters; 0.0 and 0 are the same label, and an empty cell is none at all: ''."""
+    text = text.strip().lower()
+    if text in EMPTY:
+        return ""
+    value = float(text) if NUMBER.fullmatch(text) else None
+    return f"{value:.12g}" if value is not None else text
+
+
+def encoded(cells: Sequence[object], words: dict[str, int]) -> np.ndarray:
+    """Labels as their places in `words`, as they are spelled, which grows by those that are new: (n,) int32."""
+    known: dict[object, int] = {}
+    codes = np.empty(len(cells), np.int32)
+    for row, cell in enumerate(cells):
+        code = known.get(cell)
+        if code is None:
+            text = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
+            code = known[cell] = words.setdefault(text.strip(), len(words))
+        codes[row] = code
+    return codes

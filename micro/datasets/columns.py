@@ -1,0 +1,75 @@
+"""Columns that teach nothing: those that never change, and those that only count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from micro.datasets.recording import Recording
+from micro.errors import DataError
+
+# Fewer rows than this may rise evenly by chance.
+FEWEST = 16
+
+
+def refuse_ramps(recordings: Sequence[Recording], names: Sequence[str]) -> None:
+    """DataError for a channel that in every recording only counts up evenly, as an index or a clock does."""
+    for channel, name in enumerate(names):
+        columns = [r.samples[r.valid, channel] for r in recordings]
+        if all(_is_ramp(column) for column in columns):
+            raise DataError(
+                f"column {name!r} only counts up evenly in every file (from {columns[0][0]:g} to {columns[0][-1]:g} in "
+                f"{recordings[0].name}), as an index or a clock does: to a model every later recording would look odd; set "
+                f"time_column = {name!r}, or name the channels to use in columns"
+            )
+
+
+def _is_ramp(column: np.ndarray) -> bool:
+    """Whether a column rises in a straight line, as closely as float32 tells."""
+    if len(column) < FEWEST or not column[-1] > column[0]:
+        return False
+    if (np.diff(column) < 0).any():
+        return False
+    line = np.linspace(float(column[0]), float(column[-1]), len(column))
+    step = (float(column[-1]) - float(column[0])) / (len(column) - 1)
+    room = 2 * float(np.spacing(np.abs(column[-1]))) + 1e-2 * step
+    return bool((np.abs(column - line) <= room).all())
+
+
+def leave_constant(
+    recordings: list[Recording], names: tuple[str, ...], on_constant: str
+) -> tuple[list[Recording], tuple[str, ...], list[str]]:
+    """The recordings without channels that never move in all healthy rows together, their names, and a sentence on each.
+
+    What rests in one recording and moves in another is kept: a sensor that stands still may be the very fault.
+
+    Raises:
+        DataError: For such a channel where the config does not say what to do, or where none is left.
+    """
+    still = [] if on_constant == "keep" else _still(recordings, len(names))
+    if not still:
+        return recordings, names, []
+    if on_constant == "error":
+        raise DataError(
+            f'column {names[still[0]]!r} never changes in the healthy rows; set on_constant = "keep" or "drop", or name the '
+            "channels to use in columns"
+        )
+    kept = [channel for channel in range(len(names)) if channel not in still]
+    if not kept:
+        raise DataError("no column changes in the healthy rows; nothing is left to learn from")
+    left = [f"column {names[channel]!r} never changes in the healthy rows and was left out." for channel in still]
+    fewer = [replace(r, samples=np.ascontiguousarray(r.samples[:, kept])) for r in recordings]
+    return fewer, tuple(names[channel] for channel in kept), left
+
+
+def _still(recordings: Sequence[Recording], count: int) -> list[int]:
+    """Channels whose healthy values are all the same; none where no row is healthy."""
+    low, high = np.full(count, np.inf), np.full(count, -np.inf)
+    for recording in recordings:
+        rows = recording.healthy & recording.valid
+        if rows.any():
+            used = recording.samples if rows.all() else recording.samples[rows]
+            low, high = np.minimum(low, used.min(axis=0)), np.maximum(high, used.max(axis=0))
+    return np.flatnonzero(low == high).tolist()

@@ -1,0 +1,175 @@
+"""One file as read: channels as float32, times and labels before they are interpreted, and where each row stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from micro.config import TableData
+from micro.datasets import cells as cell
+from micro.datasets.clock import Moments
+from micro.errors import DataError
+
+# Channels are sensors. A file of more columns must say which of them are.
+MOST_CHANNELS = 1024
+
+
+class EmptyFile(DataError):
+    """A file without a row, which `on_short = "skip"` passes over."""
+
+
+@dataclass
+class Rows:
+    """Where the rows of a file stand: runs of rows with the line of their first, or with a line each. Row 0 comes first."""
+
+    path: Path
+    runs: list[tuple[int, int | np.ndarray]] = field(default_factory=list)
+
+    def where(self, row: int) -> str:
+        """File and line of a row, as an editor counts them; its row in files that have no lines."""
+        begin, lines = next(((first, lines) for first, lines in reversed(self.runs) if first <= row), (0, None))
+        if lines is None:
+            return f"{self.path}, row {row}"
+        line = int(lines[row - begin]) if isinstance(lines, np.ndarray) else lines + row - begin
+        return f"{self.path}, line {line}"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """`samples` is (n, channels) float32, NaN or infinite where a value is missing; `labels` are places in `words`, (n,).
+
+    `texts` holds, by channel, the first cell that is text, where the config takes text as missing. `rate` is the sample rate in
+    Hz where the format has one, `header` every column of the file.
+    """
+
+    path: Path
+    channels: tuple[str, ...]
+    samples: np.ndarray
+    rows: Rows
+    moments: Moments | None = None
+    labels: np.ndarray | None = None
+    words: dict[str, int] = field(default_factory=dict)
+    rate: float | None = None
+    texts: dict[int, str] = field(default_factory=dict)
+    header: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The columns of a file that are read, by place: the channels, the time and the label."""
+
+    channels: tuple[int, ...]
+    names: tuple[str, ...]
+    time: int | None
+    label: int | None
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """All of them, each once."""
+        extra = (place for place in (self.time, self.label) if place is not None)
+        return tuple(dict.fromkeys((*self.channels, *extra)))
+
+
+def choose(path: Path, names: Sequence[str], config: TableData, settled: Sequence[str], aside: str = "") -> Chosen:
+    """The columns to read among a file's names: the channels settled before or by the config, else all but time and label.
+
+    A label column that is missing is left to the caller. `aside` is what else may be wrong where a name is missing.
+
+    Raises:
+        DataError: For a name that is missing or stands twice, and for more channels than a chip could take.
+    """
+    wanted = tuple(settled) or config.columns
+    if wanted:
+        channels = tuple(_place(path, name, names, aside) for name in wanted)
+    else:
+        others = (config.time_column, config.label_column)
+        channels = tuple(place for place, name in enumerate(names) if name not in others)
+        if len(set(names)) < len(names):
+            seen: set[str] = set()
+            for name in names:
+                if name and name in seen:
+                    raise DataError(
+                        f"{path}: column {name!r} appears twice; rename one, or name the channels in columns"
+                    )
+                seen.add(name)
+        if not channels:
+            raise DataError(f"{path} has no channel beside time and label; it has {_listed(names)}{aside}")
+    if len(channels) > MOST_CHANNELS:
+        raise DataError(
+            f"{path}: {len(channels):,} columns are more than the {MOST_CHANNELS:,} channels that can be learned; name "
+            "those to use in columns"
+        )
+    time = None if config.time_column is None else _place(path, config.time_column, names, aside)
+    label = None
+    if config.label_column is not None and config.label_column in names:
+        label = _place(path, config.label_column, names, aside)
+    return Chosen(channels, tuple(names[place] for place in channels), time, label)
+
+
+def _place(path: Path, name: str, names: Sequence[str], aside: str) -> int:
+    if name not in names:
+        raise DataError(f"{path} has no column {name!r}; it has {_listed(names)}{aside}")
+    place = names.index(name)
+    if name in names[place + 1 :]:
+        raise DataError(f"{path}: column {name!r} appears twice")
+    return place
+
+
+def _listed(names: Sequence[str], most: int = 12) -> str:
+    said = ", ".join(name or "one without a name" for name in names[:most])
+    return f"{said} and {len(names) - most:,} more" if len(names) > most else said
+
+
+def narrowed(values: np.ndarray, name: str, first: int, rows: Rows) -> np.ndarray:
+    """A stretch of a column as float32.
+
+    Raises:
+        DataError: For a finite value that float32 cannot hold.
+    """
+    if values.dtype == np.float64 and (far := cell.beyond(values)).any():
+        row = int(np.flatnonzero(far)[0])
+        raise DataError(
+            f"{rows.where(first + row)}: {values[row]:g} in column {name!r} is beyond what float32 holds, "
+            f"{cell.FLOAT32_MAX:.4g}; chips compute in float32 at most"
+        )
+    return values.astype(np.float32)
+
+
+def without_nameless(contents: Contents, config: TableData) -> tuple[Contents, list[str]]:
+    """The file without nameless columns that hold nothing or count the rows, as trailing separators and pandas leave them.
+
+    Raises:
+        DataError: For a column without a name that holds anything else.
+    """
+    if config.columns or "" not in contents.channels:
+        return contents, []
+    notes = []
+    kept = [place for place, name in enumerate(contents.channels) if name]
+    for place, name in enumerate(contents.channels):
+        if name:
+            continue
+        column = contents.samples[:, place]
+        if np.isnan(column).all():
+            notes.append("a column without a name and without values was left out")
+        elif counts_rows(column):
+            notes.append("a column without a name, which counts the rows, was left out")
+        else:
+            raise DataError(
+                f"{contents.path}: column {place + 1} has no name; name it, or name the channels to use in columns"
+            )
+    if not kept:
+        raise DataError(f"{contents.path}: no column has a name; set header = false if there is no header")
+    texts = {new: contents.texts[old] for new, old in enumerate(kept) if old in contents.texts}
+    names = tuple(contents.channels[place] for place in kept)
+    samples = np.ascontiguousarray(contents.samples[:, kept])
+    return Contents(**{**vars(contents), "channels": names, "samples": samples, "texts": texts}), notes
+
+
+def counts_rows(column: np.ndarray) -> bool:
+    """Whether a column goes on by one from row to row, as an index does; a few float32 past 2**24 stand still or go by two."""
+    if not len(column) or not np.isfinite(column).all():
+        return False
+    return bool((np.abs(column - (column[0] + np.arange(len(column)))) <= 2e-7 * np.abs(column) + 1e-3).all())

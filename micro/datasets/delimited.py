@@ -1,0 +1,325 @@
+"""Text files of cells: CSV in its dialects, read in blocks so that memory stays near that of the values."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from micro.config import TableData
+from micro.datasets import cells as cell
+from micro.datasets import clock
+from micro.datasets.contents import Chosen, Contents, EmptyFile, Rows, choose, narrowed
+from micro.datasets.delimited_advice import advice_on_cells, advice_on_names, advice_on_text, advice_on_units
+from micro.errors import DataError
+
+# Bytes read at once, and characters that a line, or a quoted cell, may have.
+BLOCK, LONGEST = 1 << 20, 1 << 26
+GZIP = b"\x1f\x8b"
+# Rows below a header that are looked at where something is wrong with it.
+NEAR = 50
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole lines of a file, each ending in a line feed: the number of the first, and whether they are the last."""
+
+    line: int
+    text: str
+    last: bool
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a block holds of the columns that are read; `lines` as in `Rows`."""
+
+    samples: np.ndarray
+    times: Sequence[str]
+    labels: Sequence[str]
+    lines: int | np.ndarray
+
+
+def read_delimited(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
+    """A CSV file's channels, times and labels.
+
+    Args:
+        settled: Channels that an earlier run settled; empty to settle them by the config.
+
+    Raises:
+        DataError: Names file and line of what cannot be read, and the setting that helps.
+        EmptyFile: Without a row.
+    """
+    blocks = text_blocks(path, config)
+    names, rest = _head(path, blocks, config)
+    near = list(islice(records(rest.text, rest.line, config), NEAR))
+    chosen = choose(path, names, config, settled, advice_on_names(names, near, config))
+    rows, texts, words = Rows(path), dict[int, str](), dict[str, int]()
+    samples: list[np.ndarray] = []
+    moments: list[clock.Moments] = []
+    labels: list[np.ndarray] = []
+    count = 0
+    for block in _after(rest, blocks, config):
+        part = _fast(block, len(names), chosen, config) or _careful(path, block, names, chosen, config, texts)
+        if not len(part.samples):
+            continue
+        rows.runs.append((count, part.lines))
+        samples.append(_narrowed(part.samples, chosen, count, rows))
+        if chosen.time is not None:
+            moments.append(_times(part.times, block, count, config, rows))
+        if chosen.label is not None:
+            labels.append(cell.encoded(part.labels, words))
+        count += len(part.samples)
+    if not count:
+        raise EmptyFile(f"{path} has a header and no rows" if config.header else f"{path} is empty")
+    joined = samples[0] if len(samples) == 1 else np.concatenate(samples)
+    return Contents(
+        path,
+        chosen.names,
+        joined,
+        rows,
+        clock.join(moments, rows.where) if moments else None,
+        np.concatenate(labels) if labels else None,
+        words,
+        texts=texts,
+        header=tuple(names),
+    )
+
+
+def text_blocks(path: Path, config: TableData) -> Iterator[Block]:
+    """A file's text, gzip undone, decoded and with line feeds for ends of lines, in blocks of whole lines and whole quotes."""
+    line, held = 1, ""
+    try:
+        with path.open("rb") as raw:
+            start = raw.read(4)
+            raw.seek(0)
+            source = gzip.GzipFile(fileobj=raw) if start[:2] == GZIP else raw
+            decoder: io.IncrementalNewlineDecoder | None = None
+            while True:
+                content = source.read(BLOCK)
+                if decoder is None:
+                    told = codecs.getincrementaldecoder(_encoding(content, config))()
+                    decoder = io.IncrementalNewlineDecoder(told, translate=True)
+                held += decoder.decode(content, final=not content)
+                if not content:
+                    break
+                end = held.rfind("\n") + 1
+                if end and held.count('"', 0, end) % 2 == 0:
+                    yield Block(line, _tidied(held[:end], config), False)
+                    line += held.count("\n", 0, end)
+                    held = held[end:]
+                elif len(held) > LONGEST:
+                    what = "a quote is opened and not closed" if end else "a line goes on"
+                    raise DataError(f"{path}, line {line}: {what} for more than {LONGEST:,} characters; is it a table?")
+    except UnicodeDecodeError as error:
+        raise DataError(_undecodable(path, line + held.count("\n"), error, config)) from None
+    except (OSError, EOFError, zlib.error, UnicodeError) as error:
+        raise DataError(f"{path} cannot be read as CSV: {error}") from None
+    if held:
+        yield Block(line, _tidied(held if held.endswith("\n") else held + "\n", config), True)
+
+
+def _encoding(start: bytes, config: TableData) -> str:
+    """The config's encoding; a byte order mark says more."""
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    name = codecs.lookup(config.encoding).name
+    return "utf-8-sig" if name == "utf-8" or start.startswith(codecs.BOM_UTF8) else name
+
+
+def _undecodable(path: Path, line: int, error: UnicodeDecodeError, config: TableData) -> str:
+    if error.end <= error.start or error.start >= len(error.object):
+        return f"{path} cannot be read as CSV: {error}"
+    line += error.object.count(b"\n", 0, error.start)
+    byte = error.object[error.start]
+    if error.encoding.startswith("utf-16"):
+        return f"{path} cannot be read as CSV: it begins as UTF-16 and is not ({error.reason})"
+    other = "latin-1" if codecs.lookup(config.encoding).name != "iso8859-1" else "utf-8"
+    return (
+        f"{path}, line {line}: byte 0x{byte:02x} is not {config.encoding}; set encoding to what the file is written in, such "
+        f'as "{other}" or "cp1252"'
+    )
+
+
+def _tidied(text: str, config: TableData) -> str:
+    """A block with comments emptied and runs of blanks made one, where the config says so; lines keep their numbers."""
+    if config.comment is not None:
+        text = re.sub(rf"(?m)^[ \t]*{re.escape(config.comment)}.*$", "", text)
+    if config.separator == " ":
+        text = re.sub(r"(?m)^ | $", "", re.sub(r"[ \t]+", " ", text))
+    return text
+
+
+def records(text: str, line: int, config: TableData) -> Iterator[tuple[int, int, list[str]]]:
+    """Rows of cells of a text that begins at `line`: the line of each, the line after it, its cells. Empty lines are none."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=config.separator)
+    before = 0
+    for cells in reader:
+        if cells:
+            yield line + before, line + reader.line_num, cells
+        before = reader.line_num
+
+
+def _head(path: Path, blocks: Iterator[Block], config: TableData) -> tuple[list[str], Block]:
+    """Names of the columns, and what is left of the block that they end in."""
+    wanted = int(config.header) + int(config.units_row)
+    found: list[list[str]] = []
+    for block in blocks:
+        try:
+            for start, _, cells in records(block.text, block.line, config):
+                if start <= config.skip_rows:
+                    continue
+                found.append([text.strip() for text in cells])
+                if len(found) == wanted + 1:
+                    return _names(path, found, config), _cut(block, start)
+        except csv.Error as error:
+            raise DataError(f"{path} cannot be read as CSV: {error}") from None
+    if not found:
+        raise EmptyFile(f"{path} is empty" if not config.skip_rows else f"{path} has no line after skip_rows")
+    raise EmptyFile(f"{path} has a header and no rows")
+
+
+def _cut(block: Block, line: int) -> Block:
+    """A block from a line on."""
+    place = 0
+    for _ in range(line - block.line):
+        place = block.text.index("\n", place) + 1
+    return Block(line, block.text[place:], block.last)
+
+
+def _names(path: Path, found: list[list[str]], config: TableData) -> list[str]:
+    """Names of the columns, from the header and as many cells as the first row has."""
+    width = len(found[-1])
+    if not config.header:
+        return [f"c{place}" for place in range(width)]
+    names = found[0]
+    if any(names) and all(cell.number(name, config.decimal) is not None for name in names):
+        raise DataError(f"{path}: the first line holds numbers only; set header = false if it is data")
+    # A separator at the end of every row, but not of the header.
+    return [*names, ""] if width == len(names) + 1 and not found[-1][-1] else names
+
+
+def _after(rest: Block, blocks: Iterator[Block], config: TableData) -> Iterator[Block]:
+    yield rest
+    yield from blocks
+
+
+def _fast(block: Block, width: int, chosen: Chosen, config: TableData) -> Part | None:
+    """A block by pyarrow's reader; None where a cell is not plainly a number, or a row has another number of cells."""
+    import pyarrow as pa
+    from pyarrow import csv as reader
+
+    names = [str(place) for place in range(width)]
+    kinds = {str(place): pa.string() for place in chosen.places}
+    kinds |= {str(place): pa.float64() for place in chosen.channels if place not in (chosen.time, chosen.label)}
+    if set(chosen.channels) & {chosen.time, chosen.label}:
+        return None
+    content = block.text.encode()
+    if not content.strip():
+        return Part(np.empty((0, len(chosen.channels))), [], [], block.line)
+    try:
+        read = reader.read_csv(
+            pa.BufferReader(content),
+            reader.ReadOptions(column_names=names, use_threads=False, block_size=len(content) + 1),
+            reader.ParseOptions(delimiter=config.separator, newlines_in_values='"' in block.text),
+            reader.ConvertOptions(
+                column_types=kinds,
+                include_columns=[str(place) for place in chosen.places],
+                decimal_point=config.decimal,
+                null_values=["", "nan", "NaN"],
+                strings_can_be_null=False,
+            ),
+        )
+    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeEncodeError):
+        return None
+    samples = np.empty((read.num_rows, len(chosen.channels)))
+    for place, column in enumerate(chosen.channels):
+        samples[:, place] = read.column(str(column)).to_numpy()
+    if np.isinf(samples).any():
+        return None  # the word, or a number too large
+    times = [] if chosen.time is None else read.column(str(chosen.time)).to_pylist()
+    labels = [] if chosen.label is None else read.column(str(chosen.label)).to_pylist()
+    lines: int | np.ndarray = block.line
+    if read.num_rows != block.text.count("\n"):
+        lines = np.array([line for line, _, _ in records(block.text, block.line, config)])
+        if len(lines) != read.num_rows:
+            return None
+    return Part(samples, times, labels, lines)
+
+
+def _careful(
+    path: Path, block: Block, names: Sequence[str], chosen: Chosen, config: TableData, texts: dict[int, str]
+) -> Part:
+    """A block cell by cell: what is no number is named, or taken as missing where the config says so."""
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    width = len(names)
+    try:
+        for line, after, cells in records(block.text, block.line, config):
+            if len(cells) != width:
+                if len(cells) == width + 1 and not cells[-1].strip():
+                    cells = cells[:width]
+                elif len(cells) > width or config.on_missing == "error":
+                    is_last = block.last and after == block.line + block.text.count("\n")
+                    near = list(islice(records(block.text, block.line, config), NEAR))
+                    advice = advice_on_cells(cells, names, near, len(rows) < NEAR, is_last, config)
+                    raise DataError(f"{path}, line {line}: {advice}")
+                else:
+                    cells = cells + [""] * (width - len(cells))
+            lines.append(line)
+            rows.append(cells)
+    except csv.Error as error:
+        raise DataError(f"{path} cannot be read as CSV: {error}") from None
+    samples = np.full((len(rows), len(chosen.channels)), np.nan)
+    for row, cells in enumerate(rows):
+        for place, column in enumerate(chosen.channels):
+            text = cells[column]
+            value = cell.number(text, config.decimal)
+            if value is not None:
+                samples[row, place] = value
+                if np.isinf(value):
+                    raise DataError(
+                        f"{path}, line {lines[row]}: {text.strip()!r} in column {names[column]!r} is beyond what float32 holds"
+                    )
+            elif config.on_text == "error":
+                under = rows[row + 1] if row + 1 < len(rows) else []
+                first = row == 0 and lines[0] <= config.skip_rows + 2
+                raise DataError(
+                    f"{path}, line {lines[row]}: {advice_on_text(text, column, cells, under, names, first, config)}"
+                )
+            else:
+                texts.setdefault(place, text.strip())
+    times = [] if chosen.time is None else [cells[chosen.time] for cells in rows]
+    labels = [] if chosen.label is None else [cells[chosen.label] for cells in rows]
+    return Part(samples, times, labels, np.array(lines, np.int64))
+
+
+def _times(texts: Sequence[str], block: Block, first: int, config: TableData, rows: Rows) -> clock.Moments:
+    try:
+        return clock.parse(texts, config, partial(_where, rows, first))
+    except DataError:
+        near = [cells for _, _, cells in islice(records(block.text, block.line, config), 2)]
+        if first == 0 and len(near) == 2 and (advice := advice_on_units(near[0], near[1], config)):
+            raise DataError(f"{rows.where(0)}: {advice}") from None
+        raise
+
+
+def _where(rows: Rows, first: int, row: int) -> str:
+    return rows.where(first + row)
+
+
+def _narrowed(samples: np.ndarray, chosen: Chosen, first: int, rows: Rows) -> np.ndarray:
+    far = cell.beyond(samples)
+    if far.any():
+        place = int(np.flatnonzero(far.any(axis=0))[0])
+        narrowed(samples[:, place], chosen.names[place], first, rows)
+    return samples.astype(np.float32)

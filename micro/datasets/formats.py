@@ -1,0 +1,140 @@
+"""Files by what they truly are, whatever they are called: those that are read, and the names of those that are not."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from micro.config import TableData
+from micro.datasets import arrays
+from micro.datasets.contents import Contents, EmptyFile
+from micro.datasets.delimited import GZIP, read_delimited
+from micro.errors import DataError
+
+READ = "CSV (also as .csv.gz), .npz, .npy, .parquet, .mat (to version 7) and .wav are read"
+# How files begin that are no text, and what they are. What has a reader is found by `_reader`.
+OTHERS: tuple[tuple[bytes, str], ...] = (
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls); save it as CSV"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (also MATLAB's version 7.3); save it as .npz, or in MATLAB with save -v7"),
+    (b"MATLAB 7.3", "a MATLAB file of version 7.3, which is HDF5; save it with save -v7"),
+    (b"ARROW1", "a Feather (Arrow) file; save it as Parquet"),
+    (b"TDSm", "a TDMS file of LabVIEW; export it as CSV"),
+    (b"MDF     ", "a measurement data file (MDF); export it as CSV"),
+    (b"%PDF", "a PDF"),
+    (b"SQLite format 3", "an SQLite database; export the table as CSV"),
+    (b"fLaC", "a FLAC file; save it as .wav"),
+    (b"OggS", "an Ogg file; save it as .wav"),
+    (b"ID3", "an MP3 file; save it as .wav"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"BZh", "compressed with bzip2; unpack it"),
+    (b"\xfd7zXZ", "compressed with xz; unpack it"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it"),
+    (b"7z\xbc\xaf", "a 7-Zip archive; unpack it"),
+    (b"Rar!", "a RAR archive; unpack it"),
+    (b"RIFX", "a big-endian WAV file; save it as an ordinary .wav"),
+    (b"<?xml", "XML; export it as CSV"),
+    (b"<!DOCTYPE", "a web page; download the table itself"),
+    (b"<html", "a web page; download the table itself"),
+    (b'{"', "JSON; save it as CSV"),
+    (b"[{", "JSON; save it as CSV"),
+    (b"[[", "JSON; save it as CSV"),
+)
+Reader = Callable[[Path, TableData, Sequence[str]], Contents]
+
+
+def read_contents(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
+    """One file, read as what its first bytes say it is.
+
+    Args:
+        settled: Channels that an earlier run settled; empty to settle them by the config.
+
+    Raises:
+        DataError: For a format that is not read, by its name, or a file that is damaged.
+        EmptyFile: Without content.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be opened: {getattr(error, 'strerror', None) or error}") from None
+    if not start:
+        raise EmptyFile(f"{path} is empty")
+    return _reader(path, start, config)(path, config, settled)
+
+
+def _reader(path: Path, start: bytes, config: TableData) -> Reader:
+    if start.startswith(GZIP):
+        start = _unpacked(path)
+        if start.startswith((b"\x93NUMPY", b"PK\x03\x04")):
+            raise DataError(f"{path} is a compressed array; unpack it")
+    if start.startswith(b"PK"):
+        return _zipped(path)
+    if start.startswith(b"\x93NUMPY"):
+        return arrays.read_npy
+    if start.startswith(b"PAR1"):
+        return arrays.read_parquet
+    if start.startswith(b"RIFF") and start[8:12] == b"WAVE":
+        return arrays.read_wav
+    if start.startswith(b"MATLAB 5.0"):
+        return arrays.read_mat
+    for magic, name in OTHERS:
+        if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(magic):
+            raise DataError(f"{path} is {name}; {READ}")
+    known = {
+        ".npz": "a NumPy archive",
+        ".npy": "a NumPy array",
+        ".parquet": "Parquet",
+        ".mat": "MATLAB's",
+        ".wav": "WAV",
+    }
+    suffix = path.suffix.lower()
+    if suffix in known:
+        raise DataError(f"{path} cannot be read as {suffix}: it does not begin as {known[suffix]} does; it is damaged")
+    _require_text(path, start, config)
+    return read_delimited
+
+
+def _require_text(path: Path, start: bytes, config: TableData) -> None:
+    """DataError for bytes that are no text in the config's encoding."""
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or config.encoding.lower().replace("_", "-").startswith("utf-16"):
+        return
+    zeros = start.count(0)
+    for name, first in (("utf-16-le", 1), ("utf-16-be", 0)):
+        half = start[first::2]
+        if len(start) > 8 and half.count(0) > 0.8 * len(half) and zeros < 0.6 * len(start):
+            raise DataError(f'{path} is UTF-16 without a byte order mark; set encoding = "{name}"')
+    controls = sum(byte < 9 or 13 < byte < 32 for byte in start)
+    if start.startswith(b"\x80") or (controls > 0.1 * len(start) and zeros < len(start)):
+        raise DataError(f"{path} is neither text nor in a known format; {READ}")
+
+
+def _zipped(path: Path) -> Reader:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        kind = ".npz" if path.suffix.lower() == ".npz" else "a zip archive"
+        raise DataError(f"{path} cannot be read as {kind}: {error}") from None
+    if names and all(name.endswith(".npy") for name in names):
+        return arrays.read_npz
+    if "[Content_Types].xml" in names:
+        raise DataError(f"{path} is an Excel workbook (.xlsx) or other Office file; save it as CSV; {READ}")
+    if "mimetype" in names:
+        raise DataError(f"{path} is an OpenDocument file (.ods); save it as CSV; {READ}")
+    if not names:
+        raise EmptyFile(f"{path} is an archive without arrays")
+    raise DataError(f"{path} is a zip archive; unpack it; {READ}")
+
+
+def _unpacked(path: Path) -> bytes:
+    try:
+        with gzip.open(path) as file:
+            return file.read(512)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be unpacked: {error}") from None

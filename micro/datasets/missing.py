@@ -1,0 +1,73 @@
+"""Rows without a value: refused, left out of every window, or filled from their neighbors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from micro.datasets.cells import hint
+from micro.datasets.contents import Contents
+from micro.errors import DataError
+
+
+def filled(contents: Contents, edges: Sequence[int], on_missing: str, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """Samples without NaN or infinity, and which rows windows may use: (n, channels) float32, (n,) bool.
+
+    Values are filled within each stretch between `edges`, never across a gap in time. Of a run without values that is longer
+    than a window nothing is known: it is left out even where values are interpolated.
+
+    Raises:
+        DataError: Names the first row without a value, or a column without any.
+    """
+    samples = contents.samples
+    valid = np.ones(len(samples), bool)
+    gone = [place for place in range(samples.shape[1]) if not np.isfinite(samples[:, place]).all()]
+    if not gone:
+        return samples, valid
+    missing = ~np.isfinite(samples[:, gone])
+    if on_missing == "error":
+        row, place = np.argwhere(missing)[0]
+        raise DataError(
+            f"{contents.rows.where(int(row))}: no finite value in column {contents.channels[gone[place]]!r} "
+            f'({int(missing.sum())} in the file); set on_missing = "drop" or "interpolate"'
+        )
+    for place, channel in enumerate(gone):
+        if missing[:, place].all():
+            raise DataError(_no_number(contents, channel))
+        for start, stop in pairwise(edges):
+            part = slice(start, stop)
+            _fill(samples[part, channel], missing[part, place])
+            if on_missing == "interpolate":
+                valid[part] &= ~_long(missing[part, place], window)
+    if on_missing == "drop":
+        valid = ~missing.any(axis=1)
+    return samples, valid
+
+
+def _fill(column: np.ndarray, missing: np.ndarray) -> None:
+    """Write into a column what lies between its known values; zero where it has none."""
+    rows = np.flatnonzero(missing)
+    known = np.flatnonzero(~missing)
+    if len(rows):
+        column[rows] = np.interp(rows, known, column[known]) if len(known) else 0.0
+
+
+def _long(missing: np.ndarray, window: int) -> np.ndarray:
+    """The rows of runs that are longer than a window, or that are all there is."""
+    changes = np.flatnonzero(np.diff(np.concatenate(([0], missing.view(np.int8), [0]))))
+    marked = np.zeros(len(missing), bool)
+    for start, stop in zip(changes[::2], changes[1::2]):
+        if stop - start > window or stop - start == len(missing):
+            marked[start:stop] = True
+    return marked
+
+
+def _no_number(contents: Contents, channel: int) -> str:
+    said = f"{contents.path}: column {contents.channels[channel]!r} holds no number"
+    text = contents.texts.get(channel)
+    if text is None:
+        return f"{said}; leave it out: name the channels to use in columns"
+    advice = hint(text, ".")
+    return f"{said} but text such as {text[:60]!r}" + ("" if advice.startswith("set on_text") else f"; {advice}")
