@@ -188,7 +188,7 @@ config = load_config(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 recordings, *_ = table.load(config.data, 1024)
 grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-print(1024 * grown / sum(recording.samples.nbytes for recording in recordings))
+print(1024 * grown, sum(recording.samples.nbytes for recording in recordings))
 """
 
 
@@ -211,8 +211,10 @@ def test_long_files_take_a_small_multiple_of_their_values(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", MEMORY, str(tmp_path / "c.toml")], capture_output=True, text=True, check=True
     )
-    # Twice the values while blocks are joined, and room for a block's text.
-    assert float(done.stdout) < 5
+    grown, values = map(float, done.stdout.split())
+    assert values == 12_000_000
+    # Twice the values while blocks are joined; the reader itself and a block's text take some 60 MB whatever the length.
+    assert grown < 3 * values + 80e6
 
 
 DAMAGED = {
