@@ -106,7 +106,7 @@ def _said(
     first: Any, place: tuple[int | str, ...], model: type[BaseModel] | None, whole: type[BaseModel] | None
 ) -> str:
     kind, given = first["type"], first["input"]
-    message = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
     if kind == "extra_forbidden":
         return f"no such setting{_elsewhere(place, model, whole)}"
     if kind == "missing":
@@ -138,7 +138,7 @@ def _elsewhere(place: tuple[int | str, ...], model: type[BaseModel] | None, whol
     top = whole or model
     for section, field in top.model_fields.items() if top is not None else ():
         for inner in _models(field.annotation):
-            if name in inner.model_fields and inner is not found:
+            if name in inner.model_fields and inner is not found and (whole is None or section != "data"):
                 return f"; it belongs to [{section}]"
     return ""
 

@@ -39,6 +39,11 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str | int | float) else value
 
 
+def _tables(value: Any) -> Any:
+    """One table, written [compress] in place of [[compress]], is a list of one."""
+    return [value] if isinstance(value, dict) else value
+
+
 def _rows(value: Any) -> Any:
     """One pair of row numbers is a list of one pair."""
     is_pair = isinstance(value, list) and len(value) == 2 and all(isinstance(row, int) for row in value)
@@ -388,7 +393,7 @@ class Config(_Section):
     teacher: TeacherConfig
     student: ModelConfig
     distill: DistillConfig = DistillConfig()
-    compress: tuple[Stage, ...] = ()
+    compress: Annotated[tuple[Stage, ...], BeforeValidator(_tables)] = ()
     budget: BudgetConfig = BudgetConfig()
     convert: ConvertConfig = ConvertConfig()
     detect: DetectConfig = DetectConfig()
@@ -479,7 +484,7 @@ def with_paths(section: Any, folder: Path) -> Any:
     check to name."""
     if not isinstance(section, dict):
         return section
-    resolved = {"folder": ".", **section} if "files" in section else dict(section)
+    resolved = {**section, "folder": section.get("folder", ".")} if "files" in section else dict(section)
     for key in ("folder", "path"):
         if isinstance(resolved.get(key), str):
             resolved[key] = str(folder / resolved[key])

@@ -15,6 +15,7 @@ from micro.datasets import cells as cell
 from micro.datasets import clock
 from micro.datasets.cells import BLOCK_ROWS
 from micro.datasets.contents import Contents, EmptyFile, Rows, choose, narrowed
+from micro.datasets.matlab import read_variables
 from micro.errors import DataError
 
 # An archive may say that it holds more than this, in bytes, only if it is no smaller than a hundredth of that.
@@ -26,14 +27,14 @@ Column = tuple[int, Callable[[], np.ndarray]]
 def read_npz(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
     """A NumPy archive of arrays (n,), (n, channels) or structured ones; those of one number only are left alone."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path) as archive, warnings.catch_warnings(action="ignore"):
             size = sum(info.file_size for info in archive.infolist())
             for info in archive.infolist():
                 with archive.open(info) as member:
                     _require_whole(path, member, info.file_size)
         if size > PLENTY and size > RATIO * path.stat().st_size:
             raise DataError(f"{path} unpacks to {size:,} bytes, more than {RATIO} times its own; it is refused")
-        with np.load(path, allow_pickle=False) as loaded:
+        with warnings.catch_warnings(action="ignore"), np.load(path, allow_pickle=False) as loaded:
             return _contents(path, _columns(path, ((name, loaded[name]) for name in loaded.files)), config, settled)
     except DataError:
         raise
@@ -54,9 +55,10 @@ def _require_whole(path: Path, member: Any, size: int) -> None:
 def read_npy(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
     """A NumPy array, (n,) or (n, channels), its channels called c0, c1, ...; or a structured one, with names of its own."""
     try:
-        with path.open("rb") as file:
-            _require_whole(path, file, path.stat().st_size)
-        array = np.load(path, allow_pickle=False)
+        with warnings.catch_warnings(action="ignore"):
+            with path.open("rb") as file:
+                _require_whole(path, file, path.stat().st_size)
+            array = np.load(path, allow_pickle=False)
     except DataError:
         raise
     except Exception as error:
@@ -69,18 +71,13 @@ def read_npy(path: Path, config: TableData, settled: Sequence[str] = ()) -> Cont
 
 def read_mat(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
     """Variables of a MATLAB file up to version 7, as those of a NumPy archive; single values are left alone."""
-    from scipy import io
-
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            loaded = io.loadmat(path)
-    except Exception as error:
-        # scipy raises whatever its parser stumbles over: ValueError, TypeError, zlib's and its own.
+        loaded = read_variables(path)
+    except (ValueError, OSError) as error:
         raise DataError(f"{path} cannot be read as .mat: {_line(error)}") from None
     told: list[tuple[str, np.ndarray]] = []
     for name, value in loaded.items():
-        if name.startswith("__") or not isinstance(value, np.ndarray) or value.size < 2 or value.dtype.kind == "U":
+        if value.size < 2:
             continue
         told.append((name, value.reshape(-1) if value.ndim == 2 and 1 in value.shape else value))
     return _contents(path, _columns(path, iter(told)), config, settled)
@@ -138,6 +135,10 @@ def _columns(path: Path, named: Iterator[tuple[str, np.ndarray]]) -> dict[str, C
     def add(name: str, column: np.ndarray) -> None:
         if name in columns:
             raise DataError(f"{path}: column {name!r} appears twice")
+        if column.dtype.kind == "U" and column.dtype.itemsize:
+            codes = np.ascontiguousarray(column).view(np.uint32)
+            if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+                raise DataError(f"{path} is damaged: column {name!r} holds text that is no Unicode")
         columns[name] = (len(column), lambda: column)
 
     for name, array in named:

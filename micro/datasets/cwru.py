@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy import io, signal
+from scipy import signal
 
+from micro.datasets.matlab import read_variables
 from micro.datasets.recording import Recording
 from micro.errors import DataError
 
@@ -68,9 +69,8 @@ def read_mat(folder: Path, number: int) -> np.ndarray:
     if not path.is_file():
         raise DataError(f"{path} is missing; download it from {WHERE}")
     try:
-        content = io.loadmat(path, variable_names=[key])
-    except Exception as error:
-        # scipy raises whatever its parser stumbles over: ValueError, TypeError, zlib's and its own.
+        content = read_variables(path)
+    except (ValueError, OSError) as error:
         raise DataError(f"{path} is damaged: {error}; download it again from {WHERE}") from None
     if key not in content:
         raise DataError(f"{path} is damaged: it has no {key}; download it again from {WHERE}")

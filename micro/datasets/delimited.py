@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,8 @@ from micro.errors import DataError
 # Bytes read at once, and characters that a line, or a quoted cell, may have.
 BLOCK, LONGEST = 1 << 20, 1 << 26
 GZIP = b"\x1f\x8b"
+# What stands in place of a comment, which no text file holds.
+COMMENTED = "\x1a"
 # Rows below a header that are looked at where something is wrong with it.
 NEAR = 50
 
@@ -112,20 +115,21 @@ def text_blocks(path: Path, config: TableData) -> Iterator[Block]:
                 held += decoder.decode(content, final=not content)
                 if not content:
                     break
-                end = held.rfind("\n") + 1
-                if end and held.count('"', 0, end) % 2 == 0:
+                # Empty lines at the end of a file are none of its rows.
+                end = len(held[: held.rfind("\n") + 1].rstrip("\n")) + 1
+                if end > 1 and held.count('"', 0, end) % 2 == 0:
                     yield Block(line, _tidied(held[:end], config), False)
                     line += held.count("\n", 0, end)
                     held = held[end:]
                 elif len(held) > LONGEST:
-                    what = "a quote is opened and not closed" if end else "a line goes on"
+                    what = "a quote is opened and not closed" if end > 1 else "a line goes on"
                     raise DataError(f"{path}, line {line}: {what} for more than {LONGEST:,} characters; is it a table?")
     except UnicodeDecodeError as error:
         raise DataError(_undecodable(path, line + held.count("\n"), error, config)) from None
     except (OSError, EOFError, zlib.error, UnicodeError) as error:
         raise DataError(f"{path} cannot be read as CSV: {error}") from None
-    if held:
-        yield Block(line, _tidied(held if held.endswith("\n") else held + "\n", config), True)
+    if held.strip("\n"):
+        yield Block(line, _tidied(held.rstrip("\n") + "\n", config), True)
 
 
 def _encoding(start: bytes, config: TableData) -> str:
@@ -151,19 +155,26 @@ def _undecodable(path: Path, line: int, error: UnicodeDecodeError, config: Table
 
 
 def _tidied(text: str, config: TableData) -> str:
-    """A block with comments emptied and runs of blanks made one, where the config says so; lines keep their numbers."""
+    """A block with comments marked and runs of blanks made one, where the config says so; lines keep their numbers."""
     if config.comment is not None:
-        text = re.sub(rf"(?m)^[ \t]*{re.escape(config.comment)}.*$", "", text)
+        text = re.sub(rf"(?m)^[ \t]*{re.escape(config.comment)}.*$", COMMENTED, text)
     if config.separator == " ":
         text = re.sub(r"(?m)^ | $", "", re.sub(r"[ \t]+", " ", text))
     return text
 
 
-def records(text: str, line: int, config: TableData) -> Iterator[tuple[int, int, list[str]]]:
-    """Rows of cells of a text that begins at `line`: the line of each, the line after it, its cells. Empty lines are none."""
+def records(text: str, line: int, config: TableData, width: int = 0) -> Iterator[tuple[int, int, list[str]]]:
+    """Rows of cells of a text that begins at `line`: the line of each, the line after it, its cells. Comments are none.
+
+    Nor are empty lines, but in a file of one column: there they are cells without a value.
+    """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=config.separator)
     before = 0
     for cells in reader:
+        if cells == [COMMENTED]:
+            before = reader.line_num
+            continue
+        cells = [""] if width == 1 and not cells else cells
         if cells:
             yield line + before, line + reader.line_num, cells
         before = reader.line_num
@@ -200,7 +211,9 @@ def _names(path: Path, found: list[list[str]], config: TableData) -> list[str]:
     """Names of the columns, from the header and as many cells as the first row has."""
     width = len(found[-1])
     if not config.header:
-        return [f"c{place}" for place in range(width)]
+        # A separator at the end of every row is not the beginning of another column.
+        ends = [""] if width > 1 and not found[-1][-1] else []
+        return [f"c{place}" for place in range(width - len(ends))] + ends
     names = found[0]
     if any(names) and all(cell.number(name, config.decimal) is not None for name in names):
         raise DataError(f"{path}: the first line holds numbers only; set header = false if it is data")
@@ -223,14 +236,16 @@ def _fast(block: Block, width: int, chosen: Chosen, config: TableData) -> Part |
     kinds |= {str(place): pa.float64() for place in chosen.channels if place not in (chosen.time, chosen.label)}
     if set(chosen.channels) & {chosen.time, chosen.label}:
         return None
-    content = block.text.encode()
+    content = block.text.replace(f"{COMMENTED}\n", "").encode()
     if not content.strip():
         return Part(np.empty((0, len(chosen.channels))), [], [], block.line)
     try:
         read = reader.read_csv(
             pa.BufferReader(content),
             reader.ReadOptions(column_names=names, use_threads=False, block_size=len(content) + 1),
-            reader.ParseOptions(delimiter=config.separator, newlines_in_values='"' in block.text),
+            reader.ParseOptions(
+                delimiter=config.separator, newlines_in_values='"' in block.text, ignore_empty_lines=width > 1
+            ),
             reader.ConvertOptions(
                 column_types=kinds,
                 include_columns=[str(place) for place in chosen.places],
@@ -243,17 +258,23 @@ def _fast(block: Block, width: int, chosen: Chosen, config: TableData) -> Part |
         return None
     samples = np.empty((read.num_rows, len(chosen.channels)))
     for place, column in enumerate(chosen.channels):
-        samples[:, place] = read.column(str(column)).to_numpy()
+        samples[:, place] = _plain(read.column(str(column)))
     if np.isinf(samples).any():
         return None  # the word, or a number too large
     times = [] if chosen.time is None else read.column(str(chosen.time)).to_pylist()
     labels = [] if chosen.label is None else read.column(str(chosen.label)).to_pylist()
     lines: int | np.ndarray = block.line
     if read.num_rows != block.text.count("\n"):
-        lines = np.array([line for line, _, _ in records(block.text, block.line, config)])
+        lines = np.array([line for line, _, _ in records(block.text, block.line, config, width)])
         if len(lines) != read.num_rows:
             return None
     return Part(samples, times, labels, lines)
+
+
+def _plain(column: Any) -> np.ndarray:
+    """A column of pyarrow's as float64 with NaN for nulls."""
+    chunks = [chunk.to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
 
 
 def _careful(
@@ -264,7 +285,7 @@ def _careful(
     rows: list[list[str]] = []
     width = len(names)
     try:
-        for line, after, cells in records(block.text, block.line, config):
+        for line, after, cells in records(block.text, block.line, config, width):
             if len(cells) != width:
                 if len(cells) == width + 1 and not cells[-1].strip():
                     cells = cells[:width]

@@ -72,14 +72,14 @@ def advice_on_text(
             return f'{said}; if it is the time, set time_column = ""'
     if cells and cells[0].strip().startswith(COMMENTS) and config.comment is None:
         return f"{said}; {_comment(cells[0].strip())}"
+    advice = cell.hint(text, config.decimal)
     other = _other_separator(cells, config)
-    if other:
+    if other and advice.startswith("set on_text"):
         return f"{said}; {other}"
     if is_first and (units := advice_on_units(cells, under, config)):
         return f"{said}; {units}"
     if _is_date(text) and config.time_column is None:
         return f"{said}; if it is the time, set time_column = {name!r} in place of sample_rate"
-    advice = cell.hint(text, config.decimal)
     if advice.startswith("set on_text") and len(names) > 1:
         advice += ", or name the channels to use in columns"
     return f"{said}; {advice}"

@@ -109,8 +109,10 @@ def _require_text(path: Path, start: bytes, config: TableData) -> None:
         half = start[first::2]
         if len(start) > 8 and half.count(0) > 0.8 * len(half) and zeros < 0.6 * len(start):
             raise DataError(f'{path} is UTF-16 without a byte order mark; set encoding = "{name}"')
-    controls = sum(byte < 9 or 13 < byte < 32 for byte in start)
-    if start.startswith(b"\x80") or (controls > 0.1 * len(start) and zeros < len(start)):
+    controls = sum(0 < byte < 9 or 13 < byte < 32 for byte in start)
+    if zeros > 0.9 * len(start):
+        raise DataError(f"{path} holds NUL bytes, as a file does that was being written when the power went")
+    if start.startswith(b"\x80") or controls > 0.1 * len(start):
         raise DataError(f"{path} is neither text nor in a known format; {READ}")
 
 

@@ -1,0 +1,423 @@
+"""Users' tables: which files are meant, what cells, times and labels mean, and what an error says."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from micro.config import TableData, parse_config
+from micro.datasets import table
+from micro.datasets.find import find_files, matches, short_names
+from micro.errors import DataError
+from micro.prepare import prepare, untested
+
+ROWS = 120
+
+
+def data_of(folder, **changes):
+    return TableData(
+        **{"folder": str(folder), "files": "**/*.csv", "sample_rate": 100.0, "healthy_files": "*", **changes}
+    )
+
+
+def loaded(folder, text, **changes):
+    (folder / "n.csv").write_text(text) if isinstance(text, str) else (folder / "n.csv").write_bytes(text)
+    return table.load(data_of(folder, **changes), 16)
+
+
+def wave(n=ROWS, seed=0):
+    return np.random.default_rng(seed).normal(size=n).round(4)
+
+
+def columns(sep=",", end="\n", **cells):
+    rows = [sep.join(cells), *(sep.join(map(str, row)) for row in zip(*cells.values()))]
+    return end.join(rows) + end
+
+
+def config_of(folder, data, **features):
+    sides = {"sizes": [4]}
+    raw = {"job": "table", "data": data, "features": {"kind": "statistics", "window": 16, "hop": 8, **features}}
+    return parse_config({**raw, "teacher": sides, "student": sides}, folder)
+
+
+# Files and their names
+
+TREE = ("healthy/1.csv", "healthy/2.csv", "pump/healthy/1.csv", "pump/faulty/1.csv", "1.csv", "odd [x]/1.csv")
+
+
+@given(
+    st.lists(st.sampled_from(["*", "**", "healthy", "pump", "odd [[]x]", "p*"]), max_size=3),
+    st.sampled_from(["*.csv", "1.csv"]),
+)
+def test_a_pattern_means_the_same_in_files_and_in_healthy_files(tmp_path, folders, name):
+    for path in TREE:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    pattern = "/".join([*folders, name])
+    found = {path for path in TREE if folders and matches(tmp_path / path, pattern, tmp_path)}
+    try:
+        listed = set(find_files([pattern], tmp_path).values()) if folders else set()
+    except DataError:
+        listed = set()
+    top = {path.rsplit("/", 1)[-1] for path in found} if len(listed) == 1 else found
+    assert listed in (found, top)
+
+
+def test_recordings_are_called_by_their_paths_wherever_they_lie(tmp_path):
+    for path in TREE:
+        (tmp_path / "data" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / path).touch()
+    inside = find_files(["**/*.csv"], tmp_path / "data")
+    assert sorted(inside.values()) == sorted(TREE)
+    (tmp_path / "configs").mkdir()
+    assert sorted(find_files(["../data/**/*.csv"], tmp_path / "configs").values()) == sorted(TREE)
+    assert matches(tmp_path / "data/healthy/1.csv", "../data/healthy/*.csv", tmp_path / "configs")
+    scored = short_names([tmp_path / "data/healthy/1.csv", tmp_path / "data/pump/faulty/1.csv"])
+    assert list(scored.values()) == ["healthy/1.csv", "pump/faulty/1.csv"]
+    assert list(short_names([tmp_path / "data/odd [x]/1.csv"]).values()) == ["1.csv"]
+
+
+def test_files_of_one_name_have_scalings_of_their_own(tmp_path):
+    for number, folder in enumerate(("a", "b")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "m.csv").write_text(columns(x=wave(600, number) * 100**number))
+    told = {
+        "files": "*/m.csv",
+        "sample_rate": 10.0,
+        "healthy_rows": [0, 500],
+        "scaling": "per_file",
+        "faulty_files": "*.csv",
+    }
+    found = prepare(config_of(tmp_path, told))
+    assert set(found.train.origins) == {"a/m.csv", "b/m.csv"}
+    for origin in ("a/m.csv", "b/m.csv"):
+        own = found.train.x[np.array(found.train.origins) == origin]
+        assert np.abs(own.std(axis=0) - 1).max() < 0.3
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (
+            {"healthy_files": "healthy/*.csv"},
+            r"healthy_files \(healthy/\*\.csv\) match none of 2 files .*write '\*\*/healthy/\*\.csv'",
+        ),
+        (
+            {"healthy_files": "*", "faulty_files": "b/*.csv"},
+            "b/faulty/1.csv matches both healthy_files and faulty_files",
+        ),
+        ({"files": "b"}, r"'b' matches folders only; name the files in them, as in 'b/\*\.csv'"),
+        ({"files": "c/*.csv"}, r"no file matches 'c/\*\.csv' in /"),
+    ],
+)
+def test_patterns_that_miss_say_what_would_match(tmp_path, data, says):
+    for path in ("b/healthy/1.csv", "b/faulty/1.csv"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(columns(x=wave()))
+    if "faulty_files" in data:
+        data = {**data, "faulty_files": "b/faulty/*.csv"}
+    with pytest.raises(DataError, match=says):
+        table.load(data_of(tmp_path, **data), 16)
+
+
+def test_a_test_without_faults_says_so(tmp_path):
+    (tmp_path / "n.csv").write_text(columns(x=wave(2000)))
+    found = prepare(
+        config_of(tmp_path, {"files": "n.csv", "sample_rate": 10, "healthy_files": "n.csv", "faulty_files": "f*"})
+    )
+    assert (
+        untested(found)
+        == "The test has no faulty window, so this run cannot tell whether the detector finds any fault."
+    )
+    assert found.notes == ("faulty_files (f*) match none of 1 files (n.csv).",)
+
+
+# Cells
+
+
+@pytest.mark.parametrize("cell", ["1_000", "0x1F", "１２", "1,234.5", "12 V", "1.5f", "--1", "True"])
+def test_what_is_no_number_is_not_taken_for_one(tmp_path, cell):
+    cells = list(map(str, wave()))
+    cells[7] = cell
+    with pytest.raises(DataError, match=r"n\.csv, line 9: .* in column 'x' is not a number"):
+        loaded(tmp_path, columns(";", x=cells, y=wave(seed=1)), separator=";")
+
+
+@pytest.mark.parametrize("cell", ["1e39", "-3.5e38", "1e400"])
+def test_values_beyond_float32_are_refused_by_row(tmp_path, cell):
+    cells = list(map(str, wave()))
+    cells[7] = cell
+    with pytest.raises(DataError, match=r"n\.csv, line 9: .* in column 'x' is beyond what float32 holds"):
+        loaded(tmp_path, columns(x=cells))
+    np.savez(tmp_path / "n.npz", x=np.r_[wave(), 1e39])
+    with pytest.raises(DataError, match=r"n\.npz, row 120: 1e\+39 in column 'x' is beyond what float32 holds"):
+        table.load(data_of(tmp_path, files="n.npz"), 16)
+
+
+def test_the_same_values_in_every_format_are_the_same_recording(tmp_path):
+    import pyarrow as pa
+    from pyarrow import parquet
+    from scipy import io
+    from scipy.io import wavfile
+
+    values = np.stack([wave(), wave(seed=1)], axis=1) * 1000
+    whole = values.astype(np.int16)
+    text = columns(x0=whole[:, 0], x1=whole[:, 1])
+    (tmp_path / "n.csv").write_text(text)
+    (tmp_path / "n.csv.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "n.tsv").write_text(text.replace(",", "\t"))
+    np.savez(tmp_path / "n.npz", x=whole, rate=100.0)
+    np.savez(tmp_path / "s.npz", r=np.rec.fromarrays(whole.T, names="x0,x1"))
+    np.save(tmp_path / "n.npy", whole)
+    io.savemat(tmp_path / "n.mat", {"x": whole, "rate": 100.0})
+    wavfile.write(tmp_path / "n.wav", 100, whole)
+    frame = pa.table({"x0": whole[:, 0], "x1": whole[:, 1].astype("f8"), "__index_level_0__": np.arange(len(whole))})
+    parquet.write_table(frame, tmp_path / "n.parquet")
+    (tmp_path / "wrong.npz").write_bytes((tmp_path / "n.parquet").read_bytes())
+    for path in tmp_path.iterdir():
+        rate = None if path.suffix == ".wav" else 100.0
+        separator = "\t" if path.suffix == ".tsv" else ","
+        (recording,), names, _ = table.load(
+            data_of(tmp_path, files=path.name, sample_rate=rate, separator=separator), 16
+        )
+        assert names == (("c0", "c1") if path.suffix in (".npy", ".wav") else ("x0", "x1")), path
+        np.testing.assert_array_equal(recording.samples, whole.astype(np.float32), str(path))
+        assert recording.sample_rate == 100.0
+    with pytest.raises(DataError, match="was sampled at 100 Hz, as it says itself; sample_rate is 50 Hz"):
+        table.load(data_of(tmp_path, files="n.wav", sample_rate=50.0), 16)
+
+
+def test_wide_files_cost_what_is_read_of_them(tmp_path):
+    names = [f"s{n}" for n in range(100_000)]
+    line = ",".join(["1.5"] * len(names))
+    text = "\n".join([",".join(names), *[line, line.replace("1.5", "2.5")] * 10]) + "\n"
+    with pytest.raises(DataError, match="100,000 columns are more than the 1,024 channels that can be learned"):
+        loaded(tmp_path, text)
+    (recording,), found, _ = loaded(tmp_path, text, columns=("s99999", "s0"))
+    assert found == ("s99999", "s0")
+    np.testing.assert_array_equal(recording.samples[:, 0], [1.5, 2.5] * 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "told", "says"),
+    [
+        (columns(";", x=wave(), y=wave()), {}, r"""set separator = ";\""""),
+        ("x,y\n" + "0,5,1,5\n" * 40, {}, "twice as many are those of decimal commas"),
+        (columns(";", x=["1.234,5"] * ROWS), {"separator": ";", "decimal": ","}, "digits are not grouped"),
+        (columns(";", x=["1.5"] * ROWS), {"separator": ";", "decimal": ","}, 'the config says decimal = ","'),
+        (columns(x=[*wave(60), *["\0" * 9] * 60]), {}, "NUL bytes"),
+        (columns(x=wave(), i=range(ROWS)), {}, "column 'i' only counts up evenly in every file"),
+        (columns(x=wave(), **{"": wave(seed=2)}), {}, "column 2 has no name"),
+        (columns(**{"": [f"2026-01-01T00:00:{n % 60:02d}" for n in range(ROWS)]}, x=wave()), {}, 'set time_column = ""'),
+        (columns(x=wave(), y=["ok"] * ROWS), {}, "or name the channels to use in columns"),
+        (columns(a=wave(), b=wave(), c=wave()).replace("a,b,c", "a,b,a"), {}, "column 'a' appears twice"),
+        ("x\n" + '"1\n' + "2\n" * 200_000, {}, "is not a number|cannot be read as CSV"),
+        (columns(x=wave()).encode("utf-16-le"), {}, 'set encoding = "utf-16-le"'),
+        (columns(x=wave(9)), {}, 'n.csv: 9 samples in a row are fewer than a window of 16; set on_short = "skip"'),
+    ],
+)  # fmt: skip
+def test_errors_name_the_setting_that_helps(tmp_path, text, told, says):
+    with pytest.raises(DataError, match=says) as caught:
+        loaded(tmp_path, text, **told)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_values_are_filled_within_a_stretch_and_long_runs_left_out(tmp_path):
+    x = list(map(str, wave(200)))
+    x[50] = x[99] = ""
+    x[150:180] = [""] * 30
+    t = np.r_[np.arange(100), np.arange(200, 300)] / 100
+    told = {"time_column": "t", "sample_rate": None, "on_gap": "split", "on_missing": "interpolate"}
+    first, second = loaded(tmp_path, columns(t=t, x=x), **told).recordings
+    assert first.samples[50, 0] == pytest.approx((float(x[49]) + float(x[51])) / 2, abs=1e-6)
+    # The end of a stretch goes on as it was; what comes after a gap has no say.
+    assert first.samples[99, 0] == pytest.approx(float(x[98]))
+    assert first.valid.all()
+    assert list(np.flatnonzero(~second.valid)) == list(range(50, 80))
+
+
+# Time
+
+
+def timed(tmp_path, name, cells, **told):
+    (recording, *_), *_ = loaded(
+        tmp_path, columns(**{name: cells, "x": wave(len(cells))}), **{"time_column": name, "sample_rate": None, **told}
+    )
+    return recording.sample_rate
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("since", [0, 1_700_000_000])
+def test_units_are_told_by_name_size_or_setting(tmp_path, unit, since):
+    factor = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    if unit == "s":
+        cells = [f"{since + n / 100:.2f}" for n in range(ROWS)]
+    else:
+        cells = [since * factor + n * factor // 100 for n in range(ROWS)]
+    assert timed(tmp_path, "t", cells, time_unit=unit) == pytest.approx(100.0)
+    assert timed(tmp_path, f"time [{unit}]", cells) == pytest.approx(100.0)
+    assert timed(tmp_path, f"t_{unit}", cells) == pytest.approx(100.0)
+    if since:
+        assert timed(tmp_path, "t", cells) == pytest.approx(100.0)
+    if since and unit == "ms":
+        with pytest.raises(
+            DataError, match=r'look like milliseconds since 1970, .* says ns; set time_unit = "ms" or "ns"'
+        ):
+            timed(tmp_path, "t_ns", cells)
+    if unit != "s":
+        np.savez(tmp_path / "n.npz", t=np.array(cells).astype(f"datetime64[{unit}]"), x=wave())
+        (recording,), *_ = table.load(data_of(tmp_path, files="n.npz", time_column="t", sample_rate=None), 16)
+        assert recording.sample_rate == pytest.approx(100.0)
+
+
+def test_a_clock_in_milliseconds_serves_300_hz(tmp_path):
+    cells = [f"{round(n / 300, 3):.3f}" for n in range(600)]
+    assert timed(tmp_path, "t", cells) == pytest.approx(300.0, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("cells", "told", "says"),
+    [
+        ([f"2026-10-25T0{3 - n // 60}:00:{n % 60:02d}" for n in range(ROWS)], {}, "line 62: time does not.*3659 s before"),
+        ([f"{n // 2 / 100}" for n in range(ROWS)], {}, "line 3: .*the same time as the row before.*give sample_rate"),
+        ([f"{n:02d}.01.2026 00:00:00" for n in range(1, 29)], {}, 'line 2: .*give time_format, such as "%d.%m.%Y'),
+        ([*range(60), *[f"2026-01-01T00:00:{n:02d}" for n in range(60)]], {}, "line 2: '0' in column 't' is neither|mixed"),
+        (["2026-01-01T00:00:00Z", "2026-01-01T00:00:01"] * 9, {}, "line 3: some times have a zone, some have none"),
+        ([*range(60), "", *range(61, 90)], {}, 'line 62: no time in column .*set on_missing = "drop"'),
+        ([f"{n},5" for n in range(40)], {"separator": ";"}, 'a decimal comma is read with decimal = ","'),
+    ],
+)  # fmt: skip
+def test_times_that_go_wrong_are_named_by_row(tmp_path, cells, told, says):
+    sep = told.get("separator", ",")
+    text = columns(sep, t=cells, x=wave(len(cells)))
+    with pytest.raises(DataError, match=says):
+        loaded(tmp_path, text, time_column="t", sample_rate=None, **told)
+
+
+def test_zones_and_formats_of_dates_are_read(tmp_path):
+    zoned = [f"2026-10-25T02:{59 - (n < 60) * 0:02d}:{n % 60:02d}+0{2 - n // 60}:00" for n in range(120)]
+    with pytest.raises(DataError, match="line 62: 3541 s after the row before"):
+        timed(tmp_path, "t", zoned)
+    assert timed(
+        tmp_path, "t", [f"{n:02d}.01.2026 06:00" for n in range(1, 29)], time_format="%d.%m.%Y %H:%M"
+    ) == pytest.approx(1 / 86_400)
+
+
+# Labels
+
+
+def test_rows_without_a_label_are_not_judged_and_healthy_files_need_no_column(tmp_path):
+    (tmp_path / "n.csv").write_text(columns(x=wave(2000)))
+    state = ["NOK"] * 320 + [""] * 320 + ["OK"] * 320
+    (tmp_path / "f.csv").write_text(columns(x=wave(960), state=state))
+    data = {
+        "files": "*.csv",
+        "sample_rate": 10,
+        "healthy_files": "n.csv",
+        "label_column": "state",
+        "normal_labels": "OK",
+    }
+    found = prepare(config_of(tmp_path, data))
+    labels = found.test.labels[np.array(found.test.origins) == "f.csv"]
+    assert {int(label): int((labels == label).sum()) for label in set(labels)} == {1: 40, -1: 40, 0: 39}
+    (tmp_path / "u.csv").write_text(columns(x=wave(960)))
+    with pytest.raises(DataError, match=r"u\.csv has no column 'state'; it has x; only files that healthy_files or"):
+        prepare(config_of(tmp_path, data))
+
+
+@pytest.mark.parametrize(
+    ("words", "normal"), [((1, -1), 1), ((True, False), True), (("Good ", "Bad"), "good"), ((0.0, 1.0), "0")]
+)
+def test_labels_are_compared_as_they_are_meant(tmp_path, words, normal):
+    state = [words[0]] * 80 + [words[1]] * 40
+    (recording,), *_ = loaded(tmp_path, columns(x=wave(), state=state), label_column="state", normal_labels=[normal])
+    assert list(np.flatnonzero(recording.faulty)) == list(range(80, 120))
+    assert not (recording.healthy & recording.faulty).any()
+
+
+# Splitting
+
+
+def test_short_stretches_between_long_ones_go_whole(tmp_path):
+    for n in range(8):
+        (tmp_path / f"s{n}.csv").write_text(columns(x=wave(24, n)))
+    (tmp_path / "long.csv").write_text(columns(x=wave(2000, 9)))
+    found = prepare(config_of(tmp_path, {"files": "*.csv", "sample_rate": 10, "healthy_files": "*"}))
+    parts = [set(part.origins) for part in (found.train, found.validation, found.calibration, found.test)]
+    assert all("long.csv" in part for part in parts)
+    short = [part - {"long.csv"} for part in parts]
+    assert sum(map(len, short)) == len(set().union(*short)) == 8
+    assert found.notes[0].startswith(
+        "8 of 9 healthy recordings are too short to be split in time and were used whole: 5 for tr"
+    )
+
+
+def test_too_few_windows_name_the_longest_recording(tmp_path):
+    for n in range(3):
+        (tmp_path / f"s{n}.csv").write_text(columns(x=wave(24 + 8 * n, n)))
+    with pytest.raises(DataError, match=r"9 healthy windows in 3 recordings .* \(s2\.csv has 4, the most\)"):
+        prepare(config_of(tmp_path, {"files": "*.csv", "sample_rate": 10, "healthy_files": "*"}))
+    cut = wave(400).astype(object)
+    cut[10::20] = ""
+    (tmp_path / "s0.csv").write_text(columns(x=cut))
+    told = {"files": "s0.csv", "sample_rate": 10, "healthy_files": "*", "on_missing": "drop"}
+    with pytest.raises(
+        DataError, match=r"s0\.csv lacks values in 5 % of its healthy rows, and no 32 in a row are whole"
+    ):
+        prepare(config_of(tmp_path, told, window=32))
+
+
+# Configs
+
+
+def sections():
+    from micro import config
+
+    named = {"features": config.FeaturesConfig, "teacher": config.TeacherConfig, "student": config.ModelConfig}
+    named |= {"distill": config.DistillConfig, "budget": config.BudgetConfig, "convert": config.ConvertConfig}
+    return {**named, "detect": config.DetectConfig, "firmware": config.FirmwareConfig, "data": config.TableData}
+
+
+def complaint(section, key, value):
+    raw = config_of(Path(), {"files": "a", "sample_rate": 1, "healthy_files": "a"}).model_dump(mode="json")
+    raw[section] = {**raw[section], key: value}
+    with pytest.raises(ValueError) as caught:
+        parse_config(raw, Path(), "c.toml")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("section", sections())
+def test_slips_in_settings_of_every_section_are_answered(section):
+    for name in sections()[section].model_fields:
+        if len(name) > 3:
+            slip = name[:-1] if name[:-1] not in sections()[section].model_fields else name + "x"
+            assert f"{section}.{slip}: no such setting; did you mean {name!r}?" in complaint(section, slip, 1)
+
+
+@pytest.mark.parametrize("section", sections())
+def test_slips_in_words_of_every_section_are_answered(section):
+    from typing import Literal, get_args, get_origin
+
+    for name, field in sections()[section].model_fields.items():
+        options = [field.annotation, *get_args(field.annotation)]
+        for option in next((get_args(one) for one in options if get_origin(one) is Literal), ()):
+            if len(option) > 3:
+                assert f"did you mean {option!r}?" in complaint(section, name, option[:-1] + "_"), (name, option)
+
+
+def test_one_value_stands_for_a_list_of_one(tmp_path):
+    lists = {
+        "files": "a.csv",
+        "columns": "x",
+        "healthy_files": "a*",
+        "faulty_files": "b*",
+        "healthy_rows": [0, 9],
+        "normal_labels": 1,
+    }
+    told = config_of(tmp_path, {**lists, "sample_rate": 1}).data
+    assert (told.files, told.columns, told.healthy_files, told.faulty_files) == (("a.csv",), ("x",), ("a*",), ("b*",))
+    assert (told.healthy_rows, told.normal_labels) == (((0, 9),), ("1",))
