@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,10 +73,12 @@ class Chosen:
         return tuple(dict.fromkeys((*self.channels, *extra)))
 
 
-def choose(path: Path, names: Sequence[str], config: TableData, settled: Sequence[str], aside: str = "") -> Chosen:
+def choose(
+    path: Path, names: Sequence[str], config: TableData, settled: Sequence[str], aside: Callable[[], str] = str
+) -> Chosen:
     """The columns to read among a file's names: the channels settled before or by the config, else all but time and label.
 
-    A label column that is missing is left to the caller. `aside` is what else may be wrong where a name is missing.
+    A label column that is missing is left to the caller. `aside` tells what else may be wrong where a name is missing.
 
     Raises:
         DataError: For a name that is missing or stands twice, and for more channels than a chip could take.
@@ -96,7 +98,7 @@ def choose(path: Path, names: Sequence[str], config: TableData, settled: Sequenc
                     )
                 seen.add(name)
         if not channels:
-            raise DataError(f"{path} has no channel beside time and label; it has {_listed(names)}{aside}")
+            raise DataError(f"{path} has no channel beside time and label; it has {_listed(names)}{aside()}")
     if len(channels) > MOST_CHANNELS:
         raise DataError(
             f"{path}: {len(channels):,} columns are more than the {MOST_CHANNELS:,} channels that can be learned; name "
@@ -109,9 +111,9 @@ def choose(path: Path, names: Sequence[str], config: TableData, settled: Sequenc
     return Chosen(channels, tuple(names[place] for place in channels), time, label)
 
 
-def _place(path: Path, name: str, names: Sequence[str], aside: str) -> int:
+def _place(path: Path, name: str, names: Sequence[str], aside: Callable[[], str]) -> int:
     if name not in names:
-        raise DataError(f"{path} has no column {name!r}; it has {_listed(names)}{aside}")
+        raise DataError(f"{path} has no column {name!r}; it has {_listed(names)}{aside()}")
     place = names.index(name)
     if name in names[place + 1 :]:
         raise DataError(f"{path}: column {name!r} appears twice")

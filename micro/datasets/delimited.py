@@ -24,8 +24,8 @@ from micro.datasets.contents import Chosen, Contents, EmptyFile, Rows, choose, n
 from micro.datasets.delimited_advice import advice_on_cells, advice_on_names, advice_on_text, advice_on_units
 from micro.errors import DataError
 
-# Bytes read at once, and characters that a line, or a quoted cell, may have.
-BLOCK, LONGEST = 1 << 20, 1 << 26
+# Bytes read at once; characters from which on a block may have few lines; and the most that a line or a quoted cell may have.
+BLOCK, WIDE, LONGEST = 1 << 20, 1 << 24, 1 << 26
 GZIP = b"\x1f\x8b"
 # What stands in place of a comment, which no text file holds.
 COMMENTED = "\x1a"
@@ -64,8 +64,11 @@ def read_delimited(path: Path, config: TableData, settled: Sequence[str] = ()) -
     """
     blocks = text_blocks(path, config)
     names, rest = _head(path, blocks, config)
-    near = list(islice(records(rest.text, rest.line, config), NEAR))
-    chosen = choose(path, names, config, settled, advice_on_names(names, near, config))
+
+    def aside() -> str:
+        return advice_on_names(names, list(islice(records(rest.text, rest.line, config), NEAR)), config)
+
+    chosen = choose(path, names, config, settled, aside)
     rows, texts, words = Rows(path), dict[int, str](), dict[str, int]()
     samples: list[np.ndarray] = []
     moments: list[clock.Moments] = []
@@ -117,7 +120,8 @@ def text_blocks(path: Path, config: TableData) -> Iterator[Block]:
                     break
                 # Empty lines at the end of a file are none of its rows.
                 end = len(held[: held.rfind("\n") + 1].rstrip("\n")) + 1
-                if end > 1 and held.count('"', 0, end) % 2 == 0:
+                enough = len(held) > WIDE or held.count("\n", 0, end) > NEAR
+                if end > 1 and enough and held.count('"', 0, end) % 2 == 0:
                     yield Block(line, _tidied(held[:end], config), False)
                     line += held.count("\n", 0, end)
                     held = held[end:]
@@ -272,9 +276,17 @@ def _fast(block: Block, width: int, chosen: Chosen, config: TableData) -> Part |
 
 
 def _plain(column: Any) -> np.ndarray:
-    """A column of pyarrow's as float64 with NaN for nulls."""
-    chunks = [chunk.to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+    """A column of pyarrow's as float64 with NaN for nulls. Its own `to_numpy` would import pandas, which takes a second."""
+    parts = [np.empty(0)]
+    for chunk in column.chunks:
+        present, values = chunk.buffers()
+        rows = slice(chunk.offset, chunk.offset + len(chunk))
+        part = np.frombuffer(values, np.float64)[rows]
+        if chunk.null_count:
+            known = np.unpackbits(np.frombuffer(present, np.uint8), bitorder="little")[rows]
+            part = np.where(known, part, np.nan)
+        parts.append(part)
+    return np.concatenate(parts)
 
 
 def _careful(
