@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
 from micro.detect import Threshold
-from micro.scoring import Score
+from micro.scoring import Score, score_from_config
 
 # Samples beyond this are taken for a fault of the sensor: squares of squares of those within fit float32.
 LARGEST_SAMPLE = 1e8
@@ -83,6 +85,21 @@ def make_detector(
     whole = math.floor(threshold.value / score.unit + 1e-9)
     low = math.floor(release * threshold.value / score.unit + 1e-9) if threshold.value > 0 else whole
     return Detector(score, whole, min(low, whole), needed, among, rearm, saturation, clipped, threshold.promise)
+
+
+def detector_from_config(told: Mapping[str, Any]) -> Detector:
+    """A detector back from the plain data that a report holds."""
+    plain = {name: value for name, value in told.items() if name != "real_threshold"}
+    return Detector(**{**plain, "score": score_from_config(plain["score"])})
+
+
+def stand_in(threshold: Threshold, **told: Any) -> Detector:
+    """A detector of scores in real units, for a student that is not int8 and has none on a chip; `told` as `make_detector`.
+
+    Its scores are real ones divided by its score's `unit`, a millionth of the threshold.
+    """
+    unit = abs(threshold.value) / (1 << 20) or 1.0
+    return make_detector(Score("reconstruction", unit), threshold, **told)
 
 
 def faults(detector: Detector, frames: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from micro import detect
 from micro.config import DetectConfig
+from micro.detector import Detector, Status, decide, stand_in
 from micro.graph import TfliteLike, read
 from micro.prepare import Prepared, spread
 from micro.scoring import Score, reconstruction_score
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 # Test windows that soft targets are averaged over.
 SOFTENED_WINDOWS = 2000
+# Features named of each recording.
+MOST_MOVED = 3
 # Of windows' scaled features: anomaly scores, or a classifier's classes, (n,).
 Judge = Callable[[np.ndarray], np.ndarray]
 
@@ -118,22 +121,62 @@ def _logits(outputs: np.ndarray, are_probabilities: bool) -> np.ndarray:
     return np.log(np.maximum(outputs, 1e-7)) if are_probabilities else outputs
 
 
-def by_origin(evaluation: Evaluation, data: Prepared) -> list[dict[str, Any]]:
-    """For each recording of the test: windows, and the share that alarms or is classified rightly."""
+def by_origin(evaluation: Evaluation, data: Prepared, detector: Detector | None = None) -> list[dict[str, Any]]:
+    """For each recording of the test, its healthy and its faulty part apart: windows, and how many are classified rightly; or
+    the shares above the threshold and in alarm, as the detector counts windows of that part in turn from the first.
+
+    `moved` are the features whose mean lies furthest from that of training windows of the same state, in standard deviations
+    of those; for parts in a state that was trained on.
+    """
+    parts: dict[tuple[str, int], list[int]] = {}
+    for place, part in enumerate(zip(data.test.origins, data.test.labels.tolist())):
+        parts.setdefault(part, []).append(place)
+    trained = {label: _level(data.train.x[data.train.labels == label]) for label in {label for _, label in parts}}
+    names = feature_names(data)
     rows = []
-    origins = np.array(data.test.origins)
-    for origin in dict.fromkeys(data.test.origins):
-        chosen = origins == origin
+    for (origin, label), places in parts.items():
+        scores = evaluation.scores[places]
+        row: dict[str, Any] = {"origin": origin, "state": _state(label, data.class_names), "windows": len(places)}
         if data.class_names:
-            share = {"accuracy": float(np.mean(evaluation.scores[chosen] == data.test.labels[chosen]))}
+            row["accuracy"] = float(np.mean(scores == label))
         else:
             assert evaluation.threshold is not None
-            share = {"alarms": float(np.mean(evaluation.scores[chosen] > evaluation.threshold.value))}
-        label = int(data.test.labels[chosen][0])
-        rows.append(
-            {"origin": str(origin), "state": _state(label, data.class_names), "windows": int(chosen.sum()), **share}
-        )
+            judging = detector or stand_in(evaluation.threshold)
+            row["above_threshold"] = float(np.mean(scores > evaluation.threshold.value))
+            row["alarms"] = float(np.mean([s == Status.ALARM for s in decide(judging, scores / judging.score.unit)]))
+        level = trained[label]
+        if level is not None:
+            moved = (_summed(data.test.x[places]).mean(axis=0) - level[0]) / level[1]
+            furthest = np.argsort(-np.abs(moved), kind="stable")[:MOST_MOVED]
+            row["moved"] = [{"feature": names[place], "moved": round(float(moved[place]), 3)} for place in furthest]
+        rows.append(row)
     return rows
+
+
+def feature_names(data: Prepared) -> tuple[str, ...]:
+    """What `by_origin` calls the features: by channel where there are several; of raw samples mean and standard deviation."""
+    several = len(data.channels) > 1
+    if data.features.kinds == ("raw",):
+        return tuple(f"{name}: {what}" for what in ("mean", "standard deviation") for name in data.channels)
+    if not several:
+        return data.features.names
+    return tuple(
+        f"{data.channels[int(channel.removeprefix('channel '))]}: {what}"
+        for channel, what in (name.split(": ", 1) for name in data.features.names)
+    )
+
+
+def _summed(x: np.ndarray) -> np.ndarray:
+    """Windows as rows of features; of raw samples (n, window, channels) the mean and standard deviation of each channel."""
+    return np.concatenate([x.mean(axis=1), x.std(axis=1)], axis=1) if x.ndim == 3 else x
+
+
+def _level(x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Mean and standard deviation of windows' features; None where there are fewer than two windows."""
+    if len(x) < 2:
+        return None
+    rows = _summed(x)
+    return rows.mean(axis=0, dtype=np.float64), np.maximum(rows.std(axis=0, dtype=np.float64), 1e-6)
 
 
 def summarise(seeds: Sequence[dict[str, Any]], variants: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:

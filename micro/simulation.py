@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from micro.datasets.recording import windows
-from micro.detector import Detector, Status, decide, faults
+from micro.detector import Detector, Status, decide, detector_from_config, faults
 from micro.errors import RunError
 from micro.evaluate import run_inputs
 from micro.graph import read
 from micro.score import read_run
-from micro.scoring import score_from_config
 from micro.signal import FrontEnd, Scaling
 
 
@@ -118,14 +116,9 @@ def load_firmware(run_folder: str | Path) -> Firmware:
         front_end = FrontEnd(**report["features"])
         scaling = Scaling(tuple(report["scaling"]["centre"]), tuple(report["scaling"]["spread"]))
         return Firmware(
-            front_end, scaling, (folder / "student_int8.tflite").read_bytes(), _detector(report["detector"])
+            front_end, scaling, (folder / "student_int8.tflite").read_bytes(), detector_from_config(report["detector"])
         )
     except OSError as error:
         raise RunError(f"{folder} is damaged: {error.filename}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder} is damaged: {error}") from None
-
-
-def _detector(told: dict[str, Any]) -> Detector:
-    plain = {name: value for name, value in told.items() if name != "real_threshold"}
-    return Detector(**{**plain, "score": score_from_config(plain["score"])})
