@@ -13,9 +13,7 @@ from micro.commands import models, runs, scale
 from micro.commands.again import go_on
 from micro.errors import MicroError, Terminated
 
-# Exit codes: 0 done, 1 done and the answer is no (does not fit, drifted, a machine failed), 2 what the user can put right,
-# 3 with --strict a result that is unusable, 70 a fault of this program (EX_SOFTWARE), 130 interrupted,
-# 143 ended by SIGTERM.
+# Exit code of a fault of this program: EX_SOFTWARE of sysexits.h.
 INTERNAL = 70
 
 
@@ -85,7 +83,12 @@ def _fail(message: str, code: int = 2) -> NoReturn:
 @click.option("--debug", is_flag=True, help="Show Python's traceback on errors.")
 @click.version_option(package_name="keras-kd")
 def main(debug: bool) -> None:
-    """Distill Keras models onto microcontrollers: train, quantize, prove, emit."""
+    """Distill Keras models onto microcontrollers: train, quantize, prove, emit.
+
+    Exit codes: 0 done; 1 done, and the answer is no (it does not fit, it drifted, a machine failed); 2 something that you can
+    put right, said in one line; 3 with --strict a result that is unusable; 70 a fault of keras-kd itself;
+    130 interrupted, 143 ended by SIGTERM.
+    """
     from micro.quiet import hush_tensorflow, only_our_warnings
 
     hush_tensorflow()

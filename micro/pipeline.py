@@ -22,7 +22,7 @@ from micro.compress.prune import sparsity_of
 from micro.config import Config, Stage
 from micro.conversion import convert
 from micro.detect import Threshold
-from micro.detector import make_detector
+from micro.detector import Detector, detector_from_config, make_detector, stand_in
 from micro.emission import emit
 from micro.errors import ConversionError
 from micro.evaluate import Evaluation, by_origin, chip_judge, compare, evaluate, keras_judge, soft_targets, summarise
@@ -36,6 +36,7 @@ from micro.runs import start
 from micro.runs.folder import RunFolder
 from micro.runs.start import Progress
 from micro.scoring import margin_score, reconstruction_score
+from micro.simulation import not_for_a_chip
 from micro.stages import Written, apply, written
 from micro.tflm import Footprint, measure, run, verify
 from micro.train import (
@@ -48,6 +49,7 @@ from micro.train import (
     train_alone,
     train_teacher,
 )
+from micro.verdict import judge
 
 VERIFIED_WINDOWS = 1000
 PACKAGES = ("tensorflow", "keras", "tensorflow-model-optimization", "tflite-micro", "ai-edge-litert", "numpy")
@@ -242,6 +244,36 @@ def _detector(config: Config, data: Prepared, tflite: Written, threshold: Thresh
     return {**made, "real_threshold": threshold.value}
 
 
+def _judging(config: Config, told: dict[str, Any] | None, threshold: Threshold | None) -> Detector | None:
+    """What turns scores into alarms: the chip's detector, or one of real scores where the student is not int8; None of a
+    classifier."""
+    if threshold is None:
+        return None
+    if told is not None:
+        return detector_from_config(told)
+    counting = config.detect.model_dump(include={"release", "needed", "among", "rearm"})
+    return stand_in(threshold, **counting)
+
+
+def _firmware_note(config: Config, firmware: Sequence[Path], no_project: str | None) -> bytes:
+    """What lies in a run's firmware folder and what does not; the same for every place that the run may lie in."""
+    files = ", ".join(path.name for path in firmware)
+    whole = f"""\
+A whole project with front end, model, detector, a place for your sensor and a self-test is written by this command, given in
+the folder above this one:
+
+    keras-kd new-firmware . --board BOARD --out ../{config.firmware.name}-firmware
+
+keras-kd new-firmware --help names the boards.
+"""
+    return f"""\
+This is the model alone: {files}.
+It is for a program of your own that holds TFLite Micro. Front end, scaling and detector are not here.
+
+{whole if no_project is None else f"keras-kd new-firmware cannot write a whole project of this run: {no_project}."}
+""".encode()
+
+
 def _finish(
     config: Config, data: Prepared, working: Path, rows: list[dict[str, Any]], runs: list[SeedRun]
 ) -> dict[str, Any]:
@@ -263,6 +295,9 @@ def _finish(
         constants=None if threshold is None else {"threshold": threshold.value},
     )
     _keep(chosen, data, working)
+    detector = _detector(config, data, deployed, threshold)
+    no_project = not_for_a_chip(config, detector)
+    write_bytes(working / "firmware" / "README.txt", _firmware_note(config, firmware, no_project))
     metric = "accuracy" if data.class_names else "auc"
     variants = [name for name in rows[0] if name != "seed"]
     report = {
@@ -279,7 +314,8 @@ def _finish(
         "features": dataclasses.asdict(data.features),
         "scaling": data.scaling.to_config(),
         "threshold": None if threshold is None else threshold.value,
-        "detector": _detector(config, data, deployed, threshold),
+        "false_alarm_rate": config.detect.false_alarm_rate if threshold else None,
+        "detector": detector,
         "parameters": {"teacher": chosen.teacher.model.count_params(), "student": _parameters(final.model)},
         "sparsity": sparsity_of(final.model),
         "stages": _stages(runs),
@@ -292,19 +328,21 @@ def _finish(
             rows, metric, "student_int8", "student_compressed" if config.compress else "student_distilled"
         ),
         "against_teacher": compare(rows, metric, "student_int8", "teacher"),
-        "by_origin": by_origin(evaluations["student_int8"], data),
+        "by_origin": by_origin(evaluations["student_int8"], data, _judging(config, detector, threshold)),
         "graph": graph_rows(read(deployed)),
         "soft_targets": soft_targets(config.distill.temperature, data, chosen.teacher.model, deployed),
         "conversion": {"weights": deployed.plain.weights, "error": deployed.plain.error},
         "footprint": dataclasses.asdict(footprint),
         "parity": dataclasses.asdict(parity),
         "firmware": [path.name for path in firmware],
+        "no_project": no_project,
         "history": {
             "teacher": chosen.teacher.history,
             "student_distilled": chosen.student.history,
             **({"student_alone": chosen.alone.history} if chosen.alone else {}),
         },
     }
+    report["verdict"] = judge(report).to_report()
     write_bytes(working / "report.json", json_bytes(report))
     write_bytes(working / "report.html", render_report(report, evaluations, data))
     return report

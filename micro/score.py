@@ -15,27 +15,41 @@ import numpy as np
 from micro.config import Config, RigData, TableData
 from micro.datasets import table
 from micro.datasets.find import short_names
+from micro.detect import Threshold, reconstruction_error
+from micro.detector import Detector, Status, decide, detector_from_config, faults, stand_in
 from micro.errors import RunError
-from micro.evaluate import chip_judge
+from micro.evaluate import run_inputs
+from micro.graph import read
 from micro.prepare import cut, file_scalings
 from micro.runs.told import config_kept
-from micro.signal import Scaling
-from micro.tflm import run
+from micro.signal import FrontEnd, Scaling
+from micro.tflm import dequantize, quantize_inputs
+
+FAULT = "sensor fault"
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One window: `row` and `seconds` tell where it begins in its file; `result` is 'alarm', 'ok' or a class name."""
+    """One window: `row` and `seconds` tell where it begins in its file.
+
+    Attributes:
+        score: In real units, None where the sensor is at fault, as the firmware sees it.
+        above_threshold: Whether this window alone is above the threshold; None without a score or a detector.
+        alarm: Whether the detector is in alarm after it, as the firmware is: k of the last n windows of its file.
+        result: 'alarm' or 'ok', a classifier's class, or 'sensor fault'.
+    """
 
     file: str
     row: int
     seconds: float
-    score: float
+    score: float | None
+    above_threshold: bool | None
+    alarm: bool | None
     result: str
 
 
 def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str | None = None) -> list[Scored]:
-    """Score recordings with the int8 student of a run, in TFLite Micro.
+    """Score recordings with the int8 student of a run, in TFLite Micro, and count alarms as its firmware does, file by file.
 
     Files are read as the run's config says; runs of the built-in jobs take CSV or .npz files with one channel, or the
     one named by `channel`, at the run's sample rate. For a classifier the score is the winning logit's lead. Files are
@@ -47,11 +61,8 @@ def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str |
     """
     folder = Path(run_folder)
     report, config = read_run(folder)
-    shared = Scaling(tuple(report["scaling"]["centre"]), tuple(report["scaling"]["spread"]))
     tables = _table_config(config, report, files, channel)
     channels = tuple(report["data"]["channels"]) if config.job == "table" else ()
-    model = folder / "student_int8.tflite"
-    scored: list[Scored] = []
     recordings, found, _ = table.load(tables, config.features.window, channels, short_names(files))
     if not channels and len(found) != 1:
         raise RunError(
@@ -59,29 +70,47 @@ def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str |
         )
     expected = float(report["data"]["sample_rate"])
     features = config.features.front_end(len(found), expected)
-    own = file_scalings(recordings, features) if tables.scaling == "per_file" else {}
+    scalings = file_scalings(recordings, features) if tables.scaling == "per_file" else {}
+    student = _student(folder, report, config)
+    heard: dict[str, list[tuple[np.ndarray, ...]]] = {}
     for recording in recordings:
         if abs(recording.sample_rate / expected - 1) > 0.01:
             raise RunError(f"{recording.name} is sampled at {recording.sample_rate:g} Hz, the run at {expected:g} Hz")
         frames, starts = cut(recording, features)
-        if not len(frames):
-            continue
-        values = features(frames)
-        if recording.name in own:
-            values = own[recording.name](values)
-        x = shared(values)
-        for start, (value, result) in zip(starts, _judge(model, x, report)):
-            row = int(start) + recording.start
-            scored.append(Scored(recording.name, row, row / recording.sample_rate, value, result))
-    return scored
+        if len(frames):
+            rows = starts + recording.start
+            stretch = (
+                rows,
+                rows / recording.sample_rate,
+                *_heard(student, features, frames, scalings.get(recording.name)),
+            )
+            heard.setdefault(recording.name, []).append(stretch)
+    return [window for name, stretches in heard.items() for window in _windows(name, stretches, student)]
+
+
+def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: _Student) -> Iterator[Scored]:
+    """A file's windows in their order, with the alarms of a detector that starts afresh with it."""
+    rows, seconds, scores, whole, faulty, classes = (np.concatenate(parts) for parts in zip(*stretches))
+    detector = student.detector
+    statuses = decide(detector, whole, faulty) if detector is not None else []
+    for place, fault in enumerate(faulty):
+        above = alarm = None
+        if detector is not None and not fault:
+            above, alarm = bool(whole[place] > detector.threshold), statuses[place] == Status.ALARM
+        result = student.names[classes[place]] if student.names else "alarm" if alarm else "ok"
+        value = None if fault else float(scores[place])
+        yield Scored(name, int(rows[place]), float(seconds[place]), value, above, alarm, FAULT if fault else result)
 
 
 def to_csv(scored: Sequence[Scored]) -> bytes:
-    """Rows of file, row, seconds, score and result, with a header."""
+    """Rows of file, row, seconds, score, above_threshold, alarm and result, with a header; nothing where there is nothing."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("file", "row", "seconds", "score", "result"))
-    writer.writerows((s.file, s.row, f"{s.seconds:.6f}", f"{s.score:.6g}", s.result) for s in scored)
+    writer.writerow(("file", "row", "seconds", "score", "above_threshold", "alarm", "result"))
+    for s in scored:
+        value = "" if s.score is None else f"{s.score:.6g}"
+        flags = ("" if flag is None else int(flag) for flag in (s.above_threshold, s.alarm))
+        writer.writerow((s.file, s.row, f"{s.seconds:.6f}", value, *flags, s.result))
     return out.getvalue().encode()
 
 
@@ -118,14 +147,55 @@ def _table_config(
     )
 
 
-def _judge(model: Path, x: np.ndarray, report: dict[str, Any]) -> Iterator[tuple[float, str]]:
-    names = report["data"]["class_names"]
-    if names:
-        outputs = run(model, x)
-        ordered = np.sort(outputs, axis=1)
-        for value, winner in zip(ordered[:, -1] - ordered[:, -2], outputs.argmax(axis=1)):
-            yield float(value), names[winner]
-    else:
-        threshold = report["threshold"]
-        for value in chip_judge(model, names)(x):
-            yield float(value), "alarm" if value > threshold else "ok"
+@dataclass(frozen=True)
+class _Student:
+    """A run's student with what is before and behind it: scaling and detector, which is the firmware's if `on_chip`."""
+
+    model: Path
+    scaling: Scaling
+    names: tuple[str, ...]
+    detector: Detector | None
+    on_chip: bool
+
+
+def _student(folder: Path, report: dict[str, Any], config: Config) -> _Student:
+    """The detector is the firmware's; one that counts alike where the student is not int8; none of such a classifier."""
+    scaling = Scaling(tuple(report["scaling"]["centre"]), tuple(report["scaling"]["spread"]))
+    on_chip, detector = report["detector"] is not None, None
+    if on_chip:
+        detector = detector_from_config(report["detector"])
+    elif report["threshold"] is not None:
+        told = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
+        detector = stand_in(Threshold(report["threshold"], ""), **told)
+    names = tuple(report["data"]["class_names"])
+    return _Student(folder / "student_int8.tflite", scaling, names, detector, on_chip)
+
+
+def _heard(student: _Student, features: FrontEnd, frames: np.ndarray, own: Scaling | None) -> tuple[np.ndarray, ...]:
+    """Scores in real units and in the detector's, faults, classes by number: (n, window, channels) -> (n,) each."""
+    sensed = features.counts(frames) if student.on_chip and features.arithmetic == "fixed" else frames
+    faulty = faults(student.detector, sensed) if student.detector is not None else np.zeros(len(frames), int)
+    good = faulty == 0
+    scores, classes = np.zeros(len(frames)), np.zeros(len(frames), int)
+    whole = np.zeros(len(frames), np.int64 if student.on_chip else float)
+    if not good.any():
+        return scores, whole, faulty, classes
+    graph = read(student.model)
+    grid = graph.tensors[graph.inputs[0]].quantization
+    values = features(frames[good])
+    x = student.scaling(values if own is None else own(values))
+    inputs = quantize_inputs(graph, x)[0]
+    if student.on_chip and own is None and grid is not None:
+        inputs = features.int8(sensed[good], student.scaling, grid.scale[0], grid.zero_point[0])
+    outputs = run_inputs(student.model, inputs)
+    real = dequantize(outputs.reshape(len(outputs), -1), graph.tensors[graph.outputs[0]].quantization)
+    if student.on_chip and student.detector is not None:
+        whole[good] = student.detector.score(inputs, outputs)
+    elif student.detector is not None:
+        whole[good] = reconstruction_error(x.reshape(len(x), -1), real) / student.detector.score.unit
+    if student.names:
+        ordered = np.sort(real, axis=1)
+        scores[good], classes[good] = ordered[:, -1] - ordered[:, -2], real.argmax(axis=1)
+    elif student.detector is not None:
+        scores = whole * student.detector.score.unit
+    return scores, whole, faulty, classes

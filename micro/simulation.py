@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from micro.config import Config
 from micro.datasets.recording import windows
 from micro.detector import Detector, Status, decide, detector_from_config, faults
 from micro.errors import RunError
@@ -100,6 +103,15 @@ def judge(firmware: Firmware, samples: np.ndarray) -> Judged:
     return Judged(faulty, features, outputs, scores, decide(detector, scores, faulty))
 
 
+def not_for_a_chip(config: Config, detector: Mapping[str, Any] | None) -> str | None:
+    """Why a run's firmware would not be whole, and what to do; None where it is."""
+    if detector is None:
+        return "the student is not int8; run without activations = 'int16'"
+    if getattr(config.data, "scaling", "all") == "per_file":
+        return 'scaling = "per_file" has no constants for a chip; run with scaling = "all"'
+    return None
+
+
 def load_firmware(run_folder: str | Path) -> Firmware:
     """What a finished run puts on a chip.
 
@@ -108,10 +120,9 @@ def load_firmware(run_folder: str | Path) -> Firmware:
     """
     folder = Path(run_folder)
     report, config = read_run(folder)
-    if report["detector"] is None:
-        raise RunError(f"{folder}: the student is not int8; run without activations = 'int16'")
-    if getattr(config.data, "scaling", "all") == "per_file":
-        raise RunError(f'{folder}: scaling = "per_file" has no constants for a chip; run with scaling = "all"')
+    missing = not_for_a_chip(config, report["detector"])
+    if missing is not None:
+        raise RunError(f"{folder}: {missing}")
     try:
         front_end = FrontEnd(**report["features"])
         scaling = Scaling(tuple(report["scaling"]["centre"]), tuple(report["scaling"]["spread"]))

@@ -12,6 +12,10 @@ from typing import Any
 
 import click
 
+from micro.verdict import GRADES, verdict_of
+
+# Exit code of --strict.
+UNUSABLE = 3
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -58,12 +62,13 @@ def progress(enabled: bool) -> Iterator[Callable[[str, float], None]]:
 
 
 def print_report(report: dict[str, Any], out: str) -> None:
-    """What a run made of teacher and students, and where it lies."""
+    """What a run made of teacher and students, the verdict first, where it lies, and what to do with it."""
     from rich.console import Console
     from rich.table import Table
 
     from micro.report import NAMES, distilling_sentence
 
+    _print_verdict(report)
     metrics = ("accuracy",) if report["task"] == "classification" else ("auc", "detection_rate", "false_alarm_rate")
     table = Table(
         title=f"{report['job']}: {report['data']['windows']['test']:,} test windows, {len(report['seeds'])} seeds"
@@ -93,7 +98,36 @@ def print_report(report: dict[str, Any], out: str) -> None:
     )
     if report["budget"]:
         click.echo("Budget: " + ("met." if report["budget"]["fits"] else "; ".join(report["budget"]["broken"])))
-    click.echo(f"Report: {Path(out) / 'report.html'}\nFirmware: {Path(out) / 'firmware'}")
+    click.echo(f"Report: {Path(out) / 'report.html'}")
+    click.echo("\n".join(["Next:", *(f"  {words}" for words in next_commands(report, out))]))
+
+
+def _print_verdict(report: dict[str, Any]) -> None:
+    verdict = verdict_of(report)
+    if verdict is None:
+        return
+    click.echo(f"Verdict: {verdict.headline}.")
+    for reason in verdict.reasons:
+        click.echo(f"  - {reason.says}.")
+    if verdict.next_step:
+        click.echo(f"  To do: {verdict.next_step}.")
+    for note in report["data"].get("notes", ()):
+        click.echo(f"  Note: {note}")
+
+
+def next_commands(report: dict[str, Any], out: str) -> list[str]:
+    """What is typed after a run, with its own folder, each with what it does."""
+    told = []
+    if report["no_project"] is None:
+        project = command_line("new-firmware", out, "--board", "esp-idf", "--out", f"{out.rstrip('/')}-firmware")
+        told.append(f"{project}   # a whole project; --help names the other boards")
+        told.append(f"{command_line('emulate', out)}   # its firmware on Cortex-M in QEMU")
+    else:
+        told.append(f"# no firmware project of this run: {report['no_project']}")
+    told.append(f"{command_line('score', out)} FILE...   # new recordings, window by window")
+    if report["task"] == "anomaly":
+        told.append(f"{command_line('monitor', out)} LOG   # does the threshold still hold, by a device's log")
+    return told
 
 
 def print_search(found: Any, out: str) -> None:
@@ -129,16 +163,34 @@ def print_fleet(result: Any, out: str, again: str) -> None:
     from micro.fleet.results import metric_names
 
     metrics = metric_names(result.rows)
+    grades = [row.verdict for row in result.rows if row.state == "done"]
+    told = ", ".join(f"{grades.count(grade)} {grade}" for grade in GRADES)
+    click.echo(f"Verdict: of {len(result.rows)} machines {told}, {len(result.failed)} failed.")
+    for row in result.rows:
+        if row.verdict in GRADES[1:]:
+            click.echo(
+                f"  - {row.asset}: {row.verdict}: {row.reasons}; see {Path(out) / 'assets' / row.asset / 'report.html'}"
+            )
     table = Table(title=f"{len(result.rows)} machines, {len(result.failed)} failed")
-    for name in ("machine", *(metric.replace("_", " ") for metric in metrics), "flash", "RAM", "MACs", "threshold"):
-        table.add_column(name, justify="left" if name == "machine" else "right")
+    for name in (
+        "machine",
+        "verdict",
+        *(metric.replace("_", " ") for metric in metrics),
+        "flash",
+        "RAM",
+        "MACs",
+        "threshold",
+    ):
+        table.add_column(name, justify="left" if name in ("machine", "verdict") else "right")
     for row in result.rows:
         if row.state != "done":
             continue
         values = (row.metrics.get(metric) for metric in metrics)
         costs = (f"{value:,}" for value in (row.flash, row.ram, row.macs))
         threshold = "–" if row.threshold is None else f"{row.threshold:.4g}"
-        table.add_row(row.asset, *("–" if v is None else f"{v:.4f}" for v in values), *costs, threshold)
+        table.add_row(
+            row.asset, row.verdict or "–", *("–" if v is None else f"{v:.4f}" for v in values), *costs, threshold
+        )
     Console(width=None if Console().is_terminal else 120).print(table)
     for row in result.rows:
         if row.state == "failed":

@@ -48,9 +48,13 @@ class Verdict:
     @property
     def headline(self) -> str:
         """The grade and its reasons in one line."""
+        return f"{self.grade}: {self.because}"
+
+    @property
+    def because(self) -> str:
+        """The objections in one line; of a good run its remarks."""
         objections = [reason.what for reason in self.reasons if reason.grade != "good"]
-        told = objections or [reason.what for reason in self.reasons[:1]]
-        return f"{self.grade}: {'; '.join(told)}"
+        return "; ".join(objections or [reason.what for reason in self.reasons])
 
     @property
     def next_step(self) -> str:
@@ -65,8 +69,8 @@ class Verdict:
 def judge(report: Mapping[str, Any]) -> Verdict:
     """The verdict over a run's report: by its test windows, the rate of false alarms asked for, the budget and the seeds.
 
-    Counts are judged by exact binomial intervals (Clopper and Pearson 1934) at 95 %, so that a few windows prove nothing; windows
-    of one recording are alike, so that the truth may lie outside more often than one time in twenty.
+    Counts are judged by exact binomial intervals (Clopper and Pearson 1934) at 95 %, so that a few windows prove nothing.
+    Windows of one recording are alike, so that the truth may lie outside more often than one time in twenty.
     """
     found = [*_budget(report), *(_classifier(report) if report["task"] == "classification" else _detector(report))]
     found += [*_int8(report), *_seeds(report)]
@@ -104,7 +108,7 @@ def _budget(report: Mapping[str, Any]) -> Iterable[Reason]:
             "unusable",
             "over the budget",
             f"the student does not fit: {'; '.join(report['budget']['broken'])}",
-            "take fewer or narrower layers in student.sizes, add a stage 'shrink', or let keras-kd search find the best that fits",
+            "take fewer or narrower layers in student.sizes, add a stage 'shrink', or have keras-kd search find what fits",
         )
 
 
@@ -124,14 +128,13 @@ def _false_alarms(report: Mapping[str, Any], healthy: Sequence[Mapping[str, Any]
         yield Reason(
             "doubtful",
             "no healthy window in the test",
-            f"the test holds no window that is known to be healthy: how often it alarms for nothing is not known ({_percent(asked)} "
-            "were asked)",
-            "record more of the healthy machine, or name more of it in healthy_files or healthy_rows: its last part in time is the test",
+            "the test holds no window that is known to be healthy: how often it alarms for nothing is not known",
+            "record more of the healthy machine, or name more of it in healthy_files or healthy_rows",
         )
         return
     seen = (
         f"{count:,} of {of:,} healthy test windows are above the threshold: {_percent(count / of)} false alarms, "
-        f"{_span(low, high)}, where {_percent(asked)} {'was' if asked == 0.01 else 'were'} asked"
+        f"{_span(low, high)}, and {_percent(asked)} asked for{_counted_alarms(report, healthy)}"
     )
     blame = _blame(healthy)
     if low > limit:
@@ -180,8 +183,8 @@ def _detections(
             "unusable" if chance and sure else "doubtful",
             f"AUC {'near chance' if chance else 'weak'} ({area:.2f})",
             f"the area under the ROC curve is {area:.3f}, where 0.5 is chance: faulty windows score much like healthy ones",
-            "other features may tell the fault ([features] kind: spectrum, envelope, moments, statistics), a longer window, or a "
-            "sensor nearer to it; keras-kd search tries features as well",
+            "try other features ([features] kind: spectrum, envelope, moments, statistics), a longer window, a sensor nearer "
+            "to the fault; keras-kd search tries features as well",
         )
     seen = f"{count:,} of {of:,} faulty test windows are found: {_percent(count / of)}, {_span(low, high)}"
     threshold = "allow more false alarms ([detect] false_alarm_rate), or look for features in which the fault shows"
@@ -264,7 +267,7 @@ def _int8(report: Mapping[str, Any]) -> Iterable[Reason]:
             "doubtful",
             "int8 far from float",
             f"as int8 the student's {'AUC' if metric == 'auc' else metric} is {whole:.3f}, in float it was {floating:.3f}",
-            "add a stage 'quantize_aware', last in [[compress]]: it trains the student on the numbers that the chip computes with",
+            "add a stage 'quantize_aware', last in [[compress]]: it trains the student as the chip computes",
         )
 
 
@@ -289,6 +292,15 @@ def _above(rows: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
     """Windows above the threshold, and windows."""
     counts = [(round(row["above_threshold"] * row["windows"]), row["windows"]) for row in rows]
     return sum(above for above, _ in counts), sum(windows for _, windows in counts)
+
+
+def _counted_alarms(report: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    """How many of the windows are in alarm where that takes more than one above the threshold."""
+    detector = report["detector"]
+    if detector is None or detector["among"] == detector["rearm"] == 1:
+        return ""
+    share = sum(row["alarms"] * row["windows"] for row in rows) / sum(row["windows"] for row in rows)
+    return f"; counting {detector['needed']} of the last {detector['among']}, the detector is in alarm in {_percent(share)}"
 
 
 def _blame(healthy: Sequence[Mapping[str, Any]]) -> str:

@@ -72,6 +72,7 @@ FLOORS = (
         "micro.drift",
         "micro.scoring",
         "micro.detector",
+        "micro.verdict",
         "micro.config",
     ),
     ("micro.conversion", "micro.export", "micro.slim", "micro.quantize", "micro.compress", "micro.students"),

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shlex
 import shutil
 
 import keras
@@ -70,7 +71,7 @@ def finished(tmp_path_factory, config_file):
 def test_a_run_folder_is_whole(finished):
     expected = {"teacher.keras", "student.keras", "student_int8.tflite", "report.json", "report.html", "manifest.json"}
     expected |= {"golden.npy", "calibration.csv", "calibration_features.csv"}
-    expected |= {f"firmware/bearing{suffix}" for suffix in (".h", ".cc", "_ops.h")}
+    expected |= {f"firmware/bearing{suffix}" for suffix in (".h", ".cc", "_ops.h")} | {"firmware/README.txt"}
     assert set(digests(finished)) == expected
     assert not finished.with_name("rig.partial").exists()
     manifest = json.loads((finished / "manifest.json").read_text())
@@ -139,6 +140,40 @@ def test_same_seed_same_bytes_also_after_an_interruption(tmp_path, finished, con
     assert digests(out) == digests(finished)
 
 
+def test_the_verdict_comes_first_and_the_next_commands_last(finished, tmp_path):
+    report = json.loads((finished / "report.json").read_text())
+    verdict = report["verdict"]
+    assert verdict["grade"] in ("good", "doubtful", "unusable")
+    assert [reason["says"] for reason in verdict["reasons"]]
+    page = (finished / "report.html").read_text()
+    first = page.index(f'<section class="verdict {verdict["grade"]}">')
+    assert first < page.index('<ul class="facts">') < page.index("Models compared")
+    # The first figure is the deployed student's own, with the seeds' mean beside it.
+    deployed, mean = report["seeds"][0]["student_int8"]["auc"], report["summary"]["student_int8"]["auc"]["mean"]
+    facts = page[page.index('<ul class="facts">') :]
+    assert facts.index(f"<b>{deployed:.4f}</b>mean of 3 seeds {mean:.4f}") < 200
+    note = (finished / "firmware" / "README.txt").read_text()
+    assert "keras-kd new-firmware . --board BOARD --out ../bearing-firmware" in note
+    assert str(finished) not in note
+
+
+def test_the_end_of_a_run_names_commands_that_work(finished, tmp_path, monkeypatch):
+    from micro.terminal import next_commands
+
+    report = json.loads((finished / "report.json").read_text())
+    spaced = tmp_path / "my runs"
+    spaced.mkdir()
+    shutil.copytree(finished, spaced / "rig")
+    lines = [line.split("   # ")[0] for line in next_commands(report, str(spaced / "rig"))]
+    assert [shlex.split(line)[1] for line in lines] == ["new-firmware", "emulate", "score", "monitor"]
+    assert {shlex.split(line)[2] for line in lines} == {str(spaced / "rig")}
+    assert invoke(*shlex.split(lines[0])[1:]).exit_code == 0
+    assert (spaced / "rig-firmware" / "README.md").is_file()
+    monkeypatch.chdir(spaced / "rig")
+    told = re.search(r"^    (keras-kd .*)$", (spaced / "rig/firmware/README.txt").read_text(), re.MULTILINE)
+    assert invoke(*shlex.split(told[1].replace("BOARD", "cmake"))[1:]).exit_code == 0
+
+
 def test_a_finished_run_is_scanned_for_what_its_layers_can_spare(finished, tmp_path):
     result = invoke("sensitivity", finished, "--out", tmp_path / "page.html", "--json")
     assert result.exit_code == 0, result.output
@@ -196,7 +231,7 @@ def test_score_runs_the_int8_student_over_new_files(tmp_path, finished):
     assert np.mean(alarms["quiet"]) < 0.5
     out = tmp_path / "scores.csv"
     assert invoke("score", finished, tmp_path / "loud.csv", "--out", out).exit_code == 0
-    assert out.read_text().splitlines()[0] == "file,row,seconds,score,result"
+    assert out.read_text().splitlines()[0] == "file,row,seconds,score,above_threshold,alarm,result"
     result = invoke("score", tmp_path, tmp_path / "loud.csv")
     assert (result.exit_code, "not a finished run" in result.output) == (2, True)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from micro.terminal import as_json, command_line, print_json, print_report, progress
+from micro.terminal import UNUSABLE, as_json, command_line, print_json, print_report, progress
 
 JOBS = ("rig", "cwru", "table")
 BOARDS = ("esp-idf", "arduino", "zephyr", "platformio", "cmake", "bare-cortex-m")
@@ -40,12 +40,13 @@ def init(job: str, out: str | None, as_json: bool) -> None:
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Run folder to create.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 @click.option("--force", is_flag=True, help="Replace an earlier run in the folder.")
+@click.option("--strict", is_flag=True, help="Exit code 3 where the verdict is 'unusable'.")
 @as_json
-def run(config: str | None, out: str, resume: bool, force: bool, as_json: bool) -> int:
+def run(config: str | None, out: str, resume: bool, force: bool, strict: bool, as_json: bool) -> int:
     """Train teacher and student, compress, quantize, verify, emit firmware and a report.
 
     CONFIG is a TOML file as `keras-kd init` writes it; without one the built-in rig runs. Exit code 1 where the student does
-    not fit the config's budget.
+    not fit the config's budget; with --strict exit code 3 where the verdict over the run is 'unusable', whatever the reason.
     """
     from micro.config import load_config
     from micro.runs import start
@@ -61,6 +62,8 @@ def run(config: str | None, out: str, resume: bool, force: bool, as_json: bool) 
         print_json(report)
     else:
         print_report(report, out)
+    if strict and report["verdict"]["grade"] == "unusable":
+        return UNUSABLE
     return 0 if report["budget"] is None or report["budget"]["fits"] else 1
 
 
@@ -71,7 +74,11 @@ def run(config: str | None, out: str, resume: bool, force: bool, as_json: bool) 
 @click.option("--channel", help="Column to score, for runs of the built-in jobs.")
 @as_json
 def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str | None, as_json: bool) -> None:
-    """Run a finished RUN's int8 student over new recordings: score and alarm by window."""
+    """Run a finished RUN's int8 student over new recordings, window by window.
+
+    Each window has its score, whether it is above the threshold, and whether the detector is in alarm after it, which it counts
+    as the firmware does: k of the last n windows.
+    """
     from micro.files import write_bytes
     from micro.score import score as score_files
     from micro.score import to_csv
@@ -84,8 +91,8 @@ def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str
     if out is not None:
         write_bytes(out, to_csv(scored))
         if not as_json:
-            alarms = sum(window.result == "alarm" for window in scored)
-            click.echo(f"wrote {len(scored)} windows to {out}, {alarms} of them alarms")
+            above, alarms = sum(bool(s.above_threshold) for s in scored), sum(bool(s.alarm) for s in scored)
+            click.echo(f"wrote {len(scored)} windows to {out}: {above} above the threshold, {alarms} in alarm")
 
 
 @click.command(short_help="What each layer of a student can spare")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from micro.terminal import as_json, command_line, print_fleet, print_json, print_search, progress
+from micro.terminal import UNUSABLE, as_json, command_line, print_fleet, print_json, print_search, progress
 
 
 @click.command(short_help="The best student within a budget")
@@ -74,9 +74,11 @@ def search(
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Machines trained at a time.")
 @click.option("--address", help="Of a Ray cluster; this machine without.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted fleet, or one that machines have joined.")
+@click.option("--strict", is_flag=True, help="Exit code 3 where a machine's verdict is 'unusable'.")
 @as_json
-def fleet(assets: str, out: str, workers: int, address: str | None, resume: bool, as_json: bool) -> int:
-    """One firmware for each machine in ASSETS.toml from a shared teacher. Exit code 1 where a machine failed."""
+def fleet(assets: str, out: str, workers: int, address: str | None, resume: bool, strict: bool, as_json: bool) -> int:
+    """One firmware for each machine in ASSETS.toml from a shared teacher. Exit code 1 where a machine failed; with --strict
+    exit code 3 where the verdict over a machine's run is 'unusable'."""
     from micro.fleet import load_fleet, run_fleet
 
     loaded = load_fleet(assets)
@@ -88,6 +90,8 @@ def fleet(assets: str, out: str, workers: int, address: str | None, resume: bool
         words = ["--workers", workers] if workers != 2 else []
         words += ["--address", address] if address else []
         print_fleet(result, out, command_line("fleet", assets, "--out", out, *words, "--resume"))
+    if strict and result.unusable:
+        return UNUSABLE
     return 1 if result.failed else 0
 
 

@@ -15,6 +15,7 @@ from micro.files import json_bytes
 from micro.runs.folder import PATIENCE, RunFolder, holding
 from micro.runs.start import report_of, run_held
 from micro.runs.told import told_by
+from micro.verdict import verdict_of
 
 
 def train_asset(name: str, config: Mapping[str, Any], out: str, log: str, fleet: str) -> dict[str, Any]:
@@ -44,6 +45,7 @@ def row(report: Mapping[str, Any]) -> dict[str, Any]:
     """A machine's figures in the fleet's table, from its report."""
     metrics = report["seeds"][0]["student_int8"]
     teacher = report["seeds"][0]["teacher"]
+    verdict = verdict_of(report)
     return {
         "metrics": metrics,
         "teacher": teacher,
@@ -52,6 +54,8 @@ def row(report: Mapping[str, Any]) -> dict[str, Any]:
         "macs": report["footprint"]["macs"],
         "threshold": report["threshold"],
         "budget": None if report["budget"] is None else report["budget"]["fits"],
+        "verdict": None if verdict is None else verdict.grade,
+        "reasons": None if verdict is None else verdict.because,
     }
 
 

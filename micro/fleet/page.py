@@ -8,6 +8,7 @@ import numpy as np
 
 from micro.fleet.results import AssetResult, metric_names
 from micro.pages import chart, drawing, figure, page
+from micro.verdict import GRADES
 
 METRIC_WORDS = {
     "auc": "area under the ROC curve",
@@ -30,6 +31,7 @@ def render_fleet(rows: Sequence[AssetResult], job: str) -> bytes:
         done=done,
         failed=[row for row in rows if row.state == "failed"],
         waiting=[row for row in rows if row.state == "waiting"],
+        **{grade: [row for row in done if row.verdict == grade] for grade in GRADES},
         metrics=metrics,
         words=METRIC_WORDS,
         charts=charts,

@@ -21,6 +21,7 @@ class AssetResult:
 
     `metrics` and `teacher` are those of its test, of the student on the chip and of the shared teacher; `flash` and `ram` are
     bytes of the .tflite and of its arena on a 32-bit chip; `budget` tells whether it fits the config's, None without one.
+    `verdict` is 'good', 'doubtful' or 'unusable', and `reasons` say why.
     """
 
     asset: str
@@ -32,6 +33,8 @@ class AssetResult:
     macs: int | None = None
     threshold: float | None = None
     budget: bool | None = None
+    verdict: str | None = None
+    reasons: str | None = None
     error: str | None = None
     attempts: int = 1
 
@@ -42,6 +45,11 @@ class FleetResult:
 
     rows: tuple[AssetResult, ...]
     removed: tuple[str, ...] = ()
+
+    @property
+    def unusable(self) -> tuple[str, ...]:
+        """Names of the machines with a firmware of no use."""
+        return tuple(row.asset for row in self.rows if row.verdict == "unusable")
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -61,8 +69,9 @@ def table_csv(rows: Sequence[AssetResult], job: str) -> bytes:
     metrics = metric_names(rows, job)
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("asset", "state", *metrics, *FIGURES, "error"))
+    writer.writerow(("asset", "state", "verdict", *metrics, *FIGURES, "reasons", "error"))
     for row in rows:
         measured = (row.metrics.get(name) for name in metrics)
-        writer.writerow((row.asset, row.state, *measured, *(getattr(row, name) for name in FIGURES), row.error))
+        figures = (getattr(row, name) for name in FIGURES)
+        writer.writerow((row.asset, row.state, row.verdict, *measured, *figures, row.reasons, row.error))
     return out.getvalue().encode()

@@ -10,6 +10,7 @@ from micro.pages import drawing, page
 from micro.prepare import Prepared
 from micro.report.costs import layers, op_graph, sizes
 from micro.report.judged import NAMES, confusion, dark_knowledge, learning_curves, precision_recall, roc, scores
+from micro.verdict import MOVED, verdict_of
 
 STAGES = {
     "distilled": "as distilled",
@@ -37,8 +38,10 @@ def render_report(report: dict[str, Any], evaluations: dict[str, Evaluation], da
         metric="accuracy" if data.class_names else "auc",
         metrics=["accuracy"] if data.class_names else ["auc", "detection_rate", "false_alarm_rate"],
         sentence=distilling_sentence(report),
+        verdict=verdict_of(report),
         stages=STAGES,
         emulated=(),
+        moved_by=MOVED,
     )
 
 

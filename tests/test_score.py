@@ -1,0 +1,89 @@
+"""`score` and the firmware mean the same by an alarm, window by window; a recording's healthy and faulty parts stand apart."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import invoke
+
+import micro
+from micro.datasets import rig
+from micro.detector import Status, stand_in
+from micro.evaluate import Evaluation, by_origin
+from micro.prepare import Prepared, Windows
+from micro.score import FAULT, score, to_csv
+from micro.signal import FrontEnd, fit_scaling
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    """Healthy, then a fault that comes and goes, then a sensor at its stop, as a CSV; and the samples as read from it."""
+    rng = np.random.default_rng(4)
+    parts = [
+        rig.record(rig.Rig(), 1.0, rng, fault=fault, severity=0.7).samples
+        for fault in (None, "outer", None, "inner", None)
+    ]
+    samples = np.concatenate(parts)
+    samples[9_000:9_300] = 8.0
+    path = tmp_path_factory.mktemp("score") / "day.csv"
+    np.savetxt(path, samples, header="acceleration", comments="", fmt="%.9g")
+    return path, samples.astype(np.float32)
+
+
+def test_score_says_of_every_window_what_the_firmware_says(rig_run, recording):
+    path, samples = recording
+    report = json.loads((rig_run / "report.json").read_text())
+    assert (report["detector"]["needed"], report["detector"]["among"]) == (2, 3)
+    scored, decided = score(rig_run, [path]), micro.simulate(rig_run, samples)
+    assert len(scored) == len(decided) > 60
+    for ours, chip in zip(scored, decided):
+        fault = chip.status not in (Status.HEALTHY, Status.ALARM)
+        assert ours.result == (FAULT if fault else "alarm" if chip.status == Status.ALARM else "ok")
+        assert ours.alarm == (None if fault else chip.status == Status.ALARM)
+        assert ours.score == (None if fault else pytest.approx(chip.score, rel=1e-12))
+        assert ours.row + report["features"]["window"] - 1 == chip.sample
+    # The two are not the same, or nothing would be shown.
+    assert any(ours.above_threshold != ours.alarm for ours in scored if ours.score is not None)
+    assert {ours.result for ours in scored} == {"ok", "alarm", FAULT}
+
+
+def test_both_are_in_the_table_and_a_log_of_it_counts_faults(rig_run, recording, tmp_path):
+    out = tmp_path / "log.csv"
+    told = invoke("score", rig_run, recording[0], "--out", out)
+    assert told.exit_code == 0, told.output
+    scored = score(rig_run, [recording[0]])
+    above, alarms = sum(bool(s.above_threshold) for s in scored), sum(bool(s.alarm) for s in scored)
+    assert told.stdout == f"wrote {len(scored)} windows to {out}: {above} above the threshold, {alarms} in alarm\n"
+    assert out.read_bytes() == to_csv(scored)
+    lines = out.read_text().splitlines()
+    assert lines[0] == "file,row,seconds,score,above_threshold,alarm,result"
+    faults = [line for line in lines if line.endswith(",,,,sensor fault")]
+    assert len(faults) == sum(s.score is None for s in scored) > 0
+
+
+def test_a_recording_with_healthy_and_faulty_parts_has_a_line_for_each_and_says_what_moved():
+    rng = np.random.default_rng(0)
+    features = FrontEnd("statistics", window=16, hop=16, channels=2)
+    train = rng.normal(size=(400, 10)).astype("float32")
+    x = rng.normal(size=(60, 10)).astype("float32")
+    x[:20, 6] += 5.0  # of the second channel's standard deviation
+    x[20:40] *= 4
+    labels, origins = np.repeat([0, 1, 0], 20), ("a/run.csv",) * 40 + ("b/run.csv",) * 20
+    test = Windows(x, labels, origins)
+    healthy = Windows(train, np.zeros(400, int), ("c.csv",) * 400)
+    data = Prepared(
+        features, fit_scaling(train), healthy, healthy, healthy, test, (), ("de", "fe"), 100.0, np.zeros((0, 16, 2)), ()
+    )
+    threshold = micro.calibrate((train**2).mean(axis=1), 0.05)
+    scores = (x**2).mean(axis=1)
+    rows = by_origin(Evaluation({}, scores, threshold), data, stand_in(threshold, needed=2, among=3, rearm=2))
+    assert [(row["origin"], row["state"], row["windows"]) for row in rows] == [
+        ("a/run.csv", "healthy", 20), ("a/run.csv", "faulty", 20), ("b/run.csv", "healthy", 20),
+    ]  # fmt: skip
+    for row, part in zip(rows, (slice(0, 20), slice(20, 40), slice(40, 60))):
+        assert row["above_threshold"] == np.mean(scores[part] > threshold.value)
+    assert rows[1]["alarms"] == 0.95  # the second window in a row raises it
+    assert rows[0]["moved"][0]["feature"] == "fe: statistics standard deviation"
+    assert rows[0]["moved"][0]["moved"] == pytest.approx(5.0, abs=0.6)
+    assert "moved" not in rows[1]  # no faulty window was trained on
+    assert all(abs(each["moved"]) < 1 for each in rows[2]["moved"])

@@ -1,0 +1,151 @@
+"""The verdict over a run: every ground for it, and that no detector with far too many false alarms is ever called good."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from micro.verdict import GRADES, far_above, interval, judge, verdict_of
+
+COUNTS = st.integers(0, 400)
+
+
+def row(origin, state, windows, above, moved=(), alarms=None):
+    share = above / windows
+    return {
+        "origin": origin, "state": state, "windows": windows, "above_threshold": share,
+        "alarms": share if alarms is None else alarms, "moved": [{"feature": name, "moved": by} for name, by in moved],
+    }  # fmt: skip
+
+
+def detector_report(*rows, asked=0.02, auc=0.97, floating=None, budget=None, deviation=0.0):
+    metrics = {"auc": auc}
+    return {
+        "task": "anomaly", "false_alarm_rate": asked, "by_origin": list(rows), "budget": budget,
+        "detector": {"needed": 1, "among": 1, "rearm": 1},
+        "seeds": [{"student_int8": metrics, "student_distilled": {"auc": auc if floating is None else floating}}] * 2,
+        "summary": {"student_int8": {"auc": {"mean": auc, "deviation": deviation, "min": 0.7, "max": 0.9}}},
+    }  # fmt: skip
+
+
+def classifier_report(*rows, names=("normal", "inner", "outer"), teacher=0.95, student=0.95):
+    rows = [{"origin": f"{state}.csv", "state": state, "windows": n, "accuracy": right / n} for state, n, right in rows]
+    student_too = {name: {"accuracy": student} for name in ("student_int8", "student_distilled")}
+    return {
+        "task": "classification", "data": {"class_names": list(names)}, "by_origin": rows, "budget": None, "summary": {},
+        "seeds": [student_too | {"teacher": {"accuracy": teacher}}],
+    }  # fmt: skip
+
+
+HEALTHY, FAULTY = row("a.csv", "healthy", 300, 4), row("b.csv", "faulty", 300, 280)
+
+
+@pytest.mark.parametrize(
+    ("report", "grade", "what"),
+    [
+        (detector_report(HEALTHY, FAULTY), "good", "false alarms as asked"),
+        (detector_report(row("a.csv", "healthy", 300, 270), FAULTY), "unusable", "far above what was asked"),
+        (detector_report(row("a.csv", "healthy", 300, 18), FAULTY), "doubtful", "false alarms above what was asked"),
+        (detector_report(row("a.csv", "healthy", 10, 0), FAULTY), "doubtful", "few healthy windows in the test (10)"),
+        (detector_report(row("a.csv", "healthy", 10, 9), FAULTY), "unusable", "far above what was asked"),
+        (detector_report(FAULTY, auc=None), "doubtful", "no healthy window in the test"),
+        (detector_report(HEALTHY, auc=None), "doubtful", "no faulty window in the test"),
+        (detector_report(row("c.csv", "unknown", 50, 3), auc=None), "doubtful", "no healthy window in the test; no faulty"),
+        (detector_report(HEALTHY, FAULTY, auc=0.52), "unusable", "AUC near chance (0.52)"),
+        (detector_report(HEALTHY, FAULTY, auc=0.72), "doubtful", "AUC weak (0.72)"),
+        (detector_report(HEALTHY, row("b.csv", "faulty", 8, 5), auc=0.58), "doubtful", "AUC near chance"),
+        (detector_report(HEALTHY, row("b.csv", "faulty", 300, 6), auc=0.9), "unusable", "it finds no faults"),
+        (detector_report(HEALTHY, row("b.csv", "faulty", 300, 90)), "doubtful", "misses more than half"),
+        (detector_report(HEALTHY, row("b.csv", "faulty", 3, 3)), "doubtful", "few faulty windows in the test (3)"),
+        (detector_report(HEALTHY, FAULTY, floating=0.995), "doubtful", "int8 far from float"),
+        (detector_report(HEALTHY, FAULTY, deviation=0.08), "doubtful", "seeds far apart"),
+        (detector_report(HEALTHY, FAULTY, budget={"fits": False, "broken": ["ram: 5 over"]}), "unusable", "over the budget"),
+        (detector_report(HEALTHY, FAULTY, budget={"fits": True, "broken": []}), "good", "of faulty windows found"),
+        (
+            detector_report(*[row(f"{n}.csv", "healthy", 200, 1) for n in range(30)], row("x.csv", "healthy", 20, 19), FAULTY),
+            "doubtful",
+            "1 of 31 healthy recordings alarm most of the time",
+        ),
+        (detector_report(HEALTHY, FAULTY, row("small.csv", "faulty", 100, 2)), "good", "1 of 2 faulty recordings missed"),
+        (classifier_report(("normal", 100, 98), ("inner", 100, 97), ("outer", 100, 99)), "good", "98 % classified rightly"),
+        (classifier_report(("normal", 100, 90), ("inner", 100, 5), ("outer", 100, 4)), "unusable", "always the same answer"),
+        (classifier_report(("normal", 4, 4), ("inner", 4, 4), ("outer", 4, 4)), "doubtful", "few windows in the test (12)"),
+        (classifier_report(("normal", 100, 98), ("inner", 100, 97)), "doubtful", "no test window of 1 of 3 classes"),
+        (classifier_report(("normal", 200, 100), ("inner", 200, 110), ("outer", 200, 110)), "doubtful", "wrong in 46.7 %"),
+        (classifier_report(("normal", 300, 298), ("inner", 300, 290), ("outer", 100, 20)), "doubtful", "1 of 3 classes mostly"),
+        (
+            classifier_report(("normal", 100, 80), ("inner", 100, 80), ("outer", 100, 81), teacher=0.97, student=0.8),
+            "doubtful",
+            "far below its teacher",
+        ),
+    ],
+)  # fmt: skip
+def test_each_ground_gives_its_grade_and_says_so_in_the_first_line(report, grade, what):
+    verdict = judge(report)
+    assert verdict.grade == grade
+    assert verdict.headline.startswith(f"{grade}: ")
+    assert what in verdict.headline
+    if grade != "good":
+        assert verdict.next_step
+    assert verdict_of({"verdict": json.loads(json.dumps(verdict.to_report()))}) == verdict
+
+
+def test_false_alarms_name_recordings_and_features_that_moved_and_how_far():
+    moved = [("ch2: RMS", 6.1), ("ch1: mean", -2.2), ("ch3: mean", 0.4)]
+    verdict = judge(detector_report(row("day2/run.csv", "healthy", 50, 45, moved), HEALTHY, FAULTY))
+    said = verdict.reasons[0].says
+    assert (
+        "49 of 350 healthy test windows are above the threshold: 14 % false alarms, 95 % interval 11 to 18.1 %" in said
+    )
+    assert (
+        "day2/run.csv (45 of 50 windows; moved, in standard deviations of training: ch2: RMS +6.1, ch1: mean -2.2)"
+        in said
+    )
+    assert "these recordings differ from those it learnt from" in verdict.next_step
+
+
+def test_windows_above_the_threshold_and_alarms_that_count_several_are_both_told():
+    report = detector_report(row("a.csv", "healthy", 300, 6, alarms=0.01), FAULTY)
+    report["detector"] = {"needed": 2, "among": 5, "rearm": 1}
+    assert "counting 2 of the last 5, the detector is in alarm in 1 %" in judge(report).reasons[0].says
+
+
+@given(COUNTS, COUNTS)
+def test_an_interval_is_exact(one, other):
+    count, of = min(one, other), max(one, other)
+    low, high = interval(count, of)
+    assert 0 <= low <= (count / of if of else 0) <= high <= 1
+    # The very counts are no surprise at either end, and would be beyond it.
+    if count:
+        assert binom.sf(count - 1, of, low) == pytest.approx(0.025, rel=1e-4)
+    if count < of:
+        assert binom.cdf(count, of, high) == pytest.approx(0.025, rel=1e-4)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 300), st.floats(0, 1)), min_size=1, max_size=5),
+    st.lists(st.tuples(st.integers(1, 300), st.floats(0, 1)), max_size=3),
+    st.floats(0.001, 0.9),
+    st.floats(0, 1),
+)
+def test_no_detector_with_false_alarms_far_over_the_asked_rate_is_ever_good(healthy, faulty, asked, auc):
+    rows = [
+        row(f"{state}{n}", state, windows, round(share * windows))
+        for state, parts in (("healthy", healthy), ("faulty", faulty))
+        for n, (windows, share) in enumerate(parts)
+    ]
+    verdict = judge(detector_report(*rows, asked=asked, auc=auc if faulty else None))
+    assert verdict.grade == max((reason.grade for reason in verdict.reasons), key=GRADES.index)
+    assert list(verdict.reasons) == sorted(verdict.reasons, key=lambda reason: -GRADES.index(reason.grade))
+    windows = sum(each["windows"] for each in rows if each["state"] == "healthy")
+    above = round(sum(each["above_threshold"] * each["windows"] for each in rows if each["state"] == "healthy"))
+    if above / windows > far_above(asked):
+        assert verdict.grade != "good"
+    if verdict.grade == "good":
+        # What is called good is proven: the true rate is far over the asked one in fewer than one test of forty.
+        assert binom.cdf(above, windows, far_above(asked)) <= 0.025 + 1e-9
+        assert faulty
+    if binom.sf(above - 1, windows, far_above(asked)) < 0.02:
+        assert verdict.grade == "unusable"
