@@ -1,4 +1,4 @@
-"""Training curves for TensorBoard and MLflow: thin callbacks, whose packages come with `pip install 'keras-kd[track]'`."""
+"""Training curves for TensorBoard and MLflow: thin callbacks, whose packages come with the extra `track`."""
 
 from __future__ import annotations
 
@@ -91,5 +91,6 @@ def _package(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError:
         raise ImportError(
-            f"{name.split('.')[0]} is not installed; install it with: pip install 'keras-kd[track]'"
+            f"{name.split('.')[0]} is not installed; install it with: pip install -e '.[track]' in the clone, "
+            "or pip install 'keras-kd[track]'"
         ) from None

@@ -12,6 +12,7 @@ import click
 from micro.commands import models, runs, scale
 from micro.commands.again import go_on
 from micro.errors import MicroError, Terminated
+from micro.signals import ended_by_sigterm
 
 # Exit code of a fault of this program: EX_SOFTWARE of sysexits.h.
 INTERNAL = 70
@@ -29,7 +30,8 @@ class _Commands(click.Group):
         **extra: Any,
     ) -> Any:
         try:
-            result = super().main(args, prog_name, standalone_mode=False, **extra)
+            with ended_by_sigterm():
+                result = super().main(args, prog_name, standalone_mode=False, **extra)
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message())
             sys.exit(0)
@@ -49,6 +51,8 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise click.Abort from interrupt  # Click's own way writes an empty line first
         except BrokenPipeError:
             # Whoever read has gone, as `head` does; nothing is to be told, and nothing flushed at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

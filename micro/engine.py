@@ -7,10 +7,8 @@ import logging
 import os
 import secrets
 import shutil
-import signal
 import socket
 import tempfile
-import threading
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -22,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from micro.errors import MicroError, RunError, Terminated
 from micro.extras import required
+from micro.signals import ended_by_sigterm
 
 # A worker serves so many pieces before a fresh one takes its place, so that what libraries hoard does not add up.
 PIECES_A_WORKER = 40
@@ -98,37 +97,19 @@ def _connected(**told: Any) -> Iterator[None]:
     _hush(ray)
     if told["address"] == "local":
         _stay_on_loopback(ray)
-    with _ended_by_sigterm() as catch:
+    with ended_by_sigterm() as turn:
         try:
             ray.init(log_to_driver=False, logging_level="CRITICAL", configure_logging=False, **told)
         except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             first = (str(error).splitlines() or [type(error).__name__])[0]
             raise RunError(f"no Ray cluster at {told['address']}: {first}") from None
-        catch()  # Ray has set handlers of its own, which write where in C++ they were met
+        except SystemExit:
+            raise Terminated from None  # Ray's own handler, while it starts
+        turn()  # Ray has set handlers of its own, which write where in C++ they were met
         try:
             yield
         finally:
             ray.shutdown()
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[Any]:
-    """Turn SIGTERM into an exception within the block; in threads other than the main one nothing can be turned."""
-
-    def end(number: int, frame: Any) -> None:
-        raise Terminated
-
-    def catch() -> None:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, end)
-
-    before = signal.getsignal(signal.SIGTERM)
-    catch()
-    try:
-        yield catch
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
 
 
 @contextmanager

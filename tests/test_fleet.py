@@ -1,24 +1,30 @@
 """Fleets on a real local Ray: a firmware each, broken machines that name themselves, workers and drivers that are killed."""
 
 import csv
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
+from contextlib import nullcontext
 
 import numpy as np
+import psutil
 import pytest
 from conftest import invoke
 from hypothesis import given
 from hypothesis import strategies as st
 
 import micro
+from micro.engine import Outcome
 from micro.errors import RunError
-from micro.fleet import Fleet, load_fleet
+from micro.fleet import AssetResult, Fleet, load_fleet
+from micro.fleet.results import table_csv
 from micro.runs.folder import holding
 from micro.score import read_run
 
@@ -158,6 +164,104 @@ def test_a_machine_that_was_put_right_joins_and_the_others_stay(survived, assets
     assert {row["state"] for row in json.loads(result.stdout)["rows"]} == {"done"}
     assert {name: (out / "assets" / name / "manifest.json").stat().st_mtime_ns for name in WHOLE} == stamps
     assert Counter(event["asset"] for event in events(out, "done"))["fan-3"] == 1
+
+
+def test_a_fleet_that_was_moved_and_edited_goes_on(survived, tmp_path, assets):
+    """Moved: nothing is done twice. One machine edited: done anew. One removed: named, and its folder stays."""
+    out, _ = survived
+    moved = tmp_path / "elsewhere" / "hall"
+    shutil.copytree(out, moved)
+    for name in WHOLE:
+        told = json.loads((moved / "assets" / name / "manifest.json").read_text())["config"]
+        assert told["teacher"]["path"] == "../../teacher.keras"
+    edited = assets.with_name("edited.toml")
+    without = FLEET.replace("data = {seconds = 0.05}", "data = {speed = 1000.0}").replace("needed = 2", "needed = 3")
+    edited.write_text(without.replace('[[asset]]\nname = "pump-2"\n[asset.data]\nspeed = 2900.0\n', ""))
+    done = len(events(moved, "done"))
+    result = invoke("fleet", edited, "--out", moved, "--resume")
+    assert result.exit_code == 0, result.output
+    assert "No longer in the list, their folders stay: pump-2" in result.output
+    again = {event["asset"] for event in events(moved, "done")[done:]}
+    assert again - {"fan-3"} == {"fan-4"}
+    assert read_run(moved / "assets" / "fan-4")[1].detect.needed == 3
+    assert read_run(moved / "assets" / "pump-1")[1].teacher.path == str(moved / "teacher.keras")
+    assert (moved / "assets" / "pump-2" / "manifest.json").is_file()
+    columns = [(folder / "fleet.csv").read_text().splitlines()[0] for folder in (out, moved)]
+    assert columns[0] == columns[1]
+    rows = {row["asset"]: row for row in csv.DictReader((moved / "fleet.csv").open())}
+    report, _ = read_run(moved / "assets" / "pump-1")
+    assert float(rows["pump-1"]["auc"]) == report["seeds"][0]["student_int8"]["auc"]
+
+
+def test_sigterm_ends_a_fleet_in_one_line_with_the_command_that_goes_on(tmp_path, assets):
+    out = tmp_path / "hall"
+    command = [sys.executable, "-m", "micro.cli", "fleet", str(assets), "--out", str(out), "--json"]
+    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (out / "told.json").exists():
+        assert driver.poll() is None
+        time.sleep(0.05)
+    while not psutil.Process(driver.pid).children():
+        time.sleep(0.05)
+    time.sleep(1.0)
+    driver.send_signal(signal.SIGTERM)
+    said, errors = driver.communicate()
+    words = f"keras-kd fleet {assets} --out {out} --json --resume"
+    assert (driver.returncode, said, errors) == (143, "", f"Error: ended by SIGTERM; go on with: {words}\n")
+
+
+@given(st.permutations(["auc", "false_alarm_rate", "detection_rate", "zeta", "alpha"]), st.booleans())
+def test_columns_of_the_table_keep_their_places(order, first_failed):
+    rows = [
+        AssetResult("a", "failed", error="x") if first_failed else AssetResult("a", "waiting"),
+        AssetResult("b", "done", metrics={name: float(place) for place, name in enumerate(order)}),
+    ]
+    header, _, second = csv.reader(io.StringIO(table_csv(rows, "rig").decode()))
+    assert header[2:7] == ["auc", "detection_rate", "false_alarm_rate", "alpha", "zeta"]
+    assert [float(second[header.index(name)]) for name in order] == [float(place) for place in range(5)]
+    alone = next(csv.reader(io.StringIO(table_csv(rows[:1], "rig").decode())))
+    assert alone[2:5] == header[2:5]
+
+
+def test_the_table_grows_while_the_fleet_goes_on(tmp_path, monkeypatch):
+    from micro.fleet import fleet as driver
+
+    told = {"job": "rig", "teacher": {"family": "autoencoder", "sizes": [8]}}
+    told["student"] = {"family": "autoencoder", "sizes": [4]}
+    three = Fleet(shared=told, asset=[{"name": name} for name in ("a", "b", "c")])
+    value = {
+        "metrics": {"auc": 0.5},
+        "teacher": {"auc": 0.5},
+        "flash": 1,
+        "ram": 1,
+        "macs": 1,
+        "threshold": 1.0,
+        "budget": None,
+    }
+    seen = []
+
+    def outcomes(work, pieces, *, workers):
+        if work == driver.TEACH:
+            yield Outcome("teacher", {}, None, 1)
+            return
+        for found in (
+            Outcome("b", None, "its worker died", 3),
+            Outcome("a", value, None, 1),
+            Outcome("c", value, None, 1),
+        ):
+            yield found
+            rows = json.loads((tmp_path / "hall" / "fleet.json").read_text())["rows"]
+            seen.append([row["state"] for row in rows])
+            assert (tmp_path / "hall" / "report.html").is_file()
+            assert len((tmp_path / "hall" / "fleet.csv").read_text().splitlines()) == 4
+
+    monkeypatch.setattr(driver, "run_all", outcomes)
+    monkeypatch.setattr(driver, "cluster", lambda workers, address: nullcontext())
+    monkeypatch.setattr(driver, "SECONDS_BETWEEN_TABLES", 0.0)
+    lines = []
+    result = micro.run_fleet(three, tmp_path / "hall", progress=lambda stage, share: lines.append(stage))
+    assert seen == [["waiting", "failed", "waiting"], ["done", "failed", "waiting"], ["done", "failed", "done"]]
+    assert result.rows[1].error == "its worker died, 3 times; --resume tries again"
+    assert "failed: b: its worker died" in lines
 
 
 @given(st.integers(1, 40), st.integers(1, 50))

@@ -59,6 +59,7 @@ FLOORS = (
         "micro.engine",
         "micro.extras",
         "micro.runs.folder",
+        "micro.signals",
         "micro._tflm_worker",
     ),
     (
