@@ -111,6 +111,7 @@ def test_files_of_one_name_have_scalings_of_their_own(tmp_path):
         ),
         ({"files": "b"}, r"'b' matches folders only; name the files in them, as in 'b/\*\.csv'"),
         ({"files": "c/*.csv"}, r"no file matches 'c/\*\.csv' in /"),
+        ({"files": "b/*.csv"}, r"; 'b/\*\*/\*\.csv' finds files in folders below"),
     ],
 )
 def test_patterns_that_miss_say_what_would_match(tmp_path, data, says):
@@ -210,6 +211,8 @@ def test_wide_files_cost_what_is_read_of_them(tmp_path):
         (columns(";", x=["1.5"] * ROWS), {"separator": ";", "decimal": ","}, 'the config says decimal = ","'),
         (columns(x=[*wave(60), *["\0" * 9] * 60]), {}, "NUL bytes"),
         (columns(x=wave(), i=range(ROWS)), {}, "column 'i' only counts up evenly in every file"),
+        (columns(x=wave(), t=[round((n + 40 * (n > 60)) / 12e3, 6) for n in range(ROWS)]), {}, "'t' only counts up evenly"),
+        (columns(x=wave(), t=[1.7e9 + 9 * n for n in range(ROWS)]), {}, "'t' only counts up evenly"),
         (columns(x=wave(), **{"": wave(seed=2)}), {}, "column 2 has no name"),
         (columns(**{"": [f"2026-01-01T00:00:{n % 60:02d}" for n in range(ROWS)]}, x=wave()), {}, 'set time_column = ""'),
         (columns(x=wave(), y=["ok"] * ROWS), {}, "or name the channels to use in columns"),

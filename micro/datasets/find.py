@@ -92,7 +92,18 @@ def _matches(pattern: str, folder: Path) -> list[Path]:
     if paths:
         example = f"{pattern.rstrip('/')}/*.csv"
         raise DataError(f"{pattern!r} matches folders only; name the files in them, as in {example!r}")
-    raise DataError(f"no file matches {pattern!r} in {os.path.abspath(folder)}")
+    raise DataError(f"no file matches {pattern!r} in {os.path.abspath(folder)}{_deeper(pattern, folder)}")
+
+
+def _deeper(pattern: str, folder: Path) -> str:
+    """The pattern that finds files in folders below, where one does."""
+    above, _, name = pattern.rpartition("/")
+    deeper = f"{above}/**/{name}" if above else f"**/{name}"
+    if "**" in pattern or not any(
+        (folder / path).is_file() for path in glob.iglob(deeper, root_dir=folder, recursive=True)
+    ):
+        return ""
+    return f"; {deeper!r} finds files in folders below"
 
 
 def _whole(path: str | Path) -> str:
