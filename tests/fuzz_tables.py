@@ -25,7 +25,7 @@ from micro.errors import MicroError
 from micro.prepare import prepare
 
 WINDOW = 8
-# Address space of a fuzzing process, and seconds that one seed may take.
+# Address space of a fuzzing process, and seconds of its own processor time that one seed may take.
 MEMORY, SECONDS = 6 << 30, 60
 
 
@@ -346,14 +346,19 @@ def try_config(seed: int, folder: Path) -> str:
     return "prepared"
 
 
+def _hung(*_: object) -> None:
+    raise AssertionError(f"more than {SECONDS} s")
+
+
 def main(kind: str, first: int, count: int) -> int:
     """Try so many seeds; print what became of them, and each that failed."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    signal.signal(signal.SIGVTALRM, _hung)
     attempt = {"tables": try_table, "configs": try_config}[kind]
     outcomes: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(first, first + count):
-            signal.alarm(SECONDS)
+            signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
             try:
                 outcomes[attempt(seed, Path(folder))] += 1
             except Exception as error:

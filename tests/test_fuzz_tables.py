@@ -48,10 +48,12 @@ def fuzzed(kind, first, count):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("kind", ["tables", "configs"])
-def test_damage_gives_finite_values_or_one_line(kind):
+@pytest.mark.parametrize(
+    ("kind", "outcomes"), [("tables", {"read", "DataError"}), ("configs", {"prepared", "ValueError"})]
+)
+def test_damage_gives_finite_values_or_one_line(kind, outcomes):
     found = fuzzed(kind, 0, 150)
-    assert len(found["outcomes"]) > 2
+    assert set(found["outcomes"]) >= outcomes
     assert found["peak_mib"] < 700
 
 
