@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -119,6 +120,9 @@ def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
     body = [f"{call.kernel}({', '.join(map(text, call.arguments))});" for step in steps for call in step.calls]
     copies = _copied_outputs(graph, places)
     body += copies
+    names = [_argument(graph.inputs, "input", number) for number in range(len(graph.inputs))]
+    # An input that nothing takes would be a warning.
+    body = [f"(void){name};" for name in names if not re.search(rf"\b{name}\b", " ".join(body))] + body
     return {
         "digest": sha256(content),
         "arena": arena,

@@ -1,0 +1,101 @@
+"""Static C beside TFLite Micro on nets whose values branch and meet: every output byte, under sanitizers."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections import Counter
+
+import numpy as np
+import pytest
+from conftest import SANITIZERS, WARNINGS
+from wired_graphs import wired_graph
+
+from micro.aot import generate
+from micro.aot.operators import OPERATORS
+from micro.graph import read
+from micro.tflm import all_outputs
+
+SAMPLES = 4
+
+
+def drawn_inputs(model, seed):
+    graph = read(model)
+    rng = np.random.default_rng(seed)
+    return [rng.integers(-128, 128, (SAMPLES, *graph.tensors[i].shape)).astype(np.int8) for i in graph.inputs]
+
+
+def outputs_in_c(models, inputs, folder, storage, compiler="gcc", flags=SANITIZERS):
+    """Outputs of each model's static C for its inputs, one program for all: a list of (samples, size) arrays a model."""
+    main, told, sizes = ["#include <stdio.h>\n#include <stdlib.h>\n"], b"", []
+    for number, (model, given) in enumerate(zip(models, inputs)):
+        generate(model, folder, f"m{number}", storage=storage)
+        graph = read(model)
+        takes, gives = ([graph.tensors[i].size for i in side] for side in (graph.inputs, graph.outputs))
+        sizes.append(gives)
+        xs, ys = [f"x{n}" for n in range(len(takes))], [f"y{n}" for n in range(len(gives))]
+        held = ", ".join(f"{name}[{size}]" for name, size in zip(xs + ys, takes + gives))
+        reads = "".join(f" if (fread({x}, 1, sizeof {x}, stdin) != sizeof {x}) exit(1);" for x in xs)
+        writes = "".join(f" fwrite({y}, 1, sizeof {y}, stdout);" for y in ys)
+        main.append(
+            f'#include "m{number}.h"\nstatic void run{number}(void) {{ static int8_t {held};\n'
+            f"  for (int n = 0; n < {SAMPLES}; ++n) {{{reads} m{number}_invoke({', '.join(xs + ys)});{writes} }}\n}}\n"
+        )
+        told += b"".join(array[sample].tobytes() for sample in range(SAMPLES) for array in given)
+    main.append("int main(void) {" + "".join(f" run{n}();" for n in range(len(models))) + " return 0; }\n")
+    (folder / "main.c").write_text("".join(main))
+    sources = [f"m{number}.c" for number in range(len(models))]
+    built = subprocess.run(
+        [compiler, *WARNINGS, *flags, *sources, "main.c", "-o", "nets"], cwd=folder, capture_output=True, text=True
+    )
+    assert built.returncode == 0, built.stderr[:4000]
+    done = subprocess.run([folder / "nets"], input=told, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()[:4000]
+    given, start = np.frombuffer(done.stdout, np.int8), 0
+    found = []
+    for gives in sizes:
+        whole = given[start : start + SAMPLES * sum(gives)].reshape(SAMPLES, sum(gives))
+        start += whole.size
+        found.append(np.split(whole, np.cumsum(gives)[:-1], axis=1))
+    return found
+
+
+def require_equal(seeds, folder, storage):
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc: emitted C cannot be compiled")
+    models = [wired_graph(seed) for seed in seeds]
+    inputs = [drawn_inputs(model, seed) for seed, model in zip(seeds, models)]
+    for seed, model, x, ours in zip(seeds, models, inputs, outputs_in_c(models, inputs, folder, storage)):
+        theirs = all_outputs(model, x)
+        for number, array in enumerate(ours):
+            wanted = theirs[f"output{number}"].reshape(SAMPLES, -1)
+            ops = [op.name for op in read(model).ops]
+            assert np.array_equal(array, wanted), (
+                f"net {seed}, output {number} of {ops}: {np.count_nonzero(array != wanted)} of {wanted.size} bytes differ"
+            )
+
+
+@pytest.mark.parametrize("block", range(2))
+def test_branching_nets_are_equal_to_the_byte(tmp_path, block):
+    require_equal(range(9 * block, 9 * block + 9), tmp_path, ("auto", "small")[block])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(20))
+def test_five_hundred_branching_nets_are_equal_to_the_byte(tmp_path, block):
+    require_equal(range(1000 + 25 * block, 1025 + 25 * block), tmp_path, ("auto", "small", "dense", "small")[block % 4])
+
+
+def test_the_nets_hold_every_operator_and_every_kind_of_wiring():
+    graphs = [read(wired_graph(seed)) for seed in range(300)]
+    counts = Counter(op.name for graph in graphs for op in graph.ops)
+    assert set(counts) == set(OPERATORS)
+    assert min(counts.values()) >= 8
+    assert sum(len(graph.inputs) > 1 for graph in graphs) > 60
+    assert sum(len(graph.outputs) > 1 for graph in graphs) > 60
+    assert sum(len(set(graph.outputs)) < len(graph.outputs) for graph in graphs) > 5
+    assert sum(bool(set(graph.outputs) & set(graph.inputs)) for graph in graphs) > 5
+    shared = [[t.buffer for t in graph.tensors if t.data is not None] for graph in graphs]
+    assert sum(len(set(buffers)) < len(buffers) for buffers in shared) > 5
+    uses = [Counter(i for op in graph.ops for i in set(op.inputs)) for graph in graphs]
+    assert sum(max(count.values()) > 1 for count in uses) > 150

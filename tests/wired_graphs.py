@@ -1,0 +1,397 @@
+"""Random int8 nets of another kind than int8_graphs: values meet, part and are given out anywhere.
+
+Nothing is shared with that generator, nor with the package under test: tables are written by ai-edge-litert's copy of the
+format's code. A net has one to three inputs, used or not, and one to four outputs (among them inputs, and one tensor twice),
+tensors of one to four axes, batches, constants that several operators share, windows that overhang, and grids that do not fit
+each other.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as tfl
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A value in the net: its tensor's number, shape and grid, and about how far its real values lie from zero."""
+
+    number: int
+    shape: tuple[int, ...]
+    scale: float
+    zero: int
+    far: float
+
+    @property
+    def grid(self) -> tuple[float, int]:
+        return self.scale, self.zero
+
+    @property
+    def count(self) -> int:
+        return math.prod(self.shape)
+
+
+class Net:
+    """Tensors, buffers and operators as they come."""
+
+    def __init__(self, seed: int) -> None:
+        self.dice = random.Random(f"wired {seed}")
+        self.tensors: list[tfl.TensorT] = []
+        self.buffers: list[tfl.BufferT] = [tfl.BufferT()]
+        self.steps: list[tfl.OperatorT] = []
+        self.kinds: list[int] = []
+        self.wires: list[Wire] = []
+        self.constants: list[Wire] = []
+
+    def odd_scale(self, about: float) -> float:
+        """A grid's step for values around `about`: mostly some tens of steps wide, now and then very fine or coarse."""
+        steps = (
+            math.exp(self.dice.gauss(math.log(45), 0.5)) if self.dice.random() < 0.85 else self.dice.uniform(0.2, 2000)
+        )
+        return float(np.float32(max(about, 1e-6) / steps))
+
+    def add_tensor(
+        self, kind: int, shape, scales=(), zeros=(), axis=0, data: np.ndarray | None = None, buffer=None
+    ) -> int:
+        tensor = tfl.TensorT()
+        tensor.type, tensor.shape = kind, [int(n) for n in shape]
+        # Some have names, some not: the format needs none.
+        tensor.name = f"w{len(self.tensors)}" if self.dice.random() < 0.7 else None
+        if len(scales):
+            tensor.quantization = tfl.QuantizationParametersT()
+            tensor.quantization.scale = [float(s) for s in scales]
+            tensor.quantization.zeroPoint = [int(z) for z in zeros]
+            tensor.quantization.quantizedDimension = axis
+        if data is not None:
+            held = tfl.BufferT()
+            held.data = list(data.tobytes())
+            self.buffers.append(held)
+            buffer = len(self.buffers) - 1
+        tensor.buffer = buffer or 0
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def wire(self, shape, far: float, grid: tuple[float, int] | None = None) -> Wire:
+        scale, zero = grid or (self.odd_scale(far), self.dice.randint(-128, 127))
+        number = self.add_tensor(tfl.TensorType.INT8, shape, [scale], [zero])
+        return Wire(number, tuple(int(n) for n in shape), scale, zero, far)
+
+    def constant(self, shape, grid: tuple[float, int] | None = None) -> Wire:
+        """Constant values; sometimes a tensor, or the bytes of one, that another operator has already."""
+        fitting = [c for c in self.constants if c.shape == tuple(shape) and grid in (None, c.grid)]
+        if fitting and self.dice.random() < 0.5:
+            return self.dice.choice(fitting)
+        scale, zero = grid or (self.odd_scale(1.0), self.dice.randint(-128, 127))
+        alike = [c for c in self.constants if c.shape == tuple(shape)]
+        if alike and self.dice.random() < 0.5:
+            shared = self.tensors[self.dice.choice(alike).number].buffer
+            number = self.add_tensor(tfl.TensorType.INT8, shape, [scale], [zero], buffer=shared)
+        else:
+            number = self.add_tensor(tfl.TensorType.INT8, shape, [scale], [zero], data=self.bytes_of(shape, -128, 127))
+        self.constants.append(Wire(number, tuple(shape), scale, zero, 74 * scale))
+        return self.constants[-1]
+
+    def bytes_of(self, shape, low: int, high: int) -> np.ndarray:
+        return np.array([self.dice.randint(low, high) for _ in range(math.prod(shape))], np.int8).reshape(shape)
+
+    def indices(self, values) -> int:
+        values = np.asarray(values, np.int32)
+        return self.add_tensor(tfl.TensorType.INT32, values.shape, data=values)
+
+    def step(self, name: str, takes, gives: Wire, options=None, version: int = 3) -> Wire:
+        kind = getattr(tfl.BuiltinOperator, name)
+        if kind not in self.kinds:
+            self.kinds.append(kind)
+        made = tfl.OperatorT()
+        made.opcodeIndex = self.kinds.index(kind)
+        made.inputs = [t.number if isinstance(t, Wire) else t for t in takes]
+        made.outputs = [gives.number]
+        if options is not None:
+            made.builtinOptionsType = getattr(tfl.BuiltinOptions, type(options).__name__[:-1])
+            made.builtinOptions = options
+        self.steps.append(made)
+        self.wires.append(gives)
+        return gives
+
+    def file(self, inputs, outputs) -> bytes:
+        graph, model = tfl.SubGraphT(), tfl.ModelT()
+        graph.tensors, graph.operators = self.tensors, self.steps
+        graph.inputs, graph.outputs = [w.number for w in inputs], [w.number for w in outputs]
+        model.version, model.subgraphs, model.buffers, model.operatorCodes = 3, [graph], self.buffers, []
+        for kind in self.kinds:
+            code = tfl.OperatorCodeT()
+            code.builtinCode, code.deprecatedBuiltinCode, code.version = kind, min(kind, 127), 1
+            model.operatorCodes.append(code)
+        builder = flatbuffers.Builder(1 << 14)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+
+def window(net: Net, shape, options, widest: int = 5):
+    """Size, and how far it goes, of a window over two axes: (window, output lengths); strides and dilations into `options`."""
+    across, reached = [], []
+    dilate = hasattr(options, "dilationHFactor")
+    options.padding = net.dice.choice((tfl.Padding.SAME, tfl.Padding.VALID))
+    strides = [net.dice.randint(1, 4) for _ in range(2)]
+    spread = [net.dice.choice((1, 1, 2, 3)) if dilate else 1 for _ in range(2)]
+    if dilate and max(spread) > 1:
+        strides = [1, 1]  # TFLite has no more
+    for axis, length in enumerate(shape[1:3]):
+        size = net.dice.randint(1, widest)
+        span = (size - 1) * spread[axis] + 1
+        if options.padding == tfl.Padding.VALID and span > length:
+            size, span = 1, 1
+        steps = length if options.padding == tfl.Padding.SAME else length - span + 1
+        across.append(size)
+        reached.append(-(-steps // strides[axis]))
+    options.strideH, options.strideW = strides
+    if dilate:
+        options.dilationHFactor, options.dilationWFactor = spread
+    return across, reached
+
+
+def kernel(net: Net, x: Wire, shape, axis: int, channels: int, per_channel: bool):
+    """Weights and perhaps biases; (their tensors, how far sums go)."""
+    fan_in = math.prod(shape) // channels
+    widest = net.dice.choice((127, 127, 20, 3))
+    weights = net.bytes_of(shape, -widest, widest)
+    if net.dice.random() < 0.3:
+        weights *= np.array([net.dice.random() < 0.15 for _ in range(weights.size)]).reshape(shape)
+    many = channels if per_channel else 1
+    scales = [net.odd_scale(1.0) / 8 for _ in range(many)]
+    sums = x.far * widest * 0.58 * math.exp(sum(map(math.log, scales)) / many) * math.sqrt(fan_in)
+    tensors = [net.add_tensor(tfl.TensorType.INT8, shape, scales, [0] * many, axis, weights)]
+    if net.dice.random() < 0.7:
+        far = 1 + int(sums / (x.scale * max(scales)))
+        biases = np.array([net.dice.randint(-far, far) for _ in range(channels)], np.int64).clip(-(2**26), 2**26)
+        told = [x.scale * s for s in scales]
+        tensors.append(net.add_tensor(tfl.TensorType.INT32, (channels,), told, [0] * many, 0, biases.astype(np.int32)))
+    elif net.dice.random() < 0.3:
+        tensors.append(-1)
+    return tensors, max(sums, 1e-4)
+
+
+def fused(net: Net, options):
+    choices = (tfl.ActivationFunctionType.NONE,) * 3 + (
+        tfl.ActivationFunctionType.RELU, tfl.ActivationFunctionType.RELU6, tfl.ActivationFunctionType.RELU_N1_TO_1,
+    )  # fmt: skip
+    options.fusedActivationFunction = net.dice.choice(choices)
+    return options
+
+
+def conv(net: Net, x: Wire) -> Wire | None:
+    if len(x.shape) != 4:
+        return None
+    options = fused(net, tfl.Conv2DOptionsT())
+    size, reached = window(net, x.shape, options)
+    channels = net.dice.randint(1, 9)
+    shape = (channels, *size, x.shape[3])
+    tensors, far = kernel(net, x, shape, 0, channels, net.dice.random() < 0.6)
+    return net.step("CONV_2D", [x, *tensors], net.wire((x.shape[0], *reached, channels), far), options)
+
+
+def depthwise(net: Net, x: Wire) -> Wire | None:
+    if len(x.shape) != 4:
+        return None
+    options = fused(net, tfl.DepthwiseConv2DOptionsT())
+    size, reached = window(net, x.shape, options)
+    options.depthMultiplier = net.dice.choice((1, 1, 2, 3))
+    channels = x.shape[3] * options.depthMultiplier
+    tensors, far = kernel(net, x, (1, *size, channels), 3, channels, net.dice.random() < 0.6)
+    return net.step("DEPTHWISE_CONV_2D", [x, *tensors], net.wire((x.shape[0], *reached, channels), far), options)
+
+
+def dense(net: Net, x: Wire) -> Wire | None:
+    options = fused(net, tfl.FullyConnectedOptionsT())
+    channels = net.dice.randint(1, 11)
+    depth = x.shape[-1]
+    options.keepNumDims = len(x.shape) > 2
+    shape = (*x.shape[:-1], channels) if len(x.shape) >= 2 else (1, channels)
+    tensors, far = kernel(net, x, (channels, depth), 0, channels, net.dice.random() < 0.5)
+    return net.step("FULLY_CONNECTED", [x, *tensors], net.wire(shape, far), options)
+
+
+def merge(net: Net, x: Wire) -> Wire | None:
+    """Two values, one of them perhaps repeated, or the same twice."""
+    name = net.dice.choice(("ADD", "SUB", "MUL"))
+    options = fused(net, {"ADD": tfl.AddOptionsT, "SUB": tfl.SubOptionsT, "MUL": tfl.MulOptionsT}[name]())
+    same = [w for w in net.wires if w.shape == x.shape]
+    draw = net.dice.random()
+    if draw < 0.5:
+        other = net.dice.choice(same)
+    elif draw < 0.75:
+        other = net.constant([n if net.dice.random() < 0.5 else 1 for n in x.shape])
+    else:
+        other = net.constant(x.shape[net.dice.randrange(len(x.shape)) :])
+    far = x.far * other.far if name == "MUL" else math.hypot(x.far, other.far)
+    least = 3e-6 * max(x.scale, other.scale)  # finer sums than that TFLite refuses
+    y = net.wire(x.shape, max(far, least * 200))
+    if y.scale < least:
+        return None
+    pair = [x, other] if net.dice.random() < 0.5 else [other, x]
+    return net.step(name, pair, y, options)
+
+
+def pool(net: Net, x: Wire) -> Wire | None:
+    if len(x.shape) != 4:
+        return None
+    options = fused(net, tfl.Pool2DOptionsT())
+    size, reached = window(net, x.shape, options)
+    options.filterHeight, options.filterWidth = size
+    name = net.dice.choice(("AVERAGE_POOL_2D", "MAX_POOL_2D"))
+    return net.step(name, [x], net.wire((x.shape[0], *reached, x.shape[3]), x.far, x.grid), options)
+
+
+def mean(net: Net, x: Wire) -> Wire | None:
+    axes = net.dice.sample(range(len(x.shape)), net.dice.randint(1, len(x.shape)))
+    options = tfl.ReducerOptionsT()
+    options.keepDims = net.dice.random() < 0.5
+    shape = [1 if i in axes else n for i, n in enumerate(x.shape) if options.keepDims or i not in axes]
+    if not shape:
+        return None
+    told = [axis - len(x.shape) if net.dice.random() < 0.3 else axis for axis in axes]
+    far = x.far / math.sqrt(math.prod(x.shape[i] for i in axes))
+    return net.step(
+        "MEAN", [x, net.indices(told)], net.wire(shape, far, x.grid if net.dice.random() < 0.2 else None), options
+    )
+
+
+def softmax(net: Net, x: Wire) -> Wire | None:
+    options = tfl.SoftmaxOptionsT()
+    options.beta = net.dice.choice((1.0, 1.0, 0.3, 2.5))
+    return net.step("SOFTMAX", [x], net.wire(x.shape, 0.5, (1 / 256, -128)), options)
+
+
+def curve(net: Net, x: Wire) -> Wire | None:
+    name = net.dice.choice(("RELU", "RELU6", "LEAKY_RELU", "LOGISTIC", "TANH", "HARD_SWISH", "QUANTIZE"))
+    prescribed = {"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}.get(name)
+    options = None
+    if name == "LEAKY_RELU":
+        options = tfl.LeakyReluOptionsT()
+        options.alpha = net.dice.uniform(-0.5, 1.5)
+    return net.step(name, [x], net.wire(x.shape, x.far, prescribed), options)
+
+
+def reshape(net: Net, x: Wire) -> Wire | None:
+    """The same values on other axes, as RESHAPE, EXPAND_DIMS or SQUEEZE."""
+    name = net.dice.choice(("RESHAPE", "RESHAPE", "EXPAND_DIMS", "SQUEEZE"))
+    if name == "RESHAPE":
+        rest, shape = x.count, []
+        for _ in range(net.dice.randint(0, 3)):
+            shape.append(net.dice.choice([d for d in range(1, rest + 1) if rest % d == 0]))
+            rest //= shape[-1]
+        shape.append(rest)
+        net.dice.shuffle(shape)
+        return net.step(name, [x, net.indices(shape)], net.wire(shape, x.far, x.grid), tfl.ReshapeOptionsT())
+    if name == "EXPAND_DIMS":
+        if len(x.shape) > 3:
+            return None
+        axis = net.dice.randint(0, len(x.shape))
+        shape = (*x.shape[:axis], 1, *x.shape[axis:])
+        return net.step(name, [x, net.indices([axis])], net.wire(shape, x.far, x.grid), tfl.ExpandDimsOptionsT())
+    ones = [i for i, n in enumerate(x.shape) if n == 1]
+    if not ones or len(ones) == len(x.shape):
+        return None
+    options = tfl.SqueezeOptionsT()
+    options.squeezeDims = net.dice.sample(ones, net.dice.randint(1, len(ones)))
+    shape = [n for i, n in enumerate(x.shape) if i not in options.squeezeDims]
+    return net.step(name, [x], net.wire(shape, x.far, x.grid), options)
+
+
+def pad(net: Net, x: Wire) -> Wire | None:
+    around = [(net.dice.randint(0, 2), net.dice.randint(0, 2)) for _ in x.shape]
+    shape = [n + sum(pair) for n, pair in zip(x.shape, around)]
+    return net.step("PAD", [x, net.indices(around)], net.wire(shape, x.far, x.grid), tfl.PadOptionsT())
+
+
+def join(net: Net, x: Wire) -> Wire | None:
+    axis = net.dice.randrange(len(x.shape))
+    parts = [x]
+    for _ in range(net.dice.randint(1, 4)):
+        fits = [w for w in net.wires if w.grid == x.grid and len(w.shape) == len(x.shape)
+                and all(a == b or i == axis for i, (a, b) in enumerate(zip(w.shape, x.shape)))]  # fmt: skip
+        if fits and net.dice.random() < 0.6:
+            parts.append(net.dice.choice(fits))
+        else:
+            parts.append(
+                net.constant([net.dice.randint(1, 3) if i == axis else n for i, n in enumerate(x.shape)], x.grid)
+            )
+    net.dice.shuffle(parts)
+    options = tfl.ConcatenationOptionsT()
+    options.axis = axis if net.dice.random() < 0.5 else axis - len(x.shape)
+    shape = [sum(p.shape[axis] for p in parts) if i == axis else n for i, n in enumerate(x.shape)]
+    return net.step("CONCATENATION", parts, net.wire(shape, x.far, x.grid), options)
+
+
+def transpose(net: Net, x: Wire) -> Wire | None:
+    order = net.dice.sample(range(len(x.shape)), len(x.shape))
+    y = net.wire([x.shape[i] for i in order], x.far, x.grid)
+    return net.step("TRANSPOSE", [x, net.indices(order)], y, tfl.TransposeOptionsT())
+
+
+def cut(net: Net, x: Wire) -> Wire | None:
+    """Parts of each axis, forwards or backwards, some bounds open or beyond the end."""
+    options = tfl.StridedSliceOptionsT()
+    begins, ends, strides, shape = [], [], [], []
+    for axis, n in enumerate(x.shape):
+        if net.dice.random() < 0.15 and len(x.shape) > 1:
+            begin = net.dice.randrange(-n, n)
+            options.shrinkAxisMask |= 1 << axis
+            begins.append(begin), ends.append(begin + 1), strides.append(1)
+            continue
+        stride = net.dice.choice((1, 1, 2, 3, -1, -2))
+        first, last = sorted(net.dice.sample(range(n + 1), 2))
+        taken = range(first, last, stride) if stride > 0 else range(last - 1, first - 1, stride)
+        begin = taken.start - n if net.dice.random() < 0.3 else taken.start
+        end = last if stride > 0 else (first - 1 if first else -n - 1)
+        if stride > 0 and last == n:
+            end = net.dice.choice((n, n + 5))
+            if net.dice.random() < 0.5:
+                options.endMask |= 1 << axis
+                end = net.dice.randint(-9, 9)
+        if taken.start == (0 if stride > 0 else n - 1) and net.dice.random() < 0.5:
+            options.beginMask |= 1 << axis
+            begin = net.dice.randint(-9, 9)
+        begins.append(begin), ends.append(end), strides.append(stride), shape.append(len(taken))
+    if not shape:
+        return None
+    bounds = [net.indices(values) for values in (begins, ends, strides)]
+    return net.step("STRIDED_SLICE", [x, *bounds], net.wire(shape, x.far, x.grid), options)
+
+
+STEPS: tuple[Callable[[Net, Wire], Wire | None], ...] = (
+    *(conv, conv, depthwise, depthwise, dense, dense, merge, merge, merge, pool, pool, mean, softmax),
+    *(curve, curve, reshape, reshape, pad, join, join, transpose, cut, cut),
+)
+
+
+def wired_graph(seed: int) -> bytes:
+    """A .tflite of two to nine operators."""
+    net = Net(seed)
+    inputs = []
+    for _ in range(net.dice.choice((1, 1, 2, 3))):
+        axes = net.dice.choice((1, 2, 3, 4, 4, 4, 4))
+        batch = net.dice.choice((1, 1, 1, 2)) if axes > 1 else net.dice.randint(2, 6)
+        shape = (batch, *(net.dice.randint(1, 8) for _ in range(axes - 1)))
+        inputs.append(net.wire(shape, net.dice.uniform(0.3, 5)))
+    net.wires += inputs
+    wanted = net.dice.randint(2, 9)
+    for _ in range(200):
+        # The newest values are taken up oftener, so that nets are deep as well as wide.
+        x = net.wires[-1] if net.dice.random() < 0.5 else net.dice.choice(net.wires)
+        if x.count <= 1500:
+            net.dice.choice(STEPS)(net, x)
+        if len(net.steps) >= wanted:
+            break
+    made = net.wires[len(inputs) :]
+    outputs = [made[-1], *net.dice.sample(made, min(len(made), net.dice.choice((0, 0, 1, 2))))]
+    if net.dice.random() < 0.15:
+        outputs.append(net.dice.choice(outputs + inputs))
+    net.dice.shuffle(outputs)
+    return net.file(inputs, outputs)
