@@ -10,6 +10,7 @@ import numpy as np
 
 from micro.graph import schema_module
 
+ODD_NUMBERS = (0.0, -1.0, np.nan, np.inf, 1e-38, 1e38, 1e-7, 1.0, 255.0)
 SPITEFUL = (0, 1, -1, 2, 3, 127, -128, 255, 2**15, 2**24, 2**31 - 1, -(2**31))
 
 
@@ -83,6 +84,80 @@ def _spoil(model, rng: np.random.Generator) -> None:
             setattr(operator.builtinOptions, str(rng.choice(fields)), int(rng.choice(SPITEFUL[:7])))
     else:
         operator.opcodeIndex = int(rng.integers(len(model.operatorCodes)))
+
+
+def edited(content: bytes, rng: np.random.Generator) -> bytes:
+    """A file in good order with a few fields, whichever the format has, put to values that they may hold."""
+    model = schema_module().ModelT.InitFromPackedBuf(content, 0)
+    for _ in range(rng.integers(1, 5)):
+        _edit(model, rng)
+    builder = flatbuffers.Builder(4096)
+    try:
+        builder.Finish(model.Pack(builder), b"TFL3")
+    except Exception:  # numbers that the format cannot hold
+        return content
+    return bytes(builder.Output())
+
+
+def _edit(table, rng: np.random.Generator) -> None:
+    """Walk down to some field, and change it by its kind."""
+    while True:
+        owner, names = table, [name for name, value in vars(table).items() if value is not None]
+        if not names:
+            return
+        name = names[rng.integers(len(names))]
+        value = getattr(owner, name)
+        if isinstance(value, (list, np.ndarray)) and len(value) and hasattr(value[0], "__dict__"):
+            if rng.random() < 0.85:
+                table = value[rng.integers(len(value))]
+                continue
+            setattr(owner, name, _rearranged(value, rng))
+        elif isinstance(value, (list, np.ndarray)):
+            setattr(
+                owner, name, _rearranged(_respelled(value, rng), rng) if rng.random() < 0.5 else _respelled(value, rng)
+            )
+        elif hasattr(value, "__dict__"):
+            if rng.random() < 0.95:
+                table = value
+                continue
+            setattr(owner, name, None)
+        elif isinstance(value, bool):
+            setattr(owner, name, not value)
+        elif isinstance(value, int):
+            setattr(owner, name, int(rng.choice([*SPITEFUL, value + 1, value - 1, rng.integers(9)])))
+        elif isinstance(value, float):
+            setattr(owner, name, float(rng.choice(ODD_NUMBERS)))
+        else:
+            setattr(owner, name, None)
+        return
+
+
+def _rearranged(values, rng: np.random.Generator):
+    """A list with something missing, twice, or elsewhere."""
+    values = list(values)
+    what, place = rng.integers(4), rng.integers(max(len(values), 1))
+    if what == 0:
+        return values[:place]
+    if what == 1 and values:
+        return [*values, values[place]]
+    if what == 2 and values:
+        return values[place:] + values[:place]
+    return values[:place] + values[place + 1 :]
+
+
+def _respelled(values, rng: np.random.Generator):
+    """Numbers with one of them changed."""
+    if not len(values):
+        return values
+    changed = list(values)
+    place = rng.integers(len(changed))
+    if isinstance(changed[place], (float, np.floating)):
+        changed[place] = float(rng.choice([*ODD_NUMBERS, 2 * changed[place], changed[place] / 1000]))
+    else:
+        changed[place] = int(rng.choice([*SPITEFUL, int(changed[place]) + 1, rng.integers(256)]))
+    if isinstance(values, np.ndarray) and values.dtype == np.uint8:
+        return np.asarray(changed).astype(np.uint8)
+    return changed
 
 
 KINDS = (truncated, flipped, misled, noise, senseless, senseless, senseless)

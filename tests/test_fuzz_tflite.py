@@ -1,0 +1,44 @@
+"""Damaged .tflite files end in a sentence, or in C that is sound and equal to TFLite Micro."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import data_folder
+
+ROOT = Path(__file__).parents[1]
+
+
+def tally_of(first, count, seconds):
+    """What became of so many files; any traceback, hang, wrong result or sanitizer's word is a failure that names its seed."""
+    bases = data_folder("peer_models").parent
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz_tflite", str(first), str(count), str(bases)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+    )
+    assert done.stdout, done.stderr[-3000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert not told["faults"], told["faults"]
+    return told
+
+
+def test_damaged_models_are_refused_or_computed_right():
+    told = tally_of(0, 55, 600)
+    assert told["read: refused"] > 10
+    assert told["aot: refused"] > 5
+    assert told["C: equal"] > 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(20))
+def test_ten_thousand_damaged_models_are_refused_or_computed_right(block):
+    tally_of(1000 + 500 * block, 500, 7200)
