@@ -155,8 +155,8 @@ def test_several_outputs_are_several_arguments(tmp_path, gcc):
     np.testing.assert_array_equal(np.frombuffer(done.stdout, np.int8), wanted)
 
 
-# What a compiler may call of its own accord: functions that a freestanding C has (they are made of loops and of arrays set to 0), and its own
-# arithmetic where the core lacks an instruction. docs/firmware.md names both.
+# What a compiler may call of its own accord: functions that a freestanding C has (made of loops and of arrays set to 0),
+# and its own arithmetic where the core lacks an instruction. docs/firmware.md names both.
 OF_MEMORY = {"memcpy", "memmove", "memset"}
 ARITHMETIC = re.compile(r"__(aeabi_(i|u|l)\w+|(u|div|mul|ash|lsh)\w*|do_(clear_bss|copy_data)|gnu_thumb1_case_\w+)")
 TOOLCHAINS = {

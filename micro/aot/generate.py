@@ -46,7 +46,7 @@ C_TYPES = {kind: f"{kind}_t" for kind in ("int8", "uint8", "int16", "uint16", "i
 
 
 def generate(tflite: TfliteLike, directory: str | Path, name: str, *, storage: Storage = "auto") -> tuple[Path, ...]:
-    """Write NAME.h and NAME.c: `void NAME_invoke(const int8_t *input, int8_t *output)` without heap, recursion or library.
+    """Write NAME.h and NAME.c: `void NAME_invoke(const int8_t *input, int8_t *output)`, no heap, recursion or floating point.
 
     Further inputs and outputs are further arguments. Results are those of TFLite Micro's reference kernels, bit for bit. The
     arena is a static array; only kernels that the model uses are in the file. The same model gives the same bytes.
