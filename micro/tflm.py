@@ -179,7 +179,7 @@ def verify(tflite: TfliteLike, samples: Any = None, *, count: int = 256, seed: i
         theirs = _reference(content, graph, inputs, [])
         odd: set[int] = set()
         for name in ours:
-            difference = np.abs(ours[name].astype(np.int64) - theirs[name].astype(np.int64))
+            difference = _differences(name, ours[name], theirs[name])
             values += difference.size
             mismatches += int(np.count_nonzero(difference))
             largest = max(largest, int(difference.max(initial=0)))
@@ -381,6 +381,16 @@ def _only_micro(said: str) -> str:
     return f"only TFLite Micro runs this model, and there is nothing to compare it with: TFLite's own kernels cannot, {why}"
 
 
+def _differences(name: str, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """How far values lie apart; ModelError where TFLite makes another shape than the file says, by which TFLite Micro goes."""
+    if ours.size != theirs.size:
+        raise ModelError(
+            f"{name} has shape {list(ours.shape[1:])} in TFLite Micro, by the file, and {list(theirs.shape[1:])} in TFLite, "
+            "by its operators: the file's shapes do not go together"
+        )
+    return np.abs(ours.astype(np.int64) - theirs.astype(np.int64).reshape(ours.shape))
+
+
 def _by_op(content: bytes, graph: Graph, inputs: Sequence[np.ndarray]) -> tuple[OpDifference, ...]:
     """Operators whose inputs agree on a sample while their outputs do not: where differences arise."""
     computed = [i for op in graph.ops for i in op.outputs if i >= 0]
@@ -392,9 +402,7 @@ def _by_op(content: bytes, graph: Graph, inputs: Sequence[np.ndarray]) -> tuple[
         if name not in ours:
             return np.zeros((len(inputs[0]), 1), np.int64)
         samples = len(ours[name])
-        return np.abs(
-            ours[name].astype(np.int64).reshape(samples, -1) - theirs[name].astype(np.int64).reshape(samples, -1)
-        )
+        return _differences(name, ours[name].reshape(samples, -1), theirs[name].reshape(samples, -1))
 
     found = []
     for op in graph.ops:
