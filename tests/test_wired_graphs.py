@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from conftest import SANITIZERS, WARNINGS
-from wired_graphs import wired_graph
+from wired_graphs import Net, tfl, wired_graph
 
 from micro.aot import generate
 from micro.aot.operators import OPERATORS
@@ -84,6 +84,23 @@ def test_branching_nets_are_equal_to_the_byte(tmp_path, block):
 @pytest.mark.parametrize("block", range(20))
 def test_five_hundred_branching_nets_are_equal_to_the_byte(tmp_path, block):
     require_equal(range(1000 + 25 * block, 1025 + 25 * block), tmp_path, ("auto", "small", "dense", "small")[block % 4])
+
+
+@pytest.mark.parametrize("name", ["ADD", "SUB"])
+def test_scales_are_divided_as_tflite_micro_divides_them(tmp_path, name):
+    """Every pair of int8 values, on grids where multipliers made in float32 give another byte than those in double precision."""
+    net = Net(0)
+    scales = (0.0405237078666687, 0.28161823749542236, 0.2820979654788971)
+    a, b = (
+        net.wire(shape, 1.0, (scale, zero))
+        for shape, scale, zero in (((1, 256, 1), scales[0], 3), ((1, 1, 256), scales[1], -7))
+    )
+    options = tfl.AddOptionsT() if name == "ADD" else tfl.SubOptionsT()
+    y = net.step(name, [a, b], net.wire((1, 256, 256), 1.0, (scales[2], 5)), options)
+    model, every = net.file([a, b], [y]), np.arange(-128, 128).astype(np.int8)
+    x = [np.broadcast_to(every.reshape(shape), (SAMPLES, *shape)) for shape in ((1, 256, 1), (1, 1, 256))]
+    ((ours,),) = outputs_in_c([model], [x], tmp_path, "auto")
+    np.testing.assert_array_equal(ours, all_outputs(model, x)["output0"].reshape(SAMPLES, -1))
 
 
 def test_the_nets_hold_every_operator_and_every_kind_of_wiring():

@@ -49,17 +49,15 @@ def mul(op: Op, graph: Graph) -> Step:
 def _sum(sign: int, op: Op, graph: Graph) -> Step:
     (a, b), y = tensors_of(op, graph)
     (a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero) = (int8_of(t, op, graph) for t in (a, b, y))
-    # TFLite divides in double precision for ADD and in float32 for SUB.
-    kind = np.float64 if sign > 0 else np.float32
-    twice = kind(2) * max(kind(a_scale), kind(b_scale))
-    to_output = float(twice / (kind(1 << SUM_BITS) * kind(y_scale)))
+    twice = 2.0 * max(a_scale, b_scale)
+    to_output = twice / ((1 << SUM_BITS) * y_scale)
     if not to_output < 1:
         raise refusal(
             op, graph, f"gives steps of {y_scale:g} from steps of {max(a_scale, b_scale):g}: too fine for TFLite's sums"
         )
     parameters: list[int] = []
     for zero, scale in ((a_zero, a_scale), (b_zero, b_scale)):
-        fraction, power = quantize_multiplier(float(kind(scale) / twice))
+        fraction, power = quantize_multiplier(scale / twice)
         parameters += [-zero, fraction, -power]
     fraction, power = quantize_multiplier(to_output)
     low, high = activation_range(op.options.get("fusedActivationFunction", 0), y_scale, y_zero)
