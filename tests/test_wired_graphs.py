@@ -88,7 +88,7 @@ def test_five_hundred_branching_nets_are_equal_to_the_byte(tmp_path, block):
 
 @pytest.mark.parametrize("name", ["ADD", "SUB"])
 def test_scales_are_divided_as_tflite_micro_divides_them(tmp_path, name):
-    """Every pair of int8 values, on grids where multipliers made in float32 give another byte than those in double precision."""
+    """Every pair of int8 values, on grids where multipliers of float32 give another byte than those of double precision."""
     net = Net(0)
     scales = (0.0405237078666687, 0.28161823749542236, 0.2820979654788971)
     a, b = (
