@@ -12,7 +12,9 @@ import numpy as np
 # Conventional bounds of the population stability index: below the first nothing has moved, above the second much has.
 PSI_SOME, PSI_MUCH = 0.1, 0.25
 # Quantiles at which distributions are compared; permutations of a first glance, and of those held in memory at once.
-GRID, FIRST, CHUNK = 128, 256, 4096
+GRID, FIRST, CHUNK = 128, 32, 4096
+# So many exchanges as far apart as what was seen tell enough of a p that is far above the level (Besag and Clifford 1991).
+ENOUGH = 10
 MOST_PERMUTATIONS = 2_000_000
 # Shares of the money that are bet on more alarms than promised.
 BETS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
@@ -104,6 +106,8 @@ def watch(
         raise ValueError(f"{len(reference)} sessions of calibration are too few to compare with; at least 2 are needed")
     looks: list[Look] = []
     pooled = np.concatenate(reference)
+    edges = _edges(pooled)
+    shares = _shares(pooled, edges)
     windows = np.cumsum([len(session) for session in sessions])
     for number, end in enumerate(range(every, len(sessions) + 1, every), start=1):
         level = false_alarm_rate * max(1 / (number * (number + 1)), LOWEST_LEVEL)
@@ -112,7 +116,7 @@ def watch(
         found = session_test(
             reference, latest, level, seed + number, None if heard is None else (heard[0], heard[1][rows])
         )
-        psi = stability_index(pooled, np.concatenate(latest))
+        psi = _index(shares, _shares(np.concatenate(latest), edges))
         looks.append(
             Look(number, int(windows[end - 1]), psi, found.ks, found.wander, found.p, level, found.shift, len(latest))
         )
@@ -177,12 +181,21 @@ def stability_index(reference: np.ndarray, scores: np.ndarray, bins: int = 10) -
 
     Source: Siddiqi 2006, chapter 9.
     """
-    edges = np.quantile(reference, np.linspace(0, 1, bins + 1)[1:-1])
-    shares = []
-    for values in (reference, scores):
-        counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=bins) + 0.5
-        shares.append(counts / counts.sum())
-    return float(np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0])))
+    edges = _edges(reference, bins)
+    return _index(_shares(reference, edges), _shares(scores, edges))
+
+
+def _edges(reference: np.ndarray, bins: int = 10) -> np.ndarray:
+    return np.asarray(np.quantile(reference, np.linspace(0, 1, bins + 1)[1:-1]))
+
+
+def _shares(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1) + 0.5
+    return np.asarray(counts / counts.sum())
+
+
+def _index(reference: np.ndarray, scores: np.ndarray) -> float:
+    return float(np.sum((scores - reference) * np.log(scores / reference)))
 
 
 @dataclass(frozen=True)
@@ -274,6 +287,7 @@ def _exchanged(
             as_far[place] += int(np.count_nonzero(test(drawn) >= seen[place]))
         done += count
         # Once p can only be far above the level, the rest of the permutations would tell nothing.
-        if sharing * (1 + min(as_far)) / (1 + wanted) > 5 * level:
+        common = 1 + min(as_far)
+        if sharing * common > 5 * level * (1 + (done if common > ENOUGH else wanted)):
             break
     return [(1 + found) / (1 + done) for found in as_far]
