@@ -11,7 +11,8 @@ from pathlib import Path
 from micro.config import TableData
 from micro.datasets import arrays
 from micro.datasets.contents import Contents, EmptyFile
-from micro.datasets.delimited import GZIP, read_delimited
+from micro.datasets.delimited import read_delimited
+from micro.datasets.lines import GZIP
 from micro.errors import DataError
 
 READ = "CSV (also as .csv.gz), .npz, .npy, .parquet, .mat (to version 7) and .wav are read"

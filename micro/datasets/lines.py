@@ -1,0 +1,116 @@
+"""Text files in blocks of whole lines, and the rows of cells in them."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from micro.config import TableData
+from micro.errors import DataError
+
+# Bytes read at once; characters from which on a block may have few lines; and the most that a line or a quoted cell may have.
+BLOCK, WIDE, LONGEST = 1 << 20, 1 << 24, 1 << 26
+GZIP = b"\x1f\x8b"
+# What stands in place of a comment, which no text file holds.
+COMMENTED = "\x1a"
+# Lines that a block has at least, unless it is wide.
+FEWEST = 50
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole lines of a file, each ending in a line feed: the number of the first, and whether they are the last."""
+
+    line: int
+    text: str
+    last: bool
+
+
+def text_blocks(path: Path, config: TableData) -> Iterator[Block]:
+    """A file's text, gzip undone, decoded and with line feeds for ends of lines, in blocks of whole lines and whole quotes."""
+    line, held = 1, ""
+    try:
+        with path.open("rb") as raw:
+            start = raw.read(4)
+            raw.seek(0)
+            source = gzip.GzipFile(fileobj=raw) if start[:2] == GZIP else raw
+            decoder: io.IncrementalNewlineDecoder | None = None
+            while True:
+                content = source.read(BLOCK)
+                if decoder is None:
+                    told = codecs.getincrementaldecoder(_encoding(content, config))()
+                    decoder = io.IncrementalNewlineDecoder(told, translate=True)
+                held += decoder.decode(content, final=not content)
+                if not content:
+                    break
+                # Empty lines at the end of a file are none of its rows.
+                end = len(held[: held.rfind("\n") + 1].rstrip("\n")) + 1
+                enough = len(held) > WIDE or held.count("\n", 0, end) > FEWEST
+                if end > 1 and enough and held.count('"', 0, end) % 2 == 0:
+                    yield Block(line, _tidied(held[:end], config), False)
+                    line += held.count("\n", 0, end)
+                    held = held[end:]
+                elif len(held) > LONGEST:
+                    what = "a quote is opened and not closed" if end > 1 else "a line goes on"
+                    raise DataError(f"{path}, line {line}: {what} for more than {LONGEST:,} characters; is it a table?")
+    except UnicodeDecodeError as error:
+        raise DataError(_undecodable(path, line + held.count("\n"), error, config)) from None
+    except (OSError, EOFError, zlib.error, UnicodeError) as error:
+        raise DataError(f"{path} cannot be read as CSV: {error}") from None
+    if held.strip("\n"):
+        yield Block(line, _tidied(held.rstrip("\n") + "\n", config), True)
+
+
+def _encoding(start: bytes, config: TableData) -> str:
+    """The config's encoding; a byte order mark says more."""
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    name = codecs.lookup(config.encoding).name
+    return "utf-8-sig" if name == "utf-8" or start.startswith(codecs.BOM_UTF8) else name
+
+
+def _undecodable(path: Path, line: int, error: UnicodeDecodeError, config: TableData) -> str:
+    if error.end <= error.start or error.start >= len(error.object):
+        return f"{path} cannot be read as CSV: {error}"
+    line += error.object.count(b"\n", 0, error.start)
+    byte = error.object[error.start]
+    if error.encoding.startswith("utf-16"):
+        return f"{path} cannot be read as CSV: it begins as UTF-16 and is not ({error.reason})"
+    other = "latin-1" if codecs.lookup(config.encoding).name != "iso8859-1" else "utf-8"
+    return (
+        f"{path}, line {line}: byte 0x{byte:02x} is not {config.encoding}; set encoding to what the file is written in, such "
+        f'as "{other}" or "cp1252"'
+    )
+
+
+def _tidied(text: str, config: TableData) -> str:
+    """A block with comments marked and runs of blanks made one, where the config says so; lines keep their numbers."""
+    if config.comment is not None:
+        text = re.sub(rf"(?m)^[ \t]*{re.escape(config.comment)}.*$", COMMENTED, text)
+    if config.separator == " ":
+        text = re.sub(r"(?m)^ | $", "", re.sub(r"[ \t]+", " ", text))
+    return text
+
+
+def records(text: str, line: int, config: TableData, width: int = 0) -> Iterator[tuple[int, int, list[str]]]:
+    """Rows of cells of a text that begins at `line`: the line of each, the line after it, its cells. Comments are none.
+
+    Nor are empty lines, but in a file of one column: there they are cells without a value.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=config.separator)
+    before = 0
+    for cells in reader:
+        if cells == [COMMENTED]:
+            before = reader.line_num
+            continue
+        cells = [""] if width == 1 and not cells else cells
+        if cells:
+            yield line + before, line + reader.line_num, cells
+        before = reader.line_num
