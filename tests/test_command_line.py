@@ -1,0 +1,355 @@
+"""Every command and option as a person types it: on good, empty and wrong input, its exit code and all that it prints."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from conftest import invoke
+
+from micro.cli import main
+
+ROOT = Path(__file__).parents[1]
+PROGRESS = re.compile(r"^ *\d+%  \S.*$")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is typed after `keras-kd`, what kind of input that is, the exit code, and words that are printed."""
+
+    typed: str
+    kind: str
+    code: int = 0
+    says: str = ""
+    needs: str = ""
+    slow: bool = False
+
+
+def good(typed, says="", code=0, **more):
+    return Case(typed, "good", code, says, **more)
+
+
+def wrong(typed, says, kind="wrong", **more):
+    return Case(typed, kind, 2, says, **more)
+
+
+def empty(typed, says):
+    return wrong(typed, says, "empty")
+
+
+CASES = (
+    good("--version", "version "),
+    good("--help", "new-firmware"),
+    good("-h", "Exit codes"),
+    good("--debug inspect {ae} --json"),
+    wrong("inspekt {ae}", "Did you mean 'inspect'?"),
+    wrong("inspect {ae} --jsn", "Did you mean '--json'?"),
+    good("init rig --out {tmp}/rig.toml", "run it with: keras-kd run"),
+    good("init table --out {tmp}/table.toml --json"),
+    empty("init", "Missing argument"),
+    wrong("init plane", "'plane' is not one of 'rig', 'cwru', 'table'"),
+    wrong("init rig --out {folder}", "is a directory"),
+    wrong("init rig --out {text}/rig.toml", "Not a directory"),
+    wrong("init rig --out {text}", "exists already"),
+    good("run {noise} --out {tmp}/a --strict --json", code=3),
+    empty("run {empty} --out {tmp}/b", "empty"),
+    wrong("run {text} --out {tmp}/c", "is not TOML"),
+    wrong("run {missing} --out {tmp}/d", "missing"),
+    wrong("run {noise} --out {text}", "is a file"),
+    wrong("run {noise} --out {run}", "holds a run already"),
+    wrong("run {noise} --out {tmp}/e --resume", "nothing to resume"),
+    wrong("run {noise} --out {folder} --force", "is not a run folder"),
+    good("score {run} {csv}", "above_threshold,alarm,result"),
+    good("score {run} {csv} --out {tmp}/scores.csv", "above the threshold"),
+    good("score {run} {csv} --json"),
+    good("score {run} {csv} --channel a --json"),
+    empty("score {run} {empty}", "empty"),
+    empty("score {folder} {csv}", "is not a finished run"),
+    wrong("score {run} {text}", "text.txt"),
+    wrong("score {run} {missing}", "missing"),
+    wrong("score {run} {folder}", "folder"),
+    wrong("score {run}", "Missing argument 'FILES...'"),
+    good("sensitivity {run} --out {tmp}/s.html", "changes to"),
+    empty("sensitivity {folder} --out {tmp}/t.html --json", "is not a finished run"),
+    wrong("sensitivity {run} --out {folder}", "is a directory"),
+    good("new-firmware {run} --board bare-cortex-m --out {tmp}/fw", "go on with"),
+    good("new-firmware {run} --board cmake --runtime static --windows 2 --out {tmp}/fx --json"),
+    empty("new-firmware {folder} --board cmake --out {tmp}/fy", "is not a finished run"),
+    wrong("new-firmware {run} --board cmake --windows 100000 --out {tmp}/fz", "golden windows"),
+    wrong("new-firmware {run} --board toaster --out {tmp}/fz", "'toaster' is not one of"),
+    wrong("new-firmware {run} --board cmake --out {tmp}/fz --runtime fast", "'fast' is not one of"),
+    wrong("new-firmware {run} --board cmake --out {text}", "is a file"),
+    good("emulate {run} --core m4f", "m4f: ", needs="qemu-system-arm arm-none-eabi-gcc", slow=True),
+    good("emulate {run} --core m0 --json", needs="qemu-system-arm arm-none-eabi-gcc", slow=True),
+    empty("emulate {folder}", "is not a finished run"),
+    wrong("emulate {run} --core m99", "'m99' is not one of"),
+    good("monitor {run} {log} --every 2 --recent 2 --false-alarm-rate 0.05", "sessions", code=1),
+    good("monitor {run} {log} --every 2 --recent 2 --json", code=1),
+    wrong("monitor {run} {log} --every 2 --recent 2 --device pump", "has no row of device"),
+    empty("monitor {run} {empty}", "empty"),
+    empty("monitor {folder} {log}", "is not a finished run"),
+    wrong("monitor {run} {text}", "text.txt"),
+    wrong("monitor {run} {log} --every 2 --recent 2 --recalibrate {tmp}/re", "nothing to recalibrate"),
+    wrong("monitor {run} {log} --every 0", "0 is not in the range"),
+    good("convert {keras} --calibration {npy} --out {tmp}/v --weights per_tensor", "arena_bytes"),
+    good("convert {keras} --calibration {npy} --out {tmp}/w --ranges mse --activations int16 --json"),
+    good("convert {keras} --calibration {npy} --out {tmp}/x --bits 4 --ram 8KiB --json"),
+    empty("convert {empty} --calibration {npy} --out {tmp}/y", "is empty"),
+    empty("convert {keras} --calibration {empty} --out {tmp}/y", "is empty"),
+    wrong("convert {folder} --calibration {npy} --out {tmp}/y", "is a folder, not a .keras file"),
+    wrong("convert {text} --calibration {npy} --out {tmp}/y", "is not a .keras file"),
+    wrong("convert {keras} --calibration {npy} --out {text}", "is a file"),
+    wrong("convert {keras} --calibration {npy} --out {tmp}/y --bits 9", "9 is not in the range"),
+    wrong("convert {keras} --calibration {npy} --out {tmp}/y --ram 4KiB --weights per_tensor", "leave --weights out"),
+    good("inspect {ae}", "FULLY_CONNECTED"),
+    good("inspect {ae} --json"),
+    empty("inspect {empty}", "empty"),
+    wrong("inspect {text}", "is not a .tflite"),
+    wrong("inspect {missing}", "No such file"),
+    wrong("inspect {folder}", "is a directory"),
+    good("check {ae} --flash 1MiB --ram 64KiB --kernels cmsis-nn", "fits"),
+    good("check {ae} --flash 1KiB --json", code=1),
+    good("check {ae} --ram 100", "ram: the arena takes", code=1),
+    empty("check {empty} --flash 1KiB", "empty"),
+    wrong("check {ae}", "give a budget"),
+    wrong("check {ae} --flash much", "flash must be a size"),
+    good("verify {ae}", "mismatches"),
+    good("verify {ae} --json"),
+    good("verify {int8} --samples {npy} --json"),
+    empty("verify {empty}", "empty"),
+    wrong("verify {ae} --samples {npy}", "samples must have shape"),
+    wrong("verify {text}", "is not a .tflite"),
+    good("emit {int8} --out {tmp}/m --name net --class-name a --class-name b --class-name c --class-name d", "net.h"),
+    good("emit {ae} --out {tmp}/m --name net --json"),
+    empty("emit {empty} --out {tmp}/n --name net", "empty"),
+    wrong("emit {ae} --out {tmp}/n --name 'my net'", "is not an identifier"),
+    wrong("emit {ae} --out {text} --name net", "is a file"),
+    good("aot {ae} --out {tmp}/o --name net --storage small", "net"),
+    good("aot {ae} --out {tmp}/o --name net --json"),
+    empty("aot {empty} --out {tmp}/p --name net", "empty"),
+    wrong("aot {text} --out {tmp}/p --name net", "is not a .tflite"),
+    wrong("aot {ae} --out {tmp}/p", "Missing option '--name'"),
+    good(
+        "search {rig} --out {tmp}/q --flash 8KiB --ram 4KiB --macs 1M --trials 1 --workers 1 --runtime static --json",
+        slow=True,
+    ),
+    empty("search {empty} --out {tmp}/r --flash 8KiB", "empty"),
+    wrong("search {text} --out {tmp}/r --flash 8KiB", "is not TOML"),
+    wrong("search {rig} --out {tmp}/r --flash 8KiB --address 127.0.0.1:1", "no Ray cluster at", slow=True),
+    wrong("search {rig} --out {tmp}/r --flash 8KiB --resume", "resume"),
+    good("fleet {fleet} --out {tmp}/t --workers 1 --strict --json", slow=True),
+    empty("fleet {empty} --out {tmp}/u", "empty"),
+    wrong("fleet {text} --out {tmp}/u", "is not TOML"),
+    wrong("fleet {fleet} --out {tmp}/u --resume", "resume"),
+    wrong("fleet {fleet} --out {tmp}/u --address 127.0.0.1:1", "no Ray cluster at", slow=True),
+)  # fmt: skip
+
+NOISE = """
+job = "table"
+seeds = 1
+[data]
+files = ["healthy*.csv", "faulty.csv"]
+sample_rate = 100
+healthy_files = ["healthy*.csv"]
+faulty_files = ["faulty.csv"]
+[features]
+kind = "statistics"
+window = 16
+hop = 8
+[teacher]
+sizes = [4]
+epochs = 1
+[student]
+sizes = [3]
+epochs = 1
+[distill]
+compare = false
+[detect]
+false_alarm_rate = 0.05
+"""
+FLEET = """
+config = "noise.toml"
+[[asset]]
+name = "one"
+data = { files = ["healthy*.csv", "faulty.csv"] }
+"""
+
+
+@pytest.fixture(scope="module")
+def things(tmp_path_factory, peer_models, conv_model, conv_samples, converted):
+    """What commands are given: a config whose faults are mere noise, its run, models, samples, logs; empty and wrong ones."""
+    place = tmp_path_factory.mktemp("things")
+    rng = np.random.default_rng(0)
+    for name in ("healthy1", "healthy2", "healthy3", "healthy4", "faulty"):
+        np.savetxt(place / f"{name}.csv", rng.normal(size=1600), header="a", comments="", fmt="%.5f")
+    (place / "noise.toml").write_text(NOISE)
+    (place / "fleet.toml").write_text(FLEET)
+    conv_model.save(place / "tiny.keras")
+    np.save(place / "x.npy", conv_samples)
+    (place / "int8.tflite").write_bytes(converted.content)
+    (place / "empty").write_bytes(b"")
+    (place / "text.txt").write_text("dear sir or madam,\nI write to you\n")
+    (place / "folder").mkdir()
+    (place / "folder" / "mine.txt").write_text("years of work")
+    (place / "rig.toml").write_text((ROOT / "micro/configs/rig.toml").read_text())
+    typed = [sys.executable, "-m", "micro.cli", "run", place / "noise.toml", "--out", "run", "--strict"]
+    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(typed, capture_output=True, text=True, cwd=place, env={**os.environ, "PYTHONPATH": paths})
+    # A log of the very scores that the threshold was calibrated on.
+    shutil.copy(place / "run" / "calibration.csv", place / "log.csv")
+    words = {
+        "ae": peer_models / "ae.tflite", "keras": place / "tiny.keras", "npy": place / "x.npy", "csv": place / "healthy1.csv",
+        "text": place / "text.txt", "noise": place / "noise.toml", "rig": place / "rig.toml", "log": place / "log.csv",
+        "fleet": place / "fleet.toml", "int8": place / "int8.tflite",
+        **{name: place / name for name in ("run", "empty", "folder", "missing")},
+    }  # fmt: skip
+    return words, done
+
+
+def test_a_run_that_is_useless_says_so_first_and_strict_makes_it_an_exit_code(things):
+    words, done = things
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.startswith("Verdict: unusable: AUC near chance (0."), done.stdout[:300]
+    assert "  To do: " in done.stdout
+    assert done.stdout.rstrip().splitlines()[-1].lstrip().startswith("keras-kd monitor run LOG")
+    # Nothing of TensorFlow, absl, LiteRT or Python's warnings: progress alone, a line a stage.
+    assert [line for line in done.stderr.splitlines() if not PROGRESS.match(line)] == []
+    assert json.loads((words["run"] / "report.json").read_text())["verdict"]["grade"] == "unusable"
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, id=c.typed, marks=[pytest.mark.slow] if c.slow else []) for c in CASES]
+)
+def test_what_is_typed_ends_as_it_should(case, things, tmp_path, capfd):
+    if not all(map(shutil.which, case.needs.split())):
+        pytest.skip(f"needs {case.needs}")
+    typed = shlex.split(case.typed.format(tmp=tmp_path, **things[0]))
+    capfd.readouterr()
+    result = invoke(*typed)
+    assert result.exit_code == case.code, result.output
+    assert capfd.readouterr() == ("", "")  # what C++ writes past Python
+    assert "Traceback" not in result.output
+    lines = result.stderr.splitlines()
+    if case.code == 2:
+        assert result.stdout == ""
+        errors = [line for line in lines if not PROGRESS.match(line)]
+        assert len(errors) == 1, lines
+        assert errors[0].startswith("Error: ")
+        assert case.says in errors[0]
+        return
+    assert [line for line in lines if not PROGRESS.match(line)] == []
+    assert case.says in result.stdout
+    if "--json" in typed:
+        json.loads(result.stdout, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+        assert lines == []
+
+
+def test_folders_that_are_in_the_way_are_left_as_they_are(things):
+    assert (things[0]["folder"] / "mine.txt").read_text() == "years of work"
+    assert [path.name for path in things[0]["folder"].iterdir()] == ["mine.txt"]
+
+
+def typed_words(case):
+    """The command of a case, None for the group's own, and its options."""
+    words = shlex.split(case.typed)
+    name = next((word for word in words if word in main.commands), None)
+    return name, {word for word in words if word.startswith("-")}
+
+
+def test_every_command_and_option_has_its_cases():
+    """A new command or option fails here until it has a line in CASES."""
+    for name, command in main.commands.items():
+        kinds = {case.kind for case in CASES if typed_words(case)[0] == name}
+        assert kinds == {"good", "empty", "wrong"} or (name in ("sensitivity", "emulate") and "good" in kinds), name
+        typed = set().union(*(typed_words(case)[1] for case in CASES if typed_words(case)[0] == name))
+        options = {word for option in command.params if isinstance(option, click.Option) for word in option.opts}
+        assert options <= typed, f"{name}: {sorted(options - typed)} in no case"
+    group = set().union(*(typed_words(case)[1] for case in CASES))
+    assert {word for option in main.params for word in option.opts} <= group
+
+
+def test_every_command_has_its_whole_summary_and_json():
+    help_text = invoke("--help").stdout
+    for name, command in main.commands.items():
+        assert re.search(rf"^  {name} +\S", help_text, re.MULTILINE)
+        assert len(command.short_help) <= 45, name
+        assert "--json" in {word for option in command.params for word in option.opts}, name
+    assert "..." not in help_text.split("Commands:")[1]
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))])
+def test_what_the_documents_type_exists(page):
+    for typed in re.findall(r"keras-kd ((?:[a-z-]+) [^`\n]*)", (ROOT / page).read_text()):
+        name, *words = typed.split("  ")[0].split("#")[0].split()
+        if name not in main.commands:
+            continue  # 'keras-kd' within a sentence
+        options = {option for each in main.commands[name].params for option in each.opts}
+        told = {
+            re.match(r"--[a-z-]+", word.strip("[]().,;:"))[0] for word in words if word.strip("[](").startswith("--")
+        }
+        assert told <= options, f"{page}: keras-kd {name} {sorted(told - options)}"
+
+
+def test_readme_names_every_command():
+    named = set(re.findall(r"^keras-kd ([a-z-]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert named == set(main.commands)
+
+
+def test_a_fault_of_the_program_itself_is_one_line_and_another_exit_code(monkeypatch, peer_models):
+    import micro.tflm
+
+    def broken(*_):
+        raise KeyError("x")
+
+    monkeypatch.setattr(micro.tflm, "measure", broken)
+    result = invoke("inspect", peer_models / "ae.tflite")
+    assert result.exit_code == 70
+    assert re.match(
+        r"Error: keras-kd failed in a way that it should not: KeyError: 'x'; .* report it\n$", result.stderr
+    )
+    assert isinstance(invoke("--debug", "inspect", peer_models / "ae.tflite").exception, KeyError)
+
+
+def test_warnings_of_this_package_are_a_line_and_others_nothing(monkeypatch, capsys):
+    import warnings
+
+    from micro.quiet import only_our_warnings
+
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    only_our_warnings()
+    warnings.showwarning(UserWarning("too\n  narrow"), UserWarning, str(ROOT / "micro/conversion.py"), 1)
+    warnings.showwarning(UserWarning("np.object"), UserWarning, "/elsewhere/keras/x.py", 1)
+    warnings.showwarning(DeprecationWarning("old"), DeprecationWarning, str(ROOT / "micro/x.py"), 1)
+    assert capsys.readouterr().err == "Warning: too narrow\n"
+
+
+@pytest.mark.parametrize("command", ["inspect {ae}", "inspect {ae} --json", "--help", "score {run} {csv}"])
+def test_a_reader_that_goes_ends_a_command_in_silence(command, things):
+    typed = command.format(**{name: shlex.quote(str(path)) for name, path in things[0].items()})
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m micro.cli {typed} | true"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_ctrl_c_while_tensorflow_starts_is_one_line(things):
+    import signal
+    import time
+
+    typed = [sys.executable, "-m", "micro.cli", "sensitivity", things[0]["run"], "--out", "never.html"]
+    process = subprocess.Popen(typed, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert "starting TensorFlow" in process.stderr.readline()
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    said, code = process.stderr.read(), process.wait()
+    assert code == 130, said
+    assert said.strip().startswith("Error: interrupted")
+    assert len(said.strip().splitlines()) == 1
