@@ -24,6 +24,7 @@ from micro.explore.space import propose, resolutions, smallest, widest
 from micro.explore.study import Candidate, share_of_budget
 from micro.explore.trial import Costs, is_weak, likelihood, over
 from micro.prepare import cut, prepare
+from micro.runs.folder import holding
 from micro.stages import untrained, written
 from micro.tflm import measure
 from micro.train import build_model
@@ -384,6 +385,18 @@ def test_what_is_in_the_way_is_left_alone(found, tmp_path, config_file):
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
+def test_of_two_drivers_on_one_journal_the_second_is_told_so(found, config_file):
+    out, _ = found
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with holding(out):
+        again = invoke(
+            "search", config_file, "--out", out, "--flash", "4KiB", "--ram", "2KiB", "--trials", "5", "--resume"
+        )
+    assert again.exit_code == 2
+    assert f"{out}: another keras-kd has been at work on it; wait for its end" in again.output
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
 def test_a_damaged_journal_is_refused_and_never_overwritten(found, tmp_path, config_file):
     import shutil
 
@@ -408,6 +421,7 @@ def test_a_budget_that_nothing_meets_tells_the_smallest_reachable(tmp_path, conf
         match=r"nothing can meet the budget, the smallest reachable takes 1,\d{3} bytes of flash, 900 allowed",
     ):
         micro.search(config, tmp_path / "a", flash=900, trials=1)
+    assert not list(tmp_path.iterdir()), "it would stand in the way of the next"
 
 
 @pytest.mark.parametrize(
