@@ -308,7 +308,8 @@ def _blame(healthy: Sequence[Mapping[str, Any]]) -> str:
     worst = sorted((row for row in healthy if row["above_threshold"] > 0), key=lambda row: -row["above_threshold"])
     if not worst:
         return ""
-    return f". Most: {_listed([_named(row) for row in worst])}"
+    unit = ", in standard deviations of training" if any(map(_moved, worst)) else ""
+    return f". Most{unit}: {_listed([_named(row) for row in worst])}"
 
 
 def _named(row: Mapping[str, Any]) -> str:
@@ -323,7 +324,7 @@ def _counted(row: Mapping[str, Any]) -> str:
 def _moved(row: Mapping[str, Any]) -> str:
     """Where a recording's features lie beside those of training, the furthest named."""
     far = [f"{each['feature']} {each['moved']:+.1f}" for each in row.get("moved", ()) if abs(each["moved"]) >= MOVED]
-    return f"; moved, in standard deviations of training: {', '.join(far)}" if far else ""
+    return f"; moved: {', '.join(far)}" if far else ""
 
 
 def _class_moved(rows: Sequence[Mapping[str, Any]], name: str) -> str:
