@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_kd.layers import Captured, MaskOf, Tap, activation_of, find_layer, name_of
+from keras_kd.layers import Captured, Tap, activation_of, find_layer, name_of
 from keras_kd.objectives.base import Objective, require_number, serializable
-from keras_kd.objectives.keras_losses import FromKeras
+from keras_kd.objectives.keras_losses import listed
+from keras_kd.objectives.top_k import TopK
+from keras_kd.objectives.weighing import batch_mean
+from keras_kd.per_output import hard_weights, labels_of, output_number, weights_of
 from keras_kd.teachers import Ensemble, MovingAverage, Supplied
+from keras_kd.training import TeachingModel
 
-# The distiller whose train or test step is running, so that its `call` gives layer outputs beside the student's:
-# that spares a second forward pass, and `distiller(x)` outside a step stays what it is on any model.
-_stepping: ContextVar[keras.Model | None] = ContextVar("keras_kd_stepping", default=None)
+# What the distillers of Keras's own module and of its tutorial are told, and where it stands here.
+KERAS_ARGUMENTS = {
+    "distillation_losses": "objectives",
+    "distillation_loss_weights": "the weight of each objective",
+    "student_loss_weight": "hard_weight",
+}
 
 
 @serializable
-class Distiller(keras.Model):
+class Distiller(TeachingModel):
     """Train a student on a teacher's outputs and layers, and on labels where there are any.
 
     Minimises hard_weight * loss(y, student) + sum over objectives of weight * mean(objective) + the student's own
     regularisation. `sample_weight` and `class_weight` weigh the hard loss and every objective that gives one value an
-    example. Each step makes one forward pass of the student and one of the teacher. The teacher runs in inference mode
-    and is left as it was: weights, statistics, `trainable` flags. Without labels only the objectives are trained on.
+    example, positions where they have a weight each, and outputs where they come as a dict or list. Each step makes one
+    forward pass of the student and one of the teacher. The teacher runs in inference mode and is left as it was: weights,
+    statistics, `trainable` flags. Without labels only the objectives are trained on.
 
     `compile` takes what any Keras model takes; `loss` is the hard loss and may be None. `predict` and calling the
     distiller give the student's outputs. Logs: `loss`, one entry an objective (without its weight), and,
@@ -36,14 +42,17 @@ class Distiller(keras.Model):
 
     Layers that objectives learn (a Hint's regressor) are trained along and are no part of the student. A weight or
     temperature that follows a schedule goes by training steps. Masks of the student's output, such as an Embedding
-    with mask_zero makes, keep padding out of the objectives; a sample_weight with a position axis weighs positions.
+    with mask_zero makes, keep padding out of the objectives. A sample_weight with axes for positions, (batch, steps) or
+    (batch, height, width), weighs positions; an objective that does not tell them apart takes an example's mean weight. Weights
+    of several outputs go to the objectives on those outputs, and their mean by example to objectives on inner layers.
 
     Args:
         teacher: A Keras model with the student's input, an Ensemble, a MovingAverage of the student, or a Recorded or Function
             teacher, whose targets come with the batches of its `batches`.
         student: The Keras model to train.
-        objectives: Objectives or losses of keras.distillation, at least one; two of a name are numbered. For models with
-            several outputs, one that names no layers becomes one for each pair of outputs.
+        objectives: One objective or several; a Keras loss, a loss of keras.distillation or a function of (teacher, student)
+            is taken as one. Two of a name are numbered. For models with several outputs, one that names no layers becomes
+            one for each pair of outputs.
         hard_weight: Factor of the compiled loss on labels, at least 0.
 
     Raises:
@@ -54,17 +63,18 @@ class Distiller(keras.Model):
         self,
         teacher: keras.Model | Supplied,
         student: keras.Model,
-        objectives: Sequence[Any],
+        objectives: Any = None,
         *,
         hard_weight: float = 1.0,
         name: str = "distiller",
         **kwargs: Any,
     ) -> None:
+        _refuse_keras_arguments(kwargs)
         _require_models(teacher, student)
         kwargs.setdefault("dtype", student.dtype_policy)
         super().__init__(name=name, **kwargs)
         self.hard_weight = require_number(hard_weight, "hard_weight", minimum=0.0)
-        expanded = [part for one in _listed(objectives) for part in _by_output(one, teacher, student)]
+        expanded = [part for one in listed(objectives) for part in _by_output(one, teacher, student)]
         self.objectives = tuple(_prepare(objective, teacher, student) for objective in _named_apart(expanded))
         self.teacher = teacher
         self.student = student
@@ -76,19 +86,15 @@ class Distiller(keras.Model):
         )
         self._learnt = [layer for objective in self.objectives for layer in objective.learnt]
         self._means = {name: keras.metrics.Mean(name=name) for name in (*self.objective_names, "hard_loss")}
-        # Counted here and not read off the optimizer: on JAX a step's loss cannot see the optimizer's variables.
-        self._steps = None
-        if any(objective.at(0) is not objective for objective in self.objectives):
-            self._steps = self.add_weight(
-                shape=(),
-                initializer="zeros",
-                dtype="int32",
-                trainable=False,
-                aggregation="only_first_replica",
-                name="steps",
-            )
+        self._numbers = [output_number(student, objective.student_layer) for objective in self.objectives]
+        self._count_steps_for(self.objectives)
         models_built = student.built and (isinstance(teacher, Supplied) or teacher.built)
         self.built = models_built and self._match_shapes(None)
+
+    @property
+    def output_names(self) -> Any:
+        """The student's, by which Keras finds labels, losses and metrics given by name; None where it tells none."""
+        return getattr(self.student, "output_names", None)
 
     @property
     def objective_names(self) -> tuple[str, ...]:
@@ -133,17 +139,24 @@ class Distiller(keras.Model):
     def call(self, inputs: Any, training: bool = False) -> Any:
         """The student's outputs."""
         captured = self._student_tap(self._inputs(inputs), training=training)
-        return captured if _stepping.get() is self else captured.outputs
+        return captured if self.in_step else captured.outputs
 
-    def train_step(self, *args: Any) -> Any:
-        """One step, as the backend's own trainer makes it."""
-        with self._one_step():
-            return super().train_step(*args)
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As on any Keras model; `loss` is the hard loss.
 
-    def test_step(self, *args: Any) -> Any:
-        """One evaluation step, as the backend's own trainer makes it."""
-        with self._one_step():
-            return super().test_step(*args)
+        Raises:
+            ValueError: With the way it is said here, for what the distiller of Keras's tutorial takes.
+        """
+        given = {key: value for key, value in kwargs.items() if key in TUTORIAL_ARGUMENTS}
+        if given:
+            raise ValueError(_new_way(given))
+        super().compile(*args, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as `get_compile_config` says, the optimizer with its state's variables."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -155,21 +168,19 @@ class Distiller(keras.Model):
         # Read before the teacher runs: `self.losses` would then hold the teacher's activity regularisation too.
         terms = [self._aggregate_additional_loss(loss) for loss in self.losses]
         if self._compile_loss is not None and y is not None:
-            hard = self._compile_loss(y, student.outputs, sample_weight)
+            hard = self._compile_loss(y, student.outputs, hard_weights(self.loss, y, student.outputs, sample_weight))
             self._log("hard_loss", hard, inputs)
             terms.append(self.hard_weight * hard)
         teacher = keras.tree.map_structure(ops.stop_gradient, self._ask_teacher(x, training))
-        for objective in self.objectives:
-            now = objective.at(0 if self._steps is None else self._steps)
-            given = _side(student, now.student_layer)
-            weights, mask = _weights_and_mask(given, sample_weight, now)
-            value = now(_side(teacher, now.teacher_layer), given, y, mask=mask)
-            mean = _reduce(value, weights)
+        for objective, number in zip(self.objectives, self._numbers):
+            now = self._now(objective, training)
+            labels = labels_of(y, self.student, number)
+            weights = weights_of(sample_weight, self.student, number)
+            theirs, mine = _side(teacher, now.teacher_layer), _side(student, now.student_layer)
+            mean = batch_mean(now, theirs, mine, labels, weights)
             self._log(objective.name, mean, inputs)
             terms.append(now.weight * mean)
-        if training and self._steps is not None:
-            self._steps.assign_add(1)
-        return sum(terms[1:], terms[0])
+        return self._total(terms, training)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """The student's metrics; without labels there is nothing to measure them on."""
@@ -205,14 +216,6 @@ class Distiller(keras.Model):
         teacher, student = revive(config.pop("teacher")), revive(config.pop("student"))
         return cls(teacher, student, [revive(part) for part in config.pop("objectives")], **config)
 
-    @contextmanager
-    def _one_step(self) -> Iterator[None]:
-        token = _stepping.set(self)
-        try:
-            yield
-        finally:
-            _stepping.reset(token)
-
     def get_metrics_result(self) -> dict[str, Any]:
         """All metrics so far; those on labels only once there were some."""
         if self._compile_metrics is None or self._compile_metrics.built:
@@ -227,12 +230,7 @@ class Distiller(keras.Model):
         return {name: value for name, value in logs.items() if name in kept}
 
     def _log(self, name: str, mean: Any, x: Any) -> None:
-        # As Keras logs `loss`: batches count by their size, and the share that a loss is scaled to on each of several
-        # replicas is undone.
-        strategy = getattr(self, "distribute_strategy", None)
-        replicas = strategy.num_replicas_in_sync if strategy is not None else 1
-        size = ops.shape(keras.tree.flatten(x)[0])[0]
-        self._means[name].update_state(mean * replicas, sample_weight=size)
+        self._log_mean(self._means[name], mean, x)
 
     def _inputs(self, x: Any) -> Any:
         """The models' inputs, without the targets that a supplied teacher's batches carry."""
@@ -246,7 +244,7 @@ class Distiller(keras.Model):
                     "this teacher's targets come with the batches: fit and evaluate on teacher.batches(x, y)"
                 )
             features = x["teacher"]
-            return Captured(features.get("outputs"), features)
+            return Captured(_supplied_outputs(features), features)
         if training and isinstance(self.teacher, (Ensemble, MovingAverage)):
             self.teacher.follow(self.student)
         return self._teacher_tap(x, training=False)
@@ -263,6 +261,8 @@ class Distiller(keras.Model):
             )
         for objective in self.objectives:
             shapes = _side(teacher, objective.teacher_layer), _side(student, objective.student_layer)
+            if objective.teacher_layer is None and getattr(self.teacher, "top_k", None):
+                shapes = tuple((*shape[:-1], self.teacher.top_k + 1) for shape in shapes)
             objective.check(*shapes)
             if any(not layer.built for layer in objective.learnt):
                 objective.build(*shapes)
@@ -274,18 +274,27 @@ class Distiller(keras.Model):
             raise ValueError(f"objective {needy[0]} needs labels: call fit with y")
 
 
-def _listed(objectives: Any) -> list[Objective]:
-    """The objectives as a list, losses of keras.distillation wrapped."""
-    if isinstance(objectives, keras.distillation.DistillationLoss) or not objectives:
-        raise ValueError("objectives must be a list of at least one objective, e.g. [keras_kd.SoftTarget()]")
-    listed: list[Objective] = []
-    for objective in objectives:
-        if not isinstance(objective, keras.distillation.DistillationLoss):
-            raise ValueError(
-                f"objectives must be keras_kd objectives or losses of keras.distillation, got {objective!r}"
-            )
-        listed.append(objective if isinstance(objective, Objective) else FromKeras(objective))
-    return listed
+# Of the tutorial's `compile`, https://keras.io/examples/vision/knowledge_distillation
+TUTORIAL_ARGUMENTS = ("alpha", "temperature", "student_loss_fn", "distillation_loss_fn")
+
+
+def _new_way(given: dict[str, Any]) -> str:
+    """How what the tutorial's `compile` takes is said here, with the numbers that were given."""
+    alpha, temperature = given.get("alpha"), given.get("temperature", 4.0)
+    hard, weight = (alpha, 1.0 - alpha) if isinstance(alpha, (int, float)) else ("alpha", "1 - alpha")
+    weight = f"{weight:g}" if isinstance(weight, float) else weight
+    return (
+        f"compile does not take {', '.join(given)}: temperature and weights belong to the objectives. Build "
+        f"Distiller(teacher, student, [keras_kd.SoftTarget(temperature={temperature}, weight={weight})], hard_weight={hard}) "
+        "and compile(optimizer, loss=..., metrics=[...]), loss being the one on labels"
+    )
+
+
+def _refuse_keras_arguments(kwargs: dict[str, Any]) -> None:
+    known = [key for key in kwargs if key in KERAS_ARGUMENTS]
+    if known:
+        told = ", ".join(f"{key} is {KERAS_ARGUMENTS[key]}" for key in known)
+        raise ValueError(f"Distiller(teacher, student, objectives, hard_weight=...): {told} here")
 
 
 def _by_output(objective: Objective, teacher: Any, student: keras.Model) -> list[Objective]:
@@ -305,12 +314,7 @@ def _by_output(objective: Objective, teacher: Any, student: keras.Model) -> list
     keys = [sorted(model.output) if isinstance(model.output, dict) else None for model in (teacher, student)]
     if keys[0] != keys[1]:
         raise ValueError(f"objective {type(objective).__name__}: teacher gives {keys[0]}, student gives {keys[1]}")
-    return [
-        type(objective).from_config(
-            {**objective.get_config(), "name": f"{objective.name}_{s}", "teacher_layer": t, "student_layer": s}
-        )
-        for t, s in zip(*named)
-    ]
+    return [objective.changed(name=f"{objective.name}_{s}", teacher_layer=t, student_layer=s) for t, s in zip(*named)]
 
 
 def _output_layers(model: keras.Model) -> list[str]:
@@ -334,6 +338,8 @@ def _prepare(objective: Objective, teacher: Any, student: keras.Model) -> Object
         except ValueError as error:
             raise ValueError(f"{label}: {side} {error}") from None
         named[side] = names[0] if objective.layers_a_side == 1 else names
+    if getattr(teacher, "top_k", None) and not objective.takes_top_k and named["teacher"] is None:
+        raise ValueError(objective.top_k_refusal())
     if (named["teacher"], named["student"]) != (objective.teacher_layer, objective.student_layer):
         objective = copy.copy(objective)
         objective.teacher_layer, objective.student_layer = named["teacher"], named["student"]
@@ -428,11 +434,7 @@ def _named_apart(objectives: Sequence[Objective]) -> list[Objective]:
             number += 1
             name = f"{objective.name}_{number}"
         taken.add(name)
-        apart.append(
-            objective
-            if name == objective.name
-            else type(objective).from_config({**objective.get_config(), "name": name})
-        )
+        apart.append(objective if name == objective.name else objective.changed(name=name))
     return apart
 
 
@@ -440,38 +442,20 @@ def _side(captured: Captured, layer: Any) -> Any:
     """What an objective compares of one model: its output, one layer, or several as a tuple."""
     if isinstance(layer, tuple):
         return tuple(captured.features[name] for name in layer)
-    return captured.outputs if layer is None else captured.features[layer]
+    if layer is not None:
+        return captured.features[layer]
+    outputs = captured.outputs
+    # A dict or list of a single output is that output; a tuple of numbers is a shape.
+    if isinstance(outputs, (dict, list)) and len(outputs) == 1:
+        return next(iter(outputs.values() if isinstance(outputs, dict) else outputs))
+    return outputs
 
 
-def _weights_and_mask(given: Any, sample_weight: Any, objective: Objective) -> tuple[Any, Any]:
-    """Weights of examples, and the mask and weights of positions, for what the student gave."""
-    mask = _mask_of(keras.tree.flatten(given)[0])
-    if mask is not None:
-        mask = ops.cast(mask, "float32")
-    if sample_weight is None or isinstance(sample_weight, (dict, list, tuple)) or len(sample_weight.shape) < 2:
-        return sample_weight if not isinstance(sample_weight, (dict, list, tuple)) else None, mask
-    if tuple(sample_weight.shape[1:]) == (1,):
-        return ops.squeeze(sample_weight, axis=-1), mask
-    # One weight a position: it weighs positions where the objective tells them apart.
-    weights = ops.cast(sample_weight, "float32")
-    if not objective.takes_mask:
-        return None, mask
-    return None, weights if mask is None else weights * mask
-
-
-_mask_of = MaskOf(name="mask_of")
-
-
-class _MeanOfValues(keras.losses.Loss):
-    """Keras's own reduction, sample weights and distribution scaling, over values that are already losses."""
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return y_pred
-
-
-def _reduce(value: Any, sample_weight: Any) -> Any:
-    """Mean over the batch, weighted where there is one value an example."""
-    return _MeanOfValues(name="mean", dtype="float32")(value, value, sample_weight if len(value.shape) else None)
+def _supplied_outputs(features: dict[str, Any]) -> Any:
+    """A supplied teacher's outputs: whole, or its highest logits."""
+    if "outputs.values" not in features:
+        return features.get("outputs")
+    return TopK(*(features[f"outputs.{part}"] for part in TopK._fields))
 
 
 def _without(variables: Sequence[Any], excluded: Sequence[Any]) -> list[Any]:

@@ -2,10 +2,10 @@
 
 Format: a folder with `index.json` and, for each shard N and each recorded tensor, `NNNNN.NAME.npy` (a plain NumPy file,
 memory-mapped when read; `/` in a layer's path is `__`). A top-k record keeps, instead of `outputs`, `outputs.values` (the k
-highest logits), `outputs.indices` and `outputs.rest` (log of the summed exponentials of all others). `NNNNN.keys.npy` holds a
-64-bit BLAKE2b digest of each example's inputs. `index.json`: version, teacher's fingerprint, shapes, activations, dtype,
-top_k, shard size, and for each whole shard its count and the CRC-32 of each file. A shard is listed only once its files are
-whole, so a killed recording goes on where it stopped.
+highest logits), `outputs.indices` and `outputs.rest` (log of the summed exponentials of all others), and teaches them as k + 1
+classes (see `TopK`). `NNNNN.keys.npy` holds a 64-bit BLAKE2b digest of each example's inputs. `index.json`: version, teacher's
+fingerprint (weights and architecture), shapes, activations, dtype, top_k, shard size, and for each whole shard its count and
+the CRC-32 of each file. A shard is listed only once its files are whole, so a killed recording goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_kd.fingerprint import fingerprint
 from keras_kd.layers import Tap, activation_of, name_of
+from keras_kd.objectives.top_k import TopK
 from keras_kd.teachers import Supplied
 
-VERSION = 1
+# 2: the fingerprint holds the architecture.
+VERSION = 2
 DTYPES = ("float32", "float16")
 
 
@@ -53,9 +56,10 @@ class Recorded(Supplied):
             raise RecordError(f"{self.folder} is unfinished; call record on the same data again")
         if teacher is not None and fingerprint(teacher) != self._index["teacher"]:
             raise RecordError(
-                f"{self.folder} was recorded from another teacher than {teacher.name!r}, or other weights"
+                f"{self.folder} was recorded from another teacher than {teacher.name!r}: other weights or other layers"
             )
         super().__init__(self._index["shapes"], self._index["activations"])
+        self.top_k = self._index["top_k"]
         _check_files(self.folder, self._index)
         self._starts = np.concatenate(([0], np.cumsum([shard["count"] for shard in self._index["shards"]])))
         self._files: dict[tuple[int, str], np.ndarray] = {}
@@ -95,20 +99,12 @@ class Recorded(Supplied):
             at += count
 
     def targets(self, indices: np.ndarray, x: Any = None) -> dict[str, np.ndarray]:
-        """Recorded tensors of the examples at `indices`, float32; top-k outputs with their rest spread evenly."""
+        """Recorded tensors of the examples at `indices`, float32; top-k outputs as their three parts, indices int32."""
         found = {name: self._gather(name, indices) for name in self.shapes if name != "outputs" or not self.top_k}
         if self.top_k:
-            values, places, rest = (self._gather(f"outputs.{part}", indices) for part in ("values", "indices", "rest"))
-            classes = self.shapes["outputs"][-1]
-            dense = np.repeat(rest - np.log(max(1, classes - self.top_k)), classes, axis=-1)
-            np.put_along_axis(dense, places.astype(np.int64), values, axis=-1)
-            found["outputs"] = dense
+            found.update({f"outputs.{part}": self._gather(f"outputs.{part}", indices) for part in TopK._fields})
+            found["outputs.indices"] = found["outputs.indices"].astype(np.int32)
         return found
-
-    @property
-    def top_k(self) -> int | None:
-        """How many logits of each output are kept; None for all."""
-        return self._index["top_k"]
 
     def _gather(self, name: str, indices: np.ndarray) -> np.ndarray:
         shards = np.searchsorted(self._starts, indices, side="right") - 1
@@ -154,7 +150,7 @@ def record(
         layers: Layers to record beside the output, as objectives name them.
         outputs: Whether to record the teacher's own output.
         dtype: 'float32' or 'float16'; float16 holds magnitudes up to 65,504 with three digits.
-        top_k: Keep only the k highest logits of each output, and the mass of the rest; None keeps all.
+        top_k: Keep only the k highest logits of each output, and the mass of the rest as one class; None keeps all.
         batch_size: Examples a forward pass, where data is arrays.
         shard_size: Examples a file.
 
@@ -185,16 +181,6 @@ def record(
     folder.mkdir(parents=True, exist_ok=True)
     _write_shards(tap, _chain(first, batches), folder, index)
     return Recorded(folder, teacher)
-
-
-def fingerprint(model: keras.Model) -> str:
-    """SHA-256 of a model's weights, with their shapes and paths' order."""
-    digest = hashlib.sha256()
-    for weight in model.weights:
-        array = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def keys_of(x: Any) -> np.ndarray:

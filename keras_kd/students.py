@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -12,47 +13,130 @@ from keras_kd.layers import children_of, functional
 from keras_kd.objectives.base import require_number
 
 # What a layer's config calls its width.
-WIDTHS = ("units", "filters", "output_dim", "key_dim")
+WIDTHS = ("units", "filters", "output_dim", "key_dim", "value_dim", "head_dim")
 
 
 def derive(teacher: keras.Model, width: float = 1.0, depth: float = 1.0, *, name: str = "student") -> keras.Model:
     """A model of the same layers, narrower and with fewer repeats, that takes and gives what the teacher does.
 
     Dense units, convolution filters, recurrent units, embedding and attention widths are multiplied by `width`, rounded up,
-    except in layers that make the outputs. Of layers or groups of layers that follow each other with one configuration and
-    keep their shape, the share `depth` stays, at least one. Weights are copied where all shapes of a layer agree; the others
-    are new.
+    except in the layers that give the outputs their size. Layers inside others are narrowed alike: those that TimeDistributed,
+    Bidirectional and RNN wrap, and those of nested models. Of layers or groups of layers that follow each other with one
+    configuration and keep their shape, the share `depth` stays, at least one. Weights are copied where all shapes of a layer
+    agree; the others are new.
 
     Args:
         teacher: A built Functional or Sequential model.
         width, depth: In (0, 1].
 
     Raises:
-        ValueError: For a model without a graph, numbers out of range, or a depth below 1 where layers branch or
-            nothing repeats.
+        ValueError: For a model without a graph, numbers out of range, a depth below 1 where layers branch or nothing
+            repeats, or layers whose sizes are tied so that the narrower ones do not fit together.
     """
     require_number(width, "derive: width", above=0.0, maximum=1.0)
     require_number(depth, "derive: depth", above=0.0, maximum=1.0)
     if not getattr(teacher, "inputs", None):
         raise ValueError(f"derive: {teacher.name!r} is no Functional or Sequential model with known inputs")
     dropped = _surplus(teacher, depth) if depth < 1 else set()
-    last = {id(output._keras_history.operation) for output in teacher.outputs}
-
-    def smaller(layer: keras.Layer) -> keras.Layer:
-        config = layer.get_config()
-        if id(layer) not in last:
-            for key in WIDTHS:
-                if isinstance(config.get(key), int):
-                    config[key] = max(1, math.ceil(config[key] * width))
-        return type(layer).from_config(config)
-
-    def called(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
-        return args[0] if layer.name in dropped else layer(*args, **kwargs)
-
-    student = keras.models.clone_model(functional(teacher), clone_function=smaller, call_function=called)
+    student = _narrower(teacher, width, dropped, keep_outputs=True)
+    given = [tuple(output.shape) for output in student.outputs]
+    wanted = [tuple(output.shape) for output in teacher.outputs]
+    if given != wanted:
+        raise ValueError(f"derive: {teacher.name!r} gives {wanted}, narrower it would give {given}; leave width at 1")
     student = keras.Model(student.inputs[0] if len(student.inputs) == 1 else student.input, student.output, name=name)
     _copy_weights(teacher, student)
     return student
+
+
+def _narrower(
+    model: keras.Model, width: float, dropped: set[str], *, keep_outputs: bool, inputs: Any = None
+) -> keras.Model:
+    """A narrower copy of a model with a graph, on inputs of other shapes where those are given."""
+    graph = functional(model)
+    kept = _sizing(graph) if keep_outputs else set()
+    made: dict[int, keras.Layer] = {}
+
+    def called(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+        if layer.name in dropped:
+            return args[0]
+        if id(layer) not in made:
+            made[id(layer)] = _smaller(layer, width, keep=id(layer) in kept, inputs=args[0] if args else None)
+        try:
+            return made[id(layer)](*args, **kwargs)
+        except Exception as error:
+            shapes = ", ".join(str(tuple(part.shape)) for part in keras.tree.flatten(args) if hasattr(part, "shape"))
+            reason = _reason(error)
+            raise ValueError(
+                f"derive: layer {layer.name!r} ({type(layer).__name__}) does not fit behind narrower layers, which give "
+                f"{shapes}: {reason}; leave width at 1, or write the student by hand"
+            ) from None
+
+    # Layers are made where they are called, when the shapes that reach them are known: nested models are built on those.
+    return keras.models.clone_model(
+        graph, input_tensors=inputs, clone_function=lambda layer: layer, call_function=called
+    )
+
+
+def _smaller(layer: keras.Layer, width: float, *, keep: bool, inputs: Any) -> keras.Layer:
+    """A new layer with its width, and the widths of all inside it, multiplied; `keep` leaves what makes its output."""
+    if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
+        shaped = keras.tree.map_structure(
+            lambda own, given: keras.Input(batch_shape=given.shape, dtype=own.dtype, name=own.name),
+            layer.inputs[0] if len(layer.inputs) == 1 else layer.input,
+            inputs,
+        )
+        return _narrower(layer, width, set(), keep_outputs=keep, inputs=shaped)
+    config = layer.get_config()
+    inner = getattr(layer, "layer", None)
+    if isinstance(layer, keras.layers.TimeDistributed) and isinstance(inner, keras.Model):
+        step = keras.KerasTensor((inputs.shape[0], *inputs.shape[2:]), dtype=inputs.dtype)
+        return type(layer)(_smaller(inner, width, keep=keep, inputs=step), name=layer.name)
+    return type(layer).from_config(_multiplied(config, 1.0 if keep else width))
+
+
+def _multiplied(config: Any, width: float) -> Any:
+    """A layer's configuration with all widths in it multiplied, those of layers that it wraps among them.
+
+    The shapes that wrapped layers were built for are left out: others reach them now.
+    """
+    if isinstance(config, dict):
+        config = {key: value for key, value in config.items() if key != "build_config"}
+        return {
+            key: max(1, math.ceil(value * width))
+            if key in WIDTHS and isinstance(value, int) and not isinstance(value, bool)
+            else _multiplied(value, width)
+            for key, value in config.items()
+        }
+    return [_multiplied(value, width) for value in config] if isinstance(config, list) else config
+
+
+def _reason(error: Exception) -> str:
+    """The sentence of an error of Keras that says what is wrong, without where, escapes and arguments."""
+    parts = [part.strip() for part in re.sub(r"\x1b\[\d+m", "", str(error)).split("\n\n") if part.strip()]
+    told = [part for part in parts if not part.startswith(("Exception encountered", "Arguments received"))]
+    return (told or parts or [type(error).__name__])[0].split("\n")[0].rstrip(".")
+
+
+def _sizing(model: keras.Model) -> set[int]:
+    """Ids of the layers that give a model's outputs their size: the last ones with a width, whatever follows them."""
+    found: set[int] = set()
+    waiting, seen = [output._keras_history.operation for output in model.outputs], set()
+    while waiting:
+        operation = waiting.pop()
+        if id(operation) in seen:
+            continue
+        seen.add(id(operation))
+        if isinstance(operation, keras.Layer) and _has_width(operation):
+            found.add(id(operation))
+            continue
+        for node in operation._inbound_nodes:
+            waiting += [tensor._keras_history.operation for tensor in node.input_tensors]
+    return found
+
+
+def _has_width(layer: keras.Layer) -> bool:
+    config = layer.get_config() if not isinstance(layer, keras.Model) else {}
+    return any(isinstance(config.get(key), int) for key in WIDTHS) or any(map(_has_width, children_of(layer)))
 
 
 def _surplus(teacher: keras.Model, depth: float) -> set[str]:
@@ -99,9 +183,15 @@ def _repeats(kinds: list[tuple[str, str]], start: int) -> tuple[int, int]:
     return 1, 1
 
 
-def _copy_weights(teacher: keras.Model, student: keras.Model) -> None:
-    theirs = {layer.name: layer.get_weights() for layer in teacher.layers}
-    for layer in student.layers:
-        weights = theirs.get(layer.name, [])
+def _copy_weights(teacher: keras.Layer, student: keras.Layer) -> None:
+    """Give each layer of the student, inner ones too, the weights of the teacher's of that name where all shapes agree."""
+    theirs = {layer.name: layer for layer in children_of(teacher)}
+    for layer in children_of(student):
+        source = theirs.get(layer.name)
+        if source is None:
+            continue
+        weights = source.get_weights()
         if [w.shape for w in weights] == [w.shape for w in layer.get_weights()]:
             layer.set_weights(weights)
+        else:
+            _copy_weights(source, layer)

@@ -198,6 +198,9 @@ class Supplied:
     leave the batch axis out.
     """
 
+    # How many logits of each output are kept where not all are; they come as 'outputs.values', '.indices' and '.rest'.
+    top_k: int | None = None
+
     def __init__(self, shapes: dict[str, tuple[int, ...]], activations: dict[str, str | None]) -> None:
         self.shapes = {name: tuple(shape) for name, shape in shapes.items()}
         self.activations = dict(activations)

@@ -272,7 +272,32 @@ class NeedsLabels(keras_kd.Objective):
     ("build", "says"),
     [
         (lambda t, s: keras_kd.Distiller(t, s, []), "at least one objective"),
-        (lambda t, s: keras_kd.Distiller(t, s, ["kl"]), "must be keras_kd objectives"),
+        (
+            lambda t, s: keras_kd.Distiller(t, s, ["kl"]),
+            r"got 'kl'; pass an object such as keras.losses.MeanSquaredError",
+        ),
+        (lambda t, s: keras_kd.Distiller(t, s, keras_kd.SoftTarget), r"got the class SoftTarget; write SoftTarget\(\)"),
+        (lambda t, s: keras_kd.Distiller(t, s, [keras.metrics.Mean("m")]), r"the metric 'm'; metrics go to compile"),
+        (lambda t, s: keras_kd.Distiller(t, s, [s.layers[1]]), "got the layer 'hidden'"),
+        (lambda t, s: keras_kd.Distiller(t, s, 3), "objectives must be objectives of keras_kd.*got 3"),
+        (
+            lambda t, s: keras_kd.Distiller(t, s, keras.losses.KLDivergence()),
+            "kl_divergence compares probabilities, the teacher and student gives logits; use SoftTarget",
+        ),
+        (
+            lambda t, s: keras_kd.Distiller(t, s, keras.losses.CategoricalCrossentropy(from_logits=True)),
+            "categorical_crossentropy compares probabilities with logits, the teacher gives logits",
+        ),
+        (
+            lambda t, s: keras_kd.Distiller(t, s, keras.losses.SparseCategoricalCrossentropy()),
+            "compares with integer labels, a teacher gives values",
+        ),
+        (lambda t, s: keras_kd.Distiller(t, s, keras.losses.MeanSquaredError("sum")), "sums over the batch"),
+        (lambda t, s: keras_kd.Distiller(student=s, teacher=t), r"objectives are missing: .*SoftTarget\(temperature=4"),
+        (
+            lambda t, s: keras_kd.Distiller(t, s, distillation_losses=[], student_loss_weight=0.5),
+            "distillation_losses is objectives, student_loss_weight is hard_weight here",
+        ),
         (lambda t, s: keras_kd.Distiller(t, t, [keras_kd.SoftTarget()]), "same model"),
         (lambda t, s: keras_kd.Distiller("t", s, [keras_kd.SoftTarget()]), "teacher must be a keras.Model"),
         (
@@ -300,3 +325,66 @@ def test_an_objective_that_needs_labels_says_so(blobs, teacher, student):
     made = distiller(teacher, student, [NeedsLabels()])
     with pytest.raises(ValueError, match="needs_labels needs labels"):
         made.fit(blobs[0], epochs=1, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (keras_kd.SoftTarget(2.0), "soft_target"),
+        (keras.losses.MeanAbsoluteError(), "mean_absolute_error"),
+        (keras.losses.huber, "huber"),
+        (lambda teacher, student: ops.mean(ops.abs(teacher - student), axis=-1), "function"),
+        (lambda teacher, student: ops.mean(ops.abs(teacher - student)), "function"),
+        (keras.distillation.LogitsDistillation(2.0, keras.losses.KLDivergence()), "logits_distillation"),
+        ((keras_kd.SoftTarget(2.0), keras.losses.Huber()), "huber"),
+    ],
+    ids=["objective", "loss", "function", "an example", "a batch", "keras.distillation", "tuple"],
+)
+def test_an_objective_is_taken_outside_a_list_and_losses_and_functions_too(blobs, teacher, student, given, named):
+    x, y = blobs
+    made = keras_kd.Distiller(student=student, teacher=teacher, objectives=given)
+    assert made.objective_names[-1] == named
+    assert (made.teacher, made.student) == (teacher, student)
+    made.compile(keras.optimizers.Adam(0.01), cross_entropy())
+    history = made.fit(x, y, epochs=2, verbose=0).history
+    assert history[named][-1] < history[named][0]
+
+
+def test_the_value_of_a_loss_is_the_losss_own(blobs, teacher, student):
+    x, _ = blobs
+    t, s = teacher.predict(x, verbose=0), student.predict(x, verbose=0)
+    weights = np.random.default_rng(0).uniform(0, 2, len(x)).astype("float32")
+    for loss in (keras.losses.MeanAbsoluteError(), keras.losses.Huber(0.5), keras.losses.LogCosh()):
+        made = keras_kd.Distiller(teacher, student, loss)
+        made.compile("sgd", cross_entropy())
+        logs = made.evaluate(x, blobs[1], sample_weight=weights, batch_size=len(x), verbose=0, return_dict=True)
+        assert logs[made.objective_names[0]] == pytest.approx(float(loss(t, s, weights)), rel=1e-4)
+
+
+@keras.saving.register_keras_serializable("tests")
+def absolute(teacher, student):
+    return ops.mean(ops.abs(teacher - student), axis=-1)
+
+
+def test_losses_and_registered_functions_survive_saving(tmp_path, blobs, teacher, student):
+    x, y = blobs
+    made = distiller(teacher, student, [absolute, keras.losses.Huber(0.5), keras_kd.SoftTarget()])
+    made.fit(x, y, epochs=1, verbose=0)
+    made.save(tmp_path / "d.keras")
+    again = keras.saving.load_model(tmp_path / "d.keras")
+    assert again.objective_names == ("absolute", "huber", "soft_target")
+    assert again.evaluate(x, y, verbose=0) == pytest.approx(made.evaluate(x, y, verbose=0), rel=1e-5)
+
+
+def test_what_kerass_tutorial_says_to_compile_is_answered_with_the_new_way(teacher, student):
+    made = keras_kd.Distiller(student=student, teacher=teacher, objectives=keras_kd.SoftTarget())
+    with pytest.raises(ValueError, match=r"SoftTarget\(temperature=10, weight=0.9\)\], hard_weight=0.1\)"):
+        made.compile(
+            "adam",
+            metrics=["accuracy"],
+            student_loss_fn=cross_entropy(),
+            distillation_loss_fn=keras.losses.KLDivergence(),
+            alpha=0.1,
+            temperature=10,
+        )
+    assert not made.compiled

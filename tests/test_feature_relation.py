@@ -13,6 +13,7 @@ from keras import ops
 from scipy.special import log_softmax, softmax
 
 import keras_kd
+from keras_kd.objectives.feature import resize_like
 
 
 def draw(seed, *shapes):
@@ -49,7 +50,7 @@ def dist(t, s, beta, gamma, temperature):
 
 def standardized(t, s, temperature):
     z = [
-        (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True) / temperature
+        (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True, ddof=1) / temperature
         for x in (t.astype(float), s.astype(float))
     ]
     p = softmax(z[0], -1)
@@ -119,7 +120,7 @@ def probabilistic(t, s):
 
     p, q = conditional(t), conditional(s)
     off = ~np.eye(len(p), dtype=bool)
-    return np.sum(p[off] * np.log(p[off] / q[off]))
+    return np.sum(p[off] * np.log(p[off] / q[off])) / p.size
 
 
 def cosine(t, s):
@@ -240,20 +241,95 @@ def test_hint_and_variational_information_are_the_papers_formulas(seed, shape):
     np.testing.assert_allclose(value, np.sum(0.5 * np.log(2.0) + squares / 4.0, -1), rtol=1e-4)
 
 
-@given(seed=st.integers(0, 10_000), batch=st.integers(2, 8), examples=st.sampled_from([None, 50]))
-@settings(max_examples=15)
-def test_contrastive_is_the_papers_critic_with_negatives_from_the_batch(seed, batch, examples):
-    t, s = draw(seed, (batch, 5), (batch, 3))
-    objective = keras_kd.Contrastive(dimensions=4, temperature=0.5, examples=examples)
-    value = ops.convert_to_numpy(objective(t, s))
-    embedded = []
+def embedded(objective, t, s):
+    found = []
     for x, layer in ((t, objective.embed_teacher), (s, objective.embed_student)):
         kernel, bias = layer.get_weights()
-        embedded.append(unit(x.astype(float) @ kernel + bias))
-    critic = np.exp(embedded[0] @ embedded[1].T / 0.5)
-    h = critic / (critic + (batch - 1) / (examples or batch))
-    expected = [-np.log(h[i, i]) - sum(np.log(1 - h[i, j]) for j in range(batch) if j != i) for i in range(batch)]
-    np.testing.assert_allclose(value, expected, rtol=1e-4)
+        found.append(unit(x.reshape(len(x), -1).astype(float) @ kernel + bias))
+    return found
+
+
+def contrastive(t, s, temperature, data_set, z):
+    """Equations 17 to 19 with P = exp(c / T) / Z, each pair by itself; t and s are embeddings of length 1."""
+    batch = len(t)
+    values = []
+    for i in range(batch):
+        value = 0.0
+        for j in range(batch):
+            p = np.exp(t[i] @ s[j] / temperature) / z
+            h = p / (p + (batch - 1) / data_set)
+            value -= np.log(h) if i == j else np.log(1 - h)
+        values.append(value)
+    return np.array(values)
+
+
+@given(seed=st.integers(0, 10_000), batch=st.integers(2, 8), examples=st.sampled_from([None, 50, 1_000_000]))
+@settings(max_examples=15)
+def test_contrastive_is_the_papers_critic_over_the_authors_constant(seed, batch, examples):
+    first_t, first_s, t, s = draw(seed, (batch, 5), (batch, 3), (batch + 1, 5), (batch + 1, 3))
+    objective = keras_kd.Contrastive(dimensions=4, temperature=0.5, examples=examples)
+    data_set = examples or batch
+
+    def constant(t, s):
+        a, b = embedded(objective, t, s)
+        return data_set * np.exp(a @ b.T / 0.5).mean()
+
+    # On arrays, Z is that of the batch at hand, however often it is called.
+    for sides in ((first_t, first_s), (t, s), (first_t, first_s)):
+        found = ops.convert_to_numpy(objective(*sides))
+        expected = contrastive(*embedded(objective, *sides), 0.5, data_set, constant(*sides))
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+    # In training the first batch's Z is kept, and used outside training from then on.
+    z = constant(first_t, first_s)
+    training = objective.at(0, training=True)
+    for one, sides in ((training, (first_t, first_s)), (training, (t, s)), (objective, (t, s))):
+        expected = contrastive(*embedded(objective, *sides), 0.5, data_set, z)
+        np.testing.assert_allclose(ops.convert_to_numpy(one(*sides)), expected, rtol=1e-4)
+
+
+def test_contrastive_temperatures_near_zero_stay_finite():
+    t, s = draw(0, (6, 5), (6, 3))
+    objective = keras_kd.Contrastive(dimensions=4, temperature=0.005)
+    assert np.isfinite(ops.convert_to_numpy(objective(t, s))).all()
+    assert np.isfinite(gradient_of(objective, t, s)).all()
+
+
+def retrieval(objective, steps=150):
+    """Share of 200 examples whose teacher embedding is nearest to their own student's, after training on 64 at a time."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 12)).astype("float32")
+    inputs = keras.Input((12,))
+    teacher = keras.Model(inputs, keras.layers.Dense(10, activation="tanh", name="feature")(inputs), name="teacher")
+    body = keras.layers.Dense(24, activation="relu")(inputs)
+    student = keras.Model(inputs, keras.layers.Dense(8, name="feature")(body), name="student")
+    distiller = keras_kd.Distiller(teacher, student, [objective])
+    distiller.compile(keras.optimizers.Adam(5e-3), jit_compile=False)
+    for _ in range(steps):
+        distiller.train_on_batch(x[rng.integers(0, 200, 64)])
+    t, s = embedded(
+        distiller.objectives[0], *(np.asarray(model.predict(x[:200], verbose=0)) for model in (teacher, student))
+    )
+    return np.mean((t @ s.T).argmax(1) == np.arange(200))
+
+
+class InfoNCE(keras_kd.Contrastive):
+    """Van den Oord et al. 2018, equation 4, on the same embeddings: the reference."""
+
+    def compare(self, teacher, student, y=None):
+        t, s = (
+            x / ops.norm(x, axis=-1, keepdims=True) for x in (self.embed_teacher(teacher), self.embed_student(student))
+        )
+        return -ops.diagonal(ops.log_softmax(ops.matmul(t, ops.transpose(s)) / self.temperature, axis=-1))
+
+
+@pytest.mark.parametrize("examples", [500, 60_000, 1_000_000])
+def test_retrieval_does_not_fall_as_the_data_set_grows(examples):
+    keras.utils.set_random_seed(0)
+    reference = retrieval(InfoNCE(dimensions=16))
+    keras.utils.set_random_seed(0)
+    found = retrieval(keras_kd.Contrastive(dimensions=16, examples=examples))
+    assert reference > 0.8
+    assert found > reference - 0.1
 
 
 def everything():
@@ -287,12 +363,38 @@ def test_degenerate_batches_give_finite_values_and_gradients(objective, shape, b
     assert np.isfinite(gradient_of(objective, t, s, y)).all()
 
 
-@pytest.mark.parametrize("student_map", [(2, 5, 4, 2), (2, 20, 16, 2)])
-def test_maps_of_other_sizes_are_resized(student_map):
+@pytest.mark.parametrize("student_map", [(2, 5, 4, 2), (2, 20, 16, 2), (2, 13, 3, 2), (2, 7, 8, 2), (2, 1, 31, 2)])
+@pytest.mark.parametrize("rank", [3, 4])
+@pytest.mark.parametrize("objective", [keras_kd.AttentionTransfer, keras_kd.Hint, keras_kd.VariationalInformation])
+def test_every_position_of_a_map_of_another_size_is_taught(objective, student_map, rank):
     t, s = draw(0, (2, 10, 8, 3), student_map)
-    assert keras_kd.AttentionTransfer()(t, s).shape == (2,)
-    assert keras_kd.Hint()(t, s).shape == (2,)
-    assert keras_kd.AttentionTransfer()(t[:, :, 0], s[:, :, 0]).shape == (2,)
+    if rank == 3:
+        t, s = t[:, :, 0], s[:, :, 0]
+    objective = objective()
+    assert objective(t, s).shape == (2,)
+    slopes = gradient_of(objective, t, s)
+    assert (np.abs(slopes).sum(-1) > 0).all()
+
+
+@pytest.mark.parametrize(("size", "wanted"), [((5, 4), (10, 8)), ((3, 1), (7, 5)), ((4, 4), (4, 9))])
+def test_larger_maps_are_bilinear(size, wanted):
+    (x,) = draw(0, (2, *size, 3))
+    found = ops.convert_to_numpy(resize_like(x, np.empty((2, *wanted, 1))))
+    expected = ops.convert_to_numpy(ops.image.resize(x, wanted, interpolation="bilinear", data_format="channels_last"))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_smaller_maps_are_means_of_what_they_cover():
+    (x,) = draw(0, (2, 12, 6, 3))
+    found = ops.convert_to_numpy(resize_like(x, np.empty((2, 4, 3, 1))))
+    np.testing.assert_allclose(found, x.reshape(2, 4, 3, 3, 2, 3).mean(axis=(2, 4)), atol=1e-6)
+    # Five positions on three: each new one covers one and two thirds.
+    (line,) = draw(1, (1, 5, 1))
+    a, b, c, d, e = line[0, :, 0]
+    expected = [(a + b * 2 / 3) * 0.6, (b / 3 + c + d / 3) * 0.6, (d * 2 / 3 + e) * 0.6]
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(resize_like(line, np.empty((1, 3, 1))))[0, :, 0], expected, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -341,7 +443,9 @@ def test_a_ramp_goes_from_start_to_end(shape):
         (lambda: keras_kd.Ramp(1.0, float("nan"), 5), "end must be finite"),
         (lambda: keras_kd.Ramp(1.0, 0.5, 0), "steps must be at least 1"),
         (lambda: keras_kd.Contrastive(temperature=-1.0), "temperature must be above 0"),
-        (lambda: keras_kd.FromKeras("mse"), "takes a loss of keras.distillation"),
+        (lambda: keras_kd.FromKeras("mse"), "got 'mse'; pass an object such as keras.losses.MeanSquaredError"),
+        (lambda: keras_kd.FromKeras(keras.losses.Huber), "got the class Huber; write Huber"),
+        (lambda: keras_kd.Contrastive(dimensions=1), "dimensions must be at least 2"),
         (lambda: keras_kd.AttentionTransfer()(np.ones((2, 3)), np.ones((2, 3))), "name a layer before pooling"),
         (lambda: keras_kd.Hint()(np.ones((2, 3)), np.ones((2, 3, 3))), "the ranks must agree"),
         (lambda: keras_kd.DecoupledKD()(np.ones((2, 3)), np.ones((2, 3))), "needs labels: pass y"),

@@ -8,13 +8,16 @@ import textwrap
 import keras
 import numpy as np
 import pytest
+from conftest import gradient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 from scipy.special import logsumexp
 
 import keras_kd
-from keras_kd.recorded import RecordError, record
+from keras_kd.fingerprint import fingerprint
+from keras_kd.objectives.top_k import TopK
+from keras_kd.recorded import RecordError, _top, record
 
 
 def net(units, name):
@@ -74,14 +77,161 @@ def test_any_sharding_gives_back_what_the_teacher_gave(tmp_path_factory, blobs, 
 def test_top_k_keeps_the_highest_and_the_mass_of_the_rest(tmp_path, teacher, blobs):
     x = blobs[0][:40]
     recorded = record(teacher, x, tmp_path / "r", top_k=2)
-    logits, kept = keras.ops.convert_to_numpy(teacher(x)), recorded.targets(np.arange(40))["outputs"]
-    for row, found in zip(logits.astype(float), kept):
+    logits, kept = keras.ops.convert_to_numpy(teacher(x)), recorded.targets(np.arange(40))
+    for row, values, places, rest in zip(logits.astype(float), *(kept[f"outputs.{part}"] for part in TopK._fields)):
         top = np.argsort(-row)[:2]
-        np.testing.assert_allclose(found[top], row[top], rtol=1e-5)
-        assert logsumexp(found) == pytest.approx(logsumexp(row), rel=1e-5)
-        assert len(set(np.delete(found, top))) == 1
+        np.testing.assert_array_equal(places, top)
+        np.testing.assert_allclose(values, row[top], rtol=1e-5)
+        assert rest[0] == pytest.approx(logsumexp(np.delete(row, top)), rel=1e-5)
     with pytest.raises(ValueError, match="top_k must be from 1 to 3, got 4"):
         record(teacher, x, tmp_path / "r4", top_k=4)
+
+
+def coarse(logits, places):
+    """Logits of the classes at `places`, and of all others as one, a row at a time."""
+    return np.array([[*row[top], logsumexp(np.delete(row, top))] for row, top in zip(logits.astype(float), places)])
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        keras_kd.SoftTarget(1.0),
+        keras_kd.SoftTarget(4.0),
+        keras_kd.SoftTarget(2.0, standardize=True),
+        keras_kd.LogitMatching(),
+    ],
+    ids=["T 1", "T 4", "standardized", "logits"],
+)
+@pytest.mark.parametrize("k", [2, 5])
+@pytest.mark.parametrize("shape", [(6, 9), (3, 4, 9)])
+def test_a_student_that_equals_a_top_k_teacher_has_nothing_to_learn(objective, k, shape):
+    rng = np.random.default_rng(0)
+    t, s = 3 * rng.normal(size=(2, *shape)).astype("float32")
+    parts = _top(t, k)
+    given = TopK(*(parts[f"outputs.{part}"] for part in TopK._fields))
+    np.testing.assert_allclose(objective(given, t), 0, atol=1e-4)
+    np.testing.assert_allclose(gradient(lambda z: objective(given, z), t), 0, atol=1e-4)
+    # Between others it is the objective on k + 1 classes.
+    flat = [coarse(side.reshape(-1, 9), given.indices.reshape(-1, k)) for side in (t, s)]
+    by_hand = keras.ops.convert_to_numpy(objective(*flat)).reshape(shape[0], -1).mean(1)
+    np.testing.assert_allclose(objective(given, s), by_hand, rtol=1e-4)
+    assert (np.abs(gradient(lambda z: objective(given, z), s)).sum(-1) > 0).all()
+
+
+@pytest.mark.parametrize("ending", ["linear", "softmax"])
+def test_a_top_k_record_teaches_in_a_fit(tmp_path, teacher, blobs, ending):
+    x, _ = blobs
+    recorded = record(teacher, x, tmp_path / "r", top_k=2)
+    student = net(12, "student") if ending == "linear" else keras.Sequential([net(12, "body"), layers.Softmax()])
+    student.set_weights(teacher.get_weights())
+    distiller = keras_kd.Distiller(recorded, student, [keras_kd.SoftTarget(2.0)])
+    distiller.compile("adam")
+    logs = distiller.evaluate(recorded.batches(x, batch_size=100), verbose=0, return_dict=True)
+    assert logs["loss"] == pytest.approx(0, abs=1e-5)
+    other = net(6, "other")
+    distiller = keras_kd.Distiller(recorded, other, keras_kd.SoftTarget(2.0))
+    distiller.compile(keras.optimizers.Adam(1e-2))
+    losses = distiller.fit(recorded.batches(x, batch_size=100), epochs=4, verbose=0).history["loss"]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        keras_kd.Dist(),
+        keras_kd.DecoupledKD(),
+        keras_kd.SimilarityPreserving(),
+        keras_kd.Reconstruction(),
+        keras_kd.Contrastive(),
+    ],
+    ids=lambda o: o.name,
+)
+def test_objectives_that_need_all_outputs_refuse_a_top_k_record(tmp_path, teacher, blobs, objective):
+    recorded = record(teacher, blobs[0], tmp_path / "r", layers=["body"], top_k=2)
+    with pytest.raises(ValueError, match=r"record without top_k, or take SoftTarget or LogitMatching"):
+        keras_kd.Distiller(recorded, net(4, "s"), [objective])
+    one = record(teacher, blobs[0], tmp_path / "one", top_k=1)
+    with pytest.raises(ValueError, match="standardize=True has nothing to teach with 2 classes"):
+        keras_kd.Distiller(one, net(4, "s"), keras_kd.SoftTarget(standardize=True))
+
+
+# What is one teacher and what is another
+
+
+def built(kind, activation, renamed=False, trainable=True):
+    def layer(units, name):
+        return layers.Dense(units, activation=activation, name=None if renamed else name)
+
+    if kind == "functional":
+        inputs = keras.Input((16,))
+        model = keras.Model(inputs, layers.Dense(4)(layer(6, "relu")(inputs)))
+    elif kind == "named for it":
+        inputs = keras.Input((16,))
+        h = layers.Activation(activation, name=None if renamed else activation)(layers.Dense(6)(inputs))
+        model = keras.Model(inputs, layers.Dense(4)(h))
+    elif kind == "sequential":
+        model = keras.Sequential([keras.Input((16,)), layer(6, "a"), layers.Dense(4)])
+    elif kind == "nested":
+        inner = keras.Sequential([keras.Input((16,)), layer(6, "a")])
+        inputs = keras.Input((16,))
+        model = keras.Model(inputs, layers.Dense(4)(inner(inputs)))
+    elif kind == "ensemble":
+        model = keras_kd.Ensemble([built("functional", activation), built("sequential", "relu")])
+    else:
+        model = Own(activation)
+        model(np.zeros((1, 16)))
+    model.trainable = trainable
+    return model
+
+
+@keras.saving.register_keras_serializable("tests")
+class Own(keras.Model):
+    """A subclassed model that does not tell its settings."""
+
+    def __init__(self, activation, **kwargs):
+        super().__init__(**kwargs)
+        self.first, self.last = layers.Dense(6, activation=activation), layers.Dense(4)
+
+    def call(self, x):
+        return self.last(self.first(x))
+
+
+@pytest.mark.parametrize("kind", ["functional", "named for it", "sequential", "nested", "ensemble", "subclassed"])
+def test_a_fingerprint_sees_architecture_and_weights_and_no_names(kind, tmp_path):
+    model, other, again = built(kind, "relu"), built(kind, "tanh"), built(kind, "relu", renamed=True, trainable=False)
+    for copy in (other, again):
+        copy.set_weights(model.get_weights())
+    assert fingerprint(model) == fingerprint(again)
+    assert fingerprint(model) != fingerprint(other)
+    if kind != "subclassed":
+        model.save(tmp_path / "m.keras")
+        assert fingerprint(keras.saving.load_model(tmp_path / "m.keras", compile=False)) == fingerprint(model)
+    weights = again.get_weights()
+    weights[0].flat[0] += 1e-6
+    again.set_weights(weights)
+    assert fingerprint(again) != fingerprint(model)
+
+
+def test_the_same_layers_joined_another_way_are_another_teacher():
+    def joined(deep):
+        inputs = keras.Input((4,))
+        first, second = layers.Dense(4)(inputs), layers.Dense(4)
+        out = layers.Add()([first, second(first if deep else inputs)])
+        return keras.Model(inputs, out)
+
+    one, other = joined(True), joined(False)
+    other.set_weights(one.get_weights())
+    assert fingerprint(one) != fingerprint(other)
+
+
+def test_a_record_of_the_same_weights_under_another_activation_is_refused(tmp_path, blobs):
+    model, other = built("functional", "relu"), built("functional", "tanh")
+    other.set_weights(model.get_weights())
+    record(model, blobs[0], tmp_path / "r")
+    with pytest.raises(RecordError, match="other weights or other layers"):
+        keras_kd.Recorded(tmp_path / "r", other)
+    with pytest.raises(RecordError, match=r"another recording \(other teacher\)"):
+        record(other, blobs[0], tmp_path / "r")
 
 
 def test_a_killed_recording_goes_on_where_it_stopped(tmp_path, blobs):
@@ -121,7 +271,7 @@ def test_a_killed_recording_goes_on_where_it_stopped(tmp_path, blobs):
 def test_other_teacher_data_order_or_damage_are_refused(tmp_path, teacher, blobs):
     x, y = blobs
     recorded = record(teacher, x, tmp_path / "r", shard_size=200)
-    with pytest.raises(RecordError, match="recorded from another teacher than 'other', or other weights"):
+    with pytest.raises(RecordError, match="recorded from another teacher than 'other': other weights or other layers"):
         keras_kd.Recorded(tmp_path / "r", teacher=net(12, "other"))
     with pytest.raises(RecordError, match="example 0 is not the one that was recorded there"):
         recorded.batches(x[::-1], y)

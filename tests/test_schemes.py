@@ -80,6 +80,112 @@ def test_peers_fit_log_predict_and_save(tmp_path, blobs):
 
 
 @pytest.mark.parametrize(
+    "objective",
+    [
+        lambda: keras_kd.SoftTarget(2.0, keras_kd.Ramp(0.0, 1.0, 4)),
+        lambda: keras_kd.SoftTarget(keras_kd.Ramp(8.0, 2.0, 4), 0.5),
+        lambda: keras_kd.DecoupledKD(temperature=keras_kd.Ramp(8.0, 2.0, 4), weight=keras_kd.Ramp(1.0, 0.0, 2)),
+    ],
+    ids=["weight", "temperature", "both"],
+)
+def test_schedules_move_between_peers_as_in_a_distiller(objective, blobs):
+    x, y = blobs[0][:32], blobs[1][:32]
+    peers = [net(8, "a"), net(5, "b")]
+    mutual = keras_kd.MutualDistiller(peers, objective())
+    mutual.compile(keras.optimizers.SGD(0.0), CROSS_ENTROPY)
+    single = keras_kd.Distiller(peers[1], peers[0], objective(), hard_weight=0.0)
+    single.compile(keras.optimizers.SGD(0.0), CROSS_ENTROPY)
+    for _ in range(6):
+        logs = mutual.train_on_batch(x, y, return_dict=True)
+        alone = single.train_on_batch(x, y, return_dict=True)
+        assert logs["peer_0_objective"] == pytest.approx(alone[single.objective_names[0]], rel=1e-4)
+        weighted = logs["loss"] - logs["peer_0_loss"] - logs["peer_1_loss"]
+        share = alone["loss"] / max(alone[single.objective_names[0]], 1e-9)
+        assert weighted == pytest.approx(share * (logs["peer_0_objective"] + logs["peer_1_objective"]), abs=1e-4)
+
+
+def test_callbacks_that_set_the_learning_rate_reach_every_peer(blobs):
+    x, y = blobs
+    distiller = keras_kd.MutualDistiller([net(8, "a"), net(5, "b")])
+    distiller.compile([keras.optimizers.SGD(0.1), keras.optimizers.Adam(0.02)], CROSS_ENTROPY)
+
+    def rates():
+        return [float(part.learning_rate) for part in distiller.optimizer.parts]
+
+    scheduler = keras.callbacks.LearningRateScheduler(lambda epoch, rate: [0.0, 0.05, 0.05][epoch])
+    history = distiller.fit(x, y, epochs=2, callbacks=[scheduler], verbose=0).history
+    assert history["learning_rate"] == pytest.approx([0.0, 0.05])
+    assert rates() == pytest.approx([0.05, 0.01])  # in the proportion in which they began
+    before = [peer.get_weights() for peer in distiller.peers]
+    distiller.fit(x, y, epochs=1, callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch: 0.0)], verbose=0)
+    for peer, weights in zip(distiller.peers, before):
+        for mine, its in zip(peer.get_weights(), weights):
+            np.testing.assert_array_equal(mine, its)
+    distiller.optimizer.learning_rate = 0.1
+    plateau = keras.callbacks.ReduceLROnPlateau(monitor="loss", factor=0.5, patience=0, min_delta=1e9)
+    distiller.fit(x, y, epochs=3, callbacks=[plateau], verbose=0)
+    assert rates() == pytest.approx([0.025, 0.005])
+    scheduled = keras_kd.MutualDistiller([net(8, "a"), net(5, "b")])
+    scheduled.compile(keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)), CROSS_ENTROPY)
+    with pytest.raises(TypeError, match="not settable"):
+        scheduled.fit(x, y, callbacks=[scheduler], verbose=0)
+
+
+def test_learning_rates_survive_saving(tmp_path, blobs):
+    x, y = blobs
+    distiller = keras_kd.MutualDistiller([net(8, "a"), net(5, "b")], keras_kd.SoftTarget(keras_kd.Ramp(8.0, 2.0, 4)))
+    distiller.compile([keras.optimizers.SGD(0.1), keras.optimizers.Adam(0.02)], CROSS_ENTROPY)
+    distiller.optimizer.learning_rate = 0.01
+    distiller.fit(x, y, verbose=0)
+    distiller.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    assert [float(part.learning_rate) for part in again.optimizer.parts] == pytest.approx([0.01, 0.002])
+    assert int(again._steps) == int(distiller._steps) > 4
+
+
+@pytest.mark.parametrize("kind", ["peers", "exits"])
+def test_peers_and_exits_weigh_examples_and_learn_in_mixed_precision(kind, blobs):
+    x, y = blobs
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = (
+            keras_kd.MutualDistiller([net(8, "a"), net(5, "b")])
+            if kind == "peers"
+            else keras_kd.MultiExit(net(8, "deep"), ["body_1"])
+        )
+        model.compile("adam", CROSS_ENTROPY)
+        assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+        history = model.fit(x, y, epochs=3, verbose=0).history
+        assert history["loss"][-1] < history["loss"][0]
+        model.optimizer.learning_rate = 0.0
+        logs = model.evaluate(x, y, sample_weight=np.zeros(len(y)), verbose=0, return_dict=True)
+        assert set(logs.values()) == {0.0}
+        one = model.evaluate(x[:1], y[:1], verbose=0, return_dict=True)
+        assert np.isfinite(list(one.values())).all()
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.mark.parametrize("kind", ["peers", "exits"])
+def test_evaluating_counts_activity_regularisation_once(kind, blobs):
+    x, y = blobs[0][:32], blobs[1][:32]
+
+    def regularised(name):
+        inputs = keras.Input((16,))
+        h = layers.Dense(6, activity_regularizer=keras.regularizers.L2(1.0), name="body_1")(inputs)
+        return keras.Model(inputs, layers.Dense(4, name="head")(h), name=name)
+
+    model = (
+        keras_kd.MutualDistiller([regularised("a"), net(5, "b")])
+        if kind == "peers"
+        else keras_kd.MultiExit(regularised("deep"), ["body_1"])
+    )
+    model.compile(keras.optimizers.SGD(0.0), CROSS_ENTROPY)
+    evaluated = model.evaluate(x, y, verbose=0, return_dict=True)["loss"]
+    assert evaluated == pytest.approx(model.train_on_batch(x, y, return_dict=True)["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
     ("make", "says"),
     [
         (lambda: keras_kd.MutualDistiller([net(4, "a")]), "at least two different models"),
@@ -403,6 +509,66 @@ def test_a_sequential_and_a_branching_teacher_can_be_narrowed():
     assert keras_kd.students.derive(branching, 0.5).get_layer("b").units == 5
     with pytest.raises(ValueError, match="needs layers in a chain"):
         keras_kd.students.derive(branching, 0.5, 0.5)
+
+
+def wrapped_models():
+    """Models whose layers stand inside others, and for each the widths at a quarter."""
+    inputs = keras.Input((5, 8))
+    h = layers.TimeDistributed(layers.Dense(20), name="each")(inputs)
+    h = layers.Bidirectional(layers.LSTM(12, return_sequences=True), name="both")(h)
+    yield "wrappers", keras.Model(inputs, layers.TimeDistributed(layers.Dense(4))(h)), {"each": 5, "both": 6}
+    h = layers.RNN([layers.LSTMCell(12), layers.GRUCell(8)], name="cells")(inputs)
+    yield "cells", keras.Model(inputs, layers.Dense(3)(h)), {"cells": 2}
+    inner_in = keras.Input((12,))
+    inner = layers.Dense(16, name="second")(layers.Dense(40, activation="relu", name="first")(inner_in))
+    inner = keras.Model(inner_in, inner, name="encoder")
+    inputs = keras.Input((6,))
+    yield "nested", keras.Model(inputs, layers.Dense(3)(inner(layers.Dense(12)(inputs)))), {"encoder": 4}
+    last = keras.Sequential([keras.Input((20,)), layers.Dense(8, name="first"), layers.Dense(4)], name="last")
+    yield (
+        "nested last",
+        keras.Model(inputs, layers.Softmax()(last(layers.Dense(20, name="before")(inputs)))),
+        {"before": 5},
+    )
+    camera = [keras.Input((6, 6, 1)), layers.Conv2D(8, 3), layers.GlobalAveragePooling2D()]
+    video = keras.Input((4, 6, 6, 1))
+    h = layers.TimeDistributed(keras.Sequential(camera), name="camera")(video)
+    yield "video", keras.Model(video, layers.Dense(3)(layers.LSTM(8, name="time")(h))), {"camera": 2, "time": 2}
+    sequence = keras.Input((6, 8))
+    h = layers.MultiHeadAttention(2, 8, name="attention")(sequence, sequence)
+    yield "attention", keras.Model(sequence, layers.Dense(3)(h)), {"attention": 8}
+    body = [layers.Dense(16, name="a"), layers.BatchNormalization(), layers.Dense(6), layers.Dropout(0.1)]
+    yield "softmax last", keras.Sequential([keras.Input((4,)), *body, layers.Softmax()]), {"a": 4}
+
+
+@pytest.mark.parametrize("case", wrapped_models(), ids=lambda case: case[0])
+def test_layers_inside_others_are_narrowed_and_the_outputs_kept(case):
+    _, teacher, widths = case
+    student = keras_kd.students.derive(teacher, 0.25)
+    assert student.output_shape == teacher.output_shape
+    assert student.count_params() < 0.6 * teacher.count_params()
+    assert {name: student.get_layer(name).output.shape[-1] for name in widths} == widths
+    x = np.random.default_rng(0).normal(size=(3, *teacher.input_shape[1:])).astype("float32")
+    made = keras_kd.Distiller(teacher, student, keras_kd.Reconstruction())
+    made.compile("adam")
+    assert np.isfinite(made.fit(x, verbose=0).history["loss"]).all()
+    same = keras_kd.students.derive(teacher, 1.0)
+    np.testing.assert_allclose(same.predict(x, verbose=0), teacher.predict(x, verbose=0), atol=1e-6)
+
+
+def test_attention_values_are_narrowed_with_their_keys():
+    inputs = keras.Input((6, 8))
+    teacher = keras.Model(inputs, layers.Dense(3)(layers.MultiHeadAttention(2, 8, name="attention")(inputs, inputs)))
+    config = keras_kd.students.derive(teacher, 0.5).get_layer("attention").get_config()
+    assert (config["key_dim"], config["value_dim"]) == (4, 4)
+
+
+def test_sizes_that_are_tied_are_named():
+    teacher = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(16), layers.Reshape((4, 4)), layers.Flatten(), layers.Dense(2)]
+    )
+    with pytest.raises(ValueError, match=r"layer 'reshape\w*' \(Reshape\) does not fit .*total size.*leave width at 1"):
+        keras_kd.students.derive(teacher, 0.5)
 
 
 def test_a_checkpoint_holds_the_student_alone(tmp_path, blobs):

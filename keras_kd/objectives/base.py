@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_kd.objectives.top_k import TopK
 from keras_kd.schedules import Schedule
 
 ACTIVATIONS = ("linear", "softmax", "sigmoid")
@@ -36,8 +37,12 @@ class Objective(keras.distillation.DistillationLoss):
 
     # `compare` uses the labels.
     needs_labels = False
-    # `compare` takes `mask`; for others, masked positions are set to zero on both sides.
+    # `compare` takes `mask`, the weights of positions; for others, masked positions are set to zero on both sides.
     takes_mask = False
+    # `compare` takes a teacher's highest logits alone, as a TopK.
+    takes_top_k = False
+    # Set on the copy that a Distiller trains with, for objectives that remember something of training.
+    training = False
     # How many layers of each side are compared at once; more than one come as a tuple.
     layers_a_side = 1
 
@@ -79,35 +84,64 @@ class Objective(keras.distillation.DistillationLoss):
     def build(self, teacher_shape: Any, student_shape: Any) -> None:
         """Make the weights of `learnt` for tensors of these shapes."""
 
-    def at(self, step: Any) -> Objective:
-        """The objective at a training step: every schedule in it replaced by its value."""
+    def at(self, step: Any, training: bool = False) -> Objective:
+        """The objective at a step, of training or not: every schedule in it replaced by its value."""
         scheduled = {name: value for name, value in vars(self).items() if isinstance(value, Schedule)}
-        if not scheduled:
+        if not scheduled and training == self.training:
             return self
         now = copy.copy(self)
+        now.training = training
         for name, schedule in scheduled.items():
             setattr(now, name, schedule(step))
         return now
 
+    def changed(self, **arguments: Any) -> Objective:
+        """A new objective of the same arguments but these, with layers of its own to learn."""
+        return type(self).from_config({**self.get_config(), **arguments})
+
     def __call__(self, teacher_outputs: Any, student_outputs: Any, y: Any = None, *, mask: Any = None) -> Any:
         """Value on arrays, outside training and without the weight; schedules stand at their first value.
 
-        `mask` is (batch, positions): which positions of (batch, positions, ...) tensors count.
+        `mask` is (batch, *positions), or its first axes: which positions of (batch, *positions, ...) tensors count. The mean
+        over the batch is then the mean over the positions kept, as in Keras's losses.
         """
+        return self.at(0, self.training).value(teacher_outputs, student_outputs, y, mask=mask)
+
+    def value(
+        self,
+        teacher_outputs: Any,
+        student_outputs: Any,
+        y: Any = None,
+        *,
+        mask: Any = None,
+        position_weights: Any = None,
+    ) -> Any:
+        """As calling it, with weights of positions besides the mask, for objectives that tell positions apart."""
         if y is None and self.needs_labels:
             raise ValueError(f"objective {type(self).__name__} needs labels: pass y")
+        if isinstance(teacher_outputs, TopK) and not self.takes_top_k:
+            raise ValueError(self.top_k_refusal())
         teacher, student = (keras.tree.map_structure(_float32, side) for side in (teacher_outputs, student_outputs))
-        shapes = [keras.tree.map_structure(lambda tensor: tuple(tensor.shape), side) for side in (teacher, student)]
+        shapes = shapes_of(teacher, student)
         self.check(*shapes)
         if any(not layer.built for layer in self.learnt):
             self.build(*shapes)
-        objective = self.at(0)
+        if self.takes_mask and (mask is not None or position_weights is not None):
+            weights = kept_share(mask) if mask is not None else 1.0
+            if position_weights is not None:
+                weights = multiplied(_float32(position_weights), weights)
+            return self.compare(teacher, student, y, mask=weights)  # type: ignore[call-arg]
         if mask is None:
-            return objective.compare(teacher, student, y)
-        mask = _float32(mask)
-        if self.takes_mask:
-            return objective.compare(teacher, student, y, mask=mask)  # type: ignore[call-arg]
-        return objective.compare(apply_mask(teacher, mask), apply_mask(student, mask), y)
+            return self.compare(teacher, student, y)
+        kept = ops.cast(ops.cast(mask, "bool"), "float32")
+        return self.compare(apply_mask(teacher, kept), apply_mask(student, kept), y)
+
+    def top_k_refusal(self) -> str:
+        """Why a record of the highest logits alone is no teacher for this objective, and what would be."""
+        return (
+            f"objective {type(self).__name__} needs all of the teacher's outputs, the record holds the highest logits of each; "
+            "record without top_k, or take SoftTarget or LogitMatching"
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, as Keras serialises them."""
@@ -173,13 +207,44 @@ class Objective(keras.distillation.DistillationLoss):
         )
 
 
+def shapes_of(teacher: Any, student: Any) -> tuple[Any, Any]:
+    """Shapes as `check` gets them: those of the tensors, or where the teacher gives its highest logits, of what is compared."""
+    if isinstance(teacher, TopK):
+        return teacher.compared_shape(), (*student.shape[:-1], teacher.compared_shape()[-1])
+    return tuple(keras.tree.map_structure(lambda tensor: tuple(tensor.shape), side) for side in (teacher, student))
+
+
+def along(weights: Any, values: Any) -> Any:
+    """Weights of the first axes of `values`, with axes of length 1 for the others."""
+    missing = len(values.shape) - len(weights.shape)
+    return ops.reshape(weights, (*ops.shape(weights), *(1 for _ in range(missing)))) if missing > 0 else weights
+
+
+def multiplied(a: Any, b: Any) -> Any:
+    """The product of weights of which one may say more axes than the other."""
+    if isinstance(b, float):
+        return a * b
+    return along(a, b) * along(b, a)
+
+
+def fits(weights: Any, sizes: tuple[int | None, ...]) -> bool:
+    """Whether weights of (batch, ...) belong to the first axes of `sizes`, those after the batch."""
+    own = tuple(weights.shape[1:])
+    return len(own) <= len(sizes) and all(a in (1, None) or b is None or a == b for a, b in zip(own, sizes))
+
+
+def kept_share(mask: Any) -> Any:
+    """A mask as weights whose mean is 1, so that means over all are means over what is kept; all zeros if nothing is."""
+    kept = ops.cast(ops.cast(mask, "bool"), "float32")
+    share = ops.mean(kept)
+    return kept / ops.where(share > 0, share, 1.0)
+
+
 def apply_mask(side: Any, mask: Any) -> Any:
-    """Positions that do not count set to zero: (batch, positions, ...), (batch, positions)."""
+    """Positions that do not count set to zero: (batch, *positions, ...), (batch, *positions); other tensors as they are."""
 
     def zeroed(tensor: Any) -> Any:
-        if tuple(tensor.shape[:2]) != tuple(mask.shape[:2]) and None not in (*tensor.shape[:2], *mask.shape[:2]):
-            return tensor
-        return tensor * ops.reshape(mask, (*ops.shape(mask), *(1 for _ in tensor.shape[2:])))
+        return tensor * along(mask, tensor) if fits(mask, tuple(tensor.shape[1:-1])) else tensor
 
     return keras.tree.map_structure(zeroed, side)
 
@@ -246,6 +311,15 @@ def require_same_shape(
         )
 
 
+def require_width(objective: Objective, width: int | None, shape: Any, what: str) -> None:
+    """Raise ValueError where features of one number are compared by a measure that knows their sign alone."""
+    if width == 1:
+        raise ValueError(
+            f"objective {type(objective).__name__}: {what} of features of one number, {tuple(shape)}, is always 1 or -1 and "
+            "teaches nothing; name a wider layer, or use RelationalDistance, LogitMatching or Reconstruction"
+        )
+
+
 def require_number(
     value: Any, what: str, *, minimum: float | None = None, above: float | None = None, maximum: float | None = None
 ) -> float:
@@ -264,19 +338,11 @@ def require_number(
     return number
 
 
-def mean_over_inner_axes(values: Any, mask: Any = None) -> Any:
-    """Average over every axis but the first: (batch, ...) -> (batch,).
-
-    With a mask (batch, positions) an example's value is its sum over positions, weighted by the mask, over the batch's mean
-    count of kept positions: the mean over the batch is then the mean over all kept positions, as in Keras's losses.
-    """
-    if len(values.shape) == 1:
-        return values
-    if mask is None:
-        return ops.mean(flat(values), axis=-1)
-    by_position = ops.mean(ops.reshape(values, (*ops.shape(values)[:2], -1)), axis=-1)
-    kept = ops.sum(ops.cast(mask > 0, "float32")) / ops.cast(ops.shape(values)[0], "float32")
-    return ops.sum(by_position * mask, axis=-1) / ops.where(kept > 0, kept, 1.0)
+def mean_over_inner_axes(values: Any, weights: Any = None) -> Any:
+    """Average over every axis but the first: (batch, ...) -> (batch,), weighted along the first axes if weights are given."""
+    if weights is not None:
+        values = values * along(weights, values)
+    return values if len(values.shape) == 1 else ops.mean(flat(values), axis=-1)
 
 
 serializable = keras.saving.register_keras_serializable(package="keras_kd")

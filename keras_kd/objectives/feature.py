@@ -6,14 +6,17 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_kd.objectives.base import (
     Objective,
+    along,
     flat,
     mean_over_inner_axes,
     require_number,
     require_same_shape,
+    require_width,
     serializable,
     unit,
 )
@@ -24,6 +27,8 @@ Shape = tuple[int | None, ...]
 
 class _Regressed(Objective):
     """An objective with a linear map from the student's channels to the teacher's, the same at every position."""
+
+    takes_mask = True
 
     def __init__(self, weight: float | Schedule = 1.0, **kwargs: Any) -> None:
         super().__init__(weight, **kwargs)
@@ -54,8 +59,8 @@ class Hint(_Regressed):
     """Lead a student's layer to a teacher's: 1/2 * ||teacher - regressor(student)||^2, summed over all features.
 
     The regressor is a Dense layer on the channels (on a map, a 1x1 convolution), trained with the student and no part of it.
-    Maps of other sizes are resized to the teacher's. The sum grows with the size of the features, so weights are small:
-    1 / (number of features) gives half the mean squared difference.
+    Maps of other sizes are resized to the teacher's; masked positions count as the mean of the others. The sum grows with the
+    size of the features, so weights are small: 1 / (number of features) gives half the mean squared difference.
 
     Shapes: teacher (batch, *positions, channels_t), student (batch, *positions, channels_s) -> (batch,).
 
@@ -65,9 +70,10 @@ class Hint(_Regressed):
     Source: FitNets, Romero et al. 2015, equation 3.
     """
 
-    def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
+    def compare(self, teacher: Any, student: Any, y: Any = None, mask: Any = None) -> Any:
         guided = self.regressor(resize_like(student, teacher))
-        return 0.5 * ops.sum(flat(ops.square(teacher - guided)), axis=-1)
+        squares = weighted(ops.square(teacher - guided), _resized_weights(mask, student, teacher))
+        return 0.5 * ops.sum(flat(squares), axis=-1)
 
 
 @serializable
@@ -105,12 +111,17 @@ class VariationalInformation(_Regressed):
         super().build(teacher_shape, student_shape)
         self.spread.build(teacher_shape)
 
-    def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
+    def compare(self, teacher: Any, student: Any, y: Any = None, mask: Any = None) -> Any:
         mean = self.regressor(resize_like(student, teacher))
         variance = ops.softplus(self.spread(teacher)) + 1e-5
-        channels = teacher.shape[-1]
-        squares = ops.reshape(ops.square(teacher - mean), (ops.shape(teacher)[0], -1, channels))
-        positions = ops.cast(ops.shape(squares)[1], "float32")
+        rows = (ops.shape(teacher)[0], -1, teacher.shape[-1])
+        weights = _resized_weights(mask, student, teacher)
+        squares = ops.reshape(weighted(ops.square(teacher - mean), weights), rows)
+        if weights is None:
+            positions = ops.cast(ops.shape(squares)[1], "float32")
+        else:
+            counts = ops.broadcast_to(along(weights, teacher)[..., :1], (*ops.shape(teacher)[:-1], 1))
+            positions = ops.sum(flat(counts), axis=-1, keepdims=True)
         # Summed over positions first: what is left has one value a channel.
         return ops.sum(ops.sum(squares, axis=1) / (2.0 * variance) + 0.5 * positions * ops.log(variance), axis=-1)
 
@@ -128,7 +139,7 @@ class AttentionTransfer(Objective):
     Shapes: teacher (batch, *positions, channels_t), student (batch, *positions, channels_s) -> (batch,).
 
     Raises:
-        ValueError: If a feature has no position axis, or the ranks differ.
+        ValueError: If a feature has no position axis, or a single position (its map is always 1), or the ranks differ.
 
     Source: Zagoruyko and Komodakis 2017, equation 2.
     """
@@ -139,6 +150,11 @@ class AttentionTransfer(Objective):
             raise ValueError(
                 f"objective AttentionTransfer needs maps (batch, *positions, channels), got {tuple(teacher_shape)}; "
                 "name a layer before pooling"
+            )
+        if math.prod(size or 0 for size in teacher_shape[1:-1]) == 1:
+            raise ValueError(
+                f"objective AttentionTransfer: a map of one position, {tuple(teacher_shape)}, is always 1 once normalised and "
+                "teaches nothing; name an earlier layer, or use Hint"
             )
 
     def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
@@ -193,7 +209,7 @@ class CosineHidden(Objective):
     Shapes: teacher (batch, ..., width), student (batch, ..., width) -> (batch,).
 
     Raises:
-        ValueError: For different shapes.
+        ValueError: For different shapes, or a width of 1, where a cosine is always 1 or -1.
 
     Source: DistilBERT, Sanh et al. 2019, section 2.
     """
@@ -202,6 +218,7 @@ class CosineHidden(Objective):
 
     def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
         require_same_shape(self, teacher_shape, student_shape)
+        require_width(self, teacher_shape[-1], teacher_shape, "a cosine")
 
     def compare(self, teacher: Any, student: Any, y: Any = None, mask: Any = None) -> Any:
         return mean_over_inner_axes(1.0 - ops.sum(unit(teacher) * unit(student), axis=-1), mask)
@@ -213,16 +230,44 @@ def attention_map(features: Any) -> Any:
 
 
 def resize_like(features: Any, like: Any) -> Any:
-    """Maps resized bilinearly to the positions of another: 1-D and 2-D, (batch, *positions, channels)."""
-    size, wanted = tuple(features.shape[1:-1]), tuple(like.shape[1:-1])
-    if size == wanted or not size or None in (*size, *wanted):
+    """Maps resized to the positions of another: 1-D and 2-D, (batch, *positions, channels).
+
+    Larger along an axis: linear between the nearest two. Smaller: the mean of what each new position covers, so that every old
+    one takes part and is taught.
+    """
+    wanted = tuple(like.shape[1:-1])
+    if None in (*features.shape[1:-1], *wanted):
         return features
-    if len(size) == 1:
-        resized = ops.image.resize(
-            features[:, :, None], (wanted[0], 1), interpolation="bilinear", data_format="channels_last"
-        )
-        return resized[:, :, 0]
-    return ops.image.resize(features, wanted, interpolation="bilinear", data_format="channels_last")
+    for axis, size in enumerate(wanted, 1):
+        if features.shape[axis] != size:
+            shares = ops.convert_to_tensor(_shares(features.shape[axis], size), features.dtype)
+            moved = ops.moveaxis(features, axis, -1)
+            features = ops.moveaxis(ops.matmul(moved, ops.transpose(shares)), -1, axis)
+    return features
+
+
+def _shares(size: int, wanted: int) -> np.ndarray:
+    """What each old position gives to each new one along an axis, (wanted, size); rows sum to 1."""
+    new, old = np.arange(wanted)[:, None], np.arange(size)[None]
+    if wanted < size:
+        # New position n covers [n, n + 1) * size / wanted of the old axis.
+        scale = size / wanted
+        return np.clip(np.minimum((new + 1) * scale, old + 1) - np.maximum(new * scale, old), 0.0, None) / scale
+    centre = np.clip((new + 0.5) * size / wanted - 0.5, 0.0, size - 1.0)
+    return np.clip(1.0 - np.abs(centre - old), 0.0, None)
+
+
+def weighted(values: Any, weights: Any) -> Any:
+    """Values times weights of their first axes, as they are without weights."""
+    return values if weights is None else values * along(weights, values)
+
+
+def _resized_weights(weights: Any, student: Any, teacher: Any) -> Any:
+    """Weights of the student's positions as weights of the teacher's."""
+    if weights is None or tuple(student.shape[1:-1]) == tuple(teacher.shape[1:-1]):
+        return weights
+    each = ops.broadcast_to(along(weights, student)[..., :1], (*ops.shape(student)[:-1], 1))
+    return resize_like(each, teacher)[..., 0]
 
 
 def _flow(first: Any, second: Any) -> Any:

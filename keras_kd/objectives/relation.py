@@ -1,6 +1,8 @@
 """Relation objectives: how the examples of a batch lie to each other. Features of any shape are flattened to (batch, n).
 
-They compare examples with each other, so they give one value a batch, and a batch of one has little or nothing to say.
+They compare examples with each other, so they give one value a batch, and say the more the larger the batch: a batch of one
+says nothing, and of two, whose only distance is its own mean, distances, angles and neighbors say nothing either.
+On several replicas each compares the examples of its own share.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from keras_kd.objectives.base import (
     number_or_schedule,
     plain,
     require_number,
+    require_width,
     serializable,
     square_root,
     unit,
@@ -48,8 +51,15 @@ class RelationalAngle(Objective):
     over all batch^3 entries. Memory grows with batch^3 and with batch^2 times the features.
 
     Shapes: teacher (batch, ...), student (batch, ...) -> ().
+
+    Raises:
+        ValueError: For student features of one number, whose angles are all 0 or 180 degrees.
+
     Source: RKD, Park et al. 2019, equations 10 and 11.
     """
+
+    def check(self, teacher_shape: Any, student_shape: Any) -> None:
+        require_width(self, _width(student_shape), student_shape, "the cosine of an angle between edges")
 
     def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
         return mean_huber(_angles(flat(teacher)) - _angles(flat(student)))
@@ -78,6 +88,10 @@ class CorrelationCongruence(Objective):
         order: Highest p, at least 1.
 
     Shapes: teacher (batch, ...), student (batch, ...) -> ().
+
+    Raises:
+        ValueError: For student features of one number.
+
     Source: Peng et al. 2019, equations 6 to 8.
     """
 
@@ -85,6 +99,9 @@ class CorrelationCongruence(Objective):
         super().__init__(weight, **kwargs)
         self.gamma = require_number(gamma, "objective CorrelationCongruence: gamma", above=0.0)
         self.order = int(require_number(order, "objective CorrelationCongruence: order", minimum=1.0))
+
+    def check(self, teacher_shape: Any, student_shape: Any) -> None:
+        require_width(self, _width(student_shape), student_shape, "a cosine")
 
     def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
         return ops.mean(ops.square(self._kernel(teacher) - self._kernel(student)))
@@ -101,34 +118,51 @@ class CorrelationCongruence(Objective):
 
 @serializable
 class ProbabilisticTransfer(Objective):
-    """Match whom each example would choose as its neighbour: sum over i, j != i of p * log(p / q).
+    """Match whom each example would choose as its neighbor: mean over all batch^2 pairs of p * log(p / q), 0 for i = j.
 
-    p_{j|i} = K(i, j) / sum over k != i of K(i, k), with K = (cosine + 1) / 2.
+    p_{j|i} = K(i, j) / sum over k != i of K(i, k), with K = (cosine + 1) / 2. The paper sums over pairs; its authors' code
+    divides by batch^2, as here, so that their weights (30,000 is usual) carry over and a batch's size matters less. Their code
+    also counts an example as its own neighbor, the paper and this do not.
 
     Shapes: teacher (batch, ...), student (batch, ...) -> ().
+
+    Raises:
+        ValueError: For student features of one number.
+
     Source: PKT, Passalis and Tefas 2018, equations 3 to 7.
     """
 
+    def check(self, teacher_shape: Any, student_shape: Any) -> None:
+        require_width(self, _width(student_shape), student_shape, "a cosine")
+
     def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
         p, q = _neighbours(teacher), _neighbours(student)
-        return ops.sum(p * (ops.log(ops.maximum(p, 1e-12)) - ops.log(ops.maximum(q, 1e-12))))
+        return ops.mean(p * (ops.log(ops.maximum(p, 1e-12)) - ops.log(ops.maximum(q, 1e-12))))
 
 
 @serializable
 class Contrastive(Objective):
     """Tell the student's view of an example from its views of the others, by the teacher's view of it.
 
-    -log h(t_i, s_i) - sum over j != i of log(1 - h(t_i, s_j)), h = exp(c / T) / (exp(c / T) + N / M), c being the dot
-    product of learnt linear embeddings of length 1. The negatives are the other examples of the batch, N of them, where
-    the paper draws them from a memory of the whole data set; M is the number of training examples.
+    -log h(t_i, s_i) - sum over j != i of log(1 - h(t_i, s_j)), h = P / (P + N / M), P = exp(c / T) / Z, c being the dot product
+    of learnt linear embeddings of length 1. The negatives are the other examples of the batch, N of them, where the paper
+    draws them from a memory of the whole data set of M examples.
+
+    The normalization constant Z is not in the paper's equation 19 and is in its authors' code: M times the mean of exp(c / T)
+    over the first training batch, kept from then on and saved with the distiller. Without it h is all but 1 for any pair, the
+    more so the larger M. Outside training, as long as no batch has set Z, the batch at hand stands in.
 
     Args:
-        dimensions: Width of the embeddings, at least 1.
-        temperature: T, above 0, or a schedule.
-        examples: M, at least 1; None takes the batch for the data set.
+        dimensions: Width of the embeddings, at least 2 (of length 1 they would be a sign).
+        temperature: T, above 0, or a schedule; Z stays that of the first batch.
+        examples: M, at least 1. As Z grows with it, M cancels and any value trains alike; it is kept for older configurations.
 
     Shapes: teacher (batch, ...), student (batch, ...) -> (batch,).
-    Source: CRD, Tian et al. 2020, equations 17 to 19.
+
+    Raises:
+        ValueError: For numbers out of range and features of unknown size.
+
+    Source: CRD, Tian et al. 2020, equations 17 to 19; Z after the authors' implementation.
     """
 
     def __init__(
@@ -141,17 +175,18 @@ class Contrastive(Objective):
         **kwargs: Any,
     ) -> None:
         super().__init__(weight, **kwargs)
-        self.dimensions = int(require_number(dimensions, "objective Contrastive: dimensions", minimum=1.0))
+        self.dimensions = int(require_number(dimensions, "objective Contrastive: dimensions", minimum=2.0))
         self.temperature = number_or_schedule(temperature, "objective Contrastive: temperature", above=0.0)
         self.examples = (
             None if examples is None else int(require_number(examples, "objective Contrastive: examples", minimum=1.0))
         )
         self.embed_teacher = keras.layers.Dense(self.dimensions, dtype="float32", name=f"{self.name}_teacher")
         self.embed_student = keras.layers.Dense(self.dimensions, dtype="float32", name=f"{self.name}_student")
+        self.normalizer = _FirstValue(dtype="float32", name=f"{self.name}_normalizer")
 
     @property
     def learnt(self) -> tuple[keras.Layer, ...]:
-        return (self.embed_teacher, self.embed_student)
+        return (self.embed_teacher, self.embed_student, self.normalizer)
 
     def check(self, teacher_shape: Any, student_shape: Any) -> None:
         for side, shape in (("teacher", teacher_shape), ("student", student_shape)):
@@ -161,13 +196,17 @@ class Contrastive(Objective):
     def build(self, teacher_shape: Any, student_shape: Any) -> None:
         self.embed_teacher.build((None, math.prod(teacher_shape[1:])))
         self.embed_student.build((None, math.prod(student_shape[1:])))
+        self.normalizer.build(())
 
     def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
         t, s = unit(self.embed_teacher(flat(teacher))), unit(self.embed_student(flat(student)))
+        scores = ops.matmul(t, ops.transpose(s)) / self.temperature
         batch = ops.cast(ops.shape(t)[0], "float32")
-        noise = (batch - 1.0) / (batch if self.examples is None else float(self.examples))
-        # h = sigmoid(c / T - log(N / M)); a batch of one has no negatives, and nothing to tell apart.
-        logits = ops.matmul(t, ops.transpose(s)) / self.temperature - ops.log(ops.maximum(noise, 1e-7))
+        # log of Z / M, the mean of exp(c / T); in logarithms, which small temperatures do not overflow.
+        own = ops.logsumexp(ops.reshape(scores, (-1,))) - 2.0 * ops.log(batch)
+        mean = self.normalizer.value(ops.stop_gradient(own), keep=self.training)
+        # h = sigmoid(c / T - log(N Z / M)); a batch of one has no negatives, and nothing to tell apart.
+        logits = scores - ops.log(ops.maximum(batch - 1.0, 1e-7)) - mean
         same = ops.eye(ops.shape(t)[0])
         return -ops.sum(same * ops.log_sigmoid(logits) + (1.0 - same) * ops.log_sigmoid(-logits), axis=-1)
 
@@ -178,6 +217,28 @@ class Contrastive(Objective):
             "temperature": plain(self.temperature),
             "examples": self.examples,
         }
+
+
+@serializable
+class _FirstValue(keras.layers.Layer):
+    """The first number that was to be kept, for good; until then the one at hand."""
+
+    def build(self, input_shape: Any) -> None:
+        # Whether one is kept, and which.
+        self.kept = self.add_weight(shape=(2,), initializer="zeros", trainable=False, aggregation="mean", name="kept")
+        self.built = True
+
+    def value(self, now: Any, keep: bool) -> Any:
+        """The kept number, or `now`, which is kept from here on if `keep`."""
+        number = ops.where(self.kept[0] > 0, self.kept[1], now)
+        if keep:
+            self.kept.assign(ops.stack([ops.ones_like(number), number]))
+        return number
+
+
+def _width(shape: Any) -> int | None:
+    """Numbers in an example's features, None if not known."""
+    return None if None in shape[1:] else math.prod(shape[1:])
 
 
 def _distances(vectors: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import keras
@@ -19,6 +20,7 @@ from keras_kd.objectives.base import (
     square_root,
     unit,
 )
+from keras_kd.objectives.top_k import TopK
 from keras_kd.schedules import Schedule
 
 
@@ -34,7 +36,9 @@ class SoftTarget(Objective):
     Args:
         temperature: T, above 0, or a schedule over training steps.
         standardize: Compare z-scores of the logits, (z - mean) / deviation over classes, instead of the logits, so that the
-            student need not match their size (Sun et al. 2024, equation 9); categorical form only.
+            student need not match their size (Sun et al. 2024, equation 9); categorical form and at least 3 classes, as
+            two z-scores are always the same pair. The deviation divides by classes - 1, as in the authors' code, whose
+            temperatures and weights so carry over; the paper's text divides by classes.
         teacher_activation, student_activation: 'linear' where the outputs are logits, 'softmax' or 'sigmoid' where they
             are probabilities. Inside a Distiller, None reads it from the model's last activation; on bare arrays
             None means logits.
@@ -44,12 +48,13 @@ class SoftTarget(Objective):
 
     Raises:
         ValueError: For a temperature that is not positive, an unknown activation, different shapes, one class in the
-            categorical form.
+            categorical form, two with `standardize`.
 
     Source: Hinton, Vinyals and Dean 2015, section 2; Sun et al. 2024 for `standardize`.
     """
 
     takes_mask = True
+    takes_top_k = True
 
     def __init__(
         self,
@@ -96,10 +101,15 @@ class SoftTarget(Objective):
                 "objective SoftTarget: a softmax over one class is constant; for a single sigmoid output "
                 "pass form='bernoulli'"
             )
+        if self.standardize and teacher_shape[-1] == 2:
+            raise ValueError(
+                "objective SoftTarget: standardize=True has nothing to teach with 2 classes, whose z-scores are always the "
+                "same pair; use SoftTarget without standardize, or LogitMatching"
+            )
 
     def compare(self, teacher: Any, student: Any, y: Any = None, mask: Any = None) -> Any:
         divergence = _bernoulli_divergence if self.form == "bernoulli" else _categorical_divergence
-        logits = [to_logits(teacher, self.teacher_activation), to_logits(student, self.student_activation)]
+        logits = both_logits(teacher, student, self.teacher_activation, self.student_activation)
         if self.standardize:
             logits = [_z_score(z) for z in logits]
         values = divergence(logits[0] / self.temperature, logits[1] / self.temperature)
@@ -132,6 +142,7 @@ class LogitMatching(Objective):
     """
 
     takes_mask = True
+    takes_top_k = True
 
     def resolve(self, teacher_activation: str | None, student_activation: str | None) -> LogitMatching:
         for who, activation in (("teacher", teacher_activation), ("student", student_activation)):
@@ -146,6 +157,7 @@ class LogitMatching(Objective):
         require_same_shape(self, teacher_shape, student_shape)
 
     def compare(self, teacher: Any, student: Any, y: Any = None, mask: Any = None) -> Any:
+        teacher, student = both_logits(teacher, student)
         return mean_over_inner_axes(0.5 * ops.sum(ops.square(student - teacher), axis=-1), mask)
 
 
@@ -227,10 +239,13 @@ class DecoupledKD(_Softened):
         alpha, beta: Weights of the two parts, at least 0; the paper's usual choice is 1 and 8.
         temperature: T, above 0, or a schedule.
 
+    Between two classes there is no distribution over the others: the second part is zero, which a warning says, and the
+    first is soft targets.
+
     Shapes: teacher (batch, classes), student (batch, classes), y (batch,), (batch, 1) or one-hot (batch, classes) -> (batch,).
 
     Raises:
-        ValueError: For different shapes, outputs that are not categorical, or a fit without labels.
+        ValueError: For different shapes, outputs that are not categorical, a fit without labels, two classes with alpha 0.
 
     Source: Zhao et al. 2022, equations 5 to 7.
     """
@@ -251,6 +266,13 @@ class DecoupledKD(_Softened):
         super().__init__(temperature, weight, teacher_activation, student_activation, **kwargs)
         self.alpha = require_number(alpha, "objective DecoupledKD: alpha", minimum=0.0)
         self.beta = require_number(beta, "objective DecoupledKD: beta", minimum=0.0)
+
+    def check(self, teacher_shape: tuple[int | None, ...], student_shape: tuple[int | None, ...]) -> None:
+        super().check(teacher_shape, student_shape)
+        if teacher_shape[-1] == 2 and self.beta:
+            found = "objective DecoupledKD: with 2 classes the beta part, on the classes beside the right one, is always zero"
+            _require_something(self.alpha, f"{found}, and alpha is 0", "use SoftTarget")
+            _warn(f"{found}; what is left is alpha times soft targets: use SoftTarget, or pass beta=0")
 
     def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
         target = _one_hot(y, teacher)
@@ -274,10 +296,13 @@ class Dist(_Softened):
         beta, gamma: Weights of the inter-class and the intra-class part, at least 0.
         temperature: T, above 0, or a schedule.
 
+    Two classes always rank alike or the other way round, so the inter-class part teaches nothing there, which a warning says;
+    likewise the intra-class part in batches of two examples.
+
     Shapes: teacher (batch, classes), student (batch, classes) -> (). Constant rows or columns correlate with nothing: r = 0.
 
     Raises:
-        ValueError: For different shapes or outputs that are not categorical.
+        ValueError: For different shapes, outputs that are not categorical, or two classes with gamma 0.
 
     Source: Huang et al. 2022, equations 6 to 10.
     """
@@ -296,6 +321,13 @@ class Dist(_Softened):
         super().__init__(temperature, weight, teacher_activation, student_activation, **kwargs)
         self.beta = require_number(beta, "objective Dist: beta", minimum=0.0)
         self.gamma = require_number(gamma, "objective Dist: gamma", minimum=0.0)
+
+    def check(self, teacher_shape: tuple[int | None, ...], student_shape: tuple[int | None, ...]) -> None:
+        super().check(teacher_shape, student_shape)
+        if teacher_shape[-1] == 2 and self.beta:
+            found = "objective Dist: with 2 classes the inter-class part (beta) is a correlation of two numbers, always 1 or -1"
+            _require_something(self.gamma, f"{found}, and gamma is 0", "use SoftTarget")
+            _warn(f"{found}, and teaches nothing; the intra-class part (gamma) does: pass beta=0, or use SoftTarget")
 
     def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
         p, q = (ops.softmax(z, axis=-1) for z in self.logits(teacher, student))
@@ -316,6 +348,16 @@ def to_logits(outputs: Any, activation: str | None) -> Any:
         return ops.log(ops.maximum(outputs, tiny))
     clipped = ops.clip(outputs, tiny, 1.0 - tiny)
     return ops.log(clipped) - ops.log1p(-clipped)
+
+
+def both_logits(
+    teacher: Any, student: Any, teacher_activation: str | None = None, student_activation: str | None = None
+) -> tuple[Any, Any]:
+    """Both sides' logits, over the teacher's highest and the mass of all others where that is all it gives."""
+    student = to_logits(student, student_activation)
+    if isinstance(teacher, TopK):
+        return teacher.merged(), teacher.merge(student)
+    return to_logits(teacher, teacher_activation), student
 
 
 def _categorical_divergence(teacher: Any, student: Any) -> Any:
@@ -348,10 +390,19 @@ def _with_activations(objective: Any, teacher_activation: str | None, student_ac
 
 
 def _z_score(logits: Any) -> Any:
-    """Logits less their mean over their deviation, over the last axis; equal logits become zeros."""
+    """Logits less their mean over their deviation (n - 1), over the last axis; equal logits become zeros."""
     centred = logits - ops.mean(logits, axis=-1, keepdims=True)
-    deviation = square_root(ops.mean(ops.square(centred), axis=-1, keepdims=True))
+    deviation = square_root(ops.sum(ops.square(centred), axis=-1, keepdims=True) / (centred.shape[-1] - 1))
     return centred / ops.where(deviation > 0, deviation, 1.0)
+
+
+def _require_something(weight: float, found: str, instead: str) -> None:
+    if not weight:
+        raise ValueError(f"{found}: nothing is left to teach; {instead}")
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, UserWarning, stacklevel=2)
 
 
 def _one_hot(y: Any, like: Any) -> Any:

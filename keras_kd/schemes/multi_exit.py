@@ -9,21 +9,24 @@ import keras
 from keras import ops
 
 from keras_kd.layers import activation_of, find_layer
-from keras_kd.objectives.base import flat, require_number, serializable
+from keras_kd.objectives.base import Objective, flat, require_number, serializable
 from keras_kd.objectives.response import SoftTarget
+from keras_kd.objectives.weighing import batch_mean
+from keras_kd.per_output import hard_weights, weights_of
+from keras_kd.training import TeachingModel
 
 
 @serializable
-class MultiExit(keras.Model):
+class MultiExit(TeachingModel):
     """Classifiers at inner layers, taught by labels, by the deepest one's outputs and by its features.
 
     Exit k minimises (1 - alpha) * loss(y, k) + alpha * T^2 KL(deepest || k) + feature_weight * ||f_deepest - f_k||^2 (sum over
     features), the deepest itself loss(y, deepest) alone. f_k is the exit's bottleneck: global average pooling and a Dense
     layer as wide as the features before the model's own head. `exit(k)` gives the model that ends in exit k, and `exit(-1)`
-    the original.
+    the original. Sample weights weigh all three parts. A model of one logit is taught in the Bernoulli form.
 
     Args:
-        model: A Functional or Sequential classifier that ends in logits.
+        model: A Functional or Sequential classifier of one output that ends in logits.
         exits: Names of the layers to put an exit on, from shallow to deep.
         features: Name of the layer before the model's own head, whose pooled output the bottlenecks follow; None takes
             the input of the last layer.
@@ -51,7 +54,10 @@ class MultiExit(keras.Model):
         name: str = "multi_exit",
         **kwargs: Any,
     ) -> None:
+        kwargs.setdefault("dtype", model.dtype_policy)
         super().__init__(name=name, **kwargs)
+        if len(getattr(model, "outputs", None) or [None]) != 1:
+            raise ValueError(f"MultiExit: model {model.name!r} has {len(model.outputs)} outputs; one is needed")
         if activation_of(model) != "linear":
             raise ValueError(f"MultiExit: model {model.name!r} must end in logits, i.e. a linear layer")
         if not exits:
@@ -63,7 +69,7 @@ class MultiExit(keras.Model):
         outputs = [find_layer(model, layer).output for layer in exits]
         last = find_layer(model, features).output if features else model.outputs[0]._keras_history.operation.input
         deepest = _pooled(last)
-        width, classes = deepest.shape[-1], model.output_shape[-1]
+        width, classes = deepest.shape[-1], model.outputs[0].shape[-1]
         self.bottlenecks = [
             keras.layers.Dense(width, activation="relu", name=f"bottleneck_{k}") for k in range(len(exits))
         ]
@@ -74,7 +80,8 @@ class MultiExit(keras.Model):
         self._graph = keras.Model(
             inputs, {"features": [*followed, deepest], "logits": [*logits, model.outputs[0]]}, name="all_exits"
         )
-        self._lesson = SoftTarget(self.temperature)
+        self._lesson = SoftTarget(self.temperature, form="bernoulli" if classes == 1 else "categorical")
+        self._distance = _FeatureDistance()
         self._means = {
             f"exit_{k}_{what}": keras.metrics.Mean(name=f"exit_{k}_{what}")
             for k in range(len(exits) + 1)
@@ -98,31 +105,32 @@ class MultiExit(keras.Model):
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Logits and features of every exit while training, the deepest exit's logits otherwise."""
         given = self._graph(inputs, training=training)
-        return given if training else given["logits"][-1]
+        return given if training or self.in_step else given["logits"][-1]
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """The sum over exits."""
-        if y is None:
-            raise ValueError("MultiExit: needs labels")
+        if y is None or self._compile_loss is None:
+            missing = "labels: call fit with y" if y is None else "a loss on labels: pass one to compile"
+            raise ValueError(f"MultiExit needs {missing}")
         given = y_pred if isinstance(y_pred, dict) else self._graph(x, training=training)
         terms = [self._aggregate_additional_loss(loss) for loss in self.losses]
-        size = ops.shape(keras.tree.flatten(x)[0])[0]
-        deepest, deep_features = given["logits"][-1], ops.stop_gradient(given["features"][-1])
+        deepest, deep_features = (ops.stop_gradient(given[what][-1]) for what in ("logits", "features"))
+        weights = weights_of(sample_weight, self.model, 0)
         last = len(self.exits)
         for k, (logits, features) in enumerate(zip(given["logits"], given["features"])):
-            hard = self._compile_loss(y, logits, sample_weight)
-            self._means[f"exit_{k}_loss"].update_state(hard, sample_weight=size)
+            hard = self._compile_loss(y, logits, hard_weights(self.loss, y, logits, sample_weight))
+            self._log_mean(self._means[f"exit_{k}_loss"], hard, x)
             if k == last:
                 terms.append(hard)
                 continue
-            lesson = ops.mean(self._lesson(ops.stop_gradient(deepest), logits))
-            distance = ops.mean(ops.sum(ops.square(flat(deep_features - features)), axis=-1))
-            self._means[f"exit_{k}_lesson"].update_state(lesson, sample_weight=size)
-            self._means[f"exit_{k}_features"].update_state(distance, sample_weight=size)
-            terms.append((1.0 - self.alpha) * hard + self.alpha * lesson + self.feature_weight * distance)
-        return sum(terms[1:], terms[0])
+            lesson = batch_mean(self._lesson, deepest, logits, y, weights)
+            distance = batch_mean(self._distance, deep_features, features, y, weights)
+            self._log_mean(self._means[f"exit_{k}_lesson"], lesson, x)
+            self._log_mean(self._means[f"exit_{k}_features"], distance, x)
+            terms += [(1.0 - self.alpha) * hard, self.alpha * lesson, self.feature_weight * distance]
+        return self._total(terms, training)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Metrics of the deepest exit."""
@@ -148,9 +156,19 @@ class MultiExit(keras.Model):
         )
 
 
+class _FeatureDistance(Objective):
+    """Squared distance of features, summed: (batch, n), (batch, n) -> (batch,)."""
+
+    def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
+        return ops.sum(ops.square(flat(teacher) - flat(student)), axis=-1)
+
+
 def _pooled(features: Any) -> Any:
     """Global average over positions: (batch, *positions, channels) -> (batch, channels)."""
     rank = len(features.shape)
     if rank == 2:
         return features
+    if rank == 3:
+        # The layer leaves out what a mask does.
+        return keras.layers.GlobalAveragePooling1D()(features)
     return keras.ops.mean(features, axis=tuple(range(1, rank - 1)))

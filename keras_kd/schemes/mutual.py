@@ -10,25 +10,32 @@ import keras
 from keras import ops
 
 from keras_kd.layers import activation_of
-from keras_kd.objectives.base import Objective, require_number, serializable
+from keras_kd.objectives.base import require_number, serializable
+from keras_kd.objectives.keras_losses import listed
 from keras_kd.objectives.response import SoftTarget
+from keras_kd.objectives.weighing import batch_mean
+from keras_kd.per_output import hard_weights, labels_of, weights_of
+from keras_kd.training import TeachingModel
 
 
 @serializable
-class MutualDistiller(keras.Model):
+class MutualDistiller(TeachingModel):
     """Train N peers on one pass of the data, each from the labels and from the others' outputs.
 
     Peer k minimises loss(y, k) + weight * mean over the other peers l of objective(l, k); no gradient flows into the peer that
-    teaches. `compile` takes one optimizer, copied for each peer, or a list of N. `predict` gives the mean of the peers'
+    teaches. `compile` takes one optimizer, copied for each peer, or a list of N; callbacks that set `optimizer.learning_rate`
+    reach all of them. Weight and temperature of the objective may follow schedules over training steps. Sample weights weigh
+    both parts. `predict` gives the mean of the peers'
     probabilities (`space='output'` of an Ensemble for others); the peers are in `peers`. Logs: `loss`, and `peer_k_loss` and
     `peer_k_objective` for each. All peers step at once, where the paper updates them in turn.
 
     Args:
         peers: At least two built models with the same inputs and outputs.
-        objective: What each takes from each other; SoftTarget at temperature 1 as in the paper.
+        objective: What each takes from each other, an objective or a loss as a Distiller takes it; SoftTarget at
+            temperature 1 as in the paper.
 
     Raises:
-        ValueError: For fewer than two peers, the same model twice, or outputs that cannot be compared.
+        ValueError: For fewer than two peers, the same model twice, several outputs, or outputs that cannot be compared.
 
     Source: deep mutual learning, Zhang et al. 2018, equations 6 to 8.
     """
@@ -36,25 +43,33 @@ class MutualDistiller(keras.Model):
     def __init__(
         self,
         peers: Sequence[keras.Model],
-        objective: Objective | None = None,
+        objective: Any = None,
         *,
         name: str = "mutual_distiller",
         **kwargs: Any,
     ) -> None:
-        super().__init__(name=name, **kwargs)
         peers = list(peers)
+        kwargs.setdefault("dtype", peers[0].dtype_policy if peers else None)
+        super().__init__(name=name, **kwargs)
         if len(peers) < 2 or len({id(peer) for peer in peers}) < len(peers):
             raise ValueError(
                 f"MutualDistiller: needs at least two different models, got {[peer.name for peer in peers]}"
             )
-        objective = objective or SoftTarget(1.0)
+        several = [peer.name for peer in peers if len(getattr(peer, "outputs", None) or [None]) != 1]
+        if several:
+            raise ValueError(f"MutualDistiller: {several[0]!r} has several outputs; peers have one each")
+        found = listed(SoftTarget(1.0) if objective is None else objective)
+        if len(found) != 1:
+            raise ValueError(f"MutualDistiller takes one objective, got {len(found)}")
+        objective = found[0]
         if objective.learnt or objective.teacher_layer or objective.student_layer:
             raise ValueError("MutualDistiller compares outputs; its objective takes no layers and learns none")
         activations = [activation_of(peer) for peer in peers]
         # resolved[k][l]: peer l teaches peer k.
         self._resolved = [[objective.resolve(teacher, student) for teacher in activations] for student in activations]
-        for peer in peers[1:]:
-            objective.check(tuple(peers[0].output_shape), tuple(peer.output_shape))
+        shapes = [tuple(peer.outputs[0].shape) for peer in peers if getattr(peer, "outputs", None)]
+        for shape in shapes[1:]:
+            self._resolved[0][1].check(shapes[0], shape)
         self.objective = objective
         self.peers = peers
         self._activations = activations
@@ -63,6 +78,7 @@ class MutualDistiller(keras.Model):
             for k in range(len(peers))
             for what in ("loss", "objective")
         }
+        self._count_steps_for([objective])
         self.built = all(peer.built for peer in peers)
 
     def compile(self, optimizer: Any = "adam", loss: Any = None, **kwargs: Any) -> None:
@@ -90,7 +106,7 @@ class MutualDistiller(keras.Model):
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Outputs of each peer while training, the mean of their probabilities otherwise."""
         outputs = [peer(inputs, training=training) for peer in self.peers]
-        return outputs if training else self._together(outputs)
+        return outputs if training or self.in_step else self._together(outputs)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -98,21 +114,21 @@ class MutualDistiller(keras.Model):
         """The sum of the peers' losses: its gradient in each peer is that of the peer's own."""
         outputs = y_pred if isinstance(y_pred, list) else [peer(x, training=training) for peer in self.peers]
         terms = [self._aggregate_additional_loss(loss) for loss in self.losses]
-        size = ops.shape(keras.tree.flatten(x)[0])[0]
+        labels, weights = labels_of(y, self.peers[0], 0), weights_of(sample_weight, self.peers[0], 0)
         for k, mine in enumerate(outputs):
             if self._compile_loss is not None and y is not None:
-                hard = self._compile_loss(y, mine, sample_weight)
-                self._means[f"peer_{k}_loss"].update_state(hard, sample_weight=size)
+                hard = self._compile_loss(y, mine, hard_weights(self.loss, y, mine, sample_weight))
+                self._log_mean(self._means[f"peer_{k}_loss"], hard, x)
                 terms.append(hard)
             lessons = [
-                ops.mean(self._resolved[k][teacher](ops.stop_gradient(theirs), mine, y))
-                for teacher, theirs in enumerate(outputs)
-                if teacher != k
+                batch_mean(self._now(self._resolved[k][n], training), ops.stop_gradient(theirs), mine, labels, weights)
+                for n, theirs in enumerate(outputs)
+                if n != k
             ]
             lesson = sum(lessons[1:], lessons[0]) / len(lessons)
-            self._means[f"peer_{k}_objective"].update_state(lesson, sample_weight=size)
-            terms.append(self.objective.weight * lesson)
-        return sum(terms[1:], terms[0])
+            self._log_mean(self._means[f"peer_{k}_objective"], lesson, x)
+            terms.append(self._now(self.objective, training).weight * lesson)
+        return self._total(terms, training)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """The metrics of the peers' mean."""
@@ -143,12 +159,32 @@ class MutualDistiller(keras.Model):
 
 @serializable
 class PeerOptimizers(keras.optimizers.Optimizer):
-    """Several optimizers, each for its own stretch of the variables: `counts` tells how many variables each has."""
+    """Several optimizers, each for its own stretch of the variables: `counts` tells how many variables each has.
+
+    `learning_rate` is that of all of them, as callbacks such as ReduceLROnPlateau read and set it.
+    """
 
     def __init__(self, parts: Sequence[keras.optimizers.Optimizer], counts: Sequence[int], **kwargs: Any) -> None:
         super().__init__(learning_rate=0.0, **kwargs)
         self.parts = list(parts)
+        rates = [float(ops.convert_to_numpy(part.learning_rate)) for part in self.parts]
+        # By the rates they start with: those of now would be lost where a callback sets 0 for a while.
+        self._shares = [rate / rates[0] if rates[0] else 1.0 for rate in rates]
         self.counts = [int(require_number(count, "PeerOptimizers: count", minimum=0.0)) for count in counts]
+
+    @property
+    def learning_rate(self) -> Any:
+        """The first part's. Setting it sets the first part's and moves the others in proportion.
+
+        Raises:
+            TypeError: If a part's follows a schedule, as on any optimizer.
+        """
+        return self.parts[0].learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate: Any) -> None:
+        for part, share in zip(self.parts, self._shares):
+            part.learning_rate = learning_rate if share == 1.0 else learning_rate * share
 
     def build(self, variables: Sequence[Any]) -> None:
         """Build each part on its own variables."""

@@ -1,0 +1,115 @@
+"""Labels and sample weights of one of a student's outputs, as Keras takes them: by key, by name or by place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+def output_number(student: keras.Model, layer: Any) -> int | None:
+    """Which of a student's outputs a layer makes, counted as `keras.tree.flatten` does; None for one inside the model.
+
+    `layer` is a name as objectives hold it, None for the only output, or a tuple of names.
+    """
+    outputs = getattr(student, "outputs", None) or []
+    if layer is None:
+        return 0
+    if isinstance(layer, tuple):
+        return None
+    made_by = [output._keras_history.operation.name for output in outputs]
+    return made_by.index(layer) if made_by.count(layer) == 1 else None
+
+
+def labels_of(y: Any, student: keras.Model, number: int | None) -> Any:
+    """The labels that belong to one output; all of them for a layer inside the model."""
+    return y if number is None or not keras.tree.is_nested(y) else _part(y, student, number, "y")
+
+
+def weights_of(sample_weight: Any, student: keras.Model, number: int | None) -> Any:
+    """The sample weights of one output; for a layer inside the model, which serves all outputs, their mean by example."""
+    if not keras.tree.is_nested(sample_weight):
+        return sample_weight
+    if number is not None:
+        return _part(sample_weight, student, number, "sample_weight")
+    given = [ops.cast(part, "float32") for part in keras.tree.flatten(sample_weight) if part is not None]
+    by_example = [ops.mean(ops.reshape(part, (ops.shape(part)[0], -1)), axis=-1) for part in given]
+    return sum(by_example[1:], by_example[0]) / len(by_example) if by_example else None
+
+
+def hard_weights(loss: Any, y: Any, outputs: Any, sample_weight: Any) -> Any:
+    """Sample weights for Keras's compiled loss, so that weights of examples weigh examples.
+
+    Keras lines (batch,) up with the last axis of a loss of (batch, steps), which fails, or where the batch is as large as that
+    axis, weighs steps. Weights of fewer axes than the loss's values get axes of length 1 behind them; others go as they are.
+    """
+    if sample_weight is None:
+        return None
+    if not keras.tree.is_nested(outputs):
+        return sample_weight if keras.tree.is_nested(sample_weight) else _as_examples(loss, y, outputs, sample_weight)
+    if keras.tree.is_nested(sample_weight):
+        return sample_weight
+    flat = keras.tree.flatten(outputs)
+    losses, labels = (_by_output(part, outputs) for part in (loss, y))
+    shaped = [_as_examples(*parts, sample_weight) for parts in zip(losses, labels, flat)]
+    changed = any(weights is not sample_weight for weights in shaped)
+    return keras.tree.pack_sequence_as(outputs, shaped) if changed else sample_weight
+
+
+def _as_examples(loss: Any, y: Any, output: Any, weights: Any) -> Any:
+    """Weights with as many axes as the values of a loss have; those that have them as they are."""
+    if len(weights.shape) >= len(output.shape) - 1:
+        return weights
+    missing = _rank_of_values(loss, y, output) - len(weights.shape)
+    return ops.reshape(weights, (*ops.shape(weights), *(1 for _ in range(missing)))) if missing > 0 else weights
+
+
+def _rank_of_values(loss: Any, y: Any, output: Any) -> int:
+    """Axes of what a loss gives before it is averaged: asked of the loss, else all but the last of the output's."""
+    function = keras.losses.get(loss) if isinstance(loss, str) else loss
+    function = getattr(function, "call", function)
+    if not callable(function) or y is None:
+        return len(output.shape) - 1
+    return len(function(y, output).shape)
+
+
+def _by_output(values: Any, outputs: Any) -> list[Any]:
+    """One value for each output, where the structures agree; else nothing for each."""
+    try:
+        keras.tree.assert_same_structure(values, outputs)
+    except (ValueError, TypeError):
+        return [None] * len(keras.tree.flatten(outputs))
+    return keras.tree.flatten(values)
+
+
+def _part(values: Any, student: keras.Model, number: int, what: str) -> Any:
+    """One output's part of a dict, list or tuple; None where a dict has none for it."""
+    keys = _keys(student)
+    if isinstance(values, dict):
+        known = [key for key in (keys[number] if number < len(keys) else ()) if key in values]
+        if not known and not any(key in values for names in keys for key in names):
+            raise ValueError(
+                f"{what} has the keys {', '.join(map(repr, values))}; the outputs of {student.name!r} are "
+                f"{', '.join(repr(names[0]) for names in keys) or 'without names'}"
+            )
+        return values[known[0]] if known else None
+    flat = keras.tree.flatten(values)
+    if number >= len(flat):
+        raise ValueError(f"{what} has {len(flat)} parts for the {max(1, len(keys))} outputs of {student.name!r}")
+    return flat[number]
+
+
+def _keys(student: keras.Model) -> list[tuple[str, ...]]:
+    """By output, the keys that may mean it: the key of a dict of outputs, and the output's name."""
+    outputs = getattr(student, "outputs", None) or []
+    names = list(getattr(student, "output_names", None) or [])
+    structure = student.output if isinstance(getattr(student, "output", None), dict) else None
+    order = list(structure) if structure is not None and len(structure) == len(outputs) else []
+    # The keys in the order in which the outputs are flattened.
+    order = [order[place] for place in keras.tree.flatten({key: place for place, key in enumerate(order)})]
+    made_by = [output._keras_history.operation.name for output in outputs]
+    return [
+        tuple(dict.fromkeys(str(given[n]) for given in (order, names, made_by) if n < len(given)))
+        for n in range(len(outputs))
+    ]

@@ -1,0 +1,76 @@
+"""What models that teach share: steps that know themselves, logs, schedules, sums of losses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_kd.objectives.base import Objective
+
+# The model whose train or test step is running, so that its `call` gives what the losses need beside its outputs: that
+# spares a second forward pass, and calling the model outside a step stays what it is on any model.
+_stepping: ContextVar[keras.Model | None] = ContextVar("keras_kd_stepping", default=None)
+
+
+class TeachingModel(keras.Model):
+    """A Keras model whose `compute_loss` adds lessons to the compiled loss."""
+
+    # Counted here and not read off the optimizer: on JAX a step's loss cannot see the optimizer's variables.
+    _steps: Any = None
+
+    def train_step(self, *args: Any) -> Any:
+        """One step, as the backend's own trainer makes it."""
+        with self._one_step():
+            return super().train_step(*args)
+
+    def test_step(self, *args: Any) -> Any:
+        """One evaluation step, as the backend's own trainer makes it."""
+        with self._one_step():
+            return super().test_step(*args)
+
+    @property
+    def in_step(self) -> bool:
+        """Whether a train or test step of this model is running."""
+        return _stepping.get() is self
+
+    @contextmanager
+    def _one_step(self) -> Iterator[None]:
+        token = _stepping.set(self)
+        try:
+            yield
+        finally:
+            _stepping.reset(token)
+
+    def _count_steps_for(self, objectives: Iterable[Objective]) -> None:
+        """Count training steps if some objective follows a schedule."""
+        if any(objective.at(0) is not objective for objective in objectives):
+            self._steps = self.add_weight(
+                shape=(),
+                initializer="zeros",
+                dtype="int32",
+                trainable=False,
+                aggregation="only_first_replica",
+                name="steps",
+            )
+
+    def _now(self, objective: Objective, training: bool) -> Objective:
+        """The objective as it stands at this step."""
+        return objective.at(0 if self._steps is None else self._steps, training)
+
+    def _total(self, terms: Sequence[Any], training: bool) -> Any:
+        """The sum of all terms, in the precision of Keras's own losses; a training step is counted."""
+        if training and self._steps is not None:
+            self._steps.assign_add(1)
+        cast = [ops.cast(term, keras.config.floatx()) for term in terms]
+        return sum(cast[1:], cast[0])
+
+    def _log_mean(self, metric: keras.metrics.Metric, mean: Any, x: Any) -> None:
+        """As Keras logs `loss`: batches count by their size, and the scaling for several replicas is undone."""
+        strategy = getattr(self, "distribute_strategy", None)
+        replicas = strategy.num_replicas_in_sync if strategy is not None else 1
+        metric.update_state(mean * replicas, sample_weight=ops.shape(keras.tree.flatten(x)[0])[0])
