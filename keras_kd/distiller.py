@@ -78,6 +78,7 @@ class Distiller(TeachingModel):
         self.objectives = tuple(_prepare(objective, teacher, student) for objective in _named_apart(expanded))
         self.teacher = teacher
         self.student = student
+        self._top_k = _top_k(teacher)
         self._student_tap = Tap(student, _named_layers(o.student_layer for o in self.objectives))
         self._teacher_tap = (
             None
@@ -261,8 +262,8 @@ class Distiller(TeachingModel):
             )
         for objective in self.objectives:
             shapes = _side(teacher, objective.teacher_layer), _side(student, objective.student_layer)
-            if objective.teacher_layer is None and getattr(self.teacher, "top_k", None):
-                shapes = tuple((*shape[:-1], self.teacher.top_k + 1) for shape in shapes)
+            if objective.teacher_layer is None and self._top_k:
+                shapes = (*shapes[0][:-1], self._top_k + 1), (*shapes[1][:-1], self._top_k + 1)
             objective.check(*shapes)
             if any(not layer.built for layer in objective.learnt):
                 objective.build(*shapes)
@@ -338,7 +339,7 @@ def _prepare(objective: Objective, teacher: Any, student: keras.Model) -> Object
         except ValueError as error:
             raise ValueError(f"{label}: {side} {error}") from None
         named[side] = names[0] if objective.layers_a_side == 1 else names
-    if getattr(teacher, "top_k", None) and not objective.takes_top_k and named["teacher"] is None:
+    if _top_k(teacher) and not objective.takes_top_k and named["teacher"] is None:
         raise ValueError(objective.top_k_refusal())
     if (named["teacher"], named["student"]) != (objective.teacher_layer, objective.student_layer):
         objective = copy.copy(objective)
@@ -449,6 +450,11 @@ def _side(captured: Captured, layer: Any) -> Any:
     if isinstance(outputs, (dict, list)) and len(outputs) == 1:
         return next(iter(outputs.values() if isinstance(outputs, dict) else outputs))
     return outputs
+
+
+def _top_k(teacher: Any) -> int | None:
+    """How many of each output's logits a supplied teacher gives, None for all."""
+    return teacher.top_k if isinstance(teacher, Supplied) else None
 
 
 def _supplied_outputs(features: dict[str, Any]) -> Any:

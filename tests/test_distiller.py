@@ -368,7 +368,7 @@ def absolute(teacher, student):
 
 def test_losses_and_registered_functions_survive_saving(tmp_path, blobs, teacher, student):
     x, y = blobs
-    made = distiller(teacher, student, [absolute, keras.losses.Huber(0.5), keras_kd.SoftTarget()])
+    made = distiller(teacher, student, [absolute, keras.losses.Huber(), keras_kd.SoftTarget()])
     made.fit(x, y, epochs=1, verbose=0)
     made.save(tmp_path / "d.keras")
     again = keras.saving.load_model(tmp_path / "d.keras")

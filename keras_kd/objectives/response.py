@@ -111,7 +111,7 @@ class SoftTarget(Objective):
         divergence = _bernoulli_divergence if self.form == "bernoulli" else _categorical_divergence
         logits = both_logits(teacher, student, self.teacher_activation, self.student_activation)
         if self.standardize:
-            logits = [_z_score(z) for z in logits]
+            logits = _z_score(logits[0]), _z_score(logits[1])
         values = divergence(logits[0] / self.temperature, logits[1] / self.temperature)
         return self.temperature**2 * mean_over_inner_axes(values, mask)
 

@@ -11,7 +11,6 @@ import keras
 
 from keras_kd.distiller import Distiller
 from keras_kd.layers import find_layer
-from keras_kd.objectives.base import Objective
 from keras_kd.objectives.feature import Hint
 from keras_kd.objectives.response import SoftTarget
 from keras_kd.teachers import Ensemble
@@ -33,7 +32,7 @@ def assistants(
     y: Any = None,
     *,
     compile: Compile,
-    objectives: Sequence[Objective] | None = None,
+    objectives: Any = None,
     hard_weight: float = 0.1,
     **fit: Any,
 ) -> list[Step]:
@@ -43,7 +42,7 @@ def assistants(
         chain: At least a teacher and a student, from large to small; the first is taken as it is.
         x, y: What each is fitted on.
         compile: Called with each Distiller, to compile it.
-        objectives: SoftTarget at temperature 4 by default.
+        objectives: As a Distiller takes them; SoftTarget at temperature 4 by default.
         hard_weight: Of the labels.
         fit: Further arguments of `fit`, such as epochs and batch_size.
 
@@ -69,7 +68,7 @@ def born_again(
     *,
     generations: int,
     compile: Compile,
-    objectives: Sequence[Objective] | None = None,
+    objectives: Any = None,
     hard_weight: float = 1.0,
     **fit: Any,
 ) -> tuple[list[Step], Ensemble]:
@@ -79,7 +78,7 @@ def born_again(
         make: Gives a new model for generation 0, 1, ...; generation 0 learns from the labels alone.
         generations: How many follow generation 0, at least 1.
         compile: Called with the model of generation 0 and with each later Distiller, to compile it.
-        objectives: SoftTarget at temperature 1 by default, as in the paper.
+        objectives: As a Distiller takes them; SoftTarget at temperature 1 by default, as in the paper.
 
     Raises:
         ValueError: For fewer than one generation.
@@ -107,7 +106,7 @@ def hint_then_distil(
     student_layer: str,
     compile: Compile,
     hint_epochs: int,
-    objectives: Sequence[Objective] | None = None,
+    objectives: Any = None,
     hard_weight: float = 0.1,
     **fit: Any,
 ) -> tuple[Step, Step]:
@@ -138,11 +137,11 @@ def _distilled(
     x: Any,
     y: Any,
     compile: Compile,
-    objectives: Sequence[Objective] | None,
+    objectives: Any,
     hard_weight: float,
     fit: dict[str, Any],
 ) -> Step:
-    distiller = Distiller(teacher, student, list(objectives or [SoftTarget(4.0)]), hard_weight=hard_weight)
+    distiller = Distiller(teacher, student, objectives or SoftTarget(4.0), hard_weight=hard_weight)
     compile(distiller)
     return Step(student, _fit(distiller, x, y, fit))
 

@@ -100,6 +100,6 @@ def fit_on(
     if teacher is not None:
         import keras_kd
 
-        trained = keras_kd.Distiller(teacher, model, list(objectives or ()), hard_weight=hard_weight)
+        trained = keras_kd.Distiller(teacher, model, objectives or (), hard_weight=hard_weight)
     trained.compile(optimizer=optimizer or keras.optimizers.Adam(1e-3), loss=loss)
     trained.fit(x, y, epochs=epochs, batch_size=batch_size, callbacks=list(callbacks), verbose=verbose)
