@@ -20,10 +20,11 @@ from pydantic import (
     model_validator,
 )
 
+from micro.c_names import identifier
 from micro.complaints import did_you_mean, first_complaint, load_toml, shown
 from micro.cost import parse_bytes
 from micro.detect import Calibration
-from micro.files import identifier
+from micro.detector import LARGEST_CLIPPED, LARGEST_REARM
 from micro.signal.front_end import Arithmetic, Detrend, FrontEnd, Kind, Taper
 
 # Seeds of NumPy, Keras and TensorFlow alike.
@@ -360,9 +361,9 @@ class DetectConfig(_Section):
     release: Annotated[float, Field(gt=0, le=1)] = 1.0
     needed: Annotated[int, Field(ge=1, le=32)] = 1
     among: Annotated[int, Field(ge=1, le=32)] = 1
-    rearm: PositiveInt = 1
+    rearm: Annotated[int, Field(ge=1, le=LARGEST_REARM)] = 1
     saturation: PositiveFloat | None = None
-    clipped: Annotated[int, Field(ge=0)] = 0
+    clipped: Annotated[int, Field(ge=0, le=LARGEST_CLIPPED)] = 0
 
     @model_validator(mode="after")
     def _whole(self) -> DetectConfig:

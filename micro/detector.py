@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -11,10 +12,14 @@ from typing import Any
 import numpy as np
 
 from micro.detect import Threshold
-from micro.scoring import Score, score_from_config
+from micro.scoring import Score, real, score_from_config
 
 # Samples beyond this are taken for a fault of the sensor: squares of squares of those within fit float32.
 LARGEST_SAMPLE = 1e8
+# What the C detector's counters and thresholds hold: uint16_t, int32_t, int64_t.
+LARGEST_REARM, LARGEST_CLIPPED, LARGEST_SCORE = 2**16 - 1, 2**31 - 1, 2**63 - 1
+# Above the magnitude of every int16 sample: a limit there is never reached.
+BEYOND_INT16 = 2**15 + 1
 
 
 class Status(IntEnum):
@@ -36,10 +41,14 @@ class Detector:
     the sensor: they are not scored and change nothing.
 
     Attributes:
-        threshold, release: In the score's whole numbers; `release` at most `threshold`.
+        threshold, release: In the score's integers, within 64 bits; `release` at most `threshold`.
         among: 1 to 32.
-        saturation: In the unit of samples, None for no limit; of the 'fixed' front end in counts, at most 32767.
+        rearm: 1 to 65,535.
+        saturation: In the unit of samples, None for no limit; of the 'fixed' front end in counts.
+        clipped: 0 to 2,147,483,647.
         promise: What the threshold promises of healthy windows.
+
+    Raises: ValueError for a number that makes no sense or that the C detector's types do not hold.
     """
 
     score: Score
@@ -53,15 +62,38 @@ class Detector:
     promise: str = ""
 
     def __post_init__(self) -> None:
+        for what in ("threshold", "release", "needed", "among", "rearm", "clipped"):
+            try:
+                object.__setattr__(self, what, operator.index(getattr(self, what)))
+            except TypeError:
+                raise ValueError(f"{what} must be an integer, got {getattr(self, what)!r}") from None
         if not 1 <= self.needed <= self.among <= 32:
             raise ValueError(
                 "needed and among must be 1 to 32 windows, the first no more than the second, "
                 f"got {self.needed} and {self.among}"
             )
-        if self.rearm < 1 or self.clipped < 0:
-            raise ValueError(f"rearm must be at least 1 and clipped at least 0, got {self.rearm} and {self.clipped}")
+        if not 1 <= self.rearm <= LARGEST_REARM:
+            raise ValueError(f"rearm must be 1 to {LARGEST_REARM:,} windows, got {self.rearm}")
+        if not 0 <= self.clipped <= LARGEST_CLIPPED:
+            raise ValueError(f"clipped must be 0 to {LARGEST_CLIPPED:,} samples, got {self.clipped}")
+        for what in ("threshold", "release"):
+            if abs(getattr(self, what)) > LARGEST_SCORE:
+                raise ValueError(f"{what} must be within +-{LARGEST_SCORE:,}, got {getattr(self, what)}")
+        if self.saturation is not None and not 0 < real(self.saturation, "saturation") <= float(
+            np.finfo(np.float32).max
+        ):
+            raise ValueError(f"saturation must be above 0 and within float32, got {self.saturation!r}")
+        if not isinstance(self.promise, str):
+            raise ValueError(f"promise must be text, got {self.promise!r}")
         if self.release > self.threshold:
             raise ValueError(f"release {self.release} is above the threshold {self.threshold}")
+
+    def saturated_count(self) -> int | None:
+        """The least magnitude of an int16 sample that counts as saturated, None without a limit.
+
+        A magnitude in counts reaches a limit between two integers with the larger one.
+        """
+        return None if self.saturation is None else min(math.ceil(self.saturation), BEYOND_INT16)
 
 
 def make_detector(
@@ -107,7 +139,7 @@ def faults(detector: Detector, frames: np.ndarray) -> np.ndarray:
     magnitudes = np.abs(frames.astype(np.float32 if frames.dtype != np.int16 else np.int32))
     found = np.zeros(len(frames), int)
     if detector.saturation is not None:
-        limit = magnitudes.dtype.type(detector.saturation)
+        limit = detector.saturated_count() if frames.dtype == np.int16 else np.float32(detector.saturation)
         found[(magnitudes >= limit).sum(axis=(1, 2)) > detector.clipped] = Status.FAULT_SATURATED
     found[~(magnitudes <= LARGEST_SAMPLE).all(axis=(1, 2))] = Status.FAULT_NOT_FINITE
     return found

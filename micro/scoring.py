@@ -1,10 +1,12 @@
-"""How odd a window looks to a model, in whole numbers that Python and every chip agree on."""
+"""The anomaly score of a window, in integers that Python and every chip agree on."""
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -13,6 +15,17 @@ from micro.graph import Graph, Quantization, TfliteLike, read
 
 # Fraction bits of the factors that bring input and output to one unit, and of an output's centre.
 FACTOR_BITS, CENTRE_BITS = 14, 4
+Kind = Literal["reconstruction", "distance", "margin"]
+# Normal numbers of float32: the C header holds the unit as one.
+SMALLEST_UNIT, LARGEST_UNIT = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+# What a score's numbers may be, so that squares and their sums stay within 64 bits.
+LIMITS = {
+    "factors": (0, 1 << FACTOR_BITS),
+    "zeros": (-128, 127),
+    "centre": (-128 << CENTRE_BITS, 127 << CENTRE_BITS),
+    "weights": (0, 32767),
+    "healthy": (0, 65535),
+}
 
 
 @dataclass(frozen=True)
@@ -22,15 +35,38 @@ class Score:
     'reconstruction': squares of `factors[0]` * (input - `zeros[0]`) - `factors[1]` * (output - `zeros[1]`), summed.
     'distance': `weights` * (16 * output - `centre`)^2, summed.
     'margin': the highest output that is not in `healthy` less the highest that is.
+
+    Raises: ValueError for numbers that the C detector's types do not hold.
     """
 
-    kind: Literal["reconstruction", "distance", "margin"]
+    kind: Kind
     unit: float
     factors: tuple[int, int] = (0, 0)
     zeros: tuple[int, int] = (0, 0)
     centre: tuple[int, ...] = ()
     weights: tuple[int, ...] = ()
     healthy: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"kind of score must be one of {', '.join(get_args(Kind))}, got {self.kind!r}")
+        if not SMALLEST_UNIT <= real(self.unit, "unit of scores") <= LARGEST_UNIT:
+            raise ValueError(f"unit of scores must be above 0 and within float32, got {self.unit!r}")
+        for what, (low, high) in LIMITS.items():
+            try:
+                values = tuple(operator.index(value) for value in getattr(self, what))
+            except TypeError:
+                raise ValueError(f"{what} of scores must be integers, got {getattr(self, what)!r}") from None
+            wrong = [value for value in values if not low <= value <= high]
+            if wrong:
+                raise ValueError(f"{what} of scores must be {low} to {high}, got {wrong[0]}")
+            object.__setattr__(self, what, values)
+        if len(self.factors) != 2 or len(self.zeros) != 2:
+            raise ValueError("factors and zeros of scores are two each, of input and output")
+        if len(self.centre) != len(self.weights):
+            raise ValueError(
+                f"a score needs as many weights as centres, got {len(self.weights)} and {len(self.centre)}"
+            )
 
     def __call__(self, inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         """Shapes: int8 (n, ...) and (n, ...) -> (n,) int64."""
@@ -99,6 +135,16 @@ def score_from_config(config: dict[str, Any]) -> Score:
     """A score back from the plain data of `dataclasses.asdict`."""
     plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
     return Score(**plain)
+
+
+def real(value: Any, what: str) -> float:
+    """A number as it is; ValueError for anything else, text and truth values among them."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise ValueError(f"{what} must be a number, got {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _grids(graph: Graph) -> tuple[Quantization, Quantization]:

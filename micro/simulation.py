@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from micro.config import Config
 from micro.datasets.recording import windows
-from micro.detector import Detector, Status, decide, detector_from_config, faults
+from micro.detector import Detector, Status, decide, faults
 from micro.errors import RunError
 from micro.evaluate import run_inputs
 from micro.graph import read
 from micro.score import read_run
 from micro.signal import FrontEnd, Scaling
+
+Told = TypeVar("Told", FrontEnd, Scaling, Detector)
 
 
 @dataclass(frozen=True)
@@ -120,16 +123,35 @@ def load_firmware(run_folder: str | Path) -> Firmware:
     """
     folder = Path(run_folder)
     report, config = read_run(folder)
+    if not isinstance(report, dict) or "detector" not in report:
+        raise RunError(f"{folder} is damaged: report.json holds no detector")
     missing = not_for_a_chip(config, report["detector"])
     if missing is not None:
         raise RunError(f"{folder}: {missing}")
     try:
-        front_end = FrontEnd(**report["features"])
-        scaling = Scaling(tuple(report["scaling"]["centre"]), tuple(report["scaling"]["spread"]))
         return Firmware(
-            front_end, scaling, (folder / "student_int8.tflite").read_bytes(), detector_from_config(report["detector"])
+            _typed(FrontEnd, report.get("features"), "features"),
+            _typed(Scaling, report.get("scaling"), "scaling"),
+            (folder / "student_int8.tflite").read_bytes(),
+            _typed(Detector, report["detector"], "detector"),
         )
     except OSError as error:
         raise RunError(f"{folder} is damaged: {error.filename}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{folder} is damaged: {error}") from None
+    except ValueError as error:
+        raise RunError(f"{folder} is damaged: report.json: {error}") from None
+
+
+def _typed(kind: type[Told], told: Any, where: str) -> Told:
+    """A dataclass out of a report's plain data, every field of its own type: what ends up in C must not be text.
+
+    Raises:
+        ValueError: Names the first field that is wrong.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(told)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, (where, *first["loc"])))
+        raise ValueError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
+    except (TypeError, OverflowError, ArithmeticError) as error:
+        raise ValueError(f"{where}: {error}") from None

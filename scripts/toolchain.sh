@@ -15,5 +15,6 @@ install_where_missing() {
 install_where_missing "gcc g++" gcc g++ libc6-dev
 install_where_missing "arm-none-eabi-gcc qemu-system-arm make clang cmake" gcc-arm-none-eabi libnewlib-arm-none-eabi \
   qemu-system-arm make clang cmake
+install_where_missing "avr-gcc simavr" gcc-avr avr-libc simavr
 install_where_missing "chromium chromedriver" chromium chromium-driver
 install_where_missing "avr-gcc simavr" gcc-avr avr-libc simavr

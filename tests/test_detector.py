@@ -16,7 +16,7 @@ import micro
 from micro.aot import generate
 from micro.datasets.recording import windows
 from micro.detect import Threshold, calibrate
-from micro.detector import Detector, Status, decide, make_detector
+from micro.detector import Detector, Status, decide, faults, make_detector
 from micro.emission.detector import emit_detector
 from micro.errors import ConversionError
 from micro.evaluate import score_inputs
@@ -91,7 +91,7 @@ def detector_of(kind, tflite, front_end, scaling, healthy):
     else:
         score = reconstruction_score(tflite) if kind == "reconstruction" else margin_score(tflite, [0])
     threshold = calibrate(score_inputs(tflite, score, inputs) * score.unit, 0.2)
-    saturation = 32767 if front_end.arithmetic == "fixed" else 8.0
+    saturation = 32766.5 if front_end.arithmetic == "fixed" else 8.0  # reached by 32767, not by 32766
     return make_detector(score, threshold, release=0.9, needed=2, among=3, rearm=2, saturation=saturation, clipped=3)
 
 
@@ -221,6 +221,72 @@ def test_bad_detectors_are_refused():
         plain(release=11)
     with pytest.raises(ValueError, match="release must be"):
         make_detector(Score("margin", 1.0, healthy=(0,)), Threshold(1.0, ""), release=0.0)
+
+
+@pytest.mark.parametrize("limit", [99.0, 99.1, 99.5, 99.9, 100.0])
+@pytest.mark.parametrize("magnitude", [98, 99, 100, 101, -99, -100, -32768])
+def test_a_count_is_saturated_if_it_is_at_or_beyond_the_limit(limit, magnitude):
+    detector = plain(saturation=limit)
+    found = faults(detector, np.full((1, 4, 1), magnitude, np.int16))[0] == Status.FAULT_SATURATED
+    assert found == (abs(magnitude) >= limit) == (abs(magnitude) >= detector.saturated_count())
+    assert faults(plain(saturation=4e4), np.full((1, 4, 1), -32768, np.int16))[0] == 0
+
+
+BEYOND = [
+    ({"rearm": 65_536}, r"rearm must be 1 to 65,535"),
+    ({"rearm": 0}, r"rearm must be 1 to 65,535"),
+    ({"clipped": 2**31}, r"clipped must be 0 to 2,147,483,647"),
+    ({"needed": 33, "among": 33}, r"needed and among must be 1 to 32"),
+    ({"threshold": 2**63}, r"threshold must be within \+-9,223,372,036,854,775,807"),
+    ({"release": -(2**63)}, r"release must be within"),
+    ({"saturation": float("nan")}, r"saturation must be above 0"),
+    ({"saturation": 1e39}, r"saturation must be above 0 and within float32"),
+    ({"needed": 1.5}, r"needed must be an integer"),
+    ({"threshold": "1"}, r"threshold must be an integer"),
+]
+
+
+@pytest.mark.parametrize(("changed", "says"), BEYOND)
+def test_what_the_c_detector_does_not_hold_is_refused_with_the_limit(changed, says):
+    with pytest.raises(ValueError, match=says):
+        plain(**changed)
+
+
+@pytest.mark.parametrize("changed", [
+    {"unit": 0.0}, {"unit": float("inf")}, {"unit": 1e39}, {"factors": (16_385, 1)}, {"zeros": (0, 128)}, {"healthy": (-1,)},
+    {"centre": (1,)}, {"centre": (4000,), "weights": (1,)}, {"centre": (1,), "weights": (40_000,)}, {"kind": "best"},
+])  # fmt: skip
+def test_scores_beyond_64_bits_are_refused(changed):
+    with pytest.raises(ValueError, match="score"):
+        Score(**{"kind": "margin", "unit": 1.0, "healthy": (0,), **changed})
+
+
+@pytest.mark.parametrize("rearm", [1, 2, 65_535])
+def test_the_longest_rearming_ends_in_c(tmp_path, rearm):
+    """An alarm that waits for 65,535 quiet windows ends after them, as in Python."""
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    front_end = FrontEnd("raw", 8, 1, detrend="none", arithmetic="fixed")
+    inputs = keras.Input(front_end.shape)
+    x = np.random.default_rng(0).normal(size=(50, 8, 1)).astype("float32")
+    tflite = micro.convert(keras.Model(inputs, layers.Dense(2)(layers.Flatten()(inputs))), x).content
+    detector = Detector(Score("margin", 1.0, healthy=(0,)), 0, 0, rearm=rearm)
+    emit_detector(front_end, fit_scaling(x), detector, tflite, tmp_path, "d")
+    infer = "int d_infer(const int8_t *x, int8_t *y) { (void)x; y[0] = 0; y[1] = calls++ == 0 ? 1 : 0; return 0; }"
+    loop = "while (n < 70000 && d_detector_push(&state, &sample) != D_HEALTHY) ++n;"
+    (tmp_path / "main.c").write_text(
+        '#include <stdio.h>\n#include "d_detector.h"\nstatic long calls, n;\nstatic d_detector state;\n'
+        + infer
+        + "\nint main(void) { d_sample sample = 0; d_detector_reset(&state); "
+        + loop
+        + ' printf("%ld", calls - 1); return 0; }\n'
+    )
+    command = ["gcc", *WARNINGS, "-O2", "main.c", "d_detector.c", "d_front_end.c", "-o", "main"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert subprocess.run([tmp_path / "main"], capture_output=True, text=True).stdout == str(rearm)
+    said = decide(detector, np.array([1] + [0] * rearm))
+    assert said == [Status.ALARM] * rearm + [Status.HEALTHY]
 
 
 def test_scores_that_do_not_fit_the_model_are_refused(built):

@@ -11,10 +11,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import micro
+from micro.c_names import identifier
 from micro.emission.c_array import c_string, float_text
 from micro.emission.resolver import resolver_method
 from micro.errors import ModelError
-from micro.files import identifier, sha256, write_together
+from micro.files import sha256, write_together
 from micro.graph import read
 
 STRICT = ("-Wall", "-Wextra", "-Werror", "-pedantic")

@@ -139,6 +139,32 @@ def test_the_self_test_passes_on_the_host_and_fails_on_another_model(anomaly, tm
     assert "self-test: FAIL" in built().stdout
 
 
+@pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
+def test_a_golden_window_with_a_sensor_fault_passes_on_a_good_board(rig_run, tmp_path, arithmetic):
+    """The detector's fault is what is expected then; a window that is not finite is left out."""
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    run = tmp_path / "run"
+    shutil.copytree(rig_run, run)
+    if arithmetic == "fixed":
+        report = json.loads((run / "report.json").read_text())
+        report["features"] |= {"arithmetic": "fixed", "full_scale": 8.0}
+        report["detector"]["saturation"] = 32000.5
+        (run / "report.json").write_text(json.dumps(report))
+    golden = np.load(run / "golden.npy")[:4]
+    golden[0, 7], golden[1, 5:20], golden[2] = np.nan, 8.0, 0.0
+    np.save(run / "golden.npy", golden)
+    for windows, faults in ((3, 1), (2, 0)):
+        folder = tmp_path / f"project{windows}"
+        new_firmware(run, folder, "cmake", windows=windows)
+        assert (folder / "src/bearing_golden.c").read_text().count("    BEARING_FAULT_SATURATED,") == faults
+        command = ["gcc", *WARNINGS, *SANITIZERS, "-Isrc", "main.c", *sources_of(folder), "-lm", "-o", "app"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[:3000]
+        assert subprocess.run([folder / "app"], capture_output=True, text=True).stdout == "self-test: pass\n"
+    assert "1 to 3" in invoke("new-firmware", run, "--board", "cmake", "--out", tmp_path / "x", "--windows", "4").output
+
+
 SENSOR = """
 #include "sensor.h"
 #include <stdio.h>

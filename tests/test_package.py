@@ -51,6 +51,7 @@ FLOORS = (
         "micro.scratch",
         "micro.code_size",
         "micro.pages",
+        "micro.c_names",
         "micro.files",
         "micro.origin",
         "micro.errors",

@@ -16,9 +16,10 @@ from micro.aot.sound import require_sound
 from micro.aot.step import Argument, Constant, Step, refusal
 from micro.aot.storage import Storage
 from micro.aot.unpack import unpacked
-from micro.emission.c_array import c_array, float_text, render
+from micro.c_names import CNames
+from micro.emission.c_array import c_array, float_text, render, write_sources
 from micro.errors import ConversionError
-from micro.files import identifier, sha256, write_together
+from micro.files import sha256
 from micro.graph import Graph, Op, Tensor, TfliteLike, content_of, read
 
 # What kernels call in turn.
@@ -66,7 +67,7 @@ def generate(tflite: TfliteLike, directory: str | Path, name: str, *, storage: S
         ModelError: For a damaged model.
         ConversionError: Names the operator that static C does not have, or not in this form.
     """
-    return write_together(directory, static_files(tflite, name, storage))
+    return write_sources(directory, static_files(tflite, name, storage))
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,7 @@ def static_size(tflite: TfliteLike, storage: Storage = "auto") -> StaticSize:
 
 def static_files(tflite: TfliteLike, name: str, storage: Storage = "auto") -> dict[str, bytes]:
     """The two files' contents by name; raises as `generate`."""
-    identifier(name)
-    context = {"name": name, "upper": name.upper(), "guard": f"KERAS_KD_{name.upper()}_STATIC_H_"}
-    context |= _laid_out(tflite, storage)
+    context: dict[str, Any] = {**CNames(name).context("static"), **_laid_out(tflite, storage)}
     files = {f"{name}.h": "static.h.j2", f"{name}.c": "static.c.j2"}
     return {file: render(template, context, FOLDER).encode() for file, template in files.items()}
 

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from micro.c_names import CNames, macro_names, words
 from micro.emission.resolver import resolver_methods
 from micro.errors import ModelError
-from micro.files import identifier, sha256, write_together
+from micro.files import sha256, write_together
 from micro.graph import Graph, TfliteLike, content_of, read
 from micro.tflm import measure
 
-# Macros that the header defines after the model's name.
-TAKEN = ("MODEL_ID", "MODEL_LEN", "ARENA_SIZE", "CLASS_COUNT", "ALIGNED")
+# Macros that the headers of model, front end and detector define after the model's name.
+TAKEN = words(
+    """
+    STATIC_ARENA_SIZE
+    MODEL_ID MODEL_LEN ARENA_SIZE CLASS_COUNT ALIGNED WINDOW HOP CHANNELS FEATURE_COUNT TRACE SCORE_UNIT DETECTOR_THRESHOLD
+    RELEASE NEEDED AMONG REARM WAITING HEALTHY ALARM FAULT_NOT_FINITE FAULT_SATURATED FAULT_MODEL
+    """
+)
+# Bytes that TFLM takes for a moment for each tensor of an operator that it prepares, on a 64-bit host. The arena as measured
+# does not count them; on a 32-bit chip the smaller pointers make room for them.
+TEMPORARY = 128
+# A constant above what C's integers hold would be cut off without a word.
+LARGEST_INTEGER = 2**63 - 1
 
 
 def emit(
@@ -35,7 +46,7 @@ def emit(
     shape of input and output, the arena's size and class names. The same model gives the same bytes.
 
     Args:
-        name: Identifier of C and C++, in lower case by custom: prefix of files, symbols and macros.
+        name: Prefix of files, symbols and macros, in lower case by custom; see `micro.c_names.identifier`.
         class_names: Names of the output's values, in order.
         constants: Further numbers for the header, e.g. {"threshold": 0.7}, as NAME_THRESHOLD.
         arena_margin: Share added to the measured arena for optimised kernels' scratch buffers, at least 0.
@@ -43,13 +54,29 @@ def emit(
     Returns: the paths written, all inside `directory`; earlier files of those names are replaced together or not at all.
 
     Raises:
-        ValueError: For names that are no identifiers, class names that do not match the output, or constants that are
-            not finite.
+        ValueError: For names that cannot be prefixes, class names that do not match the output, constants that are not finite
+            or would be one macro, or a file in `directory` whose name differs only in case.
         ModelError: For a model that is not int8 or int16 in and out.
         InterpreterError: If TFLM does not run it.
     """
     files = model_files(tflite, name, class_names=class_names, constants=constants, arena_margin=arena_margin)
-    return write_together(directory, files)
+    return write_sources(directory, files)
+
+
+def write_sources(directory: str | Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
+    """Write emitted files as `write_together` does.
+
+    Raises: ValueError where the directory holds one whose name differs only in case: some file systems take them for the same.
+    """
+    folder = Path(directory)
+    there = {path.name.lower(): path.name for path in folder.iterdir()} if folder.is_dir() else {}
+    for name in files:
+        other = there.get(name.lower(), name)
+        if other != name:
+            raise ValueError(
+                f"{folder} holds {other}, which some file systems take for {name}; choose another name or folder"
+            )
+    return write_together(folder, files)
 
 
 def model_files(
@@ -59,9 +86,10 @@ def model_files(
     class_names: Sequence[str] = (),
     constants: Mapping[str, float] | None = None,
     arena_margin: float = 0.1,
+    suffix: str = ".cc",
 ) -> dict[str, bytes]:
-    """The three files' contents by name; arguments and errors are those of `emit`."""
-    identifier(name)
+    """The three files' contents by name; arguments and errors are those of `emit`. `suffix` is that of C++ files."""
+    names = CNames(name)
     if not 0 <= arena_margin < math.inf:
         raise ValueError(f"arena_margin must be at least 0, got {arena_margin}")
     content = content_of(tflite)
@@ -71,17 +99,16 @@ def model_files(
         raise ValueError(f"{len(class_names)} class names for {sides[1]['shape'][-1]} outputs")
     arena = measure(content).arena_bytes
     context = {
-        "name": name,
-        "upper": name.upper(),
-        "camel": "".join(part.capitalize() for part in name.split("_")),
-        "guard": f"KERAS_KD_{name.upper()}_H_",
-        "ops_guard": f"KERAS_KD_{name.upper()}_OPS_H_",
+        **names.context(),
+        "ops_guard": names.guard("ops"),
+        "source": f"{name}{suffix}",
         "digest": sha256(content),
         "model_bytes": len(content),
         "arena": {
             "measured": arena,
             "margin_percent": f"{100 * arena_margin:g}",
             "size": math.ceil(arena * (1 + arena_margin) / 16) * 16,
+            "temporary": TEMPORARY * max((len(op.inputs) + len(op.outputs) for op in graph.ops), default=0),
         },
         "input": sides[0],
         "output": sides[1],
@@ -90,7 +117,7 @@ def model_files(
         "methods": resolver_methods(graph),
         "array": array_text(content),
     }
-    files = {f"{name}.h": "model.h.j2", f"{name}.cc": "model.cc.j2", f"{name}_ops.h": "ops.h.j2"}
+    files = {f"{name}.h": "model.h.j2", f"{name}{suffix}": "model.cc.j2", f"{name}_ops.h": "ops.h.j2"}
     return {file: render(template, context).encode() for file, template in files.items()}
 
 
@@ -106,6 +133,7 @@ def render(template: str, context: Mapping[str, Any], folder: str = "emission/te
         keep_trailing_newline=True,
         autoescape=False,
     )
+    environment.filters["comment"] = comment_text
     return environment.get_template(template).render(context)
 
 
@@ -116,7 +144,7 @@ def array_text(content: bytes, width: int = 12) -> str:
 
 
 def float_text(value: float) -> str:
-    """A C float literal that reads back as the same float32."""
+    """A C float literal that reads back as the same float32; ValueError for what float32 does not hold."""
     with np.errstate(over="ignore"):
         single = np.float32(value)
     if not math.isfinite(single):
@@ -144,6 +172,13 @@ def c_string(text: str) -> str:
     return f'"{body}"'
 
 
+def comment_text(text: str) -> str:
+    """Text for a comment of C, a build file or a Markdown page: one line of printable ASCII that ends no comment."""
+    plain = " ".join(text.encode("ascii", "replace").decode().split())
+    printable = "".join(letter if letter.isprintable() else "?" for letter in plain)
+    return printable.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/").replace("`", "'")
+
+
 def _side(graph: Graph, key: str) -> dict[str, Any]:
     """What the header tells of the only input or output."""
     indices = graph.inputs if key == "INPUT" else graph.outputs
@@ -166,10 +201,12 @@ def _side(graph: Graph, key: str) -> dict[str, Any]:
 
 
 def _constants(constants: Mapping[str, float]) -> Iterator[tuple[str, str]]:
-    for key in sorted(constants):
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", key):
-            raise ValueError(f"constant {key!r} is not an identifier of C and C++")
-        if key.upper() in TAKEN or key.upper().startswith(("INPUT_", "OUTPUT_")):
-            raise ValueError(f"constant {key!r} would redefine a macro of the header; choose another name")
+    for key, macro in macro_names(constants, TAKEN, ("INPUT_", "OUTPUT_")).items():
         value = constants[key]
-        yield key.upper(), str(value) if isinstance(value, int) else float_text(value)
+        if isinstance(value, (int, np.integer)):
+            if abs(value) > LARGEST_INTEGER:
+                raise ValueError(f"constant {key!r} must be within +-{LARGEST_INTEGER}, got {value}")
+            yield macro, f"INT64_C({value})" if abs(value) >= 2**31 else f"({value})" if value < 0 else str(int(value))
+        else:
+            literal = float_text(value)
+            yield macro, f"({literal})" if value < 0 else literal

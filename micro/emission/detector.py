@@ -6,11 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from micro.c_names import CNames
 from micro.detector import LARGEST_SAMPLE, Detector
-from micro.emission.c_array import c_array, float_text, render
+from micro.emission.c_array import c_array, float_text, render, write_sources
 from micro.emission.front_end import front_end_files
 from micro.errors import ConversionError
-from micro.files import identifier, sha256, write_together
+from micro.files import sha256
 from micro.graph import Graph, TfliteLike, content_of, read
 from micro.scoring import CENTRE_BITS
 from micro.signal import FrontEnd, Scaling
@@ -36,10 +37,8 @@ def emit_detector(
         ValueError: As `emit_front_end`.
         ConversionError: For a score of another number of outputs.
     """
-    identifier(name)
     content = content_of(tflite)
-    files = detector_files(front_end, scaling, detector, read(content), sha256(content), name)
-    return write_together(directory, files)
+    return write_sources(directory, detector_files(front_end, scaling, detector, read(content), sha256(content), name))
 
 
 def detector_files(
@@ -61,13 +60,15 @@ def _context(front_end: FrontEnd, detector: Detector, graph: Graph, digest: str,
             raise ConversionError(f"the score is of {len(score.centre)} outputs, the model gives {outputs}")
         arrays = [c_array("int32_t", "centre", score.centre), c_array("int32_t", "weights", score.weights)]
     elif score.kind == "margin":
+        if not set(score.healthy) < set(range(outputs)):
+            raise ConversionError(
+                f"the healthy outputs {score.healthy} are not some of the model's {outputs}, or all of them"
+            )
         arrays = [c_array("uint8_t", "is_healthy", [i in score.healthy for i in range(outputs)])]
     fixed = front_end.arithmetic == "fixed"
-    saturation = detector.saturation
+    limit = detector.saturated_count() if fixed else detector.saturation
     return {
-        "name": name,
-        "upper": name.upper(),
-        "guard": f"KERAS_KD_{name.upper()}_DETECTOR_H_",
+        **CNames(name).context("detector"),
         "digest": digest,
         "score": dataclasses.asdict(score),
         "score_text": SCORES[score.kind],
@@ -81,7 +82,7 @@ def _context(front_end: FrontEnd, detector: Detector, graph: Graph, digest: str,
         "rearm": detector.rearm,
         "mask": f"0x{(1 << detector.among) - 1:x}u",
         "fixed": fixed,
-        "saturation": None if saturation is None else str(round(saturation)) if fixed else float_text(saturation),
+        "saturation": None if limit is None else str(limit) if fixed else float_text(limit),
         "clipped": detector.clipped,
         "largest_sample": float_text(LARGEST_SAMPLE),
         "outputs": outputs,

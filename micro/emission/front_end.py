@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from micro.emission.c_array import c_array, float_text, render
+from micro.c_names import CNames
+from micro.emission.c_array import c_array, float_text, render, write_sources
 from micro.errors import ConversionError
-from micro.files import identifier, sha256, write_together
+from micro.files import sha256
 from micro.graph import Graph, TfliteLike, content_of, read
 from micro.signal import FrontEnd, Scaling, fixed, float32
 from micro.signal.bands import mel_bins
@@ -33,13 +34,11 @@ def emit_front_end(
     Returns: the paths written; earlier files of those names are replaced together or not at all.
 
     Raises:
-        ValueError: For a name that is no identifier, a hop longer than the window, or a scaling of another length.
+        ValueError: For a name that cannot be a prefix, a hop longer than the window, or a scaling of another length.
         ConversionError: For a model whose input is not the front end's int8 features.
     """
-    identifier(name)
     content = content_of(tflite)
-    files = front_end_files(front_end, scaling, read(content), sha256(content), name)
-    return write_together(directory, files)
+    return write_sources(directory, front_end_files(front_end, scaling, read(content), sha256(content), name))
 
 
 def front_end_files(front_end: FrontEnd, scaling: Scaling, graph: Graph, digest: str, name: str) -> dict[str, bytes]:
@@ -56,7 +55,10 @@ def input_grid(front_end: FrontEnd, graph: Graph) -> tuple[float, int]:
         raise ConversionError("a front end feeds a model of one int8 input")
     if tensor.size != int(np.prod(front_end.shape)):
         raise ConversionError(f"the front end gives {front_end.shape} features, the model takes {tensor.shape}")
-    return tensor.quantization.scale[0], tensor.quantization.zero_point[0]
+    scale, zero = tensor.quantization.scale[0], tensor.quantization.zero_point[0]
+    if not -128 <= zero <= 127:
+        raise ConversionError(f"the model's input has zero point {zero}, which int8 does not hold")
+    return scale, zero
 
 
 def _context(front_end: FrontEnd, scaling: Scaling, graph: Graph, digest: str, name: str) -> dict[str, Any]:
@@ -72,9 +74,7 @@ def _context(front_end: FrontEnd, scaling: Scaling, graph: Graph, digest: str, n
     arrays = _fixed_arrays(front_end, scaling, scale) if in_fixed else _float_arrays(front_end, scaling)
     numbers = _fixed_numbers(front_end, zero) if in_fixed else _float_numbers(front_end, scale, zero)
     return {
-        "name": name,
-        "upper": name.upper(),
-        "guard": f"KERAS_KD_{name.upper()}_FRONT_END_H_",
+        **CNames(name).context("front_end"),
         "digest": digest,
         "description": describe(front_end),
         "window": window,
@@ -92,7 +92,8 @@ def _context(front_end: FrontEnd, scaling: Scaling, graph: Graph, digest: str, n
         "spectral": front_end.spectral,
         "logs": front_end.spectral or "moments" in kinds,
         "raw": kinds == ("raw",),
-        "detrend": front_end.detrend,
+        # 'statistics' are of the samples as they are.
+        "detrend": "none" if kinds == ("statistics",) else front_end.detrend,
         "taper": front_end.taper,
         "arrays": arrays,
         **numbers,

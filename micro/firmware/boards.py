@@ -9,12 +9,19 @@ from dataclasses import dataclass
 class Board:
     """Templates of a board by the path that each is written to; `sources` is the folder of the emitted files.
 
-    Paths may name the firmware as {name}.
+    Paths may name the firmware as {name}. With TFLite Micro `tflm` are the templates, where they differ. `cpp` is what names of
+    C++ files end in.
     """
 
     title: str
     sources: str
     templates: dict[str, str]
+    tflm: dict[str, str] | None = None
+    cpp: str = ".cc"
+
+    def files(self, runtime: str) -> dict[str, str]:
+        """Templates of a runtime, by path."""
+        return self.tflm if runtime == "tflm" and self.tflm is not None else self.templates
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,7 @@ BOARDS = {
             "main/CMakeLists.txt": "esp-idf/main_CMakeLists.txt.j2",
             "main/idf_component.yml": "esp-idf/idf_component.yml.j2",
             "main/main.c": "esp-idf/main.c.j2",
+            "sdkconfig.defaults": "esp-idf/sdkconfig.defaults.j2",
         },
     ),
     "arduino": Board(
@@ -95,12 +103,15 @@ BOARDS = {
             "{name}/{name}.ino": "arduino/sketch.ino.j2",
             "{name}/sketch.yaml": "arduino/sketch.yaml.j2",
         },
+        # Cores before 2024 compile no .cc beside a sketch.
+        cpp=".cpp",
     ),
     "zephyr": Board(
         "Zephyr",
         "src",
         {
             "CMakeLists.txt": "zephyr/CMakeLists.txt.j2",
+            "Kconfig": "zephyr/Kconfig.j2",
             "README.md": "zephyr/README.md.j2",
             "prj.conf": "zephyr/prj.conf.j2",
             "src/main.c": "zephyr/main.c.j2",
@@ -113,6 +124,16 @@ BOARDS = {
             "README.md": "platformio/README.md.j2",
             "platformio.ini": "platformio/platformio.ini.j2",
             "src/main.cpp": "platformio/main.cpp.j2",
+        },
+        # TFLite Micro is an ESP-IDF component: the same program as the board esp-idf, built by PlatformIO.
+        tflm={
+            "README.md": "platformio/README.md.j2",
+            "platformio.ini": "platformio/platformio.ini.j2",
+            "CMakeLists.txt": "esp-idf/CMakeLists.txt.j2",
+            "sdkconfig.defaults": "esp-idf/sdkconfig.defaults.j2",
+            "src/CMakeLists.txt": "esp-idf/main_CMakeLists.txt.j2",
+            "src/idf_component.yml": "esp-idf/idf_component.yml.j2",
+            "src/main.c": "esp-idf/main.c.j2",
         },
     ),
 }

@@ -26,7 +26,9 @@ def run_on_chip(folder: Path, core: str, sources: Sequence[str], optimise: str =
     machine = next(each for each in MACHINES if each.core == core)
     files = {**BARE, "app.h": "common/app.h.j2", "link.ld": "bare-cortex-m/link.ld.j2"}
     for name, template in files.items():
-        (folder / name).write_text(render(template, {"name": "program", "machine": machine}, TEMPLATES))
+        (folder / name).write_text(
+            render(template, {"name": "program", "machine": machine, "runtime": "static"}, TEMPLATES)
+        )
     compiler = [
         "arm-none-eabi-gcc",
         *machine.flags.split(),

@@ -18,7 +18,7 @@ import numpy as np
 from micro.errors import RunError
 from micro.files import json_bytes, sha256, write_together
 from micro.firmware.boards import MACHINES
-from micro.firmware.project import load_golden, project_files
+from micro.firmware.project import load_golden, project_files, self_test_windows
 from micro.report import with_emulated
 from micro.runs.folder import write_folder
 from micro.score import read_run
@@ -73,7 +73,8 @@ def emulate(run_folder: str | Path, cores: Sequence[str] = CORES) -> tuple[Emula
     unknown = [core for core in cores if core not in CORES]
     if unknown:
         raise ValueError(f"core must be one of {', '.join(CORES)}, got {unknown[0]!r}")
-    firmware, golden = load_firmware(run_folder), load_golden(run_folder)
+    firmware = load_firmware(run_folder)
+    golden = load_golden(run_folder, firmware)
     _, config = read_run(Path(run_folder))
     return emulate_firmware(firmware, golden, config.firmware.name, cores)
 
@@ -85,12 +86,13 @@ def emulate_firmware(
     if missing_tools():
         raise RunError(f"not installed: {', '.join(missing_tools())}; Debian has gcc-arm-none-eabi and qemu-system-arm")
     front_end = firmware.front_end
+    frames = self_test_windows(firmware, golden[np.isfinite(golden).all(axis=(1, 2))], 1)
     stream = golden.reshape(-1, front_end.channels)
     stream = stream[: len(stream) // front_end.hop * front_end.hop]
     stream = front_end.counts(stream) if front_end.arithmetic == "fixed" else stream.astype(np.float32)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "project"
-        write_folder(folder, project_files(firmware, golden[:1], name, "bare-cortex-m", "static"))
+        write_folder(folder, project_files(firmware, frames, name, "bare-cortex-m", "static"))
         (folder / "samples.bin").write_bytes(stream.tobytes())
         expected = judge(firmware, stream)
         compiler = subprocess.run(

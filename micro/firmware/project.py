@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -9,12 +10,16 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from micro.aot.generate import static_files
+from micro.c_names import CNames
+from micro.detector import decide, faults
 from micro.emission.c_array import c_array, model_files, render
 from micro.emission.detector import detector_files
+from micro.emission.resolver import resolver_methods
 from micro.errors import RunError
 from micro.evaluate import run_inputs
-from micro.files import identifier, sha256
-from micro.firmware.boards import BOARDS, MACHINES, Board
+from micro.files import sha256
+from micro.firmware.boards import BOARDS, MACHINES
+from micro.firmware.packages import PACKAGES, require_operators
 from micro.graph import read
 from micro.prepare import spread
 from micro.runs.folder import write_folder
@@ -30,7 +35,8 @@ COMMON = {
     "sensor.h": "common/sensor.h.j2",
     "sensor.c": "common/sensor.c.j2",
 }
-INTERPRETER = {"static": "infer_static.c", "tflm": "infer_tflm.cc"}
+# The file that connects detector and model, and its template.
+INTERPRETER = {"static": ("infer_static.c", "infer_static.c.j2"), "tflm": ("infer_tflm{cpp}", "infer_tflm.cc.j2")}
 FOLDER = "firmware/templates"
 
 
@@ -44,7 +50,8 @@ def new_firmware(
 ) -> tuple[Path, ...]:
     """Write a project of a finished run: front end, model, detector, a sensor to fill in, and a self-test.
 
-    The self-test replays `windows` windows of the run's test and compares features, outputs and scores with Python's.
+    The self-test replays `windows` windows of the run's test and compares features, outputs, scores and results with Python's.
+    Windows with a sensor fault are taken only where others are too few.
 
     Args:
         directory: Created; must be empty or not exist.
@@ -55,8 +62,9 @@ def new_firmware(
 
     Raises:
         ValueError: For a board or runtime that there is not, or too many windows.
-        RunError: If the folder is no finished run, or `directory` holds something.
-        ConversionError: Names an operator that static C lacks.
+        RunError: If the folder is no finished run, or damaged.
+        FileExistsError: If `directory` holds something.
+        ConversionError: Names an operator that static C or the platform's TFLite Micro lacks.
     """
     if board not in BOARDS:
         raise ValueError(f"board must be one of {', '.join(BOARDS)}, got {board!r}")
@@ -64,82 +72,147 @@ def new_firmware(
         raise ValueError(f"runtime must be one of {', '.join(get_args(Runtime))}, got {runtime!r}")
     firmware = load_firmware(run_folder)
     report, config = read_run(Path(run_folder))
-    name = identifier(config.firmware.name)
-    golden = load_golden(run_folder)
+    golden = load_golden(run_folder, firmware)
     if not 1 <= windows <= len(golden):
         raise ValueError(f"windows must be 1 to {len(golden)}, the run's golden windows, got {windows}")
-    frames = golden[spread(len(golden), windows)]
+    frames = self_test_windows(firmware, golden, windows)
     return write_folder(
-        directory, project_files(firmware, frames, name, board, runtime, tuple(report["data"]["class_names"]))
+        directory,
+        project_files(firmware, frames, config.firmware.name, board, runtime, class_names(report, run_folder)),
     )
 
 
-def load_golden(run_folder: str | Path) -> np.ndarray:
-    """Windows of a run's test, (n, window, channels) float32; RunError where they are missing or damaged."""
+def load_golden(run_folder: str | Path, firmware: Firmware) -> np.ndarray:
+    """Windows of a run's test, (n, window, channels) float32; those that are not finite are left out.
+
+    Raises: RunError where there are none, or they are damaged or of another shape than the firmware's.
+    """
     path = Path(run_folder) / "golden.npy"
     try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError) as error:
+        golden = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} is missing or damaged: {error}") from None
+    wanted = (firmware.front_end.window, firmware.front_end.channels)
+    if not isinstance(golden, np.ndarray) or golden.dtype.kind != "f" or golden.ndim != 3 or golden.shape[1:] != wanted:
+        what = f"{golden.dtype} {golden.shape}" if isinstance(golden, np.ndarray) else "an archive"
+        raise RunError(
+            f"{path} is damaged: it holds {what}, not windows of {wanted[0]} samples of {wanted[1]} channels"
+        )
+    golden = golden.astype(np.float32)
+    finite = golden[np.isfinite(golden).all(axis=(1, 2))]
+    if not len(finite):
+        raise RunError(f"{path} is damaged: it holds no window of finite samples")
+    return np.asarray(finite)
+
+
+def self_test_windows(firmware: Firmware, golden: np.ndarray, count: int) -> np.ndarray:
+    """`count` of the golden windows, spread evenly over those that the detector scores, or over all where these are too few."""
+    scored = golden[faults(firmware.detector, _samples(firmware, golden)) == 0]
+    chosen = scored if len(scored) >= count else golden
+    return np.asarray(chosen[spread(len(chosen), count)])
+
+
+def class_names(report: dict[str, Any], run_folder: str | Path) -> tuple[str, ...]:
+    """Names of the model's outputs in a run's report; RunError where they are no names."""
+    data = report.get("data")
+    names = data.get("class_names") if isinstance(data, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise RunError(f"{run_folder} is damaged: report.json names no classes under data.class_names")
+    return tuple(names)
 
 
 def project_files(
     firmware: Firmware, frames: np.ndarray, name: str, board: str, runtime: Runtime, class_names: Sequence[str] = ()
 ) -> dict[str, bytes]:
-    """Contents of a project's files by their paths inside it."""
+    """Contents of a project's files by their paths inside it; ValueError where two would be one file."""
     layout, graph, digest = BOARDS[board], read(firmware.tflite), sha256(firmware.tflite)
-    made = detector_files(firmware.front_end, firmware.scaling, firmware.detector, graph, digest, name)
-    made |= (
-        static_files(firmware.tflite, name)
-        if runtime == "static"
-        else model_files(firmware.tflite, name, class_names=class_names)
-    )
-    context = _context(firmware, frames, name, digest, layout, runtime)
-    interpreter = INTERPRETER[runtime]
-    templates = {**COMMON, f"{{name}}_{interpreter}": f"common/{interpreter}.j2"}
-    for path, template in templates.items():
-        made[path.format(name=name)] = render(template, context, FOLDER).encode()
-    context["sources"] = sorted(path for path in made if path.endswith((".c", ".cc")))
+    made = [detector_files(firmware.front_end, firmware.scaling, firmware.detector, graph, digest, name)]
+    if runtime == "static":
+        made.append(static_files(firmware.tflite, name))
+    else:
+        require_operators(board, resolver_methods(graph))
+        made.append(model_files(firmware.tflite, name, class_names=class_names, suffix=layout.cpp))
+    context = _context(firmware, frames, name, digest, board, runtime)
+    file, template = INTERPRETER[runtime]
+    common = {**COMMON, f"{{name}}_{file.format(cpp=layout.cpp)}": f"common/{template}"}
+    made.append({path.format(name=name): render(source, context, FOLDER).encode() for path, source in common.items()})
+    emitted = _apart(made)
+    context["sources"] = sorted(path for path in emitted if path.endswith((".c", layout.cpp)))
     folder = layout.sources.format(name=name)
-    files = {f"{folder}/{path}": content for path, content in made.items()}
-    for path, template in layout.templates.items():
+    around = {}
+    for path, template in layout.files(runtime).items():
         # One template serves every linker script.
         machine = next((each for each in MACHINES if path == f"board/link_{each.core}.ld"), None)
-        files[path.format(name=name)] = render(template, {**context, "machine": machine}, FOLDER).encode()
+        around[path.format(name=name)] = render(template, {**context, "machine": machine}, FOLDER).encode()
+    return _apart([{f"{folder}/{path}": content for path, content in emitted.items()}, around])
+
+
+def _apart(parts: Sequence[dict[str, bytes]]) -> dict[str, bytes]:
+    """All files of several parts; ValueError where two would be one, on file systems that ignore case too."""
+    files: dict[str, bytes] = {}
+    for part in parts:
+        there = {path.lower(): path for path in files}
+        twice = next((path for path in part if path.lower() in there), None)
+        if twice is not None:
+            raise ValueError(f"{twice} would be written twice; choose another firmware.name")
+        files |= part
     return files
 
 
-def _context(
-    firmware: Firmware, frames: np.ndarray, name: str, digest: str, board: Board, runtime: Runtime
-) -> dict[str, Any]:
+def _samples(firmware: Firmware, frames: np.ndarray) -> np.ndarray:
+    """Windows as the firmware takes them: counts of the converter, or float32."""
     front_end = firmware.front_end
+    return front_end.counts(frames) if front_end.arithmetic == "fixed" else frames.astype(np.float32)
+
+
+def _context(
+    firmware: Firmware, frames: np.ndarray, name: str, digest: str, board: str, runtime: Runtime
+) -> dict[str, Any]:
+    front_end, title = firmware.front_end, BOARDS[board].title
     fixed = front_end.arithmetic == "fixed"
-    samples = front_end.counts(frames) if fixed else frames.astype(np.float32)
-    features = firmware.inputs(samples)
-    outputs = run_inputs(firmware.tflite, features)
-    kind = "int16_t" if fixed else "float"
+    samples = _samples(firmware, frames)
     return {
-        "name": name,
-        "upper": name.upper(),
-        "camel": "".join(part.capitalize() for part in name.split("_")),
-        "guard": f"KERAS_KD_{name.upper()}_GOLDEN_H_",
+        **CNames(name).context("golden"),
         "digest": digest,
         "runtime": runtime,
+        "package": PACKAGES[board],
+        "inside": "src/" if board == "esp-idf" else "",
         "fixed": fixed,
-        "unit": "count of the converter" if fixed else "value in the unit of training",
+        "unit": "raw ADC count" if fixed else "value in the unit of the training data",
         "sample_rate": front_end.sample_rate,
         "machines": MACHINES,
         "windows": len(frames),
-        "outputs": outputs[0].size,
-        "samples": [c_array(kind, "", window)["rows"] for window in samples],
-        "features": [c_array("int8_t", "", each)["rows"] for each in features],
-        "model_outputs": [c_array("int8_t", "", each)["rows"] for each in outputs],
-        "scores": firmware.detector.score(features, outputs).tolist(),
-        "intro": f"Samples in, alarms out: front end, int8 model and detector for {board.title}.",
+        "samples": [c_array("int16_t" if fixed else "float", "", window)["rows"] for window in samples],
+        **_expected(firmware, samples),
+        "intro": f"Anomaly detection for {title}: sensor samples in, alarms out. Front end, int8 model and detector are C.",
         "ending": (
-            f"The model's SHA-256 is {digest[:16]}...; its features, outputs and scores on this board are those of training, "
-            "and the self-test says so at every start.\n\n"
-            "Compiled with `APP_LOG=1` the program prints a row a window, with `APP_LOG=2` what the model heard as well: a log "
-            "for `keras-kd monitor`."
+            f"The model's SHA-256 is {digest[:16]}... At every start the self-test compares features, outputs, scores and "
+            "results of recorded windows with those that Python computed, bit for bit.\n\n"
+            "Compiled with `APP_LOG=1` the program prints a CSV row for every window, with `APP_LOG=2` the model's input "
+            "features as well: a log for `keras-kd monitor`."
         ),
+    }
+
+
+def _expected(firmware: Firmware, samples: np.ndarray) -> dict[str, Any]:
+    """What the detector makes of each window, just reset: 0 for features, outputs and score where the sensor is at fault."""
+    faulty = faults(firmware.detector, samples)
+    good = faulty == 0
+    graph = read(firmware.tflite)
+    features, outputs = (
+        np.zeros((len(samples), graph.tensors[side[0]].size), np.int8) for side in (graph.inputs, graph.outputs)
+    )
+    scores = np.zeros(len(samples), np.int64)
+    if good.any():
+        inputs = firmware.inputs(samples[good])
+        features[good] = inputs.reshape(len(inputs), -1)
+        outputs[good] = run_inputs(firmware.tflite, inputs).reshape(len(inputs), -1)
+        scores[good] = firmware.detector.score(features[good], outputs[good])
+    each = range(len(samples))
+    return {
+        "outputs": outputs.shape[1],
+        "features": [c_array("int8_t", "", row)["rows"] for row in features],
+        "model_outputs": [c_array("int8_t", "", row)["rows"] for row in outputs],
+        "scores": scores.tolist(),
+        "statuses": [decide(firmware.detector, scores[n : n + 1], faulty[n : n + 1])[0].name for n in each],
     }

@@ -12,10 +12,21 @@ LIMIT = 8.0
 
 @dataclass(frozen=True)
 class Scaling:
-    """Centre and spread of each feature, fitted on healthy or training windows; spread is in the features' units."""
+    """Centre and spread of each feature, fitted on healthy or training windows; spread is in the features' units.
+
+    Raises: ValueError for another number of spreads than of centres, or numbers that float32 does not hold.
+    """
 
     centre: tuple[float, ...]
     spread: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        with np.errstate(over="ignore", under="ignore"):
+            centre, spread = (np.array(side, np.float64).astype(np.float32) for side in (self.centre, self.spread))
+        if centre.shape != spread.shape or centre.ndim != 1:
+            raise ValueError(f"a scaling needs a spread for each centre, got {spread.size} and {centre.size}")
+        if not np.isfinite(centre).all() or not (np.isfinite(spread) & (spread > 0)).all():
+            raise ValueError("centres of a scaling must be finite and its spreads above 0, both in float32")
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Features in units of their spread, float32, clipped to +-`LIMIT`: one wild value cannot widen the int8 range."""
