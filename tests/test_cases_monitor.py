@@ -73,7 +73,7 @@ def test_a_self_test_that_failed_makes_a_log_doubtful(rig_run, tmp_path):
     rows = "".join(f"healthy,{n % 7}\n" for n in range(24 * 4))
     (tmp_path / "log.csv").write_text(f"status,raw_score\n{rows}self-test: FAIL\n")
     found = micro.monitor(rig_run, tmp_path / "log.csv")
-    assert found.advice == "doubtful" or "self-test failed (row 98" in found.why
+    assert found.advice in ("doubtful", "renew")  # what is above is no machine's score
     assert "self-test failed (row 98" in found.why
 
 
@@ -183,9 +183,9 @@ def test_steady_says_what_so_few_sessions_can_tell(rig_run, tmp_path):
     assert found.advice == "steady"
     assert f"a factor of about {found.detectable:g}" in found.why
     few = fewer(rig_run, tmp_path / "run", 3)
-    none = micro.monitor(few, tmp_path / "log.csv", every=8)
-    assert none.detectable is None or none.advice == "steady"
-    assert micro.monitor(few, tmp_path / "log.csv", every=4, recent=4).advice == "doubtful"
+    found = micro.monitor(few, tmp_path / "log.csv", every=4, recent=4)
+    assert (found.advice, found.detectable) == ("doubtful", None)
+    assert "even a tenfold change of all scores would not have been found" in found.why
 
 
 def test_the_smallest_change_grows_as_sessions_get_fewer():
