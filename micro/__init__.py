@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from micro import aot as aot
     from micro.budget import Check as Check
     from micro.budget import check as check
+    from micro.calibration import calibration_data as calibration_data
     from micro.compress.cluster import ClusterWeights as ClusterWeights
     from micro.compress.cluster import cluster as cluster
     from micro.compress.fold import fold_batchnorm as fold_batchnorm
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from micro.emission.detector import emit_detector as emit_detector
     from micro.emission.front_end import emit_front_end as emit_front_end
     from micro.errors import ConversionError as ConversionError
+    from micro.errors import ConversionWarning as ConversionWarning
     from micro.errors import DataError as DataError
     from micro.errors import InterpreterError as InterpreterError
     from micro.errors import MicroError as MicroError
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Check": "micro.budget",
     "check": "micro.budget",
+    "calibration_data": "micro.calibration",
     "Converted": "micro.conversion",
     "convert": "micro.conversion",
     "ClusterWeights": "micro.compress.cluster",
@@ -126,6 +129,7 @@ _HOME = {
     "measure": "micro.tflm",
     "verify": "micro.tflm",
     "ConversionError": "micro.errors",
+    "ConversionWarning": "micro.errors",
     "DataError": "micro.errors",
     "InterpreterError": "micro.errors",
     "MicroError": "micro.errors",

@@ -19,6 +19,10 @@ class ConversionError(MicroError):
     """A Keras model that does not become an int8 model TFLite Micro runs."""
 
 
+class ConversionWarning(UserWarning):
+    """An int8 model that can be used, and will disappoint: what it loses, why, and what to do."""
+
+
 class InterpreterError(MicroError):
     """TFLite Micro, or TFLite where the two are compared, refused or crashed on a model."""
 

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from micro.calibration import CALIBRATION_SAMPLES, calibration_data, drawn_evenly
 from micro.config import Config, CwruData, FeaturesConfig, RigData, TableData
 from micro.datasets import cwru, rig, table
 from micro.datasets.recording import Recording, split_in_time, windows
 from micro.errors import DataError
 from micro.signal import FrontEnd, Scaling, fit_scaling
-from micro.signal.scaling import LIMIT
 
 # Shares of each healthy stretch of a user's recordings: training, validation, threshold, test.
 HEALTHY_SHARES = (0.6, 0.1, 0.15, 0.15)
-# Training windows that int8 ranges are calibrated on.
-CALIBRATION_WINDOWS = 512
 
 
 @dataclass(frozen=True)
@@ -105,16 +103,10 @@ def cut(recording: Recording, features: FrontEnd) -> tuple[np.ndarray, np.ndarra
 
 
 def calibration_windows(data: Prepared, seed: int) -> np.ndarray:
-    """Training windows to calibrate the int8 ranges on, drawn evenly; for anomaly detection two more, as far as scaled features
-    go in one of them: what is odd lies beyond the healthy range, and must not be cut off at its end."""
-    rng = np.random.default_rng([seed, 7])
-    count = min(CALIBRATION_WINDOWS, len(data.train))
-    drawn = data.train.x[np.sort(rng.choice(len(data.train), count, replace=False))]
+    """Training windows to calibrate the int8 ranges on, drawn evenly; for anomaly detection with head-room."""
     if data.class_names:
-        return drawn
-    far = np.zeros((2, *drawn.shape[1:]), np.float32)
-    far[0].flat[0], far[1].flat[0] = LIMIT, -LIMIT
-    return np.concatenate([drawn, far])
+        return drawn_evenly(data.train.x, CALIBRATION_SAMPLES, seed)
+    return calibration_data(data.train.x, seed=seed)
 
 
 # Windows of one recording whose samples are kept for the firmware, and of all.

@@ -119,9 +119,8 @@ def test_per_tensor_leaves_one_scale_a_kernel(conv_model, conv_samples):
         ([layers.LayerNormalization(name="ln")], r"layer 'ln' \(LayerNormalization\)"),
         ([layers.LSTM(4, name="memory")], r"layer 'memory' \(LSTM\) becomes WHILE"),
         ([layers.GRU(4, name="memory")], r"layer 'memory' \(GRU\) becomes WHILE"),
-        ([layers.UpSampling1D(2, name="up")], r"layer 'up' \(UpSampling1D\) becomes TILE"),
     ],
-    ids=["gelu", "elu", "layernorm", "lstm", "gru", "tile"],
+    ids=["gelu", "elu", "layernorm", "lstm", "gru"],
 )
 def test_layers_that_do_not_fit_are_refused_by_name(middle, says):
     with pytest.raises(micro.ConversionError, match=says):

@@ -11,7 +11,10 @@ from keras_kd.layers import copied
 
 
 class HeldKernels(keras.callbacks.Callback):
-    """Constrain some kernels for as long as a `fit` lasts; earlier constraints are applied first and put back afterwards.
+    """Constrain some kernels during any `fit`; earlier constraints are applied first.
+
+    The constraints are on the kernels only while a training step runs, and the model's own training function stands in its
+    place between steps: a `fit` that ends early, by an exception or by Ctrl-C, leaves the layers as they were.
 
     Subclasses write `hold`, which gives a kernel's constraint around the one that it had.
     """
@@ -19,23 +22,56 @@ class HeldKernels(keras.callbacks.Callback):
     def __init__(self, kernels: Sequence[keras.Variable]) -> None:
         super().__init__()
         self.kernels = list(kernels)
-        self._before: list[Any] = []
+        self._constraints: list[Any] = []
+        self._own: Any = None
+        self._constrained: Any = None
 
     def hold(self, kernel: keras.Variable, before: Any) -> Any:
         """The constraint to train this kernel under."""
         raise NotImplementedError
 
     def on_train_begin(self, logs: Any = None) -> None:
-        self._before = [kernel.constraint for kernel in self.kernels]
-        for kernel, before in zip(self.kernels, self._before):
-            kernel.constraint = self.hold(kernel, before)
-        # A step traced earlier does not know the constraints.
+        self._constraints = [self.hold(kernel, kernel.constraint) for kernel in self.kernels]
+        self._own = self.model.train_function
+        # A step traced earlier does not know the constraints, and one traced under them must not be used without.
         self.model.make_train_function(force=True)
+        self._constrained = self.model.train_function
+        self.model.train_function = self._own
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        # Several of these in one `fit` share one traced function, each around the next.
+        before = self.model.train_function
+        inner = before if isinstance(before, _ConstrainedStep) else self._constrained
+        self.model.train_function = _ConstrainedStep(self.model, self._own, inner, self.kernels, self._constraints)
 
     def on_train_end(self, logs: Any = None) -> None:
-        for kernel, before in zip(self.kernels, self._before):
-            kernel.constraint = before
-        self.model.make_train_function(force=True)
+        self._constraints, self._own, self._constrained = [], None, None
+
+
+class _ConstrainedStep:
+    """A training function that puts constraints on kernels, runs, and takes them and itself away again."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        own: Any,
+        inner: Callable[..., Any],
+        kernels: Sequence[keras.Variable],
+        constraints: Sequence[Any],
+    ) -> None:
+        self.model, self.own, self.inner = model, own, inner
+        self.kernels, self.constraints = kernels, constraints
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        before = [kernel.constraint for kernel in self.kernels]
+        try:
+            for kernel, constraint in zip(self.kernels, self.constraints):
+                kernel.constraint = constraint
+            return self.inner(*args, **kwargs)
+        finally:
+            for kernel, constraint in zip(self.kernels, before):
+                kernel.constraint = constraint
+            self.model.train_function = self.own
 
 
 def require_lessons(y: Any, loss: Any, teacher: Any, objectives: Sequence[Any] | None, what: str) -> None:

@@ -58,10 +58,11 @@ class PruneWeights(HeldKernels):
         self.schedule = schedule
         self.mask = mask or magnitude_mask
         self._masks: list[keras.Variable] = []
-        self._step = 0
+        self._next = self._asked = self._begun = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
-        self._step, self._masks = 0, []
+        self._next = self._asked = 0
+        self._masks = []
         super().on_train_begin(logs)
 
     def hold(self, kernel: keras.Variable, before: Any) -> Any:
@@ -69,10 +70,20 @@ class PruneWeights(HeldKernels):
         return _Masked(self._masks[-1], before)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        due, sparsity = self.schedule(self._step)
-        if bool(due):
-            self._prune(float(sparsity))
-        self._step += 1
+        # Keras calls this once for `steps_per_execution` steps, any of which may be one at which the schedule prunes. All of
+        # them are asked beforehand: a mask set too late would leave zeros that no training step has seen.
+        until = self._next + int(getattr(self.model, "steps_per_execution", 1) or 1)
+        wanted = [sparsity for due, sparsity in map(self.schedule, range(self._asked, until)) if bool(due)]
+        if wanted:
+            self._prune(float(wanted[-1]))
+        self._asked = until
+        self._begun = batch
+        super().on_train_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        # An execution at the end of an epoch may hold fewer steps.
+        self._next += batch - self._begun + 1
+        super().on_train_batch_end(batch, logs)
 
     def _prune(self, sparsity: float) -> None:
         for kernel, mask in zip(self.kernels, self._masks):

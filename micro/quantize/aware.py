@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from micro.accept import accept
 from micro.errors import ConversionError
-from micro.export import check_calibration
 from micro.quantize.calibrate import Method, calibrated, with_operand
 from micro.quantize.grids import (
     Grid,
@@ -64,7 +64,7 @@ def quantize_aware(
             range.
         ConversionError: Names the layer that cannot be simulated.
     """
-    samples = check_calibration(model, calibration)
+    model, samples = accept(model, calibration)
     if ranges not in get_args(Method):
         raise ValueError(f"ranges must be one of {', '.join(get_args(Method))}, got {ranges!r}")
     if activations not in ("int8", "int16"):

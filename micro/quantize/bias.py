@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import ops
 
-from micro.export import check_samples
+from micro.calibration import check_samples
 from micro.quantize.aware import QuantizationAware, Simulated
 from micro.quantize.calibrate import float_values
 from micro.quantize.operators import OPERATORS

@@ -7,12 +7,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from micro.accept import accept
 from micro.cost import parse_bytes
-from micro.export import check_calibration
 from micro.quantize.aware import Granularity, quantize_aware
 from micro.quantize.program import Activations
 from micro.quantize.write import write_tflite
 from micro.tflm import measure
+from micro.tracing import predict
 
 JUDGED = 128
 
@@ -33,8 +34,8 @@ def choose_weights(
         ValueError: Where one scale for each kernel does not fit either: the smallest arena is told.
     """
     budget = parse_bytes(str(ram), "ram")
-    samples = check_calibration(model, calibration)
-    expected = np.asarray(model.predict(samples[:JUDGED], verbose=0))
+    model, samples = accept(model, calibration)
+    expected = predict(model, samples[:JUDGED])
 
     def tried(weights: dict[str, Granularity]) -> tuple[int, float]:
         aware = quantize_aware(model, samples, weights=weights, activations=activations)

@@ -89,6 +89,8 @@ def kernel_scale(kernel: Any, node: Node, least: Any) -> Any:
         least = ops.max(least)
     elif node.op == "DEPTHWISE_CONV_2D":
         largest = ops.reshape(ops.max(ops.abs(kernel), axis=(0, 1)), (-1,))
+    elif node.op == "TRANSPOSE_CONV":
+        largest = ops.max(ops.abs(kernel), axis=(0, 1, 3))
     else:
         largest = ops.max(ops.abs(kernel), axis=tuple(range(len(kernel.shape) - 1)))
     largest = ops.where(largest > 0, largest, ops.ones_like(largest))
@@ -138,4 +140,6 @@ def spread_scale(scale: Any, node: Node) -> Any:
     if node.per_channel and node.op == "DEPTHWISE_CONV_2D":
         assert node.kernel is not None
         return ops.reshape(scale, node.kernel[2:])
+    if node.per_channel and node.op == "TRANSPOSE_CONV":
+        return ops.reshape(scale, (-1, 1))
     return scale

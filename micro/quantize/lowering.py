@@ -15,14 +15,15 @@ from micro.graph import Graph, Op, Tensor, read
 from micro.origin import all_layers, layer_phrase, mentioned_layers, output_layer, unique_name
 from micro.quantize.operators import OPERATORS
 from micro.quantize.program import Node, Program
+from micro.slim import ELEMENTWISE, drops_leading_ones
 
 # What a node's `kernel`, `bias` and `operand` hold, by the node's name.
 Weights = dict[str, dict[str, np.ndarray]]
 
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 # They differ in how the new shape is said, which is known here.
 RESHAPING = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
-NUMBERED = ("PAD", "MEAN", "REDUCE_MAX", "STRIDED_SLICE", "TRANSPOSE")
+NUMBERED = ("PAD", "MEAN", "REDUCE_MAX", "RESIZE_NEAREST_NEIGHBOR", "STRIDED_SLICE", "TRANSPOSE")
 
 
 def lower(model: keras.Model) -> tuple[Program, Weights]:
@@ -39,6 +40,9 @@ def lower(model: keras.Model) -> tuple[Program, Weights]:
     weights: Weights = {}
     names = _names(graph, model)
     for op, name in zip(graph.ops, names, strict=True):
+        if _squeezes_batch(op, graph):
+            values[op.outputs[0]] = values[op.inputs[0]]
+            continue
         node, held = _node(op, name, graph, model, values)
         nodes.append(dataclasses.replace(node, seen=_seen(node, model)))
         if held:
@@ -70,6 +74,10 @@ def _node(
         if len(data) != 1:
             raise refuse(f"becomes {op.name} of two computed tensors; its kernel must be constant")
         node, held = _weighted(node, op, graph, model)
+        if kind == "TRANSPOSE_CONV" and node.shape[1:3] != _transposed_size(node, graph.tensors[data[0]].shape):
+            raise refuse(
+                "becomes TRANSPOSE_CONV with an output_padding, which quantization cannot simulate; leave it out"
+            )
     elif kind in ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM") and len(data) == 1 and len(tensors) == 2:
         constant = next(tensor for tensor in tensors if tensor.data is not None)
         held = {"operand": _array(constant)}
@@ -91,6 +99,8 @@ def _weighted(node: Node, op: Op, graph: Graph, model: keras.Model) -> tuple[Nod
     kernel = _array(graph.tensors[op.inputs[1]])
     if node.op == "FULLY_CONNECTED":
         kernel = kernel.T
+    elif node.op == "TRANSPOSE_CONV":
+        kernel = kernel.transpose(1, 2, 0, 3)
     elif node.op == "CONV_2D":
         kernel = kernel.transpose(1, 2, 3, 0)
     else:
@@ -99,11 +109,23 @@ def _weighted(node: Node, op: Op, graph: Graph, model: keras.Model) -> tuple[Nod
     layer = _source(op, graph, model)
     width = node.shape[-1]
     held = {"kernel": kernel}
-    biased = len(op.inputs) > 2 and op.inputs[2] >= 0
+    # The inputs of a transposed convolution are its output's shape, kernel, data and bias.
+    place = 3 if node.op == "TRANSPOSE_CONV" else 2
+    biased = len(op.inputs) > place and op.inputs[place] >= 0
     if biased or getattr(layer, "use_bias", False):
-        held["bias"] = _array(graph.tensors[op.inputs[2]]) if biased else np.zeros(width, np.float32)
+        held["bias"] = _array(graph.tensors[op.inputs[place]]) if biased else np.zeros(width, np.float32)
     source = layer.name if layer is not None else node.name
     return dataclasses.replace(node, kernel=kernel.shape, bias="bias" in held, source=source), held
+
+
+def _transposed_size(node: Node, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Height and width that a transposed convolution has without output_padding."""
+    assert node.kernel is not None
+    strides = (node.options["strideH"], node.options["strideW"])
+    return tuple(
+        size * stride + (max(window - stride, 0) if node.options["padding"] else 0)
+        for size, stride, window in zip(shape[1:3], strides, node.kernel[:2])
+    )
 
 
 def _checked_numbers(kind: str, numbers: tuple[Any, ...], op: Op, graph: Graph, refuse: Any) -> tuple[Any, ...]:
@@ -117,11 +139,21 @@ def _checked_numbers(kind: str, numbers: tuple[Any, ...], op: Op, graph: Graph, 
         touched = tuple(numbers[0][0]) != (0, 0)
     elif kind == "TRANSPOSE":
         touched = numbers[0][0] != 0
+    elif kind == "RESIZE_NEAREST_NEIGHBOR":
+        if any(size % before for size, before in zip(numbers[0], shape[1:3])):
+            raise refuse(f"becomes {op.name} to a size that is no multiple, which quantization cannot simulate")
+        touched = False
     else:
-        if any(op.options.get(name) for name in ("ellipsisMask", "newAxisMask", "shrinkAxisMask")):
-            raise refuse("becomes STRIDED_SLICE with new or dropped axes, which quantization cannot simulate")
+        if op.options.get("shrinkAxisMask", 0) & 1:
+            raise refuse("becomes STRIDED_SLICE that drops the batch")
+        if any(op.options.get(name) for name in ("ellipsisMask", "newAxisMask")):
+            raise refuse("becomes STRIDED_SLICE with new axes, which quantization cannot simulate; use Reshape")
         begins, ends, strides = (list(each) for each in numbers)
         for axis, size in enumerate(shape):
+            if op.options.get("shrinkAxisMask", 0) >> axis & 1:
+                begins[axis] %= size
+                ends[axis], strides[axis] = begins[axis] + 1, 1
+                continue
             start, stop, _ = slice(
                 None if op.options.get("beginMask", 0) >> axis & 1 else begins[axis],
                 None if op.options.get("endMask", 0) >> axis & 1 else ends[axis],
@@ -133,6 +165,15 @@ def _checked_numbers(kind: str, numbers: tuple[Any, ...], op: Op, graph: Graph, 
     if touched:
         raise refuse(f"becomes {op.name} across the batch, or backwards")
     return numbers
+
+
+def _squeezes_batch(op: Op, graph: Graph) -> bool:
+    """Whether a RESHAPE drops the batch for operators that align shapes at the last axis: right for a batch of 1 only."""
+    if op.name not in RESHAPING or op.outputs[0] in graph.outputs:
+        return False
+    readers = [reader for reader in graph.ops if op.outputs[0] in reader.inputs]
+    shapes = (graph.tensors[index].shape for index in (op.inputs[0], op.outputs[0]))
+    return all(reader.name in ELEMENTWISE for reader in readers) and drops_leading_ones(*shapes)
 
 
 def _untied(nodes: Sequence[Node]) -> Iterator[Node]:

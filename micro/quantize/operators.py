@@ -94,7 +94,23 @@ def _reshape(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
 
 def _strided_slice(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
     begin, end, strides = node.numbers
-    return inputs[0][tuple(slice(b, e, s) for b, e, s in zip((None, *begin[1:]), (None, *end[1:]), strides))]
+    y = inputs[0][tuple(slice(b, e, s) for b, e, s in zip((None, *begin[1:]), (None, *end[1:]), strides))]
+    return ops.reshape(y, (-1, *node.shape[1:]))  # axes of which one position was taken may be dropped
+
+
+def _transposed_convolution(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
+    options = node.options
+    strides = (options["strideH"], options["strideW"])
+    y = ops.conv_transpose(inputs[0], kernel, strides, _padding(node), data_format="channels_last")
+    return activate(node, y if bias is None else y + bias)
+
+
+def _resize_nearest(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
+    """Each position repeated, where sizes are multiples."""
+    y = inputs[0]
+    for axis in (1, 2):
+        y = ops.repeat(y, node.shape[axis] // y.shape[axis], axis=axis)
+    return y
 
 
 OPERATORS: dict[str, Operator] = {
@@ -128,6 +144,7 @@ OPERATORS: dict[str, Operator] = {
     "RELU": Operator(_unary(ops.relu), "own", None, 2, "multiplier", int16=False),
     "RELU6": Operator(_unary(ops.relu6), "own", None, 2, "multiplier", int16=False),
     "RESHAPE": Operator(_reshape, "same", None, 1),
+    "RESIZE_NEAREST_NEIGHBOR": Operator(_resize_nearest, "same", "ResizeNearestNeighborOptions", 2),
     "SOFTMAX": Operator(_unary(ops.softmax), "unit", "SoftmaxOptions", 2),
     "STRIDED_SLICE": Operator(_strided_slice, "same", "StridedSliceOptions", 2),
     "SUB": Operator(_merge(ops.subtract), "own", "SubOptions", 2),
@@ -135,6 +152,7 @@ OPERATORS: dict[str, Operator] = {
     "TRANSPOSE": Operator(
         lambda node, inputs, kernel, bias: ops.transpose(inputs[0], node.numbers[0]), "same", "TransposeOptions", 2
     ),
+    "TRANSPOSE_CONV": Operator(_transposed_convolution, "own", "TransposeConvOptions", 3, "multiplier"),
 }
 
 

@@ -51,7 +51,10 @@ class _Writer:
         inputs = [self.values[value] for value in node.inputs]
         if node.operand is not None:
             inputs.insert(0 if node.operand_first else len(inputs), self._operand(operator))
-        if node.kernel is not None:
+        if node.op == "TRANSPOSE_CONV":
+            kernel, *bias = self._weights(operator)
+            inputs = [self._constant(f"{node.name}/shape", np.array(node.shape, np.int32)), kernel, *inputs, *bias]
+        elif node.kernel is not None:
             inputs += self._weights(operator)
         numbers = (node.shape,) if node.op == "RESHAPE" else node.numbers
         inputs += [self._constant(f"{node.name}/{n}", np.array(value, np.int32)) for n, value in enumerate(numbers)]
@@ -94,6 +97,8 @@ class _Writer:
         axis = 0
         if node.op == "DEPTHWISE_CONV_2D":
             kernel, axis = kernel.reshape(1, *kernel.shape[:2], -1), 3
+        elif node.op == "TRANSPOSE_CONV":
+            kernel = np.moveaxis(kernel, 2, 0)
         else:
             kernel = np.moveaxis(kernel, -1, 0)
         indices = [self._constant(f"{node.name}/kernel", kernel, _Scale(np.atleast_1d(scale), 0, axis))]
