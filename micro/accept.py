@@ -9,6 +9,7 @@ import numpy as np
 
 from micro.calibration import as_array, check_samples
 from micro.errors import ConversionError
+from micro.origin import all_layers, phrase
 from micro.tracing import reason_of, takes_integers
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ def accept(model: Any, samples: Any) -> tuple[keras.Model, np.ndarray]:
 
     A Distiller stands for its student. A subclassed model, which knows no input shape, takes the samples'.
 
-    Raises: ValueError for what is no Keras model, more than one input or output, open shapes, samples that do not fit;
-        ConversionError for a model that cannot be called on a symbolic input.
+    Raises:
+        ValueError: For what is no Keras model, more than one input or output, open shapes, samples that do not fit.
+        ConversionError: For a model that cannot be called on a symbolic input.
     """
     model = keras_model(model)
     if not getattr(model, "inputs", None):
@@ -36,7 +38,20 @@ def accept(model: Any, samples: Any) -> tuple[keras.Model, np.ndarray]:
     array = check_samples(shape, samples)
     if takes_integers(model) and (array != np.round(array)).any():
         raise ValueError(f"model {model.name!r} takes {model.inputs[0].dtype}; the calibration data has fractions")
+    _require_finite_weights(model)
     return model, array
+
+
+def _require_finite_weights(model: keras.Model) -> None:
+    import keras
+
+    for layer in all_layers(model):
+        for weight in () if hasattr(layer, "layers") else layer.weights:
+            values = np.asarray(keras.ops.convert_to_numpy(weight))
+            if values.dtype.kind not in "iub" and not np.isfinite(values.astype(np.float32)).all():
+                raise ConversionError(
+                    f"{phrase(layer)} of {model.name!r} holds weights that are not finite: train it anew"
+                )
 
 
 def keras_model(model: Any) -> keras.Model:

@@ -34,7 +34,8 @@ def calibration_data(
         seed: Draws them.
 
     Returns: (min(n, count) + 2, *input) float32.
-    Raises: ValueError for no samples, a range that does not hold 0, or samples beyond it.
+    Raises:
+        ValueError: For no samples, a range that does not hold 0, or samples beyond it.
     """
     if not low <= 0 <= high or low == high:
         raise ValueError(f"calibration_data: low and high must hold 0 between them, got {low:g} and {high:g}")
@@ -64,7 +65,8 @@ def check_samples(shape: tuple[int, ...], samples: Any, what: str = "calibration
         samples: An array, or what yields arrays: a generator or the function that makes one, as TensorFlow's
             `representative_dataset`; a tf.data.Dataset or another iterable of batches, with or without labels.
 
-    Raises: ValueError that says what does not fit.
+    Raises:
+        ValueError: That says what does not fit.
     """
     array = as_array(samples, shape, what)
     if array.shape[1:] != shape:

@@ -35,7 +35,7 @@ TOLERATED_ERROR = 1.10
 AS_SIMULATED = "as simulated"
 # One sample in so many is kept from the calibration to measure the error on, where there are enough.
 HELD_OUT = 8
-ENOUGH = 32
+ENOUGH = 128
 # Samples on which the error is measured: at most so many, and no more than TFLite Micro's reference kernels compute in seconds.
 MOST_JUDGED, FEWEST_JUDGED = 256, 16
 MOST_MACS = 500_000_000
@@ -64,7 +64,8 @@ class Converted:
     def predict(self, x: Any) -> np.ndarray:
         """The outputs of TFLite Micro for inputs in real units, (n, *input) -> (n, *output) float32.
 
-        Raises: ValueError for inputs of another shape or that are not finite.
+        Raises:
+            ValueError: For inputs of another shape or that are not finite.
         """
         graph = read(self.content)
         return run(self.content, check_samples(graph.tensors[graph.inputs[0]].shape[1:], x, "x"))
@@ -101,14 +102,15 @@ def convert(
             multipliers that TFLite Micro then holds in its arena: where the error would otherwise exceed one step of the int8
             output and grow by more than a tenth.
         validation: (m, *input) samples to measure the error on. None keeps one in eight of the calibration data for it, where
-            there are 32 or more; those that hold its smallest and largest value stay with the calibration.
+            there are 128 or more; those that hold its smallest and largest value stay with the calibration.
         anomaly_detector: Whether what the model is to find lies beyond the calibrated range, so that a range without
             head-room is warned of. None: a model whose output has its input's shape is one.
 
     Warns: ConversionWarning for inputs or outputs that become constants, ranges set by an outlier or by few samples, and a
         detector without head-room; the same sentences are in `warnings` of the result.
-    Raises: ValueError for calibration data that is empty, all 0, not finite or of another shape; ConversionError naming layer
-        and operator where something does not become int8 or is not in TFLite Micro.
+    Raises:
+        ValueError: For calibration data that is empty, all 0, not finite or of another shape.
+        ConversionError: Naming layer and operator where something does not become int8 or is not in TFLite Micro.
     """
     if weights not in ("auto", "per_channel", "per_tensor"):
         raise ValueError(f"weights must be 'auto', 'per_channel' or 'per_tensor', got {weights!r}")
@@ -204,13 +206,22 @@ class _Conversion:
         slim = slimmed(content, self.model)
         try:
             outputs = run(slim, judged)
-        except InterpreterError as error:
-            raise ConversionError(_explain_interpreter(str(error), graph, self.model)) from None
+        except InterpreterError:
+            raise ConversionError(_explain_interpreter(_complaint(content, judged), graph, self.model)) from None
         found = judge(graph, self.model, self.calibration, judged, expected, outputs, self.anomaly_detector)
         return Converted(slim, weights, found.error, found.constant_inputs, found.constant_outputs, found.problems)
 
 
-# What to do about an operator that int8 in TFLite Micro lacks, by what its layer does.
+def _complaint(content: bytes, samples: np.ndarray) -> str:
+    """What TFLite Micro says of a model as the converter made it, whose operators its layers are known by."""
+    try:
+        run(content, samples[:1])
+    except InterpreterError as error:
+        return str(error)
+    return "TFLite Micro does not run this model once it is stripped of names"
+
+
+# Activations that have an int8 form in TFLite Micro.
 HAVE = "ReLU, ReLU6, leaky ReLU, sigmoid, tanh, silu, hard-swish and softmax have one"
 
 

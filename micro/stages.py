@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from micro.compress.prune import KeepZeros, prune, zeroed
 from micro.compress.shrink import shrink
 from micro.config import ClusterStage, Config, PruneStage, QuantizeStage, ShrinkStage, Stage
 from micro.conversion import Converted, convert, error_beside
-from micro.errors import RunError
+from micro.errors import ConversionWarning, RunError
 from micro.quantize.aware import Granularity, QuantizationAware, quantize_aware
 from micro.quantize.granularity import choose_weights
 from micro.quantize.program import Activations
@@ -91,6 +92,13 @@ class Written:
 
 def written(model: keras.Model, config: Config, calibration: np.ndarray) -> Written:
     """The .tflite of a student after its stages: within the budget of RAM where scales decide it, packed where that pays."""
+    with warnings.catch_warnings():
+        # Features are scaled and calibrated with head-room here; what int8 costs is judged on the test.
+        warnings.simplefilter("ignore", ConversionWarning)
+        return _written(model, config, calibration)
+
+
+def _written(model: keras.Model, config: Config, calibration: np.ndarray) -> Written:
     ram = config.budget.ram
     if isinstance(model, QuantizationAware):
         found = convert(model)

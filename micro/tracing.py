@@ -24,7 +24,8 @@ CONTROL_FLOW = ("While", "StatelessWhile", "If", "StatelessIf", "Case")
 def traced(model: keras.Model) -> Any:
     """The model's frozen function of one input, (1, *input) -> (1, *output).
 
-    Raises: ConversionError naming the layer that loops, that makes a value no microcontroller holds, or that cannot be traced.
+    Raises:
+        ConversionError: Naming the layer that loops, that makes a value no microcontroller holds, or that cannot be traced.
     """
     with static(model) as fixed:
         import tensorflow as tf

@@ -19,7 +19,8 @@ from micro import students
 from micro.compress.prune import prunable_kernels
 from micro.compress.shrink import plan_shrink
 from micro.config import Config, ModelConfig
-from micro.errors import DataError, RunError
+from micro.errors import DataError, ModelError, RunError
+from micro.keras_file import load_keras
 from micro.prepare import Prepared, Windows
 from micro.stages import Lessons, require_budget
 
@@ -152,11 +153,9 @@ def load_model(path: str, data: Prepared, side: str) -> keras.Model:
     if not Path(path).is_file():
         raise DataError(f"{side}: {path} does not exist")
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        raise DataError(
-            f"{side}: {path} is not a .keras model that can be loaded safely: {str(error).splitlines()[0]}"
-        ) from None
+        model = load_keras(path)
+    except ModelError as error:
+        raise DataError(f"{side}: {error}") from None
     wanted_in = data.train.x.shape[1:]
     wanted_out = (len(data.class_names),) if data.class_names else wanted_in
     for what, given, wanted in (("takes", model.input_shape, wanted_in), ("gives", model.output_shape, wanted_out)):

@@ -84,6 +84,7 @@ FLOORS = (
         "micro.tracing",
         "micro.export",
         "micro.fidelity",
+        "micro.keras_file",
         "micro.slim",
         "micro.quantize",
         "micro.compress",

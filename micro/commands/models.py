@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -48,6 +48,7 @@ def convert(
     from micro.compress.pack import pack
     from micro.conversion import convert as convert_model
     from micro.conversion import error_beside
+    from micro.errors import ConversionWarning
     from micro.files import write_bytes
     from micro.quantize.aware import QuantizationAware, quantize_aware
     from micro.quantize.granularity import choose_weights
@@ -55,16 +56,18 @@ def convert(
 
     chosen = {"ranges": ranges, "activations": activations, "bits": bits}
     grids = {name: value for name, value in chosen.items() if value is not None}
-    if (grids or ram) and not isinstance(loaded, QuantizationAware):
-        scales = weights if ram is None else choose_weights(loaded, samples, ram, activations=activations or "int8")
-        converted = convert_model(quantize_aware(loaded, samples, weights=scales, **grids), samples)
-        converted = dataclasses.replace(converted, error=error_beside(converted, loaded, samples))
-    else:
-        if grids or ram:
-            raise ValueError(
-                f"{model} computes on its grids already; leave out --ranges, --activations, --bits and --ram"
-            )
-        converted = convert_model(loaded, samples, weights=weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConversionWarning)  # they are part of the result
+        if (grids or ram) and not isinstance(loaded, QuantizationAware):
+            scales = weights if ram is None else choose_weights(loaded, samples, ram, activations=activations or "int8")
+            converted = convert_model(quantize_aware(loaded, samples, weights=scales, **grids), samples)
+            converted = dataclasses.replace(converted, error=error_beside(converted, loaded, samples))
+        else:
+            if grids or ram:
+                raise ValueError(
+                    f"{model} computes on its grids already; leave out --ranges, --activations, --bits and --ram"
+                )
+            converted = convert_model(loaded, samples, weights=weights)
     if bits is not None and bits < 8:
         converted = dataclasses.replace(converted, content=pack(converted, ram=ram).content)
     path = write_bytes(Path(out) / f"{Path(model).stem}_int8.tflite", converted.content)
@@ -72,6 +75,7 @@ def convert(
         "path": str(path),
         "weights": converted.weights,
         "error": converted.error,
+        **({"warnings": list(converted.warnings)} if converted.warnings or as_json else {}),
         **_costs(measure(converted)),
     }
     print_result(result, as_json)
@@ -181,13 +185,10 @@ def _costs(footprint: Any) -> dict[str, Any]:
 
 
 # What Keras says of a class that it does not know, among much else.
-UNKNOWN_CLASS = re.compile(r"Could not locate (?:class|function) '([^']+)'")
 
 
 def _load_keras(path: str) -> Any:
     """A model from a .keras file, without running code from it; ClickException with what would be right otherwise."""
-    from micro.quiet import import_frameworks, silenced
-
     file = Path(path)
     if file.is_dir():
         kind = "a SavedModel folder" if (file / "saved_model.pb").is_file() else "a folder"
@@ -199,23 +200,9 @@ def _load_keras(path: str) -> Any:
         raise click.ClickException(f"{path}: no such file")
     if not zipfile.is_zipfile(file):
         raise click.ClickException(_not_an_archive(file))
-    import_frameworks()
-    import keras
+    from micro.keras_file import load_keras
 
-    from micro.quantize.aware import QuantizationAware  # noqa: F401, lets Keras find the class
-
-    try:
-        with silenced():
-            return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        unknown = UNKNOWN_CLASS.search(str(error))
-        if unknown is not None:
-            raise click.ClickException(
-                f"{path} holds {unknown[1]!r}, a class or function of your own that this command does not know; convert the "
-                "model in Python, where it is defined: micro.convert(model, calibration)"
-            ) from None
-        reason = str(error).splitlines()[0]
-        raise click.ClickException(f"{path} is not a .keras model that can be loaded safely: {reason}") from None
+    return load_keras(file)
 
 
 def _not_an_archive(file: Path) -> str:
