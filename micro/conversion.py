@@ -20,7 +20,7 @@ from micro.graph import Graph, Op, TfliteLike, read
 from micro.origin import layer_phrase
 from micro.slim import slimmed
 from micro.tflm import measure, run
-from micro.tracing import predict
+from micro.tracing import predict, traced
 
 if TYPE_CHECKING:
     import keras
@@ -164,6 +164,10 @@ def _apart(samples: np.ndarray, validation: np.ndarray | None) -> tuple[np.ndarr
     return samples[~held], samples[held]
 
 
+def _rows_not_finite(values: np.ndarray) -> int:
+    return int(np.sum(~np.isfinite(values.reshape(len(values), -1)).all(axis=1)))
+
+
 def _affordable(graph: Graph) -> int:
     return min(max(MOST_MACS // max(graph.macs, 1), FEWEST_JUDGED), MOST_JUDGED)
 
@@ -179,11 +183,18 @@ class _Conversion:
     anomaly_detector: bool | None
 
     def best(self, weights: Weights) -> Converted:
-        calibrated = calibrated_tflite(self.model, self.ranges)
+        function = traced(self.model)
+        expected = predict(self.model, self.judged[:MOST_JUDGED])
+        if not np.isfinite(expected).all():
+            raise ConversionError(
+                f"model {self.model.name!r} gives values that are not finite for {_rows_not_finite(expected)} of "
+                f"{len(expected)} samples: there is nothing to quantize"
+            )
+        calibrated = calibrated_tflite(self.model, function, self.ranges)
         first = quantized(calibrated, "per_channel" if weights == "auto" else weights, self.model)
         graph = read(first)
         judged = self.judged[: _affordable(graph)]
-        expected = predict(self.model, judged)
+        expected = expected[: len(judged)]
         if weights != "auto":
             return self._finished(weights, first, judged, expected)
         per_channel = self._finished("per_channel", first, judged, expected)

@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     import keras
 
 
-def to_tflite(model: keras.Model, configure: Callable[[Any], None] = lambda converter: None) -> bytes:
+def to_tflite(
+    model: keras.Model, configure: Callable[[Any], None] = lambda converter: None, function: Any = None
+) -> bytes:
     """The model's .tflite, in float32 unless `configure` asks the converter for something else.
+
+    `function` is what `traced` gives for the model, where it is at hand.
 
     Raises:
         ConversionError: Names the layer where there is no TFLite form.
     """
-    function = traced(model)
+    function = traced(model) if function is None else function
     import tensorflow as tf
 
     try:
@@ -50,8 +54,8 @@ def _by_saved_model(model: keras.Model, configure: Callable[[Any], None]) -> byt
             raise ConversionError(_explain(f"{error}", model)) from None
 
 
-def calibrated_tflite(model: keras.Model, samples: np.ndarray) -> bytes:
-    """The float32 .tflite with the range that each of its values has on the samples, for `quantized`."""
+def calibrated_tflite(model: keras.Model, function: Any, samples: np.ndarray) -> bytes:
+    """The float32 .tflite of a traced model with the range that each of its values has on the samples, for `quantized`."""
 
     values = samples.astype(np.int32) if takes_indices(model) else samples
 
@@ -68,7 +72,7 @@ def calibrated_tflite(model: keras.Model, samples: np.ndarray) -> bytes:
         converter.inference_input_type = converter.inference_output_type = tf.int8
         converter._experimental_calibrate_only = True
 
-    return to_tflite(model, configure)
+    return to_tflite(model, configure, function)
 
 
 def quantized(calibrated: bytes, weights: str, model: keras.Model) -> bytes:

@@ -31,6 +31,11 @@ def lively(model, seed=0):
     return model
 
 
+def later(*values):
+    """A parameter that is left to the nightly run."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def steps_apart(model, x, **options):
     """By how many steps of the output's grid simulation and TFLite Micro differ at most."""
     aware = quantize_aware(model, x, **options)
@@ -150,7 +155,7 @@ def test_head_room_keeps_faults_from_looking_healthy():
     model = lively(dense(8))
     faults = 2.5 * X[:50]
     cut_off, whole = micro.convert(model, X, anomaly_detector=False), micro.convert(model, micro.calibration_data(X))
-    assert relative_error(whole, model, faults) < 0.1 < relative_error(cut_off, model, faults)
+    assert relative_error(whole, model, faults) < 0.5 * relative_error(cut_off, model, faults)
 
 
 def test_calibration_data_is_what_a_run_calibrates_on():
@@ -158,6 +163,7 @@ def test_calibration_data_is_what_a_run_calibrates_on():
     from micro.prepare import calibration_windows, prepare
 
     told = {"job": "rig", "data": {"train_recordings": 2, "validation_recordings": 1, "calibration_recordings": 1}}
+    told |= {"teacher": {"sizes": [8]}, "student": {"sizes": [4]}}
     told["data"] |= {"test_recordings": 1, "fault_recordings": 1, "seconds": 0.5, "severities": [1.0]}
     data = prepare(parse_config(told, Path()))
     public = micro.calibration_data(data.train.x, seed=3)
@@ -356,7 +362,7 @@ ACTIVATIONS = [
 ]
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", [*ACTIVATIONS[::2], *(later(name) for name in ACTIVATIONS[1::2])])
 def test_each_activation_converts_or_its_layer_is_named(name):
     case_folder("28-softplus-names-no-layer")
     middle = layers.Dense(4, activation=name, name="curve")
@@ -377,7 +383,7 @@ def test_each_activation_converts_or_its_layer_is_named(name):
 # --- simulated as TFLite Micro computes it
 
 
-@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("use_bias", [True, later(False)])
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize(("flat", "window", "stride"), [(True, 7, 2), (True, 2, 3), (False, (3, 2), (2, 1))])
 def test_transposed_convolutions_are_simulated_to_the_step(flat, window, stride, padding, use_bias):
@@ -419,8 +425,14 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("merge", MERGES)
-@pytest.mark.parametrize("pair", list(PAIRS))
-@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize(
+    ("pair", "skip"),
+    [
+        ("vectors", False),
+        ("channels", False),
+        *(later(pair, skip) for skip in (True, False) for pair in PAIRS if skip or pair in ("one wide", "maps")),
+    ],
+)
 def test_merged_branches_are_simulated_to_the_step(merge, pair, skip):
     case_folder("39-average-in-quantize-aware")
     case_folder("41-dense-skip-connection-in-quantize-aware")
@@ -497,8 +509,16 @@ def holders():
 
 
 @pytest.mark.parametrize("holder", list(holders()))
-@pytest.mark.parametrize("moment", ["on_train_begin", "on_train_batch_begin", "on_train_batch_end", "on_epoch_end"])
-@pytest.mark.parametrize("how", [KeyboardInterrupt(), RuntimeError("other"), None], ids=["ctrl-c", "error", "stop"])
+@pytest.mark.parametrize(
+    ("moment", "how"),
+    [
+        ("on_train_begin", KeyboardInterrupt()),
+        ("on_train_batch_begin", RuntimeError("other")),
+        ("on_train_batch_end", KeyboardInterrupt()),
+        ("on_epoch_end", None),
+    ],
+    ids=["ctrl-c first", "error", "ctrl-c", "stop"],
+)
 def test_a_fit_that_ends_early_leaves_the_layers_as_they_were(holder, moment, how):
     model = lively(dense(4, kernel_constraint=keras.constraints.MaxNorm(3.0)))
     kernel = model.layers[0].kernel

@@ -18,6 +18,8 @@ Method = Literal["minmax", "percentile", "mse"]
 # Of the values, what `percentile` leaves out at each end.
 OUTSIDE = 1e-4
 BINS = 4096
+# A range that shrinks by more than this is looked at again, in finer bins, at most so often.
+COARSE, REFINEMENTS = 16, 4
 BATCH = 64
 PRESCRIBED = {
     ("unit", "int8"): Range(0.0, 255 / 256, True),
@@ -50,8 +52,12 @@ def calibrated(program: Program, weights: Weights, samples: np.ndarray, method: 
                 f"calibration: {_what(program, number)} is 0 for all {len(samples)} samples, which leaves its range empty; "
                 "give samples on which it is not, or a model without it"
             )
-    if method in CLIPPING:
+    for _ in range(REFINEMENTS if method == "percentile" else method in CLIPPING):
+        wide = highs - lows
         lows, highs = _clipped(program, weights, samples, grids, lows, highs, CLIPPING[method], to)
+        # A wild value makes the bins of its histogram so wide that all others share one.
+        if not np.any(highs - lows < wide / COARSE):
+            break
     ranges = tuple(
         PRESCRIBED[rule, to] if rule != "own" else Range(float(low), float(high))
         for rule, low, high in zip(rules, lows, highs)
@@ -123,7 +129,7 @@ def _clipped(
         for number, value in enumerate(values):
             grid = grids[number]
             if lows[grid] < highs[grid]:
-                counts[grid] += np.histogram(value, edges[grid])[0]
+                counts[grid] += np.histogram(np.clip(value, lows[grid], highs[grid]), edges[grid])[0]
     chosen = [choose(count, edge, to) if count.any() else (edge[0], edge[-1]) for count, edge in zip(counts, edges)]
     return np.array([low for low, _ in chosen]), np.array([high for _, high in chosen])
 
