@@ -21,8 +21,6 @@ FEWEST_STEPS = 4
 FEWEST_SAMPLES = 8
 # A range that a few samples make so many times wider than all others need has lost three of its eight bits.
 WIDENED = 8.0
-# The share of values that ranges='percentile' of `quantize_aware` leaves out at each end.
-OUTSIDE = 1e-4
 # How far the calibrated range must reach beyond what all but the outermost samples need, to be head-room.
 HEAD_ROOM = 1.25
 
@@ -133,12 +131,11 @@ def _outlier(calibration: np.ndarray) -> str:
     width = max(float(highs[-1]), 0.0) - min(float(lows[0]), 0.0)
     if width <= WIDENED * (high - low) or high == low:
         return ""
-    share = np.mean((rows < 2 * low) | (rows > 2 * high))
     row, column = np.unravel_index(np.argmax(np.abs(rows)), rows.shape)
     return (
         f"the input's range is set by sample {row} of {len(rows)}, which holds {rows[row, column]:.3g}; nearly all others lie "
-        f"within {low:.3g} to {high:.3g}: leave it out if it is a fault of the sensor"
-        + (", or calibrate by micro.quantize_aware(model, x, ranges='percentile')" if share < OUTSIDE else "")
+        f"within {low:.3g} to {high:.3g}: leave it out if it is a fault of the sensor, and clip inputs in front of the model "
+        "if such values will come"
     )
 
 
