@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from conftest import SANITIZERS, WARNINGS
+from conftest import SANITIZERS, WARNINGS, data_folder
 from wired_graphs import Net, tfl, wired_graph
 
 from micro.aot import generate
@@ -101,6 +101,15 @@ def test_scales_are_divided_as_tflite_micro_divides_them(tmp_path, name):
     x = [np.broadcast_to(every.reshape(shape), (SAMPLES, *shape)) for shape in ((1, 256, 1), (1, 1, 256))]
     ((ours,),) = outputs_in_c([model], [x], tmp_path, "auto")
     np.testing.assert_array_equal(ours, all_outputs(model, x)["output0"].reshape(SAMPLES, -1))
+
+
+def test_dense_layers_with_one_scale_are_equal_to_the_byte(tmp_path, monkeypatch):
+    """MLPerf Tiny's autoencoder: its multipliers are made in double precision; by float32 one byte of 64,000 was another."""
+    model = (data_folder("mlperf_tiny") / "ad01_int8.tflite").read_bytes()
+    monkeypatch.setattr("test_wired_graphs.SAMPLES", 100)
+    x = [np.random.default_rng(1702).integers(-128, 128, (100, 1, 640)).astype(np.int8)]
+    ((ours,),) = outputs_in_c([model], [x], tmp_path, "auto", flags=("-O1",))
+    np.testing.assert_array_equal(ours, all_outputs(model, x)["output0"].reshape(100, -1))
 
 
 def test_the_nets_hold_every_operator_and_every_kind_of_wiring():

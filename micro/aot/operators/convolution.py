@@ -139,12 +139,7 @@ def _multipliers(
     scales = weights.quantization.scale
     if len(scales) not in (1, channels):
         raise refusal(op, graph, f"has {len(scales)} scales for {channels} channels")
-    if op.name == "FULLY_CONNECTED" and len(scales) == 1:
-        # TFLite multiplies these two in float32.
-        factors = [float(np.float32(x_scale) * np.float32(scales[0])) / y_scale]
-    else:
-        factors = [x_scale * scale / y_scale for scale in scales]
-    pairs = [quantize_multiplier(factor) for factor in factors]
+    pairs = [quantize_multiplier(x_scale * scale / y_scale) for scale in scales]
     return (
         Constant(np.array([fraction for fraction, _ in pairs], np.int32)),
         Constant(np.array([power for _, power in pairs], np.int8)),
