@@ -106,10 +106,11 @@ def edited(rng, config):
 
 
 def nested(config, depth):
-    for _ in range(depth):
-        wrapper = {"module": "keras", "class_name": "Sequential", "registered_name": None}
-        config = {**wrapper, "config": {"name": "s", "layers": [config]}}
-    return config
+    """A config, as text, inside so many models; Python's encoder does not go as deep as a file can."""
+    before = (
+        '{"module": "keras", "class_name": "Sequential", "registered_name": null, "config": {"name": "s", "layers": ['
+    )
+    return before * depth + json.dumps(config) + "]}}" * depth
 
 
 def with_lambda(marker):
@@ -154,7 +155,8 @@ def damaged(rng, content, marker):
         files["model.weights.h5"] = weights[: int(rng.integers(len(weights)))]
         return zipped(files)
     if kind == 5:
-        config = nested(config, int(rng.choice([3, 50, 300, 3000])))
+        files["config.json"] = nested(config, int(rng.choice([3, 50, 300, 3000]))).encode()
+        return zipped(files)
     elif kind == 6:
         box = config["config"]["layers"]
         box.insert(int(rng.integers(len(box) + 1)), with_lambda(marker))
