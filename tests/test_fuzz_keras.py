@@ -157,7 +157,7 @@ def damaged(rng, content, marker):
     if kind == 5:
         files["config.json"] = nested(config, int(rng.choice([3, 50, 300, 3000]))).encode()
         return zipped(files)
-    elif kind == 6:
+    if kind == 6:
         box = config["config"]["layers"]
         box.insert(int(rng.integers(len(box) + 1)), with_lambda(marker))
     elif kind == 7:
