@@ -2,6 +2,7 @@
 # Usage: lock=requirements.lock; . scripts/setup.sh      PYTHON names the Python to use (3.11 to 3.13), VENV the folder.
 root=$(cd "$(dirname "$0")/.." && pwd)
 venv="${VENV:-$root/.venv}"
+case $venv in /*) ;; *) venv="$PWD/$venv" ;; esac
 python="${PYTHON:-python3}"
 if [ ! -x "$venv/bin/python" ]; then
   "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' ||
