@@ -15,7 +15,7 @@ PSI_SOME, PSI_MUCH = 0.1, 0.25
 GRID, FIRST, CHUNK = 128, 32, 4096
 # So many exchanges as far apart as what was seen tell enough of a p that is far above the level (Besag and Clifford 1991).
 ENOUGH = 10
-MOST_PERMUTATIONS = 2_000_000
+MOST_PERMUTATIONS = 400_000
 # Shares of the money that are bet on more alarms than promised.
 BETS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
 # Levels of looks fall as 1 / (i (i + 1)) down to this share of the rate; lower ones no exchange of sessions could reach.
