@@ -19,7 +19,7 @@ from micro.graph import read
 from micro.score import read_run
 from micro.signal import FrontEnd, Scaling
 
-Told = TypeVar("Told", FrontEnd, Scaling, Detector)
+Told = TypeVar("Told")
 
 
 @dataclass(frozen=True)
