@@ -119,7 +119,7 @@ def built(kinds, kind, arithmetic, folder):
         "margin": lambda: margin_score(tflite, [0]),
     }[kind]()
     threshold = Threshold(float(np.median(score(heard, said))) * score.unit, "")
-    saturation = 32000.5 if arithmetic == "fixed" else 7.5
+    saturation = 30000.5 if arithmetic == "fixed" else 7.5
     detector = make_detector(
         score, threshold, release=0.9, needed=2, among=3, rearm=2, saturation=saturation, clipped=3
     )
