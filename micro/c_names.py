@@ -128,7 +128,8 @@ def identifier(name: str, what: str = "name") -> str:
     It is an identifier in C and in C++, ends in no underscore and in none of `ENDINGS`, has at most `LONGEST` characters, and
     is no file, header or target that a project has already; case makes no difference, as on file systems that ignore it.
 
-    Raises: ValueError saying what is wrong, with a name near it that can be taken.
+    Raises:
+        ValueError: Saying what is wrong, with a name near it that can be taken.
     """
     problem = _problem(name)
     if problem is None:
@@ -139,8 +140,9 @@ def identifier(name: str, what: str = "name") -> str:
 def macro_names(keys: Iterable[str], taken: Iterable[str], prefixes: tuple[str, ...] = ()) -> dict[str, str]:
     """Endings of macros for keys of the user's, in upper case: {"gain": "GAIN"}.
 
-    Raises: ValueError for a key that is no identifier, that would redefine one of `taken` or one that begins with a prefix, or
-        that becomes the same macro as another.
+    Raises:
+        ValueError: For a key that is no identifier, that would redefine one of `taken` or one that begins with a
+            prefix, or that becomes the same macro as another.
     """
     made: dict[str, str] = {}
     for key in sorted(keys):

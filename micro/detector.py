@@ -48,7 +48,8 @@ class Detector:
         clipped: 0 to 2,147,483,647.
         promise: What the threshold promises of healthy windows.
 
-    Raises: ValueError for a number that makes no sense or that the C detector's types do not hold.
+    Raises:
+        ValueError: For a number that makes no sense or that the C detector's types do not hold.
     """
 
     score: Score

@@ -36,7 +36,8 @@ class Score:
     'distance': `weights` * (16 * output - `centre`)^2, summed.
     'margin': the highest output that is not in `healthy` less the highest that is.
 
-    Raises: ValueError for numbers that the C detector's types do not hold.
+    Raises:
+        ValueError: For numbers that the C detector's types do not hold.
     """
 
     kind: Kind

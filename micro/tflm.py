@@ -197,7 +197,8 @@ def verify(tflite: TfliteLike, samples: Any = None, *, count: int = 256, seed: i
 def require_runnable(graph: Graph) -> None:
     """Refuse a model that holds or computes more than any microcontroller does, before anything is made of it.
 
-    Raises: InterpreterError with the figure.
+    Raises:
+        InterpreterError: With the figure.
     """
     for layer in layer_costs(graph):
         if layer.held_bytes > MOST_HELD:
@@ -358,7 +359,8 @@ def _reference(
 ) -> dict[str, np.ndarray]:
     """Outputs (and traced tensors) of TFLite's reference kernels.
 
-    Raises: ModelError for a packed model, and where TFLite lacks an operator or refuses the file.
+    Raises:
+        ModelError: For a packed model, and where TFLite lacks an operator or refuses the file.
     """
     if "TFLM_DECODE" in graph.op_counts:
         raise ModelError(

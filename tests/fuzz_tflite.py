@@ -36,7 +36,8 @@ from micro.graph import read
 
 KINDS = (*damage.KINDS, damage.edited, damage.edited, damage.edited, damage.edited)
 SECONDS_FOR_ONE = 120
-AT_ONCE = 40
+# Files whose C is compared together, and compilers side by side.
+AT_ONCE, COMPILERS = 40, 2
 SAMPLES = 2
 # A model of more values is compiled and compared elsewhere: what damage does to it shows here as well.
 MOST_VALUES = 1 << 20
@@ -114,6 +115,18 @@ def tried(seed: int, content: bytes, tally: Counter[str], faults: list[str]):
     return seed, content, inputs, theirs
 
 
+def built(folder: Path, seeds: list[int]) -> None:
+    """Compile programs side by side under sanitizers."""
+    jobs = [
+        subprocess.Popen(
+            ["gcc", "-w", "-std=c99", *SANITIZERS, f"n{seed}.c", f"main{seed}.c", "-o", f"p{seed}"], cwd=folder
+        )
+        for seed in seeds
+    ]
+    for job in jobs:
+        job.wait()
+
+
 def compare(survivors, tally: Counter[str], faults: list[str]) -> None:
     """Compile the C of files that have any, run it under sanitizers, hold its outputs against TFLite Micro's."""
     if not survivors:
@@ -122,10 +135,10 @@ def compare(survivors, tally: Counter[str], faults: list[str]) -> None:
         folder = Path(made)
         for seed, content, inputs, _ in survivors:
             program_of(folder, seed, content, inputs)
-        jobs = [subprocess.Popen(["gcc", "-w", "-std=c99", *SANITIZERS, f"n{seed}.c", f"main{seed}.c", "-o", f"p{seed}"],
-                                 cwd=folder) for seed, *_ in survivors]  # fmt: skip
-        for (seed, content, inputs, theirs), job in zip(survivors, jobs):
-            if job.wait() != 0:
+        for start in range(0, len(survivors), COMPILERS):
+            built(folder, [seed for seed, *_ in survivors[start : start + COMPILERS]])
+        for seed, content, inputs, theirs in survivors:
+            if not (folder / f"p{seed}").is_file():
                 faults.append(f"{seed} C: does not compile")
                 continue
             told = b"".join(array[sample].tobytes() for sample in range(SAMPLES) for array in inputs)

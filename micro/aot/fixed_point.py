@@ -15,7 +15,8 @@ EXP_MINUS_EIGHTH, ONE_THIRD = 1895147668, 715827883
 def quantize_multiplier(real: float) -> tuple[int, int]:
     """A factor as (fraction in 31 bits, power of two): real = fraction / 2^31 * 2^power.
 
-    Raises: ArithmeticError for a factor of 2^30 and more, for which TFLite's kernels have no shift.
+    Raises:
+        ArithmeticError: For a factor of 2^30 and more, for which TFLite's kernels have no shift.
     """
     if real == 0.0:
         return 0, 0

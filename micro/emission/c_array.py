@@ -66,7 +66,9 @@ def emit(
 def write_sources(directory: str | Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
     """Write emitted files as `write_together` does.
 
-    Raises: ValueError where the directory holds one whose name differs only in case: some file systems take them for the same.
+    Raises:
+        ValueError: Where the directory holds one whose name differs only in case: some file systems take them for the
+            same.
     """
     folder = Path(directory)
     there = {path.name.lower(): path.name for path in folder.iterdir()} if folder.is_dir() else {}

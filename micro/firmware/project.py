@@ -85,7 +85,8 @@ def new_firmware(
 def load_golden(run_folder: str | Path, firmware: Firmware) -> np.ndarray:
     """Windows of a run's test, (n, window, channels) float32; those that are not finite are left out.
 
-    Raises: RunError where there are none, or they are damaged or of another shape than the firmware's.
+    Raises:
+        RunError: Where there are none, or they are damaged or of another shape than the firmware's.
     """
     path = Path(run_folder) / "golden.npy"
     try:

@@ -14,7 +14,8 @@ LIMIT = 8.0
 class Scaling:
     """Centre and spread of each feature, fitted on healthy or training windows; spread is in the features' units.
 
-    Raises: ValueError for another number of spreads than of centres, or numbers that float32 does not hold.
+    Raises:
+        ValueError: For another number of spreads than of centres, or numbers that float32 does not hold.
     """
 
     centre: tuple[float, ...]
