@@ -52,7 +52,7 @@ def bearings(folder: Path) -> Parts:
         if recording.label != "normal" or not found[True]:  # the one healthy recording is loaded with each load
             found[recording.label == "normal"].append(cut)
     healthy, faulty = found[True][0], np.concatenate(found[False])
-    a, b = int(0.6 * len(healthy)), int(0.8 * len(healthy))
+    a, b = int(0.4 * len(healthy)), int(0.7 * len(healthy))
     scaling = micro.fit_scaling(healthy[:a])
     return scaling(healthy[:a]), scaling(healthy[a:b]), scaling(healthy[b:]), scaling(faulty[::4])
 
