@@ -115,9 +115,19 @@ def make_detector(
     if not 0 < release <= 1:
         raise ValueError(f"release must be above 0 and at most 1, got {release}")
     # Of whole numbers, those above a bound are those above its whole part.
-    whole = math.floor(threshold.value / score.unit + 1e-9)
-    low = math.floor(release * threshold.value / score.unit + 1e-9) if threshold.value > 0 else whole
+    whole = math.floor(in_units(threshold.value, score.unit))
+    low = math.floor(in_units(release * threshold.value, score.unit)) if threshold.value > 0 else whole
     return Detector(score, whole, min(low, whole), needed, among, rearm, saturation, clipped, threshold.promise)
+
+
+def in_units(values: Any, unit: float) -> Any:
+    """Real scores in a score's integers; what is within rounding of a whole number is that number.
+
+    A score equal to a threshold is not above it, on the chip as here.
+    """
+    counts = np.asarray(values, np.float64) / unit
+    nearest = np.round(counts)
+    return np.where(np.abs(counts - nearest) <= np.maximum(1e-9, 1e-15 * np.abs(nearest)), nearest, counts)
 
 
 def detector_from_config(told: Mapping[str, Any]) -> Detector:

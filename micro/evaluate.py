@@ -10,7 +10,7 @@ import numpy as np
 
 from micro import detect
 from micro.config import DetectConfig
-from micro.detector import Detector, Status, decide, stand_in
+from micro.detector import Detector, Status, decide, in_units, stand_in
 from micro.graph import TfliteLike, read
 from micro.prepare import Prepared, spread
 from micro.scoring import Score, reconstruction_score
@@ -143,7 +143,9 @@ def by_origin(evaluation: Evaluation, data: Prepared, detector: Detector | None 
             assert evaluation.threshold is not None
             judging = detector or stand_in(evaluation.threshold)
             row["above_threshold"] = float(np.mean(scores > evaluation.threshold.value))
-            row["alarms"] = float(np.mean([s == Status.ALARM for s in decide(judging, scores / judging.score.unit)]))
+            row["alarms"] = float(
+                np.mean([s == Status.ALARM for s in decide(judging, in_units(scores, judging.score.unit))])
+            )
         level = trained[label]
         if level is not None:
             moved = (_summed(data.test.x[places]).mean(axis=0) - level[0]) / level[1]

@@ -16,7 +16,7 @@ import micro
 from micro.aot import generate
 from micro.datasets.recording import windows
 from micro.detect import Threshold, calibrate
-from micro.detector import Detector, Status, decide, faults, make_detector
+from micro.detector import Detector, Status, decide, faults, in_units, make_detector
 from micro.emission.detector import emit_detector
 from micro.errors import ConversionError
 from micro.evaluate import score_inputs
@@ -190,6 +190,15 @@ def test_whole_scores_are_the_real_ones(built):
     np.testing.assert_allclose(found * firmware.detector.score.unit, real, rtol=0.05)
     again = score_from_config(json.loads(json.dumps(dataclasses.asdict(firmware.detector.score))))
     assert again == firmware.detector.score
+
+
+@given(st.integers(1, 10**15), st.floats(1e-12, 1.0))
+def test_a_score_at_the_threshold_is_not_above_it(count, unit):
+    real = count * unit
+    detector = make_detector(Score("reconstruction", unit), Threshold(real, ""))
+    assert detector.threshold == count
+    assert decide(detector, np.array([count, count + 1])) == [Status.HEALTHY, Status.ALARM]
+    assert decide(detector, in_units(np.array([real]), unit)) == [Status.HEALTHY]
 
 
 @pytest.mark.parametrize("method", ["conformal", "quantile", "extreme"])
