@@ -2,6 +2,8 @@
 
 import contextlib
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -130,3 +132,18 @@ def test_a_crash_of_the_interpreter_is_an_error_here(monkeypatch, converted):
 def test_a_missing_file_is_named():
     with pytest.raises(micro.ModelError, match=r"nowhere\.tflite: No such file"):
         content_of("nowhere.tflite")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="the system does not tell what a process has mapped")
+def test_the_limit_on_memory_counts_what_a_model_takes_alone():
+    # As many threads of NumPy's do on a host of many cores, this maps more than the limit before it is set.
+    code = (
+        "import mmap, resource; from micro import _tflm_worker as worker\n"
+        "held = mmap.mmap(-1, worker.MOST_BYTES + (1 << 30), flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)\n"
+        "worker.limit_memory()\n"
+        "more = mmap.mmap(-1, 1 << 30, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)\n"
+        "try: mmap.mmap(-1, worker.MOST_BYTES, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)\n"
+        "except OSError: print('bounded')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "bounded\n", done.stderr
