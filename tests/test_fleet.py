@@ -223,6 +223,12 @@ def test_columns_of_the_table_keep_their_places(order, first_failed):
     assert alone[: start + 3] == header[: start + 3]
 
 
+def test_a_cluster_that_does_not_answer_leaves_no_folder(tmp_path, assets):
+    with pytest.raises(RunError, match="no Ray cluster"):
+        micro.run_fleet(load_fleet(assets), tmp_path / "hall", address="127.0.0.1:1")
+    assert not list(tmp_path.iterdir()), "it would stand in the way of the next"
+
+
 def test_the_table_grows_while_the_fleet_goes_on(tmp_path, monkeypatch):
     from micro.fleet import fleet as driver
 

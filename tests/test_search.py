@@ -422,6 +422,9 @@ def test_a_budget_that_nothing_meets_tells_the_smallest_reachable(tmp_path, conf
     ):
         micro.search(config, tmp_path / "a", flash=900, trials=1)
     assert not list(tmp_path.iterdir()), "it would stand in the way of the next"
+    with pytest.raises(micro.RunError, match="no Ray cluster"):
+        micro.search(config, tmp_path / "a", flash="64KiB", trials=1, address="127.0.0.1:1")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -15,14 +16,14 @@ import numpy as np
 from micro.config import Config
 from micro.cost import parse_bytes, parse_count
 from micro.engine import cluster, require_ray, run_all
-from micro.errors import MicroError, RunError
+from micro.errors import RunError
 from micro.explore.choice import TIE, Scores, choose, finals, pareto
 from micro.explore.rehearsal import kept_back, rehearse
 from micro.explore.space import given, require_searchable, resolutions, smallest, widest
 from micro.explore.study import OWN, Budget, Candidate, Study, require_optuna, share_of_budget
 from micro.explore.task import TRIAL, Task, prepare, value
 from micro.files import json_bytes, sha256, write_bytes
-from micro.runs.folder import check_claim, claim_folder, holding, settled, unclaim_folder
+from micro.runs.folder import check_claim, claim_folder, holding, settled, starting
 
 Progress = Callable[[str, float], None]
 
@@ -113,15 +114,12 @@ def search(
 def _search(task: Task, trials: int, address: str | None, fresh: bool, progress: Progress) -> SearchResult:
     """As `search`, in a folder that is held and claimed; one just claimed is given up where the search cannot start."""
     config, budget = task.config, task.budget
-    with cluster(task.workers, address):
-        try:
+    with ExitStack() as stack:
+        with starting(task.out, fresh=fresh):
+            stack.enter_context(cluster(task.workers, address))
             progress("teaching the teacher", 0.02)
             teacher_score = prepare(task)
             _require_reachable(task)
-        except (MicroError, ValueError):
-            if fresh:
-                unclaim_folder(task.out)
-            raise
         study = Study(task.out / JOURNAL, config)
         progress("trying the config's own student", 0.08)
         own = _own(task)

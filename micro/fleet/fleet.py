@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from micro.errors import RunError
 from micro.files import json_bytes, write_bytes
 from micro.fleet.assets import Asset, Fleet
 from micro.fleet.results import AssetResult, FleetResult, table_csv
-from micro.runs.folder import claim_folder, holding, settled, unclaim_folder
+from micro.runs.folder import claim_folder, holding, settled, starting
 
 TEACH, TRAIN = "micro.fleet.work:teach", "micro.fleet.machine:train_asset"
 LOG = "fleet.log.jsonl"
@@ -50,14 +51,11 @@ def run_fleet(
     out = settled(out, renamed=False)
     with holding(out):
         fresh = _claim(out, fleet, resume)
-        with cluster(workers, address):
-            progress("teaching the shared teacher", 0.0)
-            try:
+        with ExitStack() as stack:
+            with starting(out, fresh=fresh):
+                stack.enter_context(cluster(workers, address))
+                progress("teaching the shared teacher", 0.0)
                 teacher = _teacher(fleet, out, workers)
-            except RunError:
-                if fresh:
-                    unclaim_folder(out)
-                raise
             table = _Table(fleet, out)
             for outcome in run_all(TRAIN, _pieces(fleet, out, teacher), workers=workers):
                 table.take(outcome)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from micro.errors import RunError
+from micro.errors import MicroError, RunError
 from micro.files import is_unfinished, json_bytes, naming, write_bytes
 
 # How long a worker waits for one that an earlier driver left behind, in seconds.
@@ -262,6 +262,17 @@ def check_claim(out: Path, told: bytes, resume: bool, what: str, difference: str
         raise RunError(f"{out} exists and is not a {what}'s folder; choose another --out")
     elif resume:
         raise RunError(f"nothing to resume: {out} holds no {what}")
+
+
+@contextmanager
+def starting(out: Path, *, fresh: bool) -> Iterator[None]:
+    """Give up a folder just claimed (`fresh`) where what is done within the block tells why the work cannot start."""
+    try:
+        yield
+    except (MicroError, ValueError):
+        if fresh:
+            unclaim_folder(out)
+        raise
 
 
 def unclaim_folder(out: Path) -> None:
