@@ -184,9 +184,6 @@ def _costs(footprint: Any) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(footprint).items() if name != "layers"}
 
 
-# What Keras says of a class that it does not know, among much else.
-
-
 def _load_keras(path: str) -> Any:
     """A model from a .keras file, without running code from it; ClickException with what would be right otherwise."""
     file = Path(path)
