@@ -90,6 +90,15 @@ def test_what_a_branch_waits_for_is_held():
     assert max(held.values()) == 32 + 32 + 32  # Add
 
 
+@pytest.mark.parametrize("name", ["ae", "conv1d", "dscnn"])
+def test_the_emitted_arena_holds_what_cmsis_nn_is_estimated_to_need(peer_models, tmp_path, name):
+    header = micro.emit(peer_models / f"{name}.tflite", tmp_path, "bearing", arena_margin=0.0)[0].read_text()
+    footprint = micro.measure(peer_models / f"{name}.tflite")
+    size = int(header.split("#else\n#define BEARING_ARENA_SIZE ")[1].split("u")[0])
+    assert size % 16 == 0
+    assert footprint.ram_bytes <= size <= max(footprint.ram_bytes, footprint.arena_bytes) + 15
+
+
 def test_a_budget_that_is_met_and_one_that_is_not(peer_models):
     model = peer_models / "dscnn.tflite"
     footprint = micro.measure(model)

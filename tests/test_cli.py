@@ -13,6 +13,7 @@ from keras import layers
 import micro
 from micro.commands.runs import JOBS
 from micro.config import load_config
+from micro.fleet.machine import ARENAS
 
 
 def test_inspect_verify_emit_a_foreign_model(tmp_path, peer_models):
@@ -52,7 +53,7 @@ def test_convert_with_grids_of_ones_choice(tmp_path, conv_model, conv_samples):
     assert wide["activation_bytes"] > 1.5 * plain["activation_bytes"]
     assert wide["error"] < plain["error"]
     assert narrow["error"] > plain["error"]
-    assert lean["arena_bytes_32bit"] <= 2200
+    assert max(lean[kernels] for kernels in ARENAS) <= 2200
     impossible = invoke(*arguments, "--ram", "100")
     assert impossible.exit_code == 2
     assert "ram: 100 bytes cannot be met" in impossible.output

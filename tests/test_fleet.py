@@ -229,6 +229,20 @@ def test_a_cluster_that_does_not_answer_leaves_no_folder(tmp_path, assets):
     assert not list(tmp_path.iterdir()), "it would stand in the way of the next"
 
 
+def test_ram_in_the_table_is_what_the_budget_is_compared_with():
+    from micro.fleet.machine import row
+
+    report = {
+        "seeds": [{"student_int8": {}, "teacher": {}}],
+        "footprint": {"model_bytes": 1, "macs": 1, "arena_bytes_32bit": 900},
+        "threshold": None,
+        "budget": {"fits": False},
+    }
+    assert row(report)["ram"] == 900  # of an earlier version
+    report["footprint"] |= {"arena_bytes_cmsis_nn": 1200, "arena_bytes_cmsis_nn_mve": 1100}
+    assert row(report)["ram"] == 1200
+
+
 def test_the_table_grows_while_the_fleet_goes_on(tmp_path, monkeypatch):
     from micro.fleet import fleet as driver
 

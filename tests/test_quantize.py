@@ -408,7 +408,7 @@ def test_the_model_handed_in_is_not_changed(trained, waves):
 def test_channels_keep_their_scales_where_the_arena_has_room(trained, waves):
     x, _ = waves
     aware = {
-        weights: micro.measure(micro.convert(quantize_aware(trained, x, weights=weights))).arena_bytes_32bit
+        weights: micro.measure(micro.convert(quantize_aware(trained, x, weights=weights))).ram_bytes
         for weights in ("per_channel", "per_tensor")
     }
     assert set(micro.choose_weights(trained, x, "64KiB").values()) == {"per_channel"}
@@ -416,6 +416,6 @@ def test_channels_keep_their_scales_where_the_arena_has_room(trained, waves):
     chosen = micro.choose_weights(trained, x, budget)
     assert set(chosen.values()) == {"per_channel", "per_tensor"}
     fitted = micro.convert(quantize_aware(trained, x, weights=chosen))
-    assert micro.measure(fitted).arena_bytes_32bit <= budget
+    assert micro.check(fitted, ram=budget).fits
     with pytest.raises(ValueError, match=f"ram: 500 bytes cannot be met: .* still takes {aware['per_tensor']:,} bytes"):
         micro.choose_weights(trained, x, 500)

@@ -39,7 +39,7 @@ def pack(tflite: TfliteLike, *, ram: str | int | None = None) -> Packed:
 
     Args:
         ram: The arena that must not be exceeded, in bytes or such as '16KiB'; kernels that do not fit stay as they are. It is
-            compared with `arena_bytes_32bit`.
+            compared with `ram_bytes`, as `check` does.
 
     Raises:
         ValueError: For a size that does not parse; as `measure`.
@@ -54,7 +54,7 @@ def pack(tflite: TfliteLike, *, ram: str | int | None = None) -> Packed:
         if len(trial) >= len(best):
             continue
         cost = measure(trial)
-        if budget is None or cost.arena_bytes_32bit <= budget:
+        if budget is None or cost.ram_bytes <= budget:
             best, after, chosen = trial, cost, [*chosen, candidate]
     if chosen:
         _require_equal(content, best)

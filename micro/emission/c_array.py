@@ -49,7 +49,8 @@ def emit(
         name: Prefix of files, symbols and macros, in lower case by custom; see `micro.c_names.identifier`.
         class_names: Names of the output's values, in order.
         constants: Further numbers for the header, e.g. {"threshold": 0.7}, as NAME_THRESHOLD.
-        arena_margin: Share added to the measured arena for optimised kernels' scratch buffers, at least 0.
+        arena_margin: Share added to the measured arena for optimised kernels' scratch buffers, at least 0. The arena has no
+            less than `Footprint.ram_bytes`, which CMSIS-NN's are estimated to need.
 
     Returns: the paths written, all inside `directory`; earlier files of those names are replaced together or not at all.
 
@@ -99,7 +100,8 @@ def model_files(
     sides = [_side(graph, key) for key in ("INPUT", "OUTPUT")]
     if class_names and len(class_names) != sides[1]["shape"][-1]:
         raise ValueError(f"{len(class_names)} class names for {sides[1]['shape'][-1]} outputs")
-    arena = measure(content).arena_bytes
+    footprint = measure(content)
+    arena = footprint.arena_bytes
     context = {
         **names.context(),
         "ops_guard": names.guard("ops"),
@@ -109,7 +111,8 @@ def model_files(
         "arena": {
             "measured": arena,
             "margin_percent": f"{100 * arena_margin:g}",
-            "size": math.ceil(arena * (1 + arena_margin) / 16) * 16,
+            "estimated": footprint.ram_bytes,
+            "size": math.ceil(max(arena * (1 + arena_margin), footprint.ram_bytes) / 16) * 16,
             "temporary": TEMPORARY * max((len(op.inputs) + len(op.outputs) for op in graph.ops), default=0),
         },
         "input": sides[0],

@@ -78,8 +78,8 @@ def search(
     Args:
         config: Data, features, teacher, and the student to begin with; its test data are not looked at.
         out: Folder for the journal, the page, and the config of the chosen student.
-        flash, ram: Bytes or a size such as '64KiB'; of the .tflite and its arena on a 32-bit chip, or of static C's constants
-            and arena.
+        flash, ram: Bytes or a size such as '64KiB'; of the .tflite and its arena on a 32-bit chip, as `check` compares it, or
+            of static C's constants and arena.
         macs: Multiply-accumulates an inference, such as '2M'.
         trials: Candidates that fit and are tried.
         workers: Processes; on a cluster, pieces at a time.

@@ -125,7 +125,7 @@ def try_candidate(
     lessons = _Lessons.read(Path(folder))
     seed_everything(seed, "student")
     student = build_model(told.student, lessons.x.shape[1:], len(lessons.class_names) or None, "student")
-    costs = _costs(_as_written(student, told, lessons.calibration), runtime)
+    costs = costs_of(_as_written(student, told, lessons.calibration), runtime)
     result: dict[str, Any] = {"state": "unfit", "costs": asdict(costs)}
     if over(costs, budget) > 0 or not learn:
         return result
@@ -135,7 +135,7 @@ def try_candidate(
         return {**result, "state": "stopped"}
     made = written(_compressed(student, told, lessons, seed), told, lessons.calibration)
     worth = _worth_on_chip(made, lessons)
-    costs = _costs(made, runtime)
+    costs = costs_of(made, runtime)
     keras.backend.clear_session()
     state = "unfit" if over(costs, budget) > 0 else "done"
     return {**result, "state": state, "costs": asdict(costs), **asdict(worth), "error": made.plain.error}
@@ -255,10 +255,15 @@ def _as_written(student: keras.Model, told: Config, calibration: np.ndarray) -> 
     return written(model, told, calibration)
 
 
-def _costs(made: Written, runtime: Runtime) -> Costs:
+def costs_of(made: Written, runtime: Runtime) -> Costs:
+    """What a student takes in a runtime; RAM as `check` compares it.
+
+    Raises:
+        ConversionError: For an operator that static C does not have.
+    """
     footprint = measure(made)
     if runtime == "tflm":
-        return Costs(footprint.model_bytes, footprint.arena_bytes_32bit, footprint.macs)
+        return Costs(footprint.model_bytes, footprint.ram_bytes, footprint.macs)
     try:
         size = static_size(made)
     except ConversionError as error:

@@ -20,8 +20,8 @@ class AssetResult:
     """What became of one machine: figures of its int8 student where it is 'done', why it 'failed', or 'waiting' for its turn.
 
     `metrics` and `teacher` are those of its test, of the student on the chip and of the shared teacher; `flash` and `ram` are
-    bytes of the .tflite and of its arena on a 32-bit chip; `budget` tells whether it fits the config's, None without one.
-    `verdict` is 'good', 'doubtful' or 'unusable', and `reasons` say why.
+    bytes of the .tflite and of its arena on a 32-bit chip, as `check` compares it; `budget` tells whether both fit the
+    config's, None without one. `verdict` is 'good', 'doubtful' or 'unusable', and `reasons` say why.
     """
 
     asset: str

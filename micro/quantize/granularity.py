@@ -27,7 +27,7 @@ def choose_weights(
     for each byte that it saves.
 
     Args:
-        ram: Bytes, or a size such as '4KiB'; compared with `arena_bytes_32bit`.
+        ram: Bytes, or a size such as '4KiB'; compared with `ram_bytes`, as `check` does.
         activations: As `quantize_aware` will be told.
 
     Raises:
@@ -40,7 +40,7 @@ def choose_weights(
     def tried(weights: dict[str, Granularity]) -> tuple[int, float]:
         aware = quantize_aware(model, samples, weights=weights, activations=activations)
         error = np.sqrt(np.mean((np.asarray(aware.predict(samples[:JUDGED], verbose=0)) - expected) ** 2))
-        return measure(write_tflite(aware)).arena_bytes_32bit, float(error)
+        return measure(write_tflite(aware)).ram_bytes, float(error)
 
     aware = quantize_aware(model, samples, activations=activations)
     names = list(dict.fromkeys(node.source for node in aware.program.nodes if node.kernel))
