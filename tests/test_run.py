@@ -16,6 +16,7 @@ from micro.config import load_config
 from micro.datasets import cwru
 from micro.errors import RunError
 from micro.files import json_bytes
+from micro.fleet.machine import ARENAS
 from micro.pipeline import run_pipeline
 from micro.runs.folder import RunFolder
 
@@ -453,11 +454,12 @@ def test_a_budget_that_only_a_later_stage_meets_is_met(tmp_path):
     start, end = text.index("[[compress]]"), text.index("[detect]")
     shrink = '[[compress]]\nstage = "shrink"\nrate = 0.9\nepochs = 1\n[budget]\nram = "{}"\n'
     path = tmp_path / "later.toml"
-    path.write_text(text[:start] + shrink.format("1200B") + text[end:])
+    path.write_text(text[:start] + shrink.format("1472B") + text[end:])
     result = invoke("run", path, "--out", tmp_path / "run", "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
-    assert report["stages"][0]["arena"] > 1200 >= report["stages"][1]["arena"]
+    # Of 200 values a dense layer takes 800 bytes more with CMSIS-NN than here, of 20 a tenth.
+    assert report["stages"][0]["arena"] + 4 * 200 > 1472 >= max(report["footprint"][kernels] for kernels in ARENAS)
     assert report["budget"]["fits"]
 
 
