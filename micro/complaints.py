@@ -93,8 +93,14 @@ def first_complaint(
 
 
 def _telling(error: ValidationError) -> Any:
-    """The first error; of those that one value raised as each of several types, the one that says most."""
+    """The first error; of those that one value raised as each of several types, the one that says most.
+
+    What is missing may stand there misspelled: a name that does not exist is told first.
+    """
     errors = error.errors(include_url=False)
+    if errors[0]["type"] == "missing":
+        section = errors[0]["loc"][:-1]
+        errors.sort(key=lambda one: one["type"] != "extra_forbidden" or one["loc"][:-1] != section)
     fields = errors[0]["loc"][:1]
     alike = [one for one in errors if one["loc"][:1] == fields and any("[" in str(part) for part in one["loc"])]
     if errors[0] not in alike:

@@ -81,7 +81,7 @@ def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str |
             rows = starts + recording.start
             stretch = (
                 rows,
-                rows / recording.sample_rate,
+                recording.start_seconds + starts / recording.sample_rate,
                 *_heard(student, features, frames, scalings.get(recording.name)),
             )
             heard.setdefault(recording.name, []).append(stretch)

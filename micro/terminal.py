@@ -71,7 +71,7 @@ def print_report(report: dict[str, Any], out: str) -> None:
     _print_verdict(report)
     metrics = ("accuracy",) if report["task"] == "classification" else ("auc", "detection_rate", "false_alarm_rate")
     table = Table(
-        title=f"{report['job']}: {report['data']['windows']['test']:,} test windows, {len(report['seeds'])} seeds"
+        title=f"{report['job']}: {report['data']['windows']['test']:,} test windows, {_counted(len(report['seeds']), 'seed')}"
     )
     table.add_column("model")
     for metric in metrics:
@@ -80,7 +80,7 @@ def print_report(report: dict[str, Any], out: str) -> None:
         found = report["summary"].get(variant)
         if found:
             cells = (found.get(metric) for metric in metrics)
-            table.add_row(name, *(f"{c['mean']:.4f} ± {c['deviation']:.4f}" if c else "–" for c in cells))
+            table.add_row(name, *(_mean(cell, len(report["seeds"])) for cell in cells))
     footprint, parity, parameters = report["footprint"], report["parity"], report["parameters"]
     console = Console(width=None if Console().is_terminal else 100)
     console.print(table)
@@ -216,11 +216,22 @@ def _stages_table(report: dict[str, Any], metric: str) -> Any:
         found = row["metrics"].get(metric)
         table.add_row(
             STAGES[row["stage"]],
-            f"{found['mean']:.4f} ± {found['deviation']:.4f}" if found else "–",
+            _mean(found, len(report["seeds"])),
             *(f"{row[cost]:,}" for cost in ("flash", "arena", "macs")),
             f"{100 * row['zeros']:.0f} %",
         )
     return table
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _mean(found: dict[str, float] | None, seeds: int) -> str:
+    """A mean over seeds, with the standard deviation where there are several."""
+    if not found:
+        return "–"
+    return f"{found['mean']:.4f} ± {found['deviation']:.4f}" if seeds > 1 else f"{found['mean']:.4f}"
 
 
 def print_json(value: Any) -> None:

@@ -365,4 +365,4 @@ def _percent(share: float) -> str:
 
 
 def _span(low: float, high: float) -> str:
-    return f"95 % interval {100 * low:.2g} to {100 * high:.3g} %"
+    return f"95 % interval {100 * low:.3g} to {100 * high:.3g} %"

@@ -424,3 +424,45 @@ def test_one_value_stands_for_a_list_of_one(tmp_path):
     told = config_of(tmp_path, {**lists, "sample_rate": 1}).data
     assert (told.files, told.columns, told.healthy_files, told.faulty_files) == (("a.csv",), ("x",), ("a*",), ("b*",))
     assert (told.healthy_rows, told.normal_labels) == (((0, 9),), ("1",))
+
+
+@pytest.mark.parametrize("files", ["../pump/*/*.csv", "{pump}/*/*.csv"])
+@pytest.mark.parametrize("pattern", ["healthy/*.csv", "**/healthy/*.csv", "healthy", "healthy/"])
+def test_the_advice_for_patterns_that_miss_can_be_followed(tmp_path, files, pattern):
+    """Wherever the config lies: the pattern that is told matches."""
+    for kind in ("healthy", "ball"):
+        (tmp_path / "pump" / kind).mkdir(parents=True)
+        (tmp_path / "pump" / kind / "001.csv").write_text("x\n" + "\n".join(f"{n % 7}.5" for n in range(40)))
+    (tmp_path / "config").mkdir()
+    config = TableData(
+        folder=str(tmp_path / "config"),
+        files=(files.format(pump=tmp_path / "pump"),),
+        healthy_files=(pattern,),
+        sample_rate=1.0,
+    )
+    with pytest.raises(DataError, match="match none of 2 files") as raised:
+        table.load(config, 8)
+    advice = str(raised.value).rpartition("write ")[2].strip("'")
+    recordings = table.load(config.model_copy(update={"healthy_files": (advice,)}), 8).recordings
+    assert [recording.healthy.all() for recording in recordings] == [
+        name.startswith("h") for name in ("ball", "healthy")
+    ]
+
+
+def test_a_stretch_after_a_gap_begins_when_its_clock_says(tmp_path):
+    times = [*range(100, 120), *range(150, 175)]
+    (tmp_path / "a.csv").write_text("t,x\n" + "\n".join(f"{t},{(7 * t) % 11}" for t in times))
+    config = TableData(
+        folder=str(tmp_path), files=("a.csv",), healthy_files=("a.csv",), time_column="t", time_unit="s", on_gap="split"
+    )
+    found = table.load(config, 8).recordings
+    assert [(recording.start, recording.start_seconds) for recording in found] == [(0, 0.0), (20, 50.0)]
+
+
+def test_a_misspelled_section_is_told_before_the_one_that_is_then_missing(tmp_path):
+    raw = {
+        "data": {"files": ["a"], "healthy_files": ["a"], "sample_rate": 1.0},
+        "student": {"family": "autoencoder", "sizes": [2]},
+    }
+    with pytest.raises(ValueError, match="techer: no such setting; did you mean 'teacher'"):
+        parse_config({"job": "table", "techer": {}, **raw}, tmp_path)

@@ -92,7 +92,8 @@ def _matches(pattern: str, folder: Path) -> list[Path]:
     if paths:
         example = f"{pattern.rstrip('/')}/*.csv"
         raise DataError(f"{pattern!r} matches folders only; name the files in them, as in {example!r}")
-    raise DataError(f"no file matches {pattern!r} in {os.path.abspath(folder)}{_deeper(pattern, folder)}")
+    where = "" if os.path.isabs(pattern) else f" in {os.path.abspath(folder)}"
+    raise DataError(f"no file matches {pattern!r}{where}{_deeper(pattern, folder)}")
 
 
 def _deeper(pattern: str, folder: Path) -> str:

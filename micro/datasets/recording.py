@@ -16,7 +16,7 @@ class Recording:
     `samples` is (n, channels) float32; `sample_rate` in Hz; `healthy` marks the samples that models may learn from; `faulty`
     marks those known to be anomalous, None where nobody knows, and `unknown` those of a labelled file that have no label;
     `valid` is False for samples that no window may touch (missing or unreadable ones). `start` is the row of the first
-    sample in its file.
+    sample in its file, `start_seconds` the time from the file's first row to it, gaps included.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Recording:
     valid: np.ndarray = field(repr=False)
     start: int = 0
     unknown: np.ndarray | None = field(default=None, repr=False)
+    start_seconds: float = 0.0
 
     @classmethod
     def whole(cls, name: str, samples: np.ndarray, sample_rate: float, label: str, healthy: bool) -> Recording:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from micro.config import TableData
 from micro.datasets import clock
@@ -101,19 +104,31 @@ def _classed(config: TableData, notes: dict[str, None]) -> list[File]:
     if both is not None:
         raise DataError(f"{both.name} matches both healthy_files and faulty_files; a file can be one of them only")
     if config.healthy_files and not config.healthy_rows and not any(file.healthy for file in files):
-        raise DataError(_unmatched("healthy_files", config.healthy_files, files))
+        raise DataError(_unmatched("healthy_files", config.healthy_files, files, config.folder))
     if config.faulty_files and not any(file.faulty for file in files):
-        notes[_unmatched("faulty_files", config.faulty_files, files) + "."] = None
+        notes[_unmatched("faulty_files", config.faulty_files, files, config.folder) + "."] = None
     return files
 
 
-def _unmatched(what: str, patterns: Sequence[str], files: Sequence[File]) -> str:
+def _unmatched(what: str, patterns: Sequence[str], files: Sequence[File], folder: str) -> str:
     names = [file.name for file in files]
     said = f"{what} ({', '.join(patterns)}) match none of {len(files)} files ({_listed(names)})"
-    deeper = next((p for p in patterns if "/" in p and any(matches(f.path, f"**/{p}", "/") for f in files)), None)
-    if deeper is None:
-        return said
-    return f"{said}; a pattern that names a folder begins in the config's own folder: write '**/{deeper}'"
+    better = next((one for pattern in patterns for one in _nearer(pattern, files, folder)), None)
+    return said if better is None else f"{said}; patterns begin in the config's own folder: write {better!r}"
+
+
+def _nearer(pattern: str, files: Sequence[File], folder: str) -> Iterator[str]:
+    """Patterns that mean what this one seems to and match some file: with folders above, or the files in a folder."""
+    for tail in (pattern, f"{pattern.rstrip('/')}/*"):
+        ends = [file for file in files if matches(file.path, f"**/{tail.removeprefix('**/')}", "/")]
+        for file in ends[:1]:
+            depth = len(Path(tail.removeprefix("**/")).parts)
+            above = Path(os.path.relpath(file.path, folder)).parts[:-depth]
+            yield from (
+                found
+                for found in (f"**/{tail}", "/".join((*above, tail.removeprefix("**/"))))
+                if any(matches(each.path, found, folder) for each in files)
+            )
 
 
 def _read(
@@ -148,31 +163,34 @@ def _read(
 
 def _recordings(name: str, contents: Contents, states: States, config: TableData, window: int) -> list[Recording]:
     """One file as recordings, one for each stretch without a gap."""
-    rate, breaks = _rate(contents, config)
+    rate, breaks, since = _rate(contents, config)
     edges = [0, *breaks, len(contents.samples)]
     samples, valid = filled(contents, edges, config.on_missing, window)
     found = []
     for start, stop in pairwise(edges):
         part = slice(start, stop)
         healthy, faulty, unknown = states.cut(part)
-        found.append(Recording(name, samples[part], rate, states.label, healthy, faulty, valid[part], start, unknown))
+        begins = start / rate if since is None else float(since[start] - since[0])
+        found.append(
+            Recording(name, samples[part], rate, states.label, healthy, faulty, valid[part], start, unknown, begins)
+        )
     return found
 
 
-def _rate(contents: Contents, config: TableData) -> tuple[float, list[int]]:
-    """Sample rate in Hz, and the rows at which a new stretch begins."""
+def _rate(contents: Contents, config: TableData) -> tuple[float, list[int], np.ndarray | None]:
+    """Sample rate in Hz, the rows at which a new stretch begins, and each row's seconds where the file has a clock."""
     if contents.moments is not None:
         since = clock.seconds(contents.moments, config, contents.path)
-        return clock.rate_and_breaks(since, config, contents.path, contents.rows.where)
+        return *clock.rate_and_breaks(since, config, contents.path, contents.rows.where), since
     if config.sample_rate is None and contents.rate is None:
         raise DataError(f"{contents.path} tells no sample rate; give sample_rate or time_column")
     if config.sample_rate is None or contents.rate is None:
-        return float(config.sample_rate or contents.rate or 0.0), []
+        return float(config.sample_rate or contents.rate or 0.0), [], None
     if abs(contents.rate / config.sample_rate - 1) > 0.01:
         raise DataError(
             f"{contents.path} was sampled at {contents.rate:g} Hz, as it says itself; sample_rate is {config.sample_rate:g} Hz"
         )
-    return config.sample_rate, []
+    return config.sample_rate, [], None
 
 
 def _too_short(path: Path, parts: Sequence[Recording], window: int) -> str:

@@ -189,7 +189,7 @@ def _context(
         "ending": (
             f"The model's SHA-256 is {digest[:16]}... At every start the self-test compares features, outputs, scores and "
             "results of recorded windows with those that Python computed, bit for bit.\n\n"
-            "Compiled with `APP_LOG=1` the program prints a CSV row for every window, with `APP_LOG=2` the model's input "
+            "With `APP_LOG` set to 1 in src/app.h the program prints a CSV row for every window, with 2 the model's input "
             "features as well: a log for `keras-kd monitor`."
         ),
     }
