@@ -131,6 +131,8 @@ def identifier(name: str, what: str = "name") -> str:
     Raises:
         ValueError: Saying what is wrong, with a name near it that can be taken.
     """
+    if not isinstance(name, str):
+        raise ValueError(f"{what} must be text, got {type(name).__name__}")
     problem = _problem(name)
     if problem is None:
         return name

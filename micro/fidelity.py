@@ -61,6 +61,11 @@ def judge(
             f"ranges are calibrated on {len(calibration)} sample{'s' if len(calibration) > 1 else ''}: what others reach "
             "beyond them is cut off; give a few hundred typical inputs"
         )
+    elif (calibration == calibration[:1]).all():
+        problems.append(
+            f"the {len(calibration)} calibration samples are all the same, which is one sample: what others reach beyond it is "
+            "cut off; give a few hundred that differ"
+        )
     outlier = _outlier(calibration)
     if outlier:
         problems.append(outlier)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -102,6 +103,7 @@ def content_of(tflite: TfliteLike) -> bytes:
 
     Raises:
         ModelError: If there is no such file or it is no .tflite.
+        ValueError: For anything else, such as a Keras model.
     """
     if isinstance(tflite, (str, Path)):
         try:
@@ -109,7 +111,12 @@ def content_of(tflite: TfliteLike) -> bytes:
         except OSError as error:
             raise ModelError(f"{tflite}: {error.strerror}") from None
     else:
-        content = bytes(getattr(tflite, "content", tflite))  # type: ignore[arg-type]
+        held = getattr(tflite, "content", tflite)
+        if not isinstance(held, bytes | bytearray | memoryview):
+            raise ValueError(
+                f"a .tflite is needed, as bytes, a path or what micro.convert gives; got {type(tflite).__name__}"
+            )
+        content = bytes(held)
     if content[4:8] != b"TFL3":
         what = "the bytes given are" if not isinstance(tflite, (str, Path)) else f"{tflite} is"
         raise ModelError(f"{what} not a .tflite: no TFL3 identifier at byte 4")
@@ -127,6 +134,10 @@ def read(tflite: TfliteLike) -> Graph:
         return _read(content)
     except ModelError:
         raise
+    except struct.error:
+        raise ModelError(
+            f"damaged .tflite ({len(content):,} bytes): it ends early, or an offset leads past its end; copy or make it again"
+        ) from None
     except Exception as error:
         # The generated reader raises whatever struct, numpy or an enum raise on bytes that make no sense.
         raise ModelError(f"damaged .tflite ({len(content):,} bytes): {error}") from None

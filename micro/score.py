@@ -122,7 +122,7 @@ def read_run(folder: Path) -> tuple[dict[str, Any], Config]:
         return report, config_kept(manifest["config"], folder)
     except OSError as error:
         raise RunError(f"{folder} is not a finished run: {error.filename}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError(f"{folder} is damaged: {error}") from None
 
 

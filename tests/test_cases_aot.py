@@ -239,3 +239,16 @@ def test_no_number_becomes_an_infinity_of_c(tmp_path, value):
     with pytest.raises(ValueError, match="a C constant must be finite as float32"):
         micro.emit(data_folder("peer_models") / "conv1d.tflite", tmp_path, "net", constants={"limit": value})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("given", [None, 123, 1.5, ["a"], np.zeros(3)])
+def test_what_is_no_model_is_named_by_its_type(given):
+    for take in (micro.measure, micro.verify, read):
+        with pytest.raises(ValueError, match=f"a .tflite is needed, .*got {type(given).__name__}"):
+            take(given)
+
+
+def test_a_file_that_ends_early_is_said_to(peer_models):
+    content = (peer_models / "conv1d.tflite").read_bytes()
+    with pytest.raises(micro.ModelError, match="it ends early, or an offset leads past its end"):
+        read(content[: len(content) // 3])

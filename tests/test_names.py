@@ -143,3 +143,9 @@ def test_constants_keep_their_value_in_c(tmp_path, converted):
     for wrong in ({"gain": 2**63}, {"gain": 1e39}, {"gain": float("inf")}):
         with pytest.raises(ValueError, match="must be"):
             micro.emit(converted, tmp_path / "other", "bearing", constants=wrong)
+
+
+@pytest.mark.parametrize("name", [None, 5, b"model", Path("model")])
+def test_a_name_that_is_no_text_is_refused_as_such(name):
+    with pytest.raises(ValueError, match=f"name must be text, got {type(name).__name__}"):
+        identifier(name)

@@ -364,5 +364,5 @@ def _is_run_of(out: Path, told: bytes) -> bool:
     try:
         manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
         return json_bytes(manifest["config"]) == told
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
