@@ -106,8 +106,10 @@ def convert(
         anomaly_detector: Whether what the model is to find lies beyond the calibrated range, so that a range without
             head-room is warned of. None: a model whose output has its input's shape is one.
 
-    Warns: ConversionWarning for inputs or outputs that become constants, ranges set by an outlier or by few samples, and a
-        detector without head-room; the same sentences are in `warnings` of the result.
+    Warns:
+        ConversionWarning: For inputs or outputs that become constants, ranges set by an outlier or by few samples, and a
+            detector without head-room; the same sentences are in `warnings` of the result.
+
     Raises:
         ValueError: For calibration data that is empty, all 0, not finite or of another shape.
         ConversionError: Naming layer and operator where something does not become int8 or is not in TFLite Micro.

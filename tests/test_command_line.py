@@ -1,5 +1,6 @@
 """Every command and option as a person types it: on good, empty and wrong input, its exit code and all that it prints."""
 
+import functools
 import json
 import os
 import re
@@ -345,7 +346,11 @@ def test_ctrl_c_while_tensorflow_starts_is_one_line(things):
     import time
 
     typed = [sys.executable, "-m", "micro.cli", "sensitivity", things[0]["run"], "--out", "never.html"]
-    process = subprocess.Popen(typed, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    # A test run in the background may have been told to ignore Ctrl-C, and what it starts inherits that.
+    listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(
+        typed, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=listening
+    )
     assert "starting TensorFlow" in process.stderr.readline()
     time.sleep(1.0)
     process.send_signal(signal.SIGINT)
