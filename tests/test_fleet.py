@@ -154,8 +154,8 @@ def test_a_broken_machine_names_itself_and_stops_no_other(survived):
     assert "fan-3" in page
 
 
-def test_a_machine_that_was_put_right_joins_and_the_others_stay(survived, assets):
-    out, _ = survived
+def test_a_machine_that_was_put_right_joins_and_the_others_stay(survived, tmp_path, assets):
+    out = shutil.copytree(survived[0], tmp_path / "hall")
     mended = assets.with_name("mended.toml")
     mended.write_text(FLEET.replace("data = {seconds = 0.05}", "data = {speed = 1000.0}"))
     stamps = {name: (out / "assets" / name / "manifest.json").stat().st_mtime_ns for name in WHOLE}
