@@ -44,10 +44,15 @@ def senseless(content: bytes, rng: np.random.Generator) -> bytes:
     model = schema_module().ModelT.InitFromPackedBuf(content, 0)
     for _ in range(rng.integers(1, 4)):
         _spoil(model, rng)
+    return _written(model, content)
+
+
+def _written(model, content: bytes) -> bytes:
+    """A changed model as a file; the file as it was where the format cannot hold its numbers."""
     builder = flatbuffers.Builder(4096)
     try:
         builder.Finish(model.Pack(builder), b"TFL3")
-    except Exception:  # numbers that the format cannot hold
+    except Exception:
         return content
     return bytes(builder.Output())
 
@@ -91,12 +96,7 @@ def edited(content: bytes, rng: np.random.Generator) -> bytes:
     model = schema_module().ModelT.InitFromPackedBuf(content, 0)
     for _ in range(rng.integers(1, 5)):
         _edit(model, rng)
-    builder = flatbuffers.Builder(4096)
-    try:
-        builder.Finish(model.Pack(builder), b"TFL3")
-    except Exception:  # numbers that the format cannot hold
-        return content
-    return bytes(builder.Output())
+    return _written(model, content)
 
 
 def _edit(table, rng: np.random.Generator) -> None:
