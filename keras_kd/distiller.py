@@ -14,7 +14,7 @@ from keras_kd.objectives.base import Objective, require_number, serializable
 from keras_kd.objectives.keras_losses import listed
 from keras_kd.objectives.top_k import TopK
 from keras_kd.objectives.weighing import batch_mean
-from keras_kd.per_output import hard_weights, labels_of, output_number, weights_of
+from keras_kd.per_output import by_place, hard_weights, labels_of, output_number, weights_of
 from keras_kd.teachers import Ensemble, MovingAverage, Supplied
 from keras_kd.training import TeachingModel
 
@@ -169,7 +169,10 @@ class Distiller(TeachingModel):
         # Read before the teacher runs: `self.losses` would then hold the teacher's activity regularisation too.
         terms = [self._aggregate_additional_loss(loss) for loss in self.losses]
         if self._compile_loss is not None and y is not None:
-            hard = self._compile_loss(y, student.outputs, hard_weights(self.loss, y, student.outputs, sample_weight))
+            placed, weights = self._by_place(student.outputs, y, sample_weight)
+            hard = self._compile_loss(
+                placed, student.outputs, hard_weights(self.loss, placed, student.outputs, weights)
+            )
             self._log("hard_loss", hard, inputs)
             terms.append(self.hard_weight * hard)
         teacher = keras.tree.map_structure(ops.stop_gradient, self._ask_teacher(x, training))
@@ -188,7 +191,12 @@ class Distiller(TeachingModel):
         if y is None:
             return self._measured(self.get_metrics_result(), labelled=False)
         outputs = y_pred.outputs if isinstance(y_pred, Captured) else y_pred
-        return self._measured(super().compute_metrics(x, y, outputs, sample_weight), labelled=True)
+        placed, weights = self._by_place(outputs, y, sample_weight)
+        return self._measured(super().compute_metrics(x, placed, outputs, weights), labelled=True)
+
+    def _by_place(self, outputs: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
+        labels = by_place(y, self.student, outputs, "y")
+        return labels, by_place(sample_weight, self.student, outputs, "sample_weight")
 
     def get_config(self) -> dict[str, Any]:
         """Both models, the objectives and the weight of the hard loss."""

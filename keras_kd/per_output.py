@@ -38,6 +38,16 @@ def weights_of(sample_weight: Any, student: keras.Model, number: int | None) -> 
     return sum(by_example[1:], by_example[0]) / len(by_example) if by_example else None
 
 
+def by_place(values: Any, student: keras.Model, outputs: Any, what: str) -> Any:
+    """Labels or weights by name as a list in the order of outputs, where the outputs are a list; others as they are.
+
+    Keras sorts the names of such a dict, or looks places up in it, so that one output's labels meet another's loss.
+    """
+    if not isinstance(values, dict) or not isinstance(outputs, list | tuple):
+        return values
+    return [_part(values, student, number, what) for number in range(len(outputs))]
+
+
 def hard_weights(loss: Any, y: Any, outputs: Any, sample_weight: Any) -> Any:
     """Sample weights for Keras's compiled loss, so that weights of examples weigh examples.
 

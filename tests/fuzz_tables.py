@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+from peak_memory import peak_kib
 
 from micro.config import TableData, load_config
 from micro.datasets import table
@@ -364,8 +365,7 @@ def main(kind: str, first: int, count: int) -> int:
             except Exception as error:
                 outcomes["failed"] += 1
                 print(f"seed {seed}: {type(error).__name__}: {str(error)[:300]}", file=sys.stderr)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({"outcomes": dict(sorted(outcomes.items())), "peak_mib": peak}))
+    print(json.dumps({"outcomes": dict(sorted(outcomes.items())), "peak_mib": peak_kib() // 1024}))
     return 1 if outcomes["failed"] else 0
 
 

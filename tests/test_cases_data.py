@@ -1,5 +1,6 @@
 """Tables and configs on which the product once failed: each gives the right windows now, or the sentence that helps."""
 
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -180,14 +181,15 @@ def test_empty_files_among_good_ones_are_skipped_and_counted(case):
 
 
 MEMORY = """
-import resource, sys
+import sys
 import numpy, pyarrow.csv
+from peak_memory import peak_kib
 from micro.config import load_config
 from micro.datasets import table
 config = load_config(sys.argv[1])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_kib()
 recordings, *_ = table.load(config.data, 1024)
-grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+grown = peak_kib() - before
 print(1024 * grown, sum(recording.samples.nbytes for recording in recordings))
 """
 
@@ -209,7 +211,11 @@ def test_long_files_take_a_small_multiple_of_their_values(tmp_path):
         "[teacher]\nsizes = [8]\n[student]\nsizes = [4]\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", MEMORY, str(tmp_path / "c.toml")], capture_output=True, text=True, check=True
+        [sys.executable, "-c", MEMORY, str(tmp_path / "c.toml")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(Path(__file__).parent), *sys.path))},
     )
     grown, values = map(float, done.stdout.split())
     assert values == 12_000_000
