@@ -11,12 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from micro import aot as aot
-    from micro.budget import Check as Check
-    from micro.budget import check as check
-    from micro.calibration import calibration_data as calibration_data
     from micro.compress.cluster import ClusterWeights as ClusterWeights
     from micro.compress.cluster import cluster as cluster
-    from micro.compress.fold import fold_batchnorm as fold_batchnorm
     from micro.compress.pack import Packed as Packed
     from micro.compress.pack import pack as pack
     from micro.compress.prune import KeepZeros as KeepZeros
@@ -28,13 +24,17 @@ if TYPE_CHECKING:
     from micro.compress.shrink import ShrinkPlan as ShrinkPlan
     from micro.compress.shrink import plan_shrink as plan_shrink
     from micro.compress.shrink import shrink as shrink
-    from micro.conversion import Converted as Converted
-    from micro.conversion import convert as convert
-    from micro.detect import Threshold as Threshold
-    from micro.detect import calibrate as calibrate
-    from micro.detector import Detector as Detector
-    from micro.detector import Status as Status
-    from micro.detector import make_detector as make_detector
+    from micro.conversion.convert_keras import Converted as Converted
+    from micro.conversion.convert_keras import convert as convert
+    from micro.detection.detector import Detector as Detector
+    from micro.detection.detector import Status as Status
+    from micro.detection.detector import make_detector as make_detector
+    from micro.detection.score import Score as Score
+    from micro.detection.score import distance_score as distance_score
+    from micro.detection.score import margin_score as margin_score
+    from micro.detection.score import reconstruction_score as reconstruction_score
+    from micro.detection.threshold import Threshold as Threshold
+    from micro.detection.threshold import calibrate as calibrate
     from micro.emission import emit as emit
     from micro.emission.detector import emit_detector as emit_detector
     from micro.emission.front_end import emit_front_end as emit_front_end
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from micro.fleet import FleetResult as FleetResult
     from micro.fleet import load_fleet as load_fleet
     from micro.fleet import run_fleet as run_fleet
+    from micro.keras_graph.calibration_data import calibration_data as calibration_data
+    from micro.keras_graph.fold_batchnorm import fold_batchnorm as fold_batchnorm
     from micro.monitoring import Monitoring as Monitoring
     from micro.monitoring import monitor as monitor
     from micro.monitoring import recalibrate as recalibrate
@@ -59,26 +61,24 @@ if TYPE_CHECKING:
     from micro.quantize.bias import correct_bias as correct_bias
     from micro.quantize.equalize import equalize as equalize
     from micro.quantize.granularity import choose_weights as choose_weights
-    from micro.scoring import Score as Score
-    from micro.scoring import distance_score as distance_score
-    from micro.scoring import margin_score as margin_score
-    from micro.scoring import reconstruction_score as reconstruction_score
+    from micro.runs.device import Decision as Decision
+    from micro.runs.device import simulate as simulate
     from micro.signal import FrontEnd as FrontEnd
     from micro.signal import Scaling as Scaling
     from micro.signal import fit_scaling as fit_scaling
-    from micro.simulation import Decision as Decision
-    from micro.simulation import simulate as simulate
-    from micro.tflm import Footprint as Footprint
-    from micro.tflm import Parity as Parity
-    from micro.tflm import measure as measure
-    from micro.tflm import verify as verify
+    from micro.tflite.budget import Check as Check
+    from micro.tflite.budget import check as check
+    from micro.tflite.footprint import Footprint as Footprint
+    from micro.tflite.footprint import measure as measure
+    from micro.tflite.parity import Parity as Parity
+    from micro.tflite.parity import verify as verify
 
 _HOME = {
-    "Check": "micro.budget",
-    "check": "micro.budget",
-    "calibration_data": "micro.calibration",
-    "Converted": "micro.conversion",
-    "convert": "micro.conversion",
+    "Check": "micro.tflite.budget",
+    "check": "micro.tflite.budget",
+    "calibration_data": "micro.keras_graph.calibration_data",
+    "Converted": "micro.conversion.convert_keras",
+    "convert": "micro.conversion.convert_keras",
     "ClusterWeights": "micro.compress.cluster",
     "cluster": "micro.compress.cluster",
     "Packed": "micro.compress.pack",
@@ -97,24 +97,24 @@ _HOME = {
     "choose_weights": "micro.quantize.granularity",
     "correct_bias": "micro.quantize.bias",
     "equalize": "micro.quantize.equalize",
-    "fold_batchnorm": "micro.compress.fold",
+    "fold_batchnorm": "micro.keras_graph.fold_batchnorm",
     "emit": "micro.emission",
     "FrontEnd": "micro.signal",
     "Scaling": "micro.signal",
     "fit_scaling": "micro.signal",
-    "Threshold": "micro.detect",
-    "calibrate": "micro.detect",
-    "Score": "micro.scoring",
-    "reconstruction_score": "micro.scoring",
-    "distance_score": "micro.scoring",
-    "margin_score": "micro.scoring",
-    "Detector": "micro.detector",
-    "Status": "micro.detector",
-    "make_detector": "micro.detector",
+    "Threshold": "micro.detection.threshold",
+    "calibrate": "micro.detection.threshold",
+    "Score": "micro.detection.score",
+    "reconstruction_score": "micro.detection.score",
+    "distance_score": "micro.detection.score",
+    "margin_score": "micro.detection.score",
+    "Detector": "micro.detection.detector",
+    "Status": "micro.detection.detector",
+    "make_detector": "micro.detection.detector",
     "emit_front_end": "micro.emission.front_end",
     "emit_detector": "micro.emission.detector",
-    "Decision": "micro.simulation",
-    "simulate": "micro.simulation",
+    "Decision": "micro.runs.device",
+    "simulate": "micro.runs.device",
     "new_firmware": "micro.firmware",
     "SearchResult": "micro.explore",
     "search": "micro.explore",
@@ -124,10 +124,10 @@ _HOME = {
     "Monitoring": "micro.monitoring",
     "monitor": "micro.monitoring",
     "recalibrate": "micro.monitoring",
-    "Footprint": "micro.tflm",
-    "Parity": "micro.tflm",
-    "measure": "micro.tflm",
-    "verify": "micro.tflm",
+    "Footprint": "micro.tflite.footprint",
+    "Parity": "micro.tflite.parity",
+    "measure": "micro.tflite.footprint",
+    "verify": "micro.tflite.parity",
     "ConversionError": "micro.errors",
     "ConversionWarning": "micro.errors",
     "DataError": "micro.errors",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from conftest import WARNINGS
+from support import WARNINGS
 
 CHIP = "atmega2560"
 # `put_byte` writes a byte in hexadecimal; `main` ends by `stop()`, on which simavr ends as well.

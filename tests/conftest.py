@@ -11,12 +11,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from hypothesis import HealthCheck, settings
-
-# How all emitted C is compiled in tests.
-WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-pedantic")
-SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+from support import data_folder
 
 settings.register_profile(
     "repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -29,45 +25,6 @@ def _same_weights_every_time():
     """A test starts from the same weights alone and among others."""
     if "keras" in sys.modules:
         sys.modules["keras"].utils.set_random_seed(0)
-
-
-def data_folder(name: str) -> Path:
-    """A folder of shared data; the test is skipped where it is missing."""
-    places = [Path(p) for p in (os.environ.get("KERAS_KD_DATA"), Path(__file__).parents[2] / "shared" / "data") if p]
-    for place in places:
-        if (place / name).is_dir():
-            return place / name
-    pytest.skip(f"no {name!r} data: looked in {', '.join(map(str, places))}; set KERAS_KD_DATA")
-
-
-def gradient(function, point):
-    """Gradient of the sum of a function of one array, by the backend that Keras runs on."""
-    import keras
-
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return np.asarray(jax.grad(lambda x: keras.ops.sum(function(x)))(jax.numpy.asarray(point, "float32")))
-    if keras.backend.backend() == "torch":
-        import torch
-
-        x = torch.tensor(point, dtype=torch.float32, requires_grad=True)
-        keras.ops.sum(function(x)).backward()
-        return x.grad.numpy()
-    import tensorflow as tf
-
-    x = tf.constant(point, tf.float32)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        value = tf.reduce_sum(function(x))
-    return tape.gradient(value, x).numpy()
-
-
-def invoke(*arguments):
-    """The command line, as click's runner calls it."""
-    from micro.cli import main
-
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="session")
@@ -120,7 +77,7 @@ def converted(conv_model, conv_samples):
 def rig_run(tmp_path_factory) -> Path:
     """A finished run of the simulated rig, small, with enough sessions of calibration to watch by."""
     from micro.config import parse_config
-    from micro.pipeline import run_pipeline
+    from micro.runs.start import run_pipeline
 
     told = {
         "job": "rig",

@@ -8,7 +8,7 @@ import sys
 import flatbuffers
 import numpy as np
 
-from micro.graph import schema_module
+from micro.tflite.graph import schema_module
 
 ODD_NUMBERS = (0.0, -1.0, np.nan, np.inf, 1e-38, 1e38, 1e-7, 1.0, 255.0)
 SPITEFUL = (0, 1, -1, 2, 3, 127, -128, 255, 2**15, 2**24, 2**31 - 1, -(2**31))
@@ -165,9 +165,10 @@ KINDS = (truncated, flipped, misled, noise, senseless, senseless, senseless)
 
 def main(first: int, count: int, megabytes: int) -> None:
     """Make C of damaged files within so much memory; print what became of each."""
+    from int8_graphs import random_graph
+
     import micro
     from micro.aot.generate import static_files
-    from tests.int8_graphs import random_graph
 
     resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
     for seed in range(first, first + count):

@@ -18,12 +18,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-from peak_memory import peak_kib
+from support import peak_kib
 
 from micro.config import TableData, load_config
 from micro.datasets import table
+from micro.datasets.prepare import prepare
 from micro.errors import MicroError
-from micro.prepare import prepare
 
 WINDOW = 8
 # Address space of a fuzzing process, and seconds of its own processor time that one seed may take.

@@ -25,14 +25,15 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 
 import damage
-from conftest import SANITIZERS
 from int8_graphs import random_graph
+from support import SANITIZERS
 from wired_graphs import wired_graph
 
 import micro
-from micro import _tflm_worker, tflm
 from micro.aot.generate import static_files
-from micro.graph import read
+from micro.tflite import _worker as _tflm_worker
+from micro.tflite import interpreter as tflm
+from micro.tflite.graph import read
 
 KINDS = (*damage.KINDS, damage.edited, damage.edited, damage.edited, damage.edited)
 SECONDS_FOR_ONE = 120
@@ -177,7 +178,7 @@ def program_of(folder: Path, seed: int, content: bytes, inputs) -> None:
 
 
 class Forked:
-    """`subprocess` for micro.tflm, with the worker forked from this process."""
+    """`subprocess` for micro.tflite.interpreter, with the worker forked from this process."""
 
     CompletedProcess, TimeoutExpired, DEVNULL = (
         subprocess.CompletedProcess,

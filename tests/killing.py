@@ -133,8 +133,8 @@ def config():
 
 def stand_in():
     """Training, data and TensorFlow replaced by a few small files that say what they were made of."""
-    from micro.files import json_bytes, sha256, write_bytes, write_together
     from micro.runs import start
+    from micro.support.files import json_bytes, sha256, write_bytes, write_together
 
     def carry_out(config, data, folder, progress):
         time.sleep(float(os.environ.get("KILLING_SLEEP", 0)))
@@ -163,12 +163,12 @@ def stand_in():
         write_bytes(whole / "manifest.json", json_bytes({"config": told, "sha256": digests}))
         return report
 
-    pipeline = types.ModuleType("micro.pipeline")
+    pipeline = types.ModuleType("micro.runs.pipeline")
     pipeline.check_work, pipeline.carry_out = (lambda config, data: None), carry_out
-    sys.modules["micro.pipeline"] = pipeline
+    sys.modules["micro.runs.pipeline"] = pipeline
     import micro
 
-    micro.pipeline = pipeline
+    micro.runs.pipeline = pipeline
     start.prepare = lambda config: None
     start._require_enough = lambda config, data: None
     start.import_frameworks = lambda: None
@@ -176,8 +176,8 @@ def stand_in():
 
 def one_process(function_of):
     """Ray's cluster and its workers replaced by calls in this process."""
-    from micro.engine import Outcome
     from micro.errors import MicroError
+    from micro.support.workers import Outcome
 
     @contextlib.contextmanager
     def cluster(workers=2, address=None):
@@ -203,7 +203,7 @@ class Run(Job):
     def call(self, root, way):
         from micro.runs import start
 
-        start.run(
+        start.run_pipeline(
             self.config, root / "rig", resume=way == "resume", force=way == "force" or (way == "first" and self.over)
         )
 
@@ -218,10 +218,10 @@ class RunOver(Run):
     def prepare(self, root):
         from micro.runs import start
 
-        start.run(self.config.model_copy(update={"seed": 99}), root / "rig")
+        start.run_pipeline(self.config.model_copy(update={"seed": 99}), root / "rig")
 
     def lost(self, root):
-        from micro.runs.told import told_by
+        from micro.runs.summary import told_by
 
         wanted = [
             told_by(one, root / "rig")["seed"] for one in (self.config, self.config.model_copy(update={"seed": 99}))
@@ -245,8 +245,9 @@ class Fleet(Job):
 
     def __init__(self):
         stand_in()
-        from micro.files import write_bytes
-        from micro.fleet import Fleet, fleet, machine, page
+        from micro.fleet import Fleet, machine, page
+        from micro.fleet import driver as fleet
+        from micro.support.files import write_bytes
 
         def teach(places, path):
             write_bytes(path, b"teacher")
@@ -280,9 +281,10 @@ class Search(Job):
         import numpy as np
 
         import micro.explore.search  # noqa: F401
-        from micro.explore import choice, page, task
-        from micro.files import array_bytes, json_bytes
-        from micro.runs.folder import write_folder
+        from micro.explore import page, task
+        from micro.explore import selection as choice
+        from micro.runs.publish import write_folder
+        from micro.support.files import array_bytes, json_bytes
 
         def lessons(config, folder, teacher_from=None, kept=False):
             time.sleep(float(os.environ.get("KILLING_SLEEP", 0)))
@@ -318,7 +320,7 @@ class NewFirmware(Job):
     ways = ("first",)
 
     def call(self, root, way):
-        from micro.runs.folder import write_folder
+        from micro.runs.publish import write_folder
 
         write_folder(root / "fw", {"README.md": b"read", "src/app.c": b"int x;", "src/a/b.c": b"int y;"})
 
@@ -330,8 +332,8 @@ class Recalibrate(Job):
 
     def __init__(self):
         stand_in()
-        from micro.files import write_together
         from micro.monitoring import recalibration
+        from micro.support.files import write_together
 
         @contextlib.contextmanager
         def nothing():
@@ -355,14 +357,14 @@ class Recalibrate(Job):
     def prepare(self, root):
         from micro.runs import start
 
-        start.run(config(), root / "rig")
+        start.run_pipeline(config(), root / "rig")
 
     def call(self, root, way):
         import numpy as np
 
-        from micro.baseline import Calibration
-        from micro.detect import Threshold
+        from micro.detection.threshold import Threshold
         from micro.monitoring import Monitoring
+        from micro.runs.baseline import Calibration
 
         sessions = Calibration(("start 0",), (np.array([1.0, 2.0]),), (0,), np.zeros((1, 1)))
         new = Threshold(2.0, "said")
@@ -375,12 +377,12 @@ class RealRun(Job):
 
     def __init__(self):
         from micro.config import parse_config
-        from micro.quiet import import_frameworks
+        from micro.support.silence import import_frameworks
 
         import_frameworks()
         import matplotlib.pyplot  # noqa: F401
 
-        import micro.pipeline  # noqa: F401
+        import micro.runs.pipeline  # noqa: F401
 
         data = {f"{part}_recordings": 2 for part in ("train", "validation", "calibration", "test")}
         told = {
@@ -398,7 +400,7 @@ class RealRun(Job):
     def call(self, root, way):
         from micro.runs import start
 
-        start.run(self.config, root / "rig", resume=way == "resume", force=way == "force")
+        start.run_pipeline(self.config, root / "rig", resume=way == "resume", force=way == "force")
 
 
 JOBS = {

@@ -13,21 +13,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from avr import run_on_avr
-from conftest import SANITIZERS, WARNINGS, invoke
 from damage import senseless
 from hypothesis import given
 from hypothesis import strategies as st
 from int8_graphs import Builder, random_graph
+from support import SANITIZERS, WARNINGS, invoke
 from wired_graphs import wired_graph
 
 import micro
 from micro.aot import generate, static_size
 from micro.aot.fixed_point import high_product
 from micro.aot.generate import static_files
-from micro.firmware.chip import run_on_chip
 from micro.firmware.emulate import missing_tools
-from micro.graph import read
-from micro.tflm import all_outputs
+from micro.firmware.qemu import run_on_chip
+from micro.tflite.graph import read
+from micro.tflite.interpreter import all_outputs
 
 MAIN = """
 static void run_{name}(void) {{

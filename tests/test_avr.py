@@ -8,18 +8,18 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from support import WARNINGS
 
 import micro
 from micro.aot import generate
 from micro.datasets.recording import windows
-from micro.detect import Threshold
-from micro.detector import make_detector
+from micro.detection.detector import make_detector
+from micro.detection.score import distance_score, margin_score, reconstruction_score
+from micro.detection.threshold import Threshold
 from micro.emission.detector import emit_detector
-from micro.evaluate import run_inputs
-from micro.scoring import distance_score, margin_score, reconstruction_score
+from micro.runs.device import Firmware, judge
+from micro.runs.evaluate import run_inputs
 from micro.signal import FrontEnd, fit_scaling
-from micro.simulation import Firmware, judge
-from tests.conftest import WARNINGS
 
 CHIP = "atmega1284p"
 SAMPLES = 1200

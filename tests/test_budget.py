@@ -4,15 +4,15 @@ import json
 from itertools import pairwise
 
 import pytest
-from conftest import data_folder, invoke
 from hypothesis import given
 from hypothesis import strategies as st
+from support import data_folder, invoke
 
 import micro
-from micro.code_size import estimate_code
-from micro.cost import parse_bytes
-from micro.graph import read
-from micro.scratch import planned_bytes, tensors_held
+from micro.tflite.code_size import estimate_code
+from micro.tflite.cost import parse_bytes
+from micro.tflite.graph import read
+from micro.tflite.scratch import planned_bytes, tensors_held
 
 # Arena in use on a Cortex-M4 with TFLM's reference kernels; measured apart from this project, see README.md beside the models.
 ON_CHIP = {"ae": 15_524, "conv1d": 3_748, "dscnn": 14_484}

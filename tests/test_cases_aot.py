@@ -8,15 +8,14 @@ import time
 import flatbuffers
 import numpy as np
 import pytest
-from conftest import SANITIZERS, WARNINGS, data_folder, invoke
 from int8_graphs import Builder
-from shared_cases import case_folder
+from support import SANITIZERS, WARNINGS, case_folder, data_folder, invoke
 
 import micro
 from micro.aot import generate
 from micro.aot.generate import static_files
-from micro.graph import packed, read, schema_module
-from micro.tflm import LARGEST_ARENA, all_outputs
+from micro.tflite.graph import packed, read, schema_module
+from micro.tflite.interpreter import LARGEST_ARENA, all_outputs
 
 # Of each file in the folder: which of measure, verify and aot say no, and what they say.
 DAMAGED = {
@@ -152,7 +151,9 @@ def declaring(shape):
 def test_a_small_file_that_declares_much_costs_nothing(tmp_path, monkeypatch, shape):
     content = declaring(shape)
     assert len(content) < 600
-    monkeypatch.setattr("micro.tflm.subprocess.run", lambda *args, **kwargs: pytest.fail("an interpreter was started"))
+    monkeypatch.setattr(
+        "micro.tflite.interpreter.subprocess.run", lambda *args, **kwargs: pytest.fail("an interpreter was started")
+    )
     started = time.process_time()
     for call in (micro.measure, micro.verify, lambda model: micro.check(model, ram="64KiB"), read):
         if call is read:

@@ -6,14 +6,13 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from conftest import data_folder, invoke
 from flatbuffers import flexbuffers
 from keras import layers
-from shared_cases import case_folder
+from support import case_folder, data_folder, invoke
 
 import micro
 from micro.errors import ModelError
-from micro.graph import packed, schema_module
+from micro.tflite.graph import packed, schema_module
 
 
 def refused(*arguments):

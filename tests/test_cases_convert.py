@@ -7,13 +7,13 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from shared_cases import case_folder
+from support import case_folder
 
 import keras_kd
 import micro
-from micro.graph import read
 from micro.quantize.aware import quantize_aware
-from micro.tflm import run
+from micro.tflite.graph import read
+from micro.tflite.interpreter import run
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 8)).astype("float32")
@@ -152,7 +152,7 @@ def test_head_room_keeps_faults_from_looking_healthy():
 
 def test_calibration_data_is_what_a_run_calibrates_on():
     from micro.config import parse_config
-    from micro.prepare import calibration_windows, prepare
+    from micro.datasets.prepare import calibration_windows, prepare
 
     told = {"job": "rig", "data": {"train_recordings": 2, "validation_recordings": 1, "calibration_recordings": 1}}
     told |= {"teacher": {"sizes": [8]}, "student": {"sizes": [4]}}
@@ -258,7 +258,7 @@ def sources():
 
 @pytest.mark.parametrize("kind", list(sources()))
 def test_samples_may_come_from_whatever_yields_them(kind):
-    from micro.calibration import check_samples
+    from micro.keras_graph.calibration_data import check_samples
 
     case_folder("24-representative-dataset")
     taken = check_samples((8,), sources()[kind])

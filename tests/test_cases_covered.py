@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from shared_cases import case_folder
+from support import case_folder
 
 
 def test_every_case_is_named_by_a_test():

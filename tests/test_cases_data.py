@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import invoke
-from shared_cases import case_folder
+from support import case_folder, invoke
 
 from micro.config import load_config
+from micro.datasets.prepare import prepare, untested
 from micro.errors import DataError
-from micro.prepare import prepare, untested
 
 
 def prepared(folder: Path, *changes: tuple[str, str]):
@@ -183,7 +182,7 @@ def test_empty_files_among_good_ones_are_skipped_and_counted(case):
 MEMORY = """
 import sys
 import numpy, pyarrow.csv
-from peak_memory import peak_kib
+from support import peak_kib
 from micro.config import load_config
 from micro.datasets import table
 config = load_config(sys.argv[1])

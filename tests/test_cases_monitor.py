@@ -6,18 +6,17 @@ import subprocess
 
 import numpy as np
 import pytest
-from conftest import WARNINGS, invoke
-from shared_cases import case_folder
+from support import WARNINGS, case_folder, invoke
 
 import micro
-from micro.baseline import calibration_heard, calibration_sessions
 from micro.datasets import rig
-from micro.detect import calibrate
-from micro.drift import promise_chance, smallest_change, smallest_p
+from micro.detection.drift import promise_chance, smallest_change, smallest_p
+from micro.detection.threshold import calibrate
 from micro.firmware import new_firmware
 from micro.monitoring import FARTHEST, read_log
-from micro.score import read_run
-from micro.simulation import judge, load_firmware
+from micro.runs.baseline import calibration_heard, calibration_sessions
+from micro.runs.device import judge, load_firmware
+from micro.runs.score_files import read_run
 
 
 def read(folder, text, **options):

@@ -7,11 +7,11 @@ import sys
 import keras
 import numpy as np
 import pytest
-from conftest import invoke
 from keras import layers
+from support import invoke
 
 import micro
-from micro.commands.runs import JOBS
+from micro.cli.runs import JOBS
 from micro.config import load_config
 from micro.fleet.machine import ARENAS
 

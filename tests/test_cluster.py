@@ -11,8 +11,8 @@ import keras_kd
 import micro
 from micro.compress.cluster import shared_values
 from micro.compress.prune import prunable_kernels
-from micro.graph import read
-from micro.tflm import raw_outputs
+from micro.tflite.graph import read
+from micro.tflite.interpreter import raw_outputs
 
 
 def cross_entropy():

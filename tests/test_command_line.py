@@ -14,9 +14,9 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
-from conftest import invoke
+from support import invoke
 
-from micro.cli import main
+from micro.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 PROGRESS = re.compile(r"^ *\d+%  \S.*$")
@@ -200,7 +200,7 @@ def things(tmp_path_factory, peer_models, conv_model, conv_samples, converted):
     (place / "text.txt").write_text("dear sir or madam,\nI write to you\n")
     (place / "folder").mkdir()
     (place / "folder" / "mine.txt").write_text("years of work")
-    (place / "rig.toml").write_text((ROOT / "micro/configs/rig.toml").read_text())
+    (place / "rig.toml").write_text((ROOT / "micro/config/jobs/rig.toml").read_text())
     typed = [sys.executable, "-m", "micro.cli", "run", place / "noise.toml", "--out", "run", "--strict"]
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(typed, capture_output=True, text=True, cwd=place, env={**os.environ, "PYTHONPATH": paths})
@@ -305,12 +305,12 @@ def test_readme_names_every_command():
 
 
 def test_a_fault_of_the_program_itself_is_one_line_and_another_exit_code(monkeypatch, peer_models):
-    import micro.tflm
+    import micro.tflite.interpreter
 
     def broken(*_):
         raise KeyError("x")
 
-    monkeypatch.setattr(micro.tflm, "measure", broken)
+    monkeypatch.setattr(micro.tflite.interpreter, "measure", broken)
     result = invoke("inspect", peer_models / "ae.tflite")
     assert result.exit_code == 70
     assert re.match(
@@ -322,7 +322,7 @@ def test_a_fault_of_the_program_itself_is_one_line_and_another_exit_code(monkeyp
 def test_warnings_of_this_package_are_a_line_and_others_nothing(monkeypatch, capsys):
     import warnings
 
-    from micro.quiet import only_our_warnings
+    from micro.support.silence import only_our_warnings
 
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     only_our_warnings()

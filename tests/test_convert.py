@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 import micro
-from micro.graph import read
+from micro.tflite.graph import read
 
 SAMPLES = np.random.default_rng(0).normal(size=(64, 32, 1)).astype("float32")
 
@@ -50,7 +50,7 @@ def test_the_model_handed_in_is_not_changed(conv_model, conv_samples):
 
 
 def test_error_is_the_distance_to_the_keras_model(conv_model, conv_samples, converted):
-    from micro.tflm import run
+    from micro.tflite.interpreter import run
 
     expected = conv_model.predict(conv_samples, verbose=0)
     error = np.sqrt(np.mean((run(converted, conv_samples) - expected) ** 2))

@@ -12,9 +12,9 @@ from scipy import signal
 
 from micro.config import TableData, parse_config
 from micro.datasets import cwru, rig, table
+from micro.datasets.prepare import prepare
 from micro.datasets.recording import Recording, split_in_time, windows
 from micro.errors import DataError
-from micro.prepare import prepare
 from micro.signal import FrontEnd, fit_scaling
 
 

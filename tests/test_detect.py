@@ -5,14 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from micro import detect
-from micro.evaluate import compare
+from micro.detection.metrics import alarm_rates, auc
+from micro.detection.threshold import fit_threshold, reconstruction_error
+from micro.runs.evaluate import compare
 
 
 @given(st.integers(0, 999), st.sampled_from([0.01, 0.05, 0.2]), st.integers(100, 400))
 def test_the_threshold_is_the_conformal_order_statistic(seed, rate, count):
     scores = np.random.default_rng(seed).exponential(size=count)
-    threshold = detect.fit_threshold(scores, rate)
+    threshold = fit_threshold(scores, rate)
     above = (scores > threshold).sum()
     # With one more exchangeable score, the chance to land above is (above + 1) / (count + 1).
     assert (above + 1) / (count + 1) <= rate + 1e-12
@@ -24,23 +25,23 @@ def test_false_alarms_stay_below_the_rate_on_average():
     rates = []
     for _ in range(2000):
         calibration, fresh = rng.exponential(size=99), rng.exponential(size=50)
-        rates.append((fresh > detect.fit_threshold(calibration, 0.05)).mean())
+        rates.append((fresh > fit_threshold(calibration, 0.05)).mean())
     assert np.mean(rates) == pytest.approx(0.05, abs=0.003)
 
 
 def test_too_few_healthy_windows_are_refused():
     with pytest.raises(ValueError, match="at least 99 are needed"):
-        detect.fit_threshold(np.arange(98.0), 0.01)
-    assert detect.fit_threshold(np.arange(99.0), 0.01) == 98.0
+        fit_threshold(np.arange(98.0), 0.01)
+    assert fit_threshold(np.arange(99.0), 0.01) == 98.0
 
 
 def test_reconstruction_error_and_rates_are_what_they_say():
     x = np.array([[1.0, 2.0], [0.0, 4.0]])
-    np.testing.assert_allclose(detect.reconstruction_error(x, np.zeros((2, 2))), [2.5, 8.0])
-    rates = detect.alarm_rates(np.array([0, 0, 1, 1]), np.array([0.0, 2.0, 2.0, 3.0]), 1.0)
+    np.testing.assert_allclose(reconstruction_error(x, np.zeros((2, 2))), [2.5, 8.0])
+    rates = alarm_rates(np.array([0, 0, 1, 1]), np.array([0.0, 2.0, 2.0, 3.0]), 1.0)
     assert rates == {"false_alarm_rate": 0.5, "detection_rate": 1.0}
-    assert detect.auc(np.array([0, 0, 1, 1]), np.array([0.0, 2.0, 2.0, 3.0])) == pytest.approx(0.875)
-    assert detect.auc(np.zeros(3), np.arange(3.0)) is None
+    assert auc(np.array([0, 0, 1, 1]), np.array([0.0, 2.0, 2.0, 3.0])) == pytest.approx(0.875)
+    assert auc(np.zeros(3), np.arange(3.0)) is None
 
 
 @pytest.mark.parametrize(

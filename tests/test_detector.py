@@ -11,21 +11,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
+from support import SANITIZERS, WARNINGS
 
 import micro
 from micro.aot import generate
 from micro.datasets.recording import windows
-from micro.detect import Threshold, calibrate
-from micro.detector import Detector, Status, decide, faults, in_units, make_detector
+from micro.detection.detector import Detector, Status, decide, faults, in_units, make_detector
+from micro.detection.score import Score, distance_score, margin_score, reconstruction_score, score_from_config
+from micro.detection.threshold import Threshold, calibrate
 from micro.emission.detector import emit_detector
 from micro.errors import ConversionError
-from micro.evaluate import score_inputs
-from micro.graph import read
-from micro.scoring import Score, distance_score, margin_score, reconstruction_score, score_from_config
+from micro.runs.device import Firmware, decisions
+from micro.runs.evaluate import score_inputs
 from micro.signal import FrontEnd, fit_scaling
-from micro.simulation import Firmware, decisions
-from micro.tflm import all_outputs, quantize_inputs, run
-from tests.conftest import SANITIZERS, WARNINGS
+from micro.tflite.graph import read
+from micro.tflite.integers import quantize_inputs
+from micro.tflite.interpreter import all_outputs, run
 
 HARNESS = """
 #include <stdio.h>

@@ -8,7 +8,7 @@ import keras
 import pytest
 
 from micro.errors import RunError
-from micro.train import several_devices
+from micro.runs.train import several_devices
 
 CONFIG = """
 job = "rig"

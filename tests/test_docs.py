@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from micro.cli import main
+from micro.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 ALL = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from micro.drift import session_test, stability_index, watch
+from micro.detection.drift import session_test, stability_index, watch
 
 
 def sessions(rng, count, *, shift=0.0, size=40, between=0.5):

@@ -11,12 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import micro
-from micro.c_names import identifier
 from micro.emission.c_array import c_string, float_text
 from micro.emission.resolver import resolver_method
 from micro.errors import ModelError
-from micro.files import sha256, write_together
-from micro.graph import read
+from micro.support.c_names import identifier
+from micro.support.files import sha256, write_together
+from micro.tflite.graph import read
 
 STRICT = ("-Wall", "-Wextra", "-Werror", "-pedantic")
 DUMP = """
@@ -178,7 +178,7 @@ def test_earlier_output_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
             raise OSError("disk full")
         return real(source, target)
 
-    monkeypatch.setattr("micro.files.os.replace", failing)
+    monkeypatch.setattr("micro.support.files.os.replace", failing)
     with pytest.raises(OSError, match="disk full"):
         write_together(folder, {"a.h": b"new a", "b.cc": b"new b"})
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == {

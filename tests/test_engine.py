@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from micro.engine import cluster, run_all
 from micro.errors import RunError
+from micro.support.workers import cluster, run_all
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 
@@ -99,7 +99,7 @@ def test_a_cluster_of_this_machine_listens_on_loopback_alone_and_asks_for_its_to
 
 
 def test_folders_of_killed_drivers_are_swept_and_those_of_living_ones_stay(tmp_path):
-    from micro.engine import _sweep
+    from micro.support.workers import _sweep
 
     for name in ("kd-ray-dead", "kd-ray-alive", "kd-ray-other"):
         (tmp_path / name / "session").mkdir(parents=True)
@@ -118,7 +118,7 @@ def test_no_cluster_at_an_address_is_said():
 
 def test_nothing_is_left_of_a_cluster_that_was_ended_by_a_signal(tmp_path):
     code = (
-        "import os, signal, sys, time; from micro.engine import cluster\n"
+        "import os, signal, sys, time; from micro.support.workers import cluster\n"
         "from micro.errors import Terminated\n"
         "try:\n"
         "    with cluster(1): os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)\n"

@@ -6,11 +6,11 @@ import math
 import keras
 import numpy as np
 import pytest
-from conftest import gradient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 from scipy.special import log_softmax, softmax
+from support import gradient
 
 import keras_kd
 from keras_kd.objectives.feature import resize_like

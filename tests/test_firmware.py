@@ -6,16 +6,16 @@ import subprocess
 
 import numpy as np
 import pytest
-from conftest import SANITIZERS, WARNINGS, invoke
+from support import SANITIZERS, WARNINGS, invoke
 
 from micro.config import parse_config
-from micro.detector import Status
+from micro.detection.detector import Status
 from micro.firmware import emulate as emulation
 from micro.firmware import new_firmware
 from micro.firmware.boards import BOARDS
 from micro.monitoring import read_log
-from micro.pipeline import run_pipeline
-from micro.simulation import judge, load_firmware, simulate
+from micro.runs.device import judge, load_firmware, simulate
+from micro.runs.start import run_pipeline
 
 TFLM = """
 #pragma once

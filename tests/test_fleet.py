@@ -16,17 +16,17 @@ from contextlib import nullcontext
 import numpy as np
 import psutil
 import pytest
-from conftest import invoke
 from hypothesis import given
 from hypothesis import strategies as st
+from support import invoke
 
 import micro
-from micro.engine import Outcome
 from micro.errors import RunError
 from micro.fleet import AssetResult, Fleet, load_fleet
 from micro.fleet.results import table_csv
-from micro.runs.folder import holding
-from micro.score import read_run
+from micro.runs.lock import holding
+from micro.runs.score_files import read_run
+from micro.support.workers import Outcome
 
 SHARED = """
 job = "rig"
@@ -244,7 +244,7 @@ def test_ram_in_the_table_is_what_the_budget_is_compared_with():
 
 
 def test_the_table_grows_while_the_fleet_goes_on(tmp_path, monkeypatch):
-    from micro.fleet import fleet as driver
+    from micro.fleet import driver
 
     told = {"job": "rig", "teacher": {"family": "autoencoder", "sizes": [8]}}
     told["student"] = {"family": "autoencoder", "sizes": [4]}
@@ -297,7 +297,7 @@ def test_teaching_machines_are_spread_and_none_is_asked_twice(count, wanted):
 
 
 def test_another_machine_teaches_in_place_of_a_broken_one(tmp_path, assets):
-    from micro.fleet.work import teach
+    from micro.fleet.teacher import teach
 
     fleet = load_fleet(assets)
     told = {asset.name: fleet.config(asset).model_dump(mode="json") for asset in fleet.asset}

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from keras import layers
+from keras_graphs import graphs, lively
 
 import micro
-from micro.compress.wiring import wiring
+from micro.keras_graph.topology import wiring
 from micro.quantize.aware import quantize_aware
 from micro.quantize.equalize import _pairs
-from tests.test_quantize import graphs, lively
 
 
 def norms_in(model):

@@ -10,25 +10,18 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import invoke
+from support import invoke
 
-from micro.cli import main
-from micro.commands.again import go_on
+from micro.cli.again import go_on
+from micro.cli.main import main
 from micro.config import parse_config
 from micro.errors import DataError, RunError
-from micro.extras import install_command, required
-from micro.files import json_bytes, write_bytes
-from micro.runs.folder import (
-    RunFolder,
-    can_resume,
-    claim_folder,
-    holding,
-    made_whole,
-    settled,
-    unclaim_folder,
-    write_folder,
-)
-from micro.runs.told import config_kept, told_by
+from micro.runs.folder import RunFolder, can_resume, claim_folder, unclaim_folder
+from micro.runs.lock import holding, settled
+from micro.runs.publish import made_whole, write_folder
+from micro.runs.summary import config_kept, told_by
+from micro.support.extras import install_command, required
+from micro.support.files import json_bytes, write_bytes
 
 TABLE = """
 job = "table"
@@ -68,7 +61,7 @@ def test_a_start_that_fails_leaves_nothing_in_the_way_of_the_next(table, command
 
 def test_data_are_read_before_tensorflow_starts(table):
     code = (
-        "import sys; from micro.cli import main\n"
+        "import sys; from micro.cli.main import main\n"
         "try: main(sys.argv[1:])\n"
         "except SystemExit as end: assert end.code == 2, end.code\n"
         "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
@@ -289,7 +282,7 @@ def test_an_interrupt_while_data_are_read_does_not_advise_to_resume_another_run(
 
 def test_the_lock_of_a_killed_process_holds_nobody(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from micro.runs.folder import holding\n"
+        "import sys, time; from pathlib import Path; from micro.runs.lock import holding\n"
         "with holding(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
     other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "rig")], stdout=subprocess.PIPE, text=True)
@@ -317,6 +310,6 @@ def test_a_config_that_cannot_be_used_names_itself_before_any_folder(tmp_path):
         Path(),
     )
     with pytest.raises(DataError, match="hold no window"):
-        start.run(config, tmp_path / "new")
+        start.run_pipeline(config, tmp_path / "new")
     assert names(tmp_path) == []
     assert json.loads(json_bytes(told_by(config, tmp_path)))["job"] == "rig"

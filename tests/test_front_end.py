@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from int8_graphs import Builder
+from support import SANITIZERS, WARNINGS
 
 from micro.datasets import cwru
 from micro.datasets.recording import windows
 from micro.emission.front_end import STACK, emit_front_end
 from micro.errors import ConversionError
 from micro.signal import FrontEnd, Scaling, fit_scaling
-from tests.conftest import SANITIZERS, WARNINGS
-from tests.int8_graphs import Builder
 
 HARNESS = """
 #include <stdio.h>

@@ -9,11 +9,11 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from conftest import invoke
 from keras import layers
+from support import invoke
 
-from micro.graph import read
-from micro.tflm import run
+from micro.tflite.graph import read
+from micro.tflite.interpreter import run
 
 VALUES = (-1, 0, 1, 2, 3, 7, 10**9, 10**18, -(10**9), 1e300, 0.5, "x", "", None, True, [], [1, 2, 3], {}, [[[]]])
 CLASSES = (

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import invoke
+from support import invoke
 
 import micro
 from micro.monitoring import read_log

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import data_folder
+from support import data_folder
 
 ROOT = Path(__file__).parents[1]
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import invoke
+from support import invoke
 
 pytestmark = pytest.mark.slow
 

@@ -7,15 +7,15 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import invoke
+from support import invoke
 
 import micro
-from micro.baseline import calibration_heard, calibration_sessions
 from micro.datasets import rig
 from micro.datasets.recording import windows
 from micro.monitoring import FARTHEST, read_log
-from micro.score import read_run
-from micro.simulation import judge, load_firmware, simulate
+from micro.runs.baseline import calibration_heard, calibration_sessions
+from micro.runs.device import judge, load_firmware, simulate
+from micro.runs.score_files import read_run
 
 
 def scores_of(run, seed, count, **changed):

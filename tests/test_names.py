@@ -10,10 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import micro
-from micro.c_names import ENDINGS, HEADERS, KEYWORDS, LONGEST, RESERVED, CNames, identifier, macro_names
 from micro.emission.c_array import TAKEN
 from micro.firmware.boards import BOARDS
 from micro.firmware.project import COMMON
+from micro.support.c_names import ENDINGS, HEADERS, KEYWORDS, LONGEST, RESERVED, CNames, identifier, macro_names
 
 WORDS = (
     sorted(set().union(*RESERVED.values()))

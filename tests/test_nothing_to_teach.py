@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from conftest import gradient
 from keras import layers
+from support import gradient
 
 import keras_kd
 

@@ -3,13 +3,13 @@
 import keras
 import numpy as np
 import pytest
-from conftest import gradient
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
+from support import gradient
 
 import keras_kd
-from keras_kd.objectives.response import to_logits
+from keras_kd.objectives.logits import to_logits
 
 sizes = st.tuples(st.integers(1, 7), st.integers(2, 9))
 seeds = st.integers(0, 2**32 - 1)

@@ -10,7 +10,7 @@ from micro.explore.page import render_search
 from micro.firmware.emulate import add_to_report
 from micro.fleet.page import render_fleet
 from micro.fleet.results import AssetResult
-from micro.report import with_emulated
+from micro.runs.report import with_emulated
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
 PHONE, DESK = (390, 844), (1280, 900)
@@ -129,7 +129,7 @@ def test_a_classifier_s_page_shows_its_dark_knowledge(browser, tmp_path, cwru_fo
     from pathlib import Path
 
     from micro.config import parse_config
-    from micro.pipeline import run_pipeline
+    from micro.runs.start import run_pipeline
 
     told = {
         "job": "cwru", "seeds": 1, "data": {"folder": str(cwru_folder)}, "distill": {"objective": "soft_target"},

@@ -16,7 +16,7 @@ import keras_kd
 import micro
 from micro.compress.prune import magnitude_mask, pattern_mask, polynomial_schedule, prunable_kernels, sparsity_of
 from micro.compress.sensitivity import pareto
-from micro.graph import read
+from micro.tflite.graph import read
 
 
 def net(width=24):

@@ -8,11 +8,11 @@ import textwrap
 import keras
 import numpy as np
 import pytest
-from conftest import gradient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 from scipy.special import logsumexp
+from support import gradient
 
 import keras_kd
 from keras_kd.fingerprint import fingerprint

@@ -9,16 +9,16 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from conftest import invoke
 from keras import layers
+from support import invoke
 
 from micro.config import load_config
 from micro.datasets import cwru
 from micro.errors import RunError
-from micro.files import json_bytes
 from micro.fleet.machine import ARENAS
-from micro.pipeline import run_pipeline
 from micro.runs.folder import RunFolder
+from micro.runs.start import run_pipeline
+from micro.support.files import json_bytes
 
 SMALL_RIG = """
 job = "rig"
@@ -159,7 +159,7 @@ def test_the_verdict_comes_first_and_the_next_commands_last(finished, tmp_path):
 
 
 def test_the_end_of_a_run_names_commands_that_work(finished, tmp_path, monkeypatch):
-    from micro.terminal import next_commands
+    from micro.cli.terminal import next_commands
 
     report = json.loads((finished / "report.json").read_text())
     spaced = tmp_path / "my runs"

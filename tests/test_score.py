@@ -4,14 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from conftest import invoke
+from support import invoke
 
 import micro
 from micro.datasets import rig
-from micro.detector import Status, stand_in
-from micro.evaluate import Evaluation, by_origin
-from micro.prepare import Prepared, Windows
-from micro.score import FAULT, score, to_csv
+from micro.datasets.prepare import Prepared, Windows
+from micro.detection.detector import Status, stand_in
+from micro.runs.evaluate import Evaluation, by_origin
+from micro.runs.score_files import FAULT, score, to_csv
 from micro.signal import FrontEnd, fit_scaling
 
 

@@ -10,25 +10,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import invoke
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import invoke
 
 import micro
 from micro.config import Config, load_config, parse_config
 from micro.datasets import cwru
-from micro.explore import oddities
-from micro.explore.choice import TIE, choose, pareto
-from micro.explore.rehearsal import kept_back, rehearse
+from micro.datasets.prepare import prepare
+from micro.datasets.split import cut
+from micro.explore import synthetic_anomalies as oddities
+from micro.explore.holdout import kept_back, rehearse
+from micro.explore.selection import TIE, choose, pareto
 from micro.explore.space import propose, resolutions, smallest, widest
 from micro.explore.study import Candidate, share_of_budget
 from micro.explore.trial import Costs, costs_of, is_weak, likelihood, over
 from micro.fleet.machine import ARENAS
-from micro.prepare import cut, prepare
-from micro.runs.folder import holding
-from micro.stages import untrained, written
-from micro.tflm import measure
-from micro.train import build_model
+from micro.runs.compression import untrained, written
+from micro.runs.lock import holding
+from micro.runs.train import build_model
+from micro.tflite.footprint import measure
 
 RIG = """
 job = "rig"

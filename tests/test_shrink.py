@@ -9,8 +9,8 @@ from keras import layers
 
 import keras_kd
 import micro
-from micro.compress.channels import SEPARABLE
 from micro.compress.shrink import apply_shrink
+from micro.keras_graph.channels import SEPARABLE
 
 
 def silenced(model, plan):

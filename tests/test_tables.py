@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from micro.config import TableData, parse_config
 from micro.datasets import table
 from micro.datasets.find import find_files, matches, short_names
+from micro.datasets.prepare import prepare, untested
 from micro.errors import DataError
-from micro.prepare import prepare, untested
 
 ROWS = 120
 
@@ -377,7 +377,7 @@ def test_too_few_windows_name_the_longest_recording(tmp_path):
 
 
 def sections():
-    from micro import config
+    from micro.config import read as config
 
     named = {"features": config.FeaturesConfig, "teacher": config.TeacherConfig, "student": config.ModelConfig}
     named |= {"distill": config.DistillConfig, "budget": config.BudgetConfig, "convert": config.ConvertConfig}

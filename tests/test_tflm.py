@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import micro
-from micro.graph import content_of, read
-from micro.tflm import quantize_inputs, run
+from micro.tflite.graph import content_of, read
+from micro.tflite.integers import quantize_inputs
+from micro.tflite.interpreter import run
 
 # Measured apart from this project; see README.md beside the models.
 PEERS = {"ae": (264_192, 17_120, 768), "conv1d": (128_320, None, None), "dscnn": (307_328, None, None)}
@@ -124,7 +125,7 @@ def test_an_operator_that_tflm_lacks_is_told_in_its_own_words():
 
 def test_a_crash_of_the_interpreter_is_an_error_here(monkeypatch, converted):
     died = subprocess.CompletedProcess([], -11, "", "")
-    monkeypatch.setattr("micro.tflm.subprocess.run", lambda *args, **kwargs: died)
+    monkeypatch.setattr("micro.tflite.interpreter.subprocess.run", lambda *args, **kwargs: died)
     with pytest.raises(micro.InterpreterError, match="its process died of signal 11"):
         micro.measure(converted)
 
@@ -138,7 +139,7 @@ def test_a_missing_file_is_named():
 def test_the_limit_on_memory_counts_what_a_model_takes_alone():
     # As many threads of NumPy's do on a host of many cores, this maps more than the limit before it is set.
     code = (
-        "import mmap, resource; from micro import _tflm_worker as worker\n"
+        "import mmap, resource; from micro.tflite import _worker as worker\n"
         "held = mmap.mmap(-1, worker.MOST_BYTES + (1 << 30), flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)\n"
         "worker.limit_memory()\n"
         "more = mmap.mmap(-1, 1 << 30, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)\n"

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from micro.verdict import GRADES, far_above, interval, judge, verdict_of
+from micro.runs.verdict import GRADES, judge, verdict_of
+from micro.runs.verdict_numbers import far_above, interval
 
 COUNTS = st.integers(0, 400)
 

@@ -8,13 +8,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from conftest import SANITIZERS, WARNINGS, data_folder
+from support import SANITIZERS, WARNINGS, data_folder
 from wired_graphs import Net, tfl, wired_graph
 
 from micro.aot import generate
 from micro.aot.operators import OPERATORS
-from micro.graph import read
-from micro.tflm import all_outputs
+from micro.tflite.graph import read
+from micro.tflite.interpreter import all_outputs
 
 SAMPLES = 4
 

@@ -1,4 +1,7 @@
-"""Static C for a .tflite: no interpreter, no heap, the arithmetic of TFLite Micro's reference kernels."""
+"""Static C for a .tflite: no interpreter, no heap, the arithmetic of TFLite Micro's reference kernels.
+
+May import: errors, support, tflite, emission.
+"""
 
 from micro.aot.generate import StaticSize, generate, static_size
 

@@ -10,17 +10,17 @@ from typing import Any, get_args
 
 import numpy as np
 
-from micro.aot.memory import Life, plan
+from micro.aot.arena import Life, plan
+from micro.aot.calls import Argument, Constant, Step, refusal
+from micro.aot.decode import unpacked
 from micro.aot.operators import OPERATORS, STORED
-from micro.aot.sound import require_sound
-from micro.aot.step import Argument, Constant, Step, refusal
-from micro.aot.storage import Storage
-from micro.aot.unpack import unpacked
-from micro.c_names import CNames
+from micro.aot.validate import require_sound
+from micro.aot.weight_layout import Storage
 from micro.emission.c_array import c_array, float_text, render, write_sources
 from micro.errors import ConversionError
-from micro.files import sha256
-from micro.graph import Graph, Op, Tensor, TfliteLike, content_of, read
+from micro.support.c_names import CNames
+from micro.support.files import sha256
+from micro.tflite.graph import Graph, Op, Tensor, TfliteLike, content_of, read
 
 # What kernels call in turn.
 NEEDS = {
@@ -186,7 +186,7 @@ def _kernels(steps: list[Step], copies: bool) -> list[str]:
 
     for kernel in sorted({call.kernel for step in steps for call in step.calls} | ({"copy_rows"} if copies else set())):
         want(kernel)
-    folder = resources.files("micro") / "aot" / "kernels"
+    folder = resources.files("micro.aot") / "kernels"
     return [(folder / f"{kernel}.c").read_text(encoding="utf-8").rstrip() for kernel in wanted]
 
 

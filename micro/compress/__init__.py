@@ -1,1 +1,4 @@
-"""Making a trained student smaller."""
+"""A trained student made smaller: pruning, channel removal, weight clustering, packing, and what each layer can spare.
+
+May import: keras_kd, errors, tflite, keras_graph, quantize.
+"""

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from micro.compress.fine_tune import HeldKernels, fine_tuned, require_lessons
-from micro.compress.fold import fold_batchnorm
 from micro.compress.prune import prunable_kernels
+from micro.keras_graph.fold_batchnorm import fold_batchnorm
 
 
 class ClusterWeights(HeldKernels):

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from micro.cost import parse_bytes
 from micro.errors import ConversionError
-from micro.graph import Graph, TfliteLike, content_of, read
-from micro.tflm import measure, raw_outputs
+from micro.tflite.cost import parse_bytes
+from micro.tflite.footprint import measure
+from micro.tflite.graph import Graph, TfliteLike, content_of, read
+from micro.tflite.interpreter import raw_outputs
 
 WIDEST_INDEX = 7
 CHECKED_SAMPLES = 16

@@ -14,7 +14,7 @@ from micro.compress.prune import magnitude_mask, prunable_layers
 from micro.compress.shrink import plan_shrink, shrink
 from micro.quantize.aware import quantize_aware
 from micro.quantize.write import write_tflite
-from micro.tflm import Footprint, measure
+from micro.tflite.footprint import Footprint, measure
 
 Change = Literal["zeros", "channels", "bits"]
 Score = Callable[[keras.Model], float]

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_kd.layers import functional
-from micro.compress.channels import CONVOLUTIONS, DEPTHWISE, SEPARABLE, Channels, trace
+from micro.keras_graph.channels import CONVOLUTIONS, DEPTHWISE, SEPARABLE, Channels, trace
 
 Criterion = Literal["l1", "gamma", "taylor"]
 

@@ -1,4 +1,7 @@
-"""Recordings: simulated, from the Bearing Data Center, or a user's own."""
+"""Recordings, simulated, from the Bearing Data Center or a user's own, and the windows that a run makes of them.
+
+May import: errors, signal, keras_graph, config.
+"""
 
 from micro.datasets.recording import Recording
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from micro.c_names import CNames, macro_names, words
 from micro.emission.resolver import resolver_methods
 from micro.errors import ModelError
-from micro.files import sha256, write_together
-from micro.graph import Graph, TfliteLike, content_of, read
-from micro.tflm import measure
+from micro.support.c_names import CNames, macro_names, words
+from micro.support.files import sha256, write_together
+from micro.tflite.footprint import measure
+from micro.tflite.graph import Graph, TfliteLike, content_of, read
 
 # Macros that the headers of model, front end and detector define after the model's name.
 TAKEN = words(
@@ -46,7 +46,7 @@ def emit(
     shape of input and output, the arena's size and class names. The same model gives the same bytes.
 
     Args:
-        name: Prefix of files, symbols and macros, in lower case by custom; see `micro.c_names.identifier`.
+        name: Prefix of files, symbols and macros, in lower case by custom; see `micro.support.c_names.identifier`.
         class_names: Names of the output's values, in order.
         constants: Further numbers for the header, e.g. {"threshold": 0.7}, as NAME_THRESHOLD.
         arena_margin: Share added to the measured arena for optimised kernels' scratch buffers, at least 0. The arena has no

@@ -6,15 +6,15 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from micro.c_names import CNames
-from micro.detector import LARGEST_SAMPLE, Detector
+from micro.detection.detector import LARGEST_SAMPLE, Detector
+from micro.detection.score import CENTRE_BITS
 from micro.emission.c_array import c_array, float_text, render, write_sources
 from micro.emission.front_end import front_end_files
 from micro.errors import ConversionError
-from micro.files import sha256
-from micro.graph import Graph, TfliteLike, content_of, read
-from micro.scoring import CENTRE_BITS
 from micro.signal import FrontEnd, Scaling
+from micro.support.c_names import CNames
+from micro.support.files import sha256
+from micro.tflite.graph import Graph, TfliteLike, content_of, read
 
 SCORES = {
     "reconstruction": "squared difference of the model's input and output, summed",

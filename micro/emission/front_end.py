@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from micro.c_names import CNames
 from micro.emission.c_array import c_array, float_text, render, write_sources
 from micro.errors import ConversionError
-from micro.files import sha256
-from micro.graph import Graph, TfliteLike, content_of, read
-from micro.signal import FrontEnd, Scaling, fixed, float32
+from micro.signal import FrontEnd, Scaling, fixed_point, float32
 from micro.signal.bands import mel_bins
 from micro.signal.fourier import quarter_cosine
+from micro.support.c_names import CNames
+from micro.support.files import sha256
+from micro.tflite.graph import Graph, TfliteLike, content_of, read
 
 # Bytes of stack that the C stays below, its callees included; a test holds compilers to it.
 STACK = 512
@@ -126,9 +126,9 @@ def _fixed_arrays(front_end: FrontEnd, scaling: Scaling, scale: float) -> list[d
         c_array("uint8_t", "shift", shift),
     ]
     if front_end.spectral:
-        arrays.append(c_array("int32_t", "quarter", fixed.quarter_table(front_end.window)))
+        arrays.append(c_array("int32_t", "quarter", fixed_point.quarter_table(front_end.window)))
     if "mel" in front_end.kinds:
-        arrays.append(c_array("int32_t", "mel_slopes", fixed.mel_slopes(front_end)))
+        arrays.append(c_array("int32_t", "mel_slopes", fixed_point.mel_slopes(front_end)))
     return arrays + _bins(front_end)
 
 
@@ -164,22 +164,22 @@ def _fixed_numbers(front_end: FrontEnd, zero: int) -> dict[str, Any]:
     levels = (window // 2).bit_length() - 1
     return {
         "zero": zero,
-        "sample_fraction": fixed.SAMPLE_FRACTION,
-        "level_fraction": fixed.LEVEL_FRACTION,
-        "one_level": 1 << fixed.LEVEL_FRACTION,
-        "log_fraction": fixed.LOG_FRACTION,
-        "one_log": 1 << fixed.LOG_FRACTION,
-        "half_log": 1 << (fixed.LOG_FRACTION - 1),
-        "log10_2": fixed.LOG10_2,
-        "log_window": int(fixed.log2(np.full(1, window, np.uint64))[0]),
-        "silence": f"({fixed.SILENCE * (1 << fixed.LOG_FRACTION)})",
+        "sample_fraction": fixed_point.SAMPLE_FRACTION,
+        "level_fraction": fixed_point.LEVEL_FRACTION,
+        "one_level": 1 << fixed_point.LEVEL_FRACTION,
+        "log_fraction": fixed_point.LOG_FRACTION,
+        "one_log": 1 << fixed_point.LOG_FRACTION,
+        "half_log": 1 << (fixed_point.LOG_FRACTION - 1),
+        "log10_2": fixed_point.LOG10_2,
+        "log_window": int(fixed_point.log2(np.full(1, window, np.uint64))[0]),
+        "silence": f"({fixed_point.SILENCE * (1 << fixed_point.LOG_FRACTION)})",
         "moment": f"INT64_C({window * (window**2 - 1) // 3})",
-        "mel_fraction": fixed.MEL_FRACTION,
-        "one_mel": 1 << fixed.MEL_FRACTION,
-        "one": fixed.ONE,
-        "level": round(_level(front_end) * fixed.ONE),
+        "mel_fraction": fixed_point.MEL_FRACTION,
+        "one_mel": 1 << fixed_point.MEL_FRACTION,
+        "one": fixed_point.ONE,
+        "level": round(_level(front_end) * fixed_point.ONE),
         "levels": levels,
-        "exponent": 10 + 2 * levels - 2 * fixed.SAMPLE_FRACTION - (levels + 1),
+        "exponent": 10 + 2 * levels - 2 * fixed_point.SAMPLE_FRACTION - (levels + 1),
     }
 
 

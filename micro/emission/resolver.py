@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from micro.errors import ModelError
-from micro.graph import Graph
+from micro.tflite.graph import Graph
 
 # Operators whose method is not simply Add + CamelCase, as micro_mutable_op_resolver.h spells them.
 IRREGULAR = {

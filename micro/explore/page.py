@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from micro.pages import chart, drawing, figure, page
+from micro.support.html import chart, drawing, figure, page
 
 WORDS = {"flash": "bytes of flash", "ram": "bytes of RAM", "macs": "multiply-accumulates"}
 STATES = {
@@ -26,6 +26,7 @@ def render_search(told: Mapping[str, Any]) -> bytes:
     with drawing():
         charts = [_front(told, by_number, name) for name in WORDS] + [_progress(told)]
     return page(
+        "micro.explore",
         "search.html.j2",
         told=told,
         score="likelihood" if classifies else "area under the ROC curve",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,18 +14,18 @@ from typing import Literal
 import numpy as np
 
 from micro.config import Config
-from micro.cost import parse_bytes, parse_count
-from micro.engine import cluster, require_ray, run_all
 from micro.errors import RunError
-from micro.explore.choice import TIE, Scores, choose, finals, pareto
-from micro.explore.rehearsal import kept_back, rehearse
+from micro.explore.holdout import kept_back, rehearse
+from micro.explore.selection import TIE, Scores, choose, finals, pareto
 from micro.explore.space import given, require_searchable, resolutions, smallest, widest
 from micro.explore.study import OWN, Budget, Candidate, Study, require_optuna, share_of_budget
 from micro.explore.task import TRIAL, Task, prepare, value
-from micro.files import json_bytes, sha256, write_bytes
-from micro.runs.folder import check_claim, claim_folder, holding, settled, starting
-
-Progress = Callable[[str, float], None]
+from micro.runs.folder import check_claim, claim_folder, starting
+from micro.runs.lock import holding, settled
+from micro.support.files import json_bytes, sha256, write_bytes
+from micro.support.progress import Progress
+from micro.support.workers import cluster, require_ray, run_all
+from micro.tflite.cost import parse_bytes, parse_count
 
 # Candidates drawn together: a batch sees all earlier batches and nothing of itself, so that results do not hang on how many
 # workers there are or which is quicker.

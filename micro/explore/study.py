@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from micro.config import Config
-from micro.engine import Outcome
 from micro.errors import RunError
 from micro.explore.space import given, propose
-from micro.extras import required
+from micro.support.extras import required
+from micro.support.workers import Outcome
 
 Budget = dict[str, int | None]
 

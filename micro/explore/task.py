@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from micro.config import Config
-from micro.engine import Outcome, run_all
 from micro.errors import RunError
-from micro.explore.rehearsal import kept_back
+from micro.explore.holdout import kept_back
 from micro.explore.space import resolutions
 from micro.explore.study import Budget
+from micro.support.workers import Outcome, run_all
 
 TRIAL, LESSONS = "micro.explore.trial:try_candidate", "micro.explore.trial:prepare_lessons"
 

@@ -14,19 +14,18 @@ import tensorflow as tf
 
 import keras_kd
 from keras_kd.layers import copied
-from micro import detect
 from micro.aot import static_size
 from micro.config import Config, QuantizeStage, parse_config
+from micro.datasets.prepare import calibration_windows
+from micro.detection.metrics import auc
 from micro.errors import ConversionError
-from micro.evaluate import Judge, chip_judge, chip_logits, keras_judge, keras_logits
-from micro.explore.rehearsal import rehearse
-from micro.files import array_bytes, json_bytes, keras_bytes
-from micro.prepare import calibration_windows
+from micro.explore.holdout import rehearse
 from micro.quantize.aware import quantize_aware
-from micro.runs.folder import PATIENCE, holding, settled, write_folder
-from micro.stages import Lessons, Written, apply, untrained, written
-from micro.tflm import measure
-from micro.train import (
+from micro.runs.compression import Lessons, Written, apply, untrained, written
+from micro.runs.evaluate import Judge, chip_judge, chip_logits, keras_judge, keras_logits
+from micro.runs.lock import PATIENCE, holding, settled
+from micro.runs.publish import write_folder
+from micro.runs.train import (
     build_model,
     fit,
     hard_loss,
@@ -35,6 +34,8 @@ from micro.train import (
     seed_everything,
     train_teacher,
 )
+from micro.support.files import array_bytes, json_bytes, keras_bytes
+from micro.tflite.footprint import measure
 
 Runtime = Literal["tflm", "static"]
 # Shares of the epochs after which weak candidates stop: earlier, those that learn slowly and end best look weak.
@@ -317,6 +318,6 @@ def _classification(logits: np.ndarray, labels: np.ndarray) -> _Worth:
 
 
 def _detection(judge: Judge, x: np.ndarray, labels: np.ndarray) -> _Worth:
-    area = detect.auc(labels, judge(x))
+    area = auc(labels, judge(x))
     assert area is not None
     return _Worth(area, None)

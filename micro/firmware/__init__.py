@@ -1,4 +1,7 @@
-"""Firmware projects of finished runs."""
+"""Firmware projects of finished runs, and the emulator that runs them.
+
+May import: errors, support, tflite, detection, emission, aot, datasets, runs.
+"""
 
 from micro.firmware.project import new_firmware
 

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from micro.errors import RunError
-from micro.files import json_bytes, sha256, write_together
 from micro.firmware.boards import MACHINES
 from micro.firmware.project import load_golden, project_files, self_test_windows
-from micro.report import with_emulated
-from micro.runs.folder import write_folder
-from micro.score import read_run
-from micro.simulation import Firmware, Judged, judge, load_firmware
+from micro.runs.device import Firmware, Judged, judge, load_firmware
+from micro.runs.publish import write_folder
+from micro.runs.report import with_emulated
+from micro.runs.score_files import read_run
+from micro.support.files import json_bytes, sha256, write_together
 
 CORES = tuple(machine.core for machine in MACHINES)
 SECONDS_ALLOWED = 900

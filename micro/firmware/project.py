@@ -10,21 +10,21 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from micro.aot.generate import static_files
-from micro.c_names import CNames
-from micro.detector import decide, faults
+from micro.datasets.prepare import spread
+from micro.detection.detector import decide, faults
 from micro.emission.c_array import c_array, model_files, render
 from micro.emission.detector import detector_files
 from micro.emission.resolver import resolver_methods
 from micro.errors import RunError
-from micro.evaluate import run_inputs
-from micro.files import sha256
 from micro.firmware.boards import BOARDS, MACHINES
 from micro.firmware.packages import PACKAGES, require_operators
-from micro.graph import read
-from micro.prepare import spread
-from micro.runs.folder import write_folder
-from micro.score import read_run
-from micro.simulation import Firmware, load_firmware
+from micro.runs.device import Firmware, load_firmware
+from micro.runs.evaluate import run_inputs
+from micro.runs.publish import write_folder
+from micro.runs.score_files import read_run
+from micro.support.c_names import CNames
+from micro.support.files import sha256
+from micro.tflite.graph import read
 
 Runtime = Literal["static", "tflm"]
 COMMON = {

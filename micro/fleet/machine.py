@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from micro.config import parse_config
-from micro.files import json_bytes
-from micro.runs.folder import PATIENCE, RunFolder, holding
+from micro.runs.folder import RunFolder
+from micro.runs.lock import PATIENCE, holding
 from micro.runs.start import report_of, run_held
-from micro.runs.told import told_by
-from micro.verdict import verdict_of
+from micro.runs.summary import told_by
+from micro.runs.verdict import verdict_of
+from micro.support.files import json_bytes
 
 # The arena with each kind of kernels in a report's footprint, the largest of which budgets are compared with; reports of an
 # earlier version have the first alone.

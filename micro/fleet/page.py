@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from micro.fleet.results import AssetResult, metric_names
-from micro.pages import chart, drawing, figure, page
-from micro.verdict import GRADES
+from micro.runs.verdict import GRADES
+from micro.support.html import chart, drawing, figure, page
 
 METRIC_WORDS = {
     "auc": "area under the ROC curve",
@@ -25,6 +25,7 @@ def render_fleet(rows: Sequence[AssetResult], job: str) -> bytes:
     with drawing():
         charts = [found for name in metrics if (found := _spread(done, name)) is not None]
     return page(
+        "micro.fleet",
         "fleet.html.j2",
         rows=rows,
         job=job,

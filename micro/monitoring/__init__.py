@@ -1,4 +1,7 @@
-"""A device's scores come home: does its threshold still hold, and if not, what is to be done."""
+"""A device's scores come home: does its threshold still hold, and if not, what is to be done.
+
+May import: errors, support, signal, detection, emission, runs.
+"""
 
 from micro.monitoring.advice import FARTHEST, Advice
 from micro.monitoring.comparison import Monitoring, monitor

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from micro.detect import Threshold
-from micro.drift import PSI_MUCH, PSI_SOME, Look, smallest_p
+from micro.detection.drift import PSI_MUCH, PSI_SOME, Look, smallest_p
+from micro.detection.threshold import Threshold
 from micro.monitoring.lines import excerpt
 from micro.monitoring.log import Log
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from micro.baseline import Calibration, calibration_heard, calibration_sessions
-from micro.detect import Threshold, calibrate
-from micro.drift import Look, promise_chance, smallest_change, watch
+from micro.detection.drift import Look, promise_chance, smallest_change, watch
+from micro.detection.threshold import Threshold, calibrate
 from micro.errors import DataError
 from micro.monitoring.advice import Advice, Evidence, advise
 from micro.monitoring.log import Log, read_log
-from micro.score import read_run
+from micro.runs.baseline import Calibration, calibration_heard, calibration_sessions
+from micro.runs.score_files import read_run
 from micro.signal import FrontEnd
 
 

@@ -8,15 +8,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from micro.baseline import HEARD, calibration_files
-from micro.detector import make_detector
+from micro.detection.detector import make_detector
+from micro.detection.score import score_from_config
 from micro.emission import emit
 from micro.errors import RunError
-from micro.files import json_bytes, sha256, write_bytes
 from micro.monitoring.comparison import Monitoring, trained_threshold
-from micro.runs.folder import made_whole, settled
-from micro.score import read_run
-from micro.scoring import score_from_config
+from micro.runs.baseline import HEARD, calibration_files
+from micro.runs.lock import settled
+from micro.runs.publish import made_whole
+from micro.runs.score_files import read_run
+from micro.support.files import json_bytes, sha256, write_bytes
 
 # Parts of a report that hang on the threshold and were measured on the test, which a recalibration does not have.
 OF_FORMER_THRESHOLD = ("seeds", "summary", "by_origin", "stages")

@@ -1,1 +1,4 @@
-"""Quantization that is simulated as TFLite Micro computes it, calibrated or trained, and written as simulated."""
+"""Models that compute on TFLite Micro's own integers while they train, and the .tflite written from them.
+
+May import: errors, tflite, keras_graph.
+"""

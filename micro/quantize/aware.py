@@ -10,10 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from micro.accept import accept
 from micro.errors import ConversionError
-from micro.quantize.calibrate import Method, calibrated, with_operand
-from micro.quantize.grids import (
+from micro.keras_graph.accept import accept
+from micro.quantize.fake_quant import (
     Grid,
     constant_parameters,
     kernel_scale,
@@ -27,6 +26,7 @@ from micro.quantize.hard_swish import hard_swish_steps
 from micro.quantize.lowering import Weights, lower
 from micro.quantize.operators import OPERATORS, accumulator
 from micro.quantize.program import Activations, Node, Program
+from micro.quantize.ranges import Method, calibrated, with_operand
 
 Granularity = Literal["auto", "per_channel", "per_tensor"]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from keras import ops
 
-from micro.calibration import check_samples
+from micro.keras_graph.calibration_data import check_samples
 from micro.quantize.aware import QuantizationAware, Simulated
-from micro.quantize.calibrate import float_values
 from micro.quantize.operators import OPERATORS
+from micro.quantize.ranges import float_values
 
 SAMPLES = 256
 

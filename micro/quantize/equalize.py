@@ -8,9 +8,9 @@ from itertools import pairwise
 import keras
 import numpy as np
 
-from micro.compress.channels import CONVOLUTIONS, DEPTHWISE, SEPARABLE
-from micro.compress.fold import fold_batchnorm
-from micro.compress.wiring import Wiring, wiring
+from micro.keras_graph.channels import CONVOLUTIONS, DEPTHWISE, SEPARABLE
+from micro.keras_graph.fold_batchnorm import fold_batchnorm
+from micro.keras_graph.topology import Wiring, wiring
 
 ROUNDS = 50
 # What a channel that is multiplied before these layers comes out multiplied by the same.

@@ -7,13 +7,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from micro.accept import accept
-from micro.cost import parse_bytes
+from micro.keras_graph.accept import accept
+from micro.keras_graph.tracing import predict
 from micro.quantize.aware import Granularity, quantize_aware
 from micro.quantize.program import Activations
 from micro.quantize.write import write_tflite
-from micro.tflm import measure
-from micro.tracing import predict
+from micro.tflite.cost import parse_bytes
+from micro.tflite.footprint import measure
 
 JUDGED = 128
 

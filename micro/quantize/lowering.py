@@ -10,12 +10,12 @@ import keras
 import numpy as np
 
 from micro.errors import ConversionError
-from micro.export import to_tflite
-from micro.graph import Graph, Op, Tensor, read
-from micro.origin import all_layers, layer_phrase, mentioned_layers, output_layer, unique_name
+from micro.keras_graph.to_tflite import to_tflite
 from micro.quantize.operators import OPERATORS
 from micro.quantize.program import Node, Program
-from micro.slim import ELEMENTWISE, drops_leading_ones
+from micro.tflite.graph import Graph, Op, Tensor, read
+from micro.tflite.layer_names import all_layers, layer_phrase, mentioned_layers, output_layer, unique_name
+from micro.tflite.strip import ELEMENTWISE, drops_leading_ones
 
 # What a node's `kernel`, `bias` and `operand` hold, by the node's name.
 Weights = dict[str, dict[str, np.ndarray]]

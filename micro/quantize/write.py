@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from micro.graph import packed, schema_module
 from micro.quantize.aware import QuantizationAware, Simulated
 from micro.quantize.operators import OPERATORS
 from micro.quantize.program import Node
+from micro.tflite.graph import packed, schema_module
 
 
 def write_tflite(aware: QuantizationAware) -> bytes:

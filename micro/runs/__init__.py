@@ -1,1 +1,5 @@
-"""Folders that work is kept in, whole or to be gone on with, and how a run is begun."""
+"""A run: its folder, teacher, students, compression, evaluation, verdict, report; and what is done with a finished one.
+
+May import: keras_kd, errors, support, signal, tflite, detection, quantize, compress, conversion, emission, config,
+datasets.
+"""

@@ -11,98 +11,21 @@ name, and renamed. Whatever a kill leaves behind has a name by which the next ca
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from micro.errors import MicroError, RunError
-from micro.files import is_unfinished, json_bytes, naming, write_bytes
+from micro.runs.publish import discard, holds_something, remove, rename
+from micro.support.files import is_unfinished, json_bytes, write_bytes
 
-# How long a worker waits for one that an earlier driver left behind, in seconds.
-PATIENCE = 120.0
 # What a run's working folder may hold before it is known what the run was told, and after that has been removed.
 _MARKS = frozenset({"publishing", "replaces"})
 # Noted on an interrupt that came before there was anything to go on with, whatever an earlier call has left.
 NOT_BEGUN = "not begun"
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-
-
-def settled(out: str | Path, *, renamed: bool = True) -> Path:
-    """`out` as the folder that it stands for, links followed.
-
-    Args:
-        renamed: The folder will come by a rename, so it must not be where this process or its shell stands.
-
-    Raises:
-        RunError: Where it is a file, lies in one, or cannot be renamed.
-    """
-    try:
-        path = Path(out).resolve()
-    except (OSError, RuntimeError) as error:
-        raise RunError(f"{out} leads nowhere: {error}; choose another --out") from None
-    for place in (path, *path.parents):
-        if os.path.lexists(place) and not place.is_dir():
-            said = "is a file" if place == path else f"lies in {place}, which is a file"
-            raise RunError(f"{out} {said}; choose another --out")
-    here = Path.cwd()
-    if renamed and (path == here or path in here.parents):
-        raise RunError(f"{out} is the folder that you are in; name one inside it as --out")
-    return path
-
-
-@contextmanager
-def holding(out: Path, *, patience: float = 0.0, kept: bool = True) -> Iterator[None]:
-    """Hold a folder of work for one process, whether it exists yet or not; nothing is left of the lock afterwards.
-
-    Args:
-        out: As `settled` gives it.
-        patience: Seconds to wait for another that holds it.
-        kept: What is done so far can be gone on with, should there be no room for the rest.
-
-    Raises:
-        RunError: If another process holds it, or nothing can be written there.
-    """
-    path = out.with_name(f".{out.name}.keras-kd.lock")
-    made = [place for place in path.parents if not place.exists()]
-    lock = FileLock(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=patience)
-    except (Timeout, OSError) as error:
-        _unmake(made)
-        if not isinstance(error, Timeout):
-            raise RunError(f"{out}: nothing can be written in {path.parent}: {error.strerror}") from None
-        waited = f" for {patience:.0f} s" if patience else ""
-        raise RunError(
-            f"{out}: another keras-kd has been at work on it{waited}; wait for its end, or choose another --out"
-        ) from None
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        advice = "what is done is kept: make room and go on with --resume" if kept else "make room and try again"
-        raise RunError(f"{error.filename or out}: {error.strerror}; {advice}") from None
-    finally:
-        # Removed while it is held: whoever has opened it meanwhile finds it gone once it has the lock, and opens a new one.
-        with suppress(OSError):
-            path.unlink()
-        lock.release()
-        _unmake(made)
-
-
-def _unmake(folders: list[Path]) -> None:
-    """Remove folders that were made for a lock alone, the deepest first; what holds something stays."""
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()
 
 
 @dataclass(frozen=True)
@@ -147,7 +70,7 @@ class RunFolder:
         Raises:
             RunError: If something of the user's would be lost or another config's work mixed in.
         """
-        held = _holds_something(self.out)
+        held = holds_something(self.out)
         if held and not (self.out / "manifest.json").is_file():
             raise RunError(f"{self.out} exists and is not a run folder; choose another --out")
         begun = self.told.is_file()
@@ -174,8 +97,8 @@ class RunFolder:
         """
         if self.mark.is_file():
             if not self.whole.is_dir():
-                _discard(self.working)
-            elif self.earlier.is_dir() and _holds_something(self.out):
+                discard(self.working)
+            elif self.earlier.is_dir() and holds_something(self.out):
                 raise RunError(
                     f"{self.out} has come while a run was put there, the earlier one is {self.earlier}; move one away"
                 )
@@ -183,10 +106,10 @@ class RunFolder:
                 self.publish()
             else:
                 if self.earlier.is_dir():
-                    _rename(self.earlier, self.out)
+                    rename(self.earlier, self.out)
                 self.mark.unlink()
         if not self.told.is_file() and self._is_a_beginning():
-            _discard(self.working)
+            discard(self.working)
         return resume and not self.goes_on(told) and _is_run_of(self.out, told)
 
     def goes_on(self, told: bytes) -> bool:
@@ -197,24 +120,24 @@ class RunFolder:
         """Make the working folder anew, or with `resume` take up the one that is there."""
         if resume and self.goes_on(told):
             return
-        _discard(self.working)
-        if _holds_something(self.out):
+        discard(self.working)
+        if holds_something(self.out):
             write_bytes(self.replaces, b"")
         write_bytes(self.told, told)
 
     def fresh_whole(self) -> Path:
         """An empty folder for what will be published, whatever a kill left in it."""
-        _remove(self.whole)
+        remove(self.whole)
         self.whole.mkdir()
         return self.whole
 
     def publish(self) -> None:
         """Rename what is whole into place; an earlier run goes only when the new one is there."""
         write_bytes(self.mark, b"")
-        if _holds_something(self.out):
+        if holds_something(self.out):
             os.replace(self.out, self.earlier)
-        _rename(self.whole, self.out)
-        _discard(self.working)
+        rename(self.whole, self.out)
+        discard(self.working)
 
     def _is_a_beginning(self) -> bool:
         """Whether the working folder is missing, or holds no more than a kill in the first or the last steps leaves."""
@@ -244,7 +167,7 @@ def claim_folder(out: Path, told: bytes, resume: bool, what: str, difference: st
     for place in (out, out / "lessons"):
         for left in list(place.iterdir()) if place.is_dir() else ():
             if is_unfinished(left):
-                _remove(left)
+                remove(left)
     if new:
         write_bytes(kept, told)
     return new
@@ -279,84 +202,8 @@ def unclaim_folder(out: Path) -> None:
     """Remove a folder just claimed whose work could not start, so that it does not stand in the way of the next; the claim goes
     last."""
     for path in sorted(out.iterdir(), key=lambda path: path.name == "told.json"):
-        _remove(path)
+        remove(path)
     out.rmdir()
-
-
-@contextmanager
-def made_whole(out: Path, *, patience: float = 0.0) -> Iterator[Path]:
-    """A hidden folder beside `out` to fill, renamed to `out` at the end of the block; nothing is left of it otherwise.
-
-    Args:
-        out: New or an empty folder, as `settled` gives it.
-        patience: Seconds to wait for another that makes it.
-
-    Raises:
-        FileExistsError: If the folder holds something.
-        RunError: If another process makes it.
-    """
-    with holding(out, patience=patience, kept=False):
-        if _holds_something(out):
-            raise FileExistsError(f"{out} exists and is not an empty folder; choose another")
-        staged = out.with_name(f".{out.name}.keras-kd.staged")
-        _remove(staged)
-        try:
-            staged.mkdir()
-            yield staged
-            _rename(staged, out)
-        except BaseException:
-            _remove(staged)
-            raise
-
-
-def write_folder(directory: str | Path, files: Mapping[str, bytes], *, patience: float = 0.0) -> tuple[Path, ...]:
-    """Write files, by their paths inside a folder that is new or empty: all of them or none.
-
-    Raises:
-        ValueError: For a path that leads out of it.
-        FileExistsError: If the folder holds something.
-        RunError: If it is a file, lies in one, or another process writes it.
-    """
-    directory = Path(directory)
-    for name in files:
-        if Path(name).is_absolute() or ".." in Path(name).parts or not Path(name).name:
-            raise ValueError(f"file {name!r} would leave {directory}")
-    with made_whole(settled(directory), patience=patience) as staged:
-        for name, content in files.items():
-            path = staged / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with naming(directory / name):
-                path.write_bytes(content)
-    return tuple(directory / name for name in files)
-
-
-def _holds_something(path: Path) -> bool:
-    return path.is_dir() and any(path.iterdir())
-
-
-def _rename(source: Path, target: Path) -> None:
-    """Rename a folder to a name that is free or that of an empty folder."""
-    if target.is_dir():
-        target.rmdir()
-    os.replace(source, target)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _discard(working: Path) -> None:
-    """Remove a working folder so that what is left of it is known for one after any step: what it was told and its marks go
-    last."""
-    if not working.is_dir():
-        return
-    last = ("config.json", "replaces", "publishing")
-    for path in sorted(working.iterdir(), key=lambda path: (path.name in last, path.name)):
-        _remove(path)
-    working.rmdir()
 
 
 def _is_run_of(out: Path, told: bytes) -> bool:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from micro.config import Config
-from micro.detect import threshold_rank
-from micro.files import json_bytes
-from micro.prepare import Prepared, prepare
-from micro.quiet import import_frameworks
-from micro.runs.folder import NOT_BEGUN, RunFolder, holding, settled
-from micro.runs.told import told_by
+from micro.datasets.prepare import Prepared, prepare
+from micro.detection.threshold import threshold_rank
+from micro.runs.folder import NOT_BEGUN, RunFolder
+from micro.runs.lock import holding, settled
+from micro.runs.summary import told_by
+from micro.support.files import json_bytes
+from micro.support.progress import Progress
+from micro.support.silence import import_frameworks
 
-# Told the stage and the share of the whole that is done.
-Progress = Callable[[str, float], None]
 
-
-def run(
+def run_pipeline(
     config: Config,
     out: str | Path,
     *,
@@ -58,7 +56,7 @@ def run_held(
     force: bool,
     progress: Progress = lambda stage, share: None,
 ) -> dict[str, Any]:
-    """As `run`, in a folder that is held and settled, under the words that the folder is to keep of the config."""
+    """As `run_pipeline`, in a folder that is held and settled, under the words that the folder is to keep of the config."""
     content = json_bytes(told)
     folder.check(content, resume=resume, force=force)
     try:
@@ -67,7 +65,7 @@ def run_held(
         _require_enough(config, data)
         progress("starting TensorFlow", 0.01)
         import_frameworks()
-        from micro import pipeline
+        from micro.runs import pipeline
 
         pipeline.check_work(config, data)
     except KeyboardInterrupt as interrupt:

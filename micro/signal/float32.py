@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from micro.signal.bands import mel_bins
 from micro.signal.fourier import circle, mirrored, quarter_cosine, squared_bins
 from micro.signal.scaling import Scaling
-
-if TYPE_CHECKING:
-    from micro.signal.front_end import FrontEnd
+from micro.signal.spec import Spec
 
 F = np.float32
 # Added to energies before the logarithm: far below any sensor's noise, and finite on silence.
@@ -33,7 +30,7 @@ def quantized(values: np.ndarray, scaling: Scaling, scale: float, zero: int) -> 
     return (np.clip(steps, F(0), F(255)).astype(np.int32) - 128).astype(np.int8)
 
 
-def detrended(spec: FrontEnd, x: np.ndarray) -> np.ndarray:
+def detrended(spec: Spec, x: np.ndarray) -> np.ndarray:
     """Windows (n, window) without their mean, or without their trend."""
     if spec.detrend == "none":
         return x
@@ -50,7 +47,7 @@ def total(x: np.ndarray) -> np.ndarray:
     return np.cumsum(x, axis=-1, dtype=F)[..., -1]
 
 
-def _statistics(spec: FrontEnd, x: np.ndarray) -> np.ndarray:
+def _statistics(spec: Spec, x: np.ndarray) -> np.ndarray:
     mean = total(x) * F(1 / spec.window)
     centred = x - mean[:, None]
     deviation = np.sqrt(total(centred * centred) * F(1 / spec.window))
@@ -58,7 +55,7 @@ def _statistics(spec: FrontEnd, x: np.ndarray) -> np.ndarray:
     return np.stack([mean, deviation, x.min(axis=1), x.max(axis=1), step], axis=1)
 
 
-def _moments(spec: FrontEnd, x: np.ndarray) -> np.ndarray:
+def _moments(spec: Spec, x: np.ndarray) -> np.ndarray:
     squares = detrended(spec, x)
     squares = squares * squares
     power = log10(total(squares) * F(1 / spec.window) + SILENCE)
@@ -67,11 +64,11 @@ def _moments(spec: FrontEnd, x: np.ndarray) -> np.ndarray:
     return np.stack([F(0.5) * power, F(0.5) * (peak - power), fourth - (power + power)], axis=1)
 
 
-def _spectrum(spec: FrontEnd, x: np.ndarray) -> np.ndarray:
+def _spectrum(spec: Spec, x: np.ndarray) -> np.ndarray:
     return _energies(spec, power_spectrum(spec, detrended(spec, x)), spec.edges("spectrum"))
 
 
-def _envelope(spec: FrontEnd, x: np.ndarray) -> np.ndarray:
+def _envelope(spec: Spec, x: np.ndarray) -> np.ndarray:
     x = detrended(spec, x)
     envelope = np.abs(x[:, 1:] - x[:, :-1])
     envelope = np.concatenate([envelope[:, :1], envelope], axis=1)
@@ -79,7 +76,7 @@ def _envelope(spec: FrontEnd, x: np.ndarray) -> np.ndarray:
     return _energies(spec, power_spectrum(spec, envelope), spec.edges("envelope"))
 
 
-def _mel(spec: FrontEnd, x: np.ndarray) -> np.ndarray:
+def _mel(spec: Spec, x: np.ndarray) -> np.ndarray:
     power = power_spectrum(spec, detrended(spec, x))
     found = []
     for (first, last), (left, rise, right, fall) in zip(np.transpose(mel_bins(spec.mel())), mel_slopes(spec)):
@@ -89,7 +86,7 @@ def _mel(spec: FrontEnd, x: np.ndarray) -> np.ndarray:
     return log10(np.stack(found, axis=1) * F(1 / spec.window) + SILENCE)
 
 
-def mel_slopes(spec: FrontEnd) -> np.ndarray:
+def mel_slopes(spec: Spec) -> np.ndarray:
     """Left corner, slope from it, right corner and slope to it of each triangle: (bands, 4) float32."""
     corners = spec.mel()
     left, centre, right = corners[:-2], corners[1:-1], corners[2:]
@@ -105,12 +102,12 @@ KINDS = {
 }
 
 
-def _energies(spec: FrontEnd, power: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def _energies(spec: Spec, power: np.ndarray, edges: np.ndarray) -> np.ndarray:
     bands = [total(power[:, first - 1 : past - 1]) for first, past in itertools.pairwise(edges)]
     return log10(np.stack(bands, axis=1) * F(1 / spec.window) + SILENCE)
 
 
-def power_spectrum(spec: FrontEnd, x: np.ndarray) -> np.ndarray:
+def power_spectrum(spec: Spec, x: np.ndarray) -> np.ndarray:
     """Squared magnitudes of the tapered windows' bins 1 to window / 2: (n, window) -> (n, window / 2)."""
     quarter = quarter_cosine(spec.window).astype(F)
     if spec.taper != "none":

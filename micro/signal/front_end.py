@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
-from micro.signal import fixed, float32
+from micro.signal import fixed_point, float32
 from micro.signal.bands import band_edges, mel_bands, mel_bins
 from micro.signal.scaling import Scaling
-
-Kind = Literal["spectrum", "mel", "envelope", "moments", "statistics", "raw"]
-Detrend = Literal["mean", "linear", "none"]
-Taper = Literal["hann", "hamming", "none"]
-Arithmetic = Literal["float32", "fixed"]
+from micro.signal.spec import Arithmetic, Detrend, Kind, Taper
 
 LONGEST_WINDOW = 4096
 # Kinds whose features are not bands.
@@ -160,17 +156,17 @@ class FrontEnd:
         """The model's input as the chip computes it, (n, *shape) int8; `scale` and `zero` are those of the input tensor."""
         if self.arithmetic == "fixed":
             integers, _ = self._integers(frames)
-            return fixed.quantized(integers, *self.fixed_scaling(scaling, scale), zero)
+            return fixed_point.quantized(integers, *self.fixed_scaling(scaling, scale), zero)
         return float32.quantized(self(frames), scaling, scale, zero)
 
     def fixed_scaling(self, scaling: Scaling, scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Centre, multiplier and right shift of each feature along the last axis, as integers."""
-        return fixed.scaling_constants(scaling, scale, fixed.fractions(self))
+        return fixed_point.scaling_constants(scaling, scale, fixed_point.fractions(self))
 
     def _integers(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Integer features and how many of their bits are fractions."""
         counts = self._checked(self.counts(frames))
-        return self._heard(counts, fixed, np.int64), np.broadcast_to(fixed.fractions(self), self.shape)
+        return self._heard(counts, fixed_point, np.int64), np.broadcast_to(fixed_point.fractions(self), self.shape)
 
     def _checked(self, frames: np.ndarray) -> np.ndarray:
         wanted = (self.window, self.channels)

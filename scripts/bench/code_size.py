@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from micro.emission.resolver import IRREGULAR, REGULAR
-from micro.files import json_bytes, write_bytes
+from micro.support.files import json_bytes, write_bytes
 
 ROOTS = (
     "MicroInterpreter",

@@ -22,7 +22,7 @@ import tensorflow as tf
 from keras import layers
 
 import micro
-from micro.quiet import silenced
+from micro.support.silence import silenced
 
 
 def camera() -> keras.Model:

@@ -19,9 +19,9 @@ import numpy as np
 from keras import layers
 
 import micro
-from micro import detect
 from micro.datasets import cwru
 from micro.datasets.recording import windows
+from micro.detection.threshold import reconstruction_error
 
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # train, threshold, healthy test, faulty test
 
@@ -67,7 +67,7 @@ def autoencoder(width: int) -> keras.Model:
 def f1(predict: object, parts: Parts) -> float:
     """F1 of faulty windows against as many healthy ones, weighted."""
     _, threshold_x, healthy, faulty = parts
-    errors = [detect.reconstruction_error(x, predict(x)) for x in (threshold_x, healthy, faulty)]  # type: ignore[operator]
+    errors = [reconstruction_error(x, predict(x)) for x in (threshold_x, healthy, faulty)]  # type: ignore[operator]
     threshold = micro.calibrate(errors[0], false_alarm_rate=0.01).value
     recall, false = float(np.mean(errors[2] > threshold)), float(np.mean(errors[1] > threshold))
     return 2 * recall / (1 + recall + false)

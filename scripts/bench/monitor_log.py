@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import micro
-from micro.baseline import calibration_sessions
+from micro.runs.baseline import calibration_sessions
 
 
 def write_log(path: Path, run: Path, rows: int, named: bool) -> None:

@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from micro.aot import generate
-from micro.aot.storage import Storage, stored
+from micro.aot.weight_layout import Storage, stored
 from micro.emission.c_array import c_array
 from micro.firmware.boards import MACHINES
-from micro.firmware.chip import run_on_chip
-from micro.graph import Graph, Op, packed, read, schema_module
-from micro.tflm import all_outputs, measure
+from micro.firmware.qemu import run_on_chip
+from micro.tflite.footprint import measure
+from micro.tflite.graph import Graph, Op, packed, read, schema_module
+from micro.tflite.interpreter import all_outputs
 
 MAIN = """
 #include <stdint.h>

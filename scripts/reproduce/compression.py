@@ -23,9 +23,10 @@ from machines import (
 
 import keras_kd
 import micro
-from micro import detect
-from micro.prepare import Prepared
-from micro.tflm import run
+from micro.datasets.prepare import Prepared
+from micro.detection.metrics import auc
+from micro.detection.threshold import reconstruction_error
+from micro.tflite.interpreter import run
 
 CONV_SIZES, DENSE_SIZES = (16, 24, 24), (48, 12, 48)
 EPOCHS = 10
@@ -58,7 +59,7 @@ HEALTH = Task(
     objective=lambda: keras_kd.Reconstruction(0.5),
     hard_weight=0.5,
     figure="AUC, %",
-    judge=lambda x, found, labels: 100 * detect.auc(labels, detect.reconstruction_error(x, found)),
+    judge=lambda x, found, labels: 100 * auc(labels, reconstruction_error(x, found)),
 )
 
 

@@ -13,9 +13,11 @@ import numpy as np
 from ledger import Experiment
 
 import keras_kd
-from micro import detect, students
 from micro.config import parse_config
-from micro.prepare import Prepared, Windows, prepare
+from micro.datasets.prepare import Prepared, Windows, prepare
+from micro.detection.metrics import auc
+from micro.detection.threshold import reconstruction_error
+from micro.runs import models as students
 
 EPOCHS, BATCH = 30, 32
 LESSONS_A_CLASS = 20
@@ -182,8 +184,8 @@ def reconstructing(weight: float, hard_weight: float) -> Callable[..., dict[str,
 
 def detection(model: keras.Model, data: Prepared) -> dict[str, float]:
     """Area under the ROC curve, faulty windows against healthy ones."""
-    scores = detect.reconstruction_error(data.test.x, model.predict(data.test.x, batch_size=1024, verbose=0))
-    return {"AUC": detect.auc(data.test.labels, scores)}
+    scores = reconstruction_error(data.test.x, model.predict(data.test.x, batch_size=1024, verbose=0))
+    return {"AUC": auc(data.test.labels, scores)}
 
 
 ALONE = "student, data alone"

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.baseline import calibration_heard, calibration_sessions
 from micro.config import load_config
 from micro.datasets import rig
 from micro.datasets.recording import windows
-from micro.drift import Look, watch
-from micro.evaluate import run_inputs
-from micro.pipeline import run_pipeline
-from micro.simulation import Firmware, load_firmware
+from micro.detection.drift import Look, watch
+from micro.runs.baseline import calibration_heard, calibration_sessions
+from micro.runs.device import Firmware, load_firmware
+from micro.runs.evaluate import run_inputs
+from micro.runs.start import run_pipeline
 
 STEADY, AFTER, EVERY, SECONDS = 8, 24, 4, 4.0
 DRIFTS = {
@@ -103,7 +103,7 @@ def main() -> None:
     arguments = parser.parse_args()
     run = arguments.out / "rig"
     if not run.exists():
-        with resources.as_file(resources.files("micro") / "configs" / "rig.toml") as path:
+        with resources.as_file(resources.files("micro.config") / "jobs" / "rig.toml") as path:
             told = load_config(path)
         told = told.model_copy(update={"seeds": 1, "distill": told.distill.model_copy(update={"compare": False})})
         # The sensor's end is left out: a doubled gain would reach it, and be told as its fault at once.

@@ -14,7 +14,7 @@ from scipy import stats
 
 from micro.config import Config, parse_config
 from micro.explore import search
-from micro.pipeline import run_pipeline
+from micro.runs.start import run_pipeline
 
 RIG = {
     "job": "rig",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from micro.aot.calls import Step
 from micro.aot.operators.convolution import conv_2d, depthwise_conv_2d, fully_connected
 from micro.aot.operators.elementwise import add, mul, sub
 from micro.aot.operators.lookup import lookup
 from micro.aot.operators.movement import concatenation, pad, reshape, strided_slice, transpose
 from micro.aot.operators.pooling import average_pool_2d, max_pool_2d, mean
 from micro.aot.operators.softmax import softmax
-from micro.aot.step import Step
-from micro.aot.storage import Storage
-from micro.graph import Graph, Op
+from micro.aot.weight_layout import Storage
+from micro.tflite.graph import Graph, Op
 
 # Those whose weights may be stored in several ways.
 STORED: dict[str, Callable[[Op, Graph, Storage], Step]] = {"CONV_2D": conv_2d, "FULLY_CONNECTED": fully_connected}

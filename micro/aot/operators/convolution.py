@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from micro.aot.fixed_point import activation_range, quantize_multiplier
-from micro.aot.step import (
+from micro.aot.calls import (
     Argument,
     Call,
     Constant,
@@ -18,8 +17,9 @@ from micro.aot.step import (
     require_within_32_bits,
     tensors_of,
 )
-from micro.aot.storage import Storage, stored
-from micro.graph import Graph, Op, Tensor
+from micro.aot.fixed_point import activation_range, quantize_multiplier
+from micro.aot.weight_layout import Storage, stored
+from micro.tflite.graph import Graph, Op, Tensor
 
 # Strides and windows beyond this leave the 32 bits in which places are counted, and any tensor.
 FARTHEST = 1 << 24

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from micro.aot.fixed_point import activation_range, quantize_multiplier
-from micro.aot.step import (
+from micro.aot.calls import (
     Argument,
     Call,
     Constant,
@@ -20,7 +19,8 @@ from micro.aot.step import (
     strides_of,
     tensors_of,
 )
-from micro.graph import Graph, Op, Tensor
+from micro.aot.fixed_point import activation_range, quantize_multiplier
+from micro.tflite.graph import Graph, Op, Tensor
 
 # Sums are made with this many fraction bits.
 SUM_BITS = 20

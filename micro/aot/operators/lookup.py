@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from micro.aot.step import Call, Constant, Step, int8_of, require_shape, tensors_of
-from micro.graph import Graph, Op, Tensor, packed, schema_module
-from micro.tflm import all_outputs
+from micro.aot.calls import Call, Constant, Step, int8_of, require_shape, tensors_of
+from micro.tflite.graph import Graph, Op, Tensor, packed, schema_module
+from micro.tflite.interpreter import all_outputs
 
 
 def lookup(op: Op, graph: Graph) -> Step:

@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 
-from micro.aot.operators.elementwise import operand
-from micro.aot.step import (
+from micro.aot.calls import (
     Call,
     Step,
     four,
@@ -20,7 +19,8 @@ from micro.aot.step import (
     strides_of,
     tensors_of,
 )
-from micro.graph import Graph, Op
+from micro.aot.operators.elementwise import operand
+from micro.tflite.graph import Graph, Op
 
 
 def reshape(op: Op, graph: Graph) -> Step:

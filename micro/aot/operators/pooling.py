@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 
-from micro.aot.fixed_point import activation_range, quantize_multiplier
-from micro.aot.operators.convolution import padding, window_shape
-from micro.aot.step import (
+from micro.aot.calls import (
     Call,
     Step,
     four,
@@ -20,7 +18,9 @@ from micro.aot.step import (
     strides_of,
     tensors_of,
 )
-from micro.graph import Graph, Op
+from micro.aot.fixed_point import activation_range, quantize_multiplier
+from micro.aot.operators.convolution import padding, window_shape
+from micro.tflite.graph import Graph, Op
 
 
 def average_pool_2d(op: Op, graph: Graph) -> Step:

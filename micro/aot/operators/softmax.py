@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from micro.aot.calls import Call, Constant, Step, int8_of, refusal, require, require_shape, tensors_of
 from micro.aot.fixed_point import exp_of_negative, high_product, quantize_multiplier
-from micro.aot.step import Call, Constant, Step, int8_of, refusal, require, require_shape, tensors_of
-from micro.graph import Graph, Op
+from micro.tflite.graph import Graph, Op
 
 # Differences to the largest are held with 5 integer bits.
 INTEGER_BITS = 5

@@ -1,0 +1,5 @@
+"""`python -m micro.cli`."""
+
+from micro.cli.main import main
+
+main()

@@ -1,0 +1,120 @@
+"""The command line: one group, which ends in one line and exit code 2 on anything that the user can put right."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from micro.cli import models, runs, scale
+from micro.cli.again import go_on
+from micro.errors import MicroError, Terminated
+from micro.support.interrupts import ended_by_sigterm
+
+# Exit code of a fault of this program: EX_SOFTWARE of sysexits.h.
+INTERNAL = 70
+
+
+class _Commands(click.Group):
+    """A group whose commands end in one line and exit code 2 on anything that the user can put right."""
+
+    def main(  # type: ignore[override]
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        *,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        try:
+            with ended_by_sigterm():
+                result = super().main(args, prog_name, standalone_mode=False, **extra)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message())
+            sys.exit(0)
+        except click.ClickException as error:
+            _fail(error.format_message())
+        except (click.Abort, KeyboardInterrupt) as error:
+            # Click gives the interrupt itself as the cause.
+            interrupt = error.__cause__ or error
+            terminated = isinstance(interrupt, Terminated)
+            words = sys.argv[1:] if args is None else list(args)
+            said = "ended by SIGTERM" if terminated else "interrupted"
+            _fail(f"{said}; {go_on(self, words, interrupt)}", code=143 if terminated else 130)
+        if standalone_mode:
+            sys.exit(result if isinstance(result, int) else 0)
+        return result
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise click.Abort from interrupt  # Click's own way writes an empty line first
+        except BrokenPipeError:
+            # Whoever read has gone, as `head` does; nothing is to be told, and nothing flushed at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            if isinstance(error, (MicroError, ValueError, OSError)):
+                raise click.ClickException(_words(error)) from None
+            _fail(
+                f"keras-kd failed in a way that it should not: {type(error).__name__}: {error}; what led there is shown by "
+                f"keras-kd --debug {ctx.invoked_subcommand} ..., please report it",
+                code=INTERNAL,
+            )
+
+
+def _words(error: Exception) -> str:
+    """What went wrong; of an error of the operating system the file first, and no number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def _fail(message: str, code: int = 2) -> NoReturn:
+    click.echo(f"Error: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show Python's traceback on errors.")
+@click.version_option(package_name="keras-kd")
+def main(debug: bool) -> None:
+    """Distill Keras models onto microcontrollers: train, quantize, prove, emit.
+
+    Exit codes: 0 done; 1 done, and the answer is no (it does not fit, it drifted, a machine failed); 2 something that you can
+    put right, said in one line; 3 with --strict a result that is unusable; 70 a fault of keras-kd itself;
+    130 interrupted, 143 ended by SIGTERM.
+    """
+    from micro.support.silence import hush_tensorflow, only_our_warnings
+
+    hush_tensorflow()
+    if not debug:
+        only_our_warnings()
+
+
+for command in (
+    runs.init,
+    runs.run,
+    runs.score,
+    runs.sensitivity,
+    runs.new_firmware,
+    runs.emulate,
+    models.convert,
+    models.inspect,
+    models.check,
+    models.verify,
+    models.emit,
+    models.aot,
+    scale.search,
+    scale.fleet,
+    scale.monitor,
+):
+    main.add_command(command)

@@ -1,0 +1,164 @@
+"""Commands that make a run and go on with one: training, scores, firmware."""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import click
+
+from micro.cli.terminal import UNUSABLE, as_json, command_line, print_json, print_report, progress
+
+JOBS = ("rig", "cwru", "table")
+BOARDS = ("esp-idf", "arduino", "zephyr", "platformio", "cmake", "bare-cortex-m")
+CORES = ("m0", "m4f", "m33")
+
+
+@click.command(short_help="Write a commented config to start from")
+@click.argument("job", type=click.Choice(JOBS))
+@click.option("--out", type=click.Path(dir_okay=False), help="File to write; JOB.toml by default.")
+@as_json
+def init(job: str, out: str | None, as_json: bool) -> None:
+    """Write a commented config to start from."""
+    target = Path(out or f"{job}.toml")
+    content = (resources.files("micro.config") / "jobs" / f"{job}.toml").read_bytes()
+    try:
+        with target.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise click.ClickException(f"{target} exists already; choose another --out") from None
+    if as_json:
+        print_json({"path": str(target)})
+    else:
+        click.echo(f"wrote {target}; run it with: {command_line('run', target, '--out', f'runs/{job}')}")
+
+
+@click.command(short_help="Recordings to firmware, with a report")
+@click.argument("config", required=False, type=click.Path(dir_okay=False))
+@click.option("--out", required=True, type=click.Path(file_okay=False), help="Run folder to create.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
+@click.option("--force", is_flag=True, help="Replace an earlier run in the folder.")
+@click.option("--strict", is_flag=True, help="Exit code 3 where the verdict is 'unusable'.")
+@as_json
+def run(config: str | None, out: str, resume: bool, force: bool, strict: bool, as_json: bool) -> int:
+    """Train teacher and student, compress, quantize, verify, emit firmware and a report.
+
+    CONFIG is a TOML file as `keras-kd init` writes it; without one the built-in rig runs. Exit code 1 where the student does
+    not fit the config's budget; with --strict exit code 3 where the verdict over the run is 'unusable', whatever the reason.
+    """
+    from micro.config import load_config
+    from micro.runs import start
+
+    if config is None:
+        with resources.as_file(resources.files("micro.config") / "jobs" / "rig.toml") as built_in:
+            loaded = load_config(built_in)
+    else:
+        loaded = load_config(config)
+    with progress(enabled=not as_json) as tell:
+        report = start.run_pipeline(loaded, out, resume=resume, force=force, progress=tell)
+    if as_json:
+        print_json(report)
+    else:
+        print_report(report, out)
+    if strict and report["verdict"]["grade"] == "unusable":
+        return UNUSABLE
+    return 0 if report["budget"] is None or report["budget"]["fits"] else 1
+
+
+@click.command(short_help="A run's int8 student over new recordings")
+@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.argument("files", nargs=-1, required=True, type=click.Path())
+@click.option("--out", type=click.Path(dir_okay=False), help="CSV to write instead of printing.")
+@click.option("--channel", help="Column to score, for runs of the built-in jobs.")
+@as_json
+def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str | None, as_json: bool) -> None:
+    """Run a finished RUN's int8 student over new recordings, window by window.
+
+    Each window has its score, whether it is above the threshold, and whether the detector is in alarm after it, which it counts
+    as the firmware does: k of the last n windows.
+    """
+    from micro.runs.score_files import score as score_files
+    from micro.runs.score_files import to_csv
+    from micro.support.files import write_bytes
+
+    scored = score_files(run_folder, files, channel=channel)
+    if as_json:
+        print_json([dataclasses.asdict(window) for window in scored])
+    elif out is None:
+        click.echo(to_csv(scored), nl=False)
+    if out is not None:
+        write_bytes(out, to_csv(scored))
+        if not as_json:
+            above, alarms = sum(bool(s.above_threshold) for s in scored), sum(bool(s.alarm) for s in scored)
+            click.echo(f"wrote {len(scored)} windows to {out}: {above} above the threshold, {alarms} in alarm")
+
+
+@click.command(short_help="What each layer of a student can spare")
+@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.option("--out", required=True, type=click.Path(dir_okay=False), help="HTML page to write.")
+@as_json
+def sensitivity(run_folder: str, out: str, as_json: bool) -> None:
+    """What each layer of a finished RUN's student can spare: a page with the table and Pareto fronts."""
+    from micro.support.files import write_bytes
+    from micro.support.silence import import_frameworks
+
+    with progress(enabled=not as_json) as tell:
+        tell("starting TensorFlow", 0.0)
+        import_frameworks()
+        from micro.runs.sensitivity_page import render_sensitivity, scan_run
+
+        tell("changing layers one by one", 0.1)
+        rows, score_name = scan_run(run_folder)
+    path = write_bytes(out, render_sensitivity(rows, score_name))
+    if as_json:
+        print_json([dataclasses.asdict(row) for row in rows])
+    else:
+        click.echo(f"wrote {len(rows)} changes to {path}")
+
+
+@click.command("new-firmware", short_help="A firmware project for a board")
+@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.option("--board", required=True, type=click.Choice(BOARDS), help="What the project is for.")
+@click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder to create.")
+@click.option("--runtime", type=click.Choice(("static", "tflm")), default="static", show_default=True)
+@click.option(
+    "--windows", type=click.IntRange(1), default=4, show_default=True, help="Windows that the self-test replays."
+)
+@as_json
+def new_firmware(run_folder: str, board: str, out: str, runtime: Any, windows: int, as_json: bool) -> None:
+    """Write a firmware project of a finished RUN: front end, model, detector, a sensor to fill in, a self-test."""
+    from micro.firmware import new_firmware as write_project
+
+    paths = write_project(run_folder, out, board, runtime=runtime, windows=windows)
+    if as_json:
+        print_json({"files": [str(path) for path in paths]})
+    else:
+        click.echo(f"wrote {len(paths)} files; go on with {Path(out) / 'README.md'}")
+
+
+@click.command(short_help="A run's firmware on Cortex-M in QEMU")
+@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.option("--core", "cores", multiple=True, type=click.Choice(CORES), help="Repeat for several; all without.")
+@as_json
+def emulate(run_folder: str, cores: tuple[str, ...], as_json: bool) -> int:
+    """Build a finished RUN's firmware for Cortex-M, run it in QEMU over its golden windows, and note it in report.json.
+
+    Exit code 1 where any feature, output, score or alarm differs from Python's.
+    """
+    from micro.firmware.emulate import add_to_report
+    from micro.firmware.emulate import emulate as emulate_run
+
+    results = emulate_run(run_folder, cores or CORES)
+    add_to_report(run_folder, results)
+    if as_json:
+        print_json([dataclasses.asdict(result) for result in results])
+    for result in () if as_json else results:
+        said = "all as in Python" if result.equal else "NOT as in Python"
+        took = f"{result.front_end_instructions:,} for features, {result.inference_instructions:,} for the model"
+        click.echo(
+            f"{result.core}: {result.windows} windows, {said}; {result.flash:,} bytes of flash, {result.ram:,} of RAM; "
+            f"instructions a window: {took}"
+        )
+    return 0 if all(result.equal for result in results) else 1

@@ -1,0 +1,142 @@
+"""Commands beyond one student: budgets, fleets, scores that come home."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+
+from micro.cli.terminal import UNUSABLE, as_json, command_line, print_fleet, print_json, print_search, progress
+
+
+@click.command(short_help="The best student within a budget")
+@click.argument("config", type=click.Path(dir_okay=False))
+@click.option(
+    "--out", required=True, type=click.Path(file_okay=False), help="Folder for journal, page and chosen config."
+)
+@click.option("--flash", help="Bytes that the model may take, such as 64KiB.")
+@click.option("--ram", help="Bytes that its arena may take on a 32-bit chip, such as 16KiB.")
+@click.option("--macs", help="Multiply-accumulates that an inference may take, such as 2M.")
+@click.option(
+    "--trials", type=click.IntRange(1), default=40, show_default=True, help="Candidates that fit and are tried."
+)
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
+@click.option("--address", help="Of a Ray cluster; this machine without.")
+@click.option("--runtime", type=click.Choice(("tflm", "static")), default="tflm", show_default=True)
+@click.option("--resume", is_flag=True, help="Go on with an interrupted search, or with more trials.")
+@as_json
+def search(
+    config: str,
+    out: str,
+    flash: str | None,
+    ram: str | None,
+    macs: str | None,
+    trials: int,
+    workers: int,
+    address: str | None,
+    runtime: Any,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """The best student within a budget of flash, RAM and MACs for CONFIG's data and teacher: a Pareto front and one chosen."""
+    from micro.config import load_config
+
+    loaded = load_config(config)
+    with progress(enabled=not as_json) as tell:
+        from micro.explore import search as search_students
+
+        found = search_students(
+            loaded,
+            out,
+            flash=flash,
+            ram=ram,
+            macs=macs,
+            trials=trials,
+            workers=workers,
+            address=address,
+            runtime=runtime,
+            resume=resume,
+            progress=tell,
+        )
+    if as_json:
+        click.echo((Path(out) / "search.json").read_text(), nl=False)
+    else:
+        print_search(found, out)
+
+
+@click.command(short_help="One firmware for each of your machines")
+@click.argument("assets", type=click.Path(dir_okay=False))
+@click.option(
+    "--out", required=True, type=click.Path(file_okay=False), help="Folder for all machines' runs and the table."
+)
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Machines trained at a time.")
+@click.option("--address", help="Of a Ray cluster; this machine without.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted fleet, or one that machines have joined.")
+@click.option("--strict", is_flag=True, help="Exit code 3 where a machine's verdict is 'unusable'.")
+@as_json
+def fleet(assets: str, out: str, workers: int, address: str | None, resume: bool, strict: bool, as_json: bool) -> int:
+    """One firmware for each machine in ASSETS.toml from a shared teacher. Exit code 1 where a machine failed; with --strict
+    exit code 3 where the verdict over a machine's run is 'unusable'."""
+    from micro.fleet import load_fleet, run_fleet
+
+    loaded = load_fleet(assets)
+    with progress(enabled=not as_json) as tell:
+        result = run_fleet(loaded, out, workers=workers, address=address, resume=resume, progress=tell)
+    if as_json:
+        click.echo((Path(out) / "fleet.json").read_text(), nl=False)
+    else:
+        words = ["--workers", workers] if workers != 2 else []
+        words += ["--address", address] if address else []
+        print_fleet(result, out, command_line("fleet", assets, "--out", out, *words, "--resume"))
+    if strict and result.unusable:
+        return UNUSABLE
+    return 1 if result.failed else 0
+
+
+@click.command(short_help="Does a device's log say steady or drift")
+@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.argument("log", type=click.Path(dir_okay=False))
+@click.option(
+    "--false-alarm-rate", type=float, default=0.01, show_default=True, help="That steady scores are ever said to drift."
+)
+@click.option("--every", type=click.IntRange(1), default=4, show_default=True, help="Sessions between checks.")
+@click.option("--recent", type=click.IntRange(1), default=8, show_default=True, help="Sessions that a check takes in.")
+@click.option("--device", help="Whose rows are read, where LOG is of several devices.")
+@click.option(
+    "--recalibrate", type=click.Path(file_okay=False), help="Folder for the run with the recalibrated threshold."
+)
+@as_json
+def monitor(
+    run_folder: str,
+    log: str,
+    false_alarm_rate: float,
+    every: int,
+    recent: int,
+    device: str | None,
+    recalibrate: str | None,
+    as_json: bool,
+) -> int:
+    """Compare a device's LOG of scores with those that RUN's threshold was calibrated on. Exit code 1 where not steady."""
+
+    from micro.monitoring import monitor as monitor_log
+    from micro.monitoring import recalibrate as recalibrate_run
+
+    found = monitor_log(run_folder, log, false_alarm_rate=false_alarm_rate, every=every, recent=recent, device=device)
+    if recalibrate is not None:
+        recalibrate_run(run_folder, found, recalibrate)
+    if as_json:
+        plain = dataclasses.asdict(found)
+        del plain["calibration"]
+        print_json(plain)
+    else:
+        click.echo(f"{found.advice}: {found.why}.")
+        click.echo(f"{found.windows:,} windows in {found.sessions:,} sessions, {found.faults:,} without a score.")
+        for note in found.notes:
+            click.echo(f"Note: {note}.")
+        if recalibrate is not None:
+            click.echo(
+                f"Recalibrated run: {recalibrate}; its firmware: keras-kd new-firmware {recalibrate} --board ..."
+            )
+    return 0 if found.advice == "steady" else 1

@@ -1,0 +1,287 @@
+"""What commands show on a terminal: progress, tables, results as lines."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from micro.runs.verdict import GRADES, verdict_of
+
+# Exit code of --strict.
+UNUSABLE = 3
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def command_line(*words: Any) -> str:
+    """A command of this program as it is typed, its words quoted where a shell needs it."""
+    return shlex.join(["keras-kd", *map(str, words)])
+
+
+@contextmanager
+def progress(enabled: bool) -> Iterator[Callable[[str, float], None]]:
+    """A progress bar on a terminal, a line a stage elsewhere, nothing if not enabled."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not enabled:
+        yield lambda stage, share: None
+    elif console.is_terminal:
+        columns = (
+            TextColumn("{task.description:<28}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task("", total=1.0)
+
+            def show(stage: str, share: float) -> None:
+                if stage.startswith("failed: "):
+                    bar.console.print(stage, markup=False, highlight=False)  # stays above the bar
+                else:
+                    bar.update(task, description=stage, completed=share)
+
+            yield show
+    else:
+        told: list[str] = []
+
+        def line(stage: str, share: float) -> None:
+            if stage not in told[-1:]:
+                told.append(stage)
+                click.echo(f"{share:4.0%}  {stage}", err=True)
+
+        yield line
+
+
+def print_report(report: dict[str, Any], out: str) -> None:
+    """What a run made of teacher and students, the verdict first, where it lies, and what to do with it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from micro.runs.report import NAMES, distilling_sentence
+
+    _print_verdict(report)
+    metrics = ("accuracy",) if report["task"] == "classification" else ("auc", "detection_rate", "false_alarm_rate")
+    table = Table(
+        title=f"{report['job']}: {report['data']['windows']['test']:,} test windows, {_counted(len(report['seeds']), 'seed')}"
+    )
+    table.add_column("model")
+    for metric in metrics:
+        table.add_column(metric.replace("_", " "), justify="right")
+    for variant, name in NAMES.items():
+        found = report["summary"].get(variant)
+        if found:
+            cells = (found.get(metric) for metric in metrics)
+            table.add_row(name, *(_mean(cell, len(report["seeds"])) for cell in cells))
+    footprint, parity, parameters = report["footprint"], report["parity"], report["parameters"]
+    console = Console(width=None if Console().is_terminal else 100)
+    console.print(table)
+    if len(report["stages"]) > 1:
+        console.print(_stages_table(report, metrics[0]))
+    click.echo(distilling_sentence(report))
+    click.echo(
+        f"Student: {parameters['student']:,} parameters (teacher {parameters['teacher']:,}), "
+        f"{footprint['model_bytes']:,} bytes of .tflite, {footprint['arena_bytes_32bit']:,} bytes of arena "
+        f"on a 32-bit chip, {footprint['macs']:,} MACs."
+    )
+    click.echo(
+        f"Parity: {parity['mismatches']} of {parity['values']:,} output values differ from TFLite's reference kernels"
+        + (f", by at most {parity['max_abs_difference']} LSB." if parity["mismatches"] else ".")
+    )
+    if report["budget"]:
+        click.echo("Budget: " + ("met." if report["budget"]["fits"] else "; ".join(report["budget"]["broken"])))
+    click.echo(f"Report: {Path(out) / 'report.html'}")
+    click.echo("\n".join(["Next:", *(f"  {words}" for words in next_commands(report, out))]))
+
+
+def _print_verdict(report: dict[str, Any]) -> None:
+    verdict = verdict_of(report)
+    if verdict is None:
+        return
+    click.echo(f"Verdict: {verdict.headline}.")
+    for reason in verdict.reasons:
+        click.echo(f"  - {reason.says}.")
+    if verdict.next_step:
+        click.echo(f"  To do: {verdict.next_step}.")
+    for note in report["data"].get("notes", ()):
+        click.echo(f"  Note: {note}")
+
+
+def next_commands(report: dict[str, Any], out: str) -> list[str]:
+    """What is typed after a run, with its own folder, each with what it does."""
+    told = []
+    if report["no_project"] is None:
+        project = command_line("new-firmware", out, "--board", "esp-idf", "--out", f"{out.rstrip('/')}-firmware")
+        told.append(f"{project}   # a whole project; --help names the other boards")
+        told.append(f"{command_line('emulate', out)}   # its firmware on Cortex-M in QEMU")
+    else:
+        told.append(f"# no firmware project of this run: {report['no_project']}")
+    told.append(f"{command_line('score', out)} FILE...   # new recordings, window by window")
+    if report["task"] == "anomaly":
+        told.append(f"{command_line('monitor', out)} LOG   # does the threshold still hold, by a device's log")
+    return told
+
+
+def print_search(found: Any, out: str) -> None:
+    """The Pareto front, the chosen student, and how to build it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from micro.explore.page import describe
+
+    by_number = {candidate.number: candidate for candidate in found.candidates}
+    table = Table(title="No other is better at no more of the budget")
+    for name in ("candidate", "score", "flash", "RAM", "MACs", "choice"):
+        table.add_column(name, justify="left" if name == "choice" else "right")
+    for number in found.front:
+        one = by_number[number]
+        choice = describe(one.choice)
+        costs = (f"{one.costs[name]:,}" for name in ("flash", "ram", "macs"))
+        table.add_row(f"{number}{' *' if number == found.chosen else ''}", f"{one.score:.4f}", *costs, choice)
+    Console(width=None if Console().is_terminal else 140).print(table)
+    states = [candidate.state for candidate in found.candidates]
+    click.echo(
+        f"{len(states)} candidates drawn: {states.count('unfit')} do not fit, {states.count('stopped')} stopped early, "
+        f"{states.count('failed')} failed, {states.count('done')} trained to the end. Chosen: {found.chosen} (*)"
+    )
+    click.echo(f"Report: {Path(out) / 'report.html'}\nTrain, prove and emit it: {found.command}")
+
+
+def print_fleet(result: Any, out: str, again: str) -> None:
+    """A line a machine; `again` is the command that takes up what failed."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from micro.fleet.results import metric_names
+
+    metrics = metric_names(result.rows)
+    grades = [row.verdict for row in result.rows if row.state == "done"]
+    told = ", ".join(f"{grades.count(grade)} {grade}" for grade in GRADES)
+    click.echo(f"Verdict: of {len(result.rows)} machines {told}, {len(result.failed)} failed.")
+    for row in result.rows:
+        if row.verdict in GRADES[1:]:
+            click.echo(
+                f"  - {row.asset}: {row.verdict}: {row.reasons}; see {Path(out) / 'assets' / row.asset / 'report.html'}"
+            )
+    table = Table(title=f"{len(result.rows)} machines, {len(result.failed)} failed")
+    for name in (
+        "machine",
+        "verdict",
+        *(metric.replace("_", " ") for metric in metrics),
+        "flash",
+        "RAM",
+        "MACs",
+        "threshold",
+    ):
+        table.add_column(name, justify="left" if name in ("machine", "verdict") else "right")
+    for row in result.rows:
+        if row.state != "done":
+            continue
+        values = (row.metrics.get(metric) for metric in metrics)
+        costs = (f"{value:,}" for value in (row.flash, row.ram, row.macs))
+        threshold = "–" if row.threshold is None else f"{row.threshold:.4g}"
+        table.add_row(
+            row.asset, row.verdict or "–", *("–" if v is None else f"{v:.4f}" for v in values), *costs, threshold
+        )
+    Console(width=None if Console().is_terminal else 120).print(table)
+    for row in result.rows:
+        if row.state == "failed":
+            click.echo(f"failed: {row.asset}: {row.error}")
+    if result.failed:
+        click.echo(f"Once they are put right: {again}")
+    if result.removed:
+        click.echo(f"No longer in the list, their folders stay: {', '.join(result.removed)}")
+    click.echo(f"Report: {Path(out) / 'report.html'}\nTable: {Path(out) / 'fleet.csv'}")
+
+
+def _stages_table(report: dict[str, Any], metric: str) -> Any:
+    """What each stage of compression made of the int8 student."""
+    from rich.table import Table
+
+    from micro.runs.report import STAGES
+
+    table = Table(title="int8 student, stage by stage")
+    table.add_column("stage")
+    for name in (metric, ".tflite bytes", "arena bytes", "MACs", "zeros"):
+        table.add_column(name, justify="right")
+    for row in report["stages"]:
+        found = row["metrics"].get(metric)
+        table.add_row(
+            STAGES[row["stage"]],
+            _mean(found, len(report["seeds"])),
+            *(f"{row[cost]:,}" for cost in ("flash", "arena", "macs")),
+            f"{100 * row['zeros']:.0f} %",
+        )
+    return table
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _mean(found: dict[str, float] | None, seeds: int) -> str:
+    """A mean over seeds, with the standard deviation where there are several."""
+    if not found:
+        return "–"
+    return f"{found['mean']:.4f} ± {found['deviation']:.4f}" if seeds > 1 else f"{found['mean']:.4f}"
+
+
+def print_json(value: Any) -> None:
+    """A result as JSON and nothing else on standard output; numbers that JSON does not know (NaN, infinities) become null."""
+    click.echo(json.dumps(_plain(value), indent=2, sort_keys=True, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_result(result: dict[str, Any], as_json: bool) -> None:
+    """A result as JSON, or as lines that a person reads."""
+    if as_json:
+        print_json(result)
+    else:
+        click.echo("\n".join(result_lines(result)))
+
+
+def result_lines(result: dict[str, Any], indent: str = "") -> Iterator[str]:
+    """A line a value, whatever is nested in it: sections and lists of them are indented, flat ones stand on one line."""
+    for key, value in result.items():
+        if isinstance(value, dict) and any(isinstance(item, (dict, list, tuple)) for item in value.values()):
+            yield f"{indent}{key}:"
+            yield from result_lines(value, f"{indent}  ")
+        elif isinstance(value, (list, tuple)) and value:
+            yield f"{indent}{key}:"
+            yield from (f"{indent}  {_in_words(item)}" for item in value)
+        else:
+            yield f"{indent}{key}: {_in_words(value)}"
+
+
+def _in_words(value: Any) -> str:
+    """A value on one line: thousands apart, nothing as 'none'."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_in_words(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_in_words, value)) or "none"
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def tensor_line(tensor: Any) -> str:
+    """Type, shape and grid of a tensor."""
+    line = f"{tensor.dtype}[{', '.join(map(str, tensor.shape))}]"
+    if tensor.quantization is not None and len(tensor.quantization.scale) == 1:
+        line += f" scale {tensor.quantization.scale[0]:.6g} zero point {tensor.quantization.zero_point[0]}"
+    return line

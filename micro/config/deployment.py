@@ -1,0 +1,68 @@
+"""Sections [budget], [convert], [detect] and [firmware]: what must fit, and what the firmware does."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from micro.config.section import Section
+from micro.detection.detector import LARGEST_CLIPPED, LARGEST_REARM
+from micro.detection.threshold import Calibration
+from micro.support.c_names import identifier
+from micro.tflite.cost import parse_bytes
+
+
+class BudgetConfig(Section):
+    """Flash for the .tflite and RAM for its arena, such as "64KiB"; None does not limit."""
+
+    flash: str | None = None
+    ram: str | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether anything is limited."""
+        return self.flash is not None or self.ram is not None
+
+    @model_validator(mode="after")
+    def _parses(self) -> BudgetConfig:
+        for what, size in (("budget.flash", self.flash), ("budget.ram", self.ram)):
+            if size is not None:
+                parse_bytes(size, what)
+        return self
+
+
+class ConvertConfig(Section):
+    """How weights are quantized."""
+
+    weights: Literal["auto", "per_channel", "per_tensor"] = "auto"
+
+
+class DetectConfig(Section):
+    """False alarms allowed among healthy windows, and how windows become an alarm (see `micro.Detector`)."""
+
+    false_alarm_rate: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    method: Calibration = "conformal"
+    release: Annotated[float, Field(gt=0, le=1)] = 1.0
+    needed: Annotated[int, Field(ge=1, le=32)] = 1
+    among: Annotated[int, Field(ge=1, le=32)] = 1
+    rearm: Annotated[int, Field(ge=1, le=LARGEST_REARM)] = 1
+    saturation: PositiveFloat | None = None
+    clipped: Annotated[int, Field(ge=0, le=LARGEST_CLIPPED)] = 0
+
+    @model_validator(mode="after")
+    def _whole(self) -> DetectConfig:
+        if self.needed > self.among:
+            raise ValueError(f"needed must be at most among, got {self.needed} and {self.among}")
+        return self
+
+
+class FirmwareConfig(Section):
+    """Prefix of files and symbols."""
+
+    name: str = "bearing"
+
+    @model_validator(mode="after")
+    def _is_identifier(self) -> FirmwareConfig:
+        identifier(self.name, "firmware.name")
+        return self

@@ -1,0 +1,47 @@
+"""Section [features]: how windows of samples become what a model sees."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from micro.config.section import Section
+from micro.signal.front_end import Arithmetic, Detrend, FrontEnd, Kind, Taper
+
+
+class FeaturesConfig(Section):
+    """How windows become features; bounds in Hz. Fields are those of `micro.signal.FrontEnd`."""
+
+    kind: Kind | tuple[Kind, ...] = "spectrum"
+    window: PositiveInt = 1024
+    hop: Annotated[int, Field(gt=0, le=2**31 - 1)] = 512
+    bands: PositiveInt = 64
+    low: Annotated[float, Field(ge=0)] = 0.0
+    high: PositiveFloat | None = None
+    envelope_bands: PositiveInt = 32
+    envelope_high: PositiveFloat | None = None
+    detrend: Detrend = "mean"
+    taper: Taper = "hann"
+    arithmetic: Arithmetic = "float32"
+    full_scale: PositiveFloat | None = None
+
+    @property
+    def raw(self) -> bool:
+        """Whether windows keep their time axis."""
+        return self.kind in ("raw", ("raw",))
+
+    def front_end(self, channels: int, sample_rate: float | None) -> FrontEnd:
+        """What this section describes, for recordings of so many channels; ValueError for what cannot be."""
+        told = self.model_dump()
+        return FrontEnd(told.pop("kind"), channels=channels, sample_rate=sample_rate, **told)
+
+    @model_validator(mode="after")
+    def _whole(self) -> FeaturesConfig:
+        # Bounds in Hz can be checked once the recordings' rate is known.
+        self.model_copy(update={"low": 0.0, "high": None, "envelope_high": None}).front_end(1, 1e6)
+        if self.arithmetic == "fixed" and self.full_scale is None:
+            raise ValueError(
+                "arithmetic 'fixed' needs full_scale: what 32768 of the converter means in the data's unit"
+            )
+        return self

@@ -1,0 +1,126 @@
+"""One TOML file, checked before any work starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model_validator
+
+from micro.config.complaints import did_you_mean, first_complaint, load_toml, shown
+from micro.config.compression import OUT_OF_ORDER, QuantizeStage, Stage
+from micro.config.data import DATA, CwruData, RigData, TableData
+from micro.config.deployment import BudgetConfig, ConvertConfig, DetectConfig, FirmwareConfig
+from micro.config.distillation import DistillConfig
+from micro.config.features import FeaturesConfig
+from micro.config.models import ModelConfig, TeacherConfig
+from micro.config.section import Section, tables
+
+# Seeds of NumPy, Keras and TensorFlow alike.
+LARGEST_SEED = 2**32 - 1
+
+
+class Config(Section):
+    """A whole run."""
+
+    job: Literal["rig", "cwru", "table"] = "rig"
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
+    seeds: PositiveInt = 3
+    data: RigData | CwruData | TableData
+    features: FeaturesConfig = FeaturesConfig()
+    teacher: TeacherConfig
+    student: ModelConfig
+    distill: DistillConfig = DistillConfig()
+    compress: Annotated[tuple[Stage, ...], BeforeValidator(tables)] = ()
+    budget: BudgetConfig = BudgetConfig()
+    convert: ConvertConfig = ConvertConfig()
+    detect: DetectConfig = DetectConfig()
+    firmware: FirmwareConfig = FirmwareConfig()
+
+    @property
+    def task(self) -> Literal["anomaly", "classification"]:
+        """What the student is for."""
+        return "classification" if self.job == "cwru" else "anomaly"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        if self.seed + self.seeds - 1 > LARGEST_SEED:
+            raise ValueError(f"seed + seeds must be at most {LARGEST_SEED + 1}, got {self.seed} and {self.seeds}")
+        response = self.distill.objective == "reconstruction"
+        if response != (self.task == "anomaly"):
+            fits = "reconstruction" if self.task == "anomaly" else "soft_target or logit_matching"
+            raise ValueError(
+                f"distill.objective {self.distill.objective!r} does not suit job {self.job!r}; take {fits}"
+            )
+        if self.distill.weight == 0 and self.distill.hard_weight == 0:
+            raise ValueError("distill.weight and distill.hard_weight are both 0: nothing to learn from")
+        self._in_order()
+        return self
+
+    def _in_order(self) -> None:
+        """ValueError where stages of compression undo one another."""
+        names = [stage.stage for stage in self.compress]
+        for place, later in enumerate(names):
+            for earlier in names[:place]:
+                if earlier == later:
+                    raise ValueError(f"compress: stage {later!r} comes twice; once is enough")
+                if (earlier, later) in OUT_OF_ORDER:
+                    raise ValueError(f"compress: {later!r} after {earlier!r}: {OUT_OF_ORDER[earlier, later]}")
+        scales = [stage.weights for stage in self.compress if isinstance(stage, QuantizeStage)]
+        if scales and self.convert.weights != "auto":
+            raise ValueError("convert.weights: stage 'quantize_aware' chooses the scales; leave it 'auto'")
+        if "cluster" in names and "per_channel" in (*scales, self.convert.weights):
+            raise ValueError(
+                "weights = 'per_channel' after stage 'cluster': a scale for each channel makes shared values many again; "
+                "take 'per_tensor' or 'auto'"
+            )
+
+
+def load_config(path: str | Path) -> Config:
+    """Read a TOML config; relative paths in it are taken from its own folder.
+
+    Raises:
+        ValueError: In one line: what is wrong, where, and what would be right.
+    """
+    path = Path(path)
+    return parse_config(load_toml(path, "config"), path.parent, str(path))
+
+
+def parse_config(raw: dict[str, Any], folder: Path, what: str = "config") -> Config:
+    """A checked config from plain data; ValueError in one line otherwise."""
+    if not isinstance(raw, dict):
+        raise ValueError(f"{what}: must be sections of settings, got {shown(raw)}")
+    job = raw.get("job", "rig")
+    if not isinstance(job, str) or job not in DATA:
+        raise ValueError(f"{what}: job must be one of {', '.join(DATA)}, got {shown(job)}{did_you_mean(job, DATA)}")
+    try:
+        data = DATA[job].model_validate(with_paths(raw.get("data", {}), folder))
+    except ValidationError as error:
+        wrong = first_complaint(error, "data", DATA[job], Config)
+        raise ValueError(f"{what}: {wrong}{_other_job(raw, job)}") from None
+    models = {side: with_paths(raw[side], folder) for side in ("teacher", "student") if side in raw}
+    try:
+        return Config.model_validate({**raw, **models, "data": data})
+    except ValidationError as error:
+        raise ValueError(f"{what}: {first_complaint(error, '', Config)}") from None
+
+
+def _other_job(raw: dict[str, Any], job: str) -> str:
+    """The job whose settings a config's data section has, where it names none."""
+    told = raw.get("data")
+    if "job" in raw or not isinstance(told, dict):
+        return ""
+    fits = next((name for name, section in DATA.items() if told and set(told) <= set(section.model_fields)), job)
+    return f'; the config names no job, which makes it {job!r}: set job = "{fits}"' if fits != job else ""
+
+
+def with_paths(section: Any, folder: Path) -> Any:
+    """The section with its paths taken from `folder`, from which its patterns go on; what has the wrong type is left for the
+    check to name."""
+    if not isinstance(section, dict):
+        return section
+    resolved = {**section, "folder": section.get("folder", ".")} if "files" in section else dict(section)
+    for key in ("folder", "path"):
+        if isinstance(resolved.get(key), str):
+            resolved[key] = str(folder / resolved[key])
+    return resolved

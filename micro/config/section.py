@@ -1,0 +1,24 @@
+"""What all sections of a config have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def listed(value: Any) -> Any:
+    """One value where several are allowed is a list of one."""
+    return [value] if isinstance(value, str | int | float) else value
+
+
+def tables(value: Any) -> Any:
+    """One table, written [compress] in place of [[compress]], is a list of one."""
+    return [value] if isinstance(value, dict) else value
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(listed)]

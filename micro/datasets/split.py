@@ -1,0 +1,136 @@
+"""Healthy stretches cut into training, validation, calibration and test, and scaled on training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from micro.datasets.recording import Recording, split_in_time, windows
+from micro.errors import DataError
+from micro.signal import FrontEnd, Scaling, fit_scaling
+
+# Shares of each healthy stretch of a user's recordings: training, validation, threshold, test.
+HEALTHY_SHARES = (0.6, 0.1, 0.15, 0.15)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch's windows, their features, and which of them are healthy."""
+
+    name: str
+    frames: np.ndarray
+    values: np.ndarray
+    learnable: np.ndarray
+
+
+def split_healthy(counts: Sequence[int], features: FrontEnd) -> tuple[list[tuple[slice, ...]] | None, str]:
+    """For each stretch of so many healthy windows its runs for training, validation, threshold and test; and what to say.
+
+    A stretch long enough is split in time. One too short for that goes whole into one of the four, so that their shares hold
+    over all such stretches. None where that leaves a part empty, with the reason.
+    """
+    runs: list[tuple[slice, ...] | None] = []
+    for count in counts:
+        try:
+            runs.append(tuple(split_in_time(count, HEALTHY_SHARES, features.window, features.hop)))
+        except ValueError as error:
+            runs.append(None)
+            reason = str(error)
+    short = [place for place, run in enumerate(runs) if run is None]
+    given = np.zeros(4)
+    files = np.zeros(4, int)
+    for place in short:
+        # Whichever part is furthest behind its share takes the next.
+        target = int(np.argmax(np.array(HEALTHY_SHARES) * (given.sum() + counts[place]) - given))
+        given[target] += counts[place]
+        files[target] += 1
+        runs[place] = tuple(slice(0, counts[place] if part == target else 0) for part in range(4))
+    if len(short) == len(counts) and not files.all():
+        return None, reason
+    whole = [run for run in runs if run is not None]
+    if not short:
+        return whole, ""
+    names = ("training", "validation", "the threshold", "the test")
+    told = ", ".join(f"{count} for {part}" for count, part in zip(files, names))
+    said = f"{len(short)} of {len(counts)} healthy recordings are too short to be split in time and were used whole"
+    return whole, f"{said}: {told}."
+
+
+def too_few(stretches: Sequence[Stretch], reason: str) -> str:
+    longest = max(stretches, key=lambda one: len(one.learnable))
+    if len(stretches) == 1:
+        return f"{longest.name}: {reason}"
+    total = sum(len(one.learnable) for one in stretches)
+    return (
+        f"{total} healthy windows in {len(stretches)} recordings are too few for training, validation, threshold and test: "
+        f"none can be split in time ({longest.name} has {len(longest.learnable)}, the most), and whole ones do not fill all "
+        "four; record more, or take shorter windows or a smaller hop"
+    )
+
+
+def nothing_healthy(recordings: Sequence[Recording], features: FrontEnd) -> str:
+    healthy = [recording for recording in recordings if recording.healthy.any()]
+    if not healthy:
+        return "no healthy window to learn from; check healthy_files and healthy_rows against the files' names and rows"
+    longest = max(healthy, key=lambda recording: int(recording.healthy.sum()))
+    missing = 1 - float(np.mean(longest.valid[longest.healthy]))
+    if missing:
+        return (
+            f"no healthy window to learn from: {longest.name} lacks values in {100 * missing:.3g} % of its healthy rows, and "
+            f'no {features.window} in a row are whole; set on_missing = "interpolate", or take shorter windows'
+        )
+    return (
+        f"no healthy window to learn from: {longest.name} has {int(longest.healthy.sum())} healthy rows, and no window of "
+        f"{features.window} lies among them; check healthy_rows, or take shorter windows"
+    )
+
+
+def file_scalings(recordings: Iterable[Recording], features: FrontEnd) -> dict[str, Scaling]:
+    """One scaling a file, fitted on the healthy windows of all its stretches.
+
+    Raises:
+        DataError: Names a file without.
+    """
+    found: dict[str, list[np.ndarray]] = {}
+    for recording in recordings:
+        frames, starts = cut(recording, features)
+        healthy = all_within(recording.healthy, starts, features.window)
+        found.setdefault(recording.name, []).append(features(frames)[healthy])
+    for name, values in found.items():
+        if not sum(map(len, values)):
+            raise DataError(f"{name}: no healthy window to fit its scaling on; check healthy_rows")
+    return {name: fit_scaling(np.concatenate(values)) for name, values in found.items()}
+
+
+def window_labels(recording: Recording, starts: np.ndarray, window: int) -> np.ndarray:
+    """1 where a window holds a faulty sample, 0 where it holds none, -1 where nobody knows."""
+    if recording.faulty is None:
+        return np.full(len(starts), -1)
+    labels = any_within(recording.faulty, starts, window).astype(int)
+    if recording.unknown is not None:
+        labels[(labels == 0) & any_within(recording.unknown, starts, window)] = -1
+    return labels
+
+
+def any_within(marks: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
+    total = np.concatenate(([0], np.cumsum(marks)))
+    return total[starts + window] > total[starts]
+
+
+def all_within(marks: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
+    return ~any_within(~marks, starts, window)
+
+
+def cut(recording: Recording, features: FrontEnd) -> tuple[np.ndarray, np.ndarray]:
+    """Frames of a recording that touch only valid samples, and the sample each begins at.
+
+    Frames are views of the samples as long as all are valid: windows that overlap take no memory of their own.
+    """
+    frames = windows(recording.samples, features.window, features.hop)
+    starts = np.arange(len(frames)) * features.hop
+    if recording.valid.all():
+        return frames, starts
+    whole = all_within(recording.valid, starts, features.window)
+    return frames[whole], starts[whole]

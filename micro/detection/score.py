@@ -1,0 +1,162 @@
+"""The anomaly score of a window, in integers that Python and every chip agree on."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from micro.errors import ConversionError
+from micro.tflite.graph import Graph, Quantization, TfliteLike, read
+
+# Fraction bits of the factors that bring input and output to one unit, and of an output's centre.
+FACTOR_BITS, CENTRE_BITS = 14, 4
+Kind = Literal["reconstruction", "distance", "margin"]
+# Normal numbers of float32: the C header holds the unit as one.
+SMALLEST_UNIT, LARGEST_UNIT = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+# What a score's numbers may be, so that squares and their sums stay within 64 bits.
+LIMITS = {
+    "factors": (0, 1 << FACTOR_BITS),
+    "zeros": (-128, 127),
+    "centre": (-128 << CENTRE_BITS, 127 << CENTRE_BITS),
+    "weights": (0, 32767),
+    "healthy": (0, 65535),
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of int8 inputs and outputs; `unit` times it is the score in real units.
+
+    'reconstruction': squares of `factors[0]` * (input - `zeros[0]`) - `factors[1]` * (output - `zeros[1]`), summed.
+    'distance': `weights` * (16 * output - `centre`)^2, summed.
+    'margin': the highest output that is not in `healthy` less the highest that is.
+
+    Raises:
+        ValueError: For numbers that the C detector's types do not hold.
+    """
+
+    kind: Kind
+    unit: float
+    factors: tuple[int, int] = (0, 0)
+    zeros: tuple[int, int] = (0, 0)
+    centre: tuple[int, ...] = ()
+    weights: tuple[int, ...] = ()
+    healthy: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"kind of score must be one of {', '.join(get_args(Kind))}, got {self.kind!r}")
+        if not SMALLEST_UNIT <= real(self.unit, "unit of scores") <= LARGEST_UNIT:
+            raise ValueError(f"unit of scores must be above 0 and within float32, got {self.unit!r}")
+        for what, (low, high) in LIMITS.items():
+            try:
+                values = tuple(operator.index(value) for value in getattr(self, what))
+            except TypeError:
+                raise ValueError(f"{what} of scores must be integers, got {getattr(self, what)!r}") from None
+            wrong = [value for value in values if not low <= value <= high]
+            if wrong:
+                raise ValueError(f"{what} of scores must be {low} to {high}, got {wrong[0]}")
+            object.__setattr__(self, what, values)
+        if len(self.factors) != 2 or len(self.zeros) != 2:
+            raise ValueError("factors and zeros of scores are two each, of input and output")
+        if len(self.centre) != len(self.weights):
+            raise ValueError(
+                f"a score needs as many weights as centres, got {len(self.weights)} and {len(self.centre)}"
+            )
+
+    def __call__(self, inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        """Shapes: int8 (n, ...) and (n, ...) -> (n,) int64."""
+        x, y = (np.asarray(side).reshape(len(side), -1).astype(np.int64) for side in (inputs, outputs))
+        if self.kind == "reconstruction":
+            difference = self.factors[0] * (x - self.zeros[0]) - self.factors[1] * (y - self.zeros[1])
+            return np.sum(difference * difference, axis=1)
+        if self.kind == "distance":
+            return np.sum(np.array(self.weights) * ((y << CENTRE_BITS) - np.array(self.centre)) ** 2, axis=1)
+        chosen = np.isin(np.arange(y.shape[1]), self.healthy)
+        return y[:, ~chosen].max(axis=1) - y[:, chosen].max(axis=1)
+
+
+def reconstruction_score(tflite: TfliteLike) -> Score:
+    """The mean squared difference of an autoencoder's input and output.
+
+    Raises:
+        ConversionError: For a model whose output has another size than its input.
+    """
+    graph = read(tflite)
+    one, other = _grids(graph)
+    sizes = [graph.tensors[side[0]].size for side in (graph.inputs, graph.outputs)]
+    if sizes[0] != sizes[1]:
+        raise ConversionError(f"the model takes {sizes[0]} values and gives {sizes[1]}: it reconstructs nothing")
+    largest = max(one.scale[0], other.scale[0])
+    factors = [round(grid.scale[0] / largest * (1 << FACTOR_BITS)) for grid in (one, other)]
+    unit = (largest / (1 << FACTOR_BITS)) ** 2 / sizes[0]
+    return Score("reconstruction", unit, (factors[0], factors[1]), (one.zero_point[0], other.zero_point[0]))
+
+
+def distance_score(tflite: TfliteLike, healthy_outputs: np.ndarray) -> Score:
+    """The mean squared distance of the outputs from healthy ones, each in units of its spread.
+
+    `healthy_outputs`: (n, ...) int8 as the model gives them on healthy windows.
+
+    Raises:
+        ValueError: For fewer than two of them.
+    """
+    _grids(read(tflite))  # refuses what is not int8
+    outputs = np.asarray(healthy_outputs).reshape(len(healthy_outputs), -1).astype(np.float64)
+    if len(outputs) < 2:
+        raise ValueError(f"a distance is fitted on two healthy windows or more, got {len(outputs)}")
+    # An output that hardly moves would outweigh all others: at least the spread of rounding.
+    spread = np.maximum(outputs.std(axis=0), 12**-0.5)
+    weights = np.maximum(np.round(32767 * (spread.min() / spread) ** 2), 1)
+    unit = 1 / (32767 * spread.min() ** 2 * (1 << 2 * CENTRE_BITS) * outputs.shape[1])
+    centre = np.round(outputs.mean(axis=0) * (1 << CENTRE_BITS))
+    return Score("distance", float(unit), centre=_whole(centre), weights=_whole(weights))
+
+
+def margin_score(tflite: TfliteLike, healthy: Sequence[int]) -> Score:
+    """By how much a classifier's highest faulty output exceeds its highest healthy one.
+
+    Raises:
+        ValueError: Where `healthy` names no class, all of them, or one that is not there.
+    """
+    graph = read(tflite)
+    _, grid = _grids(graph)
+    count = graph.tensors[graph.outputs[0]].size
+    if not healthy or not set(healthy) < set(range(count)):
+        raise ValueError(f"healthy classes must be some of 0 to {count - 1} and not all, got {list(healthy)}")
+    return Score("margin", grid.scale[0], healthy=tuple(sorted(healthy)))
+
+
+def score_from_config(config: dict[str, Any]) -> Score:
+    """A score back from the plain data of `dataclasses.asdict`."""
+    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+    return Score(**plain)
+
+
+def real(value: Any, what: str) -> float:
+    """A number as it is; ValueError for anything else, text and truth values among them."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise ValueError(f"{what} must be a number, got {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _grids(graph: Graph) -> tuple[Quantization, Quantization]:
+    found = []
+    for side, indices in (("input", graph.inputs), ("output", graph.outputs)):
+        tensor = graph.tensors[indices[0]]
+        if len(indices) != 1 or tensor.dtype != "int8" or tensor.quantization is None:
+            raise ConversionError(f"scores are taken of models with one int8 {side}")
+        found.append(tensor.quantization)
+    return found[0], found[1]
+
+
+def _whole(values: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(value) for value in values)

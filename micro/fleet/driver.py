@@ -1,0 +1,141 @@
+"""The fleet's driver: pieces of work handed out, a row for each machine, a table and a page that grow with them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from micro.errors import RunError
+from micro.fleet.results import AssetResult, FleetResult, table_csv
+from micro.fleet.spec import Asset, Fleet
+from micro.runs.folder import claim_folder, starting
+from micro.runs.lock import holding, settled
+from micro.support.files import json_bytes, write_bytes
+from micro.support.progress import Progress
+from micro.support.workers import Outcome, cluster, require_ray, run_all
+
+TEACH, TRAIN = "micro.fleet.teacher:teach", "micro.fleet.machine:train_asset"
+LOG = "fleet.log.jsonl"
+# A page takes about as long to draw as a machine to be found done.
+SECONDS_BETWEEN_TABLES = 10.0
+
+
+def run_fleet(
+    fleet: Fleet,
+    out: str | Path,
+    *,
+    workers: int = 2,
+    address: str | None = None,
+    resume: bool = False,
+    progress: Progress = lambda stage, share: None,
+) -> FleetResult:
+    """Train, calibrate and emit one firmware for each machine of a fleet under one teacher.
+
+    Each machine gets a run folder `out/assets/NAME`, whole once it is there. A machine that fails stops no other; a killed
+    worker's is begun again where it stopped, and so is a killed driver's with `resume`; a machine whose config has changed
+    since is done anew. Table, page and failures are written while the fleet goes on. The teacher is that of the shared
+    config's `teacher.path`, or trained on windows of `teacher_assets` machines; another takes the place of a broken one.
+
+    Args:
+        workers: Processes on this machine; on a cluster, machines trained at a time.
+        address: Of a Ray cluster whose workers see `out` and the data under the same paths; None for this machine.
+
+    Raises:
+        RunError: If `out` is in the way, another driver is at work in it, or the teacher cannot be trained.
+    """
+    require_ray()
+    out = settled(out, renamed=False)
+    with holding(out):
+        fresh = _claim(out, fleet, resume)
+        with ExitStack() as stack:
+            with starting(out, fresh=fresh):
+                stack.enter_context(cluster(workers, address))
+                progress("teaching the shared teacher", 0.0)
+                teacher = _teacher(fleet, out, workers)
+            table = _Table(fleet, out)
+            for outcome in run_all(TRAIN, _pieces(fleet, out, teacher), workers=workers):
+                table.take(outcome)
+                done = len(table.outcomes)
+                if outcome.error is not None:
+                    progress(f"failed: {outcome.name}: {outcome.error}", (done - 1) / len(fleet.asset))
+                progress(f"{done} of {len(fleet.asset)} machines", done / len(fleet.asset))
+        return table.publish()
+
+
+def _claim(out: Path, fleet: Fleet, resume: bool) -> bool:
+    """Make `out` this fleet's, or see that it is already; machines may have come or gone since. True if it is new."""
+    told = json_bytes({"shared": fleet.shared, "teacher_assets": fleet.teacher_assets})
+    return claim_folder(out, told, resume, "fleet", "another shared config")
+
+
+def _teacher(fleet: Fleet, out: Path, workers: int) -> str:
+    """Path of the shared teacher; trained where there is none yet."""
+    given = fleet.shared.get("teacher", {}).get("path")
+    if given:
+        return str(Path(given).resolve())
+    path = out / "teacher.keras"
+    if not path.is_file():
+        places = [[fleet.config(asset).model_dump(mode="json") for asset in place] for place in fleet.teaching()]
+        for outcome in run_all(TEACH, [("teacher", {"places": places, "path": str(path)})], workers=workers):
+            if outcome.error is not None:
+                names = ", ".join(asset.name for asset, *_ in fleet.teaching())
+                raise RunError(f"the shared teacher, taught by {names}: {outcome.error}")
+    return str(path)
+
+
+def _pieces(fleet: Fleet, out: Path, teacher: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for asset in fleet.asset:
+        config = fleet.config(asset, teacher).model_dump(mode="json")
+        folder = out / "assets" / asset.name
+        told = {"name": asset.name, "config": config, "out": str(folder), "log": str(out / LOG), "fleet": str(out)}
+        yield asset.name, told
+
+
+class _Table:
+    """What became of each machine so far, written while the fleet goes on: as JSON, CSV and page."""
+
+    def __init__(self, fleet: Fleet, out: Path) -> None:
+        self.fleet, self.out = fleet, out
+        self.outcomes: dict[str, Outcome] = {}
+        self._written = -math.inf
+
+    def take(self, outcome: Outcome) -> None:
+        """Note an outcome, and write the table unless that was done a moment ago."""
+        self.outcomes[outcome.name] = outcome
+        if time.monotonic() - self._written >= SECONDS_BETWEEN_TABLES:
+            self.publish()
+
+    def publish(self) -> FleetResult:
+        """Write the table. Attempts are of this driver alone, and stay out: the same fleet gives the same bytes."""
+        from micro.fleet.page import render_fleet
+
+        rows = tuple(_row(asset, self.outcomes.get(asset.name)) for asset in self.fleet.asset)
+        result = FleetResult(rows, _removed(self.fleet, self.out))
+        job = self.fleet.shared.get("job", "rig")
+        told = [{key: value for key, value in asdict(row).items() if key != "attempts"} for row in rows]
+        write_bytes(self.out / "fleet.json", json_bytes({"job": job, "rows": told, "removed": list(result.removed)}))
+        write_bytes(self.out / "fleet.csv", table_csv(rows, job))
+        write_bytes(self.out / "report.html", render_fleet(rows, job))
+        self._written = time.monotonic()
+        return result
+
+
+def _row(asset: Asset, outcome: Outcome | None) -> AssetResult:
+    if outcome is None:
+        return AssetResult(asset.name, "waiting")
+    if outcome.value is None:
+        tries = f", {outcome.attempts} times; --resume tries again" if outcome.attempts > 1 else ""
+        return AssetResult(asset.name, "failed", error=f"{outcome.error}{tries}", attempts=outcome.attempts)
+    return AssetResult(asset.name, "done", **outcome.value, attempts=outcome.attempts)
+
+
+def _removed(fleet: Fleet, out: Path) -> tuple[str, ...]:
+    """Names of finished machines that are no longer in the list."""
+    listed = {asset.name for asset in fleet.asset}
+    found = (path.parent.name for path in (out / "assets").glob("*/manifest.json"))
+    return tuple(sorted(name for name in found if name not in listed))

@@ -1,0 +1,131 @@
+"""What a fleet is told: a config that all machines share, and what each has of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, field_validator
+
+from micro.config import Config, parse_config, with_paths
+from micro.config.complaints import first_complaint, load_toml
+
+# Sections in which a machine may differ; features and teacher are what a fleet shares.
+OWN = ("data", "student", "detect", "budget", "firmware")
+
+# Machines that may teach in place of one whose data cannot be used.
+STAND_INS = 3
+
+
+class Asset(BaseModel):
+    """One machine: its name, which is its folder's too, and its own values in sections of the config."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    data: dict[str, Any] = {}
+    student: dict[str, Any] = {}
+    detect: dict[str, Any] = {}
+    budget: dict[str, Any] = {}
+    firmware: dict[str, Any] = {}
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_folder(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+            raise ValueError("must be letters, digits, '-' and '_', 64 at most: it names a folder")
+        return name
+
+
+class Fleet(BaseModel):
+    """The shared config as plain data, the machines, and how many of them teach the teacher."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shared: dict[str, Any]
+    teacher_assets: PositiveInt = 8
+    asset: tuple[Asset, ...]
+
+    def config(self, asset: Asset, teacher: str | None = None) -> Config:
+        """A machine's whole config: one seed, no student without teacher, the shared teacher where one is named.
+
+        Raises:
+            ValueError: Names the machine and what is wrong.
+        """
+        told = dict(self.shared)
+        for section in OWN:
+            told[section] = _merged(told.get(section, {}), getattr(asset, section))
+        told["seeds"] = 1
+        told["distill"] = {**told.get("distill", {}), "compare": False}
+        if teacher is not None:
+            told["teacher"] = {**told["teacher"], "path": teacher}
+        return parse_config(told, Path(), f"asset {asset.name!r}")
+
+    def teaching(self) -> Iterator[tuple[Asset, ...]]:
+        """The machines that teach the teacher, spread evenly over all: for each place one, and those that stand in for it."""
+        count = min(self.teacher_assets, len(self.asset))
+        bounds = [place * len(self.asset) // count for place in range(count + 1)]
+        for first, end in pairwise(bounds):
+            yield self.asset[first : min(end, first + 1 + STAND_INS)]
+
+
+def load_fleet(path: str | Path) -> Fleet:
+    """Read a fleet's TOML file and the config that it names, and check every machine's config; paths are taken from its own
+    folder.
+
+    Raises:
+        ValueError: In one line naming the machine and what is wrong.
+    """
+    path = Path(path)
+    told = load_toml(path, "fleet")
+    base = told.pop("config", None)
+    if not isinstance(base, str):
+        raise ValueError(f"fleet {path}: config must name the .toml that all machines share")
+    shared_path = path.parent / base
+    shared = load_toml(shared_path, "config")
+    for section in ("data", "teacher", "student"):
+        if section in shared:
+            shared[section] = with_paths(shared[section], shared_path.parent.resolve())
+    assets = told.get("asset", [])
+    if not isinstance(assets, list) or not assets:
+        raise ValueError(f"fleet {path}: it has no [[asset]]")
+    for asset in assets:
+        if isinstance(asset, dict) and "data" in asset:
+            asset["data"] = with_paths(asset["data"], path.parent.resolve())
+    try:
+        fleet = Fleet.model_validate({**told, "shared": shared})
+    except ValidationError as error:
+        raise ValueError(f"fleet {path}: {first_complaint(error, '', Fleet)}") from None
+    _require_apart(path, fleet)
+    for asset in fleet.asset:
+        fleet.config(asset)
+    return fleet
+
+
+def _require_apart(path: Path, fleet: Fleet) -> None:
+    """ValueError where two machines would share a folder, here or on a system that does not tell capitals apart."""
+    seen: dict[str, str] = {}
+    for asset in fleet.asset:
+        other = seen.get(asset.name.casefold())
+        seen[asset.name.casefold()] = asset.name
+        if other is None:
+            continue
+        if other == asset.name:
+            raise ValueError(f"fleet {path}: asset {asset.name!r} comes twice")
+        raise ValueError(
+            f"fleet {path}: assets {other!r} and {asset.name!r} differ in capitals only, which not every system tells apart "
+            "in the names of their folders; rename one"
+        )
+
+
+def _merged(shared: Any, own: Mapping[str, Any]) -> Any:
+    """A section with a machine's own values in place of the shared ones, tables within it merged likewise."""
+    if not isinstance(shared, dict):
+        return shared
+    merged = dict(shared)
+    for key, value in own.items():
+        merged[key] = _merged(merged.get(key, {}), value) if isinstance(value, dict) else value
+    return merged

@@ -1,0 +1,232 @@
+"""A Keras model as one frozen TensorFlow graph in float32 with a static batch of 1, as TFLite's converter takes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from micro.errors import ConversionError
+from micro.support.silence import hush_tensorflow, silenced
+from micro.tflite.layer_names import all_layers, mentioned_layers, phrase
+
+if TYPE_CHECKING:
+    import keras
+
+# No value of a model that a microcontroller runs is larger; a graph that asks for more would exhaust the host.
+MOST_ELEMENTS = 1 << 26
+CONTROL_FLOW = ("While", "StatelessWhile", "If", "StatelessIf", "Case")
+
+
+def traced(model: keras.Model) -> Any:
+    """The model's frozen function of one input, (1, *input) -> (1, *output).
+
+    Raises:
+        ConversionError: Naming the layer that loops, that makes a value no microcontroller holds, or that cannot be traced.
+    """
+    with static(model) as fixed:
+        import tensorflow as tf
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+        try:
+            with silenced():
+                spec = tf.TensorSpec(fixed.inputs[0].shape, fixed.inputs[0].dtype, name="input")
+                function = tf.function(lambda x: fixed(x, training=False), autograph=False)
+                concrete = function.get_concrete_function(spec)
+                _refuse_control_flow(concrete.graph, model)
+                _refuse_vast_values(concrete.graph, model)
+                return convert_variables_to_constants_v2(concrete)
+        except ConversionError:
+            raise
+        except Exception as error:
+            raise ConversionError(_untraceable(model, error)) from None
+
+
+@contextmanager
+def static(model: keras.Model) -> Iterator[keras.Model]:
+    """The model with a batch of 1, over the same layers, as it can be converted while the context lasts.
+
+    What was trained in mixed precision computes in float32, and layers that repeat values call a resize, which TFLite Micro
+    has; all are as they were afterwards.
+    """
+    hush_tensorflow()
+    import keras
+
+    source, dtype = _convertible_input(model)
+    with _in_float32(model, source), _lowered_calls(model, source):
+        try:
+            with silenced():
+                # Named, because Keras would number the tensors by how many models the process has made, and they end in bytes.
+                shape = (1, *source.inputs[0].shape[1:])
+                inputs = keras.Input(batch_shape=shape, dtype=dtype, name="input")
+                fixed = keras.Model(inputs, call(source, inputs, training=False), name="static")
+        except Exception as error:
+            raise ConversionError(_untraceable(model, error)) from None
+        yield fixed
+
+
+def call(model: keras.Model, x: Any, **kwargs: Any) -> Any:
+    """The model's only output for its only input, whatever structures they are in."""
+    import keras
+
+    return keras.tree.flatten(model(_packed(model, x), **kwargs))[0]
+
+
+def predict(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    """The model's only output on a batch, float32, (n, *output)."""
+    import keras
+
+    outputs = keras.tree.flatten(model.predict(_packed(model, x), verbose=0))
+    return np.asarray(outputs[0]).astype(np.float32)
+
+
+def takes_integers(model: keras.Model) -> bool:
+    """Whether the model's input is of an integer type, such as the indices of an Embedding."""
+    return "int" in str(model.inputs[0].dtype) if getattr(model, "inputs", None) else False
+
+
+def takes_indices(model: keras.Model) -> bool:
+    """Whether the model's integers are indices of an Embedding, which stay integers on the chip."""
+    import keras
+
+    return takes_integers(model) and any(isinstance(layer, keras.layers.Embedding) for layer in all_layers(model))
+
+
+def _packed(model: keras.Model, x: Any) -> Any:
+    """The input in the structure that the model takes it in."""
+    import keras
+
+    structure = None if isinstance(model, keras.Sequential) else getattr(model, "input", None)
+    return x if structure is None else keras.tree.pack_sequence_as(structure, [x])
+
+
+def _convertible_input(model: keras.Model) -> tuple[keras.Model, str]:
+    """The model, or a copy over the same weights with a float32 input, and its input's type.
+
+    Indices stay integers; other integers, such as pixels, are numbers that are quantized like any.
+    """
+    import keras
+
+    from keras_kd.layers import functional
+
+    if str(model.inputs[0].dtype) == "float32":
+        return model, "float32"
+    if takes_indices(model):
+        return model, "int32"
+    try:
+        source = functional(model)
+        copy = keras.models.clone_model(source, input_tensors=keras.Input(model.inputs[0].shape[1:], dtype="float32"))
+        copy.set_weights(model.get_weights())
+    except Exception as error:
+        raise ConversionError(
+            f"model {model.name!r} takes {model.inputs[0].dtype}; build it with a float32 Input ({reason_of(error)})"
+        ) from None
+    return copy, "float32"
+
+
+@contextmanager
+def _in_float32(*models: keras.Model) -> Iterator[None]:
+    """Let layers of a 16-bit or mixed policy compute in float32."""
+    import keras
+
+    policy = keras.DTypePolicy("float32")
+    before = [
+        (layer, layer._dtype_policy)
+        for model in models
+        for layer in model._flatten_layers()
+        if layer.compute_dtype in ("float16", "bfloat16") and layer.dtype_policy.quantization_mode is None
+    ]
+    try:
+        for layer, _ in before:
+            object.__setattr__(layer, "_dtype_policy", policy)
+        yield
+    finally:
+        for layer, own in before:
+            object.__setattr__(layer, "_dtype_policy", own)
+
+
+@contextmanager
+def _lowered_calls(*models: keras.Model) -> Iterator[None]:
+    """Let UpSampling (nearest) and RepeatVector call a resize, and Embedding a plain GATHER.
+
+    Keras makes TILE of repeating, and SELECT of indices that may be negative; TFLite Micro has neither in int8.
+    """
+    import keras
+
+    changed: list[Any] = []
+    try:
+        for model in models:
+            for layer in model._flatten_layers():
+                replacement = _lowered_call(layer, keras)
+                if replacement is not None and "call" not in vars(layer):
+                    object.__setattr__(layer, "call", replacement)
+                    changed.append(layer)
+        yield
+    finally:
+        for layer in changed:
+            object.__delattr__(layer, "call")
+
+
+def _lowered_call(layer: Any, keras: Any) -> Callable[[Any], Any] | None:
+    import tensorflow as tf
+
+    def nearest(x: Any, height: int, width: int) -> Any:
+        return tf.image.resize(x, (height, width), method="nearest")
+
+    if isinstance(layer, keras.layers.UpSampling2D):
+        if layer.interpolation != "nearest" or layer.data_format != "channels_last":
+            return None
+        return lambda x: nearest(x, x.shape[1] * layer.size[0], x.shape[2] * layer.size[1])
+    if isinstance(layer, keras.layers.UpSampling1D):
+        size = layer.size if isinstance(layer.size, int) else layer.size[0]
+        return lambda x: tf.squeeze(nearest(tf.expand_dims(x, 2), x.shape[1] * size, 1), 2)
+    if type(layer) is keras.layers.Embedding and layer.quantization_mode is None:
+        return lambda x: tf.gather(tf.convert_to_tensor(layer.embeddings), tf.cast(x, tf.int32))
+    if isinstance(layer, keras.layers.RepeatVector):
+        return lambda x: tf.squeeze(nearest(tf.expand_dims(tf.expand_dims(x, 1), 1), layer.n, 1), 2)
+    return None
+
+
+def _refuse_control_flow(graph: Any, model: keras.Model) -> None:
+    """Loops and branches: the converter's calibration dies on them, and takes the process along."""
+    for op in graph.get_operations():
+        if op.type in CONTROL_FLOW:
+            raise ConversionError(
+                f"{_where(op.name, model)} becomes {op.type.removeprefix('Stateless').upper()}, which the converter cannot "
+                "quantize; nearest that fit: Conv1D, or Dense over flattened windows"
+            )
+
+
+def _refuse_vast_values(graph: Any, model: keras.Model) -> None:
+    """Values that would exhaust the host while ranges are calibrated."""
+    for op in graph.get_operations():
+        for output in op.outputs:
+            elements = output.shape.num_elements()
+            if elements is not None and elements > MOST_ELEMENTS:
+                raise ConversionError(
+                    f"{_where(op.name, model)} makes a value of {elements:,} elements, {tuple(output.shape)}; no "
+                    f"microcontroller's model has more than {MOST_ELEMENTS:,}"
+                )
+
+
+def _untraceable(model: keras.Model, error: Exception) -> str:
+    return f"model {model.name!r} cannot be traced with a batch of 1: {reason_of(error)}"
+
+
+def _where(name: str, model: keras.Model) -> str:
+    mentioned = mentioned_layers(name, model)
+    return phrase(mentioned[-1]) if mentioned else f"model {model.name!r}"
+
+
+def reason_of(error: Exception) -> str:
+    """The cause in an error of Keras or TensorFlow, without the traces that they put around it."""
+    text = re.sub(r"\x1b\[\d*m", "", str(error))
+    wrapped = re.findall(r"Exception encountered when calling [^\n]*\n+\s*([^\n]+)", text)
+    wrapped += re.findall(r"Error encountered:\s+([^\n]+)", text)
+    wrapped = [line for line in wrapped if not line.startswith("Could not automatically infer")]
+    causes = [line for line in wrapped if not line.startswith("Exception encountered")]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return (causes[0] if causes else lines[0] if lines else type(error).__name__)[:300]

@@ -1,6 +1,0 @@
-"""One self-contained HTML page a run: charts in SVG, no network, readable on a phone and in print."""
-
-from micro.report.judged import NAMES
-from micro.report.run_page import STAGES, distilling_sentence, render_report, with_emulated
-
-__all__ = ["NAMES", "STAGES", "distilling_sentence", "render_report", "with_emulated"]

@@ -1,0 +1,108 @@
+"""What a run keeps of its calibration, for a device's log to be compared with: scores, and the model's inputs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from micro.datasets.prepare import Prepared
+from micro.errors import DataError, RunError
+from micro.tflite.graph import TfliteLike, read
+from micro.tflite.integers import quantize_inputs
+
+SCORES, HEARD = "calibration.csv", "calibration_features.csv"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Sessions of healthy windows: their names, each one's scores, and the means of its features, (sessions, columns)."""
+
+    names: tuple[str, ...]
+    scores: tuple[np.ndarray, ...]
+    columns: tuple[int, ...]
+    heard: np.ndarray
+
+
+def baseline_files(data: Prepared, scores: np.ndarray, tflite: TfliteLike) -> dict[str, bytes]:
+    """The files' contents by name: a row of session and score for each window of the calibration, and a row for each session
+    with the means of the model's int8 inputs; the latter where inputs are features, not samples, and int8."""
+    origins = np.array(data.calibration.origins)
+    names = tuple(dict.fromkeys(data.calibration.origins))
+    sessions = tuple(np.asarray(scores)[origins == name] for name in names)
+    graph = read(tflite)
+    if data.features.kinds == ("raw",) or graph.tensors[graph.inputs[0]].dtype != "int8":
+        return calibration_files(Calibration(names, sessions, (), np.zeros((len(names), 0))))
+    inputs = quantize_inputs(graph, data.calibration.x)[0].reshape(len(origins), -1)
+    means = np.stack([inputs[origins == name].mean(axis=0) for name in names])
+    return calibration_files(Calibration(names, sessions, tuple(range(inputs.shape[1])), means))
+
+
+def calibration_files(calibration: Calibration) -> dict[str, bytes]:
+    """What a run keeps of a calibration, by file name; that of features only where there are any."""
+    sides = zip(calibration.names, calibration.scores)
+    rows = ((name, repr(float(score))) for name, scores in sides for score in scores)
+    files = {SCORES: _table(("session", "score"), rows)}
+    if calibration.columns:
+        header = ("session", *(f"f{column}" for column in calibration.columns))
+        means = zip(calibration.names, calibration.heard)
+        files[HEARD] = _table(header, ((name, *(f"{mean:.6g}" for mean in found)) for name, found in means))
+    return files
+
+
+def calibration_sessions(folder: Path) -> list[np.ndarray]:
+    """Scores of a run's calibration, an array a session.
+
+    Raises:
+        RunError: For a run without: a classifier's, or one from before they were kept.
+    """
+    sessions: dict[str, list[float]] = {}
+    for name, score in _rows(
+        folder / SCORES, "keeps no scores of its calibration: it is a classifier's run, or an older one"
+    ):
+        sessions.setdefault(name, []).append(float(score))
+    return [np.array(scores) for scores in sessions.values()]
+
+
+def calibration_heard(folder: Path, columns: Sequence[int] | None = None, log: str | Path = "the log") -> np.ndarray:
+    """Mean int8 inputs of a run's calibration sessions, (sessions, inputs), or those of some `columns` that a log has.
+
+    Raises:
+        RunError: For a run without.
+        DataError: For columns that its calibration does not have.
+    """
+    header, *rows = _rows(
+        folder / HEARD,
+        "keeps no features of its calibration: it takes raw samples, was recalibrated on a log without, or is an older run",
+        header=True,
+    )
+    names = header[1:]
+    if columns is None:
+        return np.array([row[1:] for row in rows], float)
+    missing = [column for column in columns if f"f{column}" not in names]
+    if missing:
+        if names == [f"f{place}" for place in range(len(names))]:
+            raise DataError(f"{log}: column 'f{missing[0]}' is of another model; this one's end at {names[-1]!r}")
+        raise DataError(
+            f"{log}: column 'f{missing[0]}' was not in the log that {folder} was recalibrated on: {', '.join(names)}"
+        )
+    return np.array([[row[1 + names.index(f"f{column}")] for column in columns] for row in rows], float)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return out.getvalue().encode()
+
+
+def _rows(path: Path, missing: str, *, header: bool = False) -> list[list[str]]:
+    if not path.is_file():
+        raise RunError(f"{path.parent} {missing}; run it anew")
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))[0 if header else 1 :]

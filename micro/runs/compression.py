@@ -1,0 +1,210 @@
+"""The stages of compression that a config names: each takes a student and gives a smaller or a quantized one."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+import keras_kd
+from keras_kd.layers import copied
+from micro.compress.cluster import ClusterWeights, cluster, share_values
+from micro.compress.fine_tune import fit_on
+from micro.compress.pack import pack
+from micro.compress.prune import KeepZeros, prune, zeroed
+from micro.compress.shrink import shrink
+from micro.config import ClusterStage, Config, PruneStage, QuantizeStage, ShrinkStage, Stage
+from micro.conversion.convert_keras import Converted, convert, error_beside
+from micro.errors import ConversionWarning, RunError
+from micro.quantize.aware import Granularity, QuantizationAware, quantize_aware
+from micro.quantize.granularity import choose_weights
+from micro.quantize.program import Activations
+from micro.tflite.budget import check
+
+# Fine-tuning begins at this share of the student's learning rate: it should mend. What lost channels has to learn again.
+GENTLER = 1 / 3
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a stage trains on: data, loss, and the teacher with its objective."""
+
+    x: np.ndarray
+    y: np.ndarray
+    loss: Any
+    teacher: keras.Model
+    objective: Callable[[], keras_kd.Objective]
+
+
+def apply(stage: Stage, model: keras.Model, lessons: Lessons, config: Config, calibration: np.ndarray) -> keras.Model:
+    """The model after a stage; the model handed in is not changed.
+
+    Raises:
+        ValueError: For what the stage cannot do with this model, by name.
+    """
+    if isinstance(stage, ShrinkStage):
+        return shrink(
+            model,
+            stage.rate,
+            criterion=stage.criterion,
+            steps=stage.steps,
+            x=lessons.x[:512],
+            y=lessons.y[:512],
+            loss=lessons.loss,
+            fine_tune=lambda small: fit_on(small, (), **_told(stage, lessons, config)),
+        )
+    told = _told(stage, lessons, config)
+    if isinstance(stage, PruneStage):
+        return prune(model, stage.target_sparsity, pattern=stage.pattern, **told)
+    if isinstance(stage, ClusterStage):
+        return cluster(model, stage.clusters, **told)
+    aware = quantize_aware(
+        model,
+        calibration,
+        ranges=stage.ranges,
+        weights=_scales(stage, model, config, calibration),
+        bits=stage.bits,
+        activations=stage.activations,
+    )
+    if stage.epochs:
+        held: list[keras.callbacks.Callback] = []
+        for earlier in config.compress:
+            if isinstance(earlier, PruneStage):
+                held.append(KeepZeros(aware))
+            if isinstance(earlier, ClusterStage):
+                held = [ClusterWeights(aware, earlier.clusters)]  # zero is one of its values
+        fit_on(aware, held, **told)
+    return aware
+
+
+@dataclass(frozen=True)
+class Written:
+    """A student as .tflite for the chip (`content`), and as it was before its kernels were packed, which TFLite runs too."""
+
+    content: bytes
+    plain: Converted
+
+
+def written(model: keras.Model, config: Config, calibration: np.ndarray) -> Written:
+    """The .tflite of a student after its stages: within the budget of RAM where scales decide it, packed where that pays."""
+    with warnings.catch_warnings():
+        # Features are scaled and calibrated with head-room here; what int8 costs is judged on the test.
+        warnings.simplefilter("ignore", ConversionWarning)
+        return _written(model, config, calibration)
+
+
+def _written(model: keras.Model, config: Config, calibration: np.ndarray) -> Written:
+    ram = config.budget.ram
+    if isinstance(model, QuantizationAware):
+        found = convert(model)
+    elif ram is not None and config.convert.weights == "auto" and not _clustered(config):
+        weights = _within(model, calibration, ram)
+        found = convert(quantize_aware(model, calibration, weights=weights))
+        found = dataclasses.replace(found, error=error_beside(found, model, calibration))
+    else:
+        found = convert(model, calibration, weights="per_tensor" if _clustered(config) else config.convert.weights)
+    if _clustered(config) or any(isinstance(stage, QuantizeStage) and stage.bits < 8 for stage in config.compress):
+        return Written(pack(found, ram=ram).content, found)
+    return Written(found.content, found)
+
+
+def untrained(student: keras.Model, config: Config) -> keras.Model:
+    """A copy of the student as large as its stages will leave it, without what they would learn: channels gone, values zero or
+    shared, biases that are not all zero."""
+    model = _biased(student)
+    for stage in config.compress:
+        if isinstance(stage, ShrinkStage):
+            model = shrink(model, stage.rate)
+        elif isinstance(stage, PruneStage):
+            model = zeroed(model, stage.target_sparsity, stage.pattern)
+        elif isinstance(stage, ClusterStage):
+            model = share_values(model, stage.clusters)
+    return model
+
+
+def _biased(student: keras.Model) -> keras.Model:
+    """A copy with values where biases are all zero, as they are before training: the converter leaves those out."""
+    copy = copied(student)
+    rng = np.random.default_rng(0)
+    for weight in copy.weights:
+        if weight.name in ("bias", "beta") and not np.any(keras.ops.convert_to_numpy(weight)):
+            weight.assign(rng.normal(0.0, 0.1, weight.shape))
+    return copy
+
+
+def require_budget(student: keras.Model, config: Config, calibration: np.ndarray) -> None:
+    """Refuse a budget that the student cannot meet whatever it learns, before it learns anything.
+
+    Raises:
+        RunError: Tells the smallest reachable.
+    """
+    budget = config.budget
+    if not budget.given:
+        return
+    model = untrained(student, config)
+    grids = next((stage for stage in config.compress if isinstance(stage, QuantizeStage)), None)
+    narrow = 8 if grids is None else grids.bits
+    activations: Activations = "int8" if grids is None else grids.activations
+    aware = quantize_aware(model, calibration, weights="per_tensor", bits=narrow, activations=activations)
+    lean = convert(aware)
+    smallest = pack(lean, ram=budget.ram) if _clustered(config) or narrow < 8 else lean
+    found = check(smallest, flash=budget.flash, ram=budget.ram)
+    if not found.fits:
+        raise RunError(
+            f"budget: cannot be met, the smallest that this config can reach: {'; '.join(found.broken)}. "
+            "Smaller: fewer or narrower layers in student.sizes, or a stage 'shrink'"
+        )
+
+
+def _scales(
+    stage: QuantizeStage, model: keras.Model, config: Config, calibration: np.ndarray
+) -> Granularity | dict[str, Granularity]:
+    if stage.weights != "auto":
+        return stage.weights
+    if _clustered(config):
+        return "per_tensor"
+    ram = config.budget.ram
+    return "auto" if ram is None else choose_weights(model, calibration, ram, activations=stage.activations)
+
+
+def _within(model: keras.Model, calibration: np.ndarray, ram: str) -> Granularity | dict[str, Granularity]:
+    """Scales within a budget that a student may not meet yet, before a later stage has made it smaller."""
+    try:
+        return choose_weights(model, calibration, ram)
+    except ValueError:
+        return "per_tensor"
+
+
+def _clustered(config: Config) -> bool:
+    return any(isinstance(stage, ClusterStage) for stage in config.compress)
+
+
+def _told(stage: Any, lessons: Lessons, config: Config) -> dict[str, Any]:
+    """Arguments of a fine-tuning."""
+    told = {
+        "x": lessons.x,
+        "y": lessons.y,
+        "loss": lessons.loss,
+        "epochs": stage.epochs,
+        "batch_size": config.student.batch_size,
+        "optimizer": _optimizer(stage, lessons, config),
+    }
+    if stage.teacher:
+        told |= {
+            "teacher": lessons.teacher,
+            "objectives": [lessons.objective()],
+            "hard_weight": config.distill.hard_weight,
+        }
+    return told
+
+
+def _optimizer(stage: Any, lessons: Lessons, config: Config) -> keras.optimizers.Optimizer:
+    steps = max(1, stage.epochs * -(-len(lessons.x) // config.student.batch_size))
+    start = config.student.learning_rate * (1 if isinstance(stage, ShrinkStage) else GENTLER)
+    rate = keras.optimizers.schedules.CosineDecay(start, steps)
+    return keras.optimizers.Adam(rate)

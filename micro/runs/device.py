@@ -1,0 +1,157 @@
+"""What a run's firmware says of samples, window by window, without a chip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from micro.config import Config
+from micro.datasets.recording import windows
+from micro.detection.detector import Detector, Status, decide, faults
+from micro.errors import RunError
+from micro.runs.evaluate import run_inputs
+from micro.runs.score_files import read_run
+from micro.signal import FrontEnd, Scaling
+from micro.tflite.graph import read
+
+Told = TypeVar("Told")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One window: `sample` is the last that it took in; `score` in real units, None where the sensor is at fault."""
+
+    sample: int
+    score: float | None
+    status: Status
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """All that a run puts on a chip: what hears, what judges, what decides."""
+
+    front_end: FrontEnd
+    scaling: Scaling
+    tflite: bytes
+    detector: Detector
+
+    def inputs(self, frames: np.ndarray) -> np.ndarray:
+        """The model's int8 input of windows, (n, window, channels) -> (n, *input)."""
+        graph = read(self.tflite)
+        grid = graph.tensors[graph.inputs[0]].quantization
+        assert grid is not None
+        return self.front_end.int8(frames, self.scaling, grid.scale[0], grid.zero_point[0])
+
+
+def simulate(run_folder: str | Path, samples: np.ndarray) -> list[Decision]:
+    """The firmware's decisions on a recording, the same as the emitted C's.
+
+    Args:
+        samples: (n, channels) or (n,) in the unit of training; for a 'fixed' front end also int16, as the converter gives them.
+
+    Raises:
+        RunError: If the folder is no finished run or has no firmware.
+        ValueError: For samples of another shape.
+    """
+    return decisions(load_firmware(run_folder), samples)
+
+
+def decisions(firmware: Firmware, samples: np.ndarray) -> list[Decision]:
+    """As `simulate`, of firmware at hand."""
+    front_end, detector = firmware.front_end, firmware.detector
+    samples = np.asarray(samples)
+    samples = samples[:, None] if samples.ndim == 1 else samples
+    if samples.ndim != 2 or samples.shape[1] != front_end.channels:
+        raise ValueError(f"samples must have shape (n, {front_end.channels}), got {samples.shape}")
+    judged = judge(firmware, samples)
+    ends = front_end.window - 1 + front_end.hop * np.arange(len(judged.faulty))
+    return [
+        Decision(int(end), None if fault else float(score * detector.score.unit), status)
+        for end, score, fault, status in zip(ends, judged.scores, judged.faulty, judged.statuses)
+    ]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What firmware makes of a stream, window by window; features, outputs and scores are 0 where the sensor is at fault."""
+
+    faulty: np.ndarray
+    features: np.ndarray
+    outputs: np.ndarray
+    scores: np.ndarray
+    statuses: list[Status]
+
+
+def judge(firmware: Firmware, samples: np.ndarray) -> Judged:
+    """Every window of samples (n, channels) in the unit of training, or int16 for a 'fixed' front end."""
+    front_end, detector = firmware.front_end, firmware.detector
+    frames = windows(samples, front_end.window, front_end.hop)
+    if front_end.arithmetic == "fixed":
+        frames = front_end.counts(frames)
+    faulty = faults(detector, frames)
+    good = faulty == 0
+    graph = read(firmware.tflite)
+    shapes = (front_end.shape, graph.tensors[graph.outputs[0]].shape)
+    features, outputs = (np.zeros((len(frames), *shape), np.int8) for shape in shapes)
+    scores = np.zeros(len(frames), np.int64)
+    if good.any():
+        features[good] = firmware.inputs(frames[good])
+        outputs[good] = run_inputs(firmware.tflite, features[good])
+        scores[good] = detector.score(features[good], outputs[good])
+    return Judged(faulty, features, outputs, scores, decide(detector, scores, faulty))
+
+
+def not_for_a_chip(config: Config, detector: Mapping[str, Any] | None) -> str | None:
+    """Why a run's firmware would not be whole, and what to do; None where it is."""
+    if detector is None:
+        return "the student is not int8; run without activations = 'int16'"
+    if getattr(config.data, "scaling", "all") == "per_file":
+        return 'scaling = "per_file" has no constants for a chip; run with scaling = "all"'
+    return None
+
+
+def load_firmware(run_folder: str | Path) -> Firmware:
+    """What a finished run puts on a chip.
+
+    Raises:
+        RunError: If the folder is no finished run, its model is not int8 or its scaling is each file's own.
+    """
+    folder = Path(run_folder)
+    report, config = read_run(folder)
+    if not isinstance(report, dict) or "detector" not in report:
+        raise RunError(f"{folder} is damaged: report.json holds no detector")
+    missing = not_for_a_chip(config, report["detector"])
+    if missing is not None:
+        raise RunError(f"{folder}: {missing}")
+    try:
+        return Firmware(
+            _typed(FrontEnd, report.get("features"), "features"),
+            _typed(Scaling, report.get("scaling"), "scaling"),
+            (folder / "student_int8.tflite").read_bytes(),
+            _typed(Detector, report["detector"], "detector"),
+        )
+    except OSError as error:
+        raise RunError(f"{folder} is damaged: {error.filename}: {error.strerror}") from None
+    except ValueError as error:
+        raise RunError(f"{folder} is damaged: report.json: {error}") from None
+
+
+def _typed(kind: type[Told], told: Any, where: str) -> Told:
+    """A dataclass out of a report's plain data, every field of its own type: what ends up in C must not be text.
+
+    Raises:
+        ValueError: Names the first field that is wrong.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(told)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, (where, *first["loc"])))
+        raise ValueError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
+    except (TypeError, OverflowError, ArithmeticError) as error:
+        raise ValueError(f"{where}: {error}") from None

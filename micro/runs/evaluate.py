@@ -1,0 +1,228 @@
+"""What a model is worth on a run's test windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from micro.config import DetectConfig
+from micro.datasets.prepare import Prepared, spread
+from micro.detection.detector import Detector, Status, decide, in_units, stand_in
+from micro.detection.metrics import alarm_rates, auc
+from micro.detection.score import Score, reconstruction_score
+from micro.detection.threshold import Threshold, calibrate, reconstruction_error
+from micro.tflite.graph import TfliteLike, read
+from micro.tflite.integers import quantize_inputs
+from micro.tflite.interpreter import all_outputs, run
+
+if TYPE_CHECKING:
+    import keras
+
+# Test windows that soft targets are averaged over.
+SOFTENED_WINDOWS = 2000
+# Features named of each recording.
+MOST_MOVED = 3
+# Of windows' scaled features: anomaly scores, or a classifier's classes, (n,).
+Judge = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of one model; `scores` are anomaly scores or predicted classes, one a test window.
+
+    `healthy` are the anomaly scores of the held-out healthy windows that the threshold was calibrated on.
+    """
+
+    metrics: dict[str, float | None]
+    scores: np.ndarray
+    threshold: Threshold | None = None
+    healthy: np.ndarray | None = None
+
+
+def evaluate(judge: Judge, data: Prepared, told: DetectConfig) -> Evaluation:
+    """Accuracy of a classifier; or AUC, detections and false alarms of an anomaly score at its calibrated threshold.
+
+    Windows of unknown state are scored but not counted.
+    """
+    found = judge(data.test.x)
+    if data.class_names:
+        return Evaluation({"accuracy": float(np.mean(found == data.test.labels))}, found)
+    healthy = judge(data.calibration.x)
+    threshold = calibrate(healthy, told.false_alarm_rate, told.method)
+    known = data.test.labels >= 0
+    labels = data.test.labels[known]
+    rates = alarm_rates(labels, found[known], threshold.value)
+    return Evaluation({"auc": auc(labels, found[known]), **rates}, found, threshold, healthy)
+
+
+def keras_judge(model: keras.Model, class_names: Sequence[str]) -> Judge:
+    """What a Keras model says of windows."""
+    if class_names:
+        return lambda x: _predicted(model, x).argmax(axis=-1)
+    return lambda x: reconstruction_error(x, _predicted(model, x))
+
+
+def chip_judge(tflite: TfliteLike, class_names: Sequence[str]) -> Judge:
+    """What a .tflite says of windows in TFLite Micro; an int8 autoencoder's score is the chip's own."""
+    if class_names:
+        return lambda x: run(tflite, x).argmax(axis=-1)
+    graph = read(tflite)
+    if graph.tensors[graph.inputs[0]].dtype != "int8":
+        return lambda x: reconstruction_error(x, run(tflite, x))
+    score = reconstruction_score(tflite)
+    return lambda x: score_inputs(tflite, score, quantize_inputs(graph, x)[0]) * score.unit
+
+
+def score_inputs(tflite: TfliteLike, score: Score, inputs: np.ndarray) -> np.ndarray:
+    """A score's whole numbers of int8 inputs, in TFLite Micro: (n, ...) -> (n,) int64."""
+    return score(inputs, run_inputs(tflite, inputs))
+
+
+def run_inputs(tflite: TfliteLike, inputs: np.ndarray) -> np.ndarray:
+    """int8 outputs of int8 inputs in TFLite Micro: (n, ...) -> (n, *output)."""
+    graph = read(tflite)
+    return all_outputs(tflite, [inputs.reshape(-1, *graph.tensors[graph.inputs[0]].shape)])["output0"]
+
+
+def soft_targets(temperature: float, data: Prepared, teacher: keras.Model, tflite: TfliteLike) -> dict[str, Any] | None:
+    """Mean softened probabilities by recorded class, of teacher and int8 student; None of an autoencoder."""
+    if not data.class_names:
+        return None
+    from scipy.special import softmax
+
+    rows = spread(len(data.test), SOFTENED_WINDOWS)
+    x, labels = data.test.x[rows], data.test.labels[rows]
+    told: dict[str, Any] = {"temperature": temperature}
+    for side, logits in (("teacher", keras_logits(teacher, x)), ("student", chip_logits(tflite, x))):
+        soft = softmax(logits.astype(np.float64) / temperature, axis=-1)
+        present = [soft[labels == label] for label in range(len(data.class_names))]
+        told[side] = [part.mean(axis=0).tolist() if len(part) else [0.0] * soft.shape[1] for part in present]
+    return told
+
+
+def keras_logits(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    """A Keras classifier's logits, up to a constant a row: (n, ...) -> (n, classes)."""
+    from keras_kd.layers import activation_of  # imports Keras, which those who judge a .tflite need not wait for
+
+    return _logits(_predicted(model, x), activation_of(model) == "softmax")
+
+
+def chip_logits(tflite: TfliteLike, x: np.ndarray) -> np.ndarray:
+    """A .tflite classifier's logits in TFLite Micro, up to a constant a row: (n, ...) -> (n, classes)."""
+    return _logits(run(tflite, x), read(tflite).ops[-1].name == "SOFTMAX")
+
+
+def _predicted(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    return np.asarray(model.predict(x, batch_size=1024, verbose=0))
+
+
+def _logits(outputs: np.ndarray, are_probabilities: bool) -> np.ndarray:
+    return np.log(np.maximum(outputs, 1e-7)) if are_probabilities else outputs
+
+
+def by_origin(evaluation: Evaluation, data: Prepared, detector: Detector | None = None) -> list[dict[str, Any]]:
+    """For each recording of the test, its healthy and its faulty part apart: windows, and how many are classified rightly; or
+    the shares above the threshold and in alarm, as the detector counts windows of that part in turn from the first.
+
+    `moved` are the features whose mean lies furthest from that of training windows of the same state, in standard deviations
+    of those; for parts in a state that was trained on.
+    """
+    parts: dict[tuple[str, int], list[int]] = {}
+    for place, part in enumerate(zip(data.test.origins, data.test.labels.tolist())):
+        parts.setdefault(part, []).append(place)
+    trained = {label: _level(data.train.x[data.train.labels == label]) for label in {label for _, label in parts}}
+    names = feature_names(data)
+    rows = []
+    for (origin, label), places in parts.items():
+        scores = evaluation.scores[places]
+        row: dict[str, Any] = {"origin": origin, "state": _state(label, data.class_names), "windows": len(places)}
+        if data.class_names:
+            row["accuracy"] = float(np.mean(scores == label))
+        else:
+            assert evaluation.threshold is not None
+            judging = detector or stand_in(evaluation.threshold)
+            row["above_threshold"] = float(np.mean(scores > evaluation.threshold.value))
+            row["alarms"] = float(
+                np.mean([s == Status.ALARM for s in decide(judging, in_units(scores, judging.score.unit))])
+            )
+        level = trained[label]
+        if level is not None:
+            moved = (_summed(data.test.x[places]).mean(axis=0) - level[0]) / level[1]
+            furthest = np.argsort(-np.abs(moved), kind="stable")[:MOST_MOVED]
+            row["moved"] = [{"feature": names[place], "moved": round(float(moved[place]), 3)} for place in furthest]
+        rows.append(row)
+    return rows
+
+
+def feature_names(data: Prepared) -> tuple[str, ...]:
+    """What `by_origin` calls the features: by channel where there are several; of raw samples mean and standard deviation."""
+    several = len(data.channels) > 1
+    if data.features.kinds == ("raw",):
+        return tuple(f"{name}: {what}" for what in ("mean", "standard deviation") for name in data.channels)
+    if not several:
+        return data.features.names
+    return tuple(
+        f"{data.channels[int(channel.removeprefix('channel '))]}: {what}"
+        for channel, what in (name.split(": ", 1) for name in data.features.names)
+    )
+
+
+def _summed(x: np.ndarray) -> np.ndarray:
+    """Windows as rows of features; of raw samples (n, window, channels) the mean and standard deviation of each channel."""
+    return np.concatenate([x.mean(axis=1), x.std(axis=1)], axis=1) if x.ndim == 3 else x
+
+
+def _level(x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Mean and standard deviation of windows' features; None where there are fewer than two windows."""
+    if len(x) < 2:
+        return None
+    rows = _summed(x)
+    return rows.mean(axis=0, dtype=np.float64), np.maximum(rows.std(axis=0, dtype=np.float64), 1e-6)
+
+
+def summarise(seeds: Sequence[dict[str, Any]], variants: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
+    """Mean, standard deviation (n - 1), smallest and largest of each metric of each variant over the seeds."""
+    summary: dict[str, dict[str, dict[str, float]]] = {}
+    for variant in variants:
+        for metric in seeds[0][variant]:
+            values = [seed[variant][metric] for seed in seeds]
+            if None in values:
+                continue
+            summary.setdefault(variant, {})[metric] = {
+                "mean": float(np.mean(values)),
+                "deviation": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
+                "min": float(min(values)),
+                "max": float(max(values)),
+            }
+    return summary
+
+
+def compare(seeds: Sequence[dict[str, Any]], metric: str, one: str, other: str) -> dict[str, Any] | None:
+    """Paired difference of a metric between two variants over the seeds, and what it allows to say."""
+    pairs = [(seed[one][metric], seed[other][metric]) for seed in seeds]
+    if any(a is None or b is None for a, b in pairs):
+        return None
+    differences = np.array([a - b for a, b in pairs])
+    if (differences > 0).all():
+        verdict = "better in every seed"
+    elif (differences < 0).all():
+        verdict = "worse in every seed"
+    elif not differences.any():
+        verdict = "the same in every seed"
+    else:
+        verdict = "no consistent difference"
+    return {
+        "metric": metric,
+        "mean_difference": float(differences.mean()),
+        "differences": [float(d) for d in differences],
+        "verdict": verdict,
+    }
+
+
+def _state(label: int, class_names: Sequence[str]) -> str:
+    if class_names:
+        return class_names[label]
+    return {0: "healthy", 1: "faulty"}.get(label, "unknown")

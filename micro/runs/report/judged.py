@@ -1,0 +1,165 @@
+"""Charts of what models say of a run's test windows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from micro.datasets.prepare import Prepared
+from micro.runs.evaluate import Evaluation
+from micro.support.html import chart, figure, panes
+
+COLOURS = {"teacher": "#444444", "student_distilled": "#0b6e99", "student_alone": "#c2571a", "student_int8": "#3a7d2c"}
+NAMES = {
+    "teacher": "Teacher",
+    "student_distilled": "Student, distilled",
+    "student_alone": "Student, no teacher",
+    "student_compressed": "Student, distilled and compressed",
+    "student_int8": "Student on the chip (int8)",
+    "alone_int8": "Student, no teacher (int8)",
+}
+
+COMPARED = ("teacher", "student_alone", "student_distilled", "student_int8")
+
+
+def learning_curves(report: dict[str, Any]) -> dict[str, str] | None:
+    """Validation loss by epoch, of the first seed; None where nothing was trained."""
+    drawn, axes = figure()
+    ends = []
+    hard = "hard_loss"
+    for name, history in report["history"].items():
+        key = "val_hard_loss" if hard in history else "val_loss"
+        if history.get(key):
+            epochs = range(1, len(history[key]) + 1)
+            axes.plot(epochs, history[key], label=NAMES[name], color=COLOURS[name])
+            ends.append(f"{NAMES[name]} ends at {history[key][-1]:.4g}")
+    if not ends:
+        return None
+    axes.set(xlabel="epoch", ylabel="validation loss on the data", yscale="log")
+    axes.legend(frameon=False)
+    return chart("Learning curves", f"Loss on the validation windows by epoch, first seed. {'; '.join(ends)}.", drawn)
+
+
+def roc(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str] | None:
+    """Faulty windows found against false alarms, for every threshold; None where the test knows no faults."""
+    from sklearn.metrics import roc_curve
+
+    known = _known(data)
+    if known is None:
+        return None
+    labels = data.test.labels[known]
+    drawn, axes = figure(height=3.8)
+    areas = []
+    for name in (name for name in COMPARED if name in evaluations):
+        false, true, _ = roc_curve(labels, evaluations[name].scores[known])
+        area = evaluations[name].metrics["auc"]
+        axes.plot(false, true, label=f"{NAMES[name]}: {area:.4f}", color=COLOURS[name])
+        areas.append(f"{NAMES[name]} {area:.4f}")
+    axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8)
+    axes.set(xlabel="share of healthy windows that alarm", ylabel="share of faulty windows found")
+    axes.legend(frameon=False, title="area under the curve", loc="lower right")
+    return chart(
+        "ROC", f"Faulty windows found against false alarms, for every threshold. Areas: {'; '.join(areas)}.", drawn
+    )
+
+
+def scores(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str]:
+    """Histogram of the int8 student's scores by state, with the threshold."""
+    evaluation = evaluations["student_int8"]
+    assert evaluation.threshold is not None
+    threshold = evaluation.threshold.value
+    drawn, axes = figure()
+    logs = np.log10(np.maximum(evaluation.scores, 1e-9))
+    edges = np.linspace(logs.min(), logs.max(), 60)
+    for label, name, colour in ((0, "healthy", "#3a7d2c"), (1, "faulty", "#b3261e"), (-1, "unknown", "#888888")):
+        chosen = logs[data.test.labels == label]
+        if len(chosen):
+            axes.hist(chosen, edges.tolist(), alpha=0.55, label=f"{name} ({len(chosen)})", color=colour)
+    axes.axvline(np.log10(threshold), color="black", linewidth=1, label="threshold")
+    axes.set(xlabel="log10 of the int8 student's score", ylabel="test windows")
+    axes.legend(frameon=False)
+    alarms = evaluation.scores > threshold
+    says = f"Scores of the test windows; {alarms.sum()} of {len(alarms)} lie above the threshold of {threshold:.4g}."
+    return chart("Scores and threshold", says, drawn)
+
+
+def confusion(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str]:
+    """Test windows by recorded class and by the class that the int8 student gives."""
+    from sklearn.metrics import confusion_matrix
+
+    predicted = evaluations["student_int8"].scores
+    matrix = confusion_matrix(data.test.labels, predicted, labels=range(len(data.class_names)))
+    drawn, axes = figure(6.4, 5.4)
+    axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.argwhere(matrix):
+        share = matrix[row, column] / matrix[row].sum()
+        axes.text(
+            column, row, str(matrix[row, column]), ha="center", va="center", color="white" if share > 0.5 else "black"
+        )
+    ticks = range(len(data.class_names))
+    axes.set_xticks(ticks, data.class_names, rotation=45, ha="right")
+    axes.set_yticks(ticks, data.class_names)
+    axes.set(xlabel="int8 student says", ylabel="recorded")
+    wrong = int(matrix.sum() - np.trace(matrix))
+    return chart("Confusion matrix", f"Test windows by class; {wrong} of {matrix.sum()} are classified wrongly.", drawn)
+
+
+def precision_recall(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str] | None:
+    """Share of alarms that are right against faulty windows found, for every threshold; None where the test knows no faults."""
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    known = _known(data)
+    if known is None:
+        return None
+    labels = data.test.labels[known]
+    drawn, axes = figure(height=3.8)
+    told = []
+    for name in (name for name in COMPARED if name in evaluations):
+        found = evaluations[name].scores[known]
+        precision, recall, _ = precision_recall_curve(labels, found)
+        average = float(average_precision_score(labels, found))
+        axes.plot(recall, precision, label=f"{NAMES[name]}: {average:.4f}", color=COLOURS[name])
+        told.append(f"{NAMES[name]} {average:.4f}")
+    axes.axhline(labels.mean(), color="#bbbbbb", linewidth=0.8)
+    axes.set(xlabel="share of faulty windows found", ylabel="share of alarms that are faults", ylim=(0, 1.02))
+    axes.legend(frameon=False, title="average precision", loc="lower left")
+    says = (
+        f"Alarms that are right against faulty windows found, for every threshold; {labels.mean():.0%} of the windows are "
+        f"faulty, which the grey line shows. Average precision: {'; '.join(told)}."
+    )
+    return chart("Precision and recall", says, drawn)
+
+
+def dark_knowledge(report: dict[str, Any]) -> dict[str, str] | None:
+    """Mean soft targets by recorded class, the teacher's beside the int8 student's; None where none were kept."""
+    told = report.get("soft_targets")
+    if told is None:
+        return None
+    names = report["data"]["class_names"]
+    sides = [np.array(told[side]) for side in ("teacher", "student")]
+    drawn, panels = panes(2, 6.4, 4.2)
+    for axes, side, title in zip(panels, sides, ("teacher", "student, int8")):
+        image = axes.imshow(np.log10(np.maximum(side, 1e-4)), cmap="magma", vmin=-4, vmax=0)
+        axes.set_title(title, fontsize=10)
+        axes.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
+        axes.set_xlabel("soft target of")
+    panels[0].set_yticks(range(len(names)), names, fontsize=8)
+    panels[0].set_ylabel("recorded")
+    bar = drawn.colorbar(image, ax=panels, shrink=0.6, orientation="horizontal", aspect=40)
+    bar.set_ticks([-4, -3, -2, -1, 0], labels=["1e-4 or less", "0.001", "0.01", "0.1", "1"])
+    off = sides[0] * (1 - np.eye(len(names)))
+    row, column = np.unravel_index(off.argmax(), off.shape)
+    says = (
+        f"Mean probability that each gives each class, by recorded class, at a temperature of {told['temperature']:g}. "
+        f"What the teacher confuses most: {names[row]} for {names[column]}, {off[row, column]:.3f}; "
+        f"the student gives {sides[1][row, column]:.3f} there. "
+        f"Over all classes the two differ by {np.abs(sides[0] - sides[1]).sum(axis=1).mean() / 2:.3f} in total variation."
+    )
+    return chart("Dark knowledge", says, drawn)
+
+
+def _known(data: Prepared) -> np.ndarray | None:
+    """Which test windows' state is known; None where that is not both healthy and faulty ones."""
+    known = data.test.labels >= 0
+    return known if len(np.unique(data.test.labels[known])) == 2 else None

@@ -1,0 +1,73 @@
+"""One self-contained HTML page a run: charts in SVG, no network, readable on a phone and in print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from micro.datasets.prepare import Prepared
+from micro.runs.evaluate import Evaluation
+from micro.runs.report.costs import layers, op_graph, sizes
+from micro.runs.report.judged import NAMES, confusion, dark_knowledge, learning_curves, precision_recall, roc, scores
+from micro.runs.verdict import MOVED, verdict_of
+from micro.support.html import drawing, page
+
+STAGES = {
+    "distilled": "as distilled",
+    "shrink": "channels removed",
+    "prune": "weights zeroed",
+    "cluster": "values shared",
+    "quantize_aware": "trained on int8 grids",
+}
+
+
+def render_report(report: dict[str, Any], evaluations: dict[str, Evaluation], data: Prepared) -> bytes:
+    """The page for a run's report; the same report gives the same bytes."""
+    with drawing():
+        charts = [learning_curves(report)]
+        if data.class_names:
+            charts += [confusion(evaluations, data), dark_knowledge(report)]
+        else:
+            charts += [roc(evaluations, data), precision_recall(evaluations, data), scores(evaluations, data)]
+        charts += [sizes(report), layers(report), op_graph(report)]
+    return page(
+        "micro.runs.report",
+        "report.html.j2",
+        report=report,
+        charts=[chart for chart in charts if chart],
+        names=NAMES,
+        metric="accuracy" if data.class_names else "auc",
+        metrics=["accuracy"] if data.class_names else ["auc", "detection_rate", "false_alarm_rate"],
+        sentence=distilling_sentence(report),
+        verdict=verdict_of(report),
+        stages=STAGES,
+        emulated=(),
+        moved_by=MOVED,
+    )
+
+
+def with_emulated(html: bytes, emulated: Sequence[dict[str, Any]]) -> bytes:
+    """A run's page with a table of emulated chips, in place of an earlier one."""
+    begin, end = b"<!-- emulated -->", b"<!-- end of emulated -->"
+    section = page("micro.runs.report", "emulated.html.j2", emulated=emulated)
+    if begin not in html or end not in html:
+        return html
+    before, rest = html.split(begin, 1)
+    return before + section + rest.split(end, 1)[1]
+
+
+def distilling_sentence(report: dict[str, Any]) -> str:
+    """What distilling did to the student, in words that the figures bear out."""
+    found = report["distilling"]
+    if found is None and "student_alone" not in report["history"]:
+        return "No student was trained without the teacher to compare with."
+    if found is None:
+        return "The test windows' state is not known, so the students could not be compared."
+    name = "accuracy" if found["metric"] == "accuracy" else "AUC"
+    low, high = min(found["differences"]), max(found["differences"])
+    if len(found["differences"]) == 1:
+        return f"Distilling changed the student's test {name} by {low:+.4f} with the one seed that was run."
+    return (
+        f"Distilling changed the student's test {name} by {found['mean_difference']:+.4f} on average over "
+        f"{len(found['differences'])} seeds (from {low:+.4f} to {high:+.4f}): {found['verdict']}."
+    )

@@ -1,0 +1,104 @@
+"""What a run's student can spare, as a page: the table and the Pareto fronts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+
+from micro.compress.sensitivity import Sensitivity, pareto, sensitivity
+from micro.datasets.prepare import prepare
+from micro.detection.threshold import reconstruction_error
+from micro.errors import RunError
+from micro.quantize.aware import QuantizationAware
+from micro.runs.score_files import read_run
+from micro.support.html import chart, drawing, figure, page
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ZEROS, CHANNELS, BITS = (0.5, 0.8, 0.9), (0.25, 0.5, 0.75), (6, 4, 3, 2)
+SAVINGS = {"flash_saved": "bytes of flash", "ram_saved": "bytes of RAM", "macs_saved": "multiply-accumulates"}
+WORDS = {"zeros": "{:.0%} zeros", "channels": "{:.0%} of channels gone", "bits": "{:.0f}-bit weights"}
+COLOURS = {"zeros": "#888888", "channels": "#0b6e99", "bits": "#c2571a"}
+
+
+def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
+    """Scan the student of a finished run on the run's validation windows, and what its score is.
+
+    A classifier's score is its accuracy in percent; an autoencoder's is the mean squared reconstruction error, negated.
+
+    Raises:
+        RunError: If the folder is no finished run or its student computes on int8 grids already.
+        DataError: Where the run's data cannot be read again.
+    """
+    folder = Path(run_folder)
+    _, config = read_run(folder)
+    student = keras.saving.load_model(folder / "student.keras", compile=False, safe_mode=True)
+    if isinstance(student, QuantizationAware):
+        raise RunError(f"{folder}: the student was trained on its grids; scan a run without stage 'quantize_aware'")
+    data = prepare(config)
+    x, labels = data.validation.x, data.validation.labels
+
+    def accuracy(model: keras.Model) -> float:
+        return 100 * float(np.mean(model.predict(x, batch_size=1024, verbose=0).argmax(-1) == labels))
+
+    def closeness(model: keras.Model) -> float:
+        return -float(np.mean(reconstruction_error(x, model.predict(x, batch_size=1024, verbose=0))))
+
+    rows = sensitivity(
+        student,
+        accuracy if data.class_names else closeness,
+        ZEROS,
+        channels=CHANNELS,
+        bits=BITS,
+        calibration=data.train.x[:: max(1, len(data.train) // 256)],
+    )
+    return rows, "accuracy, points" if data.class_names else "mean squared error"
+
+
+def render_sensitivity(rows: Sequence[Sensitivity], score_name: str) -> bytes:
+    """The page for a scan; the same rows give the same bytes."""
+    with drawing():
+        charts = [
+            chart(f"Loss against {what}", _says(rows, saved, what, score_name), _front(rows, saved, what, score_name))
+            for saved, what in SAVINGS.items()
+            if any(getattr(row, saved) > 0 for row in rows)
+        ]
+    return page("micro.runs", "sensitivity.html.j2", rows=rows, charts=charts, score=score_name, describe=describe)
+
+
+def describe(row: Sensitivity) -> str:
+    """The change in words, such as '4-bit weights'."""
+    return WORDS[row.change].format(row.amount)
+
+
+def _front(rows: Sequence[Sensitivity], saved: str, what: str, score_name: str) -> Figure:
+    drawn, axes = figure(height=3.8)
+    for change, colour in COLOURS.items():
+        chosen = [row for row in rows if row.change == change and getattr(row, saved) > 0]
+        if chosen:
+            axes.scatter(
+                [getattr(row, saved) for row in chosen], [row.lost for row in chosen], color=colour, label=change, s=18
+            )
+    best = pareto(rows, saved)  # type: ignore[arg-type]
+    axes.plot([getattr(row, saved) for row in best], [row.lost for row in best], color="black", linewidth=0.9)
+    axes.axhline(0, color="#bbbbbb", linewidth=0.8)
+    largest = max((abs(row.lost) for row in rows), default=1.0) or 1.0
+    axes.set(xlabel=f"{what} saved", ylabel=f"{score_name} lost")
+    axes.set_yscale("symlog", linthresh=largest / 20)
+    axes.set_ylim(min(-largest / 50, 1.3 * min(row.lost for row in rows)), 1.5 * largest)
+    axes.legend(frameon=False)
+    return drawn
+
+
+def _says(rows: Sequence[Sensitivity], saved: str, what: str, score_name: str) -> str:
+    best = pareto(rows, saved)  # type: ignore[arg-type]
+    told = "; ".join(f"{row.layer}, {describe(row)}: {getattr(row, saved):,} for {row.lost:.3g}" for row in best)
+    return (
+        "Each point is one layer changed alone; the line joins changes that none beats. "
+        f"{what.capitalize()} saved for {score_name} lost: {told}."
+    )

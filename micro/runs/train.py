@@ -1,0 +1,244 @@
+"""Training one teacher and its students, each from its own seed, so that any of them can be made again alone."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_kd
+from keras_kd.layers import activation_of
+from micro.compress.prune import prunable_kernels
+from micro.compress.shrink import plan_shrink
+from micro.config import Config, ModelConfig
+from micro.conversion.keras_file import load_keras
+from micro.datasets.prepare import Prepared, Windows
+from micro.errors import DataError, ModelError, RunError
+from micro.runs import models as students
+from micro.runs.compression import Lessons, require_budget
+
+History = dict[str, list[float]]
+
+# Steps between two returns from TensorFlow to Python, which takes as long as a small network's step. The results are the same.
+STEPS_AT_A_TIME = 16
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model with its learning curves."""
+
+    model: keras.Model
+    history: History
+
+
+def train_teacher(config: Config, data: Prepared, seed: int, on_epoch: Callable[[], None]) -> Trained:
+    """The teacher of a config: read from its .keras file as it is, or trained on the data."""
+    if config.teacher.path:
+        return Trained(load_model(config.teacher.path, data, "teacher"), {})
+    seed_everything(seed, "teacher")
+    with several_devices(config.teacher.devices):
+        model = _build(config.teacher, data, "teacher")
+        return _fit(model, model, config.teacher, data, on_epoch)
+
+
+def train_alone(config: Config, data: Prepared, seed: int, on_epoch: Callable[[], None]) -> Trained:
+    """The student trained on the data without a teacher, from the weights that the distilled one starts from."""
+    model = _new_student(config, data, seed)
+    seed_everything(seed, "shuffle")
+    return _fit(model, model, config.student, data, on_epoch)
+
+
+def distil(config: Config, data: Prepared, teacher: keras.Model, seed: int, on_epoch: Callable[[], None]) -> Trained:
+    """The student trained under the teacher."""
+    model = _new_student(config, data, seed)
+    seed_everything(seed, "shuffle")
+    distiller = keras_kd.Distiller(teacher, model, [make_objective(config)], hard_weight=config.distill.hard_weight)
+    return _fit(distiller, model, config.student, data, on_epoch)
+
+
+def ready_devices(count: int) -> None:
+    """Split this process's CPU into as many logical ones as devices are wanted, where there are fewer GPUs; before TensorFlow
+    starts.
+
+    Logical CPUs share the same cores: they prove the way, and save no time.
+
+    Raises:
+        RunError: Where TensorFlow has started with fewer.
+    """
+    if count == 1 or _kind(count) == "GPU":
+        return
+    if _logical_cpus() >= count:
+        return
+    try:
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * count
+        )
+    except RuntimeError:
+        raise RunError(
+            f"teacher.devices = {count}: TensorFlow has started with fewer; train the teacher in a process of its own"
+        ) from None
+
+
+def several_devices(count: int) -> AbstractContextManager[Any]:
+    """The scope of a MirroredStrategy over so many devices, which splits each batch between them; nothing for one."""
+    if count == 1:
+        return nullcontext()
+    ready_devices(count)
+    return tf.distribute.MirroredStrategy([f"/{_kind(count)}:{number}" for number in range(count)]).scope()
+
+
+def _kind(count: int) -> str:
+    return "GPU" if len(tf.config.list_physical_devices("GPU")) >= count else "CPU"
+
+
+def _logical_cpus() -> int:
+    """How many have been asked for; asking TensorFlow for the devices themselves would start it."""
+    told = tf.config.get_logical_device_configuration(tf.config.list_physical_devices("CPU")[0])
+    return len(told or (None,))
+
+
+def lessons(config: Config, data: Prepared, teacher: keras.Model, student: keras.Model) -> Lessons:
+    """What stages of compression train a student on."""
+    return Lessons(
+        data.train.x, _targets(data, data.train), _loss(student, data), teacher, lambda: make_objective(config)
+    )
+
+
+def make_objective(config: Config) -> keras_kd.Objective:
+    """The objective that a config names."""
+    distill = config.distill
+    if distill.objective == "soft_target":
+        return keras_kd.SoftTarget(distill.temperature, distill.weight)
+    kinds = {"logit_matching": keras_kd.LogitMatching, "reconstruction": keras_kd.Reconstruction}
+    return kinds[distill.objective](distill.weight)
+
+
+def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> None:
+    """Build or load both models and compare them with the data and the budget, before anything is trained.
+
+    Raises:
+        DataError: Or ValueError saying what does not fit.
+    """
+    models = [
+        load_model(part.path, data, side) if part.path else _build(part, data, side)
+        for side, part in (("teacher", config.teacher), ("student", config.student))
+    ]
+    keras_kd.Distiller(models[0], models[1], [make_objective(config)])
+    if any(stage.stage in ("prune", "cluster") for stage in config.compress):
+        prunable_kernels(models[1])
+    for stage in config.compress:
+        if stage.stage == "shrink":
+            plan_shrink(models[1], stage.rate)
+    require_budget(models[1], config, calibration)
+
+
+def build_model(part: ModelConfig, input_shape: tuple[int, ...], classes: int | None, name: str) -> keras.Model:
+    """The network that a section of a config describes; `classes` is None for an autoencoder."""
+    return students.build(part.family, part.sizes, input_shape, classes, name, kernel=part.kernel, stride=part.stride)
+
+
+def load_model(path: str, data: Prepared, side: str) -> keras.Model:
+    """A user's .keras model in safe mode, checked against the shapes of the data.
+
+    Raises:
+        DataError: If it is missing, cannot be read safely, or takes or gives other shapes.
+    """
+    if not Path(path).is_file():
+        raise DataError(f"{side}: {path} does not exist")
+    try:
+        model = load_keras(path)
+    except ModelError as error:
+        raise DataError(f"{side}: {error}") from None
+    wanted_in = data.train.x.shape[1:]
+    wanted_out = (len(data.class_names),) if data.class_names else wanted_in
+    for what, given, wanted in (("takes", model.input_shape, wanted_in), ("gives", model.output_shape, wanted_out)):
+        if tuple(given[1:]) != wanted:
+            raise DataError(f"{side}: {path} {what} {tuple(given[1:])}, the data need {wanted}")
+    return model
+
+
+def seed_everything(seed: int, purpose: str) -> None:
+    """Seed Python, NumPy and Keras for one purpose, apart from every other purpose of the same seed."""
+    keras.utils.set_random_seed(int(np.random.SeedSequence([seed, zlib.crc32(purpose.encode())]).generate_state(1)[0]))
+
+
+def _new_student(config: Config, data: Prepared, seed: int) -> keras.Model:
+    seed_everything(seed, "student")
+    if config.student.path:
+        return load_model(config.student.path, data, "student")
+    return _build(config.student, data, "student")
+
+
+def _build(part: ModelConfig, data: Prepared, name: str) -> keras.Model:
+    return build_model(part, data.train.x.shape[1:], len(data.class_names) or None, name)
+
+
+def _fit(
+    trained: keras.Model, model: keras.Model, part: ModelConfig, data: Prepared, on_epoch: Callable[[], None]
+) -> Trained:
+    history = fit(
+        trained,
+        part,
+        _loss(model, data),
+        data.train.x,
+        _targets(data, data.train),
+        validation_data=(data.validation.x, _targets(data, data.validation)),
+        metrics=["accuracy"] if data.class_names else [],
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch())],
+    )
+    return Trained(model, history)
+
+
+def fit(
+    trained: keras.Model,
+    part: ModelConfig,
+    loss: keras.losses.Loss,
+    x: Any,
+    y: np.ndarray,
+    *,
+    validation_data: Any = None,
+    metrics: Sequence[Any] = (),
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> History:
+    """Train as a section of a config says, with Adam, its rate brought down to nothing; the learning curves."""
+    steps = max(1, part.epochs * -(-len(y) // part.batch_size))
+    rate = keras.optimizers.schedules.CosineDecay(part.learning_rate, steps)
+    trained.compile(
+        optimizer=keras.optimizers.Adam(rate),
+        loss=loss,
+        metrics=list(metrics),
+        # On several devices TensorFlow refuses more than one (Keras 3.15, a placeholder without a value).
+        steps_per_execution=1 if tf.distribute.has_strategy() else STEPS_AT_A_TIME,
+    )
+    fitted = trained.fit(
+        x,
+        y,
+        validation_data=validation_data,
+        epochs=part.epochs,
+        batch_size=part.batch_size,
+        callbacks=list(callbacks),
+        verbose=0,
+    )
+    return {name: [float(v) for v in values] for name, values in sorted(fitted.history.items())}
+
+
+def _targets(data: Prepared, windows: Windows) -> np.ndarray:
+    return windows.labels if data.class_names else windows.x
+
+
+def _loss(student: keras.Model, data: Prepared) -> keras.losses.Loss:
+    return hard_loss(student, bool(data.class_names))
+
+
+def hard_loss(student: keras.Model, classifies: bool) -> keras.losses.Loss:
+    """What a student is trained on beside its teacher: cross-entropy of a classifier, squared error of an autoencoder."""
+    if not classifies:
+        return keras.losses.MeanSquaredError()
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=activation_of(student) != "softmax")

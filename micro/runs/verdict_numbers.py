@@ -1,0 +1,42 @@
+"""The statistics that a verdict rests on: intervals, standard errors, how many windows would prove a rate."""
+
+from __future__ import annotations
+
+# Of false alarms, in multiples of the rate asked for: above the first they are doubtful, surely above the second unusable; a
+# good run is surely below the second. Half of all healthy windows is unusable whatever was asked.
+ABOVE, FAR, HALF = 2.0, 5.0, 0.5
+
+
+CONFIDENCE = 0.95
+
+
+def interval(count: int, of: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Exact binomial interval of a share: what it may be where `count` in `of` were seen; all of [0, 1] where `of` is 0."""
+    if of == 0:
+        return 0.0, 1.0
+    from scipy.stats import beta
+
+    tail = (1 - confidence) / 2
+    low = float(beta.ppf(tail, count, of - count + 1)) if count else 0.0
+    high = float(beta.ppf(1 - tail, count + 1, of - count)) if count < of else 1.0
+    return low, high
+
+
+def far_above(asked: float) -> float:
+    """The rate of false alarms from which on a detector that was asked for `asked` is unusable."""
+    return max(asked, min(FAR * asked, HALF))
+
+
+def enough(limit: float) -> int:
+    """Healthy windows without one false alarm that would prove a rate to be below `limit`."""
+    of = 1
+    while interval(0, of)[1] > limit:
+        of += max(1, of // 20)
+    return of
+
+
+def area_error(area: float, healthy: int, faulty: int) -> float:
+    """Standard error of an area under the ROC curve (Hanley and McNeil 1982)."""
+    one, other = area / (2 - area), 2 * area**2 / (1 + area)
+    spread = area * (1 - area) + (faulty - 1) * (one - area**2) + (healthy - 1) * (other - area**2)
+    return float((max(spread, 0.0) / max(1, healthy * faulty)) ** 0.5)

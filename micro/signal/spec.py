@@ -1,0 +1,36 @@
+"""What the arithmetics ask of a front end's description, so that they need not import it."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import numpy as np
+
+Kind = Literal["spectrum", "mel", "envelope", "moments", "statistics", "raw"]
+Detrend = Literal["mean", "linear", "none"]
+Taper = Literal["hann", "hamming", "none"]
+Arithmetic = Literal["float32", "fixed"]
+
+
+class Spec(Protocol):
+    """The part of `micro.signal.FrontEnd` that `fixed_point` and `float32` compute by."""
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]: ...
+    @property
+    def window(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def detrend(self) -> Detrend: ...
+    @property
+    def taper(self) -> Taper: ...
+
+    def size_of(self, kind: Kind) -> int:
+        """Features of a kind, for one channel."""
+
+    def edges(self, kind: Kind) -> np.ndarray:
+        """First bins of the bands of 'spectrum' or 'envelope', and one past the last: (bands + 1,) int."""
+
+    def mel(self) -> np.ndarray:
+        """Corners of the triangles in bins: (bands + 2,) float64."""

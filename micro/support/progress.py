@@ -1,0 +1,6 @@
+"""How long work tells how far it is."""
+
+from collections.abc import Callable
+
+# Called with the stage and the fraction of the whole that is done, 0 to 1.
+Progress = Callable[[str, float], None]

@@ -1,0 +1,242 @@
+"""Many pieces of work on one machine or a cluster, by Ray: retries, failures that stop nothing else, memory that stays flat."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from micro.errors import MicroError, RunError, Terminated
+from micro.support.extras import required
+from micro.support.interrupts import ended_by_sigterm
+
+# A worker serves so many pieces before a fresh one takes its place, so that what libraries hoard does not add up.
+PIECES_A_WORKER = 40
+# What passes through Ray's shared memory is small: plain numbers and words.
+STORE_BYTES = 100 << 20
+# Ray's sockets lie deep in its folder, and the system allows a socket's path 107 bytes.
+LONGEST_TEMP = 40
+SCRATCH = "kd-ray-"
+SECONDS_TO_ANSWER = 10.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one piece of work: its value, or why there is none; `attempts` counts those that ended a worker too."""
+
+    name: str
+    value: dict[str, Any] | None
+    error: str | None
+    attempts: int
+
+
+def require_ray() -> None:
+    """RunError with the command that installs Ray, where it is missing."""
+    _ray()
+
+
+@contextmanager
+def cluster(workers: int = 2, address: str | None = None) -> Iterator[None]:
+    """Ray for as long as the block lasts: so many worker processes here, or the cluster at `address`.
+
+    Here, Ray listens on the loopback interface alone and asks all that connect for a token made for this block; its folder of
+    logs and sockets goes at the end. Workers of a cluster see the same files under the same paths, and have this package
+    installed; its token is told by RAY_AUTH_TOKEN or ~/.ray/auth_token, as Ray's own programs are told.
+
+    Raises:
+        RunError: If Ray is missing or there is no cluster at the address.
+        Terminated: On SIGTERM within the block.
+    """
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
+    if address:
+        _require_listener(address)
+        with _connected(address=address):
+            yield
+        return
+    with (
+        _scratch() as folder,
+        _token(),
+        _connected(
+            address="local",
+            num_cpus=workers,
+            include_dashboard=False,
+            object_store_memory=STORE_BYTES,
+            _temp_dir=str(folder),
+        ),
+    ):
+        yield
+
+
+def _require_listener(address: str) -> None:
+    """RunError where nobody answers at a cluster's address: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return  # 'auto' and names that Ray looks up itself
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise RunError(f"no Ray cluster at {address}: {error}") from None
+
+
+@contextmanager
+def _connected(**told: Any) -> Iterator[None]:
+    ray = _ray()
+    _hush(ray)
+    if told["address"] == "local":
+        _stay_on_loopback(ray)
+    with ended_by_sigterm() as turn:
+        try:
+            ray.init(log_to_driver=False, logging_level="CRITICAL", configure_logging=False, **told)
+        except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise RunError(f"no Ray cluster at {told['address']}: {first}") from None
+        except SystemExit:
+            raise Terminated from None  # Ray's own handler, while it starts
+        turn()  # Ray has set handlers of its own, which write where in C++ they were met
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder for Ray's logs and sockets, gone at the end; what killed drivers left is removed first."""
+    root = Path(tempfile.gettempdir())
+    if len(str(root)) > LONGEST_TEMP:
+        root = Path("/tmp")
+    _sweep(root)
+    folder = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=root))
+    lock = FileLock(folder / "held")
+    lock.acquire()
+    try:
+        yield folder
+    finally:
+        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(root: Path) -> None:
+    """Remove the folders whose driver is gone: a lock that is still held tells that it is not."""
+    for folder in root.glob(f"{SCRATCH}*"):
+        with suppress(OSError, Timeout):
+            if not (folder / "held").is_file() or (hasattr(os, "getuid") and folder.stat().st_uid != os.getuid()):
+                continue
+            with FileLock(folder / "held", timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _token() -> Iterator[None]:
+    """A token of this block's own in the environment, which Ray and its workers take it from."""
+    mine = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    before = {name: os.environ.get(name) for name in (*mine, "RAY_AUTH_TOKEN_PATH")}
+    os.environ.pop("RAY_AUTH_TOKEN_PATH", None)
+    os.environ.update(mine)
+    _read_token_anew()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        _read_token_anew()
+
+
+def _read_token_anew() -> None:
+    """Ray keeps mode and token of the process's first connection; both are read again."""
+    with suppress(ImportError, AttributeError):
+        raylet: Any = importlib.import_module("ray._raylet")
+        raylet.AuthenticationTokenLoader.instance().reset_cache()
+        raylet.Config.initialize("")
+
+
+def run_all(
+    work: str, pieces: Iterable[tuple[str, Mapping[str, Any]]], *, workers: int = 2, retries: int = 2
+) -> Iterator[Outcome]:
+    """Outcomes as they come, within `cluster`; no more than `workers` pieces are under way or held in memory.
+
+    Args:
+        work: 'module:function' of what takes a piece's mapping and gives a mapping, both plain data.
+        pieces: A name and a mapping each; drawn from as workers become free.
+        workers: Pieces at a time.
+        retries: How often a piece is tried again whose worker died, or that failed of something it cannot be blamed for.
+            A ValueError, OSError or error of this package is the piece's own fault, and is not tried again.
+    """
+    ray = _ray()
+    carry_out = ray.remote(num_cpus=1, max_retries=0, max_calls=PIECES_A_WORKER)(_carry_out)
+    waiting = iter(pieces)
+    running: dict[Any, tuple[str, Mapping[str, Any], int]] = {}
+
+    def begin(name: str, told: Mapping[str, Any], attempt: int) -> None:
+        running[carry_out.remote(work, dict(told))] = (name, told, attempt)
+
+    while True:
+        while len(running) < workers and (piece := next(waiting, None)) is not None:
+            begin(*piece, 1)
+        if not running:
+            return
+        (done,), _ = ray.wait(list(running), num_returns=1)
+        name, told, attempt = running.pop(done)
+        try:
+            answer = ray.get(done)
+        except ray.exceptions.RayError as error:
+            answer = {"error": f"its worker died: {type(error).__name__}", "again": True}
+        if answer.get("again") and attempt <= retries:
+            begin(name, told, attempt + 1)
+        else:
+            yield Outcome(name, answer.get("value"), answer.get("error"), attempt)
+
+
+def _hush(ray: Any) -> None:
+    """Keep Ray's notices off standard output, which is for results; what became of a piece is told by its outcome."""
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    with suppress(AttributeError):
+        ray._private.worker.print_to_stdstream = lambda *args, **kwargs: None
+
+
+def _stay_on_loopback(ray: Any) -> None:
+    """Have a cluster of this machine alone listen on 127.0.0.1: Ray does so by itself on Windows and macOS, by this switch."""
+    with suppress(AttributeError):
+        ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
+
+
+def _carry_out(work: str, told: dict[str, Any]) -> dict[str, Any]:
+    """In a worker: a piece's value, or its error in one line and whether another try could help."""
+    # One core a piece: so many small models train side by side faster than one after another on all cores.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+    from micro.support.silence import hush_tensorflow
+
+    hush_tensorflow()
+    module, function = work.split(":")
+    try:
+        return {"value": getattr(importlib.import_module(module), function)(**told)}
+    except (MicroError, ValueError, OSError) as error:
+        return {"error": " ".join(str(error).split()), "again": False}
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{os.path.basename(where.filename)}:{where.lineno}"
+        return {"error": f"{type(error).__name__} at {place}: {' '.join(str(error).split())[:300]}", "again": True}
+
+
+def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    return required("ray", "scale")

@@ -1,0 +1,52 @@
+"""How much code TFLite Micro takes for a model's operators: an estimate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+SOURCE = (
+    "estimate: reference kernels of the tflite-micro {version} wheel (x86-64, by symbol), scaled to a Cortex-M4 by three "
+    "programs measured there with gcc 12.2 -O2; it meets those within 1 %"
+)
+
+
+@dataclass(frozen=True)
+class CodeSize:
+    """Bytes of code on a Cortex-M4, estimated: the interpreter, what each operator brings alone, and all together.
+
+    Operators share code, so `total` is less than the sum. `unknown` are operators without an estimate. `source` says what the
+    figures rest on; optimised kernels (CMSIS-NN) take about twice the kernels' part.
+    """
+
+    total: int
+    interpreter: int
+    ops: dict[str, int]
+    unknown: tuple[str, ...]
+    source: str
+
+
+def estimate_code(ops: Iterable[str]) -> CodeSize:
+    """The interpreter with a resolver for just these operators, by their names in the schema."""
+    table = _table()
+    wanted = sorted(set(ops))
+    pieces = [(set(piece["ops"]), piece["bytes"]) for piece in table["pieces"]]
+    known = set().union(*(names for names, _ in pieces))
+    alone = {op: sum(size for names, size in pieces if op in names) for op in wanted if op in known}
+    shared = sum(size for names, size in pieces if names & set(wanted))
+    return CodeSize(
+        table["interpreter"] + shared,
+        table["interpreter"],
+        alone,
+        tuple(op for op in wanted if op not in known),
+        SOURCE.format(version=table["tflite-micro"]),
+    )
+
+
+@cache
+def _table() -> dict[str, Any]:
+    return json.loads((resources.files("micro.tflite") / "code_size.json").read_text(encoding="utf-8"))

@@ -1,0 +1,68 @@
+"""Real numbers to the integers of a model's inputs and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from micro.errors import ModelError
+from micro.tflite.graph import Graph, Quantization, Tensor
+
+INTEGERS = ("int8", "uint8", "int16")
+
+
+def quantize_inputs(graph: Graph, samples: Any) -> list[np.ndarray]:
+    """Samples as the model's integer inputs, (n, *input shape with its batch of 1) each.
+
+    Raises:
+        ValueError: For another number of inputs, another shape, no samples, or values that are not finite.
+    """
+    given = list(samples) if len(graph.inputs) > 1 and isinstance(samples, Sequence) else [samples]
+    if len(given) != len(graph.inputs):
+        raise ValueError(f"the model has {len(graph.inputs)} inputs, samples for {len(given)} were given")
+    return [_quantize(np.asarray(array), graph.tensors[i]) for array, i in zip(given, graph.inputs)]
+
+
+def random_inputs(graph: Graph, count: int, seed: int) -> list[np.ndarray]:
+    """Integer inputs drawn evenly over the type's whole range."""
+    rng = np.random.default_rng(seed)
+    inputs = []
+    for index in graph.inputs:
+        tensor = graph.tensors[index]
+        if tensor.dtype not in INTEGERS:
+            raise ModelError(f"input {tensor.name!r} is {tensor.dtype}; random inputs need an integer model")
+        info = np.iinfo(tensor.dtype)
+        inputs.append(rng.integers(info.min, info.max + 1, (count, *tensor.shape), tensor.dtype))
+    return inputs
+
+
+def dequantize(values: np.ndarray, quantization: Quantization | None) -> np.ndarray:
+    """Integers in real units, float32; values without quantization as they are."""
+    if quantization is None:
+        return values.astype(np.float32)
+    real = quantization.scale[0] * (values.astype(np.float64) - quantization.zero_point[0])
+    return real.astype(np.float32)
+
+
+def _quantize(array: np.ndarray, tensor: Tensor) -> np.ndarray:
+    wanted = tensor.shape[1:]
+    if array.ndim != len(wanted) + 1 or array.shape[1:] != wanted:
+        raise ValueError(f"samples must have shape (n, {', '.join(map(str, wanted))}), got {array.shape}")
+    if not len(array):
+        raise ValueError("samples are empty")
+    if array.dtype != tensor.dtype:
+        if not np.isfinite(array).all():
+            raise ValueError(f"samples hold {np.count_nonzero(~np.isfinite(array))} values that are not finite")
+        if tensor.quantization is None:
+            array = array.astype(tensor.dtype)
+        else:
+            scale = tensor.quantization.scale[0]
+            if not (math.isfinite(scale) and scale > 0):
+                raise ModelError(f"input {tensor.name!r} has the scale {scale}; a scale is a positive number")
+            info = np.iinfo(tensor.dtype)
+            steps = np.round(array / tensor.quantization.scale[0]) + tensor.quantization.zero_point[0]
+            array = np.clip(steps, info.min, info.max).astype(tensor.dtype)
+    return array[:, None]

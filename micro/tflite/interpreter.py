@@ -1,0 +1,174 @@
+"""Run a .tflite in TFLite Micro on this machine: what it computes, what it takes, and whether TFLite agrees."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from micro.errors import InterpreterError, ModelError
+from micro.tflite.cost import bytes_of, layer_costs, work_of
+from micro.tflite.graph import Graph, TfliteLike, content_of, read
+from micro.tflite.integers import dequantize, quantize_inputs, random_inputs
+
+# What is run at most: the activations that a model may hold at once, the arena that it is tried in, its work for an inference.
+# Microcontrollers have at most some tens of MiB behind them; a damaged model declares what it likes.
+MOST_HELD, LARGEST_ARENA, MOST_WORK = 1 << 26, 1 << 28, 1 << 33
+SECONDS_ALLOWED = 600
+# How much an interpreter's own words may take of a message.
+MOST_WORDS = 400
+
+
+def run(tflite: TfliteLike, samples: Any) -> np.ndarray:
+    """Outputs of a single-output model in TFLite Micro, in real units.
+
+    Shapes: samples (n, *input) in real units, or int8 as quantized -> (n, *output) float32.
+    Raises:
+        MicroError: As `measure`.
+        ValueError: For samples of another shape.
+    """
+    content = content_of(tflite)
+    graph = read(content)
+    inputs = quantize_inputs(graph, samples)
+    outputs, _ = invoke(content, graph, inputs)
+    tensor = graph.tensors[graph.outputs[0]]
+    return dequantize(outputs["output0"][:, 0], tensor.quantization)
+
+
+def raw_outputs(tflite: TfliteLike, count: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Quantized outputs for random quantized inputs, by 'output0', 'output1', ..."""
+    content = content_of(tflite)
+    graph = read(content)
+    return invoke(content, graph, random_inputs(graph, count, seed))[0]
+
+
+def all_outputs(tflite: TfliteLike, inputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Quantized outputs for quantized inputs, (n, *shape) each, by 'output0', 'output1', ..."""
+    content = content_of(tflite)
+    return invoke(content, read(content), list(inputs))[0]
+
+
+def require_runnable(graph: Graph) -> None:
+    """Refuse a model that holds or computes more than any microcontroller does, before anything is made of it.
+
+    Raises:
+        InterpreterError: With the figure.
+    """
+    for layer in layer_costs(graph):
+        if layer.held_bytes > MOST_HELD:
+            raise InterpreterError(
+                f"operator {layer.index} ({layer.op}, {layer.name!r}) holds {layer.held_bytes:,} bytes of activations at "
+                f"once; no microcontroller does: at most {MOST_HELD:,} are run here"
+            )
+    held = sum(bytes_of(graph.tensors[i]) for i in {*graph.inputs, *graph.outputs})
+    work = sum(work_of(op, graph.tensors) for op in graph.ops)
+    if held > MOST_HELD or work > MOST_WORK:
+        what = f"takes and gives {held:,} bytes" if held > MOST_HELD else f"computes {work:,} products and sums"
+        most = MOST_HELD if held > MOST_HELD else MOST_WORK
+        raise InterpreterError(f"the model {what} an inference; no microcontroller does: at most {most:,} are run here")
+
+
+def invoke(
+    content: bytes, graph: Graph, inputs: Sequence[np.ndarray], traced: Sequence[int] = ()
+) -> tuple[dict[str, np.ndarray], str]:
+    """Outputs of every sample, and what TFLite Micro printed."""
+    require_runnable(graph)
+    activations = sum(bytes_of(tensor) for tensor in graph.tensors if tensor.data is None)
+    arena = min(4 * len(content) + 16 * activations + (1 << 20), LARGEST_ARENA)
+    while True:
+        done, answer = _ask_worker("tflm", content, graph, inputs, traced, arena)
+        if done.returncode == 0:
+            return answer, done.stderr
+        if not _wants_more(done.stderr) or arena >= LARGEST_ARENA:
+            raise InterpreterError(f"TFLite Micro does not run this model: {_reason(done)}")
+        arena = min(8 * arena, LARGEST_ARENA)
+
+
+def _ask_worker(
+    engine: str, content: bytes, graph: Graph, inputs: Sequence[np.ndarray], traced: Sequence[int], arena: int = 0
+) -> tuple[subprocess.CompletedProcess[str], dict[str, np.ndarray]]:
+    """An interpreter's answer ('tflm' or 'tflite'), and what it printed; the answer is empty where it gave none."""
+    with tempfile.TemporaryDirectory() as folder:
+        request, answer = Path(folder) / "request.npz", Path(folder) / "answer.npz"
+        np.savez(
+            request,
+            allow_pickle=False,
+            engine=engine,
+            model=np.frombuffer(content, np.uint8),
+            arena_bytes=arena,
+            traced=np.asarray(traced, np.int64),
+            inputs=np.asarray(graph.inputs, np.int64),
+            outputs=np.asarray(graph.outputs, np.int64),
+            input_count=len(inputs),
+            **{f"input{i}": values for i, values in enumerate(inputs)},
+        )
+        worker = Path(__file__).with_name("_worker.py")
+        try:
+            done = subprocess.run(
+                [sys.executable, str(worker), str(request), str(answer)],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=SECONDS_ALLOWED,
+            )
+        except subprocess.TimeoutExpired:
+            names = {"tflm": "TFLite Micro", "tflite": "TFLite"}
+            raise InterpreterError(f"{names[engine]} gave no answer in {SECONDS_ALLOWED} s") from None
+        if done.returncode != 0:
+            return done, {}
+        with np.load(answer, allow_pickle=False) as arrays:
+            return done, dict(arrays)
+
+
+def _wants_more(log: str) -> bool:
+    return "missing:" in log or "Failed to allocate" in log or "Failed to resize buffer" in log
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    """The interpreter's own words, without Python's traceback."""
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    told = []
+    for line in lines:
+        if line.startswith("Traceback"):
+            break
+        told.append(line)
+    if done.returncode < 0:
+        told.append(f"its process died of signal {-done.returncode}")
+    said = "; ".join(told) or (lines[-1] if lines else f"exit code {done.returncode}")
+    return said if len(said) <= MOST_WORDS else f"{said[:MOST_WORDS]} ..."
+
+
+def reference(
+    content: bytes, graph: Graph, inputs: Sequence[np.ndarray], traced: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """Outputs (and traced tensors) of TFLite's reference kernels.
+
+    Raises:
+        ModelError: For a packed model, and where TFLite lacks an operator or refuses the file.
+    """
+    if "TFLM_DECODE" in graph.op_counts:
+        raise ModelError(
+            "this .tflite is packed: TFLite's kernels cannot run TFLM_DECODE; verify it as it was before `pack`"
+        )
+    done, answer = _ask_worker("tflite", content, graph, inputs, traced)
+    if done.returncode != 0:
+        raise ModelError(_only_micro(_reason(done)))
+    return answer
+
+
+def _only_micro(said: str) -> str:
+    """That TFLite Micro ran a model which TFLite's kernels refuse, and what these say of it, by its first sentence."""
+    custom = re.search(r"unresolved custom op: (\S+?)\.?(?:\s|$)", said)
+    why = (
+        f"they lack the custom operator {custom[1]}"
+        if custom
+        else f"they refuse it: {re.split(r'[.](?=[A-Z ]|$)', said)[0][:200]}"
+    )
+    return f"only TFLite Micro runs this model, and there is nothing to compare it with: TFLite's own kernels cannot, {why}"

@@ -1,0 +1,68 @@
+"""Which Keras layer something in a converted graph came from, as far as tensor names tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from micro.tflite.graph import Graph, Op
+
+if TYPE_CHECKING:
+    import keras
+
+
+def all_layers(model: keras.Model) -> Iterator[Any]:
+    """The model's layers, those inside nested models after the model that holds them."""
+    for layer in model.layers:
+        yield layer
+        if hasattr(layer, "layers"):
+            yield from all_layers(layer)
+
+
+def mentioned_layers(text: str, model: keras.Model) -> list[Any]:
+    """Layers that a tensor's name mentions, in its order: the converter strings together what it fused into an operator."""
+    by_name = {layer.name: layer for layer in all_layers(model)}
+    # Traced a second time, every scope carries a number after the layer's name.
+    numbered = re.search(r"(^|[/;:\s\"'])static_\d+/", text) is not None
+    found = []
+    for part in re.split(r"[/;:@\s\"']+", text):
+        bare = re.sub(r"_\d+$", "", part)
+        for name in (bare, part) if numbered else (part, bare):
+            if name in by_name:
+                if by_name[name] not in found:
+                    found.append(by_name[name])
+                break
+    return found
+
+
+def layer_phrase(op: Op, graph: Graph, model: keras.Model) -> str:
+    """`layer 'name' (Type)` of the Keras layer whose output an operator gives, the innermost where models are nested."""
+    if op.outputs == graph.outputs and not mentioned_layers(graph.tensors[op.outputs[0]].name, model):
+        return phrase(output_layer(model))
+    for index in (*op.outputs, *op.inputs):
+        # The first part of a name is the operator itself, what follows was fused into it.
+        for part in graph.tensors[index].name.split(";") if index >= 0 else ():
+            mentioned = mentioned_layers(part, model)
+            if mentioned:
+                return phrase(mentioned[-1])
+    return f"operator {op.index} of model {model.name!r}"
+
+
+def output_layer(model: keras.Model) -> Any:
+    """The layer that gives a single-output model's output: the converter does not name it in the graph."""
+    return model.outputs[0]._keras_history.operation
+
+
+def phrase(layer: Any) -> str:
+    """`layer 'name' (Type)`."""
+    return f"layer {layer.name!r} ({type(layer).__name__})"
+
+
+def unique_name(name: str, taken: set[str]) -> str:
+    """The name, numbered where it is taken already; it is taken from now on."""
+    chosen, number = name, 2
+    while chosen in taken:
+        chosen, number = f"{name}_{number}", number + 1
+    taken.add(chosen)
+    return chosen

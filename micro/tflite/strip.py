@@ -1,0 +1,98 @@
+"""A .tflite without what no chip reads: signatures, metadata, and names that tell the converter's history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from micro.tflite.graph import packed, schema_module
+from micro.tflite.layer_names import mentioned_layers, unique_name
+
+if TYPE_CHECKING:
+    import keras
+
+
+# Operators that take shapes of other ranks, aligned at the last axis.
+ELEMENTWISE = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")
+
+
+def slimmed(content: bytes, model: keras.Model) -> bytes:
+    """The same operators and constants, tensors named after the model's layers, nothing else."""
+    schema = schema_module()
+    tflite = schema.ModelT.InitFromPackedBuf(content, 0)
+    tflite.metadata = tflite.metadataBuffer = tflite.signatureDefs = None
+    graph = tflite.subgraphs[0]
+    _drop_squeezes(tflite, graph, schema)
+    taken: set[str] = set()
+    ends = {**dict.fromkeys(graph.inputs, "input"), **dict.fromkeys(graph.outputs, "output")}
+    for index, tensor in enumerate(graph.tensors):
+        tensor.name = unique_name(ends.get(index) or _short(tensor.name.decode(errors="replace"), model), taken)
+    used = sorted({0} | {tensor.buffer for tensor in graph.tensors})
+    tflite.buffers = [_only_data(tflite.buffers[index], schema) for index in used]
+    for tensor in graph.tensors:
+        tensor.buffer = used.index(tensor.buffer)
+    return packed(tflite)
+
+
+def _drop_squeezes(tflite: Any, graph: Any, schema: Any) -> None:
+    """Take out each RESHAPE that only drops leading axes of size 1 in front of an elementwise operator.
+
+    Those align shapes at the last axis without it: Keras adds a (1, n) tensor as if it were a bias, and squeezes it first.
+    """
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+
+    def kind(operator: Any) -> str:
+        code = tflite.operatorCodes[operator.opcodeIndex]
+        return names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+
+    readers: dict[int, list[Any]] = {}
+    for operator in graph.operators:
+        for index in operator.inputs:
+            readers.setdefault(int(index), []).append(operator)
+    for operator in list(graph.operators):
+        if kind(operator) != "RESHAPE":
+            continue
+        source, output = int(operator.inputs[0]), int(operator.outputs[0])
+        if output in graph.outputs or not all(kind(reader) in ELEMENTWISE for reader in readers.get(output, ())):
+            continue
+        if drops_leading_ones(graph.tensors[source].shape, graph.tensors[output].shape):
+            for reader in readers.get(output, ()):
+                reader.inputs = [source if index == output else int(index) for index in reader.inputs]
+            graph.operators.remove(operator)
+    _drop_unused(tflite, graph)
+
+
+def _drop_unused(tflite: Any, graph: Any) -> None:
+    """Take out tensors and operator codes that no operator names any more."""
+    used = {int(i) for op in graph.operators for i in (*op.inputs, *op.outputs) if i >= 0}
+    used |= {int(i) for i in (*graph.inputs, *graph.outputs)}
+    places = {index: place for place, index in enumerate(sorted(used))}
+    codes = sorted({operator.opcodeIndex for operator in graph.operators})
+    for operator in graph.operators:
+        operator.inputs = [places.get(int(index), -1) for index in operator.inputs]
+        operator.outputs = [places[int(index)] for index in operator.outputs]
+        operator.opcodeIndex = codes.index(operator.opcodeIndex)
+    graph.inputs = [places[int(index)] for index in graph.inputs]
+    graph.outputs = [places[int(index)] for index in graph.outputs]
+    graph.tensors = [graph.tensors[index] for index in sorted(used)]
+    tflite.operatorCodes = [tflite.operatorCodes[index] for index in codes]
+
+
+def drops_leading_ones(before: Sequence[int], after: Sequence[int]) -> bool:
+    """Whether a shape is another without some of the axes of size 1 that it begins with."""
+    dropped = len(before) - len(after)
+    return dropped > 0 and all(n == 1 for n in before[:dropped]) and list(before[dropped:]) == list(after)
+
+
+def _short(name: str, model: keras.Model) -> str:
+    """The layer and what of it: the first part of a name that strings together all that was fused."""
+    first = name.split(";")[0]
+    mentioned = mentioned_layers(first, model)
+    last = first.rpartition("/")[2]
+    return f"{mentioned[-1].name}/{last}" if mentioned else last
+
+
+def _only_data(buffer: Any, schema: Any) -> Any:
+    kept = schema.BufferT()
+    kept.data = buffer.data
+    return kept

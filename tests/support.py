@@ -1,0 +1,71 @@
+"""What tests share besides fixtures: flags of compilers, where data and cases lie, the command line, gradients, memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+# How all emitted C is compiled in tests.
+WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-pedantic")
+SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+def data_folder(name: str) -> Path:
+    """A folder of shared data; the test is skipped where it is missing."""
+    places = [Path(p) for p in (os.environ.get("KERAS_KD_DATA"), Path(__file__).parents[2] / "shared" / "data") if p]
+    for place in places:
+        if (place / name).is_dir():
+            return place / name
+    pytest.skip(f"no {name!r} data: looked in {', '.join(map(str, places))}; set KERAS_KD_DATA")
+
+
+def case_folder(name: str) -> Path:
+    """A folder of ../shared/cases (or $KERAS_KD_CASES); the test is skipped where it is missing."""
+    told = os.environ.get("KERAS_KD_CASES")
+    place = Path(told) if told else Path(__file__).parents[2] / "shared" / "cases"
+    if not (place / name).is_dir():
+        pytest.skip(f"no case {name!r}: looked in {place}; set KERAS_KD_CASES")
+    return place / name
+
+
+def invoke(*arguments):
+    """The command line, as click's runner calls it."""
+    from micro.cli.main import main
+
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def gradient(function, point):
+    """Gradient of the sum of a function of one array, by the backend that Keras runs on."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return np.asarray(jax.grad(lambda x: keras.ops.sum(function(x)))(jax.numpy.asarray(point, "float32")))
+    if keras.backend.backend() == "torch":
+        import torch
+
+        x = torch.tensor(point, dtype=torch.float32, requires_grad=True)
+        keras.ops.sum(function(x)).backward()
+        return x.grad.numpy()
+    import tensorflow as tf
+
+    x = tf.constant(point, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = tf.reduce_sum(function(x))
+    return tape.gradient(value, x).numpy()
+
+
+def peak_kib() -> int:
+    """Peak resident memory in KiB since this program was started.
+
+    `getrusage` would count what the process that forked it held: a test's own megabytes hide what is measured.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
