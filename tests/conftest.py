@@ -97,7 +97,7 @@ def rig_run(tmp_path_factory) -> Path:
         "student": {"sizes": [8], "epochs": 10, "learning_rate": 0.003},
         "compress": [{"stage": "prune", "target_sparsity": 0.3, "epochs": 2}],
         "budget": {"flash": "8KiB", "ram": "4KiB"},
-        "detect": {"false_alarm_rate": 0.05, "needed": 2, "among": 3, "saturation": 7.9, "clipped": 4},
+        "detect": {"false_alarm_rate": 0.05, "min_hits": 2, "history": 3, "saturation": 7.9, "max_saturated": 4},
     }
     out = tmp_path_factory.mktemp("runs") / "rig"
     run_pipeline(parse_config(told, Path()), out)

@@ -121,7 +121,14 @@ def built(kinds, kind, arithmetic, folder):
     threshold = Threshold(float(np.median(score(heard, said))) * score.unit, "")
     saturation = 30000.5 if arithmetic == "fixed" else 7.5
     detector = make_detector(
-        score, threshold, release=0.9, needed=2, among=3, rearm=2, saturation=saturation, clipped=3
+        score,
+        threshold,
+        clear_threshold=0.9,
+        min_hits=2,
+        history=3,
+        clear_after=2,
+        saturation=saturation,
+        max_saturated=3,
     )
     emit_detector(front_end, scaling, detector, tflite, folder, "d")
     generate(tflite, folder, "d")

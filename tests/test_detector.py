@@ -93,7 +93,16 @@ def detector_of(kind, tflite, front_end, scaling, healthy):
         score = reconstruction_score(tflite) if kind == "reconstruction" else margin_score(tflite, [0])
     threshold = calibrate(score_inputs(tflite, score, inputs) * score.unit, 0.2)
     saturation = 32766.5 if front_end.arithmetic == "fixed" else 8.0  # reached by 32767, not by 32766
-    return make_detector(score, threshold, release=0.9, needed=2, among=3, rearm=2, saturation=saturation, clipped=3)
+    return make_detector(
+        score,
+        threshold,
+        clear_threshold=0.9,
+        min_hits=2,
+        history=3,
+        clear_after=2,
+        saturation=saturation,
+        max_saturated=3,
+    )
 
 
 def in_c(program, firmware, samples):
@@ -161,23 +170,23 @@ def test_a_fault_of_the_machine_alarms_and_one_of_the_sensor_does_not(built):
 
 
 def plain(**changed):
-    return Detector(**{"score": Score("margin", 1.0, healthy=(0,)), "threshold": 10, "release": 5, **changed})
+    return Detector(**{"score": Score("margin", 1.0, healthy=(0,)), "threshold": 10, "clear_threshold": 5, **changed})
 
 
 def says(detector, scores):
     return "".join({Status.HEALTHY: ".", Status.ALARM: "A"}[s] for s in decide(detector, np.array(scores)))
 
 
-def test_debounce_hysteresis_and_rearming():
+def test_debounce_hysteresis_and_clearing():
     assert says(plain(), [10, 11, 6, 5, 11]) == ".AA.A"
-    assert says(plain(needed=2, among=3), [11, 0, 0, 11, 0, 11, 0]) == ".....A."
-    assert says(plain(needed=2, among=3, rearm=3), [11, 11, 0, 0, 6, 0, 0, 0, 11]) == ".AAAAAA.."
-    assert says(plain(needed=3, among=3), [11, 11, 9, 11, 11, 11]) == ".....A"
+    assert says(plain(min_hits=2, history=3), [11, 0, 0, 11, 0, 11, 0]) == ".....A."
+    assert says(plain(min_hits=2, history=3, clear_after=3), [11, 11, 0, 0, 6, 0, 0, 0, 11]) == ".AAAAAA.."
+    assert says(plain(min_hits=3, history=3), [11, 11, 9, 11, 11, 11]) == ".....A"
 
 
 def test_sensor_faults_neither_count_nor_clear():
     faulty = np.array([0, 3, 0, 4, 0])
-    said = decide(plain(needed=2, among=2), np.array([11, 0, 11, 0, 6]), faulty)
+    said = decide(plain(min_hits=2, history=2), np.array([11, 0, 11, 0, 6]), faulty)
     assert said == [Status.HEALTHY, Status.FAULT_NOT_FINITE, Status.ALARM, Status.FAULT_SATURATED, Status.ALARM]
 
 
@@ -225,12 +234,12 @@ def test_bad_detectors_are_refused():
         calibrate(np.arange(100.0), 0.1, "best")
     with pytest.raises(ValueError, match="too few to fit their tail"):
         calibrate(np.arange(50.0), 0.01, "extreme")
-    with pytest.raises(ValueError, match="needed and among"):
-        plain(needed=3, among=2)
+    with pytest.raises(ValueError, match="min_hits and history"):
+        plain(min_hits=3, history=2)
     with pytest.raises(ValueError, match="above the threshold"):
-        plain(release=11)
-    with pytest.raises(ValueError, match="release must be"):
-        make_detector(Score("margin", 1.0, healthy=(0,)), Threshold(1.0, ""), release=0.0)
+        plain(clear_threshold=11)
+    with pytest.raises(ValueError, match="clear_threshold must be"):
+        make_detector(Score("margin", 1.0, healthy=(0,)), Threshold(1.0, ""), clear_threshold=0.0)
 
 
 @pytest.mark.parametrize("limit", [99.0, 99.1, 99.5, 99.9, 100.0])
@@ -243,15 +252,15 @@ def test_a_count_is_saturated_if_it_is_at_or_beyond_the_limit(limit, magnitude):
 
 
 BEYOND = [
-    ({"rearm": 65_536}, r"rearm must be 1 to 65,535"),
-    ({"rearm": 0}, r"rearm must be 1 to 65,535"),
-    ({"clipped": 2**31}, r"clipped must be 0 to 2,147,483,647"),
-    ({"needed": 33, "among": 33}, r"needed and among must be 1 to 32"),
+    ({"clear_after": 65_536}, r"clear_after must be 1 to 65,535"),
+    ({"clear_after": 0}, r"clear_after must be 1 to 65,535"),
+    ({"max_saturated": 2**31}, r"max_saturated must be 0 to 2,147,483,647"),
+    ({"min_hits": 33, "history": 33}, r"min_hits and history must be 1 to 32"),
     ({"threshold": 2**63}, r"threshold must be within \+-9,223,372,036,854,775,807"),
-    ({"release": -(2**63)}, r"release must be within"),
+    ({"clear_threshold": -(2**63)}, r"clear_threshold must be within"),
     ({"saturation": float("nan")}, r"saturation must be above 0"),
     ({"saturation": 1e39}, r"saturation must be above 0 and within float32"),
-    ({"needed": 1.5}, r"needed must be an integer"),
+    ({"min_hits": 1.5}, r"min_hits must be an integer"),
     ({"threshold": "1"}, r"threshold must be an integer"),
 ]
 
@@ -271,8 +280,8 @@ def test_scores_beyond_64_bits_are_refused(changed):
         Score(**{"kind": "margin", "unit": 1.0, "healthy": (0,), **changed})
 
 
-@pytest.mark.parametrize("rearm", [1, 2, 65_535])
-def test_the_longest_rearming_ends_in_c(tmp_path, rearm):
+@pytest.mark.parametrize("clear_after", [1, 2, 65_535])
+def test_the_longest_alarm_ends_in_c(tmp_path, clear_after):
     """An alarm that waits for 65,535 quiet windows ends after them, as in Python."""
     if shutil.which("gcc") is None:
         pytest.skip("gcc is not installed")
@@ -280,7 +289,7 @@ def test_the_longest_rearming_ends_in_c(tmp_path, rearm):
     inputs = keras.Input(front_end.shape)
     x = np.random.default_rng(0).normal(size=(50, 8, 1)).astype("float32")
     tflite = micro.convert(keras.Model(inputs, layers.Dense(2)(layers.Flatten()(inputs))), x).content
-    detector = Detector(Score("margin", 1.0, healthy=(0,)), 0, 0, rearm=rearm)
+    detector = Detector(Score("margin", 1.0, healthy=(0,)), 0, 0, clear_after=clear_after)
     emit_detector(front_end, fit_scaling(x), detector, tflite, tmp_path, "d")
     infer = "int d_infer(const int8_t *x, int8_t *y) { (void)x; y[0] = 0; y[1] = calls++ == 0 ? 1 : 0; return 0; }"
     loop = "while (n < 70000 && d_detector_push(&state, &sample) != D_HEALTHY) ++n;"
@@ -294,9 +303,9 @@ def test_the_longest_rearming_ends_in_c(tmp_path, rearm):
     command = ["gcc", *WARNINGS, "-O2", "main.c", "d_detector.c", "d_front_end.c", "-o", "main"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert subprocess.run([tmp_path / "main"], capture_output=True, text=True).stdout == str(rearm)
-    said = decide(detector, np.array([1] + [0] * rearm))
-    assert said == [Status.ALARM] * rearm + [Status.HEALTHY]
+    assert subprocess.run([tmp_path / "main"], capture_output=True, text=True).stdout == str(clear_after)
+    said = decide(detector, np.array([1] + [0] * clear_after))
+    assert said == [Status.ALARM] * clear_after + [Status.HEALTHY]
 
 
 def test_scores_that_do_not_fit_the_model_are_refused(built):

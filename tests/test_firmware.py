@@ -58,7 +58,8 @@ ANOMALY = {
     "teacher": {"sizes": [32, 8, 32], "epochs": 3},
     "student": {"sizes": [8], "epochs": 6, "learning_rate": 0.003},
     "detect": {
-        "false_alarm_rate": 0.05, "needed": 2, "among": 3, "rearm": 2, "release": 0.9, "saturation": 8.0, "clipped": 4
+        "false_alarm_rate": 0.05, "min_hits": 2, "history": 3, "clear_after": 2, "clear_threshold": 0.9,
+        "saturation": 8.0, "max_saturated": 4,
     },
 }  # fmt: skip
 

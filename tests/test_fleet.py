@@ -68,8 +68,8 @@ data = {seconds = 0.05}
 [[asset]]
 name = "fan-4"
 [asset.detect]
-needed = 2
-among = 3
+min_hits = 2
+history = 3
 """
 WHOLE = ("pump-1", "pump-2", "fan-4")
 
@@ -125,7 +125,7 @@ def test_after_both_kills_nothing_is_lost_and_nothing_done_twice(survived):
         assert config.teacher.path == str(out / "teacher.keras")
         assert (out / "assets" / name / "firmware" / "bearing.h").is_file()
         assert report["distilling"] is None
-    assert read_run(out / "assets" / "fan-4")[1].detect.among == 3
+    assert read_run(out / "assets" / "fan-4")[1].detect.history == 3
     assert read_run(out / "assets" / "pump-1")[1].data.bearing.balls == 8
 
 
@@ -175,7 +175,9 @@ def test_a_fleet_that_was_moved_and_edited_goes_on(survived, tmp_path, assets):
         told = json.loads((moved / "assets" / name / "manifest.json").read_text())["config"]
         assert told["teacher"]["path"] == "../../teacher.keras"
     edited = assets.with_name("edited.toml")
-    without = FLEET.replace("data = {seconds = 0.05}", "data = {speed = 1000.0}").replace("needed = 2", "needed = 3")
+    without = FLEET.replace("data = {seconds = 0.05}", "data = {speed = 1000.0}").replace(
+        "min_hits = 2", "min_hits = 3"
+    )
     edited.write_text(without.replace('[[asset]]\nname = "pump-2"\n[asset.data]\nspeed = 2900.0\n', ""))
     done = len(events(moved, "done"))
     result = invoke("fleet", edited, "--out", moved, "--resume")
@@ -183,7 +185,7 @@ def test_a_fleet_that_was_moved_and_edited_goes_on(survived, tmp_path, assets):
     assert "No longer in the list, their folders stay: pump-2" in result.output
     again = {event["asset"] for event in events(moved, "done")[done:]}
     assert again - {"fan-3"} == {"fan-4"}
-    assert read_run(moved / "assets" / "fan-4")[1].detect.needed == 3
+    assert read_run(moved / "assets" / "fan-4")[1].detect.min_hits == 3
     assert read_run(moved / "assets" / "pump-1")[1].teacher.path == str(moved / "teacher.keras")
     assert (moved / "assets" / "pump-2" / "manifest.json").is_file()
     columns = [(folder / "fleet.csv").read_text().splitlines()[0] for folder in (out, moved)]

@@ -87,7 +87,7 @@ def test_a_little_drift_recalibrates_and_the_new_run_s_firmware_has_the_threshol
     assert report["threshold"] == pytest.approx(found.recalibrated.value)
     old, new = load_firmware(rig_run).detector, load_firmware(tmp_path / "new").detector
     assert new.threshold > old.threshold
-    assert (new.needed, new.among, new.saturation) == (old.needed, old.among, old.saturation)
+    assert (new.min_hits, new.history, new.saturation) == (old.min_hits, old.history, old.saturation)
     assert new.threshold * new.score.unit == pytest.approx(found.recalibrated.value, rel=1e-3)
     assert f"{found.recalibrated.value:.6g}"[:5] in (tmp_path / "new" / "firmware" / "bearing.h").read_text()
     manifest = json.loads((tmp_path / "new" / "manifest.json").read_text())

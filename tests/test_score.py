@@ -33,7 +33,7 @@ def recording(tmp_path_factory):
 def test_score_says_of_every_window_what_the_firmware_says(rig_run, recording):
     path, samples = recording
     report = json.loads((rig_run / "report.json").read_text())
-    assert (report["detector"]["needed"], report["detector"]["among"]) == (2, 3)
+    assert (report["detector"]["min_hits"], report["detector"]["history"]) == (2, 3)
     scored, decided = score(rig_run, [path]), micro.simulate(rig_run, samples)
     assert len(scored) == len(decided) > 60
     for ours, chip in zip(scored, decided):
@@ -76,7 +76,7 @@ def test_a_recording_with_healthy_and_faulty_parts_has_a_line_for_each_and_says_
     )
     threshold = micro.calibrate((train**2).mean(axis=1), 0.05)
     scores = (x**2).mean(axis=1)
-    rows = by_origin(Evaluation({}, scores, threshold), data, stand_in(threshold, needed=2, among=3, rearm=2))
+    rows = by_origin(Evaluation({}, scores, threshold), data, stand_in(threshold, min_hits=2, history=3, clear_after=2))
     assert [(row["origin"], row["state"], row["windows"]) for row in rows] == [
         ("a/run.csv", "healthy", 20), ("a/run.csv", "faulty", 20), ("b/run.csv", "healthy", 20),
     ]  # fmt: skip

@@ -25,7 +25,7 @@ def detector_report(*rows, asked=0.02, auc=0.97, floating=None, budget=None, dev
     metrics = {"auc": auc}
     return {
         "task": "anomaly", "false_alarm_rate": asked, "by_origin": list(rows), "budget": budget,
-        "detector": {"needed": 1, "among": 1, "rearm": 1},
+        "detector": {"min_hits": 1, "history": 1, "clear_after": 1},
         "seeds": [{"student_int8": metrics, "student_distilled": {"auc": auc if floating is None else floating}}] * 2,
         "summary": {"student_int8": {"auc": {"mean": auc, "deviation": deviation, "min": 0.7, "max": 0.9}}},
     }  # fmt: skip
@@ -110,7 +110,7 @@ def test_false_alarms_name_recordings_and_features_that_moved_and_how_far():
 
 def test_windows_above_the_threshold_and_alarms_that_count_several_are_both_told():
     report = detector_report(row("a.csv", "healthy", 300, 6, alarms=0.01), FAULTY)
-    report["detector"] = {"needed": 2, "among": 5, "rearm": 1}
+    report["detector"] = {"min_hits": 2, "history": 5, "clear_after": 1}
     assert "counting 2 of the last 5, the detector is in alarm in 1 %" in judge(report).reasons[0].says
 
 

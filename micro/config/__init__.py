@@ -10,10 +10,12 @@ from micro.config.distillation import DistillConfig
 from micro.config.features import FeaturesConfig
 from micro.config.models import ModelConfig, TeacherConfig
 from micro.config.read import LARGEST_SEED, Config, load_config, parse_config, with_paths
+from micro.config.renamed import RENAMED, RenamedError, require_current_names
 
 __all__ = [
     "DATA",
     "LARGEST_SEED",
+    "RENAMED",
     "BearingData",
     "BudgetConfig",
     "ClusterStage",
@@ -27,6 +29,7 @@ __all__ = [
     "ModelConfig",
     "PruneStage",
     "QuantizeStage",
+    "RenamedError",
     "RigData",
     "ShrinkStage",
     "Stage",
@@ -34,5 +37,6 @@ __all__ = [
     "TeacherConfig",
     "load_config",
     "parse_config",
+    "require_current_names",
     "with_paths",
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, model_validator
 
 from micro.config.section import Section
-from micro.detection.detector import LARGEST_CLIPPED, LARGEST_REARM
+from micro.detection.detector import LARGEST_CLEAR_AFTER, LARGEST_MAX_SATURATED
 from micro.detection.threshold import Calibration
 from micro.support.c_names import identifier
 from micro.tflite.cost import parse_bytes
@@ -43,17 +43,17 @@ class DetectConfig(Section):
 
     false_alarm_rate: Annotated[float, Field(gt=0, lt=1)] = 0.01
     method: Calibration = "conformal"
-    release: Annotated[float, Field(gt=0, le=1)] = 1.0
-    needed: Annotated[int, Field(ge=1, le=32)] = 1
-    among: Annotated[int, Field(ge=1, le=32)] = 1
-    rearm: Annotated[int, Field(ge=1, le=LARGEST_REARM)] = 1
+    clear_threshold: Annotated[float, Field(gt=0, le=1)] = 1.0
+    min_hits: Annotated[int, Field(ge=1, le=32)] = 1
+    history: Annotated[int, Field(ge=1, le=32)] = 1
+    clear_after: Annotated[int, Field(ge=1, le=LARGEST_CLEAR_AFTER)] = 1
     saturation: PositiveFloat | None = None
-    clipped: Annotated[int, Field(ge=0, le=LARGEST_CLIPPED)] = 0
+    max_saturated: Annotated[int, Field(ge=0, le=LARGEST_MAX_SATURATED)] = 0
 
     @model_validator(mode="after")
     def _whole(self) -> DetectConfig:
-        if self.needed > self.among:
-            raise ValueError(f"needed must be at most among, got {self.needed} and {self.among}")
+        if self.min_hits > self.history:
+            raise ValueError(f"min_hits must be at most history, got {self.min_hits} and {self.history}")
         return self
 
 

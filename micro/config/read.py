@@ -14,6 +14,7 @@ from micro.config.deployment import BudgetConfig, ConvertConfig, DetectConfig, F
 from micro.config.distillation import DistillConfig
 from micro.config.features import FeaturesConfig
 from micro.config.models import ModelConfig, TeacherConfig
+from micro.config.renamed import require_current_names
 from micro.config.section import Section, tables
 
 # Seeds of NumPy, Keras and TensorFlow alike.
@@ -90,6 +91,7 @@ def parse_config(raw: dict[str, Any], folder: Path, what: str = "config") -> Con
     """A checked config from plain data; ValueError in one line otherwise."""
     if not isinstance(raw, dict):
         raise ValueError(f"{what}: must be sections of settings, got {shown(raw)}")
+    require_current_names(raw, what)
     job = raw.get("job", "rig")
     if not isinstance(job, str) or job not in DATA:
         raise ValueError(f"{what}: job must be one of {', '.join(DATA)}, got {shown(job)}{did_you_mean(job, DATA)}")

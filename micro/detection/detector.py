@@ -1,4 +1,4 @@
-"""From scores to alarms, window by window: threshold, debounce, hysteresis, re-arming and faults of the sensor."""
+"""From scores to alarms, window by window: threshold, debounce, hysteresis and sensor faults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from micro.detection.threshold import Threshold
 # Samples beyond this are taken for a fault of the sensor: squares of squares of those within fit float32.
 LARGEST_SAMPLE = 1e8
 # What the C detector's counters and thresholds hold: uint16_t, int32_t, int64_t.
-LARGEST_REARM, LARGEST_CLIPPED, LARGEST_SCORE = 2**16 - 1, 2**31 - 1, 2**63 - 1
+LARGEST_CLEAR_AFTER, LARGEST_MAX_SATURATED, LARGEST_SCORE = 2**16 - 1, 2**31 - 1, 2**63 - 1
 # Above the magnitude of every int16 sample: a limit there is never reached.
 BEYOND_INT16 = 2**15 + 1
 
@@ -35,17 +35,17 @@ class Status(IntEnum):
 class Detector:
     """When scores become an alarm.
 
-    A window counts as odd if its score is above `threshold`, and during an alarm above `release`. `needed` odd windows among
-    the last `among` raise the alarm; `rearm` windows in a row that are not odd end it, and all is forgotten. Windows with a
-    sample that is not finite or beyond +-1e8, or with more than `clipped` samples at or beyond `saturation`, are faults of
-    the sensor: they are not scored and change nothing.
+    A window is anomalous if its score is above `threshold`; while an alarm is on, if it is above `clear_threshold`. The alarm
+    goes on when `min_hits` of the last `history` windows are anomalous. It goes off, and the history is cleared, after
+    `clear_after` windows in a row that are not. A window with a sample that is not finite or beyond +-1e8, or with more than
+    `max_saturated` samples at or beyond `saturation`, is a sensor fault: it is not scored and changes nothing.
 
     Attributes:
-        threshold, release: In the score's integers, within 64 bits; `release` at most `threshold`.
-        among: 1 to 32.
-        rearm: 1 to 65,535.
+        threshold, clear_threshold: In the score's integers, within 64 bits; the latter is at most the former.
+        min_hits, history: 1 to 32 windows, the former at most the latter.
+        clear_after: 1 to 65,535 windows.
         saturation: In the unit of samples, None for no limit; of the 'fixed' front end in counts.
-        clipped: 0 to 2,147,483,647.
+        max_saturated: 0 to 2,147,483,647 samples a window.
         promise: What the threshold promises of healthy windows.
 
     Raises:
@@ -54,30 +54,30 @@ class Detector:
 
     score: Score
     threshold: int
-    release: int
-    needed: int = 1
-    among: int = 1
-    rearm: int = 1
+    clear_threshold: int
+    min_hits: int = 1
+    history: int = 1
+    clear_after: int = 1
     saturation: float | None = None
-    clipped: int = 0
+    max_saturated: int = 0
     promise: str = ""
 
     def __post_init__(self) -> None:
-        for what in ("threshold", "release", "needed", "among", "rearm", "clipped"):
+        for what in ("threshold", "clear_threshold", "min_hits", "history", "clear_after", "max_saturated"):
             try:
                 object.__setattr__(self, what, operator.index(getattr(self, what)))
             except TypeError:
                 raise ValueError(f"{what} must be an integer, got {getattr(self, what)!r}") from None
-        if not 1 <= self.needed <= self.among <= 32:
+        if not 1 <= self.min_hits <= self.history <= 32:
             raise ValueError(
-                "needed and among must be 1 to 32 windows, the first no more than the second, "
-                f"got {self.needed} and {self.among}"
+                "min_hits and history must be 1 to 32 windows, the first at most the second, "
+                f"got {self.min_hits} and {self.history}"
             )
-        if not 1 <= self.rearm <= LARGEST_REARM:
-            raise ValueError(f"rearm must be 1 to {LARGEST_REARM:,} windows, got {self.rearm}")
-        if not 0 <= self.clipped <= LARGEST_CLIPPED:
-            raise ValueError(f"clipped must be 0 to {LARGEST_CLIPPED:,} samples, got {self.clipped}")
-        for what in ("threshold", "release"):
+        if not 1 <= self.clear_after <= LARGEST_CLEAR_AFTER:
+            raise ValueError(f"clear_after must be 1 to {LARGEST_CLEAR_AFTER:,} windows, got {self.clear_after}")
+        if not 0 <= self.max_saturated <= LARGEST_MAX_SATURATED:
+            raise ValueError(f"max_saturated must be 0 to {LARGEST_MAX_SATURATED:,} samples, got {self.max_saturated}")
+        for what in ("threshold", "clear_threshold"):
             if abs(getattr(self, what)) > LARGEST_SCORE:
                 raise ValueError(f"{what} must be within +-{LARGEST_SCORE:,}, got {getattr(self, what)}")
         if self.saturation is not None and not 0 < real(self.saturation, "saturation") <= float(
@@ -86,8 +86,8 @@ class Detector:
             raise ValueError(f"saturation must be above 0 and within float32, got {self.saturation!r}")
         if not isinstance(self.promise, str):
             raise ValueError(f"promise must be text, got {self.promise!r}")
-        if self.release > self.threshold:
-            raise ValueError(f"release {self.release} is above the threshold {self.threshold}")
+        if self.clear_threshold > self.threshold:
+            raise ValueError(f"clear_threshold {self.clear_threshold} is above the threshold {self.threshold}")
 
     def saturated_count(self) -> int | None:
         """The least magnitude of an int16 sample that counts as saturated, None without a limit.
@@ -101,23 +101,24 @@ def make_detector(
     score: Score,
     threshold: Threshold,
     *,
-    release: float = 1.0,
-    needed: int = 1,
-    among: int = 1,
-    rearm: int = 1,
+    clear_threshold: float = 1.0,
+    min_hits: int = 1,
+    history: int = 1,
+    clear_after: int = 1,
     saturation: float | None = None,
-    clipped: int = 0,
+    max_saturated: int = 0,
 ) -> Detector:
-    """A detector of a threshold in real units; `release` is its share below which an alarm begins to end, in (0, 1].
+    """A detector from a threshold in real units; `clear_threshold` is a fraction of it, in (0, 1].
 
-    Thresholds at or below 0 have no share: there an alarm ends where it begins.
+    Thresholds at or below 0 have no such fraction: there `clear_threshold` is the threshold itself.
     """
-    if not 0 < release <= 1:
-        raise ValueError(f"release must be above 0 and at most 1, got {release}")
+    if not 0 < clear_threshold <= 1:
+        raise ValueError(f"clear_threshold must be above 0 and at most 1, got {clear_threshold}")
     # Of whole numbers, those above a bound are those above its whole part.
     whole = math.floor(in_units(threshold.value, score.unit))
-    low = math.floor(in_units(release * threshold.value, score.unit)) if threshold.value > 0 else whole
-    return Detector(score, whole, min(low, whole), needed, among, rearm, saturation, clipped, threshold.promise)
+    low = math.floor(in_units(clear_threshold * threshold.value, score.unit)) if threshold.value > 0 else whole
+    low = min(low, whole)
+    return Detector(score, whole, low, min_hits, history, clear_after, saturation, max_saturated, threshold.promise)
 
 
 def in_units(values: Any, unit: float) -> Any:
@@ -151,7 +152,7 @@ def faults(detector: Detector, frames: np.ndarray) -> np.ndarray:
     found = np.zeros(len(frames), int)
     if detector.saturation is not None:
         limit = detector.saturated_count() if frames.dtype == np.int16 else np.float32(detector.saturation)
-        found[(magnitudes >= limit).sum(axis=(1, 2)) > detector.clipped] = Status.FAULT_SATURATED
+        found[(magnitudes >= limit).sum(axis=(1, 2)) > detector.max_saturated] = Status.FAULT_SATURATED
     found[~(magnitudes <= LARGEST_SAMPLE).all(axis=(1, 2))] = Status.FAULT_NOT_FINITE
     return found
 
@@ -164,12 +165,12 @@ def decide(detector: Detector, scores: np.ndarray, faulty: np.ndarray | None = N
         if fault:
             said.append(Status(fault))
             continue
-        odd = score > (detector.release if alarm else detector.threshold)
+        odd = score > (detector.clear_threshold if alarm else detector.threshold)
         quiet = 0 if odd else quiet + 1
-        history = (history << 1 | odd) & ((1 << detector.among) - 1)
+        history = (history << 1 | odd) & ((1 << detector.history) - 1)
         if not alarm:
-            alarm = history.bit_count() >= detector.needed
-        elif quiet >= detector.rearm:
+            alarm = history.bit_count() >= detector.min_hits
+        elif quiet >= detector.clear_after:
             alarm, history = False, 0
         said.append(Status.ALARM if alarm else Status.HEALTHY)
     return said

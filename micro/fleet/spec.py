@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, field_validator
 
-from micro.config import Config, parse_config, with_paths
+from micro.config import Config, parse_config, require_current_names, with_paths
 from micro.config.complaints import first_complaint, load_toml
 
 # Sections in which a machine may differ; features and teacher are what a fleet shares.
@@ -86,6 +86,7 @@ def load_fleet(path: str | Path) -> Fleet:
         raise ValueError(f"fleet {path}: config must name the .toml that all machines share")
     shared_path = path.parent / base
     shared = load_toml(shared_path, "config")
+    require_current_names(shared, str(shared_path))
     for section in ("data", "teacher", "student"):
         if section in shared:
             shared[section] = with_paths(shared[section], shared_path.parent.resolve())

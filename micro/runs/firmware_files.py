@@ -42,7 +42,7 @@ def judging(config: Config, told: dict[str, Any] | None, threshold: Threshold | 
         return None
     if told is not None:
         return detector_from_config(told)
-    counting = config.detect.model_dump(include={"release", "needed", "among", "rearm"})
+    counting = config.detect.model_dump(include={"clear_threshold", "min_hits", "history", "clear_after"})
     return stand_in(threshold, **counting)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from micro.config import Config, RigData, TableData
+from micro.config import Config, RenamedError, RigData, TableData
 from micro.datasets import table
 from micro.datasets.find import short_names
 from micro.datasets.split import cut, file_scalings
@@ -122,6 +122,8 @@ def read_run(folder: Path) -> tuple[dict[str, Any], Config]:
         return report, config_kept(manifest["config"], folder)
     except OSError as error:
         raise RunError(f"{folder} is not a finished run: {error.filename}: {error.strerror}") from None
+    except RenamedError as error:
+        raise RunError(f"{folder} was made by an earlier version: {error}; make it again") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError(f"{folder} is damaged: {error}") from None
 

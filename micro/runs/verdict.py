@@ -278,10 +278,10 @@ def _above(rows: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
 def _counted_alarms(report: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
     """How many of the windows are in alarm where that takes more than one above the threshold."""
     detector = report["detector"]
-    if detector is None or detector["among"] == detector["rearm"] == 1:
+    if detector is None or detector["history"] == detector["clear_after"] == 1:
         return ""
     share = sum(row["alarms"] * row["windows"] for row in rows) / sum(row["windows"] for row in rows)
-    return f"; counting {detector['needed']} of the last {detector['among']}, the detector is in alarm in {_percent(share)}"
+    return f"; counting {detector['min_hits']} of the last {detector['history']}, the detector is in alarm in {_percent(share)}"
 
 
 def _blame(healthy: Sequence[Mapping[str, Any]]) -> str:
