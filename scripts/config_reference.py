@@ -1,4 +1,4 @@
-"""Write docs/config.md: every key of a config with its type and default, read from the code, and its meaning, kept from the page.
+"""Write docs/config.md: type and default of every key of a config, read from the code; what it means is kept from the page.
 
 Usage: python scripts/config_reference.py [--check]. A key that is new gets an empty meaning to fill in; one that is gone loses
 its row. With --check nothing is written: the exit code is 1 where the page is not what would be written.
@@ -103,11 +103,14 @@ def render(page: str) -> str:
     """The page with each table as the code has it."""
     said = meanings(page)
     for heading, section in SECTIONS.items():
+        # Sections that stand in the top level have tables of their own.
         rows = "".join(
             f"| `{key}` | {kind(field.annotation, tuple(field.metadata))} | {default(field)} "
             f"| {said.get((heading, key), '')} |\n"
             for key, field in section.model_fields.items()
-            if not (section is read.Config and "table" in kind(field.annotation).split())  # the sections have tables of their own
+            if not (
+                section is read.Config and "table" in kind(field.annotation).split()
+            )  # the sections have tables of their own
         )
         pattern = rf"(^## {re.escape(heading)}\n(?:(?!## |\|).*\n)*)(?:\|.*\n)+"
         page, found = re.subn(pattern, lambda match, rows=rows: match[1] + HEAD + rows, page, flags=re.M)
@@ -122,7 +125,9 @@ def main() -> None:
     after = render(before)
     empty = [f"{heading} {key}" for (heading, key), meaning in meanings(after).items() if not meaning.strip()]
     if "--check" in sys.argv[1:]:
-        sys.exit("\n".join([f"{PAGE} is not up to date"] * (before != after) + [f"no meaning: {one}" for one in empty]) or 0)
+        sys.exit(
+            "\n".join([f"{PAGE} is not up to date"] * (before != after) + [f"no meaning: {one}" for one in empty]) or 0
+        )
     PAGE.write_text(after, encoding="utf-8")
     print("\n".join(["written", *(f"no meaning: {one}" for one in empty)]))
 

@@ -34,8 +34,7 @@ def test_examples_run(page, tmp_path, monkeypatch):
 )
 def test_pages_whose_examples_need_the_ones_before_say_so(page):
     text = page.read_text()
-    said = "The Python examples on this page run one after another, from the top."
-    assert said in text or (page.name == "README.md" and "this goes on from the block above" in text)
+    assert "The Python examples on this page run one after another, from the top." in text
 
 
 @pytest.mark.parametrize("page", ALL, ids=lambda path: path.name)
@@ -58,10 +57,29 @@ def test_toml_is_toml(page):
         tomllib.loads(block)
 
 
+@pytest.mark.parametrize("page", [*ALL, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"], ids=lambda p: p.name)
+def test_lines_are_at_most_120_characters(page):
+    """Tables, images and what has a link excepted."""
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        assert len(line) <= 120 or line.startswith(("|", "![")) or "](" in line, f"{page.name}:{number}"
+
+
 @pytest.mark.parametrize("page", [*ALL, ROOT / "CONTRIBUTING.md"], ids=lambda p: p.name)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_every_key_of_a_config_is_described_as_the_code_has_it():
+    script = ROOT / "scripts/config_reference.py"
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, f"{done.stderr}; python scripts/config_reference.py"
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/*.md")), ids=lambda path: path.name)
+def test_pages_are_listed_and_open_with_what_they_are_for(page):
+    assert f": {page.name}\n" in (ROOT / "mkdocs.yml").read_text()
+    assert re.match(r"# [^\n]+\n\n[A-Z][^\n]+", page.read_text())
 
 
 def test_raises_are_sections_of_their_docstrings():

@@ -49,8 +49,14 @@ false_alarm_rate = 0.05
 """
 
 
-def called(*command, **more):
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **more)
+def tried(*command, folder=None):
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    command = [str(word) for word in command]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def called(*command, folder=None):
+    done = tried(*command, folder=folder)
     assert done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -91,12 +97,6 @@ def installed(built, tmp_path_factory):
     return folder / "venv/bin/keras-kd"
 
 
-def run(installed, folder, *arguments):
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    command = [str(installed), *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-
-
 def test_the_wheel_holds_every_file_that_the_code_reads(built):
     wanted = {
         path.relative_to(ROOT).as_posix()
@@ -135,14 +135,11 @@ def test_metadata_is_valid_and_renders(built):
 
 def test_it_runs_outside_the_checkout_without_an_optional_package(installed, tmp_path):
     (tmp_path / "tiny.toml").write_text(TINY)
-    done = run(installed, tmp_path, "run", "tiny.toml", "--out", "runs/tiny")
-    assert done.returncode == 0, done.stderr
+    called(installed, "run", "tiny.toml", "--out", "runs/tiny", folder=tmp_path)
     assert (tmp_path / "runs/tiny/firmware").is_dir()
-    project = ("new-firmware", "runs/tiny", "--board", "bare-cortex-m", "--out", "project")
-    done = run(installed, tmp_path, *project)
-    assert done.returncode == 0, done.stderr
+    called(installed, "new-firmware", "runs/tiny", "--board", "bare-cortex-m", "--out", "project", folder=tmp_path)
     assert (tmp_path / "project/Makefile").is_file()
-    where = called(installed.parent / "python", "-c", "import micro; print(micro.__file__)", cwd=tmp_path)
+    where = called(installed.parent / "python", "-c", "import micro; print(micro.__file__)")
     assert Path(where.strip()).is_relative_to(installed.parents[1])
 
 
@@ -150,12 +147,9 @@ def test_it_runs_outside_the_checkout_without_an_optional_package(installed, tmp
 def test_commands_that_need_an_extra_name_it(installed, tmp_path, command):
     (tmp_path / "rig.toml").write_text(TINY)
     (tmp_path / "fleet.toml").write_text('config = "rig.toml"\n[[asset]]\nname = "pump"\n')
-    told = {
-        "search": ("rig.toml", "--flash", "16KiB", "--ram", "8KiB"),
-        "fleet": ("fleet.toml",),
-    }[command]
-    done = run(installed, tmp_path, command, *told, "--out", "out")
-    assert done.returncode == 1
+    arguments = {"search": ("rig.toml", "--flash", "16KiB", "--ram", "8KiB"), "fleet": ("fleet.toml",)}
+    done = tried(installed, command, *arguments[command], "--out", "out", folder=tmp_path)
+    assert done.returncode == 2
     assert "pip install 'keras-kd[scale]'" in done.stderr
     assert "Traceback" not in done.stderr
 
