@@ -29,6 +29,21 @@ def test_examples_run(page, tmp_path, monkeypatch):
     exec(compile("\n".join(blocks(page, "python")), page.name, "exec"), {"__name__": "example"})
 
 
+def test_the_worked_objective_of_contributing_runs():
+    section = (ROOT / "CONTRIBUTING.md").read_text().split("## Add an objective\n")[1].split("\n## ")[0]
+    code = "\n".join(re.findall(r"```python\n(.*?)```", section, flags=re.S))
+    exec(compile(code, "CONTRIBUTING.md", "exec"), {"__name__": "example"})
+
+
+def test_every_objective_has_an_example():
+    import keras_kd.objectives
+
+    page = "\n".join(blocks(ROOT / "docs/objectives.md", "python"))
+    named = set(keras_kd.objectives.__all__) - {"FromKeras"}  # made of a Keras loss, and not by the user
+    assert named <= set(re.findall(r"keras_kd\.(\w+)", page))
+    assert set(keras_kd.objectives.__all__) <= set(keras_kd.__all__)
+
+
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if len(blocks(page, "python")) > 1], ids=lambda path: path.name
 )
@@ -68,6 +83,13 @@ def test_lines_are_at_most_120_characters(page):
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_the_shortest_config_is_one():
+    from micro.config import parse_config
+
+    (shortest,) = blocks(ROOT / "docs/config.md", "toml")
+    assert parse_config(tomllib.loads(shortest), ROOT).job == "rig"
 
 
 def test_every_key_of_a_config_is_described_as_the_code_has_it():
