@@ -1,5 +1,5 @@
 #!/bin/sh
-# The main job on a fresh machine: simulate a rig, distil a detector, prove it, emit firmware.
+# The main job on a fresh machine: simulate a bearing rig, distill a detector, verify it in TFLite Micro, emit its firmware.
 set -eu
 lock=requirements.lock
 . "$(dirname "$0")/setup.sh"
