@@ -17,9 +17,9 @@ from micro.support.files import sha256
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
 
 SCORES = {
-    "reconstruction": "squared difference of the model's input and output, summed",
-    "distance": "squared distance of the outputs from healthy ones, weighted and summed",
-    "margin": "highest faulty output less highest healthy output",
+    "reconstruction": "the squared error with which the model reconstructs its input, summed over all features",
+    "distance": "the weighted squared distance between the model's outputs and those of healthy windows",
+    "margin": "the highest output among the faulty classes minus the highest among the healthy ones",
 }
 
 

@@ -185,13 +185,8 @@ def _context(
         "windows": len(frames),
         "samples": [c_array("int16_t" if fixed else "float", "", window)["rows"] for window in samples],
         **_expected(firmware, samples),
-        "intro": f"Anomaly detection for {title}: sensor samples in, alarms out. Front end, int8 model and detector are C.",
-        "ending": (
-            f"The model's SHA-256 is {digest[:16]}... At every start the self-test compares features, outputs, scores and "
-            "results of recorded windows with those that Python computed, bit for bit.\n\n"
-            "With `APP_LOG` set to 1 in src/app.h the program prints a CSV row for every window, with 2 the model's input "
-            "features as well: a log for `keras-kd monitor`."
-        ),
+        "title": title,
+        "folder": BOARDS[board].sources.format(name=name),
     }
 
 
