@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,15 @@ def test_real_windows_agree_with_tflite(converted, conv_samples):
     parity = micro.verify(converted, conv_samples)
     assert parity.samples == len(conv_samples)
     assert parity.max_abs_difference <= 1
+
+
+def test_samples_beyond_the_range_are_warned_of(converted, conv_samples):
+    with pytest.warns(UserWarning, match=r"verify: \d+% of the samples' values lie beyond the input's range"):
+        micro.verify(converted, 1000 * conv_samples + 1e6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        micro.verify(converted, conv_samples)
+        micro.verify(converted)
 
 
 def test_same_seed_same_random_samples(peer_models):

@@ -26,6 +26,19 @@ def quantize_inputs(graph: Graph, samples: Any) -> list[np.ndarray]:
     return [_quantize(np.asarray(array), graph.tensors[i]) for array, i in zip(given, graph.inputs)]
 
 
+def clipped_fraction(graph: Graph, samples: Any) -> float:
+    """The fraction of samples' values, in real units, beyond the range of the model's inputs by more than a step."""
+    given = list(samples) if len(graph.inputs) > 1 and isinstance(samples, Sequence) else [samples]
+    beyond = total = 0
+    for array, tensor in zip(map(np.asarray, given), (graph.tensors[index] for index in graph.inputs)):
+        if array.dtype != tensor.dtype and tensor.quantization is not None:
+            info = np.iinfo(tensor.dtype)
+            steps = array / tensor.quantization.scale[0] + tensor.quantization.zero_point[0]
+            beyond += int(np.count_nonzero((steps < info.min - 1) | (steps > info.max + 1)))
+            total += array.size
+    return beyond / max(total, 1)
+
+
 def random_inputs(graph: Graph, count: int, seed: int) -> list[np.ndarray]:
     """Integer inputs drawn evenly over the type's whole range."""
     rng = np.random.default_rng(seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +12,15 @@ import numpy as np
 from micro.errors import ModelError
 from micro.tflite.cost import bytes_of
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
-from micro.tflite.integers import INTEGERS, quantize_inputs, random_inputs
+from micro.tflite.integers import INTEGERS, clipped_fraction, quantize_inputs, random_inputs
 from micro.tflite.interpreter import invoke, reference, require_runnable
 
 # Random samples are drawn and compared in blocks of so many bytes of inputs and outputs.
 BLOCK_BYTES = 1 << 26
 
+
+# Where a larger fraction of the samples' values is clipped, samples and model hardly belong together.
+MOST_CLIPPED = 0.5
 
 # Samples on which operators are compared one by one, once outputs are seen to differ.
 TRACED_SAMPLES = 16
@@ -54,6 +58,9 @@ def verify(tflite: TfliteLike, samples: Any = None, *, count: int = 256, seed: i
         samples: (n, *input) in real units or as quantized integers; a sequence of such arrays for a model of several
             inputs; None for `count` random integer inputs over the whole range, drawn from `seed`.
 
+    Warns:
+        UserWarning: Where most of the samples' values lie beyond the input's range, so that all of them become its ends.
+
     Raises:
         MicroError: As `measure`.
         ValueError: For samples of another shape or with values that are not finite.
@@ -70,6 +77,8 @@ def verify(tflite: TfliteLike, samples: Any = None, *, count: int = 256, seed: i
     if samples is None and count < 1:
         raise ValueError(f"verify: count must be at least 1, got {count}")
     blocks = _random_blocks(graph, count, seed) if samples is None else [quantize_inputs(graph, samples)]
+    if samples is not None:
+        _warn_if_clipped(graph, samples)
     taken = values = mismatches = largest = 0
     differing: list[list[np.ndarray]] = []
     for inputs in blocks:
@@ -90,6 +99,16 @@ def verify(tflite: TfliteLike, samples: Any = None, *, count: int = 256, seed: i
     if differing:
         by_op = _by_op(content, graph, [np.concatenate(arrays) for arrays in zip(*differing)])
     return Parity(taken, values, mismatches, largest, by_op)
+
+
+def _warn_if_clipped(graph: Graph, samples: Any) -> None:
+    clipped = clipped_fraction(graph, samples)
+    if clipped > MOST_CLIPPED:
+        warnings.warn(
+            f"verify: {clipped:.0%} of the samples' values lie beyond the input's range and are clipped to its ends, so that "
+            "little is compared: give samples in the units the model is fed, or none for random inputs",
+            stacklevel=3,
+        )
 
 
 def _random_blocks(graph: Graph, count: int, seed: int) -> Iterator[list[np.ndarray]]:
