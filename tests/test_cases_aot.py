@@ -8,7 +8,7 @@ import time
 import flatbuffers
 import numpy as np
 import pytest
-from int8_graphs import Builder
+from int8_graphs import Builder, random_graph
 from support import SANITIZERS, WARNINGS, case_folder, data_folder, invoke
 
 import micro
@@ -253,3 +253,29 @@ def test_a_file_that_ends_early_is_said_to(peer_models):
     content = (peer_models / "conv1d.tflite").read_bytes()
     with pytest.raises(micro.ModelError, match="it ends early, or an offset leads past its end"):
         read(content[: len(content) // 3])
+
+
+GEOMETRY = ("strideW", "strideH", "dilationWFactor", "dilationHFactor", "filterWidth", "filterHeight")
+
+
+@pytest.mark.parametrize("value", [0, -1, -(2**31)])
+def test_strides_dilations_and_windows_below_one_are_refused(value):
+    """Whatever the window's size: with one of a single tap, a dilation of 0 changes no shape and would be divided by.
+
+    Seed 32 pools a tensor of one value, which has the shape of no window at all.
+    """
+    seen = set()
+    for seed in range(40):
+        content = random_graph(seed)
+        for place, op in enumerate(read(content).ops):
+            for name in set(GEOMETRY) & set(op.options):
+                model = schema_module().ModelT.InitFromPackedBuf(content, 0)
+                setattr(model.subgraphs[0].operators[place].builtinOptions, name, value)
+                with pytest.raises(micro.MicroError):
+                    static_files(packed(model), "net")
+                seen.add((op.name, name))
+    assert {
+        ("CONV_2D", "dilationHFactor"),
+        ("DEPTHWISE_CONV_2D", "dilationWFactor"),
+        ("MAX_POOL_2D", "filterWidth"),
+    } <= seen

@@ -83,9 +83,9 @@ def window_shape(op: Op, graph: Graph, x: Tensor, height: int, width: int, chann
     for axis, size in ((1, height), (2, width)):
         stride = options["strideH" if axis == 1 else "strideW"]
         require(options["padding"] in (0, 1), op, graph, "paddings")
-        span = (size - 1) * options.get("dilationHFactor" if axis == 1 else "dilationWFactor", 1) + 1
-        if span < size or size < 1:
-            return ()
+        dilation = options.get("dilationHFactor" if axis == 1 else "dilationWFactor", 1)
+        require(size >= 1 and dilation >= 1, op, graph, f"windows of {size} with a dilation of {dilation}, which")
+        span = (size - 1) * dilation + 1
         require(
             1 <= stride <= FARTHEST and span <= FARTHEST, op, graph, f"strides of {stride} or windows of {span}, which"
         )
