@@ -52,7 +52,8 @@ false_alarm_rate = 0.05
 def tried(*command, folder=None):
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     command = [str(word) for word in command]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    # Python looks for modules in the working directory first, and must not find the checkout there.
+    return subprocess.run(command, cwd=folder or ROOT.anchor, env=environment, capture_output=True, text=True)
 
 
 def called(*command, folder=None):
