@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+from support import TINY_RUN
 
 from micro.cli.main import main
 
@@ -83,6 +84,20 @@ def test_lines_are_at_most_120_characters(page):
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_the_picture_is_drawn_from_a_run(tmp_path):
+    import runpy
+
+    from micro.config import parse_config
+    from micro.runs.start import run_pipeline
+
+    run_pipeline(parse_config(tomllib.loads(TINY_RUN), tmp_path), tmp_path / "run")
+    script = runpy.run_path(str(ROOT / "scripts/picture.py"))
+    decisions = script["draw"](tmp_path / "run", tmp_path / "drawn.png")
+    assert decisions[-1].status.name == "ALARM"
+    for picture in (tmp_path / "drawn.png", ROOT / "docs/from-recording-to-alarm.png"):
+        assert 10_000 < picture.stat().st_size < 150_000
 
 
 def test_the_shortest_config_is_one():

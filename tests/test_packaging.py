@@ -15,6 +15,10 @@ from pathlib import Path
 import pytest
 from packaging.metadata import Metadata
 from packaging.requirements import Requirement
+from support import TINY_RUN
+
+from micro.errors import RunError
+from micro.support.extras import required
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -23,30 +27,6 @@ CORE = {"tensorflow", "tensorflow-model-optimization", "keras", "numpy", "click"
 OPTIONAL = {"ray": "scale", "optuna": "scale", "tomli_w": "scale", "mlflow": "track", "tensorboard": "track"}
 # Modules whose name is not that of the package that brings them.
 PACKAGE_OF = {"sklearn": "scikit-learn", "mlflow": "mlflow-skinny", "flatbuffers": "tensorflow"}
-TINY = """
-job = "rig"
-seeds = 1
-[data]
-train_recordings = 3
-validation_recordings = 1
-calibration_recordings = 3
-test_recordings = 2
-fault_recordings = 1
-seconds = 1.0
-severities = [1.0]
-[features]
-bands = 16
-[teacher]
-sizes = [16, 4, 16]
-epochs = 2
-[student]
-sizes = [4]
-epochs = 2
-[distill]
-compare = false
-[detect]
-false_alarm_rate = 0.05
-"""
 
 
 def tried(*command, folder=None):
@@ -135,7 +115,7 @@ def test_metadata_is_valid_and_renders(built):
 
 
 def test_it_runs_outside_the_checkout_without_an_optional_package(installed, tmp_path):
-    (tmp_path / "tiny.toml").write_text(TINY)
+    (tmp_path / "tiny.toml").write_text(TINY_RUN)
     called(installed, "run", "tiny.toml", "--out", "runs/tiny", folder=tmp_path)
     assert (tmp_path / "runs/tiny/firmware").is_dir()
     called(installed, "new-firmware", "runs/tiny", "--board", "bare-cortex-m", "--out", "project", folder=tmp_path)
@@ -146,7 +126,7 @@ def test_it_runs_outside_the_checkout_without_an_optional_package(installed, tmp
 
 @pytest.mark.parametrize("command", ["search", "fleet"])
 def test_commands_that_need_an_extra_name_it(installed, tmp_path, command):
-    (tmp_path / "rig.toml").write_text(TINY)
+    (tmp_path / "rig.toml").write_text(TINY_RUN)
     (tmp_path / "fleet.toml").write_text('config = "rig.toml"\n[[asset]]\nname = "pump"\n')
     arguments = {"search": ("rig.toml", "--flash", "16KiB", "--ram", "8KiB"), "fleet": ("fleet.toml",)}
     done = tried(installed, command, *arguments[command], "--out", "out", folder=tmp_path)
@@ -164,6 +144,13 @@ def test_callbacks_that_need_an_extra_name_it(installed, callback):
     assert "keras-kd[track]" in called(installed.parent / "python", "-c", code)
 
 
+@pytest.mark.parametrize("module", [module for module, extra in OPTIONAL.items() if extra == "scale"])
+def test_a_missing_package_is_named_with_its_extra(module, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(RunError, match=rf"{module} is not installed; install it with: pip install .*\[scale\]"):
+        required(module, "scale")
+
+
 def third_party(package):
     for path in (ROOT / package).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -176,13 +163,13 @@ def third_party(package):
 
 
 def test_what_is_imported_is_required_and_what_is_optional_is_not():
-    required = {distribution(Requirement(line).name) for line in PROJECT["dependencies"]}
-    assert required >= CORE
+    core = {distribution(Requirement(line).name) for line in PROJECT["dependencies"]}
+    assert core >= CORE
     extras = {name: {distribution(Requirement(line).name) for line in lines} for name, lines in
               PROJECT["optional-dependencies"].items()}  # fmt: skip
     for module, extra in OPTIONAL.items():
         package = distribution(PACKAGE_OF.get(module, module))
         assert package in extras[extra]
-        assert package not in required
+        assert package not in core
     for module in {*third_party("keras_kd"), *third_party("micro")} - set(OPTIONAL):
-        assert distribution(PACKAGE_OF.get(module, module)) in required, module
+        assert distribution(PACKAGE_OF.get(module, module)) in core, module
