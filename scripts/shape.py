@@ -1,6 +1,6 @@
 """The shape of the source in figures: loose modules, circles, long files and functions, parameters typed Any, repeated pieces.
 
-Usage: python scripts/shape.py [--longest] [FOLDER ...]. Each folder is a checkout with `micro` and `keras_kd`, or a package of
+Usage: python scripts/shape.py [--longest] [--markdown] [FOLDER ...]. Each folder is a checkout with `micro` and `keras_kd`, or a package of
 another project, of which medians alone are printed. Comments and docstrings count as lines.
 """
 
@@ -149,9 +149,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="*", default=[Path(__file__).parents[1]])
     parser.add_argument("--longest", action="store_true", help="name the files and functions that are too long")
+    parser.add_argument("--markdown", action="store_true", help="print a table for docs/results.md: before, now")
     arguments = parser.parse_args()
     columns = [figures(folder) for folder in arguments.folders]
     names = list(dict.fromkeys(name for column in columns for name in column))
+    if arguments.markdown:
+        print("| | before | now |\n| --- | --- | --- |")
+        print(
+            "\n".join(f"| {' | '.join([name, *(str(column.get(name, '')) for column in columns)])} |" for name in names)
+        )
+        return
     for name in names:
         print(f"{name:<42}" + "".join(f"{column.get(name, '')!s:>14}" for column in columns))
     if arguments.longest:
