@@ -1,7 +1,7 @@
 """The shape of the source in figures: loose modules, circles, long files and functions, parameters typed Any, repeated pieces.
 
-Usage: python scripts/shape.py [--longest] [--markdown] [FOLDER ...]. Each folder is a checkout with `micro` and `keras_kd`, or a
-package of another project, of which medians alone are printed. Comments and docstrings count as lines.
+Usage: python scripts/shape.py [--longest] [--markdown] [FOLDER ...]. Each folder is a checkout with `micro` and `keras_kd`,
+or a package of another project, of which medians alone are printed. Comments and docstrings count as lines.
 """
 
 from __future__ import annotations
