@@ -24,8 +24,13 @@ if TYPE_CHECKING:
     from micro.compress.shrink import ShrinkPlan as ShrinkPlan
     from micro.compress.shrink import plan_shrink as plan_shrink
     from micro.compress.shrink import shrink as shrink
+    from micro.config import load_config as load_config
+    from micro.config import parse_config as parse_config
     from micro.conversion.convert_keras import Converted as Converted
     from micro.conversion.convert_keras import convert as convert
+    from micro.datasets.recording import windows as windows
+    from micro.datasets.rig import Rig as Rig
+    from micro.datasets.rig import simulate_rig as simulate_rig
     from micro.detection.detector import Detector as Detector
     from micro.detection.detector import Status as Status
     from micro.detection.detector import make_detector as make_detector
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
     from micro.detection.score import reconstruction_score as reconstruction_score
     from micro.detection.threshold import Threshold as Threshold
     from micro.detection.threshold import calibrate as calibrate
+    from micro.detection.threshold import reconstruction_error as reconstruction_error
     from micro.emission import emit as emit
     from micro.emission.detector import emit_detector as emit_detector
     from micro.emission.front_end import emit_front_end as emit_front_end
@@ -98,12 +104,18 @@ _HOME = {
     "correct_bias": "micro.quantize.bias",
     "equalize": "micro.quantize.equalize",
     "fold_batchnorm": "micro.keras_graph.fold_batchnorm",
+    "load_config": "micro.config",
+    "parse_config": "micro.config",
+    "Rig": "micro.datasets.rig",
+    "simulate_rig": "micro.datasets.rig",
+    "windows": "micro.datasets.recording",
     "emit": "micro.emission",
     "FrontEnd": "micro.signal",
     "Scaling": "micro.signal",
     "fit_scaling": "micro.signal",
     "Threshold": "micro.detection.threshold",
     "calibrate": "micro.detection.threshold",
+    "reconstruction_error": "micro.detection.threshold",
     "Score": "micro.detection.score",
     "reconstruction_score": "micro.detection.score",
     "distance_score": "micro.detection.score",

@@ -21,9 +21,6 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 import micro
-from micro.config import load_config
-from micro.datasets import rig
-from micro.datasets.recording import windows
 from micro.detection.detector import Status
 from micro.runs.device import Decision, load_firmware
 from micro.runs.start import run_pipeline
@@ -46,11 +43,13 @@ STYLE = {
 def worn_bearing() -> np.ndarray:
     """Samples of one recording, (n,) in g: healthy up to DAMAGE_FROM, then impacts that grow to SEVERITY at its end."""
     healthy, faulty = (
-        rig.record(rig.Rig(), SECONDS, np.random.default_rng(SEED), fault="outer", severity=severity).samples[:, 0]
+        micro.simulate_rig(micro.Rig(), SECONDS, np.random.default_rng(SEED), fault="outer", severity=severity).samples[
+            :, 0
+        ]
         for severity in (0.0, SEVERITY)
     )
     # Both come from the same random numbers, so their difference is the impacts alone (and the sensor's noise).
-    seconds = np.arange(len(healthy)) / rig.Rig().sample_rate
+    seconds = np.arange(len(healthy)) / micro.Rig().sample_rate
     growth = np.clip((seconds - DAMAGE_FROM) / (SECONDS - DAMAGE_FROM), 0.0, 1.0)
     return (healthy + growth * (faulty - healthy)).astype(np.float32)
 
@@ -60,8 +59,8 @@ def draw(run: Path, out: Path) -> list[Decision]:
     samples = worn_bearing()
     firmware = load_firmware(run)
     decisions = micro.simulate(run, samples)
-    front_end, rate = firmware.front_end, rig.Rig().sample_rate
-    features = firmware.scaling(front_end(windows(samples[:, None], front_end.window, front_end.hop)))
+    front_end, rate = firmware.front_end, micro.Rig().sample_rate
+    features = firmware.scaling(front_end(micro.windows(samples[:, None], front_end.window, front_end.hop)))
     ends = np.array([decision.sample for decision in decisions]) / rate
     with plt.rc_context(STYLE):
         figure, (top, middle, bottom) = plt.subplots(3, 1, figsize=(9, 6), sharex=True, layout="constrained")
@@ -129,11 +128,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         run = arguments.run
         if run is None:
-            config = load_config(ROOT / "micro/config/jobs/rig.toml").model_copy(update={"seeds": 1})
+            config = micro.load_config(ROOT / "micro/config/jobs/rig.toml").model_copy(update={"seeds": 1})
             run = Path(scratch) / "run"
             run_pipeline(config, run)
         decisions = draw(run, arguments.out)
-    alarms = [decision.sample / rig.Rig().sample_rate for decision in decisions if decision.status == Status.ALARM]
+    alarms = [decision.sample / micro.Rig().sample_rate for decision in decisions if decision.status == Status.ALARM]
     before = sum(second < DAMAGE_FROM for second in alarms)
     print(f"{arguments.out}: damage from {DAMAGE_FROM:g} s, first alarm after it at", end=" ")
     print(f"{min(second for second in alarms if second >= DAMAGE_FROM):.2f} s, {before} windows in alarm before it")

@@ -79,9 +79,8 @@ def test_many_short_files_are_split_whole(case):
     assert all(parts)
     assert sum(map(len, parts)) == len(set().union(*parts)) == 40
     assert len(parts[0]) == 24
-    assert (
-        "40 of 40 healthy recordings are too short to be split in time and were used whole: 24 for training"
-        in "".join(found.notes)
+    assert "40 of 40 healthy recordings were used whole, too short to be split in time: 24 for training" in "".join(
+        found.notes
     )
 
 
@@ -90,7 +89,7 @@ def test_a_decimal_comma_is_named_and_read(case):
     with pytest.raises(DataError, match=r"n\.csv, line 2: '0,0584' in column 'x'.*decimal = \",\""):
         prepared(folder)
     found = prepared(folder, ('separator = ";"', 'separator = ";"\ndecimal = ","'))
-    assert found.golden[:, :, 0].min() > -10
+    assert found.test_vectors[:, :, 0].min() > -10
     first = (folder / "n.csv").read_text().splitlines()[1].replace(",", ".").split(";")
     from micro.datasets import table
 

@@ -10,7 +10,8 @@ from support import WARNINGS, case_folder, invoke
 
 import micro
 from micro.datasets import rig
-from micro.detection.drift import promise_chance, smallest_change, smallest_p
+from micro.detection.drift import alarm_chance, smallest_change
+from micro.detection.permutation import smallest_p
 from micro.detection.threshold import calibrate
 from micro.firmware import new_firmware
 from micro.monitoring import FARTHEST, read_log
@@ -54,10 +55,10 @@ def test_a_device_s_own_log_is_read_over_its_restarts(tmp_path):
     log = read(tmp_path, SERIAL)
     assert lists(log) == [[0.5, 1.0, 1.5], [2.5, 3.5, 4.0], [0.5, 0.5, 0.5]]
     assert log.columns == (0, 2)
-    assert log.heard.tolist() == [[5, 6], [1, 1], [0, 0]]
+    assert log.features.tolist() == [[5, 6], [1, 1], [0, 0]]
     assert log.faults == 1
-    assert any("the header stands 3 times" in note for note in log.notes)
-    assert any("passed over, the first in row 1: 'ets" in note for note in log.notes)
+    assert any("the header occurs 3 times" in note for note in log.notes)
+    assert any("skipped, the first in row 1: 'ets" in note for note in log.notes)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_a_self_test_that_failed_makes_a_log_doubtful(rig_run, tmp_path):
     rows = "".join(f"healthy,{n % 7}\n" for n in range(24 * 4))
     (tmp_path / "log.csv").write_text(f"status,raw_score\n{rows}self-test: FAIL\n")
     found = micro.monitor(rig_run, tmp_path / "log.csv")
-    assert found.advice in ("doubtful", "renew")  # what is above is no machine's score
+    assert found.advice in ("doubtful", "retrain")  # what is above is no machine's score
     assert "self-test failed (row 98" in found.why
 
 
@@ -82,22 +83,22 @@ def test_a_self_test_that_failed_makes_a_log_doubtful(rig_run, tmp_path):
         ("session,score\n0,0,5\n0,0,25\n", "row 2: 3 fields where the header has 2 .*decimal commas"),
         ("session;score\n0;0,5\n0;0.25\n", "decimal commas in some rows and decimal points in others"),
         ("device,session,score\na,0,1\nb,0,2\n", "row 3: the log is of several devices, 'a' and 'b'"),
-        ("session,score\na,1\nb,1\na,1\n", "row 4: session 'a' comes again after session 'b': rows of two devices"),
-        ("session,score\n7,1\n2,1\n7,1\n2,1\n", "row 4: session '7' comes again after session '2'"),
-        ("session,score\n1,1\n0,1\n1,1\n0,1\n", "comes again"),
+        ("session,score\na,1\nb,1\na,1\n", "row 4: session 'a' occurs again after session 'b': rows of two devices"),
+        ("session,score\n7,1\n2,1\n7,1\n2,1\n", "row 4: session '7' occurs again after session '2'"),
+        ("session,score\n1,1\n0,1\n1,1\n0,1\n", "occurs again"),
         ("session,score\n3,1\n3,1\n2,1\n2,1\n1,1\n1,1\n", "numbers go down, from 3 to 1; sort"),
         (
             "session,score,raw_score\n0,0.5,1\n0,3,3\n",
             "row 3: score 3 and raw_score 3, which is 1.5 in real units, disagree",
         ),
-        ("session,score,score\n0,1,2\n", "row 1: column 'score' stands 2 times"),
+        ("session,score,score\n0,1,2\n", "row 1: column 'score' occurs 2 times"),
         (
             "status,raw_score\nok,1\nstatus,raw_score,f0\nok,1,2\n",
             "row 3: the columns change from 'status,raw_score' to",
         ),
         ("score\n1\nraw_score\n1\n", "row 3: the columns change"),
         ('{"session":0,"score":1}\n{"session":0,"raw_score":1}\n', "row 2: the columns change from score to raw_score"),
-        ('{"session":0,"score":1,"score":2}\n', "row 1: 'score' stands 2 times"),
+        ('{"session":0,"score":1,"score":2}\n', "row 1: 'score' occurs 2 times"),
         ("score\n1e400\n", "row 2: score 1e400 is larger than any"),
         ("score\n1_000\n", "row 2: score '1_000' is not a number"),
         ("score,f0\n1,300\n", "row 2: f0 is 300, which int8 does not hold"),
@@ -158,8 +159,8 @@ def fewer(run, folder, count):
     return folder
 
 
-def test_more_alarms_than_promised_are_not_steady_though_no_check_finds_drift(rig_run, tmp_path):
-    """17 % where 5 % were promised, with 8 sessions of calibration: too few for the checks, enough for a count by sessions."""
+def test_more_alarms_than_guaranteed_are_not_steady_though_no_check_finds_drift(rig_run, tmp_path):
+    """17 % where 5 % are guaranteed, with 8 sessions of calibration: too few for the checks, enough for a count by sessions."""
     run = fewer(rig_run, tmp_path / "run", 8)
     threshold = read_run(run)[0]["threshold"]
     sessions = calibration_sessions(run) * 4
@@ -171,9 +172,9 @@ def test_more_alarms_than_promised_are_not_steady_though_no_check_finds_drift(ri
                 f"{n},{1.1 * threshold if score >= loud else float(min(score, threshold))!r}\n" for score in scores
             )
     found = micro.monitor(run, tmp_path / "log.csv")
-    assert not any(look.drifted for look in found.looks)
-    assert found.advice in ("recalibrate", "renew")
-    assert "more alarms than promised" in found.why
+    assert not any(check.drifted for check in found.checks)
+    assert found.advice in ("recalibrate", "retrain")
+    assert "more alarms than the threshold guarantees" in found.why
     assert found.alarm_chance <= 0.01
 
 
@@ -184,7 +185,7 @@ def test_steady_says_what_so_few_sessions_can_tell(rig_run, tmp_path):
     few = fewer(rig_run, tmp_path / "run", 3)
     found = micro.monitor(few, tmp_path / "log.csv", every=4, recent=4)
     assert (found.advice, found.detectable) == ("doubtful", None)
-    assert "even a tenfold change of all scores would not have been found" in found.why
+    assert "even a tenfold change of all scores would not have been detected" in found.why
 
 
 def test_the_smallest_change_grows_as_sessions_get_fewer():
@@ -198,11 +199,11 @@ def test_the_smallest_change_grows_as_sessions_get_fewer():
 
 def test_the_chance_of_so_many_alarms_is_a_bound_whatever_sessions_share():
     rng = np.random.default_rng(0)
-    # All windows of one session in twenty alarm: the promise of 5 % is kept, and windows are alike.
-    wrong = sum(promise_chance((rng.random(60) < 0.05).astype(float), 0.05) <= 0.05 for _ in range(400))
+    # All windows of one session in twenty alarm: the rate of 5 % is kept, and windows are alike.
+    wrong = sum(alarm_chance((rng.random(60) < 0.05).astype(float), 0.05) <= 0.05 for _ in range(400))
     assert wrong <= 0.05 * 400
-    assert promise_chance([0.17] * 16, 0.05) < 0.01
-    assert promise_chance([0.0] * 50, 0.05) == 1.0
+    assert alarm_chance([0.17] * 16, 0.05) < 0.01
+    assert alarm_chance([0.0] * 50, 0.05) == 1.0
 
 
 def moved_log(path, run, factor, name="start"):
@@ -237,17 +238,17 @@ def test_recalibrations_in_a_row_are_held_to_the_trained_threshold(rig_run, tmp_
         assert calibrate(np.concatenate(own), config.detect.false_alarm_rate).value == pytest.approx(
             report["threshold"]
         )
-    assert found.advice == "renew"
+    assert found.advice == "retrain"
     assert "that the run was trained with" in found.why
     assert chain
     assert max(chain) <= FARTHEST
     told = report["recalibration"]
     assert told["trained_threshold"] == trained
     assert told["times"] == len(chain)
-    assert told["guarantee"] == report["detector"]["promise"]
+    assert told["guarantee"] == report["detector"]["guarantee"]
     assert "were measured on the test with the threshold of" in told["says"]
     assert "verdict" not in report
-    with pytest.raises(micro.RunError, match="nothing to recalibrate: renew"):
+    with pytest.raises(micro.RunError, match="nothing to recalibrate: retrain"):
         micro.recalibrate(run, found, tmp_path / "beyond")
 
 
@@ -255,7 +256,7 @@ def test_a_recalibrated_run_keeps_the_log_s_sessions_and_features(rig_run, tmp_p
     log = moved_log(tmp_path / "log.csv", rig_run, 1.1)
     old, rows = calibration_sessions(rig_run), log.read_text().splitlines()
     found = micro.monitor(rig_run, log, every=6, recent=12)
-    assert found.looks[-1].scores_drifted
+    assert found.checks[-1].scores_drifted
     micro.recalibrate(rig_run, found, tmp_path / "new")
     new = calibration_sessions(tmp_path / "new")
     used = 12
@@ -278,7 +279,7 @@ def test_the_log_before_a_recalibration_is_passed_over(rig_run, tmp_path):
     (tmp_path / "log.csv").write_text("\n".join(rows) + "\n")
     options = {"every": 6, "recent": 6}
     found = micro.monitor(rig_run, tmp_path / "log.csv", **options)
-    assert (found.advice, found.looks[-1].number) == ("recalibrate", 3), found.why
+    assert (found.advice, found.checks[-1].number) == ("recalibrate", 3), found.why
     micro.recalibrate(rig_run, found, tmp_path / "new")
     again = micro.monitor(tmp_path / "new", tmp_path / "log.csv", **options)
     assert again.advice == "steady", again.why
@@ -287,7 +288,7 @@ def test_the_log_before_a_recalibration_is_passed_over(rig_run, tmp_path):
         file.write("".join(f"later {','.join(row.split(',')[:2])}\n" for row in moved))
     again = micro.monitor(tmp_path / "new", tmp_path / "log.csv", **options)
     assert again.advice == "steady", again.why
-    assert any("up to the recalibration are passed over" in note for note in again.notes)
+    assert any("up to the recalibration were skipped" in note for note in again.notes)
 
 
 SENSOR = """
@@ -310,7 +311,7 @@ def test_what_the_emitted_firmware_prints_over_restarts_is_monitored(rig_run, tm
     assert done.returncode == 0, done.stderr[:3000]
     firmware, said, expected = load_firmware(rig_run), b"", []
     for start in range(4):
-        samples = rig.record(rig.Rig(), 1.0, np.random.default_rng([21, start])).samples.astype(np.float32)
+        samples = rig.simulate_rig(rig.Rig(), 1.0, np.random.default_rng([21, start])).samples.astype(np.float32)
         if start == 1:
             samples[700:705] = np.nan
         judged = judge(firmware, samples.reshape(-1, 1))

@@ -1,4 +1,4 @@
-"""Recordings in, windows out: the rig's physics, the Bearing Data Center's files, users' tables."""
+"""Recordings in, windows out: the Bearing Data Center's files, users' tables."""
 
 import shutil
 from itertools import pairwise
@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import signal
 
 from micro.config import TableData, parse_config
-from micro.datasets import cwru, rig, table
+from micro.datasets import cwru, table
 from micro.datasets.prepare import prepare
 from micro.datasets.recording import Recording, split_in_time, windows
 from micro.errors import DataError
@@ -39,77 +38,6 @@ def test_no_window_straddles_a_split(count, window, hop):
         assert (before.stop - 1) * hop + window <= after.start * hop
     assert runs[0].start == 0
     assert runs[-1].stop == count
-
-
-def test_orders_of_an_skf_6205_are_the_published_ones():
-    # Multiples of shaft speed that the Bearing Data Center publishes for its drive-end bearing; BSF there counts both races.
-    orders = rig.Bearing().orders()
-    assert orders["bpfo"] == pytest.approx(3.5848, abs=5e-3)
-    assert orders["bpfi"] == pytest.approx(5.4152, abs=5e-3)
-    assert orders["ftf"] == pytest.approx(0.39828, abs=5e-3)
-    assert 2 * orders["bsf"] == pytest.approx(4.7135, abs=5e-3)
-
-
-@pytest.mark.parametrize(("fault", "order"), [("outer", "bpfo"), ("inner", "bpfi")])
-def test_a_faults_frequency_stands_out_in_the_envelope(fault, order):
-    machine = rig.Rig(speed_spread=0.0, speed_drift=0.0)
-    recording = rig.record(machine, 8.0, np.random.default_rng(0), fault=fault, severity=2.0)
-    band = signal.butter(4, (2500, 4500), "bandpass", fs=machine.sample_rate, output="sos")
-    envelope = np.abs(signal.hilbert(signal.sosfiltfilt(band, recording.samples[:, 0])))
-    power = np.abs(np.fft.rfft(envelope - envelope.mean())) ** 2
-    frequency = np.fft.rfftfreq(len(envelope), 1 / machine.sample_rate)
-    expected = machine.speed / 60 * machine.bearing.orders()[order]
-    near = np.abs(frequency - expected) < 0.03 * expected
-    elsewhere = (frequency > 0.6 * expected) & (frequency < 1.4 * expected) & ~near
-    assert power[near].max() > 2 * power[elsewhere].max()
-
-
-def test_the_shaft_turns_at_the_speed_asked_for():
-    machine = rig.Rig(speed_spread=0.0)
-    turns = rig.shaft_turns(machine, 128_000, np.random.default_rng(1))
-    assert (turns[-1] - turns[0]) / 10 * 60 == pytest.approx(machine.speed, rel=0.01)
-    assert (np.diff(turns) > 0).all()
-
-
-def test_impacts_recur_at_the_bearings_order():
-    machine = rig.Rig(speed_spread=0.0)
-    turns = rig.shaft_turns(machine, 256_000, np.random.default_rng(2))
-    for fault, order in (("outer", "bpfo"), ("inner", "bpfi"), ("cage", "ftf")):
-        train = rig.impacts(machine, turns, fault, np.random.default_rng(3))
-        rate = np.count_nonzero(train) / (turns[-1] - turns[0])
-        assert rate == pytest.approx(machine.bearing.orders()[order], rel=0.02)
-
-
-@given(st.integers(4, 16), st.floats(0.5, 16), st.integers(0, 99))
-def test_the_sensor_clips_and_steps(bits, full_scale, seed):
-    sensor = rig.Sensor(full_scale, bits, 0.0)
-    rng = np.random.default_rng(seed)
-    given_g = rng.normal(size=500) * full_scale
-    read = rig.sense(sensor, given_g, rng)
-    step = 2 * full_scale / 2**bits
-    assert read.min() >= -full_scale * (1 + 1e-6)
-    assert read.max() <= (full_scale - step) * (1 + 1e-6)
-    np.testing.assert_allclose(read / step, np.round(read / step), atol=1e-2)
-    inside = np.abs(given_g) < full_scale - step
-    assert np.abs(read - given_g)[inside].max(initial=0) <= 0.51 * step
-
-
-def test_same_seed_same_recording():
-    one, two = (rig.record(rig.Rig(), 1.0, np.random.default_rng(5), fault="ball", severity=0.5) for _ in range(2))
-    np.testing.assert_array_equal(one.samples, two.samples)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        ({"fault": "belt"}, "fault must be one of"),
-        ({"severity": -1.0}, "severity"),
-        ({"seconds": 0.0}, "not one sample"),
-    ],
-)
-def test_the_rig_refuses_what_it_cannot_simulate(arguments, says):
-    with pytest.raises(ValueError, match=says):
-        rig.record(**{"rig": rig.Rig(), "seconds": 1.0, "rng": np.random.default_rng(0), **arguments})
 
 
 def test_band_energies_find_a_tone_in_its_band():
@@ -271,7 +199,7 @@ def broken(**changes):
             r"'0\.00' in column 't' is neither seconds nor|'soon' in column 't' is neither seconds nor",
         ),
         ({**ROWS, "b": ["3"] * 60}, {}, "column 'b' never changes"),
-        ({name: cells[:20] for name, cells in ROWS.items()}, {}, "20 samples in a row are fewer than a window of 32"),
+        ({name: cells[:20] for name, cells in ROWS.items()}, {}, "20 samples in a row, shorter than a window of 32"),
         (ROWS, {"columns": ("a", "speed")}, "no column 'speed'; it has t, a, b"),
         (ROWS, {"files": ("nowhere/*.csv",)}, "no file matches"),
         (ROWS, {"healthy_rows": ((90, 99),)}, "healthy_rows start at 90, the file has 60 rows"),
@@ -307,7 +235,7 @@ def test_what_to_do_about_broken_tables_is_an_option(tmp_path):
 
 def test_ragged_and_binary_and_pickled_files_are_refused(tmp_path):
     (tmp_path / "n.csv").write_text("a,b\n1,2\n3\n")
-    with pytest.raises(DataError, match="line 3: 1 cells where 2 are expected"):
+    with pytest.raises(DataError, match="line 3: 1 cell where 2 are expected"):
         table.load(table_data(tmp_path), 2)
     (tmp_path / "n.csv").write_bytes(b"\xff\xfe\x00binary")
     with pytest.raises(DataError, match="cannot be read as CSV"):

@@ -1,4 +1,4 @@
-"""Scores, thresholds and their promise."""
+"""Scores, thresholds and their guarantee."""
 
 import numpy as np
 import pytest

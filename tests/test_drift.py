@@ -1,4 +1,4 @@
-"""Drift of scores: distances against other people's formulas, a level that is kept, looks that may be many."""
+"""Drift of scores: distances against others' formulas, a level that is kept over many checks."""
 
 from itertools import pairwise
 
@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from micro.detection.drift import session_test, stability_index, watch
+from micro.detection.drift import watch
+from micro.detection.permutation import session_test
 
 
 def sessions(rng, count, *, shift=0.0, size=40, between=0.5):
@@ -27,21 +28,21 @@ def test_the_distance_is_kolmogorov_s_but_for_the_grid(seed, shift):
 
 
 @given(st.integers(0, 2**31), st.floats(-2, 2))
-def test_the_stability_index_is_the_sum_over_deciles(seed, shift):
+def test_the_stability_index_of_a_check_is_the_sum_over_deciles(seed, shift):
     rng = np.random.default_rng(seed)
     reference, scores = rng.normal(size=500), rng.normal(shift, size=200)
+    check = watch(np.split(reference, 10), np.split(scores, 4), false_alarm_rate=0.5)[0]
     edges = [-np.inf, *np.percentile(reference, range(10, 100, 10)), np.inf]
     total = 0.0
     for low, high in pairwise(edges):
         ours, theirs = (np.sum((values >= low) & (values < high)) for values in (scores, reference))
         p, q = (ours + 0.5) / (200 + 5), (theirs + 0.5) / (500 + 5)
         total += (p - q) * np.log(p / q)
-    assert stability_index(reference, scores) == pytest.approx(total)
-    assert stability_index(reference, reference) == 0
+    assert check.psi == pytest.approx(total)
 
 
 def test_healthy_logs_are_hardly_ever_said_to_drift_though_their_windows_are_alike():
-    """100 logs of ten looks; a test that took windows for independent would find drift in nearly all."""
+    """100 logs of ten checks; a test that took windows for independent would find drift in nearly all."""
     rng = np.random.default_rng(0)
     false = naive = 0
     for n in range(100):
@@ -56,10 +57,10 @@ def test_a_shift_is_found_soon_and_a_look_says_when():
     rng = np.random.default_rng(1)
     found = []
     for n in range(15):
-        looks = watch(sessions(rng, 30), [*sessions(rng, 8), *sessions(rng, 24, shift=1.5)], seed=n)
-        found.append(looks[-1].windows if looks[-1].drifted else None)
-        assert all(not look.drifted for look in looks[:-1])
-        assert [look.number for look in looks] == list(range(1, len(looks) + 1))
+        checks = watch(sessions(rng, 30), [*sessions(rng, 8), *sessions(rng, 24, shift=1.5)], seed=n)
+        found.append(checks[-1].windows if checks[-1].drifted else None)
+        assert all(not check.drifted for check in checks[:-1])
+        assert [check.number for check in checks] == list(range(1, len(checks) + 1))
     assert sum(windows is not None and windows <= 40 * 20 for windows in found) >= 13
 
 
@@ -67,8 +68,8 @@ def test_a_shift_is_found_soon_and_a_look_says_when():
 @settings(max_examples=20)
 def test_levels_of_all_looks_ever_add_up_to_the_rate(rate, every):
     rng = np.random.default_rng(0)
-    looks = watch(sessions(rng, 12), sessions(rng, 5 * every), false_alarm_rate=rate, every=every, recent=2 * every)
-    assert sum(look.level for look in looks) == pytest.approx(rate * (1 - 1 / (len(looks) + 1)))
+    checks = watch(sessions(rng, 12), sessions(rng, 5 * every), false_alarm_rate=rate, every=every, recent=2 * every)
+    assert sum(check.level for check in checks) == pytest.approx(rate * (1 - 1 / (len(checks) + 1)))
 
 
 def test_the_test_s_p_is_no_smaller_than_it_should_be_where_nothing_changed():
@@ -81,39 +82,39 @@ def test_the_test_s_p_is_no_smaller_than_it_should_be_where_nothing_changed():
     assert np.mean(found <= 0.5) > 0.25  # and not so careful that it sees nothing
 
 
-def test_sessions_that_part_in_both_directions_are_found():
+def test_sessions_that_move_in_both_directions_are_found():
     """As when a sensor's gain changes: each session is moved, the middle of all hardly."""
     rng = np.random.default_rng(4)
     log = [*sessions(rng, 4, shift=0.8, between=0.05), *sessions(rng, 4, shift=-0.8, between=0.05)]
     reference = sessions(rng, 30, between=0.05)
-    look = watch(reference, log, recent=8)[-1]
-    assert look.drifted
-    assert look.wander > 5
+    check = watch(reference, log, recent=8)[-1]
+    assert check.drifted
+    assert check.wander > 5
 
 
-def heard(rng, count, *, moved=0.0, features=30):
+def session_means(rng, count, *, moved=0.0, features=30):
     """Means of features that vary together between sessions; one of them is moved."""
     found = rng.standard_normal((count, features)) + rng.standard_normal((count, 1))
     found[:, 7] += moved
     return found
 
 
-def test_what_scores_do_not_show_is_seen_in_features_and_named():
+def test_drift_that_scores_do_not_show_is_found_in_features():
     rng = np.random.default_rng(5)
     reference, log = sessions(rng, 30), sessions(rng, 16)
     assert not watch(reference, log)[-1].drifted
-    look = watch(reference, log, heard=(heard(rng, 30), heard(rng, 16, moved=5.0)))[-1]
-    assert look.drifted
-    assert not look.scores_drifted
-    assert look.shift.feature == 7
-    assert look.shift.spreads > 1
+    check = watch(reference, log, features=(session_means(rng, 30), session_means(rng, 16, moved=5.0)))[-1]
+    assert check.drifted
+    assert not check.scores_drifted
+    assert check.shift.feature == 7
+    assert check.shift.deviations > 1
 
 
 def test_many_features_do_not_make_healthy_logs_drift():
     rng = np.random.default_rng(6)
     found = []
     for n in range(200):
-        features = (heard(rng, 12), heard(rng, 4))
+        features = (session_means(rng, 12), session_means(rng, 4))
         found.append(session_test(sessions(rng, 12, size=15), sessions(rng, 4, size=15), 0.05, n, features))
     ps = np.array([min(one.p, one.shift.p) for one in found])
     for level in (0.05, 0.2):
@@ -124,9 +125,9 @@ def test_many_features_do_not_make_healthy_logs_drift():
 def test_a_feature_that_never_changes_says_nothing():
     rng = np.random.default_rng(7)
     still = np.zeros((16, 3))
-    look = watch(sessions(rng, 12), sessions(rng, 4), heard=(still[:12], still[12:]))[-1]
-    assert look.shift.p == 1
-    assert not look.drifted
+    check = watch(sessions(rng, 12), sessions(rng, 4), features=(still[:12], still[12:]))[-1]
+    assert check.shift.p == 1
+    assert not check.drifted
 
 
 def test_the_same_seed_says_the_same():
@@ -147,5 +148,5 @@ def test_wrong_arguments_are_named(arguments, problem):
     log = sessions(np.random.default_rng(0), 8)
     with pytest.raises(ValueError, match=problem):
         watch(log, log, **arguments)
-    with pytest.raises(ValueError, match="1 sessions of calibration are too few"):
+    with pytest.raises(ValueError, match="calibration has 1 session; a comparison takes at least 2"):
         watch(log[:1], log)

@@ -144,7 +144,7 @@ def test_an_uninterrupted_fleet_gives_the_same_students(survived, tmp_path, asse
 
 def test_a_broken_machine_names_itself_and_stops_no_other(survived):
     out, result = survived
-    assert "failed: fan-3: 0.05 s at 12800 Hz hold no window of 1024 samples" in result.output
+    assert "failed: fan-3: 0.05 s at 12800 Hz are shorter than a window of 1024 samples" in result.output
     with (out / "fleet.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["state"] for row in rows] == ["done", "done", "failed", "done"]

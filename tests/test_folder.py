@@ -309,7 +309,7 @@ def test_a_config_that_cannot_be_used_names_itself_before_any_folder(tmp_path):
         },
         Path(),
     )
-    with pytest.raises(DataError, match="hold no window"):
+    with pytest.raises(DataError, match="shorter than a window"):
         start.run_pipeline(config, tmp_path / "new")
     assert names(tmp_path) == []
     assert json.loads(json_bytes(told_by(config, tmp_path)))["job"] == "rig"

@@ -250,7 +250,7 @@ def test_the_stack_stays_below_what_the_header_says(tmp_path, arithmetic):
     [
         ({"window": 1000}, "nearest to 1000: 1024"),
         ({"window": 7, "kinds": ("raw",)}, "window must be 8 to 4096"),
-        ({"kinds": ("raw", "moments")}, "stands alone"),
+        ({"kinds": ("raw", "moments")}, "cannot be combined with others"),
         ({"kinds": ("loudness",)}, "kinds must be different ones of"),
         ({"kinds": ("mel",), "sample_rate": None}, "sample_rate is needed"),
         ({"kinds": ("mel",), "bands": 400}, "holds no bin"),

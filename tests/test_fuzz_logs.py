@@ -121,7 +121,7 @@ def check_layout(folder, seed):
     for found, (_, rows) in zip(log.sessions, expected, strict=True):
         np.testing.assert_array_equal(found, [score for score, _ in rows])
     assert log.columns == (tuple(features) if features else ())
-    for found, (_, rows) in zip(log.heard, expected, strict=True):
+    for found, (_, rows) in zip(log.features, expected, strict=True):
         np.testing.assert_allclose(found, np.mean([values for _, values in rows], axis=0), atol=1e-9)
     assert log.faults == sum(score is None for _, rows in sessions for score, _ in rows)
 
@@ -195,8 +195,8 @@ def check_damage(folder, seed):
         assert len(said) < 600, said
         return "refused"
     assert all(np.isfinite(scores).all() and len(scores) for scores in log.sessions)
-    assert np.isfinite(log.heard).all()
-    assert len(log.sessions) == len(log.names) == len(set(log.names)) == len(log.heard)
+    assert np.isfinite(log.features).all()
+    assert len(log.sessions) == len(log.names) == len(set(log.names)) == len(log.features)
     return "read"
 
 

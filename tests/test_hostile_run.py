@@ -102,7 +102,7 @@ def test_no_text_of_a_run_folder_gets_into_a_project(copied, tmp_path, runtime):
         tried += 1
         refused += made is None
         if made is not None:
-            assert path[-1] in ("promise", "real_threshold"), path
+            assert path[-1] in ("guarantee", "real_threshold"), path
             assert made.keys() == plain.keys()
             for file, content in made.items():
                 assert MARK not in code(content), (path, file)
@@ -111,11 +111,11 @@ def test_no_text_of_a_run_folder_gets_into_a_project(copied, tmp_path, runtime):
     assert tried > 40
 
 
-@pytest.mark.parametrize("promise", TEXTS)
-def test_a_promise_stays_in_its_comment(copied, tmp_path, promise):
+@pytest.mark.parametrize("guarantee", TEXTS)
+def test_a_guarantee_stays_in_its_comment(copied, tmp_path, guarantee):
     report = json.loads((copied / "report.json").read_text())
     plain = project(copied, tmp_path / "out")
-    report["detector"]["promise"] = promise
+    report["detector"]["guarantee"] = guarantee
     (copied / "report.json").write_text(json.dumps(report))
     made = project(copied, tmp_path / "out")
     assert MARK in made["src/bearing_detector.h"]

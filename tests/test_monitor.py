@@ -1,4 +1,4 @@
-"""A device's log beside a run: steady, recalibrate or renew, with the reason; logs that are damaged name their row."""
+"""A device's log against a run: steady, recalibrate or retrain, with the reason; logs that are damaged name their row."""
 
 import csv
 import hashlib
@@ -23,7 +23,7 @@ def scores_of(run, seed, count, **changed):
     firmware_rig = rig.Rig(**changed)
     found = []
     for n in range(count):
-        recording = rig.record(firmware_rig, 1.0, np.random.default_rng([seed, n]))
+        recording = rig.simulate_rig(firmware_rig, 1.0, np.random.default_rng([seed, n]))
         found.append([d.score for d in simulate(run, recording.samples) if d.score is not None])
     return found
 
@@ -43,7 +43,7 @@ def test_a_run_keeps_the_scores_that_its_threshold_was_calibrated_on(rig_run):
     assert len(sessions) == 16
     threshold = micro.calibrate(np.concatenate(sessions), config.detect.false_alarm_rate)
     assert threshold.value == pytest.approx(report["threshold"])
-    recording = rig.record(rig.Rig(), 1.0, np.random.default_rng(0))
+    recording = rig.simulate_rig(rig.Rig(), 1.0, np.random.default_rng(0))
     assert len(sessions[0]) == len(windows(recording.samples, 1024, 512))
 
 
@@ -53,7 +53,7 @@ def test_scores_of_the_same_machine_are_steady(rig_run, tmp_path):
     assert found.advice == "steady"
     assert found.drifted_after is None
     assert found.sessions == 16
-    assert [look.number for look in found.looks] == [1, 2, 3, 4]
+    assert [check.number for check in found.checks] == [1, 2, 3, 4]
     assert "no check found drift" in found.why
     result = invoke("monitor", rig_run, log)
     assert (result.exit_code, result.output.startswith("steady: ")) == (0, True)
@@ -62,13 +62,13 @@ def test_scores_of_the_same_machine_are_steady(rig_run, tmp_path):
 def test_a_machine_that_runs_faster_calls_for_a_new_student(rig_run, tmp_path):
     log = write_log(tmp_path / "log.csv", scores_of(rig_run, 2, 8, speed=1.6 * 1780, background=0.3))
     found = micro.monitor(rig_run, log)
-    assert found.advice == "renew"
+    assert found.advice == "retrain"
     assert found.drifted_after is not None
     assert found.recalibrated.value > FARTHEST * found.threshold
     assert "train a new student" in found.why
     told = json.loads(invoke("monitor", rig_run, log, "--json").stdout)
-    assert told["advice"] == "renew"
-    assert told["looks"][-1]["p"] <= told["looks"][-1]["level"]
+    assert told["advice"] == "retrain"
+    assert told["checks"][-1]["p"] <= told["checks"][-1]["level"]
 
 
 def test_a_little_drift_recalibrates_and_the_new_run_s_firmware_has_the_threshold(rig_run, tmp_path):
@@ -108,7 +108,7 @@ def heard_log(path, run, seed, count, columns=None, **changed):
         writer = csv.writer(file)
         writer.writerow(("session", "raw_score", *(f"f{column}" for column in columns)))
         for n in range(count):
-            samples = rig.record(rig.Rig(**changed), 1.0, np.random.default_rng([seed, n])).samples
+            samples = rig.simulate_rig(rig.Rig(**changed), 1.0, np.random.default_rng([seed, n])).samples
             judged = judge(firmware, samples)
             for score, inputs in zip(judged.scores, judged.features):
                 writer.writerow((n, score, *(inputs[column] for column in columns)))
@@ -127,13 +127,13 @@ def test_a_line_that_hums_louder_leaves_the_scores_and_is_named_by_its_band(rig_
     """A change that this student does not score: only the features tell."""
     log = heard_log(tmp_path / "log.csv", rig_run, 11, 12, line_hum=0.2)
     found = micro.monitor(rig_run, log)
-    assert found.advice == "renew", found.why
-    assert not found.looks[-1].scores_drifted
+    assert found.advice == "retrain", found.why
+    assert not found.checks[-1].scores_drifted
     assert "the scores hold" in found.why
-    assert found.features[found.looks[-1].shift.feature].startswith("spectrum 12.5 to ")
-    assert found.features[found.looks[-1].shift.feature] in found.why
+    assert found.features[found.checks[-1].shift.feature].startswith("spectrum 12.5 to ")
+    assert found.features[found.checks[-1].shift.feature] in found.why
     result = invoke("monitor", rig_run, log)
-    assert (result.exit_code, result.output.startswith("renew: the scores hold")) == (1, True)
+    assert (result.exit_code, result.output.startswith("retrain: the scores hold")) == (1, True)
 
 
 def test_a_healthy_machine_is_steady_in_scores_and_features(rig_run, tmp_path):
@@ -141,7 +141,7 @@ def test_a_healthy_machine_is_steady_in_scores_and_features(rig_run, tmp_path):
     assert found.advice == "steady", found.why
     assert len(found.features) == 3
     assert found.features[2] == "moments kurtosis"
-    assert all(look.shift is not None for look in found.looks)
+    assert all(check.shift is not None for check in found.checks)
 
 
 def test_features_of_another_model_or_of_an_older_run_are_named(rig_run, tmp_path):
@@ -181,7 +181,7 @@ def test_every_form_of_log_says_the_same(rig_run, tmp_path):
 
 def test_what_keras_kd_score_writes_is_a_log(rig_run, tmp_path):
     for n in range(4):
-        recording = rig.record(rig.Rig(), 1.0, np.random.default_rng([9, n]))
+        recording = rig.simulate_rig(rig.Rig(), 1.0, np.random.default_rng([9, n]))
         np.savetxt(tmp_path / f"day{n}.csv", recording.samples, header="acceleration", comments="", fmt="%.6g")
     files = [tmp_path / f"day{n}.csv" for n in range(4)]
     scored = invoke("score", rig_run, *files, "--out", tmp_path / "log.csv")
@@ -199,7 +199,11 @@ def test_what_keras_kd_score_writes_is_a_log(rig_run, tmp_path):
         ('{"score": 1}\n{"score"\n', "row 2 is not JSON"),
         ("session,score\na,1\n,2\n", "some rows name a session and some do not"),
         ("score\n1\n2\n", "holds 2 scores, too few for a session of 24"),
-        ("session,score\na,1\nb,1\n", "2 sessions are too few for a check, which takes 4"),
+        ("session,score\na,1\n", "1 session, but a check takes 4"),
+        (
+            "session,score\na,1\nb,1\n",
+            "2 sessions, but a check takes 4; log 4 starts of the machine or more, or score 4 files",
+        ),
         ("score\nnan\n", "holds 0 scores"),
     ],
 )

@@ -219,7 +219,7 @@ def test_score_runs_the_int8_student_over_new_files(tmp_path, finished):
     from micro.datasets import rig
 
     for name, fault in (("quiet", None), ("loud", "outer")):
-        recording = rig.record(rig.Rig(), 2.0, np.random.default_rng(77), fault=fault, severity=3.0)
+        recording = rig.simulate_rig(rig.Rig(), 2.0, np.random.default_rng(77), fault=fault, severity=3.0)
         np.savetxt(tmp_path / f"{name}.csv", recording.samples, header="acceleration", comments="", fmt="%.5f")
     result = invoke("score", finished, tmp_path / "quiet.csv", tmp_path / "loud.csv", "--json")
     assert result.exit_code == 0, result.output
@@ -376,7 +376,7 @@ def test_models_of_ones_own_are_checked_before_training(tmp_path, config_file):
         (("[detect]", '[[compress]]\nstage = "prune"\npattern = [2, 4]\n[detect]'), "stage 'prune' comes twice"),
         (
             ("[detect]", '[[compress]]\nstage = "cluster"\n[convert]\nweights = "per_channel"\n[detect]'),
-            "a scale for each channel makes shared values many again",
+            "a scale per channel undoes the clustering of values",
         ),
         (
             ("[detect]", '[[compress]]\nstage = "quantize_aware"\n[convert]\nweights = "per_tensor"\n[detect]'),

@@ -20,7 +20,7 @@ def recording(tmp_path_factory):
     """Healthy, then a fault that comes and goes, then a sensor at its stop, as a CSV; and the samples as read from it."""
     rng = np.random.default_rng(4)
     parts = [
-        rig.record(rig.Rig(), 1.0, rng, fault=fault, severity=0.7).samples
+        rig.simulate_rig(rig.Rig(), 1.0, rng, fault=fault, severity=0.7).samples
         for fault in (None, "outer", None, "inner", None)
     ]
     samples = np.concatenate(parts)

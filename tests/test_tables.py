@@ -1,47 +1,18 @@
-"""Users' tables: which files are meant, what cells, times and labels mean, and what an error says."""
+"""Users' tables: which files are meant, what cells and labels mean, and what an error says."""
 
 import gzip
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tables import ROWS, columns, config_of, data_of, loaded, wave
 
-from micro.config import TableData, parse_config
+from micro.config import TableData
 from micro.datasets import table
 from micro.datasets.find import find_files, matches, short_names
 from micro.datasets.prepare import prepare, untested
 from micro.errors import DataError
-
-ROWS = 120
-
-
-def data_of(folder, **changes):
-    return TableData(
-        **{"folder": str(folder), "files": "**/*.csv", "sample_rate": 100.0, "healthy_files": "*", **changes}
-    )
-
-
-def loaded(folder, text, **changes):
-    (folder / "n.csv").write_text(text) if isinstance(text, str) else (folder / "n.csv").write_bytes(text)
-    return table.load(data_of(folder, **changes), 16)
-
-
-def wave(n=ROWS, seed=0):
-    return np.random.default_rng(seed).normal(size=n).round(4)
-
-
-def columns(sep=",", end="\n", **cells):
-    rows = [sep.join(cells), *(sep.join(map(str, row)) for row in zip(*cells.values()))]
-    return end.join(rows) + end
-
-
-def config_of(folder, data, **features):
-    sides = {"sizes": [4]}
-    raw = {"job": "table", "data": data, "features": {"kind": "statistics", "window": 16, "hop": 8, **features}}
-    return parse_config({**raw, "teacher": sides, "student": sides}, folder)
-
 
 # Files and their names
 
@@ -136,6 +107,29 @@ def test_a_test_without_faults_says_so(tmp_path):
     assert found.notes == ("faulty_files (f*) match none of 1 files (n.csv).",)
 
 
+@pytest.mark.parametrize("files", ["../pump/*/*.csv", "{pump}/*/*.csv"])
+@pytest.mark.parametrize("pattern", ["healthy/*.csv", "**/healthy/*.csv", "healthy", "healthy/"])
+def test_the_advice_for_patterns_that_miss_can_be_followed(tmp_path, files, pattern):
+    """Wherever the config lies: the pattern that is told matches."""
+    for kind in ("healthy", "ball"):
+        (tmp_path / "pump" / kind).mkdir(parents=True)
+        (tmp_path / "pump" / kind / "001.csv").write_text("x\n" + "\n".join(f"{n % 7}.5" for n in range(40)))
+    (tmp_path / "config").mkdir()
+    config = TableData(
+        folder=str(tmp_path / "config"),
+        files=(files.format(pump=tmp_path / "pump"),),
+        healthy_files=(pattern,),
+        sample_rate=1.0,
+    )
+    with pytest.raises(DataError, match="match none of 2 files") as raised:
+        table.load(config, 8)
+    advice = str(raised.value).rpartition("write ")[2].strip("'")
+    recordings = table.load(config.model_copy(update={"healthy_files": (advice,)}), 8).recordings
+    assert [recording.healthy.all() for recording in recordings] == [
+        name.startswith("h") for name in ("ball", "healthy")
+    ]
+
+
 # Cells
 
 
@@ -187,7 +181,7 @@ def test_the_same_values_in_every_format_are_the_same_recording(tmp_path):
         assert names == (("c0", "c1") if path.suffix in (".npy", ".wav") else ("x0", "x1")), path
         np.testing.assert_array_equal(recording.samples, whole.astype(np.float32), str(path))
         assert recording.sample_rate == 100.0
-    with pytest.raises(DataError, match="was sampled at 100 Hz, as it says itself; sample_rate is 50 Hz"):
+    with pytest.raises(DataError, match="was sampled at 100 Hz by its own header; sample_rate is 50 Hz"):
         table.load(data_of(tmp_path, files="n.wav", sample_rate=50.0), 16)
 
 
@@ -195,7 +189,7 @@ def test_wide_files_cost_what_is_read_of_them(tmp_path):
     names = [f"s{n}" for n in range(100_000)]
     line = ",".join(["1.5"] * len(names))
     text = "\n".join([",".join(names), *[line, line.replace("1.5", "2.5")] * 10]) + "\n"
-    with pytest.raises(DataError, match="100,000 columns are more than the 1,024 channels that can be learned"):
+    with pytest.raises(DataError, match="100,000 columns are more than the 1,024 channels that are supported"):
         loaded(tmp_path, text)
     (recording,), found, _ = loaded(tmp_path, text, columns=("s99999", "s0"))
     assert found == ("s99999", "s0")
@@ -207,7 +201,7 @@ def test_wide_files_cost_what_is_read_of_them(tmp_path):
     [
         (columns(";", x=wave(), y=wave()), {}, r"""set separator = ";\""""),
         ("x,y\n" + "0,5,1,5\n" * 40, {}, "twice as many are those of decimal commas"),
-        (columns(";", x=["1.234,5"] * ROWS), {"separator": ";", "decimal": ","}, "digits are not grouped"),
+        (columns(";", x=["1.234,5"] * ROWS), {"separator": ";", "decimal": ","}, "digits must not be grouped"),
         (columns(";", x=["1.5"] * ROWS), {"separator": ";", "decimal": ","}, 'the config says decimal = ","'),
         (columns(x=[*wave(60), *["\0" * 9] * 60]), {}, "NUL bytes"),
         (columns(x=wave(), i=range(ROWS)), {}, "column 'i' only counts up evenly in every file"),
@@ -219,7 +213,7 @@ def test_wide_files_cost_what_is_read_of_them(tmp_path):
         (columns(a=wave(), b=wave(), c=wave()).replace("a,b,c", "a,b,a"), {}, "column 'a' appears twice"),
         ("x\n" + '"1\n' + "2\n" * 200_000, {}, "is not a number|cannot be read as CSV"),
         (columns(x=wave()).encode("utf-16-le"), {}, 'set encoding = "utf-16-le"'),
-        (columns(x=wave(9)), {}, 'n.csv: 9 samples in a row are fewer than a window of 16; set on_short = "skip"'),
+        (columns(x=wave(9)), {}, 'n.csv: 9 samples in a row, shorter than a window of 16; set on_short = "skip"'),
     ],
 )  # fmt: skip
 def test_errors_name_the_setting_that_helps(tmp_path, text, told, says):
@@ -242,73 +236,6 @@ def test_missing_values_are_filled_within_a_stretch_and_long_runs_left_out(tmp_p
     assert list(np.flatnonzero(~second.valid)) == list(range(50, 80))
 
 
-# Time
-
-
-def timed(tmp_path, name, cells, **told):
-    (recording, *_), *_ = loaded(
-        tmp_path, columns(**{name: cells, "x": wave(len(cells))}), **{"time_column": name, "sample_rate": None, **told}
-    )
-    return recording.sample_rate
-
-
-@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-@pytest.mark.parametrize("since", [0, 1_700_000_000])
-def test_units_are_told_by_name_size_or_setting(tmp_path, unit, since):
-    factor = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
-    if unit == "s":
-        cells = [f"{since + n / 100:.2f}" for n in range(ROWS)]
-    else:
-        cells = [since * factor + n * factor // 100 for n in range(ROWS)]
-    assert timed(tmp_path, "t", cells, time_unit=unit) == pytest.approx(100.0)
-    assert timed(tmp_path, f"time [{unit}]", cells) == pytest.approx(100.0)
-    assert timed(tmp_path, f"t_{unit}", cells) == pytest.approx(100.0)
-    if since:
-        assert timed(tmp_path, "t", cells) == pytest.approx(100.0)
-    if since and unit == "ms":
-        with pytest.raises(
-            DataError, match=r'look like milliseconds since 1970, .* says ns; set time_unit = "ms" or "ns"'
-        ):
-            timed(tmp_path, "t_ns", cells)
-    if unit != "s":
-        np.savez(tmp_path / "n.npz", t=np.array(cells).astype(f"datetime64[{unit}]"), x=wave())
-        (recording,), *_ = table.load(data_of(tmp_path, files="n.npz", time_column="t", sample_rate=None), 16)
-        assert recording.sample_rate == pytest.approx(100.0)
-
-
-def test_a_clock_in_milliseconds_serves_300_hz(tmp_path):
-    cells = [f"{round(n / 300, 3):.3f}" for n in range(600)]
-    assert timed(tmp_path, "t", cells) == pytest.approx(300.0, rel=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("cells", "told", "says"),
-    [
-        ([f"2026-10-25T0{3 - n // 60}:00:{n % 60:02d}" for n in range(ROWS)], {}, "line 62: time does not.*3659 s before"),
-        ([f"{n // 2 / 100}" for n in range(ROWS)], {}, "line 3: .*the same time as the row before.*give sample_rate"),
-        ([f"{n:02d}.01.2026 00:00:00" for n in range(1, 29)], {}, 'line 2: .*give time_format, such as "%d.%m.%Y'),
-        ([*range(60), *[f"2026-01-01T00:00:{n:02d}" for n in range(60)]], {}, "line 2: '0' in column 't' is neither|mixed"),
-        (["2026-01-01T00:00:00Z", "2026-01-01T00:00:01"] * 9, {}, "line 3: some times have a zone, some have none"),
-        ([*range(60), "", *range(61, 90)], {}, 'line 62: no time in column .*set on_missing = "drop"'),
-        ([f"{n},5" for n in range(40)], {"separator": ";"}, 'a decimal comma is read with decimal = ","'),
-    ],
-)  # fmt: skip
-def test_times_that_go_wrong_are_named_by_row(tmp_path, cells, told, says):
-    sep = told.get("separator", ",")
-    text = columns(sep, t=cells, x=wave(len(cells)))
-    with pytest.raises(DataError, match=says):
-        loaded(tmp_path, text, time_column="t", sample_rate=None, **told)
-
-
-def test_zones_and_formats_of_dates_are_read(tmp_path):
-    zoned = [f"2026-10-25T02:{59 - (n < 60) * 0:02d}:{n % 60:02d}+0{2 - n // 60}:00" for n in range(120)]
-    with pytest.raises(DataError, match="line 62: 3541 s after the row before"):
-        timed(tmp_path, "t", zoned)
-    assert timed(
-        tmp_path, "t", [f"{n:02d}.01.2026 06:00" for n in range(1, 29)], time_format="%d.%m.%Y %H:%M"
-    ) == pytest.approx(1 / 86_400)
-
-
 # Labels
 
 
@@ -327,7 +254,9 @@ def test_rows_without_a_label_are_not_judged_and_healthy_files_need_no_column(tm
     labels = found.test.labels[np.array(found.test.origins) == "f.csv"]
     assert {int(label): int((labels == label).sum()) for label in set(labels)} == {1: 40, -1: 40, 0: 39}
     (tmp_path / "u.csv").write_text(columns(x=wave(960)))
-    with pytest.raises(DataError, match=r"u\.csv has no column 'state'; it has x; only files that healthy_files or"):
+    with pytest.raises(
+        DataError, match=r"u\.csv has no column 'state'; it has x; only files named by healthy_files or"
+    ):
         prepare(config_of(tmp_path, data))
 
 
@@ -354,7 +283,7 @@ def test_short_stretches_between_long_ones_go_whole(tmp_path):
     short = [part - {"long.csv"} for part in parts]
     assert sum(map(len, short)) == len(set().union(*short)) == 8
     assert found.notes[0].startswith(
-        "8 of 9 healthy recordings are too short to be split in time and were used whole: 5 for tr"
+        "8 of 9 healthy recordings were used whole, too short to be split in time: 5 for tr"
     )
 
 
@@ -368,101 +297,19 @@ def test_too_few_windows_name_the_longest_recording(tmp_path):
     (tmp_path / "s0.csv").write_text(columns(x=cut))
     told = {"files": "s0.csv", "sample_rate": 10, "healthy_files": "*", "on_missing": "drop"}
     with pytest.raises(
-        DataError, match=r"s0\.csv lacks values in 5 % of its healthy rows, and no 32 in a row are whole"
+        DataError, match=r"s0\.csv lacks values in 5 % of its healthy rows, and no 32 in a row are complete"
     ):
         prepare(config_of(tmp_path, told, window=32))
 
 
-# Configs
-
-
-def sections():
-    from micro.config import read as config
-
-    named = {"features": config.FeaturesConfig, "teacher": config.TeacherConfig, "student": config.ModelConfig}
-    named |= {"distill": config.DistillConfig, "budget": config.BudgetConfig, "convert": config.ConvertConfig}
-    return {**named, "detect": config.DetectConfig, "firmware": config.FirmwareConfig, "data": config.TableData}
-
-
-def complaint(section, key, value):
-    raw = config_of(Path(), {"files": "a", "sample_rate": 1, "healthy_files": "a"}).model_dump(mode="json")
-    raw[section] = {**raw[section], key: value}
-    with pytest.raises(ValueError) as caught:
-        parse_config(raw, Path(), "c.toml")
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-@pytest.mark.parametrize("section", sections())
-def test_slips_in_settings_of_every_section_are_answered(section):
-    for name in sections()[section].model_fields:
-        if len(name) > 3:
-            slip = name[:-1] if name[:-1] not in sections()[section].model_fields else name + "x"
-            assert f"{section}.{slip}: no such setting; did you mean {name!r}?" in complaint(section, slip, 1)
-
-
-@pytest.mark.parametrize("section", sections())
-def test_slips_in_words_of_every_section_are_answered(section):
-    from typing import Literal, get_args, get_origin
-
-    for name, field in sections()[section].model_fields.items():
-        options = [field.annotation, *get_args(field.annotation)]
-        for option in next((get_args(one) for one in options if get_origin(one) is Literal), ()):
-            if len(option) > 3:
-                assert f"did you mean {option!r}?" in complaint(section, name, option[:-1] + "_"), (name, option)
-
-
-def test_one_value_stands_for_a_list_of_one(tmp_path):
-    lists = {
-        "files": "a.csv",
-        "columns": "x",
-        "healthy_files": "a*",
-        "faulty_files": "b*",
-        "healthy_rows": [0, 9],
-        "normal_labels": 1,
-    }
-    told = config_of(tmp_path, {**lists, "sample_rate": 1}).data
-    assert (told.files, told.columns, told.healthy_files, told.faulty_files) == (("a.csv",), ("x",), ("a*",), ("b*",))
-    assert (told.healthy_rows, told.normal_labels) == (((0, 9),), ("1",))
-
-
-@pytest.mark.parametrize("files", ["../pump/*/*.csv", "{pump}/*/*.csv"])
-@pytest.mark.parametrize("pattern", ["healthy/*.csv", "**/healthy/*.csv", "healthy", "healthy/"])
-def test_the_advice_for_patterns_that_miss_can_be_followed(tmp_path, files, pattern):
-    """Wherever the config lies: the pattern that is told matches."""
-    for kind in ("healthy", "ball"):
-        (tmp_path / "pump" / kind).mkdir(parents=True)
-        (tmp_path / "pump" / kind / "001.csv").write_text("x\n" + "\n".join(f"{n % 7}.5" for n in range(40)))
-    (tmp_path / "config").mkdir()
-    config = TableData(
-        folder=str(tmp_path / "config"),
-        files=(files.format(pump=tmp_path / "pump"),),
-        healthy_files=(pattern,),
-        sample_rate=1.0,
-    )
-    with pytest.raises(DataError, match="match none of 2 files") as raised:
-        table.load(config, 8)
-    advice = str(raised.value).rpartition("write ")[2].strip("'")
-    recordings = table.load(config.model_copy(update={"healthy_files": (advice,)}), 8).recordings
-    assert [recording.healthy.all() for recording in recordings] == [
-        name.startswith("h") for name in ("ball", "healthy")
-    ]
-
-
-def test_a_stretch_after_a_gap_begins_when_its_clock_says(tmp_path):
-    times = [*range(100, 120), *range(150, 175)]
-    (tmp_path / "a.csv").write_text("t,x\n" + "\n".join(f"{t},{(7 * t) % 11}" for t in times))
-    config = TableData(
-        folder=str(tmp_path), files=("a.csv",), healthy_files=("a.csv",), time_column="t", time_unit="s", on_gap="split"
-    )
-    found = table.load(config, 8).recordings
-    assert [(recording.start, recording.start_seconds) for recording in found] == [(0, 0.0), (20, 50.0)]
-
-
-def test_a_misspelled_section_is_told_before_the_one_that_is_then_missing(tmp_path):
-    raw = {
-        "data": {"files": ["a"], "healthy_files": ["a"], "sample_rate": 1.0},
-        "student": {"family": "autoencoder", "sizes": [2]},
-    }
-    with pytest.raises(ValueError, match="techer: no such setting; did you mean 'teacher'"):
-        parse_config({"job": "table", "techer": {}, **raw}, tmp_path)
+def test_an_empty_file_to_score_is_to_be_left_out(tmp_path):
+    """A run's `on_short` cannot be set where new files are scored."""
+    (tmp_path / "empty.csv").write_text("x\n")
+    (tmp_path / "short.csv").write_text("x\n1\n2\n")
+    for name, says in (
+        ("empty", "has a header and no rows"),
+        ("short", "2 samples in a row, shorter than a window of 16"),
+    ):
+        files = short_names([tmp_path / f"{name}.csv"])
+        with pytest.raises(DataError, match=f"{says}; leave it out of the files to score"):
+            table.load(data_of(tmp_path), 16, ("x",), files)

@@ -1,4 +1,4 @@
-"""What a run is told: one TOML file, a module a section, checked before any work starts.
+"""The config of a run: one TOML file, a module a section, checked before any work starts.
 
 May import: support, signal, tflite, detection.
 """

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-# A config larger than this, in bytes, or nested deeper, is something else.
+# A file larger than this, in bytes, or nested deeper, is not a config.
 LARGEST, DEEPEST = 1 << 20, 32
 
 _short = reprlib.Repr()
@@ -40,15 +41,15 @@ def load_toml(path: str | Path, what: str) -> dict[str, Any]:
     except RecursionError:
         raise ValueError(f"{what} {path} is not TOML that can be read: it is nested too deeply") from None
     except ValueError as error:
-        # Beside TOMLDecodeError: bytes that are not UTF-8, and whole numbers of thousands of digits.
+        # TOMLDecodeError, bytes that are not UTF-8, and integers of thousands of digits.
         raise ValueError(f"{what} {path} is not TOML: {' '.join(str(error).split())}") from None
     if not _shallow(raw):
         raise ValueError(f"{what} {path} is nested deeper than {DEEPEST} levels")
     return raw
 
 
-def _shallow(raw: Any) -> bool:
-    level = [raw]
+def _shallow(raw: object) -> bool:
+    level: list[object] = [raw]
     for _ in range(DEEPEST):
         level = [
             v for one in level if isinstance(one, dict | list) for v in (one.values() if isinstance(one, dict) else one)
@@ -81,21 +82,21 @@ def first_complaint(
     """The first complaint of a validation, in one line.
 
     Args:
-        section: Where in the config the model stands.
-        model: What was validated, whose settings are offered for one that it does not have.
-        whole: The config of which it is a section: a setting that belongs elsewhere is sent there.
+        section: Where in the config the model is.
+        model: What was validated; its settings are suggested for an unknown one.
+        whole: The config of which it is a section, to suggest where a setting belongs.
     """
     first = _telling(error)
     place = tuple(part for part in first["loc"] if not (isinstance(part, str) and re.search(r"[\[\]()-]", part)))
     where = ".".join(str(part) for part in (*((section,) if section else ()), *place))
-    said = _said(first, place, model, whole)
-    return f"{where + ': ' if where else ''}{said[0].lower() + said[1:]}"
+    message = _message(first, place, model, whole)
+    return f"{where + ': ' if where else ''}{message[0].lower() + message[1:]}"
 
 
-def _telling(error: ValidationError) -> Any:
-    """The first error; of those that one value raised as each of several types, the one that says most.
+def _telling(error: ValidationError) -> ErrorDetails:
+    """The first error; of those that one value raised as each of several types, the most specific one.
 
-    What is missing may stand there misspelled: a name that does not exist is told first.
+    A missing setting may be there misspelled, so a name that does not exist comes before it.
     """
     errors = error.errors(include_url=False)
     if errors[0]["type"] == "missing":
@@ -108,8 +109,8 @@ def _telling(error: ValidationError) -> Any:
     return max(alike, key=lambda one: (len(one["loc"]), one["type"] == "literal_error"))
 
 
-def _said(
-    first: Any, place: tuple[int | str, ...], model: type[BaseModel] | None, whole: type[BaseModel] | None
+def _message(
+    first: ErrorDetails, place: tuple[int | str, ...], model: type[BaseModel] | None, whole: type[BaseModel] | None
 ) -> str:
     kind, given = first["type"], first["input"]
     message = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
@@ -133,18 +134,18 @@ def _said(
 
 
 def _elsewhere(place: tuple[int | str, ...], model: type[BaseModel] | None, whole: type[BaseModel] | None) -> str:
-    """What was probably meant by a setting that does not exist at its place."""
+    """What was probably meant by a setting that does not exist where it is."""
     name = str(place[-1]) if place else ""
-    found = model
+    at = model
     for part in place[:-1]:
-        found = _inner(found, part)
-    near = did_you_mean(name, found.model_fields) if found is not None else ""
+        at = _inner(at, part)
+    near = did_you_mean(name, at.model_fields) if at is not None else ""
     if near:
         return near
     top = whole or model
     for section, field in top.model_fields.items() if top is not None else ():
         for inner in _models(field.annotation):
-            if name in inner.model_fields and inner is not found and (whole is None or section != "data"):
+            if name in inner.model_fields and inner is not at and (whole is None or section != "data"):
                 return f"; it belongs to [{section}]"
     return ""
 
@@ -160,7 +161,7 @@ def _inner(model: type[BaseModel] | None, part: int | str) -> type[BaseModel] | 
 
 
 class _Union:
-    """Models that may stand at one place, told apart by a tag."""
+    """Models that may be at one place, distinguished by a tag."""
 
     def __init__(self, models: list[type[BaseModel]]) -> None:
         self.models = models
@@ -174,7 +175,7 @@ class _Union:
         )
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+def _models(annotation: object) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for inner in get_args(annotation):

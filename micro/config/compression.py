@@ -10,7 +10,7 @@ from micro.config.section import Section
 
 
 class ShrinkStage(Section):
-    """Whole channels leave, in so many steps of so many epochs."""
+    """Remove whole channels, in a number of steps of `epochs` each."""
 
     stage: Literal["shrink"]
     rate: Annotated[float, Field(gt=0, lt=1)] = 0.5
@@ -21,7 +21,7 @@ class ShrinkStage(Section):
 
 
 class PruneStage(Section):
-    """A share of the weights goes to zero, or a pattern of them such as [2, 4]."""
+    """Set a fraction of the weights to zero, or a pattern of them such as [2, 4]."""
 
     stage: Literal["prune"]
     target_sparsity: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -39,7 +39,7 @@ class PruneStage(Section):
 
 
 class ClusterStage(Section):
-    """Each kernel keeps so many values."""
+    """Weight clustering: each kernel keeps a number of distinct values."""
 
     stage: Literal["cluster"]
     clusters: Annotated[int, Field(ge=2, le=128)] = 16
@@ -48,7 +48,7 @@ class ClusterStage(Section):
 
 
 class QuantizeStage(Section):
-    """Training on the grids that the chip computes on; 0 epochs only choose them."""
+    """Quantization-aware training; 0 epochs only choose scales and zero points."""
 
     stage: Literal["quantize_aware"]
     weights: Literal["auto", "per_channel", "per_tensor"] = "auto"
@@ -64,10 +64,10 @@ Stage = Annotated[ShrinkStage | PruneStage | ClusterStage | QuantizeStage, Field
 # Why a stage must not come after another.
 OUT_OF_ORDER = {
     ("prune", "shrink"): "its training would fill the zeros; shrink first",
-    ("cluster", "shrink"): "its training would drive shared values apart; shrink first",
-    ("cluster", "prune"): "its training would drive shared values apart; prune first, clustering keeps the zeros",
+    ("cluster", "shrink"): "its training would separate clustered values; shrink first",
+    ("cluster", "prune"): "its training would separate clustered values; prune first, clustering keeps the zeros",
     **{
-        ("quantize_aware", stage): "what quantize_aware trains is what is written; let it come last"
+        ("quantize_aware", stage): "quantize_aware trains what is written; it must be last"
         for stage in ("shrink", "prune", "cluster")
     },
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import math
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
@@ -13,23 +13,25 @@ from micro.config.complaints import shown
 from micro.config.section import Section, Texts, listed
 
 
-def _rows(value: Any) -> Any:
+def _rows(value: object) -> object:
     """One pair of row numbers is a list of one pair."""
     is_pair = isinstance(value, list) and len(value) == 2 and all(isinstance(row, int) for row in value)
     return [value] if is_pair else value
 
 
-def _words(value: Any) -> Any:
-    """Labels may be written as they stand in the file: words, numbers, true and false."""
+def _words(value: object) -> object:
+    """Labels may be written as they are in the file: words, numbers, true and false."""
     value = listed(value)
     if not isinstance(value, list | tuple):
         return value
     return [str(word) if isinstance(word, bool | int | float) else word for word in value]
 
 
+Task = Literal["anomaly", "classification"]
+
 Loads = Annotated[tuple[int, ...], BeforeValidator(listed)]
 
-# What a machine can have, so that a slip of the keyboard is found before it fills the memory.
+# Bounds of a real machine, so that a typing error is found before it fills the memory.
 Length = Annotated[float, Field(ge=1e-3, le=1e5)]
 
 Recordings = Annotated[int, Field(gt=0, le=100_000)]
@@ -55,8 +57,9 @@ class BearingData(Section):
 
 
 class RigData(Section):
-    """Recordings to simulate: how many, how long (s), how hard the faults strike (g), and on which machine."""
+    """Recordings to simulate: how many, how long (s), peaks of the faults' impacts (g), and on which machine."""
 
+    task: ClassVar[Task] = "anomaly"
     train_recordings: Recordings = 40
     validation_recordings: Recordings = 6
     calibration_recordings: Recordings = 30
@@ -73,6 +76,7 @@ class RigData(Section):
 class CwruData(Section):
     """Where the Bearing Data Center's files are and which loads (hp) to learn from."""
 
+    task: ClassVar[Task] = "classification"
     folder: str
     train_loads: Loads = (0, 1)
     test_loads: Loads = (2,)
@@ -88,15 +92,23 @@ class CwruData(Section):
         return self
 
 
-class TableData(Section):
-    """A user's own files, how to read them, and what to do where they are not whole.
+# Names of separators that people write instead of the character, and how TOML writes that.
+SEPARATORS = {
+    "semicolon": '";"', "comma": '","', "tab": r'"\t"', "tabulator": r'"\t"', r"\t": r'"\t"', "pipe": '"|"', "bar": '"|"',
+    "space": '" "', "blank": '" "', "whitespace": '" "',
+}  # fmt: skip
 
-    `files`, `healthy_files` and `faulty_files` are patterns from `folder`; a config's own folder if it does not say.
+
+class TableData(Section):
+    """A user's own files, how to read them, and what to do where data are missing.
+
+    `files`, `healthy_files` and `faulty_files` are patterns from `folder`, by default the config's own.
     """
 
+    task: ClassVar[Task] = "anomaly"
     folder: str = "."
     files: Annotated[Texts, Field(min_length=1)]
-    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    separator: str = ","
     decimal: Literal[".", ","] = "."
     encoding: str = "utf-8"
     header: bool = True
@@ -131,17 +143,20 @@ class TableData(Section):
         if not self.healthy_files and not self.healthy_rows:
             raise ValueError("name the healthy part: healthy_files or healthy_rows")
         if any(start < 0 or stop <= start for start, stop in self.healthy_rows):
-            raise ValueError("healthy_rows must be pairs [first, past the last] of rising row numbers")
+            raise ValueError("healthy_rows must be pairs [first, past the last] of increasing row numbers")
         if len(set(self.columns)) < len(self.columns):
-            raise ValueError("columns name a channel twice")
+            raise ValueError("columns names a channel twice")
         if self.scaling == "per_file" and not self.healthy_rows:
             raise ValueError('scaling = "per_file" needs healthy_rows, so that every file has a healthy part')
         return self
 
     def _readable(self) -> None:
-        """ValueError for a dialect that cannot be."""
-        if not (self.separator == "\t" or (self.separator.isascii() and self.separator.isprintable())):
-            raise ValueError(f'separator must be one ASCII character such as ";" or "\\t", got {self.separator!r}')
+        """ValueError for a dialect that does not exist."""
+        character = len(self.separator) == 1 and self.separator.isascii()
+        if not (self.separator == "\t" or (character and self.separator.isprintable())):
+            meant = SEPARATORS.get(self.separator.strip().lower())
+            advice = f"; write separator = {meant}" if meant else ' such as ";" or "\\t"'
+            raise ValueError(f"separator must be one ASCII character, got {shown(self.separator)}{advice}")
         if self.separator.isalnum() or self.separator in '"+-':
             raise ValueError(f"separator {self.separator!r} is part of numbers or quotes")
         if self.separator == self.decimal:
@@ -151,7 +166,7 @@ class TableData(Section):
         if self.units_row and not self.header:
             raise ValueError("units_row is the row below a header, and header is false")
         try:
-            # Codecs of bytes to bytes, and those that take escapes for text, are none of a table's.
+            # Codecs from bytes to bytes, and those that decode escapes, cannot be a table's.
             known = codecs.lookup(self.encoding)
             usable = getattr(known, "_is_text_encoding", True) and "escape" not in known.name
             usable = usable and known.name not in ("idna", "punycode", "undefined")

@@ -14,7 +14,7 @@ from micro.tflite.cost import parse_bytes
 
 
 class BudgetConfig(Section):
-    """Flash for the .tflite and RAM for its arena, such as "64KiB"; None does not limit."""
+    """Flash for the .tflite and RAM for its arena, such as "64KiB"; None is no limit."""
 
     flash: str | None = None
     ram: str | None = None
@@ -39,7 +39,7 @@ class ConvertConfig(Section):
 
 
 class DetectConfig(Section):
-    """False alarms allowed among healthy windows, and how windows become an alarm (see `micro.Detector`)."""
+    """The rate of false alarms among healthy windows, and how windows become an alarm (see `micro.Detector`)."""
 
     false_alarm_rate: Annotated[float, Field(gt=0, lt=1)] = 0.01
     method: Calibration = "conformal"

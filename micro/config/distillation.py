@@ -10,7 +10,7 @@ from micro.config.section import Section
 
 
 class DistillConfig(Section):
-    """What the student takes from the teacher, how much from the data, and whether to train one without beside it."""
+    """What the student learns from teacher and data, and whether one is trained without the teacher for comparison."""
 
     objective: Literal["soft_target", "logit_matching", "reconstruction"] = "reconstruction"
     temperature: PositiveFloat = 4.0

@@ -11,7 +11,7 @@ from micro.signal.front_end import Arithmetic, Detrend, FrontEnd, Kind, Taper
 
 
 class FeaturesConfig(Section):
-    """How windows become features; bounds in Hz. Fields are those of `micro.signal.FrontEnd`."""
+    """How windows become features; bounds in Hz. Fields are those of `micro.FrontEnd`."""
 
     kind: Kind | tuple[Kind, ...] = "spectrum"
     window: PositiveInt = 1024
@@ -32,9 +32,9 @@ class FeaturesConfig(Section):
         return self.kind in ("raw", ("raw",))
 
     def front_end(self, channels: int, sample_rate: float | None) -> FrontEnd:
-        """What this section describes, for recordings of so many channels; ValueError for what cannot be."""
-        told = self.model_dump()
-        return FrontEnd(told.pop("kind"), channels=channels, sample_rate=sample_rate, **told)
+        """The front end of this section for recordings of that many channels; ValueError where they do not fit."""
+        settings = self.model_dump()
+        return FrontEnd(settings.pop("kind"), channels=channels, sample_rate=sample_rate, **settings)
 
     @model_validator(mode="after")
     def _whole(self) -> FeaturesConfig:
@@ -42,6 +42,6 @@ class FeaturesConfig(Section):
         self.model_copy(update={"low": 0.0, "high": None, "envelope_high": None}).front_end(1, 1e6)
         if self.arithmetic == "fixed" and self.full_scale is None:
             raise ValueError(
-                "arithmetic 'fixed' needs full_scale: what 32768 of the converter means in the data's unit"
+                "arithmetic 'fixed' needs full_scale: the value of an A/D converter's 32768 in the data's unit"
             )
         return self

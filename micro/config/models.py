@@ -23,6 +23,6 @@ class ModelConfig(Section):
 
 
 class TeacherConfig(ModelConfig):
-    """A teacher may be trained on several devices at once: GPUs where there are so many, else logical CPUs."""
+    """A teacher may be trained on several devices at once: GPUs where there are enough, else logical CPUs."""
 
     devices: PositiveInt = 1

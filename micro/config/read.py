@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,7 +10,7 @@ from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model
 
 from micro.config.complaints import did_you_mean, first_complaint, load_toml, shown
 from micro.config.compression import OUT_OF_ORDER, QuantizeStage, Stage
-from micro.config.data import DATA, CwruData, RigData, TableData
+from micro.config.data import DATA, CwruData, RigData, TableData, Task
 from micro.config.deployment import BudgetConfig, ConvertConfig, DetectConfig, FirmwareConfig
 from micro.config.distillation import DistillConfig
 from micro.config.features import FeaturesConfig
@@ -39,9 +40,9 @@ class Config(Section):
     firmware: FirmwareConfig = FirmwareConfig()
 
     @property
-    def task(self) -> Literal["anomaly", "classification"]:
-        """What the student is for."""
-        return "classification" if self.job == "cwru" else "anomaly"
+    def task(self) -> Task:
+        """What the student does."""
+        return self.data.task
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -72,7 +73,7 @@ class Config(Section):
             raise ValueError("convert.weights: stage 'quantize_aware' chooses the scales; leave it 'auto'")
         if "cluster" in names and "per_channel" in (*scales, self.convert.weights):
             raise ValueError(
-                "weights = 'per_channel' after stage 'cluster': a scale for each channel makes shared values many again; "
+                "weights = 'per_channel' after stage 'cluster': a scale per channel undoes the clustering of values; "
                 "take 'per_tensor' or 'auto'"
             )
 
@@ -80,16 +81,39 @@ class Config(Section):
 def load_config(path: str | Path) -> Config:
     """Read a TOML config; relative paths in it are taken from its own folder.
 
+    Returns: the checked `Config`, frozen.
+
     Raises:
         ValueError: In one line: what is wrong, where, and what would be right.
+
+    >>> from pathlib import Path
+    >>> written = Path("rig.toml").write_text('job = "rig"\\n[data]\\nseconds = 2.0\\n[teacher]\\n[student]\\n')
+    >>> micro.load_config("rig.toml").data.seconds
+    2.0
     """
     path = Path(path)
     return parse_config(load_toml(path, "config"), path.parent, str(path))
 
 
-def parse_config(raw: dict[str, Any], folder: Path, what: str = "config") -> Config:
-    """A checked config from plain data; ValueError in one line otherwise."""
-    if not isinstance(raw, dict):
+def parse_config(raw: Mapping[str, Any], folder: str | Path = ".", what: str = "config") -> Config:
+    """Check a config given as plain data, sections as dicts, as a TOML file holds them.
+
+    Args:
+        raw: The sections.
+        folder: Where relative paths in it start.
+        what: Name of the config in errors.
+
+    Returns: the checked `Config`, frozen.
+
+    Raises:
+        ValueError: In one line: what is wrong, where, and what would be right.
+
+    >>> config = micro.parse_config({"job": "rig", "data": {"seconds": 2.0}, "teacher": {}, "student": {}})
+    >>> config.detect.false_alarm_rate
+    0.01
+    """
+    folder = Path(folder)
+    if not isinstance(raw, Mapping):
         raise ValueError(f"{what}: must be sections of settings, got {shown(raw)}")
     require_current_names(raw, what)
     job = raw.get("job", "rig")
@@ -107,18 +131,20 @@ def parse_config(raw: dict[str, Any], folder: Path, what: str = "config") -> Con
         raise ValueError(f"{what}: {first_complaint(error, '', Config)}") from None
 
 
-def _other_job(raw: dict[str, Any], job: str) -> str:
+def _other_job(raw: Mapping[str, Any], job: str) -> str:
     """The job whose settings a config's data section has, where it names none."""
-    told = raw.get("data")
-    if "job" in raw or not isinstance(told, dict):
+    given = raw.get("data")
+    if "job" in raw or not isinstance(given, dict):
         return ""
-    fits = next((name for name, section in DATA.items() if told and set(told) <= set(section.model_fields)), job)
-    return f'; the config names no job, which makes it {job!r}: set job = "{fits}"' if fits != job else ""
+    fits = next((name for name, section in DATA.items() if given and set(given) <= set(section.model_fields)), job)
+    return f'; the config has no job, so it is {job!r}: set job = "{fits}"' if fits != job else ""
 
 
-def with_paths(section: Any, folder: Path) -> Any:
-    """The section with its paths taken from `folder`, from which its patterns go on; what has the wrong type is left for the
-    check to name."""
+def with_paths(section: object, folder: Path) -> object:
+    """The section with its paths taken from `folder`, from which its patterns start too.
+
+    A section of the wrong type is left as it is, for the check to name.
+    """
     if not isinstance(section, dict):
         return section
     resolved = {**section, "folder": section.get("folder", ".")} if "files" in section else dict(section)

@@ -1,10 +1,10 @@
-"""Settings that have a new name: a config that uses an old one is told the new one."""
+"""Settings with a new name: a config that uses the old one is refused with the new one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-# Old place in the config to new place, sections and settings joined by dots; "compress" stands for each of its stages.
+# Old place in the config to new place, sections and settings joined by dots; "compress" means each of its stages.
 RENAMED: dict[str, str] = {
     "detect.needed": "detect.min_hits",
     "detect.among": "detect.history",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -11,12 +11,12 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def listed(value: Any) -> Any:
+def listed(value: object) -> object:
     """One value where several are allowed is a list of one."""
     return [value] if isinstance(value, str | int | float) else value
 
 
-def tables(value: Any) -> Any:
+def tables(value: object) -> object:
     """One table, written [compress] in place of [[compress]], is a list of one."""
     return [value] if isinstance(value, dict) else value
 

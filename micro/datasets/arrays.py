@@ -6,7 +6,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import numpy as np
 
@@ -18,14 +18,14 @@ from micro.datasets.contents import Contents, EmptyFile, Rows, choose, narrowed
 from micro.datasets.matlab import read_variables
 from micro.errors import DataError
 
-# An archive may say that it holds more than this, in bytes, only if it is no smaller than a hundredth of that.
+# An archive may declare more content than this, in bytes, only if it is at least a hundredth as large itself.
 PLENTY, RATIO = 1 << 28, 100
-# A column by name: its length, and a function that gives it, so that no more than one need be in memory.
+# A column: its length, and a function that gives it, so that no more than one must be in memory.
 Column = tuple[int, Callable[[], np.ndarray]]
 
 
 def read_npz(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
-    """A NumPy archive of arrays (n,), (n, channels) or structured ones; those of one number only are left alone."""
+    """A NumPy archive of arrays (n,), (n, channels) or structured ones; those of one number only are skipped."""
     try:
         with zipfile.ZipFile(path) as archive, warnings.catch_warnings(action="ignore"):
             size = sum(info.file_size for info in archive.infolist())
@@ -39,11 +39,11 @@ def read_npz(path: Path, config: TableData, settled: Sequence[str] = ()) -> Cont
     except DataError:
         raise
     except Exception as error:
-        # numpy, zipfile and zlib each have their own words for a damaged archive.
+        # numpy, zipfile and zlib each have their own exceptions for a damaged archive.
         raise DataError(f"{path} cannot be read as .npz: {_line(error)}") from None
 
 
-def _require_whole(path: Path, member: Any, size: int) -> None:
+def _require_whole(path: Path, member: IO[bytes], size: int) -> None:
     """DataError where the header of an .npy declares more than its file holds."""
     version = np.lib.format.read_magic(member)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -53,7 +53,7 @@ def _require_whole(path: Path, member: Any, size: int) -> None:
 
 
 def read_npy(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
-    """A NumPy array, (n,) or (n, channels), its channels called c0, c1, ...; or a structured one, with names of its own."""
+    """A NumPy array, (n,) or (n, channels), its channels named c0, c1, ...; or a structured one, with names of its own."""
     try:
         with warnings.catch_warnings(action="ignore"):
             with path.open("rb") as file:
@@ -70,17 +70,17 @@ def read_npy(path: Path, config: TableData, settled: Sequence[str] = ()) -> Cont
 
 
 def read_mat(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
-    """Variables of a MATLAB file up to version 7, as those of a NumPy archive; single values are left alone."""
+    """Variables of a MATLAB file up to version 7, as those of a NumPy archive; single values are skipped."""
     try:
         loaded = read_variables(path)
     except (ValueError, OSError) as error:
         raise DataError(f"{path} cannot be read as .mat: {_line(error)}") from None
-    told: list[tuple[str, np.ndarray]] = []
+    named: list[tuple[str, np.ndarray]] = []
     for name, value in loaded.items():
         if value.size < 2:
             continue
-        told.append((name, value.reshape(-1) if value.ndim == 2 and 1 in value.shape else value))
-    return _contents(path, _columns(path, iter(told)), config, settled)
+        named.append((name, value.reshape(-1) if value.ndim == 2 and 1 in value.shape else value))
+    return _contents(path, _columns(path, iter(named)), config, settled)
 
 
 def read_wav(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
@@ -100,7 +100,7 @@ def read_wav(path: Path, config: TableData, settled: Sequence[str] = ()) -> Cont
 
 
 def read_parquet(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
-    """Columns of a Parquet file; the index that pandas kept without a name is left out."""
+    """Columns of a Parquet file; an unnamed index of pandas is left out."""
     from pyarrow import parquet
 
     try:
@@ -117,7 +117,7 @@ def read_parquet(path: Path, config: TableData, settled: Sequence[str] = ()) -> 
     except DataError:
         raise
     except Exception as error:
-        # pyarrow has a family of exceptions, and raises OSError, ValueError and KeyError beside.
+        # pyarrow has its own exceptions, and also raises OSError, ValueError and KeyError.
         raise DataError(f"{path} cannot be read as Parquet: {_line(error)}") from None
 
 
@@ -138,7 +138,7 @@ def _columns(path: Path, named: Iterator[tuple[str, np.ndarray]]) -> dict[str, C
         if column.dtype.kind == "U" and column.dtype.itemsize:
             codes = np.ascontiguousarray(column).view(np.uint32)
             if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
-                raise DataError(f"{path} is damaged: column {name!r} holds text that is no Unicode")
+                raise DataError(f"{path} is damaged: column {name!r} holds text that is not Unicode")
         columns[name] = (len(column), lambda: column)
 
     for name, array in named:
@@ -159,15 +159,15 @@ def _columns(path: Path, named: Iterator[tuple[str, np.ndarray]]) -> dict[str, C
 def _contents(
     path: Path, columns: Mapping[str, Column], config: TableData, settled: Sequence[str], rate: float | None = None
 ) -> Contents:
-    """The columns that a config asks for, one after the other."""
+    """The columns that a config names, read one after the other."""
     if not columns:
         raise EmptyFile(f"{path} holds no arrays")
     names = list(columns)
     chosen = choose(path, names, config, settled)
     lengths = {columns[names[place]][0] for place in chosen.places}
     if len(lengths) != 1:
-        told = ", ".join(f"{names[place]} {columns[names[place]][0]:,}" for place in chosen.places[:6])
-        raise DataError(f"{path}: needs arrays of one length, got {told}; name the channels to use in columns")
+        listed = ", ".join(f"{names[place]} {columns[names[place]][0]:,}" for place in chosen.places[:6])
+        raise DataError(f"{path}: needs arrays of one length, got {listed}; name the channels to use in columns")
     count = lengths.pop()
     if not count:
         raise EmptyFile(f"{path} has no rows")
@@ -186,7 +186,7 @@ def _contents(
 
 
 def _fill(out: np.ndarray, column: np.ndarray, name: str, config: TableData, rows: Rows) -> str | None:
-    """Write a column as float32 into `out`, (n,); the first text where text is taken as missing."""
+    """Write a column as float32 into `out`, (n,); the first text where text is treated as missing."""
     kind = column.dtype.kind
     if kind == "c":
         raise DataError(
@@ -204,7 +204,7 @@ def _fill(out: np.ndarray, column: np.ndarray, name: str, config: TableData, row
             out[first : first + BLOCK_ROWS] = narrowed(wide, name, first, rows)
         return None
     if kind not in "USO":
-        raise DataError(f"{rows.path}: column {name!r} holds {column.dtype}, which are no numbers")
+        raise DataError(f"{rows.path}: column {name!r} holds {column.dtype}, which are not numbers")
     return _fill_text(out, column, name, config, rows)
 
 
@@ -213,16 +213,16 @@ def _fill_text(out: np.ndarray, column: np.ndarray, name: str, config: TableData
     values = np.empty(len(column))
     for row, value in enumerate(column.tolist()):
         text = "" if value is None else value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-        found = cell.number(text, config.decimal)
-        if found is None and config.on_text == "error":
+        number = cell.number(text, config.decimal)
+        if number is None and config.on_text == "error":
             raise DataError(
                 f"{rows.where(row)}: {text[:60]!r} in column {name!r} is not a number; {cell.hint(text, config.decimal)}"
             )
-        if found is None and first_text is None:
+        if number is None and first_text is None:
             first_text = text
-        if found is not None and np.isinf(found):
+        if number is not None and np.isinf(number):
             raise DataError(f"{rows.where(row)}: {text[:60]!r} in column {name!r} is beyond what float32 holds")
-        values[row] = np.nan if found is None else found
+        values[row] = np.nan if number is None else number
     out[:] = narrowed(values, name, 0, rows)
     return first_text
 

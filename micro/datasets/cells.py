@@ -9,17 +9,17 @@ import numpy as np
 
 # What counts as an empty cell; anything else that is not a number is text.
 EMPTY = frozenset(("", "nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none"))
-# Infinity, and what C's printf makes of values that are no number, are missing too.
+# Infinity, and what C's printf writes for values that are not numbers, are missing too.
 NOT_FINITE = re.compile(r"[+-]?(?:inf|infinity|nan(?:\(\w*\))?|1\.#(?:inf|qnan|snan|ind)\w*)", re.IGNORECASE | re.ASCII)
-# Numbers as instruments write them. Python's own float() also takes 1_000, and digits of other scripts.
+# Numbers as instruments write them. Python's own float() also accepts 1_000, and digits of other scripts.
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-# Rows that are converted at once.
+# Rows that are converted at a time.
 BLOCK_ROWS = 1 << 18
 
 
 def number(text: str, decimal: str = ".") -> float | None:
-    """The number that a cell holds: NaN of one that counts as empty, None of text."""
+    """The number in a cell: NaN for one that counts as empty, None for text."""
     text = text.strip()
     plain = text if decimal == "." else text.replace(".", "?").replace(decimal, ".")
     if NUMBER.fullmatch(plain):
@@ -33,13 +33,13 @@ def hint(text: str, decimal: str) -> str:
     """The setting that helps where a cell is not a number."""
     text = text.strip()
     if "\0" in text:
-        return "it holds NUL bytes, as a file does that was being written when the power went"
+        return "it holds NUL bytes, as a file does that was being written when the power failed"
     if decimal == "." and re.fullmatch(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?", text):
         return 'a decimal comma is read with decimal = ","'
     if decimal == "," and re.fullmatch(r"[+-]?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?", text):
         return 'the config says decimal = ",", this is a decimal point'
     if re.fullmatch(r"[+-]?[0-9]{1,3}(?:[,.' _][0-9]{3})+(?:[.,][0-9]+)?", text):
-        return "digits are not grouped in numbers that can be read; export without a separator of thousands"
+        return "digits must not be grouped; export without a thousands separator"
     return 'set on_text = "missing" to treat text as missing'
 
 
@@ -50,7 +50,7 @@ def beyond(values: np.ndarray) -> np.ndarray:
 
 
 def label(text: str) -> str:
-    """What a label is compared by: small letters; 0.0 and 0 are the same label, and an empty cell is none at all: ''."""
+    """A label as it is compared: in lower case; 0.0 and 0 are the same label, and an empty cell is none: ''."""
     text = text.strip().lower()
     if text in EMPTY:
         return ""
@@ -59,7 +59,7 @@ def label(text: str) -> str:
 
 
 def encoded(cells: Sequence[object], words: dict[str, int]) -> np.ndarray:
-    """Labels as their places in `words`, as they are spelled, which grows by those that are new: (n,) int32."""
+    """Labels as their places in `words`, to which new ones are added as they are spelled: (n,) int32."""
     known: dict[object, int] = {}
     codes = np.empty(len(cells), np.int32)
     for row, cell in enumerate(cells):

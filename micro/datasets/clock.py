@@ -1,4 +1,4 @@
-"""Time columns: what their values mean in seconds, the sample rate that follows, and where rows are missing."""
+"""Time columns: their values in seconds, the sample rate that follows, and where rows are missing."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import numpy as np
 from micro.config import TableData
 from micro.datasets import cells as cell
 from micro.errors import DataError
+from micro.support.wording import counted
 
 # A step in time this much longer than the usual one is a gap.
 GAP_FACTOR = 1.5
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
-# Seconds since 1970 from 2001 to 2100; the same moments are a thousand times as many in each finer unit.
+# Seconds since 1970 of the years 2001 to 2100; in each finer unit the numbers are a thousand times larger.
 EPOCH = (9.8e8, 4.2e9)
 FINER = ("s", "ms", "us", "ns")
 # A unit at the end of a column's name: t_ms, time [us], Timestamp (ns), elapsed.ms.
@@ -40,10 +41,13 @@ Where = Callable[[int], str]
 
 @dataclass(frozen=True)
 class Moments:
-    """Times of the rows of one file, or of a block of it, before their unit is settled.
+    """Times of the rows of one file, or of a block of it, before their unit is determined.
 
-    `values` is (n,): int64 or float64 in the file's own unit, or int64 in a `unit` that is known (dates count microseconds).
-    Rows in `missing` have none. `zoned` tells dates with a time zone from dates without.
+    Attributes:
+        values: (n,) int64 or float64 in the file's own unit, or int64 in `unit`.
+        missing: (n,) bool, rows without a time.
+        unit: Where it is known: dates count microseconds.
+        zoned: Of dates, whether they have a time zone.
     """
 
     values: np.ndarray
@@ -53,38 +57,38 @@ class Moments:
 
 
 def parse(texts: Sequence[str], config: TableData, where: Where) -> Moments:
-    """Cells of a time column as they stand in a text file."""
+    """The cells of a time column of a text file."""
     missing = np.array([text.strip().lower() in cell.EMPTY for text in texts], bool)
     present = [text for text, gone in zip(texts, missing) if not gone]
     if config.time_format is None:
         numbers = _numbers(present, config.decimal)
         if numbers is not None:
-            return Moments(_spread(numbers, missing), missing)
+            return Moments(_with_missing(numbers, missing), missing)
     return _dates(texts, missing, config, where)
 
 
 def _numbers(texts: Sequence[str], decimal: str) -> np.ndarray | None:
-    """Whole numbers exactly, others as float64; None where some are neither."""
+    """Integers exactly, other numbers as float64; None where some cells are neither."""
     try:
         if all(text.strip().lstrip("+-").isdecimal() and text.isascii() for text in texts):
             return np.array([int(text) for text in texts], np.int64)
     except (OverflowError, ValueError):
-        pass  # longer than an int64, or than Python reads
-    found = [cell.number(text, decimal) for text in texts]
-    if any(value is None or not np.isfinite(value) for value in found):
+        pass  # longer than an int64, or than Python converts
+    read = [cell.number(text, decimal) for text in texts]
+    if any(value is None or not np.isfinite(value) for value in read):
         return None
-    return np.array(found, np.float64)
+    return np.array(read, np.float64)
 
 
-def _spread(values: np.ndarray, missing: np.ndarray) -> np.ndarray:
+def _with_missing(values: np.ndarray, missing: np.ndarray) -> np.ndarray:
     """Values in the rows that have one, 0 in the others."""
-    whole = np.zeros(len(missing), values.dtype)
-    whole[~missing] = values
-    return whole
+    filled = np.zeros(len(missing), values.dtype)
+    filled[~missing] = values
+    return filled
 
 
 def _dates(texts: Sequence[str], missing: np.ndarray, config: TableData, where: Where) -> Moments:
-    """Dates as microseconds; those with a zone since 1970 in UTC, others since 1970 by their own clock."""
+    """Dates as microseconds since 1970; those with a zone in UTC, others by their own clock."""
     counts = np.zeros(len(texts), np.int64)
     zoned: bool | None = None
     for row in np.flatnonzero(~missing):
@@ -92,7 +96,7 @@ def _dates(texts: Sequence[str], missing: np.ndarray, config: TableData, where: 
         try:
             form = config.time_format
             moment = datetime.strptime(text, form) if form is not None else datetime.fromisoformat(text)
-            # Whole microseconds: a float of seconds has none left to give in dates of this century.
+            # Integer microseconds: a float of seconds does not resolve them in dates of this century.
             naive = moment.replace(tzinfo=None) if moment.tzinfo is None else _utc(moment)
         except (ValueError, OverflowError):
             raise DataError(_not_a_time(where(int(row)), text, config)) from None
@@ -115,8 +119,8 @@ def _not_a_time(place: str, text: str, config: TableData) -> str:
     if config.decimal == "." and re.fullmatch(r"[+-]?[0-9]+,[0-9]+", text):
         return f'{place}: {text!r} {column} is neither seconds nor an ISO 8601 date; a decimal comma is read with decimal = ","'
     return (
-        f"{place}: {text!r} {column} is neither seconds nor an ISO 8601 date; give time_format, such as "
-        '"%d.%m.%Y %H:%M:%S", for dates written otherwise'
+        f"{place}: {text!r} {column} is neither seconds nor an ISO 8601 date; set time_format, such as "
+        '"%d.%m.%Y %H:%M:%S", for other dates'
     )
 
 
@@ -139,16 +143,16 @@ def from_array(values: np.ndarray, config: TableData, where: Where) -> Moments:
     if values.dtype.kind in "USO":
         texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values]
         return parse(texts, config, where)
-    raise DataError(f"column {config.time_column!r} holds {values.dtype}, which is no time")
+    raise DataError(f"column {config.time_column!r} holds {values.dtype}, which is not a time")
 
 
 def join(parts: Sequence[Moments], where: Where) -> Moments:
     """The moments of a file from those of its blocks."""
     rows = np.cumsum([0, *(len(part.values) for part in parts)])
-    # A block in which every time is missing has no say.
-    said = [(part, int(row)) for part, row in zip(parts, rows) if not part.missing.all()] or [(parts[0], 0)]
-    first = said[0][0]
-    for part, row in said:
+    # A block in which every time is missing does not count.
+    present = [(part, int(row)) for part, row in zip(parts, rows) if not part.missing.all()] or [(parts[0], 0)]
+    first = present[0][0]
+    for part, row in present:
         if (part.unit is None) != (first.unit is None):
             raise DataError(f"{where(row)}: dates and numbers are mixed in the time column")
         if part.zoned != first.zoned:
@@ -158,7 +162,7 @@ def join(parts: Sequence[Moments], where: Where) -> Moments:
 
 
 def unit_of(moments: Moments, config: TableData, path: object) -> str:
-    """The unit of a file's times: as told, as their magnitude or the column's name says, or else seconds.
+    """The unit of a file's times: by the config, their magnitude or the column's name, or else seconds.
 
     Raises:
         DataError: Where name and magnitude contradict each other.
@@ -178,7 +182,7 @@ def unit_of(moments: Moments, config: TableData, path: object) -> str:
         ),
         None,
     )
-    # From ms on no other reading makes sense of such numbers; some 1e9 of them may be anything.
+    # From ms on such numbers have no other meaning; numbers around 1e9 may be anything.
     if sized not in (None, "s") and named not in (None, sized):
         raise DataError(
             f"{path}: times such as {present[0]:.0f} look like {NAMES[str(sized)]} since 1970, the name of column "
@@ -190,11 +194,11 @@ def unit_of(moments: Moments, config: TableData, path: object) -> str:
 
 
 def _unit_in_name(name: str) -> str | None:
-    found = IN_NAME.search(name.strip())
-    if found is None:
+    unit = IN_NAME.search(name.strip())
+    if unit is None:
         return None
-    word = found.group(1).lower()
-    return next((unit for unit, pattern in UNIT_WORDS if re.match(rf"(?:{pattern})", word)), "s")
+    word = unit.group(1).lower()
+    return next((short for short, pattern in UNIT_WORDS if re.match(rf"(?:{pattern})", word)), "s")
 
 
 def seconds(moments: Moments, config: TableData, path: object) -> np.ndarray:
@@ -203,7 +207,7 @@ def seconds(moments: Moments, config: TableData, path: object) -> np.ndarray:
     present = np.flatnonzero(~moments.missing)
     if not len(present):
         raise DataError(f"{path}: no time in column {config.time_column!r}")
-    # Differences of whole numbers are exact, however far from zero, as long as they fit.
+    # Differences of integers are exact, however far from zero, as long as they fit.
     values = moments.values
     if values.dtype == np.int64 and max(abs(int(values.min())), abs(int(values.max()))) >= 2**62:
         values = values.astype(np.float64)
@@ -215,11 +219,11 @@ def seconds(moments: Moments, config: TableData, path: object) -> np.ndarray:
 def rate_and_breaks(since: np.ndarray, config: TableData, path: object, where: Where) -> tuple[float, list[int]]:
     """Sample rate in Hz, and the rows at which a new stretch begins.
 
-    The rate is that of all steps which are no gaps together: clocks are read in steps of their own, and the usual step of
-    one in milliseconds is 3 ms at 300 Hz.
+    The rate is that of all steps except gaps together: a clock has a resolution of its own, and the usual step of one in
+    milliseconds is 3 ms at 300 Hz.
 
     Raises:
-        DataError: Names a row where time is missing, stands still, goes back or leaves a gap that the config does
+        DataError: Names a row where time is missing, stands still, goes back or has a gap that the config does
             not allow.
     """
     column = config.time_column
@@ -244,25 +248,25 @@ def rate_and_breaks(since: np.ndarray, config: TableData, path: object, where: W
     if gaps and config.on_gap == "error":
         raise DataError(
             f"{where(gaps[0])}: {steps[gaps[0] - 1]:g} s after the row before, where {usual:g} s are usual "
-            f'({len(gaps)} such gaps); set on_gap = "split"'
+            f'({counted(len(gaps), "gap")}); set on_gap = "split"'
         )
     rate = 1.0 / float(steps[~is_gap].mean())
     if not np.isfinite(rate):
         raise DataError(f"{path}: steps of {usual:g} s in column {column!r} give no sample rate; set time_unit")
-    # Nine digits are more than any clock has, and 100 Hz stay 100 Hz.
+    # Nine digits are more than any clock has, and keep 100 Hz at 100 Hz.
     return float(f"{rate:.9g}"), gaps
 
 
 def _stopped(step: float, column: str | None) -> str:
     what = "the same time as the row before" if step == 0 else f"{-step:g} s before the row above it"
     return (
-        f"time does not move forward in column {column!r}: {what}; mend the file, or give sample_rate instead of time_column "
+        f"time does not move forward in column {column!r}: {what}; repair the file, or set sample_rate instead of time_column "
         "if rows are evenly spaced"
     )
 
 
 def _between(since: np.ndarray) -> np.ndarray:
-    """Times with those of rows without one placed between their neighbors', or a usual step on at either end."""
+    """Times where missing ones are interpolated between their neighbors, or extrapolated by the usual step at either end."""
     rows = np.arange(len(since))
     known = np.flatnonzero(~np.isnan(since))
     filled = np.interp(rows, known, since[known])

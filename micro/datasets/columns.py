@@ -1,4 +1,4 @@
-"""Columns that teach nothing: those that never change, and those that only count."""
+"""Columns that hold no signal: those that never change, and those that only count."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def refuse_ramps(recordings: Sequence[Recording], names: Sequence[str]) -> None:
         if all(_is_ramp(column) for column in columns):
             raise DataError(
                 f"column {name!r} only counts up evenly in every file (from {columns[0][0]:g} to {columns[0][-1]:g} in "
-                f"{recordings[0].name}), as an index or a clock does: to a model every later recording would look odd; set "
+                f"{recordings[0].name}), as an index or a clock does: to a model every later recording would be anomalous; set "
                 f"time_column = {name!r}, or name the channels to use in columns"
             )
 
 
 def _is_ramp(column: np.ndarray) -> bool:
-    """Whether a column never falls and nearly always rises by the same step, or lies on a straight line, as float32 tells."""
+    """Whether a column never falls and nearly always rises by the same step, or lies on a straight line, within float32."""
     if len(column) < FEWEST or not column[-1] > column[0]:
         return False
     steps = np.diff(column)
@@ -38,37 +38,37 @@ def _is_ramp(column: np.ndarray) -> bool:
     if usual > 0:
         # A clock's steps are rounded, and some rows may be missing.
         return bool(np.mean(np.abs(steps - usual) <= 0.25 * usual + grain) > 0.9)
-    # Seconds since 1970 stand still in float32, and then jump.
+    # Seconds since 1970 stay the same in float32, and then jump.
     return bool((np.abs(column - np.linspace(float(column[0]), float(column[-1]), len(column))) <= grain).all())
 
 
 def leave_constant(
     recordings: list[Recording], names: tuple[str, ...], on_constant: str
 ) -> tuple[list[Recording], tuple[str, ...], list[str]]:
-    """The recordings without channels that never move in all healthy rows together, their names, and a sentence on each.
+    """The recordings without channels that are constant in all healthy rows together, their names, and a sentence on each.
 
-    What rests in one recording and moves in another is kept: a sensor that stands still may be the very fault.
+    A channel that is constant in one recording and changes in another is kept: that may be the very fault.
 
     Raises:
         DataError: For such a channel where the config does not say what to do, or where none is left.
     """
-    still = [] if on_constant == "keep" else _still(recordings, len(names))
-    if not still:
+    constant = [] if on_constant == "keep" else _constant(recordings, len(names))
+    if not constant:
         return recordings, names, []
     if on_constant == "error":
         raise DataError(
-            f'column {names[still[0]]!r} never changes in the healthy rows; set on_constant = "keep" or "drop", or name the '
+            f'column {names[constant[0]]!r} never changes in the healthy rows; set on_constant = "keep" or "drop", or name the '
             "channels to use in columns"
         )
-    kept = [channel for channel in range(len(names)) if channel not in still]
+    kept = [channel for channel in range(len(names)) if channel not in constant]
     if not kept:
         raise DataError("no column changes in the healthy rows; nothing is left to learn from")
-    left = [f"column {names[channel]!r} never changes in the healthy rows and was left out." for channel in still]
+    left = [f"column {names[channel]!r} never changes in the healthy rows and was left out." for channel in constant]
     fewer = [replace(r, samples=np.ascontiguousarray(r.samples[:, kept])) for r in recordings]
     return fewer, tuple(names[channel] for channel in kept), left
 
 
-def _still(recordings: Sequence[Recording], count: int) -> list[int]:
+def _constant(recordings: Sequence[Recording], count: int) -> list[int]:
     """Channels whose healthy values are all the same; none where no row is healthy."""
     low, high = np.full(count, np.inf), np.full(count, -np.inf)
     for recording in recordings:

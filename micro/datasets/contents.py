@@ -1,4 +1,4 @@
-"""One file as read: channels as float32, times and labels before they are interpreted, and where each row stands."""
+"""One file as read: channels as float32, times and labels before they are interpreted, and where each row is."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from micro.datasets import cells as cell
 from micro.datasets.clock import Moments
 from micro.errors import DataError
 
-# Channels are sensors. A file of more columns must say which of them are.
+# Channels are sensors. For a file with more columns the config must name them.
 MOST_CHANNELS = 1024
 
 
 class EmptyFile(DataError):
-    """A file without a row, which `on_short = "skip"` passes over."""
+    """A file without a row, which `on_short = "skip"` leaves out."""
 
 
 @dataclass
 class Rows:
-    """Where the rows of a file stand: runs of rows with the line of their first, or with a line each. Row 0 comes first."""
+    """Where the rows of a file are: runs of rows with the line of their first, or with a line each. Row 0 comes first."""
 
     path: Path
     runs: list[tuple[int, int | np.ndarray]] = field(default_factory=list)
@@ -39,10 +39,16 @@ class Rows:
 
 @dataclass(frozen=True)
 class Contents:
-    """`samples` is (n, channels) float32, NaN or infinite where a value is missing; `labels` are places in `words`, (n,).
+    """The columns of a file that are read.
 
-    `texts` holds, by channel, the first cell that is text, where the config takes text as missing. `rate` is the sample rate in
-    Hz where the format has one, `header` every column of the file.
+    Attributes:
+        channels: Their names.
+        samples: (n, channels) float32, NaN or infinite where a value is missing.
+        moments: Times of the rows, where a time column is read.
+        labels: (n,), places in `words`.
+        rate: Sample rate in Hz, where the format has one.
+        texts: By channel, the first cell that is text, where the config treats text as missing.
+        header: Every column of the file.
     """
 
     path: Path
@@ -76,12 +82,12 @@ class Chosen:
 def choose(
     path: Path, names: Sequence[str], config: TableData, settled: Sequence[str], aside: Callable[[], str] = str
 ) -> Chosen:
-    """The columns to read among a file's names: the channels settled before or by the config, else all but time and label.
+    """The columns of a file to read: the channels determined before or by the config, else all but time and label.
 
-    A label column that is missing is left to the caller. `aside` tells what else may be wrong where a name is missing.
+    A missing label column is left to the caller. `aside` says what else may be wrong where a name is missing.
 
     Raises:
-        DataError: For a name that is missing or stands twice, and for more channels than a chip could take.
+        DataError: For a name that is missing or occurs twice, or for too many channels.
     """
     wanted = tuple(settled) or config.columns
     if wanted:
@@ -98,10 +104,10 @@ def choose(
                     )
                 seen.add(name)
         if not channels:
-            raise DataError(f"{path} has no channel beside time and label; it has {_listed(names)}{aside()}")
+            raise DataError(f"{path} has no channel except time and label; it has {_listed(names)}{aside()}")
     if len(channels) > MOST_CHANNELS:
         raise DataError(
-            f"{path}: {len(channels):,} columns are more than the {MOST_CHANNELS:,} channels that can be learned; name "
+            f"{path}: {len(channels):,} columns are more than the {MOST_CHANNELS:,} channels that are supported; name "
             "those to use in columns"
         )
     time = None if config.time_column is None else _place(path, config.time_column, names, aside)
@@ -121,8 +127,8 @@ def _place(path: Path, name: str, names: Sequence[str], aside: Callable[[], str]
 
 
 def _listed(names: Sequence[str], most: int = 12) -> str:
-    said = ", ".join(name or "one without a name" for name in names[:most])
-    return f"{said} and {len(names) - most:,} more" if len(names) > most else said
+    listed = ", ".join(name or "one without a name" for name in names[:most])
+    return f"{listed} and {len(names) - most:,} more" if len(names) > most else listed
 
 
 def narrowed(values: np.ndarray, name: str, first: int, rows: Rows) -> np.ndarray:
@@ -135,13 +141,13 @@ def narrowed(values: np.ndarray, name: str, first: int, rows: Rows) -> np.ndarra
         row = int(np.flatnonzero(far)[0])
         raise DataError(
             f"{rows.where(first + row)}: {values[row]:g} in column {name!r} is beyond what float32 holds, "
-            f"{cell.FLOAT32_MAX:.4g}; chips compute in float32 at most"
+            f"{cell.FLOAT32_MAX:.4g}; features are computed in float32"
         )
     return values.astype(np.float32)
 
 
 def without_nameless(contents: Contents, config: TableData) -> tuple[Contents, list[str]]:
-    """The file without nameless columns that hold nothing or count the rows, as trailing separators and pandas leave them.
+    """The file without nameless columns that are empty or count the rows, as trailing separators and pandas write them.
 
     Raises:
         DataError: For a column without a name that holds anything else.
@@ -171,7 +177,7 @@ def without_nameless(contents: Contents, config: TableData) -> tuple[Contents, l
 
 
 def counts_rows(column: np.ndarray) -> bool:
-    """Whether a column goes on by one from row to row, as an index does; a few float32 past 2**24 stand still or go by two."""
+    """Whether a column rises by one from row to row, as an index does; beyond 2**24 some float32 values stay or rise by two."""
     if not len(column) or not np.isfinite(column).all():
         return False
     return bool((np.abs(column - (column[0] + np.arange(len(column)))) <= 2e-7 * np.abs(column) + 1e-3).all())

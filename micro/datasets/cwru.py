@@ -37,7 +37,7 @@ def load(folder: str | Path, loads: Sequence[int], *, baseline_rate: float = 48_
         folder: Holds NNN.mat files as the Data Center names them.
         loads: Motor loads in hp, of 0, 1 and 2.
         baseline_rate: Rate at which file 97 was sampled. The Data Center lists it among the 48 kHz recordings; a rate above
-            12 kHz is brought down to it (Smith and Randall 2015 discuss the data's pitfalls).
+            12 kHz is decimated to it (Smith and Randall 2015 discuss the data's pitfalls).
 
     Raises:
         DataError: Names a file that is missing or damaged.

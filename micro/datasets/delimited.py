@@ -1,14 +1,14 @@
-"""Text files of cells: CSV in its dialects, read in blocks so that memory stays near that of the values."""
+"""Text files of cells: CSV in its dialects, read in blocks so that memory stays close to that of the values."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,13 +20,16 @@ from micro.datasets.delimited_advice import advice_on_cells, advice_on_names, ad
 from micro.datasets.lines import COMMENTED, Block, records, text_blocks
 from micro.errors import DataError
 
-# Rows below a header that are looked at where something is wrong with it.
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Rows below a header that are examined where something is wrong with it.
 NEAR = 50
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a block holds of the columns that are read; `lines` as in `Rows`."""
+    """The chosen columns of a block; `lines` as in `Rows`."""
 
     samples: np.ndarray
     times: Sequence[str]
@@ -38,7 +41,7 @@ def read_delimited(path: Path, config: TableData, settled: Sequence[str] = ()) -
     """A CSV file's channels, times and labels.
 
     Args:
-        settled: Channels that an earlier run settled; empty to settle them by the config.
+        settled: Channels that an earlier run determined; empty to determine them by the config.
 
     Raises:
         DataError: Names file and line of what cannot be read, and the setting that helps.
@@ -51,53 +54,69 @@ def read_delimited(path: Path, config: TableData, settled: Sequence[str] = ()) -
         return advice_on_names(names, list(islice(records(rest.text, rest.line, config), NEAR)), config)
 
     chosen = choose(path, names, config, settled, aside)
-    rows, texts, words = Rows(path), dict[int, str](), dict[str, int]()
-    samples: list[np.ndarray] = []
-    moments: list[clock.Moments] = []
-    labels: list[np.ndarray] = []
-    count = 0
+    gathered = _Gathered(Rows(path))
     for block in _after(rest, blocks, config):
-        part = _fast(block, len(names), chosen, config) or _careful(path, block, names, chosen, config, texts)
-        if not len(part.samples):
-            continue
-        rows.runs.append((count, part.lines))
-        samples.append(_narrowed(part.samples, chosen, count, rows))
-        if chosen.time is not None:
-            moments.append(_times(part.times, block, count, config, rows))
-        if chosen.label is not None:
-            labels.append(cell.encoded(part.labels, words))
-        count += len(part.samples)
-    if not count:
+        part = _fast(block, len(names), chosen, config) or _careful(path, block, names, chosen, config, gathered.texts)
+        gathered.add(part, block, chosen, config)
+    if not gathered.count:
         raise EmptyFile(f"{path} has a header and no rows" if config.header else f"{path} is empty")
-    joined = samples[0] if len(samples) == 1 else np.concatenate(samples)
-    return Contents(
-        path,
-        chosen.names,
-        joined,
-        rows,
-        clock.join(moments, rows.where) if moments else None,
-        np.concatenate(labels) if labels else None,
-        words,
-        texts=texts,
-        header=tuple(names),
-    )
+    return gathered.contents(chosen, names)
+
+
+@dataclass
+class _Gathered:
+    """What the blocks read so far hold; `texts` and `words` as in `Contents`."""
+
+    rows: Rows
+    texts: dict[int, str] = field(default_factory=dict)
+    words: dict[str, int] = field(default_factory=dict)
+    samples: list[np.ndarray] = field(default_factory=list)
+    moments: list[clock.Moments] = field(default_factory=list)
+    labels: list[np.ndarray] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, part: Part, block: Block, chosen: Chosen, config: TableData) -> None:
+        """One block more."""
+        if not len(part.samples):
+            return
+        self.rows.runs.append((self.count, part.lines))
+        self.samples.append(_narrowed(part.samples, chosen, self.count, self.rows))
+        if chosen.time is not None:
+            self.moments.append(_times(part.times, block, self.count, config, self.rows))
+        if chosen.label is not None:
+            self.labels.append(cell.encoded(part.labels, self.words))
+        self.count += len(part.samples)
+
+    def contents(self, chosen: Chosen, header: Sequence[str]) -> Contents:
+        """All blocks as one file."""
+        return Contents(
+            self.rows.path,
+            chosen.names,
+            self.samples[0] if len(self.samples) == 1 else np.concatenate(self.samples),
+            self.rows,
+            clock.join(self.moments, self.rows.where) if self.moments else None,
+            np.concatenate(self.labels) if self.labels else None,
+            self.words,
+            texts=self.texts,
+            header=tuple(header),
+        )
 
 
 def _head(path: Path, blocks: Iterator[Block], config: TableData) -> tuple[list[str], Block]:
-    """Names of the columns, and what is left of the block that they end in."""
+    """Names of the columns, and the rest of the block that they end in."""
     wanted = int(config.header) + int(config.units_row)
-    found: list[list[str]] = []
+    rows: list[list[str]] = []
     for block in blocks:
         try:
             for start, _, cells in records(block.text, block.line, config):
                 if start <= config.skip_rows:
                     continue
-                found.append([text.strip() for text in cells])
-                if len(found) == wanted + 1:
-                    return _names(path, found, config), _cut(block, start)
+                rows.append([text.strip() for text in cells])
+                if len(rows) == wanted + 1:
+                    return _names(path, rows, config), _cut(block, start)
         except csv.Error as error:
             raise DataError(f"{path} cannot be read as CSV: {error}") from None
-    if not found:
+    if not rows:
         raise EmptyFile(f"{path} is empty" if not config.skip_rows else f"{path} has no line after skip_rows")
     raise EmptyFile(f"{path} has a header and no rows")
 
@@ -110,18 +129,18 @@ def _cut(block: Block, line: int) -> Block:
     return Block(line, block.text[place:], block.last)
 
 
-def _names(path: Path, found: list[list[str]], config: TableData) -> list[str]:
+def _names(path: Path, rows: list[list[str]], config: TableData) -> list[str]:
     """Names of the columns, from the header and as many cells as the first row has."""
-    width = len(found[-1])
+    width = len(rows[-1])
     if not config.header:
         # A separator at the end of every row is not the beginning of another column.
-        ends = [""] if width > 1 and not found[-1][-1] else []
+        ends = [""] if width > 1 and not rows[-1][-1] else []
         return [f"c{place}" for place in range(width - len(ends))] + ends
-    names = found[0]
+    names = rows[0]
     if any(names) and all(cell.number(name, config.decimal) is not None for name in names):
         raise DataError(f"{path}: the first line holds numbers only; set header = false if it is data")
     # A separator at the end of every row, but not of the header.
-    return [*names, ""] if width == len(names) + 1 and not found[-1][-1] else names
+    return [*names, ""] if width == len(names) + 1 and not rows[-1][-1] else names
 
 
 def _after(rest: Block, blocks: Iterator[Block], config: TableData) -> Iterator[Block]:
@@ -131,24 +150,43 @@ def _after(rest: Block, blocks: Iterator[Block], config: TableData) -> Iterator[
 
 def _fast(block: Block, width: int, chosen: Chosen, config: TableData) -> Part | None:
     """A block by pyarrow's reader; None where a cell is not plainly a number, or a row has another number of cells."""
-    import pyarrow as pa
-    from pyarrow import csv as reader
-
-    names = [str(place) for place in range(width)]
-    kinds = {str(place): pa.string() for place in chosen.places}
-    kinds |= {str(place): pa.float64() for place in chosen.channels if place not in (chosen.time, chosen.label)}
     if set(chosen.channels) & {chosen.time, chosen.label}:
         return None
     content = block.text.replace(f"{COMMENTED}\n", "").encode()
     if not content.strip():
         return Part(np.empty((0, len(chosen.channels))), [], [], block.line)
+    table = _arrow_table(content, '"' in block.text, width, chosen, config)
+    if table is None:
+        return None
+    samples = np.empty((table.num_rows, len(chosen.channels)))
+    for place, column in enumerate(chosen.channels):
+        samples[:, place] = _plain(table.column(str(column)))
+    if np.isinf(samples).any():
+        return None  # the word, or a number too large
+    times = [] if chosen.time is None else table.column(str(chosen.time)).to_pylist()
+    labels = [] if chosen.label is None else table.column(str(chosen.label)).to_pylist()
+    lines: int | np.ndarray = block.line
+    if table.num_rows != block.text.count("\n"):
+        lines = np.array([line for line, _, _ in records(block.text, block.line, config, width)])
+        if len(lines) != table.num_rows:
+            return None
+    return Part(samples, times, labels, lines)
+
+
+def _arrow_table(content: bytes, quoted: bool, width: int, chosen: Chosen, config: TableData) -> pa.Table | None:
+    """The chosen columns, by the places that are their names: channels as float64, the others as text."""
+    import pyarrow as pa
+    from pyarrow import csv as reader
+
+    kinds = {str(place): pa.string() for place in chosen.places}
+    kinds |= {str(place): pa.float64() for place in chosen.channels}
     try:
-        read = reader.read_csv(
+        return reader.read_csv(
             pa.BufferReader(content),
-            reader.ReadOptions(column_names=names, use_threads=False, block_size=len(content) + 1),
-            reader.ParseOptions(
-                delimiter=config.separator, newlines_in_values='"' in block.text, ignore_empty_lines=width > 1
+            reader.ReadOptions(
+                column_names=[str(place) for place in range(width)], use_threads=False, block_size=len(content) + 1
             ),
+            reader.ParseOptions(delimiter=config.separator, newlines_in_values=quoted, ignore_empty_lines=width > 1),
             reader.ConvertOptions(
                 column_types=kinds,
                 include_columns=[str(place) for place in chosen.places],
@@ -159,22 +197,9 @@ def _fast(block: Block, width: int, chosen: Chosen, config: TableData) -> Part |
         )
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeEncodeError):
         return None
-    samples = np.empty((read.num_rows, len(chosen.channels)))
-    for place, column in enumerate(chosen.channels):
-        samples[:, place] = _plain(read.column(str(column)))
-    if np.isinf(samples).any():
-        return None  # the word, or a number too large
-    times = [] if chosen.time is None else read.column(str(chosen.time)).to_pylist()
-    labels = [] if chosen.label is None else read.column(str(chosen.label)).to_pylist()
-    lines: int | np.ndarray = block.line
-    if read.num_rows != block.text.count("\n"):
-        lines = np.array([line for line, _, _ in records(block.text, block.line, config, width)])
-        if len(lines) != read.num_rows:
-            return None
-    return Part(samples, times, labels, lines)
 
 
-def _plain(column: Any) -> np.ndarray:
+def _plain(column: pa.ChunkedArray) -> np.ndarray:
     """A column of pyarrow's as float64 with NaN for nulls. Its own `to_numpy` would import pandas, which takes a second."""
     parts = [np.empty(0)]
     for chunk in column.chunks:
@@ -191,26 +216,8 @@ def _plain(column: Any) -> np.ndarray:
 def _careful(
     path: Path, block: Block, names: Sequence[str], chosen: Chosen, config: TableData, texts: dict[int, str]
 ) -> Part:
-    """A block cell by cell: what is no number is named, or taken as missing where the config says so."""
-    lines: list[int] = []
-    rows: list[list[str]] = []
-    width = len(names)
-    try:
-        for line, after, cells in records(block.text, block.line, config, width):
-            if len(cells) != width:
-                if len(cells) == width + 1 and not cells[-1].strip():
-                    cells = cells[:width]
-                elif len(cells) > width or config.on_missing == "error":
-                    is_last = block.last and after == block.line + block.text.count("\n")
-                    near = list(islice(records(block.text, block.line, config), NEAR))
-                    advice = advice_on_cells(cells, names, near, len(rows) < NEAR, is_last, config)
-                    raise DataError(f"{path}, line {line}: {advice}")
-                else:
-                    cells = cells + [""] * (width - len(cells))
-            lines.append(line)
-            rows.append(cells)
-    except csv.Error as error:
-        raise DataError(f"{path} cannot be read as CSV: {error}") from None
+    """A block cell by cell: what is not a number is an error, or a missing value where the config says so."""
+    lines, rows = _rows_of(path, block, names, config)
     samples = np.full((len(rows), len(chosen.channels)), np.nan)
     for row, cells in enumerate(rows):
         for place, column in enumerate(chosen.channels):
@@ -233,6 +240,27 @@ def _careful(
     times = [] if chosen.time is None else [cells[chosen.time] for cells in rows]
     labels = [] if chosen.label is None else [cells[chosen.label] for cells in rows]
     return Part(samples, times, labels, np.array(lines, np.int64))
+
+
+def _rows_of(path: Path, block: Block, names: Sequence[str], config: TableData) -> tuple[list[int], list[list[str]]]:
+    """A block's rows as cells, as many as there are columns, and the line of each."""
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    width = len(names)
+    try:
+        for line, after, cells in records(block.text, block.line, config, width):
+            if len(cells) == width + 1 and not cells[-1].strip():
+                cells = cells[:width]
+            elif len(cells) > width or (len(cells) < width and config.on_missing == "error"):
+                is_last = block.last and after == block.line + block.text.count("\n")
+                near = list(islice(records(block.text, block.line, config), NEAR))
+                advice = advice_on_cells(cells, names, near, len(rows) < NEAR, is_last, config)
+                raise DataError(f"{path}, line {line}: {advice}")
+            lines.append(line)
+            rows.append(cells + [""] * (width - len(cells)))
+    except csv.Error as error:
+        raise DataError(f"{path} cannot be read as CSV: {error}") from None
+    return lines, rows
 
 
 def _times(texts: Sequence[str], block: Block, first: int, config: TableData, rows: Rows) -> clock.Moments:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from micro.config import TableData
 from micro.datasets import cells as cell
+from micro.support.wording import counted
 
 SEPARATORS = {",": ",", ";": ";", "\t": "\\t", "|": "|"}
 COMMENTS = ("#", "%", "//", ";", "!", "*")
@@ -21,7 +22,7 @@ def advice_on_names(names: Sequence[str], near: Sequence[tuple[int, int, list[st
         return "; " + _comment(names[0])
     begins = _table_begins(near, config)
     if begins is not None and len(near[-1][2]) != len(names):
-        return f"; lines stand above the header? set skip_rows = {begins - 1}"
+        return f"; are there lines above the header? set skip_rows = {begins - 1}"
     return ""
 
 
@@ -33,8 +34,8 @@ def advice_on_cells(
     is_last: bool,
     config: TableData,
 ) -> str:
-    """Why a row has another number of cells than the header, and what to do; `near` are lines and cells of rows about it."""
-    said = f"{len(cells)} cells where {len(names)} are expected"
+    """Why a row has another number of cells than the header, and what to do; `near` are lines and cells of rows around it."""
+    said = f"{counted(len(cells), 'cell')} where {len(names)} are expected"
     if is_last and len(cells) < len(names):
         return f'{said}: the last line is cut off; set on_missing = "drop" to leave it out'
     if cells and cells[0].strip().startswith(COMMENTS) and config.comment is None:
@@ -43,15 +44,15 @@ def advice_on_cells(
     if other:
         return f"{said}; {other}"
     if is_early and (begins := _table_begins(near, config)) is not None:
-        return f"{said}; lines stand above the header? set skip_rows = {begins - 1}"
+        return f"{said}; are there lines above the header? set skip_rows = {begins - 1}"
     if len(cells) == 2 * len(names) and config.separator == ",":
         return (
-            f"{said}; twice as many are those of decimal commas, which cannot be told from the separator: export with another "
+            f"{said}; twice as many are those of decimal commas, which look like the separator: export with another "
             "separator, or with decimal points"
         )
     if len(cells) < len(names):
-        return f'{said}; set on_missing = "drop" or "interpolate" to take those that are not there as missing'
-    return f"{said}; check separator, and skip_rows if lines stand above the header"
+        return f'{said}; set on_missing = "drop" or "interpolate" to treat the others as missing'
+    return f"{said}; check separator, and skip_rows if there are lines above the header"
 
 
 def advice_on_text(
@@ -86,7 +87,7 @@ def advice_on_text(
 
 
 def advice_on_units(cells: Sequence[str], under: Sequence[str], config: TableData) -> str:
-    """What to do about a row below the header that holds no number where the row below it does; '' where it is none such."""
+    """What to do about a row of units below the header, which has no number where the row below it does; '' otherwise."""
     if not config.header or config.units_row or any(cell.NUMBER.fullmatch(text.strip()) for text in cells):
         return ""
     if not any(cell.number(text, config.decimal) is not None and text.strip() for text in under):
@@ -95,7 +96,7 @@ def advice_on_units(cells: Sequence[str], under: Sequence[str], config: TableDat
 
 
 def _other_separator(cells: Sequence[str], config: TableData) -> str | None:
-    """The separator that a row in one piece was probably written with."""
+    """The separator that a row of one cell was probably written with."""
     if len(cells) != 1:
         return None
     counts = {sign: cells[0].count(sign) for sign in SEPARATORS if sign != config.separator}
@@ -106,7 +107,7 @@ def _other_separator(cells: Sequence[str], config: TableData) -> str | None:
 
 
 def _table_begins(near: Sequence[tuple[int, int, list[str]]], config: TableData) -> int | None:
-    """Line of the row from which on all near rows have the same number of cells, two at least, and which may be a header."""
+    """Line of the row from which all near rows have the same number of cells, two at least, and which may be a header."""
     if len(near) < 3 or len(near[-1][2]) < 2:
         return None
     width, begins, first = len(near[-1][2]), None, near[-1][2]

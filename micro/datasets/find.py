@@ -1,4 +1,4 @@
-"""Which files a config means, what each recording is called, and which patterns it matches."""
+"""Which files a config names, the name of each as a recording, and which patterns it matches."""
 
 from __future__ import annotations
 
@@ -14,50 +14,52 @@ from micro.errors import DataError
 def find_files(patterns: Sequence[str], folder: str | Path = ".") -> dict[Path, str]:
     """Files that match any pattern below `folder`, in order of pattern and name, with the name of each as a recording.
 
-    A recording is called by its path below `folder`, with '/' between its parts; where a file lies outside, all are called by
-    their paths below the deepest folder that holds every one of them. So no two have the same name.
+    A recording's name is its path below `folder`, with '/' between its parts; where a file is outside, all are named by their
+    paths below the deepest folder that contains every one of them. So no two have the same name.
 
     Raises:
         DataError: For a pattern without a match, or one that matches folders only.
     """
-    found: dict[str, Path] = {}
+    files_by_path: dict[str, Path] = {}
     for pattern in patterns:
         paths = _matches(pattern, Path(folder))
-        found.update((_whole(path), path) for path in paths if _whole(path) not in found)
-    inside = _whole(folder)
-    if any(os.path.commonpath((inside, whole)) != inside for whole in found):
-        inside = os.path.commonpath([os.path.dirname(whole) for whole in found])
-    return {path: Path(os.path.relpath(whole, inside)).as_posix() for whole, path in found.items()}
+        files_by_path.update((_absolute(path), path) for path in paths if _absolute(path) not in files_by_path)
+    inside = _absolute(folder)
+    if any(os.path.commonpath((inside, absolute)) != inside for absolute in files_by_path):
+        inside = os.path.commonpath([os.path.dirname(absolute) for absolute in files_by_path])
+    return {path: Path(os.path.relpath(absolute, inside)).as_posix() for absolute, path in files_by_path.items()}
 
 
 def short_names(files: Sequence[str | Path]) -> dict[Path, str]:
-    """Names for files, or patterns of files, given one by one: their own names, or as much of their paths as tells them apart.
+    """Names for files, or patterns of files: their own names, or as much of their paths as makes them different.
 
     Raises:
         DataError: Names one that does not exist.
     """
-    found: dict[str, Path] = {}
+    files_by_path: dict[str, Path] = {}
     for file in files:
         given = str(file)
         if not glob.has_magic(given) and not Path(given).exists():
             raise DataError(f"{given}: no such file")
-        found.update((_whole(path), path) for path in _matches(given, Path()) if _whole(path) not in found)
-    names = [os.path.basename(whole) for whole in found]
+        files_by_path.update(
+            (_absolute(path), path) for path in _matches(given, Path()) if _absolute(path) not in files_by_path
+        )
+    names = [os.path.basename(absolute) for absolute in files_by_path]
     if len(set(names)) < len(names):
-        top = os.path.commonpath([os.path.dirname(whole) for whole in found])
-        names = [Path(os.path.relpath(whole, top)).as_posix() for whole in found]
-    return dict(zip(found.values(), names))
+        top = os.path.commonpath([os.path.dirname(absolute) for absolute in files_by_path])
+        names = [Path(os.path.relpath(absolute, top)).as_posix() for absolute in files_by_path]
+    return dict(zip(files_by_path.values(), names))
 
 
 def matches(path: Path, pattern: str, folder: str | Path) -> bool:
     """Whether a file matches a pattern: by its path below `folder` if the pattern names a folder, else by its name alone.
 
-    '*' and '?' stay within one part of a path, '**' stands for any number of folders, as in `files`.
+    '*' and '?' match within one part of a path, '**' matches any number of folders, as in `files`.
     """
     if "/" not in pattern:
         return fnmatch.fnmatchcase(path.name, pattern) or path.name == pattern
-    wanted = pattern if os.path.isabs(pattern) else os.path.join(glob.escape(_whole(folder)), pattern)
-    return _parts_match(_whole(path).split("/"), os.path.normpath(wanted).split("/"))
+    wanted = pattern if os.path.isabs(pattern) else os.path.join(glob.escape(_absolute(folder)), pattern)
+    return _parts_match(_absolute(path).split("/"), os.path.normpath(wanted).split("/"))
 
 
 def _parts_match(parts: list[str], patterns: list[str]) -> bool:
@@ -107,5 +109,5 @@ def _deeper(pattern: str, folder: Path) -> str:
     return f"; {deeper!r} finds files in folders below"
 
 
-def _whole(path: str | Path) -> str:
+def _absolute(path: str | Path) -> str:
     return os.path.abspath(path)

@@ -1,4 +1,4 @@
-"""Files by what they truly are, whatever they are called: those that are read, and the names of those that are not."""
+"""Files by their content, whatever their names: which reader reads them, and what those are that none reads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from micro.datasets.lines import GZIP
 from micro.errors import DataError
 
 READ = "CSV (also as .csv.gz), .npz, .npy, .parquet, .mat (to version 7) and .wav are read"
-# How files begin that are no text, and what they are. What has a reader is found by `_reader`.
+# How files begin that cannot be read, and what they are. Those with a reader are recognized by `_reader`.
 OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls); save it as CSV"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file (also MATLAB's version 7.3); save it as .npz, or in MATLAB with save -v7"),
@@ -48,13 +48,13 @@ Reader = Callable[[Path, TableData, Sequence[str]], Contents]
 
 
 def read_contents(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
-    """One file, read as what its first bytes say it is.
+    """One file, read in the format that its first bytes show.
 
     Args:
-        settled: Channels that an earlier run settled; empty to settle them by the config.
+        settled: Channels that an earlier run determined; empty to determine them by the config.
 
     Raises:
-        DataError: For a format that is not read, by its name, or a file that is damaged.
+        DataError: Names a format that cannot be read, or a file that is damaged.
         EmptyFile: Without content.
     """
     try:
@@ -102,7 +102,7 @@ def _reader(path: Path, start: bytes, config: TableData) -> Reader:
 
 
 def _require_text(path: Path, start: bytes, config: TableData) -> None:
-    """DataError for bytes that are no text in the config's encoding."""
+    """DataError for bytes that are not text in the config's encoding."""
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or config.encoding.lower().replace("_", "-").startswith("utf-16"):
         return
     zeros = start.count(0)
@@ -112,7 +112,7 @@ def _require_text(path: Path, start: bytes, config: TableData) -> None:
             raise DataError(f'{path} is UTF-16 without a byte order mark; set encoding = "{name}"')
     controls = sum(0 < byte < 9 or 13 < byte < 32 for byte in start)
     if zeros > 0.9 * len(start):
-        raise DataError(f"{path} holds NUL bytes, as a file does that was being written when the power went")
+        raise DataError(f"{path} holds NUL bytes, as a file does that was being written when the power failed")
     if start.startswith(b"\x80") or controls > 0.1 * len(start):
         raise DataError(f"{path} is neither text nor in a known format; {READ}")
 

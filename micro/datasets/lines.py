@@ -18,7 +18,7 @@ from micro.errors import DataError
 # Bytes read at once; characters from which on a block may have few lines; and the most that a line or a quoted cell may have.
 BLOCK, WIDE, LONGEST = 1 << 20, 1 << 24, 1 << 26
 GZIP = b"\x1f\x8b"
-# What stands in place of a comment, which no text file holds.
+# Takes the place of a comment; no text file contains it.
 COMMENTED = "\x1a"
 # Lines that a block has at least, unless it is wide.
 FEWEST = 50
@@ -45,12 +45,12 @@ def text_blocks(path: Path, config: TableData) -> Iterator[Block]:
             while True:
                 content = source.read(BLOCK)
                 if decoder is None:
-                    told = codecs.getincrementaldecoder(_encoding(content, config))()
-                    decoder = io.IncrementalNewlineDecoder(told, translate=True)
+                    bare = codecs.getincrementaldecoder(_encoding(content, config))()
+                    decoder = io.IncrementalNewlineDecoder(bare, translate=True)
                 held += decoder.decode(content, final=not content)
                 if not content:
                     break
-                # Empty lines at the end of a file are none of its rows.
+                # Empty lines at the end of a file are not rows.
                 end = len(held[: held.rfind("\n") + 1].rstrip("\n")) + 1
                 enough = len(held) > WIDE or held.count("\n", 0, end) > FEWEST
                 if end > 1 and enough and held.count('"', 0, end) % 2 == 0:
@@ -69,7 +69,7 @@ def text_blocks(path: Path, config: TableData) -> Iterator[Block]:
 
 
 def _encoding(start: bytes, config: TableData) -> str:
-    """The config's encoding; a byte order mark says more."""
+    """The config's encoding; a byte order mark overrides it."""
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     name = codecs.lookup(config.encoding).name
@@ -91,7 +91,7 @@ def _undecodable(path: Path, line: int, error: UnicodeDecodeError, config: Table
 
 
 def _tidied(text: str, config: TableData) -> str:
-    """A block with comments marked and runs of blanks made one, where the config says so; lines keep their numbers."""
+    """A block with comments marked and runs of blanks collapsed, where the config says so; lines keep their numbers."""
     if config.comment is not None:
         text = re.sub(rf"(?m)^[ \t]*{re.escape(config.comment)}.*$", COMMENTED, text)
     if config.separator == " ":
@@ -100,9 +100,9 @@ def _tidied(text: str, config: TableData) -> str:
 
 
 def records(text: str, line: int, config: TableData, width: int = 0) -> Iterator[tuple[int, int, list[str]]]:
-    """Rows of cells of a text that begins at `line`: the line of each, the line after it, its cells. Comments are none.
+    """Rows of cells of a text that begins at `line`: the line of each, the line after it, its cells. Comments are not rows.
 
-    Nor are empty lines, but in a file of one column: there they are cells without a value.
+    Nor are empty lines, except in a file of one column: there they are cells without a value.
     """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=config.separator)
     before = 0

@@ -1,7 +1,7 @@
 """Numeric variables of a MATLAB file up to version 7.
 
 scipy's reader ends the process on some damaged files (seen with 1.17): it has to read cells, structures and objects, which
-are no samples. Numbers need little: elements of a type, a length and bytes, compressed or not.
+are not samples. Numbers need little: elements of a type, a length and bytes, compressed or not.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ PLENTY, RATIO = 1 << 28, 1100
 
 
 def read_variables(path: Path) -> dict[str, np.ndarray]:
-    """Arrays of numbers by name, in their own shapes; what else the file holds is passed over.
+    """Arrays of numbers by name, in their own shapes; everything else in the file is skipped.
 
     Raises:
-        ValueError: If the file is no such file, or is damaged.
+        ValueError: If the file is not a MATLAB file up to version 7, or is damaged.
         OSError: If it cannot be read.
     """
     content = path.read_bytes()
@@ -33,14 +33,14 @@ def read_variables(path: Path) -> dict[str, np.ndarray]:
     order = orders.get(content[126:128])
     if order is None:
         raise ValueError("it does not begin as a MATLAB file of version 5 to 7 does")
-    found: dict[str, np.ndarray] = {}
+    variables: dict[str, np.ndarray] = {}
     for kind, data in _elements(content[128:], order):
         if kind == COMPRESSED:
             kind, data = next(_elements(_unpacked(data), order), (0, b""))
         variable = _matrix(data, order) if kind == MATRIX else None
         if variable is not None:
-            found[variable[0]] = variable[1]
-    return found
+            variables[variable[0]] = variable[1]
+    return variables
 
 
 def _unpacked(data: bytes) -> bytes:
@@ -62,7 +62,7 @@ def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         kind, size = struct.unpack_from(f"{order}II", content, place)
         begin = place + 8
         if kind >> 16:
-            # Up to four bytes stand in the tag itself.
+            # Up to four bytes are in the tag itself.
             kind, size, begin = kind & 0xFFFF, kind >> 16, place + 4
             place += 8
             if size > 4:

@@ -15,25 +15,25 @@ from micro.errors import DataError
 def filled(contents: Contents, edges: Sequence[int], on_missing: str, window: int) -> tuple[np.ndarray, np.ndarray]:
     """Samples without NaN or infinity, and which rows windows may use: (n, channels) float32, (n,) bool.
 
-    Values are filled within each stretch between `edges`, never across a gap in time. Of a run without values that is longer
-    than a window nothing is known: it is left out even where values are interpolated.
+    Values are filled within each stretch between `edges`, never across a gap in time. A run of missing values longer than a
+    window is left out even where values are interpolated.
 
     Raises:
         DataError: Names the first row without a value, or a column without any.
     """
     samples = contents.samples
     valid = np.ones(len(samples), bool)
-    gone = [place for place in range(samples.shape[1]) if not np.isfinite(samples[:, place]).all()]
-    if not gone:
+    incomplete = [place for place in range(samples.shape[1]) if not np.isfinite(samples[:, place]).all()]
+    if not incomplete:
         return samples, valid
-    missing = ~np.isfinite(samples[:, gone])
+    missing = ~np.isfinite(samples[:, incomplete])
     if on_missing == "error":
         row, place = np.argwhere(missing)[0]
         raise DataError(
-            f"{contents.rows.where(int(row))}: no finite value in column {contents.channels[gone[place]]!r} "
+            f"{contents.rows.where(int(row))}: no finite value in column {contents.channels[incomplete[place]]!r} "
             f'({int(missing.sum())} in the file); set on_missing = "drop" or "interpolate"'
         )
-    for place, channel in enumerate(gone):
+    for place, channel in enumerate(incomplete):
         if missing[:, place].all():
             raise DataError(_no_number(contents, channel))
         for start, stop in pairwise(edges):
@@ -47,7 +47,7 @@ def filled(contents: Contents, edges: Sequence[int], on_missing: str, window: in
 
 
 def _fill(column: np.ndarray, missing: np.ndarray) -> None:
-    """Write into a column what lies between its known values; zero where it has none."""
+    """Interpolate a column between its known values, in place; zero where it has none."""
     rows = np.flatnonzero(missing)
     known = np.flatnonzero(~missing)
     if len(rows):
@@ -55,13 +55,13 @@ def _fill(column: np.ndarray, missing: np.ndarray) -> None:
 
 
 def _long(missing: np.ndarray, window: int) -> np.ndarray:
-    """The rows of runs that are longer than a window, or that are all there is."""
+    """The rows of runs longer than a window, or of a run that is the whole stretch."""
     changes = np.flatnonzero(np.diff(np.concatenate(([0], missing.view(np.int8), [0]))))
-    marked = np.zeros(len(missing), bool)
+    long = np.zeros(len(missing), bool)
     for start, stop in zip(changes[::2], changes[1::2]):
         if stop - start > window or stop - start == len(missing):
-            marked[start:stop] = True
-    return marked
+            long[start:stop] = True
+    return long
 
 
 def _no_number(contents: Contents, channel: int) -> str:

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from micro.config import Config, CwruData, FeaturesConfig, RigData, TableData
-from micro.datasets import cwru, rig, table
-from micro.datasets.recording import split_in_time
-from micro.datasets.split import (
-    Stretch,
-    all_within,
-    any_within,
-    cut,
-    file_scalings,
-    nothing_healthy,
-    split_healthy,
-    too_few,
-    window_labels,
-)
-from micro.errors import DataError
+from micro.config import Config, CwruData, RigData, TableData
+from micro.datasets.cwru_windows import cwru_parts
+from micro.datasets.pieces import Parts, Pieces, evenly_spaced
+from micro.datasets.rig_windows import rig_parts
+from micro.datasets.table_windows import table_parts
 from micro.keras_graph.calibration_data import CALIBRATION_SAMPLES, calibration_data, drawn_evenly
 from micro.signal import FrontEnd, Scaling, fit_scaling
+
+# Each data source: its section of the config, and the function of section, [features] and seed that gives its windows.
+SOURCES: dict[type, Callable[..., Parts]] = {
+    RigData: rig_parts,
+    CwruData: cwru_parts,
+    TableData: table_parts,
+}
+# Test windows whose samples are kept.
+TEST_VECTORS = 200
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Scaled features of some windows, with what each is and where it came from.
+    """Scaled features of some windows.
 
-    `labels` is the class, or 1 for a faulty window and 0 for a healthy one, or -1 where nobody knows.
+    Attributes:
+        x: Features, (n, *shape) float32.
+        labels: (n,), the class; or 1 for a faulty window, 0 for a healthy one, -1 where the state is unknown.
+        origins: The recording of each.
     """
 
     x: np.ndarray
@@ -43,11 +45,18 @@ class Windows:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything a run needs of its data; no window of one part overlaps one of another.
+    """All the data of a run; no window of one part overlaps one of another.
 
-    `golden` are samples of some of the test's windows, (n, window, channels) float32, for a firmware to prove itself on;
-    `heard` likewise of the validation's, with their labels, for what is to be tried on samples without touching the test.
-    `notes` are sentences on what became of the recordings that a user should know: what was skipped, left out or split.
+    Attributes:
+        features: The front end.
+        scaling: Fitted on the training windows.
+        train, validation, calibration, test: The windows of each part.
+        class_names: Of a classification, else empty.
+        channels: Names of the sensors.
+        sample_rate: In Hz.
+        test_vectors: Samples of some test windows, (n, window, channels) float32, for the firmware's self-test.
+        validation_samples: Samples of some validation windows with their labels, for what must not touch the test.
+        notes: Sentences for the user on what was skipped, left out or split.
     """
 
     features: FrontEnd
@@ -59,28 +68,24 @@ class Prepared:
     class_names: tuple[str, ...]
     channels: tuple[str, ...]
     sample_rate: float
-    golden: np.ndarray
-    heard: tuple[np.ndarray, np.ndarray]
+    test_vectors: np.ndarray
+    validation_samples: tuple[np.ndarray, np.ndarray]
     notes: tuple[str, ...] = ()
 
 
 def prepare(config: Config) -> Prepared:
-    """Simulate or read the recordings of a config, cut and split them, and scale them on the training part.
+    """Simulate or read the recordings of a config, cut and split them, and scale them by the training part.
 
     Raises:
         DataError: Names what is missing, damaged or too little.
     """
-    if isinstance(config.data, RigData):
-        return _prepare_rig(config.data, config.features, config.seed)
-    if isinstance(config.data, CwruData):
-        return _prepare_cwru(config.data, config.features.front_end(1, cwru.SAMPLE_RATE))
-    return _prepare_table(config.data, config.features)
+    return _scaled(SOURCES[type(config.data)](config.data, config.features, config.seed))
 
 
 def untested(data: Prepared) -> str | None:
-    """What the test of a detector cannot tell, in one sentence: it has no faulty windows, or no healthy ones. None otherwise.
+    """What the test of a detector cannot show, in one sentence, as it has no faulty or no healthy windows; None otherwise.
 
-    It belongs at the head of whatever reports the test's figures: without both there is no AUC, and one rate is unknown.
+    Reports of the test's figures start with it: without both kinds there is no AUC, and one rate is unknown.
     """
     if data.class_names:
         return None
@@ -98,174 +103,38 @@ def untested(data: Prepared) -> str | None:
 
 
 def calibration_windows(data: Prepared, seed: int) -> np.ndarray:
-    """Training windows to calibrate the int8 ranges on, drawn evenly; for anomaly detection with head-room."""
+    """Training windows to calibrate the int8 ranges on, drawn evenly; with head-room for anomaly detection."""
     if data.class_names:
         return drawn_evenly(data.train.x, CALIBRATION_SAMPLES, seed)
     return calibration_data(data.train.x, seed=seed)
 
 
-# Windows of one recording whose samples are kept for the firmware, and of all.
-GOLDEN_EACH, GOLDEN = 32, 200
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Features of windows of one recording and one label, and the samples of a few of them."""
-
-    values: np.ndarray
-    label: int
-    origin: str
-    golden: np.ndarray
-
-
-Pieces = list[Piece]
-
-
-def _piece(frames: np.ndarray, values: np.ndarray, label: int, origin: str) -> Piece:
-    return Piece(values, label, origin, frames[spread(len(frames), GOLDEN_EACH)].astype(np.float32))
-
-
-def _chosen_piece(frames: np.ndarray, values: np.ndarray, rows: np.ndarray, label: int, origin: str) -> Piece:
-    """A piece of some windows, without a copy of all their samples."""
-    golden = frames[rows[spread(len(rows), GOLDEN_EACH)]].astype(np.float32)
-    return Piece(values[rows], label, origin, golden)
-
-
-def spread(length: int, count: int) -> np.ndarray:
-    """At most `count` positions spread evenly over `length`."""
-    return np.unique(np.linspace(0, length - 1, min(length, count)).round().astype(int))
-
-
-def _prepare_rig(data: RigData, told: FeaturesConfig, seed: int) -> Prepared:
-    machine = rig.Rig(speed=data.speed, bearing=rig.Bearing(**data.bearing.model_dump()))
-    features = told.front_end(1, machine.sample_rate)
-
-    def record(part: int, count: int, fault: str | None = None, severity: float = 0.0) -> Pieces:
-        pieces: Pieces = []
-        for number in range(count):
-            rng = np.random.default_rng(
-                [seed, part, number, rig.FAULTS.index(fault) + 1 if fault else 0, round(1e6 * severity)]
-            )
-            name = f"{fault or 'normal'}-{severity:g}g-{number}" if fault else f"normal-{part}-{number}"
-            recording = rig.record(machine, data.seconds, rng, fault=fault, severity=severity, name=name)
-            frames, _ = cut(recording, features)
-            if not len(frames):
-                raise DataError(
-                    f"{data.seconds} s at {machine.sample_rate:g} Hz hold no window of {features.window} samples"
-                )
-            pieces.append(_piece(frames, features(frames), int(fault is not None), name))
-        return pieces
-
-    faulty = [
-        piece
-        for fault in rig.FAULTS
-        for severity in data.severities
-        for piece in record(4, data.fault_recordings, fault, severity)
-    ]
-    parts = (
-        record(0, data.train_recordings),
-        record(1, data.validation_recordings),
-        record(2, data.calibration_recordings),
-        record(3, data.test_recordings) + faulty,
-    )
-    return _scaled(features, parts, (), ("acceleration",), machine.sample_rate)
-
-
-def _prepare_cwru(data: CwruData, features: FrontEnd) -> Prepared:
-    learn = cwru.load(data.folder, data.train_loads, baseline_rate=data.baseline_rate)
-    judge = cwru.load(data.folder, data.test_loads, baseline_rate=data.baseline_rate)
-    train: Pieces = []
-    validation: Pieces = []
-    test: Pieces = []
-    for recording in learn:
-        frames, _ = cut(recording, features)
-        label = cwru.CLASSES.index(recording.label)
-        shares = (0.5, 0.15, 0.35) if recording.label == "normal" else (0.8, 0.2)
-        parts = split_in_time(len(frames), shares, features.window, features.hop)
-        # The healthy machine was recorded at one load only: its last third in time is its test.
-        for target, run in zip((train, validation, test), parts):
-            target.append(_piece(frames[run], features(frames[run]), label, recording.name))
-    for recording in judge:
-        if recording.label != "normal":
-            frames, _ = cut(recording, features)
-            label = cwru.CLASSES.index(recording.label)
-            test.append(_piece(frames, features(frames), label, recording.name))
-    return _scaled(features, (train, validation, validation, test), cwru.CLASSES, ("drive end",), cwru.SAMPLE_RATE)
-
-
-def _prepare_table(data: TableData, told: FeaturesConfig) -> Prepared:
-    recordings, channels, notes = table.load(data, told.window)
-    rates = sorted({recording.sample_rate for recording in recordings})
-    if rates[-1] > 1.01 * rates[0]:
-        raise DataError(f"the files' sample rates differ, from {rates[0]:g} to {rates[-1]:g} Hz; resample them to one")
-    features = told.front_end(len(channels), rates[0])
-    parts: tuple[Pieces, Pieces, Pieces, Pieces] = ([], [], [], [])
-    scalings = file_scalings(recordings, features) if data.scaling == "per_file" else {}
-    stretches: list[Stretch] = []
-    for recording in recordings:
-        frames, starts = cut(recording, features)
-        values = features(frames)
-        if recording.name in scalings:
-            values = scalings[recording.name](values)
-        labels = window_labels(recording, starts, features.window)
-        learnable = np.flatnonzero(all_within(recording.healthy, starts, features.window) & (labels != 1))
-        if len(learnable):
-            stretches.append(Stretch(recording.name, frames, values, learnable))
-        # A window that shares samples with a training window tells nothing about new data.
-        apart = ~any_within(recording.healthy, starts, features.window)
-        for label in (0, 1, -1):
-            chosen = np.flatnonzero(apart & (labels == label))
-            if len(chosen):
-                parts[3].append(_chosen_piece(frames, values, chosen, label, recording.name))
-    if not stretches:
-        raise DataError(nothing_healthy(recordings, features))
-    runs, said = split_healthy([len(one.learnable) for one in stretches], features)
-    if runs is None:
-        raise DataError(too_few(stretches, said))
-    for one, places in zip(stretches, runs):
-        for target, place in zip(parts, places):
-            rows = one.learnable[place]
-            if len(rows):
-                target.append(_chosen_piece(one.frames, one.values, rows, 0, one.name))
-    return _scaled(features, parts, (), channels, rates[0], (*notes, *([said] if said else [])))
-
-
-def _scaled(
-    features: FrontEnd,
-    parts: Sequence[Pieces],
-    class_names: tuple[str, ...],
-    channels: tuple[str, ...],
-    sample_rate: float,
-    notes: tuple[str, ...] = (),
-) -> Prepared:
+def _scaled(parts: Parts) -> Prepared:
     """The four parts with scaling fitted on the first."""
-    scaling = fit_scaling(np.concatenate([piece.values for piece in parts[0]]))
-
-    def together(pieces: Pieces) -> Windows:
-        return Windows(
-            scaling(np.concatenate([piece.values for piece in pieces])),
-            np.concatenate([np.full(len(piece.values), piece.label) for piece in pieces]),
-            tuple(piece.origin for piece in pieces for _ in range(len(piece.values))),
-        )
-
-    train, validation, calibration, test = (together(part) for part in parts)
-    frames = np.concatenate([piece.golden for piece in parts[3]])
-    golden = frames[spread(len(frames), GOLDEN)]
-    heard = (
-        np.concatenate([piece.golden for piece in parts[1]]),
-        np.concatenate([np.full(len(piece.golden), piece.label) for piece in parts[1]]),
-    )
+    scaling = fit_scaling(np.concatenate([each.values for each in parts.train]))
+    samples = np.concatenate([each.samples for each in parts.test])
     return Prepared(
-        features,
-        scaling,
-        train,
-        validation,
-        calibration,
-        test,
-        class_names,
-        channels,
-        sample_rate,
-        golden,
-        heard,
-        notes,
+        features=parts.features,
+        scaling=scaling,
+        train=_windows(parts.train, scaling),
+        validation=_windows(parts.validation, scaling),
+        calibration=_windows(parts.calibration, scaling),
+        test=_windows(parts.test, scaling),
+        class_names=parts.class_names,
+        channels=parts.channels,
+        sample_rate=parts.sample_rate,
+        test_vectors=samples[evenly_spaced(len(samples), TEST_VECTORS)],
+        validation_samples=(
+            np.concatenate([each.samples for each in parts.validation]),
+            np.concatenate([np.full(len(each.samples), each.label) for each in parts.validation]),
+        ),
+        notes=parts.notes,
+    )
+
+
+def _windows(pieces: Pieces, scaling: Scaling) -> Windows:
+    return Windows(
+        scaling(np.concatenate([each.values for each in pieces])),
+        np.concatenate([np.full(len(each.values), each.label) for each in pieces]),
+        tuple(each.origin for each in pieces for _ in range(len(each.values))),
     )

@@ -1,4 +1,4 @@
-"""What every dataset gives: recordings, and windows cut from them."""
+"""Recordings, which every dataset gives, and windows cut from them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Recording:
-    """One stretch of samples from one machine in one state.
+    """One stretch of samples from one machine.
 
-    `name` is the file's path below the config's folder, so that files of one name in two folders are two recordings.
-    `samples` is (n, channels) float32; `sample_rate` in Hz; `healthy` marks the samples that models may learn from; `faulty`
-    marks those known to be anomalous, None where nobody knows, and `unknown` those of a labelled file that have no label;
-    `valid` is False for samples that no window may touch (missing or unreadable ones). `start` is the row of the first
-    sample in its file, `start_seconds` the time from the file's first row to it, gaps included.
+    Attributes:
+        name: The file's path below the config's folder, so that files of one name in two folders are two recordings.
+        samples: (n, channels) float32.
+        sample_rate: In Hz.
+        label: Of the whole recording.
+        healthy: (n,) bool, samples that models may learn from.
+        faulty: (n,) bool, samples known to be anomalous; None where that is unknown.
+        valid: (n,) bool, False for samples that no window may include, missing or unreadable ones.
+        start: Row of the first sample in its file.
+        unknown: (n,) bool, samples without a label in a labeled file.
+        start_seconds: Time from the file's first row to the first sample, gaps included.
     """
 
     name: str
@@ -40,9 +46,17 @@ class Recording:
 
 
 def windows(samples: np.ndarray, window: int, hop: int) -> np.ndarray:
-    """Frames of `window` samples, one every `hop`; a rest too short for a window is left out.
+    """Frames of `window` samples, one every `hop`; a remainder shorter than a window is left out.
 
     Shapes: (n, channels) -> (1 + (n - window) // hop, window, channels), or none if n < window.
+
+    Returns: a view of the samples.
+
+    Raises:
+        ValueError: For a window or hop below 1.
+
+    >>> micro.windows(np.arange(10), window=4, hop=3).tolist()
+    [[0, 1, 2, 3], [3, 4, 5, 6], [6, 7, 8, 9]]
     """
     if window < 1 or hop < 1:
         raise ValueError(f"window and hop must be at least 1 sample, got {window} and {hop}")
@@ -52,19 +66,19 @@ def windows(samples: np.ndarray, window: int, hop: int) -> np.ndarray:
     return np.moveaxis(frames, -1, 1)
 
 
-def split_in_time(count: int, shares: tuple[float, ...], window: int, hop: int) -> list[slice]:
-    """Consecutive runs of `count` windows in these shares, with windows left out between runs so that none overlap.
+def split_in_time(count: int, fractions: tuple[float, ...], window: int, hop: int) -> list[slice]:
+    """Consecutive runs of `count` windows in these proportions, with windows left out between runs so that none overlap.
 
     Raises:
         ValueError: If a run would be empty.
     """
     gap = -(-window // hop) - 1
-    usable = count - gap * (len(shares) - 1)
-    edges = np.round(np.cumsum((0.0, *shares)) / sum(shares) * usable).astype(int)
+    usable = count - gap * (len(fractions) - 1)
+    edges = np.round(np.cumsum((0.0, *fractions)) / sum(fractions) * usable).astype(int)
     runs = [slice(int(a) + i * gap, int(b) + i * gap) for i, (a, b) in enumerate(pairwise(edges))]
-    if usable < len(shares) or any(run.stop <= run.start for run in runs):
+    if usable < len(fractions) or any(run.stop <= run.start for run in runs):
         raise ValueError(
-            f"{count} windows are too few to split {len(shares)} ways with a gap of {gap}; record longer, or take "
+            f"{count} windows are too few to split {len(fractions)} ways with a gap of {gap}; record longer, or take "
             "shorter windows"
         )
     return runs

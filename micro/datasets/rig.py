@@ -1,4 +1,4 @@
-"""A simulated motor-bearing rig: shaft, bearing, structure and sensor, each after the field's own physics."""
+"""A simulated motor-bearing rig: shaft, bearing, structure and sensor, each by the physics of the field."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Bearing:
 
 @dataclass(frozen=True)
 class Resonance:
-    """A structural mode that impacts ring: natural frequency in Hz, damping ratio, relative gain."""
+    """A structural mode that impacts excite: natural frequency in Hz, damping ratio, relative gain."""
 
     frequency: float
     damping: float
@@ -47,7 +47,7 @@ class Resonance:
 
 @dataclass(frozen=True)
 class Sensor:
-    """An accelerometer with its converter: full scale in g, resolution in bits, white noise in g RMS."""
+    """An accelerometer with its A/D converter: full scale in g, resolution in bits, white noise in g RMS."""
 
     full_scale: float = 8.0
     bits: int = 12
@@ -56,16 +56,29 @@ class Sensor:
 
 @dataclass(frozen=True)
 class Rig:
-    """A machine to record: speeds in rpm, amplitudes in g, frequencies in Hz.
+    """A simulated motor with a ball bearing and an accelerometer.
 
-    `speed_drift` is the standard deviation of the slow wander of speed as a share of it, `slip` that of the spacing of
-    impacts, `load_zone` the depth of load modulation, `line` the mains frequency, `background` the level of coloured
-    noise, whose power falls as 1 / frequency ** `colour`.
+    Attributes:
+        sample_rate: In Hz.
+        speed: Of the shaft, in rpm.
+        speed_range: Largest deviation of a recording's speed, as a fraction of it.
+        speed_drift: Standard deviation of slow changes of speed within a recording, as a fraction of it.
+        harmonics: Amplitudes of the shaft's harmonics, in g.
+        line: Mains frequency in Hz.
+        line_hum: Amplitude of the hum at twice that, in g.
+        slip: Standard deviation of the spacing of a fault's impacts, as a fraction of it.
+        load_zone: Depth of the load's modulation, 0 to 1.
+        background: RMS of colored noise, in g.
+        color: Exponent of its power, which falls as 1 / frequency ** `color`.
+        bearing, resonances, sensor: The parts between shaft and samples.
+
+    >>> micro.Rig(speed=1_500.0).sample_rate
+    12800.0
     """
 
     sample_rate: float = 12_800.0
     speed: float = 1_780.0
-    speed_spread: float = 0.04
+    speed_range: float = 0.04
     speed_drift: float = 0.006
     harmonics: tuple[float, ...] = (0.12, 0.06, 0.03, 0.015)
     line: float = 50.0
@@ -73,7 +86,7 @@ class Rig:
     slip: float = 0.012
     load_zone: float = 0.8
     background: float = 0.08
-    colour: float = 0.7
+    color: float = 0.7
     bearing: Bearing = Bearing()
     resonances: tuple[Resonance, ...] = (
         Resonance(1_450.0, 0.05, 0.5),
@@ -83,7 +96,7 @@ class Rig:
     sensor: Sensor = field(default_factory=Sensor)
 
 
-def record(
+def simulate_rig(
     rig: Rig,
     seconds: float,
     rng: np.random.Generator,
@@ -92,10 +105,24 @@ def record(
     severity: float = 0.0,
     name: str = "",
 ) -> Recording:
-    """One recording of the rig, healthy or with a fault whose impacts have a peak of `severity` g before the structure.
+    """Simulate one recording of a rig.
+
+    Args:
+        rig: The machine.
+        seconds: Length of the recording.
+        rng: Source of all randomness; the same state gives the same samples.
+        fault: 'outer', 'inner', 'ball' or 'cage'; None for a healthy machine.
+        severity: Peak of the fault's impacts in g, before the structure.
+        name: Of the recording.
+
+    Returns: a `Recording`; its `samples` are (n, 1) float32, in g.
 
     Raises:
-        ValueError: For an unknown fault, a severity that is negative, or less than one sample.
+        ValueError: For an unknown fault, a negative severity, or less than one sample.
+
+    >>> recording = micro.simulate_rig(micro.Rig(), 0.5, np.random.default_rng(0), fault="outer", severity=1.0)
+    >>> recording.samples.shape, recording.label
+    ((6400, 1), 'outer')
     """
     if fault is not None and fault not in FAULTS:
         raise ValueError(f"fault must be one of {', '.join(FAULTS)}, got {fault!r}")
@@ -105,7 +132,7 @@ def record(
     if count < 1:
         raise ValueError(f"{seconds} s at {rig.sample_rate} Hz is not one sample")
     turns = shaft_turns(rig, count, rng)
-    # No two mountings transmit alike: the path's gain and colour differ from recording to recording.
+    # No two mountings transmit vibration alike: the path's gain and color differ from recording to recording.
     gain = rng.lognormal(0.0, 0.08)
     acceleration = gain * (
         _shaft_vibration(rig, turns, rng) + _line_hum(rig, count, rng) + _background(rig, count, rng)
@@ -117,8 +144,8 @@ def record(
 
 
 def shaft_turns(rig: Rig, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Turns of the shaft at each sample: a speed of its own for the recording, and a slow wander (Ornstein-Uhlenbeck)."""
-    speed = rig.speed * (1 + rig.speed_spread * rng.uniform(-1, 1))
+    """Turns of the shaft at each sample, (n,): a constant speed and slow changes around it (Ornstein-Uhlenbeck)."""
+    speed = rig.speed * (1 + rig.speed_range * rng.uniform(-1, 1))
     memory = math.exp(-1 / (0.5 * rig.sample_rate))
     kicks = rng.standard_normal(count) * math.sqrt(1 - memory**2)
     start = np.array([memory * rng.standard_normal()])
@@ -128,15 +155,15 @@ def shaft_turns(rig: Rig, count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def impacts(rig: Rig, turns: np.ndarray, fault: str, rng: np.random.Generator) -> np.ndarray:
-    """Impulses at the fault's frequency with random slip, as high as the load at the place of each impact.
+    """Impulses at the fault's frequency with random slip, proportional to the load at each impact.
 
-    An outer-race fault stays in the load zone; an inner-race fault passes it once a turn, a ball's once a turn of the cage,
-    striking both races in one spin; a cage's rubs once a turn of the cage.
+    An outer-race fault stays in the load zone, an inner-race fault passes it once a turn. A ball's passes it once a turn of the
+    cage and strikes both races in one spin; a cage's rubs once a turn of the cage.
     """
     orders = rig.bearing.orders()
     order = {"outer": orders["bpfo"], "inner": orders["bpfi"], "ball": 2 * orders["bsf"], "cage": orders["ftf"]}[fault]
     total = turns[-1] - turns[0]
-    # Slip accumulates: each spacing is drawn anew, so that impacts are not locked to the shaft.
+    # Slip accumulates: each spacing is drawn separately, so that impacts are not locked to the shaft.
     spacings = (1 + rig.slip * rng.standard_normal(int(total * order) + 4)) / order
     places = turns[0] + np.cumsum(spacings) - rng.uniform() / order
     places = places[(places > turns[0]) & (places < turns[-1])]
@@ -149,18 +176,18 @@ def impacts(rig: Rig, turns: np.ndarray, fault: str, rng: np.random.Generator) -
 
 
 def ring(rig: Rig, train: np.ndarray) -> np.ndarray:
-    """The structure's answer to impulses: the sum of its modes' decaying oscillations."""
+    """The structure's response to impulses: the sum of its modes' decaying oscillations."""
     seconds = np.arange(round(0.05 * rig.sample_rate)) / rig.sample_rate
-    answer = np.zeros_like(seconds)
+    response = np.zeros_like(seconds)
     for mode in rig.resonances:
         natural = 2 * np.pi * mode.frequency
         damped = natural * math.sqrt(1 - mode.damping**2)
-        answer += mode.gain * np.exp(-mode.damping * natural * seconds) * np.sin(damped * seconds)
-    return signal.fftconvolve(train, answer)[: len(train)]
+        response += mode.gain * np.exp(-mode.damping * natural * seconds) * np.sin(damped * seconds)
+    return signal.fftconvolve(train, response)[: len(train)]
 
 
 def sense(sensor: Sensor, acceleration: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What the sensor gives: noise added, clipped to full scale, rounded to the converter's steps."""
+    """The sensor's output: with noise, clipped to full scale, rounded to the A/D converter's steps."""
     noisy = acceleration + sensor.noise * rng.standard_normal(len(acceleration))
     step = 2 * sensor.full_scale / 2**sensor.bits
     clipped = np.clip(noisy, -sensor.full_scale, sensor.full_scale - step)
@@ -183,10 +210,10 @@ def _line_hum(rig: Rig, count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _background(rig: Rig, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Coloured noise that the healthy machine makes, sounding through its own modes."""
+    """Colored noise of the healthy machine, shaped by its own modes."""
     spectrum = np.fft.rfft(rng.standard_normal(count))
     frequency = np.fft.rfftfreq(count, 1 / rig.sample_rate)
-    shape = np.maximum(frequency, 20.0) ** (-(rig.colour + 0.1 * rng.standard_normal()) / 2)
+    shape = np.maximum(frequency, 20.0) ** (-(rig.color + 0.1 * rng.standard_normal()) / 2)
     for mode in rig.resonances:
         ratio = frequency / mode.frequency
         shape = shape * (1 + 0.5 * mode.gain / np.sqrt((1 - ratio**2) ** 2 + (4 * mode.damping * ratio) ** 2 + 0.05))

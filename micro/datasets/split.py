@@ -1,4 +1,4 @@
-"""Healthy stretches cut into training, validation, calibration and test, and scaled on training."""
+"""Healthy stretches divided into training, validation, calibration and test."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 from micro.datasets.recording import Recording, split_in_time, windows
 from micro.errors import DataError
 from micro.signal import FrontEnd, Scaling, fit_scaling
+from micro.support.wording import counted
 
-# Shares of each healthy stretch of a user's recordings: training, validation, threshold, test.
-HEALTHY_SHARES = (0.6, 0.1, 0.15, 0.15)
+# Fractions of each healthy stretch of a user's recordings: training, validation, threshold, test.
+HEALTHY_FRACTIONS = (0.6, 0.1, 0.15, 0.15)
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,15 @@ class Stretch:
 
 
 def split_healthy(counts: Sequence[int], features: FrontEnd) -> tuple[list[tuple[slice, ...]] | None, str]:
-    """For each stretch of so many healthy windows its runs for training, validation, threshold and test; and what to say.
+    """For each stretch of `counts` healthy windows its runs for training, validation, threshold and test; and a note.
 
-    A stretch long enough is split in time. One too short for that goes whole into one of the four, so that their shares hold
-    over all such stretches. None where that leaves a part empty, with the reason.
+    A stretch long enough is split in time. A shorter one belongs to one of the four as a whole, so that their fractions hold
+    over all such stretches. None where that leaves a part empty, with the reason instead of the note.
     """
     runs: list[tuple[slice, ...] | None] = []
     for count in counts:
         try:
-            runs.append(tuple(split_in_time(count, HEALTHY_SHARES, features.window, features.hop)))
+            runs.append(tuple(split_in_time(count, HEALTHY_FRACTIONS, features.window, features.hop)))
         except ValueError as error:
             runs.append(None)
             reason = str(error)
@@ -42,8 +43,8 @@ def split_healthy(counts: Sequence[int], features: FrontEnd) -> tuple[list[tuple
     given = np.zeros(4)
     files = np.zeros(4, int)
     for place in short:
-        # Whichever part is furthest behind its share takes the next.
-        target = int(np.argmax(np.array(HEALTHY_SHARES) * (given.sum() + counts[place]) - given))
+        # The part that is furthest behind its fraction takes the next.
+        target = int(np.argmax(np.array(HEALTHY_FRACTIONS) * (given.sum() + counts[place]) - given))
         given[target] += counts[place]
         files[target] += 1
         runs[place] = tuple(slice(0, counts[place] if part == target else 0) for part in range(4))
@@ -53,12 +54,13 @@ def split_healthy(counts: Sequence[int], features: FrontEnd) -> tuple[list[tuple
     if not short:
         return whole, ""
     names = ("training", "validation", "the threshold", "the test")
-    told = ", ".join(f"{count} for {part}" for count, part in zip(files, names))
-    said = f"{len(short)} of {len(counts)} healthy recordings are too short to be split in time and were used whole"
-    return whole, f"{said}: {told}."
+    listed = ", ".join(f"{count} for {part}" for count, part in zip(files, names))
+    short_ones = f"{len(short)} of {counted(len(counts), 'healthy recording')}"
+    return whole, f"{short_ones} were used whole, too short to be split in time: {listed}."
 
 
 def too_few(stretches: Sequence[Stretch], reason: str) -> str:
+    """Why the healthy windows cannot be divided, in words."""
     longest = max(stretches, key=lambda one: len(one.learnable))
     if len(stretches) == 1:
         return f"{longest.name}: {reason}"
@@ -71,6 +73,7 @@ def too_few(stretches: Sequence[Stretch], reason: str) -> str:
 
 
 def nothing_healthy(recordings: Sequence[Recording], features: FrontEnd) -> str:
+    """Why there is no healthy window, in words."""
     healthy = [recording for recording in recordings if recording.healthy.any()]
     if not healthy:
         return "no healthy window to learn from; check healthy_files and healthy_rows against the files' names and rows"
@@ -79,11 +82,11 @@ def nothing_healthy(recordings: Sequence[Recording], features: FrontEnd) -> str:
     if missing:
         return (
             f"no healthy window to learn from: {longest.name} lacks values in {100 * missing:.3g} % of its healthy rows, and "
-            f'no {features.window} in a row are whole; set on_missing = "interpolate", or take shorter windows'
+            f'no {features.window} in a row are complete; set on_missing = "interpolate", or take shorter windows'
         )
     return (
-        f"no healthy window to learn from: {longest.name} has {int(longest.healthy.sum())} healthy rows, and no window of "
-        f"{features.window} lies among them; check healthy_rows, or take shorter windows"
+        f"no healthy window to learn from: {longest.name} has {counted(int(longest.healthy.sum()), 'healthy row')}, and no "
+        f"window of {features.window} lies among them; check healthy_rows, or take shorter windows"
     )
 
 
@@ -93,19 +96,19 @@ def file_scalings(recordings: Iterable[Recording], features: FrontEnd) -> dict[s
     Raises:
         DataError: Names a file without.
     """
-    found: dict[str, list[np.ndarray]] = {}
+    healthy_values: dict[str, list[np.ndarray]] = {}
     for recording in recordings:
         frames, starts = cut(recording, features)
         healthy = all_within(recording.healthy, starts, features.window)
-        found.setdefault(recording.name, []).append(features(frames)[healthy])
-    for name, values in found.items():
+        healthy_values.setdefault(recording.name, []).append(features(frames)[healthy])
+    for name, values in healthy_values.items():
         if not sum(map(len, values)):
             raise DataError(f"{name}: no healthy window to fit its scaling on; check healthy_rows")
-    return {name: fit_scaling(np.concatenate(values)) for name, values in found.items()}
+    return {name: fit_scaling(np.concatenate(values)) for name, values in healthy_values.items()}
 
 
 def window_labels(recording: Recording, starts: np.ndarray, window: int) -> np.ndarray:
-    """1 where a window holds a faulty sample, 0 where it holds none, -1 where nobody knows."""
+    """1 where a window includes a faulty sample, 0 where it includes none, -1 where that is unknown."""
     if recording.faulty is None:
         return np.full(len(starts), -1)
     labels = any_within(recording.faulty, starts, window).astype(int)
@@ -114,19 +117,21 @@ def window_labels(recording: Recording, starts: np.ndarray, window: int) -> np.n
     return labels
 
 
-def any_within(marks: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
-    total = np.concatenate(([0], np.cumsum(marks)))
+def any_within(flags: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
+    """Which windows include a sample whose flag is set: flags (n,) bool, starts (k,) -> (k,) bool."""
+    total = np.concatenate(([0], np.cumsum(flags)))
     return total[starts + window] > total[starts]
 
 
-def all_within(marks: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
-    return ~any_within(~marks, starts, window)
+def all_within(flags: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
+    """Which windows include only samples whose flag is set."""
+    return ~any_within(~flags, starts, window)
 
 
 def cut(recording: Recording, features: FrontEnd) -> tuple[np.ndarray, np.ndarray]:
-    """Frames of a recording that touch only valid samples, and the sample each begins at.
+    """Frames of a recording that include only valid samples, and the sample at which each begins.
 
-    Frames are views of the samples as long as all are valid: windows that overlap take no memory of their own.
+    Frames are views of the samples if all are valid: windows that overlap then take no memory of their own.
     """
     frames = windows(recording.samples, features.window, features.hop)
     starts = np.arange(len(frames)) * features.hop

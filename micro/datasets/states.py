@@ -1,4 +1,4 @@
-"""Which rows of a file are healthy, which faulty, and of which nobody knows: by its name, by rows, by a column of labels."""
+"""Which rows of a file are healthy, faulty or neither: by its name, by rows, by a column of labels."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from micro.config import TableData
 from micro.datasets.cells import label as label_text
 from micro.datasets.contents import Contents
 from micro.errors import DataError
+from micro.support.wording import counted
 
 # Words of a label column that an error lists.
 LISTED = 6
@@ -18,27 +19,27 @@ LISTED = 6
 
 @dataclass(frozen=True)
 class States:
-    """Marks of rows, (n,) bool: healthy ones, faulty ones (None: nobody knows), and those that alone have no label."""
+    """The state of rows, (n,) bool: healthy ones, faulty ones (None where unknown), and those without a label of their own."""
 
     healthy: np.ndarray
     faulty: np.ndarray | None
     unknown: np.ndarray | None = None
 
     def cut(self, part: slice) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """The marks of a stretch."""
+        """The state of a stretch."""
         faulty = None if self.faulty is None else self.faulty[part]
         return self.healthy[part], faulty, None if self.unknown is None else self.unknown[part]
 
     @property
     def label(self) -> str:
-        """What the whole file is called."""
+        """The label of the whole file: 'normal', 'faulty' or 'mixed'."""
         if self.healthy.all():
             return "normal"
         return "faulty" if self.faulty is not None and self.faulty.all() else "mixed"
 
 
-def told_healthy(contents: Contents, config: TableData, whole: bool) -> np.ndarray:
-    """Rows that the config calls healthy, (n,) bool; `whole` of a file that it calls so from end to end.
+def declared_healthy(contents: Contents, config: TableData, whole: bool) -> np.ndarray:
+    """Rows that the config declares healthy, (n,) bool; `whole` for a file that is healthy from end to end.
 
     Raises:
         DataError: Where healthy_rows begin past the file's end.
@@ -47,18 +48,18 @@ def told_healthy(contents: Contents, config: TableData, whole: bool) -> np.ndarr
     healthy = np.full(count, whole)
     for start, stop in config.healthy_rows:
         if start >= count:
-            raise DataError(f"{contents.path}: healthy_rows start at {start}, the file has {count} rows")
+            raise DataError(f"{contents.path}: healthy_rows start at {start}, the file has {counted(count, 'row')}")
         healthy[start:stop] = True
     return healthy
 
 
 def states_of(contents: Contents, healthy: np.ndarray, config: TableData, whole: bool, faulty: bool) -> States:
-    """A file's states; a row that is labelled as anything but normal is faulty, whatever else is said of it.
+    """A file's states; a row labeled as anything but normal is faulty, whatever the config declares.
 
     Args:
-        healthy: Rows that the config calls healthy.
-        whole: Whether the config calls the file healthy from end to end; such a file needs no labels.
-        faulty: Whether it calls the file faulty outside its healthy rows.
+        healthy: Rows that the config declares healthy.
+        whole: Whether it declares the file healthy from end to end; such a file needs no labels.
+        faulty: Whether it declares the file faulty outside its healthy rows.
 
     Raises:
         DataError: Where the label column is missing from a file that needs it.
@@ -68,43 +69,41 @@ def states_of(contents: Contents, healthy: np.ndarray, config: TableData, whole:
         return States(healthy, known if faulty or healthy.all() else None)
     if contents.labels is None:
         raise DataError(
-            f"{contents.path} has no column {config.label_column!r}; it has {', '.join(contents.header[:12])}; only files that "
-            "healthy_files or faulty_files name may do without"
+            f"{contents.path} has no column {config.label_column!r}; it has {', '.join(contents.header[:12])}; only files "
+            "named by healthy_files or faulty_files may lack it"
         )
     normal = _normal(config)
     of_words = np.array([label_text(word) in normal for word in contents.words], bool)
     empty = np.array([not label_text(word) for word in contents.words], bool)
-    odd = ~of_words[contents.labels] & ~empty[contents.labels]
+    abnormal = ~of_words[contents.labels] & ~empty[contents.labels]
     unknown = empty[contents.labels] & ~healthy
-    return States(healthy & ~odd, odd, unknown if unknown.any() else None)
+    return States(healthy & ~abnormal, abnormal, unknown if unknown.any() else None)
 
 
 def require_labels(files: Sequence[tuple[Contents, np.ndarray]], config: TableData) -> None:
-    """That some file has the label column, and that healthy rows which have labels are labelled normal somewhere.
+    """Check that some file has the label column, and that some labels of healthy rows are normal.
 
     Raises:
-        DataError: Otherwise, with the words that were found.
+        DataError: Otherwise, with the words in the column.
     """
     if config.label_column is None:
         return
-    labelled = [(found, healthy) for found, healthy in files if found.labels is not None]
-    if not labelled:
+    labeled = [(read, healthy) for read, healthy in files if read.labels is not None]
+    if not labeled:
         first = files[0][0]
         raise DataError(f"{first.path} has no column {config.label_column!r}; it has {', '.join(first.header[:12])}")
-    words = dict.fromkeys(word for found, _ in labelled for word in found.words if label_text(word))
-    in_healthy = dict.fromkeys(
-        word for found, healthy in labelled for word in _words(found, healthy) if label_text(word)
-    )
+    words = dict.fromkeys(word for read, _ in labeled for word in read.words if label_text(word))
+    in_healthy = dict.fromkeys(word for read, healthy in labeled for word in _words(read, healthy) if label_text(word))
     normal = _normal(config)
     if in_healthy and not any(label_text(word) in normal for word in in_healthy):
         raise DataError(
             f"column {config.label_column!r} holds {_listed(words)}; none of normal_labels ({', '.join(config.normal_labels)}) "
-            f"occurs in the healthy rows, which are labelled {_listed(in_healthy)}: set normal_labels to the words for normal"
+            f"occurs in the healthy rows, which are labeled {_listed(in_healthy)}: set normal_labels to the words for normal"
         )
 
 
 def _words(contents: Contents, rows: np.ndarray) -> list[str]:
-    """The words that some rows of a file are labelled with."""
+    """The labels of some rows of a file."""
     assert contents.labels is not None
     spelled = list(contents.words)
     return [spelled[code] for code in np.unique(contents.labels[rows])]

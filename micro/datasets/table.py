@@ -1,10 +1,10 @@
-"""A user's own recordings: tables in files, as stretches of samples that are healthy, faulty or unknown."""
+"""A user's own recordings: tables in files, as stretches of samples that are healthy, faulty or unlabeled."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -19,8 +19,9 @@ from micro.datasets.find import find_files, matches
 from micro.datasets.formats import read_contents
 from micro.datasets.missing import filled
 from micro.datasets.recording import Recording
-from micro.datasets.states import States, require_labels, states_of, told_healthy
+from micro.datasets.states import States, declared_healthy, require_labels, states_of
 from micro.errors import DataError
+from micro.support.wording import counted
 
 # Names that a note or an error lists.
 LISTED = 5
@@ -36,12 +37,35 @@ class Loaded(NamedTuple):
 
 @dataclass(frozen=True)
 class File:
-    """One file: what it is called, and whether the config calls it healthy or faulty from end to end."""
+    """One file: its name, and whether the config declares it healthy or faulty from end to end."""
 
     path: Path
     name: str
     healthy: bool
     faulty: bool
+
+
+@dataclass
+class LeftOut:
+    """Files without a whole window: the first is an error, or all are noted, as the config says."""
+
+    config: TableData
+    scoring: bool
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, problem: str, otherwise: str = "") -> None:
+        """One more file; DataError with what helps where the config does not skip them."""
+        if self.config.on_short == "error":
+            setting = f'set on_short = "skip" to leave such files out{otherwise}'
+            raise DataError(f"{problem}; {'leave it out of the files to score' if self.scoring else setting}")
+        self.problems.append(problem)
+
+    def note(self, count: int) -> list[str]:
+        """A sentence on those of `count` files that were left out, if any were."""
+        if not self.problems:
+            return []
+        listed = "; ".join(self.problems[:LISTED]) + ("; ..." if len(self.problems) > LISTED else "")
+        return [f"{len(self.problems)} of {counted(count, 'file')} were left out: {listed}."]
 
 
 def load(
@@ -50,39 +74,28 @@ def load(
     """All files of a config as recordings, split where time has gaps, and the channels they share.
 
     Args:
-        window: Samples a recording must have to be of use.
-        channels: Channels to read, where an earlier run settled them; empty to settle them by the config.
-        files: Files to read instead of the config's, with the names of their recordings.
+        config: Which files, and how they are read.
+        window: Fewest samples of a recording.
+        channels: Channels to read, where an earlier run determined them; empty to determine them by the config.
+        files: Files to score instead of the config's own, with the names of their recordings.
 
     Raises:
         DataError: Names file and row for what the config does not allow: no files, text, missing values, gaps,
             constant channels, files too short; and the setting that helps.
     """
     notes: dict[str, None] = {}
-    told = [] if files is None else [File(path, name, *_called(path, config)) for path, name in files.items()]
+    left_out = LeftOut(config, scoring=files is not None)
     if files is None:
-        told = _classed(config, notes)
-    contents, skipped = _read(told, config, channels, notes)
-    names = contents[0][1].channels
-    told_of = [(found, told_healthy(found, config, file.healthy)) for file, found in contents]
-    if files is None:
-        require_labels(told_of, config)
-    recordings: list[Recording] = []
-    for (file, found), (_, healthy) in zip(contents, told_of):
-        states = states_of(found, healthy, config, file.healthy, file.faulty)
-        parts = _recordings(file.name, found, states, config, window)
-        long_enough = [part for part in parts if len(part.samples) >= window]
-        if not long_enough:
-            problem = _too_short(file.path, parts, window)
-            if config.on_short == "error":
-                raise DataError(f'{problem}; set on_short = "skip" to leave such files out, or take a shorter window')
-            skipped.append(problem)
-        recordings += long_enough
+        listed = _classed(config, notes)
+    else:
+        listed = [File(path, name, *_called(path, config)) for path, name in files.items()]
+    contents = _read(listed, config, channels, notes, left_out)
+    recordings = _stretches(contents, config, window, left_out)
     if not recordings:
-        raise DataError(f"none of {len(told)} files holds a whole window of {window} samples: {skipped[0]}")
-    if skipped:
-        said = "; ".join(skipped[:LISTED]) + ("; ..." if len(skipped) > LISTED else "")
-        notes[f"{len(skipped)} of {len(told)} files were left out: {said}."] = None
+        whole = counted(window, "sample")
+        raise DataError(f"none of {counted(len(listed), 'file')} holds a window of {whole}: {left_out.problems[0]}")
+    notes.update(dict.fromkeys(left_out.note(len(listed))))
+    names = contents[0][1].channels
     if not channels and files is None:
         if not config.columns:
             refuse_ramps(recordings, names)
@@ -91,14 +104,32 @@ def load(
     return Loaded(recordings, names, tuple(notes))
 
 
+def _stretches(
+    contents: Sequence[tuple[File, Contents]], config: TableData, window: int, left_out: LeftOut
+) -> list[Recording]:
+    """The files' stretches of at least a window, with their states."""
+    declared = [(read, declared_healthy(read, config, file.healthy)) for file, read in contents]
+    if not left_out.scoring:
+        require_labels(declared, config)
+    recordings: list[Recording] = []
+    for (file, _), (read, healthy) in zip(contents, declared):
+        states = states_of(read, healthy, config, file.healthy, file.faulty)
+        parts = _recordings(file.name, read, states, config, window)
+        long_enough = [part for part in parts if len(part.samples) >= window]
+        if not long_enough:
+            left_out.add(_too_short(file.path, parts, window), ", or take a shorter window")
+        recordings += long_enough
+    return recordings
+
+
 def _called(path: Path, config: TableData) -> tuple[bool, bool]:
-    """Whether patterns of the config call a file healthy, and faulty."""
+    """Whether patterns of the config declare a file healthy, and faulty."""
     healthy = any(matches(path, pattern, config.folder) for pattern in config.healthy_files)
     return healthy, any(matches(path, pattern, config.folder) for pattern in config.faulty_files)
 
 
 def _classed(config: TableData, notes: dict[str, None]) -> list[File]:
-    """The config's files, with what its patterns call them."""
+    """The config's files, with what its patterns declare them."""
     files = [File(path, name, *_called(path, config)) for path, name in find_files(config.files, config.folder).items()]
     both = next((file for file in files if file.healthy and file.faulty), None)
     if both is not None:
@@ -112,53 +143,50 @@ def _classed(config: TableData, notes: dict[str, None]) -> list[File]:
 
 def _unmatched(what: str, patterns: Sequence[str], files: Sequence[File], folder: str) -> str:
     names = [file.name for file in files]
-    said = f"{what} ({', '.join(patterns)}) match none of {len(files)} files ({_listed(names)})"
+    said = f"{what} ({', '.join(patterns)}) match none of {counted(len(files), 'file')} ({_listed(names)})"
     better = next((one for pattern in patterns for one in _nearer(pattern, files, folder)), None)
-    return said if better is None else f"{said}; patterns begin in the config's own folder: write {better!r}"
+    return said if better is None else f"{said}; patterns start from the config's folder: write {better!r}"
 
 
 def _nearer(pattern: str, files: Sequence[File], folder: str) -> Iterator[str]:
-    """Patterns that mean what this one seems to and match some file: with folders above, or the files in a folder."""
+    """Patterns close to this one that match some file: with folders above, or the files in a folder."""
     for tail in (pattern, f"{pattern.rstrip('/')}/*"):
         ends = [file for file in files if matches(file.path, f"**/{tail.removeprefix('**/')}", "/")]
         for file in ends[:1]:
             depth = len(Path(tail.removeprefix("**/")).parts)
             above = Path(os.path.relpath(file.path, folder)).parts[:-depth]
             yield from (
-                found
-                for found in (f"**/{tail}", "/".join((*above, tail.removeprefix("**/"))))
-                if any(matches(each.path, found, folder) for each in files)
+                nearer
+                for nearer in (f"**/{tail}", "/".join((*above, tail.removeprefix("**/"))))
+                if any(matches(each.path, nearer, folder) for each in files)
             )
 
 
 def _read(
-    files: Sequence[File], config: TableData, channels: Sequence[str], notes: dict[str, None]
-) -> tuple[list[tuple[File, Contents]], list[str]]:
-    """Every file's contents, and why some were left out. The first that has rows settles the channels of all."""
+    files: Sequence[File], config: TableData, channels: Sequence[str], notes: dict[str, None], left_out: LeftOut
+) -> list[tuple[File, Contents]]:
+    """The contents of every file with rows. The first of them determines the channels of all."""
     contents: list[tuple[File, Contents]] = []
-    skipped: list[str] = []
     names, header = tuple(channels), frozenset[str]()
     elsewhere: dict[str, None] = {}
     for file in files:
         try:
-            found = read_contents(file.path, config, names)
+            read = read_contents(file.path, config, names)
         except EmptyFile as error:
-            if config.on_short == "error":
-                raise DataError(f'{error}; set on_short = "skip" to leave such files out') from None
-            skipped.append(str(error))
+            left_out.add(str(error))
             continue
         if not names:
-            found, left = without_nameless(found, config)
-            notes.update((f"{file.path}: {note}.", None) for note in left)
-            names, header = found.channels, frozenset(found.header)
+            read, dropped = without_nameless(read, config)
+            notes.update((f"{file.path}: {note}.", None) for note in dropped)
+            names, header = read.channels, frozenset(read.header)
         elif header and not config.columns:
-            elsewhere.update(dict.fromkeys(name for name in found.header if name and name not in header))
-        contents.append((file, found))
+            elsewhere.update(dict.fromkeys(name for name in read.header if name and name not in header))
+        contents.append((file, read))
     if not contents:
-        raise DataError(f"none of {len(files)} files holds a row: {skipped[0]}")
+        raise DataError(f"none of {counted(len(files), 'file')} holds a row: {left_out.problems[0]}")
     if elsewhere:
-        notes[f"columns that stand in some files only were left out: {_listed(list(elsewhere))}."] = None
-    return contents, skipped
+        notes[f"columns that only some files have were left out: {_listed(list(elsewhere))}."] = None
+    return contents
 
 
 def _recordings(name: str, contents: Contents, states: States, config: TableData, window: int) -> list[Recording]:
@@ -166,15 +194,15 @@ def _recordings(name: str, contents: Contents, states: States, config: TableData
     rate, breaks, since = _rate(contents, config)
     edges = [0, *breaks, len(contents.samples)]
     samples, valid = filled(contents, edges, config.on_missing, window)
-    found = []
+    recordings = []
     for start, stop in pairwise(edges):
         part = slice(start, stop)
         healthy, faulty, unknown = states.cut(part)
         begins = start / rate if since is None else float(since[start] - since[0])
-        found.append(
+        recordings.append(
             Recording(name, samples[part], rate, states.label, healthy, faulty, valid[part], start, unknown, begins)
         )
-    return found
+    return recordings
 
 
 def _rate(contents: Contents, config: TableData) -> tuple[float, list[int], np.ndarray | None]:
@@ -183,12 +211,12 @@ def _rate(contents: Contents, config: TableData) -> tuple[float, list[int], np.n
         since = clock.seconds(contents.moments, config, contents.path)
         return *clock.rate_and_breaks(since, config, contents.path, contents.rows.where), since
     if config.sample_rate is None and contents.rate is None:
-        raise DataError(f"{contents.path} tells no sample rate; give sample_rate or time_column")
+        raise DataError(f"{contents.path} has no sample rate of its own; set sample_rate or time_column")
     if config.sample_rate is None or contents.rate is None:
         return float(config.sample_rate or contents.rate or 0.0), [], None
     if abs(contents.rate / config.sample_rate - 1) > 0.01:
         raise DataError(
-            f"{contents.path} was sampled at {contents.rate:g} Hz, as it says itself; sample_rate is {config.sample_rate:g} Hz"
+            f"{contents.path} was sampled at {contents.rate:g} Hz by its own header; sample_rate is {config.sample_rate:g} Hz"
         )
     return config.sample_rate, [], None
 
@@ -197,10 +225,10 @@ def _too_short(path: Path, parts: Sequence[Recording], window: int) -> str:
     lengths = [len(part.samples) for part in parts]
     if len(lengths) > 1:
         return (
-            f"{path}: {len(lengths) - 1} gaps in time cut it into stretches of at most {max(lengths)} samples, fewer than a "
-            f"window of {window}"
+            f"{path}: {counted(len(lengths) - 1, 'gap')} in time split it into stretches of at most "
+            f"{counted(max(lengths), 'sample')}, shorter than a window of {window}"
         )
-    return f"{path}: {max(lengths, default=0)} samples in a row are fewer than a window of {window}"
+    return f"{path}: {counted(max(lengths, default=0), 'sample')} in a row, shorter than a window of {window}"
 
 
 def _listed(names: Sequence[str]) -> str:

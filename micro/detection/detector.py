@@ -7,14 +7,15 @@ import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
+import numpy.typing as npt
 
 from micro.detection.score import Score, real, score_from_config
 from micro.detection.threshold import Threshold
 
-# Samples beyond this are taken for a fault of the sensor: squares of squares of those within fit float32.
+# Samples beyond this are taken for a sensor fault: fourth powers of those within fit float32.
 LARGEST_SAMPLE = 1e8
 # What the C detector's counters and thresholds hold: uint16_t, int32_t, int64_t.
 LARGEST_CLEAR_AFTER, LARGEST_MAX_SATURATED, LARGEST_SCORE = 2**16 - 1, 2**31 - 1, 2**63 - 1
@@ -23,7 +24,11 @@ BEYOND_INT16 = 2**15 + 1
 
 
 class Status(IntEnum):
-    """What a detector says of a window."""
+    """A detector's result for one window; the emitted C returns the same numbers.
+
+    >>> micro.Status.ALARM.name, int(micro.Status.ALARM)
+    ('ALARM', 2)
+    """
 
     HEALTHY = 1
     ALARM = 2
@@ -41,15 +46,21 @@ class Detector:
     `max_saturated` samples at or beyond `saturation`, is a sensor fault: it is not scored and changes nothing.
 
     Attributes:
+        score: How a window is scored.
         threshold, clear_threshold: In the score's integers, within 64 bits; the latter is at most the former.
         min_hits, history: 1 to 32 windows, the former at most the latter.
         clear_after: 1 to 65,535 windows.
-        saturation: In the unit of samples, None for no limit; of the 'fixed' front end in counts.
+        saturation: In the unit of samples, of the 'fixed' front end in counts; None for no limit.
         max_saturated: 0 to 2,147,483,647 samples a window.
-        promise: What the threshold promises of healthy windows.
+        guarantee: What the threshold guarantees for healthy windows, in words.
 
     Raises:
         ValueError: For a number that makes no sense or that the C detector's types do not hold.
+
+    >>> score = micro.Score("margin", unit=0.1, healthy=(0,))
+    >>> detector = micro.Detector(score, threshold=20, clear_threshold=10, min_hits=2, history=3, saturation=99.5)
+    >>> detector.saturated_count()
+    100
     """
 
     score: Score
@@ -60,7 +71,7 @@ class Detector:
     clear_after: int = 1
     saturation: float | None = None
     max_saturated: int = 0
-    promise: str = ""
+    guarantee: str = ""
 
     def __post_init__(self) -> None:
         for what in ("threshold", "clear_threshold", "min_hits", "history", "clear_after", "max_saturated"):
@@ -84,15 +95,15 @@ class Detector:
             np.finfo(np.float32).max
         ):
             raise ValueError(f"saturation must be above 0 and within float32, got {self.saturation!r}")
-        if not isinstance(self.promise, str):
-            raise ValueError(f"promise must be text, got {self.promise!r}")
+        if not isinstance(self.guarantee, str):
+            raise ValueError(f"guarantee must be text, got {self.guarantee!r}")
         if self.clear_threshold > self.threshold:
             raise ValueError(f"clear_threshold {self.clear_threshold} is above the threshold {self.threshold}")
 
     def saturated_count(self) -> int | None:
-        """The least magnitude of an int16 sample that counts as saturated, None without a limit.
+        """The smallest magnitude of an int16 sample that counts as saturated, None without a limit.
 
-        A magnitude in counts reaches a limit between two integers with the larger one.
+        A limit between two integers is reached by the larger one.
         """
         return None if self.saturation is None else min(math.ceil(self.saturation), BEYOND_INT16)
 
@@ -108,69 +119,98 @@ def make_detector(
     saturation: float | None = None,
     max_saturated: int = 0,
 ) -> Detector:
-    """A detector from a threshold in real units; `clear_threshold` is a fraction of it, in (0, 1].
+    """A detector from a threshold in real units.
 
-    Thresholds at or below 0 have no such fraction: there `clear_threshold` is the threshold itself.
+    Args:
+        score: How a window is scored, as `reconstruction_score`, `distance_score` or `margin_score` gives it.
+        threshold: As `calibrate` gives it.
+        clear_threshold: A fraction of the threshold, in (0, 1]. Of a threshold at or below 0 it is the threshold itself.
+        min_hits, history, clear_after, saturation, max_saturated: As in `Detector`.
+
+    Raises:
+        ValueError: As `Detector`.
+
+    >>> score = micro.Score("margin", unit=0.1, healthy=(0,))
+    >>> threshold = micro.Threshold(2.0, "set by hand")
+    >>> detector = micro.make_detector(score, threshold, min_hits=2, history=3, clear_threshold=0.5)
+    >>> detector.threshold, detector.clear_threshold
+    (20, 10)
     """
     if not 0 < clear_threshold <= 1:
         raise ValueError(f"clear_threshold must be above 0 and at most 1, got {clear_threshold}")
-    # Of whole numbers, those above a bound are those above its whole part.
-    whole = math.floor(in_units(threshold.value, score.unit))
-    low = math.floor(in_units(clear_threshold * threshold.value, score.unit)) if threshold.value > 0 else whole
-    low = min(low, whole)
-    return Detector(score, whole, low, min_hits, history, clear_after, saturation, max_saturated, threshold.promise)
+    # Integers above a bound are those above the integer below it.
+    alarm = math.floor(float(in_units(threshold.value, score.unit)))
+    clear = math.floor(float(in_units(clear_threshold * threshold.value, score.unit))) if threshold.value > 0 else alarm
+    clear = min(clear, alarm)
+    return Detector(score, alarm, clear, min_hits, history, clear_after, saturation, max_saturated, threshold.guarantee)
 
 
-def in_units(values: Any, unit: float) -> Any:
-    """Real scores in a score's integers; what is within rounding of a whole number is that number.
+def in_units(values: npt.ArrayLike, unit: float) -> np.ndarray:
+    """Real scores in a score's integers, float64; what is within rounding of an integer is that integer.
 
-    A score equal to a threshold is not above it, on the chip as here.
+    A score equal to a threshold is not above it, on the target as here.
     """
     counts = np.asarray(values, np.float64) / unit
     nearest = np.round(counts)
     return np.where(np.abs(counts - nearest) <= np.maximum(1e-9, 1e-15 * np.abs(nearest)), nearest, counts)
 
 
-def detector_from_config(told: Mapping[str, Any]) -> Detector:
-    """A detector back from the plain data that a report holds."""
-    plain = {name: value for name, value in told.items() if name != "real_threshold"}
+def detector_from_config(config: Mapping[str, Any]) -> Detector:
+    """A detector back from the plain data in a report."""
+    plain = {name: value for name, value in config.items() if name != "real_threshold"}
     return Detector(**{**plain, "score": score_from_config(plain["score"])})
 
 
-def stand_in(threshold: Threshold, **told: Any) -> Detector:
-    """A detector of scores in real units, for a student that is not int8 and has none on a chip; `told` as `make_detector`.
+class Settings(TypedDict, total=False):
+    """Settings of a detector, as `make_detector` takes them."""
+
+    clear_threshold: float
+    min_hits: int
+    history: int
+    clear_after: int
+    saturation: float | None
+    max_saturated: int
+
+
+def stand_in(threshold: Threshold, **settings: Unpack[Settings]) -> Detector:
+    """A detector of scores in real units, for a student that is not int8 and has none on the target.
 
     Its scores are real ones divided by its score's `unit`, a millionth of the threshold.
     """
     unit = abs(threshold.value) / (1 << 20) or 1.0
-    return make_detector(Score("reconstruction", unit), threshold, **told)
+    return make_detector(Score("reconstruction", unit), threshold, **settings)
 
 
 def faults(detector: Detector, frames: np.ndarray) -> np.ndarray:
-    """0 where a window can be scored, else the fault's number: (n, window, channels) -> (n,) int."""
+    """0 where a window can be scored, else the number of its `Status`: (n, window, channels) -> (n,) int."""
     magnitudes = np.abs(frames.astype(np.float32 if frames.dtype != np.int16 else np.int32))
-    found = np.zeros(len(frames), int)
+    faulty = np.zeros(len(frames), int)
     if detector.saturation is not None:
         limit = detector.saturated_count() if frames.dtype == np.int16 else np.float32(detector.saturation)
-        found[(magnitudes >= limit).sum(axis=(1, 2)) > detector.max_saturated] = Status.FAULT_SATURATED
-    found[~(magnitudes <= LARGEST_SAMPLE).all(axis=(1, 2))] = Status.FAULT_NOT_FINITE
-    return found
+        faulty[(magnitudes >= limit).sum(axis=(1, 2)) > detector.max_saturated] = Status.FAULT_SATURATED
+    faulty[~(magnitudes <= LARGEST_SAMPLE).all(axis=(1, 2))] = Status.FAULT_NOT_FINITE
+    return faulty
 
 
 def decide(detector: Detector, scores: np.ndarray, faulty: np.ndarray | None = None) -> list[Status]:
-    """What the detector says of each window in turn; `faulty` as `faults` gives them."""
-    said: list[Status] = []
+    """The detector's result for each window in turn.
+
+    Args:
+        scores: Integers, (n,).
+        faulty: As `faults` gives them, (n,).
+    """
+    statuses: list[Status] = []
     history, quiet, alarm = 0, 0, False
     for score, fault in zip(scores.tolist(), [0] * len(scores) if faulty is None else faulty.tolist()):
         if fault:
-            said.append(Status(fault))
+            statuses.append(Status(fault))
             continue
-        odd = score > (detector.clear_threshold if alarm else detector.threshold)
-        quiet = 0 if odd else quiet + 1
-        history = (history << 1 | odd) & ((1 << detector.history) - 1)
+        hit = score > (detector.clear_threshold if alarm else detector.threshold)
+        quiet = 0 if hit else quiet + 1
+        history = (history << 1 | hit) & ((1 << detector.history) - 1)
         if not alarm:
             alarm = history.bit_count() >= detector.min_hits
         elif quiet >= detector.clear_after:
             alarm, history = False, 0
-        said.append(Status.ALARM if alarm else Status.HEALTHY)
-    return said
+        statuses.append(Status.ALARM if alarm else Status.HEALTHY)
+    return statuses

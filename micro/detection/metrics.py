@@ -1,4 +1,4 @@
-"""How well scores tell healthy windows from faulty ones."""
+"""How well scores separate healthy windows from faulty ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def auc(faulty: np.ndarray, scores: np.ndarray) -> float | None:
 
 
 def alarm_rates(faulty: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float | None]:
-    """Share of healthy windows that alarm and share of faulty ones that do; None where there are none."""
+    """Fractions of healthy and of faulty windows above the threshold; None where there are none."""
     alarm = scores > threshold
     faulty = np.asarray(faulty, bool)
     return {

@@ -1,4 +1,4 @@
-"""The anomaly score of a window, in integers that Python and every chip agree on."""
+"""The anomaly score of a window, in integers, so that Python and every target agree on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FACTOR_BITS, CENTRE_BITS = 14, 4
 Kind = Literal["reconstruction", "distance", "margin"]
 # Normal numbers of float32: the C header holds the unit as one.
 SMALLEST_UNIT, LARGEST_UNIT = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
-# What a score's numbers may be, so that squares and their sums stay within 64 bits.
+# Ranges of a score's numbers, so that squares and their sums stay within 64 bits.
 LIMITS = {
     "factors": (0, 1 << FACTOR_BITS),
     "zeros": (-128, 127),
@@ -34,10 +34,22 @@ class Score:
 
     'reconstruction': squares of `factors[0]` * (input - `zeros[0]`) - `factors[1]` * (output - `zeros[1]`), summed.
     'distance': `weights` * (16 * output - `centre`)^2, summed.
-    'margin': the highest output that is not in `healthy` less the highest that is.
+    'margin': the highest output that is not in `healthy` minus the highest that is.
+
+    Attributes:
+        kind: One of the three above.
+        unit: What a score of 1 is in real units, above 0.
+        factors, zeros: Of 'reconstruction', for input and output each.
+        centre, weights: Of 'distance', one for each output.
+        healthy: Of 'margin', the places of the healthy classes.
 
     Raises:
         ValueError: For numbers that the C detector's types do not hold.
+
+    >>> score = micro.Score("margin", unit=0.1, healthy=(0,))
+    >>> outputs = np.array([[5, 1], [1, 5]], "int8")
+    >>> score(np.zeros((2, 4), "int8"), outputs).tolist()
+    [-4, 4]
     """
 
     kind: Kind
@@ -84,52 +96,81 @@ class Score:
 def reconstruction_score(tflite: TfliteLike) -> Score:
     """The mean squared difference of an autoencoder's input and output.
 
+    Args:
+        tflite: A model that is int8 in and out, as bytes, a path or what `convert` gives.
+
     Raises:
-        ConversionError: For a model whose output has another size than its input.
+        ConversionError: For a model that is not int8, or whose output has another size than its input.
+
+    >>> healthy = np.random.default_rng(0).normal(size=(100, 4)).astype("float32")
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
+    >>> tflite = micro.convert(model, micro.calibration_data(healthy))
+    >>> micro.reconstruction_score(tflite).kind
+    'reconstruction'
     """
     graph = read(tflite)
-    one, other = _grids(graph)
+    one, other = _quantizations(graph)
     sizes = [graph.tensors[side[0]].size for side in (graph.inputs, graph.outputs)]
     if sizes[0] != sizes[1]:
         raise ConversionError(f"the model takes {sizes[0]} values and gives {sizes[1]}: it reconstructs nothing")
     largest = max(one.scale[0], other.scale[0])
-    factors = [round(grid.scale[0] / largest * (1 << FACTOR_BITS)) for grid in (one, other)]
+    factors = [round(quantization.scale[0] / largest * (1 << FACTOR_BITS)) for quantization in (one, other)]
     unit = (largest / (1 << FACTOR_BITS)) ** 2 / sizes[0]
     return Score("reconstruction", unit, (factors[0], factors[1]), (one.zero_point[0], other.zero_point[0]))
 
 
 def distance_score(tflite: TfliteLike, healthy_outputs: np.ndarray) -> Score:
-    """The mean squared distance of the outputs from healthy ones, each in units of its spread.
+    """The mean squared distance of the outputs from healthy ones, each in units of its standard deviation.
 
-    `healthy_outputs`: (n, ...) int8 as the model gives them on healthy windows.
+    Args:
+        tflite: A model that is int8 in and out.
+        healthy_outputs: Its outputs for healthy windows, (n, ...) int8.
 
     Raises:
-        ValueError: For fewer than two of them.
+        ConversionError: For a model that is not int8.
+        ValueError: For fewer than two outputs.
+
+    >>> healthy = np.random.default_rng(0).normal(size=(100, 4)).astype("float32")
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    >>> tflite = micro.convert(model, micro.calibration_data(healthy))
+    >>> micro.distance_score(tflite, np.array([[0, 5, 1], [2, 5, 0]], "int8")).centre
+    (16, 80, 8)
     """
-    _grids(read(tflite))  # refuses what is not int8
+    _quantizations(read(tflite))  # refuses what is not int8
     outputs = np.asarray(healthy_outputs).reshape(len(healthy_outputs), -1).astype(np.float64)
     if len(outputs) < 2:
         raise ValueError(f"a distance is fitted on two healthy windows or more, got {len(outputs)}")
-    # An output that hardly moves would outweigh all others: at least the spread of rounding.
-    spread = np.maximum(outputs.std(axis=0), 12**-0.5)
-    weights = np.maximum(np.round(32767 * (spread.min() / spread) ** 2), 1)
-    unit = 1 / (32767 * spread.min() ** 2 * (1 << 2 * CENTRE_BITS) * outputs.shape[1])
+    # An output that hardly moves would outweigh all others: take at least the standard deviation of rounding.
+    deviation = np.maximum(outputs.std(axis=0), 12**-0.5)
+    weights = np.maximum(np.round(32767 * (deviation.min() / deviation) ** 2), 1)
+    unit = 1 / (32767 * deviation.min() ** 2 * (1 << 2 * CENTRE_BITS) * outputs.shape[1])
     centre = np.round(outputs.mean(axis=0) * (1 << CENTRE_BITS))
-    return Score("distance", float(unit), centre=_whole(centre), weights=_whole(weights))
+    return Score("distance", float(unit), centre=_integers(centre), weights=_integers(weights))
 
 
 def margin_score(tflite: TfliteLike, healthy: Sequence[int]) -> Score:
     """By how much a classifier's highest faulty output exceeds its highest healthy one.
 
+    Args:
+        tflite: A model that is int8 in and out.
+        healthy: Places of the healthy classes among the outputs.
+
     Raises:
-        ValueError: Where `healthy` names no class, all of them, or one that is not there.
+        ConversionError: For a model that is not int8.
+        ValueError: Where `healthy` names no class, all of them, or one that does not exist.
+
+    >>> samples = np.random.default_rng(0).normal(size=(100, 4)).astype("float32")
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    >>> tflite = micro.convert(model, samples, anomaly_detector=False)
+    >>> micro.margin_score(tflite, healthy=[0]).healthy
+    (0,)
     """
     graph = read(tflite)
-    _, grid = _grids(graph)
+    _, quantization = _quantizations(graph)
     count = graph.tensors[graph.outputs[0]].size
     if not healthy or not set(healthy) < set(range(count)):
         raise ValueError(f"healthy classes must be some of 0 to {count - 1} and not all, got {list(healthy)}")
-    return Score("margin", grid.scale[0], healthy=tuple(sorted(healthy)))
+    return Score("margin", quantization.scale[0], healthy=tuple(sorted(healthy)))
 
 
 def score_from_config(config: dict[str, Any]) -> Score:
@@ -138,8 +179,8 @@ def score_from_config(config: dict[str, Any]) -> Score:
     return Score(**plain)
 
 
-def real(value: Any, what: str) -> float:
-    """A number as it is; ValueError for anything else, text and truth values among them."""
+def real(value: object, what: str) -> float:
+    """A number as it is; ValueError for anything else, including text and booleans."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise ValueError(f"{what} must be a number, got {value!r}")
     try:
@@ -148,15 +189,15 @@ def real(value: Any, what: str) -> float:
         return math.inf
 
 
-def _grids(graph: Graph) -> tuple[Quantization, Quantization]:
-    found = []
+def _quantizations(graph: Graph) -> tuple[Quantization, Quantization]:
+    quantizations = []
     for side, indices in (("input", graph.inputs), ("output", graph.outputs)):
         tensor = graph.tensors[indices[0]]
         if len(indices) != 1 or tensor.dtype != "int8" or tensor.quantization is None:
-            raise ConversionError(f"scores are taken of models with one int8 {side}")
-        found.append(tensor.quantization)
-    return found[0], found[1]
+            raise ConversionError(f"scores are computed from models with one int8 {side}")
+        quantizations.append(tensor.quantization)
+    return quantizations[0], quantizations[1]
 
 
-def _whole(values: np.ndarray) -> tuple[int, ...]:
+def _integers(values: np.ndarray) -> tuple[int, ...]:
     return tuple(int(value) for value in values)

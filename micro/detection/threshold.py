@@ -1,4 +1,4 @@
-"""Anomaly scores, the threshold that keeps false alarms rare, and what both are worth."""
+"""Reconstruction errors, and thresholds that keep false alarms rare."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from micro.support.wording import counted
+
 Calibration = Literal["conformal", "quantile", "extreme"]
-# Share of the healthy scores, the highest, that the tail is fitted on, and the fewest that do.
-TAIL_SHARE, FEWEST_IN_TAIL = 0.1, 20
+# Fraction of the healthy scores, the highest, that the tail is fitted on, and the fewest that suffice.
+TAIL_FRACTION, FEWEST_IN_TAIL = 0.1, 20
 
 
 def reconstruction_error(x: np.ndarray, reconstruction: np.ndarray) -> np.ndarray:
-    """Mean squared difference of each window's features: (n, ...), (n, ...) -> (n,) float64."""
+    """Mean squared difference of each window's features.
+
+    Shapes: (n, ...) and (n, ...) -> (n,) float64.
+
+    >>> micro.reconstruction_error(np.array([[1.0, 2.0], [0.0, 4.0]]), np.zeros((2, 2))).tolist()
+    [2.5, 8.0]
+    """
     difference = np.asarray(x, np.float64) - np.asarray(reconstruction, np.float64)
     return np.mean(np.square(difference).reshape(len(difference), -1), axis=1)
 
@@ -37,76 +45,95 @@ def fit_threshold(healthy_scores: np.ndarray, false_alarm_rate: float) -> float:
 
 
 def threshold_rank(count: int, false_alarm_rate: float) -> int:
-    """Which of `count` held-out healthy scores, counted from 1 upwards, is the threshold; ValueError if they are too few."""
+    """Which of `count` sorted held-out healthy scores, counted from 1, is the threshold; ValueError if they are too few."""
     if not 0 < false_alarm_rate < 1:
         raise ValueError(f"false_alarm_rate must be between 0 and 1, got {false_alarm_rate}")
-    # The small term keeps (n + 1) * (1 - rate) from being rounded up past a whole number.
+    # The small term keeps (n + 1) * (1 - rate) from being rounded up past an integer.
     rank = math.ceil((count + 1) * (1 - false_alarm_rate) - 1e-9)
     if rank > count:
-        needed = math.ceil(1 / false_alarm_rate - 1e-9) - 1
+        least = math.ceil(1 / false_alarm_rate - 1e-9) - 1
         raise ValueError(
-            f"{count} held-out healthy windows are too few for a false-alarm rate of {false_alarm_rate:g}; "
-            f"at least {needed} are needed: record more, shorten the hop, or allow more false alarms"
+            f"{counted(count, 'held-out healthy window')} {'is' if count == 1 else 'are'} too few for a false-alarm rate of "
+            f"{false_alarm_rate:g}; "
+            f"at least {least:,} are needed: record more, shorten the hop, or allow more false alarms"
         )
     return rank
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """Score above which a window alarms, and what is promised of healthy windows, in words."""
+    """A score above which a window is anomalous.
+
+    Attributes:
+        value: In real units of the score.
+        guarantee: How often healthy windows exceed it, in words.
+
+    >>> micro.Threshold(value=1.5, guarantee="set by hand")
+    Threshold(value=1.5, guarantee='set by hand')
+    """
 
     value: float
-    promise: str
+    guarantee: str
 
 
 def calibrate(healthy_scores: np.ndarray, false_alarm_rate: float, method: Calibration = "conformal") -> Threshold:
     """A threshold from the scores of healthy windows that the model was not trained on.
 
     'conformal': `fit_threshold`; the rate bounds the chance of a false alarm of any window exchangeable with these.
-    'quantile': the scores' own quantile; needs fewer of them, and promises nothing of others.
-    'extreme': the quantile of a generalised Pareto distribution fitted on the highest tenth; reaches rates that the scores
-        are too few for, as far as the tail goes on as it begins.
+    'quantile': the scores' own quantile; needs fewer of them, and guarantees nothing for others.
+    'extreme': the quantile of a generalized Pareto distribution fitted to the highest tenth; reaches rates that the scores
+        are too few for, as long as the tail continues as it begins.
+
+    Args:
+        healthy_scores: (n,), in real units.
+        false_alarm_rate: Fraction of healthy windows allowed above the threshold, in (0, 1).
+        method: One of the three above.
 
     Raises:
         ValueError: For a rate outside (0, 1), scores that are not finite, or too few of them.
 
     Source: Vovk et al. 2005; Pickands 1975; Siffer et al. 2017, section 3.
+
+    >>> scores = np.random.default_rng(0).exponential(size=500)
+    >>> threshold = micro.calibrate(scores, false_alarm_rate=0.01)
+    >>> threshold.guarantee
+    "at most 1 % of healthy windows like the 500 held out, whatever their scores' distribution"
     """
     if method not in get_args(Calibration):
         raise ValueError(f"method must be one of {', '.join(get_args(Calibration))}, got {method!r}")
-    said = _promise(method, false_alarm_rate, len(healthy_scores))
+    guarantee = _guarantee(method, false_alarm_rate, len(healthy_scores))
     if method == "conformal":
-        return Threshold(fit_threshold(healthy_scores, false_alarm_rate), said)
+        return Threshold(fit_threshold(healthy_scores, false_alarm_rate), guarantee)
     scores = np.asarray(healthy_scores, np.float64)
     if not 0 < false_alarm_rate < 1:
         raise ValueError(f"false_alarm_rate must be between 0 and 1, got {false_alarm_rate}")
     if not len(scores) or not np.isfinite(scores).all():
         raise ValueError("healthy scores are not finite" if len(scores) else "no healthy scores to calibrate on")
     if method == "quantile":
-        return Threshold(float(np.quantile(scores, 1 - false_alarm_rate, method="higher")), said)
-    return Threshold(_tail_quantile(scores, false_alarm_rate), said)
+        return Threshold(float(np.quantile(scores, 1 - false_alarm_rate, method="higher")), guarantee)
+    return Threshold(_tail_quantile(scores, false_alarm_rate), guarantee)
 
 
-def _promise(method: Calibration, false_alarm_rate: float, count: int) -> str:
-    """What a threshold by that method from so many healthy scores promises, in words."""
-    share = f"{100 * false_alarm_rate:g} %"
+def _guarantee(method: Calibration, false_alarm_rate: float, count: int) -> str:
+    """What a threshold by that method from `count` healthy scores guarantees, in words."""
+    rate = f"{100 * false_alarm_rate:g} %"
     return {
-        "conformal": f"at most {share} of healthy windows like the {count} held out, whatever their scores' distribution",
-        "quantile": f"{share} of {count} healthy windows; of others nothing is promised",
-        "extreme": f"{share} of healthy windows, if the tail of the {count} held out goes on as it begins",
+        "conformal": f"at most {rate} of healthy windows like the {count} held out, whatever their scores' distribution",
+        "quantile": f"{rate} of {counted(count, 'healthy window')}; no guarantee for others",
+        "extreme": f"{rate} of healthy windows, if the tail of the {count} held out continues as it begins",
     }[method]
 
 
 def _tail_quantile(scores: np.ndarray, rate: float) -> float:
     from scipy.stats import genpareto
 
-    start = float(np.quantile(scores, 1 - TAIL_SHARE))
+    start = float(np.quantile(scores, 1 - TAIL_FRACTION))
     excess = scores[scores > start] - start
     if len(excess) < FEWEST_IN_TAIL:
-        needed = math.ceil(FEWEST_IN_TAIL / TAIL_SHARE)
-        raise ValueError(f"{len(scores)} healthy scores are too few to fit their tail on; about {needed} are needed")
-    share = len(excess) / len(scores)
-    if rate >= share:
+        least = math.ceil(FEWEST_IN_TAIL / TAIL_FRACTION)
+        raise ValueError(f"{len(scores)} healthy scores are too few to fit their tail on; about {least:,} are needed")
+    fraction = len(excess) / len(scores)
+    if rate >= fraction:
         return float(np.quantile(scores, 1 - rate, method="higher"))
     shape, _, scale = genpareto.fit(excess, floc=0)
-    return start + float(genpareto.isf(rate / share, shape, scale=scale))
+    return start + float(genpareto.isf(rate / fraction, shape, scale=scale))

@@ -51,8 +51,8 @@ def rehearse(config: Config, kept: bool = False) -> tuple[Prepared, tuple[np.nda
     data = prepare(_spared(config))
     x, labels = data.validation.x, data.validation.labels
     if not data.class_names:
-        frames, heard = data.heard
-        made = data.scaling(data.features(odd(frames[heard == 0], config.seed)))
+        frames, labels = data.validation_samples
+        made = data.scaling(data.features(odd(frames[labels == 0], config.seed)))
         return data, (np.concatenate([x, made]), np.repeat([0, 1], [len(x), len(made)]))
     if kept:
         # The healthy machine was recorded at one load only; what is left of it is the test's.

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from micro.aot.generate import static_files
-from micro.datasets.prepare import spread
+from micro.datasets.pieces import evenly_spaced
 from micro.detection.detector import decide, faults
 from micro.emission.c_array import c_array, model_files, render
 from micro.emission.detector import detector_files
@@ -110,7 +110,7 @@ def self_test_windows(firmware: Firmware, golden: np.ndarray, count: int) -> np.
     """`count` of the golden windows, spread evenly over those that the detector scores, or over all where these are too few."""
     scored = golden[faults(firmware.detector, _samples(firmware, golden)) == 0]
     chosen = scored if len(scored) >= count else golden
-    return np.asarray(chosen[spread(len(chosen), count)])
+    return np.asarray(chosen[evenly_spaced(len(chosen), count)])
 
 
 def class_names(report: dict[str, Any], run_folder: str | Path) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from keras_kd.layers import copied
 from micro.config import Config, parse_config
-from micro.datasets.prepare import Prepared, Windows, prepare, spread
+from micro.datasets.pieces import evenly_spaced
+from micro.datasets.prepare import Prepared, Windows, prepare
 from micro.errors import MicroError, RunError
 from micro.runs.train import ready_devices, train_teacher
 from micro.support.files import keras_bytes, write_bytes
@@ -62,7 +63,7 @@ def _pooled(prepared: Sequence[Prepared]) -> Prepared:
     each = max(1, TAUGHT // len(prepared))
 
     def together(parts: Sequence[Windows]) -> Windows:
-        chosen = [(part, spread(len(part), each)) for part in parts]
+        chosen = [(part, evenly_spaced(len(part), each)) for part in parts]
         return Windows(
             np.concatenate([part.x[rows] for part, rows in chosen]),
             np.concatenate([part.labels[rows] for part, rows in chosen]),

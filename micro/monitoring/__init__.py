@@ -1,4 +1,4 @@
-"""A device's scores come home: does its threshold still hold, and if not, what is to be done.
+"""A device's log of scores: does its threshold still hold, and if not, what should be done.
 
 May import: errors, support, signal, detection, emission, runs.
 """

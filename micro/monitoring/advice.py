@@ -1,4 +1,4 @@
-"""What a log's checks say, in words: steady, recalibrate, renew or doubtful, and why."""
+"""What a log's checks come to, in words: steady, recalibrate, retrain or doubtful, and why."""
 
 from __future__ import annotations
 
@@ -8,131 +8,167 @@ from typing import Literal
 
 import numpy as np
 
-from micro.detection.drift import PSI_MUCH, PSI_SOME, Look, smallest_p
+from micro.detection.drift import PSI_MUCH, PSI_SOME, DriftCheck
+from micro.detection.permutation import Shift, smallest_p
 from micro.detection.threshold import Threshold
 from micro.monitoring.lines import excerpt
 from micro.monitoring.log import Log
+from micro.runs.baseline import Calibration
+from micro.support.wording import counted
 
-Advice = Literal["steady", "recalibrate", "renew", "doubtful"]
-# A threshold may move by this factor, in all recalibrations together, and the student still tells faults from health; beyond,
-# the machine is another than the one it was trained on.
+Advice = Literal["steady", "recalibrate", "retrain", "doubtful"]
+# A threshold may move by this factor, in all recalibrations together, and the student still distinguishes faults; beyond
+# it, the machine is no longer the one that the student was trained on.
 FARTHEST = 1.5
-# More faults of the sensor than this share of windows, or sessions with hardly any score, and scores no longer speak for it.
+# Above this fraction of windows with a sensor fault, or of sessions with hardly any score, scores no longer speak for the
+# machine.
 MOST_FAULTS = 0.1
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that the advice is drawn from.
+    """All that the advice is based on.
 
-    `threshold` is the run's, `trained` that of the run it was first trained as, `renewed` one from `renewed_sessions` of the
-    log; `alarms` is the share of all windows above the run's, `chance` that of so many were the `rate` kept; `detectable` is
-    the smallest change of all scores that the last check could have found, None where none is.
+    Attributes:
+        check: The last one made.
+        log: As it was read.
+        latest: Scores of the sessions that the last check compared.
+        reference: Scores of the run's calibration, an array a session.
+        threshold: The run's.
+        trained_threshold: The one that the run was trained with, before any recalibration.
+        calibration: Sessions of the log from which a new threshold would come.
+        recalibrated: That threshold, None where they are too few for one.
+        rate: The false-alarm rate of the run's threshold.
+        level: Probability that a log like calibration's is reported as drifted.
+        alarms: Fraction of all windows above the run's threshold.
+        alarm_chance: Bound on the probability of that many if the rate is kept.
+        detectable: The smallest factor on all scores that the last check would have detected, None where there is none.
+        features: Names of the features logged.
     """
 
-    look: Look
+    check: DriftCheck
     log: Log
     latest: np.ndarray
     reference: tuple[np.ndarray, ...]
     threshold: float
-    trained: float
-    renewed: Threshold | None
-    renewed_sessions: int
+    trained_threshold: float
+    calibration: Calibration
+    recalibrated: Threshold | None
     rate: float
     level: float
     alarms: float
-    chance: float
+    alarm_chance: float
     detectable: float | None
     features: Sequence[str]
 
 
-def advise(told: Evidence) -> tuple[Advice, str]:
+def advise(evidence: Evidence) -> tuple[Advice, str]:
     """The advice and the reason for it."""
-    found = _of_scores(told)
-    trouble = _trouble(told.log)
-    if trouble is None or found[0] == "renew":
-        return found if trouble is None else (found[0], f"{trouble}; {found[1]}")
-    return (
-        "doubtful",
-        f"{trouble}. Look at sensor, cable and device first; of the windows that have a score: {found[1]}",
-    )
+    advice, why = _of_scores(evidence)
+    trouble = _trouble(evidence.log)
+    if trouble is None:
+        return advice, why
+    if advice == "retrain":
+        return advice, f"{trouble}; {why}"
+    return "doubtful", f"{trouble}. Look at sensor, cable and device first; of the windows that have a score: {why}"
 
 
 def _trouble(log: Log) -> str | None:
-    """Why scores alone do not speak for the machine: a sensor that is often at fault, a self-test that failed."""
+    """Why scores alone do not speak for the machine: frequent sensor faults, a self-test that failed."""
     if log.failed:
         return f"the device's self-test failed (row {log.failed[0]} of the log): its scores are not those of the run"
     windows = sum(map(len, log.sessions))
-    share = log.faults / (log.faults + windows)
+    faults = log.faults / (log.faults + windows)
     sessions = len(log.dead) / (len(log.dead) + len(log.sessions))
-    if share <= MOST_FAULTS and sessions <= MOST_FAULTS:
+    if faults <= MOST_FAULTS and sessions <= MOST_FAULTS:
         return None
-    dead = f", and in {len(log.dead)} sessions most of the time, the first {excerpt(log.dead[0])}" if log.dead else ""
-    return f"the sensor was at fault in {share:.0%} of the windows{dead}"
+    dead = ""
+    if log.dead:
+        first = excerpt(log.dead[0])
+        dead = f", and in {counted(len(log.dead), 'session')} most of the time, the first {first}"
+    return f"the sensor was at fault in {faults:.0%} of the windows{dead}"
 
 
-def _of_scores(told: Evidence) -> tuple[Advice, str]:
-    look = told.look
-    distance = f"KS distance {look.ks:.2f}, wander {look.wander:.1f}, p {look.p:.2g} at check {look.number}"
-    if look.scores_drifted:
-        psi = "hardly moved" if look.psi < PSI_SOME else "moved" if look.psi < PSI_MUCH else "moved far"
-        before, after = np.median(np.concatenate(told.reference)), np.median(told.latest)
-        return _threshold_moves(
-            told,
-            f"the median score went from {before:.4g} to {after:.4g} ({distance}; stability index {look.psi:.2f}, {psi})",
+def _of_scores(evidence: Evidence) -> tuple[Advice, str]:
+    check = evidence.check
+    if check.scores_drifted:
+        return _move_threshold(evidence, _scores_moved(evidence))
+    if check.drifted and check.shift is not None:
+        return "retrain", _features_moved(evidence, check.shift)
+    if evidence.alarm_chance <= evidence.level:
+        few = f"calibration had {counted(len(evidence.reference), 'session')}, too few for a more certain threshold"
+        return _move_threshold(
+            evidence,
+            f"more alarms than the threshold guarantees: {_alarms(evidence)} (chance of that many below "
+            f"{evidence.alarm_chance:.2g}). No check found drift ({_distance(check)}); {few}",
         )
-    if look.drifted and look.shift is not None:
-        return "renew", (
-            f"the scores hold ({distance}), but the input features do not: {told.features[look.shift.feature]} moved by "
-            f"{look.shift.spreads:+.1f} standard deviations of sessions (p {look.shift.p:.2g}). The student was not tested on "
-            "such input. Look at machine, speed and sensor first; if all are as they will stay, record and train a new student"
-        )
-    alarms = f"{told.alarms:.1%} of all windows are above the threshold, where {told.rate:.1%} were promised"
-    if told.chance <= told.level:
-        few = f"calibration had {len(told.reference)} sessions, and its threshold is no surer than they are"
-        return _threshold_moves(
-            told,
-            f"more alarms than promised: {alarms} (chance of so many below {told.chance:.2g}). No check found drift "
-            f"({distance}); {few}",
-        )
-    if told.detectable is None:
+    compared = f"{counted(len(evidence.reference), 'session')} of calibration and {check.sessions:,} recent"
+    if evidence.detectable is None:
         return "doubtful", (
-            f"{len(told.reference)} sessions of calibration and {look.sessions} recent ones of the log are too few to tell: "
-            f"no check found drift, but even a tenfold change of all scores would not have been found. {alarms}. Log more "
-            "sessions; if calibration has few, record more healthy starts of the machine and train again"
+            f"{compared} of the log are too few to tell: no check found drift, but even a tenfold change of all scores would "
+            f"not have been detected. {_alarms(evidence)}. Log more sessions; if calibration has few, record more healthy "
+            "starts of the machine and train again"
         )
     return "steady", (
-        f"no check found drift: {distance}, where {look.level:.2g} would tell; the smallest change of all scores that "
-        f"{len(told.reference)} sessions of calibration and {look.sessions} recent ones would have shown is a factor of about "
-        f"{told.detectable:g}. {alarms} (p {told.chance:.2g} by sessions)"
+        f"no check found drift: {_distance(check)}, where {check.level:.2g} would count as drift; the smallest change of all "
+        f"scores that {compared} can show is a factor of about {evidence.detectable:g}. {_alarms(evidence)} (p "
+        f"{evidence.alarm_chance:.2g} by sessions)"
     )
 
 
-def _threshold_moves(told: Evidence, moved: str) -> tuple[Advice, str]:
-    """Recalibrate where the threshold that keeps the rate is near enough to the trained one, else renew."""
-    if told.renewed is None:
-        return "renew", (
-            f"{moved}, and the recent windows are too few for a threshold at {told.rate:.1%}: log more, or record and train "
-            "again"
+def _distance(check: DriftCheck) -> str:
+    return f"KS distance {check.ks:.2f}, wander {check.wander:.1f}, p {check.p:.2g} at check {check.number}"
+
+
+def _alarms(evidence: Evidence) -> str:
+    return f"{evidence.alarms:.1%} of all windows are above the threshold, set for {evidence.rate:.1%}"
+
+
+def _scores_moved(evidence: Evidence) -> str:
+    check = evidence.check
+    psi = "hardly moved" if check.psi < PSI_SOME else "moved" if check.psi < PSI_MUCH else "moved far"
+    before, after = np.median(np.concatenate(evidence.reference)), np.median(evidence.latest)
+    moved = f"the median score went from {before:.4g} to {after:.4g}"
+    return f"{moved} ({_distance(check)}; stability index {check.psi:.2f}, {psi})"
+
+
+def _features_moved(evidence: Evidence, shift: Shift) -> str:
+    return (
+        f"the scores hold ({_distance(evidence.check)}), but the input features do not: {evidence.features[shift.feature]} "
+        f"moved by {shift.deviations:+.1f} standard deviations of sessions (p {shift.p:.2g}). The student was not tested on "
+        "such input. Look at machine, speed and sensor first; if they will stay like this, record and train a new student"
+    )
+
+
+def _move_threshold(evidence: Evidence, moved: str) -> tuple[Advice, str]:
+    """Recalibrate where the threshold that keeps the rate is near enough to the trained one, else retrain."""
+    new, trained = evidence.recalibrated, evidence.trained_threshold
+    if new is None:
+        return "retrain", (
+            f"{moved}, and the recent windows are too few for a threshold at {evidence.rate:.1%}: log more, or record and "
+            "train again"
         )
-    ratio = told.renewed.value / told.trained if told.trained else np.inf
-    since = "" if told.trained == told.threshold else f" from the {told.trained:.4g} that the run was trained with"
+    ratio = new.value / trained if trained else np.inf
+    since = "" if trained == evidence.threshold else f" from the {trained:.4g} that the run was trained with"
     change = (
-        f"to keep {told.rate:.1%} of false alarms the threshold would go from {told.threshold:.4g} to "
-        f"{told.renewed.value:.4g}, a factor of {ratio:.2f}{since}"
+        f"to keep {evidence.rate:.1%} of false alarms the threshold would go from {evidence.threshold:.4g} to "
+        f"{new.value:.4g}, a factor of {ratio:.2f}{since}"
     )
     if 1 / FARTHEST <= ratio <= FARTHEST:
-        count = told.renewed_sessions
-        few = 2 * smallest_p(count, count) > told.level / 6  # the level of the second check
-        then = (
-            f", after logging more than these {count} sessions: with so few, later checks find nothing" if few else ""
-        )
         return "recalibrate", (
-            f"{moved}; {change}: near enough for the student to tell faults as before. If the machine was healthy while this "
-            f"was logged, recalibrate{then}"
+            f"{moved}; {change}: near enough for the student to find faults as before. If the machine was healthy while this "
+            f"was logged, recalibrate{_after_more_sessions(evidence)}"
         )
     side, limit = ("above", FARTHEST) if ratio > 1 else ("below", 1 / FARTHEST)
-    return "renew", (
-        f"{moved}; {change}, {side} the limit of {limit:.2f} within which a threshold can make up for it. Look at machine and "
-        "sensor first; if both are healthy, record and train a new student"
+    return "retrain", (
+        f"{moved}; {change}, {side} the limit of {limit:.2f} that a new threshold can make up for. Look at machine and sensor "
+        "first; if both are healthy, record and train a new student"
     )
+
+
+def _after_more_sessions(evidence: Evidence) -> str:
+    """What to wait for where a calibration of the log's sessions would leave later checks without power."""
+    count = len(evidence.calibration.scores)
+    if 2 * smallest_p(count, count) <= evidence.level / 6:  # the level of the second check
+        return ""
+    return f", after logging more than {counted(count, 'session')}: with so few, later checks detect nothing"

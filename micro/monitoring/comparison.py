@@ -1,15 +1,15 @@
-"""A device's log beside the run that its firmware came from."""
+"""A device's log compared with the run that its firmware came from."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
-from micro.detection.drift import Look, promise_chance, smallest_change, watch
+from micro.detection.drift import DriftCheck, alarm_chance, smallest_change, watch
 from micro.detection.threshold import Threshold, calibrate
 from micro.errors import DataError
 from micro.monitoring.advice import Advice, Evidence, advise
@@ -17,23 +17,34 @@ from micro.monitoring.log import Log, read_log
 from micro.runs.baseline import Calibration, calibration_heard, calibration_sessions
 from micro.runs.score_files import read_run
 from micro.signal import FrontEnd
+from micro.support.wording import counted
 
 
 @dataclass(frozen=True)
 class Monitoring:
-    """What a log says of a run: the checks made, the advice and why, and the threshold that a recalibration would set.
+    """What a log shows of a run.
 
-    `drifted_after` counts windows from the log's start to the check that found drift; `alarms` is the share of the recent
-    windows above the run's threshold; `faults` counts rows without a score; `features` names those that were logged.
-    `detectable` is the smallest factor of all scores that the last check would have found, None where not even a tenfold one;
-    `alarm_chance` bounds the chance of so many alarms in the whole log were the promised rate kept; `notes` say what was passed
-    over or assumed in reading; `calibration` are the sessions that become a recalibrated run's: the log's, from those
-    on in which drift was found.
+    Attributes:
+        advice: 'steady', 'recalibrate', 'retrain' or 'doubtful'.
+        why: The reason, in words.
+        checks: The comparisons made, the last one first to find drift if any does.
+        drifted_after: Windows from the log's start to the check that found drift; None where none did.
+        alarms: Fraction of the recent windows above the run's threshold.
+        threshold: The run's, in real units.
+        recalibrated: The threshold that a recalibration would set; None where the windows are too few for one.
+        windows, sessions: In the log, with a score.
+        faults: Rows without a score, as the sensor was at fault.
+        features: Names of those that were logged.
+        detectable: The smallest factor on all scores that the last check would have detected, None where not even a tenfold
+            one.
+        alarm_chance: Bound on the probability of that many alarms in the whole log if the threshold's rate is kept.
+        notes: What was skipped or assumed in reading.
+        calibration: The log's sessions that become a recalibrated run's calibration: those from the drift on.
     """
 
     advice: Advice
     why: str
-    looks: tuple[Look, ...]
+    checks: tuple[DriftCheck, ...]
     drifted_after: int | None
     alarms: float
     threshold: float
@@ -46,6 +57,14 @@ class Monitoring:
     alarm_chance: float
     notes: tuple[str, ...]
     calibration: Calibration = field(repr=False)
+
+
+class Options(TypedDict):
+    """How a log is checked."""
+
+    false_alarm_rate: float
+    every: int
+    recent: int
 
 
 def monitor(
@@ -62,83 +81,106 @@ def monitor(
 
     The log is a CSV file with a header, or JSON lines, with a row a window: `score` in real units, or `raw_score` in the
     device's integers; `session`, the start of the machine that the window belongs to. Without sessions the log is cut into
-    stretches as long as calibration's, anew at each restart of the device, which prints the header again. Rows without a score
-    are faults of the sensor, and counted. Columns `f0`, `f1`, ... are the model's int8 input features; any of them will do, and
-    drift that leaves the scores alone is seen by them.
+    stretches as long as calibration's, starting over at each restart of the device, which prints the header again. Rows
+    without a score are sensor faults, and counted. Columns `f0`, `f1`, ... are the model's int8 input features; any of them
+    will do, and they show drift that leaves the scores alone.
 
     Args:
-        false_alarm_rate: Chance that a log like calibration's is ever said to drift, over the first thousand checks.
-        every, recent: Sessions between checks, and sessions that a check takes in.
+        false_alarm_rate: Probability that a log like calibration's is ever reported as drifted, over the first thousand checks.
+        every, recent: Sessions between checks, and the most sessions that a check compares.
         device: Whose rows are read, where the log has a column `device` and more than one in it.
 
     Raises:
         RunError: If the folder is no finished run of a detector.
-        DataError: Names file and row of what cannot be read, or where the log is too short for one check.
+        DataError: Names file and row of what cannot be read, or says that the log is too short for one check.
     """
     folder = Path(run_folder)
     report, config = read_run(folder)
     reference = calibration_sessions(folder)
+    read = _read(log, report, reference, every, device)
+    features = (calibration_heard(folder, read.columns, log), read.features) if read.columns else None
+    options: Options = {"false_alarm_rate": false_alarm_rate, "every": every, "recent": recent}
+    checks = watch(reference, read.sessions, features=features, seed=seed, **options)
+    evidence = _evidence(report, config.detect.false_alarm_rate, reference, read, checks, options)
+    return _monitoring(evidence, checks)
+
+
+def _read(
+    log: str | Path, report: dict[str, Any], reference: Sequence[np.ndarray], every: int, device: str | None
+) -> Log:
+    """The log, without what a recalibration has used; DataError where it is too short for a check."""
     unit = report["detector"]["score"]["unit"] if report["detector"] else None
     block = int(np.median([len(scores) for scores in reference]))
-    told = read_log(log, unit, block, device=device)
+    read = read_log(log, unit, block, device=device)
     if report.get("recalibration"):
-        told = _since(told, reference, every)
-    if len(told.sessions) < every:
+        read = _since(read, reference, every)
+    if len(read.sessions) < every:
         raise DataError(
-            f"{log}: {len(told.sessions)} sessions are too few for a check, which takes {every}; log more, or check more often "
-            "(--every)"
+            f"{log}: {counted(len(read.sessions), 'session')}, but a check takes {every}; log {every} starts of the machine or "
+            f"more, or score {every} files or more into one log (keras-kd score RUN FILE... --out LOG)"
         )
-    heard = (calibration_heard(folder, told.columns, log), told.heard) if told.columns else None
-    looks = watch(
-        reference, told.sessions, heard=heard, false_alarm_rate=false_alarm_rate, every=every, recent=recent, seed=seed
+    return read
+
+
+def _evidence(
+    report: dict[str, Any],
+    rate: float,
+    reference: Sequence[np.ndarray],
+    log: Log,
+    checks: Sequence[DriftCheck],
+    options: Options,
+) -> Evidence:
+    """What the log holds against the run, at the last check."""
+    check, end = checks[-1], len(checks) * options["every"]
+    start = max(0, end - options["recent"])
+    # Where drift was found, all sessions from that check's on are like the machine is now; else the whole log is.
+    calibration = _sessions(log, slice(start if check.drifted else 0, None))
+    compared = log.sessions[:end] if check.drifted else log.sessions
+    threshold = float(report["threshold"])
+    names = FrontEnd(**report["features"]).names if log.columns else ()
+    tests = 3 if log.columns else 2
+    return Evidence(
+        check=check,
+        log=log,
+        latest=np.concatenate(log.sessions[start:end]),
+        reference=tuple(reference),
+        threshold=threshold,
+        trained_threshold=trained_threshold(report),
+        calibration=calibration,
+        recalibrated=_recalibrated(np.concatenate(calibration.scores), rate),
+        rate=rate,
+        level=options["false_alarm_rate"],
+        alarms=float(np.mean(np.concatenate(compared) > threshold)),
+        alarm_chance=alarm_chance([float(np.mean(scores > threshold)) for scores in compared], rate),
+        detectable=None if check.drifted else smallest_change(reference, check.sessions, check.level, tests=tests),
+        features=tuple(names[column] for column in log.columns),
     )
-    look, seen = looks[-1], len(looks) * every
-    names = FrontEnd(**report["features"]).names if told.columns else ()
-    features = tuple(names[column] for column in told.columns)
-    begun = max(0, seen - recent)
-    latest = np.concatenate(told.sessions[begun:seen])
-    # Where drift was found, all from that check's sessions on is as the machine now is; else the whole log is.
-    calibration = _recent(told, slice(begun if look.drifted else 0, None))
-    threshold, rate = float(report["threshold"]), config.detect.false_alarm_rate
-    counted = told.sessions[:seen] if look.drifted else told.sessions
-    evidence = Evidence(
-        look,
-        told,
-        latest,
-        tuple(reference),
-        threshold,
-        trained_threshold(report),
-        _recalibrated(np.concatenate(calibration.scores), rate),
-        len(calibration.scores),
-        rate,
-        false_alarm_rate,
-        float(np.mean(np.concatenate(counted) > threshold)),
-        promise_chance([float(np.mean(scores > threshold)) for scores in counted], rate),
-        None if look.drifted else smallest_change(reference, look.sessions, look.level, tests=3 if told.columns else 2),
-        features,
-    )
+
+
+def _monitoring(evidence: Evidence, checks: tuple[DriftCheck, ...]) -> Monitoring:
     advice, why = advise(evidence)
+    log = evidence.log
     return Monitoring(
-        advice,
-        why,
-        looks,
-        look.windows if look.drifted else None,
-        float(np.mean(latest > threshold)),
-        threshold,
-        evidence.renewed,
-        sum(map(len, told.sessions)),
-        len(told.sessions),
-        told.faults,
-        features,
-        evidence.detectable,
-        evidence.chance,
-        told.notes,
-        calibration,
+        advice=advice,
+        why=why,
+        checks=checks,
+        drifted_after=evidence.check.windows if evidence.check.drifted else None,
+        alarms=float(np.mean(evidence.latest > evidence.threshold)),
+        threshold=evidence.threshold,
+        recalibrated=evidence.recalibrated,
+        windows=sum(map(len, log.sessions)),
+        sessions=len(log.sessions),
+        faults=log.faults,
+        features=tuple(evidence.features),
+        detectable=evidence.detectable,
+        alarm_chance=evidence.alarm_chance,
+        notes=log.notes,
+        calibration=evidence.calibration,
     )
 
 
 def trained_threshold(report: dict[str, Any]) -> float:
-    """The threshold that a run was trained with, whatever recalibrations it has been through."""
+    """The threshold that a run was trained with, before any recalibration."""
     recalibration = report.get("recalibration")
     return float(report["threshold"] if not recalibration else recalibration["trained_threshold"])
 
@@ -147,32 +189,32 @@ def _since(log: Log, reference: Sequence[np.ndarray], every: int) -> Log:
     """A log from where a run was recalibrated on it: after those sessions, or from them on where too few came after."""
     count = len(reference)
     for start in range(len(log.sessions) - count + 1):
-        found = log.sessions[start : start + count]
-        if all(len(one) == len(other) and np.array_equal(one, other) for one, other in zip(found, reference)):
+        pairs = zip(log.sessions[start : start + count], reference)
+        if all(len(one) == len(other) and np.array_equal(one, other) for one, other in pairs):
             break
     else:
         return log
-    after = len(log.sessions) - start - count
+    used = start + count
+    after = len(log.sessions) - used
     if after >= every:
-        first, note = start + count, f"the {start + count} sessions up to the recalibration are passed over"
+        first, note = used, f"the {counted(used, 'session')} up to the recalibration were skipped"
     else:
         first = start
-        note = (
-            f"the run was recalibrated on sessions of this log; {after} have come since, too few to tell anything new"
-        )
+        came = "1 has" if after == 1 else f"{after} have"
+        note = f"the run was recalibrated on sessions of this log; {came} come since, too few for a new check"
     kept = slice(first, None)
     return replace(
         log,
         sessions=log.sessions[kept],
-        heard=log.heard[kept],
+        features=log.features[kept],
         names=log.names[kept],
         notes=(*log.notes, note),
     )
 
 
-def _recent(log: Log, rows: slice) -> Calibration:
-    """Recent sessions of a log as a run keeps those of its calibration."""
-    return Calibration(log.names[rows], log.sessions[rows], log.columns, log.heard[rows])
+def _sessions(log: Log, rows: slice) -> Calibration:
+    """Some sessions of a log as a run keeps those of its calibration."""
+    return Calibration(log.names[rows], log.sessions[rows], log.columns, log.features[rows])
 
 
 def _recalibrated(latest: np.ndarray, rate: float) -> Threshold | None:

@@ -1,4 +1,4 @@
-"""Headers of CSV logs: where one stands, how its rows are cut up, and which of its columns are read."""
+"""Headers of CSV logs: where one is, how its rows are split, and which of its columns are read."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from micro.monitoring import values
 from micro.monitoring.lines import excerpt
 
 SEPARATORS = (",", ";", "\t", "|")
-# What serial terminals put before a line: a time, with or without brackets and date, and what parts it from the line.
-# A fraction of a second is one only where the header's time has it: a comma may as well part the time from the line.
+# What serial terminals put before a line: a time, with or without brackets and date, and what separates it from the line.
+# A fraction of a second is one only where the header's time has it: a comma may also separate the time from the line.
 _TIME = (
     r"^ *\[? *((([0-9]{4}-[0-9]{2}-[0-9]{2}[T ])|([A-Z][a-z]{2} +[0-9]{1,2} ))?[0-9]{1,2}:[0-9]{2}:[0-9]{2}FRACTION"
     r"(Z|[+-][0-9]{2}:?[0-9]{2})?|[0-9]+\.[0-9]+) *\]?"
@@ -26,7 +26,7 @@ _STAMP = re.compile(rf"(?P<time>{_TIME.replace('FRACTION', '(?P<fraction>[.,][0-
 class Header:
     """A header of a log, without the terminal's time: its columns' names, and the places of those that are read.
 
-    `stamp` is what such times look like, an expression; None where there are none.
+    `stamp` is a regular expression of such times; None where there are none.
     """
 
     text: str
@@ -40,18 +40,18 @@ class Header:
 
     @property
     def read(self) -> tuple[str, ...]:
-        """Names of the columns that are read, in an order of their own."""
+        """Names of the columns that are read, sorted."""
         places = [*self.scores.values(), *self.sessions, *self.features.values()]
         return tuple(sorted(self.names[place] for place in (*places, *(() if self.device is None else (self.device,)))))
 
     def repeated(self, text: str) -> bool:
-        """Whether a line is this header again, alone or behind a row that a restart has cut short."""
+        """Whether a line repeats this header, alone or behind a row that a restart has cut short."""
         before = text.removesuffix(self.text)
         return before != text and not (before[-1:].isalpha() or before.endswith("_"))
 
 
 def header_of(line: str, path: Path, number: int) -> Header | None:
-    """The header that a line is, one with a score among its columns; None for any other line.
+    """The line as a header, if a score is among its columns; None for any other line.
 
     Raises:
         DataError: For a header that names a column twice.
@@ -69,7 +69,7 @@ def header_of(line: str, path: Path, number: int) -> Header | None:
 
 
 def _times(stamp: re.Match[str]) -> str:
-    """An expression for times that look like the header's, with what stands behind them."""
+    """A regular expression of times like the header's, with what follows them."""
     fraction = re.escape(stamp["fraction"][0]) + "[0-9]+" if stamp["fraction"] else ""
     return _TIME.replace("FRACTION", fraction) + re.escape(stamp.string[stamp.end("time") : stamp.end()])
 
@@ -79,27 +79,25 @@ def _header(text: str, separator: str, stamp: str | None, names: tuple[str, ...]
     sessions = tuple(names.index(name) for name in values.SESSIONS if name in names)
     device = next((place for place, name in enumerate(names) if values.DEVICES.fullmatch(name)), None)
     features = {int(name[1:]): place for place, name in enumerate(names) if values.FEATURE.fullmatch(name)}
-    found = Header(text, separator, stamp, names, scores, sessions, device, dict(sorted(features.items())))
+    header = Header(text, separator, stamp, names, scores, sessions, device, dict(sorted(features.items())))
     counts = Counter(names)
-    twice = [name for name in found.read if counts[name] > 1]
+    twice = [name for name in header.read if counts[name] > 1]
     if twice:
-        raise DataError(
-            f"{where}: column {twice[0]!r} stands {counts[twice[0]]} times; keep the one that is of this run"
-        )
-    return found
+        raise DataError(f"{where}: column {twice[0]!r} occurs {counts[twice[0]]} times; keep the one of this run")
+    return header
 
 
 def check_same(before: Header, now: Header, path: Path, number: int) -> None:
-    """DataError where a later header of a log has other columns to read: what came before cannot be added to it."""
+    """DataError where a later header of a log has other columns to read than the one before."""
     if before.read != now.read:
         raise DataError(
             f"{path}, row {number}: the columns change from {excerpt(before.text)} to {excerpt(now.text)}; "
-            "make it two logs, one for each firmware"
+            "write a log for each firmware"
         )
 
 
 def split(text: str, separator: str) -> list[str]:
-    """A line's fields, quotes taken off."""
+    """A line's fields, without quotes."""
     if '"' not in text:
         return text.split(separator)
     try:

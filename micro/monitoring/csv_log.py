@@ -1,4 +1,4 @@
-"""Logs in CSV: as a program writes them, or as a serial terminal has caught them, restarts and all."""
+"""Logs in CSV: as a program writes them, or as a serial terminal captured them over restarts."""
 
 from __future__ import annotations
 
@@ -12,32 +12,35 @@ from micro.errors import DataError
 from micro.monitoring import values
 from micro.monitoring.csv_header import SEPARATORS, Header, check_same, header_of, split
 from micro.monitoring.csv_table import Table, row_of, table_of
-from micro.monitoring.lines import Block, Passed, Rows, excerpt
+from micro.monitoring.lines import Block, Rows, Skipped, excerpt
 
-# Lines that are no rows and wait for what comes after them: a header, and then they are what a restart prints, or a row.
+# Lines that are no rows and wait for the next one: if that is a header, they are what a restart prints.
 MOST_WAITING = 1000
 
 
 @dataclass
 class _State:
-    """What has been read so far: header, restarts, lines that wait with why they are no rows, None if they are none at all."""
+    """What has been read so far: header, restarts, waiting lines.
+
+    Each waiting line comes with the reason why it is a faulty row, or None where it is not a row at all.
+    """
 
     path: Path
     unit: float | None
     header: Header | None = None
     boot: int = 0
-    waiting: list[tuple[Passed, str | None]] = field(default_factory=list)
+    waiting: list[tuple[Skipped, str | None]] = field(default_factory=list)
     decimals: set[str] = field(default_factory=set)
 
 
-Found = Generator[Rows | Passed, None, int]
+Places = Generator[Rows | Skipped, None, int]
 
 
-def csv_rows(path: Path, blocks: Iterator[Block], unit: float | None) -> Iterator[Rows | Passed]:
-    """A CSV log's rows, and the lines that are none.
+def csv_rows(path: Path, blocks: Iterator[Block], unit: float | None) -> Iterator[Rows | Skipped]:
+    """A CSV log's rows, and the lines that are not rows.
 
-    The header may come again, at each restart of the device. What stands before a header, or is shorter than a row, is passed
-    over; rows that do not fit their header are refused, but for those that a restart has cut short.
+    The header may be repeated, at each restart of the device. Lines before a header and lines shorter than a row are skipped;
+    rows that do not fit their header are refused, except those that a restart has cut short.
 
     Raises:
         DataError: Naming file and row of what cannot be read.
@@ -58,33 +61,33 @@ def csv_rows(path: Path, blocks: Iterator[Block], unit: float | None) -> Iterato
         raise DataError(f"{path}: no column 'score' or 'raw_score' among {', '.join(names)[:200] or 'no columns'}")
     if state.waiting and not (cut and len(state.waiting) == 1):
         _refuse(state, state.waiting[:1])
-    yield from _released(state)
+    yield from _skipped(state)
 
 
-def _to_header(state: _State, first: int, lines: Sequence[str], start: int) -> Found:
-    """Pass over lines up to the first header, and give the place after it."""
+def _to_header(state: _State, first: int, lines: Sequence[str], start: int) -> Places:
+    """Skip lines up to the first header; the place after it is returned."""
     for place in range(start, len(lines)):
         state.header = header_of(lines[place], state.path, first + place)
         if state.header is not None:
             return place + 1
         if lines[place]:
-            yield Passed(first + place, lines[place])
+            yield Skipped(first + place, lines[place])
     return len(lines)
 
 
-def _under_header(state: _State, first: int, lines: Sequence[str], start: int) -> Found:
+def _under_header(state: _State, first: int, lines: Sequence[str], start: int) -> Places:
     """Rows and other lines up to the end of the block or to another header, and the place after it."""
     header = state.header
     assert header is not None
     table = table_of(lines[start:], header, state.unit)
     state.decimals |= table.decimals
     if len(state.decimals) > 1:
-        raise DataError(f"{state.path}: decimal commas in some rows and decimal points in others; write points in all")
+        raise DataError(f"{state.path}: decimal commas in some rows and decimal points in others; use points in all")
     at = 0
-    for place in (*np.flatnonzero(table.odd).tolist(), len(table.texts)):
+    for place in (*np.flatnonzero(table.no_row).tolist(), len(table.texts)):
         if (rows := _rows(state, table, first + start, at, place)) is not None:
             _refuse(state, state.waiting)
-            yield from _released(state)
+            yield from _skipped(state)
             yield rows
         if place == len(table.texts):
             break
@@ -93,9 +96,9 @@ def _under_header(state: _State, first: int, lines: Sequence[str], start: int) -
         again = header if header.repeated(table.texts[place]) else header_of(lines[start + place], state.path, number)
         if again is not None:
             check_same(header, again, state.path, number)
-            yield from _released(state)
+            yield from _skipped(state)
             if len(table.texts[place]) > len(again.text):
-                yield Passed(number, table.texts[place])
+                yield Skipped(number, table.texts[place])
             state.header, state.boot = again, state.boot + 1
             if again is not header:
                 return start + at
@@ -121,27 +124,27 @@ def _rows(state: _State, table: Table, first: int, start: int, end: int) -> Rows
     )
 
 
-def _wait(state: _State, header: Header, number: int, text: str) -> Iterator[Passed]:
-    """A line that is no row waits for what comes after it; one that is too long does not fit, whatever comes."""
+def _wait(state: _State, header: Header, number: int, text: str) -> Iterator[Skipped]:
+    """A line that is no row waits for the next one; DataError for one that is too long, whatever comes."""
     try:
         row_of(text, header, state.unit)
         why = None
-    except values.OddRow as error:
+    except values.BadRow as error:
         why = str(error)
         if len(split(text, header.separator)) > len(header.names) and not state.waiting:
             raise DataError(f"{state.path}, row {number}: {why}") from None
-    state.waiting.append((Passed(number, text), why))
+    state.waiting.append((Skipped(number, text), why))
     if len(state.waiting) >= MOST_WAITING:
         _refuse(state, state.waiting[:1])
-        yield from _released(state)
+        yield from _skipped(state)
 
 
-def _refuse(state: _State, waiting: Sequence[tuple[Passed, str | None]]) -> None:
-    for passed, why in waiting:
+def _refuse(state: _State, waiting: Sequence[tuple[Skipped, str | None]]) -> None:
+    for line, why in waiting:
         if why is not None:
-            raise DataError(f"{state.path}, row {passed.number}: {why}")
+            raise DataError(f"{state.path}, row {line.number}: {why}")
 
 
-def _released(state: _State) -> Iterator[Passed]:
+def _skipped(state: _State) -> Iterator[Skipped]:
     waiting, state.waiting = state.waiting, []
-    return (passed for passed, _ in waiting)
+    return (line for line, _ in waiting)

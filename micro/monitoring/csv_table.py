@@ -1,4 +1,4 @@
-"""Lines under a header as columns of numbers, a block at once; and why a line is no row."""
+"""Lines under a header as columns of numbers, a block at a time; and why a line is no row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from micro.monitoring import values
 from micro.monitoring.csv_header import Header, split
 
-# Stands for a separator within quotes while a line is cut up.
+# Stands for a separator within quotes while a line is split.
 _KEPT = "\x1f"
 
 
@@ -20,12 +20,15 @@ _KEPT = "\x1f"
 class Table:
     """Lines of a block under one header.
 
-    `texts` are the lines without a terminal's times; `odd` (lines,) marks those that are no rows and not empty; `places` are
-    the rows' among the lines, and the other arrays are theirs. `decimals` are the marks met in scores, '.' and ','.
+    Attributes:
+        texts: The lines, without a terminal's times.
+        no_row: (lines,), True for lines that are neither rows nor empty.
+        places: Of the n rows among the lines; the other arrays are of the rows.
+        decimals: The decimal marks in scores, '.' and ','.
     """
 
     texts: list[str]
-    odd: np.ndarray
+    no_row: np.ndarray
     places: np.ndarray
     scores: np.ndarray
     sessions: np.ndarray
@@ -36,7 +39,7 @@ class Table:
 
 
 def table_of(lines: Sequence[str], header: Header, unit: float | None) -> Table:
-    """Cut lines up into columns and read their numbers; all lines at once, but for those that need a closer look."""
+    """Split lines into columns and read their numbers; all lines at once, except those that need a closer look."""
     texts = pa.array(lines, pa.string())
     if header.stamp is not None:
         texts = pc.replace_substring_regex(texts, header.stamp, "", max_replacements=1)
@@ -50,13 +53,13 @@ def table_of(lines: Sequence[str], header: Header, unit: float | None) -> Table:
     for k, place in enumerate(header.features.values()):
         features[:, k] = _numbers(columns[place], header.separator)
         good &= np.isnan(scores) | ((features[:, k] >= -128) & (features[:, k] <= 127))
-    odd = ~empty
-    odd[places[good]] = False
+    no_row = ~empty
+    no_row[places[good]] = False
     names = _names([columns[place] for place in header.sessions], header, len(places))
     devices = _names([] if header.device is None else [columns[header.device]], header, len(places))
     return Table(
         texts.to_pylist(),
-        odd,
+        no_row,
         places[good],
         scores[good],
         names[good],
@@ -68,16 +71,16 @@ def table_of(lines: Sequence[str], header: Header, unit: float | None) -> Table:
 
 
 def row_of(text: str, header: Header, unit: float | None) -> None:
-    """Nothing for a line that is shorter than a row, and so no row at all.
+    """Check a line; one shorter than a row is no row at all, and passes.
 
     Raises:
-        OddRow: Saying what is wrong with a line that has all that a row has, or more.
+        BadRow: Says what is wrong with a line that has all fields of a row, or more.
     """
     names = header.names
     fields = split(text, header.separator)
     if len(fields) > len(names):
         named = ", ".join(names)
-        raise values.OddRow(
+        raise values.BadRow(
             f"{len(fields)} fields where the header has {len(names)} ({named if len(named) <= 80 else named[:77] + '...'}); "
             "if these are decimal commas, write points, or semicolons between the columns"
         )
@@ -111,8 +114,10 @@ def _plain(texts: pa.Array, header: Header) -> tuple[pa.Array, np.ndarray, np.nd
 
 
 def _unquoted(line: str, header: Header) -> str | None:
-    """A line with as many fields as its header and no quotes: empty fields at the end are taken off, and put to a row without
-    a score, which ends there. None where that cannot be."""
+    """A line with as many fields as its header and no quotes; None where that cannot be.
+
+    Empty fields at the end are removed, and added to a row without a score, which ends there.
+    """
     fields = split(line, header.separator)
     while len(fields) > len(header.names) and not fields[-1].strip():
         fields.pop()
@@ -128,9 +133,9 @@ def _unquoted(line: str, header: Header) -> str | None:
 def _scores(
     columns: Sequence[pa.Array], header: Header, unit: float | None, decimals: set[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Real scores, NaN where there is none, and which of them can be believed without a closer look."""
+    """Real scores, NaN where there is none, and which of them need no closer look."""
     count = len(columns[0])
-    found, good = {}, np.ones(count, bool)
+    read_as, good = {}, np.ones(count, bool)
     for name, place in header.scores.items():
         texts = columns[place]
         if header.separator != ",":
@@ -141,9 +146,9 @@ def _scores(
             good[row] &= _no_score(texts[row].as_py())
         if name == "raw_score" and unit is None:
             good &= ~given
-        found[name] = np.where(given, read * (1.0 if name == "score" else unit or 1.0), np.nan)
+        read_as[name] = np.where(given, read * (1.0 if name == "score" else unit or 1.0), np.nan)
     missing = np.full(count, np.nan)
-    real, raw = found.get("score", missing), found.get("raw_score", missing)
+    real, raw = read_as.get("score", missing), read_as.get("raw_score", missing)
     good &= ~values.disagree(real, raw, unit)
     return np.where(np.isnan(real), raw, real), good
 
@@ -166,7 +171,7 @@ def _numbers(texts: pa.Array, separator: str) -> np.ndarray:
 
 
 def _names(columns: Sequence[pa.Array], header: Header, count: int) -> np.ndarray:
-    """What rows are called by one column, or by several together."""
+    """Names of rows by one column, or by several together."""
     if not columns:
         return np.full(count, "", object)
     trimmed = [
@@ -177,6 +182,6 @@ def _names(columns: Sequence[pa.Array], header: Header, count: int) -> np.ndarra
     ]
     if len(trimmed) == 1:
         return trimmed[0]
-    found = np.empty(count, object)
-    found[:] = [" / ".join(filter(None, parts)) for parts in zip(*trimmed)]
-    return found
+    names = np.empty(count, object)
+    names[:] = [" / ".join(filter(None, parts)) for parts in zip(*trimmed)]
+    return names

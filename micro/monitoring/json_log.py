@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from micro.errors import DataError
 from micro.monitoring import values
-from micro.monitoring.lines import Block, Passed, Rows
+from micro.monitoring.lines import Block, Rows, Skipped
 
-# Digits of a whole number that Python may turn into an int; longer ones are too large whatever they are.
+# Most digits of an integer that are converted to one; longer ones are too large whatever they are.
 MOST_DIGITS = 400
 
 
-class _NoObject(values.OddRow):
-    """A line that holds no object."""
+# Number of the line, score, session, device, features.
+_Row: TypeAlias = tuple[int, float, str, str, list[float]]
 
 
-def json_rows(path: Path, blocks: Iterator[Block], unit: float | None) -> Iterator[Rows | Passed]:
+class _NoObject(values.BadRow):
+    """A line that is not a JSON object."""
+
+
+def json_rows(path: Path, blocks: Iterator[Block], unit: float | None) -> Iterator[Rows | Skipped]:
     """A log's rows.
 
     Raises:
@@ -31,7 +35,7 @@ def json_rows(path: Path, blocks: Iterator[Block], unit: float | None) -> Iterat
     known: tuple[str, ...] | None = None
     columns: tuple[int, ...] = ()
     for block in blocks:
-        found: list[tuple[int, float, str, str, list[float]]] = []
+        rows: list[_Row] = []
         for number, line in enumerate(block.lines, start=block.first):
             if not line:
                 continue
@@ -43,23 +47,23 @@ def json_rows(path: Path, blocks: Iterator[Block], unit: float | None) -> Iterat
                     if known is None:
                         known, columns = read, tuple(sorted(int(name[1:]) for name in read if name[0] == "f"))
                     elif read != known:
-                        raise values.OddRow(
+                        raise values.BadRow(
                             f"the columns change from {', '.join(known)} to {', '.join(read)}; "
-                            "make it two logs, one for each firmware"
+                            "write a log for each firmware"
                         )
-                heard = [] if math.isnan(score) else [values.feature(row[f"f{k}"], f"f{k}") for k in columns]
-                found.append((number, score, _name(row, values.SESSIONS), _device(row), heard))
-            except values.OddRow as error:
+                features = [] if math.isnan(score) else [values.feature(row[f"f{k}"], f"f{k}") for k in columns]
+                rows.append((number, score, _name(row, values.SESSIONS), _device(row), features))
+            except values.BadRow as error:
                 if block.cut and number > 1:  # where a file ends within a row, that row is lost and no more
-                    yield Passed(number, line)
+                    yield Skipped(number, line)
                     break
                 mark = "" if isinstance(error, _NoObject) else ":"
                 raise DataError(f"{path}, row {number}{mark} {error}") from None
-        if found:
-            yield _rows(found, columns)
+        if rows:
+            yield _rows(rows, columns)
 
 
-def _object(line: str) -> dict[str, Any]:
+def _object(line: str) -> dict[str, object]:
     try:
         row = json.loads(line, parse_int=_int, parse_constant=lambda name: math.nan, object_pairs_hook=_unique)
     except RecursionError:
@@ -71,12 +75,12 @@ def _object(line: str) -> dict[str, Any]:
     return row
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise values.OddRow(f"{twice!r} stands {names.count(twice)} times; keep the one that is of this run")
+        raise values.BadRow(f"{twice!r} occurs {names.count(twice)} times; keep the one of this run")
     return row
 
 
@@ -84,29 +88,29 @@ def _int(digits: str) -> float:
     return int(digits) if len(digits) <= MOST_DIGITS else float("inf")
 
 
-def _columns(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a row with a score gives: its scores and features, by name."""
+def _columns(row: values.Row) -> tuple[str, ...]:
+    """Names of the scores and features in a row with a score."""
     scores = [name for name in values.SCORES if row.get(name) not in (None, "")]
     return (*scores, *sorted(name for name in row if values.FEATURE.fullmatch(name)))
 
 
-def _name(row: Mapping[str, Any], columns: tuple[str, ...]) -> str:
-    found = [row[column] for column in columns if row.get(column) not in (None, "")]
-    for value in found:
+def _name(row: values.Row, columns: tuple[str, ...]) -> str:
+    names = [row[column] for column in columns if row.get(column) not in (None, "")]
+    for value in names:
         if not isinstance(value, (str, int, float)):
-            raise values.OddRow(f"a session is named {str(value)[:30]!r}; it takes a word or a number")
-    return " / ".join(str(value) for value in found)
+            raise values.BadRow(f"a session is named {str(value)[:30]!r}; a name is a word or a number")
+    return " / ".join(str(value) for value in names)
 
 
-def _device(row: Mapping[str, Any]) -> str:
+def _device(row: values.Row) -> str:
     return next(
         (str(row[name]) for name in row if values.DEVICES.fullmatch(name.casefold()) and row[name] is not None), ""
     )
 
 
-def _rows(found: list[tuple[int, float, str, str, list[float]]], columns: tuple[int, ...]) -> Rows:
-    numbers, scores, sessions, devices, heard = zip(*found)
+def _rows(rows: list[_Row], columns: tuple[int, ...]) -> Rows:
+    numbers, scores, sessions, devices, logged = zip(*rows)
     names = [np.array([str(name) for name in side], object) for side in (sessions, devices)]
-    missing = [math.nan] * len(columns)  # of a fault, which is not looked at
-    features = np.array([part or missing for part in heard], float).reshape(len(found), len(columns))
+    missing = [math.nan] * len(columns)  # of a fault, whose features are not read
+    features = np.array([part or missing for part in logged], float).reshape(len(rows), len(columns))
     return Rows(0, np.array(numbers), np.array(scores), names[0], names[1], columns, features)

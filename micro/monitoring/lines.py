@@ -1,4 +1,4 @@
-"""The text of a log, block by block: its memory is a block's, whatever the file's size."""
+"""The text of a log, block by block, so that memory does not grow with the file."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 
 from micro.errors import DataError
 
-# Characters of a block, and of the longest row: anything longer is no log.
+# Characters of a block, and of the longest row: a file with longer ones is not a log.
 BLOCK, LONGEST = 1 << 20, 1 << 20
 BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-# What serial lines and lost power leave at the ends of lines.
+# What serial lines and power failures leave at the ends of lines.
 PADDING = " \0\r"
 
 
 @dataclass(frozen=True)
 class Block:
-    """Lines that follow each other, without their ends and padding; the first is line `first` of the file, from 1.
+    """Consecutive lines, without their ends and padding; the first is line `first` of the file, from 1.
 
-    `cut` says that the file ends within the last line.
+    `cut` is True where the file ends within the last line.
     """
 
     first: int
@@ -32,10 +32,15 @@ class Block:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a log that follow each other, n of them, between two restarts of the device.
+    """n consecutive rows of a log, between two restarts of the device.
 
-    `numbers` are their lines in the file, `scores` are in real units and NaN where the sensor was at fault, `sessions` and
-    `devices` are their names, '' where there is none, `features` (n, columns) are those of the log's `columns`.
+    Attributes:
+        boot: How often the device has restarted before them.
+        numbers: (n,), their lines in the file.
+        scores: (n,), in real units, NaN where the sensor was at fault.
+        sessions, devices: (n,) names, '' where there is none.
+        columns: Of the log, which are the features' places among the model's inputs.
+        features: (n, columns), int8 values.
     """
 
     boot: int
@@ -48,18 +53,18 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Passed:
-    """A line that is no row: what a device prints when it starts, a row that a power cut left half written."""
+class Skipped:
+    """A line that is no row: what a device prints when it starts, or a row that a power failure cut short."""
 
     number: int
     text: str
 
 
 def blocks(path: Path) -> Iterator[Block]:
-    """The file's lines; bytes that are no UTF-8 become U+FFFD.
+    """The file's lines; bytes that are not UTF-8 become U+FFFD.
 
     Raises:
-        DataError: For a file that cannot be read, is no text or has a line that no log has.
+        DataError: For a file that cannot be read, is not text or has a line too long for a log.
     """
     try:
         with path.open("rb") as binary:
@@ -81,7 +86,7 @@ def _blocks(path: Path, read: Callable[[int], str], first: int) -> Iterator[Bloc
         yield _checked(path, first, lines, False)
         first += len(lines)
         if len(rest) > LONGEST:
-            raise DataError(f"{path}, row {first} has more than {LONGEST:,} characters; it is no row of a log")
+            raise DataError(f"{path}, row {first} has more than {LONGEST:,} characters; it is not a row of a log")
     if rest:
         yield _checked(path, first, [rest], True)
 
@@ -89,10 +94,10 @@ def _blocks(path: Path, read: Callable[[int], str], first: int) -> Iterator[Bloc
 def _checked(path: Path, first: int, lines: list[str], cut: bool) -> Block:
     if lines and max(map(len, lines)) > LONGEST:
         number = first + next(place for place, line in enumerate(lines) if len(line) > LONGEST)
-        raise DataError(f"{path}, row {number} has more than {LONGEST:,} characters; it is no row of a log")
+        raise DataError(f"{path}, row {number} has more than {LONGEST:,} characters; it is not a row of a log")
     return Block(first, [line.strip(PADDING) for line in lines], cut)
 
 
 def excerpt(text: str, most: int = 60) -> str:
-    """A line as an error shows it: quoted, on one line, not longer than it helps."""
+    """A line as an error shows it: quoted, and cut to a length that helps."""
     return repr(text if len(text) <= most else f"{text[: most - 3]}...")

@@ -1,4 +1,4 @@
-"""Reading what devices send home: scores of windows, session by session."""
+"""Reading what devices log: scores of windows, session by session."""
 
 from __future__ import annotations
 
@@ -13,26 +13,33 @@ import numpy as np
 from micro.errors import DataError
 from micro.monitoring.csv_log import csv_rows
 from micro.monitoring.json_log import json_rows
-from micro.monitoring.lines import Block, Passed, Rows, blocks, excerpt
+from micro.monitoring.lines import Block, Rows, Skipped, blocks, excerpt
 from micro.monitoring.sessions import Session, check_order, extend
+from micro.support.wording import counted
 
-# Lines that are no rows of which the text is kept, and how a device's self-test begins its own.
-MOST_PASSED, SELF_TEST = 100, "self-test:"
+# Lines other than rows of which the text is kept, and how a device's self-test begins its own.
+MOST_SKIPPED, SELF_TEST = 100, "self-test:"
 
 
 @dataclass(frozen=True)
 class Log:
-    """Scores of windows, an array a session, in time; rows without a score, which are faults of the sensor.
+    """Scores of windows, session by session, as a device logged them.
 
-    `columns` are the features logged, by their places among the model's inputs; `heard` their means over each session,
-    (sessions, columns). `names` are the sessions'. `dead` names sessions with more faults than scores, those without any score
-    among them; `failed` are the lines at which a self-test failed. `notes` say in words what was passed over or assumed.
+    Attributes:
+        sessions: Scores in real units, an array a session, in time.
+        faults: Rows without a score, as the sensor was at fault.
+        columns: The features logged, by their places among the model's inputs.
+        features: Their means over each session, (sessions, columns).
+        names: The sessions'.
+        dead: Names of sessions with more faults than scores, including those without any score.
+        failed: Lines at which a self-test failed.
+        notes: What was skipped or assumed, in words.
     """
 
     sessions: tuple[np.ndarray, ...]
     faults: int
     columns: tuple[int, ...]
-    heard: np.ndarray
+    features: np.ndarray
     names: tuple[str, ...] = ()
     dead: tuple[str, ...] = ()
     failed: tuple[int, ...] = ()
@@ -52,36 +59,36 @@ def read_log(path: str | Path, unit: float | None, block: int, *, device: str | 
     """
     path = Path(path)
     sessions: list[Session] = []
-    passed: list[Passed] = []
+    skipped: list[Skipped] = []
     devices: dict[str, int] = {}
     columns: tuple[int, ...] = ()
     lines = 0
-    for found in _rows(path, unit):
-        if isinstance(found, Passed):
+    for rows in _rows(path, unit):
+        if isinstance(rows, Skipped):
             lines += 1
-            if len(passed) < MOST_PASSED or found.text.startswith(SELF_TEST):
-                passed.append(found)
+            if len(skipped) < MOST_SKIPPED or rows.text.startswith(SELF_TEST):
+                skipped.append(rows)
             continue
-        for name, row in zip(*np.unique(found.devices, return_index=True)):
+        for name, row in zip(*np.unique(rows.devices, return_index=True)):
             if name:
-                devices.setdefault(name, int(found.numbers[row]))
+                devices.setdefault(name, int(rows.numbers[row]))
         if device is None and len(devices) > 1:
             one, other = list(devices)[:2]
             raise DataError(
                 f"{path}, row {devices[other]}: the log is of several devices, {excerpt(one)} and {excerpt(other)}; "
                 "choose with --device"
             )
-        extend(sessions, found if device is None else _chosen(found, found.devices == device), block)
-        columns = found.columns or columns
+        extend(sessions, rows if device is None else _chosen(rows, rows.devices == device), block)
+        columns = rows.columns or columns
     if device is not None and device not in devices:
         raise DataError(
             f"{path} has no row of device {excerpt(device)}, but of {', '.join(devices) or 'none that is named'}"
         )
-    return _log(path, sessions, block, columns, _passed_notes(passed, lines), passed)
+    return _log(path, sessions, block, columns, _skipped_notes(skipped, lines), skipped)
 
 
-def _rows(path: Path, unit: float | None) -> Iterator[Rows | Passed]:
-    """Rows in the format that the first line tells."""
+def _rows(path: Path, unit: float | None) -> Iterator[Rows | Skipped]:
+    """Rows in the format of the first line."""
     read = blocks(path)
     before: list[Block] = []
     for block in read:
@@ -104,53 +111,66 @@ def _log(
     block: int,
     columns: tuple[int, ...],
     notes: list[str],
-    passed: Sequence[Passed],
+    skipped: Sequence[Skipped],
 ) -> Log:
-    """Sessions as they were read, put together: named ones as they are, others where they are as long as calibration's."""
+    """The sessions read, put together."""
+    kept, more = _kept(path, sessions, block)
+    notes = [*notes, *more]
+    boots = 1 + max((session.boot for session in sessions), default=0)
+    if boots > 1:
+        notes.append(f"the header occurs {boots:,} times: each is taken for a start of the machine")
+    faults = sum(session.faults for session in sessions)
+    if not kept:
+        scores = counted(sum(session.windows for session in sessions), "score")
+        at_fault = f"; in {counted(faults, 'row')} the sensor was at fault" if faults else ""
+        raise DataError(f"{path} holds {scores}, too few for a session of {block}{at_fault}")
+    return Log(
+        sessions=tuple(np.concatenate(session.scores) for session in kept),
+        faults=faults,
+        columns=columns,
+        features=np.array([np.broadcast_to(session.features / session.windows, len(columns)) for session in kept]),
+        names=_unique_names(kept),
+        dead=tuple(
+            _name(session)
+            for session in sessions
+            if session.faults > session.windows and (session.named or 2 * session.faults > block)
+        ),
+        failed=tuple(line.number for line in skipped if line.text.startswith(SELF_TEST) and "FAIL" in line.text),
+        notes=tuple(notes),
+    )
+
+
+def _kept(path: Path, sessions: Sequence[Session], block: int) -> tuple[list[Session], list[str]]:
+    """Named sessions with scores as they are, unnamed ones where they are as long as calibration's; and notes on them."""
     scored = [session for session in sessions if session.windows]
     if len({session.named for session in scored}) > 1:
         raise DataError(f"{path}: some rows name a session and some do not")
     if scored and scored[0].named:
-        notes += check_order(path, [session for session in sessions if session.named], block)
-        kept = scored
-    else:
-        kept = [session for session in scored if session.windows >= (block if session.name != "0" else (block + 1) / 2)]
-        left_out = sum(session.windows for session in scored) - sum(session.windows for session in kept)
-        if left_out and kept:
-            notes.append(
-                f"windows at the end and before restarts that are too few for a stretch of {block} are left out: {left_out}"
-            )
-    boots = 1 + max((session.boot for session in sessions), default=0)
-    if boots > 1:
-        notes.append(f"the header stands {boots} times: each is taken for a start of the machine")
-    faults = sum(session.faults for session in sessions)
-    if not kept:
-        told = f"; in {faults} rows the sensor was at fault" if faults else ""
-        count = sum(session.windows for session in scored)
-        raise DataError(f"{path} holds {count} scores, too few for a session of {block}{told}")
-    names = [session.name if session.named else f"row {session.row}" for session in kept]
+        return scored, check_order(path, [session for session in sessions if session.named], block)
+    kept = [session for session in scored if session.windows >= (block if session.name != "0" else (block + 1) / 2)]
+    left_out = sum(session.windows for session in scored) - sum(session.windows for session in kept)
+    if not left_out or not kept:
+        return kept, []
+    return kept, [
+        f"windows at the end and before restarts that are too few for a stretch of {block} are left out: {left_out:,}"
+    ]
+
+
+def _name(session: Session) -> str:
+    return session.name if session.named else f"row {session.row}"
+
+
+def _unique_names(sessions: Sequence[Session]) -> tuple[str, ...]:
+    names = [_name(session) for session in sessions]
     counts = Counter(names)
-    return Log(
-        tuple(np.concatenate(session.scores) for session in kept),
-        faults,
-        columns,
-        np.array([np.broadcast_to(session.heard / session.windows, len(columns)) for session in kept]),
-        tuple(name if counts[name] == 1 else f"{name} (row {session.row})" for name, session in zip(names, kept)),
-        tuple(
-            session.name if session.named else f"row {session.row}"
-            for session in sessions
-            if session.faults > session.windows and (session.named or 2 * session.faults > block)
-        ),
-        tuple(line.number for line in passed if line.text.startswith(SELF_TEST) and "FAIL" in line.text),
-        tuple(notes),
-    )
+    return tuple(name if counts[name] == 1 else f"{name} (row {session.row})" for name, session in zip(names, sessions))
 
 
-def _passed_notes(passed: Sequence[Passed], count: int) -> list[str]:
-    """What is said of lines that are no rows; a self-test that passed needs no word."""
-    odd = [line for line in passed if not line.text.startswith(SELF_TEST)]
-    count -= len(passed) - len(odd)
-    if not odd:
+def _skipped_notes(skipped: Sequence[Skipped], count: int) -> list[str]:
+    """A note on lines that are no rows; a self-test that passed needs none."""
+    others = [line for line in skipped if not line.text.startswith(SELF_TEST)]
+    count -= len(skipped) - len(others)
+    if not others:
         return []
-    lines = "1 line is no row and was" if count == 1 else f"{count:,} lines are no rows and were"
-    return [f"{lines} passed over, the first in row {odd[0].number}: {excerpt(odd[0].text)}"]
+    lines = "1 line that is no row was" if count == 1 else f"{count:,} lines that are no rows were"
+    return [f"{lines} skipped, the first in row {others[0].number}: {excerpt(others[0].text)}"]

@@ -19,7 +19,7 @@ _WHOLE = re.compile(r"[0-9]{1,15}(\.0+)?")
 class Session:
     """Rows that follow each other within one start of the device, under one name; grows while the log is read.
 
-    Without names a start is cut into stretches, called by their numbers from '0'. `heard` are the sums of the features.
+    Without names a start is cut into stretches, named by their numbers from '0'. `features` are sums over the windows.
     """
 
     boot: int
@@ -29,7 +29,7 @@ class Session:
     scores: list[np.ndarray] = field(default_factory=list)
     windows: int = 0
     faults: int = 0
-    heard: np.ndarray | float = 0.0
+    features: np.ndarray | float = 0.0
 
 
 def extend(sessions: list[Session], rows: Rows, block: int) -> None:
@@ -51,7 +51,7 @@ def extend(sessions: list[Session], rows: Rows, block: int) -> None:
         last.faults += end - start - count
         if count:
             last.scores.append(rows.scores[start:end][chosen])
-            last.heard = last.heard + rows.features[start:end][chosen].sum(axis=0)
+            last.features = last.features + rows.features[start:end][chosen].sum(axis=0)
 
 
 def _names(rows: Rows, scored: np.ndarray, last: Session | None, block: int) -> tuple[np.ndarray, np.ndarray]:
@@ -72,10 +72,10 @@ def _names(rows: Rows, scored: np.ndarray, last: Session | None, block: int) -> 
 
 
 def check_order(path: Path, sessions: Sequence[Session], block: int) -> list[str]:
-    """What is to be said of named sessions' order: a counter that starts again is one device's, names that return are not.
+    """Notes on the order of named sessions: a counter that starts again is one device's, names that return are not.
 
     Raises:
-        DataError: Where sessions take turns, as those of two devices in one log do, or stand newest first.
+        DataError: Where sessions alternate, as those of two devices in one log do, or the newest comes first.
     """
     notes = []
     for boot in dict.fromkeys(session.boot for session in sessions):
@@ -108,13 +108,13 @@ def _check_counter(path: Path, sessions: Sequence[Session], block: int) -> list[
     often = "once" if len(falls) == 1 else f"{len(falls)} times"
     return [
         f"the sessions' numbers start again {often}, first in row {sessions[falls[0]].row}: taken for restarts of one device; "
-        "if the rows are of several, make it a log each"
+        "if the rows are of several devices, write a log for each"
     ]
 
 
 def _again(path: Path, session: Session, before: Session) -> DataError:
     return DataError(
-        f"{path}, row {session.row}: session {excerpt(session.name)} comes again after session {excerpt(before.name)}: "
-        "rows of two devices, or out of order; make it a log for each device, or name devices in a column 'device' and choose "
+        f"{path}, row {session.row}: session {excerpt(session.name)} occurs again after session {excerpt(before.name)}: "
+        "rows of two devices, or out of order; write a log for each device, or name devices in a column 'device' and choose "
         "one with --device"
     )

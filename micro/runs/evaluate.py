@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from micro.config import DetectConfig
-from micro.datasets.prepare import Prepared, spread
+from micro.datasets.pieces import evenly_spaced
+from micro.datasets.prepare import Prepared
 from micro.detection.detector import Detector, Status, decide, in_units, stand_in
 from micro.detection.metrics import alarm_rates, auc
 from micro.detection.score import Score, reconstruction_score
@@ -93,7 +94,7 @@ def soft_targets(temperature: float, data: Prepared, teacher: keras.Model, tflit
         return None
     from scipy.special import softmax
 
-    rows = spread(len(data.test), SOFTENED_WINDOWS)
+    rows = evenly_spaced(len(data.test), SOFTENED_WINDOWS)
     x, labels = data.test.x[rows], data.test.labels[rows]
     told: dict[str, Any] = {"temperature": temperature}
     for side, logits in (("teacher", keras_logits(teacher, x)), ("student", chip_logits(tflite, x))):

@@ -19,7 +19,8 @@ from keras_kd.layers import copied
 from micro.compress.prune import sparsity_of
 from micro.config import Config, Stage
 from micro.conversion.convert_keras import convert
-from micro.datasets.prepare import Prepared, calibration_windows, spread, untested
+from micro.datasets.pieces import evenly_spaced
+from micro.datasets.prepare import Prepared, calibration_windows, untested
 from micro.emission import emit
 from micro.errors import ConversionError
 from micro.quantize.aware import QuantizationAware
@@ -221,7 +222,7 @@ def _finish(
     """Measure, verify, emit and report the first seed's student."""
     chosen, final = runs[0], runs[0].stages[-1]
     deployed, evaluations, footprint = final.written, chosen.evaluations, final.footprint
-    windows = data.test.x[spread(len(data.test), VERIFIED_WINDOWS)]
+    windows = data.test.x[evenly_spaced(len(data.test), VERIFIED_WINDOWS)]
     parity = verify(deployed.plain, windows)
     if deployed.content != deployed.plain.content and not np.array_equal(
         run(deployed, windows), run(deployed.plain, windows)
@@ -295,7 +296,7 @@ def _keep(chosen: SeedRun, data: Prepared, working: Path) -> None:
     write_bytes(working / "teacher.keras", keras_bytes(copied(chosen.teacher.model)))
     write_bytes(working / "student.keras", keras_bytes(copied(final.model)))
     write_bytes(working / "student_int8.tflite", final.written.content)
-    write_bytes(working / "golden.npy", array_bytes(data.golden))
+    write_bytes(working / "golden.npy", array_bytes(data.test_vectors))
     healthy = chosen.evaluations["student_int8"].healthy
     if healthy is not None:
         for name, content in baseline_files(data, healthy, final.written).items():

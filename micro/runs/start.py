@@ -86,6 +86,6 @@ def report_of(out: Path) -> dict[str, Any]:
 
 
 def _require_enough(config: Config, data: Prepared) -> None:
-    """ValueError where the promised rate of false alarms takes more calibration windows than there are."""
+    """ValueError where the rate of false alarms takes more calibration windows than there are."""
     if config.task == "anomaly" and config.detect.method == "conformal":
         threshold_rank(len(data.calibration), config.detect.false_alarm_rate)

@@ -1,4 +1,4 @@
-"""Which bins of a spectrum a band takes."""
+"""Which bins of a spectrum belong to a band."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 def band_edges(window: int, sample_rate: float, low: float, high: float, bands: int, kind: str) -> np.ndarray:
     """First bins of `bands` equal bands between two frequencies, and one past the last: (bands + 1,) int.
 
-    The mean's bin is never among them.
+    The bin of the mean is never included.
 
     Raises:
         ValueError: For bounds outside the spectrum or more bands than bins.
@@ -39,7 +39,7 @@ def mel_bands(window: int, sample_rate: float, low: float, high: float, bands: i
     if len(empty):
         raise ValueError(
             f"mel: band {empty[0]} of {bands} holds no bin of a window of {window} samples; take fewer bands, a longer window "
-            f"or a higher low"
+            "or a higher low"
         )
     return corners
 

@@ -1,4 +1,4 @@
-"""The front end in whole numbers: int16 samples, 32-bit values, 64-bit products; the emitted C gives the same bits."""
+"""The front end in fixed point: int16 samples, 32-bit values, 64-bit products; the emitted C gives the same bits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEVEL_FRACTION = 8  # of statistics
 LOG_FRACTION = 16  # of logarithms
 MEL_FRACTION = 12  # of the triangles' weights
 ONE = 1 << 30  # of cosines and tapers
-# log2 of the least mean power that is told apart from silence, in counts squared.
+# log2 of the smallest mean power that differs from silence, in counts squared.
 SILENCE = -10
 LOG10_2 = round(math.log10(2) * (1 << LOG_FRACTION))
 FRACTIONS = {"statistics": LEVEL_FRACTION, "raw": SAMPLE_FRACTION}
@@ -32,16 +32,18 @@ def fractions(spec: Spec) -> np.ndarray:
 
 
 def scaling_constants(scaling: Scaling, scale: float, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centre (int32), multiplier (31 bits) and right shift of each feature.
+    """Center (int32), multiplier (31 bits) and right shift of each feature.
 
     Raises:
-        ValueError: For a spread so small or large that 64 bits do not hold the product.
+        ValueError: For a standard deviation so small or large that 64 bits do not hold the product.
     """
     centre = np.round(np.array(scaling.centre) * 2.0**bits).astype(np.int64)
     mantissa, power = np.frexp(1 / (np.array(scaling.spread) * scale * 2.0**bits))
     shift = 31 - power
     if np.any((shift < 1) | (shift > 62)):
-        raise ValueError(f"feature {int(np.argmax((shift < 1) | (shift > 62)))} has a spread that int32 cannot scale")
+        raise ValueError(
+            f"feature {int(np.argmax((shift < 1) | (shift > 62)))} has a standard deviation that int32 cannot scale"
+        )
     return (
         np.clip(centre, -(2**31), 2**31 - 1),
         np.minimum(np.round(mantissa * 2**31), 2**31 - 1).astype(np.int64),
@@ -52,7 +54,7 @@ def scaling_constants(scaling: Scaling, scale: float, bits: np.ndarray) -> tuple
 def quantized(
     values: np.ndarray, centre: np.ndarray, multiplier: np.ndarray, shift: np.ndarray, zero: int
 ) -> np.ndarray:
-    """Scaled features on the grid of the model's input, int8."""
+    """Scaled features, quantized as the model's input, int8."""
     steps = ((values - centre) * multiplier + (np.int64(1) << (shift - 1))) >> shift
     return np.clip(steps + zero, -128, 127).astype(np.int8)
 
@@ -153,8 +155,8 @@ def _energies(spec: Spec, power: np.ndarray, exponent: np.ndarray, edges: np.nda
 
 
 def _log_energies(energies: np.ndarray, exponent: np.ndarray) -> np.ndarray:
-    found = log2(np.maximum(energies, np.uint64(1))) + (exponent << LOG_FRACTION)[:, None]
-    return to_log10(np.maximum(found, SILENCE << LOG_FRACTION))
+    logs = log2(np.maximum(energies, np.uint64(1))) + (exponent << LOG_FRACTION)[:, None]
+    return to_log10(np.maximum(logs, SILENCE << LOG_FRACTION))
 
 
 def power_spectrum(spec: Spec, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -183,12 +185,12 @@ def _halved(x: np.ndarray) -> np.ndarray:
 
 
 def _rounded(product: np.ndarray) -> np.ndarray:
-    """A product with 30 fraction bits too many, to the nearest, halves up."""
+    """A product without its 30 extra fraction bits, rounded to nearest, halves up."""
     return (product + (ONE >> 1)) >> 30
 
 
 def square_root(x: np.ndarray) -> np.ndarray:
-    """The whole part of the square root of whole numbers below 2^62."""
+    """The integer part of the square root of integers below 2^62."""
     root = np.zeros_like(x)
     for bit in range(30, -1, -1):
         tried = root | (1 << bit)
@@ -205,18 +207,18 @@ def highest_bit(x: np.ndarray) -> np.ndarray:
 
 
 def log2(x: np.ndarray) -> np.ndarray:
-    """log2 of whole numbers (uint64, 0 taken as 1), 16 fraction bits, cut: one bit of it a squaring."""
+    """log2 of integers (uint64, 0 taken as 1), 16 fraction bits, truncated: each squaring gives one bit."""
     x = np.maximum(x, np.uint64(1))
     whole = highest_bit(x)
     left, right = np.maximum(31 - whole, 0).astype(np.uint64), np.maximum(whole - 31, 0).astype(np.uint64)
     mantissa = (x << left) >> right
-    found = whole << LOG_FRACTION
+    result = whole << LOG_FRACTION
     for bit in range(LOG_FRACTION - 1, -1, -1):
         mantissa = (mantissa * mantissa) >> np.uint64(31)
         above = mantissa >> np.uint64(32) > 0
-        found = found + np.where(above, 1 << bit, 0)
+        result = result + np.where(above, 1 << bit, 0)
         mantissa = np.where(above, mantissa >> np.uint64(1), mantissa)
-    return found
+    return result
 
 
 def to_log10(x: np.ndarray) -> np.ndarray:

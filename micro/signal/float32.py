@@ -24,7 +24,7 @@ ONE_BITS, ROOT_HALF_BITS = 0x3F800000, 0x3F3504F3
 
 
 def quantized(values: np.ndarray, scaling: Scaling, scale: float, zero: int) -> np.ndarray:
-    """Scaled features on the grid of the model's input, int8."""
+    """Scaled features, quantized as the model's input, int8."""
     scaled = (values - np.array(scaling.centre, F)) / np.array(scaling.spread, F)
     steps = scaled / F(scale) + F(zero + 128) + F(0.5)
     return (np.clip(steps, F(0), F(255)).astype(np.int32) - 128).astype(np.int8)
@@ -78,12 +78,12 @@ def _envelope(spec: Spec, x: np.ndarray) -> np.ndarray:
 
 def _mel(spec: Spec, x: np.ndarray) -> np.ndarray:
     power = power_spectrum(spec, detrended(spec, x))
-    found = []
+    energies = []
     for (first, last), (left, rise, right, fall) in zip(np.transpose(mel_bins(spec.mel())), mel_slopes(spec)):
         bins = np.arange(first, last + 1, dtype=F)
         weights = np.minimum((bins - left) * rise, (right - bins) * fall)
-        found.append(total(weights * power[:, first - 1 : last]))
-    return log10(np.stack(found, axis=1) * F(1 / spec.window) + SILENCE)
+        energies.append(total(weights * power[:, first - 1 : last]))
+    return log10(np.stack(energies, axis=1) * F(1 / spec.window) + SILENCE)
 
 
 def mel_slopes(spec: Spec) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The Fourier transform that both arithmetics take, with the roundings of each handed in."""
+"""The Fourier transform of both arithmetics, which pass their roundings to it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def quarter_cosine(window: int) -> np.ndarray:
 
 
 def circle(quarter: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cosine and sine of the first half of a circle, out of the table of its first quarter that the chip has."""
+    """Cosine and sine of the first half of a circle, from the table of its first quarter that the target stores."""
     return np.concatenate([quarter, -quarter[-2::-1]]), np.concatenate([quarter[::-1], quarter[1:]])
 
 
 def mirrored(half: np.ndarray) -> np.ndarray:
-    """A window's values out of those of its first half and its middle."""
+    """A window's values from those of its first half and its middle."""
     turns = np.arange(2 * (len(half) - 1))
     return half[np.minimum(turns, len(turns) - turns)]
 
@@ -28,7 +28,7 @@ def mirrored(half: np.ndarray) -> np.ndarray:
 def squared_bins(x: np.ndarray, quarter: np.ndarray, product: Rounding, level: Rounding, half: Rounding) -> np.ndarray:
     """Squared magnitudes of bins 1 to window / 2: (n, window) -> (n, window / 2).
 
-    `product` rounds a product with cosines, `level` what a level of the transform gives, `half` halves.
+    `product` rounds a product with cosines, `level` the output of a level of the transform, `half` halves.
     """
     cosine, sine = circle(quarter)
     re, im = _transform(x[:, 0::2], x[:, 1::2], cosine, sine, product, level)

@@ -1,4 +1,4 @@
-"""What is heard in a window of samples, described once for training and for the chip."""
+"""How a window of samples becomes features, described once for training and for the target."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ PARTS: dict[Kind, tuple[str, ...]] = {
     "moments": ("RMS", "crest factor", "kurtosis"),
     "statistics": ("mean", "standard deviation", "minimum", "maximum", "mean step"),
 }
-# Frames worked on at once, so that long recordings do not fill the memory.
+# Frames processed at once, so that long recordings do not fill the memory.
 CHUNK = 2048
 
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """How samples become a model's input; the emitted C does the very same operations in the same order.
+    """How samples become a model's input; the emitted C does the same operations in the same order.
 
     The features of each channel, one kind after the other, follow those of the channel before it:
 
@@ -38,15 +38,28 @@ class FrontEnd:
     'raw': the samples themselves, detrended; alone, and in the shape (window, channels).
 
     Attributes:
-        window: Samples a window: a power of two for spectra, 8 to 4,096.
-        hop: Samples from one window to the next, at most a window in C.
-        sample_rate: In Hz; needed for 'mel' and where `low`, `high` or `envelope_high` (Hz) are given.
-        high: Half the sample rate if None. `envelope_high` if None is a sixteenth of the sample rate.
-        arithmetic: 'float32', or 'fixed' for chips without an FPU: int16 samples, 32- and 64-bit integers.
-        full_scale: What a sample of 32768 means in the samples' unit; needed by 'fixed' on samples that are not int16.
+        kinds: One kind or several.
+        window: Samples a window: 8 to 4,096, a power of two for spectra.
+        hop: Samples from one window to the next, at least 1; in C at most a window.
+        channels: Sensors, at least 1.
+        sample_rate: In Hz; needed for 'mel' and where `low`, `high` or `envelope_high` are given.
+        bands, envelope_bands: Features of 'spectrum' and 'mel', and of 'envelope', at least 1.
+        low, high: Bounds of 'spectrum' and 'mel' in Hz; `high` is half the sample rate if None.
+        envelope_high: Bound of 'envelope' in Hz; a sixteenth of the sample rate if None.
+        detrend: What is subtracted from a window before spectra, moments and raw samples: 'mean', 'linear' or 'none'.
+        taper: Of windows before a Fourier transform: 'hann', 'hamming' or 'none'.
+        arithmetic: 'float32', or 'fixed' for targets without an FPU: int16 samples, 32- and 64-bit integers.
+        full_scale: The value of a sample of 32768 in the samples' unit; needed by 'fixed' on samples that are not int16.
 
     Raises:
-        ValueError: For a spec that cannot be.
+        ValueError: For settings that do not fit together.
+
+    >>> front_end = micro.FrontEnd(("spectrum", "moments"), window=64, hop=32, sample_rate=1000.0, bands=2)
+    >>> frames = np.sin(np.arange(640)).reshape(10, 64, 1)
+    >>> front_end(frames).shape
+    (10, 5)
+    >>> front_end.names[:3]
+    ('spectrum 15.62 to 250 Hz', 'spectrum 265.6 to 500 Hz', 'moments RMS')
     """
 
     kinds: tuple[Kind, ...]
@@ -102,14 +115,14 @@ class FrontEnd:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What each feature is, in words, in their order; bands by their first and last bin, in Hz where the rate is known."""
-        found = [f"{kind} {part}" for kind in self.kinds for part in self._parts(kind)]
+        """A name for each feature, in order; bands by their first and last bin, in Hz where the sample rate is known."""
+        names = [f"{kind} {part}" for kind in self.kinds for part in self._parts(kind)]
         if self.channels == 1:
-            return tuple(found)
-        # Samples stand in the order they were taken, features channel by channel.
-        pairs = [(channel, name) for channel in range(self.channels) for name in found]
+            return tuple(names)
+        # Samples are in the order they were taken, features channel by channel.
+        pairs = [(channel, name) for channel in range(self.channels) for name in names]
         if self.kinds == ("raw",):
-            pairs = [(channel, name) for name in found for channel in range(self.channels)]
+            pairs = [(channel, name) for name in names for channel in range(self.channels)]
         return tuple(f"channel {channel}: {name}" for channel, name in pairs)
 
     def _parts(self, kind: Kind) -> list[str]:
@@ -128,7 +141,7 @@ class FrontEnd:
         return [f"{first * width:.4g} to {last * width:.4g} Hz" for first, last in bounds]
 
     def counts(self, samples: np.ndarray) -> np.ndarray:
-        """Samples as the converter of a 'fixed' front end gives them, int16, held at its ends.
+        """Samples as the A/D converter of a 'fixed' front end gives them: int16, clipped to its range.
 
         Raises:
             ValueError: Where `full_scale` is needed and missing, or a sample is not finite.
@@ -137,9 +150,9 @@ class FrontEnd:
         if samples.dtype == np.int16:
             return samples
         if self.full_scale is None:
-            raise ValueError("arithmetic 'fixed' takes int16 samples, or full_scale to make them of others")
+            raise ValueError("arithmetic 'fixed' takes int16 samples; for others set full_scale")
         if not np.isfinite(samples).all():
-            raise ValueError("samples hold values that are not finite, which no converter gives")
+            raise ValueError("samples are not finite, which an A/D converter cannot give")
         return np.clip(np.round(samples * (32768.0 / self.full_scale)), -32768, 32767).astype(np.int16)
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
@@ -150,23 +163,26 @@ class FrontEnd:
         if self.arithmetic == "fixed":
             integers, fractions = self._integers(frames)
             return (integers / 2.0 ** fractions.reshape(self.shape)).astype(np.float32)
-        return self._heard(self._checked(frames), float32, np.float32)
+        return self._computed(self._checked(frames), float32, np.float32)
 
     def int8(self, frames: np.ndarray, scaling: Scaling, scale: float, zero: int) -> np.ndarray:
-        """The model's input as the chip computes it, (n, *shape) int8; `scale` and `zero` are those of the input tensor."""
+        """The model's input as the target computes it: (n, window, channels) -> (n, *shape) int8.
+
+        `scale` and `zero` are the input tensor's scale and zero point.
+        """
         if self.arithmetic == "fixed":
             integers, _ = self._integers(frames)
             return fixed_point.quantized(integers, *self.fixed_scaling(scaling, scale), zero)
         return float32.quantized(self(frames), scaling, scale, zero)
 
     def fixed_scaling(self, scaling: Scaling, scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Centre, multiplier and right shift of each feature along the last axis, as integers."""
+        """Center, multiplier and right shift of each feature along the last axis, as integers."""
         return fixed_point.scaling_constants(scaling, scale, fixed_point.fractions(self))
 
     def _integers(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Integer features and how many of their bits are fractions."""
+        """Integer features and the number of fraction bits of each."""
         counts = self._checked(self.counts(frames))
-        return self._heard(counts, fixed_point, np.int64), np.broadcast_to(fixed_point.fractions(self), self.shape)
+        return self._computed(counts, fixed_point, np.int64), np.broadcast_to(fixed_point.fractions(self), self.shape)
 
     def _checked(self, frames: np.ndarray) -> np.ndarray:
         wanted = (self.window, self.channels)
@@ -174,7 +190,7 @@ class FrontEnd:
             raise ValueError(f"frames must have shape (n, {wanted[0]}, {wanted[1]}), got {frames.shape}")
         return frames
 
-    def _heard(self, frames: np.ndarray, arithmetic: ModuleType, dtype: type[np.generic]) -> np.ndarray:
+    def _computed(self, frames: np.ndarray, arithmetic: ModuleType, dtype: type[np.generic]) -> np.ndarray:
         """Features of windows by the functions of a module that works in `dtype`: (n, window, channels) -> (n, *shape)."""
         parts = [np.empty((0, *self.shape), dtype)]
         for start in range(0, len(frames), CHUNK):
@@ -182,8 +198,8 @@ class FrontEnd:
             if self.kinds == ("raw",):
                 parts.append(np.stack([arithmetic.detrended(self, x) for x in channels], axis=-1))
             else:
-                heard = [arithmetic.KINDS[kind](self, x) for x in channels for kind in self.kinds]
-                parts.append(np.concatenate(heard, axis=1))
+                features = [arithmetic.KINDS[kind](self, x) for x in channels for kind in self.kinds]
+                parts.append(np.concatenate(features, axis=1))
         return np.concatenate(parts)
 
 
@@ -195,7 +211,7 @@ def _require(spec: FrontEnd) -> None:
     if not spec.kinds or len(set(spec.kinds)) < len(spec.kinds) or not set(spec.kinds) <= set(get_args(Kind)):
         raise ValueError(f"kinds must be different ones of {', '.join(get_args(Kind))}, got {', '.join(spec.kinds)}")
     if "raw" in spec.kinds and len(spec.kinds) > 1:
-        raise ValueError("kind 'raw' stands alone: it has another shape than features")
+        raise ValueError("kind 'raw' cannot be combined with others: it has another shape")
     if not 8 <= spec.window <= LONGEST_WINDOW or spec.hop < 1:
         raise ValueError(
             f"window must be 8 to {LONGEST_WINDOW} samples and hop at least 1, got {spec.window} and {spec.hop}"
@@ -204,7 +220,7 @@ def _require(spec: FrontEnd) -> None:
         raise ValueError(f"channels must be at least 1, got {spec.channels}")
     if spec.spectral and spec.window & (spec.window - 1):
         near = 2 ** round(np.log2(spec.window))
-        raise ValueError(f"spectra are taken of windows of a power of two; nearest to {spec.window}: {near}")
+        raise ValueError(f"a window of spectra must be a power of two; nearest to {spec.window}: {near}")
     if spec.sample_rate is None and (spec.low or spec.high or spec.envelope_high or "mel" in spec.kinds):
         raise ValueError("sample_rate is needed for 'mel' and for bounds in Hz")
     if spec.sample_rate is not None and not 0 < spec.sample_rate < np.inf:

@@ -1,21 +1,29 @@
-"""Features in units of their spread."""
+"""Features in units of their standard deviation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+# Standard deviations at which scaled features are clipped.
 LIMIT = 8.0
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Centre and spread of each feature, fitted on healthy or training windows; spread is in the features' units.
+    """Mean and standard deviation of each feature, fitted on healthy or training windows.
+
+    Attributes:
+        centre: Means, in the features' units.
+        spread: Standard deviations, in the features' units, above 0.
 
     Raises:
-        ValueError: For another number of spreads than of centres, or numbers that float32 does not hold.
+        ValueError: For `centre` and `spread` of different lengths, or numbers that float32 does not hold.
+
+    >>> scaling = micro.Scaling(centre=(1.0, 0.0), spread=(2.0, 1.0))
+    >>> scaling(np.array([[3.0, 0.5], [3.0, 100.0]])).tolist()
+    [[1.0, 0.5], [1.0, 8.0]]
     """
 
     centre: tuple[float, ...]
@@ -25,25 +33,35 @@ class Scaling:
         with np.errstate(over="ignore", under="ignore"):
             centre, spread = (np.array(side, np.float64).astype(np.float32) for side in (self.centre, self.spread))
         if centre.shape != spread.shape or centre.ndim != 1:
-            raise ValueError(f"a scaling needs a spread for each centre, got {spread.size} and {centre.size}")
+            raise ValueError(
+                f"a scaling needs as many values in spread as in centre, got {spread.size} and {centre.size}"
+            )
         if not np.isfinite(centre).all() or not (np.isfinite(spread) & (spread > 0)).all():
-            raise ValueError("centres of a scaling must be finite and its spreads above 0, both in float32")
+            raise ValueError("centre of a scaling must be finite and spread above 0, both in float32")
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Features in units of their spread, float32, clipped to +-`LIMIT`: one wild value cannot widen the int8 range."""
+        """Features in standard deviations, float32, clipped to +-8, so that one outlier cannot widen the int8 range.
+
+        Shapes: (..., features) -> the same.
+        """
         scaled = (features - np.array(self.centre, np.float32)) / np.array(self.spread, np.float32)
         return np.clip(scaled, -LIMIT, LIMIT).astype(np.float32)
 
-    def to_config(self) -> dict[str, Any]:
+    def to_config(self) -> dict[str, list[float]]:
         """Plain lists, for a report."""
         return {"centre": list(self.centre), "spread": list(self.spread)}
 
 
 def fit_scaling(features: np.ndarray) -> Scaling:
-    """Mean and standard deviation along the last axis; a constant feature keeps a spread of 1.
+    """The mean and standard deviation of each feature along the last axis; of a constant feature 1 is taken.
+
+    Shapes: (n, ..., features).
 
     Raises:
         ValueError: For no windows, or features that are not finite.
+
+    >>> micro.fit_scaling(np.array([[1.0, 5.0], [3.0, 5.0]]))
+    Scaling(centre=(2.0, 5.0), spread=(1.0, 1.0))
     """
     if not len(features):
         raise ValueError("no windows to fit the scaling on")

@@ -1,4 +1,4 @@
-"""What the arithmetics ask of a front end's description, so that they need not import it."""
+"""The part of a front end's settings that the arithmetics use, so that they need not import it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Arithmetic = Literal["float32", "fixed"]
 
 
 class Spec(Protocol):
-    """The part of `micro.signal.FrontEnd` that `fixed_point` and `float32` compute by."""
+    """The part of `micro.signal.FrontEnd` that `fixed_point` and `float32` use."""
 
     @property
     def kinds(self) -> tuple[Kind, ...]: ...

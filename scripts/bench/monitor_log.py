@@ -52,7 +52,7 @@ def main() -> None:
         told = {
             "rows": arguments.rows,
             "log MiB": round(size, 1),
-            "checks": len(found.looks),
+            "checks": len(found.checks),
             "seconds": round(time.perf_counter() - wall, 1),
             "CPU seconds": round(time.process_time() - cpu, 1),
             "peak MiB": round(peak()),

@@ -1,9 +1,9 @@
-"""How soon `keras-kd monitor` finds drift of the simulated rig, and how often it cries wolf: 100 simulated machines each.
+"""How soon `keras-kd monitor` finds drift of the simulated rig, and how often it is wrong: 100 simulated machines each.
 
 A run of the rig as `keras-kd init rig` writes it; its threshold is calibrated on 30 recordings of 4 s. Each machine then sends
 the scores of starts of 4 s each, healthy for the first eight; from then on its shaft runs 20 % faster or slower, or its sensor
-has another gain, or nothing has changed. Told for logs of scores alone and for logs with the features that the model heard.
-Looks every 4 starts over the last 8, false-alarm rate 1 %.
+has another gain, or nothing has changed. Given for logs of scores alone and for logs with the model's input features.
+Checks every 4 starts over the last 8, false-alarm rate 1 %.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from micro.config import load_config
 from micro.datasets import rig
 from micro.datasets.recording import windows
-from micro.detection.drift import Look, watch
+from micro.detection.drift import DriftCheck, watch
 from micro.runs.baseline import calibration_heard, calibration_sessions
 from micro.runs.device import Firmware, load_firmware
 from micro.runs.evaluate import run_inputs
@@ -39,40 +39,40 @@ DRIFTS = {
 
 @dataclasses.dataclass
 class Machine:
-    """What one machine has sent home: scores of each start, and means of what its model heard."""
+    """What one machine has sent home: scores of each start, and means of its model's input features."""
 
     scores: list[np.ndarray] = dataclasses.field(default_factory=list)
-    heard: list[np.ndarray] = dataclasses.field(default_factory=list)
+    features: list[np.ndarray] = dataclasses.field(default_factory=list)
 
     def copy(self) -> Machine:
-        return Machine(list(self.scores), list(self.heard))
+        return Machine(list(self.scores), list(self.features))
 
-    def look(self, reference: Reference, with_features: bool, seed: int) -> Look:
-        """The last look at what it has sent so far."""
-        heard = (reference.heard, np.stack(self.heard)) if with_features else None
-        return watch(reference.scores, self.scores, heard=heard, every=EVERY, seed=seed)[-1]
+    def check(self, reference: Reference, with_features: bool, seed: int) -> DriftCheck:
+        """The last check of what it has sent so far."""
+        features = (reference.features, np.stack(self.features)) if with_features else None
+        return watch(reference.scores, self.scores, features=features, every=EVERY, seed=seed)[-1]
 
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """What the run's calibration was like: scores of each start, and means of what the model heard."""
+    """What the run's calibration was like: scores of each start, and means of the model's input features."""
 
     scores: list[np.ndarray]
-    heard: np.ndarray
+    features: np.ndarray
 
 
 def send(machines: dict[int, Machine], firmware: Firmware, made: rig.Rig, gain: float, first: int, count: int) -> None:
-    """Some starts of each of the machines, heard and scored by the run's firmware, are added to what they have sent."""
+    """Add some starts of each of the machines, scored by the run's firmware, to what they have sent."""
     for number, machine in machines.items():
         frames = []
         for n in range(first, first + count):
-            samples = gain * rig.record(made, SECONDS, np.random.default_rng([number, n])).samples
+            samples = gain * rig.simulate_rig(made, SECONDS, np.random.default_rng([number, n])).samples
             frames.append(windows(samples.astype(np.float32), firmware.front_end.window, firmware.front_end.hop))
         features = firmware.inputs(np.concatenate(frames))
         scores = firmware.detector.score(features, run_inputs(firmware.tflite, features)) * firmware.detector.score.unit
         ends = np.cumsum([len(part) for part in frames])[:-1]
         machine.scores += np.split(scores, ends)
-        machine.heard += [part.mean(axis=0) for part in np.split(features, ends)]
+        machine.features += [part.mean(axis=0) for part in np.split(features, ends)]
 
 
 def found_after(
@@ -87,9 +87,9 @@ def found_after(
     for first in range(STEADY, STEADY + AFTER + 1, EVERY):
         for with_features, ended in found.items():
             for number in set(logs) - set(ended):
-                look = logs[number].look(reference, with_features, number)
-                if look.drifted:
-                    ended[number] = look.windows - before[number]
+                check = logs[number].check(reference, with_features, number)
+                if check.drifted:
+                    ended[number] = check.windows - before[number]
         waiting = {n: machine for n, machine in logs.items() if any(n not in ended for ended in found.values())}
         if waiting and first < STEADY + AFTER:
             send(waiting, firmware, changed, gain, first, EVERY)

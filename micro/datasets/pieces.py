@@ -1,0 +1,72 @@
+"""What a data source gives: features of windows, piece by piece, and how they are divided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from micro.signal import FrontEnd
+
+# Windows of a piece whose samples are kept.
+KEPT_EACH = 32
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Windows of one recording and one label.
+
+    Attributes:
+        values: Features, (n, *shape), not scaled.
+        label: The class, or 1 for faulty windows, 0 for healthy ones, -1 where the state is unknown.
+        origin: Name of the recording.
+        samples: Of some of the windows, (k, window, channels) float32.
+    """
+
+    values: np.ndarray
+    label: int
+    origin: str
+    samples: np.ndarray
+
+
+Pieces = list[Piece]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All that a data source gives; no window of one part overlaps one of another.
+
+    Attributes:
+        features: The front end that the pieces' features come from.
+        train, validation, calibration, test: The four parts.
+        class_names: Of a classification, else empty.
+        channels: Names of the sensors.
+        sample_rate: In Hz.
+        notes: Sentences on what was skipped, left out or split.
+    """
+
+    features: FrontEnd
+    train: Pieces
+    validation: Pieces
+    calibration: Pieces
+    test: Pieces
+    class_names: tuple[str, ...]
+    channels: tuple[str, ...]
+    sample_rate: float
+    notes: tuple[str, ...] = ()
+
+
+def piece(frames: np.ndarray, values: np.ndarray, label: int, origin: str, rows: np.ndarray | None = None) -> Piece:
+    """A piece of all windows, or of some rows of them, without a copy of all their samples.
+
+    Shapes: frames (n, window, channels), values (n, *shape).
+    """
+    if rows is None:
+        return Piece(values, label, origin, frames[evenly_spaced(len(frames), KEPT_EACH)].astype(np.float32))
+    samples = frames[rows[evenly_spaced(len(rows), KEPT_EACH)]].astype(np.float32)
+    return Piece(values[rows], label, origin, samples)
+
+
+def evenly_spaced(length: int, count: int) -> np.ndarray:
+    """At most `count` positions, evenly spaced over `length`."""
+    return np.unique(np.linspace(0, length - 1, min(length, count)).round().astype(int))

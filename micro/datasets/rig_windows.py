@@ -1,0 +1,54 @@
+"""Windows of the simulated rig, as section [data] of job 'rig' describes it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from micro.config import FeaturesConfig, RigData
+from micro.datasets import rig
+from micro.datasets.pieces import Parts, Pieces, piece
+from micro.datasets.split import cut
+from micro.errors import DataError
+
+
+def rig_parts(data: RigData, settings: FeaturesConfig, seed: int) -> Parts:
+    """Simulate all recordings; each belongs to one part as a whole.
+
+    Raises:
+        DataError: For recordings shorter than a window.
+    """
+    machine = rig.Rig(speed=data.speed, bearing=rig.Bearing(**data.bearing.model_dump()))
+    features = settings.front_end(1, machine.sample_rate)
+
+    def record(part: int, count: int, fault: str | None = None, severity: float = 0.0) -> Pieces:
+        pieces: Pieces = []
+        for number in range(count):
+            rng = np.random.default_rng(
+                [seed, part, number, rig.FAULTS.index(fault) + 1 if fault else 0, round(1e6 * severity)]
+            )
+            name = f"{fault or 'normal'}-{severity:g}g-{number}" if fault else f"normal-{part}-{number}"
+            recording = rig.simulate_rig(machine, data.seconds, rng, fault=fault, severity=severity, name=name)
+            frames, _ = cut(recording, features)
+            if not len(frames):
+                raise DataError(
+                    f"{data.seconds} s at {machine.sample_rate:g} Hz are shorter than a window of {features.window} samples"
+                )
+            pieces.append(piece(frames, features(frames), int(fault is not None), name))
+        return pieces
+
+    faulty = [
+        each
+        for fault in rig.FAULTS
+        for severity in data.severities
+        for each in record(4, data.fault_recordings, fault, severity)
+    ]
+    return Parts(
+        features,
+        train=record(0, data.train_recordings),
+        validation=record(1, data.validation_recordings),
+        calibration=record(2, data.calibration_recordings),
+        test=record(3, data.test_recordings) + faulty,
+        class_names=(),
+        channels=("acceleration",),
+        sample_rate=machine.sample_rate,
+    )

@@ -1,0 +1,79 @@
+"""Windows of a user's own recordings, as section [data] of job 'table' describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from micro.config import FeaturesConfig, TableData
+from micro.datasets import table
+from micro.datasets.pieces import Parts, Pieces, piece
+from micro.datasets.recording import Recording
+from micro.datasets.split import (
+    Stretch,
+    all_within,
+    any_within,
+    cut,
+    file_scalings,
+    nothing_healthy,
+    split_healthy,
+    too_few,
+    window_labels,
+)
+from micro.errors import DataError
+from micro.signal import FrontEnd, Scaling
+
+
+def table_parts(data: TableData, settings: FeaturesConfig, seed: int) -> Parts:
+    """Read the files and divide their healthy windows into the four parts; all others are for the test. `seed` is not used.
+
+    Raises:
+        DataError: Names what is missing, damaged or too little.
+    """
+    recordings, channels, notes = table.load(data, settings.window)
+    rates = sorted({recording.sample_rate for recording in recordings})
+    if rates[-1] > 1.01 * rates[0]:
+        raise DataError(f"the files' sample rates differ, from {rates[0]:g} to {rates[-1]:g} Hz; resample them to one")
+    features = settings.front_end(len(channels), rates[0])
+    scalings = file_scalings(recordings, features) if data.scaling == "per_file" else {}
+    stretches, test = _stretches(recordings, features, scalings)
+    if not stretches:
+        raise DataError(nothing_healthy(recordings, features))
+    runs, note = split_healthy([len(one.learnable) for one in stretches], features)
+    if runs is None:
+        raise DataError(too_few(stretches, note))
+    train: Pieces = []
+    validation: Pieces = []
+    calibration: Pieces = []
+    for one, places in zip(stretches, runs):
+        for target, place in zip((train, validation, calibration, test), places):
+            rows = one.learnable[place]
+            if len(rows):
+                target.append(piece(one.frames, one.values, 0, one.name, rows))
+    all_notes = (*notes, note) if note else notes
+    return Parts(features, train, validation, calibration, test, (), channels, rates[0], all_notes)
+
+
+def _stretches(
+    recordings: Sequence[Recording], features: FrontEnd, scalings: dict[str, Scaling]
+) -> tuple[list[Stretch], Pieces]:
+    """Stretches with healthy windows to learn from, and the windows that share no sample with them, for the test."""
+    stretches: list[Stretch] = []
+    test: Pieces = []
+    for recording in recordings:
+        frames, starts = cut(recording, features)
+        values = features(frames)
+        if recording.name in scalings:
+            values = scalings[recording.name](values)
+        labels = window_labels(recording, starts, features.window)
+        learnable = np.flatnonzero(all_within(recording.healthy, starts, features.window) & (labels != 1))
+        if len(learnable):
+            stretches.append(Stretch(recording.name, frames, values, learnable))
+        # A window that shares samples with a training window says nothing about new data.
+        apart = ~any_within(recording.healthy, starts, features.window)
+        for label in (0, 1, -1):
+            rows = np.flatnonzero(apart & (labels == label))
+            if len(rows):
+                test.append(piece(frames, values, label, recording.name, rows))
+    return stretches, test

@@ -1,0 +1,143 @@
+"""Permutation tests on sessions: how far the latest lie from the reference, and how likely that is by chance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+# Quantiles at which distributions are compared; permutations of a first batch, and at most in memory at once.
+QUANTILES, FIRST, CHUNK = 128, 32, 4096
+# Permutations as far apart as what was observed that suffice to estimate a p far above the level (Besag and Clifford 1991).
+ENOUGH = 10
+MOST_PERMUTATIONS = 400_000
+
+
+@dataclass(frozen=True)
+class Shift:
+    """The feature whose mean over the recent sessions has moved furthest.
+
+    Attributes:
+        feature: Its place among those logged.
+        deviations: How far it moved, in standard deviations of the sessions' means.
+        p: Chance of a move as large if nothing had changed.
+    """
+
+    feature: int
+    deviations: float
+    p: float
+
+
+@dataclass(frozen=True)
+class SessionTest:
+    """Distance, wander and shift of the latest sessions from the reference; every p is corrected for the number of tests."""
+
+    ks: float
+    wander: float
+    p: float
+    shift: Shift | None
+
+
+# Of permutations, (n, sessions) with 1 for each that counts as latest, how far apart the two groups lie, (n,).
+Statistic = Callable[[np.ndarray], np.ndarray]
+
+
+def session_test(
+    reference: Sequence[np.ndarray],
+    latest: Sequence[np.ndarray],
+    level: float,
+    seed: int,
+    features: tuple[np.ndarray, np.ndarray] | None = None,
+) -> SessionTest:
+    """How far the latest sessions lie from the reference, and the chance of that when sessions are permuted at random.
+
+    Each of two statistics, three with features, is tested at an equal part of the level (Bonferroni):
+
+    - the largest difference of the distribution functions, which detects what moves all windows;
+    - the wander, how far sessions' medians lie from the median of all compared with the reference's, which detects sessions
+      that move in different directions;
+    - the shift, the largest difference of a feature's mean.
+
+    Args:
+        reference, latest: Scores, an array of any length a session.
+        level: The p below which the caller reports drift; it sets how many permutations are drawn.
+        features: Mean features of the sessions of both, (sessions, features) each.
+    """
+    groups = [np.sort(group) for group in (*reference, *latest)]
+    chosen = np.repeat([0.0, 1.0], [len(reference), len(latest)])[None].astype(np.float32)
+    distances = ks_distances(groups)
+    medians = np.array([(group[(len(group) - 1) // 2] + group[len(group) // 2]) / 2 for group in groups])
+    strayed = np.abs(medians - np.median(medians))
+    # A permutation keeps the number of sessions: sums order as differences of means do.
+    tests: list[Statistic] = [distances, lambda drawn: drawn @ strayed]
+    if features is not None:
+        centred = _standardized(np.concatenate(features))
+        tests.append(lambda drawn: np.abs(drawn @ centred).max(axis=1))
+    chances = [min(1.0, len(tests) * chance) for chance in permuted(tests, chosen, level, seed)]
+    ordinary = float(np.mean(strayed[: len(reference)]))
+    wander = float(np.mean(strayed[len(reference) :])) / ordinary if ordinary > 0 else 1.0
+    shift = None
+    if features is not None:
+        moved = (chosen @ centred)[0] / len(latest) - centred[: len(reference)].mean(axis=0)
+        feature = int(np.argmax(np.abs(moved)))
+        shift = Shift(feature, float(moved[feature]), chances[2])
+    return SessionTest(float(distances(chosen)[0]), wander, min(chances[:2]), shift)
+
+
+def smallest_p(reference: int, recent: int) -> float:
+    """The smallest p that permuting that many sessions can give; groups of one size may change places as a whole."""
+    ways = math.comb(reference + recent, recent)
+    return max((2 if reference == recent else 1) / ways, 1 / (1 + MOST_PERMUTATIONS))
+
+
+def ks_distances(groups: Sequence[np.ndarray]) -> Statistic:
+    """The largest difference of the distribution functions of sorted groups, at quantiles of all."""
+    points = np.quantile(np.concatenate(groups), np.linspace(0, 1, QUANTILES + 2)[1:-1])
+    below = np.stack([np.searchsorted(group, points, side="right") for group in groups]).astype(np.float32)
+    sizes = np.array([len(group) for group in groups], np.float32)
+
+    def distances(chosen: np.ndarray) -> np.ndarray:
+        ours, ours_size = chosen @ below, (chosen @ sizes)[:, None]
+        theirs, theirs_size = below.sum(axis=0) - ours, sizes.sum() - ours_size
+        ours /= ours_size
+        theirs /= theirs_size
+        ours -= theirs
+        return np.abs(ours, out=ours).max(axis=1)
+
+    return distances
+
+
+def permuted(
+    tests: Sequence[Statistic], chosen: np.ndarray, level: float, seed: int, sharing: int | None = None, fine: int = 20
+) -> list[float]:
+    """For each statistic the fraction of random permutations that lie as far apart as the groups `chosen` do, itself included.
+
+    `sharing` is how many tests share the level, by default those given; `fine` permutations are drawn, on average, for each
+    that may lie as far apart at that level.
+    """
+    sharing = sharing or len(tests)
+    # Slightly less than the observed value, so that rounding breaks no ties.
+    observed = [float(test(chosen)[0]) * (1 - 1e-6) - 1e-9 for test in tests]
+    wanted = min(MOST_PERMUTATIONS, math.ceil(fine / level))
+    rng = np.random.default_rng([seed, 13])
+    as_far, done = [0] * len(tests), 0
+    while done < wanted:
+        count = min(CHUNK, max(FIRST, done), wanted - done)
+        drawn = rng.permuted(np.repeat(chosen, count, axis=0), axis=1)
+        for place, test in enumerate(tests):
+            as_far[place] += int(np.count_nonzero(test(drawn) >= observed[place]))
+        done += count
+        # Once p can only be far above the level, further permutations would not change the result.
+        common = 1 + min(as_far)
+        if sharing * common > 5 * level * (1 + (done if common > ENOUGH else wanted)):
+            break
+    return [(1 + count) / (1 + done) for count in as_far]
+
+
+def _standardized(features: np.ndarray) -> np.ndarray:
+    """Columns with mean 0 and standard deviation 1; one that never changes is 0."""
+    values = features.astype(np.float32)
+    deviation = values.std(axis=0)
+    return (values - values.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)

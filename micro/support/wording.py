@@ -1,0 +1,8 @@
+"""Words of messages."""
+
+from __future__ import annotations
+
+
+def counted(count: int, noun: str) -> str:
+    """A number and its noun, plural unless it is one: '1 session', '2,000 sessions'."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,82 @@
+"""What a config's errors say: the setting that was meant, the value that would be right."""
+
+import re
+from pathlib import Path
+from typing import Literal, get_args, get_origin
+
+import pytest
+from tables import config_of
+
+from micro.config import parse_config
+
+
+def sections():
+    from micro.config import read as config
+
+    named = {"features": config.FeaturesConfig, "teacher": config.TeacherConfig, "student": config.ModelConfig}
+    named |= {"distill": config.DistillConfig, "budget": config.BudgetConfig, "convert": config.ConvertConfig}
+    return {**named, "detect": config.DetectConfig, "firmware": config.FirmwareConfig, "data": config.TableData}
+
+
+def complaint(section, key, value):
+    raw = config_of(Path(), {"files": "a", "sample_rate": 1, "healthy_files": "a"}).model_dump(mode="json")
+    raw[section] = {**raw[section], key: value}
+    with pytest.raises(ValueError) as caught:
+        parse_config(raw, Path(), "c.toml")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("section", sections())
+def test_slips_in_settings_of_every_section_are_answered(section):
+    for name in sections()[section].model_fields:
+        if len(name) > 3:
+            slip = name[:-1] if name[:-1] not in sections()[section].model_fields else name + "x"
+            assert f"{section}.{slip}: no such setting; did you mean {name!r}?" in complaint(section, slip, 1)
+
+
+@pytest.mark.parametrize("section", sections())
+def test_slips_in_words_of_every_section_are_answered(section):
+    for name, field in sections()[section].model_fields.items():
+        options = [field.annotation, *get_args(field.annotation)]
+        for option in next((get_args(one) for one in options if get_origin(one) is Literal), ()):
+            if len(option) > 3:
+                assert f"did you mean {option!r}?" in complaint(section, name, option[:-1] + "_"), (name, option)
+
+
+def test_one_value_stands_for_a_list_of_one(tmp_path):
+    lists = {
+        "files": "a.csv",
+        "columns": "x",
+        "healthy_files": "a*",
+        "faulty_files": "b*",
+        "healthy_rows": [0, 9],
+        "normal_labels": 1,
+    }
+    read = config_of(tmp_path, {**lists, "sample_rate": 1}).data
+    assert (read.files, read.columns, read.healthy_files, read.faulty_files) == (("a.csv",), ("x",), ("a*",), ("b*",))
+    assert (read.healthy_rows, read.normal_labels) == (((0, 9),), ("1",))
+
+
+def test_a_misspelled_section_is_named_before_the_one_that_is_then_missing(tmp_path):
+    raw = {
+        "data": {"files": ["a"], "healthy_files": ["a"], "sample_rate": 1.0},
+        "student": {"family": "autoencoder", "sizes": [2]},
+    }
+    with pytest.raises(ValueError, match="techer: no such setting; did you mean 'teacher'"):
+        parse_config({"job": "table", "techer": {}, **raw}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [("semicolon", '";"'), ("Tab", r'"\t"'), (r"\t", r'"\t"'), ("comma", '","'), ("pipe", '"|"'), ("space", '" "')],
+)
+def test_a_separator_in_words_is_answered_with_the_character(given, written):
+    assert f"separator must be one ASCII character, got {given!r}; write separator = {written}" in complaint(
+        "data", "separator", given
+    )
+
+
+@pytest.mark.parametrize("given", ["", ";;", "\x7f", "é"])
+def test_a_separator_that_cannot_be_is_answered_with_examples(given):
+    assert re.search(r'got .* such as ";" or "\\t"$', complaint("data", "separator", given))
