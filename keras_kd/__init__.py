@@ -24,10 +24,13 @@ from keras_kd.objectives import (
     SoftTarget,
     VariationalInformation,
 )
-from keras_kd.recorded import Recorded, RecordError, record
+from keras_kd.record_files import RecordError
+from keras_kd.recorded import Recorded
+from keras_kd.recorder import record
 from keras_kd.schedules import Ramp
 from keras_kd.schemes import MultiExit, Munge, MutualDistiller, assistants, born_again
-from keras_kd.teachers import Ensemble, Function, MovingAverage, Supplied
+from keras_kd.supplied import Function, Supplied
+from keras_kd.teachers import Ensemble, MovingAverage
 from keras_kd.tracking import MlflowLog, TensorBoardLog
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Whether a model is the one it was: a digest of its weights and of what its layers do with them."""
+"""Whether a model is still the same: a digest of its weights and of its layers."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ import numpy as np
 
 from keras_kd.layers import children_of
 
-# What a model computes at inference does not depend on these.
+# Settings that do not change what a model computes at inference.
 IRRELEVANT = ("name", "trainable", "seed", "dtype", "build_config", "compile_config", "module", "registered_name")
 IRRELEVANT_ENDINGS = ("_initializer", "_regularizer", "_constraint")
 
 
 def fingerprint(model: keras.Model) -> str:
-    """SHA-256 of a model's weights in their order, and of its layers, their settings and how they are joined.
+    """SHA-256 of a model's weights in their order, and of its layers, their settings and their connections.
 
-    Names, `trainable` flags, initializers, regularizers and precision of computing do not count, so a model that was
-    built again by the same code and given the same weights is the same. A subclassed model is known by its class, its settings
-    and its layers; what the code of its `call` does between them is not seen.
+    Names, `trainable` flags, initializers, regularizers and dtype policies do not count, so a model that was built again by the
+    same code and given the same weights has the same fingerprint. For a subclassed model, its class, settings and layers count,
+    but not the code of its `call`.
     """
     digest = hashlib.sha256()
     for weight in model.weights:
         array = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(array.tobytes())
-    for words in _layers(model):
-        digest.update(words.encode())
+    for line in _layers(model):
+        digest.update(line.encode())
     return digest.hexdigest()
 
 
 def _layers(layer: keras.Layer) -> Iterator[str]:
-    """A layer and all inside it, each as words."""
+    """A layer and all layers inside it, a line for each."""
     try:
         config: Any = layer.get_config()
-    except Exception:  # A model of one's own need not describe itself, and may fail to in any way.
+    except Exception:  # A custom model need not have a config, and may fail in any way.
         config = {}
     yield f"{type(layer).__name__} {json.dumps(_plain(config, {}), sort_keys=True, default=_type)}\n"
     for child in children_of(layer):
         yield from _layers(child)
 
 
-def _plain(value: Any, places: dict[str, int]) -> Any:
-    """A configuration without what is irrelevant; where layers refer to each other by name, by place."""
+def _plain(value: object, places: dict[str, int]) -> Any:
+    """A configuration without irrelevant settings, and with positions in place of the names by which layers are connected."""
     if isinstance(value, dict):
         if isinstance(value.get("layers"), list):
             names = [layer.get("name") or layer.get("config", {}).get("name") for layer in value["layers"] if layer]
@@ -63,8 +63,8 @@ def _plain(value: Any, places: dict[str, int]) -> Any:
     return value
 
 
-def _ends(value: Any, places: dict[str, int]) -> Any:
-    """[layer, node, tensor], or any structure of such, with the layer's place for its name."""
+def _ends(value: object, places: dict[str, int]) -> Any:
+    """[layer, node, tensor], or any structure of such, with the layer's position in place of its name."""
     if isinstance(value, dict):
         return {key: _ends(item, places) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -72,6 +72,6 @@ def _ends(value: Any, places: dict[str, int]) -> Any:
     return places.get(value, value) if isinstance(value, str) else value
 
 
-def _type(value: Any) -> str:
-    """What stands for a value that is no JSON: its own words may hold an address."""
+def _type(value: object) -> str:
+    """The type of a value that is not JSON, in its place: its repr may hold an address."""
     return type(value).__name__

@@ -1,4 +1,4 @@
-"""Reading a model: its layers by name, their outputs in one pass, the activation an output went through, a copy of it."""
+"""Reading a model: its layers by name, their outputs in one pass, the activation of an output, a copy of the model."""
 
 from __future__ import annotations
 
@@ -10,47 +10,51 @@ from typing import Any, NamedTuple
 
 import keras
 
+from keras_kd.types import LayerRef, Structure, Tensor
+
 
 class Captured(NamedTuple):
-    """What one forward pass gave: the model's outputs, and the outputs of the layers that were asked for."""
+    """What one forward pass gave, or its shapes."""
 
     outputs: Any
+    """The model's outputs, structured as the model gives them."""
     features: dict[str, Any]
+    """Outputs of the tapped layers, by name."""
 
 
-# Where hooked layers put their outputs while a tap's forward pass runs.
-_listening: ContextVar[dict[int, list[Any]] | None] = ContextVar("keras_kd_listening", default=None)
+# Where hooked layers put their outputs while a tap's forward pass runs, by the id of the layer.
+_recording: ContextVar[dict[int, list[Any]] | None] = ContextVar("keras_kd_recording", default=None)
 
 
 class Tap:
-    """A model together with the layers whose outputs it should give beside its own, in one forward pass.
+    """A model that gives the outputs of some of its layers along with its own, in one forward pass.
 
-    Layers of a Functional or Sequential model are read from its graph. Those inside nested or subclassed models are listened
-    to while the model runs.
+    Layers of a Functional or Sequential model are read from its graph. Those inside nested or subclassed models get a hook
+    while the model runs.
 
     Args:
         model: Any Keras model.
         layers: Names or paths of layers of the model, as `find_layer` takes them.
 
     Raises:
-        ValueError: If a layer is not in the model (the nearest names are told) or is used more than once.
+        ValueError: If a layer is not in the model (the message names the nearest) or is used more than once.
     """
 
     def __init__(self, model: keras.Model, layers: Sequence[str] = ()) -> None:
         self.model = model
         self.layers = tuple(dict.fromkeys(layers))
         self._graph = None
-        found = {name: find_layer(model, name) for name in self.layers}
-        in_graph = {name: layer for name, layer in found.items() if _in_graph(model, layer)}
-        self._hooked = {name: layer for name, layer in found.items() if name not in in_graph}
+        tapped = {name: find_layer(model, name) for name in self.layers}
+        in_graph = {name: layer for name, layer in tapped.items() if _in_graph(model, layer)}
+        self._hooked = {name: layer for name, layer in tapped.items() if name not in in_graph}
         if in_graph:
             features = {name: output_of(model, layer) for name, layer in in_graph.items()}
             inputs, self._structure = _ends(model)
             self._graph = keras.Model(inputs, {"outputs": list(model.outputs), "features": features})
 
-    def __call__(self, x: Any, training: bool = False) -> Captured:
+    def __call__(self, x: Structure, training: bool = False) -> Captured:
         """Outputs and features on a batch."""
-        with _listening_to(self._hooked.values()) as heard:
+        with _hooks_on(self._hooked.values()) as recorded:
             if self._graph is None:
                 outputs, features = self.model(x, training=training), {}
             else:
@@ -58,85 +62,86 @@ class Tap:
                 outputs = keras.tree.pack_sequence_as(self._structure, given["outputs"])
                 features = dict(given["features"])
         for name, layer in self._hooked.items():
-            features[name] = _only(heard[id(layer)], name, self.model)
+            features[name] = _only(recorded[id(layer)], name, self.model)
         return Captured(outputs, features)
 
     @property
-    def listens(self) -> bool:
-        """Whether some layer is not in the model's graph and is listened to while it runs."""
+    def has_hooks(self) -> bool:
+        """Whether some layer is not in the model's graph and is hooked while the model runs."""
         return bool(self._hooked)
 
-    def shapes(self, x: Any) -> Captured:
+    def shapes(self, x: Structure) -> Captured:
         """Symbolic outputs and features for symbolic inputs: nothing is computed."""
         return _Probe(self).compute_output_spec(x)
 
 
 class MaskOf(keras.Layer):
-    """The mask that Keras carries with a tensor, or None: it hands it to any layer whose `call` asks for one."""
+    """The mask that Keras carries with a tensor, or None: Keras passes it to any layer whose `call` takes one."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
         self.built = True
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Structure, mask: Tensor | None = None) -> Tensor | None:
         return mask
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+    def compute_mask(self, inputs: Structure, previous_mask: Tensor | None = None) -> None:
         return None
 
 
 class _Probe(keras.Layer):
-    """A tap as a layer, because Keras traces a layer's `call` on symbolic inputs as a whole."""
+    """A tap as a layer, so that Keras can trace it on symbolic inputs."""
 
     def __init__(self, tap: Tap) -> None:
         super().__init__()
         self._tap = tap
         self.built = True
 
-    def call(self, inputs: Any) -> Captured:
+    def call(self, inputs: Structure) -> Captured:
         return self._tap(inputs)
 
 
 @contextmanager
-def _listening_to(layers: Iterable[keras.Layer]) -> Iterator[dict[int, list[Any]]]:
-    """Collect what the layers give for as long as the context lasts; each layer is as it was afterwards."""
+def _hooks_on(layers: Iterable[keras.Layer]) -> Iterator[dict[int, list[Any]]]:
+    """Record the layers' outputs by id while the context lasts; afterwards each layer is as it was."""
     layers = list(layers)
-    heard: dict[int, list[Any]] = {id(layer): [] for layer in layers}
+    recorded: dict[int, list[Any]] = {id(layer): [] for layer in layers}
     for layer in layers:
         if "call" not in vars(layer):
-            object.__setattr__(layer, "call", _Telling(layer))
-    token = _listening.set(heard)
+            object.__setattr__(layer, "call", _Hook(layer))
+    token = _recording.set(recorded)
     try:
-        yield heard
+        yield recorded
     finally:
-        _listening.reset(token)
+        _recording.reset(token)
         for layer in layers:
-            if isinstance(vars(layer).get("call"), _Telling):
+            if isinstance(vars(layer).get("call"), _Hook):
                 object.__delattr__(layer, "call")
 
 
-class _Telling:
-    """A layer's `call` that also tells what it gave to whoever listens."""
+class _Hook:
+    """A layer's `call` that also records its outputs."""
 
     def __init__(self, layer: keras.Layer) -> None:
         self._layer = layer
         self._call = layer.call
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> Any:
         outputs = self._call(*args, **kwargs)
-        heard = _listening.get()
-        if heard is not None and id(self._layer) in heard:
-            heard[id(self._layer)].append(outputs)
+        recorded = _recording.get()
+        if recorded is not None and id(self._layer) in recorded:
+            recorded[id(self._layer)].append(outputs)
         return outputs
 
 
-def _only(heard: list[Any], name: str, model: keras.Model) -> Any:
-    if len(heard) != 1:
+def _only(recorded: list[Structure], name: str, model: keras.Model) -> Tensor:
+    """The one tensor that a layer gave in one pass of its model."""
+    if len(recorded) != 1:
         raise ValueError(
-            f"layer {name!r} of {model.name!r} ran {len(heard)} times in one pass of the model; its output is not to be told"
+            f"layer {name!r} of {model.name!r} ran {len(recorded)} times in one pass of the model; its output is ambiguous"
         )
-    tensors = keras.tree.flatten(heard[0])
+    tensors = keras.tree.flatten(recorded[0])
     if len(tensors) != 1:
         raise ValueError(
             f"layer {name!r} of {model.name!r} gives {len(tensors)} tensors; name one that gives a single one"
@@ -147,7 +152,7 @@ def _only(heard: list[Any], name: str, model: keras.Model) -> Any:
 def find_layer(model: keras.Model, name: str) -> keras.Layer:
     """The layer of that name or path; ValueError with the nearest names if there is none.
 
-    A path 'encoder/block_2' leads into nested models and layers. A bare name is looked for among the model's own layers first,
+    A path 'encoder/block_2' leads into nested models and layers. A bare name is searched among the model's own layers first,
     then inside them, where it must occur once.
     """
     own = [layer.name for layer in children_of(model)]
@@ -172,7 +177,7 @@ def find_layer(model: keras.Model, name: str) -> keras.Layer:
     )
 
 
-def name_of(model: keras.Model, ref: Any) -> str:
+def name_of(model: keras.Model, ref: LayerRef) -> str:
     """The name or path by which `find_layer` finds what `ref` means: a name, a layer, or a callable from model to layer.
 
     Raises:
@@ -195,7 +200,7 @@ def name_of(model: keras.Model, ref: Any) -> str:
 
 
 def copied(model: keras.Model) -> keras.Model:
-    """A copy with the model's weights, and without its optimizer, loss and metrics."""
+    """A copy of a model with its weights, but without its optimizer, loss and metrics."""
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     return copy
@@ -241,25 +246,25 @@ def output_of(model: keras.Model, layer: keras.Layer) -> Any:
 
 
 def activation_of(model: keras.Model, layer: str | None = None) -> str | None:
-    """'linear', 'softmax' or 'sigmoid': what made the output of a model or of one of its layers; None if not to be told.
+    """'linear', 'softmax' or 'sigmoid': the activation of a model's output or of one of its layers; None where it is unknown.
 
-    Shape-only and inactive layers (Reshape, Flatten, Dropout, Identity) are looked through.
+    Layers that only reshape or do nothing at inference (Reshape, Flatten, Dropout, Identity) are skipped.
     """
-    told = getattr(model, "output_activation", None)
-    if told is not None and layer is None:
-        return told
-    found = find_layer(model, layer) if layer else last_layer(model)
-    while _passes(found) and _previous(found) is not None:
-        found = _previous(found)
-    if isinstance(found, keras.Model):
-        return activation_of(found)
-    if isinstance(found, keras.layers.TimeDistributed):
-        found = found.layer
-    if isinstance(found, keras.layers.Softmax):
+    declared = getattr(model, "output_activation", None)
+    if declared is not None and layer is None:
+        return declared
+    made_by = find_layer(model, layer) if layer else last_layer(model)
+    while _passes(made_by) and _previous(made_by) is not None:
+        made_by = _previous(made_by)
+    if isinstance(made_by, keras.Model):
+        return activation_of(made_by)
+    if isinstance(made_by, keras.layers.TimeDistributed):
+        made_by = made_by.layer
+    if isinstance(made_by, keras.layers.Softmax):
         return "softmax"
-    if found is None or isinstance(found, RECURRENT):
+    if made_by is None or isinstance(made_by, RECURRENT):
         return None
-    activation = getattr(getattr(found, "activation", None), "__name__", None)
+    activation = getattr(getattr(made_by, "activation", None), "__name__", None)
     return activation if activation in ("linear", "softmax", "sigmoid") else None
 
 
@@ -286,14 +291,14 @@ def last_layer(model: keras.Model) -> keras.Layer | None:
 
 
 def _ends(model: keras.Model) -> tuple[Any, Any]:
-    """Symbolic inputs and outputs in the structure that the model takes and gives."""
+    """Symbolic inputs and outputs, structured as the model takes and gives them."""
     if isinstance(model, keras.Sequential):
         return model.inputs[0], model.outputs[0]
     return model.input, model.output
 
 
 def _passes(layer: keras.Layer | None) -> bool:
-    """Whether a layer leaves values as they are (at inference)."""
+    """Whether a layer passes values on unchanged at inference."""
     if isinstance(layer, keras.layers.Activation):
         return getattr(layer.activation, "__name__", None) == "linear"
     return isinstance(layer, PASSING)

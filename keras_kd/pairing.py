@@ -1,20 +1,22 @@
-"""Which layers and outputs of two models an objective compares, settled before training."""
+"""Which layers and outputs of two models an objective compares, decided before training."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
 
+from keras_kd.checks import same_sizes
 from keras_kd.layers import Captured, Tap, activation_of, find_layer, name_of
 from keras_kd.objectives.base import Objective
-from keras_kd.teachers import Supplied
+from keras_kd.supplied import Supplied, Teacher
+from keras_kd.types import LayerName, LayerRef, Shape, Shapes
 
 
-def by_output(objective: Objective, teacher: Any, student: keras.Model) -> list[Objective]:
-    """One objective for each pair of outputs, where the models have several and the objective names no layers."""
+def by_output(objective: Objective, teacher: Teacher, student: keras.Model) -> list[Objective]:
+    """One objective per pair of outputs, where the models have several and the objective names no layers."""
     if objective.teacher_layer is not None or objective.student_layer is not None:
         return [objective]
     if isinstance(teacher, Supplied):
@@ -24,12 +26,12 @@ def by_output(objective: Objective, teacher: Any, student: keras.Model) -> list[
         return [objective]
     if len(named[0]) != len(named[1]):
         raise ValueError(
-            f"objective {type(objective).__name__}: teacher has {len(named[0])} outputs, student has {len(named[1])}; "
+            f"{objective.label}: teacher has {len(named[0])} outputs, student has {len(named[1])}; "
             "name the layers to compare with teacher_layer, student_layer"
         )
     keys = [sorted(model.output) if isinstance(model.output, dict) else None for model in (teacher, student)]
     if keys[0] != keys[1]:
-        raise ValueError(f"objective {type(objective).__name__}: teacher gives {keys[0]}, student gives {keys[1]}")
+        raise ValueError(f"{objective.label}: teacher gives {keys[0]}, student gives {keys[1]}")
     return [objective.changed(name=f"{objective.name}_{s}", teacher_layer=t, student_layer=s) for t, s in zip(*named)]
 
 
@@ -39,20 +41,19 @@ def _output_layers(model: keras.Model) -> list[str]:
     return [output._keras_history.operation.name for output in outputs] if len(outputs) > 1 else []
 
 
-def prepare(objective: Objective, teacher: Any, student: keras.Model) -> Objective:
-    """The objective with its layers named and its activations settled for these two models."""
-    label = f"objective {type(objective).__name__}"
+def prepare(objective: Objective, teacher: Teacher, student: keras.Model) -> Objective:
+    """The objective for these two models, with its layers as names and its activations set."""
     named: dict[str, Any] = {}
     for side, model in (("teacher", teacher), ("student", student)):
         ref = getattr(objective, f"{side}_layer")
         refs = tuple(ref) if isinstance(ref, (tuple, list)) else (ref,)
         if len(refs) != objective.layers_a_side:
             wanted = "one layer" if objective.layers_a_side == 1 else f"{objective.layers_a_side} layers, as a tuple"
-            raise ValueError(f"{label}: {side}_layer must name {wanted}, got {ref!r}")
+            raise ValueError(f"{objective.label}: {side}_layer must name {wanted}, got {ref!r}")
         try:
             names = tuple(None if one is None else _layer_name(model, one) for one in refs)
         except ValueError as error:
-            raise ValueError(f"{label}: {side} {error}") from None
+            raise ValueError(f"{objective.label}: {side} {error}") from None
         named[side] = names[0] if objective.layers_a_side == 1 else names
     if top_k(teacher) and not objective.takes_top_k and named["teacher"] is None:
         raise ValueError(objective.top_k_refusal())
@@ -64,7 +65,7 @@ def prepare(objective: Objective, teacher: Any, student: keras.Model) -> Objecti
     return objective.resolve(_activation(teacher, named["teacher"]), activation_of(student, named["student"]))
 
 
-def _layer_name(model: Any, ref: Any) -> str:
+def _layer_name(model: Teacher, ref: LayerRef) -> str:
     if not isinstance(model, Supplied):
         return name_of(model, ref)
     if ref not in model.shapes:
@@ -74,27 +75,28 @@ def _layer_name(model: Any, ref: Any) -> str:
     return ref
 
 
-def _activation(teacher: Any, layer: str | None) -> str | None:
+def _activation(teacher: Teacher, layer: str | None) -> str | None:
     if isinstance(teacher, Supplied):
         return teacher.activations.get(layer or "outputs")
     return activation_of(teacher, layer)
 
 
-def named_layers(refs: Any) -> list[str]:
-    """Every layer name in a series of None, names and tuples of names."""
+def named_layers(refs: Iterable[LayerName]) -> list[str]:
+    """Every layer name among None, names and tuples of names."""
     return [name for name in keras.tree.flatten(list(refs)) if name is not None]
 
 
 def supplied_shapes(teacher: Supplied) -> Captured:
+    """Shapes of what a supplied teacher gives, with a batch axis of unknown size."""
     shapes = {name: (None, *shape) for name, shape in teacher.shapes.items()}
     return Captured(shapes.get("outputs"), shapes)
 
 
-def captured_shapes(tap: Tap | None, input_shape: Any) -> Captured | None:
-    """Shapes of a model's outputs and tapped layers, None where they are not known before the model has seen data."""
+def captured_shapes(tap: Tap | None, input_shape: Shapes | None) -> Captured | None:
+    """Shapes of a model's outputs and tapped layers; None where they are unknown until the model has seen data."""
     assert tap is not None
     model = tap.model
-    if not tap.listens and getattr(model, "outputs", None):
+    if not tap.has_hooks and getattr(model, "outputs", None):
         shapes = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), list(model.outputs))
         features = {name: tuple(find_layer(model, name).output.shape) for name in tap.layers}
         return Captured(shapes[0] if len(shapes) == 1 else shapes, features)
@@ -107,19 +109,19 @@ def captured_shapes(tap: Tap | None, input_shape: Any) -> Captured | None:
     return keras.tree.map_structure(lambda tensor: tuple(tensor.shape), tap.shapes(inputs))
 
 
-def _symbolic(shape: Any) -> Any:
-    if isinstance(shape, dict):
+def _symbolic(shape: Shapes) -> Any:
+    """Symbolic float32 inputs of a shape, or of shapes nested in dicts and lists."""
+    if isinstance(shape, Mapping):
         return {key: _symbolic(value) for key, value in shape.items()}
-    if shape and isinstance(shape[0], (tuple, list)):
-        return [_symbolic(value) for value in shape]
+    parts: list[Any] = list(shape)
+    if parts and isinstance(parts[0], (tuple, list)):
+        return [_symbolic(part) for part in parts]
     return keras.KerasTensor(shape, dtype="float32")
 
 
-def compatible(teacher: list[tuple[int | None, ...]], student: list[tuple[int | None, ...]]) -> bool:
-    return len(teacher) == len(student) and all(
-        len(t) == len(s) and all(a == b or a is None or b is None for a, b in zip(t, s))
-        for t, s in zip(teacher, student)
-    )
+def compatible(teacher: Sequence[Shape], student: Sequence[Shape]) -> bool:
+    """Whether two models take inputs of the same shapes, as far as these are known."""
+    return len(teacher) == len(student) and all(map(same_sizes, teacher, student))
 
 
 def named_apart(objectives: Sequence[Objective]) -> list[Objective]:
@@ -136,19 +138,19 @@ def named_apart(objectives: Sequence[Objective]) -> list[Objective]:
     return apart
 
 
-def side(captured: Captured, layer: Any) -> Any:
-    """What an objective compares of one model: its output, one layer, or several as a tuple."""
+def side(captured: Captured, layer: LayerName) -> Any:
+    """What an objective compares on one side: the model's output, one layer, or several layers as a tuple."""
     if isinstance(layer, tuple):
         return tuple(captured.features[name] for name in layer)
     if layer is not None:
         return captured.features[layer]
     outputs = captured.outputs
-    # A dict or list of a single output is that output; a tuple of numbers is a shape.
+    # A dict or list of one output stands for that output; a tuple of numbers is a shape.
     if isinstance(outputs, (dict, list)) and len(outputs) == 1:
         return next(iter(outputs.values() if isinstance(outputs, dict) else outputs))
     return outputs
 
 
-def top_k(teacher: Any) -> int | None:
-    """How many of each output's logits a supplied teacher gives, None for all."""
+def top_k(teacher: Teacher) -> int | None:
+    """How many logits of each example a supplied teacher gives, None for all."""
     return teacher.top_k if isinstance(teacher, Supplied) else None

@@ -1,14 +1,16 @@
-"""Labels and sample weights of one of a student's outputs, as Keras takes them: by key, by name or by place."""
+"""Labels and sample weights of one of a student's outputs, as Keras takes them: by key, by name or by position."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import keras
 from keras import ops
 
+from keras_kd.types import Compiled, LayerName, Structure, Tensor
 
-def output_number(student: keras.Model, layer: Any) -> int | None:
+
+def output_number(student: keras.Model, layer: LayerName) -> int | None:
     """Which of a student's outputs a layer makes, counted as `keras.tree.flatten` does; None for one inside the model.
 
     `layer` is a name as objectives hold it, None for the only output, or a tuple of names.
@@ -22,12 +24,12 @@ def output_number(student: keras.Model, layer: Any) -> int | None:
     return made_by.index(layer) if made_by.count(layer) == 1 else None
 
 
-def labels_of(y: Any, student: keras.Model, number: int | None) -> Any:
+def labels_of(y: Structure | None, student: keras.Model, number: int | None) -> Any:
     """The labels that belong to one output; all of them for a layer inside the model."""
     return y if number is None or not keras.tree.is_nested(y) else _part(y, student, number, "y")
 
 
-def weights_of(sample_weight: Any, student: keras.Model, number: int | None) -> Any:
+def weights_of(sample_weight: Structure | None, student: keras.Model, number: int | None) -> Any:
     """The sample weights of one output; for a layer inside the model, which serves all outputs, their mean by example."""
     if not keras.tree.is_nested(sample_weight):
         return sample_weight
@@ -38,28 +40,26 @@ def weights_of(sample_weight: Any, student: keras.Model, number: int | None) -> 
     return sum(by_example[1:], by_example[0]) / len(by_example) if by_example else None
 
 
-def by_place(values: Any, student: keras.Model, outputs: Any, what: str) -> Any:
-    """Labels or weights by name as a list in the order of outputs, where the outputs are a list; others as they are.
+def by_place(values: Structure | None, student: keras.Model, outputs: Structure, what: str) -> Any:
+    """Labels or weights by name as a list in the order of the outputs, where the outputs are a list; others as they are.
 
-    Keras sorts the names of such a dict, or looks places up in it, so that one output's labels meet another's loss.
+    Keras sorts the names of such a dict, or looks positions up in it, so one output's labels would go to another's loss.
     """
     if not isinstance(values, dict) or not isinstance(outputs, list | tuple):
         return values
     return [_part(values, student, number, what) for number in range(len(outputs))]
 
 
-def hard_weights(loss: Any, y: Any, outputs: Any, sample_weight: Any) -> Any:
-    """Sample weights for Keras's compiled loss, so that weights of examples weigh examples.
+def hard_weights(loss: Compiled, y: Structure | None, outputs: Structure, sample_weight: Structure | None) -> Any:
+    """Sample weights for Keras's compiled loss, so that weights of examples apply to examples.
 
-    Keras lines (batch,) up with the last axis of a loss of (batch, steps), which fails, or where the batch is as large as that
-    axis, weighs steps. Weights of fewer axes than the loss's values get axes of length 1 behind them; others go as they are.
+    Keras broadcasts (batch,) against the last axis of a loss of (batch, steps). That fails, or where both sizes agree, applies
+    the weights to steps. Weights of fewer axes than the loss's values therefore get trailing axes of length 1.
     """
-    if sample_weight is None:
-        return None
-    if not keras.tree.is_nested(outputs):
-        return sample_weight if keras.tree.is_nested(sample_weight) else _as_examples(loss, y, outputs, sample_weight)
-    if keras.tree.is_nested(sample_weight):
+    if sample_weight is None or not _is_single(sample_weight):
         return sample_weight
+    if _is_single(outputs):
+        return _as_examples(loss, y, outputs, sample_weight)
     flat = keras.tree.flatten(outputs)
     losses, labels = (_by_output(part, outputs) for part in (loss, y))
     shaped = [_as_examples(*parts, sample_weight) for parts in zip(losses, labels, flat)]
@@ -67,16 +67,21 @@ def hard_weights(loss: Any, y: Any, outputs: Any, sample_weight: Any) -> Any:
     return keras.tree.pack_sequence_as(outputs, shaped) if changed else sample_weight
 
 
-def _as_examples(loss: Any, y: Any, output: Any, weights: Any) -> Any:
-    """Weights with as many axes as the values of a loss have; those that have them as they are."""
+def _is_single(values: Structure) -> TypeGuard[Tensor]:
+    """Whether values are one tensor or array."""
+    return not keras.tree.is_nested(values)
+
+
+def _as_examples(loss: Compiled, y: Structure | None, output: Tensor, weights: Tensor) -> Tensor:
+    """Weights with as many axes as the values of a loss."""
     if len(weights.shape) >= len(output.shape) - 1:
         return weights
     missing = _rank_of_values(loss, y, output) - len(weights.shape)
     return ops.reshape(weights, (*ops.shape(weights), *(1 for _ in range(missing)))) if missing > 0 else weights
 
 
-def _rank_of_values(loss: Any, y: Any, output: Any) -> int:
-    """Axes of what a loss gives before it is averaged: asked of the loss, else all but the last of the output's."""
+def _rank_of_values(loss: Compiled, y: Structure | None, output: Tensor) -> int:
+    """Number of axes of a loss before it is averaged: from calling the loss, else all but the last of the output's."""
     function = keras.losses.get(loss) if isinstance(loss, str) else loss
     function = getattr(function, "call", function)
     if not callable(function) or y is None:
@@ -84,8 +89,8 @@ def _rank_of_values(loss: Any, y: Any, output: Any) -> int:
     return len(function(y, output).shape)
 
 
-def _by_output(values: Any, outputs: Any) -> list[Any]:
-    """One value for each output, where the structures agree; else nothing for each."""
+def _by_output(values: Structure | Compiled, outputs: Structure) -> list[Any]:
+    """One value per output where the structures agree, else None for each."""
     try:
         keras.tree.assert_same_structure(values, outputs)
     except (ValueError, TypeError):
@@ -93,7 +98,7 @@ def _by_output(values: Any, outputs: Any) -> list[Any]:
     return keras.tree.flatten(values)
 
 
-def _part(values: Any, student: keras.Model, number: int, what: str) -> Any:
+def _part(values: Structure | None, student: keras.Model, number: int, what: str) -> Any:
     """One output's part of a dict, list or tuple; None where a dict has none for it."""
     keys = _keys(student)
     if isinstance(values, dict):

@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import keras
 from keras import ops
+
+from keras_kd.checks import require_number
+from keras_kd.serialization import serializable
+from keras_kd.types import Tensor
 
 if TYPE_CHECKING:
 
     class Schedule:
         """A value for each training step."""
 
-        def __call__(self, step: Any) -> Any:
+        def __call__(self, step: Tensor | int) -> Tensor:
             """Value at a step."""
 
 else:
     Schedule = keras.optimizers.schedules.LearningRateSchedule
 
 
-@keras.saving.register_keras_serializable(package="keras_kd")
+@serializable
 class Ramp(Schedule):
-    """Go from `start` to `end` over `steps` training steps, after `begin` steps at `start`; any of Keras's schedules works too.
+    """A weight or temperature that goes from `start` to `end` over a number of training steps.
+
+    Pass it as the `weight` or `temperature` of an objective. Any schedule of keras.optimizers.schedules works there too.
 
     Args:
-        start, end: Values, finite and not negative.
-        steps: Length of the ramp in training steps, at least 1.
-        begin: Steps before the ramp.
+        start: Value until the ramp begins, finite and at least 0.
+        end: Value after the ramp, finite and at least 0.
+        steps: Length of the ramp in training steps (batches), at least 1.
+        begin: Training steps before the ramp, at least 0.
         shape: 'linear', or 'cosine' for a soft start and end.
 
     Raises:
         ValueError: For values outside these ranges.
+
+    Examples:
+        >>> temperature = keras_kd.Ramp(4.0, 1.0, steps=100)
+        >>> [float(temperature(step)) for step in (0, 50, 200)]
+        [4.0, 2.5, 1.0]
+        >>> objective = keras_kd.SoftTarget(temperature)
     """
 
     def __init__(self, start: float, end: float, steps: int, *, begin: int = 0, shape: str = "linear") -> None:
@@ -44,13 +57,30 @@ class Ramp(Schedule):
             raise ValueError(f"Ramp: shape must be 'linear' or 'cosine', got {shape!r}")
         self.start, self.end, self.steps, self.begin, self.shape = float(start), float(end), steps, begin, shape
 
-    def __call__(self, step: Any) -> Any:
-        """Value at a training step, a float32 tensor."""
+    def __call__(self, step: Tensor | int) -> Tensor:
+        """Value at a training step, a float32 tensor of shape ()."""
         done = ops.clip((ops.cast(step, "float32") - self.begin) / self.steps, 0.0, 1.0)
         if self.shape == "cosine":
             done = 0.5 - 0.5 * ops.cos(math.pi * done)
         return self.start + (self.end - self.start) * done
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
+        """Constructor arguments, as Keras serializes them."""
         return {"start": self.start, "end": self.end, "steps": self.steps, "begin": self.begin, "shape": self.shape}
+
+
+def number_or_schedule(
+    value: SupportsFloat | Schedule, what: str, *, minimum: float | None = None, above: float | None = None
+) -> Any:
+    """A number within the limits of `require_number`, or a schedule whose first and last values are."""
+    if not isinstance(value, Schedule):
+        return require_number(value, what, minimum=minimum, above=above)
+    require_number(float(ops.convert_to_numpy(value(0))), f"{what} at step 0", minimum=minimum, above=above)
+    if hasattr(value, "end"):
+        require_number(value.end, f"{what} at its end", minimum=minimum, above=above)
+    return value
+
+
+def as_config(value: float | Schedule | None) -> Any:
+    """A number as it is, a schedule as Keras serializes it."""
+    return keras.saving.serialize_keras_object(value) if isinstance(value, Schedule) else value

@@ -1,4 +1,4 @@
-"""A smaller model of a teacher's family."""
+"""Smaller models of a teacher's architecture."""
 
 from __future__ import annotations
 
@@ -9,29 +9,42 @@ from typing import Any
 
 import keras
 
+from keras_kd.checks import require_number
 from keras_kd.layers import children_of, functional
-from keras_kd.objectives.base import require_number
+from keras_kd.types import Structure
 
-# What a layer's config calls its width.
+# What layers call their width in their configs.
 WIDTHS = ("units", "filters", "output_dim", "key_dim", "value_dim", "head_dim")
 
 
 def derive(teacher: keras.Model, width: float = 1.0, depth: float = 1.0, *, name: str = "student") -> keras.Model:
-    """A model of the same layers, narrower and with fewer repeats, that takes and gives what the teacher does.
+    """A student with the teacher's layers, but narrower and with fewer repeats, for the same inputs and outputs.
 
-    Dense units, convolution filters, recurrent units, embedding and attention widths are multiplied by `width`, rounded up,
-    except in the layers that give the outputs their size. Layers inside others are narrowed alike: those that TimeDistributed,
-    Bidirectional and RNN wrap, and those of nested models. Of layers or groups of layers that follow each other with one
-    configuration and keep their shape, the share `depth` stays, at least one. Weights are copied where all shapes of a layer
-    agree; the others are new.
+    Dense units, convolution filters, recurrent units, embedding and attention widths are multiplied by `width` and rounded up,
+    except in the layers that determine the size of the outputs. This includes layers inside others: those that
+    TimeDistributed, Bidirectional and RNN wrap, and those of nested models. Where layers or groups of layers with the same
+    configuration follow each other and keep their shape, a fraction `depth` of them stays, at least one. Weights are copied
+    where all shapes of a layer agree; other layers get new weights.
 
     Args:
         teacher: A built Functional or Sequential model.
-        width, depth: In (0, 1].
+        width: Fraction of each width, in (0, 1].
+        depth: Fraction of the repeated layers, in (0, 1].
+        name: Of the student.
+
+    Returns:
+        A Functional model, built and not trained.
 
     Raises:
         ValueError: For a model without a graph, numbers out of range, a depth below 1 where layers branch or nothing
-            repeats, or layers whose sizes are tied so that the narrower ones do not fit together.
+            repeats, or layers whose sizes depend on each other so that the narrower ones do not fit together.
+
+    Examples:
+        >>> layers = [keras.layers.Dense(32, activation="relu") for _ in range(4)]
+        >>> teacher = keras.Sequential([keras.Input((8,)), *layers, keras.layers.Dense(3)])
+        >>> student = keras_kd.students.derive(teacher, width=0.25, depth=0.5)
+        >>> [layer.units for layer in student.layers[1:]]
+        [8, 8, 3]
     """
     require_number(width, "derive: width", above=0.0, maximum=1.0)
     require_number(depth, "derive: depth", above=0.0, maximum=1.0)
@@ -49,14 +62,14 @@ def derive(teacher: keras.Model, width: float = 1.0, depth: float = 1.0, *, name
 
 
 def _narrower(
-    model: keras.Model, width: float, dropped: set[str], *, keep_outputs: bool, inputs: Any = None
+    model: keras.Model, width: float, dropped: set[str], *, keep_outputs: bool, inputs: Structure | None = None
 ) -> keras.Model:
-    """A narrower copy of a model with a graph, on inputs of other shapes where those are given."""
+    """A narrower copy of a Functional or Sequential model, on inputs of other shapes where those are given."""
     graph = functional(model)
     kept = _sizing(graph) if keep_outputs else set()
     made: dict[int, keras.Layer] = {}
 
-    def called(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+    def called(layer: keras.Layer, *args: Structure, **kwargs: object) -> Any:
         if layer.name in dropped:
             return args[0]
         if id(layer) not in made:
@@ -77,8 +90,8 @@ def _narrower(
     )
 
 
-def _smaller(layer: keras.Layer, width: float, *, keep: bool, inputs: Any) -> keras.Layer:
-    """A new layer with its width, and the widths of all inside it, multiplied; `keep` leaves what makes its output."""
+def _smaller(layer: keras.Layer, width: float, *, keep: bool, inputs: Structure | None) -> keras.Layer:
+    """A new layer with its width, and those of all layers inside it, multiplied; `keep` keeps the size of its output."""
     if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
         shaped = keras.tree.map_structure(
             lambda own, given: keras.Input(batch_shape=given.shape, dtype=own.dtype, name=own.name),
@@ -89,15 +102,16 @@ def _smaller(layer: keras.Layer, width: float, *, keep: bool, inputs: Any) -> ke
     config = layer.get_config()
     inner = getattr(layer, "layer", None)
     if isinstance(layer, keras.layers.TimeDistributed) and isinstance(inner, keras.Model):
-        step = keras.KerasTensor((inputs.shape[0], *inputs.shape[2:]), dtype=inputs.dtype)
+        sequence = keras.tree.flatten(inputs)[0]
+        step = keras.KerasTensor((sequence.shape[0], *sequence.shape[2:]), dtype=sequence.dtype)
         return type(layer)(_smaller(inner, width, keep=keep, inputs=step), name=layer.name)
     return type(layer).from_config(_multiplied(config, 1.0 if keep else width))
 
 
-def _multiplied(config: Any, width: float) -> Any:
-    """A layer's configuration with all widths in it multiplied, those of layers that it wraps among them.
+def _multiplied(config: object, width: float) -> Any:
+    """A layer's configuration with all widths in it multiplied, including those of layers that it wraps.
 
-    The shapes that wrapped layers were built for are left out: others reach them now.
+    The shapes that wrapped layers were built for are left out, because they no longer hold.
     """
     if isinstance(config, dict):
         config = {key: value for key, value in config.items() if key != "build_config"}
@@ -111,15 +125,15 @@ def _multiplied(config: Any, width: float) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """The sentence of an error of Keras that says what is wrong, without where, escapes and arguments."""
+    """The sentence of a Keras error that says what is wrong, without location, escape codes and arguments."""
     parts = [part.strip() for part in re.sub(r"\x1b\[\d+m", "", str(error)).split("\n\n") if part.strip()]
-    told = [part for part in parts if not part.startswith(("Exception encountered", "Arguments received"))]
-    return (told or parts or [type(error).__name__])[0].split("\n")[0].rstrip(".")
+    reasons = [part for part in parts if not part.startswith(("Exception encountered", "Arguments received"))]
+    return (reasons or parts or [type(error).__name__])[0].split("\n")[0].rstrip(".")
 
 
 def _sizing(model: keras.Model) -> set[int]:
-    """Ids of the layers that give a model's outputs their size: the last ones with a width, whatever follows them."""
-    found: set[int] = set()
+    """Ids of the layers that determine the size of a model's outputs: the last ones with a width, whatever follows them."""
+    sizing: set[int] = set()
     waiting, seen = [output._keras_history.operation for output in model.outputs], set()
     while waiting:
         operation = waiting.pop()
@@ -127,11 +141,11 @@ def _sizing(model: keras.Model) -> set[int]:
             continue
         seen.add(id(operation))
         if isinstance(operation, keras.Layer) and _has_width(operation):
-            found.add(id(operation))
+            sizing.add(id(operation))
             continue
         for node in operation._inbound_nodes:
             waiting += [tensor._keras_history.operation for tensor in node.input_tensors]
-    return found
+    return sizing
 
 
 def _has_width(layer: keras.Layer) -> bool:
@@ -140,7 +154,7 @@ def _has_width(layer: keras.Layer) -> bool:
 
 
 def _surplus(teacher: keras.Model, depth: float) -> set[str]:
-    """Names of layers to leave out."""
+    """Names of the layers to drop, so that a fraction `depth` of each run of repeated layers stays."""
     chain = [layer for layer in children_of(teacher) if not isinstance(layer, keras.layers.InputLayer)]
     for before, layer in pairwise(chain):
         if not isinstance(layer.input, keras.KerasTensor) or layer.input._keras_history.operation is not before:
@@ -157,13 +171,13 @@ def _surplus(teacher: keras.Model, depth: float) -> set[str]:
             start += 1
             continue
         groups = [chain[start + n * period : start + (n + 1) * period] for n in range(repeats)]
-        # The first group may change the shape; only those that keep it can go.
-        spare = [group for group in groups if tuple(group[0].input.shape) == tuple(group[-1].output.shape)]
-        keep = max(1 if len(spare) == repeats else 0, math.ceil(repeats * depth) - (repeats - len(spare)))
-        surplus |= {layer.name for group in spare[keep:] for layer in group}
+        # The first group may change the shape; only those that keep it can be dropped.
+        removable = [group for group in groups if tuple(group[0].input.shape) == tuple(group[-1].output.shape)]
+        keep = max(1 if len(removable) == repeats else 0, math.ceil(repeats * depth) - (repeats - len(removable)))
+        surplus |= {layer.name for group in removable[keep:] for layer in group}
         start += period * repeats
     if not surplus:
-        raise ValueError(f"derive: nothing in {teacher.name!r} repeats with its shape kept; leave depth at 1")
+        raise ValueError(f"derive: nothing in {teacher.name!r} repeats and keeps its shape; leave depth at 1")
     return surplus
 
 
@@ -173,7 +187,7 @@ def _kind(layer: keras.Layer) -> tuple[str, str]:
 
 
 def _repeats(kinds: list[tuple[str, str]], start: int) -> tuple[int, int]:
-    """The shortest group that repeats from `start`, and how often it does."""
+    """The length of the shortest group that repeats from `start`, and the number of repeats."""
     for period in range(1, (len(kinds) - start) // 2 + 1):
         group, repeats = kinds[start : start + period], 1
         while kinds[start + repeats * period : start + (repeats + 1) * period] == group:
@@ -184,7 +198,7 @@ def _repeats(kinds: list[tuple[str, str]], start: int) -> tuple[int, int]:
 
 
 def _copy_weights(teacher: keras.Layer, student: keras.Layer) -> None:
-    """Give each layer of the student, inner ones too, the weights of the teacher's of that name where all shapes agree."""
+    """Copy weights to each layer of the student, inner ones too, from the teacher's layer of that name where shapes agree."""
     theirs = {layer.name: layer for layer in children_of(teacher)}
     for layer in children_of(student):
         source = theirs.get(layer.name)

@@ -1,4 +1,4 @@
-"""What models that teach share: steps that know themselves, logs, schedules, sums of losses."""
+"""What the models that distill share: knowing when a step runs, logs, schedules, the sum of losses."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ import keras
 from keras import ops
 
 from keras_kd.objectives.base import Objective
+from keras_kd.types import Structure, Tensor
 
-# The model whose train or test step is running, so that its `call` gives what the losses need beside its outputs: that
-# spares a second forward pass, and calling the model outside a step stays what it is on any model.
+# The model whose train or test step is running. Its `call` then also gives what the losses need besides its outputs, which
+# saves a second forward pass; called outside a step, the model behaves as any other.
 _stepping: ContextVar[keras.Model | None] = ContextVar("keras_kd_stepping", default=None)
 
 
 class TeachingModel(keras.Model):
-    """A Keras model whose `compute_loss` adds lessons to the compiled loss."""
+    """A Keras model whose `compute_loss` adds objectives to the compiled loss."""
 
     # Counted here and not read off the optimizer: on JAX a step's loss cannot see the optimizer's variables.
     _steps: Any = None
 
-    def train_step(self, *args: Any) -> Any:
+    def train_step(self, *args: object) -> Any:
         """One step, as the backend's own trainer makes it."""
         with self._one_step():
             return super().train_step(*args)
 
-    def test_step(self, *args: Any) -> Any:
+    def test_step(self, *args: object) -> Any:
         """One evaluation step, as the backend's own trainer makes it."""
         with self._one_step():
             return super().test_step(*args)
@@ -59,7 +60,7 @@ class TeachingModel(keras.Model):
             )
 
     def _now(self, objective: Objective, training: bool) -> Objective:
-        """The objective as it stands at this step."""
+        """The objective with the values that its schedules have at this step."""
         return objective.at(0 if self._steps is None else self._steps, training)
 
     def _total(self, terms: Sequence[Any], training: bool) -> Any:
@@ -69,8 +70,8 @@ class TeachingModel(keras.Model):
         cast = [ops.cast(term, keras.config.floatx()) for term in terms]
         return sum(cast[1:], cast[0])
 
-    def _log_mean(self, metric: keras.metrics.Metric, mean: Any, x: Any) -> None:
-        """As Keras logs `loss`: batches count by their size, and the scaling for several replicas is undone."""
+    def _log_mean(self, metric: keras.metrics.Metric, mean: Tensor, x: Structure | None) -> None:
+        """Log a mean as Keras logs `loss`: batches count by their size, and the scaling for several replicas is undone."""
         strategy = getattr(self, "distribute_strategy", None)
         replicas = strategy.num_replicas_in_sync if strategy is not None else 1
         metric.update_state(mean * replicas, sample_weight=ops.shape(keras.tree.flatten(x)[0])[0])

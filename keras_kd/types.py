@@ -6,7 +6,7 @@ Everything in this module is for annotations: import it under `TYPE_CHECKING` wh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import keras
 import numpy as np
@@ -23,7 +23,7 @@ class Tensor(Protocol):
     """
 
     @property
-    def shape(self) -> Shape: ...
+    def shape(self) -> tuple[Any, ...]: ...
     @property
     def dtype(self) -> object: ...
     def __getitem__(self, key: object, /) -> Tensor: ...
@@ -53,3 +53,11 @@ and returns the layer. None is the model's own output."""
 
 LayerRefs: TypeAlias = "LayerRef | Sequence[LayerRef]"
 """One layer of a model, or for an objective that compares several of each side, a sequence of them."""
+
+LayerName: TypeAlias = "str | tuple[str, ...] | None"
+"""What a LayerRef has become once the models are known: a name, None for the model's output, or several names as a tuple."""
+
+Compiled: TypeAlias = (
+    "str | keras.losses.Loss | Callable[..., Tensor] | Sequence[Compiled] | Mapping[str, Compiled] | None"
+)
+"""A loss on labels as `compile` takes it: one, or one for each output."""

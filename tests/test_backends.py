@@ -55,5 +55,5 @@ def test_a_distiller_fits_where_tensorflow_is_not_installed(backend):
 
 @pytest.mark.slow
 def test_everything_of_keras_kd_passes(backend):
-    names = ("layers", "teachers", "recorded", "schemes")
+    names = ("layers", "teachers", "recorded", "schemes", "students", "transformers")
     on(backend, "-m", "pytest", "-q", *(f"tests/test_{name}.py" for name in names))

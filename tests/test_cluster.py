@@ -9,8 +9,8 @@ from keras import layers
 
 import keras_kd
 import micro
-from micro.compress.cluster import shared_values
-from micro.compress.prune import prunable_kernels
+from micro.compress.cluster import k_means
+from micro.keras_graph.kernels import prunable_kernels
 from micro.tflite.graph import read
 from micro.tflite.interpreter import raw_outputs
 
@@ -34,7 +34,7 @@ def values_of(kernel):
 def test_shared_values_are_few_and_near(shape, clusters, zeros, seed):
     rng = np.random.default_rng(seed)
     weights = (rng.normal(size=shape) * (rng.random(shape) >= zeros)).astype("float32")
-    values, shares = shared_values(weights, clusters)
+    values, shares = k_means(weights, clusters)
     assert shares.shape == weights.shape
     assert len(values) <= clusters
     shared = values[shares]
@@ -53,7 +53,7 @@ def test_every_kernel_keeps_few_values_and_learns_them(blobs, clusters):
     for kernel, old in zip(prunable_kernels(clustered), prunable_kernels(model)):
         assert len(values_of(kernel)) <= clusters
         # Learnt: not what k-means found in the model handed in.
-        start, _ = shared_values(keras.ops.convert_to_numpy(old), clusters)
+        start, _ = k_means(keras.ops.convert_to_numpy(old), clusters)
         assert not np.array_equal(np.sort(start), values_of(kernel))
     for old, new in zip(before, model.get_weights()):
         np.testing.assert_array_equal(old, new)
@@ -128,7 +128,7 @@ def test_what_packing_costs_is_told_and_bounded(autoencoder):
 
 def test_what_tflite_cannot_run_is_said(autoencoder):
     with pytest.raises(
-        micro.ModelError, match="is packed: TFLite's kernels cannot run TFLM_DECODE; verify it as it was"
+        micro.ModelError, match="is packed, and TFLite's kernels cannot run TFLM_DECODE; verify the model from before"
     ):
         micro.verify(autoencoder[1])
 

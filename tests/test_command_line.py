@@ -84,7 +84,7 @@ CASES = (
     good("new-firmware {run} --board bare-cortex-m --out {tmp}/fw", "go on with"),
     good("new-firmware {run} --board cmake --runtime static --windows 2 --out {tmp}/fx --json"),
     empty("new-firmware {folder} --board cmake --out {tmp}/fy", "is not a finished run"),
-    wrong("new-firmware {run} --board cmake --windows 100000 --out {tmp}/fz", "golden windows"),
+    wrong("new-firmware {run} --board cmake --windows 100000 --out {tmp}/fz", "the windows that the run has kept"),
     wrong("new-firmware {run} --board toaster --out {tmp}/fz", "'toaster' is not one of"),
     wrong("new-firmware {run} --board cmake --out {tmp}/fz --runtime fast", "'fast' is not one of"),
     wrong("new-firmware {run} --board cmake --out {text}", "is a file"),

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import micro
-from micro.emission.c_array import c_string, float_text
+from micro.emission.c_text import c_string, float_text
 from micro.emission.resolver import resolver_method
 from micro.errors import ModelError
 from micro.support.c_names import identifier

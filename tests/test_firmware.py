@@ -158,7 +158,7 @@ def test_a_golden_window_with_a_sensor_fault_passes_on_a_good_board(rig_run, tmp
     for windows, faults in ((3, 1), (2, 0)):
         folder = tmp_path / f"project{windows}"
         new_firmware(run, folder, "cmake", windows=windows)
-        assert (folder / "src/bearing_golden.c").read_text().count("    BEARING_FAULT_SATURATED,") == faults
+        assert (folder / "src/bearing_self_test.c").read_text().count("    BEARING_FAULT_SATURATED,") == faults
         command = ["gcc", *WARNINGS, *SANITIZERS, "-Isrc", "main.c", *sources_of(folder), "-lm", "-o", "app"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[:3000]
@@ -305,7 +305,10 @@ def test_what_cannot_be_is_refused_before_anything_is_written(anomaly, tmp_path)
         (("new-firmware", anomaly, "--board", "cmake", "--out", tmp_path / "full"), "not an empty folder"),
         (("new-firmware", tmp_path / "full", "--board", "cmake", "--out", tmp_path / "x"), "is not a finished run"),
         (("new-firmware", anomaly, "--board", "toaster", "--out", tmp_path / "x"), "toaster"),
-        (("new-firmware", anomaly, "--board", "cmake", "--out", tmp_path / "x", "--windows", "9999"), "golden windows"),
+        (
+            ("new-firmware", anomaly, "--board", "cmake", "--out", tmp_path / "x", "--windows", "9999"),
+            "the windows that the run has kept",
+        ),
         (("emulate", tmp_path / "full"), "is not a finished run"),
     ]
     for command, says in refused:

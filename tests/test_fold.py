@@ -8,7 +8,7 @@ from keras import layers
 from keras_graphs import graphs, lively
 
 import micro
-from micro.keras_graph.topology import wiring
+from micro.keras_graph.topology import topology_of
 from micro.quantize.aware import quantize_aware
 from micro.quantize.equalize import _pairs
 
@@ -93,7 +93,7 @@ def test_equalised_kernels_share_their_range_and_the_function_stays():
     equal = micro.equalize(model)
     x = inputs_of(model, 200)
     np.testing.assert_allclose(equal.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-3, atol=1e-3)
-    pairs = _pairs(equal, wiring(equal))
+    pairs = _pairs(equal, topology_of(equal))
     assert [(one.layer.name, other.layer.name) for one, other in pairs] == [
         *[("a", "b"), ("b", "c"), ("c", "c"), ("c", "d"), ("d", "e")]
     ]

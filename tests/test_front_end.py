@@ -278,6 +278,6 @@ def test_what_does_not_fit_is_refused(tmp_path):
         emit_front_end(front_end, scaling, model_of((4,)), tmp_path, "fe")
     with pytest.raises(ValueError, match="would skip samples"):
         emit_front_end(dataclasses.replace(front_end, hop=65), scaling, model_of((3,)), tmp_path, "fe")
-    with pytest.raises(ValueError, match="the scaling is of 3 features"):
+    with pytest.raises(ValueError, match="the scaling has 3 features"):
         emit_front_end(FrontEnd(("statistics",), 64, 32), scaling, model_of((5,)), tmp_path, "fe")
     assert not list(tmp_path.iterdir())

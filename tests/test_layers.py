@@ -101,7 +101,7 @@ def test_a_hint_reaches_layers_wherever_they_are(case, how, blobs):
 
 
 @pytest.mark.parametrize("case", ["functional", "nested", "subclassed"])
-def test_heard_features_are_those_that_the_layer_gives(case, blobs):
+def test_features_of_hooked_layers_are_those_that_the_layer_gives(case, blobs):
     from keras_kd.layers import Tap
 
     make, name, find = CASES[case]

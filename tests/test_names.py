@@ -107,7 +107,7 @@ def test_every_header_of_an_installed_c_library_is_refused_as_a_name(compiler):
 
 def test_files_that_differ_only_in_case_are_refused(tmp_path, converted):
     micro.emit(converted, tmp_path, "gain")
-    with pytest.raises(ValueError, match=r"holds gain\.h, which some file systems take for GAIN\.h"):
+    with pytest.raises(ValueError, match=r"holds gain\.h, which some file systems treat as GAIN\.h"):
         micro.emit(converted, tmp_path, "GAIN")
     assert len(list(tmp_path.iterdir())) == 3
     micro.emit(converted, tmp_path, "gain")

@@ -76,7 +76,7 @@ def test_the_gradient_is_not_zero_or_the_objective_is_refused(name, classes):
             value(s)
         return
     value(s)
-    for layer in objective.learnt:  # an embedding without a bias would see the sign alone of a single number
+    for layer in objective.learned:  # an embedding without a bias would see the sign alone of a single number
         layer.set_weights([w + 0.3 * rng.normal(size=w.shape) * (w.shape != (2,)) for w in layer.get_weights()])
     slopes = gradient(value, s)
     assert np.isfinite(slopes).all()

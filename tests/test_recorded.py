@@ -17,7 +17,8 @@ from support import gradient
 import keras_kd
 from keras_kd.fingerprint import fingerprint
 from keras_kd.objectives.top_k import TopK
-from keras_kd.recorded import RecordError, _top, record
+from keras_kd.record_files import RecordError
+from keras_kd.recorder import record, top_parts
 
 
 def net(units, name):
@@ -107,7 +108,7 @@ def coarse(logits, places):
 def test_a_student_that_equals_a_top_k_teacher_has_nothing_to_learn(objective, k, shape):
     rng = np.random.default_rng(0)
     t, s = 3 * rng.normal(size=(2, *shape)).astype("float32")
-    parts = _top(t, k)
+    parts = top_parts(t, k)
     given = TopK(*(parts[f"outputs.{part}"] for part in TopK._fields))
     np.testing.assert_allclose(objective(given, t), 0, atol=1e-4)
     np.testing.assert_allclose(gradient(lambda z: objective(given, z), t), 0, atol=1e-4)
@@ -300,11 +301,11 @@ def test_a_stream_of_batches_is_followed_and_checked(tmp_path, teacher, blobs):
     x, y = blobs
     stream = [(x[i : i + 70], y[i : i + 70]) for i in range(0, 600, 70)]
     recorded = record(teacher, iter(stream), tmp_path / "r", shard_size=256)
-    followed = list(recorded.follow(stream))
+    followed = list(recorded.join_targets(stream))
     together = np.concatenate([given["teacher"]["outputs"] for given, _ in followed])
     np.testing.assert_allclose(together, keras.ops.convert_to_numpy(teacher(x)), atol=1e-5)
     with pytest.raises(RecordError, match="example 0 is not"):
-        list(recorded.follow(stream[1:]))
+        list(recorded.join_targets(stream[1:]))
 
 
 @pytest.mark.parametrize(

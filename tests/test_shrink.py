@@ -18,7 +18,9 @@ def silenced(model, plan):
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     for layer in copy.layers:
-        gone = np.isin(plan.channels.groups(plan.channels.given.get(layer.name, np.array([], int))), list(plan.removed))
+        gone = np.isin(
+            plan.channels.groups(plan.channels.outputs.get(layer.name, np.array([], int))), list(plan.removed)
+        )
         if not layer.weights or not gone.any():
             continue
         weights = [w.copy() for w in layer.get_weights()]
@@ -189,7 +191,7 @@ def test_l1_and_gamma_and_taylor_find_the_channels_that_do_nothing(blobs):
     ):
         without(layer, weights)
         plan = micro.plan_shrink(model, 0.5, criterion=criterion, x=x, y=y, loss=loss)
-        gone = np.isin(plan.channels.groups(plan.channels.given["made"]), list(plan.removed))
+        gone = np.isin(plan.channels.groups(plan.channels.outputs["made"]), list(plan.removed))
         assert np.flatnonzero(gone).tolist() == idle, criterion
 
 

@@ -16,9 +16,10 @@ import pytest
 from micro.emission.resolver import IRREGULAR, REGULAR, resolver_method
 from micro.errors import ConversionError
 from micro.firmware import new_firmware
-from micro.firmware.packages import ARDUINO, PACKAGES, SOURCES, ZEPHYR, require_operators
+from micro.firmware.boards import BOARDS as LAYOUTS
+from micro.firmware.packages import ARDUINO, ESPRESSIF, SOURCES, ZEPHYR
 
-BOARDS = sorted(PACKAGES)
+BOARDS = sorted(LAYOUTS)
 STRICT = ("-std=c++17", "-Wall", "-Wextra", "-Werror", "-fno-rtti", "-fno-exceptions", "-fno-threadsafe-statics")
 # TfLiteTensor's members stand in another order with TF_LITE_STATIC_MEMORY than without.
 STAND_IN = """
@@ -100,8 +101,8 @@ def test_a_project_names_its_package_and_version(projects):
     }
     for board, path in named.items():
         text = (projects[board] / path).read_text()
-        assert PACKAGES[board].name in text
-        assert PACKAGES[board].version in text
+        assert LAYOUTS[board].package.name in text
+        assert LAYOUTS[board].package.version in text
     everything = "".join(path.read_text() for board in BOARDS for path in projects[board].rglob("*") if path.is_file())
     assert "TensorFlowLite_ESP32" not in everything
     assert "2.4.0-ALPHA" not in everything
@@ -116,14 +117,14 @@ def test_who_defines_static_memory(projects, board):
         if path.is_file() and path.suffix in ("", ".txt", ".ini")
     ]
     defines = any(re.search(r"(-D|PRIVATE )TF_LITE_STATIC_MEMORY", text) for text in texts)
-    assert defines == (PACKAGES[board].static_memory == "project")
+    assert defines == (LAYOUTS[board].package.static_memory == "project")
 
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_it_compiles_against_what_the_table_says(projects, board, tmp_path):
     if shutil.which("g++") is None:
         pytest.skip("g++ is not installed")
-    package = PACKAGES[board]
+    package = LAYOUTS[board].package
     methods = {resolver_method(op) for op in [*IRREGULAR, *REGULAR]} - package.lacks
     stand_in = STAND_IN.replace("METHODS", " ".join(f"TfLiteStatus {method}();" for method in sorted(methods)))
     stand_in = stand_in.replace("ARGUMENTS", ", Further*" * (package.arguments[0] - 4))
@@ -143,7 +144,7 @@ def test_it_compiles_against_what_the_table_says(projects, board, tmp_path):
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_the_table_is_what_the_package_s_headers_say(board):
-    package = PACKAGES[board]
+    package = LAYOUTS[board].package
     folder = sources_of(package)
     told = re.search(r"  MicroInterpreter\(([^)]*size_t[^)]*)\)", header(package, folder, "micro_interpreter.h"))[1]
     arguments = told.split(",")
@@ -157,7 +158,7 @@ def test_the_table_is_what_the_package_s_headers_say(board):
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_it_compiles_against_the_package_s_own_headers(projects, board):
-    package = PACKAGES[board]
+    package = LAYOUTS[board].package
     folder = sources_of(package)
     include = [part for name in package.headers for part in ("-isystem", folder / name)]
     for source in cpp_of(projects[board]):
@@ -216,11 +217,11 @@ def test_a_missing_library_is_named_with_the_command_that_builds_it(projects, bo
 
 
 def test_an_operator_that_a_package_lacks_is_named():
-    require_operators("esp-idf", ["AddReduceMin"])
+    ESPRESSIF.require(["AddReduceMin"], "esp-idf")
     with pytest.raises(
-        ConversionError, match=rf"arduino: {ARDUINO.name} 2\.0\.0 has no ReduceMin; take runtime 'static'"
+        ConversionError, match=rf"arduino: {ARDUINO.name} 2\.0\.0 has no ReduceMin; use runtime 'static'"
     ):
-        require_operators("arduino", ["AddConv2D", "AddReduceMin"])
+        ARDUINO.require(["AddConv2D", "AddReduceMin"], "arduino")
 
 
 def test_platforms_get_what_they_need(projects, rig_run, tmp_path):

@@ -1,45 +1,48 @@
-"""Relation objectives: how the examples of a batch lie to each other. Features of any shape are flattened to (batch, n).
+"""Relation objectives: how the examples of a batch relate to each other. Features of any shape are flattened to (batch, n).
 
-They compare examples with each other, so they give one value a batch, and say the more the larger the batch: a batch of one
-says nothing, and of two, whose only distance is its own mean, distances, angles and neighbors say nothing either.
-On several replicas each compares the examples of its own share.
+They compare examples with each other, so most give one value per batch, and teach more the larger the batch. A batch of one
+teaches nothing. In a batch of two the only distance is its own mean, so distances, angles and neighbors teach nothing either.
+On several replicas, each replica compares the examples of its own part of the batch.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 from keras import ops
 
-from keras_kd.objectives.base import (
-    Objective,
-    flat,
-    mean_huber,
-    number_or_schedule,
-    plain,
-    require_number,
-    require_width,
-    serializable,
-    square_root,
-    unit,
-)
-from keras_kd.schedules import Schedule
+from keras_kd.checks import require_number, require_width
+from keras_kd.objectives.base import Objective, ObjectiveArguments
+from keras_kd.objectives.tensors import flat, mean_huber, square_root, unit
+from keras_kd.schedules import Schedule, as_config, number_or_schedule
+from keras_kd.serialization import serializable
+from keras_kd.types import Shape, Structure, Tensor
 
 
 @serializable
 class RelationalDistance(Objective):
-    """Match the distances between examples, each model's in units of its own mean.
+    """Match the distances between examples, each model's divided by its own mean distance.
 
-    Euclidean distances between all pairs, over the mean of the positive ones; Huber loss (delta 1) of their difference,
+    Euclidean distances between all pairs, divided by the mean of the positive ones; Huber loss (delta 1) of their difference,
     averaged over all batch^2 entries.
 
-    Shapes: teacher (batch, ...), student (batch, ...) -> ().
-    Source: RKD, Park et al. 2019, equations 7 to 9.
+    Args:
+        weight: Factor in the sum that training minimizes, at least 0, or a schedule.
+        kwargs: `name`, `teacher_layer`, `student_layer`; see `Objective`.
+
+    Shapes: teacher (batch, ...), student (batch, ...) -> (), at least 0.
+
+    Examples:
+        >>> points = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+        >>> round(float(keras_kd.RelationalDistance()(points, 10.0 * points)), 4)
+        0.0
+
+    Source: RKD, Park et al. 2019, equations 7 to 9, https://arxiv.org/abs/1904.05068
     """
 
-    def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
+    def compare(self, teacher: Tensor, student: Tensor, y: Structure | None = None) -> Tensor:
         return mean_huber(_distances(flat(teacher)) - _distances(flat(student)))
 
 
@@ -48,32 +51,51 @@ class RelationalAngle(Objective):
     """Match the angles that triplets of examples form.
 
     Cosines of the angle at example j between i and k, over all triplets; Huber loss (delta 1) of their difference, averaged
-    over all batch^3 entries. Memory grows with batch^3 and with batch^2 times the features.
+    over all batch^3 entries. Memory grows with batch^3 and with batch^2 times the number of features.
 
-    Shapes: teacher (batch, ...), student (batch, ...) -> ().
+    Args:
+        weight: Factor in the sum that training minimizes, at least 0, or a schedule.
+        kwargs: `name`, `teacher_layer`, `student_layer`; see `Objective`.
+
+    Shapes: teacher (batch, ...), student (batch, ...) -> (), at least 0.
 
     Raises:
         ValueError: For student features of one number, whose angles are all 0 or 180 degrees.
 
-    Source: RKD, Park et al. 2019, equations 10 and 11.
+    Examples:
+        >>> points = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+        >>> round(float(keras_kd.RelationalAngle()(points, points[:, ::-1] + 3.0)), 4)
+        0.0
+
+    Source: RKD, Park et al. 2019, equations 10 and 11, https://arxiv.org/abs/1904.05068
     """
 
-    def check(self, teacher_shape: Any, student_shape: Any) -> None:
-        require_width(self, _width(student_shape), student_shape, "the cosine of an angle between edges")
+    def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
+        require_width(self.label, _width(student_shape), student_shape, "the cosine of an angle between edges")
 
-    def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
+    def compare(self, teacher: Tensor, student: Tensor, y: Structure | None = None) -> Tensor:
         return mean_huber(_angles(flat(teacher)) - _angles(flat(student)))
 
 
 @serializable
 class SimilarityPreserving(Objective):
-    """Match which examples excite the model alike: ||G_t - G_s||^2 / batch^2, G = F F^T with rows of length 1.
+    """Match which examples activate the model in the same way: ||G_t - G_s||^2 / batch^2, G = F F^T with rows of length 1.
 
-    Shapes: teacher (batch, ...), student (batch, ...) -> ().
-    Source: Tung and Mori 2019, equations 1 to 4.
+    Args:
+        weight: Factor in the sum that training minimizes, at least 0, or a schedule.
+        kwargs: `name`, `teacher_layer`, `student_layer`; see `Objective`.
+
+    Shapes: teacher (batch, ...), student (batch, ...) -> (), at least 0.
+
+    Examples:
+        >>> objective = keras_kd.SimilarityPreserving(3000.0, teacher_layer="body", student_layer="body")
+        >>> round(float(objective(np.eye(2), np.ones((2, 5)))), 4)
+        0.2929
+
+    Source: Tung and Mori 2019, equations 1 to 4, https://arxiv.org/abs/1907.09682
     """
 
-    def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
+    def compare(self, teacher: Tensor, student: Tensor, y: Structure | None = None) -> Tensor:
         return ops.mean(ops.square(_gram(teacher) - _gram(student)))
 
 
@@ -84,33 +106,47 @@ class CorrelationCongruence(Objective):
     C = sum over p of exp(-2 gamma) * (2 gamma)^p / p! * (f_i . f_j)^p, the kernel's Taylor series on features of length 1.
 
     Args:
-        gamma: Width of the kernel, above 0.
+        weight: Factor in the sum that training minimizes, at least 0, or a schedule.
+        gamma: Of the kernel exp(-gamma * ||f_i - f_j||^2), above 0.
         order: Highest p, at least 1.
+        kwargs: `name`, `teacher_layer`, `student_layer`; see `Objective`.
 
-    Shapes: teacher (batch, ...), student (batch, ...) -> ().
+    Shapes: teacher (batch, ...), student (batch, ...) -> (), at least 0.
 
     Raises:
         ValueError: For student features of one number.
 
-    Source: Peng et al. 2019, equations 6 to 8.
+    Examples:
+        >>> round(float(keras_kd.CorrelationCongruence()(np.eye(2), np.ones((2, 5)))), 4)
+        0.1266
+
+    Source: Peng et al. 2019, equations 6 to 8, https://arxiv.org/abs/1904.01802
     """
 
-    def __init__(self, weight: float | Schedule = 1.0, *, gamma: float = 0.4, order: int = 2, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        weight: float | Schedule = 1.0,
+        *,
+        gamma: float = 0.4,
+        order: int = 2,
+        **kwargs: Unpack[ObjectiveArguments],
+    ) -> None:
         super().__init__(weight, **kwargs)
         self.gamma = require_number(gamma, "objective CorrelationCongruence: gamma", above=0.0)
         self.order = int(require_number(order, "objective CorrelationCongruence: order", minimum=1.0))
 
-    def check(self, teacher_shape: Any, student_shape: Any) -> None:
-        require_width(self, _width(student_shape), student_shape, "a cosine")
+    def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
+        require_width(self.label, _width(student_shape), student_shape, "a cosine")
 
-    def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
+    def compare(self, teacher: Tensor, student: Tensor, y: Structure | None = None) -> Tensor:
         return ops.mean(ops.square(self._kernel(teacher) - self._kernel(student)))
 
-    def _kernel(self, features: Any) -> Any:
+    def _kernel(self, features: Tensor) -> Tensor:
         vectors = unit(flat(features))
         cosines = _products(vectors)
         factors = [math.exp(-2 * self.gamma) * (2 * self.gamma) ** p / math.factorial(p) for p in range(self.order + 1)]
-        return sum(factor * cosines**p for p, factor in enumerate(factors[1:], 1)) + factors[0]
+        terms: Any = sum(factor * cosines**p for p, factor in enumerate(factors[1:], 1))
+        return terms + factors[0]
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "gamma": self.gamma, "order": self.order}
@@ -118,51 +154,68 @@ class CorrelationCongruence(Objective):
 
 @serializable
 class ProbabilisticTransfer(Objective):
-    """Match whom each example would choose as its neighbor: mean over all batch^2 pairs of p * log(p / q), 0 for i = j.
+    """Match the probability that one example picks another as its neighbor: mean over all batch^2 pairs of p * log(p / q).
 
-    p_{j|i} = K(i, j) / sum over k != i of K(i, k), with K = (cosine + 1) / 2. The paper sums over pairs; its authors' code
-    divides by batch^2, as here, so that their weights (30,000 is usual) carry over and a batch's size matters less. Their code
-    also counts an example as its own neighbor, the paper and this do not.
+    p_{j|i} = K(i, j) / sum over k != i of K(i, k), with K = (cosine + 1) / 2; pairs with i = j count as 0. The paper sums over
+    pairs; its authors' code divides by batch^2, as here, so their weights (30,000 is usual) can be used as they are and the
+    batch size matters less. Their code also counts an example as its own neighbor; the paper and this class do not.
 
-    Shapes: teacher (batch, ...), student (batch, ...) -> ().
+    Args:
+        weight: Factor in the sum that training minimizes, at least 0, or a schedule.
+        kwargs: `name`, `teacher_layer`, `student_layer`; see `Objective`.
+
+    Shapes: teacher (batch, ...), student (batch, ...) -> (), at least 0.
 
     Raises:
         ValueError: For student features of one number.
 
-    Source: PKT, Passalis and Tefas 2018, equations 3 to 7.
+    Examples:
+        >>> features = np.random.default_rng(0).normal(size=(8, 16))
+        >>> float(keras_kd.ProbabilisticTransfer(30_000.0)(features, features))
+        0.0
+
+    Source: PKT, Passalis and Tefas 2018, equations 3 to 7, https://arxiv.org/abs/1803.10837
     """
 
-    def check(self, teacher_shape: Any, student_shape: Any) -> None:
-        require_width(self, _width(student_shape), student_shape, "a cosine")
+    def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
+        require_width(self.label, _width(student_shape), student_shape, "a cosine")
 
-    def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
-        p, q = _neighbours(teacher), _neighbours(student)
+    def compare(self, teacher: Tensor, student: Tensor, y: Structure | None = None) -> Tensor:
+        p, q = _neighbors(teacher), _neighbors(student)
         return ops.mean(p * (ops.log(ops.maximum(p, 1e-12)) - ops.log(ops.maximum(q, 1e-12))))
 
 
 @serializable
 class Contrastive(Objective):
-    """Tell the student's view of an example from its views of the others, by the teacher's view of it.
+    """Pull the student's features of an example to the teacher's of the same example, and push those of others away.
 
     -log h(t_i, s_i) - sum over j != i of log(1 - h(t_i, s_j)), h = P / (P + N / M), P = exp(c / T) / Z, c being the dot product
-    of learnt linear embeddings of length 1. The negatives are the other examples of the batch, N of them, where the paper
-    draws them from a memory of the whole data set of M examples.
+    of learned linear embeddings of length 1. The negatives are the other examples of the batch, N of them; the paper draws
+    them from a memory of the whole data set of M examples.
 
-    The normalization constant Z is not in the paper's equation 19 and is in its authors' code: M times the mean of exp(c / T)
-    over the first training batch, kept from then on and saved with the distiller. Without it h is all but 1 for any pair, the
-    more so the larger M. Outside training, as long as no batch has set Z, the batch at hand stands in.
+    The normalization constant Z is not in the paper's equation 19 but in its authors' code: M times the mean of exp(c / T)
+    over the first training batch, kept from then on and saved with the distiller. Without it h is almost 1 for any pair, the
+    more so the larger M. Outside training, as long as no batch has set Z, the current batch is used.
 
     Args:
-        dimensions: Width of the embeddings, at least 2 (of length 1 they would be a sign).
+        weight: Factor in the sum that training minimizes, at least 0, or a schedule.
+        dimensions: Width of the embeddings, at least 2 (a single number of length 1 would be a sign).
         temperature: T, above 0, or a schedule; Z stays that of the first batch.
-        examples: M, at least 1. As Z grows with it, M cancels and any value trains alike; it is kept for older configurations.
+        examples: M, at least 1. As Z grows with it, M cancels out and any value trains the same; kept for older configurations.
+        kwargs: `name`, `teacher_layer`, `student_layer`; see `Objective`.
 
-    Shapes: teacher (batch, ...), student (batch, ...) -> (batch,).
+    Shapes: teacher (batch, ...), student (batch, ...) -> (batch,), at least 0.
 
     Raises:
         ValueError: For numbers out of range and features of unknown size.
 
-    Source: CRD, Tian et al. 2020, equations 17 to 19; Z after the authors' implementation.
+    Examples:
+        >>> objective = keras_kd.Contrastive(0.8, dimensions=16, teacher_layer="body", student_layer="body")
+        >>> features = np.random.default_rng(0).normal(size=(8, 32))
+        >>> objective(features, features[:, :4]).shape[0]
+        8
+
+    Source: CRD, Tian et al. 2020, equations 17 to 19, https://arxiv.org/abs/1910.10699; Z as in the authors' implementation.
     """
 
     def __init__(
@@ -172,7 +225,7 @@ class Contrastive(Objective):
         dimensions: int = 128,
         temperature: float | Schedule = 0.07,
         examples: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[ObjectiveArguments],
     ) -> None:
         super().__init__(weight, **kwargs)
         self.dimensions = int(require_number(dimensions, "objective Contrastive: dimensions", minimum=2.0))
@@ -185,27 +238,27 @@ class Contrastive(Objective):
         self.normalizer = _FirstValue(dtype="float32", name=f"{self.name}_normalizer")
 
     @property
-    def learnt(self) -> tuple[keras.Layer, ...]:
+    def learned(self) -> tuple[keras.Layer, ...]:
         return (self.embed_teacher, self.embed_student, self.normalizer)
 
-    def check(self, teacher_shape: Any, student_shape: Any) -> None:
+    def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
         for side, shape in (("teacher", teacher_shape), ("student", student_shape)):
             if None in shape[1:]:
                 raise ValueError(f"objective Contrastive needs {side} features of known size, got {tuple(shape)}")
 
-    def build(self, teacher_shape: Any, student_shape: Any) -> None:
-        self.embed_teacher.build((None, math.prod(teacher_shape[1:])))
-        self.embed_student.build((None, math.prod(student_shape[1:])))
+    def build(self, teacher_shape: Shape, student_shape: Shape) -> None:
+        self.embed_teacher.build((None, _width(teacher_shape)))
+        self.embed_student.build((None, _width(student_shape)))
         self.normalizer.build(())
 
-    def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
+    def compare(self, teacher: Tensor, student: Tensor, y: Structure | None = None) -> Tensor:
         t, s = unit(self.embed_teacher(flat(teacher))), unit(self.embed_student(flat(student)))
         scores = ops.matmul(t, ops.transpose(s)) / self.temperature
         batch = ops.cast(ops.shape(t)[0], "float32")
         # log of Z / M, the mean of exp(c / T); in logarithms, which small temperatures do not overflow.
         own = ops.logsumexp(ops.reshape(scores, (-1,))) - 2.0 * ops.log(batch)
         mean = self.normalizer.value(ops.stop_gradient(own), keep=self.training)
-        # h = sigmoid(c / T - log(N Z / M)); a batch of one has no negatives, and nothing to tell apart.
+        # h = sigmoid(c / T - log(N Z / M)); a batch of one has no negatives.
         logits = scores - ops.log(ops.maximum(batch - 1.0, 1e-7)) - mean
         same = ops.eye(ops.shape(t)[0])
         return -ops.sum(same * ops.log_sigmoid(logits) + (1.0 - same) * ops.log_sigmoid(-logits), axis=-1)
@@ -214,21 +267,21 @@ class Contrastive(Objective):
         return {
             **super().get_config(),
             "dimensions": self.dimensions,
-            "temperature": plain(self.temperature),
+            "temperature": as_config(self.temperature),
             "examples": self.examples,
         }
 
 
 @serializable
 class _FirstValue(keras.layers.Layer):
-    """The first number that was to be kept, for good; until then the one at hand."""
+    """The first number that was kept; until there is one, the current number."""
 
-    def build(self, input_shape: Any) -> None:
-        # Whether one is kept, and which.
+    def build(self, input_shape: Shape) -> None:
+        # Whether a number is kept, and which.
         self.kept = self.add_weight(shape=(2,), initializer="zeros", trainable=False, aggregation="mean", name="kept")
         self.built = True
 
-    def value(self, now: Any, keep: bool) -> Any:
+    def value(self, now: Tensor, keep: bool) -> Tensor:
         """The kept number, or `now`, which is kept from here on if `keep`."""
         number = ops.where(self.kept[0] > 0, self.kept[1], now)
         if keep:
@@ -236,14 +289,15 @@ class _FirstValue(keras.layers.Layer):
         return number
 
 
-def _width(shape: Any) -> int | None:
-    """Numbers in an example's features, None if not known."""
-    return None if None in shape[1:] else math.prod(shape[1:])
+def _width(shape: Shape) -> int | None:
+    """How many numbers an example's features are, None if not known."""
+    sizes = [size for size in shape[1:] if size is not None]
+    return math.prod(sizes) if len(sizes) == len(shape) - 1 else None
 
 
-def _distances(vectors: Any) -> Any:
+def _distances(vectors: Tensor) -> Tensor:
     """Euclidean distances between all rows over their mean where positive, (batch, batch)."""
-    # Differences, not the expanded square: that loses all digits between near neighbours.
+    # Differences, not the expanded square: that loses all digits between close neighbors.
     squares = ops.sum(ops.square(vectors[:, None] - vectors[None]), axis=-1)
     distances = square_root(squares)
     positive = ops.cast(distances > 0, "float32")
@@ -252,26 +306,26 @@ def _distances(vectors: Any) -> Any:
     return distances / ops.where(mean > 0, mean, 1.0)
 
 
-def _angles(vectors: Any) -> Any:
+def _angles(vectors: Tensor) -> Tensor:
     """Cosines of the angle at j between i and k: (batch, batch, batch), first axis j."""
     edges = unit(vectors[None] - vectors[:, None])
     return ops.matmul(edges, ops.transpose(edges, (0, 2, 1)))
 
 
-def _gram(features: Any) -> Any:
+def _gram(features: Tensor) -> Tensor:
     return unit(_products(flat(features)))
 
 
-def _products(vectors: Any) -> Any:
+def _products(vectors: Tensor) -> Tensor:
     """Dot products of all pairs of rows: (batch, n) -> (batch, batch)."""
-    # Symmetric, so the slope in the rows is that of one factor twice: with the other held constant, the backward pass is one
-    # product instead of two.
+    # The product is symmetric, so its gradient is twice that of one factor: with the other held constant, the backward pass is
+    # one product instead of two.
     half = ops.matmul(vectors, ops.transpose(ops.stop_gradient(vectors)))
     return half + ops.transpose(half) - ops.stop_gradient(half)
 
 
-def _neighbours(features: Any) -> Any:
-    """p_{j|i}: row i's shares of cosine similarity among the other examples, 0 on the diagonal."""
+def _neighbors(features: Tensor) -> Tensor:
+    """p_{j|i}: example i's cosine similarity to each other example as a fraction of their sum, 0 on the diagonal."""
     vectors = unit(flat(features))
     kernel = (_products(vectors) + 1.0) / 2.0
     others = kernel * (1.0 - ops.eye(ops.shape(vectors)[0]))

@@ -1,35 +1,39 @@
-"""The highest logits of a teacher, and the mass of all others as one class."""
+"""A teacher's highest logits, and the mass of all others as one class."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from keras import ops
+
+from keras_kd.types import Shape, Tensor
 
 
 class TopK(NamedTuple):
     """A teacher's k highest logits and what is left, compared as k + 1 classes.
 
-    `values` and `indices` are (..., k), `rest` is (..., 1): the log of the summed exponentials of all other logits. The
-    student's logits are taken at the same places, and its others are summed to one class alike, so a student whose logits are
-    the teacher's has nothing to learn. What lies below the k highest is taught as one mass and no shape, at temperature 1
-    exactly as the divergence of the two coarser distributions.
+    The student's logits are taken at the same places, and its others are summed to one class too, so a student whose logits
+    are the teacher's has nothing left to learn. What lies below the k highest is taught as one mass without a shape; at
+    temperature 1 this is exactly the divergence of the two coarser distributions.
     """
 
-    values: Any
-    indices: Any
-    rest: Any
+    values: Tensor
+    """The highest logits, (..., k)."""
+    indices: Tensor
+    """Their classes, integers (..., k)."""
+    rest: Tensor
+    """Log of the summed exponentials of all other logits, (..., 1)."""
 
-    def compared_shape(self) -> tuple[int | None, ...]:
+    def compared_shape(self) -> Shape:
         """Shape of what is compared: (..., k + 1)."""
-        return (*self.values.shape[:-1], self.values.shape[-1] + 1)
+        return (*self.values.shape[:-1], (self.values.shape[-1] or 0) + 1)
 
-    def merged(self) -> Any:
+    def merged(self) -> Tensor:
         """The teacher's logits of the k + 1 classes."""
         return ops.concatenate([self.values, self.rest], axis=-1)
 
-    def merge(self, student: Any) -> Any:
-        """A student's logits (..., classes) as those of the same k + 1 classes."""
+    def merge(self, student: Tensor) -> Tensor:
+        """A student's logits (..., classes) as logits of the same k + 1 classes."""
         places = ops.cast(self.indices, "int32")
         k, classes = places.shape[-1], student.shape[-1]
         chosen = ops.take_along_axis(student, places, axis=-1)

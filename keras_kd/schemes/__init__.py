@@ -1,4 +1,4 @@
-"""Who teaches whom, beyond one teacher and one student."""
+"""Schemes beyond one teacher and one student: chains, peers, exits, sequences, transformers."""
 
 from keras_kd.schemes.chains import Step, assistants, born_again, hint_then_distil
 from keras_kd.schemes.multi_exit import MultiExit

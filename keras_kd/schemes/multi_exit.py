@@ -1,4 +1,4 @@
-"""A model that teaches its own shallower exits."""
+"""Self-distillation: a model that teaches its own shallower exits."""
 
 from __future__ import annotations
 
@@ -8,38 +8,51 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_kd.checks import require_number
 from keras_kd.layers import activation_of, find_layer
-from keras_kd.objectives.base import Objective, flat, require_number, serializable
+from keras_kd.objectives.base import Objective
 from keras_kd.objectives.response import SoftTarget
+from keras_kd.objectives.tensors import flat
 from keras_kd.objectives.weighing import batch_mean
 from keras_kd.per_output import hard_weights, weights_of
+from keras_kd.serialization import serializable
 from keras_kd.training import TeachingModel
+from keras_kd.types import Structure, Tensor
 
 
 @serializable
 class MultiExit(TeachingModel):
-    """Classifiers at inner layers, taught by labels, by the deepest one's outputs and by its features.
+    """Classifiers at inner layers, trained on labels and on the deepest classifier's outputs and features.
 
-    Exit k minimises (1 - alpha) * loss(y, k) + alpha * T^2 KL(deepest || k) + feature_weight * ||f_deepest - f_k||^2 (sum over
-    features), the deepest itself loss(y, deepest) alone. f_k is the exit's bottleneck: global average pooling and a Dense
+    Exit k minimizes (1 - alpha) * loss(y, k) + alpha * T^2 KL(deepest || k) + feature_weight * ||f_deepest - f_k||^2 (sum over
+    features), the deepest exit loss(y, deepest) alone. f_k is the exit's bottleneck: global average pooling and a Dense
     layer as wide as the features before the model's own head. `exit(k)` gives the model that ends in exit k, and `exit(-1)`
-    the original. Sample weights weigh all three parts. A model of one logit is taught in the Bernoulli form.
+    the original. Sample weights apply to all three parts. A model of one logit is taught in the Bernoulli form.
 
     Args:
         model: A Functional or Sequential classifier of one output that ends in logits.
         exits: Names of the layers to put an exit on, from shallow to deep.
         features: Name of the layer before the model's own head, whose pooled output the bottlenecks follow; None takes
             the input of the last layer.
-        alpha: Share of the deepest exit's lesson, in [0, 1].
+        alpha: Fraction of the deepest exit's soft targets, against the labels, in [0, 1].
         temperature: T, above 0.
-        feature_weight: At least 0.
+        feature_weight: Factor of the feature distance, at least 0.
 
     `predict` gives the deepest exit's logits. Logs: `loss`, `exit_k_loss`, `exit_k_lesson`, `exit_k_features`.
 
     Raises:
         ValueError: For unknown layers, an output that is not logits, or numbers out of range.
 
-    Source: Be Your Own Teacher, Zhang et al. 2019, equations 3 to 6.
+    Examples:
+        >>> layers = [keras.layers.Dense(8, activation="relu", name=f"dense_{k}") for k in range(2)]
+        >>> model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(3)])
+        >>> multi_exit = keras_kd.MultiExit(model, ["dense_0"])
+        >>> multi_exit.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        >>> history = multi_exit.fit(np.ones((8, 4)), np.zeros(8), verbose=0)
+        >>> multi_exit.exit(0).output_shape
+        (None, 3)
+
+    Source: Be Your Own Teacher, Zhang et al. 2019, equations 3 to 6, https://arxiv.org/abs/1905.08094
     """
 
     def __init__(
@@ -52,7 +65,7 @@ class MultiExit(TeachingModel):
         temperature: float = 3.0,
         feature_weight: float = 0.03,
         name: str = "multi_exit",
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         kwargs.setdefault("dtype", model.dtype_policy)
         super().__init__(name=name, **kwargs)
@@ -74,13 +87,13 @@ class MultiExit(TeachingModel):
             keras.layers.Dense(width, activation="relu", name=f"bottleneck_{k}") for k in range(len(exits))
         ]
         self.heads = [keras.layers.Dense(classes, name=f"exit_{k}") for k in range(len(exits))]
-        followed = [bottleneck(_pooled(output)) for bottleneck, output in zip(self.bottlenecks, outputs)]
-        logits = [head(feature) for head, feature in zip(self.heads, followed)]
+        narrowed = [bottleneck(_pooled(output)) for bottleneck, output in zip(self.bottlenecks, outputs)]
+        logits = [head(feature) for head, feature in zip(self.heads, narrowed)]
         inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
         self._graph = keras.Model(
-            inputs, {"features": [*followed, deepest], "logits": [*logits, model.outputs[0]]}, name="all_exits"
+            inputs, {"features": [*narrowed, deepest], "logits": [*logits, model.outputs[0]]}, name="all_exits"
         )
-        self._lesson = SoftTarget(self.temperature, form="bernoulli" if classes == 1 else "categorical")
+        self._soft_target = SoftTarget(self.temperature, form="bernoulli" if classes == 1 else "categorical")
         self._distance = _FeatureDistance()
         self._means = {
             f"exit_{k}_{what}": keras.metrics.Mean(name=f"exit_{k}_{what}")
@@ -102,15 +115,20 @@ class MultiExit(TeachingModel):
             self._graph.inputs, self._graph.output["logits"][k], name=f"{self.model.name}_exit_{k % count}"
         )
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Structure, training: bool = False) -> Any:
         """Logits and features of every exit while training, the deepest exit's logits otherwise."""
         given = self._graph(inputs, training=training)
         return given if training or self.in_step else given["logits"][-1]
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """The sum over exits."""
+        self,
+        x: Structure | None = None,
+        y: Structure | None = None,
+        y_pred: Structure | None = None,
+        sample_weight: Structure | None = None,
+        training: bool = True,
+    ) -> Tensor:
+        """The sum over all exits, a scalar."""
         if y is None or self._compile_loss is None:
             missing = "labels: call fit with y" if y is None else "a loss on labels: pass one to compile"
             raise ValueError(f"MultiExit needs {missing}")
@@ -125,14 +143,16 @@ class MultiExit(TeachingModel):
             if k == last:
                 terms.append(hard)
                 continue
-            lesson = batch_mean(self._lesson, deepest, logits, y, weights)
+            soft = batch_mean(self._soft_target, deepest, logits, y, weights)
             distance = batch_mean(self._distance, deep_features, features, y, weights)
-            self._log_mean(self._means[f"exit_{k}_lesson"], lesson, x)
+            self._log_mean(self._means[f"exit_{k}_lesson"], soft, x)
             self._log_mean(self._means[f"exit_{k}_features"], distance, x)
-            terms += [(1.0 - self.alpha) * hard, self.alpha * lesson, self.feature_weight * distance]
+            terms += [(1.0 - self.alpha) * hard, self.alpha * soft, self.feature_weight * distance]
         return self._total(terms, training)
 
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+    def compute_metrics(
+        self, x: Structure, y: Structure | None, y_pred: Structure, sample_weight: Structure | None = None
+    ) -> dict[str, Any]:
         """Metrics of the deepest exit."""
         outputs = y_pred["logits"][-1] if isinstance(y_pred, dict) else y_pred
         return super().compute_metrics(x, y, outputs, sample_weight)
@@ -159,16 +179,16 @@ class MultiExit(TeachingModel):
 class _FeatureDistance(Objective):
     """Squared distance of features, summed: (batch, n), (batch, n) -> (batch,)."""
 
-    def compare(self, teacher: Any, student: Any, y: Any = None) -> Any:
+    def compare(self, teacher: Tensor, student: Tensor, y: Structure | None = None) -> Tensor:
         return ops.sum(ops.square(flat(teacher) - flat(student)), axis=-1)
 
 
-def _pooled(features: Any) -> Any:
+def _pooled(features: Tensor) -> Tensor:
     """Global average over positions: (batch, *positions, channels) -> (batch, channels)."""
     rank = len(features.shape)
     if rank == 2:
         return features
     if rank == 3:
-        # The layer leaves out what a mask does.
+        # The layer leaves masked steps out.
         return keras.layers.GlobalAveragePooling1D()(features)
     return keras.ops.mean(features, axis=tuple(range(1, rank - 1)))

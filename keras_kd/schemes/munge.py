@@ -1,4 +1,4 @@
-"""More data of the kind at hand, for a student to learn a teacher from."""
+"""Synthetic examples similar to a data set, for a teacher to label and a student to learn from."""
 
 from __future__ import annotations
 
@@ -7,25 +7,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_kd.objectives.base import require_number
+from keras_kd.checks import require_number
 
 
 @dataclass(frozen=True)
 class Munge:
-    """Synthesise unlabelled examples from a small table.
+    """Synthesize unlabeled examples from a small table.
 
-    Each pass copies the table and takes every example with its nearest neighbour: each attribute is swapped with the given
-    probability; a continuous one is drawn from a normal around the other's value, with deviation |difference| / variance.
+    Each pass copies the table and pairs every example with its nearest neighbor. Each attribute is swapped with the given
+    probability; a continuous one is drawn from a normal distribution around the other's value, with a standard deviation of
+    |difference| / variance.
 
     Args:
         probability: p, in [0, 1].
-        variance: s, the local variance parameter, above 0: larger keeps closer to the data.
-        nominal: Columns whose values are swapped as they are and differ or agree; distance 1 where they differ.
+        variance: s, the local variance parameter, above 0; the larger, the closer to the data.
+        nominal: Columns of categories, whose values are swapped as they are; two that differ have distance 1.
 
     Raises:
         ValueError: For numbers out of range.
 
-    Source: MUNGE, Bucila, Caruana and Niculescu-Mizil 2006, algorithm 1.
+    Examples:
+        >>> table = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
+        >>> keras_kd.Munge(probability=0.5, variance=1.0)(table, times=4).shape
+        (80, 3)
+
+    Source: MUNGE, Bucila, Caruana and Niculescu-Mizil 2006, algorithm 1, https://doi.org/10.1145/1150402.1150464
     """
 
     probability: float = 0.75
@@ -37,7 +43,15 @@ class Munge:
         require_number(self.variance, "Munge: variance", above=0.0)
 
     def __call__(self, x: np.ndarray, times: int, *, seed: int = 0) -> np.ndarray:
-        """New examples in the table's dtype: (n, features) -> (times * n, features).
+        """New examples in the table's dtype.
+
+        Args:
+            x: Table of numbers, (n, features), n at least 2.
+            times: Number of passes, at least 1.
+            seed: Of the random numbers.
+
+        Returns:
+            (times * n, features).
 
         Raises:
             ValueError: For fewer than two rows, values that are not finite, columns that are not there, or no passes.
@@ -69,9 +83,9 @@ def _one_pass(
     for one, other in enumerate(nearest):
         swapped = rng.random(x.shape[1]) < probability
         mine, its = made[one].copy(), made[other].copy()
-        spread = np.where(is_nominal, 0.0, np.abs(mine - its) / variance)
-        made[one] = np.where(swapped, rng.normal(its, spread), mine)
-        made[other] = np.where(swapped, rng.normal(mine, spread), its)
+        deviation = np.where(is_nominal, 0.0, np.abs(mine - its) / variance)
+        made[one] = np.where(swapped, rng.normal(its, deviation), mine)
+        made[other] = np.where(swapped, rng.normal(mine, deviation), its)
     return made.astype(x.dtype)
 
 
@@ -79,10 +93,10 @@ def _nearest(x: np.ndarray, is_nominal: np.ndarray) -> np.ndarray:
     """Each row's nearest other row: continuous columns scaled to [0, 1], Euclidean; row by row, so memory stays small."""
     span = np.ptp(x, axis=0)
     scaled = np.where(is_nominal, x, (x - x.min(axis=0)) / np.where(span > 0, span, 1.0))
-    found = np.empty(len(x), int)
+    nearest = np.empty(len(x), int)
     for row, values in enumerate(scaled):
         difference = np.where(is_nominal, (scaled != values).astype(float), scaled - values)
         distance = np.sum(difference**2, axis=1)
         distance[row] = np.inf
-        found[row] = int(np.argmin(distance))
-    return found
+        nearest[row] = int(np.argmin(distance))
+    return nearest

@@ -9,44 +9,55 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_kd.checks import require_number
 from keras_kd.layers import activation_of
-from keras_kd.objectives.base import require_number, serializable
-from keras_kd.objectives.keras_losses import listed
+from keras_kd.objectives.keras_losses import Objectives, listed
 from keras_kd.objectives.response import SoftTarget
 from keras_kd.objectives.weighing import batch_mean
 from keras_kd.per_output import hard_weights, labels_of, weights_of
+from keras_kd.serialization import serializable
 from keras_kd.training import TeachingModel
+from keras_kd.types import Compiled, Structure, Tensor
 
 
 @serializable
 class MutualDistiller(TeachingModel):
-    """Train N peers on one pass of the data, each from the labels and from the others' outputs.
+    """Train N peers on the same batches, each on the labels and on the others' outputs.
 
-    Peer k minimises loss(y, k) + weight * mean over the other peers l of objective(l, k); no gradient flows into the peer that
-    teaches. `compile` takes one optimizer, copied for each peer, or a list of N; callbacks that set `optimizer.learning_rate`
-    reach all of them. Weight and temperature of the objective may follow schedules over training steps. Sample weights weigh
-    both parts. `predict` gives the mean of the peers'
-    probabilities (`space='output'` of an Ensemble for others); the peers are in `peers`. Logs: `loss`, and `peer_k_loss` and
-    `peer_k_objective` for each. All peers step at once, where the paper updates them in turn.
+    Peer k minimizes loss(y, k) + weight * mean over the other peers l of objective(l, k); no gradient flows into the peer that
+    teaches. All peers step at once, while the paper updates them in turn. Weight and temperature of the objective may follow
+    schedules over training steps. Sample weights apply to both parts.
+
+    `compile` takes one optimizer, which is copied for each peer, or a list of N; callbacks that set `optimizer.learning_rate`
+    reach all of them. `predict` gives the mean of the peers' probabilities, or the mean of the outputs of other peers; the
+    peers are in `peers`. Logs: `loss`, and `peer_k_loss` and `peer_k_objective` for each.
 
     Args:
         peers: At least two built models with the same inputs and outputs.
-        objective: What each takes from each other, an objective or a loss as a Distiller takes it; SoftTarget at
-            temperature 1 as in the paper.
+        objective: What each peer learns from each other, an objective or a loss as a Distiller takes it; by default
+            SoftTarget at temperature 1, as in the paper.
 
     Raises:
         ValueError: For fewer than two peers, the same model twice, several outputs, or outputs that cannot be compared.
 
-    Source: deep mutual learning, Zhang et al. 2018, equations 6 to 8.
+    Examples:
+        >>> net = lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        >>> distiller = keras_kd.MutualDistiller([net(), net()])
+        >>> distiller.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        >>> history = distiller.fit(np.ones((8, 4)), np.zeros(8), verbose=0).history
+        >>> sorted(history)
+        ['loss', 'peer_0_loss', 'peer_0_objective', 'peer_1_loss', 'peer_1_objective']
+
+    Source: deep mutual learning, Zhang et al. 2018, equations 6 to 8, https://arxiv.org/abs/1706.00384
     """
 
     def __init__(
         self,
         peers: Sequence[keras.Model],
-        objective: Any = None,
+        objective: Objectives = None,
         *,
         name: str = "mutual_distiller",
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         peers = list(peers)
         kwargs.setdefault("dtype", peers[0].dtype_policy if peers else None)
@@ -58,19 +69,20 @@ class MutualDistiller(TeachingModel):
         several = [peer.name for peer in peers if len(getattr(peer, "outputs", None) or [None]) != 1]
         if several:
             raise ValueError(f"MutualDistiller: {several[0]!r} has several outputs; peers have one each")
-        found = listed(SoftTarget(1.0) if objective is None else objective)
-        if len(found) != 1:
-            raise ValueError(f"MutualDistiller takes one objective, got {len(found)}")
-        objective = found[0]
-        if objective.learnt or objective.teacher_layer or objective.student_layer:
+        given = listed(SoftTarget(1.0) if objective is None else objective)
+        if len(given) != 1:
+            raise ValueError(f"MutualDistiller takes one objective, got {len(given)}")
+        self.objective = given[0]
+        if self.objective.learned or self.objective.teacher_layer or self.objective.student_layer:
             raise ValueError("MutualDistiller compares outputs; its objective takes no layers and learns none")
         activations = [activation_of(peer) for peer in peers]
         # resolved[k][l]: peer l teaches peer k.
-        self._resolved = [[objective.resolve(teacher, student) for teacher in activations] for student in activations]
+        self._resolved = [
+            [self.objective.resolve(teacher, student) for teacher in activations] for student in activations
+        ]
         shapes = [tuple(peer.outputs[0].shape) for peer in peers if getattr(peer, "outputs", None)]
         for shape in shapes[1:]:
             self._resolved[0][1].check(shapes[0], shape)
-        self.objective = objective
         self.peers = peers
         self._activations = activations
         self._means = {
@@ -78,10 +90,15 @@ class MutualDistiller(TeachingModel):
             for k in range(len(peers))
             for what in ("loss", "objective")
         }
-        self._count_steps_for([objective])
+        self._count_steps_for([self.objective])
         self.built = all(peer.built for peer in peers)
 
-    def compile(self, optimizer: Any = "adam", loss: Any = None, **kwargs: Any) -> None:
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer | Sequence[keras.optimizers.Optimizer] = "adam",
+        loss: Compiled = None,
+        **kwargs: object,
+    ) -> None:
         """As on any Keras model; `optimizer` may be a list with one for each peer."""
         if isinstance(optimizer, (list, tuple)):
             if len(optimizer) != len(self.peers):
@@ -94,7 +111,7 @@ class MutualDistiller(TeachingModel):
         super().compile(optimizer=PeerOptimizers(parts, [len(group) for group in groups]), loss=loss, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as `get_compile_config` says, the peers' optimizers with their state's variables."""
+        """Compile as `get_compile_config` describes, and create the variables of the optimizers' states."""
         super().compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
@@ -103,15 +120,20 @@ class MutualDistiller(TeachingModel):
         """The peers', one peer after the other."""
         return [variable for peer in self.peers for variable in peer.trainable_variables]
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Structure, training: bool = False) -> Any:
         """Outputs of each peer while training, the mean of their probabilities otherwise."""
         outputs = [peer(inputs, training=training) for peer in self.peers]
         return outputs if training or self.in_step else self._together(outputs)
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """The sum of the peers' losses: its gradient in each peer is that of the peer's own."""
+        self,
+        x: Structure | None = None,
+        y: Structure | None = None,
+        y_pred: Structure | None = None,
+        sample_weight: Structure | None = None,
+        training: bool = True,
+    ) -> Tensor:
+        """The sum of the peers' losses, a scalar; its gradient in each peer is that of the peer's own loss."""
         outputs = y_pred if isinstance(y_pred, list) else [peer(x, training=training) for peer in self.peers]
         terms = [self._aggregate_additional_loss(loss) for loss in self.losses]
         labels, weights = labels_of(y, self.peers[0], 0), weights_of(sample_weight, self.peers[0], 0)
@@ -120,17 +142,19 @@ class MutualDistiller(TeachingModel):
                 hard = self._compile_loss(y, mine, hard_weights(self.loss, y, mine, sample_weight))
                 self._log_mean(self._means[f"peer_{k}_loss"], hard, x)
                 terms.append(hard)
-            lessons = [
+            values = [
                 batch_mean(self._now(self._resolved[k][n], training), ops.stop_gradient(theirs), mine, labels, weights)
                 for n, theirs in enumerate(outputs)
                 if n != k
             ]
-            lesson = sum(lessons[1:], lessons[0]) / len(lessons)
-            self._log_mean(self._means[f"peer_{k}_objective"], lesson, x)
-            terms.append(self._now(self.objective, training).weight * lesson)
+            value = sum(values[1:], values[0]) / len(values)
+            self._log_mean(self._means[f"peer_{k}_objective"], value, x)
+            terms.append(self._now(self.objective, training).weight * value)
         return self._total(terms, training)
 
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+    def compute_metrics(
+        self, x: Structure, y: Structure | None, y_pred: Structure, sample_weight: Structure | None = None
+    ) -> dict[str, Any]:
         """The metrics of the peers' mean."""
         outputs = self._together(y_pred) if isinstance(y_pred, list) else y_pred
         return super().compute_metrics(x, y, outputs, sample_weight)
@@ -159,17 +183,17 @@ class MutualDistiller(TeachingModel):
 
 @serializable
 class PeerOptimizers(keras.optimizers.Optimizer):
-    """Several optimizers, each for its own stretch of the variables: `counts` tells how many variables each has.
+    """Several optimizers, each for some of the variables: the first `counts[0]` go to the first, and so on.
 
-    `learning_rate` is that of all of them, as callbacks such as ReduceLROnPlateau read and set it.
+    `learning_rate` stands for all of them, as callbacks such as ReduceLROnPlateau read and set it.
     """
 
-    def __init__(self, parts: Sequence[keras.optimizers.Optimizer], counts: Sequence[int], **kwargs: Any) -> None:
+    def __init__(self, parts: Sequence[keras.optimizers.Optimizer], counts: Sequence[int], **kwargs: object) -> None:
         super().__init__(learning_rate=0.0, **kwargs)
         self.parts = list(parts)
         rates = [float(ops.convert_to_numpy(part.learning_rate)) for part in self.parts]
-        # By the rates they start with: those of now would be lost where a callback sets 0 for a while.
-        self._shares = [rate / rates[0] if rates[0] else 1.0 for rate in rates]
+        # Relative to the rates at the start: current ones would be lost where a callback sets 0 for a while.
+        self._ratios = [rate / rates[0] if rates[0] else 1.0 for rate in rates]
         self.counts = [int(require_number(count, "PeerOptimizers: count", minimum=0.0)) for count in counts]
 
     @property
@@ -182,9 +206,9 @@ class PeerOptimizers(keras.optimizers.Optimizer):
         return self.parts[0].learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, learning_rate: Any) -> None:
-        for part, share in zip(self.parts, self._shares):
-            part.learning_rate = learning_rate if share == 1.0 else learning_rate * share
+    def learning_rate(self, learning_rate: Tensor | float) -> None:
+        for part, ratio in zip(self.parts, self._ratios):
+            part.learning_rate = learning_rate if ratio == 1.0 else learning_rate * ratio
 
     def build(self, variables: Sequence[Any]) -> None:
         """Build each part on its own variables."""

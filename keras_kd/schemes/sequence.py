@@ -1,14 +1,13 @@
-"""Sequences that a teacher writes, as lessons for a student."""
+"""Sequences that a teacher generates, as training data for a student."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
 
-from keras_kd.objectives.base import require_number
+from keras_kd.checks import require_number
 from keras_kd.schemes.chains import Step
 from keras_kd.schemes.transformers import IGNORED
 
@@ -22,42 +21,57 @@ def beam_search(
         model: Takes [sources (n, s), targets so far (n, length)], both int32 with 0 for padding, and gives logits
             (n, length, vocabulary) of the token after each position.
         sources: int (n, s).
-        start, end: Tokens that open and close a target.
-        length: Positions of a target, `start` not counted.
+        start: Token that opens a target.
+        end: Token that closes a target.
+        length: Positions of a target, `start` not counted, at least 1.
         beams: Hypotheses kept, at least 1.
 
-    Returns int32 (n, length), padded with 0 after `end`, and float64 (n,).
+    Returns:
+        Targets, int32 (n, length), padded with 0 after `end`, and their log probabilities, float64 (n,).
 
     Raises:
         ValueError: For no beams or no positions.
+
+    Examples:
+        >>> source, target = keras.Input((5,), dtype="int32"), keras.Input((4,), dtype="int32")
+        >>> logits = keras.layers.Dense(10)(keras.layers.Embedding(10, 8)(target))
+        >>> model = keras.Model([source, target], logits)
+        >>> targets, scores = keras_kd.schemes.beam_search(model, np.ones((2, 5)), start=1, end=2, length=4, beams=2)
+        >>> targets.shape, scores.shape
+        ((2, 4), (2,))
     """
     if beams < 1 or length < 1:
         raise ValueError(f"beam_search: beams and length must be at least 1, got {beams} and {length}")
-    sources = np.asarray(sources, np.int32)
-    count = len(sources)
-    repeated = np.repeat(sources, beams, axis=0)
+    count, rows = len(sources), np.arange(len(sources))
+    repeated = np.repeat(np.asarray(sources, np.int32), beams, axis=0)
     tokens = np.zeros((count, beams, length), np.int32)
     scores = np.full((count, beams), -np.inf)
-    scores[:, 0] = 0.0  # All beams begin alike: only one may branch at first.
+    scores[:, 0] = 0.0  # All beams start out the same: only one may branch at first.
     ended = np.zeros((count, beams), bool)
     for position in range(length):
         inputs = _shifted(tokens.reshape(count * beams, length), start)
         logits = np.asarray(model.predict([repeated, inputs], verbose=0))[:, position]
-        step = _log_softmax(logits.astype(np.float64)).reshape(count, beams, -1)
-        step[:, :, 0] = -np.inf  # Padding is no token to write,
-        step[ended] = -np.inf
-        step[ended, 0] = 0.0  # but all that follows the end.
-        total = (scores[:, :, None] + step).reshape(count, -1)
-        best = np.argsort(-total, axis=1, kind="stable")[:, :beams]
-        origin, token = best // step.shape[-1], best % step.shape[-1]
-        rows = np.arange(count)[:, None]
-        tokens, ended, scores = tokens[rows, origin], ended[rows, origin], np.take_along_axis(total, best, axis=1)
+        scores, origin, token = _best(scores, ended, logits.reshape(count, beams, -1))
+        tokens, ended = tokens[rows[:, None], origin], ended[rows[:, None], origin]
         tokens[:, :, position] = token
         ended |= token == end
         if ended.all():
             break
     winner = scores.argmax(axis=1)
-    return tokens[np.arange(count), winner], scores[np.arange(count), winner]
+    return tokens[rows, winner], scores[rows, winner]
+
+
+def _best(scores: np.ndarray, ended: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The best continuations of the beams: their scores, the beams that they continue, and their tokens, all (n, beams)."""
+    count, beams, vocabulary = logits.shape
+    step = _log_softmax(logits.astype(np.float64))
+    # Padding is never generated, except that only padding follows the end.
+    step[:, :, 0] = -np.inf
+    step[ended] = -np.inf
+    step[ended, 0] = 0.0
+    total = (scores[:, :, None] + step).reshape(count, -1)
+    best = np.argsort(-total, axis=1, kind="stable")[:, :beams]
+    return np.take_along_axis(total, best, axis=1), best // vocabulary, best % vocabulary
 
 
 def sequence_level(
@@ -70,14 +84,33 @@ def sequence_level(
     length: int,
     beams: int = 5,
     compile: Callable[..., None] | None = None,
-    **fit: Any,
+    **fit: object,
 ) -> tuple[Step, np.ndarray]:
-    """Train a student on the targets that the teacher's beam search finds; the Step, and those targets.
+    """Train a student on the targets that beam search with the teacher finds.
 
-    Both models take and give what `beam_search` says. The student is compiled by `compile`, or with Adam; the loss must ignore
-    class `IGNORED`, which stands for padding.
+    Args:
+        teacher: A model as `beam_search` takes it.
+        student: Likewise.
+        sources: int (n, s), 0 for padding.
+        start: Token that opens a target.
+        end: Token that closes a target.
+        length: Positions of a target, `start` not counted.
+        beams: Hypotheses kept, at least 1.
+        compile: Called with the student, to compile it; None compiles with Adam. The loss must ignore class `IGNORED`, which
+            stands for padding.
+        fit: Further arguments of `fit`, such as epochs and batch_size.
 
-    Source: sequence-level knowledge distillation, Kim and Rush 2016, section 3.2.
+    Returns:
+        The Step, and the targets, int32 (n, length).
+
+    Examples:
+        >>> def net():
+        ...     source, target = keras.Input((5,), dtype="int32"), keras.Input((4,), dtype="int32")
+        ...     return keras.Model([source, target], keras.layers.Dense(10)(keras.layers.Embedding(10, 8)(target)))
+        >>> step, targets = keras_kd.schemes.sequence_level(
+        ...     net(), net(), np.ones((4, 5)), start=1, end=2, length=4, verbose=0)
+
+    Source: sequence-level knowledge distillation, Kim and Rush 2016, section 3.2, https://arxiv.org/abs/1606.07947
     """
     sources = np.asarray(sources, np.int32)
     targets, _ = beam_search(teacher, sources, start=start, end=end, length=length, beams=beams)
@@ -101,43 +134,64 @@ def generate(
     end: int | None = None,
     seed: int = 0,
 ) -> np.ndarray:
-    """Text that a teacher makes up, to train a student on: prompts (n, p) -> int32 (n, length), prompt included, 0 after `end`.
+    """Sample text from a teacher, to train a student on.
 
     Args:
         model: A causal language model, int32 (n, length) -> logits (n, length, vocabulary), such as `encoder(causal=True)`.
         prompts: int (n, p) without padding, 1 <= p < length.
-        temperature: Above 0; below 1 the text keeps to the probable.
-        top_k: Draw among the k most probable tokens only.
+        length: Tokens of a text, the prompt included.
+        temperature: Above 0; the lower, the more probable the tokens.
+        top_k: Draw from the k most probable tokens only; None draws from all.
+        end: Token that ends a text, or None.
+        seed: Of the draws.
+
+    Returns:
+        int32 (n, length), prompt included, 0 after `end`.
 
     Raises:
         ValueError: For prompts that are too long or hold padding, or numbers out of range.
+
+    Examples:
+        >>> model = keras_kd.schemes.encoder(10, 6, width=8, depth=1, heads=2, causal=True)
+        >>> text = keras_kd.schemes.generate(model, np.array([[3], [4]]), length=6, top_k=4)
+        >>> text.shape, text[:, 0].tolist()
+        ((2, 6), [3, 4])
     """
-    require_number(temperature, "generate: temperature", above=0.0)
     prompts = np.asarray(prompts, np.int32)
-    if prompts.ndim != 2 or not 1 <= prompts.shape[1] < length or (prompts == 0).any():
-        raise ValueError(
-            f"generate: prompts must be (n, 1 to {length - 1}) tokens without padding, got {prompts.shape}"
-        )
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"generate: top_k must be at least 1, got {top_k}")
+    _check_sampling(prompts, length, temperature, top_k)
     rng = np.random.default_rng(seed)
     text = np.zeros((len(prompts), length), np.int32)
     text[:, : prompts.shape[1]] = prompts
     ended = np.zeros(len(prompts), bool)
     for position in range(prompts.shape[1], length):
-        logits = np.asarray(model.predict(text, verbose=0), np.float64)[:, position - 1] / temperature
-        logits[:, 0] = -np.inf
-        if top_k is not None and top_k < logits.shape[1] - 1:
-            least = np.sort(logits, axis=1)[:, -top_k][:, None]
-            logits = np.where(logits < least, -np.inf, logits)
-        # The largest of logit plus Gumbel noise is a draw from the softmax.
-        token = np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
+        logits = np.asarray(model.predict(text, verbose=0), np.float64)[:, position - 1]
+        token = _drawn(logits / temperature, top_k, rng)
         text[:, position] = np.where(ended, 0, token)
         if end is not None:
             ended |= token == end
             if ended.all():
                 break
     return text
+
+
+def _check_sampling(prompts: np.ndarray, length: int, temperature: float, top_k: int | None) -> None:
+    require_number(temperature, "generate: temperature", above=0.0)
+    if prompts.ndim != 2 or not 1 <= prompts.shape[1] < length or (prompts == 0).any():
+        raise ValueError(
+            f"generate: prompts must be (n, 1 to {length - 1}) tokens without padding, got {prompts.shape}"
+        )
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"generate: top_k must be at least 1, got {top_k}")
+
+
+def _drawn(logits: np.ndarray, top_k: int | None, rng: np.random.Generator) -> np.ndarray:
+    """A token for each row of logits, drawn from their softmax; never padding."""
+    logits[:, 0] = -np.inf
+    if top_k is not None and top_k < logits.shape[1] - 1:
+        least = np.sort(logits, axis=1)[:, -top_k][:, None]
+        logits = np.where(logits < least, -np.inf, logits)
+    # The largest of logit plus Gumbel noise is a draw from the softmax.
+    return np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
 
 
 def _shifted(targets: np.ndarray, start: int) -> np.ndarray:

@@ -9,9 +9,11 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_kd.objectives.base import Objective, serializable
+from keras_kd.objectives.base import Objective
 from keras_kd.objectives.feature import CosineHidden
 from keras_kd.objectives.response import SoftTarget
+from keras_kd.serialization import serializable
+from keras_kd.types import Tensor
 
 # DistilBERT's weights of soft targets, masked-LM loss and cosine of hidden states.
 SOFT_WEIGHT, MASKED_LM_WEIGHT, COSINE_WEIGHT = 5.0, 2.0, 1.0
@@ -37,11 +39,19 @@ def encoder(
         vocabulary: Number of tokens, padding included.
         length: Positions, the longest input.
         width: Of the hidden states, a multiple of `heads`.
-        feed_forward: Width inside a block; 4 * width if None.
+        depth: Number of blocks.
+        heads: Attention heads per block.
+        feed_forward: Width of a block's feed-forward layer; 4 * width if None.
         causal: Attend to the past only, for generating text.
+        name: Of the model.
 
     Raises:
         ValueError: For sizes below 1 or a width that the heads do not divide.
+
+    Examples:
+        >>> model = keras_kd.schemes.encoder(vocabulary=100, length=8, width=16, depth=2, heads=2)
+        >>> model.output_shape
+        (None, 8, 100)
     """
     sizes = {"vocabulary": vocabulary, "length": length, "width": width, "depth": depth, "heads": heads}
     for what, size in sizes.items():
@@ -58,16 +68,23 @@ def encoder(
 
 
 def distilbert_student(teacher: keras.Model, *, every: int = 2, name: str = "student") -> keras.Model:
-    """An encoder with every second block of the teacher's and the teacher's weights in all of it.
+    """An encoder with every second block of the teacher, initialized with the teacher's weights.
 
     Args:
         teacher: A model that `encoder` built.
-        every: Take blocks 0, every, 2 * every, ...
+        every: Take blocks 0, every, 2 * every, ..., at least 1.
+        name: Of the student.
 
     Raises:
-        ValueError: For another kind of model or a step below 1.
+        ValueError: For another kind of model, or `every` below 1.
 
-    Source: DistilBERT, Sanh et al. 2019, section 2.
+    Examples:
+        >>> teacher = keras_kd.schemes.encoder(100, 8, width=16, depth=4, heads=2)
+        >>> student = keras_kd.schemes.distilbert_student(teacher)
+        >>> [layer.name for layer in student.layers if layer.name in ("block_0", "block_1", "block_2")]
+        ['block_0', 'block_1']
+
+    Source: DistilBERT, Sanh et al. 2019, section 2, https://arxiv.org/abs/1910.01108
     """
     blocks = sorted(int(name.removeprefix("block_")) for name in _blocks(teacher))
     if not blocks or "embedding" not in {layer.name for layer in teacher.layers}:
@@ -102,7 +119,22 @@ def distilbert_objectives(teacher: keras.Model, student: keras.Model, *, tempera
     Use them with `hard_weight=MASKED_LM_WEIGHT` and `SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)`
     on what `mask_tokens` gives.
 
-    Source: DistilBERT, Sanh et al. 2019, section 2 (triple loss).
+    Args:
+        teacher: A model that `encoder` built.
+        student: One that `distilbert_student` or `encoder` built, of the same width.
+        temperature: Of the soft targets, above 0.
+
+    Raises:
+        ValueError: For another kind of model.
+
+    Examples:
+        >>> teacher = keras_kd.schemes.encoder(100, 8, width=16, depth=4, heads=2)
+        >>> student = keras_kd.schemes.distilbert_student(teacher)
+        >>> objectives = keras_kd.schemes.distilbert_objectives(teacher, student)
+        >>> [(objective.name, objective.weight) for objective in objectives]
+        [('soft_target', 5.0), ('cosine_hidden', 1.0)]
+
+    Source: DistilBERT, Sanh et al. 2019, section 2 (triple loss), https://arxiv.org/abs/1910.01108
     """
     return [
         SoftTarget(temperature, SOFT_WEIGHT),
@@ -119,13 +151,33 @@ def mask_tokens(
     reserved: Sequence[int] = (),
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and labels of a masked language model: (n, length) -> (n, length), (n, length), both int32.
+    """Inputs and labels of a masked language model.
 
     A position is chosen with `probability`; of those, 80 % become the mask token, 10 % a random token, 10 % stay. Labels are
     the tokens at chosen positions and `IGNORED` elsewhere. Padding (0), the mask token and reserved tokens are never chosen
     or drawn.
 
-    Source: BERT, Devlin et al. 2019, section 3.1.
+    Args:
+        tokens: int (n, length), 0 for padding.
+        mask_token: The token that stands for a masked one.
+        vocabulary: Number of tokens, padding included.
+        probability: In (0, 1).
+        reserved: Tokens that stay as they are.
+        seed: Of the draws.
+
+    Returns:
+        Inputs and labels, both int32 (n, length).
+
+    Raises:
+        ValueError: For a probability out of range.
+
+    Examples:
+        >>> tokens = np.array([[5, 6, 7, 0], [8, 9, 0, 0]])
+        >>> inputs, labels = keras_kd.schemes.mask_tokens(tokens, mask_token=1, vocabulary=10, probability=0.5)
+        >>> bool((labels[tokens == 0] == keras_kd.schemes.IGNORED).all())
+        True
+
+    Source: BERT, Devlin et al. 2019, section 3.1, https://arxiv.org/abs/1810.04805
     """
     tokens = np.asarray(tokens, np.int32)
     if not 0 < probability < 1:
@@ -140,7 +192,7 @@ def mask_tokens(
     return inputs.astype(np.int32), np.where(chosen, tokens, IGNORED).astype(np.int32)
 
 
-def _block(h: Any, number: int, heads: int, feed_forward: int, causal: bool) -> Any:
+def _block(h: Tensor, number: int, heads: int, feed_forward: int, causal: bool) -> Tensor:
     name = f"block_{number}"
     width = h.shape[-1]
     attention = layers.MultiHeadAttention(heads, width // heads, name=f"{name}_attention")
@@ -166,9 +218,9 @@ def _last_block(model: keras.Model) -> str:
 
 @serializable
 class Positions(keras.layers.Layer):
-    """Add a learnt vector for each position: (batch, length, width) -> the same."""
+    """Add a learned vector for each position: (batch, length, width) -> the same."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
 
@@ -176,23 +228,23 @@ class Positions(keras.layers.Layer):
         self.table = self.add_weight(shape=input_shape[1:], initializer="uniform", name="table")
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return inputs + ops.cast(self.table, inputs.dtype)
 
 
 @serializable
 class Query(keras.layers.Layer):
-    """Values for attention to look with, the mask on them; notes whether it looks at the past only.
+    """Queries of an attention layer, with the mask on them; knows whether attention is causal.
 
-    Keras's attention takes the mask off the tensor it is given. It gets a copy, so that the residual path keeps its own.
+    Keras's attention removes the mask from the tensor that it gets. It gets a copy, so that the residual path keeps its mask.
     """
 
-    def __init__(self, causal: bool, **kwargs: Any) -> None:
+    def __init__(self, causal: bool, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.causal = causal
         self.supports_masking = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.copy(inputs)
 
     def get_config(self) -> dict[str, Any]:

@@ -1,6 +1,15 @@
-"""Static C for a .tflite: no interpreter, no heap, the arithmetic of TFLite Micro's reference kernels.
+"""Static C for a .tflite: no interpreter, no heap, results equal to TFLite Micro's reference kernels bit for bit.
 
 May import: errors, support, tflite, emission.
+
+What `generate` does, step by step:
+
+- `decode` unpacks packed weights,
+- `validate` refuses damaged graphs,
+- `operators` turn each operator of the graph into calls of kernels, with weights stored as `weight_layout` chooses,
+- `arena` places tensors in RAM by their lifetimes,
+- `kernel_files` collects the kernels that are called, each a C file in `kernels`,
+- `templates` hold the C file and its header.
 """
 
 from micro.aot.generate import StaticSize, generate, static_size

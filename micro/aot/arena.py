@@ -1,4 +1,4 @@
-"""Where each tensor lies in the static arena: those that live at the same time lie apart."""
+"""Places tensors in the static arena, so that those needed at the same time do not overlap."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ALIGNMENT = 4
 
 @dataclass(frozen=True)
 class Life:
-    """A buffer of so many bytes, needed from step `first` to step `last`, both included."""
+    """A buffer of `size` bytes, needed from operator `first` through operator `last`."""
 
     size: int
     first: int
@@ -18,14 +18,14 @@ class Life:
 
 
 def plan(lives: Sequence[Life]) -> tuple[list[int], int]:
-    """An offset for each buffer and the arena's size, in bytes: the largest first, each in the lowest gap that holds it."""
+    """An offset for each buffer and the size of the arena, in bytes: the largest first, each in the lowest gap that fits."""
     offsets = [0] * len(lives)
     placed: list[int] = []
     for index in sorted(range(len(lives)), key=lambda i: (-lives[i].size, lives[i].first, i)):
         life = lives[index]
-        beside = [i for i in placed if lives[i].first <= life.last and life.first <= lives[i].last]
+        overlapping = [i for i in placed if lives[i].first <= life.last and life.first <= lives[i].last]
         offset = 0
-        for other in sorted(beside, key=lambda i: offsets[i]):
+        for other in sorted(overlapping, key=lambda i: offsets[i]):
             if offset + life.size <= offsets[other]:
                 break
             offset = max(offset, _aligned(offsets[other] + lives[other].size))

@@ -1,42 +1,77 @@
-"""What an operator becomes: a call of a C function with constants, or nothing where values stay where they are."""
+"""What an operator of the graph becomes in C: calls of kernels with constant arguments."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from micro.aot.weight_layout import Storage
 from micro.errors import ConversionError
 from micro.tflite.graph import Graph, Op, Tensor
 
 
 @dataclass(frozen=True)
 class Constant:
-    """An array that a call takes, of its own width."""
+    """A constant array that a call takes; its dtype is that of the C array."""
 
     values: np.ndarray
 
 
-# What a call takes: a tensor, from its start or from an element on; a constant array; or a number.
+# An argument of a call: a tensor, from its first or from another element on; a constant array; or a number.
 Argument = Tensor | tuple[Tensor, int] | Constant | int
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a kernel: the file of that name holds it."""
+    """One call of a kernel, which is the C file of that name."""
 
     kernel: str
     arguments: tuple[Argument, ...]
 
 
 @dataclass(frozen=True)
-class Step:
-    """The calls of one operator. `alias` tells that its output is its input in another shape, and nothing is done."""
+class Lowered:
+    """The calls that one operator becomes. With `alias` there are none: its output is its input in another shape."""
 
     calls: tuple[Call, ...] = ()
     alias: bool = False
+
+
+@dataclass(frozen=True)
+class Operator:
+    """An operator of the TFLite schema that static C has; made by `@operator` above the function that lowers it.
+
+    Attributes:
+        lowering: From the operator in its graph, and how weights are stored, to its calls.
+        inputs: The fewest and the most inputs it takes.
+        optional: Whether inputs beyond the fewest may be left out, which the schema writes as -1.
+        options: Options that must be there, as the schema names them; others have the schema's defaults.
+    """
+
+    lowering: Callable[[Op, Graph, Storage], Lowered]
+    inputs: tuple[int, int]
+    optional: bool
+    options: tuple[str, ...]
+
+    def lower(self, op: Op, graph: Graph, storage: Storage) -> Lowered:
+        """The operator's calls.
+
+        Raises:
+            ConversionError: Where static C does not have the operator in this form.
+        """
+        missing = [option for option in self.options if option not in op.options]
+        if missing:
+            raise refusal(op, graph, f"lacks the option {missing[0]}")
+        return self.lowering(op, graph, storage)
+
+
+def operator(
+    inputs: tuple[int, int], *, optional: bool = False, options: Sequence[str] = ()
+) -> Callable[[Callable[[Op, Graph, Storage], Lowered]], Operator]:
+    """Make an `Operator` of the function below; arguments are its attributes."""
+    return lambda lowering: Operator(lowering, inputs, optional, tuple(options))
 
 
 def refusal(op: Op, graph: Graph, problem: str) -> ConversionError:
@@ -51,41 +86,41 @@ def tensors_of(op: Op, graph: Graph) -> tuple[list[Tensor | None], Tensor]:
 
 
 def int8_of(tensor: Tensor | None, op: Op, graph: Graph) -> tuple[float, int]:
-    """Scale and zero point of an int8 tensor with one of each.
+    """Scale and zero point of an int8 tensor that is quantized per tensor.
 
     Raises:
-        ConversionError: For another type, or scales by channel.
+        ConversionError: For another dtype, or a tensor quantized per channel.
     """
     if tensor is None or tensor.dtype != "int8" or tensor.quantization is None:
-        found = "absent" if tensor is None else tensor.dtype
-        if found == "int8":
-            found = "int8 without a scale and a zero point"
-        raise refusal(op, graph, f"takes or gives a tensor that is {found}; static C computes on quantized int8")
+        kind = "absent" if tensor is None else tensor.dtype
+        if kind == "int8":
+            kind = "int8 without a scale and a zero point"
+        raise refusal(op, graph, f"has an input or output that is {kind}; static C computes on quantized int8")
     if len(tensor.quantization.scale) != 1:
-        raise refusal(op, graph, "computes on a tensor with a scale for each channel; only weights may have these")
+        raise refusal(op, graph, "computes on a tensor that is quantized per channel; only weights may be")
     return tensor.quantization.scale[0], tensor.quantization.zero_point[0]
 
 
 def require_shape(tensor: Tensor, shape: Sequence[int], op: Op, graph: Graph) -> None:
-    """Refuse an operator whose tensor has another shape than its operands make; axes of 1 in front do not count."""
+    """Refuse an operator whose tensor does not have the shape that its operands give; leading axes of 1 do not count."""
     if four(tensor.shape, op, graph) != four(shape, op, graph):
-        raise refusal(op, graph, f"gives or takes {list(tensor.shape)} where its operands make {list(shape)}")
+        raise refusal(op, graph, f"has a tensor of shape {list(tensor.shape)} where its operands give {list(shape)}")
 
 
-def require(sound: bool, op: Op, graph: Graph, what: str) -> None:
+def require(valid: bool, op: Op, graph: Graph, what: str) -> None:
     """Refuse an operator whose `what` makes no sense."""
-    if not sound:
+    if not valid:
         raise refusal(op, graph, f"has {what} that make no sense")
 
 
 def require_within_32_bits(largest: int, power: int, op: Op, graph: Graph) -> None:
-    """Refuse sums of up to `largest` that leave 32 bits, now or brought to the output's grid by 2^power and more.
+    """Refuse sums of up to `largest` that overflow 32 bits, as they are or scaled to the output by 2^power.
 
-    TFLite's kernels overflow there, so that no result would be the right one.
+    TFLite's kernels overflow there, so no result would be the right one.
     """
-    brought = largest << max(power, 0)
-    if brought >= (1 << 31) - 256:
-        raise refusal(op, graph, f"makes sums of up to {brought:,} in steps of its output, which 32 bits do not hold")
+    scaled = largest << max(power, 0)
+    if scaled >= (1 << 31) - 256:
+        raise refusal(op, graph, f"makes sums of up to {scaled:,} in steps of its output, which 32 bits do not hold")
 
 
 def array_of(tensor: Tensor) -> np.ndarray:
@@ -94,21 +129,21 @@ def array_of(tensor: Tensor) -> np.ndarray:
 
 
 def integers_of(tensor: Tensor | None, op: Op, graph: Graph, what: str) -> np.ndarray:
-    """Values of a constant integer input; ConversionError where it is computed or absent."""
+    """Values of a constant int32 input; ConversionError where it is computed, absent or of another dtype."""
     if tensor is None or tensor.data is None:
-        raise refusal(op, graph, f"computes its {what} while it runs; static C needs them constant")
+        raise refusal(op, graph, f"computes its {what} at run time; static C needs constants")
     if tensor.dtype != "int32":
         raise refusal(op, graph, f"has {what} that are {tensor.dtype}; TFLite Micro reads them as int32")
     return array_of(tensor)
 
 
-def ints(values: Sequence[Any]) -> Constant:
-    """Numbers as an array of int32_t; C's int may have 16 bits."""
+def ints(values: Sequence[int]) -> Constant:
+    """Numbers as an array of int32_t, since int has 16 bits on some MCUs."""
     return Constant(np.asarray(values, np.int32))
 
 
 def four(shape: Sequence[int], op: Op, graph: Graph) -> tuple[int, ...]:
-    """A shape with axes of 1 before it, to make four; ConversionError for more than four that are not 1."""
+    """A shape padded to four axes with leading 1s; ConversionError for more than four axes that are not 1."""
     shape = tuple(shape)
     while len(shape) > 4 and shape[0] == 1:
         shape = shape[1:]
@@ -118,7 +153,7 @@ def four(shape: Sequence[int], op: Op, graph: Graph) -> tuple[int, ...]:
 
 
 def strides_of(shape: Sequence[int]) -> list[int]:
-    """How far apart neighbours lie along each axis, in elements."""
+    """Distance between neighbors along each axis, in elements."""
     strides = [1]
     for size in reversed(shape[1:]):
         strides.insert(0, strides[0] * size)

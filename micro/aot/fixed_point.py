@@ -1,4 +1,4 @@
-"""TFLite's fixed-point arithmetic, as its kernels prepare and carry it out; all of it on Python's own integers."""
+"""TFLite's fixed-point arithmetic, bit for bit, in Python integers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EXP_MINUS_EIGHTH, ONE_THIRD = 1895147668, 715827883
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
-    """A factor as (fraction in 31 bits, power of two): real = fraction / 2^31 * 2^power.
+    """A factor as (31-bit fraction, power of two): real = fraction / 2^31 * 2^power.
 
     Raises:
         ArithmeticError: For a factor of 2^30 and more, for which TFLite's kernels have no shift.
@@ -27,12 +27,12 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     if power < -31:
         return 0, 0
     if power > 30:
-        raise ArithmeticError(f"scales so far apart that a step of one is {real:g} of the other")
+        raise ArithmeticError(f"the ratio of scales {real:g} is too large")
     return fraction, power
 
 
 def high_product(a: int, b: int) -> int:
-    """(a * b) / 2^31, rounded to the nearest, halves up: gemmlowp's SaturatingRoundingDoublingHighMul."""
+    """(a * b) / 2^31, rounded to nearest, ties up: gemmlowp's SaturatingRoundingDoublingHighMul."""
     if a == b == -(2**31):
         return INT32_MAX
     product = a * b
@@ -41,13 +41,13 @@ def high_product(a: int, b: int) -> int:
 
 
 def divide_by_power(x: int, power: int) -> int:
-    """x / 2^power, rounded to the nearest, halves away from 0: gemmlowp's RoundingDivideByPOT."""
+    """x / 2^power, rounded to nearest, ties away from zero: gemmlowp's RoundingDivideByPOT."""
     mask = (1 << power) - 1
     return (x >> power) + int((x & mask) > (mask >> 1) + (x < 0))
 
 
 def exp_of_negative(x: int) -> int:
-    """exp of a number of 5 integer and 26 fraction bits, at most 0, as a 31-bit fraction: gemmlowp's exp_on_negative_values."""
+    """exp(x) for x <= 0 with 5 integer and 26 fraction bits, as a 31-bit fraction: gemmlowp's exp_on_negative_values."""
     if x == 0:
         return INT32_MAX
     quarter = 1 << 24
@@ -69,7 +69,7 @@ def _exp_of_last_quarter(a: int) -> int:
 
 
 def activation_range(fused: int, scale: float, zero: int) -> tuple[int, int]:
-    """Lowest and highest int8 value that a fused activation (as the schema numbers them) lets through."""
+    """Lowest and highest int8 output of a fused activation, given by its number in the schema."""
 
     def step(value: float) -> int:
         return zero + round_half_away(float(np.float32(value) / np.float32(scale)))
@@ -82,5 +82,5 @@ def activation_range(fused: int, scale: float, zero: int) -> tuple[int, int]:
 
 
 def round_half_away(value: float) -> int:
-    """The nearest integer, halves away from 0."""
+    """The nearest integer, ties away from zero."""
     return int(math.copysign(math.floor(abs(value) + 0.5), value))

@@ -1,4 +1,4 @@
-"""Whether a graph's parts fit together, before C is made of them: what a damaged file says must not become a stray pointer."""
+"""Checks a graph before C is generated, so that a damaged file cannot become C that reads or writes out of bounds."""
 
 from __future__ import annotations
 
@@ -10,29 +10,12 @@ from micro.errors import ModelError
 from micro.tflite.cost import WIDTHS
 from micro.tflite.graph import Graph, Op, Tensor
 
-# More values, or axes, than any microcontroller's model has in a tensor; the sum of so many differences fits 32 bits.
+# Limits for a tensor, above those of any model for a microcontroller; a sum of MOST_VALUES differences fits 32 bits.
 MOST_VALUES, MOST_AXES = 1 << 23, 8
-# Inputs that an operator takes, fewest and most; two where not told.
-INPUTS = {
-    "FULLY_CONNECTED": (2, 3),
-    "CONV_2D": (2, 3),
-    "DEPTHWISE_CONV_2D": (2, 3),
-    "CONCATENATION": (1, 64),
-    "RESHAPE": (1, 2),
-    "STRIDED_SLICE": (4, 4),
-    **dict.fromkeys(
-        [
-            *("AVERAGE_POOL_2D", "MAX_POOL_2D", "SOFTMAX", "SQUEEZE", "QUANTIZE"),
-            *("RELU", "RELU6", "LEAKY_RELU", "LOGISTIC", "TANH", "HARD_SWISH"),
-        ],
-        (1, 1),
-    ),
-}
-OPTIONAL = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
 
 
-def require_sound(graph: Graph) -> None:
-    """Refuse a graph whose tensors are not as large as they say, or that computes on what nothing has made.
+def require_valid(graph: Graph) -> None:
+    """Refuse a graph whose tensors do not have the size of their shapes, or with operators that read what was never computed.
 
     Raises:
         ModelError: Or ConversionError naming the tensor or operator.
@@ -47,7 +30,7 @@ def require_sound(graph: Graph) -> None:
         raise ModelError("damaged .tflite: an input is given twice, or is a constant")
     made = set(graph.inputs)
     for op in graph.ops:
-        _require_wiring(op, graph, made)
+        _require_connections(op, graph, made)
         made.add(op.outputs[0])
     for index in graph.outputs:
         if index not in made:
@@ -63,19 +46,20 @@ def _require_tensor(tensor: Tensor) -> None:
     if tensor.quantization is None:
         return
     scales, zeros = tensor.quantization.scale, tensor.quantization.zero_point
-    # float32 holds no product of scales beyond these, and TFLite Micro's multipliers no quotient.
+    # Beyond these, products of scales overflow float32, and quotients overflow TFLite Micro's multipliers.
     if not all(math.isfinite(scale) and 1e-30 < scale < 1e30 for scale in scales):
         raise ModelError(f"{what} has a scale that is not a positive number")
     if tensor.dtype == "int8" and not all(-128 <= zero <= 127 for zero in zeros):
         raise ModelError(f"{what} has a zero point beyond int8")
 
 
-def _require_wiring(op: Op, graph: Graph, made: set[int]) -> None:
-    fewest, most = INPUTS.get(op.name, (2, 2))
+def _require_connections(op: Op, graph: Graph, made: set[int]) -> None:
+    operator = OPERATORS[op.name]
+    fewest, most = operator.inputs
     if not fewest <= len(op.inputs) <= most:
         raise refusal(op, graph, f"has {len(op.inputs)} inputs")
     for place, index in enumerate(op.inputs):
-        if index < 0 and (place < 2 or op.name not in OPTIONAL):
+        if index < 0 and (place < fewest or not operator.optional):
             raise refusal(op, graph, f"lacks input {place}")
         if index >= 0 and index not in made and graph.tensors[index].data is None:
             raise refusal(op, graph, f"takes {graph.tensors[index].name!r}, which nothing before it makes")

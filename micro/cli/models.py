@@ -47,7 +47,7 @@ def convert(
     loaded = _load_keras(model)
     from micro.compress.pack import pack
     from micro.conversion.convert_keras import convert as convert_model
-    from micro.conversion.convert_keras import error_beside
+    from micro.conversion.convert_keras import error_against
     from micro.errors import ConversionWarning
     from micro.quantize.aware import QuantizationAware, quantize_aware
     from micro.quantize.granularity import choose_weights
@@ -61,7 +61,7 @@ def convert(
         if (grids or ram) and not isinstance(loaded, QuantizationAware):
             scales = weights if ram is None else choose_weights(loaded, samples, ram, activations=activations or "int8")
             converted = convert_model(quantize_aware(loaded, samples, weights=scales, **grids), samples)
-            converted = dataclasses.replace(converted, error=error_beside(converted, loaded, samples))
+            converted = dataclasses.replace(converted, error=error_against(converted, loaded, samples))
         else:
             if grids or ram:
                 raise ValueError(

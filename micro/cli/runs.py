@@ -10,10 +10,9 @@ from typing import Any
 import click
 
 from micro.cli.terminal import UNUSABLE, as_json, command_line, print_json, print_report, progress
+from micro.firmware.boards import BOARDS, CORES
 
 JOBS = ("rig", "cwru", "table")
-BOARDS = ("esp-idf", "arduino", "zephyr", "platformio", "cmake", "bare-cortex-m")
-CORES = ("m0", "m4f", "m33")
 
 
 @click.command(short_help="Write a commented config to start from")

@@ -1,13 +1,72 @@
-"""Training a copy of a model while callbacks change its weights, with or without a teacher."""
+"""Fine-tuning a model while callbacks constrain its kernels, with or without a teacher."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import keras
+import numpy as np
 
+import keras_kd
 from keras_kd.layers import copied
+
+# What `compile` takes as a loss.
+Loss: TypeAlias = "str | keras.losses.Loss | Callable[..., Any]"
+# What Keras takes as the constraint of a weight: the value after an update -> the value that is allowed.
+Constraint = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """The data, the loss, the teacher and the settings of one fine-tuning, as the arguments of `micro.prune` by these names."""
+
+    x: np.ndarray
+    y: np.ndarray | None = None
+    loss: Loss | None = None
+    teacher: keras.Model | None = None
+    objectives: Sequence[keras_kd.Objective] | None = None
+    hard_weight: float = 1.0
+    optimizer: str | keras.optimizers.Optimizer | None = None
+    epochs: int = 4
+    batch_size: int = 32
+    verbose: int | str = 0
+
+    @property
+    def steps(self) -> int:
+        """Training steps of all epochs."""
+        return self.epochs * -(-len(self.x) // self.batch_size)
+
+    def require_targets(self, what: str) -> None:
+        """ValueError where there is nothing to train towards."""
+        if (self.teacher is None) != (not self.objectives):
+            raise ValueError("a teacher needs objectives, and objectives need a teacher")
+        if self.teacher is None and (self.loss is None or self.y is None):
+            raise ValueError(f"without a teacher, {what} needs y and a loss")
+
+    def train(self, model: keras.Model, callbacks: Sequence[keras.callbacks.Callback] = ()) -> keras.Model:
+        """Train the model in place, as the teacher's student where there is one; returns the model."""
+        trained = model
+        if self.teacher is not None:
+            trained = keras_kd.Distiller(self.teacher, model, self.objectives or (), hard_weight=self.hard_weight)
+        trained.compile(optimizer=self.optimizer or keras.optimizers.Adam(1e-3), loss=self.loss)
+        trained.fit(
+            self.x,
+            self.y,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            callbacks=list(callbacks),
+            verbose=self.verbose,
+        )
+        return model
+
+    def train_copy(
+        self, model: keras.Model, make_callbacks: Callable[[keras.Model], list[keras.callbacks.Callback]]
+    ) -> keras.Model:
+        """A trained copy of the model; `make_callbacks` gets the copy."""
+        copy = copied(model)
+        return self.train(copy, make_callbacks(copy))
 
 
 class HeldKernels(keras.callbacks.Callback):
@@ -22,15 +81,15 @@ class HeldKernels(keras.callbacks.Callback):
     def __init__(self, kernels: Sequence[keras.Variable]) -> None:
         super().__init__()
         self.kernels = list(kernels)
-        self._constraints: list[Any] = []
-        self._own: Any = None
-        self._constrained: Any = None
+        self._constraints: list[Constraint] = []
+        self._own: Callable[..., Any] | None = None
+        self._constrained: Callable[..., Any] | None = None
 
-    def hold(self, kernel: keras.Variable, before: Any) -> Any:
-        """The constraint to train this kernel under."""
+    def hold(self, kernel: keras.Variable, before: Constraint | None) -> Constraint:
+        """The constraint to train this kernel under; `before` is the one that it has."""
         raise NotImplementedError
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._constraints = [self.hold(kernel, kernel.constraint) for kernel in self.kernels]
         self._own = self.model.train_function
         # A step traced earlier does not know the constraints, and one traced under them must not be used without.
@@ -38,31 +97,28 @@ class HeldKernels(keras.callbacks.Callback):
         self._constrained = self.model.train_function
         self.model.train_function = self._own
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         # Several of these in one `fit` share one traced function, each around the next.
         before = self.model.train_function
         inner = before if isinstance(before, _ConstrainedStep) else self._constrained
+        assert inner is not None
         self.model.train_function = _ConstrainedStep(self.model, self._own, inner, self.kernels, self._constraints)
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._constraints, self._own, self._constrained = [], None, None
 
 
+@dataclass(frozen=True, eq=False)
 class _ConstrainedStep:
     """A training function that puts constraints on kernels, runs, and takes them and itself away again."""
 
-    def __init__(
-        self,
-        model: keras.Model,
-        own: Any,
-        inner: Callable[..., Any],
-        kernels: Sequence[keras.Variable],
-        constraints: Sequence[Any],
-    ) -> None:
-        self.model, self.own, self.inner = model, own, inner
-        self.kernels, self.constraints = kernels, constraints
+    model: keras.Model
+    own: Callable[..., Any] | None
+    inner: Callable[..., Any]
+    kernels: Sequence[keras.Variable]
+    constraints: Sequence[Constraint]
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> object:
         before = [kernel.constraint for kernel in self.kernels]
         try:
             for kernel, constraint in zip(self.kernels, self.constraints):
@@ -72,70 +128,3 @@ class _ConstrainedStep:
             for kernel, constraint in zip(self.kernels, before):
                 kernel.constraint = constraint
             self.model.train_function = self.own
-
-
-def require_lessons(y: Any, loss: Any, teacher: Any, objectives: Sequence[Any] | None, what: str) -> None:
-    """ValueError where there is nothing to train on."""
-    if (teacher is None) != (not objectives):
-        raise ValueError("a teacher needs objectives, and objectives need a teacher")
-    if teacher is None and (loss is None or y is None):
-        raise ValueError(f"without a teacher, {what} needs y and a loss")
-
-
-def fine_tuned(
-    model: keras.Model,
-    make_callbacks: Callable[[keras.Model, int], list[keras.callbacks.Callback]],
-    x: Any,
-    y: Any,
-    *,
-    loss: Any,
-    teacher: keras.Model | None,
-    objectives: Sequence[Any] | None,
-    hard_weight: float,
-    optimizer: Any,
-    epochs: int,
-    batch_size: int,
-    verbose: int | str,
-) -> keras.Model:
-    """A trained copy of the model; `make_callbacks` gets the copy and the number of training steps."""
-    copy = copied(model)
-    fit_on(
-        copy,
-        make_callbacks(copy, epochs * -(-len(x) // batch_size)),
-        x,
-        y,
-        loss=loss,
-        teacher=teacher,
-        objectives=objectives,
-        hard_weight=hard_weight,
-        optimizer=optimizer,
-        epochs=epochs,
-        batch_size=batch_size,
-        verbose=verbose,
-    )
-    return copy
-
-
-def fit_on(
-    model: keras.Model,
-    callbacks: Sequence[keras.callbacks.Callback],
-    x: Any,
-    y: Any,
-    *,
-    loss: Any,
-    epochs: int,
-    batch_size: int,
-    teacher: keras.Model | None = None,
-    objectives: Sequence[Any] | None = None,
-    hard_weight: float = 1.0,
-    optimizer: Any = None,
-    verbose: int | str = 0,
-) -> None:
-    """Train the model itself, under the teacher where there is one."""
-    trained = model
-    if teacher is not None:
-        import keras_kd
-
-        trained = keras_kd.Distiller(teacher, model, objectives or (), hard_weight=hard_weight)
-    trained.compile(optimizer=optimizer or keras.optimizers.Adam(1e-3), loss=loss)
-    trained.fit(x, y, epochs=epochs, batch_size=batch_size, callbacks=list(callbacks), verbose=verbose)

@@ -1,11 +1,13 @@
-"""Reading a .keras file that anybody may have written: bounds before work, no code of its own, one sentence of refusal."""
+"""Reading a .keras file from an untrusted source: limits are checked first, and none of its code is run."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +24,16 @@ LARGEST_CONFIG = 8 << 20
 LARGEST_WEIGHTS = 2 << 30
 # Bytes that a weight takes at least, in float8 or int8 as in float32.
 LEAST_WEIGHT = 1
-# Deeper than any model; Python's own limit on recursion is near what Keras takes a level.
+# Deeper than any model; near Python's limit on recursion, for what Keras needs at each level.
 DEEPEST = 60
 UNKNOWN_CLASS = re.compile(r"Could not locate (?:class|function|object) '([^']+)'")
 
 
 def load_keras(path: str | Path) -> keras.Model:
-    """The model of a .keras file, not compiled; nothing of a Lambda or another's code is run.
+    """The model of a .keras file, not compiled; no code in it is run, such as a Lambda's.
 
     Raises:
-        ModelError: For what is damaged, asks for more than it holds, or needs classes of its author's.
+        ModelError: For a file that is damaged, declares more than it contains, or needs classes of its author.
     """
     try:
         config = _checked_config(path)
@@ -56,7 +58,7 @@ def load_keras(path: str | Path) -> keras.Model:
 
 
 def _checked_config(path: str | Path) -> dict[str, Any]:
-    """The config, once the archive and what it says of itself are within bounds."""
+    """The config, once the sizes in the archive and in the config are within limits."""
     with zipfile.ZipFile(path) as archive:
         sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
         if CONFIG not in sizes or WEIGHTS not in sizes:
@@ -81,9 +83,10 @@ def _checked_config(path: str | Path) -> dict[str, Any]:
     return config
 
 
-def _models_deep(config: Any) -> int:
+def _models_deep(config: dict[str, Any]) -> int:
     """How many models, or wrappers of layers, are inside one another; without recursion, which a file could exhaust."""
-    deepest, left = 0, [(config, 0)]
+    deepest = 0
+    left: list[tuple[object, int]] = [(config, 0)]
     while left:
         value, depth = left.pop()
         deepest = max(deepest, depth)
@@ -110,16 +113,13 @@ def _require_room(path: str | Path, config: dict[str, Any]) -> None:
     finally:
         # Or it would allocate them at the end of the next such scope.
         global_state.set_global_attribute("uninitialized_variables", waiting)
-    weights = sum(_elements(weight) for weight in getattr(model, "weights", ()))
+    weights = sum(_elements(weight.shape) for weight in getattr(model, "weights", ()))
     if weights * LEAST_WEIGHT > held:
         raise ModelError(f"{path} declares {weights:,} weights, and its {WEIGHTS} has {held:,} bytes: it is damaged")
 
 
-def _elements(weight: Any) -> int:
-    count = 1
-    for size in weight.shape:
-        count *= int(size or 0)
-    return count
+def _elements(shape: Sequence[int | None]) -> int:
+    return math.prod(int(size or 0) for size in shape)
 
 
 def _refusal(path: str | Path, error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The detector in C: front end, model, score and alarm in one push."""
+"""The detector in C: front end, score and alarm logic around the model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 from micro.detection.detector import LARGEST_SAMPLE, Detector
 from micro.detection.score import CENTRE_BITS
-from micro.emission.c_array import c_array, float_text, render, write_sources
+from micro.emission.c_array import write_sources
+from micro.emission.c_text import CArray, c_array, float_text, render
 from micro.emission.front_end import front_end_files
 from micro.errors import ConversionError
 from micro.signal import FrontEnd, Scaling
@@ -26,16 +27,33 @@ SCORES = {
 def emit_detector(
     front_end: FrontEnd, scaling: Scaling, detector: Detector, tflite: TfliteLike, directory: str | Path, name: str
 ) -> tuple[Path, ...]:
-    """Write NAME_front_end and NAME_detector, a header and a C file each: samples in, alarms out.
+    """Write NAME_front_end and NAME_detector, a header and a C file each: sensor samples in, alarms out.
 
-    The C decides as `decide` does, window by window. The model is what `int NAME_infer(const int8_t *, int8_t *)` runs:
-    `aot.generate` and `emit` give it.
+    The C decides as `micro.detection.detector.decide` does, window by window. It runs the model by calling
+    `int NAME_infer(const int8_t *features, int8_t *outputs)`, which you define: with the static C of `micro.aot.generate`, or
+    with TFLite Micro and the files of `emit`.
 
-    Returns: the paths written; earlier files of those names are replaced together or not at all.
+    Args:
+        front_end, scaling, tflite, directory, name: As for `emit_front_end`.
+        detector: Score, threshold and alarm logic, as `make_detector` gives them.
+
+    Returns:
+        The paths written. Earlier files of those names are replaced together or not at all.
 
     Raises:
         ValueError: As `emit_front_end`.
-        ConversionError: For a score of another number of outputs.
+        ConversionError: As `emit_front_end`, and for a score that does not fit the model's outputs.
+
+    >>> front_end = micro.FrontEnd("statistics", window=64, hop=32)
+    >>> features = front_end(np.random.default_rng(0).normal(size=(32, 64, 1)).astype("float32"))
+    >>> scaling = micro.fit_scaling(features)
+    >>> inputs = keras.Input(front_end.shape)
+    >>> model = keras.Model(inputs, keras.layers.Dense(front_end.shape[-1])(inputs))
+    >>> tflite = micro.convert(model, micro.calibration_data(scaling(features)))
+    >>> detector = micro.make_detector(micro.reconstruction_score(tflite), micro.Threshold(3.0, "1 % of healthy windows"))
+    >>> written = micro.emit_detector(front_end, scaling, detector, tflite, "out", "bearing")
+    >>> [path.name for path in written if path.suffix == ".h"]
+    ['bearing_front_end.h', 'bearing_detector.h']
     """
     content = content_of(tflite)
     return write_sources(directory, detector_files(front_end, scaling, detector, read(content), sha256(content), name))
@@ -44,7 +62,7 @@ def emit_detector(
 def detector_files(
     front_end: FrontEnd, scaling: Scaling, detector: Detector, graph: Graph, digest: str, name: str
 ) -> dict[str, bytes]:
-    """The four files' contents by name; raises as `emit_detector`."""
+    """Contents of the four files by name; raises as `emit_detector`."""
     context = _context(front_end, detector, graph, digest, name)
     files = {f"{name}_detector.h": "detector.h.j2", f"{name}_detector.c": "detector.c.j2"}
     made = {file: render(template, context).encode() for file, template in files.items()}
@@ -54,15 +72,15 @@ def detector_files(
 def _context(front_end: FrontEnd, detector: Detector, graph: Graph, digest: str, name: str) -> dict[str, Any]:
     score = detector.score
     outputs = graph.tensors[graph.outputs[0]].size
-    arrays = []
+    arrays: list[CArray] = []
     if score.kind == "distance":
         if len(score.centre) != outputs:
-            raise ConversionError(f"the score is of {len(score.centre)} outputs, the model gives {outputs}")
-        arrays = [c_array("int32_t", "centre", score.centre), c_array("int32_t", "weights", score.weights)]
+            raise ConversionError(f"the score is made for {len(score.centre)} outputs, the model has {outputs}")
+        arrays = [c_array("int32_t", "center", score.centre), c_array("int32_t", "weights", score.weights)]
     elif score.kind == "margin":
         if not set(score.healthy) < set(range(outputs)):
             raise ConversionError(
-                f"the healthy outputs {score.healthy} are not some of the model's {outputs}, or all of them"
+                f"the healthy outputs {score.healthy} must be some, but not all, of the model's {outputs} outputs"
             )
         arrays = [c_array("uint8_t", "is_healthy", [i in score.healthy for i in range(outputs)])]
     fixed = front_end.arithmetic == "fixed"
@@ -86,6 +104,6 @@ def _context(front_end: FrontEnd, detector: Detector, graph: Graph, digest: str,
         "max_saturated": detector.max_saturated,
         "largest_sample": float_text(LARGEST_SAMPLE),
         "outputs": outputs,
-        "one_centre": 1 << CENTRE_BITS,
+        "one_center": 1 << CENTRE_BITS,
         "arrays": arrays,
     }

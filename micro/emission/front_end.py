@@ -1,4 +1,4 @@
-"""The front end in C, with its tables and the model's constants."""
+"""The front end in C, with its tables and the scale and zero point of the model's input."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from micro.emission.c_array import c_array, float_text, render, write_sources
+from micro.emission.c_array import write_sources
+from micro.emission.c_text import CArray, c_array, float_text, render
 from micro.errors import ConversionError
 from micro.signal import FrontEnd, Scaling, fixed_point, float32
 from micro.signal.bands import mel_bins
@@ -16,39 +17,53 @@ from micro.support.c_names import CNames
 from micro.support.files import sha256
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
 
-# Bytes of stack that the C stays below, its callees included; a test holds compilers to it.
+# Upper bound of the stack that the C uses, in bytes, callees included; a test checks what compilers make of it.
 STACK = 512
 
 
 def emit_front_end(
     front_end: FrontEnd, scaling: Scaling, tflite: TfliteLike, directory: str | Path, name: str
 ) -> tuple[Path, ...]:
-    """Write NAME_front_end.h and NAME_front_end.c: samples in by ring buffer, the model's int8 input out.
+    """Write NAME_front_end.h and NAME_front_end.c: sensor samples in, the model's int8 input features out.
 
-    The C computes what `FrontEnd.int8` does, bit for bit. No heap, no recursion; `float32` takes sqrtf of the C library.
+    The C collects samples in a ring buffer and computes what `FrontEnd.int8` does, bit for bit. No heap, no recursion; with
+    arithmetic 'float32' it calls sqrtf of the C library.
 
     Args:
-        scaling: One centre and spread for each feature along the last axis.
-        tflite: The int8 model that takes the features.
+        front_end: The front end that the model was trained with.
+        scaling: Mean and standard deviation of each feature along the last axis, as `fit_scaling` gives them.
+        tflite: The int8 model that takes the features: bytes, a path, or what `convert` returns.
+        directory: Created if it does not exist.
+        name: Prefix of files, symbols and macros; see `micro.support.c_names.identifier`.
 
-    Returns: the paths written; earlier files of those names are replaced together or not at all.
+    Returns:
+        The paths written. Earlier files of those names are replaced together or not at all.
 
     Raises:
         ValueError: For a name that cannot be a prefix, a hop longer than the window, or a scaling of another length.
         ConversionError: For a model whose input is not the front end's int8 features.
+
+    >>> front_end = micro.FrontEnd("statistics", window=64, hop=32)
+    >>> features = front_end(np.random.default_rng(0).normal(size=(32, 64, 1)).astype("float32"))
+    >>> scaling = micro.fit_scaling(features)
+    >>> inputs = keras.Input(front_end.shape)
+    >>> model = keras.Model(inputs, keras.layers.Dense(front_end.shape[-1])(inputs))
+    >>> tflite = micro.convert(model, micro.calibration_data(scaling(features)))
+    >>> sorted(path.name for path in micro.emit_front_end(front_end, scaling, tflite, "out", "bearing"))
+    ['bearing_front_end.c', 'bearing_front_end.h']
     """
     content = content_of(tflite)
     return write_sources(directory, front_end_files(front_end, scaling, read(content), sha256(content), name))
 
 
 def front_end_files(front_end: FrontEnd, scaling: Scaling, graph: Graph, digest: str, name: str) -> dict[str, bytes]:
-    """The two files' contents by name; raises as `emit_front_end`."""
+    """Contents of the two files by name; raises as `emit_front_end`."""
     context = _context(front_end, scaling, graph, digest, name)
     files = {f"{name}_front_end.h": "front_end.h.j2", f"{name}_front_end.c": "front_end.c.j2"}
     return {file: render(template, context).encode() for file, template in files.items()}
 
 
-def input_grid(front_end: FrontEnd, graph: Graph) -> tuple[float, int]:
+def input_scale(front_end: FrontEnd, graph: Graph) -> tuple[float, int]:
     """Scale and zero point of the model's input; ConversionError where it does not take the features."""
     tensor = graph.tensors[graph.inputs[0]]
     if len(graph.inputs) != 1 or tensor.dtype != "int8" or tensor.quantization is None:
@@ -62,13 +77,13 @@ def input_grid(front_end: FrontEnd, graph: Graph) -> tuple[float, int]:
 
 
 def _context(front_end: FrontEnd, scaling: Scaling, graph: Graph, digest: str, name: str) -> dict[str, Any]:
-    scale, zero = input_grid(front_end, graph)
+    scale, zero = input_scale(front_end, graph)
     if front_end.hop > front_end.window:
         raise ValueError(
-            f"hop {front_end.hop} is longer than the window of {front_end.window}: the chip would skip samples"
+            f"hop {front_end.hop} is longer than the window of {front_end.window}: the firmware would skip samples"
         )
     if len(scaling.centre) != front_end.shape[-1]:
-        raise ValueError(f"the scaling is of {len(scaling.centre)} features, the front end gives {front_end.shape[-1]}")
+        raise ValueError(f"the scaling has {len(scaling.centre)} features, the front end {front_end.shape[-1]}")
     in_fixed = front_end.arithmetic == "fixed"
     window, kinds = front_end.window, front_end.kinds
     arrays = _fixed_arrays(front_end, scaling, scale) if in_fixed else _float_arrays(front_end, scaling)
@@ -109,8 +124,8 @@ def describe(front_end: FrontEnd) -> str:
     )
 
 
-def _float_arrays(front_end: FrontEnd, scaling: Scaling) -> list[dict[str, Any]]:
-    arrays = [c_array("float", "centre", scaling.centre), c_array("float", "spread", scaling.spread)]
+def _float_arrays(front_end: FrontEnd, scaling: Scaling) -> list[CArray]:
+    arrays = [c_array("float", "feature_mean", scaling.centre), c_array("float", "feature_std", scaling.spread)]
     if front_end.spectral:
         arrays.append(c_array("float", "quarter", quarter_cosine(front_end.window)))
     if "mel" in front_end.kinds:
@@ -118,10 +133,10 @@ def _float_arrays(front_end: FrontEnd, scaling: Scaling) -> list[dict[str, Any]]
     return arrays + _bins(front_end)
 
 
-def _fixed_arrays(front_end: FrontEnd, scaling: Scaling, scale: float) -> list[dict[str, Any]]:
+def _fixed_arrays(front_end: FrontEnd, scaling: Scaling, scale: float) -> list[CArray]:
     centre, multiplier, shift = front_end.fixed_scaling(scaling, scale)
     arrays = [
-        c_array("int32_t", "centre", centre),
+        c_array("int32_t", "feature_mean", centre),
         c_array("int32_t", "multiplier", multiplier),
         c_array("uint8_t", "shift", shift),
     ]
@@ -132,7 +147,7 @@ def _fixed_arrays(front_end: FrontEnd, scaling: Scaling, scale: float) -> list[d
     return arrays + _bins(front_end)
 
 
-def _bins(front_end: FrontEnd) -> list[dict[str, Any]]:
+def _bins(front_end: FrontEnd) -> list[CArray]:
     bands = [kind for kind in ("spectrum", "envelope") if kind in front_end.kinds]
     arrays = [c_array("uint16_t", f"{kind}_edges", front_end.edges(kind)) for kind in bands]
     if "mel" in front_end.kinds:
@@ -184,5 +199,5 @@ def _fixed_numbers(front_end: FrontEnd, zero: int) -> dict[str, Any]:
 
 
 def _level(front_end: FrontEnd) -> float:
-    """What the taper swings about."""
+    """Mean of the window function."""
     return 0.54 if front_end.taper == "hamming" else 0.5

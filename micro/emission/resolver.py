@@ -1,11 +1,12 @@
-"""From schema operators to the methods of TFLM's MicroMutableOpResolver."""
+"""The methods of TFLM's MicroMutableOpResolver, by operators' names in the schema."""
 
 from __future__ import annotations
 
 from micro.errors import ModelError
+from micro.support.c_names import words
 from micro.tflite.graph import Graph
 
-# Operators whose method is not simply Add + CamelCase, as micro_mutable_op_resolver.h spells them.
+# Operators whose method is spelled otherwise in micro_mutable_op_resolver.h.
 IRREGULAR = {
     "AVERAGE_POOL_2D": "AddAveragePool2D",
     "BATCH_MATMUL": "AddBatchMatMul",
@@ -18,98 +19,18 @@ IRREGULAR = {
     "TFLM_DECODE": "AddDecode",
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "AddUnidirectionalSequenceLSTM",
 }
-REGULAR = frozenset(
-    [
-        "ABS",
-        "ADD",
-        "ADD_N",
-        "ARG_MAX",
-        "ARG_MIN",
-        "ASSIGN_VARIABLE",
-        "BATCH_TO_SPACE_ND",
-        "BROADCAST_ARGS",
-        "BROADCAST_TO",
-        "CALL_ONCE",
-        "CAST",
-        "CEIL",
-        "CONCATENATION",
-        "COS",
-        "DEPTH_TO_SPACE",
-        "DEQUANTIZE",
-        "DIV",
-        "ELU",
-        "EMBEDDING_LOOKUP",
-        "EQUAL",
-        "EXP",
-        "EXPAND_DIMS",
-        "FILL",
-        "FLOOR",
-        "FLOOR_DIV",
-        "FLOOR_MOD",
-        "FULLY_CONNECTED",
-        "GATHER",
-        "GATHER_ND",
-        "GREATER",
-        "GREATER_EQUAL",
-        "HARD_SWISH",
-        "IF",
-        "L2_NORMALIZATION",
-        "LEAKY_RELU",
-        "LESS",
-        "LESS_EQUAL",
-        "LOG",
-        "LOGICAL_AND",
-        "LOGICAL_NOT",
-        "LOGICAL_OR",
-        "LOGISTIC",
-        "LOG_SOFTMAX",
-        "MAXIMUM",
-        "MEAN",
-        "MINIMUM",
-        "MIRROR_PAD",
-        "MUL",
-        "NEG",
-        "NOT_EQUAL",
-        "PACK",
-        "PAD",
-        "PRELU",
-        "QUANTIZE",
-        "READ_VARIABLE",
-        "REDUCE_MAX",
-        "REDUCE_MIN",
-        "RELU",
-        "RELU6",
-        "RESHAPE",
-        "RESIZE_BILINEAR",
-        "RESIZE_NEAREST_NEIGHBOR",
-        "REVERSE_V2",
-        "ROUND",
-        "RSQRT",
-        "SELECT_V2",
-        "SHAPE",
-        "SIN",
-        "SLICE",
-        "SOFTMAX",
-        "SPACE_TO_BATCH_ND",
-        "SPACE_TO_DEPTH",
-        "SPLIT",
-        "SPLIT_V",
-        "SQRT",
-        "SQUARE",
-        "SQUARED_DIFFERENCE",
-        "SQUEEZE",
-        "STRIDED_SLICE",
-        "SUB",
-        "SUM",
-        "SVDF",
-        "TANH",
-        "TRANSPOSE",
-        "TRANSPOSE_CONV",
-        "UNPACK",
-        "VAR_HANDLE",
-        "WHILE",
-        "ZEROS_LIKE",
-    ]
+# Operators whose method is Add + CamelCase.
+REGULAR = words(
+    """
+    ABS ADD ADD_N ARG_MAX ARG_MIN ASSIGN_VARIABLE BATCH_TO_SPACE_ND BROADCAST_ARGS BROADCAST_TO CALL_ONCE CAST CEIL
+    CONCATENATION COS DEPTH_TO_SPACE DEQUANTIZE DIV ELU EMBEDDING_LOOKUP EQUAL EXP EXPAND_DIMS FILL FLOOR FLOOR_DIV
+    FLOOR_MOD FULLY_CONNECTED GATHER GATHER_ND GREATER GREATER_EQUAL HARD_SWISH IF L2_NORMALIZATION LEAKY_RELU LESS
+    LESS_EQUAL LOG LOGICAL_AND LOGICAL_NOT LOGICAL_OR LOGISTIC LOG_SOFTMAX MAXIMUM MEAN MINIMUM MIRROR_PAD MUL NEG
+    NOT_EQUAL PACK PAD PRELU QUANTIZE READ_VARIABLE REDUCE_MAX REDUCE_MIN RELU RELU6 RESHAPE RESIZE_BILINEAR
+    RESIZE_NEAREST_NEIGHBOR REVERSE_V2 ROUND RSQRT SELECT_V2 SHAPE SIN SLICE SOFTMAX SPACE_TO_BATCH_ND SPACE_TO_DEPTH
+    SPLIT SPLIT_V SQRT SQUARE SQUARED_DIFFERENCE SQUEEZE STRIDED_SLICE SUB SUM SVDF TANH TRANSPOSE TRANSPOSE_CONV
+    UNPACK VAR_HANDLE WHILE ZEROS_LIKE
+    """
 )
 
 

@@ -3,6 +3,20 @@
 May import: errors, support, tflite, detection, emission, aot, datasets, runs.
 """
 
-from micro.firmware.project import new_firmware
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from micro.firmware.project import new_firmware as new_firmware
 
 __all__ = ["new_firmware"]
+
+
+def __getattr__(name: str) -> Any:
+    # Looked up when used: the command line lists the boards without importing what makes projects.
+    if name != "new_firmware":
+        raise AttributeError(f"module 'micro.firmware' has no attribute {name!r}")
+    from micro.firmware.project import new_firmware
+
+    return new_firmware

@@ -1,20 +1,28 @@
-"""The boards that a project can be made for, and where its files go."""
+"""The boards that a firmware project can be made for. A new one is an entry in BOARDS; CONTRIBUTING.md walks through it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from micro.firmware.packages import ARDUINO, ESPRESSIF, SOURCES, ZEPHYR, TflmPackage
+
 
 @dataclass(frozen=True)
 class Board:
-    """Templates of a board by the path that each is written to; `sources` is the folder of the emitted files.
+    """A board, or a build system, that a firmware project can be made for.
 
-    Paths may name the firmware as {name}. With TFLite Micro `tflm` are the templates, where they differ. `cpp` is what names of
-    C++ files end in.
+    Attributes:
+        title: As READMEs name it.
+        sources: Folder of the emitted C, of app.c and of sensor.c inside the project.
+        package: TFLite Micro as the platform ships it.
+        templates: Template of each further file of the project, by the file's path; `{name}` in paths is the firmware's name.
+        tflm: The same with TFLite Micro as runtime, where the files differ.
+        cpp: Ending of the names of C++ files.
     """
 
     title: str
     sources: str
+    package: TflmPackage
     templates: dict[str, str]
     tflm: dict[str, str] | None = None
     cpp: str = ".cc"
@@ -26,7 +34,7 @@ class Board:
 
 @dataclass(frozen=True)
 class Machine:
-    """A Cortex-M that QEMU emulates: compiler flags, QEMU's name, where flash and RAM lie."""
+    """A Cortex-M that QEMU emulates: compiler flags, QEMU's name for the machine, addresses and sizes of flash and RAM."""
 
     core: str
     title: str
@@ -62,13 +70,16 @@ MACHINES = (
     ),
 )
 
-# What a program needs of the bare Cortex-M board, besides its own main.
+CORES = tuple(machine.core for machine in MACHINES)
+
+# What every program for the bare Cortex-M needs besides its own main.
 BARE = {name: f"bare-cortex-m/{name}.j2" for name in ("startup.c", "console.c", "console.h", "ticks.h")}
 
 BOARDS = {
     "bare-cortex-m": Board(
         "a bare Cortex-M",
         "src",
+        SOURCES,
         {
             "Makefile": "bare-cortex-m/Makefile.j2",
             "README.md": "bare-cortex-m/README.md.j2",
@@ -81,11 +92,13 @@ BOARDS = {
     "cmake": Board(
         "CMake",
         "src",
+        SOURCES,
         {"CMakeLists.txt": "cmake/CMakeLists.txt.j2", "README.md": "cmake/README.md.j2", "main.c": "cmake/main.c.j2"},
     ),
     "esp-idf": Board(
         "ESP-IDF",
         "main/src",
+        ESPRESSIF,
         {
             "CMakeLists.txt": "esp-idf/CMakeLists.txt.j2",
             "README.md": "esp-idf/README.md.j2",
@@ -98,17 +111,19 @@ BOARDS = {
     "arduino": Board(
         "Arduino",
         "{name}",
+        ARDUINO,
         {
             "README.md": "arduino/README.md.j2",
             "{name}/{name}.ino": "arduino/sketch.ino.j2",
             "{name}/sketch.yaml": "arduino/sketch.yaml.j2",
         },
-        # Cores before 2024 compile no .cc beside a sketch.
+        # Arduino cores from before 2024 do not compile .cc files of a sketch.
         cpp=".cpp",
     ),
     "zephyr": Board(
         "Zephyr",
         "src",
+        ZEPHYR,
         {
             "CMakeLists.txt": "zephyr/CMakeLists.txt.j2",
             "Kconfig": "zephyr/Kconfig.j2",
@@ -120,12 +135,13 @@ BOARDS = {
     "platformio": Board(
         "PlatformIO",
         "src",
+        ESPRESSIF,
         {
             "README.md": "platformio/README.md.j2",
             "platformio.ini": "platformio/platformio.ini.j2",
             "src/main.cpp": "platformio/main.cpp.j2",
         },
-        # TFLite Micro is an ESP-IDF component: the same program as the board esp-idf, built by PlatformIO.
+        # TFLite Micro is an ESP-IDF component, so this is the program of esp-idf, built by PlatformIO.
         tflm={
             "README.md": "platformio/README.md.j2",
             "platformio.ini": "platformio/platformio.ini.j2",

@@ -1,7 +1,8 @@
-"""TFLite Micro as each platform ships it: what projects depend on, and what was read in its headers."""
+"""TFLite Micro as each platform ships it: what firmware projects depend on, read in its headers."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from micro.errors import ConversionError
@@ -30,6 +31,22 @@ class TflmPackage:
     static_memory: str
     lacks: frozenset[str] = frozenset()
     headers: tuple[str, ...] = (".",)
+
+    def require(self, methods: Sequence[str], board: str) -> None:
+        """Refuse operators that the package does not have.
+
+        Args:
+            methods: Of MicroMutableOpResolver, as `resolver_methods` gives them.
+            board: The board's name, for the message.
+
+        Raises:
+            ConversionError: Naming them.
+        """
+        missing = [method.removeprefix("Add") for method in methods if method in self.lacks]
+        if missing:
+            raise ConversionError(
+                f"{board}: {self.name} {self.version} has no {', '.join(missing)}; use runtime 'static' or another board"
+            )
 
 
 def _third_party(folder: str) -> tuple[str, ...]:
@@ -77,22 +94,3 @@ ARDUINO = TflmPackage(
         *(f"src/third_party/{name}" for name in ("flatbuffers/include", "gemmlowp", "ruy", "kissfft")),
     ),
 )
-
-PACKAGES = {
-    "arduino": ARDUINO,
-    "bare-cortex-m": SOURCES,
-    "cmake": SOURCES,
-    "esp-idf": ESPRESSIF,
-    "platformio": ESPRESSIF,
-    "zephyr": ZEPHYR,
-}
-
-
-def require_operators(board: str, methods: list[str]) -> None:
-    """ConversionError naming the operators that a board's package of TFLite Micro does not have."""
-    package = PACKAGES[board]
-    missing = [method.removeprefix("Add") for method in methods if method in package.lacks]
-    if missing:
-        raise ConversionError(
-            f"{board}: {package.name} {package.version} has no {', '.join(missing)}; take runtime 'static' or another board"
-        )

@@ -1,10 +1,10 @@
-"""A firmware project out of a finished run, ready to open."""
+"""A firmware project of a finished run, ready to build."""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -12,12 +12,12 @@ import numpy as np
 from micro.aot.generate import static_files
 from micro.datasets.pieces import evenly_spaced
 from micro.detection.detector import decide, faults
-from micro.emission.c_array import c_array, model_files, render
+from micro.emission.c_array import model_files
+from micro.emission.c_text import c_array, render
 from micro.emission.detector import detector_files
 from micro.emission.resolver import resolver_methods
 from micro.errors import RunError
 from micro.firmware.boards import BOARDS, MACHINES
-from micro.firmware.packages import PACKAGES, require_operators
 from micro.runs.device import Firmware, load_firmware
 from micro.runs.evaluate import run_inputs
 from micro.runs.publish import write_folder
@@ -28,14 +28,14 @@ from micro.tflite.graph import read
 
 Runtime = Literal["static", "tflm"]
 COMMON = {
-    "{name}_golden.h": "common/golden.h.j2",
-    "{name}_golden.c": "common/golden.c.j2",
+    "{name}_self_test.h": "common/self_test.h.j2",
+    "{name}_self_test.c": "common/self_test.c.j2",
     "app.h": "common/app.h.j2",
     "app.c": "common/app.c.j2",
     "sensor.h": "common/sensor.h.j2",
     "sensor.c": "common/sensor.c.j2",
 }
-# The file that connects detector and model, and its template.
+# The file that runs the model for the detector, and its template.
 INTERPRETER = {"static": ("infer_static.c", "infer_static.c.j2"), "tflm": ("infer_tflm{cpp}", "infer_tflm.cc.j2")}
 FOLDER = "firmware/templates"
 
@@ -48,23 +48,32 @@ def new_firmware(
     runtime: Runtime = "static",
     windows: int = 4,
 ) -> tuple[Path, ...]:
-    """Write a project of a finished run: front end, model, detector, a sensor to fill in, and a self-test.
+    """Write a firmware project of a finished run: front end, model, detector, a sensor to fill in, and a self-test.
 
-    The self-test replays `windows` windows of the run's test and compares features, outputs, scores and results with Python's.
-    Windows with a sensor fault are taken only where others are too few.
+    The self-test runs recorded windows of the run's test data through the firmware and compares features, model outputs,
+    scores and results with those of Python, bit for bit. Windows with a sensor fault are used only if there are too few others.
 
     Args:
-        directory: Created; must be empty or not exist.
-        board: One of 'esp-idf', 'arduino', 'zephyr', 'platformio', 'cmake', 'bare-cortex-m'.
-        runtime: 'static', the model as C without an interpreter; 'tflm', TFLite Micro as the platform's own package.
+        run_folder: A finished run, as `keras-kd run` leaves it.
+        directory: Folder of the project. Created; must be empty or not exist.
+        board: A key of `micro.firmware.boards.BOARDS`, such as 'esp-idf', 'arduino' or 'bare-cortex-m'.
+        runtime: 'static' for the model as C without an interpreter; 'tflm' for TFLite Micro, from the platform's own package.
+        windows: Windows in the self-test.
 
-    Returns: the paths written. The same run gives the same bytes.
+    Returns:
+        The paths written. The same run gives the same bytes.
 
     Raises:
-        ValueError: For a board or runtime that there is not, or too many windows.
-        RunError: If the folder is no finished run, or damaged.
-        FileExistsError: If `directory` holds something.
+        ValueError: For an unknown board or runtime, or more windows than the run has kept.
+        RunError: If the folder is not a finished run, or is damaged.
+        FileExistsError: If `directory` is not empty.
         ConversionError: Names an operator that static C or the platform's TFLite Micro lacks.
+
+    >>> micro.new_firmware("runs/demo", "runs/demo-firmware", "esp-idf")  # doctest: +SKIP
+    >>> micro.new_firmware("runs/demo", "runs/demo-firmware", "toaster")
+    Traceback (most recent call last):
+    ...
+    ValueError: board must be one of bare-cortex-m, cmake, esp-idf, arduino, zephyr, platformio, got 'toaster'
     """
     if board not in BOARDS:
         raise ValueError(f"board must be one of {', '.join(BOARDS)}, got {board!r}")
@@ -72,49 +81,49 @@ def new_firmware(
         raise ValueError(f"runtime must be one of {', '.join(get_args(Runtime))}, got {runtime!r}")
     firmware = load_firmware(run_folder)
     report, config = read_run(Path(run_folder))
-    golden = load_golden(run_folder, firmware)
-    if not 1 <= windows <= len(golden):
-        raise ValueError(f"windows must be 1 to {len(golden)}, the run's golden windows, got {windows}")
-    frames = self_test_windows(firmware, golden, windows)
+    kept = load_windows(run_folder, firmware)
+    if not 1 <= windows <= len(kept):
+        raise ValueError(f"windows must be 1 to {len(kept)}, the windows that the run has kept, got {windows}")
+    frames = self_test_windows(firmware, kept, windows)
     return write_folder(
         directory,
         project_files(firmware, frames, config.firmware.name, board, runtime, class_names(report, run_folder)),
     )
 
 
-def load_golden(run_folder: str | Path, firmware: Firmware) -> np.ndarray:
-    """Windows of a run's test, (n, window, channels) float32; those that are not finite are left out.
+def load_windows(run_folder: str | Path, firmware: Firmware) -> np.ndarray:
+    """Windows of a run's test data that the run has kept, (n, window, channels) float32, without those that are not finite.
 
     Raises:
-        RunError: Where there are none, or they are damaged or of another shape than the firmware's.
+        RunError: Where there are none, or the file is damaged or does not fit the firmware.
     """
     path = Path(run_folder) / "golden.npy"
     try:
-        golden = np.load(path, allow_pickle=False)
+        kept = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError, SyntaxError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} is missing or damaged: {error}") from None
     wanted = (firmware.front_end.window, firmware.front_end.channels)
-    if not isinstance(golden, np.ndarray) or golden.dtype.kind != "f" or golden.ndim != 3 or golden.shape[1:] != wanted:
-        what = f"{golden.dtype} {golden.shape}" if isinstance(golden, np.ndarray) else "an archive"
+    if not isinstance(kept, np.ndarray) or kept.dtype.kind != "f" or kept.ndim != 3 or kept.shape[1:] != wanted:
+        what = f"{kept.dtype} {kept.shape}" if isinstance(kept, np.ndarray) else "an archive"
         raise RunError(
             f"{path} is damaged: it holds {what}, not windows of {wanted[0]} samples of {wanted[1]} channels"
         )
-    golden = golden.astype(np.float32)
-    finite = golden[np.isfinite(golden).all(axis=(1, 2))]
+    kept = kept.astype(np.float32)
+    finite = kept[np.isfinite(kept).all(axis=(1, 2))]
     if not len(finite):
-        raise RunError(f"{path} is damaged: it holds no window of finite samples")
+        raise RunError(f"{path} is damaged: no window has finite samples only")
     return np.asarray(finite)
 
 
-def self_test_windows(firmware: Firmware, golden: np.ndarray, count: int) -> np.ndarray:
-    """`count` of the golden windows, spread evenly over those that the detector scores, or over all where these are too few."""
-    scored = golden[faults(firmware.detector, _samples(firmware, golden)) == 0]
-    chosen = scored if len(scored) >= count else golden
+def self_test_windows(firmware: Firmware, kept: np.ndarray, count: int) -> np.ndarray:
+    """`count` of the windows, evenly among those that the detector scores, or among all if those are too few."""
+    scored = kept[faults(firmware.detector, _samples(firmware, kept)) == 0]
+    chosen = scored if len(scored) >= count else kept
     return np.asarray(chosen[evenly_spaced(len(chosen), count)])
 
 
 def class_names(report: dict[str, Any], run_folder: str | Path) -> tuple[str, ...]:
-    """Names of the model's outputs in a run's report; RunError where they are no names."""
+    """Names of the model's outputs, from a run's report; RunError where there are none."""
     data = report.get("data")
     names = data.get("class_names") if isinstance(data, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -125,13 +134,13 @@ def class_names(report: dict[str, Any], run_folder: str | Path) -> tuple[str, ..
 def project_files(
     firmware: Firmware, frames: np.ndarray, name: str, board: str, runtime: Runtime, class_names: Sequence[str] = ()
 ) -> dict[str, bytes]:
-    """Contents of a project's files by their paths inside it; ValueError where two would be one file."""
+    """Contents of a project's files by path; ValueError where two files would have one path."""
     layout, graph, digest = BOARDS[board], read(firmware.tflite), sha256(firmware.tflite)
     made = [detector_files(firmware.front_end, firmware.scaling, firmware.detector, graph, digest, name)]
     if runtime == "static":
         made.append(static_files(firmware.tflite, name))
     else:
-        require_operators(board, resolver_methods(graph))
+        layout.package.require(resolver_methods(graph), board)
         made.append(model_files(firmware.tflite, name, class_names=class_names, suffix=layout.cpp))
     context = _context(firmware, frames, name, digest, board, runtime)
     file, template = INTERPRETER[runtime]
@@ -142,14 +151,21 @@ def project_files(
     folder = layout.sources.format(name=name)
     around = {}
     for path, template in layout.files(runtime).items():
-        # One template serves every linker script.
+        # All linker scripts have one template.
         machine = next((each for each in MACHINES if path == f"board/link_{each.core}.ld"), None)
-        around[path.format(name=name)] = render(template, {**context, "machine": machine}, FOLDER).encode()
+        own = {"machine": machine, "inside": _inside(folder, path)}
+        around[path.format(name=name)] = render(template, {**context, **own}, FOLDER).encode()
     return _apart([{f"{folder}/{path}": content for path, content in emitted.items()}, around])
 
 
+def _inside(sources: str, path: str) -> str:
+    """Path from a file's folder to the sources: 'src/' from main/CMakeLists.txt to main/src, '' within one folder."""
+    here, folder = PurePosixPath(path).parent, PurePosixPath(sources)
+    return f"{folder.relative_to(here)}/" if folder.is_relative_to(here) and folder != here else ""
+
+
 def _apart(parts: Sequence[dict[str, bytes]]) -> dict[str, bytes]:
-    """All files of several parts; ValueError where two would be one, on file systems that ignore case too."""
+    """The files of several parts together; ValueError where two paths are equal, in upper or lower case."""
     files: dict[str, bytes] = {}
     for part in parts:
         there = {path.lower(): path for path in files}
@@ -161,7 +177,7 @@ def _apart(parts: Sequence[dict[str, bytes]]) -> dict[str, bytes]:
 
 
 def _samples(firmware: Firmware, frames: np.ndarray) -> np.ndarray:
-    """Windows as the firmware takes them: counts of the converter, or float32."""
+    """Windows as the firmware takes them: ADC counts, or float32."""
     front_end = firmware.front_end
     return front_end.counts(frames) if front_end.arithmetic == "fixed" else frames.astype(np.float32)
 
@@ -169,29 +185,28 @@ def _samples(firmware: Firmware, frames: np.ndarray) -> np.ndarray:
 def _context(
     firmware: Firmware, frames: np.ndarray, name: str, digest: str, board: str, runtime: Runtime
 ) -> dict[str, Any]:
-    front_end, title = firmware.front_end, BOARDS[board].title
+    front_end, layout = firmware.front_end, BOARDS[board]
     fixed = front_end.arithmetic == "fixed"
     samples = _samples(firmware, frames)
     return {
-        **CNames(name).context("golden"),
+        **CNames(name).context("self_test"),
         "digest": digest,
         "runtime": runtime,
-        "package": PACKAGES[board],
-        "inside": "src/" if board == "esp-idf" else "",
+        "package": layout.package,
         "fixed": fixed,
         "unit": "raw ADC count" if fixed else "value in the unit of the training data",
         "sample_rate": front_end.sample_rate,
         "machines": MACHINES,
         "windows": len(frames),
-        "samples": [c_array("int16_t" if fixed else "float", "", window)["rows"] for window in samples],
+        "samples": [c_array("int16_t" if fixed else "float", "", window).rows for window in samples],
         **_expected(firmware, samples),
-        "title": title,
-        "folder": BOARDS[board].sources.format(name=name),
+        "title": layout.title,
+        "folder": layout.sources.format(name=name),
     }
 
 
 def _expected(firmware: Firmware, samples: np.ndarray) -> dict[str, Any]:
-    """What the detector makes of each window, just reset: 0 for features, outputs and score where the sensor is at fault."""
+    """What the detector computes for each window after a reset; features, outputs and score are 0 for a sensor fault."""
     faulty = faults(firmware.detector, samples)
     good = faulty == 0
     graph = read(firmware.tflite)
@@ -207,8 +222,8 @@ def _expected(firmware: Firmware, samples: np.ndarray) -> dict[str, Any]:
     each = range(len(samples))
     return {
         "outputs": outputs.shape[1],
-        "features": [c_array("int8_t", "", row)["rows"] for row in features],
-        "model_outputs": [c_array("int8_t", "", row)["rows"] for row in outputs],
+        "features": [c_array("int8_t", "", row).rows for row in features],
+        "model_outputs": [c_array("int8_t", "", row).rows for row in outputs],
         "scores": scores.tolist(),
         "statuses": [decide(firmware.detector, scores[n : n + 1], faulty[n : n + 1])[0].name for n in each],
     }

@@ -1,4 +1,4 @@
-"""A C program of one's own on an emulated chip, without a project around it."""
+"""Runs a C program on an emulated Cortex-M, without a firmware project."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from micro.emission.c_array import render
+from micro.emission.c_text import render
 from micro.errors import RunError
 from micro.firmware.boards import BARE, MACHINES
 
@@ -15,13 +15,13 @@ WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-pedanti
 SECONDS_ALLOWED = 300
 
 
-def run_on_chip(folder: Path, core: str, sources: Sequence[str], optimise: str = "-O2") -> bytes:
-    """Compile C files of a folder for a core, run them in QEMU, and give what they wrote to result.bin.
+def run_in_qemu(folder: Path, core: str, sources: Sequence[str], optimize: str = "-O2") -> bytes:
+    """Compile C files of a folder for a core, run them in QEMU, and return what they wrote to result.bin.
 
-    Each becomes an object beside it. The program has `console.h`, `app.h` and `ticks.h`.
+    Object files are written to the folder. The program can include `console.h`, `app.h` and `ticks.h`.
 
     Raises:
-        RunError: With what compiler or emulator said.
+        RunError: With the message of the compiler or the emulator.
     """
     machine = next(each for each in MACHINES if each.core == core)
     files = {**BARE, "app.h": "common/app.h.j2", "link.ld": "bare-cortex-m/link.ld.j2"}
@@ -33,7 +33,7 @@ def run_on_chip(folder: Path, core: str, sources: Sequence[str], optimise: str =
         "arm-none-eabi-gcc",
         *machine.flags.split(),
         *WARNINGS,
-        optimise,
+        optimize,
         "-ffunction-sections",
         "-fdata-sections",
     ]

@@ -1,14 +1,15 @@
-"""Whatever a caller hands to `convert` or `quantize_aware` as a model, as a Keras model of one input and one output."""
+"""What a caller passes to `convert` or `quantize_aware` as a model, as a Keras model of one input and one output."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from micro.errors import ConversionError
-from micro.keras_graph.calibration_data import as_array, check_samples
+from micro.keras_graph.calibration_data import Samples, as_array, check_samples
 from micro.keras_graph.tracing import reason_of, takes_integers
 from micro.tflite.layer_names import all_layers, phrase
 
@@ -16,30 +17,37 @@ if TYPE_CHECKING:
     import keras
 
 
-def accept(model: Any, samples: Any) -> tuple[keras.Model, np.ndarray]:
+def accept(model: object, samples: Samples | None) -> tuple[keras.Model, np.ndarray]:
     """The Keras model that is meant, and the samples as a float32 array of its inputs.
 
-    A Distiller stands for its student. A subclassed model, which knows no input shape, takes the samples'.
+    A Distiller stands for its student. A subclassed model, which knows no input shape, takes that of the samples.
 
     Raises:
         ValueError: For what is no Keras model, more than one input or output, open shapes, samples that do not fit.
         ConversionError: For a model that cannot be called on a symbolic input.
     """
-    model = keras_model(model)
-    if not getattr(model, "inputs", None):
-        model = _with_input(model, samples)
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ValueError(
-            f"model {model.name!r} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; convert takes one of each"
-        )
-    shape = tuple(model.inputs[0].shape)[1:]
+    accepted = keras_model(model)
+    if not getattr(accepted, "inputs", None):
+        accepted = _with_input(accepted, samples)
+    name = accepted.name
+    if len(accepted.inputs) != 1 or len(accepted.outputs) != 1:
+        inputs = _counted("input", accepted.inputs, getattr(accepted, "input", None))
+        outputs = _counted("output", accepted.outputs, getattr(accepted, "output", None))
+        raise ValueError(f"model {name!r} has {inputs} and {outputs}; convert takes one of each")
+    shape = tuple(accepted.inputs[0].shape)[1:]
     if None in shape:
-        raise ValueError(f"model {model.name!r} takes inputs of open shape {shape}; a microcontroller needs it fixed")
+        raise ValueError(f"model {name!r} takes inputs of open shape {shape}; a microcontroller needs it fixed")
     array = check_samples(shape, samples)
-    if takes_integers(model) and (array != np.round(array)).any():
-        raise ValueError(f"model {model.name!r} takes {model.inputs[0].dtype}; the calibration data has fractions")
-    _require_finite_weights(model)
-    return model, array
+    if takes_integers(accepted) and (array != np.round(array)).any():
+        raise ValueError(f"model {name!r} takes {accepted.inputs[0].dtype}; the calibration data has fractions")
+    _require_finite_weights(accepted)
+    return accepted, array
+
+
+def _counted(what: str, tensors: Sequence[object], structure: object) -> str:
+    """`2 outputs ('class', 'score')`, named where the model gives them in a dict."""
+    names = f" ({', '.join(map(repr, structure))})" if isinstance(structure, Mapping) and len(structure) > 1 else ""
+    return f"{len(tensors)} {what}{'' if len(tensors) == 1 else 's'}{names}"
 
 
 def _require_finite_weights(model: keras.Model) -> None:
@@ -50,12 +58,12 @@ def _require_finite_weights(model: keras.Model) -> None:
             values = np.asarray(keras.ops.convert_to_numpy(weight))
             if values.dtype.kind not in "iub" and not np.isfinite(values.astype(np.float32)).all():
                 raise ConversionError(
-                    f"{phrase(layer)} of {model.name!r} holds weights that are not finite: train it anew"
+                    f"{phrase(layer)} of {model.name!r} holds weights that are not finite: train it again"
                 )
 
 
-def keras_model(model: Any) -> keras.Model:
-    """The model to convert, a Distiller's student where one is handed in; ValueError for what is no model of Keras 3."""
+def keras_model(model: object) -> keras.Model:
+    """The model to convert, the student of a Distiller; ValueError for what is no model of Keras 3."""
     import keras
 
     if isinstance(model, (str, Path)):
@@ -80,7 +88,7 @@ def keras_model(model: Any) -> keras.Model:
     return model
 
 
-def _with_input(model: keras.Model, samples: Any) -> keras.Model:
+def _with_input(model: keras.Model, samples: Samples | None) -> keras.Model:
     """A subclassed model behind an Input of the samples' shape, over the same layers."""
     import keras
 

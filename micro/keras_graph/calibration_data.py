@@ -1,41 +1,52 @@
-"""Typical inputs that int8 ranges are taken from: what a caller hands in, and head-room for what a detector has yet to see."""
+"""Typical inputs that int8 ranges are calibrated on, and headroom for the faults that a detector is to find."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from micro.signal.scaling import LIMIT
 
+Samples: TypeAlias = npt.ArrayLike | Iterable[object] | Mapping[str, object] | Callable[[], Iterable[object]]
+"""Inputs of a model: an array, or what yields arrays: a generator or the function that makes one, as TensorFlow's
+`representative_dataset`; a tf.data.Dataset or another iterable of batches, with or without labels; a dict of one of these."""
+
 # Samples that ranges are calibrated on, where more are given.
 CALIBRATION_SAMPLES = 512
-# Samples taken of what yields them one by one and may never end.
+# Samples taken from a source that yields them one by one and may never end.
 MOST_YIELDED = 2048
 
 
 def calibration_data(
-    healthy: Any, *, low: float = -LIMIT, high: float = LIMIT, count: int = CALIBRATION_SAMPLES, seed: int = 0
+    healthy: npt.ArrayLike, *, low: float = -LIMIT, high: float = LIMIT, count: int = CALIBRATION_SAMPLES, seed: int = 0
 ) -> np.ndarray:
-    """Calibration data for a detector: healthy samples, and head-room for the faults that it is to find.
+    """Calibration data for a detector: healthy samples, and headroom for the faults that it is to find.
 
-    int8 cuts off what lies beyond the calibrated range. Healthy samples alone put the end of the range where faults begin,
-    and a fault that is cut off looks almost healthy. Two more samples, 0 but for one value at `low` or `high`, widen the
-    input's range to all that scaled features can be. `keras-kd run` calibrates in this way.
+    int8 clips values beyond the calibrated range. Healthy samples alone end the range where faults begin, and a clipped fault
+    looks almost healthy. Two more samples, 0 except for one value at `low` or `high`, widen the input's range to all values
+    that scaled features can have. `keras-kd run` calibrates in this way.
 
     Args:
         healthy: (n, *input) healthy samples as the model is fed, such as features in units of their standard deviation
             (`fit_scaling`).
-        low, high: The input's range. `Scaling` clips features to +-8; of inputs that are not clipped, what the sensor can give.
-        count: How many healthy samples to draw.
-        seed: Draws them.
+        low, high: The input's range. `Scaling` clips features to +-8; for inputs that are not clipped, the sensor's range.
+        count: Number of healthy samples to draw.
+        seed: Seed of the draw.
 
     Returns: (min(n, count) + 2, *input) float32.
+
     Raises:
         ValueError: For no samples, a range that does not hold 0, or samples beyond it.
+
+    Example:
+        >>> data = micro.calibration_data(np.random.default_rng(0).normal(size=(100, 4)))
+        >>> data.shape, float(data.min()), float(data.max())
+        ((102, 4), -8.0, 8.0)
     """
     if not low <= 0 <= high or low == high:
         raise ValueError(f"calibration_data: low and high must hold 0 between them, got {low:g} and {high:g}")
@@ -58,15 +69,11 @@ def drawn_evenly(samples: np.ndarray, count: int, seed: int) -> np.ndarray:
     return samples[np.sort(rng.choice(len(samples), min(count, len(samples)), replace=False))]
 
 
-def check_samples(shape: tuple[int, ...], samples: Any, what: str = "calibration data") -> np.ndarray:
-    """Samples as a float32 array of inputs of that shape.
-
-    Args:
-        samples: An array, or what yields arrays: a generator or the function that makes one, as TensorFlow's
-            `representative_dataset`; a tf.data.Dataset or another iterable of batches, with or without labels.
+def check_samples(shape: tuple[int, ...], samples: Samples | None, what: str = "calibration data") -> np.ndarray:
+    """Samples as a float32 array of inputs of that shape, (n, *shape).
 
     Raises:
-        ValueError: That says what does not fit.
+        ValueError: Names what does not fit.
     """
     array = as_array(samples, shape, what)
     if array.shape[1:] != shape:
@@ -74,8 +81,10 @@ def check_samples(shape: tuple[int, ...], samples: Any, what: str = "calibration
     return array
 
 
-def as_array(samples: Any, shape: tuple[int, ...] | None = None, what: str = "calibration data") -> np.ndarray:
-    """Samples as a float32 array, (n, ...); `shape` is that of one sample, where it is known."""
+def as_array(
+    samples: Samples | None, shape: tuple[int, ...] | None = None, what: str = "calibration data"
+) -> np.ndarray:
+    """Samples as a float32 array, (n, ...); `shape` is the shape of one sample, where it is known."""
     if samples is None:
         raise ValueError(f"no {what}: give a few hundred typical inputs")
     if isinstance(samples, (str, Path)):
@@ -96,7 +105,7 @@ def as_array(samples: Any, shape: tuple[int, ...] | None = None, what: str = "ca
     return array
 
 
-def _only(samples: Any, what: str) -> Any:
+def _only(samples: object, what: str) -> Any:
     """The one entry of a mapping."""
     if isinstance(samples, Mapping):
         if len(samples) != 1:
@@ -126,7 +135,7 @@ def _array(samples: Any, shape: tuple[int, ...] | None, what: str) -> np.ndarray
         raise ValueError(f"{what} must be an array of numbers: {str(error).splitlines()[0]}") from None
 
 
-def _batches(source: Iterable[Any], shape: tuple[int, ...] | None, what: str) -> Iterator[np.ndarray]:
+def _batches(source: Iterable[object], shape: tuple[int, ...] | None, what: str) -> Iterator[np.ndarray]:
     """Batches, (n, *shape), from whatever an iterable yields: samples, batches, either with labels, or one-entry lists."""
     taken = 0
     for item in itertools.islice(source, MOST_YIELDED):

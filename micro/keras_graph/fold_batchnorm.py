@@ -7,16 +7,29 @@ import numpy as np
 
 from keras_kd.layers import copied, functional
 from micro.keras_graph.channels import CONVOLUTIONS, DEPTHWISE, SEPARABLE
-from micro.keras_graph.topology import rebuilt, wiring
+from micro.keras_graph.topology import rebuilt, topology_of
 
 FOLDABLE = (keras.layers.Dense, *CONVOLUTIONS, *DEPTHWISE, *SEPARABLE)
 
 
 def fold_batchnorm(model: keras.Model) -> keras.Model:
-    """The same function at inference without the BatchNormalizations that directly follow a Dense or convolution.
+    """The same function at inference without the BatchNormalizations that directly follow a Dense layer or convolution.
 
-    Their scale goes into the kernel, their shift into the bias. Those that follow something else stay. The model handed in is
-    not changed; one without a graph of layers is copied as it is.
+    Their scale is multiplied into the kernel, their shift added to the bias. Those that follow another layer stay. The model
+    passed in is not changed; one without a graph of layers is copied as it is.
+
+    Args:
+        model: A built Functional or Sequential model, nested models included.
+
+    Returns: A new model with the same inputs and outputs.
+
+    Example:
+        >>> layers = [keras.layers.Dense(8, use_bias=False), keras.layers.BatchNormalization()]
+        >>> folded = micro.fold_batchnorm(keras.Sequential([keras.Input((4,)), *layers]))
+        >>> [(type(layer).__name__, layer.use_bias) for layer in folded.layers if layer.weights]
+        [('Dense', True)]
+
+    Source: Jacob et al. 2018, section 3.2, https://arxiv.org/abs/1712.05877.
     """
     source = functional(model)
     if not getattr(source, "inputs", None):
@@ -43,18 +56,18 @@ def fold_batchnorm(model: keras.Model) -> keras.Model:
 
 def _folded(model: keras.Model) -> dict[str, keras.layers.BatchNormalization]:
     """The BatchNormalizations that can be folded, by the name of the layer that takes them."""
-    wires = wiring(model)
-    found = {}
+    topology = topology_of(model)
+    folded = {}
     for layer in model.layers:
         linear = getattr(getattr(layer, "activation", None), "__name__", "linear") == "linear"
-        reader = wires.only_reader(layer.name)
-        if not isinstance(layer, FOLDABLE) or not linear or reader is None or wires.calls.get(reader) != 1:
+        consumer = topology.only_consumer(layer.name)
+        if not isinstance(layer, FOLDABLE) or not linear or consumer is None or topology.calls.get(consumer) != 1:
             continue
-        norm = model.get_layer(reader)
+        norm = model.get_layer(consumer)
         last = (-1, len(layer.output.shape) - 1)
         if isinstance(norm, keras.layers.BatchNormalization) and norm.axis in last:
-            found[layer.name] = norm
-    return found
+            folded[layer.name] = norm
+    return folded
 
 
 def _with_norm(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -14,10 +14,15 @@ from micro.tflite.layer_names import mentioned_layers
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
+
+    Configure: TypeAlias = Callable[[tf.lite.TFLiteConverter], None]
 
 
 def to_tflite(
-    model: keras.Model, configure: Callable[[Any], None] = lambda converter: None, function: Any = None
+    model: keras.Model,
+    configure: Configure = lambda converter: None,
+    function: tf.types.experimental.ConcreteFunction | None = None,
 ) -> bytes:
     """The model's .tflite, in float32 unless `configure` asks the converter for something else.
 
@@ -26,22 +31,22 @@ def to_tflite(
     Raises:
         ConversionError: Names the layer where there is no TFLite form.
     """
-    function = traced(model) if function is None else function
+    concrete = traced(model) if function is None else function
     import tensorflow as tf
 
     try:
         with silenced():
-            converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
+            converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], tf.Module())
             # The function is frozen: by way of a SavedModel it would be traced, written and read again.
             converter.experimental_lower_to_saved_model = False
             configure(converter)
             return converter.convert()
     except Exception:
-        # That way the converter's complaint names the place of an operator in the model, and not in Python's files.
+        # The converter's error then names the place of an operator in the model, and not in Python's files.
         return _by_saved_model(model, configure)
 
 
-def _by_saved_model(model: keras.Model, configure: Callable[[Any], None]) -> bytes:
+def _by_saved_model(model: keras.Model, configure: Configure) -> bytes:
     import tensorflow as tf
 
     with static(model) as fixed:
@@ -54,7 +59,9 @@ def _by_saved_model(model: keras.Model, configure: Callable[[Any], None]) -> byt
             raise ConversionError(_explain(f"{error}", model)) from None
 
 
-def calibrated_tflite(model: keras.Model, function: Any, samples: np.ndarray) -> bytes:
+def calibrated_tflite(
+    model: keras.Model, function: tf.types.experimental.ConcreteFunction, samples: np.ndarray
+) -> bytes:
     """The float32 .tflite of a traced model with the range that each of its values has on the samples, for `quantized`."""
 
     values = samples.astype(np.int32) if takes_indices(model) else samples
@@ -63,7 +70,7 @@ def calibrated_tflite(model: keras.Model, function: Any, samples: np.ndarray) ->
         for value in values:
             yield [value[None]]
 
-    def configure(converter: Any) -> None:
+    def configure(converter: tf.lite.TFLiteConverter) -> None:
         import tensorflow as tf
 
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -97,7 +104,7 @@ def quantized(calibrated: bytes, weights: str, model: keras.Model) -> bytes:
 
 
 def _explain(message: str, model: keras.Model) -> str:
-    """The converter's complaint in one line: the layers its location names, and what it says of the operator."""
+    """The converter's error in one line: the layers that its location names, and what it says of the operator."""
     first = next((line for line in message.splitlines() if "error:" in line), message.partition("\n")[0])
     named = [f"{layer.name!r} ({type(layer).__name__})" for layer in mentioned_layers(first, model)]
     where = f"layer {' with '.join(named)}" if named else f"model {model.name!r}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import keras
 
@@ -14,36 +13,42 @@ END = "<output>"
 
 
 @dataclass
-class Wiring:
-    """For each layer by name, the layers that it takes tensors from and gives tensors to, call by call.
+class Topology:
+    """How the layers of a model are connected, by name.
 
-    The model's inputs come from their InputLayers; its outputs go to `END`.
+    Attributes:
+        producers: For each layer, those whose outputs it reads, call by call; the model's inputs come from InputLayers.
+        consumers: For each layer, those that read its output; `END` for an output of the model.
+        calls: How often each layer is called.
     """
 
-    taken: dict[str, list[str]] = field(default_factory=dict)
-    given: dict[str, list[str]] = field(default_factory=dict)
+    producers: dict[str, list[str]] = field(default_factory=dict)
+    consumers: dict[str, list[str]] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
 
-    def only_reader(self, name: str) -> str | None:
-        """The one layer that reads what a layer gives; None where several do, or it is called more than once."""
-        readers = self.given.get(name, [])
-        return readers[0] if len(readers) == 1 and self.calls.get(name) == 1 else None
+    def only_consumer(self, name: str) -> str | None:
+        """The one layer that reads a layer's output; None where several do, or the layer is called more than once."""
+        consumers = self.consumers.get(name, [])
+        return consumers[0] if len(consumers) == 1 and self.calls.get(name) == 1 else None
 
 
-def wiring(model: keras.Model) -> Wiring:
-    """The wiring of a Functional or Sequential model."""
-    found = Wiring()
+def topology_of(model: keras.Model) -> Topology:
+    """The topology of a Functional or Sequential model."""
+    topology = Topology()
     made_by: dict[int, str] = {}
-    alive: list[Any] = []  # Tensors are known by their id, so none may go.
+    alive: list[keras.KerasTensor] = []  # Tensors are known by their id, so none may go.
 
-    def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+    def producer(tensor: keras.KerasTensor) -> str:
+        return made_by.get(id(tensor)) or tensor._keras_history.operation.name
+
+    def call(layer: keras.Layer, *args: object, **kwargs: object) -> object:
         outputs = layer(*args, **kwargs)
-        found.calls[layer.name] = found.calls.get(layer.name, 0) + 1
+        topology.calls[layer.name] = topology.calls.get(layer.name, 0) + 1
         for tensor in keras.tree.flatten((args, kwargs)):
             if isinstance(tensor, keras.KerasTensor):
-                source = made_by.get(id(tensor)) or tensor._keras_history.operation.name
-                found.taken.setdefault(layer.name, []).append(source)
-                found.given.setdefault(source, []).append(layer.name)
+                source = producer(tensor)
+                topology.producers.setdefault(layer.name, []).append(source)
+                topology.consumers.setdefault(source, []).append(layer.name)
         for tensor in keras.tree.flatten(outputs):
             alive.append(tensor)
             made_by[id(tensor)] = layer.name
@@ -51,9 +56,8 @@ def wiring(model: keras.Model) -> Wiring:
 
     clone = keras.models.clone_model(functional(model), call_function=call)
     for tensor in clone.outputs:
-        source = made_by.get(id(tensor)) or tensor._keras_history.operation.name
-        found.given.setdefault(source, []).append(END)
-    return found
+        topology.consumers.setdefault(producer(tensor), []).append(END)
+    return topology
 
 
 def rebuilt(
@@ -61,7 +65,7 @@ def rebuilt(
 ) -> keras.Model:
     """A copy of the model's graph with the layers that `make` gives, some of them left out; weights are not set."""
 
-    def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+    def call(layer: keras.Layer, *args: object, **kwargs: object) -> object:
         return args[0] if layer.name in skipped else layer(*args, **kwargs)
 
     return keras.models.clone_model(functional(model), clone_function=make, call_function=call)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -15,17 +15,22 @@ from micro.tflite.layer_names import all_layers, mentioned_layers, phrase
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
+
+    from keras_kd.types import Structure, Tensor
+
+    Call: TypeAlias = Callable[[Tensor], Tensor]
 
 # No value of a model that a microcontroller runs is larger; a graph that asks for more would exhaust the host.
 MOST_ELEMENTS = 1 << 26
 CONTROL_FLOW = ("While", "StatelessWhile", "If", "StatelessIf", "Case")
 
 
-def traced(model: keras.Model) -> Any:
+def traced(model: keras.Model) -> tf.types.experimental.ConcreteFunction:
     """The model's frozen function of one input, (1, *input) -> (1, *output).
 
     Raises:
-        ConversionError: Naming the layer that loops, that makes a value no microcontroller holds, or that cannot be traced.
+        ConversionError: Names the layer that loops, whose output no microcontroller can hold, or that cannot be traced.
     """
     with static(model) as fixed:
         import tensorflow as tf
@@ -49,8 +54,8 @@ def traced(model: keras.Model) -> Any:
 def static(model: keras.Model) -> Iterator[keras.Model]:
     """The model with a batch of 1, over the same layers, as it can be converted while the context lasts.
 
-    What was trained in mixed precision computes in float32, and layers that repeat values call a resize, which TFLite Micro
-    has; all are as they were afterwards.
+    Layers of mixed precision compute in float32, and layers that repeat values call a resize, which TFLite Micro has; all are
+    as they were afterwards.
     """
     hush_tensorflow()
     import keras
@@ -59,7 +64,7 @@ def static(model: keras.Model) -> Iterator[keras.Model]:
     with _in_float32(model, source), _lowered_calls(model, source):
         try:
             with silenced():
-                # Named, because Keras would number the tensors by how many models the process has made, and they end in bytes.
+                # Named, because Keras would number them by how many models the process has made, and names end up in the bytes.
                 shape = (1, *source.inputs[0].shape[1:])
                 inputs = keras.Input(batch_shape=shape, dtype=dtype, name="input")
                 fixed = keras.Model(inputs, call(source, inputs, training=False), name="static")
@@ -68,11 +73,11 @@ def static(model: keras.Model) -> Iterator[keras.Model]:
         yield fixed
 
 
-def call(model: keras.Model, x: Any, **kwargs: Any) -> Any:
+def call(model: keras.Model, x: Tensor, *, training: bool) -> Tensor:
     """The model's only output for its only input, whatever structures they are in."""
     import keras
 
-    return keras.tree.flatten(model(_packed(model, x), **kwargs))[0]
+    return keras.tree.flatten(model(_packed(model, x), training=training))[0]
 
 
 def predict(model: keras.Model, x: np.ndarray) -> np.ndarray:
@@ -89,13 +94,13 @@ def takes_integers(model: keras.Model) -> bool:
 
 
 def takes_indices(model: keras.Model) -> bool:
-    """Whether the model's integers are indices of an Embedding, which stay integers on the chip."""
+    """Whether the model's integers are indices of an Embedding, which stay integers in the .tflite."""
     import keras
 
     return takes_integers(model) and any(isinstance(layer, keras.layers.Embedding) for layer in all_layers(model))
 
 
-def _packed(model: keras.Model, x: Any) -> Any:
+def _packed(model: keras.Model, x: Structure) -> Structure:
     """The input in the structure that the model takes it in."""
     import keras
 
@@ -154,13 +159,11 @@ def _lowered_calls(*models: keras.Model) -> Iterator[None]:
 
     Keras makes TILE of repeating, and SELECT of indices that may be negative; TFLite Micro has neither in int8.
     """
-    import keras
-
-    changed: list[Any] = []
+    changed: list[keras.Layer] = []
     try:
         for model in models:
             for layer in model._flatten_layers():
-                replacement = _lowered_call(layer, keras)
+                replacement = _lowered_call(layer)
                 if replacement is not None and "call" not in vars(layer):
                     object.__setattr__(layer, "call", replacement)
                     changed.append(layer)
@@ -170,28 +173,30 @@ def _lowered_calls(*models: keras.Model) -> Iterator[None]:
             object.__delattr__(layer, "call")
 
 
-def _lowered_call(layer: Any, keras: Any) -> Callable[[Any], Any] | None:
+def _lowered_call(layer: keras.Layer) -> Call | None:
+    import keras
     import tensorflow as tf
 
-    def nearest(x: Any, height: int, width: int) -> Any:
-        return tf.image.resize(x, (height, width), method="nearest")
+    def repeated(x: Tensor, rows: int, columns: int) -> Tensor:
+        height, width = (int(size or 1) for size in x.shape[1:3])
+        return tf.image.resize(x, (height * rows, width * columns), method="nearest")
 
     if isinstance(layer, keras.layers.UpSampling2D):
         if layer.interpolation != "nearest" or layer.data_format != "channels_last":
             return None
-        return lambda x: nearest(x, x.shape[1] * layer.size[0], x.shape[2] * layer.size[1])
+        return lambda x: repeated(x, *layer.size)
     if isinstance(layer, keras.layers.UpSampling1D):
         size = layer.size if isinstance(layer.size, int) else layer.size[0]
-        return lambda x: tf.squeeze(nearest(tf.expand_dims(x, 2), x.shape[1] * size, 1), 2)
+        return lambda x: tf.squeeze(repeated(tf.expand_dims(x, 2), size, 1), 2)
     if type(layer) is keras.layers.Embedding and layer.quantization_mode is None:
         return lambda x: tf.gather(tf.convert_to_tensor(layer.embeddings), tf.cast(x, tf.int32))
     if isinstance(layer, keras.layers.RepeatVector):
-        return lambda x: tf.squeeze(nearest(tf.expand_dims(tf.expand_dims(x, 1), 1), layer.n, 1), 2)
+        return lambda x: tf.squeeze(repeated(tf.expand_dims(tf.expand_dims(x, 1), 1), layer.n, 1), 2)
     return None
 
 
-def _refuse_control_flow(graph: Any, model: keras.Model) -> None:
-    """Loops and branches: the converter's calibration dies on them, and takes the process along."""
+def _refuse_control_flow(graph: tf.Graph, model: keras.Model) -> None:
+    """Loops and branches: the converter's calibration ends the process on them."""
     for op in graph.get_operations():
         if op.type in CONTROL_FLOW:
             raise ConversionError(
@@ -200,7 +205,7 @@ def _refuse_control_flow(graph: Any, model: keras.Model) -> None:
             )
 
 
-def _refuse_vast_values(graph: Any, model: keras.Model) -> None:
+def _refuse_vast_values(graph: tf.Graph, model: keras.Model) -> None:
     """Values that would exhaust the host while ranges are calibrated."""
     for op in graph.get_operations():
         for output in op.outputs:
@@ -222,7 +227,7 @@ def _where(name: str, model: keras.Model) -> str:
 
 
 def reason_of(error: Exception) -> str:
-    """The cause in an error of Keras or TensorFlow, without the traces that they put around it."""
+    """The cause in an error of Keras or TensorFlow, without the traces around it."""
     text = re.sub(r"\x1b\[\d*m", "", str(error))
     wrapped = re.findall(r"Exception encountered when calling [^\n]*\n+\s*([^\n]+)", text)
     wrapped += re.findall(r"Error encountered:\s+([^\n]+)", text)

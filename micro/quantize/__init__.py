@@ -1,4 +1,4 @@
-"""Models that compute on TFLite Micro's own integers while they train, and the .tflite written from them.
+"""Models that compute with TFLite Micro's own integers while they train, and the .tflite written from them.
 
-May import: errors, tflite, keras_graph.
+May import: keras_kd, errors, tflite, keras_graph.
 """

@@ -1,10 +1,10 @@
-"""A Keras model that computes what TFLite Micro will compute, and trains."""
+"""A Keras model that computes what TFLite Micro will compute, and can be trained."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import keras
 import numpy as np
@@ -12,15 +12,17 @@ from keras import ops
 
 from micro.errors import ConversionError
 from micro.keras_graph.accept import accept
+from micro.keras_graph.calibration_data import Samples
 from micro.quantize.fake_quant import (
+    Accumulator,
     Grid,
+    broadcast_scale,
     constant_parameters,
+    fake_quantize_bias,
+    fake_quantize_constant,
+    fake_quantize_kernel,
     kernel_scale,
     least_scale,
-    snap_bias,
-    snap_constant,
-    snap_kernel,
-    spread_scale,
 )
 from micro.quantize.hard_swish import hard_swish_steps
 from micro.quantize.lowering import Weights, lower
@@ -28,12 +30,15 @@ from micro.quantize.operators import OPERATORS, accumulator
 from micro.quantize.program import Activations, Node, Program
 from micro.quantize.ranges import Method, calibrated, with_operand
 
+if TYPE_CHECKING:
+    from keras_kd.types import Shape, Tensor
+
 Granularity = Literal["auto", "per_channel", "per_tensor"]
 
 
 def quantize_aware(
     model: keras.Model,
-    calibration: Any,
+    calibration: Samples,
     *,
     ranges: Method = "minmax",
     weights: Granularity | Mapping[str, Granularity] = "auto",
@@ -41,68 +46,86 @@ def quantize_aware(
     activations: Activations = "int8",
     learn_ranges: bool = True,
 ) -> QuantizationAware:
-    """A model that computes on the grids that its .tflite will have; the model handed in is not changed.
+    """A model that computes with the scales and zero points that its .tflite will have; the model passed in is not changed.
 
-    BatchNormalization is folded into kernels with the statistics that it has, activations are fused as the converter
-    fuses them, Dropout is gone. Train it as any Keras model, or as the student of a Distiller, and hand it to
-    `micro.convert`; or convert it untrained, which is quantization after training with the grids chosen here.
+    BatchNormalization is folded into kernels, activations are fused as the converter fuses them, Dropout is left out. Train it
+    as any Keras model, or as the student of a Distiller, and pass it to `micro.convert`; or convert it untrained, which is
+    post-training quantization with the choices made here.
 
     Args:
         model: A built single-input, single-output model.
-        calibration: (n, *input) typical inputs; ranges begin where these put them.
+        calibration: (n, *input) typical inputs, from which ranges start.
         ranges: 'minmax', 'percentile' (all but one value in ten thousand at each end) or 'mse' (least squared error).
-        weights: 'per_channel', a scale for each output channel; 'per_tensor', one for each kernel; 'auto', channels in
-            convolutions of 8 bits, and one in Dense layers, which spares RAM, and for narrow weights, which then pack. Or one
-            of these for each layer by name, others 'auto'.
-        bits: Width of the weights' grids, 2 to 8; or widths by layer name, others 8. Weights are stored as int8 whatever
-            their grid: `micro.pack` makes narrow ones smaller.
-        activations: 'int8', or 'int16' with int8 weights: twice the RAM, and accuracy near that of float32.
+        weights: 'per_channel', a scale for each output channel; 'per_tensor', one for each kernel; 'auto', per channel for
+            8-bit convolutions alone, which saves RAM and lets narrow weights be packed. Or one by layer name, others 'auto'.
+        bits: Width of the weights, 2 to 8; or widths by layer name, others 8. They are stored as int8 all the same:
+            `micro.pack` makes narrow ones smaller.
+        activations: 'int8', or 'int16' with int8 weights: twice the RAM, and accuracy close to that of float32.
         learn_ranges: Whether training moves the ranges.
 
     Raises:
-        ValueError: For calibration data that does not fit or leaves a range empty, unknown layers, widths out of
-            range.
+        ValueError: For calibration data that does not fit or leaves a range empty, unknown layers, widths out of range.
         ConversionError: Names the layer that cannot be simulated.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+        >>> aware = micro.quantize_aware(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), x)
+        >>> micro.convert(aware).weights
+        'as simulated'
+
+    Source: Jacob et al. 2018, https://arxiv.org/abs/1712.05877.
     """
-    model, samples = accept(model, calibration)
-    if ranges not in get_args(Method):
-        raise ValueError(f"ranges must be one of {', '.join(get_args(Method))}, got {ranges!r}")
-    if activations not in ("int8", "int16"):
-        raise ValueError(f"activations must be 'int8' or 'int16', got {activations!r}")
-    program, found = lower(model)
-    for node in program.nodes:
-        if activations == "int16" and not OPERATORS[node.op].int16:
-            raise ConversionError(f"{node.name!r} becomes {node.op}, which TFLite Micro lacks with int16 activations")
-    nodes = tuple(_grained(node, weights, bits) for node in program.nodes)
+    accepted, samples = accept(model, calibration)
+    _require_one_of("ranges", ranges, Method)
+    _require_one_of("activations", activations, Activations)
+    program, values = lower(accepted)
+    nodes = tuple(_with_granularity(node, weights, bits) for node in program.nodes)
+    _require_int16(nodes if activations == "int16" else ())
     _require_known(nodes, {"weights": weights, "bits": bits})
-    program = calibrated(dataclasses.replace(program, nodes=nodes), found, samples, ranges, activations)
-    aware = QuantizationAware(program, learn_ranges, name=f"{model.name}_aware")
-    aware.take(found)
+    program = calibrated(dataclasses.replace(program, nodes=nodes), values, samples, ranges, activations)
+    aware = QuantizationAware(program, learn_ranges, name=f"{accepted.name}_aware")
+    aware.take(values)
     return aware
 
 
 @keras.saving.register_keras_serializable("micro")
 class QuantizationAware(keras.Model):
-    """A program of TFLite operators as a Keras model: each value between them is rounded to its grid, gradients pass through.
+    """A line of TFLite operators as a Keras model: the values between them are fake-quantized, gradients pass through.
 
-    Made by `quantize_aware`. Layers are called as the Keras layers that they came from; `operators` are they in the
-    order in which they run, `grids` the ranges between them.
+    Made by `quantize_aware`. Layers have the names of the Keras layers that they came from.
+
+    Attributes:
+        program: The operators and the ranges between them, as calibrated.
+        operators: A layer for each operator, in the order in which they run.
+        grids: A layer for each scale and zero point, whose range is learned.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+        >>> layers = [keras.layers.Dense(8, "relu", name="hidden"), keras.layers.Dense(2, name="logits")]
+        >>> aware = micro.quantize_aware(keras.Sequential([keras.Input((4,)), *layers]), x)
+        >>> [operator.name for operator in aware.operators], len(aware.grids)
+        (['hidden', 'logits'], 3)
     """
 
-    def __init__(self, program: Program | Mapping[str, Any], learn_ranges: bool = True, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    # The names `operators` and `grids`, and those of their classes, stand in saved .keras files.
+
+    def __init__(
+        self, program: Program | Mapping[str, Any], learn_ranges: bool = True, name: str | None = None
+    ) -> None:
+        super().__init__(name=name)
         self.program = program if isinstance(program, Program) else Program.from_config(program)
         self.learn_ranges = learn_ranges
-        to = self.program.activations
-        self.operators = [Simulated(node, to, name=node.name) for node in self.program.nodes]
+        activations = self.program.activations
+        self.operators = [Simulated(node, activations, name=node.name) for node in self.program.nodes]
         self.grids = [
-            Grid(start, to, learn_ranges, name=f"grid_{number}") for number, start in enumerate(self.program.ranges)
+            Grid(start, activations, learn_ranges, name=f"grid_{number}")
+            for number, start in enumerate(self.program.ranges)
         ]
         self.built = True
 
     @property
     def output_activation(self) -> str:
-        """What made the output, for objectives that need to know whether it gives logits."""
+        """The activation of the output, for objectives that need to know whether it gives logits."""
         return {"SOFTMAX": "softmax", "LOGISTIC": "sigmoid"}.get(self.program.nodes[-1].op, "linear")
 
     @property
@@ -116,16 +139,16 @@ class QuantizationAware(keras.Model):
         return np.random.default_rng(seed).uniform(start.low, start.high, (count, *self.input_shape)).astype("float32")
 
     def grid(self, value: int) -> Grid:
-        """The grid of a value of the program."""
+        """The scale and zero point of a value of the program, 0 for the input and n + 1 for the output of operator n."""
         return self.grids[self.program.grids[value]]
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """The outputs, each a multiple of the output's scale."""
         return self.values(inputs)[-1]
 
-    def values(self, inputs: Any) -> list[Any]:
-        """Every value of the program on a batch, on its grid."""
-        values = [self.grid(0).snap(inputs)]
+    def values(self, inputs: Tensor) -> list[Tensor]:
+        """Every value of the program on a batch, fake-quantized."""
+        values = [self.grid(0).fake_quantize(inputs)]
         for number, (node, operator) in enumerate(zip(self.program.nodes, self.operators), 1):
             taken = [values[i] for i in node.inputs]
             scales = [self.grid(i).parameters()[0] for i in node.inputs]
@@ -133,10 +156,10 @@ class QuantizationAware(keras.Model):
             if node.op == "HARD_SWISH":
                 y = self._hard_swish(y, taken[0] / scales[0], scales[0], self.grid(number).parameters()[0])
             whole = OPERATORS[node.op].rounding == "whole"
-            values.append(self.grid(number).snap(y, operator.accumulator(taken, scales), whole))
+            values.append(self.grid(number).fake_quantize(y, operator.accumulator(taken, scales), whole))
         return values
 
-    def _hard_swish(self, y: Any, steps: Any, scale: Any, out_scale: Any) -> Any:
+    def _hard_swish(self, y: Tensor, steps: Tensor, scale: Tensor, out_scale: Tensor) -> Tensor:
         """The kernel's value, with the gradient of the exact one."""
         rounded = hard_swish_steps(ops.round(steps), scale, out_scale) * out_scale
         return y + ops.stop_gradient(rounded - y)
@@ -158,10 +181,10 @@ class QuantizationAware(keras.Model):
             for operator in self.operators
         }
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shape | None = None) -> None:
         """Nothing to do: all shapes are in the program."""
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], *self.program.nodes[-1].shape[1:])
 
     def get_config(self) -> dict[str, Any]:
@@ -169,10 +192,10 @@ class QuantizationAware(keras.Model):
 
 
 class Simulated(keras.Layer):
-    """One operator with its weights on their grids; gives the value before it is rounded to the output's grid."""
+    """One operator with quantized weights; gives the value before it is rounded to the output's scale."""
 
-    def __init__(self, node: Node, activations: Activations, **kwargs: Any) -> None:
-        super().__init__(dtype="float32", **kwargs)
+    def __init__(self, node: Node, activations: Activations, name: str | None = None) -> None:
+        super().__init__(dtype="float32", name=name)
         self.node = node
         self.activations = activations
         self.kernel = self.add_weight(shape=node.kernel, name="kernel") if node.kernel else None
@@ -182,19 +205,31 @@ class Simulated(keras.Layer):
             self.operand = self.add_weight(shape=node.operand, name="operand", trainable=False)
         self.built = True
 
-    def call(self, inputs: list[Any], input_scale: Any) -> Any:
-        kernel, bias = (None, None) if self.kernel is None else self.snapped(input_scale)
-        operand = None if self.operand is None else snap_constant(self.operand, self.activations)
+    @property
+    def source_name(self) -> str:
+        """The name of the Keras layer that the operator came from."""
+        return self.node.source
+
+    @property
+    def prunable_kernel(self) -> keras.Variable | None:
+        """The kernel; None where there is none, and for depthwise ones, of whose few weights each makes a channel."""
+        return None if self.node.op == "DEPTHWISE_CONV_2D" else self.kernel
+
+    def call(self, inputs: list[Tensor], input_scale: Tensor) -> Tensor:
+        kernel, bias = (None, None) if self.kernel is None else self.quantized_weights(input_scale)
+        operand = None if self.operand is None else fake_quantize_constant(self.operand, self.activations)
         y = OPERATORS[self.node.op].compute(self.node, with_operand(self.node, inputs, operand), kernel, bias)
         return y if self.node.seen is None else ops.reshape(y, (-1, *self.node.seen))
 
-    def snapped(self, input_scale: Any) -> tuple[Any, Any]:
-        """Kernel and bias on their grids; the bias is None where there is none."""
+    def quantized_weights(self, input_scale: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Kernel and bias, fake-quantized; the bias is None where there is none."""
         scale = self.kernel_scale(input_scale)
-        kernel = snap_kernel(self.kernel, self.node, scale)
-        return kernel, None if self.bias is None else snap_bias(self.bias, scale, input_scale)
+        assert self.kernel is not None
+        assert scale is not None
+        kernel = fake_quantize_kernel(self.kernel, self.node, scale)
+        return kernel, None if self.bias is None else fake_quantize_bias(self.bias, scale, input_scale)
 
-    def accumulator(self, inputs: list[Any], scales: list[Any]) -> tuple[Any, int] | None:
+    def accumulator(self, inputs: list[Tensor], scales: list[Tensor]) -> Accumulator | None:
         """The scale of the integers that the operator sums in, as `operators.accumulator` says."""
         if self.operand is not None:
             scales = with_operand(self.node, scales, constant_parameters(self.operand, self.activations)[0])
@@ -202,19 +237,19 @@ class Simulated(keras.Layer):
             return None
         return accumulator(self.node, inputs, scales, self.kernel_scale(scales[0]))
 
-    def kernel_scale(self, input_scale: Any) -> Any:
+    def kernel_scale(self, input_scale: Tensor) -> Tensor | None:
         """The kernel's scale, (channels,) or a scalar; None where there is no kernel."""
         if self.kernel is None:
             return None
         return kernel_scale(self.kernel, self.node, least_scale(self.bias, input_scale))
 
-    def integers(self, input_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    def integers(self, input_scale: Tensor) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         """Kernel (int8, Keras's layout), bias (int64) and the kernel's scale, (channels,) or a scalar, as written."""
         assert self.kernel is not None
         scale = ops.convert_to_numpy(self.kernel_scale(input_scale))
-        snapped = snap_kernel(self.kernel, self.node, scale)
-        spread = ops.convert_to_numpy(spread_scale(scale, self.node))
-        kernel = np.round(ops.convert_to_numpy(snapped) / spread).astype(np.int8)
+        quantized = fake_quantize_kernel(self.kernel, self.node, scale)
+        step = ops.convert_to_numpy(broadcast_scale(scale, self.node))
+        kernel = np.round(ops.convert_to_numpy(quantized) / step).astype(np.int8)
         if self.bias is None:
             return kernel, None, scale
         bias = np.round(ops.convert_to_numpy(self.bias) / (scale * input_scale)).astype(np.int64)
@@ -224,24 +259,39 @@ class Simulated(keras.Layer):
         """A constant operand's integers, scale and zero point."""
         assert self.operand is not None
         scale, zero = (ops.convert_to_numpy(each) for each in constant_parameters(self.operand, self.activations))
-        snapped = ops.convert_to_numpy(snap_constant(self.operand, self.activations))
-        return np.round(snapped / scale + zero).astype(self.activations), scale, int(zero)
+        quantized = ops.convert_to_numpy(fake_quantize_constant(self.operand, self.activations))
+        return np.round(quantized / scale + zero).astype(self.activations), scale, int(zero)
 
 
-def _grained(node: Node, weights: Granularity | Mapping[str, Granularity], bits: int | Mapping[str, int]) -> Node:
-    """The node with the grids of its kernel chosen."""
+def _with_granularity(
+    node: Node, weights: Granularity | Mapping[str, Granularity], bits: int | Mapping[str, int]
+) -> Node:
+    """The node with its kernel quantized per channel or per tensor, and to which width."""
     if node.kernel is None:
         return node
-    kind = weights.get(node.source, "auto") if isinstance(weights, Mapping) else weights
-    if kind not in ("auto", "per_channel", "per_tensor"):
-        raise ValueError(f"weights must be 'auto', 'per_channel' or 'per_tensor', got {kind!r}")
+    granularity = weights.get(node.source, "auto") if isinstance(weights, Mapping) else weights
+    if granularity not in get_args(Granularity):
+        raise ValueError(f"weights must be 'auto', 'per_channel' or 'per_tensor', got {granularity!r}")
     width = bits.get(node.source, 8) if isinstance(bits, Mapping) else bits
     if not 2 <= width <= 8:
         raise ValueError(
             f"bits must be 2 to 8, got {width}" + (f" for {node.source!r}" if isinstance(bits, Mapping) else "")
         )
-    per_channel = node.op != "FULLY_CONNECTED" and width == 8 if kind == "auto" else kind == "per_channel"
+    automatic = node.op != "FULLY_CONNECTED" and width == 8
+    per_channel = automatic if granularity == "auto" else granularity == "per_channel"
     return dataclasses.replace(node, per_channel=per_channel, bits=int(width))
+
+
+def _require_one_of(what: str, value: str, allowed: object) -> None:
+    """ValueError unless a value is one of a Literal's."""
+    if value not in get_args(allowed):
+        raise ValueError(f"{what} must be one of {', '.join(map(repr, get_args(allowed)))}, got {value!r}")
+
+
+def _require_int16(nodes: tuple[Node, ...]) -> None:
+    for node in nodes:
+        if not OPERATORS[node.op].int16:
+            raise ConversionError(f"{node.name!r} becomes {node.op}, which TFLite Micro lacks with int16 activations")
 
 
 def _require_known(nodes: tuple[Node, ...], asked: Mapping[str, Any]) -> None:

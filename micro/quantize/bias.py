@@ -1,32 +1,45 @@
-"""Bias correction: what rounding shifts on average, biases take back."""
+"""Bias correction: biases make up for what rounding shifts on average."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras import ops
 
-from micro.keras_graph.calibration_data import check_samples
+from micro.keras_graph.calibration_data import Samples, check_samples
 from micro.quantize.aware import QuantizationAware, Simulated
 from micro.quantize.operators import OPERATORS
 from micro.quantize.ranges import float_values
 
+if TYPE_CHECKING:
+    from keras_kd.types import Tensor
+
 SAMPLES = 256
 
 
-def correct_bias(aware: QuantizationAware, samples: Any) -> QuantizationAware:
+def correct_bias(aware: QuantizationAware, samples: Samples) -> QuantizationAware:
     """A copy whose biases make up for what rounding does to each channel on average, layer by layer from the input on.
 
     For models that are not trained after quantization; layers without a bias stay as they are.
 
     Args:
+        aware: A model from `quantize_aware`; it is not changed.
         samples: (n, *input) typical inputs; the first 256 are used.
 
     Raises:
         ValueError: For samples that do not fit.
 
-    Source: Nagel et al. 2019, Data-Free Quantization, section 4.2, with means from data.
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        >>> narrow = micro.quantize_aware(model, x, bits=3)
+        >>> corrected = micro.correct_bias(narrow, x)
+        >>> bias = lambda aware: abs(np.mean(aware.predict(x, verbose=0) - model.predict(x, verbose=0), axis=0)).max()
+        >>> bool(bias(corrected) < bias(narrow))
+        True
+
+    Source: Nagel et al. 2019, Data-Free Quantization, section 4.2, https://arxiv.org/abs/1906.04721, with means from data.
     """
     x = ops.convert_to_tensor(check_samples(aware.input_shape, samples)[:SAMPLES])
     corrected = QuantizationAware.from_config(aware.get_config())
@@ -36,16 +49,16 @@ def correct_bias(aware: QuantizationAware, samples: Any) -> QuantizationAware:
         if operator.bias is None:
             continue
         rounded = corrected.values(x)
-        place = operator.node.inputs[0]
-        scale = corrected.grid(place).parameters()[0]
-        shift = _mean_sums(operator, rounded[place], scale) - _mean_sums(aware.operators[number], exact[place], None)
+        value = operator.node.inputs[0]
+        scale = corrected.grid(value).parameters()[0]
+        shift = _mean_sums(operator, rounded[value], scale) - _mean_sums(aware.operators[number], exact[value], None)
         operator.bias.assign(operator.bias - shift)
     return corrected
 
 
-def _mean_sums(operator: Simulated, x: Any, scale: Any) -> Any:
-    """Mean of each channel before the fused activation, with weights on their grids where the input's scale is given."""
+def _mean_sums(operator: Simulated, x: Tensor, scale: Tensor | None) -> Tensor:
+    """Mean of each channel before the fused activation, with quantized weights where the input's scale is given."""
     plain = dataclasses.replace(operator.node, options={**operator.node.options, "fusedActivationFunction": 0})
-    kernel, bias = (operator.kernel, operator.bias) if scale is None else operator.snapped(scale)
+    kernel, bias = (operator.kernel, operator.bias) if scale is None else operator.quantized_weights(scale)
     sums = OPERATORS[plain.op].compute(plain, [x], kernel, bias)
     return ops.mean(sums, axis=tuple(range(len(sums.shape) - 1)))

@@ -1,41 +1,51 @@
-"""Rounding to integer grids inside a training step, differentiable in values and ranges."""
+"""Fake quantization: rounding as int8 rounds inside a training step, differentiable in values and ranges."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import keras
 from keras import ops
 
 from micro.quantize.program import Activations, Node, Range
 
+if TYPE_CHECKING:
+    from keras_kd.types import Tensor
+
 # A bias stays this far inside int32, so that TFLite Micro's accumulator cannot overflow with it.
 LARGEST_BIAS = 2.0**30
-# What is this close to a tie is one: means of integers that float32 cannot hold.
+# Values this close to a tie count as one: means of integers that float32 cannot represent.
 TIE = 1e-5
 BOUNDS = {"int8": (-128.0, 127.0), "int16": (-32768.0, 32767.0)}
 
 
+# The scale of the integers that an operator sums in, and how often its kernel halves the multiplier.
+Accumulator: TypeAlias = "tuple[Tensor, int]"
+
+
 class Grid(keras.Layer):
-    """The grid of one or more values between operators, its range learnt in training.
+    """Scale and zero point of one or more values between operators, from a range that is learned in training.
 
-    Range learning goes by log-distances from where calibration began: an end at 0 stays there, signs are kept. Rounding
-    passes gradients straight through; what lies outside moves the ends.
+    The ends of the range are learned as factors, in the log domain, on where calibration put them: an end at 0 stays there,
+    signs are kept. Rounding passes gradients straight through; values beyond the range move its ends.
 
-    Source: Esser et al. 2020, LSQ, equations 2 and 3, with ends in the log domain as in Jain et al. 2020, TQT.
+    The name of this class, like `grids` of `QuantizationAware`, stands in saved .keras files.
+
+    Source: Esser et al. 2020, LSQ, equations 2 and 3, https://arxiv.org/abs/1902.08153, with ends in the log domain as in
+    Jain et al. 2020, TQT, https://arxiv.org/abs/1903.08066.
     """
 
-    def __init__(self, start: Range, activations: Activations, learnt: bool = True, **kwargs: Any) -> None:
-        super().__init__(dtype="float32", **kwargs)
+    def __init__(self, start: Range, activations: Activations, learned: bool = True, name: str | None = None) -> None:
+        super().__init__(dtype="float32", name=name)
         self.start = start
         self.activations = activations
         self.stretch = self.add_weight(
-            shape=(2,), initializer="zeros", name="stretch", trainable=learnt and not start.fixed
+            shape=(2,), initializer="zeros", name="stretch", trainable=learned and not start.fixed
         )
         self.built = True
 
-    def parameters(self) -> tuple[Any, Any]:
+    def parameters(self) -> tuple[Tensor, Tensor]:
         """Scale and zero point, scalars, float32."""
         ends = ops.exp(self.stretch) * ops.convert_to_tensor([self.start.low, self.start.high], "float32")
         if self.activations == "int16":
@@ -43,12 +53,13 @@ class Grid(keras.Layer):
         scale = (ends[1] - ends[0]) / 255.0
         return scale, ops.clip(round_through(-128.0 - ends[0] / scale), -128.0, 127.0)
 
-    def snap(self, x: Any, accumulator: tuple[Any, int] | None = None, whole: bool = False) -> Any:
-        """The values of the grid that TFLite Micro rounds x to.
+    def fake_quantize(self, x: Tensor, accumulator: Accumulator | None = None, whole: bool = False) -> Tensor:
+        """The multiples of the scale that TFLite Micro rounds x to.
 
-        `accumulator` is the scale of the integers that x is summed in, as a kernel multiplies it to get here, and how
-        often the kernel halves its multiplier; None where it rounds once. `whole` tells that it rounds with the zero
-        point added.
+        Args:
+            accumulator: The scale of the integers that the operator sums x in, and how often its kernel halves the multiplier
+                from there to here; None where it rounds once.
+            whole: Whether the kernel rounds with the zero point added.
         """
         scale, zero = self.parameters()
         low, high = BOUNDS[self.activations]
@@ -58,8 +69,8 @@ class Grid(keras.Layer):
         offset = zero if whole else 0.0
         return (ops.clip(round_through(steps + offset, half_away) + (zero - offset), low, high) - zero) * scale
 
-    def _multiplied(self, steps: Any, multiplier: Any, halvings: int) -> Any:
-        """What the fixed-point multiplication leaves of the exact steps.
+    def _multiplied(self, steps: Tensor, multiplier: Tensor, halvings: int) -> Tensor:
+        """The steps as a fixed-point multiplication gives them.
 
         An int32 accumulator is multiplied by 31 bits and rounded, then shifted and rounded again; an int64 one is multiplied by
         15 bits.
@@ -72,14 +83,14 @@ class Grid(keras.Layer):
         return round_through(steps / power) * power
 
 
-def snap_kernel(kernel: Any, node: Node, scale: Any) -> Any:
-    """A kernel on its symmetric grid."""
+def fake_quantize_kernel(kernel: Tensor, node: Node, scale: Tensor) -> Tensor:
+    """A kernel as multiples of its scale, symmetric about 0."""
     steps = 2.0 ** (node.bits - 1) - 1
-    spread = spread_scale(scale, node)
-    return ops.clip(round_through(kernel / spread), -steps, steps) * spread
+    step = broadcast_scale(scale, node)
+    return ops.clip(round_through(kernel / step), -steps, steps) * step
 
 
-def kernel_scale(kernel: Any, node: Node, least: Any) -> Any:
+def kernel_scale(kernel: Tensor, node: Node, least: Tensor | float) -> Tensor:
     """The scale at which the largest weight takes the last step: a scalar, or one for each output channel.
 
     `least` is the smallest allowed.
@@ -97,18 +108,18 @@ def kernel_scale(kernel: Any, node: Node, least: Any) -> Any:
     return ops.stop_gradient(ops.maximum(largest / (2.0 ** (node.bits - 1) - 1), least))
 
 
-def snap_bias(bias: Any, scale: Any, input_scale: Any) -> Any:
-    """A bias on the accumulator's grid."""
+def fake_quantize_bias(bias: Tensor, scale: Tensor, input_scale: Tensor) -> Tensor:
+    """A bias as multiples of the accumulator's scale."""
     step = ops.stop_gradient(scale * input_scale)
     return round_through(bias / step) * step
 
 
-def least_scale(bias: Any, input_scale: Any) -> Any:
+def least_scale(bias: Tensor | None, input_scale: Tensor) -> Tensor | float:
     """The smallest scale, for each output channel, with which a bias fits its 32 bits."""
     return 0.0 if bias is None else ops.abs(bias) / (input_scale * LARGEST_BIAS)
 
 
-def constant_parameters(values: Any, activations: Activations) -> tuple[Any, Any]:
+def constant_parameters(values: Tensor, activations: Activations) -> tuple[Tensor, Tensor]:
     """Scale and zero point for a constant operand: its range with 0 in it."""
     low, high = ops.minimum(ops.min(values), 0.0), ops.maximum(ops.max(values), 0.0)
     width = ops.where(high > low, high - low, 1.0)
@@ -118,24 +129,24 @@ def constant_parameters(values: Any, activations: Activations) -> tuple[Any, Any
     return scale, ops.clip(ops.round(-128.0 - low / scale), -128.0, 127.0)
 
 
-def snap_constant(values: Any, activations: Activations) -> Any:
-    """A constant operand on its grid."""
+def fake_quantize_constant(values: Tensor, activations: Activations) -> Tensor:
+    """A constant operand as it is quantized."""
     scale, zero = constant_parameters(values, activations)
     low, high = BOUNDS[activations]
     return (ops.clip(ops.round(values / scale) + zero, low, high) - zero) * scale
 
 
-def round_through(x: Any, rounding: Callable[[Any], Any] = ops.round) -> Any:
+def round_through(x: Tensor, rounding: Callable[[Tensor], Tensor] = ops.round) -> Tensor:
     """The nearest integer, with the gradient of x itself."""
     return x + ops.stop_gradient(rounding(x) - x)
 
 
-def half_away(x: Any) -> Any:
-    """The nearest integer, ties away from 0, were they off by float32's last bits."""
+def half_away(x: Tensor) -> Tensor:
+    """The nearest integer, ties away from 0, even where float32's last bits are off."""
     return ops.sign(x) * ops.floor(ops.abs(x) + 0.5 + TIE)
 
 
-def spread_scale(scale: Any, node: Node) -> Any:
+def broadcast_scale(scale: Tensor, node: Node) -> Tensor:
     """Scales of output channels, shaped to multiply the node's kernel."""
     if node.per_channel and node.op == "DEPTHWISE_CONV_2D":
         assert node.kernel is not None

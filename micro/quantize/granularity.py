@@ -1,13 +1,12 @@
-"""Where a scale for each channel is worth the RAM that TFLite Micro keeps for it."""
+"""Which layers are worth the RAM that TFLite Micro keeps for a scale per channel."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import keras
 import numpy as np
 
 from micro.keras_graph.accept import accept
+from micro.keras_graph.calibration_data import Samples
 from micro.keras_graph.tracing import predict
 from micro.quantize.aware import Granularity, quantize_aware
 from micro.quantize.program import Activations
@@ -19,47 +18,67 @@ JUDGED = 128
 
 
 def choose_weights(
-    model: keras.Model, calibration: Any, ram: str | int, *, activations: Activations = "int8"
+    model: keras.Model, calibration: Samples, ram: str | int, *, activations: Activations = "int8"
 ) -> dict[str, Granularity]:
-    """For each layer with a kernel, 'per_channel' or 'per_tensor', so that the arena fits; for `quantize_aware`.
+    """For each layer with a kernel, 'per_channel' or 'per_tensor', so that the RAM fits; for `quantize_aware`.
 
-    All begin with a scale for each channel. Those give it up first whose doing so costs least accuracy on the calibration data
-    for each byte that it saves.
+    All layers start per channel. They change to per tensor in the order of the accuracy that it costs on the calibration data
+    for each byte that it saves, until the model fits.
 
     Args:
+        model: A built single-input, single-output model.
+        calibration: (n, *input) typical inputs.
         ram: Bytes, or a size such as '4KiB'; compared with `ram_bytes`, as `check` does.
-        activations: As `quantize_aware` will be told.
+        activations: As will be passed to `quantize_aware`.
 
     Raises:
-        ValueError: Where one scale for each kernel does not fit either: the smallest arena is told.
+        ValueError: Where the model does not fit per tensor either; the message has the smallest RAM.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="logits")])
+        >>> micro.choose_weights(model, x, ram="4KiB")
+        {'logits': 'per_channel'}
     """
     budget = parse_bytes(str(ram), "ram")
-    model, samples = accept(model, calibration)
-    expected = predict(model, samples[:JUDGED])
-
-    def tried(weights: dict[str, Granularity]) -> tuple[int, float]:
-        aware = quantize_aware(model, samples, weights=weights, activations=activations)
-        error = np.sqrt(np.mean((np.asarray(aware.predict(samples[:JUDGED], verbose=0)) - expected) ** 2))
-        return measure(write_tflite(aware)).ram_bytes, float(error)
-
-    aware = quantize_aware(model, samples, activations=activations)
-    names = list(dict.fromkeys(node.source for node in aware.program.nodes if node.kernel))
+    accepted, samples = accept(model, calibration)
+    trials = _Trials(accepted, samples, activations)
+    names = trials.layers_with_kernels()
     chosen: dict[str, Granularity] = dict.fromkeys(names, "per_channel")
-    arena, error = tried(chosen)
-    if arena <= budget:
+    ram_bytes, error = trials.cost(chosen)
+    if ram_bytes <= budget:
         return chosen
-    smallest, _ = tried(dict.fromkeys(names, "per_tensor"))
+    smallest, _ = trials.cost(dict.fromkeys(names, "per_tensor"))
     if smallest > budget:
         raise ValueError(
-            f"ram: {budget:,} bytes cannot be met: with one scale for each kernel the arena of {model.name!r} still takes "
+            f"ram: {budget:,} bytes cannot be met: quantized per tensor throughout, {accepted.name!r} still takes "
             f"{smallest:,} bytes"
         )
     price = {}
     for name in names:
-        lean, worse = tried({**chosen, name: "per_tensor"})
-        price[name] = (worse - error) / max(arena - lean, 1)
+        less, worse = trials.cost({**chosen, name: "per_tensor"})
+        price[name] = (worse - error) / max(ram_bytes - less, 1)
     for name in sorted(names, key=lambda name: price[name]):
         chosen[name] = "per_tensor"
-        if tried(chosen)[0] <= budget:
+        if trials.cost(chosen)[0] <= budget:
             break
     return chosen
+
+
+class _Trials:
+    """One model quantized in several ways, untrained."""
+
+    def __init__(self, model: keras.Model, samples: np.ndarray, activations: Activations) -> None:
+        self.model, self.samples, self.activations = model, samples, activations
+        self.expected = predict(model, samples[:JUDGED])
+
+    def layers_with_kernels(self) -> list[str]:
+        aware = quantize_aware(self.model, self.samples, activations=self.activations)
+        return list(dict.fromkeys(node.source for node in aware.program.nodes if node.kernel))
+
+    def cost(self, weights: dict[str, Granularity]) -> tuple[int, float]:
+        """RAM in bytes, and the root mean squared error on the first samples."""
+        aware = quantize_aware(self.model, self.samples, weights=weights, activations=self.activations)
+        outputs = np.asarray(aware.predict(self.samples[:JUDGED], verbose=0))
+        error = np.sqrt(np.mean((outputs - self.expected) ** 2))
+        return measure(write_tflite(aware)).ram_bytes, float(error)

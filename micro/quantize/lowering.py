@@ -1,9 +1,9 @@
-"""From a Keras model to the line of operators that TFLite Micro will run, its weights still in float32."""
+"""From a Keras model to the line of operators that TFLite Micro will run, with weights in float32."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -12,7 +12,7 @@ import numpy as np
 from micro.errors import ConversionError
 from micro.keras_graph.to_tflite import to_tflite
 from micro.quantize.operators import OPERATORS
-from micro.quantize.program import Node, Program
+from micro.quantize.program import Node, Program, tuples
 from micro.tflite.graph import Graph, Op, Tensor, read
 from micro.tflite.layer_names import all_layers, layer_phrase, mentioned_layers, output_layer, unique_name
 from micro.tflite.strip import ELEMENTWISE, drops_leading_ones
@@ -20,8 +20,13 @@ from micro.tflite.strip import ELEMENTWISE, drops_leading_ones
 # What a node's `kernel`, `bias` and `operand` hold, by the node's name.
 Weights = dict[str, dict[str, np.ndarray]]
 
+# The constant integer inputs of a node.
+Numbers = tuple[Any, ...]
+# Makes an error that names the layer of an operator and its problem.
+Refuse = Callable[[str], ConversionError]
+
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
-# They differ in how the new shape is said, which is known here.
+# They differ in how they state the new shape, which is known here.
 RESHAPING = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
 NUMBERED = ("PAD", "MEAN", "REDUCE_MAX", "RESIZE_NEAREST_NEIGHBOR", "STRIDED_SLICE", "TRANSPOSE")
 
@@ -29,7 +34,7 @@ NUMBERED = ("PAD", "MEAN", "REDUCE_MAX", "RESIZE_NEAREST_NEIGHBOR", "STRIDED_SLI
 def lower(model: keras.Model) -> tuple[Program, Weights]:
     """The operators that the converter makes of a model, BatchNormalization folded and activations fused, and their weights.
 
-    Layers that are called twice become two. Every kernel has the bias that its layer has, were it zero.
+    Layers that are called twice become two. Every kernel has the bias that its layer has, even if it is zero.
 
     Raises:
         ConversionError: Names the layer that becomes an operator which cannot be simulated.
@@ -128,13 +133,12 @@ def _transposed_size(node: Node, shape: tuple[int, ...]) -> tuple[int, ...]:
     )
 
 
-def _checked_numbers(kind: str, numbers: tuple[Any, ...], op: Op, graph: Graph, refuse: Any) -> tuple[Any, ...]:
+def _checked_numbers(kind: str, numbers: Numbers, op: Op, graph: Graph, refuse: Refuse) -> Numbers:
     """The constant integers, with axes from 0 and the batch left alone."""
     shape = graph.tensors[op.inputs[0]].shape
     if kind in ("MEAN", "REDUCE_MAX"):
-        axes = tuple(sorted(axis % len(shape) for axis in np.ravel(numbers[0]).tolist()))
-        numbers = (axes,)
-        touched = 0 in axes
+        numbers = (tuple(sorted(axis % len(shape) for axis in np.ravel(numbers[0]).tolist())),)
+        touched = 0 in numbers[0]
     elif kind == "PAD":
         touched = tuple(numbers[0][0]) != (0, 0)
     elif kind == "TRANSPOSE":
@@ -144,27 +148,30 @@ def _checked_numbers(kind: str, numbers: tuple[Any, ...], op: Op, graph: Graph, 
             raise refuse(f"becomes {op.name} to a size that is no multiple, which quantization cannot simulate")
         touched = False
     else:
-        if op.options.get("shrinkAxisMask", 0) & 1:
-            raise refuse("becomes STRIDED_SLICE that drops the batch")
-        if any(op.options.get(name) for name in ("ellipsisMask", "newAxisMask")):
-            raise refuse("becomes STRIDED_SLICE with new axes, which quantization cannot simulate; use Reshape")
-        begins, ends, strides = (list(each) for each in numbers)
-        for axis, size in enumerate(shape):
-            if op.options.get("shrinkAxisMask", 0) >> axis & 1:
-                begins[axis] %= size
-                ends[axis], strides[axis] = begins[axis] + 1, 1
-                continue
-            start, stop, _ = slice(
-                None if op.options.get("beginMask", 0) >> axis & 1 else begins[axis],
-                None if op.options.get("endMask", 0) >> axis & 1 else ends[axis],
-                strides[axis],
-            ).indices(size)
-            begins[axis], ends[axis] = start, stop
-        numbers = (tuple(begins), tuple(ends), tuple(strides))
-        touched = (begins[0], ends[0], strides[0]) != (0, 1, 1) or min(strides) < 1
+        numbers = _checked_slice(numbers, op, shape, refuse)
+        touched = tuple(each[0] for each in numbers) != (0, 1, 1) or min(numbers[2]) < 1
     if touched:
         raise refuse(f"becomes {op.name} across the batch, or backwards")
     return numbers
+
+
+def _checked_slice(numbers: Numbers, op: Op, shape: tuple[int, ...], refuse: Refuse) -> Numbers:
+    """Begins, ends and strides of a STRIDED_SLICE, with the masks in its options applied."""
+    dropped, begin_mask, end_mask = (op.options.get(f"{name}Mask", 0) for name in ("shrinkAxis", "begin", "end"))
+    if dropped & 1:
+        raise refuse("becomes STRIDED_SLICE that drops the batch")
+    if any(op.options.get(name) for name in ("ellipsisMask", "newAxisMask")):
+        raise refuse("becomes STRIDED_SLICE with new axes, which quantization cannot simulate; use Reshape")
+    begins, ends, strides = (list(each) for each in numbers)
+    for axis, size in enumerate(shape):
+        if dropped >> axis & 1:
+            begins[axis] %= size
+            ends[axis], strides[axis] = begins[axis] + 1, 1
+            continue
+        begin = None if begin_mask >> axis & 1 else begins[axis]
+        end = None if end_mask >> axis & 1 else ends[axis]
+        begins[axis], ends[axis], _ = slice(begin, end, strides[axis]).indices(size)
+    return tuple(begins), tuple(ends), tuple(strides)
 
 
 def _squeezes_batch(op: Op, graph: Graph) -> bool:
@@ -177,20 +184,20 @@ def _squeezes_batch(op: Op, graph: Graph) -> bool:
 
 
 def _untied(nodes: Sequence[Node]) -> Iterator[Node]:
-    """The nodes, with a QUANTIZE where an input whose grid is prescribed meets others in an operator that needs one grid."""
+    """The nodes, with a QUANTIZE where an input of a prescribed scale meets others in an operator that needs one scale."""
     prescribed: dict[int, str] = {}
     renumbered = {0: 0}
     count = 0
     for number, node in enumerate(nodes, 1):
-        rule = OPERATORS[node.op].grid
+        rule = OPERATORS[node.op].range_rule
         inputs = [renumbered[i] for i in node.inputs]
         if rule == "tied" and len({prescribed.get(i) for i in inputs}) > 1:
-            for place, value in enumerate(inputs):
+            for index, value in enumerate(inputs):
                 if value in prescribed:
-                    shape = nodes[node.inputs[place] - 1].shape
-                    yield Node("QUANTIZE", f"{node.name}_from_{place}", (value,), shape)
+                    shape = nodes[node.inputs[index] - 1].shape
+                    yield Node("QUANTIZE", f"{node.name}_from_{index}", (value,), shape)
                     count += 1
-                    inputs[place] = count
+                    inputs[index] = count
         yield dataclasses.replace(node, inputs=tuple(inputs))
         count += 1
         renumbered[number] = count
@@ -217,7 +224,7 @@ def _names(graph: Graph, model: keras.Model) -> list[str]:
 
 
 def _seen(node: Node, model: keras.Model) -> tuple[int, ...] | None:
-    """The output shape of the layer that a node is named after, where it says the same values in another shape."""
+    """The output shape of the layer that a node is named after, where it has the same values in another shape."""
     layer = next((layer for layer in all_layers(model) if layer.name == node.name), None)
     shape = getattr(getattr(layer, "output", None), "shape", (None,))[1:]
     essential = [size for size in shape if size != 1]
@@ -225,7 +232,7 @@ def _seen(node: Node, model: keras.Model) -> tuple[int, ...] | None:
     return tuple(shape) if same and shape != node.shape[1:] else None
 
 
-def _source(op: Op, graph: Graph, model: keras.Model) -> Any:
+def _source(op: Op, graph: Graph, model: keras.Model) -> keras.Layer | None:
     """The Keras layer whose kernel an operator has."""
     for index in (*op.outputs, *op.inputs[1:]):
         for layer in mentioned_layers(graph.tensors[index].name, model) if index >= 0 else ():
@@ -243,8 +250,5 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 
 def _integers(tensor: Tensor) -> Any:
-    def tuples(value: Any) -> Any:
-        return tuple(tuples(item) for item in value) if isinstance(value, list) else value
-
-    data = np.frombuffer(tensor.data or b"", tensor.dtype).reshape(tensor.shape)
-    return tuples(data.tolist())
+    """A constant's integers, as nested tuples."""
+    return tuples(np.frombuffer(tensor.data or b"", tensor.dtype).reshape(tensor.shape).tolist())

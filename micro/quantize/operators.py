@@ -1,40 +1,48 @@
-"""The operators that are simulated: what each computes, whose grid its output has, how it is written."""
+"""The operators that are simulated: what each computes, whose scale its output has, how it is written."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from keras import ops
 
 from micro.quantize.program import Node
 
+if TYPE_CHECKING:
+    from keras_kd.types import Tensor
+    from micro.quantize.fake_quant import Accumulator
+
 # (node, inputs, kernel, bias) -> output, float32, with any batch.
-Compute = Callable[[Node, Sequence[Any], Any, Any], Any]
+Compute: TypeAlias = "Callable[[Node, Sequence[Tensor], Tensor | None, Tensor | None], Tensor]"
 
 
 @dataclass(frozen=True)
 class Operator:
     """One operator of the table below.
 
-    `grid`: 'own', the output has a range of its own; 'same', that of its first input; 'tied', one range with all inputs;
-    'unit' and 'tanh', [0, 1) and [-1, 1), which TFLite Micro's kernel prescribes. `options` is the schema's table of its
-    options, `version` the first that takes int8. `int16` tells whether TFLite Micro has it with int16 activations.
-    `rounding` is how its kernel comes to the output's grid: 'multiplier', by a fixed-point multiplier for its accumulator;
-    'exact', once, from the zero point; 'whole', once, from 0.
+    Attributes:
+        compute: The operator in float32.
+        range_rule: Which range the output has: 'own', its own; 'same', those of its first input; 'tied', one
+            with all inputs; 'unit' and 'tanh', those of [0, 1) and [-1, 1), which TFLite Micro's kernel prescribes.
+        options: The table of its options in the schema.
+        version: The first version that takes int8.
+        rounding: How its kernel rounds to the output's scale: 'multiplier', by a fixed-point multiplier for its accumulator;
+            'exact', once, counted from the zero point; 'whole', once, counted from 0.
+        int16: Whether TFLite Micro has it with int16 activations.
     """
 
     compute: Compute
-    grid: Literal["own", "same", "tied", "unit", "tanh"]
+    range_rule: Literal["own", "same", "tied", "unit", "tanh"]
     options: str | None
     version: int
     rounding: Literal["multiplier", "exact", "whole"] = "exact"
     int16: bool = True
 
 
-def activate(node: Node, y: Any) -> Any:
+def activate(node: Node, y: Tensor) -> Tensor:
     """The fused activation."""
     kind = node.options.get("fusedActivationFunction", 0)
     if kind == 1:
@@ -42,8 +50,8 @@ def activate(node: Node, y: Any) -> Any:
     return ops.relu6(y) if kind == 3 else y
 
 
-def _convolution(kind: Callable[..., Any]) -> Compute:
-    def compute(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
+def _convolution(kind: Callable[..., Tensor]) -> Compute:
+    def compute(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
         options = node.options
         y = kind(
             inputs[0],
@@ -58,14 +66,15 @@ def _convolution(kind: Callable[..., Any]) -> Compute:
     return compute
 
 
-def _fully_connected(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
+def _fully_connected(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
+    assert kernel is not None
     x = ops.reshape(inputs[0], (-1, kernel.shape[0]))
     y = ops.matmul(x, kernel)
     return ops.reshape(activate(node, y if bias is None else y + bias), (-1, *node.shape[1:]))
 
 
-def _pool(kind: Callable[..., Any]) -> Compute:
-    def compute(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
+def _pool(kind: Callable[..., Tensor]) -> Compute:
+    def compute(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
         options = node.options
         size, strides = (options["filterHeight"], options["filterWidth"]), (options["strideH"], options["strideW"])
         return activate(node, kind(inputs[0], size, strides, _padding(node), data_format="channels_last"))
@@ -73,43 +82,43 @@ def _pool(kind: Callable[..., Any]) -> Compute:
     return compute
 
 
-def _merge(kind: Callable[[Any, Any], Any]) -> Compute:
+def _merge(kind: Callable[[Tensor, Tensor], Tensor]) -> Compute:
     return lambda node, inputs, kernel, bias: activate(node, kind(inputs[0], inputs[1]))
 
 
-def _unary(kind: Callable[[Any], Any]) -> Compute:
+def _unary(kind: Callable[[Tensor], Tensor]) -> Compute:
     return lambda node, inputs, kernel, bias: kind(inputs[0])
 
 
-def _reduce(kind: Callable[..., Any]) -> Compute:
-    def compute(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
+def _reduce(kind: Callable[..., Tensor]) -> Compute:
+    def compute(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
         return ops.reshape(kind(inputs[0], axis=tuple(node.numbers[0])), (-1, *node.shape[1:]))
 
     return compute
 
 
-def _reshape(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
+def _reshape(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
     return ops.reshape(inputs[0], (-1, *node.shape[1:]))
 
 
-def _strided_slice(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
+def _strided_slice(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
     begin, end, strides = node.numbers
     y = inputs[0][tuple(slice(b, e, s) for b, e, s in zip((None, *begin[1:]), (None, *end[1:]), strides))]
-    return ops.reshape(y, (-1, *node.shape[1:]))  # axes of which one position was taken may be dropped
+    return ops.reshape(y, (-1, *node.shape[1:]))  # axes of which one index was read may be dropped
 
 
-def _transposed_convolution(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
+def _transposed_convolution(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
     options = node.options
     strides = (options["strideH"], options["strideW"])
     y = ops.conv_transpose(inputs[0], kernel, strides, _padding(node), data_format="channels_last")
     return activate(node, y if bias is None else y + bias)
 
 
-def _resize_nearest(node: Node, inputs: Sequence[Any], kernel: Any, bias: Any) -> Any:
+def _resize_nearest(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
     """Each position repeated, where sizes are multiples."""
     y = inputs[0]
     for axis in (1, 2):
-        y = ops.repeat(y, node.shape[axis] // y.shape[axis], axis=axis)
+        y = ops.repeat(y, node.shape[axis] // (y.shape[axis] or 1), axis=axis)
     return y
 
 
@@ -156,16 +165,18 @@ OPERATORS: dict[str, Operator] = {
 }
 
 
-def accumulator(node: Node, inputs: Sequence[Any], scales: Sequence[Any], kernel_scale: Any) -> tuple[Any, int] | None:
-    """The scale of the integers that a kernel multiplies to reach its output's grid, and how often it halves the multiplier.
+def accumulator(
+    node: Node, inputs: Sequence[Tensor], scales: Sequence[Tensor], kernel_scale: Tensor | None
+) -> Accumulator | None:
+    """The scale of the integers that a kernel multiplies to get its output, and how often it halves the multiplier.
 
-    None where it does not. `scales` are those of the inputs.
+    None where it does not multiply. `scales` are those of the inputs.
     """
     if OPERATORS[node.op].rounding != "multiplier":
         return None
     if node.op == "MEAN":
         # The kernel divides its multiplier by the count, and keeps the exponent that the nearest power of two leaves.
-        count = math.prod(inputs[0].shape[axis] for axis in node.numbers[0])
+        count = math.prod(inputs[0].shape[axis] or 1 for axis in node.numbers[0])
         return scales[0], int(math.log2(count))
     if node.op == "MUL":
         return scales[0] * scales[1], 0

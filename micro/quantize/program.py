@@ -12,13 +12,24 @@ Activations = Literal["int8", "int16"]
 
 @dataclass(frozen=True)
 class Node:
-    """One operator. Values are known by number: 0 is the model's input, n + 1 what node n gives.
+    """One operator. Values are known by number: 0 is the model's input, n + 1 the output of node n.
 
-    `shape` is the output's, with a batch of 1; `options` are the schema's; `numbers` the constant integer inputs that
-    follow the data, such as axes or paddings. Operators with weights say the kernel's shape, in Keras's layout, whether there
-    is a bias, the grids of the kernel (`per_channel`, `bits`), and the Keras layer it came from (`source`). `operand` is
-    the shape of a constant that is added, subtracted or multiplied; it may come first. `seen` is the shape that the Keras
-    layer of the node's name gives, without batch, where only axes of size 1 differ.
+    The names of the attributes stand in saved .keras files.
+
+    Attributes:
+        op: The operator's name in TFLite's schema.
+        name: A name of its own: that of the Keras layer whose output it gives, where there is one.
+        inputs: Numbers of the values that it reads.
+        shape: Shape of the output, with a batch of 1.
+        options: The operator's options, as in the schema.
+        numbers: Constant integer inputs that follow the data, such as axes or paddings.
+        kernel: Shape of the kernel, in Keras's layout; None where there is none.
+        bias: Whether there is a bias.
+        per_channel, bits: How the kernel is quantized.
+        source: The Keras layer that the kernel came from.
+        operand: Shape of a constant that is added, subtracted or multiplied.
+        operand_first: Whether that constant is the first input.
+        seen: Shape that the Keras layer of this name gives, without batch, where only axes of size 1 differ.
     """
 
     op: str
@@ -39,7 +50,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Range:
-    """Lowest and highest value that a grid holds, `low` <= 0 <= `high`; `fixed` where an operator prescribes it."""
+    """Lowest and highest value that can be represented, `low` <= 0 <= `high`; `fixed` where an operator prescribes it."""
 
     low: float
     high: float
@@ -48,7 +59,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Program:
-    """Nodes in the order in which they run; `grids` tells for each value which of the `ranges` it has."""
+    """Nodes in the order in which they run; `grids` holds for each value the index of its range in `ranges`."""
 
     input_shape: tuple[int, ...]
     nodes: tuple[Node, ...]
@@ -63,10 +74,11 @@ class Program:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Program:
         """A program from `to_config`."""
-
-        def tuples(value: Any) -> Any:
-            return tuple(tuples(item) for item in value) if isinstance(value, (list, tuple)) else value
-
         nodes = tuple(Node(**{name: tuples(value) for name, value in node.items()}) for node in config["nodes"])
         ranges = tuple(Range(**entry) for entry in config["ranges"])
         return cls(tuples(config["input_shape"]), nodes, tuples(config["grids"]), ranges, config["activations"])
+
+
+def tuples(value: Any) -> Any:
+    """Lists as tuples, nested ones too; anything else as it is."""
+    return tuple(tuples(item) for item in value) if isinstance(value, (list, tuple)) else value

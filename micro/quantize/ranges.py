@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from keras import ops
+from scipy.cluster.hierarchy import DisjointSet
 
 from micro.quantize.lowering import Weights
 from micro.quantize.operators import OPERATORS
 from micro.quantize.program import Activations, Node, Program, Range
 
+if TYPE_CHECKING:
+    from keras_kd.types import Tensor
+
 Method = Literal["minmax", "percentile", "mse"]
 
-# Of the values, what `percentile` leaves out at each end.
+# The fraction of the values that `percentile` leaves out at each end.
 OUTSIDE = 1e-4
 BINS = 4096
-# A range that shrinks by more than this is looked at again, in finer bins, at most so often.
+# A range that shrinks by more than a factor of COARSE is searched again in finer bins, REFINEMENTS times at most.
 COARSE, REFINEMENTS = 16, 4
 BATCH = 64
 PRESCRIBED = {
@@ -30,76 +34,70 @@ PRESCRIBED = {
 
 
 def calibrated(program: Program, weights: Weights, samples: np.ndarray, method: Method, to: Activations) -> Program:
-    """The program with grids for its values: 'minmax' holds all that occurred on the samples, 'percentile' all but one
-    value in ten thousand at each end, 'mse' what makes the mean squared rounding error least.
+    """The program with a range for each of its values.
 
-    Values that must share a grid get the range that holds each of theirs.
+    'minmax' holds all values that occurred on the samples, 'percentile' all but one in ten thousand at each end, 'mse' has the
+    least mean squared rounding error. Values that must have one scale get a range that holds the ranges of all of them.
 
     Raises:
         ValueError: Names the operator whose values are all zero, or not finite.
     """
-    grids, rules = assign_grids(program.nodes)
+    range_of, rules = assign_ranges(program.nodes)
     lows, highs = np.zeros(len(rules)), np.zeros(len(rules))
     for values in _passes(program, weights, samples):
         for number, value in enumerate(values):
             if not np.isfinite(value).all():
                 raise ValueError(f"calibration: {_what(program, number)} gives values that are not finite")
-            lows[grids[number]] = min(lows[grids[number]], value.min())
-            highs[grids[number]] = max(highs[grids[number]], value.max())
-    for number, grid in enumerate(grids):
-        if lows[grid] == highs[grid] and rules[grid] == "own":
+            index = range_of[number]
+            lows[index] = min(lows[index], value.min())
+            highs[index] = max(highs[index], value.max())
+    for number, index in enumerate(range_of):
+        if lows[index] == highs[index] and rules[index] == "own":
             raise ValueError(
                 f"calibration: {_what(program, number)} is 0 for all {len(samples)} samples, which leaves its range empty; "
                 "give samples on which it is not, or a model without it"
             )
     for _ in range(REFINEMENTS if method == "percentile" else method in CLIPPING):
         wide = highs - lows
-        lows, highs = _clipped(program, weights, samples, grids, lows, highs, CLIPPING[method], to)
-        # A wild value makes the bins of its histogram so wide that all others share one.
+        lows, highs = _clipped(program, weights, samples, range_of, lows, highs, CLIPPING[method], to)
+        # An outlier makes the bins of its histogram so wide that all other values fall into one.
         if not np.any(highs - lows < wide / COARSE):
             break
     ranges = tuple(
         PRESCRIBED[rule, to] if rule != "own" else Range(float(low), float(high))
         for rule, low, high in zip(rules, lows, highs)
     )
-    return dataclasses.replace(program, grids=grids, ranges=ranges, activations=to)
+    return dataclasses.replace(program, grids=range_of, ranges=ranges, activations=to)
 
 
-def assign_grids(nodes: tuple[Node, ...]) -> tuple[tuple[int, ...], list[str]]:
-    """For each value the number of its grid, and for each grid 'own' or the rule that prescribes it."""
-    parents = list(range(len(nodes) + 1))
-    rules = ["own"] * len(parents)
-
-    def find(value: int) -> int:
-        while parents[value] != value:
-            value = parents[value]
-        return value
-
+def assign_ranges(nodes: tuple[Node, ...]) -> tuple[tuple[int, ...], list[str]]:
+    """For each value the index of its range, and for each range 'own' or the rule that prescribes it."""
+    shared = DisjointSet(range(len(nodes) + 1))
+    prescribed: dict[int, str] = {}
     for output, node in enumerate(nodes, 1):
-        rule = OPERATORS[node.op].grid
+        rule = OPERATORS[node.op].range_rule
         if rule in ("unit", "tanh"):
-            rules[output] = rule
+            prescribed[output] = rule
         for value in node.inputs if rule == "tied" else node.inputs[:1] if rule == "same" else ():
-            one, other = sorted((find(value), find(output)))
-            parents[other] = one
-            rules[one] = rules[one] if rules[one] != "own" else rules[other]
-    roots = [find(value) for value in range(len(parents))]
-    numbers = {root: number for number, root in enumerate(dict.fromkeys(roots))}
-    return tuple(numbers[root] for root in roots), [rules[root] for root in numbers]
+            shared.merge(value, output)
+    groups = sorted(shared.subsets(), key=min)
+    number_of = {value: number for number, values in enumerate(groups) for value in values}
+    rules = [next((prescribed[value] for value in sorted(values) if value in prescribed), "own") for values in groups]
+    return tuple(number_of[value] for value in range(len(nodes) + 1)), rules
 
 
-def float_values(program: Program, weights: Weights, x: Any) -> Iterator[Any]:
+def float_values(program: Program, weights: Weights, x: Tensor) -> Iterator[Tensor]:
     """Every value of the program on a batch, in float32."""
     values = [x]
     yield x
     for node in program.nodes:
-        held = weights.get(node.name, {})
+        held: Mapping[str, Any] = weights.get(node.name, {})
         inputs = with_operand(node, [values[i] for i in node.inputs], held.get("operand"))
         values.append(OPERATORS[node.op].compute(node, inputs, held.get("kernel"), held.get("bias")))
         yield values[-1]
 
 
-def with_operand(node: Node, inputs: list[Any], operand: Any) -> list[Any]:
+def with_operand(node: Node, inputs: list[Tensor], operand: Tensor | None) -> list[Tensor]:
     """The inputs with a constant operand in its place."""
     if operand is None:
         return inputs
@@ -116,20 +114,20 @@ def _clipped(
     program: Program,
     weights: Weights,
     samples: np.ndarray,
-    grids: tuple[int, ...],
+    range_of: tuple[int, ...],
     lows: np.ndarray,
     highs: np.ndarray,
     choose: Callable[[np.ndarray, np.ndarray, Activations], tuple[float, float]],
     to: Activations,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Narrower ranges, chosen from a histogram of each grid's values."""
+    """Narrower ranges, chosen from a histogram of the values that have each."""
     edges = [np.linspace(low, high, BINS + 1) for low, high in zip(lows, highs)]
     counts = np.zeros((len(lows), BINS))
     for values in _passes(program, weights, samples):
         for number, value in enumerate(values):
-            grid = grids[number]
-            if lows[grid] < highs[grid]:
-                counts[grid] += np.histogram(np.clip(value, lows[grid], highs[grid]), edges[grid])[0]
+            index = range_of[number]
+            if lows[index] < highs[index]:
+                counts[index] += np.histogram(np.clip(value, lows[index], highs[index]), edges[index])[0]
     chosen = [choose(count, edge, to) if count.any() else (edge[0], edge[-1]) for count, edge in zip(counts, edges)]
     return np.array([low for low, _ in chosen]), np.array([high for _, high in chosen])
 
@@ -142,14 +140,14 @@ def _percentile(counts: np.ndarray, edges: np.ndarray, to: Activations) -> tuple
 
 
 def _least_error(counts: np.ndarray, edges: np.ndarray, to: Activations) -> tuple[float, float]:
-    """The share of the range whose clipping and rounding cost least, over 100 shares."""
-    centres = (edges[:-1] + edges[1:]) / 2
+    """The fraction of the range, in hundredths, with the least error by clipping and rounding."""
+    centers = (edges[:-1] + edges[1:]) / 2
     levels = 255 if to == "int8" else 65535
     best = (np.inf, edges[0], edges[-1])
-    for share in np.arange(1, 101) / 100:
-        low, high = share * edges[0], share * edges[-1]
+    for fraction in np.arange(1, 101) / 100:
+        low, high = fraction * edges[0], fraction * edges[-1]
         step = (high - low) / levels
-        outside = np.maximum(np.maximum(low - centres, centres - high), 0.0)
+        outside = np.maximum(np.maximum(low - centers, centers - high), 0.0)
         cost = float(np.sum(counts * np.where(outside > 0, outside**2, step**2 / 12)))
         best = min(best, (cost, low, high))
     return best[1], best[2]

@@ -1,4 +1,4 @@
-"""A quantization-aware model as a .tflite: the operators, grids and integers that it computes with."""
+"""A quantization-aware model as a .tflite: the operators, scales and integers that it computes with."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ class _Writer:
             # An absent bias saves its bytes, which only some kernels of TFLite Micro allow.
             return [*indices, -1] if node.op == "FULLY_CONNECTED" else indices
         wide = bias.astype(np.int64 if self.program.activations == "int16" else np.int32)
-        grid = _Scale(np.atleast_1d((scale * input_scale).astype(np.float32)))
-        return [*indices, self._constant(f"{node.name}/bias", wide, grid)]
+        accumulator = _Scale(np.atleast_1d((scale * input_scale).astype(np.float32)))
+        return [*indices, self._constant(f"{node.name}/bias", wide, accumulator)]
 
     def _operand(self, operator: Simulated) -> int:
         values, scale, zero = operator.operand_integers()

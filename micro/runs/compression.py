@@ -13,13 +13,13 @@ import numpy as np
 
 import keras_kd
 from keras_kd.layers import copied
-from micro.compress.cluster import ClusterWeights, cluster, share_values
-from micro.compress.fine_tune import fit_on
+from micro.compress.cluster import ClusterWeights, cluster_with, clustered_untrained
+from micro.compress.fine_tune import FineTuning
 from micro.compress.pack import pack
-from micro.compress.prune import KeepZeros, prune, zeroed
+from micro.compress.prune import KeepZeros, prune_with, zeroed
 from micro.compress.shrink import shrink
 from micro.config import ClusterStage, Config, PruneStage, QuantizeStage, ShrinkStage, Stage
-from micro.conversion.convert_keras import Converted, convert, error_beside
+from micro.conversion.convert_keras import Converted, convert, error_against
 from micro.errors import ConversionWarning, RunError
 from micro.quantize.aware import Granularity, QuantizationAware, quantize_aware
 from micro.quantize.granularity import choose_weights
@@ -56,13 +56,13 @@ def apply(stage: Stage, model: keras.Model, lessons: Lessons, config: Config, ca
             x=lessons.x[:512],
             y=lessons.y[:512],
             loss=lessons.loss,
-            fine_tune=lambda small: fit_on(small, (), **_told(stage, lessons, config)),
+            fine_tune=lambda small: _fine_tuning(stage, lessons, config).train(small),
         )
-    told = _told(stage, lessons, config)
+    tuning = _fine_tuning(stage, lessons, config)
     if isinstance(stage, PruneStage):
-        return prune(model, stage.target_sparsity, pattern=stage.pattern, **told)
+        return prune_with(tuning, model, stage.target_sparsity, pattern=stage.pattern)
     if isinstance(stage, ClusterStage):
-        return cluster(model, stage.clusters, **told)
+        return cluster_with(tuning, model, stage.clusters)
     aware = quantize_aware(
         model,
         calibration,
@@ -78,7 +78,7 @@ def apply(stage: Stage, model: keras.Model, lessons: Lessons, config: Config, ca
                 held.append(KeepZeros(aware))
             if isinstance(earlier, ClusterStage):
                 held = [ClusterWeights(aware, earlier.clusters)]  # zero is one of its values
-        fit_on(aware, held, **told)
+        tuning.train(aware, held)
     return aware
 
 
@@ -105,7 +105,7 @@ def _written(model: keras.Model, config: Config, calibration: np.ndarray) -> Wri
     elif ram is not None and config.convert.weights == "auto" and not _clustered(config):
         weights = _within(model, calibration, ram)
         found = convert(quantize_aware(model, calibration, weights=weights))
-        found = dataclasses.replace(found, error=error_beside(found, model, calibration))
+        found = dataclasses.replace(found, error=error_against(found, model, calibration))
     else:
         found = convert(model, calibration, weights="per_tensor" if _clustered(config) else config.convert.weights)
     if _clustered(config) or any(isinstance(stage, QuantizeStage) and stage.bits < 8 for stage in config.compress):
@@ -123,7 +123,7 @@ def untrained(student: keras.Model, config: Config) -> keras.Model:
         elif isinstance(stage, PruneStage):
             model = zeroed(model, stage.target_sparsity, stage.pattern)
         elif isinstance(stage, ClusterStage):
-            model = share_values(model, stage.clusters)
+            model = clustered_untrained(model, stage.clusters)
     return model
 
 
@@ -184,23 +184,21 @@ def _clustered(config: Config) -> bool:
     return any(isinstance(stage, ClusterStage) for stage in config.compress)
 
 
-def _told(stage: Any, lessons: Lessons, config: Config) -> dict[str, Any]:
-    """Arguments of a fine-tuning."""
-    told = {
-        "x": lessons.x,
-        "y": lessons.y,
-        "loss": lessons.loss,
-        "epochs": stage.epochs,
-        "batch_size": config.student.batch_size,
-        "optimizer": _optimizer(stage, lessons, config),
-    }
-    if stage.teacher:
-        told |= {
-            "teacher": lessons.teacher,
-            "objectives": [lessons.objective()],
-            "hard_weight": config.distill.hard_weight,
-        }
-    return told
+def _fine_tuning(stage: Any, lessons: Lessons, config: Config) -> FineTuning:
+    """How a stage fine-tunes."""
+    tuning = FineTuning(
+        lessons.x,
+        lessons.y,
+        lessons.loss,
+        optimizer=_optimizer(stage, lessons, config),
+        epochs=stage.epochs,
+        batch_size=config.student.batch_size,
+    )
+    if not stage.teacher:
+        return tuning
+    return dataclasses.replace(
+        tuning, teacher=lessons.teacher, objectives=[lessons.objective()], hard_weight=config.distill.hard_weight
+    )
 
 
 def _optimizer(stage: Any, lessons: Lessons, config: Config) -> keras.optimizers.Optimizer:

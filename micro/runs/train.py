@@ -15,12 +15,12 @@ import tensorflow as tf
 
 import keras_kd
 from keras_kd.layers import activation_of
-from micro.compress.prune import prunable_kernels
 from micro.compress.shrink import plan_shrink
 from micro.config import Config, ModelConfig
 from micro.conversion.keras_file import load_keras
 from micro.datasets.prepare import Prepared, Windows
 from micro.errors import DataError, ModelError, RunError
+from micro.keras_graph.kernels import prunable_kernels
 from micro.runs import models as students
 from micro.runs.compression import Lessons, require_budget
 

@@ -21,14 +21,13 @@ ENDINGS = (
     "_ops",
     "_front_end",
     "_detector",
-    "_golden",
+    "_self_test",
     "_infer",
     "_infer_static",
     "_infer_tflm",
     "_invoke",
     "_sample",
     "_status",
-    "_self_test",
     "_app",
 )
 

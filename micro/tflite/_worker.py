@@ -1,8 +1,8 @@
 """The process in which TFLite Micro and TFLite's reference kernels run.
 
-Their C++ aborts or faults on models and arenas it does not expect, takes what memory a damaged model declares, and reports
-allocations on file descriptor 2 alone: in a process of its own none of it reaches the caller. Run as
-`python _tflm_worker.py REQUEST.npz ANSWER.npz`; imports nothing of this package.
+Their C++ aborts or crashes on models and arenas it does not expect, takes as much memory as a damaged model declares, and
+reports allocations only on file descriptor 2. In a process of its own, none of that reaches the caller. Run as
+`python _worker.py REQUEST.npz ANSWER.npz`; imports nothing of this package.
 """
 
 import contextlib
@@ -10,21 +10,21 @@ import sys
 
 import numpy as np
 
-# Address space that a model may take beside what the interpreter's own libraries do.
+# Address space that a model may take in addition to the interpreter's own libraries.
 MOST_BYTES = 6 << 30
-# Exit code of an interpreter that says no; its words are on standard error.
+# Exit code when the interpreter refuses the model; its message is on standard error.
 REFUSED = 3
 
 
 def main(request_path: str, answer_path: str) -> None:
-    """Answer one request: outputs of every sample, and for TFLite Micro what the arena held."""
+    """Answer one request: outputs of every sample; for TFLite Micro also its report of the arena, on standard error."""
     limit_memory()
-    with np.load(request_path, allow_pickle=False) as request:
-        told = dict(request)
-    inputs = [told[f"input{i}"] for i in range(int(told["input_count"]))]
-    run = run_in_tflm if str(told["engine"]) == "tflm" else run_in_tflite
+    with np.load(request_path, allow_pickle=False) as file:
+        request = dict(file)
+    inputs = [request[f"input{i}"] for i in range(int(request["input_count"]))]
+    run = run_in_tflm if str(request["engine"]) == "tflm" else run_in_tflite
     try:
-        results = run(told, inputs)
+        results = run(request, inputs)
     except (RuntimeError, ValueError, MemoryError) as error:
         print(" ".join(str(error).split()) or type(error).__name__, file=sys.stderr)
         sys.exit(REFUSED)
@@ -43,15 +43,15 @@ def limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def run_in_tflm(told: dict[str, np.ndarray], inputs: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
+def run_in_tflm(request: dict[str, np.ndarray], inputs: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
     """Outputs, and traced tensors, of TFLite Micro."""
     from tflite_micro import runtime
 
-    traced = [int(i) for i in told["traced"]]
+    traced = [int(i) for i in request["traced"]]
     config = runtime.InterpreterConfig
     interpreter = runtime.Interpreter.from_bytes(
-        told["model"].tobytes(),
-        arena_size=int(told["arena_bytes"]),
+        request["model"].tobytes(),
+        arena_size=int(request["arena_bytes"]),
         intrepreter_config=config.kPreserveAllTensors if traced else config.kAllocationRecording,
     )
     results: dict[str, list[np.ndarray]] = {}
@@ -59,7 +59,7 @@ def run_in_tflm(told: dict[str, np.ndarray], inputs: list[np.ndarray]) -> dict[s
         for index, values in enumerate(inputs):
             interpreter.set_input(values[sample], index)
         interpreter.invoke()
-        for index in range(len(told["outputs"])):
+        for index in range(len(request["outputs"])):
             results.setdefault(f"output{index}", []).append(np.array(interpreter.get_output(index)))
         for index in traced:
             results.setdefault(f"tensor{index}", []).append(np.array(interpreter.GetTensor(index, 0)["tensor_data"]))
@@ -68,23 +68,23 @@ def run_in_tflm(told: dict[str, np.ndarray], inputs: list[np.ndarray]) -> dict[s
     return results
 
 
-def run_in_tflite(told: dict[str, np.ndarray], inputs: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
+def run_in_tflite(request: dict[str, np.ndarray], inputs: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
     """Outputs, and traced tensors, of TFLite's reference kernels."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    traced = [int(i) for i in told["traced"]]
+    traced = [int(i) for i in request["traced"]]
     interpreter = Interpreter(
-        model_content=told["model"].tobytes(),
+        model_content=request["model"].tobytes(),
         experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
         experimental_preserve_all_tensors=bool(traced),
     )
     interpreter.allocate_tensors()
     results: dict[str, list[np.ndarray]] = {}
     for sample in range(len(inputs[0])):
-        for index, values in zip(told["inputs"], inputs):
+        for index, values in zip(request["inputs"], inputs):
             interpreter.set_tensor(int(index), values[sample])
         interpreter.invoke()
-        for number, index in enumerate(told["outputs"]):
+        for number, index in enumerate(request["outputs"]):
             results.setdefault(f"output{number}", []).append(interpreter.get_tensor(int(index)))
         for index in traced:
             results.setdefault(f"tensor{index}", []).append(interpreter.get_tensor(index))

@@ -1,4 +1,4 @@
-"""Whether a .tflite fits a board, and if not, what breaks the budget."""
+"""Whether a .tflite fits a budget of flash and RAM, and if not, what exceeds it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,27 @@ from micro.tflite.cost import parse_bytes
 from micro.tflite.footprint import Footprint, measure
 from micro.tflite.graph import TfliteLike
 
-# Kernels of TFLite Micro that a firmware is built with.
+# Kernels of TFLite Micro that firmware can be built with.
 Kernels = Literal["any", "reference", "cmsis-nn", "cmsis-nn-mve"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """A model beside a budget; `broken` says in a sentence each what does not fit, and is empty where all does.
+    """A model compared with a budget.
 
-    `arena_bytes` is what RAM was compared with, and `kernels` those that need it.
+    Attributes:
+        footprint: What the model needs, as `measure` gives it.
+        flash, ram: The budget in bytes; None where there is no limit.
+        broken: One sentence for each part that does not fit; empty if all fits.
+        arena_bytes: The arena that RAM was compared with.
+        kernels: The kernels of TFLite Micro with which the arena is that large.
+
+    >>> inputs = keras.Input((8,))
+    >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
+    >>> result = micro.check(tflite, flash=512)
+    >>> print(result.fits, result.broken[0])
+    False flash: the model takes ... bytes, ... over 512 (weights ..., quantization ..., graph ...); most weights: ...
     """
 
     footprint: Footprint
@@ -29,22 +41,33 @@ class Check:
 
     @property
     def fits(self) -> bool:
-        """Whether nothing is broken."""
+        """Whether the model fits the budget."""
         return not self.broken
 
 
 def check(
     tflite: TfliteLike, *, flash: str | int | None = None, ram: str | int | None = None, kernels: Kernels = "any"
 ) -> Check:
-    """Hold a .tflite against a budget of flash for the model's bytes and of RAM for its tensor arena.
+    """Compare a .tflite with a budget of flash for the model's bytes and of RAM for its tensor arena.
 
     Args:
-        flash, ram: Bytes, or a size such as '64KiB'; None does not limit.
-        kernels: Which kernels of TFLite Micro the firmware has: 'reference', 'cmsis-nn' (Cortex-M0 to M33),
-            'cmsis-nn-mve' (M55, M85), or 'any' of them, whose largest arena is compared. That with CMSIS-NN is estimated.
+        tflite: Bytes, a path, or what `convert` returns.
+        flash, ram: Bytes, or a size such as '64KiB'; None for no limit.
+        kernels: The kernels that the firmware is built with: 'reference', 'cmsis-nn' (Cortex-M0 to M33) or 'cmsis-nn-mve'
+            (M55, M85); 'any' takes the largest arena of the three. Arenas with CMSIS-NN are estimated.
+
+    Returns:
+        A `Check`; `fits` says whether the model fits, `broken` what does not.
 
     Raises:
-        ValueError: For sizes that do not parse or no budget at all; as `measure` for models that do not run.
+        ValueError: For sizes that cannot be parsed, or without any budget.
+        MicroError: As `measure`.
+
+    >>> inputs = keras.Input((8,))
+    >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
+    >>> micro.check(tflite, flash="64KiB", ram="16KiB").fits
+    True
     """
     if kernels not in get_args(Kernels):
         raise ValueError(f"check: kernels must be one of {', '.join(get_args(Kernels))}, got {kernels!r}")
@@ -72,7 +95,7 @@ def _flash_sentence(footprint: Footprint, budget: int) -> str:
 
 
 def _arena(footprint: Footprint, kernels: Kernels) -> tuple[str, int]:
-    """The kernels that need most among those asked for, and the arena with them."""
+    """The kernels with the largest arena among those asked for, and that arena."""
     arenas = {
         "reference": footprint.arena_bytes_32bit,
         "cmsis-nn": footprint.arena_bytes_cmsis_nn,
@@ -98,7 +121,7 @@ def _ram_sentence(footprint: Footprint, budget: int, kernels: str, total: int) -
 
 
 def _short(name: str) -> str:
-    """A tensor's name by its first part: the converter strings together all that were fused into it."""
+    """The first part of a tensor's name: the converter appends the names of everything fused into it."""
     return repr(name.split(";")[0])
 
 

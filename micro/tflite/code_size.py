@@ -1,4 +1,4 @@
-"""How much code TFLite Micro takes for a model's operators: an estimate."""
+"""Estimated code size of TFLite Micro with a model's operators."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SOURCE = (
 
 @dataclass(frozen=True)
 class CodeSize:
-    """Bytes of code on a Cortex-M4, estimated: the interpreter, what each operator brings alone, and all together.
+    """Estimated bytes of code on a Cortex-M4: the interpreter, each operator on its own, and all together.
 
     Operators share code, so `total` is less than the sum. `unknown` are operators without an estimate. `source` says what the
-    figures rest on; optimised kernels (CMSIS-NN) take about twice the kernels' part.
+    figures rest on; optimized kernels (CMSIS-NN) take about twice the kernels' part.
     """
 
     total: int
@@ -31,7 +31,7 @@ class CodeSize:
 
 
 def estimate_code(ops: Iterable[str]) -> CodeSize:
-    """The interpreter with a resolver for just these operators, by their names in the schema."""
+    """Code size of the interpreter with a resolver for these operators only, by their names in the schema."""
     table = _table()
     wanted = sorted(set(ops))
     pieces = [(set(piece["ops"]), piece["bytes"]) for piece in table["pieces"]]

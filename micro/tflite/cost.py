@@ -1,4 +1,4 @@
-"""What a .tflite costs by part and by operator: flash, memory held while it runs, multiply-accumulates."""
+"""What a .tflite costs, by part and by operator: flash, RAM for activations, multiply-accumulates."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from micro.tflite.graph import Graph, Op, Tensor, macs_of
 
 WIDTHS = {"int8": 1, "uint8": 1, "bool": 1, "int16": 2, "float16": 2, "int32": 4, "float32": 4, "int64": 8}
-# Bytes that TFLite Micro's bookkeeping takes in the arena, as its allocator names them: on a 64-bit host, on a 32-bit chip.
-# The latter measured on a 32-bit build of TFLM for the models in the tests' data; the kernels' own data is left as on the host.
+# Bytes that TFLite Micro's bookkeeping takes in the arena, by the allocator's names: on a 64-bit host, on a 32-bit MCU. These
+# are measured on a 32-bit build of TFLM with the models in the tests' data; the kernels' own data counts as on the host.
 STRUCTS = {
     "TfLiteEvalTensor data": (24, 12),
     "Persistent TfLiteTensor data": (64, 40),
@@ -21,10 +21,10 @@ STRUCTS = {
 
 @dataclass(frozen=True)
 class Flash:
-    """Bytes of a .tflite by what they hold; they add up to the file.
+    """Bytes of a .tflite by what they hold. They add up to the size of the file.
 
-    `weights` are constant tensors, biases among them; `quantization` scales and zero points; `graph` all else: operators,
-    shapes, names, padding.
+    `weights` are constant tensors, including biases; `quantization` scales and zero points; `graph` everything else:
+    operators, shapes, names, padding.
     """
 
     weights: int
@@ -34,9 +34,9 @@ class Flash:
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One operator: its output tensor's name, MACs, constants read, and bytes of activations held while it runs.
+    """One operator: name of its output, MACs, bytes of constants read, and bytes of activations held while it runs.
 
-    `held` are the tensors that make up `held_bytes`: this operator's inputs and outputs, and what later operators wait for.
+    `held` names the tensors that make up `held_bytes`: this operator's inputs and outputs, and those that later operators need.
     """
 
     index: int
@@ -59,7 +59,7 @@ def flash_parts(content: bytes, graph: Graph) -> Flash:
 
 
 def layer_costs(graph: Graph) -> tuple[LayerCost, ...]:
-    """Each operator's share, in the order in which they run."""
+    """The cost of each operator, in the order in which they run."""
     last = {index: op.index for op in graph.ops for index in op.inputs}
     last.update({index: len(graph.ops) for index in graph.outputs})
     alive = list(graph.inputs)
@@ -84,7 +84,7 @@ def layer_costs(graph: Graph) -> tuple[LayerCost, ...]:
 
 
 def work_of(op: Op, tensors: tuple[Tensor, ...]) -> int:
-    """Steps of one operator's innermost loop, where it has more than its tensors have values: products, and values pooled."""
+    """Steps of an operator's innermost loop: its MACs, or the values that pooling reads."""
     if "filterHeight" not in op.options or "filterWidth" not in op.options or not op.inputs or not op.outputs:
         return macs_of(op, tensors)
     x, y = tensors[op.inputs[0]], tensors[op.outputs[0]]
@@ -98,11 +98,11 @@ def bytes_of(tensor: Tensor) -> int:
 
 
 def saved_on_32_bits(log: str) -> int:
-    """How many bytes of the arena that TFLite Micro reported are the host's wider pointers."""
+    """Bytes of the arena, as TFLite Micro reported it, that are due to the host's 64-bit pointers."""
     saved = 0
-    for name, (host, chip) in STRUCTS.items():
-        found = re.search(rf"'{re.escape(name)}' used (\d+) bytes", log)
-        saved += int(found[1]) * (host - chip) // host if found else 0
+    for name, (host, target) in STRUCTS.items():
+        match = re.search(rf"'{re.escape(name)}' used (\d+) bytes", log)
+        saved += int(match[1]) * (host - target) // host if match else 0
     return saved
 
 
@@ -113,8 +113,8 @@ def parse_bytes(text: str, what: str) -> int:
         ValueError: Names `what` for anything else.
     """
     units = {"": 1, "k": 1000, "m": 1000**2, "ki": 1024, "mi": 1024**2}
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKmM]i?)?[bB]?\s*", text)
-    size = int(float(found[1]) * units[(found[2] or "").lower()]) if found else 0
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKmM]i?)?[bB]?\s*", text)
+    size = int(float(match[1]) * units[(match[2] or "").lower()]) if match else 0
     if size <= 0:
         raise ValueError(f"{what} must be a size such as 64KiB, 16kB or 2048, got {text!r}")
     return size
@@ -126,8 +126,8 @@ def parse_count(text: str, what: str) -> int:
     Raises:
         ValueError: Names `what` for anything else.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKmM]?)\s*", text)
-    count = int(float(found[1]) * {"": 1, "k": 1000, "m": 1000**2}[found[2].lower()]) if found else 0
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKmM]?)\s*", text)
+    count = int(float(match[1]) * {"": 1, "k": 1000, "m": 1000**2}[match[2].lower()]) if match else 0
     if count <= 0:
         raise ValueError(f"{what} must be a number such as 2M, 500k or 120000, got {text!r}")
     return count

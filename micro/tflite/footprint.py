@@ -1,4 +1,4 @@
-"""What a model takes on a chip, measured in TFLite Micro on this machine."""
+"""Flash, RAM and MACs of a model, measured in TFLite Micro on the host."""
 
 from __future__ import annotations
 
@@ -17,15 +17,29 @@ from micro.tflite.scratch import cmsis_nn_extra
 
 @dataclass(frozen=True)
 class Footprint:
-    """What a model takes on a chip, measured in TFLite Micro on a 64-bit host.
+    """Flash, RAM and MACs of a model, measured in TFLite Micro on a 64-bit host.
 
-    With TFLM's reference kernels the activation part is the same on every chip; the persistent part holds pointers and is
-    larger here than on a 32-bit chip, so the total is an upper bound. `arena_bytes_32bit` is a closer one: the interpreter's
-    bookkeeping is counted at its size on a 32-bit chip, the kernels' own data as on the host. CMSIS-NN's kernels ask for
-    buffers of their own: `arena_bytes_cmsis_nn` (Cortex-M0 to M33) and `arena_bytes_cmsis_nn_mve` (M55, M85) add what its
-    published formulas give, estimated and not measured; other makers' kernels are not counted.
-    `flash` are the model's bytes by part, `layers` the operators in the order in which they run, `code` an estimate of the
-    interpreter's code with these operators.
+    Attributes:
+        model_bytes: Size of the .tflite, which lies in flash.
+        arena_bytes: The tensor arena with TFLM's reference kernels: `activation_bytes`, the same on every MCU, plus
+            `persistent_bytes`, which hold pointers and are smaller on a 32-bit MCU. An upper bound there.
+        macs: Multiply-accumulates of one inference.
+        ops: How often each operator occurs.
+        arena_bytes_32bit: A closer upper bound: the interpreter's bookkeeping at its size on a 32-bit MCU, the kernels' own
+            data as on the host.
+        flash: The model's bytes by what they hold.
+        layers: The operators in the order in which they run.
+        code: An estimate of the interpreter's code with these operators.
+        arena_bytes_cmsis_nn, arena_bytes_cmsis_nn_mve: The arena with CMSIS-NN's kernels, on Cortex-M0 to M33 and on M55 and
+            M85: `arena_bytes_32bit` plus the scratch buffers by CMSIS-NN's published formulas. Estimated, not measured;
+            kernels of other vendors are not covered.
+
+    >>> inputs = keras.Input((8,))
+    >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
+    >>> footprint = micro.measure(tflite)
+    >>> footprint.ops, footprint.macs, footprint.arena_bytes_32bit < footprint.arena_bytes
+    ({'FULLY_CONNECTED': 1}, 24, True)
     """
 
     model_bytes: int
@@ -43,16 +57,28 @@ class Footprint:
 
     @property
     def ram_bytes(self) -> int:
-        """RAM to set aside for the arena whichever of these kernels the firmware is built with."""
+        """Bytes of RAM to reserve for the arena, whichever of these kernels the firmware is built with."""
         return max(self.arena_bytes_32bit, self.arena_bytes_cmsis_nn, self.arena_bytes_cmsis_nn_mve)
 
 
 def measure(tflite: TfliteLike) -> Footprint:
     """Model bytes, tensor arena, operators and multiply-accumulates of a .tflite.
 
+    Args:
+        tflite: Bytes, a path, or what `convert` returns.
+
+    Returns:
+        The `Footprint`, in bytes. It takes one inference in TFLite Micro, in a process of its own.
+
     Raises:
-        ModelError: If it cannot be read.
+        ModelError: If the file cannot be read.
         InterpreterError: If TFLite Micro does not run it.
+
+    >>> inputs = keras.Input((8,))
+    >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
+    >>> micro.measure(tflite).macs
+    24
     """
     content = content_of(tflite)
     graph = read(content)
@@ -60,7 +86,7 @@ def measure(tflite: TfliteLike) -> Footprint:
     zeros = [np.zeros((1, *graph.tensors[i].shape), graph.tensors[i].dtype) for i in graph.inputs]
     _, log = invoke(content, graph, zeros)
     total, head, tail = (_allocation(part, log) for part in ("total", "head", "tail"))
-    on_chip = total - saved_on_32_bits(log)
+    on_target = total - saved_on_32_bits(log)
     return Footprint(
         len(content),
         total,
@@ -68,17 +94,17 @@ def measure(tflite: TfliteLike) -> Footprint:
         tail,
         graph.macs,
         graph.op_counts,
-        on_chip,
+        on_target,
         flash_parts(content, graph),
         layer_costs(graph),
         estimate_code(graph.op_counts),
-        on_chip + cmsis_nn_extra(graph, head, "dsp"),
-        on_chip + cmsis_nn_extra(graph, head, "mve"),
+        on_target + cmsis_nn_extra(graph, head, "dsp"),
+        on_target + cmsis_nn_extra(graph, head, "mve"),
     )
 
 
 def _allocation(part: str, log: str) -> int:
-    found = re.search(rf"Arena allocation {part} (\d+) bytes", log)
-    if found is None:
+    match = re.search(rf"Arena allocation {part} (\d+) bytes", log)
+    if match is None:
         raise InterpreterError("TFLite Micro did not report its arena; is this version of tflite-micro supported?")
-    return int(found[1])
+    return int(match[1])

@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 import struct
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol
 
 from micro.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
 
 class HasContent(Protocol):
@@ -22,11 +27,11 @@ class HasContent(Protocol):
 
 # No tensor of a real model has more axes.
 MOST_AXES = 16
-# Tables of a flatbuffer may overlap, so that a small file can pretend to be many times its size: what is taken from one may be
-# so many times its bytes, since writers share equal names and vectors.
+# Tables of a flatbuffer may overlap, so a small file can pretend to be far larger. Reading stops at this multiple of the file's
+# bytes; more than 1, since writers share equal names and vectors.
 MOST_SHARED = 4
-# Operators that multiply and accumulate: the axes of the tensors that their number is counted from, by place among the inputs
-# (-1: the output; None: any number).
+# Operators that multiply and accumulate: how many axes the tensors have that their MACs are computed from, by position among
+# the inputs (-1: the output; None: any number).
 COUNTED: dict[str, dict[int, int | None]] = {
     "CONV_2D": {1: 4, -1: None},
     "DEPTHWISE_CONV_2D": {1: 4, -1: None},
@@ -131,7 +136,7 @@ def read(tflite: TfliteLike) -> Graph:
     """
     content = content_of(tflite)
     try:
-        return _read(content)
+        return _Reader(content).graph()
     except ModelError:
         raise
     except struct.error:
@@ -162,15 +167,15 @@ def macs_of(op: Op, tensors: tuple[Tensor, ...]) -> int:
     return 0
 
 
-def schema_module() -> Any:
-    """The format's generated reader and writer."""
+def schema_module() -> ModuleType:
+    """The reader and writer of the format, generated from its schema."""
     from tflite_micro.tensorflow.lite.micro.python import schema_py_generated
 
     return schema_py_generated
 
 
-def packed(model: Any) -> bytes:
-    """The bytes of a model in the generated writer's objects (`ModelT`)."""
+def packed(model: schema.ModelT) -> bytes:
+    """The bytes of a model that is given as objects of the generated writer."""
     import flatbuffers
 
     builder = flatbuffers.Builder(4096)
@@ -178,119 +183,126 @@ def packed(model: Any) -> bytes:
     return bytes(builder.Output())
 
 
-def _read(content: bytes) -> Graph:
-    schema = schema_module()
-    names = _enum_names(schema.BuiltinOperator)
-    types = {value: name.lower() for value, name in _enum_names(schema.TensorType).items()}
-    model = schema.Model.GetRootAs(content, 0)
-    taken = 0
+class _Reader:
+    """Reads the tables of one .tflite, and refuses a file whose tables pretend to hold more than its bytes do."""
 
-    def bounded(length: int, what: str) -> range:
-        nonlocal taken
-        taken += length
-        if length < 0 or taken > MOST_SHARED * len(content):
-            raise ModelError(f"damaged .tflite: {length:,} {what} in {len(content):,} bytes")
+    def __init__(self, content: bytes) -> None:
+        self.content, self.taken = content, 0
+        self.schema = schema_module()
+        self.op_names = _enum_names(self.schema.BuiltinOperator)
+        self.types = {value: name.lower() for value, name in _enum_names(self.schema.TensorType).items()}
+        self.model: schema.Model = self.schema.Model.GetRootAs(content, 0)
+        self.buffers: dict[int, bytes | None] = {}
+
+    def bounded(self, length: int, what: str) -> range:
+        """range(length), counted against the file's bytes."""
+        self.taken += length
+        if length < 0 or self.taken > MOST_SHARED * len(self.content):
+            raise ModelError(f"damaged .tflite: {length:,} {what} in {len(self.content):,} bytes")
         return range(length)
 
-    def op_name(index: int) -> str:
-        code = model.OperatorCodes(index)
-        builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        if names[builtin] != "CUSTOM":
-            return names[builtin]
-        told = (code.CustomCode() or b"").decode(errors="replace")
+    def graph(self) -> Graph:
+        codes = [self.op_name(i) for i in self.bounded(self.model.OperatorCodesLength(), "operator codes")]
+        counts = self.op_counts(codes)
+        main = self.model.Subgraphs(0)
+        tensors = tuple(self.tensor(i, main.Tensors(i)) for i in self.bounded(main.TensorsLength(), "tensors"))
+        numbers = self.bounded(main.OperatorsLength(), "operators")
+        ops = tuple(self.op(i, main.Operators(i), codes, tensors) for i in numbers)
+        inputs = self.indices(main.InputsAsNumpy(), "input", len(tensors))
+        outputs = self.indices(main.OutputsAsNumpy(), "output", len(tensors))
+        if not inputs or not outputs or min(inputs + outputs) < 0:
+            raise ModelError("damaged .tflite: it has no input or no output")
+        return Graph(tensors, ops, inputs, outputs, counts)
+
+    def op_name(self, index: int) -> str:
+        """An operator code's name in the schema, or a custom operator's own."""
+        code = self.model.OperatorCodes(index)
+        builtin = self.op_names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+        if builtin != "CUSTOM":
+            return builtin
+        name = (code.CustomCode() or b"").decode(errors="replace")
         # A custom operator may call itself anything, CONV_2D too.
-        return f"CUSTOM {told}".rstrip() if not told or told in names.values() else told
+        return f"CUSTOM {name}".rstrip() if not name or name in self.op_names.values() else name
 
-    codes = [op_name(i) for i in bounded(model.OperatorCodesLength(), "operator codes")]
-    if model.SubgraphsLength() < 1:
-        raise ModelError("damaged .tflite: it has no subgraph")
-    counts: Counter[str] = Counter()
-    for i in bounded(model.SubgraphsLength(), "subgraphs"):
-        subgraph = model.Subgraphs(i)
-        counts.update(
-            codes[subgraph.Operators(j).OpcodeIndex()] for j in bounded(subgraph.OperatorsLength(), "operators")
+    def op_counts(self, codes: list[str]) -> dict[str, int]:
+        """How often each operator occurs, over all subgraphs."""
+        if self.model.SubgraphsLength() < 1:
+            raise ModelError("damaged .tflite: it has no subgraph")
+        counts: Counter[str] = Counter()
+        for i in self.bounded(self.model.SubgraphsLength(), "subgraphs"):
+            subgraph = self.model.Subgraphs(i)
+            operators = self.bounded(subgraph.OperatorsLength(), "operators")
+            counts.update(codes[subgraph.Operators(j).OpcodeIndex()] for j in operators)
+        return dict(sorted(counts.items()))
+
+    def op(self, index: int, operator: schema.Operator, codes: list[str], tensors: tuple[Tensor, ...]) -> Op:
+        name = codes[operator.OpcodeIndex()]
+        inputs, outputs = (
+            self.indices(array, f"op {name}", len(tensors))
+            for array in (operator.InputsAsNumpy(), operator.OutputsAsNumpy())
         )
+        made = Op(index, name, inputs, outputs, self.options(operator))
+        _require_counted(made, tensors)
+        return made
 
-    main = model.Subgraphs(0)
-    buffers: dict[int, bytes | None] = {}
-    tensors = tuple(
-        _tensor(i, main.Tensors(i), model, types, buffers, bounded) for i in bounded(main.TensorsLength(), "tensors")
-    )
+    def options(self, operator: schema.Operator) -> dict[str, Any]:
+        table = operator.BuiltinOptions()
+        if table is None or not operator.BuiltinOptionsType():
+            return {}
+        options = self.schema.BuiltinOptionsCreator(operator.BuiltinOptionsType(), table)
+        return {name: value for name, value in vars(options).items() if isinstance(value, (bool, int, float, str))}
 
-    def indices(array: Any, what: str) -> tuple[int, ...]:
+    def indices(self, array: np.ndarray | int, what: str, tensors: int) -> tuple[int, ...]:
+        """Indices of tensors, checked; the generated reader gives 0 where there are none."""
         if isinstance(array, int):
             return ()
-        bounded(4 * len(array), f"bytes of indices of {what}")
-        found = tuple(int(i) for i in array)
-        for i in found:
-            if not -1 <= i < len(tensors):
-                raise ModelError(f"damaged .tflite: {what} names tensor {i} of {len(tensors)}")
-        return found
+        self.bounded(4 * len(array), f"bytes of indices of {what}")
+        indices = tuple(int(i) for i in array)
+        for i in indices:
+            if not -1 <= i < tensors:
+                raise ModelError(f"damaged .tflite: {what} names tensor {i} of {tensors}")
+        return indices
 
-    ops = []
-    for i in bounded(main.OperatorsLength(), "operators"):
-        operator = main.Operators(i)
-        name = codes[operator.OpcodeIndex()]
-        ops.append(
-            Op(
-                i,
-                name,
-                indices(operator.InputsAsNumpy(), f"op {name}"),
-                indices(operator.OutputsAsNumpy(), f"op {name}"),
-                _options(operator, schema),
+    def tensor(self, index: int, tensor: schema.Tensor) -> Tensor:
+        if tensor.ShapeLength() > MOST_AXES:
+            raise ModelError(f"damaged .tflite: tensor {index} has {tensor.ShapeLength():,} axes")
+        shape = () if tensor.ShapeIsNone() else tuple(int(n) for n in tensor.ShapeAsNumpy())
+        # Names are optional in the format.
+        name = (tensor.Name() or b"").decode(errors="replace") or f"tensor {index}"
+        self.bounded(len(name), "characters of names")
+        if min(shape, default=0) < -1:
+            raise ModelError(f"damaged .tflite: tensor {index} ({name!r}) has shape {list(shape)}")
+        if -1 in shape:
+            raise ModelError(
+                f"tensor {index} ({name!r}) has the open shape {list(shape)}; on a microcontroller every size is fixed: "
+                "convert with a batch of 1"
             )
-        )
-        _require_counted(ops[-1], tensors)
-    inputs, outputs = indices(main.InputsAsNumpy(), "input"), indices(main.OutputsAsNumpy(), "output")
-    if not inputs or not outputs or min(inputs + outputs) < 0:
-        raise ModelError("damaged .tflite: it has no input or no output")
-    return Graph(tensors, tuple(ops), inputs, outputs, dict(sorted(counts.items())))
+        data = self.data(tensor.Buffer())
+        quantization = self.quantization(tensor.Quantization())
+        return Tensor(index, name, self.types[tensor.Type()], shape, quantization, data, tensor.Buffer())
 
+    def quantization(self, parameters: schema.QuantizationParameters | None) -> Quantization | None:
+        """None without a scale or without a zero point: TFLite Micro treats such a tensor as not quantized."""
+        if parameters is None or not parameters.ScaleLength() or not parameters.ZeroPointLength():
+            return None
+        size = 4 * parameters.ScaleLength() + 8 * parameters.ZeroPointLength()
+        self.bounded(size, "bytes of scales and zero points")
+        scale = tuple(float(s) for s in parameters.ScaleAsNumpy())
+        zero_point = tuple(int(z) for z in parameters.ZeroPointAsNumpy())
+        return Quantization(scale, zero_point, int(parameters.QuantizedDimension()))
 
-def _tensor(
-    index: int,
-    tensor: Any,
-    model: Any,
-    types: dict[int, str],
-    buffers: dict[int, bytes | None],
-    bounded: Callable[[int, str], range],
-) -> Tensor:
-    if tensor.ShapeLength() > MOST_AXES:
-        raise ModelError(f"damaged .tflite: tensor {index} has {tensor.ShapeLength():,} axes")
-    shape = () if tensor.ShapeIsNone() else tuple(int(n) for n in tensor.ShapeAsNumpy())
-    # Names are optional in the format.
-    name = (tensor.Name() or b"").decode(errors="replace") or f"tensor {index}"
-    bounded(len(name), "characters of names")
-    if min(shape, default=0) < -1:
-        raise ModelError(f"damaged .tflite: tensor {index} ({name!r}) has shape {list(shape)}")
-    if -1 in shape:
-        raise ModelError(
-            f"tensor {index} ({name!r}) has the open shape {list(shape)}; on a chip every size is fixed: convert with a "
-            "batch of 1"
-        )
-    if tensor.Buffer() not in buffers:
-        buffers[tensor.Buffer()] = _data(model, tensor.Buffer(), bounded)
-    quantization = _quantization(tensor.Quantization(), bounded)
-    return Tensor(index, name, types[tensor.Type()], shape, quantization, buffers[tensor.Buffer()], tensor.Buffer())
-
-
-def _quantization(parameters: Any, bounded: Callable[[int, str], range]) -> Quantization | None:
-    """None without a scale or without a zero point: TFLite Micro takes such a tensor as not quantized."""
-    if parameters is None or not parameters.ScaleLength() or not parameters.ZeroPointLength():
-        return None
-    bounded(4 * parameters.ScaleLength() + 8 * parameters.ZeroPointLength(), "bytes of scales and zero points")
-    scale = tuple(float(s) for s in parameters.ScaleAsNumpy())
-    zero_point = tuple(int(z) for z in parameters.ZeroPointAsNumpy())
-    return Quantization(scale, zero_point, int(parameters.QuantizedDimension()))
-
-
-def _data(model: Any, number: int, bounded: Callable[[int, str], range]) -> bytes | None:
-    """The bytes of a buffer, once for all tensors that share it; None for the empty one."""
-    buffer = model.Buffers(number)
-    if number and (buffer.Offset() > 1 or buffer.Size() > 1):
-        raise ModelError("this .tflite keeps weights outside its flatbuffer (over 2 GB): not a microcontroller's model")
-    bounded(buffer.DataLength(), "bytes of constants")
-    return buffer.DataAsNumpy().tobytes() if number and buffer.DataLength() else None
+    def data(self, number: int) -> bytes | None:
+        """The bytes of a buffer, read once for all tensors that share it; None for the empty one."""
+        if number not in self.buffers:
+            buffer = self.model.Buffers(number)
+            if number and (buffer.Offset() > 1 or buffer.Size() > 1):
+                raise ModelError(
+                    "this .tflite keeps weights outside its flatbuffer (over 2 GB): not a model for a microcontroller"
+                )
+            self.bounded(buffer.DataLength(), "bytes of constants")
+            filled = number and buffer.DataLength()
+            self.buffers[number] = buffer.DataAsNumpy().tobytes() if filled else None
+        return self.buffers[number]
 
 
 def _require_counted(op: Op, tensors: tuple[Tensor, ...]) -> None:
@@ -303,14 +315,6 @@ def _require_counted(op: Op, tensors: tuple[Tensor, ...]) -> None:
         shape = tensors[side[number]].shape
         if axes is not None and len(shape) != axes:
             raise ModelError(f"{what} has {len(shape)} axes in {tensors[side[number]].name!r}, where {axes} are right")
-
-
-def _options(operator: Any, schema: Any) -> dict[str, Any]:
-    table = operator.BuiltinOptions()
-    if table is None or not operator.BuiltinOptionsType():
-        return {}
-    options = schema.BuiltinOptionsCreator(operator.BuiltinOptionsType(), table)
-    return {name: value for name, value in vars(options).items() if isinstance(value, (bool, int, float, str))}
 
 
 def _enum_names(enum: type) -> dict[int, str]:

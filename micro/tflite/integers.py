@@ -1,21 +1,25 @@
-"""Real numbers to the integers of a model's inputs and back."""
+"""Quantizes a model's inputs and dequantizes its outputs."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from micro.errors import ModelError
 from micro.tflite.graph import Graph, Quantization, Tensor
 
 INTEGERS = ("int8", "uint8", "int16")
 
+Samples: TypeAlias = "npt.ArrayLike | Sequence[npt.ArrayLike]"
+"""Samples of a model with one input, (n, *input); of a model with several inputs, a sequence of such arrays."""
 
-def quantize_inputs(graph: Graph, samples: Any) -> list[np.ndarray]:
-    """Samples as the model's integer inputs, (n, *input shape with its batch of 1) each.
+
+def quantize_inputs(graph: Graph, samples: Samples) -> list[np.ndarray]:
+    """Samples quantized as the model's integer inputs, (n, *input shape with its batch of 1) each.
 
     Raises:
         ValueError: For another number of inputs, another shape, no samples, or values that are not finite.
@@ -26,7 +30,7 @@ def quantize_inputs(graph: Graph, samples: Any) -> list[np.ndarray]:
     return [_quantize(np.asarray(array), graph.tensors[i]) for array, i in zip(given, graph.inputs)]
 
 
-def clipped_fraction(graph: Graph, samples: Any) -> float:
+def clipped_fraction(graph: Graph, samples: Samples) -> float:
     """The fraction of samples' values, in real units, beyond the range of the model's inputs by more than a step."""
     given = list(samples) if len(graph.inputs) > 1 and isinstance(samples, Sequence) else [samples]
     beyond = total = 0
@@ -53,7 +57,7 @@ def random_inputs(graph: Graph, count: int, seed: int) -> list[np.ndarray]:
 
 
 def dequantize(values: np.ndarray, quantization: Quantization | None) -> np.ndarray:
-    """Integers in real units, float32; values without quantization as they are."""
+    """Integers in real units, float32. Values without quantization stay as they are."""
     if quantization is None:
         return values.astype(np.float32)
     real = quantization.scale[0] * (values.astype(np.float64) - quantization.zero_point[0])

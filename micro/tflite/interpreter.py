@@ -1,4 +1,4 @@
-"""Run a .tflite in TFLite Micro on this machine: what it computes, what it takes, and whether TFLite agrees."""
+"""Runs a .tflite on the host, in TFLite Micro and in TFLite's reference kernels."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from micro.errors import InterpreterError, ModelError
 from micro.tflite.cost import bytes_of, layer_costs, work_of
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
-from micro.tflite.integers import dequantize, quantize_inputs, random_inputs
+from micro.tflite.integers import Samples, dequantize, quantize_inputs, random_inputs
 
-# What is run at most: the activations that a model may hold at once, the arena that it is tried in, its work for an inference.
-# Microcontrollers have at most some tens of MiB behind them; a damaged model declares what it likes.
+# Limits for models that are run: bytes of activations held at once, bytes of the arena, and operations of an inference.
+# Microcontrollers have at most some tens of MiB of memory; a damaged model may declare anything.
 MOST_HELD, LARGEST_ARENA, MOST_WORK = 1 << 26, 1 << 28, 1 << 33
 SECONDS_ALLOWED = 600
-# How much an interpreter's own words may take of a message.
+# Characters of an interpreter's own message that an error quotes.
 MOST_WORDS = 400
 
 
-def run(tflite: TfliteLike, samples: Any) -> np.ndarray:
+def run(tflite: TfliteLike, samples: Samples) -> np.ndarray:
     """Outputs of a single-output model in TFLite Micro, in real units.
 
     Shapes: samples (n, *input) in real units, or int8 as quantized -> (n, *output) float32.
@@ -55,7 +54,7 @@ def all_outputs(tflite: TfliteLike, inputs: Sequence[np.ndarray]) -> dict[str, n
 
 
 def require_runnable(graph: Graph) -> None:
-    """Refuse a model that holds or computes more than any microcontroller does, before anything is made of it.
+    """Refuse a model that holds or computes more than any microcontroller can, before it is run.
 
     Raises:
         InterpreterError: With the figure.
@@ -64,14 +63,16 @@ def require_runnable(graph: Graph) -> None:
         if layer.held_bytes > MOST_HELD:
             raise InterpreterError(
                 f"operator {layer.index} ({layer.op}, {layer.name!r}) holds {layer.held_bytes:,} bytes of activations at "
-                f"once; no microcontroller does: at most {MOST_HELD:,} are run here"
+                f"once, more than any microcontroller: the limit is {MOST_HELD:,}"
             )
     held = sum(bytes_of(graph.tensors[i]) for i in {*graph.inputs, *graph.outputs})
     work = sum(work_of(op, graph.tensors) for op in graph.ops)
     if held > MOST_HELD or work > MOST_WORK:
-        what = f"takes and gives {held:,} bytes" if held > MOST_HELD else f"computes {work:,} products and sums"
+        what = (
+            f"has inputs and outputs of {held:,} bytes" if held > MOST_HELD else f"computes {work:,} products and sums"
+        )
         most = MOST_HELD if held > MOST_HELD else MOST_WORK
-        raise InterpreterError(f"the model {what} an inference; no microcontroller does: at most {most:,} are run here")
+        raise InterpreterError(f"the model {what} per inference, more than any microcontroller: the limit is {most:,}")
 
 
 def invoke(
@@ -85,7 +86,7 @@ def invoke(
         done, answer = _ask_worker("tflm", content, graph, inputs, traced, arena)
         if done.returncode == 0:
             return answer, done.stderr
-        if not _wants_more(done.stderr) or arena >= LARGEST_ARENA:
+        if not _arena_too_small(done.stderr) or arena >= LARGEST_ARENA:
             raise InterpreterError(f"TFLite Micro does not run this model: {_reason(done)}")
         arena = min(8 * arena, LARGEST_ARENA)
 
@@ -93,7 +94,7 @@ def invoke(
 def _ask_worker(
     engine: str, content: bytes, graph: Graph, inputs: Sequence[np.ndarray], traced: Sequence[int], arena: int = 0
 ) -> tuple[subprocess.CompletedProcess[str], dict[str, np.ndarray]]:
-    """An interpreter's answer ('tflm' or 'tflite'), and what it printed; the answer is empty where it gave none."""
+    """Run 'tflm' or 'tflite' in a process of its own. Returns the process and its answer, empty if it failed."""
     with tempfile.TemporaryDirectory() as folder:
         request, answer = Path(folder) / "request.npz", Path(folder) / "answer.npz"
         np.savez(
@@ -127,22 +128,22 @@ def _ask_worker(
             return done, dict(arrays)
 
 
-def _wants_more(log: str) -> bool:
+def _arena_too_small(log: str) -> bool:
     return "missing:" in log or "Failed to allocate" in log or "Failed to resize buffer" in log
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    """The interpreter's own words, without Python's traceback."""
+    """The interpreter's own message, without Python's traceback."""
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    told = []
+    messages = []
     for line in lines:
         if line.startswith("Traceback"):
             break
-        told.append(line)
+        messages.append(line)
     if done.returncode < 0:
-        told.append(f"its process died of signal {-done.returncode}")
-    said = "; ".join(told) or (lines[-1] if lines else f"exit code {done.returncode}")
-    return said if len(said) <= MOST_WORDS else f"{said[:MOST_WORDS]} ..."
+        messages.append(f"its process died of signal {-done.returncode}")
+    text = "; ".join(messages) or (lines[-1] if lines else f"exit code {done.returncode}")
+    return text if len(text) <= MOST_WORDS else f"{text[:MOST_WORDS]} ..."
 
 
 def reference(
@@ -155,7 +156,7 @@ def reference(
     """
     if "TFLM_DECODE" in graph.op_counts:
         raise ModelError(
-            "this .tflite is packed: TFLite's kernels cannot run TFLM_DECODE; verify it as it was before `pack`"
+            "this .tflite is packed, and TFLite's kernels cannot run TFLM_DECODE; verify the model from before `pack`"
         )
     done, answer = _ask_worker("tflite", content, graph, inputs, traced)
     if done.returncode != 0:
@@ -163,12 +164,14 @@ def reference(
     return answer
 
 
-def _only_micro(said: str) -> str:
-    """That TFLite Micro ran a model which TFLite's kernels refuse, and what these say of it, by its first sentence."""
-    custom = re.search(r"unresolved custom op: (\S+?)\.?(?:\s|$)", said)
+def _only_micro(message: str) -> str:
+    """That TFLite Micro ran a model which TFLite's kernels refuse, with the first sentence of their message."""
+    custom = re.search(r"unresolved custom op: (\S+?)\.?(?:\s|$)", message)
     why = (
         f"they lack the custom operator {custom[1]}"
         if custom
-        else f"they refuse it: {re.split(r'[.](?=[A-Z ]|$)', said)[0][:200]}"
+        else f"they refuse it: {re.split(r'[.](?=[A-Z ]|$)', message)[0][:200]}"
     )
-    return f"only TFLite Micro runs this model, and there is nothing to compare it with: TFLite's own kernels cannot, {why}"
+    return (
+        f"only TFLite Micro runs this model, so there is nothing to compare it with: TFLite's own kernels cannot, {why}"
+    )

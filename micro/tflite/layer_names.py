@@ -1,4 +1,4 @@
-"""Which Keras layer something in a converted graph came from, as far as tensor names tell."""
+"""Which Keras layer a tensor or operator of a converted graph came from, by tensor names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def all_layers(model: keras.Model) -> Iterator[Any]:
-    """The model's layers, those inside nested models after the model that holds them."""
+    """The model's layers; layers inside a nested model come after that model."""
     for layer in model.layers:
         yield layer
         if hasattr(layer, "layers"):
@@ -21,19 +21,19 @@ def all_layers(model: keras.Model) -> Iterator[Any]:
 
 
 def mentioned_layers(text: str, model: keras.Model) -> list[Any]:
-    """Layers that a tensor's name mentions, in its order: the converter strings together what it fused into an operator."""
+    """Layers that a tensor's name mentions, in order: the converter joins the names of everything fused into an operator."""
     by_name = {layer.name: layer for layer in all_layers(model)}
-    # Traced a second time, every scope carries a number after the layer's name.
+    # When a model is traced a second time, a number follows each layer's name.
     numbered = re.search(r"(^|[/;:\s\"'])static_\d+/", text) is not None
-    found = []
+    layers: list[Any] = []
     for part in re.split(r"[/;:@\s\"']+", text):
         bare = re.sub(r"_\d+$", "", part)
         for name in (bare, part) if numbered else (part, bare):
             if name in by_name:
-                if by_name[name] not in found:
-                    found.append(by_name[name])
+                if by_name[name] not in layers:
+                    layers.append(by_name[name])
                 break
-    return found
+    return layers
 
 
 def layer_phrase(op: Op, graph: Graph, model: keras.Model) -> str:
@@ -50,17 +50,17 @@ def layer_phrase(op: Op, graph: Graph, model: keras.Model) -> str:
 
 
 def output_layer(model: keras.Model) -> Any:
-    """The layer that gives a single-output model's output: the converter does not name it in the graph."""
+    """The layer that computes the output of a single-output model; the converter does not name it in the graph."""
     return model.outputs[0]._keras_history.operation
 
 
-def phrase(layer: Any) -> str:
+def phrase(layer: keras.layers.Layer) -> str:
     """`layer 'name' (Type)`."""
     return f"layer {layer.name!r} ({type(layer).__name__})"
 
 
 def unique_name(name: str, taken: set[str]) -> str:
-    """The name, numbered where it is taken already; it is taken from now on."""
+    """The name, with a number if it is taken already; adds it to `taken`."""
     chosen, number = name, 2
     while chosen in taken:
         chosen, number = f"{name}_{number}", number + 1

@@ -1,8 +1,8 @@
-"""What TFLite Micro's arena comes to with CMSIS-NN: its kernels ask for buffers that the reference kernels do without.
+"""Size of TFLite Micro's arena with CMSIS-NN, whose kernels need scratch buffers that the reference kernels do not.
 
-Estimated, since no CMSIS-NN runs on the host: sizes by the formulas that CMSIS-NN publishes with its kernels
-(`arm_*_get_buffer_size*`, version 7, and the calls in TFLite Micro's kernels/cmsis_nn), placed by TFLite Micro's planner
-(greedy_memory_planner.cc). Other makers' kernels (ESP-NN, Cadence, Ethos-U) have buffers of their own, which are not counted.
+Estimated, since CMSIS-NN does not run on the host: buffer sizes by the formulas that CMSIS-NN publishes with its kernels
+(`arm_*_get_buffer_size*`, version 7, and the calls in TFLite Micro's kernels/cmsis_nn), placed as TFLite Micro's planner does
+(greedy_memory_planner.cc). Kernels of other vendors (ESP-NN, Cadence, Ethos-U) have buffers of their own, not counted here.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Literal
 from micro.tflite.cost import bytes_of
 from micro.tflite.graph import Graph, Op, Tensor
 
-# Cores with the vector extension (Cortex-M55, M85: 'mve') take other kernels than those without (M0 to M33: 'dsp').
+# Kernels for cores with the vector extension (Cortex-M55, M85: 'mve') and for those without (M0 to M33: 'dsp').
 Variant = Literal["dsp", "mve"]
 
-# The arena is handed out in such steps.
+# Buffers in the arena are aligned to this many bytes.
 ALIGNMENT = 16
-# What a kernel of CMSIS-NN keeps of an operator more than the reference kernel does, and a buffer's entry, at most.
+# Upper bounds: bytes that a CMSIS-NN kernel keeps per operator beyond the reference kernel, and per scratch buffer.
 KEPT, HANDLE = 32, 16
 # Channels that CMSIS-NN's vector kernel of depthwise convolutions takes at once; from how many outputs on a depthwise
 # convolution of one channel becomes a plain one; from how many channels on a transposed convolution is turned round.
@@ -32,7 +32,7 @@ KERNELS = (
 
 @dataclass(frozen=True)
 class Buffer:
-    """So many bytes, needed from operator `first` to operator `last`, both included; -1 is before the first."""
+    """`size` bytes, needed from operator `first` through operator `last`; -1 is before the first operator."""
 
     size: int
     first: int
@@ -40,7 +40,7 @@ class Buffer:
 
 
 def cmsis_nn_extra(graph: Graph, activation_bytes: int, variant: Variant) -> int:
-    """Bytes that the arena grows by with CMSIS-NN's kernels in place of the reference kernels, estimated from above.
+    """Bytes by which the arena grows with CMSIS-NN's kernels in place of the reference kernels; an upper estimate.
 
     Args:
         activation_bytes: The activation part as measured with the reference kernels.
@@ -49,7 +49,7 @@ def cmsis_nn_extra(graph: Graph, activation_bytes: int, variant: Variant) -> int
     planned, with_scratch = planned_bytes(tensors_held(graph)), planned_bytes([*tensors_held(graph), *scratch])
     if planned == activation_bytes:
         grown = max(0, with_scratch - planned)
-    else:  # Placed otherwise than here: at worst the largest of each operator's buffers comes on top.
+    else:  # The planner placed tensors differently: at worst the buffers of one operator come on top.
         grown = max(
             (_aligned(sum(_aligned(b.size) for b in scratch if b.first == op.index)) for op in graph.ops), default=0
         )
@@ -76,7 +76,7 @@ def scratch_of(op: Op, tensors: Sequence[Tensor], variant: Variant) -> tuple[int
 def planned_bytes(buffers: Sequence[Buffer]) -> int:
     """Bytes of the plan that TFLite Micro's planner makes: the largest first, each in the lowest gap that holds it."""
     offsets: list[tuple[int, Buffer]] = []
-    # Of equals the last that was added comes first, as its sort leaves them.
+    # Among buffers of equal size the last one added comes first, as the planner's sort orders them.
     for number in sorted(range(len(buffers)), key=lambda n: (-_aligned(buffers[n].size), -n)):
         buffer = buffers[number]
         size, offset = _aligned(buffer.size), 0
@@ -91,7 +91,7 @@ def planned_bytes(buffers: Sequence[Buffer]) -> int:
 
 
 def tensors_held(graph: Graph) -> list[Buffer]:
-    """Every computed tensor's bytes and time, in the order of their numbers."""
+    """Size and lifetime of every computed tensor, in the order of their indices."""
     first = dict.fromkeys(graph.inputs, -1)
     last = dict(first)
     for op in graph.ops:
@@ -116,14 +116,14 @@ def _conv(options: Mapping[str, int], x: Tensor, weights: Tensor, y: Tensor, var
         return (_columns(height * width * x.shape[3], variant, 8, 2),)
     padded = options.get("padding", 0) == 0 and _pads(x, y, (height, width), stride) != (0, 0)
     if (height, width) == (1, 1) and not padded and not dilated and channels == x.shape[3]:
-        # Arm's own compiler takes a buffer where gcc does not.
+        # Built with Arm's own compiler the kernel needs a buffer, with gcc it does not.
         return (4 * x.shape[3] if variant == "dsp" and stride == (1, 1) else 0,)
-    whole = _columns(height * width * x.shape[3], variant, 16, 1)
+    columns = _columns(height * width * x.shape[3], variant, 16, 1)
     if variant == "mve" and x.shape[1] == 1 and height == 1 and not dilated:
-        # Along one axis a row and what lies before or after it suffices, where that is more.
+        # A convolution along one axis needs a row and its padding, if that is more.
         row = width * x.shape[3]
-        return (max(whole, row + _pads(x, y, (height, width), stride)[1] * x.shape[3] + row),)
-    return (whole,)
+        return (max(columns, row + _pads(x, y, (height, width), stride)[1] * x.shape[3] + row),)
+    return (columns,)
 
 
 def _depthwise(options: Mapping[str, int], x: Tensor, weights: Tensor, y: Tensor, variant: Variant) -> tuple[int, ...]:
@@ -191,7 +191,7 @@ def _columns(length: int, variant: Variant, lanes: int, width: int) -> int:
 
 
 def _pads(x: Tensor, y: Tensor, window: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int]:
-    """What lies before the input along height and width, rounded up."""
+    """Padding before the input along height and width, rounded up."""
     rows, columns = (max(0, ((y.shape[i + 1] - 1) * stride[i] + window[i] - x.shape[i + 1] + 1) // 2) for i in (0, 1))
     return rows, columns
 

@@ -1,23 +1,25 @@
-"""A .tflite without what no chip reads: signatures, metadata, and names that tell the converter's history."""
+"""Removes what no firmware reads from a .tflite: signatures, metadata, and long tensor names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from micro.tflite.graph import packed, schema_module
 from micro.tflite.layer_names import mentioned_layers, unique_name
 
 if TYPE_CHECKING:
     import keras
+    from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema_types
 
 
-# Operators that take shapes of other ranks, aligned at the last axis.
+# Operators that broadcast: shapes of different ranks are aligned at the last axis.
 ELEMENTWISE = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")
 
 
-def slimmed(content: bytes, model: keras.Model) -> bytes:
-    """The same operators and constants, tensors named after the model's layers, nothing else."""
+def stripped(content: bytes, model: keras.Model) -> bytes:
+    """The .tflite with the same operators and constants, tensors named after the model's layers, and nothing else."""
     schema = schema_module()
     tflite = schema.ModelT.InitFromPackedBuf(content, 0)
     tflite.metadata = tflite.metadataBuffer = tflite.signatureDefs = None
@@ -34,18 +36,18 @@ def slimmed(content: bytes, model: keras.Model) -> bytes:
     return packed(tflite)
 
 
-def _drop_squeezes(tflite: Any, graph: Any, schema: Any) -> None:
-    """Take out each RESHAPE that only drops leading axes of size 1 in front of an elementwise operator.
+def _drop_squeezes(tflite: schema_types.ModelT, graph: schema_types.SubGraphT, schema: ModuleType) -> None:
+    """Remove each RESHAPE that only drops leading axes of size 1 in front of an elementwise operator.
 
-    Those align shapes at the last axis without it: Keras adds a (1, n) tensor as if it were a bias, and squeezes it first.
+    Elementwise operators align shapes at the last axis anyway. Keras squeezes a (1, n) tensor before it adds it.
     """
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 
-    def kind(operator: Any) -> str:
+    def kind(operator: schema_types.OperatorT) -> str:
         code = tflite.operatorCodes[operator.opcodeIndex]
         return names[max(code.builtinCode, code.deprecatedBuiltinCode)]
 
-    readers: dict[int, list[Any]] = {}
+    readers: dict[int, list[schema_types.OperatorT]] = {}
     for operator in graph.operators:
         for index in operator.inputs:
             readers.setdefault(int(index), []).append(operator)
@@ -62,8 +64,8 @@ def _drop_squeezes(tflite: Any, graph: Any, schema: Any) -> None:
     _drop_unused(tflite, graph)
 
 
-def _drop_unused(tflite: Any, graph: Any) -> None:
-    """Take out tensors and operator codes that no operator names any more."""
+def _drop_unused(tflite: schema_types.ModelT, graph: schema_types.SubGraphT) -> None:
+    """Remove tensors and operator codes that no operator uses any more."""
     used = {int(i) for op in graph.operators for i in (*op.inputs, *op.outputs) if i >= 0}
     used |= {int(i) for i in (*graph.inputs, *graph.outputs)}
     places = {index: place for place, index in enumerate(sorted(used))}
@@ -79,20 +81,20 @@ def _drop_unused(tflite: Any, graph: Any) -> None:
 
 
 def drops_leading_ones(before: Sequence[int], after: Sequence[int]) -> bool:
-    """Whether a shape is another without some of the axes of size 1 that it begins with."""
+    """Whether `after` is `before` without some of its leading axes of size 1."""
     dropped = len(before) - len(after)
     return dropped > 0 and all(n == 1 for n in before[:dropped]) and list(before[dropped:]) == list(after)
 
 
 def _short(name: str, model: keras.Model) -> str:
-    """The layer and what of it: the first part of a name that strings together all that was fused."""
+    """Layer and operation, 'dense/MatMul': the first part of a name that lists everything fused into the operator."""
     first = name.split(";")[0]
     mentioned = mentioned_layers(first, model)
     last = first.rpartition("/")[2]
     return f"{mentioned[-1].name}/{last}" if mentioned else last
 
 
-def _only_data(buffer: Any, schema: Any) -> Any:
+def _only_data(buffer: schema_types.BufferT, schema: ModuleType) -> schema_types.BufferT:
     kept = schema.BufferT()
     kept.data = buffer.data
     return kept

@@ -1,6 +1,6 @@
 """Static C on an emulated Cortex-M4 beside TFLite Micro's figures: code, RAM, instructions an inference.
 
-    python scripts/bench/static_c.py [MODEL.tflite ...] [--core m4f] [--optimise=-O2]
+    python scripts/bench/static_c.py [MODEL.tflite ...] [--core m4f] [--optimize=-O2]
 
 Without models: the three in the shared data's peer_models, whose README has TFLite Micro's figures on the same machine. Each
 also with 80 % of every Dense and Conv2D kernel at zero, stored as it is and without its zeros.
@@ -18,9 +18,9 @@ import numpy as np
 
 from micro.aot import generate
 from micro.aot.weight_layout import Storage, stored
-from micro.emission.c_array import c_array
+from micro.emission.c_text import c_array
 from micro.firmware.boards import MACHINES
-from micro.firmware.qemu import run_on_chip
+from micro.firmware.qemu import run_in_qemu
 from micro.tflite.footprint import measure
 from micro.tflite.graph import Graph, Op, packed, read, schema_module
 from micro.tflite.interpreter import all_outputs
@@ -29,7 +29,7 @@ MAIN = """
 #include <stdint.h>
 #include "app.h"
 #include "console.h"
-#include "m.h"
+#include "net.h"
 #include "ticks.h"
 static const int8_t x[] = {{ {x} }};
 static int8_t y[{outputs}];
@@ -37,7 +37,7 @@ int main(void) {{
   const int out = console_open("result.bin", 1);
   const uint32_t loops = ticks_start(), then = ticks_now();
   uint32_t instructions;
-  m_invoke(x, y);
+  net_invoke(x, y);
   instructions = ticks_instructions(ticks_since(then), loops);
   console_write(out, &instructions, sizeof instructions);
   console_write(out, y, sizeof y);
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", type=Path)
     parser.add_argument("--core", default="m4f", choices=[machine.core for machine in MACHINES])
-    parser.add_argument("--optimise", default="-O2")
+    parser.add_argument("--optimize", default="-O2")
     told = parser.parse_args()
     peers = Path(os.environ.get("KERAS_KD_DATA", Path(__file__).parents[3] / "shared" / "data")) / "peer_models"
     print("| model | MACs | instructions an inference | per MAC | code beside weights | weights | RAM |")
@@ -63,7 +63,7 @@ def main() -> None:
             (f"{path.stem}, 80 % zeros, dense", sparse, "dense"),
             (f"{path.stem}, 80 % zeros, sparse", sparse, "small"),
         ):
-            row = figures(model, storage, told.core, told.optimise)
+            row = figures(model, storage, told.core, told.optimize)
             macs = measure(model).macs
             print(
                 f"| {name} | {macs:,} | {row['instructions']:,} | {row['instructions'] / macs:.2f} | {row['code']:,} "
@@ -87,7 +87,7 @@ def pruned(content: bytes, share: float) -> bytes:
     return packed(model)
 
 
-def figures(model: bytes, storage: Storage, core: str, optimise: str) -> dict[str, int]:
+def figures(model: bytes, storage: Storage, core: str, optimize: str) -> dict[str, int]:
     """Instructions of one inference, and bytes of code and RAM of the static C; its output is held against TFLite Micro's."""
     graph = read(model)
     shape = graph.tensors[graph.inputs[0]].shape
@@ -95,15 +95,15 @@ def figures(model: bytes, storage: Storage, core: str, optimise: str) -> dict[st
     expected = all_outputs(model, [x])["output0"].reshape(-1)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        generate(model, folder, "m", storage=storage)
-        numbers = ", ".join(c_array("int8_t", "x", x)["rows"])
+        generate(model, folder, "net", storage=storage)
+        numbers = ", ".join(c_array("int8_t", "x", x).rows)
         (folder / "main.c").write_text(MAIN.format(x=numbers, outputs=expected.size))
-        raw = run_on_chip(folder, core, ["m.c", "main.c"], optimise)
+        raw = run_in_qemu(folder, core, ["net.c", "main.c"], optimize)
         found = np.frombuffer(raw[4:], np.int8)
         if not np.array_equal(found, expected):
             raise SystemExit(f"{model}: {np.count_nonzero(found != expected)} outputs differ from TFLite Micro's")
         told = subprocess.run(
-            ["arm-none-eabi-size", "m.o"], cwd=folder, capture_output=True, text=True, check=True
+            ["arm-none-eabi-size", "net.o"], cwd=folder, capture_output=True, text=True, check=True
         ).stdout
         sizes = told.splitlines()[1].split()
         text, data, bss = (int(each) for each in sizes[:3])

@@ -1,4 +1,5 @@
-/* a + sign * b; a stride of 0 repeats a value along its axis. p: offsets, multipliers and powers, range. */
+/* needs: sum_of */
+/* a + sign * b. n: output shape; sa, sb: strides, 0 where a value repeats along an axis; p: see sum_of. */
 static void add(const int8_t *a, const int8_t *b, int8_t *y, const int32_t *n, const int32_t *sa, const int32_t *sb,
                 int32_t sign, const int32_t *p) {
   for (int32_t i = 0; i < n[0]; ++i) {

@@ -1,4 +1,5 @@
-/* Adds n taps to the sums of four channels, each its own input; taps lie x_step and w_step apart. */
+/* needs: lanes */
+/* Depthwise: adds the products of n taps to the sums of four channels; taps are x_step and w_step apart. */
 static void channels_of_4(const int8_t *x, const int8_t *weights, int32_t x_step, int32_t w_step, int32_t n,
                           int32_t x_offset, int32_t *sums) {
   int32_t s = sums[0], t = sums[1], u = sums[2], v = sums[3];

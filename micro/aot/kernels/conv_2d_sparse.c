@@ -1,4 +1,6 @@
-/* Adds the products of n inputs with the weights from `first` on; an entry is a weight behind the distance from the one before. */
+/* needs: inside, rescaled */
+/* Adds the products of n inputs and the weights from `first` on. An entry is a weight (high byte) and its distance from the
+ * previous entry (low byte). */
 static int32_t sparse_row(const int8_t *x, const int16_t *entries, int32_t count, int32_t length, int32_t first, int32_t n,
                           int32_t x_offset, int32_t sum) {
   if (n == length) {
@@ -18,7 +20,7 @@ static int32_t sparse_row(const int8_t *x, const int16_t *entries, int32_t count
   return sum;
 }
 
-/* The same of whole rows at four places at once, `step` apart. */
+/* The same for full rows, at four output positions at once, whose inputs are `step` apart. */
 static void sparse_row_4(const int8_t *x, int32_t step, const int16_t *entries, int32_t count, int32_t x_offset,
                          int32_t *sums) {
   int32_t s = sums[0], t = sums[1], u = sums[2], v = sums[3];
@@ -36,8 +38,8 @@ static void sparse_row_4(const int8_t *x, int32_t step, const int16_t *entries, 
   sums[3] = v;
 }
 
-/* Convolution by the weights that are not 0: `counts` tells how many entries each row of each filter has. A dense layer is one
- * of a window of 1. */
+/* Convolution with only the nonzero weights; counts: entries in each row of each filter. A dense layer is a convolution with a
+ * window of 1. */
 static void conv_2d_sparse(const int8_t *x, const int16_t *entries, const uint16_t *counts, const int32_t *bias, int8_t *y,
                            int32_t batches, int32_t x_height, int32_t x_width, int32_t x_channels, int32_t height,
                            int32_t width, int32_t y_height, int32_t y_width, int32_t y_channels, int32_t s_height,
@@ -52,7 +54,7 @@ static void conv_2d_sparse(const int8_t *x, const int16_t *entries, const uint16
         const int32_t taps = d_width == 1 ? columns.past - columns.first : 1;
         const int16_t *entry = entries;
         const uint16_t *count = counts;
-        const int32_t last = columns.from + 3 * s_width + width; /* past the window three places on */
+        const int32_t last = columns.from + 3 * s_width + width; /* end of the window three positions on */
         places = taps == width && columns.first == 0 && column + 4 <= y_width && last <= x_width ? 4 : 1;
         for (int32_t out = 0; out < y_channels; ++out) {
           int32_t sums[4] = {0, 0, 0, 0};

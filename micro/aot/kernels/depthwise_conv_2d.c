@@ -1,4 +1,5 @@
-/* Depthwise convolution; every input channel makes `multiplier` outputs. */
+/* needs: channels_of_4, inside, rescaled */
+/* Depthwise convolution; each input channel has `multiplier` output channels. */
 static void depthwise_conv_2d(const int8_t *x, const int8_t *weights, const int32_t *bias, int8_t *y, int32_t batches,
                               int32_t x_height, int32_t x_width, int32_t x_channels, int32_t multiplier, int32_t height,
                               int32_t width, int32_t y_height, int32_t y_width, int32_t s_height, int32_t s_width,

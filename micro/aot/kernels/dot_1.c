@@ -1,4 +1,5 @@
-/* The sum with n products added. */
+/* needs: lanes */
+/* sum plus n products of inputs and weights. */
 static int32_t dot_1(const int8_t *x, const int8_t *weights, int32_t n, int32_t x_offset, int32_t sum) {
 #if defined(__ARM_FEATURE_DSP)
   const int32_t offsets = (int32_t)(((uint32_t)x_offset & 0xffffu) * 0x10001u);

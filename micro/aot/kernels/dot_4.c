@@ -1,5 +1,6 @@
-/* Adds n and then `rest` products to four sums; n is a multiple of 4. The weights of four filters lie side by side: four of the
- * first, four of the second and so on, and at the end what is left of each. */
+/* needs: lanes */
+/* Adds n + rest products to the sums of four filters; n is a multiple of 4. The filters' weights are interleaved: four of the
+ * first, four of the second and so on; at the end the rest of each. */
 static void dot_4(const int8_t *x, const int8_t *weights, int32_t n, int32_t rest, int32_t x_offset, int32_t *sums) {
   int32_t s = sums[0], t = sums[1], u = sums[2], v = sums[3];
 #if defined(__ARM_FEATURE_DSP)

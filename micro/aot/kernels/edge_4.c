@@ -1,4 +1,4 @@
-/* Adds the products of n inputs and the weights from `first` on to four sums; the weights of a row of `length` lie as in dot_4. */
+/* Adds the products of n inputs and the weights from `first` on to four sums; weights of a row of `length` are as in dot_4. */
 static void edge_4(const int8_t *x, const int8_t *weights, int32_t length, int32_t first, int32_t n, int32_t x_offset,
                    int32_t *sums) {
   const int32_t whole = length & ~3, rest = length & 3;

@@ -1,4 +1,5 @@
-/* Dense layer: rows of `depth` inputs to rows of `outputs`, four at once as dot_4 has them, and the last ones one by one. */
+/* needs: dot_4, dot_1, rescaled */
+/* Dense layer: rows of `depth` inputs to rows of `outputs`, four outputs at a time as in dot_4, then the remaining ones. */
 static void fully_connected(const int8_t *x, const int8_t *weights, const int32_t *bias, int8_t *y, int32_t rows,
                             int32_t depth, int32_t outputs, int32_t x_offset, const int32_t *multipliers,
                             const int8_t *powers, int32_t per_channel, int32_t y_offset, int32_t low, int32_t high) {

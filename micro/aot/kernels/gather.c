@@ -1,4 +1,4 @@
-/* Values taken at strides from x: transposed, or cut out. */
+/* Copies values of x at given strides: transposes and slices. n: output shape. */
 static void gather(const int8_t *x, int8_t *y, const int32_t *n, const int32_t *stride) {
   for (int32_t i = 0; i < n[0]; ++i) {
     for (int32_t j = 0; j < n[1]; ++j) {

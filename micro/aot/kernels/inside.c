@@ -1,5 +1,4 @@
-/* Where a window lies along an axis: the place of its first tap, which is its first tap inside, and which the first past it,
- * not before the first. */
+/* A window along one axis. from: position of its first tap in the input; first, past: the range of taps inside the input. */
 typedef struct {
   int32_t from, first, past;
 } window_taps;

@@ -1,4 +1,5 @@
-/* Largest of each window, what lies outside the input left out. */
+/* needs: clamped, inside */
+/* Maximum over the part of each window inside the input. */
 static void max_pool_2d(const int8_t *x, int8_t *y, int32_t batches, int32_t x_height, int32_t x_width, int32_t channels,
                         int32_t height, int32_t width, int32_t y_height, int32_t y_width, int32_t s_height, int32_t s_width,
                         int32_t pad_height, int32_t pad_width, int32_t low, int32_t high) {

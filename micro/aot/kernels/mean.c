@@ -1,4 +1,5 @@
-/* Mean over the axes whose count in `over` is not 1; n are the counts of the axes that stay. */
+/* needs: scaled, clamped */
+/* Mean over some axes. n: sizes of the axes that stay, 1 for the others; over: sizes of the averaged axes, 1 for the others. */
 static void mean(const int8_t *x, int8_t *y, const int32_t *n, const int32_t *over, const int32_t *stride,
                  int32_t x_offset_total, int32_t multiplier, int32_t power, int32_t y_offset) {
   for (int32_t i = 0; i < n[0]; ++i) {

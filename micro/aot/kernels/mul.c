@@ -1,4 +1,6 @@
-/* a * b; a stride of 0 repeats a value along its axis. p: offsets, multiplier and power, range. */
+/* needs: scaled, clamped */
+/* a * b. n: output shape; sa, sb: strides, 0 where a value repeats along an axis; p: both offsets, multiplier, power, output
+ * offset, lowest and highest output. */
 static void mul(const int8_t *a, const int8_t *b, int8_t *y, const int32_t *n, const int32_t *sa, const int32_t *sb,
                 const int32_t *p) {
   for (int32_t i = 0; i < n[0]; ++i) {

@@ -1,4 +1,4 @@
-/* x with `value` around it; n are the axes of x, stride those of y. */
+/* x with `value` around it. n: shape of x; stride: strides of y; start: position of x's first value in y. */
 static void pad(const int8_t *x, int8_t *y, int32_t size, const int32_t *n, const int32_t *stride, int32_t start,
                 int8_t value) {
   for (int32_t i = 0; i < size; ++i) {

@@ -1,4 +1,5 @@
-/* x times a factor below 1 in 31 bits and a power of two, rounded twice, as TFLite does. */
+/* needs: high_product, divide_by_power */
+/* x * multiplier / 2^31 * 2^power, rounded twice, as TFLite does. */
 static int32_t scaled(int32_t x, int32_t multiplier, int32_t power) {
   const int32_t up = power > 0 ? power : 0;
   const int32_t shifted = (int32_t)((uint32_t)x << up);

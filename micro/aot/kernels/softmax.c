@@ -1,4 +1,5 @@
-/* 1 / (1 + a) for a in [0, 1), both as 31-bit fractions: three rounds of Newton's method. */
+/* needs: high_product, divide_by_power, clamped */
+/* 1 / (1 + a) for a in [0, 1), both as 31-bit fractions: three steps of Newton's method. */
 static int32_t reciprocal_of_one_plus(int32_t a) {
   const int64_t sum = (int64_t)a + INT32_MAX;
   const int32_t half = (int32_t)((sum + (sum >= 0 ? 1 : -1)) / 2);
@@ -11,7 +12,7 @@ static int32_t reciprocal_of_one_plus(int32_t a) {
   return x > (INT32_MAX >> 1) ? INT32_MAX : x * 2;
 }
 
-/* Softmax of each row; `exponentials` are exp of differences 0, -1, ... to the row's largest, as 31-bit fractions. */
+/* Softmax of each row. exponentials: exp of the differences 0, -1, ... from the row's largest value, as 31-bit fractions. */
 static void softmax(const int8_t *x, int8_t *y, int32_t rows, int32_t depth, const int32_t *exponentials, int32_t count) {
   for (int32_t row = 0; row < rows; ++row, x += depth, y += depth) {
     int32_t largest = -128;

@@ -1,4 +1,4 @@
-"""FULLY_CONNECTED, CONV_2D, DEPTHWISE_CONV_2D: sums of products, brought to the output's scale by fixed-point multipliers."""
+"""FULLY_CONNECTED, CONV_2D, DEPTHWISE_CONV_2D: sums of products, rescaled to the output by fixed-point multipliers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from micro.aot.calls import (
     Argument,
     Call,
     Constant,
-    Step,
+    Lowered,
     array_of,
     int8_of,
+    operator,
     refusal,
     require,
     require_shape,
@@ -21,11 +22,12 @@ from micro.aot.fixed_point import activation_range, quantize_multiplier
 from micro.aot.weight_layout import Storage, stored
 from micro.tflite.graph import Graph, Op, Tensor
 
-# Strides and windows beyond this leave the 32 bits in which places are counted, and any tensor.
+# Larger strides and windows could overflow the kernels' 32-bit positions.
 FARTHEST = 1 << 24
 
 
-def fully_connected(op: Op, graph: Graph, storage: Storage = "dense") -> Step:
+@operator(inputs=(2, 3), optional=True)
+def fully_connected(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Per tensor or per channel, with or without a bias."""
     x, weights, bias, y = _operands(op, graph)
     require(len(weights.shape) == 2, op, graph, f"weights of shape {list(weights.shape)}")
@@ -37,12 +39,13 @@ def fully_connected(op: Op, graph: Graph, storage: Storage = "dense") -> Step:
     operands = (x, arrays, bias, y)
     if kind == "dense":
         return _sums_of_products("fully_connected", op, graph, operands, weights, (rows, depth, outputs))
-    # Without four filters side by side it is a convolution of a window of 1.
+    # The other storages have no kernel of their own: a dense layer is a convolution with a window of 1.
     sizes = (rows, 1, 1, depth, 1, 1, 1, 1, outputs, 1, 1, 1, 1, 0, 0)
     return _sums_of_products(f"conv_2d_{kind}", op, graph, operands, weights, sizes)
 
 
-def conv_2d(op: Op, graph: Graph, storage: Storage = "dense") -> Step:
+@operator(inputs=(2, 3), optional=True, options=("padding", "strideH", "strideW"))
+def conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Strides, dilations, both paddings; groups are refused."""
     x, weights, bias, y = _operands(op, graph)
     require(len(x.shape) == len(weights.shape) == 4, op, graph, "axes")
@@ -50,7 +53,7 @@ def conv_2d(op: Op, graph: Graph, storage: Storage = "dense") -> Step:
     require_shape(y, window_shape(op, graph, x, height, width, outputs), op, graph)
     if channels != x.shape[3]:
         raise refusal(
-            op, graph, f"convolves in groups of {channels} channels; static C takes all {x.shape[3]} together"
+            op, graph, f"convolves in groups of {channels} channels; static C needs one group of all {x.shape[3]}"
         )
     sizes = (*x.shape, height, width, *y.shape[1:], *_geometry(op, x, y, height, width))
     filters = array_of(weights).reshape(outputs, height, width * channels)
@@ -59,7 +62,8 @@ def conv_2d(op: Op, graph: Graph, storage: Storage = "dense") -> Step:
     return _sums_of_products(kernel, op, graph, (x, arrays, bias, y), weights, sizes)
 
 
-def depthwise_conv_2d(op: Op, graph: Graph) -> Step:
+@operator(inputs=(2, 3), optional=True, options=("padding", "strideH", "strideW"))
+def depthwise_conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Any depth multiplier."""
     x, weights, bias, y = _operands(op, graph)
     require(len(x.shape) == len(weights.shape) == 4 and weights.shape[0] == 1, op, graph, "axes")
@@ -72,12 +76,12 @@ def depthwise_conv_2d(op: Op, graph: Graph) -> Step:
 
 
 def padding(x: int, y: int, size: int, stride: int, dilation: int) -> int:
-    """How many values lie before the input along an axis, as TFLite computes them: 0 for 'valid'."""
+    """Padding before the input along an axis, as TFLite computes it for 'same'."""
     return max(0, (y - 1) * stride + (size - 1) * dilation + 1 - x) // 2
 
 
 def window_shape(op: Op, graph: Graph, x: Tensor, height: int, width: int, channels: int) -> tuple[int, ...]:
-    """Shape of what a window of that size makes of `x`, by the operator's padding, strides and dilations."""
+    """Output shape for a window over `x`, by the operator's padding, strides and dilations."""
     options = op.options
     reach = []
     for axis, size in ((1, height), (2, width)):
@@ -100,19 +104,19 @@ def _sums_of_products(
     operands: tuple[Tensor, tuple[np.ndarray, ...], Argument, Tensor],
     weights: Tensor,
     sizes: tuple[int, ...],
-) -> Step:
-    """The call of a kernel: input, arrays of weights, bias, output, sizes, and how its sums come to the output's grid."""
+) -> Lowered:
+    """The call of a kernel: input, arrays of weights, bias, output, sizes, and how sums are rescaled to the output."""
     x, arrays, bias, y = operands
     x_offset = -int8_of(x, op, graph)[1]
     channels = weights.shape[3] if op.name == "DEPTHWISE_CONV_2D" else weights.shape[0]
     multipliers = _multipliers(op, graph, x, weights, y, channels)
     _require_sums(op, graph, weights, bias, x_offset, multipliers[1])
-    grids = (x_offset, *multipliers, *_output(op, graph, y))
-    return Step((Call(kernel, (x, *map(Constant, arrays), bias, y, *sizes, *grids)),))
+    rescaling = (x_offset, *multipliers, *_output(op, graph, y))
+    return Lowered((Call(kernel, (x, *map(Constant, arrays), bias, y, *sizes, *rescaling)),))
 
 
 def _operands(op: Op, graph: Graph) -> tuple[Tensor, Tensor, Argument, Tensor]:
-    """Input, kernel, bias (0 where there is none) and output."""
+    """Input, weights, bias (0 if there is none) and output."""
     inputs, y = tensors_of(op, graph)
     x, weights = inputs[0], inputs[1]
     int8_of(x, op, graph)
@@ -148,7 +152,7 @@ def _multipliers(
 
 
 def _require_sums(op: Op, graph: Graph, weights: Tensor, bias: Argument, x_offset: int, powers: Constant) -> None:
-    """Refuse weights and biases whose sums may leave 32 bits, before or after they are brought to the output's grid."""
+    """Refuse weights and biases whose sums may overflow 32 bits, before or after they are rescaled to the output."""
     farthest = max(abs(-128 + x_offset), abs(127 + x_offset))
     axes = tuple(range(3)) if op.name == "DEPTHWISE_CONV_2D" else tuple(range(1, len(weights.shape)))
     sums = np.abs(array_of(weights).astype(np.int64)).sum(axis=axes) * farthest
@@ -160,7 +164,7 @@ def _require_sums(op: Op, graph: Graph, weights: Tensor, bias: Argument, x_offse
 
 
 def _geometry(op: Op, x: Tensor, y: Tensor, height: int, width: int) -> tuple[int, ...]:
-    """Strides, dilations, and what lies before the input."""
+    """Strides, dilations, and the padding before the input."""
     options = op.options
     strides = options["strideH"], options["strideW"]
     dilations = options.get("dilationHFactor", 1), options.get("dilationWFactor", 1)

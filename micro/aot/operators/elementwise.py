@@ -1,18 +1,17 @@
-"""ADD, SUB, MUL of two tensors, values repeated along axes where one is shorter."""
+"""ADD, SUB, MUL of two tensors, with broadcasting."""
 
 from __future__ import annotations
-
-import numpy as np
 
 from micro.aot.calls import (
     Argument,
     Call,
     Constant,
-    Step,
+    Lowered,
     array_of,
     four,
     int8_of,
     ints,
+    operator,
     refusal,
     require_shape,
     require_within_32_bits,
@@ -20,40 +19,46 @@ from micro.aot.calls import (
     tensors_of,
 )
 from micro.aot.fixed_point import activation_range, quantize_multiplier
+from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op, Tensor
 
-# Sums are made with this many fraction bits.
+# Fraction bits of the operands of a sum.
 SUM_BITS = 20
 
 
-def add(op: Op, graph: Graph) -> Step:
+@operator(inputs=(2, 2))
+def add(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """a + b."""
     return _sum(1, op, graph)
 
 
-def sub(op: Op, graph: Graph) -> Step:
+@operator(inputs=(2, 2))
+def sub(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """a - b."""
     return _sum(-1, op, graph)
 
 
-def mul(op: Op, graph: Graph) -> Step:
+@operator(inputs=(2, 2))
+def mul(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """a * b."""
     (a, b), y = tensors_of(op, graph)
     (a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero) = (int8_of(t, op, graph) for t in (a, b, y))
     fraction, power = quantize_multiplier(a_scale * b_scale / y_scale)
     require_within_32_bits(255 * 255, power, op, graph)
     low, high = activation_range(op.options.get("fusedActivationFunction", 0), y_scale, y_zero)
-    return _broadcast("mul", op, graph, [-a_zero, -b_zero, fraction, power, y_zero, low, high])
+    return _broadcast("mul", op, graph, ints([-a_zero, -b_zero, fraction, power, y_zero, low, high]))
 
 
-def _sum(sign: int, op: Op, graph: Graph) -> Step:
+def _sum(sign: int, op: Op, graph: Graph) -> Lowered:
     (a, b), y = tensors_of(op, graph)
     (a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero) = (int8_of(t, op, graph) for t in (a, b, y))
     twice = 2.0 * max(a_scale, b_scale)
     to_output = twice / ((1 << SUM_BITS) * y_scale)
     if not to_output < 1:
         raise refusal(
-            op, graph, f"gives steps of {y_scale:g} from steps of {max(a_scale, b_scale):g}: too fine for TFLite's sums"
+            op,
+            graph,
+            f"has output scale {y_scale:g} for input scale {max(a_scale, b_scale):g}: too fine for TFLite's sums",
         )
     parameters: list[int] = []
     for zero, scale in ((a_zero, a_scale), (b_zero, b_scale)):
@@ -61,16 +66,17 @@ def _sum(sign: int, op: Op, graph: Graph) -> Step:
         parameters += [-zero, fraction, -power]
     fraction, power = quantize_multiplier(to_output)
     low, high = activation_range(op.options.get("fusedActivationFunction", 0), y_scale, y_zero)
-    return _broadcast("add", op, graph, [*parameters, fraction, -power, y_zero, low, high], sign)
+    return _broadcast("add", op, graph, sign, ints([*parameters, fraction, -power, y_zero, low, high]))
 
 
-def _broadcast(kernel: str, op: Op, graph: Graph, parameters: list[int], *numbers: int) -> Step:
+def _broadcast(kernel: str, op: Op, graph: Graph, *further: Argument) -> Lowered:
+    """A call with both inputs, the output, its shape, the inputs' strides (0 where a value repeats), and further arguments."""
     inputs, y = tensors_of(op, graph)
     shape = four(y.shape, op, graph)
     owned = [four(tensor.shape, op, graph) for tensor in inputs if tensor is not None]
     if any(len({size for size in sizes if size != 1}) > 1 for sizes in zip(*owned)):
         raise refusal(
-            op, graph, f"takes shapes {' and '.join(str(list(own)) for own in owned)}, which do not go together"
+            op, graph, f"takes shapes {' and '.join(str(list(own)) for own in owned)}, which do not broadcast"
         )
     require_shape(y, [max(sizes) for sizes in zip(*owned)], op, graph)
     arguments: list[Argument] = []
@@ -79,8 +85,7 @@ def _broadcast(kernel: str, op: Op, graph: Graph, parameters: list[int], *number
         assert tensor is not None
         strides.append([0 if size == 1 else stride for size, stride in zip(own, strides_of(own))])
         arguments.append(operand(tensor))
-    tables = (ints(shape), ints(strides[0]), ints(strides[1]))
-    return Step((Call(kernel, (*arguments, y, *tables, *numbers, Constant(np.array(parameters, np.int32)))),))
+    return Lowered((Call(kernel, (*arguments, y, ints(shape), ints(strides[0]), ints(strides[1]), *further)),))
 
 
 def operand(tensor: Tensor) -> Argument:

@@ -1,15 +1,25 @@
-"""Functions of single int8 values, as the table of their 256 results that TFLite Micro itself gives."""
+"""Functions of single int8 values, as a table of their 256 results, which TFLite Micro itself computes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from micro.aot.calls import Call, Constant, Step, int8_of, require_shape, tensors_of
+from micro.aot.calls import (
+    Call,
+    Constant,
+    Lowered,
+    int8_of,
+    operator,
+    require_shape,
+    tensors_of,
+)
+from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op, Tensor, packed, schema_module
 from micro.tflite.interpreter import all_outputs
 
 
-def lookup(op: Op, graph: Graph) -> Step:
+@operator(inputs=(1, 1))
+def lookup(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """RELU, RELU6, LEAKY_RELU, LOGISTIC, TANH, HARD_SWISH and QUANTIZE."""
     inputs, y = tensors_of(op, graph)
     x = inputs[0]
@@ -19,7 +29,7 @@ def lookup(op: Op, graph: Graph) -> Step:
     require_shape(y, x.shape, op, graph)
     every = np.arange(-128, 128, dtype=np.int8)
     table = all_outputs(_alone(op, x, y), [every.reshape(1, 1, 256)])["output0"]
-    return Step((Call("lookup", (x, y, x.size, Constant(table.reshape(-1).astype(np.int8)))),))
+    return Lowered((Call("lookup", (x, y, x.size, Constant(table.reshape(-1).astype(np.int8)))),))
 
 
 def _alone(op: Op, x: Tensor, y: Tensor) -> bytes:

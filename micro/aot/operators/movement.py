@@ -1,4 +1,4 @@
-"""Operators that only move values: RESHAPE and its like, PAD, CONCATENATION, TRANSPOSE, STRIDED_SLICE."""
+"""Operators that only move values: RESHAPE, EXPAND_DIMS, SQUEEZE, PAD, CONCATENATION, TRANSPOSE, STRIDED_SLICE."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import numpy as np
 
 from micro.aot.calls import (
     Call,
-    Step,
+    Lowered,
     four,
     int8_of,
     integers_of,
     ints,
+    operator,
     refusal,
     require,
     require_shape,
@@ -20,21 +21,28 @@ from micro.aot.calls import (
     tensors_of,
 )
 from micro.aot.operators.elementwise import operand
+from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op
 
 
-def reshape(op: Op, graph: Graph) -> Step:
-    """RESHAPE, EXPAND_DIMS and SQUEEZE: the values stay where they are."""
+def _same_values(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """The values stay where they are, in another shape."""
     inputs, y = tensors_of(op, graph)
     int8_of(y, op, graph)
     assert inputs[0] is not None
     if inputs[0].size != y.size:
-        raise refusal(op, graph, f"makes {y.size} values of {inputs[0].size}")
-    return Step(alias=True)
+        raise refusal(op, graph, f"has {inputs[0].size} values in and {y.size} out")
+    return Lowered(alias=True)
 
 
-def pad(op: Op, graph: Graph) -> Step:
-    """Zeros around: the output's zero point."""
+reshape = operator(inputs=(1, 2))(_same_values)
+expand_dims = operator(inputs=(2, 2))(_same_values)
+squeeze = operator(inputs=(1, 1))(_same_values)
+
+
+@operator(inputs=(2, 2))
+def pad(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """Padding with the output's zero point."""
     inputs, y = tensors_of(op, graph)
     x = inputs[0]
     assert x is not None
@@ -46,11 +54,12 @@ def pad(op: Op, graph: Graph) -> Step:
     before = [0] * (4 - len(before)) + before
     strides = strides_of(four(y.shape, op, graph))
     start = sum(first * stride for first, stride in zip(before, strides))
-    return Step((Call("pad", (operand(x), y, y.size, ints(four(x.shape, op, graph)), ints(strides), start, zero)),))
+    return Lowered((Call("pad", (operand(x), y, y.size, ints(four(x.shape, op, graph)), ints(strides), start, zero)),))
 
 
-def concatenation(op: Op, graph: Graph) -> Step:
-    """Along any axis; TFLite needs all grids to be the same."""
+@operator(inputs=(1, 64), options=("axis",))
+def concatenation(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """Along any axis. As in TFLite, all inputs have the output's scale and zero point."""
     inputs, y = tensors_of(op, graph)
     axis = op.options["axis"] % len(y.shape)
     joined = [tensor.shape for tensor in inputs if tensor is not None]
@@ -65,14 +74,15 @@ def concatenation(op: Op, graph: Graph) -> Step:
     for tensor in inputs:
         assert tensor is not None
         if int8_of(tensor, op, graph) != int8_of(y, op, graph):
-            raise refusal(op, graph, "joins tensors of different grids; quantize them to one first")
+            raise refusal(op, graph, "joins tensors with different scales or zero points; requantize them first")
         length = math.prod(tensor.shape[axis:])
         calls.append(Call("copy_rows", (operand(tensor), (y, offset), rows, length, step)))
         offset += length
-    return Step(tuple(calls))
+    return Lowered(tuple(calls))
 
 
-def transpose(op: Op, graph: Graph) -> Step:
+@operator(inputs=(2, 2))
+def transpose(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Any order of up to four axes."""
     inputs, y = tensors_of(op, graph)
     x = inputs[0]
@@ -84,11 +94,12 @@ def transpose(op: Op, graph: Graph) -> Step:
     strides = strides_of(x.shape)
     shape = four(y.shape, op, graph)
     taken = ([0] * 4 + [strides[axis] for axis in order])[-4:]
-    return Step((Call("gather", (operand(x), y, ints(shape), ints(taken))),))
+    return Lowered((Call("gather", (operand(x), y, ints(shape), ints(taken))),))
 
 
-def strided_slice(op: Op, graph: Graph) -> Step:
-    """Begins, ends and steps of either sign, masks included; new axes are refused."""
+@operator(inputs=(4, 4))
+def strided_slice(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """Begins, ends and steps of either sign, with masks. New axes are refused."""
     inputs, y = tensors_of(op, graph)
     x = inputs[0]
     assert x is not None
@@ -114,5 +125,5 @@ def strided_slice(op: Op, graph: Graph) -> Step:
     padded = four(shape, op, graph)
     steps_taken = ([0] * 4 + taken)[-4:]
     if int(np.prod(shape)) != y.size:
-        raise refusal(op, graph, f"gives {y.size} values where its bounds say {int(np.prod(shape))}")
-    return Step((Call("gather", ((x, start), y, ints(padded), ints(steps_taken))),))
+        raise refusal(op, graph, f"has {y.size} values where its bounds give {int(np.prod(shape))}")
+    return Lowered((Call("gather", ((x, start), y, ints(padded), ints(steps_taken))),))

@@ -6,11 +6,12 @@ import math
 
 from micro.aot.calls import (
     Call,
-    Step,
+    Lowered,
     four,
     int8_of,
     integers_of,
     ints,
+    operator,
     refusal,
     require,
     require_shape,
@@ -20,28 +21,32 @@ from micro.aot.calls import (
 )
 from micro.aot.fixed_point import activation_range, quantize_multiplier
 from micro.aot.operators.convolution import padding, window_shape
+from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op
 
 
-def average_pool_2d(op: Op, graph: Graph) -> Step:
-    """The mean of what of a window lies inside the input."""
+@operator(inputs=(1, 1), options=("padding", "strideH", "strideW", "filterHeight", "filterWidth"))
+def average_pool_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """The mean over the part of the window that lies inside the input."""
     return _pool("average_pool_2d", op, graph)
 
 
-def max_pool_2d(op: Op, graph: Graph) -> Step:
-    """The largest of a window."""
+@operator(inputs=(1, 1), options=("padding", "strideH", "strideW", "filterHeight", "filterWidth"))
+def max_pool_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """The maximum over the window."""
     return _pool("max_pool_2d", op, graph)
 
 
-def mean(op: Op, graph: Graph) -> Step:
+@operator(inputs=(2, 2))
+def mean(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Over any axes."""
     inputs, y = tensors_of(op, graph)
     x = inputs[0]
     (x_scale, x_zero), (y_scale, y_zero) = int8_of(x, op, graph), int8_of(y, op, graph)
     assert x is not None
-    told = [int(axis) for axis in integers_of(inputs[1], op, graph, "axes").reshape(-1)]
-    require(all(-len(x.shape) <= axis < len(x.shape) for axis in told), op, graph, f"axes {told}")
-    axes = {axis % len(x.shape) for axis in told}
+    listed = [int(axis) for axis in integers_of(inputs[1], op, graph, "axes").reshape(-1)]
+    require(all(-len(x.shape) <= axis < len(x.shape) for axis in listed), op, graph, f"axes {listed}")
+    axes = {axis % len(x.shape) for axis in listed}
     shape = four(x.shape, op, graph)
     shift = 4 - len(x.shape)
     over = [size if axis - shift in axes else 1 for axis, size in enumerate(shape)]
@@ -49,19 +54,19 @@ def mean(op: Op, graph: Graph) -> Step:
     count = math.prod(over)
     require(y.size == math.prod(stay), op, graph, "sizes of input and output")
     fraction, power = quantize_multiplier(x_scale / y_scale)
-    # The division by the count is in the multiplier, which keeps the exponent that the nearest lower power of two leaves.
+    # As in TFLite, the multiplier includes the division by the count: the fraction is divided, the power adjusted by halvings.
     halvings = min(count.bit_length() - 1, 32, 31 + power)
     fraction, power = (fraction << halvings) // count, power - halvings
     require_within_32_bits(255 * count, power, op, graph)
     tables = (ints(stay), ints(over), ints(strides_of(shape)))
-    return Step((Call("mean", (x, y, *tables, -x_zero * count, fraction, power, y_zero)),))
+    return Lowered((Call("mean", (x, y, *tables, -x_zero * count, fraction, power, y_zero)),))
 
 
-def _pool(kernel: str, op: Op, graph: Graph) -> Step:
+def _pool(kernel: str, op: Op, graph: Graph) -> Lowered:
     inputs, y = tensors_of(op, graph)
     x, options = inputs[0], op.options
     if int8_of(x, op, graph) != int8_of(y, op, graph):
-        raise refusal(op, graph, "changes the grid, which pooling in TFLite does not")
+        raise refusal(op, graph, "changes scale or zero point, which pooling in TFLite does not")
     assert x is not None
     require(len(x.shape) == 4, op, graph, f"axes {list(x.shape)}")
     require_shape(y, window_shape(op, graph, x, options["filterHeight"], options["filterWidth"], x.shape[3]), op, graph)
@@ -70,4 +75,4 @@ def _pool(kernel: str, op: Op, graph: Graph) -> Step:
     if options["padding"] == 0:
         before = tuple(padding(x.shape[i + 1], y.shape[i + 1], size[i], strides[i], 1) for i in (0, 1))  # type: ignore[assignment]
     reach = activation_range(options.get("fusedActivationFunction", 0), *int8_of(y, op, graph))
-    return Step((Call(kernel, (x, y, *x.shape, *size, *y.shape[1:3], *strides, *before, *reach)),))
+    return Lowered((Call(kernel, (x, y, *x.shape, *size, *y.shape[1:3], *strides, *before, *reach)),))

@@ -1,4 +1,4 @@
-"""SOFTMAX over the last axis, its exponentials as a table."""
+"""SOFTMAX over the last axis, with a table of exponentials."""
 
 from __future__ import annotations
 
@@ -6,25 +6,37 @@ import math
 
 import numpy as np
 
-from micro.aot.calls import Call, Constant, Step, int8_of, refusal, require, require_shape, tensors_of
+from micro.aot.calls import (
+    Call,
+    Constant,
+    Lowered,
+    int8_of,
+    operator,
+    refusal,
+    require,
+    require_shape,
+    tensors_of,
+)
 from micro.aot.fixed_point import exp_of_negative, high_product, quantize_multiplier
+from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op
 
-# Differences to the largest are held with 5 integer bits.
+# Integer bits of the differences from the largest value.
 INTEGER_BITS = 5
-# Sums of exponentials are held with 12 integer bits.
+# Sums of exponentials have 12 integer bits.
 MOST_VALUES = (1 << 12) - 1
 
 
-def softmax(op: Op, graph: Graph) -> Step:
-    """With the output grid that TFLite prescribes: 1/256 from -128."""
+@operator(inputs=(1, 1))
+def softmax(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """Over the last axis, with the output that TFLite prescribes: scale 1/256, zero point -128."""
     inputs, y = tensors_of(op, graph)
     x = inputs[0]
     scale, _ = int8_of(x, op, graph)
     assert x is not None
     require_shape(y, x.shape, op, graph)
     if int8_of(y, op, graph) != (1 / 256, -128):
-        raise refusal(op, graph, "gives another grid than 1/256 from -128")
+        raise refusal(op, graph, "has an output with another scale than 1/256 or another zero point than -128")
     depth = x.shape[-1]
     if depth > MOST_VALUES:
         raise refusal(op, graph, f"sums {depth:,} exponentials; TFLite's sums hold {MOST_VALUES:,}")
@@ -36,4 +48,4 @@ def softmax(op: Op, graph: Graph) -> Step:
         exp_of_negative(high_product(-below * (1 << power), fraction)) for below in range(min(farthest, 255) + 1)
     ]
     table = Constant(np.array(exponentials, np.int32))
-    return Step((Call("softmax", (x, y, x.size // depth, depth, table, len(exponentials))),))
+    return Lowered((Call("softmax", (x, y, x.size // depth, depth, table, len(exponentials))),))

@@ -1,0 +1,115 @@
+"""Formulas of the papers in NumPy, example by example, to compare objectives with."""
+
+import itertools
+import math
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+
+
+def unit(v):
+    return v / np.linalg.norm(v, axis=-1, keepdims=True)
+
+
+def huber(d):
+    return np.where(np.abs(d) < 1, 0.5 * d**2, np.abs(d) - 0.5)
+
+
+def decoupled(t, s, y, alpha, beta, temperature):
+    total = []
+    for t_row, s_row, label in zip(t.astype(float), s.astype(float), y):
+        p, q = softmax(t_row / temperature), softmax(s_row / temperature)
+        b_t, b_s = np.array([p[label], 1 - p[label]]), np.array([q[label], 1 - q[label]])
+        tckd = np.sum(b_t * np.log(b_t / b_s))
+        p_hat, q_hat = np.delete(p, label) / (1 - p[label]), np.delete(q, label) / (1 - q[label])
+        nckd = np.sum(p_hat * np.log(p_hat / q_hat))
+        total.append(temperature**2 * (alpha * tckd + beta * nckd))
+    return np.array(total)
+
+
+def dist(t, s, beta, gamma, temperature):
+    p, q = softmax(t.astype(float) / temperature, -1), softmax(s.astype(float) / temperature, -1)
+    inter = np.mean([1 - np.corrcoef(a, b)[0, 1] for a, b in zip(p, q)])
+    intra = np.mean([1 - np.corrcoef(a, b)[0, 1] for a, b in zip(p.T, q.T)])
+    return temperature**2 * (beta * inter + gamma * intra)
+
+
+def standardized(t, s, temperature):
+    z = [
+        (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True, ddof=1) / temperature
+        for x in (t.astype(float), s.astype(float))
+    ]
+    p = softmax(z[0], -1)
+    return temperature**2 * np.sum(p * (log_softmax(z[0], -1) - log_softmax(z[1], -1)), -1)
+
+
+def attention(t, s):
+    maps = [unit(np.mean(x.astype(float) ** 2, -1).reshape(len(x), -1)) for x in (t, s)]
+    return np.mean((maps[0] - maps[1]) ** 2, -1)
+
+
+def flow(t, s):
+    def gram(first, second):
+        b, c1, c2 = len(first), first.shape[-1], second.shape[-1]
+        first, second = first.reshape(b, -1, c1).astype(float), second.reshape(b, -1, c2).astype(float)
+        return np.stack([f.T @ g / len(f) for f, g in zip(first, second)])
+
+    return np.sum((gram(*t) - gram(*s)) ** 2, axis=(1, 2))
+
+
+def rkd_distance(t, s):
+    def normed(x):
+        x = x.reshape(len(x), -1).astype(float)
+        d = np.array([[np.linalg.norm(a - b) for b in x] for a in x])
+        return d / d[d > 0].mean()
+
+    return huber(normed(t) - normed(s)).mean()
+
+
+def rkd_angle(t, s):
+    def cosines(x):
+        x = x.reshape(len(x), -1).astype(float)
+        n = len(x)
+        out = np.zeros((n, n, n))
+        for j, i, k in itertools.product(range(n), repeat=3):
+            if i != j and k != j:
+                out[j, i, k] = unit(x[i] - x[j]) @ unit(x[k] - x[j])
+        return out
+
+    return huber(cosines(t) - cosines(s)).mean()
+
+
+def similarity(t, s):
+    def gram(x):
+        x = x.reshape(len(x), -1).astype(float)
+        return unit(x @ x.T)
+
+    return np.sum((gram(t) - gram(s)) ** 2) / len(t) ** 2
+
+
+def congruence(t, s, gamma=0.4, order=2):
+    def kernel(x):
+        x = unit(x.reshape(len(x), -1).astype(float))
+        return sum(
+            math.exp(-2 * gamma) * (2 * gamma) ** p / math.factorial(p) * (x @ x.T) ** p for p in range(order + 1)
+        )
+
+    return np.sum((kernel(t) - kernel(s)) ** 2) / len(t) ** 2
+
+
+def probabilistic(t, s):
+    def conditional(x):
+        x = unit(x.reshape(len(x), -1).astype(float))
+        k = (x @ x.T + 1) / 2
+        np.fill_diagonal(k, 0)
+        return k / k.sum(1, keepdims=True)
+
+    p, q = conditional(t), conditional(s)
+    off = ~np.eye(len(p), dtype=bool)
+    return np.sum(p[off] * np.log(p[off] / q[off])) / p.size
+
+
+def cosine(t, s):
+    t, s = t.astype(float), s.astype(float)
+    cos = np.sum(t * s, -1) / np.linalg.norm(t, axis=-1) / np.linalg.norm(s, axis=-1)
+    return (1 - cos).reshape(len(t), -1).mean(-1)
