@@ -18,6 +18,6 @@ lock=requirements-test.lock
 . "$(dirname "$0")/setup.sh"
 cd "$root"
 if [ $# -eq 0 ]; then
-  set -- tests/test_package.py tests/test_convert.py tests/test_distiller.py tests/test_recorded.py tests/test_data.py tests/test_cli.py tests/test_everyday.py
+  set -- tests/test_package.py tests/test_distiller.py tests/test_data.py tests/test_cli.py tests/test_everyday.py
 fi
 "$venv/bin/python" -m pytest -n 2 --dist loadfile -m "not slow" "$@"

@@ -46,7 +46,7 @@ def on(backend, *command):
 
 
 def test_the_objectives_tests_pass(backend):
-    on(backend, "-m", "pytest", "-q", "tests/test_objectives.py", "tests/test_feature_relation.py")
+    on(backend, "-m", "pytest", "-q", "tests/test_objectives.py")
 
 
 def test_a_distiller_fits_where_tensorflow_is_not_installed(backend):
@@ -55,5 +55,5 @@ def test_a_distiller_fits_where_tensorflow_is_not_installed(backend):
 
 @pytest.mark.slow
 def test_everything_of_keras_kd_passes(backend):
-    names = ("layers", "teachers", "recorded", "schemes", "students", "transformers")
+    names = ("feature_relation", "layers", "teachers", "recorded", "schemes", "students", "transformers")
     on(backend, "-m", "pytest", "-q", *(f"tests/test_{name}.py" for name in names))

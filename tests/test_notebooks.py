@@ -10,11 +10,19 @@ from nbclient import NotebookClient
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+# Notebooks that train for minutes, because what they show needs it.
+LONG = ("budget-search", "choosing-an-objective")
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.slow] if path.stem in LONG else [], id=path.stem) for path in NOTEBOOKS],
+)
 def test_it_runs(path, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(path.parents[1]), prepend=os.pathsep)
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=540, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=1700, resources={"metadata": {"path": str(tmp_path)}}).execute()
     for cell in notebook.cells:
         if "plt.show()" in cell.source:
             assert any("image/png" in output.get("data", {}) for output in cell.outputs), "a chart is not shown"

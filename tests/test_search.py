@@ -361,6 +361,8 @@ def killed_midway(arguments, until, timeout=240):
     process.wait()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_killed_search_goes_on_to_the_very_same_result(found, tmp_path, config_file):
     _, told = found
     out = tmp_path / "second"
