@@ -305,12 +305,12 @@ def test_readme_names_every_command():
 
 
 def test_a_fault_of_the_program_itself_is_one_line_and_another_exit_code(monkeypatch, peer_models):
-    import micro.tflite.interpreter
+    from micro.tflite import footprint
 
     def broken(*_):
         raise KeyError("x")
 
-    monkeypatch.setattr(micro.tflite.interpreter, "measure", broken)
+    monkeypatch.setattr(footprint, "measure", broken)
     result = invoke("inspect", peer_models / "ae.tflite")
     assert result.exit_code == 70
     assert re.match(
