@@ -272,7 +272,7 @@ def test_what_does_not_fit_is_refused(tmp_path):
     scaling = Scaling((0.0,) * 3, (1.0,) * 3)
     with pytest.raises(ValueError, match=r"frames must have shape \(n, 64, 1\)"):
         front_end(np.zeros((3, 32, 1)))
-    with pytest.raises(ValueError, match="int16 samples, or full_scale"):
+    with pytest.raises(ValueError, match="int16 samples; for others set full_scale"):
         dataclasses.replace(front_end, arithmetic="fixed")(np.zeros((3, 64, 1)))
     with pytest.raises(ConversionError, match="the model takes"):
         emit_front_end(front_end, scaling, model_of((4,)), tmp_path, "fe")

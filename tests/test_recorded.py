@@ -149,7 +149,7 @@ def test_a_top_k_record_teaches_in_a_fit(tmp_path, teacher, blobs, ending):
 )
 def test_objectives_that_need_all_outputs_refuse_a_top_k_record(tmp_path, teacher, blobs, objective):
     recorded = record(teacher, blobs[0], tmp_path / "r", layers=["body"], top_k=2)
-    with pytest.raises(ValueError, match=r"record without top_k, or take SoftTarget or LogitMatching"):
+    with pytest.raises(ValueError, match=r"record without top_k, or use SoftTarget or LogitMatching"):
         keras_kd.Distiller(recorded, net(4, "s"), [objective])
     one = record(teacher, blobs[0], tmp_path / "one", top_k=1)
     with pytest.raises(ValueError, match="standardize=True has nothing to teach with 2 classes"):
@@ -242,20 +242,20 @@ def test_a_killed_recording_goes_on_where_it_stopped(tmp_path, blobs):
         textwrap.dedent(
             f"""
             import os, sys, keras, numpy as np
-            from keras_kd import recorded
+            from keras_kd import recorder
             keras.utils.set_random_seed(0)
             teacher = keras.Sequential([keras.Input((16,)), keras.layers.Dense(4)], name="t")
             x = np.load({str(tmp_path / "x.npy")!r})
             passes = 0
-            run = recorded._run
+            run = recorder._run
             def counted(*args):
                 global passes
                 passes += 1
                 if len(sys.argv) > 1 and passes > 4:
                     os._exit(9)
                 return run(*args)
-            recorded._run = counted
-            recorded.record(teacher, x, {str(tmp_path / "r")!r}, batch_size=50, shard_size=100)
+            recorder._run = counted
+            recorder.record(teacher, x, {str(tmp_path / "r")!r}, batch_size=50, shard_size=100)
             print(passes)
             """
         )

@@ -104,7 +104,7 @@ def test_a_test_without_faults_says_so(tmp_path):
         untested(found)
         == "The test has no faulty window, so this run cannot tell whether the detector finds any fault."
     )
-    assert found.notes == ("faulty_files (f*) match none of 1 files (n.csv).",)
+    assert found.notes == ("faulty_files (f*) match none of 1 file (n.csv).",)
 
 
 @pytest.mark.parametrize("files", ["../pump/*/*.csv", "{pump}/*/*.csv"])

@@ -51,11 +51,12 @@ def generate(tflite: TfliteLike, directory: str | Path, name: str, *, storage: S
         ModelError: For a damaged model.
         ConversionError: Names an operator that static C does not have, or not in this form.
 
-    >>> inputs = keras.Input((8,))
-    >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
-    >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
-    >>> sorted(path.name for path in micro.aot.generate(tflite, "out", "bearing"))
-    ['bearing.c', 'bearing.h']
+    Examples:
+        >>> inputs = keras.Input((8,))
+        >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+        >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
+        >>> sorted(path.name for path in micro.aot.generate(tflite, "out", "bearing"))
+        ['bearing.c', 'bearing.h']
     """
     return write_sources(directory, static_files(tflite, name, storage))
 
@@ -68,12 +69,13 @@ class StaticSize:
         constants: Constant arrays, in flash. The kernels' code comes on top, 0.3 to 3 KiB.
         arena: Intermediate tensors, in RAM.
 
-    >>> inputs = keras.Input((8,))
-    >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
-    >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
-    >>> size = micro.aot.static_size(tflite)
-    >>> size.constants, size.arena
-    (29, 0)
+    Examples:
+        >>> inputs = keras.Input((8,))
+        >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+        >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
+        >>> size = micro.aot.static_size(tflite)
+        >>> size.constants, size.arena
+        (29, 0)
     """
 
     constants: int
@@ -89,11 +91,12 @@ def static_size(tflite: TfliteLike, storage: Storage = "auto") -> StaticSize:
     Raises:
         MicroError: As `generate`.
 
-    >>> inputs = keras.Input((8,))
-    >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
-    >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
-    >>> micro.aot.static_size(tflite).arena
-    0
+    Examples:
+        >>> inputs = keras.Input((8,))
+        >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+        >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
+        >>> micro.aot.static_size(tflite).arena
+        0
     """
     laid = _laid_out(tflite, storage)
     widths = {name: np.dtype(kind).itemsize for kind, name in C_TYPES.items()}

@@ -29,7 +29,7 @@ class ClusterWeights(HeldKernels):
     Raises:
         ValueError: For fewer than two clusters, or layers without kernels.
 
-    Example:
+    Examples:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8)])
         >>> model.compile("sgd", "mse")
         >>> few = micro.ClusterWeights(model, 3)
@@ -81,7 +81,7 @@ def cluster(
     Raises:
         ValueError: For fewer than two clusters, unknown layers, or nothing to train on.
 
-    Example:
+    Examples:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8)])
         >>> few = micro.cluster(model, 4, np.ones((8, 4)), np.ones((8, 8)), loss="mse", epochs=1)
         >>> len(np.unique(few.layers[-1].get_weights()[0]))

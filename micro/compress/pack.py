@@ -27,7 +27,7 @@ class Packed:
         flash_before, flash_after: Bytes of the .tflite.
         arena_before, arena_after: Bytes of the arena on a 32-bit target.
 
-    Example:
+    Examples:
         >>> model = keras.Sequential([keras.Input((32,)), keras.layers.Dense(64)])
         >>> model.set_weights([np.random.default_rng(0).choice([-1.0, 1.0], (32, 64)), np.ones(64)])
         >>> aware = micro.quantize_aware(model, np.random.default_rng(0).normal(size=(16, 32)))
@@ -59,7 +59,7 @@ def pack(tflite: TfliteLike, *, ram: str | int | None = None) -> Packed:
         ValueError: For a size that does not parse; as `measure`.
         ConversionError: If outputs differ.
 
-    Example:
+    Examples:
         >>> model = keras.Sequential([keras.Input((32,)), keras.layers.Dense(64, name="few")])
         >>> model.set_weights([np.random.default_rng(0).choice([-1.0, 1.0], (32, 64)), np.ones(64)])
         >>> aware = micro.quantize_aware(model, np.random.default_rng(0).normal(size=(16, 32)))

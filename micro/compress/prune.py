@@ -31,7 +31,7 @@ class PruneWeights(HeldKernels):
     Raises:
         ValueError: If a named layer is not in the model or has no kernel to prune.
 
-    Example:
+    Examples:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8)])
         >>> model.compile("sgd", "mse")
         >>> half = micro.PruneWeights(model, lambda step: (step == 0, 0.5))
@@ -99,7 +99,7 @@ class KeepZeros(HeldKernels):
     Raises:
         ValueError: If a named layer is not in the model or has no kernel to prune.
 
-    Example:
+    Examples:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, use_bias=False)])
         >>> model.set_weights([np.eye(4, 2)])
         >>> model.compile("sgd", "mse")
@@ -152,7 +152,7 @@ def prune(
         ValueError: For a sparsity outside [0, 1), unknown layers, a pattern without zeros or without weights, or
             nothing to train on.
 
-    Example:
+    Examples:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8)])
         >>> sparse = micro.prune(model, 0.75, np.ones((8, 4)), np.ones((8, 8)), loss="mse")
         >>> int(np.sum(sparse.layers[-1].get_weights()[0] == 0))

@@ -38,7 +38,7 @@ class Sensitivity:
         flash_saved, ram_saved, macs_saved: Bytes and MACs by which the .tflite is smaller, measured in TFLite Micro. A zero
             saves nothing there; narrow weights are packed, which costs RAM.
 
-    Example:
+    Examples:
         >>> layers = [keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2, name="logits")]
         >>> model = keras.Sequential([keras.Input((4,)), *layers])
         >>> row = micro.sensitivity(model, lambda candidate: 1.0, rates=(0.5,))[0]
@@ -79,7 +79,7 @@ def sensitivity(
     Raises:
         ValueError: For amounts out of range or none, missing calibration data, or a model with nothing to change.
 
-    Example:
+    Examples:
         >>> layers = [keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2, name="logits")]
         >>> model = keras.Sequential([keras.Input((4,)), *layers])
         >>> rows = micro.sensitivity(model, lambda candidate: 1.0, rates=(0.5, 0.9))
@@ -122,7 +122,7 @@ def layer_targets(rows: Sequence[Sensitivity], tolerance: float) -> dict[str, fl
     Raises:
         ValueError: For a tolerance below 0, no scanned zeros, or where no layer can be pruned.
 
-    Example:
+    Examples:
         >>> lost = {0.5: 0.01, 0.75: 0.02, 0.9: 0.3}
         >>> rows = [micro.Sensitivity("conv", "zeros", rate, 64, 0.9 - loss, loss) for rate, loss in lost.items()]
         >>> micro.layer_targets(rows, tolerance=0.05)

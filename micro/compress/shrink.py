@@ -29,7 +29,7 @@ class ShrinkPlan:
         channels: The model's channels by number, and which of them can only be removed together.
         removed: Numbers of the groups of channels that are removed, as `channels.groups` gives them.
 
-    Example:
+    Examples:
         >>> layers = [keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2, name="logits")]
         >>> plan = micro.plan_shrink(keras.Sequential([keras.Input((4,)), *layers]), 0.5)
         >>> plan.left
@@ -89,7 +89,7 @@ def shrink(
         ValueError: For a rate outside [0, 1), unknown layers, named layers that cannot shrink, a criterion without
             what it needs.
 
-    Example:
+    Examples:
         >>> layers = [keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2)]
         >>> micro.shrink(keras.Sequential([keras.Input((4,)), *layers]), 0.75).get_layer("hidden").units
         2
@@ -127,7 +127,7 @@ def plan_shrink(
     Raises:
         ValueError: As `shrink`.
 
-    Example:
+    Examples:
         >>> layers = [keras.layers.Dense(8, name="hidden"), keras.layers.Dense(2, name="logits")]
         >>> micro.plan_shrink(keras.Sequential([keras.Input((4,)), *layers]), 0.5).widths
         {'hidden': (8, 4)}

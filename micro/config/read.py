@@ -86,10 +86,11 @@ def load_config(path: str | Path) -> Config:
     Raises:
         ValueError: In one line: what is wrong, where, and what would be right.
 
-    >>> from pathlib import Path
-    >>> written = Path("rig.toml").write_text('job = "rig"\\n[data]\\nseconds = 2.0\\n[teacher]\\n[student]\\n')
-    >>> micro.load_config("rig.toml").data.seconds
-    2.0
+    Examples:
+        >>> from pathlib import Path
+        >>> written = Path("rig.toml").write_text('job = "rig"\\n[data]\\nseconds = 2.0\\n[teacher]\\n[student]\\n')
+        >>> micro.load_config("rig.toml").data.seconds
+        2.0
     """
     path = Path(path)
     return parse_config(load_toml(path, "config"), path.parent, str(path))
@@ -108,9 +109,10 @@ def parse_config(raw: Mapping[str, Any], folder: str | Path = ".", what: str = "
     Raises:
         ValueError: In one line: what is wrong, where, and what would be right.
 
-    >>> config = micro.parse_config({"job": "rig", "data": {"seconds": 2.0}, "teacher": {}, "student": {}})
-    >>> config.detect.false_alarm_rate
-    0.01
+    Examples:
+        >>> config = micro.parse_config({"job": "rig", "data": {"seconds": 2.0}, "teacher": {}, "student": {}})
+        >>> config.detect.false_alarm_rate
+        0.01
     """
     folder = Path(folder)
     if not isinstance(raw, Mapping):

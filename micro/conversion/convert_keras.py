@@ -55,7 +55,7 @@ class Converted:
         constant_inputs, constant_outputs: Channels, by number along the last axis, that int8 makes all but constant.
         warnings: Why, and what to do.
 
-    Example:
+    Examples:
         >>> x = np.random.default_rng(0).normal(size=(200, 4))
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
         >>> converted = micro.convert(model, x)
@@ -125,7 +125,7 @@ def convert(
         ValueError: For calibration data that is empty, all 0, not finite or of another shape.
         ConversionError: Names layer and operator where something does not become int8 or is not in TFLite Micro.
 
-    Example:
+    Examples:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
         >>> micro.convert(model, np.random.default_rng(0).normal(size=(200, 4))).weights
         'per_tensor_dense'

@@ -55,8 +55,9 @@ def windows(samples: np.ndarray, window: int, hop: int) -> np.ndarray:
     Raises:
         ValueError: For a window or hop below 1.
 
-    >>> micro.windows(np.arange(10), window=4, hop=3).tolist()
-    [[0, 1, 2, 3], [3, 4, 5, 6], [6, 7, 8, 9]]
+    Examples:
+        >>> micro.windows(np.arange(10), window=4, hop=3).tolist()
+        [[0, 1, 2, 3], [3, 4, 5, 6], [6, 7, 8, 9]]
     """
     if window < 1 or hop < 1:
         raise ValueError(f"window and hop must be at least 1 sample, got {window} and {hop}")

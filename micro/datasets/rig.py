@@ -72,8 +72,9 @@ class Rig:
         color: Exponent of its power, which falls as 1 / frequency ** `color`.
         bearing, resonances, sensor: The parts between shaft and samples.
 
-    >>> micro.Rig(speed=1_500.0).sample_rate
-    12800.0
+    Examples:
+        >>> micro.Rig(speed=1_500.0).sample_rate
+        12800.0
     """
 
     sample_rate: float = 12_800.0
@@ -120,9 +121,10 @@ def simulate_rig(
     Raises:
         ValueError: For an unknown fault, a negative severity, or less than one sample.
 
-    >>> recording = micro.simulate_rig(micro.Rig(), 0.5, np.random.default_rng(0), fault="outer", severity=1.0)
-    >>> recording.samples.shape, recording.label
-    ((6400, 1), 'outer')
+    Examples:
+        >>> recording = micro.simulate_rig(micro.Rig(), 0.5, np.random.default_rng(0), fault="outer", severity=1.0)
+        >>> recording.samples.shape, recording.label
+        ((6400, 1), 'outer')
     """
     if fault is not None and fault not in FAULTS:
         raise ValueError(f"fault must be one of {', '.join(FAULTS)}, got {fault!r}")

@@ -26,8 +26,9 @@ BEYOND_INT16 = 2**15 + 1
 class Status(IntEnum):
     """A detector's result for one window; the emitted C returns the same numbers.
 
-    >>> micro.Status.ALARM.name, int(micro.Status.ALARM)
-    ('ALARM', 2)
+    Examples:
+        >>> micro.Status.ALARM.name, int(micro.Status.ALARM)
+        ('ALARM', 2)
     """
 
     HEALTHY = 1
@@ -57,10 +58,11 @@ class Detector:
     Raises:
         ValueError: For a number that makes no sense or that the C detector's types do not hold.
 
-    >>> score = micro.Score("margin", unit=0.1, healthy=(0,))
-    >>> detector = micro.Detector(score, threshold=20, clear_threshold=10, min_hits=2, history=3, saturation=99.5)
-    >>> detector.saturated_count()
-    100
+    Examples:
+        >>> score = micro.Score("margin", unit=0.1, healthy=(0,))
+        >>> detector = micro.Detector(score, threshold=20, clear_threshold=10, min_hits=2, history=3, saturation=99.5)
+        >>> detector.saturated_count()
+        100
     """
 
     score: Score
@@ -130,11 +132,12 @@ def make_detector(
     Raises:
         ValueError: As `Detector`.
 
-    >>> score = micro.Score("margin", unit=0.1, healthy=(0,))
-    >>> threshold = micro.Threshold(2.0, "set by hand")
-    >>> detector = micro.make_detector(score, threshold, min_hits=2, history=3, clear_threshold=0.5)
-    >>> detector.threshold, detector.clear_threshold
-    (20, 10)
+    Examples:
+        >>> score = micro.Score("margin", unit=0.1, healthy=(0,))
+        >>> threshold = micro.Threshold(2.0, "set by hand")
+        >>> detector = micro.make_detector(score, threshold, min_hits=2, history=3, clear_threshold=0.5)
+        >>> detector.threshold, detector.clear_threshold
+        (20, 10)
     """
     if not 0 < clear_threshold <= 1:
         raise ValueError(f"clear_threshold must be above 0 and at most 1, got {clear_threshold}")

@@ -46,10 +46,11 @@ class Score:
     Raises:
         ValueError: For numbers that the C detector's types do not hold.
 
-    >>> score = micro.Score("margin", unit=0.1, healthy=(0,))
-    >>> outputs = np.array([[5, 1], [1, 5]], "int8")
-    >>> score(np.zeros((2, 4), "int8"), outputs).tolist()
-    [-4, 4]
+    Examples:
+        >>> score = micro.Score("margin", unit=0.1, healthy=(0,))
+        >>> outputs = np.array([[5, 1], [1, 5]], "int8")
+        >>> score(np.zeros((2, 4), "int8"), outputs).tolist()
+        [-4, 4]
     """
 
     kind: Kind
@@ -102,11 +103,12 @@ def reconstruction_score(tflite: TfliteLike) -> Score:
     Raises:
         ConversionError: For a model that is not int8, or whose output has another size than its input.
 
-    >>> healthy = np.random.default_rng(0).normal(size=(100, 4)).astype("float32")
-    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
-    >>> tflite = micro.convert(model, micro.calibration_data(healthy))
-    >>> micro.reconstruction_score(tflite).kind
-    'reconstruction'
+    Examples:
+        >>> healthy = np.random.default_rng(0).normal(size=(100, 4)).astype("float32")
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
+        >>> tflite = micro.convert(model, micro.calibration_data(healthy))
+        >>> micro.reconstruction_score(tflite).kind
+        'reconstruction'
     """
     graph = read(tflite)
     one, other = _quantizations(graph)
@@ -130,11 +132,12 @@ def distance_score(tflite: TfliteLike, healthy_outputs: np.ndarray) -> Score:
         ConversionError: For a model that is not int8.
         ValueError: For fewer than two outputs.
 
-    >>> healthy = np.random.default_rng(0).normal(size=(100, 4)).astype("float32")
-    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
-    >>> tflite = micro.convert(model, micro.calibration_data(healthy))
-    >>> micro.distance_score(tflite, np.array([[0, 5, 1], [2, 5, 0]], "int8")).centre
-    (16, 80, 8)
+    Examples:
+        >>> healthy = np.random.default_rng(0).normal(size=(100, 4)).astype("float32")
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        >>> tflite = micro.convert(model, micro.calibration_data(healthy))
+        >>> micro.distance_score(tflite, np.array([[0, 5, 1], [2, 5, 0]], "int8")).centre
+        (16, 80, 8)
     """
     _quantizations(read(tflite))  # refuses what is not int8
     outputs = np.asarray(healthy_outputs).reshape(len(healthy_outputs), -1).astype(np.float64)
@@ -159,11 +162,12 @@ def margin_score(tflite: TfliteLike, healthy: Sequence[int]) -> Score:
         ConversionError: For a model that is not int8.
         ValueError: Where `healthy` names no class, all of them, or one that does not exist.
 
-    >>> samples = np.random.default_rng(0).normal(size=(100, 4)).astype("float32")
-    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
-    >>> tflite = micro.convert(model, samples, anomaly_detector=False)
-    >>> micro.margin_score(tflite, healthy=[0]).healthy
-    (0,)
+    Examples:
+        >>> samples = np.random.default_rng(0).normal(size=(100, 4)).astype("float32")
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        >>> tflite = micro.convert(model, samples, anomaly_detector=False)
+        >>> micro.margin_score(tflite, healthy=[0]).healthy
+        (0,)
     """
     graph = read(tflite)
     _, quantization = _quantizations(graph)

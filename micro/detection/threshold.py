@@ -20,8 +20,9 @@ def reconstruction_error(x: np.ndarray, reconstruction: np.ndarray) -> np.ndarra
 
     Shapes: (n, ...) and (n, ...) -> (n,) float64.
 
-    >>> micro.reconstruction_error(np.array([[1.0, 2.0], [0.0, 4.0]]), np.zeros((2, 2))).tolist()
-    [2.5, 8.0]
+    Examples:
+        >>> micro.reconstruction_error(np.array([[1.0, 2.0], [0.0, 4.0]]), np.zeros((2, 2))).tolist()
+        [2.5, 8.0]
     """
     difference = np.asarray(x, np.float64) - np.asarray(reconstruction, np.float64)
     return np.mean(np.square(difference).reshape(len(difference), -1), axis=1)
@@ -68,8 +69,9 @@ class Threshold:
         value: In real units of the score.
         guarantee: How often healthy windows exceed it, in words.
 
-    >>> micro.Threshold(value=1.5, guarantee="set by hand")
-    Threshold(value=1.5, guarantee='set by hand')
+    Examples:
+        >>> micro.Threshold(value=1.5, guarantee="set by hand")
+        Threshold(value=1.5, guarantee='set by hand')
     """
 
     value: float
@@ -94,10 +96,11 @@ def calibrate(healthy_scores: np.ndarray, false_alarm_rate: float, method: Calib
 
     Source: Vovk et al. 2005; Pickands 1975; Siffer et al. 2017, section 3.
 
-    >>> scores = np.random.default_rng(0).exponential(size=500)
-    >>> threshold = micro.calibrate(scores, false_alarm_rate=0.01)
-    >>> threshold.guarantee
-    "at most 1 % of healthy windows like the 500 held out, whatever their scores' distribution"
+    Examples:
+        >>> scores = np.random.default_rng(0).exponential(size=500)
+        >>> threshold = micro.calibrate(scores, false_alarm_rate=0.01)
+        >>> threshold.guarantee
+        "at most 1 % of healthy windows like the 500 held out, whatever their scores' distribution"
     """
     if method not in get_args(Calibration):
         raise ValueError(f"method must be one of {', '.join(get_args(Calibration))}, got {method!r}")

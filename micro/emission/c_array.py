@@ -64,11 +64,12 @@ def emit(
         ModelError: For a model whose input or output is not int8 or int16.
         InterpreterError: If TFLM does not run it.
 
-    >>> inputs = keras.Input((8,))
-    >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
-    >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
-    >>> sorted(path.name for path in micro.emit(tflite, "out", "bearing", constants={"threshold": 0.7}))
-    ['bearing.cc', 'bearing.h', 'bearing_ops.h']
+    Examples:
+        >>> inputs = keras.Input((8,))
+        >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+        >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
+        >>> sorted(path.name for path in micro.emit(tflite, "out", "bearing", constants={"threshold": 0.7}))
+        ['bearing.cc', 'bearing.h', 'bearing_ops.h']
     """
     files = model_files(tflite, name, class_names=class_names, constants=constants, arena_margin=arena_margin)
     return write_sources(directory, files)

@@ -44,16 +44,17 @@ def emit_detector(
         ValueError: As `emit_front_end`.
         ConversionError: As `emit_front_end`, and for a score that does not fit the model's outputs.
 
-    >>> front_end = micro.FrontEnd("statistics", window=64, hop=32)
-    >>> features = front_end(np.random.default_rng(0).normal(size=(32, 64, 1)).astype("float32"))
-    >>> scaling = micro.fit_scaling(features)
-    >>> inputs = keras.Input(front_end.shape)
-    >>> model = keras.Model(inputs, keras.layers.Dense(front_end.shape[-1])(inputs))
-    >>> tflite = micro.convert(model, micro.calibration_data(scaling(features)))
-    >>> detector = micro.make_detector(micro.reconstruction_score(tflite), micro.Threshold(3.0, "1 % of healthy windows"))
-    >>> written = micro.emit_detector(front_end, scaling, detector, tflite, "out", "bearing")
-    >>> [path.name for path in written if path.suffix == ".h"]
-    ['bearing_front_end.h', 'bearing_detector.h']
+    Examples:
+        >>> front_end = micro.FrontEnd("statistics", window=64, hop=32)
+        >>> features = front_end(np.random.default_rng(0).normal(size=(32, 64, 1)).astype("float32"))
+        >>> scaling = micro.fit_scaling(features)
+        >>> inputs = keras.Input(front_end.shape)
+        >>> model = keras.Model(inputs, keras.layers.Dense(front_end.shape[-1])(inputs))
+        >>> tflite = micro.convert(model, micro.calibration_data(scaling(features)))
+        >>> detector = micro.make_detector(micro.reconstruction_score(tflite), micro.Threshold(3.0, "1 % of healthy windows"))
+        >>> written = micro.emit_detector(front_end, scaling, detector, tflite, "out", "bearing")
+        >>> [path.name for path in written if path.suffix == ".h"]
+        ['bearing_front_end.h', 'bearing_detector.h']
     """
     content = content_of(tflite)
     return write_sources(directory, detector_files(front_end, scaling, detector, read(content), sha256(content), name))

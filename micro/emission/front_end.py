@@ -43,14 +43,15 @@ def emit_front_end(
         ValueError: For a name that cannot be a prefix, a hop longer than the window, or a scaling of another length.
         ConversionError: For a model whose input is not the front end's int8 features.
 
-    >>> front_end = micro.FrontEnd("statistics", window=64, hop=32)
-    >>> features = front_end(np.random.default_rng(0).normal(size=(32, 64, 1)).astype("float32"))
-    >>> scaling = micro.fit_scaling(features)
-    >>> inputs = keras.Input(front_end.shape)
-    >>> model = keras.Model(inputs, keras.layers.Dense(front_end.shape[-1])(inputs))
-    >>> tflite = micro.convert(model, micro.calibration_data(scaling(features)))
-    >>> sorted(path.name for path in micro.emit_front_end(front_end, scaling, tflite, "out", "bearing"))
-    ['bearing_front_end.c', 'bearing_front_end.h']
+    Examples:
+        >>> front_end = micro.FrontEnd("statistics", window=64, hop=32)
+        >>> features = front_end(np.random.default_rng(0).normal(size=(32, 64, 1)).astype("float32"))
+        >>> scaling = micro.fit_scaling(features)
+        >>> inputs = keras.Input(front_end.shape)
+        >>> model = keras.Model(inputs, keras.layers.Dense(front_end.shape[-1])(inputs))
+        >>> tflite = micro.convert(model, micro.calibration_data(scaling(features)))
+        >>> sorted(path.name for path in micro.emit_front_end(front_end, scaling, tflite, "out", "bearing"))
+        ['bearing_front_end.c', 'bearing_front_end.h']
     """
     content = content_of(tflite)
     return write_sources(directory, front_end_files(front_end, scaling, read(content), sha256(content), name))

@@ -69,11 +69,12 @@ def new_firmware(
         FileExistsError: If `directory` is not empty.
         ConversionError: Names an operator that static C or the platform's TFLite Micro lacks.
 
-    >>> micro.new_firmware("runs/demo", "runs/demo-firmware", "esp-idf")  # doctest: +SKIP
-    >>> micro.new_firmware("runs/demo", "runs/demo-firmware", "toaster")
-    Traceback (most recent call last):
-    ...
-    ValueError: board must be one of bare-cortex-m, cmake, esp-idf, arduino, zephyr, platformio, got 'toaster'
+    Examples:
+        >>> micro.new_firmware("runs/demo", "runs/demo-firmware", "esp-idf")  # doctest: +SKIP
+        >>> micro.new_firmware("runs/demo", "runs/demo-firmware", "toaster")
+        Traceback (most recent call last):
+        ...
+        ValueError: board must be one of bare-cortex-m, cmake, esp-idf, arduino, zephyr, platformio, got 'toaster'
     """
     if board not in BOARDS:
         raise ValueError(f"board must be one of {', '.join(BOARDS)}, got {board!r}")

@@ -43,7 +43,7 @@ def calibration_data(
     Raises:
         ValueError: For no samples, a range that does not hold 0, or samples beyond it.
 
-    Example:
+    Examples:
         >>> data = micro.calibration_data(np.random.default_rng(0).normal(size=(100, 4)))
         >>> data.shape, float(data.min()), float(data.max())
         ((102, 4), -8.0, 8.0)

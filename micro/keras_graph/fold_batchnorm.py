@@ -23,7 +23,7 @@ def fold_batchnorm(model: keras.Model) -> keras.Model:
 
     Returns: A new model with the same inputs and outputs.
 
-    Example:
+    Examples:
         >>> layers = [keras.layers.Dense(8, use_bias=False), keras.layers.BatchNormalization()]
         >>> folded = micro.fold_batchnorm(keras.Sequential([keras.Input((4,)), *layers]))
         >>> [(type(layer).__name__, layer.use_bias) for layer in folded.layers if layer.weights]

@@ -67,7 +67,7 @@ def quantize_aware(
         ValueError: For calibration data that does not fit or leaves a range empty, unknown layers, widths out of range.
         ConversionError: Names the layer that cannot be simulated.
 
-    Example:
+    Examples:
         >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
         >>> aware = micro.quantize_aware(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), x)
         >>> micro.convert(aware).weights
@@ -99,7 +99,7 @@ class QuantizationAware(keras.Model):
         operators: A layer for each operator, in the order in which they run.
         grids: A layer for each scale and zero point, whose range is learned.
 
-    Example:
+    Examples:
         >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
         >>> layers = [keras.layers.Dense(8, "relu", name="hidden"), keras.layers.Dense(2, name="logits")]
         >>> aware = micro.quantize_aware(keras.Sequential([keras.Input((4,)), *layers]), x)

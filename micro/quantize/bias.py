@@ -30,7 +30,7 @@ def correct_bias(aware: QuantizationAware, samples: Samples) -> QuantizationAwar
     Raises:
         ValueError: For samples that do not fit.
 
-    Example:
+    Examples:
         >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
         >>> narrow = micro.quantize_aware(model, x, bits=3)

@@ -86,7 +86,7 @@ def equalize(model: keras.Model) -> keras.Model:
     Raises:
         ValueError: Where no two layers are neighbors in that sense.
 
-    Example:
+    Examples:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(2)])
         >>> first, second = (layer.kernel.numpy() for layer in micro.equalize(model).layers if layer.weights)
         >>> bool(np.allclose(abs(first).max(axis=0), abs(second).max(axis=1), rtol=1e-2))

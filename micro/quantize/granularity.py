@@ -34,7 +34,7 @@ def choose_weights(
     Raises:
         ValueError: Where the model does not fit per tensor either; the message has the smallest RAM.
 
-    Example:
+    Examples:
         >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="logits")])
         >>> micro.choose_weights(model, x, ram="4KiB")

@@ -54,12 +54,13 @@ class FrontEnd:
     Raises:
         ValueError: For settings that do not fit together.
 
-    >>> front_end = micro.FrontEnd(("spectrum", "moments"), window=64, hop=32, sample_rate=1000.0, bands=2)
-    >>> frames = np.sin(np.arange(640)).reshape(10, 64, 1)
-    >>> front_end(frames).shape
-    (10, 5)
-    >>> front_end.names[:3]
-    ('spectrum 15.62 to 250 Hz', 'spectrum 265.6 to 500 Hz', 'moments RMS')
+    Examples:
+        >>> front_end = micro.FrontEnd(("spectrum", "moments"), window=64, hop=32, sample_rate=1000.0, bands=2)
+        >>> frames = np.sin(np.arange(640)).reshape(10, 64, 1)
+        >>> front_end(frames).shape
+        (10, 5)
+        >>> front_end.names[:3]
+        ('spectrum 15.62 to 250 Hz', 'spectrum 265.6 to 500 Hz', 'moments RMS')
     """
 
     kinds: tuple[Kind, ...]

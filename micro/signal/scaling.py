@@ -21,9 +21,10 @@ class Scaling:
     Raises:
         ValueError: For `centre` and `spread` of different lengths, or numbers that float32 does not hold.
 
-    >>> scaling = micro.Scaling(centre=(1.0, 0.0), spread=(2.0, 1.0))
-    >>> scaling(np.array([[3.0, 0.5], [3.0, 100.0]])).tolist()
-    [[1.0, 0.5], [1.0, 8.0]]
+    Examples:
+        >>> scaling = micro.Scaling(centre=(1.0, 0.0), spread=(2.0, 1.0))
+        >>> scaling(np.array([[3.0, 0.5], [3.0, 100.0]])).tolist()
+        [[1.0, 0.5], [1.0, 8.0]]
     """
 
     centre: tuple[float, ...]
@@ -60,8 +61,9 @@ def fit_scaling(features: np.ndarray) -> Scaling:
     Raises:
         ValueError: For no windows, or features that are not finite.
 
-    >>> micro.fit_scaling(np.array([[1.0, 5.0], [3.0, 5.0]]))
-    Scaling(centre=(2.0, 5.0), spread=(1.0, 1.0))
+    Examples:
+        >>> micro.fit_scaling(np.array([[1.0, 5.0], [3.0, 5.0]]))
+        Scaling(centre=(2.0, 5.0), spread=(1.0, 1.0))
     """
     if not len(features):
         raise ValueError("no windows to fit the scaling on")

@@ -24,12 +24,13 @@ class Check:
         arena_bytes: The arena that RAM was compared with.
         kernels: The kernels of TFLite Micro with which the arena is that large.
 
-    >>> inputs = keras.Input((8,))
-    >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
-    >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
-    >>> result = micro.check(tflite, flash=512)
-    >>> print(result.fits, result.broken[0])
-    False flash: the model takes ... bytes, ... over 512 (weights ..., quantization ..., graph ...); most weights: ...
+    Examples:
+        >>> inputs = keras.Input((8,))
+        >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+        >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
+        >>> result = micro.check(tflite, flash=512)
+        >>> print(result.fits, result.broken[0])
+        False flash: the model takes ... bytes, ... over 512 (weights ..., quantization ..., graph ...); most weights: ...
     """
 
     footprint: Footprint
@@ -63,11 +64,12 @@ def check(
         ValueError: For sizes that cannot be parsed, or without any budget.
         MicroError: As `measure`.
 
-    >>> inputs = keras.Input((8,))
-    >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
-    >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
-    >>> micro.check(tflite, flash="64KiB", ram="16KiB").fits
-    True
+    Examples:
+        >>> inputs = keras.Input((8,))
+        >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+        >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
+        >>> micro.check(tflite, flash="64KiB", ram="16KiB").fits
+        True
     """
     if kernels not in get_args(Kernels):
         raise ValueError(f"check: kernels must be one of {', '.join(get_args(Kernels))}, got {kernels!r}")

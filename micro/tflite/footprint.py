@@ -34,12 +34,13 @@ class Footprint:
             M85: `arena_bytes_32bit` plus the scratch buffers by CMSIS-NN's published formulas. Estimated, not measured;
             kernels of other vendors are not covered.
 
-    >>> inputs = keras.Input((8,))
-    >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
-    >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
-    >>> footprint = micro.measure(tflite)
-    >>> footprint.ops, footprint.macs, footprint.arena_bytes_32bit < footprint.arena_bytes
-    ({'FULLY_CONNECTED': 1}, 24, True)
+    Examples:
+        >>> inputs = keras.Input((8,))
+        >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+        >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
+        >>> footprint = micro.measure(tflite)
+        >>> footprint.ops, footprint.macs, footprint.arena_bytes_32bit < footprint.arena_bytes
+        ({'FULLY_CONNECTED': 1}, 24, True)
     """
 
     model_bytes: int
@@ -74,11 +75,12 @@ def measure(tflite: TfliteLike) -> Footprint:
         ModelError: If the file cannot be read.
         InterpreterError: If TFLite Micro does not run it.
 
-    >>> inputs = keras.Input((8,))
-    >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
-    >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
-    >>> micro.measure(tflite).macs
-    24
+    Examples:
+        >>> inputs = keras.Input((8,))
+        >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+        >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
+        >>> micro.measure(tflite).macs
+        24
     """
     content = content_of(tflite)
     graph = read(content)

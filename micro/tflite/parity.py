@@ -43,12 +43,13 @@ class Parity:
         max_abs_difference: The largest difference, in LSB.
         by_op: The operators in which differences arise, on the first samples that differ; empty if there are none.
 
-    >>> inputs = keras.Input((8,))
-    >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
-    >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
-    >>> parity = micro.verify(tflite, count=16)
-    >>> parity.samples, parity.values, parity.mismatches
-    (16, 48, 0)
+    Examples:
+        >>> inputs = keras.Input((8,))
+        >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+        >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
+        >>> parity = micro.verify(tflite, count=16)
+        >>> parity.samples, parity.values, parity.mismatches
+        (16, 48, 0)
     """
 
     samples: int
@@ -76,11 +77,12 @@ def verify(tflite: TfliteLike, samples: Samples | None = None, *, count: int = 2
         MicroError: As `measure`.
         ValueError: For samples of another shape or with values that are not finite.
 
-    >>> inputs = keras.Input((8,))
-    >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
-    >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
-    >>> micro.verify(tflite, count=16).mismatches
-    0
+    Examples:
+        >>> inputs = keras.Input((8,))
+        >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+        >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
+        >>> micro.verify(tflite, count=16).mismatches
+        0
     """
     content = content_of(tflite)
     graph = read(content)
