@@ -4,7 +4,15 @@ from __future__ import annotations
 
 
 class MicroError(Exception):
-    """Base of everything that `micro` raises on its own account, beside ValueError for wrong arguments."""
+    """Base of the errors that `micro` raises itself; wrong arguments raise ValueError.
+
+    Examples:
+        >>> try:
+        ...     micro.measure(b"not a model")
+        ... except micro.MicroError as error:
+        ...     print(type(error).__name__)
+        ModelError
+    """
 
 
 class Terminated(KeyboardInterrupt):
@@ -12,24 +20,69 @@ class Terminated(KeyboardInterrupt):
 
 
 class ModelError(MicroError):
-    """A .tflite that cannot be read, or is not the int8 model it should be."""
+    """A .tflite that cannot be read, or is not the int8 model it should be.
+
+    Examples:
+        >>> try:
+        ...     micro.measure(b"not a model")
+        ... except micro.ModelError:
+        ...     print("no .tflite")
+        no .tflite
+    """
 
 
 class ConversionError(MicroError):
-    """A Keras model that does not become an int8 model TFLite Micro runs."""
+    """A Keras model that cannot be converted to an int8 model that TFLite Micro runs.
+
+    Examples:
+        >>> issubclass(micro.ConversionError, micro.MicroError)
+        True
+    """
 
 
 class ConversionWarning(UserWarning):
-    """An int8 model that can be used, and will disappoint: what it loses, why, and what to do."""
+    """An int8 model that works but loses much accuracy: what it loses, why, and what to do.
+
+    Examples:
+        >>> import warnings
+        >>> warnings.simplefilter("error", micro.ConversionWarning)  # such a model is an error from here on
+        >>> warnings.simplefilter("default", micro.ConversionWarning)
+    """
 
 
 class InterpreterError(MicroError):
-    """TFLite Micro, or TFLite where the two are compared, refused or crashed on a model."""
+    """TFLite Micro, or TFLite where the two are compared, refused a model or crashed on it.
+
+    Examples:
+        >>> issubclass(micro.InterpreterError, micro.MicroError)
+        True
+    """
 
 
 class DataError(MicroError):
-    """A recording that is missing, damaged or does not fit the config."""
+    """A recording that is missing, damaged or does not fit the config.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from micro.config import parse_config
+        >>> data = {"files": "pump*.csv", "healthy_files": "pump*.csv", "sample_rate": 1000}
+        >>> sizes = {"teacher": {"sizes": [16, 4, 16]}, "student": {"sizes": [4]}}
+        >>> config = parse_config({"job": "table", "data": data, **sizes}, Path("no/such/folder"))
+        >>> try:
+        ...     micro.run_pipeline(config, "runs/pump")
+        ... except micro.DataError as error:
+        ...     print(error)
+        no file matches 'pump*.csv' in ...
+    """
 
 
 class RunError(MicroError):
-    """A run folder that is in the way, incomplete or from another config."""
+    """A run folder that is in the way, incomplete or from another config.
+
+    Examples:
+        >>> try:
+        ...     micro.simulate("no/such/run", np.zeros(1024))
+        ... except micro.RunError as error:
+        ...     print(error)
+        no/such/run is not a finished run: ...
+    """

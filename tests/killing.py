@@ -20,6 +20,8 @@ import traceback
 import types
 from pathlib import Path
 
+from reports import report_with
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 STEPS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"}
@@ -136,7 +138,7 @@ def stand_in():
     from micro.runs import start
     from micro.support.files import json_bytes, sha256, write_bytes, write_together
 
-    def carry_out(config, data, folder, progress):
+    def train_and_report(config, data, folder, progress):
         time.sleep(float(os.environ.get("KILLING_SLEEP", 0)))
         for seed in range(2):
             for name in ("teacher", "student"):
@@ -147,24 +149,16 @@ def stand_in():
         whole = folder.fresh_whole()
         models = {path.name: path.read_text() for path in folder.parts.rglob("*.keras")}
         write_together(whole / "firmware", {"a.h": b"a", "a.cc": b"b"})
-        row = {"student_int8": {"auc": 1.0, "detection_rate": 1.0, "false_alarm_rate": 0.0}, "teacher": {"auc": 1.0}}
-        report = {
-            "models": models,
-            "seeds": [row],
-            "threshold": 1.0,
-            "budget": None,
-            "footprint": {"model_bytes": 1, "arena_bytes_32bit": 2, "macs": 3},
-            "detector": {"score": {}, "saturation": None},
-        }
-        write_bytes(whole / "report.json", json_bytes(report))
+        report = report_with(models=models)
+        write_bytes(whole / "report.json", report.to_bytes())
         files = sorted(path for path in whole.rglob("*") if path.is_file())
         digests = {str(path.relative_to(whole)): sha256(path.read_bytes()) for path in files}
-        told = json.loads(folder.told.read_bytes())
+        told = json.loads(folder.config_file.read_bytes())
         write_bytes(whole / "manifest.json", json_bytes({"config": told, "sha256": digests}))
         return report
 
     pipeline = types.ModuleType("micro.runs.pipeline")
-    pipeline.check_work, pipeline.carry_out = (lambda config, data: None), carry_out
+    pipeline.check_work, pipeline.train_and_report = (lambda config, data: None), train_and_report
     sys.modules["micro.runs.pipeline"] = pipeline
     import micro
 
@@ -221,10 +215,11 @@ class RunOver(Run):
         start.run_pipeline(self.config.model_copy(update={"seed": 99}), root / "rig")
 
     def lost(self, root):
-        from micro.runs.summary import told_by
+        from micro.runs.summary import plain_config
 
         wanted = [
-            told_by(one, root / "rig")["seed"] for one in (self.config, self.config.model_copy(update={"seed": 99}))
+            plain_config(one, root / "rig")["seed"]
+            for one in (self.config, self.config.model_copy(update={"seed": 99}))
         ]
         for place in (root / "rig", root / "rig.partial" / "earlier"):
             with contextlib.suppress(OSError):
@@ -286,7 +281,7 @@ class Search(Job):
         from micro.runs.publish import write_folder
         from micro.support.files import array_bytes, json_bytes
 
-        def lessons(config, folder, teacher_from=None, kept=False):
+        def windows(config, folder, teacher_from=None, kept=False):
             time.sleep(float(os.environ.get("KILLING_SLEEP", 0)))
             about = json_bytes({"teacher_score": 0.9, "teacher": "x"})
             write_folder(folder, {"about.json": about, "train_x.npy": array_bytes(np.zeros((4, 8), np.float32))})
@@ -298,13 +293,13 @@ class Search(Job):
             return {"state": "done", "costs": costs, "marks": [drawn / 2], "score": drawn / 1.2, "accuracy": None}
 
         search = sys.modules["micro.explore.search"]  # the package's name of it is the function
-        functions = {task.TRIAL: trial, task.LESSONS: lessons}
+        functions = {task.TRIAL: trial, task.WINDOWS: windows}
         cluster, run_all = one_process(functions.__getitem__)
         for module in (search, task, choice):
             module.run_all = run_all
         search.cluster = cluster
         search.require_ray = lambda: None
-        search.rehearse = lambda config: None
+        search.search_windows = lambda config: None
         page.render_search = lambda told: b"page"
         search.require_optuna()
         self.search, self.config = search.search, config()
@@ -333,25 +328,11 @@ class Recalibrate(Job):
     def __init__(self):
         stand_in()
         from micro.monitoring import recalibration
+        from micro.runs.run_report import RunReport
         from micro.support.files import write_together
 
-        @contextlib.contextmanager
-        def nothing():
-            yield
-
-        def read_run(folder):
-            return json.loads((folder / "report.json").read_text()), config()
-
-        recalibration.read_run = read_run
-        recalibration.score_from_config = lambda told: None
+        recalibration.read_run = lambda folder: (RunReport.read(folder), config())
         recalibration.emit = lambda tflite, folder, name, constants: write_together(folder, {"a.h": b"new"})
-        import dataclasses
-
-        @dataclasses.dataclass
-        class Detector:
-            needed: int = 1
-
-        recalibration.make_detector = lambda score, threshold, **told: Detector()
         self.recalibrate = recalibration.recalibrate
 
     def prepare(self, root):

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+# The arena of a footprint with each kind of kernels, the largest of which budgets are compared with.
+ARENAS = ("arena_bytes_32bit", "arena_bytes_cmsis_nn", "arena_bytes_cmsis_nn_mve")
 # How all emitted C is compiled in tests.
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-pedantic")
 SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")

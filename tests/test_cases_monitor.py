@@ -17,7 +17,7 @@ from micro.firmware import new_firmware
 from micro.monitoring import FARTHEST, read_log
 from micro.runs.baseline import calibration_heard, calibration_sessions
 from micro.runs.device import judge, load_firmware
-from micro.runs.score_files import read_run
+from micro.runs.finished import read_run
 
 
 def read(folder, text, **options):
@@ -162,7 +162,7 @@ def fewer(run, folder, count):
 def test_more_alarms_than_guaranteed_are_not_steady_though_no_check_finds_drift(rig_run, tmp_path):
     """17 % where 5 % are guaranteed, with 8 sessions of calibration: too few for the checks, enough for a count by sessions."""
     run = fewer(rig_run, tmp_path / "run", 8)
-    threshold = read_run(run)[0]["threshold"]
+    threshold = read_run(run)[0].threshold
     sessions = calibration_sessions(run) * 4
     with (tmp_path / "log.csv").open("w") as file:
         file.write("session,score\n")
@@ -221,7 +221,7 @@ def moved_log(path, run, factor, name="start"):
 
 def test_recalibrations_in_a_row_are_held_to_the_trained_threshold(rig_run, tmp_path):
     """Each alone stays within the limit, together they would leave it; the new calibration is the log's."""
-    trained = read_run(rig_run)[0]["threshold"]
+    trained = read_run(rig_run)[0].threshold
     run, chain = rig_run, []
     for number in range(4):
         log = moved_log(tmp_path / f"log{number}.csv", run, 1.3, f"start {number}")
@@ -233,21 +233,19 @@ def test_recalibrations_in_a_row_are_held_to_the_trained_threshold(rig_run, tmp_
         assert micro.monitor(tmp_path / f"run{number}", log, every=6, recent=12).advice == "steady"
         run = tmp_path / f"run{number}"
         report, config = read_run(run)
-        chain.append(report["threshold"] / trained)
+        chain.append(report.threshold / trained)
         own = calibration_sessions(run)
-        assert calibrate(np.concatenate(own), config.detect.false_alarm_rate).value == pytest.approx(
-            report["threshold"]
-        )
+        assert calibrate(np.concatenate(own), config.detect.false_alarm_rate).value == pytest.approx(report.threshold)
     assert found.advice == "retrain"
     assert "that the run was trained with" in found.why
     assert chain
     assert max(chain) <= FARTHEST
-    told = report["recalibration"]
-    assert told["trained_threshold"] == trained
-    assert told["times"] == len(chain)
-    assert told["guarantee"] == report["detector"]["guarantee"]
-    assert "were measured on the test with the threshold of" in told["says"]
-    assert "verdict" not in report
+    record = report.recalibration
+    assert record.trained_threshold == trained
+    assert record.times == len(chain)
+    assert record.guarantee == report.detector.guarantee
+    assert "were measured on the test with the threshold of" in record.says
+    assert report.verdict is None
     with pytest.raises(micro.RunError, match="nothing to recalibrate: retrain"):
         micro.recalibrate(run, found, tmp_path / "beyond")
 

@@ -8,12 +8,11 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from support import invoke
+from support import ARENAS, invoke
 
 import micro
 from micro.cli.runs import JOBS
 from micro.config import load_config
-from micro.fleet.machine import ARENAS
 
 
 def test_inspect_verify_emit_a_foreign_model(tmp_path, peer_models):
@@ -61,7 +60,7 @@ def test_convert_with_grids_of_ones_choice(tmp_path, conv_model, conv_samples):
     aware.save(tmp_path / "tiny.keras")
     assert json.loads(invoke(*arguments).stdout)["weights"] == "as simulated"
     refused = invoke(*arguments, "--bits", "4")
-    assert (refused.exit_code, "computes on its grids already" in refused.output) == (2, True)
+    assert (refused.exit_code, "is quantization-aware already" in refused.output) == (2, True)
 
 
 @pytest.mark.parametrize("job", JOBS)

@@ -61,7 +61,7 @@ CASES = (
     wrong("init rig --out {text}/rig.toml", "Not a directory"),
     wrong("init rig --out {text}", "exists already"),
     good("run {noise} --out {tmp}/a --strict --json", code=3),
-    empty("run {empty} --out {tmp}/b", "empty"),
+    empty("run {empty} --out {tmp}/b", "is empty: it holds no settings"),
     wrong("run {text} --out {tmp}/c", "is not TOML"),
     wrong("run {missing} --out {tmp}/d", "missing"),
     wrong("run {noise} --out {text}", "is a file"),
@@ -313,9 +313,7 @@ def test_a_fault_of_the_program_itself_is_one_line_and_another_exit_code(monkeyp
     monkeypatch.setattr(footprint, "measure", broken)
     result = invoke("inspect", peer_models / "ae.tflite")
     assert result.exit_code == 70
-    assert re.match(
-        r"Error: keras-kd failed in a way that it should not: KeyError: 'x'; .* report it\n$", result.stderr
-    )
+    assert re.match(r"Error: internal error: KeyError: 'x'; .* report it\n$", result.stderr)
     assert isinstance(invoke("--debug", "inspect", peer_models / "ae.tflite").exception, KeyError)
 
 

@@ -56,5 +56,5 @@ def test_reconstruction_error_and_rates_are_what_they_say():
 def test_verdicts_say_no_more_than_the_seeds_do(differences, verdict):
     seeds = [{"a": {"auc": 0.5 + d}, "b": {"auc": 0.5}} for d in differences]
     found = compare(seeds, "auc", "a", "b")
-    assert found["verdict"] == verdict
-    assert found["mean_difference"] == pytest.approx(np.mean(differences))
+    assert found.verdict == verdict
+    assert found.mean_difference == pytest.approx(np.mean(differences))

@@ -38,23 +38,9 @@ def public_names():
 EXAMPLES_OF = public_names()
 # Shrinks to nothing: a name leaves it with its first example.
 NO_EXAMPLE_YET = {
-    "micro.ConversionError",
-    "micro.ConversionWarning",
-    "micro.DataError",
-    "micro.Decision",
-    "micro.FleetResult",
-    "micro.InterpreterError",
-    "micro.MicroError",
-    "micro.ModelError",
     "micro.Monitoring",
-    "micro.RunError",
-    "micro.SearchResult",
-    "micro.load_fleet",
     "micro.monitor",
     "micro.recalibrate",
-    "micro.run_fleet",
-    "micro.search",
-    "micro.simulate",
 }
 
 

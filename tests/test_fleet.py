@@ -1,7 +1,6 @@
 """Fleets on a real local Ray: a firmware each, broken machines that name themselves, workers and drivers that are killed."""
 
 import csv
-import io
 import json
 import os
 import shutil
@@ -11,45 +10,18 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import nullcontext
 
-import numpy as np
 import psutil
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from configs import SHARED
 from support import invoke
 
 import micro
 from micro.errors import RunError
-from micro.fleet import AssetResult, Fleet, load_fleet
-from micro.fleet.results import table_csv
+from micro.fleet import load_fleet
+from micro.runs.finished import read_run
 from micro.runs.lock import holding
-from micro.runs.score_files import read_run
-from micro.support.workers import Outcome
 
-SHARED = """
-job = "rig"
-seed = 4
-[data]
-train_recordings = 4
-validation_recordings = 1
-calibration_recordings = 3
-test_recordings = 2
-fault_recordings = 1
-seconds = 1.0
-severities = [1.0]
-[features]
-bands = 16
-[teacher]
-sizes = [16, 4, 16]
-epochs = 3
-[student]
-sizes = [4]
-epochs = 3
-[detect]
-false_alarm_rate = 0.05
-"""
 FLEET = """
 config = "shared.toml"
 teacher_assets = 2
@@ -121,10 +93,10 @@ def test_after_both_kills_nothing_is_lost_and_nothing_done_twice(survived):
     assert [name for name, row in rows.items() if row["state"] == "done"] == list(WHOLE)
     for name in WHOLE:
         report, config = read_run(out / "assets" / name)
-        assert report["seeds"][0]["student_int8"] == rows[name]["metrics"]
+        assert report.deployed == rows[name]["metrics"]
         assert config.teacher.path == str(out / "teacher.keras")
         assert (out / "assets" / name / "firmware" / "bearing.h").is_file()
-        assert report["distilling"] is None
+        assert report.distilling is None
     assert read_run(out / "assets" / "fan-4")[1].detect.history == 3
     assert read_run(out / "assets" / "pump-1")[1].data.bearing.balls == 8
 
@@ -182,7 +154,7 @@ def test_a_fleet_that_was_moved_and_edited_goes_on(survived, tmp_path, assets):
     done = len(events(moved, "done"))
     result = invoke("fleet", edited, "--out", moved, "--resume")
     assert result.exit_code == 0, result.output
-    assert "No longer in the list, their folders stay: pump-2" in result.output
+    assert "No longer in the fleet, folders kept: pump-2" in result.output
     again = {event["asset"] for event in events(moved, "done")[done:]}
     assert again - {"fan-3"} == {"fan-4"}
     assert read_run(moved / "assets" / "fan-4")[1].detect.min_hits == 3
@@ -192,7 +164,7 @@ def test_a_fleet_that_was_moved_and_edited_goes_on(survived, tmp_path, assets):
     assert columns[0] == columns[1]
     rows = {row["asset"]: row for row in csv.DictReader((moved / "fleet.csv").open())}
     report, _ = read_run(moved / "assets" / "pump-1")
-    assert float(rows["pump-1"]["auc"]) == report["seeds"][0]["student_int8"]["auc"]
+    assert float(rows["pump-1"]["auc"]) == report.deployed["auc"]
 
 
 def test_sigterm_ends_a_fleet_in_one_line_with_the_command_that_goes_on(tmp_path, assets):
@@ -211,94 +183,13 @@ def test_sigterm_ends_a_fleet_in_one_line_with_the_command_that_goes_on(tmp_path
     assert (driver.returncode, said, errors) == (143, "", f"Error: ended by SIGTERM; go on with: {words}\n")
 
 
-@given(st.permutations(["auc", "false_alarm_rate", "detection_rate", "zeta", "alpha"]), st.booleans())
-def test_columns_of_the_table_keep_their_places(order, first_failed):
-    rows = [
-        AssetResult("a", "failed", error="x") if first_failed else AssetResult("a", "waiting"),
-        AssetResult("b", "done", metrics={name: float(place) for place, name in enumerate(order)}),
-    ]
-    header, _, second = csv.reader(io.StringIO(table_csv(rows, "rig").decode()))
-    start = header.index("auc")
-    assert header[start : start + 5] == ["auc", "detection_rate", "false_alarm_rate", "alpha", "zeta"]
-    assert [float(second[header.index(name)]) for name in order] == [float(place) for place in range(5)]
-    alone = next(csv.reader(io.StringIO(table_csv(rows[:1], "rig").decode())))
-    assert alone[: start + 3] == header[: start + 3]
-
-
 def test_a_cluster_that_does_not_answer_leaves_no_folder(tmp_path, assets):
     with pytest.raises(RunError, match="no Ray cluster"):
         micro.run_fleet(load_fleet(assets), tmp_path / "hall", address="127.0.0.1:1")
     assert not list(tmp_path.iterdir()), "it would stand in the way of the next"
 
 
-def test_ram_in_the_table_is_what_the_budget_is_compared_with():
-    from micro.fleet.machine import row
-
-    report = {
-        "seeds": [{"student_int8": {}, "teacher": {}}],
-        "footprint": {"model_bytes": 1, "macs": 1, "arena_bytes_32bit": 900},
-        "threshold": None,
-        "budget": {"fits": False},
-    }
-    assert row(report)["ram"] == 900  # of an earlier version
-    report["footprint"] |= {"arena_bytes_cmsis_nn": 1200, "arena_bytes_cmsis_nn_mve": 1100}
-    assert row(report)["ram"] == 1200
-
-
-def test_the_table_grows_while_the_fleet_goes_on(tmp_path, monkeypatch):
-    from micro.fleet import driver
-
-    told = {"job": "rig", "teacher": {"family": "autoencoder", "sizes": [8]}}
-    told["student"] = {"family": "autoencoder", "sizes": [4]}
-    three = Fleet(shared=told, asset=[{"name": name} for name in ("a", "b", "c")])
-    value = {
-        "metrics": {"auc": 0.5},
-        "teacher": {"auc": 0.5},
-        "flash": 1,
-        "ram": 1,
-        "macs": 1,
-        "threshold": 1.0,
-        "budget": None,
-    }
-    seen = []
-
-    def outcomes(work, pieces, *, workers):
-        if work == driver.TEACH:
-            yield Outcome("teacher", {}, None, 1)
-            return
-        for found in (
-            Outcome("b", None, "its worker died", 3),
-            Outcome("a", value, None, 1),
-            Outcome("c", value, None, 1),
-        ):
-            yield found
-            rows = json.loads((tmp_path / "hall" / "fleet.json").read_text())["rows"]
-            seen.append([row["state"] for row in rows])
-            assert (tmp_path / "hall" / "report.html").is_file()
-            assert len((tmp_path / "hall" / "fleet.csv").read_text().splitlines()) == 4
-
-    monkeypatch.setattr(driver, "run_all", outcomes)
-    monkeypatch.setattr(driver, "cluster", lambda workers, address: nullcontext())
-    monkeypatch.setattr(driver, "SECONDS_BETWEEN_TABLES", 0.0)
-    lines = []
-    result = micro.run_fleet(three, tmp_path / "hall", progress=lambda stage, share: lines.append(stage))
-    assert seen == [["waiting", "failed", "waiting"], ["done", "failed", "waiting"], ["done", "failed", "done"]]
-    assert result.rows[1].error == "its worker died, 3 times; --resume tries again"
-    assert "failed: b: its worker died" in lines
-
-
-@given(st.integers(1, 40), st.integers(1, 50))
-def test_teaching_machines_are_spread_and_none_is_asked_twice(count, wanted):
-    fleet = Fleet(shared={}, teacher_assets=wanted, asset=[{"name": f"m{number}"} for number in range(count)])
-    places = list(fleet.teaching())
-    assert len(places) == min(wanted, count)
-    numbers = [int(asset.name[1:]) for place in places for asset in place]
-    assert numbers == sorted(set(numbers))
-    firsts = np.diff([int(place[0].name[1:]) for place in places])
-    assert not len(firsts) or firsts.max() - firsts.min() <= 1
-
-
-def test_another_machine_teaches_in_place_of_a_broken_one(tmp_path, assets):
+def test_another_machine_trains_the_teacher_in_place_of_a_broken_one(tmp_path, assets):
     from micro.fleet.teacher import teach
 
     fleet = load_fleet(assets)
@@ -353,31 +244,3 @@ def test_a_worker_waits_for_one_that_outlived_its_driver(tmp_path):
         holding(tmp_path / "pump", patience=0.1),
     ):
         pass
-
-
-@pytest.mark.parametrize(
-    ("changed", "problem"),
-    [
-        ("config = 3", "config must name the .toml that all machines share"),
-        ('config = "missing.toml"', "missing.toml: No such file"),
-        ('config = "shared.toml"', "it has no \\[\\[asset\\]\\]"),
-        ('config = "shared.toml"\n[[asset]]\nname = "../up"', "asset.0.name: must be letters"),
-        ('config = "shared.toml"\n[[asset]]\nname = "a"\n[[asset]]\nname = "a"', "asset 'a' comes twice"),
-        (
-            'config = "shared.toml"\n[[asset]]\nname = "Pump"\n[[asset]]\nname = "pump"',
-            "assets 'Pump' and 'pump' differ in capitals only",
-        ),
-        ('config = "shared.toml"\n[[asset]]\nname = "a"\ncolour = 1', "asset.0.colour: no such setting"),
-        (
-            'config = "shared.toml"\n[[asset]]\nname = "a"\ndata = {speed = -1.0}',
-            "asset 'a': data.speed: input should be",
-        ),
-        ('config = "shared.toml"\n[[asset]]\nname = "a"\n[asset.data.bearing]\nballs = 40', "asset 'a': .* 40 balls"),
-        ("config = ", "is not TOML"),
-    ],
-)
-def test_what_is_wrong_with_a_fleet_is_named_before_any_work(tmp_path, changed, problem):
-    (tmp_path / "shared.toml").write_text(SHARED)
-    (tmp_path / "fleet.toml").write_text(changed)
-    with pytest.raises(ValueError, match=problem):
-        load_fleet(tmp_path / "fleet.toml")

@@ -19,7 +19,7 @@ from micro.errors import DataError, RunError
 from micro.runs.folder import RunFolder, can_resume, claim_folder, unclaim_folder
 from micro.runs.lock import holding, settled
 from micro.runs.publish import made_whole, write_folder
-from micro.runs.summary import config_kept, told_by
+from micro.runs.summary import config_from_plain, plain_config
 from micro.support.extras import install_command, required
 from micro.support.files import json_bytes, write_bytes
 
@@ -198,7 +198,7 @@ def test_what_a_user_puts_where_a_run_is_being_published_is_not_lost(tmp_path):
 def test_what_could_not_start_makes_way_and_what_is_not_ours_is_kept(tmp_path):
     out = tmp_path / "small"
     assert claim_folder(out, b"told", False, "search", "another budget")
-    write_bytes(out / "lessons" / "a.npy", b"")
+    write_bytes(out / "windows" / "a.npy", b"")
     unclaim_folder(out)
     assert names(tmp_path) == []
     write_bytes(out / "mine.txt", b"mine")
@@ -214,11 +214,11 @@ def test_a_model_in_the_fleet_s_folder_is_told_by_the_way_there(tmp_path):
     }
     config = parse_config(told, Path())
     out = tmp_path / "hall" / "assets" / "pump"
-    plain = told_by(config, out, tmp_path / "hall")
+    plain = plain_config(config, out, tmp_path / "hall")
     assert plain["teacher"]["path"] == "../../teacher.keras"
-    assert config_kept(plain, out) == config
-    assert told_by(config, out)["teacher"]["path"] == told["teacher"]["path"]
-    moved = config_kept(plain, tmp_path / "elsewhere" / "assets" / "pump")
+    assert config_from_plain(plain, out) == config
+    assert plain_config(config, out)["teacher"]["path"] == told["teacher"]["path"]
+    moved = config_from_plain(plain, tmp_path / "elsewhere" / "assets" / "pump")
     assert moved.teacher.path == str(tmp_path / "elsewhere" / "teacher.keras")
 
 
@@ -312,4 +312,4 @@ def test_a_config_that_cannot_be_used_names_itself_before_any_folder(tmp_path):
     with pytest.raises(DataError, match="shorter than a window"):
         start.run_pipeline(config, tmp_path / "new")
     assert names(tmp_path) == []
-    assert json.loads(json_bytes(told_by(config, tmp_path)))["job"] == "rig"
+    assert json.loads(json_bytes(plain_config(config, tmp_path)))["job"] == "rig"

@@ -15,7 +15,7 @@ from micro.datasets.recording import windows
 from micro.monitoring import FARTHEST, read_log
 from micro.runs.baseline import calibration_heard, calibration_sessions
 from micro.runs.device import judge, load_firmware, simulate
-from micro.runs.score_files import read_run
+from micro.runs.finished import read_run
 
 
 def scores_of(run, seed, count, **changed):
@@ -42,7 +42,7 @@ def test_a_run_keeps_the_scores_that_its_threshold_was_calibrated_on(rig_run):
     report, config = read_run(rig_run)
     assert len(sessions) == 16
     threshold = micro.calibrate(np.concatenate(sessions), config.detect.false_alarm_rate)
-    assert threshold.value == pytest.approx(report["threshold"])
+    assert threshold.value == pytest.approx(report.threshold)
     recording = rig.simulate_rig(rig.Rig(), 1.0, np.random.default_rng(0))
     assert len(sessions[0]) == len(windows(recording.samples, 1024, 512))
 
@@ -73,7 +73,7 @@ def test_a_machine_that_runs_faster_calls_for_a_new_student(rig_run, tmp_path):
 
 def test_a_little_drift_recalibrates_and_the_new_run_s_firmware_has_the_threshold(rig_run, tmp_path):
     # Quiet windows are less quiet, the loudest hardly louder.
-    loudest = read_run(rig_run)[0]["threshold"]
+    loudest = read_run(rig_run)[0].threshold
     shifted = [1.1 * loudest * (np.array(scores) / loudest) ** 0.3 for scores in calibration_sessions(rig_run)]
     log = write_log(tmp_path / "log.csv", shifted[:12], named=False)
     found = micro.monitor(rig_run, log, every=6, recent=12)
@@ -84,7 +84,7 @@ def test_a_little_drift_recalibrates_and_the_new_run_s_firmware_has_the_threshol
     assert result.exit_code == 1, result.output
     assert {path: path.read_bytes() for path in rig_run.rglob("*") if path.is_file()} == before
     report, _ = read_run(tmp_path / "new")
-    assert report["threshold"] == pytest.approx(found.recalibrated.value)
+    assert report.threshold == pytest.approx(found.recalibrated.value)
     old, new = load_firmware(rig_run).detector, load_firmware(tmp_path / "new").detector
     assert new.threshold > old.threshold
     assert (new.min_hits, new.history, new.saturation) == (old.min_hits, old.history, old.saturation)
@@ -120,7 +120,7 @@ def test_a_run_keeps_what_its_model_heard_in_calibration(rig_run):
     heard = calibration_heard(rig_run)
     assert heard.shape == (16, 32 + 3)
     assert np.abs(heard).max() <= 128
-    assert len(micro.FrontEnd(**report["features"]).names) == heard.shape[1]
+    assert len(report.features.names) == heard.shape[1]
 
 
 def test_a_line_that_hums_louder_leaves_the_scores_and_is_named_by_its_band(rig_run, tmp_path):
@@ -164,7 +164,7 @@ def test_features_of_another_model_or_of_an_older_run_are_named(rig_run, tmp_pat
 
 def test_every_form_of_log_says_the_same(rig_run, tmp_path):
     sessions = [np.array(scores) for scores in scores_of(rig_run, 3, 4)]
-    unit = read_run(rig_run)[0]["detector"]["score"]["unit"]
+    unit = read_run(rig_run)[0].detector.score.unit
     write_log(tmp_path / "named.csv", sessions)
     write_log(tmp_path / "plain.csv", sessions, named=False)
     lines = [{"raw_score": round(score / unit), "session": n} for n, scores in enumerate(sessions) for score in scores]

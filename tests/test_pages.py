@@ -11,6 +11,7 @@ from micro.firmware.emulate import add_to_report
 from micro.fleet.page import render_fleet
 from micro.fleet.results import AssetResult
 from micro.runs.report import with_emulated
+from micro.runs.run_report import Emulated
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
 PHONE, DESK = (390, 844), (1280, 900)
@@ -83,7 +84,7 @@ EMULATED = [
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory, rig_run):
     folder = tmp_path_factory.mktemp("pages")
-    (folder / "run.html").write_bytes(with_emulated((rig_run / "report.html").read_bytes(), EMULATED))
+    (folder / "run.html").write_bytes(with_emulated((rig_run / "report.html").read_bytes(), [Emulated(**EMULATED[0])]))
     (folder / "search.html").write_bytes(render_search(SEARCH))
     (folder / "fleet.html").write_bytes(render_fleet(ROWS, "rig"))
     return folder
@@ -137,7 +138,7 @@ def test_a_classifier_s_page_shows_its_dark_knowledge(browser, tmp_path, cwru_fo
     }  # fmt: skip
     report = run_pipeline(parse_config(told, Path()), tmp_path / "run")
     for side in ("teacher", "student"):
-        assert all(abs(sum(row) - 1) < 1e-6 for row in report["soft_targets"][side])
+        assert all(abs(sum(row) - 1) < 1e-6 for row in getattr(report.soft_targets, side))
     browser.get(f"file://{tmp_path / 'run' / 'report.html'}")
     seen = browser.execute_script(LOOK)
     assert seen["titles"] == [
@@ -158,8 +159,6 @@ def test_the_same_gives_the_same_bytes():
 
 
 def test_emulated_results_come_on_the_page_once(rig_run, tmp_path):
-    from micro.firmware.emulate import Emulated
-
     shutil.copytree(rig_run, tmp_path / "run")
     for _ in range(2):
         add_to_report(tmp_path / "run", [Emulated(**EMULATED[0])])

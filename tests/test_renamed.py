@@ -10,7 +10,7 @@ from support import invoke
 
 from micro.config import RENAMED, Config, parse_config
 from micro.errors import RunError
-from micro.runs.score_files import read_run
+from micro.runs.finished import read_run
 
 RIG = (resources.files("micro.config") / "jobs" / "rig.toml").read_text()
 

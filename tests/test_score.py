@@ -77,13 +77,13 @@ def test_a_recording_with_healthy_and_faulty_parts_has_a_line_for_each_and_says_
     threshold = micro.calibrate((train**2).mean(axis=1), 0.05)
     scores = (x**2).mean(axis=1)
     rows = by_origin(Evaluation({}, scores, threshold), data, stand_in(threshold, min_hits=2, history=3, clear_after=2))
-    assert [(row["origin"], row["state"], row["windows"]) for row in rows] == [
+    assert [(row.origin, row.state, row.windows) for row in rows] == [
         ("a/run.csv", "healthy", 20), ("a/run.csv", "faulty", 20), ("b/run.csv", "healthy", 20),
     ]  # fmt: skip
     for row, part in zip(rows, (slice(0, 20), slice(20, 40), slice(40, 60))):
-        assert row["above_threshold"] == np.mean(scores[part] > threshold.value)
-    assert rows[1]["alarms"] == 0.95  # the second window in a row raises it
-    assert rows[0]["moved"][0]["feature"] == "fe: statistics standard deviation"
-    assert rows[0]["moved"][0]["moved"] == pytest.approx(5.0, abs=0.6)
-    assert "moved" not in rows[1]  # no faulty window was trained on
-    assert all(abs(each["moved"]) < 1 for each in rows[2]["moved"])
+        assert row.above_threshold == np.mean(scores[part] > threshold.value)
+    assert rows[1].alarms == 0.95  # the second window in a row raises it
+    assert rows[0].moved[0].feature == "fe: statistics standard deviation"
+    assert rows[0].moved[0].moved == pytest.approx(5.0, abs=0.6)
+    assert not rows[1].moved  # no faulty window was trained on
+    assert all(abs(each.moved) < 1 for each in rows[2].moved)

@@ -1,14 +1,18 @@
 """The verdict over a run: every ground for it, and that no detector with far too many false alarms is ever called good."""
 
+import dataclasses
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reports import METRICS, report_with
 from scipy.stats import binom
 
-from micro.runs.verdict import GRADES, judge, verdict_of
-from micro.runs.verdict_numbers import far_above, interval
+from micro.runs.assessment import judge
+from micro.runs.assessment.intervals import far_above, interval
+from micro.runs.run_report import RunReport
+from micro.runs.verdict import GRADES
 
 COUNTS = st.integers(0, 400)
 
@@ -21,23 +25,30 @@ def row(origin, state, windows, above, moved=(), alarms=None):
     }  # fmt: skip
 
 
-def detector_report(*rows, asked=0.02, auc=0.97, floating=None, budget=None, deviation=0.0):
-    metrics = {"auc": auc}
-    return {
-        "task": "anomaly", "false_alarm_rate": asked, "by_origin": list(rows), "budget": budget,
-        "detector": {"min_hits": 1, "history": 1, "clear_after": 1},
-        "seeds": [{"student_int8": metrics, "student_distilled": {"auc": auc if floating is None else floating}}] * 2,
-        "summary": {"student_int8": {"auc": {"mean": auc, "deviation": deviation, "min": 0.7, "max": 0.9}}},
-    }  # fmt: skip
+def detector_report(*rows, asked=0.02, auc=0.97, floating=None, budget=None, deviation=0.0, **more):
+    seed = {"student_int8": METRICS | {"auc": auc}, "student_distilled": {"auc": auc if floating is None else floating}}
+    seed["teacher"] = METRICS
+    spread = {"mean": auc or 0.0, "deviation": deviation, "min": 0.7, "max": 0.9}
+    return report_with(
+        false_alarm_rate=asked,
+        by_origin=list(rows),
+        budget=budget,
+        seeds=[{"seed": n, **seed} for n in range(2)],
+        summary={"student_int8": {"auc": spread}},
+        **more,
+    )
 
 
 def classifier_report(*rows, names=("normal", "inner", "outer"), teacher=0.95, student=0.95):
     rows = [{"origin": f"{state}.csv", "state": state, "windows": n, "accuracy": right / n} for state, n, right in rows]
-    student_too = {name: {"accuracy": student} for name in ("student_int8", "student_distilled")}
-    return {
-        "task": "classification", "data": {"class_names": list(names)}, "by_origin": rows, "budget": None, "summary": {},
-        "seeds": [student_too | {"teacher": {"accuracy": teacher}}],
-    }  # fmt: skip
+    models = {name: {"accuracy": student} for name in ("student_int8", "student_distilled")}
+    seed = {"seed": 0, **models, "teacher": {"accuracy": teacher}}
+    data = report_with().data.model_copy(update={"class_names": tuple(names)})
+    return report_with(task="classification", data=data, by_origin=rows, seeds=[seed])
+
+
+def budget(fits, *broken):
+    return {"flash": "8KiB", "ram": None, "fits": fits, "broken": broken}
 
 
 HEALTHY, FAULTY = row("a.csv", "healthy", 300, 4), row("b.csv", "faulty", 300, 280)
@@ -62,15 +73,15 @@ HEALTHY, FAULTY = row("a.csv", "healthy", 300, 4), row("b.csv", "faulty", 300, 2
         (detector_report(HEALTHY, row("b.csv", "faulty", 3, 3)), "doubtful", "few faulty windows in the test (3)"),
         (detector_report(HEALTHY, FAULTY, floating=0.995), "doubtful", "int8 far from float"),
         (detector_report(HEALTHY, FAULTY, deviation=0.08), "doubtful", "seeds far apart"),
-        (detector_report(HEALTHY, FAULTY, budget={"fits": False, "broken": ["ram: 5 over"]}), "unusable", "over the budget"),
-        (detector_report(HEALTHY, FAULTY, budget={"fits": True, "broken": []}), "good", "of faulty windows found"),
+        (detector_report(HEALTHY, FAULTY, budget=budget(False, "ram: 5 over")), "unusable", "over the budget"),
+        (detector_report(HEALTHY, FAULTY, budget=budget(True)), "good", "of faulty windows found"),
         (
             detector_report(*[row(f"{n}.csv", "healthy", 200, 1) for n in range(30)], row("x.csv", "healthy", 20, 19), FAULTY),
             "doubtful",
             "1 of 31 healthy recordings alarm most of the time",
         ),
         (detector_report(HEALTHY, FAULTY, row("small.csv", "faulty", 100, 2)), "good", "1 of 2 faulty recordings missed"),
-        (classifier_report(("normal", 100, 98), ("inner", 100, 97), ("outer", 100, 99)), "good", "98 % classified rightly"),
+        (classifier_report(("normal", 100, 98), ("inner", 100, 97), ("outer", 100, 99)), "good", "98 % classified correctly"),
         (classifier_report(("normal", 100, 90), ("inner", 100, 5), ("outer", 100, 4)), "unusable", "always the same answer"),
         (classifier_report(("normal", 4, 4), ("inner", 4, 4), ("outer", 4, 4)), "doubtful", "few windows in the test (12)"),
         (classifier_report(("normal", 100, 98), ("inner", 100, 97)), "doubtful", "no test window of 1 of 3 classes"),
@@ -90,7 +101,8 @@ def test_each_ground_gives_its_grade_and_says_so_in_the_first_line(report, grade
     assert what in verdict.headline
     if grade != "good":
         assert verdict.next_step
-    assert verdict_of({"verdict": json.loads(json.dumps(verdict.to_report()))}) == verdict
+    kept = report.model_copy(update={"verdict": verdict})
+    assert RunReport.from_dict(json.loads(kept.to_bytes())) == kept
 
 
 def test_false_alarms_name_recordings_and_features_that_moved_and_how_far():
@@ -105,12 +117,13 @@ def test_false_alarms_name_recordings_and_features_that_moved_and_how_far():
         "Most, in standard deviations of training: day2/run.csv (45 of 50 windows; moved: ch2: RMS +6.1, ch1: mean -2.2), "
         "a.csv (4 of 300 windows)"
     )
-    assert "these recordings differ from those it learnt from" in verdict.next_step
+    assert "these recordings differ from the training data" in verdict.next_step
 
 
 def test_windows_above_the_threshold_and_alarms_that_count_several_are_both_told():
     report = detector_report(row("a.csv", "healthy", 300, 6, alarms=0.01), FAULTY)
-    report["detector"] = {"min_hits": 2, "history": 5, "clear_after": 1}
+    counting = dataclasses.replace(report.detector, min_hits=2, history=5)
+    report = report.model_copy(update={"detector": counting})
     assert "counting 2 of the last 5, the detector is in alarm in 1 %" in judge(report).reasons[0].says
 
 

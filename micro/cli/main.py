@@ -19,7 +19,11 @@ INTERNAL = 70
 
 
 class _Commands(click.Group):
-    """A group whose commands end in one line and exit code 2 on anything that the user can put right."""
+    """A group whose commands end in one line and exit code 2 on anything that the user can put right, and are listed in the
+    order in which they are added."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
 
     def main(  # type: ignore[override]
         self,
@@ -54,7 +58,7 @@ class _Commands(click.Group):
         except KeyboardInterrupt as interrupt:
             raise click.Abort from interrupt  # Click's own way writes an empty line first
         except BrokenPipeError:
-            # Whoever read has gone, as `head` does; nothing is to be told, and nothing flushed at exit.
+            # Whoever read has gone, as `head` does: nothing is left to say, and nothing must be flushed at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
@@ -65,8 +69,8 @@ class _Commands(click.Group):
             if isinstance(error, (MicroError, ValueError, OSError)):
                 raise click.ClickException(_words(error)) from None
             _fail(
-                f"keras-kd failed in a way that it should not: {type(error).__name__}: {error}; what led there is shown by "
-                f"keras-kd --debug {ctx.invoked_subcommand} ..., please report it",
+                f"internal error: {type(error).__name__}: {error}; keras-kd --debug {ctx.invoked_subcommand} ... shows the "
+                "traceback, please report it",
                 code=INTERNAL,
             )
 
@@ -87,34 +91,40 @@ def _fail(message: str, code: int = 2) -> NoReturn:
 @click.option("--debug", is_flag=True, help="Show Python's traceback on errors.")
 @click.version_option(package_name="keras-kd")
 def main(debug: bool) -> None:
-    """Distill Keras models onto microcontrollers: train, quantize, prove, emit.
+    """Distill Keras models onto microcontrollers: train, quantize, verify, emit.
 
-    Exit codes: 0 done; 1 done, and the answer is no (it does not fit, it drifted, a machine failed); 2 something that you can
-    put right, said in one line; 3 with --strict a result that is unusable; 70 a fault of keras-kd itself;
-    130 interrupted, 143 ended by SIGTERM.
+    \b
+    Start here:
+      keras-kd init rig
+      keras-kd run rig.toml --out runs/rig
+
+    Exit codes: 0 success; 1 the answer is no (it does not fit, it drifted, a machine failed); 2 an error in the input, named
+    in one line; 3 with --strict an unusable result; 70 an internal error; 130 interrupted, 143 ended by SIGTERM.
     """
-    from micro.support.silence import hush_tensorflow, only_our_warnings
+    from micro.support.silence import hush_tensorflow, only_our_warnings, quiet_loggers
 
     hush_tensorflow()
+    quiet_loggers()
     if not debug:
         only_our_warnings()
 
 
+# In the order in which a user meets them.
 for command in (
     runs.init,
     runs.run,
     runs.score,
-    runs.sensitivity,
     runs.new_firmware,
     runs.emulate,
+    scale.monitor,
+    runs.sensitivity,
+    scale.search,
+    scale.fleet,
     models.convert,
     models.inspect,
     models.check,
     models.verify,
     models.emit,
     models.aot,
-    scale.search,
-    scale.fleet,
-    scale.monitor,
 ):
     main.add_command(command)

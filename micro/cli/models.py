@@ -1,4 +1,4 @@
-"""Commands on a single model: quantize, measure, prove, write as C."""
+"""Commands on a single model: quantize, measure, verify, write as C."""
 
 from __future__ import annotations
 
@@ -7,15 +7,28 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from micro.cli.terminal import as_json, print_json, print_result, tensor_line
 
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
 
-@click.command(short_help="A Keras model to an int8 .tflite")
+    from micro.aot.weight_layout import Storage
+    from micro.conversion.convert_keras import Converted, Weights
+    from micro.quantize.aware import Granularity
+    from micro.quantize.program import Activations
+    from micro.quantize.ranges import Method
+    from micro.tflite.budget import Kernels
+    from micro.tflite.footprint import Footprint
+
+
+@click.command(short_help="Quantize a Keras model to an int8 .tflite")
 @click.argument("model", type=click.Path())
 @click.option(
     "--calibration", required=True, type=click.Path(dir_okay=False), help="Inputs: an .npy, or .npz with one array."
@@ -25,51 +38,32 @@ from micro.cli.terminal import as_json, print_json, print_result, tensor_line
 @click.option("--ranges", type=click.Choice(("minmax", "percentile", "mse")), help="How ranges are calibrated.")
 @click.option("--activations", type=click.Choice(("int8", "int16")), help="int16 takes twice the RAM and loses less.")
 @click.option("--bits", type=click.IntRange(2, 8), help="Width of the weights; narrow ones are packed.")
-@click.option(
-    "--ram", help="Arena to stay within, such as 4KiB, by one scale for some kernels instead of one a channel."
-)
+@click.option("--ram", help="Limit of the arena, such as 4KiB: some kernels get one scale instead of one per channel.")
 @as_json
 def convert(
     model: str,
     calibration: str,
     out: str,
-    weights: Any,
-    ranges: Any,
-    activations: Any,
+    weights: Weights,
+    ranges: Method | None,
+    activations: Activations | None,
     bits: int | None,
     ram: str | None,
     as_json: bool,
 ) -> None:
-    """Quantize MODEL.keras to an int8 .tflite that TFLite Micro runs."""
+    """Quantize MODEL.keras to an int8 .tflite that TFLite Micro runs.
+
+    \b
+    Example:
+      keras-kd convert model.keras --calibration x.npy --out build
+    """
     if ram is not None and weights != "auto":
         raise ValueError("--ram chooses the weights' scales; leave --weights out")
     samples = _load_samples(calibration)
-    loaded = _load_keras(model)
-    from micro.compress.pack import pack
-    from micro.conversion.convert_keras import convert as convert_model
-    from micro.conversion.convert_keras import error_against
-    from micro.errors import ConversionWarning
-    from micro.quantize.aware import QuantizationAware, quantize_aware
-    from micro.quantize.granularity import choose_weights
+    converted = _quantized(_load_keras(model), model, samples, Quantization(weights, ranges, activations, bits, ram))
     from micro.support.files import write_bytes
     from micro.tflite.footprint import measure
 
-    chosen = {"ranges": ranges, "activations": activations, "bits": bits}
-    grids = {name: value for name, value in chosen.items() if value is not None}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConversionWarning)  # they are part of the result
-        if (grids or ram) and not isinstance(loaded, QuantizationAware):
-            scales = weights if ram is None else choose_weights(loaded, samples, ram, activations=activations or "int8")
-            converted = convert_model(quantize_aware(loaded, samples, weights=scales, **grids), samples)
-            converted = dataclasses.replace(converted, error=error_against(converted, loaded, samples))
-        else:
-            if grids or ram:
-                raise ValueError(
-                    f"{model} computes on its grids already; leave out --ranges, --activations, --bits and --ram"
-                )
-            converted = convert_model(loaded, samples, weights=weights)
-    if bits is not None and bits < 8:
-        converted = dataclasses.replace(converted, content=pack(converted, ram=ram).content)
     path = write_bytes(Path(out) / f"{Path(model).stem}_int8.tflite", converted.content)
     result = {
         "path": str(path),
@@ -81,11 +75,59 @@ def convert(
     print_result(result, as_json)
 
 
-@click.command(short_help="Sizes, arena, operators and tensors")
+@dataclass(frozen=True)
+class Quantization:
+    """How a model is quantized, as the command line says it; None leaves the choice to the library."""
+
+    weights: Weights
+    ranges: Method | None
+    activations: Activations | None
+    bits: int | None
+    ram: str | None
+
+    @property
+    def simulated(self) -> dict[str, Any]:
+        """Options that only a quantization-aware model has."""
+        options = {"ranges": self.ranges, "activations": self.activations, "bits": self.bits}
+        return {name: value for name, value in options.items() if value is not None}
+
+
+def _quantized(model: keras.Model, path: str, samples: np.ndarray, options: Quantization) -> Converted:
+    """The model as .tflite; its warnings are part of the result."""
+    from micro.compress.pack import pack
+    from micro.conversion.convert_keras import convert as convert_model
+    from micro.conversion.convert_keras import error_against
+    from micro.errors import ConversionWarning
+    from micro.quantize.aware import QuantizationAware, quantize_aware
+    from micro.quantize.granularity import choose_weights
+
+    ram, simulated = options.ram, bool(options.simulated or options.ram)
+    if simulated and isinstance(model, QuantizationAware):
+        raise ValueError(f"{path} is quantization-aware already; leave out --ranges, --activations, --bits and --ram")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConversionWarning)
+        if not simulated:
+            return convert_model(model, samples, weights=options.weights)
+        scales: Granularity | dict[str, Granularity] = options.weights
+        if ram is not None:
+            scales = choose_weights(model, samples, ram, activations=options.activations or "int8")
+        converted = convert_model(quantize_aware(model, samples, weights=scales, **options.simulated), samples)
+        converted = dataclasses.replace(converted, error=error_against(converted, model, samples))
+    if options.bits is not None and options.bits < 8:
+        converted = dataclasses.replace(converted, content=pack(converted, ram=ram).content)
+    return converted
+
+
+@click.command(short_help="Show sizes, arena, operators and tensors")
 @click.argument("model", type=click.Path(dir_okay=False))
 @as_json
 def inspect(model: str, as_json: bool) -> None:
-    """Sizes, arena, operators and tensors of MODEL.tflite."""
+    """Show sizes, arena, operators and tensors of MODEL.tflite.
+
+    \b
+    Example:
+      keras-kd inspect build/model_int8.tflite
+    """
     from micro.tflite.footprint import measure
     from micro.tflite.graph import read
 
@@ -107,7 +149,7 @@ def inspect(model: str, as_json: bool) -> None:
     print_result(result, as_json)
 
 
-@click.command(short_help="Does a .tflite fit a budget of flash and RAM")
+@click.command(short_help="Check a .tflite against flash and RAM")
 @click.argument("model", type=click.Path(dir_okay=False))
 @click.option("--flash", help="Bytes that the model may take, such as 64KiB.")
 @click.option("--ram", help="Bytes that its tensor arena may take on a 32-bit chip, such as 16KiB.")
@@ -119,8 +161,13 @@ def inspect(model: str, as_json: bool) -> None:
     help="Kernels of the firmware's TFLite Micro: the arena with CMSIS-NN is estimated, mve is for Cortex-M55 and M85.",
 )
 @as_json
-def check(model: str, flash: str | None, ram: str | None, kernels: Any, as_json: bool) -> int:
-    """Hold MODEL.tflite against a budget: exit code 1 where it does not fit, with what breaks it."""
+def check(model: str, flash: str | None, ram: str | None, kernels: Kernels, as_json: bool) -> int:
+    """Check MODEL.tflite against a budget of flash and RAM. Exit code 1 if it does not fit.
+
+    \b
+    Example:
+      keras-kd check build/model_int8.tflite --flash 64KiB --ram 16KiB
+    """
     from micro.tflite.budget import check as check_model
 
     found = check_model(model, flash=flash, ram=ram, kernels=kernels)
@@ -138,53 +185,68 @@ def check(model: str, flash: str | None, ram: str | None, kernels: Any, as_json:
     return 0 if found.fits else 1
 
 
-@click.command(short_help="TFLite Micro beside TFLite, value by value")
+@click.command(short_help="Compare TFLite Micro with TFLite")
 @click.argument("model", type=click.Path(dir_okay=False))
 @click.option(
-    "--samples", type=click.Path(dir_okay=False), help="Inputs: an .npy, or .npz with one array; random without it."
+    "--samples", type=click.Path(dir_okay=False), help="Inputs: an .npy, or .npz with one array; random by default."
 )
 @as_json
 def verify(model: str, samples: str | None, as_json: bool) -> None:
-    """Compare TFLite Micro with TFLite's reference kernels on MODEL.tflite, value by value."""
+    """Compare TFLite Micro with TFLite's reference kernels on MODEL.tflite, value by value.
+
+    \b
+    Example:
+      keras-kd verify build/model_int8.tflite --samples x.npy
+    """
     from micro.tflite.parity import verify as verify_model
 
     parity = verify_model(model, None if samples is None else _load_samples(samples))
     print_result(dataclasses.asdict(parity), as_json)
 
 
-@click.command(short_help="A .tflite as C array, header, op resolver")
+@click.command(short_help="Write a .tflite as C array and op resolver")
 @click.argument("model", type=click.Path(dir_okay=False))
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder for the C files.")
 @click.option("--name", required=True, help="Prefix of files and symbols.")
 @click.option("--class-name", "class_names", multiple=True, help="Name of an output, in order; repeat for each.")
 @as_json
 def emit(model: str, out: str, name: str, class_names: tuple[str, ...], as_json: bool) -> None:
-    """Write MODEL.tflite as a C array with header and op resolver."""
+    """Write MODEL.tflite as a C array with header and op resolver.
+
+    \b
+    Example:
+      keras-kd emit build/model_int8.tflite --out src --name pump
+    """
     from micro.emission import emit as emit_model
 
     paths = emit_model(model, out, name, class_names=class_names)
     print_result({"files": [str(path) for path in paths]}, as_json)
 
 
-@click.command(short_help="A .tflite as static C, no interpreter")
+@click.command(short_help="Write a .tflite as C without interpreter")
 @click.argument("model", type=click.Path(dir_okay=False))
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder for the C files.")
 @click.option("--name", required=True, help="Prefix of files and symbols.")
 @click.option("--storage", type=click.Choice(("auto", "small", "dense")), default="auto", show_default=True)
 @as_json
-def aot(model: str, out: str, name: str, storage: Any, as_json: bool) -> None:
-    """Write MODEL.tflite as static C without an interpreter: NAME_invoke and the kernels that it needs."""
+def aot(model: str, out: str, name: str, storage: Storage, as_json: bool) -> None:
+    """Write MODEL.tflite as static C without an interpreter: NAME_invoke and the kernels that it needs.
+
+    \b
+    Example:
+      keras-kd aot build/model_int8.tflite --out src --name pump
+    """
     from micro.aot import generate
 
     print_result({"files": [str(path) for path in generate(model, out, name, storage=storage)]}, as_json)
 
 
-def _costs(footprint: Any) -> dict[str, Any]:
+def _costs(footprint: Footprint) -> dict[str, Any]:
     """A footprint without its operators one by one."""
     return {name: value for name, value in dataclasses.asdict(footprint).items() if name != "layers"}
 
 
-def _load_keras(path: str) -> Any:
+def _load_keras(path: str) -> keras.Model:
     """A model from a .keras file, without running code from it; ClickException with what would be right otherwise."""
     file = Path(path)
     if file.is_dir():
@@ -215,7 +277,7 @@ def _not_an_archive(file: Path) -> str:
     return f"{file} is not a .keras file, which is a zip archive as model.save('NAME.keras') writes it"
 
 
-def _load_samples(path: str) -> Any:
+def _load_samples(path: str) -> np.ndarray:
     """The array of an .npy, or the only one of an .npz; of several, the one named x."""
     import numpy as np
 
@@ -240,7 +302,7 @@ def _load_samples(path: str) -> Any:
     raise click.ClickException(f"{path} holds {_listed(names)}; name the inputs x")
 
 
-def _numbers(array: Any, path: str) -> Any:
+def _numbers(array: np.ndarray, path: str) -> np.ndarray:
     """The array, if it holds real numbers."""
     if array.dtype.kind not in "biuf":
         raise click.ClickException(f"{path} holds {array.dtype} values; the model's inputs are real numbers")

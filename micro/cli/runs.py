@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from micro.cli.terminal import UNUSABLE, as_json, command_line, print_json, print_report, progress
 from micro.firmware.boards import BOARDS, CORES
+
+if TYPE_CHECKING:
+    from micro.firmware.project import Runtime
 
 JOBS = ("rig", "cwru", "table")
 
@@ -20,7 +23,12 @@ JOBS = ("rig", "cwru", "table")
 @click.option("--out", type=click.Path(dir_okay=False), help="File to write; JOB.toml by default.")
 @as_json
 def init(job: str, out: str | None, as_json: bool) -> None:
-    """Write a commented config to start from."""
+    """Write a commented config to start from: the simulated rig, the CWRU bearings, or recordings of your own in tables.
+
+    \b
+    Example:
+      keras-kd init table --out pump.toml
+    """
     target = Path(out or f"{job}.toml")
     content = (resources.files("micro.config") / "jobs" / f"{job}.toml").read_bytes()
     try:
@@ -34,18 +42,22 @@ def init(job: str, out: str | None, as_json: bool) -> None:
         click.echo(f"wrote {target}; run it with: {command_line('run', target, '--out', f'runs/{job}')}")
 
 
-@click.command(short_help="Recordings to firmware, with a report")
+@click.command(short_help="Train, compress, quantize, report, emit")
 @click.argument("config", required=False, type=click.Path(dir_okay=False))
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Run folder to create.")
-@click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted run.")
 @click.option("--force", is_flag=True, help="Replace an earlier run in the folder.")
-@click.option("--strict", is_flag=True, help="Exit code 3 where the verdict is 'unusable'.")
+@click.option("--strict", is_flag=True, help="Exit code 3 if the verdict is 'unusable'.")
 @as_json
 def run(config: str | None, out: str, resume: bool, force: bool, strict: bool, as_json: bool) -> int:
     """Train teacher and student, compress, quantize, verify, emit firmware and a report.
 
-    CONFIG is a TOML file as `keras-kd init` writes it; without one the built-in rig runs. Exit code 1 where the student does
-    not fit the config's budget; with --strict exit code 3 where the verdict over the run is 'unusable', whatever the reason.
+    CONFIG is a TOML file as `keras-kd init` writes it; without one the built-in rig runs. Exit code 1 if the student does
+    not fit the config's budget; with --strict exit code 3 if the verdict is 'unusable', whatever the reason.
+
+    \b
+    Example:
+      keras-kd run pump.toml --out runs/pump
     """
     from micro.config import load_config
     from micro.runs import start
@@ -58,25 +70,29 @@ def run(config: str | None, out: str, resume: bool, force: bool, strict: bool, a
     with progress(enabled=not as_json) as tell:
         report = start.run_pipeline(loaded, out, resume=resume, force=force, progress=tell)
     if as_json:
-        print_json(report)
+        print_json(report.to_dict())
     else:
         print_report(report, out)
-    if strict and report["verdict"]["grade"] == "unusable":
+    if strict and report.verdict is not None and report.verdict.grade == "unusable":
         return UNUSABLE
-    return 0 if report["budget"] is None or report["budget"]["fits"] else 1
+    return 0 if report.budget is None or report.budget.fits else 1
 
 
-@click.command(short_help="A run's int8 student over new recordings")
+@click.command(short_help="Score new recordings with a run's student")
 @click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option("--out", type=click.Path(dir_okay=False), help="CSV to write instead of printing.")
 @click.option("--channel", help="Column to score, for runs of the built-in jobs.")
 @as_json
 def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str | None, as_json: bool) -> None:
-    """Run a finished RUN's int8 student over new recordings, window by window.
+    """Score new recordings with a finished RUN's int8 student, window by window.
 
-    Each window has its score, whether it is above the threshold, and whether the detector is in alarm after it, which it counts
-    as the firmware does: k of the last n windows.
+    Each window has its score, whether it is above the threshold, and whether the detector is in alarm after it, counted as the
+    firmware does: k of the last n windows.
+
+    \b
+    Example:
+      keras-kd score runs/pump monday.csv tuesday.csv --out scores.csv
     """
     from micro.runs.score_files import score as score_files
     from micro.runs.score_files import to_csv
@@ -94,12 +110,17 @@ def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str
             click.echo(f"wrote {len(scored)} windows to {out}: {above} above the threshold, {alarms} in alarm")
 
 
-@click.command(short_help="What each layer of a student can spare")
+@click.command(short_help="Show how much each layer can be compressed")
 @click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
 @click.option("--out", required=True, type=click.Path(dir_okay=False), help="HTML page to write.")
 @as_json
 def sensitivity(run_folder: str, out: str, as_json: bool) -> None:
-    """What each layer of a finished RUN's student can spare: a page with the table and Pareto fronts."""
+    """Show how much each layer of a finished RUN's student can be compressed: a page with a table and Pareto fronts.
+
+    \b
+    Example:
+      keras-kd sensitivity runs/pump --out layers.html
+    """
     from micro.support.files import write_bytes
     from micro.support.silence import import_frameworks
 
@@ -108,7 +129,7 @@ def sensitivity(run_folder: str, out: str, as_json: bool) -> None:
         import_frameworks()
         from micro.runs.sensitivity_page import render_sensitivity, scan_run
 
-        tell("changing layers one by one", 0.1)
+        tell("compressing layers one by one", 0.1)
         rows, score_name = scan_run(run_folder)
     path = write_bytes(out, render_sensitivity(rows, score_name))
     if as_json:
@@ -117,17 +138,20 @@ def sensitivity(run_folder: str, out: str, as_json: bool) -> None:
         click.echo(f"wrote {len(rows)} changes to {path}")
 
 
-@click.command("new-firmware", short_help="A firmware project for a board")
+@click.command("new-firmware", short_help="Write a firmware project for a board")
 @click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
 @click.option("--board", required=True, type=click.Choice(BOARDS), help="What the project is for.")
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder to create.")
 @click.option("--runtime", type=click.Choice(("static", "tflm")), default="static", show_default=True)
-@click.option(
-    "--windows", type=click.IntRange(1), default=4, show_default=True, help="Windows that the self-test replays."
-)
+@click.option("--windows", type=click.IntRange(1), default=4, show_default=True, help="Test windows in the self-test.")
 @as_json
-def new_firmware(run_folder: str, board: str, out: str, runtime: Any, windows: int, as_json: bool) -> None:
-    """Write a firmware project of a finished RUN: front end, model, detector, a sensor to fill in, a self-test."""
+def new_firmware(run_folder: str, board: str, out: str, runtime: Runtime, windows: int, as_json: bool) -> None:
+    """Write a firmware project of a finished RUN: front end, model, detector, a sensor to fill in, a self-test.
+
+    \b
+    Example:
+      keras-kd new-firmware runs/pump --board esp-idf --out pump-firmware
+    """
     from micro.firmware import new_firmware as write_project
 
     paths = write_project(run_folder, out, board, runtime=runtime, windows=windows)
@@ -137,14 +161,18 @@ def new_firmware(run_folder: str, board: str, out: str, runtime: Any, windows: i
         click.echo(f"wrote {len(paths)} files; go on with {Path(out) / 'README.md'}")
 
 
-@click.command(short_help="A run's firmware on Cortex-M in QEMU")
+@click.command(short_help="Run the firmware on Cortex-M in QEMU")
 @click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
-@click.option("--core", "cores", multiple=True, type=click.Choice(CORES), help="Repeat for several; all without.")
+@click.option("--core", "cores", multiple=True, type=click.Choice(CORES), help="Repeat for several; all by default.")
 @as_json
 def emulate(run_folder: str, cores: tuple[str, ...], as_json: bool) -> int:
-    """Build a finished RUN's firmware for Cortex-M, run it in QEMU over its golden windows, and note it in report.json.
+    """Build a finished RUN's firmware for Cortex-M, run it in QEMU on the run's test vectors, and add the result to its report.
 
-    Exit code 1 where any feature, output, score or alarm differs from Python's.
+    Exit code 1 if any feature, output, score or alarm differs from Python's.
+
+    \b
+    Example:
+      keras-kd emulate runs/pump --core m4f
     """
     from micro.firmware.emulate import add_to_report
     from micro.firmware.emulate import emulate as emulate_run

@@ -1,17 +1,18 @@
-"""Commands beyond one student: budgets, fleets, scores that come home."""
+"""Commands for more than one student: budgets, fleets, and logs of devices in use."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import click
 
 from micro.cli.terminal import UNUSABLE, as_json, command_line, print_fleet, print_json, print_search, progress
+from micro.support.wording import counted
 
 
-@click.command(short_help="The best student within a budget")
+@click.command(short_help="Find the best student within a budget")
 @click.argument("config", type=click.Path(dir_okay=False))
 @click.option(
     "--out", required=True, type=click.Path(file_okay=False), help="Folder for journal, page and chosen config."
@@ -20,12 +21,16 @@ from micro.cli.terminal import UNUSABLE, as_json, command_line, print_fleet, pri
 @click.option("--ram", help="Bytes that its arena may take on a 32-bit chip, such as 16KiB.")
 @click.option("--macs", help="Multiply-accumulates that an inference may take, such as 2M.")
 @click.option(
-    "--trials", type=click.IntRange(1), default=40, show_default=True, help="Candidates that fit and are tried."
+    "--trials",
+    type=click.IntRange(1),
+    default=40,
+    show_default=True,
+    help="Candidates that fit and are trained.",
 )
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
-@click.option("--address", help="Of a Ray cluster; this machine without.")
+@click.option("--address", help="Address of a Ray cluster; this host by default.")
 @click.option("--runtime", type=click.Choice(("tflm", "static")), default="tflm", show_default=True)
-@click.option("--resume", is_flag=True, help="Go on with an interrupted search, or with more trials.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted search, or with more trials.")
 @as_json
 def search(
     config: str,
@@ -36,11 +41,16 @@ def search(
     trials: int,
     workers: int,
     address: str | None,
-    runtime: Any,
+    runtime: Literal["tflm", "static"],
     resume: bool,
     as_json: bool,
 ) -> None:
-    """The best student within a budget of flash, RAM and MACs for CONFIG's data and teacher: a Pareto front and one chosen."""
+    """Find the best student within a budget of flash, RAM and MACs for CONFIG's data and teacher.
+
+    \b
+    Example:
+      keras-kd search pump.toml --out searches/pump --flash 16KiB --ram 8KiB
+    """
     from micro.config import load_config
 
     loaded = load_config(config)
@@ -66,19 +76,25 @@ def search(
         print_search(found, out)
 
 
-@click.command(short_help="One firmware for each of your machines")
-@click.argument("assets", type=click.Path(dir_okay=False))
+@click.command(short_help="Train one student for each machine")
+@click.argument("assets", metavar="FLEET", type=click.Path(dir_okay=False))
 @click.option(
     "--out", required=True, type=click.Path(file_okay=False), help="Folder for all machines' runs and the table."
 )
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Machines trained at a time.")
-@click.option("--address", help="Of a Ray cluster; this machine without.")
-@click.option("--resume", is_flag=True, help="Go on with an interrupted fleet, or one that machines have joined.")
-@click.option("--strict", is_flag=True, help="Exit code 3 where a machine's verdict is 'unusable'.")
+@click.option("--address", help="Address of a Ray cluster; this host by default.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted fleet, or one with new machines.")
+@click.option("--strict", is_flag=True, help="Exit code 3 if a machine's verdict is 'unusable'.")
 @as_json
 def fleet(assets: str, out: str, workers: int, address: str | None, resume: bool, strict: bool, as_json: bool) -> int:
-    """One firmware for each machine in ASSETS.toml from a shared teacher. Exit code 1 where a machine failed; with --strict
-    exit code 3 where the verdict over a machine's run is 'unusable'."""
+    """Train one student and write one firmware for each machine in FLEET.toml, from a shared teacher.
+
+    Exit code 1 if a machine failed; with --strict exit code 3 if a machine's verdict is 'unusable'.
+
+    \b
+    Example:
+      keras-kd fleet hall.toml --out fleets/hall --workers 4
+    """
     from micro.fleet import load_fleet, run_fleet
 
     loaded = load_fleet(assets)
@@ -87,23 +103,28 @@ def fleet(assets: str, out: str, workers: int, address: str | None, resume: bool
     if as_json:
         click.echo((Path(out) / "fleet.json").read_text(), nl=False)
     else:
-        words = ["--workers", workers] if workers != 2 else []
+        words = ["--workers", str(workers)] if workers != 2 else []
         words += ["--address", address] if address else []
+        words += ["--strict"] if strict else []
         print_fleet(result, out, command_line("fleet", assets, "--out", out, *words, "--resume"))
     if strict and result.unusable:
         return UNUSABLE
     return 1 if result.failed else 0
 
 
-@click.command(short_help="Does a device's log say steady or drift")
+@click.command(short_help="Check a device's log for drift")
 @click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
 @click.argument("log", type=click.Path(dir_okay=False))
 @click.option(
-    "--false-alarm-rate", type=float, default=0.01, show_default=True, help="That steady scores are ever said to drift."
+    "--false-alarm-rate",
+    type=float,
+    default=0.01,
+    show_default=True,
+    help="Chance that steady scores are reported as drift.",
 )
 @click.option("--every", type=click.IntRange(1), default=4, show_default=True, help="Sessions between checks.")
-@click.option("--recent", type=click.IntRange(1), default=8, show_default=True, help="Sessions that a check takes in.")
-@click.option("--device", help="Whose rows are read, where LOG is of several devices.")
+@click.option("--recent", type=click.IntRange(1), default=8, show_default=True, help="Sessions that a check looks at.")
+@click.option("--device", help="Device to read, if LOG holds several.")
 @click.option(
     "--recalibrate", type=click.Path(file_okay=False), help="Folder for the run with the recalibrated threshold."
 )
@@ -118,8 +139,14 @@ def monitor(
     recalibrate: str | None,
     as_json: bool,
 ) -> int:
-    """Compare a device's LOG of scores with those that RUN's threshold was calibrated on. Exit code 1 where not steady."""
+    """Compare a device's LOG of scores with those that RUN's threshold was calibrated on.
 
+    Exit code 1 if the scores are not steady.
+
+    \b
+    Example:
+      keras-kd monitor runs/pump pump-7.csv --recalibrate runs/pump-7
+    """
     from micro.monitoring import monitor as monitor_log
     from micro.monitoring import recalibrate as recalibrate_run
 
@@ -132,7 +159,9 @@ def monitor(
         print_json(plain)
     else:
         click.echo(f"{found.advice}: {found.why}.")
-        click.echo(f"{found.windows:,} windows in {found.sessions:,} sessions, {found.faults:,} without a score.")
+        click.echo(
+            f"{counted(found.windows, 'window')} in {counted(found.sessions, 'session')}, {found.faults:,} without a score."
+        )
         for note in found.notes:
             click.echo(f"Note: {note}.")
         if recalibrate is not None:

@@ -8,31 +8,40 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from micro.runs.verdict import GRADES, verdict_of
+from micro.runs.verdict import GRADES
+from micro.support.wording import counted
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from micro.explore import SearchResult
+    from micro.fleet import FleetResult
+    from micro.runs.run_report import RunReport, Spread
+    from micro.tflite.graph import Tensor
 
 # Exit code of --strict.
 UNUSABLE = 3
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
-def command_line(*words: Any) -> str:
+def command_line(*words: str | Path) -> str:
     """A command of this program as it is typed, its words quoted where a shell needs it."""
     return shlex.join(["keras-kd", *map(str, words)])
 
 
 @contextmanager
 def progress(enabled: bool) -> Iterator[Callable[[str, float], None]]:
-    """A progress bar on a terminal, a line a stage elsewhere, nothing if not enabled."""
+    """A progress bar on a terminal, a line per stage elsewhere, nothing if not enabled."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
     if not enabled:
-        yield lambda stage, share: None
+        yield lambda stage, fraction: None
     elif console.is_terminal:
         columns = (
             TextColumn("{task.description:<28}"),
@@ -43,67 +52,54 @@ def progress(enabled: bool) -> Iterator[Callable[[str, float], None]]:
         with Progress(*columns, console=console) as bar:
             task = bar.add_task("", total=1.0)
 
-            def show(stage: str, share: float) -> None:
+            def show(stage: str, fraction: float) -> None:
                 if stage.startswith("failed: "):
                     bar.console.print(stage, markup=False, highlight=False)  # stays above the bar
                 else:
-                    bar.update(task, description=stage, completed=share)
+                    bar.update(task, description=stage, completed=fraction)
 
             yield show
     else:
-        told: list[str] = []
+        shown: list[str] = []
 
-        def line(stage: str, share: float) -> None:
-            if stage not in told[-1:]:
-                told.append(stage)
-                click.echo(f"{share:4.0%}  {stage}", err=True)
+        def line(stage: str, fraction: float) -> None:
+            if stage not in shown[-1:]:
+                shown.append(stage)
+                click.echo(f"{fraction:4.0%}  {stage}", err=True)
 
         yield line
 
 
-def print_report(report: dict[str, Any], out: str) -> None:
+def print_report(report: RunReport, out: str) -> None:
     """What a run made of teacher and students, the verdict first, where it lies, and what to do with it."""
     from rich.console import Console
-    from rich.table import Table
 
-    from micro.runs.report import NAMES, distilling_sentence
+    from micro.runs.report import distilling_sentence
 
     _print_verdict(report)
-    metrics = ("accuracy",) if report["task"] == "classification" else ("auc", "detection_rate", "false_alarm_rate")
-    table = Table(
-        title=f"{report['job']}: {report['data']['windows']['test']:,} test windows, {_counted(len(report['seeds']), 'seed')}"
-    )
-    table.add_column("model")
-    for metric in metrics:
-        table.add_column(metric.replace("_", " "), justify="right")
-    for variant, name in NAMES.items():
-        found = report["summary"].get(variant)
-        if found:
-            cells = (found.get(metric) for metric in metrics)
-            table.add_row(name, *(_mean(cell, len(report["seeds"])) for cell in cells))
-    footprint, parity, parameters = report["footprint"], report["parity"], report["parameters"]
     console = Console(width=None if Console().is_terminal else 100)
-    console.print(table)
-    if len(report["stages"]) > 1:
-        console.print(_stages_table(report, metrics[0]))
+    console.print(_models_table(report))
+    if len(report.stages) > 1:
+        console.print(_stages_table(report))
     click.echo(distilling_sentence(report))
+    footprint, parity, parameters = report.footprint, report.parity, report.parameters
     click.echo(
-        f"Student: {parameters['student']:,} parameters (teacher {parameters['teacher']:,}), "
-        f"{footprint['model_bytes']:,} bytes of .tflite, {footprint['arena_bytes_32bit']:,} bytes of arena "
-        f"on a 32-bit chip, {footprint['macs']:,} MACs."
+        f"Student: {parameters.student:,} parameters (teacher {parameters.teacher:,}), "
+        f"{footprint.model_bytes:,} bytes of .tflite, {footprint.ram_bytes:,} bytes of RAM for its arena "
+        f"on a 32-bit chip, {footprint.macs:,} MACs."
     )
     click.echo(
-        f"Parity: {parity['mismatches']} of {parity['values']:,} output values differ from TFLite's reference kernels"
-        + (f", by at most {parity['max_abs_difference']} LSB." if parity["mismatches"] else ".")
+        f"Parity: {parity.mismatches} of {parity.values:,} output values differ from TFLite's reference kernels"
+        + (f", by at most {parity.max_abs_difference} LSB." if parity.mismatches else ".")
     )
-    if report["budget"]:
-        click.echo("Budget: " + ("met." if report["budget"]["fits"] else "; ".join(report["budget"]["broken"])))
+    if report.budget is not None:
+        click.echo("Budget: " + ("met." if report.budget.fits else "; ".join(report.budget.broken)))
     click.echo(f"Report: {Path(out) / 'report.html'}")
     click.echo("\n".join(["Next:", *(f"  {words}" for words in next_commands(report, out))]))
 
 
-def _print_verdict(report: dict[str, Any]) -> None:
-    verdict = verdict_of(report)
+def _print_verdict(report: RunReport) -> None:
+    verdict = report.verdict
     if verdict is None:
         return
     click.echo(f"Verdict: {verdict.headline}.")
@@ -111,34 +107,54 @@ def _print_verdict(report: dict[str, Any]) -> None:
         click.echo(f"  - {reason.says}.")
     if verdict.next_step:
         click.echo(f"  To do: {verdict.next_step}.")
-    for note in report["data"].get("notes", ()):
+    for note in report.data.notes:
         click.echo(f"  Note: {note}")
+    for warning in report.conversion.warnings:
+        click.echo(f"  Warning: {warning}")
 
 
-def next_commands(report: dict[str, Any], out: str) -> list[str]:
+def _models_table(report: RunReport) -> Table:
+    from rich.table import Table
+
+    from micro.runs.report import NAMES
+
+    metrics = ("accuracy",) if report.task == "classification" else ("auc", "detection_rate", "false_alarm_rate")
+    seeds = len(report.seeds)
+    table = Table(title=f"{report.job}: {report.data.windows.test:,} test windows, {counted(seeds, 'seed')}")
+    table.add_column("model")
+    for metric in metrics:
+        table.add_column(metric.replace("_", " "), justify="right")
+    for model, name in NAMES.items():
+        found = report.summary.get(model)
+        if found:
+            table.add_row(name, *(_mean(found.get(metric), seeds) for metric in metrics))
+    return table
+
+
+def next_commands(report: RunReport, out: str) -> list[str]:
     """What is typed after a run, with its own folder, each with what it does."""
-    told = []
-    if report["no_project"] is None:
+    commands = []
+    if report.no_project is None:
         project = command_line("new-firmware", out, "--board", "esp-idf", "--out", f"{out.rstrip('/')}-firmware")
-        told.append(f"{project}   # a whole project; --help names the other boards")
-        told.append(f"{command_line('emulate', out)}   # its firmware on Cortex-M in QEMU")
+        commands.append(f"{project}   # a whole project; --help names the other boards")
+        commands.append(f"{command_line('emulate', out)}   # its firmware on Cortex-M in QEMU")
     else:
-        told.append(f"# no firmware project of this run: {report['no_project']}")
-    told.append(f"{command_line('score', out)} FILE...   # new recordings, window by window")
-    if report["task"] == "anomaly":
-        told.append(f"{command_line('monitor', out)} LOG   # does the threshold still hold, by a device's log")
-    return told
+        commands.append(f"# no firmware project of this run: {report.no_project}")
+    commands.append(f"{command_line('score', out)} FILE...   # new recordings, window by window")
+    if report.task == "anomaly":
+        commands.append(f"{command_line('monitor', out)} LOG   # does the threshold still hold, by a device's log")
+    return commands
 
 
-def print_search(found: Any, out: str) -> None:
-    """The Pareto front, the chosen student, and how to build it."""
+def print_search(found: SearchResult, out: str) -> None:
+    """The Pareto front, the chosen student, and the command that builds it."""
     from rich.console import Console
     from rich.table import Table
 
     from micro.explore.page import describe
 
     by_number = {candidate.number: candidate for candidate in found.candidates}
-    table = Table(title="No other is better at no more of the budget")
+    table = Table(title="Pareto front of score and budget")
     for name in ("candidate", "score", "flash", "RAM", "MACs", "choice"):
         table.add_column(name, justify="left" if name == "choice" else "right")
     for number in found.front:
@@ -152,25 +168,39 @@ def print_search(found: Any, out: str) -> None:
         f"{len(states)} candidates drawn: {states.count('unfit')} do not fit, {states.count('stopped')} stopped early, "
         f"{states.count('failed')} failed, {states.count('done')} trained to the end. Chosen: {found.chosen} (*)"
     )
-    click.echo(f"Report: {Path(out) / 'report.html'}\nTrain, prove and emit it: {found.command}")
+    click.echo(f"Report: {Path(out) / 'report.html'}\nTrain, verify and emit it: {found.command}")
 
 
-def print_fleet(result: Any, out: str, again: str) -> None:
-    """A line a machine; `again` is the command that takes up what failed."""
+def print_fleet(result: FleetResult, out: str, again: str) -> None:
+    """A line per machine; `again` is the command that tries failed machines again."""
     from rich.console import Console
-    from rich.table import Table
 
-    from micro.fleet.results import metric_names
-
-    metrics = metric_names(result.rows)
     grades = [row.verdict for row in result.rows if row.state == "done"]
-    told = ", ".join(f"{grades.count(grade)} {grade}" for grade in GRADES)
-    click.echo(f"Verdict: of {len(result.rows)} machines {told}, {len(result.failed)} failed.")
+    summary = ", ".join(f"{grades.count(grade)} {grade}" for grade in GRADES)
+    click.echo(f"Verdict: of {len(result.rows)} machines {summary}, {len(result.failed)} failed.")
     for row in result.rows:
         if row.verdict in GRADES[1:]:
             click.echo(
                 f"  - {row.asset}: {row.verdict}: {row.reasons}; see {Path(out) / 'assets' / row.asset / 'report.html'}"
             )
+    Console(width=None if Console().is_terminal else 120).print(_machines_table(result))
+    for row in result.rows:
+        if row.state == "failed":
+            click.echo(f"failed: {row.asset}: {row.error}")
+    if result.failed:
+        click.echo(f"After fixing them: {again}")
+    if result.removed:
+        click.echo(f"No longer in the fleet, folders kept: {', '.join(result.removed)}")
+    click.echo(f"Report: {Path(out) / 'report.html'}\nTable: {Path(out) / 'fleet.csv'}")
+
+
+def _machines_table(result: FleetResult) -> Table:
+    """A row per machine with a firmware."""
+    from rich.table import Table
+
+    from micro.fleet.results import metric_names
+
+    metrics = metric_names(result.rows)
     table = Table(title=f"{len(result.rows)} machines, {len(result.failed)} failed")
     for name in (
         "machine",
@@ -191,18 +221,10 @@ def print_fleet(result: Any, out: str, again: str) -> None:
         table.add_row(
             row.asset, row.verdict or "–", *("–" if v is None else f"{v:.4f}" for v in values), *costs, threshold
         )
-    Console(width=None if Console().is_terminal else 120).print(table)
-    for row in result.rows:
-        if row.state == "failed":
-            click.echo(f"failed: {row.asset}: {row.error}")
-    if result.failed:
-        click.echo(f"Once they are put right: {again}")
-    if result.removed:
-        click.echo(f"No longer in the list, their folders stay: {', '.join(result.removed)}")
-    click.echo(f"Report: {Path(out) / 'report.html'}\nTable: {Path(out) / 'fleet.csv'}")
+    return table
 
 
-def _stages_table(report: dict[str, Any], metric: str) -> Any:
+def _stages_table(report: RunReport) -> Table:
     """What each stage of compression made of the int8 student."""
     from rich.table import Table
 
@@ -210,36 +232,28 @@ def _stages_table(report: dict[str, Any], metric: str) -> Any:
 
     table = Table(title="int8 student, stage by stage")
     table.add_column("stage")
-    for name in (metric, ".tflite bytes", "arena bytes", "MACs", "zeros"):
+    for name in (report.metric, ".tflite bytes", "RAM bytes", "MACs", "sparsity"):
         table.add_column(name, justify="right")
-    for row in report["stages"]:
-        found = row["metrics"].get(metric)
-        table.add_row(
-            STAGES[row["stage"]],
-            _mean(found, len(report["seeds"])),
-            *(f"{row[cost]:,}" for cost in ("flash", "arena", "macs")),
-            f"{100 * row['zeros']:.0f} %",
-        )
+    for row in report.stages:
+        costs = (f"{cost:,}" for cost in (row.flash, row.arena, row.macs))
+        metric = _mean(row.metrics.get(report.metric), len(report.seeds))
+        table.add_row(STAGES[row.stage], metric, *costs, f"{100 * row.zeros:.0f} %")
     return table
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def _mean(found: dict[str, float] | None, seeds: int) -> str:
+def _mean(spread: Spread | None, seeds: int) -> str:
     """A mean over seeds, with the standard deviation where there are several."""
-    if not found:
+    if spread is None:
         return "–"
-    return f"{found['mean']:.4f} ± {found['deviation']:.4f}" if seeds > 1 else f"{found['mean']:.4f}"
+    return f"{spread.mean:.4f} ± {spread.deviation:.4f}" if seeds > 1 else f"{spread.mean:.4f}"
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """A result as JSON and nothing else on standard output; numbers that JSON does not know (NaN, infinities) become null."""
     click.echo(json.dumps(_plain(value), indent=2, sort_keys=True, allow_nan=False))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -268,7 +282,7 @@ def result_lines(result: dict[str, Any], indent: str = "") -> Iterator[str]:
             yield f"{indent}{key}: {_in_words(value)}"
 
 
-def _in_words(value: Any) -> str:
+def _in_words(value: object) -> str:
     """A value on one line: thousands apart, nothing as 'none'."""
     if isinstance(value, dict):
         return ", ".join(f"{key} {_in_words(item)}" for key, item in value.items()) or "none"
@@ -279,8 +293,8 @@ def _in_words(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def tensor_line(tensor: Any) -> str:
-    """Type, shape and grid of a tensor."""
+def tensor_line(tensor: Tensor) -> str:
+    """Type, shape, scale and zero point of a tensor."""
     line = f"{tensor.dtype}[{', '.join(map(str, tensor.shape))}]"
     if tensor.quantization is not None and len(tensor.quantization.scale) == 1:
         line += f" scale {tensor.quantization.scale[0]:.6g} zero point {tensor.quantization.zero_point[0]}"

@@ -43,6 +43,8 @@ def load_toml(path: str | Path, what: str) -> dict[str, Any]:
     except ValueError as error:
         # TOMLDecodeError, bytes that are not UTF-8, and integers of thousands of digits.
         raise ValueError(f"{what} {path} is not TOML: {' '.join(str(error).split())}") from None
+    if not raw:
+        raise ValueError(f"{what} {path} is empty: it holds no settings")
     if not _shallow(raw):
         raise ValueError(f"{what} {path} is nested deeper than {DEEPEST} levels")
     return raw

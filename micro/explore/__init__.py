@@ -1,4 +1,4 @@
-"""From a budget to the best student that fits: what may vary, what a candidate costs, how it is tried, which is chosen.
+"""From a budget to the best student that fits: what may vary, what a candidate costs, how it is trained, which is chosen.
 
 May import: keras_kd, errors, support, tflite, detection, quantize, aot, config, datasets, runs.
 """

@@ -1,30 +1,33 @@
-"""What a search learns from and judges by, made of everything but the test."""
+"""The windows that a search trains and judges on: everything but the test."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
+from pydantic import BaseModel
 
 from micro.config import Config, CwruData, RigData
 from micro.datasets.prepare import Prepared, prepare
-from micro.explore.synthetic_anomalies import odd
+from micro.explore.synthetic_anomalies import with_anomalies
+
+Trained = TypeVar("Trained", bound=BaseModel)
 
 
 def kept_back(config: Config) -> Config | None:
-    """The config without its last training load, which is its test instead; None where no load can be spared.
+    """The config without its last training load, which is its test instead; None if there is only one.
 
-    A classifier will meet loads that it has not learnt from. What is left is gone through oftener, so that students learn for
-    as many steps as they will from all of it.
+    A classifier will meet loads that it was not trained on. Training goes through the rest for more epochs, so that students
+    learn for as many steps as they will from all of it.
     """
     data = config.data
     if not isinstance(data, CwruData) or len(data.train_loads) == 1:
         return None
     kept = {"train_loads": data.train_loads[:-1], "test_loads": data.train_loads[-1:]}
-    oftener = len(data.train_loads) / len(kept["train_loads"])
+    more = len(data.train_loads) / len(kept["train_loads"])
 
-    def longer(section: Any) -> Any:
-        return section.model_copy(update={"epochs": round(oftener * section.epochs)})
+    def longer(section: Trained) -> Trained:
+        return section.model_copy(update={"epochs": round(more * section.__dict__["epochs"])})
 
     return config.model_copy(
         update={
@@ -36,32 +39,32 @@ def kept_back(config: Config) -> Config | None:
     )
 
 
-def rehearse(config: Config, kept: bool = False) -> tuple[Prepared, tuple[np.ndarray, np.ndarray]]:
+def search_windows(config: Config, kept: bool = False) -> tuple[Prepared, tuple[np.ndarray, np.ndarray]]:
     """The data of a config, and the windows that candidates are judged on: scaled features and labels.
 
-    A classifier is judged on its validation windows; a detector on healthy validation windows and what oddities make of them,
-    label 1.
+    A classifier is judged on its validation windows; a detector on healthy validation windows, label 0, and the same with
+    synthetic anomalies, label 1.
 
     Args:
-        kept: The config is one of `kept_back`: the load that it tests on judges beside the validation windows.
+        kept: The config is one of `kept_back`: the load that it tests on judges together with the validation windows.
 
     Raises:
         DataError: Names what is missing, damaged or too little.
     """
-    data = prepare(_spared(config))
+    data = prepare(_with_small_test(config))
     x, labels = data.validation.x, data.validation.labels
     if not data.class_names:
-        frames, labels = data.validation_samples
-        made = data.scaling(data.features(odd(frames[labels == 0], config.seed)))
+        frames, frame_labels = data.validation_samples
+        made = data.scaling(data.features(with_anomalies(frames[frame_labels == 0], config.seed)))
         return data, (np.concatenate([x, made]), np.repeat([0, 1], [len(x), len(made)]))
     if kept:
         # The healthy machine was recorded at one load only; what is left of it is the test's.
-        unheard = ~np.isin(data.test.origins, data.train.origins)
-        return data, (np.concatenate([x, data.test.x[unheard]]), np.concatenate([labels, data.test.labels[unheard]]))
+        unseen = ~np.isin(data.test.origins, data.train.origins)
+        return data, (np.concatenate([x, data.test.x[unseen]]), np.concatenate([labels, data.test.labels[unseen]]))
     return data, (x, labels)
 
 
-def _spared(config: Config) -> Config:
+def _with_small_test(config: Config) -> Config:
     """The config with as little simulated for its test, which is not looked at, as a config can say."""
     if not isinstance(config.data, RigData):
         return config

@@ -1,4 +1,4 @@
-"""A search as a page: the front, what was chosen, what became of every candidate."""
+"""A search as a page: the Pareto front, the chosen student, the result of every candidate."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ WORDS = {"flash": "bytes of flash", "ram": "bytes of RAM", "macs": "multiply-acc
 STATES = {
     "done": "trained to the end",
     "stopped": "stopped: others were better at no more cost",
-    "unfit": "never trained: does not fit",
+    "unfit": "never trained: exceeds the budget",
     "failed": "failed",
 }
-COLOURS = {"done": "#0b6e99", "stopped": "#c2571a", "unfit": "#bbbbbb"}
+COLORS = {"done": "#0b6e99", "stopped": "#c2571a", "unfit": "#bbbbbb"}
 
 
-def render_search(told: Mapping[str, Any]) -> bytes:
+def render_search(result: Mapping[str, Any]) -> bytes:
     """The page for a search's result as plain data; the same result gives the same bytes."""
-    by_number = {row["number"]: row for row in told["candidates"]}
-    classifies = told["task"] == "classification"
+    by_number = {row["number"]: row for row in result["candidates"]}
+    classifies = result["task"] == "classification"
     with drawing():
-        charts = [_front(told, by_number, name) for name in WORDS] + [_progress(told)]
+        charts = [_front(result, by_number, name) for name in WORDS] + [_progress(result)]
     return page(
         "micro.explore",
         "search.html.j2",
-        told=told,
+        result=result,
         score="likelihood" if classifies else "area under the ROC curve",
-        judged=_judged(told),
+        judged=_judged(result),
         classifies=classifies,
-        finals=sorted(_finals(told), reverse=True),
-        front=[by_number[number] for number in told["front"]],
-        chosen=by_number[told["chosen"]],
+        finals=sorted(_finals(result), reverse=True),
+        front=[by_number[number] for number in result["front"]],
+        chosen=by_number[result["chosen"]],
         charts=charts,
         words=WORDS,
         states=STATES,
@@ -52,32 +52,34 @@ def describe(choice: Mapping[str, Any]) -> str:
     )
 
 
-def _finals(told: Mapping[str, Any]) -> list[tuple[float, int, list[float]]]:
+def _finals(result: Mapping[str, Any]) -> list[tuple[float, int, list[float]]]:
     """Mean score, number and scores of each finalist."""
-    return [(sum(scores) / len(scores), int(number), list(scores)) for number, scores in told["finals"].items()]
+    return [(sum(scores) / len(scores), int(number), list(scores)) for number, scores in result["finals"].items()]
 
 
-def _judged(told: Mapping[str, Any]) -> str:
-    if told["task"] != "classification":
-        return "healthy validation windows and the same made odd"
+def _judged(result: Mapping[str, Any]) -> str:
+    if result["task"] != "classification":
+        return "healthy validation windows and the same with synthetic anomalies"
     return (
-        "validation windows and those of a training load kept from candidates" if told["kept"] else "validation windows"
+        "validation windows and those of a training load held out from candidates"
+        if result["kept"]
+        else "validation windows"
     )
 
 
-def _front(told: Mapping[str, Any], by_number: Mapping[int, Any], cost: str) -> dict[str, str]:
-    """Score against one cost: every trained candidate, those that none beats at no more of this cost, the chosen."""
+def _front(result: Mapping[str, Any], by_number: Mapping[int, Any], cost: str) -> dict[str, str]:
+    """Score against one cost: every trained candidate, the Pareto front, the chosen one."""
     done = [row for row in by_number.values() if row["state"] == "done"]
     best: list[Any] = []
     for row in sorted(done, key=lambda row: (row["costs"][cost], -row["score"])):
         if not best or row["score"] > best[-1]["score"]:
             best.append(row)
     drawn, axes = figure(height=3.6)
-    axes.scatter([row["costs"][cost] for row in done], [row["score"] for row in done], s=18, color=COLOURS["done"])
+    axes.scatter([row["costs"][cost] for row in done], [row["score"] for row in done], s=18, color=COLORS["done"])
     axes.step(
         [row["costs"][cost] for row in best], [row["score"] for row in best], where="post", color="black", linewidth=0.9
     )
-    chosen = by_number[told["chosen"]]
+    chosen = by_number[result["chosen"]]
     ring: dict[str, Any] = {
         "s": 110,
         "facecolors": "none",
@@ -86,17 +88,17 @@ def _front(told: Mapping[str, Any], by_number: Mapping[int, Any], cost: str) -> 
         "label": "chosen",
     }
     axes.scatter([chosen["costs"][cost]], [chosen["score"]], **ring)
-    limit = told["budget"][cost]
+    limit = result["budget"][cost]
     if limit is not None:
         axes.axvline(limit, color="#888888", linestyle="--", linewidth=0.9, label=f"budget, {limit:,}")
-    lowest = min(by_number[number]["score"] for number in told["front"])
+    lowest = min(by_number[number]["score"] for number in result["front"])
     low, high = _range([row["score"] for row in done], lowest)
     axes.set(xlabel=WORDS[cost], ylabel="score on windows of the search", ylim=(low, high))
     axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     below = sum(row["score"] < low for row in done)
-    told_best = "; ".join(f"{row['score']:.4f} for {row['costs'][cost]:,}" for row in best)
+    front = "; ".join(f"{row['score']:.4f} for {row['costs'][cost]:,}" for row in best)
     says = (
-        f"Each point is a trained candidate, the line the best score for so many {WORDS[cost]}: {told_best}. "
+        f"Each point is a trained candidate, the line the best score for a number of {WORDS[cost]}: {front}. "
         f"Chosen: {chosen['score']:.4f} for {chosen['costs'][cost]:,}."
         + (f" {below} below {low:.4f} {'is' if below == 1 else 'are'} left out." if below else "")
     )
@@ -104,33 +106,33 @@ def _front(told: Mapping[str, Any], by_number: Mapping[int, Any], cost: str) -> 
 
 
 def _range(scores: Sequence[float], lowest: float) -> tuple[float, float]:
-    """Bounds of an axis that shows the better half and all of the front, with some room: the worst would press it flat."""
+    """Bounds of an axis that shows the better half and all of the front, with a margin: the worst would flatten it."""
     low, high = min(lowest, float(np.median(scores))), max(scores)
     room = 0.1 * (high - low) or 0.01
     return low - room, high + room
 
 
-def _progress(told: Mapping[str, Any]) -> dict[str, str]:
+def _progress(result: Mapping[str, Any]) -> dict[str, str]:
     drawn, axes = figure()
     best, line, scores = 0.0, [], []
-    for place, row in enumerate(told["candidates"]):
+    for place, row in enumerate(result["candidates"]):
         if row["state"] == "done":
-            axes.scatter([place], [row["score"]], s=18, color=COLOURS["done"])
+            axes.scatter([place], [row["score"]], s=18, color=COLORS["done"])
             scores.append(row["score"])
             best = max(best, row["score"])
         elif row["marks"]:
-            axes.scatter([place], [row["marks"][-1]], s=18, color=COLOURS["stopped"], marker="x")
+            axes.scatter([place], [row["marks"][-1]], s=18, color=COLORS["stopped"], marker="x")
         line.append(best or None)
     axes.plot(range(len(line)), line, color="black", linewidth=0.9, label="best so far")  # type: ignore[arg-type]
-    if told["teacher_score"] is not None:
-        axes.axhline(told["teacher_score"], color="#444444", linestyle=":", label="teacher")
-    low, high = _range(scores, told["teacher_score"] or best)
+    if result["teacher_score"] is not None:
+        axes.axhline(result["teacher_score"], color="#444444", linestyle=":", label="teacher")
+    low, high = _range(scores, result["teacher_score"] or best)
     axes.set(xlabel="candidate, in the order drawn", ylabel="score on windows of the search", ylim=(low, high))
     axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    states = [row["state"] for row in told["candidates"]]
+    states = [row["state"] for row in result["candidates"]]
     says = (
         f"{len(states)} candidates were drawn: {states.count('done')} trained to the end, {states.count('stopped')} stopped "
-        f"early (crosses), {states.count('unfit')} did not fit and were never trained. The best reached {best:.4f}; what "
-        f"stayed below {low:.4f} lies under the edge."
+        f"early (crosses), {states.count('unfit')} did not fit and were never trained. The best reached {best:.4f}; "
+        f"scores below {low:.4f} are not shown."
     )
     return chart("How the search went", says, drawn)

@@ -1,4 +1,4 @@
-"""The search: candidates drawn by Optuna, tried by workers, kept in a journal; a Pareto front, and one chosen from it."""
+"""The search: candidates drawn by Optuna, trained by workers, kept in a journal; a Pareto front, and one chosen from it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import numpy as np
 
 from micro.config import Config
 from micro.errors import RunError
-from micro.explore.holdout import kept_back, rehearse
+from micro.explore.holdout import kept_back, search_windows
 from micro.explore.selection import TIE, Scores, choose, finals, pareto
 from micro.explore.space import given, require_searchable, resolutions, smallest, widest
-from micro.explore.study import OWN, Budget, Candidate, Study, require_optuna, share_of_budget
+from micro.explore.study import OWN, Budget, Candidate, Study, budget_used, require_optuna
 from micro.explore.task import TRIAL, Task, prepare, value
 from micro.runs.folder import check_claim, claim_folder, starting
 from micro.runs.lock import holding, settled
@@ -27,8 +27,8 @@ from micro.support.progress import Progress
 from micro.support.workers import cluster, require_ray, run_all
 from micro.tflite.cost import parse_bytes, parse_count
 
-# Candidates drawn together: a batch sees all earlier batches and nothing of itself, so that results do not hang on how many
-# workers there are or which is quicker.
+# Candidates drawn together: a batch sees all earlier batches and nothing of itself, so that results do not depend on the number
+# of workers or their speed.
 BATCH = 4
 # Draws allowed for each candidate that is to be trained: the rest do not fit.
 DRAWS = 12
@@ -37,10 +37,20 @@ JOURNAL = "study.jsonl"
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found: all candidates, those that none beats in score at no more of the budget, and the one chosen.
+    """The result of a search: all candidates, the numbers of those on the Pareto front of score and budget, and of the one
+    chosen.
 
-    `finals` are the finalists' scores from several seeds, by number; `kept` tells that a training load was kept from candidates
-    and judged them; `command` trains the chosen one, proves it and emits its firmware.
+    `finals` are the finalists' scores from several seeds, by number; `kept` says that a training load was held out from
+    candidates and judged them; `command` trains the chosen one, verifies it and emits its firmware.
+
+    Examples:
+        >>> from micro.explore.study import Candidate
+        >>> own = Candidate(-1, "done", {}, {"flash": 2000, "ram": 900, "macs": 500}, score=0.91)
+        >>> budget = {"flash": 4096, "ram": None, "macs": None}
+        >>> command = "keras-kd run chosen.toml --out chosen"
+        >>> result = micro.SearchResult((own,), (-1,), -1, {}, False, budget, "tflm", 0.93, command)
+        >>> result.candidates[0].score
+        0.91
     """
 
     candidates: tuple[Candidate, ...]
@@ -66,40 +76,39 @@ def search(
     address: str | None = None,
     runtime: Literal["tflm", "static"] = "tflm",
     resume: bool = False,
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = lambda stage, fraction: None,
 ) -> SearchResult:
     """The best student within a budget for a config's data and teacher, chosen on windows that are not the test's.
 
-    Widths, depth, bottleneck, kernel and stride, the front end's bands, temperature and the teacher's share, zeros and the
-    scales of weights vary. Costs are measured on the untrained candidate; what does not fit is never trained, and what others
-    beat at no more cost stops early. The teacher's outputs are computed once. The same config, budget and `trials` give the
-    same result, however many workers there are and however often the search was interrupted.
+    Sizes and depth, kernel and stride, bands, temperature, the teacher's weight, sparsity and the scales of weights vary. Costs
+    are measured before training: what does not fit is never trained, and what others beat at no more cost stops early. The
+    same config, budget and `trials` give the same result, whatever the number of workers and interruptions.
 
     Args:
-        config: Data, features, teacher, and the student to begin with; its test data are not looked at.
+        config: Data, features, teacher, and the student to begin with; its test data are not used.
         out: Folder for the journal, the page, and the config of the chosen student.
-        flash, ram: Bytes or a size such as '64KiB'; of the .tflite and its arena on a 32-bit chip, as `check` compares it, or
-            of static C's constants and arena.
-        macs: Multiply-accumulates an inference, such as '2M'.
-        trials: Candidates that fit and are tried.
-        workers: Processes; on a cluster, pieces at a time.
-        address: Of a Ray cluster; None for this machine.
+        flash, ram: Bytes or a size such as '64KiB', of the .tflite and its arena as `check` compares it, or of static C.
+        macs: Multiply-accumulates per inference, such as '2M'.
+        trials: Candidates that fit and are trained.
+        workers: Processes; on a cluster, candidates at a time.
+        address: Of a Ray cluster; None for this host.
         runtime: What flash and RAM are counted for, 'tflm' or 'static'.
-        resume: Go on with the search in `out`, with more trials if task.
+        resume: Continue the search in `out`, or with more trials.
 
     Raises:
-        RunError: Where nothing can meet the budget (the smallest reachable is told), `out` is in the way, another search is
-            at work in it, its journal is damaged or belongs to another search.
+        RunError: If nothing can meet the budget, or `out` is in the way, in use, damaged or another search's.
         DataError: For recordings that cannot be read or are too few.
         ValueError: For budgets that do not parse.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from micro.config import parse_config
+        >>> sizes = {"teacher": {"sizes": [64, 8, 64]}, "student": {"sizes": [8]}}
+        >>> config = parse_config({"job": "rig", "data": {"severities": [0.5]}, **sizes}, Path())
+        >>> result = micro.search(config, "searches/rig", flash="16KiB", ram="8KiB")  # doctest: +SKIP
+        >>> print(result.command)  # doctest: +SKIP
     """
-    budget: Budget = {
-        "flash": None if flash is None else parse_bytes(str(flash), "flash"),
-        "ram": None if ram is None else parse_bytes(str(ram), "ram"),
-        "macs": None if macs is None else parse_count(str(macs), "macs"),
-    }
-    if not any(budget.values()):
-        raise ValueError("search: give a budget: flash, ram or macs")
+    budget = _parsed(flash, ram, macs)
     if trials < 1:
         raise ValueError(f"trials must be at least 1, got {trials}")
     require_searchable(config)
@@ -111,48 +120,80 @@ def search(
         return _search(task, trials, address, fresh, progress)
 
 
+def _parsed(flash: str | int | None, ram: str | int | None, macs: str | int | None) -> Budget:
+    """A budget in bytes and operations; ValueError for one that limits nothing."""
+    budget: Budget = {
+        "flash": None if flash is None else parse_bytes(str(flash), "flash"),
+        "ram": None if ram is None else parse_bytes(str(ram), "ram"),
+        "macs": None if macs is None else parse_count(str(macs), "macs"),
+    }
+    if not any(budget.values()):
+        raise ValueError("search: give a budget: flash, ram or macs")
+    return budget
+
+
 def _search(task: Task, trials: int, address: str | None, fresh: bool, progress: Progress) -> SearchResult:
-    """As `search`, in a folder that is held and claimed; one just claimed is given up where the search cannot start."""
-    config, budget = task.config, task.budget
+    """As `search`, in a folder that is held and claimed; one just claimed is given up if the search cannot start."""
     with ExitStack() as stack:
         with starting(task.out, fresh=fresh):
             stack.enter_context(cluster(task.workers, address))
-            progress("teaching the teacher", 0.02)
+            progress("training the teacher", 0.02)
             teacher_score = prepare(task)
             _require_reachable(task)
-        study = Study(task.out / JOURNAL, config)
-        progress("trying the config's own student", 0.08)
-        own = _own(task)
-        if kept_back(config) is not None and _is_perfect(own, teacher_score):
-            # Windows that all get right tell students apart no longer; a load that none has learnt from does.
-            task = replace(task, kept=True)
-            progress("trying it without its last load", 0.09)
-            teacher_score = prepare(task)
-            own = _own(task)
-        limit = widest(config, _fewest_inputs(task), budget["flash"], budget["macs"])
-        while (tried := _tried(study)) < trials and len(study.candidates()) < DRAWS * trials:
-            progress(f"{tried} of {trials} candidates tried", 0.1 + 0.75 * tried / trials)
-            _try_batch(task, study, own, limit, min(BATCH, trials - tried))
-        candidates = (own, *study.candidates())
+        study = Study(task.out / JOURNAL, task.config)
+        base = _own_student(task, teacher_score, progress)
+        _try_candidates(base, study, trials, progress)
+        candidates = (base.own, *study.candidates())
         _require_some(candidates)
         progress("training the finalists again", 0.88)
-        scores = finals(task, study, candidates)
-    return _conclude(task, study, candidates, scores, teacher_score)
+        scores = finals(base.task, study, candidates)
+    return _conclude(base, study, candidates, scores)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What candidates are compared with: the config's own student and teacher, and the task as candidates are judged."""
+
+    task: Task
+    own: Candidate
+    teacher_score: float | None
+
+
+def _own_student(task: Task, teacher_score: float | None, progress: Progress) -> Baseline:
+    """The config's own student, trained once. If validation windows are too easy to compare classifiers, candidates are judged
+    on a load that none of them was trained on."""
+    progress("training the config's own student", 0.08)
+    own = _own(task)
+    if kept_back(task.config) is None or not _is_perfect(own, teacher_score):
+        return Baseline(task, own, teacher_score)
+    task = replace(task, kept=True)
+    progress("training it without its last load", 0.09)
+    teacher_score = prepare(task)
+    return Baseline(task, _own(task), teacher_score)
+
+
+def _try_candidates(base: Baseline, study: Study, trials: int, progress: Progress) -> None:
+    """Draw and try candidates until enough have been trained, or too many drawn."""
+    task = base.task
+    limit = widest(task.config, _fewest_inputs(task), task.budget["flash"], task.budget["macs"])
+    while (tried := _tried(study)) < trials and len(study.candidates()) < DRAWS * trials:
+        progress(f"{tried} of {trials} candidates trained", 0.1 + 0.75 * tried / trials)
+        _try_batch(task, study, base.own, limit, min(BATCH, trials - tried))
 
 
 def _claim(task: Task, resume: bool) -> bool:
-    """Make the folder this search's once its data have been read, or see that it is already; True if it is new.
+    """Claim the folder for this search once its data have been read, or check that it is this search's; True if it is new.
 
     Raises:
         RunError: If something of the user's would be lost or another search's results mixed in.
         DataError: Names what is missing, damaged or too little.
     """
     config = task.config.model_dump(mode="json")
-    told = json_bytes({"config": config, "budget": task.budget, "runtime": task.runtime})
-    words = (task.out, told, resume, "search", "another config, budget or runtime")
+    content = json_bytes({"config": config, "budget": task.budget, "runtime": task.runtime})
+    words = (task.out, content, resume, "search", "another config, budget or runtime")
     check_claim(*words)
     if not resume:
-        rehearse(task.config)
+        search_windows(task.config)
     return claim_folder(*words)
 
 
@@ -163,45 +204,47 @@ def _fewest_inputs(task: Task) -> int:
 
 
 def _require_reachable(task: Task) -> None:
-    """RunError telling the smallest reachable, where not even that meets the budget."""
+    """RunError that names the smallest reachable costs, if not even those meet the budget."""
     config, budget = task.config, task.budget
     pieces = [(str(n), task.piece(small, config.seed, learn=False)) for n, small in enumerate(smallest(config))]
     costs = [value(outcome)["costs"] for outcome in run_all(TRIAL, pieces, workers=task.workers)]
-    if any(share_of_budget(cost, budget) <= 1 for cost in costs):
+    if any(budget_used(cost, budget) <= 1 for cost in costs):
         return
     least = {name: min(cost[name] for cost in costs) for name in budget}
     limits = {name: limit for name, limit in budget.items() if limit is not None}
     beyond = {name: limit for name, limit in limits.items() if least[name] > limit} or limits
     words = {"flash": "bytes of flash", "ram": "bytes of RAM", "macs": "MACs"}
-    told = "; ".join(f"{least[name]:,} {words[name]}, {limit:,} allowed" for name, limit in beyond.items())
-    raise RunError(f"search: nothing can meet the budget, the smallest reachable takes {told}")
+    takes = "; ".join(f"{least[name]:,} {words[name]}, {limit:,} allowed" for name, limit in beyond.items())
+    raise RunError(f"search: nothing can meet the budget, the smallest reachable takes {takes}")
 
 
 def _tried(study: Study) -> int:
-    """How many candidates fitted and were tried."""
+    """How many candidates fitted and were trained."""
     return sum(found.state in ("done", "stopped") for found in study.candidates())
 
 
 def _own(task: Task) -> Candidate:
-    """The config's own student, tried once and kept."""
+    """The config's own student, trained once and kept."""
     path = task.out / ("own-kept.json" if task.kept else "own.json")
     if not path.is_file():
         pieces = [("own", task.piece(given(task.config), task.config.seed))]
         for outcome in run_all(TRIAL, pieces, workers=task.workers):
             write_bytes(path, json_bytes(value(outcome)))
-    told = json.loads(path.read_text())
-    marks = tuple(told.get("marks", ()))
-    return Candidate(OWN, told["state"], {}, told["costs"], marks, told.get("score"), accuracy=told.get("accuracy"))
+    result = json.loads(path.read_text())
+    marks = tuple(result.get("marks", ()))
+    return Candidate(
+        OWN, result["state"], {}, result["costs"], marks, result.get("score"), accuracy=result.get("accuracy")
+    )
 
 
 def _is_perfect(own: Candidate, teacher_score: float | None) -> bool:
-    """Whether the config's own student, or its teacher where the student does not fit, leaves nothing to be better at."""
+    """Whether the config's own student, or its teacher if the student does not fit, cannot be improved on these windows."""
     score = own.score if own.score is not None else teacher_score
     return score is not None and score > 1 - TIE
 
 
 def _try_batch(task: Task, study: Study, own: Candidate, limit: int, size: int) -> None:
-    """Draw a batch, try it, and tell what became of each in the order drawn."""
+    """Draw a batch, train it, and record the result of each in the order drawn."""
     number, drawn = study.batch(size, limit)
     finished = [
         {"costs": found.costs, "marks": found.marks}
@@ -217,7 +260,7 @@ def _try_batch(task: Task, study: Study, own: Candidate, limit: int, size: int) 
 
 
 def _require_some(candidates: Sequence[Candidate]) -> None:
-    """RunError saying what went wrong, where no candidate was tried to the end."""
+    """RunError that says what went wrong, if no candidate was trained to the end."""
     if any(found.state == "done" for found in candidates):
         return
     failed = [found.error for found in candidates if found.error]
@@ -226,19 +269,14 @@ def _require_some(candidates: Sequence[Candidate]) -> None:
         if failed
         else "; of those drawn none fits: allow more, or narrow the config's student"
     )
-    raise RunError(f"search: none of {len(candidates)} candidates was tried to the end{why}")
+    raise RunError(f"search: none of {len(candidates)} candidates was trained to the end{why}")
 
 
-def _conclude(
-    task: Task,
-    study: Study,
-    candidates: tuple[Candidate, ...],
-    scores: Scores,
-    teacher_score: float | None,
-) -> SearchResult:
+def _conclude(base: Baseline, study: Study, candidates: tuple[Candidate, ...], scores: Scores) -> SearchResult:
     """Write the chosen config, the result and its page."""
     from micro.explore.page import render_search
 
+    task = base.task
     out, budget = task.out, task.budget
     chosen = choose(candidates, scores, budget)
     made = study.config_of(next(found for found in candidates if found.number == chosen))
@@ -246,7 +284,9 @@ def _conclude(
     write_bytes(out / "chosen.toml", content)
     command = shlex.join(["keras-kd", "run", str(out / "chosen.toml"), "--out", str(out / "chosen")])
     front = pareto(candidates, budget)
-    result = SearchResult(candidates, front, chosen, scores, task.kept, budget, task.runtime, teacher_score, command)
+    result = SearchResult(
+        candidates, front, chosen, scores, task.kept, budget, task.runtime, base.teacher_score, command
+    )
     plain = asdict(result) | {
         "finals": {str(number): list(found) for number, found in scores.items()},
         "task": task.config.task,
@@ -261,14 +301,14 @@ def _conclude(
 
 
 def _toml(config: Config, task: Task) -> bytes:
-    """The config as a file in the search's folder: what is not set is left out, and paths lead from there."""
+    """The config as a file in the search's folder: unset values are left out, and paths are relative to it."""
     import tomli_w
 
-    told = config.model_dump(mode="json", exclude_none=True)
+    plain = config.model_dump(mode="json", exclude_none=True)
     for section, key in (("data", "folder"), ("teacher", "path")):
-        if key in told[section]:
-            told[section][key] = os.path.relpath(told[section][key], task.out)
+        if key in plain[section]:
+            plain[section][key] = os.path.relpath(plain[section][key], task.out)
     if task.runtime == "tflm":
         budget = {name: task.budget[name] for name in ("flash", "ram")}
-        told["budget"] = {name: str(limit) for name, limit in budget.items() if limit is not None}
-    return tomli_w.dumps(told).encode()
+        plain["budget"] = {name: str(limit) for name, limit in budget.items() if limit is not None}
+    return tomli_w.dumps(plain).encode()

@@ -13,7 +13,7 @@ WIDTHS, BOTTLENECKS, FILTERS = (4, 128), (2, 24), (4, 48)
 KERNELS, STRIDES, TAPERS = (3, 5, 9, 15), (2, 3, 4), (0.5, 1.0, 1.5)
 SPARSITIES, SCALES = (0.0, 0.3, 0.5, 0.8), ("per_tensor", "per_channel")
 TEMPERATURES = (1.0, 10.0)
-# Epochs in which a student gets used to the zeros.
+# Epochs of fine-tuning after pruning.
 PRUNING_EPOCHS = 10
 
 Choice = dict[str, Any]
@@ -46,7 +46,7 @@ def resolutions(config: Config) -> tuple[int, ...]:
 
 
 def widest(config: Config, inputs: int, flash: int | None, macs: int | None) -> int:
-    """The widest layer to draw: one that reads all of so many inputs must leave its weights in the budget."""
+    """The widest layer to draw: the weights of one that reads this many inputs must fit the budget."""
     if config.student.family == "conv1d":
         return FILTERS[1]
     readers = 2 if config.student.family == "autoencoder" else 1
@@ -59,12 +59,12 @@ def propose(ask: Ask, config: Config, widest: int = WIDTHS[1]) -> Config:
     bands = ask.suggest_categorical("bands", resolutions(config))
     sparsity = ask.suggest_categorical("sparsity", SPARSITIES)
     scales = ask.suggest_categorical("scales", SCALES)
-    share = ask.suggest_float("teacher_share", 0.0, 1.0)
+    weight = ask.suggest_float("teacher_share", 0.0, 1.0)
     student: Choice = {"sizes": _sizes(ask, config, widest)}
     if config.student.family == "conv1d":
         student["kernel"] = ask.suggest_categorical("kernel", KERNELS)
         student["stride"] = ask.suggest_categorical("stride", STRIDES)
-    distill: Choice = {"weight": share, "hard_weight": 1.0 - share}
+    distill: Choice = {"weight": weight, "hard_weight": 1.0 - weight}
     if config.distill.objective == "soft_target":
         distill["temperature"] = ask.suggest_float("temperature", *TEMPERATURES, log=True)
     return config.model_copy(
@@ -92,9 +92,9 @@ def smallest(config: Config) -> list[Config]:
     else:
         narrow = {"width": FILTERS[0] if family == "conv1d" else WIDTHS[0], "taper": TAPERS[0]}
         shapes = [{"depth": depth, **narrow} for depth in (1, 4)]
-    told = {"bands": resolutions(config)[0], "sparsity": SPARSITIES[-1], "scales": "per_tensor", "teacher_share": 0.5}
+    values = {"bands": resolutions(config)[0], "sparsity": SPARSITIES[-1], "scales": "per_tensor", "teacher_share": 0.5}
     conv = {"kernel": KERNELS[0], "stride": STRIDES[-1]}
-    return [propose(_Told({**told, **conv, "temperature": 1.0, **shape}), config) for shape in shapes]
+    return [propose(_Given({**values, **conv, "temperature": 1.0, **shape}), config) for shape in shapes]
 
 
 def _sizes(ask: Ask, config: Config, widest: int) -> tuple[int, ...]:
@@ -133,7 +133,7 @@ def _stages(config: Config, sparsity: float) -> tuple[Any, ...]:
     return tuple(stage.model_copy(update={"teacher": False}) for stage in (*earlier, *pruned, *later))
 
 
-class _Told:
+class _Given:
     """Answers from a mapping."""
 
     def __init__(self, choice: Choice) -> None:

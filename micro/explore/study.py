@@ -1,4 +1,4 @@
-"""Optuna's study in its journal: candidates drawn batch by batch, told in order, the same after an interruption."""
+"""Optuna's study in its journal: candidates drawn batch by batch, recorded in order, the same after an interruption."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from micro.config import Config
 from micro.errors import RunError
@@ -15,9 +15,12 @@ from micro.explore.space import given, propose
 from micro.support.extras import required
 from micro.support.workers import Outcome
 
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial, TrialState
+
 Budget = dict[str, int | None]
 
-# A budget is there to be used: taking less than this share of it is no merit where candidates are drawn.
+# A budget is there to be used: taking less than this fraction of it is no merit when candidates are drawn.
 SPARING = 0.5
 # Number of the config's own student, which is tried before any is drawn.
 OWN = -1
@@ -25,12 +28,12 @@ OWN = -1
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate and what became of it; number -1 is the config's own student.
+    """A candidate and its result; number -1 is the config's own student.
 
-    `state` is 'done', 'stopped' (others were better at no more cost), 'unfit' (never trained) or 'failed'. `costs` are bytes of
-    flash and RAM and multiply-accumulates. `score` is of the int8 student on windows of the search, none of them of the test:
-    area under the ROC curve of a detector; of a classifier the likelihood, the geometric mean of the probability given to what
-    is right, beside its `accuracy`. `marks` are scores on the way.
+    `state` is 'done', 'stopped' (others were better at no more cost), 'unfit' (exceeds the budget, never trained) or 'failed'.
+    `costs` are bytes of flash and RAM and multiply-accumulates. `score` is of the int8 student on windows of the search, none
+    of them of the test: a detector's area under the ROC curve; a classifier's likelihood, the geometric mean of the probability
+    given to the right class, with its `accuracy`. `marks` are intermediate scores during training.
     """
 
     number: int
@@ -44,7 +47,7 @@ class Candidate:
 
 
 class Study:
-    """Optuna's study in its journal, asked and told one batch after another.
+    """Optuna's study in its journal, one batch after another.
 
     Raises:
         RunError: If the journal is damaged, which is left as it is, or Optuna is missing.
@@ -66,14 +69,14 @@ class Study:
         except Exception as error:
             raise RunError(f"{path} is damaged and left as it is: {str(error).splitlines()[0]}") from None
 
-    def batch(self, size: int, widest: int) -> tuple[int, list[tuple[Any, Config]]]:
-        """Number and candidates of a batch to try: what an interruption left open of one, or a new one of that size."""
+    def batch(self, size: int, widest: int) -> tuple[int, list[tuple[FrozenTrial, Config]]]:
+        """Number and candidates of a batch to try: what an interruption left of one, or a new one of that size."""
         states = self._optuna.trial.TrialState
         running = self._trials(states.RUNNING)
         named = [trial.user_attrs["batch"] for trial in running if "batch" in trial.user_attrs]
         number = max(named) if named else len(self._trials(states.COMPLETE, states.PRUNED, states.FAIL))
         for trial in running:
-            # Killed between being asked for and being told its batch.
+            # Killed after it was drawn and before its batch was noted.
             if "batch" not in trial.user_attrs:
                 self._optuna.trial.Trial(self._study, trial._trial_id).set_user_attr("batch", number)
         begun = [trial for trial in self._trials() if trial.user_attrs.get("batch") == number]
@@ -83,10 +86,10 @@ class Study:
         # One that was interrupted while it was drawn is drawn to the end.
         return number, [(trial, self._drawn(trial, widest)) for trial in self._trials(states.RUNNING)]
 
-    def _trials(self, *states: Any) -> list[Any]:
+    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return list(self._study.get_trials(deepcopy=False, states=states or None))
 
-    def _drawn(self, trial: Any, widest: int) -> Config:
+    def _drawn(self, trial: FrozenTrial, widest: int) -> Config:
         """The candidate of a trial; what is drawn of it already stays."""
         live = self._optuna.trial.Trial(self._study, trial._trial_id)
 
@@ -97,8 +100,8 @@ class Study:
 
         return propose(_Seeded(seeded), self._config, widest)
 
-    def tell(self, trial: Any, outcome: Outcome, budget: Budget) -> None:
-        """Write down what became of a candidate."""
+    def tell(self, trial: FrozenTrial, outcome: Outcome, budget: Budget) -> None:
+        """Record the result of a candidate."""
         states = self._optuna.trial.TrialState
         result = outcome.value or {"state": "failed", "error": outcome.error}
         live = self._optuna.trial.Trial(self._study, trial._trial_id)
@@ -106,15 +109,15 @@ class Study:
         if outcome.value is None:
             self._study.tell(trial.number, state=states.FAIL)
             return
-        share = share_of_budget(result["costs"], budget)
-        live.set_constraint("budget", share - 1)
+        fraction = budget_used(result["costs"], budget)
+        live.set_constraint("budget", fraction - 1)
         if result["state"] == "done":
-            self._study.tell(trial.number, (result["score"], max(share, SPARING)))
+            self._study.tell(trial.number, (result["score"], max(fraction, SPARING)))
         else:
             self._study.tell(trial.number, state=states.PRUNED)
 
     def candidates(self, before: int | None = None) -> tuple[Candidate, ...]:
-        """All that have been told, in the order in which they were drawn; or those of batches before a number."""
+        """All with a result, in the order in which they were drawn; or those of batches before a number."""
         found = []
         for trial in self._study.get_trials(deepcopy=False):
             result = trial.user_attrs.get("result")
@@ -171,7 +174,7 @@ class _Seeded:
         return float(self._seeded(name).suggest_float(name, low, high, log=log))
 
 
-def share_of_budget(costs: Mapping[str, int], budget: Budget) -> float:
+def budget_used(costs: Mapping[str, int], budget: Budget) -> float:
     """The tightest part of a budget that a candidate takes: 1 where it just fits."""
     return max(costs[name] / limit for name, limit in budget.items() if limit is not None)
 

@@ -1,4 +1,4 @@
-"""Healthy windows made odd: what detectors are judged by before any test.
+"""Healthy windows with synthetic anomalies: what detectors are judged by before any test.
 
 Where no fault was ever recorded, a choice between detectors needs stand-ins. They are added to samples, so that the front end
 is judged along with the student, and drawn from families that machines show: impacts that ring, tones, noise in a band, a gain.
@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-# Strengths of what is added, as a share of the window's own RMS: from what hides in it to what is plain.
+# Strengths of what is added, as a fraction of the window's own RMS: from hidden in it to obvious.
 STRENGTHS = (0.15, 0.3, 0.6)
 
 
-def odd(frames: np.ndarray, seed: int) -> np.ndarray:
-    """Each window once for each kind of oddity, at a strength drawn from `STRENGTHS`.
+def with_anomalies(frames: np.ndarray, seed: int) -> np.ndarray:
+    """Each window once with each kind of anomaly, at a strength drawn from `STRENGTHS`.
 
     Shapes: (n, window, channels) -> (4 n, window, channels) float32.
     """

@@ -15,7 +15,7 @@ from micro.explore.space import resolutions
 from micro.explore.study import Budget
 from micro.support.workers import Outcome, run_all
 
-TRIAL, LESSONS = "micro.explore.trial:try_candidate", "micro.explore.trial:prepare_lessons"
+TRIAL, WINDOWS = "micro.explore.trial:try_candidate", "micro.explore.trial:prepare_windows"
 
 
 @dataclass(frozen=True)
@@ -31,28 +31,28 @@ class Task:
 
     def folder(self, bands: int) -> Path:
         """Where the windows of a resolution lie."""
-        return (self.out / "lessons" / f"bands-{bands}{'-kept' if self.kept else ''}").resolve()
+        return (self.out / "windows" / f"bands-{bands}{'-kept' if self.kept else ''}").resolve()
 
-    def lesson(self, bands: int, teacher_from: str | None) -> dict[str, Any]:
+    def resolution(self, bands: int, teacher_from: str | None) -> dict[str, Any]:
         """A resolution as workers take it."""
         config = self.config.model_copy(update={"features": self.config.features.model_copy(update={"bands": bands})})
-        told = {"config": self._plain(config), "folder": str(self.folder(bands))}
-        return {**told, "teacher_from": teacher_from, "kept": self.kept}
+        plain = {"config": self._plain(config), "folder": str(self.folder(bands))}
+        return {**plain, "teacher_from": teacher_from, "kept": self.kept}
 
-    def piece(self, config: Config, seed: int, **more: Any) -> dict[str, Any]:
+    def piece(self, config: Config, seed: int, **more: object) -> dict[str, Any]:
         """A candidate as workers take it."""
-        told = {"config": self._plain(config), "folder": str(self.folder(config.features.bands)), "seed": seed}
-        return {**told, "budget": self.budget, "runtime": self.runtime, **more}
+        plain = {"config": self._plain(config), "folder": str(self.folder(config.features.bands)), "seed": seed}
+        return {**plain, "budget": self.budget, "runtime": self.runtime, **more}
 
     def _plain(self, config: Config) -> dict[str, Any]:
         """What a config's students learn by; relative paths made whole, since workers may have another working directory."""
         if self.kept:
             config = kept_back(config) or config
-        told = config.model_dump(mode="json")
+        plain = config.model_dump(mode="json")
         for section, key in (("data", "folder"), ("teacher", "path"), ("student", "path")):
-            if told[section].get(key):
-                told[section][key] = os.path.abspath(told[section][key])
-        return told
+            if plain[section].get(key):
+                plain[section][key] = os.path.abspath(plain[section][key])
+        return plain
 
 
 def prepare(task: Task) -> float | None:
@@ -60,16 +60,16 @@ def prepare(task: Task) -> float | None:
     config = task.config
     own = config.features.bands
     others = [bands for bands in resolutions(config) if bands != own]
-    # A classifier's logits serve whatever the student hears; an autoencoder's teacher speaks in its own features.
+    # A classifier's logits serve whatever the student's features; an autoencoder's teacher speaks in its own features.
     shared = str(task.folder(own)) if config.task == "classification" else None
     rounds = [[own], others] if shared else [[own, *others]]
     for wanted in rounds:
         pieces = [
-            (f"{bands} bands", task.lesson(bands, None if bands == own else shared))
+            (f"{bands} bands", task.resolution(bands, None if bands == own else shared))
             for bands in wanted
             if not task.folder(bands).exists()
         ]
-        for outcome in run_all(LESSONS, pieces, workers=task.workers):
+        for outcome in run_all(WINDOWS, pieces, workers=task.workers):
             value(outcome)
     about = json.loads((task.folder(own) / "about.json").read_text())
     return None if about["teacher_score"] is None else float(about["teacher_score"])

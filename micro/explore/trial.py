@@ -1,4 +1,4 @@
-"""One candidate: what it costs before it has learnt anything, and what it is worth once it has. Run by workers."""
+"""One candidate: its costs before it is trained, and its score afterwards. Run by workers."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from micro.config import Config, QuantizeStage, parse_config
 from micro.datasets.prepare import calibration_windows
 from micro.detection.metrics import auc
 from micro.errors import ConversionError
-from micro.explore.holdout import rehearse
+from micro.explore.holdout import search_windows
 from micro.quantize.aware import quantize_aware
-from micro.runs.compression import Lessons, Written, apply, untrained, written
+from micro.runs.compression import TrainingData, Written, apply, untrained, written
 from micro.runs.evaluate import Judge, chip_judge, chip_logits, keras_judge, keras_logits
 from micro.runs.lock import PATIENCE, holding, settled
 from micro.runs.publish import write_folder
@@ -38,9 +38,9 @@ from micro.support.files import array_bytes, json_bytes, keras_bytes
 from micro.tflite.footprint import measure
 
 Runtime = Literal["tflm", "static"]
-# Shares of the epochs after which weak candidates stop: earlier, those that learn slowly and end best look weak.
-MARKS = (2 / 3,)
-# A candidate is weak where so many that cost no more, in any respect, were better after as many epochs.
+# Fractions of the epochs after which weak candidates stop: earlier, those that learn slowly and end best would seem weak.
+CHECKPOINTS = (2 / 3,)
+# A candidate is weak if this many others that cost no more, in any respect, were better after as many epochs.
 BETTER_ONES = 2
 
 
@@ -53,42 +53,42 @@ class Costs:
     macs: int
 
 
-def prepare_lessons(
+def prepare_windows(
     config: Mapping[str, Any], folder: str, teacher_from: str | None = None, kept: bool = False
 ) -> dict[str, Any]:
-    """Write what all candidates of a resolution share: windows, the trained teacher's outputs, windows to be judged on.
+    """Write what all candidates of a resolution have in common: training windows, the teacher's outputs, windows to judge by.
 
     Args:
         teacher_from: The folder of another resolution whose teacher's outputs serve, its windows being the same.
         kept: The config's test is a load kept from training, to be judged by. No window of another test is written.
     """
     place = settled(folder)
-    # Held under a name beside the folder's: a worker that outlived its driver and its successor do not write one recording.
-    with holding(place.with_name(f"{place.name}-lesson"), patience=PATIENCE):
+    # Locked under a name next to the folder's: a worker that outlived its driver and its successor do not write one recording.
+    with holding(place.with_name(f"{place.name}-windows"), patience=PATIENCE):
         about = place / "about.json"
         if about.is_file():
             return {"teacher_score": json.loads(about.read_text())["teacher_score"]}
-        return _prepare_lessons(parse_config(dict(config), Path()), folder, teacher_from, kept)
+        return _prepare_windows(parse_config(dict(config), Path()), folder, teacher_from, kept)
 
 
-def _prepare_lessons(told: Config, folder: str, teacher_from: str | None, kept: bool) -> dict[str, Any]:
-    """As `prepare_lessons`, where no other process does."""
+def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept: bool) -> dict[str, Any]:
+    """As `prepare_windows`, where no other process does."""
     tf.config.experimental.enable_op_determinism()
-    ready_devices(told.teacher.devices)
-    data, (x, labels) = rehearse(told, kept)
+    ready_devices(config.teacher.devices)
+    data, (x, labels) = search_windows(config, kept)
     arrays = {
         "train_x": data.train.x,
         "train_y": data.train.labels if data.class_names else data.train.x,
-        "calibration": calibration_windows(data, told.seed),
+        "calibration": calibration_windows(data, config.seed),
         "judged_x": x.astype(np.float32),
         "judged_y": labels,
     }
     teacher_score = None
     parts = {f"{name}.npy": array_bytes(array) for name, array in arrays.items()}
     if teacher_from is None:
-        teacher = train_teacher(told, data, told.seed, lambda: None).model
+        teacher = train_teacher(config, data, config.seed, lambda: None).model
         keras_kd.record(teacher, data.train.x, f"{folder}-teacher", batch_size=1024)
-        teacher_score = _worth_of_keras(teacher, x, labels, data.class_names).score
+        teacher_score = _score_keras(teacher, x, labels, data.class_names).score
         parts["teacher.keras"] = keras_bytes(copied(teacher))
     parts["about.json"] = json_bytes(
         {
@@ -112,38 +112,38 @@ def try_candidate(
     finished: Sequence[Mapping[str, Any]] = (),
     learn: bool = True,
 ) -> dict[str, Any]:
-    """What became of a candidate: 'unfit' for the budget and never trained, 'stopped' as weak, or 'done' with its score.
+    """The result of a candidate: 'unfit' for the budget and never trained, 'stopped' as weak, or 'done' with its score.
 
     Args:
-        finished: Costs and marks of candidates done before, beside which a weak one is seen.
-        learn: False tells costs alone.
+        finished: Costs and intermediate scores of earlier candidates, with which a weak one is compared.
+        learn: False gives costs alone.
 
-    Returns: state, costs and, where it got so far, marks (scores on the way), score, a classifier's accuracy and the error of
+    Returns: state, costs and, if it got that far, marks (intermediate scores), score, a classifier's accuracy and the error of
         quantization.
     """
-    told = parse_config(dict(config), Path())
+    parsed = parse_config(dict(config), Path())
     tf.config.experimental.enable_op_determinism()
-    lessons = _Lessons.read(Path(folder))
+    data = SearchData.read(Path(folder))
     seed_everything(seed, "student")
-    student = build_model(told.student, lessons.x.shape[1:], len(lessons.class_names) or None, "student")
-    costs = costs_of(_as_written(student, told, lessons.calibration), runtime)
+    student = build_model(parsed.student, data.x.shape[1:], len(data.class_names) or None, "student")
+    costs = costs_of(_as_written(student, parsed, data.calibration), runtime)
     result: dict[str, Any] = {"state": "unfit", "costs": asdict(costs)}
     if over(costs, budget) > 0 or not learn:
         return result
-    marks = _train(student, told, lessons, seed, costs, finished)
+    marks = _train(student, parsed, data, seed, costs, finished)
     result["marks"] = marks.seen
     if marks.weak:
         return {**result, "state": "stopped"}
-    made = written(_compressed(student, told, lessons, seed), told, lessons.calibration)
-    worth = _worth_on_chip(made, lessons)
+    made = written(_compressed(student, parsed, data, seed), parsed, data.calibration)
+    score = _score_int8(made, data)
     costs = costs_of(made, runtime)
     keras.backend.clear_session()
     state = "unfit" if over(costs, budget) > 0 else "done"
-    return {**result, "state": state, "costs": asdict(costs), **asdict(worth), "error": made.plain.error}
+    return {**result, "state": state, "costs": asdict(costs), **asdict(score), "error": made.plain.error}
 
 
 def over(costs: Costs, budget: Mapping[str, int | None]) -> float:
-    """By which share the tightest part of a budget is exceeded; below 0 by how much room it leaves."""
+    """Fraction by which the tightest part of a budget is exceeded; negative if all of it is met."""
     return max(getattr(costs, name) / limit for name, limit in budget.items() if limit is not None) - 1
 
 
@@ -154,8 +154,8 @@ def is_weak(marks: Sequence[float], rivals: Sequence[Sequence[float]]) -> bool:
 
 
 @dataclass(frozen=True)
-class _Lessons:
-    """What `prepare_lessons` wrote, read back without copying."""
+class SearchData:
+    """What `prepare_windows` wrote, read back without copying."""
 
     x: np.ndarray
     y: np.ndarray
@@ -167,7 +167,7 @@ class _Lessons:
     class_names: tuple[str, ...]
 
     @classmethod
-    def read(cls, folder: Path) -> _Lessons:
+    def read(cls, folder: Path) -> SearchData:
         about = json.loads((folder / "about.json").read_text())
         teacher = keras_kd.Recorded(folder.parent / about["teacher"])
 
@@ -186,17 +186,17 @@ class _Lessons:
         )
 
 
-class _Marks(keras.callbacks.Callback):
-    """Scores on the way, and the end of training for a candidate that others beat at no more cost."""
+class IntermediateScores(keras.callbacks.Callback):
+    """Intermediate scores, and the end of training for a candidate that others beat at no more cost."""
 
-    def __init__(self, student: keras.Model, lessons: _Lessons, epochs: int, rivals: Sequence[Sequence[float]]) -> None:
+    def __init__(self, student: keras.Model, data: SearchData, epochs: int, rivals: Sequence[Sequence[float]]) -> None:
         super().__init__()
-        self.student, self.lessons, self.rivals = student, lessons, rivals
-        self.epochs = [max(1, round(share * epochs)) for share in MARKS]
+        self.student, self.data, self.rivals = student, data, rivals
+        self.epochs = [max(1, round(fraction * epochs)) for fraction in CHECKPOINTS]
         self.seen: list[float] = []
         self.weak = False
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if epoch + 1 not in self.epochs:
             return
         self.seen.append(self._score_now())
@@ -204,56 +204,58 @@ class _Marks(keras.callbacks.Callback):
             self.weak = self.model.stop_training = True
 
     def _score_now(self) -> float:
-        lessons = self.lessons
-        return _worth_of_keras(self.student, lessons.judged_x, lessons.judged_y, lessons.class_names).score
+        data = self.data
+        return _score_keras(self.student, data.judged_x, data.judged_y, data.class_names).score
 
 
 def _train(
     student: keras.Model,
-    told: Config,
-    lessons: _Lessons,
+    config: Config,
+    data: SearchData,
     seed: int,
     costs: Costs,
     finished: Sequence[Mapping[str, Any]],
-) -> _Marks:
+) -> IntermediateScores:
     rivals = [
         other["marks"]
         for other in finished
         if all(other["costs"][name] <= value for name, value in asdict(costs).items())
     ]
     seed_everything(seed, "shuffle")
-    marks = _Marks(student, lessons, told.student.epochs, rivals)
+    marks = IntermediateScores(student, data, config.student.epochs, rivals)
     distiller = keras_kd.Distiller(
-        lessons.teacher, student, [make_objective(told)], hard_weight=told.distill.hard_weight
+        data.teacher, student, [make_objective(config)], hard_weight=config.distill.hard_weight
     )
     fit(
         distiller,
-        told.student,
-        hard_loss(student, bool(lessons.class_names)),
-        {"inputs": lessons.x, "teacher": {"outputs": lessons.targets}},
-        lessons.y,
+        config.student,
+        hard_loss(student, bool(data.class_names)),
+        {"inputs": data.x, "teacher": {"outputs": data.targets}},
+        data.y,
         callbacks=[marks],
     )
     return marks
 
 
-def _compressed(student: keras.Model, told: Config, lessons: _Lessons, seed: int) -> keras.Model:
+def _compressed(student: keras.Model, config: Config, data: SearchData, seed: int) -> keras.Model:
     """The student after the config's stages, on the data alone."""
-    loss = hard_loss(student, bool(lessons.class_names))
-    learnt = Lessons(lessons.x, lessons.y, loss, student, lambda: make_objective(told))
-    for stage in told.compress:
+    loss = hard_loss(student, bool(data.class_names))
+    training = TrainingData(data.x, data.y, loss, student, lambda: make_objective(config))
+    for stage in config.compress:
         seed_everything(seed, stage.stage)
-        student = apply(stage, student, learnt, told, lessons.calibration)
+        student = apply(stage, student, training, config, data.calibration)
     return student
 
 
-def _as_written(student: keras.Model, told: Config, calibration: np.ndarray) -> Written:
+def _as_written(student: keras.Model, config: Config, calibration: np.ndarray) -> Written:
     """The .tflite of an untrained student, as large as its trained one will be."""
-    model = untrained(student, told)
-    grids = next((stage for stage in told.compress if isinstance(stage, QuantizeStage)), None)
-    if grids is not None:
-        model = quantize_aware(model, calibration, weights="per_tensor", bits=grids.bits, activations=grids.activations)
-    return written(model, told, calibration)
+    model = untrained(student, config)
+    quantize = next((stage for stage in config.compress if isinstance(stage, QuantizeStage)), None)
+    if quantize is not None:
+        model = quantize_aware(
+            model, calibration, weights="per_tensor", bits=quantize.bits, activations=quantize.activations
+        )
+    return written(model, config, calibration)
 
 
 def costs_of(made: Written, runtime: Runtime) -> Costs:
@@ -273,11 +275,11 @@ def costs_of(made: Written, runtime: Runtime) -> Costs:
 
 
 def likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Geometric mean of the probability that logits give to what is right, at the temperature that suits them best.
+    """Geometric mean of the probability that logits give to the right class, at the temperature that suits them best.
 
-    Where accuracy no longer tells classifiers apart, it does: it sees how far right answers are from wrong ones.
+    It separates classifiers where accuracy no longer does: it measures how far right answers are from wrong ones.
 
-    Shapes: (n, classes), (n,) whole numbers -> 0 to 1.
+    Shapes: (n, classes), (n,) integers -> 0 to 1.
     Source: temperature scaling, Guo et al. 2017, section 4.2.
     """
     from scipy.optimize import minimize_scalar
@@ -293,31 +295,31 @@ def likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 @dataclass(frozen=True)
-class _Worth:
+class Scored:
     """Score of a model on the search's windows, and a classifier's accuracy."""
 
     score: float
     accuracy: float | None
 
 
-def _worth_of_keras(model: keras.Model, x: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> _Worth:
+def _score_keras(model: keras.Model, x: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> Scored:
     if not class_names:
         return _detection(keras_judge(model, ()), x, labels)
     return _classification(keras_logits(model, x), labels)
 
 
-def _worth_on_chip(made: Written, lessons: _Lessons) -> _Worth:
+def _score_int8(made: Written, data: SearchData) -> Scored:
     """Of an int8 student in TFLite Micro."""
-    if not lessons.class_names:
-        return _detection(chip_judge(made, ()), lessons.judged_x, lessons.judged_y)
-    return _classification(chip_logits(made, lessons.judged_x), lessons.judged_y)
+    if not data.class_names:
+        return _detection(chip_judge(made, ()), data.judged_x, data.judged_y)
+    return _classification(chip_logits(made, data.judged_x), data.judged_y)
 
 
-def _classification(logits: np.ndarray, labels: np.ndarray) -> _Worth:
-    return _Worth(likelihood(logits, labels), float(np.mean(logits.argmax(axis=-1) == labels)))
+def _classification(logits: np.ndarray, labels: np.ndarray) -> Scored:
+    return Scored(likelihood(logits, labels), float(np.mean(logits.argmax(axis=-1) == labels)))
 
 
-def _detection(judge: Judge, x: np.ndarray, labels: np.ndarray) -> _Worth:
+def _detection(judge: Judge, x: np.ndarray, labels: np.ndarray) -> Scored:
     area = auc(labels, judge(x))
     assert area is not None
-    return _Worth(area, None)
+    return Scored(area, None)

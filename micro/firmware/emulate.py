@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import re
@@ -10,7 +9,6 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,41 +17,13 @@ from micro.errors import RunError
 from micro.firmware.boards import CORES
 from micro.firmware.project import load_windows, project_files, self_test_windows
 from micro.runs.device import Firmware, Judged, judge, load_firmware
+from micro.runs.finished import read_run
 from micro.runs.publish import write_folder
 from micro.runs.report import with_emulated
-from micro.runs.score_files import read_run
+from micro.runs.run_report import Emulated, RunReport
 from micro.support.files import json_bytes, sha256, write_together
 
 SECONDS_ALLOWED = 900
-
-
-@dataclass(frozen=True)
-class Emulated:
-    """A run of the firmware on one emulated core, compared with Python window by window.
-
-    `flash` is .text and .data, `ram` .data, .bss and the stack that was used, in bytes, of the program including its
-    semihosting. Instructions are those of one window: of its features, and of one inference.
-    """
-
-    core: str
-    windows: int
-    differing_features: int
-    differing_outputs: int
-    differing_scores: int
-    differing_decisions: int
-    flash: int
-    ram: int
-    stack: int
-    front_end_instructions: int
-    inference_instructions: int
-    compiler: str
-
-    @property
-    def equal(self) -> bool:
-        """Whether all results are equal to Python's."""
-        return not (
-            self.differing_features or self.differing_outputs or self.differing_scores or self.differing_decisions
-        )
 
 
 def missing_tools() -> tuple[str, ...]:
@@ -162,12 +132,10 @@ def _make(folder: Path, core: str, target: str) -> str:
 def add_to_report(run_folder: str | Path, results: Sequence[Emulated]) -> None:
     """Add results to a run's report.json, under 'emulated', to its page, and the new digests to its manifest."""
     folder = Path(run_folder)
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    report = RunReport.read(folder).model_copy(update={"emulated": tuple(results)})
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    report["emulated"] = [dataclasses.asdict(result) for result in results]
-    written = json_bytes(report)
-    changed = {"report.json": written}
+    changed = {"report.json": report.to_bytes()}
     if (folder / "report.html").is_file():
-        changed["report.html"] = with_emulated((folder / "report.html").read_bytes(), report["emulated"])
+        changed["report.html"] = with_emulated((folder / "report.html").read_bytes(), results)
     manifest["sha256"] |= {name: sha256(content) for name, content in changed.items()}
     write_together(folder, {**changed, "manifest.json": json_bytes(manifest)})

@@ -20,8 +20,8 @@ from micro.errors import RunError
 from micro.firmware.boards import BOARDS, MACHINES
 from micro.runs.device import Firmware, load_firmware
 from micro.runs.evaluate import run_inputs
+from micro.runs.finished import read_run
 from micro.runs.publish import write_folder
-from micro.runs.score_files import read_run
 from micro.support.c_names import CNames
 from micro.support.files import sha256
 from micro.tflite.graph import read
@@ -88,7 +88,7 @@ def new_firmware(
     frames = self_test_windows(firmware, kept, windows)
     return write_folder(
         directory,
-        project_files(firmware, frames, config.firmware.name, board, runtime, class_names(report, run_folder)),
+        project_files(firmware, frames, config.firmware.name, board, runtime, report.data.class_names),
     )
 
 
@@ -121,15 +121,6 @@ def self_test_windows(firmware: Firmware, kept: np.ndarray, count: int) -> np.nd
     scored = kept[faults(firmware.detector, _samples(firmware, kept)) == 0]
     chosen = scored if len(scored) >= count else kept
     return np.asarray(chosen[evenly_spaced(len(chosen), count)])
-
-
-def class_names(report: dict[str, Any], run_folder: str | Path) -> tuple[str, ...]:
-    """Names of the model's outputs, from a run's report; RunError where there are none."""
-    data = report.get("data")
-    names = data.get("class_names") if isinstance(data, dict) else None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise RunError(f"{run_folder} is damaged: report.json names no classes under data.class_names")
-    return tuple(names)
 
 
 def project_files(

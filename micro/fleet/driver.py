@@ -21,7 +21,7 @@ from micro.support.workers import Outcome, cluster, require_ray, run_all
 
 TEACH, TRAIN = "micro.fleet.teacher:teach", "micro.fleet.machine:train_asset"
 LOG = "fleet.log.jsonl"
-# A page takes about as long to draw as a machine to be found done.
+# Drawing the page takes about as long as finding a machine done.
 SECONDS_BETWEEN_TABLES = 10.0
 
 
@@ -32,13 +32,13 @@ def run_fleet(
     workers: int = 2,
     address: str | None = None,
     resume: bool = False,
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = lambda stage, fraction: None,
 ) -> FleetResult:
-    """Train, calibrate and emit one firmware for each machine of a fleet under one teacher.
+    r"""Train, calibrate and emit one firmware for each machine of a fleet under one teacher.
 
-    Each machine gets a run folder `out/assets/NAME`, whole once it is there. A machine that fails stops no other; a killed
-    worker's is begun again where it stopped, and so is a killed driver's with `resume`; a machine whose config has changed
-    since is done anew. Table, page and failures are written while the fleet goes on. The teacher is that of the shared
+    Each machine gets a run folder `out/assets/NAME`, complete once it is there. A machine that fails stops no other; a killed
+    worker's is continued where it stopped, and so is a killed driver's with `resume`; a machine whose config has changed
+    since is run again. Table, page and failures are written while the fleet goes on. The teacher is that of the shared
     config's `teacher.path`, or trained on windows of `teacher_assets` machines; another takes the place of a broken one.
 
     Args:
@@ -46,7 +46,15 @@ def run_fleet(
         address: Of a Ray cluster whose workers see `out` and the data under the same paths; None for this machine.
 
     Raises:
-        RunError: If `out` is in the way, another driver is at work in it, or the teacher cannot be trained.
+        RunError: If `out` is in the way, another driver uses it, or the teacher cannot be trained.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> _ = Path("rig.toml").write_text('job = "rig"\n[teacher]\nsizes = [64, 8, 64]\n[student]\nsizes = [8]\n')
+        >>> _ = Path("hall.toml").write_text('config = "rig.toml"\n[[asset]]\nname = "pump-1"\n')
+        >>> fleet = micro.load_fleet("hall.toml")
+        >>> result = micro.run_fleet(fleet, "fleets/hall", workers=4)  # doctest: +SKIP
+        >>> print(result.failed, result.unusable)  # doctest: +SKIP
     """
     require_ray()
     out = settled(out, renamed=False)
@@ -55,7 +63,7 @@ def run_fleet(
         with ExitStack() as stack:
             with starting(out, fresh=fresh):
                 stack.enter_context(cluster(workers, address))
-                progress("teaching the shared teacher", 0.0)
+                progress("training the shared teacher", 0.0)
                 teacher = _teacher(fleet, out, workers)
             table = _Table(fleet, out)
             for outcome in run_all(TRAIN, _pieces(fleet, out, teacher), workers=workers):
@@ -69,8 +77,8 @@ def run_fleet(
 
 def _claim(out: Path, fleet: Fleet, resume: bool) -> bool:
     """Make `out` this fleet's, or see that it is already; machines may have come or gone since. True if it is new."""
-    told = json_bytes({"shared": fleet.shared, "teacher_assets": fleet.teacher_assets})
-    return claim_folder(out, told, resume, "fleet", "another shared config")
+    claim = json_bytes({"shared": fleet.shared, "teacher_assets": fleet.teacher_assets})
+    return claim_folder(out, claim, resume, "fleet", "another shared config")
 
 
 def _teacher(fleet: Fleet, out: Path, workers: int) -> str:
@@ -84,7 +92,7 @@ def _teacher(fleet: Fleet, out: Path, workers: int) -> str:
         for outcome in run_all(TEACH, [("teacher", {"places": places, "path": str(path)})], workers=workers):
             if outcome.error is not None:
                 names = ", ".join(asset.name for asset, *_ in fleet.teaching())
-                raise RunError(f"the shared teacher, taught by {names}: {outcome.error}")
+                raise RunError(f"the shared teacher, trained on {names}: {outcome.error}")
     return str(path)
 
 
@@ -92,12 +100,12 @@ def _pieces(fleet: Fleet, out: Path, teacher: str) -> Iterator[tuple[str, dict[s
     for asset in fleet.asset:
         config = fleet.config(asset, teacher).model_dump(mode="json")
         folder = out / "assets" / asset.name
-        told = {"name": asset.name, "config": config, "out": str(folder), "log": str(out / LOG), "fleet": str(out)}
-        yield asset.name, told
+        plain = {"name": asset.name, "config": config, "out": str(folder), "log": str(out / LOG), "fleet": str(out)}
+        yield asset.name, plain
 
 
 class _Table:
-    """What became of each machine so far, written while the fleet goes on: as JSON, CSV and page."""
+    """The results so far, written while the fleet goes on: as JSON, CSV and page."""
 
     def __init__(self, fleet: Fleet, out: Path) -> None:
         self.fleet, self.out = fleet, out
@@ -117,8 +125,8 @@ class _Table:
         rows = tuple(_row(asset, self.outcomes.get(asset.name)) for asset in self.fleet.asset)
         result = FleetResult(rows, _removed(self.fleet, self.out))
         job = self.fleet.shared.get("job", "rig")
-        told = [{key: value for key, value in asdict(row).items() if key != "attempts"} for row in rows]
-        write_bytes(self.out / "fleet.json", json_bytes({"job": job, "rows": told, "removed": list(result.removed)}))
+        plain = [{key: value for key, value in asdict(row).items() if key != "attempts"} for row in rows]
+        write_bytes(self.out / "fleet.json", json_bytes({"job": job, "rows": plain, "removed": list(result.removed)}))
         write_bytes(self.out / "fleet.csv", table_csv(rows, job))
         write_bytes(self.out / "report.html", render_fleet(rows, job))
         self._written = time.monotonic()

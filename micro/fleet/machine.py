@@ -13,52 +13,47 @@ from typing import Any
 from micro.config import parse_config
 from micro.runs.folder import RunFolder
 from micro.runs.lock import PATIENCE, holding
-from micro.runs.start import report_of, run_held
-from micro.runs.summary import told_by
-from micro.runs.verdict import verdict_of
+from micro.runs.run_report import RunReport
+from micro.runs.start import run_held
+from micro.runs.summary import plain_config
 from micro.support.files import json_bytes
-
-# The arena with each kind of kernels in a report's footprint, the largest of which budgets are compared with; reports of an
-# earlier version have the first alone.
-ARENAS = ("arena_bytes_32bit", "arena_bytes_cmsis_nn", "arena_bytes_cmsis_nn_mve")
 
 
 def train_asset(name: str, config: Mapping[str, Any], out: str, log: str, fleet: str) -> dict[str, Any]:
-    """One machine's run, new, gone on with, found done, or done anew where its config has changed: a row of the fleet's table.
+    """One machine's run: new, continued, done already, or run again because its config has changed; a row of the fleet's table.
 
     Args:
-        fleet: The fleet's folder; the shared teacher in it is told by its path from the machine's, so that all can be moved.
+        fleet: The fleet's folder; the shared teacher in it is kept by its path relative to the machine's, so that all can
+            be moved.
 
     Raises:
         RunError: If another process is at work on this machine; what the run raises.
     """
-    told, folder = parse_config(dict(config), Path()), RunFolder(Path(out))
-    plain = told_by(told, folder.out, Path(fleet))
+    parsed, folder = parse_config(dict(config), Path()), RunFolder(Path(out))
+    plain = plain_config(parsed, folder.out, Path(fleet))
     with holding(folder.out, patience=PATIENCE):
         content = json_bytes(plain)
         if folder.settle(content, resume=True):
-            return row(report_of(folder.out))
+            return row(RunReport.read(folder.out))
         _note(log, name, "resumed" if folder.goes_on(content) else "started")
-        report = run_held(told, folder, plain, resume=True, force=True)
+        report = run_held(parsed, folder, plain, resume=True, force=True)
         _note(log, name, "done")
     if "keras" in sys.modules:
         sys.modules["keras"].backend.clear_session()
     return row(report)
 
 
-def row(report: Mapping[str, Any]) -> dict[str, Any]:
+def row(report: RunReport) -> dict[str, Any]:
     """A machine's figures in the fleet's table, from its report."""
-    metrics = report["seeds"][0]["student_int8"]
-    teacher = report["seeds"][0]["teacher"]
-    verdict = verdict_of(report)
+    verdict = report.verdict
     return {
-        "metrics": metrics,
-        "teacher": teacher,
-        "flash": report["footprint"]["model_bytes"],
-        "ram": max(report["footprint"].get(kernels, 0) for kernels in ARENAS),
-        "macs": report["footprint"]["macs"],
-        "threshold": report["threshold"],
-        "budget": None if report["budget"] is None else report["budget"]["fits"],
+        "metrics": report.deployed,
+        "teacher": report.seeds[0].models["teacher"],
+        "flash": report.footprint.model_bytes,
+        "ram": report.footprint.ram_bytes,
+        "macs": report.footprint.macs,
+        "threshold": report.threshold,
+        "budget": None if report.budget is None else report.budget.fits,
         "verdict": None if verdict is None else verdict.grade,
         "reasons": None if verdict is None else verdict.because,
     }

@@ -13,8 +13,8 @@ from micro.support.html import chart, drawing, figure, page
 METRIC_WORDS = {
     "auc": "area under the ROC curve",
     "accuracy": "accuracy",
-    "detection_rate": "share of faulty windows found",
-    "false_alarm_rate": "share of healthy windows that alarm",
+    "detection_rate": "fraction of faulty windows found",
+    "false_alarm_rate": "fraction of healthy windows above the threshold",
 }
 
 
@@ -23,7 +23,7 @@ def render_fleet(rows: Sequence[AssetResult], job: str) -> bytes:
     done = [row for row in rows if row.state == "done"]
     metrics = metric_names(done)
     with drawing():
-        charts = [found for name in metrics if (found := _spread(done, name)) is not None]
+        charts = [found for name in metrics if (found := _by_metric(done, name)) is not None]
     return page(
         "micro.fleet",
         "fleet.html.j2",
@@ -39,8 +39,8 @@ def render_fleet(rows: Sequence[AssetResult], job: str) -> bytes:
     )
 
 
-def _spread(done: Sequence[AssetResult], metric: str) -> dict[str, str] | None:
-    """Machines by one figure, the student's beside the shared teacher's; None where no machine has it."""
+def _by_metric(done: Sequence[AssetResult], metric: str) -> dict[str, str] | None:
+    """Machines by one figure, with the shared teacher's for comparison; None where no machine has it."""
     ordered = sorted(
         (value, row.asset, row.teacher.get(metric, np.nan))
         for row in done

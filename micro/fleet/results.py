@@ -1,4 +1,4 @@
-"""What became of a fleet: a line a machine."""
+"""The results of a fleet: a line per machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-# A machine's numbers in the table, beside its name and state.
+# A machine's numbers in the table, besides its name and state.
 FIGURES = ("flash", "ram", "macs", "threshold")
 # The order of metrics, and those that every machine of a job has.
 METRICS = ("accuracy", "auc", "detection_rate", "false_alarm_rate")
@@ -20,7 +20,7 @@ class AssetResult:
     """What became of one machine: figures of its int8 student where it is 'done', why it 'failed', or 'waiting' for its turn.
 
     `metrics` and `teacher` are those of its test, of the student on the chip and of the shared teacher; `flash` and `ram` are
-    bytes of the .tflite and of its arena on a 32-bit chip, as `check` compares it; `budget` tells whether both fit the
+    bytes of the .tflite and of its arena on a 32-bit chip, as `check` compares it; `budget` says whether both fit the
     config's, None without one. `verdict` is 'good', 'doubtful' or 'unusable', and `reasons` say why.
     """
 
@@ -41,7 +41,14 @@ class AssetResult:
 
 @dataclass(frozen=True)
 class FleetResult:
-    """What became of each machine, in the fleet's order; `removed` names those done earlier that are no longer in it."""
+    """The result of each machine, in the fleet's order; `removed` names those done earlier that are no longer in it.
+
+    Examples:
+        >>> from micro.fleet import AssetResult
+        >>> rows = (AssetResult("pump-1", "done", verdict="good"), AssetResult("pump-2", "failed", error="no recordings"))
+        >>> micro.FleetResult(rows).failed
+        ('pump-2',)
+    """
 
     rows: tuple[AssetResult, ...]
     removed: tuple[str, ...] = ()

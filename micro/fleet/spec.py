@@ -1,4 +1,4 @@
-"""What a fleet is told: a config that all machines share, and what each has of its own."""
+"""What a fleet is made of: a config that all machines share, and what each has of its own."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ class Fleet(BaseModel):
         Raises:
             ValueError: Names the machine and what is wrong.
         """
-        told = dict(self.shared)
+        plain = dict(self.shared)
         for section in OWN:
-            told[section] = _merged(told.get(section, {}), getattr(asset, section))
-        told["seeds"] = 1
-        told["distill"] = {**told.get("distill", {}), "compare": False}
+            plain[section] = _merged(plain.get(section, {}), getattr(asset, section))
+        plain["seeds"] = 1
+        plain["distill"] = {**plain.get("distill", {}), "compare": False}
         if teacher is not None:
-            told["teacher"] = {**told["teacher"], "path": teacher}
-        return parse_config(told, Path(), f"asset {asset.name!r}")
+            plain["teacher"] = {**plain["teacher"], "path": teacher}
+        return parse_config(plain, Path(), f"asset {asset.name!r}")
 
     def teaching(self) -> Iterator[tuple[Asset, ...]]:
         """The machines that teach the teacher, spread evenly over all: for each place one, and those that stand in for it."""
@@ -73,15 +73,23 @@ class Fleet(BaseModel):
 
 
 def load_fleet(path: str | Path) -> Fleet:
-    """Read a fleet's TOML file and the config that it names, and check every machine's config; paths are taken from its own
+    r"""Read a fleet's TOML file and the config that it names, and check every machine's config; paths are taken from its own
     folder.
 
     Raises:
         ValueError: In one line naming the machine and what is wrong.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> rig = 'job = "rig"\n[teacher]\nsizes = [64, 8, 64]\n[student]\nsizes = [8]\n'
+        >>> _ = Path("rig.toml").write_text(rig)
+        >>> _ = Path("hall.toml").write_text('config = "rig.toml"\n[[asset]]\nname = "pump-1"\n[[asset]]\nname = "pump-2"\n')
+        >>> [asset.name for asset in micro.load_fleet("hall.toml").asset]
+        ['pump-1', 'pump-2']
     """
     path = Path(path)
-    told = load_toml(path, "fleet")
-    base = told.pop("config", None)
+    plain = load_toml(path, "fleet")
+    base = plain.pop("config", None)
     if not isinstance(base, str):
         raise ValueError(f"fleet {path}: config must name the .toml that all machines share")
     shared_path = path.parent / base
@@ -90,14 +98,14 @@ def load_fleet(path: str | Path) -> Fleet:
     for section in ("data", "teacher", "student"):
         if section in shared:
             shared[section] = with_paths(shared[section], shared_path.parent.resolve())
-    assets = told.get("asset", [])
+    assets = plain.get("asset", [])
     if not isinstance(assets, list) or not assets:
         raise ValueError(f"fleet {path}: it has no [[asset]]")
     for asset in assets:
         if isinstance(asset, dict) and "data" in asset:
             asset["data"] = with_paths(asset["data"], path.parent.resolve())
     try:
-        fleet = Fleet.model_validate({**told, "shared": shared})
+        fleet = Fleet.model_validate({**plain, "shared": shared})
     except ValidationError as error:
         raise ValueError(f"fleet {path}: {first_complaint(error, '', Fleet)}") from None
     _require_apart(path, fleet)
@@ -107,7 +115,7 @@ def load_fleet(path: str | Path) -> Fleet:
 
 
 def _require_apart(path: Path, fleet: Fleet) -> None:
-    """ValueError where two machines would share a folder, here or on a system that does not tell capitals apart."""
+    """ValueError where two machines would share a folder, here or on a system that ignores case."""
     seen: dict[str, str] = {}
     for asset in fleet.asset:
         other = seen.get(asset.name.casefold())
@@ -117,8 +125,8 @@ def _require_apart(path: Path, fleet: Fleet) -> None:
         if other == asset.name:
             raise ValueError(f"fleet {path}: asset {asset.name!r} comes twice")
         raise ValueError(
-            f"fleet {path}: assets {other!r} and {asset.name!r} differ in capitals only, which not every system tells apart "
-            "in the names of their folders; rename one"
+            f"fleet {path}: assets {other!r} and {asset.name!r} differ in case only, which not every system "
+            "distinguishes in the names of folders; rename one"
         )
 
 

@@ -34,11 +34,11 @@ def teach(places: Sequence[Sequence[Mapping[str, Any]]], path: str) -> dict[str,
         RunError: If none of them has data that can be used.
     """
     tf.config.experimental.enable_op_determinism()
-    told = [[parse_config(dict(config), Path()) for config in place] for place in places]
-    first = told[0][0]
+    configs = [[parse_config(dict(config), Path()) for config in place] for place in places]
+    first = configs[0][0]
     ready_devices(first.teacher.devices)
     broken: list[str] = []
-    prepared = [data for place in told if (data := _first_usable(place, broken)) is not None]
+    prepared = [data for place in configs if (data := _first_usable(place, broken)) is not None]
     if not prepared:
         raise RunError(f"none of them has data to teach with; the first: {broken[0]}")
     pooled = _pooled(prepared)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 
 from micro.detection.drift import DriftCheck, alarm_chance, smallest_change, watch
 from micro.detection.threshold import Threshold, calibrate
-from micro.errors import DataError
+from micro.errors import DataError, RunError
 from micro.monitoring.advice import Advice, Evidence, advise
 from micro.monitoring.log import Log, read_log
 from micro.runs.baseline import Calibration, calibration_heard, calibration_sessions
-from micro.runs.score_files import read_run
-from micro.signal import FrontEnd
+from micro.runs.finished import read_run
+from micro.runs.run_report import RunReport
 from micro.support.wording import counted
 
 
@@ -96,23 +96,23 @@ def monitor(
     """
     folder = Path(run_folder)
     report, config = read_run(folder)
+    if report.threshold is None:
+        raise RunError(f"{folder} is a classifier's run: it has no threshold to monitor")
     reference = calibration_sessions(folder)
     read = _read(log, report, reference, every, device)
     features = (calibration_heard(folder, read.columns, log), read.features) if read.columns else None
     options: Options = {"false_alarm_rate": false_alarm_rate, "every": every, "recent": recent}
     checks = watch(reference, read.sessions, features=features, seed=seed, **options)
-    evidence = _evidence(report, config.detect.false_alarm_rate, reference, read, checks, options)
+    evidence = _evidence(report, report.threshold, config.detect.false_alarm_rate, reference, read, checks, options)
     return _monitoring(evidence, checks)
 
 
-def _read(
-    log: str | Path, report: dict[str, Any], reference: Sequence[np.ndarray], every: int, device: str | None
-) -> Log:
+def _read(log: str | Path, report: RunReport, reference: Sequence[np.ndarray], every: int, device: str | None) -> Log:
     """The log, without what a recalibration has used; DataError where it is too short for a check."""
-    unit = report["detector"]["score"]["unit"] if report["detector"] else None
+    unit = report.detector.score.unit if report.detector else None
     block = int(np.median([len(scores) for scores in reference]))
     read = read_log(log, unit, block, device=device)
-    if report.get("recalibration"):
+    if report.recalibration is not None:
         read = _since(read, reference, every)
     if len(read.sessions) < every:
         raise DataError(
@@ -123,7 +123,8 @@ def _read(
 
 
 def _evidence(
-    report: dict[str, Any],
+    report: RunReport,
+    threshold: float,
     rate: float,
     reference: Sequence[np.ndarray],
     log: Log,
@@ -136,8 +137,7 @@ def _evidence(
     # Where drift was found, all sessions from that check's on are like the machine is now; else the whole log is.
     calibration = _sessions(log, slice(start if check.drifted else 0, None))
     compared = log.sessions[:end] if check.drifted else log.sessions
-    threshold = float(report["threshold"])
-    names = FrontEnd(**report["features"]).names if log.columns else ()
+    names = report.features.names if log.columns else ()
     tests = 3 if log.columns else 2
     return Evidence(
         check=check,
@@ -145,7 +145,7 @@ def _evidence(
         latest=np.concatenate(log.sessions[start:end]),
         reference=tuple(reference),
         threshold=threshold,
-        trained_threshold=trained_threshold(report),
+        trained_threshold=report.trained_threshold,
         calibration=calibration,
         recalibrated=_recalibrated(np.concatenate(calibration.scores), rate),
         rate=rate,
@@ -177,12 +177,6 @@ def _monitoring(evidence: Evidence, checks: tuple[DriftCheck, ...]) -> Monitorin
         notes=log.notes,
         calibration=evidence.calibration,
     )
-
-
-def trained_threshold(report: dict[str, Any]) -> float:
-    """The threshold that a run was trained with, before any recalibration."""
-    recalibration = report.get("recalibration")
-    return float(report["threshold"] if not recalibration else recalibration["trained_threshold"])
 
 
 def _since(log: Log, reference: Sequence[np.ndarray], every: int) -> Log:

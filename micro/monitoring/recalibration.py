@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 from micro.detection.detector import make_detector
-from micro.detection.score import score_from_config
 from micro.detection.threshold import Threshold
 from micro.emission import emit
 from micro.errors import RunError
-from micro.monitoring.comparison import Monitoring, trained_threshold
+from micro.monitoring.comparison import Monitoring
 from micro.runs.baseline import HEARD, Calibration, calibration_files
+from micro.runs.finished import read_run
 from micro.runs.lock import settled
 from micro.runs.publish import made_whole
-from micro.runs.score_files import read_run
+from micro.runs.run_report import Recalibration, ReportedDetector, RunReport, reported
 from micro.support.files import json_bytes, sha256, write_bytes
 from micro.support.wording import counted
 
@@ -44,40 +42,44 @@ def recalibrate(run_folder: str | Path, monitoring: Monitoring, out: str | Path)
     """
     folder, out = Path(run_folder), Path(out)
     report, config = read_run(folder)
-    threshold = _new_threshold(folder, report, monitoring)
+    former, threshold = _detector_and_threshold(folder, report, monitoring)
     if out.exists():
         raise RunError(f"{out} exists; choose another folder for the recalibrated run")
     settings = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
-    settings["saturation"] = report["detector"]["saturation"]
-    detector = make_detector(score_from_config(report["detector"]["score"]), threshold, **settings)
-    report["recalibration"] = _record(report, monitoring.calibration, threshold)
-    report["threshold"] = threshold.value
-    report["detector"] = {**dataclasses.asdict(detector), "real_threshold": threshold.value}
-    report.pop("verdict", None)
+    settings["saturation"] = former.saturation
+    detector = make_detector(former.score, threshold, **settings)
+    changes = {
+        "recalibration": _record(report, monitoring.threshold, threshold, monitoring.calibration),
+        "threshold": threshold.value,
+        "detector": reported(detector, threshold.value),
+        "verdict": None,
+    }
     with made_whole(settled(out)) as staged:
         shutil.copytree(folder, staged, dirs_exist_ok=True)
-        _write(staged, report, config.firmware.name, monitoring.calibration)
+        _write(staged, report.model_copy(update=changes), config.firmware.name, threshold, monitoring.calibration)
     return out
 
 
-def _new_threshold(folder: Path, report: dict[str, Any], monitoring: Monitoring) -> Threshold:
-    """The threshold to set; RunError where there is none, or where it is not this run's."""
-    if report["detector"] is None:
+def _detector_and_threshold(
+    folder: Path, report: RunReport, monitoring: Monitoring
+) -> tuple[ReportedDetector, Threshold]:
+    """The run's detector and the threshold to set; RunError where one is missing, or where the log is another run's."""
+    if report.detector is None or report.threshold is None:
         raise RunError(f"{folder} has no detector whose threshold could change")
     if monitoring.advice != "recalibrate" or monitoring.recalibrated is None:
         raise RunError(f"nothing to recalibrate: {monitoring.advice}: {monitoring.why}")
-    if monitoring.threshold != float(report["threshold"]):
-        raise RunError(f"{folder} is not the run that was monitored: its threshold is {report['threshold']:.6g}")
-    return monitoring.recalibrated
+    if monitoring.threshold != report.threshold:
+        raise RunError(f"{folder} is not the run that was monitored: its threshold is {report.threshold:.6g}")
+    return report.detector, monitoring.recalibrated
 
 
-def _write(staged: Path, report: dict[str, Any], name: str, calibration: Calibration) -> None:
+def _write(staged: Path, report: RunReport, name: str, threshold: Threshold, calibration: Calibration) -> None:
     """Replace what depends on the threshold in a copy of a run."""
-    emit(staged / "student_int8.tflite", staged / "firmware", name, constants={"threshold": report["threshold"]})
+    emit(staged / "student_int8.tflite", staged / "firmware", name, constants={"threshold": threshold.value})
     (staged / HEARD).unlink(missing_ok=True)
     for file, content in calibration_files(calibration).items():
         write_bytes(staged / file, content)
-    write_bytes(staged / "report.json", json_bytes(report))
+    write_bytes(staged / "report.json", report.to_bytes())
     (staged / "report.html").unlink(missing_ok=True)  # its charts show the former threshold
     manifest = json.loads((staged / "manifest.json").read_text())
     files = [path for path in sorted(staged.rglob("*")) if path.is_file() and path.name != "manifest.json"]
@@ -85,31 +87,31 @@ def _write(staged: Path, report: dict[str, Any], name: str, calibration: Calibra
     write_bytes(staged / "manifest.json", json_bytes(manifest))
 
 
-def _record(report: dict[str, Any], calibration: Calibration, threshold: Threshold) -> dict[str, Any]:
+def _record(report: RunReport, former: float, new: Threshold, calibration: Calibration) -> Recalibration:
     """The report's entry on a recalibration: where the threshold came from, what it guarantees, which figures are older."""
     sessions = calibration.scores
     windows = sum(map(len, sessions))
-    above = sum(int((scores > threshold.value).sum()) for scores in sessions)
-    earlier = report.get("recalibration") or {}
-    former = [name for name in OF_FORMER_THRESHOLD if name in report]
-    measured = float(earlier.get("figures_threshold", report["threshold"]))
-    return {
-        "times": earlier.get("times", 0) + 1,
-        "trained_threshold": trained_threshold(report),
-        "former_threshold": report["threshold"],
-        "threshold": threshold.value,
-        "factor": threshold.value / trained_threshold(report),
-        "guarantee": threshold.guarantee,
-        "sessions": len(sessions),
-        "windows": windows,
-        "false_alarm_rate": above / windows,
-        "detection_rate": None,
-        "figures_threshold": measured,
-        "figures_of_former_threshold": former,
-        "says": (
-            f"The threshold is {threshold.value:.6g}, from {counted(windows, 'window')} of {counted(len(sessions), 'session')} "
-            f"that a device logged and that are taken for healthy: {threshold.guarantee}. Rates of false alarms and of "
-            f"detected faults in {', '.join(former)} were measured on the test with the threshold of {measured:.6g}, before "
+    above = sum(int((scores > new.value).sum()) for scores in sessions)
+    earlier = report.recalibration
+    of_former = tuple(name for name in OF_FORMER_THRESHOLD if name in report.model_fields_set)
+    measured = former if earlier is None or earlier.figures_threshold is None else earlier.figures_threshold
+    return Recalibration(
+        times=1 if earlier is None else earlier.times + 1,
+        trained_threshold=report.trained_threshold,
+        former_threshold=former,
+        threshold=new.value,
+        factor=new.value / report.trained_threshold,
+        guarantee=new.guarantee,
+        sessions=len(sessions),
+        windows=windows,
+        false_alarm_rate=above / windows,
+        detection_rate=None,
+        figures_threshold=measured,
+        figures_of_former_threshold=of_former,
+        says=(
+            f"The threshold is {new.value:.6g}, from {counted(windows, 'window')} of {counted(len(sessions), 'session')} "
+            f"that a device logged and that are taken for healthy: {new.guarantee}. Rates of false alarms and of "
+            f"detected faults in {', '.join(of_former)} were measured on the test with the threshold of {measured:.6g}, before "
             "any recalibration; how many faults the new one detects was not measured."
         ),
-    }
+    )

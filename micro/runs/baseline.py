@@ -103,6 +103,6 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
 
 def _rows(path: Path, missing: str, *, header: bool = False) -> list[list[str]]:
     if not path.is_file():
-        raise RunError(f"{path.parent} {missing}; run it anew")
+        raise RunError(f"{path.parent} {missing}; run it again")
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.reader(file))[0 if header else 1 :]

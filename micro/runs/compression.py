@@ -26,12 +26,12 @@ from micro.quantize.granularity import choose_weights
 from micro.quantize.program import Activations
 from micro.tflite.budget import check
 
-# Fine-tuning begins at this share of the student's learning rate: it should mend. What lost channels has to learn again.
+# Fine-tuning starts at this fraction of the student's learning rate: it should repair. What lost channels has to learn again.
 GENTLER = 1 / 3
 
 
 @dataclass(frozen=True)
-class Lessons:
+class TrainingData:
     """What a stage trains on: data, loss, and the teacher with its objective."""
 
     x: np.ndarray
@@ -41,7 +41,9 @@ class Lessons:
     objective: Callable[[], keras_kd.Objective]
 
 
-def apply(stage: Stage, model: keras.Model, lessons: Lessons, config: Config, calibration: np.ndarray) -> keras.Model:
+def apply(
+    stage: Stage, model: keras.Model, training: TrainingData, config: Config, calibration: np.ndarray
+) -> keras.Model:
     """The model after a stage; the model handed in is not changed.
 
     Raises:
@@ -53,16 +55,23 @@ def apply(stage: Stage, model: keras.Model, lessons: Lessons, config: Config, ca
             stage.rate,
             criterion=stage.criterion,
             steps=stage.steps,
-            x=lessons.x[:512],
-            y=lessons.y[:512],
-            loss=lessons.loss,
-            fine_tune=lambda small: _fine_tuning(stage, lessons, config).train(small),
+            x=training.x[:512],
+            y=training.y[:512],
+            loss=training.loss,
+            fine_tune=lambda small: _fine_tuning(stage, training, config).train(small),
         )
-    tuning = _fine_tuning(stage, lessons, config)
+    tuning = _fine_tuning(stage, training, config)
     if isinstance(stage, PruneStage):
         return prune_with(tuning, model, stage.target_sparsity, pattern=stage.pattern)
     if isinstance(stage, ClusterStage):
         return cluster_with(tuning, model, stage.clusters)
+    return _quantization_aware(stage, model, training, config, calibration)
+
+
+def _quantization_aware(
+    stage: QuantizeStage, model: keras.Model, training: TrainingData, config: Config, calibration: np.ndarray
+) -> keras.Model:
+    """The model with int8 simulated, fine-tuned so that zeros and clusters of earlier stages stay."""
     aware = quantize_aware(
         model,
         calibration,
@@ -72,13 +81,13 @@ def apply(stage: Stage, model: keras.Model, lessons: Lessons, config: Config, ca
         activations=stage.activations,
     )
     if stage.epochs:
-        held: list[keras.callbacks.Callback] = []
+        callbacks: list[keras.callbacks.Callback] = []
         for earlier in config.compress:
             if isinstance(earlier, PruneStage):
-                held.append(KeepZeros(aware))
+                callbacks.append(KeepZeros(aware))
             if isinstance(earlier, ClusterStage):
-                held = [ClusterWeights(aware, earlier.clusters)]  # zero is one of its values
-        tuning.train(aware, held)
+                callbacks = [ClusterWeights(aware, earlier.clusters)]  # zero is one of its values
+        _fine_tuning(stage, training, config).train(aware, callbacks)
     return aware
 
 
@@ -101,21 +110,21 @@ def written(model: keras.Model, config: Config, calibration: np.ndarray) -> Writ
 def _written(model: keras.Model, config: Config, calibration: np.ndarray) -> Written:
     ram = config.budget.ram
     if isinstance(model, QuantizationAware):
-        found = convert(model)
+        converted = convert(model)
     elif ram is not None and config.convert.weights == "auto" and not _clustered(config):
         weights = _within(model, calibration, ram)
-        found = convert(quantize_aware(model, calibration, weights=weights))
-        found = dataclasses.replace(found, error=error_against(found, model, calibration))
+        converted = convert(quantize_aware(model, calibration, weights=weights))
+        converted = dataclasses.replace(converted, error=error_against(converted, model, calibration))
     else:
-        found = convert(model, calibration, weights="per_tensor" if _clustered(config) else config.convert.weights)
+        converted = convert(model, calibration, weights="per_tensor" if _clustered(config) else config.convert.weights)
     if _clustered(config) or any(isinstance(stage, QuantizeStage) and stage.bits < 8 for stage in config.compress):
-        return Written(pack(found, ram=ram).content, found)
-    return Written(found.content, found)
+        return Written(pack(converted, ram=ram).content, converted)
+    return Written(converted.content, converted)
 
 
 def untrained(student: keras.Model, config: Config) -> keras.Model:
-    """A copy of the student as large as its stages will leave it, without what they would learn: channels gone, values zero or
-    shared, biases that are not all zero."""
+    """A copy of the student as large as its stages will leave it, without what they would learn: channels gone, weights zero or
+    clustered, biases that are not all zero."""
     model = _biased(student)
     for stage in config.compress:
         if isinstance(stage, ShrinkStage):
@@ -141,22 +150,22 @@ def require_budget(student: keras.Model, config: Config, calibration: np.ndarray
     """Refuse a budget that the student cannot meet whatever it learns, before it learns anything.
 
     Raises:
-        RunError: Tells the smallest reachable.
+        RunError: Names the smallest reachable.
     """
     budget = config.budget
     if not budget.given:
         return
     model = untrained(student, config)
-    grids = next((stage for stage in config.compress if isinstance(stage, QuantizeStage)), None)
-    narrow = 8 if grids is None else grids.bits
-    activations: Activations = "int8" if grids is None else grids.activations
-    aware = quantize_aware(model, calibration, weights="per_tensor", bits=narrow, activations=activations)
-    lean = convert(aware)
-    smallest = pack(lean, ram=budget.ram) if _clustered(config) or narrow < 8 else lean
-    found = check(smallest, flash=budget.flash, ram=budget.ram)
-    if not found.fits:
+    quantize = next((stage for stage in config.compress if isinstance(stage, QuantizeStage)), None)
+    bits = 8 if quantize is None else quantize.bits
+    activations: Activations = "int8" if quantize is None else quantize.activations
+    aware = quantize_aware(model, calibration, weights="per_tensor", bits=bits, activations=activations)
+    converted = convert(aware)
+    smallest = pack(converted, ram=budget.ram) if _clustered(config) or bits < 8 else converted
+    fit = check(smallest, flash=budget.flash, ram=budget.ram)
+    if not fit.fits:
         raise RunError(
-            f"budget: cannot be met, the smallest that this config can reach: {'; '.join(found.broken)}. "
+            f"budget: cannot be met, the smallest that this config can reach: {'; '.join(fit.broken)}. "
             "Smaller: fewer or narrower layers in student.sizes, or a stage 'shrink'"
         )
 
@@ -184,25 +193,25 @@ def _clustered(config: Config) -> bool:
     return any(isinstance(stage, ClusterStage) for stage in config.compress)
 
 
-def _fine_tuning(stage: Any, lessons: Lessons, config: Config) -> FineTuning:
+def _fine_tuning(stage: Stage, training: TrainingData, config: Config) -> FineTuning:
     """How a stage fine-tunes."""
     tuning = FineTuning(
-        lessons.x,
-        lessons.y,
-        lessons.loss,
-        optimizer=_optimizer(stage, lessons, config),
+        training.x,
+        training.y,
+        training.loss,
+        optimizer=_optimizer(stage, training, config),
         epochs=stage.epochs,
         batch_size=config.student.batch_size,
     )
     if not stage.teacher:
         return tuning
     return dataclasses.replace(
-        tuning, teacher=lessons.teacher, objectives=[lessons.objective()], hard_weight=config.distill.hard_weight
+        tuning, teacher=training.teacher, objectives=[training.objective()], hard_weight=config.distill.hard_weight
     )
 
 
-def _optimizer(stage: Any, lessons: Lessons, config: Config) -> keras.optimizers.Optimizer:
-    steps = max(1, stage.epochs * -(-len(lessons.x) // config.student.batch_size))
+def _optimizer(stage: Stage, training: TrainingData, config: Config) -> keras.optimizers.Optimizer:
+    steps = max(1, stage.epochs * -(-len(training.x) // config.student.batch_size))
     start = config.student.learning_rate * (1 if isinstance(stage, ShrinkStage) else GENTLER)
     rate = keras.optimizers.schedules.CosineDecay(start, steps)
     return keras.optimizers.Adam(rate)

@@ -1,30 +1,31 @@
-"""What a run's firmware says of samples, window by window, without a chip."""
+"""The decisions of a run's firmware on samples, window by window, without a chip."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
 from micro.config import Config
 from micro.datasets.recording import windows
 from micro.detection.detector import Detector, Status, decide, faults
 from micro.errors import RunError
 from micro.runs.evaluate import run_inputs
-from micro.runs.score_files import read_run
+from micro.runs.finished import read_run
 from micro.signal import FrontEnd, Scaling
 from micro.tflite.graph import read
-
-Told = TypeVar("Told")
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One window: `sample` is the last that it took in; `score` in real units, None where the sensor is at fault."""
+    """One window: `sample` is the last that it holds; `score` in real units, None if the sensor is at fault.
+
+    Examples:
+        >>> decision = micro.Decision(sample=1023, score=0.41, status=micro.Status.HEALTHY)
+        >>> decision.status == micro.Status.ALARM
+        False
+    """
 
     sample: int
     score: float | None
@@ -33,7 +34,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Firmware:
-    """All that a run puts on a chip: what hears, what judges, what decides."""
+    """All that a run puts on a chip: front end, scaling, model and detector."""
 
     front_end: FrontEnd
     scaling: Scaling
@@ -43,9 +44,9 @@ class Firmware:
     def inputs(self, frames: np.ndarray) -> np.ndarray:
         """The model's int8 input of windows, (n, window, channels) -> (n, *input)."""
         graph = read(self.tflite)
-        grid = graph.tensors[graph.inputs[0]].quantization
-        assert grid is not None
-        return self.front_end.int8(frames, self.scaling, grid.scale[0], grid.zero_point[0])
+        quantization = graph.tensors[graph.inputs[0]].quantization
+        assert quantization is not None
+        return self.front_end.int8(frames, self.scaling, quantization.scale[0], quantization.zero_point[0])
 
 
 def simulate(run_folder: str | Path, samples: np.ndarray) -> list[Decision]:
@@ -57,6 +58,14 @@ def simulate(run_folder: str | Path, samples: np.ndarray) -> list[Decision]:
     Raises:
         RunError: If the folder is no finished run or has no firmware.
         ValueError: For samples of another shape.
+
+    Examples:
+        >>> samples = np.random.default_rng(0).normal(size=(8192, 1))
+        >>> try:
+        ...     decisions = micro.simulate("runs/pump", samples)
+        ... except micro.RunError as error:
+        ...     print(error)
+        runs/pump is not a finished run: ...
     """
     return decisions(load_firmware(run_folder), samples)
 
@@ -106,7 +115,7 @@ def judge(firmware: Firmware, samples: np.ndarray) -> Judged:
     return Judged(faulty, features, outputs, scores, decide(detector, scores, faulty))
 
 
-def not_for_a_chip(config: Config, detector: Mapping[str, Any] | None) -> str | None:
+def not_for_a_chip(config: Config, detector: Detector | None) -> str | None:
     """Why a run's firmware would not be whole, and what to do; None where it is."""
     if detector is None:
         return "the student is not int8; run without activations = 'int16'"
@@ -123,35 +132,11 @@ def load_firmware(run_folder: str | Path) -> Firmware:
     """
     folder = Path(run_folder)
     report, config = read_run(folder)
-    if not isinstance(report, dict) or "detector" not in report:
-        raise RunError(f"{folder} is damaged: report.json holds no detector")
-    missing = not_for_a_chip(config, report["detector"])
-    if missing is not None:
+    missing = not_for_a_chip(config, report.detector)
+    if missing is not None or report.detector is None:
         raise RunError(f"{folder}: {missing}")
     try:
-        return Firmware(
-            _typed(FrontEnd, report.get("features"), "features"),
-            _typed(Scaling, report.get("scaling"), "scaling"),
-            (folder / "student_int8.tflite").read_bytes(),
-            _typed(Detector, report["detector"], "detector"),
-        )
+        content = (folder / "student_int8.tflite").read_bytes()
     except OSError as error:
         raise RunError(f"{folder} is damaged: {error.filename}: {error.strerror}") from None
-    except ValueError as error:
-        raise RunError(f"{folder} is damaged: report.json: {error}") from None
-
-
-def _typed(kind: type[Told], told: Any, where: str) -> Told:
-    """A dataclass out of a report's plain data, every field of its own type: what ends up in C must not be text.
-
-    Raises:
-        ValueError: Names the first field that is wrong.
-    """
-    try:
-        return TypeAdapter(kind).validate_python(told)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, (where, *first["loc"])))
-        raise ValueError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
-    except (TypeError, OverflowError, ArithmeticError) as error:
-        raise ValueError(f"{where}: {error}") from None
+    return Firmware(report.features, report.scaling, content, report.detector)

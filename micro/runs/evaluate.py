@@ -1,10 +1,10 @@
-"""What a model is worth on a run's test windows."""
+"""Metrics of a model on a run's test windows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from micro.detection.detector import Detector, Status, decide, in_units, stand_i
 from micro.detection.metrics import alarm_rates, auc
 from micro.detection.score import Score, reconstruction_score
 from micro.detection.threshold import Threshold, calibrate, reconstruction_error
+from micro.runs.run_report import Comparison, Metrics, Moved, RecordingReport, SoftTargets, Spread
 from micro.tflite.graph import TfliteLike, read
 from micro.tflite.integers import quantize_inputs
 from micro.tflite.interpreter import all_outputs, run
@@ -37,37 +38,37 @@ class Evaluation:
     `healthy` are the anomaly scores of the held-out healthy windows that the threshold was calibrated on.
     """
 
-    metrics: dict[str, float | None]
+    metrics: Metrics
     scores: np.ndarray
     threshold: Threshold | None = None
     healthy: np.ndarray | None = None
 
 
-def evaluate(judge: Judge, data: Prepared, told: DetectConfig) -> Evaluation:
+def evaluate(judge: Judge, data: Prepared, detect: DetectConfig) -> Evaluation:
     """Accuracy of a classifier; or AUC, detections and false alarms of an anomaly score at its calibrated threshold.
 
     Windows of unknown state are scored but not counted.
     """
-    found = judge(data.test.x)
+    outputs = judge(data.test.x)
     if data.class_names:
-        return Evaluation({"accuracy": float(np.mean(found == data.test.labels))}, found)
+        return Evaluation({"accuracy": float(np.mean(outputs == data.test.labels))}, outputs)
     healthy = judge(data.calibration.x)
-    threshold = calibrate(healthy, told.false_alarm_rate, told.method)
+    threshold = calibrate(healthy, detect.false_alarm_rate, detect.method)
     known = data.test.labels >= 0
     labels = data.test.labels[known]
-    rates = alarm_rates(labels, found[known], threshold.value)
-    return Evaluation({"auc": auc(labels, found[known]), **rates}, found, threshold, healthy)
+    rates = alarm_rates(labels, outputs[known], threshold.value)
+    return Evaluation({"auc": auc(labels, outputs[known]), **rates}, outputs, threshold, healthy)
 
 
 def keras_judge(model: keras.Model, class_names: Sequence[str]) -> Judge:
-    """What a Keras model says of windows."""
+    """Scores or classes by a Keras model."""
     if class_names:
         return lambda x: _predicted(model, x).argmax(axis=-1)
     return lambda x: reconstruction_error(x, _predicted(model, x))
 
 
 def chip_judge(tflite: TfliteLike, class_names: Sequence[str]) -> Judge:
-    """What a .tflite says of windows in TFLite Micro; an int8 autoencoder's score is the chip's own."""
+    """Scores or classes by a .tflite in TFLite Micro; an int8 autoencoder's score is that of the emitted detector."""
     if class_names:
         return lambda x: run(tflite, x).argmax(axis=-1)
     graph = read(tflite)
@@ -78,7 +79,7 @@ def chip_judge(tflite: TfliteLike, class_names: Sequence[str]) -> Judge:
 
 
 def score_inputs(tflite: TfliteLike, score: Score, inputs: np.ndarray) -> np.ndarray:
-    """A score's whole numbers of int8 inputs, in TFLite Micro: (n, ...) -> (n,) int64."""
+    """A score's integers for int8 inputs, in TFLite Micro: (n, ...) -> (n,) int64."""
     return score(inputs, run_inputs(tflite, inputs))
 
 
@@ -88,7 +89,7 @@ def run_inputs(tflite: TfliteLike, inputs: np.ndarray) -> np.ndarray:
     return all_outputs(tflite, [inputs.reshape(-1, *graph.tensors[graph.inputs[0]].shape)])["output0"]
 
 
-def soft_targets(temperature: float, data: Prepared, teacher: keras.Model, tflite: TfliteLike) -> dict[str, Any] | None:
+def soft_targets(temperature: float, data: Prepared, teacher: keras.Model, tflite: TfliteLike) -> SoftTargets | None:
     """Mean softened probabilities by recorded class, of teacher and int8 student; None of an autoencoder."""
     if not data.class_names:
         return None
@@ -96,12 +97,15 @@ def soft_targets(temperature: float, data: Prepared, teacher: keras.Model, tflit
 
     rows = evenly_spaced(len(data.test), SOFTENED_WINDOWS)
     x, labels = data.test.x[rows], data.test.labels[rows]
-    told: dict[str, Any] = {"temperature": temperature}
-    for side, logits in (("teacher", keras_logits(teacher, x)), ("student", chip_logits(tflite, x))):
+
+    def means(logits: np.ndarray) -> list[list[float]]:
         soft = softmax(logits.astype(np.float64) / temperature, axis=-1)
         present = [soft[labels == label] for label in range(len(data.class_names))]
-        told[side] = [part.mean(axis=0).tolist() if len(part) else [0.0] * soft.shape[1] for part in present]
-    return told
+        return [part.mean(axis=0).tolist() if len(part) else [0.0] * soft.shape[1] for part in present]
+
+    return SoftTargets(
+        temperature=temperature, teacher=means(keras_logits(teacher, x)), student=means(chip_logits(tflite, x))
+    )
 
 
 def keras_logits(model: keras.Model, x: np.ndarray) -> np.ndarray:
@@ -124,9 +128,9 @@ def _logits(outputs: np.ndarray, are_probabilities: bool) -> np.ndarray:
     return np.log(np.maximum(outputs, 1e-7)) if are_probabilities else outputs
 
 
-def by_origin(evaluation: Evaluation, data: Prepared, detector: Detector | None = None) -> list[dict[str, Any]]:
-    """For each recording of the test, its healthy and its faulty part apart: windows, and how many are classified rightly; or
-    the shares above the threshold and in alarm, as the detector counts windows of that part in turn from the first.
+def by_origin(evaluation: Evaluation, data: Prepared, detector: Detector | None = None) -> tuple[RecordingReport, ...]:
+    """For each test recording, its healthy and its faulty part separately: windows, and the fraction classified correctly, or
+    the fractions above the threshold and in alarm, as the detector counts windows of that part in turn from the first.
 
     `moved` are the features whose mean lies furthest from that of training windows of the same state, in standard deviations
     of those; for parts in a state that was trained on.
@@ -138,24 +142,36 @@ def by_origin(evaluation: Evaluation, data: Prepared, detector: Detector | None 
     names = feature_names(data)
     rows = []
     for (origin, label), places in parts.items():
-        scores = evaluation.scores[places]
-        row: dict[str, Any] = {"origin": origin, "state": _state(label, data.class_names), "windows": len(places)}
-        if data.class_names:
-            row["accuracy"] = float(np.mean(scores == label))
-        else:
-            assert evaluation.threshold is not None
-            judging = detector or stand_in(evaluation.threshold)
-            row["above_threshold"] = float(np.mean(scores > evaluation.threshold.value))
-            row["alarms"] = float(
-                np.mean([s == Status.ALARM for s in decide(judging, in_units(scores, judging.score.unit))])
-            )
+        row: dict[str, object] = {"origin": origin, "state": _state(label, data.class_names), "windows": len(places)}
+        row |= _rates(evaluation, data, label, places, detector)
         level = trained[label]
         if level is not None:
-            moved = (_summed(data.test.x[places]).mean(axis=0) - level[0]) / level[1]
-            furthest = np.argsort(-np.abs(moved), kind="stable")[:MOST_MOVED]
-            row["moved"] = [{"feature": names[place], "moved": round(float(moved[place]), 3)} for place in furthest]
-        rows.append(row)
-    return rows
+            row["moved"] = _furthest(data.test.x[places], level, names)
+        rows.append(RecordingReport.model_validate(row))
+    return tuple(rows)
+
+
+def _rates(
+    evaluation: Evaluation, data: Prepared, label: int, places: Sequence[int], detector: Detector | None
+) -> dict[str, float]:
+    """A part's accuracy, or its fractions above the threshold and in alarm."""
+    scores = evaluation.scores[places]
+    if data.class_names:
+        return {"accuracy": float(np.mean(scores == label))}
+    assert evaluation.threshold is not None
+    judging = detector or stand_in(evaluation.threshold)
+    statuses = decide(judging, in_units(scores, judging.score.unit))
+    return {
+        "above_threshold": float(np.mean(scores > evaluation.threshold.value)),
+        "alarms": float(np.mean([status == Status.ALARM for status in statuses])),
+    }
+
+
+def _furthest(x: np.ndarray, level: tuple[np.ndarray, np.ndarray], names: Sequence[str]) -> tuple[Moved, ...]:
+    """The features of windows that lie furthest from a level, mean and standard deviation of each."""
+    moved = (_summed(x).mean(axis=0) - level[0]) / level[1]
+    furthest = np.argsort(-np.abs(moved), kind="stable")[:MOST_MOVED]
+    return tuple(Moved(feature=names[place], moved=round(float(moved[place]), 3)) for place in furthest)
 
 
 def feature_names(data: Prepared) -> tuple[str, ...]:
@@ -184,43 +200,40 @@ def _level(x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     return rows.mean(axis=0, dtype=np.float64), np.maximum(rows.std(axis=0, dtype=np.float64), 1e-6)
 
 
-def summarise(seeds: Sequence[dict[str, Any]], variants: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
-    """Mean, standard deviation (n - 1), smallest and largest of each metric of each variant over the seeds."""
-    summary: dict[str, dict[str, dict[str, float]]] = {}
-    for variant in variants:
-        for metric in seeds[0][variant]:
-            values = [seed[variant][metric] for seed in seeds]
-            if None in values:
-                continue
-            summary.setdefault(variant, {})[metric] = {
-                "mean": float(np.mean(values)),
-                "deviation": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
-                "min": float(min(values)),
-                "max": float(max(values)),
-            }
+def summarize(seeds: Sequence[Mapping[str, Metrics]]) -> dict[str, dict[str, Spread]]:
+    """Each metric of each model over the seeds, where every seed has it."""
+    summary: dict[str, dict[str, Spread]] = {}
+    for model, metrics in seeds[0].items():
+        for metric in metrics:
+            values = [value for seed in seeds if (value := seed[model][metric]) is not None]
+            if len(values) == len(seeds):
+                summary.setdefault(model, {})[metric] = _spread(values)
     return summary
 
 
-def compare(seeds: Sequence[dict[str, Any]], metric: str, one: str, other: str) -> dict[str, Any] | None:
-    """Paired difference of a metric between two variants over the seeds, and what it allows to say."""
-    pairs = [(seed[one][metric], seed[other][metric]) for seed in seeds]
-    if any(a is None or b is None for a, b in pairs):
-        return None
-    differences = np.array([a - b for a, b in pairs])
-    if (differences > 0).all():
+def _spread(values: Sequence[float]) -> Spread:
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return Spread(mean=float(np.mean(values)), deviation=deviation, min=float(min(values)), max=float(max(values)))
+
+
+def compare(seeds: Sequence[Mapping[str, Metrics]], metric: str, one: str, other: str) -> Comparison | None:
+    """Paired difference of a metric between two models over the seeds, and what it allows to say; None where one lacks it."""
+    differences = []
+    for seed in seeds:
+        a, b = (seed.get(model, {}).get(metric) for model in (one, other))
+        if a is None or b is None:
+            return None
+        differences.append(float(a - b))
+    if min(differences) > 0:
         verdict = "better in every seed"
-    elif (differences < 0).all():
+    elif max(differences) < 0:
         verdict = "worse in every seed"
-    elif not differences.any():
+    elif not any(differences):
         verdict = "the same in every seed"
     else:
         verdict = "no consistent difference"
-    return {
-        "metric": metric,
-        "mean_difference": float(differences.mean()),
-        "differences": [float(d) for d in differences],
-        "verdict": verdict,
-    }
+    mean = float(np.mean(differences))
+    return Comparison(metric=metric, mean_difference=mean, differences=tuple(differences), verdict=verdict)
 
 
 def _state(label: int, class_names: Sequence[str]) -> str:

@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from micro.config import Config
 from micro.datasets.prepare import Prepared
-from micro.detection.detector import Detector, detector_from_config, make_detector, stand_in
+from micro.detection.detector import Detector, make_detector, stand_in
 from micro.detection.score import margin_score, reconstruction_score
 from micro.detection.threshold import Threshold
 from micro.runs.compression import Written
+from micro.runs.run_report import ReportedDetector, reported
 from micro.tflite.graph import read
 
 
 def chip_detector(
     config: Config, data: Prepared, tflite: Written, threshold: Threshold | None
-) -> dict[str, Any] | None:
-    """The chip's detector as plain data, with its threshold in real units; None for models that are not int8."""
+) -> ReportedDetector | None:
+    """The firmware's detector, with its threshold in real units; None for models that are not int8."""
     graph = read(tflite)
     if graph.tensors[graph.inputs[0]].dtype != "int8":
         return None
-    told = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
+    settings = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
     if threshold is None:
         score = margin_score(tflite, [data.class_names.index("normal")])
-        threshold = Threshold(0.0, "it looks most like a fault")
+        threshold = Threshold(0.0, "the most likely class is a fault")
     else:
         score = reconstruction_score(tflite)
-    if told["saturation"] is not None and data.features.full_scale is not None and data.features.arithmetic == "fixed":
-        told["saturation"] = min(32767.0, told["saturation"] / data.features.full_scale * 32768)
-    made = dataclasses.asdict(make_detector(score, threshold, **told))
-    return {**made, "real_threshold": threshold.value}
+    if (
+        settings["saturation"] is not None
+        and data.features.full_scale is not None
+        and data.features.arithmetic == "fixed"
+    ):
+        settings["saturation"] = min(32767.0, settings["saturation"] / data.features.full_scale * 32768)
+    return reported(make_detector(score, threshold, **settings), threshold.value)
 
 
-def judging(config: Config, told: dict[str, Any] | None, threshold: Threshold | None) -> Detector | None:
+def judging(config: Config, detector: Detector | None, threshold: Threshold | None) -> Detector | None:
     """What turns scores into alarms: the chip's detector, or one of real scores where the student is not int8; None of a
     classifier."""
     if threshold is None:
         return None
-    if told is not None:
-        return detector_from_config(told)
+    if detector is not None:
+        return detector
     counting = config.detect.model_dump(include={"clear_threshold", "min_hits", "history", "clear_after"})
     return stand_in(threshold, **counting)
 

@@ -1,12 +1,12 @@
 """Folders of work: held by one process at a time, published whole, gone on with after a kill at any step.
 
-A run works in `OUT.partial`: `config.json`, what it was told; `parts/`, what is done so far; `whole/`, the run folder as it
+A run works in `OUT.partial`: `config.json`, its config; `parts/`, what is done so far; `whole/`, the run folder as it
 will be; `replaces`, where an earlier run is to make way. It is published in four steps: a mark `publishing`, the earlier folder
 into `OUT.partial/earlier`, `whole/` to `OUT`, the rest removed. A kill between any two leaves what `settle` puts in order: the
-mark tells how far it came.
+mark says how far it came.
 
-Searches and fleets live in their own folder, which `told.json` makes theirs. Other folders are made beside, under a hidden
-name, and renamed. Whatever a kill leaves behind has a name by which the next call knows it.
+Searches and fleets live in their own folder, which `told.json` makes theirs. Other folders are made next to their place,
+under a hidden name, and renamed. Whatever a kill leaves behind has a name by which the next call recognizes it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from micro.errors import MicroError, RunError
 from micro.runs.publish import discard, holds_something, remove, rename
 from micro.support.files import is_unfinished, json_bytes, write_bytes
 
-# What a run's working folder may hold before it is known what the run was told, and after that has been removed.
+# What a run's working folder may hold before its config is written, and after that has been removed.
 _MARKS = frozenset({"publishing", "replaces"})
 # Noted on an interrupt that came before there was anything to go on with, whatever an earlier call has left.
 NOT_BEGUN = "not begun"
@@ -49,7 +49,8 @@ class RunFolder:
         return self.working / "whole"
 
     @property
-    def told(self) -> Path:
+    def config_file(self) -> Path:
+        """The config, as the run keeps it."""
         return self.working / "config.json"
 
     @property
@@ -64,7 +65,7 @@ class RunFolder:
     def replaces(self) -> Path:
         return self.working / "replaces"
 
-    def check(self, told: bytes, *, resume: bool, force: bool) -> None:
+    def check(self, config: bytes, *, resume: bool, force: bool) -> None:
         """See that a run may begin, or go on with `resume`; nothing is changed.
 
         Raises:
@@ -73,22 +74,20 @@ class RunFolder:
         held = holds_something(self.out)
         if held and not (self.out / "manifest.json").is_file():
             raise RunError(f"{self.out} exists and is not a run folder; choose another --out")
-        begun = self.told.is_file()
+        begun = self.config_file.is_file()
         if not begun and not self._is_a_beginning():
             raise RunError(f"{self.working} exists and is not an interrupted run; move it away")
-        if begun and resume and not force and self.told.read_bytes() != told:
-            raise RunError(f"{self.working} belongs to another config; run that one, or start afresh with --force")
+        if begun and resume and not force and self.config_file.read_bytes() != config:
+            raise RunError(f"{self.working} belongs to another config; run that one, or start over with --force")
         if held and not (force or (begun and resume and self.replaces.exists())):
             raise RunError(f"{self.out} holds a run already; choose another --out, or replace it with --force")
         if begun and not (resume or force):
-            raise RunError(
-                f"{self.working} holds an interrupted run; go on with --resume, or start afresh with --force"
-            )
+            raise RunError(f"{self.working} holds an interrupted run; go on with --resume, or start over with --force")
         if resume and not (begun or force):
             raise RunError(f"nothing to resume: {self.working} holds no interrupted run")
 
-    def settle(self, told: bytes, *, resume: bool) -> bool:
-        """Put in order what a kill while publishing left, and tell whether the run is finished.
+    def settle(self, config: bytes, *, resume: bool) -> bool:
+        """Put in order what a kill while publishing left, and return whether the run is finished.
 
         With `resume` a whole run of the same config is published; without, the earlier folder is put back.
 
@@ -102,28 +101,28 @@ class RunFolder:
                 raise RunError(
                     f"{self.out} has come while a run was put there, the earlier one is {self.earlier}; move one away"
                 )
-            elif resume and self.goes_on(told):
+            elif resume and self.goes_on(config):
                 self.publish()
             else:
                 if self.earlier.is_dir():
                     rename(self.earlier, self.out)
                 self.mark.unlink()
-        if not self.told.is_file() and self._is_a_beginning():
+        if not self.config_file.is_file() and self._is_a_beginning():
             discard(self.working)
-        return resume and not self.goes_on(told) and _is_run_of(self.out, told)
+        return resume and not self.goes_on(config) and _is_run_of(self.out, config)
 
-    def goes_on(self, told: bytes) -> bool:
+    def goes_on(self, config: bytes) -> bool:
         """Whether a run of this config was begun and is not published."""
-        return self.told.is_file() and self.told.read_bytes() == told
+        return self.config_file.is_file() and self.config_file.read_bytes() == config
 
-    def begin(self, told: bytes, *, resume: bool) -> None:
-        """Make the working folder anew, or with `resume` take up the one that is there."""
-        if resume and self.goes_on(told):
+    def begin(self, config: bytes, *, resume: bool) -> None:
+        """Make a new working folder, or with `resume` keep the one that is there."""
+        if resume and self.goes_on(config):
             return
         discard(self.working)
         if holds_something(self.out):
             write_bytes(self.replaces, b"")
-        write_bytes(self.told, told)
+        write_bytes(self.config_file, config)
 
     def fresh_whole(self) -> Path:
         """An empty folder for what will be published, whatever a kill left in it."""
@@ -149,37 +148,37 @@ class RunFolder:
 def can_resume(out: str | Path) -> bool:
     """Whether a run, a search or a fleet was begun for this --out that `--resume` goes on with."""
     path = Path(out).resolve()
-    return RunFolder(path).told.is_file() or (path / "told.json").is_file()
+    return RunFolder(path).config_file.is_file() or (path / "told.json").is_file()
 
 
-def claim_folder(out: Path, told: bytes, resume: bool, what: str, difference: str) -> bool:
+def claim_folder(out: Path, claim: bytes, resume: bool, what: str, difference: str) -> bool:
     """Make a folder that of a piece of work which goes on over several calls, or see that it is already; True if it is new.
 
-    `told` is what the work was told, kept as told.json; `what` and `difference` name the work and what else it could have
-    been told. To be called while `holding` the folder.
+    `claim` identifies the work and is kept as told.json; `what` and `difference` name the work and how another could
+    differ. To be called while `holding` the folder.
 
     Raises:
         RunError: If something of the user's would be lost, or another work's results mixed in.
     """
-    check_claim(out, told, resume, what, difference)
+    check_claim(out, claim, resume, what, difference)
     kept = out / "told.json"
     new = not kept.is_file()
-    for place in (out, out / "lessons"):
+    for place in (out, out / "windows"):
         for left in list(place.iterdir()) if place.is_dir() else ():
             if is_unfinished(left):
                 remove(left)
     if new:
-        write_bytes(kept, told)
+        write_bytes(kept, claim)
     return new
 
 
-def check_claim(out: Path, told: bytes, resume: bool, what: str, difference: str) -> None:
+def check_claim(out: Path, claim: bytes, resume: bool, what: str, difference: str) -> None:
     """As `claim_folder`, and nothing is changed."""
     kept = out / "told.json"
     if kept.is_file():
         if not resume:
             raise RunError(f"{out} holds a {what} already; go on with --resume, or choose another --out")
-        if kept.read_bytes() != told:
+        if kept.read_bytes() != claim:
             raise RunError(f"{out} holds a {what} with {difference}; choose another --out")
     elif out.is_dir() and not all(is_unfinished(path) for path in out.iterdir()):
         raise RunError(f"{out} exists and is not a {what}'s folder; choose another --out")
@@ -189,7 +188,7 @@ def check_claim(out: Path, told: bytes, resume: bool, what: str, difference: str
 
 @contextmanager
 def starting(out: Path, *, fresh: bool) -> Iterator[None]:
-    """Give up a folder just claimed (`fresh`) where what is done within the block tells why the work cannot start."""
+    """Give up a folder just claimed (`fresh`) if the block raises because the work cannot start."""
     try:
         yield
     except (MicroError, ValueError):
@@ -206,10 +205,10 @@ def unclaim_folder(out: Path) -> None:
     out.rmdir()
 
 
-def _is_run_of(out: Path, told: bytes) -> bool:
-    """Whether a folder is a finished run of the config that `told` is."""
+def _is_run_of(out: Path, config: bytes) -> bool:
+    """Whether a folder is a finished run of a config."""
     try:
         manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
-        return json_bytes(manifest["config"]) == told
+        return json_bytes(manifest["config"]) == config
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False

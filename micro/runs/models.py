@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -33,21 +34,9 @@ def build(
     Raises:
         ValueError: For a family that does not suit the task, or sizes that are not positive.
     """
-    if not sizes or min(sizes) < 1:
-        raise ValueError(f"{name}: sizes must be a list of positive numbers, got {list(sizes)}")
-    if (family == "autoencoder") != (classes is None):
-        raise ValueError(
-            f"{name}: family {family!r} does not suit this job; "
-            + (
-                "anomaly detection takes 'autoencoder'"
-                if classes is None
-                else "classification takes 'dense' or 'conv1d'"
-            )
-        )
+    _require_fit(family, sizes, input_shape, classes, name)
     inputs = keras.Input(input_shape, name="features")
     if family == "conv1d":
-        if len(input_shape) != 2:
-            raise ValueError(f"{name}: family 'conv1d' needs features.kind = \"raw\", the spectrum has no time axis")
         hidden = _conv1d(inputs, sizes, kernel, stride)
     else:
         hidden = layers.Flatten(name="flatten")(inputs) if len(input_shape) > 1 else inputs
@@ -55,13 +44,24 @@ def build(
             hidden = layers.Dense(units, activation="relu", name=f"dense_{number}")(hidden)
     if classes is not None:
         return keras.Model(inputs, layers.Dense(classes, name="logits")(hidden), name=name)
-    count = 1
-    for length in input_shape:
-        count *= length
-    outputs = layers.Dense(count, name="reconstruction")(hidden)
+    outputs = layers.Dense(math.prod(input_shape), name="reconstruction")(hidden)
     if len(input_shape) > 1:
         outputs = layers.Reshape(input_shape, name="unflatten")(outputs)
     return keras.Model(inputs, outputs, name=name)
+
+
+def _require_fit(
+    family: Family, sizes: Sequence[int], input_shape: tuple[int, ...], classes: int | None, name: str
+) -> None:
+    if not sizes or min(sizes) < 1:
+        raise ValueError(f"{name}: sizes must be a list of positive numbers, got {list(sizes)}")
+    if (family == "autoencoder") != (classes is None):
+        fits = (
+            "anomaly detection takes 'autoencoder'" if classes is None else "classification takes 'dense' or 'conv1d'"
+        )
+        raise ValueError(f"{name}: family {family!r} does not suit this job; {fits}")
+    if family == "conv1d" and len(input_shape) != 2:
+        raise ValueError(f"{name}: family 'conv1d' needs features.kind = \"raw\", the spectrum has no time axis")
 
 
 def _conv1d(inputs: keras.KerasTensor, sizes: Sequence[int], kernel: int, stride: int) -> keras.KerasTensor:

@@ -14,7 +14,7 @@ from micro.support.files import naming
 
 @contextmanager
 def made_whole(out: Path, *, patience: float = 0.0) -> Iterator[Path]:
-    """A hidden folder beside `out` to fill, renamed to `out` at the end of the block; nothing is left of it otherwise.
+    """A hidden folder next to `out` to fill, renamed to `out` at the end of the block; nothing is left of it otherwise.
 
     Args:
         out: New or an empty folder, as `settled` gives it.
@@ -78,7 +78,7 @@ def remove(path: Path) -> None:
 
 
 def discard(working: Path) -> None:
-    """Remove a working folder so that what is left of it is known for one after any step: what it was told and its marks go
+    """Remove a working folder so that what is left of it is recognized after any step: its config and its marks go
     last."""
     if not working.is_dir():
         return

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from micro.config import Config, RenamedError, RigData, TableData
+from micro.config import Config, RigData, TableData
 from micro.datasets import table
 from micro.datasets.find import short_names
 from micro.datasets.split import cut, file_scalings
-from micro.detection.detector import Detector, Status, decide, detector_from_config, faults, stand_in
+from micro.detection.detector import Detector, Status, decide, faults, stand_in
 from micro.detection.threshold import Threshold, reconstruction_error
 from micro.errors import RunError
 from micro.runs.evaluate import run_inputs
-from micro.runs.summary import config_kept
+from micro.runs.finished import read_run
+from micro.runs.run_report import RunReport
 from micro.signal import FrontEnd, Scaling
 from micro.tflite.graph import read
 from micro.tflite.integers import dequantize, quantize_inputs
@@ -30,7 +29,7 @@ FAULT = "sensor fault"
 
 @dataclass(frozen=True)
 class Scored:
-    """One window: `row` and `seconds` tell where it begins in its file.
+    """One window: `row` and `seconds` say where it begins in its file.
 
     Attributes:
         score: In real units, None where the sensor is at fault, as the firmware sees it.
@@ -53,7 +52,7 @@ def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str |
 
     Files are read as the run's config says; runs of the built-in jobs take CSV or .npz files with one channel, or the
     one named by `channel`, at the run's sample rate. For a classifier the score is the winning logit's lead. Files are
-    called by their names, or by as much of their paths as tells them apart.
+    called by their names, or by as much of their paths as makes them unique.
 
     Raises:
         RunError: If the folder is no finished run.
@@ -62,17 +61,17 @@ def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str |
     folder = Path(run_folder)
     report, config = read_run(folder)
     tables = _table_config(config, report, files, channel)
-    channels = tuple(report["data"]["channels"]) if config.job == "table" else ()
+    channels = report.data.channels if config.job == "table" else ()
     recordings, found, _ = table.load(tables, config.features.window, channels, short_names(files))
     if not channels and len(found) != 1:
         raise RunError(
             f"the run has one channel, the files have {len(found)}: {', '.join(found)}; name one with --channel"
         )
-    expected = float(report["data"]["sample_rate"])
+    expected = report.data.sample_rate
     features = config.features.front_end(len(found), expected)
     scalings = file_scalings(recordings, features) if tables.scaling == "per_file" else {}
     student = _student(folder, report, config)
-    heard: dict[str, list[tuple[np.ndarray, ...]]] = {}
+    by_file: dict[str, list[tuple[np.ndarray, ...]]] = {}
     for recording in recordings:
         if abs(recording.sample_rate / expected - 1) > 0.01:
             raise RunError(f"{recording.name} is sampled at {recording.sample_rate:g} Hz, the run at {expected:g} Hz")
@@ -82,21 +81,21 @@ def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str |
             stretch = (
                 rows,
                 recording.start_seconds + starts / recording.sample_rate,
-                *_heard(student, features, frames, scalings.get(recording.name)),
+                *_scores(student, features, frames, scalings.get(recording.name)),
             )
-            heard.setdefault(recording.name, []).append(stretch)
-    return [window for name, stretches in heard.items() for window in _windows(name, stretches, student)]
+            by_file.setdefault(recording.name, []).append(stretch)
+    return [window for name, stretches in by_file.items() for window in _windows(name, stretches, student)]
 
 
 def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: _Student) -> Iterator[Scored]:
-    """A file's windows in their order, with the alarms of a detector that starts afresh with it."""
-    rows, seconds, scores, whole, faulty, classes = (np.concatenate(parts) for parts in zip(*stretches))
+    """A file's windows in their order, with the alarms of a detector that is reset for it."""
+    rows, seconds, scores, raw, faulty, classes = (np.concatenate(parts) for parts in zip(*stretches))
     detector = student.detector
-    statuses = decide(detector, whole, faulty) if detector is not None else []
+    statuses = decide(detector, raw, faulty) if detector is not None else []
     for place, fault in enumerate(faulty):
         above = alarm = None
         if detector is not None and not fault:
-            above, alarm = bool(whole[place] > detector.threshold), statuses[place] == Status.ALARM
+            above, alarm = bool(raw[place] > detector.threshold), statuses[place] == Status.ALARM
         result = student.names[classes[place]] if student.names else "alarm" if alarm else "ok"
         value = None if fault else float(scores[place])
         yield Scored(name, int(rows[place]), float(seconds[place]), value, above, alarm, FAULT if fault else result)
@@ -114,23 +113,7 @@ def to_csv(scored: Sequence[Scored]) -> bytes:
     return out.getvalue().encode()
 
 
-def read_run(folder: Path) -> tuple[dict[str, Any], Config]:
-    """Report and config of a finished run; RunError if the folder is not one."""
-    try:
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        return report, config_kept(manifest["config"], folder)
-    except OSError as error:
-        raise RunError(f"{folder} is not a finished run: {error.filename}: {error.strerror}") from None
-    except RenamedError as error:
-        raise RunError(f"{folder} was made by an earlier version: {error}; make it again") from None
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RunError(f"{folder} is damaged: {error}") from None
-
-
-def _table_config(
-    config: Config, report: dict[str, Any], files: Sequence[str | Path], channel: str | None
-) -> TableData:
+def _table_config(config: Config, report: RunReport, files: Sequence[str | Path], channel: str | None) -> TableData:
     """How to read the files: as the run read its own, without what only training needs."""
     names = tuple(str(file) for file in files)
     if isinstance(config.data, TableData):
@@ -143,7 +126,7 @@ def _table_config(
     return TableData(
         files=names,
         columns=(channel,) if channel else (),
-        sample_rate=report["data"]["sample_rate"],
+        sample_rate=report.data.sample_rate,
         healthy_files=("*",),
         on_constant="keep",
     )
@@ -160,44 +143,41 @@ class _Student:
     on_chip: bool
 
 
-def _student(folder: Path, report: dict[str, Any], config: Config) -> _Student:
+def _student(folder: Path, report: RunReport, config: Config) -> _Student:
     """The detector is the firmware's; one that counts alike where the student is not int8; none of such a classifier."""
-    scaling = Scaling(tuple(report["scaling"]["centre"]), tuple(report["scaling"]["spread"]))
-    on_chip, detector = report["detector"] is not None, None
-    if on_chip:
-        detector = detector_from_config(report["detector"])
-    elif report["threshold"] is not None:
-        told = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
-        detector = stand_in(Threshold(report["threshold"], ""), **told)
-    names = tuple(report["data"]["class_names"])
-    return _Student(folder / "student_int8.tflite", scaling, names, detector, on_chip)
+    detector: Detector | None = report.detector
+    if detector is None and report.threshold is not None:
+        settings = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
+        detector = stand_in(Threshold(report.threshold, ""), **settings)
+    on_chip = report.detector is not None
+    return _Student(folder / "student_int8.tflite", report.scaling, report.data.class_names, detector, on_chip)
 
 
-def _heard(student: _Student, features: FrontEnd, frames: np.ndarray, own: Scaling | None) -> tuple[np.ndarray, ...]:
+def _scores(student: _Student, features: FrontEnd, frames: np.ndarray, own: Scaling | None) -> tuple[np.ndarray, ...]:
     """Scores in real units and in the detector's, faults, classes by number: (n, window, channels) -> (n,) each."""
     sensed = features.counts(frames) if student.on_chip and features.arithmetic == "fixed" else frames
     faulty = faults(student.detector, sensed) if student.detector is not None else np.zeros(len(frames), int)
     good = faulty == 0
     scores, classes = np.zeros(len(frames)), np.zeros(len(frames), int)
-    whole = np.zeros(len(frames), np.int64 if student.on_chip else float)
+    raw = np.zeros(len(frames), np.int64 if student.on_chip else float)
     if not good.any():
-        return scores, whole, faulty, classes
+        return scores, raw, faulty, classes
     graph = read(student.model)
-    grid = graph.tensors[graph.inputs[0]].quantization
+    quantization = graph.tensors[graph.inputs[0]].quantization
     values = features(frames[good])
     x = student.scaling(values if own is None else own(values))
     inputs = quantize_inputs(graph, x)[0]
-    if student.on_chip and own is None and grid is not None:
-        inputs = features.int8(sensed[good], student.scaling, grid.scale[0], grid.zero_point[0])
+    if student.on_chip and own is None and quantization is not None:
+        inputs = features.int8(sensed[good], student.scaling, quantization.scale[0], quantization.zero_point[0])
     outputs = run_inputs(student.model, inputs)
     real = dequantize(outputs.reshape(len(outputs), -1), graph.tensors[graph.outputs[0]].quantization)
     if student.on_chip and student.detector is not None:
-        whole[good] = student.detector.score(inputs, outputs)
+        raw[good] = student.detector.score(inputs, outputs)
     elif student.detector is not None:
-        whole[good] = reconstruction_error(x.reshape(len(x), -1), real) / student.detector.score.unit
+        raw[good] = reconstruction_error(x.reshape(len(x), -1), real) / student.detector.score.unit
     if student.names:
         ordered = np.sort(real, axis=1)
         scores[good], classes[good] = ordered[:, -1] - ordered[:, -2], real.argmax(axis=1)
     elif student.detector is not None:
-        scores = whole * student.detector.score.unit
-    return scores, whole, faulty, classes
+        scores = raw * student.detector.score.unit
+    return scores, raw, faulty, classes

@@ -1,4 +1,4 @@
-"""What a run's student can spare, as a page: the table and the Pareto fronts."""
+"""How much each layer of a run's student can be compressed, as a page: the table and the Pareto fronts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from micro.datasets.prepare import prepare
 from micro.detection.threshold import reconstruction_error
 from micro.errors import RunError
 from micro.quantize.aware import QuantizationAware
-from micro.runs.score_files import read_run
+from micro.runs.finished import read_run
 from micro.support.html import chart, drawing, figure, page
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 ZEROS, CHANNELS, BITS = (0.5, 0.8, 0.9), (0.25, 0.5, 0.75), (6, 4, 3, 2)
 SAVINGS = {"flash_saved": "bytes of flash", "ram_saved": "bytes of RAM", "macs_saved": "multiply-accumulates"}
-WORDS = {"zeros": "{:.0%} zeros", "channels": "{:.0%} of channels gone", "bits": "{:.0f}-bit weights"}
-COLOURS = {"zeros": "#888888", "channels": "#0b6e99", "bits": "#c2571a"}
+WORDS = {"zeros": "{:.0%} zeros", "channels": "{:.0%} of channels removed", "bits": "{:.0f}-bit weights"}
+COLORS = {"zeros": "#888888", "channels": "#0b6e99", "bits": "#c2571a"}
 
 
 def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
@@ -32,14 +32,14 @@ def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
     A classifier's score is its accuracy in percent; an autoencoder's is the mean squared reconstruction error, negated.
 
     Raises:
-        RunError: If the folder is no finished run or its student computes on int8 grids already.
+        RunError: If the folder is no finished run or its student is quantization-aware.
         DataError: Where the run's data cannot be read again.
     """
     folder = Path(run_folder)
     _, config = read_run(folder)
     student = keras.saving.load_model(folder / "student.keras", compile=False, safe_mode=True)
     if isinstance(student, QuantizationAware):
-        raise RunError(f"{folder}: the student was trained on its grids; scan a run without stage 'quantize_aware'")
+        raise RunError(f"{folder}: the student is quantization-aware; scan a run without stage 'quantize_aware'")
     data = prepare(config)
     x, labels = data.validation.x, data.validation.labels
 
@@ -78,11 +78,11 @@ def describe(row: Sensitivity) -> str:
 
 def _front(rows: Sequence[Sensitivity], saved: str, what: str, score_name: str) -> Figure:
     drawn, axes = figure(height=3.8)
-    for change, colour in COLOURS.items():
+    for change, color in COLORS.items():
         chosen = [row for row in rows if row.change == change and getattr(row, saved) > 0]
         if chosen:
             axes.scatter(
-                [getattr(row, saved) for row in chosen], [row.lost for row in chosen], color=colour, label=change, s=18
+                [getattr(row, saved) for row in chosen], [row.lost for row in chosen], color=color, label=change, s=18
             )
     best = pareto(rows, saved)  # type: ignore[arg-type]
     axes.plot([getattr(row, saved) for row in best], [row.lost for row in best], color="black", linewidth=0.9)
@@ -97,8 +97,8 @@ def _front(rows: Sequence[Sensitivity], saved: str, what: str, score_name: str) 
 
 def _says(rows: Sequence[Sensitivity], saved: str, what: str, score_name: str) -> str:
     best = pareto(rows, saved)  # type: ignore[arg-type]
-    told = "; ".join(f"{row.layer}, {describe(row)}: {getattr(row, saved):,} for {row.lost:.3g}" for row in best)
+    listed = "; ".join(f"{row.layer}, {describe(row)}: {getattr(row, saved):,} for {row.lost:.3g}" for row in best)
     return (
-        "Each point is one layer changed alone; the line joins changes that none beats. "
-        f"{what.capitalize()} saved for {score_name} lost: {told}."
+        "Each point is one layer changed alone; the line is the Pareto front. "
+        f"{what.capitalize()} saved for {score_name} lost: {listed}."
     )

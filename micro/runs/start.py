@@ -1,8 +1,7 @@
-"""How a run begins: folder, config and data are looked at before TensorFlow starts, and its folder is made after that."""
+"""How a run begins: folder, config and data are checked before TensorFlow starts, and its folder is made after that."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,11 @@ from micro.datasets.prepare import Prepared, prepare
 from micro.detection.threshold import threshold_rank
 from micro.runs.folder import NOT_BEGUN, RunFolder
 from micro.runs.lock import holding, settled
-from micro.runs.summary import told_by
+from micro.runs.run_report import RunReport
+from micro.runs.summary import plain_config
 from micro.support.files import json_bytes
 from micro.support.progress import Progress
-from micro.support.silence import import_frameworks
+from micro.support.silence import import_frameworks, quiet_frameworks
 
 
 def run_pipeline(
@@ -23,41 +23,52 @@ def run_pipeline(
     *,
     resume: bool = False,
     force: bool = False,
-    progress: Progress = lambda stage, share: None,
-) -> dict[str, Any]:
-    """Carry out a config into the run folder `out` and return its report.
+    progress: Progress = lambda stage, fraction: None,
+) -> RunReport:
+    """Run a config into the run folder `out` and return its report.
 
-    Work goes on in `OUT.partial`, made once the data have been read and checked, and is renamed to `out` when whole. `resume`
-    goes on with an interrupted run of the same config, and finds a finished one done; `force` replaces an earlier run folder.
-    With both, what is there of this config is gone on with, and all else replaced. `progress` is told the stage and the share
-    done.
+    Work is done in `OUT.partial`, made once the data have been read and checked, and renamed to `out` when complete. `resume`
+    continues an interrupted run of the same config, or returns the report of a finished one; `force` replaces an earlier run.
+    With both, work on this config is continued, and anything else replaced. `progress` is called with the stage and the
+    fraction done.
 
     Raises:
         RunError: If `out` is in the way, or another process works on it.
         DataError: For recordings that cannot be read or are too few.
         ValueError: For settings that do not fit the data.
         ConversionError: For a student that does not convert.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from micro.config import parse_config
+        >>> data = {"train_recordings": 8, "severities": [0.5, 1.0]}
+        >>> teacher = {"sizes": [64, 8, 64], "epochs": 15}
+        >>> config = parse_config({"job": "rig", "data": data, "teacher": teacher, "student": {"sizes": [8]}}, Path())
+        >>> config.task
+        'anomaly'
+        >>> report = micro.run_pipeline(config, "runs/rig")  # doctest: +SKIP
+        >>> print(report.verdict.headline)  # doctest: +SKIP
     """
     folder = RunFolder(settled(out))
-    told = told_by(config, folder.out)
+    plain = plain_config(config, folder.out)
     with holding(folder.out):
-        if folder.settle(json_bytes(told), resume=resume):
+        if folder.settle(json_bytes(plain), resume=resume):
             progress("done", 1.0)
-            return report_of(folder.out)
-        return run_held(config, folder, told, resume=resume, force=force, progress=progress)
+            return RunReport.read(folder.out)
+        return run_held(config, folder, plain, resume=resume, force=force, progress=progress)
 
 
 def run_held(
     config: Config,
     folder: RunFolder,
-    told: dict[str, Any],
+    plain: dict[str, Any],
     *,
     resume: bool,
     force: bool,
-    progress: Progress = lambda stage, share: None,
-) -> dict[str, Any]:
-    """As `run_pipeline`, in a folder that is held and settled, under the words that the folder is to keep of the config."""
-    content = json_bytes(told)
+    progress: Progress = lambda stage, fraction: None,
+) -> RunReport:
+    """As `run_pipeline`, in a folder that is locked and settled; `plain` is the config as the folder keeps it."""
+    content = json_bytes(plain)
     folder.check(content, resume=resume, force=force)
     try:
         progress("reading data", 0.0)
@@ -67,21 +78,17 @@ def run_held(
         import_frameworks()
         from micro.runs import pipeline
 
-        pipeline.check_work(config, data)
+        with quiet_frameworks():
+            pipeline.check_work(config, data)
     except KeyboardInterrupt as interrupt:
         if not folder.goes_on(content):
             interrupt.add_note(NOT_BEGUN)
         raise
     folder.begin(content, resume=resume)
-    report = pipeline.carry_out(config, data, folder, progress)
+    with quiet_frameworks():
+        report = pipeline.train_and_report(config, data, folder, progress)
     folder.publish()
     progress("done", 1.0)
-    return report
-
-
-def report_of(out: Path) -> dict[str, Any]:
-    """The report of a finished run."""
-    report: dict[str, Any] = json.loads((out / "report.json").read_text(encoding="utf-8"))
     return report
 
 

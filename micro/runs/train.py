@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -22,7 +22,10 @@ from micro.datasets.prepare import Prepared, Windows
 from micro.errors import DataError, ModelError, RunError
 from micro.keras_graph.kernels import prunable_kernels
 from micro.runs import models as students
-from micro.runs.compression import Lessons, require_budget
+from micro.runs.compression import TrainingData, require_budget
+
+if TYPE_CHECKING:
+    from keras_kd.types import Structure
 
 History = dict[str, list[float]]
 
@@ -67,7 +70,7 @@ def ready_devices(count: int) -> None:
     """Split this process's CPU into as many logical ones as devices are wanted, where there are fewer GPUs; before TensorFlow
     starts.
 
-    Logical CPUs share the same cores: they prove the way, and save no time.
+    Logical CPUs share the same cores: they verify the code, and save no time.
 
     Raises:
         RunError: Where TensorFlow has started with fewer.
@@ -100,13 +103,13 @@ def _kind(count: int) -> str:
 
 def _logical_cpus() -> int:
     """How many have been asked for; asking TensorFlow for the devices themselves would start it."""
-    told = tf.config.get_logical_device_configuration(tf.config.list_physical_devices("CPU")[0])
-    return len(told or (None,))
+    configured = tf.config.get_logical_device_configuration(tf.config.list_physical_devices("CPU")[0])
+    return len(configured or (None,))
 
 
-def lessons(config: Config, data: Prepared, teacher: keras.Model, student: keras.Model) -> Lessons:
+def training_data(config: Config, data: Prepared, teacher: keras.Model, student: keras.Model) -> TrainingData:
     """What stages of compression train a student on."""
-    return Lessons(
+    return TrainingData(
         data.train.x, _targets(data, data.train), _loss(student, data), teacher, lambda: make_objective(config)
     )
 
@@ -200,11 +203,11 @@ def fit(
     trained: keras.Model,
     part: ModelConfig,
     loss: keras.losses.Loss,
-    x: Any,
+    x: Structure,
     y: np.ndarray,
     *,
-    validation_data: Any = None,
-    metrics: Sequence[Any] = (),
+    validation_data: tuple[np.ndarray, np.ndarray] | None = None,
+    metrics: Sequence[str] = (),
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> History:
     """Train as a section of a config says, with Adam, its rate brought down to nothing; the learning curves."""
@@ -238,7 +241,7 @@ def _loss(student: keras.Model, data: Prepared) -> keras.losses.Loss:
 
 
 def hard_loss(student: keras.Model, classifies: bool) -> keras.losses.Loss:
-    """What a student is trained on beside its teacher: cross-entropy of a classifier, squared error of an autoencoder."""
+    """A student's own loss, apart from its teacher's: cross-entropy of a classifier, squared error of an autoencoder."""
     if not classifies:
         return keras.losses.MeanSquaredError()
     return keras.losses.SparseCategoricalCrossentropy(from_logits=activation_of(student) != "softmax")

@@ -1,4 +1,4 @@
-"""What every other package may lean on and what knows nothing of models or sensors: files, worker processes, silence, pages.
+"""What every other package may use, and what knows nothing of models or sensors: files, worker processes, silence, pages.
 
 May import: errors.
 """

@@ -12,7 +12,7 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Longest prefix: with the longest ending that is added to it, a symbol stays within the 63 characters that C99 tells apart.
+# Longest prefix: with the longest ending that is added to it, a symbol stays within the 63 characters that C99 distinguishes.
 LONGEST = 40
 
 # Endings that emitted files and symbols add to a prefix. A prefix that had one itself could meet another prefix's names:

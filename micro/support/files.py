@@ -11,7 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def sha256(content: bytes) -> str:
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
-    """Write a file under a temporary name beside it and rename: readers see the old file or the new one.
+    """Write a file under a temporary name next to it and rename: readers see the old file or the new one.
 
     Raises:
         OSError: Names the file, which is then as it was.
@@ -102,7 +102,7 @@ def write_together(directory: str | Path, files: Mapping[str, bytes]) -> tuple[P
     return tuple(directory / name for name in files)
 
 
-def json_bytes(value: Any) -> bytes:
+def json_bytes(value: object) -> bytes:
     """JSON with sorted keys, stable to the byte; floats that are not finite are refused."""
     return (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
 

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from types import FrameType
 
 from micro.errors import Terminated
 
@@ -18,7 +18,7 @@ def ended_by_sigterm() -> Iterator[Callable[[], None]]:
     Gives a function that turns it again, for after a library has set a handler of its own.
     """
 
-    def end(number: int, frame: Any) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
         raise Terminated
 
     def turn() -> None:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -21,19 +22,42 @@ def hush_tensorflow() -> None:
     os.environ.setdefault("GLOG_minloglevel", "3")
 
 
+@dataclass
+class _Process:
+    """What is set for the whole process: loggers are the user's own unless the command line runs."""
+
+    quiet_loggers: bool = False
+
+
+_process = _Process()
+
+
+def quiet_loggers() -> None:
+    """For the command line's process: what frameworks log once they are imported (retracing, deprecations) is dropped, except
+    errors."""
+    _process.quiet_loggers = True
+
+
 def import_frameworks() -> None:
-    """For a process that is ours, a command's: import Keras and TensorFlow without the lines that they write whatever they are
-    asked, and have what they log later (retracing, deprecations) dropped as well, errors excepted."""
+    """Import Keras and TensorFlow without the lines that they always write; after `quiet_loggers` their loggers are set."""
     hush_tensorflow()
     with silenced():
         import keras  # noqa: F401
         import tensorflow  # noqa: F401
-    for name in ("tensorflow", "absl"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    if _process.quiet_loggers:
+        for name in ("tensorflow", "absl"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def quiet_frameworks() -> Iterator[None]:
+    """Drop what frameworks log within the block, except errors; their loggers are afterwards as they were."""
+    with _quiet_logger("tensorflow"), _quiet_logger("absl"):
+        yield
 
 
 def only_our_warnings() -> None:
-    """For a process that is ours: Python's warnings are dropped unless this package gives them; those are one line each."""
+    """For the command line's process: Python's warnings are dropped unless this package gives them, in one line each."""
     ours = tuple(str(Path(__file__).parents[2] / package) + os.sep for package in ("micro", "keras_kd"))
 
     def show(message: Warning | str, category: type[Warning], filename: str, *rest: object, **more: object) -> None:

@@ -1,4 +1,4 @@
-"""Many pieces of work on one machine or a cluster, by Ray: retries, failures that stop nothing else, memory that stays flat."""
+"""Many pieces of work on one host or a cluster, by Ray: retries, failures that stop nothing else, memory that stays flat."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -53,7 +54,7 @@ def cluster(workers: int = 2, address: str | None = None) -> Iterator[None]:
 
     Here, Ray listens on the loopback interface alone and asks all that connect for a token made for this block; its folder of
     logs and sockets goes at the end. Workers of a cluster see the same files under the same paths, and have this package
-    installed; its token is told by RAY_AUTH_TOKEN or ~/.ray/auth_token, as Ray's own programs are told.
+    installed; its token comes from RAY_AUTH_TOKEN or ~/.ray/auth_token, as for Ray's own programs.
 
     Raises:
         RunError: If Ray is missing or there is no cluster at the address.
@@ -92,17 +93,17 @@ def _require_listener(address: str) -> None:
 
 
 @contextmanager
-def _connected(**told: Any) -> Iterator[None]:
+def _connected(**options: str | int | bool) -> Iterator[None]:
     ray = _ray()
     _hush(ray)
-    if told["address"] == "local":
+    if options["address"] == "local":
         _stay_on_loopback(ray)
     with ended_by_sigterm() as turn:
         try:
-            ray.init(log_to_driver=False, logging_level="CRITICAL", configure_logging=False, **told)
+            ray.init(log_to_driver=False, logging_level="CRITICAL", configure_logging=False, **options)
         except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             first = (str(error).splitlines() or [type(error).__name__])[0]
-            raise RunError(f"no Ray cluster at {told['address']}: {first}") from None
+            raise RunError(f"no Ray cluster at {options['address']}: {first}") from None
         except SystemExit:
             raise Terminated from None  # Ray's own handler, while it starts
         turn()  # Ray has set handlers of its own, which write where in C++ they were met
@@ -130,7 +131,7 @@ def _scratch() -> Iterator[Path]:
 
 
 def _sweep(root: Path) -> None:
-    """Remove the folders whose driver is gone: a lock that is still held tells that it is not."""
+    """Remove the folders whose driver is gone: a lock that is still held says that it is not."""
     for folder in root.glob(f"{SCRATCH}*"):
         with suppress(OSError, Timeout):
             if not (folder / "held").is_file() or (hasattr(os, "getuid") and folder.stat().st_uid != os.getuid()):
@@ -146,7 +147,7 @@ def _token() -> Iterator[None]:
     before = {name: os.environ.get(name) for name in (*mine, "RAY_AUTH_TOKEN_PATH")}
     os.environ.pop("RAY_AUTH_TOKEN_PATH", None)
     os.environ.update(mine)
-    _read_token_anew()
+    _reread_token()
     try:
         yield
     finally:
@@ -155,10 +156,10 @@ def _token() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        _read_token_anew()
+        _reread_token()
 
 
-def _read_token_anew() -> None:
+def _reread_token() -> None:
     """Ray keeps mode and token of the process's first connection; both are read again."""
     with suppress(ImportError, AttributeError):
         raylet: Any = importlib.import_module("ray._raylet")
@@ -179,12 +180,12 @@ def run_all(
             A ValueError, OSError or error of this package is the piece's own fault, and is not tried again.
     """
     ray = _ray()
-    carry_out = ray.remote(num_cpus=1, max_retries=0, max_calls=PIECES_A_WORKER)(_carry_out)
+    run_piece = ray.remote(num_cpus=1, max_retries=0, max_calls=PIECES_A_WORKER)(_run_piece)
     waiting = iter(pieces)
     running: dict[Any, tuple[str, Mapping[str, Any], int]] = {}
 
-    def begin(name: str, told: Mapping[str, Any], attempt: int) -> None:
-        running[carry_out.remote(work, dict(told))] = (name, told, attempt)
+    def begin(name: str, arguments: Mapping[str, Any], attempt: int) -> None:
+        running[run_piece.remote(work, dict(arguments))] = (name, arguments, attempt)
 
     while True:
         while len(running) < workers and (piece := next(waiting, None)) is not None:
@@ -192,41 +193,42 @@ def run_all(
         if not running:
             return
         (done,), _ = ray.wait(list(running), num_returns=1)
-        name, told, attempt = running.pop(done)
+        name, arguments, attempt = running.pop(done)
         try:
             answer = ray.get(done)
         except ray.exceptions.RayError as error:
             answer = {"error": f"its worker died: {type(error).__name__}", "again": True}
         if answer.get("again") and attempt <= retries:
-            begin(name, told, attempt + 1)
+            begin(name, arguments, attempt + 1)
         else:
             yield Outcome(name, answer.get("value"), answer.get("error"), attempt)
 
 
-def _hush(ray: Any) -> None:
-    """Keep Ray's notices off standard output, which is for results; what became of a piece is told by its outcome."""
+def _hush(ray: ModuleType) -> None:
+    """Keep Ray's notices off standard output, which is for results; the outcome says what became of a piece."""
     logging.getLogger("ray").setLevel(logging.ERROR)
     with suppress(AttributeError):
         ray._private.worker.print_to_stdstream = lambda *args, **kwargs: None
 
 
-def _stay_on_loopback(ray: Any) -> None:
-    """Have a cluster of this machine alone listen on 127.0.0.1: Ray does so by itself on Windows and macOS, by this switch."""
+def _stay_on_loopback(ray: ModuleType) -> None:
+    """Have a cluster of this host alone listen on 127.0.0.1: Ray does so by itself on Windows and macOS, by this switch."""
     with suppress(AttributeError):
         ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
 
 
-def _carry_out(work: str, told: dict[str, Any]) -> dict[str, Any]:
+def _run_piece(work: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """In a worker: a piece's value, or its error in one line and whether another try could help."""
-    # One core a piece: so many small models train side by side faster than one after another on all cores.
+    # One core per piece: many small models train side by side faster than one after another on all cores.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
-    from micro.support.silence import hush_tensorflow
+    from micro.support.silence import hush_tensorflow, quiet_loggers
 
     hush_tensorflow()
+    quiet_loggers()
     module, function = work.split(":")
     try:
-        return {"value": getattr(importlib.import_module(module), function)(**told)}
+        return {"value": getattr(importlib.import_module(module), function)(**arguments)}
     except (MicroError, ValueError, OSError) as error:
         return {"error": " ".join(str(error).split()), "again": False}
     except Exception as error:
@@ -235,7 +237,7 @@ def _carry_out(work: str, told: dict[str, Any]) -> dict[str, Any]:
         return {"error": f"{type(error).__name__} at {place}: {' '.join(str(error).split())[:300]}", "again": True}
 
 
-def _ray() -> Any:
+def _ray() -> ModuleType:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")

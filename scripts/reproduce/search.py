@@ -69,14 +69,14 @@ def one_seed(job: str, seed: int, out: Path, cwru: Path, trials: int) -> dict[st
     row: dict[str, float] = {"seed": seed, "minutes": seconds / 60}
     for name, told in (("chosen", chosen), ("hand", config)):
         report = run_pipeline(told, folder / name, force=True)
-        metrics = report["seeds"][0]["student_int8"]
+        metrics = report.deployed
         row[name] = metrics["auc" if job == "rig" else "accuracy"]
-        row[f"{name} teacher"] = report["seeds"][0]["teacher"]["auc" if job == "rig" else "accuracy"]
+        row[f"{name} teacher"] = report.seeds[0].models["teacher"]["auc" if job == "rig" else "accuracy"]
         row[f"{name} flash"], row[f"{name} ram"] = (
-            report["footprint"]["model_bytes"],
-            report["footprint"]["arena_bytes_32bit"],
+            report.footprint.model_bytes,
+            report.footprint.arena_bytes_32bit,
         )
-        row[f"{name} macs"] = report["footprint"]["macs"]
+        row[f"{name} macs"] = report.footprint.macs
     return row
 
 

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
+from micro.runs.run_report import OperatorReport, RunReport
 from micro.support.html import chart, figure, panes
 from micro.tflite.graph import Graph
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-def graph_rows(graph: Graph) -> list[dict[str, Any]]:
-    """The operators of a .tflite as plain data: each with its output and the numbers of those that it takes values from."""
+
+def graph_rows(graph: Graph) -> tuple[OperatorReport, ...]:
+    """The operators of a .tflite: each with its output and the numbers of those that it takes values from."""
     made = {op.outputs[0]: op.index for op in graph.ops}
-    return [
-        {
-            "op": op.name,
-            "output": graph.tensors[op.outputs[0]].name.split(";")[0],
-            "shape": list(graph.tensors[op.outputs[0]].shape),
-            "dtype": graph.tensors[op.outputs[0]].dtype,
-            "from": sorted({made[i] for i in op.inputs if i in made}),
-        }
-        for op in graph.ops
-    ]
+    rows = []
+    for op in graph.ops:
+        output = graph.tensors[op.outputs[0]]
+        sources = tuple(sorted({made[i] for i in op.inputs if i in made}))
+        name = output.name.split(";")[0]
+        row = {"op": op.name, "output": name, "shape": output.shape, "dtype": output.dtype, "from": sources}
+        rows.append(OperatorReport.model_validate(row))
+    return tuple(rows)
 
 
-def sizes(report: dict[str, Any]) -> dict[str, str]:
+def sizes(report: RunReport) -> dict[str, str]:
     """Bytes of teacher, student and .tflite."""
     drawn, axes = figure(height=2.4)
-    teacher, student = (4 * report["parameters"][side] for side in ("teacher", "student"))
-    int8 = report["footprint"]["model_bytes"]
+    teacher, student = (4 * count for count in (report.parameters.teacher, report.parameters.student))
+    int8 = report.footprint.model_bytes
     names = ["teacher, float32 weights", "student, float32 weights", "student, whole .tflite"]
     bars = axes.barh(names, [teacher, student, int8], color=["#444444", "#0b6e99", "#3a7d2c"])
     axes.bar_label(bars, [f"{v:,} B" for v in (teacher, student, int8)], padding=3)
@@ -39,50 +41,50 @@ def sizes(report: dict[str, Any]) -> dict[str, str]:
     )
 
 
-def layers(report: dict[str, Any]) -> dict[str, str]:
+def layers(report: RunReport) -> dict[str, str]:
     """Bytes of constants that each operator reads, and of activations held while it runs."""
-    rows = report["footprint"]["layers"]
+    rows = report.footprint.layers
     drawn, (flash, ram) = panes(2, 6.4, 0.9 + 0.28 * len(rows))
     places = range(len(rows))
-    flash.barh(places, [row["weight_bytes"] for row in rows], color="#3a7d2c")
-    ram.barh(places, [row["held_bytes"] for row in rows], color="#0b6e99")
-    flash.set_yticks(places, [f"{row['index']} {row['op']}" for row in rows], fontsize=8)
+    flash.barh(places, [row.weight_bytes for row in rows], color="#3a7d2c")
+    ram.barh(places, [row.held_bytes for row in rows], color="#0b6e99")
+    flash.set_yticks(places, [f"{row.index} {row.op}" for row in rows], fontsize=8)
     flash.invert_yaxis()
     flash.set_xlabel("bytes of constants, in flash")
     ram.set_xlabel("bytes held while it runs, in RAM")
-    largest = max(rows, key=lambda row: row["weight_bytes"])
-    peak = max(rows, key=lambda row: row["held_bytes"])
-    footprint = report["footprint"]
+    largest = max(rows, key=lambda row: row.weight_bytes)
+    peak = max(rows, key=lambda row: row.held_bytes)
+    footprint = report.footprint
     says = (
-        f"By operator, in the order in which they run. Most constants: {largest['index']} {largest['op']} with "
-        f"{largest['weight_bytes']:,} bytes of {footprint['model_bytes']:,}; most held: {peak['index']} {peak['op']} with "
-        f"{peak['held_bytes']:,}. The arena takes {footprint['arena_bytes_32bit']:,} bytes on a 32-bit chip, of them "
-        f"{footprint['activation_bytes']:,} for activations."
+        f"By operator, in the order in which they run. Most constants: {largest.index} {largest.op} with "
+        f"{largest.weight_bytes:,} bytes of {footprint.model_bytes:,}; most held: {peak.index} {peak.op} with "
+        f"{peak.held_bytes:,}. The arena takes {footprint.ram_bytes:,} bytes on a 32-bit chip, of them "
+        f"{footprint.activation_bytes:,} for activations."
     )
     return chart("Flash and RAM by operator", says, drawn)
 
 
-def op_graph(report: dict[str, Any]) -> dict[str, str]:
+def op_graph(report: RunReport) -> dict[str, str]:
     """The operators from input to output, with the values that pass between them."""
-    rows = report["graph"]
+    rows = report.graph
     drawn, axes = figure(6.4, 0.5 + 0.46 * len(rows))
     axes.axis("off")
     axes.set(xlim=(-0.12, 1), ylim=(len(rows) - 0.4, -0.6))
     box = {"boxstyle": "round,pad=0.35", "facecolor": "#eef4f7", "edgecolor": "#0b6e99", "linewidth": 0.8}
     for place, row in enumerate(rows):
-        axes.text(0.02, place, f"{place} {row['op']}", va="center", fontsize=10, bbox=box)
-        shape = " × ".join(map(str, row["shape"]))
-        axes.text(0.62, place, f"{row['dtype']}  {shape}", va="center", fontsize=10, color="#444444")
-        for source in row["from"]:
+        axes.text(0.02, place, f"{place} {row.op}", va="center", fontsize=10, bbox=box)
+        shape = " × ".join(map(str, row.shape))
+        axes.text(0.62, place, f"{row.dtype}  {shape}", va="center", fontsize=10, color="#444444")
+        for source in row.sources:
             _arrow(axes, source, place)
-    branches = sum(place - source > 1 for place, row in enumerate(rows) for source in row["from"])
+    branches = sum(place - source > 1 for place, row in enumerate(rows) for source in row.sources)
     waiting = f", {branches} of whose values wait for later ones" if branches else ""
-    ops = ", ".join(f"{row['op']} gives {_shape(row['shape'])}" for row in rows)
+    ops = ", ".join(f"{row.op} gives {_shape(row.shape)}" for row in rows)
     says = f"{len(rows)} operators in the order in which they run{waiting}: {ops}."
     return chart("Operators", says, drawn)
 
 
-def _arrow(axes: Any, source: int, place: int) -> None:
+def _arrow(axes: Axes, source: int, place: int) -> None:
     """From one operator to the next, or around those between."""
     bend = "arc3" if place - source == 1 else f"arc3,rad={min(0.5, 0.12 * (place - source)):.2f}"
     x = 0.08 if place - source == 1 else 0.0

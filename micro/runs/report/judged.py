@@ -1,16 +1,15 @@
-"""Charts of what models say of a run's test windows."""
+"""Charts of the models' outputs on a run's test windows."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
 from micro.datasets.prepare import Prepared
 from micro.runs.evaluate import Evaluation
+from micro.runs.run_report import RunReport
 from micro.support.html import chart, figure, panes
 
-COLOURS = {"teacher": "#444444", "student_distilled": "#0b6e99", "student_alone": "#c2571a", "student_int8": "#3a7d2c"}
+COLORS = {"teacher": "#444444", "student_distilled": "#0b6e99", "student_alone": "#c2571a", "student_int8": "#3a7d2c"}
 NAMES = {
     "teacher": "Teacher",
     "student_distilled": "Student, distilled",
@@ -23,16 +22,16 @@ NAMES = {
 COMPARED = ("teacher", "student_alone", "student_distilled", "student_int8")
 
 
-def learning_curves(report: dict[str, Any]) -> dict[str, str] | None:
+def learning_curves(report: RunReport) -> dict[str, str] | None:
     """Validation loss by epoch, of the first seed; None where nothing was trained."""
     drawn, axes = figure()
     ends = []
     hard = "hard_loss"
-    for name, history in report["history"].items():
+    for name, history in report.history.items():
         key = "val_hard_loss" if hard in history else "val_loss"
         if history.get(key):
             epochs = range(1, len(history[key]) + 1)
-            axes.plot(epochs, history[key], label=NAMES[name], color=COLOURS[name])
+            axes.plot(epochs, history[key], label=NAMES[name], color=COLORS[name])
             ends.append(f"{NAMES[name]} ends at {history[key][-1]:.4g}")
     if not ends:
         return None
@@ -42,7 +41,7 @@ def learning_curves(report: dict[str, Any]) -> dict[str, str] | None:
 
 
 def roc(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str] | None:
-    """Faulty windows found against false alarms, for every threshold; None where the test knows no faults."""
+    """Faulty windows found against false alarms, for every threshold; None where the test has no faults."""
     from sklearn.metrics import roc_curve
 
     known = _known(data)
@@ -54,10 +53,10 @@ def roc(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str] | 
     for name in (name for name in COMPARED if name in evaluations):
         false, true, _ = roc_curve(labels, evaluations[name].scores[known])
         area = evaluations[name].metrics["auc"]
-        axes.plot(false, true, label=f"{NAMES[name]}: {area:.4f}", color=COLOURS[name])
+        axes.plot(false, true, label=f"{NAMES[name]}: {area:.4f}", color=COLORS[name])
         areas.append(f"{NAMES[name]} {area:.4f}")
     axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8)
-    axes.set(xlabel="share of healthy windows that alarm", ylabel="share of faulty windows found")
+    axes.set(xlabel="fraction of healthy windows above the threshold", ylabel="fraction of faulty windows found")
     axes.legend(frameon=False, title="area under the curve", loc="lower right")
     return chart(
         "ROC", f"Faulty windows found against false alarms, for every threshold. Areas: {'; '.join(areas)}.", drawn
@@ -72,10 +71,10 @@ def scores(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str]
     drawn, axes = figure()
     logs = np.log10(np.maximum(evaluation.scores, 1e-9))
     edges = np.linspace(logs.min(), logs.max(), 60)
-    for label, name, colour in ((0, "healthy", "#3a7d2c"), (1, "faulty", "#b3261e"), (-1, "unknown", "#888888")):
+    for label, name, color in ((0, "healthy", "#3a7d2c"), (1, "faulty", "#b3261e"), (-1, "unknown", "#888888")):
         chosen = logs[data.test.labels == label]
         if len(chosen):
-            axes.hist(chosen, edges.tolist(), alpha=0.55, label=f"{name} ({len(chosen)})", color=colour)
+            axes.hist(chosen, edges.tolist(), alpha=0.55, label=f"{name} ({len(chosen)})", color=color)
     axes.axvline(np.log10(threshold), color="black", linewidth=1, label="threshold")
     axes.set(xlabel="log10 of the int8 student's score", ylabel="test windows")
     axes.legend(frameon=False)
@@ -93,20 +92,25 @@ def confusion(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, s
     drawn, axes = figure(6.4, 5.4)
     axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
     for row, column in np.argwhere(matrix):
-        share = matrix[row, column] / matrix[row].sum()
+        fraction = matrix[row, column] / matrix[row].sum()
         axes.text(
-            column, row, str(matrix[row, column]), ha="center", va="center", color="white" if share > 0.5 else "black"
+            column,
+            row,
+            str(matrix[row, column]),
+            ha="center",
+            va="center",
+            color="white" if fraction > 0.5 else "black",
         )
     ticks = range(len(data.class_names))
     axes.set_xticks(ticks, data.class_names, rotation=45, ha="right")
     axes.set_yticks(ticks, data.class_names)
     axes.set(xlabel="int8 student says", ylabel="recorded")
     wrong = int(matrix.sum() - np.trace(matrix))
-    return chart("Confusion matrix", f"Test windows by class; {wrong} of {matrix.sum()} are classified wrongly.", drawn)
+    return chart("Confusion matrix", f"Test windows by class; {wrong} of {matrix.sum()} are misclassified.", drawn)
 
 
 def precision_recall(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str] | None:
-    """Share of alarms that are right against faulty windows found, for every threshold; None where the test knows no faults."""
+    """Precision against recall of faulty windows, for every threshold; None where the test has no faults."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     known = _known(data)
@@ -114,30 +118,30 @@ def precision_recall(evaluations: dict[str, Evaluation], data: Prepared) -> dict
         return None
     labels = data.test.labels[known]
     drawn, axes = figure(height=3.8)
-    told = []
+    averages = []
     for name in (name for name in COMPARED if name in evaluations):
         found = evaluations[name].scores[known]
         precision, recall, _ = precision_recall_curve(labels, found)
         average = float(average_precision_score(labels, found))
-        axes.plot(recall, precision, label=f"{NAMES[name]}: {average:.4f}", color=COLOURS[name])
-        told.append(f"{NAMES[name]} {average:.4f}")
+        axes.plot(recall, precision, label=f"{NAMES[name]}: {average:.4f}", color=COLORS[name])
+        averages.append(f"{NAMES[name]} {average:.4f}")
     axes.axhline(labels.mean(), color="#bbbbbb", linewidth=0.8)
-    axes.set(xlabel="share of faulty windows found", ylabel="share of alarms that are faults", ylim=(0, 1.02))
+    axes.set(xlabel="fraction of faulty windows found", ylabel="fraction of alarms that are faults", ylim=(0, 1.02))
     axes.legend(frameon=False, title="average precision", loc="lower left")
     says = (
-        f"Alarms that are right against faulty windows found, for every threshold; {labels.mean():.0%} of the windows are "
-        f"faulty, which the grey line shows. Average precision: {'; '.join(told)}."
+        f"Fraction of alarms that are faults against faulty windows found, for every threshold; {labels.mean():.0%} of the "
+        f"windows are faulty, which the gray line shows. Average precision: {'; '.join(averages)}."
     )
     return chart("Precision and recall", says, drawn)
 
 
-def dark_knowledge(report: dict[str, Any]) -> dict[str, str] | None:
-    """Mean soft targets by recorded class, the teacher's beside the int8 student's; None where none were kept."""
-    told = report.get("soft_targets")
-    if told is None:
+def dark_knowledge(report: RunReport) -> dict[str, str] | None:
+    """Mean soft targets by recorded class, of the teacher and the int8 student; None where none were kept."""
+    soft = report.soft_targets
+    if soft is None:
         return None
-    names = report["data"]["class_names"]
-    sides = [np.array(told[side]) for side in ("teacher", "student")]
+    names = report.data.class_names
+    sides = [np.array(rows) for rows in (soft.teacher, soft.student)]
     drawn, panels = panes(2, 6.4, 4.2)
     for axes, side, title in zip(panels, sides, ("teacher", "student, int8")):
         image = axes.imshow(np.log10(np.maximum(side, 1e-4)), cmap="magma", vmin=-4, vmax=0)
@@ -151,8 +155,8 @@ def dark_knowledge(report: dict[str, Any]) -> dict[str, str] | None:
     off = sides[0] * (1 - np.eye(len(names)))
     row, column = np.unravel_index(off.argmax(), off.shape)
     says = (
-        f"Mean probability that each gives each class, by recorded class, at a temperature of {told['temperature']:g}. "
-        f"What the teacher confuses most: {names[row]} for {names[column]}, {off[row, column]:.3f}; "
+        f"Mean probability that each gives each class, by recorded class, at a temperature of {soft.temperature:g}. "
+        f"The teacher's largest confusion: {names[row]} for {names[column]}, {off[row, column]:.3f}; "
         f"the student gives {sides[1][row, column]:.3f} there. "
         f"Over all classes the two differ by {np.abs(sides[0] - sides[1]).sum(axis=1).mean() / 2:.3f} in total variation."
     )

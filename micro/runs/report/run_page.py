@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from micro.datasets.prepare import Prepared
+from micro.runs.assessment.words import MOVED
 from micro.runs.evaluate import Evaluation
 from micro.runs.report.costs import layers, op_graph, sizes
 from micro.runs.report.judged import NAMES, confusion, dark_knowledge, learning_curves, precision_recall, roc, scores
-from micro.runs.verdict import MOVED, verdict_of
+from micro.runs.run_report import Emulated, RunReport
 from micro.support.html import drawing, page
 
 STAGES = {
     "distilled": "as distilled",
     "shrink": "channels removed",
-    "prune": "weights zeroed",
-    "cluster": "values shared",
-    "quantize_aware": "trained on int8 grids",
+    "prune": "weights pruned",
+    "cluster": "weights clustered",
+    "quantize_aware": "quantization-aware training",
 }
 
 
-def render_report(report: dict[str, Any], evaluations: dict[str, Evaluation], data: Prepared) -> bytes:
+def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: Prepared) -> bytes:
     """The page for a run's report; the same report gives the same bytes."""
     with drawing():
         charts = [learning_curves(report)]
@@ -36,18 +36,18 @@ def render_report(report: dict[str, Any], evaluations: dict[str, Evaluation], da
         report=report,
         charts=[chart for chart in charts if chart],
         names=NAMES,
-        metric="accuracy" if data.class_names else "auc",
+        metric=report.metric,
         metrics=["accuracy"] if data.class_names else ["auc", "detection_rate", "false_alarm_rate"],
         sentence=distilling_sentence(report),
-        verdict=verdict_of(report),
+        verdict=report.verdict,
         stages=STAGES,
         emulated=(),
         moved_by=MOVED,
     )
 
 
-def with_emulated(html: bytes, emulated: Sequence[dict[str, Any]]) -> bytes:
-    """A run's page with a table of emulated chips, in place of an earlier one."""
+def with_emulated(html: bytes, emulated: Sequence[Emulated]) -> bytes:
+    """A run's page with a table of emulated chips, which replaces an earlier one."""
     begin, end = b"<!-- emulated -->", b"<!-- end of emulated -->"
     section = page("micro.runs.report", "emulated.html.j2", emulated=emulated)
     if begin not in html or end not in html:
@@ -56,18 +56,18 @@ def with_emulated(html: bytes, emulated: Sequence[dict[str, Any]]) -> bytes:
     return before + section + rest.split(end, 1)[1]
 
 
-def distilling_sentence(report: dict[str, Any]) -> str:
-    """What distilling did to the student, in words that the figures bear out."""
-    found = report["distilling"]
-    if found is None and "student_alone" not in report["history"]:
+def distilling_sentence(report: RunReport) -> str:
+    """What distilling did to the student, in words that the figures support."""
+    comparison = report.distilling
+    if comparison is None and "student_alone" not in report.history:
         return "No student was trained without the teacher to compare with."
-    if found is None:
+    if comparison is None:
         return "The test windows' state is not known, so the students could not be compared."
-    name = "accuracy" if found["metric"] == "accuracy" else "AUC"
-    low, high = min(found["differences"]), max(found["differences"])
-    if len(found["differences"]) == 1:
+    name = "accuracy" if comparison.metric == "accuracy" else "AUC"
+    low, high = min(comparison.differences), max(comparison.differences)
+    if len(comparison.differences) == 1:
         return f"Distilling changed the student's test {name} by {low:+.4f} with the one seed that was run."
     return (
-        f"Distilling changed the student's test {name} by {found['mean_difference']:+.4f} on average over "
-        f"{len(found['differences'])} seeds (from {low:+.4f} to {high:+.4f}): {found['verdict']}."
+        f"Distilling changed the student's test {name} by {comparison.mean_difference:+.4f} on average over "
+        f"{len(comparison.differences)} seeds (from {low:+.4f} to {high:+.4f}): {comparison.verdict}."
     )

@@ -1,4 +1,4 @@
-"""The statistics that a verdict rests on: intervals, standard errors, how many windows would prove a rate."""
+"""The statistics that a verdict rests on: intervals, standard errors, how many windows it takes to verify a rate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CONFIDENCE = 0.95
 
 
 def interval(count: int, of: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Exact binomial interval of a share: what it may be where `count` in `of` were seen; all of [0, 1] where `of` is 0."""
+    """Exact binomial interval of a rate: what it may be where `count` in `of` were seen; all of [0, 1] where `of` is 0."""
     if of == 0:
         return 0.0, 1.0
     from scipy.stats import beta
@@ -28,7 +28,7 @@ def far_above(asked: float) -> float:
 
 
 def enough(limit: float) -> int:
-    """Healthy windows without one false alarm that would prove a rate to be below `limit`."""
+    """Healthy windows without one false alarm that would show a rate to be below `limit`."""
     of = 1
     while interval(0, of)[1] > limit:
         of += max(1, of // 20)
@@ -38,5 +38,5 @@ def enough(limit: float) -> int:
 def area_error(area: float, healthy: int, faulty: int) -> float:
     """Standard error of an area under the ROC curve (Hanley and McNeil 1982)."""
     one, other = area / (2 - area), 2 * area**2 / (1 + area)
-    spread = area * (1 - area) + (faulty - 1) * (one - area**2) + (healthy - 1) * (other - area**2)
-    return float((max(spread, 0.0) / max(1, healthy * faulty)) ** 0.5)
+    variance = area * (1 - area) + (faulty - 1) * (one - area**2) + (healthy - 1) * (other - area**2)
+    return float((max(variance, 0.0) / max(1, healthy * faulty)) ** 0.5)

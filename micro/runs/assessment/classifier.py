@@ -1,0 +1,96 @@
+"""What the test windows say of a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from micro.runs.assessment.intervals import HALF, interval
+from micro.runs.assessment.words import listed, moved, percent, span
+from micro.runs.run_report import RunReport
+from micro.runs.verdict import Grade, Reason
+
+# Correct in too few windows; an interval that is too wide; what a small student may lose.
+WRONG, TOO_WIDE, STUDENT_LOSS = 0.6, 0.2, 0.1
+MORE = "record more of each class, under more conditions; keras-kd search tries other features and larger students"
+
+
+@dataclass(frozen=True)
+class Count:
+    """Windows classified correctly, and windows."""
+
+    correct: int = 0
+    windows: int = 0
+
+    def __add__(self, other: Count) -> Count:
+        return Count(self.correct + other.correct, self.windows + other.windows)
+
+
+def classifier_reasons(report: RunReport) -> Iterator[Reason]:
+    """Whether it is right more often than a constant answer, in which classes it is not, and what the student lost."""
+    classes = dict.fromkeys(report.data.class_names, Count())
+    for row in report.by_origin:
+        classes[row.state] += Count(round(row.accuracy * row.windows), row.windows)
+    yield from _absent(classes)
+    yield from _accuracy(classes)
+    yield from _poor_classes(report, classes)
+    yield from _student_loss(report)
+
+
+def _absent(classes: Mapping[str, Count]) -> Iterator[Reason]:
+    absent = [name for name, count in classes.items() if not count.windows]
+    if absent:
+        yield Reason(
+            "doubtful",
+            f"no test window of {len(absent)} of {len(classes)} classes",
+            f"the test holds no window of {listed(absent)}: whether it recognizes them is not known",
+            "record those classes under the test's conditions as well",
+        )
+
+
+def _accuracy(classes: Mapping[str, Count]) -> Iterator[Reason]:
+    total = sum(classes.values(), Count())
+    accuracy = total.correct / max(total.windows, 1)
+    low, high = interval(total.correct, total.windows)
+    most = max(classes, key=lambda name: classes[name].windows)
+    always = classes[most].windows / max(total.windows, 1)
+    several = sum(count.windows > 0 for count in classes.values()) > 1
+    seen = (
+        f"{total.correct:,} of {total.windows:,} test windows are classified correctly: {percent(accuracy)}, "
+        f"{span(low, high)}"
+    )
+    if low <= always and several:
+        says = f"{seen}; always answering {most!r} would be right in {percent(always)}"
+        grade: Grade = "unusable" if high - low <= TOO_WIDE else "doubtful"
+        yield Reason(grade, "no better than always the same answer", says, MORE)
+    elif high - low > TOO_WIDE:
+        yield Reason("doubtful", f"few windows in the test ({total.windows:,})", f"{seen}: too few to tell", MORE)
+    elif accuracy < WRONG:
+        yield Reason("doubtful", f"wrong in {percent(1 - accuracy)} of windows", seen, MORE)
+    else:
+        yield Reason("good", f"{percent(accuracy)} classified correctly", seen)
+
+
+def _poor_classes(report: RunReport, classes: Mapping[str, Count]) -> Iterator[Reason]:
+    poor = [
+        f"{name} ({count.correct} of {count.windows} windows{_where_moved(report, name)})"
+        for name, count in classes.items()
+        if count.windows and interval(count.correct, count.windows)[1] < HALF
+    ]
+    if poor:
+        yield Reason("doubtful", f"{len(poor)} of {len(classes)} classes mostly misclassified", listed(poor), MORE)
+
+
+def _where_moved(report: RunReport, name: str) -> str:
+    return next((text for row in report.by_origin if row.state == name and (text := moved(row))), "")
+
+
+def _student_loss(report: RunReport) -> Iterator[Reason]:
+    teacher, student = (report.seeds[0].models[name]["accuracy"] for name in ("teacher", "student_int8"))
+    if teacher is not None and student is not None and teacher - student > STUDENT_LOSS:
+        yield Reason(
+            "doubtful",
+            "far below its teacher",
+            f"the int8 student's accuracy is {100 * (teacher - student):.1f} points below its teacher's",
+            "give the student wider or more layers, or more epochs; keras-kd search finds the best for a budget",
+        )

@@ -1,0 +1,142 @@
+"""What the test windows say of an anomaly detector: its false alarms, and the faults that it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from micro.runs.assessment.intervals import ABOVE, HALF, area_error, enough, far_above, interval
+from micro.runs.assessment.words import above, counted, listed, moved, named, percent, span
+from micro.runs.run_report import RecordingReport, RunReport
+from micro.runs.verdict import Reason
+
+# Areas under the ROC curve: 0.5 is chance. Below the first a score says nothing, below the second little.
+NEAR_CHANCE, WEAK = 0.6, 0.8
+# A rate of faults found that is surely below the first is none; an interval wider than the second says nothing.
+MISSED, TOO_WIDE = 0.1, 0.5
+
+Rows = Sequence[RecordingReport]
+
+
+def detector_reasons(report: RunReport) -> Iterator[Reason]:
+    """False alarms, faults found, and whether the scores separate faulty from healthy windows."""
+    healthy, faulty = ([row for row in report.by_origin if row.state == state] for state in ("healthy", "faulty"))
+    if above(healthy)[1]:
+        yield from _false_alarms(report, healthy)
+        yield from _loud_recordings(report, healthy)
+    else:
+        yield Reason(
+            "doubtful",
+            "no healthy window in the test",
+            "the test holds no window that is known to be healthy: how often it raises false alarms is not known",
+            "record more of the healthy machine, or name more of it in healthy_files or healthy_rows",
+        )
+    if above(faulty)[1]:
+        yield from _separation(report, healthy, faulty)
+        yield from _detections(faulty)
+    else:
+        yield Reason(
+            "doubtful",
+            "no faulty window in the test",
+            "the test holds no window that is known to be faulty: whether it finds faults is not known",
+            "record a fault, or something like one (a loose screw, an unbalanced weight, a blocked inlet), and name it in "
+            "faulty_files or by a label column",
+        )
+
+
+def _false_alarms(report: RunReport, healthy: Rows) -> Iterator[Reason]:
+    asked = report.false_alarm_rate or 0.0
+    count, windows = above(healthy)
+    low, high = interval(count, windows)
+    limit = far_above(asked)
+    seen = (
+        f"{count:,} of {windows:,} healthy test windows are above the threshold: {percent(count / windows)} false alarms, "
+        f"{span(low, high)}, and {percent(asked)} asked for{_counted_alarms(report, healthy)}"
+    )
+    where = f"{seen}{_worst(healthy)}"
+    if low > limit:
+        yield Reason("unusable", "false alarms far above what was asked", where, _more_healthy(healthy))
+    elif count / windows > ABOVE * asked and low > asked:
+        yield Reason("doubtful", "false alarms above what was asked", where, _more_healthy(healthy))
+    elif high > limit:
+        yield Reason(
+            "doubtful",
+            f"few healthy windows in the test ({windows:,})",
+            f"{seen}: too few to tell",
+            f"record more of the healthy machine: {enough(limit):,} test windows without a false alarm are enough",
+        )
+    else:
+        yield Reason("good", "false alarms as asked", seen)
+
+
+def _loud_recordings(report: RunReport, healthy: Rows) -> Iterator[Reason]:
+    """Recordings that alarm most of the time, where all of them together do not."""
+    asked = report.false_alarm_rate or 0.0
+    loud = [row for row in healthy if interval(*above([row]))[0] > max(HALF, asked)]
+    if loud and interval(*above(healthy))[0] <= far_above(asked):
+        yield Reason(
+            "doubtful",
+            f"{len(loud)} of {len(healthy)} healthy recordings alarm most of the time",
+            f"above the threshold most of the time though healthy: {listed([named(row) for row in loud])}",
+            _more_healthy(healthy),
+        )
+
+
+def _separation(report: RunReport, healthy: Rows, faulty: Rows) -> Iterator[Reason]:
+    area = report.deployed["auc"]
+    if area is not None and area < WEAK:
+        sure = area_error(area, above(healthy)[1], above(faulty)[1]) <= (WEAK - NEAR_CHANCE) / 2
+        chance = area < NEAR_CHANCE
+        yield Reason(
+            "unusable" if chance and sure else "doubtful",
+            f"AUC {'near chance' if chance else 'weak'} ({area:.2f})",
+            f"the area under the ROC curve is {area:.3f}, where 0.5 is chance: faulty windows score much like healthy ones",
+            "try other features ([features] kind: spectrum, envelope, moments, statistics), a longer window, a sensor nearer "
+            "to the fault; keras-kd search tries features as well",
+        )
+
+
+def _detections(faulty: Rows) -> Iterator[Reason]:
+    count, windows = above(faulty)
+    low, high = interval(count, windows)
+    seen = f"{count:,} of {windows:,} faulty test windows are found: {percent(count / windows)}, {span(low, high)}"
+    advice = "allow more false alarms ([detect] false_alarm_rate), or look for features in which the fault shows"
+    if high < MISSED:
+        yield Reason("unusable", "it finds no faults", seen, advice)
+    elif high - low > TOO_WIDE:
+        few = f"few faulty windows in the test ({windows:,})"
+        yield Reason("doubtful", few, f"{seen}: too few to tell", "record faults for longer, or more of them")
+    elif count / windows < 0.5:
+        yield Reason("doubtful", "it misses more than half of the faulty windows", seen, advice)
+    else:
+        yield Reason("good", f"{percent(count / windows)} of faulty windows found", seen)
+    missed = [f"{row.origin} ({counted(row)})" for row in faulty if interval(*above([row]))[1] < MISSED]
+    if missed and high >= MISSED:
+        found = f"hardly ever found: {listed(missed)}"
+        yield Reason("good", f"{len(missed)} of {len(faulty)} faulty recordings missed", found)
+
+
+def _counted_alarms(report: RunReport, rows: Rows) -> str:
+    """How many of the windows are in alarm where that takes more than one above the threshold."""
+    detector = report.detector
+    if detector is None or detector.history == detector.clear_after == 1:
+        return ""
+    fraction = sum(row.alarms * row.windows for row in rows) / sum(row.windows for row in rows)
+    return f"; counting {detector.min_hits} of the last {detector.history}, the detector is in alarm in {percent(fraction)}"
+
+
+def _worst(healthy: Rows) -> str:
+    """Which recordings alarm most, and which features moved there, how far."""
+    worst = sorted((row for row in healthy if row.above_threshold > 0), key=lambda row: -row.above_threshold)
+    if not worst:
+        return ""
+    unit = ", in standard deviations of training" if any(map(moved, worst)) else ""
+    return f". Most{unit}: {listed([named(row) for row in worst])}"
+
+
+def _more_healthy(healthy: Rows) -> str:
+    differ = any(moved(row) for row in healthy)
+    first = "these recordings differ from the training data: if they are healthy, " if differ else ""
+    return (
+        f"{first}record the healthy machine on more days, loads and speeds, and add them to training and calibration; then the "
+        "threshold covers them"
+    )

@@ -1,0 +1,49 @@
+"""Counts and recordings as an assessment words them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from micro.runs.run_report import RecordingReport
+
+# Features that moved by less, in standard deviations of training, are not named.
+MOVED = 1.0
+
+
+def above(rows: Iterable[RecordingReport]) -> tuple[int, int]:
+    """Windows above the threshold, and windows."""
+    counts = [(round(row.above_threshold * row.windows), row.windows) for row in rows]
+    return sum(count for count, _ in counts), sum(windows for _, windows in counts)
+
+
+def named(row: RecordingReport) -> str:
+    """A recording with its counts, and the features that moved there."""
+    return f"{row.origin} ({counted(row)}{moved(row)})"
+
+
+def counted(row: RecordingReport) -> str:
+    """Windows of a recording above the threshold."""
+    count, windows = above([row])
+    return f"{count:,} of {windows:,} windows"
+
+
+def moved(row: RecordingReport) -> str:
+    """Where a recording's features differ from those of training, the furthest first."""
+    far = [f"{each.feature} {each.moved:+.1f}" for each in row.moved if abs(each.moved) >= MOVED]
+    return f"; moved: {', '.join(far)}" if far else ""
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are."""
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{rest}"
+
+
+def percent(fraction: float) -> str:
+    """A fraction in percent, to three digits."""
+    return f"{100 * fraction:.3g} %"
+
+
+def span(low: float, high: float) -> str:
+    """A confidence interval of a fraction."""
+    return f"95 % interval {100 * low:.3g} to {100 * high:.3g} %"

@@ -1,0 +1,172 @@
+"""The report of a run, put together from what its seeds gave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+
+from micro.compress.prune import sparsity_of
+from micro.config import Config
+from micro.conversion.convert_keras import Converted
+from micro.datasets.prepare import Prepared, untested
+from micro.quantize.aware import QuantizationAware
+from micro.runs.assessment import judge
+from micro.runs.compression import Written
+from micro.runs.evaluate import by_origin, compare, soft_targets, summarize
+from micro.runs.firmware_files import judging
+from micro.runs.report.costs import graph_rows
+from micro.runs.run_report import (
+    BudgetReport,
+    Conversion,
+    DataReport,
+    History,
+    Metrics,
+    Parameters,
+    RecordingReport,
+    ReportedDetector,
+    RunReport,
+    SeedReport,
+    StageReport,
+    WindowCounts,
+)
+from micro.runs.seed_run import SeedRun, StageResult
+from micro.tflite.budget import check
+from micro.tflite.graph import read
+from micro.tflite.parity import Parity
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """What all seeds of a run gave. The seed that is deployed is settled before any is tested: the first."""
+
+    config: Config
+    data: Prepared
+    seeds: tuple[SeedRun, ...]
+
+    @property
+    def chosen(self) -> SeedRun:
+        """The seed that is deployed."""
+        return self.seeds[0]
+
+    @property
+    def deployed(self) -> StageResult:
+        """Its student after the last stage."""
+        return self.chosen.stages[-1]
+
+    @property
+    def metrics(self) -> list[dict[str, Metrics]]:
+        """Metrics by model, a mapping a seed."""
+        return [{name: found.metrics for name, found in one.evaluations.items()} for one in self.seeds]
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """The firmware of the deployed student: its files, its detector, how it compares with TFLite, and why no project can be
+    written of it, if so."""
+
+    files: tuple[str, ...]
+    detector: ReportedDetector | None
+    parity: Parity
+    no_project: str | None
+
+
+def make_report(results: RunResults, emitted: Emitted) -> RunReport:
+    """The report with its verdict."""
+    config, data, deployed = results.config, results.data, results.deployed
+    threshold = results.chosen.evaluations["student_int8"].threshold
+    metrics = results.metrics
+    metric = "accuracy" if data.class_names else "auc"
+    in_float = "student_compressed" if config.compress else "student_distilled"
+    report = RunReport(
+        job=config.job,
+        task=config.task,
+        data=_data_report(data),
+        features=data.features,
+        scaling=data.scaling,
+        threshold=None if threshold is None else threshold.value,
+        false_alarm_rate=config.detect.false_alarm_rate if threshold else None,
+        detector=emitted.detector,
+        parameters=Parameters(teacher=results.chosen.teacher.model.count_params(), student=_parameters(deployed.model)),
+        sparsity=sparsity_of(deployed.model),
+        stages=_stages(results),
+        budget=_budget(config, deployed.written),
+        seeds=tuple(SeedReport.model_validate({"seed": config.seed + n, **row}) for n, row in enumerate(metrics)),
+        summary=summarize(metrics),
+        distilling=compare(metrics, metric, "student_distilled", "student_alone"),
+        distilling_int8=compare(metrics, metric, "student_int8", "alone_int8"),
+        quantizing=compare(metrics, metric, "student_int8", in_float),
+        against_teacher=compare(metrics, metric, "student_int8", "teacher"),
+        by_origin=_by_origin(results, emitted),
+        graph=graph_rows(read(deployed.written)),
+        soft_targets=soft_targets(config.distill.temperature, data, results.chosen.teacher.model, deployed.written),
+        conversion=_conversion(deployed.written.plain),
+        footprint=deployed.footprint,
+        parity=emitted.parity,
+        firmware=emitted.files,
+        no_project=emitted.no_project,
+        history=_histories(results.chosen),
+    )
+    return report.model_copy(update={"verdict": judge(report)})
+
+
+def _data_report(data: Prepared) -> DataReport:
+    windows = WindowCounts(
+        train=len(data.train), validation=len(data.validation), calibration=len(data.calibration), test=len(data.test)
+    )
+    return DataReport(
+        windows=windows,
+        class_names=tuple(data.class_names),
+        channels=tuple(data.channels),
+        sample_rate=data.sample_rate,
+        notes=tuple(data.notes),
+        untested=untested(data),
+    )
+
+
+def _parameters(model: keras.Model) -> int:
+    """Parameters of a model; of one that simulates int8 its kernels and biases."""
+    if isinstance(model, QuantizationAware):
+        return sum(array.size for held in model.weights_now().values() for array in held.values())
+    return int(model.count_params())
+
+
+def _stages(results: RunResults) -> tuple[StageReport, ...]:
+    """The int8 student after each stage of compression: metrics over the seeds, costs of the first seed's."""
+    return tuple(_stage(stages) for stages in zip(*(one.stages for one in results.seeds)))
+
+
+def _stage(results: tuple[StageResult, ...]) -> StageReport:
+    first = results[0]
+    summary = summarize([{"int8": result.evaluation.metrics} for result in results])
+    return StageReport(
+        stage=first.stage,
+        metrics=summary.get("int8", {}),
+        flash=first.footprint.model_bytes,
+        arena=first.footprint.ram_bytes,
+        macs=first.footprint.macs,
+        zeros=sparsity_of(first.model),
+    )
+
+
+def _conversion(converted: Converted) -> Conversion:
+    return Conversion(weights=converted.weights, error=converted.error, warnings=converted.warnings)
+
+
+def _budget(config: Config, tflite: Written) -> BudgetReport | None:
+    """The budget and what exceeds it; None where there is none."""
+    budget = config.budget
+    if not budget.given:
+        return None
+    found = check(tflite, flash=budget.flash, ram=budget.ram)
+    return BudgetReport(**budget.model_dump(), fits=found.fits, broken=tuple(found.broken))
+
+
+def _by_origin(results: RunResults, emitted: Emitted) -> tuple[RecordingReport, ...]:
+    evaluation = results.chosen.evaluations["student_int8"]
+    return by_origin(evaluation, results.data, judging(results.config, emitted.detector, evaluation.threshold))
+
+
+def _histories(chosen: SeedRun) -> dict[str, History]:
+    alone = {"student_alone": chosen.alone.history} if chosen.alone else {}
+    return {"teacher": chosen.teacher.history, "student_distilled": chosen.student.history, **alone}

@@ -1,0 +1,338 @@
+"""The results of a run, as report.json keeps them: the one place that knows the file's keys, both to write and to read them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, model_validator
+
+from micro.detection.detector import Detector
+from micro.runs.verdict import Verdict
+from micro.signal import FrontEnd, Scaling
+from micro.support.files import json_bytes
+from micro.tflite.footprint import Footprint
+from micro.tflite.parity import Parity
+
+NAME = "report.json"
+# Figures of a model on the test windows by name; None where the test does not show it, such as an AUC without faulty windows.
+Metrics = dict[str, float | None]
+# Models that every run has.
+EVERY_RUN_HAS = ("teacher", "student_distilled", "student_int8")
+History = dict[str, list[float]]
+
+
+class Part(BaseModel):
+    """A part of a report: what was never set is not written, and keys that are not known here are kept."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+
+
+class WindowCounts(Part):
+    """Windows by what they are used for."""
+
+    train: int
+    validation: int
+    calibration: int
+    test: int
+
+
+class DataReport(Part):
+    """The data of a run; `untested` says what its test cannot show."""
+
+    windows: WindowCounts
+    class_names: tuple[str, ...]
+    channels: tuple[str, ...]
+    sample_rate: float
+    notes: tuple[str, ...] = ()
+    untested: str | None = None
+
+
+class Parameters(Part):
+    """Parameters of both models."""
+
+    teacher: int
+    student: int
+
+
+class Spread(Part):
+    """A metric over the seeds; `deviation` is the standard deviation (n - 1)."""
+
+    mean: float
+    deviation: float
+    min: float
+    max: float
+
+
+class StageReport(Part):
+    """The int8 student after a stage of compression: metrics over the seeds, costs of the first seed's."""
+
+    stage: str
+    metrics: dict[str, Spread]
+    flash: int
+    arena: int
+    macs: int
+    zeros: float
+
+
+class BudgetReport(Part):
+    """The budget of a config, and what exceeds it."""
+
+    flash: str | None
+    ram: str | None
+    fits: bool
+    broken: tuple[str, ...]
+
+
+class SeedReport(Part):
+    """One seed's metrics, by the model that they are of."""
+
+    __pydantic_extra__: dict[str, Metrics]
+    seed: int
+
+    @property
+    def models(self) -> dict[str, Metrics]:
+        """Metrics by model, such as 'student_int8'."""
+        return self.__pydantic_extra__
+
+    @model_validator(mode="after")
+    def _has_models(self) -> SeedReport:
+        missing = [name for name in EVERY_RUN_HAS if name not in self.models]
+        if missing:
+            raise ValueError(f"no metrics of {', '.join(missing)}")
+        return self
+
+
+class Comparison(Part):
+    """The difference of a metric between two models, seed by seed."""
+
+    metric: str
+    mean_difference: float
+    differences: tuple[float, ...]
+    verdict: str
+
+
+class Moved(Part):
+    """How far a recording's feature lies from training windows of the same state, in standard deviations of those."""
+
+    feature: str
+    moved: float
+
+
+class RecordingReport(Part):
+    """The windows of one state in one test recording: a classifier's `accuracy`, or a detector's fractions of windows
+    `above_threshold` and in alarm."""
+
+    origin: str
+    state: str
+    windows: int
+    accuracy: float = 0.0
+    above_threshold: float = 0.0
+    alarms: float = 0.0
+    moved: tuple[Moved, ...] = ()
+
+
+class OperatorReport(Part):
+    """An operator of the .tflite: its output, and the numbers of the operators that it takes values from."""
+
+    op: str
+    output: str
+    shape: tuple[int, ...]
+    dtype: str
+    sources: tuple[int, ...] = Field(alias="from")
+
+
+class SoftTargets(Part):
+    """Mean softened probabilities, a row a recorded class."""
+
+    temperature: float
+    teacher: list[list[float]]
+    student: list[list[float]]
+
+
+class Conversion(Part):
+    """How weights were quantized, the RMS error of the outputs, and what the converter warns of."""
+
+    weights: str
+    error: float
+    warnings: tuple[str, ...] = ()
+
+
+class Recalibration(Part):
+    """Where a threshold that is not the training's came from, what it guarantees, and which figures are not of it."""
+
+    times: int
+    trained_threshold: float
+    former_threshold: float
+    threshold: float
+    factor: float
+    guarantee: str
+    sessions: int
+    windows: int
+    false_alarm_rate: float
+    detection_rate: float | None
+    figures_threshold: float | None = None
+    figures_of_former_threshold: tuple[str, ...] = ()
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Emulated:
+    """A run of the firmware on one emulated core, compared with Python window by window.
+
+    `flash` is .text and .data, `ram` .data, .bss and the stack that was used, in bytes, of the program including its
+    semihosting. Instructions are those of one window: of its features, and of one inference.
+    """
+
+    core: str
+    windows: int
+    differing_features: int
+    differing_outputs: int
+    differing_scores: int
+    differing_decisions: int
+    flash: int
+    ram: int
+    stack: int
+    front_end_instructions: int
+    inference_instructions: int
+    compiler: str
+
+    @property
+    def equal(self) -> bool:
+        """Whether all results are equal to Python's."""
+        return not (
+            self.differing_features or self.differing_outputs or self.differing_scores or self.differing_decisions
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportedDetector(Detector):
+    """The firmware's detector, with its threshold in real units."""
+
+    real_threshold: float
+
+
+class RunReport(Part):
+    """A run's report, written as report.json.
+
+    Attributes:
+        threshold: Of the anomaly score, in real units; None of a classifier.
+        detector: The firmware's; None where the student is not int8.
+        sparsity: Fraction of the student's weights that are zero.
+        seeds: Metrics by seed; the first seed's student is deployed.
+        summary: Metrics over the seeds, by model.
+        distilling, distilling_int8, quantizing, against_teacher: Paired differences between two models; None where one of
+            them was not made or the test does not show it.
+        no_project: Why no firmware project can be written of the run; None where one can.
+        history: Learning curves of the first seed, by model.
+        verdict: None after a recalibration.
+
+    Examples:
+        >>> try:
+        ...     micro.RunReport.from_dict({"job": "rig"})
+        ... except ValueError as error:
+        ...     print(error)
+        report.json: task: Field required
+        >>> report = micro.RunReport.read(Path("runs/pump"))  # doctest: +SKIP
+        >>> report.deployed["auc"], report.footprint.ram_bytes  # doctest: +SKIP
+    """
+
+    job: str
+    task: Literal["anomaly", "classification"]
+    data: DataReport
+    features: FrontEnd
+    scaling: Scaling
+    threshold: float | None
+    false_alarm_rate: float | None = None
+    detector: ReportedDetector | None
+    parameters: Parameters
+    sparsity: float = 0.0
+    stages: tuple[StageReport, ...] = ()
+    budget: BudgetReport | None = None
+    seeds: tuple[SeedReport, ...] = Field(min_length=1)
+    summary: dict[str, dict[str, Spread]]
+    distilling: Comparison | None = None
+    distilling_int8: Comparison | None = None
+    quantizing: Comparison | None = None
+    against_teacher: Comparison | None = None
+    by_origin: tuple[RecordingReport, ...]
+    graph: tuple[OperatorReport, ...]
+    soft_targets: SoftTargets | None = None
+    conversion: Conversion
+    footprint: Footprint
+    parity: Parity
+    firmware: tuple[str, ...]
+    no_project: str | None = None
+    history: dict[str, History]
+    verdict: Verdict | None = None
+    recalibration: Recalibration | None = None
+    emulated: tuple[Emulated, ...] = ()
+
+    @property
+    def metric(self) -> Literal["accuracy", "auc"]:
+        """The metric that models are compared by."""
+        return "accuracy" if self.task == "classification" else "auc"
+
+    @property
+    def deployed(self) -> Metrics:
+        """Metrics of the int8 student that is deployed: the first seed's."""
+        return self.seeds[0].models["student_int8"]
+
+    @property
+    def trained_threshold(self) -> float:
+        """The threshold that a detector's run was trained with, whatever recalibrations it has been through."""
+        if self.recalibration is not None:
+            return self.recalibration.trained_threshold
+        if self.threshold is None:
+            raise ValueError("a classifier has no threshold")
+        return self.threshold
+
+    @field_serializer("verdict")
+    def _with_headline(self, verdict: Verdict | None) -> dict[str, Any] | None:
+        return None if verdict is None else verdict.to_report()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, which `from_dict` takes."""
+        plain = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        if self.verdict is None:
+            plain.pop("verdict", None)
+        return plain
+
+    def to_bytes(self) -> bytes:
+        """The content of report.json: the same report gives the same bytes."""
+        return json_bytes(self.to_dict())
+
+    @classmethod
+    def from_dict(cls, plain: object) -> RunReport:
+        """A report back from plain data.
+
+        Raises:
+            ValueError: In one line, names the first key whose value is of the wrong kind.
+        """
+        try:
+            return cls.model_validate(plain)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            message = first["msg"].removeprefix("Value error, ")
+            raise ValueError(f"{NAME}: {f'{place}: ' if place else ''}{message}") from None
+        except (TypeError, OverflowError, ArithmeticError) as error:
+            raise ValueError(f"{NAME}: {error}") from None
+
+    @classmethod
+    def read(cls, folder: Path) -> RunReport:
+        """The report of a run's folder.
+
+        Raises:
+            OSError: If there is none.
+            ValueError: In one line, for a file that is no report.
+        """
+        return cls.from_dict(json.loads((folder / NAME).read_text(encoding="utf-8")))
+
+
+def reported(detector: Detector, real_threshold: float) -> ReportedDetector:
+    """A detector as a report keeps it."""
+    fields = {**asdict(detector), "score": detector.score}
+    return ReportedDetector(**fields, real_threshold=real_threshold)

@@ -1,0 +1,137 @@
+"""One seed of a run: its teacher and students trained or taken up again, compressed, quantized and evaluated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import keras
+import numpy as np
+
+from keras_kd.layers import copied
+from micro.config import Config, Stage
+from micro.conversion.convert_keras import convert
+from micro.datasets.prepare import Prepared, calibration_windows
+from micro.runs.compression import TrainingData, Written, apply, written
+from micro.runs.evaluate import Evaluation, chip_judge, evaluate, keras_judge
+from micro.runs.train import Trained, distil, seed_everything, train_alone, train_teacher, training_data
+from micro.support.files import json_bytes, keras_bytes, write_bytes
+from micro.tflite.footprint import Footprint, measure
+
+
+class Tick(Protocol):
+    """Called with the stage of the work and the epochs done since the last call."""
+
+    def __call__(self, label: str, epochs: int = 1, /) -> None: ...
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """The student after a stage of compression, and as .tflite: its metrics on the test, and what it takes."""
+
+    stage: str
+    model: keras.Model
+    written: Written
+    evaluation: Evaluation
+    footprint: Footprint
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """What one seed gave: its models, their evaluations, and the student stage by stage; the last is deployed."""
+
+    teacher: Trained
+    student: Trained
+    alone: Trained | None
+    evaluations: dict[str, Evaluation]
+    stages: tuple[StageResult, ...]
+
+
+@dataclass(frozen=True)
+class SeedWork:
+    """What one seed is trained from, where its models are kept, and where progress is reported."""
+
+    config: Config
+    data: Prepared
+    seed: int
+    place: Path
+    tick: Tick
+
+    def trained(self, name: str, epochs: int, make: Callable[[Callable[[], None]], Trained]) -> Trained:
+        """A model that was kept, or the one that `make` trains, calling its argument after each epoch."""
+        label = f"seed {self.seed}: training {name.replace('_', ' ')}"
+        ticked = 0
+
+        def on_epoch() -> None:
+            nonlocal ticked
+            ticked += 1
+            self.tick(label)
+
+        model = kept(self.place / name, lambda: make(on_epoch))
+        self.tick(label, epochs - ticked)
+        return model
+
+    def judged(self, model: keras.Model, stage: str, calibration: np.ndarray) -> StageResult:
+        """A student quantized, evaluated and measured."""
+        self.tick(f"seed {self.seed}: converting to int8, {stage}", 0)
+        tflite = written(model, self.config, calibration)
+        evaluation = evaluate(chip_judge(tflite, self.data.class_names), self.data, self.config.detect)
+        return StageResult(stage, model, tflite, evaluation, measure(tflite))
+
+
+def run_seed(work: SeedWork) -> SeedRun:
+    """Train, or take up again, one seed's teacher and students; compress, quantize and evaluate them."""
+    config, data, seed = work.config, work.data, work.seed
+    epochs = config.student.epochs
+    teacher = work.trained("teacher", config.teacher.epochs, lambda tick: train_teacher(config, data, seed, tick))
+    student = work.trained("student", epochs, lambda tick: distil(config, data, teacher.model, seed, tick))
+    alone = None
+    if config.distill.compare:
+        alone = work.trained("alone", epochs, lambda tick: train_alone(config, data, seed, tick))
+    calibration = calibration_windows(data, seed)
+    stages = _compressed(work, student, training_data(config, data, teacher.model, student.model), calibration)
+    floats = {"teacher": teacher.model, "student_distilled": student.model}
+    if alone is not None:
+        floats["student_alone"] = alone.model
+    if config.compress:
+        floats["student_compressed"] = stages[-1].model
+    evaluations = {
+        name: evaluate(keras_judge(model, data.class_names), data, config.detect) for name, model in floats.items()
+    }
+    evaluations["student_int8"] = stages[-1].evaluation
+    if alone is not None:
+        tflite = convert(alone.model, calibration, weights=config.convert.weights)
+        evaluations["alone_int8"] = evaluate(chip_judge(tflite, data.class_names), data, config.detect)
+    return SeedRun(teacher, student, alone, evaluations, stages)
+
+
+def _compressed(
+    work: SeedWork, student: Trained, training: TrainingData, calibration: np.ndarray
+) -> tuple[StageResult, ...]:
+    """The distilled student, and what each stage of compression makes of it."""
+    results = [work.judged(student.model, "distilled", calibration)]
+    for number, stage in enumerate(work.config.compress):
+
+        def compress(stage: Stage = stage, model: keras.Model = results[-1].model) -> Trained:
+            seed_everything(work.seed, stage.stage)
+            return Trained(apply(stage, model, training, work.config, calibration), {})
+
+        work.tick(f"seed {work.seed}: {stage.stage}", 0)
+        model = kept(work.place / f"{number}-{stage.stage}", compress).model
+        results.append(work.judged(model, stage.stage, calibration))
+    return tuple(results)
+
+
+def kept(place: Path, make: Callable[[], Trained]) -> Trained:
+    """The model that an interrupted run left at `place`, or a new one, kept there."""
+    model_path, history_path = place.with_suffix(".keras"), place.with_suffix(".json")
+    if not (model_path.is_file() and history_path.is_file()):
+        trained = make()
+        write_bytes(model_path, keras_bytes(copied(trained.model)))
+        write_bytes(history_path, json_bytes(trained.history))
+    # A model just trained is read back too, so that a resumed run and an uninterrupted one do exactly the same.
+    model = keras.saving.load_model(model_path, compile=False, safe_mode=True)
+    return Trained(model, json.loads(history_path.read_text()))

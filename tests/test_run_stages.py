@@ -1,0 +1,80 @@
+"""Stages of compression and budgets of a run."""
+
+import json
+import re
+
+from configs import SMALL_RIG
+from support import ARENAS, invoke
+
+ALL_STAGES = """
+[[compress]]
+stage = "shrink"
+rate = 0.25
+epochs = 1
+[[compress]]
+stage = "prune"
+pattern = [2, 4]
+epochs = 1
+[[compress]]
+stage = "cluster"
+clusters = 8
+epochs = 1
+teacher = false
+[[compress]]
+stage = "quantize_aware"
+ranges = "mse"
+epochs = 1
+[budget]
+flash = "8KiB"
+ram = "8KiB"
+[detect]
+"""
+
+
+def test_stages_follow_one_another_without_undoing(tmp_path):
+    text = SMALL_RIG.format(seeds=1).replace("sizes = [8]", "sizes = [32, 8, 32]")
+    start, end = text.index("[[compress]]"), text.index("[detect]")
+    path = tmp_path / "all.toml"
+    path.write_text(text[:start] + ALL_STAGES.replace("[detect]\n", "") + text[end:])
+    result = invoke("run", path, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert "weights clustered" in result.output
+    assert "Budget: met." in result.output
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    by_stage = {row["stage"]: row for row in report["stages"]}
+    assert list(by_stage) == ["distilled", "shrink", "prune", "cluster", "quantize_aware"]
+    assert by_stage["shrink"]["macs"] < 0.85 * by_stage["distilled"]["macs"]
+    for later in ("prune", "cluster", "quantize_aware"):
+        assert by_stage[later]["zeros"] >= 0.48  # the last weights of a row of 6 make no four
+        assert by_stage[later]["macs"] == by_stage["shrink"]["macs"]
+    assert by_stage["cluster"]["flash"] < by_stage["prune"]["flash"]
+    assert by_stage["quantize_aware"]["flash"] <= by_stage["cluster"]["flash"]
+    assert report["footprint"]["ops"].get("TFLM_DECODE")
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Compression, stage by stage" in page
+
+
+def test_a_budget_that_only_a_later_stage_meets_is_met(tmp_path):
+    text = SMALL_RIG.format(seeds=1).replace("sizes = [8]", "sizes = [200]")
+    start, end = text.index("[[compress]]"), text.index("[detect]")
+    shrink = '[[compress]]\nstage = "shrink"\nrate = 0.9\nepochs = 1\n[budget]\nram = "{}"\n'
+    path = tmp_path / "later.toml"
+    path.write_text(text[:start] + shrink.format("1472B") + text[end:])
+    result = invoke("run", path, "--out", tmp_path / "run", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    # Of 200 values a dense layer takes 800 bytes more with CMSIS-NN than here, of 20 a tenth.
+    assert report["stages"][0]["arena"] + 4 * 200 > 1472 >= max(report["footprint"][kernels] for kernels in ARENAS)
+    assert report["budget"]["fits"]
+
+
+def test_a_budget_that_nothing_can_meet_is_refused_before_training(tmp_path):
+    path = tmp_path / "tight.toml"
+    path.write_text(SMALL_RIG.format(seeds=1) + '[budget]\nram = "300B"\n')
+    result = invoke("run", path, "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert re.search(
+        r"budget: cannot be met, the smallest that this config can reach: ram: the arena takes [\d,]+ bytes",
+        result.output,
+    )
+    assert not list(tmp_path.rglob("*.keras"))
