@@ -26,12 +26,12 @@ def by_output(objective: Objective, teacher: Teacher, student: keras.Model) -> l
         return [objective]
     if len(named[0]) != len(named[1]):
         raise ValueError(
-            f"{objective.label}: teacher has {len(named[0])} outputs, student has {len(named[1])}; "
+            f"{objective.message_name}: teacher has {len(named[0])} outputs, student has {len(named[1])}; "
             "name the layers to compare with teacher_layer, student_layer"
         )
     keys = [sorted(model.output) if isinstance(model.output, dict) else None for model in (teacher, student)]
     if keys[0] != keys[1]:
-        raise ValueError(f"{objective.label}: teacher gives {keys[0]}, student gives {keys[1]}")
+        raise ValueError(f"{objective.message_name}: teacher gives {keys[0]}, student gives {keys[1]}")
     return [objective.changed(name=f"{objective.name}_{s}", teacher_layer=t, student_layer=s) for t, s in zip(*named)]
 
 
@@ -49,11 +49,11 @@ def prepare(objective: Objective, teacher: Teacher, student: keras.Model) -> Obj
         refs = tuple(ref) if isinstance(ref, (tuple, list)) else (ref,)
         if len(refs) != objective.layers_a_side:
             wanted = "one layer" if objective.layers_a_side == 1 else f"{objective.layers_a_side} layers, as a tuple"
-            raise ValueError(f"{objective.label}: {side}_layer must name {wanted}, got {ref!r}")
+            raise ValueError(f"{objective.message_name}: {side}_layer must name {wanted}, got {ref!r}")
         try:
             names = tuple(None if one is None else _layer_name(model, one) for one in refs)
         except ValueError as error:
-            raise ValueError(f"{objective.label}: {side} {error}") from None
+            raise ValueError(f"{objective.message_name}: {side} {error}") from None
         named[side] = names[0] if objective.layers_a_side == 1 else names
     if top_k(teacher) and not objective.takes_top_k and named["teacher"] is None:
         raise ValueError(objective.top_k_refusal())

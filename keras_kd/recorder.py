@@ -132,7 +132,9 @@ def _resumed(folder: Path, new: Index) -> Index:
 def _write_shards(tap: Tap, batches: Iterable[Structure], folder: Path, index: Index) -> None:
     """Record what is not there yet; what is there is compared with the data."""
     done = sum(shard["count"] for shard in index["shards"])
-    known = [np.empty(0, np.uint64), *(read_array(folder, number, "keys") for number in range(len(index["shards"])))]
+    # Copies, so that no file stays open: a map holds a descriptor for each of perhaps thousands of shards.
+    shards = (np.array(read_array(folder, number, "keys")) for number in range(len(index["shards"])))
+    known = [np.empty(0, np.uint64), *shards]
     known_keys = np.concatenate(known)
     seen = 0
     pending: list[Piece] = []

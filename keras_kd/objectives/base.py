@@ -72,13 +72,13 @@ class Objective(keras.distillation.DistillationLoss):
         student_layer: LayerRefs = None,
     ) -> None:
         self.name = name or snake_case(type(self).__name__)
-        self.weight = number_or_schedule(weight, f"{self.label}: weight", minimum=0.0)
+        self.weight = number_or_schedule(weight, f"{self.message_name}: weight", minimum=0.0)
         # A Distiller works on a copy whose layers are names.
         self.teacher_layer: Any = teacher_layer
         self.student_layer: Any = student_layer
 
     @property
-    def label(self) -> str:
+    def message_name(self) -> str:
         """What error messages call this objective."""
         return f"objective {type(self).__name__}"
 
@@ -88,7 +88,7 @@ class Objective(keras.distillation.DistillationLoss):
         Returns:
             Shape (batch,), or () where examples are compared with each other.
         """
-        raise NotImplementedError(f"{self.label}: write compare(self, teacher, student, y=None)")
+        raise NotImplementedError(f"{self.message_name}: write compare(self, teacher, student, y=None)")
 
     def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
         """Raise ValueError where tensors of these shapes (batch axis included) cannot be compared."""
@@ -159,7 +159,7 @@ class Objective(keras.distillation.DistillationLoss):
     ) -> Tensor:
         """As `__call__`, and also with weights of positions, for objectives that take them."""
         if y is None and self.needs_labels:
-            raise ValueError(f"{self.label} needs labels: pass y")
+            raise ValueError(f"{self.message_name} needs labels: pass y")
         if isinstance(teacher_outputs, TopK) and not self.takes_top_k:
             raise ValueError(self.top_k_refusal())
         teacher, student = (keras.tree.map_structure(_float32, side) for side in (teacher_outputs, student_outputs))
@@ -194,7 +194,7 @@ class Objective(keras.distillation.DistillationLoss):
     def top_k_refusal(self) -> str:
         """Why a recording of the highest logits alone is no teacher for this objective, and what would be."""
         return (
-            f"{self.label} needs all of the teacher's outputs, the recording holds the highest logits of each; "
+            f"{self.message_name} needs all of the teacher's outputs, the recording holds the highest logits of each; "
             "record without top_k, or use SoftTarget or LogitMatching"
         )
 
@@ -233,16 +233,16 @@ class Objective(keras.distillation.DistillationLoss):
         if self.needs_labels or self.learned:
             reason = "needs labels" if self.needs_labels else "trains layers of its own"
             raise ValueError(
-                f"{self.label} {reason}, which keras.distillation.Distiller does not do; use keras_kd.Distiller"
+                f"{self.message_name} {reason}, which keras.distillation.Distiller does not do; use keras_kd.Distiller"
             )
         if any(ref is not None and not isinstance(ref, str) for ref in (self.teacher_layer, self.student_layer)):
-            raise ValueError(f"{self.label}: keras.distillation.Distiller takes layers by name only")
+            raise ValueError(f"{self.message_name}: keras.distillation.Distiller takes layers by name only")
         activations = activation_of(teacher, self.teacher_layer), activation_of(student, self.student_layer)
         config, resolved = self.get_config(), self.resolve(*activations).get_config()
         missing = {key: value for key, value in resolved.items() if value != config[key] and value != "linear"}
         if missing:
             arguments = ", ".join(f"{key}={value!r}" for key, value in missing.items())
-            raise ValueError(f"{self.label}: in keras.distillation.Distiller pass {arguments}")
+            raise ValueError(f"{self.message_name}: in keras.distillation.Distiller pass {arguments}")
 
     def compute_loss(self, teacher_outputs: Structure, student_outputs: Structure, **kwargs: object) -> Tensor:
         """Mean over the batch, as Keras's distiller calls it."""

@@ -36,7 +36,7 @@ class _Regressed(Objective):
         _require_features(self, teacher_shape, student_shape)
         if self._width is not None and teacher_shape[-1] != self._width:
             raise ValueError(
-                f"{self.label}: learned for {self._width} teacher channels, got {teacher_shape[-1]}; "
+                f"{self.message_name}: learned for {self._width} teacher channels, got {teacher_shape[-1]}; "
                 "use an objective of its own for each pair of layers"
             )
 
@@ -249,7 +249,7 @@ class CosineHidden(Objective):
         weight: Factor in the sum that training minimizes, at least 0, or a schedule.
         kwargs: `name`, `teacher_layer`, `student_layer`; see `Objective`.
 
-    Shapes: teacher (batch, ..., width), student (batch, ..., width) -> (batch,), from 0 to 2.
+    Shapes: teacher (batch, ..., width), student (batch, ..., width) -> (batch,), from 0 to 2 without a mask.
 
     Raises:
         ValueError: For different shapes, or a width of 1, where a cosine is always 1 or -1.
@@ -265,8 +265,8 @@ class CosineHidden(Objective):
     takes_mask = True
 
     def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
-        require_same_shape(self.label, teacher_shape, student_shape)
-        require_width(self.label, teacher_shape[-1], teacher_shape, "a cosine")
+        require_same_shape(self.message_name, teacher_shape, student_shape)
+        require_width(self.message_name, teacher_shape[-1], teacher_shape, "a cosine")
 
     def compare(
         self, teacher: Tensor, student: Tensor, y: Structure | None = None, mask: Tensor | None = None
@@ -289,7 +289,7 @@ def _flow(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _require_features(objective: Objective, teacher_shape: Shape, student_shape: Shape) -> None:
-    label = objective.label
+    label = objective.message_name
     if len(teacher_shape) != len(student_shape):
         raise ValueError(
             f"{label}: teacher gives {tuple(teacher_shape)}, student gives {tuple(student_shape)}; the ranks must agree"

@@ -95,7 +95,7 @@ class OnActivations(Objective):
         for who, activation in (("teacher", teacher_activation), ("student", student_activation)):
             if activation not in (None, *self.accepted):
                 known = ", ".join(self.accepted)
-                raise ValueError(f"{self.label}: {who}_activation must be one of {known}, got {activation!r}")
+                raise ValueError(f"{self.message_name}: {who}_activation must be one of {known}, got {activation!r}")
         self.teacher_activation = teacher_activation
         self.student_activation = student_activation
 
@@ -113,7 +113,7 @@ class OnActivations(Objective):
             if activation is None:
                 who = argument.partition("_")[0]
                 raise ValueError(
-                    f"{self.label}: cannot tell whether the {who} gives logits or probabilities; "
+                    f"{self.message_name}: cannot tell whether the {who} gives logits or probabilities; "
                     f"pass {argument}='linear', 'softmax' or 'sigmoid'"
                 )
         return type(self).from_config({**self.get_config(), **activations})
@@ -140,13 +140,13 @@ class Softened(OnActivations):
         **kwargs: Unpack[ObjectiveArguments],
     ) -> None:
         super().__init__(weight, teacher_activation, student_activation, **kwargs)
-        self.temperature = number_or_schedule(temperature, f"{self.label}: temperature", above=0.0)
+        self.temperature = number_or_schedule(temperature, f"{self.message_name}: temperature", above=0.0)
 
     def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
-        require_same_shape(self.label, teacher_shape, student_shape)
+        require_same_shape(self.message_name, teacher_shape, student_shape)
         if len(teacher_shape) != 2 or teacher_shape[-1] == 1:
             raise ValueError(
-                f"{self.label} compares (batch, classes) of at least 2 classes, got {tuple(teacher_shape)}"
+                f"{self.message_name} compares (batch, classes) of at least 2 classes, got {tuple(teacher_shape)}"
             )
 
     def logits(self, teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:

@@ -71,7 +71,7 @@ class RelationalAngle(Objective):
     """
 
     def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
-        require_width(self.label, _width(student_shape), student_shape, "the cosine of an angle between edges")
+        require_width(self.message_name, _width(student_shape), student_shape, "the cosine of an angle between edges")
 
     def compare(self, teacher: Tensor, student: Tensor, y: Structure | None = None) -> Tensor:
         return mean_huber(_angles(flat(teacher)) - _angles(flat(student)))
@@ -136,7 +136,7 @@ class CorrelationCongruence(Objective):
         self.order = int(require_number(order, "objective CorrelationCongruence: order", minimum=1.0))
 
     def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
-        require_width(self.label, _width(student_shape), student_shape, "a cosine")
+        require_width(self.message_name, _width(student_shape), student_shape, "a cosine")
 
     def compare(self, teacher: Tensor, student: Tensor, y: Structure | None = None) -> Tensor:
         return ops.mean(ops.square(self._kernel(teacher) - self._kernel(student)))
@@ -178,7 +178,7 @@ class ProbabilisticTransfer(Objective):
     """
 
     def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
-        require_width(self.label, _width(student_shape), student_shape, "a cosine")
+        require_width(self.message_name, _width(student_shape), student_shape, "a cosine")
 
     def compare(self, teacher: Tensor, student: Tensor, y: Structure | None = None) -> Tensor:
         p, q = _neighbors(teacher), _neighbors(student)

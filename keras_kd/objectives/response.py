@@ -96,7 +96,7 @@ class SoftTarget(OnActivations):
         self.form = form
 
     def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
-        require_same_shape(self.label, teacher_shape, student_shape)
+        require_same_shape(self.message_name, teacher_shape, student_shape)
         if self.form != "bernoulli" and teacher_shape[-1] == 1:
             raise ValueError(
                 "objective SoftTarget: a softmax over one class is constant; for a single sigmoid output "
@@ -163,7 +163,7 @@ class LogitMatching(Objective):
         return self
 
     def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
-        require_same_shape(self.label, teacher_shape, student_shape)
+        require_same_shape(self.message_name, teacher_shape, student_shape)
 
     def compare(
         self, teacher: Tensor, student: Tensor, y: Structure | None = None, mask: Tensor | None = None
@@ -195,7 +195,7 @@ class Reconstruction(Objective):
     takes_mask = True
 
     def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
-        require_same_shape(self.label, teacher_shape, student_shape)
+        require_same_shape(self.message_name, teacher_shape, student_shape)
 
     def compare(
         self, teacher: Tensor, student: Tensor, y: Structure | None = None, mask: Tensor | None = None

@@ -57,7 +57,7 @@ class LeftOut:
         """One more file; DataError with what helps where the config does not skip them."""
         if self.config.on_short == "error":
             setting = f'set on_short = "skip" to leave such files out{otherwise}'
-            raise DataError(f"{problem}; {'leave it out of the files to score' if self.scoring else setting}")
+            raise DataError(f"{problem}; {'leave it out of the files to score' if self.scoring else setting}") from None
         self.problems.append(problem)
 
     def note(self, count: int) -> list[str]:

@@ -67,7 +67,7 @@ class Threshold:
 
     Attributes:
         value: In real units of the score.
-        guarantee: How often healthy windows exceed it, in words.
+        guarantee: What it rests on, in words: how often healthy windows exceed it, where that is known.
 
     Examples:
         >>> micro.Threshold(value=1.5, guarantee="set by hand")

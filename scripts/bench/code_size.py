@@ -1,11 +1,11 @@
 """How much code each of TFLite Micro's operators brings, estimated from the tflite-micro wheel that is installed.
 
-Usage: python scripts/bench/code_size.py [--out micro/code_size.json]
+Usage: python scripts/bench/code_size.py [--out micro/tflite/code_size.json]
 
 The wheel holds TFLite Micro's reference kernels for x86-64 with their symbols. What an operator brings is all that can be
 reached from its registration, over calls and addresses taken, and not from the interpreter itself. Sizes on a Cortex-M4
 differ by a factor for the interpreter and one for the kernels, fitted to three programs measured there. Needs objdump and
-readelf. Writes the table that micro/code_size.py reads, and prints how well it fits.
+readelf. Writes the table that micro/tflite/code_size.py reads, and prints how well it fits.
 """
 
 from __future__ import annotations
