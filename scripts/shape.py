@@ -87,9 +87,16 @@ def typed_any(tree: ast.Module) -> int:
 def repeated_pairs(known: Tree) -> int:
     """Pairs of files that share a run of lines of which each says something, letter for letter but for indentation."""
     places: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    for name, (path, _) in known.items():
-        told = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-        told = [line for line in told if line and not line.startswith(("import ", "from ", "#"))]
+    for name, (path, tree) in known.items():
+        imported = {
+            number
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for number in range(node.lineno, (node.end_lineno or 0) + 1)
+        }
+        lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        told = [line.strip() for number, line in lines if number not in imported]
+        told = [line for line in told if line and not line.startswith("#")]
         for start in range(len(told) - SHARED_LINES + 1):
             places[tuple(told[start : start + SHARED_LINES])].add(name)
     pairs: set[tuple[str, str]] = set()

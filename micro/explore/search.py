@@ -101,12 +101,8 @@ def search(
         ValueError: For budgets that do not parse.
 
     Examples:
-        >>> from pathlib import Path
-        >>> from micro.config import parse_config
-        >>> sizes = {"teacher": {"sizes": [64, 8, 64]}, "student": {"sizes": [8]}}
-        >>> config = parse_config({"job": "rig", "data": {"severities": [0.5]}, **sizes}, Path())
+        >>> config = micro.load_config("rig.toml")  # doctest: +SKIP
         >>> result = micro.search(config, "searches/rig", flash="16KiB", ram="8KiB")  # doctest: +SKIP
-        >>> print(result.command)  # doctest: +SKIP
     """
     budget = _parsed(flash, ram, macs)
     if trials < 1:
