@@ -204,7 +204,7 @@ def test_the_application_s_log_is_what_monitoring_reads(anomaly, tmp_path, level
     assert log.columns == (tuple(range(size)) if level == 2 else ())
     if level == 2:
         heard = judged.features[good][:whole].reshape(-1, 3, size).mean(axis=1)
-        np.testing.assert_allclose(log.heard, heard, rtol=1e-12)
+        np.testing.assert_allclose(log.features, heard, rtol=1e-12)
 
 
 def test_cmake_builds_and_tests_it(anomaly, tmp_path):
