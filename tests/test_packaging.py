@@ -26,7 +26,13 @@ PARTS = ("keras_kd", "micro", "docs", "notebooks", "scripts", "tests")
 CORE = {"tensorflow", "tensorflow-model-optimization", "keras", "numpy", "click"}
 OPTIONAL = {"ray": "scale", "optuna": "scale", "tomli_w": "scale", "mlflow": "track", "tensorboard": "track"}
 # Modules whose name is not that of the package that brings them.
-PACKAGE_OF = {"sklearn": "scikit-learn", "mlflow": "mlflow-skinny", "flatbuffers": "tensorflow"}
+# Some come with another package, which is what is required.
+PACKAGE_OF = {
+    "sklearn": "scikit-learn",
+    "mlflow": "mlflow-skinny",
+    "flatbuffers": "tensorflow",
+    "pydantic_core": "pydantic",
+}
 
 
 def tried(*command, folder=None):
