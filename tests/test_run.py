@@ -132,8 +132,9 @@ def test_the_verdict_comes_first_and_the_next_commands_last(finished, tmp_path):
 
 def test_the_end_of_a_run_names_commands_that_work(finished, tmp_path, monkeypatch):
     from micro.cli.terminal import next_commands
+    from micro.runs.run_report import RunReport
 
-    report = json.loads((finished / "report.json").read_text())
+    report = RunReport.read(finished)
     spaced = tmp_path / "my runs"
     spaced.mkdir()
     shutil.copytree(finished, spaced / "rig")
