@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
+from pydantic import TypeAdapter
 from support import SANITIZERS, WARNINGS
 
 import micro
 from micro.aot import generate
 from micro.datasets.recording import windows
 from micro.detection.detector import Detector, Status, decide, faults, in_units, make_detector
-from micro.detection.score import Score, distance_score, margin_score, reconstruction_score, score_from_config
+from micro.detection.score import Score, distance_score, margin_score, reconstruction_score
 from micro.detection.threshold import Threshold, calibrate
 from micro.emission.detector import emit_detector
 from micro.errors import ConversionError
@@ -198,7 +199,8 @@ def test_whole_scores_are_the_real_ones(built):
     found = score_inputs(firmware.tflite, firmware.detector.score, inputs)
     real = np.mean((x - run(firmware.tflite, x)) ** 2, axis=1)
     np.testing.assert_allclose(found * firmware.detector.score.unit, real, rtol=0.05)
-    again = score_from_config(json.loads(json.dumps(dataclasses.asdict(firmware.detector.score))))
+    # As report.json keeps it and `RunReport` reads it.
+    again = TypeAdapter(Score).validate_json(json.dumps(dataclasses.asdict(firmware.detector.score)))
     assert again == firmware.detector.score
 
 

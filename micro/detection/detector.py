@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
-from micro.detection.score import Score, real, score_from_config
+from micro.detection.score import Score, real
 from micro.detection.threshold import Threshold
 
 # Samples beyond this are taken for a sensor fault: fourth powers of those within fit float32.
@@ -156,12 +155,6 @@ def in_units(values: npt.ArrayLike, unit: float) -> np.ndarray:
     counts = np.asarray(values, np.float64) / unit
     nearest = np.round(counts)
     return np.where(np.abs(counts - nearest) <= np.maximum(1e-9, 1e-15 * np.abs(nearest)), nearest, counts)
-
-
-def detector_from_config(config: Mapping[str, Any]) -> Detector:
-    """A detector back from the plain data in a report."""
-    plain = {name: value for name, value in config.items() if name != "real_threshold"}
-    return Detector(**{**plain, "score": score_from_config(plain["score"])})
 
 
 class Settings(TypedDict, total=False):

@@ -6,7 +6,7 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -175,12 +175,6 @@ def margin_score(tflite: TfliteLike, healthy: Sequence[int]) -> Score:
     if not healthy or not set(healthy) < set(range(count)):
         raise ValueError(f"healthy classes must be some of 0 to {count - 1} and not all, got {list(healthy)}")
     return Score("margin", quantization.scale[0], healthy=tuple(sorted(healthy)))
-
-
-def score_from_config(config: dict[str, Any]) -> Score:
-    """A score back from the plain data of `dataclasses.asdict`."""
-    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
-    return Score(**plain)
 
 
 def real(value: object, what: str) -> float:

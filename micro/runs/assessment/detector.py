@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from micro.runs.assessment.intervals import ABOVE, HALF, area_error, enough, far_above, interval
-from micro.runs.assessment.words import above, counted, listed, moved, named, percent, span
+from micro.runs.assessment.words import above, listed, moved, named, percent, span, windows_above
 from micro.runs.run_report import RecordingReport, RunReport
 from micro.runs.verdict import Reason
 
@@ -109,7 +109,7 @@ def _detections(faulty: Rows) -> Iterator[Reason]:
         yield Reason("doubtful", "it misses more than half of the faulty windows", seen, advice)
     else:
         yield Reason("good", f"{percent(count / windows)} of faulty windows found", seen)
-    missed = [f"{row.origin} ({counted(row)})" for row in faulty if interval(*above([row]))[1] < MISSED]
+    missed = [f"{row.origin} ({windows_above(row)})" for row in faulty if interval(*above([row]))[1] < MISSED]
     if missed and high >= MISSED:
         found = f"hardly ever found: {listed(missed)}"
         yield Reason("good", f"{len(missed)} of {len(faulty)} faulty recordings missed", found)

@@ -18,10 +18,10 @@ def above(rows: Iterable[RecordingReport]) -> tuple[int, int]:
 
 def named(row: RecordingReport) -> str:
     """A recording with its counts, and the features that moved there."""
-    return f"{row.origin} ({counted(row)}{moved(row)})"
+    return f"{row.origin} ({windows_above(row)}{moved(row)})"
 
 
-def counted(row: RecordingReport) -> str:
+def windows_above(row: RecordingReport) -> str:
     """Windows of a recording above the threshold."""
     count, windows = above([row])
     return f"{count:,} of {windows:,} windows"
