@@ -101,8 +101,15 @@ def search(
         ValueError: For budgets that do not parse.
 
     Examples:
-        >>> config = micro.load_config("rig.toml")  # doctest: +SKIP
+        >>> config = micro.parse_config({"job": "rig", "teacher": {"sizes": [64, 8, 64]}, "student": {"sizes": [8]}})
         >>> result = micro.search(config, "searches/rig", flash="16KiB", ram="8KiB")  # doctest: +SKIP
+        >>> print(result.command)  # doctest: +SKIP
+
+    A search without a budget is refused before anything is trained.
+
+        >>> micro.search(config, "searches/rig")
+        Traceback (most recent call last):
+        ValueError: search: give a budget: flash, ram or macs
     """
     budget = _parsed(flash, ram, macs)
     if trials < 1:
