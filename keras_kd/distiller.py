@@ -28,7 +28,7 @@ from keras_kd.per_output import by_place, hard_weights, labels_of, output_number
 from keras_kd.serialization import serializable
 from keras_kd.supplied import Supplied
 from keras_kd.teachers import Ensemble, MovingAverage
-from keras_kd.training import TeachingModel
+from keras_kd.training import Batch, TeachingModel
 from keras_kd.types import Shapes, Structure, Tensor
 
 
@@ -175,15 +175,9 @@ class Distiller(TeachingModel):
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
 
-    def compute_loss(
-        self,
-        x: Structure | None = None,
-        y: Structure | None = None,
-        y_pred: Structure | None = None,
-        sample_weight: Structure | None = None,
-        training: bool = True,
-    ) -> Tensor:
-        """The weighted sum that training minimizes, a scalar; `y_pred` is what `call` gave."""
+    def _terms(self, batch: Batch, training: bool) -> list[Tensor]:
+        """The hard loss and each objective, weighted."""
+        x, y, y_pred, sample_weight = batch
         self._require_labels(y)
         inputs = self._inputs(x)
         student = y_pred if isinstance(y_pred, Captured) else self._student_tap(inputs, training=training)
@@ -205,7 +199,7 @@ class Distiller(TeachingModel):
             mean = batch_mean(now, theirs, mine, labels, weights)
             self._log(objective.name, mean, inputs)
             terms.append(now.weight * mean)
-        return self._total(terms, training)
+        return terms
 
     def compute_metrics(
         self, x: Structure, y: Structure | None, y_pred: Structure, sample_weight: Structure | None = None

@@ -13,7 +13,7 @@ import numpy as np
 from keras_kd.fingerprint import fingerprint
 from keras_kd.objectives.top_k import TopK
 from keras_kd.record_files import RecordError, check_files, keys_of, read_array, read_index, rows
-from keras_kd.supplied import Batches, Supplied
+from keras_kd.supplied import Supplied
 from keras_kd.types import Structure
 
 
@@ -56,24 +56,6 @@ class Recorded(Supplied):
 
     def __len__(self) -> int:
         return int(self._starts[-1])
-
-    def batches(
-        self,
-        x: Structure,
-        y: Structure | None = None,
-        sample_weight: Structure | None = None,
-        *,
-        batch_size: int = 32,
-        shuffle: bool = True,
-        seed: int = 0,
-    ) -> Batches:
-        """What to fit a Distiller on; see `Supplied.batches`.
-
-        Raises:
-            RecordError: If `x` is not what was recorded, in that order.
-        """
-        self.check(x)
-        return super().batches(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, seed=seed)
 
     def check(self, x: Structure) -> None:
         """Raise RecordError if `x` differs from the recorded inputs in number, content or order."""

@@ -45,6 +45,9 @@ class Supplied:
         """The teacher's targets by name for the examples at `indices`, whose inputs are `x`: float32, (batch, ...)."""
         raise NotImplementedError(f"{type(self).__name__}: write targets(self, indices, x)")
 
+    def check(self, x: Structure) -> None:
+        """Raise an error if `x`, all the inputs that `batches` is given, are not those of the targets; here nothing is."""
+
     def batches(
         self,
         x: Structure,
@@ -67,7 +70,9 @@ class Supplied:
 
         Raises:
             ValueError: For parts of different lengths.
+            RecordError: If a recorded teacher was recorded on other inputs or in another order.
         """
+        self.check(x)
         return Batches(self, x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, seed=seed)
 
 

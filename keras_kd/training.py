@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -18,8 +18,17 @@ from keras_kd.types import Structure, Tensor
 _stepping: ContextVar[keras.Model | None] = ContextVar("keras_kd_stepping", default=None)
 
 
+class Batch(NamedTuple):
+    """What Keras gives a loss: inputs, labels, what `call` gave, and weights of examples."""
+
+    x: Structure | None
+    y: Structure | None
+    y_pred: Structure | None
+    sample_weight: Structure | None
+
+
 class TeachingModel(keras.Model):
-    """A Keras model whose `compute_loss` adds objectives to the compiled loss."""
+    """A Keras model whose `compute_loss` adds objectives to the compiled loss; a subclass writes `_terms`."""
 
     # Counted here and not read off the optimizer: on JAX a step's loss cannot see the optimizer's variables.
     _steps: Any = None
@@ -33,6 +42,21 @@ class TeachingModel(keras.Model):
         """One evaluation step, as the backend's own trainer makes it."""
         with self._one_step():
             return super().test_step(*args)
+
+    def compute_loss(
+        self,
+        x: Structure | None = None,
+        y: Structure | None = None,
+        y_pred: Structure | None = None,
+        sample_weight: Structure | None = None,
+        training: bool = True,
+    ) -> Tensor:
+        """The sum that training minimizes, a scalar; `y_pred` is what `call` gave. Its parts are logged."""
+        return self._total(self._terms(Batch(x, y, y_pred, sample_weight), training), training)
+
+    def _terms(self, batch: Batch, training: bool) -> list[Tensor]:
+        """The terms of the sum, each a scalar."""
+        raise NotImplementedError(f"{type(self).__name__}: write _terms(self, batch, training)")
 
     @property
     def in_step(self) -> bool:

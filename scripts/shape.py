@@ -95,10 +95,10 @@ def repeated_pairs(known: Tree) -> int:
             for number in range(node.lineno, (node.end_lineno or 0) + 1)
         }
         lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        told = [line.strip() for number, line in lines if number not in imported]
-        told = [line for line in told if line and not line.startswith("#")]
-        for start in range(len(told) - SHARED_LINES + 1):
-            places[tuple(told[start : start + SHARED_LINES])].add(name)
+        text = [line.strip() for number, line in lines if number not in imported]
+        text = [line for line in text if line and not line.startswith("#")]
+        for start in range(len(text) - SHARED_LINES + 1):
+            places[tuple(text[start : start + SHARED_LINES])].add(name)
     pairs: set[tuple[str, str]] = set()
     for names in places.values():
         if len(names) <= MOST_PLACES:

@@ -11,6 +11,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 import numpy as np
 import pytest
+from configs import rig
 from hypothesis import HealthCheck, settings
 from support import data_folder
 
@@ -79,26 +80,17 @@ def rig_run(tmp_path_factory) -> Path:
     from micro.config import parse_config
     from micro.runs.start import run_pipeline
 
-    told = {
-        "job": "rig",
-        "seed": 6,
-        "seeds": 2,
-        "data": {
-            "train_recordings": 8,
-            "validation_recordings": 2,
-            "calibration_recordings": 16,
-            "test_recordings": 4,
-            "fault_recordings": 1,
-            "seconds": 1.0,
-            "severities": [1.0],
-        },
-        "features": {"kind": ["spectrum", "moments"], "bands": 32},
-        "teacher": {"sizes": [32, 8, 32], "epochs": 6, "learning_rate": 0.003},
-        "student": {"sizes": [8], "epochs": 10, "learning_rate": 0.003},
-        "compress": [{"stage": "prune", "target_sparsity": 0.3, "epochs": 2}],
-        "budget": {"flash": "8KiB", "ram": "4KiB"},
-        "detect": {"false_alarm_rate": 0.05, "min_hits": 2, "history": 3, "saturation": 7.9, "max_saturated": 4},
-    }
+    raw = rig(
+        seed=6,
+        seeds=2,
+        data={"train_recordings": 8, "validation_recordings": 2, "calibration_recordings": 16, "test_recordings": 4},
+        features={"kind": ["spectrum", "moments"], "bands": 32},
+        teacher={"sizes": [32, 8, 32], "epochs": 6, "learning_rate": 0.003},
+        student={"sizes": [8], "epochs": 10, "learning_rate": 0.003},
+        compress=[{"stage": "prune", "target_sparsity": 0.3, "epochs": 2}],
+        budget={"flash": "8KiB", "ram": "4KiB"},
+        detect={"min_hits": 2, "history": 3, "saturation": 7.9, "max_saturated": 4},
+    )
     out = tmp_path_factory.mktemp("runs") / "rig"
-    run_pipeline(parse_config(told, Path()), out)
+    run_pipeline(parse_config(raw, Path()), out)
     return out

@@ -3,7 +3,7 @@
     python -m tests.fuzz_tflite FIRST COUNT [FOLDER_OF_FURTHER_MODELS]
 
 Prints what became of them as JSON. Each file is one seed: the same seed is the same file, whatever ran before. The
-interpreters' worker is forked from here instead of started anew: the same code, isolated as well, and twenty times faster.
+interpreters' worker is forked from here instead of started again: the same code, isolated as well, and twenty times faster.
 """
 
 from __future__ import annotations
@@ -142,9 +142,11 @@ def compare(survivors, tally: Counter[str], faults: list[str]) -> None:
             if not (folder / f"p{seed}").is_file():
                 faults.append(f"{seed} C: does not compile")
                 continue
-            told = b"".join(array[sample].tobytes() for sample in range(SAMPLES) for array in inputs)
+            samples_in = b"".join(array[sample].tobytes() for sample in range(SAMPLES) for array in inputs)
             try:
-                done = subprocess.run([folder / f"p{seed}"], input=told, capture_output=True, timeout=SECONDS_FOR_ONE)
+                done = subprocess.run(
+                    [folder / f"p{seed}"], input=samples_in, capture_output=True, timeout=SECONDS_FOR_ONE
+                )
             except subprocess.TimeoutExpired:
                 faults.append(f"{seed} C: no end in {SECONDS_FOR_ONE} s")
                 continue

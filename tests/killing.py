@@ -46,14 +46,14 @@ def die_before(step, root):
         if met[0] == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def hook(event, told):
+    def hook(event, details):
         if event == "open":
-            path, _, flags = told
+            path, _, flags = details
             if flags & WRITES and isinstance(path, (str, bytes)) and os.fsdecode(path).startswith(root):
                 one()
         elif event in STEPS:
-            path = told[0]
-            by_descriptor = any(isinstance(value, int) and value > 2 for value in told[1:])
+            path = details[0]
+            by_descriptor = any(isinstance(value, int) and value > 2 for value in details[1:])
             if by_descriptor or (isinstance(path, (str, bytes)) and os.fsdecode(path).startswith(root)):
                 one()
 
@@ -125,12 +125,12 @@ class Job:
 def config():
     from micro.config import parse_config
 
-    told = {
+    raw = {
         "job": "rig",
         "teacher": {"family": "autoencoder", "sizes": [8, 4, 8]},
         "student": {"family": "autoencoder", "sizes": [4]},
     }
-    return parse_config(told, Path())
+    return parse_config(raw, Path())
 
 
 def stand_in():
@@ -153,8 +153,8 @@ def stand_in():
         write_bytes(whole / "report.json", report.to_bytes())
         files = sorted(path for path in whole.rglob("*") if path.is_file())
         digests = {str(path.relative_to(whole)): sha256(path.read_bytes()) for path in files}
-        told = json.loads(folder.config_file.read_bytes())
-        write_bytes(whole / "manifest.json", json_bytes({"config": told, "sha256": digests}))
+        raw = json.loads(folder.config_file.read_bytes())
+        write_bytes(whole / "manifest.json", json_bytes({"config": raw, "sha256": digests}))
         return report
 
     pipeline = types.ModuleType("micro.runs.pipeline")
@@ -178,9 +178,9 @@ def one_process(function_of):
         yield
 
     def run_all(work, pieces, *, workers=2, retries=2):
-        for name, told in pieces:
+        for name, arguments in pieces:
             try:
-                yield Outcome(name, function_of(work)(**told), None, 1)
+                yield Outcome(name, function_of(work)(**arguments), None, 1)
             except (MicroError, ValueError, OSError) as error:
                 yield Outcome(name, None, str(error), 1)
 
@@ -248,10 +248,10 @@ class Fleet(Job):
             write_bytes(path, b"teacher")
             return {}
 
-        def train(**told):
-            if told["name"] == "broken":
+        def train(**arguments):
+            if arguments["name"] == "broken":
                 raise ValueError("no data")
-            return machine.train_asset(**told)
+            return machine.train_asset(**arguments)
 
         functions = {fleet.TEACH: teach, fleet.TRAIN: train}
         fleet.cluster, fleet.run_all = one_process(functions.__getitem__)
@@ -290,7 +290,13 @@ class Search(Job):
         def trial(config, folder, budget, runtime, seed, finished=(), learn=True):
             drawn = int(hashlib.sha256(json.dumps([config, seed], sort_keys=True).encode()).hexdigest()[:6], 16) / 2**24
             costs = {"flash": int(1000 + 2000 * drawn), "ram": 500, "macs": 100}
-            return {"state": "done", "costs": costs, "marks": [drawn / 2], "score": drawn / 1.2, "accuracy": None}
+            return {
+                "state": "done",
+                "costs": costs,
+                "epoch_scores": [drawn / 2],
+                "score": drawn / 1.2,
+                "accuracy": None,
+            }
 
         search = sys.modules["micro.explore.search"]  # the package's name of it is the function
         functions = {task.TRIAL: trial, task.WINDOWS: windows}
@@ -300,7 +306,7 @@ class Search(Job):
         search.cluster = cluster
         search.require_ray = lambda: None
         search.search_windows = lambda config: None
-        page.render_search = lambda told: b"page"
+        page.render_search = lambda result: b"page"
         search.require_optuna()
         self.search, self.config = search.search, config()
 
@@ -357,6 +363,8 @@ class RealRun(Job):
     """A run with nothing stood in for: two seeds, a stage of pruning, firmware and page."""
 
     def __init__(self):
+        from configs import rig
+
         from micro.config import parse_config
         from micro.support.silence import import_frameworks
 
@@ -365,18 +373,16 @@ class RealRun(Job):
 
         import micro.runs.pipeline  # noqa: F401
 
-        data = {f"{part}_recordings": 2 for part in ("train", "validation", "calibration", "test")}
-        told = {
-            "job": "rig",
-            "seeds": 2,
-            "data": {**data, "fault_recordings": 1, "seconds": 1.0, "severities": [1.0]},
-            "features": {"bands": 8},
-            "teacher": {"sizes": [8, 2, 8], "epochs": 1},
-            "student": {"sizes": [2], "epochs": 1},
-            "compress": [{"stage": "prune", "target_sparsity": 0.3, "epochs": 1}],
-            "detect": {"false_alarm_rate": 0.1},
-        }
-        self.config = parse_config(told, Path())
+        raw = rig(
+            seeds=2,
+            data={f"{part}_recordings": 2 for part in ("train", "validation", "calibration", "test")},
+            features={"bands": 8},
+            teacher={"sizes": [8, 2, 8], "epochs": 1},
+            student={"sizes": [2], "epochs": 1},
+            compress=[{"stage": "prune", "target_sparsity": 0.3, "epochs": 1}],
+            detect={"false_alarm_rate": 0.1},
+        )
+        self.config = parse_config(raw, Path())
 
     def call(self, root, way):
         from micro.runs import start
@@ -413,17 +419,17 @@ def tried(job, folder, step, whole):
         lost = job.lost(root)
         if lost is not None:
             return f"step {step}: lost {lost}"
-        told = []
+        refusals = []
         for way in job.ways:
             kind, said = in_child(lambda way=way: job.call(root, way))
             if kind == "done":
                 break
-            told.append(f"{way}: {said}")
+            refusals.append(f"{way}: {said}")
             if "Traceback" in said and "FileExistsError" not in said:
                 return f"step {step}: {said}"
         else:
             if digests(root) != whole:  # else it was done already, and says so
-                return f"step {step}: blocked: {told}"
+                return f"step {step}: blocked: {refusals}"
         found = digests(root)
         if found != whole:
             return f"step {step}: {way} gave other files: {sorted(set(found.items()) ^ set(whole.items()))[:6]}"

@@ -15,32 +15,6 @@ ARENAS = ("arena_bytes_32bit", "arena_bytes_cmsis_nn", "arena_bytes_cmsis_nn_mve
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-pedantic")
 SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
-# The config of a whole run of the simulated rig that takes some ten seconds.
-TINY_RUN = """
-job = "rig"
-seeds = 1
-[data]
-train_recordings = 3
-validation_recordings = 1
-calibration_recordings = 3
-test_recordings = 2
-fault_recordings = 1
-seconds = 1.0
-severities = [1.0]
-[features]
-bands = 16
-[teacher]
-sizes = [16, 4, 16]
-epochs = 2
-[student]
-sizes = [4]
-epochs = 2
-[distill]
-compare = false
-[detect]
-false_alarm_rate = 0.05
-"""
-
 
 def data_folder(name: str) -> Path:
     """A folder of shared data; the test is skipped where it is missing."""
@@ -53,8 +27,8 @@ def data_folder(name: str) -> Path:
 
 def case_folder(name: str) -> Path:
     """A folder of ../shared/cases (or $KERAS_KD_CASES); the test is skipped where it is missing."""
-    told = os.environ.get("KERAS_KD_CASES")
-    place = Path(told) if told else Path(__file__).parents[2] / "shared" / "cases"
+    named = os.environ.get("KERAS_KD_CASES")
+    place = Path(named) if named else Path(__file__).parents[2] / "shared" / "cases"
     if not (place / name).is_dir():
         pytest.skip(f"no case {name!r}: looked in {place}; set KERAS_KD_CASES")
     return place / name

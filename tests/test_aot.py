@@ -57,8 +57,8 @@ def outputs_of(models, inputs, folder, compiler, flags=SANITIZERS, storage="auto
     command = [compiler, *WARNINGS, *flags, *sources, "main.c", "-o", "program"]
     built = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr[:4000]
-    told = b"".join(x.tobytes() for x in inputs)
-    done = subprocess.run([folder / "program"], input=told, capture_output=True)
+    samples = b"".join(x.tobytes() for x in inputs)
+    done = subprocess.run([folder / "program"], input=samples, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()[:4000]
     found, start = [], 0
     for model, x in zip(models, inputs):
@@ -278,8 +278,8 @@ def test_chips_agree_to_the_byte(tmp_path, peer_models, core):
     )
     (tmp_path / "main.c").write_text(main)
     sources = [f"m{number}.c" for number in range(len(models))]
-    told = run_in_qemu(tmp_path, core, [*sources, "main.c"])
-    assert told == b"".join(y.tobytes() for y in theirs)
+    printed = run_in_qemu(tmp_path, core, [*sources, "main.c"])
+    assert printed == b"".join(y.tobytes() for y in theirs)
 
 
 def test_a_chip_whose_int_has_16_bits_agrees_to_the_byte(tmp_path):
@@ -287,7 +287,7 @@ def test_a_chip_whose_int_has_16_bits_agrees_to_the_byte(tmp_path):
     models = [random_graph(7000 + n) for n in range(16)] + [line(negated, reshaped)]
     models = [m for m in models if len(m) < 6000 and max(t.size for t in read(m).tensors if t.data is None) < 400]
     assert {op.name for model in models for op in read(model).ops} >= {"SOFTMAX", "SUB", "MUL", "MEAN", "CONV_2D"}
-    told = b""
+    printed = b""
     for start in range(0, len(models), 4):  # 8 KiB of RAM hold so many models' constants
         some = models[start : start + 4]
         folder = tmp_path / str(start)
@@ -306,9 +306,9 @@ def test_a_chip_whose_int_has_16_bits_agrees_to_the_byte(tmp_path):
             body.append(f"for (int16_t i = 0; i < {size}; ++i) put_byte((uint8_t)y{number}[i]);")
         main.append("int main(void) {" + "".join(body) + " stop(); return 0; }\n")
         (folder / "main.c").write_text("".join(main))
-        told = run_on_avr(folder, [*(f"m{number}.c" for number in range(len(some))), "main.c"])
+        printed = run_on_avr(folder, [*(f"m{number}.c" for number in range(len(some))), "main.c"])
         wanted = b"".join(all_outputs(model, [x])["output0"].tobytes() for model, x in zip(some, inputs))
-        assert told == wanted, [[op.name for op in read(model).ops] for model in some]
+        assert printed == wanted, [[op.name for op in read(model).ops] for model in some]
 
 
 @given(st.integers(-(2**31), 2**31 - 1), st.integers(0, 2**31 - 1))

@@ -111,14 +111,14 @@ def built(kinds, kind, arithmetic, folder):
     outputs = layers.Dense(x.shape[1] if kind == "reconstruction" else 3)(hidden)
     tflite = micro.convert(keras.Model(inputs, outputs), x).content
     firmware = Firmware(front_end, scaling, tflite, None)
-    heard = firmware.inputs(frames)
-    said = run_inputs(tflite, heard)
+    int8_inputs = firmware.inputs(frames)
+    said = run_inputs(tflite, int8_inputs)
     score = {
         "reconstruction": lambda: reconstruction_score(tflite),
         "distance": lambda: distance_score(tflite, said),
         "margin": lambda: margin_score(tflite, [0]),
     }[kind]()
-    threshold = Threshold(float(np.median(score(heard, said))) * score.unit, "")
+    threshold = Threshold(float(np.median(score(int8_inputs, said))) * score.unit, "")
     saturation = 30000.5 if arithmetic == "fixed" else 7.5
     detector = make_detector(
         score,

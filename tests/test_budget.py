@@ -123,9 +123,9 @@ def test_the_command_gates_by_its_exit_code(peer_models):
     assert (fits.exit_code, fits.output[:5]) == (0, "fits:")
     broken = invoke("check", model, "--ram", "2KiB", "--json")
     assert broken.exit_code == 1
-    told = json.loads(broken.stdout)
-    assert (told["fits"], told["ram_budget"]) == (False, 2048)
-    assert len(told["broken"]) == 1
+    printed = json.loads(broken.stdout)
+    assert (printed["fits"], printed["ram_budget"]) == (False, 2048)
+    assert len(printed["broken"]) == 1
     for arguments, says in (
         ((), "give a budget"),
         (("--flash", "lots"), "flash must be a size"),

@@ -25,11 +25,11 @@ def test_inputs_that_become_constants_are_named_with_the_remedy():
     model, x = mixed_sizes()
     with pytest.warns(
         micro.ConversionWarning, match=r"inputs 0, 1, 2, 3, 4, 5 \(of 8\) vary by fewer than 4 steps"
-    ) as told:
+    ) as warned:
         converted = micro.convert(model, x)
     assert converted.constant_inputs == (0, 1, 2, 3, 4, 5)
     assert converted.constant_outputs == tuple(range(8))
-    said = [str(each.message) for each in told if each.category is micro.ConversionWarning]
+    said = [str(each.message) for each in warned if each.category is micro.ConversionWarning]
     assert [text.partition(": ")[2] for text in said] == list(converted.warnings)
     assert "layer 'scale' (Normalization) comes too late for them: take it out of the model" in converted.warnings[0]
     # The remedy works.
@@ -108,10 +108,10 @@ def test_calibration_data_is_what_a_run_calibrates_on():
     from micro.config import parse_config
     from micro.datasets.prepare import calibration_windows, prepare
 
-    told = {"job": "rig", "data": {"train_recordings": 2, "validation_recordings": 1, "calibration_recordings": 1}}
-    told |= {"teacher": {"sizes": [8]}, "student": {"sizes": [4]}}
-    told["data"] |= {"test_recordings": 1, "fault_recordings": 1, "seconds": 0.5, "severities": [1.0]}
-    data = prepare(parse_config(told, Path()))
+    raw = {"job": "rig", "data": {"train_recordings": 2, "validation_recordings": 1, "calibration_recordings": 1}}
+    raw |= {"teacher": {"sizes": [8]}, "student": {"sizes": [4]}}
+    raw["data"] |= {"test_recordings": 1, "fault_recordings": 1, "seconds": 0.5, "severities": [1.0]}
+    data = prepare(parse_config(raw, Path()))
     public = micro.calibration_data(data.train.x, seed=3)
     np.testing.assert_array_equal(public, calibration_windows(data, 3))
     assert (public.min(), public.max()) == (-8.0, 8.0)

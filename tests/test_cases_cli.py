@@ -88,8 +88,10 @@ def test_30_an_npy_is_taken_for_calibration_and_samples(tmp_path, peer_models, c
         assert invoke("convert", tmp_path / "tiny.keras", *arguments).exit_code == 0
     assert (tmp_path / "npy/tiny_int8.tflite").read_bytes() == (tmp_path / "npz/tiny_int8.tflite").read_bytes()
     np.save(tmp_path / "x.npy", np.load(peer_models / "dscnn_golden.npz")["x"].reshape(1, 32, 32, 1))
-    told = json.loads(invoke("verify", peer_models / "dscnn.tflite", "--samples", tmp_path / "x.npy", "--json").stdout)
-    assert told["samples"] == 1
+    printed = json.loads(
+        invoke("verify", peer_models / "dscnn.tflite", "--samples", tmp_path / "x.npy", "--json").stdout
+    )
+    assert printed["samples"] == 1
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from micro.detection.permutation import smallest_p
 from micro.detection.threshold import calibrate
 from micro.firmware import new_firmware
 from micro.monitoring import FARTHEST, read_log
-from micro.runs.baseline import calibration_heard, calibration_sessions
+from micro.runs.baseline import calibration_features, calibration_sessions
 from micro.runs.device import judge, load_firmware
 from micro.runs.finished import read_run
 
@@ -262,7 +262,7 @@ def test_a_recalibrated_run_keeps_the_log_s_sessions_and_features(rig_run, tmp_p
         float(row.split(",")[1]) for row in rows[1:] if int(row.split(",")[0].split()[1]) < used
     ]
     assert not np.array_equal(np.concatenate(new), np.concatenate(old)[: sum(map(len, new))])
-    assert calibration_heard(tmp_path / "new").tolist() == [[n - 5, n] for n in range(used)]
+    assert calibration_features(tmp_path / "new").tolist() == [[n - 5, n] for n in range(used)]
     assert micro.monitor(tmp_path / "new", log, every=6, recent=12).advice == "steady"
     log.write_text(log.read_text().replace("f3", "f4"))
     with pytest.raises(micro.DataError, match=r"column 'f4' was not in the log that .* was recalibrated on: f0, f3"):
@@ -327,6 +327,6 @@ def test_what_the_emitted_firmware_prints_over_restarts_is_monitored(rig_run, tm
     assert len(log.columns) == (firmware.front_end.shape[0] if level == 2 else 0)
     result = invoke("monitor", rig_run, tmp_path / "log.csv", "--json")
     assert result.exit_code in (0, 1), result.output
-    told = json.loads(result.stdout)
-    assert (told["sessions"], told["faults"]) == (4, log.faults)
-    assert "calibration" not in told
+    printed = json.loads(result.stdout)
+    assert (printed["sessions"], printed["faults"]) == (4, log.faults)
+    assert "calibration" not in printed

@@ -36,9 +36,9 @@ def test_convert_a_keras_file(tmp_path, conv_model, conv_samples):
     arguments = (tmp_path / "tiny.keras", "--calibration", tmp_path / "calibration.npz", "--out", tmp_path / "out")
     result = invoke("convert", *arguments, "--json")
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert told["path"] == str(tmp_path / "out" / "tiny_int8.tflite")
-    assert told["model_bytes"] == (tmp_path / "out" / "tiny_int8.tflite").stat().st_size
+    printed = json.loads(result.stdout)
+    assert printed["path"] == str(tmp_path / "out" / "tiny_int8.tflite")
+    assert printed["model_bytes"] == (tmp_path / "out" / "tiny_int8.tflite").stat().st_size
 
 
 def test_convert_with_grids_of_ones_choice(tmp_path, conv_model, conv_samples):

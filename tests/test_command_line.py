@@ -293,10 +293,10 @@ def test_what_the_documents_type_exists(page):
         if name not in main.commands:
             continue  # 'keras-kd' within a sentence
         options = {option for each in main.commands[name].params for option in each.opts}
-        told = {
+        in_page = {
             re.match(r"--[a-z-]+", word.strip("[]().,;:"))[0] for word in words if word.strip("[](").startswith("--")
         }
-        assert told <= options, f"{page}: keras-kd {name} {sorted(told - options)}"
+        assert in_page <= options, f"{page}: keras-kd {name} {sorted(in_page - options)}"
 
 
 def test_readme_names_every_command():

@@ -114,11 +114,11 @@ def in_c(program, firmware, samples):
 
 
 def require_alike(program, firmware, samples):
-    told = in_c(program, firmware, samples)
+    decided = in_c(program, firmware, samples)
     expected = decisions(firmware, samples)
-    assert told[:, 0].tolist() == [decision.status for decision in expected]
+    assert decided[:, 0].tolist() == [decision.status for decision in expected]
     unit = firmware.detector.score.unit
-    for (_, score), decision in zip(told, expected):
+    for (_, score), decision in zip(decided, expected):
         assert decision.score is None or decision.score == score * unit
     return expected
 

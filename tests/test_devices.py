@@ -6,39 +6,15 @@ import sys
 
 import keras
 import pytest
+from configs import rig, toml
 
 from micro.errors import RunError
 from micro.runs.train import several_devices
 
-CONFIG = """
-job = "rig"
-seeds = 1
-[data]
-train_recordings = 4
-validation_recordings = 1
-calibration_recordings = 3
-test_recordings = 2
-fault_recordings = 1
-seconds = 1.0
-severities = [1.0]
-[features]
-bands = 16
-[teacher]
-sizes = [16, 4, 16]
-epochs = {epochs}
-devices = {devices}
-[student]
-sizes = [4]
-epochs = 2
-[distill]
-compare = false
-[detect]
-false_alarm_rate = 0.05
-"""
-
 
 def run(folder, devices, epochs=4):
-    (folder / f"{devices}.toml").write_text(CONFIG.format(devices=devices, epochs=epochs))
+    config = rig(seeds=1, teacher={"epochs": epochs, "devices": devices}, distill={"compare": False})
+    (folder / f"{devices}.toml").write_text(toml(config))
     command = [
         sys.executable,
         "-m",
@@ -56,7 +32,7 @@ def run(folder, devices, epochs=4):
 def test_a_teacher_on_two_devices_learns_what_one_on_one_device_learns(tmp_path):
     """Each batch is split in two and gradients are summed: the same steps, up to rounding."""
     one, two = (run(tmp_path, devices) for devices in (1, 2))
-    curves = [told["history"]["teacher"]["loss"] for told in (one, two)]
+    curves = [result["history"]["teacher"]["loss"] for result in (one, two)]
     assert curves[1] == pytest.approx(curves[0], rel=1e-3)
     assert curves[1][-1] < curves[1][0]
     teacher = keras.saving.load_model(tmp_path / "run2" / "teacher.keras", compile=False)

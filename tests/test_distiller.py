@@ -257,8 +257,8 @@ def test_the_models_last_activation_tells_logits_from_probabilities(last, activa
 def test_an_activation_that_does_not_tell_is_never_guessed(student):
     with pytest.raises(ValueError, match="cannot tell whether the teacher gives logits or probabilities"):
         keras_kd.Distiller(net(8, "teacher", last="relu"), student, [keras_kd.SoftTarget()])
-    told = keras_kd.SoftTarget(teacher_activation="linear")
-    keras_kd.Distiller(net(8, "teacher", last="relu"), student, [told])
+    stated = keras_kd.SoftTarget(teacher_activation="linear")
+    keras_kd.Distiller(net(8, "teacher", last="relu"), student, [stated])
 
 
 class NeedsLabels(keras_kd.Objective):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
-from support import TINY_RUN
+from configs import rig
 
 from micro.cli.main import main
 
@@ -92,7 +92,7 @@ def test_the_picture_is_drawn_from_a_run(tmp_path):
     from micro.config import parse_config
     from micro.runs.start import run_pipeline
 
-    run_pipeline(parse_config(tomllib.loads(TINY_RUN), tmp_path), tmp_path / "run")
+    run_pipeline(parse_config(rig(seeds=1, distill={"compare": False}), tmp_path), tmp_path / "run")
     script = runpy.run_path(str(ROOT / "scripts/picture.py"))
     decisions = script["draw"](tmp_path / "run", tmp_path / "drawn.png")
     assert decisions[-1].status.name == "ALARM"

@@ -6,6 +6,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from configs import two_seconds
 from support import SANITIZERS, WARNINGS, invoke
 
 from micro.config import parse_config
@@ -42,26 +43,22 @@ struct MicroInterpreter {
 };
 }
 """
-ANOMALY = {
-    "job": "rig",
-    "seeds": 1,
-    "data": {
-        "train_recordings": 6,
-        "validation_recordings": 2,
-        "calibration_recordings": 4,
-        "test_recordings": 4,
-        "fault_recordings": 2,
-        "seconds": 2.0,
-        "severities": [0.5],
+ANOMALY = two_seconds(
+    seed=0,
+    data={"test_recordings": 4, "fault_recordings": 2},
+    features={"kind": ["spectrum", "envelope", "moments"], "bands": 32, "envelope_bands": 16},
+    teacher={"sizes": [32, 8, 32], "epochs": 3},
+    student={"epochs": 6},
+    compress=[],
+    detect={
+        "min_hits": 2,
+        "history": 3,
+        "clear_after": 2,
+        "clear_threshold": 0.9,
+        "saturation": 8.0,
+        "max_saturated": 4,
     },
-    "features": {"kind": ["spectrum", "envelope", "moments"], "bands": 32, "envelope_bands": 16},
-    "teacher": {"sizes": [32, 8, 32], "epochs": 3},
-    "student": {"sizes": [8], "epochs": 6, "learning_rate": 0.003},
-    "detect": {
-        "false_alarm_rate": 0.05, "min_hits": 2, "history": 3, "clear_after": 2, "clear_threshold": 0.9,
-        "saturation": 8.0, "max_saturated": 4,
-    },
-}  # fmt: skip
+)
 
 
 def bearings(folder, arithmetic):
@@ -76,8 +73,8 @@ def bearings(folder, arithmetic):
     }
 
 
-def run_of(told, out):
-    run_pipeline(parse_config(told, out.parent), out)
+def run_of(raw, out):
+    run_pipeline(parse_config(raw, out.parent), out)
     return out
 
 
@@ -152,9 +149,9 @@ def test_a_golden_window_with_a_sensor_fault_passes_on_a_good_board(rig_run, tmp
         report["features"] |= {"arithmetic": "fixed", "full_scale": 8.0}
         report["detector"]["saturation"] = 32000.5
         (run / "report.json").write_text(json.dumps(report))
-    golden = np.load(run / "golden.npy")[:4]
-    golden[0, 7], golden[1, 5:20], golden[2] = np.nan, 8.0, 0.0
-    np.save(run / "golden.npy", golden)
+    vectors = np.load(run / "test_vectors.npy")[:4]
+    vectors[0, 7], vectors[1, 5:20], vectors[2] = np.nan, 8.0, 0.0
+    np.save(run / "test_vectors.npy", vectors)
     for windows, faults in ((3, 1), (2, 0)):
         folder = tmp_path / f"project{windows}"
         new_firmware(run, folder, "cmake", windows=windows)
@@ -183,7 +180,7 @@ def test_the_application_s_log_is_what_monitoring_reads(anomaly, tmp_path, level
     command = ["gcc", *WARNINGS, *SANITIZERS, f"-DAPP_LOG={level}", "-Isrc", "main.c", *sources_of(folder), "-lm"]
     done = subprocess.run([*command, "-o", "app"], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[:3000]
-    samples = np.load(anomaly / "golden.npy")[:8].reshape(-1, 1)
+    samples = np.load(anomaly / "test_vectors.npy")[:8].reshape(-1, 1)
     samples[1500] = np.nan
     said = subprocess.run([folder / "app"], input=samples.tobytes(), capture_output=True, check=False).stdout.decode()
     firmware = load_firmware(anomaly)
@@ -203,8 +200,8 @@ def test_the_application_s_log_is_what_monitoring_reads(anomaly, tmp_path, level
     size = firmware.front_end.shape[0]
     assert log.columns == (tuple(range(size)) if level == 2 else ())
     if level == 2:
-        heard = judged.features[good][:whole].reshape(-1, 3, size).mean(axis=1)
-        np.testing.assert_allclose(log.features, heard, rtol=1e-12)
+        expected_features = judged.features[good][:whole].reshape(-1, 3, size).mean(axis=1)
+        np.testing.assert_allclose(log.features, expected_features, rtol=1e-12)
 
 
 def test_cmake_builds_and_tests_it(anomaly, tmp_path):
@@ -273,9 +270,9 @@ def test_emulated_chips_agree_with_python_on_real_windows(cwru_folder, tmp_path,
     """Front end, model and detector on Cortex-M0, M4F and M33: 200 windows of real bearings, and those between them."""
     require_emulators()
     run = run_of(bearings(cwru_folder, arithmetic), tmp_path / "run")
-    assert len(np.load(run / "golden.npy")) >= 150
-    told = invoke("emulate", run)
-    assert told.exit_code == 0, told.output
+    assert len(np.load(run / "test_vectors.npy")) >= 150
+    emulated = invoke("emulate", run)
+    assert emulated.exit_code == 0, emulated.output
     found = json.loads((run / "report.json").read_text())["emulated"]
     assert [result["core"] for result in found] == ["m0", "m4f", "m33"]
     for result in found:
@@ -290,11 +287,11 @@ def test_emulated_chips_agree_with_python_on_real_windows(cwru_folder, tmp_path,
 
 def test_an_emulated_anomaly_detector_agrees_through_alarms_and_faults(anomaly):
     require_emulators()
-    firmware, golden = load_firmware(anomaly), np.load(anomaly / "golden.npy")
-    golden[3, 100], golden[7, 5:20] = np.nan, 8.0
-    (found,) = emulation.emulate_firmware(firmware, golden, "bearing", ("m4f",))
+    firmware, vectors = load_firmware(anomaly), np.load(anomaly / "test_vectors.npy")
+    vectors[3, 100], vectors[7, 5:20] = np.nan, 8.0
+    (found,) = emulation.emulate_firmware(firmware, vectors, "bearing", ("m4f",))
     assert found.equal
-    said = {decision.status for decision in simulate(anomaly, golden.reshape(-1, 1))}
+    said = {decision.status for decision in simulate(anomaly, vectors.reshape(-1, 1))}
     assert said == {Status.HEALTHY, Status.ALARM, Status.FAULT_NOT_FINITE, Status.FAULT_SATURATED}
 
 
@@ -318,9 +315,9 @@ def test_what_cannot_be_is_refused_before_anything_is_written(anomaly, tmp_path)
     assert contents(tmp_path / "full") == {"mine.c": b"int mine;"}
     damaged = tmp_path / "damaged"
     shutil.copytree(anomaly, damaged)
-    (damaged / "golden.npy").write_bytes(b"nonsense")
+    (damaged / "test_vectors.npy").write_bytes(b"nonsense")
     assert (
-        "golden.npy is missing or damaged"
+        "test_vectors.npy is missing or damaged"
         in invoke("new-firmware", damaged, "--board", "cmake", "--out", tmp_path / "x").output
     )
 

@@ -13,7 +13,7 @@ from collections import Counter
 
 import psutil
 import pytest
-from configs import SHARED
+from configs import rig, toml
 from support import invoke
 
 import micro
@@ -49,7 +49,7 @@ WHOLE = ("pump-1", "pump-2", "fan-4")
 @pytest.fixture(scope="module")
 def assets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fleet")
-    (folder / "shared.toml").write_text(SHARED)
+    (folder / "shared.toml").write_text(toml(rig(seed=4)))
     (folder / "fleet.toml").write_text(FLEET)
     return folder / "fleet.toml"
 
@@ -139,13 +139,13 @@ def test_a_machine_that_was_put_right_joins_and_the_others_stay(survived, tmp_pa
 
 
 def test_a_fleet_that_was_moved_and_edited_goes_on(survived, tmp_path, assets):
-    """Moved: nothing is done twice. One machine edited: done anew. One removed: named, and its folder stays."""
+    """Moved: nothing is done twice. One machine edited: trained again. One removed: named, and its folder stays."""
     out, _ = survived
     moved = tmp_path / "elsewhere" / "hall"
     shutil.copytree(out, moved)
     for name in WHOLE:
-        told = json.loads((moved / "assets" / name / "manifest.json").read_text())["config"]
-        assert told["teacher"]["path"] == "../../teacher.keras"
+        raw = json.loads((moved / "assets" / name / "manifest.json").read_text())["config"]
+        assert raw["teacher"]["path"] == "../../teacher.keras"
     edited = assets.with_name("edited.toml")
     without = FLEET.replace("data = {seconds = 0.05}", "data = {speed = 1000.0}").replace(
         "min_hits = 2", "min_hits = 3"
@@ -171,7 +171,7 @@ def test_sigterm_ends_a_fleet_in_one_line_with_the_command_that_goes_on(tmp_path
     out = tmp_path / "hall"
     command = [sys.executable, "-m", "micro.cli", "fleet", str(assets), "--out", str(out), "--json"]
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not (out / "told.json").exists():
+    while not (out / "claim.json").exists():
         assert driver.poll() is None
         time.sleep(0.05)
     while not psutil.Process(driver.pid).children():
@@ -193,14 +193,14 @@ def test_another_machine_trains_the_teacher_in_place_of_a_broken_one(tmp_path, a
     from micro.fleet.teacher import teach
 
     fleet = load_fleet(assets)
-    told = {asset.name: fleet.config(asset).model_dump(mode="json") for asset in fleet.asset}
+    sections = {asset.name: fleet.config(asset).model_dump(mode="json") for asset in fleet.asset}
     path = tmp_path / "teacher.keras"
-    both = teach([[told["pump-1"], told["pump-2"]], [told["fan-3"], told["fan-4"]]], str(path))
+    both = teach([[sections["pump-1"], sections["pump-2"]], [sections["fan-3"], sections["fan-4"]]], str(path))
     assert both["machines"] == 2
     assert path.is_file()
-    assert teach([[told["fan-3"]], [told["fan-4"]]], str(path))["machines"] == 1
+    assert teach([[sections["fan-3"]], [sections["fan-4"]]], str(path))["machines"] == 1
     with pytest.raises(RunError, match=r"none of them has data to teach with; the first: 0\.05 s"):
-        teach([[told["fan-3"]]], str(path))
+        teach([[sections["fan-3"]]], str(path))
 
 
 def test_what_is_in_the_way_is_left_alone(survived, tmp_path, assets):

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
-from configs import SHARED
+from configs import rig, toml
 from hypothesis import given
 from hypothesis import strategies as st
 from reports import FOOTPRINT, report_with
@@ -41,9 +41,9 @@ def test_ram_in_the_table_is_what_the_budget_is_compared_with():
 def test_the_table_grows_while_the_fleet_goes_on(tmp_path, monkeypatch):
     from micro.fleet import driver
 
-    told = {"job": "rig", "teacher": {"family": "autoencoder", "sizes": [8]}}
-    told["student"] = {"family": "autoencoder", "sizes": [4]}
-    three = Fleet(shared=told, asset=[{"name": name} for name in ("a", "b", "c")])
+    common = {"job": "rig", "teacher": {"family": "autoencoder", "sizes": [8]}}
+    common["student"] = {"family": "autoencoder", "sizes": [4]}
+    three = Fleet(shared=common, asset=[{"name": name} for name in ("a", "b", "c")])
     value = {
         "metrics": {"auc": 0.5},
         "teacher": {"auc": 0.5},
@@ -113,7 +113,7 @@ def test_machines_that_train_the_teacher_are_spread_evenly_and_none_comes_twice(
     ],
 )
 def test_what_is_wrong_with_a_fleet_is_named_before_any_work(tmp_path, changed, problem):
-    (tmp_path / "shared.toml").write_text(SHARED)
+    (tmp_path / "shared.toml").write_text(toml(rig(seed=4)))
     (tmp_path / "fleet.toml").write_text(changed)
     with pytest.raises(ValueError, match=problem):
         load_fleet(tmp_path / "fleet.toml")

@@ -126,13 +126,13 @@ def test_a_full_disk_loses_nothing_and_is_told_in_a_line(tmp_path, monkeypatch):
     out = tmp_path / "rig"
     write_folder(out, {"manifest.json": b"{}", "report.json": b"earlier"})
     folder = RunFolder(out)
-    told = json_bytes({"seed": 1})
+    claim = json_bytes({"seed": 1})
     full_disk(monkeypatch, "report.json")
 
     def work():
         with holding(out):
-            folder.check(told, resume=False, force=True)
-            folder.begin(told, resume=False)
+            folder.check(claim, resume=False, force=True)
+            folder.begin(claim, resume=False)
             write_bytes(folder.parts / "teacher.keras", b"taught")
             write_bytes(folder.fresh_whole() / "report.json", b"new")
 
@@ -145,7 +145,7 @@ def test_a_full_disk_loses_nothing_and_is_told_in_a_line(tmp_path, monkeypatch):
     assert names(tmp_path) == ["rig", "rig.partial"]
     assert names(folder.whole) == []
     assert can_resume(out)
-    folder.check(told, resume=True, force=False)  # it replaces the earlier run as it was told to
+    folder.check(claim, resume=True, force=False)  # it replaces the earlier run as it was told to
     with pytest.raises(RunError, match="make room and try again"), made_whole(tmp_path / "fw") as staged:
         write_bytes(staged / "report.json", b"")
     assert names(tmp_path) == ["rig", "rig.partial"]
@@ -172,25 +172,25 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 
 def test_a_run_that_came_by_itself_is_not_replaced_by_resume(tmp_path):
     folder = RunFolder(tmp_path / "rig")
-    told = json_bytes({"seed": 1})
-    folder.begin(told, resume=False)
+    claim = json_bytes({"seed": 1})
+    folder.begin(claim, resume=False)
     write_folder(folder.out, {"manifest.json": b"{}"})
     with pytest.raises(RunError, match="holds a run already; choose another --out, or replace it with --force"):
-        folder.check(told, resume=True, force=False)
-    folder.check(told, resume=True, force=True)
+        folder.check(claim, resume=True, force=False)
+    folder.check(claim, resume=True, force=True)
 
 
 def test_what_a_user_puts_where_a_run_is_being_published_is_not_lost(tmp_path):
     folder = RunFolder(tmp_path / "rig")
-    told = json_bytes({"seed": 1})
-    folder.begin(told, resume=False)
+    claim = json_bytes({"seed": 1})
+    folder.begin(claim, resume=False)
     write_bytes(folder.fresh_whole() / "manifest.json", b"new")
     write_bytes(folder.mark, b"")
     write_bytes(folder.earlier / "manifest.json", b"earlier")
     write_bytes(folder.out / "thesis.txt", b"years of work")
     for resume in (True, False):
         with pytest.raises(RunError, match="move one away"):
-            folder.settle(told, resume=resume)
+            folder.settle(claim, resume=resume)
     assert (folder.earlier / "manifest.json").read_bytes() == b"earlier"
     assert (folder.out / "thesis.txt").read_bytes() == b"years of work"
 
@@ -207,17 +207,17 @@ def test_what_could_not_start_makes_way_and_what_is_not_ours_is_kept(tmp_path):
 
 
 def test_a_model_in_the_fleet_s_folder_is_told_by_the_way_there(tmp_path):
-    told = {
+    raw = {
         "job": "rig",
         "teacher": {"family": "autoencoder", "sizes": [8], "path": str(tmp_path / "hall" / "teacher.keras")},
         "student": {"family": "autoencoder", "sizes": [4]},
     }
-    config = parse_config(told, Path())
+    config = parse_config(raw, Path())
     out = tmp_path / "hall" / "assets" / "pump"
     plain = plain_config(config, out, tmp_path / "hall")
     assert plain["teacher"]["path"] == "../../teacher.keras"
     assert config_from_plain(plain, out) == config
-    assert plain_config(config, out)["teacher"]["path"] == told["teacher"]["path"]
+    assert plain_config(config, out)["teacher"]["path"] == raw["teacher"]["path"]
     moved = config_from_plain(plain, tmp_path / "elsewhere" / "assets" / "pump")
     assert moved.teacher.path == str(tmp_path / "elsewhere" / "teacher.keras")
 
@@ -237,8 +237,8 @@ def test_a_search_or_fleet_without_its_packages_leaves_nothing(tmp_path, monkeyp
     (tmp_path / "f.toml").write_text('config = "c.toml"\n[[asset]]\nname = "a"\n')
     monkeypatch.setitem(sys.modules, "ray", None)
     before = names(tmp_path)
-    told = tmp_path / ("f.toml" if command[0] == "fleet" else "c.toml")
-    result = invoke(command[0], told, "--out", tmp_path / "out", *command[1:])
+    config = tmp_path / ("f.toml" if command[0] == "fleet" else "c.toml")
+    result = invoke(command[0], config, "--out", tmp_path / "out", *command[1:])
     assert result.exit_code == 2
     assert "ray is not installed; install it with: pip install -e" in result.output
     assert names(tmp_path) == before

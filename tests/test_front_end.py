@@ -1,4 +1,4 @@
-"""The front end: what it hears, and that the emitted C hears the same."""
+"""The front end: its features, and that the emitted C computes the same."""
 
 import dataclasses
 import shutil
@@ -38,8 +38,8 @@ int main(void) {{
 # Values first, each after its index, on the standard error.
 TRACE = """
 #include <stdint.h>
-#define FE_TRACE(index, value) told(index, (double)(value))
-static void told(int index, double value) { fprintf(stderr, "%d %.17g\\n", index, value); }
+#define FE_TRACE(index, value) traced(index, (double)(value))
+static void traced(int index, double value) { fprintf(stderr, "%d %.17g\\n", index, value); }
 """
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 
@@ -66,9 +66,9 @@ def in_c(front_end, scaling, samples, folder, grid=(0.05, -3), compiler="gcc"):
     ran = subprocess.run([folder / "main"], input=samples.astype(kind).tobytes(), capture_output=True)
     assert ran.returncode == 0, ran.stderr[-2000:]
     size = int(np.prod(front_end.shape))
-    told = np.array(ran.stderr.split(), np.float64).reshape(-1, 2)
-    values = np.empty((len(told) // size, size))
-    values[np.repeat(np.arange(len(values)), size), told[:, 0].astype(int)] = told[:, 1]
+    trace = np.array(ran.stderr.split(), np.float64).reshape(-1, 2)
+    values = np.empty((len(trace) // size, size))
+    values[np.repeat(np.arange(len(values)), size), trace[:, 0].astype(int)] = trace[:, 1]
     return values, np.frombuffer(ran.stdout, np.int8).reshape(-1, size)
 
 

@@ -186,13 +186,13 @@ def judged(file, samples, folder):
         assert len(result.stderr) < 1000, result.stderr
         return "refused"
     assert (result.exit_code, result.stderr) == (0, "")
-    told = json.loads(result.stdout)
+    printed = json.loads(result.stdout)
     model = keras.saving.load_model(file, compile=False, safe_mode=True)
     expected = model.predict(samples, verbose=0)
-    graph = read(told["path"])
+    graph = read(printed["path"])
     step = graph.tensors[graph.outputs[0]].quantization.scale[0]
-    error = np.sqrt(np.mean((run(told["path"], samples).reshape(expected.shape) - expected) ** 2))
-    assert told["warnings"] or error <= 0.3 * expected.std() + 2 * step
+    error = np.sqrt(np.mean((run(printed["path"], samples).reshape(expected.shape) - expected) ** 2))
+    assert printed["warnings"] or error <= 0.3 * expected.std() + 2 * step
     return "converted"
 
 

@@ -19,14 +19,14 @@ def check_dialect(seed, folder):
     path.write_bytes(made.content)
     recordings, channels, _ = table.load(TableData(files=str(path), **made.settings, on_constant="keep"), WINDOW)
     (recording,) = recordings
-    told = f"seed {seed}: {made.settings}"
-    assert channels == made.channels, told
-    assert recording.sample_rate == pytest.approx(made.rate, rel=1e-4), told
+    case = f"seed {seed}: {made.settings}"
+    assert channels == made.channels, case
+    assert recording.sample_rate == pytest.approx(made.rate, rel=1e-4), case
     whole = np.isfinite(made.values).all(axis=1)
-    np.testing.assert_array_equal(recording.valid, whole, told)
-    np.testing.assert_array_equal(recording.samples[whole], made.values[whole], told)
+    np.testing.assert_array_equal(recording.valid, whole, case)
+    np.testing.assert_array_equal(recording.samples[whole], made.values[whole], case)
     if made.faulty is not None:
-        np.testing.assert_array_equal(recording.faulty, made.faulty, told)
+        np.testing.assert_array_equal(recording.faulty, made.faulty, case)
     path.unlink()
 
 

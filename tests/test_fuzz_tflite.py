@@ -1,4 +1,4 @@
-"""Damaged .tflite files end in a sentence, or in C that is sound and equal to TFLite Micro."""
+"""Damaged .tflite files end in a sentence, or in valid C that is equal to TFLite Micro."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def tally_of(first, count, seconds):
         timeout=seconds,
     )
     assert done.stdout, done.stderr[-3000:]
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert not told["faults"], told["faults"]
-    return told
+    tally = json.loads(done.stdout.splitlines()[-1])
+    assert not tally["faults"], tally["faults"]
+    return tally
 
 
 def test_damaged_models_are_refused_or_computed_right():
-    told = tally_of(0, 55, 600)
-    assert told["read: refused"] > 10
-    assert told["aot: refused"] > 5
-    assert told["C: equal"] > 5
+    tally = tally_of(0, 55, 600)
+    assert tally["read: refused"] > 10
+    assert tally["aot: refused"] > 5
+    assert tally["C: equal"] > 5
 
 
 @pytest.mark.parametrize("seed", [1412])  # TFLite made another shape of it than TFLite Micro

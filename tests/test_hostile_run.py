@@ -46,7 +46,7 @@ def copied(rig_run, tmp_path):
     """A run's files that firmware reads, as a folder of one's own."""
     folder = tmp_path / "run"
     folder.mkdir()
-    for name in ("report.json", "manifest.json", "golden.npy", "student_int8.tflite"):
+    for name in ("report.json", "manifest.json", "test_vectors.npy", "student_int8.tflite"):
         shutil.copy(rig_run / name, folder / name)
     return folder
 
@@ -137,8 +137,8 @@ def test_every_number_of_a_run_folder_is_checked(copied, tmp_path):
     ("report.json", b"[]"),
     ("report.json", b'{"detector": {}}'),
     ("report.json", b'{"detector": "x"}'),
-    ("golden.npy", b"nonsense"),
-    ("golden.npy", b"PK\x03\x04"),
+    ("test_vectors.npy", b"nonsense"),
+    ("test_vectors.npy", b"PK\x03\x04"),
     ("student_int8.tflite", b"nonsense"),
     ("manifest.json", b"{}"),
 ])  # fmt: skip

@@ -1,4 +1,4 @@
-"""The jobs as they come out of the box, whole: what they promise of accuracy and size."""
+"""The jobs as they come out of the box, whole: the accuracy and size they must reach."""
 
 import json
 

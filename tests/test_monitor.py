@@ -13,7 +13,7 @@ import micro
 from micro.datasets import rig
 from micro.datasets.recording import windows
 from micro.monitoring import FARTHEST, read_log
-from micro.runs.baseline import calibration_heard, calibration_sessions
+from micro.runs.baseline import calibration_features, calibration_sessions
 from micro.runs.device import judge, load_firmware, simulate
 from micro.runs.finished import read_run
 
@@ -66,9 +66,9 @@ def test_a_machine_that_runs_faster_calls_for_a_new_student(rig_run, tmp_path):
     assert found.drifted_after is not None
     assert found.recalibrated.value > FARTHEST * found.threshold
     assert "train a new student" in found.why
-    told = json.loads(invoke("monitor", rig_run, log, "--json").stdout)
-    assert told["advice"] == "retrain"
-    assert told["checks"][-1]["p"] <= told["checks"][-1]["level"]
+    printed = json.loads(invoke("monitor", rig_run, log, "--json").stdout)
+    assert printed["advice"] == "retrain"
+    assert printed["checks"][-1]["p"] <= printed["checks"][-1]["level"]
 
 
 def test_a_little_drift_recalibrates_and_the_new_run_s_firmware_has_the_threshold(rig_run, tmp_path):
@@ -117,10 +117,10 @@ def heard_log(path, run, seed, count, columns=None, **changed):
 
 def test_a_run_keeps_what_its_model_heard_in_calibration(rig_run):
     report, _ = read_run(rig_run)
-    heard = calibration_heard(rig_run)
-    assert heard.shape == (16, 32 + 3)
-    assert np.abs(heard).max() <= 128
-    assert len(report.features.names) == heard.shape[1]
+    features = calibration_features(rig_run)
+    assert features.shape == (16, 32 + 3)
+    assert np.abs(features).max() <= 128
+    assert len(report.features.names) == features.shape[1]
 
 
 def test_a_line_that_hums_louder_leaves_the_scores_and_is_named_by_its_band(rig_run, tmp_path):

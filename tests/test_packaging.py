@@ -13,15 +13,16 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from configs import rig, toml
 from packaging.metadata import Metadata
 from packaging.requirements import Requirement
-from support import TINY_RUN
 
 from micro.errors import RunError
 from micro.support.extras import required
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+TINY_RUN = toml(rig(seeds=1, distill={"compare": False}))
 PARTS = ("keras_kd", "micro", "docs", "notebooks", "scripts", "tests")
 CORE = {"tensorflow", "tensorflow-model-optimization", "keras", "numpy", "click"}
 OPTIONAL = {"ray": "scale", "optuna": "scale", "tomli_w": "scale", "mlflow": "track", "tensorboard": "track"}

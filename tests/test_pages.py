@@ -51,12 +51,13 @@ def browser():
 
 CANDIDATES = [
     {
-        "number": n - 1, "state": state, "choice": {"bands": 32, "teacher_share": 0.51234} if n else {}, "marks": [0.7, 0.72],
+        "number": n - 1, "state": state, "choice": {"bands": 32, "teacher_share": 0.51234} if n else {},
+        "epoch_scores": [0.7, 0.72],
         "costs": {"flash": 1800 + 400 * n, "ram": 1100 + 50 * n, "macs": 400 + 200 * n},
         "score": 0.75 + 0.01 * n if state == "done" else None, "error": None,
         "accuracy": None,
     }
-    for n, state in enumerate(["done", "done", "unfit", "stopped", "done", "done"])
+    for n, state in enumerate(["done", "done", "infeasible", "stopped", "done", "done"])
 ]  # fmt: skip
 SEARCH = {
     "candidates": CANDIDATES, "front": [-1, 0, 3, 4], "chosen": 3,
@@ -132,11 +133,11 @@ def test_a_classifier_s_page_shows_its_dark_knowledge(browser, tmp_path, cwru_fo
     from micro.config import parse_config
     from micro.runs.start import run_pipeline
 
-    told = {
+    raw = {
         "job": "cwru", "seeds": 1, "data": {"folder": str(cwru_folder)}, "distill": {"objective": "soft_target"},
         "teacher": {"family": "dense", "sizes": [32], "epochs": 2}, "student": {"family": "dense", "sizes": [8], "epochs": 2},
     }  # fmt: skip
-    report = run_pipeline(parse_config(told, Path()), tmp_path / "run")
+    report = run_pipeline(parse_config(raw, Path()), tmp_path / "run")
     for side in ("teacher", "student"):
         assert all(abs(sum(row) - 1) < 1e-6 for row in getattr(report.soft_targets, side))
     browser.get(f"file://{tmp_path / 'run' / 'report.html'}")

@@ -9,7 +9,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from configs import SMALL_RIG
+from configs import toml, two_seconds
 from keras import layers
 from support import invoke
 
@@ -29,7 +29,7 @@ def digests(folder):
 @pytest.fixture(scope="module")
 def config_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("config") / "rig.toml"
-    path.write_text(SMALL_RIG.format(seeds=3))
+    path.write_text(toml(two_seconds(seeds=3)))
     return path
 
 
@@ -43,7 +43,7 @@ def finished(tmp_path_factory, config_file):
 
 def test_a_run_folder_is_whole(finished):
     expected = {"teacher.keras", "student.keras", "student_int8.tflite", "report.json", "report.html", "manifest.json"}
-    expected |= {"golden.npy", "calibration.csv", "calibration_features.csv"}
+    expected |= {"test_vectors.npy", "calibration.csv", "calibration_features.csv"}
     expected |= {f"firmware/bearing{suffix}" for suffix in (".h", ".cc", "_ops.h")} | {"firmware/README.txt"}
     assert set(digests(finished)) == expected
     assert not finished.with_name("rig.partial").exists()
@@ -94,10 +94,10 @@ def test_the_saved_student_is_the_one_reported(finished):
 def test_same_seed_same_bytes_also_after_an_interruption(tmp_path, finished, config_file, monkeypatch):
     config = load_config(config_file)
     out = tmp_path / "rig"
-    told = []
+    stages = []
 
     def interrupt(stage, share):
-        told.append(stage)
+        stages.append(stage)
         if "seed 4: training student" in stage:
             raise KeyboardInterrupt
 
@@ -108,8 +108,8 @@ def test_same_seed_same_bytes_also_after_an_interruption(tmp_path, finished, con
     assert kept == {"teacher.keras", "student.keras", "alone.keras", "0-prune.keras"}
     with pytest.raises(RunError, match="go on with --resume"):
         run_pipeline(config, out)
-    told.clear()
-    run_pipeline(config, out, resume=True, progress=lambda stage, share: told.append(stage))
+    stages.clear()
+    run_pipeline(config, out, resume=True, progress=lambda stage, share: stages.append(stage))
     assert digests(out) == digests(finished)
 
 
@@ -144,8 +144,8 @@ def test_the_end_of_a_run_names_commands_that_work(finished, tmp_path, monkeypat
     assert invoke(*shlex.split(lines[0])[1:]).exit_code == 0
     assert (spaced / "rig-firmware" / "README.md").is_file()
     monkeypatch.chdir(spaced / "rig")
-    told = re.search(r"^    (keras-kd .*)$", (spaced / "rig/firmware/README.txt").read_text(), re.MULTILINE)
-    assert invoke(*shlex.split(told[1].replace("BOARD", "cmake"))[1:]).exit_code == 0
+    command = re.search(r"^    (keras-kd .*)$", (spaced / "rig/firmware/README.txt").read_text(), re.MULTILINE)
+    assert invoke(*shlex.split(command[1].replace("BOARD", "cmake"))[1:]).exit_code == 0
 
 
 def test_a_finished_run_is_scanned_for_how_much_each_layer_can_be_compressed(finished, tmp_path):
@@ -224,14 +224,12 @@ def test_models_of_ones_own_are_checked_before_training(tmp_path, config_file):
         ("lambda.keras", "cannot|can be loaded safely"),
         ("rig.toml", "not a .keras model"),
     ):
-        text = SMALL_RIG.format(seeds=1).replace("[teacher]\nsizes", f'[teacher]\npath = "{name}"\nsizes')
-        (tmp_path / "rig.toml").write_text(text)
+        (tmp_path / "rig.toml").write_text(toml(two_seconds(teacher={"path": name})))
         result = invoke("run", tmp_path / "rig.toml", "--out", tmp_path / "out", "--force")
         assert result.exit_code == 2
         assert re.search(says, result.output), result.output
         shutil.rmtree(tmp_path / "out.partial", ignore_errors=True)
-    text = SMALL_RIG.format(seeds=1).replace("[teacher]\nsizes", '[teacher]\npath = "good.keras"\nsizes')
-    (tmp_path / "rig.toml").write_text(text)
+    (tmp_path / "rig.toml").write_text(toml(two_seconds(teacher={"path": "good.keras"})))
     assert invoke("run", tmp_path / "rig.toml", "--out", tmp_path / "out").exit_code == 0
 
 
@@ -273,7 +271,7 @@ def test_models_of_ones_own_are_checked_before_training(tmp_path, config_file):
     ],
 )
 def test_bad_configs_end_in_one_line_and_exit_code_2(tmp_path, change, says):
-    text = SMALL_RIG.format(seeds=1).replace("epochs = 4", "epochs = 0")
+    text = toml(two_seconds()).replace("epochs = 4", "epochs = 0")
     assert change[0] in text
     (tmp_path / "rig.toml").write_text(text.replace(*change))
     result = invoke("run", tmp_path / "rig.toml", "--out", tmp_path / "out")

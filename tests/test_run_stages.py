@@ -3,39 +3,21 @@
 import json
 import re
 
-from configs import SMALL_RIG
+from configs import toml, two_seconds
 from support import ARENAS, invoke
 
-ALL_STAGES = """
-[[compress]]
-stage = "shrink"
-rate = 0.25
-epochs = 1
-[[compress]]
-stage = "prune"
-pattern = [2, 4]
-epochs = 1
-[[compress]]
-stage = "cluster"
-clusters = 8
-epochs = 1
-teacher = false
-[[compress]]
-stage = "quantize_aware"
-ranges = "mse"
-epochs = 1
-[budget]
-flash = "8KiB"
-ram = "8KiB"
-[detect]
-"""
+STAGES = [
+    {"stage": "shrink", "rate": 0.25, "epochs": 1},
+    {"stage": "prune", "pattern": [2, 4], "epochs": 1},
+    {"stage": "cluster", "clusters": 8, "epochs": 1, "teacher": False},
+    {"stage": "quantize_aware", "ranges": "mse", "epochs": 1},
+]
+BUDGET = {"flash": "8KiB", "ram": "8KiB"}
 
 
 def test_stages_follow_one_another_without_undoing(tmp_path):
-    text = SMALL_RIG.format(seeds=1).replace("sizes = [8]", "sizes = [32, 8, 32]")
-    start, end = text.index("[[compress]]"), text.index("[detect]")
     path = tmp_path / "all.toml"
-    path.write_text(text[:start] + ALL_STAGES.replace("[detect]\n", "") + text[end:])
+    path.write_text(toml(two_seconds(student={"sizes": [32, 8, 32]}, compress=STAGES, budget=BUDGET)))
     result = invoke("run", path, "--out", tmp_path / "run")
     assert result.exit_code == 0, result.output
     assert "weights clustered" in result.output
@@ -55,11 +37,9 @@ def test_stages_follow_one_another_without_undoing(tmp_path):
 
 
 def test_a_budget_that_only_a_later_stage_meets_is_met(tmp_path):
-    text = SMALL_RIG.format(seeds=1).replace("sizes = [8]", "sizes = [200]")
-    start, end = text.index("[[compress]]"), text.index("[detect]")
-    shrink = '[[compress]]\nstage = "shrink"\nrate = 0.9\nepochs = 1\n[budget]\nram = "{}"\n'
+    shrink = {"stage": "shrink", "rate": 0.9, "epochs": 1}
     path = tmp_path / "later.toml"
-    path.write_text(text[:start] + shrink.format("1472B") + text[end:])
+    path.write_text(toml(two_seconds(student={"sizes": [200]}, compress=[shrink], budget={"ram": "1472B"})))
     result = invoke("run", path, "--out", tmp_path / "run", "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
@@ -70,7 +50,7 @@ def test_a_budget_that_only_a_later_stage_meets_is_met(tmp_path):
 
 def test_a_budget_that_nothing_can_meet_is_refused_before_training(tmp_path):
     path = tmp_path / "tight.toml"
-    path.write_text(SMALL_RIG.format(seeds=1) + '[budget]\nram = "300B"\n')
+    path.write_text(toml(two_seconds(budget={"ram": "300B"})))
     result = invoke("run", path, "--out", tmp_path / "run")
     assert result.exit_code == 2
     assert re.search(

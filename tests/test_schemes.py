@@ -46,8 +46,8 @@ def test_each_peer_learns_as_if_it_stood_alone_beside_the_others(blobs):
                 return self.inner(inputs)
 
             def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-                lessons = [keras.ops.mean(keras_kd.SoftTarget(1.0)(o, y_pred)) for o in self.others]
-                return CROSS_ENTROPY(y, y_pred) + sum(lessons) / len(lessons)
+                values = [keras.ops.mean(keras_kd.SoftTarget(1.0)(o, y_pred)) for o in self.others]
+                return CROSS_ENTROPY(y, y_pred) + sum(values) / len(values)
 
         alone = Alone(copy, others)
         alone.compile(keras.optimizers.SGD(rates[k]))

@@ -49,11 +49,11 @@ def test_score_says_of_every_window_what_the_firmware_says(rig_run, recording):
 
 def test_both_are_in_the_table_and_a_log_of_it_counts_faults(rig_run, recording, tmp_path):
     out = tmp_path / "log.csv"
-    told = invoke("score", rig_run, recording[0], "--out", out)
-    assert told.exit_code == 0, told.output
+    result = invoke("score", rig_run, recording[0], "--out", out)
+    assert result.exit_code == 0, result.output
     scored = score(rig_run, [recording[0]])
     above, alarms = sum(bool(s.above_threshold) for s in scored), sum(bool(s.alarm) for s in scored)
-    assert told.stdout == f"wrote {len(scored)} windows to {out}: {above} above the threshold, {alarms} in alarm\n"
+    assert result.stdout == f"wrote {len(scored)} windows to {out}: {above} above the threshold, {alarms} in alarm\n"
     assert out.read_bytes() == to_csv(scored)
     lines = out.read_text().splitlines()
     assert lines[0] == "file,row,seconds,score,above_threshold,alarm,result"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from configs import BASES, base
+from configs import BASES, base, rig, toml
 from support import ARENAS, invoke
 
 import micro
@@ -22,37 +22,21 @@ from micro.explore.holdout import kept_back, search_windows
 from micro.explore.selection import TIE
 from micro.runs.lock import holding
 
-RIG = """
-job = "rig"
-seed = 5
-seeds = 1
-[data]
-train_recordings = 4
-validation_recordings = 2
-calibration_recordings = 3
-test_recordings = 2
-fault_recordings = 1
-seconds = 1.0
-severities = [1.0]
-[features]
-bands = 32
-[teacher]
-sizes = [32, 8, 32]
-epochs = 3
-[student]
-sizes = [8, 4, 8]
-epochs = 4
-learning_rate = 0.003
-[detect]
-false_alarm_rate = 0.05
-"""
+RIG = rig(
+    seed=5,
+    seeds=1,
+    data={"validation_recordings": 2},
+    features={"bands": 32},
+    teacher={"sizes": [32, 8, 32]},
+    student={"sizes": [8, 4, 8], "epochs": 4, "learning_rate": 0.003},
+)
 BUDGET = {"flash": "4KiB", "ram": "2KiB"}
 
 
 @pytest.fixture(scope="module")
 def config_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("config") / "rig.toml"
-    path.write_text(RIG)
+    path.write_text(toml(RIG))
     return path
 
 
@@ -66,34 +50,34 @@ def found(tmp_path_factory, config_file):
 
 
 def test_what_fits_is_tried_and_what_does_not_is_never_trained(found):
-    _, told = found
-    states = [row["state"] for row in told["candidates"]]
+    _, outcome = found
+    states = [row["state"] for row in outcome["candidates"]]
     assert states.count("done") + states.count("stopped") >= 5 + 1  # the config's own is tried beside
     assert "failed" not in states
-    assert [row["number"] for row in told["candidates"]] == list(range(-1, len(states) - 1))
-    for row in told["candidates"]:
+    assert [row["number"] for row in outcome["candidates"]] == list(range(-1, len(states) - 1))
+    for row in outcome["candidates"]:
         fits = row["costs"]["flash"] <= 4096 and row["costs"]["ram"] <= 2048
-        assert fits == (row["state"] != "unfit")
-        if row["state"] == "unfit":
-            assert not row["marks"]
+        assert fits == (row["state"] != "infeasible")
+        if row["state"] == "infeasible":
+            assert not row["epoch_scores"]
             assert row["score"] is None
-    assert set(told["front"]) <= {row["number"] for row in told["candidates"] if row["state"] == "done"}
-    assert str(told["chosen"]) in told["finals"]
-    assert len(told["finals"][str(told["chosen"])]) == 3
-    assert "-1" in told["finals"]
+    assert set(outcome["front"]) <= {row["number"] for row in outcome["candidates"] if row["state"] == "done"}
+    assert str(outcome["chosen"]) in outcome["finals"]
+    assert len(outcome["finals"][str(outcome["chosen"])]) == 3
+    assert "-1" in outcome["finals"]
     layers = ("bands", "depth", "bottleneck", "width")
-    finalists = [told["candidates"][int(number) + 1]["choice"] for number in told["finals"] if number != "-1"]
+    finalists = [outcome["candidates"][int(number) + 1]["choice"] for number in outcome["finals"] if number != "-1"]
     assert len({tuple(choice.get(name) for name in layers) for choice in finalists}) == len(finalists)
-    assert not told["kept"]
+    assert not outcome["kept"]
 
 
 def test_the_chosen_config_gives_a_student_of_the_reported_costs(found, tmp_path):
-    out, told = found
+    out, outcome = found
     config = load_config(out / "chosen.toml")
     assert (config.budget.flash, config.budget.ram) == ("4096", "2048")
-    assert told["command"] == f"keras-kd run {out / 'chosen.toml'} --out {out / 'chosen'}"
+    assert outcome["command"] == f"keras-kd run {out / 'chosen.toml'} --out {out / 'chosen'}"
     report = json.loads(invoke("run", out / "chosen.toml", "--out", tmp_path / "run", "--json").stdout)
-    chosen = next(row for row in told["candidates"] if row["number"] == told["chosen"])
+    chosen = next(row for row in outcome["candidates"] if row["number"] == outcome["chosen"])
     assert report["budget"]["fits"]
     assert report["footprint"]["model_bytes"] == chosen["costs"]["flash"]
     assert max(report["footprint"][kernels] for kernels in ARENAS) == chosen["costs"]["ram"]
@@ -110,35 +94,35 @@ def test_no_window_of_the_test_is_among_what_the_search_sees(found, config_file)
         assert seen.shape[1:] == data.test.x.shape[1:]
         assert not known & {row.tobytes() for row in seen}
     # A search simulates hardly any of the test, and all of what is learnt from.
-    told, _ = search_windows(config)
-    assert len(told.test) < len(data.test)
-    np.testing.assert_array_equal(told.train.x, data.train.x)
+    outcome, _ = search_windows(config)
+    assert len(outcome.test) < len(data.test)
+    np.testing.assert_array_equal(outcome.train.x, data.train.x)
 
 
 def test_classifiers_are_judged_by_validation_windows_or_a_load_that_they_have_not_learnt(cwru_folder):
-    told = {**BASES["dense"], "data": {"folder": str(cwru_folder)}, "features": {"bands": 16}}
-    config = parse_config(told, Path())
+    raw = {**BASES["dense"], "data": {"folder": str(cwru_folder)}, "features": {"bands": 16}}
+    config = parse_config(raw, Path())
     tested = [cut(one, prepare(config).features)[0] for one in cwru.load(cwru_folder, (2,)) if one.label != "normal"]
     whole, (x, labels) = search_windows(config)
     np.testing.assert_array_equal(x, whole.validation.x)
     np.testing.assert_array_equal(labels, whole.validation.labels)
-    one_load, (only, _) = search_windows(parse_config({**told, "data": {**told["data"], "train_loads": [0]}}, Path()))
+    one_load, (only, _) = search_windows(parse_config({**raw, "data": {**raw["data"], "train_loads": [0]}}, Path()))
     np.testing.assert_array_equal(only, one_load.validation.x)
     data, (x, labels) = search_windows(kept_back(config), kept=True)
-    heard = {f"{number}.mat" for number in (97, *(first for first, *_ in cwru.FAULT_FILES.values()))}
-    assert set(data.train.origins) == heard
+    train_origins = {f"{number}.mat" for number in (97, *(first for first, *_ in cwru.FAULT_FILES.values()))}
+    assert set(data.train.origins) == train_origins
     known = {row.tobytes() for row in data.scaling(data.features(np.concatenate(tested)))}
     assert not known & {row.tobytes() for row in x}
     assert not {row.tobytes() for row in data.train.x} & {row.tobytes() for row in x}
     # The healthy machine was recorded at one load: what is left of it in time is the test's, and not judged by.
     assert np.sum(labels == 0) == np.sum(data.validation.labels == 0)
     assert set(labels) == set(range(10))
-    second_load = sum(origin not in heard for origin in data.test.origins)
+    second_load = sum(origin not in train_origins for origin in data.test.origins)
     assert len(x) == len(data.validation) + second_load
 
 
 def test_where_validation_windows_are_too_easy_a_load_kept_from_candidates_judges(cwru_folder, tmp_path):
-    told = {
+    raw = {
         **BASES["dense"],
         "seeds": 1,
         "data": {"folder": str(cwru_folder)},
@@ -146,7 +130,7 @@ def test_where_validation_windows_are_too_easy_a_load_kept_from_candidates_judge
         "teacher": {"family": "dense", "sizes": [64], "epochs": 8},
         "student": {"family": "dense", "sizes": [48], "epochs": 20, "learning_rate": 0.01},
     }
-    found = micro.search(parse_config(told, Path()), tmp_path / "out", flash="16KiB", ram="8KiB", trials=1)
+    found = micro.search(parse_config(raw, Path()), tmp_path / "out", flash="16KiB", ram="8KiB", trials=1)
     by_number = {candidate.number: candidate for candidate in found.candidates}
     assert json.loads((tmp_path / "out" / "own.json").read_text())["score"] > 1 - TIE
     assert found.kept
@@ -179,7 +163,7 @@ def killed_midway(arguments, until, timeout=240):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_killed_search_goes_on_to_the_very_same_result(found, tmp_path, config_file):
-    _, told = found
+    _, outcome = found
     out = tmp_path / "second"
     arguments = ("search", config_file, "--out", out, "--trials", "5", "--flash", "4KiB", "--ram", "2KiB")
     journal = out / "study.jsonl"
@@ -188,9 +172,9 @@ def test_a_killed_search_goes_on_to_the_very_same_result(found, tmp_path, config
     again = invoke(*arguments, "--resume", "--workers", "1")
     assert again.exit_code == 0, again.output
     second = json.loads((out / "search.json").read_text())
-    for result in (told, second):
+    for result in (outcome, second):
         result.pop("command"), result.pop("chosen_config")  # they name their folders
-    assert second == told
+    assert second == outcome
     assert "trained to the end. Chosen:" in again.output
 
 

@@ -155,11 +155,11 @@ def test_an_untrained_candidate_costs_what_it_will_when_trained(family, scales):
 
 def test_students_of_fewer_loads_train_for_as_many_steps():
     config = base("dense", compress=[{"stage": "shrink", "epochs": 3}])
-    told = kept_back(config)
-    assert (told.data.train_loads, told.data.test_loads) == ((0,), (1,))
-    assert told.student.epochs == 2 * config.student.epochs
-    assert told.teacher.epochs == 2 * config.teacher.epochs
-    assert told.compress[0].epochs == 6
+    narrowed = kept_back(config)
+    assert (narrowed.data.train_loads, narrowed.data.test_loads) == ((0,), (1,))
+    assert narrowed.student.epochs == 2 * config.student.epochs
+    assert narrowed.teacher.epochs == 2 * config.teacher.epochs
+    assert narrowed.compress[0].epochs == 6
     three = kept_back(base("dense", data={"folder": ".", "train_loads": [2, 0, 1], "test_loads": [3]}))
     assert (three.data.train_loads, three.data.test_loads) == ((2, 0), (1,))
     assert three.student.epochs == 45

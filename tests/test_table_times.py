@@ -9,9 +9,11 @@ from micro.datasets import table
 from micro.errors import DataError
 
 
-def timed(tmp_path, name, cells, **told):
+def timed(tmp_path, name, cells, **settings):
     (recording, *_), *_ = loaded(
-        tmp_path, columns(**{name: cells, "x": wave(len(cells))}), **{"time_column": name, "sample_rate": None, **told}
+        tmp_path,
+        columns(**{name: cells, "x": wave(len(cells))}),
+        **{"time_column": name, "sample_rate": None, **settings},
     )
     return recording.sample_rate
 
@@ -46,7 +48,7 @@ def test_a_clock_in_milliseconds_serves_300_hz(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("cells", "told", "says"),
+    ("cells", "settings", "says"),
     [
         ([f"2026-10-25T0{3 - n // 60}:00:{n % 60:02d}" for n in range(ROWS)], {}, "line 62: time does not.*3659 s before"),
         ([f"{n // 2 / 100}" for n in range(ROWS)], {}, "line 3: .*the same time as the row before.*set sample_rate"),
@@ -57,11 +59,11 @@ def test_a_clock_in_milliseconds_serves_300_hz(tmp_path):
         ([f"{n},5" for n in range(40)], {"separator": ";"}, 'a decimal comma is read with decimal = ","'),
     ],
 )  # fmt: skip
-def test_times_that_go_wrong_are_named_by_row(tmp_path, cells, told, says):
-    sep = told.get("separator", ",")
+def test_times_that_go_wrong_are_named_by_row(tmp_path, cells, settings, says):
+    sep = settings.get("separator", ",")
     text = columns(sep, t=cells, x=wave(len(cells)))
     with pytest.raises(DataError, match=says):
-        loaded(tmp_path, text, time_column="t", sample_rate=None, **told)
+        loaded(tmp_path, text, time_column="t", sample_rate=None, **settings)
 
 
 def test_zones_and_formats_of_dates_are_read(tmp_path):

@@ -55,14 +55,14 @@ def test_files_of_one_name_have_scalings_of_their_own(tmp_path):
     for number, folder in enumerate(("a", "b")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "m.csv").write_text(columns(x=wave(600, number) * 100**number))
-    told = {
+    settings = {
         "files": "*/m.csv",
         "sample_rate": 10.0,
         "healthy_rows": [0, 500],
         "scaling": "per_file",
         "faulty_files": "*.csv",
     }
-    found = prepare(config_of(tmp_path, told))
+    found = prepare(config_of(tmp_path, settings))
     assert set(found.train.origins) == {"a/m.csv", "b/m.csv"}
     for origin in ("a/m.csv", "b/m.csv"):
         own = found.train.x[np.array(found.train.origins) == origin]
@@ -197,7 +197,7 @@ def test_wide_files_cost_what_is_read_of_them(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told", "says"),
+    ("text", "settings", "says"),
     [
         (columns(";", x=wave(), y=wave()), {}, r"""set separator = ";\""""),
         ("x,y\n" + "0,5,1,5\n" * 40, {}, "twice as many are those of decimal commas"),
@@ -216,9 +216,9 @@ def test_wide_files_cost_what_is_read_of_them(tmp_path):
         (columns(x=wave(9)), {}, 'n.csv: 9 samples in a row, shorter than a window of 16; set on_short = "skip"'),
     ],
 )  # fmt: skip
-def test_errors_name_the_setting_that_helps(tmp_path, text, told, says):
+def test_errors_name_the_setting_that_helps(tmp_path, text, settings, says):
     with pytest.raises(DataError, match=says) as caught:
-        loaded(tmp_path, text, **told)
+        loaded(tmp_path, text, **settings)
     assert "\n" not in str(caught.value)
 
 
@@ -227,8 +227,8 @@ def test_missing_values_are_filled_within_a_stretch_and_long_runs_left_out(tmp_p
     x[50] = x[99] = ""
     x[150:180] = [""] * 30
     t = np.r_[np.arange(100), np.arange(200, 300)] / 100
-    told = {"time_column": "t", "sample_rate": None, "on_gap": "split", "on_missing": "interpolate"}
-    first, second = loaded(tmp_path, columns(t=t, x=x), **told).recordings
+    settings = {"time_column": "t", "sample_rate": None, "on_gap": "split", "on_missing": "interpolate"}
+    first, second = loaded(tmp_path, columns(t=t, x=x), **settings).recordings
     assert first.samples[50, 0] == pytest.approx((float(x[49]) + float(x[51])) / 2, abs=1e-6)
     # The end of a stretch goes on as it was; what comes after a gap has no say.
     assert first.samples[99, 0] == pytest.approx(float(x[98]))
@@ -295,11 +295,11 @@ def test_too_few_windows_name_the_longest_recording(tmp_path):
     cut = wave(400).astype(object)
     cut[10::20] = ""
     (tmp_path / "s0.csv").write_text(columns(x=cut))
-    told = {"files": "s0.csv", "sample_rate": 10, "healthy_files": "*", "on_missing": "drop"}
+    settings = {"files": "s0.csv", "sample_rate": 10, "healthy_files": "*", "on_missing": "drop"}
     with pytest.raises(
         DataError, match=r"s0\.csv lacks values in 5 % of its healthy rows, and no 32 in a row are complete"
     ):
-        prepare(config_of(tmp_path, told, window=32))
+        prepare(config_of(tmp_path, settings, window=32))
 
 
 def test_an_empty_file_to_score_is_to_be_left_out(tmp_path):

@@ -63,10 +63,10 @@ FOLDERS = {ZEPHYR.source: "zephyr-tflite-micro"}
 
 def sources_of(package):
     """A package's sources; the test is skipped where they are not at hand."""
-    told = os.environ.get("KERAS_KD_TFLM")
-    if not told:
+    sources = os.environ.get("KERAS_KD_TFLM")
+    if not sources:
         pytest.skip(f"KERAS_KD_TFLM is not set: no sources of {package.source} to build against")
-    folder = Path(told) / FOLDERS.get(package.source, package.source.split("/")[1])
+    folder = Path(sources) / FOLDERS.get(package.source, package.source.split("/")[1])
     if not folder.is_dir():
         pytest.skip(f"no {folder}: {package.source} at {package.revision[:7]}")
     return folder
@@ -146,8 +146,8 @@ def test_it_compiles_against_what_the_table_says(projects, board, tmp_path):
 def test_the_table_is_what_the_package_s_headers_say(board):
     package = LAYOUTS[board].package
     folder = sources_of(package)
-    told = re.search(r"  MicroInterpreter\(([^)]*size_t[^)]*)\)", header(package, folder, "micro_interpreter.h"))[1]
-    arguments = told.split(",")
+    declared = re.search(r"  MicroInterpreter\(([^)]*size_t[^)]*)\)", header(package, folder, "micro_interpreter.h"))[1]
+    arguments = declared.split(",")
     assert (sum("=" not in one for one in arguments), len(arguments)) == package.arguments
     methods = set(re.findall(r"TfLiteStatus (Add\w+)\(", header(package, folder, "micro_mutable_op_resolver.h")))
     missing = {resolver_method(op) for op in [*IRREGULAR, *REGULAR]} - methods

@@ -27,7 +27,7 @@ def drawn_inputs(model, seed):
 
 def outputs_in_c(models, inputs, folder, storage, compiler="gcc", flags=SANITIZERS):
     """Outputs of each model's static C for its inputs, one program for all: a list of (samples, size) arrays a model."""
-    main, told, sizes = ["#include <stdio.h>\n#include <stdlib.h>\n"], b"", []
+    main, samples, sizes = ["#include <stdio.h>\n#include <stdlib.h>\n"], b"", []
     for number, (model, given) in enumerate(zip(models, inputs)):
         generate(model, folder, f"m{number}", storage=storage)
         graph = read(model)
@@ -41,7 +41,7 @@ def outputs_in_c(models, inputs, folder, storage, compiler="gcc", flags=SANITIZE
             f'#include "m{number}.h"\nstatic void run{number}(void) {{ static int8_t {held};\n'
             f"  for (int n = 0; n < {SAMPLES}; ++n) {{{reads} m{number}_invoke({', '.join(xs + ys)});{writes} }}\n}}\n"
         )
-        told += b"".join(array[sample].tobytes() for sample in range(SAMPLES) for array in given)
+        samples += b"".join(array[sample].tobytes() for sample in range(SAMPLES) for array in given)
     main.append("int main(void) {" + "".join(f" run{n}();" for n in range(len(models))) + " return 0; }\n")
     (folder / "main.c").write_text("".join(main))
     sources = [f"m{number}.c" for number in range(len(models))]
@@ -49,7 +49,7 @@ def outputs_in_c(models, inputs, folder, storage, compiler="gcc", flags=SANITIZE
         [compiler, *WARNINGS, *flags, *sources, "main.c", "-o", "nets"], cwd=folder, capture_output=True, text=True
     )
     assert built.returncode == 0, built.stderr[:4000]
-    done = subprocess.run([folder / "nets"], input=told, capture_output=True)
+    done = subprocess.run([folder / "nets"], input=samples, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()[:4000]
     given, start = np.frombuffer(done.stdout, np.int8), 0
     found = []

@@ -170,8 +170,10 @@ def kernel(net: Net, x: Wire, shape, axis: int, channels: int, per_channel: bool
     if net.dice.random() < 0.7:
         far = 1 + int(sums / (x.scale * max(scales)))
         biases = np.array([net.dice.randint(-far, far) for _ in range(channels)], np.int64).clip(-(2**26), 2**26)
-        told = [x.scale * s for s in scales]
-        tensors.append(net.add_tensor(tfl.TensorType.INT32, (channels,), told, [0] * many, 0, biases.astype(np.int32)))
+        bias_scales = [x.scale * s for s in scales]
+        tensors.append(
+            net.add_tensor(tfl.TensorType.INT32, (channels,), bias_scales, [0] * many, 0, biases.astype(np.int32))
+        )
     elif net.dice.random() < 0.3 and axis == 0:  # TFLite Micro faults on a depthwise convolution whose bias is named -1
         tensors.append(-1)
     return tensors, max(sums, 1e-4)
@@ -255,10 +257,10 @@ def mean(net: Net, x: Wire) -> Wire | None:
     shape = [1 if i in axes else n for i, n in enumerate(x.shape) if options.keepDims or i not in axes]
     if not shape:
         return None
-    told = [axis - len(x.shape) if net.dice.random() < 0.3 else axis for axis in axes]
+    listed = [axis - len(x.shape) if net.dice.random() < 0.3 else axis for axis in axes]
     far = x.far / math.sqrt(math.prod(x.shape[i] for i in axes))
     return net.step(
-        "MEAN", [x, net.indices(told)], net.wire(shape, far, x.grid if net.dice.random() < 0.2 else None), options
+        "MEAN", [x, net.indices(listed)], net.wire(shape, far, x.grid if net.dice.random() < 0.2 else None), options
     )
 
 
@@ -383,7 +385,7 @@ def wired_graph(seed: int) -> bytes:
     net.wires += inputs
     wanted = net.dice.randint(2, 9)
     for _ in range(200):
-        # The newest values are taken up oftener, so that nets are deep as well as wide.
+        # The newest values are taken more often, so that nets are deep as well as wide.
         x = net.wires[-1] if net.dice.random() < 0.5 else net.dice.choice(net.wires)
         if x.count <= 1500:
             net.dice.choice(STEPS)(net, x)

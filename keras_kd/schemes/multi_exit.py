@@ -16,7 +16,7 @@ from keras_kd.objectives.tensors import flat
 from keras_kd.objectives.weighing import batch_mean
 from keras_kd.per_output import hard_weights, weights_of
 from keras_kd.serialization import serializable
-from keras_kd.training import TeachingModel
+from keras_kd.training import Batch, TeachingModel
 from keras_kd.types import Structure, Tensor
 
 
@@ -120,15 +120,9 @@ class MultiExit(TeachingModel):
         given = self._graph(inputs, training=training)
         return given if training or self.in_step else given["logits"][-1]
 
-    def compute_loss(
-        self,
-        x: Structure | None = None,
-        y: Structure | None = None,
-        y_pred: Structure | None = None,
-        sample_weight: Structure | None = None,
-        training: bool = True,
-    ) -> Tensor:
-        """The sum over all exits, a scalar."""
+    def _terms(self, batch: Batch, training: bool) -> list[Tensor]:
+        """The hard loss, the soft one and the distance of features of each exit, weighted."""
+        x, y, y_pred, sample_weight = batch
         if y is None or self._compile_loss is None:
             missing = "labels: call fit with y" if y is None else "a loss on labels: pass one to compile"
             raise ValueError(f"MultiExit needs {missing}")
@@ -148,7 +142,7 @@ class MultiExit(TeachingModel):
             self._log_mean(self._means[f"exit_{k}_lesson"], soft, x)
             self._log_mean(self._means[f"exit_{k}_features"], distance, x)
             terms += [(1.0 - self.alpha) * hard, self.alpha * soft, self.feature_weight * distance]
-        return self._total(terms, training)
+        return terms
 
     def compute_metrics(
         self, x: Structure, y: Structure | None, y_pred: Structure, sample_weight: Structure | None = None

@@ -16,7 +16,7 @@ from keras_kd.objectives.response import SoftTarget
 from keras_kd.objectives.weighing import batch_mean
 from keras_kd.per_output import hard_weights, labels_of, weights_of
 from keras_kd.serialization import serializable
-from keras_kd.training import TeachingModel
+from keras_kd.training import Batch, TeachingModel
 from keras_kd.types import Compiled, Structure, Tensor
 
 
@@ -125,15 +125,9 @@ class MutualDistiller(TeachingModel):
         outputs = [peer(inputs, training=training) for peer in self.peers]
         return outputs if training or self.in_step else self._together(outputs)
 
-    def compute_loss(
-        self,
-        x: Structure | None = None,
-        y: Structure | None = None,
-        y_pred: Structure | None = None,
-        sample_weight: Structure | None = None,
-        training: bool = True,
-    ) -> Tensor:
-        """The sum of the peers' losses, a scalar; its gradient in each peer is that of the peer's own loss."""
+    def _terms(self, batch: Batch, training: bool) -> list[Tensor]:
+        """The peers' losses; the gradient of their sum in each peer is that of the peer's own loss."""
+        x, y, y_pred, sample_weight = batch
         outputs = y_pred if isinstance(y_pred, list) else [peer(x, training=training) for peer in self.peers]
         terms = [self._aggregate_additional_loss(loss) for loss in self.losses]
         labels, weights = labels_of(y, self.peers[0], 0), weights_of(sample_weight, self.peers[0], 0)
@@ -150,7 +144,7 @@ class MutualDistiller(TeachingModel):
             value = sum(values[1:], values[0]) / len(values)
             self._log_mean(self._means[f"peer_{k}_objective"], value, x)
             terms.append(self._now(self.objective, training).weight * value)
-        return self._total(terms, training)
+        return terms
 
     def compute_metrics(
         self, x: Structure, y: Structure | None, y_pred: Structure, sample_weight: Structure | None = None

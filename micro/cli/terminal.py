@@ -165,7 +165,7 @@ def print_search(found: SearchResult, out: str) -> None:
     Console(width=None if Console().is_terminal else 140).print(table)
     states = [candidate.state for candidate in found.candidates]
     click.echo(
-        f"{len(states)} candidates drawn: {states.count('unfit')} do not fit, {states.count('stopped')} stopped early, "
+        f"{len(states)} candidates drawn: {states.count('infeasible')} do not fit, {states.count('stopped')} stopped early, "
         f"{states.count('failed')} failed, {states.count('done')} trained to the end. Chosen: {found.chosen} (*)"
     )
     click.echo(f"Report: {Path(out) / 'report.html'}\nTrain, verify and emit it: {found.command}")

@@ -13,10 +13,10 @@ WORDS = {"flash": "bytes of flash", "ram": "bytes of RAM", "macs": "multiply-acc
 STATES = {
     "done": "trained to the end",
     "stopped": "stopped: others were better at no more cost",
-    "unfit": "never trained: exceeds the budget",
+    "infeasible": "never trained: exceeds the budget",
     "failed": "failed",
 }
-COLORS = {"done": "#0b6e99", "stopped": "#c2571a", "unfit": "#bbbbbb"}
+COLORS = {"done": "#0b6e99", "stopped": "#c2571a", "infeasible": "#bbbbbb"}
 
 
 def render_search(result: Mapping[str, Any]) -> bytes:
@@ -120,8 +120,8 @@ def _progress(result: Mapping[str, Any]) -> dict[str, str]:
             axes.scatter([place], [row["score"]], s=18, color=COLORS["done"])
             scores.append(row["score"])
             best = max(best, row["score"])
-        elif row["marks"]:
-            axes.scatter([place], [row["marks"][-1]], s=18, color=COLORS["stopped"], marker="x")
+        elif row["epoch_scores"]:
+            axes.scatter([place], [row["epoch_scores"][-1]], s=18, color=COLORS["stopped"], marker="x")
         line.append(best or None)
     axes.plot(range(len(line)), line, color="black", linewidth=0.9, label="best so far")  # type: ignore[arg-type]
     if result["teacher_score"] is not None:
@@ -132,7 +132,7 @@ def _progress(result: Mapping[str, Any]) -> dict[str, str]:
     states = [row["state"] for row in result["candidates"]]
     says = (
         f"{len(states)} candidates were drawn: {states.count('done')} trained to the end, {states.count('stopped')} stopped "
-        f"early (crosses), {states.count('unfit')} did not fit and were never trained. The best reached {best:.4f}; "
+        f"early (crosses), {states.count('infeasible')} did not fit and were never trained. The best reached {best:.4f}; "
         f"scores below {low:.4f} are not shown."
     )
     return chart("How the search went", says, drawn)

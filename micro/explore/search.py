@@ -234,9 +234,9 @@ def _own(task: Task) -> Candidate:
         for outcome in run_all(TRIAL, pieces, workers=task.workers):
             write_bytes(path, json_bytes(value(outcome)))
     result = json.loads(path.read_text())
-    marks = tuple(result.get("marks", ()))
+    epoch_scores = tuple(result.get("epoch_scores", ()))
     return Candidate(
-        OWN, result["state"], {}, result["costs"], marks, result.get("score"), accuracy=result.get("accuracy")
+        OWN, result["state"], {}, result["costs"], epoch_scores, result.get("score"), accuracy=result.get("accuracy")
     )
 
 
@@ -250,7 +250,7 @@ def _try_batch(task: Task, study: Study, own: Candidate, limit: int, size: int) 
     """Draw a batch, train it, and record the result of each in the order drawn."""
     number, drawn = study.batch(size, limit)
     finished = [
-        {"costs": found.costs, "marks": found.marks}
+        {"costs": found.costs, "epoch_scores": found.epoch_scores}
         for found in (own, *study.candidates(before=number))
         if found.state in ("done", "stopped")
     ]

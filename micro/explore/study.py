@@ -30,17 +30,17 @@ OWN = -1
 class Candidate:
     """A candidate and its result; number -1 is the config's own student.
 
-    `state` is 'done', 'stopped' (others were better at no more cost), 'unfit' (exceeds the budget, never trained) or 'failed'.
-    `costs` are bytes of flash and RAM and multiply-accumulates. `score` is of the int8 student on windows of the search, none
-    of them of the test: a detector's area under the ROC curve; a classifier's likelihood, the geometric mean of the probability
-    given to the right class, with its `accuracy`. `marks` are intermediate scores during training.
+    `state` is 'done', 'stopped' (others were better at no more cost), 'infeasible' (exceeds the budget, never trained) or
+    'failed'. `costs` are bytes of flash and RAM and multiply-accumulates. `score` is of the int8 student on windows of the
+    search, none of them of the test: a detector's area under the ROC curve; a classifier's likelihood, the geometric mean of
+    the probability given to the right class, with its `accuracy`. `epoch_scores` are those during training.
     """
 
     number: int
     state: str
     choice: dict[str, Any]
     costs: dict[str, int]
-    marks: tuple[float, ...] = ()
+    epoch_scores: tuple[float, ...] = ()
     score: float | None = None
     error: str | None = None
     accuracy: float | None = None
@@ -126,14 +126,14 @@ class Study:
             if before is not None and trial.user_attrs["batch"] >= before:
                 continue
             error = result.get("error") if result["state"] == "failed" else None
-            marks = tuple(result.get("marks", ()))
+            epoch_scores = tuple(result.get("epoch_scores", ()))
             found.append(
                 Candidate(
                     trial.number,
                     result["state"],
                     dict(trial.params),
                     result.get("costs", {}),
-                    marks,
+                    epoch_scores,
                     result.get("score"),
                     error,
                     result.get("accuracy"),

@@ -112,14 +112,14 @@ def try_candidate(
     finished: Sequence[Mapping[str, Any]] = (),
     learn: bool = True,
 ) -> dict[str, Any]:
-    """The result of a candidate: 'unfit' for the budget and never trained, 'stopped' as weak, or 'done' with its score.
+    """The result of a candidate: 'infeasible' for the budget and never trained, 'stopped' as weak, or 'done' with its score.
 
     Args:
         finished: Costs and intermediate scores of earlier candidates, with which a weak one is compared.
         learn: False gives costs alone.
 
-    Returns: state, costs and, if it got that far, marks (intermediate scores), score, a classifier's accuracy and the error of
-        quantization.
+    Returns: state, costs and, if it got that far, scores after epochs, the final score, a classifier's accuracy and the error
+        of quantization.
     """
     parsed = parse_config(dict(config), Path())
     tf.config.experimental.enable_op_determinism()
@@ -127,18 +127,18 @@ def try_candidate(
     seed_everything(seed, "student")
     student = build_model(parsed.student, data.x.shape[1:], len(data.class_names) or None, "student")
     costs = costs_of(_as_written(student, parsed, data.calibration), runtime)
-    result: dict[str, Any] = {"state": "unfit", "costs": asdict(costs)}
+    result: dict[str, Any] = {"state": "infeasible", "costs": asdict(costs)}
     if over(costs, budget) > 0 or not learn:
         return result
-    marks = _train(student, parsed, data, seed, costs, finished)
-    result["marks"] = marks.seen
-    if marks.weak:
+    watch = _train(student, parsed, data, seed, costs, finished)
+    result["epoch_scores"] = watch.seen
+    if watch.weak:
         return {**result, "state": "stopped"}
     made = written(_compressed(student, parsed, data, seed), parsed, data.calibration)
     score = _score_int8(made, data)
     costs = costs_of(made, runtime)
     keras.backend.clear_session()
-    state = "unfit" if over(costs, budget) > 0 else "done"
+    state = "infeasible" if over(costs, budget) > 0 else "done"
     return {**result, "state": state, "costs": asdict(costs), **asdict(score), "error": made.plain.error}
 
 
@@ -147,10 +147,10 @@ def over(costs: Costs, budget: Mapping[str, int | None]) -> float:
     return max(getattr(costs, name) / limit for name, limit in budget.items() if limit is not None) - 1
 
 
-def is_weak(marks: Sequence[float], rivals: Sequence[Sequence[float]]) -> bool:
+def is_weak(epoch_scores: Sequence[float], rivals: Sequence[Sequence[float]]) -> bool:
     """Whether enough rivals were better after as many epochs."""
-    place = len(marks) - 1
-    return sum(len(other) > place and other[place] > marks[place] for other in rivals) >= BETTER_ONES
+    place = len(epoch_scores) - 1
+    return sum(len(other) > place and other[place] > epoch_scores[place] for other in rivals) >= BETTER_ONES
 
 
 @dataclass(frozen=True)
@@ -217,12 +217,12 @@ def _train(
     finished: Sequence[Mapping[str, Any]],
 ) -> IntermediateScores:
     rivals = [
-        other["marks"]
+        other["epoch_scores"]
         for other in finished
         if all(other["costs"][name] <= value for name, value in asdict(costs).items())
     ]
     seed_everything(seed, "shuffle")
-    marks = IntermediateScores(student, data, config.student.epochs, rivals)
+    watch = IntermediateScores(student, data, config.student.epochs, rivals)
     distiller = keras_kd.Distiller(
         data.teacher, student, [make_objective(config)], hard_weight=config.distill.hard_weight
     )
@@ -232,9 +232,9 @@ def _train(
         hard_loss(student, bool(data.class_names)),
         {"inputs": data.x, "teacher": {"outputs": data.targets}},
         data.y,
-        callbacks=[marks],
+        callbacks=[watch],
     )
-    return marks
+    return watch
 
 
 def _compressed(student: keras.Model, config: Config, data: SearchData, seed: int) -> keras.Model:

@@ -98,7 +98,7 @@ def load_windows(run_folder: str | Path, firmware: Firmware) -> np.ndarray:
     Raises:
         RunError: Where there are none, or the file is damaged or does not fit the firmware.
     """
-    path = Path(run_folder) / "golden.npy"
+    path = Path(run_folder) / "test_vectors.npy"
     try:
         kept = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError, SyntaxError, zipfile.BadZipFile) as error:

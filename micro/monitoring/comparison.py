@@ -14,7 +14,7 @@ from micro.detection.threshold import Threshold, calibrate
 from micro.errors import DataError, RunError
 from micro.monitoring.advice import Advice, Evidence, advise
 from micro.monitoring.log import Log, read_log
-from micro.runs.baseline import Calibration, calibration_heard, calibration_sessions
+from micro.runs.baseline import Calibration, calibration_features, calibration_sessions
 from micro.runs.finished import read_run
 from micro.runs.run_report import RunReport
 from micro.support.wording import counted
@@ -100,7 +100,7 @@ def monitor(
         raise RunError(f"{folder} is a classifier's run: it has no threshold to monitor")
     reference = calibration_sessions(folder)
     read = _read(log, report, reference, every, device)
-    features = (calibration_heard(folder, read.columns, log), read.features) if read.columns else None
+    features = (calibration_features(folder, read.columns, log), read.features) if read.columns else None
     options: Options = {"false_alarm_rate": false_alarm_rate, "every": every, "recent": recent}
     checks = watch(reference, read.sessions, features=features, seed=seed, **options)
     evidence = _evidence(report, report.threshold, config.detect.false_alarm_rate, reference, read, checks, options)

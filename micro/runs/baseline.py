@@ -15,7 +15,7 @@ from micro.errors import DataError, RunError
 from micro.tflite.graph import TfliteLike, read
 from micro.tflite.integers import quantize_inputs
 
-SCORES, HEARD = "calibration.csv", "calibration_features.csv"
+SCORES, FEATURES = "calibration.csv", "calibration_features.csv"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Calibration:
     names: tuple[str, ...]
     scores: tuple[np.ndarray, ...]
     columns: tuple[int, ...]
-    heard: np.ndarray
+    features: np.ndarray
 
 
 def baseline_files(data: Prepared, scores: np.ndarray, tflite: TfliteLike) -> dict[str, bytes]:
@@ -49,8 +49,8 @@ def calibration_files(calibration: Calibration) -> dict[str, bytes]:
     files = {SCORES: _table(("session", "score"), rows)}
     if calibration.columns:
         header = ("session", *(f"f{column}" for column in calibration.columns))
-        means = zip(calibration.names, calibration.heard)
-        files[HEARD] = _table(header, ((name, *(f"{mean:.6g}" for mean in found)) for name, found in means))
+        means = zip(calibration.names, calibration.features)
+        files[FEATURES] = _table(header, ((name, *(f"{mean:.6g}" for mean in found)) for name, found in means))
     return files
 
 
@@ -68,7 +68,7 @@ def calibration_sessions(folder: Path) -> list[np.ndarray]:
     return [np.array(scores) for scores in sessions.values()]
 
 
-def calibration_heard(folder: Path, columns: Sequence[int] | None = None, log: str | Path = "the log") -> np.ndarray:
+def calibration_features(folder: Path, columns: Sequence[int] | None = None, log: str | Path = "the log") -> np.ndarray:
     """Mean int8 inputs of a run's calibration sessions, (sessions, inputs), or those of some `columns` that a log has.
 
     Raises:
@@ -76,7 +76,7 @@ def calibration_heard(folder: Path, columns: Sequence[int] | None = None, log: s
         DataError: For columns that its calibration does not have.
     """
     header, *rows = _rows(
-        folder / HEARD,
+        folder / FEATURES,
         "keeps no features of its calibration: it takes raw samples, was recalibrated on a log without, or is an older run",
         header=True,
     )

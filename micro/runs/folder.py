@@ -5,7 +5,7 @@ will be; `replaces`, where an earlier run is to make way. It is published in fou
 into `OUT.partial/earlier`, `whole/` to `OUT`, the rest removed. A kill between any two leaves what `settle` puts in order: the
 mark says how far it came.
 
-Searches and fleets live in their own folder, which `told.json` makes theirs. Other folders are made next to their place,
+Searches and fleets live in their own folder, which `claim.json` makes theirs. Other folders are made next to their place,
 under a hidden name, and renamed. Whatever a kill leaves behind has a name by which the next call recognizes it.
 """
 
@@ -148,20 +148,20 @@ class RunFolder:
 def can_resume(out: str | Path) -> bool:
     """Whether a run, a search or a fleet was begun for this --out that `--resume` goes on with."""
     path = Path(out).resolve()
-    return RunFolder(path).config_file.is_file() or (path / "told.json").is_file()
+    return RunFolder(path).config_file.is_file() or (path / "claim.json").is_file()
 
 
 def claim_folder(out: Path, claim: bytes, resume: bool, what: str, difference: str) -> bool:
     """Make a folder that of a piece of work which goes on over several calls, or see that it is already; True if it is new.
 
-    `claim` identifies the work and is kept as told.json; `what` and `difference` name the work and how another could
+    `claim` identifies the work and is kept as claim.json; `what` and `difference` name the work and how another could
     differ. To be called while `holding` the folder.
 
     Raises:
         RunError: If something of the user's would be lost, or another work's results mixed in.
     """
     check_claim(out, claim, resume, what, difference)
-    kept = out / "told.json"
+    kept = out / "claim.json"
     new = not kept.is_file()
     for place in (out, out / "windows"):
         for left in list(place.iterdir()) if place.is_dir() else ():
@@ -174,7 +174,7 @@ def claim_folder(out: Path, claim: bytes, resume: bool, what: str, difference: s
 
 def check_claim(out: Path, claim: bytes, resume: bool, what: str, difference: str) -> None:
     """As `claim_folder`, and nothing is changed."""
-    kept = out / "told.json"
+    kept = out / "claim.json"
     if kept.is_file():
         if not resume:
             raise RunError(f"{out} holds a {what} already; go on with --resume, or choose another --out")
@@ -200,7 +200,7 @@ def starting(out: Path, *, fresh: bool) -> Iterator[None]:
 def unclaim_folder(out: Path) -> None:
     """Remove a folder just claimed whose work could not start, so that it does not stand in the way of the next; the claim goes
     last."""
-    for path in sorted(out.iterdir(), key=lambda path: path.name == "told.json"):
+    for path in sorted(out.iterdir(), key=lambda path: path.name == "claim.json"):
         remove(path)
     out.rmdir()
 

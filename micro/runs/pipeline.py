@@ -110,7 +110,7 @@ def _keep(chosen: SeedRun, data: Prepared, working: Path) -> None:
     write_bytes(working / "teacher.keras", keras_bytes(copied(chosen.teacher.model)))
     write_bytes(working / "student.keras", keras_bytes(copied(final.model)))
     write_bytes(working / "student_int8.tflite", final.written.content)
-    write_bytes(working / "golden.npy", array_bytes(data.test_vectors))
+    write_bytes(working / "test_vectors.npy", array_bytes(data.test_vectors))
     healthy = chosen.evaluations["student_int8"].healthy
     if healthy is not None:
         for name, content in baseline_files(data, healthy, final.written).items():

@@ -49,7 +49,7 @@ def main() -> None:
         size, before = path.stat().st_size / 2**20, peak()
         wall, cpu = time.perf_counter(), time.process_time()
         found = micro.monitor(arguments.run, path)
-        told = {
+        row = {
             "rows": arguments.rows,
             "log MiB": round(size, 1),
             "checks": len(found.checks),
@@ -60,9 +60,9 @@ def main() -> None:
         }
         if arguments.against:
             seconds, memory = arguments.against
-            told["CPU seconds, times fewer"] = round(seconds / float(told["CPU seconds"]), 1)
-            told["peak MiB, times fewer"] = round(memory / float(told["peak MiB"]), 1)
-        print(json.dumps(told))
+            row["CPU seconds, times fewer"] = round(seconds / float(row["CPU seconds"]), 1)
+            row["peak MiB, times fewer"] = round(memory / float(row["peak MiB"]), 1)
+        print(json.dumps(row))
 
 
 if __name__ == "__main__":

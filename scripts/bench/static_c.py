@@ -51,11 +51,11 @@ def main() -> None:
     parser.add_argument("models", nargs="*", type=Path)
     parser.add_argument("--core", default="m4f", choices=[machine.core for machine in MACHINES])
     parser.add_argument("--optimize", default="-O2")
-    told = parser.parse_args()
+    arguments = parser.parse_args()
     peers = Path(os.environ.get("KERAS_KD_DATA", Path(__file__).parents[3] / "shared" / "data")) / "peer_models"
     print("| model | MACs | instructions an inference | per MAC | code beside weights | weights | RAM |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for path in told.models or sorted(peers.glob("*.tflite")):
+    for path in arguments.models or sorted(peers.glob("*.tflite")):
         content = path.read_bytes()
         sparse = pruned(content, 0.8)
         for name, model, storage in (
@@ -63,7 +63,7 @@ def main() -> None:
             (f"{path.stem}, 80 % zeros, dense", sparse, "dense"),
             (f"{path.stem}, 80 % zeros, sparse", sparse, "small"),
         ):
-            row = figures(model, storage, told.core, told.optimize)
+            row = figures(model, storage, arguments.core, arguments.optimize)
             macs = measure(model).macs
             print(
                 f"| {name} | {macs:,} | {row['instructions']:,} | {row['instructions'] / macs:.2f} | {row['code']:,} "
@@ -102,10 +102,10 @@ def figures(model: bytes, storage: Storage, core: str, optimize: str) -> dict[st
         found = np.frombuffer(raw[4:], np.int8)
         if not np.array_equal(found, expected):
             raise SystemExit(f"{model}: {np.count_nonzero(found != expected)} outputs differ from TFLite Micro's")
-        told = subprocess.run(
+        printed = subprocess.run(
             ["arm-none-eabi-size", "net.o"], cwd=folder, capture_output=True, text=True, check=True
         ).stdout
-        sizes = told.splitlines()[1].split()
+        sizes = printed.splitlines()[1].split()
         text, data, bss = (int(each) for each in sizes[:3])
         kernels = kernel_bytes(graph, storage)
         # Biases, multipliers and powers are the model's too; tables of lookups count as code.

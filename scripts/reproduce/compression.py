@@ -123,13 +123,13 @@ def as_it_is(data: Prepared, bench: Bench, seed: int) -> dict[str, float]:
     return judged(bench.task, micro.convert(bench.student, calibration(data)).content, data)
 
 
-def lessons(data: Prepared, bench: Bench, watched: bool) -> dict[str, Any]:
+def training_arguments(data: Prepared, bench: Bench, watched: bool) -> dict[str, Any]:
     """Arguments of a fine-tuning on the data, and under the teacher if it is watching."""
     task = bench.task
-    told = {"x": data.train.x, "y": task.y(data), "loss": task.loss, "epochs": EPOCHS}
+    labeled = {"x": data.train.x, "y": task.y(data), "loss": task.loss, "epochs": EPOCHS}
     if not watched:
-        return told
-    return {**told, "teacher": bench.teacher, "objectives": [task.objective()], "hard_weight": task.hard_weight}
+        return labeled
+    return {**labeled, "teacher": bench.teacher, "objectives": [task.objective()], "hard_weight": task.hard_weight}
 
 
 def trained(model: keras.Model, data: Prepared, bench: Bench, watched: bool, callbacks: Any = ()) -> keras.Model:
@@ -156,7 +156,7 @@ def retrained(model: keras.Model, data: Prepared, bench: Bench, watched: bool) -
 def pruned(sparsity: float) -> Callable[[bool], Method]:
     def method(watched: bool) -> Method:
         def run_it(data: Prepared, bench: Bench, seed: int) -> dict[str, float]:
-            sparse = micro.prune(bench.student, sparsity, **lessons(data, bench, watched))
+            sparse = micro.prune(bench.student, sparsity, **training_arguments(data, bench, watched))
             return judged(bench.task, micro.convert(sparse, calibration(data)).content, data)
 
         return run_it
@@ -167,7 +167,7 @@ def pruned(sparsity: float) -> Callable[[bool], Method]:
 def clustered(clusters: int) -> Callable[[bool], Method]:
     def method(watched: bool) -> Method:
         def run_it(data: Prepared, bench: Bench, seed: int) -> dict[str, float]:
-            few = micro.cluster(bench.student, clusters, **lessons(data, bench, watched))
+            few = micro.cluster(bench.student, clusters, **training_arguments(data, bench, watched))
             aware = micro.quantize_aware(few, calibration(data), weights="per_tensor")
             return judged(bench.task, micro.pack(micro.convert(aware)).content, data)
 
@@ -218,9 +218,9 @@ def everything(watched: bool) -> Method:
     """Channels, zeros, shared values and grids, one after the other."""
 
     def run_it(data: Prepared, bench: Bench, seed: int) -> dict[str, float]:
-        told = lessons(data, bench, watched)
+        labeled = training_arguments(data, bench, watched)
         small = micro.shrink(bench.student, 0.5, fine_tune=lambda model: retrained(model, data, bench, watched))
-        few = micro.cluster(micro.prune(small, 0.5, **told), 16, **told)
+        few = micro.cluster(micro.prune(small, 0.5, **labeled), 16, **labeled)
         aware = micro.quantize_aware(few, calibration(data), weights="per_tensor")
         trained(aware, data, bench, watched, [micro.ClusterWeights(aware, 16)])
         return judged(bench.task, micro.pack(micro.convert(aware)).content, data)

@@ -41,9 +41,9 @@ def compile(model: keras.Model, examples: int = 4000) -> None:
 def train_teacher(data: mnist.Split, seed: int) -> keras.Model:
     """The large net, on images shifted by up to two pixels."""
     teacher = net(TEACHER, "teacher")
-    lessons = mnist.jittered(data.train, 4, seed)
-    compile(teacher, len(lessons.x) // 2)
-    teacher.fit(lessons.x, lessons.y, batch_size=BATCH, epochs=EPOCHS // 2, verbose=0)
+    shifted = mnist.jittered(data.train, 4, seed)
+    compile(teacher, len(shifted.x) // 2)
+    teacher.fit(shifted.x, shifted.y, batch_size=BATCH, epochs=EPOCHS // 2, verbose=0)
     return teacher
 
 

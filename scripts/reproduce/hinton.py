@@ -1,4 +1,4 @@
-"""Hinton, Vinyals and Dean 2015, section 3: a large net teaches small ones, also with one digit left out of the lessons."""
+"""Hinton, Vinyals and Dean 2015, section 3: a large net teaches small ones, also one that never sees a digit."""
 
 from __future__ import annotations
 

@@ -57,17 +57,17 @@ def _passages(topics_of_words: list[list[str]], codes: dict[str, int]) -> np.nda
     return np.array(rows, np.int32)
 
 
-def lessons(text: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def masked(text: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Masked passages and the words behind the masks."""
     return schemes.mask_tokens(text, mask_token=MASK, vocabulary=VOCABULARY, reserved=(UNKNOWN,), seed=seed)
 
 
 def fit(model: keras.Model, text: np.ndarray, seed: int, epochs: int = EPOCHS) -> None:
-    """Masks drawn anew each epoch."""
+    """New masks each epoch."""
     steps = epochs * -(-len(text) // BATCH)
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-3, steps)), LOSS)
     for epoch in range(epochs):
-        x, y = lessons(text, 1000 * seed + epoch)
+        x, y = masked(text, 1000 * seed + epoch)
         model.fit(x, y, batch_size=BATCH, epochs=epoch + 1, initial_epoch=epoch, verbose=0)
 
 
@@ -84,7 +84,7 @@ def train_teacher(data: Text, seed: int) -> keras.Model:
 
 def figures(model: keras.Model, data: Text) -> dict[str, float]:
     """Cross-entropy (nats) and accuracy on masked words of passages not trained on."""
-    x, y = lessons(data.test, 99)
+    x, y = masked(data.test, 99)
     logits = model.predict(x, batch_size=BATCH, verbose=0)[y != schemes.IGNORED]
     words = y[y != schemes.IGNORED]
     log_p = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Distilling where a machine is watched: CWRU's recordings with few lessons, and the rig's autoencoders."""
+"""Distilling where a machine is watched: CWRU's recordings with few labeled windows, and the rig's autoencoders."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from micro.detection.threshold import reconstruction_error
 from micro.runs import models as students
 
 EPOCHS, BATCH = 30, 32
-LESSONS_A_CLASS = 20
+WINDOWS_A_CLASS = 20
 CONV_TEACHER, CONV_STUDENT = (32, 64, 64), (4, 6, 8)
 DENSE_TEACHER, DENSE_STUDENT = (128, 64, 12, 64, 128), (12, 6, 12)
 
@@ -51,7 +51,7 @@ def few(windows: Windows, seed: int) -> Windows:
     rng = np.random.default_rng(seed)
     chosen = np.concatenate(
         [
-            rng.choice(np.flatnonzero(windows.labels == label), LESSONS_A_CLASS, replace=False)
+            rng.choice(np.flatnonzero(windows.labels == label), WINDOWS_A_CLASS, replace=False)
             for label in np.unique(windows.labels)
         ]
     )
@@ -85,15 +85,15 @@ def classified(*objectives: Callable[[], Any], unlabelled: bool = False) -> Call
 
     def method(data: Prepared, teacher: keras.Model, seed: int) -> dict[str, float]:
         student = conv(CONV_STUDENT, data, "student")
-        lessons = few(data.train, seed)
+        labeled = few(data.train, seed)
         if not objectives:
-            fit(student, CROSS_ENTROPY, lessons.x, lessons.labels, epochs=EPOCHS * 4)
+            fit(student, CROSS_ENTROPY, labeled.x, labeled.labels, epochs=EPOCHS * 4)
         else:
             distiller = keras_kd.Distiller(teacher, student, [make() for make in objectives])
             if unlabelled:
                 fit(distiller, None, data.train.x, None)
             else:
-                fit(distiller, CROSS_ENTROPY, lessons.x, lessons.labels, epochs=EPOCHS * 4)
+                fit(distiller, CROSS_ENTROPY, labeled.x, labeled.labels, epochs=EPOCHS * 4)
         return accuracy(student, data)
 
     return method

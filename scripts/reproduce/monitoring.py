@@ -20,7 +20,7 @@ from micro.config import load_config
 from micro.datasets import rig
 from micro.datasets.recording import windows
 from micro.detection.drift import DriftCheck, watch
-from micro.runs.baseline import calibration_heard, calibration_sessions
+from micro.runs.baseline import calibration_features, calibration_sessions
 from micro.runs.device import Firmware, load_firmware
 from micro.runs.evaluate import run_inputs
 from micro.runs.start import run_pipeline
@@ -104,11 +104,11 @@ def main() -> None:
     run = arguments.out / "rig"
     if not run.exists():
         with resources.as_file(resources.files("micro.config") / "jobs" / "rig.toml") as path:
-            told = load_config(path)
-        told = told.model_copy(update={"seeds": 1, "distill": told.distill.model_copy(update={"compare": False})})
-        # The sensor's end is left out: a doubled gain would reach it, and be told as its fault at once.
-        run_pipeline(told.model_copy(update={"detect": told.detect.model_copy(update={"saturation": None})}), run)
-    firmware, reference = load_firmware(run), Reference(calibration_sessions(run), calibration_heard(run))
+            single = load_config(path)
+        single = single.model_copy(update={"seeds": 1, "distill": single.distill.model_copy(update={"compare": False})})
+        # The sensor's end is left out: a doubled gain would reach it, and be reported as its fault at once.
+        run_pipeline(single.model_copy(update={"detect": single.detect.model_copy(update={"saturation": None})}), run)
+    firmware, reference = load_firmware(run), Reference(calibration_sessions(run), calibration_features(run))
     steady = {number: Machine() for number in range(arguments.machines)}
     send(steady, firmware, rig.Rig(), 1.0, 0, STEADY)
     for name, (factors, gain) in DRIFTS.items():

@@ -61,14 +61,14 @@ def one_seed(job: str, seed: int, out: Path, cwru: Path, trials: int) -> dict[st
     _, flash, ram = JOBS[job]
     folder = out / f"{job}-{seed}"
     started = time.perf_counter()
-    search(config, folder, flash=flash, ram=ram, trials=trials, resume=(folder / "told.json").is_file())
+    search(config, folder, flash=flash, ram=ram, trials=trials, resume=(folder / "claim.json").is_file())
     seconds = time.perf_counter() - started
     import tomllib
 
     chosen = parse_config(tomllib.loads((folder / "chosen.toml").read_text()), folder)
     row: dict[str, float] = {"seed": seed, "minutes": seconds / 60}
-    for name, told in (("chosen", chosen), ("hand", config)):
-        report = run_pipeline(told, folder / name, force=True)
+    for name, student_config in (("chosen", chosen), ("hand", config)):
+        report = run_pipeline(student_config, folder / name, force=True)
         metrics = report.deployed
         row[name] = metrics["auc" if job == "rig" else "accuracy"]
         row[f"{name} teacher"] = report.seeds[0].models["teacher"]["auc" if job == "rig" else "accuracy"]

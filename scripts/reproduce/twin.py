@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from compression import EPOCHS, Bench, classifiers, lessons
+from compression import EPOCHS, Bench, classifiers, training_arguments
 from ledger import Experiment
 from machines import load_cwru
 
@@ -63,7 +63,7 @@ ACCURACY, ZEROS = "accuracy, %", "zeros, %"
 
 def ours(sparsity: float) -> Callable[[Prepared, Bench, int], dict[str, float]]:
     def method(data: Prepared, bench: Bench, seed: int) -> dict[str, float]:
-        sparse = micro.prune(bench.student, sparsity, **lessons(data, bench, watched=False))
+        sparse = micro.prune(bench.student, sparsity, **training_arguments(data, bench, watched=False))
         found = sparse.predict(data.test.x, verbose=0).argmax(-1)
         return {ACCURACY: 100 * float(np.mean(found == data.test.labels)), ZEROS: 100 * sparsity_of(sparse)}
 
@@ -77,8 +77,8 @@ def theirs(sparsity: float) -> Callable[[Prepared, Bench, int], dict[str, float]
             arrays |= {"x": data.train.x, "y": data.train.labels, "test_x": data.test.x, "test_y": data.test.labels}
             np.savez(Path(folder) / "data.npz", **arrays)
             sizes = [layer.filters for layer in bench.student.layers if isinstance(layer, keras.layers.Conv1D)]
-            told = [folder, str(sparsity), str(EPOCHS), str(seed), json.dumps(sizes)]
-            done = subprocess.run([sys.executable, "-c", TWIN, *told], capture_output=True, text=True, check=True)
+            arguments = [folder, str(sparsity), str(EPOCHS), str(seed), json.dumps(sizes)]
+            done = subprocess.run([sys.executable, "-c", TWIN, *arguments], capture_output=True, text=True, check=True)
         accuracy, zeros = json.loads(done.stdout.splitlines()[-1])
         return {ACCURACY: accuracy, ZEROS: zeros}
 
