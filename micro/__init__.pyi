@@ -57,6 +57,7 @@ from micro.quantize.aware import quantize_aware as quantize_aware
 from micro.quantize.bias import correct_bias as correct_bias
 from micro.quantize.equalize import equalize as equalize
 from micro.quantize.granularity import choose_weights as choose_weights
+from micro.quantize.rules import Rule as Rule
 from micro.runs.device import Decision as Decision
 from micro.runs.device import simulate as simulate
 from micro.runs.run_report import RunReport as RunReport

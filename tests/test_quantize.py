@@ -172,6 +172,28 @@ def test_weights_have_the_granularity_and_width_that_were_asked_for(trained, wav
     assert len(np.unique(np.frombuffer(kernels["relu/kernel"].data, np.int8))) > 7
 
 
+def test_the_last_rule_that_matches_a_layer_counts_and_what_it_leaves_out_stays(trained, waves):
+    rules = [micro.Rule("*", bits=4), micro.Rule("conv*", weights="per_tensor"), micro.Rule("logits", bits=8)]
+    aware = quantize_aware(trained, waves[0], bits={"logits": 2}, rules=rules)
+    asked = {node.source: (node.bits, node.per_channel) for node in aware.program.nodes if node.kernel}
+    assert asked == {"conv": (4, False), "separable": (4, False), "logits": (8, False)}
+    by_name = quantize_aware(
+        trained, waves[0], weights={"separable": "per_channel"}, rules=[micro.Rule("log?ts", bits=3)]
+    )
+    asked = {node.source: (node.bits, node.per_channel) for node in by_name.program.nodes if node.kernel}
+    assert asked == {"conv": (8, True), "separable": (8, True), "logits": (3, False)}
+
+
+def test_a_rule_that_can_do_nothing_is_refused(trained, waves):
+    with pytest.raises(ValueError, match="bits must be 2 to 8, got 9 for 'conv'"):
+        quantize_aware(trained, waves[0], bits={"conv": 9})
+    with pytest.raises(ValueError, match="weights must be 'auto', 'per_channel' or 'per_tensor', got 'per_row'"):
+        micro.Rule("conv", weights="per_row")
+    for asked, what in (({"bits": {"cnov": 4}}, "bits"), ({"rules": [micro.Rule("c?nov", 4, "auto")]}, "rules")):
+        with pytest.raises(ValueError, match=f"{what}: no layer 'c.?nov' with a kernel; there are: conv, "):
+            quantize_aware(trained, waves[0], **asked)
+
+
 def test_sixteen_bit_activations_lose_almost_nothing(trained, waves):
     x, _ = waves
     exact = trained.predict(x, verbose=0)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from micro.aot.weight_layout import Storage
     from micro.conversion.convert_keras import Converted, Weights
-    from micro.quantize.aware import Granularity
     from micro.quantize.program import Activations
     from micro.quantize.ranges import Method
+    from micro.quantize.rules import Granularity
     from micro.tflite.budget import Kernels
     from micro.tflite.footprint import Footprint
 

@@ -103,28 +103,22 @@ def search(
     Examples:
         >>> config = micro.parse_config({"job": "rig", "teacher": {"sizes": [64, 8, 64]}, "student": {"sizes": [8]}})
         >>> result = micro.search(config, "searches/rig", flash="16KiB", ram="8KiB")  # doctest: +SKIP
-        >>> print(result.command)  # doctest: +SKIP
-
-    A search without a budget is refused before anything is trained.
-
         >>> micro.search(config, "searches/rig")
         Traceback (most recent call last):
         ValueError: search: give a budget: flash, ram or macs
     """
-    budget = _parsed(flash, ram, macs)
-    if trials < 1:
-        raise ValueError(f"trials must be at least 1, got {trials}")
     require_searchable(config)
+    task = Task(config, Path(out), _parsed(flash, ram, macs, trials), runtime, workers)
     require_ray()
     require_optuna()
-    task = Task(config, Path(out), budget, runtime, workers)
     with holding(settled(out, renamed=False)):
-        fresh = _claim(task, resume)
-        return _search(task, trials, address, fresh, progress)
+        return _search(task, trials, address, _claim(task, resume), progress)
 
 
-def _parsed(flash: str | int | None, ram: str | int | None, macs: str | int | None) -> Budget:
-    """A budget in bytes and operations; ValueError for one that limits nothing."""
+def _parsed(flash: str | int | None, ram: str | int | None, macs: str | int | None, trials: int) -> Budget:
+    """A budget in bytes and operations; ValueError for one that limits nothing, and for no trials."""
+    if trials < 1:
+        raise ValueError(f"trials must be at least 1, got {trials}")
     budget: Budget = {
         "flash": None if flash is None else parse_bytes(str(flash), "flash"),
         "ram": None if ram is None else parse_bytes(str(ram), "ram"),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args
 
 import keras
 import numpy as np
@@ -29,11 +29,10 @@ from micro.quantize.lowering import Weights, lower
 from micro.quantize.operators import OPERATORS, accumulator
 from micro.quantize.program import Activations, Node, Program
 from micro.quantize.ranges import Method, calibrated, with_operand
+from micro.quantize.rules import Granularity, Rule, rules_from, with_rules
 
 if TYPE_CHECKING:
     from keras_kd.types import Shape, Tensor
-
-Granularity = Literal["auto", "per_channel", "per_tensor"]
 
 
 def quantize_aware(
@@ -43,6 +42,7 @@ def quantize_aware(
     ranges: Method = "minmax",
     weights: Granularity | Mapping[str, Granularity] = "auto",
     bits: int | Mapping[str, int] = 8,
+    rules: Sequence[Rule] = (),
     activations: Activations = "int8",
     learn_ranges: bool = True,
 ) -> QuantizationAware:
@@ -58,8 +58,8 @@ def quantize_aware(
         ranges: 'minmax', 'percentile' (all but one value in ten thousand at each end) or 'mse' (least squared error).
         weights: 'per_channel', a scale for each output channel; 'per_tensor', one for each kernel; 'auto', per channel for
             8-bit convolutions alone, which saves RAM and lets narrow weights be packed. Or one by layer name, others 'auto'.
-        bits: Width of the weights, 2 to 8; or widths by layer name, others 8. They are stored as int8 all the same:
-            `micro.pack` makes narrow ones smaller.
+        bits: Width of the weights, 2 to 8, or one by layer name, others 8; stored as int8, which `micro.pack` makes smaller.
+        rules: For layers by pattern, over `weights` and `bits`; of several that match a layer, the last counts.
         activations: 'int8', or 'int16' with int8 weights: twice the RAM, and accuracy close to that of float32.
         learn_ranges: Whether training moves the ranges.
 
@@ -79,9 +79,8 @@ def quantize_aware(
     _require_one_of("ranges", ranges, Method)
     _require_one_of("activations", activations, Activations)
     program, values = lower(accepted)
-    nodes = tuple(_with_granularity(node, weights, bits) for node in program.nodes)
+    nodes = with_rules(program.nodes, rules_from(weights, bits, rules))
     _require_int16(nodes if activations == "int16" else ())
-    _require_known(nodes, {"weights": weights, "bits": bits})
     program = calibrated(dataclasses.replace(program, nodes=nodes), values, samples, ranges, activations)
     aware = QuantizationAware(program, learn_ranges, name=f"{accepted.name}_aware")
     aware.take(values)
@@ -263,25 +262,6 @@ class Simulated(keras.Layer):
         return np.round(quantized / scale + zero).astype(self.activations), scale, int(zero)
 
 
-def _with_granularity(
-    node: Node, weights: Granularity | Mapping[str, Granularity], bits: int | Mapping[str, int]
-) -> Node:
-    """The node with its kernel quantized per channel or per tensor, and to which width."""
-    if node.kernel is None:
-        return node
-    granularity = weights.get(node.source, "auto") if isinstance(weights, Mapping) else weights
-    if granularity not in get_args(Granularity):
-        raise ValueError(f"weights must be 'auto', 'per_channel' or 'per_tensor', got {granularity!r}")
-    width = bits.get(node.source, 8) if isinstance(bits, Mapping) else bits
-    if not 2 <= width <= 8:
-        raise ValueError(
-            f"bits must be 2 to 8, got {width}" + (f" for {node.source!r}" if isinstance(bits, Mapping) else "")
-        )
-    automatic = node.op != "FULLY_CONNECTED" and width == 8
-    per_channel = automatic if granularity == "auto" else granularity == "per_channel"
-    return dataclasses.replace(node, per_channel=per_channel, bits=int(width))
-
-
 def _require_one_of(what: str, value: str, allowed: object) -> None:
     """ValueError unless a value is one of a Literal's."""
     if value not in get_args(allowed):
@@ -292,11 +272,3 @@ def _require_int16(nodes: tuple[Node, ...]) -> None:
     for node in nodes:
         if not OPERATORS[node.op].int16:
             raise ConversionError(f"{node.name!r} becomes {node.op}, which TFLite Micro lacks with int16 activations")
-
-
-def _require_known(nodes: tuple[Node, ...], asked: Mapping[str, Any]) -> None:
-    known = list(dict.fromkeys(node.source for node in nodes if node.kernel))
-    for what, choice in asked.items():
-        for name in choice if isinstance(choice, Mapping) else ():
-            if name not in known:
-                raise ValueError(f"{what}: no layer {name!r} with a kernel; there are: {', '.join(known)}")

@@ -8,8 +8,9 @@ import numpy as np
 from micro.keras_graph.accept import accept
 from micro.keras_graph.calibration_data import Samples
 from micro.keras_graph.tracing import predict
-from micro.quantize.aware import Granularity, quantize_aware
+from micro.quantize.aware import quantize_aware
 from micro.quantize.program import Activations
+from micro.quantize.rules import Granularity
 from micro.quantize.write import write_tflite
 from micro.tflite.cost import parse_bytes
 from micro.tflite.footprint import measure

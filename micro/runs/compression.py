@@ -21,9 +21,10 @@ from micro.compress.shrink import shrink
 from micro.config import ClusterStage, Config, PruneStage, QuantizeStage, ShrinkStage, Stage
 from micro.conversion.convert_keras import Converted, convert, error_against
 from micro.errors import ConversionWarning, RunError
-from micro.quantize.aware import Granularity, QuantizationAware, quantize_aware
+from micro.quantize.aware import QuantizationAware, quantize_aware
 from micro.quantize.granularity import choose_weights
 from micro.quantize.program import Activations
+from micro.quantize.rules import Granularity
 from micro.tflite.budget import check
 
 # Fine-tuning starts at this fraction of the student's learning rate: it should repair. What lost channels has to learn again.
