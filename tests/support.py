@@ -71,3 +71,20 @@ def peak_kib() -> int:
     """
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+
+
+def moved_log(path, run, factor, name="start"):
+    """Healthy windows whose loudest are `factor` times as loud as the threshold allows, and whose quiet ones are louder too."""
+    from micro.detection.threshold import calibrate
+    from micro.runs.baseline import calibration_sessions
+    from micro.runs.finished import read_run
+
+    _, config = read_run(run)
+    sessions = calibration_sessions(run)
+    now = calibrate(np.concatenate(sessions), config.detect.false_alarm_rate).value
+    with path.open("w") as file:
+        file.write("session,score,f0,f3\n")
+        for n in range(12):
+            scores = now * factor * (np.array(sessions[n % len(sessions)]) / now) ** 0.3
+            file.writelines(f"{name} {n},{float(score)!r},{n - 5},{n}\n" for score in scores)
+    return path

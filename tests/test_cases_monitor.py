@@ -6,7 +6,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from support import WARNINGS, case_folder, invoke
+from support import WARNINGS, case_folder, invoke, moved_log
 
 import micro
 from micro.datasets import rig
@@ -204,19 +204,6 @@ def test_the_chance_of_so_many_alarms_is_a_bound_whatever_sessions_share():
     assert wrong <= 0.05 * 400
     assert alarm_chance([0.17] * 16, 0.05) < 0.01
     assert alarm_chance([0.0] * 50, 0.05) == 1.0
-
-
-def moved_log(path, run, factor, name="start"):
-    """Healthy windows whose loudest are `factor` times as loud as the threshold allows, and whose quiet ones are louder too."""
-    _, config = read_run(run)
-    sessions = calibration_sessions(run)
-    now = calibrate(np.concatenate(sessions), config.detect.false_alarm_rate).value
-    with path.open("w") as file:
-        file.write("session,score,f0,f3\n")
-        for n in range(12):
-            scores = now * factor * (np.array(sessions[n % len(sessions)]) / now) ** 0.3
-            file.writelines(f"{name} {n},{float(score)!r},{n - 5},{n}\n" for score in scores)
-    return path
 
 
 def test_recalibrations_in_a_row_are_held_to_the_trained_threshold(rig_run, tmp_path):

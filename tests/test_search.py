@@ -17,7 +17,7 @@ import micro
 from micro.config import load_config, parse_config
 from micro.datasets import cwru
 from micro.datasets.prepare import prepare
-from micro.datasets.split import cut
+from micro.datasets.recording import cut
 from micro.explore.holdout import kept_back, search_windows
 from micro.explore.selection import TIE
 from micro.runs.lock import holding

@@ -5,8 +5,7 @@ from __future__ import annotations
 from micro.config import CwruData, FeaturesConfig
 from micro.datasets import cwru
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import split_in_time
-from micro.datasets.split import cut
+from micro.datasets.recording import cut, split_in_time
 
 # Fractions of the healthy recording for training, validation and test, and of each faulty one for the first two.
 HEALTHY, FAULTY = (0.5, 0.15, 0.35), (0.8, 0.2)

@@ -45,7 +45,8 @@ class Windows:
 
 @dataclass(frozen=True)
 class Prepared:
-    """All the data of a run; no window of one part overlaps one of another.
+    """All the data of a run. Windows of training, of calibration and of the test share no samples; a source without recordings
+    to spare gives validation and calibration the same windows.
 
     Attributes:
         features: The front end.

@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from micro.signal import FrontEnd
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -67,6 +69,19 @@ def windows(samples: np.ndarray, window: int, hop: int) -> np.ndarray:
     return np.moveaxis(frames, -1, 1)
 
 
+def cut(recording: Recording, features: FrontEnd) -> tuple[np.ndarray, np.ndarray]:
+    """Frames of a recording that include only valid samples, and the sample at which each begins.
+
+    Frames are views of the samples if all are valid: windows that overlap then take no memory of their own.
+    """
+    frames = windows(recording.samples, features.window, features.hop)
+    starts = np.arange(len(frames)) * features.hop
+    if recording.valid.all():
+        return frames, starts
+    whole = all_within(recording.valid, starts, features.window)
+    return frames[whole], starts[whole]
+
+
 def split_in_time(count: int, fractions: tuple[float, ...], window: int, hop: int) -> list[slice]:
     """Consecutive runs of `count` windows in these proportions, with windows left out between runs so that none overlap.
 
@@ -83,3 +98,14 @@ def split_in_time(count: int, fractions: tuple[float, ...], window: int, hop: in
             "shorter windows"
         )
     return runs
+
+
+def all_within(flags: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
+    """Which windows include only samples whose flag is set."""
+    return ~any_within(~flags, starts, window)
+
+
+def any_within(flags: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
+    """Which windows include a sample whose flag is set: flags (n,) bool, starts (k,) -> (k,) bool."""
+    total = np.concatenate(([0], np.cumsum(flags)))
+    return total[starts + window] > total[starts]

@@ -7,7 +7,7 @@ import numpy as np
 from micro.config import FeaturesConfig, RigData
 from micro.datasets import rig
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.split import cut
+from micro.datasets.recording import cut
 from micro.errors import DataError
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from micro.datasets.recording import Recording, split_in_time, windows
+from micro.datasets.recording import Recording, all_within, any_within, cut, split_in_time
 from micro.errors import DataError
 from micro.signal import FrontEnd, Scaling, fit_scaling
 from micro.support.wording import counted
@@ -115,27 +115,3 @@ def window_labels(recording: Recording, starts: np.ndarray, window: int) -> np.n
     if recording.unknown is not None:
         labels[(labels == 0) & any_within(recording.unknown, starts, window)] = -1
     return labels
-
-
-def any_within(flags: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
-    """Which windows include a sample whose flag is set: flags (n,) bool, starts (k,) -> (k,) bool."""
-    total = np.concatenate(([0], np.cumsum(flags)))
-    return total[starts + window] > total[starts]
-
-
-def all_within(flags: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
-    """Which windows include only samples whose flag is set."""
-    return ~any_within(~flags, starts, window)
-
-
-def cut(recording: Recording, features: FrontEnd) -> tuple[np.ndarray, np.ndarray]:
-    """Frames of a recording that include only valid samples, and the sample at which each begins.
-
-    Frames are views of the samples if all are valid: windows that overlap then take no memory of their own.
-    """
-    frames = windows(recording.samples, features.window, features.hop)
-    starts = np.arange(len(frames)) * features.hop
-    if recording.valid.all():
-        return frames, starts
-    whole = all_within(recording.valid, starts, features.window)
-    return frames[whole], starts[whole]

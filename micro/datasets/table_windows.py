@@ -9,12 +9,9 @@ import numpy as np
 from micro.config import FeaturesConfig, TableData
 from micro.datasets import table
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import Recording
+from micro.datasets.recording import Recording, all_within, any_within, cut
 from micro.datasets.split import (
     Stretch,
-    all_within,
-    any_within,
-    cut,
     file_scalings,
     nothing_healthy,
     split_healthy,

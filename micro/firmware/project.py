@@ -70,8 +70,10 @@ def new_firmware(
         ConversionError: Names an operator that static C or the platform's TFLite Micro lacks.
 
     Examples:
-        >>> micro.new_firmware("runs/demo", "runs/demo-firmware", "esp-idf")  # doctest: +SKIP
-        >>> micro.new_firmware("runs/demo", "runs/demo-firmware", "toaster")
+        >>> written = micro.new_firmware("runs/rig", "rig-firmware", "esp-idf")
+        >>> [str(path) for path in written if path.suffix == ".txt"]
+        ['rig-firmware/CMakeLists.txt', 'rig-firmware/main/CMakeLists.txt']
+        >>> micro.new_firmware("runs/rig", "rig-firmware", "toaster")
         Traceback (most recent call last):
         ...
         ValueError: board must be one of bare-cortex-m, cmake, esp-idf, arduino, zephyr, platformio, got 'toaster'

@@ -40,6 +40,13 @@ class Monitoring:
         alarm_chance: Bound on the probability of that many alarms in the whole log if the threshold's rate is kept.
         notes: What was skipped or assumed in reading.
         calibration: The log's sessions that become a recalibrated run's calibration: those from the drift on.
+
+    Examples:
+        >>> monitoring = micro.monitor("runs/rig", "log.csv")
+        >>> monitoring.sessions, monitoring.faults, monitoring.drifted_after
+        (16, 0, None)
+        >>> monitoring.alarms <= 0.05
+        True
     """
 
     advice: Advice
@@ -93,6 +100,11 @@ def monitor(
     Raises:
         RunError: If the folder is no finished run of a detector.
         DataError: Names file and row of what cannot be read, or says that the log is too short for one check.
+
+    Examples:
+        >>> monitoring = micro.monitor("runs/rig", "log.csv", recent=16)
+        >>> monitoring.advice
+        'steady'
     """
     folder = Path(run_folder)
     report, config = read_run(folder)

@@ -39,6 +39,14 @@ def recalibrate(run_folder: str | Path, monitoring: Monitoring, out: str | Path)
 
     Raises:
         RunError: If there is nothing to recalibrate, the folder is no finished run with a detector, or `out` exists.
+
+    Examples:
+        >>> monitoring = micro.monitor("runs/rig", "louder.csv")
+        >>> monitoring.advice
+        'recalibrate'
+        >>> folder = micro.recalibrate("runs/rig", monitoring, "runs/rig-recalibrated")
+        >>> micro.RunReport.read(folder).threshold == monitoring.recalibrated.value
+        True
     """
     folder, out = Path(run_folder), Path(out)
     report, config = read_run(folder)

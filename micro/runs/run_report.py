@@ -235,8 +235,9 @@ class RunReport(Part):
         ... except ValueError as error:
         ...     print(error)
         report.json: task: Field required
-        >>> report = micro.RunReport.read(Path("runs/pump"))  # doctest: +SKIP
-        >>> report.deployed["auc"], report.footprint.ram_bytes  # doctest: +SKIP
+        >>> report = micro.RunReport.read("runs/rig")
+        >>> report.task, report.deployed["auc"] > 0.5, report.footprint.ram_bytes < 4096
+        ('anomaly', True, True)
     """
 
     job: str
@@ -322,14 +323,14 @@ class RunReport(Part):
             raise ValueError(f"{NAME}: {error}") from None
 
     @classmethod
-    def read(cls, folder: Path) -> RunReport:
+    def read(cls, folder: str | Path) -> RunReport:
         """The report of a run's folder.
 
         Raises:
             OSError: If there is none.
             ValueError: In one line, for a file that is no report.
         """
-        return cls.from_dict(json.loads((folder / NAME).read_text(encoding="utf-8")))
+        return cls.from_dict(json.loads((Path(folder) / NAME).read_text(encoding="utf-8")))
 
 
 def reported(detector: Detector, real_threshold: float) -> ReportedDetector:

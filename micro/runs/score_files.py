@@ -13,7 +13,8 @@ import numpy as np
 from micro.config import Config, RigData, TableData
 from micro.datasets import table
 from micro.datasets.find import short_names
-from micro.datasets.split import cut, file_scalings
+from micro.datasets.recording import cut
+from micro.datasets.split import file_scalings
 from micro.detection.detector import Detector, Status, decide, faults, stand_in
 from micro.detection.threshold import Threshold, reconstruction_error
 from micro.errors import RunError

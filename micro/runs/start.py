@@ -46,7 +46,7 @@ def run_pipeline(
         >>> config = parse_config({"job": "rig", "data": data, "teacher": teacher, "student": {"sizes": [8]}}, Path())
         >>> config.task
         'anomaly'
-        >>> report = micro.run_pipeline(config, "runs/rig")  # doctest: +SKIP
+        >>> report = micro.run_pipeline(config, "runs/large-teacher")  # doctest: +SKIP
         >>> print(report.verdict.headline)  # doctest: +SKIP
     """
     folder = RunFolder(settled(out))

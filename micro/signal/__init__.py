@@ -1,4 +1,4 @@
-"""From windows of samples to the features that a model sees, in float32 and in fixed point.
+"""From windows of samples, cut by `micro.datasets.recording`, to a model's features, in float32 and in fixed point.
 
 May import: nothing of this project.
 """
