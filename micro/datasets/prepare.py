@@ -104,7 +104,7 @@ def untested(data: Prepared) -> str | None:
 
 
 def calibration_windows(data: Prepared, seed: int) -> np.ndarray:
-    """Training windows to calibrate the int8 ranges on, drawn evenly; with head-room for anomaly detection."""
+    """Training windows to calibrate the int8 ranges on, drawn evenly; with headroom for anomaly detection."""
     if data.class_names:
         return drawn_evenly(data.train.x, CALIBRATION_SAMPLES, seed)
     return calibration_data(data.train.x, seed=seed)

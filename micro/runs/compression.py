@@ -103,7 +103,7 @@ class Written:
 def written(model: keras.Model, config: Config, calibration: np.ndarray) -> Written:
     """The .tflite of a student after its stages: within the budget of RAM where scales decide it, packed where that pays."""
     with warnings.catch_warnings():
-        # Features are scaled and calibrated with head-room here; what int8 costs is judged on the test.
+        # Features are scaled and calibrated with headroom here; what int8 costs is judged on the test.
         warnings.simplefilter("ignore", ConversionWarning)
         return _written(model, config, calibration)
 

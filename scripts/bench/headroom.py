@@ -1,7 +1,7 @@
-"""What head-room in the int8 input range is worth to a detector: F1 in float32, calibrated on healthy windows alone, and with
+"""What headroom in the int8 input range is worth to a detector: F1 in float32, calibrated on healthy windows alone, and with
 `micro.calibration_data`.
 
-Usage: python scripts/bench/head_room.py DATA [--seeds N], DATA holding tennessee_eastman and cwru. The threshold comes from
+Usage: python scripts/bench/headroom.py DATA [--seeds N], DATA holding tennessee_eastman and cwru. The threshold comes from
 held-out healthy windows at 1 % false alarms; faults are counted window by window.
 """
 
