@@ -238,8 +238,9 @@ def test_a_config_that_asks_for_more_than_the_file_holds_is_refused_before_memor
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(7200)
-def test_many_damaged_files_are_refused_in_a_line_or_convert(bases, tmp_path):
-    seen = fuzz(bases, tmp_path, range(100, 900))
-    assert len(seen) == 800
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("first", range(100, 900, 100))
+def test_many_damaged_files_are_refused_in_a_line_or_convert(bases, tmp_path, first):
+    seen = fuzz(bases, tmp_path, range(first, first + 100))
+    assert len(seen) == 100
     print({kind: seen.count(kind) for kind in sorted(set(seen))})
