@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from configs import rig
 from hypothesis import HealthCheck, settings
-from support import data_folder
+from support import data_folder, made_once
 
 settings.register_profile(
     "repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -91,6 +91,4 @@ def rig_run(tmp_path_factory) -> Path:
         budget={"flash": "8KiB", "ram": "4KiB"},
         detect={"min_hits": 2, "history": 3, "saturation": 7.9, "max_saturated": 4},
     )
-    out = tmp_path_factory.mktemp("runs") / "rig"
-    run_pipeline(parse_config(raw, Path()), out)
-    return out
+    return made_once(tmp_path_factory, "rig", lambda out: run_pipeline(parse_config(raw, Path()), out))

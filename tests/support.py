@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from filelock import FileLock
 
 # The arena of a footprint with each kind of kernels, the largest of which budgets are compared with.
 ARENAS = ("arena_bytes_32bit", "arena_bytes_cmsis_nn", "arena_bytes_cmsis_nn_mve")
@@ -32,6 +33,18 @@ def case_folder(name: str) -> Path:
     if not (place / name).is_dir():
         pytest.skip(f"no case {name!r}: looked in {place}; set KERAS_KD_CASES")
     return place / name
+
+
+def made_once(factory, name, make):
+    """A folder that `make` fills, by the first of the test processes that needs it, for all of them to read."""
+    base = factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    out = base / "made-once" / name
+    out.parent.mkdir(exist_ok=True)
+    with FileLock(out.with_suffix(".lock")):
+        if not out.exists():
+            make(out)
+    return out
 
 
 def invoke(*arguments):

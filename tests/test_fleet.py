@@ -101,6 +101,7 @@ def test_after_both_kills_nothing_is_lost_and_nothing_done_twice(survived):
     assert read_run(out / "assets" / "pump-1")[1].data.bearing.balls == 8
 
 
+@pytest.mark.slow
 def test_an_uninterrupted_fleet_gives_the_same_students(survived, tmp_path, assets):
     out, _ = survived
     seen = []

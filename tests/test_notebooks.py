@@ -11,7 +11,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
 
 # Notebooks that train for minutes, because what they show needs it.
-LONG = ("budget-search", "choosing-an-objective")
+LONG = ("budget-search", "choosing-an-objective", "reading-a-report")
 
 
 @pytest.mark.timeout(1800)

@@ -85,7 +85,7 @@ GRIDS = (st.sampled_from(["auto", "per_channel", "per_tensor"]), st.sampled_from
 
 
 def test_random_graphs_compute_in_tflite_micro_what_training_simulates():
-    agree_on_random_graphs(15)
+    agree_on_random_graphs(8)
 
 
 @pytest.mark.slow

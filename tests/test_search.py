@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,6 +122,7 @@ def test_classifiers_are_judged_by_validation_windows_or_a_load_that_they_have_n
     assert len(x) == len(data.validation) + second_load
 
 
+@pytest.mark.slow
 def test_where_validation_windows_are_too_easy_a_load_kept_from_candidates_judges(cwru_folder, tmp_path):
     raw = {
         **BASES["dense"],
@@ -205,8 +207,6 @@ def test_of_two_drivers_on_one_journal_the_second_is_refused(found, config_file)
 
 
 def test_a_damaged_journal_is_refused_and_never_overwritten(found, tmp_path, config_file):
-    import shutil
-
     out = tmp_path / "copy"
     shutil.copytree(found[0], out)
     journal = out / "study.jsonl"

@@ -133,6 +133,8 @@ def _search(task: Task, trials: int, address: str | None, fresh: bool, progress:
     """As `search`, in a folder that is held and claimed; one just claimed is given up if the search cannot start."""
     with ExitStack() as stack:
         with starting(task.out, fresh=fresh):
+            if not fresh:
+                Study(task.out / JOURNAL, task.config)  # a damaged journal is refused before any process is started
             stack.enter_context(cluster(task.workers, address))
             progress("training the teacher", 0.02)
             teacher_score = prepare(task)
