@@ -60,6 +60,7 @@ def write_folder(directory: str | Path, files: Mapping[str, bytes], *, patience:
 
 
 def holds_something(path: Path) -> bool:
+    """Whether it is a folder that is not empty."""
     return path.is_dir() and any(path.iterdir())
 
 
@@ -71,6 +72,7 @@ def rename(source: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
+    """Remove a folder with all in it, or a file, where there is one; a link is removed, not followed."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
