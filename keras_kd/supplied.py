@@ -46,7 +46,7 @@ class Supplied:
         raise NotImplementedError(f"{type(self).__name__}: write targets(self, indices, x)")
 
     def check(self, x: Structure) -> None:
-        """Raise an error if `x`, all the inputs that `batches` is given, are not those of the targets; here nothing is."""
+        """Raise an error if `x`, all that `batches` gets, is not what the targets are of; this class checks nothing."""
 
     def batches(
         self,

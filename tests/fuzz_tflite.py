@@ -46,7 +46,7 @@ MOST_VALUES = 1 << 20
 
 def main(first: int, count: int, folder: str = "") -> None:
     """Print the tally; exit code 1 where anything was no plain refusal and no equal output."""
-    tflm.subprocess = Forked()  # type: ignore[attr-defined]
+    forked = tflm.subprocess = Forked()  # type: ignore[attr-defined]
     bases = [path.read_bytes() for path in sorted(Path(folder).glob("**/*.tflite"))] if folder else []
     tally: Counter[str] = Counter()
     faults: list[str] = []
@@ -62,7 +62,8 @@ def main(first: int, count: int, folder: str = "") -> None:
             compare(survivors, tally, faults)
             survivors = []
     compare(survivors, tally, faults)
-    print(json.dumps({"seeds": [first, first + count], **tally, "slowest_s": round(slowest, 1), "faults": faults}))
+    about = {"tried_again": forked.tried_again, "slowest_s": round(slowest, 1)}
+    print(json.dumps({"seeds": [first, first + count], **tally, **about, "faults": faults}))
     sys.exit(1 if faults else 0)
 
 
@@ -188,6 +189,9 @@ class Forked:
         subprocess.DEVNULL,
     )
 
+    def __init__(self):
+        self.tried_again = 0
+
     def run(self, command, **given):
         with tempfile.TemporaryFile() as said:
             child = os.fork()
@@ -209,6 +213,7 @@ class Forked:
             text = said.read().decode(errors="replace")
         if status == -signal.SIGALRM:
             # Where a damaged model has overwritten memory, what was forked may hang; a process of its own is what users have.
+            self.tried_again += 1
             return subprocess.run(command, **{**given, "timeout": SECONDS_FOR_ONE})
         return subprocess.CompletedProcess(command, status, "", text)
 

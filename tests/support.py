@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,14 @@ def made_once(factory, name, make):
     out.parent.mkdir(exist_ok=True)
     with FileLock(out.with_suffix(".lock")):
         if not out.exists():
-            make(out)
+            try:
+                make(out)
+            except BaseException:
+                for left in out.parent.glob(
+                    f"{name}*"
+                ):  # the next test fails of the same cause, and not of what is left
+                    shutil.rmtree(left, ignore_errors=True)
+                raise
     return out
 
 

@@ -84,7 +84,7 @@ def require_equal(models, folder, compiler, count=6, flags=SANITIZERS, storage="
 
 
 @pytest.mark.parametrize("name", ["ae", "conv1d", "dscnn"])
-def test_other_peoples_models_give_their_golden_outputs(peer_models, tmp_path, gcc, name):
+def test_other_peoples_models_give_their_recorded_outputs(peer_models, tmp_path, gcc, name):
     golden = np.load(peer_models / f"{name}_golden.npz")
     model = (peer_models / f"{name}.tflite").read_bytes()
     graph = read(model)

@@ -141,7 +141,7 @@ def test_the_self_test_passes_on_the_host_and_fails_on_another_model(tmp_path, m
 
 
 @pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
-def test_a_golden_window_with_a_sensor_fault_passes_on_a_good_board(rig_run, tmp_path, arithmetic):
+def test_a_recorded_window_with_a_sensor_fault_passes_on_a_good_board(rig_run, tmp_path, arithmetic):
     """The detector's fault is what is expected then; a window that is not finite is left out."""
     if shutil.which("gcc") is None:
         pytest.skip("gcc is not installed")

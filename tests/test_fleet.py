@@ -194,14 +194,14 @@ def test_another_machine_trains_the_teacher_in_place_of_a_broken_one(tmp_path, a
     from micro.fleet.teacher import teach
 
     fleet = load_fleet(assets)
-    sections = {asset.name: fleet.config(asset).model_dump(mode="json") for asset in fleet.asset}
+    configs = {asset.name: fleet.config(asset).model_dump(mode="json") for asset in fleet.asset}
     path = tmp_path / "teacher.keras"
-    both = teach([[sections["pump-1"], sections["pump-2"]], [sections["fan-3"], sections["fan-4"]]], str(path))
+    both = teach([[configs["pump-1"], configs["pump-2"]], [configs["fan-3"], configs["fan-4"]]], str(path))
     assert both["machines"] == 2
     assert path.is_file()
-    assert teach([[sections["fan-3"]], [sections["fan-4"]]], str(path))["machines"] == 1
+    assert teach([[configs["fan-3"]], [configs["fan-4"]]], str(path))["machines"] == 1
     with pytest.raises(RunError, match=r"none of them has data to teach with; the first: 0\.05 s"):
-        teach([[sections["fan-3"]]], str(path))
+        teach([[configs["fan-3"]]], str(path))
 
 
 def test_what_is_in_the_way_is_left_alone(survived, tmp_path, assets):

@@ -126,13 +126,13 @@ def test_a_full_disk_loses_nothing_and_is_told_in_a_line(tmp_path, monkeypatch):
     out = tmp_path / "rig"
     write_folder(out, {"manifest.json": b"{}", "report.json": b"earlier"})
     folder = RunFolder(out)
-    claim = json_bytes({"seed": 1})
+    config = json_bytes({"seed": 1})
     full_disk(monkeypatch, "report.json")
 
     def work():
         with holding(out):
-            folder.check(claim, resume=False, force=True)
-            folder.begin(claim, resume=False)
+            folder.check(config, resume=False, force=True)
+            folder.begin(config, resume=False)
             write_bytes(folder.parts / "teacher.keras", b"taught")
             write_bytes(folder.fresh_whole() / "report.json", b"new")
 
@@ -145,7 +145,7 @@ def test_a_full_disk_loses_nothing_and_is_told_in_a_line(tmp_path, monkeypatch):
     assert names(tmp_path) == ["rig", "rig.partial"]
     assert names(folder.whole) == []
     assert can_resume(out)
-    folder.check(claim, resume=True, force=False)  # it replaces the earlier run as it was told to
+    folder.check(config, resume=True, force=False)  # it replaces the earlier run as it was told to
     with pytest.raises(RunError, match="make room and try again"), made_whole(tmp_path / "fw") as staged:
         write_bytes(staged / "report.json", b"")
     assert names(tmp_path) == ["rig", "rig.partial"]
@@ -172,38 +172,42 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 
 def test_a_run_that_came_by_itself_is_not_replaced_by_resume(tmp_path):
     folder = RunFolder(tmp_path / "rig")
-    claim = json_bytes({"seed": 1})
-    folder.begin(claim, resume=False)
+    config = json_bytes({"seed": 1})
+    folder.begin(config, resume=False)
     write_folder(folder.out, {"manifest.json": b"{}"})
     with pytest.raises(RunError, match="holds a run already; choose another --out, or replace it with --force"):
-        folder.check(claim, resume=True, force=False)
-    folder.check(claim, resume=True, force=True)
+        folder.check(config, resume=True, force=False)
+    folder.check(config, resume=True, force=True)
 
 
 def test_what_a_user_puts_where_a_run_is_being_published_is_not_lost(tmp_path):
     folder = RunFolder(tmp_path / "rig")
-    claim = json_bytes({"seed": 1})
-    folder.begin(claim, resume=False)
+    config = json_bytes({"seed": 1})
+    folder.begin(config, resume=False)
     write_bytes(folder.fresh_whole() / "manifest.json", b"new")
     write_bytes(folder.mark, b"")
     write_bytes(folder.earlier / "manifest.json", b"earlier")
     write_bytes(folder.out / "thesis.txt", b"years of work")
     for resume in (True, False):
         with pytest.raises(RunError, match="move one away"):
-            folder.settle(claim, resume=resume)
+            folder.settle(config, resume=resume)
     assert (folder.earlier / "manifest.json").read_bytes() == b"earlier"
     assert (folder.out / "thesis.txt").read_bytes() == b"years of work"
 
 
 def test_what_could_not_start_makes_way_and_what_is_not_ours_is_kept(tmp_path):
     out = tmp_path / "small"
-    assert claim_folder(out, b"told", False, "search", "another budget")
+    assert claim_folder(out, b"claim", False, "search", "another budget")
     write_bytes(out / "windows" / "a.npy", b"")
     unclaim_folder(out)
     assert names(tmp_path) == []
     write_bytes(out / "mine.txt", b"mine")
+    (tmp_path / "earlier").mkdir()
+    (tmp_path / "earlier" / "told.json").write_bytes(b"claim")
+    with pytest.raises(RunError, match="holds a search of an earlier version"):
+        claim_folder(tmp_path / "earlier", b"claim", True, "search", "another budget")
     with pytest.raises(RunError, match="is not a search's folder"):
-        claim_folder(out, b"told", False, "search", "another budget")
+        claim_folder(out, b"claim", False, "search", "another budget")
 
 
 def test_a_model_in_the_fleet_s_folder_is_told_by_the_way_there(tmp_path):

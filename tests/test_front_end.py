@@ -127,7 +127,7 @@ def test_every_feature_has_a_name(front_end):
 
 @pytest.mark.parametrize("kind", ["spectrum", "mel"])
 @pytest.mark.parametrize("place", [0, 3, 15])
-def test_a_tone_is_heard_by_the_feature_that_names_its_frequency(kind, place):
+def test_a_tone_moves_the_feature_that_names_its_frequency(kind, place):
     front_end = FrontEnd((kind, "moments"), 1024, 512, sample_rate=12_800.0, bands=16)
     low, high = (float(word) for word in front_end.names[place].split() if word[0].isdigit())
     tone = np.sin(2 * np.pi * (low + high) / 2 / 12_800 * np.arange(1024)).astype(np.float32)
@@ -168,7 +168,7 @@ def test_c_and_python_agree_bit_for_bit(tmp_path_factory, data):
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 @pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
-def test_real_vibration_is_heard_alike(cwru_folder, tmp_path, arithmetic, compiler):
+def test_real_vibration_gives_equal_features(cwru_folder, tmp_path, arithmetic, compiler):
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
     recording = cwru.load(cwru_folder, (2,))[0]
@@ -190,7 +190,7 @@ def test_spectrum_is_the_fourier_transform_s():
 
 @pytest.mark.parametrize("kinds", [("spectrum",), ("mel",), ("envelope",), ("moments",), ("statistics",), ("raw",)])
 @pytest.mark.parametrize("detrend", ["mean", "linear"])
-def test_fixed_point_hears_what_float32_hears(kinds, detrend):
+def test_fixed_point_gives_what_float32_gives(kinds, detrend):
     rng = np.random.default_rng(1)
     frames = (rng.normal(size=(20, 512, 2)) * 0.2 + np.linspace(-1, 1, 512)[:, None]).astype(np.float32)
     made = {"channels": 2, "sample_rate": 12_800.0, "bands": 16, "low": 100.0, "full_scale": 4.0, "detrend": detrend}

@@ -100,7 +100,7 @@ def test_a_little_drift_recalibrates_and_the_new_run_s_firmware_has_the_threshol
     assert (refused.exit_code, "nothing to recalibrate: steady" in refused.output) == (2, True)
 
 
-def heard_log(path, run, seed, count, columns=None, **changed):
+def features_log(path, run, seed, count, columns=None, **changed):
     """A log with features, as an application of APP_LOG 2 writes it: some columns, or all."""
     firmware = load_firmware(run)
     columns = range(firmware.front_end.shape[0]) if columns is None else columns
@@ -115,7 +115,7 @@ def heard_log(path, run, seed, count, columns=None, **changed):
     return path
 
 
-def test_a_run_keeps_what_its_model_heard_in_calibration(rig_run):
+def test_a_run_keeps_its_model_s_inputs_of_the_calibration(rig_run):
     report, _ = read_run(rig_run)
     features = calibration_features(rig_run)
     assert features.shape == (16, 32 + 3)
@@ -125,7 +125,7 @@ def test_a_run_keeps_what_its_model_heard_in_calibration(rig_run):
 
 def test_a_line_that_hums_louder_leaves_the_scores_and_is_named_by_its_band(rig_run, tmp_path):
     """A change that this student does not score: only the features tell."""
-    log = heard_log(tmp_path / "log.csv", rig_run, 11, 12, line_hum=0.2)
+    log = features_log(tmp_path / "log.csv", rig_run, 11, 12, line_hum=0.2)
     found = micro.monitor(rig_run, log)
     assert found.advice == "retrain", found.why
     assert not found.checks[-1].scores_drifted
@@ -137,7 +137,7 @@ def test_a_line_that_hums_louder_leaves_the_scores_and_is_named_by_its_band(rig_
 
 
 def test_a_healthy_machine_is_steady_in_scores_and_features(rig_run, tmp_path):
-    found = micro.monitor(rig_run, heard_log(tmp_path / "log.csv", rig_run, 12, 16, columns=(0, 3, 34)))
+    found = micro.monitor(rig_run, features_log(tmp_path / "log.csv", rig_run, 12, 16, columns=(0, 3, 34)))
     assert found.advice == "steady", found.why
     assert len(found.features) == 3
     assert found.features[2] == "moments kurtosis"

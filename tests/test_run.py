@@ -111,6 +111,7 @@ def test_same_seed_same_bytes_also_after_an_interruption(tmp_path, finished, con
     stages.clear()
     run_pipeline(config, out, resume=True, progress=lambda stage, share: stages.append(stage))
     assert digests(out) == digests(finished)
+    assert not [stage for stage in stages if "seed 3: training" in stage], "done twice"
 
 
 def test_the_verdict_comes_first_and_the_next_commands_last(finished, tmp_path):

@@ -95,9 +95,9 @@ def test_no_window_of_the_test_is_among_what_the_search_sees(found, config_file)
         assert seen.shape[1:] == data.test.x.shape[1:]
         assert not known & {row.tobytes() for row in seen}
     # A search simulates hardly any of the test, and all of what is learnt from.
-    outcome, _ = search_windows(config)
-    assert len(outcome.test) < len(data.test)
-    np.testing.assert_array_equal(outcome.train.x, data.train.x)
+    searched, _ = search_windows(config)
+    assert len(searched.test) < len(data.test)
+    np.testing.assert_array_equal(searched.train.x, data.train.x)
 
 
 def test_classifiers_are_judged_by_validation_windows_or_a_load_that_they_have_not_learnt(cwru_folder):

@@ -1,5 +1,6 @@
 """What a search may vary, what candidates cost and are judged by, and which of them is chosen: without training."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ from hypothesis import strategies as st
 
 import micro
 from micro.config import parse_config
-from micro.explore import synthetic_anomalies
+from micro.explore import search, synthetic_anomalies
 from micro.explore.holdout import kept_back
 from micro.explore.selection import choose, pareto
 from micro.explore.space import propose, resolutions, smallest, widest
 from micro.explore.study import Candidate, budget_used
+from micro.explore.task import Task
 from micro.explore.trial import Costs, costs_of, is_weak, likelihood, over
 from micro.runs.compression import untrained, written
 from micro.runs.train import build_model
@@ -179,3 +181,17 @@ def test_configs_that_cannot_vary_are_refused(tmp_path):
     fixed = base("autoencoder", student={"path": "mine.keras"})
     with pytest.raises(micro.RunError, match=r"student\.path names a model as it is"):
         micro.search(fixed, tmp_path / "out", flash="4KiB")
+
+
+@pytest.mark.parametrize("score", [1.0, 0.9])
+def test_where_ones_own_student_is_perfect_a_load_is_held_out_and_it_is_judged_again(monkeypatch, tmp_path, score):
+    """Training is stood in for; the whole search on real recordings is among the long tests."""
+    own = Candidate(-1, "done", {}, {"flash": 1, "ram": 1, "macs": 1}, score=score)
+    harder = replace(own, score=0.8)
+    monkeypatch.setattr(search, "_own", lambda task: harder if task.kept else own)
+    monkeypatch.setattr(search, "prepare", lambda task: 0.85)
+    task = Task(base("dense"), tmp_path, {"flash": 4096, "ram": None, "macs": None}, "tflm", 1)
+    baseline = search._own_student(task, 0.95, lambda stage, fraction: None)
+    assert (baseline.task.kept, baseline.own, baseline.teacher_score) == (
+        (True, harder, 0.85) if score == 1.0 else (False, own, 0.95)
+    )

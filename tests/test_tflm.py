@@ -32,7 +32,7 @@ def test_peer_models_measure_as_published(peer_models, name):
 
 
 @pytest.mark.parametrize("name", PEERS)
-def test_outputs_equal_golden_vectors_from_elsewhere(peer_models, name):
+def test_outputs_equal_test_vectors_from_elsewhere(peer_models, name):
     golden = np.load(peer_models / f"{name}_golden.npz")
     graph = read(peer_models / f"{name}.tflite")
     quantization = graph.tensors[graph.outputs[0]].quantization

@@ -34,7 +34,7 @@ Pieces = list[Piece]
 
 @dataclass(frozen=True)
 class Parts:
-    """All that a data source gives; no window of one part overlaps one of another.
+    """All that a data source gives: windows of training, calibration and test share no samples; see `Prepared`.
 
     Attributes:
         features: The front end that the pieces' features come from.

@@ -118,8 +118,8 @@ def try_candidate(
         finished: Costs and intermediate scores of earlier candidates, with which a weak one is compared.
         learn: False gives costs alone.
 
-    Returns: state, costs and, if it got that far, scores after epochs, the final score, a classifier's accuracy and the error
-        of quantization.
+    Returns: 'state', 'costs' and, if it got that far, 'epoch_scores' while it trained, the final 'score', a classifier's
+        'accuracy' and the 'error' of quantization.
     """
     parsed = parse_config(dict(config), Path())
     tf.config.experimental.enable_op_determinism()

@@ -60,8 +60,7 @@ def new_firmware(
         runtime: 'static' for the model as C without an interpreter; 'tflm' for TFLite Micro, from the platform's own package.
         windows: Windows in the self-test.
 
-    Returns:
-        The paths written. The same run gives the same bytes.
+    Returns: the paths written. The same run gives the same bytes.
 
     Raises:
         ValueError: For an unknown board or runtime, or more windows than the run has kept.
@@ -75,7 +74,6 @@ def new_firmware(
         ['rig-firmware/CMakeLists.txt', 'rig-firmware/main/CMakeLists.txt']
         >>> micro.new_firmware("runs/rig", "rig-firmware", "toaster")
         Traceback (most recent call last):
-        ...
         ValueError: board must be one of bare-cortex-m, cmake, esp-idf, arduino, zephyr, platformio, got 'toaster'
     """
     if board not in BOARDS:

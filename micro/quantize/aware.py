@@ -29,7 +29,7 @@ from micro.quantize.lowering import Weights, lower
 from micro.quantize.operators import OPERATORS, accumulator
 from micro.quantize.program import Activations, Node, Program
 from micro.quantize.ranges import Method, calibrated, with_operand
-from micro.quantize.rules import Granularity, Rule, rules_from, with_rules
+from micro.quantize.rules import Granularity, Rule, with_rules
 
 if TYPE_CHECKING:
     from keras_kd.types import Shape, Tensor
@@ -79,7 +79,7 @@ def quantize_aware(
     _require_one_of("ranges", ranges, Method)
     _require_one_of("activations", activations, Activations)
     program, values = lower(accepted)
-    nodes = with_rules(program.nodes, rules_from(weights, bits, rules))
+    nodes = with_rules(program.nodes, weights, bits, rules)
     _require_int16(nodes if activations == "int16" else ())
     program = calibrated(dataclasses.replace(program, nodes=nodes), values, samples, ranges, activations)
     aware = QuantizationAware(program, learn_ranges, name=f"{accepted.name}_aware")

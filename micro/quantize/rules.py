@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -18,12 +19,12 @@ class Rule:
     """How the kernels of some layers are quantized; what it leaves None stays as earlier rules or the defaults have it.
 
     Args:
-        pattern: A layer's name, or a pattern in which `*` is any text, `?` a letter and `[ab]` one of some: 'block_*'.
+        pattern: A layer's name, or a pattern in which `*` is any text, `?` any one character and `[ab]` one of some: 'block_*'.
         bits: Width of the weights, 2 to 8.
         weights: 'per_channel', 'per_tensor' or 'auto'.
 
     Raises:
-        ValueError: For a width or a choice of scales that does not exist.
+        ValueError: For a width or a choice of scales that does not exist, and for a rule that sets neither.
 
     Examples:
         >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
@@ -39,54 +40,72 @@ class Rule:
     weights: Granularity | None = None
 
     def __post_init__(self) -> None:
-        if self.weights is not None and self.weights not in get_args(Granularity):
-            raise ValueError(f"weights must be 'auto', 'per_channel' or 'per_tensor', got {self.weights!r}")
-        if self.bits is not None and not 2 <= self.bits <= 8:
-            # A pattern that takes all layers is the caller's one number for all of them.
-            raise ValueError(
-                f"bits must be 2 to 8, got {self.bits}" + (f" for {self.pattern!r}" * (self.pattern != "*"))
-            )
-
-    def matches(self, name: str) -> bool:
-        """Whether a layer of that name is one of those; a name is taken letter by letter before it is read as a pattern."""
-        return name == self.pattern or fnmatchcase(name, self.pattern)
+        if self.bits is None and self.weights is None:
+            raise ValueError(f"a rule sets bits, weights or both; that for {self.pattern!r} sets neither")
+        if self.weights is not None:
+            _require_granularity(self.weights)
+        if self.bits is not None:
+            # A plain int, as it is saved with the model; one of NumPy's becomes one.
+            object.__setattr__(self, "bits", _width(self.bits, f" for {self.pattern!r}"))
 
 
-def rules_from(
-    weights: Granularity | Mapping[str, Granularity], bits: int | Mapping[str, int], rules: Sequence[Rule]
-) -> tuple[Rule, ...]:
-    """The rules that two settings for all layers, or by layer, stand for; `rules` come after them.
-
-    Raises:
-        ValueError: As `Rule`.
-    """
-    widths = bits.items() if isinstance(bits, Mapping) else [("*", bits)]
-    scales = weights.items() if isinstance(weights, Mapping) else [("*", weights)]
-    own = [Rule(name, bits=int(width)) for name, width in widths]
-    return (*own, *(Rule(name, weights=choice) for name, choice in scales), *rules)
-
-
-def with_rules(nodes: Iterable[Node], rules: Sequence[Rule]) -> tuple[Node, ...]:
-    """The nodes, with the width and the scales of each kernel; of several rules that set one thing, the last counts.
+def with_rules(
+    nodes: Iterable[Node],
+    weights: Granularity | Mapping[str, Granularity],
+    bits: int | Mapping[str, int],
+    rules: Sequence[Rule],
+) -> tuple[Node, ...]:
+    """The nodes, each kernel with its width and scales: from `weights` and `bits`, for all or by layer, and rules over them.
 
     Raises:
-        ValueError: For a rule that no layer with a kernel matches.
+        ValueError: For a layer or a pattern that no layer with a kernel has, and widths or scales that do not exist.
     """
     nodes = tuple(nodes)
     known = list(dict.fromkeys(node.source for node in nodes if node.kernel))
+    for what, choice in (("weights", weights), ("bits", bits)):
+        for name in choice if isinstance(choice, Mapping) else ():
+            if name not in known:
+                raise ValueError(f"{what}: no layer {name!r} with a kernel; there are: {', '.join(known)}")
     for rule in rules:
-        if rule.pattern != "*" and not any(rule.matches(name) for name in known):
-            what = "bits" if rule.weights is None else "weights" if rule.bits is None else "rules"
-            raise ValueError(f"{what}: no layer {rule.pattern!r} with a kernel; there are: {', '.join(known)}")
-    return tuple(_ruled(node, rules) if node.kernel else node for node in nodes)
+        if not any(_matches(rule, name, known) for name in known):
+            raise ValueError(f"rules: no layer {rule.pattern!r} with a kernel; there are: {', '.join(known)}")
+    of_layer = {name: [rule for rule in rules if _matches(rule, name, known)] for name in known}
+    return tuple(_ruled(node, weights, bits, of_layer[node.source]) if node.kernel else node for node in nodes)
 
 
-def _ruled(node: Node, rules: Sequence[Rule]) -> Node:
-    """The node as the rules have it; 'auto' is per channel for 8-bit convolutions alone."""
-    matching = [rule for rule in rules if rule.matches(node.source)]
-    bits = next((rule.bits for rule in reversed(matching) if rule.bits is not None), 8)
-    weights = next((rule.weights for rule in reversed(matching) if rule.weights is not None), "auto")
-    automatic = node.op != "FULLY_CONNECTED" and bits == 8
-    return dataclasses.replace(
-        node, bits=bits, per_channel=automatic if weights == "auto" else weights == "per_channel"
-    )
+def _ruled(
+    node: Node,
+    weights: Granularity | Mapping[str, Granularity],
+    bits: int | Mapping[str, int],
+    rules: Sequence[Rule],
+) -> Node:
+    """The node as asked for; 'auto' is per channel for 8-bit convolutions alone."""
+    scales = weights.get(node.source, "auto") if isinstance(weights, Mapping) else weights
+    _require_granularity(scales)
+    width = bits.get(node.source, 8) if isinstance(bits, Mapping) else bits
+    width = _width(width, f" for {node.source!r}" if isinstance(bits, Mapping) else "")
+    for rule in rules:
+        scales, width = rule.weights or scales, rule.bits or width
+    automatic = node.op != "FULLY_CONNECTED" and width == 8
+    return dataclasses.replace(node, bits=width, per_channel=automatic if scales == "auto" else scales == "per_channel")
+
+
+def _matches(rule: Rule, name: str, known: Sequence[str]) -> bool:
+    """Whether a rule is for a layer; a pattern that is a layer's name letter by letter is for that one alone."""
+    return name == rule.pattern if rule.pattern in known else fnmatchcase(name, rule.pattern)
+
+
+def _require_granularity(weights: str) -> None:
+    if weights not in get_args(Granularity):
+        raise ValueError(f"weights must be 'auto', 'per_channel' or 'per_tensor', got {weights!r}")
+
+
+def _width(bits: int, what: str) -> int:
+    """The width as a plain int; ValueError for one that there is not."""
+    try:
+        width = operator.index(bits)
+    except TypeError:
+        raise ValueError(f"bits must be an integer from 2 to 8, got {bits!r}{what}") from None
+    if not 2 <= width <= 8:
+        raise ValueError(f"bits must be 2 to 8, got {bits}{what}")
+    return width

@@ -180,6 +180,8 @@ def check_claim(out: Path, claim: bytes, resume: bool, what: str, difference: st
             raise RunError(f"{out} holds a {what} already; go on with --resume, or choose another --out")
         if kept.read_bytes() != claim:
             raise RunError(f"{out} holds a {what} with {difference}; choose another --out")
+    elif (out / "told.json").is_file():
+        raise RunError(f"{out} holds a {what} of an earlier version; choose another --out")
     elif out.is_dir() and not all(is_unfinished(path) for path in out.iterdir()):
         raise RunError(f"{out} exists and is not a {what}'s folder; choose another --out")
     elif resume:

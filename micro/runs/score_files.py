@@ -118,11 +118,11 @@ def _table_config(config: Config, report: RunReport, files: Sequence[str | Path]
     """How to read the files: as the run read its own, without what only training needs."""
     names = tuple(str(file) for file in files)
     if isinstance(config.data, TableData):
-        unlabelled = {"files": names, "label_column": None, "faulty_files": (), "on_constant": "keep"}
+        unlabeled = {"files": names, "label_column": None, "faulty_files": (), "on_constant": "keep"}
         if config.data.scaling == "all":
             # Which rows are healthy says nothing about files of another length.
-            unlabelled["healthy_rows"] = ()
-        return config.data.model_copy(update=unlabelled)
+            unlabeled["healthy_rows"] = ()
+        return config.data.model_copy(update=unlabeled)
     assert config.job == "cwru" or isinstance(config.data, RigData)
     return TableData(
         files=names,

@@ -126,10 +126,10 @@ def as_it_is(data: Prepared, bench: Bench, seed: int) -> dict[str, float]:
 def training_arguments(data: Prepared, bench: Bench, watched: bool) -> dict[str, Any]:
     """Arguments of a fine-tuning on the data, and under the teacher if it is watching."""
     task = bench.task
-    labeled = {"x": data.train.x, "y": task.y(data), "loss": task.loss, "epochs": EPOCHS}
+    arguments = {"x": data.train.x, "y": task.y(data), "loss": task.loss, "epochs": EPOCHS}
     if not watched:
-        return labeled
-    return {**labeled, "teacher": bench.teacher, "objectives": [task.objective()], "hard_weight": task.hard_weight}
+        return arguments
+    return {**arguments, "teacher": bench.teacher, "objectives": [task.objective()], "hard_weight": task.hard_weight}
 
 
 def trained(model: keras.Model, data: Prepared, bench: Bench, watched: bool, callbacks: Any = ()) -> keras.Model:
@@ -218,9 +218,9 @@ def everything(watched: bool) -> Method:
     """Channels, zeros, shared values and grids, one after the other."""
 
     def run_it(data: Prepared, bench: Bench, seed: int) -> dict[str, float]:
-        labeled = training_arguments(data, bench, watched)
+        arguments = training_arguments(data, bench, watched)
         small = micro.shrink(bench.student, 0.5, fine_tune=lambda model: retrained(model, data, bench, watched))
-        few = micro.cluster(micro.prune(small, 0.5, **labeled), 16, **labeled)
+        few = micro.cluster(micro.prune(small, 0.5, **arguments), 16, **arguments)
         aware = micro.quantize_aware(few, calibration(data), weights="per_tensor")
         trained(aware, data, bench, watched, [micro.ClusterWeights(aware, 16)])
         return judged(bench.task, micro.pack(micro.convert(aware)).content, data)

@@ -1,4 +1,4 @@
-"""Hinton, Vinyals and Dean 2015, section 3: a large net teaches small ones, also one that never sees a digit."""
+"""Hinton, Vinyals and Dean 2015, section 3: a large net teaches small ones, also one that never sees one of the digits."""
 
 from __future__ import annotations
 

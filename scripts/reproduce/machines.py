@@ -80,8 +80,8 @@ def train_classifier(data: Prepared, seed: int) -> keras.Model:
     return teacher
 
 
-def classified(*objectives: Callable[[], Any], unlabelled: bool = False) -> Callable[..., dict[str, float]]:
-    """A student with few labelled windows, or with all windows and no label; under these objectives if any."""
+def classified(*objectives: Callable[[], Any], unlabeled: bool = False) -> Callable[..., dict[str, float]]:
+    """A student with few labeled windows, or with all windows and no label; under these objectives if any."""
 
     def method(data: Prepared, teacher: keras.Model, seed: int) -> dict[str, float]:
         student = conv(CONV_STUDENT, data, "student")
@@ -90,7 +90,7 @@ def classified(*objectives: Callable[[], Any], unlabelled: bool = False) -> Call
             fit(student, CROSS_ENTROPY, labeled.x, labeled.labels, epochs=EPOCHS * 4)
         else:
             distiller = keras_kd.Distiller(teacher, student, [make() for make in objectives])
-            if unlabelled:
+            if unlabeled:
                 fit(distiller, None, data.train.x, None)
             else:
                 fit(distiller, CROSS_ENTROPY, labeled.x, labeled.labels, epochs=EPOCHS * 4)
@@ -122,7 +122,7 @@ def attention() -> list[Callable[[], Any]]:
     return [lambda name=name: keras_kd.AttentionTransfer(1.0, teacher_layer=name, student_layer=name) for name in names]
 
 
-FEW = "20 labelled windows a class"
+FEW = "20 labeled windows a class"
 CWRU = Experiment(
     title="CWRU, raw windows, tested at 2 hp: a Conv1D student of three layers (4, 6, 8 filters)",
     load=load_cwru,
@@ -137,7 +137,7 @@ CWRU = Experiment(
             lambda: keras_kd.RelationalDistance(1.0, teacher_layer="pool", student_layer="pool"),
             lambda: keras_kd.RelationalAngle(2.0, teacher_layer="pool", student_layer="pool"),
         ),
-        "no label, SoftTarget on all windows": classified(soft, unlabelled=True),
+        "no label, SoftTarget on all windows": classified(soft, unlabeled=True),
     },
     figures=("accuracy, %",),
     against={
