@@ -184,16 +184,6 @@ def test_the_last_rule_that_matches_a_layer_counts_and_what_it_leaves_out_stays(
     assert asked == {"conv": (8, True), "separable": (8, True), "logits": (3, False)}
 
 
-def test_a_name_with_a_pattern_s_characters_is_a_name():
-    hidden = [layers.Dense(3, name=name) for name in ("a[0]", "a0", "b?")]
-    model = keras.Sequential([keras.Input((4,)), *hidden])
-    x = np.random.default_rng(0).normal(size=(40, 4))
-    for asked in ({"bits": {"a[0]": 4}}, {"rules": [micro.Rule("a[0]", bits=4)]}):
-        assert [node.bits for node in quantize_aware(model, x, **asked).program.nodes] == [4, 8, 8]
-    aware = quantize_aware(model, x, rules=[micro.Rule("a[[]*", bits=3), micro.Rule("b?", bits=2)])
-    assert [node.bits for node in aware.program.nodes] == [3, 8, 2]
-
-
 def test_a_rule_that_can_do_nothing_is_refused(trained, waves):
     with pytest.raises(ValueError, match="bits must be 2 to 8, got 9 for 'conv'"):
         quantize_aware(trained, waves[0], bits={"conv": 9})

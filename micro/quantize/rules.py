@@ -67,9 +67,9 @@ def with_rules(
             if name not in known:
                 raise ValueError(f"{what}: no layer {name!r} with a kernel; there are: {', '.join(known)}")
     for rule in rules:
-        if not any(_matches(rule, name, known) for name in known):
+        if not any(fnmatchcase(name, rule.pattern) for name in known):
             raise ValueError(f"rules: no layer {rule.pattern!r} with a kernel; there are: {', '.join(known)}")
-    of_layer = {name: [rule for rule in rules if _matches(rule, name, known)] for name in known}
+    of_layer = {name: [rule for rule in rules if fnmatchcase(name, rule.pattern)] for name in known}
     return tuple(_ruled(node, weights, bits, of_layer[node.source]) if node.kernel else node for node in nodes)
 
 
@@ -88,11 +88,6 @@ def _ruled(
         scales, width = rule.weights or scales, rule.bits or width
     automatic = node.op != "FULLY_CONNECTED" and width == 8
     return dataclasses.replace(node, bits=width, per_channel=automatic if scales == "auto" else scales == "per_channel")
-
-
-def _matches(rule: Rule, name: str, known: Sequence[str]) -> bool:
-    """Whether a rule is for a layer; a pattern that is a layer's name letter by letter is for that one alone."""
-    return name == rule.pattern if rule.pattern in known else fnmatchcase(name, rule.pattern)
 
 
 def _require_granularity(weights: str) -> None:
