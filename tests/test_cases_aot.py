@@ -279,3 +279,23 @@ def test_strides_dilations_and_windows_below_one_are_refused(value):
         ("DEPTHWISE_CONV_2D", "dilationWFactor"),
         ("MAX_POOL_2D", "filterWidth"),
     } <= seen
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"depthMultiplier": n} for n in (0, 1, 3, -2)] + [{"dilationHFactor": 0}, {"strideW": 0}], ids=str
+)
+def test_options_that_contradict_the_shapes_are_refused(wrong):
+    """TFLite Micro follows the option: it would divide by nothing, or leave outputs unwritten."""
+
+    def depthwise(**changed):
+        b = Builder(np.random.default_rng(0))
+        x = b.tensor((1, 4, 4, 3), scale=0.1, zero=0)
+        kernel = b.tensor((1, 1, 1, 6), scale=0.1, zero=0, data=np.ones((1, 1, 1, 6), np.int8))
+        strides = {"padding": 0, "strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
+        options = {**strides, "depthMultiplier": 2, **changed}
+        y = b.tensor((1, 4, 4, 6), scale=0.1, zero=0)
+        return b.build([x], [b.op("DEPTHWISE_CONV_2D", [x, kernel], y, "DepthwiseConv2DOptions", **options)])
+
+    assert static_files(depthwise(), "net")
+    with pytest.raises(micro.ConversionError, match=r"DEPTHWISE_CONV_2D.* that make no sense"):
+        static_files(depthwise(**wrong), "net")

@@ -62,15 +62,19 @@ def conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     return _sums_of_products(kernel, op, graph, (x, arrays, bias, y), weights, sizes)
 
 
-@operator(inputs=(2, 3), optional=True, options=("padding", "strideH", "strideW"))
+@operator(inputs=(2, 3), optional=True, options=("padding", "strideH", "strideW", "depthMultiplier"))
 def depthwise_conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Any depth multiplier."""
     x, weights, bias, y = _operands(op, graph)
     require(len(x.shape) == len(weights.shape) == 4 and weights.shape[0] == 1, op, graph, "axes")
     _, height, width, outputs = weights.shape
     require_shape(y, window_shape(op, graph, x, height, width, outputs), op, graph)
-    require(outputs % x.shape[3] == 0, op, graph, f"{outputs} filters for {x.shape[3]} channels, which")
-    multiplier = outputs // x.shape[3]
+    # TFLite Micro computes so many filters for each channel and leaves others unwritten; TFLite divides the sizes instead.
+    multiplier = op.options["depthMultiplier"]
+    fits = outputs == x.shape[3] * multiplier
+    require(
+        fits, op, graph, f"{outputs} filters for {x.shape[3]} channels with a depth multiplier of {multiplier}, which"
+    )
     sizes = (*x.shape, multiplier, height, width, *y.shape[1:3], *_geometry(op, x, y, height, width))
     return _sums_of_products("depthwise_conv_2d", op, graph, (x, (array_of(weights),), bias, y), weights, sizes)
 
