@@ -45,7 +45,7 @@ def emit_detector(
         ConversionError: As `emit_front_end`, and for a score that does not fit the model's outputs.
 
     Examples:
-        >>> front_end = micro.FrontEnd("envelope", window=64, hop=32, bands=4)
+        >>> front_end = micro.FrontEnd("envelope", window=64, hop=32, envelope_bands=4)
         >>> features = front_end(np.random.default_rng(0).normal(size=(32, 64, 1)).astype("float32"))
         >>> scaling = micro.fit_scaling(features)
         >>> inputs = keras.Input(front_end.shape)

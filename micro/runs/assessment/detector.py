@@ -57,7 +57,7 @@ def _false_alarms(report: RunReport, healthy: Rows) -> Iterator[Reason]:
         yield Reason("unusable", "false alarms far above what was asked", where, _more_healthy(healthy))
     elif count / windows > ABOVE * asked and low > asked:
         yield Reason("doubtful", "false alarms above what was asked", where, _more_healthy(healthy))
-    elif high > limit:
+    elif high > limit or count / windows > ABOVE * asked:
         yield Reason(
             "doubtful",
             f"few healthy windows in the test ({windows:,})",
