@@ -1,6 +1,7 @@
 """`score` and the firmware mean the same by an alarm, window by window; a recording's healthy and faulty parts stand apart."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import micro
 from micro.datasets import rig
 from micro.datasets.prepare import Prepared, Windows
 from micro.detection.detector import Status, stand_in
+from micro.runs import score_files
 from micro.runs.evaluate import Evaluation, by_origin
 from micro.runs.score_files import FAULT, score, to_csv
 from micro.signal import FrontEnd, fit_scaling
@@ -87,3 +89,23 @@ def test_a_recording_with_healthy_and_faulty_parts_has_a_line_for_each_and_says_
     assert rows[0].moved[0].moved == pytest.approx(5.0, abs=0.6)
     assert not rows[1].moved  # no faulty window was trained on
     assert all(abs(each.moved) < 1 for each in rows[2].moved)
+
+
+def test_what_was_not_scored_is_said(rig_run, recording, tmp_path, monkeypatch):
+    lines = recording[0].read_text().splitlines()
+    holes = [line if n % 300 else "" for n, line in enumerate(lines[1:])]
+    some = [line if n % 300 or n > 6000 else "" for n, line in enumerate(lines[1:])]
+    for name, rows in (("all.csv", holes), ("some.csv", some)):
+        (tmp_path / name).write_text("\n".join(["acceleration,other", *(f"{row},1" for row in rows)]) + "\n")
+    own = score_files._table_config
+    monkeypatch.setattr(
+        score_files, "_table_config", lambda *given: own(*given).model_copy(update={"on_missing": "drop"})
+    )
+    arguments = ("--channel", "acceleration", "--out", tmp_path / "scores.csv")
+    none = invoke("score", rig_run, tmp_path / "all.csv", *arguments)
+    assert none.exit_code == 2
+    assert "no window can be scored: windows with rows that lack a value were left out: all.csv 1" in none.output
+    assert not (tmp_path / "scores.csv").exists()
+    both = invoke("score", rig_run, tmp_path / "all.csv", tmp_path / "some.csv", *arguments)
+    assert both.exit_code == 0
+    assert re.search(r"Note: windows .* left out: all\.csv (\d+) of \1, some\.csv 1\d of \1\.", both.output)

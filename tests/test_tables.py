@@ -236,6 +236,53 @@ def test_missing_values_are_filled_within_a_stretch_and_long_runs_left_out(tmp_p
     assert list(np.flatnonzero(~second.valid)) == list(range(50, 80))
 
 
+@pytest.mark.parametrize(
+    ("on_missing", "says"),
+    [
+        ("drop", ["windows with rows that lack a value were left out: holes.csv 64 of 74."]),
+        ("interpolate", ["rows were filled by interpolation, which distorts vibration and sound: holes.csv 5.3 %."]),
+    ],
+)
+def test_what_missing_values_cost_is_noted_by_recording(tmp_path, on_missing, says):
+    for number in range(3):
+        (tmp_path / f"whole{number}.csv").write_text(columns(x=wave(2000, number)))
+    holes = wave(600).astype(object)
+    holes[16:500:16] = holes[520] = ""
+    whole = [not (holes[start : start + 16] == "").any() for start in range(0, 600 - 15, 8)]
+    assert (len(whole), sum(whole)) == (74, 10)
+    (tmp_path / "holes.csv").write_text(columns(x=holes))
+    settings = {"files": "*.csv", "sample_rate": 10, "healthy_files": "*", "on_missing": on_missing}
+    assert [note for note in prepare(config_of(tmp_path, settings)).notes if "short" not in note] == says
+    for number in range(4):
+        (tmp_path / f"more{number}.csv").write_text(columns(x=holes))
+    (note,) = [note for note in prepare(config_of(tmp_path, settings)).notes if "short" not in note]
+    assert note.endswith(" and 2 more.")
+
+
+def test_healthy_files_that_gaps_have_cut_to_pieces_are_named(tmp_path):
+    t = np.arange(400) / 10 + np.repeat(np.arange(40), 10)  # a gap after every tenth row
+    (tmp_path / "healthy.csv").write_text(columns(t=t, x=wave(400)))
+    (tmp_path / "faulty.csv").write_text(columns(t=np.arange(400) / 10, x=wave(400)))
+    settings = {"files": "*.csv", "time_column": "t", "healthy_files": "h*", "on_gap": "split", "on_short": "skip"}
+    with pytest.raises(
+        DataError, match=r"no healthy recording is left to learn from: 1 of 2 files .*healthy\.csv: 39 gaps"
+    ):
+        prepare(config_of(tmp_path, {**settings, "sample_rate": None}, window=32))
+
+
+@pytest.mark.parametrize(("full_scale", "clipped"), [(4.0, False), (0.5, True)])
+def test_samples_beyond_a_fixed_point_front_end_are_noted(tmp_path, full_scale, clipped):
+    (tmp_path / "a.csv").write_text(columns(x=wave(2000)))
+    (tmp_path / "b.csv").write_text(columns(x=wave(2000, 1)))
+    settings = {"files": "*.csv", "sample_rate": 10, "healthy_files": "a*"}
+    config = config_of(tmp_path, settings)
+    fixed = config.features.model_copy(update={"arithmetic": "fixed", "full_scale": full_scale})
+    notes = prepare(config.model_copy(update={"features": fixed})).notes
+    assert [note.split(" ", 2)[2].split(";")[0] for note in notes] == [
+        "of the training samples lie beyond full_scale = 0.5 and are clipped"
+    ] * clipped
+
+
 # Labels
 
 

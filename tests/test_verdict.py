@@ -63,7 +63,7 @@ HEALTHY, FAULTY = row("a.csv", "healthy", 300, 4), row("b.csv", "faulty", 300, 2
         (detector_report(row("a.csv", "healthy", 10, 0), FAULTY), "doubtful", "few healthy windows in the test (10)"),
         (detector_report(row("a.csv", "healthy", 10, 9), FAULTY), "unusable", "far above what was asked"),
         # Twice the rate, which so few windows may show by chance, is not called "as asked".
-        (detector_report(row("a.csv", "healthy", 57, 6), FAULTY, asked=0.05), "doubtful", "few healthy windows in the test (57)"),
+        (detector_report(row("a.csv", "healthy", 57, 6), FAULTY, asked=0.05), "doubtful", "few healthy windows in the test"),
         (detector_report(FAULTY, auc=None), "doubtful", "no healthy window in the test"),
         (detector_report(HEALTHY, auc=None), "doubtful", "no faulty window in the test"),
         (detector_report(row("c.csv", "unknown", 50, 3), auc=None), "doubtful", "no healthy window in the test; no faulty"),

@@ -94,11 +94,13 @@ def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str
     Example:
       keras-kd score runs/pump monday.csv tuesday.csv --out scores.csv
     """
-    from micro.runs.score_files import score as score_files
-    from micro.runs.score_files import to_csv
+    from micro.runs.score_files import score_noted, to_csv
     from micro.support.files import write_bytes
 
-    scored = score_files(run_folder, files, channel=channel)
+    scores = score_noted(run_folder, files, channel=channel)
+    scored = scores.windows
+    for note in scores.notes:
+        click.echo(f"Note: {note}", err=True)
     if as_json:
         print_json([dataclasses.asdict(window) for window in scored])
     elif out is None:

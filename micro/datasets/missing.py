@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from micro.datasets.cells import hint
 from micro.datasets.contents import Contents
+from micro.datasets.recording import Recording, cut, windows
 from micro.errors import DataError
+from micro.signal import FrontEnd
+
+# Recordings that a note names.
+LISTED = 3
 
 
-def filled(contents: Contents, edges: Sequence[int], on_missing: str, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """Samples without NaN or infinity, and which rows windows may use: (n, channels) float32, (n,) bool.
+def filled(
+    contents: Contents, edges: Sequence[int], on_missing: str, window: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Samples without NaN or infinity, (n, channels) float32; rows that windows may use, and interpolated ones, (n,) bool.
 
     Values are filled within each stretch between `edges`, never across a gap in time. A run of missing values longer than a
     window is left out even where values are interpolated.
@@ -25,13 +32,14 @@ def filled(contents: Contents, edges: Sequence[int], on_missing: str, window: in
     valid = np.ones(len(samples), bool)
     incomplete = [place for place in range(samples.shape[1]) if not np.isfinite(samples[:, place]).all()]
     if not incomplete:
-        return samples, valid
+        return samples, valid, ~valid
     missing = ~np.isfinite(samples[:, incomplete])
     if on_missing == "error":
         row, place = np.argwhere(missing)[0]
         raise DataError(
             f"{contents.rows.where(int(row))}: no finite value in column {contents.channels[incomplete[place]]!r} "
-            f'({int(missing.sum())} in the file); set on_missing = "drop" or "interpolate"'
+            f'({int(missing.sum())} in the file); set on_missing = "drop" to leave out the windows with such rows, or '
+            '"interpolate" for slow signals: it distorts vibration and sound'
         )
     for place, channel in enumerate(incomplete):
         if missing[:, place].all():
@@ -43,7 +51,32 @@ def filled(contents: Contents, edges: Sequence[int], on_missing: str, window: in
                 valid[part] &= ~_long(missing[part, place], window)
     if on_missing == "drop":
         valid = ~missing.any(axis=1)
-    return samples, valid
+    return samples, valid, missing.any(axis=1) & valid
+
+
+def missing_notes(recordings: Iterable[Recording], features: FrontEnd) -> Iterator[str]:
+    """Sentences on what missing values cost: windows that were left out, and rows that were filled in, by recording."""
+    left: dict[str, tuple[int, int]] = {}
+    rows: dict[str, tuple[int, int]] = {}
+    for one in recordings:
+        total = len(windows(one.samples, features.window, features.hop))
+        for counts, count, of in (
+            (left, total - len(cut(one, features)[0]), total),
+            (rows, one.interpolated, len(one.samples)),
+        ):
+            before = counts.get(one.name, (0, 0))
+            counts[one.name] = before[0] + count, before[1] + of
+    lost = [f"{name} {count:,} of {of:,}" for name, (count, of) in left.items() if count]
+    if lost:
+        yield f"windows with rows that lack a value were left out: {_first(lost)}."
+    filled_in = [f"{name} {100 * count / of:.2g} %" for name, (count, of) in rows.items() if count]
+    if filled_in:
+        yield f"rows were filled by interpolation, which distorts vibration and sound: {_first(filled_in)}."
+
+
+def _first(sentences: Sequence[str]) -> str:
+    rest = f" and {len(sentences) - LISTED} more" if len(sentences) > LISTED else ""
+    return f"{', '.join(sentences[:LISTED])}{rest}"
 
 
 def _fill(column: np.ndarray, missing: np.ndarray) -> None:

@@ -129,8 +129,23 @@ def _scaled(parts: Parts) -> Prepared:
             np.concatenate([each.samples for each in parts.validation]),
             np.concatenate([np.full(len(each.samples), each.label) for each in parts.validation]),
         ),
-        notes=parts.notes,
+        notes=(*parts.notes, *_clipped(parts)),
     )
+
+
+def _clipped(parts: Parts) -> list[str]:
+    """A sentence on training samples beyond the full scale of a fixed-point front end, if there are any."""
+    full_scale = parts.features.full_scale
+    if parts.features.arithmetic != "fixed" or full_scale is None:
+        return []
+    samples = np.concatenate([each.samples.ravel() for each in parts.train])
+    beyond = float(np.mean(np.abs(samples) > full_scale))
+    if not beyond:
+        return []
+    return [
+        f"{100 * beyond:.2g} % of the training samples lie beyond full_scale = {full_scale:g} and are clipped; the largest is "
+        f"{np.abs(samples).max():.3g}: full_scale is the value of 32768 counts of the A/D converter."
+    ]
 
 
 def _windows(pieces: Pieces, scaling: Scaling) -> Windows:

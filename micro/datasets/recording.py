@@ -25,6 +25,7 @@ class Recording:
         start: Row of the first sample in its file.
         unknown: (n,) bool, samples without a label in a labeled file.
         start_seconds: Time from the file's first row to the first sample, gaps included.
+        interpolated: Samples with a value that was filled in from its neighbors.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Recording:
     start: int = 0
     unknown: np.ndarray | None = field(default=None, repr=False)
     start_seconds: float = 0.0
+    interpolated: int = 0
 
     @classmethod
     def whole(cls, name: str, samples: np.ndarray, sample_rate: float, label: str, healthy: bool) -> Recording:

@@ -82,7 +82,7 @@ def nothing_healthy(recordings: Sequence[Recording], features: FrontEnd) -> str:
     if missing:
         return (
             f"no healthy window to learn from: {longest.name} lacks values in {100 * missing:.3g} % of its healthy rows, and "
-            f'no {features.window} in a row are complete; set on_missing = "interpolate", or take shorter windows'
+            f'no {features.window} in a row are complete; take shorter windows, or set on_missing = "interpolate" if it is slow'
         )
     return (
         f"no healthy window to learn from: {longest.name} has {counted(int(longest.healthy.sum()), 'healthy row')}, and no "

@@ -119,6 +119,9 @@ def _stretches(
         if not long_enough:
             left_out.add(_too_short(file.path, parts, window), ", or take a shorter window")
         recordings += long_enough
+    was_healthy = any(healthy.any() for _, healthy in declared)
+    if was_healthy and left_out.problems and not left_out.scoring and not any(one.healthy.any() for one in recordings):
+        raise DataError(f"no healthy recording is left to learn from: {left_out.note(len(contents))[0]}")
     return recordings
 
 
@@ -193,14 +196,17 @@ def _recordings(name: str, contents: Contents, states: States, config: TableData
     """One file as recordings, one for each stretch without a gap."""
     rate, breaks, since = _rate(contents, config)
     edges = [0, *breaks, len(contents.samples)]
-    samples, valid = filled(contents, edges, config.on_missing, window)
+    samples, valid, guessed = filled(contents, edges, config.on_missing, window)
     recordings = []
     for start, stop in pairwise(edges):
         part = slice(start, stop)
         healthy, faulty, unknown = states.cut(part)
         begins = start / rate if since is None else float(since[start] - since[0])
         recordings.append(
-            Recording(name, samples[part], rate, states.label, healthy, faulty, valid[part], start, unknown, begins)
+            Recording(
+                *(name, samples[part], rate, states.label, healthy, faulty, valid[part], start, unknown, begins),
+                interpolated=int(guessed[part].sum()),
+            )
         )
     return recordings
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from micro.config import FeaturesConfig, TableData
 from micro.datasets import table
+from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import Recording, all_within, any_within, cut
 from micro.datasets.split import (
@@ -48,7 +49,7 @@ def table_parts(data: TableData, settings: FeaturesConfig, seed: int) -> Parts:
             rows = one.learnable[place]
             if len(rows):
                 target.append(piece(one.frames, one.values, 0, one.name, rows))
-    all_notes = (*notes, note) if note else notes
+    all_notes = (*notes, *missing_notes(recordings, features), *([note] if note else []))
     return Parts(features, train, validation, calibration, test, (), channels, rates[0], all_notes)
 
 

@@ -13,11 +13,12 @@ import numpy as np
 from micro.config import Config, RigData, TableData
 from micro.datasets import table
 from micro.datasets.find import short_names
+from micro.datasets.missing import missing_notes
 from micro.datasets.recording import cut
 from micro.datasets.split import file_scalings
 from micro.detection.detector import Detector, Status, decide, faults, stand_in
 from micro.detection.threshold import Threshold, reconstruction_error
-from micro.errors import RunError
+from micro.errors import DataError, RunError
 from micro.runs.evaluate import run_inputs
 from micro.runs.finished import read_run
 from micro.runs.run_report import RunReport
@@ -48,7 +49,20 @@ class Scored:
     result: str
 
 
+@dataclass(frozen=True)
+class Scores:
+    """Scored windows in their order, and sentences on what of the files was left out or filled in."""
+
+    windows: tuple[Scored, ...]
+    notes: tuple[str, ...]
+
+
 def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str | None = None) -> list[Scored]:
+    """As `score_noted`, without the notes."""
+    return list(score_noted(run_folder, files, channel=channel).windows)
+
+
+def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel: str | None = None) -> Scores:
     """Score recordings with the int8 student of a run, in TFLite Micro, and count alarms as its firmware does, file by file.
 
     Files are read as the run's config says; runs of the built-in jobs take CSV or .npz files with one channel, or the
@@ -57,13 +71,13 @@ def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str |
 
     Raises:
         RunError: If the folder is no finished run.
-        DataError: Names file and row of what cannot be scored.
+        DataError: Names file and row of what cannot be scored, or says that no window is whole.
     """
     folder = Path(run_folder)
     report, config = read_run(folder)
     tables = _table_config(config, report, files, channel)
     channels = report.data.channels if config.job == "table" else ()
-    recordings, found, _ = table.load(tables, config.features.window, channels, short_names(files))
+    recordings, found, notes = table.load(tables, config.features.window, channels, short_names(files))
     if not channels and len(found) != 1:
         raise RunError(
             f"the run has one channel, the files have {len(found)}: {', '.join(found)}; name one with --channel"
@@ -85,7 +99,11 @@ def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str |
                 *_scores(student, features, frames, scalings.get(recording.name)),
             )
             by_file.setdefault(recording.name, []).append(stretch)
-    return [window for name, stretches in by_file.items() for window in _windows(name, stretches, student)]
+    notes = (*notes, *missing_notes(recordings, features))
+    if not by_file:
+        raise DataError(f"no window can be scored: {notes[-1]}")
+    made = (window for name, stretches in by_file.items() for window in _windows(name, stretches, student))
+    return Scores(tuple(made), notes)
 
 
 def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: _Student) -> Iterator[Scored]:
