@@ -22,6 +22,7 @@ def test_stages_follow_one_another_without_undoing(tmp_path):
     assert result.exit_code == 0, result.output
     assert "weights clustered" in result.output
     assert "Budget: met." in result.output
+    assert "Data: 1 channel at 12,800 Hz, windows of 1,024 samples (0.08 s), one every 512." in result.output
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     by_stage = {row["stage"]: row for row in report["stages"]}
     assert list(by_stage) == ["distilled", "shrink", "prune", "cluster", "quantize_aware"]

@@ -88,6 +88,7 @@ def print_report(report: RunReport, out: str) -> None:
         f"{footprint.model_bytes:,} bytes of .tflite, {footprint.ram_bytes:,} bytes of RAM for its arena "
         f"on a 32-bit chip, {footprint.macs:,} MACs."
     )
+    click.echo(_data_sentence(report))
     click.echo(
         f"Parity: {parity.mismatches} of {parity.values:,} output values differ from TFLite's reference kernels"
         + (f", by at most {parity.max_abs_difference} LSB." if parity.mismatches else ".")
@@ -96,6 +97,13 @@ def print_report(report: RunReport, out: str) -> None:
         click.echo("Budget: " + ("met." if report.budget.fits else "; ".join(report.budget.broken)))
     click.echo(f"Report: {Path(out) / 'report.html'}")
     click.echo("\n".join(["Next:", *(f"  {words}" for words in next_commands(report, out))]))
+
+
+def _data_sentence(report: RunReport) -> str:
+    """The sample rate and the windows, by which a unit of time that was misread shows."""
+    rate, window, hop = report.data.sample_rate, report.features.window, report.features.hop
+    channels = counted(len(report.data.channels), "channel")
+    return f"Data: {channels} at {rate:,.6g} Hz, windows of {window:,} samples ({window / rate:.3g} s), one every {hop:,}."
 
 
 def _print_verdict(report: RunReport) -> None:
