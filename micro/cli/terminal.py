@@ -103,7 +103,9 @@ def _data_sentence(report: RunReport) -> str:
     """The sample rate and the windows, by which a unit of time that was misread shows."""
     rate, window, hop = report.data.sample_rate, report.features.window, report.features.hop
     channels = counted(len(report.data.channels), "channel")
-    return f"Data: {channels} at {rate:,.6g} Hz, windows of {window:,} samples ({window / rate:.3g} s), one every {hop:,}."
+    return (
+        f"Data: {channels} at {rate:,.6g} Hz, windows of {window:,} samples ({window / rate:.3g} s), one every {hop:,}."
+    )
 
 
 def _print_verdict(report: RunReport) -> None:
