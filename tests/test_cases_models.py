@@ -59,7 +59,8 @@ def test_layers_that_repeat_become_a_resize_that_tflite_micro_has(case, activati
     last = layers.Conv2D(2, 2) if case == "up 2" else layers.Conv1D(2, 2)
     model = lively(keras.Sequential([keras.Input(shape), first, repeating[case], last]))
     x = np.random.default_rng(1).normal(size=(60, *shape)).astype("float32")
-    assert steps_apart(model, x, activations=activations) <= 1
+    # Of 65,536 steps, which float32 simulates to a few.
+    assert steps_apart(model, x, activations=activations) <= (1 if activations == "int8" else 4)
     assert "call" not in vars(repeating[case])
     if activations == "int8":
         converted = micro.convert(model, x)
