@@ -309,6 +309,22 @@ def test_short_stretches_between_long_ones_go_whole(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("lengths", "says"),
+    [
+        ((2000, 9), "1 of 2 files was left out: "),
+        ((2000, 9, 9), "2 of 3 files were left out: "),
+        ((2000, 24), "1 of 2 healthy recordings was used whole"),
+        ((2000, 24, 24), "2 of 3 healthy recordings were used whole"),
+    ],
+)
+def test_one_was_and_two_were(tmp_path, lengths, says):
+    for n, length in enumerate(lengths):
+        (tmp_path / f"s{n}.csv").write_text(columns(x=wave(length, n)))
+    settings = {"files": "*.csv", "sample_rate": 10, "healthy_files": "*", "on_short": "skip"}
+    assert prepare(config_of(tmp_path, settings)).notes[0].startswith(says)
+
+
 def test_too_few_windows_name_the_longest_recording(tmp_path):
     for n in range(3):
         (tmp_path / f"s{n}.csv").write_text(columns(x=wave(24 + 8 * n, n)))

@@ -85,10 +85,7 @@ def load(
     """
     notes: dict[str, None] = {}
     left_out = LeftOut(config, scoring=files is not None)
-    if files is None:
-        listed = _classed(config)
-    else:
-        listed = [File(path, name, *_called(path, config)) for path, name in files.items()]
+    listed = _classed(config) if files is None else _files(files, config)
     contents = _read(listed, config, channels, notes, left_out)
     recordings = _stretches(contents, config, window, left_out)
     if not recordings:
@@ -128,10 +125,15 @@ def _called(path: Path, config: TableData) -> tuple[bool, bool]:
     return healthy, any(matches(path, pattern, config.folder) for pattern in config.faulty_files)
 
 
+def _files(named: Mapping[Path, str], config: TableData) -> list[File]:
+    """Files by their names, with what the config's patterns declare them."""
+    return [File(path, name, *_called(path, config)) for path, name in named.items()]
+
+
 def _classed(config: TableData) -> list[File]:
     """The config's files, with what its patterns declare them; DataError for a pattern that declares none."""
     named = find_files(config.files, config.folder)
-    files = [File(path, name, *_called(path, config)) for path, name in named.items()]
+    files = _files(named, config)
     both = next((file for file in files if file.healthy and file.faulty), None)
     if both is not None:
         raise DataError(f"{both.name} matches both healthy_files and faulty_files; a file can be one of them only")

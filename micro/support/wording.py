@@ -11,3 +11,8 @@ def counted(count: int, noun: str) -> str:
 def was(count: int) -> str:
     """The verb of so many: '1 of 11 files was left out', '2 of 11 files were'."""
     return "was" if count == 1 else "were"
+
+
+def are(count: int) -> str:
+    """The same now: '1 of 40 windows is above the threshold', '2 of 40 windows are'."""
+    return "is" if count == 1 else "are"
