@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from micro.errors import ModelError
-from micro.support.wording import counted, was
 from micro.tflite.graph import Graph, Quantization, Tensor
 
 INTEGERS = ("int8", "uint8", "int16")
@@ -27,9 +26,7 @@ def quantize_inputs(graph: Graph, samples: Samples) -> list[np.ndarray]:
     """
     given = list(samples) if len(graph.inputs) > 1 and isinstance(samples, Sequence) else [samples]
     if len(given) != len(graph.inputs):
-        raise ValueError(
-            f"the model has {counted(len(graph.inputs), 'input')}, samples for {len(given)} {was(len(given))} given"
-        )
+        raise ValueError(f"the model has {len(graph.inputs)} inputs, samples were given for {len(given)}")
     return [_quantize(np.asarray(array), graph.tensors[i]) for array, i in zip(given, graph.inputs)]
 
 
