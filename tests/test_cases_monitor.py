@@ -112,6 +112,28 @@ def test_what_cannot_be_one_device_s_scores_is_refused(tmp_path, text, problem):
     assert len(str(raised.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("Messung 4711;Prüfstand\n1;2\n".encode("cp1252"), "is not UTF-8, and there is no column 'score' .*save it as UTF-8$"),
+        ("Messung 4711;Prüfstand\n1;2\n".encode(), "^[^;]*: no column 'score' or 'raw_score' among Messung 4711, Prüfstand$"),
+        ("session,score\n0,1\n".encode("utf-16-le"), "is UTF-16 without a byte order mark; save it as UTF-8"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\2\0\n", "is not text, as it holds NUL bytes: "),
+        (b"PK\x03\x04\x14\0\0\0\xe9\n", "is not text, as it holds NUL bytes: "),
+        (b"\xff\xfea", r"is not text: it begins as UTF-16 and is not \("),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_log_is_told_from_one_in_another_encoding(tmp_path, content, problem):
+    (tmp_path / "log.csv").write_bytes(content)
+    with pytest.raises(micro.DataError, match=problem):
+        read_log(tmp_path / "log.csv", 0.5, 3)
+
+
+def test_a_log_in_another_encoding_is_read_where_its_columns_can_be(tmp_path):
+    (tmp_path / "log.csv").write_bytes("session,score,Prüfer\n0,1,Jörg\n0,2,Jörg\n".encode("cp1252"))
+    assert lists(read_log(tmp_path / "log.csv", 0.5, 3)) == [[1.0, 2.0]]
+
+
 def test_what_is_meant_is_read_and_said(tmp_path):
     assert lists(read(tmp_path, "session;score\n0;0,5\n0;0,25\n1;1\n")) == [[0.5, 0.25], [1.0]]
     assert lists(read(tmp_path, "device,session,score\na,0,1\nb,0,2\na,0,3\n", device="a")) == [[1.0, 3.0]]

@@ -7,7 +7,8 @@ from typing import Literal, get_args, get_origin
 import pytest
 from tables import config_of
 
-from micro.config import parse_config
+from micro.config import TableData, parse_config
+from micro.datasets import table
 
 
 def sections():
@@ -56,6 +57,18 @@ def test_one_value_stands_for_a_list_of_one(tmp_path):
     read = config_of(tmp_path, {**lists, "sample_rate": 1}).data
     assert (read.files, read.columns, read.healthy_files, read.faulty_files) == (("a.csv",), ("x",), ("a*",), ("b*",))
     assert (read.healthy_rows, read.normal_labels) == (((0, 9),), ("1",))
+
+
+def test_labels_alone_are_told_what_else_is_needed(tmp_path):
+    """And that is enough: rows are healthy and faulty as they are labeled."""
+    labeled = {"folder": str(tmp_path), "files": "a.csv", "sample_rate": 1, "label_column": "state"}
+    with pytest.raises(ValueError, match=r"name the healthy part: healthy_files or healthy_rows \[type"):
+        TableData(**{**labeled, "label_column": None})
+    with pytest.raises(ValueError, match=r'; where the labels alone tell, healthy_files = \["\*"\]'):
+        TableData(**labeled)
+    (tmp_path / "a.csv").write_text("x,state\n" + "1,normal\n2,normal\n" * 8 + "3,worn\n4,worn\n" * 4)
+    (recording,) = table.load(TableData(**labeled, healthy_files="*"), 8).recordings
+    assert recording.healthy.tolist() == [True] * 16 + [False] * 8 == (~recording.faulty).tolist()
 
 
 def test_a_misspelled_section_is_named_before_the_one_that_is_then_missing(tmp_path):

@@ -52,7 +52,8 @@ def test_a_clock_in_milliseconds_serves_300_hz(tmp_path):
     [
         ([f"2026-10-25T0{3 - n // 60}:00:{n % 60:02d}" for n in range(ROWS)], {}, "line 62: time does not.*3659 s before"),
         ([f"{n // 2 / 100}" for n in range(ROWS)], {}, "line 3: .*the same time as the row before.*set sample_rate"),
-        ([f"{n:02d}.01.2026 00:00:00" for n in range(1, 29)], {}, 'line 2: .*set time_format, such as "%d.%m.%Y'),
+        ([f"{n:02d}.01.2026 00:00:00" for n in range(1, 29)], {}, 'line 2: .*set time_format = "%d.%m.%Y %H:%M:%S"$'),
+        ([f"Day {n}" for n in range(1, 29)], {}, 'line 2: .*set time_format, such as "%d.%m.%Y'),
         ([*range(60), *[f"2026-01-01T00:00:{n:02d}" for n in range(60)]], {}, "line 2: '0' in column 't' is neither|mixed"),
         (["2026-01-01T00:00:00Z", "2026-01-01T00:00:01"] * 9, {}, "line 3: some times have a zone, some have none"),
         ([*range(60), "", *range(61, 90)], {}, 'line 62: no time in column .*set on_missing = "drop"'),
@@ -64,6 +65,70 @@ def test_times_that_go_wrong_are_named_by_row(tmp_path, cells, settings, says):
     text = columns(sep, t=cells, x=wave(len(cells)))
     with pytest.raises(DataError, match=says):
         loaded(tmp_path, text, time_column="t", sample_rate=None, **settings)
+
+
+DATES = [f"02.11.2026 09:00:{n:02d},{500 * (n % 2):06d}" for n in range(60)]
+ISO = [f"2026-11-02T09:00:{n:02d}" for n in range(60)]
+SLASHES = [f"{month}/02/2026 9:00" for month in range(1, 13)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "settings", "says"),
+    [
+        (DATES, {"time_column": "t"}, 'set time_format = "%d.%m.%Y %H:%M:%S,%f"'),
+        (DATES, {"time_column": "t", "time_format": "%d.%m.%Y %H:%M:%S"}, 'set time_format = "%d.%m.%Y %H:%M:%S,%f"'),
+        (DATES, {"sample_rate": 1.0}, 'time_column = \'t\' and time_format = "%d.%m.%Y %H:%M:%S,%f" in place of sample_rate'),
+        (ISO, {"sample_rate": 1.0}, "set time_column = 't' in place of sample_rate"),
+        (ISO, {"time_column": "t", "time_format": "%H:%M:%S"}, "leave time_format out"),
+        ([*range(60)], {"time_column": "t", "time_format": "%H:%M:%S"}, "leave time_format out"),
+        (["09:00:01", "09:00:02"] * 9, {"sample_rate": 1.0}, 'set time_column = \'t\' and time_format = "%H:%M:%S" in place'),
+        (["9:00 AM", "9:01 PM"] * 9, {"time_column": "t"}, 'set time_format = "%I:%M %p"'),
+        (SLASHES[:9], {"time_column": "t"}, 'set time_format = "%d/%m/%Y %H:%M" or "%m/%d/%Y %H:%M"'),
+        ([*SLASHES[:9], "1/31/2026 9:00"], {"time_column": "t"}, 'set time_format = "%m/%d/%Y %H:%M"'),
+        ([*ISO, "later"], {"time_column": "t"}, "line 62: 'later' in column 't' is neither seconds nor an ISO 8601 date"),
+        (ISO, {"sample_rate": 1.0, "columns": ("x", "t")}, "set time_column = 't'"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("scoring", [False, True])
+def test_dates_are_no_row_of_units_and_name_what_reads_them(tmp_path, cells, settings, says, scoring):
+    """Nor are words: only a row without any number or date above one with some may be of units."""
+    content = columns(";", t=cells, x=["0,05320"] * len(cells), Status=["ok"] * len(cells))
+    (tmp_path / "n.csv").write_text(content)
+    config = data_of(tmp_path, **{"sample_rate": None, "separator": ";", "decimal": ",", "columns": ("x",), **settings})
+    if "sample_rate" in settings:
+        config = config.model_copy(update={"columns": ("t", "x")})
+    with pytest.raises(DataError) as raised:
+        table.load(config, 8, config.columns, {tmp_path / "n.csv": "n.csv"} if scoring else None)
+    assert says in str(raised.value)
+    assert "row of units" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "refused"),
+    [
+        ("s;g;", False),
+        ("[s];1;-", False),
+        ("hh:mm:ss;1/min;m/s2", False),
+        ("0,02;0,5;ok", True),
+        ("1;1;1", True),
+        ("02.11.2026 09:00:00;;", True),
+        ("09:00:00;x;ok", True),
+    ],
+)
+def test_a_row_of_units_holds_no_numbers(tmp_path, row, refused):
+    rows = "".join(f"{n},5;{n * n % 7},5;ok\n" for n in range(40))
+    (tmp_path / "n.csv").write_text(f"t;x;Status\n{row}\n{rows}")
+    settings = {"separator": ";", "decimal": ",", "time_column": "t", "sample_rate": None, "columns": ("x",)}
+    config = data_of(tmp_path, units_row=True, **settings)
+    if refused:
+        says = r"n\.csv, line 2: units_row = true, but the row below the header holds numbers or times .* leave units_row out"
+        with pytest.raises(DataError, match=says):
+            table.load(config, 8)
+    else:
+        assert len(table.load(config, 8).recordings[0].samples) == 40
+        if row != "[s];1;-":  # a 1 may be a number too, so no advice is given
+            with pytest.raises(DataError, match=r"line 2: .*a row of units \(.*\)\? set units_row = true"):
+                table.load(data_of(tmp_path, **settings), 8)
 
 
 def test_zones_and_formats_of_dates_are_read(tmp_path):

@@ -80,7 +80,7 @@ HEALTHY, FAULTY = row("a.csv", "healthy", 300, 4), row("b.csv", "faulty", 300, 2
         (
             detector_report(*[row(f"{n}.csv", "healthy", 200, 1) for n in range(30)], row("x.csv", "healthy", 20, 19), FAULTY),
             "doubtful",
-            "1 of 31 healthy recordings alarm most of the time",
+            "1 of 31 healthy recordings alarms most of the time",
         ),
         (detector_report(HEALTHY, FAULTY, row("small.csv", "faulty", 100, 2)), "good", "1 of 2 faulty recordings missed"),
         (classifier_report(("normal", 100, 98), ("inner", 100, 97), ("outer", 100, 99)), "good", "98 % classified correctly"),
@@ -120,6 +120,15 @@ def test_false_alarms_name_recordings_and_features_that_moved_and_how_far():
         "a.csv (4 of 300 windows)"
     )
     assert "these recordings differ from the training data" in verdict.next_step
+
+
+@pytest.mark.parametrize(("count", "verb"), [(1, "is"), (2, "are")])
+def test_one_window_is_and_two_are(count, verb):
+    detector = judge(detector_report(row("a.csv", "healthy", 300, count), row("b.csv", "faulty", 300, count))).reasons
+    classifier = judge(classifier_report(("normal", 300, count), ("inner", 300, 0), ("outer", 300, 0))).reasons
+    assert any(f"{count} of 300 faulty test windows {verb} found" in reason.says for reason in detector)
+    assert any(f"{count} of 300 healthy test windows {verb} above the threshold" in reason.says for reason in detector)
+    assert any(f"{count} of 900 test windows {verb} classified correctly" in reason.says for reason in classifier)
 
 
 def test_windows_above_the_threshold_and_alarms_that_count_several_are_both_told():

@@ -141,7 +141,8 @@ class TableData(Section):
         if self.time_column is not None and self.time_column == self.label_column:
             raise ValueError(f"time_column and label_column are both {self.time_column!r}")
         if not self.healthy_files and not self.healthy_rows:
-            raise ValueError("name the healthy part: healthy_files or healthy_rows")
+            alone = '; where the labels alone tell, healthy_files = ["*"]' if self.label_column is not None else ""
+            raise ValueError(f"name the healthy part: healthy_files or healthy_rows{alone}")
         if any(start < 0 or stop <= start for start, stop in self.healthy_rows):
             raise ValueError("healthy_rows must be pairs [first, past the last] of increasing row numbers")
         if len(set(self.columns)) < len(self.columns):

@@ -11,6 +11,7 @@ import numpy as np
 
 from micro.config import TableData
 from micro.datasets import cells as cell
+from micro.datasets import time_formats
 from micro.errors import DataError
 from micro.support.wording import counted
 
@@ -34,6 +35,8 @@ UNIT_WORDS = (
     ("min", "min"),
     ("h", "hour"),
 )
+# Times from the first on that tell which format reads them.
+NEAR = 200
 # Where moments are counted from, so that they fit an int64 of microseconds.
 ZERO = datetime(1970, 1, 1)
 Where = Callable[[int], str]
@@ -91,7 +94,8 @@ def _dates(texts: Sequence[str], missing: np.ndarray, config: TableData, where: 
     """Dates as microseconds since 1970; those with a zone in UTC, others by their own clock."""
     counts = np.zeros(len(texts), np.int64)
     zoned: bool | None = None
-    for row in np.flatnonzero(~missing):
+    present = np.flatnonzero(~missing)
+    for row in present:
         text = texts[int(row)].strip()
         try:
             form = config.time_format
@@ -99,7 +103,9 @@ def _dates(texts: Sequence[str], missing: np.ndarray, config: TableData, where: 
             # Integer microseconds: a float of seconds does not resolve them in dates of this century.
             naive = moment.replace(tzinfo=None) if moment.tzinfo is None else _utc(moment)
         except (ValueError, OverflowError):
-            raise DataError(_not_a_time(where(int(row)), text, config)) from None
+            # Where the rows before it were read, another format is not what is wrong.
+            near = [texts[int(other)] for other in present[:NEAR]] if row == present[0] else []
+            raise DataError(f"{where(int(row))}: {_not_a_time(text, near, config)}") from None
         aware = moment.tzinfo is not None
         if zoned is not None and zoned != aware:
             raise DataError(f"{where(int(row))}: some times have a zone, some have none")
@@ -112,16 +118,21 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def _not_a_time(place: str, text: str, config: TableData) -> str:
+def _not_a_time(text: str, near: Sequence[str], config: TableData) -> str:
+    """Why a cell is no time, and what reads it; `near` are the cells from it on, empty if those before it were read."""
     column = f"in column {config.time_column!r}"
+    known = time_formats.reading(near)
     if config.time_format is not None:
-        return f"{place}: {text!r} {column} is not a time as time_format {config.time_format!r} writes it"
+        said = f"{text!r} {column} is not a time as time_format {config.time_format!r} writes it"
+        if near and (time_formats.is_iso(text) or cell.NUMBER.fullmatch(text)):
+            return f"{said}; leave time_format out, as ISO 8601 dates and numbers are read without"
+        return f"{said}; set time_format = {known}" if known else said
+    said = f"{text!r} {column} is neither seconds nor an ISO 8601 date"
     if config.decimal == "." and re.fullmatch(r"[+-]?[0-9]+,[0-9]+", text):
-        return f'{place}: {text!r} {column} is neither seconds nor an ISO 8601 date; a decimal comma is read with decimal = ","'
-    return (
-        f"{place}: {text!r} {column} is neither seconds nor an ISO 8601 date; set time_format, such as "
-        '"%d.%m.%Y %H:%M:%S", for other dates'
-    )
+        return f'{said}; a decimal comma is read with decimal = ","'
+    if known:
+        return f"{said}; set time_format = {known}"
+    return f'{said}; set time_format, such as "%d.%m.%Y %H:%M:%S", for other dates'
 
 
 def from_array(values: np.ndarray, config: TableData, where: Where) -> Moments:

@@ -16,7 +16,7 @@ from micro.config import TableData
 from micro.datasets import cells as cell
 from micro.datasets import clock
 from micro.datasets.contents import Chosen, Contents, EmptyFile, Rows, choose, narrowed
-from micro.datasets.delimited_advice import advice_on_cells, advice_on_names, advice_on_text, advice_on_units
+from micro.datasets.delimited_advice import advice_on_cells, advice_on_names, advice_on_text, advice_on_units, no_units
 from micro.datasets.lines import COMMENTED, Block, records, text_blocks
 from micro.errors import DataError
 
@@ -82,7 +82,7 @@ class _Gathered:
         self.rows.runs.append((self.count, part.lines))
         self.samples.append(_narrowed(part.samples, chosen, self.count, self.rows))
         if chosen.time is not None:
-            self.moments.append(_times(part.times, block, self.count, config, self.rows))
+            self.moments.append(_times(part.times, chosen.time, block, self.count, config, self.rows))
         if chosen.label is not None:
             self.labels.append(cell.encoded(part.labels, self.words))
         self.count += len(part.samples)
@@ -112,6 +112,8 @@ def _head(path: Path, blocks: Iterator[Block], config: TableData) -> tuple[list[
                 if start <= config.skip_rows:
                     continue
                 rows.append([text.strip() for text in cells])
+                if config.units_row and len(rows) == wanted and (data := no_units(cells)):
+                    raise DataError(f"{path}, line {start}: {data}")
                 if len(rows) == wanted + 1:
                     return _names(path, rows, config), _cut(block, start)
         except csv.Error as error:
@@ -230,10 +232,9 @@ def _careful(
                         f"{path}, line {lines[row]}: {text.strip()!r} in column {names[column]!r} is beyond what float32 holds"
                     )
             elif config.on_text == "error":
-                under = rows[row + 1] if row + 1 < len(rows) else []
                 first = row == 0 and lines[0] <= config.skip_rows + 2
                 raise DataError(
-                    f"{path}, line {lines[row]}: {advice_on_text(text, column, cells, under, names, first, config)}"
+                    f"{path}, line {lines[row]}: {advice_on_text(column, rows[row : row + NEAR], names, first, config)}"
                 )
             else:
                 texts.setdefault(place, text.strip())
@@ -263,12 +264,12 @@ def _rows_of(path: Path, block: Block, names: Sequence[str], config: TableData) 
     return lines, rows
 
 
-def _times(texts: Sequence[str], block: Block, first: int, config: TableData, rows: Rows) -> clock.Moments:
+def _times(texts: Sequence[str], place: int, block: Block, first: int, config: TableData, rows: Rows) -> clock.Moments:
     try:
         return clock.parse(texts, config, partial(_where, rows, first))
     except DataError:
         near = [cells for _, _, cells in islice(records(block.text, block.line, config), 2)]
-        if first == 0 and len(near) == 2 and (advice := advice_on_units(near[0], near[1], config)):
+        if first == 0 and len(near) == 2 and (advice := advice_on_units(near[0], near[1], place, config)):
             raise DataError(f"{rows.where(0)}: {advice}") from None
         raise
 

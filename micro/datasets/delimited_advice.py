@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from micro.config import TableData
 from micro.datasets import cells as cell
+from micro.datasets import time_formats
 from micro.support.wording import counted
 
 SEPARATORS = {",": ",", ";": ";", "\t": "\\t", "|": "|"}
@@ -56,43 +56,75 @@ def advice_on_cells(
 
 
 def advice_on_text(
-    text: str,
-    column: int,
-    cells: Sequence[str],
-    under: Sequence[str],
-    names: Sequence[str],
-    is_first: bool,
-    config: TableData,
+    column: int, rows: Sequence[Sequence[str]], names: Sequence[str], is_first: bool, config: TableData
 ) -> str:
-    """Why a cell of a column of numbers is text, and what to do; `under` is the row below, empty if there is none."""
-    name = names[column]
-    said = f"{text.strip()!r} in column {name!r} is not a number"
+    """Why a cell of a column of numbers is text, and what to do; `rows` are its own and those below it."""
+    name, cells = names[column], rows[0]
+    text = cells[column].strip()
+    said = f"{text!r} in column {name!r} is not a number"
     if name == "":
-        said = f"{text.strip()!r} in column {column + 1}, which has no name, is not a number"
-        if _is_date(text):
-            return f'{said}; if it is the time, set time_column = ""'
-    if cells and cells[0].strip().startswith(COMMENTS) and config.comment is None:
+        said = f"{text!r} in column {column + 1}, which has no name, is not a number"
+    if cells[0].strip().startswith(COMMENTS) and config.comment is None:
         return f"{said}; {_comment(cells[0].strip())}"
     advice = cell.hint(text, config.decimal)
     other = _other_separator(cells, config)
     if other and advice.startswith("set on_text"):
         return f"{said}; {other}"
-    if is_first and (units := advice_on_units(cells, under, config)):
+    if is_first and len(rows) > 1 and (units := advice_on_units(cells, rows[1], column, config)):
         return f"{said}; {units}"
-    if _is_date(text) and config.time_column is None:
-        return f"{said}; if it is the time, set time_column = {name!r} in place of sample_rate"
+    below = [row[column] for row in rows]
+    if time_formats.is_time(text) and config.time_column is None:
+        known = time_formats.reading(below)
+        return f"{said}; {_as_time(name, known, config)}"
     if advice.startswith("set on_text") and len(names) > 1:
-        advice += ", or name the channels to use in columns"
+        return f"{said}; {_as_words(name, below, config)}"
     return f"{said}; {advice}"
 
 
-def advice_on_units(cells: Sequence[str], under: Sequence[str], config: TableData) -> str:
-    """What to do about a row of units below the header, which has no number where the row below it does; '' otherwise."""
-    if not config.header or config.units_row or any(cell.NUMBER.fullmatch(text.strip()) for text in cells):
+def _as_time(name: str, known: str, config: TableData) -> str:
+    """What makes a column the time; `known` are the formats that read it."""
+    named = f'set time_column = "{name}"' if name == "" else f"set time_column = {name!r}"
+    with_format = f"{named} and time_format = {known}" if known else named
+    return f"if it is the time, {with_format}" + (" in place of sample_rate" if config.sample_rate is not None else "")
+
+
+def _as_words(name: str, below: Sequence[str], config: TableData) -> str:
+    """What to do about a word in a column: it is a mistake among numbers, or the column holds words."""
+    if any(_is_number(text) for text in below):
+        return 'set on_text = "missing" to treat text as missing, or name the channels to use in columns'
+    labels = config.label_column is None and not time_formats.is_time(below[0]) and len(set(below)) <= len(below) / 2
+    leave = "the column holds text; name the channels to use in columns"
+    return f"{leave}, or set label_column = {name!r} if it says which rows are faulty" if labels else leave
+
+
+def advice_on_units(cells: Sequence[str], under: Sequence[str], column: int, config: TableData) -> str:
+    """What to do about a row of units below the header, above a column of numbers or times; '' for any other row."""
+    if not config.header or config.units_row or any(_is_value(text) for text in cells):
         return ""
-    if not any(cell.number(text, config.decimal) is not None and text.strip() for text in under):
+    if not _is_value("".join(under[column : column + 1])):
         return ""
     return f"a row of units ({', '.join(text.strip() for text in cells[:4])})? set units_row = true"
+
+
+def no_units(cells: Sequence[str]) -> str:
+    """Why a row that the config calls one of units is data; '' if it may be one, in which a 1 is no unit at all."""
+    filled = [text.strip() for text in cells if text.strip().lower() not in cell.EMPTY]
+    values = [text for text in filled if _is_value(text)]
+    if not values or (len(values) < len(filled) and set(values) == {"1"}):
+        return ""
+    return (
+        f"units_row = true, but the row below the header holds numbers or times ({', '.join(values[:4])}) and is data; "
+        "leave units_row out"
+    )
+
+
+def _is_value(text: str) -> bool:
+    """Whether a cell is a number or a time, with any decimal mark, as no unit is."""
+    return _is_number(text) or time_formats.is_time(text)
+
+
+def _is_number(text: str) -> bool:
+    return cell.NUMBER.fullmatch(text.strip().replace(",", ".", 1)) is not None
 
 
 def _other_separator(cells: Sequence[str], config: TableData) -> str | None:
@@ -122,14 +154,3 @@ def _table_begins(near: Sequence[tuple[int, int, list[str]]], config: TableData)
 def _comment(text: str) -> str:
     sign = next(sign for sign in sorted(COMMENTS, key=len, reverse=True) if text.startswith(sign))
     return f'if lines that begin with "{sign}" are comments, set comment = "{sign}"'
-
-
-def _is_date(text: str) -> bool:
-    text = text.strip()
-    if len(text) < 8 or text.isdecimal():
-        return False
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from micro.signal import FrontEnd
+from micro.support.wording import are, counted
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,8 @@ def split_in_time(count: int, fractions: tuple[float, ...], window: int, hop: in
     runs = [slice(int(a) + i * gap, int(b) + i * gap) for i, (a, b) in enumerate(pairwise(edges))]
     if usable < len(fractions) or any(run.stop <= run.start for run in runs):
         raise ValueError(
-            f"{count} windows are too few to split {len(fractions)} ways with a gap of {gap}; record longer, or take "
-            "shorter windows"
+            f"{counted(count, 'window')} {are(count)} too few to split {len(fractions)} ways with a gap of {gap}; "
+            "record longer, or take shorter windows"
         )
     return runs
 

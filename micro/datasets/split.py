@@ -10,7 +10,7 @@ import numpy as np
 from micro.datasets.recording import Recording, all_within, any_within, cut, split_in_time
 from micro.errors import DataError
 from micro.signal import FrontEnd, Scaling, fit_scaling
-from micro.support.wording import counted
+from micro.support.wording import are, counted, was
 
 # Fractions of each healthy stretch of a user's recordings: training, validation, threshold, test.
 HEALTHY_FRACTIONS = (0.6, 0.1, 0.15, 0.15)
@@ -56,7 +56,7 @@ def split_healthy(counts: Sequence[int], features: FrontEnd) -> tuple[list[tuple
     names = ("training", "validation", "the threshold", "the test")
     listed = ", ".join(f"{count} for {part}" for count, part in zip(files, names))
     short_ones = f"{len(short)} of {counted(len(counts), 'healthy recording')}"
-    return whole, f"{short_ones} were used whole, too short to be split in time: {listed}."
+    return whole, f"{short_ones} {was(len(short))} used whole, too short to be split in time: {listed}."
 
 
 def too_few(stretches: Sequence[Stretch], reason: str) -> str:
@@ -66,9 +66,9 @@ def too_few(stretches: Sequence[Stretch], reason: str) -> str:
         return f"{longest.name}: {reason}"
     total = sum(len(one.learnable) for one in stretches)
     return (
-        f"{total} healthy windows in {len(stretches)} recordings are too few for training, validation, threshold and test: "
-        f"none can be split in time ({longest.name} has {len(longest.learnable)}, the most), and whole ones do not fill all "
-        "four; record more, or take shorter windows or a smaller hop"
+        f"{counted(total, 'healthy window')} in {len(stretches)} recordings {are(total)} too few for training, "
+        f"validation, threshold and test: none can be split in time ({longest.name} has {len(longest.learnable)}, the most), "
+        "and whole ones do not fill all four; record more, or take shorter windows or a smaller hop"
     )
 
 

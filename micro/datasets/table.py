@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -20,8 +19,9 @@ from micro.datasets.formats import read_contents
 from micro.datasets.missing import filled
 from micro.datasets.recording import Recording
 from micro.datasets.states import States, declared_healthy, require_labels, states_of
+from micro.datasets.unmatched import unmatched
 from micro.errors import DataError
-from micro.support.wording import counted
+from micro.support.wording import counted, was
 
 # Names that a note or an error lists.
 LISTED = 5
@@ -65,7 +65,7 @@ class LeftOut:
         if not self.problems:
             return []
         listed = "; ".join(self.problems[:LISTED]) + ("; ..." if len(self.problems) > LISTED else "")
-        return [f"{len(self.problems)} of {counted(count, 'file')} were left out: {listed}."]
+        return [f"{len(self.problems)} of {counted(count, 'file')} {was(len(self.problems))} left out: {listed}."]
 
 
 def load(
@@ -85,10 +85,7 @@ def load(
     """
     notes: dict[str, None] = {}
     left_out = LeftOut(config, scoring=files is not None)
-    if files is None:
-        listed = _classed(config, notes)
-    else:
-        listed = [File(path, name, *_called(path, config)) for path, name in files.items()]
+    listed = _classed(config) if files is None else _files(files, config)
     contents = _read(listed, config, channels, notes, left_out)
     recordings = _stretches(contents, config, window, left_out)
     if not recordings:
@@ -131,38 +128,23 @@ def _called(path: Path, config: TableData) -> tuple[bool, bool]:
     return healthy, any(matches(path, pattern, config.folder) for pattern in config.faulty_files)
 
 
-def _classed(config: TableData, notes: dict[str, None]) -> list[File]:
-    """The config's files, with what its patterns declare them."""
-    files = [File(path, name, *_called(path, config)) for path, name in find_files(config.files, config.folder).items()]
+def _files(named: Mapping[Path, str], config: TableData) -> list[File]:
+    """Files by their names, with what the config's patterns declare them."""
+    return [File(path, name, *_called(path, config)) for path, name in named.items()]
+
+
+def _classed(config: TableData) -> list[File]:
+    """The config's files, with what its patterns declare them; DataError for a pattern that declares none."""
+    named = find_files(config.files, config.folder)
+    files = _files(named, config)
     both = next((file for file in files if file.healthy and file.faulty), None)
     if both is not None:
         raise DataError(f"{both.name} matches both healthy_files and faulty_files; a file can be one of them only")
-    if config.healthy_files and not config.healthy_rows and not any(file.healthy for file in files):
-        raise DataError(_unmatched("healthy_files", config.healthy_files, files, config.folder))
-    if config.faulty_files and not any(file.faulty for file in files):
-        notes[_unmatched("faulty_files", config.faulty_files, files, config.folder) + "."] = None
+    for setting, patterns in (("healthy_files", config.healthy_files), ("faulty_files", config.faulty_files)):
+        for pattern in patterns:
+            if not any(matches(path, pattern, config.folder) for path in named):
+                raise DataError(f"{setting}: {unmatched(pattern, named, config.folder)}")
     return files
-
-
-def _unmatched(what: str, patterns: Sequence[str], files: Sequence[File], folder: str) -> str:
-    names = [file.name for file in files]
-    said = f"{what} ({', '.join(patterns)}) match none of {counted(len(files), 'file')} ({_listed(names)})"
-    better = next((one for pattern in patterns for one in _nearer(pattern, files, folder)), None)
-    return said if better is None else f"{said}; patterns start from the config's folder: write {better!r}"
-
-
-def _nearer(pattern: str, files: Sequence[File], folder: str) -> Iterator[str]:
-    """Patterns close to this one that match some file: with folders above, or the files in a folder."""
-    for tail in (pattern, f"{pattern.rstrip('/')}/*"):
-        ends = [file for file in files if matches(file.path, f"**/{tail.removeprefix('**/')}", "/")]
-        for file in ends[:1]:
-            depth = len(Path(tail.removeprefix("**/")).parts)
-            above = Path(os.path.relpath(file.path, folder)).parts[:-depth]
-            yield from (
-                nearer
-                for nearer in (f"**/{tail}", "/".join((*above, tail.removeprefix("**/"))))
-                if any(matches(each.path, nearer, folder) for each in files)
-            )
 
 
 def _read(

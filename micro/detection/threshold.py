@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from micro.support.wording import counted
+from micro.support.wording import are, counted
 
 Calibration = Literal["conformal", "quantile", "extreme"]
 # Fraction of the healthy scores, the highest, that the tail is fitted on, and the fewest that suffice.
@@ -134,7 +134,10 @@ def _tail_quantile(scores: np.ndarray, rate: float) -> float:
     excess = scores[scores > start] - start
     if len(excess) < FEWEST_IN_TAIL:
         least = math.ceil(FEWEST_IN_TAIL / TAIL_FRACTION)
-        raise ValueError(f"{len(scores)} healthy scores are too few to fit their tail on; about {least:,} are needed")
+        raise ValueError(
+            f"{counted(len(scores), 'healthy score')} {are(len(scores))} too few to fit their tail on; "
+            f"about {least:,} are needed"
+        )
     fraction = len(excess) / len(scores)
     if rate >= fraction:
         return float(np.quantile(scores, 1 - rate, method="higher"))

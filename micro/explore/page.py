@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from micro.support.html import chart, drawing, figure, page
+from micro.support.wording import counted, was
 
 WORDS = {"flash": "bytes of flash", "ram": "bytes of RAM", "macs": "multiply-accumulates"}
 STATES = {
@@ -131,8 +132,8 @@ def _progress(result: Mapping[str, Any]) -> dict[str, str]:
     axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     states = [row["state"] for row in result["candidates"]]
     says = (
-        f"{len(states)} candidates were drawn: {states.count('done')} trained to the end, {states.count('stopped')} stopped "
-        f"early (crosses), {states.count('infeasible')} did not fit and were never trained. The best reached {best:.4f}; "
-        f"scores below {low:.4f} are not shown."
+        f"{counted(len(states), 'candidate')} {was(len(states))} drawn: {states.count('done')} trained to the end, "
+        f"{states.count('stopped')} stopped early (crosses), {states.count('infeasible')} did not fit, never trained. "
+        f"The best reached {best:.4f}; scores below {low:.4f} are not shown."
     )
     return chart("How the search went", says, drawn)

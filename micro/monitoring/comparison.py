@@ -17,7 +17,7 @@ from micro.monitoring.log import Log, read_log
 from micro.runs.baseline import Calibration, calibration_features, calibration_sessions
 from micro.runs.finished import read_run
 from micro.runs.run_report import RunReport
-from micro.support.wording import counted
+from micro.support.wording import counted, was
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def _since(log: Log, reference: Sequence[np.ndarray], every: int) -> Log:
     used = start + count
     after = len(log.sessions) - used
     if after >= every:
-        first, note = used, f"the {counted(used, 'session')} up to the recalibration were skipped"
+        first, note = used, f"the {counted(used, 'session')} up to the recalibration {was(used)} skipped"
     else:
         first = start
         came = "1 has" if after == 1 else f"{after} have"

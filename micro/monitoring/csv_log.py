@@ -46,22 +46,33 @@ def csv_rows(path: Path, blocks: Iterator[Block], unit: float | None) -> Iterato
         DataError: Naming file and row of what cannot be read.
     """
     state = _State(path, unit)
-    first, cut = "", False
+    first, cut, binary = "", False, False
     for block in blocks:
         first = first or next((line for line in block.lines if line), "")
+        binary = binary or (state.header is None and any("\0" in line for line in block.lines))
         cut = block.cut
         start = 0
         while start < len(block.lines):
             read = _to_header if state.header is None else _under_header
             start = yield from read(state, block.first, block.lines, start)
     if state.header is None:
-        if "\ufffd" in first or "\0" in first:
-            raise DataError(f"{path} is not text: {excerpt(first)}")
-        names = split(first, next((mark for mark in SEPARATORS if mark in first), ",")) if first else []
-        raise DataError(f"{path}: no column 'score' or 'raw_score' among {', '.join(names)[:200] or 'no columns'}")
+        raise DataError(_no_header(path, first, binary))
     if state.waiting and not (cut and len(state.waiting) == 1):
         _refuse(state, state.waiting[:1])
     yield from _skipped(state)
+
+
+def _no_header(path: Path, first: str, binary: bool) -> str:
+    """Why a file without a header is no log; `binary` where lines hold NUL bytes."""
+    if len(first) > 3 and set(first[1::2]) == {"\0"}:
+        return f"{path} is UTF-16 without a byte order mark; save it as UTF-8"
+    if binary:
+        return f"{path} is not text, as it holds NUL bytes: {excerpt(first)}; a log is CSV or JSON lines"
+    names = split(first, next((mark for mark in SEPARATORS if mark in first), ",")) if first else []
+    said = f"no column 'score' or 'raw_score' among {', '.join(names)[:200] or 'no columns'}"
+    if "\ufffd" in first:
+        return f"{path} is not UTF-8, and there is {said}; is it a log? save it as UTF-8"
+    return f"{path}: {said}"
 
 
 def _to_header(state: _State, first: int, lines: Sequence[str], start: int) -> Places:

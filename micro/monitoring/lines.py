@@ -75,8 +75,8 @@ def blocks(path: Path) -> Iterator[Block]:
             yield from _blocks(path, file.read, 1)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
-    except UnicodeError as error:
-        raise DataError(f"{path} is not text: {error}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not text: it begins as UTF-16 and is not ({error.reason})") from None
 
 
 def _blocks(path: Path, read: Callable[[int], str], first: int) -> Iterator[Block]:

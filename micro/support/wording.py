@@ -6,3 +6,13 @@ from __future__ import annotations
 def counted(count: int, noun: str) -> str:
     """A number and its noun, plural unless it is one: '1 session', '2,000 sessions'."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def was(count: int) -> str:
+    """The verb of so many: '1 of 11 files was left out', '2 of 11 files were'."""
+    return "was" if count == 1 else "were"
+
+
+def are(count: int) -> str:
+    """The same now: '1 of 40 windows is above the threshold', '2 of 40 windows are'."""
+    return "is" if count == 1 else "are"

@@ -26,7 +26,7 @@ def quantize_inputs(graph: Graph, samples: Samples) -> list[np.ndarray]:
     """
     given = list(samples) if len(graph.inputs) > 1 and isinstance(samples, Sequence) else [samples]
     if len(given) != len(graph.inputs):
-        raise ValueError(f"the model has {len(graph.inputs)} inputs, samples for {len(given)} were given")
+        raise ValueError(f"the model has {len(graph.inputs)} inputs, samples were given for {len(given)}")
     return [_quantize(np.asarray(array), graph.tensors[i]) for array, i in zip(given, graph.inputs)]
 
 

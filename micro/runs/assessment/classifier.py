@@ -9,6 +9,7 @@ from micro.runs.assessment.intervals import HALF, interval
 from micro.runs.assessment.words import listed, moved, percent, span
 from micro.runs.run_report import RunReport
 from micro.runs.verdict import Grade, Reason
+from micro.support.wording import are
 
 # Correct in too few windows; an interval that is too wide; what a small student may lose.
 WRONG, TOO_WIDE, STUDENT_LOSS = 0.6, 0.2, 0.1
@@ -56,7 +57,7 @@ def _accuracy(classes: Mapping[str, Count]) -> Iterator[Reason]:
     always = classes[most].windows / max(total.windows, 1)
     several = sum(count.windows > 0 for count in classes.values()) > 1
     seen = (
-        f"{total.correct:,} of {total.windows:,} test windows are classified correctly: {percent(accuracy)}, "
+        f"{total.correct:,} of {total.windows:,} test windows {are(total.correct)} classified correctly: {percent(accuracy)}, "
         f"{span(low, high)}"
     )
     if low <= always and several:

@@ -8,6 +8,7 @@ from micro.runs.assessment.intervals import ABOVE, HALF, area_error, enough, far
 from micro.runs.assessment.words import above, listed, moved, named, percent, span, windows_above
 from micro.runs.run_report import RecordingReport, RunReport
 from micro.runs.verdict import Reason
+from micro.support.wording import are
 
 # Areas under the ROC curve: 0.5 is chance. Below the first a score says nothing, below the second little.
 NEAR_CHANCE, WEAK = 0.6, 0.8
@@ -49,8 +50,9 @@ def _false_alarms(report: RunReport, healthy: Rows) -> Iterator[Reason]:
     low, high = interval(count, windows)
     limit = far_above(asked)
     seen = (
-        f"{count:,} of {windows:,} healthy test windows are above the threshold: {percent(count / windows)} false alarms, "
-        f"{span(low, high)}, and {percent(asked)} asked for{_counted_alarms(report, healthy)}"
+        f"{count:,} of {windows:,} healthy test windows {are(count)} above the threshold: "
+        f"{percent(count / windows)} false alarms, {span(low, high)}, and {percent(asked)} asked for"
+        f"{_counted_alarms(report, healthy)}"
     )
     where = f"{seen}{_worst(healthy)}"
     if low > limit:
@@ -75,7 +77,7 @@ def _loud_recordings(report: RunReport, healthy: Rows) -> Iterator[Reason]:
     if loud and interval(*above(healthy))[0] <= far_above(asked):
         yield Reason(
             "doubtful",
-            f"{len(loud)} of {len(healthy)} healthy recordings alarm most of the time",
+            f"{len(loud)} of {len(healthy)} healthy recordings {'alarms' if len(loud) == 1 else 'alarm'} most of the time",
             f"above the threshold most of the time though healthy: {listed([named(row) for row in loud])}",
             _more_healthy(healthy),
         )
@@ -98,7 +100,7 @@ def _separation(report: RunReport, healthy: Rows, faulty: Rows) -> Iterator[Reas
 def _detections(faulty: Rows) -> Iterator[Reason]:
     count, windows = above(faulty)
     low, high = interval(count, windows)
-    seen = f"{count:,} of {windows:,} faulty test windows are found: {percent(count / windows)}, {span(low, high)}"
+    seen = f"{count:,} of {windows:,} faulty test windows {are(count)} found: {percent(count / windows)}, {span(low, high)}"
     advice = "allow more false alarms ([detect] false_alarm_rate), or look for features in which the fault shows"
     if high < MISSED:
         yield Reason("unusable", "it finds no faults", seen, advice)
