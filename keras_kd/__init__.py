@@ -1,5 +1,6 @@
 """Knowledge distillation for Keras 3: one student, one teacher, a list of objectives, one `fit`."""
 
+from keras_kd import augmentations as augmentations
 from keras_kd import schemes as schemes
 from keras_kd import students as students
 from keras_kd.callbacks import StudentCheckpoint

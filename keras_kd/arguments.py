@@ -8,6 +8,7 @@ import keras
 
 from keras_kd.pairing import compatible
 from keras_kd.supplied import Supplied
+from keras_kd.views import View, require_view
 
 # Arguments of keras.distillation.Distiller, and what takes their place here.
 KERAS_ARGUMENTS = {
@@ -39,8 +40,18 @@ def refuse_keras_arguments(kwargs: Mapping[str, object]) -> None:
         raise ValueError(f"Distiller(teacher, student, objectives, hard_weight=...): {renamed} here")
 
 
-def require_models(teacher: object, student: object) -> None:
-    """Raise ValueError unless both are models, or the teacher supplies targets, and both take the same inputs."""
+def require_views(teacher: object, teacher_inputs: View, student_inputs: View) -> None:
+    """ValueError unless both are views, and the teacher computes on what it gets."""
+    require_view(teacher_inputs, "teacher_inputs")
+    require_view(student_inputs, "student_inputs")
+    if teacher_inputs is not None and isinstance(teacher, Supplied):
+        raise ValueError(
+            f"teacher_inputs: targets of a {type(teacher).__name__} come with the batches; pass teacher_inputs to its `batches`"
+        )
+
+
+def require_models(teacher: object, student: object, *, same_inputs: bool) -> None:
+    """Raise ValueError unless both are models, or the teacher supplies targets, and take the same inputs where they must."""
     if not isinstance(teacher, (keras.Model, Supplied)):
         hint = "; wrap a function in keras_kd.Function" if callable(teacher) else ""
         raise ValueError(f"teacher must be a keras.Model or a teacher of keras_kd, got {type(teacher).__name__}{hint}")
@@ -51,8 +62,8 @@ def require_models(teacher: object, student: object) -> None:
     if teacher is student:
         raise ValueError("teacher and student are the same model; clone one of them")
     shapes = [[tuple(i.shape) for i in getattr(model, "inputs", None) or ()] for model in (teacher, student)]
-    if all(shapes) and not compatible(*shapes):
+    if same_inputs and all(shapes) and not compatible(*shapes):
         raise ValueError(
             f"teacher {teacher.name!r} takes inputs {shapes[0]}, student {student.name!r} takes {shapes[1]}; "
-            "both are fed the same batches"
+            "both are fed the same batches: say by teacher_inputs and student_inputs what each gets of them"
         )

@@ -8,11 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_kd.arguments import TUTORIAL_ARGUMENTS, instead_of, refuse_keras_arguments, require_models
+from keras_kd.arguments import TUTORIAL_ARGUMENTS, instead_of, refuse_keras_arguments, require_models, require_views
 from keras_kd.checks import require_number
 from keras_kd.layers import Captured, Tap
 from keras_kd.objectives.keras_losses import Objectives, listed
-from keras_kd.objectives.top_k import TopK
 from keras_kd.objectives.weighing import batch_mean
 from keras_kd.pairing import (
     by_output,
@@ -21,6 +20,7 @@ from keras_kd.pairing import (
     named_layers,
     prepare,
     side,
+    supplied_outputs,
     supplied_shapes,
     top_k,
 )
@@ -30,6 +30,7 @@ from keras_kd.supplied import Supplied
 from keras_kd.teachers import Ensemble, MovingAverage
 from keras_kd.training import Batch, TeachingModel
 from keras_kd.types import Shapes, Structure, Tensor
+from keras_kd.views import View, seen, seen_shape, view_config, view_from_config
 
 
 @serializable
@@ -61,6 +62,10 @@ class Distiller(TeachingModel):
             is wrapped in FromKeras. Objectives of the same name get numbers. For models with several outputs, an objective
             that names no layers becomes one per pair of outputs.
         hard_weight: Factor of the compiled loss on labels, at least 0.
+        teacher_inputs, student_inputs: What each model gets of a batch's inputs: a key or a list of keys of a dict (or the
+            place in a list), a layer, or a function of the inputs in keras.ops; None gives all as they are. Layers such as
+            augmentations know whether it is training, and are not trained. The same layer or function for both is called once
+            a step, so that both see the same. Exported is the student alone, without its view.
 
     Raises:
         ValueError: For models that cannot be compared because their inputs, classes or layers differ.
@@ -73,6 +78,18 @@ class Distiller(TeachingModel):
         >>> history = distiller.fit(np.ones((16, 4)), np.zeros(16), verbose=0).history
         >>> sorted(history)
         ['hard_loss', 'loss', 'soft_target']
+
+    A teacher that has two sensors, and a student that has one:
+
+        >>> teacher = keras.Sequential([keras.Input((8, 2)), keras.layers.Flatten(), keras.layers.Dense(3)])
+        >>> student = keras.Sequential([keras.Input((8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+        >>> views = {"teacher_inputs": "both", "student_inputs": "one"}
+        >>> distiller = keras_kd.Distiller(teacher, student, keras_kd.SoftTarget(4.0), **views)
+        >>> distiller.compile("adam")
+        >>> x = np.ones((16, 8, 2), "float32")
+        >>> history = distiller.fit({"both": x, "one": x[..., :1]}, verbose=0)
+        >>> distiller.predict({"one": x[..., :1]}, verbose=0).shape
+        (16, 3)
     """
 
     def __init__(
@@ -82,11 +99,14 @@ class Distiller(TeachingModel):
         objectives: Objectives = None,
         *,
         hard_weight: float = 1.0,
+        teacher_inputs: View = None,
+        student_inputs: View = None,
         name: str = "distiller",
         **kwargs: object,
     ) -> None:
         refuse_keras_arguments(kwargs)
-        require_models(teacher, student)
+        require_views(teacher, teacher_inputs, student_inputs)
+        require_models(teacher, student, same_inputs=teacher_inputs is student_inputs is None)
         kwargs.setdefault("dtype", student.dtype_policy)
         super().__init__(name=name, **kwargs)
         self.hard_weight = require_number(hard_weight, "hard_weight", minimum=0.0)
@@ -94,6 +114,7 @@ class Distiller(TeachingModel):
         self.objectives = tuple(prepare(objective, teacher, student) for objective in named_apart(expanded))
         self.teacher = teacher
         self.student = student
+        self.teacher_inputs, self.student_inputs = teacher_inputs, student_inputs
         self._top_k = top_k(teacher)
         self._student_tap = Tap(student, named_layers(o.student_layer for o in self.objectives))
         self._teacher_tap = (
@@ -144,9 +165,9 @@ class Distiller(TeachingModel):
         """Build whichever of the models and learned layers is not yet built."""
         if isinstance(self.teacher, Supplied) and isinstance(input_shape, dict):
             input_shape = input_shape.get("inputs", input_shape)
-        for model in (self.teacher, self.student):
+        for model, view in ((self.teacher, self.teacher_inputs), (self.student, self.student_inputs)):
             if isinstance(model, keras.Model) and not model.built:
-                model.build(input_shape)
+                model.build(seen_shape(view, input_shape))
         if not self._match_shapes(input_shape):
             raise ValueError(
                 "the models' shapes are not known: build teacher and student by calling them on a batch first"
@@ -155,7 +176,7 @@ class Distiller(TeachingModel):
 
     def call(self, inputs: Structure, training: bool = False) -> Any:
         """The student's outputs."""
-        captured = self._student_tap(self._inputs(inputs), training=training)
+        captured = self._student(inputs, training)
         return captured if self.in_step else captured.outputs
 
     def compile(self, *args: object, **kwargs: object) -> None:
@@ -180,7 +201,7 @@ class Distiller(TeachingModel):
         x, y, y_pred, sample_weight = batch
         self._require_labels(y)
         inputs = self._inputs(x)
-        student = y_pred if isinstance(y_pred, Captured) else self._student_tap(inputs, training=training)
+        student = y_pred if isinstance(y_pred, Captured) else self._student(x, training)
         # Read before the teacher runs: `self.losses` would then hold the teacher's activity regularization too.
         terms = [self._aggregate_additional_loss(loss) for loss in self.losses]
         if self._compile_loss is not None and y is not None:
@@ -190,7 +211,7 @@ class Distiller(TeachingModel):
             )
             self._log("hard_loss", hard, inputs)
             terms.append(self.hard_weight * hard)
-        teacher = keras.tree.map_structure(ops.stop_gradient, self._ask_teacher(x, training))
+        teacher = keras.tree.map_structure(ops.stop_gradient, self._ask_teacher(x, student.inputs, training))
         for objective, number in zip(self.objectives, self._numbers):
             now = self._now(objective, training)
             labels = labels_of(y, self.student, number)
@@ -233,6 +254,8 @@ class Distiller(TeachingModel):
             "student": serialize(self.student),
             "objectives": [serialize(objective) for objective in self.objectives],
             "hard_weight": self.hard_weight,
+            "teacher_inputs": view_config(self.teacher_inputs, "teacher_inputs"),
+            "student_inputs": view_config(self.student_inputs, "student_inputs"),
         }
 
     @classmethod
@@ -244,6 +267,8 @@ class Distiller(TeachingModel):
             return keras.saving.deserialize_keras_object(part, custom_objects=custom_objects)
 
         teacher, student = revive(config.pop("teacher")), revive(config.pop("student"))
+        for name in ("teacher_inputs", "student_inputs"):
+            config[name] = view_from_config(config.get(name), custom_objects)
         return cls(teacher, student, [revive(part) for part in config.pop("objectives")], **config)
 
     def get_metrics_result(self) -> dict[str, Any]:
@@ -268,23 +293,32 @@ class Distiller(TeachingModel):
             return x["inputs"]
         return x
 
-    def _ask_teacher(self, x: Structure | None, training: bool) -> Captured:
+    def _student(self, x: Structure | None, training: bool) -> Captured:
+        view = seen(self.student_inputs, self._inputs(x), training, "student_inputs")
+        return self._student_tap(view, training=training)._replace(inputs=view)
+
+    def _ask_teacher(self, x: Structure | None, student_view: Structure, training: bool) -> Captured:
         if self._teacher_tap is None:
             if not isinstance(x, dict) or "teacher" not in x:
                 raise ValueError(
                     "this teacher's targets come with the batches: fit and evaluate on teacher.batches(x, y)"
                 )
             features = x["teacher"]
-            return Captured(_supplied_outputs(features), features)
+            return Captured(supplied_outputs(features), features)
         if training and isinstance(self.teacher, (Ensemble, MovingAverage)):
             self.teacher.update(self.student)
-        return self._teacher_tap(self._inputs(x), training=False)
+        if self.teacher_inputs is not None and self.teacher_inputs is self.student_inputs:
+            return self._teacher_tap(student_view, training=False)
+        return self._teacher_tap(seen(self.teacher_inputs, self._inputs(x), training, "teacher_inputs"), training=False)
 
     def _match_shapes(self, input_shape: Shapes | None) -> bool:
         """Check every objective against the shapes it compares and build what it learns; False if they are not yet known."""
         teacher, student = (
-            supplied_shapes(part) if isinstance(part, Supplied) else captured_shapes(tap, input_shape)
-            for part, tap in ((self.teacher, self._teacher_tap), (self.student, self._student_tap))
+            supplied_shapes(part) if isinstance(part, Supplied) else captured_shapes(tap, seen_shape(view, input_shape))
+            for part, tap, view in (
+                (self.teacher, self._teacher_tap, self.teacher_inputs),
+                (self.student, self._student_tap, self.student_inputs),
+            )
         )
         if teacher is None or student is None:
             return (
@@ -305,13 +339,6 @@ class Distiller(TeachingModel):
         needing = [objective.name for objective in self.objectives if objective.needs_labels]
         if y is None and needing:
             raise ValueError(f"objective {needing[0]} needs labels: call fit with y")
-
-
-def _supplied_outputs(features: dict[str, Any]) -> Any:
-    """A supplied teacher's outputs: all of them, or the highest logits."""
-    if "outputs.values" not in features:
-        return features.get("outputs")
-    return TopK(*(features[f"outputs.{part}"] for part in TopK._fields))
 
 
 def _without(variables: Sequence[Any], excluded: Sequence[Any]) -> list[Any]:

@@ -20,6 +20,8 @@ class Captured(NamedTuple):
     """The model's outputs, structured as the model gives them."""
     features: dict[str, Any]
     """Outputs of the tapped layers, by name."""
+    inputs: Any = ()
+    """What the model got, where a Distiller keeps it for the other model."""
 
 
 # Where hooked layers put their outputs while a tap's forward pass runs, by the id of the layer.

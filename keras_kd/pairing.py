@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -11,8 +11,10 @@ import keras
 from keras_kd.checks import same_sizes
 from keras_kd.layers import Captured, Tap, activation_of, find_layer, name_of
 from keras_kd.objectives.base import Objective
+from keras_kd.objectives.top_k import TopK
 from keras_kd.supplied import Supplied, Teacher
 from keras_kd.types import LayerName, LayerRef, Shape, Shapes
+from keras_kd.views import symbolic
 
 
 def by_output(objective: Objective, teacher: Teacher, student: keras.Model) -> list[Objective]:
@@ -92,6 +94,13 @@ def supplied_shapes(teacher: Supplied) -> Captured:
     return Captured(shapes.get("outputs"), shapes)
 
 
+def supplied_outputs(features: dict[str, Any]) -> Any:
+    """A supplied teacher's outputs: all of them, or the highest logits."""
+    if "outputs.values" not in features:
+        return features.get("outputs")
+    return TopK(*(features[f"outputs.{part}"] for part in TopK._fields))
+
+
 def captured_shapes(tap: Tap | None, input_shape: Shapes | None) -> Captured | None:
     """Shapes of a model's outputs and tapped layers; None where they are unknown until the model has seen data."""
     assert tap is not None
@@ -103,20 +112,10 @@ def captured_shapes(tap: Tap | None, input_shape: Shapes | None) -> Captured | N
     if getattr(model, "inputs", None):
         inputs = model.inputs[0] if len(model.inputs) == 1 else model.input
     elif input_shape is not None:
-        inputs = _symbolic(input_shape)
+        inputs = symbolic(input_shape)
     else:
         return None
     return keras.tree.map_structure(lambda tensor: tuple(tensor.shape), tap.shapes(inputs))
-
-
-def _symbolic(shape: Shapes) -> Any:
-    """Symbolic float32 inputs of a shape, or of shapes nested in dicts and lists."""
-    if isinstance(shape, Mapping):
-        return {key: _symbolic(value) for key, value in shape.items()}
-    parts: list[Any] = list(shape)
-    if parts and isinstance(parts[0], (tuple, list)):
-        return [_symbolic(part) for part in parts]
-    return keras.KerasTensor(shape, dtype="float32")
 
 
 def compatible(teacher: Sequence[Shape], student: Sequence[Shape]) -> bool:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_kd.types import Structure
+from keras_kd.views import View, require_view, seen
 
 
 class Supplied:
@@ -46,7 +47,7 @@ class Supplied:
         raise NotImplementedError(f"{type(self).__name__}: write targets(self, indices, x)")
 
     def check(self, x: Structure) -> None:
-        """Raise an error if `x`, all that `batches` gets, is not what the targets are of; this class checks nothing."""
+        """Raise an error if `x`, all the teacher's inputs, is not what the targets are of; this class checks nothing."""
 
     def batches(
         self,
@@ -57,6 +58,7 @@ class Supplied:
         batch_size: int = 32,
         shuffle: bool = True,
         seed: int = 0,
+        teacher_inputs: View = None,
     ) -> Batches:
         """What to fit a Distiller on: batches of (inputs with targets, y, sample_weight).
 
@@ -67,13 +69,16 @@ class Supplied:
             batch_size: At least 1.
             shuffle: Whether each epoch has another order.
             seed: Of the order.
+            teacher_inputs: What the teacher gets of `x`, as for `Distiller`; None for all of it.
 
         Raises:
             ValueError: For parts of different lengths.
             RecordError: If a recorded teacher was recorded on other inputs or in another order.
         """
-        self.check(x)
-        return Batches(self, x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, seed=seed)
+        require_view(teacher_inputs, "teacher_inputs")
+        self.check(seen(teacher_inputs, x, False, "teacher_inputs"))
+        parts = (x, y, sample_weight)
+        return Batches(self, *parts, batch_size=batch_size, shuffle=shuffle, seed=seed, teacher_inputs=teacher_inputs)
 
 
 class Function(Supplied):
@@ -128,6 +133,7 @@ class Batches(keras.utils.PyDataset):
         batch_size: int,
         shuffle: bool,
         seed: int,
+        teacher_inputs: View = None,
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
@@ -137,7 +143,7 @@ class Batches(keras.utils.PyDataset):
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.teacher, self.x, self.y, self.sample_weight = teacher, x, y, sample_weight
-        self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
+        self.batch_size, self.shuffle, self.seed, self.teacher_inputs = batch_size, shuffle, seed, teacher_inputs
         self._count = lengths.pop()
         self._epoch = 0
         self._order = self._new_order()
@@ -150,7 +156,8 @@ class Batches(keras.utils.PyDataset):
         x, y, sample_weight = keras.tree.map_structure(
             lambda part: None if part is None else np.asarray(part)[chosen], (self.x, self.y, self.sample_weight)
         )
-        given = {"inputs": x, "teacher": self.teacher.targets(chosen, x)}
+        theirs = keras.tree.map_structure(np.asarray, seen(self.teacher_inputs, x, False, "teacher_inputs"))
+        given = {"inputs": x, "teacher": self.teacher.targets(chosen, theirs)}
         if sample_weight is not None:
             return given, y, sample_weight
         return (given,) if y is None else (given, y)
