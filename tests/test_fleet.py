@@ -43,6 +43,9 @@ name = "fan-4"
 min_hits = 2
 history = 3
 """
+# Seconds: far more than a quiet machine takes, since one full of other work takes ten times as long.
+PATIENCE = 1500
+pytestmark = pytest.mark.timeout(2 * PATIENCE)
 WHOLE = ("pump-1", "pump-2", "fan-4")
 
 
@@ -70,7 +73,7 @@ def survived(tmp_path_factory, assets):
     started = time.monotonic()
     while not events(out, "done"):
         assert driver.poll() is None, "the driver ended too soon"
-        assert time.monotonic() - started < 300
+        assert time.monotonic() - started < PATIENCE
         if killed is None and (begun := events(out, "started")):
             killed = begun[0]["process"]
             os.kill(killed, signal.SIGKILL)

@@ -150,7 +150,7 @@ def test_where_validation_windows_are_too_easy_a_load_kept_from_candidates_judge
     assert (chosen.data.train_loads, chosen.student.epochs) == ((0, 1), 20)
 
 
-def killed_midway(arguments, until, timeout=240):
+def killed_midway(arguments, until, timeout=1500):
     """Run the command line, and kill it as soon as `until` holds."""
     process = subprocess.Popen([sys.executable, "-m", "micro.cli", *map(str, arguments)], stderr=subprocess.DEVNULL)
     started = time.monotonic()
@@ -163,7 +163,7 @@ def killed_midway(arguments, until, timeout=240):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_a_killed_search_goes_on_to_the_very_same_result(found, tmp_path, config_file):
     _, outcome = found
     out = tmp_path / "second"
