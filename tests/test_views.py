@@ -222,7 +222,11 @@ def test_models_without_shapes_are_built_on_their_own_part(recordings):
     assert (teacher.count_params(), student.count_params()) == (18 * 3 + 3, 9 * 3 + 3)
 
 
-@pytest.mark.parametrize("view", ["noisy", FirstSensor(), last_four, layers.GaussianNoise(0.5)], ids=str)
+@pytest.mark.parametrize(
+    "view",
+    ["noisy", FirstSensor(), last_four, layers.GaussianNoise(0.5)],
+    ids=["key", "layer", "function", "augmentation"],
+)
 def test_saved_and_loaded_it_gives_the_same(recordings, view, tmp_path):
     x, y = recordings
     given = x if isinstance(view, str) else x["both"]
