@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -28,9 +28,9 @@ from keras_kd.per_output import by_place, hard_weights, labels_of, output_number
 from keras_kd.serialization import serializable
 from keras_kd.supplied import Supplied
 from keras_kd.teachers import Ensemble, MovingAverage
-from keras_kd.training import Batch, TeachingModel
+from keras_kd.training import Batch, TeachingModel, without
 from keras_kd.types import Shapes, Structure, Tensor
-from keras_kd.views import View, seen, seen_shape, view_config, view_from_config
+from keras_kd.views import View, are_built, inputs_of, seen_shape, takes_dict, view_config, view_from_config
 
 
 @serializable
@@ -63,9 +63,10 @@ class Distiller(TeachingModel):
             that names no layers becomes one per pair of outputs.
         hard_weight: Factor of the compiled loss on labels, at least 0.
         teacher_inputs, student_inputs: What each model gets of a batch's inputs: a key or a list of keys of a dict (or the
-            place in a list), a layer, or a function of the inputs in keras.ops; None gives all as they are. Layers such as
-            augmentations know whether it is training, and are not trained. The same layer or function for both is called once
-            a step, so that both see the same. Exported is the student alone, without its view.
+            place in a list), a layer, a function of the inputs in keras.ops, or a list of a key and layers to apply to it;
+            None gives all as they are. Layers, and functions with an argument `training`, are told whether it is training;
+            they are not trained. The same layer or function for both is called once a step, so that both see the same.
+            Exported is the student alone, without its view.
 
     Raises:
         ValueError: For models that cannot be compared because their inputs, classes or layers differ.
@@ -83,12 +84,10 @@ class Distiller(TeachingModel):
 
         >>> teacher = keras.Sequential([keras.Input((8, 2)), keras.layers.Flatten(), keras.layers.Dense(3)])
         >>> student = keras.Sequential([keras.Input((8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
-        >>> views = {"teacher_inputs": "both", "student_inputs": "one"}
-        >>> distiller = keras_kd.Distiller(teacher, student, keras_kd.SoftTarget(4.0), **views)
+        >>> distiller = keras_kd.Distiller(teacher, student, keras_kd.SoftTarget(), teacher_inputs="both", student_inputs="one")
         >>> distiller.compile("adam")
-        >>> x = np.ones((16, 8, 2), "float32")
-        >>> history = distiller.fit({"both": x, "one": x[..., :1]}, verbose=0)
-        >>> distiller.predict({"one": x[..., :1]}, verbose=0).shape
+        >>> history = distiller.fit({"both": np.ones((16, 8, 2)), "one": np.ones((16, 8, 1))}, verbose=0)
+        >>> distiller.predict({"one": np.ones((16, 8, 1))}, verbose=0).shape
         (16, 3)
     """
 
@@ -108,6 +107,7 @@ class Distiller(TeachingModel):
         require_views(teacher, teacher_inputs, student_inputs)
         require_models(teacher, student, same_inputs=teacher_inputs is student_inputs is None)
         kwargs.setdefault("dtype", student.dtype_policy)
+        kwargs.setdefault("autocast", False)  # each model casts what it gets; a view that both share is cast by neither
         super().__init__(name=name, **kwargs)
         self.hard_weight = require_number(hard_weight, "hard_weight", minimum=0.0)
         expanded = [part for one in listed(objectives) for part in by_output(one, teacher, student)]
@@ -127,7 +127,7 @@ class Distiller(TeachingModel):
         self._numbers = [output_number(student, objective.student_layer) for objective in self.objectives]
         self._count_steps_for(self.objectives)
         models_built = student.built and (isinstance(teacher, Supplied) or teacher.built)
-        self.built = models_built and self._match_shapes(None)
+        self.built = are_built(teacher_inputs, student_inputs) and models_built and self._match_shapes(None)
 
     @property
     def output_names(self) -> list[str] | None:
@@ -154,20 +154,20 @@ class Distiller(TeachingModel):
     @property
     def non_trainable_weights(self) -> list[Any]:
         """All weights that training does not change, including the teacher's."""
-        return _without(self.weights, self.trainable_weights)
+        return without(self.weights, self.trainable_weights)
 
     @property
     def non_trainable_variables(self) -> list[Any]:
         """All variables that the optimizer does not change, including random seeds and the teacher's."""
-        return _without(self.variables, self.trainable_variables)
+        return without(self.variables, self.trainable_variables)
 
     def build(self, input_shape: Shapes | None = None) -> None:
         """Build whichever of the models and learned layers is not yet built."""
         if isinstance(self.teacher, Supplied) and isinstance(input_shape, dict):
             input_shape = input_shape.get("inputs", input_shape)
-        for model, view in ((self.teacher, self.teacher_inputs), (self.student, self.student_inputs)):
+        for model, shape in zip((self.teacher, self.student), self._seen_shapes(input_shape)):
             if isinstance(model, keras.Model) and not model.built:
-                model.build(seen_shape(view, input_shape))
+                model.build(shape)
         if not self._match_shapes(input_shape):
             raise ValueError(
                 "the models' shapes are not known: build teacher and student by calling them on a batch first"
@@ -289,15 +289,20 @@ class Distiller(TeachingModel):
 
     def _inputs(self, x: Structure | None) -> Any:
         """The models' inputs, without the targets that a supplied teacher's batches carry."""
-        if isinstance(self.teacher, Supplied) and isinstance(x, dict) and "inputs" in x and len(x) <= 2:
+        if (
+            isinstance(self.teacher, Supplied)
+            and isinstance(x, dict)
+            and "inputs" in x
+            and set(x) <= {"inputs", "teacher"}
+        ):
             return x["inputs"]
         return x
 
     def _student(self, x: Structure | None, training: bool) -> Captured:
-        view = seen(self.student_inputs, self._inputs(x), training, "student_inputs")
+        view = inputs_of(self.student, self.student_inputs, self._inputs(x), training, "student_inputs")
         return self._student_tap(view, training=training)._replace(inputs=view)
 
-    def _ask_teacher(self, x: Structure | None, student_view: Structure, training: bool) -> Captured:
+    def _ask_teacher(self, x: Structure | None, given: Structure, training: bool) -> Captured:
         if self._teacher_tap is None:
             if not isinstance(x, dict) or "teacher" not in x:
                 raise ValueError(
@@ -307,18 +312,22 @@ class Distiller(TeachingModel):
             return Captured(supplied_outputs(features), features)
         if training and isinstance(self.teacher, (Ensemble, MovingAverage)):
             self.teacher.update(self.student)
-        if self.teacher_inputs is not None and self.teacher_inputs is self.student_inputs:
-            return self._teacher_tap(student_view, training=False)
-        return self._teacher_tap(seen(self.teacher_inputs, self._inputs(x), training, "teacher_inputs"), training=False)
+        view = self.teacher_inputs
+        if not callable(view) or view is not self.student_inputs:
+            given = inputs_of(self.teacher, view, self._inputs(x), training, "teacher_inputs")
+        return self._teacher_tap(given, training=False)
+
+    def _seen_shapes(self, shape: Shapes | None) -> Iterator[Any]:
+        """What teacher and student get of inputs of a shape, as shapes; layers of the views are built."""
+        yield seen_shape(self.teacher_inputs, shape, "teacher_inputs", by_name=takes_dict(self.teacher))
+        yield seen_shape(self.student_inputs, shape, "student_inputs", by_name=takes_dict(self.student))
 
     def _match_shapes(self, input_shape: Shapes | None) -> bool:
         """Check every objective against the shapes it compares and build what it learns; False if they are not yet known."""
+        models, taps = (self.teacher, self.student), (self._teacher_tap, self._student_tap)
         teacher, student = (
-            supplied_shapes(part) if isinstance(part, Supplied) else captured_shapes(tap, seen_shape(view, input_shape))
-            for part, tap, view in (
-                (self.teacher, self._teacher_tap, self.teacher_inputs),
-                (self.student, self._student_tap, self.student_inputs),
-            )
+            supplied_shapes(part) if isinstance(part, Supplied) else captured_shapes(tap, shape)
+            for part, tap, shape in zip(models, taps, self._seen_shapes(input_shape))
         )
         if teacher is None or student is None:
             return (
@@ -339,8 +348,3 @@ class Distiller(TeachingModel):
         needing = [objective.name for objective in self.objectives if objective.needs_labels]
         if y is None and needing:
             raise ValueError(f"objective {needing[0]} needs labels: call fit with y")
-
-
-def _without(variables: Sequence[Any], excluded: Sequence[Any]) -> list[Any]:
-    gone = {id(variable) for variable in excluded}
-    return [variable for variable in variables if id(variable) not in gone]

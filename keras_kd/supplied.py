@@ -76,7 +76,8 @@ class Supplied:
             RecordError: If a recorded teacher was recorded on other inputs or in another order.
         """
         require_view(teacher_inputs, "teacher_inputs")
-        self.check(seen(teacher_inputs, x, False, "teacher_inputs"))
+        if type(self).check is not Supplied.check:
+            self.check(_on_host(seen(teacher_inputs, x, False, "teacher_inputs")))
         parts = (x, y, sample_weight)
         return Batches(self, *parts, batch_size=batch_size, shuffle=shuffle, seed=seed, teacher_inputs=teacher_inputs)
 
@@ -156,7 +157,7 @@ class Batches(keras.utils.PyDataset):
         x, y, sample_weight = keras.tree.map_structure(
             lambda part: None if part is None else np.asarray(part)[chosen], (self.x, self.y, self.sample_weight)
         )
-        theirs = keras.tree.map_structure(np.asarray, seen(self.teacher_inputs, x, False, "teacher_inputs"))
+        theirs = _on_host(seen(self.teacher_inputs, x, False, "teacher_inputs"))
         given = {"inputs": x, "teacher": self.teacher.targets(chosen, theirs)}
         if sample_weight is not None:
             return given, y, sample_weight
@@ -171,3 +172,8 @@ class Batches(keras.utils.PyDataset):
         if not self.shuffle:
             return np.arange(self._count)
         return np.random.default_rng([self.seed, self._epoch]).permutation(self._count)
+
+
+def _on_host(x: Structure) -> Any:
+    """Arrays of NumPy, also of what a view made with the backend."""
+    return keras.tree.map_structure(lambda part: np.asarray(keras.ops.convert_to_numpy(part)), x)

@@ -99,3 +99,9 @@ class TeachingModel(keras.Model):
         strategy = getattr(self, "distribute_strategy", None)
         replicas = strategy.num_replicas_in_sync if strategy is not None else 1
         metric.update_state(mean * replicas, sample_weight=ops.shape(keras.tree.flatten(x)[0])[0])
+
+
+def without(variables: Sequence[Any], excluded: Sequence[Any]) -> list[Any]:
+    """The variables that are not among others."""
+    gone = {id(variable) for variable in excluded}
+    return [variable for variable in variables if id(variable) not in gone]

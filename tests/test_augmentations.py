@@ -81,7 +81,7 @@ def test_noise_has_the_power_that_its_ratio_says_whatever_the_level_and_offset(s
 def test_shifts_are_whole_steps_no_farther_than_asked(batch, steps, fraction, wrap, seed):
     x = 1.0 + np.arange(batch * steps, dtype="float32").reshape(batch, steps, 1)
     for before, after in zip(x, drawn(augmentations.RandomShift(fraction, wrap=wrap, seed=seed), x)):
-        farthest = int(np.round(fraction * steps))
+        farthest = int(np.float32(fraction) * np.float32(steps))
         candidates = []
         for by in range(-farthest, farthest + 1):
             moved = np.roll(before, by, axis=0)
@@ -98,6 +98,38 @@ def test_speed_moves_samples_about_the_middle(steps, factor):
     middle = (steps - 1) / 2
     expected = np.clip(middle + (ramp - middle) * np.float32(factor), 0, steps - 1)
     np.testing.assert_allclose(drawn(augmentations.RandomSpeed((factor, factor)), ramp), expected, atol=1e-3)
+
+
+def test_every_shift_is_as_likely_and_every_run_no_longer_than_the_fraction():
+    x = np.zeros((6000, 10, 1), "float32")
+    x[:, 5] = 1.0
+    places = drawn(augmentations.RandomShift(0.29, seed=1), x)[..., 0].argmax(axis=1)
+    assert np.bincount(places, minlength=10) / 6000 == pytest.approx([0, 0, 0, *[0.2] * 5, 0, 0], abs=0.03)
+    for fraction, longest in ((0.29, 2), (0.99, 9), (1.0, 10), (0.0, 0)):
+        hidden = drawn(augmentations.TimeMask(fraction, seed=1), np.ones((3000, 10, 1), "float32")) == 0
+        assert hidden.sum(axis=1).max() == longest
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_counts_become_floats_and_a_dead_channel_trains(name):
+    x = np.arange(2 * 8 * 2, dtype="int16").reshape(2, 8, 2)
+    out = made(name)(x, training=True)
+    assert keras.backend.standardize_dtype(out.dtype) == "float32"
+    assert np.abs(drawn(made(name), x)).max() > 1
+    inputs = keras.Input((8, 2))
+    model = keras.Model(
+        inputs, keras.layers.Dense(1)(keras.layers.Flatten()(made(name)(keras.layers.Dense(2)(inputs))))
+    )
+    model.compile("sgd", "mse", jit_compile="auto")
+    model.fit(np.zeros((4, 8, 2), "float32"), np.ones((4, 1)), verbose=0)
+    assert all(np.isfinite(weights).all() for weights in model.get_weights())
+
+
+@pytest.mark.parametrize("name", sorted(set(ALL) - {"Mixup"}))
+def test_they_compile_under_xla(name):
+    model = keras.Sequential([keras.Input((8, 2)), made(name), keras.layers.Flatten(), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", jit_compile=True)
+    assert np.isfinite(model.fit(signals(4, 8, 2), np.ones((4, 1)), verbose=0).history["loss"][0])
 
 
 def test_a_faster_tone_is_higher_by_the_factor():

@@ -97,7 +97,7 @@ def test_augmentations_work_in_training_alone_and_the_weak_and_strong_view_diffe
     class Watched(layers.Layer):
         def __init__(self, who, **kwargs):
             super().__init__(**kwargs)
-            self.who, self.noise = who, layers.GaussianNoise(1.0, seed=3)
+            self.who, self.noise, self.built = who, layers.GaussianNoise(1.0, seed=3), True
 
         def call(self, x, training=False):
             out = self.noise(x, training=training)
@@ -158,6 +158,8 @@ def test_a_moving_average_sees_a_view_of_its_own(recordings):
     before = student.get_weights()
     distiller.fit(x, y, batch_size=44, epochs=2, verbose=0)
     assert any(np.abs(a - b).max() > 0 for a, b in zip(before, student.get_weights()))
+    found = distiller.evaluate(x, y, batch_size=44, verbose=0, return_dict=True)["soft_target"]
+    assert found == pytest.approx(by_hand(teacher, student, x["both"][..., :1], x["noisy"]), rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +243,9 @@ def test_saved_and_loaded_it_gives_the_same(recordings, view, tmp_path):
     distiller.save(tmp_path / "distiller.keras")
     loaded = keras.saving.load_model(tmp_path / "distiller.keras", safe_mode=True)
     assert loaded.evaluate(given, y, verbose=0) == pytest.approx(distiller.evaluate(given, y, verbose=0))
-    assert "view" not in [layer.name for layer in student.layers]
+    configs = [keras_kd.views.view_config(each, "") for each in (loaded.student_inputs, view)]
+    before, after = (each["config"] if isinstance(each, dict) else each for each in configs)
+    assert before == after
 
 
 def test_a_function_that_keras_could_not_find_again_is_refused_when_it_is_saved(tmp_path):
@@ -262,3 +266,80 @@ def test_nothing_flows_into_a_view(recordings):
     distiller.fit(x["both"], y, epochs=2, verbose=0)
     np.testing.assert_array_equal(before, ops.convert_to_numpy(projection.kernel))
     assert all(variable is not projection.kernel for variable in distiller.trainable_variables)
+
+
+def test_a_key_and_what_is_applied_to_it_in_turn(recordings, tmp_path):
+    """Layers of a list are told of training, which those inside a function of one's own would not be."""
+    x, y = recordings
+    noise = layers.GaussianNoise(1.0)
+    teacher, student = net(4, 2), net(9, 1)
+    chains = {"teacher_inputs": ["both", last_four], "student_inputs": ["noisy", noise]}
+    distiller = keras_kd.Distiller(teacher, student, keras_kd.SoftTarget(3.0), **chains)
+    distiller.compile(keras.optimizers.SGD(0.0), CROSS_ENTROPY)
+    quiet = distiller.evaluate(x, y, batch_size=44, verbose=0, return_dict=True)["soft_target"]
+    assert quiet == pytest.approx(by_hand(teacher, student, x["both"][:, -4:], x["noisy"]), rel=1e-5)
+    assert distiller.fit(x, y, batch_size=44, verbose=0).history["soft_target"][0] != pytest.approx(quiet, rel=1e-3)
+    distiller.save(tmp_path / "chains.keras")
+    loaded = keras.saving.load_model(tmp_path / "chains.keras", safe_mode=True)
+    assert [type(step) for step in loaded.student_inputs] == [str, layers.GaussianNoise]
+    assert loaded.evaluate(x, y, verbose=0) == pytest.approx(distiller.evaluate(x, y, verbose=0))
+
+
+def test_a_function_that_takes_training_is_told(recordings):
+    x, y = recordings
+    told = []
+
+    def view(x, training):
+        told.append(bool(training))
+        return x
+
+    distiller = keras_kd.Distiller(net(9, 2), net(9, 2), keras_kd.SoftTarget(3.0), student_inputs=view)
+    distiller.compile("adam", CROSS_ENTROPY, run_eagerly=True)
+    distiller.fit(x["both"], y, batch_size=44, verbose=0)
+    assert told[-1]
+    distiller.evaluate(x["both"], y, batch_size=44, verbose=0)
+    assert not told[-1]
+
+
+def test_keys_of_a_model_that_takes_a_dict_go_by_name(recordings):
+    x, y = recordings
+    sides = {name: keras.Input((9, width), name=name) for name, width in (("noisy", 1), ("both", 2))}
+    scaled = [2.0 * sides["noisy"], sides["both"]]
+    teacher = keras.Model(sides, layers.Dense(3)(layers.Flatten()(layers.Concatenate()(scaled))))
+    views = {"teacher_inputs": ["both", "noisy"], "student_inputs": "noisy"}
+    distiller = keras_kd.Distiller(teacher, net(9, 1), keras_kd.SoftTarget(3.0), **views)
+    distiller.compile("adam", CROSS_ENTROPY)
+    found = distiller.evaluate(x, y, batch_size=44, verbose=0, return_dict=True)["soft_target"]
+    assert found == pytest.approx(by_hand(teacher, distiller.student, x, x["noisy"]), rel=1e-5)
+
+
+def test_a_teacher_of_full_precision_gets_its_inputs_in_full(recordings):
+    """70,000 is infinite in the student's float16."""
+    x = np.full((8, 9, 1), 70_000.0, "float32")
+    teacher = keras.Sequential([keras.Input((9, 1)), layers.Rescaling(1e-5), layers.Flatten(), layers.Dense(3)])
+    dtype = keras.DTypePolicy("mixed_float16")
+    inner = [layers.Rescaling(1e-9, dtype="float32"), layers.Flatten(dtype=dtype), layers.Dense(3, dtype=dtype)]
+    both = ("teacher_inputs", "student_inputs")
+    for views in ({}, dict.fromkeys(both, "k"), dict.fromkeys(both, Same())):
+        student = keras.Sequential([keras.Input((9, 1)), *inner, layers.Activation("linear", dtype="float32")])
+        distiller = keras_kd.Distiller(teacher, student, keras_kd.LogitMatching(), **views)
+        distiller.compile("adam")
+        given = {"k": x} if views.get("teacher_inputs") == "k" else x
+        assert np.isfinite(distiller.evaluate(given, verbose=0)).all(), views
+
+
+class Same(layers.Layer):
+    def __init__(self):
+        super().__init__(autocast=False)
+
+    def call(self, x):
+        return x
+
+
+def test_a_view_with_weights_of_its_own_is_built_before_a_step(recordings):
+    x, y = recordings
+    view = layers.Dense(1, use_bias=False)
+    distiller = keras_kd.Distiller(net(9, 1), net(9, 2), keras_kd.SoftTarget(3.0), teacher_inputs=view)
+    distiller.compile("adam", CROSS_ENTROPY)
+    distiller.fit(x["both"], y, verbose=0)
+    assert view.built

@@ -34,17 +34,23 @@ class Augmentation(keras.layers.Layer):
         [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
 
+    # Whether each step of an example stays at its place.
+    keeps_steps = True
+
     def __init__(self, *, seed: int | None = None, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.supports_masking = True
+        # What moves or mixes steps loses their mask, which Keras then warns of.
+        self.supports_masking = self.keeps_steps
 
     def augment(self, x: Tensor) -> Tensor:
         """Augmented examples, (batch, steps, channels) -> the same shape."""
         raise NotImplementedError(f"{type(self).__name__}: write augment(self, x)")
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        if not keras.backend.is_float_dtype(inputs.dtype):
+            inputs = ops.cast(inputs, self.compute_dtype)  # counts of an A/D converter
         return self.augment(inputs) if training else inputs
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -75,7 +75,9 @@ class RandomNoise(Augmentation):
 
     def augment(self, x: Tensor) -> Tensor:
         samples = ops.cast(x, "float32")
-        deviation = ops.std(samples, axis=1, keepdims=True) * ops.power(10.0, -self.uniform(x, *self.snr) / 20.0)
+        # At a constant channel a deviation has no gradient; noise needs none.
+        deviation = ops.stop_gradient(ops.std(samples, axis=1, keepdims=True))
+        deviation = deviation * ops.power(10.0, -self.uniform(x, *self.snr) / 20.0)
         drawn = random.normal(ops.shape(x), dtype="float32", seed=self.seed_generator)
         return ops.cast(samples + deviation * drawn, x.dtype)
 
@@ -110,7 +112,7 @@ class ChannelDropout(Augmentation):
         drawn = self.uniform(x, 0.0, 1.0, (len(x.shape) - 1,))
         last_one = ops.greater_equal(drawn, ops.max(drawn, axis=-1, keepdims=True))
         kept = ops.logical_or(ops.greater_equal(drawn, self.rate), last_one)
-        return x * ops.cast(kept, x.dtype)
+        return ops.where(kept, x, ops.zeros_like(x))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate}

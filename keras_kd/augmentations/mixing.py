@@ -36,8 +36,11 @@ class Mixup(Augmentation):
         Beyer et al. 2022, https://arxiv.org/abs/2106.05237
     """
 
+    keeps_steps = False
+
     def __init__(self, alpha: float = 0.2, **kwargs: Unpack[Arguments]) -> None:
         super().__init__(**kwargs)
+        self.supports_jit = False  # XLA has no Beta distribution on TensorFlow
         self.alpha = require_number(alpha, "Mixup: alpha", above=0.0)
 
     def augment(self, x: Tensor) -> Tensor:

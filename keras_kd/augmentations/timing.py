@@ -33,6 +33,8 @@ class RandomShift(Augmentation):
         True
     """
 
+    keeps_steps = False
+
     def __init__(self, fraction: float = 0.1, *, wrap: bool = True, **kwargs: Unpack[Arguments]) -> None:
         super().__init__(**kwargs)
         self.fraction = require_number(fraction, "RandomShift: fraction", minimum=0.0, maximum=1.0)
@@ -40,8 +42,8 @@ class RandomShift(Augmentation):
 
     def augment(self, x: Tensor) -> Tensor:
         steps = ops.shape(x)[1]
-        farthest = self.fraction * ops.cast(steps, "float32")
-        by = ops.round(self.uniform(x, -1.0, 1.0) * farthest)
+        farthest = ops.floor(self.fraction * ops.cast(steps, "float32"))
+        by = ops.floor(self.uniform(x, 0.0, 1.0) * (2.0 * farthest + 1.0)) - farthest
         places = ops.reshape(ops.cast(ops.arange(steps), "float32"), (1, -1) + (1,) * (len(x.shape) - 2)) - by
         places = ops.cast(places, "int32")
         shifted = _gather(x, ops.mod(places, steps))
@@ -74,6 +76,8 @@ class RandomSpeed(Augmentation):
         >>> y.ravel().tolist()
         [2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0]
     """
+
+    keeps_steps = False
 
     def __init__(self, factors: Sequence[float] = (0.9, 1.1), **kwargs: Unpack[Arguments]) -> None:
         super().__init__(**kwargs)
