@@ -41,6 +41,7 @@ def test_convert_a_keras_file(tmp_path, conv_model, conv_samples):
     assert printed["model_bytes"] == (tmp_path / "out" / "tiny_int8.tflite").stat().st_size
 
 
+@pytest.mark.slow
 def test_convert_with_grids_of_ones_choice(tmp_path, conv_model, conv_samples):
     conv_model.save(tmp_path / "tiny.keras")
     np.savez(tmp_path / "x.npz", conv_samples)

@@ -29,6 +29,7 @@ def run(folder, devices, epochs=4):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_teacher_on_two_devices_learns_what_one_on_one_device_learns(tmp_path):
     """Each batch is split in two and gradients are summed: the same steps, up to rounding."""
     one, two = (run(tmp_path, devices) for devices in (1, 2))

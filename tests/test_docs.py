@@ -17,6 +17,8 @@ from micro.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 ALL = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+# A whole search; tests/test_search.py has one by default.
+LONG = ("search.md",)
 PAGES = sorted(path for path in ALL if "```python" in path.read_text())
 
 
@@ -24,7 +26,10 @@ def blocks(page, language):
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(), flags=re.S)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] if page.name in LONG else [], id=page.name) for page in PAGES],
+)
 def test_examples_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile("\n".join(blocks(page, "python")), page.name, "exec"), {"__name__": "example"})

@@ -268,7 +268,7 @@ def require_emulators():
         pytest.skip(f"not installed: {', '.join(emulation.missing_tools())}")
 
 
-@pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
+@pytest.mark.parametrize("arithmetic", [pytest.param("float32", marks=pytest.mark.slow), "fixed"])
 def test_emulated_chips_agree_with_python_on_real_windows(cwru_folder, tmp_path, arithmetic):
     """Front end, model and detector on Cortex-M0, M4F and M33: 200 windows of real bearings, and those between them."""
     require_emulators()

@@ -37,6 +37,7 @@ def test_the_table_job_learns_real_recordings_from_csv(tmp_path, cwru_tables):
     assert np.mean([window["result"] == "alarm" for window in scored]) > 0.95
 
 
+@pytest.mark.slow
 def test_slow_process_data_of_eight_channels_works(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("plant1", "plant2"):

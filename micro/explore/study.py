@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -110,7 +111,10 @@ class Study:
             self._study.tell(trial.number, state=states.FAIL)
             return
         fraction = budget_used(result["costs"], budget)
-        live.set_constraint("budget", fraction - 1)
+        with warnings.catch_warnings():
+            # Set already where an interruption came between this and the next step.
+            warnings.simplefilter("ignore", UserWarning)
+            live.set_constraint("budget", fraction - 1)
         if result["state"] == "done":
             self._study.tell(trial.number, (result["score"], max(fraction, SPARING)))
         else:
