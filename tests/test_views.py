@@ -90,6 +90,7 @@ def test_several_keys_are_a_list_of_inputs(recordings):
     assert found == pytest.approx(float(np.mean(keras_kd.SoftTarget(3.0)(theirs, mine))), rel=1e-5)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="values of a traced layer cannot be kept")
 def test_augmentations_work_in_training_alone_and_the_weak_and_strong_view_differ(recordings):
     x, y = recordings
     seen = {"teacher": [], "student": []}
