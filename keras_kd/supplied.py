@@ -77,7 +77,7 @@ class Supplied:
         """
         require_view(teacher_inputs, "teacher_inputs")
         if type(self).check is not Supplied.check:
-            self.check(_on_host(seen(teacher_inputs, x, False, "teacher_inputs")))
+            self.check(_teachers_part(teacher_inputs, x))
         parts = (x, y, sample_weight)
         return Batches(self, *parts, batch_size=batch_size, shuffle=shuffle, seed=seed, teacher_inputs=teacher_inputs)
 
@@ -157,7 +157,7 @@ class Batches(keras.utils.PyDataset):
         x, y, sample_weight = keras.tree.map_structure(
             lambda part: None if part is None else np.asarray(part)[chosen], (self.x, self.y, self.sample_weight)
         )
-        theirs = _on_host(seen(self.teacher_inputs, x, False, "teacher_inputs"))
+        theirs = _teachers_part(self.teacher_inputs, x)
         given = {"inputs": x, "teacher": self.teacher.targets(chosen, theirs)}
         if sample_weight is not None:
             return given, y, sample_weight
@@ -174,6 +174,9 @@ class Batches(keras.utils.PyDataset):
         return np.random.default_rng([self.seed, self._epoch]).permutation(self._count)
 
 
-def _on_host(x: Structure) -> Any:
-    """Arrays of NumPy, also of what a view made with the backend."""
-    return keras.tree.map_structure(lambda part: np.asarray(keras.ops.convert_to_numpy(part)), x)
+def _teachers_part(view: View, x: Structure) -> Any:
+    """What the teacher gets of `x`: as it is without a view, else as arrays of NumPy, which a view may have left."""
+    if view is None:
+        return x
+    part = seen(view, x, False, "teacher_inputs")
+    return keras.tree.map_structure(lambda each: np.asarray(keras.ops.convert_to_numpy(each)), part)

@@ -31,8 +31,8 @@ class _Mask(Augmentation):
         size = ops.shape(x)[axis]
         shape = tuple(-1 if a == axis else 1 for a in range(len(x.shape)))
         places = ops.reshape(ops.cast(ops.arange(size), "float32"), shape)
+        longest = ops.floor(self.fraction * ops.cast(size, "float32"))
         for _ in range(self.count):
-            longest = ops.floor(self.fraction * ops.cast(size, "float32"))
             length = ops.floor(self.uniform(x, 0.0, 1.0) * (longest + 1.0))
             start = ops.floor(self.uniform(x, 0.0, 1.0) * (ops.cast(size, "float32") - length + 1.0))
             masked = ops.logical_and(places >= start, places < start + length)

@@ -9,12 +9,10 @@ import numpy as np
 
 from micro.datasets.cells import hint
 from micro.datasets.contents import Contents
-from micro.datasets.recording import Recording, cut, windows
+from micro.datasets.recording import Recording, whole_windows
 from micro.errors import DataError
 from micro.signal import FrontEnd
-
-# Recordings that a note names.
-LISTED = 3
+from micro.support.wording import listed
 
 
 def filled(
@@ -59,24 +57,19 @@ def missing_notes(recordings: Iterable[Recording], features: FrontEnd) -> Iterat
     left: dict[str, tuple[int, int]] = {}
     rows: dict[str, tuple[int, int]] = {}
     for one in recordings:
-        total = len(windows(one.samples, features.window, features.hop))
+        whole = whole_windows(one, features)
         for counts, count, of in (
-            (left, total - len(cut(one, features)[0]), total),
+            (left, int((~whole).sum()), len(whole)),
             (rows, one.interpolated, len(one.samples)),
         ):
             before = counts.get(one.name, (0, 0))
             counts[one.name] = before[0] + count, before[1] + of
     lost = [f"{name} {count:,} of {of:,}" for name, (count, of) in left.items() if count]
     if lost:
-        yield f"windows with rows that lack a value were left out: {_first(lost)}."
+        yield f"windows with rows that lack a value were left out: {listed(lost)}."
     filled_in = [f"{name} {100 * count / of:.2g} %" for name, (count, of) in rows.items() if count]
     if filled_in:
-        yield f"rows were filled by interpolation, which distorts vibration and sound: {_first(filled_in)}."
-
-
-def _first(sentences: Sequence[str]) -> str:
-    rest = f" and {len(sentences) - LISTED} more" if len(sentences) > LISTED else ""
-    return f"{', '.join(sentences[:LISTED])}{rest}"
+        yield f"rows were filled by interpolation, which distorts vibration and sound: {listed(filled_in)}."
 
 
 def _fill(column: np.ndarray, missing: np.ndarray) -> None:

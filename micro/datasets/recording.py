@@ -81,8 +81,14 @@ def cut(recording: Recording, features: FrontEnd) -> tuple[np.ndarray, np.ndarra
     starts = np.arange(len(frames)) * features.hop
     if recording.valid.all():
         return frames, starts
-    whole = all_within(recording.valid, starts, features.window)
+    whole = whole_windows(recording, features)
     return frames[whole], starts[whole]
+
+
+def whole_windows(recording: Recording, features: FrontEnd) -> np.ndarray:
+    """Which of all windows of a recording include only valid samples, (k,) bool."""
+    count = len(windows(recording.samples, features.window, features.hop))
+    return all_within(recording.valid, np.arange(count) * features.hop, features.window)
 
 
 def split_in_time(count: int, fractions: tuple[float, ...], window: int, hop: int) -> list[slice]:

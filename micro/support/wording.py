@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def counted(count: int, noun: str) -> str:
     """A number and its noun, plural unless it is one: '1 session', '2,000 sessions'."""
@@ -9,10 +11,16 @@ def counted(count: int, noun: str) -> str:
 
 
 def was(count: int) -> str:
-    """The verb of so many: '1 of 11 files was left out', '2 of 11 files were'."""
+    """The verb of a count: '1 of 11 files was left out', '2 of 11 files were'."""
     return "was" if count == 1 else "were"
 
 
 def are(count: int) -> str:
     """The same now: '1 of 40 windows is above the threshold', '2 of 40 windows are'."""
     return "is" if count == 1 else "are"
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are."""
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{rest}"

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from micro.runs.assessment.intervals import HALF, interval
-from micro.runs.assessment.words import listed, moved, percent, span
+from micro.runs.assessment.words import moved, percent, span
 from micro.runs.run_report import RunReport
 from micro.runs.verdict import Grade, Reason
-from micro.support.wording import are
+from micro.support.wording import are, listed
 
 # Correct in too few windows; an interval that is too wide; what a small student may lose.
 WRONG, TOO_WIDE, STUDENT_LOSS = 0.6, 0.2, 0.1

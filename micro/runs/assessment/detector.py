@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from micro.runs.assessment.intervals import ABOVE, HALF, area_error, enough, far_above, interval
-from micro.runs.assessment.words import above, listed, moved, named, percent, span, windows_above
+from micro.runs.assessment.words import above, moved, named, percent, span, windows_above
 from micro.runs.run_report import RecordingReport, RunReport
 from micro.runs.verdict import Reason
-from micro.support.wording import are
+from micro.support.wording import are, listed
 
 # Areas under the ROC curve: 0.5 is chance. Below the first a score says nothing, below the second little.
 NEAR_CHANCE, WEAK = 0.6, 0.8

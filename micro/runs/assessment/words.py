@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from micro.runs.run_report import RecordingReport
 
@@ -31,12 +31,6 @@ def moved(row: RecordingReport) -> str:
     """Where a recording's features differ from those of training, the furthest first."""
     far = [f"{each.feature} {each.moved:+.1f}" for each in row.moved if abs(each.moved) >= MOVED]
     return f"; moved: {', '.join(far)}" if far else ""
-
-
-def listed(names: Sequence[str], most: int = 3) -> str:
-    """The first names, and how many more there are."""
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{rest}"
 
 
 def percent(fraction: float) -> str:
