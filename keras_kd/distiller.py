@@ -11,11 +11,11 @@ from keras import ops
 from keras_kd.arguments import TUTORIAL_ARGUMENTS, instead_of, refuse_keras_arguments, require_models, require_views
 from keras_kd.checks import require_number
 from keras_kd.layers import Captured, Tap
-from keras_kd.objectives.keras_losses import Objectives, listed
+from keras_kd.objectives.keras_losses import Objectives
 from keras_kd.objectives.weighing import batch_mean
 from keras_kd.pairing import (
-    by_output,
     captured_shapes,
+    expanded,
     named_apart,
     named_layers,
     prepare,
@@ -24,7 +24,7 @@ from keras_kd.pairing import (
     supplied_shapes,
     top_k,
 )
-from keras_kd.per_output import by_place, hard_weights, labels_of, output_number, weights_of
+from keras_kd.per_output import by_place, hard_weights, ignored_class, labels_of, output_number, weights_of
 from keras_kd.serialization import serializable
 from keras_kd.supplied import Supplied
 from keras_kd.teachers import Ensemble, MovingAverage
@@ -60,7 +60,7 @@ class Distiller(TeachingModel):
         student: The Keras model to train.
         objectives: One objective or several. A Keras loss, a loss of keras.distillation or a function of (teacher, student)
             is wrapped in FromKeras. Objectives of the same name get numbers. For models with several outputs, an objective
-            that names no layers becomes one per pair of outputs.
+            that names no layers becomes one per pair of outputs; a dict {output: objectives} gives each output its own.
         hard_weight: Factor of the compiled loss on labels, at least 0.
         teacher_inputs, student_inputs: What each model gets of a batch's inputs: a key or a list of keys of a dict (or the
             place in a list), a layer, a function of the inputs in keras.ops, or a list of a key and layers to apply to it;
@@ -110,8 +110,8 @@ class Distiller(TeachingModel):
         kwargs.setdefault("autocast", False)  # each model casts what it gets; a view that both share is cast by neither
         super().__init__(name=name, **kwargs)
         self.hard_weight = require_number(hard_weight, "hard_weight", minimum=0.0)
-        expanded = [part for one in listed(objectives) for part in by_output(one, teacher, student)]
-        self.objectives = tuple(prepare(objective, teacher, student) for objective in named_apart(expanded))
+        parts = named_apart(expanded(objectives, teacher, student))
+        self.objectives = tuple(prepare(objective, teacher, student) for objective in parts)
         self.teacher = teacher
         self.student = student
         self.teacher_inputs, self.student_inputs = teacher_inputs, student_inputs
@@ -217,7 +217,8 @@ class Distiller(TeachingModel):
             labels = labels_of(y, self.student, number)
             weights = weights_of(sample_weight, self.student, number)
             theirs, mine = side(teacher, now.teacher_layer), side(student, now.student_layer)
-            mean = batch_mean(now, theirs, mine, labels, weights)
+            ignored = ignored_class(now.ignore_class, self.loss, self.student, number, labels)
+            mean = batch_mean(now, theirs, mine, labels, weights, ignored)
             self._log(objective.name, mean, inputs)
             terms.append(now.weight * mean)
         return terms

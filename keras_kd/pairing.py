@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,10 +11,31 @@ import keras
 from keras_kd.checks import same_sizes
 from keras_kd.layers import Captured, Tap, activation_of, find_layer, name_of
 from keras_kd.objectives.base import Objective
+from keras_kd.objectives.keras_losses import Objectives, listed
 from keras_kd.objectives.top_k import TopK
+from keras_kd.per_output import output_layer
 from keras_kd.supplied import Supplied, Teacher
 from keras_kd.types import LayerName, LayerRef, Shape, Shapes
 from keras_kd.views import symbolic
+
+
+def expanded(objectives: Objectives, teacher: Teacher, student: keras.Model) -> list[Objective]:
+    """The objectives as a list: those of a dict on the outputs that its keys name, others one per pair of outputs."""
+    if not isinstance(objectives, Mapping):
+        return [part for one in listed(objectives) for part in by_output(one, teacher, student)]
+    if not objectives:
+        return listed([])
+    made = []
+    for key, given in objectives.items():
+        mine = output_layer(student, key)
+        for objective in listed(given):
+            if objective.student_layer is not None:
+                raise ValueError(f"{objective.message_name} for the output {key!r} names a student_layer; leave it out")
+            theirs = objective.teacher_layer
+            if theirs is None and not isinstance(teacher, Supplied) and len(teacher.outputs) > 1:
+                theirs = output_layer(teacher, key)
+            made.append(objective.changed(name=f"{objective.name}_{key}", teacher_layer=theirs, student_layer=mine))
+    return made
 
 
 def by_output(objective: Objective, teacher: Teacher, student: keras.Model) -> list[Objective]:

@@ -7,6 +7,7 @@ from typing import Any, TypeGuard
 import keras
 from keras import ops
 
+from keras_kd.objectives.base import IgnoredClass
 from keras_kd.types import Compiled, LayerName, Structure, Tensor
 
 
@@ -65,6 +66,33 @@ def hard_weights(loss: Compiled, y: Structure | None, outputs: Structure, sample
     shaped = [_as_examples(*parts, sample_weight) for parts in zip(losses, labels, flat)]
     changed = any(weights is not sample_weight for weights in shaped)
     return keras.tree.pack_sequence_as(outputs, shaped) if changed else sample_weight
+
+
+def output_layer(model: keras.Model, key: str) -> str:
+    """Name of the layer that makes the output which a key, an output's name or a layer's name means.
+
+    Raises:
+        ValueError: If no output has that name.
+    """
+    keys = _keys(model)
+    for number, names in enumerate(keys):
+        if key in names:
+            return model.outputs[number]._keras_history.operation.name
+    known = ", ".join(repr(names[0]) for names in keys) or "without names"
+    raise ValueError(f"objectives for the output {key!r}; the outputs of {model.name!r} are {known}")
+
+
+def ignored_class(
+    given: IgnoredClass, loss: Compiled, model: keras.Model, number: int | None, y: Tensor | None
+) -> int | None:
+    """The label that an objective on an output leaves out: its own, or the compiled loss's where labels have positions."""
+    if given != "loss":
+        return given
+    if y is None or keras.tree.is_nested(y) or len(y.shape) < 2 or (len(y.shape) == 2 and y.shape[-1] == 1):
+        return None
+    if isinstance(loss, (dict, list, tuple)):
+        loss = None if number is None else _part(loss, model, number, "loss")
+    return getattr(loss, "ignore_class", None)
 
 
 def _is_single(values: Structure) -> TypeGuard[Tensor]:

@@ -45,7 +45,65 @@ def standardized(t, s, temperature):
 
 def attention(t, s):
     maps = [unit(np.mean(x.astype(float) ** 2, -1).reshape(len(x), -1)) for x in (t, s)]
-    return np.mean((maps[0] - maps[1]) ** 2, -1)
+    return np.sum((maps[0] - maps[1]) ** 2, -1)
+
+
+def channel_wise(t, s, temperature):
+    total = []
+    for one, other in zip(t.astype(float), s.astype(float)):
+        divergences = []
+        for c in range(t.shape[-1]):
+            log_p, log_q = (log_softmax(x[..., c].reshape(-1) / temperature) for x in (one, other))
+            divergences.append(np.sum(np.exp(log_p) * (log_p - log_q)))
+        total.append(temperature**2 * np.mean(divergences))
+    return np.array(total)
+
+
+def inter_channel(t, s):
+    def gram(x):
+        rows = x.reshape(-1, x.shape[-1]).T
+        return unit(np.array([[a @ b for b in rows] for a in rows]))
+
+    return np.array([np.sum((gram(a) - gram(b)) ** 2) / t.shape[-1] for a, b in zip(t.astype(float), s.astype(float))])
+
+
+def neuron_selectivity(t, s):
+    def kernel(a, b):
+        return np.mean([[(x @ y) ** 2 for y in b] for x in a])
+
+    values = []
+    for one, other in zip(t.astype(float), s.astype(float)):
+        a, b = (unit(x.reshape(-1, x.shape[-1]).T) for x in (one, other))
+        values.append(kernel(a, a) + kernel(b, b) - 2 * kernel(a, b))
+    return np.array(values)
+
+
+def simple_recipe(t, s, power=4.0):
+    def normalized(x):
+        rows = x.reshape(-1, x.shape[-1]).astype(float)
+        return (rows - rows.mean(0)) / np.sqrt(rows.var(0) + 1e-4)
+
+    return np.log(np.mean(np.abs(normalized(t) - normalized(s)) ** power) + 1e-5)
+
+
+def margin_relu(t, s, margins):
+    values = np.zeros(t.shape)
+    for index in np.ndindex(t.shape):
+        theirs, mine, margin = float(t[index]), float(s[index]), margins[index[-1]]
+        # The three cases of the authors' code.
+        if theirs > 0 or (margin < theirs and mine > theirs):
+            values[index] = (mine - theirs) ** 2
+        elif theirs <= margin < mine:
+            values[index] = (mine - margin) ** 2
+    return values.reshape(len(t), -1).mean(-1)
+
+
+def gaussian(mean_t, log_t, mean_s, log_s):
+    """KL of two normal distributions, by numerical integration."""
+    x = np.linspace(-40, 40, 400_001)
+    sides = ((mean_t, log_t), (mean_s, log_s))
+    log_p, log_q = (-((x - m) ** 2) / (2 * np.exp(v)) - 0.5 * (np.log(2 * np.pi) + v) for m, v in sides)
+    return np.sum(np.exp(log_p) * (log_p - log_q)) * (x[1] - x[0])
 
 
 def flow(t, s):
@@ -54,7 +112,7 @@ def flow(t, s):
         first, second = first.reshape(b, -1, c1).astype(float), second.reshape(b, -1, c2).astype(float)
         return np.stack([f.T @ g / len(f) for f, g in zip(first, second)])
 
-    return np.sum((gram(*t) - gram(*s)) ** 2, axis=(1, 2))
+    return np.mean((gram(*t) - gram(*s)) ** 2, axis=(1, 2))
 
 
 def rkd_distance(t, s):
@@ -84,7 +142,7 @@ def similarity(t, s):
         x = x.reshape(len(x), -1).astype(float)
         return unit(x @ x.T)
 
-    return np.sum((gram(t) - gram(s)) ** 2) / len(t) ** 2
+    return np.sum((gram(t) - gram(s)) ** 2) / len(t)
 
 
 def congruence(t, s, gamma=0.4, order=2):
@@ -106,7 +164,7 @@ def probabilistic(t, s):
 
     p, q = conditional(t), conditional(s)
     off = ~np.eye(len(p), dtype=bool)
-    return np.sum(p[off] * np.log(p[off] / q[off])) / p.size
+    return np.sum(p[off] * np.log(p[off] / q[off])) / len(p)
 
 
 def cosine(t, s):

@@ -24,7 +24,7 @@ from scipy.special import softmax
 from support import gradient
 
 import keras_kd
-from keras_kd.objectives.resizing import resize_like
+from keras_kd.objectives.resizing import at_one_size, pooled
 
 
 def draw(seed, *shapes):
@@ -134,14 +134,14 @@ def test_hint_and_variational_information_are_the_papers_formulas(seed, shape):
     t, s = draw(seed, shape, (*shape[:-1], 2))
     hint = keras_kd.Hint()
     value = ops.convert_to_numpy(hint(t, s))
-    kernel, bias = (w.astype(float) for w in hint.regressor.get_weights())
+    kernel, bias = (w.astype(float) for w in hint.adapter_layer.get_weights())
     difference = (t - (s @ kernel + bias)).reshape(len(t), -1)
-    np.testing.assert_allclose(value, 0.5 * np.sum(difference**2, -1), rtol=1e-4)
+    np.testing.assert_allclose(value, np.mean(difference**2, -1), rtol=1e-4)
     information = keras_kd.VariationalInformation(initial_variance=2.0)
     value = ops.convert_to_numpy(information(t, s))
-    kernel, bias = (w.astype(float) for w in information.regressor.get_weights())
+    kernel, bias = (w.astype(float) for w in information.adapter_layer.get_weights())
     squares = ((t - (s @ kernel + bias)) ** 2).reshape(len(t), -1)
-    np.testing.assert_allclose(value, np.sum(0.5 * np.log(2.0) + squares / 4.0, -1), rtol=1e-4)
+    np.testing.assert_allclose(value, np.mean(0.5 * np.log(2.0) + squares / 4.0, -1), rtol=1e-4)
 
 
 def embedded(objective, t, s):
@@ -159,7 +159,7 @@ def contrastive(t, s, temperature, data_set, z):
     for i in range(batch):
         value = 0.0
         for j in range(batch):
-            p = np.exp(t[i] @ s[j] / temperature) / z
+            p = np.exp(t[j] @ s[i] / temperature) / z
             h = p / (p + (batch - 1) / data_set)
             value -= np.log(h) if i == j else np.log(1 - h)
         values.append(value)
@@ -253,7 +253,20 @@ def everything():
         keras_kd.ProbabilisticTransfer(),
         keras_kd.Contrastive(dimensions=3),
     ]
-    maps = [keras_kd.AttentionTransfer(), keras_kd.Hint(), keras_kd.VariationalInformation()]
+    flat += [
+        keras_kd.SimpleRecipe(),
+        keras_kd.MarginRelu(),
+        keras_kd.MaskedGeneration(),
+        keras_kd.InfoNCE(dimensions=3),
+    ]
+    flat += [
+        keras_kd.Contrastive(dimensions=3, queue=6, name="queued"),
+        keras_kd.TeacherBounded(),
+        keras_kd.GaussianTarget(),
+    ]
+    maps = [keras_kd.AttentionTransfer(), keras_kd.Hint(), keras_kd.VariationalInformation(), keras_kd.ChannelWise()]
+    maps += [keras_kd.InterChannel(), keras_kd.NeuronSelectivity(), keras_kd.MaskedGeneration(), keras_kd.MarginRelu()]
+    maps += [keras_kd.ObjectnessScaled((0, 1), 2), keras_kd.SimpleRecipe(), keras_kd.SoftTarget(), keras_kd.Dist()]
     return [*((o, (6,)) for o in flat), *((o, (4, 4, 3)) for o in maps)]
 
 
@@ -269,38 +282,49 @@ def test_degenerate_batches_give_finite_values_and_gradients(objective, shape, b
     assert np.isfinite(gradient_of(objective, t, s, y)).all()
 
 
+OF_ANY_SIZE = [
+    keras_kd.AttentionTransfer,
+    keras_kd.Hint,
+    keras_kd.VariationalInformation,
+    keras_kd.MarginRelu,
+    keras_kd.InterChannel,
+    keras_kd.NeuronSelectivity,
+]
+
+
 @pytest.mark.parametrize("student_map", [(2, 5, 4, 2), (2, 20, 16, 2), (2, 13, 3, 2), (2, 7, 8, 2), (2, 1, 31, 2)])
 @pytest.mark.parametrize("rank", [3, 4])
-@pytest.mark.parametrize("objective", [keras_kd.AttentionTransfer, keras_kd.Hint, keras_kd.VariationalInformation])
+@pytest.mark.parametrize("objective", OF_ANY_SIZE, ids=lambda kind: kind.__name__)
 def test_every_position_of_a_map_of_another_size_is_taught(objective, student_map, rank):
     t, s = draw(0, (2, 10, 8, 3), student_map)
     if rank == 3:
         t, s = t[:, :, 0], s[:, :, 0]
     objective = objective()
+    if s.shape[1:-1] == (1,) and isinstance(objective, keras_kd.AttentionTransfer | keras_kd.NeuronSelectivity):
+        with pytest.raises(ValueError, match="a map of one position"):
+            objective(t, s)
+        return
     assert objective(t, s).shape == (2,)
     slopes = gradient_of(objective, t, s)
     assert (np.abs(slopes).sum(-1) > 0).all()
 
 
-@pytest.mark.parametrize(("size", "wanted"), [((5, 4), (10, 8)), ((3, 1), (7, 5)), ((4, 4), (4, 9))])
-def test_larger_maps_are_bilinear(size, wanted):
-    (x,) = draw(0, (2, *size, 3))
-    found = ops.convert_to_numpy(resize_like(x, np.empty((2, *wanted, 1))))
-    expected = ops.convert_to_numpy(ops.image.resize(x, wanted, interpolation="bilinear", data_format="channels_last"))
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+def test_two_maps_meet_at_the_smaller_size_of_each_axis():
+    t, s = draw(0, (2, 9, 4, 3), (2, 3, 8, 2))
+    theirs, mine = (ops.convert_to_numpy(side) for side in at_one_size(t, s))
+    np.testing.assert_allclose(theirs, t.reshape(2, 3, 3, 4, 3).mean(2), atol=1e-6)
+    np.testing.assert_allclose(mine, s.reshape(2, 3, 4, 2, 2).mean(3), atol=1e-6)
 
 
 def test_smaller_maps_are_means_of_what_they_cover():
     (x,) = draw(0, (2, 12, 6, 3))
-    found = ops.convert_to_numpy(resize_like(x, np.empty((2, 4, 3, 1))))
+    found = ops.convert_to_numpy(pooled(x, (4, 3)))
     np.testing.assert_allclose(found, x.reshape(2, 4, 3, 3, 2, 3).mean(axis=(2, 4)), atol=1e-6)
-    # Five positions on three: each new one covers one and two thirds.
+    # Five positions on three, as PyTorch's adaptive_avg_pool: windows from floor(5 n / 3) to ceil(5 (n + 1) / 3).
     (line,) = draw(1, (1, 5, 1))
     a, b, c, d, e = line[0, :, 0]
-    expected = [(a + b * 2 / 3) * 0.6, (b / 3 + c + d / 3) * 0.6, (d * 2 / 3 + e) * 0.6]
-    np.testing.assert_allclose(
-        ops.convert_to_numpy(resize_like(line, np.empty((1, 3, 1))))[0, :, 0], expected, atol=1e-6
-    )
+    expected = [(a + b) / 2, (b + c + d) / 3, (d + e) / 2]
+    np.testing.assert_allclose(ops.convert_to_numpy(pooled(line, (3,)))[0, :, 0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -315,7 +339,18 @@ def test_smaller_maps_are_means_of_what_they_cover():
         keras_kd.VariationalInformation(initial_variance=3.0),
         keras_kd.FlowOfSolution(teacher_layer=("a", "b"), student_layer=("c", "d")),
         keras_kd.CorrelationCongruence(gamma=0.2, order=3),
-        keras_kd.Contrastive(dimensions=8, temperature=0.1, examples=100),
+        keras_kd.Contrastive(dimensions=8, temperature=0.1, examples=100, queue=7),
+        keras_kd.Hint(adapter=None, ignore_class=-1, name="plain_hint"),
+        keras_kd.Hint(adapter=keras.layers.Dense(3), name="own_adapter"),
+        keras_kd.MarginRelu(margins=(-1.0, -0.5)),
+        keras_kd.MaskedGeneration(masked=0.2, seed=3),
+        keras_kd.ChannelWise(2.0, 0.5, adapter="mlp"),
+        keras_kd.ReviewKD(middle=8, teacher_layer=("a", "b"), student_layer=("c", "d")),
+        keras_kd.InfoNCE(queue=5),
+        keras_kd.TeacherBounded(0.1, error="pinball", quantiles=(0.1, 0.9)),
+        keras_kd.GaussianTarget(variance="teacher"),
+        keras_kd.ObjectnessScaled((0, 1), 2, from_logits=False),
+        keras_kd.SimpleRecipe(power=3.0),
         keras_kd.FromKeras(
             keras.distillation.LogitsDistillation(temperature=2.0, loss=keras.losses.KLDivergence()), 0.3
         ),
@@ -352,6 +387,33 @@ def test_a_ramp_goes_from_start_to_end(shape):
         (lambda: keras_kd.FromKeras("mse"), "got 'mse'; pass an object such as keras.losses.MeanSquaredError"),
         (lambda: keras_kd.FromKeras(keras.losses.Huber), "got the class Huber; write Huber"),
         (lambda: keras_kd.Contrastive(dimensions=1), "dimensions must be at least 2"),
+        (lambda: keras_kd.InfoNCE(queue=-1), "objective InfoNCE: queue must be at least 0"),
+        (lambda: keras_kd.Hint(adapter="dense"), "adapter must be 'linear', 'norm', 'conv', 'mlp', 'as_needed'"),
+        (
+            lambda: keras_kd.Hint(adapter=None)(np.ones((2, 3)), np.ones((2, 4))),
+            "3 channels, the student 4; pass adapter",
+        ),
+        (
+            lambda: keras_kd.Hint(adapter=keras.layers.Dense(5))(np.ones((2, 3)), np.ones((2, 4))),
+            "gives 5 channels, the",
+        ),
+        (lambda: keras_kd.Hint(ignore_class="none"), "ignore_class must be a label, 'loss' or None"),
+        (lambda: keras_kd.MarginRelu(margins=[0.5]), "at most 0"),
+        (lambda: keras_kd.MarginRelu(margins=[-0.5])(np.ones((2, 3)), np.ones((2, 4))), "1 margins for 3 channels"),
+        (lambda: keras_kd.margins_of(keras.layers.Dense(2)), "takes a built BatchNormalization"),
+        (lambda: keras_kd.ReviewKD(teacher_layer="a", student_layer=("a", "b")), "name at least two layers"),
+        (
+            lambda: keras_kd.ReviewKD(teacher_layer=("a", "b"), student_layer=("a", "b", "c")),
+            "2 layers of the teacher for 3",
+        ),
+        (lambda: keras_kd.MaskedGeneration(masked=1.0), "masked must be at most"),
+        (lambda: keras_kd.FactorTransfer(None), "paraphraser must be a trained Keras model"),
+        (lambda: keras_kd.TeacherBounded(error="pinball"), "quantiles go with error='pinball'"),
+        (lambda: keras_kd.TeacherBounded(error="huber"), "error must be 'squared', 'absolute', 'pinball'"),
+        (lambda: keras_kd.GaussianTarget()(np.ones((2, 3)), np.ones((2, 3))), "an even number"),
+        (lambda: keras_kd.ObjectnessScaled((0, 1), 1), "objectness another one"),
+        (lambda: keras_kd.ChannelWise()(np.ones((2, 1, 3)), np.ones((2, 4, 3))), "a map of one position"),
+        (lambda: keras_kd.InterChannel()(np.ones((2, 4, 1)), np.ones((2, 4, 3))), "a single channel"),
         (lambda: keras_kd.AttentionTransfer()(np.ones((2, 3)), np.ones((2, 3))), "name a layer before pooling"),
         (lambda: keras_kd.Hint()(np.ones((2, 3)), np.ones((2, 3, 3))), "the ranks must agree"),
         (lambda: keras_kd.DecoupledKD()(np.ones((2, 3)), np.ones((2, 3))), "needs labels: pass y"),

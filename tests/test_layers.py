@@ -93,8 +93,8 @@ def test_a_hint_reaches_layers_wherever_they_are(case, how, blobs):
     soft = keras_kd.SoftTarget(teacher_activation="linear", student_activation="linear")
     distiller, history = trained(teacher, student, [hint, soft], blobs, epochs=4)
     assert history["hint"][-1] < history["hint"][0]
-    regressor = distiller.objectives[0].regressor
-    assert regressor.kernel.shape == (6, 12)
+    regressor = distiller.objectives[0].adapter_layer
+    assert regressor.weights[0].shape == (6, 12)
     assert not any(regressor.kernel is weight for weight in student.weights)
     for model in (teacher, student):
         assert "call" not in vars(find(model))
@@ -137,7 +137,9 @@ def test_a_learnt_regressor_is_saved_and_goes_on(tmp_path, blobs):
     distiller, _ = trained(functional(12, "teacher"), functional(6, "student"), [hint], blobs)
     distiller.save(tmp_path / "d.keras")
     again = keras.saving.load_model(tmp_path / "d.keras")
-    for mine, its in zip(distiller.objectives[0].regressor.weights, again.objectives[0].regressor.weights, strict=True):
+    for mine, its in zip(
+        distiller.objectives[0].adapter_layer.weights, again.objectives[0].adapter_layer.weights, strict=True
+    ):
         np.testing.assert_array_equal(mine, its)
     x, y = blobs
     assert again.evaluate(x, y, verbose=0) == pytest.approx(distiller.evaluate(x, y, verbose=0), rel=1e-5)

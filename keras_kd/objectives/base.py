@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from typing import Any, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict
 
 import keras
 import numpy as np
@@ -19,12 +19,17 @@ from keras_kd.types import LayerRefs, Shape, Structure, Tensor
 ACTIVATIONS = ("linear", "softmax", "sigmoid")
 
 
+IgnoredClass: TypeAlias = "int | Literal['loss'] | None"
+"""The label of what an objective leaves out: a number, that of the compiled loss, or None."""
+
+
 class ObjectiveArguments(TypedDict, total=False):
     """The keyword arguments that every objective takes; see `Objective`."""
 
     name: str | None
     teacher_layer: LayerRefs
     student_layer: LayerRefs
+    ignore_class: IgnoredClass
 
 
 class Objective(keras.distillation.DistillationLoss):
@@ -40,9 +45,12 @@ class Objective(keras.distillation.DistillationLoss):
         teacher_layer: The teacher's layer whose output is compared: a name, a path 'block/conv' into nested models, the layer
             itself, or a callable that takes the model and returns the layer. None is the model's output.
         student_layer: The student's layer, given likewise.
+        ignore_class: Leave out where the label has this value. 'loss' takes the `ignore_class` of the compiled loss, and only
+            for labels of positions (padding, unlabeled pixels): an example whose single label is ignored is one without a
+            label, from which the teacher can still teach. None leaves nothing out.
 
     Raises:
-        ValueError: If the weight is negative or not finite.
+        ValueError: If the weight is negative or not finite, or `ignore_class` is none of these.
 
     Examples:
         >>> class MeanGap(keras_kd.Objective):
@@ -54,8 +62,11 @@ class Objective(keras.distillation.DistillationLoss):
 
     # `compare` uses the labels.
     needs_labels = False
-    # `compare` takes `mask`, the weights of positions; for others, masked positions are set to zero on both sides.
+    # `compare` takes `mask`; for others, masked positions are set to zero on both sides.
     takes_mask = False
+    # The `mask` may be weights of positions, whose mean is 1 over those kept; for others it is 1 or 0, and an example counts by
+    # the mean of its weights.
+    weighs_positions = True
     # `compare` takes a TopK for `teacher`: the highest logits alone.
     takes_top_k = False
     # Set on the copy that a Distiller trains with, for objectives that remember something of training.
@@ -70,12 +81,16 @@ class Objective(keras.distillation.DistillationLoss):
         name: str | None = None,
         teacher_layer: LayerRefs = None,
         student_layer: LayerRefs = None,
+        ignore_class: IgnoredClass = "loss",
     ) -> None:
         self.name = name or snake_case(type(self).__name__)
         self.weight = number_or_schedule(weight, f"{self.message_name}: weight", minimum=0.0)
         # A Distiller works on a copy whose layers are names.
         self.teacher_layer: Any = teacher_layer
         self.student_layer: Any = student_layer
+        if isinstance(ignore_class, bool) or not (ignore_class in (None, "loss") or isinstance(ignore_class, int)):
+            raise ValueError(f"{self.message_name}: ignore_class must be a label, 'loss' or None, got {ignore_class!r}")
+        self.ignore_class = ignore_class
 
     @property
     def message_name(self) -> str:
@@ -183,6 +198,9 @@ class Objective(keras.distillation.DistillationLoss):
         position_weights: Tensor | None,
     ) -> Tensor:
         """Value of an objective that takes the weights of positions itself."""
+        if not self.weighs_positions:
+            kept = None if mask is None else ops.cast(ops.cast(mask, "bool"), "float32")
+            return self.compare(teacher, student, y, mask=kept)  # type: ignore[call-arg]
         weights = None if mask is None else mask_weights(mask)
         if position_weights is not None:
             given = _float32(position_weights)
@@ -205,6 +223,7 @@ class Objective(keras.distillation.DistillationLoss):
             "name": self.name,
             "teacher_layer": self.teacher_layer,
             "student_layer": self.student_layer,
+            "ignore_class": self.ignore_class,
         }
 
     @classmethod
@@ -249,7 +268,8 @@ class Objective(keras.distillation.DistillationLoss):
         return ops.mean(self(teacher_outputs, student_outputs))
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items() if value is not None)
+        config = {**self.get_config(), "ignore_class": None if self.ignore_class == "loss" else self.ignore_class}
+        given = ", ".join(f"{key}={value!r}" for key, value in config.items() if value is not None)
         return f"{type(self).__name__}({given})"
 
 

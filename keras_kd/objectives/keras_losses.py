@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias, Unpack
 
 import keras
@@ -18,8 +18,11 @@ from keras_kd.types import Shape, Structure, Tensor
 Loss: TypeAlias = "keras.losses.Loss | keras.distillation.DistillationLoss | Callable[[Tensor, Tensor], Tensor]"
 """What can be wrapped: a loss of Keras, a loss of keras.distillation, or a function of (teacher, student)."""
 
-Objectives: TypeAlias = "Objective | Loss | Iterable[Objective | Loss] | None"
-"""One objective or several, as a Distiller takes them."""
+Several: TypeAlias = "Objective | Loss | Iterable[Objective | Loss] | None"
+"""One objective or several."""
+
+Objectives: TypeAlias = "Several | Mapping[str, Several]"
+"""One objective or several, as a Distiller takes them, or a dict with those of each output."""
 
 # Losses on probabilities, which on logits give wrong values without a warning, by the names of their classes and functions.
 ON_PROBABILITIES = (

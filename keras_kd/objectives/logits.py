@@ -43,10 +43,10 @@ def categorical_divergence(teacher: Tensor, student: Tensor) -> Tensor:
 
 
 def bernoulli_divergence(teacher: Tensor, student: Tensor) -> Tensor:
-    """Sum over the last axis of KL(Bernoulli(sigmoid(teacher)) || Bernoulli(sigmoid(student)))."""
+    """Mean over the last axis of KL(Bernoulli(sigmoid(teacher)) || Bernoulli(sigmoid(student)))."""
     on = ops.sigmoid(teacher) * (ops.log_sigmoid(teacher) - ops.log_sigmoid(student))
     off = ops.sigmoid(-teacher) * (ops.log_sigmoid(-teacher) - ops.log_sigmoid(-student))
-    return ops.sum(on + off, axis=-1)
+    return ops.mean(on + off, axis=-1)
 
 
 def z_score(logits: Tensor) -> Tensor:
@@ -57,25 +57,33 @@ def z_score(logits: Tensor) -> Tensor:
 
 
 def one_hot(y: Structure, like: Tensor) -> Tensor:
-    """Labels (batch,), (batch, 1) or one-hot (batch, classes) as one-hot float32."""
+    """Labels (batch, *positions), with a last axis of length 1, or one-hot, as one-hot float32 of the shape of `like`.
+
+    A label that is no class gives zeros.
+    """
     classes = like.shape[-1]
     labels = ops.convert_to_tensor(y)
-    if len(labels.shape) == 2 and labels.shape[-1] == classes:
-        return ops.one_hot(ops.argmax(labels, axis=-1), classes, dtype="float32")
-    return ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), classes, dtype="float32")
+    if len(labels.shape) == len(like.shape):
+        labels = ops.argmax(labels, axis=-1) if labels.shape[-1] == classes else ops.squeeze(labels, axis=-1)
+    numbers = ops.expand_dims(ops.cast(labels, "int32"), -1)
+    return ops.cast(numbers == ops.arange(classes, dtype="int32"), "float32")
 
 
 def decoupled(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Log probabilities of the target class (batch,), of all others (batch,), and among the others (batch, classes)."""
+    """Log probabilities of the target class (...,), of all others (...,), and among the others (..., classes)."""
     log_p = ops.log_softmax(logits, axis=-1)
     among = ops.where(target > 0, -1e9, logits)
     off = ops.logsumexp(ops.where(target > 0, -1e9, log_p), axis=-1)
     return ops.sum(target * log_p, axis=-1), off, ops.where(target > 0, 0.0, ops.log_softmax(among, axis=-1))
 
 
-def pearson(a: Tensor, b: Tensor, axis: int) -> Tensor:
-    """Correlation along an axis, 0 where either is constant."""
-    a, b = (x - ops.mean(x, axis=axis, keepdims=True) for x in (a, b))
+def pearson(a: Tensor, b: Tensor, axis: int, weights: Tensor | None = None) -> Tensor:
+    """Correlation along an axis, 0 where either is constant; weights of mean 1, where given, are those of the rows."""
+    if weights is None:
+        a, b = (x - ops.mean(x, axis=axis, keepdims=True) for x in (a, b))
+    else:
+        root = square_root(weights)
+        a, b = (root * (x - ops.mean(weights * x, axis=axis, keepdims=True)) for x in (a, b))
     return ops.sum(unit(a, axis) * unit(b, axis), axis=axis)
 
 
@@ -144,9 +152,9 @@ class Softened(OnActivations):
 
     def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
         require_same_shape(self.message_name, teacher_shape, student_shape)
-        if len(teacher_shape) != 2 or teacher_shape[-1] == 1:
+        if len(teacher_shape) < 2 or teacher_shape[-1] == 1:
             raise ValueError(
-                f"{self.message_name} compares (batch, classes) of at least 2 classes, got {tuple(teacher_shape)}"
+                f"{self.message_name} compares (batch, ..., classes) of at least 2 classes, got {tuple(teacher_shape)}"
             )
 
     def logits(self, teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:

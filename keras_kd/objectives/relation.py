@@ -10,13 +10,12 @@ from __future__ import annotations
 import math
 from typing import Any, Unpack
 
-import keras
 from keras import ops
 
 from keras_kd.checks import require_number, require_width
 from keras_kd.objectives.base import Objective, ObjectiveArguments
 from keras_kd.objectives.tensors import flat, mean_huber, square_root, unit
-from keras_kd.schedules import Schedule, as_config, number_or_schedule
+from keras_kd.schedules import Schedule
 from keras_kd.serialization import serializable
 from keras_kd.types import Shape, Structure, Tensor
 
@@ -79,7 +78,10 @@ class RelationalAngle(Objective):
 
 @serializable
 class SimilarityPreserving(Objective):
-    """Match which examples activate the model in the same way: ||G_t - G_s||^2 / batch^2, G = F F^T with rows of length 1.
+    """Match which examples activate the model in the same way: mean over examples of the squared distance of rows of G.
+
+    G = F F^T, its rows of length 1; a row says how similar an example is to each of the batch. The value is from 0 to 4. The
+    paper divides once more by the batch size: its weight of 3000 at batches of 64 is 47 here.
 
     Args:
         weight: Factor in the sum that training minimizes, at least 0, or a schedule.
@@ -88,15 +90,15 @@ class SimilarityPreserving(Objective):
     Shapes: teacher (batch, ...), student (batch, ...) -> (), at least 0.
 
     Examples:
-        >>> objective = keras_kd.SimilarityPreserving(3000.0, teacher_layer="body", student_layer="body")
+        >>> objective = keras_kd.SimilarityPreserving(47.0, teacher_layer="body", student_layer="body")
         >>> round(float(objective(np.eye(2), np.ones((2, 5)))), 4)
-        0.2929
+        0.5858
 
     Source: Tung and Mori 2019, equations 1 to 4, https://arxiv.org/abs/1907.09682
     """
 
     def compare(self, teacher: Tensor, student: Tensor, y: Structure | None = None) -> Tensor:
-        return ops.mean(ops.square(_gram(teacher) - _gram(student)))
+        return ops.mean(ops.sum(ops.square(_gram(teacher) - _gram(student)), axis=-1))
 
 
 @serializable
@@ -154,11 +156,11 @@ class CorrelationCongruence(Objective):
 
 @serializable
 class ProbabilisticTransfer(Objective):
-    """Match the probability that one example picks another as its neighbor: mean over all batch^2 pairs of p * log(p / q).
+    """Match the probability that one example picks another as its neighbor: mean over examples of KL(p_i || q_i).
 
-    p_{j|i} = K(i, j) / sum over k != i of K(i, k), with K = (cosine + 1) / 2; pairs with i = j count as 0. The paper sums over
-    pairs; its authors' code divides by batch^2, as here, so their weights (30,000 is usual) can be used as they are and the
-    batch size matters less. Their code also counts an example as its own neighbor; the paper and this class do not.
+    p_{j|i} = K(i, j) / sum over k != i of K(i, k), with K = (cosine + 1) / 2, for j != i. The paper sums over examples; its
+    authors' code divides by batch^2 and weighs with 30,000, at batches of 64 a weight of 469 here. Their code also counts an
+    example as its own neighbor; the paper and this class do not.
 
     Args:
         weight: Factor in the sum that training minimizes, at least 0, or a schedule.
@@ -171,7 +173,7 @@ class ProbabilisticTransfer(Objective):
 
     Examples:
         >>> features = np.random.default_rng(0).normal(size=(8, 16))
-        >>> float(keras_kd.ProbabilisticTransfer(30_000.0)(features, features))
+        >>> float(keras_kd.ProbabilisticTransfer(469.0)(features, features))
         0.0
 
     Source: PKT, Passalis and Tefas 2018, equations 3 to 7, https://arxiv.org/abs/1803.10837
@@ -182,111 +184,8 @@ class ProbabilisticTransfer(Objective):
 
     def compare(self, teacher: Tensor, student: Tensor, y: Structure | None = None) -> Tensor:
         p, q = _neighbors(teacher), _neighbors(student)
-        return ops.mean(p * (ops.log(ops.maximum(p, 1e-12)) - ops.log(ops.maximum(q, 1e-12))))
-
-
-@serializable
-class Contrastive(Objective):
-    """Pull the student's features of an example to the teacher's of the same example, and push those of others away.
-
-    -log h(t_i, s_i) - sum over j != i of log(1 - h(t_i, s_j)), h = P / (P + N / M), P = exp(c / T) / Z, c being the dot product
-    of learned linear embeddings of length 1. The negatives are the other examples of the batch, N of them; the paper draws
-    them from a memory of the whole data set of M examples.
-
-    The normalization constant Z is not in the paper's equation 19 but in its authors' code: M times the mean of exp(c / T)
-    over the first training batch, kept from then on and saved with the distiller. Without it h is almost 1 for any pair, the
-    more so the larger M. Outside training, as long as no batch has set Z, the current batch is used.
-
-    Args:
-        weight: Factor in the sum that training minimizes, at least 0, or a schedule.
-        dimensions: Width of the embeddings, at least 2 (a single number of length 1 would be a sign).
-        temperature: T, above 0, or a schedule; Z stays that of the first batch.
-        examples: M, at least 1. As Z grows with it, M cancels out and any value trains the same; kept for older configurations.
-        kwargs: `name`, `teacher_layer`, `student_layer`; see `Objective`.
-
-    Shapes: teacher (batch, ...), student (batch, ...) -> (batch,), at least 0.
-
-    Raises:
-        ValueError: For numbers out of range and features of unknown size.
-
-    Examples:
-        >>> objective = keras_kd.Contrastive(0.8, dimensions=16, teacher_layer="body", student_layer="body")
-        >>> features = np.random.default_rng(0).normal(size=(8, 32))
-        >>> objective(features, features[:, :4]).shape[0]
-        8
-
-    Source: CRD, Tian et al. 2020, equations 17 to 19, https://arxiv.org/abs/1910.10699; Z as in the authors' implementation.
-    """
-
-    def __init__(
-        self,
-        weight: float | Schedule = 1.0,
-        *,
-        dimensions: int = 128,
-        temperature: float | Schedule = 0.07,
-        examples: int | None = None,
-        **kwargs: Unpack[ObjectiveArguments],
-    ) -> None:
-        super().__init__(weight, **kwargs)
-        self.dimensions = int(require_number(dimensions, "objective Contrastive: dimensions", minimum=2.0))
-        self.temperature = number_or_schedule(temperature, "objective Contrastive: temperature", above=0.0)
-        self.examples = (
-            None if examples is None else int(require_number(examples, "objective Contrastive: examples", minimum=1.0))
-        )
-        self.embed_teacher = keras.layers.Dense(self.dimensions, dtype="float32", name=f"{self.name}_teacher")
-        self.embed_student = keras.layers.Dense(self.dimensions, dtype="float32", name=f"{self.name}_student")
-        self.normalizer = _FirstValue(dtype="float32", name=f"{self.name}_normalizer")
-
-    @property
-    def learned(self) -> tuple[keras.Layer, ...]:
-        return (self.embed_teacher, self.embed_student, self.normalizer)
-
-    def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
-        for side, shape in (("teacher", teacher_shape), ("student", student_shape)):
-            if None in shape[1:]:
-                raise ValueError(f"objective Contrastive needs {side} features of known size, got {tuple(shape)}")
-
-    def build(self, teacher_shape: Shape, student_shape: Shape) -> None:
-        self.embed_teacher.build((None, _width(teacher_shape)))
-        self.embed_student.build((None, _width(student_shape)))
-        self.normalizer.build(())
-
-    def compare(self, teacher: Tensor, student: Tensor, y: Structure | None = None) -> Tensor:
-        t, s = unit(self.embed_teacher(flat(teacher))), unit(self.embed_student(flat(student)))
-        scores = ops.matmul(t, ops.transpose(s)) / self.temperature
-        batch = ops.cast(ops.shape(t)[0], "float32")
-        # log of Z / M, the mean of exp(c / T); in logarithms, which small temperatures do not overflow.
-        own = ops.logsumexp(ops.reshape(scores, (-1,))) - 2.0 * ops.log(batch)
-        mean = self.normalizer.value(ops.stop_gradient(own), keep=self.training)
-        # h = sigmoid(c / T - log(N Z / M)); a batch of one has no negatives.
-        logits = scores - ops.log(ops.maximum(batch - 1.0, 1e-7)) - mean
-        same = ops.eye(ops.shape(t)[0])
-        return -ops.sum(same * ops.log_sigmoid(logits) + (1.0 - same) * ops.log_sigmoid(-logits), axis=-1)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "dimensions": self.dimensions,
-            "temperature": as_config(self.temperature),
-            "examples": self.examples,
-        }
-
-
-@serializable
-class _FirstValue(keras.layers.Layer):
-    """The first number that was kept; until there is one, the current number."""
-
-    def build(self, input_shape: Shape) -> None:
-        # Whether a number is kept, and which.
-        self.kept = self.add_weight(shape=(2,), initializer="zeros", trainable=False, aggregation="mean", name="kept")
-        self.built = True
-
-    def value(self, now: Tensor, keep: bool) -> Tensor:
-        """The kept number, or `now`, which is kept from here on if `keep`."""
-        number = ops.where(self.kept[0] > 0, self.kept[1], now)
-        if keep:
-            self.kept.assign(ops.stack([ops.ones_like(number), number]))
-        return number
+        apart = ops.log(ops.maximum(p, 1e-12)) - ops.log(ops.maximum(q, 1e-12))
+        return ops.mean(ops.sum(p * apart, axis=-1))
 
 
 def _width(shape: Shape) -> int | None:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Unpack
 
 from keras import ops
 
-from keras_kd.checks import require_number, require_same_shape
+from keras_kd.checks import require_same_shape
 from keras_kd.objectives.base import Objective, ObjectiveArguments
 from keras_kd.objectives.logits import (
     OnActivations,
-    Softened,
     bernoulli_divergence,
     both_logits,
     categorical_divergence,
-    decoupled,
-    one_hot,
-    pearson,
     z_score,
 )
 from keras_kd.objectives.tensors import mean_over_inner_axes
@@ -31,9 +26,9 @@ class SoftTarget(OnActivations):
     """Match the teacher's softened class probabilities.
 
     Categorical form: T^2 * sum_c p_c * (log p_c - log q_c) with p = softmax(teacher / T), q = softmax(student / T).
-    Bernoulli form, for sigmoid outputs: the same divergence between each label's Bernoulli distributions, summed over labels.
-    The factor T^2 keeps the size of the gradient independent of T. Further axes between batch and classes (positions of a
-    sequence) are averaged; masked positions are left out.
+    Bernoulli form, for sigmoid outputs: the same divergence between each label's Bernoulli distributions, mean over labels, as
+    Keras's binary cross-entropy. The factor T^2 keeps the size of the gradient independent of T. Further axes between batch
+    and classes (positions of a sequence) are averaged; masked positions are left out.
 
     Args:
         temperature: T, above 0, or a schedule over training steps.
@@ -129,9 +124,10 @@ class SoftTarget(OnActivations):
 
 @serializable
 class LogitMatching(Objective):
-    """Regress the teacher's logits: 1/2 * sum_c (student_c - teacher_c)^2.
+    """Regress the teacher's logits: mean over classes of (student_c - teacher_c)^2.
 
-    Further axes between batch and classes are averaged. The logits themselves are compared, so models that end in
+    Half its sum over classes, as the paper has it, would weigh more the more classes there are. Further axes between batch and
+    classes are averaged. The logits themselves are compared, so models that end in
     softmax or sigmoid are refused: their logits are known only up to a constant, or through an inverse that saturates.
 
     Args:
@@ -169,7 +165,7 @@ class LogitMatching(Objective):
         self, teacher: Tensor, student: Tensor, y: Structure | None = None, mask: Tensor | None = None
     ) -> Tensor:
         teacher, student = both_logits(teacher, student)
-        return mean_over_inner_axes(0.5 * ops.sum(ops.square(student - teacher), axis=-1), mask)
+        return mean_over_inner_axes(ops.mean(ops.square(student - teacher), axis=-1), mask)
 
 
 @serializable
@@ -201,149 +197,3 @@ class Reconstruction(Objective):
         self, teacher: Tensor, student: Tensor, y: Structure | None = None, mask: Tensor | None = None
     ) -> Tensor:
         return mean_over_inner_axes(ops.square(student - teacher), mask)
-
-
-@serializable
-class DecoupledKD(Softened):
-    """Weight what the teacher knows about the true class and about the other classes separately.
-
-    T^2 * (alpha * KL(b_t || b_s) + beta * KL(p_t || p_s)): b is the pair (probability of the label's class, of all others),
-    p the distribution over the other classes alone; both at temperature T.
-
-    With two classes there is no distribution over the others: the second part is zero, which a warning says, and the first
-    is SoftTarget.
-
-    Args:
-        alpha: Weight of the part on the true class, at least 0; usually 1 in the paper.
-        beta: Weight of the part on the other classes, at least 0; usually 8 in the paper.
-        temperature: T, above 0, or a schedule.
-        weight: Factor in the sum that training minimizes, at least 0, or a schedule.
-        teacher_activation: 'linear' where the outputs are logits, 'softmax' where they are probabilities; None: see SoftTarget.
-        student_activation: The same for the student.
-        kwargs: `name`, `teacher_layer`, `student_layer`; see `Objective`.
-
-    Shapes: teacher (batch, classes), student (batch, classes), y (batch,), (batch, 1) or one-hot (batch, classes) -> (batch,),
-        at least 0.
-
-    Raises:
-        ValueError: For different shapes, outputs that are not categorical, a fit without labels, two classes with alpha 0.
-
-    Examples:
-        >>> objective = keras_kd.DecoupledKD(temperature=1.0)
-        >>> value = objective(np.array([[3.0, 1.0, 0.0]]), np.array([[1.0, 1.0, 0.0]]), y=np.array([0]))
-        >>> np.array(value).round(3)
-        array([0.38], dtype=float32)
-
-    Source: Zhao et al. 2022, equations 5 to 7, https://arxiv.org/abs/2203.08679
-    """
-
-    needs_labels = True
-
-    def __init__(
-        self,
-        alpha: float = 1.0,
-        beta: float = 8.0,
-        temperature: float | Schedule = 4.0,
-        weight: float | Schedule = 1.0,
-        *,
-        teacher_activation: str | None = None,
-        student_activation: str | None = None,
-        **kwargs: Unpack[ObjectiveArguments],
-    ) -> None:
-        super().__init__(temperature, weight, teacher_activation, student_activation, **kwargs)
-        self.alpha = require_number(alpha, "objective DecoupledKD: alpha", minimum=0.0)
-        self.beta = require_number(beta, "objective DecoupledKD: beta", minimum=0.0)
-
-    def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
-        super().check(teacher_shape, student_shape)
-        if teacher_shape[-1] == 2 and self.beta:
-            reason = (
-                "objective DecoupledKD: with 2 classes the beta part, on the classes that are not true, is always zero"
-            )
-            _require_left(self.alpha, f"{reason}, and alpha is 0")
-            warnings.warn(f"{reason}; alpha times SoftTarget is left: use that, or pass beta=0", stacklevel=2)
-
-    def compare(self, teacher: Tensor, student: Tensor, y: Structure | None = None) -> Tensor:
-        assert y is not None
-        target = one_hot(y, teacher)
-        (on_t, off_t, rest_t), (on_s, off_s, rest_s) = (decoupled(z, target) for z in self.logits(teacher, student))
-        right = ops.exp(on_t) * (on_t - on_s) + ops.exp(off_t) * (off_t - off_s)
-        others = ops.sum((1.0 - target) * ops.exp(rest_t) * (rest_t - rest_s), axis=-1)
-        return self.temperature**2 * (self.alpha * right + self.beta * others)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "alpha": self.alpha, "beta": self.beta}
-
-
-@serializable
-class Dist(Softened):
-    """Match how classes rank within each example and how examples rank within each class, not the probabilities themselves.
-
-    T^2 * (beta * mean over examples of (1 - r) + gamma * mean over classes of (1 - r)), r being Pearson's correlation of
-    teacher's and student's probabilities at temperature T, along the classes and along the batch.
-
-    Two classes can only rank in the same order or the reverse, so the inter-class part teaches nothing there, which a warning
-    says; likewise the intra-class part in batches of two examples. Constant rows or columns have r = 0.
-
-    Args:
-        beta: Weight of the inter-class part, at least 0.
-        gamma: Weight of the intra-class part, at least 0.
-        temperature: T, above 0, or a schedule.
-        weight: Factor in the sum that training minimizes, at least 0, or a schedule.
-        teacher_activation: 'linear' where the outputs are logits, 'softmax' where they are probabilities; None: see SoftTarget.
-        student_activation: The same for the student.
-        kwargs: `name`, `teacher_layer`, `student_layer`; see `Objective`.
-
-    Shapes: teacher (batch, classes), student (batch, classes) -> (), at least 0.
-
-    Raises:
-        ValueError: For different shapes, outputs that are not categorical, or two classes with gamma 0.
-
-    Examples:
-        >>> teacher = np.array([[3.0, 1.0, 0.0], [0.0, 2.0, 1.0], [1.0, 0.0, 2.0]])
-        >>> round(float(keras_kd.Dist()(teacher, teacher[::-1].copy())), 3)
-        1.909
-
-    Source: Huang et al. 2022, equations 6 to 10, https://arxiv.org/abs/2205.10536
-    """
-
-    def __init__(
-        self,
-        beta: float = 1.0,
-        gamma: float = 1.0,
-        temperature: float | Schedule = 1.0,
-        weight: float | Schedule = 1.0,
-        *,
-        teacher_activation: str | None = None,
-        student_activation: str | None = None,
-        **kwargs: Unpack[ObjectiveArguments],
-    ) -> None:
-        super().__init__(temperature, weight, teacher_activation, student_activation, **kwargs)
-        self.beta = require_number(beta, "objective Dist: beta", minimum=0.0)
-        self.gamma = require_number(gamma, "objective Dist: gamma", minimum=0.0)
-
-    def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
-        super().check(teacher_shape, student_shape)
-        if teacher_shape[-1] == 2 and self.beta:
-            reason = (
-                "objective Dist: with 2 classes the inter-class part (beta) correlates two numbers, which gives 1 or -1"
-            )
-            _require_left(self.gamma, f"{reason}, and gamma is 0")
-            warnings.warn(
-                f"{reason}, and teaches nothing; the intra-class part (gamma) does: pass beta=0, or use SoftTarget",
-                stacklevel=2,
-            )
-
-    def compare(self, teacher: Tensor, student: Tensor, y: Structure | None = None) -> Tensor:
-        p, q = (ops.softmax(z, axis=-1) for z in self.logits(teacher, student))
-        inter = ops.mean(1.0 - pearson(p, q, axis=1))
-        intra = ops.mean(1.0 - pearson(p, q, axis=0))
-        return self.temperature**2 * (self.beta * inter + self.gamma * intra)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "beta": self.beta, "gamma": self.gamma}
-
-
-def _require_left(weight: float, reason: str) -> None:
-    if not weight:
-        raise ValueError(f"{reason}: nothing is left to teach; use SoftTarget")

@@ -47,6 +47,11 @@ def weighted(values: Tensor, weights: Tensor | None) -> Tensor:
     return values if weights is None else values * along(weights, values)
 
 
+def hidden(values: Tensor, kept: Tensor | None) -> Tensor:
+    """Values that are zero at positions, the first axes, where `kept` is 0."""
+    return values if kept is None else values * along(ops.cast(kept > 0, "float32"), values)
+
+
 def along(weights: Tensor, values: Tensor) -> Tensor:
     """Weights of the first axes of `values`, with axes of length 1 for the others."""
     missing = len(values.shape) - len(weights.shape)

@@ -20,12 +20,13 @@ def batch_mean(
     student: Structure,
     y: Structure | None = None,
     sample_weight: Tensor | np.ndarray | None = None,
+    ignored: int | None = None,
 ) -> Tensor:
     """Mean of an objective over a batch, scaled for the replicas of a distribution strategy.
 
-    The mask that Keras carries with the student's tensor leaves positions out. Where an objective does not tell positions
-    apart, or its layer has other positions, an example counts by the mean of its weights. An objective with one value per
-    batch takes no weights.
+    The mask that Keras carries with the student's tensor leaves positions out, and so do labels of the ignored class. Where an
+    objective does not tell positions apart, or its layer has other positions, an example counts by the mean of its weights. An
+    objective with one value per batch takes no weights.
 
     Args:
         objective: As it stands at this step.
@@ -34,14 +35,16 @@ def batch_mean(
         y: Labels.
         sample_weight: (batch,), (batch, 1), or with an axis for each of the first axes of positions, as (batch, steps) or
             (batch, height, width).
+        ignored: Label of what is left out, where the labels belong to positions that the tensor has.
 
     Returns:
         A float32 scalar.
     """
     tensor = keras.tree.flatten(student)[0]
     mask, weights = _mask_of(tensor), _weights(sample_weight)
+    mask = _both(mask, None if ignored is None else _labeled(y, ignored, tensor))
     has_positions = weights is not None and len(weights.shape) > 1 and fits(weights, tuple(tensor.shape[1:-1]))
-    of_positions = objective.takes_mask and has_positions
+    of_positions = objective.takes_mask and objective.weighs_positions and has_positions
     values = objective.value(teacher, student, y, mask=mask, position_weights=weights if of_positions else None)
     positions = tuple(values.shape[1:])
     if positions and mask is not None and not objective.takes_mask and fits(mask, positions):
@@ -62,6 +65,24 @@ class _MeanOfValues(keras.losses.Loss):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return y_pred
+
+
+def _labeled(y: Structure | None, ignored: int, tensor: Tensor) -> Tensor | None:
+    """Where labels are not the ignored class, as bool (batch, *positions); None where the tensor has other positions."""
+    if y is None or keras.tree.is_nested(y):
+        return None
+    labels = ops.convert_to_tensor(y)
+    if len(labels.shape) > 1 and labels.shape[-1] == 1:
+        labels = ops.squeeze(labels, axis=-1)
+    kept = ops.not_equal(labels, ops.cast(ignored, labels.dtype))
+    return kept if fits(kept, tuple(tensor.shape[1:-1])) else None
+
+
+def _both(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    """What both masks keep."""
+    if one is None or other is None:
+        return other if one is None else one
+    return ops.logical_and(along(ops.cast(one, "bool"), other), along(other, one))
 
 
 def _weights(sample_weight: Tensor | np.ndarray | None) -> Tensor | None:

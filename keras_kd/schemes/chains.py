@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -149,7 +148,7 @@ def hint_then_distil(
 ) -> tuple[Step, Step]:
     """Train in two stages: first the student up to its guided layer, on the teacher's hint layer; then the whole student.
 
-    The first stage trains with a Hint alone, whose weight is one over the number of features.
+    The first stage trains with a Hint alone.
 
     Args:
         teacher: The trained teacher.
@@ -177,8 +176,7 @@ def hint_then_distil(
     Source: FitNets, Romero et al. 2015, algorithm 1, https://arxiv.org/abs/1412.6550
     """
     lower, upper = _up_to(student, student_layer), _up_to(teacher, teacher_layer)
-    features = math.prod(size or 1 for size in upper.output_shape[1:])
-    first = _distilled(upper, lower, x, None, compile, [Hint(1.0 / features)], 0.0, {**fit, "epochs": hint_epochs})
+    first = _distilled(upper, lower, x, None, compile, [Hint(0.5)], 0.0, {**fit, "epochs": hint_epochs})
     second = _distilled(teacher, student, x, y, compile, objectives, hard_weight, fit)
     return Step(student, first.history), second
 

@@ -14,7 +14,7 @@ from keras_kd.objectives.base import Objective
 from keras_kd.objectives.response import SoftTarget
 from keras_kd.objectives.tensors import flat
 from keras_kd.objectives.weighing import batch_mean
-from keras_kd.per_output import hard_weights, weights_of
+from keras_kd.per_output import hard_weights, ignored_class, labels_of, weights_of
 from keras_kd.serialization import serializable
 from keras_kd.training import Batch, TeachingModel
 from keras_kd.types import Structure, Tensor
@@ -130,6 +130,7 @@ class MultiExit(TeachingModel):
         terms = [self._aggregate_additional_loss(loss) for loss in self.losses]
         deepest, deep_features = (ops.stop_gradient(given[what][-1]) for what in ("logits", "features"))
         weights = weights_of(sample_weight, self.model, 0)
+        ignored = ignored_class("loss", self.loss, self.model, 0, labels_of(y, self.model, 0))
         last = len(self.exits)
         for k, (logits, features) in enumerate(zip(given["logits"], given["features"])):
             hard = self._compile_loss(y, logits, hard_weights(self.loss, y, logits, sample_weight))
@@ -137,7 +138,7 @@ class MultiExit(TeachingModel):
             if k == last:
                 terms.append(hard)
                 continue
-            soft = batch_mean(self._soft_target, deepest, logits, y, weights)
+            soft = batch_mean(self._soft_target, deepest, logits, y, weights, ignored)
             distance = batch_mean(self._distance, deep_features, features, y, weights)
             self._log_mean(self._means[f"exit_{k}_lesson"], soft, x)
             self._log_mean(self._means[f"exit_{k}_features"], distance, x)

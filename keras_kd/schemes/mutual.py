@@ -14,7 +14,7 @@ from keras_kd.layers import activation_of
 from keras_kd.objectives.keras_losses import Objectives, listed
 from keras_kd.objectives.response import SoftTarget
 from keras_kd.objectives.weighing import batch_mean
-from keras_kd.per_output import hard_weights, labels_of, weights_of
+from keras_kd.per_output import hard_weights, ignored_class, labels_of, weights_of
 from keras_kd.serialization import serializable
 from keras_kd.training import Batch, TeachingModel
 from keras_kd.types import Compiled, Structure, Tensor
@@ -131,13 +131,16 @@ class MutualDistiller(TeachingModel):
         outputs = y_pred if isinstance(y_pred, list) else [peer(x, training=training) for peer in self.peers]
         terms = [self._aggregate_additional_loss(loss) for loss in self.losses]
         labels, weights = labels_of(y, self.peers[0], 0), weights_of(sample_weight, self.peers[0], 0)
+        ignored = ignored_class(self.objective.ignore_class, self.loss, self.peers[0], 0, labels)
         for k, mine in enumerate(outputs):
             if self._compile_loss is not None and y is not None:
                 hard = self._compile_loss(y, mine, hard_weights(self.loss, y, mine, sample_weight))
                 self._log_mean(self._means[f"peer_{k}_loss"], hard, x)
                 terms.append(hard)
             values = [
-                batch_mean(self._now(self._resolved[k][n], training), ops.stop_gradient(theirs), mine, labels, weights)
+                batch_mean(
+                    self._now(self._resolved[k][n], training), ops.stop_gradient(theirs), mine, labels, weights, ignored
+                )
                 for n, theirs in enumerate(outputs)
                 if n != k
             ]

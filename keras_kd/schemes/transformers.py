@@ -137,8 +137,10 @@ def distilbert_objectives(teacher: keras.Model, student: keras.Model, *, tempera
     Source: DistilBERT, Sanh et al. 2019, section 2 (triple loss), https://arxiv.org/abs/1910.01108
     """
     return [
-        SoftTarget(temperature, SOFT_WEIGHT),
-        CosineHidden(COSINE_WEIGHT, teacher_layer=_last_block(teacher), student_layer=_last_block(student)),
+        SoftTarget(temperature, SOFT_WEIGHT, ignore_class=None),
+        CosineHidden(
+            COSINE_WEIGHT, teacher_layer=_last_block(teacher), student_layer=_last_block(student), ignore_class=None
+        ),
     ]
 
 

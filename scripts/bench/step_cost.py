@@ -48,12 +48,12 @@ def objectives() -> dict[str, keras_kd.Objective]:
         "LogitMatching": keras_kd.LogitMatching(),
         "DecoupledKD": keras_kd.DecoupledKD(),
         "Dist": keras_kd.Dist(),
-        "Hint": keras_kd.Hint(1e-4, **inner),
+        "Hint": keras_kd.Hint(**inner),
         "AttentionTransfer": keras_kd.AttentionTransfer(**inner),
         "FlowOfSolution": keras_kd.FlowOfSolution(
-            1e-4, teacher_layer=("block_0", "block_1"), student_layer=("block_0", "block_1")
+            teacher_layer=("block_0", "block_1"), student_layer=("block_0", "block_1")
         ),
-        "VariationalInformation": keras_kd.VariationalInformation(1e-4, **inner),
+        "VariationalInformation": keras_kd.VariationalInformation(**inner),
         "CosineHidden": keras_kd.CosineHidden(),
         "RelationalDistance": keras_kd.RelationalDistance(**pooled),
         "RelationalAngle": keras_kd.RelationalAngle(**pooled),

@@ -17,7 +17,7 @@ from keras_kd import schemes
 EPOCHS, BATCH = 20, 64
 TEACHER, ASSISTANT, STUDENT = (32, 64, 96), (16, 32, 48), (8, 12, 16)
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-BLOCKS = ("block_0", "block_1", "block_2")
+BLOCKS, SIZES = ("block_0", "block_1", "block_2"), (14, 7, 4)
 
 
 def net(widths: Sequence[int], name: str) -> keras.Model:
@@ -178,19 +178,21 @@ METHODS: dict[str, Method] = {
     PLAIN: plain,
     SOFT: under(soft),
     "SoftTarget, standardized logits": under(lambda: keras_kd.SoftTarget(2.0, 4.5, standardize=True)),
-    "LogitMatching": under(lambda: keras_kd.LogitMatching(0.02)),
+    "LogitMatching": under(lambda: keras_kd.LogitMatching(0.1)),
     "DecoupledKD": under(lambda: keras_kd.DecoupledKD(weight=0.2)),
     "Dist": under(lambda: keras_kd.Dist(2.0, 2.0, 1.0)),
-    "Hint in one fit": under(at("block_1", keras_kd.Hint, 0.01)),
+    "Hint in one fit": under(at("block_1", keras_kd.Hint, 15.68)),
     "FitNets, hint then soft targets": fitnets,
-    "AttentionTransfer": under(*(at(block, keras_kd.AttentionTransfer, 5.0) for block in BLOCKS)),
-    "VariationalInformation": under(at("block_2", keras_kd.VariationalInformation, 0.01)),
+    "AttentionTransfer": under(
+        *(at(block, keras_kd.AttentionTransfer, 5.0 / size**2) for block, size in zip(BLOCKS, SIZES))
+    ),
+    "VariationalInformation": under(at("block_2", keras_kd.VariationalInformation, 15.36)),
     "RelationalDistance, RelationalAngle": under(
         at("pool", keras_kd.RelationalDistance, 25.0), at("pool", keras_kd.RelationalAngle, 50.0)
     ),
-    "SimilarityPreserving": under(at("block_2", keras_kd.SimilarityPreserving, 3000.0)),
+    "SimilarityPreserving": under(at("block_2", keras_kd.SimilarityPreserving, 3000.0 / BATCH)),
     "CorrelationCongruence": under(at("pool", keras_kd.CorrelationCongruence, 100.0)),
-    "ProbabilisticTransfer": under(at("pool", keras_kd.ProbabilisticTransfer, 4096.0)),
+    "ProbabilisticTransfer": under(at("pool", keras_kd.ProbabilisticTransfer, 4096.0 / BATCH)),
     "Contrastive": under(at("pool", keras_kd.Contrastive, 0.1)),
     "MutualDistiller, first of two": mutual,
     "MovingAverage": mean_teacher,
