@@ -111,7 +111,7 @@ class Distiller(TeachingModel):
         super().__init__(name=name, **kwargs)
         self.hard_weight = require_number(hard_weight, "hard_weight", minimum=0.0)
         parts = named_apart(expanded(objectives, teacher, student))
-        self.objectives = tuple(prepare(objective, teacher, student) for objective in parts)
+        self.objectives = tuple(prepare(part, teacher, student) for part in parts)
         self.teacher = teacher
         self.student = student
         self.teacher_inputs, self.student_inputs = teacher_inputs, student_inputs
@@ -209,7 +209,7 @@ class Distiller(TeachingModel):
             hard = self._compile_loss(
                 placed, student.outputs, hard_weights(self.loss, placed, student.outputs, weights)
             )
-            self._log("hard_loss", hard, inputs)
+            self._log_mean(self._means["hard_loss"], hard, inputs)
             terms.append(self.hard_weight * hard)
         teacher = keras.tree.map_structure(ops.stop_gradient, self._ask_teacher(x, student.inputs, training))
         for objective, number in zip(self.objectives, self._numbers):
@@ -219,7 +219,7 @@ class Distiller(TeachingModel):
             theirs, mine = side(teacher, now.teacher_layer), side(student, now.student_layer)
             ignored = ignored_class(now.ignore_class, self.loss, self.student, number, labels)
             mean = batch_mean(now, theirs, mine, labels, weights, ignored)
-            self._log(objective.name, mean, inputs)
+            self._log_mean(self._means[objective.name], mean, inputs)
             terms.append(now.weight * mean)
         return terms
 
@@ -284,9 +284,6 @@ class Distiller(TeachingModel):
             return logs
         kept = {"loss", *self.objective_names} if not labeled else set(logs) - {"hard_loss"}
         return {name: value for name, value in logs.items() if name in kept}
-
-    def _log(self, name: str, mean: Tensor, x: Structure | None) -> None:
-        self._log_mean(self._means[name], mean, x)
 
     def _inputs(self, x: Structure | None) -> Any:
         """The models' inputs, without the targets that a supplied teacher's batches carry."""

@@ -118,8 +118,11 @@ def soft() -> keras_kd.Objective:
 
 
 def attention() -> list[Callable[[], Any]]:
-    names = [f"relu_{n}" for n in range(3)]
-    return [lambda name=name: keras_kd.AttentionTransfer(1.0, teacher_layer=name, student_layer=name) for name in names]
+    sizes = {"relu_0": 128, "relu_1": 32, "relu_2": 8}
+    return [
+        lambda name=name, size=size: keras_kd.AttentionTransfer(1.0 / size, teacher_layer=name, student_layer=name)
+        for name, size in sizes.items()
+    ]
 
 
 FEW = "20 labeled windows a class"
