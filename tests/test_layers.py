@@ -95,7 +95,7 @@ def test_a_hint_reaches_layers_wherever_they_are(case, how, blobs):
     assert history["hint"][-1] < history["hint"][0]
     regressor = distiller.objectives[0].adapter_layer
     assert regressor.weights[0].shape == (6, 12)
-    assert not any(regressor.kernel is weight for weight in student.weights)
+    assert not any(regressor.weights[0] is weight for weight in student.weights)
     for model in (teacher, student):
         assert "call" not in vars(find(model))
 
