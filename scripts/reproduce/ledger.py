@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,10 @@ class Ledger:
             return []
         return [json.loads(line) for line in self.path.read_text().splitlines()]
 
-    def fill(self, experiment: Experiment, data: Any, seed: int) -> None:
-        """Run the methods of a seed that are missing."""
+    def fill(self, experiment: Experiment, data: Any, seed: int, only: Sequence[str] | None = None) -> None:
+        """Run the methods of a seed that are missing; `only` these, if any are named."""
         done = {row["method"] for row in self.rows() if row["seed"] == seed}
-        missing = [name for name in experiment.methods if name not in done]
+        missing = [name for name in experiment.methods if name not in done and (not only or name in only)]
         if not missing:
             return
         keras.utils.set_random_seed(seed)

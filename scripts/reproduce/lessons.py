@@ -1,0 +1,164 @@
+"""The methods that every course compares: the student alone, under each objective, and with few labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from courses import LOSS, Bench, Course, Data, Pool, bench_of, compiled
+from ledger import Experiment
+
+import keras_kd
+
+Method = Callable[[Any, Bench, int], dict[str, float]]
+ACCURACY = "accuracy, %"
+TEACHER, PLAIN, SOFT = "teacher", "plain student", "SoftTarget"
+FEW = (0.05, 0.2)
+# Weights of Hint and SimilarityPreserving are for values that are means. Where they are still sums over features and means
+# over pairs, the same weight is had by dividing by the number of features, and by multiplying by the batch.
+VALUES_ARE_MEANS = False
+
+
+def hint(weight: float, features: int) -> keras_kd.Objective:
+    factor = 1.0 if VALUES_ARE_MEANS else 2.0 / features
+    return keras_kd.Hint(weight * factor, teacher_layer="pool", student_layer="pool")
+
+
+def similarity(weight: float, batch: int) -> keras_kd.Objective:
+    factor = 1.0 if VALUES_ARE_MEANS else float(batch)
+    return keras_kd.SimilarityPreserving(weight * factor, teacher_layer="pool", student_layer="pool")
+
+
+def relations(distance: float, angle: float) -> list[keras_kd.Objective]:
+    at = {"teacher_layer": "pool", "student_layer": "pool"}
+    return [keras_kd.RelationalDistance(distance, **at), keras_kd.RelationalAngle(angle, **at)]
+
+
+def accuracy(course: Course, model: keras.Model, data: Data) -> dict[str, float]:
+    """Percent of what is judged that the student's view of it is classified rightly."""
+    found = model.predict(course.seen(data.judged.x), batch_size=256, verbose=0).argmax(-1)
+    return {ACCURACY: 100 * float(np.mean(found == data.judged.y))}
+
+
+def taught(course: Course) -> Method:
+    """The teacher itself."""
+
+    def method(folds: Any, bench: Bench, seed: int) -> dict[str, float]:
+        found = bench.teacher.predict(course.heard(bench.data.judged.x), batch_size=256, verbose=0).argmax(-1)
+        return {ACCURACY: 100 * float(np.mean(found == bench.data.judged.y))}
+
+    return method
+
+
+def chosen(pool: Pool, share: float, seed: int) -> np.ndarray:
+    """The training examples that have labels: a share of each class, one at least, drawn by seed."""
+    rng = np.random.default_rng([seed, 7])
+    count = int(pool.source.max()) + 1
+    first = pool.y[:count].argmax(-1)
+    parts = []
+    for label in np.unique(first):
+        places = np.flatnonzero(first == label)
+        parts.append(rng.choice(places, max(1, round(share * len(places))), replace=False))
+    return np.concatenate(parts)
+
+
+def steps_of(course: Course, pool: Pool) -> int:
+    return -(-len(pool.x) // course.batch)
+
+
+def alone(course: Course, share: float = 1.0) -> Method:
+    """The student on labels alone: all, or only the examples of a share, for as many steps."""
+
+    def method(folds: Any, bench: Bench, seed: int) -> dict[str, float]:
+        pool = bench.pool if share == 1.0 else bench.pool.only(chosen(bench.pool, share, seed))
+        epochs = round(course.passes * len(bench.pool.x) / len(pool.x))
+        student = compiled(course.student(), course.rate, epochs * steps_of(course, pool))
+        student.fit(course.seen(pool.x), pool.y, batch_size=course.batch, epochs=epochs, verbose=0)
+        return accuracy(course, student, bench.data)
+
+    return method
+
+
+def under(course: Course, *make: Callable[[Bench], Any], hard_weight: float = 1.0, share: float = 1.0) -> Method:
+    """The student under the teacher: with all labels, or those of a share beside all inputs."""
+
+    def method(folds: Any, bench: Bench, seed: int) -> dict[str, float]:
+        pool = bench.pool if share == 1.0 else bench.pool.labeled(chosen(bench.pool, share, seed))
+        student = course.student()
+        objectives = [objective for one in make for objective in _listed(one(bench))]
+        distiller = keras_kd.Distiller(
+            bench.recorded, student, objectives, hard_weight=hard_weight / share, student_inputs="seen"
+        )
+        compiled(distiller, course.rate, course.passes * steps_of(course, pool), LOSS if hard_weight else None)
+        x = {"heard": course.heard(pool.x), "seen": course.seen(pool.x)}
+        batches = bench.recorded.batches(x, pool.y, batch_size=course.batch, seed=seed, teacher_inputs="heard")
+        distiller.fit(batches, epochs=course.passes, verbose=0)
+        return accuracy(course, student, bench.data)
+
+    return method
+
+
+def _listed(objectives: Any) -> list[Any]:
+    return list(objectives) if isinstance(objectives, list) else [objectives]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What was settled on validation data for a course."""
+
+    temperature: float = 2.0
+    hint: float = 1.0
+    similarity: float = 10.0
+    distance: float = 1.0
+    angle: float = 2.0
+    hard: float = 0.0
+
+
+def methods_of(course: Course, weights: Weights = Weights()) -> dict[str, Method]:
+    """Every method beside the plain student; what each costs in training is the same."""
+    soft = lambda bench: keras_kd.SoftTarget(weights.temperature)  # noqa: E731
+    standardized = lambda bench: keras_kd.SoftTarget(2.0, 4.5, standardize=True)  # noqa: E731
+    features = lambda bench: hint(weights.hint, bench.recorded.shapes["pool"][-1])  # noqa: E731
+    return {
+        TEACHER: taught(course),
+        PLAIN: alone(course),
+        SOFT: under(course, soft, hard_weight=weights.hard),
+        f"{SOFT} and labels": under(course, soft),
+        f"{SOFT}, standardized": under(course, standardized),
+        "DecoupledKD": under(course, lambda bench: keras_kd.DecoupledKD(1.0, 2.0, temperature=weights.temperature)),
+        "Dist": under(course, lambda bench: keras_kd.Dist(2.0, 2.0, 1.0)),
+        "Hint": under(course, features),
+        "RelationalDistance, RelationalAngle": under(course, lambda bench: relations(weights.distance, weights.angle)),
+        "SimilarityPreserving": under(course, lambda bench: similarity(weights.similarity, course.batch)),
+        f"{SOFT} and Hint": under(course, soft, features, hard_weight=weights.hard),
+        **{f"{100 * share:.0f} % of the labels": alone(course, share) for share in FEW},
+        **{
+            f"{100 * share:.0f} % of the labels, {SOFT} on all inputs": under(course, soft, share=share)
+            for share in FEW
+        },
+    }
+
+
+def against_of(methods: dict[str, Method]) -> dict[str, str]:
+    """What each is compared with: the plain student of the same labels."""
+    pairs = {name: PLAIN for name in methods if name not in (TEACHER, PLAIN)}
+    for share in FEW:
+        few = f"{100 * share:.0f} % of the labels"
+        pairs[f"{few}, {SOFT} on all inputs"] = few
+    return {name: other for name, other in pairs.items() if name in methods}
+
+
+def experiment(course: Course, title: str, load: Callable[[Any], Any], **more: Any) -> Experiment:
+    """The course as the harness runs it; `more` are further methods."""
+    methods = methods_of(course) | more.get("methods", {})
+    return Experiment(
+        title=title,
+        load=load,
+        prepare=more.get("prepare") or bench_of(course),
+        methods=methods,
+        figures=(ACCURACY,),
+        against=against_of(methods) | more.get("against", {}),
+    )
