@@ -59,14 +59,14 @@ COURSE = Course(
     "camera",
     10,
     member=lambda name: net((32, 64, 128), name, 0.3),
-    student=lambda: net((12, 16, 20), "student"),
+    student=lambda: net((16, 28, 40), "student"),
     view=view,
     copies=20,
-    passes=6,
-    rate=1e-2,
-    teacher_epochs=100,
+    passes=5,
+    members=3,
+    teacher_epochs=150,
     teacher_rate=5e-3,
     seen=halved,
     heard=halved,
 )
-EXPERIMENT = experiment(COURSE, "Camera: sign_digits, 16 x 16 gray, a student of 5,718 parameters", load)
+EXPERIMENT = experiment(COURSE, "Camera: sign_digits, 16 x 16 gray, a student of 16,202 parameters", load)

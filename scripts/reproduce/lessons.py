@@ -134,6 +134,7 @@ def methods_of(course: Course, weights: Weights = Weights()) -> dict[str, Method
         "RelationalDistance, RelationalAngle": under(course, lambda bench: relations(weights.distance, weights.angle)),
         "SimilarityPreserving": under(course, lambda bench: similarity(weights.similarity, course.batch)),
         f"{SOFT} and Hint": under(course, soft, features, hard_weight=weights.hard),
+        f"{SOFT}, standardized, and Hint": under(course, standardized, features),
         **{f"{100 * share:.0f} % of the labels": alone(course, share) for share in FEW},
         **{
             f"{100 * share:.0f} % of the labels, {SOFT} on all inputs": under(course, soft, share=share)
