@@ -186,12 +186,12 @@ def record(course: Course, data: Data, teacher: keras.Model, pool: Pool, kind: s
 
 @dataclass(frozen=True)
 class Bench:
-    """What a seed's methods share."""
+    """What a seed's methods share; `teacher` is a net, or anything that predicts."""
 
     data: Data
-    teacher: keras.Model
+    teacher: Any
     pool: Pool
-    recorded: keras_kd.Recorded
+    recorded: keras_kd.Supplied
 
 
 def bench_of(course: Course) -> Callable[[Sequence[Data], int], Bench]:

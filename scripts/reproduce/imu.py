@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 from courses import Course, Data, Part, folder_of
 from keras import layers
-from lessons import experiment
+from lessons import experiment, standardized, taught, under, with_teacher
 
 from keras_kd import augmentations
 
@@ -101,4 +102,16 @@ COURSE = Course(
     seen=last,
     heard=last,
 )
-EXPERIMENT = experiment(COURSE, "IMU: shoulder_watch, windows of 2 s, unseen people", load)
+# The same student under a teacher that sees the 6 s before as well.
+FAR = replace(COURSE, member=lambda name: net(LONG, (48, 96, 128), name, 0.3), heard=lambda x: x)
+VIEWS = {
+    "teacher that sees 8 s": with_teacher(FAR, "long", taught(FAR)),
+    "SoftTarget, standardized, under it": with_teacher(FAR, "long", under(FAR, standardized)),
+}
+EXPERIMENT = experiment(
+    COURSE,
+    "IMU: shoulder_watch, windows of 2 s, unseen people",
+    load,
+    methods=VIEWS,
+    against={"SoftTarget, standardized, under it": "SoftTarget, standardized"},
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import keras
 import numpy as np
 from courses import Course, Data, Part, folder_of
 from keras import layers
-from lessons import experiment
+from lessons import alone, experiment, standardized, taught, under, with_teacher
 
 RATE, FRAME, HOP, BANDS, FRAMES = 16_000, 640, 320, 40, 49
 NOISY, SNR = 4, (0.0, 10.0)
@@ -136,4 +137,20 @@ COURSE = Course(
     seen=clean,
     heard=clean,
 )
-EXPERIMENT = experiment(COURSE, "Keywords: speech_commands, twelve classes, unseen speakers", load)
+# The student hears noise; its teacher the clean clip, or the same noise.
+CLEAN, NOISY_TOO = replace(COURSE, seen=with_noise), replace(COURSE, seen=with_noise, heard=with_noise)
+ALONE, SAME, OTHER = "noisy: plain student", "noisy: teacher hears the noise", "noisy: teacher hears clean clips"
+VIEWS = {
+    "noisy: teacher of clean clips": with_teacher(NOISY_TOO, "teacher", taught(NOISY_TOO)),
+    "noisy: teacher of noisy clips": with_teacher(NOISY_TOO, "noisy", taught(NOISY_TOO)),
+    ALONE: alone(CLEAN),
+    SAME: with_teacher(NOISY_TOO, "noisy", under(NOISY_TOO, standardized)),
+    OTHER: with_teacher(CLEAN, "teacher", under(CLEAN, standardized)),
+}
+EXPERIMENT = experiment(
+    COURSE,
+    "Keywords: speech_commands, twelve classes, unseen speakers",
+    load,
+    methods=VIEWS,
+    against={SAME: ALONE, OTHER: SAME},
+)
