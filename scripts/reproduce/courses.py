@@ -27,10 +27,19 @@ View = Callable[[np.ndarray, int], np.ndarray]
 
 @dataclass(frozen=True)
 class Part:
-    """Inputs, and classes as integers."""
+    """Inputs, and classes as integers; `whole` is what else is needed to judge them."""
 
     x: np.ndarray
     y: np.ndarray
+    whole: Any = None
+
+
+ACCURACY = "accuracy, %"
+
+
+def accuracy(logits: np.ndarray, part: Part) -> dict[str, float]:
+    """Percent classified rightly."""
+    return {ACCURACY: 100 * float(np.mean(logits.argmax(-1) == part.y))}
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,8 @@ class Course:
 
     `view` gives augmented inputs for a seed. The pool has `copies` views of each example, of which a share is `mixed` in pairs,
     with their labels. A student is trained for `passes` over the pool, the teacher's members for `teacher_epochs` on fresh
-    views, `teacher_mixed` the same for them. `seen` and `heard` cut what student and teacher get out of an augmented input.
+    views, `teacher_mixed` the same for them. `seen` and `heard` cut what student and teacher get out of an augmented input;
+    `judge` makes figures of logits.
     """
 
     name: str
@@ -85,6 +95,7 @@ class Course:
     teacher_rate: float = 3e-3
     teacher_mixed: float = 0.5
     smoothing: float = 0.0
+    judge: Callable[[np.ndarray, Part], dict[str, float]] = accuracy
     seen: Callable[[np.ndarray], np.ndarray] = field(default=lambda x: x)
     heard: Callable[[np.ndarray], np.ndarray] = field(default=lambda x: x)
 
@@ -103,6 +114,8 @@ def one_hot(y: np.ndarray, classes: int) -> np.ndarray:
 
 def mix(x: np.ndarray, y: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """A share of the examples mixed with another, inputs and labels, by a factor drawn evenly: mixup with alpha 1."""
+    if not share:
+        return x, y
     rng = np.random.default_rng(seed)
     factor = np.where(rng.random(len(x)) < share, rng.random(len(x)), 1.0).astype(np.float32)
     other = rng.permutation(len(x))
@@ -116,7 +129,7 @@ def pool_of(course: Course, train: Part, seed: int = 0) -> Pool:
     for copy in range(course.copies):
         x = course.view(train.x, 1000 * (seed + 1) + copy)
         x, y = mix(x, one_hot(train.y, course.classes), course.mixed, copy)
-        xs.append(x.astype(np.float32))
+        xs.append(x)
         ys.append(y)
     return Pool(np.concatenate(xs), np.concatenate(ys), np.tile(np.arange(len(train.y)), course.copies))
 
@@ -157,7 +170,7 @@ def teacher_of(course: Course, data: Data, kind: str = "teacher") -> keras.Model
 
 def together(members: Sequence[keras.Model]) -> keras.Model:
     """Mean logits of several nets with a layer `pool`, as one net with such a layer."""
-    inputs = keras.Input(members[0].input_shape[1:])
+    inputs = keras.Input(members[0].input_shape[1:], dtype=members[0].inputs[0].dtype)
     parts = [
         keras.Model(m.inputs, [m.get_layer("pool").output, m.output], name=f"part_{n}") for n, m in enumerate(members)
     ]

@@ -6,15 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
-from courses import LOSS, Bench, Course, Data, Pool, bench_of, compiled, record, teacher_of
+from courses import ACCURACY, LOSS, Bench, Course, Data, Pool, bench_of, compiled, record, teacher_of
 from ledger import Experiment
 
 import keras_kd
 
 Method = Callable[[Any, Bench, int], dict[str, float]]
-ACCURACY = "accuracy, %"
 TEACHER, PLAIN, SOFT = "teacher", "plain student", "SoftTarget"
 FEW = (0.05, 0.2)
 # Weights of Hint and SimilarityPreserving are for values that are means. Where they are still sums over features and means
@@ -37,18 +35,16 @@ def relation(weight: float) -> keras_kd.Objective:
     return keras_kd.RelationalDistance(weight, teacher_layer="pool", student_layer="pool")
 
 
-def accuracy(course: Course, model: keras.Model, data: Data) -> dict[str, float]:
-    """Percent of what is judged that the student's view of it is classified rightly."""
-    found = model.predict(course.seen(data.judged.x), batch_size=256, verbose=0).argmax(-1)
-    return {ACCURACY: 100 * float(np.mean(found == data.judged.y))}
+def judged(course: Course, model: Any, view: Callable[[np.ndarray], np.ndarray], data: Data) -> dict[str, float]:
+    """Figures of a model on its view of what is judged."""
+    return course.judge(model.predict(view(data.judged.x), batch_size=512, verbose=0), data.judged)
 
 
 def taught(course: Course) -> Method:
     """The teacher itself."""
 
     def method(folds: Any, bench: Bench, seed: int) -> dict[str, float]:
-        found = bench.teacher.predict(course.heard(bench.data.judged.x), batch_size=256, verbose=0).argmax(-1)
-        return {ACCURACY: 100 * float(np.mean(found == bench.data.judged.y))}
+        return judged(course, bench.teacher, course.heard, bench.data)
 
     return method
 
@@ -77,7 +73,7 @@ def alone(course: Course, share: float = 1.0) -> Method:
         epochs = round(course.passes * len(bench.pool.x) / len(pool.x))
         student = compiled(course.student(), course.rate, epochs * steps_of(course, pool))
         student.fit(course.seen(pool.x), pool.y, batch_size=course.batch, epochs=epochs, verbose=0)
-        return accuracy(course, student, bench.data)
+        return judged(course, student, course.seen, bench.data)
 
     return method
 
@@ -96,7 +92,7 @@ def under(course: Course, *make: Callable[[Bench], Any], hard_weight: float = 1.
         x = {"heard": course.heard(pool.x), "seen": course.seen(pool.x)}
         batches = bench.recorded.batches(x, pool.y, batch_size=course.batch, seed=seed, teacher_inputs="heard")
         distiller.fit(batches, epochs=course.passes, verbose=0)
-        return accuracy(course, student, bench.data)
+        return judged(course, student, course.seen, bench.data)
 
     return method
 
@@ -171,6 +167,6 @@ def experiment(course: Course, title: str, load: Callable[[Any], Any], **more: A
         load=load,
         prepare=more.get("prepare") or bench_of(course),
         methods=methods,
-        figures=(ACCURACY,),
+        figures=more.get("figures", (ACCURACY,)),
         against=against_of(methods) | more.get("against", {}),
     )
