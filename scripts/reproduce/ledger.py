@@ -19,7 +19,8 @@ class Experiment:
     """Methods that are compared on one data set.
 
     `prepare` makes what all methods of a seed share, such as a trained teacher; each method gives its figures from that.
-    `against` names, for a method, the one that it is compared with.
+    `against` names, for a method, the one that it is compared with. `gap` names two methods; of every other one the table then
+    tells how much of the way from the first to the second it went, on average and in the worst seed.
     """
 
     title: str
@@ -28,6 +29,7 @@ class Experiment:
     methods: dict[str, Callable[[Any, Any, int], dict[str, float]]]
     figures: tuple[str, ...]
     against: dict[str, str]
+    gap: tuple[str, str] | None = None
 
 
 class Ledger:
@@ -71,6 +73,8 @@ def table(experiment: Experiment, rows: list[dict[str, Any]]) -> str:
     }
     seeds = sorted(set.intersection(*map(set, found.values()))) if found else []
     head = ["method", *experiment.figures, "difference", "to", "p"]
+    ends = [found.get(name) for name in experiment.gap or ()]
+    head += ["gap closed", "in the worst seed"] if experiment.gap else []
     lines = [f"### {experiment.title}", "", f"{len(seeds)} seeds.", "", _line(head), _line(["---"] * len(head))]
     for name, by_seed in found.items():
         cells = [name]
@@ -84,8 +88,21 @@ def table(experiment: Experiment, rows: list[dict[str, Any]]) -> str:
             cells += [f"{difference.mean():+.3g}", other, f"{p:.3f}" if p >= 0.001 else "< 0.001"]
         else:
             cells += ["", "", ""]
+        if experiment.gap:
+            cells += _closed(
+                [by_seed[seed][first] for seed in seeds], *([end[seed][first] for seed in seeds] for end in ends if end)
+            )
         lines.append(_line(cells))
     return "\n".join(lines) + "\n"
+
+
+def _closed(values: list[float], start: list[float] | None = None, end: list[float] | None = None) -> list[str]:
+    """Of the way from start to end, in percent: of the means, and the least of a seed; nothing at the ends themselves."""
+    if not start or not end or values in (start, end):
+        return ["", ""]
+    parts = [(value - a) / (b - a) if b != a else 0.0 for value, a, b in zip(values, start, end)]
+    whole = (np.mean(values) - np.mean(start)) / (np.mean(end) - np.mean(start))
+    return [f"{whole:.0%}", f"{min(parts):.0%}"]
 
 
 def _cell(values: list[float]) -> str:

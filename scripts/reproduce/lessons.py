@@ -169,4 +169,5 @@ def experiment(course: Course, title: str, load: Callable[[Any], Any], **more: A
         methods=methods,
         figures=more.get("figures", (ACCURACY,)),
         against=against_of(methods) | more.get("against", {}),
+        gap=(PLAIN, TEACHER),
     )

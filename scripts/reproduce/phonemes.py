@@ -86,7 +86,8 @@ def load(arguments: Any) -> list[Data]:
     found = aligned([words[n] for n in order])
     counts = Counter(chunk for _, chunks in found for chunk in chunks)
     chunks = [chunk for chunk, _ in counts.most_common(CLASSES)]
-    number = {chunk: n for n, chunk in enumerate(chunks)}
+    chunks += [""] * (CLASSES - len(chunks))
+    number = {chunk: n for n, chunk in reversed(list(enumerate(chunks)))}
     kept = [(letters, parts) for letters, parts in found if all(part in number for part in parts)]
     y = np.array([number[part] for _, parts in kept for part in parts])
     train = Part(windows([letters for letters, _ in kept]), y)

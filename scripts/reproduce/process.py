@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -81,11 +82,16 @@ class Forest:
     """Nets and extremely randomized trees as one teacher: the log of the mean of their probabilities."""
 
     def __init__(self, nets: keras.Model, train: Part) -> None:
+        self.nets, self.train = nets, train
+
+    @cached_property
+    def trees(self) -> Any:
+        """Grown when first asked, since most runs find what they said."""
         from sklearn.ensemble import ExtraTreesClassifier
 
-        self.nets = nets
-        x = np.concatenate([summary(train.x), *(summary(view(train.x, 10**7 + copy)) for copy in range(2))])
-        self.trees = ExtraTreesClassifier(TREES, min_samples_leaf=2, random_state=0).fit(x, np.tile(train.y, 3))
+        views = [summary(view(self.train.x, 10**7 + copy)) for copy in range(2)]
+        trees = ExtraTreesClassifier(TREES, min_samples_leaf=2, random_state=0)
+        return trees.fit(np.concatenate([summary(self.train.x), *views]), np.tile(self.train.y, 3))
 
     def predict(self, x: np.ndarray, **how: Any) -> np.ndarray:
         nets = np.array(keras.ops.softmax(self.nets.predict(x, **how)))
