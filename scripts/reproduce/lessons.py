@@ -15,19 +15,14 @@ import keras_kd
 Method = Callable[[Any, Bench, int], dict[str, float]]
 TEACHER, PLAIN, SOFT = "teacher", "plain student", "SoftTarget"
 FEW = (0.05, 0.2)
-# Weights of Hint and SimilarityPreserving are for values that are means. Where they are still sums over features and means
-# over pairs, the same weight is had by dividing by the number of features, and by multiplying by the batch.
-VALUES_ARE_MEANS = False
 
 
-def hint(weight: float, features: int) -> keras_kd.Objective:
-    factor = 1.0 if VALUES_ARE_MEANS else 2.0 / features
-    return keras_kd.Hint(weight * factor, teacher_layer="pool", student_layer="pool")
+def hint(weight: float) -> keras_kd.Objective:
+    return keras_kd.Hint(weight, teacher_layer="pool", student_layer="pool")
 
 
-def similarity(weight: float, batch: int) -> keras_kd.Objective:
-    factor = 1.0 if VALUES_ARE_MEANS else float(batch)
-    return keras_kd.SimilarityPreserving(weight * factor, teacher_layer="pool", student_layer="pool")
+def similarity(weight: float) -> keras_kd.Objective:
+    return keras_kd.SimilarityPreserving(weight, teacher_layer="pool", student_layer="pool")
 
 
 def relation(weight: float) -> keras_kd.Objective:
@@ -111,8 +106,8 @@ class Weights:
 def methods_of(course: Course, weights: Weights = Weights()) -> dict[str, Method]:
     """Every method beside the plain student; what each costs in training is the same."""
     soft = lambda bench: keras_kd.SoftTarget(weights.temperature)  # noqa: E731
-    similar = lambda bench: similarity(weights.similarity, course.batch)  # noqa: E731
-    features = lambda bench: hint(weights.hint, bench.recorded.shapes["pool"][-1])  # noqa: E731
+    similar = lambda bench: similarity(weights.similarity)  # noqa: E731
+    features = lambda bench: hint(weights.hint)  # noqa: E731
     return {
         TEACHER: taught(course),
         PLAIN: alone(course),
