@@ -17,12 +17,19 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 import keras_kd
 
-LOSS = keras.losses.CategoricalCrossentropy(from_logits=True)
 View = Callable[[np.ndarray, int], np.ndarray]
+
+
+def cross_entropy(y: Any, logits: Any) -> Any:
+    """Cross-entropy; nothing where an example has no label, its row of `y` being zeros.
+
+    Keras's own takes gradients as if each row summed to one: there a row of zeros would push all logits down.
+    """
+    return -ops.sum(y * ops.log_softmax(logits, axis=-1), axis=-1)
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,7 @@ def pool_of(course: Course, train: Part, seed: int = 0) -> Pool:
     return Pool(np.concatenate(xs), np.concatenate(ys), np.tile(np.arange(len(train.y)), course.copies))
 
 
-def compiled(model: keras.Model, rate: float, steps: int, loss: Any = LOSS) -> keras.Model:
+def compiled(model: keras.Model, rate: float, steps: int, loss: Any = cross_entropy) -> keras.Model:
     """Adam, its rate brought down to nothing over a whole training."""
     # Without XLA, which takes twice as long for nets as small as these on a CPU.
     rates = keras.optimizers.schedules.CosineDecay(rate, steps)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from courses import ACCURACY, LOSS, Bench, Course, Data, Pool, bench_of, compiled, record, teacher_of
+from courses import ACCURACY, cross_entropy, Bench, Course, Data, Pool, bench_of, compiled, record, teacher_of
 from ledger import Experiment
 
 import keras_kd
@@ -81,9 +81,9 @@ def under(course: Course, *make: Callable[[Bench], Any], hard_weight: float = 1.
         student = course.student()
         objectives = [one(bench) for one in make]
         distiller = keras_kd.Distiller(
-            bench.recorded, student, objectives, hard_weight=hard_weight / share, student_inputs="seen"
+            bench.recorded, student, objectives, hard_weight=hard_weight, student_inputs="seen"
         )
-        compiled(distiller, course.rate, course.passes * steps_of(course, pool), LOSS if hard_weight else None)
+        compiled(distiller, course.rate, course.passes * steps_of(course, pool), cross_entropy if hard_weight else None)
         x = {"heard": course.heard(pool.x), "seen": course.seen(pool.x)}
         batches = bench.recorded.batches(x, pool.y, batch_size=course.batch, seed=seed, teacher_inputs="heard")
         distiller.fit(batches, epochs=course.passes, verbose=0)
