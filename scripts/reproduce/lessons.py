@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from courses import ACCURACY, cross_entropy, Bench, Course, Data, Pool, bench_of, compiled, record, teacher_of
+from courses import ACCURACY, Bench, Course, Data, Pool, bench_of, compiled, cross_entropy, record, teacher_of
 from ledger import Experiment
 
 import keras_kd
