@@ -105,7 +105,7 @@ COURSE = Course(
 # The same student under a teacher that sees the 6 s before as well.
 FAR = replace(COURSE, member=lambda name: net(LONG, (48, 96, 128), name, 0.3), heard=lambda x: x)
 VIEWS = {
-    "teacher that sees 8 s": with_teacher(FAR, "long", taught(FAR)),
+    "teacher that sees 8 s": with_teacher(FAR, "long", taught(FAR), recorded=False),
     "SoftTarget, standardized, under it": with_teacher(FAR, "long", under(FAR, standardized)),
 }
 EXPERIMENT = experiment(

@@ -141,8 +141,8 @@ COURSE = Course(
 CLEAN, NOISY_TOO = replace(COURSE, seen=with_noise), replace(COURSE, seen=with_noise, heard=with_noise)
 ALONE, SAME, OTHER = "noisy: plain student", "noisy: teacher hears the noise", "noisy: teacher hears clean clips"
 VIEWS = {
-    "noisy: teacher of clean clips": with_teacher(NOISY_TOO, "teacher", taught(NOISY_TOO)),
-    "noisy: teacher of noisy clips": with_teacher(NOISY_TOO, "noisy", taught(NOISY_TOO)),
+    "noisy: teacher of clean clips": with_teacher(NOISY_TOO, "teacher", taught(NOISY_TOO), recorded=False),
+    "noisy: teacher of noisy clips": with_teacher(NOISY_TOO, "noisy", taught(NOISY_TOO), recorded=False),
     ALONE: alone(CLEAN),
     SAME: with_teacher(NOISY_TOO, "noisy", under(NOISY_TOO, standardized)),
     OTHER: with_teacher(CLEAN, "teacher", under(CLEAN, standardized)),

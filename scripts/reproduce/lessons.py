@@ -129,13 +129,16 @@ def methods_of(course: Course, weights: Weights = Weights()) -> dict[str, Method
     }
 
 
-def with_teacher(course: Course, kind: str, method: Method) -> Method:
-    """A method under another teacher: one that is trained on what the course lets it hear, and kept by its kind."""
+def with_teacher(course: Course, kind: str, method: Method, recorded: bool = True) -> Method:
+    """A method under another teacher: one that is trained on what the course lets it hear, and kept by its kind.
+
+    What it says of the pool is recorded, unless the method judges the teacher alone.
+    """
 
     def under_it(folds: Any, bench: Bench, seed: int) -> dict[str, float]:
         teacher = teacher_of(course, bench.data, kind)
-        recorded = record(course, bench.data, teacher, bench.pool, kind)
-        return method(folds, Bench(bench.data, teacher, bench.pool, recorded), seed)
+        said = record(course, bench.data, teacher, bench.pool, kind) if recorded else bench.recorded
+        return method(folds, Bench(bench.data, teacher, bench.pool, said), seed)
 
     return under_it
 
