@@ -89,19 +89,22 @@ def table(experiment: Experiment, rows: list[dict[str, Any]]) -> str:
         else:
             cells += ["", "", ""]
         if experiment.gap:
+            fair = experiment.against.get(name) == experiment.gap[0]
             cells += _closed(
-                [by_seed[seed][first] for seed in seeds], *([end[seed][first] for seed in seeds] for end in ends if end)
+                [by_seed[seed][first] for seed in seeds],
+                *([end[seed][first] for seed in seeds] for end in ends if end and fair),
             )
         lines.append(_line(cells))
     return "\n".join(lines) + "\n"
 
 
 def _closed(values: list[float], start: list[float] | None = None, end: list[float] | None = None) -> list[str]:
-    """Of the way from start to end, in percent: of the means, and the least of a seed; nothing at the ends themselves."""
-    if not start or not end or values in (start, end):
+    """Of the way from start to end, in percent: of the means, and the least of a seed in which the end lies ahead."""
+    if not start or not end or not np.mean(end) - np.mean(start):
         return ["", ""]
-    parts = [(value - a) / (b - a) if b != a else 0.0 for value, a, b in zip(values, start, end)]
-    whole = (np.mean(values) - np.mean(start)) / (np.mean(end) - np.mean(start))
+    way = np.mean(end) - np.mean(start)
+    parts = [(value - a) / (b - a) for value, a, b in zip(values, start, end) if (b - a) * way > 0]
+    whole = (np.mean(values) - np.mean(start)) / way
     return [f"{whole:.0%}", f"{min(parts):.0%}"]
 
 

@@ -153,6 +153,7 @@ def against_of(methods: dict[str, Method]) -> dict[str, str]:
     pairs = {name: PLAIN for name in methods if name not in (TEACHER, PLAIN)}
     for share in FEW:
         few = f"{100 * share:.0f} % of the labels"
+        pairs.pop(few, None)
         pairs[f"{few}, {SOFT} on all inputs"] = few
     return {name: other for name, other in pairs.items() if name in methods}
 
