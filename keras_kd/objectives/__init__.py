@@ -3,6 +3,7 @@
 from keras_kd.objectives.base import Objective
 from keras_kd.objectives.contrastive import Contrastive, InfoNCE
 from keras_kd.objectives.decoupled import DecoupledKD, Dist
+from keras_kd.objectives.divergence import Divergence
 from keras_kd.objectives.factor import FactorTransfer, paraphraser
 from keras_kd.objectives.feature import CosineHidden, Hint, SimpleRecipe, VariationalInformation
 from keras_kd.objectives.generation import MaskedGeneration
@@ -28,6 +29,7 @@ __all__ = [
     "CosineHidden",
     "DecoupledKD",
     "Dist",
+    "Divergence",
     "FactorTransfer",
     "FlowOfSolution",
     "FromKeras",
