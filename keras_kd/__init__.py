@@ -6,6 +6,9 @@ from keras_kd import students as students
 from keras_kd.callbacks import StudentCheckpoint
 from keras_kd.distiller import Distiller
 from keras_kd.objectives import (
+    AttentionDistribution,
+    AttentionRelation,
+    AttentionScores,
     AttentionTransfer,
     ChannelWise,
     Contrastive,
@@ -50,6 +53,9 @@ from keras_kd.teachers import Ensemble, MovingAverage
 from keras_kd.tracking import MlflowLog, TensorBoardLog
 
 __all__ = [
+    "AttentionDistribution",
+    "AttentionRelation",
+    "AttentionScores",
     "AttentionTransfer",
     "ChannelWise",
     "Contrastive",

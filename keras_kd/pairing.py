@@ -69,23 +69,41 @@ def prepare(objective: Objective, teacher: Teacher, student: keras.Model) -> Obj
     named: dict[str, Any] = {}
     for side, model in (("teacher", teacher), ("student", student)):
         ref = getattr(objective, f"{side}_layer")
-        refs = tuple(ref) if isinstance(ref, (tuple, list)) else (ref,)
+        refs = _without_inner(tuple(ref) if isinstance(ref, (tuple, list)) else (ref,))
         if len(refs) != objective.layers_a_side:
             wanted = "one layer" if objective.layers_a_side == 1 else f"{objective.layers_a_side} layers, as a tuple"
             raise ValueError(f"{objective.message_name}: {side}_layer must name {wanted}, got {ref!r}")
         try:
-            names = tuple(None if one is None else _layer_name(model, one) for one in refs)
+            names = tuple(name for one in refs for name in _with_inner(objective, model, one))
         except ValueError as error:
             raise ValueError(f"{objective.message_name}: {side} {error}") from None
-        named[side] = names[0] if objective.layers_a_side == 1 else names
+        named[side] = names[0] if len(names) == 1 else names
     if top_k(teacher) and not objective.takes_top_k and named["teacher"] is None:
         raise ValueError(objective.top_k_refusal())
     if (named["teacher"], named["student"]) != (objective.teacher_layer, objective.student_layer):
         objective = copy.copy(objective)
         objective.teacher_layer, objective.student_layer = named["teacher"], named["student"]
-    if objective.layers_a_side > 1:
+    if isinstance(named["teacher"], tuple):
         return objective.resolve(None, None)
     return objective.resolve(_activation(teacher, named["teacher"]), activation_of(student, named["student"]))
+
+
+def _with_inner(objective: Objective, model: Teacher, ref: LayerRef) -> tuple[str | None, ...]:
+    """The name of a layer, and the paths of the layers inside it that the objective compares along with it."""
+    if ref is None:
+        return (None,)
+    name = _layer_name(model, ref)
+    layer = None if isinstance(model, Supplied) else find_layer(model, name)
+    inner = objective.inside(layer)
+    path = name_of(model, layer) if inner and isinstance(model, keras.Model) else name
+    return (path, *(_layer_name(model, f"{path}/{part}") for part in inner))
+
+
+def _without_inner(refs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The layer alone where a saved objective names it and layers inside it."""
+    if len(refs) > 1 and all(isinstance(ref, str) for ref in refs):
+        return refs[:1] if all(ref.startswith(f"{refs[0]}/") for ref in refs[1:]) else refs
+    return refs
 
 
 def _layer_name(model: Teacher, ref: LayerRef) -> str:

@@ -1,5 +1,6 @@
 """What is compared between teacher and student."""
 
+from keras_kd.objectives.attention import AttentionDistribution, AttentionRelation, AttentionScores
 from keras_kd.objectives.base import Objective
 from keras_kd.objectives.contrastive import Contrastive, InfoNCE
 from keras_kd.objectives.decoupled import DecoupledKD, Dist
@@ -22,6 +23,9 @@ from keras_kd.objectives.response import LogitMatching, Reconstruction, SoftTarg
 from keras_kd.objectives.review import ReviewKD
 
 __all__ = [
+    "AttentionDistribution",
+    "AttentionRelation",
+    "AttentionScores",
     "AttentionTransfer",
     "ChannelWise",
     "Contrastive",

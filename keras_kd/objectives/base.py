@@ -115,6 +115,14 @@ class Objective(keras.distillation.DistillationLoss):
         """
         return self
 
+    def inside(self, layer: keras.Layer | None) -> tuple[str, ...]:
+        """Names of layers inside a layer that are compared along with it, which then comes as a tuple: itself, then those.
+
+        `layer` is None where a teacher's targets come with the batches. Raises ValueError, beginning with 'layer', for a layer
+        of the wrong kind.
+        """
+        return ()
+
     @property
     def learned(self) -> tuple[keras.Layer, ...]:
         """Layers that are trained along with the student but do not belong to it, such as a regressor."""

@@ -33,12 +33,12 @@ HIGHEST = 20.0
 class Divergence(OnActivations):
     """Match the teacher's class probabilities under the divergence of your choice.
 
-    T^2 * D(p, q) with p = softmax(teacher / T), q = softmax(student / T), KL(p || q) = sum_c p_c log(p_c / q_c) and D by `kind`:
+    T^2 * D(p, q), p = softmax(teacher / T), q = softmax(student / T), KL(p || q) = sum_c p_c log(p_c / q_c), and D by `kind`:
 
     - 'forward': KL(p || q). The student covers all that the teacher might say; SoftTarget's categorical form.
     - 'reverse': KL(q || p). The student says what the teacher finds likely, and need not say all of it.
-    - 'jensen_shannon': beta KL(p || m) + (1 - beta) KL(q || m), m = beta p + (1 - beta) q. Over beta it goes to 'forward' as beta
-      goes to 0, over 1 - beta to 'reverse' as beta goes to 1.
+    - 'jensen_shannon': beta KL(p || m) + (1 - beta) KL(q || m), m = beta p + (1 - beta) q. Over beta it goes to
+      'forward' as beta goes to 0, over 1 - beta to 'reverse' as beta goes to 1.
     - 'skewed_forward': KL(p || skew p + (1 - skew) q); 'skewed_reverse': KL(q || skew q + (1 - skew) p).
     - 'alpha_beta': -1 / (alpha beta) sum_c (p^alpha q^beta - alpha / (alpha + beta) p^(alpha + beta)
       - beta / (alpha + beta) q^(alpha + beta)), and its limits where alpha, beta or alpha + beta is 0: (1, 0) is 'forward',
