@@ -4,6 +4,7 @@ from keras_kd.schemes.chains import Step, assistants, born_again, hint_then_dist
 from keras_kd.schemes.multi_exit import MultiExit
 from keras_kd.schemes.munge import Munge
 from keras_kd.schemes.mutual import MutualDistiller
+from keras_kd.schemes.on_policy import on_policy
 from keras_kd.schemes.sequence import beam_search, generate, sequence_level
 from keras_kd.schemes.transformers import (
     IGNORED,
@@ -30,5 +31,6 @@ __all__ = [
     "generate",
     "hint_then_distil",
     "mask_tokens",
+    "on_policy",
     "sequence_level",
 ]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from keras_kd.checks import require_number
 from keras_kd.schemes.chains import Step
+from keras_kd.schemes.decoding import require_prompts, require_sampling, writing
 from keras_kd.schemes.transformers import IGNORED
 
 
@@ -136,9 +136,12 @@ def generate(
 ) -> np.ndarray:
     """Sample text from a teacher, to train a student on.
 
+    A model that `encoder(causal=True)` built writes one position a step, its keys and values kept, in one compiled loop;
+    others run over the whole text for each position.
+
     Args:
-        model: A causal language model, int32 (n, length) -> logits (n, length, vocabulary), such as `encoder(causal=True)`.
-        prompts: int (n, p) without padding, 1 <= p < length.
+        model: A causal language model, int32 (n, length) -> logits (n, length, vocabulary).
+        prompts: int (n, p), 1 <= p < length, each at least one token; shorter ones are padded with 0 at their ends.
         length: Tokens of a text, the prompt included.
         temperature: Above 0; the lower, the more probable the tokens.
         top_k: Draw from the k most probable tokens only; None draws from all.
@@ -149,7 +152,7 @@ def generate(
         int32 (n, length), prompt included, 0 after `end`.
 
     Raises:
-        ValueError: For prompts that are too long or hold padding, or numbers out of range.
+        ValueError: For prompts that are too long or begin with padding, or numbers out of range.
 
     Examples:
         >>> model = keras_kd.schemes.encoder(10, 6, width=8, depth=1, heads=2, causal=True)
@@ -157,41 +160,10 @@ def generate(
         >>> text.shape, text[:, 0].tolist()
         ((2, 6), [3, 4])
     """
-    prompts = np.asarray(prompts, np.int32)
-    _check_sampling(prompts, length, temperature, top_k)
-    rng = np.random.default_rng(seed)
-    text = np.zeros((len(prompts), length), np.int32)
-    text[:, : prompts.shape[1]] = prompts
-    ended = np.zeros(len(prompts), bool)
-    for position in range(prompts.shape[1], length):
-        logits = np.asarray(model.predict(text, verbose=0), np.float64)[:, position - 1]
-        token = _drawn(logits / temperature, top_k, rng)
-        text[:, position] = np.where(ended, 0, token)
-        if end is not None:
-            ended |= token == end
-            if ended.all():
-                break
-    return text
-
-
-def _check_sampling(prompts: np.ndarray, length: int, temperature: float, top_k: int | None) -> None:
-    require_number(temperature, "generate: temperature", above=0.0)
-    if prompts.ndim != 2 or not 1 <= prompts.shape[1] < length or (prompts == 0).any():
-        raise ValueError(
-            f"generate: prompts must be (n, 1 to {length - 1}) tokens without padding, got {prompts.shape}"
-        )
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"generate: top_k must be at least 1, got {top_k}")
-
-
-def _drawn(logits: np.ndarray, top_k: int | None, rng: np.random.Generator) -> np.ndarray:
-    """A token for each row of logits, drawn from their softmax; never padding."""
-    logits[:, 0] = -np.inf
-    if top_k is not None and top_k < logits.shape[1] - 1:
-        least = np.sort(logits, axis=1)[:, -top_k][:, None]
-        logits = np.where(logits < least, -np.inf, logits)
-    # The largest of logit plus Gumbel noise is a draw from the softmax.
-    return np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
+    require_sampling("generate", temperature, top_k)
+    prompts = require_prompts(prompts, length, "generate")
+    chances = np.random.default_rng(seed).random((len(prompts), length))
+    return writing(model, length=length, temperature=temperature, top_k=top_k, end=end)(prompts, chances)
 
 
 def _shifted(targets: np.ndarray, start: int) -> np.ndarray:
