@@ -70,14 +70,20 @@ class Ramp(Schedule):
 
 
 def number_or_schedule(
-    value: SupportsFloat | Schedule, what: str, *, minimum: float | None = None, above: float | None = None
+    value: SupportsFloat | Schedule,
+    what: str,
+    *,
+    minimum: float | None = None,
+    above: float | None = None,
+    maximum: float | None = None,
 ) -> Any:
     """A number within the limits of `require_number`, or a schedule whose first and last values are."""
     if not isinstance(value, Schedule):
-        return require_number(value, what, minimum=minimum, above=above)
-    require_number(float(ops.convert_to_numpy(value(0))), f"{what} at step 0", minimum=minimum, above=above)
+        return require_number(value, what, minimum=minimum, above=above, maximum=maximum)
+    first = float(ops.convert_to_numpy(value(0)))
+    require_number(first, f"{what} at step 0", minimum=minimum, above=above, maximum=maximum)
     if hasattr(value, "end"):
-        require_number(value.end, f"{what} at its end", minimum=minimum, above=above)
+        require_number(value.end, f"{what} at its end", minimum=minimum, above=above, maximum=maximum)
     return value
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -35,6 +35,7 @@ class TeachingModel(keras.Model):
 
     def train_step(self, *args: object) -> Any:
         """One step, as the backend's own trainer makes it."""
+        self._require_own_scope()
         with self._one_step():
             return super().train_step(*args)
 
@@ -62,6 +63,17 @@ class TeachingModel(keras.Model):
     def in_step(self) -> bool:
         """Whether a train or test step of this model is running."""
         return _stepping.get() is self
+
+    def _require_own_scope(self) -> None:
+        """ValueError for models of a distribution strategy in whose scope this one was not made."""
+        mine = getattr(self, "distribute_strategy", None)
+        for model in self.layers:
+            its: Any = getattr(model, "distribute_strategy", mine)
+            if its is not mine and its.num_replicas_in_sync > 1:
+                raise ValueError(
+                    f"{type(self).__name__}: {model.name!r} was made in the scope of a distribution strategy; make and compile "
+                    f"the {type(self).__name__} in that scope too"
+                )
 
     @contextmanager
     def _one_step(self) -> Iterator[None]:
@@ -99,6 +111,12 @@ class TeachingModel(keras.Model):
         strategy = getattr(self, "distribute_strategy", None)
         replicas = strategy.num_replicas_in_sync if strategy is not None else 1
         metric.update_state(mean * replicas, sample_weight=ops.shape(keras.tree.flatten(x)[0])[0])
+
+
+def scope_of(model: keras.Model) -> AbstractContextManager[Any]:
+    """The scope in which what trains with a model must be made: that of its distribution strategy, where it has one."""
+    strategy = getattr(model, "distribute_strategy", None)
+    return nullcontext() if strategy is None or strategy.num_replicas_in_sync == 1 else strategy.scope()
 
 
 def without(variables: Sequence[Any], excluded: Sequence[Any]) -> list[Any]:

@@ -249,7 +249,61 @@ def test_exit_losses_are_the_papers(blobs):
     assert float(exits.compute_loss(x, y, exits(x, training=True))) == pytest.approx(total, rel=1e-5)
 
 
+def test_exits_follow_schedules_and_keep_them(tmp_path, blobs):
+    x, y = blobs[0][:40], blobs[1][:40]
+    ramps = {
+        "alpha": keras_kd.Ramp(0.0, 0.5, 2),
+        "temperature": keras_kd.Ramp(4.0, 2.0, 2),
+        "feature_weight": keras_kd.Ramp(0.0, 0.1, 2),
+    }
+    exits = keras_kd.MultiExit(net(6, "deep"), ["body_1"], **ramps)
+    exits.compile(keras.optimizers.SGD(0.0), CROSS_ENTROPY)
+    steady = {
+        step: keras_kd.MultiExit(exits.model, ["body_1"], **{name: float(ramp(step)) for name, ramp in ramps.items()})
+        for step in range(4)
+    }
+    for step, still in steady.items():
+        still.compile(keras.optimizers.SGD(0.0), CROSS_ENTROPY)
+        still.set_weights([w for w in exits.get_weights() if np.shape(w)])  # all but the count of steps
+        expected = still.evaluate(x, y, verbose=0, batch_size=40, return_dict=True)
+        if step == 1:
+            exits.save(tmp_path / "e.keras")
+            exits = keras.saving.load_model(tmp_path / "e.keras")
+        assert exits.train_on_batch(x, y, return_dict=True) == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(ValueError, match="MultiExit: alpha at its end must be at most 1, got 2"):
+        keras_kd.MultiExit(net(6, "deep"), ["body_1"], alpha=keras_kd.Ramp(0.0, 2.0, 2))
+
+
 # Chains
+
+
+def test_each_training_of_a_chain_has_its_own_schedule_and_learned_layers(blobs):
+    x, y = blobs[0][:40], blobs[1][:40]
+    hint = keras_kd.Hint(0.1, teacher_layer="body_1", student_layer="body_1")
+    soft = keras_kd.SoftTarget(keras_kd.Ramp(4.0, 1.0, 4), keras_kd.Ramp(0.0, 1.0, 4))
+    made = []
+
+    def compile_and_keep(model):
+        model.compile(keras.optimizers.SGD(0.0), CROSS_ENTROPY)
+        made.append(model)
+
+    fit = {"epochs": 2, "batch_size": 40, "verbose": 0}
+    steps = schemes.assistants(
+        [net(12, "t"), net(8, "a"), net(4, "s")], x, y, compile=compile_and_keep, objectives=[soft, hint], **fit
+    )
+    steps += schemes.born_again(
+        lambda n: net(6, f"g{n}"), x, y, generations=1, compile=compile_and_keep, objectives=[soft], **fit
+    )[0][1:]
+    names = {"teacher_layer": "body_1", "student_layer": "body_1", "hint_epochs": 1, "objectives": soft}
+    steps.append(schemes.hint_then_distil(net(8, "u"), net(4, "v"), x, y, compile=compile_and_keep, **names, **fit)[1])
+    distillers = [model for model in made if getattr(model, "_steps", None) is not None]
+    assert [int(model._steps) for model in distillers] == [2, 2, 2, 2]
+    for step, distiller in zip(steps, distillers, strict=True):
+        logs = step.history
+        others = distiller.hard_weight * np.array(logs["hard_loss"]) + 0.1 * np.array(logs.get("hint", [0.0, 0.0]))
+        np.testing.assert_allclose(
+            np.array(logs["loss"]) - others, np.array([0.0, 0.25]) * logs["soft_target"], atol=1e-5
+        )
 
 
 def test_assistants_and_generations(blobs):

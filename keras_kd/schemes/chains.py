@@ -12,9 +12,10 @@ import keras
 from keras_kd.distiller import Distiller
 from keras_kd.layers import find_layer
 from keras_kd.objectives.feature import Hint
-from keras_kd.objectives.keras_losses import Objectives
+from keras_kd.objectives.keras_losses import Objectives, listed
 from keras_kd.objectives.response import SoftTarget
 from keras_kd.teachers import Ensemble
+from keras_kd.training import scope_of
 from keras_kd.types import Structure
 
 Compile: TypeAlias = Callable[[keras.Model], None]
@@ -124,7 +125,8 @@ def born_again(
     if generations < 1:
         raise ValueError(f"born_again: generations must be at least 1, got {generations}")
     first = make(0)
-    compile(first)
+    with scope_of(first):
+        compile(first)
     steps = [Step(first, _fit(first, x, y, fit))]
     for generation in range(1, generations + 1):
         chosen = objectives or [SoftTarget(1.0)]
@@ -175,7 +177,8 @@ def hint_then_distil(
 
     Source: FitNets, Romero et al. 2015, algorithm 1, https://arxiv.org/abs/1412.6550
     """
-    lower, upper = _up_to(student, student_layer), _up_to(teacher, teacher_layer)
+    with scope_of(student):
+        lower, upper = _up_to(student, student_layer), _up_to(teacher, teacher_layer)
     first = _distilled(upper, lower, x, None, compile, [Hint(0.5)], 0.0, {**fit, "epochs": hint_epochs})
     second = _distilled(teacher, student, x, y, compile, objectives, hard_weight, fit)
     return Step(student, first.history), second
@@ -196,8 +199,11 @@ def _distilled(
     hard_weight: float,
     fit: dict[str, Any],
 ) -> Step:
-    distiller = Distiller(teacher, student, objectives or SoftTarget(4.0), hard_weight=hard_weight)
-    compile(distiller)
+    # Each training has layers of its own to learn, such as a Hint's regressor.
+    own = [objective.changed() for objective in listed(objectives or SoftTarget(4.0))]
+    with scope_of(student):
+        distiller = Distiller(teacher, student, own, hard_weight=hard_weight)
+        compile(distiller)
     return Step(student, _fit(distiller, x, y, fit))
 
 

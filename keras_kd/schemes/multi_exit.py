@@ -8,13 +8,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_kd.checks import require_number
 from keras_kd.layers import activation_of, find_layer
 from keras_kd.objectives.base import Objective
 from keras_kd.objectives.response import SoftTarget
 from keras_kd.objectives.tensors import flat
 from keras_kd.objectives.weighing import batch_mean
 from keras_kd.per_output import hard_weights, ignored_class, labels_of, weights_of
+from keras_kd.schedules import Schedule, as_config, number_or_schedule
 from keras_kd.serialization import serializable
 from keras_kd.training import Batch, TeachingModel
 from keras_kd.types import Structure, Tensor
@@ -34,9 +34,9 @@ class MultiExit(TeachingModel):
         exits: Names of the layers to put an exit on, from shallow to deep.
         features: Name of the layer before the model's own head, whose pooled output the bottlenecks follow; None takes
             the input of the last layer.
-        alpha: Fraction of the deepest exit's soft targets, against the labels, in [0, 1].
-        temperature: T, above 0.
-        feature_weight: Factor of the feature distance, at least 0.
+        alpha: Fraction of the deepest exit's soft targets, against the labels, in [0, 1], or a schedule over training steps.
+        temperature: T, above 0, or a schedule.
+        feature_weight: Factor of the feature distance, at least 0, or a schedule.
 
     `predict` gives the deepest exit's logits. Logs: `loss`, `exit_k_loss`, `exit_k_lesson`, `exit_k_features`.
 
@@ -61,9 +61,9 @@ class MultiExit(TeachingModel):
         exits: Sequence[str],
         *,
         features: str | None = None,
-        alpha: float = 0.3,
-        temperature: float = 3.0,
-        feature_weight: float = 0.03,
+        alpha: float | Schedule = 0.3,
+        temperature: float | Schedule = 3.0,
+        feature_weight: float | Schedule = 0.03,
         name: str = "multi_exit",
         **kwargs: object,
     ) -> None:
@@ -75,9 +75,9 @@ class MultiExit(TeachingModel):
             raise ValueError(f"MultiExit: model {model.name!r} must end in logits, i.e. a linear layer")
         if not exits:
             raise ValueError("MultiExit: name at least one layer to put an exit on")
-        self.alpha = require_number(alpha, "MultiExit: alpha", minimum=0.0, maximum=1.0)
-        self.temperature = require_number(temperature, "MultiExit: temperature", above=0.0)
-        self.feature_weight = require_number(feature_weight, "MultiExit: feature_weight", minimum=0.0)
+        self.alpha = number_or_schedule(alpha, "MultiExit: alpha", minimum=0.0, maximum=1.0)
+        self.temperature = number_or_schedule(temperature, "MultiExit: temperature", above=0.0)
+        self.feature_weight = number_or_schedule(feature_weight, "MultiExit: feature_weight", minimum=0.0)
         self.model, self.exits, self.features = model, tuple(exits), features
         outputs = [find_layer(model, layer).output for layer in exits]
         last = find_layer(model, features).output if features else model.outputs[0]._keras_history.operation.input
@@ -93,13 +93,16 @@ class MultiExit(TeachingModel):
         self._graph = keras.Model(
             inputs, {"features": [*narrowed, deepest], "logits": [*logits, model.outputs[0]]}, name="all_exits"
         )
-        self._soft_target = SoftTarget(self.temperature, form="bernoulli" if classes == 1 else "categorical")
-        self._distance = _FeatureDistance()
+        self._soft_target = SoftTarget(
+            self.temperature, self.alpha, form="bernoulli" if classes == 1 else "categorical"
+        )
+        self._distance = _FeatureDistance(self.feature_weight)
         self._means = {
             f"exit_{k}_{what}": keras.metrics.Mean(name=f"exit_{k}_{what}")
             for k in range(len(exits) + 1)
             for what in (("loss", "lesson", "features") if k < len(exits) else ("loss",))
         }
+        self._count_steps_for([self._soft_target, self._distance])
         self.built = True
 
     def exit(self, k: int) -> keras.Model:
@@ -132,17 +135,18 @@ class MultiExit(TeachingModel):
         weights = weights_of(sample_weight, self.model, 0)
         ignored = ignored_class("loss", self.loss, self.model, 0, labels_of(y, self.model, 0))
         last = len(self.exits)
+        lesson, near = (self._now(objective, training) for objective in (self._soft_target, self._distance))
         for k, (logits, features) in enumerate(zip(given["logits"], given["features"])):
             hard = self._compile_loss(y, logits, hard_weights(self.loss, y, logits, sample_weight))
             self._log_mean(self._means[f"exit_{k}_loss"], hard, x)
             if k == last:
                 terms.append(hard)
                 continue
-            soft = batch_mean(self._soft_target, deepest, logits, y, weights, ignored)
-            distance = batch_mean(self._distance, deep_features, features, y, weights)
+            soft = batch_mean(lesson, deepest, logits, y, weights, ignored)
+            distance = batch_mean(near, deep_features, features, y, weights)
             self._log_mean(self._means[f"exit_{k}_lesson"], soft, x)
             self._log_mean(self._means[f"exit_{k}_features"], distance, x)
-            terms += [(1.0 - self.alpha) * hard, self.alpha * soft, self.feature_weight * distance]
+            terms += [(1.0 - lesson.weight) * hard, lesson.weight * soft, near.weight * distance]
         return terms
 
     def compute_metrics(
@@ -158,14 +162,17 @@ class MultiExit(TeachingModel):
             "model": keras.saving.serialize_keras_object(self.model),
             "exits": list(self.exits),
             "features": self.features,
-            "alpha": self.alpha,
-            "temperature": self.temperature,
-            "feature_weight": self.feature_weight,
+            "alpha": as_config(self.alpha),
+            "temperature": as_config(self.temperature),
+            "feature_weight": as_config(self.feature_weight),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> MultiExit:
         config = dict(config)
+        for name in ("alpha", "temperature", "feature_weight"):
+            if isinstance(config.get(name), dict):
+                config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
         return cls(
             keras.saving.deserialize_keras_object(config.pop("model"), custom_objects), config.pop("exits"), **config
         )

@@ -10,6 +10,7 @@ import numpy as np
 from keras_kd.schemes.chains import Step
 from keras_kd.schemes.decoding import require_prompts, require_sampling, writing
 from keras_kd.schemes.transformers import IGNORED
+from keras_kd.training import scope_of
 
 
 def beam_search(
@@ -114,11 +115,12 @@ def sequence_level(
     """
     sources = np.asarray(sources, np.int32)
     targets, _ = beam_search(teacher, sources, start=start, end=end, length=length, beams=beams)
-    if compile is None:
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)
-        student.compile("adam", loss)
-    else:
-        compile(student)
+    with scope_of(student):
+        if compile is None:
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)
+            student.compile("adam", loss)
+        else:
+            compile(student)
     labels = np.where(targets == 0, IGNORED, targets)
     history = student.fit([sources, _shifted(targets, start)], labels, **fit).history
     return Step(student, {name: [float(v) for v in values] for name, values in history.items()}), targets
