@@ -69,7 +69,9 @@ def prepare(objective: Objective, teacher: Teacher, student: keras.Model) -> Obj
     named: dict[str, Any] = {}
     for side, model in (("teacher", teacher), ("student", student)):
         ref = getattr(objective, f"{side}_layer")
-        refs = _without_inner(tuple(ref) if isinstance(ref, (tuple, list)) else (ref,))
+        refs = tuple(ref) if isinstance(ref, (tuple, list)) else (ref,)
+        if objective.layers_a_side == 1:
+            refs = _without_inner(refs)
         if len(refs) != objective.layers_a_side:
             wanted = "one layer" if objective.layers_a_side == 1 else f"{objective.layers_a_side} layers, as a tuple"
             raise ValueError(f"{objective.message_name}: {side}_layer must name {wanted}, got {ref!r}")
