@@ -90,3 +90,31 @@ def number_or_schedule(
 def as_config(value: float | Schedule | None) -> Any:
     """A number as it is, a schedule as Keras serializes it."""
     return keras.saving.serialize_keras_object(value) if isinstance(value, Schedule) else value
+
+
+@serializable
+class Scaled(Schedule):
+    """Another schedule's values times a factor."""
+
+    def __init__(self, schedule: Schedule, factor: float) -> None:
+        self.schedule, self.factor = schedule, float(factor)
+
+    def __call__(self, step: Tensor | int) -> Tensor:
+        """Value at a training step."""
+        return self.schedule(step) * self.factor
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments, as Keras serializes them."""
+        return {"schedule": keras.saving.serialize_keras_object(self.schedule), "factor": self.factor}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Scaled:
+        """The schedule that `get_config` described."""
+        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["factor"])
+
+
+def scaled(schedule: Schedule, factor: float) -> Schedule:
+    """A schedule of the same shape with all values times a factor; a Ramp stays a Ramp."""
+    if isinstance(schedule, Ramp):
+        return Ramp(schedule.start * factor, schedule.end * factor, schedule.steps, begin=schedule.begin, shape=schedule.shape)
+    return Scaled(schedule, factor)

@@ -1,7 +1,8 @@
 """Published methods as recipes: objectives with layers, weights and warm-up, as data to print, edit, save and compare."""
 
+from keras_kd.recipes.balancing import Balanced, balance
 from keras_kd.recipes.making import names, recipe
 from keras_kd.recipes.plan import Recipe
 from keras_kd.recipes.terms import Term
 
-__all__ = ["Recipe", "Term", "names", "recipe"]
+__all__ = ["Balanced", "Recipe", "Term", "balance", "names", "recipe"]
