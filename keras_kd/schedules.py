@@ -116,5 +116,7 @@ class Scaled(Schedule):
 def scaled(schedule: Schedule, factor: float) -> Schedule:
     """A schedule of the same shape with all values times a factor; a Ramp stays a Ramp."""
     if isinstance(schedule, Ramp):
-        return Ramp(schedule.start * factor, schedule.end * factor, schedule.steps, begin=schedule.begin, shape=schedule.shape)
+        return Ramp(
+            schedule.start * factor, schedule.end * factor, schedule.steps, begin=schedule.begin, shape=schedule.shape
+        )
     return Scaled(schedule, factor)

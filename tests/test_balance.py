@@ -65,14 +65,14 @@ def test_weight_times_size_is_the_target_times_the_references(by, compiled, data
 def test_nothing_is_trained_meanwhile(data):
     made = distiller_of(*objectives(), keras_kd.SoftTarget(2.0, keras_kd.Ramp(0.0, 1.0, 10)), dropout=0.5)
     made.fit(*data, epochs=1, verbose=0)
-    before, generators = arrays(made), (random.getstate(), str(np.random.get_state()))  # noqa: NPY002
+    before, generators = arrays(made), (random.getstate(), str(np.random.get_state()))
     optimizer = arrays(made.optimizer)
     keras_kd.balance(made, *data, batches=3)
     for old, new in zip(before, arrays(made), strict=True):
         np.testing.assert_array_equal(old, new)
     for old, new in zip(optimizer, arrays(made.optimizer), strict=True):
         np.testing.assert_array_equal(old, new)
-    assert generators == (random.getstate(), str(np.random.get_state()))  # noqa: NPY002
+    assert generators == (random.getstate(), str(np.random.get_state()))
 
 
 def test_a_fit_after_balance_is_as_one_with_the_weights_from_the_start(data):

@@ -21,6 +21,7 @@ import micro.aot
 FACES = {
     "keras_kd": (keras_kd, keras_kd.__all__),
     "keras_kd.augmentations": (keras_kd.augmentations, keras_kd.augmentations.__all__),
+    "keras_kd.recipes": (keras_kd.recipes, keras_kd.recipes.__all__),
     "keras_kd.schemes": (keras_kd.schemes, keras_kd.schemes.__all__),
     "keras_kd.students": (keras_kd.students, ["derive"]),
     "micro": (micro, micro.__all__),

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from keras import ops
+
 from keras_kd.checks import require_number
 from keras_kd.distiller import Distiller
 from keras_kd.recipes.measuring import HARD, Size, batches_of, measured
@@ -33,7 +35,12 @@ class Balanced:
 
     def __str__(self) -> str:
         rows = [
-            [name, _short(self.losses[name]), _short(self.gradients[name]), *(_short(w.get(name)) for w in (self.old, self.new))]
+            [
+                name,
+                _short(self.losses[name]),
+                _short(self.gradients[name]),
+                *(_short(w.get(name)) for w in (self.old, self.new)),
+            ]
             for name in self.losses
         ]
         return markdown(["", "loss", "gradient", "old weight", "new weight"], rows)
@@ -119,14 +126,16 @@ def largest(weight: Any) -> float:
     """A weight as one number: itself, the larger end of a Ramp, or what another schedule gives at step 0."""
     if isinstance(weight, Ramp):
         return max(weight.start, weight.end)
-    return float(weight(0)) if isinstance(weight, Schedule) else float(weight)
+    return float(ops.convert_to_numpy(weight(0))) if isinstance(weight, Schedule) else float(weight)
 
 
 def _require_lessons(found: dict[str, Size], by: str) -> None:
     """ValueError for the first objective that teaches nothing, or whose size is no number."""
     for name, size in found.items():
         if not math.isfinite(size.loss) or not math.isfinite(size.gradient):
-            raise ValueError(f"objective {name!r} is not finite on these batches: loss {size.loss}, gradient {size.gradient}")
+            raise ValueError(
+                f"objective {name!r} is not finite on these batches: loss {size.loss}, gradient {size.gradient}"
+            )
         if name != HARD and not size.gradient:
             raise ValueError(
                 f"objective {name!r} has no gradient in the student's trainable weights on these batches: it teaches nothing "

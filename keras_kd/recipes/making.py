@@ -97,12 +97,16 @@ def method_of(name: str) -> Method:
     """The published method of that name; ValueError with the nearest names if there is none."""
     if name not in PUBLISHED:
         near = difflib.get_close_matches(str(name), PUBLISHED, n=3, cutoff=0.5) or list(PUBLISHED)
-        raise ValueError(f"there is no recipe {name!r}; {'nearest' if len(near) < 4 else 'there are'}: {', '.join(near)}")
+        raise ValueError(
+            f"there is no recipe {name!r}; {'nearest' if len(near) < 4 else 'there are'}: {', '.join(near)}"
+        )
     return PUBLISHED[name]
 
 
 def _require_known(name: str, method: Method, changes: dict[str, Argument]) -> None:
-    accepted = [key for part in method.parts for key in arguments_of(class_of(part.objective)) if key not in NOT_CHANGED]
+    accepted = [
+        key for part in method.parts for key in arguments_of(class_of(part.objective)) if key not in NOT_CHANGED
+    ]
     for key in changes:
         if key not in accepted:
             raise ValueError(
@@ -154,10 +158,12 @@ def _weighted(term: Term, part: Part, arguments: dict[str, Argument], shapes: tu
     """A term whose weight is divided by the number of positions that it compares, where its part says so."""
     if not part.per_position or "weight" in arguments:
         return term
-    sizes = [None if None in pair else min(pair) for pair in zip(*(shape[1:-1] for shape in shapes))]
-    if None in sizes:
-        raise ValueError("the positions of the maps are not known, by which the published weight is divided; pass weight")
-    return term.changed(weight=part.weight / math.prod(sizes))
+    sizes = [min(pair) for pair in zip(*(shape[1:-1] for shape in shapes)) if None not in pair]  # type: ignore[type-var]
+    if len(sizes) < len(shapes[0]) - 2:
+        raise ValueError(
+            "the positions of the maps are not known, by which the published weight is divided; pass weight"
+        )
+    return term.changed(weight=part.weight / math.prod(sizes))  # type: ignore[arg-type]
 
 
 def pairs_of(where: str, teacher: Teacher, student: keras.Model, layers: Layers) -> list[tuple[Any, Any]]:
@@ -170,10 +176,8 @@ def pairs_of(where: str, teacher: Teacher, student: keras.Model, layers: Layers)
         if layers is not None:
             raise ValueError("compares the models' outputs and takes no layers")
         return [(None, None)]
-    if layers is not None:
-        chosen = [_named(pair, teacher, student) for pair in layers]
-    else:
-        chosen = _chosen(where, teacher, student)
+    given = layers is not None
+    chosen = [_named(pair, teacher, student) for pair in layers or ()] if given else _chosen(where, teacher, student)
     if not chosen:
         raise ValueError(
             f"no layers to compare are found in {_described(teacher)} and {_described(student)}; "
@@ -225,7 +229,7 @@ def _compared(term: Term, teacher: Teacher, student: keras.Model) -> tuple[Any, 
 
 
 def _shapes(objective: Objective, teacher: Teacher, student: keras.Model) -> tuple[Any, Any]:
-    return tuple(_sides(objective, teacher, student))  # type: ignore[return-value]
+    return tuple(_sides(objective, teacher, student))
 
 
 def _sides(objective: Objective, teacher: Teacher, student: keras.Model) -> Iterator[Any]:

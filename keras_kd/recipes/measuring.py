@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -16,7 +17,7 @@ from keras import ops
 from keras_kd.distiller import Distiller
 from keras_kd.recipes.gradients import sizes
 from keras_kd.training import Batch
-from keras_kd.types import Structure
+from keras_kd.types import Structure, Tensor
 
 HARD = "hard_loss"
 
@@ -46,11 +47,16 @@ def measured(distiller: Distiller, batches: Iterable[tuple[Any, Any, Any]]) -> d
             has_hard = distiller._compile_loss is not None and y is not None
             names = ((HARD,) if has_hard else ()) + distiller.objective_names
             count, batch = len(names), Batch(x, y, None, sample_weight)
-            found.append(sizes(lambda batch=batch, count=count: distiller._terms(batch, True)[-count:], variables))
+            found.append(sizes(partial(_last_terms, distiller, batch, count), variables))
     if not found:
         raise ValueError("there is no batch to measure on")
     losses, gradients = (np.mean(np.abs([each[n] for each in found]), axis=0) for n in (0, 1))
     return {name: Size(float(a), float(b)) for name, a, b in zip(names, losses, gradients)}
+
+
+def _last_terms(distiller: Distiller, batch: Batch, count: int) -> list[Tensor]:
+    """The hard loss and the objectives: what stands before them is the student's own regularization."""
+    return distiller._terms(batch, True)[-count:]
 
 
 def batches_of(x: Any, y: Structure | None, batch_size: int, count: int) -> Iterator[tuple[Any, Any, Any]]:
@@ -61,13 +67,13 @@ def batches_of(x: Any, y: Structure | None, batch_size: int, count: int) -> Iter
         order = np.random.default_rng(0).permutation(total)
         for start in range(0, min(total, count * batch_size), batch_size):
             chosen = order[start : start + batch_size]
-            yield *(_tensors(part, chosen) for part in (x, y)), None  # type: ignore[misc]
+            yield *(_tensors(part, chosen) for part in (x, y)), None
         return
     if y is not None:
         raise ValueError("y must be None where x is a data set, whose batches hold the labels")
     items = (x[n] for n in range(len(x))) if isinstance(x, keras.utils.PyDataset) else iter(x)
     for item in islice(items, count):
-        yield tuple(_tensors(part) for part in keras.utils.unpack_x_y_sample_weight(item))  # type: ignore[misc]
+        yield tuple(_tensors(part) for part in keras.utils.unpack_x_y_sample_weight(item))
 
 
 def _tensors(part: Any, chosen: np.ndarray | None = None) -> Any:

@@ -14,7 +14,9 @@ from keras_kd.checks import require_number
 from keras_kd.objectives.base import Objective, ObjectiveArguments
 from keras_kd.schedules import Ramp
 
-Argument: TypeAlias = "bool | int | float | str | Ramp | Mapping[str, bool | int | float | str] | Sequence[Argument] | None"
+Argument: TypeAlias = (
+    "bool | int | float | str | Ramp | Mapping[str, bool | int | float | str] | Sequence[Argument] | None"
+)
 """What an argument of an objective may be in a recipe: what TOML has, or a Ramp, which is a table of its own arguments."""
 
 # The arguments of a Ramp, as a table of a recipe holds them.
@@ -84,10 +86,12 @@ class Term:
         shown = {key: value for key, value in self.arguments.items() if not key.endswith("_layer")}
         text = ", ".join(f"{key}={_shown(value)}" for key, value in shown.items())
         layers = [self.arguments.get(f"{side}_layer") for side in ("teacher", "student")]
-        where = "outputs" if layers == [None, None] else " -> ".join("output" if one is None else str(one) for one in layers)
+        where = (
+            "outputs"
+            if layers == [None, None]
+            else " -> ".join("output" if one is None else str(one) for one in layers)
+        )
         return f"{self.objective}({text}) on {where}"
-
-
 
 
 def class_of(name: str) -> type[Objective]:
@@ -96,16 +100,17 @@ def class_of(name: str) -> type[Objective]:
     Raises:
         ValueError: If there is none.
     """
-    known = {each: getattr(objectives, each) for each in objectives.__all__ if each not in ("FromKeras", "Objective")}
-    found = known.get(name) if isinstance(name, str) else None
-    if found is None and isinstance(name, str) and ">" in name:
-        found = keras.saving.get_registered_object(name)
-    if not (isinstance(found, type) and issubclass(found, Objective)):
+    found = {each: getattr(objectives, each) for each in objectives.__all__ if each not in ("FromKeras", "Objective")}
+    known = {each: cls for each, cls in found.items() if isinstance(cls, type)}
+    cls = known.get(name) if isinstance(name, str) else None
+    if cls is None and isinstance(name, str) and ">" in name:
+        cls = keras.saving.get_registered_object(name)
+    if not (isinstance(cls, type) and issubclass(cls, Objective)):
         raise ValueError(
             f"there is no objective {name!r}; those of keras_kd are {', '.join(sorted(known))}; one of your own is "
             "registered with Keras and named 'package>Name'"
         )
-    return found
+    return cls
 
 
 def arguments_of(cls: type[Objective]) -> dict[str, object]:
@@ -146,7 +151,9 @@ def _value(value: Argument, key: str) -> Any:
         return value
     unknown = [each for each in value if each not in RAMP]
     if unknown or not {"start", "end", "steps"} <= set(value):
-        raise ValueError(f"{key}: a table is a Ramp, with start, end and steps, and maybe begin and shape; got {dict(value)}")
+        raise ValueError(
+            f"{key}: a table is a Ramp, with start, end and steps, and maybe begin and shape; got {dict(value)}"
+        )
     for each in ("start", "end"):
         require_number(value[each], f"{key}.{each}")  # type: ignore[arg-type]
     for each in {"steps", "begin"} & set(value):
