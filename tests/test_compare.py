@@ -33,7 +33,7 @@ def teacher():
 
 
 def run(teacher, data, methods=("kd", "rkd"), **changes):
-    compiling = {"optimizer": keras.optimizers.Adam(0.01), "loss": LOSS, "metrics": ["accuracy"]}
+    compiling = {"optimizer": keras.optimizers.Adam(0.01), "loss": LOSS, "metrics": ["accuracy"], "run_eagerly": True}
     given = {"seeds": 2, "epochs": 1, "compile": compiling, "progress": False, "batch_size": 20, **changes}
     return keras_kd.compare(methods, lambda: net(4), teacher, data, **given)
 
@@ -55,7 +55,7 @@ def test_the_plain_student_is_trained_as_by_hand(teacher, data):
     keras.utils.set_random_seed(7)
     student = net(4)
     keras.utils.set_random_seed(7)
-    student.compile(keras.optimizers.Adam(0.01), LOSS, metrics=["accuracy"])
+    student.compile(keras.optimizers.Adam(0.01), LOSS, metrics=["accuracy"], run_eagerly=True)
     student.fit(*data[0], epochs=3, batch_size=20, verbose=0)
     by_hand = student.evaluate(*data[1], verbose=0, return_dict=True)["accuracy"]
     assert found.values("plain student") == {7: pytest.approx(by_hand)}

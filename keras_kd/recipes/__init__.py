@@ -1,5 +1,6 @@
 """Published methods as recipes: objectives with layers, weights and warm-up, as data to print, edit, save and compare."""
 
+from keras_kd.recipes.advising import Advice, advise
 from keras_kd.recipes.balancing import Balanced, balance
 from keras_kd.recipes.comparing import compare
 from keras_kd.recipes.comparison import Comparison, Paired, paired
@@ -9,6 +10,7 @@ from keras_kd.recipes.plan import Recipe
 from keras_kd.recipes.terms import Term
 
 __all__ = [
+    "Advice",
     "Balanced",
     "Comparison",
     "Ledger",
@@ -16,6 +18,7 @@ __all__ = [
     "Recipe",
     "Row",
     "Term",
+    "advise",
     "balance",
     "compare",
     "names",

@@ -24,6 +24,12 @@ class Balanced:
 
     `old` and `new` are the weights by objective, of a schedule its largest value; `losses` and `gradients` the sizes of the
     hard loss and of each objective, without weights; `by` and `target` as they were given.
+
+    Examples:
+        >>> print(keras_kd.recipes.Balanced("loss", 1.0, {"hint": 1.0}, {"hint": 2.0}, {"hint": 0.5}, {"hint": 0.1}))
+        |      | loss | gradient | old weight | new weight |
+        | ---- | ---- | -------- | ---------- | ---------- |
+        | hint | 0.5  | 0.1      | 1          | 2          |
     """
 
     by: str

@@ -11,7 +11,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """One run: a method from one seed, the metric on validation data and later on test data, and how long it trained."""
+    """One run: a method from one seed, the metric on validation data and later on test data, and how long it trained.
+
+    Examples:
+        >>> keras_kd.recipes.Row("kd", 0, validation=0.9).test is None
+        True
+    """
 
     method: str
     seed: int

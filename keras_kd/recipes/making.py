@@ -158,12 +158,12 @@ def _weighted(term: Term, part: Part, arguments: dict[str, Argument], shapes: tu
     """A term whose weight is divided by the number of positions that it compares, where its part says so."""
     if not part.per_position or "weight" in arguments:
         return term
-    sizes = [min(pair) for pair in zip(*(shape[1:-1] for shape in shapes)) if None not in pair]  # type: ignore[type-var]
+    sizes = [min(pair) for pair in zip(*(shape[1:-1] for shape in shapes)) if None not in pair]
     if len(sizes) < len(shapes[0]) - 2:
         raise ValueError(
             "the positions of the maps are not known, by which the published weight is divided; pass weight"
         )
-    return term.changed(weight=part.weight / math.prod(sizes))  # type: ignore[arg-type]
+    return term.changed(weight=part.weight / math.prod(sizes))
 
 
 def pairs_of(where: str, teacher: Teacher, student: keras.Model, layers: Layers) -> list[tuple[Any, Any]]:
@@ -246,10 +246,8 @@ def _sides(objective: Objective, teacher: Teacher, student: keras.Model) -> Iter
 
 def task_of(student: keras.Model) -> Task:
     """What the student's output is; nothing is known of several."""
-    shape = getattr(student, "output_shape", None)
-    if not isinstance(shape, tuple) or len(getattr(student, "outputs", ())) != 1:
-        return Task(None, None)
-    return Task(shape[-1], activation_of(student))
+    outputs = getattr(student, "outputs", None) or ()
+    return Task(outputs[0].shape[-1], activation_of(student)) if len(outputs) == 1 else Task(None, None)
 
 
 def _warmup(method: Method, steps_per_epoch: int, epochs: int | None) -> int:
