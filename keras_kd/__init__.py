@@ -1,6 +1,7 @@
 """Knowledge distillation for Keras 3: one student, one teacher, a list of objectives, one `fit`."""
 
 from keras_kd import augmentations as augmentations
+from keras_kd import recipes as recipes
 from keras_kd import schemes as schemes
 from keras_kd import students as students
 from keras_kd.callbacks import StudentCheckpoint
@@ -43,6 +44,7 @@ from keras_kd.objectives import (
     margins_of,
     paraphraser,
 )
+from keras_kd.recipes import advise, balance, compare
 from keras_kd.record_files import RecordError
 from keras_kd.recorded import Recorded
 from keras_kd.recorder import record
@@ -101,10 +103,14 @@ __all__ = [
     "TeacherBounded",
     "TensorBoardLog",
     "VariationalInformation",
+    "advise",
     "assistants",
+    "balance",
     "born_again",
+    "compare",
     "margins_of",
     "paraphraser",
+    "recipes",
     "record",
     "schemes",
     "students",

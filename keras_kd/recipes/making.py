@@ -143,8 +143,8 @@ def _on_layers(
     terms, errors = [], []
     for theirs, mine in pairs_of(part.where, teacher, student, layers):
         named = {} if theirs is mine is None else {"teacher_layer": theirs, "student_layer": mine}
-        term = Term(part.objective, {"weight": part.weight, **arguments, **named})
         try:
+            term = Term(part.objective, {"weight": part.weight, **arguments, **named})
             shapes = _compared(term, teacher, student)
             terms.append(_weighted(term, part, arguments, shapes))
         except ValueError as error:
@@ -196,6 +196,8 @@ def _chosen(where: str, teacher: Teacher, student: keras.Model) -> list[tuple[st
         theirs, mine = found(teacher), found(student)
         return [(theirs, mine)] if theirs is not None and mine is not None else []
     pairs = stage_pairs(teacher, student)
+    if where == "last stage":
+        return pairs[-1:]
     return pairs[len(pairs) // 2 :][:1] if where == "middle" else pairs
 
 

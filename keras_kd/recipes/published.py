@@ -16,8 +16,8 @@ from typing import TypeAlias
 from keras_kd.recipes.terms import Argument
 
 # Where an objective compares. 'stages': the end of each stage. 'middle': of the middle one. 'last': of the last block.
-# 'penultimate': the last layer's input. 'stage lists': all stages in one objective.
-PLACES = ("outputs", "stages", "middle", "last", "penultimate", "stage lists")
+# 'last stage': the last stage. 'penultimate': the last layer's input. 'stage lists': all stages in one objective.
+PLACES = ("outputs", "stages", "middle", "last", "last stage", "penultimate", "stage lists")
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,45 @@ PUBLISHED: dict[str, Method] = {
         (Part("CorrelationCongruence", 100.0, "penultimate", {"gamma": 0.4, "order": 2}),),
         "Peng et al. 2019, https://arxiv.org/abs/1904.01802, with the paper's kernel",
         note="no weight is published for this form: 100 is this library's, have keras_kd.balance set it",
+    ),
+}
+
+_UNPUBLISHED = "no weight is published for this form: it is this library's, have keras_kd.balance set it"
+
+PUBLISHED |= {
+    "reviewkd": Method(
+        (Part("ReviewKD", 1.0, "stage lists"),),
+        "Chen et al. 2021, https://arxiv.org/abs/2104.09044; weight and warm-up of mdistiller, CIFAR-100",
+        warmup_epochs=20,
+        note="stages alone, without the pooled features",
+    ),
+    "nst": Method(
+        (Part("NeuronSelectivity", 50.0, "stages"),),
+        f"Huang and Wang 2017, https://arxiv.org/abs/1707.01219; weight of {_RELATION}",
+    ),
+    "ickd": Method(
+        (Part("InterChannel", 2.5, "last stage"),),
+        "Liu et al. 2021, https://arxiv.org/abs/2202.03680; weight of the authors' code",
+    ),
+    "cwd": Method(
+        (Part("ChannelWise", 1.0, "last stage", {"temperature": 4.0}),),
+        "Shu et al. 2021, https://arxiv.org/abs/2011.13256, with the paper's temperature for features",
+        note=_UNPUBLISHED,
+    ),
+    "mgd": Method(
+        (Part("MaskedGeneration", 1.0, "last stage", {"masked": 0.5}),),
+        "Yang et al. 2022, https://arxiv.org/abs/2205.01529",
+        note=_UNPUBLISHED,
+    ),
+    "srd": Method(
+        (Part("SimpleRecipe", 1.0, "penultimate", {"power": 4.0}),),
+        "Miles and Mikolajczyk 2024, https://arxiv.org/abs/2303.11098, with the paper's power and linear projector",
+        note=_UNPUBLISHED,
+    ),
+    "infonce": Method(
+        (Part("InfoNCE", 0.8, "penultimate", {"dimensions": 128, "temperature": 0.07}),),
+        "van den Oord et al. 2018, https://arxiv.org/abs/1807.03748, with the weight and temperature of crd",
+        note=_UNPUBLISHED,
     ),
 }
 
