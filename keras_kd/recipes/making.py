@@ -248,7 +248,7 @@ def _sides(objective: Objective, teacher: Teacher, student: keras.Model) -> Iter
 
 def task_of(student: keras.Model) -> Task:
     """What the student's output is; nothing is known of several."""
-    outputs = getattr(student, "outputs", None) or ()
+    outputs = list(getattr(student, "outputs", None) or [])
     return Task(outputs[0].shape[-1], activation_of(student)) if len(outputs) == 1 else Task(None, None)
 
 
