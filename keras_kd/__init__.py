@@ -47,6 +47,7 @@ from keras_kd.objectives import (
 from keras_kd.recipes import advise, balance, compare
 from keras_kd.record_files import RecordError
 from keras_kd.recorded import Recorded
+from keras_kd.recorded_views import RecordedViews, record_views
 from keras_kd.recorder import record
 from keras_kd.schedules import Ramp
 from keras_kd.schemes import MultiExit, Munge, MutualDistiller, assistants, born_again
@@ -92,6 +93,7 @@ __all__ = [
     "Reconstruction",
     "RecordError",
     "Recorded",
+    "RecordedViews",
     "RelationalAngle",
     "RelationalDistance",
     "ReviewKD",
@@ -112,6 +114,7 @@ __all__ = [
     "paraphraser",
     "recipes",
     "record",
+    "record_views",
     "schemes",
     "students",
 ]

@@ -13,8 +13,9 @@ import numpy as np
 from keras_kd.fingerprint import fingerprint
 from keras_kd.objectives.top_k import TopK
 from keras_kd.record_files import RecordError, check_files, keys_of, read_array, read_index, rows
-from keras_kd.supplied import Supplied
+from keras_kd.supplied import Supplied, teachers_part
 from keras_kd.types import Structure
+from keras_kd.views import View, require_view
 
 
 class Recorded(Supplied):
@@ -65,12 +66,17 @@ class Recorded(Supplied):
         for start in range(0, count, 4096):
             self._check_keys(np.arange(start, min(start + 4096, count)), rows(x, slice(start, start + 4096)))
 
-    def join_targets(self, batches: Iterable[Structure]) -> Iterator[tuple[Any, ...]]:
+    def join_targets(self, batches: Iterable[Structure], *, teacher_inputs: View = None) -> Iterator[tuple[Any, ...]]:
         """Batches x, (x,), (x, y) or (x, y, sample_weight) in recorded order, each with the teacher's targets joined to x.
+
+        Args:
+            batches: An unshuffled stream.
+            teacher_inputs: What the teacher was recorded on of each x, as for `Distiller`; None for all of it.
 
         Raises:
             RecordError: At the first batch that is not what was recorded there.
         """
+        require_view(teacher_inputs, "teacher_inputs")
         start = 0
         for batch in batches:
             x, *rest = batch if isinstance(batch, (tuple, list)) else (batch,)
@@ -79,8 +85,9 @@ class Recorded(Supplied):
             if start + count > len(self):
                 raise RecordError(f"{self.folder} holds {len(self)} examples, the data more")
             indices = np.arange(start, start + count)
-            self._check_keys(indices, x)
-            yield ({"inputs": x, "teacher": self.targets(indices, x)}, *rest)
+            theirs = teachers_part(teacher_inputs, x)
+            self._check_keys(indices, theirs)
+            yield ({"inputs": x, "teacher": self.targets(indices, theirs)}, *rest)
             start += count
 
     def targets(self, indices: np.ndarray, x: Structure | None = None) -> dict[str, np.ndarray]:

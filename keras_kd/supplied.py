@@ -77,7 +77,7 @@ class Supplied:
         """
         require_view(teacher_inputs, "teacher_inputs")
         if type(self).check is not Supplied.check:
-            self.check(_teachers_part(teacher_inputs, x))
+            self.check(teachers_part(teacher_inputs, x))
         parts = (x, y, sample_weight)
         return Batches(self, *parts, batch_size=batch_size, shuffle=shuffle, seed=seed, teacher_inputs=teacher_inputs)
 
@@ -157,11 +157,14 @@ class Batches(keras.utils.PyDataset):
         x, y, sample_weight = keras.tree.map_structure(
             lambda part: None if part is None else np.asarray(part)[chosen], (self.x, self.y, self.sample_weight)
         )
-        theirs = _teachers_part(self.teacher_inputs, x)
-        given = {"inputs": x, "teacher": self.teacher.targets(chosen, theirs)}
+        theirs = teachers_part(self.teacher_inputs, x)
+        given = {"inputs": x, "teacher": self._targets(chosen, theirs)}
         if sample_weight is not None:
             return given, y, sample_weight
         return (given,) if y is None else (given, y)
+
+    def _targets(self, chosen: np.ndarray, x: Structure) -> dict[str, np.ndarray]:
+        return self.teacher.targets(chosen, x)
 
     def on_epoch_end(self) -> None:
         """Another order for the next epoch."""
@@ -174,7 +177,7 @@ class Batches(keras.utils.PyDataset):
         return np.random.default_rng([self.seed, self._epoch]).permutation(self._count)
 
 
-def _teachers_part(view: View, x: Structure) -> Any:
+def teachers_part(view: View, x: Structure) -> Any:
     """What the teacher gets of `x`: as it is without a view, else as arrays of NumPy, which a view may have left."""
     if view is None:
         return x
