@@ -30,6 +30,14 @@ OBJECTIVES = {
     "congruence": keras_kd.CorrelationCongruence,
     "probabilistic": keras_kd.ProbabilisticTransfer,
     "contrastive": lambda: keras_kd.Contrastive(dimensions=4),
+    "infonce": lambda: keras_kd.InfoNCE(dimensions=4, queue=3),
+    "channel wise": lambda: keras_kd.ChannelWise(adapter=None),
+    "inter-channel": lambda: keras_kd.InterChannel(adapter=None),
+    "selectivity": keras_kd.NeuronSelectivity,
+    "generation": keras_kd.MaskedGeneration,
+    "margin": keras_kd.MarginRelu,
+    "simple recipe": keras_kd.SimpleRecipe,
+    "bounded": keras_kd.TeacherBounded,
     "keras's logits": lambda: keras_kd.FromKeras(
         keras.distillation.LogitsDistillation(2.0, keras.losses.KLDivergence())
     ),
@@ -47,6 +55,7 @@ REFUSED = {
         "dist, intra alone",
         "cosine",
         "angle",
+        "inter-channel",
         "congruence",
         "probabilistic",
         "keras's logits",
@@ -63,10 +72,10 @@ WARNED = {"decoupled", "dist"}
 @pytest.mark.filterwarnings("ignore:objective D")
 def test_the_gradient_is_not_zero_or_the_objective_is_refused(name, classes):
     rng = np.random.default_rng(classes)
-    maps = name in ("attention", "flow")
+    maps = name in ("attention", "flow", "channel wise", "inter-channel", "selectivity")
     t, s = rng.normal(size=(2, 6, *((4,) if maps else ()), classes)).astype("float32")
     objective = OBJECTIVES[name]()
-    y = np.arange(6) % classes
+    y = np.arange(6.0)[:, None] if name == "bounded" else np.arange(6) % classes
 
     def value(student):
         return objective((t, t), (student, student)) if name == "flow" else objective(t, student, y)
