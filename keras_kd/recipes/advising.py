@@ -80,7 +80,7 @@ def advise(
 ) -> Advice:
     """Recommend a recipe for two models and their data, and say why.
 
-    Looks at the number of classes, the outputs' activations, the models' sizes and layers, the share of labels, how sure the
+    Looks at the number of classes, the outputs' activations, the models' sizes and layers, the fraction of labels, how sure the
     teacher is on the training data, how far its logits spread, and on validation data at how much better it is. Every recipe
     that is named was made for these models and has a gradient in the student on a batch of these data. The rules are rules of
     thumb from what the methods were made for; `keras_kd.compare` decides. Nothing is trained or changed.
@@ -225,12 +225,12 @@ def _order(seen: _Seen) -> tuple[list[tuple[str, dict[str, Any]]], list[str], li
 def _first(seen: _Seen) -> tuple[str, dict[str, Any], str]:
     """The recipe to begin with for classes, changes to it, and why."""
     if seen.labeled < 1:
-        share = (
+        labeled = (
             f"{seen.labeled:.0%}".replace("%", " %") + " of the inputs have labels"
             if seen.labeled
             else "No input has labels"
         )
-        return "kd", {}, f"{share}: soft targets teach on all of them."
+        return "kd", {}, f"{labeled}: soft targets teach on all of them."
     if seen.classes == 2:
         return "kd", {}, "Two classes have one soft number an example, which kd compares as it is."
     if seen.best is not None and seen.best > SATURATED:

@@ -134,14 +134,14 @@ def _run_missing(
     work: _Work, book: Ledger, seeds: list[int], kept: dict[tuple[str, int], list[np.ndarray]], progress: Progress
 ) -> None:
     """Run what the ledger lacks, seed by seed."""
-    told = _descriptions(work, seeds[0])
-    for name, text in told.items():
+    descriptions = _descriptions(work, seeds[0])
+    for name, text in descriptions.items():
         for row in book.rows:
             if row.method == name and row.recipe != text:
                 raise ValueError(
                     f"{book.path} holds runs of method {name!r} as {row.recipe}; now it is {text}; rename it"
                 )
-    missing = [(name, seed) for seed in seeds for name in told if book.row(name, seed) is None]
+    missing = [(name, seed) for seed in seeds for name in descriptions if book.row(name, seed) is None]
     with shown(progress, len(missing)) as (begun, ended):
         for done, (name, seed) in enumerate(missing, 1):
             begun(f"{name}, seed {seed}")
@@ -152,7 +152,7 @@ def _run_missing(
                 kept[name, seed] = student.get_weights()
             else:
                 _save(student, _file(work.students, name, seed))
-            row = Row(name, seed, _judged(work, student, work.validation), None, round(seconds, 3), told[name])
+            row = Row(name, seed, _judged(work, student, work.validation), None, round(seconds, 3), descriptions[name])
             book.add(row)
             ended(row, done, len(missing))
             gc.collect()
@@ -200,14 +200,14 @@ def _run_test(
 
 def _descriptions(work: _Work, seed: int) -> dict[str, str]:
     """By method, what its runs stand for; a method that does not fit these models is refused here."""
-    told = {work.plain: "labels alone"}
+    descriptions = {work.plain: "labels alone"}
     teacher = work.teacher(seed)
     for name, method in work.methods.items():
         try:
-            told[name] = described(method, work.training, teacher, work.make_student())
+            descriptions[name] = described(method, work.training, teacher, work.make_student())
         except ValueError as error:
             raise ValueError(f"method {name!r} does not fit these models: {error}") from None
-    return told
+    return descriptions
 
 
 def _judged(work: _Work, student: keras.Model, data: Data) -> float:

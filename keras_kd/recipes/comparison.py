@@ -92,7 +92,7 @@ class Comparison:
         return paired([mine[seed] - other[seed] for seed in mine if seed in other])
 
     def closed(self, method: str) -> float:
-        """The share of the gap between plain student and teacher that a method closes on validation data, nan if unknown."""
+        """The fraction of the gap between plain student and teacher that a method closes on validation data, nan if unknown."""
         plain, mine = self.values(self.plain), self.values(method)
         gaps = [self.teacher[seed] - plain[seed] for seed in mine if seed in self.teacher]
         gains = [mine[seed] - plain[seed] for seed in mine if seed in self.teacher]

@@ -48,7 +48,7 @@ def recipe(
         teacher: Its model, or a Supplied teacher such as a recording; for layers of a recording pass `layers`.
         student: The model to train, built.
         steps_per_epoch: Batches an epoch, at least 1, for methods with a warm-up; None for no warm-up.
-        epochs: How long the student is trained, at least 1. A warm-up then takes the same share of it as in the source; None
+        epochs: How long the student is trained, at least 1. A warm-up then takes the same fraction of it as in the source; None
             for as many epochs as there.
         layers: Pairs (teacher's layer, student's layer), given as objectives take them, in place of those chosen.
         hard_weight: In place of the published one.
