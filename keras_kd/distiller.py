@@ -28,7 +28,7 @@ from keras_kd.per_output import by_place, hard_weights, ignored_class, labels_of
 from keras_kd.serialization import serializable
 from keras_kd.supplied import Supplied
 from keras_kd.teachers import Ensemble, MovingAverage
-from keras_kd.training import Batch, TeachingModel, without
+from keras_kd.training import Batch, TeachingModel, once, without
 from keras_kd.types import Shapes, Structure, Tensor
 from keras_kd.views import View, are_built, inputs_of, seen_shape, takes_dict, view_config, view_from_config
 
@@ -143,13 +143,13 @@ class Distiller(TeachingModel):
     def trainable_weights(self) -> list[Any]:
         """The student's and those of learned layers; the teacher's keep their own flags and are never updated."""
         parts = (self.student, *self._learned) if self.trainable else ()
-        return [weight for part in parts for weight in part.trainable_weights]
+        return once([weight for part in parts for weight in part.trainable_weights])
 
     @property
     def trainable_variables(self) -> list[Any]:
         """The student's and those of learned layers."""
         parts = (self.student, *self._learned) if self.trainable else ()
-        return [variable for part in parts for variable in part.trainable_variables]
+        return once([variable for part in parts for variable in part.trainable_variables])
 
     @property
     def non_trainable_weights(self) -> list[Any]:

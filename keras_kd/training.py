@@ -119,6 +119,11 @@ def scope_of(model: keras.Model) -> AbstractContextManager[Any]:
     return nullcontext() if strategy is None or strategy.num_replicas_in_sync == 1 else strategy.scope()
 
 
+def once(variables: Sequence[Any]) -> list[Any]:
+    """The variables without those that came before, as where two objectives share an adapter."""
+    return list({id(variable): variable for variable in variables}.values())
+
+
 def without(variables: Sequence[Any], excluded: Sequence[Any]) -> list[Any]:
     """The variables that are not among others."""
     gone = {id(variable) for variable in excluded}

@@ -84,7 +84,7 @@ def by_paper(kind, teacher, student, kept, causal):
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("batch", [5, STEPS])
+@pytest.mark.parametrize("batch", [pytest.param(5, marks=pytest.mark.slow), STEPS])
 def test_values_in_a_distiller_are_the_papers(kind, causal, batch):
     student_heads = 4 if kind in ("scores", "distribution") else 2
     teacher, student = encoder(4, 16, causal=causal, name="teacher"), encoder(student_heads, 8, causal=causal, seed=1)

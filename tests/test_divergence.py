@@ -82,7 +82,7 @@ def slopes(name, teacher, student, step=1e-6):
 @given(
     st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(2, 10), st.floats(0.5, 8.0), st.integers(0, 2**31)
 )
-@settings(max_examples=15)
+@settings(max_examples=8)
 def test_values_are_the_papers(name, sizes, classes, temperature, seed):
     t, s = np.random.default_rng(seed).normal(size=(2, *sizes, classes)) * 3.0
     found = keras.ops.convert_to_numpy(made(name, temperature)(t, s))
@@ -92,7 +92,7 @@ def test_values_are_the_papers(name, sizes, classes, temperature, seed):
 
 
 @pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("classes", [2, 3, 10])
+@pytest.mark.parametrize("classes", [2, pytest.param(3, marks=pytest.mark.slow), 10])
 def test_gradients_are_the_formulas_and_do_not_vanish(name, classes):
     t, s = np.random.default_rng(classes).normal(size=(2, 4, classes)) * 2.0
     found = gradient(lambda x: made(name)(t, x), s)
@@ -101,7 +101,7 @@ def test_gradients_are_the_formulas_and_do_not_vanish(name, classes):
 
 
 @pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("k", [None, *range(1, 6)])
+@pytest.mark.parametrize("k", [None, 1, *(pytest.param(k, marks=pytest.mark.slow) for k in range(2, 5)), 5])
 def test_equals_have_no_loss_and_no_gradient(name, k):
     logits = (np.random.default_rng(1).normal(size=(3, 4, 6)) * 3.0).astype("float32")
     teacher = logits if k is None else highest(logits, k)
@@ -165,7 +165,9 @@ def test_limits():
     np.testing.assert_allclose(probable, reverse, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    "name", [name if number < 2 else pytest.param(name, marks=pytest.mark.slow) for number, name in enumerate(KINDS)]
+)
 def test_masked_and_weighed_positions_in_a_fit(name):
     inputs = keras.Input((None,), dtype="int32")
 

@@ -65,8 +65,15 @@ def shallow():
 NETS = {"dense": dense, "conv1d": conv1d, "conv2d": conv2d, "lstm": lstm}
 
 
-@pytest.mark.parametrize("kind", NETS)
-@pytest.mark.parametrize("classes", ["2", "3", "10"])
+DAILY = {("dense", "2"), ("conv2d", "3"), ("lstm", "10")}
+CASES = [
+    pytest.param(kind, classes, marks=[] if (kind, classes) in DAILY else pytest.mark.slow)
+    for kind in NETS
+    for classes in ("2", "3", "10")
+]
+
+
+@pytest.mark.parametrize(("kind", "classes"), CASES)
 def test_no_recipe_teaches_nothing_in_silence(kind, classes):
     teacher, student = NETS[kind](8, int(classes)), NETS[kind](5, int(classes))
     shape = student.inputs[0].shape
