@@ -82,8 +82,18 @@ def by_paper(kind, teacher, student, kept, causal):
     return total
 
 
-@pytest.mark.parametrize("kind", OBJECTIVES)
-@pytest.mark.parametrize("causal", [False, True])
+# What runs each day; the others run nightly.
+DAILY = {("scores", True), ("distribution", False), ("relation", True)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "causal"),
+    [
+        pytest.param(kind, causal, marks=[] if (kind, causal) in DAILY else pytest.mark.slow)
+        for kind in OBJECTIVES
+        for causal in (False, True)
+    ],
+)
 @pytest.mark.parametrize("batch", [pytest.param(5, marks=pytest.mark.slow), STEPS])
 def test_values_in_a_distiller_are_the_papers(kind, causal, batch):
     student_heads = 4 if kind in ("scores", "distribution") else 2
@@ -133,7 +143,9 @@ def test_on_arrays_with_masks_and_weights_of_queries(kind):
     np.testing.assert_allclose(objective(tuple(t[used]), tuple(t[used])), 0.0, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", OBJECTIVES)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind == "relation" else pytest.mark.slow) for kind in OBJECTIVES]
+)
 def test_they_survive_saving(kind, tmp_path):
     teacher, student = encoder(2, 16, name="teacher"), encoder(2, 8)
     objective = OBJECTIVES[kind](

@@ -38,6 +38,7 @@ def run(teacher, data, methods=("kd", "rkd"), **changes):
     return keras_kd.compare(methods, lambda: net(4), teacher, data, **given)
 
 
+@pytest.mark.slow
 def test_all_methods_run_from_all_seeds_and_the_table_names_them(teacher, data):
     found = run(
         teacher, data, {"soft": keras_kd.SoftTarget(2.0), "hint": "fitnets", "loss": keras.losses.MeanSquaredError()}
@@ -50,6 +51,7 @@ def test_all_methods_run_from_all_seeds_and_the_table_names_them(teacher, data):
     assert set(found.teacher) == {0, 1}
 
 
+@pytest.mark.slow
 def test_the_plain_student_is_trained_as_by_hand(teacher, data):
     found = run(teacher, data, ["kd"], seeds=[7], epochs=3)
     keras.utils.set_random_seed(7)
@@ -139,6 +141,7 @@ def test_the_test_data_are_opened_once_and_at_the_end(teacher, data, tmp_path):
     assert in_memory.values("kd", "test") == pytest.approx(in_memory.values("kd"))
 
 
+@pytest.mark.slow
 def test_functions_may_give_recipes_distillers_or_trained_students(teacher, data):
     def trained(given, student):
         student.compile("sgd", LOSS)
@@ -158,6 +161,7 @@ def test_functions_may_give_recipes_distillers_or_trained_students(teacher, data
     assert found.values("student") != found.values("name")
 
 
+@pytest.mark.slow
 def test_a_recorded_teacher_and_one_for_each_seed(teacher, data, tmp_path):
     keras_kd.record(teacher, data[0][0], tmp_path / "targets")
     found = run(keras_kd.Recorded(tmp_path / "targets", teacher), data, ["kd"], seeds=1)

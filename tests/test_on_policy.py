@@ -151,6 +151,7 @@ def test_the_loss_is_the_mean_over_what_was_written(make):
     assert step.history["student_fraction"] == [0.0]
 
 
+@pytest.mark.slow
 def test_the_student_learns_on_its_own_texts_and_the_same_seed_trains_the_same():
     teacher = encoder(24, name="teacher", seed=2)
     teacher.set_weights([w * 2.0 for w in teacher.get_weights()])
@@ -200,6 +201,7 @@ def test_schedules_and_callbacks_act_as_in_a_fit():
     assert step.history["loss"][0] == pytest.approx(0.125 * step.history["divergence"][0], rel=0.2)
 
 
+@pytest.mark.slow
 def test_given_texts_take_their_share():
     teacher, student = encoder(24, name="teacher", seed=2), encoder()
     given = prompts(40)

@@ -65,7 +65,7 @@ def shallow():
 NETS = {"dense": dense, "conv1d": conv1d, "conv2d": conv2d, "lstm": lstm}
 
 
-DAILY = {("dense", "2"), ("conv2d", "3"), ("lstm", "10")}
+DAILY = {("dense", "2"), ("conv2d", "3")}
 CASES = [
     pytest.param(kind, classes, marks=[] if (kind, classes) in DAILY else pytest.mark.slow)
     for kind in NETS
