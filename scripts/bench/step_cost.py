@@ -61,6 +61,17 @@ def objectives() -> dict[str, keras_kd.Objective]:
         "CorrelationCongruence": keras_kd.CorrelationCongruence(**pooled),
         "ProbabilisticTransfer": keras_kd.ProbabilisticTransfer(**pooled),
         "Contrastive": keras_kd.Contrastive(dimensions=32, **pooled),
+        "Divergence, Jensen-Shannon": keras_kd.Divergence("jensen_shannon"),
+        "ChannelWise": keras_kd.ChannelWise(**inner),
+        "InterChannel": keras_kd.InterChannel(**inner),
+        "NeuronSelectivity": keras_kd.NeuronSelectivity(**inner),
+        "MaskedGeneration": keras_kd.MaskedGeneration(**inner),
+        "MarginRelu": keras_kd.MarginRelu(**inner),
+        "SimpleRecipe": keras_kd.SimpleRecipe(**pooled),
+        "ReviewKD": keras_kd.ReviewKD(
+            teacher_layer=("block_0", "block_3", "pool"), student_layer=("block_0", "block_2", "pool")
+        ),
+        "InfoNCE, queue of 1,024": keras_kd.InfoNCE(dimensions=32, queue=1024, **pooled),
     }
 
 
