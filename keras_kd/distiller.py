@@ -123,6 +123,7 @@ class Distiller(TeachingModel):
             else Tap(teacher, named_layers(o.teacher_layer for o in self.objectives))
         )
         self._learned = [layer for objective in self.objectives for layer in objective.learned]
+        self._held = [layer for objective in self.objectives for layer in objective.held]
         self._means = {name: keras.metrics.Mean(name=name) for name in (*self.objective_names, "hard_loss")}
         self._numbers = [output_number(student, objective.student_layer) for objective in self.objectives]
         self._count_steps_for(self.objectives)

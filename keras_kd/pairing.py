@@ -174,7 +174,8 @@ def named_apart(objectives: Sequence[Objective]) -> list[Objective]:
             number += 1
             name = f"{objective.name}_{number}"
         taken.add(name)
-        apart.append(objective if name == objective.name else objective.changed(name=name))
+        # Its own layers too: what two objectives share would be saved once and looked for twice.
+        apart.append(objective if name == objective.name else objective.anew().changed(name=name))
     return apart
 
 

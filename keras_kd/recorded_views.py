@@ -159,26 +159,41 @@ def record_views(
         40
     """
     _views(augmentation, views)
-    data = (block for number in range(views) for block in augmented(augmentation, x, number, seed))
+    some = rows(x, slice(0, 8))
+    for one, other in zip(*(keras.tree.flatten(next(augmented(augmentation, some, 0, seed))) for _ in range(2))):
+        if not np.array_equal(one, other):
+            raise ValueError(
+                f"record_views: {augmentation.name!r} gives another view each time, so it draws from elsewhere than a "
+                "keras.random.SeedGenerator; a view could not be made again"
+            )
+    # As batches of one part each: a list of inputs would be taken for inputs and labels.
+    data = ((block,) for number in range(views) for block in augmented(augmentation, x, number, seed))
     record(teacher, data, folder, **settings)
     return RecordedViews(folder, augmentation, views, teacher, seed=seed)
 
 
 def augmented(augmentation: keras.Layer, x: Structure, number: int, seed: int) -> Iterator[Any]:
     """View `number` of all examples in blocks, as NumPy arrays: a function of the data, the number and the seed."""
-    layers = [layer for layer in augmentation._flatten_layers() if hasattr(layer, "seed_generator")]
-    kept = [np.array(ops.convert_to_numpy(layer.seed_generator.state)) for layer in layers]
+    sources = seeds_of(augmentation)
+    kept = [np.array(ops.convert_to_numpy(source.state)) for source in sources]
     try:
         for start in range(0, len(keras.tree.flatten(x)[0]), BLOCK):
-            for place, layer in enumerate(layers):
+            for place, source in enumerate(sources):
                 drawn = np.random.SeedSequence([seed, number, start, place]).generate_state(2)
-                layer.seed_generator.state.assign(drawn & 0x7FFFFFFF)  # some backends keep it signed
+                source.state.assign(drawn & 0x7FFFFFFF)  # some backends keep it signed
             block = keras.tree.map_structure(ops.convert_to_tensor, rows(x, slice(start, start + BLOCK)))
             made = augmentation(block, training=True)
             yield keras.tree.map_structure(lambda part: np.asarray(ops.convert_to_numpy(part)), made)
     finally:
-        for layer, state in zip(layers, kept):
-            layer.seed_generator.state.assign(state)
+        for source, state in zip(sources, kept):
+            source.state.assign(state)
+
+
+def seeds_of(layer: keras.Layer) -> list[keras.random.SeedGenerator]:
+    """All that a layer and those inside it draw from."""
+    every = [value for each in layer._flatten_layers() for value in vars(each).values()]
+    found = [value for value in every if isinstance(value, keras.random.SeedGenerator)]
+    return list({id(value): value for value in found}.values())
 
 
 def _views(augmentation: keras.Layer, views: int) -> int:

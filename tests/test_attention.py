@@ -9,6 +9,7 @@ from support import gradient
 
 import keras_kd
 from keras_kd import schemes
+from keras_kd.objectives.weighing import batch_mean
 
 STEPS = 6
 OBJECTIVES = {
@@ -190,6 +191,22 @@ def test_layers_in_nested_models_and_steps_of_unknown_number(ref):
     x = np.random.default_rng(0).normal(size=(4, 5, 8)).astype("float32")
     assert distiller.fit(x, verbose=0).history["attention_relation"][0] > 0
     assert distiller.objectives[0].student_layer[0] == "inner/attention"
+
+
+def test_tokens_without_a_label_are_still_looked_at():
+    query, key = (np.random.default_rng(n).normal(size=(2, 3, 5, 2, 4)).astype("float32") for n in (0, 1))
+    output = np.zeros((3, 5, 8), "float32")
+    y = np.array([[1, -1, 2, -1, 3]] * 3)
+    objective = keras_kd.AttentionDistribution()
+    t, s = ((output, query[n], key[n]) for n in (0, 1))
+    found = float(batch_mean(objective, t, s, y, ignored=-1))
+
+    def scores(n):
+        return np.einsum("bqhd,bkhd->bhqk", query[n], key[n]) / 2.0
+
+    log_p, log_q = (special.log_softmax(scores(n), axis=-1) for n in (0, 1))  # over all keys
+    by_query = (np.exp(log_p) * (log_p - log_q)).sum(-1).mean(1)
+    assert found == pytest.approx(by_query[y >= 0].mean(), rel=1e-4)
 
 
 def test_targets_of_attention_layers_can_be_recorded(tmp_path):

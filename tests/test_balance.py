@@ -170,6 +170,13 @@ def test_wrong_arguments_are_named(data):
         keras_kd.balance(made, iter(()))
 
 
+def test_a_schedule_that_starts_at_zero_is_named(data):
+    decay = keras.optimizers.schedules.CosineDecay(0.0, 1000, warmup_target=1.0, warmup_steps=100)
+    distiller = distiller_of(keras_kd.SoftTarget(2.0, decay))
+    with pytest.raises(ValueError, match="'soft_target': the schedule of its weight is 0 at step 0"):
+        keras_kd.balance(distiller, *data, batches=1)
+
+
 def test_it_is_printed_as_a_table(data):
     text = str(keras_kd.balance(distiller_of(*objectives()), *data, batches=1))
     assert text.splitlines()[0].replace(" ", "") == "||loss|gradient|oldweight|newweight|"

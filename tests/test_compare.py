@@ -214,6 +214,34 @@ def test_differences_without_spread():
     assert math.isnan(paired([0.1]).p)
 
 
+@pytest.mark.parametrize("content", ["{}", '{"accuracy": 0.9}', "a,b\n1,2\n", "\x00\x01"])
+def test_a_file_that_is_no_ledger_is_left_alone(content, tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"results\.json"):
+        keras_kd.recipes.Ledger(path, {"metric": "accuracy"})
+    assert path.read_text() == content
+    path.write_text('{"settings": {"met')  # killed within its first line
+    assert keras_kd.recipes.Ledger(path, {"metric": "accuracy"}).rows == ()
+
+
+def test_settings_and_functions_are_told_apart():
+    from functools import partial
+
+    from keras_kd.recipes.comparing import _text
+    from keras_kd.recipes.methods import _function_text
+
+    def made(temperature, teacher, student):
+        return keras_kd.SoftTarget(temperature)
+
+    losses = [keras.losses.MeanSquaredError(), keras.losses.MeanAbsoluteError(), keras.losses.MeanSquaredError()]
+    texts = [_text(loss) for loss in losses]
+    assert texts[0] == texts[2] != texts[1]
+    assert _function_text(partial(made, 2.0)) != _function_text(partial(made, 8.0))
+    assert _function_text(lambda t, s: 1) != _function_text(lambda t, s: 2)
+    assert _function_text(made) == _function_text(made)
+
+
 def test_a_damaged_ledger_is_named_with_its_line(tmp_path):
     path = tmp_path / "runs.jsonl"
     ledger = Ledger(path, {"epochs": 1})

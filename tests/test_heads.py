@@ -6,6 +6,7 @@ import pytest
 from keras import layers, ops
 
 import keras_kd
+from keras_kd.objectives.weighing import batch_mean
 
 
 def two_heads(units, name, keys=("fault", "wear")):
@@ -117,6 +118,32 @@ def test_an_example_without_a_label_is_still_taught_unless_told_otherwise():
         distiller = keras_kd.Distiller(teacher, student, keras_kd.SoftTarget(2.0, ignore_class=given))
         distiller.compile("sgd", loss)
         assert distiller.evaluate(x, y, return_dict=True, verbose=0)["soft_target"] == pytest.approx(expected, rel=1e-4)
+
+
+MAPS = {
+    "attention": keras_kd.AttentionTransfer,
+    "selectivity": keras_kd.NeuronSelectivity,
+    "channel wise": lambda **k: keras_kd.ChannelWise(adapter=None, **k),
+    "hint": lambda **k: keras_kd.Hint(adapter=None, **k),
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_ignored_examples_are_left_out_whatever_is_compared(name):
+    t, s = np.random.default_rng(0).normal(size=(2, 8, 8, 8, 3)).astype("float32")  # as many examples as rows
+    y = np.array([0, -1, 2, 1, -1, 0, 2, 1])
+    objective = MAPS[name](ignore_class=-1)
+    found = float(batch_mean(objective, t, s, y, ignored=-1))
+    kept = y >= 0
+    assert found == pytest.approx(float(np.mean(MAPS[name]()(t[kept], s[kept]))), rel=1e-4)
+
+
+def test_relations_cannot_leave_examples_out():
+    t, s = np.random.default_rng(0).normal(size=(2, 6, 4)).astype("float32")
+    with pytest.raises(
+        ValueError, match="one value a batch and cannot leave out examples whose label is -1; pass ignore"
+    ):
+        batch_mean(keras_kd.SimilarityPreserving(), t, s, np.array([0, 1, -1, 0, 1, 2]), ignored=-1)
 
 
 TRAINED = {

@@ -235,6 +235,21 @@ def test_what_is_wrong_in_a_file_is_named_with_file_and_key(text, named, tmp_pat
         Recipe.load(tmp_path / "mine.toml")
 
 
+def test_none_is_kept_and_survives_a_file(tmp_path):
+    term = Term("Hint", {"adapter": None, "ignore_class": None, "weight": 2.0})
+    made = Recipe("mine", (term,))
+    again = Recipe.load(made.save(tmp_path / "r.toml"))
+    assert again == made
+    assert again.objectives()[0].adapter is None
+    assert again.objectives()[0].ignore_class is None
+    edited = made.edited("Hint", weight=50.0)
+    assert edited.objectives()[0].adapter is None
+    assert edited.edited("Hint", adapter=None).objectives()[0].adapter == "linear"
+    (tmp_path / "bad.toml").write_text('name = "it"\n[[objectives]]\nclass = "Hint"\nnone = "adapter"\n')
+    with pytest.raises(ValueError, match="none must be a list of arguments"):
+        Recipe.load(tmp_path / "bad.toml")
+
+
 def test_recipes_are_edited_without_changing_the_one_before():
     made = recipe("rkd", dense(8, 3), dense(4, 3))
     edited = made.edited("RelationalAngle", weight=5.0).edited(0, weight=2.0).changed(hard_weight=0.5, note="mine")

@@ -101,6 +101,25 @@ def test_what_does_not_fit_is_named(x, tmp_path):
         recorded.batches(x, teacher_inputs="a")
 
 
+def test_layers_of_keras_draw_the_same_again_and_others_are_refused(tmp_path):
+    x = np.random.default_rng(0).normal(size=(20, 6, 6, 1)).astype("float32")
+    inputs = keras.Input((6, 6, 1))
+    teacher = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(inputs)))
+    flip = layers.RandomFlip()
+    recorded = keras_kd.record_views(teacher, x, tmp_path / "r", flip, views=2)
+    batches = recorded.batches(x, batch_size=20)
+    (given,) = batches[0]
+    np.testing.assert_allclose(given["teacher"]["outputs"], teacher.predict(given["inputs"], verbose=0), atol=1e-5)
+    assert not np.allclose(recorded.view_of(x, 0), recorded.view_of(x, 1))
+
+    class Elsewhere(keras.layers.Layer):
+        def call(self, inputs, training=False):
+            return inputs + keras.ops.convert_to_tensor(np.random.default_rng().normal(), inputs.dtype)
+
+    with pytest.raises(ValueError, match="gives another view each time"):
+        keras_kd.record_views(teacher, x, tmp_path / "s", Elsewhere(), views=2)
+
+
 def test_targets_are_joined_to_a_stream_of_which_the_teacher_saw_a_part(x, tmp_path):
     teacher = net(16, "teacher")
     recorded = keras_kd.record(teacher, x, tmp_path / "r")

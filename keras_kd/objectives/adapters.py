@@ -70,10 +70,16 @@ class Adapted(Objective):
 
     def changed(self, **arguments: object) -> Objective:
         # A layer of the user's own may hold trained weights: it goes along as it is.
-        if isinstance(self.adapter, keras.Layer):
-            arguments.setdefault("adapter", self.adapter)
-            return type(self)(**{**self.get_config(), **arguments})
-        return super().changed(**arguments)
+        own = {"adapter": self.adapter} if isinstance(self.adapter, keras.Layer) else {}
+        return type(self).from_config({**self.get_config(), **own, **arguments})
+
+    def anew(self) -> Objective:
+        made = type(self).from_config(self.get_config())
+        if isinstance(self.adapter, keras.Layer) and self.adapter.built:
+            if not made.adapter.built:
+                made.adapter.build_from_config(self.adapter.get_build_config())
+            made.adapter.set_weights(self.adapter.get_weights())
+        return made
 
     def get_config(self) -> dict[str, Any]:
         own = isinstance(self.adapter, keras.Layer)

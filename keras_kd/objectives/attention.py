@@ -29,6 +29,8 @@ class OnAttention(Objective):
     """
 
     takes_mask = True
+    # A token without a label is still looked at.
+    masks_ignored = False
     # Which projections are compared, in the order in which `compare` gets them.
     projections: tuple[str, ...] = ("query", "key")
 

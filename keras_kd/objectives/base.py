@@ -45,7 +45,8 @@ class Objective(keras.distillation.DistillationLoss):
         teacher_layer: The teacher's layer whose output is compared: a name, a path 'block/conv' into nested models, the layer
             itself, or a callable that takes the model and returns the layer. None is the model's output.
         student_layer: The student's layer, given likewise.
-        ignore_class: Leave out where the label has this value. 'loss' takes the `ignore_class` of the compiled loss, and only
+        ignore_class: Leave out where the label has this value: positions, or whole examples, which objectives that give one
+            value a batch cannot. 'loss' takes the `ignore_class` of the compiled loss, and only
             for labels of positions (padding, unlabeled pixels): an example whose single label is ignored is one without a
             label, from which the teacher can still teach. None leaves nothing out.
 
@@ -67,6 +68,8 @@ class Objective(keras.distillation.DistillationLoss):
     # The `mask` may be weights of positions, whose mean is 1 over those kept; for others it is 1 or 0, and an example counts by
     # the mean of its weights.
     weighs_positions = True
+    # Labels of the ignored class leave positions out as a mask does; else they only weigh them by 0.
+    masks_ignored = True
     # `compare` takes a TopK for `teacher`: the highest logits alone.
     takes_top_k = False
     # Set on the copy that a Distiller trains with, for objectives that remember something of training.
@@ -128,6 +131,11 @@ class Objective(keras.distillation.DistillationLoss):
         """Layers that are trained along with the student but do not belong to it, such as a regressor."""
         return ()
 
+    @property
+    def held(self) -> tuple[keras.Layer, ...]:
+        """Layers that are saved with a Distiller but not trained, such as a paraphraser."""
+        return ()
+
     def build(self, teacher_shape: Shape, student_shape: Shape) -> None:
         """Create the weights of the `learned` layers for tensors of these shapes."""
 
@@ -145,6 +153,10 @@ class Objective(keras.distillation.DistillationLoss):
     def changed(self, **arguments: object) -> Objective:
         """A new objective with some constructor arguments changed, and with learned layers of its own."""
         return type(self).from_config({**self.get_config(), **arguments})
+
+    def anew(self) -> Objective:
+        """A new objective for another training: what it learns starts as this one's would, and is its own."""
+        return self.changed()
 
     def __call__(
         self,

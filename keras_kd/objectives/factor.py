@@ -5,17 +5,22 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from keras_kd.checks import require_number
-from keras_kd.layers import find_layer
+from keras_kd.layers import Tap, copied
 from keras_kd.objectives.adapters import convolution, require_features
 from keras_kd.objectives.base import Objective, ObjectiveArguments
 from keras_kd.objectives.resizing import at_one_size
 from keras_kd.objectives.tensors import flat, unit
+from keras_kd.record_files import rows
 from keras_kd.schedules import Schedule
 from keras_kd.serialization import serializable
 from keras_kd.types import Shape, Structure, Tensor
+
+# Examples of which the teacher's features are computed at once.
+BATCH = 256
 
 
 @serializable
@@ -64,6 +69,10 @@ class FactorTransfer(Objective):
     def learned(self) -> tuple[keras.Layer, ...]:
         return (self.translator,)
 
+    @property
+    def held(self) -> tuple[keras.Layer, ...]:
+        return (self.paraphraser,)
+
     def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
         require_features(self.message_name, teacher_shape, student_shape)
         takes = tuple(self.paraphraser.inputs[0].shape)
@@ -76,15 +85,17 @@ class FactorTransfer(Objective):
         self.translator.build_for(self.paraphraser.output_shape[-1], student_shape)
 
     def compare(self, teacher: Tensor, student: Tensor, y: Structure | None = None) -> Tensor:
-        theirs = ops.stop_gradient(self.paraphraser(teacher, training=False))
+        theirs = ops.cast(ops.stop_gradient(self.paraphraser(teacher, training=False)), "float32")
         factors = at_one_size(theirs, self.translator(student, training=self.training))
         t, s = (unit(flat(side)) for side in factors)
         return ops.sum(ops.abs(t - s), axis=-1) / ops.sqrt(ops.cast(ops.shape(t)[-1], "float32"))
 
     def changed(self, **arguments: object) -> Objective:
         # The paraphraser holds trained weights: it goes along as it is.
-        config = {**super().get_config(), **arguments}
-        return type(self)(self.paraphraser, **config)
+        return type(self).from_config({**super().get_config(), "paraphraser": self.paraphraser, **arguments})
+
+    def anew(self) -> Objective:
+        return self.changed(paraphraser=copied(self.paraphraser))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "paraphraser": keras.saving.serialize_keras_object(self.paraphraser)}
@@ -152,25 +163,35 @@ def paraphraser(
     Source: Kim, Park and Kwak 2018, equation 1, https://arxiv.org/abs/1802.04977
     """
     require_number(rate, "paraphraser: rate", above=0.0)
-    features = keras.Model(teacher.inputs, find_layer(teacher, layer).output).predict(x, verbose=0)
+    features = _features(teacher, layer, x)
     channels = features.shape[-1]
     factors = max(1, round(rate * channels))
     inputs = keras.Input(features.shape[1:])
     h = inputs
     for number, width in enumerate((channels, factors, factors)):
-        h = layers.LeakyReLU(0.1)(convolution(width, features.ndim, 3, use_bias=True, name=f"paraphrase_{number}")(h))
+        h = convolution(width, features.ndim, 3, use_bias=True, name=f"paraphrase_{number}")(h)
+        h = layers.LeakyReLU(0.1, dtype="float32")(h)
     encoder = keras.Model(inputs, h, name="paraphraser")
     for number, width in enumerate((factors, channels, channels)):
         h = _transposed(width, features.ndim, f"rebuild_{number}")(h)
-        h = layers.LeakyReLU(0.1)(h) if number < 2 else h
+        h = layers.LeakyReLU(0.1, dtype="float32")(h) if number < 2 else h
     autoencoder = keras.Model(inputs, h)
     autoencoder.compile(optimizer, "mse")
     autoencoder.fit(features, features, **fit)
     return encoder
 
 
+def _features(teacher: keras.Model, layer: str, x: Structure) -> np.ndarray:
+    """What a layer gives of all inputs, float32."""
+    tap, count = Tap(teacher, (layer,)), len(keras.tree.flatten(x)[0])
+    parts = [
+        tap(rows(x, slice(start, start + BATCH)), training=False).features[layer] for start in range(0, count, BATCH)
+    ]
+    return np.concatenate([np.asarray(ops.convert_to_numpy(ops.cast(part, "float32"))) for part in parts])
+
+
 def _transposed(channels: int, rank: int, name: str) -> keras.Layer:
     if rank == 2:
-        return layers.Dense(channels, name=name)
+        return layers.Dense(channels, dtype="float32", name=name)
     kind = {3: layers.Conv1DTranspose, 4: layers.Conv2DTranspose, 5: layers.Conv3DTranspose}[rank]
-    return kind(channels, 3, padding="same", name=name)
+    return kind(channels, 3, padding="same", data_format="channels_last", dtype="float32", name=name)

@@ -10,7 +10,7 @@ from keras import ops
 from keras_kd.objectives.adapters import Adapted, Adapting, require_maps
 from keras_kd.objectives.base import Objective, ObjectiveArguments
 from keras_kd.objectives.resizing import at_one_size, positions_of, weights_at
-from keras_kd.objectives.tensors import flat, hidden, unit
+from keras_kd.objectives.tensors import along, flat, hidden, unit
 from keras_kd.schedules import Schedule, as_config, number_or_schedule
 from keras_kd.serialization import serializable
 from keras_kd.types import Shape, Structure, Tensor
@@ -282,8 +282,8 @@ def _channels_first(maps: Tensor) -> Tensor:
 
 
 def _left_out(maps: Tensor, kept: Tensor | None) -> Tensor:
-    """Maps that are far below all others where a mask (batch, *positions) is 0."""
-    return maps if kept is None else ops.where(ops.expand_dims(kept, -1) > 0, maps, -1e9)
+    """Maps that are far below all others where a mask of their first axes is 0."""
+    return maps if kept is None else ops.where(along(kept, maps) > 0, maps, -1e9)
 
 
 def _gram(maps: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_kd.layers import MaskOf
 from keras_kd.objectives.base import Objective
-from keras_kd.objectives.tensors import along, fits, mask_weights
+from keras_kd.objectives.tensors import along, fits, mask_weights, multiplied
 from keras_kd.types import Structure, Tensor
 
 _mask_of = MaskOf(name="mask_of")
@@ -42,13 +42,22 @@ def batch_mean(
     """
     tensor = keras.tree.flatten(student)[0]
     mask, weights = _mask_of(tensor), _weights(sample_weight)
-    mask = _both(mask, None if ignored is None else _labeled(y, ignored, tensor))
+    kept = None if ignored is None else _labeled(y, ignored, tensor)
+    if kept is not None and objective.masks_ignored and len(kept.shape) > 1:
+        mask = _both(mask, kept)
+    elif kept is not None:
+        weights = mask_weights(kept) if weights is None else multiplied(weights, mask_weights(kept))
     has_positions = weights is not None and len(weights.shape) > 1 and fits(weights, tuple(tensor.shape[1:-1]))
     of_positions = objective.takes_mask and objective.weighs_positions and has_positions
     values = objective.value(teacher, student, y, mask=mask, position_weights=weights if of_positions else None)
     positions = tuple(values.shape[1:])
     if positions and mask is not None and not objective.takes_mask and fits(mask, positions):
         values = values * along(mask_weights(mask), values)
+    if not len(values.shape) and kept is not None and len(kept.shape) == 1:
+        raise ValueError(
+            f"{objective.message_name} gives one value a batch and cannot leave out examples whose label is {ignored}; pass "
+            "ignore_class=None"
+        )
     if len(values.shape) and weights is not None and not of_positions:
         values = values * along(weights if fits(weights, positions) else _mean_weight(weights, mask), values)
     return mean_on_replicas(values)

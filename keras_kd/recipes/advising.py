@@ -197,9 +197,17 @@ def _are_classes(labels: np.ndarray | None, shape: tuple[int, ...]) -> bool:
     """Whether labels are class numbers or one-hot; without labels linear outputs are taken for logits."""
     if labels is None:
         return True
+    if labels.shape != shape and np.issubdtype(labels.dtype, np.number):
+        # A label outside the classes, such as 255 or -1, marks what has none.
+        labels = labels[(labels >= 0) & (labels < shape[-1])] if np.mean(labels == np.round(labels)) == 1 else labels
     if labels.shape == shape:
         return bool(np.all(np.isin(labels, (0, 1))) and np.all(labels.sum(axis=-1) == 1))
-    return bool(np.all(labels == np.round(labels))) and bool(labels.min() >= 0) and bool(labels.max() < shape[-1])
+    return (
+        bool(labels.size)
+        and bool(np.all(labels == np.round(labels)))
+        and bool(labels.min() >= 0)
+        and bool(labels.max() < shape[-1])
+    )
 
 
 def _order(seen: _Seen) -> tuple[list[tuple[str, dict[str, Any]]], list[str], list[str]]:
@@ -208,11 +216,11 @@ def _order(seen: _Seen) -> tuple[list[tuple[str, dict[str, Any]]], list[str], li
     if seen.kind == "values":
         return (
             [(name, {}) for name in ("reconstruction", "fitnets")],
-            [f"The outputs are {seen.classes} values."],
+            [f"The model gives {seen.classes} value{'s' * (seen.classes != 1)}."],
             warnings,
         )
     if seen.kind == "flags":
-        reason = f"The outputs are {seen.classes} sigmoids: soft targets compare each as a yes or no."
+        reason = f"The model gives {seen.classes} sigmoid{'s' * (seen.classes != 1)}: soft targets compare each as a yes or no."
         return [(name, {}) for name in ("kd", "fitnets", "at", "rkd")], [reason], warnings
     later = ["kd", "dist", "kd_standardized", "dkd", "at", "fitnets", "rkd", "sp"]
     first, changes, reason = _first(seen)
@@ -234,7 +242,7 @@ def _first(seen: _Seen) -> tuple[str, dict[str, Any], str]:
     if seen.classes == 2:
         return "kd", {}, "Two classes have one soft number an example, which kd compares as it is."
     if seen.best is not None and seen.best > SATURATED:
-        reason = f"The teacher gives its first class {seen.best:.4f} on average: dkd weighs what it says of the others apart."
+        reason = f"The teacher gives its most likely class {seen.best:.4f} on average: dkd weighs the others apart."
         return "dkd", {}, reason
     if seen.spread is not None and not 1 / SPREAD < seen.spread < SPREAD:
         reason = f"The teacher's logits spread {seen.spread:.2g} times as far as the student's: only their shape is compared."
@@ -261,8 +269,8 @@ def _warnings(seen: _Seen) -> list[str]:
         found.append("with two classes soft targets hold one number an example: expect less of them than of features")
     if seen.best is not None and seen.best > SATURATED:
         found.append(
-            f"the teacher is sure of nearly all training data ({seen.best:.4f} for its first class): raise the temperature, or "
-            "let both see augmented inputs"
+            f"the teacher is sure of nearly all training data ({seen.best:.4f} for its most likely class): raise the "
+            "temperature, or let both see augmented inputs"
         )
     for layer in seen.constant:
         found.append(f"{layer} gives the same for all examples: a method that compares it teaches nothing")

@@ -121,6 +121,11 @@ def set_weights(distiller: Distiller, weights: dict[str, float]) -> None:
     for objective in changed:
         weight = objective.weight
         if isinstance(weight, Schedule):
+            if not largest(weight):
+                raise ValueError(
+                    f"objective {objective.name!r}: the schedule of its weight is 0 at step 0, and so tells no size to scale; "
+                    "give a number or a Ramp"
+                )
             objective.weight = scaled(weight, weights[objective.name] / largest(weight))
         else:
             objective.weight = weights[objective.name]

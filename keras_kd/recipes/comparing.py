@@ -26,6 +26,7 @@ from keras_kd.recipes.ledger import Ledger, Row
 from keras_kd.recipes.methods import Compiling, Method, Training, arguments, described, named
 from keras_kd.recipes.plan import Recipe
 from keras_kd.recipes.progress import Progress, shown
+from keras_kd.recorded import Recorded
 from keras_kd.supplied import Supplied, Teacher
 
 Metric: TypeAlias = "str | Callable[[keras.Model, Any, Any], float]"
@@ -67,10 +68,11 @@ def compare(
 ) -> Comparison:
     """Train students by several methods from several seeds, beside the plain student trained as long, and compare them.
 
-    From one seed all methods start with the same weights and see the same order of examples. Methods are made once before the
-    first run, so that one that does not fit these models is refused at once. Finished runs are kept in `ledger`, and trained
-    students beside it: called again, `compare` runs what is missing. Students are judged on validation data; the test data are
-    opened once, after all runs.
+    From one seed all methods start with the same weights, and under a model as the teacher see the same order of examples as
+    the plain student; a supplied teacher's batches have an order of their own. Methods that are no functions are made once
+    before the first run, so that one that does not fit these models is refused at once. Finished runs are kept in `ledger`,
+    and trained students in a folder of its name and '.students': called again, `compare` runs what is missing. Students are
+    judged on validation data; the test data are opened once, after all runs.
 
     Args:
         methods: Names of recipes and recipes, or by name: those, an objective, a list of objectives, or a function of
@@ -118,7 +120,7 @@ def compare(
         )
     given = teacher if callable(teacher) and not isinstance(teacher, (keras.Model, Supplied)) else None
     by_seed: Callable[[int], Teacher] = given or (lambda seed: teacher)
-    students = None if ledger is None else Path(ledger).with_suffix(".students")
+    students = None if ledger is None else Path(f"{os.fspath(ledger)}.students")
     work = _Work(chosen, make_student, by_seed, training, validation, metric, plain, students)
     book = Ledger(ledger, _settings(work, data, "a function of the seed" if given else _teacher_text(by_seed(0))))
     kept: dict[tuple[str, int], list[np.ndarray]] = {}
@@ -258,6 +260,9 @@ def _settings(work: _Work, data: tuple[Data, Data], teacher: str) -> dict[str, s
 def _teacher_text(teacher: Teacher) -> str:
     if isinstance(teacher, keras.Model):
         return f"{teacher.count_params()} parameters, {fingerprint(teacher)[:12]}"
+    if isinstance(teacher, Recorded):
+        index = hashlib.sha256((teacher.folder / "index.json").read_bytes()).hexdigest()
+        return f"{type(teacher).__name__} of {teacher.shapes}, {index[:12]}"
     return f"{type(teacher).__name__} of {teacher.shapes}"
 
 
@@ -267,9 +272,11 @@ def _text(value: Any) -> Any:
         parts = value.items() if isinstance(value, dict) else enumerate(value)
         return {str(key): _text(part) for key, part in parts}
     try:
-        config = keras.saving.serialize_keras_object(value)["config"]
+        made = keras.saving.serialize_keras_object(value)
+        config = made["config"]
         # Names that Keras counts up differ from run to run.
-        return {key: each for key, each in config.items() if key != "name"} if isinstance(config, dict) else config
+        kept = {key: each for key, each in config.items() if key != "name"} if isinstance(config, dict) else config
+        return [made["class_name"], kept]
     except Exception:  # Whatever cannot be serialized is known by its name.
         return (
             value

@@ -106,7 +106,7 @@ class Comparison:
             values = list(self.teacher.values())
             rows.append(["teacher", _spread(values), *[""] * (len(head) - 2 + tested)])
         seeds = len({row.seed for row in self.rows})
-        lines = [f"{seeds} seed{'s' * (seeds != 1)}; p of paired t-tests, each for itself.", ""]
+        lines = [f"{seeds} seed{'s' * (seeds != 1)}; p of paired t-tests, not corrected for multiple comparisons.", ""]
         return "\n".join([*lines, markdown([*head, *(["test"] if tested else [])], rows)])
 
     def _cells(self, method: str) -> list[str]:

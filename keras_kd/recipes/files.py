@@ -19,6 +19,8 @@ KEYS: dict[str, tuple[type, ...]] = {
     "source": (str,),
     "note": (str,),
 }
+# The key under which an objective's table lists the arguments that are None.
+NONE = "none"
 KINDS = {str: "text", float: "a number", int: "a whole number"}
 
 
@@ -28,6 +30,9 @@ def as_toml(values: Mapping[str, Any], terms: Sequence[Term]) -> str:
     for term in terms:
         lines += ["", "[[objectives]]", f"class = {_text(term.objective)}"]
         lines += [f"{key} = {_text(value)}" for key, value in term.arguments.items() if value is not None]
+        none = [key for key, value in term.arguments.items() if value is None]
+        # TOML has no word for None.
+        lines += [f"{NONE} = {_text(none)}"] if none else []
     return "\n".join(lines) + "\n"
 
 
@@ -58,8 +63,11 @@ def _term(path: str | os.PathLike[str], number: int, table: dict[str, Any]) -> T
     name = table.pop("class", None)
     if name is None:
         raise ValueError(f'{path}: objectives[{number}].class is missing, as in class = "SoftTarget"')
+    none = table.pop(NONE, [])
+    if not isinstance(none, list) or not all(isinstance(key, str) for key in none):
+        raise ValueError(f"{path}: objectives[{number}].{NONE} must be a list of arguments that are None, got {none!r}")
     try:
-        return Term(name, table)
+        return Term(name, {**table, **dict.fromkeys(none)})
     except ValueError as error:
         raise ValueError(f"{path}: objectives[{number}].{error}") from None
 

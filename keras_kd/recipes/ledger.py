@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+# How the first line of a ledger begins.
+BEGINS = b'{"settings": '
+
 
 @dataclass(frozen=True)
 class Row:
@@ -92,6 +95,9 @@ class Ledger:
                 row = _row(path, number, _parsed(path, number, line))
                 self._rows[row.method, row.seed] = row
             self._is_new = False
+        # A line cut by a kill is dropped; where nothing is whole yet, only the beginning of a first line of ours is.
+        if not lines and not content.startswith(BEGINS) and not BEGINS.startswith(content):
+            raise ValueError(f"{path} is no ledger: it does not begin with settings")
         if len(whole) < len(content):
             os.truncate(path, len(whole))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,7 +79,7 @@ class Training:
         if isinstance(given, keras.Model):
             return given
         # Objectives that learn layers of their own are made anew, so that no run goes on from another's.
-        return Distiller(teacher, student, [objective.changed() for objective in listed(given)])
+        return Distiller(teacher, student, [objective.anew() for objective in listed(given)])
 
 
 def is_function(method: Method) -> bool:
@@ -133,7 +135,7 @@ def described(method: Method, training: Training, teacher: Teacher, student: ker
     Layers are given by their places, as names that Keras made up differ from model to model.
     """
     if is_function(method):
-        return f"{getattr(method, '__module__', '')}.{getattr(method, '__qualname__', type(method).__name__)}"
+        return _function_text(method)
     made = training.made(method, teacher, student)
     assert isinstance(made, Distiller)
     lines = [f"hard_weight={made.hard_weight:g}"]
@@ -144,6 +146,21 @@ def described(method: Method, training: Training, teacher: Teacher, student: ker
                 given[side] = _places(given[side], model)
         lines.append(f"{type(objective).__name__}({', '.join(f'{key}={value!r}' for key, value in given.items())})")
     return "; ".join(lines)
+
+
+def _function_text(function: Any) -> str:
+    """A function by its name and a digest of its code; a partial one also by its arguments."""
+    if isinstance(function, functools.partial):
+        given = ", ".join(
+            [*map(repr, function.args), *(f"{key}={value!r}" for key, value in function.keywords.items())]
+        )
+        return f"{_function_text(function.func)} with {given}"
+    name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__name__)}"
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return name
+    constants = [each for each in code.co_consts if isinstance(each, (int, float, str, bytes, tuple, type(None)))]
+    return f"{name}, {hashlib.sha256(repr((code.co_code, code.co_names, constants)).encode()).hexdigest()[:12]}"
 
 
 def _places(names: str | Sequence[str], model: Teacher) -> Any:

@@ -121,7 +121,7 @@ class Recipe:
         left = tuple(term for n, term in enumerate(self.terms) if which not in (n, term.objective))
         if len(left) == len(self.terms) or not left:
             raise ValueError(
-                f"recipe {self.name!r} has {self._listed()}; without {which!r} it would be no other recipe"
+                f"recipe {self.name!r} has {self._listed()}; taking away {which!r} leaves it as it is or empty"
             )
         return dataclasses.replace(self, terms=left)
 

@@ -79,8 +79,9 @@ class Term:
         Raises:
             ValueError: As for a new term.
         """
-        together = {**self.arguments, **arguments}
-        return Term(self.objective, {key: value for key, value in together.items() if value is not None})
+        kept = {key: value for key, value in self.arguments.items() if key not in arguments}
+        given = {key: value for key, value in arguments.items() if value is not None}
+        return Term(self.objective, {**kept, **given})
 
     def __str__(self) -> str:
         shown = {key: value for key, value in self.arguments.items() if not key.endswith("_layer")}
