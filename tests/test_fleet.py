@@ -142,6 +142,7 @@ def test_a_machine_that_was_put_right_joins_and_the_others_stay(survived, tmp_pa
     assert Counter(event["asset"] for event in events(out, "done"))["fan-3"] == 1
 
 
+@pytest.mark.slow
 def test_a_fleet_that_was_moved_and_edited_goes_on(survived, tmp_path, assets):
     """Moved: nothing is done twice. One machine edited: trained again. One removed: named, and its folder stays."""
     out, _ = survived

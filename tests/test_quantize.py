@@ -301,6 +301,7 @@ def test_the_model_handed_in_is_not_changed(trained, waves):
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.slow
 def test_channels_keep_their_scales_where_the_arena_has_room(trained, waves):
     x, _ = waves
     aware = {

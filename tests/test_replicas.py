@@ -37,6 +37,7 @@ def test_peers_exits_and_objectives_of_one_value_a_batch_train_alike_on_two_repl
     require_alike("mutual", "exits", "dist")
 
 
+@pytest.mark.slow
 def test_views_and_schemes_of_several_trainings_train_alike_on_two_replicas():
     require_alike("views", "assistants", "hint then distil")
 

@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 from configs import toml, two_seconds
 from support import ARENAS, invoke
 
@@ -37,6 +38,7 @@ def test_stages_follow_one_another_without_undoing(tmp_path):
     assert "Compression, stage by stage" in page
 
 
+@pytest.mark.slow
 def test_a_budget_that_only_a_later_stage_meets_is_met(tmp_path):
     shrink = {"stage": "shrink", "rate": 0.9, "epochs": 1}
     path = tmp_path / "later.toml"

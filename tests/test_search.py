@@ -221,6 +221,7 @@ def test_a_damaged_journal_is_refused_and_never_overwritten(found, tmp_path, con
         assert journal.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_a_budget_that_nothing_meets_names_the_smallest_reachable(tmp_path, config_file):
     config = load_config(config_file)
     with pytest.raises(

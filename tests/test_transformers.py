@@ -24,6 +24,7 @@ def sentences():
     return tokens.astype("int32")
 
 
+@pytest.mark.slow
 def test_distilberts_recipe(sentences):
     inputs, labels = schemes.mask_tokens(
         sentences, mask_token=1, vocabulary=VOCABULARY, reserved=[12, 13], probability=0.3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -47,6 +48,8 @@ class _Commands(click.Group):
             terminated = isinstance(interrupt, Terminated)
             words = sys.argv[1:] if args is None else list(args)
             said = "ended by SIGTERM" if terminated else "interrupted"
+            # An import that was cut short may have left a logging handler half made, which logging would complain of at exit.
+            logging.raiseExceptions = False
             _fail(f"{said}; {go_on(self, words, interrupt)}", code=143 if terminated else 130)
         if standalone_mode:
             sys.exit(result if isinstance(result, int) else 0)
