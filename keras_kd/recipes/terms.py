@@ -56,7 +56,7 @@ class Term:
         self.made()
 
     def made(self, warmup_steps: int = 0) -> Objective:
-        """A new objective with layers of its own; its weight rises from 0 over so many steps.
+        """A new objective with layers of its own; its weight rises from 0 over `warmup_steps`.
 
         Raises:
             ValueError: For a warm-up of a weight that is a schedule already.
@@ -79,9 +79,8 @@ class Term:
         Raises:
             ValueError: As for a new term.
         """
-        kept = {key: value for key, value in self.arguments.items() if key not in arguments}
-        given = {key: value for key, value in arguments.items() if value is not None}
-        return Term(self.objective, {**kept, **given})
+        together = {**self.arguments, **arguments}.items()
+        return Term(self.objective, {key: value for key, value in together if not (key in arguments and value is None)})
 
     def __str__(self) -> str:
         shown = {key: value for key, value in self.arguments.items() if not key.endswith("_layer")}
