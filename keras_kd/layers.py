@@ -51,7 +51,7 @@ class Tap:
         self._hooked = {name: layer for name, layer in tapped.items() if name not in in_graph}
         if in_graph:
             features = {name: output_of(model, layer) for name, layer in in_graph.items()}
-            inputs, self._structure = _ends(model)
+            inputs, self._structure = ends_of(model)
             self._graph = keras.Model(inputs, {"outputs": list(model.outputs), "features": features})
 
     def __call__(self, x: Structure, training: bool = False) -> Captured:
@@ -292,7 +292,7 @@ def last_layer(model: keras.Model) -> keras.Layer | None:
     return None
 
 
-def _ends(model: keras.Model) -> tuple[Any, Any]:
+def ends_of(model: keras.Model) -> tuple[Any, Any]:
     """Symbolic inputs and outputs, structured as the model takes and gives them."""
     if isinstance(model, keras.Sequential):
         return model.inputs[0], model.outputs[0]

@@ -175,7 +175,7 @@ def named_apart(objectives: Sequence[Objective]) -> list[Objective]:
             name = f"{objective.name}_{number}"
         taken.add(name)
         # Its own layers too: what two objectives share would be saved once and looked for twice.
-        apart.append(objective if name == objective.name else objective.anew().changed(name=name))
+        apart.append(objective if name == objective.name else objective.fresh().changed(name=name))
     return apart
 
 

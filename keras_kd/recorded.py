@@ -63,8 +63,7 @@ class Recorded(Supplied):
         count = len(keras.tree.flatten(x)[0])
         if count != len(self):
             raise RecordError(f"{self.folder} holds {len(self)} examples, the data {count}")
-        for start in range(0, count, 4096):
-            self._check_keys(np.arange(start, min(start + 4096, count)), rows(x, slice(start, start + 4096)))
+        self._check_all(x, 0)
 
     def join_targets(self, batches: Iterable[Structure], *, teacher_inputs: View = None) -> Iterator[tuple[Any, ...]]:
         """Batches x, (x,), (x, y) or (x, y, sample_weight) in recorded order, each with the teacher's targets joined to x.
@@ -112,6 +111,13 @@ class Recorded(Supplied):
         if (shard, name) not in self._files:
             self._files[shard, name] = read_array(self.folder, shard, name)
         return self._files[shard, name]
+
+    def _check_all(self, x: Structure, first: int) -> None:
+        """Compare inputs with those recorded from the example `first` on, some thousands at a time."""
+        count = len(keras.tree.flatten(x)[0])
+        for start in range(0, count, 4096):
+            stop = min(start + 4096, count)
+            self._check_keys(np.arange(first + start, first + stop), rows(x, slice(start, stop)))
 
     def _check_keys(self, indices: np.ndarray, x: Structure) -> None:
         wrong = np.flatnonzero(self._gather("keys", indices) != keys_of(x))

@@ -16,6 +16,7 @@ from keras_kd.recorded import Recorded
 from keras_kd.recorder import record
 from keras_kd.supplied import Batches
 from keras_kd.types import Structure
+from keras_kd.views import View
 
 # Examples that are augmented together. What an example becomes depends on the block it lies in, never on a batch.
 BLOCK = 256
@@ -75,34 +76,38 @@ class RecordedViews(Recorded):
         """
         blocks = list(augmented(self.augmentation, x, number, self.seed))
         seen = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *blocks)
-        count = len(self) // self.views
-        for start in range(0, count, 4096):
-            indices = np.arange(start, min(start + 4096, count))
-            self._check_keys(number * count + indices, rows(seen, slice(start, start + 4096)))
+        self._check_all(seen, number * (len(self) // self.views))
         return seen
 
-    def batches(self, x: Structure, *args: Any, **kwargs: Any) -> Batches:
+    def batches(
+        self,
+        x: Structure,
+        y: Structure | None = None,
+        sample_weight: Structure | None = None,
+        *,
+        teacher_inputs: View = None,
+        **settings: Any,
+    ) -> Batches:
         """As of any supplied teacher, with the augmented view of each epoch for `x`; `teacher_inputs` cannot be given.
 
         Raises:
             ValueError: For parts of different lengths, or another number of examples than was recorded.
             RecordError: If a view is not what was recorded.
         """
-        if kwargs.pop("teacher_inputs", None) is not None:
+        if teacher_inputs is not None:
             raise ValueError("RecordedViews: teacher_inputs cannot be given; record on what the teacher gets")
-        self.check(x)
-        names = ("y", "sample_weight")
-        parts = {**dict(zip(names, args)), **kwargs}
-        settings = {"batch_size": 32, "shuffle": True, "seed": 0, **{k: v for k, v in parts.items() if k not in names}}
-        return ViewBatches(self, x, parts.get("y"), parts.get("sample_weight"), **settings)
+        return super().batches(x, y, sample_weight, **settings)
+
+    def _served(self, *parts: Any, **settings: Any) -> Batches:
+        return ViewBatches(self, *parts, **settings)
 
 
 class ViewBatches(Batches):
     """Batches of which each epoch has another view of the inputs."""
 
-    def __init__(self, teacher: RecordedViews, x: Structure, *parts: Any, **settings: Any) -> None:
-        super().__init__(teacher, x, *parts, **settings)
-        self.views, self.original = teacher, x
+    def __init__(self, teacher: RecordedViews, *parts: Any, **settings: Any) -> None:
+        super().__init__(teacher, *parts, **settings)
+        self.views, self.original = teacher, self.x
         self._show(0)
 
     def on_epoch_end(self) -> None:

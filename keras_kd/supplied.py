@@ -79,7 +79,11 @@ class Supplied:
         if type(self).check is not Supplied.check:
             self.check(teachers_part(teacher_inputs, x))
         parts = (x, y, sample_weight)
-        return Batches(self, *parts, batch_size=batch_size, shuffle=shuffle, seed=seed, teacher_inputs=teacher_inputs)
+        return self._served(*parts, batch_size=batch_size, shuffle=shuffle, seed=seed, teacher_inputs=teacher_inputs)
+
+    def _served(self, *parts: Any, **settings: Any) -> Batches:
+        """The batches of `batches`, whose arguments are checked."""
+        return Batches(self, *parts, **settings)
 
 
 class Function(Supplied):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from formulas import (
     channel_wise,
+    finite_difference,
     gaussian,
     inter_channel,
     margin_relu,
@@ -50,17 +51,6 @@ def draw(seed, *shapes):
 
 def value(objective, *arguments, **keywords):
     return ops.convert_to_numpy(objective(*arguments, **keywords))
-
-
-def finite_difference(formula, student, step=1e-5):
-    student = student.astype(float)
-    found = np.zeros_like(student)
-    for index in np.ndindex(student.shape):
-        up, down = student.copy(), student.copy()
-        up[index] += step
-        down[index] -= step
-        found[index] = (np.sum(formula(up)) - np.sum(formula(down))) / (2 * step)
-    return found
 
 
 @pytest.mark.parametrize(("name", "axes"), CASES)
@@ -274,11 +264,11 @@ def test_another_training_begins_with_the_adapter_as_it_was():
     own = layers.Dense(3, use_bias=False)
     own.build((None, 2))
     objective = keras_kd.Hint(keras_kd.Ramp(0.0, 1.0, 5), adapter=own)
-    other = objective.anew()
+    other = objective.fresh()
     assert other.adapter is not own
     np.testing.assert_array_equal(other.adapter.get_weights()[0], own.get_weights()[0])
     assert objective.changed(name="again").adapter is own
-    assert keras_kd.Hint(adapter=layers.Dense(3)).anew().adapter.units == 3
+    assert keras_kd.Hint(adapter=layers.Dense(3)).fresh().adapter.units == 3
 
 
 def test_a_student_is_bounded_by_its_teacher():

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from formulas import finite_difference
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
@@ -30,16 +31,6 @@ def numpy_soft_target(teacher, student, temperature):
 def numpy_bernoulli(teacher, student, temperature):
     p, q = special.expit(teacher / temperature), special.expit(student / temperature)
     return temperature**2 * (special.rel_entr(p, q) + special.rel_entr(1 - p, 1 - q)).mean(-1)
-
-
-def finite_difference(function, point, step=1e-5):
-    slopes = np.zeros_like(point)
-    for index in np.ndindex(point.shape):
-        up, down = point.copy(), point.copy()
-        up[index] += step
-        down[index] -= step
-        slopes[index] = (function(up).sum() - function(down).sum()) / (2 * step)
-    return slopes
 
 
 @given(sizes, seeds, temperatures)

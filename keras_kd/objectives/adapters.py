@@ -73,7 +73,7 @@ class Adapted(Objective):
         own = {"adapter": self.adapter} if isinstance(self.adapter, keras.Layer) else {}
         return type(self).from_config({**self.get_config(), **own, **arguments})
 
-    def anew(self) -> Objective:
+    def fresh(self) -> Objective:
         made = type(self).from_config(self.get_config())
         if isinstance(self.adapter, keras.Layer) and self.adapter.built:
             if not made.adapter.built:

@@ -218,7 +218,7 @@ class AttentionDistribution(OnHeads):
 class AttentionRelation(OnAttention):
     """Match how positions relate by queries, by keys and by values: sum over the three of KL(R_t || R_s).
 
-    R = softmax(X X^T / sqrt(d)), X being all heads' queries (keys, values) in a row, split anew into `relation_heads` parts of
+    R = softmax(X X^T / sqrt(d)), X being all heads' queries (keys, values) in a row, split again into `relation_heads` parts of
     d numbers; mean over those heads and positions. Teacher and student may differ in heads and width.
 
     Args:
@@ -300,7 +300,7 @@ def _scores(query: Tensor, key: Tensor) -> Tensor:
 
 
 def _related(projected: Tensor, heads: int) -> Tensor:
-    """The scores of positions with each other, the heads being split anew: -> (batch, heads, steps, steps)."""
+    """The scores of positions with each other, the heads being split again: -> (batch, heads, steps, steps)."""
     size = math.prod(projected.shape[2:]) // heads
     split = ops.reshape(projected, (*ops.shape(projected)[:2], heads, size))
     return _scores(split, split)

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from keras_kd.layers import activation_of
-from keras_kd.objectives.tensors import apply_mask, mask_weights, multiplied
+from keras_kd.objectives.tensors import apply_mask, kept_of, mask_weights, multiplied
 from keras_kd.objectives.top_k import TopK
 from keras_kd.schedules import Schedule, as_config, number_or_schedule
 from keras_kd.types import LayerRefs, Shape, Structure, Tensor
@@ -154,7 +154,7 @@ class Objective(keras.distillation.DistillationLoss):
         """A new objective with some constructor arguments changed, and with learned layers of its own."""
         return type(self).from_config({**self.get_config(), **arguments})
 
-    def anew(self) -> Objective:
+    def fresh(self) -> Objective:
         """A new objective for another training: what it learns starts as this one's would, and is its own."""
         return self.changed()
 
@@ -206,7 +206,7 @@ class Objective(keras.distillation.DistillationLoss):
             return self._weighted_value(teacher, student, y, mask, position_weights)
         if mask is None:
             return self.compare(teacher, student, y)
-        kept = ops.cast(ops.cast(mask, "bool"), "float32")
+        kept = kept_of(mask)
         return self.compare(apply_mask(teacher, kept), apply_mask(student, kept), y)
 
     def _weighted_value(
@@ -219,7 +219,7 @@ class Objective(keras.distillation.DistillationLoss):
     ) -> Tensor:
         """Value of an objective that takes the weights of positions itself."""
         if not self.weighs_positions:
-            kept = None if mask is None else ops.cast(ops.cast(mask, "bool"), "float32")
+            kept = None if mask is None else kept_of(mask)
             return self.compare(teacher, student, y, mask=kept)  # type: ignore[call-arg]
         weights = None if mask is None else mask_weights(mask)
         if position_weights is not None:

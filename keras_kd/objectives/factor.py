@@ -94,7 +94,7 @@ class FactorTransfer(Objective):
         # The paraphraser holds trained weights: it goes along as it is.
         return type(self).from_config({**super().get_config(), "paraphraser": self.paraphraser, **arguments})
 
-    def anew(self) -> Objective:
+    def fresh(self) -> Objective:
         return self.changed(paraphraser=copied(self.paraphraser))
 
     def get_config(self) -> dict[str, Any]:

@@ -23,8 +23,8 @@ class MaskedGeneration(Adapted):
 
     Each position of the student's map, or each channel of features without positions, is set to zero with a probability, and G
     rebuilds the whole: two convolutions over 3 positions with a ReLU between (on features without positions two Dense layers).
-    Drawn anew each training step from the seed; outside training nothing is masked. The authors sum over features; this is a
-    mean. Of maps of two sizes the larger is averaged down.
+    Drawn again in each training step from the seed; outside training nothing is masked. The authors sum over features; this
+    is a mean. Of maps of two sizes the larger is averaged down.
 
     Args:
         weight: Factor in the sum that training minimizes, at least 0, or a schedule.

@@ -78,9 +78,12 @@ class Queue(keras.layers.Layer):
 
     def build(self, input_shape: Shape) -> None:
         self.rows = self.add_weight(
-            shape=(self.places, input_shape[-1]), initializer="zeros", trainable=False, name="rows",
+            shape=(self.places, input_shape[-1]),
+            initializer="zeros",
+            trainable=False,
             aggregation="only_first_replica",
-        )  # fmt: skip
+            name="rows",
+        )
         self.filled = self.add_weight(
             shape=(self.places,), initializer="zeros", trainable=False, name="filled", aggregation="only_first_replica"
         )

@@ -46,7 +46,6 @@ class AttentionTransfer(Objective):
     weighs_positions = False
 
     def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
-        require_maps(self.message_name, teacher_shape, student_shape)
         require_positions(self.message_name, teacher_shape, student_shape)
 
     def compare(
@@ -100,7 +99,6 @@ class ChannelWise(Adapted):
 
     def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
         super().check(teacher_shape, student_shape)
-        require_maps(self.message_name, teacher_shape, student_shape)
         require_positions(self.message_name, teacher_shape, student_shape)
 
     def compare(
@@ -194,7 +192,6 @@ class NeuronSelectivity(Objective):
     weighs_positions = False
 
     def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
-        require_maps(self.message_name, teacher_shape, student_shape)
         require_positions(self.message_name, teacher_shape, student_shape)
 
     def compare(
@@ -266,7 +263,8 @@ def attention_map(features: Tensor) -> Tensor:
 
 
 def require_positions(label: str, teacher_shape: Shape, student_shape: Shape) -> None:
-    """Raise ValueError where a map has a single position, which says nothing once it is normalized over positions."""
+    """Raise ValueError unless both are maps of several positions: one says nothing once it is normalized over positions."""
+    require_maps(label, teacher_shape, student_shape)
     for shape in (teacher_shape, student_shape):
         if positions_of(shape) == 1:
             raise ValueError(

@@ -86,7 +86,7 @@ class MarginRelu(Adapted):
         self, teacher: Tensor, student: Tensor, y: Structure | None = None, mask: Tensor | None = None
     ) -> Tensor:
         if self.margins is None:
-            margins = ops.stop_gradient(self.negative_means.value(ops.stop_gradient(teacher), keep=self.training))
+            margins = self.negative_means.value(ops.stop_gradient(teacher), keep=self.training)
         else:
             margins = ops.convert_to_tensor(self.margins, dtype="float32")
         theirs, mine = at_one_size(ops.maximum(teacher, margins), student)

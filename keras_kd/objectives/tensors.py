@@ -69,9 +69,14 @@ def fits(weights: Tensor | np.ndarray, sizes: Shape) -> bool:
     return len(own) <= len(sizes) and all(a in (1, None) or b is None or a == b for a, b in zip(own, sizes))
 
 
+def kept_of(mask: Tensor | np.ndarray) -> Tensor:
+    """A mask of any dtype as float32: 1 where it keeps, else 0."""
+    return ops.cast(ops.cast(mask, "bool"), "float32")
+
+
 def mask_weights(mask: Tensor | np.ndarray) -> Tensor:
     """A mask as weights of mean 1, so that a mean over all positions is the mean over those kept; zeros if none is kept."""
-    kept = ops.cast(ops.cast(mask, "bool"), "float32")
+    kept = kept_of(mask)
     fraction = ops.mean(kept)
     return kept / ops.where(fraction > 0, fraction, 1.0)
 

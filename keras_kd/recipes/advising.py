@@ -19,9 +19,9 @@ from keras_kd.types import Structure
 
 # A teacher whose mean highest probability on training data is above this says little besides the label.
 SATURATED = 0.99
-# A teacher with so many times the student's weights, or logits so many times as spread, is far from it.
+# Ratios to the student, of weights and of the standard deviation of logits, beyond which a teacher is far from it.
 FAR, SPREAD = 20.0, 3.0
-# At most so many examples are looked at.
+# The most examples that are looked at.
 MOST = 2048
 
 
@@ -170,7 +170,7 @@ def _look(
     best = spread = None
     if kind == "classes":
         logits = [_logits(model, given) for model, given in zip((teacher, student), outputs)]
-        best = float(np.mean(np.max(_softmax(logits[0]), axis=-1)))
+        best = float(np.mean(np.max(ops.convert_to_numpy(ops.softmax(logits[0], axis=-1)), axis=-1)))
         deviations = [float(np.mean(np.std(each, axis=-1))) for each in logits]
         spread = deviations[0] / deviations[1] if deviations[1] > 0 else None
     scores = None
@@ -305,11 +305,6 @@ def _predicted(model: keras.Model, x: Any) -> np.ndarray:
 
 def _logits(model: keras.Model, outputs: np.ndarray) -> np.ndarray:
     return np.asarray(ops.convert_to_numpy(to_logits(ops.convert_to_tensor(outputs), activation_of(model))))
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
 
 
 def _score(model: keras.Model, x: Structure, y: Structure, kind: str) -> float:

@@ -116,7 +116,7 @@ def balance(
 
 
 def set_weights(distiller: Distiller, weights: dict[str, float]) -> None:
-    """Give objectives other weights by name, schedules scaled; a step that is compiled already is compiled anew."""
+    """Give objectives other weights by name, schedules scaled; a step that is compiled already is compiled again."""
     changed = tuple(copy.copy(objective) for objective in distiller.objectives)
     for objective in changed:
         weight = objective.weight

@@ -19,7 +19,7 @@ import numpy as np
 from keras_kd.checks import require_number
 from keras_kd.distiller import Distiller
 from keras_kd.fingerprint import fingerprint
-from keras_kd.layers import _ends
+from keras_kd.layers import ends_of
 from keras_kd.pairing import compatible
 from keras_kd.recipes.comparison import Comparison
 from keras_kd.recipes.ledger import Ledger, Row
@@ -235,7 +235,7 @@ def _of_teacher(work: _Work, seeds: list[int]) -> dict[int, float]:
             continue
         if before is None or before[0] is not teacher:
             # A model over the same layers, so that the teacher itself is not compiled.
-            before = teacher, _judged(work, keras.Model(*_ends(teacher)), work.validation)
+            before = teacher, _judged(work, keras.Model(*ends_of(teacher)), work.validation)
         found[seed] = before[1]
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -19,7 +19,7 @@ from keras_kd.recipes.published import FITS, PUBLISHED, Method, Part, Task
 from keras_kd.recipes.stages import has_graph, last_block, penultimate, stage_pairs, stages
 from keras_kd.recipes.terms import Argument, Term, arguments_of, class_of
 from keras_kd.supplied import Supplied, Teacher
-from keras_kd.types import LayerRef, Shape
+from keras_kd.types import LayerName, LayerRef, Shape
 
 Layers: TypeAlias = "Sequence[tuple[LayerRef, LayerRef]] | None"
 """Pairs of layers (teacher, student), or None to have them chosen."""
@@ -231,19 +231,17 @@ def _compared(term: Term, teacher: Teacher, student: keras.Model) -> tuple[Any, 
 
 
 def _shapes(objective: Objective, teacher: Teacher, student: keras.Model) -> tuple[Any, Any]:
-    return tuple(_sides(objective, teacher, student))
+    """Shapes of what an objective compares on both sides."""
+    return _shape(teacher, objective.teacher_layer), _shape(student, objective.student_layer)
 
 
-def _sides(objective: Objective, teacher: Teacher, student: keras.Model) -> Iterator[Any]:
-    for model, layer in ((teacher, objective.teacher_layer), (student, objective.student_layer)):
-        if isinstance(model, Supplied):
-            captured = supplied_shapes(model)
-        else:
-            found = captured_shapes(Tap(model, named_layers([layer])), None)
-            if found is None:
-                raise ValueError(f"the shapes of {model.name!r} are not known: build it by calling it on a batch first")
-            captured = found
-        yield side(captured, layer)
+def _shape(model: Teacher, layer: LayerName) -> Any:
+    if isinstance(model, Supplied):
+        return side(supplied_shapes(model), layer)
+    captured = captured_shapes(Tap(model, named_layers([layer])), None)
+    if captured is None:
+        raise ValueError(f"the shapes of {model.name!r} are not known: build it by calling it on a batch first")
+    return side(captured, layer)
 
 
 def task_of(student: keras.Model) -> Task:
@@ -256,5 +254,5 @@ def _warmup(method: Method, steps_per_epoch: int, epochs: int | None) -> int:
     per_epoch = require_number(steps_per_epoch, "steps_per_epoch", minimum=1.0)
     if epochs is None:
         return round(method.warmup_epochs * per_epoch)
-    share = require_number(epochs, "epochs", minimum=1.0) / method.of_epochs
-    return max(1, round(method.warmup_epochs * min(1.0, share) * per_epoch))
+    fraction = require_number(epochs, "epochs", minimum=1.0) / method.of_epochs
+    return max(1, round(method.warmup_epochs * min(1.0, fraction) * per_epoch))

@@ -60,7 +60,7 @@ def _last_terms(distiller: Distiller, batch: Batch, count: int) -> list[Tensor]:
 
 
 def batches_of(x: Any, y: Structure | None, batch_size: int, count: int) -> Iterator[tuple[Any, Any, Any]]:
-    """So many batches (x, y, sample_weight) as tensors: examples of arrays drawn with a seed, or the first of a data set."""
+    """`count` batches (x, y, sample_weight) as tensors: examples of arrays drawn with a seed, or the first of a data set."""
     structure = isinstance(x, (dict, list, tuple, np.ndarray)) or ops.is_tensor(x)
     if structure or (hasattr(x, "shape") and hasattr(x, "__getitem__")):
         total = len(keras.tree.flatten(x)[0])

@@ -27,7 +27,7 @@ Method: TypeAlias = "str | Recipe | Objective | Sequence[Objective] | Callable[[
 """A method: a recipe or its name, objectives, or a function of (teacher, student)."""
 
 Compiling: TypeAlias = "Mapping[str, Any] | Callable[[], Mapping[str, Any]]"
-"""Arguments of `compile`, or a function that gives them anew; optimizers and metrics of a mapping are copied for each run."""
+"""Arguments of `compile`, or a function that gives new ones; optimizers and metrics of a mapping are copied for each run."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ class Training:
             return given.distiller(teacher, student)
         if isinstance(given, keras.Model):
             return given
-        # Objectives that learn layers of their own are made anew, so that no run goes on from another's.
-        return Distiller(teacher, student, [objective.anew() for objective in listed(given)])
+        # Objectives that learn layers of their own are made new, so that no run goes on from another's.
+        return Distiller(teacher, student, [objective.fresh() for objective in listed(given)])
 
 
 def is_function(method: Method) -> bool:

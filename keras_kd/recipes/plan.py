@@ -22,7 +22,7 @@ from keras_kd.supplied import Supplied
 class Recipe:
     """What a student learns from, as data: objectives with their arguments, and the weight of the loss on labels.
 
-    `keras_kd.recipes.recipe` makes one of a published method for two models. Its objectives are made anew each time they are
+    `keras_kd.recipes.recipe` makes one of a published method for two models. New objectives are made each time they are
     asked for, so that one recipe serves any number of students of one architecture.
 
     Args:

@@ -23,7 +23,7 @@ PASSING = (
     keras.layers.Identity,
     keras.layers.ActivityRegularization,
 )
-# At most so many pairs of layers; the published methods compare three or four stages.
+# The most pairs of layers that are chosen; the published methods compare three or four stages.
 MOST_PAIRS = 4
 
 Pair = tuple[str, str]

@@ -200,7 +200,7 @@ def _distilled(
     fit: dict[str, Any],
 ) -> Step:
     # Each training has layers of its own to learn, such as a Hint's regressor.
-    own = [objective.anew() for objective in listed(objectives or SoftTarget(4.0))]
+    own = [objective.fresh() for objective in listed(objectives or SoftTarget(4.0))]
     with scope_of(student):
         distiller = Distiller(teacher, student, own, hard_weight=hard_weight)
         compile(distiller)

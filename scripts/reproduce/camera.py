@@ -66,7 +66,7 @@ COURSE = Course(
     members=3,
     teacher_epochs=150,
     teacher_rate=5e-3,
-    seen=halved,
-    heard=halved,
+    student_input=halved,
+    teacher_input=halved,
 )
 EXPERIMENT = experiment(COURSE, "Camera: sign_digits, 16 x 16 gray, a student of 16,202 parameters", load)

@@ -83,7 +83,7 @@ class Course:
 
     `view` gives augmented inputs for a seed. The pool has `copies` views of each example, of which a share is `mixed` in pairs,
     with their labels. A student is trained for `passes` over the pool, the teacher's members for `teacher_epochs` on fresh
-    views, `teacher_mixed` the same for them. `seen` and `heard` cut what student and teacher get out of an augmented input;
+    views, `teacher_mixed` the same for them. `student_input` and `teacher_input` cut what each gets out of an augmented input;
     `judge` makes figures of logits.
     """
 
@@ -103,8 +103,8 @@ class Course:
     teacher_mixed: float = 0.5
     smoothing: float = 0.0
     judge: Callable[[np.ndarray, Part], dict[str, float]] = accuracy
-    seen: Callable[[np.ndarray], np.ndarray] = field(default=lambda x: x)
-    heard: Callable[[np.ndarray], np.ndarray] = field(default=lambda x: x)
+    student_input: Callable[[np.ndarray], np.ndarray] = field(default=lambda x: x)
+    teacher_input: Callable[[np.ndarray], np.ndarray] = field(default=lambda x: x)
 
 
 def folder_of(name: str) -> Path:
@@ -157,7 +157,7 @@ def train_member(course: Course, train: Part, name: str, seed: int) -> keras.Mod
     compiled(model, course.teacher_rate, course.teacher_epochs * -(-len(train.y) // course.batch), smooth)
     labels = one_hot(train.y, course.classes)
     for epoch in range(course.teacher_epochs):
-        x = course.heard(course.view(train.x, 10**6 * (seed + 1) + epoch))
+        x = course.teacher_input(course.view(train.x, 10**6 * (seed + 1) + epoch))
         x, y = mix(x, labels, course.teacher_mixed, 10**6 * (seed + 1) + epoch)
         model.fit(x, y, batch_size=course.batch, verbose=0)
     return model
@@ -201,7 +201,7 @@ class KeepFirst(layers.Layer):
 def record(course: Course, data: Data, teacher: keras.Model, pool: Pool, kind: str = "teacher") -> keras_kd.Recorded:
     """The teacher's outputs and last features on the pool, written once."""
     folder = data.out / "teachers" / f"{course.name}-{kind}-{data.fold}-recorded"
-    return keras_kd.record(teacher, course.heard(pool.x), folder, layers=("pool",), dtype="float16")
+    return keras_kd.record(teacher, course.teacher_input(pool.x), folder, layers=("pool",), dtype="float16")
 
 
 @dataclass(frozen=True)

@@ -99,11 +99,11 @@ COURSE = Course(
     passes=5,
     members=3,
     teacher_epochs=60,
-    seen=last,
-    heard=last,
+    student_input=last,
+    teacher_input=last,
 )
 # The same student under a teacher that sees the 6 s before as well.
-FAR = replace(COURSE, member=lambda name: net(LONG, (48, 96, 128), name, 0.3), heard=lambda x: x)
+FAR = replace(COURSE, member=lambda name: net(LONG, (48, 96, 128), name, 0.3), teacher_input=lambda x: x)
 VIEWS = {
     "teacher that sees 8 s": with_teacher(FAR, "long", taught(FAR), recorded=False),
     "SoftTarget, standardized, under it": with_teacher(FAR, "long", under(FAR, standardized)),

@@ -134,12 +134,13 @@ COURSE = Course(
     passes=5,
     members=3,
     teacher_epochs=60,
-    seen=clean,
-    heard=clean,
+    student_input=clean,
+    teacher_input=clean,
 )
-# The student hears noise; its teacher the clean clip, or the same noise.
-CLEAN, NOISY_TOO = replace(COURSE, seen=with_noise), replace(COURSE, seen=with_noise, heard=with_noise)
-ALONE, SAME, OTHER = "noisy: plain student", "noisy: teacher hears the noise", "noisy: teacher hears clean clips"
+# The student gets noise; its teacher the clean clip, or the same noise.
+CLEAN = replace(COURSE, student_input=with_noise)
+NOISY_TOO = replace(CLEAN, teacher_input=with_noise)
+ALONE, SAME, OTHER = "noisy: plain student", "noisy: teacher with the noise", "noisy: teacher with clean clips"
 VIEWS = {
     "noisy: teacher of clean clips": with_teacher(NOISY_TOO, "teacher", taught(NOISY_TOO), recorded=False),
     "noisy: teacher of noisy clips": with_teacher(NOISY_TOO, "noisy", taught(NOISY_TOO), recorded=False),

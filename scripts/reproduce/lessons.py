@@ -39,7 +39,7 @@ def taught(course: Course) -> Method:
     """The teacher itself."""
 
     def method(folds: Any, bench: Bench, seed: int) -> dict[str, float]:
-        return judged(course, bench.teacher, course.heard, bench.data)
+        return judged(course, bench.teacher, course.teacher_input, bench.data)
 
     return method
 
@@ -67,8 +67,8 @@ def alone(course: Course, share: float = 1.0) -> Method:
         pool = bench.pool if share == 1.0 else bench.pool.only(chosen(bench.pool, share, seed))
         epochs = round(course.passes * len(bench.pool.x) / len(pool.x))
         student = compiled(course.student(), course.rate, epochs * steps_of(course, pool))
-        student.fit(course.seen(pool.x), pool.y, batch_size=course.batch, epochs=epochs, verbose=0)
-        return judged(course, student, course.seen, bench.data)
+        student.fit(course.student_input(pool.x), pool.y, batch_size=course.batch, epochs=epochs, verbose=0)
+        return judged(course, student, course.student_input, bench.data)
 
     return method
 
@@ -81,13 +81,13 @@ def under(course: Course, *make: Callable[[Bench], Any], hard_weight: float = 1.
         student = course.student()
         objectives = [one(bench) for one in make]
         distiller = keras_kd.Distiller(
-            bench.recorded, student, objectives, hard_weight=hard_weight, student_inputs="seen"
+            bench.recorded, student, objectives, hard_weight=hard_weight, student_inputs="student_input"
         )
         compiled(distiller, course.rate, course.passes * steps_of(course, pool), cross_entropy if hard_weight else None)
-        x = {"heard": course.heard(pool.x), "seen": course.seen(pool.x)}
-        batches = bench.recorded.batches(x, pool.y, batch_size=course.batch, seed=seed, teacher_inputs="heard")
+        x = {"teacher_input": course.teacher_input(pool.x), "student_input": course.student_input(pool.x)}
+        batches = bench.recorded.batches(x, pool.y, batch_size=course.batch, seed=seed, teacher_inputs="teacher_input")
         distiller.fit(batches, epochs=course.passes, verbose=0)
-        return judged(course, student, course.seen, bench.data)
+        return judged(course, student, course.student_input, bench.data)
 
     return method
 

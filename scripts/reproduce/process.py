@@ -73,8 +73,8 @@ COURSE = Course(
     passes=6,
     members=3,
     teacher_epochs=50,
-    seen=summary,
-    heard=summary,
+    student_input=summary,
+    teacher_input=summary,
 )
 
 
