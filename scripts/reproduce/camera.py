@@ -59,14 +59,14 @@ COURSE = Course(
     "camera",
     10,
     member=lambda name: net((32, 64, 128), name, 0.3),
-    student=lambda: net((16, 28, 40), "student"),
+    student=lambda: net((8, 12, 16), "student"),
     view=view,
     copies=20,
-    passes=5,
+    passes=10,
     members=3,
     teacher_epochs=150,
     teacher_rate=5e-3,
     student_input=halved,
     teacher_input=halved,
 )
-EXPERIMENT = experiment(COURSE, "Camera: sign_digits, 16 x 16 gray, a student of 16,202 parameters", load)
+EXPERIMENT = experiment(COURSE, "Camera: sign_digits, 16 x 16 gray, a student of 3,458 parameters", load)
