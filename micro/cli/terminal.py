@@ -127,8 +127,9 @@ def _models_table(report: RunReport) -> Table:
     from rich.table import Table
 
     from micro.runs.report import NAMES
+    from micro.runs.run_report import METRICS
 
-    metrics = ("accuracy",) if report.task == "classification" else ("auc", "detection_rate", "false_alarm_rate")
+    metrics = METRICS[report.task]
     seeds = len(report.seeds)
     table = Table(title=f"{report.job}: {report.data.windows.test:,} test windows, {counted(seeds, 'seed')}")
     table.add_column("model")

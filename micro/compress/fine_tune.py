@@ -32,6 +32,7 @@ class FineTuning:
     epochs: int = 4
     batch_size: int = 32
     verbose: int | str = 0
+    class_weight: dict[int, float] | None = None
 
     @property
     def steps(self) -> int:
@@ -57,6 +58,7 @@ class FineTuning:
             epochs=self.epochs,
             batch_size=self.batch_size,
             callbacks=list(callbacks),
+            class_weight=self.class_weight,
             verbose=self.verbose,
         )
         return model

@@ -4,20 +4,23 @@ May import: support, signal, tflite, detection.
 """
 
 from micro.config.compression import ClusterStage, PruneStage, QuantizeStage, ShrinkStage, Stage
-from micro.config.data import DATA, BearingData, CwruData, RigData, TableData
+from micro.config.data import DATA, JOBS, BearingData, ClassesData, CwruData, RigData, TableData, Task, tasks_of
 from micro.config.deployment import BudgetConfig, ConvertConfig, DetectConfig, FirmwareConfig
 from micro.config.distillation import DistillConfig
 from micro.config.features import FeaturesConfig
+from micro.config.files import FilesData
 from micro.config.models import ModelConfig, TeacherConfig
 from micro.config.read import LARGEST_SEED, Config, load_config, parse_config, with_paths
 from micro.config.renamed import RENAMED, RenamedError, require_current_names
 
 __all__ = [
     "DATA",
+    "JOBS",
     "LARGEST_SEED",
     "RENAMED",
     "BearingData",
     "BudgetConfig",
+    "ClassesData",
     "ClusterStage",
     "Config",
     "ConvertConfig",
@@ -25,6 +28,7 @@ __all__ = [
     "DetectConfig",
     "DistillConfig",
     "FeaturesConfig",
+    "FilesData",
     "FirmwareConfig",
     "ModelConfig",
     "PruneStage",
@@ -34,9 +38,11 @@ __all__ = [
     "ShrinkStage",
     "Stage",
     "TableData",
+    "Task",
     "TeacherConfig",
     "load_config",
     "parse_config",
     "require_current_names",
+    "tasks_of",
     "with_paths",
 ]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
 import math
-from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from micro.config.complaints import shown
+from micro.config.files import FilesData, Rate
 from micro.config.section import Section, Texts, listed
 
 
@@ -34,9 +33,9 @@ Loads = Annotated[tuple[int, ...], BeforeValidator(listed)]
 # Bounds of a real machine, so that a typing error is found before it fills the memory.
 Length = Annotated[float, Field(ge=1e-3, le=1e5)]
 
-Recordings = Annotated[int, Field(gt=0, le=100_000)]
+ClassName = Annotated[str, Field(min_length=1, max_length=64)]
 
-Rate = Annotated[float, Field(gt=0, le=1e9)]
+Recordings = Annotated[int, Field(gt=0, le=100_000)]
 
 
 class BearingData(Section):
@@ -92,96 +91,81 @@ class CwruData(Section):
         return self
 
 
-# Names of separators that people write instead of the character, and how TOML writes that.
-SEPARATORS = {
-    "semicolon": '";"', "comma": '","', "tab": r'"\t"', "tabulator": r'"\t"', r"\t": r'"\t"', "pipe": '"|"', "bar": '"|"',
-    "space": '" "', "blank": '" "', "whitespace": '" "',
-}  # fmt: skip
-
-
-class TableData(Section):
-    """A user's own files, how to read them, and what to do where data are missing.
-
-    `files`, `healthy_files` and `faulty_files` are patterns from `folder`, by default the config's own.
-    """
+class TableData(FilesData):
+    """A user's own files, of which the healthy part is known: `healthy_files` and `faulty_files` are patterns as `files`."""
 
     task: ClassVar[Task] = "anomaly"
-    folder: str = "."
-    files: Annotated[Texts, Field(min_length=1)]
-    separator: str = ","
-    decimal: Literal[".", ","] = "."
-    encoding: str = "utf-8"
-    header: bool = True
-    skip_rows: NonNegativeInt = 0
-    units_row: bool = False
-    comment: Annotated[str, Field(min_length=1, max_length=8)] | None = None
-    columns: Texts = ()
-    time_column: str | None = None
-    time_unit: Literal["auto", "s", "ms", "us", "ns", "min", "h", "d"] = "auto"
-    time_format: str | None = None
-    sample_rate: Rate | None = None
     healthy_files: Texts = ()
     healthy_rows: Annotated[tuple[tuple[int, int], ...], BeforeValidator(_rows)] = ()
     faulty_files: Texts = ()
-    label_column: str | None = None
     normal_labels: Annotated[tuple[str, ...], BeforeValidator(_words)] = ("0", "normal", "healthy")
     scaling: Literal["all", "per_file"] = "all"
-    on_gap: Literal["error", "split"] = "error"
-    on_missing: Literal["error", "drop", "interpolate"] = "error"
-    on_text: Literal["error", "missing"] = "error"
-    on_constant: Literal["error", "keep", "drop"] = "error"
-    on_short: Literal["error", "skip"] = "error"
 
     @model_validator(mode="after")
-    def _whole(self) -> TableData:
-        self._readable()
-        tells_rate = all(pattern.lower().endswith(".wav") for pattern in self.files)
-        if (self.time_column is None) == (self.sample_rate is None) and not (tells_rate and self.time_column is None):
-            raise ValueError("give either time_column or sample_rate")
-        if self.time_column is not None and self.time_column == self.label_column:
-            raise ValueError(f"time_column and label_column are both {self.time_column!r}")
+    def _has_a_healthy_part(self) -> TableData:
         if not self.healthy_files and not self.healthy_rows:
             alone = '; where the labels alone tell, healthy_files = ["*"]' if self.label_column is not None else ""
             raise ValueError(f"name the healthy part: healthy_files or healthy_rows{alone}")
         if any(start < 0 or stop <= start for start, stop in self.healthy_rows):
             raise ValueError("healthy_rows must be pairs [first, past the last] of increasing row numbers")
-        if len(set(self.columns)) < len(self.columns):
-            raise ValueError("columns names a channel twice")
         if self.scaling == "per_file" and not self.healthy_rows:
             raise ValueError('scaling = "per_file" needs healthy_rows, so that every file has a healthy part')
         return self
 
-    def _readable(self) -> None:
-        """ValueError for a dialect that does not exist."""
-        character = len(self.separator) == 1 and self.separator.isascii()
-        if not (self.separator == "\t" or (character and self.separator.isprintable())):
-            meant = SEPARATORS.get(self.separator.strip().lower())
-            advice = f"; write separator = {meant}" if meant else ' such as ";" or "\\t"'
-            raise ValueError(f"separator must be one ASCII character, got {shown(self.separator)}{advice}")
-        if self.separator.isalnum() or self.separator in '"+-':
-            raise ValueError(f"separator {self.separator!r} is part of numbers or quotes")
-        if self.separator == self.decimal:
+
+class ClassesData(FilesData):
+    """A user's own files, each window of which belongs to a class.
+
+    A class is the folder that a file lies in, what a pattern of `classes` says, or the row's label in `label_column`.
+    """
+
+    task: ClassVar[Task] = "classification"
+    classes: Annotated[dict[ClassName, Texts], Field(max_length=1000, default_factory=dict)]
+    healthy_classes: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
+    group: str | None = None
+    test_files: Texts = ()
+    validation_files: Texts = ()
+    split: Literal["auto", "files", "time"] = "auto"
+    class_weights: Literal["none", "balanced"] = "none"
+    on_short: Literal["error", "skip", "pad"] = "error"  # type: ignore[assignment]  # one value more
+
+    @model_validator(mode="after")
+    def _has_classes(self) -> ClassesData:
+        if self.classes and self.label_column is not None:
+            raise ValueError("classes says which files are of a class, label_column which rows; give one of them")
+        if len(self.classes) == 1:
             raise ValueError(
-                f"separator and decimal are both {self.decimal!r}; files with decimal commas are separated by ';'"
+                f"classes names {next(iter(self.classes))!r} alone; a classification has two classes or more"
             )
-        if self.units_row and not self.header:
-            raise ValueError("units_row is the row below a header, and header is false")
-        try:
-            # Codecs from bytes to bytes, and those that decode escapes, cannot be a table's.
-            known = codecs.lookup(self.encoding)
-            usable = getattr(known, "_is_text_encoding", True) and "escape" not in known.name
-            usable = usable and known.name not in ("idna", "punycode", "undefined")
-        except (LookupError, ValueError):
-            usable = False
-        if not usable:
+        if len(set(self.healthy_classes)) < len(self.healthy_classes):
+            raise ValueError("healthy_classes names a class twice")
+        missing = [name for name in self.healthy_classes if self.classes and name not in self.classes]
+        if missing:
+            raise ValueError(f"healthy_classes names {missing[0]!r}, which classes does not: {', '.join(self.classes)}")
+        if self.classes and set(self.healthy_classes) == set(self.classes):
+            raise ValueError("healthy_classes names every class; the alarm is for the others")
+        if self.group is not None and self.group.count("{group}") != 1:
             raise ValueError(
-                f'encoding {shown(self.encoding)} is not known; try "utf-8", "latin-1", "cp1252" or "utf-16"'
+                f"group is a pattern with one {{group}} in place of what files of one subject or machine share, such as "
+                f'"{{group}}_*.csv"; got {shown(self.group)}'
             )
-        if self.time_format is not None:
-            try:
-                datetime.strptime(datetime(2000, 1, 2, 3, 4, 5, 6).strftime(self.time_format), self.time_format)
-            except ValueError as error:
-                raise ValueError(f'time_format cannot be used: {error}; write it as in "%d.%m.%Y %H:%M:%S"') from None
+        if self.split == "time" and (self.test_files or self.validation_files or self.group is not None):
+            raise ValueError(
+                'split = "time" divides every file; it does not go with group, test_files or validation_files'
+            )
+        return self
 
 
-DATA: dict[str, type[RigData | CwruData | TableData]] = {"rig": RigData, "cwru": CwruData, "table": TableData}
+DATA: dict[tuple[str, Task], type[RigData | CwruData | TableData | ClassesData]] = {
+    ("rig", "anomaly"): RigData,
+    ("cwru", "classification"): CwruData,
+    ("table", "anomaly"): TableData,
+    ("table", "classification"): ClassesData,
+}
+
+JOBS: tuple[str, ...] = tuple(dict.fromkeys(job for job, _ in DATA))
+
+
+def tasks_of(job: str) -> tuple[Task, ...]:
+    """The tasks of a job; the first is its default."""
+    return tuple(task for name, task in DATA if name == job)

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model
 
 from micro.config.complaints import did_you_mean, first_complaint, load_toml, shown
 from micro.config.compression import OUT_OF_ORDER, QuantizeStage, Stage
-from micro.config.data import DATA, CwruData, RigData, TableData, Task
+from micro.config.data import DATA, JOBS, ClassesData, CwruData, RigData, TableData, Task, tasks_of
 from micro.config.deployment import BudgetConfig, ConvertConfig, DetectConfig, FirmwareConfig
 from micro.config.distillation import DistillConfig
 from micro.config.features import FeaturesConfig
@@ -26,9 +26,10 @@ class Config(Section):
     """A whole run."""
 
     job: Literal["rig", "cwru", "table"] = "rig"
+    task: Task
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     seeds: PositiveInt = 3
-    data: RigData | CwruData | TableData
+    data: RigData | CwruData | TableData | ClassesData
     features: FeaturesConfig = FeaturesConfig()
     teacher: TeacherConfig
     student: ModelConfig
@@ -39,11 +40,6 @@ class Config(Section):
     detect: DetectConfig = DetectConfig()
     firmware: FirmwareConfig = FirmwareConfig()
 
-    @property
-    def task(self) -> Task:
-        """What the student does."""
-        return self.data.task
-
     @model_validator(mode="after")
     def _consistent(self) -> Config:
         if self.seed + self.seeds - 1 > LARGEST_SEED:
@@ -52,7 +48,7 @@ class Config(Section):
         if response != (self.task == "anomaly"):
             fits = "reconstruction" if self.task == "anomaly" else "soft_target or logit_matching"
             raise ValueError(
-                f"distill.objective {self.distill.objective!r} does not suit job {self.job!r}; take {fits}"
+                f"distill.objective {self.distill.objective!r} does not suit task {self.task!r}; take {fits}"
             )
         if self.distill.weight == 0 and self.distill.hard_weight == 0:
             raise ValueError("distill.weight and distill.hard_weight are both 0: nothing to learn from")
@@ -118,28 +114,65 @@ def parse_config(raw: Mapping[str, Any], folder: str | Path = ".", what: str = "
     if not isinstance(raw, Mapping):
         raise ValueError(f"{what}: must be sections of settings, got {shown(raw)}")
     require_current_names(raw, what)
-    job = raw.get("job", "rig")
-    if not isinstance(job, str) or job not in DATA:
-        raise ValueError(f"{what}: job must be one of {', '.join(DATA)}, got {shown(job)}{did_you_mean(job, DATA)}")
+    job, task = _job_and_task(raw, what)
+    section = DATA[job, task]
     try:
-        data = DATA[job].model_validate(with_paths(raw.get("data", {}), folder))
+        data = section.model_validate(with_paths(raw.get("data", {}), folder))
     except ValidationError as error:
-        wrong = first_complaint(error, "data", DATA[job], Config)
-        raise ValueError(f"{what}: {wrong}{_other_job(raw, job)}") from None
+        wrong = first_complaint(error, "data", section, Config)
+        raise ValueError(f"{what}: {wrong}{_elsewhere(raw, job, task)}") from None
     models = {side: with_paths(raw[side], folder) for side in ("teacher", "student") if side in raw}
     try:
-        return Config.model_validate({**raw, **models, "data": data})
+        return Config.model_validate({**raw, **_by_task(task, {**raw, **models}), "task": task, "data": data})
     except ValidationError as error:
         raise ValueError(f"{what}: {first_complaint(error, '', Config)}") from None
 
 
-def _other_job(raw: Mapping[str, Any], job: str) -> str:
-    """The job whose settings a config's data section has, where it names none."""
+def _job_and_task(raw: Mapping[str, Any], what: str) -> tuple[str, Task]:
+    """What a config is about; ValueError for a job or task that does not exist, or a task that the job does not have."""
+    job = raw.get("job", "rig")
+    if not isinstance(job, str) or job not in JOBS:
+        raise ValueError(f"{what}: job must be one of {', '.join(JOBS)}, got {shown(job)}{did_you_mean(job, JOBS)}")
+    tasks = tasks_of(job)
+    task = raw.get("task", tasks[0])
+    if task not in tasks:
+        known = " or ".join(repr(each) for each in tasks)
+        raise ValueError(f"{what}: task of job {job!r} must be {known}, got {shown(task)}{did_you_mean(task, tasks)}")
+    return job, task
+
+
+# What sections hold if they do not say so, by task.
+_FAMILY: dict[Task, str] = {"anomaly": "autoencoder", "classification": "dense"}
+_OBJECTIVE: dict[Task, str] = {"anomaly": "reconstruction", "classification": "soft_target"}
+
+
+def _by_task(task: Task, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections whose defaults depend on the task; what is no section is left for the check to name."""
+    defaults: dict[str, dict[str, str]] = {
+        "teacher": {"family": _FAMILY[task]},
+        "student": {"family": _FAMILY[task]},
+        "distill": {"objective": _OBJECTIVE[task]},
+    }
+    found = {name: raw.get(name, {} if name == "distill" else None) for name in defaults}
+    return {name: {**defaults[name], **given} for name, given in found.items() if isinstance(given, dict)} | {
+        name: given for name, given in found.items() if given is not None and not isinstance(given, dict)
+    }
+
+
+def _elsewhere(raw: Mapping[str, Any], job: str, task: Task) -> str:
+    """The job or task whose settings a config's data section has, where it is not the one that the config has."""
     given = raw.get("data")
-    if "job" in raw or not isinstance(given, dict):
+    if not isinstance(given, dict) or not given or set(given) <= set(DATA[job, task].model_fields):
         return ""
-    fits = next((name for name, section in DATA.items() if given and set(given) <= set(section.model_fields)), job)
-    return f'; the config has no job, so it is {job!r}: set job = "{fits}"' if fits != job else ""
+    fits = [key for key, section in DATA.items() if set(given) <= set(section.model_fields)]
+    other_task = next((found for name, found in fits if name == job), None)
+    if other_task is not None:
+        return f'; this is a setting of task {other_task!r}: set task = "{other_task}" above [data]'
+    if "job" in raw or not fits:
+        return ""
+    other, found = fits[0]
+    more = "" if found == tasks_of(other)[0] else f' and task = "{found}"'
+    return f'; the config has no job, so it is {job!r}: set job = "{other}"{more}'
 
 
 def with_paths(section: object, folder: Path) -> object:

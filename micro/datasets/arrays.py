@@ -10,7 +10,7 @@ from typing import IO
 
 import numpy as np
 
-from micro.config import TableData
+from micro.config import FilesData
 from micro.datasets import cells as cell
 from micro.datasets import clock
 from micro.datasets.cells import BLOCK_ROWS
@@ -24,7 +24,7 @@ PLENTY, RATIO = 1 << 28, 100
 Column = tuple[int, Callable[[], np.ndarray]]
 
 
-def read_npz(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
+def read_npz(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Contents:
     """A NumPy archive of arrays (n,), (n, channels) or structured ones; those of one number only are skipped."""
     try:
         with zipfile.ZipFile(path) as archive, warnings.catch_warnings(action="ignore"):
@@ -52,7 +52,7 @@ def _require_whole(path: Path, member: IO[bytes], size: int) -> None:
         raise DataError(f"{path} is damaged: an array of shape {shape} is longer than the file")
 
 
-def read_npy(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
+def read_npy(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Contents:
     """A NumPy array, (n,) or (n, channels), its channels named c0, c1, ...; or a structured one, with names of its own."""
     try:
         with warnings.catch_warnings(action="ignore"):
@@ -69,7 +69,7 @@ def read_npy(path: Path, config: TableData, settled: Sequence[str] = ()) -> Cont
     return _contents(path, _columns(path, iter(named)), config, settled)
 
 
-def read_mat(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
+def read_mat(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Contents:
     """Variables of a MATLAB file up to version 7, as those of a NumPy archive; single values are skipped."""
     try:
         loaded = read_variables(path)
@@ -83,7 +83,7 @@ def read_mat(path: Path, config: TableData, settled: Sequence[str] = ()) -> Cont
     return _contents(path, _columns(path, iter(named)), config, settled)
 
 
-def read_wav(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
+def read_wav(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Contents:
     """A WAV file's channels c0, c1, ..., in counts of its own format, and its sample rate."""
     from scipy.io import wavfile
 
@@ -99,7 +99,7 @@ def read_wav(path: Path, config: TableData, settled: Sequence[str] = ()) -> Cont
     return _contents(path, _columns(path, iter(named)), config, settled, rate=float(rate))
 
 
-def read_parquet(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
+def read_parquet(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Contents:
     """Columns of a Parquet file; an unnamed index of pandas is left out."""
     from pyarrow import parquet
 
@@ -157,7 +157,7 @@ def _columns(path: Path, named: Iterator[tuple[str, np.ndarray]]) -> dict[str, C
 
 
 def _contents(
-    path: Path, columns: Mapping[str, Column], config: TableData, settled: Sequence[str], rate: float | None = None
+    path: Path, columns: Mapping[str, Column], config: FilesData, settled: Sequence[str], rate: float | None = None
 ) -> Contents:
     """The columns that a config names, read one after the other."""
     if not columns:
@@ -185,7 +185,7 @@ def _contents(
     return Contents(path, chosen.names, samples, rows, moments, labels, words, rate, texts, tuple(names))
 
 
-def _fill(out: np.ndarray, column: np.ndarray, name: str, config: TableData, rows: Rows) -> str | None:
+def _fill(out: np.ndarray, column: np.ndarray, name: str, config: FilesData, rows: Rows) -> str | None:
     """Write a column as float32 into `out`, (n,); the first text where text is treated as missing."""
     kind = column.dtype.kind
     if kind == "c":
@@ -208,7 +208,7 @@ def _fill(out: np.ndarray, column: np.ndarray, name: str, config: TableData, row
     return _fill_text(out, column, name, config, rows)
 
 
-def _fill_text(out: np.ndarray, column: np.ndarray, name: str, config: TableData, rows: Rows) -> str | None:
+def _fill_text(out: np.ndarray, column: np.ndarray, name: str, config: FilesData, rows: Rows) -> str | None:
     first_text = None
     values = np.empty(len(column))
     for row, value in enumerate(column.tolist()):

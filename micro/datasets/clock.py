@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from micro.config import TableData
+from micro.config import FilesData
 from micro.datasets import cells as cell
 from micro.datasets import time_formats
 from micro.errors import DataError
@@ -59,7 +59,7 @@ class Moments:
     zoned: bool | None = None
 
 
-def parse(texts: Sequence[str], config: TableData, where: Where) -> Moments:
+def parse(texts: Sequence[str], config: FilesData, where: Where) -> Moments:
     """The cells of a time column of a text file."""
     missing = np.array([text.strip().lower() in cell.EMPTY for text in texts], bool)
     present = [text for text, gone in zip(texts, missing) if not gone]
@@ -90,7 +90,7 @@ def _with_missing(values: np.ndarray, missing: np.ndarray) -> np.ndarray:
     return filled
 
 
-def _dates(texts: Sequence[str], missing: np.ndarray, config: TableData, where: Where) -> Moments:
+def _dates(texts: Sequence[str], missing: np.ndarray, config: FilesData, where: Where) -> Moments:
     """Dates as microseconds since 1970; those with a zone in UTC, others by their own clock."""
     counts = np.zeros(len(texts), np.int64)
     zoned: bool | None = None
@@ -118,7 +118,7 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def _not_a_time(text: str, near: Sequence[str], config: TableData) -> str:
+def _not_a_time(text: str, near: Sequence[str], config: FilesData) -> str:
     """Why a cell is no time, and what reads it; `near` are the cells from it on, empty if those before it were read."""
     column = f"in column {config.time_column!r}"
     known = time_formats.reading(near)
@@ -135,7 +135,7 @@ def _not_a_time(text: str, near: Sequence[str], config: TableData) -> str:
     return f'{said}; set time_format, such as "%d.%m.%Y %H:%M:%S", for other dates'
 
 
-def from_array(values: np.ndarray, config: TableData, where: Where) -> Moments:
+def from_array(values: np.ndarray, config: FilesData, where: Where) -> Moments:
     """A time column that is an array: numbers, datetime64, timedelta64 or text."""
     if values.dtype.kind in "mM":
         missing = np.isnat(values)
@@ -172,7 +172,7 @@ def join(parts: Sequence[Moments], where: Where) -> Moments:
     return Moments(values, np.concatenate([part.missing for part in parts]), first.unit, first.zoned)
 
 
-def unit_of(moments: Moments, config: TableData, path: object) -> str:
+def unit_of(moments: Moments, config: FilesData, path: object) -> str:
     """The unit of a file's times: by the config, their magnitude or the column's name, or else seconds.
 
     Raises:
@@ -212,7 +212,7 @@ def _unit_in_name(name: str) -> str | None:
     return next((short for short, pattern in UNIT_WORDS if re.match(rf"(?:{pattern})", word)), "s")
 
 
-def seconds(moments: Moments, config: TableData, path: object) -> np.ndarray:
+def seconds(moments: Moments, config: FilesData, path: object) -> np.ndarray:
     """Seconds since the first row, NaN where a row has no time: (n,) float64."""
     unit = unit_of(moments, config, path)
     present = np.flatnonzero(~moments.missing)
@@ -227,7 +227,7 @@ def seconds(moments: Moments, config: TableData, path: object) -> np.ndarray:
     return since
 
 
-def rate_and_breaks(since: np.ndarray, config: TableData, path: object, where: Where) -> tuple[float, list[int]]:
+def rate_and_breaks(since: np.ndarray, config: FilesData, path: object, where: Where) -> tuple[float, list[int]]:
     """Sample rate in Hz, and the rows at which a new stretch begins.
 
     The rate is that of all steps except gaps together: a clock has a resolution of its own, and the usual step of one in

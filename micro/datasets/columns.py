@@ -43,9 +43,11 @@ def _is_ramp(column: np.ndarray) -> bool:
 
 
 def leave_constant(
-    recordings: list[Recording], names: tuple[str, ...], on_constant: str
+    recordings: list[Recording], names: tuple[str, ...], on_constant: str, where: str = "in the healthy rows"
 ) -> tuple[list[Recording], tuple[str, ...], list[str]]:
     """The recordings without channels that are constant in all healthy rows together, their names, and a sentence on each.
+
+    `where` says which rows those are in messages.
 
     A channel that is constant in one recording and changes in another is kept: that may be the very fault.
 
@@ -57,13 +59,13 @@ def leave_constant(
         return recordings, names, []
     if on_constant == "error":
         raise DataError(
-            f'column {names[constant[0]]!r} never changes in the healthy rows; set on_constant = "keep" or "drop", or name the '
-            "channels to use in columns"
+            f'column {names[constant[0]]!r} never changes {where}; set on_constant = "keep" or "drop", or name the channels to '
+            "use in columns"
         )
     kept = [channel for channel in range(len(names)) if channel not in constant]
     if not kept:
-        raise DataError("no column changes in the healthy rows; nothing is left to learn from")
-    left = [f"column {names[channel]!r} never changes in the healthy rows and was left out." for channel in constant]
+        raise DataError(f"no column changes {where}; nothing is left to learn from")
+    left = [f"column {names[channel]!r} never changes {where} and was left out." for channel in constant]
     fewer = [replace(r, samples=np.ascontiguousarray(r.samples[:, kept])) for r in recordings]
     return fewer, tuple(names[channel] for channel in kept), left
 

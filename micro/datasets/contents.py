@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.config import TableData
+from micro.config import FilesData
 from micro.datasets import cells as cell
 from micro.datasets.clock import Moments
 from micro.errors import DataError
@@ -80,7 +80,7 @@ class Chosen:
 
 
 def choose(
-    path: Path, names: Sequence[str], config: TableData, settled: Sequence[str], aside: Callable[[], str] = str
+    path: Path, names: Sequence[str], config: FilesData, settled: Sequence[str], aside: Callable[[], str] = str
 ) -> Chosen:
     """The columns of a file to read: the channels determined before or by the config, else all but time and label.
 
@@ -146,7 +146,7 @@ def narrowed(values: np.ndarray, name: str, first: int, rows: Rows) -> np.ndarra
     return values.astype(np.float32)
 
 
-def without_nameless(contents: Contents, config: TableData) -> tuple[Contents, list[str]]:
+def without_nameless(contents: Contents, config: FilesData) -> tuple[Contents, list[str]]:
     """The file without nameless columns that are empty or count the rows, as trailing separators and pandas write them.
 
     Raises:

@@ -33,4 +33,14 @@ def cwru_parts(data: CwruData, settings: FeaturesConfig, seed: int) -> Parts:
         if recording.label != "normal":
             frames, _ = cut(recording, features)
             test.append(piece(frames, features(frames), cwru.CLASSES.index(recording.label), recording.name))
-    return Parts(features, train, validation, validation, test, cwru.CLASSES, ("drive end",), cwru.SAMPLE_RATE)
+    return Parts(
+        features,
+        train,
+        validation,
+        validation,
+        test,
+        cwru.CLASSES,
+        ("drive end",),
+        cwru.SAMPLE_RATE,
+        healthy_classes=("normal",),
+    )

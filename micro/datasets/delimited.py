@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from micro.config import TableData
+from micro.config import FilesData
 from micro.datasets import cells as cell
 from micro.datasets import clock
 from micro.datasets.contents import Chosen, Contents, EmptyFile, Rows, choose, narrowed
@@ -37,7 +37,7 @@ class Part:
     lines: int | np.ndarray
 
 
-def read_delimited(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
+def read_delimited(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Contents:
     """A CSV file's channels, times and labels.
 
     Args:
@@ -75,7 +75,7 @@ class _Gathered:
     labels: list[np.ndarray] = field(default_factory=list)
     count: int = 0
 
-    def add(self, part: Part, block: Block, chosen: Chosen, config: TableData) -> None:
+    def add(self, part: Part, block: Block, chosen: Chosen, config: FilesData) -> None:
         """One block more."""
         if not len(part.samples):
             return
@@ -102,7 +102,7 @@ class _Gathered:
         )
 
 
-def _head(path: Path, blocks: Iterator[Block], config: TableData) -> tuple[list[str], Block]:
+def _head(path: Path, blocks: Iterator[Block], config: FilesData) -> tuple[list[str], Block]:
     """Names of the columns, and the rest of the block that they end in."""
     wanted = int(config.header) + int(config.units_row)
     rows: list[list[str]] = []
@@ -131,7 +131,7 @@ def _cut(block: Block, line: int) -> Block:
     return Block(line, block.text[place:], block.last)
 
 
-def _names(path: Path, rows: list[list[str]], config: TableData) -> list[str]:
+def _names(path: Path, rows: list[list[str]], config: FilesData) -> list[str]:
     """Names of the columns, from the header and as many cells as the first row has."""
     width = len(rows[-1])
     if not config.header:
@@ -145,12 +145,12 @@ def _names(path: Path, rows: list[list[str]], config: TableData) -> list[str]:
     return [*names, ""] if width == len(names) + 1 and not rows[-1][-1] else names
 
 
-def _after(rest: Block, blocks: Iterator[Block], config: TableData) -> Iterator[Block]:
+def _after(rest: Block, blocks: Iterator[Block], config: FilesData) -> Iterator[Block]:
     yield rest
     yield from blocks
 
 
-def _fast(block: Block, width: int, chosen: Chosen, config: TableData) -> Part | None:
+def _fast(block: Block, width: int, chosen: Chosen, config: FilesData) -> Part | None:
     """A block by pyarrow's reader; None where a cell is not plainly a number, or a row has another number of cells."""
     if set(chosen.channels) & {chosen.time, chosen.label}:
         return None
@@ -175,7 +175,7 @@ def _fast(block: Block, width: int, chosen: Chosen, config: TableData) -> Part |
     return Part(samples, times, labels, lines)
 
 
-def _arrow_table(content: bytes, quoted: bool, width: int, chosen: Chosen, config: TableData) -> pa.Table | None:
+def _arrow_table(content: bytes, quoted: bool, width: int, chosen: Chosen, config: FilesData) -> pa.Table | None:
     """The chosen columns, by the places that are their names: channels as float64, the others as text."""
     import pyarrow as pa
     from pyarrow import csv as reader
@@ -216,7 +216,7 @@ def _plain(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _careful(
-    path: Path, block: Block, names: Sequence[str], chosen: Chosen, config: TableData, texts: dict[int, str]
+    path: Path, block: Block, names: Sequence[str], chosen: Chosen, config: FilesData, texts: dict[int, str]
 ) -> Part:
     """A block cell by cell: what is not a number is an error, or a missing value where the config says so."""
     lines, rows = _rows_of(path, block, names, config)
@@ -243,7 +243,7 @@ def _careful(
     return Part(samples, times, labels, np.array(lines, np.int64))
 
 
-def _rows_of(path: Path, block: Block, names: Sequence[str], config: TableData) -> tuple[list[int], list[list[str]]]:
+def _rows_of(path: Path, block: Block, names: Sequence[str], config: FilesData) -> tuple[list[int], list[list[str]]]:
     """A block's rows as cells, as many as there are columns, and the line of each."""
     lines: list[int] = []
     rows: list[list[str]] = []
@@ -264,7 +264,7 @@ def _rows_of(path: Path, block: Block, names: Sequence[str], config: TableData) 
     return lines, rows
 
 
-def _times(texts: Sequence[str], place: int, block: Block, first: int, config: TableData, rows: Rows) -> clock.Moments:
+def _times(texts: Sequence[str], place: int, block: Block, first: int, config: FilesData, rows: Rows) -> clock.Moments:
     try:
         return clock.parse(texts, config, partial(_where, rows, first))
     except DataError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from micro.config import TableData
+from micro.config import FilesData
 from micro.datasets import cells as cell
 from micro.datasets import time_formats
 from micro.support.wording import counted
@@ -13,7 +13,7 @@ SEPARATORS = {",": ",", ";": ";", "\t": "\\t", "|": "|"}
 COMMENTS = ("#", "%", "//", ";", "!", "*")
 
 
-def advice_on_names(names: Sequence[str], near: Sequence[tuple[int, int, list[str]]], config: TableData) -> str:
+def advice_on_names(names: Sequence[str], near: Sequence[tuple[int, int, list[str]]], config: FilesData) -> str:
     """What may be wrong where a header lacks a column; `near` are the lines and cells of rows below it."""
     other = _other_separator(names, config)
     if other:
@@ -32,7 +32,7 @@ def advice_on_cells(
     near: Sequence[tuple[int, int, list[str]]],
     is_early: bool,
     is_last: bool,
-    config: TableData,
+    config: FilesData,
 ) -> str:
     """Why a row has another number of cells than the header, and what to do; `near` are lines and cells of rows around it."""
     said = f"{counted(len(cells), 'cell')} where {len(names)} are expected"
@@ -56,7 +56,7 @@ def advice_on_cells(
 
 
 def advice_on_text(
-    column: int, rows: Sequence[Sequence[str]], names: Sequence[str], is_first: bool, config: TableData
+    column: int, rows: Sequence[Sequence[str]], names: Sequence[str], is_first: bool, config: FilesData
 ) -> str:
     """Why a cell of a column of numbers is text, and what to do; `rows` are its own and those below it."""
     name, cells = names[column], rows[0]
@@ -81,14 +81,14 @@ def advice_on_text(
     return f"{said}; {advice}"
 
 
-def _as_time(name: str, known: str, config: TableData) -> str:
+def _as_time(name: str, known: str, config: FilesData) -> str:
     """What makes a column the time; `known` are the formats that read it."""
     named = f'set time_column = "{name}"' if name == "" else f"set time_column = {name!r}"
     with_format = f"{named} and time_format = {known}" if known else named
     return f"if it is the time, {with_format}" + (" in place of sample_rate" if config.sample_rate is not None else "")
 
 
-def _as_words(name: str, below: Sequence[str], config: TableData) -> str:
+def _as_words(name: str, below: Sequence[str], config: FilesData) -> str:
     """What to do about a word in a column: it is a mistake among numbers, or the column holds words."""
     if any(_is_number(text) for text in below):
         return 'set on_text = "missing" to treat text as missing, or name the channels to use in columns'
@@ -97,7 +97,7 @@ def _as_words(name: str, below: Sequence[str], config: TableData) -> str:
     return f"{leave}, or set label_column = {name!r} if it says which rows are faulty" if labels else leave
 
 
-def advice_on_units(cells: Sequence[str], under: Sequence[str], column: int, config: TableData) -> str:
+def advice_on_units(cells: Sequence[str], under: Sequence[str], column: int, config: FilesData) -> str:
     """What to do about a row of units below the header, above a column of numbers or times; '' for any other row."""
     if not config.header or config.units_row or any(_is_value(text) for text in cells):
         return ""
@@ -127,7 +127,7 @@ def _is_number(text: str) -> bool:
     return cell.NUMBER.fullmatch(text.strip().replace(",", ".", 1)) is not None
 
 
-def _other_separator(cells: Sequence[str], config: TableData) -> str | None:
+def _other_separator(cells: Sequence[str], config: FilesData) -> str | None:
     """The separator that a row of one cell was probably written with."""
     if len(cells) != 1:
         return None
@@ -138,7 +138,7 @@ def _other_separator(cells: Sequence[str], config: TableData) -> str | None:
     return None
 
 
-def _table_begins(near: Sequence[tuple[int, int, list[str]]], config: TableData) -> int | None:
+def _table_begins(near: Sequence[tuple[int, int, list[str]]], config: FilesData) -> int | None:
     """Line of the row from which all near rows have the same number of cells, two at least, and which may be a header."""
     if len(near) < 3 or len(near[-1][2]) < 2:
         return None

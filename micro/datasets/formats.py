@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from micro.config import TableData
+from micro.config import FilesData
 from micro.datasets import arrays
 from micro.datasets.contents import Contents, EmptyFile
 from micro.datasets.delimited import read_delimited
@@ -44,10 +44,10 @@ OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"[{", "JSON; save it as CSV"),
     (b"[[", "JSON; save it as CSV"),
 )
-Reader = Callable[[Path, TableData, Sequence[str]], Contents]
+Reader = Callable[[Path, FilesData, Sequence[str]], Contents]
 
 
-def read_contents(path: Path, config: TableData, settled: Sequence[str] = ()) -> Contents:
+def read_contents(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Contents:
     """One file, read in the format that its first bytes show.
 
     Args:
@@ -69,7 +69,7 @@ def read_contents(path: Path, config: TableData, settled: Sequence[str] = ()) ->
     return _reader(path, start, config)(path, config, settled)
 
 
-def _reader(path: Path, start: bytes, config: TableData) -> Reader:
+def _reader(path: Path, start: bytes, config: FilesData) -> Reader:
     if start.startswith(GZIP):
         start = _unpacked(path)
         if start.startswith((b"\x93NUMPY", b"PK\x03\x04")):
@@ -101,7 +101,7 @@ def _reader(path: Path, start: bytes, config: TableData) -> Reader:
     return read_delimited
 
 
-def _require_text(path: Path, start: bytes, config: TableData) -> None:
+def _require_text(path: Path, start: bytes, config: FilesData) -> None:
     """DataError for bytes that are not text in the config's encoding."""
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or config.encoding.lower().replace("_", "-").startswith("utf-16"):
         return

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from micro.config import TableData
+from micro.config import FilesData
 from micro.errors import DataError
 
 # Bytes read at once; characters from which on a block may have few lines; and the most that a line or a quoted cell may have.
@@ -33,7 +33,7 @@ class Block:
     last: bool
 
 
-def text_blocks(path: Path, config: TableData) -> Iterator[Block]:
+def text_blocks(path: Path, config: FilesData) -> Iterator[Block]:
     """A file's text, gzip undone, decoded and with line feeds for ends of lines, in blocks of whole lines and whole quotes."""
     line, held = 1, ""
     try:
@@ -68,7 +68,7 @@ def text_blocks(path: Path, config: TableData) -> Iterator[Block]:
         yield Block(line, _tidied(held.rstrip("\n") + "\n", config), True)
 
 
-def _encoding(start: bytes, config: TableData) -> str:
+def _encoding(start: bytes, config: FilesData) -> str:
     """The config's encoding; a byte order mark overrides it."""
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
@@ -76,7 +76,7 @@ def _encoding(start: bytes, config: TableData) -> str:
     return "utf-8-sig" if name == "utf-8" or start.startswith(codecs.BOM_UTF8) else name
 
 
-def _undecodable(path: Path, line: int, error: UnicodeDecodeError, config: TableData) -> str:
+def _undecodable(path: Path, line: int, error: UnicodeDecodeError, config: FilesData) -> str:
     if error.end <= error.start or error.start >= len(error.object):
         return f"{path} cannot be read as CSV: {error}"
     line += error.object.count(b"\n", 0, error.start)
@@ -90,7 +90,7 @@ def _undecodable(path: Path, line: int, error: UnicodeDecodeError, config: Table
     )
 
 
-def _tidied(text: str, config: TableData) -> str:
+def _tidied(text: str, config: FilesData) -> str:
     """A block with comments marked and runs of blanks collapsed, where the config says so; lines keep their numbers."""
     if config.comment is not None:
         text = re.sub(rf"(?m)^[ \t]*{re.escape(config.comment)}.*$", COMMENTED, text)
@@ -99,7 +99,7 @@ def _tidied(text: str, config: TableData) -> str:
     return text
 
 
-def records(text: str, line: int, config: TableData, width: int = 0) -> Iterator[tuple[int, int, list[str]]]:
+def records(text: str, line: int, config: FilesData, width: int = 0) -> Iterator[tuple[int, int, list[str]]]:
     """Rows of cells of a text that begins at `line`: the line of each, the line after it, its cells. Comments are not rows.
 
     Nor are empty lines, except in a file of one column: there they are cells without a value.

@@ -43,6 +43,8 @@ class Parts:
         channels: Names of the sensors.
         sample_rate: In Hz.
         notes: Sentences on what was skipped, left out or split.
+        healthy_classes: Of a classification, those that raise no alarm; empty where there is no alarm.
+        class_weights: How much a training example of each class counts; empty where all count the same.
     """
 
     features: FrontEnd
@@ -54,6 +56,8 @@ class Parts:
     channels: tuple[str, ...]
     sample_rate: float
     notes: tuple[str, ...] = ()
+    healthy_classes: tuple[str, ...] = ()
+    class_weights: tuple[float, ...] = ()
 
 
 def piece(frames: np.ndarray, values: np.ndarray, label: int, origin: str, rows: np.ndarray | None = None) -> Piece:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from micro.config import Config, CwruData, RigData, TableData
+from micro.config import ClassesData, Config, CwruData, RigData, TableData
+from micro.datasets.class_windows import class_parts
 from micro.datasets.cwru_windows import cwru_parts
 from micro.datasets.pieces import Parts, Pieces, evenly_spaced
 from micro.datasets.rig_windows import rig_parts
@@ -20,6 +21,7 @@ SOURCES: dict[type, Callable[..., Parts]] = {
     RigData: rig_parts,
     CwruData: cwru_parts,
     TableData: table_parts,
+    ClassesData: class_parts,
 }
 # Test windows whose samples are kept.
 TEST_VECTORS = 200
@@ -58,6 +60,8 @@ class Prepared:
         test_vectors: Samples of some test windows, (n, window, channels) float32, for the firmware's self-test.
         validation_samples: Samples of some validation windows with their labels, for what must not touch the test.
         notes: Sentences for the user on what was skipped, left out or split.
+        healthy_classes: Of a classification, those that raise no alarm; empty where there is no alarm.
+        class_weights: How much a training example of each class counts; empty where all count the same.
     """
 
     features: FrontEnd
@@ -72,6 +76,8 @@ class Prepared:
     test_vectors: np.ndarray
     validation_samples: tuple[np.ndarray, np.ndarray]
     notes: tuple[str, ...] = ()
+    healthy_classes: tuple[str, ...] = ()
+    class_weights: tuple[float, ...] = ()
 
 
 def prepare(config: Config) -> Prepared:
@@ -130,6 +136,8 @@ def _scaled(parts: Parts) -> Prepared:
             np.concatenate([np.full(len(each.samples), each.label) for each in parts.validation]),
         ),
         notes=(*parts.notes, *_clipped(parts)),
+        healthy_classes=parts.healthy_classes,
+        class_weights=parts.class_weights,
     )
 
 

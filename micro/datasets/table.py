@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from micro.config import TableData
+from micro.config import FilesData, TableData
 from micro.datasets import clock
 from micro.datasets.columns import leave_constant, refuse_ramps
 from micro.datasets.contents import Contents, EmptyFile, without_nameless
@@ -49,7 +49,7 @@ class File:
 class LeftOut:
     """Files without a whole window: the first is an error, or all are noted, as the config says."""
 
-    config: TableData
+    config: FilesData
     scoring: bool
     problems: list[str] = field(default_factory=list)
 
@@ -86,7 +86,7 @@ def load(
     notes: dict[str, None] = {}
     left_out = LeftOut(config, scoring=files is not None)
     listed = _classed(config) if files is None else _files(files, config)
-    contents = _read(listed, config, channels, notes, left_out)
+    contents = read_files(listed, config, channels, notes, left_out)
     recordings = _stretches(contents, config, window, left_out)
     if not recordings:
         whole = counted(window, "sample")
@@ -111,10 +111,10 @@ def _stretches(
     recordings: list[Recording] = []
     for (file, _), (read, healthy) in zip(contents, declared):
         states = states_of(read, healthy, config, file.healthy, file.faulty)
-        parts = _recordings(file.name, read, states, config, window)
+        parts = stretches_of(file.name, read, states, config, window)
         long_enough = [part for part in parts if len(part.samples) >= window]
         if not long_enough:
-            left_out.add(_too_short(file.path, parts, window), ", or take a shorter window")
+            left_out.add(too_short(file.path, parts, window), ", or take a shorter window")
         recordings += long_enough
     was_healthy = any(healthy.any() for _, healthy in declared)
     if was_healthy and left_out.problems and not left_out.scoring and not any(one.healthy.any() for one in recordings):
@@ -147,8 +147,8 @@ def _classed(config: TableData) -> list[File]:
     return files
 
 
-def _read(
-    files: Sequence[File], config: TableData, channels: Sequence[str], notes: dict[str, None], left_out: LeftOut
+def read_files(
+    files: Sequence[File], config: FilesData, channels: Sequence[str], notes: dict[str, None], left_out: LeftOut
 ) -> list[tuple[File, Contents]]:
     """The contents of every file with rows. The first of them determines the channels of all."""
     contents: list[tuple[File, Contents]] = []
@@ -174,7 +174,7 @@ def _read(
     return contents
 
 
-def _recordings(name: str, contents: Contents, states: States, config: TableData, window: int) -> list[Recording]:
+def stretches_of(name: str, contents: Contents, states: States, config: FilesData, window: int) -> list[Recording]:
     """One file as recordings, one for each stretch without a gap."""
     rate, breaks, since = _rate(contents, config)
     edges = [0, *breaks, len(contents.samples)]
@@ -193,7 +193,7 @@ def _recordings(name: str, contents: Contents, states: States, config: TableData
     return recordings
 
 
-def _rate(contents: Contents, config: TableData) -> tuple[float, list[int], np.ndarray | None]:
+def _rate(contents: Contents, config: FilesData) -> tuple[float, list[int], np.ndarray | None]:
     """Sample rate in Hz, the rows at which a new stretch begins, and each row's seconds where the file has a clock."""
     if contents.moments is not None:
         since = clock.seconds(contents.moments, config, contents.path)
@@ -209,7 +209,8 @@ def _rate(contents: Contents, config: TableData) -> tuple[float, list[int], np.n
     return config.sample_rate, [], None
 
 
-def _too_short(path: Path, parts: Sequence[Recording], window: int) -> str:
+def too_short(path: Path, parts: Sequence[Recording], window: int) -> str:
+    """That a file has no stretch as long as a window, in words."""
     lengths = [len(part.samples) for part in parts]
     if len(lengths) > 1:
         return (

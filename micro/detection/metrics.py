@@ -1,4 +1,4 @@
-"""How well scores separate healthy windows from faulty ones."""
+"""How well scores separate healthy windows from faulty ones, and how well a classifier tells classes apart."""
 
 from __future__ import annotations
 
@@ -20,3 +20,29 @@ def alarm_rates(faulty: np.ndarray, scores: np.ndarray, threshold: float) -> dic
         "false_alarm_rate": float(alarm[~faulty].mean()) if (~faulty).any() else None,
         "detection_rate": float(alarm[faulty].mean()) if faulty.any() else None,
     }
+
+
+def macro_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
+    """Mean over the classes that occur in `labels` of F1, the harmonic mean of a class's precision and recall."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0.0))
+
+
+def calibration_error(labels: np.ndarray, logits: np.ndarray, bins: int = 15) -> float:
+    """Expected calibration error: how far the probability of the likeliest class is from how often it is right.
+
+    Windows are put into `bins` of equal width by that probability; the mean over windows of their bin's difference.
+
+    Shapes: (n,), (n, classes) -> 0 to 1.
+
+    Source: Guo et al. 2017, equation 3, https://arxiv.org/abs/1706.04599
+    """
+    from scipy.special import softmax
+
+    probabilities = softmax(np.asarray(logits, np.float64), axis=-1)
+    confidence = probabilities.max(axis=-1)
+    right = probabilities.argmax(axis=-1) == labels
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(place, weights=right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(confidence))

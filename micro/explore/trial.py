@@ -27,6 +27,7 @@ from micro.runs.lock import PATIENCE, holding, settled
 from micro.runs.publish import write_folder
 from micro.runs.train import (
     build_model,
+    class_weight,
     fit,
     hard_loss,
     make_objective,
@@ -93,6 +94,7 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
     parts["about.json"] = json_bytes(
         {
             "class_names": list(data.class_names),
+            "class_weights": list(data.class_weights),
             "teacher": f"{Path(folder).name}-teacher" if teacher_from is None else f"{Path(teacher_from).name}-teacher",
             "teacher_score": teacher_score,
             "windows": {"train": len(data.train), "judged": len(x)},
@@ -165,6 +167,7 @@ class SearchData:
     judged_x: np.ndarray
     judged_y: np.ndarray
     class_names: tuple[str, ...]
+    class_weights: tuple[float, ...]
 
     @classmethod
     def read(cls, folder: Path) -> SearchData:
@@ -183,6 +186,7 @@ class SearchData:
             np.asarray(array("judged_x")),
             np.asarray(array("judged_y")),
             tuple(about["class_names"]),
+            tuple(about.get("class_weights", ())),
         )
 
 
@@ -233,6 +237,7 @@ def _train(
         {"inputs": data.x, "teacher": {"outputs": data.targets}},
         data.y,
         callbacks=[watch],
+        class_weight=class_weight(data.class_weights),
     )
     return watch
 
@@ -240,7 +245,8 @@ def _train(
 def _compressed(student: keras.Model, config: Config, data: SearchData, seed: int) -> keras.Model:
     """The student after the config's stages, on the data alone."""
     loss = hard_loss(student, bool(data.class_names))
-    training = TrainingData(data.x, data.y, loss, student, lambda: make_objective(config))
+    weights = class_weight(data.class_weights)
+    training = TrainingData(data.x, data.y, loss, student, lambda: make_objective(config), weights)
     for stage in config.compress:
         seed_everything(seed, stage.stage)
         student = apply(stage, student, training, config, data.calibration)

@@ -33,13 +33,14 @@ GENTLER = 1 / 3
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a stage trains on: data, loss, and the teacher with its objective."""
+    """What a stage trains on: data, loss, the teacher with its objective, and how much each class counts."""
 
     x: np.ndarray
     y: np.ndarray
     loss: Any
     teacher: keras.Model
     objective: Callable[[], keras_kd.Objective]
+    class_weight: dict[int, float] | None = None
 
 
 def apply(
@@ -203,6 +204,7 @@ def _fine_tuning(stage: Stage, training: TrainingData, config: Config) -> FineTu
         optimizer=_optimizer(stage, training, config),
         epochs=stage.epochs,
         batch_size=config.student.batch_size,
+        class_weight=training.class_weight,
     )
     if not stage.teacher:
         return tuning

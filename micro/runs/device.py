@@ -117,6 +117,8 @@ def judge(firmware: Firmware, samples: np.ndarray) -> Judged:
 
 def not_for_a_chip(config: Config, detector: Detector | None) -> str | None:
     """Why a run's firmware would not be whole, and what to do; None where it is."""
+    if config.task == "classification" and detector is None and not getattr(config.data, "healthy_classes", True):
+        return "it has no alarm: name in healthy_classes what raises none, and run again"
     if detector is None:
         return "the student is not int8; run without activations = 'int16'"
     if getattr(config.data, "scaling", "all") == "per_file":

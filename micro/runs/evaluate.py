@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,10 +13,11 @@ from micro.config import DetectConfig
 from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepare import Prepared
 from micro.detection.detector import Detector, Status, decide, in_units, stand_in
-from micro.detection.metrics import alarm_rates, auc
+from micro.detection.metrics import alarm_rates, auc, calibration_error, macro_f1
 from micro.detection.score import Score, reconstruction_score
 from micro.detection.threshold import Threshold, calibrate, reconstruction_error
-from micro.runs.run_report import Comparison, Metrics, Moved, RecordingReport, SoftTargets, Spread
+from micro.runs.run_report import METRICS, Comparison, Metrics, Moved, RecordingReport, SoftTargets, Spread
+from micro.support.wording import counted
 from micro.tflite.graph import TfliteLike, read
 from micro.tflite.integers import quantize_inputs
 from micro.tflite.interpreter import all_outputs, run
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 SOFTENED_WINDOWS = 2000
 # Features named of each recording.
 MOST_MOVED = 3
-# Of windows' scaled features: anomaly scores, or a classifier's classes, (n,).
+# Recordings of a classification that a report lists one by one.
+MOST_RECORDINGS = 100
+# Of windows' scaled features: anomaly scores, (n,), or a classifier's logits, (n, classes).
 Judge = Callable[[np.ndarray], np.ndarray]
 
 
@@ -45,13 +49,16 @@ class Evaluation:
 
 
 def evaluate(judge: Judge, data: Prepared, detect: DetectConfig) -> Evaluation:
-    """Accuracy of a classifier; or AUC, detections and false alarms of an anomaly score at its calibrated threshold.
+    """Accuracy, macro F1 and calibration error of a classifier; or AUC, detections and false alarms of an anomaly score at its
+    calibrated threshold.
 
     Windows of unknown state are scored but not counted.
     """
     outputs = judge(data.test.x)
     if data.class_names:
-        return Evaluation({"accuracy": float(np.mean(outputs == data.test.labels))}, outputs)
+        labels, classes = data.test.labels, outputs.argmax(axis=-1)
+        found = float(np.mean(classes == labels)), macro_f1(labels, classes), calibration_error(labels, outputs)
+        return Evaluation(dict(zip(METRICS["classification"], found)), classes)
     healthy = judge(data.calibration.x)
     threshold = calibrate(healthy, detect.false_alarm_rate, detect.method)
     known = data.test.labels >= 0
@@ -61,16 +68,16 @@ def evaluate(judge: Judge, data: Prepared, detect: DetectConfig) -> Evaluation:
 
 
 def keras_judge(model: keras.Model, class_names: Sequence[str]) -> Judge:
-    """Scores or classes by a Keras model."""
+    """Scores or logits by a Keras model."""
     if class_names:
-        return lambda x: _predicted(model, x).argmax(axis=-1)
+        return lambda x: keras_logits(model, x)
     return lambda x: reconstruction_error(x, _predicted(model, x))
 
 
 def chip_judge(tflite: TfliteLike, class_names: Sequence[str]) -> Judge:
-    """Scores or classes by a .tflite in TFLite Micro; an int8 autoencoder's score is that of the emitted detector."""
+    """Scores or logits by a .tflite in TFLite Micro; an int8 autoencoder's score is that of the emitted detector."""
     if class_names:
-        return lambda x: run(tflite, x).argmax(axis=-1)
+        return lambda x: chip_logits(tflite, x)
     graph = read(tflite)
     if graph.tensors[graph.inputs[0]].dtype != "int8":
         return lambda x: reconstruction_error(x, run(tflite, x))
@@ -133,10 +140,11 @@ def by_origin(evaluation: Evaluation, data: Prepared, detector: Detector | None 
     the fractions above the threshold and in alarm, as the detector counts windows of that part in turn from the first.
 
     `moved` are the features whose mean lies furthest from that of training windows of the same state, in standard deviations
-    of those; for parts in a state that was trained on.
+    of those; for parts in a state that was trained on. Of more than `MOST_RECORDINGS` recordings of a classification each class
+    is one row.
     """
     parts: dict[tuple[str, int], list[int]] = {}
-    for place, part in enumerate(zip(data.test.origins, data.test.labels.tolist())):
+    for place, part in enumerate(zip(_origins(data), data.test.labels.tolist())):
         parts.setdefault(part, []).append(place)
     trained = {label: _level(data.train.x[data.train.labels == label]) for label in {label for _, label in parts}}
     names = feature_names(data)
@@ -149,6 +157,15 @@ def by_origin(evaluation: Evaluation, data: Prepared, detector: Detector | None 
             row["moved"] = _furthest(data.test.x[places], level, names)
         rows.append(RecordingReport.model_validate(row))
     return tuple(rows)
+
+
+def _origins(data: Prepared) -> Sequence[str]:
+    """The recording of each test window; of very many recordings of classes how many there are of its class."""
+    held = set(zip(data.test.origins, data.test.labels.tolist()))
+    if not data.class_names or len(held) <= MOST_RECORDINGS:
+        return data.test.origins
+    of_class = Counter(label for _, label in held)
+    return [counted(of_class[label], "recording") for label in data.test.labels.tolist()]
 
 
 def _rates(

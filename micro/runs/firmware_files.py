@@ -23,8 +23,10 @@ def chip_detector(
     if graph.tensors[graph.inputs[0]].dtype != "int8":
         return None
     settings = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
+    if data.class_names and not data.healthy_classes:
+        return None
     if threshold is None:
-        score = margin_score(tflite, [data.class_names.index("normal")])
+        score = margin_score(tflite, [data.class_names.index(name) for name in data.healthy_classes])
         threshold = Threshold(0.0, "the most likely class is a fault")
     else:
         score = reconstruction_score(tflite)

@@ -17,6 +17,7 @@ from micro.runs.evaluate import by_origin, compare, soft_targets, summarize
 from micro.runs.firmware_files import judging
 from micro.runs.report.costs import graph_rows
 from micro.runs.run_report import (
+    METRICS,
     BudgetReport,
     Conversion,
     DataReport,
@@ -76,7 +77,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
     config, data, deployed = results.config, results.data, results.deployed
     threshold = results.chosen.evaluations["student_int8"].threshold
     metrics = results.metrics
-    metric = "accuracy" if data.class_names else "auc"
+    metric = METRICS[config.task][0]
     in_float = "student_compressed" if config.compress else "student_distilled"
     report = RunReport(
         job=config.job,

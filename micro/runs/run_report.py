@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, model_validator
 
+from micro.config import Task
 from micro.detection.detector import Detector
 from micro.runs.verdict import Verdict
 from micro.signal import FrontEnd, Scaling
@@ -19,6 +20,11 @@ from micro.tflite.parity import Parity
 NAME = "report.json"
 # Figures of a model on the test windows by name; None where the test does not show it, such as an AUC without faulty windows.
 Metrics = dict[str, float | None]
+# Which there are, by task; the first is what models are compared by.
+METRICS: dict[Task, tuple[str, ...]] = {
+    "anomaly": ("auc", "detection_rate", "false_alarm_rate"),
+    "classification": ("accuracy", "macro_f1", "calibration_error"),
+}
 # Models that every run has.
 EVERY_RUN_HAS = ("teacher", "student_distilled", "student_int8")
 History = dict[str, list[float]]
@@ -241,7 +247,7 @@ class RunReport(Part):
     """
 
     job: str
-    task: Literal["anomaly", "classification"]
+    task: Task
     data: DataReport
     features: FrontEnd
     scaling: Scaling
@@ -272,9 +278,9 @@ class RunReport(Part):
     emulated: tuple[Emulated, ...] = ()
 
     @property
-    def metric(self) -> Literal["accuracy", "auc"]:
+    def metric(self) -> str:
         """The metric that models are compared by."""
-        return "accuracy" if self.task == "classification" else "auc"
+        return METRICS[self.task][0]
 
     @property
     def deployed(self) -> Metrics:

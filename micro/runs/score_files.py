@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.config import Config, RigData, TableData
+from micro.config import ClassesData, Config, FilesData, RigData, TableData
 from micro.datasets import table
 from micro.datasets.find import short_names
 from micro.datasets.missing import missing_notes
@@ -135,6 +135,11 @@ def to_csv(scored: Sequence[Scored]) -> bytes:
 def _table_config(config: Config, report: RunReport, files: Sequence[str | Path], channel: str | None) -> TableData:
     """How to read the files: as the run read its own, without what only training needs."""
     names = tuple(str(file) for file in files)
+    if isinstance(config.data, ClassesData):
+        reading = config.data.model_dump(include=set(FilesData.model_fields) - {"on_short"})
+        return TableData(
+            **{**reading, "files": names, "label_column": None, "on_constant": "keep"}, healthy_files=("*",)
+        )
     if isinstance(config.data, TableData):
         unlabeled = {"files": names, "label_column": None, "faulty_files": (), "on_constant": "keep"}
         if config.data.scaling == "all":

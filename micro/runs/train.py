@@ -110,7 +110,12 @@ def _logical_cpus() -> int:
 def training_data(config: Config, data: Prepared, teacher: keras.Model, student: keras.Model) -> TrainingData:
     """What stages of compression train a student on."""
     return TrainingData(
-        data.train.x, _targets(data, data.train), _loss(student, data), teacher, lambda: make_objective(config)
+        data.train.x,
+        _targets(data, data.train),
+        _loss(student, data),
+        teacher,
+        lambda: make_objective(config),
+        class_weight(data.class_weights),
     )
 
 
@@ -195,6 +200,7 @@ def _fit(
         validation_data=(data.validation.x, _targets(data, data.validation)),
         metrics=["accuracy"] if data.class_names else [],
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch())],
+        class_weight=class_weight(data.class_weights),
     )
     return Trained(model, history)
 
@@ -209,6 +215,7 @@ def fit(
     validation_data: tuple[np.ndarray, np.ndarray] | None = None,
     metrics: Sequence[str] = (),
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    class_weight: dict[int, float] | None = None,
 ) -> History:
     """Train as a section of a config says, with Adam, its rate brought down to nothing; the learning curves."""
     steps = max(1, part.epochs * -(-len(y) // part.batch_size))
@@ -227,9 +234,15 @@ def fit(
         epochs=part.epochs,
         batch_size=part.batch_size,
         callbacks=list(callbacks),
+        class_weight=class_weight,
         verbose=0,
     )
     return {name: [float(v) for v in values] for name, values in sorted(fitted.history.items())}
+
+
+def class_weight(weights: Sequence[float]) -> dict[int, float] | None:
+    """Weights of classes as Keras takes them; None where all count the same."""
+    return dict(enumerate(weights)) or None
 
 
 def _targets(data: Prepared, windows: Windows) -> np.ndarray:

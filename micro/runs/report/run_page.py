@@ -9,7 +9,7 @@ from micro.runs.assessment.words import MOVED
 from micro.runs.evaluate import Evaluation
 from micro.runs.report.costs import layers, op_graph, sizes
 from micro.runs.report.judged import NAMES, confusion, dark_knowledge, learning_curves, precision_recall, roc, scores
-from micro.runs.run_report import Emulated, RunReport
+from micro.runs.run_report import METRICS, Emulated, RunReport
 from micro.support.html import drawing, page
 
 STAGES = {
@@ -37,7 +37,7 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
         charts=[chart for chart in charts if chart],
         names=NAMES,
         metric=report.metric,
-        metrics=["accuracy"] if data.class_names else ["auc", "detection_rate", "false_alarm_rate"],
+        metrics=METRICS[report.task],
         sentence=distilling_sentence(report),
         verdict=report.verdict,
         stages=STAGES,

@@ -1,0 +1,307 @@
+"""Windows of classes divided into training, validation and test: by whole files or groups of them, or in time."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from micro.config import ClassesData
+from micro.datasets.find import matches
+from micro.datasets.recording import split_in_time
+from micro.datasets.unmatched import unmatched
+from micro.errors import DataError
+from micro.signal import FrontEnd
+from micro.support.wording import counted, listed
+
+PARTS = ("training", "validation", "test")
+TRAINING, VALIDATION, TEST = range(3)
+# Fractions of the windows for training, validation and test.
+FRACTIONS = (0.6, 0.15, 0.25)
+
+
+@dataclass(frozen=True)
+class Labeled:
+    """Windows of one stretch, in their order: the file's name and the class of each, -1 where it has none."""
+
+    name: str
+    classes: np.ndarray
+
+
+def split_classes(
+    stretches: Sequence[Labeled],
+    config: ClassesData,
+    class_names: Sequence[str],
+    paths: Mapping[str, Path],
+    twins: Sequence[tuple[str, ...]],
+    features: FrontEnd,
+    seed: int,
+) -> tuple[list[np.ndarray], str]:
+    """The part of every window of every stretch, -1 for those left out; and a sentence on how they were divided.
+
+    Files named by `test_files` and `validation_files` go there. The others are divided by groups, which are files unless the
+    config says what files of one group share, so that no group is in two parts; where there are too few groups for that, each
+    run of windows of one class is divided in time, with windows left out between parts so that none overlap.
+
+    Args:
+        stretches: In the order in which windows are.
+        paths: The files by the names of their recordings.
+        twins: Names of files that hold the same, as `twins_of` gives them.
+        seed: Of the draw of groups.
+
+    Raises:
+        DataError: For a class that a part would lack, and for a group or a file's content in two parts.
+    """
+    groups = groups_of(paths, config)
+    _require_one_class(twins, stretches, class_names)
+    if config.split != "time":
+        named = _named(paths, config)
+        _require_apart(named, groups, twins)
+        parts, lacking = _by_groups(stretches, named, groups, twins, len(class_names), seed)
+        if not lacking:
+            return parts, _said(stretches, parts, groups, config)
+        if config.split == "files" or named or config.group is not None:
+            raise DataError(_lacks(lacking, stretches, groups, class_names, config))
+    parts = _in_time(stretches, len(class_names), features, twins)
+    short = _lacking(stretches, parts, len(class_names))
+    if short:
+        label, _ = short[0]
+        count = sum(int((one.classes == label).sum()) for one in stretches)
+        raise DataError(
+            f"class {class_names[label]!r} has {counted(count, 'window')}, too few to divide into training, validation and "
+            "test; record more of it, or take shorter windows or a smaller hop"
+        )
+    return parts, "every recording was divided in time: its first 60 % train, the last 25 % test."
+
+
+def groups_of(paths: Mapping[str, Path], config: ClassesData) -> dict[str, str]:
+    """The group of each file: its own name, or what stands for {group} in the config's pattern.
+
+    Raises:
+        DataError: For a file that does not match the pattern.
+    """
+    if config.group is None:
+        return {name: name for name in paths}
+    found = {}
+    for name in paths:
+        group = _group(name, config.group)
+        if group is None:
+            raise DataError(f"{name} does not match group = {config.group!r}; write a pattern that all files match")
+        found[name] = group
+    return found
+
+
+def _group(name: str, pattern: str) -> str | None:
+    """What stands for {group} in a name; a pattern with folders is compared with as many last parts of the path."""
+    depth = pattern.count("/") + 1
+    tail = "/".join(name.split("/")[-depth:])
+    before, after = pattern.split("{group}")
+
+    def regex(part: str) -> str:
+        return re.escape(part).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+
+    found = re.fullmatch(f"{regex(before)}([^/]+?){regex(after)}", tail)
+    return found[1] if found else None
+
+
+def _named(paths: Mapping[str, Path], config: ClassesData) -> dict[str, int]:
+    """Files that the config gives to the test or to validation."""
+    found: dict[str, int] = {}
+    for part, setting in ((VALIDATION, "validation_files"), (TEST, "test_files")):
+        for pattern in getattr(config, setting):
+            chosen = [name for name, path in paths.items() if matches(path, pattern, config.folder)]
+            if not chosen:
+                files = {path: name for name, path in paths.items()}
+                raise DataError(f"{setting}: {unmatched(pattern, files, config.folder)}")
+            for name in chosen:
+                if found.setdefault(name, part) != part:
+                    raise DataError(f"{name} matches both validation_files and test_files")
+    return found
+
+
+def twins_of(paths: Mapping[str, Path]) -> list[tuple[str, ...]]:
+    """Files of the same content, by name; only files of one size are read."""
+    by_size: dict[int, list[str]] = {}
+    for name, path in paths.items():
+        by_size.setdefault(path.stat().st_size, []).append(name)
+    by_digest: dict[tuple[int, str], list[str]] = {}
+    for size, names in by_size.items():
+        for name in names if len(names) > 1 else ():
+            by_digest.setdefault((size, _digest(paths[name])), []).append(name)
+    return [tuple(names) for names in by_digest.values() if len(names) > 1]
+
+
+def _digest(path: Path) -> str:
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _require_one_class(
+    twins: Sequence[tuple[str, ...]], stretches: Sequence[Labeled], class_names: Sequence[str]
+) -> None:
+    """DataError for files that hold the same and are of different classes."""
+    classes: dict[str, set[int]] = {}
+    for one in stretches:
+        classes.setdefault(one.name, set()).update(one.classes.tolist())
+    for names in twins:
+        first, *others = (name for name in names if name in classes)
+        for other in others:
+            if classes[other] != classes[first]:
+                a, b = (listed([class_names[n] for n in sorted(classes[each]) if n >= 0]) for each in (first, other))
+                raise DataError(f"{first} ({a}) and {other} ({b}) hold the same bytes and are of different classes")
+
+
+def _require_apart(named: Mapping[str, int], groups: Mapping[str, str], twins: Sequence[tuple[str, ...]]) -> None:
+    """DataError where the config's own parts share a group or a file's content."""
+    by_group: dict[str, str] = {}
+    for name, group in groups.items():
+        other = by_group.setdefault(group, name)
+        if named.get(other, TRAINING) != named.get(name, TRAINING):
+            a, b = (PARTS[named.get(each, TRAINING)] for each in (other, name))
+            raise DataError(
+                f"group {group!r} would be in two parts: {other} in {a}, {name} in {b}; a group belongs to one"
+            )
+    for first, *others in twins:
+        for other in others:
+            if named.get(first, TRAINING) != named.get(other, TRAINING):
+                a, b = (PARTS[named.get(each, TRAINING)] for each in (first, other))
+                said = f"{first} ({a}) and {other} ({b}) hold the same bytes"
+                raise DataError(f"{said}; a test must not hold what was trained on")
+
+
+def _by_groups(
+    stretches: Sequence[Labeled],
+    named: Mapping[str, int],
+    groups: Mapping[str, str],
+    twins: Sequence[tuple[str, ...]],
+    classes: int,
+    seed: int,
+) -> tuple[list[np.ndarray], list[tuple[int, int]]]:
+    """The part of each window by whole groups, and (class, part) for each class that a part lacks."""
+    place = _joined(groups, twins)
+    part_of = dict(named)
+    for part in (TEST, VALIDATION):
+        if part in named.values():
+            continue
+        left = [one for one in stretches if one.name not in part_of]
+        wanted = FRACTIONS[part] / (1.0 if part == TEST else FRACTIONS[TRAINING] + FRACTIONS[VALIDATION])
+        chosen = _drawn(left, place, wanted, seed + part)
+        part_of.update((name, part) for name in {one.name for one in left} if place[name] in chosen)
+    parts = [np.where(one.classes >= 0, part_of.get(one.name, TRAINING), -1) for one in stretches]
+    return parts, _lacking(stretches, parts, classes)
+
+
+def _joined(groups: Mapping[str, str], twins: Sequence[tuple[str, ...]]) -> dict[str, int]:
+    """A number for each file's group; groups that share a file's content are one."""
+    from scipy.cluster.hierarchy import DisjointSet
+
+    joined = DisjointSet(dict.fromkeys(groups.values()))
+    for first, *others in twins:
+        for other in others:
+            joined.merge(groups[first], groups[other])
+    numbers: dict[str, int] = {}
+    return {name: numbers.setdefault(joined[group], len(numbers)) for name, group in groups.items()}
+
+
+def _drawn(stretches: Sequence[Labeled], place: Mapping[str, int], fraction: float, seed: int) -> set[int]:
+    """Groups with about a fraction of the windows of each class; none where there is only one group."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    classes = np.concatenate([one.classes for one in stretches]) if stretches else np.zeros(0, int)
+    group = np.concatenate([np.full(len(one.classes), place[one.name]) for one in stretches]) if stretches else classes
+    classes, group = classes[classes >= 0], group[classes >= 0]
+    folds = min(round(1 / fraction), len(np.unique(group)))
+    if folds < 2:
+        return set()
+    split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed % 2**32)
+    with warnings.catch_warnings():
+        # A class with fewer groups than folds lacks in some; that is checked afterwards.
+        warnings.simplefilter("ignore")
+        _, chosen = next(split.split(np.zeros(len(classes)), classes, group))
+    return set(group[chosen].tolist())
+
+
+def _in_time(
+    stretches: Sequence[Labeled], classes: int, features: FrontEnd, twins: Sequence[tuple[str, ...]]
+) -> list[np.ndarray]:
+    """The part of each window: every run of windows of one class is divided, or goes whole to the part that lacks most.
+
+    Files of the same content are divided alike.
+    """
+    first = {name: names[0] for names in twins for name in names}
+    whole: dict[tuple[str, int], int] = {}
+    parts = [np.full(len(one.classes), -1) for one in stretches]
+    given = np.zeros((classes, len(PARTS)))
+    short: list[tuple[int, int, slice]] = []
+    for number, one in enumerate(stretches):
+        for label, run in _runs(one.classes):
+            count = run.stop - run.start
+            try:
+                slices = split_in_time(count, FRACTIONS, features.window, features.hop)
+            except ValueError:
+                short.append((number, label, run))
+                continue
+            for part, inner in enumerate(slices):
+                parts[number][run.start + inner.start : run.start + inner.stop] = part
+                given[label, part] += inner.stop - inner.start
+    for number, label, run in short:
+        count = run.stop - run.start
+        behind = np.array(FRACTIONS) * (given[label].sum() + count) - given[label]
+        key = (first.get(stretches[number].name, stretches[number].name), run.start)
+        part = whole.setdefault(key, int(np.argmax(behind)))
+        parts[number][run] = part
+        given[label, part] += count
+    return parts
+
+
+def _runs(classes: np.ndarray) -> list[tuple[int, slice]]:
+    """Runs of windows of one class, without those that have none."""
+    edges = [0, *(np.flatnonzero(np.diff(classes)) + 1).tolist(), len(classes)]
+    return [(int(classes[a]), slice(a, b)) for a, b in pairwise(edges) if b > a and classes[a] >= 0]
+
+
+def _lacking(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], classes: int) -> list[tuple[int, int]]:
+    """(class, part) where a part has no window of a class; a class that is nowhere lacks in training."""
+    counts = np.zeros((classes, len(PARTS)), int)
+    for one, part in zip(stretches, parts):
+        used = part >= 0
+        np.add.at(counts, (one.classes[used], part[used]), 1)
+    return [(int(label), int(part)) for label, part in np.argwhere(counts == 0)]
+
+
+def _said(
+    stretches: Sequence[Labeled], parts: Sequence[np.ndarray], groups: Mapping[str, str], config: ClassesData
+) -> str:
+    what = "file" if config.group is None else "group"
+    held: list[set[str]] = [set() for _ in PARTS]
+    for one, part in zip(stretches, parts):
+        for each in np.unique(part[part >= 0]):
+            held[each].add(groups[one.name])
+    counts = ", ".join(f"{len(names)} for {part}" for names, part in zip(held, PARTS))
+    return f"whole {what}s were divided, so that none is in two parts: {counts}."
+
+
+def _lacks(
+    lacking: Sequence[tuple[int, int]],
+    stretches: Sequence[Labeled],
+    groups: Mapping[str, str],
+    class_names: Sequence[str],
+    config: ClassesData,
+) -> str:
+    label, part = lacking[0]
+    what = "file" if config.group is None else "group"
+    held = {groups[one.name] for one in stretches if (one.classes == label).any()}
+    said = f"{PARTS[part]} would have no window of class {class_names[label]!r}, which {counted(len(held), what)} hold"
+    said += "s" if len(held) == 1 else ""
+    if config.test_files or config.validation_files:
+        return f"{said}; choose other test_files and validation_files, or record the class in more {what}s"
+    return f'{said}; record it in three {what}s or more, or set split = "time"'

@@ -1,0 +1,121 @@
+"""Windows of a user's own recordings by class, as section [data] of job 'table' and task 'classification' describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from micro.config import ClassesData, FeaturesConfig
+from micro.datasets.class_split import PARTS, Labeled, split_classes, twins_of
+from micro.datasets.classes import ClassRecording, Loaded, load_classes
+from micro.datasets.missing import missing_notes
+from micro.datasets.pieces import Parts, Pieces, piece
+from micro.datasets.recording import cut
+from micro.errors import DataError
+from micro.signal import FrontEnd
+from micro.support.wording import counted, listed, was
+
+
+def class_parts(data: ClassesData, settings: FeaturesConfig, seed: int) -> Parts:
+    """Read the files, and divide their windows into training, validation, which also calibrates, and test.
+
+    Raises:
+        DataError: Names what is missing, damaged, contradictory or too little.
+    """
+    loaded = load_classes(data, settings.window)
+    recordings = [one.recording for one in loaded.recordings]
+    rates = sorted({recording.sample_rate for recording in recordings})
+    if rates[-1] > 1.01 * rates[0]:
+        raise DataError(f"the files' sample rates differ, from {rates[0]:g} to {rates[-1]:g} Hz; resample them to one")
+    features = settings.front_end(len(loaded.channels), rates[0])
+    framed = [cut(recording, features) for recording in recordings]
+    labeled = [
+        Labeled(one.recording.name, window_classes(one.classes, starts, features.window))
+        for one, (_, starts) in zip(loaded.recordings, framed)
+    ]
+    _require_windows(labeled, loaded, features)
+    twins = twins_of(loaded.paths)
+    parts, said = split_classes(labeled, data, loaded.class_names, loaded.paths, twins, features, seed)
+    divided: tuple[Pieces, ...] = ([], [], [])
+    for (frames, _), one, part in zip(framed, labeled, parts):
+        # Windows that overlap become features piece by piece, so that they never lie in memory all at once.
+        for number in range(len(PARTS)):
+            for label in np.unique(one.classes[part == number]).tolist():
+                rows = np.flatnonzero((part == number) & (one.classes == label))
+                divided[number].append(piece(frames[rows], features(frames[rows]), label, one.name))
+    notes = (
+        *loaded.notes,
+        *missing_notes(recordings, features),
+        *_left_out(loaded.recordings, framed, labeled, features),
+    )
+    same = [f"{names[0]} and {listed(names[1:])}" for names in twins]
+    alike = [f"files that hold the same bytes: {listed(same)}."] if same else []
+    train, validation, test = divided
+    return Parts(
+        features,
+        train=train,
+        validation=validation,
+        calibration=validation,
+        test=test,
+        class_names=loaded.class_names,
+        channels=loaded.channels,
+        sample_rate=rates[0],
+        notes=(*notes, *alike, said),
+        healthy_classes=data.healthy_classes,
+        class_weights=balanced(train, len(loaded.class_names)) if data.class_weights == "balanced" else (),
+    )
+
+
+def window_classes(classes: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
+    """The class that all rows of a window share, -1 where they do not or have none: (n,), (k,) -> (k,)."""
+    changes = np.concatenate(([0], np.cumsum(classes[1:] != classes[:-1])))
+    whole = changes[starts] == changes[starts + window - 1]
+    return np.where(whole, classes[starts], -1)
+
+
+def balanced(train: Pieces, classes: int) -> tuple[float, ...]:
+    """A weight for each class that makes all count the same: windows / (classes * windows of the class)."""
+    counts = np.zeros(classes)
+    for each in train:
+        counts[each.label] += len(each.values)
+    return tuple((counts.sum() / (classes * counts)).tolist())
+
+
+def _require_windows(labeled: Sequence[Labeled], loaded: Loaded, features: FrontEnd) -> None:
+    """DataError for a class without a window of its own."""
+    present = {int(label) for one in labeled for label in np.unique(one.classes)}
+    for place, name in enumerate(loaded.class_names):
+        if place in present:
+            continue
+        rows = sum(int((one.classes == place).sum()) for one in loaded.recordings)
+        raise DataError(
+            f"class {name!r} has {counted(rows, 'row')}, and no window of {features.window} lies among them without another "
+            "class or missing values; take shorter windows, or leave the class out"
+        )
+
+
+def _left_out(
+    recordings: Sequence[ClassRecording],
+    framed: Sequence[tuple[np.ndarray, np.ndarray]],
+    labeled: Sequence[Labeled],
+    features: FrontEnd,
+) -> list[str]:
+    """Sentences on windows without a class: those with rows of several classes, and those with rows without a label."""
+    mixed = unlabeled = total = 0
+    for one, (_, starts), found in zip(recordings, framed, labeled):
+        none = np.concatenate(([0], np.cumsum(one.classes < 0)))
+        lacks = none[starts + features.window] > none[starts]
+        unlabeled += int(lacks.sum())
+        mixed += int(((found.classes < 0) & ~lacks).sum())
+        total += len(starts)
+    notes = []
+    if mixed:
+        notes.append(
+            f"{mixed:,} of {counted(total, 'window')} {was(mixed)} left out, as their rows are of several classes."
+        )
+    if unlabeled:
+        notes.append(
+            f"{unlabeled:,} of {counted(total, 'window')} {was(unlabeled)} left out, as rows in them have no label."
+        )
+    return notes

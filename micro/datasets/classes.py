@@ -1,0 +1,199 @@
+"""A user's own recordings in which every row belongs to a class: by its file's folder or name, or by a column of labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from micro.config import ClassesData
+from micro.datasets import table
+from micro.datasets.cells import NUMBER
+from micro.datasets.cells import label as label_text
+from micro.datasets.columns import leave_constant, refuse_ramps
+from micro.datasets.contents import Contents
+from micro.datasets.find import find_files, matches
+from micro.datasets.recording import Recording
+from micro.datasets.states import States
+from micro.datasets.unmatched import unmatched
+from micro.errors import DataError
+from micro.support.wording import counted, listed, was
+
+
+@dataclass(frozen=True)
+class ClassRecording:
+    """A stretch of samples, and the class of each: (n,) its place among the names, -1 where a row has no label."""
+
+    recording: Recording
+    classes: np.ndarray
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Recordings with the names of their classes, the channels that all of them have, and sentences on what was left out.
+
+    `paths` are the files by the names of their recordings.
+    """
+
+    recordings: list[ClassRecording]
+    class_names: tuple[str, ...]
+    channels: tuple[str, ...]
+    paths: dict[str, Path]
+    notes: tuple[str, ...]
+
+
+def load_classes(config: ClassesData, window: int) -> Loaded:
+    """All files of a config as recordings, split where time has gaps, with the class of each row.
+
+    Args:
+        config: Which files, how they are read, and what says their classes.
+        window: Fewest samples of a recording.
+
+    Raises:
+        DataError: Names file and row for what the config does not allow, and for files without a class.
+    """
+    named = find_files(config.files, config.folder)
+    by_file = {} if config.label_column is not None else _of_files(named, config)
+    notes: dict[str, None] = {}
+    left_out = table.LeftOut(config, scoring=False)
+    files = [table.File(path, name, healthy=False, faulty=False) for path, name in named.items()]
+    contents = table.read_files(files, config, (), notes, left_out)
+    names = _names(config, by_file, [read for _, read in contents])
+    recordings: list[ClassRecording] = []
+    padded = 0
+    for file, read in contents:
+        classes = _of_rows(read, names, by_file.get(file.name), config)
+        states = States(np.ones(len(read.samples), bool), None)
+        parts = table.stretches_of(file.name, read, states, config, window)
+        if config.on_short == "pad" and len(parts) == 1 and 0 < len(parts[0].samples) < window:
+            padded += 1
+            recordings.append(_padded(ClassRecording(parts[0], classes), window))
+            continue
+        long_enough = [part for part in parts if len(part.samples) >= window]
+        if not long_enough:
+            left_out.add(table.too_short(file.path, parts, window), ", or take a shorter window")
+        recordings += [
+            ClassRecording(part, classes[part.start : part.start + len(part.samples)]) for part in long_enough
+        ]
+    if not recordings:
+        raise DataError(
+            f"none of {counted(len(files), 'file')} holds a window of {window} samples: {left_out.problems[0]}"
+        )
+    notes.update(dict.fromkeys(left_out.note(len(files))))
+    if padded:
+        extended = f"{padded} of {counted(len(files), 'file')} {was(padded)} shorter than a window"
+        extended += " and extended by repeating the last row."
+        notes[extended] = None
+    recordings, channels = _channels(recordings, contents[0][1].channels, config, notes)
+    return Loaded(recordings, names, channels, {name: path for path, name in named.items()}, tuple(notes))
+
+
+def _of_files(named: dict[Path, str], config: ClassesData) -> dict[str, str]:
+    """The class of each file by its name, from patterns or from its folder.
+
+    Raises:
+        DataError: For a file of no class or of several, or a pattern without a file.
+    """
+    if not config.classes:
+        outside = next((name for name in named.values() if "/" not in name), None)
+        if outside is not None:
+            raise DataError(
+                f"{outside} lies in no folder below {config.folder}, and a file's class is the name of its folder; or give "
+                'each class its files in [data.classes], such as walking = "walk*.csv", or name a label_column'
+            )
+        return {name: name.split("/")[-2] for name in named.values()}
+    found: dict[str, str] = {}
+    for label, patterns in config.classes.items():
+        for pattern in patterns:
+            chosen = [name for path, name in named.items() if matches(path, pattern, config.folder)]
+            if not chosen:
+                raise DataError(f"classes.{label}: {unmatched(pattern, named, config.folder)}")
+            for name in chosen:
+                if found.setdefault(name, label) != label:
+                    raise DataError(f"{name} is of two classes by its patterns, {found[name]!r} and {label!r}")
+    without = [name for name in named.values() if name not in found]
+    if without:
+        raise DataError(
+            f"{counted(len(without), 'file')} {'matches' if len(without) == 1 else 'match'} no pattern of classes: "
+            f"{listed(without)}; add a pattern, or let files name only those of a class"
+        )
+    return found
+
+
+def _names(config: ClassesData, by_file: dict[str, str], contents: Sequence[Contents]) -> tuple[str, ...]:
+    """The classes in order: as in the config, else numbers by size and words by the alphabet."""
+    if config.classes:
+        names = tuple(config.classes)
+    elif config.label_column is None:
+        names = _sorted(set(by_file.values()))
+    else:
+        names = _of_column(config.label_column, contents)
+    source = f"column {config.label_column!r}" if config.label_column is not None else "the files' folders"
+    if len(names) < 2:
+        only = f"one class, {names[0]!r}" if names else "no label"
+        holds = "holds" if config.label_column is not None else "hold"
+        raise DataError(f"{source} {holds} {only}; a classification needs two or more")
+    missing = [label for label in config.healthy_classes if label not in names]
+    if missing:
+        raise DataError(f"healthy_classes names {missing[0]!r}; the classes are {listed(names)}")
+    if set(config.healthy_classes) == set(names):
+        raise DataError("healthy_classes names every class; the alarm is for the others")
+    return names
+
+
+def _of_column(column: str, contents: Sequence[Contents]) -> tuple[str, ...]:
+    """The labels of a column over all files, as they are first spelled."""
+    spelled: dict[str, str] = {}
+    for read in contents:
+        if read.labels is None:
+            raise DataError(f"{read.path} has no column {column!r}; it has {', '.join(read.header[:12])}")
+        for word in read.words:
+            if label_text(word):
+                spelled.setdefault(label_text(word), word)
+    return _sorted(spelled.values())
+
+
+def _sorted(words: Iterable[str]) -> tuple[str, ...]:
+    def key(word: str) -> tuple[float, str]:
+        return (float(word) if NUMBER.fullmatch(word) else math.inf, word)
+
+    return tuple(sorted(words, key=key))
+
+
+def _of_rows(read: Contents, names: Sequence[str], label: str | None, config: ClassesData) -> np.ndarray:
+    """The class of each row of a file, (n,) int64."""
+    if config.label_column is None:
+        assert label is not None
+        return np.full(len(read.samples), names.index(label))
+    assert read.labels is not None
+    places = {label_text(name): place for place, name in enumerate(names)}
+    of_words = np.array([places.get(label_text(word), -1) for word in read.words], int)
+    return of_words[read.labels]
+
+
+def _padded(one: ClassRecording, window: int) -> ClassRecording:
+    """A recording extended to a window by its last row."""
+    more = (0, window - len(one.classes))
+    r = one.recording
+    longer = replace(
+        r,
+        samples=np.pad(r.samples, (more, (0, 0)), mode="edge"),
+        healthy=np.pad(r.healthy, more, mode="edge"),
+        valid=np.pad(r.valid, more, mode="edge"),
+    )
+    return ClassRecording(longer, np.pad(one.classes, more, mode="edge"))
+
+
+def _channels(
+    recordings: list[ClassRecording], names: tuple[str, ...], config: ClassesData, notes: dict[str, None]
+) -> tuple[list[ClassRecording], tuple[str, ...]]:
+    """The recordings without channels that never change, and the names of the others."""
+    plain = [one.recording for one in recordings]
+    if not config.columns:
+        refuse_ramps(plain, names)
+    plain, names, constant = leave_constant(plain, names, config.on_constant, "in any file")
+    notes.update(dict.fromkeys(constant))
+    return [ClassRecording(recording, one.classes) for recording, one in zip(plain, recordings)], names
