@@ -26,6 +26,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "data.bearing": data.BearingData,
     '[data], job = "cwru"': data.CwruData,
     '[data], job = "table"': data.TableData,
+    '[data], job = "table", task = "classification"': data.ClassesData,
     "[features]": features.FeaturesConfig,
     "[teacher]": models.TeacherConfig,
     "[student]": models.ModelConfig,
@@ -41,6 +42,12 @@ SECTIONS: dict[str, type[BaseModel]] = {
 }
 WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", type(None): ""}
 PLURALS = {"text": "texts", "integer": "integers", "number": "numbers"}
+# Keys whose default depends on others.
+DEPENDS = {"task": "by the job", "family": "by the task", "objective": "by the task"}
+# Keys that another table of the page has: those of reading files.
+ELSEWHERE = {
+    '[data], job = "table", task = "classification"': set(data.FilesData.model_fields) - {"label_column", "on_short"}
+}
 BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 HEAD = "| key | type | default | meaning |\n| --- | --- | --- | --- |\n"
 
@@ -62,6 +69,8 @@ def kind(annotation: object, metadata: tuple[object, ...] = ()) -> str:
             return f"list of {len(inner)} {PLURALS.get(first.split(',')[0], first)}"
         head, comma, rest = first.partition(",")
         return f"list of {PLURALS.get(head, head)}{comma}{rest}"
+    if origin is dict:
+        return f"table of {kind(inner[1]).removeprefix('list of ')} by name"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "table"
     return ", ".join([WORDS[annotation], *bounds(metadata)]) if WORDS[annotation] else ""  # type: ignore[index]
@@ -82,7 +91,9 @@ def default(field: FieldInfo) -> str:
     """A default as TOML has it."""
     if field.is_required():
         return "required"
-    value = field.default
+    value = field.default if field.default_factory is None else field.default_factory()  # type: ignore[call-arg]
+    if isinstance(value, dict):
+        return "`{}`" if not value else f"`{value}`"
     if value is None:
         return "none"
     if isinstance(value, BaseModel):
@@ -105,12 +116,13 @@ def render(page: str) -> str:
     for heading, section in SECTIONS.items():
         # Sections that stand in the top level have tables of their own.
         rows = "".join(
-            f"| `{key}` | {kind(field.annotation, tuple(field.metadata))} | {default(field)} "
+            f"| `{key}` | {kind(field.annotation, tuple(field.metadata))} | {DEPENDS.get(key) or default(field)} "
             f"| {said.get((heading, key), '')} |\n"
             for key, field in section.model_fields.items()
             if not (
                 section is read.Config and "table" in kind(field.annotation).split()
             )  # the sections have tables of their own
+            and key not in ELSEWHERE.get(heading, ())
         )
         pattern = rf"(^## {re.escape(heading)}\n(?:(?!## |\|).*\n)*)(?:\|.*\n)+"
         page, found = re.subn(pattern, lambda match, rows=rows: match[1] + HEAD + rows, page, flags=re.M)

@@ -34,6 +34,12 @@ def cwru_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
+def watch() -> Path:
+    """Exercises of ten people, recorded by a watch: shoulder_watch."""
+    return data_folder("shoulder_watch") / "watch.npz"
+
+
+@pytest.fixture(scope="session")
 def peer_models() -> Path:
     return data_folder("peer_models")
 

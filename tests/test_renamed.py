@@ -64,7 +64,7 @@ def test_all_old_names_of_a_config_stand_in_one_line():
 
 
 def test_a_run_of_an_earlier_version_is_named_as_one(tmp_path):
-    config = Config.model_validate(tomllib.loads(RIG)).model_dump(mode="json")
+    config = parse_config(tomllib.loads(RIG), Path(), "c").model_dump(mode="json")
     config["detect"]["needed"] = config["detect"].pop("min_hits")
     (tmp_path / "report.json").write_text("{}")
     (tmp_path / "manifest.json").write_text(json.dumps({"config": config}))

@@ -37,6 +37,52 @@ def test_the_table_job_learns_real_recordings_from_csv(tmp_path, cwru_tables):
     assert np.mean([window["result"] == "alarm" for window in scored]) > 0.95
 
 
+@pytest.fixture(scope="module")
+def watch_folders(tmp_path_factory, watch):
+    """Three of the seven exercises of shoulder_watch, a folder each, as CSV files that begin with the person's number."""
+    folder = tmp_path_factory.mktemp("watch")
+    with np.load(watch) as file:
+        series = np.split(file["x"] * file["scale"], np.cumsum(file["length"])[:-1])
+        names = file["y_names"][file["y"]]
+        for number, (samples, person, name) in enumerate(zip(series, file["subject"], names)):
+            if name in ("PEN", "ABD", "ROW"):
+                (folder / name).mkdir(exist_ok=True)
+                path = folder / name / f"p{person:02d}_{number}.csv"
+                np.savetxt(path, samples[:900], delimiter=",", header="ax,ay,az,gx,gy,gz", comments="", fmt="%.4f")
+    return folder
+
+
+def test_folders_of_gestures_become_a_classifier_with_an_alarm(tmp_path, watch_folders):
+    """Real movements of ten people, each in files of their own; three are for the test."""
+    config = tmp_path / "gestures.toml"
+    assert invoke("init", "table", "--task", "classification", "--out", config).exit_code == 0
+    text = config.read_text().replace("recordings/*/*.csv", f"{watch_folders}/*/*.csv").replace("seeds = 3", "seeds = 1")
+    text = text.replace("# group =", "group =").replace('# healthy_classes = ["resting"]', 'healthy_classes = ["PEN"]')
+    text = text.replace("# class_weights", "class_weights").replace("sizes = [64, 96]", "sizes = [24, 32]")
+    config.write_text(text.replace("epochs = 40", "epochs = 12").replace("epochs = 60", "epochs = 20"))
+    result = invoke("run", config, "--out", tmp_path / "run", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["data"]["class_names"] == ["ABD", "PEN", "ROW"]
+    student = {name: each["mean"] for name, each in report["summary"]["student_int8"].items()}
+    assert student["accuracy"] > 0.75
+    assert 0 < student["calibration_error"] < 0.4
+    assert abs(student["macro_f1"] - student["accuracy"]) < 0.15
+    people = {row["origin"].split("/")[1].split("_")[0] for row in report["by_origin"]}
+    assert len(people) == 3
+    for row in report["by_origin"][::3]:
+        scored = json.loads(invoke("score", tmp_path / "run", watch_folders / row["origin"], "--json").stdout)
+        results = [window["result"] for window in scored]
+        assert (len(results), results.count(row["state"])) == (row["windows"], round(row["accuracy"] * row["windows"]))
+        assert [window["alarm"] for window in scored] == [result != "PEN" for result in results]
+    assert invoke("new-firmware", tmp_path / "run", "--board", "cmake", "--out", tmp_path / "firmware").exit_code == 0
+    plain = config.read_text().replace("healthy_classes = ", "# healthy_classes = ").replace("epochs = 12", "epochs = 1")
+    config.write_text(plain.replace("epochs = 20", "epochs = 1"))
+    assert "has no alarm" in invoke("run", config, "--out", tmp_path / "plain").stdout
+    refused = invoke("new-firmware", tmp_path / "plain", "--board", "cmake", "--out", tmp_path / "none")
+    assert (refused.exit_code, "name in healthy_classes what raises none" in refused.output) == (2, True)
+
+
 @pytest.mark.slow
 def test_slow_process_data_of_eight_channels_works(tmp_path):
     rng = np.random.default_rng(0)

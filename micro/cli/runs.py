@@ -16,21 +16,32 @@ if TYPE_CHECKING:
     from micro.firmware.project import Runtime
 
 JOBS = ("rig", "cwru", "table")
+TASKS = ("anomaly", "classification")
 
 
 @click.command(short_help="Write a commented config to start from")
 @click.argument("job", type=click.Choice(JOBS))
+@click.option("--task", type=click.Choice(TASKS), help="What to learn; by default what the job is for.")
 @click.option("--out", type=click.Path(dir_okay=False), help="File to write; JOB.toml by default.")
 @as_json
-def init(job: str, out: str | None, as_json: bool) -> None:
+def init(job: str, task: str | None, out: str | None, as_json: bool) -> None:
     """Write a commented config to start from: the simulated rig, the CWRU bearings, or recordings of your own in tables.
+
+    Your own recordings teach a detector of anomalies, or with --task classification a classifier.
 
     \b
     Example:
       keras-kd init table --out pump.toml
+      keras-kd init table --task classification --out gestures.toml
     """
+    from micro.config import tasks_of
+
+    tasks = tasks_of(job)
+    if task is not None and task not in tasks:
+        raise click.UsageError(f"job {job!r} has task {' and '.join(tasks)}, not {task!r}")
+    name = job if task in (None, tasks[0]) else f"{job}-{task}"
     target = Path(out or f"{job}.toml")
-    content = (resources.files("micro.config") / "jobs" / f"{job}.toml").read_bytes()
+    content = (resources.files("micro.config") / "jobs" / f"{name}.toml").read_bytes()
     try:
         with target.open("xb") as file:
             file.write(content)
