@@ -11,7 +11,7 @@ import re
 import sys
 import types
 from pathlib import Path
-from typing import Annotated, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -41,9 +41,16 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[firmware]": deployment.FirmwareConfig,
 }
 WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", type(None): ""}
-PLURALS = {"text": "texts", "integer": "integers", "number": "numbers"}
+PLURALS = {"text": "texts", "integer": "integers", "number": "numbers", "table": "tables"}
 # Keys whose default depends on others.
-DEPENDS = {"task": "by the job", "family": "by the task", "objective": "by the task"}
+DEPENDS = {
+    "task": "by the job",
+    "family": "by the task",
+    "objective": "by the task",
+    "temperature": "`4.0`; a recipe's as published",
+    "weight": "`0.5`; a recipe's as published",
+    "hard_weight": "`0.5`; a recipe's as published; `1.0` beside `objectives`",
+}
 # Keys that another table of the page has: those of reading files.
 ELSEWHERE = {
     '[data], job = "table", task = "classification"': set(data.FilesData.model_fields) - {"label_column", "on_short"}
@@ -69,6 +76,8 @@ def kind(annotation: object, metadata: tuple[object, ...] = ()) -> str:
             return f"list of {len(inner)} {PLURALS.get(first.split(',')[0], first)}"
         head, comma, rest = first.partition(",")
         return f"list of {PLURALS.get(head, head)}{comma}{rest}"
+    if origin is dict and inner[1] is Any:
+        return "table"
     if origin is dict:
         return f"table of {kind(inner[1]).removeprefix('list of ')} by name"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

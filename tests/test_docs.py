@@ -111,7 +111,7 @@ def test_the_picture_is_drawn_from_a_run(tmp_path):
 def test_the_shortest_config_is_one():
     from micro.config import parse_config
 
-    (shortest,) = blocks(ROOT / "docs/config.md", "toml")
+    shortest, *_ = blocks(ROOT / "docs/config.md", "toml")
     assert parse_config(tomllib.loads(shortest), ROOT).job == "rig"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support import invoke
 
-from micro.config import RENAMED, Config, parse_config
+from micro.config import RENAMED, parse_config
 from micro.errors import RunError
 from micro.runs.finished import read_run
 

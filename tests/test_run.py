@@ -270,7 +270,7 @@ def test_models_of_ones_own_are_checked_before_training(tmp_path, config_file):
         (("[detect]", '[budget]\nram = "much"\n[detect]'), "budget.ram must be a size such as 64KiB"),
         (("seed = 3", "seed = "), "is not TOML"),
         (("false_alarm_rate = 0.05", "false_alarm_rate = 0.0001"), "too few for a false-alarm rate of 0.0001"),
-        (("sizes = [8]", 'family = "conv1d"\nsizes = [8]'), "family 'conv1d' does not suit this job"),
+        (("sizes = [8]", 'family = "conv1d"\nsizes = [8]'), "family 'conv1d' does not suit this task"),
     ],
 )
 def test_bad_configs_end_in_one_line_and_exit_code_2(tmp_path, change, says):

@@ -56,7 +56,9 @@ def test_folders_of_gestures_become_a_classifier_with_an_alarm(tmp_path, watch_f
     """Real movements of ten people, each in files of their own; three are for the test."""
     config = tmp_path / "gestures.toml"
     assert invoke("init", "table", "--task", "classification", "--out", config).exit_code == 0
-    text = config.read_text().replace("recordings/*/*.csv", f"{watch_folders}/*/*.csv").replace("seeds = 3", "seeds = 1")
+    text = (
+        config.read_text().replace("recordings/*/*.csv", f"{watch_folders}/*/*.csv").replace("seeds = 3", "seeds = 1")
+    )
     text = text.replace("# group =", "group =").replace('# healthy_classes = ["resting"]', 'healthy_classes = ["PEN"]')
     text = text.replace("# class_weights", "class_weights").replace("sizes = [64, 96]", "sizes = [24, 32]")
     config.write_text(text.replace("epochs = 40", "epochs = 12").replace("epochs = 60", "epochs = 20"))
@@ -76,7 +78,9 @@ def test_folders_of_gestures_become_a_classifier_with_an_alarm(tmp_path, watch_f
         assert (len(results), results.count(row["state"])) == (row["windows"], round(row["accuracy"] * row["windows"]))
         assert [window["alarm"] for window in scored] == [result != "PEN" for result in results]
     assert invoke("new-firmware", tmp_path / "run", "--board", "cmake", "--out", tmp_path / "firmware").exit_code == 0
-    plain = config.read_text().replace("healthy_classes = ", "# healthy_classes = ").replace("epochs = 12", "epochs = 1")
+    plain = (
+        config.read_text().replace("healthy_classes = ", "# healthy_classes = ").replace("epochs = 12", "epochs = 1")
+    )
     config.write_text(plain.replace("epochs = 20", "epochs = 1"))
     assert "has no alarm" in invoke("run", config, "--out", tmp_path / "plain").stdout
     refused = invoke("new-firmware", tmp_path / "plain", "--board", "cmake", "--out", tmp_path / "none")

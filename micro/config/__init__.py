@@ -9,11 +9,12 @@ from micro.config.deployment import BudgetConfig, ConvertConfig, DetectConfig, F
 from micro.config.distillation import DistillConfig
 from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData
-from micro.config.models import ModelConfig, TeacherConfig
+from micro.config.models import CONVOLUTIONAL, Family, ModelConfig, TeacherConfig
 from micro.config.read import LARGEST_SEED, Config, load_config, parse_config, with_paths
 from micro.config.renamed import RENAMED, RenamedError, require_current_names
 
 __all__ = [
+    "CONVOLUTIONAL",
     "DATA",
     "JOBS",
     "LARGEST_SEED",
@@ -27,6 +28,7 @@ __all__ = [
     "CwruData",
     "DetectConfig",
     "DistillConfig",
+    "Family",
     "FeaturesConfig",
     "FilesData",
     "FirmwareConfig",

@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, model_validator
 
+from micro.config.complaints import shown
 from micro.config.section import Section
+
+Weight = Annotated[float, Field(ge=0)]
 
 
 class DistillConfig(Section):
-    """What the student learns from teacher and data, and whether one is trained without the teacher for comparison."""
+    """What the student learns from teacher and data, and whether one is trained without the teacher for comparison.
 
-    objective: Literal["soft_target", "logit_matching", "reconstruction"] = "reconstruction"
-    temperature: PositiveFloat = 4.0
-    weight: Annotated[float, Field(ge=0)] = 0.5
-    hard_weight: Annotated[float, Field(ge=0)] = 0.5
+    One of `objective`, `recipe` and `objectives` says what is compared. A recipe is a published method of `keras_kd.recipes`,
+    whose numbers hold where none are given here; `objectives` are objectives of `keras_kd`, each with its class and arguments.
+    """
+
+    objective: Literal["soft_target", "logit_matching", "reconstruction"] | None = None
+    recipe: str | None = None
+    layers: tuple[tuple[str, str], ...] = ()
+    objectives: tuple[dict[str, Any], ...] = ()
+    temperature: PositiveFloat | None = None
+    weight: Weight | None = None
+    hard_weight: Weight | None = None
     compare: bool = True
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> DistillConfig:
+        given = [name for name in ("objective", "recipe", "objectives") if getattr(self, name)]
+        if len(given) > 1:
+            raise ValueError(f"give one of objective, recipe and [[distill.objectives]], got {' and '.join(given)}")
+        if self.layers and self.recipe is None:
+            raise ValueError(
+                "layers are pairs of layers for a recipe; an objective has teacher_layer and student_layer"
+            )
+        for number, each in enumerate(self.objectives):
+            if not isinstance(each.get("class"), str):
+                raise ValueError(f'objectives.{number}.class is missing, as in class = "SoftTarget"')
+        own = [name for name in ("temperature", "weight") if getattr(self, name) is not None]
+        if self.objectives and own:
+            raise ValueError(f"{own[0]} belongs to one of the objectives: write it below its [[distill.objectives]]")
+        if self.objective is not None and self.weight == 0 and self.hard_weight == 0:
+            raise ValueError("weight and hard_weight are both 0: nothing to learn from")
+        if self.objective not in (None, "soft_target") and self.temperature not in (None, 4.0):
+            raise ValueError(f"temperature is of soft_target; {self.objective} has none, got {shown(self.temperature)}")
+        return self

@@ -8,11 +8,15 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
 from micro.config.section import Section, listed
 
+Family = Literal["autoencoder", "dense", "conv1d", "ds_cnn", "resnet"]
+# Families that need windows with a time axis.
+CONVOLUTIONAL: tuple[Family, ...] = ("conv1d", "ds_cnn", "resnet")
+
 
 class ModelConfig(Section):
     """A network by family and sizes, or from a .keras file; and how it is trained."""
 
-    family: Literal["autoencoder", "dense", "conv1d"] = "autoencoder"
+    family: Family = "autoencoder"
     sizes: Annotated[tuple[PositiveInt, ...], BeforeValidator(listed)] = (32,)
     kernel: PositiveInt = 9
     stride: PositiveInt = 4

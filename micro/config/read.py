@@ -44,14 +44,12 @@ class Config(Section):
     def _consistent(self) -> Config:
         if self.seed + self.seeds - 1 > LARGEST_SEED:
             raise ValueError(f"seed + seeds must be at most {LARGEST_SEED + 1}, got {self.seed} and {self.seeds}")
-        response = self.distill.objective == "reconstruction"
-        if response != (self.task == "anomaly"):
+        objective = self.distill.objective
+        if objective is not None and (objective == "reconstruction") != (self.task == "anomaly"):
             fits = "reconstruction" if self.task == "anomaly" else "soft_target or logit_matching"
             raise ValueError(
                 f"distill.objective {self.distill.objective!r} does not suit task {self.task!r}; take {fits}"
             )
-        if self.distill.weight == 0 and self.distill.hard_weight == 0:
-            raise ValueError("distill.weight and distill.hard_weight are both 0: nothing to learn from")
         self._in_order()
         return self
 
@@ -144,14 +142,18 @@ def _job_and_task(raw: Mapping[str, Any], what: str) -> tuple[str, Task]:
 # What sections hold if they do not say so, by task.
 _FAMILY: dict[Task, str] = {"anomaly": "autoencoder", "classification": "dense"}
 _OBJECTIVE: dict[Task, str] = {"anomaly": "reconstruction", "classification": "soft_target"}
+# Of an objective named by a word; those of a recipe are the published ones.
+_NUMBERS = {"temperature": 4.0, "weight": 0.5, "hard_weight": 0.5}
 
 
 def _by_task(task: Task, raw: Mapping[str, Any]) -> dict[str, Any]:
     """Sections whose defaults depend on the task; what is no section is left for the check to name."""
-    defaults: dict[str, dict[str, str]] = {
+    distill = raw.get("distill", {})
+    own = isinstance(distill, dict) and (distill.get("recipe") is not None or distill.get("objectives"))
+    defaults: dict[str, dict[str, Any]] = {
         "teacher": {"family": _FAMILY[task]},
         "student": {"family": _FAMILY[task]},
-        "distill": {"objective": _OBJECTIVE[task]},
+        "distill": {} if own else {"objective": _OBJECTIVE[task], **_NUMBERS},
     }
     found = {name: raw.get(name, {} if name == "distill" else None) for name in defaults}
     return {name: {**defaults[name], **given} for name, given in found.items() if isinstance(given, dict)} | {

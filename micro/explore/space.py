@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from micro.config import Config, PruneStage
+from micro.config import CONVOLUTIONAL, Config, PruneStage
 from micro.errors import RunError
 
 WIDTHS, BOTTLENECKS, FILTERS = (4, 128), (2, 24), (4, 48)
@@ -47,7 +47,7 @@ def resolutions(config: Config) -> tuple[int, ...]:
 
 def widest(config: Config, inputs: int, flash: int | None, macs: int | None) -> int:
     """The widest layer to draw: the weights of one that reads this many inputs must fit the budget."""
-    if config.student.family == "conv1d":
+    if config.student.family in CONVOLUTIONAL:
         return FILTERS[1]
     readers = 2 if config.student.family == "autoencoder" else 1
     limits = [limit // (readers * inputs) for limit in (flash, macs) if limit is not None]
@@ -59,12 +59,13 @@ def propose(ask: Ask, config: Config, widest: int = WIDTHS[1]) -> Config:
     bands = ask.suggest_categorical("bands", resolutions(config))
     sparsity = ask.suggest_categorical("sparsity", SPARSITIES)
     scales = ask.suggest_categorical("scales", SCALES)
-    weight = ask.suggest_float("teacher_share", 0.0, 1.0)
+    taught = config.distill.objective is not None  # else a recipe's numbers hold
+    weight = ask.suggest_float("teacher_share", 0.0, 1.0) if taught else 0.0
     student: Choice = {"sizes": _sizes(ask, config, widest)}
-    if config.student.family == "conv1d":
+    if config.student.family in CONVOLUTIONAL:
         student["kernel"] = ask.suggest_categorical("kernel", KERNELS)
         student["stride"] = ask.suggest_categorical("stride", STRIDES)
-    distill: Choice = {"weight": weight, "hard_weight": 1.0 - weight}
+    distill: Choice = {"weight": weight, "hard_weight": 1.0 - weight} if taught else {}
     if config.distill.objective == "soft_target":
         distill["temperature"] = ask.suggest_float("temperature", *TEMPERATURES, log=True)
     return config.model_copy(
@@ -90,7 +91,7 @@ def smallest(config: Config) -> list[Config]:
     if family == "autoencoder":
         shapes: list[Choice] = [{"depth": 0, "bottleneck": BOTTLENECKS[0]}]
     else:
-        narrow = {"width": FILTERS[0] if family == "conv1d" else WIDTHS[0], "taper": TAPERS[0]}
+        narrow = {"width": FILTERS[0] if family in CONVOLUTIONAL else WIDTHS[0], "taper": TAPERS[0]}
         shapes = [{"depth": depth, **narrow} for depth in (1, 4)]
     values = {"bands": resolutions(config)[0], "sparsity": SPARSITIES[-1], "scales": "per_tensor", "teacher_share": 0.5}
     conv = {"kernel": KERNELS[0], "stride": STRIDES[-1]}
@@ -107,7 +108,7 @@ def _sizes(ask: Ask, config: Config, widest: int) -> tuple[int, ...]:
         side = (width,) if depth == 1 else (width, max(middle, round(math.sqrt(width * middle))))
         return (*side, middle, *reversed(side))
     depth = ask.suggest_int("depth", 1, 4)
-    convolves = config.student.family == "conv1d"
+    convolves = config.student.family in CONVOLUTIONAL
     # Filters are drawn evenly: most of those that a logarithm favours leave a budget unused.
     width = ask.suggest_int("width", FILTERS[0] if convolves else WIDTHS[0], widest, log=not convolves)
     return _tapered(width, ask.suggest_categorical("taper", TAPERS), depth)

@@ -16,7 +16,7 @@ import keras_kd
 from keras_kd.layers import copied
 from micro.aot import static_size
 from micro.config import Config, QuantizeStage, parse_config
-from micro.datasets.prepare import calibration_windows
+from micro.datasets.prepare import Prepared, calibration_windows
 from micro.detection.metrics import auc
 from micro.errors import ConversionError
 from micro.explore.holdout import search_windows
@@ -25,15 +25,17 @@ from micro.runs.compression import TrainingData, Written, apply, untrained, writ
 from micro.runs.evaluate import Judge, chip_judge, chip_logits, keras_judge, keras_logits
 from micro.runs.lock import PATIENCE, holding, settled
 from micro.runs.publish import write_folder
+from micro.runs.teaching import on_outputs, recipe_of
 from micro.runs.train import (
     build_model,
     class_weight,
     fit,
     hard_loss,
-    make_objective,
     ready_devices,
     seed_everything,
+    steps_of,
     train_teacher,
+    untrained_models,
 )
 from micro.support.files import array_bytes, json_bytes, keras_bytes
 from micro.tflite.footprint import measure
@@ -87,6 +89,7 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
     teacher_score = None
     parts = {f"{name}.npy": array_bytes(array) for name, array in arrays.items()}
     if teacher_from is None:
+        _require_outputs(config, data)
         teacher = train_teacher(config, data, config.seed, lambda: None).model
         keras_kd.record(teacher, data.train.x, f"{folder}-teacher", batch_size=1024)
         teacher_score = _score_keras(teacher, x, labels, data.class_names).score
@@ -103,6 +106,18 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
     write_folder(folder, parts)
     keras.backend.clear_session()
     return {"teacher_score": teacher_score}
+
+
+def _require_outputs(config: Config, data: Prepared) -> None:
+    """ValueError for a recipe that compares inner layers: candidates are taught by the teacher's recorded outputs."""
+    recipe = recipe_of(config, *untrained_models(config, data), 1)
+    outputs = on_outputs(recipe)
+    if outputs is None or len(outputs.terms) < len(recipe.terms):
+        inner = next(term.objective for term in recipe.terms if outputs is None or term not in outputs.terms)
+        raise ValueError(
+            f"distill: {inner} compares inner layers, and a search teaches its candidates by the teacher's recorded outputs; "
+            "take a recipe on outputs, such as kd, dkd or dist, and add the other in the config of the student that is found"
+        )
 
 
 def try_candidate(
@@ -227,9 +242,8 @@ def _train(
     ]
     seed_everything(seed, "shuffle")
     watch = IntermediateScores(student, data, config.student.epochs, rivals)
-    distiller = keras_kd.Distiller(
-        data.teacher, student, [make_objective(config)], hard_weight=config.distill.hard_weight
-    )
+    recipe = recipe_of(config, data.teacher, student, steps_of(config, len(data.x)))
+    distiller = recipe.distiller(data.teacher, student)
     fit(
         distiller,
         config.student,
@@ -246,7 +260,7 @@ def _compressed(student: keras.Model, config: Config, data: SearchData, seed: in
     """The student after the config's stages, on the data alone."""
     loss = hard_loss(student, bool(data.class_names))
     weights = class_weight(data.class_weights)
-    training = TrainingData(data.x, data.y, loss, student, lambda: make_objective(config), weights)
+    training = TrainingData(data.x, data.y, loss, student, None, weights)
     for stage in config.compress:
         seed_everything(seed, stage.stage)
         student = apply(stage, student, training, config, data.calibration)

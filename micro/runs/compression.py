@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
-import keras_kd
 from keras_kd.layers import copied
+from keras_kd.recipes import Recipe
 from micro.compress.cluster import ClusterWeights, cluster_with, clustered_untrained
 from micro.compress.fine_tune import FineTuning
 from micro.compress.pack import pack
@@ -33,13 +32,16 @@ GENTLER = 1 / 3
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a stage trains on: data, loss, the teacher with its objective, and how much each class counts."""
+    """What a stage trains on: data, loss, the teacher, what of its outputs is taught, and how much each class counts.
+
+    `recipe` is None where the teacher teaches by its inner layers alone: these are not the same after a stage.
+    """
 
     x: np.ndarray
     y: np.ndarray
     loss: Any
     teacher: keras.Model
-    objective: Callable[[], keras_kd.Objective]
+    recipe: Recipe | None
     class_weight: dict[int, float] | None = None
 
 
@@ -206,10 +208,12 @@ def _fine_tuning(stage: Stage, training: TrainingData, config: Config) -> FineTu
         batch_size=config.student.batch_size,
         class_weight=training.class_weight,
     )
-    if not stage.teacher:
+    if not stage.teacher or training.recipe is None:
         return tuning
+    # The student has learned already: what it is taught does not rise from nothing again.
+    recipe = training.recipe.changed(warmup_steps=0)
     return dataclasses.replace(
-        tuning, teacher=training.teacher, objectives=[training.objective()], hard_weight=config.distill.hard_weight
+        tuning, teacher=training.teacher, objectives=recipe.objectives(), hard_weight=recipe.hard_weight
     )
 
 

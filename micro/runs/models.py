@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import get_args
 
 import keras
 from keras import layers
 
-Family = Literal["autoencoder", "dense", "conv1d"]
+from micro.config import CONVOLUTIONAL, Family
 
 
 def build(
@@ -28,6 +28,10 @@ def build(
     'dense': Dense layers with ReLU, then one logit a class.
     'conv1d': Conv1D of `kernel` taps and that stride with BatchNormalization and ReLU, averaged over time, then one logit a
         class.
+    'ds_cnn': the same with each Conv1D but the first divided into one over time and one over channels (Zhang et al. 2017,
+        https://arxiv.org/abs/1711.07128): fewer weights for as many filters.
+    'resnet': the same with a second Conv1D behind each, to which the first one's output is added (He et al. 2015,
+        https://arxiv.org/abs/1512.03385): for deep ones.
 
     Shapes: (*input_shape) -> the same for an autoencoder, (classes,) otherwise.
 
@@ -36,8 +40,8 @@ def build(
     """
     _require_fit(family, sizes, input_shape, classes, name)
     inputs = keras.Input(input_shape, name="features")
-    if family == "conv1d":
-        hidden = _conv1d(inputs, sizes, kernel, stride)
+    if family in CONVOLUTIONAL:
+        hidden = _convolved(inputs, family, sizes, kernel, stride)
     else:
         hidden = layers.Flatten(name="flatten")(inputs) if len(input_shape) > 1 else inputs
         for number, units in enumerate(sizes):
@@ -56,21 +60,38 @@ def _require_fit(
     if not sizes or min(sizes) < 1:
         raise ValueError(f"{name}: sizes must be a list of positive numbers, got {list(sizes)}")
     if (family == "autoencoder") != (classes is None):
-        fits = (
-            "anomaly detection takes 'autoencoder'" if classes is None else "classification takes 'dense' or 'conv1d'"
-        )
-        raise ValueError(f"{name}: family {family!r} does not suit this job; {fits}")
-    if family == "conv1d" and len(input_shape) != 2:
-        raise ValueError(f"{name}: family 'conv1d' needs features.kind = \"raw\", the spectrum has no time axis")
+        others = ", ".join(repr(each) for each in get_args(Family)[1:])
+        fits = "anomaly detection takes 'autoencoder'" if classes is None else f"classification takes one of {others}"
+        raise ValueError(f"{name}: family {family!r} does not suit this task; {fits}")
+    if family in CONVOLUTIONAL and len(input_shape) != 2:
+        raise ValueError(f'{name}: family {family!r} needs features.kind = "raw", the spectrum has no time axis')
 
 
-def _conv1d(inputs: keras.KerasTensor, sizes: Sequence[int], kernel: int, stride: int) -> keras.KerasTensor:
+def _convolved(
+    inputs: keras.KerasTensor, family: Family, sizes: Sequence[int], kernel: int, stride: int
+) -> keras.KerasTensor:
+    """Blocks that each shorten the time axis by the stride, averaged over what is left of it."""
     hidden = inputs
     for number, filters in enumerate(sizes):
-        convolution = layers.Conv1D(
-            filters, kernel, strides=stride, padding="same", use_bias=False, name=f"conv_{number}"
-        )
-        hidden = convolution(hidden)
-        hidden = layers.BatchNormalization(name=f"norm_{number}")(hidden)
-        hidden = layers.ReLU(name=f"relu_{number}")(hidden)
+        if family == "ds_cnn" and number:
+            depthwise = layers.DepthwiseConv1D(
+                kernel, strides=stride, padding="same", use_bias=False, name=f"depth_{number}"
+            )
+            hidden = _activated(depthwise(hidden), f"depth_{number}")
+            hidden = _activated(layers.Conv1D(filters, 1, use_bias=False, name=f"conv_{number}")(hidden), f"{number}")
+            continue
+        hidden = _activated(_conv1d(filters, kernel, stride, f"conv_{number}")(hidden), f"{number}")
+        if family == "resnet":
+            added = layers.BatchNormalization(name=f"norm_{number}b")(
+                _conv1d(filters, kernel, 1, f"conv_{number}b")(hidden)
+            )
+            hidden = layers.ReLU(name=f"relu_{number}b")(layers.Add(name=f"add_{number}")([hidden, added]))
     return layers.GlobalAveragePooling1D(name="pool")(hidden)
+
+
+def _conv1d(filters: int, kernel: int, stride: int, name: str) -> keras.layers.Layer:
+    return layers.Conv1D(filters, kernel, strides=stride, padding="same", use_bias=False, name=name)
+
+
+def _activated(hidden: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    return layers.ReLU(name=f"relu_{name}")(layers.BatchNormalization(name=f"norm_{name}")(hidden))

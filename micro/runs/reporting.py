@@ -36,6 +36,9 @@ from micro.tflite.budget import check
 from micro.tflite.graph import read
 from micro.tflite.parity import Parity
 
+# Temperature at which soft targets are shown where the config has none.
+SHOWN_AT = 4.0
+
 
 @dataclass(frozen=True)
 class RunResults:
@@ -100,7 +103,9 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         against_teacher=compare(metrics, metric, "student_int8", "teacher"),
         by_origin=_by_origin(results, emitted),
         graph=graph_rows(read(deployed.written)),
-        soft_targets=soft_targets(config.distill.temperature, data, results.chosen.teacher.model, deployed.written),
+        soft_targets=soft_targets(
+            config.distill.temperature or SHOWN_AT, data, results.chosen.teacher.model, deployed.written
+        ),
         conversion=_conversion(deployed.written.plain),
         footprint=deployed.footprint,
         parity=emitted.parity,

@@ -13,7 +13,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import keras_kd
 from keras_kd.layers import activation_of
 from micro.compress.shrink import plan_shrink
 from micro.config import Config, ModelConfig
@@ -23,6 +22,7 @@ from micro.errors import DataError, ModelError, RunError
 from micro.keras_graph.kernels import prunable_kernels
 from micro.runs import models as students
 from micro.runs.compression import TrainingData, require_budget
+from micro.runs.teaching import on_outputs, recipe_of
 
 if TYPE_CHECKING:
     from keras_kd.types import Structure
@@ -62,7 +62,7 @@ def distil(config: Config, data: Prepared, teacher: keras.Model, seed: int, on_e
     """The student trained under the teacher."""
     model = _new_student(config, data, seed)
     seed_everything(seed, "shuffle")
-    distiller = keras_kd.Distiller(teacher, model, [make_objective(config)], hard_weight=config.distill.hard_weight)
+    distiller = recipe_of(config, teacher, model, steps_of(config, len(data.train))).distiller(teacher, model)
     return _fit(distiller, model, config.student, data, on_epoch)
 
 
@@ -114,18 +114,14 @@ def training_data(config: Config, data: Prepared, teacher: keras.Model, student:
         _targets(data, data.train),
         _loss(student, data),
         teacher,
-        lambda: make_objective(config),
+        on_outputs(recipe_of(config, teacher, student, steps_of(config, len(data.train)))),
         class_weight(data.class_weights),
     )
 
 
-def make_objective(config: Config) -> keras_kd.Objective:
-    """The objective that a config names."""
-    distill = config.distill
-    if distill.objective == "soft_target":
-        return keras_kd.SoftTarget(distill.temperature, distill.weight)
-    kinds = {"logit_matching": keras_kd.LogitMatching, "reconstruction": keras_kd.Reconstruction}
-    return kinds[distill.objective](distill.weight)
+def steps_of(config: Config, windows: int) -> int:
+    """Training steps of a student's epoch."""
+    return -(-windows // config.student.batch_size)
 
 
 def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> None:
@@ -134,17 +130,23 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
     Raises:
         DataError: Or ValueError saying what does not fit.
     """
-    models = [
-        load_model(part.path, data, side) if part.path else _build(part, data, side)
-        for side, part in (("teacher", config.teacher), ("student", config.student))
-    ]
-    keras_kd.Distiller(models[0], models[1], [make_objective(config)])
+    models = untrained_models(config, data)
+    recipe_of(config, *models, steps_of(config, len(data.train)))
     if any(stage.stage in ("prune", "cluster") for stage in config.compress):
         prunable_kernels(models[1])
     for stage in config.compress:
         if stage.stage == "shrink":
             plan_shrink(models[1], stage.rate)
     require_budget(models[1], config, calibration)
+
+
+def untrained_models(config: Config, data: Prepared) -> tuple[keras.Model, keras.Model]:
+    """Teacher and student, built, or loaded from their files."""
+    teacher, student = (
+        load_model(part.path, data, side) if part.path else _build(part, data, side)
+        for side, part in (("teacher", config.teacher), ("student", config.student))
+    )
+    return teacher, student
 
 
 def build_model(part: ModelConfig, input_shape: tuple[int, ...], classes: int | None, name: str) -> keras.Model:

@@ -1,0 +1,82 @@
+"""What a config lets the student learn from its teacher, as a recipe of `keras_kd`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from keras_kd import recipes
+from micro.config import Config, DistillConfig
+
+if TYPE_CHECKING:
+    from keras_kd import Supplied
+
+# Classes of the objectives that a config may name by a word.
+WORDS = {"soft_target": "SoftTarget", "logit_matching": "LogitMatching", "reconstruction": "Reconstruction"}
+
+
+def recipe_of(
+    config: Config, teacher: keras.Model | Supplied, student: keras.Model, steps_per_epoch: int
+) -> recipes.Recipe:
+    """The recipe of a config for two models.
+
+    Args:
+        teacher: Its model, or its recorded outputs.
+        student: The model to train.
+        steps_per_epoch: Batches an epoch, by which a recipe's warm-up is counted.
+
+    Raises:
+        ValueError: For an unknown recipe, class or argument, and for what does not fit the models.
+    """
+    distill = config.distill
+    try:
+        if distill.recipe is not None:
+            return _published(distill, teacher, student, steps_per_epoch, config.student.epochs)
+        made = _own(distill)
+        made.distiller(teacher, student)
+        return made
+    except ValueError as error:
+        raise ValueError(f"distill: {error}") from None
+
+
+def on_outputs(recipe: recipes.Recipe) -> recipes.Recipe | None:
+    """A recipe's objectives on outputs alone, which suit any model of the same outputs; None where it has none."""
+    kept = tuple(
+        term for term in recipe.terms if not any(term.arguments.get(f"{side}_layer") for side in ("teacher", "student"))
+    )
+    return recipe.changed(terms=kept) if kept else None
+
+
+def _published(
+    distill: DistillConfig, teacher: keras.Model | Supplied, student: keras.Model, steps_per_epoch: int, epochs: int
+) -> recipes.Recipe:
+    assert distill.recipe is not None
+    changes: dict[str, Any] = {
+        name: value for name in ("temperature", "weight") if (value := getattr(distill, name)) is not None
+    }
+    return recipes.recipe(
+        distill.recipe,
+        teacher,
+        student,
+        steps_per_epoch=steps_per_epoch,
+        epochs=max(1, epochs),
+        layers=distill.layers or None,
+        hard_weight=distill.hard_weight,
+        **changes,
+    )
+
+
+def _own(distill: DistillConfig) -> recipes.Recipe:
+    """The objectives that a config spells out, or names by a word."""
+    if distill.objectives:
+        tables = [dict(each) for each in distill.objectives]
+        terms = tuple(recipes.Term(table.pop("class"), table) for table in tables)
+        return recipes.Recipe("own", terms, 1.0 if distill.hard_weight is None else distill.hard_weight)
+    assert distill.objective is not None
+    assert distill.weight is not None
+    assert distill.hard_weight is not None
+    arguments: dict[str, Any] = {"weight": distill.weight}
+    if distill.objective == "soft_target":
+        arguments["temperature"] = distill.temperature
+    return recipes.Recipe(distill.objective, (recipes.Term(WORDS[distill.objective], arguments),), distill.hard_weight)
