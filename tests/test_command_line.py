@@ -56,6 +56,8 @@ CASES = (
     good("init rig --out {tmp}/rig.toml", "run it with: keras-kd run"),
     good("init table --out {tmp}/table.toml --json"),
     empty("init", "Missing argument"),
+    good("init table --task classification --out {tmp}/classes.toml", "run it with: keras-kd run"),
+    wrong("init rig --task classification", "job 'rig' has task anomaly, not 'classification'"),
     wrong("init plane", "'plane' is not one of 'rig', 'cwru', 'table'"),
     wrong("init rig --out {folder}", "is a directory"),
     wrong("init rig --out {text}/rig.toml", "Not a directory"),

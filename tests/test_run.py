@@ -245,7 +245,7 @@ def test_models_of_ones_own_are_checked_before_training(tmp_path, config_file):
         (("seconds = 2.0", "seconds = -1"), "data.seconds: input should be greater than 0, got -1"),
         (
             ("[detect]", '[distill]\nobjective = "soft_target"\n[detect]'),
-            "does not suit job 'rig'; take reconstruction",
+            "does not suit task 'anomaly'; take reconstruction",
         ),
         (("[detect]", '[firmware]\nname = "my model"\n[detect]'), "firmware.name 'my model' is not an identifier"),
         (
