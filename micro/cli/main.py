@@ -12,6 +12,7 @@ import click
 
 from micro.cli import models, runs, scale
 from micro.cli.again import go_on
+from micro.cli.look import look
 from micro.errors import MicroError, Terminated
 from micro.support.interrupts import ended_by_sigterm
 
@@ -114,6 +115,7 @@ def main(debug: bool) -> None:
 
 # In the order in which a user meets them.
 for command in (
+    look,
     runs.init,
     runs.run,
     runs.score,

@@ -18,7 +18,7 @@ def refuse_ramps(recordings: Sequence[Recording], names: Sequence[str]) -> None:
     """DataError for a channel that in every recording only counts up evenly, as an index or a clock does."""
     for channel, name in enumerate(names):
         columns = [r.samples[r.valid, channel] for r in recordings]
-        if all(_is_ramp(column) for column in columns):
+        if all(is_ramp(column) for column in columns):
             raise DataError(
                 f"column {name!r} only counts up evenly in every file (from {columns[0][0]:g} to {columns[0][-1]:g} in "
                 f"{recordings[0].name}), as an index or a clock does: to a model every later recording would be anomalous; set "
@@ -26,7 +26,7 @@ def refuse_ramps(recordings: Sequence[Recording], names: Sequence[str]) -> None:
             )
 
 
-def _is_ramp(column: np.ndarray) -> bool:
+def is_ramp(column: np.ndarray) -> bool:
     """Whether a column never falls and nearly always rises by the same step, or lies on a straight line, within float32."""
     if len(column) < FEWEST or not column[-1] > column[0]:
         return False

@@ -69,6 +69,24 @@ def read_contents(path: Path, config: FilesData, settled: Sequence[str] = ()) ->
     return _reader(path, start, config)(path, config, settled)
 
 
+def is_text(path: Path) -> bool:
+    """Whether a file is read as separated text.
+
+    Raises:
+        DataError: As `read_contents`.
+    """
+    config = FilesData(files=("*",), sample_rate=1.0, encoding="latin-1")
+    with path.open("rb") as file:
+        start = file.read(512)
+    start = _unpacked(path) if start.startswith(GZIP) else start
+    known = any(start.startswith(magic) for magic, _ in OTHERS)
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or (
+        not known and start[1::2].count(0) > 0.8 * len(start[1::2]) > 0
+    ):
+        return True
+    return bool(start) and _reader(path, start, config) is read_delimited
+
+
 def _reader(path: Path, start: bytes, config: FilesData) -> Reader:
     if start.startswith(GZIP):
         start = _unpacked(path)

@@ -1,0 +1,254 @@
+"""A config to start from, for files that were looked at: what they are for, how they are read, and why."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from micro.config import Task, load_config
+from micro.datasets.prepare import prepare
+from micro.errors import MicroError
+from micro.look.survey import Survey
+
+# Words in names of files and folders, and among labels, that mean healthy.
+HEALTHY = re.compile(
+    r"(?i)(?<![a-z])(normal|healthy|good|ok|baseline|reference|intact|undamaged|no_?fault|gesund)(?![a-z])"
+)
+HEALTHY_LABELS = ("0", "false", "normal", "healthy", "good", "ok", "baseline", "none")
+# Above this rate in Hz signals are taken for vibration or sound, above the other for motion, else for slow process data.
+FAST, MOTION = 500.0, 10.0
+# A run needs some such number of windows.
+FEWEST_WINDOWS = 60
+FALSE_ALARMS = 0.05
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What the files are probably for.
+
+    Attributes:
+        task: 'anomaly' or 'classification'.
+        data: Settings of section [data] beyond how files are read.
+        classes: Names of the classes of a classification.
+        reasons: Sentences on what led to it, and what to change where it is wrong.
+    """
+
+    task: Task
+    data: Mapping[str, Any]
+    classes: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+def suggest(survey: Survey) -> Suggestion:
+    """What to learn from files: by their labels, folders and names."""
+    names = [file.name for file in survey.files]
+    labels = Counter[str]()
+    for file in survey.files:
+        labels.update(file.labels)
+    if survey.label_column is not None and len(labels) > 1:
+        return _by_labels(survey, labels)
+    healthy = [name for name in names if HEALTHY.search(name)]
+    if healthy and len(healthy) < len(names):
+        return _by_healthy(names, healthy)
+    folders = sorted({name.split("/")[-2] for name in names if "/" in name})
+    if len(folders) > 1 and all("/" in name for name in names):
+        said = f"the files lie in {len(folders)} folders, so each folder is a class: {_listed(folders)}"
+        return Suggestion("classification", {}, tuple(folders), (said,))
+    prefixes = _prefixes(names)
+    if prefixes:
+        words = _listed(list(prefixes))
+        said = f"the files' names begin with {len(prefixes)} words again and again, so each is a class: {words}"
+        return Suggestion("classification", {"classes": prefixes}, tuple(prefixes), (said,))
+    said = "nothing says which files are healthy, so all are taken to be: change healthy_files where some are not"
+    return Suggestion("anomaly", {"healthy_files": ["*"]}, (), (said,))
+
+
+def _by_labels(survey: Survey, labels: Counter[str]) -> Suggestion:
+    normal = [word for word in labels if word.lower() in HEALTHY_LABELS]
+    rows = [f"{word} ({count:,} rows)" for word, count in labels.most_common()]
+    found = f"column {survey.label_column!r} holds {_listed(rows)}"
+    if normal and len(labels) - len(normal) <= 2:
+        data = {"healthy_files": ["*"], "normal_labels": normal}
+        return Suggestion("anomaly", data, (), (f"{found}; {_listed(normal)} is taken for healthy",))
+    data = {"healthy_classes": normal} if normal else {}
+    return Suggestion("classification", data, tuple(sorted(labels)), (f"{found}: each is a class",))
+
+
+def _by_healthy(names: Sequence[str], healthy: Sequence[str]) -> Suggestion:
+    """Patterns for the files whose names or folders say that they are healthy, and for the others."""
+    others = [name for name in names if name not in healthy]
+    folders = [sorted({name.rpartition("/")[0] for name in group}) for group in (healthy, others)]
+    if not set(folders[0]) & set(folders[1]):
+        patterns = [[f"{folder}/*" if folder else "*" for folder in each] for each in folders]
+    else:
+        patterns = [list(healthy), others]
+    said = f"{len(healthy)} of {len(names)} files are healthy by their names, such as {healthy[0]}"
+    said += "; the others are taken for faulty"
+    return Suggestion("anomaly", {"healthy_files": patterns[0], "faulty_files": patterns[1]}, (), (said,))
+
+
+def _prefixes(names: Sequence[str]) -> dict[str, list[str]]:
+    """Words that names begin with, each in two files or more, and the pattern of each; none unless every name has one."""
+    words = [re.match(r"([A-Za-z]{2,}[A-Za-z]*)(?=[\W_0-9])", name.rpartition("/")[2]) for name in names]
+    if not all(words):
+        return {}
+    counts = Counter(word[1] for word in words if word)
+    if len(counts) < 2 or min(counts.values()) < 2 or len(counts) > 50:
+        return {}
+    # A word that another begins with would match its files too.
+    if any(one != other and other.startswith(one) for one in counts for other in counts):
+        return {}
+    return {word: [f"{word}*"] for word in sorted(counts)}
+
+
+def config_text(survey: Survey, suggestion: Suggestion, folder: Path) -> str:
+    """The config as TOML with comments; patterns begin in `folder`, where it will lie."""
+    lines = [
+        f"# Written by looking at {len(survey.files)} files: check what it says of them, then run it.",
+        *(f"# {reason}." for reason in (*suggestion.reasons, *survey.remarks)),
+        'job = "table"',
+        f'task = "{suggestion.task}"',
+        "seed = 0",
+        "seeds = 3",
+        "",
+        "[data]",
+        *_where(survey, folder),
+        *(f"{key} = {_toml(value)}" for key, value in survey.settings.items()),
+    ]
+    if survey.rate is None and survey.time_column is None:
+        lines.append("sample_rate = 1.0              # Hz: the files do not say it, so put in what it is")
+    lines += [f"{key} = {_toml(value)}" for key, value in suggestion.data.items()]
+    if suggestion.task == "classification":
+        lines += _groups([file.name for file in survey.files])
+    lines += _incomplete(survey)
+    window = window_of(survey)
+    lines += ["", "[features]", *_features(survey, suggestion, window), ""]
+    lines += [*_models(suggestion, _is_raw(survey, suggestion)), "", "[firmware]", 'name = "machine"', ""]
+    return "\n".join(lines)
+
+
+def _groups(names: Sequence[str]) -> list[str]:
+    """A comment on what the files' names begin with again and again, which may be subjects or machines."""
+    found = [re.match(r"([A-Za-z]*[0-9]+)([_-])", name.rpartition("/")[2]) for name in names]
+    counts = Counter(each[1] for each in found if each)
+    if not all(found) or len(counts) < 3 or len(counts) > len(names) / 2:
+        return []
+    mark = next(each[2] for each in found if each)
+    said = f"{_listed(list(counts), 3)} are subjects or machines: none is then on two sides"
+    return [f'# group = "{{group}}{mark}*"  # if {said}']
+
+
+def lacking(survey: Survey, config: str | Path) -> str | None:
+    """What keeps a config of these files from running, found by reading them as it says; None where nothing does."""
+    if survey.rate is None:
+        return "set sample_rate, which the files do not say; or look again with --sample-rate HZ"
+    try:
+        prepare(load_config(config))
+    except (MicroError, ValueError) as error:
+        return str(error)
+    return None
+
+
+def window_of(survey: Survey) -> int:
+    """Samples of a window: of vibration a tenth of a second, of motion two seconds, of slow data 32; but enough windows."""
+    rate = survey.rate or 1.0
+    wanted = 2.0 * rate if MOTION <= rate < FAST else 0.1 * rate if rate >= FAST else 32.0
+    rows = sum(file.rows for file in survey.files)
+    shortest = min(file.rows for file in survey.files)
+    most = min(2 * rows / FEWEST_WINDOWS, shortest, 4096)
+    power = 2 ** int(max(3, min(12, round(_log2(min(wanted, most))))))
+    return int(power if power <= max(8, shortest) else 2 ** int(_log2(max(8, shortest))))
+
+
+def _log2(value: float) -> float:
+    from math import log2
+
+    return log2(max(1.0, value))
+
+
+def _where(survey: Survey, folder: Path) -> list[str]:
+    """The files: by as few patterns as name them, where nothing else lies that would match, else one by one."""
+    paths = [file.path.resolve() for file in survey.files]
+    top = Path(os.path.commonpath([path.parent for path in paths]))
+    relative = os.path.relpath(top, folder.resolve())
+    patterns = sorted({_pattern(path, top) for path in paths})
+    matched = {path.resolve() for pattern in patterns for path in top.glob(pattern) if path.is_file()}
+    files = patterns if matched == set(paths) else sorted(path.relative_to(top).as_posix() for path in paths)
+    lines = [f"files = {_toml(files)}"]
+    return lines if relative == "." else [f"folder = {_toml(Path(relative).as_posix())}", *lines]
+
+
+def _pattern(path: Path, top: Path) -> str:
+    depth = len(path.relative_to(top).parts) - 1
+    return f"{'*/' * depth}*{path.suffix}"
+
+
+def _incomplete(survey: Survey) -> list[str]:
+    """What to do with gaps, missing values, constant channels and short files, where there are any."""
+    lines = []
+    gaps = sum(file.gaps for file in survey.files)
+    missing = sum(channel.missing for file in survey.files for channel in file.channels)
+    names = [channel.name for channel in survey.files[0].channels]
+    constant = [name for name in names if all(_named(file.channels, name, "constant") for file in survey.files)]
+    short = [file.name for file in survey.files if file.rows < window_of(survey)]
+    if gaps:
+        lines.append(f'on_gap = "split"               # {gaps} gaps in time')
+    if missing:
+        lines.append(f'on_missing = "drop"            # {missing:,} missing values: windows with one are left out')
+    if constant:
+        lines.append(f'on_constant = "drop"           # {_listed(constant)} never changes')
+    if short:
+        lines.append(f'on_short = "skip"              # {len(short)} files are shorter than a window')
+    return lines
+
+
+def _named(channels: Sequence[Any], name: str, what: str) -> bool:
+    return any(channel.name == name and getattr(channel, what) for channel in channels)
+
+
+def _is_raw(survey: Survey, suggestion: Suggestion) -> bool:
+    return suggestion.task == "classification" and MOTION <= (survey.rate or 0.0) < FAST
+
+
+def _features(survey: Survey, suggestion: Suggestion, window: int) -> list[str]:
+    rate = survey.rate or 1.0
+    if _is_raw(survey, suggestion):
+        kind, why = '"raw"', "samples as they are, for the convolutional students below"
+    elif rate >= FAST:
+        kind, why = '"spectrum"', 'for vibration and sound; ["spectrum", "envelope", "moments"] for bearings'
+    else:
+        kind, why = '"statistics"', "mean, deviation and slope of each channel, for slow signals"
+    lines = [f"kind = {kind}  # {why}", f"window = {window}  # {window / rate:.3g} s", f"hop = {max(1, window // 2)}"]
+    if kind == '"spectrum"':
+        lines.append(f"bands = {min(64, window // 4)}")
+    return lines
+
+
+def _models(suggestion: Suggestion, raw: bool) -> list[str]:
+    if suggestion.task == "anomaly":
+        teacher, student = ["sizes = [128, 32, 12, 32, 128]", "epochs = 40"], ["sizes = [12, 6, 12]", "epochs = 60"]
+        more = ["", "[detect]", f"false_alarm_rate = {FALSE_ALARMS}"]
+    else:
+        family = ['family = "conv1d"'] if raw else []
+        sizes = ([64, 96], [16, 24]) if raw else ([256, 128], [24])
+        steps = ["kernel = 8", "stride = 3"] if raw else []
+        teacher, student = ([*family, f"sizes = {size}", *steps, f"epochs = {n}"] for size, n in zip(sizes, (40, 60)))
+        more = []
+    return ["[teacher]", *teacher, "", "[student]", *student, "learning_rate = 0.003", *more]
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _listed(words: Sequence[str], most: int = 6) -> str:
+    rest = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + rest

@@ -1,0 +1,201 @@
+"""Unknown files: how they are written is found out, what they hold is said, and the config that comes of it reads them."""
+
+import gzip
+import json
+import tomllib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import data_folder, invoke
+
+from micro.config import load_config
+from micro.config.data import TableData
+from micro.datasets import table
+from micro.errors import DataError
+from micro.look.dialect import dialect_of
+from micro.look.suggest import suggest
+from micro.look.survey import survey
+
+ROWS = 300
+
+
+def written(values, times, names, *, separator, decimal, header, units, above, comment, encoding, end):
+    """Values of (rows, channels) as the text of a file."""
+    joint = "  " if separator == " " else separator
+
+    def number(value):
+        return f"{value:.4f}".replace(".", decimal)
+
+    rows = [[number(value) for value in row] for row in values]
+    if times is not None:
+        names, rows = ["time", *names], [[time, *row] for time, row in zip(times, rows)]
+    lines = [f"# a comment, number {n}" for n in range(2 * comment)]
+    lines += ["Logger 3000", "serial 4711; site B"] * above
+    lines += [joint.join(names)] * header
+    lines += [joint.join("s" if name == "time" else "g" for name in names)] * units
+    lines += [joint.join(row) for row in rows]
+    return (end.join(lines) + end).encode(encoding)
+
+
+def clock(kind, rate):
+    steps = np.arange(ROWS) / rate
+    if kind == "iso":
+        return [f"2026-03-01T{int(s // 3600):02d}:{int(s // 60 % 60):02d}:{s % 60:06.3f}" for s in steps]
+    if kind == "german":
+        return [f"01.03.2026 {int(s // 3600):02d}:{int(s // 60 % 60):02d}:{int(s % 60):02d}" for s in steps]
+    return None if kind is None else [str(1_700_000_000_000 + round(1000 * s)) for s in steps]
+
+
+@given(
+    seed=st.integers(0, 1000),
+    channels=st.integers(2, 4),
+    separator=st.sampled_from([",", ";", "\t", "|", " "]),
+    comma=st.booleans(),
+    header=st.booleans(),
+    units=st.booleans(),
+    above=st.booleans(),
+    comment=st.booleans(),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"]),
+    end=st.sampled_from(["\n", "\r\n"]),
+    kind=st.sampled_from([None, "iso", "german", "epoch"]),
+    packed=st.booleans(),
+)
+@settings(max_examples=120, deadline=None)
+def test_whatever_the_dialect_the_values_are_those_that_were_written(
+    tmp_path_factory, seed, channels, separator, comma, header, units, above, comment, encoding, end, kind, packed
+):
+    folder = tmp_path_factory.mktemp("look")
+    values = np.random.default_rng(seed).normal(size=(ROWS, channels)).round(4)
+    decimal = "," if comma and separator != "," else "."
+    if kind == "german" and separator == " ":
+        kind = "iso"  # a date with a blank in it
+    if not header and kind == "epoch":
+        kind = None  # a column without a name whose numbers rise is left out, not taken for the time
+    rate = 1.0 if kind == "german" else 100.0
+    names = [*(["Schwingung °"] if encoding != "utf-16-le" and separator != " " else ["a"]), "b", "c", "d"][:channels]
+    content = written(
+        values, clock(kind, rate), names, separator=separator, decimal=decimal, header=header, units=units and header,
+        above=above and header and separator != " ", comment=comment, encoding=encoding, end=end,
+    )  # fmt: skip
+    path = folder / ("n.csv.gz" if packed else "n.csv")
+    path.write_bytes(gzip.compress(content) if packed else content)
+    found = survey([path], None if kind else 100.0)
+    assert found.unread == ()
+    (file,) = found.files
+    assert (file.rows, file.gaps) == (ROWS, 0)
+    assert file.rate == pytest.approx(rate, rel=1e-3)
+    (recording,) = table.load(
+        TableData.model_validate({"folder": str(folder), "files": path.name, "healthy_files": "*", **found.settings}),
+        16,
+    ).recordings
+    np.testing.assert_array_equal(recording.samples, values.astype(np.float32))
+
+
+def save(path, columns, rows, header=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = header or [f"x{n}" for n in range(columns)]
+    values = np.random.default_rng(list(str(path).encode())).normal(size=(rows, columns))
+    np.savetxt(path, values, delimiter=",", header=",".join(names), comments="", fmt="%.4f")
+    return values
+
+
+def looked(folder, *words, code=0):
+    result = invoke("look", *words, "--out", folder / "c.toml")
+    assert result.exit_code == code, result.output
+    return result.stdout, tomllib.loads((folder / "c.toml").read_text())
+
+
+def test_folders_of_unknown_files_are_classes_and_the_config_runs(tmp_path):
+    for name in ("rest", "walk"):
+        for n in range(6):
+            save(tmp_path / "rec" / name / f"s{n // 2}_{n}.csv", 3, 400)
+    printed, config = looked(tmp_path, tmp_path / "rec" / "*" / "*.csv", "--sample-rate", "50")
+    assert "12 files, 4,800 rows" in printed
+    assert "the files lie in 2 folders, so each folder is a class: rest, walk" in printed
+    assert (config["task"], config["data"]["files"], config["data"]["folder"]) == ("classification", ["*/*.csv"], "rec")
+    assert '# group = "{group}_*"' in (tmp_path / "c.toml").read_text()
+    text = (tmp_path / "c.toml").read_text().replace("epochs = 40", "epochs = 1").replace("epochs = 60", "epochs = 1")
+    (tmp_path / "short.toml").write_text(text.replace("seeds = 3", "seeds = 1"))
+    ran = invoke("run", tmp_path / "short.toml", "--out", tmp_path / "run")
+    assert ran.exit_code == 0, ran.output
+
+
+def test_words_for_healthy_in_names_make_a_detector(tmp_path):
+    for name, count in (("normal", 3), ("fault_bearing", 2)):
+        for n in range(count):
+            save(tmp_path / f"{name}_{n}.csv", 2, 6000)
+    printed, config = looked(tmp_path, tmp_path / "*.csv", "--sample-rate", "2000")
+    assert "3 of 5 files are healthy by their names" in printed
+    assert config["data"]["healthy_files"] == [f"normal_{n}.csv" for n in range(3)]
+    assert config["features"]["kind"] == "spectrum"
+
+
+def test_a_column_of_words_is_a_label(tmp_path):
+    values = np.random.default_rng(0).normal(size=(900, 2)).round(3)
+    words = ["idle"] * 300 + ["run"] * 300 + ["stop"] * 300
+    lines = ["a,b,mode", *(f"{a},{b},{word}" for (a, b), word in zip(values, words))]
+    (tmp_path / "n.csv").write_text("\n".join(lines))
+    printed, config = looked(tmp_path, tmp_path / "n.csv", "--sample-rate", "20")
+    assert "column 'mode' holds idle (300 rows), run (300 rows), stop (300 rows): each is a class" in printed
+    assert (config["task"], config["data"]["label_column"]) == ("classification", "mode")
+
+
+def test_what_is_odd_is_said(tmp_path):
+    values = save(tmp_path / "a.csv", 4, 2000, ["wave", "still", "clipped", "t"])
+    values[:, 0] = np.sin(np.arange(2000) / 9)
+    values[:, 1] = 5.0
+    values[:, 2] = np.clip(values[:, 2] + values[:, 0], -0.8, 0.8)
+    values[:, 3] = np.r_[np.arange(1000), np.arange(1000) + 1500] * 0.01
+    text = [f"{a:.4f},{b:.1f},{c:.4f},{t:.2f}" for a, b, c, t in values]
+    text[70] = text[70].replace(text[70].split(",")[0], "", 1)
+    (tmp_path / "a.csv").write_text("wave,still,clipped,t\n" + "\n".join(text))
+    (tmp_path / "b.csv").write_bytes((tmp_path / "a.csv").read_bytes())
+    (tmp_path / "c.csv").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    printed, config = looked(tmp_path, tmp_path / "?.csv")
+    assert "a.csv and b.csv hold the same bytes" in printed
+    assert "c.csv is a picture" in printed
+    rows = {line.split("│")[1].strip(): line for line in printed.splitlines() if line.count("│") == 7}
+    assert "never changes" in rows["still"]
+    assert "clipped?" in rows["clipped"]
+    assert "clipped" not in rows["wave"].split("│")[6]
+    assert (config["data"]["on_gap"], config["data"]["on_missing"], config["data"]["on_constant"]) == (
+        "split",
+        "drop",
+        "drop",
+    )
+    assert load_config(tmp_path / "c.toml").data.time_column == "t"
+
+
+def test_differences_between_files_are_said(tmp_path):
+    save(tmp_path / "a.csv", 2, 100)
+    save(tmp_path / "b.csv", 2, 100, ["x0", "y"])
+    (tmp_path / "c.csv").write_text((tmp_path / "a.csv").read_text().replace(",", ";"))
+    found = survey([tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "c.csv"], 10.0)
+    assert any("c.csv" in remark and "written otherwise" in remark for remark in found.remarks)
+    assert any("b.csv lacks x1" in remark for remark in found.remarks) or any("b.csv" in each for each in found.unread)
+
+
+def test_a_rate_that_nothing_says_is_asked_for(tmp_path):
+    save(tmp_path / "a.csv", 2, 4000)
+    printed, _ = looked(tmp_path, tmp_path / "a.csv")
+    assert "before it runs: set sample_rate, which the files do not say" in printed
+    refused = invoke("look", tmp_path / "a.csv", "--out", tmp_path / "c.toml")
+    assert (refused.exit_code, "exists already" in refused.output) == (2, True)
+    assert json.loads(invoke("look", tmp_path / "a.csv", "--json").stdout)["files"][0]["rows"] == 4000
+
+
+def test_nothing_to_read_is_one_line(tmp_path):
+    (tmp_path / "a.txt").write_text("dear diary\nit rained all day\nand the day after\n" * 20)
+    with pytest.raises(DataError, match="no table of numbers"):
+        dialect_of(tmp_path / "a.txt")
+    result = invoke("look", tmp_path / "a.txt")
+    assert result.exit_code == 2
+    assert result.output.count("\n") <= 2
+
+
+def test_real_recordings_of_other_formats(tmp_path):
+    found = survey([data_folder("cwru") / "*.mat"])
+    assert len(found.files) >= 4
+    assert suggest(found).task == "anomaly"
