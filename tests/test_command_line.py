@@ -55,6 +55,7 @@ CASES = (
     wrong("inspect {ae} --jsn", "Did you mean '--json'?"),
     good("look {csv} --sample-rate 100 --out {tmp}/look.toml", "wrote"),
     good("look {csv} --json"),
+    good("look {csv} --page {tmp}/look.html", "Page: "),
     empty("look {empty}", "is empty"),
     wrong("look {missing}", "no such file"),
     wrong("look {csv} --sample-rate 0", "not in the range"),

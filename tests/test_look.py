@@ -15,6 +15,7 @@ from micro.config.data import TableData
 from micro.datasets import table
 from micro.errors import DataError
 from micro.look.dialect import dialect_of
+from micro.look.page import envelope
 from micro.look.suggest import suggest
 from micro.look.survey import survey
 
@@ -184,6 +185,23 @@ def test_a_rate_that_nothing_says_is_asked_for(tmp_path):
     refused = invoke("look", tmp_path / "a.csv", "--out", tmp_path / "c.toml")
     assert (refused.exit_code, "exists already" in refused.output) == (2, True)
     assert json.loads(invoke("look", tmp_path / "a.csv", "--json").stdout)["files"][0]["rows"] == 4000
+
+
+def test_a_page_shows_every_peak_of_the_signals(tmp_path):
+    values = np.zeros((50_000, 2))
+    values[12_345, 0] = 7.5
+    values[40_001, 1] = np.nan
+    at, low, high = envelope(values[:, 0])
+    assert (len(at), high.max(), low.min()) == (600, 7.5, 0.0)
+    np.savetxt(tmp_path / "peak.csv", values, delimiter=",", header="a,b", comments="", fmt="%.1f")
+    save(tmp_path / "other.csv", 2, 50, ["a", "b"])
+    result = invoke("look", tmp_path / "*.csv", "--sample-rate", "1000", "--page", tmp_path / "look.html")
+    assert result.exit_code == 0, result.output
+    first = (tmp_path / "look.html").read_bytes()
+    assert first.count(b"<svg") == 2
+    assert b"50,000 rows at 1000 Hz" in first
+    invoke("look", tmp_path / "*.csv", "--sample-rate", "1000", "--page", tmp_path / "look.html")
+    assert (tmp_path / "look.html").read_bytes() == first
 
 
 def test_nothing_to_read_is_one_line(tmp_path):

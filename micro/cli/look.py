@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option("--sample-rate", type=click.FloatRange(0, min_open=True), help="In Hz, where the files do not say it.")
 @click.option("--out", type=click.Path(dir_okay=False), help="Config to write; an existing file is left alone.")
+@click.option("--page", type=click.Path(dir_okay=False), help="HTML page with plots to write.")
 @as_json
-def look(files: tuple[str, ...], sample_rate: float | None, out: str | None, as_json: bool) -> None:
+def look(files: tuple[str, ...], sample_rate: float | None, out: str | None, page: str | None, as_json: bool) -> None:
     """See what files hold before any config is written: how they are read, columns, rates, gaps, ranges, labels, copies.
 
     With --out a commented config to start from is written, and tried on the files: what it still lacks is said.
@@ -42,6 +43,11 @@ def look(files: tuple[str, ...], sample_rate: float | None, out: str | None, as_
         text = suggest.config_text(found, suggestion, Path(out).parent)
         write_bytes(out, text.encode())
         lacking = suggest.lacking(found, out)
+    if page is not None:
+        from micro.look.page import render_look
+        from micro.support.files import write_bytes
+
+        write_bytes(page, render_look(found, suggestion, Path(page).stem))
     if as_json:
         files_found = [{**dataclasses.asdict(each), "path": str(each.path)} for each in found.files]
         print_json({**dataclasses.asdict(found), "files": files_found, "task": suggestion.task, "lacking": lacking})
@@ -49,6 +55,8 @@ def look(files: tuple[str, ...], sample_rate: float | None, out: str | None, as_
     _print(found)
     for reason in suggestion.reasons:
         click.echo(f"Task: {suggestion.task}: {reason}.")
+    if page is not None:
+        click.echo(f"Page: {page}")
     if out is None:
         click.echo("Next: the same with --out CONFIG.toml writes a config to start from.")
     elif lacking is None:
@@ -95,14 +103,15 @@ def _print(found: Survey) -> None:
         click.echo(f"and {len(found.unread) - 5:,} files more were not read.")
 
 
-# Files that are listed one by one, and what is said of odd channels.
+# Files that are listed one by one.
 MOST = 30
-ODD = {"constant": "never changes", "at_limit": "stays at its limit (clipped?)", "counts": "only counts up"}
 
 
 def _over_all(found: Survey, name: str) -> tuple[str, ...]:
     """A channel's range, mean, missing values and remarks over all files that have it."""
     import numpy as np
+
+    from micro.look.survey import ODD
 
     held = [(channel, file) for file in found.files for channel in file.channels if channel.name == name]
     numbers = np.array([(channel.low, channel.mean, channel.high) for channel, _ in held])

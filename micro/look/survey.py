@@ -33,6 +33,8 @@ LABEL_WORDS = re.compile(
 MOST_LABELS = 30
 # A channel hits a limit if this fraction of its values, and three in a row, are its largest or smallest.
 AT_LIMIT, IN_A_ROW = 0.01, 3
+# What is said of odd channels.
+ODD = {"constant": "never changes", "at_limit": "stays at its limit (clipped?)", "counts": "only counts up"}
 # What reading must not stop at: it is what the survey reports.
 PERMISSIVE: dict[str, Any] = {
     "on_gap": "split",
@@ -55,6 +57,11 @@ class Channel:
     constant: bool
     at_limit: bool
     counts: bool
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is odd about it, in words."""
+        return tuple(says for what, says in ODD.items() if getattr(self, what))
 
 
 @dataclass(frozen=True)
@@ -107,8 +114,7 @@ def survey(files: Sequence[str | Path], sample_rate: float | None = None) -> Sur
     settings, time_column, label_column, remarks = _settings(dialects)
     found: list[Surveyed] = []
     unread = list(reasons.values())
-    rate = {} if time_column is not None else {"sample_rate": 1.0}
-    config = TableData.model_validate({"files": "*", "healthy_files": "*", **PERMISSIVE, **settings, **rate})
+    config = reading(settings, time_column)
     for path, name in named.items():
         if path in reasons:
             continue
@@ -125,6 +131,12 @@ def survey(files: Sequence[str | Path], sample_rate: float | None = None) -> Sur
     return Survey(
         tuple(found), tuple(unread), settings, time_column, label_column, twins, (*remarks, *_differences(found))
     )
+
+
+def reading(settings: Mapping[str, Any], time_column: str | None) -> TableData:
+    """How files are read to be looked at: with these settings, and without stopping at what is incomplete."""
+    rate = {} if time_column is not None or "sample_rate" in settings else {"sample_rate": 1.0}
+    return TableData.model_validate({"files": "*", "healthy_files": "*", **PERMISSIVE, **settings, **rate})
 
 
 def _below_one_folder(paths: Sequence[Path]) -> dict[Path, str]:

@@ -46,6 +46,14 @@ def panes(columns: int, width: float = 6.4, height: float = 3.4) -> tuple[Figure
     return made, list(made.subplots(1, columns, sharey=True))
 
 
+def stacked(rows: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of that many inches with axes below each other that share their horizontal scale."""
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(width, height), layout="constrained")
+    return made, list(made.subplots(rows, 1, sharex=True, squeeze=False)[:, 0])
+
+
 def chart(title: str, says: str, drawn: Figure) -> dict[str, str]:
     """A figure as inline SVG, with a sentence that says what it shows."""
     out = io.StringIO()
