@@ -13,6 +13,9 @@ from micro.config.section import Section, Texts
 
 Rate = Annotated[float, Field(gt=0, le=1e9)]
 
+# Endings of files that hold their sample rate.
+SOUND = (".wav", ".flac", ".ogg", ".oga", ".opus")
+
 # Names of separators that people write instead of the character, and how TOML writes that.
 SEPARATORS = {
     "semicolon": '";"', "comma": '","', "tab": r'"\t"', "tabulator": r'"\t"', r"\t": r'"\t"', "pipe": '"|"', "bar": '"|"',
@@ -48,7 +51,7 @@ class FilesData(Section):
     @model_validator(mode="after")
     def _can_be_read(self) -> FilesData:
         self._readable()
-        tells_rate = all(pattern.lower().endswith(".wav") for pattern in self.files)
+        tells_rate = all(pattern.lower().endswith(SOUND) for pattern in self.files)
         if (self.time_column is None) == (self.sample_rate is None) and not (tells_rate and self.time_column is None):
             raise ValueError("give either time_column or sample_rate")
         if self.time_column is not None and self.time_column == self.label_column:

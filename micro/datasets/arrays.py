@@ -35,12 +35,12 @@ def read_npz(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Cont
         if size > PLENTY and size > RATIO * path.stat().st_size:
             raise DataError(f"{path} unpacks to {size:,} bytes, more than {RATIO} times its own; it is refused")
         with warnings.catch_warnings(action="ignore"), np.load(path, allow_pickle=False) as loaded:
-            return _contents(path, _columns(path, ((name, loaded[name]) for name in loaded.files)), config, settled)
+            return contents_of(path, columns_of(path, ((name, loaded[name]) for name in loaded.files)), config, settled)
     except DataError:
         raise
     except Exception as error:
         # numpy, zipfile and zlib each have their own exceptions for a damaged archive.
-        raise DataError(f"{path} cannot be read as .npz: {_line(error)}") from None
+        raise DataError(f"{path} cannot be read as .npz: {one_line(error)}") from None
 
 
 def _require_whole(path: Path, member: IO[bytes], size: int) -> None:
@@ -62,11 +62,11 @@ def read_npy(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Cont
     except DataError:
         raise
     except Exception as error:
-        raise DataError(f"{path} cannot be read as .npy: {_line(error)}") from None
+        raise DataError(f"{path} cannot be read as .npy: {one_line(error)}") from None
     if array.ndim == 0:
         raise DataError(f"{path} holds one value, not an array of samples")
-    named = [("", array)] if array.dtype.names else [(f"c{n}", column) for n, column in _split(path, "c", array)]
-    return _contents(path, _columns(path, iter(named)), config, settled)
+    named = [("", array)] if array.dtype.names else [(f"c{n}", column) for n, column in split(path, "c", array)]
+    return contents_of(path, columns_of(path, iter(named)), config, settled)
 
 
 def read_mat(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Contents:
@@ -74,13 +74,13 @@ def read_mat(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Cont
     try:
         loaded = read_variables(path)
     except (ValueError, OSError) as error:
-        raise DataError(f"{path} cannot be read as .mat: {_line(error)}") from None
+        raise DataError(f"{path} cannot be read as .mat: {one_line(error)}") from None
     named: list[tuple[str, np.ndarray]] = []
     for name, value in loaded.items():
         if value.size < 2:
             continue
         named.append((name, value.reshape(-1) if value.ndim == 2 and 1 in value.shape else value))
-    return _contents(path, _columns(path, iter(named)), config, settled)
+    return contents_of(path, columns_of(path, iter(named)), config, settled)
 
 
 def read_wav(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Contents:
@@ -92,11 +92,11 @@ def read_wav(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Cont
             warnings.simplefilter("ignore")
             rate, samples = wavfile.read(path)
     except Exception as error:
-        raise DataError(f"{path} cannot be read as .wav: {_line(error)}") from None
+        raise DataError(f"{path} cannot be read as .wav: {one_line(error)}") from None
     if not len(samples):
         raise EmptyFile(f"{path} holds no samples")
-    named = [(f"c{n}", column) for n, column in _split(path, "c", np.asarray(samples))]
-    return _contents(path, _columns(path, iter(named)), config, settled, rate=float(rate))
+    named = [(f"c{n}", column) for n, column in split(path, "c", np.asarray(samples))]
+    return contents_of(path, columns_of(path, iter(named)), config, settled, rate=float(rate))
 
 
 def read_parquet(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Contents:
@@ -113,22 +113,23 @@ def read_parquet(path: Path, config: FilesData, settled: Sequence[str] = ()) -> 
                 return np.asarray(values.to_numpy(zero_copy_only=False))
 
             columns = {name: (rows, lambda name=name: column(name)) for name in names}
-            return _contents(path, columns, config, settled)
+            return contents_of(path, columns, config, settled)
     except DataError:
         raise
     except Exception as error:
         # pyarrow has its own exceptions, and also raises OSError, ValueError and KeyError.
-        raise DataError(f"{path} cannot be read as Parquet: {_line(error)}") from None
+        raise DataError(f"{path} cannot be read as Parquet: {one_line(error)}") from None
 
 
-def _split(path: Path, name: str, array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def split(path: Path, name: str, array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """The columns of an array (n,) or (n, channels) with their places; DataError for one of another shape."""
     if array.ndim > 2:
         raise DataError(f"{path}: array {name!r} has shape {array.shape}; (n,) or (n, channels) can be read")
     for place in range(1 if array.ndim == 1 else array.shape[1]):
         yield place, array if array.ndim == 1 else array[:, place]
 
 
-def _columns(path: Path, named: Iterator[tuple[str, np.ndarray]]) -> dict[str, Column]:
+def columns_of(path: Path, named: Iterator[tuple[str, np.ndarray]]) -> dict[str, Column]:
     """Arrays as columns by name: 'x' of (n,), 'x0', 'x1', ... of (n, channels), and the fields of structured arrays."""
     columns: dict[str, Column] = {}
 
@@ -147,16 +148,16 @@ def _columns(path: Path, named: Iterator[tuple[str, np.ndarray]]) -> dict[str, C
         if array.dtype.names:
             for field in array.dtype.names:
                 values = np.atleast_1d(array[field])
-                for place, column in _split(path, field, values):
+                for place, column in split(path, field, values):
                     add(field if values.ndim == 1 else f"{field}{place}", column)
         else:
             many = array.ndim == 2 and array.shape[1] > 1
-            for place, column in _split(path, name, array):
+            for place, column in split(path, name, array):
                 add(f"{name}{place}" if many else name, column)
     return columns
 
 
-def _contents(
+def contents_of(
     path: Path, columns: Mapping[str, Column], config: FilesData, settled: Sequence[str], rate: float | None = None
 ) -> Contents:
     """The columns that a config names, read one after the other."""
@@ -227,6 +228,6 @@ def _fill_text(out: np.ndarray, column: np.ndarray, name: str, config: FilesData
     return first_text
 
 
-def _line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """An exception's message in one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__

@@ -9,25 +9,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from micro.config import FilesData
-from micro.datasets import arrays
+from micro.datasets import arrays, containers
 from micro.datasets.contents import Contents, EmptyFile
 from micro.datasets.delimited import read_delimited
 from micro.datasets.lines import GZIP
 from micro.errors import DataError
 
-READ = "CSV (also as .csv.gz), .npz, .npy, .parquet, .mat (to version 7) and .wav are read"
+READ = "CSV (also as .csv.gz), .xlsx, .npz, .npy, .parquet, .mat, .h5, .wav, .flac and .ogg are read"
 # How files begin that cannot be read, and what they are. Those with a reader are recognized by `_reader`.
 OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls); save it as CSV"),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (also MATLAB's version 7.3); save it as .npz, or in MATLAB with save -v7"),
-    (b"MATLAB 7.3", "a MATLAB file of version 7.3, which is HDF5; save it with save -v7"),
     (b"ARROW1", "a Feather (Arrow) file; save it as Parquet"),
     (b"TDSm", "a TDMS file of LabVIEW; export it as CSV"),
     (b"MDF     ", "a measurement data file (MDF); export it as CSV"),
     (b"%PDF", "a PDF"),
     (b"SQLite format 3", "an SQLite database; export the table as CSV"),
-    (b"fLaC", "a FLAC file; save it as .wav"),
-    (b"OggS", "an Ogg file; save it as .wav"),
     (b"ID3", "an MP3 file; save it as .wav"),
     (b"\x89PNG", "a picture"),
     (b"\xff\xd8\xff", "a picture"),
@@ -102,6 +98,10 @@ def _reader(path: Path, start: bytes, config: FilesData) -> Reader:
         return arrays.read_wav
     if start.startswith(b"MATLAB 5.0"):
         return arrays.read_mat
+    if start.startswith((b"\x89HDF\r\n\x1a\n", b"MATLAB 7.3")):
+        return containers.read_hdf5
+    if start.startswith((b"fLaC", b"OggS")):
+        return containers.read_sound
     for magic, name in OTHERS:
         if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(magic):
             raise DataError(f"{path} is {name}; {READ}")
@@ -144,8 +144,10 @@ def _zipped(path: Path) -> Reader:
         raise DataError(f"{path} cannot be read as {kind}: {error}") from None
     if names and all(name.endswith(".npy") for name in names):
         return arrays.read_npz
+    if "xl/workbook.xml" in names:
+        return containers.read_excel
     if "[Content_Types].xml" in names:
-        raise DataError(f"{path} is an Excel workbook (.xlsx) or other Office file; save it as CSV; {READ}")
+        raise DataError(f"{path} is an Office file that is no workbook; save its table as CSV; {READ}")
     if "mimetype" in names:
         raise DataError(f"{path} is an OpenDocument file (.ods); save it as CSV; {READ}")
     if not names:
