@@ -116,7 +116,12 @@ def test_other_formats_are_read_or_refused_by_their_name(case):
     (folder / "n.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     (folder / "n.json").write_text('{"x": [1, 2]}')
     (folder / "n.bin").write_bytes(bytes(range(1, 30)) * 20)
-    refused = {"xlsx": r"Office file that is no workbook", "h5": "HDF5", "json": "JSON", "bin": "neither text nor in a known format"}
+    refused = {
+        "xlsx": r"Office file that is no workbook",
+        "h5": "HDF5",
+        "json": "JSON",
+        "bin": "neither text nor in a known format",
+    }
     prepared(folder, ('healthy_files=["n*.npy"]', 'healthy_files=["n*"]'))
     for suffix, says in refused.items():
         with pytest.raises(DataError, match=says):

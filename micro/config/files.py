@@ -41,6 +41,7 @@ class FilesData(Section):
     time_unit: Literal["auto", "s", "ms", "us", "ns", "min", "h", "d"] = "auto"
     time_format: str | None = None
     sample_rate: Rate | None = None
+    resample: Rate | None = None
     label_column: str | None = None
     on_gap: Literal["error", "split"] = "error"
     on_missing: Literal["error", "drop", "interpolate"] = "error"

@@ -27,7 +27,10 @@ def class_parts(data: ClassesData, settings: FeaturesConfig, seed: int) -> Parts
     recordings = [one.recording for one in loaded.recordings]
     rates = sorted({recording.sample_rate for recording in recordings})
     if rates[-1] > 1.01 * rates[0]:
-        raise DataError(f"the files' sample rates differ, from {rates[0]:g} to {rates[-1]:g} Hz; resample them to one")
+        raise DataError(
+            f"the files' sample rates differ, from {rates[0]:g} to {rates[-1]:g} Hz; set resample = {rates[0]:g} to bring all "
+            "to the lowest"
+        )
     features = settings.front_end(len(loaded.channels), rates[0])
     framed = [cut(recording, features) for recording in recordings]
     labeled = [

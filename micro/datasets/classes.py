@@ -70,14 +70,12 @@ def load_classes(config: ClassesData, window: int) -> Loaded:
         parts = table.stretches_of(file.name, read, states, config, window)
         if config.on_short == "pad" and len(parts) == 1 and 0 < len(parts[0].samples) < window:
             padded += 1
-            recordings.append(_padded(ClassRecording(parts[0], classes), window))
+            recordings.append(_padded(ClassRecording(parts[0], classes[parts[0].rows]), window))
             continue
         long_enough = [part for part in parts if len(part.samples) >= window]
         if not long_enough:
             left_out.add(table.too_short(file.path, parts, window), ", or take a shorter window")
-        recordings += [
-            ClassRecording(part, classes[part.start : part.start + len(part.samples)]) for part in long_enough
-        ]
+        recordings += [ClassRecording(part, classes[part.rows]) for part in long_enough]
     if not recordings:
         raise DataError(
             f"none of {counted(len(files), 'file')} holds a window of {window} samples: {left_out.problems[0]}"

@@ -27,6 +27,7 @@ class Recording:
         unknown: (n,) bool, samples without a label in a labeled file.
         start_seconds: Time from the file's first row to the first sample, gaps included.
         interpolated: Samples with a value that was filled in from its neighbors.
+        step: Rows of the file for each sample; other than 1 where the recording was brought to another rate.
     """
 
     name: str
@@ -40,6 +41,12 @@ class Recording:
     unknown: np.ndarray | None = field(default=None, repr=False)
     start_seconds: float = 0.0
     interpolated: int = 0
+    step: float = 1.0
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The row in its file of each sample, (n,)."""
+        return self.start + (np.arange(len(self.samples)) * self.step).astype(int)
 
     @classmethod
     def whole(cls, name: str, samples: np.ndarray, sample_rate: float, label: str, healthy: bool) -> Recording:

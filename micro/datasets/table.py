@@ -18,6 +18,7 @@ from micro.datasets.find import find_files, matches
 from micro.datasets.formats import read_contents
 from micro.datasets.missing import filled
 from micro.datasets.recording import Recording
+from micro.datasets.resampling import resampled
 from micro.datasets.states import States, declared_healthy, require_labels, states_of
 from micro.datasets.unmatched import unmatched
 from micro.errors import DataError
@@ -175,7 +176,7 @@ def read_files(
 
 
 def stretches_of(name: str, contents: Contents, states: States, config: FilesData, window: int) -> list[Recording]:
-    """One file as recordings, one for each stretch without a gap."""
+    """One file as recordings, one for each stretch without a gap, at the rate that the config asks for."""
     rate, breaks, since = _rate(contents, config)
     edges = [0, *breaks, len(contents.samples)]
     samples, valid, guessed = filled(contents, edges, config.on_missing, window)
@@ -184,12 +185,11 @@ def stretches_of(name: str, contents: Contents, states: States, config: FilesDat
         part = slice(start, stop)
         healthy, faulty, unknown = states.cut(part)
         begins = start / rate if since is None else float(since[start] - since[0])
-        recordings.append(
-            Recording(
-                *(name, samples[part], rate, states.label, healthy, faulty, valid[part], start, unknown, begins),
-                interpolated=int(guessed[part].sum()),
-            )
+        recording = Recording(
+            *(name, samples[part], rate, states.label, healthy, faulty, valid[part], start, unknown, begins),
+            interpolated=int(guessed[part].sum()),
         )
+        recordings.append(recording if config.resample is None else resampled(recording, config.resample))
     return recordings
 
 

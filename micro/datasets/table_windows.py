@@ -32,7 +32,10 @@ def table_parts(data: TableData, settings: FeaturesConfig, seed: int) -> Parts:
     recordings, channels, notes = table.load(data, settings.window)
     rates = sorted({recording.sample_rate for recording in recordings})
     if rates[-1] > 1.01 * rates[0]:
-        raise DataError(f"the files' sample rates differ, from {rates[0]:g} to {rates[-1]:g} Hz; resample them to one")
+        raise DataError(
+            f"the files' sample rates differ, from {rates[0]:g} to {rates[-1]:g} Hz; set resample = {rates[0]:g} to bring all "
+            "to the lowest"
+        )
     features = settings.front_end(len(channels), rates[0])
     scalings = file_scalings(recordings, features) if data.scaling == "per_file" else {}
     stretches, test = _stretches(recordings, features, scalings)

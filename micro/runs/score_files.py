@@ -92,7 +92,7 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
             raise RunError(f"{recording.name} is sampled at {recording.sample_rate:g} Hz, the run at {expected:g} Hz")
         frames, starts = cut(recording, features)
         if len(frames):
-            rows = starts + recording.start
+            rows = recording.rows[starts]
             stretch = (
                 rows,
                 recording.start_seconds + starts / recording.sample_rate,
