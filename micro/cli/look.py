@@ -32,6 +32,8 @@ def look(files: tuple[str, ...], sample_rate: float | None, out: str | None, pag
     from micro.look import suggest
     from micro.look.survey import survey
 
+    if sample_rate is not None and not 0 < sample_rate <= 1e9:
+        raise click.BadParameter(f"must be above 0 and at most 1e9 Hz, got {sample_rate}", param_hint="--sample-rate")
     if out is not None and Path(out).exists():
         raise click.ClickException(f"{out} exists already; choose another --out")
     found = survey(files, sample_rate)
@@ -60,7 +62,8 @@ def look(files: tuple[str, ...], sample_rate: float | None, out: str | None, pag
     if out is None:
         click.echo("Next: the same with --out CONFIG.toml writes a config to start from.")
     elif lacking is None:
-        click.echo(f"wrote {out}; run it with: {command_line('run', out, '--out', f'runs/{Path(out).stem}')}")
+        without = f" ({len(found.unread)} files were not read and are left out)" if found.unread else ""
+        click.echo(f"wrote {out}{without}; run it with: {command_line('run', out, '--out', f'runs/{Path(out).stem}')}")
     else:
         click.echo(f"wrote {out}; before it runs: {lacking}")
 
@@ -70,6 +73,7 @@ def _print(found: Survey) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from micro.look import suggest
     from micro.support.wording import counted, listed
 
     width = None if Console().is_terminal else 140
@@ -94,11 +98,11 @@ def _print(found: Survey) -> None:
         table.add_row(name, *_over_all(found, name))
     Console(width=width).print(table)
     for remark in found.remarks:
-        click.echo(f"Note: {remark}.")
+        click.echo(f"Note: {suggest.sentence(remark)}")
     for names in found.twins[:5]:
         click.echo(f"Note: {names[0]} and {listed(names[1:])} hold the same bytes.")
     for reason in found.unread[:5]:
-        click.echo(f"Not read: {reason}.")
+        click.echo(f"Not read: {suggest.sentence(reason)}")
     if len(found.unread) > 5:
         click.echo(f"and {len(found.unread) - 5:,} files more were not read.")
 

@@ -67,6 +67,13 @@ def parse(texts: Sequence[str], config: FilesData, where: Where) -> Moments:
         numbers = _numbers(present, config.decimal)
         if numbers is not None:
             return Moments(_with_missing(numbers, missing), missing)
+        values = [cell.number(text, config.decimal) for text in present]
+        if values and values[0] is not None and np.isfinite(values[0]):
+            wrong = next(place for place, value in enumerate(values) if value is None or not np.isfinite(value))
+            raise DataError(
+                f"{where(int(np.flatnonzero(~missing)[wrong]))}: {present[wrong].strip()[:60]!r} in column "
+                f"{config.time_column!r} is not a number, as the times before it are; take this line out of the file"
+            )
     return _dates(texts, missing, config, where)
 
 

@@ -22,7 +22,7 @@ from micro.errors import DataError
 # Bytes and lines from a file's beginning that tell.
 HEAD, LINES = 1 << 16, 400
 SEPARATORS = (",", ";", "\t", "|", " ")
-COMMENTS = ("#", "%", "//", ";")
+COMMENTS = ("#", "%", "//")
 LONGEST_DATE = 40
 # A dialect must read this fraction of the cells as numbers, dates or nothing in some columns.
 LEAST = 0.5
@@ -36,11 +36,15 @@ class Dialect:
         settings: Those that are not the default.
         names: Of the columns.
         rows: Cells of the first rows, below header and units.
+        units: Cells of the row of units, empty where there is none.
+        remarks: Sentences on what may be read otherwise.
     """
 
     settings: dict[str, Any]
     names: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    units: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def column(self, place: int) -> list[str]:
         """The first cells of a column; empty ones where a row is short."""
@@ -62,6 +66,8 @@ def dialect_of(path: Path) -> Dialect:
     separator, decimal = _separator([line for _, line in kept], path)
     rows = [_split(line, separator) for _, line in kept]
     first = _first(rows, decimal)
+    if first > 1 and len(rows[first - 2]) == len(rows[first - 1]) and not re.search(r"\w", "".join(rows[first - 1])):
+        first -= 1  # a row of dashes or nothing below the names is a row without values
     header, units = _header(rows, first, decimal)
     above = kept[first - header - units][0] if first - header - units >= 0 else 0
     settings: dict[str, Any] = {}
@@ -80,12 +86,25 @@ def dialect_of(path: Path) -> Dialect:
     if comment is not None:
         settings["comment"] = comment
     body = tuple(tuple(cell.strip() for cell in row) for row in rows[first:])
-    names = (
-        tuple(cell.strip() for cell in rows[first - units - 1])
-        if header
-        else tuple(f"c{n}" for n in range(len(body[0])))
+    above_row = rows[first - units - 1] if header else [f"c{place}" for place in range(len(body[0]))]
+    return Dialect(
+        settings,
+        tuple(cell.strip() for cell in above_row),
+        body,
+        tuple(cell.strip() for cell in rows[first - 1]) if units else (),
+        tuple(_remarks(body, separator, decimal)),
     )
-    return Dialect(settings, names, body)
+
+
+def _remarks(rows: Sequence[Sequence[str]], separator: str, decimal: str) -> Iterator[str]:
+    """Sentences on signs that may mean something else."""
+    filled = [cell for row in rows for cell in row if cells.number(cell, decimal) is not None and cell]
+    grouped = re.compile(rf"[+-]?[1-9][0-9]{{0,2}}{re.escape(decimal)}[0-9]{{3}}")
+    if len(filled) > 8 and all(grouped.fullmatch(cell) for cell in filled):
+        said = f"every number has three digits behind its {decimal!r}, such as {filled[0]}"
+        yield f"{said}: is it a decimal sign, or does it group thousands?"
+    if separator == ";" and decimal == "," and all(len(row) == 1 for row in rows):
+        yield f"{filled[0]!r} is taken for one number with a decimal comma, not for two columns"
 
 
 def is_value(cell: str, decimal: str) -> bool:
@@ -182,8 +201,18 @@ def _separator(lines: Sequence[str], path: Path) -> tuple[str, str]:
         if score > best:
             best, found = score, (separator, decimal)
     if best < LEAST:
-        raise DataError(f"{path} is no table of numbers: with no separator do its lines hold mostly numbers")
+        raise DataError(
+            f"{path} is no table of numbers that can be told by its first lines: with no separator do they hold mostly numbers"
+        )
+    if found == (",", ".") and _one_comma_column(lines, later):
+        return ";", ","
     return found
+
+
+def _one_comma_column(lines: Sequence[str], later: Sequence[str]) -> bool:
+    """Whether every line is one number with a decimal comma: whole numbers and unsigned digits, under one name or none."""
+    alone = all(re.fullmatch(r"\s*[+-]?[0-9]+,[0-9]+\s*", line) for line in later)
+    return alone and (re.fullmatch(r"\s*[+-]?[0-9]+,[0-9]+\s*", lines[0]) is not None or "," not in lines[0])
 
 
 def _first(rows: Sequence[Sequence[str]], decimal: str) -> int:
@@ -196,8 +225,8 @@ def _first(rows: Sequence[Sequence[str]], decimal: str) -> int:
         if sum(is_value(row[place], decimal) and bool(row[place].strip()) for row in later) > len(later) / 2
     ]
     for number, row in enumerate(rows):
-        of_values = len(row) == width and all(is_value(row[place], decimal) for place in valued)
-        if of_values and any(row[place].strip() for place in valued):
+        read = sum(is_value(row[place], decimal) and bool(row[place].strip()) for place in valued if place < len(row))
+        if len(row) == width and read and 2 * read >= len(valued):
             return number
     return max(0, len(rows) - 1)
 
@@ -217,11 +246,7 @@ def _header(rows: Sequence[Sequence[str]], first: int, decimal: str) -> tuple[bo
 
 
 def _are_units(row: Sequence[str]) -> bool:
-    """Whether a row below the names reads as units: short, mostly in brackets or without digits."""
+    """Whether a row below the names reads as units: short words, no numbers, some letter or sign of a unit."""
     filled = [cell.strip() for cell in row if cell.strip()]
-    return all(len(cell) <= 12 for cell in filled)
-
-
-def alike(dialects: Sequence[Dialect]) -> Iterator[int]:
-    """The places of dialects whose settings differ from the first one's."""
-    return (place for place, each in enumerate(dialects) if each.settings != dialects[0].settings)
+    short = all(len(cell) <= 12 and cells.number(cell) is None for cell in filled)
+    return short and any(re.search(r"[^\W\d_]|[%°]", cell) for cell in filled)

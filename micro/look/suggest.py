@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from micro.config import Task, load_config
+from micro.config.files import SOUND
+from micro.datasets import cells as cell
 from micro.datasets.prepare import prepare
 from micro.errors import MicroError
+from micro.look.naming import classes_of, is_faulty, is_healthy
 from micro.look.survey import Survey
 
-# Words in names of files and folders, and among labels, that mean healthy.
-HEALTHY = re.compile(
-    r"(?i)(?<![a-z])(normal|healthy|good|ok|baseline|reference|intact|undamaged|no_?fault|gesund)(?![a-z])"
-)
-HEALTHY_LABELS = ("0", "false", "normal", "healthy", "good", "ok", "baseline", "none")
+# Labels that mean healthy.
+HEALTHY_LABELS = ("0", "false", "normal", "healthy", "good", "ok", "io", "baseline", "none", "gut", "no fault")
 # Above this rate in Hz signals are taken for vibration or sound, above the other for motion, else for slow process data.
 FAST, MOTION = 500.0, 10.0
 # A run needs some such number of windows.
@@ -53,65 +53,52 @@ def suggest(survey: Survey) -> Suggestion:
         labels.update(file.labels)
     if survey.label_column is not None and len(labels) > 1:
         return _by_labels(survey, labels)
-    healthy = [name for name in names if HEALTHY.search(name)]
+    healthy, faulty = [name for name in names if is_healthy(name)], [name for name in names if is_faulty(name)]
     if healthy and len(healthy) < len(names):
-        return _by_healthy(names, healthy)
-    folders = sorted({name.split("/")[-2] for name in names if "/" in name})
-    if len(folders) > 1 and all("/" in name for name in names):
-        said = f"the files lie in {len(folders)} folders, so each folder is a class: {_listed(folders)}"
-        return Suggestion("classification", {}, tuple(folders), (said,))
-    prefixes = _prefixes(names)
-    if prefixes:
-        words = _listed(list(prefixes))
-        said = f"the files' names begin with {len(prefixes)} words again and again, so each is a class: {words}"
-        return Suggestion("classification", {"classes": prefixes}, tuple(prefixes), (said,))
+        return _by_healthy(names, healthy, faulty)
+    classes = classes_of(names)
+    if classes is not None:
+        return Suggestion("classification", classes.settings, classes.names, (classes.reason,))
     said = "nothing says which files are healthy, so all are taken to be: change healthy_files where some are not"
     return Suggestion("anomaly", {"healthy_files": ["*"]}, (), (said,))
 
 
 def _by_labels(survey: Survey, labels: Counter[str]) -> Suggestion:
-    normal = [word for word in labels if word.lower() in HEALTHY_LABELS]
+    """A label column: two labels of which one is healthy make a detector, others are classes."""
     rows = [f"{word} ({count:,} rows)" for word, count in labels.most_common()]
     found = f"column {survey.label_column!r} holds {_listed(rows)}"
-    if normal and len(labels) - len(normal) <= 2:
+    normal = [word for word in labels if cell.label(word) in HEALTHY_LABELS]
+    numbers = all(cell.number(word) is not None for word in labels)
+    if normal and len(labels) - len(normal) == 1:
         data = {"healthy_files": ["*"], "normal_labels": normal}
         return Suggestion("anomaly", data, (), (f"{found}; {_listed(normal)} is taken for healthy",))
-    data = {"healthy_classes": normal} if normal else {}
+    data = {"healthy_classes": normal} if normal and not numbers else {}
     return Suggestion("classification", data, tuple(sorted(labels)), (f"{found}: each is a class",))
 
 
-def _by_healthy(names: Sequence[str], healthy: Sequence[str]) -> Suggestion:
+def _by_healthy(names: Sequence[str], healthy: Sequence[str], faulty: Sequence[str]) -> Suggestion:
     """Patterns for the files whose names or folders say that they are healthy, and for the others."""
     others = [name for name in names if name not in healthy]
-    folders = [sorted({name.rpartition("/")[0] for name in group}) for group in (healthy, others)]
-    if not set(folders[0]) & set(folders[1]):
-        patterns = [[f"{folder}/*" if folder else "*" for folder in each] for each in folders]
+    folders = [{name.rpartition("/")[0] for name in group} for group in (healthy, others)]
+    if (
+        not folders[0] & folders[1]
+        and "" not in folders[0] | folders[1]
+        and not any("/" in each for each in folders[0])
+    ):
+        patterns = [[f"{folder}/*" for folder in sorted(each)] for each in folders]
     else:
         patterns = [list(healthy), others]
     said = f"{len(healthy)} of {len(names)} files are healthy by their names, such as {healthy[0]}"
-    said += "; the others are taken for faulty"
+    unsaid = [name for name in others if name not in faulty]
+    said += "; the others are taken for faulty" + (f", of which {_listed(unsaid, 3)} do not say so" if unsaid else "")
     return Suggestion("anomaly", {"healthy_files": patterns[0], "faulty_files": patterns[1]}, (), (said,))
-
-
-def _prefixes(names: Sequence[str]) -> dict[str, list[str]]:
-    """Words that names begin with, each in two files or more, and the pattern of each; none unless every name has one."""
-    words = [re.match(r"([A-Za-z]{2,}[A-Za-z]*)(?=[\W_0-9])", name.rpartition("/")[2]) for name in names]
-    if not all(words):
-        return {}
-    counts = Counter(word[1] for word in words if word)
-    if len(counts) < 2 or min(counts.values()) < 2 or len(counts) > 50:
-        return {}
-    # A word that another begins with would match its files too.
-    if any(one != other and other.startswith(one) for one in counts for other in counts):
-        return {}
-    return {word: [f"{word}*"] for word in sorted(counts)}
 
 
 def config_text(survey: Survey, suggestion: Suggestion, folder: Path) -> str:
     """The config as TOML with comments; patterns begin in `folder`, where it will lie."""
     lines = [
         f"# Written by looking at {len(survey.files)} files: check what it says of them, then run it.",
-        *(f"# {reason}." for reason in (*suggestion.reasons, *survey.remarks)),
+        *(f"# {sentence(reason)}" for reason in (*suggestion.reasons, *survey.remarks)),
         'job = "table"',
         f'task = "{suggestion.task}"',
         "seed = 0",
@@ -121,7 +108,10 @@ def config_text(survey: Survey, suggestion: Suggestion, folder: Path) -> str:
         *_where(survey, folder),
         *(f"{key} = {_toml(value)}" for key, value in survey.settings.items()),
     ]
-    if survey.rate is None and survey.time_column is None:
+    if survey.time_column is None and "sample_rate" not in survey.settings and survey.rate is not None:
+        sound = all(file.path.suffix.lower() in SOUND for file in survey.files)
+        lines += [] if sound else [f"sample_rate = {survey.rate!r}"]
+    elif survey.rate is None and survey.time_column is None:
         lines.append("sample_rate = 1.0              # Hz: the files do not say it, so put in what it is")
     lines += [f"{key} = {_toml(value)}" for key, value in suggestion.data.items()]
     if suggestion.task == "classification":
@@ -146,7 +136,7 @@ def _groups(names: Sequence[str]) -> list[str]:
 
 def lacking(survey: Survey, config: str | Path) -> str | None:
     """What keeps a config of these files from running, found by reading them as it says; None where nothing does."""
-    if survey.rate is None:
+    if survey.rate is None and survey.time_column is None:
         return "set sample_rate, which the files do not say; or look again with --sample-rate HZ"
     try:
         prepare(load_config(config))
@@ -186,30 +176,30 @@ def _where(survey: Survey, folder: Path) -> list[str]:
 
 def _pattern(path: Path, top: Path) -> str:
     depth = len(path.relative_to(top).parts) - 1
-    return f"{'*/' * depth}*{path.suffix}"
+    return f"{'*/' * depth}*{path.suffix}" if path.suffix else path.relative_to(top).as_posix()
 
 
 def _incomplete(survey: Survey) -> list[str]:
     """What to do with gaps, missing values, constant channels and short files, where there are any."""
     lines = []
     gaps = sum(file.gaps for file in survey.files)
+    texts = sum(channel.text for file in survey.files for channel in file.channels)
     missing = sum(channel.missing for file in survey.files for channel in file.channels)
     names = [channel.name for channel in survey.files[0].channels]
-    constant = [name for name in names if all(_named(file.channels, name, "constant") for file in survey.files)]
+    values = {name: [c for file in survey.files for c in file.channels if c.name == name] for name in names}
+    constant = [name for name, held in values.items() if all(c.constant and c.low == held[0].low for c in held)]
     short = [file.name for file in survey.files if file.rows < window_of(survey)]
     if gaps:
         lines.append(f'on_gap = "split"               # {gaps} gaps in time')
     if missing:
         lines.append(f'on_missing = "drop"            # {missing:,} missing values: windows with one are left out')
+    if texts:
+        lines.append('on_text = "missing"            # words among numbers are taken for missing values')
     if constant:
         lines.append(f'on_constant = "drop"           # {_listed(constant)} never changes')
     if short:
         lines.append(f'on_short = "skip"              # {len(short)} files are shorter than a window')
     return lines
-
-
-def _named(channels: Sequence[Any], name: str, what: str) -> bool:
-    return any(channel.name == name and getattr(channel, what) for channel in channels)
 
 
 def _is_raw(survey: Survey, suggestion: Suggestion) -> bool:
@@ -241,6 +231,12 @@ def _models(suggestion: Suggestion, raw: bool) -> list[str]:
         teacher, student = ([*family, f"sizes = {size}", *steps, f"epochs = {n}"] for size, n in zip(sizes, (40, 60)))
         more = []
     return ["[teacher]", *teacher, "", "[student]", *student, "learning_rate = 0.003", *more]
+
+
+def sentence(text: str) -> str:
+    """A remark as one line of a comment."""
+    line = " ".join(text.split())
+    return line if line.endswith(("?", ".")) else f"{line}."
 
 
 def _toml(value: object) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,28 +11,25 @@ from typing import Any
 import numpy as np
 
 from micro.config import TableData
-from micro.datasets import cells as cell
-from micro.datasets import clock, time_formats
+from micro.datasets import clock
 from micro.datasets.class_split import twins_of
 from micro.datasets.columns import is_ramp
 from micro.datasets.contents import Contents
 from micro.datasets.find import short_names
 from micro.datasets.formats import is_text, read_contents
 from micro.errors import DataError, MicroError
-from micro.look.dialect import Dialect, alike, dialect_of
+from micro.look.dialect import Dialect, dialect_of
+from micro.look.table_columns import channels_of, clock_of, label_of, usual
 
-TIME_WORDS = re.compile(
-    r"(?i)^(t|ts|time|times|timestamp|zeit|datum|date|datetime|uhrzeit|epoch)($|[\s_.\-/(\[])|time$|stamp$"
-)
-LABEL_WORDS = re.compile(
-    r"(?i)^(label|class|state|status|condition|activity|target|fault|anomaly|failure|event|y)$|_label$"
-)
-# More words than this in a column are no labels.
-MOST_LABELS = 30
 # A channel hits a limit if this fraction of its values, and three in a row, are its largest or smallest.
 AT_LIMIT, IN_A_ROW = 0.01, 3
 # What is said of odd channels.
-ODD = {"constant": "never changes", "at_limit": "stays at its limit (clipped?)", "counts": "only counts up"}
+ODD = {
+    "text": "holds text among numbers",
+    "constant": "never changes",
+    "at_limit": "stays at its limit (clipped?)",
+    "counts": "only counts up",
+}
 # What reading must not stop at: it is what the survey reports.
 PERMISSIVE: dict[str, Any] = {
     "on_gap": "split",
@@ -57,6 +52,7 @@ class Channel:
     constant: bool
     at_limit: bool
     counts: bool
+    text: bool = False
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -111,30 +107,95 @@ def survey(files: Sequence[str | Path], sample_rate: float | None = None) -> Sur
     """
     named = _below_one_folder(list(short_names(files)))
     dialects, reasons = _dialects(list(named))
-    settings, time_column, label_column, remarks = _settings(dialects)
+    kept, others = usual(dialects) if dialects else ([], {})
+    reasons |= others
+    dialects = {path: dialects[path] for path in kept}
+    made = _read(named, dialects, reasons, sample_rate, with_time=True)
+    if not made.files and made.time_column is not None:
+        # What looked like a clock is none: the files are read without it.
+        without = _read(named, dialects, reasons, sample_rate, with_time=False)
+        said = f"column {made.time_column!r} is no clock: {made.unread[-1]}"
+        made = replace(without, remarks=(said, *without.remarks))
+    if not made.files:
+        raise DataError(f"none of the files can be read: {made.unread[0]}")
+    return made
+
+
+def _read(
+    named: Mapping[Path, str],
+    dialects: Mapping[Path, Dialect],
+    reasons: Mapping[Path, str],
+    sample_rate: float | None,
+    *,
+    with_time: bool,
+) -> Survey:
+    """All files but those that have a reason not to be read; `files` is empty where none can be."""
+    settings, time_column, label_column, remarks = _settings(dialects, with_time)
     found: list[Surveyed] = []
     unread = list(reasons.values())
-    config = reading(settings, time_column)
     for path, name in named.items():
         if path in reasons:
             continue
         try:
+            config = reading(settings, time_column, label_column if _has(dialects.get(path), label_column) else None)
             found.append(_surveyed(name, path, read_contents(path, config), config))
         except (MicroError, ValueError) as error:
             unread.append(str(error))
-    if not found:
-        raise DataError(f"none of the files can be read: {unread[0]}")
-    if sample_rate is not None and all(file.rate is None for file in found):
-        found = [replace(file, rate=sample_rate) for file in found]
-        settings["sample_rate"] = sample_rate
+    if found and sample_rate is not None:
+        found, more = _at_rate(found, settings, sample_rate, time_column)
+        remarks += more
     twins = tuple(twins_of({file.name: file.path for file in found}))
-    return Survey(
-        tuple(found), tuple(unread), settings, time_column, label_column, twins, (*remarks, *_differences(found))
-    )
+    columns = _without_odd(found, settings.get("columns"), remarks) if found else None
+    if columns is not None:
+        settings["columns"] = columns
+    differences = _differences(found) if found else []
+    return Survey(tuple(found), tuple(unread), settings, time_column, label_column, twins, (*remarks, *differences))
 
 
-def reading(settings: Mapping[str, Any], time_column: str | None) -> TableData:
+def _has(dialect: Dialect | None, column: str | None) -> bool:
+    return dialect is None or column in dialect.names
+
+
+def _at_rate(
+    files: list[Surveyed], settings: dict[str, Any], rate: float, time_column: str | None
+) -> tuple[list[Surveyed], list[str]]:
+    """Files at the rate that their user says: where they have none, or where another unit of time makes it so."""
+    own = [file.rate for file in files if file.rate is not None]
+    if not own:
+        settings["sample_rate"] = rate
+        return [replace(file, rate=rate) for file in files], []
+    factor = rate / float(np.median(own))
+    if abs(factor - 1) <= 0.01:
+        return files, []
+    now = clock.SECONDS[settings.get("time_unit", "s")]
+    unit = next((name for name, seconds in clock.SECONDS.items() if abs(now / seconds / factor - 1) < 0.01), None)
+    if time_column is not None and "time_format" not in settings and unit is not None:
+        settings["time_unit"] = unit
+        return [replace(file, rate=None if file.rate is None else file.rate * factor) for file in files], []
+    said = f"the files say {np.median(own):g} Hz, --sample-rate {rate:g} Hz: the files are believed"
+    return files, [said]
+
+
+def _without_odd(files: Sequence[Surveyed], columns: list[str] | None, remarks: list[str]) -> list[str] | None:
+    """Channels without those that in every file only count up, or are one number in each file and another in others."""
+    names = columns or [channel.name for channel in files[0].channels]
+    left: dict[str, str] = {}
+    for name in names:
+        held = [channel for file in files for channel in file.channels if channel.name == name]
+        if held and all(channel.counts for channel in held):
+            left[name] = "only counts up in every file"
+        elif len(held) > 1 and all(channel.constant for channel in held) and len({channel.low for channel in held}) > 1:
+            left[name] = "is one number in each file, as the number of a machine or subject is"
+    kept = [name for name in names if name not in left]
+    if not left or not kept:
+        return columns
+    remarks += [f"column {name!r} is left out, as it {why}" for name, why in left.items()]
+    return kept
+
+
+def reading(settings: Mapping[str, Any], time_column: str | None, label_column: str | None = None) -> TableData:
     """How files are read to be looked at: with these settings, and without stopping at what is incomplete."""
+    settings = {**settings, "label_column": label_column}
     rate = {} if time_column is not None or "sample_rate" in settings else {"sample_rate": 1.0}
     return TableData.model_validate({"files": "*", "healthy_files": "*", **PERMISSIVE, **settings, **rate})
 
@@ -158,80 +219,30 @@ def _dialects(paths: Sequence[Path]) -> tuple[dict[Path, Dialect], dict[Path, st
     return dialects, reasons
 
 
-def _settings(found: Mapping[Path, Dialect]) -> tuple[dict[str, Any], str | None, str | None, list[str]]:
-    """Settings that read the files, the columns of time and labels, and remarks; by the first text file."""
+def _settings(
+    found: Mapping[Path, Dialect], with_time: bool
+) -> tuple[dict[str, Any], str | None, str | None, list[str]]:
+    """Settings that read the files, the columns of time and labels, and remarks."""
     if not found:
         return {}, None, None, []
-    names, dialects = [str(path) for path in found], list(found.values())
-    first = dialects[0]
-    settings = dict(first.settings)
-    time, form, remarks = _time(first)
-    if time is not None:
-        settings["time_column"] = time
-    if form is not None:
-        settings["time_format"] = form
-    label = _label(first, time)
+    dialects = list(found.values())
+    settings = dict(dialects[0].settings)
+    remarks = list(dialects[0].remarks)
+    time = clock_of(dialects)
+    if time is not None and with_time:
+        settings |= {"time_column": time.name, **time.settings}
+        remarks += time.remarks
+    label = label_of(dialects, None if time is None else time.name)
     if label is not None:
         settings["label_column"] = label
-    channels = _numbers(first, time, label)
-    if len(channels) < len(first.names) - (time is not None) - (label is not None):
-        settings["columns"] = channels
-    others = [names[place] for place in alike(dialects)]
-    if others:
-        remarks.append(
-            f"{len(others)} of {len(dialects)} files are written otherwise than {names[0]}, such as {others[0]}"
-        )
-    return settings, time, label, remarks
-
-
-def _time(dialect: Dialect) -> tuple[str | None, str | None, list[str]]:
-    """The column of times, the format that its dates need, and what is to be said of it."""
-    decimal = dialect.settings.get("decimal", ".")
-    for place, name in enumerate(dialect.names):
-        column = [each for each in dialect.column(place) if each]
-        if column and sum(map(time_formats.is_time, column)) > len(column) / 2:
-            known = time_formats.reading(column)
-            forms = known.split(" or ") if known else []
-            remarks = (
-                [] if len(forms) < 2 else [f"dates of column {name!r} are read by {known}; which of them is right?"]
-            )
-            return name, forms[0].strip('"') if forms else None, remarks
-    for place, name in enumerate(dialect.names):
-        values = [cell.number(each, decimal) for each in dialect.column(place)]
-        numbers = np.array([value for value in values if value is not None and np.isfinite(value)])
-        if TIME_WORDS.search(name) and len(numbers) > 1 and (np.diff(numbers) >= 0).all() and numbers[-1] > numbers[0]:
-            return name, None, []
-    return None, None, []
-
-
-def _label(dialect: Dialect, time: str | None) -> str | None:
-    """The column of labels: a few words again and again, or a few whole numbers under a telling name."""
-    decimal = dialect.settings.get("decimal", ".")
-    for place, name in enumerate(dialect.names):
-        column = [each for each in dialect.column(place) if each]
-        words = Counter(cell.label(each) for each in column)
-        if name == time or not column or not 1 <= len(words) <= MOST_LABELS:
-            continue
-        numbers = [cell.number(each, decimal) for each in column]
-        are_text = sum(number is None for number in numbers) > len(column) / 2
-        whole = all(number is not None and number == round(number) for number in numbers if number is not None)
-        if (are_text and len(words) <= max(2, len(column) // 4)) or (LABEL_WORDS.search(name) and (are_text or whole)):
-            return name
-    return None
-
-
-def _numbers(dialect: Dialect, time: str | None, label: str | None) -> list[str]:
-    """Columns of numbers that are neither times nor labels, and do not only count the rows."""
-    decimal = dialect.settings.get("decimal", ".")
-    kept = []
-    for place, name in enumerate(dialect.names):
-        values = [cell.number(each, decimal) for each in dialect.column(place)]
-        if name in (time, label) or not name or sum(value is None for value in values) > len(values) / 2:
-            continue
-        numbers = np.array([value for value in values if value is not None], np.float64)
-        if not is_ramp(numbers[np.isfinite(numbers)]):
-            kept.append(name)
-    return kept
+    channels, left = channels_of(dialects[0], None if time is None else time.name, label)
+    everywhere = [name for name in channels if all(name in each.names for each in dialects)]
+    left |= {name: "is in some files only" for name in channels if name not in everywhere}
+    others = sum(name not in (label, settings.get("time_column")) for name in dialects[0].names)
+    if len(everywhere) < others and everywhere:
+        settings["columns"] = everywhere
+    remarks += [f"column {name!r} is left out, as it {why}" for name, why in left.items()]
+    return settings, settings.get("time_column"), label, remarks
 
 
 def _surveyed(name: str, path: Path, read: Contents, config: TableData) -> Surveyed:
@@ -244,7 +255,10 @@ def _surveyed(name: str, path: Path, read: Contents, config: TableData) -> Surve
     if read.labels is not None:
         counts = np.bincount(read.labels, minlength=len(read.words))
         labels = {word: int(count) for word, count in zip(read.words, counts) if word}
-    channels = tuple(_channel(each, read.samples[:, place]) for place, each in enumerate(read.channels))
+    channels = tuple(
+        replace(_channel(each, read.samples[:, place]), text=place in read.texts)
+        for place, each in enumerate(read.channels)
+    )
     return Surveyed(name, path, len(read.samples), rate, gaps, channels, labels)
 
 

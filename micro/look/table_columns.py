@@ -1,0 +1,210 @@
+"""Which column of unknown tables is the time, which holds labels, and which are channels."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from micro.datasets import cells as cell
+from micro.datasets import time_formats
+from micro.look.dialect import Dialect
+
+TIME_WORDS = re.compile(
+    r"(?i)^(t|ts|time|times|timestamp|zeit|datum|date|datetime|uhrzeit|epoch)($|[\s_.\-/(\[])|time$|stamp$"
+)
+ELAPSED = re.compile(r"(?i)^(elapsed|seconds|millis|milliseconds|ms|sec)($|[\s_.\-/(\[])")
+LABEL_WORDS = re.compile(
+    r"(?i)^(label|labels|class|state|status|condition|activity|fault|anomaly|failure|zustand)$|[_ ](label|class)$"
+)
+INDEX_WORDS = re.compile(r"(?i)^(|index|idx|row|rows|nr|no|n|id|sample|samples|count|counter|unnamed.*|#)$")
+# Units of time as column names and rows of units write them, and what the config calls them.
+UNITS = {
+    "s": "s|sec|secs|seconds?|sek|sekunden?",
+    "ms": "ms|msec|millis|milliseconds?|millisekunden?",
+    "us": "us|µs|μs|usec|micros|microseconds?",
+    "ns": "ns|nsec|nanos|nanoseconds?",
+    "min": "min|mins|minutes?|minuten?",
+    "h": "h|hr|hrs|hours?|std|stunden?",
+    "d": "d|days?|tage?",
+}
+# Days since 1900 as Excel counts them, in the years 1990 to 2100.
+EXCEL = (32_874, 73_051)
+# Seconds since 1970 in 2001; in finer units the numbers are larger.
+EPOCH = 9.8e8
+# More words than this in a column are no labels; of numbers, no more than this fraction of rows may begin another label.
+MOST_LABELS, MOST_CHANGES = 30, 0.1
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A column of times: the settings that read it, and what is to be said of it."""
+
+    name: str
+    settings: Mapping[str, str]
+    remarks: tuple[str, ...] = ()
+
+
+def clock_of(dialects: Sequence[Dialect]) -> Clock | None:
+    """The column of times: the first that moves forward, dates before numbers; None where there is none."""
+    first = dialects[0]
+    for place, name in enumerate(first.names):
+        texts = [
+            text for each in dialects if name in each.names for text in each.column(each.names.index(name)) if text
+        ]
+        if (found := _dates(name, first, place, texts)) is not None:
+            return found
+    for place, name in enumerate(first.names):
+        if (TIME_WORDS.search(name) or ELAPSED.search(name)) and (found := _numbers(name, first, place)) is not None:
+            return found
+    return None
+
+
+def _dates(name: str, dialect: Dialect, place: int, texts: Sequence[str]) -> Clock | None:
+    column = [text for text in dialect.column(place) if text]
+    if not column or sum(map(time_formats.is_time, column)) <= len(column) / 2:
+        return None
+    known = time_formats.reading(list(dict.fromkeys(texts)))
+    forms = known.replace('"', "").split(" or ") if known else []
+    if not known and not time_formats.is_iso(column[0]):
+        return None
+    moving = [form for form in (forms or (None,)) if _forward(column, form)]
+    if not moving:
+        return None
+    remarks = (
+        (f"dates of column {name!r} are read by {known}: check which of them is right",) if len(moving) > 1 else ()
+    )
+    return Clock(name, {} if moving[0] is None else {"time_format": moving[0]}, remarks)
+
+
+def _forward(column: Sequence[str], form: str | None) -> bool:
+    """Whether dates never go back, and do not all stay the same."""
+    moments = []
+    for text in column:
+        try:
+            moment = datetime.fromisoformat(text) if form is None else datetime.strptime(text, form)
+        except ValueError:
+            continue
+        moments.append(moment.replace(tzinfo=None) - (moment.utcoffset() or moment - moment))
+    return len(moments) > 1 and moments == sorted(moments) and moments[0] != moments[-1]
+
+
+def _numbers(name: str, dialect: Dialect, place: int) -> Clock | None:
+    decimal = dialect.settings.get("decimal", ".")
+    column = [text for text in dialect.column(place) if text]
+    if column and all(re.fullmatch(r"(19|20)[0-9]{12}", text) for text in column):
+        return Clock(name, {"time_format": "%Y%m%d%H%M%S"}) if _forward(column, "%Y%m%d%H%M%S") else None
+    if column and all(re.fullmatch(r"(19|20)[0-9]{6}", text) for text in column) and _forward(column, "%Y%m%d"):
+        return Clock(name, {"time_format": "%Y%m%d"})
+    numbers = finite([cell.number(text, decimal) for text in column])
+    if len(numbers) < 2 or not (np.diff(numbers) >= 0).all() or numbers[-1] <= numbers[0]:
+        return None
+    unit = unit_in(name) or (unit_in(f"[{dialect.units[place]}]") if place < len(dialect.units) else None)
+    if numbers[0] >= EPOCH:
+        return Clock(name, {})  # since 1970: the size of the numbers says the unit
+    if unit is None and EXCEL[0] <= numbers[0] <= numbers[-1] <= EXCEL[1] and re.search(r"(?i)dat", name):
+        return Clock(name, {"time_unit": "d"}, (f"column {name!r} is taken for days since 1900, as Excel counts them",))
+    return Clock(name, {} if unit is None else {"time_unit": unit})
+
+
+def unit_in(name: str) -> str | None:
+    """The unit of time that a column's name ends in, in brackets or behind a separator."""
+    for unit, words in UNITS.items():
+        if re.search(rf"(?i)(?:[\s_.\-/(\[{{]|^\[\(?)(?:{words})[\]\)}}]*$", name.strip()):
+            return unit
+    return None
+
+
+def label_of(dialects: Sequence[Dialect], time: str | None) -> str | None:
+    """The column of labels of any file: one with a telling name before one of a few words again and again."""
+    columns: dict[str, list[str]] = {}
+    for each in dialects:
+        for place, name in enumerate(each.names):
+            columns.setdefault(name, []).extend(text for text in each.column(place) if text)
+    decimal = dialects[0].settings.get("decimal", ".")
+    found = [name for name, column in columns.items() if name != time and name and _are_labels(name, column, decimal)]
+    return next((name for name in found if LABEL_WORDS.search(name)), found[0] if found else None)
+
+
+def _are_labels(name: str, column: Sequence[str], decimal: str) -> bool:
+    words = [cell.label(text) for text in column]
+    if not 2 <= len(set(words)) <= MOST_LABELS:
+        return False
+    numbers = [cell.number(text, decimal) for text in column]
+    if sum(number is None for number in numbers) > len(column) / 2:
+        return len(set(words)) <= max(2, len(column) // 4)
+    changes = sum(a != b for a, b in pairwise(words)) / len(words)
+    whole = all(number == round(number) for number in finite(numbers))
+    return bool(LABEL_WORDS.search(name)) and whole and changes <= MOST_CHANGES
+
+
+def channels_of(dialect: Dialect, time: str | None, label: str | None) -> tuple[list[str], dict[str, str]]:
+    """Columns of numbers that are neither times nor labels; and why others are left out, by name."""
+    decimal = dialect.settings.get("decimal", ".")
+    kept: list[str] = []
+    left: dict[str, str] = {}
+    for place, name in enumerate(dialect.names):
+        values = [cell.number(text, decimal) for text in dialect.column(place)]
+        if name in (time, label) or not name:
+            continue
+        if sum(value is None for value in values) > len(values) / 2:
+            example = next(text for text, value in zip(dialect.column(place), values) if value is None)
+            left[name] = f"holds text such as {example[:20]!r}"
+        elif not len(finite(values)):
+            left[name] = "is empty"
+        elif INDEX_WORDS.search(name) and _counts(finite(values)):
+            left[name] = "counts the rows"
+        elif TIME_WORDS.search(name) and _restarts(finite(values)):
+            left[name] = "rises as a clock does and goes back"
+        else:
+            kept.append(name)
+    return kept, left
+
+
+def finite(values: Sequence[float | None]) -> np.ndarray:
+    """The numbers among values, without those that are missing or infinite."""
+    numbers = np.array([value for value in values if value is not None], np.float64)
+    return numbers[np.isfinite(numbers)]
+
+
+def _counts(numbers: np.ndarray) -> bool:
+    return len(numbers) > 2 and bool((np.diff(numbers) == 1).all())
+
+
+def _restarts(numbers: np.ndarray) -> bool:
+    """Whether a column mostly rises by the same step and seldom falls."""
+    steps = np.diff(numbers)
+    return len(steps) > 8 and bool(
+        (np.abs(steps - np.median(steps)) <= 1e-6 + 0.01 * abs(np.median(steps))).mean() > 0.9
+    )
+
+
+def usual(found: Mapping[Path, Dialect]) -> tuple[list[Path], dict[Path, str]]:
+    """Files of the most frequent dialect, and why others cannot be read along with them."""
+    kinds = Counter(_settings_key(each) for each in found.values())
+    # A file of whole numbers alone does not tell its decimal sign.
+    most = max(kinds, key=lambda key: (kinds[key], len(key)))
+    example = next(path for path, each in found.items() if _settings_key(each) == most)
+    kept, others = [], {}
+    for path, each in found.items():
+        own = _settings_key(each)
+        if own == most or set(own) == set(most) - {entry for entry in most if entry[0] == "decimal"}:
+            kept.append(path)
+        else:
+            differs = sorted(dict(set(own) ^ set(most)))
+            others[path] = (
+                f"{path} is written otherwise than {example} ({', '.join(differs)}): it needs a config of its own"
+            )
+    kept.sort(key=lambda path: (path != example, list(found).index(path)))
+    return kept, others
+
+
+def _settings_key(dialect: Dialect) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(dialect.settings.items()))
