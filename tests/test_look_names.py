@@ -3,6 +3,7 @@
 import tomllib
 
 import numpy as np
+import pandas as pd
 import pytest
 from support import invoke
 
@@ -142,6 +143,22 @@ def test_a_rate_that_contradicts_the_files_is_said_or_explains_the_unit(tmp_path
     assert any("--sample-rate 70 Hz" in remark for remark in made.remarks)
     for wrong in ("inf", "nan", "-1", "1e12"):
         assert invoke("look", tmp_path / "n.csv", "--sample-rate", wrong).exit_code == 2
+
+
+@pytest.mark.parametrize("kind", ["parquet", "xlsx", "npz"])
+def test_times_and_labels_are_found_in_every_format(tmp_path, kind):
+    columns = {"t": np.arange(ROWS) / 50, "a": noise(), "state": np.repeat(["idle", "run", "stop"], ROWS // 3)}
+    if kind == "npz":
+        np.savez(tmp_path / "n.npz", **columns)
+    else:
+        frame = pd.DataFrame(columns)
+        frame["t"] = pd.Timestamp("2026-03-01") + pd.to_timedelta(frame["t"], unit="s")
+        frame.to_parquet(tmp_path / "n.parquet") if kind == "parquet" else frame.to_excel(
+            tmp_path / "n.xlsx", index=False
+        )
+    made = survey([tmp_path / f"n.{kind}"])
+    assert (made.time_column, made.label_column, made.rate) == ("t", "state", pytest.approx(50.0))
+    assert dict(made.files[0].labels) == {"idle": 200, "run": 200, "stop": 200}
 
 
 def test_an_index_of_pandas_behind_a_semicolon_is_no_comment(tmp_path):

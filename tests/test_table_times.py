@@ -54,7 +54,7 @@ def test_a_clock_in_milliseconds_serves_300_hz(tmp_path):
         ([f"{n // 2 / 100}" for n in range(ROWS)], {}, "line 3: .*the same time as the row before.*set sample_rate"),
         ([f"{n:02d}.01.2026 00:00:00" for n in range(1, 29)], {}, 'line 2: .*set time_format = "%d.%m.%Y %H:%M:%S"$'),
         ([f"Day {n}" for n in range(1, 29)], {}, 'line 2: .*set time_format, such as "%d.%m.%Y'),
-        ([*range(60), *[f"2026-01-01T00:00:{n:02d}" for n in range(60)]], {}, "line 62: '2026-01-01T00:00:00' .* is not a number"),
+        ([*range(60), *[f"2026-01-01T00:00:{n:02d}" for n in range(60)]], {}, "line 62: '2026-01.* is not a number"),
         (["2026-01-01T00:00:00Z", "2026-01-01T00:00:01"] * 9, {}, "line 3: some times have a zone, some have none"),
         ([*range(60), "", *range(61, 90)], {}, 'line 62: no time in column .*set on_missing = "drop"'),
         ([f"{n},5" for n in range(40)], {"separator": ";"}, 'a decimal comma is read with decimal = ","'),

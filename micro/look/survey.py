@@ -19,6 +19,7 @@ from micro.datasets.find import short_names
 from micro.datasets.formats import is_text, read_contents
 from micro.errors import DataError, MicroError
 from micro.look.dialect import Dialect, dialect_of
+from micro.look.heads import head_of
 from micro.look.table_columns import channels_of, clock_of, label_of, usual
 
 # A channel hits a limit if this fraction of its values, and three in a row, are its largest or smallest.
@@ -207,13 +208,14 @@ def _below_one_folder(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def _dialects(paths: Sequence[Path]) -> tuple[dict[Path, Dialect], dict[Path, str]]:
-    """The dialects of those files that are text, and why others are no tables."""
+    """The dialects and first rows of those files that are tables with names, and why others cannot be read."""
     dialects: dict[Path, Dialect] = {}
     reasons: dict[Path, str] = {}
     for path in paths:
         try:
-            if is_text(path):
-                dialects[path] = dialect_of(path)
+            head = dialect_of(path) if is_text(path) else head_of(path)
+            if head is not None:
+                dialects[path] = head
         except (MicroError, OSError) as error:
             reasons[path] = str(error)
     return dialects, reasons
