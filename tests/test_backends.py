@@ -56,5 +56,6 @@ def test_a_distiller_fits_where_tensorflow_is_not_installed(backend):
 @pytest.mark.slow
 def test_everything_of_keras_kd_passes(backend):
     of_training = ("layers", "teachers", "views", "recorded", "schemes", "students", "transformers")
-    names = ("feature_relation", "methods", "heads", "augmentations", "recorded_views", "balance", *of_training)
+    of_recipes = ("recipes", "advise", "compare", "balance", "divergence", "attention", "on_policy", "nothing_to_teach")
+    names = ("feature_relation", "methods", "heads", "augmentations", "recorded_views", *of_recipes, *of_training)
     on(backend, "-m", "pytest", "-q", *(f"tests/test_{name}.py" for name in names))
