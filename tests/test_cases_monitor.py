@@ -69,6 +69,7 @@ def test_a_terminal_s_times_before_each_line_are_taken_off(tmp_path, stamp):
     assert lists(read(tmp_path, "\n".join(stamp.format(n) + line for n, line in enumerate(lines)))) == [[0.5, 1.0, 1.5]]
 
 
+@pytest.mark.slow
 def test_a_self_test_that_failed_makes_a_log_doubtful(rig_run, tmp_path):
     rows = "".join(f"healthy,{n % 7}\n" for n in range(24 * 4))
     (tmp_path / "log.csv").write_text(f"status,raw_score\n{rows}self-test: FAIL\n")

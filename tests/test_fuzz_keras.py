@@ -219,6 +219,7 @@ def test_sound_files_convert(bases, tmp_path):
         assert judged(tmp_path / "model.keras", samples, tmp_path) == "converted"
 
 
+@pytest.mark.slow
 def test_damaged_files_are_refused_in_a_line_or_convert(bases, tmp_path):
     seen = fuzz(bases, tmp_path, range(25))
     assert seen.count("refused") >= 10

@@ -191,6 +191,7 @@ def test_a_scan_finds_the_layer_that_can_spare_nothing(blobs):
         micro.layer_targets([], 0.0)
 
 
+@pytest.mark.slow
 def test_channels_and_narrow_weights_are_scanned_with_what_they_really_save(blobs):
     x, y = blobs
     hidden = [layers.Dense(32, activation="relu", name=name) for name in "ab"]

@@ -84,6 +84,7 @@ def agree_on_random_graphs(examples):
 GRIDS = (st.sampled_from(["auto", "per_channel", "per_tensor"]), st.sampled_from(["minmax", "percentile", "mse"]))
 
 
+@pytest.mark.slow
 def test_random_graphs_compute_in_tflite_micro_what_training_simulates():
     agree_on_random_graphs(8)
 

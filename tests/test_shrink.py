@@ -143,6 +143,7 @@ def graphs(draw):
     return keras.Model(inputs, layers.Dense(3)(h))
 
 
+@pytest.mark.slow
 @given(graphs(), st.sampled_from([0.0, 0.25, 0.5, 0.8]), st.integers(0, 99))
 @settings(max_examples=30)
 def test_random_graphs_shrink_to_what_stays(model, rate, seed):

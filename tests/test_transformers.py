@@ -74,6 +74,7 @@ def translator(width, name, seed=0):
     return keras.Model([source, target], layers.Dense(7)(h), name=name)
 
 
+@pytest.mark.slow
 def test_beam_search_finds_the_most_probable_target():
     keras.utils.set_random_seed(3)
     model = translator(8, "m")
