@@ -160,13 +160,14 @@ def against_of(methods: dict[str, Method]) -> dict[str, str]:
 
 def experiment(course: Course, title: str, load: Callable[[Any], Any], **more: Any) -> Experiment:
     """The course as the harness runs it; `more` are further methods."""
-    methods = methods_of(course) | more.get("methods", {})
+    own = methods_of(course)
+    methods = own | more.get("methods", {})
     return Experiment(
         title=title,
         load=load,
         prepare=more.get("prepare") or bench_of(course),
         methods=methods,
         figures=more.get("figures", (ACCURACY,)),
-        against=against_of(methods) | more.get("against", {}),
+        against=against_of(own) | more.get("against", {}),
         gap=(PLAIN, TEACHER),
     )
