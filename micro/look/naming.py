@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from micro.support.wording import listed
+
 # Words that mean healthy and faulty; a name that has both, or a negation before the former, is not healthy.
 HEALTHY = re.compile(
     r"(?i)(?<![a-z])(normal|healthy|good|ok|io|baseline|reference|intact|undamaged|no[_ -]?faults?|gesund|gut)(?![a-z])"
@@ -23,6 +25,8 @@ MONTHS = re.compile(r"(?i)^(jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|oct|okt
 NUMBERED = re.compile(r"^[A-Za-z]{0,12}[-_ ]?\d+$")
 # More words than this at the beginnings of names are no classes.
 MOST_CLASSES = 50
+# Names that a sentence lists.
+NAMED = 6
 
 
 @dataclass(frozen=True)
@@ -73,20 +77,20 @@ def _all(pattern: re.Pattern[str], words: Sequence[str]) -> bool:
 def _by_level(names: Sequence[str], levels: Sequence[Sequence[str]], level: int) -> Classes:
     """Folders at one level are classes; those of the others may be parts of a division, or subjects."""
     found = tuple(sorted(set(levels[level])))
-    listed = _listed(found)
+    folders = listed(found, NAMED)
     settings: dict[str, object] = {}
-    reason = f"the files lie in {len(found)} folders, so each folder is a class: {listed}"
+    reason = f"the files lie in {len(found)} folders, so each folder is a class: {folders}"
     deepest = all(name.count("/") == level + 1 for name in names)
     if not deepest:
         settings["classes"] = {word: [f"{'*/' * level}{word}/**"] for word in found}
-        reason = f"the files lie below {len(found)} folders, so each of these is a class: {listed}"
+        reason = f"the files lie below {len(found)} folders, so each of these is a class: {folders}"
     for other in range(len(levels)):
         if other != level and _all(PARTS, levels[other]):
             for word in sorted(set(levels[other])):
                 part = "test_files" if word.lower().startswith(("test", "eval", "holdout")) else "validation_files"
                 if not word.lower().startswith("train"):
                     settings[part] = [f"{'*/' * other}{word}/**"]
-            reason += f"; {_listed(sorted(set(levels[other])))} are parts of a division"
+            reason += f"; {listed(sorted(set(levels[other])), NAMED)} are parts of a division"
     if _all(NUMBERED, levels[level]):
         reason += "; if these are subjects or machines, name the classes otherwise"
     return Classes(found, settings, reason)
@@ -106,10 +110,6 @@ def _by_words(names: Sequence[str], pattern: str, where: str) -> Classes | None:
     if any(one != other and getattr(other, how)(one) for one, how in ends for other in counts):
         return None
     patterns = {word: [f"{word}*" if where == "begin" else f"*{word}.*"] for word in sorted(counts)}
-    reason = f"the files' names {where} with {len(counts)} words again and again, so each is a class: {_listed(sorted(counts))}"
+    said = listed(sorted(counts), NAMED)
+    reason = f"the files' names {where} with {len(counts)} words again and again, so each is a class: {said}"
     return Classes(tuple(sorted(counts)), {"classes": patterns}, reason)
-
-
-def _listed(words: Sequence[str], most: int = 6) -> str:
-    rest = f" and {len(words) - most} more" if len(words) > most else ""
-    return ", ".join(words[:most]) + rest

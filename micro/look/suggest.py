@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections import Counter
@@ -18,6 +19,7 @@ from micro.datasets.prepare import prepare
 from micro.errors import MicroError
 from micro.look.naming import classes_of, is_faulty, is_healthy
 from micro.look.survey import Survey
+from micro.support.wording import listed
 
 # Labels that mean healthy.
 HEALTHY_LABELS = ("0", "false", "normal", "healthy", "good", "ok", "io", "baseline", "none", "gut", "no fault")
@@ -26,6 +28,8 @@ FAST, MOTION = 500.0, 10.0
 # A run needs some such number of windows.
 FEWEST_WINDOWS = 60
 FALSE_ALARMS = 0.05
+# Names that a sentence lists.
+NAMED = 6
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,12 @@ def suggest(survey: Survey) -> Suggestion:
 def _by_labels(survey: Survey, labels: Counter[str]) -> Suggestion:
     """A label column: two labels of which one is healthy make a detector, others are classes."""
     rows = [f"{word} ({count:,} rows)" for word, count in labels.most_common()]
-    found = f"column {survey.label_column!r} holds {_listed(rows)}"
+    found = f"column {survey.label_column!r} holds {listed(rows, NAMED)}"
     normal = [word for word in labels if cell.label(word) in HEALTHY_LABELS]
     numbers = all(cell.number(word) is not None for word in labels)
     if normal and len(labels) - len(normal) == 1:
         data = {"healthy_files": ["*"], "normal_labels": normal}
-        return Suggestion("anomaly", data, (), (f"{found}; {_listed(normal)} is taken for healthy",))
+        return Suggestion("anomaly", data, (), (f"{found}; {listed(normal, NAMED)} is taken for healthy",))
     data = {"healthy_classes": normal} if normal and not numbers else {}
     return Suggestion("classification", data, tuple(sorted(labels)), (f"{found}: each is a class",))
 
@@ -90,7 +94,7 @@ def _by_healthy(names: Sequence[str], healthy: Sequence[str], faulty: Sequence[s
         patterns = [list(healthy), others]
     said = f"{len(healthy)} of {len(names)} files are healthy by their names, such as {healthy[0]}"
     unsaid = [name for name in others if name not in faulty]
-    said += "; the others are taken for faulty" + (f", of which {_listed(unsaid, 3)} do not say so" if unsaid else "")
+    said += "; the others are taken for faulty" + (f", of which {listed(unsaid)} do not say so" if unsaid else "")
     return Suggestion("anomaly", {"healthy_files": patterns[0], "faulty_files": patterns[1]}, (), (said,))
 
 
@@ -130,7 +134,7 @@ def _groups(names: Sequence[str]) -> list[str]:
     if not all(found) or len(counts) < 3 or len(counts) > len(names) / 2:
         return []
     mark = next(each[2] for each in found if each)
-    said = f"{_listed(list(counts), 3)} are subjects or machines: none is then on two sides"
+    said = f"{listed(list(counts))} are subjects or machines: none is then on two sides"
     return [f'# group = "{{group}}{mark}*"  # if {said}']
 
 
@@ -152,14 +156,8 @@ def window_of(survey: Survey) -> int:
     rows = sum(file.rows for file in survey.files)
     shortest = min(file.rows for file in survey.files)
     most = min(2 * rows / FEWEST_WINDOWS, shortest, 4096)
-    power = 2 ** int(max(3, min(12, round(_log2(min(wanted, most))))))
-    return int(power if power <= max(8, shortest) else 2 ** int(_log2(max(8, shortest))))
-
-
-def _log2(value: float) -> float:
-    from math import log2
-
-    return log2(max(1.0, value))
+    power = 2 ** int(max(3, min(12, round(math.log2(max(1.0, min(wanted, most)))))))
+    return int(power if power <= max(8, shortest) else 2 ** int(math.log2(max(8, shortest))))
 
 
 def _where(survey: Survey, folder: Path) -> list[str]:
@@ -196,7 +194,7 @@ def _incomplete(survey: Survey) -> list[str]:
     if texts:
         lines.append('on_text = "missing"            # words among numbers are taken for missing values')
     if constant:
-        lines.append(f'on_constant = "drop"           # {_listed(constant)} never changes')
+        lines.append(f'on_constant = "drop"           # {listed(constant, NAMED)} never changes')
     if short:
         lines.append(f'on_short = "skip"              # {len(short)} files are shorter than a window')
     return lines
@@ -243,8 +241,3 @@ def _toml(value: object) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in value.items()) + "}"
     return json.dumps(value, ensure_ascii=False)
-
-
-def _listed(words: Sequence[str], most: int = 6) -> str:
-    rest = f" and {len(words) - most} more" if len(words) > most else ""
-    return ", ".join(words[:most]) + rest
