@@ -77,9 +77,8 @@ def installed(built, tmp_path_factory):
     site = Path(called(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
     # The packages of the running Python, without its .pth files: those would bring the checkout.
     (site / "required.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
-    (site / "sitecustomize.py").write_text(
-        f"import sys\nfor name in {sorted(OPTIONAL)}:\n    sys.modules[name] = None\n"
-    )
+    # Not a sitecustomize: Debian's Python has one of its own, which comes first.
+    (site / "without_optional.pth").write_text(f"import sys; sys.modules.update(dict.fromkeys({sorted(OPTIONAL)}))\n")
     pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
     called(*pip, "install", "--quiet", "--no-deps", "--no-index", "--ignore-installed", built[1])
     return folder / "venv/bin/keras-kd"
