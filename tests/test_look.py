@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.io import wavfile
 from support import data_folder, invoke
 
 from micro.config import load_config
@@ -58,7 +59,7 @@ def clock(kind, rate):
     units=st.booleans(),
     above=st.booleans(),
     comment=st.booleans(),
-    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"]),
     end=st.sampled_from(["\n", "\r\n"]),
     kind=st.sampled_from([None, "iso", "german", "epoch"]),
     packed=st.booleans(),
@@ -75,7 +76,8 @@ def test_whatever_the_dialect_the_values_are_those_that_were_written(
     if not header and kind == "epoch":
         kind = None  # a column without a name whose numbers rise is left out, not taken for the time
     rate = 1.0 if kind == "german" else 100.0
-    names = [*(["Schwingung °"] if encoding != "utf-16-le" and separator != " " else ["a"]), "b", "c", "d"][:channels]
+    ascii_only = separator == " " or encoding.startswith("utf-16-")
+    names = ["a" if ascii_only else "Schwingung °", "b", "c", "d"][:channels]
     content = written(
         values, clock(kind, rate), names, separator=separator, decimal=decimal, header=header, units=units and header,
         above=above and header and separator != " ", comment=comment, encoding=encoding, end=end,
@@ -212,6 +214,12 @@ def test_nothing_to_read_is_one_line(tmp_path):
     result = invoke("look", tmp_path / "a.txt")
     assert result.exit_code == 2
     assert result.output.count("\n") <= 2
+
+
+def test_quiet_sound_is_no_text_of_two_bytes_a_letter(tmp_path):
+    wavfile.write(tmp_path / "a.wav", 8000, (1 + np.arange(800) % 90).astype(np.int16))
+    found = survey([tmp_path / "a.wav"])
+    assert (found.files[0].rate, found.unread) == (8000.0, ())
 
 
 def test_real_recordings_of_other_formats(tmp_path):

@@ -12,7 +12,7 @@ from micro.config import FilesData
 from micro.datasets import arrays, containers
 from micro.datasets.contents import Contents, EmptyFile
 from micro.datasets.delimited import read_delimited
-from micro.datasets.lines import GZIP
+from micro.datasets.lines import GZIP, bare_utf16
 from micro.errors import DataError
 
 READ = "CSV (also as .csv.gz), .xlsx, .npz, .npy, .parquet, .mat, .h5, .wav, .flac and .ogg are read"
@@ -71,15 +71,10 @@ def is_text(path: Path) -> bool:
     Raises:
         DataError: As `read_contents`.
     """
-    config = FilesData(files=("*",), sample_rate=1.0, encoding="latin-1")
     with path.open("rb") as file:
         start = file.read(512)
     start = _unpacked(path) if start.startswith(GZIP) else start
-    known = any(start.startswith(magic) for magic, _ in OTHERS)
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or (
-        not known and start[1::2].count(0) > 0.8 * len(start[1::2]) > 0
-    ):
-        return True
+    config = FilesData(files=("*",), sample_rate=1.0, encoding=bare_utf16(start) or "latin-1")
     return bool(start) and _reader(path, start, config) is read_delimited
 
 
@@ -123,13 +118,10 @@ def _require_text(path: Path, start: bytes, config: FilesData) -> None:
     """DataError for bytes that are not text in the config's encoding."""
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or config.encoding.lower().replace("_", "-").startswith("utf-16"):
         return
-    zeros = start.count(0)
-    for name, first in (("utf-16-le", 1), ("utf-16-be", 0)):
-        half = start[first::2]
-        if len(start) > 8 and half.count(0) > 0.8 * len(half) and zeros < 0.6 * len(start):
-            raise DataError(f'{path} is UTF-16 without a byte order mark; set encoding = "{name}"')
+    if (name := bare_utf16(start)) is not None:
+        raise DataError(f'{path} is UTF-16 without a byte order mark; set encoding = "{name}"')
     controls = sum(0 < byte < 9 or 13 < byte < 32 for byte in start)
-    if zeros > 0.9 * len(start):
+    if start.count(0) > 0.9 * len(start):
         raise DataError(f"{path} holds NUL bytes, as a file does that was being written when the power failed")
     if start.startswith(b"\x80") or controls > 0.1 * len(start):
         raise DataError(f"{path} is neither text nor in a known format; {READ}")

@@ -68,6 +68,15 @@ def text_blocks(path: Path, config: FilesData) -> Iterator[Block]:
         yield Block(line, _tidied(held.rstrip("\n") + "\n", config), True)
 
 
+def bare_utf16(start: bytes) -> str | None:
+    """The name of UTF-16 by which the beginning of a file is text although it has no byte order mark; None where it is not."""
+    for name, first in (("utf-16-le", 1), ("utf-16-be", 0)):
+        half = start[first::2]
+        if len(start) > 8 and half.count(0) > 0.8 * len(half) and start.count(0) < 0.6 * len(start):
+            return name
+    return None
+
+
 def _encoding(start: bytes, config: FilesData) -> str:
     """The config's encoding; a byte order mark overrides it."""
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from micro.datasets import cells, time_formats
-from micro.datasets.lines import GZIP
+from micro.datasets.lines import GZIP, bare_utf16
 from micro.errors import DataError
 
 # Bytes and lines from a file's beginning that tell.
@@ -147,10 +147,8 @@ def _text(path: Path) -> tuple[str, str]:
 def _encoding(content: bytes) -> str:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    for name, first in (("utf-16-le", 1), ("utf-16-be", 0)):
-        half = content[first::2]
-        if len(content) > 8 and half.count(0) > 0.8 * len(half):
-            return name
+    if (bare := bare_utf16(content)) is not None:
+        return bare
     try:
         codecs.getincrementaldecoder("utf-8-sig")().decode(content)
     except UnicodeDecodeError:
