@@ -13,6 +13,9 @@ from micro.cli.terminal import as_json, command_line, print_json
 if TYPE_CHECKING:
     from micro.look.survey import Survey
 
+# Files that are listed one by one.
+MOST = 30
+
 
 @click.command(short_help="See what unknown files hold, get a config")
 @click.argument("files", nargs=-1, required=True, type=click.Path())
@@ -105,10 +108,6 @@ def _print(found: Survey) -> None:
         click.echo(f"Not read: {suggest.sentence(reason)}")
     if len(found.unread) > 5:
         click.echo(f"and {len(found.unread) - 5:,} files more were not read.")
-
-
-# Files that are listed one by one.
-MOST = 30
 
 
 def _over_all(found: Survey, name: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
@@ -58,7 +58,6 @@ class BearingData(Section):
 class RigData(Section):
     """Recordings to simulate: how many, how long (s), peaks of the faults' impacts (g), and on which machine."""
 
-    task: ClassVar[Task] = "anomaly"
     train_recordings: Recordings = 40
     validation_recordings: Recordings = 6
     calibration_recordings: Recordings = 30
@@ -75,7 +74,6 @@ class RigData(Section):
 class CwruData(Section):
     """Where the Bearing Data Center's files are and which loads (hp) to learn from."""
 
-    task: ClassVar[Task] = "classification"
     folder: str
     train_loads: Loads = (0, 1)
     test_loads: Loads = (2,)
@@ -94,7 +92,6 @@ class CwruData(Section):
 class TableData(FilesData):
     """A user's own files, of which the healthy part is known: `healthy_files` and `faulty_files` are patterns as `files`."""
 
-    task: ClassVar[Task] = "anomaly"
     healthy_files: Texts = ()
     healthy_rows: Annotated[tuple[tuple[int, int], ...], BeforeValidator(_rows)] = ()
     faulty_files: Texts = ()
@@ -119,7 +116,6 @@ class ClassesData(FilesData):
     A class is the folder that a file lies in, what a pattern of `classes` says, or the row's label in `label_column`.
     """
 
-    task: ClassVar[Task] = "classification"
     classes: Annotated[dict[ClassName, Texts], Field(max_length=1000, default_factory=dict)]
     healthy_classes: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
     group: str | None = None

@@ -155,9 +155,11 @@ def _by_task(task: Task, raw: Mapping[str, Any]) -> dict[str, Any]:
         "student": {"family": _FAMILY[task]},
         "distill": {} if own else {"objective": _OBJECTIVE[task], **_NUMBERS},
     }
-    found = {name: raw.get(name, {} if name == "distill" else None) for name in defaults}
-    return {name: {**defaults[name], **given} for name, given in found.items() if isinstance(given, dict)} | {
-        name: given for name, given in found.items() if given is not None and not isinstance(given, dict)
+    sections = {"distill": {}, **raw}
+    return {
+        name: {**default, **sections[name]}
+        for name, default in defaults.items()
+        if isinstance(sections.get(name), dict)
     }
 
 

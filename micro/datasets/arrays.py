@@ -32,8 +32,7 @@ def read_npz(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Cont
             for info in archive.infolist():
                 with archive.open(info) as member:
                     _require_whole(path, member, info.file_size)
-        if size > PLENTY and size > RATIO * path.stat().st_size:
-            raise DataError(f"{path} unpacks to {size:,} bytes, more than {RATIO} times its own; it is refused")
+        require_plausible(path, size)
         with warnings.catch_warnings(action="ignore"), np.load(path, allow_pickle=False) as loaded:
             return contents_of(path, columns_of(path, ((name, loaded[name]) for name in loaded.files)), config, settled)
     except DataError:
@@ -226,6 +225,12 @@ def _fill_text(out: np.ndarray, column: np.ndarray, name: str, config: FilesData
         values[row] = np.nan if number is None else number
     out[:] = narrowed(values, name, 0, rows)
     return first_text
+
+
+def require_plausible(path: Path, size: int) -> None:
+    """DataError for a file that unpacks to very many bytes, and to very many times its own."""
+    if size > PLENTY and size > RATIO * path.stat().st_size:
+        raise DataError(f"{path} unpacks to {size:,} bytes, more than {RATIO} times its own; it is refused")
 
 
 def one_line(error: Exception) -> str:

@@ -11,7 +11,7 @@ from micro.datasets.class_split import PARTS, Labeled, split_classes, twins_of
 from micro.datasets.classes import ClassRecording, Loaded, load_classes
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import cut
+from micro.datasets.recording import cut, one_rate
 from micro.errors import DataError
 from micro.signal import FrontEnd
 from micro.support.wording import counted, listed, was
@@ -25,13 +25,8 @@ def class_parts(data: ClassesData, settings: FeaturesConfig, seed: int) -> Parts
     """
     loaded = load_classes(data, settings.window)
     recordings = [one.recording for one in loaded.recordings]
-    rates = sorted({recording.sample_rate for recording in recordings})
-    if rates[-1] > 1.01 * rates[0]:
-        raise DataError(
-            f"the files' sample rates differ, from {rates[0]:g} to {rates[-1]:g} Hz; set resample = {rates[0]:g} to bring all "
-            "to the lowest"
-        )
-    features = settings.front_end(len(loaded.channels), rates[0])
+    rate = one_rate(recordings)
+    features = settings.front_end(len(loaded.channels), rate)
     framed = [cut(recording, features) for recording in recordings]
     labeled = [
         Labeled(one.recording.name, window_classes(one.classes, starts, features.window))
@@ -42,11 +37,11 @@ def class_parts(data: ClassesData, settings: FeaturesConfig, seed: int) -> Parts
     parts, said = split_classes(labeled, data, loaded.class_names, loaded.paths, twins, features, seed)
     divided: tuple[Pieces, ...] = ([], [], [])
     for (frames, _), one, part in zip(framed, labeled, parts):
-        # Windows that overlap become features piece by piece, so that they never lie in memory all at once.
+        values = features(frames)
         for number in range(len(PARTS)):
             for label in np.unique(one.classes[part == number]).tolist():
                 rows = np.flatnonzero((part == number) & (one.classes == label))
-                divided[number].append(piece(frames[rows], features(frames[rows]), label, one.name))
+                divided[number].append(piece(frames, values, label, one.name, rows))
     notes = (
         *loaded.notes,
         *missing_notes(recordings, features),
@@ -63,7 +58,7 @@ def class_parts(data: ClassesData, settings: FeaturesConfig, seed: int) -> Parts
         test=test,
         class_names=loaded.class_names,
         channels=loaded.channels,
-        sample_rate=rates[0],
+        sample_rate=rate,
         notes=(*notes, *alike, said),
         healthy_classes=data.healthy_classes,
         class_weights=balanced(train, len(loaded.class_names)) if data.class_weights == "balanced" else (),

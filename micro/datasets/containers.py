@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from micro.config import FilesData
-from micro.datasets.arrays import PLENTY, RATIO, columns_of, contents_of, one_line, split
+from micro.datasets.arrays import columns_of, contents_of, one_line, require_plausible, split
 from micro.datasets.contents import Contents, EmptyFile
 from micro.errors import DataError
 
@@ -45,9 +45,7 @@ def read_excel(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Co
 
     try:
         with zipfile.ZipFile(path) as archive:
-            size = sum(info.file_size for info in archive.infolist())
-        if size > PLENTY and size > RATIO * path.stat().st_size:
-            raise DataError(f"{path} unpacks to {size:,} bytes, more than {RATIO} times its own; it is refused")
+            require_plausible(path, sum(info.file_size for info in archive.infolist()))
         with warnings.catch_warnings(action="ignore"):
             sheet = pd.read_excel(
                 path, sheet_name=0, header=0 if config.header else None, skiprows=config.skip_rows, engine="openpyxl"
@@ -111,8 +109,6 @@ def _datasets(group: h5py.Group, above: str = "") -> Iterator[tuple[str, h5py.Da
 
 
 def _array(path: Path, data: h5py.Dataset, turned: bool) -> np.ndarray:
-    size = data.size * data.dtype.itemsize
-    if size > PLENTY and size > RATIO * path.stat().st_size:
-        raise DataError(f"{path} unpacks to {size:,} bytes, more than {RATIO} times its own; it is refused")
+    require_plausible(path, data.size * data.dtype.itemsize)
     array = np.asarray(data[()]).T if turned else np.asarray(data[()])
     return array.reshape(-1) if array.ndim == 2 and 1 in array.shape else array

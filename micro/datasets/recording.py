@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 
+from micro.errors import DataError
 from micro.signal import FrontEnd
 from micro.support.wording import are, counted
 
@@ -55,6 +57,21 @@ class Recording:
         samples = samples[:, None] if samples.ndim == 1 else samples
         ones = np.ones(len(samples), bool)
         return cls(name, samples, float(sample_rate), label, ones & healthy, ones & (not healthy), ones)
+
+
+def one_rate(recordings: Sequence[Recording]) -> float:
+    """The sample rate of all recordings in Hz, the lowest where they differ by a hundredth at most.
+
+    Raises:
+        DataError: Where they differ by more.
+    """
+    rates = sorted({recording.sample_rate for recording in recordings})
+    if rates[-1] > 1.01 * rates[0]:
+        raise DataError(
+            f"the files' sample rates differ, from {rates[0]:g} to {rates[-1]:g} Hz; set resample = {rates[0]:g} to bring all "
+            "to the lowest"
+        )
+    return rates[0]
 
 
 def windows(samples: np.ndarray, window: int, hop: int) -> np.ndarray:

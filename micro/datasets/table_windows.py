@@ -10,7 +10,7 @@ from micro.config import FeaturesConfig, TableData
 from micro.datasets import table
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import Recording, all_within, any_within, cut
+from micro.datasets.recording import Recording, all_within, any_within, cut, one_rate
 from micro.datasets.split import (
     Stretch,
     file_scalings,
@@ -30,13 +30,8 @@ def table_parts(data: TableData, settings: FeaturesConfig, seed: int) -> Parts:
         DataError: Names what is missing, damaged or too little.
     """
     recordings, channels, notes = table.load(data, settings.window)
-    rates = sorted({recording.sample_rate for recording in recordings})
-    if rates[-1] > 1.01 * rates[0]:
-        raise DataError(
-            f"the files' sample rates differ, from {rates[0]:g} to {rates[-1]:g} Hz; set resample = {rates[0]:g} to bring all "
-            "to the lowest"
-        )
-    features = settings.front_end(len(channels), rates[0])
+    rate = one_rate(recordings)
+    features = settings.front_end(len(channels), rate)
     scalings = file_scalings(recordings, features) if data.scaling == "per_file" else {}
     stretches, test = _stretches(recordings, features, scalings)
     if not stretches:
@@ -53,7 +48,7 @@ def table_parts(data: TableData, settings: FeaturesConfig, seed: int) -> Parts:
             if len(rows):
                 target.append(piece(one.frames, one.values, 0, one.name, rows))
     all_notes = (*notes, *missing_notes(recordings, features), *([note] if note else []))
-    return Parts(features, train, validation, calibration, test, (), channels, rates[0], all_notes)
+    return Parts(features, train, validation, calibration, test, (), channels, rate, all_notes)
 
 
 def _stretches(

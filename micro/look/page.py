@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from micro.datasets.formats import read_contents
+from micro.datasets.pieces import evenly_spaced
 from micro.look.suggest import Suggestion
 from micro.look.survey import Survey, Surveyed, reading
 from micro.support.html import chart, drawing, page, stacked
@@ -17,16 +18,14 @@ MOST_FILES, MOST_CHANNELS, POINTS = 12, 6, 600
 
 def render_look(survey: Survey, suggestion: Suggestion, title: str) -> bytes:
     """The page; the same files give the same bytes. Of very many files those that are drawn are spread evenly over all."""
-    count = len(survey.files)
-    chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_FILES)).round().astype(int))
     with drawing():
-        charts = [_signals(survey.files[place], survey) for place in chosen]
+        charts = [_signals(survey.files[place], survey) for place in evenly_spaced(len(survey.files), MOST_FILES)]
     return page("micro.look", "look.html.j2", survey=survey, suggestion=suggestion, title=title, charts=charts)
 
 
 def _signals(file: Surveyed, survey: Survey) -> dict[str, str]:
     """One file's channels below each other."""
-    samples = read_contents(file.path, reading(survey.settings, survey.time_column)).samples
+    samples = read_contents(file.path, reading(survey.settings)).samples
     shown = min(samples.shape[1], MOST_CHANNELS)
     drawn, panels = stacked(shown, 7.2, 0.6 + 1.1 * shown)
     for place, axes in enumerate(panels):

@@ -138,7 +138,7 @@ def _read(
         if path in reasons:
             continue
         try:
-            config = reading(settings, time_column, label_column if _has(dialects.get(path), label_column) else None)
+            config = reading(settings, label_column if _has(dialects.get(path), label_column) else None)
             found.append(_surveyed(name, path, read_contents(path, config), config))
         except (MicroError, ValueError) as error:
             unread.append(str(error))
@@ -194,10 +194,10 @@ def _without_odd(files: Sequence[Surveyed], columns: list[str] | None, remarks: 
     return kept
 
 
-def reading(settings: Mapping[str, Any], time_column: str | None, label_column: str | None = None) -> TableData:
+def reading(settings: Mapping[str, Any], label_column: str | None = None) -> TableData:
     """How files are read to be looked at: with these settings, and without stopping at what is incomplete."""
     settings = {**settings, "label_column": label_column}
-    rate = {} if time_column is not None or "sample_rate" in settings else {"sample_rate": 1.0}
+    rate = {} if "time_column" in settings or "sample_rate" in settings else {"sample_rate": 1.0}
     return TableData.model_validate({"files": "*", "healthy_files": "*", **PERMISSIVE, **settings, **rate})
 
 

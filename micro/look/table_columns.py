@@ -15,6 +15,8 @@ import numpy as np
 
 from micro.datasets import cells as cell
 from micro.datasets import time_formats
+from micro.datasets.clock import EPOCH
+from micro.datasets.contents import counts_rows
 from micro.look.dialect import Dialect
 
 TIME_WORDS = re.compile(
@@ -37,8 +39,6 @@ UNITS = {
 }
 # Days since 1900 as Excel counts them, in the years 1990 to 2100.
 EXCEL = (32_874, 73_051)
-# Seconds since 1970 in 2001; in finer units the numbers are larger.
-EPOCH = 9.8e8
 # More words than this in a column are no labels; of numbers, no more than this fraction of rows may begin another label.
 MOST_LABELS, MOST_CHANGES = 30, 0.1
 
@@ -107,7 +107,7 @@ def _numbers(name: str, dialect: Dialect, place: int) -> Clock | None:
     if len(numbers) < 2 or not (np.diff(numbers) >= 0).all() or numbers[-1] <= numbers[0]:
         return None
     unit = unit_in(name) or (unit_in(f"[{dialect.units[place]}]") if place < len(dialect.units) else None)
-    if numbers[0] >= EPOCH:
+    if numbers[0] >= EPOCH[0]:
         return Clock(name, {})  # since 1970: the size of the numbers says the unit
     if unit is None and EXCEL[0] <= numbers[0] <= numbers[-1] <= EXCEL[1] and re.search(r"(?i)dat", name):
         return Clock(name, {"time_unit": "d"}, (f"column {name!r} is taken for days since 1900, as Excel counts them",))
@@ -159,7 +159,7 @@ def channels_of(dialect: Dialect, time: str | None, label: str | None) -> tuple[
             left[name] = f"holds text such as {example[:20]!r}"
         elif not len(finite(values)):
             left[name] = "is empty"
-        elif INDEX_WORDS.search(name) and _counts(finite(values)):
+        elif INDEX_WORDS.search(name) and len(values) > 2 and counts_rows(finite(values)):
             left[name] = "counts the rows"
         elif TIME_WORDS.search(name) and _restarts(finite(values)):
             left[name] = "rises as a clock does and goes back"
@@ -172,10 +172,6 @@ def finite(values: Sequence[float | None]) -> np.ndarray:
     """The numbers among values, without those that are missing or infinite."""
     numbers = np.array([value for value in values if value is not None], np.float64)
     return numbers[np.isfinite(numbers)]
-
-
-def _counts(numbers: np.ndarray) -> bool:
-    return len(numbers) > 2 and bool((np.diff(numbers) == 1).all())
 
 
 def _restarts(numbers: np.ndarray) -> bool:
