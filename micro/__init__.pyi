@@ -24,6 +24,9 @@ from micro.datasets.rig import simulate_rig as simulate_rig
 from micro.detection.detector import Detector as Detector
 from micro.detection.detector import Status as Status
 from micro.detection.detector import make_detector as make_detector
+from micro.detection.recognizer import Recognition as Recognition
+from micro.detection.recognizer import Recognizer as Recognizer
+from micro.detection.recognizer import make_recognizer as make_recognizer
 from micro.detection.score import Score as Score
 from micro.detection.score import distance_score as distance_score
 from micro.detection.score import margin_score as margin_score
@@ -34,6 +37,7 @@ from micro.detection.threshold import reconstruction_error as reconstruction_err
 from micro.emission import emit as emit
 from micro.emission.detector import emit_detector as emit_detector
 from micro.emission.front_end import emit_front_end as emit_front_end
+from micro.emission.recognizer import emit_recognizer as emit_recognizer
 from micro.errors import ConversionError as ConversionError
 from micro.errors import ConversionWarning as ConversionWarning
 from micro.errors import DataError as DataError

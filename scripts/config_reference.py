@@ -38,6 +38,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[budget]": deployment.BudgetConfig,
     "[convert]": deployment.ConvertConfig,
     "[detect]": deployment.DetectConfig,
+    "[recognize]": deployment.RecognizeConfig,
     "[firmware]": deployment.FirmwareConfig,
 }
 WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", type(None): ""}

@@ -66,7 +66,7 @@ def draw(run: Path, out: Path) -> list[Decision]:
         figure, (top, middle, bottom) = plt.subplots(3, 1, figsize=(9, 6), sharex=True, layout="constrained")
         _samples(top, samples, rate)
         _features(middle, features, ends)
-        _scores(bottom, decisions, ends, firmware.detector.threshold * firmware.detector.score.unit)
+        _scores(bottom, decisions, ends, firmware.decider.threshold * firmware.decider.score.unit)
         for axes in (top, middle, bottom):
             axes.axvline(DAMAGE_FROM, color=QUIET, linewidth=0.8, linestyle=(0, (2, 2)))
         drawn = io.BytesIO()

@@ -323,13 +323,13 @@ def test_what_the_emitted_firmware_prints_over_restarts_is_monitored(rig_run, tm
         if start == 1:
             samples[700:705] = np.nan
         judged = judge(firmware, samples.reshape(-1, 1))
-        expected.append(judged.scores[judged.faulty == 0] * firmware.detector.score.unit)
+        expected.append(judged.scores[judged.faulty == 0] * firmware.decider.score.unit)
         said += (
             b"\0*** booting ***\r\n"
             + subprocess.run([folder / "app"], input=samples.tobytes(), capture_output=True).stdout
         )
     (tmp_path / "log.csv").write_bytes(said)
-    log = read_log(tmp_path / "log.csv", firmware.detector.score.unit, len(expected[0]))
+    log = read_log(tmp_path / "log.csv", firmware.decider.score.unit, len(expected[0]))
     assert len(log.sessions) == 4
     for found, scores in zip(log.sessions, expected, strict=True):
         np.testing.assert_allclose(found, scores, rtol=1e-12)

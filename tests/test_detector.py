@@ -17,8 +17,9 @@ from support import SANITIZERS, WARNINGS
 import micro
 from micro.aot import generate
 from micro.datasets.recording import windows
-from micro.detection.detector import Detector, Status, decide, faults, in_units, make_detector
+from micro.detection.detector import Detector, Status, decide, in_units, make_detector
 from micro.detection.score import Score, distance_score, margin_score, reconstruction_score
+from micro.detection.sensor import faults
 from micro.detection.threshold import Threshold, calibrate
 from micro.emission.detector import emit_detector
 from micro.errors import ConversionError
@@ -71,7 +72,7 @@ def built(tmp_path_factory):
             tflite = micro.convert(keras.Model(inputs, outputs), scaling(features)).content
             firmware = Firmware(front_end, scaling, tflite, detector_of(kind, tflite, front_end, scaling, healthy))
             folder = tmp_path_factory.mktemp(f"{kind}_{arithmetic}")
-            emit_detector(front_end, scaling, firmware.detector, tflite, folder, "d")
+            emit_detector(front_end, scaling, firmware.decider, tflite, folder, "d")
             generate(tflite, folder, "d")
             (folder / "main.c").write_text(HARNESS)
             sources = ["d.c", "d_front_end.c", "d_detector.c", "main.c"]
@@ -117,7 +118,7 @@ def require_alike(program, firmware, samples):
     decided = in_c(program, firmware, samples)
     expected = decisions(firmware, samples)
     assert decided[:, 0].tolist() == [decision.status for decision in expected]
-    unit = firmware.detector.score.unit
+    unit = firmware.decider.score.unit
     for (_, score), decision in zip(decided, expected):
         assert decision.score is None or decision.score == score * unit
     return expected
@@ -196,12 +197,12 @@ def test_whole_scores_are_the_real_ones(built):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(50, *firmware.front_end.shape)).astype("float32")
     inputs = quantize_inputs(read(firmware.tflite), x)[0]
-    found = score_inputs(firmware.tflite, firmware.detector.score, inputs)
+    found = score_inputs(firmware.tflite, firmware.decider.score, inputs)
     real = np.mean((x - run(firmware.tflite, x)) ** 2, axis=1)
-    np.testing.assert_allclose(found * firmware.detector.score.unit, real, rtol=0.05)
+    np.testing.assert_allclose(found * firmware.decider.score.unit, real, rtol=0.05)
     # As report.json keeps it and `RunReport` reads it.
-    again = TypeAdapter(Score).validate_json(json.dumps(dataclasses.asdict(firmware.detector.score)))
-    assert again == firmware.detector.score
+    again = TypeAdapter(Score).validate_json(json.dumps(dataclasses.asdict(firmware.decider.score)))
+    assert again == firmware.decider.score
 
 
 @given(st.integers(1, 10**15), st.floats(1e-12, 1.0))

@@ -194,11 +194,11 @@ def test_the_application_s_log_is_what_monitoring_reads(anomaly, tmp_path, level
         assert said.startswith("self-test: pass\nhealthy\n")
         return
     (tmp_path / "log.csv").write_text(said)
-    log = read_log(tmp_path / "log.csv", firmware.detector.score.unit, 3)
+    log = read_log(tmp_path / "log.csv", firmware.decider.score.unit, 3)
     good = judged.faulty == 0
     assert log.faults == np.sum(~good) > 0
     whole = good.sum() // 3 * 3
-    scores = judged.scores[good][:whole] * firmware.detector.score.unit
+    scores = judged.scores[good][:whole] * firmware.decider.score.unit
     np.testing.assert_allclose(np.concatenate(log.sessions), scores, rtol=1e-12)
     size = firmware.front_end.shape[0]
     assert log.columns == (tuple(range(size)) if level == 2 else ())
@@ -285,7 +285,7 @@ def test_emulated_chips_agree_with_python_on_real_windows(cwru_folder, tmp_path,
         assert result["ram"] < 10_000
         assert 0 < result["stack"] < 1000
         assert 1000 < result["inference_instructions"] < result["front_end_instructions"]
-    assert load_firmware(run).detector.score.kind == "margin"
+    assert load_firmware(run).decider.score.kind == "margin"
 
 
 def test_an_emulated_anomaly_detector_agrees_through_alarms_and_faults(anomaly):

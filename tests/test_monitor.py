@@ -85,7 +85,7 @@ def test_a_little_drift_recalibrates_and_the_new_run_s_firmware_has_the_threshol
     assert {path: path.read_bytes() for path in rig_run.rglob("*") if path.is_file()} == before
     report, _ = read_run(tmp_path / "new")
     assert report.threshold == pytest.approx(found.recalibrated.value)
-    old, new = load_firmware(rig_run).detector, load_firmware(tmp_path / "new").detector
+    old, new = load_firmware(rig_run).decider, load_firmware(tmp_path / "new").decider
     assert new.threshold > old.threshold
     assert (new.min_hits, new.history, new.saturation) == (old.min_hits, old.history, old.saturation)
     assert new.threshold * new.score.unit == pytest.approx(found.recalibrated.value, rel=1e-3)

@@ -98,8 +98,8 @@ def run(config: str | None, out: str, resume: bool, force: bool, strict: bool, a
 def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str | None, as_json: bool) -> None:
     """Score new recordings with a finished RUN's int8 student, window by window.
 
-    Each window has its score, whether it is above the threshold, and whether the detector is in alarm after it, counted as the
-    firmware does: k of the last n windows.
+    Each window has its score, whether it is above the threshold, and whether the detector is in alarm after it, or which class
+    the recognizer reports, counted as the firmware does: k of the last n windows.
 
     \b
     Example:
@@ -120,7 +120,10 @@ def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str
         write_bytes(out, to_csv(scored))
         if not as_json:
             above, alarms = sum(bool(s.above_threshold) for s in scored), sum(bool(s.alarm) for s in scored)
-            click.echo(f"wrote {len(scored)} windows to {out}: {above} above the threshold, {alarms} in alarm")
+            said = f"{alarms} in alarm"
+            if any(s.recognized is not None for s in scored):
+                said = f"a class recognized after {sum(bool(s.recognized) for s in scored)}"
+            click.echo(f"wrote {len(scored)} windows to {out}: {above} above the threshold, {said}")
 
 
 @click.command(short_help="Show how much each layer can be compressed")
@@ -159,7 +162,7 @@ def sensitivity(run_folder: str, out: str, as_json: bool) -> None:
 @click.option("--windows", type=click.IntRange(1), default=4, show_default=True, help="Test windows in the self-test.")
 @as_json
 def new_firmware(run_folder: str, board: str, out: str, runtime: Runtime, windows: int, as_json: bool) -> None:
-    """Write a firmware project of a finished RUN: front end, model, detector, a sensor to fill in, a self-test.
+    """Write a firmware project of a finished RUN: front end, model, detector or recognizer, a sensor to fill in, a self-test.
 
     \b
     Example:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from micro.explore import SearchResult
     from micro.fleet import FleetResult
-    from micro.runs.run_report import RunReport, Spread
+    from micro.runs.run_report import ClassReport, RunReport, Spread
     from micro.tflite.graph import Tensor
 
 # Exit code of --strict.
@@ -89,6 +89,8 @@ def print_report(report: RunReport, out: str) -> None:
         f"on a 32-bit chip, {footprint.macs:,} MACs."
     )
     click.echo(_data_sentence(report))
+    if report.by_class:
+        click.echo(_recognizer_sentence(report.by_class))
     click.echo(
         f"Parity: {parity.mismatches} of {parity.values:,} output values differ from TFLite's reference kernels"
         + (f", by at most {parity.max_abs_difference} LSB." if parity.mismatches else ".")
@@ -105,6 +107,18 @@ def _data_sentence(report: RunReport) -> str:
     channels = counted(len(report.data.channels), "channel")
     return (
         f"Data: {channels} at {rate:,.6g} Hz, windows of {window:,} samples ({window / rate:.3g} s), one every {hop:,}."
+    )
+
+
+def _recognizer_sentence(rows: Sequence[ClassReport]) -> str:
+    """What the thresholds of the classes do to the test windows, all classes together."""
+    every = sum(row.windows for row in rows)
+    reported = sum(row.windows for row in rows if row.threshold is not None)
+    right = sum((row.recognized or 0) * row.windows for row in rows)
+    wrong = sum((row.false_accepts or 0) * (every - row.windows) for row in rows)
+    found = f"{100 * right / max(reported, 1):.1f} % of the {reported:,} windows of classes that it reports"
+    return (
+        f"Recognizer: {found} are recognized, {100 * wrong / every:.1f} % of all windows are taken for a wrong class."
     )
 
 

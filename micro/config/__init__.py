@@ -5,7 +5,7 @@ May import: support, signal, tflite, detection.
 
 from micro.config.compression import ClusterStage, PruneStage, QuantizeStage, ShrinkStage, Stage
 from micro.config.data import DATA, JOBS, BearingData, ClassesData, CwruData, RigData, TableData, Task, tasks_of
-from micro.config.deployment import BudgetConfig, ConvertConfig, DetectConfig, FirmwareConfig
+from micro.config.deployment import BudgetConfig, ConvertConfig, DetectConfig, FirmwareConfig, RecognizeConfig
 from micro.config.distillation import DistillConfig
 from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData
@@ -35,6 +35,7 @@ __all__ = [
     "ModelConfig",
     "PruneStage",
     "QuantizeStage",
+    "RecognizeConfig",
     "RenamedError",
     "RigData",
     "ShrinkStage",

@@ -9,21 +9,13 @@ from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from micro.config.complaints import shown
 from micro.config.files import FilesData, Rate
-from micro.config.section import Section, Texts, listed
+from micro.config.section import Labels, Section, Texts, listed
 
 
 def _rows(value: object) -> object:
     """One pair of row numbers is a list of one pair."""
     is_pair = isinstance(value, list) and len(value) == 2 and all(isinstance(row, int) for row in value)
     return [value] if is_pair else value
-
-
-def _words(value: object) -> object:
-    """Labels may be written as they are in the file: words, numbers, true and false."""
-    value = listed(value)
-    if not isinstance(value, list | tuple):
-        return value
-    return [str(word) if isinstance(word, bool | int | float) else word for word in value]
 
 
 Task = Literal["anomaly", "classification"]
@@ -95,7 +87,7 @@ class TableData(FilesData):
     healthy_files: Texts = ()
     healthy_rows: Annotated[tuple[tuple[int, int], ...], BeforeValidator(_rows)] = ()
     faulty_files: Texts = ()
-    normal_labels: Annotated[tuple[str, ...], BeforeValidator(_words)] = ("0", "normal", "healthy")
+    normal_labels: Labels = ("0", "normal", "healthy")
     scaling: Literal["all", "per_file"] = "all"
 
     @model_validator(mode="after")
@@ -117,7 +109,7 @@ class ClassesData(FilesData):
     """
 
     classes: Annotated[dict[ClassName, Texts], Field(max_length=1000, default_factory=dict)]
-    healthy_classes: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
+    healthy_classes: Labels = ()
     group: str | None = None
     test_files: Texts = ()
     validation_files: Texts = ()

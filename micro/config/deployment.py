@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from micro.config.section import Section
-from micro.detection.detector import LARGEST_CLEAR_AFTER, LARGEST_MAX_SATURATED
+from micro.config.section import Labels, Section
+from micro.detection.detector import LARGEST_CLEAR_AFTER
+from micro.detection.recognizer import LARGEST_SUPPRESSION
+from micro.detection.sensor import LARGEST_MAX_SATURATED
 from micro.detection.threshold import Calibration
 from micro.support.c_names import identifier
 from micro.tflite.cost import parse_bytes
@@ -52,6 +54,27 @@ class DetectConfig(Section):
 
     @model_validator(mode="after")
     def _whole(self) -> DetectConfig:
+        if self.min_hits > self.history:
+            raise ValueError(f"min_hits must be at most history, got {self.min_hits} and {self.history}")
+        return self
+
+
+class RecognizeConfig(Section):
+    """How windows become a class that is reported (see `micro.Recognizer`), for a classification without healthy_classes.
+
+    `false_accept_rate` is the fraction of other classes' windows that may be taken for a class.
+    """
+
+    false_accept_rate: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    background_classes: Labels = ()
+    min_hits: Annotated[int, Field(ge=1, le=32)] = 1
+    history: Annotated[int, Field(ge=1, le=32)] = 1
+    suppression: Annotated[int, Field(ge=0, le=LARGEST_SUPPRESSION)] = 0
+    saturation: PositiveFloat | None = None
+    max_saturated: Annotated[int, Field(ge=0, le=LARGEST_MAX_SATURATED)] = 0
+
+    @model_validator(mode="after")
+    def _whole(self) -> RecognizeConfig:
         if self.min_hits > self.history:
             raise ValueError(f"min_hits must be at most history, got {self.min_hits} and {self.history}")
         return self

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model
 from micro.config.complaints import did_you_mean, first_complaint, load_toml, shown
 from micro.config.compression import OUT_OF_ORDER, QuantizeStage, Stage
 from micro.config.data import DATA, JOBS, ClassesData, CwruData, RigData, TableData, Task, tasks_of
-from micro.config.deployment import BudgetConfig, ConvertConfig, DetectConfig, FirmwareConfig
+from micro.config.deployment import BudgetConfig, ConvertConfig, DetectConfig, FirmwareConfig, RecognizeConfig
 from micro.config.distillation import DistillConfig
 from micro.config.features import FeaturesConfig
 from micro.config.models import ModelConfig, TeacherConfig
@@ -38,6 +38,7 @@ class Config(Section):
     budget: BudgetConfig = BudgetConfig()
     convert: ConvertConfig = ConvertConfig()
     detect: DetectConfig = DetectConfig()
+    recognize: RecognizeConfig = RecognizeConfig()
     firmware: FirmwareConfig = FirmwareConfig()
 
     @model_validator(mode="after")
@@ -51,7 +52,17 @@ class Config(Section):
                 f"distill.objective {self.distill.objective!r} does not suit task {self.task!r}; take {fits}"
             )
         self._in_order()
+        if self.recognize != RecognizeConfig() and not self.recognizes:
+            why = (
+                "the classification has healthy_classes" if self.task == "classification" else f"task is {self.task!r}"
+            )
+            raise ValueError(f"[recognize] is for a classification without healthy_classes; {why}, so take [detect]")
         return self
+
+    @property
+    def recognizes(self) -> bool:
+        """Whether the firmware reports classes instead of alarms."""
+        return isinstance(self.data, ClassesData) and not self.data.healthy_classes
 
     def _in_order(self) -> None:
         """ValueError where stages of compression undo one another."""

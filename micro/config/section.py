@@ -24,3 +24,14 @@ def tables(value: object) -> object:
 
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(listed)]
+
+
+def _words(value: object) -> object:
+    """Labels may be written as they are in the file: words, numbers, true and false."""
+    value = listed(value)
+    if not isinstance(value, list | tuple):
+        return value
+    return [str(word) if isinstance(word, bool | int | float) else word for word in value]
+
+
+Labels = Annotated[tuple[str, ...], BeforeValidator(_words)]

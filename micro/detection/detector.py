@@ -11,15 +11,14 @@ from typing import TypedDict, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from micro.detection.score import Score, real
+from micro.detection.score import Score
+from micro.detection.sensor import require_limits, saturated_count
 from micro.detection.threshold import Threshold
 
-# Samples beyond this are taken for a sensor fault: fourth powers of those within fit float32.
-LARGEST_SAMPLE = 1e8
-# What the C detector's counters and thresholds hold: uint16_t, int32_t, int64_t.
-LARGEST_CLEAR_AFTER, LARGEST_MAX_SATURATED, LARGEST_SCORE = 2**16 - 1, 2**31 - 1, 2**63 - 1
-# Above the magnitude of every int16 sample: a limit there is never reached.
-BEYOND_INT16 = 2**15 + 1
+# What the C detector's counters and thresholds hold: uint16_t, int64_t.
+LARGEST_CLEAR_AFTER, LARGEST_SCORE = 2**16 - 1, 2**63 - 1
+# Windows that the history of the emitted C can hold.
+LONGEST_HISTORY = 32
 
 
 class Status(IntEnum):
@@ -80,22 +79,13 @@ class Detector:
                 object.__setattr__(self, what, operator.index(getattr(self, what)))
             except TypeError:
                 raise ValueError(f"{what} must be an integer, got {getattr(self, what)!r}") from None
-        if not 1 <= self.min_hits <= self.history <= 32:
-            raise ValueError(
-                "min_hits and history must be 1 to 32 windows, the first at most the second, "
-                f"got {self.min_hits} and {self.history}"
-            )
+        require_counts(self.min_hits, self.history)
         if not 1 <= self.clear_after <= LARGEST_CLEAR_AFTER:
             raise ValueError(f"clear_after must be 1 to {LARGEST_CLEAR_AFTER:,} windows, got {self.clear_after}")
-        if not 0 <= self.max_saturated <= LARGEST_MAX_SATURATED:
-            raise ValueError(f"max_saturated must be 0 to {LARGEST_MAX_SATURATED:,} samples, got {self.max_saturated}")
         for what in ("threshold", "clear_threshold"):
             if abs(getattr(self, what)) > LARGEST_SCORE:
                 raise ValueError(f"{what} must be within +-{LARGEST_SCORE:,}, got {getattr(self, what)}")
-        if self.saturation is not None and not 0 < real(self.saturation, "saturation") <= float(
-            np.finfo(np.float32).max
-        ):
-            raise ValueError(f"saturation must be above 0 and within float32, got {self.saturation!r}")
+        require_limits(self)
         if not isinstance(self.guarantee, str):
             raise ValueError(f"guarantee must be text, got {self.guarantee!r}")
         if self.clear_threshold > self.threshold:
@@ -106,7 +96,16 @@ class Detector:
 
         A limit between two integers is reached by the larger one.
         """
-        return None if self.saturation is None else min(math.ceil(self.saturation), BEYOND_INT16)
+        return saturated_count(self)
+
+
+def require_counts(min_hits: int, history: int) -> None:
+    """ValueError where `min_hits` of the last `history` windows make no sense or are more than the C holds."""
+    if not 1 <= min_hits <= history <= LONGEST_HISTORY:
+        raise ValueError(
+            f"min_hits and history must be 1 to {LONGEST_HISTORY} windows, the first at most the second, "
+            f"got {min_hits} and {history}"
+        )
 
 
 def make_detector(
@@ -175,17 +174,6 @@ def stand_in(threshold: Threshold, **settings: Unpack[Settings]) -> Detector:
     """
     unit = abs(threshold.value) / (1 << 20) or 1.0
     return make_detector(Score("reconstruction", unit), threshold, **settings)
-
-
-def faults(detector: Detector, frames: np.ndarray) -> np.ndarray:
-    """0 where a window can be scored, else the number of its `Status`: (n, window, channels) -> (n,) int."""
-    magnitudes = np.abs(frames.astype(np.float32 if frames.dtype != np.int16 else np.int32))
-    faulty = np.zeros(len(frames), int)
-    if detector.saturation is not None:
-        limit = detector.saturated_count() if frames.dtype == np.int16 else np.float32(detector.saturation)
-        faulty[(magnitudes >= limit).sum(axis=(1, 2)) > detector.max_saturated] = Status.FAULT_SATURATED
-    faulty[~(magnitudes <= LARGEST_SAMPLE).all(axis=(1, 2))] = Status.FAULT_NOT_FINITE
-    return faulty
 
 
 def decide(detector: Detector, scores: np.ndarray, faulty: np.ndarray | None = None) -> list[Status]:

@@ -6,14 +6,14 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from micro.detection.detector import LARGEST_SAMPLE, Detector
+from micro.detection.detector import Detector
 from micro.detection.score import CENTRE_BITS
 from micro.emission.c_array import write_sources
 from micro.emission.c_text import CArray, c_array, float_text, render
 from micro.emission.front_end import front_end_files
+from micro.emission.sensor import stage_context
 from micro.errors import ConversionError
 from micro.signal import FrontEnd, Scaling
-from micro.support.c_names import CNames
 from micro.support.files import sha256
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
 
@@ -84,26 +84,18 @@ def _context(front_end: FrontEnd, detector: Detector, graph: Graph, digest: str,
                 f"the healthy outputs {score.healthy} must be some, but not all, of the model's {outputs} outputs"
             )
         arrays = [c_array("uint8_t", "is_healthy", [i in score.healthy for i in range(outputs)])]
-    fixed = front_end.arithmetic == "fixed"
-    limit = detector.saturated_count() if fixed else detector.saturation
     return {
-        **CNames(name).context("detector"),
-        "digest": digest,
+        **stage_context("detector", detector, front_end, digest, name),
         "score": dataclasses.asdict(score),
         "score_text": SCORES[score.kind],
         "zeros": [f"({zero})" for zero in score.zeros],
         "unit": float_text(score.unit),
-        "guarantee": detector.guarantee,
         "threshold": detector.threshold,
         "clear_threshold": detector.clear_threshold,
         "min_hits": detector.min_hits,
         "history": detector.history,
         "clear_after": detector.clear_after,
         "mask": f"0x{(1 << detector.history) - 1:x}u",
-        "fixed": fixed,
-        "saturation": None if limit is None else str(limit) if fixed else float_text(limit),
-        "max_saturated": detector.max_saturated,
-        "largest_sample": float_text(LARGEST_SAMPLE),
         "outputs": outputs,
         "one_center": 1 << CENTRE_BITS,
         "arrays": arrays,

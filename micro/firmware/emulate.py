@@ -78,6 +78,7 @@ def _on(core: str, folder: Path, expected: Judged, compiler: str) -> Emulated:
     record = np.dtype(
         [
             ("status", "<i4"),
+            ("class", "<i2"),
             ("score", "<i8"),
             ("features", "i1", (features.shape[1],)),
             ("outputs", "i1", (outputs.shape[1],)),
@@ -93,13 +94,14 @@ def _on(core: str, folder: Path, expected: Judged, compiler: str) -> Emulated:
         raise RunError(f"{core}: make printed no sizes: {log[-300:]}")
     text, data, bss = (int(each) for each in sizes.groups())
     scored = expected.faulty == 0
+    decided = (written["status"] == np.array(expected.statuses)) & (written["class"] == expected.classes)
     return Emulated(
         core,
         count,
         int(np.count_nonzero((written["features"] != features)[scored])),
         int(np.count_nonzero((written["outputs"] != outputs)[scored])),
         int(np.count_nonzero((written["score"] != expected.scores)[scored])),
-        int(np.count_nonzero(written["status"] != np.array(expected.statuses))),
+        int(np.count_nonzero(~decided)),
         text + data,
         data + bss + stack,
         stack,

@@ -11,20 +11,22 @@ import numpy as np
 
 from micro.aot.generate import static_files
 from micro.datasets.pieces import evenly_spaced
-from micro.detection.detector import decide, faults
+from micro.detection.outcome import decided
+from micro.detection.recognizer import Recognizer
+from micro.detection.sensor import faults
 from micro.emission.c_array import model_files
-from micro.emission.c_text import c_array, render
+from micro.emission.c_text import c_array, comment_text, render
 from micro.emission.detector import detector_files
+from micro.emission.recognizer import recognizer_files
 from micro.emission.resolver import resolver_methods
 from micro.errors import RunError
 from micro.firmware.boards import BOARDS, MACHINES
-from micro.runs.device import Firmware, load_firmware
-from micro.runs.evaluate import run_inputs
+from micro.runs.device import Firmware, load_firmware, observe
 from micro.runs.finished import read_run
 from micro.runs.publish import write_folder
 from micro.support.c_names import CNames
 from micro.support.files import sha256
-from micro.tflite.graph import read
+from micro.tflite.graph import Graph, read
 
 Runtime = Literal["static", "tflm"]
 COMMON = {
@@ -117,8 +119,8 @@ def load_windows(run_folder: str | Path, firmware: Firmware) -> np.ndarray:
 
 
 def self_test_windows(firmware: Firmware, kept: np.ndarray, count: int) -> np.ndarray:
-    """`count` of the windows, evenly among those that the detector scores, or among all if those are too few."""
-    scored = kept[faults(firmware.detector, _samples(firmware, kept)) == 0]
+    """`count` of the windows, evenly among those without a sensor fault, or among all if those are too few."""
+    scored = kept[faults(firmware.decider, _samples(firmware, kept)) == 0]
     chosen = scored if len(scored) >= count else kept
     return np.asarray(chosen[evenly_spaced(len(chosen), count)])
 
@@ -128,7 +130,7 @@ def project_files(
 ) -> dict[str, bytes]:
     """Contents of a project's files by path; ValueError where two files would have one path."""
     layout, graph, digest = BOARDS[board], read(firmware.tflite), sha256(firmware.tflite)
-    made = [detector_files(firmware.front_end, firmware.scaling, firmware.detector, graph, digest, name)]
+    made = [_stage_files(firmware, graph, digest, name)]
     if runtime == "static":
         made.append(static_files(firmware.tflite, name))
     else:
@@ -148,6 +150,14 @@ def project_files(
         own = {"machine": machine, "inside": _inside(folder, path)}
         around[path.format(name=name)] = render(template, {**context, **own}, FOLDER).encode()
     return _apart([{f"{folder}/{path}": content for path, content in emitted.items()}, around])
+
+
+def _stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> dict[str, bytes]:
+    """Front end and last stage."""
+    around = (firmware.front_end, firmware.scaling)
+    if isinstance(firmware.decider, Recognizer):
+        return recognizer_files(*around, firmware.decider, graph, digest, name)
+    return detector_files(*around, firmware.decider, graph, digest, name)
 
 
 def _inside(sources: str, path: str) -> str:
@@ -183,6 +193,8 @@ def _context(
     return {
         **CNames(name).context("self_test"),
         "digest": digest,
+        "stage": "recognizer" if isinstance(firmware.decider, Recognizer) else "detector",
+        "class_names": [comment_text(each) for each in getattr(firmware.decider, "class_names", ())],
         "runtime": runtime,
         "package": layout.package,
         "fixed": fixed,
@@ -198,24 +210,17 @@ def _context(
 
 
 def _expected(firmware: Firmware, samples: np.ndarray) -> dict[str, Any]:
-    """What the detector computes for each window after a reset; features, outputs and score are 0 for a sensor fault."""
-    faulty = faults(firmware.detector, samples)
-    good = faulty == 0
-    graph = read(firmware.tflite)
-    features, outputs = (
-        np.zeros((len(samples), graph.tensors[side[0]].size), np.int8) for side in (graph.inputs, graph.outputs)
-    )
-    scores = np.zeros(len(samples), np.int64)
-    if good.any():
-        inputs = firmware.inputs(samples[good])
-        features[good] = inputs.reshape(len(inputs), -1)
-        outputs[good] = run_inputs(firmware.tflite, inputs).reshape(len(inputs), -1)
-        scores[good] = firmware.detector.score(features[good], outputs[good])
-    each = range(len(samples))
+    """What the last stage computes for each window after a reset; features, outputs and score are 0 for a sensor fault."""
+    seen = observe(firmware, samples)
+    parts = (seen.features, seen.outputs, seen.faulty)
+    # Each window by itself, as after a reset.
+    each = [decided(firmware.decider, *(part[n : n + 1] for part in parts)) for n in range(len(samples))]
+    features, outputs = (part.reshape(len(samples), -1) for part in parts[:2])
     return {
         "outputs": outputs.shape[1],
         "features": [c_array("int8_t", "", row).rows for row in features],
         "model_outputs": [c_array("int8_t", "", row).rows for row in outputs],
-        "scores": scores.tolist(),
-        "statuses": [decide(firmware.detector, scores[n : n + 1], faulty[n : n + 1])[0].name for n in each],
+        "scores": [int(one.scores[0]) for one in each],
+        "classes": [int(one.classes[0]) for one in each],
+        "statuses": [one.statuses[0].name for one in each],
     }

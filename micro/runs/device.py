@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import numpy as np
 
 from micro.config import Config
 from micro.datasets.recording import windows
-from micro.detection.detector import Detector, Status, decide, faults
+from micro.detection.detector import Status
+from micro.detection.outcome import Decider, decided, unit_of
+from micro.detection.recognizer import NO_CLASS, Recognition, Recognizer
+from micro.detection.sensor import faults
 from micro.errors import RunError
 from micro.runs.evaluate import run_inputs
 from micro.runs.finished import read_run
@@ -21,6 +25,8 @@ from micro.tflite.graph import read
 class Decision:
     """One window: `sample` is the last that it holds; `score` in real units, None if the sensor is at fault.
 
+    `recognized` is the class that a recognizer reports; None where it reports none, and of a detector.
+
     Examples:
         >>> decision = micro.Decision(sample=1023, score=0.41, status=micro.Status.HEALTHY)
         >>> decision.status == micro.Status.ALARM
@@ -29,17 +35,18 @@ class Decision:
 
     sample: int
     score: float | None
-    status: Status
+    status: Status | Recognition
+    recognized: str | None = None
 
 
 @dataclass(frozen=True)
 class Firmware:
-    """All that a run puts on a chip: front end, scaling, model and detector."""
+    """All that a run puts on a chip: front end, scaling, model, and the detector or recognizer that decides."""
 
     front_end: FrontEnd
     scaling: Scaling
     tflite: bytes
-    detector: Detector
+    decider: Decider
 
     def inputs(self, frames: np.ndarray) -> np.ndarray:
         """The model's int8 input of windows, (n, window, channels) -> (n, *input)."""
@@ -72,54 +79,69 @@ def simulate(run_folder: str | Path, samples: np.ndarray) -> list[Decision]:
 
 def decisions(firmware: Firmware, samples: np.ndarray) -> list[Decision]:
     """As `simulate`, of firmware at hand."""
-    front_end, detector = firmware.front_end, firmware.detector
+    front_end = firmware.front_end
     samples = np.asarray(samples)
     samples = samples[:, None] if samples.ndim == 1 else samples
     if samples.ndim != 2 or samples.shape[1] != front_end.channels:
         raise ValueError(f"samples must have shape (n, {front_end.channels}), got {samples.shape}")
     judged = judge(firmware, samples)
     ends = front_end.window - 1 + front_end.hop * np.arange(len(judged.faulty))
+    unit, names = unit_of(firmware.decider), getattr(firmware.decider, "class_names", ())
     return [
-        Decision(int(end), None if fault else float(score * detector.score.unit), status)
-        for end, score, fault, status in zip(ends, judged.scores, judged.faulty, judged.statuses)
+        Decision(
+            int(end), None if fault else float(score * unit), status, None if number == NO_CLASS else names[number]
+        )
+        for end, score, fault, status, number in zip(
+            ends, judged.scores, judged.faulty, judged.statuses, judged.classes
+        )
     ]
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What firmware makes of a stream, window by window; features, outputs and scores are 0 where the sensor is at fault."""
+class Observed:
+    """int8 features and outputs of windows, 0 where the sensor is at fault; `faulty` as `faults` gives it."""
 
     faulty: np.ndarray
     features: np.ndarray
     outputs: np.ndarray
+
+
+@dataclass(frozen=True)
+class Judged(Observed):
+    """What firmware makes of a stream, window by window; scores are 0 and classes none where the sensor is at fault."""
+
     scores: np.ndarray
-    statuses: list[Status]
+    statuses: Sequence[Status | Recognition]
+    classes: np.ndarray
 
 
 def judge(firmware: Firmware, samples: np.ndarray) -> Judged:
     """Every window of samples (n, channels) in the unit of training, or int16 for a 'fixed' front end."""
-    front_end, detector = firmware.front_end, firmware.detector
+    front_end = firmware.front_end
     frames = windows(samples, front_end.window, front_end.hop)
     if front_end.arithmetic == "fixed":
         frames = front_end.counts(frames)
-    faulty = faults(detector, frames)
+    seen = observe(firmware, frames)
+    outcome = decided(firmware.decider, seen.features, seen.outputs, seen.faulty)
+    return Judged(seen.faulty, seen.features, seen.outputs, outcome.scores, outcome.statuses, outcome.classes)
+
+
+def observe(firmware: Firmware, frames: np.ndarray) -> Observed:
+    """Front end and model of windows, (n, window, channels), in counts for a 'fixed' front end."""
+    faulty = faults(firmware.decider, frames)
     good = faulty == 0
     graph = read(firmware.tflite)
-    shapes = (front_end.shape, graph.tensors[graph.outputs[0]].shape)
+    shapes = (firmware.front_end.shape, graph.tensors[graph.outputs[0]].shape)
     features, outputs = (np.zeros((len(frames), *shape), np.int8) for shape in shapes)
-    scores = np.zeros(len(frames), np.int64)
     if good.any():
         features[good] = firmware.inputs(frames[good])
         outputs[good] = run_inputs(firmware.tflite, features[good])
-        scores[good] = detector.score(features[good], outputs[good])
-    return Judged(faulty, features, outputs, scores, decide(detector, scores, faulty))
+    return Observed(faulty, features, outputs)
 
 
-def not_for_a_chip(config: Config, detector: Detector | None) -> str | None:
+def not_for_a_chip(config: Config, decider: Decider | None) -> str | None:
     """Why a run's firmware would not be whole, and what to do; None where it is."""
-    if config.task == "classification" and detector is None and not getattr(config.data, "healthy_classes", True):
-        return "it has no alarm: name in healthy_classes what raises none, and run again"
-    if detector is None:
+    if decider is None:
         return "the student is not int8; run without activations = 'int16'"
     if getattr(config.data, "scaling", "all") == "per_file":
         return 'scaling = "per_file" has no constants for a chip; run with scaling = "all"'
@@ -134,11 +156,19 @@ def load_firmware(run_folder: str | Path) -> Firmware:
     """
     folder = Path(run_folder)
     report, config = read_run(folder)
-    missing = not_for_a_chip(config, report.detector)
-    if missing is not None or report.detector is None:
+    decider = report.detector or report.recognizer
+    missing = not_for_a_chip(config, decider)
+    if missing is not None or decider is None:
         raise RunError(f"{folder}: {missing}")
     try:
         content = (folder / "student_int8.tflite").read_bytes()
     except OSError as error:
         raise RunError(f"{folder} is damaged: {error.filename}: {error.strerror}") from None
-    return Firmware(report.features, report.scaling, content, report.detector)
+    if isinstance(decider, Recognizer):
+        graph = read(content)
+        outputs = graph.tensors[graph.outputs[0]].size
+        if outputs != len(decider.class_names):
+            raise RunError(
+                f"{folder} is damaged: its recognizer has {len(decider.class_names)} classes, its model {outputs} outputs"
+            )
+    return Firmware(report.features, report.scaling, content, decider)

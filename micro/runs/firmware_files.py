@@ -1,18 +1,22 @@
-"""What is emitted of a run: the detector that the chip carries, and what lies in its firmware folder."""
+"""What is emitted of a run: the detector or recognizer that the chip carries, and what lies in its firmware folder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from micro.config import Config
 from micro.datasets.prepare import Prepared
 from micro.detection.detector import Detector, make_detector, stand_in
+from micro.detection.recognizer import NEVER, Recognizer, make_recognizer
 from micro.detection.score import margin_score, reconstruction_score
 from micro.detection.threshold import Threshold
 from micro.runs.compression import Written
-from micro.runs.run_report import ReportedDetector, reported
+from micro.runs.evaluate import run_inputs
+from micro.runs.run_report import ClassReport, ReportedDetector, reported
 from micro.tflite.graph import read
+from micro.tflite.integers import quantize_inputs
 
 
 def chip_detector(
@@ -20,23 +24,57 @@ def chip_detector(
 ) -> ReportedDetector | None:
     """The firmware's detector, with its threshold in real units; None for models that are not int8."""
     graph = read(tflite)
-    if graph.tensors[graph.inputs[0]].dtype != "int8":
+    if graph.tensors[graph.inputs[0]].dtype != "int8" or config.recognizes:
         return None
-    settings = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
-    if data.class_names and not data.healthy_classes:
-        return None
+    settings = _in_counts(config.detect.model_dump(exclude={"false_alarm_rate", "method"}), data)
     if threshold is None:
         score = margin_score(tflite, [data.class_names.index(name) for name in data.healthy_classes])
         threshold = Threshold(0.0, "the most likely class is a fault")
     else:
         score = reconstruction_score(tflite)
-    if (
-        settings["saturation"] is not None
-        and data.features.full_scale is not None
-        and data.features.arithmetic == "fixed"
-    ):
-        settings["saturation"] = min(32767.0, settings["saturation"] / data.features.full_scale * 32768)
     return reported(make_detector(score, threshold, **settings), threshold.value)
+
+
+def chip_recognizer(config: Config, data: Prepared, tflite: Written) -> Recognizer | None:
+    """The firmware's recognizer, its thresholds from the windows held out; None where the firmware raises alarms instead, and
+    for models that are not int8."""
+    graph = read(tflite)
+    if graph.tensors[graph.inputs[0]].dtype != "int8" or not config.recognizes:
+        return None
+    quantization = graph.tensors[graph.outputs[0]].quantization
+    assert quantization is not None
+    settings = _in_counts(config.recognize.model_dump(), data)
+    outputs = run_inputs(tflite, quantize_inputs(graph, data.calibration.x)[0])
+    return make_recognizer(quantization.scale[0], data.class_names, outputs, data.calibration.labels, **settings)
+
+
+def by_class(recognizer: Recognizer | None, data: Prepared, tflite: Written) -> tuple[ClassReport, ...]:
+    """What each class's threshold does to the test windows; nothing without a recognizer."""
+    if recognizer is None:
+        return ()
+    labels = data.test.labels
+    taken = recognizer.candidates(run_inputs(tflite, quantize_inputs(read(tflite), data.test.x)[0]))
+    rows = []
+    for place, (name, threshold) in enumerate(zip(recognizer.class_names, recognizer.thresholds)):
+        own, hit = labels == place, taken == place
+        rows.append(
+            ClassReport(
+                name=name,
+                threshold=None if threshold == NEVER else threshold * recognizer.unit,
+                windows=int(own.sum()),
+                recognized=float(hit[own].mean()) if own.any() else None,
+                false_accepts=float(hit[~own].mean()) if not own.all() else None,
+            )
+        )
+    return tuple(rows)
+
+
+def _in_counts(settings: dict[str, Any], data: Prepared) -> dict[str, Any]:
+    """Settings whose saturation is in the unit that the firmware's front end takes samples in."""
+    full_scale = data.features.full_scale
+    if settings["saturation"] is None or full_scale is None or data.features.arithmetic != "fixed":
+        return settings
+    return {**settings, "saturation": min(32767.0, settings["saturation"] / full_scale * 32768)}
 
 
 def judging(config: Config, detector: Detector | None, threshold: Threshold | None) -> Detector | None:
@@ -53,8 +91,9 @@ def judging(config: Config, detector: Detector | None, threshold: Threshold | No
 def firmware_note(config: Config, firmware: Sequence[Path], no_project: str | None) -> bytes:
     """What lies in a run's firmware folder and what does not; the same for every place that the run may lie in."""
     files = ", ".join(path.name for path in firmware)
+    stage = "recognizer" if config.recognizes else "detector"
     whole = f"""\
-A whole project with front end, model, detector, a place for your sensor and a self-test is written by this command, given in
+A whole project with front end, model, {stage}, a place for your sensor and a self-test is written by this command, given in
 the folder above this one:
 
     keras-kd new-firmware . --board BOARD --out ../{config.firmware.name}-firmware
@@ -63,7 +102,7 @@ keras-kd new-firmware --help names the boards.
 """
     return f"""\
 This is the model alone: {files}.
-It is for a program of your own that holds TFLite Micro. Front end, scaling and detector are not here.
+It is for a program of your own that holds TFLite Micro. Front end, scaling and {stage} are not here.
 
 {whole if no_project is None else f"keras-kd new-firmware cannot write a whole project of this run: {no_project}."}
 """.encode()

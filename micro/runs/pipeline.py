@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,11 +16,11 @@ from micro.config import Config
 from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepare import Prepared, calibration_windows
 from micro.emission import emit
-from micro.errors import ConversionError
+from micro.errors import ConversionError, DataError
 from micro.runs.baseline import baseline_files
 from micro.runs.compression import Written
 from micro.runs.device import not_for_a_chip
-from micro.runs.firmware_files import chip_detector, firmware_note
+from micro.runs.firmware_files import by_class, chip_detector, chip_recognizer, firmware_note
 from micro.runs.folder import RunFolder
 from micro.runs.report import render_report
 from micro.runs.reporting import Emitted, RunResults, make_report
@@ -28,6 +29,7 @@ from micro.runs.seed_run import SeedRun, SeedWork, run_seed
 from micro.runs.train import check_models, ready_devices
 from micro.support.files import array_bytes, json_bytes, keras_bytes, sha256, write_bytes
 from micro.support.progress import Progress
+from micro.support.wording import listed
 from micro.tflite.interpreter import run
 from micro.tflite.parity import Parity, verify
 
@@ -45,8 +47,18 @@ def check_work(config: Config, data: Prepared) -> None:
     """
     # The same seed gives the same weights; the setting cannot be taken back within the process.
     tf.config.experimental.enable_op_determinism()
+    _require_classes(config.recognize.background_classes, data.class_names)
     ready_devices(config.teacher.devices)
     check_models(config, data, calibration_windows(data, config.seed))
+
+
+def _require_classes(background: Sequence[str], names: Sequence[str]) -> None:
+    """DataError for background classes that are no classes, or all of them."""
+    unknown = [name for name in background if name not in names]
+    if unknown:
+        raise DataError(f"background_classes names {unknown[0]!r}; the classes are {listed(names)}")
+    if names and set(names) == set(background):
+        raise DataError("background_classes names every class, so that none could ever be reported")
 
 
 def train_and_report(config: Config, data: Prepared, folder: RunFolder, progress: Progress) -> RunReport:
@@ -82,9 +94,12 @@ def _finish(results: RunResults, working: Path) -> RunReport:
     )
     _keep(results.chosen, data, working)
     detector = chip_detector(config, data, tflite, threshold)
-    no_project = not_for_a_chip(config, detector)
+    recognizer = chip_recognizer(config, data, tflite)
+    no_project = not_for_a_chip(config, detector or recognizer)
     write_bytes(working / "firmware" / "README.txt", firmware_note(config, files, no_project))
-    report = make_report(results, Emitted(tuple(path.name for path in files), detector, parity, no_project))
+    names = tuple(path.name for path in files)
+    emitted = Emitted(names, detector, recognizer, by_class(recognizer, data, tflite), parity, no_project)
+    report = make_report(results, emitted)
     write_bytes(working / "report.json", report.to_bytes())
     write_bytes(working / "report.html", render_report(report, results.chosen.evaluations, data))
     return report

@@ -10,6 +10,7 @@ from micro.compress.prune import sparsity_of
 from micro.config import Config
 from micro.conversion.convert_keras import Converted
 from micro.datasets.prepare import Prepared, untested
+from micro.detection.recognizer import Recognizer
 from micro.quantize.aware import QuantizationAware
 from micro.runs.assessment import judge
 from micro.runs.compression import Written
@@ -19,6 +20,7 @@ from micro.runs.report.costs import graph_rows
 from micro.runs.run_report import (
     METRICS,
     BudgetReport,
+    ClassReport,
     Conversion,
     DataReport,
     History,
@@ -66,11 +68,13 @@ class RunResults:
 
 @dataclass(frozen=True)
 class Emitted:
-    """The firmware of the deployed student: its files, its detector, how it compares with TFLite, and why no project can be
-    written of it, if so."""
+    """The firmware of the deployed student: its files, what decides in it and what that does by class, how it compares with
+    TFLite, and why no project can be written of it, if so."""
 
     files: tuple[str, ...]
     detector: ReportedDetector | None
+    recognizer: Recognizer | None
+    by_class: tuple[ClassReport, ...]
     parity: Parity
     no_project: str | None
 
@@ -91,6 +95,8 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         threshold=None if threshold is None else threshold.value,
         false_alarm_rate=config.detect.false_alarm_rate if threshold else None,
         detector=emitted.detector,
+        recognizer=emitted.recognizer,
+        by_class=emitted.by_class,
         parameters=Parameters(teacher=results.chosen.teacher.model.count_params(), student=_parameters(deployed.model)),
         sparsity=sparsity_of(deployed.model),
         stages=_stages(results),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serial
 
 from micro.config import Task
 from micro.detection.detector import Detector
+from micro.detection.recognizer import Recognizer
 from micro.runs.verdict import Verdict
 from micro.signal import FrontEnd, Scaling
 from micro.support.files import json_bytes
@@ -140,6 +141,20 @@ class RecordingReport(Part):
     moved: tuple[Moved, ...] = ()
 
 
+class ClassReport(Part):
+    """What the recognizer's threshold does to the test windows of a class and of all others, window by window.
+
+    `threshold` is a lead in the unit of the model's outputs, None of a class that is never reported; `recognized` the fraction
+    of its windows above it, `false_accepts` that of other classes' windows taken for it, None where there are none.
+    """
+
+    name: str
+    threshold: float | None
+    windows: int
+    recognized: float | None
+    false_accepts: float | None
+
+
 class OperatorReport(Part):
     """An operator of the .tflite: its output, and the numbers of the operators that it takes values from."""
 
@@ -225,7 +240,9 @@ class RunReport(Part):
 
     Attributes:
         threshold: Of the anomaly score, in real units; None of a classifier.
-        detector: The firmware's; None where the student is not int8.
+        detector: The firmware's, where it raises alarms; None where the student is not int8.
+        recognizer: The firmware's, where it reports classes; None where the student is not int8.
+        by_class: Of a recognizer.
         sparsity: Fraction of the student's weights that are zero.
         seeds: Metrics by seed; the first seed's student is deployed.
         summary: Metrics over the seeds, by model.
@@ -254,6 +271,8 @@ class RunReport(Part):
     threshold: float | None
     false_alarm_rate: float | None = None
     detector: ReportedDetector | None
+    recognizer: Recognizer | None = None
+    by_class: tuple[ClassReport, ...] = ()
     parameters: Parameters
     sparsity: float = 0.0
     stages: tuple[StageReport, ...] = ()

@@ -16,7 +16,10 @@ from micro.datasets.find import short_names
 from micro.datasets.missing import missing_notes
 from micro.datasets.recording import cut
 from micro.datasets.split import file_scalings
-from micro.detection.detector import Detector, Status, decide, faults, stand_in
+from micro.detection.detector import Detector, Status, decide, stand_in
+from micro.detection.outcome import Decider
+from micro.detection.recognizer import NO_CLASS, Recognizer, recognize
+from micro.detection.sensor import faults
 from micro.detection.threshold import Threshold, reconstruction_error
 from micro.errors import DataError, RunError
 from micro.runs.evaluate import run_inputs
@@ -35,9 +38,12 @@ class Scored:
 
     Attributes:
         score: In real units, None where the sensor is at fault, as the firmware sees it.
-        above_threshold: Whether this window alone is above the threshold; None without a score or a detector.
+        above_threshold: Whether this window alone is above the threshold, a recognizer's the one of its class; None without a
+            score or a threshold.
         alarm: Whether the detector is in alarm after it, as the firmware is: k of the last n windows of its file.
-        result: 'alarm' or 'ok', a classifier's class, or 'sensor fault'.
+        result: 'alarm' or 'ok', a classifier's likeliest class, or 'sensor fault'.
+        recognized: The class that the firmware's recognizer reports after it, '' where it reports none; None where the
+            firmware has no recognizer.
     """
 
     file: str
@@ -47,6 +53,7 @@ class Scored:
     above_threshold: bool | None
     alarm: bool | None
     result: str
+    recognized: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,28 +114,42 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
 
 
 def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: _Student) -> Iterator[Scored]:
-    """A file's windows in their order, with the alarms of a detector that is reset for it."""
-    rows, seconds, scores, raw, faulty, classes = (np.concatenate(parts) for parts in zip(*stretches))
-    detector = student.detector
-    statuses = decide(detector, raw, faulty) if detector is not None else []
+    """A file's windows in their order, with what a detector or recognizer reports that is reset for it."""
+    rows, seconds, scores, raw, faulty, likeliest, candidates = (np.concatenate(parts) for parts in zip(*stretches))
+    decider = student.decider
+    alarms: list[bool | None] = [None] * len(rows)
+    above: list[bool | None] = [None] * len(rows)
+    recognized: list[str | None] = [None] * len(rows)
+    if isinstance(decider, Detector):
+        alarms = [status == Status.ALARM for status in decide(decider, raw, faulty)]
+        above = (raw > decider.threshold).tolist()
+    elif decider is not None:
+        reported = recognize(decider, candidates, faulty)[1]
+        recognized = ["" if number == NO_CLASS else decider.class_names[number] for number in reported]
+        above = (candidates != NO_CLASS).tolist()
     for place, fault in enumerate(faulty):
-        above = alarm = None
-        if detector is not None and not fault:
-            above, alarm = bool(raw[place] > detector.threshold), statuses[place] == Status.ALARM
-        result = student.names[classes[place]] if student.names else "alarm" if alarm else "ok"
-        value = None if fault else float(scores[place])
-        yield Scored(name, int(rows[place]), float(seconds[place]), value, above, alarm, FAULT if fault else result)
+        where = (name, int(rows[place]), float(seconds[place]))
+        if fault:
+            yield Scored(*where, None, None, None, FAULT, recognized[place])
+            continue
+        result = student.names[likeliest[place]] if student.names else "alarm" if alarms[place] else "ok"
+        yield Scored(*where, float(scores[place]), above[place], alarms[place], result, recognized[place])
 
 
 def to_csv(scored: Sequence[Scored]) -> bytes:
-    """Rows of file, row, seconds, score, above_threshold, alarm and result, with a header; nothing where there is nothing."""
+    """Rows of file, row, seconds, score, above_threshold, alarm and result, of a recognizer also `recognized`, with a header;
+    nothing where there is nothing."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("file", "row", "seconds", "score", "above_threshold", "alarm", "result"))
+    recognizes = any(s.recognized is not None for s in scored)
+    last = ("recognized",) if recognizes else ()
+    writer.writerow(("file", "row", "seconds", "score", "above_threshold", "alarm", "result", *last))
     for s in scored:
         value = "" if s.score is None else f"{s.score:.6g}"
         flags = ("" if flag is None else int(flag) for flag in (s.above_threshold, s.alarm))
-        writer.writerow((s.file, s.row, f"{s.seconds:.6f}", value, *flags, s.result))
+        writer.writerow(
+            (s.file, s.row, f"{s.seconds:.6f}", value, *flags, s.result, *((s.recognized,) if last else ()))
+        )
     return out.getvalue().encode()
 
 
@@ -158,34 +179,36 @@ def _table_config(config: Config, report: RunReport, files: Sequence[str | Path]
 
 @dataclass(frozen=True)
 class _Student:
-    """A run's student with what is before and behind it: scaling and detector, which is the firmware's if `on_chip`."""
+    """A run's student with what is before and behind it: scaling, and what decides, which is the firmware's if `on_chip`."""
 
     model: Path
     scaling: Scaling
     names: tuple[str, ...]
-    detector: Detector | None
+    decider: Decider | None
     on_chip: bool
 
 
 def _student(folder: Path, report: RunReport, config: Config) -> _Student:
-    """The detector is the firmware's; one that counts alike where the student is not int8; none of such a classifier."""
-    detector: Detector | None = report.detector
-    if detector is None and report.threshold is not None:
+    """What decides is the firmware's; a detector that counts alike where the student is not int8; none of such a classifier."""
+    decider: Decider | None = report.detector or report.recognizer
+    on_chip = decider is not None
+    if decider is None and report.threshold is not None:
         settings = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
-        detector = stand_in(Threshold(report.threshold, ""), **settings)
-    on_chip = report.detector is not None
-    return _Student(folder / "student_int8.tflite", report.scaling, report.data.class_names, detector, on_chip)
+        decider = stand_in(Threshold(report.threshold, ""), **settings)
+    return _Student(folder / "student_int8.tflite", report.scaling, report.data.class_names, decider, on_chip)
 
 
 def _scores(student: _Student, features: FrontEnd, frames: np.ndarray, own: Scaling | None) -> tuple[np.ndarray, ...]:
-    """Scores in real units and in the detector's, faults, classes by number: (n, window, channels) -> (n,) each."""
+    """Scores in real units and in the detector's, faults, likeliest classes by number, and those that a recognizer counts:
+    (n, window, channels) -> (n,) each."""
+    decider = student.decider
     sensed = features.counts(frames) if student.on_chip and features.arithmetic == "fixed" else frames
-    faulty = faults(student.detector, sensed) if student.detector is not None else np.zeros(len(frames), int)
+    faulty = faults(decider, sensed) if decider is not None else np.zeros(len(frames), int)
     good = faulty == 0
-    scores, classes = np.zeros(len(frames)), np.zeros(len(frames), int)
+    scores, classes, candidates = np.zeros(len(frames)), np.zeros(len(frames), int), np.full(len(frames), NO_CLASS)
     raw = np.zeros(len(frames), np.int64 if student.on_chip else float)
     if not good.any():
-        return scores, raw, faulty, classes
+        return scores, raw, faulty, classes, candidates
     graph = read(student.model)
     quantization = graph.tensors[graph.inputs[0]].quantization
     values = features(frames[good])
@@ -195,13 +218,15 @@ def _scores(student: _Student, features: FrontEnd, frames: np.ndarray, own: Scal
         inputs = features.int8(sensed[good], student.scaling, quantization.scale[0], quantization.zero_point[0])
     outputs = run_inputs(student.model, inputs)
     real = dequantize(outputs.reshape(len(outputs), -1), graph.tensors[graph.outputs[0]].quantization)
-    if student.on_chip and student.detector is not None:
-        raw[good] = student.detector.score(inputs, outputs)
-    elif student.detector is not None:
-        raw[good] = reconstruction_error(x.reshape(len(x), -1), real) / student.detector.score.unit
+    if isinstance(decider, Recognizer):
+        candidates[good] = decider.candidates(outputs)
+    elif student.on_chip and decider is not None:
+        raw[good] = decider.score(inputs, outputs)
+    elif decider is not None:
+        raw[good] = reconstruction_error(x.reshape(len(x), -1), real) / decider.score.unit
     if student.names:
         ordered = np.sort(real, axis=1)
         scores[good], classes[good] = ordered[:, -1] - ordered[:, -2], real.argmax(axis=1)
-    elif student.detector is not None:
-        scores = raw * student.detector.score.unit
-    return scores, raw, faulty, classes
+    elif isinstance(decider, Detector):
+        scores = raw * decider.score.unit
+    return scores, raw, faulty, classes, candidates

@@ -21,6 +21,8 @@ ENDINGS = (
     "_ops",
     "_front_end",
     "_detector",
+    "_recognizer",
+    "_class_name",
     "_self_test",
     "_infer",
     "_infer_static",

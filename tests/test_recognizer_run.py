@@ -1,0 +1,221 @@
+"""A classification without an alarm: its run, scores, firmware projects and emulated chip report classes alike."""
+
+import csv
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from support import SANITIZERS, WARNINGS, invoke
+
+from micro.config import parse_config
+from micro.detection.recognizer import NEVER, Recognition
+from micro.firmware import emulate as emulation
+from micro.firmware.boards import BOARDS
+from micro.runs.device import judge, load_firmware, simulate
+from micro.runs.score_files import FAULT
+
+RATES = {"idle": 0.0, "slow, left": 0.2, 'fast "x"': 0.7}
+CONFIG = """
+job = "table"
+task = "classification"
+seeds = 1
+[data]
+files = "*/*.csv"
+sample_rate = 100.0
+[features]
+kind = ["spectrum", "moments"]
+window = 64
+hop = 32
+bands = 8
+arithmetic = "fixed"
+full_scale = 8.0
+[teacher]
+family = "dense"
+sizes = [24]
+epochs = 25
+[student]
+family = "dense"
+sizes = [6]
+epochs = 60
+learning_rate = 0.01
+[recognize]
+min_hits = 2
+history = 3
+background_classes = "idle"
+saturation = 7.9
+max_saturated = 4
+"""
+
+
+def recording(rate, seed, rows=700):
+    rng = np.random.default_rng(seed)
+    turns = np.cumsum(np.full(rows, rate) + rng.normal(0, 0.02, rows))
+    return np.sin(turns)[:, None] * [1.0, 0.5] * (rate > 0) + rng.normal(0, 0.15, (rows, 2))
+
+
+def write(path, samples):
+    path.parent.mkdir(exist_ok=True)
+    np.savetxt(path, samples, "%.5f", ",", header="a,b", comments="")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gestures")
+    for c, (name, rate) in enumerate(RATES.items()):
+        for n in range(6):
+            write(folder / name / f"{c}{n}.csv", recording(rate, 10 * c + n))
+    (folder / "g.toml").write_text(CONFIG)
+    result = invoke("run", folder / "g.toml", "--out", folder / "run")
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stream(made):
+    """A recording of all classes in turn, with a stretch in which the sensor is at its limit."""
+    parts = [recording(rate, 90 + n, 400) for n, rate in enumerate(RATES.values())]
+    samples = np.concatenate([*parts, parts[0]]).astype(np.float32).round(5)
+    samples[600:640] = 8.0
+    write(made / "stream.csv", samples)
+    return samples
+
+
+def test_the_report_says_what_each_threshold_does(made):
+    report = json.loads((made / "run" / "report.json").read_text())
+    recognizer = report["recognizer"]
+    assert report["detector"] is None
+    assert recognizer["class_names"] == sorted(RATES)
+    idle = recognizer["class_names"].index("idle")
+    assert [threshold == NEVER for threshold in recognizer["thresholds"]] == [n == idle for n in range(3)]
+    rows = {row["name"]: row for row in report["by_class"]}
+    assert sum(row["windows"] for row in rows.values()) == report["data"]["windows"]["test"]
+    assert (rows["idle"]["threshold"], rows["idle"]["recognized"], rows["idle"]["false_accepts"]) == (None, 0, 0)
+    for name in set(RATES) - {"idle"}:
+        assert rows[name]["recognized"] > 0.8
+        assert rows[name]["false_accepts"] < 0.15
+    page = (made / "run" / "report.html").read_text()
+    assert "Recognized classes" in page
+    assert "never reported" in page
+    assert "slow, left" in page
+
+
+def test_scores_are_the_firmware_s(made, stream):
+    out = made / "scores.csv"
+    said = invoke("score", made / "run", made / "stream.csv", "--out", out).output
+    rows = list(csv.DictReader(out.open(newline="")))
+    expected = simulate(made / "run", stream)
+    assert [row["recognized"] for row in rows] == [each.recognized or "" for each in expected]
+    assert [row["result"] == FAULT for row in rows] == [each.score is None for each in expected]
+    assert {row["recognized"] for row in rows} == {"", "slow, left", 'fast "x"'}
+    assert {row["alarm"] for row in rows} == {""}
+    recognized = sum(each.status == Recognition.RECOGNIZED for each in expected)
+    assert f"a class recognized after {recognized}" in said
+    for row, each in zip(rows, expected):
+        assert each.score is None or float(row["score"]) == pytest.approx(each.score, rel=1e-5)
+
+
+@pytest.mark.parametrize("runtime", ["static", "tflm"])
+@pytest.mark.parametrize("board", sorted(BOARDS))
+def test_projects_are_whole(made, tmp_path, board, runtime):
+    out = tmp_path / "project"
+    result = invoke(
+        "new-firmware", made / "run", "--board", board, "--out", out, "--runtime", runtime, "--windows", "2"
+    )
+    assert result.exit_code == 0, result.output
+    texts = {path.name: path.read_text() for path in out.rglob("*") if path.is_file()}
+    assert not any(word in text for text in texts.values() for word in ("{{", "detector", "ALARM", "None"))
+    assert "3 classes" in texts["README.md"]
+    assert "bearing_recognizer.h" in texts
+
+
+def build(folder, *flags):
+    sources = sorted(str(path) for path in folder.glob("src/*.c"))
+    command = ["gcc", *WARNINGS, *SANITIZERS, *flags, "-Isrc", "main.c", *sources, "-lm", "-o", "app"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[:3000]
+    return folder / "app"
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_the_application_prints_what_is_recognized(made, stream, tmp_path, level):
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    folder = tmp_path / "project"
+    assert invoke("new-firmware", made / "run", "--board", "cmake", "--out", folder).exit_code == 0
+    assert subprocess.run([build(folder)], capture_output=True, text=True).stdout == "self-test: pass\n"
+    (folder / "src" / "sensor.c").write_text(
+        '#include "sensor.h"\n#include <stdio.h>\nint sensor_read(bearing_sample *sample) '
+        "{ return fread(sample, sizeof *sample, BEARING_CHANNELS, stdin) == BEARING_CHANNELS ? 0 : -1; }\n"
+    )
+    firmware = load_firmware(made / "run")
+    counts = firmware.front_end.counts(stream)
+    done = subprocess.run([build(folder, f"-DAPP_LOG={level}")], input=counts.tobytes(), capture_output=True)
+    said = done.stdout.decode().splitlines()
+    judged = judge(firmware, stream)
+    faults = {Recognition.FAULT_SATURATED: "fault: sensor saturated"}
+    results = [
+        firmware.decider.class_names[number] if number >= 0 else faults.get(status, "unknown")
+        for number, status in zip(judged.classes, judged.statuses)
+    ]
+    if level == 0:
+        changes = [one for one, before in zip(results, [None, *results]) if one != before]
+        assert said == ["self-test: pass", *changes]
+        return
+    assert said[0] == "status,raw_score"
+    expected = [f",{score}" if fault == 0 else "," for score, fault in zip(judged.scores, judged.faulty)]
+    assert [line[line.rindex(",") :] for line in said[1:]] == expected
+    assert [line[: line.rindex(",")].removeprefix('"').removesuffix('"') for line in said[1:]] == results
+
+
+def test_an_emulated_chip_recognizes_alike(made, stream):
+    if emulation.missing_tools():
+        pytest.skip(f"not installed: {', '.join(emulation.missing_tools())}")
+    firmware = load_firmware(made / "run")
+    frames = stream[: len(stream) // 64 * 64].reshape(-1, 64, 2)
+    (found,) = emulation.emulate_firmware(firmware, frames, "bearing", ("m4f",))
+    assert found.equal
+    assert found.windows > 40
+    assert invoke("emulate", made / "run", "--core", "m0").exit_code == 0
+
+
+REFUSED = {
+    "alarm": ('[data]\nhealthy_classes = "idle"\n', "the classification has healthy_classes, so take [detect]"),
+    "counts": ("[recognize]\nmin_hits = 4\n", "min_hits must be at most history, got 4 and 3"),
+    "background": (
+        '[recognize]\nbackground_classes = "sleep"\n',
+        "background_classes names 'sleep'; the classes are fast",
+    ),
+    "all": (
+        f"[recognize]\nbackground_classes = {json.dumps(sorted(RATES))}\n",
+        "background_classes names every class, so that none could ever be reported",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_contradictions_end_before_training(made, tmp_path, case):
+    changed, says = REFUSED[case]
+    section, line = changed.split("\n")[:2]
+    key = line.split(" = ")[0]
+    text = "\n".join(each for each in CONFIG.splitlines() if not each.startswith(f"{key} = "))
+    (made / f"{case}.toml").write_text(text.replace(section, changed.rstrip()))
+    result = invoke("run", made / f"{case}.toml", "--out", tmp_path / "run")
+    assert (result.exit_code, says in result.output) == (2, True), result.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_tasks_have_no_recognizer(tmp_path):
+    with pytest.raises(ValueError, match="task is 'anomaly', so take"):
+        parse_config({"data": {}, "teacher": {}, "student": {}, "recognize": {"history": 2}}, tmp_path)
+
+
+def test_a_recognizer_of_another_model_is_damage(made, tmp_path):
+    shutil.copytree(made / "run", tmp_path / "run")
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    report["recognizer"]["class_names"].append("more")
+    report["recognizer"]["thresholds"].append(3)
+    (tmp_path / "run" / "report.json").write_text(json.dumps(report))
+    result = invoke("new-firmware", tmp_path / "run", "--board", "cmake", "--out", tmp_path / "x")
+    assert (result.exit_code, "its recognizer has 4 classes, its model 3 outputs" in result.output) == (2, True)
