@@ -24,6 +24,9 @@ from micro.datasets.rig import simulate_rig as simulate_rig
 from micro.detection.detector import Detector as Detector
 from micro.detection.detector import Status as Status
 from micro.detection.detector import make_detector as make_detector
+from micro.detection.estimator import Estimate as Estimate
+from micro.detection.estimator import Estimator as Estimator
+from micro.detection.estimator import half_width as half_width
 from micro.detection.recognizer import Recognition as Recognition
 from micro.detection.recognizer import Recognizer as Recognizer
 from micro.detection.recognizer import make_recognizer as make_recognizer
@@ -36,6 +39,7 @@ from micro.detection.threshold import calibrate as calibrate
 from micro.detection.threshold import reconstruction_error as reconstruction_error
 from micro.emission import emit as emit
 from micro.emission.detector import emit_detector as emit_detector
+from micro.emission.estimator import emit_estimator as emit_estimator
 from micro.emission.front_end import emit_front_end as emit_front_end
 from micro.emission.recognizer import emit_recognizer as emit_recognizer
 from micro.errors import ConversionError as ConversionError

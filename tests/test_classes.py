@@ -291,7 +291,9 @@ def test_whatever_the_files_hold_no_sample_is_on_two_sides(runs, window, mode, s
         rows.append(starts)
     config = ClassesData(folder=str(folder), files="*.csv", sample_rate=1.0, label_column="c", split=mode)
     try:
-        parts, _ = split_classes(stretches, config, ("a", "b"), paths, [], features, seed)
+        parts, _ = split_classes(
+            stretches, config, ("a", "b"), paths, {name: name for name in paths}, [], features, seed
+        )
     except DataError:
         return
     for one, part, starts in zip(stretches, parts, rows):

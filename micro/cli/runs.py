@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from micro.firmware.project import Runtime
 
 JOBS = ("rig", "cwru", "table")
-TASKS = ("anomaly", "classification")
+TASKS = ("anomaly", "classification", "regression")
 
 
 @click.command(short_help="Write a commented config to start from")
@@ -27,12 +27,14 @@ TASKS = ("anomaly", "classification")
 def init(job: str, task: str | None, out: str | None, as_json: bool) -> None:
     """Write a commented config to start from: the simulated rig, the CWRU bearings, or recordings of your own in tables.
 
-    Your own recordings teach a detector of anomalies, or with --task classification a classifier.
+    Your own recordings teach a detector of anomalies; with --task classification a classifier, with --task regression an
+    estimator of a number, such as remaining life.
 
     \b
     Example:
       keras-kd init table --out pump.toml
       keras-kd init table --task classification --out gestures.toml
+      keras-kd init table --task regression --out engines.toml
     """
     from micro.config import tasks_of
 

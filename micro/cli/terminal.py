@@ -89,6 +89,9 @@ def print_report(report: RunReport, out: str) -> None:
         f"on a 32-bit chip, {footprint.macs:,} MACs."
     )
     click.echo(_data_sentence(report))
+    if report.estimator is not None:
+        estimator = report.estimator
+        click.echo(f"Estimate: {estimator.name}, +-{estimator.half_width:.4g}; {estimator.guarantee}.")
     if report.by_class:
         click.echo(_recognizer_sentence(report.by_class))
     click.echo(
@@ -140,6 +143,7 @@ def _print_verdict(report: RunReport) -> None:
 def _models_table(report: RunReport) -> Table:
     from rich.table import Table
 
+    from micro.runs.assessment.words import METRIC_NAMES
     from micro.runs.report import NAMES
     from micro.runs.run_report import METRICS
 
@@ -148,7 +152,7 @@ def _models_table(report: RunReport) -> Table:
     table = Table(title=f"{report.job}: {report.data.windows.test:,} test windows, {counted(seeds, 'seed')}")
     table.add_column("model")
     for metric in metrics:
-        table.add_column(metric.replace("_", " "), justify="right")
+        table.add_column(METRIC_NAMES.get(metric, metric.replace("_", " ")), justify="right")
     for model, name in NAMES.items():
         found = report.summary.get(model)
         if found:

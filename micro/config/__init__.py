@@ -4,8 +4,27 @@ May import: support, signal, tflite, detection.
 """
 
 from micro.config.compression import ClusterStage, PruneStage, QuantizeStage, ShrinkStage, Stage
-from micro.config.data import DATA, JOBS, BearingData, ClassesData, CwruData, RigData, TableData, Task, tasks_of
-from micro.config.deployment import BudgetConfig, ConvertConfig, DetectConfig, FirmwareConfig, RecognizeConfig
+from micro.config.data import (
+    DATA,
+    JOBS,
+    BearingData,
+    ClassesData,
+    CwruData,
+    GroupedData,
+    RegressionData,
+    RigData,
+    TableData,
+    Task,
+    tasks_of,
+)
+from micro.config.deployment import (
+    BudgetConfig,
+    ConvertConfig,
+    DetectConfig,
+    EstimateConfig,
+    FirmwareConfig,
+    RecognizeConfig,
+)
 from micro.config.distillation import DistillConfig
 from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData
@@ -28,14 +47,17 @@ __all__ = [
     "CwruData",
     "DetectConfig",
     "DistillConfig",
+    "EstimateConfig",
     "Family",
     "FeaturesConfig",
     "FilesData",
     "FirmwareConfig",
+    "GroupedData",
     "ModelConfig",
     "PruneStage",
     "QuantizeStage",
     "RecognizeConfig",
+    "RegressionData",
     "RenamedError",
     "RigData",
     "ShrinkStage",

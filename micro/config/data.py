@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from micro.config.complaints import shown
 from micro.config.files import FilesData, Rate
@@ -18,7 +18,7 @@ def _rows(value: object) -> object:
     return [value] if is_pair else value
 
 
-Task = Literal["anomaly", "classification"]
+Task = Literal["anomaly", "classification", "regression"]
 
 Loads = Annotated[tuple[int, ...], BeforeValidator(listed)]
 
@@ -102,7 +102,30 @@ class TableData(FilesData):
         return self
 
 
-class ClassesData(FilesData):
+class GroupedData(FilesData):
+    """A user's own files, divided so that what is tested was not trained on, nor its subject or machine."""
+
+    group: str | None = None
+    test_files: Texts = ()
+    validation_files: Texts = ()
+    split: Literal["auto", "files", "time"] = "auto"
+    on_short: Literal["error", "skip", "pad"] = "error"  # type: ignore[assignment]  # one value more
+
+    @model_validator(mode="after")
+    def _divides_one_way(self) -> GroupedData:
+        if self.group is not None and self.group.count("{group}") != 1:
+            raise ValueError(
+                f"group is a pattern with one {{group}} in place of what files of one subject or machine share, such as "
+                f'"{{group}}_*.csv"; got {shown(self.group)}'
+            )
+        if self.split == "time" and (self.test_files or self.validation_files or self.group is not None):
+            raise ValueError(
+                'split = "time" divides every file; it does not go with group, test_files or validation_files'
+            )
+        return self
+
+
+class ClassesData(GroupedData):
     """A user's own files, each window of which belongs to a class.
 
     A class is the folder that a file lies in, what a pattern of `classes` says, or the row's label in `label_column`.
@@ -110,12 +133,7 @@ class ClassesData(FilesData):
 
     classes: Annotated[dict[ClassName, Texts], Field(max_length=1000, default_factory=dict)]
     healthy_classes: Labels = ()
-    group: str | None = None
-    test_files: Texts = ()
-    validation_files: Texts = ()
-    split: Literal["auto", "files", "time"] = "auto"
     class_weights: Literal["none", "balanced"] = "none"
-    on_short: Literal["error", "skip", "pad"] = "error"  # type: ignore[assignment]  # one value more
 
     @model_validator(mode="after")
     def _has_classes(self) -> ClassesData:
@@ -132,23 +150,49 @@ class ClassesData(FilesData):
             raise ValueError(f"healthy_classes names {missing[0]!r}, which classes does not: {', '.join(self.classes)}")
         if self.classes and set(self.healthy_classes) == set(self.classes):
             raise ValueError("healthy_classes names every class; the alarm is for the others")
-        if self.group is not None and self.group.count("{group}") != 1:
-            raise ValueError(
-                f"group is a pattern with one {{group}} in place of what files of one subject or machine share, such as "
-                f'"{{group}}_*.csv"; got {shown(self.group)}'
-            )
-        if self.split == "time" and (self.test_files or self.validation_files or self.group is not None):
-            raise ValueError(
-                'split = "time" divides every file; it does not go with group, test_files or validation_files'
-            )
         return self
 
 
-DATA: dict[tuple[str, Task], type[RigData | CwruData | TableData | ClassesData]] = {
+class RegressionData(GroupedData):
+    """A user's own files, each window of which has a number: a column's value at its last row, or what is left of its run.
+
+    `remaining_life` counts back from the end of each run, in rows or in a unit of time. A run is a file, or the rows with one
+    value in `run_column`. Runs that were cut off have a number more to go in a file of `remaining_at_end`, a line a run.
+    """
+
+    target_column: str | None = None
+    remaining_life: Literal["rows", "s", "min", "h", "d"] | None = None
+    remaining_at_end: Annotated[dict[str, str], Field(default_factory=dict)]
+    cap: PositiveFloat | None = None
+    run_column: str | None = None
+
+    @model_validator(mode="after")
+    def _has_a_target(self) -> RegressionData:
+        if (self.target_column is None) == (self.remaining_life is None):
+            raise ValueError(
+                "give either target_column, the column to predict, or remaining_life, the unit in which life is counted back "
+                "from the end of each run"
+            )
+        if self.label_column is not None:
+            raise ValueError("label_column is for classes; a regression has target_column or remaining_life")
+        if self.remaining_life is None and (self.cap is not None or self.remaining_at_end):
+            given = "cap" if self.cap is not None else "remaining_at_end"
+            raise ValueError(f"{given} is for remaining_life, not for target_column")
+        special = [name for name in (self.target_column, self.time_column, self.run_column) if name is not None]
+        if len(set(special)) < len(special):
+            raise ValueError("target_column, time_column and run_column must be different columns")
+        inputs = [name for name in special if name in self.columns]
+        if inputs:
+            raise ValueError(f"columns names {inputs[0]!r}, which is no channel: it is the target, the time or the run")
+        return self
+
+
+DATA: dict[tuple[str, Task], type[RigData | CwruData | TableData | ClassesData | RegressionData]] = {
     ("rig", "anomaly"): RigData,
     ("cwru", "classification"): CwruData,
     ("table", "anomaly"): TableData,
     ("table", "classification"): ClassesData,
+    ("table", "regression"): RegressionData,
 }
 
 JOBS: tuple[str, ...] = tuple(dict.fromkeys(job for job, _ in DATA))

@@ -80,6 +80,14 @@ class RecognizeConfig(Section):
         return self
 
 
+class EstimateConfig(Section):
+    """The interval around a regression's number (see `micro.Estimator`), and the fraction of windows whose number it holds."""
+
+    coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    saturation: PositiveFloat | None = None
+    max_saturated: Annotated[int, Field(ge=0, le=LARGEST_MAX_SATURATED)] = 0
+
+
 class FirmwareConfig(Section):
     """Prefix of files and symbols."""
 

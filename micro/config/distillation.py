@@ -19,7 +19,9 @@ class DistillConfig(Section):
     whose numbers hold where none are given here; `objectives` are objectives of `keras_kd`, each with its class and arguments.
     """
 
-    objective: Literal["soft_target", "logit_matching", "reconstruction"] | None = None
+    objective: (
+        Literal["soft_target", "logit_matching", "reconstruction", "output_matching", "teacher_bounded"] | None
+    ) = None
     recipe: str | None = None
     layers: tuple[tuple[str, str], ...] = ()
     objectives: tuple[dict[str, Any], ...] = ()

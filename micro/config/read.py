@@ -10,8 +10,15 @@ from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model
 
 from micro.config.complaints import did_you_mean, first_complaint, load_toml, shown
 from micro.config.compression import OUT_OF_ORDER, QuantizeStage, Stage
-from micro.config.data import DATA, JOBS, ClassesData, CwruData, RigData, TableData, Task, tasks_of
-from micro.config.deployment import BudgetConfig, ConvertConfig, DetectConfig, FirmwareConfig, RecognizeConfig
+from micro.config.data import DATA, JOBS, ClassesData, CwruData, RegressionData, RigData, TableData, Task, tasks_of
+from micro.config.deployment import (
+    BudgetConfig,
+    ConvertConfig,
+    DetectConfig,
+    EstimateConfig,
+    FirmwareConfig,
+    RecognizeConfig,
+)
 from micro.config.distillation import DistillConfig
 from micro.config.features import FeaturesConfig
 from micro.config.models import ModelConfig, TeacherConfig
@@ -22,6 +29,14 @@ from micro.config.section import Section, tables
 LARGEST_SEED = 2**32 - 1
 
 
+# Objectives that a config may name by a word; the first is the default.
+OBJECTIVES: dict[Task, tuple[str, ...]] = {
+    "anomaly": ("reconstruction",),
+    "classification": ("soft_target", "logit_matching"),
+    "regression": ("output_matching", "teacher_bounded"),
+}
+
+
 class Config(Section):
     """A whole run."""
 
@@ -29,7 +44,7 @@ class Config(Section):
     task: Task
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     seeds: PositiveInt = 3
-    data: RigData | CwruData | TableData | ClassesData
+    data: RigData | CwruData | TableData | ClassesData | RegressionData
     features: FeaturesConfig = FeaturesConfig()
     teacher: TeacherConfig
     student: ModelConfig
@@ -39,6 +54,7 @@ class Config(Section):
     convert: ConvertConfig = ConvertConfig()
     detect: DetectConfig = DetectConfig()
     recognize: RecognizeConfig = RecognizeConfig()
+    estimate: EstimateConfig = EstimateConfig()
     firmware: FirmwareConfig = FirmwareConfig()
 
     @model_validator(mode="after")
@@ -46,17 +62,18 @@ class Config(Section):
         if self.seed + self.seeds - 1 > LARGEST_SEED:
             raise ValueError(f"seed + seeds must be at most {LARGEST_SEED + 1}, got {self.seed} and {self.seeds}")
         objective = self.distill.objective
-        if objective is not None and (objective == "reconstruction") != (self.task == "anomaly"):
-            fits = "reconstruction" if self.task == "anomaly" else "soft_target or logit_matching"
-            raise ValueError(
-                f"distill.objective {self.distill.objective!r} does not suit task {self.task!r}; take {fits}"
-            )
+        if objective is not None and objective not in OBJECTIVES[self.task]:
+            fits = " or ".join(OBJECTIVES[self.task])
+            raise ValueError(f"distill.objective {objective!r} does not suit task {self.task!r}; take {fits}")
         self._in_order()
         if self.recognize != RecognizeConfig() and not self.recognizes:
             why = (
                 "the classification has healthy_classes" if self.task == "classification" else f"task is {self.task!r}"
             )
-            raise ValueError(f"[recognize] is for a classification without healthy_classes; {why}, so take [detect]")
+            instead = "[estimate]" if self.task == "regression" else "[detect]"
+            raise ValueError(f"[recognize] is for a classification without healthy_classes; {why}, so take {instead}")
+        if self.estimate != EstimateConfig() and self.task != "regression":
+            raise ValueError(f"[estimate] is for task 'regression', and task is {self.task!r}")
         return self
 
     @property
@@ -145,14 +162,13 @@ def _job_and_task(raw: Mapping[str, Any], what: str) -> tuple[str, Task]:
     tasks = tasks_of(job)
     task = raw.get("task", tasks[0])
     if task not in tasks:
-        known = " or ".join(repr(each) for each in tasks)
+        known = " or ".join(map(repr, tasks))
         raise ValueError(f"{what}: task of job {job!r} must be {known}, got {shown(task)}{did_you_mean(task, tasks)}")
     return job, task
 
 
 # What sections hold if they do not say so, by task.
-_FAMILY: dict[Task, str] = {"anomaly": "autoencoder", "classification": "dense"}
-_OBJECTIVE: dict[Task, str] = {"anomaly": "reconstruction", "classification": "soft_target"}
+_FAMILY: dict[Task, str] = {"anomaly": "autoencoder", "classification": "dense", "regression": "dense"}
 # Of an objective named by a word; those of a recipe are the published ones.
 _NUMBERS = {"temperature": 4.0, "weight": 0.5, "hard_weight": 0.5}
 
@@ -164,7 +180,7 @@ def _by_task(task: Task, raw: Mapping[str, Any]) -> dict[str, Any]:
     defaults: dict[str, dict[str, Any]] = {
         "teacher": {"family": _FAMILY[task]},
         "student": {"family": _FAMILY[task]},
-        "distill": {} if own else {"objective": _OBJECTIVE[task], **_NUMBERS},
+        "distill": {} if own else {"objective": OBJECTIVES[task][0], **_NUMBERS},
     }
     sections = {"distill": {}, **raw}
     return {

@@ -1,4 +1,4 @@
-"""Windows of classes divided into training, validation and test: by whole files or groups of them, or in time."""
+"""Windows with a class or a number each, divided into training, validation and test: by files or groups, or in time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.config import ClassesData
+from micro.config import GroupedData
 from micro.datasets.find import matches
 from micro.datasets.recording import split_in_time
 from micro.datasets.unmatched import unmatched
@@ -28,7 +28,10 @@ FRACTIONS = (0.6, 0.15, 0.25)
 
 @dataclass(frozen=True)
 class Labeled:
-    """Windows of one stretch, in their order: the file's name and the class of each, -1 where it has none."""
+    """Windows of one stretch, in their order: the file's or run's name and the class of each, -1 where it has none.
+
+    Of windows that have a number instead of a class, 0 stands for those that have one.
+    """
 
     name: str
     classes: np.ndarray
@@ -36,12 +39,14 @@ class Labeled:
 
 def split_classes(
     stretches: Sequence[Labeled],
-    config: ClassesData,
+    config: GroupedData,
     class_names: Sequence[str],
     paths: Mapping[str, Path],
+    groups: Mapping[str, str],
     twins: Sequence[tuple[str, ...]],
     features: FrontEnd,
     seed: int,
+    what: str = "file",
 ) -> tuple[list[np.ndarray], str]:
     """The part of every window of every stretch, -1 for those left out; and a sentence on how they were divided.
 
@@ -51,36 +56,41 @@ def split_classes(
 
     Args:
         stretches: In the order in which windows are.
+        class_names: Empty where windows have a number instead.
         paths: The files by the names of their recordings.
+        groups: The group of each name, as `groups_of` gives it.
         twins: Names of files that hold the same, as `twins_of` gives them.
         seed: Of the draw of groups.
+        what: What a name stands for, 'file' or 'run'.
 
     Raises:
         DataError: For a class that a part would lack, and for a group or a file's content in two parts.
     """
-    groups = groups_of(paths, config)
+    what = what if config.group is None else "group"
+    classes = max(1, len(class_names))
     _require_one_class(twins, stretches, class_names)
     if config.split != "time":
         named = _named(paths, config)
         _require_apart(named, groups, twins)
-        parts, lacking = _by_groups(stretches, named, groups, twins, len(class_names), seed)
+        parts, lacking = _by_groups(stretches, named, groups, twins, classes, seed)
         if not lacking:
-            return parts, _said(stretches, parts, groups, config)
+            return parts, _said(stretches, parts, groups, what)
         if config.split == "files" or named or config.group is not None:
-            raise DataError(_lacks(lacking, stretches, groups, class_names, config))
-    parts = _in_time(stretches, len(class_names), features, twins)
-    short = _lacking(stretches, parts, len(class_names))
+            raise DataError(_lacks(lacking, stretches, groups, class_names, named, what))
+    parts = _in_time(stretches, classes, features, twins)
+    short = _lacking(stretches, parts, classes)
     if short:
         label, _ = short[0]
         count = sum(int((one.classes == label).sum()) for one in stretches)
+        lacks = f"class {class_names[label]!r} has" if class_names else "there are"
         raise DataError(
-            f"class {class_names[label]!r} has {counted(count, 'window')}, too few to divide into training, validation and "
-            "test; record more of it, or take shorter windows or a smaller hop"
+            f"{lacks} {counted(count, 'window')}, too few to divide into training, validation and test; record more "
+            f"{'of it, ' if class_names else ''}or take shorter windows or a smaller hop"
         )
     return parts, "every recording was divided in time: its first 60 % train, the last 25 % test."
 
 
-def groups_of(paths: Mapping[str, Path], config: ClassesData) -> dict[str, str]:
+def groups_of(paths: Mapping[str, Path], config: GroupedData) -> dict[str, str]:
     """The group of each file: its own name, or what stands for {group} in the config's pattern.
 
     Raises:
@@ -110,7 +120,7 @@ def _group(name: str, pattern: str) -> str | None:
     return found[1] if found else None
 
 
-def _named(paths: Mapping[str, Path], config: ClassesData) -> dict[str, int]:
+def _named(paths: Mapping[str, Path], config: GroupedData) -> dict[str, int]:
     """Files that the config gives to the test or to validation."""
     found: dict[str, int] = {}
     for part, setting in ((VALIDATION, "validation_files"), (TEST, "test_files")):
@@ -278,10 +288,7 @@ def _lacking(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], classes:
     return [(int(label), int(part)) for label, part in np.argwhere(counts == 0)]
 
 
-def _said(
-    stretches: Sequence[Labeled], parts: Sequence[np.ndarray], groups: Mapping[str, str], config: ClassesData
-) -> str:
-    what = "file" if config.group is None else "group"
+def _said(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], groups: Mapping[str, str], what: str) -> str:
     held: list[set[str]] = [set() for _ in PARTS]
     for one, part in zip(stretches, parts):
         for each in np.unique(part[part >= 0]):
@@ -295,13 +302,20 @@ def _lacks(
     stretches: Sequence[Labeled],
     groups: Mapping[str, str],
     class_names: Sequence[str],
-    config: ClassesData,
+    named: Mapping[str, int],
+    what: str,
 ) -> str:
     label, part = lacking[0]
-    what = "file" if config.group is None else "group"
     held = {groups[one.name] for one in stretches if (one.classes == label).any()}
-    said = f"{PARTS[part]} would have no window of class {class_names[label]!r}, which {counted(len(held), what)} hold"
-    said += "s" if len(held) == 1 else ""
-    if config.test_files or config.validation_files:
-        return f"{said}; choose other test_files and validation_files, or record the class in more {what}s"
-    return f'{said}; record it in three {what}s or more, or set split = "time"'
+    subject = f"window of class {class_names[label]!r}, which" if class_names else "window:"
+    holds = "hold" if class_names else "have one"
+    said = f"{PARTS[part]} would have no {subject} {counted(len(held), what)} {_singular(holds) if len(held) == 1 else holds}"
+    more = "the class in more" if class_names else "more"
+    if named:
+        return f"{said}; choose other test_files and validation_files, or record {more} {what}s"
+    three = f"record it in three {what}s or more" if class_names else f"record three {what}s or more"
+    return f'{said}; {three}, or set split = "time"'
+
+
+def _singular(verb: str) -> str:
+    return {"hold": "holds", "have one": "has one"}[verb]

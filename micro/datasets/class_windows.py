@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from micro.config import ClassesData, FeaturesConfig
-from micro.datasets.class_split import PARTS, Labeled, split_classes, twins_of
+from micro.datasets.class_split import PARTS, Labeled, groups_of, split_classes, twins_of
 from micro.datasets.classes import ClassRecording, Loaded, load_classes
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
@@ -34,7 +34,8 @@ def class_parts(data: ClassesData, settings: FeaturesConfig, seed: int) -> Parts
     ]
     _require_windows(labeled, loaded, features)
     twins = twins_of(loaded.paths)
-    parts, said = split_classes(labeled, data, loaded.class_names, loaded.paths, twins, features, seed)
+    groups = groups_of(loaded.paths, data)
+    parts, said = split_classes(labeled, data, loaded.class_names, loaded.paths, groups, twins, features, seed)
     divided: tuple[Pieces, ...] = ([], [], [])
     for (frames, _), one, part in zip(framed, labeled, parts):
         values = features(frames)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,11 @@ from micro.datasets.cells import label as label_text
 from micro.datasets.columns import leave_constant, refuse_ramps
 from micro.datasets.contents import Contents
 from micro.datasets.find import find_files, matches
-from micro.datasets.recording import Recording
+from micro.datasets.recording import Recording, padded
 from micro.datasets.states import States
 from micro.datasets.unmatched import unmatched
 from micro.errors import DataError
-from micro.support.wording import counted, listed, was
+from micro.support.wording import counted, listed
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,15 @@ def load_classes(config: ClassesData, window: int) -> Loaded:
     contents = table.read_files(files, config, (), notes, left_out)
     names = _names(config, by_file, [read for _, read in contents])
     recordings: list[ClassRecording] = []
-    padded = 0
+    extended = 0
     for file, read in contents:
         classes = _of_rows(read, names, by_file.get(file.name), config)
         states = States(np.ones(len(read.samples), bool), None)
         parts = table.stretches_of(file.name, read, states, config, window)
         if config.on_short == "pad" and len(parts) == 1 and 0 < len(parts[0].samples) < window:
-            padded += 1
-            recordings.append(_padded(ClassRecording(parts[0], classes[parts[0].rows]), window))
+            extended += 1
+            classes = np.pad(classes[parts[0].rows], (0, window - len(parts[0].samples)), mode="edge")
+            recordings.append(ClassRecording(padded(parts[0], window), classes))
             continue
         long_enough = [part for part in parts if len(part.samples) >= window]
         if not long_enough:
@@ -81,10 +82,8 @@ def load_classes(config: ClassesData, window: int) -> Loaded:
             f"none of {counted(len(files), 'file')} holds a window of {window} samples: {left_out.problems[0]}"
         )
     notes.update(dict.fromkeys(left_out.note(len(files))))
-    if padded:
-        extended = f"{padded} of {counted(len(files), 'file')} {was(padded)} shorter than a window"
-        extended += " and extended by repeating the last row."
-        notes[extended] = None
+    if extended:
+        notes[table.padding_note(extended, len(files))] = None
     recordings, channels = _channels(recordings, contents[0][1].channels, config, notes)
     return Loaded(recordings, names, channels, {name: path for path, name in named.items()}, tuple(notes))
 
@@ -170,19 +169,6 @@ def _of_rows(read: Contents, names: Sequence[str], label: str | None, config: Cl
     places = {label_text(name): place for place, name in enumerate(names)}
     of_words = np.array([places.get(label_text(word), -1) for word in read.words], int)
     return of_words[read.labels]
-
-
-def _padded(one: ClassRecording, window: int) -> ClassRecording:
-    """A recording extended to a window by its last row."""
-    more = (0, window - len(one.classes))
-    r = one.recording
-    longer = replace(
-        r,
-        samples=np.pad(r.samples, (more, (0, 0)), mode="edge"),
-        healthy=np.pad(r.healthy, more, mode="edge"),
-        valid=np.pad(r.valid, more, mode="edge"),
-    )
-    return ClassRecording(longer, np.pad(one.classes, more, mode="edge"))
 
 
 def _channels(

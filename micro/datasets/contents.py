@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,16 +23,20 @@ class EmptyFile(DataError):
 
 @dataclass
 class Rows:
-    """Where the rows of a file are: runs of rows with the line of their first, or with a line each. Row 0 comes first."""
+    """Where the rows of a file are: runs of rows with the line of their first, or with a line each. Row 0 comes first.
+
+    `skipped` are rows of the file before it.
+    """
 
     path: Path
     runs: list[tuple[int, int | np.ndarray]] = field(default_factory=list)
+    skipped: int = 0
 
     def where(self, row: int) -> str:
         """File and line of a row, as an editor counts them; its row in files that have no lines."""
         begin, lines = next(((first, lines) for first, lines in reversed(self.runs) if first <= row), (0, None))
         if lines is None:
-            return f"{self.path}, row {row}"
+            return f"{self.path}, row {row + self.skipped}"
         line = int(lines[row - begin]) if isinstance(lines, np.ndarray) else lines + row - begin
         return f"{self.path}, line {line}"
 
@@ -61,6 +65,19 @@ class Contents:
     rate: float | None = None
     texts: dict[int, str] = field(default_factory=dict)
     header: tuple[str, ...] = ()
+
+
+def rows_of(contents: Contents, start: int, stop: int) -> Contents:
+    """Consecutive rows of a file as a file of their own, whose rows are still found where they are."""
+    moments, labels, rows = contents.moments, contents.labels, contents.rows
+    part = slice(start, stop)
+    return replace(
+        contents,
+        samples=contents.samples[part],
+        rows=Rows(rows.path, [(first - start, lines) for first, lines in rows.runs], rows.skipped + start),
+        moments=moments and replace(moments, values=moments.values[part], missing=moments.missing[part]),
+        labels=None if labels is None else labels[part],
+    )
 
 
 @dataclass(frozen=True)

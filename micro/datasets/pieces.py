@@ -21,12 +21,14 @@ class Piece:
         label: The class, or 1 for faulty windows, 0 for healthy ones, -1 where the state is unknown.
         origin: Name of the recording.
         samples: Of some of the windows, (k, window, channels) float32.
+        numbers: Of a regression the number of each window, (n,) float64.
     """
 
     values: np.ndarray
     label: int
     origin: str
     samples: np.ndarray
+    numbers: np.ndarray | None = None
 
 
 Pieces = list[Piece]
@@ -45,6 +47,7 @@ class Parts:
         notes: Sentences on what was skipped, left out or split.
         healthy_classes: Of a classification, those that raise no alarm; empty where there is no alarm.
         class_weights: How much a training example of each class counts; empty where all count the same.
+        target_name: Of a regression, what the number is.
     """
 
     features: FrontEnd
@@ -58,17 +61,43 @@ class Parts:
     notes: tuple[str, ...] = ()
     healthy_classes: tuple[str, ...] = ()
     class_weights: tuple[float, ...] = ()
+    target_name: str = ""
 
 
-def piece(frames: np.ndarray, values: np.ndarray, label: int, origin: str, rows: np.ndarray | None = None) -> Piece:
+@dataclass(frozen=True)
+class Target:
+    """The number that a regression predicts: models give it less `mean`, over `deviation`, both of the training windows."""
+
+    name: str
+    mean: float
+    deviation: float
+
+    def standardized(self, numbers: np.ndarray) -> np.ndarray:
+        """Numbers as models give them, (n,) -> (n, 1) float32."""
+        return ((numbers - self.mean) / self.deviation).astype(np.float32)[:, None]
+
+    def real(self, outputs: np.ndarray) -> np.ndarray:
+        """Numbers from models' outputs, (n, 1) -> (n,) float64."""
+        return outputs.reshape(len(outputs)).astype(np.float64) * self.deviation + self.mean
+
+
+def piece(
+    frames: np.ndarray,
+    values: np.ndarray,
+    label: int,
+    origin: str,
+    rows: np.ndarray | None = None,
+    numbers: np.ndarray | None = None,
+) -> Piece:
     """A piece of all windows, or of some rows of them, without a copy of all their samples.
 
-    Shapes: frames (n, window, channels), values (n, *shape).
+    Shapes: frames (n, window, channels), values (n, *shape), numbers (n,).
     """
     if rows is None:
-        return Piece(values, label, origin, frames[evenly_spaced(len(frames), KEPT_EACH)].astype(np.float32))
+        samples = frames[evenly_spaced(len(frames), KEPT_EACH)].astype(np.float32)
+        return Piece(values, label, origin, samples, numbers)
     samples = frames[rows[evenly_spaced(len(rows), KEPT_EACH)]].astype(np.float32)
-    return Piece(values[rows], label, origin, samples)
+    return Piece(values[rows], label, origin, samples, None if numbers is None else numbers[rows])
 
 
 def evenly_spaced(length: int, count: int) -> np.ndarray:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from micro.config import ClassesData, Config, CwruData, RigData, TableData
+from micro.config import ClassesData, Config, CwruData, RegressionData, RigData, TableData, Task
 from micro.datasets.class_windows import class_parts
 from micro.datasets.cwru_windows import cwru_parts
-from micro.datasets.pieces import Parts, Pieces, evenly_spaced
+from micro.datasets.pieces import Parts, Pieces, Target, evenly_spaced
+from micro.datasets.regression_windows import regression_parts
 from micro.datasets.rig_windows import rig_parts
 from micro.datasets.table_windows import table_parts
+from micro.errors import DataError
 from micro.keras_graph.calibration_data import CALIBRATION_SAMPLES, calibration_data, drawn_evenly
 from micro.signal import FrontEnd, Scaling, fit_scaling
 
@@ -22,6 +24,7 @@ SOURCES: dict[type, Callable[..., Parts]] = {
     CwruData: cwru_parts,
     TableData: table_parts,
     ClassesData: class_parts,
+    RegressionData: regression_parts,
 }
 # Test windows whose samples are kept.
 TEST_VECTORS = 200
@@ -33,7 +36,8 @@ class Windows:
 
     Attributes:
         x: Features, (n, *shape) float32.
-        labels: (n,), the class; or 1 for a faulty window, 0 for a healthy one, -1 where the state is unknown.
+        labels: (n,), the class; or 1 for a faulty window, 0 for a healthy one, -1 where the state is unknown; or a regression's
+            number.
         origins: The recording of each.
     """
 
@@ -62,6 +66,7 @@ class Prepared:
         notes: Sentences for the user on what was skipped, left out or split.
         healthy_classes: Of a classification, those that raise no alarm; empty where there is no alarm.
         class_weights: How much a training example of each class counts; empty where all count the same.
+        target: Of a regression, else None.
     """
 
     features: FrontEnd
@@ -78,6 +83,19 @@ class Prepared:
     notes: tuple[str, ...] = ()
     healthy_classes: tuple[str, ...] = ()
     class_weights: tuple[float, ...] = ()
+    target: Target | None = None
+
+    @property
+    def task(self) -> Task:
+        """What is learned."""
+        if self.target is not None:
+            return "regression"
+        return "classification" if self.class_names else "anomaly"
+
+    @property
+    def outputs(self) -> int | None:
+        """Values that a model gives; None of an autoencoder, which gives as many as it takes."""
+        return {"anomaly": None, "classification": len(self.class_names), "regression": 1}[self.task]
 
 
 def prepare(config: Config) -> Prepared:
@@ -94,7 +112,7 @@ def untested(data: Prepared) -> str | None:
 
     Reports of the test's figures start with it: without both kinds there is no AUC, and one rate is unknown.
     """
-    if data.class_names:
+    if data.task != "anomaly":
         return None
     healthy, faulty = (data.test.labels == 0).any(), (data.test.labels == 1).any()
     if healthy and faulty:
@@ -111,7 +129,7 @@ def untested(data: Prepared) -> str | None:
 
 def calibration_windows(data: Prepared, seed: int) -> np.ndarray:
     """Training windows to calibrate the int8 ranges on, drawn evenly; with headroom for anomaly detection."""
-    if data.class_names:
+    if data.task != "anomaly":
         return drawn_evenly(data.train.x, CALIBRATION_SAMPLES, seed)
     return calibration_data(data.train.x, seed=seed)
 
@@ -120,10 +138,11 @@ def _scaled(parts: Parts) -> Prepared:
     """The four parts with scaling fitted on the first."""
     scaling = fit_scaling(np.concatenate([each.values for each in parts.train]))
     samples = np.concatenate([each.samples for each in parts.test])
+    train = _windows(parts.train, scaling)
     return Prepared(
         features=parts.features,
         scaling=scaling,
-        train=_windows(parts.train, scaling),
+        train=train,
         validation=_windows(parts.validation, scaling),
         calibration=_windows(parts.calibration, scaling),
         test=_windows(parts.test, scaling),
@@ -138,7 +157,16 @@ def _scaled(parts: Parts) -> Prepared:
         notes=(*parts.notes, *_clipped(parts)),
         healthy_classes=parts.healthy_classes,
         class_weights=parts.class_weights,
+        target=_target(parts.target_name, train.labels) if parts.target_name else None,
     )
+
+
+def _target(name: str, numbers: np.ndarray) -> Target:
+    """A target with the level of its training windows; DataError where it never changes."""
+    deviation = float(numbers.std())
+    if not deviation > 1e-9 * max(1.0, float(np.abs(numbers).max())):
+        raise DataError(f"{name} is {numbers[0]:g} in every training window: there is nothing to learn")
+    return Target(name, float(numbers.mean()), deviation)
 
 
 def _clipped(parts: Parts) -> list[str]:
@@ -159,6 +187,8 @@ def _clipped(parts: Parts) -> list[str]:
 def _windows(pieces: Pieces, scaling: Scaling) -> Windows:
     return Windows(
         scaling(np.concatenate([each.values for each in pieces])),
-        np.concatenate([np.full(len(each.values), each.label) for each in pieces]),
+        np.concatenate(
+            [np.full(len(each.values), each.label) if each.numbers is None else each.numbers for each in pieces]
+        ),
         tuple(each.origin for each in pieces for _ in range(len(each.values))),
     )

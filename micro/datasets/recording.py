@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -57,6 +57,17 @@ class Recording:
         samples = samples[:, None] if samples.ndim == 1 else samples
         ones = np.ones(len(samples), bool)
         return cls(name, samples, float(sample_rate), label, ones & healthy, ones & (not healthy), ones)
+
+
+def padded(recording: Recording, window: int) -> Recording:
+    """A recording extended to a window by its last row."""
+    more = (0, window - len(recording.samples))
+    return replace(
+        recording,
+        samples=np.pad(recording.samples, (more, (0, 0)), mode="edge"),
+        healthy=np.pad(recording.healthy, more, mode="edge"),
+        valid=np.pad(recording.valid, more, mode="edge"),
+    )
 
 
 def one_rate(recordings: Sequence[Recording]) -> float:

@@ -61,12 +61,12 @@ class LeftOut:
             raise DataError(f"{problem}; {'leave it out of the files to score' if self.scoring else setting}") from None
         self.problems.append(problem)
 
-    def note(self, count: int) -> list[str]:
-        """A sentence on those of `count` files that were left out, if any were."""
+    def note(self, count: int, what: str = "file") -> list[str]:
+        """A sentence on those of `count` files, or runs, that were left out, if any were."""
         if not self.problems:
             return []
         listed = "; ".join(self.problems[:LISTED]) + ("; ..." if len(self.problems) > LISTED else "")
-        return [f"{len(self.problems)} of {counted(count, 'file')} {was(len(self.problems))} left out: {listed}."]
+        return [f"{len(self.problems)} of {counted(count, what)} {was(len(self.problems))} left out: {listed}."]
 
 
 def load(
@@ -177,7 +177,7 @@ def read_files(
 
 def stretches_of(name: str, contents: Contents, states: States, config: FilesData, window: int) -> list[Recording]:
     """One file as recordings, one for each stretch without a gap, at the rate that the config asks for."""
-    rate, breaks, since = _rate(contents, config)
+    rate, breaks, since = rate_of(contents, config)
     edges = [0, *breaks, len(contents.samples)]
     samples, valid, guessed = filled(contents, edges, config.on_missing, window)
     recordings = []
@@ -193,7 +193,7 @@ def stretches_of(name: str, contents: Contents, states: States, config: FilesDat
     return recordings
 
 
-def _rate(contents: Contents, config: FilesData) -> tuple[float, list[int], np.ndarray | None]:
+def rate_of(contents: Contents, config: FilesData) -> tuple[float, list[int], np.ndarray | None]:
     """Sample rate in Hz, the rows at which a new stretch begins, and each row's seconds where the file has a clock."""
     if contents.moments is not None:
         since = clock.seconds(contents.moments, config, contents.path)
@@ -207,6 +207,11 @@ def _rate(contents: Contents, config: FilesData) -> tuple[float, list[int], np.n
             f"{contents.path} was sampled at {contents.rate:g} Hz by its own header; sample_rate is {config.sample_rate:g} Hz"
         )
     return config.sample_rate, [], None
+
+
+def padding_note(extended: int, of: int, what: str = "file") -> str:
+    """A sentence on files, or runs, that were extended to a window."""
+    return f"{extended} of {counted(of, what)} {was(extended)} shorter than a window and extended by repeating the last row."
 
 
 def too_short(path: Path, parts: Sequence[Recording], window: int) -> str:

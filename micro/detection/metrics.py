@@ -1,4 +1,4 @@
-"""How well scores separate healthy windows from faulty ones, and how well a classifier tells classes apart."""
+"""How well scores separate healthy windows from faulty ones, classifiers tell classes apart, and estimates fit numbers."""
 
 from __future__ import annotations
 
@@ -19,6 +19,21 @@ def alarm_rates(faulty: np.ndarray, scores: np.ndarray, threshold: float) -> dic
     return {
         "false_alarm_rate": float(alarm[~faulty].mean()) if (~faulty).any() else None,
         "detection_rate": float(alarm[faulty].mean()) if faulty.any() else None,
+    }
+
+
+def fit_of(numbers: np.ndarray, estimates: np.ndarray) -> dict[str, float]:
+    """How well estimates fit numbers, (n,) each.
+
+    'r2' is the fraction of the numbers' variance that is explained: 1 less squared errors over squared distances from their
+    mean, 0 where they are all the same; 'rmse' the root of the mean squared error, 'mae' the mean absolute error.
+    """
+    errors = np.asarray(estimates, np.float64) - np.asarray(numbers, np.float64)
+    spread = float(np.sum((numbers - np.mean(numbers)) ** 2))
+    return {
+        "r2": 1 - float(np.sum(errors**2)) / spread if spread > 0 else 0.0,
+        "rmse": float(np.sqrt(np.mean(errors**2))),
+        "mae": float(np.mean(np.abs(errors))),
     }
 
 

@@ -1,4 +1,4 @@
-"""What a firmware's last stage makes of the model's outputs, whatever it decides: alarms or classes."""
+"""What a firmware's last stage makes of the model's outputs, whatever it gives: alarms, classes or numbers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from micro.detection.detector import Detector, Status, decide
+from micro.detection.estimator import Estimate, Estimator
 from micro.detection.recognizer import NO_CLASS, Recognition, Recognizer, leads, recognize
 
 # The last stage of a firmware: it turns a model's outputs into what the firmware reports.
-Decider = Detector | Recognizer
+Decider = Detector | Recognizer | Estimator
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,14 @@ class Outcome:
     """Results of windows in their order.
 
     Attributes:
-        scores: The detector's score or the recognizer's lead in integers, (n,) int64; 0 where the sensor is at fault.
+        scores: The detector's score, the recognizer's lead or the estimator's output in integers, (n,) int64; 0 where the
+            sensor is at fault.
         statuses: What the C returns for each.
         classes: The class that a recognizer reports, `NO_CLASS` where there is none, (n,) int.
     """
 
     scores: np.ndarray
-    statuses: Sequence[Status | Recognition]
+    statuses: Sequence[Status | Recognition | Estimate]
     classes: np.ndarray
 
 
@@ -42,6 +44,10 @@ def decided(decider: Decider, inputs: np.ndarray, outputs: np.ndarray, faulty: n
         if good.any():
             scores[good] = decider.score(inputs[good], outputs[good])
         return Outcome(scores, decide(decider, scores, faulty), classes)
+    if isinstance(decider, Estimator):
+        if good.any():
+            scores[good] = decider.scores(outputs[good])
+        return Outcome(scores, [Estimate(int(fault) or Estimate.ESTIMATED) for fault in faulty], classes)
     candidates = classes.copy()
     if good.any():
         scores[good] = leads(outputs[good])
@@ -50,6 +56,8 @@ def decided(decider: Decider, inputs: np.ndarray, outputs: np.ndarray, faulty: n
     return Outcome(scores, statuses, np.array(reported, int))
 
 
-def unit_of(decider: Decider) -> float:
-    """What a score of 1 is in real units."""
-    return decider.score.unit if isinstance(decider, Detector) else decider.unit
+def real_scores(decider: Decider, scores: np.ndarray) -> np.ndarray:
+    """Scores in real units, an estimator's as the numbers that they stand for: (n,) -> (n,) float64."""
+    if isinstance(decider, Estimator):
+        return decider.numbers(scores)
+    return np.asarray(scores * (decider.score.unit if isinstance(decider, Detector) else decider.unit))

@@ -42,8 +42,8 @@ def kept_back(config: Config) -> Config | None:
 def search_windows(config: Config, kept: bool = False) -> tuple[Prepared, tuple[np.ndarray, np.ndarray]]:
     """The data of a config, and the windows that candidates are judged on: scaled features and labels.
 
-    A classifier is judged on its validation windows; a detector on healthy validation windows, label 0, and the same with
-    synthetic anomalies, label 1.
+    A classifier and a regression are judged on their validation windows; a detector on healthy validation windows, label 0,
+    and the same with synthetic anomalies, label 1.
 
     Args:
         kept: The config is one of `kept_back`: the load that it tests on judges together with the validation windows.
@@ -53,7 +53,7 @@ def search_windows(config: Config, kept: bool = False) -> tuple[Prepared, tuple[
     """
     data = prepare(_with_small_test(config))
     x, labels = data.validation.x, data.validation.labels
-    if not data.class_names:
+    if data.task == "anomaly":
         frames, frame_labels = data.validation_samples
         made = data.scaling(data.features(with_anomalies(frames[frame_labels == 0], config.seed)))
         return data, (np.concatenate([x, made]), np.repeat([0, 1], [len(x), len(made)]))

@@ -17,6 +17,11 @@ STATES = {
     "infeasible": "never trained: exceeds the budget",
     "failed": "failed",
 }
+SCORES = {
+    "anomaly": "area under the ROC curve",
+    "classification": "likelihood",
+    "regression": "fraction of the variance explained",
+}
 COLORS = {"done": "#0b6e99", "stopped": "#c2571a", "infeasible": "#bbbbbb"}
 
 
@@ -30,7 +35,7 @@ def render_search(result: Mapping[str, Any]) -> bytes:
         "micro.explore",
         "search.html.j2",
         result=result,
-        score="likelihood" if classifies else "area under the ROC curve",
+        score=SCORES[result["task"]],
         judged=_judged(result),
         classifies=classifies,
         finals=sorted(_finals(result), reverse=True),
@@ -59,7 +64,7 @@ def _finals(result: Mapping[str, Any]) -> list[tuple[float, int, list[float]]]:
 
 
 def _judged(result: Mapping[str, Any]) -> str:
-    if result["task"] != "classification":
+    if result["task"] == "anomaly":
         return "healthy validation windows and the same with synthetic anomalies"
     return (
         "validation windows and those of a training load held out from candidates"

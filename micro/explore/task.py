@@ -60,8 +60,8 @@ def prepare(task: Task) -> float | None:
     config = task.config
     own = config.features.bands
     others = [bands for bands in resolutions(config) if bands != own]
-    # A classifier's logits serve whatever the student's features; an autoencoder's teacher speaks in its own features.
-    shared = str(task.folder(own)) if config.task == "classification" else None
+    # Logits and numbers serve whatever the student's features; an autoencoder's teacher speaks in its own features.
+    shared = str(task.folder(own)) if config.task != "anomaly" else None
     rounds = [[own], others] if shared else [[own, *others]]
     for wanted in rounds:
         pieces = [

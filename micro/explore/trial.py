@@ -15,9 +15,9 @@ import tensorflow as tf
 import keras_kd
 from keras_kd.layers import copied
 from micro.aot import static_size
-from micro.config import Config, QuantizeStage, parse_config
+from micro.config import Config, QuantizeStage, Task, parse_config
 from micro.datasets.prepare import Prepared, calibration_windows
-from micro.detection.metrics import auc
+from micro.detection.metrics import auc, fit_of
 from micro.errors import ConversionError
 from micro.explore.holdout import search_windows
 from micro.quantize.aware import quantize_aware
@@ -81,10 +81,10 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
     data, (x, labels) = search_windows(config, kept)
     arrays = {
         "train_x": data.train.x,
-        "train_y": data.train.labels if data.class_names else data.train.x,
+        "train_y": _targets(data),
         "calibration": calibration_windows(data, config.seed),
         "judged_x": x.astype(np.float32),
-        "judged_y": labels,
+        "judged_y": labels if data.target is None else data.target.standardized(labels),
     }
     teacher_score = None
     parts = {f"{name}.npy": array_bytes(array) for name, array in arrays.items()}
@@ -92,11 +92,13 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
         _require_outputs(config, data)
         teacher = train_teacher(config, data, config.seed, lambda: None).model
         keras_kd.record(teacher, data.train.x, f"{folder}-teacher", batch_size=1024)
-        teacher_score = _score_keras(teacher, x, labels, data.class_names).score
+        judged = labels if data.target is None else data.target.standardized(labels)
+        teacher_score = _score_keras(teacher, x, judged, data.task).score
         parts["teacher.keras"] = keras_bytes(copied(teacher))
     parts["about.json"] = json_bytes(
         {
-            "class_names": list(data.class_names),
+            "task": data.task,
+            "outputs": data.outputs,
             "class_weights": list(data.class_weights),
             "teacher": f"{Path(folder).name}-teacher" if teacher_from is None else f"{Path(teacher_from).name}-teacher",
             "teacher_score": teacher_score,
@@ -106,6 +108,13 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
     write_folder(folder, parts)
     keras.backend.clear_session()
     return {"teacher_score": teacher_score}
+
+
+def _targets(data: Prepared) -> np.ndarray:
+    """What students are trained towards."""
+    if data.target is not None:
+        return data.target.standardized(data.train.labels)
+    return data.train.labels if data.class_names else data.train.x
 
 
 def _require_outputs(config: Config, data: Prepared) -> None:
@@ -142,7 +151,7 @@ def try_candidate(
     tf.config.experimental.enable_op_determinism()
     data = SearchData.read(Path(folder))
     seed_everything(seed, "student")
-    student = build_model(parsed.student, data.x.shape[1:], len(data.class_names) or None, "student")
+    student = build_model(parsed.student, data.x.shape[1:], data.outputs, "student")
     costs = costs_of(_as_written(student, parsed, data.calibration), runtime)
     result: dict[str, Any] = {"state": "infeasible", "costs": asdict(costs)}
     if over(costs, budget) > 0 or not learn:
@@ -181,7 +190,8 @@ class SearchData:
     calibration: np.ndarray
     judged_x: np.ndarray
     judged_y: np.ndarray
-    class_names: tuple[str, ...]
+    task: Task
+    outputs: int | None
     class_weights: tuple[float, ...]
 
     @classmethod
@@ -200,7 +210,8 @@ class SearchData:
             np.asarray(array("calibration")),
             np.asarray(array("judged_x")),
             np.asarray(array("judged_y")),
-            tuple(about["class_names"]),
+            about["task"],
+            about["outputs"],
             tuple(about.get("class_weights", ())),
         )
 
@@ -224,7 +235,7 @@ class IntermediateScores(keras.callbacks.Callback):
 
     def _score_now(self) -> float:
         data = self.data
-        return _score_keras(self.student, data.judged_x, data.judged_y, data.class_names).score
+        return _score_keras(self.student, data.judged_x, data.judged_y, data.task).score
 
 
 def _train(
@@ -247,7 +258,7 @@ def _train(
     fit(
         distiller,
         config.student,
-        hard_loss(student, bool(data.class_names)),
+        hard_loss(student, data.task),
         {"inputs": data.x, "teacher": {"outputs": data.targets}},
         data.y,
         callbacks=[watch],
@@ -258,7 +269,7 @@ def _train(
 
 def _compressed(student: keras.Model, config: Config, data: SearchData, seed: int) -> keras.Model:
     """The student after the config's stages, on the data alone."""
-    loss = hard_loss(student, bool(data.class_names))
+    loss = hard_loss(student, data.task)
     weights = class_weight(data.class_weights)
     training = TrainingData(data.x, data.y, loss, student, None, weights)
     for stage in config.compress:
@@ -322,21 +333,29 @@ class Scored:
     accuracy: float | None
 
 
-def _score_keras(model: keras.Model, x: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> Scored:
-    if not class_names:
-        return _detection(keras_judge(model, ()), x, labels)
+def _score_keras(model: keras.Model, x: np.ndarray, labels: np.ndarray, task: Task) -> Scored:
+    if task == "anomaly":
+        return _detection(keras_judge(model, task), x, labels)
+    if task == "regression":
+        return _regression(keras_judge(model, task), x, labels)
     return _classification(keras_logits(model, x), labels)
 
 
 def _score_int8(made: Written, data: SearchData) -> Scored:
     """Of an int8 student in TFLite Micro."""
-    if not data.class_names:
-        return _detection(chip_judge(made, ()), data.judged_x, data.judged_y)
+    if data.task == "anomaly":
+        return _detection(chip_judge(made, data.task), data.judged_x, data.judged_y)
+    if data.task == "regression":
+        return _regression(chip_judge(made, data.task), data.judged_x, data.judged_y)
     return _classification(chip_logits(made, data.judged_x), data.judged_y)
 
 
 def _classification(logits: np.ndarray, labels: np.ndarray) -> Scored:
     return Scored(likelihood(logits, labels), float(np.mean(logits.argmax(axis=-1) == labels)))
+
+
+def _regression(judge: Judge, x: np.ndarray, numbers: np.ndarray) -> Scored:
+    return Scored(fit_of(numbers.ravel(), judge(x).ravel())["r2"], None)
 
 
 def _detection(judge: Judge, x: np.ndarray, labels: np.ndarray) -> Scored:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -11,12 +12,14 @@ import numpy as np
 
 from micro.aot.generate import static_files
 from micro.datasets.pieces import evenly_spaced
-from micro.detection.outcome import decided
+from micro.detection.estimator import Estimator
+from micro.detection.outcome import Decider, decided
 from micro.detection.recognizer import Recognizer
 from micro.detection.sensor import faults
 from micro.emission.c_array import model_files
 from micro.emission.c_text import c_array, comment_text, render
 from micro.emission.detector import detector_files
+from micro.emission.estimator import estimator_files
 from micro.emission.recognizer import recognizer_files
 from micro.emission.resolver import resolver_methods
 from micro.errors import RunError
@@ -40,6 +43,8 @@ COMMON = {
 # The file that runs the model for the detector, and its template.
 INTERPRETER = {"static": ("infer_static.c", "infer_static.c.j2"), "tflm": ("infer_tflm{cpp}", "infer_tflm.cc.j2")}
 FOLDER = "firmware/templates"
+# Decimals of an estimate that the application prints.
+MOST_DECIMALS = 6
 
 
 def new_firmware(
@@ -157,6 +162,8 @@ def _stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> di
     around = (firmware.front_end, firmware.scaling)
     if isinstance(firmware.decider, Recognizer):
         return recognizer_files(*around, firmware.decider, graph, digest, name)
+    if isinstance(firmware.decider, Estimator):
+        return estimator_files(*around, firmware.decider, graph, digest, name)
     return detector_files(*around, firmware.decider, graph, digest, name)
 
 
@@ -193,8 +200,7 @@ def _context(
     return {
         **CNames(name).context("self_test"),
         "digest": digest,
-        "stage": "recognizer" if isinstance(firmware.decider, Recognizer) else "detector",
-        "class_names": [comment_text(each) for each in getattr(firmware.decider, "class_names", ())],
+        **_stage(firmware.decider),
         "runtime": runtime,
         "package": layout.package,
         "fixed": fixed,
@@ -207,6 +213,16 @@ def _context(
         "title": layout.title,
         "folder": layout.sources.format(name=name),
     }
+
+
+def _stage(decider: Decider) -> dict[str, Any]:
+    """What templates are told of the last stage."""
+    if isinstance(decider, Recognizer):
+        return {"stage": "recognizer", "class_names": [comment_text(each) for each in decider.class_names]}
+    if isinstance(decider, Estimator):
+        decimals = min(max(math.ceil(-math.log10(decider.unit)), 0), MOST_DECIMALS)
+        return {"stage": "estimator", "target": comment_text(decider.name), "decimals": decimals}
+    return {"stage": "detector"}
 
 
 def _expected(firmware: Firmware, samples: np.ndarray) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import numpy as np
 from micro.config import Config
 from micro.datasets.recording import windows
 from micro.detection.detector import Status
-from micro.detection.outcome import Decider, decided, unit_of
+from micro.detection.estimator import Estimate, Estimator
+from micro.detection.outcome import Decider, decided, real_scores
 from micro.detection.recognizer import NO_CLASS, Recognition, Recognizer
 from micro.detection.sensor import faults
 from micro.errors import RunError
@@ -23,7 +24,8 @@ from micro.tflite.graph import read
 
 @dataclass(frozen=True)
 class Decision:
-    """One window: `sample` is the last that it holds; `score` in real units, None if the sensor is at fault.
+    """One window: `sample` is the last that it holds; `score` in real units, an estimator's number, None if the sensor is at
+    fault.
 
     `recognized` is the class that a recognizer reports; None where it reports none, and of a detector.
 
@@ -35,13 +37,13 @@ class Decision:
 
     sample: int
     score: float | None
-    status: Status | Recognition
+    status: Status | Recognition | Estimate
     recognized: str | None = None
 
 
 @dataclass(frozen=True)
 class Firmware:
-    """All that a run puts on a chip: front end, scaling, model, and the detector or recognizer that decides."""
+    """All that a run puts on a chip: front end, scaling, model, and the detector, recognizer or estimator behind it."""
 
     front_end: FrontEnd
     scaling: Scaling
@@ -86,14 +88,10 @@ def decisions(firmware: Firmware, samples: np.ndarray) -> list[Decision]:
         raise ValueError(f"samples must have shape (n, {front_end.channels}), got {samples.shape}")
     judged = judge(firmware, samples)
     ends = front_end.window - 1 + front_end.hop * np.arange(len(judged.faulty))
-    unit, names = unit_of(firmware.decider), getattr(firmware.decider, "class_names", ())
+    real, names = real_scores(firmware.decider, judged.scores), getattr(firmware.decider, "class_names", ())
     return [
-        Decision(
-            int(end), None if fault else float(score * unit), status, None if number == NO_CLASS else names[number]
-        )
-        for end, score, fault, status, number in zip(
-            ends, judged.scores, judged.faulty, judged.statuses, judged.classes
-        )
+        Decision(int(end), None if fault else float(score), status, None if number == NO_CLASS else names[number])
+        for end, score, fault, status, number in zip(ends, real, judged.faulty, judged.statuses, judged.classes)
     ]
 
 
@@ -111,7 +109,7 @@ class Judged(Observed):
     """What firmware makes of a stream, window by window; scores are 0 and classes none where the sensor is at fault."""
 
     scores: np.ndarray
-    statuses: Sequence[Status | Recognition]
+    statuses: Sequence[Status | Recognition | Estimate]
     classes: np.ndarray
 
 
@@ -156,7 +154,7 @@ def load_firmware(run_folder: str | Path) -> Firmware:
     """
     folder = Path(run_folder)
     report, config = read_run(folder)
-    decider = report.detector or report.recognizer
+    decider = report.detector or report.recognizer or report.estimator
     missing = not_for_a_chip(config, decider)
     if missing is not None or decider is None:
         raise RunError(f"{folder}: {missing}")
@@ -164,11 +162,12 @@ def load_firmware(run_folder: str | Path) -> Firmware:
         content = (folder / "student_int8.tflite").read_bytes()
     except OSError as error:
         raise RunError(f"{folder} is damaged: {error.filename}: {error.strerror}") from None
-    if isinstance(decider, Recognizer):
-        graph = read(content)
-        outputs = graph.tensors[graph.outputs[0]].size
-        if outputs != len(decider.class_names):
-            raise RunError(
-                f"{folder} is damaged: its recognizer has {len(decider.class_names)} classes, its model {outputs} outputs"
-            )
+    graph = read(content)
+    outputs = graph.tensors[graph.outputs[0]].size
+    if isinstance(decider, Recognizer) and outputs != len(decider.class_names):
+        raise RunError(
+            f"{folder} is damaged: its recognizer has {len(decider.class_names)} classes, its model {outputs} outputs"
+        )
+    if isinstance(decider, Estimator) and outputs != 1:
+        raise RunError(f"{folder} is damaged: it estimates one number, and its model has {outputs} outputs")
     return Firmware(report.features, report.scaling, content, decider)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from micro.config import DetectConfig
+from micro.config import Config, Task
 from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepare import Prepared
 from micro.detection.detector import Detector, Status, decide, in_units, stand_in
-from micro.detection.metrics import alarm_rates, auc, calibration_error, macro_f1
+from micro.detection.estimator import half_width
+from micro.detection.metrics import alarm_rates, auc, calibration_error, fit_of, macro_f1
 from micro.detection.score import Score, reconstruction_score
 from micro.detection.threshold import Threshold, calibrate, reconstruction_error
 from micro.runs.run_report import METRICS, Comparison, Metrics, Moved, RecordingReport, SoftTargets, Spread
@@ -31,34 +32,48 @@ SOFTENED_WINDOWS = 2000
 MOST_MOVED = 3
 # Recordings of a classification that a report lists one by one.
 MOST_RECORDINGS = 100
-# Of windows' scaled features: anomaly scores, (n,), or a classifier's logits, (n, classes).
+# Of windows' scaled features: anomaly scores, (n,), a classifier's logits, (n, classes), or a regression's outputs, (n, 1).
 Judge = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of one model; `scores` are anomaly scores or predicted classes, one a test window.
+    """Figures of one model; `scores` are anomaly scores, predicted classes or predicted numbers, one a test window.
 
-    `healthy` are the anomaly scores of the held-out healthy windows that the threshold was calibrated on.
+    `healthy` are the anomaly scores of the held-out healthy windows that the threshold was calibrated on; `half_width` is that
+    of a regression's interval, with what it guarantees.
     """
 
     metrics: Metrics
     scores: np.ndarray
     threshold: Threshold | None = None
     healthy: np.ndarray | None = None
+    half_width: tuple[float, str] | None = None
 
 
-def evaluate(judge: Judge, data: Prepared, detect: DetectConfig) -> Evaluation:
-    """Accuracy, macro F1 and calibration error of a classifier; or AUC, detections and false alarms of an anomaly score at its
-    calibrated threshold.
+def evaluate(judge: Judge, data: Prepared, config: Config) -> Evaluation:
+    """Accuracy, macro F1 and calibration error of a classifier; errors and coverage of a regression; or AUC, detections and
+    false alarms of an anomaly score at its calibrated threshold.
 
     Windows of unknown state are scored but not counted.
     """
+    detect = config.detect
     outputs = judge(data.test.x)
+    if data.target is not None:
+        numbers = data.target.real(outputs)
+        width = half_width(
+            data.target.real(judge(data.calibration.x)) - data.calibration.labels, config.estimate.coverage
+        )
+        last = _last_of_each(data.test.origins)
+        found = fit_of(data.test.labels, numbers) | {
+            "coverage": float(np.mean(np.abs(numbers - data.test.labels) <= width[0])),
+            "rmse_last": fit_of(data.test.labels[last], numbers[last])["rmse"],
+        }
+        return Evaluation({name: found[name] for name in METRICS["regression"]}, numbers, half_width=width)
     if data.class_names:
         labels, classes = data.test.labels, outputs.argmax(axis=-1)
-        found = float(np.mean(classes == labels)), macro_f1(labels, classes), calibration_error(labels, outputs)
-        return Evaluation(dict(zip(METRICS["classification"], found)), classes)
+        figures = float(np.mean(classes == labels)), macro_f1(labels, classes), calibration_error(labels, outputs)
+        return Evaluation(dict(zip(METRICS["classification"], figures)), classes)
     healthy = judge(data.calibration.x)
     threshold = calibrate(healthy, detect.false_alarm_rate, detect.method)
     known = data.test.labels >= 0
@@ -67,17 +82,21 @@ def evaluate(judge: Judge, data: Prepared, detect: DetectConfig) -> Evaluation:
     return Evaluation({"auc": auc(labels, outputs[known]), **rates}, outputs, threshold, healthy)
 
 
-def keras_judge(model: keras.Model, class_names: Sequence[str]) -> Judge:
-    """Scores or logits by a Keras model."""
-    if class_names:
+def keras_judge(model: keras.Model, task: Task) -> Judge:
+    """Scores, logits or outputs by a Keras model."""
+    if task == "classification":
         return lambda x: keras_logits(model, x)
+    if task == "regression":
+        return lambda x: _predicted(model, x)
     return lambda x: reconstruction_error(x, _predicted(model, x))
 
 
-def chip_judge(tflite: TfliteLike, class_names: Sequence[str]) -> Judge:
-    """Scores or logits by a .tflite in TFLite Micro; an int8 autoencoder's score is that of the emitted detector."""
-    if class_names:
+def chip_judge(tflite: TfliteLike, task: Task) -> Judge:
+    """Scores, logits or outputs by a .tflite in TFLite Micro; an int8 autoencoder's score is that of the emitted detector."""
+    if task == "classification":
         return lambda x: chip_logits(tflite, x)
+    if task == "regression":
+        return lambda x: run(tflite, x)
     graph = read(tflite)
     if graph.tensors[graph.inputs[0]].dtype != "int8":
         return lambda x: reconstruction_error(x, run(tflite, x))
@@ -137,20 +156,28 @@ def _logits(outputs: np.ndarray, are_probabilities: bool) -> np.ndarray:
 
 def by_origin(evaluation: Evaluation, data: Prepared, detector: Detector | None = None) -> tuple[RecordingReport, ...]:
     """For each test recording, its healthy and its faulty part separately: windows, and the fraction classified correctly, or
-    the fractions above the threshold and in alarm, as the detector counts windows of that part in turn from the first.
+    the fractions above the threshold and in alarm, as the detector counts windows of that part in turn from the first; of a
+    regression the errors of each recording.
 
     `moved` are the features whose mean lies furthest from that of training windows of the same state, in standard deviations
     of those; for parts in a state that was trained on. Of more than `MOST_RECORDINGS` recordings of a classification each class
     is one row.
     """
     parts: dict[tuple[str, int], list[int]] = {}
-    for place, part in enumerate(zip(_origins(data), data.test.labels.tolist())):
+    states, trained_states = (
+        part.labels if data.target is None else np.zeros(len(part), int) for part in (data.test, data.train)
+    )
+    for place, part in enumerate(zip(_origins(data), states.tolist())):
         parts.setdefault(part, []).append(place)
-    trained = {label: _level(data.train.x[data.train.labels == label]) for label in {label for _, label in parts}}
+    trained = {label: _level(data.train.x[trained_states == label]) for label in {label for _, label in parts}}
     names = feature_names(data)
     rows = []
     for (origin, label), places in parts.items():
-        row: dict[str, object] = {"origin": origin, "state": _state(label, data.class_names), "windows": len(places)}
+        row: dict[str, object] = {
+            "origin": origin,
+            "state": "" if data.target else _state(label, data.class_names),
+            "windows": len(places),
+        }
         row |= _rates(evaluation, data, label, places, detector)
         level = trained[label]
         if level is not None:
@@ -161,8 +188,10 @@ def by_origin(evaluation: Evaluation, data: Prepared, detector: Detector | None 
 
 def _origins(data: Prepared) -> Sequence[str]:
     """The recording of each test window; of very many recordings of classes how many there are of its class."""
+    if data.task != "classification":
+        return data.test.origins
     held = set(zip(data.test.origins, data.test.labels.tolist()))
-    if not data.class_names or len(held) <= MOST_RECORDINGS:
+    if len(held) <= MOST_RECORDINGS:
         return data.test.origins
     of_class = Counter(label for _, label in held)
     return [counted(of_class[label], "recording") for label in data.test.labels.tolist()]
@@ -173,6 +202,10 @@ def _rates(
 ) -> dict[str, float]:
     """A part's accuracy, or its fractions above the threshold and in alarm."""
     scores = evaluation.scores[places]
+    if data.target is not None:
+        numbers = data.test.labels[places]
+        rmse, bias = fit_of(numbers, scores)["rmse"], float(np.mean(scores - numbers))
+        return {"rmse": rmse, "bias": bias, "last": float(numbers[-1]), "last_estimate": float(scores[-1])}
     if data.class_names:
         return {"accuracy": float(np.mean(scores == label))}
     assert evaluation.threshold is not None
@@ -182,6 +215,11 @@ def _rates(
         "above_threshold": float(np.mean(scores > evaluation.threshold.value)),
         "alarms": float(np.mean([status == Status.ALARM for status in statuses])),
     }
+
+
+def _last_of_each(origins: Sequence[str]) -> list[int]:
+    """The place of each recording's last window."""
+    return list({origin: place for place, origin in enumerate(origins)}.values())
 
 
 def _furthest(x: np.ndarray, level: tuple[np.ndarray, np.ndarray], names: Sequence[str]) -> tuple[Moved, ...]:

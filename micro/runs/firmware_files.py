@@ -1,4 +1,4 @@
-"""What is emitted of a run: the detector or recognizer that the chip carries, and what lies in its firmware folder."""
+"""What is emitted of a run: the detector, recognizer or estimator on the chip, and what lies in its firmware folder."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from micro.config import Config
 from micro.datasets.prepare import Prepared
 from micro.detection.detector import Detector, make_detector, stand_in
+from micro.detection.estimator import Estimator
 from micro.detection.recognizer import NEVER, Recognizer, make_recognizer
 from micro.detection.score import margin_score, reconstruction_score
 from micro.detection.threshold import Threshold
@@ -24,7 +25,7 @@ def chip_detector(
 ) -> ReportedDetector | None:
     """The firmware's detector, with its threshold in real units; None for models that are not int8."""
     graph = read(tflite)
-    if graph.tensors[graph.inputs[0]].dtype != "int8" or config.recognizes:
+    if graph.tensors[graph.inputs[0]].dtype != "int8" or config.recognizes or data.target is not None:
         return None
     settings = _in_counts(config.detect.model_dump(exclude={"false_alarm_rate", "method"}), data)
     if threshold is None:
@@ -46,6 +47,20 @@ def chip_recognizer(config: Config, data: Prepared, tflite: Written) -> Recogniz
     settings = _in_counts(config.recognize.model_dump(), data)
     outputs = run_inputs(tflite, quantize_inputs(graph, data.calibration.x)[0])
     return make_recognizer(quantization.scale[0], data.class_names, outputs, data.calibration.labels, **settings)
+
+
+def chip_estimator(
+    config: Config, data: Prepared, tflite: Written, width: tuple[float, str] | None
+) -> Estimator | None:
+    """The firmware's estimator; None where the run is no regression, and for models that are not int8."""
+    graph = read(tflite)
+    if data.target is None or width is None or graph.tensors[graph.inputs[0]].dtype != "int8":
+        return None
+    quantization = graph.tensors[graph.outputs[0]].quantization
+    assert quantization is not None
+    settings = _in_counts(config.estimate.model_dump(exclude={"coverage"}), data)
+    unit, zero = quantization.scale[0] * data.target.deviation, quantization.zero_point[0]
+    return Estimator(data.target.name, unit, zero, data.target.mean, width[0], **settings, guarantee=width[1])
 
 
 def by_class(recognizer: Recognizer | None, data: Prepared, tflite: Written) -> tuple[ClassReport, ...]:
@@ -91,7 +106,7 @@ def judging(config: Config, detector: Detector | None, threshold: Threshold | No
 def firmware_note(config: Config, firmware: Sequence[Path], no_project: str | None) -> bytes:
     """What lies in a run's firmware folder and what does not; the same for every place that the run may lie in."""
     files = ", ".join(path.name for path in firmware)
-    stage = "recognizer" if config.recognizes else "detector"
+    stage = "recognizer" if config.recognizes else "estimator" if config.task == "regression" else "detector"
     whole = f"""\
 A whole project with front end, model, {stage}, a place for your sensor and a self-test is written by this command, given in
 the folder above this one:

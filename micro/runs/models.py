@@ -33,7 +33,7 @@ def build(
     'resnet': the same with a second Conv1D behind each, to which the first one's output is added (He et al. 2015,
         https://arxiv.org/abs/1512.03385): for deep ones.
 
-    Shapes: (*input_shape) -> the same for an autoencoder, (classes,) otherwise.
+    Shapes: (*input_shape) -> the same for an autoencoder, (classes,) otherwise; one class is the number of a regression.
 
     Raises:
         ValueError: For a family that does not suit the task, or sizes that are not positive.
@@ -47,7 +47,8 @@ def build(
         for number, units in enumerate(sizes):
             hidden = layers.Dense(units, activation="relu", name=f"dense_{number}")(hidden)
     if classes is not None:
-        return keras.Model(inputs, layers.Dense(classes, name="logits")(hidden), name=name)
+        last = "logits" if classes > 1 else "estimate"
+        return keras.Model(inputs, layers.Dense(classes, name=last)(hidden), name=name)
     outputs = layers.Dense(math.prod(input_shape), name="reconstruction")(hidden)
     if len(input_shape) > 1:
         outputs = layers.Reshape(input_shape, name="unflatten")(outputs)
@@ -61,7 +62,11 @@ def _require_fit(
         raise ValueError(f"{name}: sizes must be a list of positive numbers, got {list(sizes)}")
     if (family == "autoencoder") != (classes is None):
         others = ", ".join(repr(each) for each in get_args(Family)[1:])
-        fits = "anomaly detection takes 'autoencoder'" if classes is None else f"classification takes one of {others}"
+        fits = (
+            "anomaly detection takes 'autoencoder'"
+            if classes is None
+            else f"classification and regression take one of {others}"
+        )
         raise ValueError(f"{name}: family {family!r} does not suit this task; {fits}")
     if family in CONVOLUTIONAL and len(input_shape) != 2:
         raise ValueError(f'{name}: family {family!r} needs features.kind = "raw", the spectrum has no time axis')

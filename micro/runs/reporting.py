@@ -10,6 +10,7 @@ from micro.compress.prune import sparsity_of
 from micro.config import Config
 from micro.conversion.convert_keras import Converted
 from micro.datasets.prepare import Prepared, untested
+from micro.detection.estimator import Estimator
 from micro.detection.recognizer import Recognizer
 from micro.quantize.aware import QuantizationAware
 from micro.runs.assessment import judge
@@ -74,6 +75,7 @@ class Emitted:
     files: tuple[str, ...]
     detector: ReportedDetector | None
     recognizer: Recognizer | None
+    estimator: Estimator | None
     by_class: tuple[ClassReport, ...]
     parity: Parity
     no_project: str | None
@@ -93,9 +95,11 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         features=data.features,
         scaling=data.scaling,
         threshold=None if threshold is None else threshold.value,
+        coverage=config.estimate.coverage if data.target else None,
         false_alarm_rate=config.detect.false_alarm_rate if threshold else None,
         detector=emitted.detector,
         recognizer=emitted.recognizer,
+        estimator=emitted.estimator,
         by_class=emitted.by_class,
         parameters=Parameters(teacher=results.chosen.teacher.model.count_params(), student=_parameters(deployed.model)),
         sparsity=sparsity_of(deployed.model),
@@ -133,6 +137,7 @@ def _data_report(data: Prepared) -> DataReport:
         sample_rate=data.sample_rate,
         notes=tuple(data.notes),
         untested=untested(data),
+        target=data.target,
     )
 
 

@@ -10,7 +10,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, model_validator
 
 from micro.config import Task
+from micro.datasets.pieces import Target
 from micro.detection.detector import Detector
+from micro.detection.estimator import Estimator
 from micro.detection.recognizer import Recognizer
 from micro.runs.verdict import Verdict
 from micro.signal import FrontEnd, Scaling
@@ -25,6 +27,7 @@ Metrics = dict[str, float | None]
 METRICS: dict[Task, tuple[str, ...]] = {
     "anomaly": ("auc", "detection_rate", "false_alarm_rate"),
     "classification": ("accuracy", "macro_f1", "calibration_error"),
+    "regression": ("r2", "rmse", "mae", "coverage", "rmse_last"),
 }
 # Models that every run has.
 EVERY_RUN_HAS = ("teacher", "student_distilled", "student_int8")
@@ -47,7 +50,7 @@ class WindowCounts(Part):
 
 
 class DataReport(Part):
-    """The data of a run; `untested` says what its test cannot show."""
+    """The data of a run; `untested` says what its test cannot show, `target` what number a regression predicts."""
 
     windows: WindowCounts
     class_names: tuple[str, ...]
@@ -55,6 +58,7 @@ class DataReport(Part):
     sample_rate: float
     notes: tuple[str, ...] = ()
     untested: str | None = None
+    target: Target | None = None
 
 
 class Parameters(Part):
@@ -129,8 +133,9 @@ class Moved(Part):
 
 
 class RecordingReport(Part):
-    """The windows of one state in one test recording: a classifier's `accuracy`, or a detector's fractions of windows
-    `above_threshold` and in alarm."""
+    """The windows of one state in one test recording: a classifier's `accuracy`; a detector's fractions of windows
+    `above_threshold` and in alarm; or of a regression the root mean square of its errors, their mean, and the number of the
+    last window with its estimate."""
 
     origin: str
     state: str
@@ -138,6 +143,10 @@ class RecordingReport(Part):
     accuracy: float = 0.0
     above_threshold: float = 0.0
     alarms: float = 0.0
+    rmse: float = 0.0
+    bias: float = 0.0
+    last: float | None = None
+    last_estimate: float | None = None
     moved: tuple[Moved, ...] = ()
 
 
@@ -240,8 +249,10 @@ class RunReport(Part):
 
     Attributes:
         threshold: Of the anomaly score, in real units; None of a classifier.
+        coverage: Of a regression's interval, as asked for.
         detector: The firmware's, where it raises alarms; None where the student is not int8.
         recognizer: The firmware's, where it reports classes; None where the student is not int8.
+        estimator: The firmware's, where it gives numbers; None where the student is not int8.
         by_class: Of a recognizer.
         sparsity: Fraction of the student's weights that are zero.
         seeds: Metrics by seed; the first seed's student is deployed.
@@ -270,8 +281,10 @@ class RunReport(Part):
     scaling: Scaling
     threshold: float | None
     false_alarm_rate: float | None = None
+    coverage: float | None = None
     detector: ReportedDetector | None
     recognizer: Recognizer | None = None
+    estimator: Estimator | None = None
     by_class: tuple[ClassReport, ...] = ()
     parameters: Parameters
     sparsity: float = 0.0

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.config import ClassesData, Config, FilesData, RigData, TableData
+from micro.config import Config, FilesData, GroupedData, RigData, TableData
 from micro.datasets import table
 from micro.datasets.find import short_names
 from micro.datasets.missing import missing_notes
+from micro.datasets.pieces import Target
 from micro.datasets.recording import cut
 from micro.datasets.split import file_scalings
 from micro.detection.detector import Detector, Status, decide, stand_in
+from micro.detection.estimator import Estimator
 from micro.detection.outcome import Decider
 from micro.detection.recognizer import NO_CLASS, Recognizer, recognize
 from micro.detection.sensor import faults
@@ -37,13 +39,14 @@ class Scored:
     """One window: `row` and `seconds` say where it begins in its file.
 
     Attributes:
-        score: In real units, None where the sensor is at fault, as the firmware sees it.
+        score: In real units, a regression's number; None where the sensor is at fault, as the firmware sees it.
         above_threshold: Whether this window alone is above the threshold, a recognizer's the one of its class; None without a
             score or a threshold.
         alarm: Whether the detector is in alarm after it, as the firmware is: k of the last n windows of its file.
-        result: 'alarm' or 'ok', a classifier's likeliest class, or 'sensor fault'.
+        result: 'alarm' or 'ok', a classifier's likeliest class, 'estimate', or 'sensor fault'.
         recognized: The class that the firmware's recognizer reports after it, '' where it reports none; None where the
             firmware has no recognizer.
+        low, high: Ends of the interval around a regression's number.
     """
 
     file: str
@@ -54,6 +57,8 @@ class Scored:
     alarm: bool | None
     result: str
     recognized: str | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: _S
     if isinstance(decider, Detector):
         alarms = [status == Status.ALARM for status in decide(decider, raw, faulty)]
         above = (raw > decider.threshold).tolist()
-    elif decider is not None:
+    elif isinstance(decider, Recognizer):
         reported = recognize(decider, candidates, faulty)[1]
         recognized = ["" if number == NO_CLASS else decider.class_names[number] for number in reported]
         above = (candidates != NO_CLASS).tolist()
@@ -132,31 +137,37 @@ def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: _S
         if fault:
             yield Scored(*where, None, None, None, FAULT, recognized[place])
             continue
+        if student.target is not None:
+            number = float(scores[place])
+            width = decider.half_width if isinstance(decider, Estimator) else None
+            ends = (None, None) if width is None else (number - width, number + width)
+            yield Scored(*where, number, None, None, "estimate", None, *ends)
+            continue
         result = student.names[likeliest[place]] if student.names else "alarm" if alarms[place] else "ok"
         yield Scored(*where, float(scores[place]), above[place], alarms[place], result, recognized[place])
 
 
 def to_csv(scored: Sequence[Scored]) -> bytes:
-    """Rows of file, row, seconds, score, above_threshold, alarm and result, of a recognizer also `recognized`, with a header;
-    nothing where there is nothing."""
+    """Rows of file, row, seconds, score, above_threshold, alarm and result, with a header.
+
+    Those of a recognizer have `recognized` as well, those of an estimator `low` and `high`.
+    """
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
-    recognizes = any(s.recognized is not None for s in scored)
-    last = ("recognized",) if recognizes else ()
+    last = [name for name in ("recognized", "low", "high") if any(getattr(s, name) is not None for s in scored)]
     writer.writerow(("file", "row", "seconds", "score", "above_threshold", "alarm", "result", *last))
     for s in scored:
         value = "" if s.score is None else f"{s.score:.6g}"
         flags = ("" if flag is None else int(flag) for flag in (s.above_threshold, s.alarm))
-        writer.writerow(
-            (s.file, s.row, f"{s.seconds:.6f}", value, *flags, s.result, *((s.recognized,) if last else ()))
-        )
+        more = (f"{cell:.6g}" if isinstance(cell := getattr(s, name), float) else cell for name in last)
+        writer.writerow((s.file, s.row, f"{s.seconds:.6f}", value, *flags, s.result, *more))
     return out.getvalue().encode()
 
 
 def _table_config(config: Config, report: RunReport, files: Sequence[str | Path], channel: str | None) -> TableData:
     """How to read the files: as the run read its own, without what only training needs."""
     names = tuple(str(file) for file in files)
-    if isinstance(config.data, ClassesData):
+    if isinstance(config.data, GroupedData):
         reading = config.data.model_dump(include=set(FilesData.model_fields) - {"on_short"})
         return TableData(
             **{**reading, "files": names, "label_column": None, "on_constant": "keep"}, healthy_files=("*",)
@@ -184,18 +195,21 @@ class _Student:
     model: Path
     scaling: Scaling
     names: tuple[str, ...]
+    target: Target | None
     decider: Decider | None
     on_chip: bool
 
 
 def _student(folder: Path, report: RunReport, config: Config) -> _Student:
     """What decides is the firmware's; a detector that counts alike where the student is not int8; none of such a classifier."""
-    decider: Decider | None = report.detector or report.recognizer
+    decider: Decider | None = report.detector or report.recognizer or report.estimator
     on_chip = decider is not None
     if decider is None and report.threshold is not None:
         settings = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
         decider = stand_in(Threshold(report.threshold, ""), **settings)
-    return _Student(folder / "student_int8.tflite", report.scaling, report.data.class_names, decider, on_chip)
+    return _Student(
+        folder / "student_int8.tflite", report.scaling, report.data.class_names, report.data.target, decider, on_chip
+    )
 
 
 def _scores(student: _Student, features: FrontEnd, frames: np.ndarray, own: Scaling | None) -> tuple[np.ndarray, ...]:
@@ -220,9 +234,11 @@ def _scores(student: _Student, features: FrontEnd, frames: np.ndarray, own: Scal
     real = dequantize(outputs.reshape(len(outputs), -1), graph.tensors[graph.outputs[0]].quantization)
     if isinstance(decider, Recognizer):
         candidates[good] = decider.candidates(outputs)
-    elif student.on_chip and decider is not None:
+    elif student.target is not None:
+        scores[good] = student.target.real(real)
+    elif student.on_chip and isinstance(decider, Detector):
         raw[good] = decider.score(inputs, outputs)
-    elif decider is not None:
+    elif isinstance(decider, Detector):
         raw[good] = reconstruction_error(x.reshape(len(x), -1), real) / decider.score.unit
     if student.names:
         ordered = np.sort(real, axis=1)

@@ -78,7 +78,7 @@ class SeedWork:
         """A student quantized, evaluated and measured."""
         self.tick(f"seed {self.seed}: converting to int8, {stage}", 0)
         tflite = written(model, self.config, calibration)
-        evaluation = evaluate(chip_judge(tflite, self.data.class_names), self.data, self.config.detect)
+        evaluation = evaluate(chip_judge(tflite, self.data.task), self.data, self.config)
         return StageResult(stage, model, tflite, evaluation, measure(tflite))
 
 
@@ -98,13 +98,11 @@ def run_seed(work: SeedWork) -> SeedRun:
         floats["student_alone"] = alone.model
     if config.compress:
         floats["student_compressed"] = stages[-1].model
-    evaluations = {
-        name: evaluate(keras_judge(model, data.class_names), data, config.detect) for name, model in floats.items()
-    }
+    evaluations = {name: evaluate(keras_judge(model, data.task), data, config) for name, model in floats.items()}
     evaluations["student_int8"] = stages[-1].evaluation
     if alone is not None:
         tflite = convert(alone.model, calibration, weights=config.convert.weights)
-        evaluations["alone_int8"] = evaluate(chip_judge(tflite, data.class_names), data, config.detect)
+        evaluations["alone_int8"] = evaluate(chip_judge(tflite, data.task), data, config)
     return SeedRun(teacher, student, alone, evaluations, stages)
 
 

@@ -29,7 +29,8 @@ COLORS = {"zeros": "#888888", "channels": "#0b6e99", "bits": "#c2571a"}
 def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
     """Scan the student of a finished run on the run's validation windows, and what its score is.
 
-    A classifier's score is its accuracy in percent; an autoencoder's is the mean squared reconstruction error, negated.
+    A classifier's score is its accuracy in percent; others' is the mean squared error, negated: of the reconstruction, or of
+    the number over its standard deviation.
 
     Raises:
         RunError: If the folder is no finished run or its student is quantization-aware.
@@ -42,12 +43,13 @@ def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
         raise RunError(f"{folder}: the student is quantization-aware; scan a run without stage 'quantize_aware'")
     data = prepare(config)
     x, labels = data.validation.x, data.validation.labels
+    wanted = x if data.target is None else data.target.standardized(labels)
 
     def accuracy(model: keras.Model) -> float:
         return 100 * float(np.mean(model.predict(x, batch_size=1024, verbose=0).argmax(-1) == labels))
 
     def closeness(model: keras.Model) -> float:
-        return -float(np.mean(reconstruction_error(x, model.predict(x, batch_size=1024, verbose=0))))
+        return -float(np.mean(reconstruction_error(wanted, model.predict(x, batch_size=1024, verbose=0))))
 
     rows = sensitivity(
         student,

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from keras_kd import Supplied
 
 # Classes of the objectives that a config may name by a word.
-WORDS = {"soft_target": "SoftTarget", "logit_matching": "LogitMatching", "reconstruction": "Reconstruction"}
+WORDS = {
+    "soft_target": "SoftTarget",
+    "logit_matching": "LogitMatching",
+    "reconstruction": "Reconstruction",
+    "output_matching": "LogitMatching",
+    "teacher_bounded": "TeacherBounded",
+}
 
 
 def recipe_of(

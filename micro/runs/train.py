@@ -15,8 +15,9 @@ import tensorflow as tf
 
 from keras_kd.layers import activation_of
 from micro.compress.shrink import plan_shrink
-from micro.config import Config, ModelConfig
+from micro.config import Config, ModelConfig, Task
 from micro.conversion.keras_file import load_keras
+from micro.datasets.pieces import Target
 from micro.datasets.prepare import Prepared, Windows
 from micro.errors import DataError, ModelError, RunError
 from micro.keras_graph.kernels import prunable_kernels
@@ -44,7 +45,7 @@ class Trained:
 def train_teacher(config: Config, data: Prepared, seed: int, on_epoch: Callable[[], None]) -> Trained:
     """The teacher of a config: read from its .keras file as it is, or trained on the data."""
     if config.teacher.path:
-        return Trained(load_model(config.teacher.path, data, "teacher"), {})
+        return Trained(_standardized(load_model(config.teacher.path, data, "teacher"), data.target), {})
     seed_everything(seed, "teacher")
     with several_devices(config.teacher.devices):
         model = _build(config.teacher, data, "teacher")
@@ -167,11 +168,19 @@ def load_model(path: str, data: Prepared, side: str) -> keras.Model:
     except ModelError as error:
         raise DataError(f"{side}: {error}") from None
     wanted_in = data.train.x.shape[1:]
-    wanted_out = (len(data.class_names),) if data.class_names else wanted_in
+    wanted_out = wanted_in if data.outputs is None else (data.outputs,)
     for what, given, wanted in (("takes", model.input_shape, wanted_in), ("gives", model.output_shape, wanted_out)):
         if tuple(given[1:]) != wanted:
             raise DataError(f"{side}: {path} {what} {tuple(given[1:])}, the data need {wanted}")
     return model
+
+
+def _standardized(teacher: keras.Model, target: Target | None) -> keras.Model:
+    """A user's teacher, which gives numbers as they are, giving them as the run's own models do."""
+    if target is None:
+        return teacher
+    scaled = keras.layers.Rescaling(1 / target.deviation, -target.mean / target.deviation, name="standardized")
+    return keras.Model(teacher.inputs, scaled(teacher.outputs[0]), name="teacher")
 
 
 def seed_everything(seed: int, purpose: str) -> None:
@@ -187,7 +196,7 @@ def _new_student(config: Config, data: Prepared, seed: int) -> keras.Model:
 
 
 def _build(part: ModelConfig, data: Prepared, name: str) -> keras.Model:
-    return build_model(part, data.train.x.shape[1:], len(data.class_names) or None, name)
+    return build_model(part, data.train.x.shape[1:], data.outputs, name)
 
 
 def _fit(
@@ -200,7 +209,7 @@ def _fit(
         data.train.x,
         _targets(data, data.train),
         validation_data=(data.validation.x, _targets(data, data.validation)),
-        metrics=["accuracy"] if data.class_names else [],
+        metrics=["accuracy"] if data.task == "classification" else [],
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch())],
         class_weight=class_weight(data.class_weights),
     )
@@ -248,15 +257,17 @@ def class_weight(weights: Sequence[float]) -> dict[int, float] | None:
 
 
 def _targets(data: Prepared, windows: Windows) -> np.ndarray:
+    if data.target is not None:
+        return data.target.standardized(windows.labels)
     return windows.labels if data.class_names else windows.x
 
 
 def _loss(student: keras.Model, data: Prepared) -> keras.losses.Loss:
-    return hard_loss(student, bool(data.class_names))
+    return hard_loss(student, data.task)
 
 
-def hard_loss(student: keras.Model, classifies: bool) -> keras.losses.Loss:
-    """A student's own loss, apart from its teacher's: cross-entropy of a classifier, squared error of an autoencoder."""
-    if not classifies:
+def hard_loss(student: keras.Model, task: Task) -> keras.losses.Loss:
+    """A student's own loss, apart from its teacher's: cross-entropy of a classifier, squared error otherwise."""
+    if task != "classification":
         return keras.losses.MeanSquaredError()
     return keras.losses.SparseCategoricalCrossentropy(from_logits=activation_of(student) != "softmax")

@@ -23,6 +23,8 @@ ENDINGS = (
     "_detector",
     "_recognizer",
     "_class_name",
+    "_estimator",
+    "_number",
     "_self_test",
     "_infer",
     "_infer_static",

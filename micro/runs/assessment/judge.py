@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from micro.config import Task
 from micro.runs.assessment.classifier import classifier_reasons
 from micro.runs.assessment.detector import detector_reasons
+from micro.runs.assessment.regression import regression_reasons
+from micro.runs.assessment.words import METRIC_NAMES
 from micro.runs.run_report import RunReport
 from micro.runs.verdict import GRADES, Reason, Verdict
 
-# What int8 may lose, in AUC or accuracy, and how far seeds may lie apart (standard deviation).
+OF_TASK: dict[Task, Callable[[RunReport], Iterator[Reason]]] = {
+    "anomaly": detector_reasons,
+    "classification": classifier_reasons,
+    "regression": regression_reasons,
+}
+# What int8 may lose, in AUC, accuracy or R2, and how far seeds may lie apart (standard deviation).
 INT8_LOSS, SEEDS_APART = 0.02, 0.05
 
 
@@ -19,8 +27,7 @@ def judge(report: RunReport) -> Verdict:
     Counts are judged by exact binomial intervals (Clopper and Pearson 1934) at 95 %, so that a few windows decide nothing.
     Windows of one recording are alike, so the true value may lie outside more often than one time in twenty.
     """
-    of_task = classifier_reasons if report.task == "classification" else detector_reasons
-    reasons = [*_budget(report), *of_task(report), *_int8(report), *_seeds(report)]
+    reasons = [*_budget(report), *OF_TASK[report.task](report), *_int8(report), *_seeds(report)]
     # Reasons of one grade stay in this order.
     ordered = sorted(reasons, key=lambda reason: -GRADES.index(reason.grade))
     return Verdict(ordered[0].grade if ordered else "good", tuple(ordered))
@@ -63,4 +70,4 @@ def _seeds(report: RunReport) -> Iterator[Reason]:
 
 
 def _metric_name(report: RunReport) -> str:
-    return "AUC" if report.metric == "auc" else report.metric
+    return METRIC_NAMES.get(report.metric, report.metric)

@@ -8,6 +8,15 @@ from micro.runs.run_report import RecordingReport
 
 # Features that moved by less, in standard deviations of training, are not named.
 MOVED = 1.0
+# Metrics whose names are not words.
+METRIC_NAMES = {
+    "auc": "AUC",
+    "r2": "R2",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "rmse_last": "RMSE of last windows",
+    "macro_f1": "macro F1",
+}
 
 
 def above(rows: Iterable[RecordingReport]) -> tuple[int, int]:

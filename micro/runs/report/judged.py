@@ -109,6 +109,25 @@ def confusion(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, s
     return chart("Confusion matrix", f"Test windows by class; {wrong} of {matrix.sum()} are misclassified.", drawn)
 
 
+def estimates(evaluations: dict[str, Evaluation], data: Prepared, report: RunReport) -> dict[str, str]:
+    """The int8 student's number for each test window against the true one, with the interval."""
+    assert data.target is not None
+    numbers, found = data.test.labels, evaluations["student_int8"].scores
+    drawn, axes = figure(6.4, 5.4)
+    axes.plot(numbers, found, ".", markersize=3, alpha=0.4, color=COLORS["student_int8"])
+    ends = np.array([min(numbers.min(), found.min()), max(numbers.max(), found.max())])
+    axes.plot(ends, ends, color="black", linewidth=0.8)
+    says = (
+        f"{data.target.name} as the int8 student estimates it, against the true one, for {len(numbers):,} test windows"
+    )
+    if report.estimator is not None:
+        width = report.estimator.half_width
+        axes.fill_between(ends, ends - width, ends + width, color="#bbbbbb", alpha=0.35, linewidth=0)
+        says += f"; the gray band is the interval of +-{width:.4g}"
+    axes.set(xlabel=f"true {data.target.name}", ylabel="estimate")
+    return chart("Estimates", f"{says}.", drawn)
+
+
 def precision_recall(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str] | None:
     """Precision against recall of faulty windows, for every threshold; None where the test has no faults."""
     from sklearn.metrics import average_precision_score, precision_recall_curve

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from micro.datasets.prepare import Prepared
-from micro.runs.assessment.words import MOVED
+from micro.runs.assessment.words import METRIC_NAMES, MOVED
 from micro.runs.evaluate import Evaluation
 from micro.runs.report.costs import layers, op_graph, sizes
-from micro.runs.report.judged import NAMES, confusion, dark_knowledge, learning_curves, precision_recall, roc, scores
+from micro.runs.report.judged import (
+    NAMES,
+    confusion,
+    dark_knowledge,
+    estimates,
+    learning_curves,
+    precision_recall,
+    roc,
+    scores,
+)
 from micro.runs.run_report import METRICS, Emulated, RunReport
 from micro.support.html import drawing, page
 
@@ -25,7 +34,9 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
     """The page for a run's report; the same report gives the same bytes."""
     with drawing():
         charts = [learning_curves(report)]
-        if data.class_names:
+        if data.task == "regression":
+            charts += [estimates(evaluations, data, report)]
+        elif data.class_names:
             charts += [confusion(evaluations, data), dark_knowledge(report)]
         else:
             charts += [roc(evaluations, data), precision_recall(evaluations, data), scores(evaluations, data)]
@@ -43,6 +54,8 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
         stages=STAGES,
         emulated=(),
         moved_by=MOVED,
+        metric_names=METRIC_NAMES,
+        kind={"anomaly": "anomaly detector", "classification": "classifier", "regression": "estimator"}[report.task],
     )
 
 
@@ -63,7 +76,7 @@ def distilling_sentence(report: RunReport) -> str:
         return "No student was trained without the teacher to compare with."
     if comparison is None:
         return "The test windows' state is not known, so the students could not be compared."
-    name = "accuracy" if comparison.metric == "accuracy" else "AUC"
+    name = METRIC_NAMES.get(comparison.metric, comparison.metric)
     low, high = min(comparison.differences), max(comparison.differences)
     if len(comparison.differences) == 1:
         return f"Distilling changed the student's test {name} by {low:+.4f} with the one seed that was run."

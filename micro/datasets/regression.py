@@ -1,0 +1,248 @@
+"""A user's own recordings in which every row has a number: a column's, or what is left of the row's run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from micro.config import RegressionData
+from micro.datasets import clock, table
+from micro.datasets.cells import label as label_text
+from micro.datasets.columns import leave_constant, refuse_ramps
+from micro.datasets.contents import Contents, rows_of
+from micro.datasets.find import find_files, matches
+from micro.datasets.recording import Recording, padded
+from micro.datasets.states import States
+from micro.datasets.unmatched import unmatched
+from micro.errors import DataError
+from micro.support.wording import counted
+
+UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+@dataclass(frozen=True)
+class NumberedRecording:
+    """A stretch of samples, and the number of each, (n,) float64; NaN where a row has none."""
+
+    recording: Recording
+    numbers: np.ndarray
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: the rows of a file from one start of the machine to its end, with their numbers."""
+
+    name: str
+    file: str
+    path: Path
+    contents: Contents
+    numbers: np.ndarray
+
+
+@dataclass(frozen=True)
+class LoadedRuns:
+    """Recordings with the channels that all of them have, and sentences on what was left out.
+
+    `files` are the names of the files that runs lie in, by the runs' names, `paths` their paths.
+    """
+
+    recordings: list[NumberedRecording]
+    channels: tuple[str, ...]
+    files: dict[str, str]
+    paths: dict[str, Path]
+    notes: tuple[str, ...]
+
+
+def load_runs(config: RegressionData, window: int) -> LoadedRuns:
+    """All runs of a config's files as recordings, split where time has gaps, with the number of each row.
+
+    Args:
+        config: Which files, how they are read, and what their numbers are.
+        window: Fewest samples of a recording.
+
+    Raises:
+        DataError: Names file and row for what the config does not allow, and for rows of no run.
+    """
+    named = find_files(config.files, config.folder)
+    notes: dict[str, None] = {}
+    left_out = table.LeftOut(config, scoring=False)
+    files = [table.File(path, name, healthy=False, faulty=False) for path, name in named.items()]
+    contents = table.read_files(files, _reading(config), (), notes, left_out)
+    runs = [run for file, read in contents for run in _runs(file, read, config)]
+    if config.remaining_life is not None:
+        runs = _remaining(runs, config)
+    recordings: list[NumberedRecording] = []
+    extended = 0
+    for run in runs:
+        states = States(np.ones(len(run.contents.samples), bool), None)
+        parts = table.stretches_of(run.name, run.contents, states, config, window)
+        if config.on_short == "pad" and len(parts) == 1 and 0 < len(parts[0].samples) < window:
+            extended += 1
+            numbers = np.pad(run.numbers[parts[0].rows], (0, window - len(parts[0].samples)), mode="edge")
+            recordings.append(NumberedRecording(padded(parts[0], window), numbers))
+            continue
+        long_enough = [part for part in parts if len(part.samples) >= window]
+        if not long_enough:
+            left_out.add(table.too_short(Path(run.name), parts, window), ", or take a shorter window")
+        recordings += [NumberedRecording(part, run.numbers[part.rows]) for part in long_enough]
+    what = "file" if config.run_column is None else "run"
+    if not recordings:
+        raise DataError(
+            f"none of {counted(len(runs), what)} holds a window of {window} samples: {left_out.problems[0]}"
+        )
+    notes.update(dict.fromkeys(left_out.note(len(runs), what)))
+    if extended:
+        notes[table.padding_note(extended, len(runs), what)] = None
+    recordings, channels = _channels(recordings, runs[0].contents.channels, config, notes)
+    places = {run.name: run.file for run in runs}
+    return LoadedRuns(recordings, channels, places, {run.name: run.path for run in runs}, tuple(notes))
+
+
+def _reading(config: RegressionData) -> RegressionData:
+    """The config with the target read as a channel, and the column of runs as that of labels."""
+    target = () if config.target_column is None else (config.target_column,)
+    columns = (*config.columns, *target) if config.columns else ()
+    return config.model_copy(update={"columns": columns, "label_column": config.run_column})
+
+
+def _runs(file: table.File, read: Contents, config: RegressionData) -> Iterator[Run]:
+    """The runs of a file; their numbers are those of the target column, else not yet known."""
+    numbers = np.full(len(read.samples), np.nan)
+    if config.target_column is not None:
+        read, numbers = _without_target(read, config.target_column)
+    for word, start, stop in _blocks(read, config.run_column):
+        name = file.name if word is None else f"{file.name}, run {word}"
+        yield Run(name, file.name, file.path, rows_of(read, start, stop), numbers[start:stop])
+
+
+def _without_target(read: Contents, target: str) -> tuple[Contents, np.ndarray]:
+    """The file without its target column, and that column; DataError where it is missing or all that there is."""
+    if target not in read.channels:
+        raise DataError(f"{read.path} has no column {target!r}; it has {', '.join(read.header[:12])}")
+    place = read.channels.index(target)
+    kept = [channel for channel in range(len(read.channels)) if channel != place]
+    if not kept:
+        raise DataError(f"{read.path} has no channel except {target!r}, the target")
+    numbers = read.samples[:, place].astype(np.float64)
+    if not np.isfinite(numbers).any():
+        raise DataError(f"{read.path}: column {target!r} holds no number")
+    texts = {kept.index(old): text for old, text in read.texts.items() if old != place}
+    channels = tuple(read.channels[channel] for channel in kept)
+    fewer = replace(read, channels=channels, samples=np.ascontiguousarray(read.samples[:, kept]), texts=texts)
+    return fewer, np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def _blocks(read: Contents, column: str | None) -> Iterator[tuple[str | None, int, int]]:
+    """Name, first row and row past the last of each run of a file.
+
+    Raises:
+        DataError: For a row of no run, and for a run whose rows do not lie together.
+    """
+    if column is None:
+        yield None, 0, len(read.samples)
+        return
+    if read.labels is None:
+        raise DataError(f"{read.path} has no column {column!r}; it has {', '.join(read.header[:12])}")
+    words = [label_text(word) for word in read.words]
+    spelled = list(read.words)
+    without = np.flatnonzero(np.array([not word for word in words], bool)[read.labels])
+    if len(without):
+        raise DataError(f"{read.rows.where(int(without[0]))}: no run in column {column!r}; every row belongs to one")
+    # 1 and 1.0 are one run.
+    codes = np.array([words.index(word) for word in words], int)[read.labels]
+    edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+    seen: dict[str, int] = {}
+    for start, stop in pairwise(edges):
+        word = words[read.labels[start]]
+        if word in seen:
+            raise DataError(
+                f"{read.rows.where(start)}: run {spelled[read.labels[start]]!r} goes on after another, its first rows end at "
+                f"{read.rows.where(seen[word] - 1)}; sort the file by run, or number runs so that each has its own"
+            )
+        seen[word] = stop
+        yield spelled[read.labels[start]].strip(), start, stop
+
+
+def _remaining(runs: Sequence[Run], config: RegressionData) -> list[Run]:
+    """Runs with what is left of each at every row, at most the config's cap."""
+    at_end = _at_end(runs, config)
+    made = []
+    for run in runs:
+        numbers = _to_the_end(run.contents, config) + at_end.get(run.name, 0.0)
+        made.append(replace(run, numbers=numbers if config.cap is None else np.minimum(numbers, config.cap)))
+    return made
+
+
+def _to_the_end(contents: Contents, config: RegressionData) -> np.ndarray:
+    """What is left until a run's last row, (n,), in the config's unit."""
+    count = len(contents.samples)
+    steps = np.arange(count - 1, -1, -1, dtype=np.float64)
+    if config.remaining_life == "rows":
+        return steps
+    assert config.remaining_life is not None
+    unit = UNITS[config.remaining_life]
+    if contents.moments is None:
+        return steps / table.rate_of(contents, config)[0] / unit
+    since = clock.seconds(contents.moments, config, contents.path)
+    return np.asarray((np.nanmax(since) - since) / unit)
+
+
+def _at_end(runs: Sequence[Run], config: RegressionData) -> dict[str, float]:
+    """What is left at the end of runs that were cut off, by name.
+
+    Raises:
+        DataError: For a pattern without a file, a file that cannot be read, or one of another number of lines than runs.
+    """
+    found: dict[str, float] = {}
+    paths = {run.path: run.file for run in runs}
+    for pattern, file in config.remaining_at_end.items():
+        chosen = [run.name for run in runs if matches(run.path, pattern, config.folder)]
+        if not chosen:
+            raise DataError(f"remaining_at_end: {unmatched(pattern, paths, config.folder)}")
+        path = Path(config.folder) / file
+        numbers = _numbers(path)
+        if len(numbers) != len(chosen):
+            raise DataError(
+                f"{path} holds {counted(len(numbers), 'number')}, and {pattern!r} {counted(len(chosen), 'run')}: it must have "
+                "a line a run, in their order"
+            )
+        found.update(zip(chosen, numbers))
+    return found
+
+
+def _numbers(path: Path) -> list[float]:
+    """The numbers of a file, one a line."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"remaining_at_end: {path} cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from None
+    numbers = []
+    for place, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            number = float(line)
+        except ValueError:
+            number = -1.0
+        if not 0 <= number < np.inf:
+            raise DataError(f"{path}, line {place}: {line.strip()[:40]!r} is no number of at least 0")
+        numbers.append(number)
+    return numbers
+
+
+def _channels(
+    recordings: list[NumberedRecording], names: tuple[str, ...], config: RegressionData, notes: dict[str, None]
+) -> tuple[list[NumberedRecording], tuple[str, ...]]:
+    """The recordings without channels that never change, and the names of the others."""
+    plain = [one.recording for one in recordings]
+    if not config.columns:
+        refuse_ramps(plain, names)
+    plain, names, constant = leave_constant(plain, names, config.on_constant, "in any file")
+    notes.update(dict.fromkeys(constant))
+    return [NumberedRecording(recording, one.numbers) for recording, one in zip(plain, recordings)], names
