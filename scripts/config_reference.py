@@ -27,6 +27,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     '[data], job = "cwru"': data.CwruData,
     '[data], job = "table"': data.TableData,
     '[data], job = "table", task = "classification"': data.ClassesData,
+    '[data], job = "table", task = "regression"': data.RegressionData,
     "[features]": features.FeaturesConfig,
     "[teacher]": models.TeacherConfig,
     "[student]": models.ModelConfig,
@@ -39,6 +40,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[convert]": deployment.ConvertConfig,
     "[detect]": deployment.DetectConfig,
     "[recognize]": deployment.RecognizeConfig,
+    "[estimate]": deployment.EstimateConfig,
     "[firmware]": deployment.FirmwareConfig,
 }
 WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", type(None): ""}
@@ -54,7 +56,8 @@ DEPENDS = {
 }
 # Keys that another table of the page has: those of reading files.
 ELSEWHERE = {
-    '[data], job = "table", task = "classification"': set(data.FilesData.model_fields) - {"label_column", "on_short"}
+    '[data], job = "table", task = "classification"': set(data.FilesData.model_fields) - {"label_column", "on_short"},
+    '[data], job = "table", task = "regression"': set(data.GroupedData.model_fields) - {"split"},
 }
 BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 HEAD = "| key | type | default | meaning |\n| --- | --- | --- | --- |\n"

@@ -247,7 +247,11 @@ def test_a_task_has_defaults_of_its_own(tmp_path):
 
 
 REFUSED = {
-    "task": ({"task": "regresion"}, {}, "task of job 'table' must be 'anomaly' or 'classification', got 'regresion'"),
+    "task": (
+        {"task": "regresion"},
+        {},
+        "task of job 'table' must be 'anomaly' or 'classification' or 'regression', got 'regresion'",
+    ),
     "rig": ({"job": "rig"}, {}, "task of job 'rig' must be 'anomaly', got 'classification'"),
     "healthy_files": ({}, {"healthy_files": "a*"}, "this is a setting of task 'anomaly': set task = \"anomaly\" above"),
     "test_files": ({"task": "anomaly"}, {"test_files": "a*"}, 'set task = "classification" above'),
