@@ -20,6 +20,7 @@ class ModelConfig(Section):
     sizes: Annotated[tuple[PositiveInt, ...], BeforeValidator(listed)] = (32,)
     kernel: PositiveInt = 9
     stride: PositiveInt = 4
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     path: str | None = None
     epochs: int = Field(30, ge=0)
     batch_size: PositiveInt = 64

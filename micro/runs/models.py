@@ -21,6 +21,7 @@ def build(
     *,
     kernel: int = 9,
     stride: int = 4,
+    dropout: float = 0.0,
 ) -> keras.Model:
     """A network of a family.
 
@@ -33,6 +34,8 @@ def build(
     'resnet': the same with a second Conv1D behind each, to which the first one's output is added (He et al. 2015,
         https://arxiv.org/abs/1512.03385): for deep ones.
 
+    While it trains, a `dropout` of the values behind each of these layers are left out (Srivastava et al. 2014).
+
     Shapes: (*input_shape) -> the same for an autoencoder, (classes,) otherwise; one class is the number of a regression.
 
     Raises:
@@ -41,11 +44,12 @@ def build(
     _require_fit(family, sizes, input_shape, classes, name)
     inputs = keras.Input(input_shape, name="features")
     if family in CONVOLUTIONAL:
-        hidden = _convolved(inputs, family, sizes, kernel, stride)
+        hidden = _convolved(inputs, family, sizes, kernel, stride, dropout)
     else:
         hidden = layers.Flatten(name="flatten")(inputs) if len(input_shape) > 1 else inputs
         for number, units in enumerate(sizes):
             hidden = layers.Dense(units, activation="relu", name=f"dense_{number}")(hidden)
+            hidden = _dropped(hidden, dropout, number)
     if classes is not None:
         last = "logits" if classes > 1 else "estimate"
         return keras.Model(inputs, layers.Dense(classes, name=last)(hidden), name=name)
@@ -73,7 +77,7 @@ def _require_fit(
 
 
 def _convolved(
-    inputs: keras.KerasTensor, family: Family, sizes: Sequence[int], kernel: int, stride: int
+    inputs: keras.KerasTensor, family: Family, sizes: Sequence[int], kernel: int, stride: int, dropout: float
 ) -> keras.KerasTensor:
     """Blocks that each shorten the time axis by the stride, averaged over what is left of it."""
     hidden = inputs
@@ -84,6 +88,7 @@ def _convolved(
             )
             hidden = _activated(depthwise(hidden), f"depth_{number}")
             hidden = _activated(layers.Conv1D(filters, 1, use_bias=False, name=f"conv_{number}")(hidden), f"{number}")
+            hidden = _dropped(hidden, dropout, number)
             continue
         hidden = _activated(_conv1d(filters, kernel, stride, f"conv_{number}")(hidden), f"{number}")
         if family == "resnet":
@@ -91,11 +96,16 @@ def _convolved(
                 _conv1d(filters, kernel, 1, f"conv_{number}b")(hidden)
             )
             hidden = layers.ReLU(name=f"relu_{number}b")(layers.Add(name=f"add_{number}")([hidden, added]))
+        hidden = _dropped(hidden, dropout, number)
     return layers.GlobalAveragePooling1D(name="pool")(hidden)
 
 
 def _conv1d(filters: int, kernel: int, stride: int, name: str) -> keras.layers.Layer:
     return layers.Conv1D(filters, kernel, strides=stride, padding="same", use_bias=False, name=name)
+
+
+def _dropped(hidden: keras.KerasTensor, dropout: float, number: int) -> keras.KerasTensor:
+    return layers.Dropout(dropout, name=f"dropout_{number}")(hidden) if dropout else hidden
 
 
 def _activated(hidden: keras.KerasTensor, name: str) -> keras.KerasTensor:

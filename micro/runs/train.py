@@ -152,7 +152,8 @@ def untrained_models(config: Config, data: Prepared) -> tuple[keras.Model, keras
 
 def build_model(part: ModelConfig, input_shape: tuple[int, ...], classes: int | None, name: str) -> keras.Model:
     """The network that a section of a config describes; `classes` is None for an autoencoder."""
-    return students.build(part.family, part.sizes, input_shape, classes, name, kernel=part.kernel, stride=part.stride)
+    shape = {"kernel": part.kernel, "stride": part.stride}
+    return students.build(part.family, part.sizes, input_shape, classes, name, **shape, dropout=part.dropout)
 
 
 def load_model(path: str, data: Prepared, side: str) -> keras.Model:
