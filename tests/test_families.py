@@ -34,7 +34,9 @@ def test_a_family_that_classifies_does_not_detect_anomalies(family, tmp_path):
         ValueError, match=f"family '{family}' does not suit this task; anomaly detection takes 'autoencoder'"
     ):
         build(family, [4], (16, 2), None, "student")
-    with pytest.raises(ValueError, match="classification and regression take one of 'dense', 'conv1d', 'ds_cnn', 'resnet'"):
+    with pytest.raises(
+        ValueError, match="classification and regression take one of 'dense', 'conv1d', 'ds_cnn', 'resnet'"
+    ):
         build("autoencoder", [4], (16, 2), 3, "student")
     raw = {"job": "table", "task": "classification", "data": {"files": "*.csv", "sample_rate": 1.0}}
     config = parse_config({**raw, "teacher": {"family": family}, "student": {"family": family}}, tmp_path)

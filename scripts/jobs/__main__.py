@@ -1,0 +1,67 @@
+"""Jobs on public data by their configs alone: teacher, student with it and without it, as int8, over seeds.
+
+Usage: python scripts/jobs [NAME ...] [--seeds 5] [--out runs/jobs] [--data FOLDER], where a NAME is a .toml beside this file;
+all without. Data are looked for in FOLDER, by default $KERAS_KD_DATA. A run that was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from micro.config import parse_config
+from micro.config.complaints import load_toml
+from micro.runs.run_report import RunReport
+from micro.runs.start import run_pipeline
+
+HERE = Path(__file__).parent
+MODELS = {
+    "teacher": "teacher",
+    "student_int8": "student, int8",
+    "alone_int8": "student without a teacher, int8",
+}
+
+
+def main() -> None:
+    names = sorted(path.stem for path in HERE.glob("*.toml"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path("runs/jobs"))
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("KERAS_KD_DATA", ".")))
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.names if name not in names]
+    if unknown:
+        parser.error(f"no job {unknown[0]!r}; there are {', '.join(names)}")
+    for name in arguments.names or names:
+        raw = {**load_toml(HERE / f"{name}.toml", "config"), "seeds": arguments.seeds}
+        config = parse_config(raw, arguments.data, name)
+        out = arguments.out / name
+        print(table(name, run_pipeline(config, out, resume=out.exists())), flush=True)
+
+
+def table(name: str, report: RunReport) -> str:
+    """Markdown: mean and standard deviation of each metric over the seeds, and what the student takes."""
+    metrics = list(report.summary["student_int8"])
+    lines = [f"{name}:", f"| model | {' | '.join(metrics)} |", f"| --- |{' --- |' * len(metrics)}"]
+    for model, words in MODELS.items():
+        found = report.summary.get(model, {})
+        cells = (f"{found[metric].mean:.4g} ± {found[metric].deviation:.2g}" for metric in metrics)
+        lines.append(f"| {words} | {' | '.join(cells)} |")
+    compared = report.distilling_int8
+    if compared is not None:
+        differences = ", ".join(f"{each:+.4f}" for each in compared.differences)
+        lines.append(f"{compared.metric} with a teacher less without, by seed: {differences}: {compared.verdict}.")
+    parameters, footprint = report.parameters, report.footprint
+    lines.append(
+        f"Parameters {parameters.student:,} (teacher {parameters.teacher:,}), .tflite {footprint.model_bytes:,} B, arena "
+        f"{footprint.ram_bytes:,} B, {footprint.macs:,} multiply-accumulates."
+    )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
