@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -109,3 +110,12 @@ def moved_log(path, run, factor, name="start"):
             scores = now * factor * (np.array(sessions[n % len(sessions)]) / now) ** 0.3
             file.writelines(f"{name} {n},{float(score)!r},{n - 5},{n}\n" for score in scores)
     return path
+
+
+def build_app(folder, *flags):
+    """The program of a firmware project for the host, compiled strictly."""
+    sources = sorted(str(path) for path in folder.glob("src/*.c"))
+    command = ["gcc", *WARNINGS, *SANITIZERS, *flags, "-Isrc", "main.c", *sources, "-lm", "-o", "app"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[:3000]
+    return folder / "app"

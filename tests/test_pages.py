@@ -10,8 +10,8 @@ from micro.explore.page import render_search
 from micro.firmware.emulate import add_to_report
 from micro.fleet.page import render_fleet
 from micro.fleet.results import AssetResult
+from micro.runs.emulated import Emulated
 from micro.runs.report import with_emulated
-from micro.runs.run_report import Emulated
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
 PHONE, DESK = (390, 844), (1280, 900)

@@ -7,7 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from support import SANITIZERS, WARNINGS, invoke
+from support import build_app, invoke
 
 from micro.config import parse_config
 from micro.detection.recognizer import NEVER, Recognition
@@ -130,28 +130,20 @@ def test_projects_are_whole(made, tmp_path, board, runtime):
     assert "bearing_recognizer.h" in texts
 
 
-def build(folder, *flags):
-    sources = sorted(str(path) for path in folder.glob("src/*.c"))
-    command = ["gcc", *WARNINGS, *SANITIZERS, *flags, "-Isrc", "main.c", *sources, "-lm", "-o", "app"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[:3000]
-    return folder / "app"
-
-
 @pytest.mark.parametrize("level", [0, 1])
 def test_the_application_prints_what_is_recognized(made, stream, tmp_path, level):
     if shutil.which("gcc") is None:
         pytest.skip("gcc is not installed")
     folder = tmp_path / "project"
     assert invoke("new-firmware", made / "run", "--board", "cmake", "--out", folder).exit_code == 0
-    assert subprocess.run([build(folder)], capture_output=True, text=True).stdout == "self-test: pass\n"
+    assert subprocess.run([build_app(folder)], capture_output=True, text=True).stdout == "self-test: pass\n"
     (folder / "src" / "sensor.c").write_text(
         '#include "sensor.h"\n#include <stdio.h>\nint sensor_read(bearing_sample *sample) '
         "{ return fread(sample, sizeof *sample, BEARING_CHANNELS, stdin) == BEARING_CHANNELS ? 0 : -1; }\n"
     )
     firmware = load_firmware(made / "run")
     counts = firmware.front_end.counts(stream)
-    done = subprocess.run([build(folder, f"-DAPP_LOG={level}")], input=counts.tobytes(), capture_output=True)
+    done = subprocess.run([build_app(folder, f"-DAPP_LOG={level}")], input=counts.tobytes(), capture_output=True)
     said = done.stdout.decode().splitlines()
     judged = judge(firmware, stream)
     faults = {Recognition.FAULT_SATURATED: "fault: sensor saturated"}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import SANITIZERS, WARNINGS, invoke
+from support import build_app, invoke
 
 from micro.config import FeaturesConfig, parse_config
 from micro.config.data import RegressionData
@@ -368,21 +368,13 @@ def test_projects_are_whole(made, tmp_path, board, runtime):
     assert "pump_estimator.h" in texts
 
 
-def build(folder, *flags):
-    sources = sorted(str(path) for path in folder.glob("src/*.c"))
-    command = ["gcc", *WARNINGS, *SANITIZERS, *flags, "-Isrc", "main.c", *sources, "-lm", "-o", "app"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[:3000]
-    return folder / "app"
-
-
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_the_application_prints_the_numbers(made, stream, tmp_path, level):
     if shutil.which("gcc") is None:
         pytest.skip("gcc is not installed")
     folder = tmp_path / "project"
     assert invoke("new-firmware", made / "run", "--board", "cmake", "--out", folder).exit_code == 0
-    assert subprocess.run([build(folder)], capture_output=True, text=True).stdout == "self-test: pass\n"
+    assert subprocess.run([build_app(folder)], capture_output=True, text=True).stdout == "self-test: pass\n"
     (folder / "src" / "sensor.c").write_text(
         '#include "sensor.h"\n#include <stdio.h>\nint sensor_read(pump_sample *sample) '
         "{ return fread(sample, sizeof *sample, PUMP_CHANNELS, stdin) == PUMP_CHANNELS ? 0 : -1; }\n"
@@ -390,7 +382,7 @@ def test_the_application_prints_the_numbers(made, stream, tmp_path, level):
     firmware = load_firmware(made / "run")
     fixed = firmware.front_end.arithmetic == "fixed"
     samples = firmware.front_end.counts(stream) if fixed else stream
-    done = subprocess.run([build(folder, f"-DAPP_LOG={level}")], input=samples.tobytes(), capture_output=True)
+    done = subprocess.run([build_app(folder, f"-DAPP_LOG={level}")], input=samples.tobytes(), capture_output=True)
     said = done.stdout.decode().splitlines()
     judged = judge(firmware, stream)
     numbers = firmware.decider.numbers(judged.scores)

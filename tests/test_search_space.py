@@ -14,11 +14,12 @@ import micro
 from micro.config import parse_config
 from micro.explore import synthetic_anomalies
 from micro.explore.holdout import kept_back
+from micro.explore.scores import likelihood
 from micro.explore.selection import choose, pareto
 from micro.explore.space import propose, resolutions, smallest, widest
 from micro.explore.study import Candidate, budget_used
 from micro.explore.task import Task
-from micro.explore.trial import Costs, costs_of, is_weak, likelihood, over
+from micro.explore.trial import Costs, costs_of, is_weak, over
 from micro.runs.compression import untrained, written
 from micro.runs.train import build_model
 from micro.tflite.footprint import measure

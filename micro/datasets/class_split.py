@@ -78,16 +78,22 @@ def split_classes(
         if config.split == "files" or named or config.group is not None:
             raise DataError(_lacks(lacking, stretches, groups, class_names, named, what))
     parts = _in_time(stretches, classes, features, twins)
-    short = _lacking(stretches, parts, classes)
-    if short:
-        label, _ = short[0]
-        count = sum(int((one.classes == label).sum()) for one in stretches)
-        lacks = f"class {class_names[label]!r} has" if class_names else "there are"
-        raise DataError(
-            f"{lacks} {counted(count, 'window')}, too few to divide into training, validation and test; record more "
-            f"{'of it, ' if class_names else ''}or take shorter windows or a smaller hop"
-        )
+    _require_all(stretches, parts, class_names)
     return parts, "every recording was divided in time: its first 60 % train, the last 25 % test."
+
+
+def _require_all(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], class_names: Sequence[str]) -> None:
+    """DataError where a part lacks a class, or any window, after a division in time."""
+    short = _lacking(stretches, parts, max(1, len(class_names)))
+    if not short:
+        return
+    label, _ = short[0]
+    count = sum(int((one.classes == label).sum()) for one in stretches)
+    lacks = f"class {class_names[label]!r} has" if class_names else "there are"
+    raise DataError(
+        f"{lacks} {counted(count, 'window')}, too few to divide into training, validation and test; record more "
+        f"{'of it, ' if class_names else ''}or take shorter windows or a smaller hop"
+    )
 
 
 def groups_of(paths: Mapping[str, Path], config: GroupedData) -> dict[str, str]:

@@ -54,8 +54,9 @@ def regression_parts(data: RegressionData, settings: FeaturesConfig, seed: int) 
             f"{lack:,} of {counted(total, 'window')} {was(lack)} left out, as their last row has no number in column "
             f"{data.target_column!r}."
         )
-    same = [f"{names[0]} and {listed(names[1:])}" for names in twins]
-    alike = [f"files that hold the same bytes: {listed(same)}."] if same else []
+    if twins:
+        same = listed([f"{names[0]} and {listed(names[1:])}" for names in twins])
+        notes.append(f"files that hold the same bytes: {same}.")
     train, validation, test = divided
     return Parts(
         features,
@@ -66,7 +67,7 @@ def regression_parts(data: RegressionData, settings: FeaturesConfig, seed: int) 
         class_names=(),
         channels=loaded.channels,
         sample_rate=rate,
-        notes=(*notes, *alike, said),
+        notes=(*notes, said),
         target_name=_target_name(data),
     )
 

@@ -203,15 +203,8 @@ def make_recognizer(
     unknown = [name for name in background_classes if name not in class_names]
     if unknown:
         raise ValueError(f"background_classes names {unknown[0]!r}; the classes are {', '.join(class_names)}")
-    flat, labels = np.asarray(outputs).reshape(len(outputs), -1), np.asarray(labels)
-    best, lead = flat.argmax(axis=1), leads(flat)
-    thresholds, fewest = [], len(labels)
-    for place, name in enumerate(class_names):
-        # A window that another class wins is not taken for this one, however far it leads.
-        mistaken = np.sort(np.where(best == place, lead, ALWAYS)[labels != place])
-        rank = min(len(mistaken), _rank(len(mistaken), false_accept_rate))
-        fewest = min(fewest, len(mistaken))
-        thresholds.append(NEVER if name in background_classes else int(mistaken[rank - 1]) if rank else ALWAYS)
+    found, fewest = _thresholds(outputs, np.asarray(labels), len(class_names), false_accept_rate)
+    thresholds = (NEVER if name in background_classes else each for name, each in zip(class_names, found))
     return Recognizer(
         unit,
         tuple(class_names),
@@ -223,6 +216,20 @@ def make_recognizer(
         max_saturated,
         _guarantee(fewest, false_accept_rate),
     )
+
+
+def _thresholds(outputs: np.ndarray, labels: np.ndarray, classes: int, rate: float) -> tuple[list[int], int]:
+    """The lead of each class that few windows of other classes exceed, and the fewest windows that one comes from."""
+    flat = np.asarray(outputs).reshape(len(outputs), -1)
+    best, lead = flat.argmax(axis=1), leads(flat)
+    found, fewest = [], len(labels)
+    for place in range(classes):
+        # A window that another class wins is not taken for this one, however far it leads.
+        mistaken = np.sort(np.where(best == place, lead, ALWAYS)[labels != place])
+        rank = min(len(mistaken), _rank(len(mistaken), rate))
+        fewest = min(fewest, len(mistaken))
+        found.append(int(mistaken[rank - 1]) if rank else ALWAYS)
+    return found, fewest
 
 
 def _rank(count: int, rate: float) -> int:

@@ -17,12 +17,11 @@ from keras_kd.layers import copied
 from micro.aot import static_size
 from micro.config import Config, QuantizeStage, Task, parse_config
 from micro.datasets.prepare import Prepared, calibration_windows
-from micro.detection.metrics import auc, fit_of
 from micro.errors import ConversionError
 from micro.explore.holdout import search_windows
+from micro.explore.scores import score_int8, score_keras
 from micro.quantize.aware import quantize_aware
 from micro.runs.compression import TrainingData, Written, apply, untrained, written
-from micro.runs.evaluate import Judge, chip_judge, chip_logits, keras_judge, keras_logits
 from micro.runs.lock import PATIENCE, holding, settled
 from micro.runs.publish import write_folder
 from micro.runs.teaching import on_outputs, recipe_of
@@ -93,7 +92,7 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
         teacher = train_teacher(config, data, config.seed, lambda: None).model
         keras_kd.record(teacher, data.train.x, f"{folder}-teacher", batch_size=1024)
         judged = labels if data.target is None else data.target.standardized(labels)
-        teacher_score = _score_keras(teacher, x, judged, data.task).score
+        teacher_score = score_keras(teacher, x, judged, data.task).score
         parts["teacher.keras"] = keras_bytes(copied(teacher))
     parts["about.json"] = json_bytes(
         {
@@ -161,7 +160,7 @@ def try_candidate(
     if watch.weak:
         return {**result, "state": "stopped"}
     made = written(_compressed(student, parsed, data, seed), parsed, data.calibration)
-    score = _score_int8(made, data)
+    score = score_int8(made, data.judged_x, data.judged_y, data.task)
     costs = costs_of(made, runtime)
     keras.backend.clear_session()
     state = "infeasible" if over(costs, budget) > 0 else "done"
@@ -235,7 +234,7 @@ class IntermediateScores(keras.callbacks.Callback):
 
     def _score_now(self) -> float:
         data = self.data
-        return _score_keras(self.student, data.judged_x, data.judged_y, data.task).score
+        return score_keras(self.student, data.judged_x, data.judged_y, data.task).score
 
 
 def _train(
@@ -303,62 +302,3 @@ def costs_of(made: Written, runtime: Runtime) -> Costs:
     except ConversionError as error:
         raise ConversionError(f"search with runtime 'static': {error}") from None
     return Costs(size.constants, size.arena, footprint.macs)
-
-
-def likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Geometric mean of the probability that logits give to the right class, at the temperature that suits them best.
-
-    It separates classifiers where accuracy no longer does: it measures how far right answers are from wrong ones.
-
-    Shapes: (n, classes), (n,) integers -> 0 to 1.
-    Source: temperature scaling, Guo et al. 2017, section 4.2.
-    """
-    from scipy.optimize import minimize_scalar
-    from scipy.special import log_softmax
-
-    logits = logits.astype(np.float64)
-    rows = np.arange(len(labels))
-
-    def entropy(log_temperature: float) -> float:
-        return -float(np.mean(log_softmax(logits / np.exp(log_temperature), axis=-1)[rows, labels]))
-
-    return float(np.exp(-minimize_scalar(entropy, bounds=(-5.0, 5.0), method="bounded").fun))
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Score of a model on the search's windows, and a classifier's accuracy."""
-
-    score: float
-    accuracy: float | None
-
-
-def _score_keras(model: keras.Model, x: np.ndarray, labels: np.ndarray, task: Task) -> Scored:
-    if task == "anomaly":
-        return _detection(keras_judge(model, task), x, labels)
-    if task == "regression":
-        return _regression(keras_judge(model, task), x, labels)
-    return _classification(keras_logits(model, x), labels)
-
-
-def _score_int8(made: Written, data: SearchData) -> Scored:
-    """Of an int8 student in TFLite Micro."""
-    if data.task == "anomaly":
-        return _detection(chip_judge(made, data.task), data.judged_x, data.judged_y)
-    if data.task == "regression":
-        return _regression(chip_judge(made, data.task), data.judged_x, data.judged_y)
-    return _classification(chip_logits(made, data.judged_x), data.judged_y)
-
-
-def _classification(logits: np.ndarray, labels: np.ndarray) -> Scored:
-    return Scored(likelihood(logits, labels), float(np.mean(logits.argmax(axis=-1) == labels)))
-
-
-def _regression(judge: Judge, x: np.ndarray, numbers: np.ndarray) -> Scored:
-    return Scored(fit_of(numbers.ravel(), judge(x).ravel())["r2"], None)
-
-
-def _detection(judge: Judge, x: np.ndarray, labels: np.ndarray) -> Scored:
-    area = auc(labels, judge(x))
-    assert area is not None
-    return Scored(area, None)

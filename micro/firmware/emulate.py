@@ -17,10 +17,11 @@ from micro.errors import RunError
 from micro.firmware.boards import CORES
 from micro.firmware.project import load_windows, project_files, self_test_windows
 from micro.runs.device import Firmware, Judged, judge, load_firmware
+from micro.runs.emulated import Emulated
 from micro.runs.finished import read_run
 from micro.runs.publish import write_folder
 from micro.runs.report import with_emulated
-from micro.runs.run_report import Emulated, RunReport
+from micro.runs.run_report import RunReport
 from micro.support.files import json_bytes, sha256, write_together
 
 SECONDS_ALLOWED = 900

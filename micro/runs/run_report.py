@@ -14,6 +14,7 @@ from micro.datasets.pieces import Target
 from micro.detection.detector import Detector
 from micro.detection.estimator import Estimator
 from micro.detection.recognizer import Recognizer
+from micro.runs.emulated import Emulated
 from micro.runs.verdict import Verdict
 from micro.signal import FrontEnd, Scaling
 from micro.support.files import json_bytes
@@ -206,35 +207,6 @@ class Recalibration(Part):
     figures_threshold: float | None = None
     figures_of_former_threshold: tuple[str, ...] = ()
     says: str = ""
-
-
-@dataclass(frozen=True)
-class Emulated:
-    """A run of the firmware on one emulated core, compared with Python window by window.
-
-    `flash` is .text and .data, `ram` .data, .bss and the stack that was used, in bytes, of the program including its
-    semihosting. Instructions are those of one window: of its features, and of one inference.
-    """
-
-    core: str
-    windows: int
-    differing_features: int
-    differing_outputs: int
-    differing_scores: int
-    differing_decisions: int
-    flash: int
-    ram: int
-    stack: int
-    front_end_instructions: int
-    inference_instructions: int
-    compiler: str
-
-    @property
-    def equal(self) -> bool:
-        """Whether all results are equal to Python's."""
-        return not (
-            self.differing_features or self.differing_outputs or self.differing_scores or self.differing_decisions
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

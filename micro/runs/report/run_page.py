@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from micro.datasets.prepare import Prepared
 from micro.runs.assessment.words import METRIC_NAMES, MOVED
+from micro.runs.emulated import Emulated
 from micro.runs.evaluate import Evaluation
 from micro.runs.report.costs import layers, op_graph, sizes
 from micro.runs.report.judged import (
@@ -18,7 +19,7 @@ from micro.runs.report.judged import (
     roc,
     scores,
 )
-from micro.runs.run_report import METRICS, Emulated, RunReport
+from micro.runs.run_report import METRICS, RunReport
 from micro.support.html import drawing, page
 
 STAGES = {
