@@ -68,6 +68,18 @@ def test_a_folder_is_a_class_without_any_setting(folders):
     assert "whole files were divided" in parts.notes[-1]
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_as_many_classes_as_files_of_each_are_divided_by_whole_files(tmp_path, seed):
+    for c in range(6):
+        for n in range(6):
+            write(tmp_path / f"class{c}" / f"{n}.csv", 40, 10 * c + n)
+    parts = parts_of(tmp_path, seed=seed)
+    assert "whole files were divided" in parts.notes[-1]
+    for part in (parts.train, parts.validation, parts.test):
+        assert (by_class(part, 6) > 0).all()
+    assert len(origins(parts.train)) >= 18
+
+
 def test_the_same_seed_divides_alike_and_another_differently(folders):
     first, again, other = (origins(parts_of(folders, seed=seed).test) for seed in (3, 3, 4))
     assert first == again

@@ -69,7 +69,7 @@ def built(tmp_path_factory):
         scaling = fit_scaling(features)
         tflite = micro.convert(model, scaling(features)).content
         saturation = 32766.5 if arithmetic == "fixed" else 8.0
-        recognizer = Recognizer(0.1, NAMES, (255, 2, -1, 20), saturation=saturation, max_saturated=3, **counting)
+        recognizer = Recognizer(0.1, NAMES, (255, 2, 0, 20), saturation=saturation, max_saturated=3, **counting)
         folder = tmp_path_factory.mktemp("recognizer")
         emit_recognizer(front_end, scaling, recognizer, tflite, folder, "d")
         generate(tflite, folder, "d")
@@ -176,7 +176,7 @@ def test_a_window_is_of_the_class_that_leads_far_enough(classes, seed):
     rng = np.random.default_rng(seed)
     outputs = rng.integers(-128, 128, (40, classes)).astype(np.int8)
     outputs[::3] = rng.integers(-3, 3, (14, classes))  # ties
-    thresholds = tuple(rng.integers(-1, 30, classes).tolist())
+    thresholds = tuple(rng.integers(0, 30, classes).tolist())
     found = Recognizer(0.5, tuple(map(str, range(classes))), thresholds).candidates(outputs)
     for row, taken, lead in zip(outputs.tolist(), found.tolist(), leads(outputs).tolist()):
         best = row.index(max(row))
@@ -210,7 +210,7 @@ def test_background_is_never_reported_and_few_windows_are_said():
     outputs = np.array([[9, 0, 5], [0, 9, 1], [1, 2, 9], [0, 3, 2]], np.int8)
     labels = np.array([0, 1, 2, 0])
     recognizer = make_recognizer(0.1, ("a", "b", "c"), outputs, labels, 0.05, background_classes=("c",))
-    assert recognizer.thresholds == (-1, 1, 255)
+    assert recognizer.thresholds == (0, 1, 255)
     assert "are too few to guarantee 5 %" in recognizer.guarantee
     assert recognizer.candidates(np.array([[9, 0, 5], [0, 3, 2], [0, 4, 2], [0, 0, 127]], np.int8)).tolist() == [
         0,
@@ -224,8 +224,8 @@ WRONG = {
     "one class": ({"class_names": ("a",), "thresholds": (0,)}, "a recognizer has 2 to 32,767 classes, got 1"),
     "empty name": ({"class_names": ("a", "")}, "class_names must be texts"),
     "thresholds": ({"thresholds": (1, 2, 3)}, "3 thresholds for 2 classes"),
-    "beyond": ({"thresholds": (1, 256)}, "thresholds must be integers from -1 to 255, got 256"),
-    "fraction": ({"thresholds": (1, 0.5)}, "thresholds must be integers from -1 to 255, got 0.5"),
+    "beyond": ({"thresholds": (1, 256)}, "thresholds must be integers from 0 to 255, got 256"),
+    "fraction": ({"thresholds": (1, 0.5)}, "thresholds must be integers from 0 to 255, got 0.5"),
     "none": ({"thresholds": (255, 255)}, "none could ever be reported"),
     "hits": ({"min_hits": 3, "history": 2}, "the first at most the second, got 3 and 2"),
     "suppression": ({"suppression": 65536}, "suppression must be 0 to 65,535 windows"),

@@ -95,7 +95,11 @@ def test_the_report_says_what_each_threshold_does(made):
     for name in set(RATES) - {"idle"}:
         assert rows[name]["recognized"] > 0.8
         assert rows[name]["false_accepts"] < 0.15
+    counted = report["recognized"]
+    assert counted["right"] + counted["wrong"] + counted["none"] == pytest.approx(1)
+    assert counted["right"] > 0.4
     page = (made / "run" / "report.html").read_text()
+    assert "healthy" not in page
     assert "Recognized classes" in page
     assert "never reported" in page
     assert "slow, left" in page
@@ -196,6 +200,15 @@ def test_contradictions_end_before_training(made, tmp_path, case):
     result = invoke("run", made / f"{case}.toml", "--out", tmp_path / "run")
     assert (result.exit_code, says in result.output) == (2, True), result.output
     assert not (tmp_path / "run").exists()
+
+
+def test_settings_of_an_alarm_are_refused_where_there_is_none(made, tmp_path):
+    (made / "alarm.toml").write_text(CONFIG + "[detect]\nmin_hits = 2\nhistory = 3\n")
+    result = invoke("run", made / "alarm.toml", "--out", tmp_path / "run")
+    assert (result.exit_code, "[detect] is for an alarm, and this classification raises none" in result.output) == (
+        2,
+        True,
+    )
 
 
 def test_other_tasks_have_no_recognizer(tmp_path):

@@ -20,7 +20,7 @@ from micro.errors import ConversionError, DataError
 from micro.firmware import emulate as emulation
 from micro.firmware.boards import BOARDS
 from micro.runs.device import judge, load_firmware, simulate
-from micro.runs.score_files import FAULT
+from micro.runs.score_files import FAULT, Scored, to_csv
 
 RAW = FeaturesConfig(kind="raw", window=8, hop=1)
 
@@ -186,6 +186,13 @@ REFUSED = {
     "twice": ({}, {"time_column": "u", "sample_rate": None, "run_column": "u"}, "must be different columns"),
     "objective": ({"distill": {"objective": "soft_target"}}, {}, "take output_matching or teacher_bounded"),
     "recognize": ({"recognize": {"history": 2}}, {}, "task is 'regression', so take [estimate]"),
+    "time": ({}, {"split": "time"}, "would train on the beginnings of runs alone"),
+    "resampled": ({}, {"remaining_life": "rows", "resample": 5.0}, "counts the files' rows, which resample changes"),
+    "detect": (
+        {"detect": {"history": 2}},
+        {},
+        "[detect] is for an alarm, and this regression raises none; it takes [estimate]",
+    ),
     "classes": ({}, {"healthy_classes": "a"}, "data.healthy_classes: no such setting"),
 }
 
@@ -237,11 +244,19 @@ def test_numbers_are_those_of_the_quantized_output(zero, unit, offset, output):
     assert found == pytest.approx(offset + unit * (output - zero), rel=1e-12)
 
 
+def test_numbers_beyond_their_range_are_its_ends():
+    estimator = Estimator("life", 0.5, 0, 50.0, 8.0, lowest=0.0, highest=100.0)
+    outputs = np.array([[-128], [0], [120]], np.int8)
+    assert estimator.numbers(estimator.scores(outputs)).tolist() == [0.0, 50.0, 100.0]
+    assert [estimator.interval(number) for number in (0.0, 50.0, 95.0)] == [(0.0, 8.0), (42.0, 58.0), (87.0, 100.0)]
+
+
 WRONG = {
+    "bounds": ({"lowest": 2.0, "highest": 2.0}, "lowest must be below highest"),
     "unit": ({"unit": 0.0}, "unit must be above 0"),
     "zero": ({"zero": 200}, "zero must be -128 to 127"),
     "half": ({"half_width": -1.0}, "half_width must be at least 0"),
-    "offset": ({"offset": float("nan")}, "offset must be within float32"),
+    "offset": ({"offset": float("nan")}, "numbers must be within"),
     "name": ({"name": 3}, "name must be text"),
 }
 
@@ -347,9 +362,9 @@ def test_scores_are_the_firmware_s_numbers_with_their_interval(made, stream, tmp
         assert (row["result"] == FAULT) == (each.score is None) == (each.status == Estimate.FAULT_SATURATED)
         if each.score is not None:
             assert float(row["score"]) == pytest.approx(each.score, rel=1e-4, abs=1e-4)
-            assert float(row["high"]) - float(row["low"]) == pytest.approx(
-                2 * report["estimator"]["half_width"], rel=1e-3
-            )
+            width = report["estimator"]["half_width"]
+            ends = max(0.0, each.score - width), min(120.0, each.score + width)
+            assert (float(row["low"]), float(row["high"])) == pytest.approx(ends, rel=1e-4, abs=1e-4)
 
 
 @pytest.mark.parametrize("runtime", ["static", "tflm"])
@@ -455,6 +470,85 @@ def test_a_model_of_two_outputs_has_no_estimator(made, tmp_path):
     tflite = micro.convert(keras.Model(inputs, keras.layers.Dense(2)(inputs)), x, anomaly_detector=False)
     with pytest.raises(ConversionError, match="an estimator gives one number, the model has 2 outputs"):
         emit_estimator(firmware.front_end, firmware.scaling, firmware.decider, tflite, tmp_path, "pump")
+
+
+@pytest.mark.parametrize(("unit", "offset"), [(3e-9, 1e-8), (0.02, 1e7), (2.5e11, 3e13), (0.5, -60.0)])
+def test_numbers_of_any_size_are_printed_to_the_model_s_last_step(made, stream, tmp_path, unit, offset):
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    shutil.copytree(made / "run", tmp_path / "run")
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    report["estimator"] |= {"unit": unit, "offset": offset, "lowest": None, "highest": offset + 40 * unit}
+    (tmp_path / "run" / "report.json").write_text(json.dumps(report))
+    folder = tmp_path / "project"
+    assert invoke("new-firmware", tmp_path / "run", "--board", "cmake", "--out", folder).exit_code == 0
+    (folder / "src" / "sensor.c").write_text(
+        '#include "sensor.h"\n#include <stdio.h>\nint sensor_read(pump_sample *sample) '
+        "{ return fread(sample, sizeof *sample, PUMP_CHANNELS, stdin) == PUMP_CHANNELS ? 0 : -1; }\n"
+    )
+    firmware = load_firmware(tmp_path / "run")
+    samples = firmware.front_end.counts(stream) if firmware.front_end.arithmetic == "fixed" else stream
+    done = subprocess.run([build_app(folder, "-DAPP_LOG=1")], input=samples.tobytes(), capture_output=True)
+    rows = [row for row in csv.DictReader(done.stdout.decode().splitlines()) if row["status"] == "estimated"]
+    numbers = [each.score for each in simulate(tmp_path / "run", stream) if each.score is not None]
+    assert np.allclose([float(row["number"]) for row in rows], numbers, atol=0.51 * unit, rtol=1e-12)
+    assert max(numbers) == offset + 40 * unit
+
+
+def test_scores_keep_the_digits_of_a_number_far_from_zero():
+    scored = [Scored("a.csv", 0, 0.0, 1e7 + 2.25, None, None, "estimate", None, 1e7 - 0.5, 1e7 + 5.0)]
+    row = next(csv.DictReader(to_csv(scored).decode().splitlines()))
+    assert [float(row[name]) for name in ("score", "low", "high")] == [1e7 + 2.25, 1e7 - 0.5, 1e7 + 5.0]
+
+
+def test_runs_of_one_file_are_scored_apart(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, lengths in (("train", [30] * 8), ("new", [20, 5, 25])):
+        units = [n + 1 for n, rows in enumerate(lengths) for _ in range(rows)]
+        write(tmp_path / f"{name}.csv", {"unit": units, "x": rng.normal(size=len(units)).round(3).tolist()})
+    (tmp_path / "c.toml").write_text(
+        """
+        job = "table"
+        task = "regression"
+        seeds = 1
+        [data]
+        files = "train.csv"
+        sample_rate = 1.0
+        run_column = "unit"
+        remaining_life = "rows"
+        [features]
+        kind = "raw"
+        window = 8
+        hop = 2
+        [teacher]
+        epochs = 1
+        [student]
+        epochs = 1
+        """
+    )
+    result = invoke("run", tmp_path / "c.toml", "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    result = invoke("score", tmp_path / "run", tmp_path / "new.csv", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    starts = {name: [row["row"] for row in found if row["file"] == name] for name in {row["file"] for row in found}}
+    assert starts == {
+        "new.csv, run 1": list(range(0, 13, 2)),
+        "new.csv, run 3": list(range(25, 43, 2)),
+    }
+    assert "1 of 3 runs was left out: new.csv, run 2: 5 samples in a row" in result.stderr
+    assert all(row["score"] >= 0 for row in found)
+
+
+def test_lines_of_what_is_left_are_for_files_in_the_order_in_which_people_count(tmp_path):
+    for n in (1, 2, 10, 11):
+        write(tmp_path / f"p{n}.csv", {"x": noise(20 + n, n)})
+    (tmp_path / "left.txt").write_text("1\n2\n10\n11\n")
+    loaded = load_runs(data_of(tmp_path, remaining_at_end={"p*.csv": "left.txt"}), 8)
+    assert {one.recording.name: one.numbers[-1] for one in loaded.recordings} == {
+        f"p{n}.csv": n for n in (1, 2, 10, 11)
+    }
+    assert any("p1.csv 1, p2.csv 2, p10.csv 10, p11.csv 11" in note for note in loaded.notes)
 
 
 def test_runs_shorter_than_a_window_are_named(runs):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from micro.explore import SearchResult
     from micro.fleet import FleetResult
-    from micro.runs.run_report import ClassReport, RunReport, Spread
+    from micro.runs.run_report import RecognizedReport, RunReport, Spread
     from micro.tflite.graph import Tensor
 
 # Exit code of --strict.
@@ -92,8 +92,8 @@ def print_report(report: RunReport, out: str) -> None:
     if report.estimator is not None:
         estimator = report.estimator
         click.echo(f"Estimate: {estimator.name}, +-{estimator.half_width:.4g}; {estimator.guarantee}.")
-    if report.by_class:
-        click.echo(_recognizer_sentence(report.by_class))
+    if report.recognized is not None:
+        click.echo(_recognizer_sentence(report.recognized))
     click.echo(
         f"Parity: {parity.mismatches} of {parity.values:,} output values differ from TFLite's reference kernels"
         + (f", by at most {parity.max_abs_difference} LSB." if parity.mismatches else ".")
@@ -113,15 +113,11 @@ def _data_sentence(report: RunReport) -> str:
     )
 
 
-def _recognizer_sentence(rows: Sequence[ClassReport]) -> str:
-    """What the thresholds of the classes do to the test windows, all classes together."""
-    every = sum(row.windows for row in rows)
-    reported = sum(row.windows for row in rows if row.threshold is not None)
-    right = sum((row.recognized or 0) * row.windows for row in rows)
-    wrong = sum((row.false_accepts or 0) * (every - row.windows) for row in rows)
-    found = f"{100 * right / max(reported, 1):.1f} % of the {reported:,} windows of classes that it reports"
+def _recognizer_sentence(found: RecognizedReport) -> str:
+    """What the firmware reports over the test's recordings, counted as it counts."""
     return (
-        f"Recognizer: {found} are recognized, {100 * wrong / every:.1f} % of all windows are taken for a wrong class."
+        f"Recognizer: as the firmware counts, it reports the right class after {100 * found.right:.1f} % of the test windows, "
+        f"a wrong one after {100 * found.wrong:.1f} %, none after {100 * found.none:.1f} %."
     )
 
 
@@ -274,7 +270,13 @@ def _mean(spread: Spread | None, seeds: int) -> str:
     """A mean over seeds, with the standard deviation where there are several."""
     if spread is None:
         return "–"
-    return f"{spread.mean:.4f} ± {spread.deviation:.4f}" if seeds > 1 else f"{spread.mean:.4f}"
+    mean = _figure(spread.mean)
+    return f"{mean} ± {_figure(spread.deviation)}" if seeds > 1 else mean
+
+
+def _figure(value: float) -> str:
+    """Four decimals, or four digits of what those would not show."""
+    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10_000 else f"{value:.4g}"
 
 
 def print_json(value: object) -> None:

@@ -178,6 +178,14 @@ class RegressionData(GroupedData):
         if self.remaining_life is None and (self.cap is not None or self.remaining_at_end):
             given = "cap" if self.cap is not None else "remaining_at_end"
             raise ValueError(f"{given} is for remaining_life, not for target_column")
+        if self.remaining_life is not None and self.split == "time":
+            raise ValueError(
+                'split = "time" would train on the beginnings of runs alone, where remaining_life is never low; take "files"'
+            )
+        if self.remaining_life == "rows" and self.resample is not None:
+            raise ValueError(
+                'remaining_life = "rows" counts the files\' rows, which resample changes; take a unit of time'
+            )
         special = [name for name in (self.target_column, self.time_column, self.run_column) if name is not None]
         if len(set(special)) < len(special):
             raise ValueError("target_column, time_column and run_column must be different columns")

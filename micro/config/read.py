@@ -72,6 +72,9 @@ class Config(Section):
             )
             instead = "[estimate]" if self.task == "regression" else "[detect]"
             raise ValueError(f"[recognize] is for a classification without healthy_classes; {why}, so take {instead}")
+        if self.detect != DetectConfig() and (self.recognizes or self.task == "regression"):
+            takes = "[recognize], or names healthy_classes for an alarm" if self.recognizes else "[estimate]"
+            raise ValueError(f"[detect] is for an alarm, and this {self.task} raises none; it takes {takes}")
         if self.estimate != EstimateConfig() and self.task != "regression":
             raise ValueError(f"[estimate] is for task 'regression', and task is {self.task!r}")
         return self

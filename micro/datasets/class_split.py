@@ -77,9 +77,14 @@ def split_classes(
             return parts, _said(stretches, parts, groups, what)
         if config.split == "files" or named or config.group is not None:
             raise DataError(_lacks(lacking, stretches, groups, class_names, named, what))
+    why = ""
+    if config.split != "time":
+        label, part = lacking[0]
+        of = f" of class {class_names[label]!r}" if class_names else ""
+        why = f", as with whole {what}s {PARTS[part]} would have no window{of}"
     parts = _in_time(stretches, classes, features, twins)
     _require_all(stretches, parts, class_names)
-    return parts, "every recording was divided in time: its first 60 % train, the last 25 % test."
+    return parts, f"every recording was divided in time{why}: its first 60 % train, the last 25 % test."
 
 
 def _require_all(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], class_names: Sequence[str]) -> None:
@@ -210,7 +215,9 @@ def _by_groups(
             continue
         left = [one for one in stretches if one.name not in part_of]
         wanted = FRACTIONS[part] / (1.0 if part == TEST else FRACTIONS[TRAINING] + FRACTIONS[VALIDATION])
-        chosen = _drawn(left, place, wanted, seed + part)
+        chosen = _drawn(
+            left, place, wanted, seed + part, spared=2 if part == TEST and VALIDATION not in named.values() else 1
+        )
         part_of.update((name, part) for name in {one.name for one in left} if place[name] in chosen)
     parts = [np.where(one.classes >= 0, part_of.get(one.name, TRAINING), -1) for one in stretches]
     return parts, _lacking(stretches, parts, classes)
@@ -228,8 +235,11 @@ def _joined(groups: Mapping[str, str], twins: Sequence[tuple[str, ...]]) -> dict
     return {name: numbers.setdefault(joined[group], len(numbers)) for name, group in groups.items()}
 
 
-def _drawn(stretches: Sequence[Labeled], place: Mapping[str, int], fraction: float, seed: int) -> set[int]:
-    """Groups with about a fraction of the windows of each class; none where there is only one group."""
+def _drawn(stretches: Sequence[Labeled], place: Mapping[str, int], fraction: float, seed: int, spared: int) -> set[int]:
+    """Groups with about a fraction of the windows of each class; none where there is only one group.
+
+    A class of which none was drawn gives one, if it has `spared` more.
+    """
     from sklearn.model_selection import StratifiedGroupKFold
 
     classes = np.concatenate([one.classes for one in stretches]) if stretches else np.zeros(0, int)
@@ -242,8 +252,14 @@ def _drawn(stretches: Sequence[Labeled], place: Mapping[str, int], fraction: flo
     with warnings.catch_warnings():
         # A class with fewer groups than folds lacks in some; that is checked afterwards.
         warnings.simplefilter("ignore")
-        _, chosen = next(split.split(np.zeros(len(classes)), classes, group))
-    return set(group[chosen].tolist())
+        _, drawn = next(split.split(np.zeros(len(classes)), classes, group))
+    chosen = set(group[drawn].tolist())
+    rng = np.random.default_rng(seed % 2**32)
+    for label in np.unique(classes).tolist():
+        holding = np.unique(group[classes == label])
+        if not chosen & set(holding.tolist()) and len(holding) > spared:
+            chosen.add(int(rng.choice(holding)))
+    return chosen
 
 
 def _in_time(

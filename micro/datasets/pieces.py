@@ -48,6 +48,7 @@ class Parts:
         healthy_classes: Of a classification, those that raise no alarm; empty where there is no alarm.
         class_weights: How much a training example of each class counts; empty where all count the same.
         target_name: Of a regression, what the number is.
+        target_range: Between which it lies, None for no bound.
     """
 
     features: FrontEnd
@@ -62,15 +63,21 @@ class Parts:
     healthy_classes: tuple[str, ...] = ()
     class_weights: tuple[float, ...] = ()
     target_name: str = ""
+    target_range: tuple[float | None, float | None] = (None, None)
 
 
 @dataclass(frozen=True)
 class Target:
-    """The number that a regression predicts: models give it less `mean`, over `deviation`, both of the training windows."""
+    """The number that a regression predicts: models give it less `mean`, over `deviation`, both of the training windows.
+
+    It lies between `lowest` and `highest`, where those are given: what a model says beyond them is taken for them.
+    """
 
     name: str
     mean: float
     deviation: float
+    lowest: float | None = None
+    highest: float | None = None
 
     def standardized(self, numbers: np.ndarray) -> np.ndarray:
         """Numbers as models give them, (n,) -> (n, 1) float32."""
@@ -78,7 +85,8 @@ class Target:
 
     def real(self, outputs: np.ndarray) -> np.ndarray:
         """Numbers from models' outputs, (n, 1) -> (n,) float64."""
-        return outputs.reshape(len(outputs)).astype(np.float64) * self.deviation + self.mean
+        numbers = outputs.reshape(len(outputs)).astype(np.float64) * self.deviation + self.mean
+        return np.clip(numbers, self.lowest, self.highest)
 
 
 def piece(

@@ -157,16 +157,16 @@ def _scaled(parts: Parts) -> Prepared:
         notes=(*parts.notes, *_clipped(parts)),
         healthy_classes=parts.healthy_classes,
         class_weights=parts.class_weights,
-        target=_target(parts.target_name, train.labels) if parts.target_name else None,
+        target=_target(parts, train.labels) if parts.target_name else None,
     )
 
 
-def _target(name: str, numbers: np.ndarray) -> Target:
+def _target(parts: Parts, numbers: np.ndarray) -> Target:
     """A target with the level of its training windows; DataError where it never changes."""
     deviation = float(numbers.std())
     if not deviation > 1e-9 * max(1.0, float(np.abs(numbers).max())):
-        raise DataError(f"{name} is {numbers[0]:g} in every training window: there is nothing to learn")
-    return Target(name, float(numbers.mean()), deviation)
+        raise DataError(f"{parts.target_name} is {numbers[0]:g} in every training window: there is nothing to learn")
+    return Target(parts.target_name, float(numbers.mean()), deviation, *parts.target_range)
 
 
 def _clipped(parts: Parts) -> list[str]:

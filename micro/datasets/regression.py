@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,8 +20,10 @@ from micro.datasets.recording import Recording, padded
 from micro.datasets.states import States
 from micro.datasets.unmatched import unmatched
 from micro.errors import DataError
-from micro.support.wording import counted
+from micro.support.wording import counted, listed
 
+# Runs that a note names with what is left at their end.
+PAIRS = 6
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -57,6 +60,43 @@ class LoadedRuns:
     notes: tuple[str, ...]
 
 
+def load_to_score(
+    config: RegressionData, window: int, channels: Sequence[str], files: Mapping[Path, str]
+) -> table.Loaded:
+    """Files without numbers, run by run, as recordings to score; runs shorter than a window are noted.
+
+    Args:
+        config: How the run that scores them read its own.
+        window: Fewest samples of a recording.
+        channels: Those of that run.
+        files: The files, with the names of their recordings.
+
+    Raises:
+        DataError: Names file and row for what the config does not allow.
+    """
+    plain = config.model_copy(update={"label_column": config.run_column, "on_short": "skip"})
+    notes: dict[str, None] = {}
+    left_out = table.LeftOut(plain, scoring=True)
+    listed_files = [table.File(path, name, healthy=False, faulty=False) for path, name in files.items()]
+    recordings = []
+    count = 0
+    for file, read in table.read_files(listed_files, plain, channels, notes, left_out):
+        for word, start, stop in _blocks(read, None if read.labels is None else config.run_column):
+            count += 1
+            name = _named(file.name, word)
+            part = rows_of(read, start, stop)
+            states = States(np.ones(stop - start, bool), None)
+            parts = table.stretches_of(name, part, states, plain, window)
+            whole = [replace(one, start=one.start + start) for one in parts if len(one.samples) >= window]
+            if not whole:
+                left_out.add(table.too_short(Path(name), parts, window))
+            recordings += whole
+    if not recordings:
+        raise DataError(f"no window can be scored: {left_out.problems[0]}")
+    notes.update(dict.fromkeys(left_out.note(count, "file" if config.run_column is None else "run")))
+    return table.Loaded(recordings, tuple(channels), tuple(notes))
+
+
 def load_runs(config: RegressionData, window: int) -> LoadedRuns:
     """All runs of a config's files as recordings, split where time has gaps, with the number of each row.
 
@@ -74,7 +114,11 @@ def load_runs(config: RegressionData, window: int) -> LoadedRuns:
     contents = table.read_files(files, _reading(config), (), notes, left_out)
     runs = [run for file, read in contents for run in _runs(file, read, config)]
     if config.remaining_life is not None:
-        runs = _remaining(runs, config)
+        at_end = _at_end(runs, config)
+        runs = _remaining(runs, at_end, config)
+        if at_end:
+            pairs = [f"{name} {left:g}" for name, left in at_end.items()]
+            notes[f"left at the end of runs that were cut off: {listed(pairs, PAIRS)}."] = None
     recordings: list[NumberedRecording] = []
     extended = 0
     for run in runs:
@@ -115,8 +159,11 @@ def _runs(file: table.File, read: Contents, config: RegressionData) -> Iterator[
     if config.target_column is not None:
         read, numbers = _without_target(read, config.target_column)
     for word, start, stop in _blocks(read, config.run_column):
-        name = file.name if word is None else f"{file.name}, run {word}"
-        yield Run(name, file.name, file.path, rows_of(read, start, stop), numbers[start:stop])
+        yield Run(_named(file.name, word), file.name, file.path, rows_of(read, start, stop), numbers[start:stop])
+
+
+def _named(file: str, word: str | None) -> str:
+    return file if word is None else f"{file}, run {word}"
 
 
 def _without_target(read: Contents, target: str) -> tuple[Contents, np.ndarray]:
@@ -167,9 +214,8 @@ def _blocks(read: Contents, column: str | None) -> Iterator[tuple[str | None, in
         yield spelled[read.labels[start]].strip(), start, stop
 
 
-def _remaining(runs: Sequence[Run], config: RegressionData) -> list[Run]:
+def _remaining(runs: Sequence[Run], at_end: Mapping[str, float], config: RegressionData) -> list[Run]:
     """Runs with what is left of each at every row, at most the config's cap."""
-    at_end = _at_end(runs, config)
     made = []
     for run in runs:
         numbers = _to_the_end(run.contents, config) + at_end.get(run.name, 0.0)
@@ -200,7 +246,8 @@ def _at_end(runs: Sequence[Run], config: RegressionData) -> dict[str, float]:
     found: dict[str, float] = {}
     paths = {run.path: run.file for run in runs}
     for pattern, file in config.remaining_at_end.items():
-        chosen = [run.name for run in runs if matches(run.path, pattern, config.folder)]
+        # Files in the order in which people count them: p2 before p10; runs as they lie in a file.
+        chosen = [run.name for run in sorted(runs, key=_counted) if matches(run.path, pattern, config.folder)]
         if not chosen:
             raise DataError(f"remaining_at_end: {unmatched(pattern, paths, config.folder)}")
         path = Path(config.folder) / file
@@ -212,6 +259,12 @@ def _at_end(runs: Sequence[Run], config: RegressionData) -> dict[str, float]:
             )
         found.update(zip(chosen, numbers))
     return found
+
+
+def _counted(run: Run) -> list[tuple[int, str]]:
+    """A key that sorts names of files with their numbers by size."""
+    parts = re.split(r"(\d+)", run.file)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
 def _numbers(path: Path) -> list[float]:

@@ -38,7 +38,7 @@ def regression_parts(data: RegressionData, settings: FeaturesConfig, seed: int) 
             f"none of {counted(total, 'window')} ends in a row with a number in column {data.target_column!r}"
         )
     twins, groups = _twins(loaded), _groups(loaded, data)
-    whole = data if data.remaining_life is None or data.split == "time" else data.model_copy(update={"split": "files"})
+    whole = data if data.remaining_life is None else data.model_copy(update={"split": "files"})
     what = "file" if data.run_column is None else "run"
     parts, said = split_classes(labeled, whole, (), loaded.paths, groups, twins, features, seed, what)
     divided: tuple[Pieces, ...] = ([], [], [])
@@ -69,6 +69,7 @@ def regression_parts(data: RegressionData, settings: FeaturesConfig, seed: int) 
         sample_rate=rate,
         notes=(*notes, said),
         target_name=_target_name(data),
+        target_range=(None, None) if data.remaining_life is None else (0.0, data.cap),
     )
 
 

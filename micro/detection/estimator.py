@@ -13,6 +13,9 @@ from micro.detection.score import LARGEST_UNIT, SMALLEST_UNIT, real
 from micro.detection.sensor import require_limits, saturated_count
 from micro.detection.threshold import threshold_rank
 
+# What firmware prints a number as: an integer of 64 bits.
+LARGEST_NUMBER = 1e18
+
 
 class Estimate(IntEnum):
     """An estimator's result for one window; the emitted C returns the same numbers.
@@ -32,7 +35,8 @@ class Estimator:
     """What number an int8 output stands for, and how far the true one may be from it.
 
     The score of a window is the output less `zero`; the number is `offset` + `unit` * score, and the true one lies within
-    `half_width` of it as `guarantee` says. A window with a sensor fault, as `Detector` has it, is not estimated.
+    `half_width` of it as `guarantee` says. A number beyond `lowest` or `highest` is taken for it. A window with a sensor fault,
+    as `Detector` has it, is not estimated.
 
     Attributes:
         name: What the number is, such as 'remaining life in h'.
@@ -42,6 +46,7 @@ class Estimator:
         half_width: Of the interval, at least 0.
         saturation, max_saturated: As in `Detector`.
         guarantee: How often the interval holds the true number, in words.
+        lowest, highest: Of the number, the first below the second; None for no bound.
 
     Raises:
         ValueError: For a number that makes no sense or that the C estimator's types do not hold.
@@ -60,6 +65,8 @@ class Estimator:
     saturation: float | None = None
     max_saturated: int = 0
     guarantee: str = ""
+    lowest: float | None = None
+    highest: float | None = None
 
     def __post_init__(self) -> None:
         for what in ("zero", "max_saturated"):
@@ -72,12 +79,17 @@ class Estimator:
                 raise ValueError(f"{what} must be text, got {getattr(self, what)!r}")
         if not SMALLEST_UNIT <= real(self.unit, "unit") <= LARGEST_UNIT:
             raise ValueError(f"unit must be above 0 and within float32, got {self.unit!r}")
-        if not abs(real(self.offset, "offset")) <= LARGEST_UNIT:
-            raise ValueError(f"offset must be within float32, got {self.offset!r}")
+        if not abs(real(self.offset, "offset")) + 256 * self.unit <= LARGEST_NUMBER:
+            raise ValueError(
+                f"numbers must be within +-{LARGEST_NUMBER:g}, got offset {self.offset!r} and unit {self.unit!r}"
+            )
         if not 0 <= real(self.half_width, "half_width") <= LARGEST_UNIT:
             raise ValueError(f"half_width must be at least 0 and within float32, got {self.half_width!r}")
         if not -128 <= self.zero <= 127:
             raise ValueError(f"zero must be -128 to 127, got {self.zero}")
+        bounds = [real(bound, "lowest and highest") for bound in (self.lowest, self.highest) if bound is not None]
+        if not all(abs(bound) <= LARGEST_NUMBER for bound in bounds) or bounds != sorted(set(bounds)):
+            raise ValueError(f"lowest must be below highest, got {self.lowest!r} and {self.highest!r}")
         require_limits(self)
 
     def saturated_count(self) -> int | None:
@@ -90,7 +102,12 @@ class Estimator:
 
     def numbers(self, scores: np.ndarray) -> np.ndarray:
         """The numbers that scores stand for, (n,) -> (n,) float64."""
-        return self.offset + self.unit * np.asarray(scores, np.float64)
+        return np.clip(self.offset + self.unit * np.asarray(scores, np.float64), self.lowest, self.highest)
+
+    def interval(self, number: float) -> tuple[float, float]:
+        """The ends of the interval around a number."""
+        ends = np.clip([number - self.half_width, number + self.half_width], self.lowest, self.highest)
+        return float(ends[0]), float(ends[1])
 
 
 def half_width(errors: np.ndarray, coverage: float) -> tuple[float, str]:

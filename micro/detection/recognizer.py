@@ -15,8 +15,8 @@ from micro.detection.sensor import require_limits, saturated_count
 
 # The class of a window of none, and of a recognizer that reports none.
 NO_CLASS = -1
-# A lead of int8 outputs is 0 to 255: no window is above this, every window above the lowest threshold, -1.
-NEVER, ALWAYS = 255, -1
+# A lead of int8 outputs is 0 to 255: no window is above this threshold, and at 0 all are that have one winner.
+NEVER = 255
 # What C's counters hold: int16_t for classes, uint16_t for windows.
 MOST_CLASSES, LARGEST_SUPPRESSION = 2**15 - 1, 2**16 - 1
 
@@ -40,15 +40,15 @@ class Recognizer:
     """When a classifier's outputs become a class that is reported.
 
     The score of a window is its lead: the highest of the model's int8 outputs minus the second highest. The window is of the
-    class with the highest output (the first, where several are equal) if its lead is above that class's threshold, else of
-    none. A class is recognized while at least `min_hits` of the last `history` windows are of it; of several the one with the
-    most windows, then the one seen last. With a `suppression` above 0 a class is reported once: after it the history is
-    cleared, and that many windows are passed over. A window with a sensor fault, as `Detector` has it, changes nothing.
+    class with the highest output if its lead is above that class's threshold, which is at least 0, else of none. A class is
+    recognized while at least `min_hits` of the last `history` windows are of it; of several the one with the most windows,
+    then the one seen last. With a `suppression` above 0 a class is reported once: after it the history is cleared, and that
+    many windows are passed over. A window with a sensor fault, as `Detector` has it, changes nothing.
 
     Attributes:
         unit: The model's real output of one integer: what a lead of 1 is in logits, or in probabilities.
         class_names: In the order of the outputs, two or more.
-        thresholds: A lead for each class, -1 to 255; 255 for a class that is never reported, such as background.
+        thresholds: A lead for each class, 0 to 255; 255 for a class that is never reported, such as background.
         min_hits, history: 1 to 32 windows, the former at most the latter.
         suppression: 0 to 65,535 windows.
         saturation, max_saturated: As in `Detector`.
@@ -101,8 +101,8 @@ class Recognizer:
                 f"{len(self.thresholds)} thresholds for {len(self.class_names)} classes; give each class one"
             )
         for threshold in self.thresholds:
-            if isinstance(threshold, bool) or not isinstance(threshold, int) or not ALWAYS <= threshold <= NEVER:
-                raise ValueError(f"thresholds must be integers from {ALWAYS} to {NEVER}, got {threshold!r}")
+            if isinstance(threshold, bool) or not isinstance(threshold, int) or not 0 <= threshold <= NEVER:
+                raise ValueError(f"thresholds must be integers from 0 to {NEVER}, got {threshold!r}")
         if all(threshold == NEVER for threshold in self.thresholds):
             raise ValueError("every class has the threshold 255, so that none could ever be reported")
 
@@ -177,7 +177,7 @@ def make_recognizer(
     """A recognizer whose thresholds let few windows of other classes be taken for a class.
 
     Each class gets the lowest threshold that at most `false_accept_rate` of the other classes' windows exceed, by the
-    conformal rank of `fit_threshold`; where they are too few for that rank, the highest lead among them.
+    conformal rank of `fit_threshold`; where they are too few for that rank, the highest lead among those taken for it.
 
     Args:
         unit: The real output of one integer.
@@ -225,10 +225,10 @@ def _thresholds(outputs: np.ndarray, labels: np.ndarray, classes: int, rate: flo
     found, fewest = [], len(labels)
     for place in range(classes):
         # A window that another class wins is not taken for this one, however far it leads.
-        mistaken = np.sort(np.where(best == place, lead, ALWAYS)[labels != place])
+        mistaken = np.sort(np.where(best == place, lead, 0)[labels != place])
         rank = min(len(mistaken), _rank(len(mistaken), rate))
         fewest = min(fewest, len(mistaken))
-        found.append(int(mistaken[rank - 1]) if rank else ALWAYS)
+        found.append(int(mistaken[rank - 1]) if rank else 0)
     return found, fewest
 
 
@@ -239,7 +239,10 @@ def _rank(count: int, rate: float) -> int:
 def _guarantee(fewest: int, rate: float) -> str:
     """What thresholds from at least `fewest` windows of other classes guarantee, in words."""
     if _rank(fewest, rate) > fewest:
-        return f"highest lead among the wrong windows held out; {fewest} are too few to guarantee {100 * rate:g} %"
+        return (
+            f"{fewest} held-out windows of other classes are too few to guarantee {100 * rate:g} %: each threshold is the "
+            "highest lead among those that were taken for its class, 0 where none was"
+        )
     return (
         f"at most {100 * rate:g} % of other classes' windows like the {fewest} or more held out are taken for a class"
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from micro.detection.estimator import Estimator
 from micro.emission.c_array import write_sources
 from micro.emission.c_text import comment_text, float_text, render
@@ -53,6 +55,11 @@ def emit_estimator(
     )
 
 
+def _spacing(estimator: Estimator) -> float:
+    """The distance of neighboring floats at the estimator's largest number."""
+    return float(np.spacing(np.float32(abs(estimator.offset) + 128 * estimator.unit)))
+
+
 def estimator_files(
     front_end: FrontEnd, scaling: Scaling, estimator: Estimator, graph: Graph, digest: str, name: str
 ) -> dict[str, bytes]:
@@ -67,6 +74,9 @@ def estimator_files(
         "offset": float_text(estimator.offset),
         "half_width": float_text(estimator.half_width),
         "zero": estimator.zero,
+        "lowest": None if estimator.lowest is None else float_text(estimator.lowest),
+        "highest": None if estimator.highest is None else float_text(estimator.highest),
+        "coarse": _spacing(estimator) > estimator.unit / 2,
     }
     files = {f"{name}_estimator.h": "estimator.h.j2", f"{name}_estimator.c": "estimator.c.j2"}
     made = {file: render(template, context).encode() for file, template in files.items()}

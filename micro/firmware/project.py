@@ -43,8 +43,8 @@ COMMON = {
 # The file that runs the model for the detector, and its template.
 INTERPRETER = {"static": ("infer_static.c", "infer_static.c.j2"), "tflm": ("infer_tflm{cpp}", "infer_tflm.cc.j2")}
 FOLDER = "firmware/templates"
-# Decimals of an estimate that the application prints.
-MOST_DECIMALS = 6
+# Decimals of an estimate that the application prints, digits more that it computes with, and the largest integer of those.
+MOST_DECIMALS, EXTRA_DIGITS, LARGEST_PRINTED = 15, 5, 4e18
 
 
 def new_firmware(
@@ -220,9 +220,26 @@ def _stage(decider: Decider) -> dict[str, Any]:
     if isinstance(decider, Recognizer):
         return {"stage": "recognizer", "class_names": [comment_text(each) for each in decider.class_names]}
     if isinstance(decider, Estimator):
-        decimals = min(max(math.ceil(-math.log10(decider.unit)), 0), MOST_DECIMALS)
-        return {"stage": "estimator", "target": comment_text(decider.name), "decimals": decimals}
+        return {"stage": "estimator", "target": comment_text(decider.name), **_printed(decider)}
     return {"stage": "detector"}
+
+
+def _printed(estimator: Estimator) -> dict[str, Any]:
+    """An estimator's numbers as integers, of a few digits more than are printed, so that no float rounds them."""
+    largest = abs(estimator.offset) + 256 * estimator.unit
+    room = math.floor(math.log10(LARGEST_PRINTED / largest))
+    decimals = max(0, min(math.ceil(-math.log10(estimator.unit)), MOST_DECIMALS, room))
+    extra = max(0, min(EXTRA_DIGITS, room - decimals))
+    factor = 10 ** (decimals + extra)
+    bounds = {"fixed_lowest": estimator.lowest, "fixed_highest": estimator.highest}
+    return {
+        "decimals": decimals,
+        "extra": extra,
+        "half": 10**extra // 2,
+        "fixed_offset": round(estimator.offset * factor),
+        "fixed_unit": round(estimator.unit * factor),
+        **{name: None if bound is None else round(bound * factor) for name, bound in bounds.items()},
+    }
 
 
 def _expected(firmware: Firmware, samples: np.ndarray) -> dict[str, Any]:

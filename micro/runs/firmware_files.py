@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from micro.config import Config
 from micro.datasets.prepare import Prepared
 from micro.detection.detector import Detector, make_detector, stand_in
 from micro.detection.estimator import Estimator
-from micro.detection.recognizer import NEVER, Recognizer, make_recognizer
+from micro.detection.recognizer import NEVER, NO_CLASS, Recognizer, make_recognizer, recognize
 from micro.detection.score import margin_score, reconstruction_score
 from micro.detection.threshold import Threshold
 from micro.runs.compression import Written
 from micro.runs.evaluate import run_inputs
-from micro.runs.run_report import ClassReport, ReportedDetector, reported
+from micro.runs.run_report import ClassReport, RecognizedReport, ReportedDetector, reported
 from micro.tflite.graph import read
 from micro.tflite.integers import quantize_inputs
 
@@ -60,15 +62,15 @@ def chip_estimator(
     assert quantization is not None
     settings = _in_counts(config.estimate.model_dump(exclude={"coverage"}), data)
     unit, zero = quantization.scale[0] * data.target.deviation, quantization.zero_point[0]
-    return Estimator(data.target.name, unit, zero, data.target.mean, width[0], **settings, guarantee=width[1])
+    bounds: dict[str, Any] = {"lowest": data.target.lowest, "highest": data.target.highest}
+    return Estimator(data.target.name, unit, zero, data.target.mean, width[0], **settings, guarantee=width[1], **bounds)
 
 
 def by_class(recognizer: Recognizer | None, data: Prepared, tflite: Written) -> tuple[ClassReport, ...]:
     """What each class's threshold does to the test windows; nothing without a recognizer."""
     if recognizer is None:
         return ()
-    labels = data.test.labels
-    taken = recognizer.candidates(run_inputs(tflite, quantize_inputs(read(tflite), data.test.x)[0]))
+    labels, taken = data.test.labels, _candidates(recognizer, data, tflite)
     rows = []
     for place, (name, threshold) in enumerate(zip(recognizer.class_names, recognizer.thresholds)):
         own, hit = labels == place, taken == place
@@ -82,6 +84,23 @@ def by_class(recognizer: Recognizer | None, data: Prepared, tflite: Written) -> 
             )
         )
     return tuple(rows)
+
+
+def recognized(recognizer: Recognizer | None, data: Prepared, tflite: Written) -> RecognizedReport | None:
+    """What it reports over the test's recordings; None without a recognizer."""
+    if recognizer is None:
+        return None
+    taken, reported = _candidates(recognizer, data, tflite), np.full(len(data.test), NO_CLASS)
+    origins = np.array(data.test.origins)
+    for origin in dict.fromkeys(data.test.origins):
+        places = np.flatnonzero(origins == origin)
+        reported[places] = recognize(recognizer, taken[places])[1]
+    right, none = (float(np.mean(each)) for each in (reported == data.test.labels, reported == NO_CLASS))
+    return RecognizedReport(right=right, wrong=1.0 - right - none, none=none)
+
+
+def _candidates(recognizer: Recognizer, data: Prepared, tflite: Written) -> np.ndarray:
+    return recognizer.candidates(run_inputs(tflite, quantize_inputs(read(tflite), data.test.x)[0]))
 
 
 def _in_counts(settings: dict[str, Any], data: Prepared) -> dict[str, Any]:

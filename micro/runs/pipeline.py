@@ -20,7 +20,14 @@ from micro.errors import ConversionError, DataError
 from micro.runs.baseline import baseline_files
 from micro.runs.compression import Written
 from micro.runs.device import not_for_a_chip
-from micro.runs.firmware_files import by_class, chip_detector, chip_estimator, chip_recognizer, firmware_note
+from micro.runs.firmware_files import (
+    by_class,
+    chip_detector,
+    chip_estimator,
+    chip_recognizer,
+    firmware_note,
+    recognized,
+)
 from micro.runs.folder import RunFolder
 from micro.runs.report import render_report
 from micro.runs.reporting import Emitted, RunResults, make_report
@@ -99,7 +106,8 @@ def _finish(results: RunResults, working: Path) -> RunReport:
     no_project = not_for_a_chip(config, detector or recognizer or estimator)
     write_bytes(working / "firmware" / "README.txt", firmware_note(config, files, no_project))
     names = tuple(path.name for path in files)
-    emitted = Emitted(names, detector, recognizer, estimator, by_class(recognizer, data, tflite), parity, no_project)
+    classes = by_class(recognizer, data, tflite), recognized(recognizer, data, tflite)
+    emitted = Emitted(names, detector, recognizer, estimator, *classes, parity, no_project)
     report = make_report(results, emitted)
     write_bytes(working / "report.json", report.to_bytes())
     write_bytes(working / "report.html", render_report(report, results.chosen.evaluations, data))

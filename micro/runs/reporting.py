@@ -27,6 +27,7 @@ from micro.runs.run_report import (
     History,
     Metrics,
     Parameters,
+    RecognizedReport,
     RecordingReport,
     ReportedDetector,
     RunReport,
@@ -77,6 +78,7 @@ class Emitted:
     recognizer: Recognizer | None
     estimator: Estimator | None
     by_class: tuple[ClassReport, ...]
+    recognized: RecognizedReport | None
     parity: Parity
     no_project: str | None
 
@@ -101,6 +103,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         recognizer=emitted.recognizer,
         estimator=emitted.estimator,
         by_class=emitted.by_class,
+        recognized=emitted.recognized,
         parameters=Parameters(teacher=results.chosen.teacher.model.count_params(), student=_parameters(deployed.model)),
         sparsity=sparsity_of(deployed.model),
         stages=_stages(results),

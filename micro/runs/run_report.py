@@ -165,6 +165,15 @@ class ClassReport(Part):
     false_accepts: float | None
 
 
+class RecognizedReport(Part):
+    """What the recognizer reports after test windows, counted as the firmware counts, recording by recording: fractions of the
+    windows after which it reports their class, another one, and none."""
+
+    right: float
+    wrong: float
+    none: float
+
+
 class OperatorReport(Part):
     """An operator of the .tflite: its output, and the numbers of the operators that it takes values from."""
 
@@ -225,7 +234,8 @@ class RunReport(Part):
         detector: The firmware's, where it raises alarms; None where the student is not int8.
         recognizer: The firmware's, where it reports classes; None where the student is not int8.
         estimator: The firmware's, where it gives numbers; None where the student is not int8.
-        by_class: Of a recognizer.
+        by_class: Of a recognizer, window by window.
+        recognized: Of a recognizer, as it counts.
         sparsity: Fraction of the student's weights that are zero.
         seeds: Metrics by seed; the first seed's student is deployed.
         summary: Metrics over the seeds, by model.
@@ -258,6 +268,7 @@ class RunReport(Part):
     recognizer: Recognizer | None = None
     estimator: Estimator | None = None
     by_class: tuple[ClassReport, ...] = ()
+    recognized: RecognizedReport | None = None
     parameters: Parameters
     sparsity: float = 0.0
     stages: tuple[StageReport, ...] = ()

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.config import Config, FilesData, GroupedData, RigData, TableData
+from micro.config import Config, FilesData, GroupedData, RegressionData, RigData, TableData
 from micro.datasets import table
 from micro.datasets.find import short_names
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Target
 from micro.datasets.recording import cut
+from micro.datasets.regression import load_to_score
 from micro.datasets.split import file_scalings
 from micro.detection.detector import Detector, Status, decide, stand_in
 from micro.detection.estimator import Estimator
@@ -32,6 +33,8 @@ from micro.tflite.graph import read
 from micro.tflite.integers import dequantize, quantize_inputs
 
 FAULT = "sensor fault"
+# Significant digits of estimates in a table: an offset may be large beside what changes.
+NUMBER_DIGITS = 10
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,9 @@ def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str |
 def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel: str | None = None) -> Scores:
     """Score recordings with the int8 student of a run, in TFLite Micro, and count alarms as its firmware does, file by file.
 
-    Files are read as the run's config says; runs of the built-in jobs take CSV or .npz files with one channel, or the
-    one named by `channel`, at the run's sample rate. For a classifier the score is the winning logit's lead. Files are
-    called by their names, or by as much of their paths as makes them unique.
+    Files are read as the run's config says, a regression's run by run; runs of the built-in jobs take CSV or .npz files with
+    one channel, or the one named by `channel`, at the run's sample rate. For a classifier the score is the winning logit's
+    lead. Files are called by their names, or by as much of their paths as makes them unique.
 
     Raises:
         RunError: If the folder is no finished run.
@@ -89,7 +92,11 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
     report, config = read_run(folder)
     tables = _table_config(config, report, files, channel)
     channels = report.data.channels if config.job == "table" else ()
-    recordings, found, notes = table.load(tables, config.features.window, channels, short_names(files))
+    window, names = config.features.window, short_names(files)
+    if isinstance(config.data, RegressionData):
+        recordings, found, notes = load_to_score(config.data, window, channels, names)
+    else:
+        recordings, found, notes = table.load(tables, window, channels, names)
     if not channels and len(found) != 1:
         raise RunError(
             f"the run has one channel, the files have {len(found)}: {', '.join(found)}; name one with --channel"
@@ -139,8 +146,7 @@ def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: _S
             continue
         if student.target is not None:
             number = float(scores[place])
-            width = decider.half_width if isinstance(decider, Estimator) else None
-            ends = (None, None) if width is None else (number - width, number + width)
+            ends = decider.interval(number) if isinstance(decider, Estimator) else (None, None)
             yield Scored(*where, number, None, None, "estimate", None, *ends)
             continue
         result = student.names[likeliest[place]] if student.names else "alarm" if alarms[place] else "ok"
@@ -157,9 +163,10 @@ def to_csv(scored: Sequence[Scored]) -> bytes:
     last = [name for name in ("recognized", "low", "high") if any(getattr(s, name) is not None for s in scored)]
     writer.writerow(("file", "row", "seconds", "score", "above_threshold", "alarm", "result", *last))
     for s in scored:
-        value = "" if s.score is None else f"{s.score:.6g}"
+        digits = 6 if s.low is None else NUMBER_DIGITS
+        value = "" if s.score is None else f"{s.score:.{digits}g}"
         flags = ("" if flag is None else int(flag) for flag in (s.above_threshold, s.alarm))
-        more = (f"{cell:.6g}" if isinstance(cell := getattr(s, name), float) else cell for name in last)
+        more = (f"{cell:.{digits}g}" if isinstance(cell := getattr(s, name), float) else cell for name in last)
         writer.writerow((s.file, s.row, f"{s.seconds:.6f}", value, *flags, s.result, *more))
     return out.getvalue().encode()
 

@@ -13,8 +13,9 @@ from micro.support.wording import counted, listed
 # Fractions of variance explained: below the first a constant does as well, below the second little is known; what a small
 # student may lose.
 CONSTANT, WEAK, STUDENT_LOSS = 0.0, 0.5, 0.1
-# Recordings of the test from which on they speak for others; how far coverage may surely fall short; recordings that are named.
-FEWEST, SHORT_OF, WORST = 3, 0.1, 3
+# Recordings of the test from which on they speak for others; recordings that are named.
+FEWEST, WORST = 3, 3
+LARGER = "give the student wider or more layers, or more epochs; keras-kd search finds the best for a budget"
 MORE = "record more runs, under more conditions; keras-kd search tries other features and larger students"
 
 
@@ -32,12 +33,14 @@ def _fit(report: RunReport) -> Iterator[Reason]:
     runs = len(report.by_origin)
     seen = (
         f"{target.name} is estimated with an error of {rmse:.4g} (root mean square) over {report.data.windows.test:,} test "
-        f"windows of {counted(runs, 'recording')}; {percent(explained)} of its variance is explained"
+        f"windows of {counted(runs, 'recording')}; {_explains(explained)}"
     )
+    teacher = report.seeds[0].models["teacher"]["r2"]
+    advice = MORE if teacher is None or teacher - explained <= STUDENT_LOSS else LARGER
     if explained <= CONSTANT:
-        yield Reason("unusable", "no better than always the same number", f"{seen}{_worst(report)}", MORE)
+        yield Reason("unusable", "no better than always the same number", f"{seen}{_worst(report)}", advice)
     elif explained < WEAK:
-        yield Reason("doubtful", f"{percent(explained)} of the variance explained", f"{seen}{_worst(report)}", MORE)
+        yield Reason("doubtful", f"{percent(explained)} of the variance explained", f"{seen}{_worst(report)}", advice)
     elif runs < FEWEST:
         yield Reason("doubtful", f"few recordings in the test ({runs})", f"{seen}: too few to speak for others", MORE)
     else:
@@ -53,15 +56,21 @@ def _coverage(report: RunReport) -> Iterator[Reason]:
         f"the interval of +-{estimator.half_width:.4g} holds {percent(coverage)} of the test windows, and "
         f"{percent(report.coverage)} were asked for"
     )
-    if high < report.coverage - SHORT_OF:
+    if high < report.coverage:
         yield Reason(
             "doubtful",
-            "the interval is too narrow",
+            f"the interval holds {percent(coverage)} instead of {percent(report.coverage)}",
             f"{seen}: the test's runs differ from those that it was calibrated on",
             "record more runs for validation, or name some that are more like the test's in validation_files",
         )
     else:
         yield Reason("good", f"the interval holds {percent(coverage)}", seen)
+
+
+def _explains(explained: float) -> str:
+    if explained < 0:
+        return "always the mean of the test's numbers would be nearer"
+    return f"{percent(explained)} of its variance is explained"
 
 
 def _worst(report: RunReport) -> str:
@@ -76,5 +85,5 @@ def _student_loss(report: RunReport) -> Iterator[Reason]:
             "doubtful",
             "far below its teacher",
             f"the int8 student explains {100 * (teacher - student):.1f} points less of the variance than its teacher",
-            "give the student wider or more layers, or more epochs; keras-kd search finds the best for a budget",
+            LARGER,
         )
