@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from micro.config import FeaturesConfig, parse_config
+from micro.config import AugmentConfig, FeaturesConfig, parse_config
 from micro.config.data import ClassesData
 from micro.datasets.class_split import PARTS, Labeled, split_classes
 from micro.datasets.class_windows import class_parts, window_classes
@@ -29,7 +29,7 @@ def data_of(folder, **changes):
 
 
 def parts_of(folder, features=RAW, seed=0, **changes):
-    return class_parts(data_of(folder, **changes), features, seed)
+    return class_parts(data_of(folder, **changes), features, AugmentConfig(), seed)
 
 
 def disjoint(sets):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import build_app, invoke
 
-from micro.config import FeaturesConfig, parse_config
+from micro.config import AugmentConfig, FeaturesConfig, parse_config
 from micro.config.data import RegressionData
 from micro.datasets.regression import load_runs
 from micro.datasets.regression_windows import regression_parts
@@ -23,6 +23,7 @@ from micro.runs.device import judge, load_firmware, simulate
 from micro.runs.score_files import FAULT, Scored, to_csv
 
 RAW = FeaturesConfig(kind="raw", window=8, hop=1)
+PLAIN = AugmentConfig()
 
 
 def write(path, columns, header=None):
@@ -63,7 +64,7 @@ def by_run(pieces):
 
 
 def test_life_is_counted_back_from_the_end_of_each_run(runs):
-    parts = regression_parts(data_of(runs, run_column="unit"), RAW, 0)
+    parts = regression_parts(data_of(runs, run_column="unit"), RAW, PLAIN, 0)
     found = {**by_run(parts.train), **by_run(parts.validation), **by_run(parts.test)}
     assert sorted(found) == [f"{name}.csv, run {n}" for name in "ab" for n in (1, 2, 3)]
     for place, name in enumerate("ab"):
@@ -80,7 +81,7 @@ def test_life_is_counted_back_from_the_end_of_each_run(runs):
 def test_a_cap_and_runs_that_were_cut_off(runs):
     (runs / "left.txt").write_text("7\n0\n2.5\n")
     data = data_of(runs, run_column="unit", cap=12.0, remaining_at_end={"b.csv": "left.txt"}, test_files="b.csv")
-    test = by_run(regression_parts(data, RAW, 0).test)
+    test = by_run(regression_parts(data, RAW, PLAIN, 0).test)
     assert test["b.csv, run 1"] == [min(12.0, 7.0 + left) for left in range(17, -1, -1)]
     assert test["b.csv, run 3"][-1] == 2.5
     assert max(test["b.csv, run 2"]) == 12.0
@@ -92,12 +93,12 @@ def test_life_in_time_counts_gaps_and_the_clock(tmp_path, unit, worth):
     for n in range(4):
         write(tmp_path / f"{n}.csv", {"t": [1_700_000_000 + t for t in times], "x": noise(len(times), n)})
     data = data_of(tmp_path, sample_rate=None, time_column="t", remaining_life=unit, on_gap="split")
-    parts = regression_parts(data, RAW, 0)
+    parts = regression_parts(data, RAW, PLAIN, 0)
     for numbers in by_run(parts.train).values():
         ends = [t for t in times if t in range(70, 120) or t in range(570, 700)]
         assert np.allclose(numbers, [(690 - t) / worth for t in ends])
     plain = data_of(tmp_path, columns=["x"], sample_rate=4.0, remaining_life=unit)
-    for numbers in by_run(regression_parts(plain, RAW, 0).train).values():
+    for numbers in by_run(regression_parts(plain, RAW, PLAIN, 0).train).values():
         assert np.allclose(numbers, np.arange(len(times) - 8, -1, -1) / 4.0 / worth)
 
 
@@ -105,7 +106,7 @@ def test_a_column_is_the_target_and_windows_without_a_number_are_left_out(tmp_pa
     for n in range(5):
         wear = [None if row % 5 else row / 10 + n for row in range(40)]
         write(tmp_path / f"{n}.csv", {"x": noise(40, n), "wear": wear, "y": noise(40, 9 + n)})
-    parts = regression_parts(data_of(tmp_path, remaining_life=None, target_column="wear"), RAW, 0)
+    parts = regression_parts(data_of(tmp_path, remaining_life=None, target_column="wear"), RAW, PLAIN, 0)
     assert parts.channels == ("x", "y")
     for origin, numbers in {**by_run(parts.train), **by_run(parts.test)}.items():
         assert np.allclose(numbers, [row / 10 + int(origin[0]) for row in range(10, 40, 5)])
@@ -113,25 +114,25 @@ def test_a_column_is_the_target_and_windows_without_a_number_are_left_out(tmp_pa
         "135 of 165 windows were left out, as their last row has no number in column 'wear'" in n for n in parts.notes
     )
     named = data_of(tmp_path, remaining_life=None, target_column="wear", columns=["y"])
-    assert regression_parts(named, RAW, 0).channels == ("y",)
+    assert regression_parts(named, RAW, PLAIN, 0).channels == ("y",)
 
 
 def test_the_same_file_twice_is_on_one_side_run_by_run(runs):
     shutil.copy(runs / "a.csv", runs / "copy.csv")
     for seed in range(5):
-        parts = regression_parts(data_of(runs, run_column="unit"), RAW, seed)
+        parts = regression_parts(data_of(runs, run_column="unit"), RAW, PLAIN, seed)
         for part in (parts.train, parts.validation, parts.test):
             names = set(by_run(part))
             assert all((name.replace("a.csv", "copy.csv") in names) for name in names if name.startswith("a.csv"))
     with pytest.raises(DataError, match="hold the same bytes; a test must not hold what was trained on"):
-        regression_parts(data_of(runs, run_column="unit", test_files="copy.csv"), RAW, 0)
+        regression_parts(data_of(runs, run_column="unit", test_files="copy.csv"), RAW, PLAIN, 0)
 
 
 def test_groups_keep_a_machine_s_runs_together(tmp_path):
     for machine in "pqrs":
         for n in range(2):
             write(tmp_path / f"{machine}_{n}.csv", {"x": noise(30, 10 * ord(machine) + n)})
-    parts = regression_parts(data_of(tmp_path, group="{group}_*.csv"), RAW, 0)
+    parts = regression_parts(data_of(tmp_path, group="{group}_*.csv"), RAW, PLAIN, 0)
     held = [{name[0] for name in by_run(part)} for part in (parts.train, parts.validation, parts.test)]
     assert sum(map(len, held)) == 4
 
@@ -170,7 +171,7 @@ def test_what_is_wrong_with_a_file_is_said_with_its_row(tmp_path, case):
     for name, text in (("two", "1\n2\n"), ("word", "1\nsoon\n"), ("minus", "-3\n")):
         (tmp_path / f"{name}.txt").write_text(text)
     with pytest.raises(DataError) as refused:
-        regression_parts(data_of(tmp_path, **{"run_column": "unit", **changes}), RAW, 0)
+        regression_parts(data_of(tmp_path, **{"run_column": "unit", **changes}), RAW, PLAIN, 0)
     assert says in str(refused.value)
 
 

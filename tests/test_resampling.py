@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from micro.config import FeaturesConfig
+from micro.config import AugmentConfig, FeaturesConfig
 from micro.config.data import ClassesData, TableData
 from micro.datasets import table
 from micro.datasets.class_windows import class_parts
@@ -74,8 +74,8 @@ def test_files_of_two_rates_are_brought_to_one(tmp_path):
     with pytest.raises(
         DataError, match="sample rates differ, from 100 to 250 Hz; set resample = 100 to bring all to the lowest"
     ):
-        table_parts(TableData(**plain), features, 0)
-    parts = table_parts(TableData(**plain, resample=50.0), features, 0)
+        table_parts(TableData(**plain), features, AugmentConfig(), 0)
+    parts = table_parts(TableData(**plain, resample=50.0), features, AugmentConfig(), 0)
     assert parts.sample_rate == 50.0
     one, other = table.load(TableData(**plain, resample=50.0), 50).recordings
     np.testing.assert_allclose(one.samples[50:-50], other.samples[50:-50], atol=0.02)
@@ -92,6 +92,6 @@ def test_classes_of_rows_move_along(tmp_path):
         split="time",
         on_gap="split",
     )
-    parts = class_parts(data, FeaturesConfig(kind="raw", window=50, hop=25), 0)
+    parts = class_parts(data, FeaturesConfig(kind="raw", window=50, hop=25), AugmentConfig(), 0)
     counts = [sum(len(each.values) for each in (*parts.train, *parts.test) if each.label == label) for label in (0, 1)]
     assert abs(counts[0] - counts[1]) <= 2

@@ -3,6 +3,7 @@
 May import: support, signal, tflite, detection.
 """
 
+from micro.config.augmentation import AUGMENTATIONS, AugmentConfig
 from micro.config.compression import ClusterStage, PruneStage, QuantizeStage, ShrinkStage, Stage
 from micro.config.data import (
     DATA,
@@ -33,11 +34,13 @@ from micro.config.read import LARGEST_SEED, Config, load_config, parse_config, w
 from micro.config.renamed import RENAMED, RenamedError, require_current_names
 
 __all__ = [
+    "AUGMENTATIONS",
     "CONVOLUTIONAL",
     "DATA",
     "JOBS",
     "LARGEST_SEED",
     "RENAMED",
+    "AugmentConfig",
     "BearingData",
     "BudgetConfig",
     "ClassesData",

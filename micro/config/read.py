@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model_validator
 
+from micro.config.augmentation import AugmentConfig
 from micro.config.complaints import did_you_mean, first_complaint, load_toml, shown
 from micro.config.compression import OUT_OF_ORDER, QuantizeStage, Stage
 from micro.config.data import DATA, JOBS, ClassesData, CwruData, RegressionData, RigData, TableData, Task, tasks_of
@@ -46,6 +47,7 @@ class Config(Section):
     seeds: PositiveInt = 3
     data: RigData | CwruData | TableData | ClassesData | RegressionData
     features: FeaturesConfig = FeaturesConfig()
+    augment: AugmentConfig = AugmentConfig()
     teacher: TeacherConfig
     student: ModelConfig
     distill: DistillConfig = DistillConfig()

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from micro.config import ClassesData, FeaturesConfig
-from micro.datasets.class_split import PARTS, Labeled, groups_of, split_classes, twins_of
+from micro.config import AugmentConfig, ClassesData, FeaturesConfig
+from micro.datasets.augmented import with_copies
+from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, split_classes, twins_of
 from micro.datasets.classes import ClassRecording, Loaded, load_classes
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
@@ -17,7 +18,7 @@ from micro.signal import FrontEnd
 from micro.support.wording import counted, listed, was
 
 
-def class_parts(data: ClassesData, settings: FeaturesConfig, seed: int) -> Parts:
+def class_parts(data: ClassesData, settings: FeaturesConfig, augment: AugmentConfig, seed: int) -> Parts:
     """Read the files, and divide their windows into training, validation, which also calibrates, and test.
 
     Raises:
@@ -42,7 +43,11 @@ def class_parts(data: ClassesData, settings: FeaturesConfig, seed: int) -> Parts
         for number in range(len(PARTS)):
             for label in np.unique(one.classes[part == number]).tolist():
                 rows = np.flatnonzero((part == number) & (one.classes == label))
-                divided[number].append(piece(frames, values, label, one.name, rows))
+                made = piece(frames, values, label, one.name, rows)
+                if number == TRAINING:
+                    divided[number].extend(with_copies(made, frames[rows], features, augment, seed))
+                else:
+                    divided[number].append(made)
     notes = (
         *loaded.notes,
         *missing_notes(recordings, features),

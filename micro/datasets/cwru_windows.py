@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from micro.config import CwruData, FeaturesConfig
+from micro.config import AugmentConfig, CwruData, FeaturesConfig
 from micro.datasets import cwru
+from micro.datasets.augmented import with_copies
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import cut, split_in_time
 
@@ -11,8 +12,8 @@ from micro.datasets.recording import cut, split_in_time
 HEALTHY, FAULTY = (0.5, 0.15, 0.35), (0.8, 0.2)
 
 
-def cwru_parts(data: CwruData, settings: FeaturesConfig, seed: int) -> Parts:
-    """Read the loads to learn from and those to test on; `seed` is not used.
+def cwru_parts(data: CwruData, settings: FeaturesConfig, augment: AugmentConfig, seed: int) -> Parts:
+    """Read the loads to learn from and those to test on; `seed` is that of augmented copies.
 
     Raises:
         DataError: Names a file that is missing or damaged.
@@ -28,7 +29,8 @@ def cwru_parts(data: CwruData, settings: FeaturesConfig, seed: int) -> Parts:
         runs = split_in_time(len(frames), fractions, features.window, features.hop)
         # The healthy machine was recorded at one load only: the last third of that recording is its test.
         for target, run in zip((train, validation, test), runs):
-            target.append(piece(frames[run], features(frames[run]), label, recording.name))
+            made = piece(frames[run], features(frames[run]), label, recording.name)
+            target.extend(with_copies(made, frames[run], features, augment, seed) if target is train else [made])
     for recording in cwru.load(data.folder, data.test_loads, baseline_rate=data.baseline_rate):
         if recording.label != "normal":
             frames, _ = cut(recording, features)

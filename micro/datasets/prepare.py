@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from micro.config import ClassesData, Config, CwruData, RegressionData, RigData, TableData, Task
+from micro.config import AugmentConfig, ClassesData, Config, CwruData, RegressionData, RigData, TableData, Task
+from micro.datasets.augmented import require_layers
 from micro.datasets.class_windows import class_parts
 from micro.datasets.cwru_windows import cwru_parts
 from micro.datasets.pieces import Parts, Pieces, Target, evenly_spaced
@@ -18,7 +19,8 @@ from micro.errors import DataError
 from micro.keras_graph.calibration_data import CALIBRATION_SAMPLES, calibration_data, drawn_evenly
 from micro.signal import FrontEnd, Scaling, fit_scaling
 
-# Each data source: its section of the config, and the function of section, [features] and seed that gives its windows.
+# Each data source: its section of the config, and the function of section, [features], [augment] and seed that gives its
+# windows.
 SOURCES: dict[type, Callable[..., Parts]] = {
     RigData: rig_parts,
     CwruData: cwru_parts,
@@ -104,7 +106,10 @@ def prepare(config: Config) -> Prepared:
     Raises:
         DataError: Names what is missing, damaged or too little.
     """
-    return _scaled(SOURCES[type(config.data)](config.data, config.features, config.seed))
+    if config.augment.layers:
+        require_layers(config.augment)
+    parts = SOURCES[type(config.data)](config.data, config.features, config.augment, config.seed)
+    return _scaled(replace(parts, notes=(*parts.notes, *_augmented(config.augment))))
 
 
 def untested(data: Prepared) -> str | None:
@@ -132,6 +137,15 @@ def calibration_windows(data: Prepared, seed: int) -> np.ndarray:
     if data.task != "anomaly":
         return drawn_evenly(data.train.x, CALIBRATION_SAMPLES, seed)
     return calibration_data(data.train.x, seed=seed)
+
+
+def _augmented(augment: AugmentConfig) -> list[str]:
+    """A sentence on augmented copies, if there are any."""
+    if not augment.layers:
+        return []
+    names = ", ".join(each["class"] for each in augment.layers)
+    copies = "an augmented copy" if augment.copies == 1 else f"{augment.copies} augmented copies"
+    return [f"for training, every window was joined by {copies}: {names}."]
 
 
 def _scaled(parts: Parts) -> Prepared:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from micro.config import FeaturesConfig, RegressionData
-from micro.datasets.class_split import PARTS, Labeled, groups_of, split_classes, twins_of
+from micro.config import AugmentConfig, FeaturesConfig, RegressionData
+from micro.datasets.augmented import with_copies
+from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, split_classes, twins_of
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import cut, one_rate
@@ -17,7 +18,7 @@ from micro.errors import DataError
 from micro.support.wording import counted, listed, was
 
 
-def regression_parts(data: RegressionData, settings: FeaturesConfig, seed: int) -> Parts:
+def regression_parts(data: RegressionData, settings: FeaturesConfig, augment: AugmentConfig, seed: int) -> Parts:
     """Read the files, and divide their windows into training, validation, which also calibrates, and test.
 
     A window's number is that of its last row. Runs are divided whole; life that remains is never divided in time by itself.
@@ -46,8 +47,13 @@ def regression_parts(data: RegressionData, settings: FeaturesConfig, seed: int) 
         values = features(frames)
         for number in range(len(PARTS)):
             rows = np.flatnonzero(part == number)
-            if len(rows):
-                divided[number].append(piece(frames, values, 0, one.name, rows, each))
+            if not len(rows):
+                continue
+            made = piece(frames, values, 0, one.name, rows, each)
+            if number == TRAINING:
+                divided[number].extend(with_copies(made, frames[rows], features, augment, seed))
+            else:
+                divided[number].append(made)
     notes = [*loaded.notes, *missing_notes(recordings, features)]
     if lack:
         notes.append(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from micro.config import FeaturesConfig, RigData
+from micro.config import AugmentConfig, FeaturesConfig, RigData
 from micro.datasets import rig
+from micro.datasets.augmented import with_copies
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import cut
 from micro.errors import DataError
 
+# The number of the training part, from which its recordings are drawn.
+TRAINING = 0
 
-def rig_parts(data: RigData, settings: FeaturesConfig, seed: int) -> Parts:
+
+def rig_parts(data: RigData, settings: FeaturesConfig, augment: AugmentConfig, seed: int) -> Parts:
     """Simulate all recordings; each belongs to one part as a whole.
 
     Raises:
@@ -33,7 +37,8 @@ def rig_parts(data: RigData, settings: FeaturesConfig, seed: int) -> Parts:
                 raise DataError(
                     f"{data.seconds} s at {machine.sample_rate:g} Hz are shorter than a window of {features.window} samples"
                 )
-            pieces.append(piece(frames, features(frames), int(fault is not None), name))
+            made = piece(frames, features(frames), int(fault is not None), name)
+            pieces.extend(with_copies(made, frames, features, augment, seed) if part == TRAINING else [made])
         return pieces
 
     faulty = [
@@ -44,7 +49,7 @@ def rig_parts(data: RigData, settings: FeaturesConfig, seed: int) -> Parts:
     ]
     return Parts(
         features,
-        train=record(0, data.train_recordings),
+        train=record(TRAINING, data.train_recordings),
         validation=record(1, data.validation_recordings),
         calibration=record(2, data.calibration_recordings),
         test=record(3, data.test_recordings) + faulty,

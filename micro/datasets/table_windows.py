@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from micro.config import FeaturesConfig, TableData
+from micro.config import AugmentConfig, FeaturesConfig, TableData
 from micro.datasets import table
+from micro.datasets.augmented import with_copies
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import Recording, all_within, any_within, cut, one_rate
@@ -23,8 +24,10 @@ from micro.errors import DataError
 from micro.signal import FrontEnd, Scaling
 
 
-def table_parts(data: TableData, settings: FeaturesConfig, seed: int) -> Parts:
-    """Read the files and divide their healthy windows into the four parts; all others are for the test. `seed` is not used.
+def table_parts(data: TableData, settings: FeaturesConfig, augment: AugmentConfig, seed: int) -> Parts:
+    """Read the files and divide their healthy windows into the four parts; all others are for the test.
+
+    `seed` is that of augmented copies.
 
     Raises:
         DataError: Names what is missing, damaged or too little.
@@ -45,8 +48,14 @@ def table_parts(data: TableData, settings: FeaturesConfig, seed: int) -> Parts:
     for one, places in zip(stretches, runs):
         for target, place in zip((train, validation, calibration, test), places):
             rows = one.learnable[place]
-            if len(rows):
-                target.append(piece(one.frames, one.values, 0, one.name, rows))
+            if not len(rows):
+                continue
+            made = piece(one.frames, one.values, 0, one.name, rows)
+            if target is train:
+                own = scalings.get(one.name)
+                target.extend(with_copies(made, one.frames[rows], features, augment, seed, own))
+            else:
+                target.append(made)
     all_notes = (*notes, *missing_notes(recordings, features), *([note] if note else []))
     return Parts(features, train, validation, calibration, test, (), channels, rate, all_notes)
 

@@ -1,0 +1,75 @@
+"""Augmented copies of training windows: their samples seen otherwise, then the same features."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from micro.config import AugmentConfig
+from micro.datasets.pieces import Piece
+from micro.signal import FrontEnd
+
+# Windows that pass through the layers at a time.
+BATCH = 1024
+
+
+def with_copies(
+    one: Piece,
+    frames: np.ndarray,
+    features: FrontEnd,
+    augment: AugmentConfig,
+    seed: int,
+    scaling: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> list[Piece]:
+    """A piece of training windows, and one more for each copy that the config asks for.
+
+    Args:
+        one: The windows as they are.
+        frames: Their samples, (n, window, channels), in the same order.
+        features: What their features are computed with.
+        augment: How many copies, and what they pass through.
+        seed: The run's; each piece and copy draws for itself.
+        scaling: Applied to the features, where the piece's are scaled.
+
+    Raises:
+        ValueError: For an argument that a layer does not take.
+    """
+    pieces = [one]
+    own = zlib.crc32(frames[:1].tobytes(), zlib.crc32(one.origin.encode()))
+    for copy in range(augment.copies if augment.layers else 0):
+        values = features(_seen(frames, augment, np.random.SeedSequence([seed, copy, own])))
+        pieces.append(replace(one, values=values if scaling is None else scaling(values)))
+    return pieces
+
+
+def require_layers(augment: AugmentConfig) -> None:
+    """ValueError for an argument that a layer does not take, before any file is read."""
+    _layers(augment, np.random.SeedSequence(0))
+
+
+def _seen(frames: np.ndarray, augment: AugmentConfig, sequence: np.random.SeedSequence) -> np.ndarray:
+    layers = _layers(augment, sequence)
+    parts = []
+    for start in range(0, len(frames), BATCH):
+        part = frames[start : start + BATCH].astype(np.float32)
+        for layer in layers:
+            part = layer(part, training=True)
+        parts.append(np.asarray(part))
+    return np.concatenate(parts) if parts else frames.astype(np.float32)
+
+
+def _layers(augment: AugmentConfig, sequence: np.random.SeedSequence) -> list[Callable[..., np.ndarray]]:
+    """The layers of a config, each with a seed of its own."""
+    from keras_kd import augmentations  # imports Keras, which a config without layers need not wait for
+
+    made = []
+    for number, (table, seed) in enumerate(zip(augment.layers, sequence.generate_state(len(augment.layers)))):
+        arguments = dict(table)
+        try:
+            made.append(getattr(augmentations, arguments.pop("class"))(**{"seed": int(seed >> 1), **arguments}))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"augment.layers.{number}: {error}") from None
+    return made
