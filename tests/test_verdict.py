@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from reports import METRICS, report_with
 from scipy.stats import binom
 
+from micro.datasets.pieces import Target
 from micro.runs.assessment import judge
 from micro.runs.assessment.intervals import far_above, interval
 from micro.runs.run_report import RunReport
@@ -45,6 +46,63 @@ def classifier_report(*rows, names=("normal", "inner", "outer"), teacher=0.95, s
     seed = {"seed": 0, **models, "teacher": {"accuracy": teacher}}
     data = report_with().data.model_copy(update={"class_names": tuple(names)})
     return report_with(task="classification", data=data, by_origin=rows, seeds=[seed])
+
+
+def regression_report(student, teacher, coverage, recordings=4, windows=400):
+    models = {"r2": student, "rmse": 3.25, "mae": 2.0, "coverage": coverage, "rmse_last": 4.0}
+    seed = {"student_int8": models, "student_distilled": models, "teacher": {**models, "r2": teacher}}
+    rows = [
+        {"origin": f"{n}.csv", "state": "", "windows": windows // recordings, "rmse": n + 1.0}
+        for n in range(recordings)
+    ]
+    plain = report_with().data.model_copy(update={"target": Target("wear in mm", 5.0, 2.0)})
+    counts = plain.windows.model_copy(update={"test": windows})
+    return report_with(
+        task="regression",
+        threshold=None,
+        detector=None,
+        coverage=0.9,
+        estimator={"name": "wear in mm", "unit": 0.1, "zero": 0, "offset": 5.0, "half_width": 1.5},
+        data=plain.model_copy(update={"windows": counts}),
+        by_origin=rows,
+        seeds=[{"seed": 0, **seed}],
+    )
+
+
+@pytest.mark.parametrize(
+    ("report", "grade", "what", "advice"),
+    [
+        (regression_report(0.9, 0.92, 0.9), "good", "error of 3.25, 90 % of the variance explained", None),
+        (regression_report(0.9, 0.92, 0.885), "good", "error of 3.25", None),
+        (
+            regression_report(0.9, 0.92, 0.758),
+            "doubtful",
+            "the interval holds 75.8 % instead of 90 %",
+            "runs for validation",
+        ),
+        (regression_report(0.4, 0.45, 0.9), "doubtful", "40 % of the variance explained", "record more runs"),
+        (regression_report(0.4, 0.9, 0.9), "doubtful", "40 % of the variance explained", "wider or more layers"),
+        (
+            regression_report(-5.4, 0.9, 0.9),
+            "unusable",
+            "no better than always the same number",
+            "wider or more layers",
+        ),
+        (regression_report(0.7, 0.9, 0.9), "doubtful", "far below its teacher", "wider or more layers"),
+        (
+            regression_report(0.9, 0.92, 0.9, recordings=2),
+            "doubtful",
+            "few recordings in the test (2)",
+            "record more runs",
+        ),
+    ],
+)
+def test_a_regression_is_judged_by_its_variance_interval_and_teacher(report, grade, what, advice):
+    verdict = judge(report)
+    assert verdict.grade == grade
+    assert what in verdict.headline
+    assert advice is None or advice in verdict.next_step
+    assert "-540" not in " ".join(reason.says for reason in verdict.reasons)
 
 
 def budget(fits, *broken):

@@ -27,7 +27,9 @@ def run_in_qemu(folder: Path, core: str, sources: Sequence[str], optimize: str =
     files = {**BARE, "app.h": "common/app.h.j2", "link.ld": "bare-cortex-m/link.ld.j2"}
     for name, template in files.items():
         (folder / name).write_text(
-            render(template, {"name": "program", "machine": machine, "runtime": "static", "stage": "detector"}, TEMPLATES)
+            render(
+                template, {"name": "program", "machine": machine, "runtime": "static", "stage": "detector"}, TEMPLATES
+            )
         )
     compiler = [
         "arm-none-eabi-gcc",
