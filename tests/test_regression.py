@@ -137,6 +137,16 @@ def test_groups_keep_a_machine_s_runs_together(tmp_path):
     assert sum(map(len, held)) == 4
 
 
+def test_machines_that_share_files_are_not_counted_as_different(tmp_path):
+    for machine in "pq":
+        for n in range(2):
+            write(tmp_path / f"{machine}_{n}.csv", {"x": noise(30, n)})
+    with pytest.raises(DataError) as refused:
+        regression_parts(data_of(tmp_path, group="{group}_*.csv"), RAW, PLAIN, 0)
+    assert "2 groups have one, 1 of them different, as the others share files of the same bytes" in str(refused.value)
+    assert "split" not in str(refused.value)
+
+
 def long_run(folder, header, rows):
     (folder / "bad.csv").write_text("\n".join([header, *rows]) + "\n")
 

@@ -76,7 +76,7 @@ def split_classes(
         if not lacking:
             return parts, _said(stretches, parts, groups, what)
         if config.split == "files" or named or config.group is not None:
-            raise DataError(_lacks(lacking, stretches, groups, class_names, named, what))
+            raise DataError(_lacks(lacking, stretches, groups, twins, class_names, named, what, config))
     why = ""
     if config.split != "time":
         label, part = lacking[0]
@@ -323,21 +323,24 @@ def _lacks(
     lacking: Sequence[tuple[int, int]],
     stretches: Sequence[Labeled],
     groups: Mapping[str, str],
+    twins: Sequence[tuple[str, ...]],
     class_names: Sequence[str],
     named: Mapping[str, int],
     what: str,
+    config: GroupedData,
 ) -> str:
     label, part = lacking[0]
-    held = {groups[one.name] for one in stretches if (one.classes == label).any()}
+    names = {one.name for one in stretches if (one.classes == label).any()}
+    held, joined = {groups[name] for name in names}, _joined(groups, twins)
+    apart = len({joined[name] for name in names})
     subject = f"window of class {class_names[label]!r}, which" if class_names else "window:"
-    holds = "hold" if class_names else "have one"
-    said = f"{PARTS[part]} would have no {subject} {counted(len(held), what)} {_singular(holds) if len(held) == 1 else holds}"
+    one, several = ("holds", "hold") if class_names else ("has one", "have one")
+    said = f"{PARTS[part]} would have no {subject} {counted(len(held), what)} {one if len(held) == 1 else several}"
+    if apart < len(held):
+        said += f", {apart} of them different, as the others share files of the same bytes"
     more = "the class in more" if class_names else "more"
     if named:
         return f"{said}; choose other test_files and validation_files, or record {more} {what}s"
     three = f"record it in three {what}s or more" if class_names else f"record three {what}s or more"
-    return f'{said}; {three}, or set split = "time"'
-
-
-def _singular(verb: str) -> str:
-    return {"hold": "holds", "have one": "has one"}[verb]
+    in_time = "" if getattr(config, "remaining_life", None) else ', or set split = "time"'
+    return f"{said}; {three}{in_time}"
