@@ -128,9 +128,11 @@ class GroupedData(FilesData):
 class ClassesData(GroupedData):
     """A user's own files, each window of which belongs to a class.
 
-    A class is the folder that a file lies in, what a pattern of `classes` says, or the row's label in `label_column`.
+    A class is the folder that a file lies in, what a pattern of `classes` says, the row's label in `label_column`, or that of
+    the interval in the file `intervals` that the row lies in.
     """
 
+    intervals: str | None = None
     classes: Annotated[dict[ClassName, Texts], Field(max_length=1000, default_factory=dict)]
     healthy_classes: Labels = ()
     class_weights: Literal["none", "balanced"] = "none"
@@ -139,6 +141,9 @@ class ClassesData(GroupedData):
     def _has_classes(self) -> ClassesData:
         if self.classes and self.label_column is not None:
             raise ValueError("classes says which files are of a class, label_column which rows; give one of them")
+        if self.intervals is not None and (self.classes or self.label_column is not None):
+            other = "classes" if self.classes else "label_column"
+            raise ValueError(f"intervals and {other} both say what is of a class; give one of them")
         if len(self.classes) == 1:
             raise ValueError(
                 f"classes names {next(iter(self.classes))!r} alone; a classification has two classes or more"

@@ -16,6 +16,7 @@ from micro.datasets.cells import label as label_text
 from micro.datasets.columns import leave_constant, refuse_ramps
 from micro.datasets.contents import Contents
 from micro.datasets.find import find_files, matches
+from micro.datasets.intervals import Interval, labels_of, read_intervals
 from micro.datasets.recording import Recording, padded
 from micro.datasets.states import States
 from micro.datasets.unmatched import unmatched
@@ -56,16 +57,24 @@ def load_classes(config: ClassesData, window: int) -> Loaded:
         DataError: Names file and row for what the config does not allow, and for files without a class.
     """
     named = find_files(config.files, config.folder)
-    by_file = {} if config.label_column is not None else _of_files(named, config)
+    of_rows = config.label_column is not None or config.intervals is not None
+    by_file = {} if of_rows else _of_files(named, config)
+    marked = (
+        {} if config.intervals is None else read_intervals(Path(config.folder) / config.intervals, list(named.values()))
+    )
     notes: dict[str, None] = {}
     left_out = table.LeftOut(config, scoring=False)
     files = [table.File(path, name, healthy=False, faulty=False) for path, name in named.items()]
     contents = table.read_files(files, config, (), notes, left_out)
-    names = _names(config, by_file, [read for _, read in contents])
+    names = _names(config, by_file, marked, [read for _, read in contents])
     recordings: list[ClassRecording] = []
     extended = 0
     for file, read in contents:
-        classes = _of_rows(read, names, by_file.get(file.name), config)
+        if config.intervals is None:
+            classes = _of_rows(read, names, by_file.get(file.name), config)
+        else:
+            places = {name: place for place, name in enumerate(names)}
+            classes = labels_of(marked.get(file.name, []), table.seconds_of(read, config), places)
         states = States(np.ones(len(read.samples), bool), None)
         parts = table.stretches_of(file.name, read, states, config, window)
         if config.on_short == "pad" and len(parts) == 1 and 0 < len(parts[0].samples) < window:
@@ -120,18 +129,26 @@ def _of_files(named: dict[Path, str], config: ClassesData) -> dict[str, str]:
     return found
 
 
-def _names(config: ClassesData, by_file: dict[str, str], contents: Sequence[Contents]) -> tuple[str, ...]:
+def _names(
+    config: ClassesData,
+    by_file: dict[str, str],
+    marked: dict[str, list[Interval]],
+    contents: Sequence[Contents],
+) -> tuple[str, ...]:
     """The classes in order: as in the config, else numbers by size and words by the alphabet."""
     if config.classes:
         names = tuple(config.classes)
+    elif config.intervals is not None:
+        names = _sorted({each.label for found in marked.values() for each in found})
     elif config.label_column is None:
         names = _sorted(set(by_file.values()))
     else:
         names = _of_column(config.label_column, contents)
-    source = f"column {config.label_column!r}" if config.label_column is not None else "the files' folders"
+    source, holds = "the files' folders", "hold"
+    if config.label_column is not None or config.intervals is not None:
+        source, holds = config.intervals or f"column {config.label_column!r}", "holds"
     if len(names) < 2:
         only = f"one class, {names[0]!r}" if names else "no label"
-        holds = "holds" if config.label_column is not None else "hold"
         raise DataError(f"{source} {holds} {only}; a classification needs two or more")
     missing = [label for label in config.healthy_classes if label not in names]
     if missing:

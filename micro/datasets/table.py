@@ -214,6 +214,12 @@ def padding_note(extended: int, of: int, what: str = "file") -> str:
     return f"{extended} of {counted(of, what)} {was(extended)} shorter than a window and extended by repeating the last row."
 
 
+def seconds_of(contents: Contents, config: FilesData) -> np.ndarray:
+    """Seconds from a file's first row to each, (n,): by its clock, else by its rate."""
+    rate, _, since = rate_of(contents, config)
+    return np.arange(len(contents.samples)) / rate if since is None else since - since[0]
+
+
 def too_short(path: Path, parts: Sequence[Recording], window: int) -> str:
     """That a file has no stretch as long as a window, in words."""
     lengths = [len(part.samples) for part in parts]
