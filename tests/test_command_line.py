@@ -155,7 +155,7 @@ CASES = (
     wrong("search {text} --out {tmp}/r --flash 8KiB", "is not TOML"),
     wrong("search {rig} --out {tmp}/r --flash 8KiB --address 127.0.0.1:1", "no Ray cluster at", slow=True),
     wrong("search {rig} --out {tmp}/r --flash 8KiB --resume", "resume"),
-    good("fleet {fleet} --out {tmp}/t --workers 1 --strict --json", slow=True),
+    good("fleet {fleet} --out {tmp}/t --workers 1 --strict --json", code=3, slow=True),
     empty("fleet {empty} --out {tmp}/u", "empty"),
     wrong("fleet {text} --out {tmp}/u", "is not TOML"),
     wrong("fleet {fleet} --out {tmp}/u --resume", "resume"),
