@@ -378,6 +378,7 @@ def test_scores_are_the_firmware_s_numbers_with_their_interval(made, stream, tmp
             assert (float(row["low"]), float(row["high"])) == pytest.approx(ends, rel=1e-4, abs=1e-4)
 
 
+@pytest.mark.parametrize("made", ["fixed"], indirect=True)
 @pytest.mark.parametrize("runtime", ["static", "tflm"])
 @pytest.mark.parametrize("board", sorted(BOARDS))
 def test_projects_are_whole(made, tmp_path, board, runtime):
@@ -440,6 +441,37 @@ def test_an_emulated_chip_estimates_alike(made, stream):
     assert found.windows > 50
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("made", ["float32"], indirect=True)
+def test_a_search_compares_students_by_the_variance_that_they_explain(made, tmp_path):
+    (made / "search.toml").write_text((made / "p.toml").read_text().replace("epochs = 40", "epochs = 8"))
+    result = invoke(
+        "search", made / "search.toml", "--out", tmp_path / "found", "--flash", "4KiB", "--trials", "2", "--json"
+    )
+    assert result.exit_code == 0, result.output
+    outcome = json.loads(result.stdout)
+    done = [row["score"] for row in outcome["candidates"] if row["state"] == "done"]
+    assert len(done) >= 2
+    assert all(score <= 1 for score in done)
+    assert max(done) > 0.3
+    assert 0 < outcome["teacher_score"] <= 1
+    page = (tmp_path / "found" / "report.html").read_text()
+    assert "fraction of the variance explained" in page
+    assert "synthetic anomalies" not in page
+    again = invoke("run", tmp_path / "found" / "chosen.toml", "--out", tmp_path / "run")
+    assert again.exit_code == 0, again.output
+
+
+@pytest.mark.parametrize("made", ["float32"], indirect=True)
+def test_layers_are_scanned_by_the_number_s_error(made, tmp_path):
+    result = invoke("sensitivity", made / "run", "--out", tmp_path / "layers.html", "--json")
+    assert result.exit_code == 0, result.output
+    assert "mean squared error" in (tmp_path / "layers.html").read_text()
+    rows = json.loads(result.stdout)
+    assert max(row["lost"] for row in rows) > 0
+
+
+@pytest.mark.parametrize("made", ["float32"], indirect=True)
 def test_a_damaged_estimator_is_refused(made, tmp_path):
     shutil.copytree(made / "run", tmp_path / "run")
     report = json.loads((tmp_path / "run" / "report.json").read_text())
@@ -449,6 +481,7 @@ def test_a_damaged_estimator_is_refused(made, tmp_path):
     assert (result.exit_code, "zero must be -128 to 127" in result.output) == (2, True)
 
 
+@pytest.mark.parametrize("made", ["float32"], indirect=True)
 def test_a_teacher_of_one_s_own_gives_numbers_as_they_are(made, tmp_path):
     import keras
 
@@ -469,6 +502,7 @@ def test_a_teacher_of_one_s_own_gives_numbers_as_they_are(made, tmp_path):
     assert again["rmse"] == pytest.approx(report["seeds"][0]["teacher"]["rmse"], rel=1e-3)
 
 
+@pytest.mark.parametrize("made", ["float32"], indirect=True)
 def test_a_model_of_two_outputs_has_no_estimator(made, tmp_path):
     import keras
 
