@@ -22,7 +22,7 @@ RAW = FrontEnd("raw", window=16, hop=16, channels=2, detrend="none")
 def made(layers, copies=1, seed=0, count=30):
     frames = np.random.default_rng(1).normal(size=(count, 16, 2)).astype(np.float32)
     one = piece(frames, RAW(frames), 3, "a.csv", numbers=np.arange(float(count)))
-    return frames, with_copies(one, frames, RAW, AugmentConfig(layers=layers, copies=copies), seed)
+    return frames, with_copies(one, frames, slice(None), RAW, AugmentConfig(layers=layers, copies=copies), seed)
 
 
 def test_a_copy_is_what_its_layers_make_of_the_samples():
@@ -102,6 +102,7 @@ def test_copies_are_for_training_alone(tmp_path, job):
 REFUSED = {
     "class": ({"layers": [{"class": "RandomGane"}]}, "layers.0.class must be one of RandomGain"),
     "none": ({"layers": [{"decibels": [1, 2]}]}, "layers.0.class must be one of"),
+    "seed": ({"layers": [{**GAIN, "seed": 3}]}, "layers.0.seed is not for a config"),
     "mixup": ({"layers": [{"class": "Mixup"}]}, "layers.0.class must be one of"),
     "copies": ({"copies": 3}, "copies without layers"),
     "argument": ({"layers": [GAIN, {"class": "RandomNoise", "decibels": 3}]}, "augment.layers.1: "),

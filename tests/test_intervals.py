@@ -72,6 +72,15 @@ def test_columns_may_stand_in_any_order_and_names_be_short(folder):
     assert (found["s1/0.wav.csv"] == 1).sum() == 40
 
 
+def test_labels_are_one_as_in_a_column_and_the_file_of_labels_is_no_recording(folder):
+    (folder / "labels.wav.csv").write_text(
+        "file,start,end,label\n/data/s1/0.wav.csv,0,5,1\ns1/0.wav.csv,5,9,1.0\ns2/0.wav.csv,0,5,B\ns2/1.wav.csv,0,5,b\n"
+    )
+    loaded = load_classes(data_of(folder, intervals="labels.wav.csv"), 8)
+    assert loaded.class_names == ("1", "B")
+    assert len({one.recording.name for one in loaded.recordings}) == 8
+
+
 def test_seconds_are_those_of_the_clock_gaps_included(tmp_path):
     times = [*range(1_700_000_000, 1_700_000_100), *range(1_700_000_500, 1_700_000_600)]
     for n in range(2):

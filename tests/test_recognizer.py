@@ -220,6 +220,13 @@ def test_background_is_never_reported_and_few_windows_are_said():
     ]
 
 
+def test_a_class_can_be_reported_however_surely_the_model_errs():
+    outputs = np.array([[127, -128], [127, -128], [-128, 127]], np.int8)
+    recognizer = make_recognizer(0.1, ("a", "b"), outputs, np.array([1, 0, 0]), 0.05)
+    assert recognizer.thresholds == (254, 254)
+    assert recognizer.candidates(outputs).tolist() == [0, 0, 1]
+
+
 WRONG = {
     "one class": ({"class_names": ("a",), "thresholds": (0,)}, "a recognizer has 2 to 32,767 classes, got 1"),
     "empty name": ({"class_names": ("a", "")}, "class_names must be texts"),

@@ -121,6 +121,12 @@ def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str
     if out is not None:
         write_bytes(out, to_csv(scored))
         if not as_json:
+            numbers = [s.score for s in scored if s.result == "estimate" and s.score is not None]
+            if numbers:
+                click.echo(
+                    f"wrote {len(scored)} windows to {out}: estimates from {min(numbers):.6g} to {max(numbers):.6g}"
+                )
+                return
             above, alarms = sum(bool(s.above_threshold) for s in scored), sum(bool(s.alarm) for s in scored)
             said = f"{alarms} in alarm"
             if any(s.recognized is not None for s in scored):
@@ -164,7 +170,7 @@ def sensitivity(run_folder: str, out: str, as_json: bool) -> None:
 @click.option("--windows", type=click.IntRange(1), default=4, show_default=True, help="Test windows in the self-test.")
 @as_json
 def new_firmware(run_folder: str, board: str, out: str, runtime: Runtime, windows: int, as_json: bool) -> None:
-    """Write a firmware project of a finished RUN: front end, model, detector or recognizer, a sensor to fill in, a self-test.
+    """Write a firmware project of a finished RUN: front end, model, detector, recognizer or estimator, sensor, self-test.
 
     \b
     Example:

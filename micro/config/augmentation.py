@@ -33,4 +33,9 @@ class AugmentConfig(Section):
                     f"layers.{number}.class must be one of {', '.join(AUGMENTATIONS)}, got {shown(name)}"
                     f"{did_you_mean(name, AUGMENTATIONS)}"
                 )
+            own = next((key for key in ("seed", "name", "dtype") if key in each), None)
+            if own is not None:
+                raise ValueError(
+                    f"layers.{number}.{own} is not for a config: what is drawn comes from the config's seed"
+                )
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from micro.config.complaints import shown
 from micro.config.files import FilesData, Rate
@@ -168,7 +168,7 @@ class RegressionData(GroupedData):
     target_column: str | None = None
     remaining_life: Literal["rows", "s", "min", "h", "d"] | None = None
     remaining_at_end: Annotated[dict[str, str], Field(default_factory=dict)]
-    cap: PositiveFloat | None = None
+    cap: Annotated[float, Field(gt=0, le=1e12)] | None = None
     run_column: str | None = None
 
     @model_validator(mode="after")

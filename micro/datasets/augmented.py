@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from micro.config import AugmentConfig
 from micro.datasets.pieces import Piece
 from micro.signal import FrontEnd
+from micro.support.silence import import_frameworks
 
 # Windows that pass through the layers at a time.
 BATCH = 1024
@@ -19,6 +20,7 @@ BATCH = 1024
 def with_copies(
     one: Piece,
     frames: np.ndarray,
+    rows: np.ndarray | slice,
     features: FrontEnd,
     augment: AugmentConfig,
     seed: int,
@@ -28,7 +30,7 @@ def with_copies(
 
     Args:
         one: The windows as they are.
-        frames: Their samples, (n, window, channels), in the same order.
+        frames, rows: Samples of windows, (m, window, channels), and which of them the piece has, in its order.
         features: What their features are computed with.
         augment: How many copies, and what they pass through.
         seed: The run's; each piece and copy draws for itself.
@@ -38,9 +40,15 @@ def with_copies(
         ValueError: For an argument that a layer does not take.
     """
     pieces = [one]
-    own = zlib.crc32(frames[:1].tobytes(), zlib.crc32(one.origin.encode()))
-    for copy in range(augment.copies if augment.layers else 0):
-        values = features(_seen(frames, augment, np.random.SeedSequence([seed, copy, own])))
+    if not augment.layers or not len(one.values):
+        return pieces
+    # Frames are views of a recording's samples: only a batch of them is copied at a time.
+    chosen = np.arange(len(frames))[rows]
+    own = zlib.crc32(frames[chosen[:1]].tobytes(), zlib.crc32(one.origin.encode()))
+    for copy in range(augment.copies):
+        layers = _layers(augment, np.random.SeedSequence([seed, copy, own]))
+        starts = range(0, len(chosen), BATCH)
+        values = np.concatenate([features(_seen(frames[chosen[start : start + BATCH]], layers)) for start in starts])
         pieces.append(replace(one, values=values if scaling is None else scaling(values)))
     return pieces
 
@@ -50,20 +58,17 @@ def require_layers(augment: AugmentConfig) -> None:
     _layers(augment, np.random.SeedSequence(0))
 
 
-def _seen(frames: np.ndarray, augment: AugmentConfig, sequence: np.random.SeedSequence) -> np.ndarray:
-    layers = _layers(augment, sequence)
-    parts = []
-    for start in range(0, len(frames), BATCH):
-        part = frames[start : start + BATCH].astype(np.float32)
-        for layer in layers:
-            part = layer(part, training=True)
-        parts.append(np.asarray(part))
-    return np.concatenate(parts) if parts else frames.astype(np.float32)
+def _seen(frames: np.ndarray, layers: Sequence[Callable[..., np.ndarray]]) -> np.ndarray:
+    part = frames.astype(np.float32)
+    for layer in layers:
+        part = layer(part, training=True)
+    return np.asarray(part)
 
 
 def _layers(augment: AugmentConfig, sequence: np.random.SeedSequence) -> list[Callable[..., np.ndarray]]:
     """The layers of a config, each with a seed of its own."""
-    from keras_kd import augmentations  # imports Keras, which a config without layers need not wait for
+    import_frameworks()  # which a config without layers need not wait for
+    from keras_kd import augmentations
 
     made = []
     for number, (table, seed) in enumerate(zip(augment.layers, sequence.generate_state(len(augment.layers)))):

@@ -174,8 +174,8 @@ def _require_one_class(
     for one in stretches:
         classes.setdefault(one.name, set()).update(one.classes.tolist())
     for names in twins:
-        first, *others = (name for name in names if name in classes)
-        for other in others:
+        present = [name for name in names if name in classes]
+        for first, other in pairwise(present):
             if classes[other] != classes[first]:
                 a, b = (listed([class_names[n] for n in sorted(classes[each]) if n >= 0]) for each in (first, other))
                 raise DataError(f"{first} ({a}) and {other} ({b}) hold the same bytes and are of different classes")

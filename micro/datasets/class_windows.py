@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -38,16 +39,19 @@ def class_parts(data: ClassesData, settings: FeaturesConfig, augment: AugmentCon
     groups = groups_of(loaded.paths, data)
     parts, said = split_classes(labeled, data, loaded.class_names, loaded.paths, groups, twins, features, seed)
     divided: tuple[Pieces, ...] = ([], [], [])
+    offset = 0
     for (frames, _), one, part in zip(framed, labeled, parts):
         values = features(frames)
         for number in range(len(PARTS)):
             for label in np.unique(one.classes[part == number]).tolist():
                 rows = np.flatnonzero((part == number) & (one.classes == label))
-                made = piece(frames, values, label, one.name, rows)
+                made = replace(piece(frames, values, label, one.name, rows), places=offset + rows)
                 if number == TRAINING:
-                    divided[number].extend(with_copies(made, frames[rows], features, augment, seed))
+                    divided[number].extend(with_copies(made, frames, rows, features, augment, seed))
                 else:
                     divided[number].append(made)
+        # A gap stands between stretches.
+        offset += len(frames) + 1
     notes = (
         *loaded.notes,
         *missing_notes(recordings, features),

@@ -15,7 +15,7 @@ from micro.datasets.cells import NUMBER
 from micro.datasets.cells import label as label_text
 from micro.datasets.columns import leave_constant, refuse_ramps
 from micro.datasets.contents import Contents
-from micro.datasets.find import find_files, matches
+from micro.datasets.find import find_files, matches, without
 from micro.datasets.intervals import Interval, labels_of, read_intervals
 from micro.datasets.recording import Recording, padded
 from micro.datasets.states import States
@@ -56,7 +56,9 @@ def load_classes(config: ClassesData, window: int) -> Loaded:
     Raises:
         DataError: Names file and row for what the config does not allow, and for files without a class.
     """
-    named = find_files(config.files, config.folder)
+    named = without(
+        find_files(config.files, config.folder), [config.intervals] if config.intervals else [], config.folder
+    )
     of_rows = config.label_column is not None or config.intervals is not None
     by_file = {} if of_rows else _of_files(named, config)
     marked = (

@@ -30,7 +30,7 @@ def cwru_parts(data: CwruData, settings: FeaturesConfig, augment: AugmentConfig,
         # The healthy machine was recorded at one load only: the last third of that recording is its test.
         for target, run in zip((train, validation, test), runs):
             made = piece(frames[run], features(frames[run]), label, recording.name)
-            target.extend(with_copies(made, frames[run], features, augment, seed) if target is train else [made])
+            target.extend(with_copies(made, frames, run, features, augment, seed) if target is train else [made])
     for recording in cwru.load(data.folder, data.test_loads, baseline_rate=data.baseline_rate):
         if recording.label != "normal":
             frames, _ = cut(recording, features)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from micro.errors import DataError
@@ -28,6 +28,19 @@ def find_files(patterns: Sequence[str], folder: str | Path = ".") -> dict[Path, 
     if any(os.path.commonpath((inside, absolute)) != inside for absolute in files_by_path):
         inside = os.path.commonpath([os.path.dirname(absolute) for absolute in files_by_path])
     return {path: Path(os.path.relpath(absolute, inside)).as_posix() for absolute, path in files_by_path.items()}
+
+
+def without(named: Mapping[Path, str], others: Iterable[str], folder: str | Path) -> dict[Path, str]:
+    """The files without those that hold something else, such as labels: `others`, from the folder.
+
+    Raises:
+        DataError: Where no file is left.
+    """
+    aside = {(Path(folder) / other).resolve() for other in others}
+    kept = {path: name for path, name in named.items() if path.resolve() not in aside}
+    if not kept:
+        raise DataError(f"files names only {', '.join(named.values())}, which holds labels; name the recordings")
+    return kept
 
 
 def short_names(files: Sequence[str | Path]) -> dict[Path, str]:

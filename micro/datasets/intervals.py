@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from micro.datasets.cells import label as label_text
 from micro.errors import DataError
 from micro.support.wording import listed
 
@@ -50,11 +51,14 @@ def read_intervals(path: Path, names: Sequence[str]) -> dict[str, list[Interval]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"intervals: {path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     made: dict[str, list[Interval]] = {}
+    spelled: dict[str, str] = {}
     for line, row in rows:
         where = f"{path}, line {line}"
         name = _name(row["file"], names, where)
-        label = (row["label"] or "").strip()
-        if not label:
+        given = (row["label"] or "").strip()
+        # As in a column of labels: 1 and 1.0, Walk and walk are one, as first spelled.
+        label = spelled.setdefault(label_text(given), given)
+        if not label_text(given):
             raise DataError(f"{where}: no label")
         start, end = (_seconds(row[side], side, where) for side in ("start", "end"))
         if not start < end:
@@ -76,7 +80,9 @@ def labels_of(intervals: Sequence[Interval], seconds: np.ndarray, places: Mappin
 def _name(given: str | None, names: Sequence[str], where: str) -> str:
     """The recording that a cell means."""
     text = (given or "").strip().replace("\\", "/")
-    meant = [name for name in names if name == text] or [name for name in names if text and name.endswith(f"/{text}")]
+    meant = [name for name in names if name == text]
+    # As annotation tools write them: a part of the path, or more of it than the recording's name has.
+    meant = meant or [name for name in names if text and (name.endswith(f"/{text}") or text.endswith(f"/{name}"))]
     if len(meant) == 1:
         return meant[0]
     if meant:

@@ -22,6 +22,7 @@ class Piece:
         origin: Name of the recording.
         samples: Of some of the windows, (k, window, channels) float32.
         numbers: Of a regression the number of each window, (n,) float64.
+        places: Where each window is among those of its file, (n,) int; None where pieces follow one another in time.
     """
 
     values: np.ndarray
@@ -29,6 +30,7 @@ class Piece:
     origin: str
     samples: np.ndarray
     numbers: np.ndarray | None = None
+    places: np.ndarray | None = None
 
 
 Pieces = list[Piece]

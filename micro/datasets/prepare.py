@@ -41,11 +41,13 @@ class Windows:
         labels: (n,), the class; or 1 for a faulty window, 0 for a healthy one, -1 where the state is unknown; or a regression's
             number.
         origins: The recording of each.
+        places: Where each is among the windows of its recording, (n,) int; one that is left out leaves a gap.
     """
 
     x: np.ndarray
     labels: np.ndarray
     origins: tuple[str, ...]
+    places: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -205,4 +207,5 @@ def _windows(pieces: Pieces, scaling: Scaling) -> Windows:
             [np.full(len(each.values), each.label) if each.numbers is None else each.numbers for each in pieces]
         ),
         tuple(each.origin for each in pieces for _ in range(len(each.values))),
+        np.concatenate([np.arange(len(each.values)) if each.places is None else each.places for each in pieces]),
     )

@@ -15,7 +15,7 @@ from micro.datasets import clock, table
 from micro.datasets.cells import label as label_text
 from micro.datasets.columns import leave_constant, refuse_ramps
 from micro.datasets.contents import Contents, rows_of
-from micro.datasets.find import find_files, matches
+from micro.datasets.find import find_files, matches, without
 from micro.datasets.recording import Recording, padded
 from micro.datasets.states import States
 from micro.datasets.unmatched import unmatched
@@ -79,15 +79,21 @@ def load_to_score(
     left_out = table.LeftOut(plain, scoring=True)
     listed_files = [table.File(path, name, healthy=False, faulty=False) for path, name in files.items()]
     recordings = []
-    count = 0
-    for file, read in table.read_files(listed_files, plain, channels, notes, left_out):
+    read_ones = table.read_files(listed_files, plain, channels, notes, left_out)
+    count = len(left_out.problems)
+    for file, read in read_ones:
         for word, start, stop in _blocks(read, None if read.labels is None else config.run_column):
             count += 1
             name = _named(file.name, word)
             part = rows_of(read, start, stop)
             states = States(np.ones(stop - start, bool), None)
             parts = table.stretches_of(name, part, states, plain, window)
-            whole = [replace(one, start=one.start + start) for one in parts if len(one.samples) >= window]
+            begins = float(table.seconds_of(read, plain)[start])
+            whole = [
+                replace(one, start=one.start + start, start_seconds=one.start_seconds + begins)
+                for one in parts
+                if len(one.samples) >= window
+            ]
             if not whole:
                 left_out.add(table.too_short(Path(name), parts, window))
             recordings += whole
@@ -107,11 +113,12 @@ def load_runs(config: RegressionData, window: int) -> LoadedRuns:
     Raises:
         DataError: Names file and row for what the config does not allow, and for rows of no run.
     """
-    named = find_files(config.files, config.folder)
+    named = without(find_files(config.files, config.folder), config.remaining_at_end.values(), config.folder)
     notes: dict[str, None] = {}
     left_out = table.LeftOut(config, scoring=False)
     files = [table.File(path, name, healthy=False, faulty=False) for path, name in named.items()]
     contents = table.read_files(files, _reading(config), (), notes, left_out)
+    empty = len(left_out.problems)
     runs = [run for file, read in contents for run in _runs(file, read, config)]
     if config.remaining_life is not None:
         at_end = _at_end(runs, config)
@@ -138,7 +145,7 @@ def load_runs(config: RegressionData, window: int) -> LoadedRuns:
         raise DataError(
             f"none of {counted(len(runs), what)} holds a window of {window} samples: {left_out.problems[0]}"
         )
-    notes.update(dict.fromkeys(left_out.note(len(runs), what)))
+    notes.update(dict.fromkeys(left_out.note(len(runs) + empty, what)))
     if extended:
         notes[table.padding_note(extended, len(runs), what)] = None
     recordings, channels = _channels(recordings, runs[0].contents.channels, config, notes)

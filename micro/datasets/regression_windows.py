@@ -51,7 +51,7 @@ def regression_parts(data: RegressionData, settings: FeaturesConfig, augment: Au
                 continue
             made = piece(frames, values, 0, one.name, rows, each)
             if number == TRAINING:
-                divided[number].extend(with_copies(made, frames[rows], features, augment, seed))
+                divided[number].extend(with_copies(made, frames, rows, features, augment, seed))
             else:
                 divided[number].append(made)
     notes = [*loaded.notes, *missing_notes(recordings, features)]

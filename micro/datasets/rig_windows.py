@@ -38,7 +38,9 @@ def rig_parts(data: RigData, settings: FeaturesConfig, augment: AugmentConfig, s
                     f"{data.seconds} s at {machine.sample_rate:g} Hz are shorter than a window of {features.window} samples"
                 )
             made = piece(frames, features(frames), int(fault is not None), name)
-            pieces.extend(with_copies(made, frames, features, augment, seed) if part == TRAINING else [made])
+            pieces.extend(
+                with_copies(made, frames, slice(None), features, augment, seed) if part == TRAINING else [made]
+            )
         return pieces
 
     faulty = [

@@ -53,7 +53,7 @@ def table_parts(data: TableData, settings: FeaturesConfig, augment: AugmentConfi
             made = piece(one.frames, one.values, 0, one.name, rows)
             if target is train:
                 own = scalings.get(one.name)
-                target.extend(with_copies(made, one.frames[rows], features, augment, seed, own))
+                target.extend(with_copies(made, one.frames, rows, features, augment, seed, own))
             else:
                 target.append(made)
     all_notes = (*notes, *missing_notes(recordings, features), *([note] if note else []))

@@ -228,7 +228,8 @@ def _thresholds(outputs: np.ndarray, labels: np.ndarray, classes: int, rate: flo
         mistaken = np.sort(np.where(best == place, lead, 0)[labels != place])
         rank = min(len(mistaken), _rank(len(mistaken), rate))
         fewest = min(fewest, len(mistaken))
-        found.append(int(mistaken[rank - 1]) if rank else 0)
+        # A class of the user's can always be reported, if only by the greatest lead.
+        found.append(min(int(mistaken[rank - 1]), NEVER - 1) if rank else 0)
     return found, fewest
 
 
@@ -240,8 +241,8 @@ def _guarantee(fewest: int, rate: float) -> str:
     """What thresholds from at least `fewest` windows of other classes guarantee, in words."""
     if _rank(fewest, rate) > fewest:
         return (
-            f"{fewest} held-out windows of other classes are too few to guarantee {100 * rate:g} %: each threshold is the "
-            "highest lead among those that were taken for its class, 0 where none was"
+            f"{fewest} held-out windows of other classes are too few to guarantee {100 * rate:g} %: where there are so few, a "
+            "threshold is the highest lead among those that were taken for its class, 0 where none was"
         )
     return (
         f"at most {100 * rate:g} % of other classes' windows like the {fewest} or more held out are taken for a class"

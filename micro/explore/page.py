@@ -120,25 +120,27 @@ def _range(scores: Sequence[float], lowest: float) -> tuple[float, float]:
 
 def _progress(result: Mapping[str, Any]) -> dict[str, str]:
     drawn, axes = figure()
-    best, line, scores = 0.0, [], []
+    best: float | None = None
+    line: list[float | None] = []
+    scores = []
     for place, row in enumerate(result["candidates"]):
         if row["state"] == "done":
             axes.scatter([place], [row["score"]], s=18, color=COLORS["done"])
             scores.append(row["score"])
-            best = max(best, row["score"])
+            best = row["score"] if best is None else max(best, row["score"])
         elif row["epoch_scores"]:
             axes.scatter([place], [row["epoch_scores"][-1]], s=18, color=COLORS["stopped"], marker="x")
-        line.append(best or None)
+        line.append(best)
     axes.plot(range(len(line)), line, color="black", linewidth=0.9, label="best so far")  # type: ignore[arg-type]
     if result["teacher_score"] is not None:
         axes.axhline(result["teacher_score"], color="#444444", linestyle=":", label="teacher")
-    low, high = _range(scores, result["teacher_score"] or best)
+    low, high = _range(scores, result["teacher_score"] if result["teacher_score"] is not None else best or 0.0)
     axes.set(xlabel="candidate, in the order drawn", ylabel="score on windows of the search", ylim=(low, high))
     axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     states = [row["state"] for row in result["candidates"]]
     says = (
         f"{counted(len(states), 'candidate')} {was(len(states))} drawn: {states.count('done')} trained to the end, "
         f"{states.count('stopped')} stopped early (crosses), {states.count('infeasible')} did not fit, never trained. "
-        f"The best reached {best:.4f}; scores below {low:.4f} are not shown."
+        f"The best reached {best or 0.0:.4f}; scores below {low:.4f} are not shown."
     )
     return chart("How the search went", says, drawn)

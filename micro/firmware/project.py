@@ -40,7 +40,7 @@ COMMON = {
     "sensor.h": "common/sensor.h.j2",
     "sensor.c": "common/sensor.c.j2",
 }
-# The file that runs the model for the detector, and its template.
+# The file that runs the model for the last stage, and its template.
 INTERPRETER = {"static": ("infer_static.c", "infer_static.c.j2"), "tflm": ("infer_tflm{cpp}", "infer_tflm.cc.j2")}
 FOLDER = "firmware/templates"
 # Decimals of an estimate that the application prints, digits more that it computes with, and the largest integer of those.
@@ -55,7 +55,9 @@ def new_firmware(
     runtime: Runtime = "static",
     windows: int = 4,
 ) -> tuple[Path, ...]:
-    """Write a firmware project of a finished run: front end, model, detector, a sensor to fill in, and a self-test.
+    """Write a firmware project of a finished run: front end, model, last stage, a sensor to fill in, and a self-test.
+
+    The last stage is a detector, a recognizer or an estimator, as the run's task has it.
 
     The self-test runs recorded windows of the run's test data through the firmware and compares features, model outputs,
     scores and results with those of Python, bit for bit. Windows with a sensor fault are used only if there are too few others.
@@ -231,7 +233,11 @@ def _printed(estimator: Estimator) -> dict[str, Any]:
     decimals = max(0, min(math.ceil(-math.log10(estimator.unit)), MOST_DECIMALS, room))
     extra = max(0, min(EXTRA_DIGITS, room - decimals))
     factor = 10 ** (decimals + extra)
-    bounds = {"fixed_lowest": estimator.lowest, "fixed_highest": estimator.highest}
+    # A bound that no output reaches may be too large for the integers.
+    bounds = {
+        "fixed_lowest": None if estimator.lowest is None or estimator.lowest < -largest else estimator.lowest,
+        "fixed_highest": None if estimator.highest is None or estimator.highest > largest else estimator.highest,
+    }
     return {
         "decimals": decimals,
         "extra": extra,

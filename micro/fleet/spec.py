@@ -14,7 +14,7 @@ from micro.config import Config, parse_config, require_current_names, with_paths
 from micro.config.complaints import first_complaint, load_toml
 
 # Sections in which a machine may differ; features and teacher are what a fleet shares.
-OWN = ("data", "student", "detect", "budget", "firmware")
+OWN = ("data", "student", "detect", "recognize", "budget", "firmware")
 
 # Machines that may teach in place of one whose data cannot be used.
 STAND_INS = 3
@@ -29,6 +29,7 @@ class Asset(BaseModel):
     data: dict[str, Any] = {}
     student: dict[str, Any] = {}
     detect: dict[str, Any] = {}
+    recognize: dict[str, Any] = {}
     budget: dict[str, Any] = {}
     firmware: dict[str, Any] = {}
 
@@ -110,7 +111,8 @@ def load_fleet(path: str | Path) -> Fleet:
         raise ValueError(f"fleet {path}: {first_complaint(error, '', Fleet)}") from None
     _require_apart(path, fleet)
     for asset in fleet.asset:
-        fleet.config(asset)
+        if fleet.config(asset).task == "regression":
+            raise ValueError(f"fleet {path}: task 'regression' has no fleet; run each machine by itself (keras-kd run)")
     return fleet
 
 

@@ -109,7 +109,7 @@ def monitor(
     folder = Path(run_folder)
     report, config = read_run(folder)
     if report.threshold is None:
-        raise RunError(f"{folder} is a classifier's run: it has no threshold to monitor")
+        raise RunError(f"{folder} is a run of task {report.task!r}: it has no threshold to monitor")
     reference = calibration_sessions(folder)
     read = _read(log, report, reference, every, device)
     features = (calibration_features(folder, read.columns, log), read.features) if read.columns else None

@@ -62,7 +62,7 @@ def calibration_sessions(folder: Path) -> list[np.ndarray]:
     """
     sessions: dict[str, list[float]] = {}
     for name, score in _rows(
-        folder / SCORES, "keeps no scores of its calibration: it is a classifier's run, or an older one"
+        folder / SCORES, "keeps no scores of its calibration: it is no anomaly detector's run, or an older one"
     ):
         sessions.setdefault(name, []).append(float(score))
     return [np.array(scores) for scores in sessions.values()]

@@ -87,14 +87,21 @@ def by_class(recognizer: Recognizer | None, data: Prepared, tflite: Written) -> 
 
 
 def recognized(recognizer: Recognizer | None, data: Prepared, tflite: Written) -> RecognizedReport | None:
-    """What it reports over the test's recordings; None without a recognizer."""
+    """What it reports over the test's recordings, window by window as they follow one another; None without a recognizer.
+
+    Windows that the test leaves out, between classes or without one, count as windows of no class.
+    """
     if recognizer is None:
         return None
     taken, reported = _candidates(recognizer, data, tflite), np.full(len(data.test), NO_CLASS)
-    origins = np.array(data.test.origins)
+    origins, places = np.array(data.test.origins), data.test.places
+    assert places is not None
     for origin in dict.fromkeys(data.test.origins):
-        places = np.flatnonzero(origins == origin)
-        reported[places] = recognize(recognizer, taken[places])[1]
+        mine = np.flatnonzero(origins == origin)
+        first = places[mine].min()
+        stream = np.full(places[mine].max() - first + 1, NO_CLASS)
+        stream[places[mine] - first] = taken[mine]
+        reported[mine] = np.array(recognize(recognizer, stream)[1])[places[mine] - first]
     right, none = (float(np.mean(each)) for each in (reported == data.test.labels, reported == NO_CLASS))
     return RecognizedReport(right=right, wrong=1.0 - right - none, none=none)
 

@@ -229,7 +229,7 @@ class RunReport(Part):
     """A run's report, written as report.json.
 
     Attributes:
-        threshold: Of the anomaly score, in real units; None of a classifier.
+        threshold: Of the anomaly score, in real units; None of classifiers and regressions.
         coverage: Of a regression's interval, as asked for.
         detector: The firmware's, where it raises alarms; None where the student is not int8.
         recognizer: The firmware's, where it reports classes; None where the student is not int8.

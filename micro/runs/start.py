@@ -72,7 +72,7 @@ def run_held(
     folder.check(content, resume=resume, force=force)
     try:
         progress("reading data", 0.0)
-        data = prepare(config)
+        data = _prepared(config)
         _require_enough(config, data)
         progress("starting TensorFlow", 0.01)
         import_frameworks()
@@ -90,6 +90,18 @@ def run_held(
     folder.publish()
     progress("done", 1.0)
     return report
+
+
+def _prepared(config: Config) -> Prepared:
+    """The data of a config. Augmentation starts TensorFlow, whose devices are settled before that."""
+    if not config.augment.layers:
+        return prepare(config)
+    import_frameworks()
+    from micro.runs.train import ready_devices
+
+    with quiet_frameworks():
+        ready_devices(config.teacher.devices)
+        return prepare(config)
 
 
 def _require_enough(config: Config, data: Prepared) -> None:

@@ -184,6 +184,14 @@ def _standardized(teacher: keras.Model, target: Target | None) -> keras.Model:
     return keras.Model(teacher.inputs, scaled(teacher.outputs[0]), name="teacher")
 
 
+def in_real_numbers(model: keras.Model, target: Target | None) -> keras.Model:
+    """A run's model, which gives a regression's numbers standardized, giving them as they are, as `teacher.path` takes it."""
+    if target is None:
+        return model
+    scaled = keras.layers.Rescaling(target.deviation, target.mean, name="numbers")
+    return keras.Model(model.inputs, scaled(model.outputs[0]), name=model.name)
+
+
 def seed_everything(seed: int, purpose: str) -> None:
     """Seed Python, NumPy and Keras for one purpose, apart from every other purpose of the same seed."""
     keras.utils.set_random_seed(int(np.random.SeedSequence([seed, zlib.crc32(purpose.encode())]).generate_state(1)[0]))

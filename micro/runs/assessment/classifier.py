@@ -13,6 +13,8 @@ from micro.support.wording import are, listed
 
 # Correct in too few windows; an interval that is too wide; what a small student may lose.
 WRONG, TOO_WIDE, STUDENT_LOSS = 0.6, 0.2, 0.1
+# Of the windows that the model classifies correctly, the fraction after which a firmware should report them.
+SELDOM = 0.3
 MORE = "record more of each class, under more conditions; keras-kd search tries other features and larger students"
 
 
@@ -35,7 +37,35 @@ def classifier_reasons(report: RunReport) -> Iterator[Reason]:
     yield from _absent(classes)
     yield from _accuracy(classes)
     yield from _poor_classes(report, classes)
+    yield from _firmware(report)
     yield from _student_loss(report)
+
+
+def _firmware(report: RunReport) -> Iterator[Reason]:
+    """Whether the recognizer reports what the model tells apart."""
+    found = report.recognized
+    if found is None:
+        return
+    every = sum(row.windows for row in report.by_class)
+    able = sum(row.windows for row in report.by_class if row.threshold is not None) / max(every, 1)
+    seen = (
+        f"as the firmware counts, it reports the right class after {percent(found.right)} of the test windows, a wrong one "
+        f"after {percent(found.wrong)}"
+    )
+    if found.right < SELDOM * able * (report.deployed["accuracy"] or 0.0):
+        yield Reason(
+            "doubtful",
+            f"the firmware reports the right class after {percent(found.right)} of windows",
+            seen,
+            "in [recognize] allow more mistakes (false_accept_rate), or fewer hits (min_hits) or less suppression",
+        )
+    elif found.wrong > found.right:
+        yield Reason(
+            "doubtful",
+            f"the firmware reports a wrong class after {percent(found.wrong)} of windows",
+            seen,
+            "in [recognize] allow fewer mistakes (false_accept_rate), or ask for more hits (min_hits)",
+        )
 
 
 def _absent(classes: Mapping[str, Count]) -> Iterator[Reason]:
