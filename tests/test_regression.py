@@ -319,7 +319,7 @@ def wearing_out(rows, seed):
     return (worn * [2.0, -1.0] + rng.normal(0, 0.1, (rows, 2)) * (1 + 3 * worn)).astype(np.float32)
 
 
-@pytest.fixture(scope="module", params=["float32", "fixed"])
+@pytest.fixture(scope="module", params=[pytest.param("float32", marks=pytest.mark.slow), "fixed"])
 def made(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pumps")
     for n in range(12):
@@ -442,7 +442,7 @@ def test_an_emulated_chip_estimates_alike(made, stream):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("made", ["float32"], indirect=True)
+@pytest.mark.parametrize("made", ["fixed"], indirect=True)
 def test_a_search_compares_students_by_the_variance_that_they_explain(made, tmp_path):
     (made / "search.toml").write_text((made / "p.toml").read_text().replace("epochs = 40", "epochs = 8"))
     result = invoke(
@@ -462,7 +462,8 @@ def test_a_search_compares_students_by_the_variance_that_they_explain(made, tmp_
     assert again.exit_code == 0, again.output
 
 
-@pytest.mark.parametrize("made", ["float32"], indirect=True)
+@pytest.mark.slow
+@pytest.mark.parametrize("made", ["fixed"], indirect=True)
 def test_layers_are_scanned_by_the_number_s_error(made, tmp_path):
     result = invoke("sensitivity", made / "run", "--out", tmp_path / "layers.html", "--json")
     assert result.exit_code == 0, result.output
@@ -471,7 +472,7 @@ def test_layers_are_scanned_by_the_number_s_error(made, tmp_path):
     assert max(row["lost"] for row in rows) > 0
 
 
-@pytest.mark.parametrize("made", ["float32"], indirect=True)
+@pytest.mark.parametrize("made", ["fixed"], indirect=True)
 def test_a_fleet_of_regressions_is_refused(made, tmp_path):
     (tmp_path / "fleet.toml").write_text(f'config = "{made}/p.toml"\n[[asset]]\nname = "one"\n')
     result = invoke("fleet", tmp_path / "fleet.toml", "--out", tmp_path / "out")
@@ -487,7 +488,7 @@ def test_a_damaged_estimator_is_refused(made, tmp_path):
     assert (result.exit_code, "zero must be -128 to 127" in result.output) == (2, True)
 
 
-@pytest.mark.parametrize("made", ["float32"], indirect=True)
+@pytest.mark.parametrize("made", ["fixed"], indirect=True)
 def test_a_teacher_of_one_s_own_gives_numbers_as_they_are(made, tmp_path):
     import keras
 
@@ -507,7 +508,7 @@ def test_a_teacher_of_one_s_own_gives_numbers_as_they_are(made, tmp_path):
     assert again["rmse"] == pytest.approx(report["seeds"][0]["teacher"]["rmse"], rel=1e-3)
 
 
-@pytest.mark.parametrize("made", ["float32"], indirect=True)
+@pytest.mark.parametrize("made", ["fixed"], indirect=True)
 def test_a_model_of_two_outputs_has_no_estimator(made, tmp_path):
     import keras
 

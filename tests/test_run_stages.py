@@ -16,6 +16,7 @@ STAGES = [
 BUDGET = {"flash": "8KiB", "ram": "8KiB"}
 
 
+@pytest.mark.slow
 def test_stages_follow_one_another_without_undoing(tmp_path):
     path = tmp_path / "all.toml"
     path.write_text(toml(two_seconds(student={"sizes": [32, 8, 32]}, compress=STAGES, budget=BUDGET)))
