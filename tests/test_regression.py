@@ -599,7 +599,7 @@ def test_lines_of_what_is_left_are_for_files_in_the_order_in_which_people_count(
     assert {one.recording.name: one.numbers[-1] for one in loaded.recordings} == {
         f"p{n}.csv": n for n in (1, 2, 10, 11)
     }
-    assert any("p1.csv 1, p2.csv 2, p10.csv 10, p11.csv 11" in note for note in loaded.notes)
+    assert any("p1.csv: 1, p2.csv: 2, p10.csv: 10, p11.csv: 11" in note for note in loaded.notes)
 
 
 def test_runs_shorter_than_a_window_are_named(runs):

@@ -124,7 +124,7 @@ def load_runs(config: RegressionData, window: int) -> LoadedRuns:
         at_end = _at_end(runs, config)
         runs = _remaining(runs, at_end, config)
         if at_end:
-            pairs = [f"{name} {left:g}" for name, left in at_end.items()]
+            pairs = [f"{name}: {left:g}" for name, left in at_end.items()]
             notes[f"left at the end of runs that were cut off: {listed(pairs, PAIRS)}."] = None
     recordings: list[NumberedRecording] = []
     extended = 0
