@@ -158,6 +158,12 @@ def twins_of(paths: Mapping[str, Path]) -> list[tuple[str, ...]]:
     return [tuple(names) for names in by_digest.values() if len(names) > 1]
 
 
+def twins_note(twins: Sequence[tuple[str, ...]]) -> list[str]:
+    """A sentence on files of the same content, if there are any."""
+    same = [f"{names[0]} and {listed(names[1:])}" for names in twins]
+    return [f"files that hold the same bytes: {listed(same)}."] if same else []
+
+
 def _digest(path: Path) -> str:
     digest = sha256()
     with path.open("rb") as file:

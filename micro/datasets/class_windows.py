@@ -9,14 +9,14 @@ import numpy as np
 
 from micro.config import AugmentConfig, ClassesData, FeaturesConfig
 from micro.datasets.augmented import with_copies
-from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, split_classes, twins_of
+from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, split_classes, twins_note, twins_of
 from micro.datasets.classes import ClassRecording, Loaded, load_classes
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import cut, one_rate
 from micro.errors import DataError
 from micro.signal import FrontEnd
-from micro.support.wording import counted, listed, was
+from micro.support.wording import counted, was
 
 
 def class_parts(data: ClassesData, settings: FeaturesConfig, augment: AugmentConfig, seed: int) -> Parts:
@@ -57,8 +57,6 @@ def class_parts(data: ClassesData, settings: FeaturesConfig, augment: AugmentCon
         *missing_notes(recordings, features),
         *_left_out(loaded.recordings, framed, labeled, features),
     )
-    same = [f"{names[0]} and {listed(names[1:])}" for names in twins]
-    alike = [f"files that hold the same bytes: {listed(same)}."] if same else []
     train, validation, test = divided
     return Parts(
         features,
@@ -69,7 +67,7 @@ def class_parts(data: ClassesData, settings: FeaturesConfig, augment: AugmentCon
         class_names=loaded.class_names,
         channels=loaded.channels,
         sample_rate=rate,
-        notes=(*notes, *alike, said),
+        notes=(*notes, *twins_note(twins), said),
         healthy_classes=data.healthy_classes,
         class_weights=balanced(train, len(loaded.class_names)) if data.class_weights == "balanced" else (),
     )

@@ -13,12 +13,11 @@ from micro.config import ClassesData
 from micro.datasets import table
 from micro.datasets.cells import NUMBER
 from micro.datasets.cells import label as label_text
-from micro.datasets.columns import leave_constant, refuse_ramps
+from micro.datasets.columns import usable
 from micro.datasets.contents import Contents
 from micro.datasets.find import find_files, matches, without
 from micro.datasets.intervals import Interval, labels_of, read_intervals
-from micro.datasets.recording import Recording, padded
-from micro.datasets.states import States
+from micro.datasets.recording import Recording
 from micro.datasets.unmatched import unmatched
 from micro.errors import DataError
 from micro.support.wording import counted, listed
@@ -70,32 +69,24 @@ def load_classes(config: ClassesData, window: int) -> Loaded:
     contents = table.read_files(files, config, (), notes, left_out)
     names = _names(config, by_file, marked, [read for _, read in contents])
     recordings: list[ClassRecording] = []
-    extended = 0
     for file, read in contents:
         if config.intervals is None:
             classes = _of_rows(read, names, by_file.get(file.name), config)
         else:
             places = {name: place for place, name in enumerate(names)}
             classes = labels_of(marked.get(file.name, []), table.seconds_of(read, config), places)
-        states = States(np.ones(len(read.samples), bool), None)
-        parts = table.stretches_of(file.name, read, states, config, window)
-        if config.on_short == "pad" and len(parts) == 1 and 0 < len(parts[0].samples) < window:
-            extended += 1
-            classes = np.pad(classes[parts[0].rows], (0, window - len(parts[0].samples)), mode="edge")
-            recordings.append(ClassRecording(padded(parts[0], window), classes))
-            continue
-        long_enough = [part for part in parts if len(part.samples) >= window]
-        if not long_enough:
-            left_out.add(table.too_short(file.path, parts, window), ", or take a shorter window")
-        recordings += [ClassRecording(part, classes[part.rows]) for part in long_enough]
+        found = table.whole_stretches(file.name, file.path, read, config, window, left_out)
+        recordings += [ClassRecording(part, classes[rows]) for part, rows in found]
     if not recordings:
         raise DataError(
             f"none of {counted(len(files), 'file')} holds a window of {window} samples: {left_out.problems[0]}"
         )
     notes.update(dict.fromkeys(left_out.note(len(files))))
-    if extended:
-        notes[table.padding_note(extended, len(files))] = None
-    recordings, channels = _channels(recordings, contents[0][1].channels, config, notes)
+    plain, channels, constant = usable(
+        [one.recording for one in recordings], contents[0][1].channels, config, "in any file"
+    )
+    notes.update(dict.fromkeys(constant))
+    recordings = [ClassRecording(recording, one.classes) for recording, one in zip(plain, recordings)]
     return Loaded(recordings, names, channels, {name: path for path, name in named.items()}, tuple(notes))
 
 
@@ -188,15 +179,3 @@ def _of_rows(read: Contents, names: Sequence[str], label: str | None, config: Cl
     places = {label_text(name): place for place, name in enumerate(names)}
     of_words = np.array([places.get(label_text(word), -1) for word in read.words], int)
     return of_words[read.labels]
-
-
-def _channels(
-    recordings: list[ClassRecording], names: tuple[str, ...], config: ClassesData, notes: dict[str, None]
-) -> tuple[list[ClassRecording], tuple[str, ...]]:
-    """The recordings without channels that never change, and the names of the others."""
-    plain = [one.recording for one in recordings]
-    if not config.columns:
-        refuse_ramps(plain, names)
-    plain, names, constant = leave_constant(plain, names, config.on_constant, "in any file")
-    notes.update(dict.fromkeys(constant))
-    return [ClassRecording(recording, one.classes) for recording, one in zip(plain, recordings)], names

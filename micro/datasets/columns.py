@@ -7,11 +7,25 @@ from dataclasses import replace
 
 import numpy as np
 
+from micro.config import FilesData
 from micro.datasets.recording import Recording
 from micro.errors import DataError
 
 # Fewer rows than this may rise evenly by chance.
 FEWEST = 16
+
+
+def usable(
+    recordings: list[Recording], names: tuple[str, ...], config: FilesData, where: str = "in the healthy rows"
+) -> tuple[list[Recording], tuple[str, ...], list[str]]:
+    """The recordings without channels that hold no signal, the names of the others, and a sentence on each that was left out.
+
+    Raises:
+        DataError: As `refuse_ramps`, where the config does not name the channels, and as `leave_constant`.
+    """
+    if not config.columns:
+        refuse_ramps(recordings, names)
+    return leave_constant(recordings, names, config.on_constant, where)
 
 
 def refuse_ramps(recordings: Sequence[Recording], names: Sequence[str]) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from micro.config import RegressionData
-from micro.datasets import clock, table
+from micro.datasets import table
 from micro.datasets.cells import label as label_text
-from micro.datasets.columns import leave_constant, refuse_ramps
+from micro.datasets.columns import usable
 from micro.datasets.contents import Contents, rows_of
 from micro.datasets.find import find_files, matches, without
-from micro.datasets.recording import Recording, padded
+from micro.datasets.recording import Recording
 from micro.datasets.states import States
 from micro.datasets.unmatched import unmatched
 from micro.errors import DataError
@@ -82,15 +82,15 @@ def load_to_score(
     read_ones = table.read_files(listed_files, plain, channels, notes, left_out)
     count = len(left_out.problems)
     for file, read in read_ones:
+        seconds = table.seconds_of(read, plain)
         for word, start, stop in _blocks(read, None if read.labels is None else config.run_column):
             count += 1
             name = _named(file.name, word)
             part = rows_of(read, start, stop)
             states = States(np.ones(stop - start, bool), None)
             parts = table.stretches_of(name, part, states, plain, window)
-            begins = float(table.seconds_of(read, plain)[start])
             whole = [
-                replace(one, start=one.start + start, start_seconds=one.start_seconds + begins)
+                replace(one, start=one.start + start, start_seconds=one.start_seconds + float(seconds[start]))
                 for one in parts
                 if len(one.samples) >= window
             ]
@@ -127,28 +127,20 @@ def load_runs(config: RegressionData, window: int) -> LoadedRuns:
             pairs = [f"{name}: {left:g}" for name, left in at_end.items()]
             notes[f"left at the end of runs that were cut off: {listed(pairs, PAIRS)}."] = None
     recordings: list[NumberedRecording] = []
-    extended = 0
     for run in runs:
-        states = States(np.ones(len(run.contents.samples), bool), None)
-        parts = table.stretches_of(run.name, run.contents, states, config, window)
-        if config.on_short == "pad" and len(parts) == 1 and 0 < len(parts[0].samples) < window:
-            extended += 1
-            numbers = np.pad(run.numbers[parts[0].rows], (0, window - len(parts[0].samples)), mode="edge")
-            recordings.append(NumberedRecording(padded(parts[0], window), numbers))
-            continue
-        long_enough = [part for part in parts if len(part.samples) >= window]
-        if not long_enough:
-            left_out.add(table.too_short(Path(run.name), parts, window), ", or take a shorter window")
-        recordings += [NumberedRecording(part, run.numbers[part.rows]) for part in long_enough]
+        found = table.whole_stretches(run.name, Path(run.name), run.contents, config, window, left_out)
+        recordings += [NumberedRecording(part, run.numbers[rows]) for part, rows in found]
     what = "file" if config.run_column is None else "run"
     if not recordings:
         raise DataError(
             f"none of {counted(len(runs), what)} holds a window of {window} samples: {left_out.problems[0]}"
         )
     notes.update(dict.fromkeys(left_out.note(len(runs) + empty, what)))
-    if extended:
-        notes[table.padding_note(extended, len(runs), what)] = None
-    recordings, channels = _channels(recordings, runs[0].contents.channels, config, notes)
+    plain, channels, constant = usable(
+        [one.recording for one in recordings], runs[0].contents.channels, config, "in any file"
+    )
+    notes.update(dict.fromkeys(constant))
+    recordings = [NumberedRecording(recording, one.numbers) for recording, one in zip(plain, recordings)]
     places = {run.name: run.file for run in runs}
     return LoadedRuns(recordings, channels, places, {run.name: run.path for run in runs}, tuple(notes))
 
@@ -232,16 +224,11 @@ def _remaining(runs: Sequence[Run], at_end: Mapping[str, float], config: Regress
 
 def _to_the_end(contents: Contents, config: RegressionData) -> np.ndarray:
     """What is left until a run's last row, (n,), in the config's unit."""
-    count = len(contents.samples)
-    steps = np.arange(count - 1, -1, -1, dtype=np.float64)
     if config.remaining_life == "rows":
-        return steps
+        return np.arange(len(contents.samples) - 1, -1, -1, dtype=np.float64)
     assert config.remaining_life is not None
-    unit = UNITS[config.remaining_life]
-    if contents.moments is None:
-        return steps / table.rate_of(contents, config)[0] / unit
-    since = clock.seconds(contents.moments, config, contents.path)
-    return np.asarray((np.nanmax(since) - since) / unit)
+    since = table.seconds_of(contents, config)
+    return np.asarray((np.nanmax(since) - since) / UNITS[config.remaining_life])
 
 
 def _at_end(runs: Sequence[Run], config: RegressionData) -> dict[str, float]:
@@ -294,15 +281,3 @@ def _numbers(path: Path) -> list[float]:
             raise DataError(f"{path}, line {place}: {line.strip()[:40]!r} is no number of at least 0")
         numbers.append(number)
     return numbers
-
-
-def _channels(
-    recordings: list[NumberedRecording], names: tuple[str, ...], config: RegressionData, notes: dict[str, None]
-) -> tuple[list[NumberedRecording], tuple[str, ...]]:
-    """The recordings without channels that never change, and the names of the others."""
-    plain = [one.recording for one in recordings]
-    if not config.columns:
-        refuse_ramps(plain, names)
-    plain, names, constant = leave_constant(plain, names, config.on_constant, "in any file")
-    notes.update(dict.fromkeys(constant))
-    return [NumberedRecording(recording, one.numbers) for recording, one in zip(plain, recordings)], names

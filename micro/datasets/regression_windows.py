@@ -9,13 +9,13 @@ import numpy as np
 
 from micro.config import AugmentConfig, FeaturesConfig, RegressionData
 from micro.datasets.augmented import with_copies
-from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, split_classes, twins_of
+from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, split_classes, twins_note, twins_of
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import cut, one_rate
 from micro.datasets.regression import LoadedRuns, load_runs
 from micro.errors import DataError
-from micro.support.wording import counted, listed, was
+from micro.support.wording import counted, was
 
 
 def regression_parts(data: RegressionData, settings: FeaturesConfig, augment: AugmentConfig, seed: int) -> Parts:
@@ -60,9 +60,6 @@ def regression_parts(data: RegressionData, settings: FeaturesConfig, augment: Au
             f"{lack:,} of {counted(total, 'window')} {was(lack)} left out, as their last row has no number in column "
             f"{data.target_column!r}."
         )
-    if twins:
-        same = listed([f"{names[0]} and {listed(names[1:])}" for names in twins])
-        notes.append(f"files that hold the same bytes: {same}.")
     train, validation, test = divided
     return Parts(
         features,
@@ -73,7 +70,7 @@ def regression_parts(data: RegressionData, settings: FeaturesConfig, augment: Au
         class_names=(),
         channels=loaded.channels,
         sample_rate=rate,
-        notes=(*notes, said),
+        notes=(*notes, *twins_note(twins), said),
         target_name=_target_name(data),
         target_range=(None, None) if data.remaining_life is None else (0.0, data.cap),
     )

@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from micro.config import FilesData, TableData
+from micro.config import FilesData, GroupedData, TableData
 from micro.datasets import clock
-from micro.datasets.columns import leave_constant, refuse_ramps
+from micro.datasets.columns import usable
 from micro.datasets.contents import Contents, EmptyFile, without_nameless
 from micro.datasets.find import find_files, matches
 from micro.datasets.formats import read_contents
 from micro.datasets.missing import filled
-from micro.datasets.recording import Recording
+from micro.datasets.recording import Recording, padded
 from micro.datasets.resampling import resampled
 from micro.datasets.states import States, declared_healthy, require_labels, states_of
 from micro.datasets.unmatched import unmatched
@@ -48,11 +48,12 @@ class File:
 
 @dataclass
 class LeftOut:
-    """Files without a whole window: the first is an error, or all are noted, as the config says."""
+    """Files without a whole window: the first is an error, or all are noted, as the config says; `extended` were padded."""
 
     config: FilesData
     scoring: bool
     problems: list[str] = field(default_factory=list)
+    extended: int = 0
 
     def add(self, problem: str, otherwise: str = "") -> None:
         """One more file; DataError with what helps where the config does not skip them."""
@@ -62,11 +63,15 @@ class LeftOut:
         self.problems.append(problem)
 
     def note(self, count: int, what: str = "file") -> list[str]:
-        """A sentence on those of `count` files, or runs, that were left out, if any were."""
-        if not self.problems:
-            return []
-        listed = "; ".join(self.problems[:LISTED]) + ("; ..." if len(self.problems) > LISTED else "")
-        return [f"{len(self.problems)} of {counted(count, what)} {was(len(self.problems))} left out: {listed}."]
+        """Sentences on those of `count` files, or runs, that were left out, and on those that were padded, if any were."""
+        notes, of = [], f"of {counted(count, what)}"
+        if self.problems:
+            listed = "; ".join(self.problems[:LISTED]) + ("; ..." if len(self.problems) > LISTED else "")
+            notes.append(f"{len(self.problems)} {of} {was(len(self.problems))} left out: {listed}.")
+        if self.extended:
+            how = "shorter than a window and extended by repeating the last row"
+            notes.append(f"{self.extended} {of} {was(self.extended)} {how}.")
+        return notes
 
 
 def load(
@@ -95,9 +100,7 @@ def load(
     notes.update(dict.fromkeys(left_out.note(len(listed))))
     names = contents[0][1].channels
     if not channels and files is None:
-        if not config.columns:
-            refuse_ramps(recordings, names)
-        recordings, names, constant = leave_constant(recordings, names, config.on_constant)
+        recordings, names, constant = usable(recordings, names, config)
         notes.update(dict.fromkeys(constant))
     return Loaded(recordings, names, tuple(notes))
 
@@ -193,6 +196,25 @@ def stretches_of(name: str, contents: Contents, states: States, config: FilesDat
     return recordings
 
 
+def whole_stretches(
+    name: str, path: Path, contents: Contents, config: GroupedData, window: int, left_out: LeftOut
+) -> list[tuple[Recording, np.ndarray]]:
+    """The stretches of a file, or of a run in it, that hold a window, each with the row of every sample, (n,) int.
+
+    A shorter one is padded where the config says so and it is all that there is; if none holds a window, `left_out` has it.
+    """
+    states = States(np.ones(len(contents.samples), bool), None)
+    parts = stretches_of(name, contents, states, config, window)
+    if config.on_short == "pad" and len(parts) == 1 and 0 < len(parts[0].samples) < window:
+        left_out.extended += 1
+        rows = np.pad(parts[0].rows, (0, window - len(parts[0].samples)), mode="edge")
+        return [(padded(parts[0], window), rows)]
+    long_enough = [(part, part.rows) for part in parts if len(part.samples) >= window]
+    if not long_enough:
+        left_out.add(too_short(path, parts, window), ", or take a shorter window")
+    return long_enough
+
+
 def rate_of(contents: Contents, config: FilesData) -> tuple[float, list[int], np.ndarray | None]:
     """Sample rate in Hz, the rows at which a new stretch begins, and each row's seconds where the file has a clock."""
     if contents.moments is not None:
@@ -209,15 +231,12 @@ def rate_of(contents: Contents, config: FilesData) -> tuple[float, list[int], np
     return config.sample_rate, [], None
 
 
-def padding_note(extended: int, of: int, what: str = "file") -> str:
-    """A sentence on files, or runs, that were extended to a window."""
-    return f"{extended} of {counted(of, what)} {was(extended)} shorter than a window and extended by repeating the last row."
-
-
 def seconds_of(contents: Contents, config: FilesData) -> np.ndarray:
     """Seconds from a file's first row to each, (n,): by its clock, else by its rate."""
-    rate, _, since = rate_of(contents, config)
-    return np.arange(len(contents.samples)) / rate if since is None else since - since[0]
+    if contents.moments is None:
+        return np.arange(len(contents.samples)) / rate_of(contents, config)[0]
+    since = clock.seconds(contents.moments, config, contents.path)
+    return since - since[0]
 
 
 def too_short(path: Path, parts: Sequence[Recording], window: int) -> str:

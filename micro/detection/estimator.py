@@ -10,8 +10,8 @@ from enum import IntEnum
 import numpy as np
 
 from micro.detection.score import LARGEST_UNIT, SMALLEST_UNIT, real
-from micro.detection.sensor import require_limits, saturated_count
-from micro.detection.threshold import threshold_rank
+from micro.detection.sensor import require_limits
+from micro.detection.threshold import conformal_rank
 
 # What firmware prints a number as: an integer of 64 bits.
 LARGEST_NUMBER = 1e18
@@ -92,10 +92,6 @@ class Estimator:
             raise ValueError(f"lowest must be below highest, got {self.lowest!r} and {self.highest!r}")
         require_limits(self)
 
-    def saturated_count(self) -> int | None:
-        """As `Detector.saturated_count`."""
-        return saturated_count(self)
-
     def scores(self, outputs: np.ndarray) -> np.ndarray:
         """Outputs less the zero point: int8 (n, 1) -> (n,) int64."""
         return np.asarray(outputs).reshape(len(outputs)).astype(np.int64) - self.zero
@@ -135,9 +131,8 @@ def half_width(errors: np.ndarray, coverage: float) -> tuple[float, str]:
     off = np.sort(np.abs(np.asarray(errors, np.float64)))
     if not len(off) or not math.isfinite(off[-1]):
         raise ValueError("errors are not finite" if len(off) else "no errors to calibrate on")
-    try:
-        rank = threshold_rank(len(off), 1 - coverage)
-    except ValueError:
+    rank = conformal_rank(len(off), 1 - coverage)
+    if rank > len(off):
         few = f"the largest error of {len(off)} held-out windows, too few to guarantee {100 * coverage:g} %"
         return float(off[-1]), few
     share = f"at least {100 * coverage:g} % of windows"

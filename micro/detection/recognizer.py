@@ -11,7 +11,8 @@ import numpy as np
 
 from micro.detection.detector import require_counts
 from micro.detection.score import LARGEST_UNIT, SMALLEST_UNIT, real
-from micro.detection.sensor import require_limits, saturated_count
+from micro.detection.sensor import require_limits
+from micro.detection.threshold import conformal_rank
 
 # The class of a window of none, and of a recognizer that reports none.
 NO_CLASS = -1
@@ -105,10 +106,6 @@ class Recognizer:
                 raise ValueError(f"thresholds must be integers from 0 to {NEVER}, got {threshold!r}")
         if all(threshold == NEVER for threshold in self.thresholds):
             raise ValueError("every class has the threshold 255, so that none could ever be reported")
-
-    def saturated_count(self) -> int | None:
-        """As `Detector.saturated_count`."""
-        return saturated_count(self)
 
     def candidates(self, outputs: np.ndarray) -> np.ndarray:
         """The class that each window is of, `NO_CLASS` where its lead is too small: int8 (n, classes) -> (n,) int."""
@@ -226,20 +223,16 @@ def _thresholds(outputs: np.ndarray, labels: np.ndarray, classes: int, rate: flo
     for place in range(classes):
         # A window that another class wins is not taken for this one, however far it leads.
         mistaken = np.sort(np.where(best == place, lead, 0)[labels != place])
-        rank = min(len(mistaken), _rank(len(mistaken), rate))
+        rank = min(len(mistaken), conformal_rank(len(mistaken), rate))
         fewest = min(fewest, len(mistaken))
         # A class of the user's can always be reported, if only by the greatest lead.
         found.append(min(int(mistaken[rank - 1]), NEVER - 1) if rank else 0)
     return found, fewest
 
 
-def _rank(count: int, rate: float) -> int:
-    return int(np.ceil((count + 1) * (1 - rate) - 1e-9))
-
-
 def _guarantee(fewest: int, rate: float) -> str:
     """What thresholds from at least `fewest` windows of other classes guarantee, in words."""
-    if _rank(fewest, rate) > fewest:
+    if conformal_rank(fewest, rate) > fewest:
         return (
             f"{fewest} held-out windows of other classes are too few to guarantee {100 * rate:g} %: where there are so few, a "
             "threshold is the highest lead among those that were taken for its class, 0 where none was"

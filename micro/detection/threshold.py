@@ -49,8 +49,7 @@ def threshold_rank(count: int, false_alarm_rate: float) -> int:
     """Which of `count` sorted held-out healthy scores, counted from 1, is the threshold; ValueError if they are too few."""
     if not 0 < false_alarm_rate < 1:
         raise ValueError(f"false_alarm_rate must be between 0 and 1, got {false_alarm_rate}")
-    # The small term keeps (n + 1) * (1 - rate) from being rounded up past an integer.
-    rank = math.ceil((count + 1) * (1 - false_alarm_rate) - 1e-9)
+    rank = conformal_rank(count, false_alarm_rate)
     if rank > count:
         least = math.ceil(1 / false_alarm_rate - 1e-9) - 1
         raise ValueError(
@@ -59,6 +58,12 @@ def threshold_rank(count: int, false_alarm_rate: float) -> int:
             f"at least {least:,} are needed: record more, shorten the hop, or allow more false alarms"
         )
     return rank
+
+
+def conformal_rank(count: int, rate: float) -> int:
+    """Which of `count` sorted held-out scores, counted from 1, a fresh one exceeds with at most `rate`; above count if none."""
+    # The small term keeps (n + 1) * (1 - rate) from being rounded up past an integer.
+    return math.ceil((count + 1) * (1 - rate) - 1e-9)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from micro.runs.train import (
     ready_devices,
     seed_everything,
     steps_of,
+    targets_of,
     train_teacher,
     untrained_models,
 )
@@ -80,7 +81,7 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
     data, (x, labels) = search_windows(config, kept)
     arrays = {
         "train_x": data.train.x,
-        "train_y": _targets(data),
+        "train_y": targets_of(data, data.train),
         "calibration": calibration_windows(data, config.seed),
         "judged_x": x.astype(np.float32),
         "judged_y": labels if data.target is None else data.target.standardized(labels),
@@ -107,13 +108,6 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
     write_folder(folder, parts)
     keras.backend.clear_session()
     return {"teacher_score": teacher_score}
-
-
-def _targets(data: Prepared) -> np.ndarray:
-    """What students are trained towards."""
-    if data.target is not None:
-        return data.target.standardized(data.train.labels)
-    return data.train.labels if data.class_names else data.train.x
 
 
 def _require_outputs(config: Config, data: Prepared) -> None:

@@ -114,7 +114,7 @@ def training_data(config: Config, data: Prepared, teacher: keras.Model, student:
     """What stages of compression train a student on."""
     return TrainingData(
         data.train.x,
-        _targets(data, data.train),
+        targets_of(data, data.train),
         _loss(student, data),
         teacher,
         on_outputs(recipe_of(config, teacher, student, steps_of(config, len(data.train)))),
@@ -221,8 +221,8 @@ def _fit(
         part,
         _loss(model, data),
         data.train.x,
-        _targets(data, data.train),
-        validation_data=(data.validation.x, _targets(data, data.validation)),
+        targets_of(data, data.train),
+        validation_data=(data.validation.x, targets_of(data, data.validation)),
         metrics=["accuracy"] if data.task == "classification" else [],
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch())],
         class_weight=class_weight(data.class_weights),
@@ -270,7 +270,8 @@ def class_weight(weights: Sequence[float]) -> dict[int, float] | None:
     return dict(enumerate(weights)) or None
 
 
-def _targets(data: Prepared, windows: Windows) -> np.ndarray:
+def targets_of(data: Prepared, windows: Windows) -> np.ndarray:
+    """What models are trained towards: classes, standardized numbers, or an autoencoder's own inputs."""
     if data.target is not None:
         return data.target.standardized(windows.labels)
     return windows.labels if data.class_names else windows.x
