@@ -119,3 +119,11 @@ def build_app(folder, *flags):
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[:3000]
     return folder / "app"
+
+
+def read_samples_from_stdin(folder, name):
+    """Let a firmware project's sensor read samples from its standard input."""
+    (folder / "src" / "sensor.c").write_text(
+        f'#include "sensor.h"\n#include <stdio.h>\nint sensor_read({name}_sample *sample) '
+        f"{{ return fread(sample, sizeof *sample, {name.upper()}_CHANNELS, stdin) == {name.upper()}_CHANNELS ? 0 : -1; }}\n"
+    )

@@ -7,7 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from support import build_app, invoke
+from support import build_app, invoke, read_samples_from_stdin
 
 from micro.config import parse_config
 from micro.detection.recognizer import NEVER, Recognition, recognize
@@ -141,10 +141,7 @@ def test_the_application_prints_what_is_recognized(made, stream, tmp_path, level
     folder = tmp_path / "project"
     assert invoke("new-firmware", made / "run", "--board", "cmake", "--out", folder).exit_code == 0
     assert subprocess.run([build_app(folder)], capture_output=True, text=True).stdout == "self-test: pass\n"
-    (folder / "src" / "sensor.c").write_text(
-        '#include "sensor.h"\n#include <stdio.h>\nint sensor_read(bearing_sample *sample) '
-        "{ return fread(sample, sizeof *sample, BEARING_CHANNELS, stdin) == BEARING_CHANNELS ? 0 : -1; }\n"
-    )
+    read_samples_from_stdin(folder, "bearing")
     firmware = load_firmware(made / "run")
     counts = firmware.front_end.counts(stream)
     done = subprocess.run([build_app(folder, f"-DAPP_LOG={level}")], input=counts.tobytes(), capture_output=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import build_app, invoke
+from support import build_app, invoke, read_samples_from_stdin
 
 from micro.config import AugmentConfig, FeaturesConfig, parse_config
 from micro.config.data import RegressionData
@@ -402,10 +402,7 @@ def test_the_application_prints_the_numbers(made, stream, tmp_path, level):
     folder = tmp_path / "project"
     assert invoke("new-firmware", made / "run", "--board", "cmake", "--out", folder).exit_code == 0
     assert subprocess.run([build_app(folder)], capture_output=True, text=True).stdout == "self-test: pass\n"
-    (folder / "src" / "sensor.c").write_text(
-        '#include "sensor.h"\n#include <stdio.h>\nint sensor_read(pump_sample *sample) '
-        "{ return fread(sample, sizeof *sample, PUMP_CHANNELS, stdin) == PUMP_CHANNELS ? 0 : -1; }\n"
-    )
+    read_samples_from_stdin(folder, "pump")
     firmware = load_firmware(made / "run")
     fixed = firmware.front_end.arithmetic == "fixed"
     samples = firmware.front_end.counts(stream) if fixed else stream
@@ -533,10 +530,7 @@ def test_numbers_of_any_size_are_printed_to_the_model_s_last_step(made, stream, 
     (tmp_path / "run" / "report.json").write_text(json.dumps(report))
     folder = tmp_path / "project"
     assert invoke("new-firmware", tmp_path / "run", "--board", "cmake", "--out", folder).exit_code == 0
-    (folder / "src" / "sensor.c").write_text(
-        '#include "sensor.h"\n#include <stdio.h>\nint sensor_read(pump_sample *sample) '
-        "{ return fread(sample, sizeof *sample, PUMP_CHANNELS, stdin) == PUMP_CHANNELS ? 0 : -1; }\n"
-    )
+    read_samples_from_stdin(folder, "pump")
     firmware = load_firmware(tmp_path / "run")
     samples = firmware.front_end.counts(stream) if firmware.front_end.arithmetic == "fixed" else stream
     done = subprocess.run([build_app(folder, "-DAPP_LOG=1")], input=samples.tobytes(), capture_output=True)
