@@ -1,5 +1,6 @@
 """What is compared between teacher and student."""
 
+from keras_kd.objectives.anomaly import ScoreMatching
 from keras_kd.objectives.attention import AttentionDistribution, AttentionRelation, AttentionScores
 from keras_kd.objectives.base import Objective
 from keras_kd.objectives.contrastive import Contrastive, InfoNCE
@@ -52,6 +53,7 @@ __all__ = [
     "RelationalAngle",
     "RelationalDistance",
     "ReviewKD",
+    "ScoreMatching",
     "SimilarityPreserving",
     "SimpleRecipe",
     "SoftTarget",

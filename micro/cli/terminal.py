@@ -83,8 +83,9 @@ def print_report(report: RunReport, out: str) -> None:
         console.print(_stages_table(report))
     click.echo(distilling_sentence(report))
     footprint, parity, parameters = report.footprint, report.parity, report.parameters
+    large = "" if parameters.teacher is None else f" (teacher {parameters.teacher:,})"
     click.echo(
-        f"Student: {parameters.student:,} parameters (teacher {parameters.teacher:,}), "
+        f"Student: {parameters.student:,} parameters{large}, "
         f"{footprint.model_bytes:,} bytes of .tflite, {footprint.ram_bytes:,} bytes of RAM for its arena "
         f"on a 32-bit chip, {footprint.macs:,} MACs."
     )
@@ -140,7 +141,7 @@ def _models_table(report: RunReport) -> Table:
     from rich.table import Table
 
     from micro.runs.assessment.words import METRIC_NAMES
-    from micro.runs.report import NAMES
+    from micro.runs.report import names_of
     from micro.runs.run_report import METRICS
 
     metrics = METRICS[report.task]
@@ -149,7 +150,7 @@ def _models_table(report: RunReport) -> Table:
     table.add_column("model")
     for metric in metrics:
         table.add_column(METRIC_NAMES.get(metric, metric.replace("_", " ")), justify="right")
-    for model, name in NAMES.items():
+    for model, name in names_of(report).items():
         found = report.summary.get(model)
         if found:
             table.add_row(name, *(_mean(found.get(metric), seeds) for metric in metrics))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 import numpy as np
 
 import keras_kd
 from keras_kd.layers import copied
+
+if TYPE_CHECKING:
+    from keras_kd.types import Structure
 
 # What `compile` takes as a loss.
 Loss: TypeAlias = "str | keras.losses.Loss | Callable[..., Any]"
@@ -20,12 +23,15 @@ Constraint = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class FineTuning:
-    """The data, the loss, the teacher and the settings of one fine-tuning, as the arguments of `micro.prune` by these names."""
+    """The data, the loss, the teacher and the settings of one fine-tuning, as the arguments of `micro.prune` by these names.
+
+    `supplied` is what a teacher that is no model gave for each row of `x`.
+    """
 
     x: np.ndarray
     y: np.ndarray | None = None
     loss: Loss | None = None
-    teacher: keras.Model | None = None
+    teacher: keras.Model | keras_kd.Supplied | None = None
     objectives: Sequence[keras_kd.Objective] | None = None
     hard_weight: float = 1.0
     optimizer: str | keras.optimizers.Optimizer | None = None
@@ -33,6 +39,7 @@ class FineTuning:
     batch_size: int = 32
     verbose: int | str = 0
     class_weight: dict[int, float] | None = None
+    supplied: np.ndarray | None = None
 
     @property
     def steps(self) -> int:
@@ -53,7 +60,7 @@ class FineTuning:
             trained = keras_kd.Distiller(self.teacher, model, self.objectives or (), hard_weight=self.hard_weight)
         trained.compile(optimizer=self.optimizer or keras.optimizers.Adam(1e-3), loss=self.loss)
         trained.fit(
-            self.x,
+            with_supplied(self.x, self.supplied),
             self.y,
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -69,6 +76,11 @@ class FineTuning:
         """A trained copy of the model; `make_callbacks` gets the copy."""
         copy = copied(model)
         return self.train(copy, make_callbacks(copy))
+
+
+def with_supplied(x: np.ndarray, supplied: np.ndarray | None) -> Structure:
+    """Inputs as `fit` takes them: with what a teacher that is no model gave for them, where there is such a teacher."""
+    return x if supplied is None else {"inputs": x, "teacher": {"outputs": supplied}}
 
 
 class HeldKernels(keras.callbacks.Callback):

@@ -20,7 +20,10 @@ class DistillConfig(Section):
     """
 
     objective: (
-        Literal["soft_target", "logit_matching", "reconstruction", "output_matching", "teacher_bounded"] | None
+        Literal[
+            "soft_target", "logit_matching", "reconstruction", "score_matching", "output_matching", "teacher_bounded"
+        ]
+        | None
     ) = None
     recipe: str | None = None
     layers: tuple[tuple[str, str], ...] = ()

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
+from micro.config.complaints import did_you_mean, shown
 from micro.config.section import Section, listed
 
 Family = Literal["autoencoder", "dense", "conv1d", "ds_cnn", "resnet"]
+# Detectors that a teacher may be made of by a word, and where classes of others may come from.
+DETECTOR_WORDS = (
+    "neighbors",
+    "local_outlier_factor",
+    "gaussian_mixture",
+    "pca_t2",
+    "pca_q",
+    "isolation_forest",
+    "one_class_svm",
+    "autoencoder",
+)
+LIBRARIES = ("sklearn.", "pyod.")
 # Families that need windows with a time axis.
 CONVOLUTIONAL: tuple[Family, ...] = ("conv1d", "ds_cnn", "resnet")
 
@@ -28,6 +41,49 @@ class ModelConfig(Section):
 
 
 class TeacherConfig(ModelConfig):
-    """A teacher may be trained on several devices at once: GPUs where there are enough, else logical CPUs."""
+    """A teacher may be trained on several devices at once: GPUs where there are enough, else logical CPUs.
+
+    With `detectors` it is no network but these, fitted on the healthy training windows: words of `DETECTOR_WORDS`, classes of
+    scikit-learn or PyOD by their path, or tables of such a `class` with its arguments. The student learns their scores on
+    training windows and on `synthetic_windows` more.
+    """
 
     devices: PositiveInt = 1
+    detectors: Annotated[tuple[str | dict[str, Any], ...], BeforeValidator(listed)] = ()
+    combine: Literal["mean", "max"] = "mean"
+    synthetic_windows: Annotated[int, Field(ge=100, le=10_000_000)] = 40_000
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> TeacherConfig:
+        for number, each in enumerate(self.detectors):
+            self._require_known(each.get("class") if isinstance(each, dict) else each, number, isinstance(each, dict))
+        names = [
+            str(each.get("class") if isinstance(each, dict) else each).rpartition(".")[2] for each in self.detectors
+        ]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"detectors names {twice!r} twice; each counts once")
+        if self.detectors and self.path is not None:
+            raise ValueError("detectors and path are two teachers; give one of them")
+        if self.detectors and self.devices > 1:
+            raise ValueError("detectors are fitted on one device; leave devices out")
+        if not self.detectors:
+            given = {"combine", "synthetic_windows"} & self.model_fields_set
+            defaults = {name: type(self).model_fields[name].default for name in given}
+            changed = [name for name, default in defaults.items() if getattr(self, name) != default]
+            if changed:
+                raise ValueError(f"{sorted(changed)[0]} is for a teacher made of detectors; name some")
+        return self
+
+    @staticmethod
+    def _require_known(name: object, number: int, table: bool) -> None:
+        """ValueError for what is no detector by its name; a table needs a class, whose arguments the others are."""
+        place = f"detectors.{number}{'.class' if table else ''}"
+        if isinstance(name, str) and name.startswith(LIBRARIES):
+            return
+        if table or name not in DETECTOR_WORDS:
+            words = "" if table else f"{', '.join(DETECTOR_WORDS)}, or "
+            raise ValueError(
+                f"{place} must be {words}a class such as sklearn.covariance.EllipticEnvelope or pyod.models.ecod.ECOD, got "
+                f"{shown(name)}{did_you_mean(str(name), DETECTOR_WORDS)}"
+            )

@@ -32,7 +32,7 @@ LARGEST_SEED = 2**32 - 1
 
 # Objectives that a config may name by a word; the first is the default.
 OBJECTIVES: dict[Task, tuple[str, ...]] = {
-    "anomaly": ("reconstruction",),
+    "anomaly": ("reconstruction", "score_matching"),
     "classification": ("soft_target", "logit_matching"),
     "regression": ("output_matching", "teacher_bounded"),
 }
@@ -68,6 +68,7 @@ class Config(Section):
             fits = " or ".join(OBJECTIVES[self.task])
             raise ValueError(f"distill.objective {objective!r} does not suit task {self.task!r}; take {fits}")
         self._in_order()
+        self._follows()
         if self.recognize != RecognizeConfig() and not self.recognizes:
             why = (
                 "the classification has healthy_classes" if self.task == "classification" else f"task is {self.task!r}"
@@ -80,6 +81,28 @@ class Config(Section):
         if self.estimate != EstimateConfig() and self.task != "regression":
             raise ValueError(f"[estimate] is for task 'regression', and task is {self.task!r}")
         return self
+
+    def _follows(self) -> None:
+        """ValueError where a teacher made of detectors and what is learned of it do not fit."""
+        objective = self.distill.objective
+        if not self.teacher.detectors:
+            if objective == "score_matching":
+                raise ValueError(
+                    "distill.objective 'score_matching' is for a teacher of scores; name teacher.detectors"
+                )
+            return
+        if self.task != "anomaly":
+            raise ValueError(f"teacher.detectors are for task 'anomaly', and task is {self.task!r}")
+        if objective not in (None, "score_matching") or self.distill.recipe is not None:
+            raise ValueError(
+                f"distill.{'recipe' if objective is None else 'objective'} {objective or self.distill.recipe!r} compares "
+                "outputs of networks; a student of teacher.detectors takes objective 'score_matching'"
+            )
+        stage = next((stage.stage for stage in self.compress if not stage.teacher), None)
+        if stage is not None:
+            raise ValueError(
+                f"compress: stage {stage!r} with teacher = false would have the student forget the scores of teacher.detectors"
+            )
 
     @property
     def recognizes(self) -> bool:
@@ -176,16 +199,20 @@ def _job_and_task(raw: Mapping[str, Any], what: str) -> tuple[str, Task]:
 _FAMILY: dict[Task, str] = {"anomaly": "autoencoder", "classification": "dense", "regression": "dense"}
 # Of an objective named by a word; those of a recipe are the published ones.
 _NUMBERS = {"temperature": 4.0, "weight": 0.5, "hard_weight": 0.5}
+# Of a student that follows detectors: synthetic windows are there to be scored, not to be reconstructed.
+_SCORES = {"objective": "score_matching", "temperature": 4.0, "weight": 1.0, "hard_weight": 0.0}
 
 
 def _by_task(task: Task, raw: Mapping[str, Any]) -> dict[str, Any]:
     """Sections whose defaults depend on the task; what is no section is left for the check to name."""
     distill = raw.get("distill", {})
     own = isinstance(distill, dict) and (distill.get("recipe") is not None or distill.get("objectives"))
+    teacher = raw.get("teacher")
+    scores = task == "anomaly" and isinstance(teacher, dict) and bool(teacher.get("detectors"))
     defaults: dict[str, dict[str, Any]] = {
         "teacher": {"family": _FAMILY[task]},
         "student": {"family": _FAMILY[task]},
-        "distill": {} if own else {"objective": OBJECTIVES[task][0], **_NUMBERS},
+        "distill": {} if own else _SCORES if scores else {"objective": OBJECTIVES[task][0], **_NUMBERS},
     }
     sections = {"distill": {}, **raw}
     return {

@@ -233,6 +233,6 @@ def require_plausible(path: Path, size: int) -> None:
         raise DataError(f"{path} unpacks to {size:,} bytes, more than {RATIO} times its own; it is refused")
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """An exception's message in one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__

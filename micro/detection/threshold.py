@@ -132,17 +132,24 @@ def _guarantee(method: Calibration, false_alarm_rate: float, count: int) -> str:
     }[method]
 
 
+def require_tail(count: int) -> None:
+    """ValueError where method 'extreme' takes more than `count` healthy scores."""
+    if count - 1 - math.floor((1 - TAIL_FRACTION) * max(0, count - 1)) < FEWEST_IN_TAIL:
+        raise ValueError(_few_in_tail(count))
+
+
+def _few_in_tail(count: int) -> str:
+    least = math.ceil(FEWEST_IN_TAIL / TAIL_FRACTION)
+    return f"{counted(count, 'healthy score')} {are(count)} too few to fit their tail on; about {least:,} are needed"
+
+
 def _tail_quantile(scores: np.ndarray, rate: float) -> float:
     from scipy.stats import genpareto
 
     start = float(np.quantile(scores, 1 - TAIL_FRACTION))
     excess = scores[scores > start] - start
     if len(excess) < FEWEST_IN_TAIL:
-        least = math.ceil(FEWEST_IN_TAIL / TAIL_FRACTION)
-        raise ValueError(
-            f"{counted(len(scores), 'healthy score')} {are(len(scores))} too few to fit their tail on; "
-            f"about {least:,} are needed"
-        )
+        raise ValueError(_few_in_tail(len(scores)))
     fraction = len(excess) / len(scores)
     if rate >= fraction:
         return float(np.quantile(scores, 1 - rate, method="higher"))

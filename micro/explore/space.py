@@ -31,6 +31,8 @@ def require_searchable(config: Config) -> None:
     """RunError for a config whose students cannot be varied or judged."""
     if config.student.path:
         raise RunError("search: student.path names a model as it is; give student.family instead, so that it can vary")
+    if config.teacher.detectors:
+        raise RunError("search: candidates learn from a teacher that is a network; leave teacher.detectors to a run")
     if getattr(config.data, "scaling", "all") == "per_file":
         raise RunError('search: scaling = "per_file" has no constants for a chip; search with scaling = "all"')
 

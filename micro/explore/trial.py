@@ -22,16 +22,13 @@ from micro.explore.holdout import search_windows
 from micro.explore.scores import score_int8, score_keras
 from micro.quantize.aware import quantize_aware
 from micro.runs.compression import TrainingData, Written, apply, untrained, written
+from micro.runs.fitting import class_weight, fit, hard_loss, seed_everything
 from micro.runs.lock import PATIENCE, holding, settled
 from micro.runs.publish import write_folder
 from micro.runs.teaching import on_outputs, recipe_of
 from micro.runs.train import (
     build_model,
-    class_weight,
-    fit,
-    hard_loss,
     ready_devices,
-    seed_everything,
     steps_of,
     targets_of,
     train_teacher,

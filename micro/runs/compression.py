@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_kd import Supplied
 from keras_kd.layers import copied
 from keras_kd.recipes import Recipe
 from micro.compress.cluster import ClusterWeights, cluster_with, clustered_untrained
@@ -34,15 +35,17 @@ GENTLER = 1 / 3
 class TrainingData:
     """What a stage trains on: data, loss, the teacher, what of its outputs is taught, and how much each class counts.
 
-    `recipe` is None where the teacher teaches by its inner layers alone: these are not the same after a stage.
+    `recipe` is None where the teacher teaches by its inner layers alone: these are not the same after a stage. `supplied` is
+    what a teacher that is no model gave for each row of `x`.
     """
 
     x: np.ndarray
     y: np.ndarray
     loss: Any
-    teacher: keras.Model
+    teacher: keras.Model | Supplied
     recipe: Recipe | None
     class_weight: dict[int, float] | None = None
+    supplied: np.ndarray | None = None
 
 
 def apply(
@@ -213,7 +216,11 @@ def _fine_tuning(stage: Stage, training: TrainingData, config: Config) -> FineTu
     # The student has learned already: what it is taught does not rise from nothing again.
     recipe = training.recipe.changed(warmup_steps=0)
     return dataclasses.replace(
-        tuning, teacher=training.teacher, objectives=recipe.objectives(), hard_weight=recipe.hard_weight
+        tuning,
+        teacher=training.teacher,
+        objectives=recipe.objectives(),
+        hard_weight=recipe.hard_weight,
+        supplied=training.supplied,
     )
 
 

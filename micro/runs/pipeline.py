@@ -33,7 +33,7 @@ from micro.runs.report import render_report
 from micro.runs.reporting import Emitted, RunResults, make_report
 from micro.runs.run_report import RunReport
 from micro.runs.seed_run import SeedRun, SeedWork, run_seed
-from micro.runs.train import check_models, in_real_numbers, ready_devices
+from micro.runs.train import Trained, check_models, in_real_numbers, ready_devices
 from micro.support.files import array_bytes, json_bytes, keras_bytes, sha256, write_bytes
 from micro.support.progress import Progress
 from micro.support.wording import listed
@@ -131,7 +131,9 @@ def _verified(data: Prepared, tflite: Written) -> Parity:
 def _keep(chosen: SeedRun, data: Prepared, working: Path) -> None:
     """Models of the deployed seed, windows of the test, and the scores and features of its calibration."""
     final = chosen.stages[-1]
-    write_bytes(working / "teacher.keras", keras_bytes(copied(in_real_numbers(chosen.teacher.model, data.target))))
+    if isinstance(chosen.teacher, Trained):
+        teacher = copied(in_real_numbers(chosen.teacher.model, data.target))
+        write_bytes(working / "teacher.keras", keras_bytes(teacher))
     write_bytes(working / "student.keras", keras_bytes(copied(final.model)))
     write_bytes(working / "student_int8.tflite", final.written.content)
     write_bytes(working / "test_vectors.npy", array_bytes(data.test_vectors))

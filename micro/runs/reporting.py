@@ -36,6 +36,7 @@ from micro.runs.run_report import (
     WindowCounts,
 )
 from micro.runs.seed_run import SeedRun, StageResult
+from micro.runs.train import Trained
 from micro.tflite.budget import check
 from micro.tflite.graph import read
 from micro.tflite.parity import Parity
@@ -89,6 +90,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
     threshold = results.chosen.evaluations["student_int8"].threshold
     metrics = results.metrics
     metric = METRICS[config.task][0]
+    teacher = results.chosen.teacher.model if isinstance(results.chosen.teacher, Trained) else None
     in_float = "student_compressed" if config.compress else "student_distilled"
     report = RunReport(
         job=config.job,
@@ -104,7 +106,9 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         estimator=emitted.estimator,
         by_class=emitted.by_class,
         recognized=emitted.recognized,
-        parameters=Parameters(teacher=results.chosen.teacher.model.count_params(), student=_parameters(deployed.model)),
+        parameters=Parameters(
+            teacher=None if teacher is None else teacher.count_params(), student=_parameters(deployed.model)
+        ),
         sparsity=sparsity_of(deployed.model),
         stages=_stages(results),
         budget=_budget(config, deployed.written),
@@ -116,9 +120,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         against_teacher=compare(metrics, metric, "student_int8", "teacher"),
         by_origin=_by_origin(results, emitted),
         graph=graph_rows(read(deployed.written)),
-        soft_targets=soft_targets(
-            config.distill.temperature or SHOWN_AT, data, results.chosen.teacher.model, deployed.written
-        ),
+        soft_targets=teacher and soft_targets(config.distill.temperature or SHOWN_AT, data, teacher, deployed.written),
         conversion=_conversion(deployed.written.plain),
         footprint=deployed.footprint,
         parity=emitted.parity,
@@ -188,5 +190,5 @@ def _by_origin(results: RunResults, emitted: Emitted) -> tuple[RecordingReport, 
 
 
 def _histories(chosen: SeedRun) -> dict[str, History]:
-    alone = {"student_alone": chosen.alone.history} if chosen.alone else {}
-    return {"teacher": chosen.teacher.history, "student_distilled": chosen.student.history, **alone}
+    trained = {"teacher": chosen.teacher, "student_distilled": chosen.student, "student_alone": chosen.alone}
+    return {name: one.history for name, one in trained.items() if isinstance(one, Trained)}

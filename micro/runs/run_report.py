@@ -30,6 +30,8 @@ METRICS: dict[Task, tuple[str, ...]] = {
     "classification": ("accuracy", "macro_f1", "calibration_error"),
     "regression": ("r2", "rmse", "mae", "coverage", "rmse_last"),
 }
+# Before the names of detectors that a teacher is made of, where reports keep figures by model.
+DETECTOR = "detector: "
 # Models that every run has.
 EVERY_RUN_HAS = ("teacher", "student_distilled", "student_int8")
 History = dict[str, list[float]]
@@ -63,9 +65,9 @@ class DataReport(Part):
 
 
 class Parameters(Part):
-    """Parameters of both models."""
+    """Parameters of both models; None of a teacher that is no network."""
 
-    teacher: int
+    teacher: int | None
     student: int
 
 

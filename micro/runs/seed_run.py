@@ -12,12 +12,15 @@ import keras
 import numpy as np
 
 from keras_kd.layers import copied
-from micro.config import Config, Stage
+from micro.config import Config, Stage, Task
 from micro.conversion.convert_keras import convert
 from micro.datasets.prepare import Prepared, calibration_windows
 from micro.runs.compression import TrainingData, Written, apply, written
-from micro.runs.evaluate import Evaluation, chip_judge, evaluate, keras_judge
-from micro.runs.train import Trained, distil, seed_everything, train_alone, train_teacher, training_data
+from micro.runs.evaluate import Evaluation, Judge, chip_judge, evaluate, keras_judge
+from micro.runs.fitting import seed_everything
+from micro.runs.run_report import DETECTOR
+from micro.runs.score_teacher import ScoreTeacher, fit_score_teacher
+from micro.runs.train import Trained, distil, train_alone, train_teacher, training_data
 from micro.support.files import json_bytes, keras_bytes, write_bytes
 from micro.tflite.footprint import Footprint, measure
 
@@ -41,9 +44,12 @@ class StageResult:
 
 @dataclass(frozen=True)
 class SeedRun:
-    """What one seed gave: its models, their evaluations, and the student stage by stage; the last is deployed."""
+    """What one seed gave: its models, their evaluations, and the student stage by stage; the last is deployed.
 
-    teacher: Trained
+    A teacher made of detectors is no model: it is fitted again whenever it is needed, and the same seed gives the same.
+    """
+
+    teacher: Trained | ScoreTeacher
     student: Trained
     alone: Trained | None
     evaluations: dict[str, Evaluation]
@@ -86,24 +92,47 @@ def run_seed(work: SeedWork) -> SeedRun:
     """Train, or take up again, one seed's teacher and students; compress, quantize and evaluate them."""
     config, data, seed = work.config, work.data, work.seed
     epochs = config.student.epochs
-    teacher = work.trained("teacher", config.teacher.epochs, lambda tick: train_teacher(config, data, seed, tick))
-    student = work.trained("student", epochs, lambda tick: distil(config, data, teacher.model, seed, tick))
+    teacher = _teacher(work)
+    teaching = teacher.model if isinstance(teacher, Trained) else teacher
+    student = work.trained("student", epochs, lambda tick: distil(config, data, teaching, seed, tick))
     alone = None
     if config.distill.compare:
         alone = work.trained("alone", epochs, lambda tick: train_alone(config, data, seed, tick))
     calibration = calibration_windows(data, seed)
-    stages = _compressed(work, student, training_data(config, data, teacher.model, student.model), calibration)
-    floats = {"teacher": teacher.model, "student_distilled": student.model}
+    stages = _compressed(work, student, training_data(config, data, teaching, student.model), calibration)
+    judges = _judges_of(teacher, data.task)
+    floats = {"student_distilled": student.model}
     if alone is not None:
         floats["student_alone"] = alone.model
     if config.compress:
         floats["student_compressed"] = stages[-1].model
-    evaluations = {name: evaluate(keras_judge(model, data.task), data, config) for name, model in floats.items()}
+    judges |= {name: keras_judge(model, data.task) for name, model in floats.items()}
+    evaluations = {name: evaluate(judge, data, config) for name, judge in judges.items()}
     evaluations["student_int8"] = stages[-1].evaluation
     if alone is not None:
         tflite = convert(alone.model, calibration, weights=config.convert.weights)
         evaluations["alone_int8"] = evaluate(chip_judge(tflite, data.task), data, config)
     return SeedRun(teacher, student, alone, evaluations, stages)
+
+
+def _teacher(work: SeedWork) -> Trained | ScoreTeacher:
+    """A seed's teacher: a model that is trained or was kept, or detectors, which are fitted."""
+    config, data, seed = work.config, work.data, work.seed
+    if not config.teacher.detectors:
+        return work.trained("teacher", config.teacher.epochs, lambda tick: train_teacher(config, data, seed, tick))
+    teacher = fit_score_teacher(
+        config, data, seed, lambda name: work.tick(f"seed {seed}: fitting the teacher's detectors, {name}", 0)
+    )
+    work.tick(f"seed {seed}: fitting the teacher's detectors", config.teacher.epochs)
+    return teacher
+
+
+def _judges_of(teacher: Trained | ScoreTeacher, task: Task) -> dict[str, Judge]:
+    """What judges windows as the teacher does, and as each of its detectors does."""
+    if isinstance(teacher, Trained):
+        return {"teacher": keras_judge(teacher.model, task)}
+    members = {f"{DETECTOR}{name}": member.judge for name, member in teacher.members.items()}
+    return {"teacher": teacher.errors, **members}
 
 
 def _compressed(

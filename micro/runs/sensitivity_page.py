@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from micro.detection.threshold import reconstruction_error
 from micro.errors import RunError
 from micro.quantize.aware import QuantizationAware
 from micro.runs.finished import read_run
+from micro.runs.synthetic_windows import synthesized
 from micro.support.html import chart, drawing, figure, page
 
 if TYPE_CHECKING:
@@ -23,14 +24,16 @@ if TYPE_CHECKING:
 ZEROS, CHANNELS, BITS = (0.5, 0.8, 0.9), (0.25, 0.5, 0.75), (6, 4, 3, 2)
 SAVINGS = {"flash_saved": "bytes of flash", "ram_saved": "bytes of RAM", "macs_saved": "multiply-accumulates"}
 WORDS = {"zeros": "{:.0%} zeros", "channels": "{:.0%} of channels removed", "bits": "{:.0f}-bit weights"}
+# Added to errors before the logarithm.
+TINY = 1e-12
 COLORS = {"zeros": "#888888", "channels": "#0b6e99", "bits": "#c2571a"}
 
 
 def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
     """Scan the student of a finished run on the run's validation windows, and what its score is.
 
-    A classifier's score is its accuracy in percent; others' is the mean squared error, negated: of the reconstruction, or of
-    the number over its standard deviation.
+    A classifier's score is its accuracy in percent; others' is the mean squared error, negated: of the reconstruction, of the
+    number over its standard deviation, or of the logarithm of the error of a student that follows detectors, against its own.
 
     Raises:
         RunError: If the folder is no finished run or its student is quantization-aware.
@@ -48,12 +51,23 @@ def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
     def accuracy(model: keras.Model) -> float:
         return 100 * float(np.mean(model.predict(x, batch_size=1024, verbose=0).argmax(-1) == labels))
 
+    def errors(model: keras.Model) -> np.ndarray:
+        return reconstruction_error(wanted, model.predict(x, batch_size=1024, verbose=0))
+
     def closeness(model: keras.Model) -> float:
-        return -float(np.mean(reconstruction_error(wanted, model.predict(x, batch_size=1024, verbose=0))))
+        return -float(np.mean(errors(model)))
+
+    score: Callable[[keras.Model], float] = accuracy if data.class_names else closeness
+    if config.teacher.detectors:
+        x = wanted = np.concatenate([x, synthesized(data.train.x, 4 * len(x), config.seed)])
+        own = np.log(errors(student) + TINY)
+
+        def score(model: keras.Model) -> float:
+            return -float(np.mean((np.log(errors(model) + TINY) - own) ** 2))
 
     rows = sensitivity(
         student,
-        accuracy if data.class_names else closeness,
+        score,
         ZEROS,
         channels=CHANNELS,
         bits=BITS,

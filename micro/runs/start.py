@@ -7,7 +7,7 @@ from typing import Any
 
 from micro.config import Config
 from micro.datasets.prepare import Prepared, prepare
-from micro.detection.threshold import threshold_rank
+from micro.detection.threshold import require_tail, threshold_rank
 from micro.runs.folder import NOT_BEGUN, RunFolder
 from micro.runs.lock import holding, settled
 from micro.runs.run_report import RunReport
@@ -108,3 +108,5 @@ def _require_enough(config: Config, data: Prepared) -> None:
     """ValueError where the rate of false alarms takes more calibration windows than there are."""
     if config.task == "anomaly" and config.detect.method == "conformal":
         threshold_rank(len(data.calibration), config.detect.false_alarm_rate)
+    if config.task == "anomaly" and config.detect.method == "extreme":
+        require_tail(len(data.calibration))

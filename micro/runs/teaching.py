@@ -17,6 +17,7 @@ WORDS = {
     "soft_target": "SoftTarget",
     "logit_matching": "LogitMatching",
     "reconstruction": "Reconstruction",
+    "score_matching": "ScoreMatching",
     "output_matching": "LogitMatching",
     "teacher_bounded": "TeacherBounded",
 }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_kd.layers import activation_of
+from micro.compress.fine_tune import with_supplied
 from micro.compress.shrink import plan_shrink
-from micro.config import Config, ModelConfig, Task
+from micro.config import Config, ModelConfig
 from micro.conversion.keras_file import load_keras
 from micro.datasets.pieces import Target
 from micro.datasets.prepare import Prepared, Windows
@@ -23,17 +22,15 @@ from micro.errors import DataError, ModelError, RunError
 from micro.keras_graph.kernels import prunable_kernels
 from micro.runs import models as students
 from micro.runs.compression import TrainingData, require_budget
+from micro.runs.fitting import History, class_weight, fit, hard_loss, seed_everything
+from micro.runs.score_teacher import ScoreTeacher, untrained_score_teacher
 from micro.runs.teaching import on_outputs, recipe_of
 
 if TYPE_CHECKING:
     from keras_kd.types import Structure
 
-History = dict[str, list[float]]
-
 # Name of the layer that brings a user's teacher of numbers to the run's own scale.
 STANDARDIZED = "standardized"
-# Steps between two returns from TensorFlow to Python, which takes as long as a small network's step. The results are the same.
-STEPS_AT_A_TIME = 16
 
 
 @dataclass(frozen=True)
@@ -44,6 +41,20 @@ class Trained:
     history: History
 
 
+@dataclass(frozen=True)
+class Examples:
+    """What a model is fitted on: inputs, targets, and what a teacher that is no model gave for them."""
+
+    x: np.ndarray
+    y: np.ndarray
+    supplied: np.ndarray | None = None
+
+    @property
+    def inputs(self) -> Structure:
+        """Inputs as `fit` takes them."""
+        return with_supplied(self.x, self.supplied)
+
+
 def train_teacher(config: Config, data: Prepared, seed: int, on_epoch: Callable[[], None]) -> Trained:
     """The teacher of a config: read from its .keras file as it is, or trained on the data."""
     if config.teacher.path:
@@ -51,22 +62,25 @@ def train_teacher(config: Config, data: Prepared, seed: int, on_epoch: Callable[
     seed_everything(seed, "teacher")
     with several_devices(config.teacher.devices):
         model = _build(config.teacher, data, "teacher")
-        return _fit(model, model, config.teacher, data, on_epoch)
+        return _fit(model, model, config.teacher, data, None, on_epoch)
 
 
 def train_alone(config: Config, data: Prepared, seed: int, on_epoch: Callable[[], None]) -> Trained:
     """The student trained on the data without a teacher, from the weights that the distilled one starts from."""
     model = _new_student(config, data, seed)
     seed_everything(seed, "shuffle")
-    return _fit(model, model, config.student, data, on_epoch)
+    return _fit(model, model, config.student, data, None, on_epoch)
 
 
-def distil(config: Config, data: Prepared, teacher: keras.Model, seed: int, on_epoch: Callable[[], None]) -> Trained:
+def distil(
+    config: Config, data: Prepared, teacher: keras.Model | ScoreTeacher, seed: int, on_epoch: Callable[[], None]
+) -> Trained:
     """The student trained under the teacher."""
     model = _new_student(config, data, seed)
     seed_everything(seed, "shuffle")
-    distiller = recipe_of(config, teacher, model, steps_of(config, len(data.train))).distiller(teacher, model)
-    return _fit(distiller, model, config.student, data, on_epoch)
+    steps = steps_of(config, len(_examples(data, teacher)[0].x))
+    distiller = recipe_of(config, teacher, model, steps).distiller(teacher, model)
+    return _fit(distiller, model, config.student, data, teacher, on_epoch)
 
 
 def ready_devices(count: int) -> None:
@@ -110,15 +124,19 @@ def _logical_cpus() -> int:
     return len(configured or (None,))
 
 
-def training_data(config: Config, data: Prepared, teacher: keras.Model, student: keras.Model) -> TrainingData:
+def training_data(
+    config: Config, data: Prepared, teacher: keras.Model | ScoreTeacher, student: keras.Model
+) -> TrainingData:
     """What stages of compression train a student on."""
+    examples = _examples(data, teacher)[0]
     return TrainingData(
-        data.train.x,
-        targets_of(data, data.train),
+        examples.x,
+        examples.y,
         _loss(student, data),
         teacher,
-        on_outputs(recipe_of(config, teacher, student, steps_of(config, len(data.train)))),
+        on_outputs(recipe_of(config, teacher, student, steps_of(config, len(examples.x)))),
         class_weight(data.class_weights),
+        examples.supplied,
     )
 
 
@@ -134,7 +152,8 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
         DataError: Or ValueError saying what does not fit.
     """
     models = untrained_models(config, data)
-    recipe_of(config, *models, steps_of(config, len(data.train)))
+    teacher = untrained_score_teacher(config) if config.teacher.detectors else models[0]
+    recipe_of(config, teacher, models[1], steps_of(config, len(data.train)))
     if any(stage.stage in ("prune", "cluster") for stage in config.compress):
         prunable_kernels(models[1])
     for stage in config.compress:
@@ -197,11 +216,6 @@ def in_real_numbers(model: keras.Model, target: Target | None) -> keras.Model:
     return keras.Model(model.inputs, scaled(model.outputs[0]), name=model.name)
 
 
-def seed_everything(seed: int, purpose: str) -> None:
-    """Seed Python, NumPy and Keras for one purpose, apart from every other purpose of the same seed."""
-    keras.utils.set_random_seed(int(np.random.SeedSequence([seed, zlib.crc32(purpose.encode())]).generate_state(1)[0]))
-
-
 def _new_student(config: Config, data: Prepared, seed: int) -> keras.Model:
     seed_everything(seed, "student")
     if config.student.path:
@@ -214,15 +228,21 @@ def _build(part: ModelConfig, data: Prepared, name: str) -> keras.Model:
 
 
 def _fit(
-    trained: keras.Model, model: keras.Model, part: ModelConfig, data: Prepared, on_epoch: Callable[[], None]
+    trained: keras.Model,
+    model: keras.Model,
+    part: ModelConfig,
+    data: Prepared,
+    teacher: keras.Model | ScoreTeacher | None,
+    on_epoch: Callable[[], None],
 ) -> Trained:
+    examples, validation = _examples(data, teacher)
     history = fit(
         trained,
         part,
         _loss(model, data),
-        data.train.x,
-        targets_of(data, data.train),
-        validation_data=(data.validation.x, targets_of(data, data.validation)),
+        examples.inputs,
+        examples.y,
+        validation_data=(validation.inputs, validation.y),
         metrics=["accuracy"] if data.task == "classification" else [],
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch())],
         class_weight=class_weight(data.class_weights),
@@ -230,44 +250,12 @@ def _fit(
     return Trained(model, history)
 
 
-def fit(
-    trained: keras.Model,
-    part: ModelConfig,
-    loss: keras.losses.Loss,
-    x: Structure,
-    y: np.ndarray,
-    *,
-    validation_data: tuple[np.ndarray, np.ndarray] | None = None,
-    metrics: Sequence[str] = (),
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    class_weight: dict[int, float] | None = None,
-) -> History:
-    """Train as a section of a config says, with Adam, its rate brought down to nothing; the learning curves."""
-    steps = max(1, part.epochs * -(-len(y) // part.batch_size))
-    rate = keras.optimizers.schedules.CosineDecay(part.learning_rate, steps)
-    trained.compile(
-        optimizer=keras.optimizers.Adam(rate),
-        loss=loss,
-        metrics=list(metrics),
-        # On several devices TensorFlow refuses more than one (Keras 3.15, a placeholder without a value).
-        steps_per_execution=1 if tf.distribute.has_strategy() else STEPS_AT_A_TIME,
-    )
-    fitted = trained.fit(
-        x,
-        y,
-        validation_data=validation_data,
-        epochs=part.epochs,
-        batch_size=part.batch_size,
-        callbacks=list(callbacks),
-        class_weight=class_weight,
-        verbose=0,
-    )
-    return {name: [float(v) for v in values] for name, values in sorted(fitted.history.items())}
-
-
-def class_weight(weights: Sequence[float]) -> dict[int, float] | None:
-    """Weights of classes as Keras takes them; None where all count the same."""
-    return dict(enumerate(weights)) or None
+def _examples(data: Prepared, teacher: keras.Model | ScoreTeacher | None) -> tuple[Examples, Examples]:
+    """What a student is trained and validated on: under detectors also on synthetic windows, which are their own targets."""
+    validation = data.validation.x, targets_of(data, data.validation)
+    if isinstance(teacher, ScoreTeacher):
+        return Examples(teacher.x, teacher.x, teacher.outputs), Examples(*validation, teacher.validation)
+    return Examples(data.train.x, targets_of(data, data.train)), Examples(*validation)
 
 
 def targets_of(data: Prepared, windows: Windows) -> np.ndarray:
@@ -279,10 +267,3 @@ def targets_of(data: Prepared, windows: Windows) -> np.ndarray:
 
 def _loss(student: keras.Model, data: Prepared) -> keras.losses.Loss:
     return hard_loss(student, data.task)
-
-
-def hard_loss(student: keras.Model, task: Task) -> keras.losses.Loss:
-    """A student's own loss, apart from its teacher's: cross-entropy of a classifier, squared error otherwise."""
-    if task != "classification":
-        return keras.losses.MeanSquaredError()
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=activation_of(student) != "softmax")

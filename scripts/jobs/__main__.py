@@ -12,6 +12,9 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import numpy as np
+import pandas as pd
+
 from micro.config import parse_config
 from micro.config.complaints import load_toml
 from micro.runs.run_report import RunReport
@@ -38,9 +41,30 @@ def main() -> None:
         parser.error(f"no job {unknown[0]!r}; there are {', '.join(names)}")
     for name in arguments.names or names:
         raw = {**load_toml(HERE / f"{name}.toml", "config"), "seeds": arguments.seeds}
-        config = parse_config(raw, arguments.data, name)
         out = arguments.out / name
+        folder = arguments.data
+        if name in WRITTEN:
+            folder = arguments.out / f"{name}-files"
+            WRITTEN[name](arguments.data, folder)
+        config = parse_config(raw, folder, name)
         print(table(name, run_pipeline(config, out, resume=out.exists())), flush=True)
+
+
+def process_files(data: Path, folder: Path) -> None:
+    """Each array of the Tennessee Eastman archive as a table with every row's state: faults of tests begin at row 160."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with np.load(data / "tennessee_eastman" / "tep.npz") as archive:
+        for name in archive.files:
+            rows = archive[name]
+            state = np.full(len(rows), "healthy" if name.startswith("d00") else "faulty", object)
+            if name.endswith("_te"):
+                state[:160] = "healthy"
+            frame = pd.DataFrame(rows, columns=[f"x{column + 1}" for column in range(rows.shape[1])])
+            frame.assign(state=state).to_parquet(folder / f"{name}.parquet")
+
+
+# Jobs whose files are first written as a run reads them.
+WRITTEN = {"process": process_files}
 
 
 def table(name: str, report: RunReport) -> str:
@@ -56,8 +80,9 @@ def table(name: str, report: RunReport) -> str:
         differences = ", ".join(f"{each:+.4f}" for each in compared.differences)
         lines.append(f"{compared.metric} with a teacher less without, by seed: {differences}: {compared.verdict}.")
     parameters, footprint = report.parameters, report.footprint
+    large = "" if parameters.teacher is None else f" (teacher {parameters.teacher:,})"
     lines.append(
-        f"Parameters {parameters.student:,} (teacher {parameters.teacher:,}), .tflite {footprint.model_bytes:,} B, arena "
+        f"Parameters {parameters.student:,}{large}, .tflite {footprint.model_bytes:,} B, arena "
         f"{footprint.ram_bytes:,} B, {footprint.macs:,} multiply-accumulates."
     )
     return "\n".join(lines)

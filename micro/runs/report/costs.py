@@ -29,16 +29,18 @@ def graph_rows(graph: Graph) -> tuple[OperatorReport, ...]:
 def sizes(report: RunReport) -> dict[str, str]:
     """Bytes of teacher, student and .tflite."""
     drawn, axes = figure(height=2.4)
-    teacher, student = (4 * count for count in (report.parameters.teacher, report.parameters.student))
-    int8 = report.footprint.model_bytes
-    names = ["teacher, float32 weights", "student, float32 weights", "student, whole .tflite"]
-    bars = axes.barh(names, [teacher, student, int8], color=["#444444", "#0b6e99", "#3a7d2c"])
-    axes.bar_label(bars, [f"{v:,} B" for v in (teacher, student, int8)], padding=3)
+    student, int8 = 4 * report.parameters.student, report.footprint.model_bytes
+    bars = {"student, float32 weights": (student, "#0b6e99"), "student, whole .tflite": (int8, "#3a7d2c")}
+    says = f"Student {student:,} bytes of weights, its .tflite {int8:,} with graph."
+    if report.parameters.teacher is not None:
+        teacher = 4 * report.parameters.teacher
+        bars = {"teacher, float32 weights": (teacher, "#444444"), **bars}
+        says = f"Teacher {teacher:,} bytes of weights, student {student:,}, its .tflite {int8:,} with graph."
+    sizes, colors = zip(*bars.values())
+    axes.bar_label(axes.barh(list(bars), sizes, color=colors), [f"{size:,} B" for size in sizes], padding=3)
     axes.invert_yaxis()
-    axes.set(xlabel="bytes", xscale="log", xlim=(min(student, int8) / 4, teacher * 8))
-    return chart(
-        "Sizes", f"Teacher {teacher:,} bytes of weights, student {student:,}, its .tflite {int8:,} with graph.", drawn
-    )
+    axes.set(xlabel="bytes", xscale="log", xlim=(min(sizes) / 4, max(sizes) * 8))
+    return chart("Sizes", says, drawn)
 
 
 def layers(report: RunReport) -> dict[str, str]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from micro.datasets.prepare import Prepared
 from micro.runs.evaluate import Evaluation
-from micro.runs.run_report import RunReport
+from micro.runs.run_report import DETECTOR, RunReport
 from micro.support.html import chart, figure, panes
 
 COLORS = {"teacher": "#444444", "student_distilled": "#0b6e99", "student_alone": "#c2571a", "student_int8": "#3a7d2c"}
@@ -19,6 +19,16 @@ NAMES = {
     "alone_int8": "Student, no teacher (int8)",
 }
 
+
+def names_of(report: RunReport) -> dict[str, str]:
+    """What a report's models are called, by key, in the order in which they are shown."""
+    detectors = {key: f"  {key}" for key in report.summary if key.startswith(DETECTOR)}
+    if not detectors:
+        return NAMES
+    changed = {**NAMES, "teacher": "Teacher: detectors, combined", "student_alone": "Student, reconstruction alone"}
+    return {"teacher": changed.pop("teacher"), **detectors, **changed, "alone_int8": "Student, reconstruction (int8)"}
+
+
 COMPARED = ("teacher", "student_alone", "student_distilled", "student_int8")
 
 
@@ -26,9 +36,11 @@ def learning_curves(report: RunReport) -> dict[str, str] | None:
     """Validation loss by epoch, of the first seed; None where nothing was trained."""
     drawn, axes = figure()
     ends = []
-    hard = "hard_loss"
     for name, history in report.history.items():
-        key = "val_hard_loss" if hard in history else "val_loss"
+        # A student of scores learns no reconstruction: what it learns is the difference to its teacher.
+        key = next(
+            key for key in ("val_score_matching", "val_hard_loss", "val_loss") if key in history or key == "val_loss"
+        )
         if history.get(key):
             epochs = range(1, len(history[key]) + 1)
             axes.plot(epochs, history[key], label=NAMES[name], color=COLORS[name])

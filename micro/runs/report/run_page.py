@@ -10,11 +10,11 @@ from micro.runs.emulated import Emulated
 from micro.runs.evaluate import Evaluation
 from micro.runs.report.costs import layers, op_graph, sizes
 from micro.runs.report.judged import (
-    NAMES,
     confusion,
     dark_knowledge,
     estimates,
     learning_curves,
+    names_of,
     precision_recall,
     roc,
     scores,
@@ -47,7 +47,7 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
         "report.html.j2",
         report=report,
         charts=[chart for chart in charts if chart],
-        names=NAMES,
+        names=names_of(report),
         metric=report.metric,
         metrics=METRICS[report.task],
         sentence=distilling_sentence(report),

@@ -1,0 +1,179 @@
+"""Detectors that are too large for a chip, each fitted on healthy windows: a score, the higher the less a window is like them.
+
+Scores are on a scale on which windows far from all healthy ones still differ: distances, errors and statistics as logarithms.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from micro.datasets.arrays import one_line
+from micro.errors import DataError
+
+# Healthy windows, (n, features) -> scores of any windows, (m, features) -> (m,).
+Scorer = Callable[[np.ndarray], np.ndarray]
+Fit = Callable[[np.ndarray, int], Scorer]
+# Neighbors whose distances are averaged; those of the local outlier factor, as its authors advise.
+NEIGHBORS, LOCAL_NEIGHBORS = 5, 20
+# Of the variance of healthy windows, what principal components keep.
+KEPT_VARIANCE = 0.9
+# Added to squares before a logarithm.
+TINY = 1e-12
+# Above this many features a mixture's components have no covariances of their own.
+MOST_COVARIANCES = 200
+
+
+def fitted(detector: str | Mapping[str, Any], x: np.ndarray, seed: int) -> Scorer:
+    """A detector fitted on healthy windows.
+
+    Args:
+        detector: A word of `DETECTORS`, or a class of scikit-learn or PyOD by its path, alone or as `class` of a table with its
+            arguments.
+        x: (n, features) float.
+        seed: Of what draws at random.
+
+    Raises:
+        DataError: For a class that is not there, is no detector, or cannot be fitted.
+    """
+    word = name_of(detector)
+    if isinstance(detector, str) and detector in DETECTORS:
+        return DETECTORS[detector](x, seed)
+    arguments = {} if isinstance(detector, str) else {key: value for key, value in detector.items() if key != "class"}
+    path = detector if isinstance(detector, str) else detector["class"]
+    made = _made(path, arguments, seed)
+    try:
+        made.fit(x)
+        made.decision_function(x[:2])
+    except (ValueError, TypeError, AttributeError) as error:
+        # scikit-learn gives the reason why a method is missing as the cause.
+        raise DataError(f"teacher.detectors: {word}: {one_line(error.__cause__ or error)}") from None
+    # PyOD's scores grow with anomaly, scikit-learn's with normality.
+    sign = 1.0 if path.startswith("pyod.") else -1.0
+    return lambda rows: sign * np.asarray(made.decision_function(rows), np.float64).reshape(len(rows))
+
+
+def name_of(detector: str | Mapping[str, Any]) -> str:
+    """What a report calls a detector: its word, or the name of its class."""
+    return (detector if isinstance(detector, str) else str(detector["class"])).rpartition(".")[2]
+
+
+def _made(path: str, arguments: Mapping[str, Any], seed: int) -> Any:
+    """An object of a class, with the seed where it takes one and none is given."""
+    module, _, name = path.rpartition(".")
+    try:
+        kind = getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        package = path.partition(".")[0]
+        missing = (error.name or "").partition(".")[0] == package and importlib.util.find_spec(package) is None
+        hint = f"; install it: pip install {package}" if missing else ""
+        raise DataError(f"teacher.detectors: {path} cannot be imported: {error}{hint}") from None
+    except AttributeError:
+        raise DataError(f"teacher.detectors: {module} has no class {name!r}") from None
+    if not (isinstance(kind, type) and hasattr(kind, "fit") and hasattr(kind, "decision_function")):
+        raise DataError(f"teacher.detectors: {path} is no detector: it has no fit and decision_function")
+    try:
+        made = kind(**arguments)
+        if "random_state" not in arguments and "random_state" in getattr(made, "get_params", dict)():
+            made.set_params(random_state=seed)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"teacher.detectors: {path}: {one_line(error)}") from None
+    return made
+
+
+def _neighbors(x: np.ndarray, seed: int) -> Scorer:
+    """Mean distance to the nearest healthy windows."""
+    from sklearn.neighbors import NearestNeighbors
+
+    index = NearestNeighbors(n_neighbors=min(NEIGHBORS, len(x))).fit(x)
+    return lambda rows: np.log(index.kneighbors(rows)[0].mean(axis=1) + TINY)
+
+
+def _local_outlier_factor(x: np.ndarray, seed: int) -> Scorer:
+    """How much thinner healthy windows lie around one than around its neighbors (Breunig et al. 2000)."""
+    from sklearn.neighbors import LocalOutlierFactor
+
+    made = LocalOutlierFactor(n_neighbors=min(LOCAL_NEIGHBORS, len(x) - 1), novelty=True).fit(x)
+    return lambda rows: np.log(np.maximum(-made.score_samples(rows), TINY))
+
+
+def _gaussian_mixture(x: np.ndarray, seed: int) -> Scorer:
+    """The likelihood under a mixture of normal distributions, below that of the likeliest healthy window."""
+    from sklearn.mixture import GaussianMixture
+
+    count, features = x.shape
+    covariance = "full" if features <= MOST_COVARIANCES else "diag"
+    components = max(1, min(4, count // (8 * features)))
+    made = GaussianMixture(components, covariance_type=covariance, reg_covar=1e-2, random_state=seed).fit(x)
+    highest = float(made.score_samples(x).max())
+    return lambda rows: np.log1p(np.maximum(0.0, highest - made.score_samples(rows)))
+
+
+@dataclass(frozen=True)
+class Components:
+    """Principal components of healthy windows: mean (features,), directions (k, features), variance along each (k,)."""
+
+    mean: np.ndarray
+    directions: np.ndarray
+    variances: np.ndarray
+
+    @classmethod
+    def fit(cls, x: np.ndarray) -> Components:
+        """Those that hold `KEPT_VARIANCE` of the variance."""
+        from sklearn.decomposition import PCA
+
+        made = PCA(KEPT_VARIANCE, svd_solver="full").fit(x)
+        return cls(made.mean_, made.components_, made.explained_variance_)
+
+    def along(self, rows: np.ndarray) -> np.ndarray:
+        """Hotelling's T2: how far windows lie from the mean along the components, (n,)."""
+        return np.sum(self._coordinates(rows) ** 2 / (self.variances + TINY), axis=1)
+
+    def off(self, rows: np.ndarray) -> np.ndarray:
+        """Q, the mean squared error of windows brought back from their components, (n,)."""
+        return np.mean((rows - self.mean - self._coordinates(rows) @ self.directions) ** 2, axis=1)
+
+    def _coordinates(self, rows: np.ndarray) -> np.ndarray:
+        return (rows - self.mean) @ self.directions.T
+
+
+def _pca_t2(x: np.ndarray, seed: int) -> Scorer:
+    components = Components.fit(x)
+    return lambda rows: np.log(components.along(rows) + TINY)
+
+
+def _pca_q(x: np.ndarray, seed: int) -> Scorer:
+    components = Components.fit(x)
+    return lambda rows: np.log(components.off(rows) + TINY)
+
+
+def _isolation_forest(x: np.ndarray, seed: int) -> Scorer:
+    """How few random cuts isolate a window (Liu et al. 2008)."""
+    from sklearn.ensemble import IsolationForest
+
+    made = IsolationForest(n_estimators=200, random_state=seed).fit(x)
+    return lambda rows: -made.score_samples(rows)
+
+
+def _one_class_svm(x: np.ndarray, seed: int) -> Scorer:
+    """The distance from the surface around healthy windows (Schoelkopf et al. 2001)."""
+    from sklearn.svm import OneClassSVM
+
+    made = OneClassSVM(nu=0.05, gamma="scale").fit(x)
+    return lambda rows: -made.score_samples(rows)
+
+
+DETECTORS: dict[str, Fit] = {
+    "neighbors": _neighbors,
+    "local_outlier_factor": _local_outlier_factor,
+    "gaussian_mixture": _gaussian_mixture,
+    "pca_t2": _pca_t2,
+    "pca_q": _pca_q,
+    "isolation_forest": _isolation_forest,
+    "one_class_svm": _one_class_svm,
+}
