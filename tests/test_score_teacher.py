@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import tomllib
 
 import keras
 import numpy as np
@@ -281,6 +282,10 @@ def test_synthetic_windows_lie_around_healthy_ones_and_far_beyond():
         ({"teacher": {}, "distill": {"objective": "score_matching"}}, "name teacher.detectors"),
         ({"distill": {"objective": "reconstruction"}}, "takes objective 'score_matching'"),
         ({"distill": {"recipe": "kd"}}, "takes objective 'score_matching'"),
+        (
+            {"distill": {"objective": "score_matching", "hard_weight": 0.5}},
+            "hard_weight must be 0 under teacher.detectors",
+        ),
         ({"compress": [{"stage": "prune", "target_sparsity": 0.3, "teacher": False}]}, "would have the student forget"),
     ],
 )
@@ -329,11 +334,33 @@ def test_a_tail_is_refused_as_its_fit_would_be(count):
     assert said[0] == said[1]
 
 
-def test_search_says_that_it_takes_a_network(tmp_path):
-    (tmp_path / "config.toml").write_text(toml_of(CONFIG))
-    result = invoke("search", tmp_path / "config.toml", "--out", tmp_path / "search", "--flash", "4KiB")
-    assert result.exit_code == 2
-    assert "leave teacher.detectors to a run" in result.output
+def test_a_search_gives_candidates_the_scores_of_detectors(tmp_path):
+    small = {**CONFIG, "features": {"kind": "moments"}, "student": {"sizes": [3], "epochs": 6, "batch_size": 512}}
+    (tmp_path / "config.toml").write_text(toml_of(small))
+    arguments = ("--flash", "3KiB", "--trials", "2", "--workers", "1", "--out", tmp_path / "search")
+    result = invoke("search", tmp_path / "config.toml", *arguments)
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "search" / "search.json").read_text())
+    assert 0.5 < found["teacher_score"] <= 1
+    assert all(candidate["state"] != "failed" for candidate in found["candidates"])
+    chosen = parse_config(tomllib.loads((tmp_path / "search" / "chosen.toml").read_text()), tmp_path / "search")
+    assert chosen.teacher.detectors
+    assert (chosen.distill.weight, chosen.distill.hard_weight) == (1.0, 0.0)
+    assert all(stage.teacher for stage in chosen.compress)
+
+
+def test_each_machine_of_a_fleet_has_detectors_of_its_own(tmp_path):
+    small = {**CONFIG, "features": {"kind": "moments"}, "student": {"sizes": [3], "epochs": 3, "batch_size": 512}}
+    (tmp_path / "config.toml").write_text(toml_of(small))
+    (tmp_path / "fleet.toml").write_text(
+        'config = "config.toml"\n[[asset]]\nname = "one"\n[[asset]]\nname = "two"\n[asset.data]\nspeed = 1500.0\n'
+    )
+    result = invoke("fleet", tmp_path / "fleet.toml", "--workers", "1", "--out", tmp_path / "hall")
+    assert result.exit_code in (0, 3), result.output
+    assert not list((tmp_path / "hall").rglob("teacher.keras"))
+    rows = json.loads((tmp_path / "hall" / "fleet.json").read_text())["rows"]
+    assert [row["state"] for row in rows] == ["done", "done"]
+    assert rows[0]["teacher"] != rows[1]["teacher"]
 
 
 def test_a_students_error_follows_its_teacher_to_the_chip(run):

@@ -96,7 +96,13 @@ class Config(Section):
         if objective not in (None, "score_matching") or self.distill.recipe is not None:
             raise ValueError(
                 f"distill.{'recipe' if objective is None else 'objective'} {objective or self.distill.recipe!r} compares "
-                "outputs of networks; a student of teacher.detectors takes objective 'score_matching'"
+                "outputs of networks; a student of teacher.detectors takes objective 'score_matching', which it has where "
+                "[distill] names none"
+            )
+        if objective is not None and self.distill.hard_weight:
+            raise ValueError(
+                f"distill.hard_weight must be 0 under teacher.detectors, got {self.distill.hard_weight:g}: it would teach the "
+                "student to reconstruct synthetic windows, which are there to be scored; leave it out"
             )
         stage = next((stage.stage for stage in self.compress if not stage.teacher), None)
         if stage is not None:

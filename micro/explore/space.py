@@ -31,8 +31,6 @@ def require_searchable(config: Config) -> None:
     """RunError for a config whose students cannot be varied or judged."""
     if config.student.path:
         raise RunError("search: student.path names a model as it is; give student.family instead, so that it can vary")
-    if config.teacher.detectors:
-        raise RunError("search: candidates learn from a teacher that is a network; leave teacher.detectors to a run")
     if getattr(config.data, "scaling", "all") == "per_file":
         raise RunError('search: scaling = "per_file" has no constants for a chip; search with scaling = "all"')
 
@@ -61,7 +59,8 @@ def propose(ask: Ask, config: Config, widest: int = WIDTHS[1]) -> Config:
     bands = ask.suggest_categorical("bands", resolutions(config))
     sparsity = ask.suggest_categorical("sparsity", SPARSITIES)
     scales = ask.suggest_categorical("scales", SCALES)
-    taught = config.distill.objective is not None  # else a recipe's numbers hold
+    # A recipe's numbers hold, and a student of scores learns these alone.
+    taught = config.distill.objective is not None and not config.teacher.detectors
     weight = ask.suggest_float("teacher_share", 0.0, 1.0) if taught else 0.0
     student: Choice = {"sizes": _sizes(ask, config, widest)}
     if config.student.family in CONVOLUTIONAL:
@@ -83,8 +82,7 @@ def propose(ask: Ask, config: Config, widest: int = WIDTHS[1]) -> Config:
 
 def given(config: Config) -> Config:
     """The config's own student, as candidates are trained: no stage under a live teacher."""
-    stages = tuple(stage.model_copy(update={"teacher": False}) for stage in config.compress)
-    return config.model_copy(update={"compress": stages})
+    return config.model_copy(update={"compress": tuple(_without_teacher(config, config.compress))})
 
 
 def smallest(config: Config) -> list[Config]:
@@ -133,7 +131,14 @@ def _stages(config: Config, sparsity: float) -> tuple[Any, ...]:
     earlier = [stage for stage in config.compress if stage.stage == "shrink"]
     later = [stage for stage in config.compress if stage.stage in ("cluster", "quantize_aware")]
     pruned = [PruneStage(stage="prune", target_sparsity=sparsity, epochs=PRUNING_EPOCHS)] if sparsity else []
-    return tuple(stage.model_copy(update={"teacher": False}) for stage in (*earlier, *pruned, *later))
+    return tuple(_without_teacher(config, (*earlier, *pruned, *later)))
+
+
+def _without_teacher(config: Config, stages: Sequence[Any]) -> list[Any]:
+    """Stages that train on the data alone; under the recorded scores of detectors, where a student would forget those."""
+    if config.teacher.detectors:
+        return list(stages)
+    return [stage.model_copy(update={"teacher": False}) for stage in stages]
 
 
 class _Given:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from keras_kd.layers import copied
 from micro.aot import static_size
 from micro.config import Config, QuantizeStage, Task, parse_config
 from micro.datasets.prepare import Prepared, calibration_windows
+from micro.detection.metrics import auc
 from micro.errors import ConversionError
 from micro.explore.holdout import search_windows
 from micro.explore.scores import score_int8, score_keras
@@ -25,6 +26,7 @@ from micro.runs.compression import TrainingData, Written, apply, untrained, writ
 from micro.runs.fitting import class_weight, fit, hard_loss, seed_everything
 from micro.runs.lock import PATIENCE, holding, settled
 from micro.runs.publish import write_folder
+from micro.runs.score_teacher import ScoreTeacher, fit_score_teacher, untrained_score_teacher
 from micro.runs.teaching import on_outputs, recipe_of
 from micro.runs.train import (
     build_model,
@@ -76,22 +78,28 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
     tf.config.experimental.enable_op_determinism()
     ready_devices(config.teacher.devices)
     data, (x, labels) = search_windows(config, kept)
+    judged = labels if data.target is None else data.target.standardized(labels)
     arrays = {
-        "train_x": data.train.x,
-        "train_y": targets_of(data, data.train),
         "calibration": calibration_windows(data, config.seed),
         "judged_x": x.astype(np.float32),
-        "judged_y": labels if data.target is None else data.target.standardized(labels),
+        "judged_y": judged,
     }
     teacher_score = None
-    parts = {f"{name}.npy": array_bytes(array) for name, array in arrays.items()}
-    if teacher_from is None:
+    parts: dict[str, bytes] = {}
+    if config.teacher.detectors:
+        _require_outputs(config, data)
+        scores = fit_score_teacher(config, data, config.seed, lambda name: None)
+        arrays |= {"train_x": scores.x, "train_y": scores.x, "targets": scores.outputs}
+        teacher_score = auc(labels, scores.errors(x))
+    else:
+        arrays |= {"train_x": data.train.x, "train_y": targets_of(data, data.train)}
+    if teacher_from is None and not config.teacher.detectors:
         _require_outputs(config, data)
         teacher = train_teacher(config, data, config.seed, lambda: None).model
         keras_kd.record(teacher, data.train.x, f"{folder}-teacher", batch_size=1024)
-        judged = labels if data.target is None else data.target.standardized(labels)
         teacher_score = score_keras(teacher, x, judged, data.task).score
         parts["teacher.keras"] = keras_bytes(copied(teacher))
+    parts |= {f"{name}.npy": array_bytes(array) for name, array in arrays.items()}
     parts["about.json"] = json_bytes(
         {
             "task": data.task,
@@ -109,7 +117,8 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
 
 def _require_outputs(config: Config, data: Prepared) -> None:
     """ValueError for a recipe that compares inner layers: candidates are taught by the teacher's recorded outputs."""
-    recipe = recipe_of(config, *untrained_models(config, data), 1)
+    teacher, student = untrained_models(config, data)
+    recipe = recipe_of(config, untrained_score_teacher(config) if config.teacher.detectors else teacher, student, 1)
     outputs = on_outputs(recipe)
     if outputs is None or len(outputs.terms) < len(recipe.terms):
         inner = next(term.objective for term in recipe.terms if outputs is None or term not in outputs.terms)
@@ -176,7 +185,7 @@ class SearchData:
     x: np.ndarray
     y: np.ndarray
     targets: np.ndarray
-    teacher: keras_kd.Recorded
+    teacher: keras_kd.Supplied
     calibration: np.ndarray
     judged_x: np.ndarray
     judged_y: np.ndarray
@@ -187,7 +196,7 @@ class SearchData:
     @classmethod
     def read(cls, folder: Path) -> SearchData:
         about = json.loads((folder / "about.json").read_text())
-        teacher = keras_kd.Recorded(folder.parent / about["teacher"])
+        teacher, targets = _teaching(folder, about["teacher"])
 
         def array(name: str) -> np.ndarray:
             return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
@@ -195,7 +204,7 @@ class SearchData:
         return cls(
             np.asarray(array("train_x")),
             np.asarray(array("train_y")),
-            teacher.targets(np.arange(len(teacher)))["outputs"],
+            targets,
             teacher,
             np.asarray(array("calibration")),
             np.asarray(array("judged_x")),
@@ -204,6 +213,14 @@ class SearchData:
             about["outputs"],
             tuple(about.get("class_weights", ())),
         )
+
+
+def _teaching(folder: Path, recorded: str) -> tuple[keras_kd.Supplied, np.ndarray]:
+    """The teacher of candidates, and what it gives for each training window: scores of detectors, or recorded outputs."""
+    if (folder / "targets.npy").is_file():
+        return ScoreTeacher({}, "mean"), np.load(folder / "targets.npy", allow_pickle=False)
+    teacher = keras_kd.Recorded(folder.parent / recorded)
+    return teacher, teacher.targets(np.arange(len(teacher)))["outputs"]
 
 
 class IntermediateScores(keras.callbacks.Callback):
@@ -258,10 +275,13 @@ def _train(
 
 
 def _compressed(student: keras.Model, config: Config, data: SearchData, seed: int) -> keras.Model:
-    """The student after the config's stages, on the data alone."""
+    """The student after the config's stages, on the data alone, or under the scores that it follows."""
     loss = hard_loss(student, data.task)
     weights = class_weight(data.class_weights)
     training = TrainingData(data.x, data.y, loss, student, None, weights)
+    if config.teacher.detectors:
+        recipe = recipe_of(config, data.teacher, student, steps_of(config, len(data.x)))
+        training = replace(training, teacher=data.teacher, recipe=recipe, supplied=data.targets)
     for stage in config.compress:
         seed_everything(seed, stage.stage)
         student = apply(stage, student, training, config, data.calibration)

@@ -40,6 +40,7 @@ def run_fleet(
     worker's is continued where it stopped, and so is a killed driver's with `resume`; a machine whose config has changed
     since is run again. Table, page and failures are written while the fleet goes on. The teacher is that of the shared
     config's `teacher.path`, or trained on windows of `teacher_assets` machines; another takes the place of a broken one.
+    Detectors are not shared: each machine's are fitted on its own healthy windows.
 
     Args:
         workers: Processes on this machine; on a cluster, machines trained at a time.
@@ -81,11 +82,14 @@ def _claim(out: Path, fleet: Fleet, resume: bool) -> bool:
     return claim_folder(out, claim, resume, "fleet", "another shared config")
 
 
-def _teacher(fleet: Fleet, out: Path, workers: int) -> str:
-    """Path of the shared teacher; trained where there is none yet."""
-    given = fleet.shared.get("teacher", {}).get("path")
-    if given:
-        return str(Path(given).resolve())
+def _teacher(fleet: Fleet, out: Path, workers: int) -> str | None:
+    """Path of the shared teacher; trained where there is none yet. None for detectors, which each machine fits on its own
+    windows."""
+    teacher = fleet.shared.get("teacher", {})
+    if teacher.get("detectors"):
+        return None
+    if teacher.get("path"):
+        return str(Path(teacher["path"]).resolve())
     path = out / "teacher.keras"
     if not path.is_file():
         places = [[fleet.config(asset).model_dump(mode="json") for asset in place] for place in fleet.teaching()]
@@ -96,7 +100,7 @@ def _teacher(fleet: Fleet, out: Path, workers: int) -> str:
     return str(path)
 
 
-def _pieces(fleet: Fleet, out: Path, teacher: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _pieces(fleet: Fleet, out: Path, teacher: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
     for asset in fleet.asset:
         config = fleet.config(asset, teacher).model_dump(mode="json")
         folder = out / "assets" / asset.name

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -17,6 +18,7 @@ import pandas as pd
 
 from micro.config import parse_config
 from micro.config.complaints import load_toml
+from micro.runs.evaluate import compare, summarize
 from micro.runs.run_report import RunReport
 from micro.runs.start import run_pipeline
 
@@ -40,14 +42,20 @@ def main() -> None:
     if unknown:
         parser.error(f"no job {unknown[0]!r}; there are {', '.join(names)}")
     for name in arguments.names or names:
-        raw = {**load_toml(HERE / f"{name}.toml", "config"), "seeds": arguments.seeds}
-        out = arguments.out / name
+        raw = load_toml(HERE / f"{name}.toml", "config")
         folder = arguments.data
         if name in WRITTEN:
             folder = arguments.out / f"{name}-files"
             WRITTEN[name](arguments.data, folder)
-        config = parse_config(raw, folder, name)
-        print(table(name, run_pipeline(config, out, resume=out.exists())), flush=True)
+        if raw["job"] == "rig":  # whose recordings come from the seed: each has its own
+            runs = [(f"{name}-{seed}", {"seed": seed, "seeds": 1}) for seed in range(1, 1 + arguments.seeds)]
+        else:
+            runs = [(name, {"seeds": arguments.seeds})]
+        reports = []
+        for folder_name, seeds in runs:
+            out = arguments.out / folder_name
+            reports.append(run_pipeline(parse_config({**raw, **seeds}, folder, name), out, resume=out.exists()))
+        print(table(name, reports), flush=True)
 
 
 def process_files(data: Path, folder: Path) -> None:
@@ -67,15 +75,18 @@ def process_files(data: Path, folder: Path) -> None:
 WRITTEN = {"process": process_files}
 
 
-def table(name: str, report: RunReport) -> str:
-    """Markdown: mean and standard deviation of each metric over the seeds, and what the student takes."""
-    metrics = list(report.summary["student_int8"])
+def table(name: str, reports: Sequence[RunReport]) -> str:
+    """Markdown: mean and standard deviation of each metric over the seeds of all reports, and what the first's student takes."""
+    report = reports[0]
+    seeds = [seed.models for one in reports for seed in one.seeds]
+    summary = summarize(seeds)
+    metrics = list(summary["student_int8"])
     lines = [f"{name}:", f"| model | {' | '.join(metrics)} |", f"| --- |{' --- |' * len(metrics)}"]
     for model, words in MODELS.items():
-        found = report.summary.get(model, {})
+        found = summary.get(model, {})
         cells = (f"{found[metric].mean:.4g} ± {found[metric].deviation:.2g}" for metric in metrics)
         lines.append(f"| {words} | {' | '.join(cells)} |")
-    compared = report.distilling_int8
+    compared = compare(seeds, report.metric, "student_int8", "alone_int8")
     if compared is not None:
         differences = ", ".join(f"{each:+.4f}" for each in compared.differences)
         lines.append(f"{compared.metric} with a teacher less without, by seed: {differences}: {compared.verdict}.")
