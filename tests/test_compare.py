@@ -79,6 +79,7 @@ def test_what_is_in_the_ledger_is_not_run_again(teacher, data, tmp_path):
     assert set(first.rows) <= set(again.rows)
 
 
+@pytest.mark.slow
 def test_a_line_cut_by_a_kill_is_dropped_and_run_again(teacher, data, tmp_path):
     path = tmp_path / "runs.jsonl"
     whole = run(teacher, data, ledger=path)

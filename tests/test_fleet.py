@@ -87,6 +87,7 @@ def survived(tmp_path_factory, assets):
     return out, result
 
 
+@pytest.mark.slow
 def test_after_both_kills_nothing_is_lost_and_nothing_done_twice(survived):
     out, result = survived
     assert result.exit_code == 1, result.output  # one machine is broken

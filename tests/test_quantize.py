@@ -216,6 +216,7 @@ def test_sixteen_bit_activations_lose_almost_nothing(trained, waves):
     assert errors["int16"] < 0.75 * errors["int8"]
 
 
+@pytest.mark.slow
 def test_pruned_and_clustered_weights_stay_so(trained, waves):
     x, y = waves
     pruned = micro.prune(trained, 0.5, x, y, loss=LOSS, epochs=2)

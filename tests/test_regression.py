@@ -546,6 +546,7 @@ def test_scores_keep_the_digits_of_a_number_far_from_zero():
     assert [float(row[name]) for name in ("score", "low", "high")] == [1e7 + 2.25, 1e7 - 0.5, 1e7 + 5.0]
 
 
+@pytest.mark.slow
 def test_runs_of_one_file_are_scored_apart(tmp_path):
     rng = np.random.default_rng(0)
     for name, lengths in (("train", [30] * 8), ("new", [20, 5, 25])):

@@ -33,6 +33,7 @@ def require_alike(*kinds):
             np.testing.assert_allclose(logs[name], values, rtol=1e-3, err_msg=f"{kind}: {name}")
 
 
+@pytest.mark.slow
 def test_peers_exits_and_objectives_of_one_value_a_batch_train_alike_on_two_replicas():
     require_alike("mutual", "exits", "dist")
 

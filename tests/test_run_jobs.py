@@ -52,6 +52,7 @@ def watch_folders(tmp_path_factory, watch):
     return folder
 
 
+@pytest.mark.slow
 def test_folders_of_gestures_become_a_classifier_with_an_alarm(tmp_path, watch_folders):
     """Real movements of ten people, each in files of their own; three are for the test."""
     config = tmp_path / "gestures.toml"

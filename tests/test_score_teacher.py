@@ -334,6 +334,7 @@ def test_a_tail_is_refused_as_its_fit_would_be(count):
     assert said[0] == said[1]
 
 
+@pytest.mark.slow
 def test_a_search_gives_candidates_the_scores_of_detectors(tmp_path):
     small = {**CONFIG, "features": {"kind": "moments"}, "student": {"sizes": [3], "epochs": 6, "batch_size": 512}}
     (tmp_path / "config.toml").write_text(toml_of(small))
@@ -349,6 +350,7 @@ def test_a_search_gives_candidates_the_scores_of_detectors(tmp_path):
     assert all(stage.teacher for stage in chosen.compress)
 
 
+@pytest.mark.slow
 def test_each_machine_of_a_fleet_has_detectors_of_its_own(tmp_path):
     small = {**CONFIG, "features": {"kind": "moments"}, "student": {"sizes": [3], "epochs": 3, "batch_size": 512}}
     (tmp_path / "config.toml").write_text(toml_of(small))

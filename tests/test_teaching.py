@@ -172,6 +172,7 @@ def test_a_run_is_taught_by_what_its_config_says(tmp_path, blobs_folder, case):
     assert np.isfinite(history[named]).all()
 
 
+@pytest.mark.slow
 def test_a_search_says_that_it_teaches_by_outputs(tmp_path, blobs_folder):
     (tmp_path / "c.toml").write_text(RUN.format(folder=blobs_folder) + TAUGHT["fitnets"])
     limits = ("--flash", "64KiB", "--ram", "16KiB", "--trials", "1")

@@ -129,6 +129,7 @@ def test_sequence_level_teaches_the_teachers_own_words():
     assert (again == targets).mean() > 0.6
 
 
+@pytest.mark.slow
 def test_generated_text_is_drawn_from_the_teacher(sentences):
     keras.utils.set_random_seed(0)
     model = schemes.encoder(VOCABULARY, LENGTH, width=16, depth=1, causal=True)

@@ -76,7 +76,7 @@ WRITTEN = {"process": process_files}
 
 
 def table(name: str, reports: Sequence[RunReport]) -> str:
-    """Markdown: mean and standard deviation of each metric over the seeds of all reports, and what the first's student takes."""
+    """Markdown: mean and standard deviation of each metric over all seeds, and what the first report's student takes."""
     report = reports[0]
     seeds = [seed.models for one in reports for seed in one.seeds]
     summary = summarize(seeds)
