@@ -250,7 +250,8 @@ def output_of(model: keras.Model, layer: keras.Layer) -> Any:
 def activation_of(model: keras.Model, layer: str | None = None) -> str | None:
     """'linear', 'softmax' or 'sigmoid': the activation of a model's output or of one of its layers; None where it is unknown.
 
-    Layers that only reshape or do nothing at inference (Reshape, Flatten, Dropout, Identity) are skipped.
+    Layers that only reshape or do nothing at inference (Reshape, Flatten, Dropout, Identity) are skipped; sums and means of
+    linear outputs are linear.
     """
     declared = getattr(model, "output_activation", None)
     if declared is not None and layer is None:
@@ -258,6 +259,9 @@ def activation_of(model: keras.Model, layer: str | None = None) -> str | None:
     made_by = find_layer(model, layer) if layer else last_layer(model)
     while _passes(made_by) and _previous(made_by) is not None:
         made_by = _previous(made_by)
+    if isinstance(made_by, (keras.layers.Add, keras.layers.Average)):
+        merged = {_activation_before(tensor) for tensor in made_by.input}
+        return "linear" if merged == {"linear"} else None
     if isinstance(made_by, keras.Model):
         return activation_of(made_by)
     if isinstance(made_by, keras.layers.TimeDistributed):
@@ -304,6 +308,14 @@ def _passes(layer: keras.Layer | None) -> bool:
     if isinstance(layer, keras.layers.Activation):
         return getattr(layer.activation, "__name__", None) == "linear"
     return isinstance(layer, PASSING)
+
+
+def _activation_before(tensor: Tensor) -> str | None:
+    """The activation of what made a symbolic tensor: a model, or a layer that says its own."""
+    made_by = tensor._keras_history.operation
+    if isinstance(made_by, keras.Model):
+        return activation_of(made_by)
+    return getattr(getattr(made_by, "activation", None), "__name__", None)
 
 
 def _previous(layer: keras.Layer | None) -> keras.Layer | None:

@@ -72,7 +72,7 @@ def kind(annotation: object, metadata: tuple[object, ...] = ()) -> str:
     if origin is Literal:
         return " or ".join(f"`{json.dumps(value)}`" for value in inner)
     if origin in (Union, types.UnionType):
-        if len(inner) == 2 and get_args(inner[1])[:1] == inner[:1]:
+        if len(inner) == 2 and get_origin(inner[1]) is tuple and get_args(inner[1])[:1] == inner[:1]:
             return f"{kind(inner[0])}, or a list of these"
         return " or ".join(filter(None, (kind(one, metadata) for one in inner)))
     if origin is tuple:

@@ -20,7 +20,15 @@ from micro.detection.threshold import require_tail
 from micro.errors import DataError
 from micro.runs.detectors import DETECTORS, fitted
 from micro.runs.finished import read_run
-from micro.runs.score_teacher import FOLDS, Member, ScoreTeacher, fit_score_teacher, folds_of
+from micro.runs.score_teacher import (
+    FOLDS,
+    Member,
+    combined,
+    fit_score_teacher,
+    folds_of,
+    standardized,
+    targets_of_scores,
+)
 from micro.runs.synthetic_windows import WAYS, synthesized
 
 RNG = np.random.default_rng(5)
@@ -172,7 +180,7 @@ def test_a_class_of_scikit_learn_scores_as_the_word_for_it():
     [
         ("sklearn.svm.OneClasSVM", "has no class 'OneClasSVM'"),
         ("sklearn.svn.OneClassSVM", "cannot be imported"),
-        ("sklearn.svm.SVR", "is no detector"),
+        ("sklearn.svm.SVC", "is no detector"),
         ("sklearn.neighbors.LocalOutlierFactor", "novelty"),
         ({"class": "sklearn.svm.OneClassSVM", "mu": 0.1}, "mu"),
         ({"class": "sklearn.svm.OneClassSVM", "nu": 5.0}, "nu"),
@@ -222,11 +230,12 @@ def test_training_windows_are_scored_by_detectors_that_do_not_know_them():
     names = []
     teacher = fit_score_teacher(config, data, 7, names.append)
     count = len(data.train)
-    assert names == ["neighbors"]
+    assert names == ["neighbors", "synthetic windows"]
     assert teacher.x.shape == (count + 800, *data.train.x.shape[1:])
     assert np.array_equal(teacher.x[:count], data.train.x)
-    # Written apart: the mean distance to the five nearest windows of other folds, standardized.
+    # Written apart: the mean distance to the five nearest windows of other folds, standardized. Each fold is whole recordings.
     folds, rows = folds_of(data.train), data.train.x.astype(np.float64)
+    assert len(set(zip(data.train.origins, folds))) == len(set(data.train.origins)) == 12
     unseen = np.empty(count)
     for fold in range(FOLDS):
         others = rows[folds != fold]
@@ -242,9 +251,10 @@ def test_scores_are_combined_as_asked(combine, wanted):
         name: Member(lambda rows, value=value: np.full(len(rows), value), 0.0, 1.0)
         for name, value in (("one", 3.0), ("two", 0.0))
     }
-    teacher = ScoreTeacher(members, combine)
-    np.testing.assert_allclose(np.log(teacher.errors(np.zeros((4, 2)))) / 0.2, wanted)
-    assert teacher.combined(np.array([[99.0, 99.0], [-99.0, -99.0]])).tolist() == [[15.0], [-4.0]]
+    scores = standardized(members, np.zeros((5000, 2)))
+    assert scores.shape == (5000, 2)
+    np.testing.assert_allclose(combined(scores, combine), wanted)
+    assert targets_of_scores(np.array([[99.0, 99.0], [-99.0, -99.0]]), combine).tolist() == [[15.0], [-4.0]]
 
 
 @given(
@@ -267,39 +277,6 @@ def test_synthetic_windows_lie_around_healthy_ones_and_far_beyond():
     healthy, found = score(HEALTHY), score(made)
     assert np.quantile(found, 0.1) < np.quantile(healthy, 0.9)
     assert np.quantile(found, 0.9) > healthy.max()
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"teacher": {"detectors": ["neigbors"]}}, "did you mean 'neighbors'?"),
-        ({"teacher": {"detectors": ["os.system"]}}, "a class such as sklearn.covariance.EllipticEnvelope"),
-        ({"teacher": {"detectors": [{"nu": 1}]}}, "teacher: detectors.0.class"),
-        ({"teacher": {"detectors": ["pca_q", "pca_q"]}}, "names 'pca_q' twice"),
-        ({"teacher": {"detectors": ["pca_q"], "path": "t.keras"}}, "detectors and path are two teachers"),
-        ({"teacher": {"detectors": ["pca_q"], "devices": 2}}, "detectors are fitted on one device"),
-        ({"teacher": {"combine": "max"}}, "combine is for a teacher made of detectors"),
-        ({"teacher": {}, "distill": {"objective": "score_matching"}}, "name teacher.detectors"),
-        ({"distill": {"objective": "reconstruction"}}, "takes objective 'score_matching'"),
-        ({"distill": {"recipe": "kd"}}, "takes objective 'score_matching'"),
-        (
-            {"distill": {"objective": "score_matching", "hard_weight": 0.5}},
-            "hard_weight must be 0 under teacher.detectors",
-        ),
-        ({"compress": [{"stage": "prune", "target_sparsity": 0.3, "teacher": False}]}, "would have the student forget"),
-    ],
-)
-def test_contradictions_are_found_in_the_config(changes, message):
-    with pytest.raises(ValueError) as error:
-        parse_config({**CONFIG, **changes})
-    assert message in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_detectors_are_for_anomalies_alone(tmp_path):
-    raw = {"job": "table", "task": "classification", "data": {"files": "*.csv", "sample_rate": 1.0}, "student": {}}
-    with pytest.raises(ValueError, match="detectors are for task 'anomaly'"):
-        parse_config({**raw, "teacher": {"detectors": ["pca_q"]}}, tmp_path)
 
 
 def test_a_student_that_does_not_reconstruct_is_refused_before_any_work(tmp_path):

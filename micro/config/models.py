@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
@@ -21,7 +22,8 @@ DETECTOR_WORDS = (
     "one_class_svm",
     "autoencoder",
 )
-LIBRARIES = ("sklearn.", "pyod.")
+# Those of pyod.models.embedding would ask models elsewhere.
+LIBRARIES = r"(sklearn|pyod\.models(?!\.embedding))(\.[a-z][a-z0-9_]*)+\.[A-Z][A-Za-z0-9]*"
 # Families that need windows with a time axis.
 CONVOLUTIONAL: tuple[Family, ...] = ("conv1d", "ds_cnn", "resnet")
 
@@ -41,7 +43,8 @@ class ModelConfig(Section):
 
 
 class TeacherConfig(ModelConfig):
-    """A teacher may be trained on several devices at once: GPUs where there are enough, else logical CPUs.
+    """A teacher may be trained on several devices at once: GPUs where there are enough, else logical CPUs. With `members` it is
+    as many networks of its family and sizes, each trained from a seed of its own, and gives the mean of their outputs.
 
     With `detectors` it is no network but these, fitted on the healthy training windows: words of `DETECTOR_WORDS`, classes of
     scikit-learn or PyOD by their path, or tables of such a `class` with its arguments. The student learns their scores on
@@ -49,6 +52,7 @@ class TeacherConfig(ModelConfig):
     """
 
     devices: PositiveInt = 1
+    members: Annotated[int, Field(ge=1, le=100)] = 1
     detectors: Annotated[tuple[str | dict[str, Any], ...], BeforeValidator(listed)] = ()
     combine: Literal["mean", "max"] = "mean"
     synthetic_windows: Annotated[int, Field(ge=100, le=10_000_000)] = 40_000
@@ -57,12 +61,17 @@ class TeacherConfig(ModelConfig):
     def _one_kind(self) -> TeacherConfig:
         for number, each in enumerate(self.detectors):
             self._require_known(each.get("class") if isinstance(each, dict) else each, number, isinstance(each, dict))
-        names = [
-            str(each.get("class") if isinstance(each, dict) else each).rpartition(".")[2] for each in self.detectors
-        ]
-        twice = next((name for name in names if names.count(name) > 1), None)
+        twice = next((each for each in self.detectors if self.detectors.count(each) > 1), None)
         if twice is not None:
-            raise ValueError(f"detectors names {twice!r} twice; each counts once")
+            raise ValueError(f"detectors names {shown(twice)} twice; each counts once")
+        if "autoencoder" in self.detectors and self.family != "autoencoder":
+            raise ValueError(f"detectors names 'autoencoder', and family is {self.family!r}")
+        if self.members > 1:
+            other = "path" if self.path is not None else "detectors" if self.detectors else ""
+            if other:
+                raise ValueError(f"members are networks of family and sizes; leave them out with {other}")
+            if self.devices > 1:
+                raise ValueError("members are trained on one device each; leave devices out")
         if self.detectors and self.path is not None:
             raise ValueError("detectors and path are two teachers; give one of them")
         if self.detectors and self.devices > 1:
@@ -79,7 +88,7 @@ class TeacherConfig(ModelConfig):
     def _require_known(name: object, number: int, table: bool) -> None:
         """ValueError for what is no detector by its name; a table needs a class, whose arguments the others are."""
         place = f"detectors.{number}{'.class' if table else ''}"
-        if isinstance(name, str) and name.startswith(LIBRARIES):
+        if isinstance(name, str) and re.fullmatch(LIBRARIES, name):
             return
         if table or name not in DETECTOR_WORDS:
             words = "" if table else f"{', '.join(DETECTOR_WORDS)}, or "

@@ -99,10 +99,10 @@ class Config(Section):
                 "outputs of networks; a student of teacher.detectors takes objective 'score_matching', which it has where "
                 "[distill] names none"
             )
-        if objective is not None and self.distill.hard_weight:
+        if self.distill.hard_weight != 0:
             raise ValueError(
-                f"distill.hard_weight must be 0 under teacher.detectors, got {self.distill.hard_weight:g}: it would teach the "
-                "student to reconstruct synthetic windows, which are there to be scored; leave it out"
+                f"distill.hard_weight must be 0 under teacher.detectors, got {shown(self.distill.hard_weight)}: synthetic "
+                "windows are there to be scored, not to be reconstructed"
             )
         stage = next((stage.stage for stage in self.compress if not stage.teacher), None)
         if stage is not None:
@@ -212,13 +212,13 @@ _SCORES = {"objective": "score_matching", "temperature": 4.0, "weight": 1.0, "ha
 def _by_task(task: Task, raw: Mapping[str, Any]) -> dict[str, Any]:
     """Sections whose defaults depend on the task; what is no section is left for the check to name."""
     distill = raw.get("distill", {})
-    own = isinstance(distill, dict) and (distill.get("recipe") is not None or distill.get("objectives"))
+    own = isinstance(distill, dict) and (distill.get("recipe") is not None or bool(distill.get("objectives")))
     teacher = raw.get("teacher")
     scores = task == "anomaly" and isinstance(teacher, dict) and bool(teacher.get("detectors"))
     defaults: dict[str, dict[str, Any]] = {
         "teacher": {"family": _FAMILY[task]},
         "student": {"family": _FAMILY[task]},
-        "distill": {} if own else _SCORES if scores else {"objective": OBJECTIVES[task][0], **_NUMBERS},
+        "distill": _objective(task, own, scores),
     }
     sections = {"distill": {}, **raw}
     return {
@@ -226,6 +226,13 @@ def _by_task(task: Task, raw: Mapping[str, Any]) -> dict[str, Any]:
         for name, default in defaults.items()
         if isinstance(sections.get(name), dict)
     }
+
+
+def _objective(task: Task, own: bool, scores: bool) -> dict[str, Any]:
+    """What [distill] holds where it says nothing: `own` where it spells objectives out, `scores` for a teacher of detectors."""
+    if own:
+        return {"hard_weight": 0.0} if scores else {}
+    return _SCORES if scores else {"objective": OBJECTIVES[task][0], **_NUMBERS}
 
 
 def _elsewhere(raw: Mapping[str, Any], job: str, task: Task) -> str:

@@ -26,7 +26,7 @@ from micro.runs.compression import TrainingData, Written, apply, untrained, writ
 from micro.runs.fitting import class_weight, fit, hard_loss, seed_everything
 from micro.runs.lock import PATIENCE, holding, settled
 from micro.runs.publish import write_folder
-from micro.runs.score_teacher import ScoreTeacher, fit_score_teacher, untrained_score_teacher
+from micro.runs.score_teacher import check_detectors, fit_score_teacher, scores_of_detectors
 from micro.runs.teaching import on_outputs, recipe_of
 from micro.runs.train import (
     build_model,
@@ -88,6 +88,7 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
     parts: dict[str, bytes] = {}
     if config.teacher.detectors:
         _require_outputs(config, data)
+        check_detectors(config, data)
         scores = fit_score_teacher(config, data, config.seed, lambda name: None)
         arrays |= {"train_x": scores.x, "train_y": scores.x, "targets": scores.outputs}
         teacher_score = auc(labels, scores.errors(x))
@@ -118,7 +119,7 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
 def _require_outputs(config: Config, data: Prepared) -> None:
     """ValueError for a recipe that compares inner layers: candidates are taught by the teacher's recorded outputs."""
     teacher, student = untrained_models(config, data)
-    recipe = recipe_of(config, untrained_score_teacher(config) if config.teacher.detectors else teacher, student, 1)
+    recipe = recipe_of(config, scores_of_detectors() if config.teacher.detectors else teacher, student, 1)
     outputs = on_outputs(recipe)
     if outputs is None or len(outputs.terms) < len(recipe.terms):
         inner = next(term.objective for term in recipe.terms if outputs is None or term not in outputs.terms)
@@ -218,7 +219,7 @@ class SearchData:
 def _teaching(folder: Path, recorded: str) -> tuple[keras_kd.Supplied, np.ndarray]:
     """The teacher of candidates, and what it gives for each training window: scores of detectors, or recorded outputs."""
     if (folder / "targets.npy").is_file():
-        return ScoreTeacher({}, "mean"), np.load(folder / "targets.npy", allow_pickle=False)
+        return scores_of_detectors(), np.load(folder / "targets.npy", allow_pickle=False)
     teacher = keras_kd.Recorded(folder.parent / recorded)
     return teacher, teacher.targets(np.arange(len(teacher)))["outputs"]
 

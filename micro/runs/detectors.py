@@ -1,13 +1,15 @@
 """Detectors that are too large for a chip, each fitted on healthy windows: a score, the higher the less a window is like them.
 
-Scores are on a scale on which windows far from all healthy ones still differ: distances, errors and statistics as logarithms.
+Distances, errors and statistics are taken as logarithms. The isolation forest and the one-class SVM tell windows apart near
+healthy ones alone: far away both give one score.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,48 +25,76 @@ Fit = Callable[[np.ndarray, int], Scorer]
 NEIGHBORS, LOCAL_NEIGHBORS = 5, 20
 # Of the variance of healthy windows, what principal components keep.
 KEPT_VARIANCE = 0.9
-# Added to squares before a logarithm.
-TINY = 1e-12
+# Added before a logarithm, to what features with a variance of 1 give: above what rounding leaves of an exact fit.
+TINY = 1e-9
 # Above this many features a mixture's components have no covariances of their own.
 MOST_COVARIANCES = 200
 
 
 def fitted(detector: str | Mapping[str, Any], x: np.ndarray, seed: int) -> Scorer:
-    """A detector fitted on healthy windows.
+    """A detector fitted on healthy windows, whose scores are checked.
 
     Args:
         detector: A word of `DETECTORS`, or a class of scikit-learn or PyOD by its path, alone or as `class` of a table with its
             arguments.
-        x: (n, features) float.
+        x: (n, features) float64.
         seed: Of what draws at random.
 
     Raises:
-        DataError: For a class that is not there, is no detector, or cannot be fitted.
+        DataError: For a class that is not there, is no detector, or cannot be fitted; its scorer for scores that are not one
+            finite number a window.
     """
-    word = name_of(detector)
+    (name,) = names_of([detector])
     if isinstance(detector, str) and detector in DETECTORS:
-        return DETECTORS[detector](x, seed)
+        return _checked(DETECTORS[detector](x, seed), name)
     arguments = {} if isinstance(detector, str) else {key: value for key, value in detector.items() if key != "class"}
     path = detector if isinstance(detector, str) else detector["class"]
     made = _made(path, arguments, seed)
-    try:
+    with _named(name):
         made.fit(x)
-        made.decision_function(x[:2])
-    except (ValueError, TypeError, AttributeError) as error:
-        # scikit-learn gives the reason why a method is missing as the cause.
-        raise DataError(f"teacher.detectors: {word}: {one_line(error.__cause__ or error)}") from None
     # PyOD's scores grow with anomaly, scikit-learn's with normality.
     sign = 1.0 if path.startswith("pyod.") else -1.0
-    return lambda rows: sign * np.asarray(made.decision_function(rows), np.float64).reshape(len(rows))
+    score = _checked(lambda rows: sign * np.asarray(made.decision_function(rows), np.float64), name)
+    score(x[:2])  # some classes say only now that they cannot
+    return score
 
 
-def name_of(detector: str | Mapping[str, Any]) -> str:
-    """What a report calls a detector: its word, or the name of its class."""
-    return (detector if isinstance(detector, str) else str(detector["class"])).rpartition(".")[2]
+def names_of(detectors: Sequence[str | Mapping[str, Any]]) -> list[str]:
+    """What a report calls detectors: their words, or the names of their classes, numbered where one comes again."""
+    names = [(each if isinstance(each, str) else str(each["class"])).rpartition(".")[2] for each in detectors]
+    numbers = [names[: place + 1].count(name) for place, name in enumerate(names)]
+    return [name if number == 1 else f"{name} {number}" for name, number in zip(names, numbers)]
+
+
+def _checked(score: Scorer, name: str) -> Scorer:
+    """A detector's scores, with DataError for those that are not one finite number a window."""
+
+    def checked(rows: np.ndarray) -> np.ndarray:
+        with _named(name):
+            scores = np.asarray(score(rows), np.float64)
+        if scores.shape != (len(rows),):
+            raise DataError(f"teacher.detectors: {name} gives scores of shape {scores.shape} for {len(rows)} windows")
+        if not np.isfinite(scores).all():
+            raise DataError(f"teacher.detectors: {name} gives scores that are not finite; leave it out")
+        return scores
+
+    return checked
+
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    """DataError with the detector's name for whatever a library raises."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        # scikit-learn gives the reason why a method is missing as the cause.
+        raise DataError(f"teacher.detectors: {name}: {one_line(error.__cause__ or error)}") from None
 
 
 def _made(path: str, arguments: Mapping[str, Any], seed: int) -> Any:
-    """An object of a class, with the seed where it takes one and none is given."""
+    """An object of a class of detectors, with the seed where it takes one and none is given."""
     module, _, name = path.rpartition(".")
     try:
         kind = getattr(importlib.import_module(module), name)
@@ -75,15 +105,23 @@ def _made(path: str, arguments: Mapping[str, Any], seed: int) -> Any:
         raise DataError(f"teacher.detectors: {path} cannot be imported: {error}{hint}") from None
     except AttributeError:
         raise DataError(f"teacher.detectors: {module} has no class {name!r}") from None
-    if not (isinstance(kind, type) and hasattr(kind, "fit") and hasattr(kind, "decision_function")):
-        raise DataError(f"teacher.detectors: {path} is no detector: it has no fit and decision_function")
-    try:
+    if not (isinstance(kind, type) and _detects(kind)):
+        raise DataError(f"teacher.detectors: {path} is no detector of outliers with fit and decision_function")
+    with _named(path):
         made = kind(**arguments)
         if "random_state" not in arguments and "random_state" in getattr(made, "get_params", dict)():
             made.set_params(random_state=seed)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"teacher.detectors: {path}: {one_line(error)}") from None
     return made
+
+
+def _detects(kind: type) -> bool:
+    """Whether a class detects outliers: what classifies has a decision_function too."""
+    from sklearn.base import OutlierMixin
+
+    bases = {f"{base.__module__}.{base.__name__}" for base in kind.__mro__}
+    return hasattr(kind, "decision_function") and (
+        issubclass(kind, OutlierMixin) or "pyod.models.base.BaseDetector" in bases
+    )
 
 
 def _neighbors(x: np.ndarray, seed: int) -> Scorer:
@@ -161,7 +199,7 @@ def _isolation_forest(x: np.ndarray, seed: int) -> Scorer:
 
 
 def _one_class_svm(x: np.ndarray, seed: int) -> Scorer:
-    """The distance from the surface around healthy windows (Schoelkopf et al. 2001)."""
+    """How little a window is like the support vectors (Schoelkopf et al. 2001)."""
     from sklearn.svm import OneClassSVM
 
     made = OneClassSVM(nu=0.05, gamma="scale").fit(x)

@@ -33,7 +33,7 @@ from micro.runs.report import render_report
 from micro.runs.reporting import Emitted, RunResults, make_report
 from micro.runs.run_report import RunReport
 from micro.runs.seed_run import SeedRun, SeedWork, run_seed
-from micro.runs.train import Trained, check_models, in_real_numbers, ready_devices
+from micro.runs.train import check_models, epochs_alone, in_real_numbers, ready_devices
 from micro.support.files import array_bytes, json_bytes, keras_bytes, sha256, write_bytes
 from micro.support.progress import Progress
 from micro.support.wording import listed
@@ -41,7 +41,15 @@ from micro.tflite.interpreter import run
 from micro.tflite.parity import Parity, verify
 
 VERIFIED_WINDOWS = 1000
-PACKAGES = ("tensorflow", "keras", "tensorflow-model-optimization", "tflite-micro", "ai-edge-litert", "numpy")
+PACKAGES = (
+    "tensorflow",
+    "keras",
+    "tensorflow-model-optimization",
+    "tflite-micro",
+    "ai-edge-litert",
+    "numpy",
+    "scikit-learn",
+)
 
 
 def check_work(config: Config, data: Prepared) -> None:
@@ -70,8 +78,8 @@ def _require_classes(background: Sequence[str], names: Sequence[str]) -> None:
 
 def train_and_report(config: Config, data: Prepared, folder: RunFolder, progress: Progress) -> RunReport:
     """Train, or take up again, all seeds' models in a folder that has begun, fill its `whole`, and return the report."""
-    students = 2 if config.distill.compare else 1
-    total = config.seeds * (config.teacher.epochs + students * config.student.epochs)
+    alone = epochs_alone(config, data) if config.distill.compare else 0
+    total = config.seeds * (config.teacher.epochs * config.teacher.members + config.student.epochs + alone)
     done = 0
 
     def tick(label: str, epochs: int = 1, /) -> None:
@@ -131,7 +139,7 @@ def _verified(data: Prepared, tflite: Written) -> Parity:
 def _keep(chosen: SeedRun, data: Prepared, working: Path) -> None:
     """Models of the deployed seed, windows of the test, and the scores and features of its calibration."""
     final = chosen.stages[-1]
-    if isinstance(chosen.teacher, Trained):
+    if chosen.teacher is not None:
         teacher = copied(in_real_numbers(chosen.teacher.model, data.target))
         write_bytes(working / "teacher.keras", keras_bytes(teacher))
     write_bytes(working / "student.keras", keras_bytes(copied(final.model)))

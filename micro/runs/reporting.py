@@ -36,7 +36,6 @@ from micro.runs.run_report import (
     WindowCounts,
 )
 from micro.runs.seed_run import SeedRun, StageResult
-from micro.runs.train import Trained
 from micro.tflite.budget import check
 from micro.tflite.graph import read
 from micro.tflite.parity import Parity
@@ -90,7 +89,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
     threshold = results.chosen.evaluations["student_int8"].threshold
     metrics = results.metrics
     metric = METRICS[config.task][0]
-    teacher = results.chosen.teacher.model if isinstance(results.chosen.teacher, Trained) else None
+    teacher = results.chosen.teacher.model if results.chosen.teacher else None
     in_float = "student_compressed" if config.compress else "student_distilled"
     report = RunReport(
         job=config.job,
@@ -191,4 +190,4 @@ def _by_origin(results: RunResults, emitted: Emitted) -> tuple[RecordingReport, 
 
 def _histories(chosen: SeedRun) -> dict[str, History]:
     trained = {"teacher": chosen.teacher, "student_distilled": chosen.student, "student_alone": chosen.alone}
-    return {name: one.history for name, one in trained.items() if isinstance(one, Trained)}
+    return {name: one.history for name, one in trained.items() if one is not None}

@@ -6,7 +6,7 @@ scored by a detector fitted on the other four. No window of validation, calibrat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -18,13 +18,15 @@ from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepare import Prepared, Windows
 from micro.errors import DataError
 from micro.runs import models as students
-from micro.runs.detectors import Fit, Scorer, fitted, name_of
+from micro.runs.detectors import Fit, Scorer, fitted, names_of
 from micro.runs.fitting import fit, seed_everything
 from micro.runs.synthetic_windows import synthesized
 
 FOLDS = 5
 # Healthy windows that detectors need, and the most that one is fitted on: some grow with the square of their number.
 FEWEST, MOST = 25, 10_000
+# Windows that detectors are tried on before a run begins, and those that are scored at a time.
+TRIED, BATCH = 200, 4096
 # Standard deviations above healthy windows up to which a score is as its detector gives it: beyond it grows with the logarithm.
 LINEAR = 10.0
 # Combined scores that a student learns to tell apart, in standard deviations of healthy windows' scores.
@@ -46,7 +48,8 @@ class Member:
         return _standardized(self.score(_rows(x)), self.mean, self.deviation)
 
 
-class ScoreTeacher(Supplied):
+@dataclass(frozen=True)
+class ScoreTeacher:
     """Fitted detectors, and what a student learns of them.
 
     Attributes:
@@ -57,63 +60,88 @@ class ScoreTeacher(Supplied):
         validation: The same of the validation windows.
     """
 
-    def __init__(self, members: Mapping[str, Member], combine: str) -> None:
-        super().__init__({"outputs": (1,)}, {"outputs": "linear"})
-        self.members, self.combine = dict(members), combine
-        self.x = self.outputs = self.validation = np.zeros((0, 1), np.float32)
-
-    def standardized(self, x: np.ndarray) -> np.ndarray:
-        """Each detector's scores of windows, (n, *shape) -> (n, members)."""
-        return np.stack([member.judge(x) for member in self.members.values()], axis=1)
+    members: Mapping[str, Member]
+    combine: str
+    x: np.ndarray
+    outputs: np.ndarray
+    validation: np.ndarray
 
     def errors(self, x: np.ndarray) -> np.ndarray:
         """The combined scores as the errors that a student is to make, (n, *shape) -> (n,)."""
-        return np.exp(SPREAD * self._combined(self.standardized(x)))
-
-    def combined(self, standardized: np.ndarray) -> np.ndarray:
-        """What a student learns of standardized scores, (n, members) -> (n, 1) float32."""
-        return np.clip(self._combined(standardized), LOWEST, HIGHEST).astype(np.float32)[:, None]
-
-    def targets(self, indices: np.ndarray, x: object) -> dict[str, np.ndarray]:
-        return {"outputs": self.outputs[indices]}
-
-    def _combined(self, standardized: np.ndarray) -> np.ndarray:
-        return standardized.mean(axis=1) if self.combine == "mean" else standardized.max(axis=1)
+        return np.exp(SPREAD * combined(standardized(self.members, x), self.combine))
 
 
-def fit_score_teacher(config: Config, data: Prepared, seed: int, done: Callable[[str], None]) -> ScoreTeacher:
-    """The detectors of a config fitted on the training windows, with what the student learns of them.
+def scores_of_detectors() -> Supplied:
+    """What a Distiller knows of such a teacher: one score a window, which comes with the batches."""
+    return Supplied({"outputs": (1,)}, {"outputs": "linear"})
 
-    `done` is called with the name of each detector that is fitted.
+
+def standardized(members: Mapping[str, Member], x: np.ndarray) -> np.ndarray:
+    """Each detector's scores of windows, (n, *shape) -> (n, members)."""
+    parts = [x[start : start + BATCH] for start in range(0, len(x), BATCH)]
+    return np.concatenate([np.stack([each.judge(part) for each in members.values()], axis=1) for part in parts])
+
+
+def combined(scores: np.ndarray, combine: str) -> np.ndarray:
+    """Mean or maximum of standardized scores, (n, members) -> (n,)."""
+    return scores.mean(axis=1) if combine == "mean" else scores.max(axis=1)
+
+
+def targets_of_scores(scores: np.ndarray, combine: str) -> np.ndarray:
+    """What a student learns of standardized scores, (n, members) -> (n, 1) float32."""
+    return np.clip(combined(scores, combine), LOWEST, HIGHEST).astype(np.float32)[:, None]
+
+
+def check_detectors(config: Config, data: Prepared) -> None:
+    """Make every detector of a config and try it on some training windows, before a run begins.
 
     Raises:
-        DataError: For too few windows, and for a detector that cannot be fitted.
+        DataError: For too few windows, and for a detector that cannot be made, fitted or told apart by.
+    """
+    windows = data.train
+    different = len(set(zip(windows.origins, _places(windows))))
+    if different < FEWEST:
+        raise DataError(f"teacher.detectors need {FEWEST} healthy windows to train on, got {different}")
+    if len(np.unique(folds_of(windows))) < 2:
+        raise DataError("teacher.detectors need healthy windows in two recordings, or five in one after another")
+    rows = _rows(windows.x[evenly_spaced(len(windows), TRIED)])
+    for detector, name in zip(config.teacher.detectors, names_of(config.teacher.detectors)):
+        if detector != "autoencoder":
+            seed_everything(config.seed, name)
+            _level(fitted(detector, rows[::2], config.seed)(rows[1::2]), name)
+
+
+def fit_score_teacher(config: Config, data: Prepared, seed: int, begin: Callable[[str], None]) -> ScoreTeacher:
+    """The detectors of a config fitted on the training windows, with what the student learns of them.
+
+    `begin` is called with the name of each detector before it is fitted.
+
+    Raises:
+        DataError: For a detector that cannot be fitted, or gives scores that tell nothing.
     """
     settings, windows = config.teacher, data.train
-    if len(windows) < FEWEST:
-        raise DataError(f"teacher.detectors need {FEWEST} healthy windows to train on, got {len(windows)}")
     rows, folds = _rows(windows.x), folds_of(windows)
-    members, held_out = {}, []
-    for detector in settings.detectors:
-        name = name_of(detector)
-        fit = _fit_of(detector, config)
-        unseen = _out_of_fold(fit, rows, folds, seed)
-        mean, deviation = float(unseen.mean()), max(float(unseen.std()), 1e-9)
-        members[name] = Member(fit(rows[evenly_spaced(len(rows), MOST)], seed), mean, deviation)
+    near = -(-data.features.window // data.features.hop) - 1
+    members: dict[str, Member] = {}
+    held_out = []
+    for detector, name in zip(settings.detectors, names_of(settings.detectors)):
+        begin(name)
+        make = _fit_of(detector, name, config)
+        unseen = _out_of_fold(make, rows, _fitting_sets(windows, folds, near), seed)
+        mean, deviation = _level(unseen, name)
+        members[name] = Member(make(rows[evenly_spaced(len(rows), MOST)], seed), mean, deviation)
         held_out.append(_standardized(unseen, mean, deviation))
-        done(name)
-    teacher = ScoreTeacher(members, settings.combine)
+    begin("synthetic windows")
     made = synthesized(windows.x, settings.synthetic_windows, seed)
-    teacher.x = np.concatenate([windows.x, made])
     # Training windows get the scores of detectors that do not know them: its own memory would call each of them healthy.
-    teacher.outputs = teacher.combined(np.concatenate([np.stack(held_out, axis=1), teacher.standardized(made)]))
-    teacher.validation = teacher.combined(teacher.standardized(data.validation.x))
-    return teacher
-
-
-def untrained_score_teacher(config: Config) -> ScoreTeacher:
-    """A teacher of the shapes of a config's: a student and its objectives are checked by it before any detector is fitted."""
-    return ScoreTeacher({}, config.teacher.combine)
+    scores = np.concatenate([np.stack(held_out, axis=1), standardized(members, made)])
+    return ScoreTeacher(
+        members,
+        settings.combine,
+        np.concatenate([windows.x, made]),
+        targets_of_scores(scores, settings.combine),
+        targets_of_scores(standardized(members, data.validation.x), settings.combine),
+    )
 
 
 def folds_of(windows: Windows) -> np.ndarray:
@@ -121,45 +149,71 @@ def folds_of(windows: Windows) -> np.ndarray:
 
     Copies of a window lie in its fold, as they are of its recording and place.
     """
-    names = {origin: number for number, origin in enumerate(dict.fromkeys(windows.origins))}
-    numbers = np.array([names[origin] for origin in windows.origins])
-    if len(names) >= 2 * FOLDS:
+    numbers = _recordings(windows)
+    if numbers.max() + 1 >= 2 * FOLDS:
         return numbers % FOLDS
-    assert windows.places is not None
+    places = _places(windows)
     folds = np.empty(len(numbers), int)
-    for number in range(len(names)):
+    for number in range(numbers.max() + 1):
         mine = numbers == number
-        order = np.unique(windows.places[mine], return_inverse=True)[1]
+        order = np.unique(places[mine], return_inverse=True)[1]
         folds[mine] = order * FOLDS // (order.max() + 1)
     return folds
 
 
-def _out_of_fold(fit: Fit, rows: np.ndarray, folds: np.ndarray, seed: int) -> np.ndarray:
-    """Scores of windows by detectors fitted on the other folds, (n,)."""
-    scores = np.empty(len(rows))
+def _fitting_sets(windows: Windows, folds: np.ndarray, near: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each fold its windows, and those to fit on: of the other folds, less those that share samples with it."""
+    numbers, places = _recordings(windows), _places(windows)
+    sets = []
     for fold in np.unique(folds):
         mine = folds == fold
-        others = rows[~mine]
-        scores[mine] = fit(others[evenly_spaced(len(others), MOST)], seed)(rows[mine])
+        others = ~mine
+        for number in np.unique(numbers[mine]):
+            own = places[mine & (numbers == number)]
+            within = (places >= own.min() - near) & (places <= own.max() + near)
+            others &= ~(within & (numbers == number))
+        # Of recordings so short that every window is near the fold, windows that share some samples are better than none.
+        sets.append((mine, others if others.sum() >= FEWEST // 2 else ~mine))
+    return sets
+
+
+def _out_of_fold(make: Fit, rows: np.ndarray, sets: Sequence[tuple[np.ndarray, np.ndarray]], seed: int) -> np.ndarray:
+    """Scores of windows by detectors fitted on the other folds, (n,)."""
+    scores = np.empty(len(rows))
+    for mine, others in sets:
+        known = rows[others]
+        scores[mine] = make(known[evenly_spaced(len(known), MOST)], seed)(rows[mine])
     return scores
 
 
-def _fit_of(detector: str | Mapping[str, object], config: Config) -> Fit:
-    if detector == "autoencoder":
-        return lambda x, seed: _autoencoder(config, x, seed)
-    return lambda x, seed: fitted(detector, x, seed)
+def _level(scores: np.ndarray, name: str) -> tuple[float, float]:
+    """Mean and standard deviation of healthy windows' scores; DataError where they hardly differ."""
+    mean, deviation = float(scores.mean()), float(scores.std())
+    if not deviation > 1e-6 * max(1.0, abs(mean)):
+        raise DataError(
+            f"teacher.detectors: {name} gives all healthy windows the same score, {mean:.4g}: it tells nothing of these "
+            "features; leave it out"
+        )
+    return mean, deviation
 
 
-def _autoencoder(config: Config, x: np.ndarray, seed: int) -> Scorer:
+def _fit_of(detector: str | Mapping[str, object], name: str, config: Config) -> Fit:
+    def make(x: np.ndarray, seed: int) -> Scorer:
+        seed_everything(seed, name)
+        return _autoencoder(config, x) if detector == "autoencoder" else fitted(detector, x, seed)
+
+    return make
+
+
+def _autoencoder(config: Config, x: np.ndarray) -> Scorer:
     """The reconstruction error of the network of section [teacher]."""
     part = config.teacher
-    seed_everything(seed, "teacher")
     model = students.build("autoencoder", part.sizes, x.shape[1:], None, "teacher", dropout=part.dropout)
     fit(model, part, keras.losses.MeanSquaredError(), x, x)
 
     def score(rows: np.ndarray) -> np.ndarray:
         found = np.asarray(model.predict(rows, batch_size=1024, verbose=0))
-        return np.log(np.mean((rows - found) ** 2, axis=1, dtype=np.float64) + 1e-12)
+        return np.log(np.mean((rows - found) ** 2, axis=1, dtype=np.float64) + 1e-9)
 
     return score
 
@@ -169,5 +223,16 @@ def _standardized(scores: np.ndarray, mean: float, deviation: float) -> np.ndarr
     return np.where(z > LINEAR, LINEAR + np.log1p(np.maximum(z - LINEAR, 0.0)), z)
 
 
+def _recordings(windows: Windows) -> np.ndarray:
+    """The number of each window's recording, (n,)."""
+    names = {origin: number for number, origin in enumerate(dict.fromkeys(windows.origins))}
+    return np.array([names[origin] for origin in windows.origins])
+
+
+def _places(windows: Windows) -> np.ndarray:
+    assert windows.places is not None
+    return windows.places
+
+
 def _rows(x: np.ndarray) -> np.ndarray:
-    return x.reshape(len(x), -1)
+    return x.reshape(len(x), -1).astype(np.float64)

@@ -20,7 +20,7 @@ from micro.runs.evaluate import Evaluation, Judge, chip_judge, evaluate, keras_j
 from micro.runs.fitting import seed_everything
 from micro.runs.run_report import DETECTOR
 from micro.runs.score_teacher import ScoreTeacher, fit_score_teacher
-from micro.runs.train import Trained, distil, train_alone, train_teacher, training_data
+from micro.runs.train import Trained, distil, epochs_alone, train_alone, train_teacher, training_data
 from micro.support.files import json_bytes, keras_bytes, write_bytes
 from micro.tflite.footprint import Footprint, measure
 
@@ -46,10 +46,11 @@ class StageResult:
 class SeedRun:
     """What one seed gave: its models, their evaluations, and the student stage by stage; the last is deployed.
 
-    A teacher made of detectors is no model: it is fitted again whenever it is needed, and the same seed gives the same.
+    A teacher made of detectors is no model and not kept: it is fitted again whenever it is needed, and the same seed gives the
+    same.
     """
 
-    teacher: Trained | ScoreTeacher
+    teacher: Trained | None
     student: Trained
     alone: Trained | None
     evaluations: dict[str, Evaluation]
@@ -97,7 +98,7 @@ def run_seed(work: SeedWork) -> SeedRun:
     student = work.trained("student", epochs, lambda tick: distil(config, data, teaching, seed, tick))
     alone = None
     if config.distill.compare:
-        alone = work.trained("alone", epochs, lambda tick: train_alone(config, data, seed, tick))
+        alone = work.trained("alone", epochs_alone(config, data), lambda tick: train_alone(config, data, seed, tick))
     calibration = calibration_windows(data, seed)
     stages = _compressed(work, student, training_data(config, data, teaching, student.model), calibration)
     judges = _judges_of(teacher, data.task)
@@ -112,14 +113,15 @@ def run_seed(work: SeedWork) -> SeedRun:
     if alone is not None:
         tflite = convert(alone.model, calibration, weights=config.convert.weights)
         evaluations["alone_int8"] = evaluate(chip_judge(tflite, data.task), data, config)
-    return SeedRun(teacher, student, alone, evaluations, stages)
+    return SeedRun(teacher if isinstance(teacher, Trained) else None, student, alone, evaluations, stages)
 
 
 def _teacher(work: SeedWork) -> Trained | ScoreTeacher:
     """A seed's teacher: a model that is trained or was kept, or detectors, which are fitted."""
     config, data, seed = work.config, work.data, work.seed
     if not config.teacher.detectors:
-        return work.trained("teacher", config.teacher.epochs, lambda tick: train_teacher(config, data, seed, tick))
+        epochs = config.teacher.epochs * config.teacher.members
+        return work.trained("teacher", epochs, lambda tick: train_teacher(config, data, seed, tick))
     teacher = fit_score_teacher(
         config, data, seed, lambda name: work.tick(f"seed {seed}: fitting the teacher's detectors, {name}", 0)
     )

@@ -32,10 +32,16 @@ def synthesized(x: np.ndarray, count: int, seed: int) -> np.ndarray:
     """
     rng = np.random.default_rng([seed, 17])
     rows = x.reshape(len(x), -1)
-    deviation = rows.std(axis=0) + 1e-6
+    deviation = rows.std(axis=0, dtype=np.float64)
+    # A feature that never changed may do so in a fault.
+    deviation = np.maximum(deviation, 0.1 * deviation.mean() + 1e-6).astype(np.float32)
     each = -(-count // len(WAYS))
-    made = [way(_drawn(rows, each, rng), _drawn(rows, each, rng), deviation, rng) for way in WAYS]
-    return np.concatenate(made).astype(np.float32).reshape(-1, *x.shape[1:])
+    made = np.empty((each * len(WAYS), rows.shape[1]), np.float32)
+    for number, way in enumerate(WAYS):
+        made[number * each : (number + 1) * each] = way(
+            _drawn(rows, each, rng), _drawn(rows, each, rng), deviation, rng
+        )
+    return made.reshape(-1, *x.shape[1:])
 
 
 def _drawn(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

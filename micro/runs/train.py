@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from micro.keras_graph.kernels import prunable_kernels
 from micro.runs import models as students
 from micro.runs.compression import TrainingData, require_budget
 from micro.runs.fitting import History, class_weight, fit, hard_loss, seed_everything
-from micro.runs.score_teacher import ScoreTeacher, untrained_score_teacher
+from micro.runs.score_teacher import ScoreTeacher, check_detectors, scores_of_detectors
 from micro.runs.teaching import on_outputs, recipe_of
 
 if TYPE_CHECKING:
@@ -59,17 +59,47 @@ def train_teacher(config: Config, data: Prepared, seed: int, on_epoch: Callable[
     """The teacher of a config: read from its .keras file as it is, or trained on the data."""
     if config.teacher.path:
         return Trained(_standardized(load_model(config.teacher.path, data, "teacher"), data.target), {})
+    if config.teacher.members > 1:
+        return _averaged([_member(config, data, seed, number, on_epoch) for number in range(config.teacher.members)])
     seed_everything(seed, "teacher")
     with several_devices(config.teacher.devices):
         model = _build(config.teacher, data, "teacher")
         return _fit(model, model, config.teacher, data, None, on_epoch)
 
 
+def _member(config: Config, data: Prepared, seed: int, number: int, on_epoch: Callable[[], None]) -> Trained:
+    """One of the networks that a teacher is made of."""
+    seed_everything(seed, f"teacher {number}")
+    model = _build(config.teacher, data, f"member_{number}")
+    return _fit(model, model, config.teacher, data, None, on_epoch)
+
+
+def _averaged(members: Sequence[Trained]) -> Trained:
+    """The mean of several networks' outputs, with the mean of their learning curves; of logits it is the geometric mean of the
+    probabilities (Hinton et al. 2015, section 2)."""
+    inputs = keras.Input(members[0].model.input_shape[1:], name="features")
+    outputs = keras.layers.Average(name="mean")([member.model(inputs) for member in members])
+    curves = {name: [member.history[name] for member in members] for name in members[0].history}
+    history = {name: np.mean(values, axis=0).tolist() for name, values in curves.items()}
+    return Trained(keras.Model(inputs, outputs, name="teacher"), history)
+
+
 def train_alone(config: Config, data: Prepared, seed: int, on_epoch: Callable[[], None]) -> Trained:
-    """The student trained on the data without a teacher, from the weights that the distilled one starts from."""
+    """The student trained on the data without a teacher, from the weights that the distilled one starts from, for as many
+    steps."""
     model = _new_student(config, data, seed)
     seed_everything(seed, "shuffle")
-    return _fit(model, model, config.student, data, None, on_epoch)
+    return _fit(
+        model, model, config.student.model_copy(update={"epochs": epochs_alone(config, data)}), data, None, on_epoch
+    )
+
+
+def epochs_alone(config: Config, data: Prepared) -> int:
+    """Epochs of a student without a teacher: of one that follows detectors, whose epochs have synthetic windows too, more."""
+    if not config.teacher.detectors:
+        return config.student.epochs
+    taught = steps_of(config, len(data.train) + config.teacher.synthetic_windows)
+    return round(config.student.epochs * taught / steps_of(config, len(data.train)))
 
 
 def distil(
@@ -79,7 +109,8 @@ def distil(
     model = _new_student(config, data, seed)
     seed_everything(seed, "shuffle")
     steps = steps_of(config, len(_examples(data, teacher)[0].x))
-    distiller = recipe_of(config, teacher, model, steps).distiller(teacher, model)
+    known = scores_of_detectors() if isinstance(teacher, ScoreTeacher) else teacher
+    distiller = recipe_of(config, known, model, steps).distiller(known, model)
     return _fit(distiller, model, config.student, data, teacher, on_epoch)
 
 
@@ -129,12 +160,13 @@ def training_data(
 ) -> TrainingData:
     """What stages of compression train a student on."""
     examples = _examples(data, teacher)[0]
+    known = scores_of_detectors() if isinstance(teacher, ScoreTeacher) else teacher
     return TrainingData(
         examples.x,
         examples.y,
         _loss(student, data),
-        teacher,
-        on_outputs(recipe_of(config, teacher, student, steps_of(config, len(examples.x)))),
+        known,
+        on_outputs(recipe_of(config, known, student, steps_of(config, len(examples.x)))),
         class_weight(data.class_weights),
         examples.supplied,
     )
@@ -152,7 +184,7 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
         DataError: Or ValueError saying what does not fit.
     """
     models = untrained_models(config, data)
-    teacher = untrained_score_teacher(config) if config.teacher.detectors else models[0]
+    teacher = scores_of_detectors() if config.teacher.detectors else models[0]
     recipe_of(config, teacher, models[1], steps_of(config, len(data.train)))
     if any(stage.stage in ("prune", "cluster") for stage in config.compress):
         prunable_kernels(models[1])
@@ -160,6 +192,8 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
         if stage.stage == "shrink":
             plan_shrink(models[1], stage.rate)
     require_budget(models[1], config, calibration)
+    if config.teacher.detectors:
+        check_detectors(config, data)
 
 
 def untrained_models(config: Config, data: Prepared) -> tuple[keras.Model, keras.Model]:

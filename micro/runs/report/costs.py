@@ -36,10 +36,10 @@ def sizes(report: RunReport) -> dict[str, str]:
         teacher = 4 * report.parameters.teacher
         bars = {"teacher, float32 weights": (teacher, "#444444"), **bars}
         says = f"Teacher {teacher:,} bytes of weights, student {student:,}, its .tflite {int8:,} with graph."
-    sizes, colors = zip(*bars.values())
-    axes.bar_label(axes.barh(list(bars), sizes, color=colors), [f"{size:,} B" for size in sizes], padding=3)
+    taken, colors = zip(*bars.values())
+    axes.bar_label(axes.barh(list(bars), taken, color=colors), [f"{size:,} B" for size in taken], padding=3)
     axes.invert_yaxis()
-    axes.set(xlabel="bytes", xscale="log", xlim=(min(sizes) / 4, max(sizes) * 8))
+    axes.set(xlabel="bytes", xscale="log", xlim=(min(taken) / 4, max(taken) * 8))
     return chart("Sizes", says, drawn)
 
 

@@ -36,23 +36,25 @@ def learning_curves(report: RunReport) -> dict[str, str] | None:
     """Validation loss by epoch, of the first seed; None where nothing was trained."""
     drawn, axes = figure()
     ends = []
-    for name, history in report.history.items():
-        # A student of scores learns no reconstruction: what it learns is the difference to its teacher.
-        key = next(
-            key for key in ("val_score_matching", "val_hard_loss", "val_loss") if key in history or key == "val_loss"
-        )
+    # A student of scores learns no reconstruction: its curve is the difference to its teacher, which others do not have.
+    scores = {name: history for name, history in report.history.items() if "val_score_matching" in history}
+    what = "difference to the teacher's score" if scores else "loss"
+    for name, history in (scores or report.history).items():
+        key = "val_score_matching" if scores else "val_hard_loss" if "hard_loss" in history else "val_loss"
         if history.get(key):
             epochs = range(1, len(history[key]) + 1)
             axes.plot(epochs, history[key], label=NAMES[name], color=COLORS[name])
             ends.append(f"{NAMES[name]} ends at {history[key][-1]:.4g}")
     if not ends:
         return None
-    axes.set(xlabel="epoch", ylabel="validation loss on the data", yscale="log")
+    label = "validation difference to the teacher's score" if scores else "validation loss on the data"
+    axes.set(xlabel="epoch", ylabel=label, yscale="log")
     axes.legend(frameon=False)
-    return chart("Learning curves", f"Loss on the validation windows by epoch, first seed. {'; '.join(ends)}.", drawn)
+    says = f"{what.capitalize()} on the validation windows by epoch, first seed. {'; '.join(ends)}."
+    return chart("Learning curves", says, drawn)
 
 
-def roc(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str] | None:
+def roc(evaluations: dict[str, Evaluation], data: Prepared, names: dict[str, str]) -> dict[str, str] | None:
     """Faulty windows found against false alarms, for every threshold; None where the test has no faults."""
     from sklearn.metrics import roc_curve
 
@@ -65,8 +67,8 @@ def roc(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str] | 
     for name in (name for name in COMPARED if name in evaluations):
         false, true, _ = roc_curve(labels, evaluations[name].scores[known])
         area = evaluations[name].metrics["auc"]
-        axes.plot(false, true, label=f"{NAMES[name]}: {area:.4f}", color=COLORS[name])
-        areas.append(f"{NAMES[name]} {area:.4f}")
+        axes.plot(false, true, label=f"{names[name]}: {area:.4f}", color=COLORS[name])
+        areas.append(f"{names[name]} {area:.4f}")
     axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8)
     axes.set(xlabel="fraction of healthy windows above the threshold", ylabel="fraction of faulty windows found")
     axes.legend(frameon=False, title="area under the curve", loc="lower right")
@@ -140,7 +142,9 @@ def estimates(evaluations: dict[str, Evaluation], data: Prepared, report: RunRep
     return chart("Estimates", f"{says}.", drawn)
 
 
-def precision_recall(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str] | None:
+def precision_recall(
+    evaluations: dict[str, Evaluation], data: Prepared, names: dict[str, str]
+) -> dict[str, str] | None:
     """Precision against recall of faulty windows, for every threshold; None where the test has no faults."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
@@ -154,8 +158,8 @@ def precision_recall(evaluations: dict[str, Evaluation], data: Prepared) -> dict
         found = evaluations[name].scores[known]
         precision, recall, _ = precision_recall_curve(labels, found)
         average = float(average_precision_score(labels, found))
-        axes.plot(recall, precision, label=f"{NAMES[name]}: {average:.4f}", color=COLORS[name])
-        averages.append(f"{NAMES[name]} {average:.4f}")
+        axes.plot(recall, precision, label=f"{names[name]}: {average:.4f}", color=COLORS[name])
+        averages.append(f"{names[name]} {average:.4f}")
     axes.axhline(labels.mean(), color="#bbbbbb", linewidth=0.8)
     axes.set(xlabel="fraction of faulty windows found", ylabel="fraction of alarms that are faults", ylim=(0, 1.02))
     axes.legend(frameon=False, title="average precision", loc="lower left")

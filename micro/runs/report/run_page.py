@@ -40,7 +40,9 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
         elif data.class_names:
             charts += [confusion(evaluations, data), dark_knowledge(report)]
         else:
-            charts += [roc(evaluations, data), precision_recall(evaluations, data), scores(evaluations, data)]
+            names = names_of(report)
+            charts += [roc(evaluations, data, names), precision_recall(evaluations, data, names)]
+            charts += [scores(evaluations, data)]
         charts += [sizes(report), layers(report), op_graph(report)]
     return page(
         "micro.runs.report",
