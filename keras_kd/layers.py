@@ -310,7 +310,7 @@ def _passes(layer: keras.Layer | None) -> bool:
     return isinstance(layer, PASSING)
 
 
-def _activation_before(tensor: Tensor) -> str | None:
+def _activation_before(tensor: Any) -> str | None:
     """The activation of what made a symbolic tensor: a model, or a layer that says its own."""
     made_by = tensor._keras_history.operation
     if isinstance(made_by, keras.Model):

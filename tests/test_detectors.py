@@ -26,6 +26,11 @@ from micro.runs.train import epochs_alone, steps_of
         ({"teacher": {"detectors": ["sklearn._private.Class"]}}, "a class such as"),
         ({"teacher": {"detectors": ["sklearn..svm.OneClassSVM"]}}, "a class such as"),
         ({"teacher": {"detectors": ["pyod.models.embedding.EmbeddingOD"]}}, "a class such as"),
+        (
+            {"teacher": {"detectors": [["neighbors"]]}},
+            "detectors.0 must be a text, or a table with a class, got ['neighbors']",
+        ),
+        ({"teacher": {"detectors": [{"class": "neighbors"}]}}, "'neighbors' is a word and takes no arguments"),
         ({"teacher": {"detectors": ["autoencoder"], "family": "dense"}}, "names 'autoencoder', and family is 'dense'"),
         ({"teacher": {"detectors": [{"nu": 1}]}}, "teacher: detectors.0.class"),
         ({"teacher": {"detectors": ["pca_q", "pca_q"]}}, "names 'pca_q' twice"),
@@ -166,6 +171,16 @@ def test_scores_that_are_none_are_refused_by_name(pyod, monkeypatch, scores, mes
     monkeypatch.setattr(pyod, "scores", staticmethod(scores), raising=False)
     with pytest.raises(DataError, match=message):
         fitted("pyod.models.stub.STUB", HEALTHY, 0)(OTHERS)
+
+
+def test_what_a_detector_prints_is_kept_from_the_result(capsys):
+    fitted({"class": "sklearn.ensemble.IsolationForest", "n_estimators": 3, "verbose": 3}, HEALTHY, 0)(OTHERS)
+    assert capsys.readouterr().out == ""
+
+
+def test_one_table_is_a_list_of_one():
+    one = parse_config({**CONFIG, "teacher": {"detectors": {"class": "sklearn.svm.OneClassSVM"}}})
+    assert one.teacher.detectors == ({"class": "sklearn.svm.OneClassSVM"},)
 
 
 def test_two_detectors_of_one_class_have_two_names():

@@ -334,6 +334,12 @@ def test_each_machine_of_a_fleet_has_detectors_of_its_own(tmp_path):
     (tmp_path / "fleet.toml").write_text(
         'config = "config.toml"\n[[asset]]\nname = "one"\n[[asset]]\nname = "two"\n[asset.data]\nspeed = 1500.0\n'
     )
+    wrong = {**small, "teacher": {"detectors": ["autoencoder", "sklearn.svm.OneClasSVM"]}}
+    (tmp_path / "config.toml").write_text(toml_of(wrong))
+    result = invoke("fleet", tmp_path / "fleet.toml", "--workers", "1", "--out", tmp_path / "hall")
+    assert (result.exit_code, result.output.count("has no class 'OneClasSVM'")) == (2, 1)
+    assert not (tmp_path / "hall").exists()
+    (tmp_path / "config.toml").write_text(toml_of(small))
     result = invoke("fleet", tmp_path / "fleet.toml", "--workers", "1", "--out", tmp_path / "hall")
     assert result.exit_code in (0, 3), result.output
     assert not list((tmp_path / "hall").rglob("teacher.keras"))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from micro.config.complaints import did_you_mean, shown
-from micro.config.section import Section, listed
+from micro.config.section import Section, listed, tables
 
 Family = Literal["autoencoder", "dense", "conv1d", "ds_cnn", "resnet"]
 # Detectors that a teacher may be made of by a word, and where classes of others may come from.
@@ -42,6 +42,15 @@ class ModelConfig(Section):
     learning_rate: PositiveFloat = 1e-3
 
 
+def _detectors(value: object) -> object:
+    """One detector, a text or a table, is a list of one."""
+    value = tables(listed(value))
+    for number, each in enumerate(value if isinstance(value, list | tuple) else ()):
+        if not isinstance(each, str | dict):
+            raise ValueError(f"detectors.{number} must be a text, or a table with a class, got {shown(each)}")
+    return value
+
+
 class TeacherConfig(ModelConfig):
     """A teacher may be trained on several devices at once: GPUs where there are enough, else logical CPUs. With `members` it is
     as many networks of its family and sizes, each trained from a seed of its own, and gives the mean of their outputs.
@@ -53,7 +62,7 @@ class TeacherConfig(ModelConfig):
 
     devices: PositiveInt = 1
     members: Annotated[int, Field(ge=1, le=100)] = 1
-    detectors: Annotated[tuple[str | dict[str, Any], ...], BeforeValidator(listed)] = ()
+    detectors: Annotated[tuple[str | dict[str, Any], ...], BeforeValidator(_detectors)] = ()
     combine: Literal["mean", "max"] = "mean"
     synthetic_windows: Annotated[int, Field(ge=100, le=10_000_000)] = 40_000
 
@@ -88,6 +97,8 @@ class TeacherConfig(ModelConfig):
     def _require_known(name: object, number: int, table: bool) -> None:
         """ValueError for what is no detector by its name; a table needs a class, whose arguments the others are."""
         place = f"detectors.{number}{'.class' if table else ''}"
+        if table and name in DETECTOR_WORDS:
+            raise ValueError(f"{place}: {name!r} is a word and takes no arguments; write it as text")
         if isinstance(name, str) and re.fullmatch(LIBRARIES, name):
             return
         if table or name not in DETECTOR_WORDS:

@@ -13,6 +13,7 @@ from typing import Any
 from micro.errors import RunError
 from micro.fleet.results import AssetResult, FleetResult, table_csv
 from micro.fleet.spec import Asset, Fleet
+from micro.runs.detectors import require_detectors
 from micro.runs.folder import claim_folder, starting
 from micro.runs.lock import holding, settled
 from micro.support.files import json_bytes, write_bytes
@@ -86,7 +87,9 @@ def _teacher(fleet: Fleet, out: Path, workers: int) -> str | None:
     """Path of the shared teacher; trained where there is none yet. None for detectors, which each machine fits on its own
     windows."""
     teacher = fleet.shared.get("teacher", {})
-    if teacher.get("detectors"):
+    detectors = fleet.config(fleet.asset[0]).teacher.detectors
+    if detectors:
+        require_detectors(detectors)
         return None
     if teacher.get("path"):
         return str(Path(teacher["path"]).resolve())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,8 +48,7 @@ def fitted(detector: str | Mapping[str, Any], x: np.ndarray, seed: int) -> Score
     (name,) = names_of([detector])
     if isinstance(detector, str) and detector in DETECTORS:
         return _checked(DETECTORS[detector](x, seed), name)
-    arguments = {} if isinstance(detector, str) else {key: value for key, value in detector.items() if key != "class"}
-    path = detector if isinstance(detector, str) else detector["class"]
+    path, arguments = _class_of(detector)
     made = _made(path, arguments, seed)
     with _named(name):
         made.fit(x)
@@ -59,11 +59,26 @@ def fitted(detector: str | Mapping[str, Any], x: np.ndarray, seed: int) -> Score
     return score
 
 
+def require_detectors(detectors: Sequence[str | Mapping[str, Any]]) -> None:
+    """DataError for a class that is not there, is no detector or does not take its arguments."""
+    for each in detectors:
+        if isinstance(each, dict) or each not in {*DETECTORS, "autoencoder"}:
+            path, arguments = _class_of(each)
+            _made(path, arguments, 0)
+
+
 def names_of(detectors: Sequence[str | Mapping[str, Any]]) -> list[str]:
     """What a report calls detectors: their words, or the names of their classes, numbered where one comes again."""
     names = [(each if isinstance(each, str) else str(each["class"])).rpartition(".")[2] for each in detectors]
     numbers = [names[: place + 1].count(name) for place, name in enumerate(names)]
     return [name if number == 1 else f"{name} {number}" for name, number in zip(names, numbers)]
+
+
+def _class_of(detector: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The path of a class and its arguments."""
+    if isinstance(detector, str):
+        return detector, {}
+    return detector["class"], {key: value for key, value in detector.items() if key != "class"}
 
 
 def _checked(score: Scorer, name: str) -> Scorer:
@@ -83,9 +98,10 @@ def _checked(score: Scorer, name: str) -> Scorer:
 
 @contextlib.contextmanager
 def _named(name: str) -> Iterator[None]:
-    """DataError with the detector's name for whatever a library raises."""
+    """DataError with the detector's name for whatever a library raises; what it prints goes where progress does."""
     try:
-        yield
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
     except DataError:
         raise
     except Exception as error:

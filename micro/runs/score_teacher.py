@@ -18,7 +18,7 @@ from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepare import Prepared, Windows
 from micro.errors import DataError
 from micro.runs import models as students
-from micro.runs.detectors import Fit, Scorer, fitted, names_of
+from micro.runs.detectors import Fit, Scorer, fitted, names_of, require_detectors
 from micro.runs.fitting import fit, seed_everything
 from micro.runs.synthetic_windows import synthesized
 
@@ -98,6 +98,7 @@ def check_detectors(config: Config, data: Prepared) -> None:
     Raises:
         DataError: For too few windows, and for a detector that cannot be made, fitted or told apart by.
     """
+    require_detectors(config.teacher.detectors)
     windows = data.train
     different = len(set(zip(windows.origins, _places(windows))))
     if different < FEWEST:
