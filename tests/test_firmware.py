@@ -108,6 +108,7 @@ def test_projects_are_whole_and_repeat_to_the_byte(anomaly, tmp_path, board, run
     assert "{{" not in text
     assert all(not line.endswith((" ", "\t")) for line in text.splitlines())
     assert "sensor.c" in made["README.md"].decode()
+    assert "keras-kd monitor" in text
     assert "self-test" in made["README.md"].decode()
     listed = "".join(made[path].decode() for path in made if path.endswith("CMakeLists.txt"))
     if listed:
@@ -286,6 +287,10 @@ def test_emulated_chips_agree_with_python_on_real_windows(cwru_folder, tmp_path,
         assert 0 < result["stack"] < 1000
         assert 1000 < result["inference_instructions"] < result["front_end_instructions"]
     assert load_firmware(run).decider.score.kind == "margin"
+    # A classifier's alarm has no baseline to compare a log with: no file offers what monitor would refuse.
+    new_firmware(run, tmp_path / "project", "cmake")
+    assert not any(b"keras-kd monitor" in content for content in contents(tmp_path / "project").values())
+    assert invoke("monitor", run, tmp_path / "log.csv").exit_code == 2
 
 
 def test_an_emulated_anomaly_detector_agrees_through_alarms_and_faults(anomaly):

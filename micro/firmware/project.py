@@ -220,10 +220,15 @@ def _context(
 def _stage(decider: Decider) -> dict[str, Any]:
     """What templates are told of the last stage."""
     if isinstance(decider, Recognizer):
-        return {"stage": "recognizer", "class_names": [comment_text(each) for each in decider.class_names]}
+        return {
+            "stage": "recognizer",
+            "monitored": False,
+            "class_names": [comment_text(each) for each in decider.class_names],
+        }
     if isinstance(decider, Estimator):
-        return {"stage": "estimator", "target": comment_text(decider.name), **_printed(decider)}
-    return {"stage": "detector"}
+        return {"stage": "estimator", "monitored": False, "target": comment_text(decider.name), **_printed(decider)}
+    # A classifier's margin is no anomaly score, of which a baseline was kept.
+    return {"stage": "detector", "monitored": decider.score.kind != "margin"}
 
 
 def _printed(estimator: Estimator) -> dict[str, Any]:
