@@ -23,7 +23,7 @@ from micro.emission.estimator import estimator_files
 from micro.emission.recognizer import recognizer_files
 from micro.emission.resolver import resolver_methods
 from micro.errors import RunError
-from micro.firmware.boards import BOARDS, MACHINES
+from micro.firmware.boards import BOARDS, MACHINES, PLAIN_STAGE
 from micro.runs.device import Firmware, load_firmware, observe
 from micro.runs.finished import read_run
 from micro.runs.publish import write_folder
@@ -228,7 +228,7 @@ def _stage(decider: Decider) -> dict[str, Any]:
     if isinstance(decider, Estimator):
         return {"stage": "estimator", "monitored": False, "target": comment_text(decider.name), **_printed(decider)}
     # A classifier's margin is no anomaly score, of which a baseline was kept.
-    return {"stage": "detector", "monitored": decider.score.kind != "margin"}
+    return {**PLAIN_STAGE, "monitored": decider.score.kind != "margin"}
 
 
 def _printed(estimator: Estimator) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from micro.emission.c_text import render
 from micro.errors import RunError
-from micro.firmware.boards import BARE, MACHINES
+from micro.firmware.boards import BARE, MACHINES, PLAIN_STAGE
 
 TEMPLATES = "firmware/templates"
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-pedantic")
@@ -27,9 +27,7 @@ def run_in_qemu(folder: Path, core: str, sources: Sequence[str], optimize: str =
     files = {**BARE, "app.h": "common/app.h.j2", "link.ld": "bare-cortex-m/link.ld.j2"}
     for name, template in files.items():
         (folder / name).write_text(
-            render(
-                template, {"name": "program", "machine": machine, "runtime": "static", "stage": "detector"}, TEMPLATES
-            )
+            render(template, {"name": "program", "machine": machine, "runtime": "static", **PLAIN_STAGE}, TEMPLATES)
         )
     compiler = [
         "arm-none-eabi-gcc",
