@@ -15,7 +15,7 @@ from micro.datasets.prepare import Windows, prepare
 from micro.errors import DataError
 from micro.runs.detectors import fitted, names_of
 from micro.runs.score_teacher import _fitting_sets, check_detectors, fit_score_teacher, folds_of
-from micro.runs.train import epochs_alone, steps_of
+from micro.runs.train import examples_alone
 
 
 @pytest.mark.parametrize(
@@ -189,9 +189,16 @@ def test_two_detectors_of_one_class_have_two_names():
     assert names == ["pca_q", "OneClassSVM", "OneClassSVM 2"]
 
 
-def test_the_student_without_a_teacher_learns_for_as_many_steps():
+def test_the_student_without_a_teacher_learns_for_as_many_steps_from_its_own_windows():
     config = parse_config(CONFIG)
     data = prepare(config)
-    alone = epochs_alone(config, data) * steps_of(config, len(data.train))
-    taught = config.student.epochs * steps_of(config, len(data.train) + config.teacher.synthetic_windows)
-    assert abs(alone - taught) <= steps_of(config, len(data.train))
+    examples, validation = examples_alone(config, data)
+    count = len(data.train)
+    assert len(examples.x) == len(examples.y) == count + config.teacher.synthetic_windows
+    assert np.array_equal(examples.x, examples.y)
+    assert np.array_equal(examples.x[:count], data.train.x)
+    times = np.unique(examples.x, axis=0, return_counts=True)[1]
+    assert (len(times), times.max() - times.min()) == (count, 1)
+    assert np.array_equal(validation.x, data.validation.x)
+    plain = parse_config({**CONFIG, "teacher": {}})
+    assert np.array_equal(examples_alone(plain, data)[0].x, data.train.x)

@@ -33,7 +33,7 @@ from micro.runs.report import render_report
 from micro.runs.reporting import Emitted, RunResults, make_report
 from micro.runs.run_report import RunReport
 from micro.runs.seed_run import SeedRun, SeedWork, run_seed
-from micro.runs.train import check_models, epochs_alone, in_real_numbers, ready_devices
+from micro.runs.train import check_models, in_real_numbers, ready_devices
 from micro.support.files import array_bytes, json_bytes, keras_bytes, sha256, write_bytes
 from micro.support.progress import Progress
 from micro.support.wording import listed
@@ -78,8 +78,8 @@ def _require_classes(background: Sequence[str], names: Sequence[str]) -> None:
 
 def train_and_report(config: Config, data: Prepared, folder: RunFolder, progress: Progress) -> RunReport:
     """Train, or take up again, all seeds' models in a folder that has begun, fill its `whole`, and return the report."""
-    alone = epochs_alone(config, data) if config.distill.compare else 0
-    total = config.seeds * (config.teacher.epochs * config.teacher.members + config.student.epochs + alone)
+    students = 2 if config.distill.compare else 1
+    total = config.seeds * (config.teacher.epochs * config.teacher.members + students * config.student.epochs)
     done = 0
 
     def tick(label: str, epochs: int = 1, /) -> None:

@@ -20,7 +20,7 @@ from micro.runs.evaluate import Evaluation, Judge, chip_judge, evaluate, keras_j
 from micro.runs.fitting import seed_everything
 from micro.runs.run_report import DETECTOR
 from micro.runs.score_teacher import ScoreTeacher, fit_score_teacher
-from micro.runs.train import Trained, distil, epochs_alone, train_alone, train_teacher, training_data
+from micro.runs.train import Trained, distil, train_alone, train_teacher, training_data
 from micro.support.files import json_bytes, keras_bytes, write_bytes
 from micro.tflite.footprint import Footprint, measure
 
@@ -98,7 +98,7 @@ def run_seed(work: SeedWork) -> SeedRun:
     student = work.trained("student", epochs, lambda tick: distil(config, data, teaching, seed, tick))
     alone = None
     if config.distill.compare:
-        alone = work.trained("alone", epochs_alone(config, data), lambda tick: train_alone(config, data, seed, tick))
+        alone = work.trained("alone", epochs, lambda tick: train_alone(config, data, seed, tick))
     calibration = calibration_windows(data, seed)
     stages = _compressed(work, student, training_data(config, data, teaching, student.model), calibration)
     judges = _judges_of(teacher, data.task)

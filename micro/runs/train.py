@@ -64,14 +64,14 @@ def train_teacher(config: Config, data: Prepared, seed: int, on_epoch: Callable[
     seed_everything(seed, "teacher")
     with several_devices(config.teacher.devices):
         model = _build(config.teacher, data, "teacher")
-        return _fit(model, model, config.teacher, data, None, on_epoch)
+        return _fit(model, model, config.teacher, data, _examples(data, None), on_epoch)
 
 
 def _member(config: Config, data: Prepared, seed: int, number: int, on_epoch: Callable[[], None]) -> Trained:
     """One of the networks that a teacher is made of."""
     seed_everything(seed, f"teacher {number}")
     model = _build(config.teacher, data, f"member_{number}")
-    return _fit(model, model, config.teacher, data, None, on_epoch)
+    return _fit(model, model, config.teacher, data, _examples(data, None), on_epoch)
 
 
 def _averaged(members: Sequence[Trained]) -> Trained:
@@ -85,21 +85,20 @@ def _averaged(members: Sequence[Trained]) -> Trained:
 
 
 def train_alone(config: Config, data: Prepared, seed: int, on_epoch: Callable[[], None]) -> Trained:
-    """The student trained on the data without a teacher, from the weights that the distilled one starts from, for as many
-    steps."""
+    """The student trained on the data without a teacher, from the weights that the distilled one starts from."""
     model = _new_student(config, data, seed)
     seed_everything(seed, "shuffle")
-    return _fit(
-        model, model, config.student.model_copy(update={"epochs": epochs_alone(config, data)}), data, None, on_epoch
-    )
+    return _fit(model, model, config.student, data, examples_alone(config, data), on_epoch)
 
 
-def epochs_alone(config: Config, data: Prepared) -> int:
-    """Epochs of a student without a teacher: of one that follows detectors, whose epochs have synthetic windows too, more."""
+def examples_alone(config: Config, data: Prepared) -> tuple[Examples, Examples]:
+    """What a student without a teacher learns from. Beside one that follows detectors, whose epochs have synthetic windows too,
+    its windows come again until it learns for as many steps."""
+    examples, validation = _examples(data, None)
     if not config.teacher.detectors:
-        return config.student.epochs
-    taught = steps_of(config, len(data.train) + config.teacher.synthetic_windows)
-    return round(config.student.epochs * taught / steps_of(config, len(data.train)))
+        return examples, validation
+    rows = np.arange(len(examples.x) + config.teacher.synthetic_windows) % len(examples.x)
+    return Examples(examples.x[rows], examples.y[rows]), validation
 
 
 def distil(
@@ -108,10 +107,11 @@ def distil(
     """The student trained under the teacher."""
     model = _new_student(config, data, seed)
     seed_everything(seed, "shuffle")
-    steps = steps_of(config, len(_examples(data, teacher)[0].x))
+    examples = _examples(data, teacher)
+    steps = steps_of(config, len(examples[0].x))
     known = scores_of_detectors() if isinstance(teacher, ScoreTeacher) else teacher
     distiller = recipe_of(config, known, model, steps).distiller(known, model)
-    return _fit(distiller, model, config.student, data, teacher, on_epoch)
+    return _fit(distiller, model, config.student, data, examples, on_epoch)
 
 
 def ready_devices(count: int) -> None:
@@ -266,10 +266,10 @@ def _fit(
     model: keras.Model,
     part: ModelConfig,
     data: Prepared,
-    teacher: keras.Model | ScoreTeacher | None,
+    both: tuple[Examples, Examples],
     on_epoch: Callable[[], None],
 ) -> Trained:
-    examples, validation = _examples(data, teacher)
+    examples, validation = both
     history = fit(
         trained,
         part,
