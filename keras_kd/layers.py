@@ -256,22 +256,7 @@ def activation_of(model: keras.Model, layer: str | None = None) -> str | None:
     declared = getattr(model, "output_activation", None)
     if declared is not None and layer is None:
         return declared
-    made_by = find_layer(model, layer) if layer else last_layer(model)
-    while _passes(made_by) and _previous(made_by) is not None:
-        made_by = _previous(made_by)
-    if isinstance(made_by, (keras.layers.Add, keras.layers.Average)):
-        merged = {_activation_before(tensor) for tensor in made_by.input}
-        return "linear" if merged == {"linear"} else None
-    if isinstance(made_by, keras.Model):
-        return activation_of(made_by)
-    if isinstance(made_by, keras.layers.TimeDistributed):
-        made_by = made_by.layer
-    if isinstance(made_by, keras.layers.Softmax):
-        return "softmax"
-    if made_by is None or isinstance(made_by, RECURRENT):
-        return None
-    activation = getattr(getattr(made_by, "activation", None), "__name__", None)
-    return activation if activation in ("linear", "softmax", "sigmoid") else None
+    return _activation_made_by(find_layer(model, layer) if layer else last_layer(model))
 
 
 PASSING = (
@@ -310,12 +295,23 @@ def _passes(layer: keras.Layer | None) -> bool:
     return isinstance(layer, PASSING)
 
 
-def _activation_before(tensor: Any) -> str | None:
-    """The activation of what made a symbolic tensor: a model, or a layer that says its own."""
-    made_by = tensor._keras_history.operation
+def _activation_made_by(made_by: Any) -> str | None:
+    """The activation of what a layer gives; None where it is unknown."""
+    while _passes(made_by) and _previous(made_by) is not None:
+        made_by = _previous(made_by)
+    if isinstance(made_by, (keras.layers.Add, keras.layers.Average)):
+        merged = {_activation_made_by(tensor._keras_history.operation) for tensor in made_by.input}
+        return "linear" if merged == {"linear"} else None
     if isinstance(made_by, keras.Model):
         return activation_of(made_by)
-    return getattr(getattr(made_by, "activation", None), "__name__", None)
+    if isinstance(made_by, keras.layers.TimeDistributed):
+        made_by = made_by.layer
+    if isinstance(made_by, keras.layers.Softmax):
+        return "softmax"
+    if made_by is None or isinstance(made_by, RECURRENT):
+        return None
+    activation = getattr(getattr(made_by, "activation", None), "__name__", None)
+    return activation if activation in ("linear", "softmax", "sigmoid") else None
 
 
 def _previous(layer: keras.Layer | None) -> keras.Layer | None:

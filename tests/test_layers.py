@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 import keras_kd
+from keras_kd.layers import activation_of
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -239,3 +240,19 @@ def test_keras_distillation_losses_are_objectives_and_ours_are_losses_there(blob
     for bad, says in ((keras_kd.Hint(), "trains layers of its own"), (keras_kd.DecoupledKD(), "needs labels")):
         with pytest.raises(ValueError, match=says):
             keras.distillation.Distiller(functional(12, "t"), functional(6, "s"), [bad])
+
+
+@pytest.mark.parametrize(
+    ("merge", "ends", "activation"),
+    [
+        (keras.layers.Average, (None, None), "linear"),
+        (keras.layers.Add, (None, None), "linear"),
+        (keras.layers.Add, ("softmax", None), None),
+        (keras.layers.Average, ("softmax", "softmax"), None),
+        (keras.layers.Maximum, (None, None), None),
+    ],
+)
+def test_sums_and_means_of_linear_outputs_are_linear_and_no_other_merge_is(merge, ends, activation):
+    inputs = keras.Input((4,))
+    parts = [keras.layers.Dropout(0.1)(keras.layers.Dense(3, activation=end)(inputs)) for end in ends]
+    assert activation_of(keras.Model(inputs, keras.layers.Reshape((3,))(merge()(parts)))) == activation

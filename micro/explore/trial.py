@@ -86,20 +86,20 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
     }
     teacher_score = None
     parts: dict[str, bytes] = {}
-    if config.teacher.detectors:
+    if teacher_from is None:
         _require_outputs(config, data)
+    if config.teacher.detectors:
         check_detectors(config, data)
         scores = fit_score_teacher(config, data, config.seed, lambda name: None)
         arrays |= {"train_x": scores.x, "train_y": scores.x, "targets": scores.outputs}
         teacher_score = auc(labels, scores.errors(x))
     else:
         arrays |= {"train_x": data.train.x, "train_y": targets_of(data, data.train)}
-    if teacher_from is None and not config.teacher.detectors:
-        _require_outputs(config, data)
-        teacher = train_teacher(config, data, config.seed, lambda: None).model
-        keras_kd.record(teacher, data.train.x, f"{folder}-teacher", batch_size=1024)
-        teacher_score = score_keras(teacher, x, judged, data.task).score
-        parts["teacher.keras"] = keras_bytes(copied(teacher))
+        if teacher_from is None:
+            teacher = train_teacher(config, data, config.seed, lambda: None).model
+            keras_kd.record(teacher, data.train.x, f"{folder}-teacher", batch_size=1024)
+            teacher_score = score_keras(teacher, x, judged, data.task).score
+            parts["teacher.keras"] = keras_bytes(copied(teacher))
     parts |= {f"{name}.npy": array_bytes(array) for name, array in arrays.items()}
     parts["about.json"] = json_bytes(
         {
@@ -118,8 +118,7 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
 
 def _require_outputs(config: Config, data: Prepared) -> None:
     """ValueError for a recipe that compares inner layers: candidates are taught by the teacher's recorded outputs."""
-    teacher, student = untrained_models(config, data)
-    recipe = recipe_of(config, scores_of_detectors() if config.teacher.detectors else teacher, student, 1)
+    recipe = recipe_of(config, *untrained_models(config, data), 1)
     outputs = on_outputs(recipe)
     if outputs is None or len(outputs.terms) < len(recipe.terms):
         inner = next(term.objective for term in recipe.terms if outputs is None or term not in outputs.terms)

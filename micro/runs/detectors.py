@@ -19,8 +19,9 @@ import numpy as np
 from micro.datasets.arrays import one_line
 from micro.errors import DataError
 
-# Healthy windows, (n, features) -> scores of any windows, (m, features) -> (m,).
+# Windows, (m, features) -> their scores, (m,).
 Scorer = Callable[[np.ndarray], np.ndarray]
+# Healthy windows, (n, features), and a seed -> the scorer fitted on them.
 Fit = Callable[[np.ndarray, int], Scorer]
 # Neighbors whose distances are averaged; those of the local outlier factor, as its authors advise.
 NEIGHBORS, LOCAL_NEIGHBORS = 5, 20

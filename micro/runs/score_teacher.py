@@ -16,9 +16,10 @@ from keras_kd import Supplied
 from micro.config import Config
 from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepare import Prepared, Windows
+from micro.detection.threshold import reconstruction_error
 from micro.errors import DataError
 from micro.runs import models as students
-from micro.runs.detectors import Fit, Scorer, fitted, names_of, require_detectors
+from micro.runs.detectors import TINY, Fit, Scorer, fitted, names_of
 from micro.runs.fitting import fit, seed_everything
 from micro.runs.synthetic_windows import synthesized
 
@@ -96,9 +97,8 @@ def check_detectors(config: Config, data: Prepared) -> None:
     """Make every detector of a config and try it on some training windows, before a run begins.
 
     Raises:
-        DataError: For too few windows, and for a detector that cannot be made, fitted or told apart by.
+        DataError: For too few windows, and for a detector that cannot be made or fitted, or gives all windows one score.
     """
-    require_detectors(config.teacher.detectors)
     windows = data.train
     different = len(set(zip(windows.origins, _places(windows))))
     if different < FEWEST:
@@ -121,14 +121,15 @@ def fit_score_teacher(config: Config, data: Prepared, seed: int, begin: Callable
         DataError: For a detector that cannot be fitted, or gives scores that tell nothing.
     """
     settings, windows = config.teacher, data.train
-    rows, folds = _rows(windows.x), folds_of(windows)
+    rows = _rows(windows.x)
     near = -(-data.features.window // data.features.hop) - 1
+    sets = _fitting_sets(windows, folds_of(windows), near)
     members: dict[str, Member] = {}
     held_out = []
     for detector, name in zip(settings.detectors, names_of(settings.detectors)):
         begin(name)
         make = _fit_of(detector, name, config)
-        unseen = _out_of_fold(make, rows, _fitting_sets(windows, folds, near), seed)
+        unseen = _out_of_fold(make, rows, sets, seed)
         mean, deviation = _level(unseen, name)
         members[name] = Member(make(rows[evenly_spaced(len(rows), MOST)], seed), mean, deviation)
         held_out.append(_standardized(unseen, mean, deviation))
@@ -214,7 +215,7 @@ def _autoencoder(config: Config, x: np.ndarray) -> Scorer:
 
     def score(rows: np.ndarray) -> np.ndarray:
         found = np.asarray(model.predict(rows, batch_size=1024, verbose=0))
-        return np.log(np.mean((rows - found) ** 2, axis=1, dtype=np.float64) + 1e-9)
+        return np.log(reconstruction_error(rows, found) + TINY)
 
     return score
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,8 @@ def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
         raise RunError(f"{folder}: the student is quantization-aware; scan a run without stage 'quantize_aware'")
     data = prepare(config)
     x, labels = data.validation.x, data.validation.labels
+    if config.teacher.detectors:
+        x = np.concatenate([x, synthesized(data.train.x, 4 * len(x), config.seed)])
     wanted = x if data.target is None else data.target.standardized(labels)
 
     def accuracy(model: keras.Model) -> float:
@@ -57,14 +59,16 @@ def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
     def closeness(model: keras.Model) -> float:
         return -float(np.mean(errors(model)))
 
-    score: Callable[[keras.Model], float] = accuracy if data.class_names else closeness
+    score, name = closeness, "mean squared error"
+    if data.class_names:
+        score, name = accuracy, "accuracy, points"
     if config.teacher.detectors:
-        x = wanted = np.concatenate([x, synthesized(data.train.x, 4 * len(x), config.seed)])
         own = np.log(errors(student) + TINY)
 
-        def score(model: keras.Model) -> float:
+        def likeness(model: keras.Model) -> float:
             return -float(np.mean((np.log(errors(model) + TINY) - own) ** 2))
 
+        score, name = likeness, "mean squared difference of log errors"
     rows = sensitivity(
         student,
         score,
@@ -73,9 +77,7 @@ def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
         bits=BITS,
         calibration=data.train.x[:: max(1, len(data.train) // 256)],
     )
-    if config.teacher.detectors:
-        return rows, "mean squared difference of log errors"
-    return rows, "accuracy, points" if data.class_names else "mean squared error"
+    return rows, name
 
 
 def render_sensitivity(rows: Sequence[Sensitivity], score_name: str) -> bytes:

@@ -106,7 +106,9 @@ def _prepared(config: Config) -> Prepared:
 
 def _require_enough(config: Config, data: Prepared) -> None:
     """ValueError where the rate of false alarms takes more calibration windows than there are."""
-    if config.task == "anomaly" and config.detect.method == "conformal":
+    if config.task != "anomaly":
+        return
+    if config.detect.method == "conformal":
         threshold_rank(len(data.calibration), config.detect.false_alarm_rate)
-    if config.task == "anomaly" and config.detect.method == "extreme":
+    if config.detect.method == "extreme":
         require_tail(len(data.calibration))

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_kd import Supplied
 from micro.compress.fine_tune import with_supplied
 from micro.compress.shrink import plan_shrink
 from micro.config import Config, ModelConfig
@@ -109,7 +110,7 @@ def distil(
     seed_everything(seed, "shuffle")
     examples = _examples(data, teacher)
     steps = steps_of(config, len(examples[0].x))
-    known = scores_of_detectors() if isinstance(teacher, ScoreTeacher) else teacher
+    known = _known(teacher)
     distiller = recipe_of(config, known, model, steps).distiller(known, model)
     return _fit(distiller, model, config.student, data, examples, on_epoch)
 
@@ -160,11 +161,11 @@ def training_data(
 ) -> TrainingData:
     """What stages of compression train a student on."""
     examples = _examples(data, teacher)[0]
-    known = scores_of_detectors() if isinstance(teacher, ScoreTeacher) else teacher
+    known = _known(teacher)
     return TrainingData(
         examples.x,
         examples.y,
-        _loss(student, data),
+        hard_loss(student, data.task),
         known,
         on_outputs(recipe_of(config, known, student, steps_of(config, len(examples.x)))),
         class_weight(data.class_weights),
@@ -184,8 +185,7 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
         DataError: Or ValueError saying what does not fit.
     """
     models = untrained_models(config, data)
-    teacher = scores_of_detectors() if config.teacher.detectors else models[0]
-    recipe_of(config, teacher, models[1], steps_of(config, len(data.train)))
+    recipe_of(config, *models, steps_of(config, len(data.train)))
     if any(stage.stage in ("prune", "cluster") for stage in config.compress):
         prunable_kernels(models[1])
     for stage in config.compress:
@@ -196,13 +196,13 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
         check_detectors(config, data)
 
 
-def untrained_models(config: Config, data: Prepared) -> tuple[keras.Model, keras.Model]:
-    """Teacher and student, built, or loaded from their files."""
+def untrained_models(config: Config, data: Prepared) -> tuple[keras.Model | Supplied, keras.Model]:
+    """Teacher and student, built, or loaded from their files; of detectors, what a student knows of them."""
     teacher, student = (
         load_model(part.path, data, side) if part.path else _build(part, data, side)
         for side, part in (("teacher", config.teacher), ("student", config.student))
     )
-    return teacher, student
+    return scores_of_detectors() if config.teacher.detectors else teacher, student
 
 
 def build_model(part: ModelConfig, input_shape: tuple[int, ...], classes: int | None, name: str) -> keras.Model:
@@ -273,7 +273,7 @@ def _fit(
     history = fit(
         trained,
         part,
-        _loss(model, data),
+        hard_loss(model, data.task),
         examples.inputs,
         examples.y,
         validation_data=(validation.inputs, validation.y),
@@ -282,6 +282,11 @@ def _fit(
         class_weight=class_weight(data.class_weights),
     )
     return Trained(model, history)
+
+
+def _known(teacher: keras.Model | ScoreTeacher) -> keras.Model | Supplied:
+    """A teacher as a Distiller knows it."""
+    return scores_of_detectors() if isinstance(teacher, ScoreTeacher) else teacher
 
 
 def _examples(data: Prepared, teacher: keras.Model | ScoreTeacher | None) -> tuple[Examples, Examples]:
@@ -297,7 +302,3 @@ def targets_of(data: Prepared, windows: Windows) -> np.ndarray:
     if data.target is not None:
         return data.target.standardized(windows.labels)
     return windows.labels if data.class_names else windows.x
-
-
-def _loss(student: keras.Model, data: Prepared) -> keras.losses.Loss:
-    return hard_loss(student, data.task)

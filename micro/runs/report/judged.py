@@ -18,6 +18,12 @@ NAMES = {
     "student_int8": "Student on the chip (int8)",
     "alone_int8": "Student, no teacher (int8)",
 }
+# What they are called instead where the teacher is made of detectors.
+UNDER_DETECTORS = {
+    "teacher": "Teacher: detectors, combined",
+    "student_alone": "Student, reconstruction alone",
+    "alone_int8": "Student, reconstruction (int8)",
+}
 
 
 def names_of(report: RunReport) -> dict[str, str]:
@@ -25,8 +31,7 @@ def names_of(report: RunReport) -> dict[str, str]:
     detectors = {key: f"  {key}" for key in report.summary if key.startswith(DETECTOR)}
     if not detectors:
         return NAMES
-    changed = {**NAMES, "teacher": "Teacher: detectors, combined", "student_alone": "Student, reconstruction alone"}
-    return {"teacher": changed.pop("teacher"), **detectors, **changed, "alone_int8": "Student, reconstruction (int8)"}
+    return {"teacher": NAMES["teacher"], **detectors, **NAMES, **UNDER_DETECTORS}
 
 
 COMPARED = ("teacher", "student_alone", "student_distilled", "student_int8")
