@@ -107,10 +107,15 @@ def print_report(report: RunReport, out: str) -> None:
 
 def _data_sentence(report: RunReport) -> str:
     """The sample rate and the windows, by which a unit of time that was misread shows."""
-    rate, window, hop = report.data.sample_rate, report.features.window, report.features.hop
+    rate, features = report.data.sample_rate, report.features
+    window, hop = features.window, features.hop
     channels = counted(len(report.data.channels), "channel")
+    frames = (
+        "" if features.frame is None else f", each of {features.frames} frames, one every {features.frame_hop} samples"
+    )
     return (
-        f"Data: {channels} at {rate:,.6g} Hz, windows of {window:,} samples ({window / rate:.3g} s), one every {hop:,}."
+        f"Data: {channels} at {rate:,.6g} Hz, windows of {window:,} samples ({window / rate:.3g} s), one every {hop:,}"
+        f"{frames}."
     )
 
 
