@@ -31,7 +31,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[features]": features.FeaturesConfig,
     "[augment]": augmentation.AugmentConfig,
     "[teacher]": models.TeacherConfig,
-    "[student]": models.ModelConfig,
+    "[student]": models.StudentConfig,
     "[distill]": distillation.DistillConfig,
     '[[compress]], stage = "shrink"': compression.ShrinkStage,
     '[[compress]], stage = "prune"': compression.PruneStage,

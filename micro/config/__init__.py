@@ -29,16 +29,28 @@ from micro.config.deployment import (
 from micro.config.distillation import DistillConfig
 from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData
-from micro.config.models import CONVOLUTIONAL, Family, ModelConfig, TeacherConfig
+from micro.config.models import (
+    AUTOENCODERS,
+    CONVOLUTIONAL,
+    PLANAR,
+    RECURRENT,
+    Family,
+    ModelConfig,
+    StudentConfig,
+    TeacherConfig,
+)
 from micro.config.read import LARGEST_SEED, Config, load_config, parse_config, with_paths
 from micro.config.renamed import RENAMED, RenamedError, require_current_names
 
 __all__ = [
     "AUGMENTATIONS",
+    "AUTOENCODERS",
     "CONVOLUTIONAL",
     "DATA",
     "JOBS",
     "LARGEST_SEED",
+    "PLANAR",
+    "RECURRENT",
     "RENAMED",
     "AugmentConfig",
     "BearingData",
@@ -65,6 +77,7 @@ __all__ = [
     "RigData",
     "ShrinkStage",
     "Stage",
+    "StudentConfig",
     "TableData",
     "Task",
     "TeacherConfig",

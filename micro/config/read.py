@@ -22,7 +22,7 @@ from micro.config.deployment import (
 )
 from micro.config.distillation import DistillConfig
 from micro.config.features import FeaturesConfig
-from micro.config.models import ModelConfig, TeacherConfig
+from micro.config.models import StudentConfig, TeacherConfig
 from micro.config.renamed import require_current_names
 from micro.config.section import Section, tables
 
@@ -49,7 +49,7 @@ class Config(Section):
     features: FeaturesConfig = FeaturesConfig()
     augment: AugmentConfig = AugmentConfig()
     teacher: TeacherConfig
-    student: ModelConfig
+    student: StudentConfig
     distill: DistillConfig = DistillConfig()
     compress: Annotated[tuple[Stage, ...], BeforeValidator(tables)] = ()
     budget: BudgetConfig = BudgetConfig()
