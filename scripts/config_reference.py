@@ -51,6 +51,7 @@ DEPENDS = {
     "task": "by the job",
     "family": "by the task",
     "objective": "by the task",
+    "candidates": "by the task",
     "temperature": "`4.0`; a recipe's as published",
     "weight": "`0.5`; a recipe's as published",
     "hard_weight": "`0.5`; a recipe's as published; `1.0` beside `objectives`",

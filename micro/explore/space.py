@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from micro.config import AUTOENCODERS, CONVOLUTIONAL, Config, PruneStage
+from micro.config import AUTO, AUTOENCODERS, CONVOLUTIONAL, Config, PruneStage
 from micro.errors import RunError
 
 WIDTHS, BOTTLENECKS, FILTERS = (4, 128), (2, 24), (4, 48)
@@ -31,6 +31,11 @@ def require_searchable(config: Config) -> None:
     """RunError for a config whose students cannot be varied or judged."""
     if config.student.path:
         raise RunError("search: student.path names a model as it is; give student.family instead, so that it can vary")
+    if config.distill.recipe == AUTO:
+        raise RunError(
+            'search: distill.recipe = "auto" is chosen by a run, for one student; run the config and name the recipe that it '
+            "chose, or name one that compares outputs, such as kd"
+        )
     if getattr(config.data, "scaling", "all") == "per_file":
         raise RunError('search: scaling = "per_file" has no constants for a chip; search with scaling = "all"')
 
