@@ -1,6 +1,9 @@
 """Recipe "auto": what is tried, what is chosen and why, and the run that is trained by it."""
 
 import json
+import subprocess
+import sys
+import time
 import tomllib
 
 import numpy as np
@@ -160,6 +163,24 @@ def test_an_unknown_candidate_ends_before_training(tmp_path, blobs_folder):  # n
     result = invoke("search", tmp_path / "c.toml", *limits, "--out", tmp_path / "search")
     assert result.exit_code == 2
     assert 'search: distill.recipe = "auto" is chosen by a run' in result.output
+
+
+@pytest.mark.slow
+def test_a_run_killed_among_its_trials_ends_with_the_same_bytes(tmp_path, blobs_folder):  # noqa: F811
+    (tmp_path / "c.toml").write_text(RUN.format(folder=blobs_folder) + AUTO)
+    run = [sys.executable, "-m", "micro.cli", "run", str(tmp_path / "c.toml"), "--out"]
+    subprocess.run([*run, str(tmp_path / "whole")], check=True, capture_output=True)
+    tried = tmp_path / "killed.partial" / "parts" / "recipes" / "recipe_dkd.json"
+    with subprocess.Popen(
+        [*run, str(tmp_path / "killed")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as killed:
+        while not tried.exists() and killed.poll() is None:
+            time.sleep(0.01)
+        killed.kill()
+    assert not (tried.parent / "choice.json").exists()
+    subprocess.run([*run, str(tmp_path / "killed"), "--resume"], check=True, capture_output=True)
+    for name in ("report.json", "student.keras", "student_int8.tflite", "report.html"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
 @pytest.mark.slow
