@@ -36,14 +36,15 @@ family = "conv1d"
 sizes = [16, 16]
 kernel = 3
 stride = 2
-epochs = 10
+epochs = 40
+learning_rate = 0.003
 batch_size = 8
 [student]
 family = "ds_cnn"
 sizes = [8, 8]
 kernel = 3
 stride = 2
-epochs = 20
+epochs = 40
 batch_size = 8
 learning_rate = 0.005
 [recognize]
@@ -98,9 +99,9 @@ def test_the_application_and_an_emulated_chip_say_what_python_says(made, tmp_pat
     assert invoke("new-firmware", made / "run", "--board", "cmake", "--out", folder).exit_code == 0
     assert subprocess.run([build_app(folder)], capture_output=True, text=True).stdout == "self-test: pass\n"
     read_samples_from_stdin(folder, "whistle")
-    done = subprocess.run([build_app(folder, "-DAPP_LOG=1")], input=stream.tobytes(), capture_output=True, text=True)
+    done = subprocess.run([build_app(folder, "-DAPP_LOG=1")], input=stream.tobytes(), capture_output=True)
     expected = simulate(made / "run", stream)
-    assert [line.split(",")[0] for line in done.stdout.splitlines()[1:]] == [
+    assert [line.split(",")[0].strip('"') for line in done.stdout.decode().splitlines()[1:]] == [
         each.recognized or "unknown" for each in expected
     ]
     assert {each.recognized for each in expected} >= {"rising", "falling"}
