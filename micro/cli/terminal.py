@@ -106,12 +106,14 @@ def print_report(report: RunReport, out: str) -> None:
 
 
 def _data_sentence(report: RunReport) -> str:
-    """The sample rate and the windows, by which a unit of time that was misread shows."""
+    """The sample rate and the windows, by which a unit of time that was misread shows; the size of pictures."""
     rate, window, hop = report.data.sample_rate, report.features.window, report.features.hop
+    if report.data.image_size is not None:
+        height, width = report.data.image_size
+        return f"Data: pictures of {height} x {width} pixels, {' and '.join(report.data.channels)}."
     channels = counted(len(report.data.channels), "channel")
-    return (
-        f"Data: {channels} at {rate:,.6g} Hz, windows of {window:,} samples ({window / rate:.3g} s), one every {hop:,}."
-    )
+    at, seconds = ("", "") if rate is None else (f" at {rate:,.6g} Hz", f" ({window / rate:.3g} s)")
+    return f"Data: {channels}{at}, windows of {window:,} samples{seconds}, one every {hop:,}."
 
 
 def _recognizer_sentence(found: RecognizedReport) -> str:

@@ -28,7 +28,7 @@ from micro.config.deployment import (
 )
 from micro.config.distillation import DistillConfig
 from micro.config.features import FeaturesConfig
-from micro.config.files import FilesData
+from micro.config.files import MOST_PIXELS, PICTURES, FilesData
 from micro.config.models import CONVOLUTIONAL, Family, ModelConfig, TeacherConfig
 from micro.config.read import LARGEST_SEED, Config, load_config, parse_config, with_paths
 from micro.config.renamed import RENAMED, RenamedError, require_current_names
@@ -39,6 +39,8 @@ __all__ = [
     "DATA",
     "JOBS",
     "LARGEST_SEED",
+    "MOST_PIXELS",
+    "PICTURES",
     "RENAMED",
     "AugmentConfig",
     "BearingData",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -31,10 +31,28 @@ class FeaturesConfig(Section):
         """Whether windows keep their time axis."""
         return self.kind in ("raw", ("raw",))
 
-    def front_end(self, channels: int, sample_rate: float | None) -> FrontEnd:
-        """The front end of this section for recordings of that many channels; ValueError where they do not fit."""
-        settings = self.model_dump()
+    def front_end(
+        self, channels: int, sample_rate: float | None, image_size: tuple[int, int] | None = None
+    ) -> FrontEnd:
+        """The front end of this section for recordings of that many channels; ValueError where they do not fit.
+
+        `image_size` is the height and width of pictures, which are windows as they are.
+        """
+        settings = (self if image_size is None else self.of_pictures(image_size)).model_dump()
         return FrontEnd(settings.pop("kind"), channels=channels, sample_rate=sample_rate, **settings)
+
+    def of_pictures(self, image_size: tuple[int, int]) -> FeaturesConfig:
+        """This section for pictures of a height and width; ValueError where it says something else than they do."""
+        settings = picture_settings(image_size)
+        for name, value in settings.items():
+            given = getattr(self, name)
+            # A config says nothing of a size that only the files know, and then holds what it has for other files.
+            if given not in (value, FeaturesConfig.model_fields[name].default) and not (name == "kind" and self.raw):
+                height, width = image_size
+                raise ValueError(
+                    f"features.{name} of pictures of {height} x {width} pixels is {value!r}, got {given!r}; leave it out"
+                )
+        return self.model_copy(update=settings)
 
     @model_validator(mode="after")
     def _whole(self) -> FeaturesConfig:
@@ -45,3 +63,10 @@ class FeaturesConfig(Section):
                 "arithmetic 'fixed' needs full_scale: the value of an A/D converter's 32768 in the data's unit"
             )
         return self
+
+
+def picture_settings(image_size: tuple[int, int]) -> dict[str, Any]:
+    """Settings of pictures of a height and width: a picture is a window, and a row of its pixels a frame."""
+    height, width = image_size
+    pixels = height * width
+    return {"kind": "raw", "detrend": "none", "window": pixels, "hop": pixels, "frame": width, "frame_hop": width}

@@ -1,0 +1,50 @@
+"""What [features] and [augment] hold of a run on pictures: a picture is a window, a row of its pixels a frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from micro.config.augmentation import AugmentConfig
+from micro.config.features import FeaturesConfig, picture_settings
+from micro.config.files import FilesData
+
+# Classes that [augment] may name for tables and sound alone, and why not for pictures.
+NOT_OF_PICTURES = {
+    "RandomShift": "it would shift a picture's rows into one another; take RandomTranslation",
+    "RandomSpeed": "a picture has no speed",
+    "ChannelDropout": "no camera loses a color",
+    "TimeMask": "a picture has no time",
+}
+# Classes for pictures alone.
+OF_PICTURES = ("RandomTranslation",)
+# Settings of bands, which a picture does not have.
+OF_BANDS = ("bands", "low", "high", "envelope_bands", "envelope_high", "taper")
+
+
+def picture_features(data: FilesData) -> dict[str, Any]:
+    """What [features] of pictures holds where it does not say so; without a window while their size is not known."""
+    if data.image_size is None:
+        return {"kind": "raw", "detrend": "none"}
+    return picture_settings(data.image_size)
+
+
+def require_pictures(features: FeaturesConfig, augment: AugmentConfig, data: FilesData) -> None:
+    """ValueError for settings of [features] and [augment] that pictures cannot have."""
+    for name, value in picture_features(data).items():
+        given = getattr(features, name)
+        if given != value and not (name == "kind" and features.raw):
+            size = "" if data.image_size is None else " of {} x {} pixels".format(*data.image_size)
+            raise ValueError(f"features.{name} of pictures{size} is {value!r}, got {given!r}; leave it out")
+    for name in OF_BANDS:
+        if getattr(features, name) != FeaturesConfig.model_fields[name].default:
+            raise ValueError(f"features.{name} is for spectra, and pictures are taken as they are; leave it out")
+    for each in augment.layers:
+        if each["class"] in NOT_OF_PICTURES:
+            raise ValueError(f"augment: {each['class']} is not for pictures: {NOT_OF_PICTURES[each['class']]}")
+
+
+def require_no_pictures(augment: AugmentConfig) -> None:
+    """ValueError for augmentations that only pictures can have."""
+    name = next((each["class"] for each in augment.layers if each["class"] in OF_PICTURES), None)
+    if name is not None:
+        raise ValueError(f"augment: {name} is for pictures, which have two directions; take RandomShift")
