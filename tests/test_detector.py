@@ -57,17 +57,19 @@ def built(tmp_path_factory):
     made = {}
     rng = np.random.default_rng(0)
     healthy = np.sin(np.arange(6000)[:, None] * [0.3, 0.5]) + rng.normal(0, 0.2, (6000, 2))
-    for kind in ("reconstruction", "distance", "margin"):
+    for kind in ("reconstruction", "distance", "margin", "frames"):
         for arithmetic in ("float32", "fixed"):
             front_end = FrontEnd(
                 ("spectrum", "moments"), 64, 32, channels=2, bands=4, arithmetic=arithmetic, full_scale=8.0
             )
+            if kind == "frames":
+                front_end = dataclasses.replace(front_end, window=64 + 3 * 24, hop=48, frame=64, frame_hop=24)
             keras.utils.set_random_seed(1)
             inputs = keras.Input(front_end.shape)
             outputs = layers.Dense(front_end.shape[0] if kind == "reconstruction" else 3)(
-                layers.Dense(5, activation="relu")(inputs)
+                layers.Dense(5, activation="relu")(layers.Flatten()(inputs))
             )
-            features = front_end(windows(healthy, 64, 32))
+            features = front_end(windows(healthy, front_end.window, front_end.hop))
             scaling = fit_scaling(features)
             tflite = micro.convert(keras.Model(inputs, outputs), scaling(features)).content
             firmware = Firmware(front_end, scaling, tflite, detector_of(kind, tflite, front_end, scaling, healthy))
@@ -88,7 +90,9 @@ def built(tmp_path_factory):
 def detector_of(kind, tflite, front_end, scaling, healthy):
     graph = read(tflite)
     grid = graph.tensors[graph.inputs[0]].quantization
-    inputs = front_end.int8(windows(healthy, 64, 32), scaling, grid.scale[0], grid.zero_point[0])
+    inputs = front_end.int8(
+        windows(healthy, front_end.window, front_end.hop), scaling, grid.scale[0], grid.zero_point[0]
+    )
     if kind == "distance":
         score = distance_score(tflite, all_outputs(tflite, [inputs[:, None]])["output0"])
     else:
@@ -124,7 +128,7 @@ def require_alike(program, firmware, samples):
     return expected
 
 
-CASES = [(kind, how) for kind in ("reconstruction", "distance", "margin") for how in ("float32", "fixed")]
+CASES = [(kind, how) for kind in ("reconstruction", "distance", "margin", "frames") for how in ("float32", "fixed")]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -154,6 +158,25 @@ def test_arbitrary_bytes_break_nothing(built, case):
         raw = rng.integers(0, 256, 700 * 2 * size, np.uint8).tobytes()
         samples = np.frombuffer(raw, np.int16 if size == 2 else np.float32).reshape(-1, 2)
         require_alike(program, firmware, samples)
+
+
+@pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
+def test_every_window_that_holds_a_sensor_fault_has_it_and_no_other(built, arithmetic):
+    """Of frames the ring of samples no longer holds the whole window when it is judged."""
+    firmware, program = built["frames", arithmetic]
+    window, hop = firmware.front_end.window, firmware.front_end.hop
+    samples = np.random.default_rng(4).integers(-900, 900, (3000, 2)).astype(np.int16)
+    if arithmetic == "float32":
+        samples = samples.astype(np.float32) / 4096
+    for place in range(700, 760, 7):
+        faulty = samples.copy()
+        faulty[place, 1] = -32768 if arithmetic == "fixed" else np.nan
+        if arithmetic == "fixed":  # of four saturated samples a window may hold three
+            faulty[place + 1 : place + 4, 0] = 32767
+        last = place + 3 if arithmetic == "fixed" else place
+        holding = {d.sample for d in require_alike(program, firmware, faulty) if d.status in (3, 4)}
+        ends = np.arange(window - 1, 3000, hop)
+        assert holding == {end for end in ends.tolist() if end - window < place and last <= end}
 
 
 def test_a_fault_of_the_machine_alarms_and_one_of_the_sensor_does_not(built):

@@ -65,11 +65,11 @@ def in_c(front_end, scaling, samples, folder, grid=(0.05, -3), compiler="gcc"):
     kind = np.int16 if front_end.arithmetic == "fixed" else np.float32
     ran = subprocess.run([folder / "main"], input=samples.astype(kind).tobytes(), capture_output=True)
     assert ran.returncode == 0, ran.stderr[-2000:]
-    size = int(np.prod(front_end.shape))
+    size = int(np.prod(front_end.shape)) // front_end.frames
     trace = np.array(ran.stderr.split(), np.float64).reshape(-1, 2)
     values = np.empty((len(trace) // size, size))
     values[np.repeat(np.arange(len(values)), size), trace[:, 0].astype(int)] = trace[:, 1]
-    return values, np.frombuffer(ran.stdout, np.int8).reshape(-1, size)
+    return values, np.frombuffer(ran.stdout, np.int8).reshape(-1, int(np.prod(front_end.shape)))
 
 
 def in_python(front_end, scaling, samples, grid=(0.05, -3)):
@@ -118,11 +118,45 @@ def front_ends(draw):
         assume(False)
 
 
-@given(front_ends())
+@st.composite
+def stacked(draw):
+    """Front ends whose windows are frames."""
+    one = draw(front_ends())
+    frame_hop = draw(st.integers(1, one.window))
+    window = one.window + draw(st.integers(0, 6)) * frame_hop
+    hop = draw(st.integers(1, max(1, window // frame_hop))) * frame_hop
+    assume(hop <= window)
+    return dataclasses.replace(one, window=window, hop=hop, frame=one.window, frame_hop=frame_hop)
+
+
+@given(st.one_of(front_ends(), stacked()))
 def test_every_feature_has_a_name(front_end):
     names = front_end.names
     assert len(names) == np.prod(front_end.shape)
-    assert all(name.startswith("channel") == (front_end.channels > 1) for name in names)
+    assert all(name.startswith("frame") == (front_end.frame is not None) for name in names)
+    assert all(name.startswith("channel") == (front_end.channels > 1) for name in front_end.frame_names)
+
+
+@given(st.data())
+@settings(max_examples=40)
+def test_a_window_of_frames_has_the_features_of_each_frame(data):
+    front_end = data.draw(stacked())
+    samples = data.draw(signals(front_end))
+    frames = windows(samples, front_end.window, front_end.hop)
+    one = dataclasses.replace(front_end, window=front_end.frame, frame=None, frame_hop=None)
+    found = front_end(frames)
+    assert found.shape == (len(frames), *front_end.shape)
+    for window, features in zip(frames, found):
+        starts = range(0, front_end.window - front_end.frame + 1, front_end.frame_hop)
+        each = np.stack([window[start : start + front_end.frame] for start in starts])
+        np.testing.assert_array_equal(features, one(each))
+
+
+def test_a_picture_is_a_window_whose_frames_are_its_rows():
+    picture = np.arange(6 * 5 * 3).reshape(6, 5, 3)
+    front_end = FrontEnd("raw", 30, 30, channels=3, frame=5, detrend="none")
+    assert front_end.shape == (6, 5, 3)
+    np.testing.assert_array_equal(front_end(picture.reshape(1, 30, 3))[0], picture)
 
 
 @pytest.mark.parametrize("kind", ["spectrum", "mel"])
@@ -164,6 +198,31 @@ def test_c_and_python_agree_bit_for_bit(tmp_path_factory, data):
     if front_end.arithmetic == "float32":
         samples = samples * np.float32(10.0 ** data.draw(st.integers(-6, 1)))
     alike(front_end, samples, tmp_path_factory.mktemp("c"))
+
+
+@needs_gcc
+@given(st.data())
+@settings(max_examples=40)
+def test_c_and_python_agree_on_stacked_frames(tmp_path_factory, data):
+    front_end = data.draw(stacked())
+    samples = data.draw(signals(front_end))
+    folder = tmp_path_factory.mktemp("c")
+    scaling = fit_scaling(front_end(windows(samples, front_end.window, front_end.hop)))
+    values, features = in_c(front_end, scaling, samples, folder)
+    np.testing.assert_array_equal(features, in_python(front_end, scaling, samples)[1])
+    each = dataclasses.replace(front_end, window=front_end.frame, hop=front_end.frame_hop, frame=None, frame_hop=None)
+    np.testing.assert_array_equal(values, in_python(each, scaling, samples)[0])
+
+
+@needs_gcc
+@pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
+def test_pixels_go_in_one_after_another(tmp_path, arithmetic):
+    front_end = FrontEnd("raw", 35, 35, channels=3, frame=7, detrend="none", arithmetic=arithmetic, full_scale=32768.0)
+    pictures = np.random.default_rng(0).integers(0, 256, (4 * 35, 3)).astype(np.int16)
+    scaling = fit_scaling(front_end(windows(pictures.astype(np.float32), 35, 35)))
+    _, features = in_c(front_end, scaling, pictures, tmp_path)
+    np.testing.assert_array_equal(features, in_python(front_end, scaling, pictures)[1])
+    assert len(features) == 4
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
@@ -259,6 +318,24 @@ def test_the_stack_stays_below_what_the_header_says(tmp_path, arithmetic):
         ({"detrend": "cubic"}, "detrend must be one of mean, linear, none"),
         ({"channels": 0}, "channels must be at least 1"),
         ({"full_scale": 0.0}, "full_scale must be above 0"),
+        ({"frame_hop": 64}, "frame_hop 64 is for frames that are stacked; give frame as well"),
+        ({"window": 16_000}, "for longer ones stack frames, such as frame = 512"),
+        ({"window": 960, "hop": 480, "frame": 480}, "a frame of spectra must be a power of two; nearest to 480: 512"),
+        ({"frame": 512, "frame_hop": 513}, "frame_hop must be 1 to 512, so that no sample is skipped, got 513"),
+        ({"window": 500, "hop": 500, "frame": 512}, "a window of frames must be 512 to 4,194,304 samples"),
+        (
+            {"window": 16_000, "frame": 512, "frame_hop": 320, "hop": 320},
+            "15872 holds 49 frames, 16192 one more; got 16000",
+        ),
+        (
+            {"window": 15_872, "frame": 512, "frame_hop": 320, "hop": 500},
+            "hop must be a multiple of frame_hop, 320; nearest to 500: 640",
+        ),
+        (
+            {"window": 100_000, "frame": 8, "frame_hop": 8, "hop": 8},
+            "4,096 frames at most, got 100,000 samples in 12,500",
+        ),
+        ({"kinds": ("raw",), "frame": 1}, "frames of one sample have no trend: detrend must be 'none', got 'mean'"),
     ],
 )
 def test_bad_specs_are_refused(changed, message):

@@ -167,9 +167,9 @@ def sensitivity(run_folder: str, out: str, as_json: bool) -> None:
 @click.option("--board", required=True, type=click.Choice(BOARDS), help="What the project is for.")
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder to create.")
 @click.option("--runtime", type=click.Choice(("static", "tflm")), default="static", show_default=True)
-@click.option("--windows", type=click.IntRange(1), default=4, show_default=True, help="Test windows in the self-test.")
+@click.option("--windows", type=click.IntRange(1), help="Test windows in the self-test. [default: 4, fewer if long]")
 @as_json
-def new_firmware(run_folder: str, board: str, out: str, runtime: Runtime, windows: int, as_json: bool) -> None:
+def new_firmware(run_folder: str, board: str, out: str, runtime: Runtime, windows: int | None, as_json: bool) -> None:
     """Write a firmware project of a finished RUN: front end, model, detector, recognizer or estimator, sensor, self-test.
 
     \b

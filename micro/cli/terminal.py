@@ -107,13 +107,16 @@ def print_report(report: RunReport, out: str) -> None:
 
 def _data_sentence(report: RunReport) -> str:
     """The sample rate and the windows, by which a unit of time that was misread shows; the size of pictures."""
-    rate, window, hop = report.data.sample_rate, report.features.window, report.features.hop
-    if report.data.image_size is not None:
-        height, width = report.data.image_size
-        return f"Data: pictures of {height} x {width} pixels, {' and '.join(report.data.channels)}."
+    rate, features, size = report.data.sample_rate, report.features, report.data.image_size
+    if size is not None:
+        return f"Data: pictures of {size[0]} x {size[1]} pixels, {' and '.join(report.data.channels)}."
+    window, hop = features.window, features.hop
     channels = counted(len(report.data.channels), "channel")
     at, seconds = ("", "") if rate is None else (f" at {rate:,.6g} Hz", f" ({window / rate:.3g} s)")
-    return f"Data: {channels}{at}, windows of {window:,} samples{seconds}, one every {hop:,}."
+    frames = (
+        "" if features.frame is None else f", each of {features.frames} frames, one every {features.frame_hop} samples"
+    )
+    return f"Data: {channels}{at}, windows of {window:,} samples{seconds}, one every {hop:,}{frames}."
 
 
 def _recognizer_sentence(found: RecognizedReport) -> str:

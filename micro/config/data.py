@@ -109,7 +109,7 @@ class TableData(FilesData):
 class GroupedData(FilesData):
     """A user's own files, divided so that what is tested was not trained on, nor its subject or machine."""
 
-    group: str | None = None
+    group: Texts = ()
     test_files: Texts = ()
     validation_files: Texts = ()
     split: Literal["auto", "files", "time"] = "auto"
@@ -117,15 +117,16 @@ class GroupedData(FilesData):
 
     @model_validator(mode="after")
     def _divides_one_way(self) -> GroupedData:
-        if self.group is not None and self.group.count("{group}") != 1:
+        odd = next((pattern for pattern in self.group if pattern.count("{group}") != 1), None)
+        if odd is not None:
             raise ValueError(
                 f"group is a pattern with one {{group}} in place of what files of one subject or machine share, such as "
-                f'"{{group}}_*.csv"; got {shown(self.group)}'
+                f'"{{group}}_*.csv"; got {shown(odd)}'
             )
         if self.pictures and (self.split == "time" or self.on_short == "pad"):
             given = 'split = "time"' if self.split == "time" else 'on_short = "pad"'
             raise ValueError(f"{given} is not for pictures, each of which is one window: leave it out")
-        if self.split == "time" and (self.test_files or self.validation_files or self.group is not None):
+        if self.split == "time" and (self.test_files or self.validation_files or self.group):
             raise ValueError(
                 'split = "time" divides every file; it does not go with group, test_files or validation_files'
             )

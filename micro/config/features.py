@@ -11,7 +11,10 @@ from micro.signal.front_end import Arithmetic, Detrend, FrontEnd, Kind, Taper
 
 
 class FeaturesConfig(Section):
-    """How windows become features; bounds in Hz. Fields are those of `micro.FrontEnd`."""
+    """How windows become features; bounds in Hz. Fields are those of `micro.FrontEnd`.
+
+    `frame` and `frame_hop` cut a window into frames with a row of features each, for sounds and for pictures.
+    """
 
     kind: Kind | tuple[Kind, ...] = "spectrum"
     window: PositiveInt = 1024
@@ -25,6 +28,8 @@ class FeaturesConfig(Section):
     taper: Taper = "hann"
     arithmetic: Arithmetic = "float32"
     full_scale: PositiveFloat | None = None
+    frame: PositiveInt | None = None
+    frame_hop: PositiveInt | None = None
 
     @property
     def raw(self) -> bool:

@@ -66,7 +66,7 @@ def split_classes(
     Raises:
         DataError: For a class that a part would lack, and for a group or a file's content in two parts.
     """
-    what = what if config.group is None else "group"
+    what = "group" if config.group else what
     classes = max(1, len(class_names))
     _require_one_class(twins, stretches, class_names)
     if config.split != "time":
@@ -75,7 +75,7 @@ def split_classes(
         parts, lacking = _by_groups(stretches, named, groups, twins, classes, seed)
         if not lacking:
             return parts, _said(stretches, parts, groups, what)
-        if config.split == "files" or named or config.group is not None:
+        if config.split == "files" or named or config.group:
             raise DataError(_lacks(lacking, stretches, groups, twins, class_names, named, what, config))
     why = ""
     if config.split != "time":
@@ -102,18 +102,19 @@ def _require_all(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], clas
 
 
 def groups_of(paths: Mapping[str, Path], config: GroupedData) -> dict[str, str]:
-    """The group of each file: its own name, or what stands for {group} in the config's pattern.
+    """The group of each file: its own name, or what stands for {group} in the first of the config's patterns that it matches.
 
     Raises:
-        DataError: For a file that does not match the pattern.
+        DataError: For a file that matches no pattern.
     """
-    if config.group is None:
+    if not config.group:
         return {name: name for name in paths}
     found = {}
     for name in paths:
-        group = _group(name, config.group)
+        group = next((group for pattern in config.group if (group := _group(name, pattern)) is not None), None)
         if group is None:
-            raise DataError(f"{name} does not match group = {config.group!r}; write a pattern that all files match")
+            patterns = listed([repr(pattern) for pattern in config.group])
+            raise DataError(f"{name} does not match group = {patterns}; add a pattern that it matches to group")
         found[name] = group
     return found
 

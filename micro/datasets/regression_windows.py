@@ -84,7 +84,7 @@ def _target_name(data: RegressionData) -> str:
 
 def _groups(loaded: LoadedRuns, data: RegressionData) -> Mapping[str, str]:
     """The group of each run: its own name, or that of its file by the config's pattern."""
-    if data.group is None:
+    if not data.group:
         return {name: name for name in loaded.files}
     of_file = groups_of({file: loaded.paths[name] for name, file in loaded.files.items()}, data)
     return {name: of_file[file] for name, file in loaded.files.items()}

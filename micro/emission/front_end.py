@@ -86,23 +86,30 @@ def _context(front_end: FrontEnd, scaling: Scaling, graph: Graph, digest: str, n
     if len(scaling.centre) != front_end.shape[-1]:
         raise ValueError(f"the scaling has {len(scaling.centre)} features, the front end {front_end.shape[-1]}")
     in_fixed = front_end.arithmetic == "fixed"
-    window, kinds = front_end.window, front_end.kinds
+    length, kinds = front_end.length, front_end.kinds
+    frames = None if front_end.frame is None else front_end.frames
+    sample_bytes = 2 if in_fixed else 4
+    rows = 8 + -(-int(np.prod(front_end.shape)) // sample_bytes) * sample_bytes
     arrays = _fixed_arrays(front_end, scaling, scale) if in_fixed else _float_arrays(front_end, scaling)
     numbers = _fixed_numbers(front_end, zero) if in_fixed else _float_numbers(front_end, scale, zero)
     return {
         **CNames(name).context("front_end"),
         "digest": digest,
         "description": describe(front_end),
-        "window": window,
+        "window": front_end.window,
         "hop": front_end.hop,
         "channels": front_end.channels,
         "size": int(np.prod(front_end.shape)),
+        "length": length,
+        "frames": frames,
+        "frame_hop": front_end.frame_hop,
+        "row": int(np.prod(front_end.shape)) // front_end.frames,
         "stack": STACK,
         "fixed": in_fixed,
         "word": "int32_t" if in_fixed else "float",
         "full_scale": None if front_end.full_scale is None else f"{front_end.full_scale:g}",
-        "ring_bytes": window * front_end.channels * (2 if in_fixed else 4) + 4,
-        "work_bytes": window * 4,
+        "ring_bytes": length * front_end.channels * sample_bytes + (rows if frames else 4),
+        "work_bytes": length * 4,
         "kinds": kinds,
         "sizes": {kind: front_end.size_of(kind) for kind in kinds},
         "spectral": front_end.spectral,
@@ -119,8 +126,11 @@ def _context(front_end: FrontEnd, scaling: Scaling, graph: Graph, digest: str, n
 def describe(front_end: FrontEnd) -> str:
     """The front end in one line."""
     rate = "" if front_end.sample_rate is None else f" at {front_end.sample_rate:g} Hz"
+    frames = ""
+    if front_end.frame is not None:
+        frames = f"{front_end.frames} frames of {front_end.frame} samples, every {front_end.frame_hop}, in windows of "
     return (
-        f"{', '.join(front_end.kinds)} of {front_end.window} samples{rate}, every {front_end.hop}, "
+        f"{', '.join(front_end.kinds)} of {frames}{front_end.window} samples{rate}, every {front_end.hop}, "
         f"{front_end.channels} channel{'s' if front_end.channels > 1 else ''}, {front_end.arithmetic}."
     )
 
@@ -128,7 +138,7 @@ def describe(front_end: FrontEnd) -> str:
 def _float_arrays(front_end: FrontEnd, scaling: Scaling) -> list[CArray]:
     arrays = [c_array("float", "feature_mean", scaling.centre), c_array("float", "feature_std", scaling.spread)]
     if front_end.spectral:
-        arrays.append(c_array("float", "quarter", quarter_cosine(front_end.window)))
+        arrays.append(c_array("float", "quarter", quarter_cosine(front_end.length)))
     if "mel" in front_end.kinds:
         arrays.append(c_array("float", "mel_slopes", float32.mel_slopes(front_end)))
     return arrays + _bins(front_end)
@@ -142,7 +152,7 @@ def _fixed_arrays(front_end: FrontEnd, scaling: Scaling, scale: float) -> list[C
         c_array("uint8_t", "shift", shift),
     ]
     if front_end.spectral:
-        arrays.append(c_array("int32_t", "quarter", fixed_point.quarter_table(front_end.window)))
+        arrays.append(c_array("int32_t", "quarter", fixed_point.quarter_table(front_end.length)))
     if "mel" in front_end.kinds:
         arrays.append(c_array("int32_t", "mel_slopes", fixed_point.mel_slopes(front_end)))
     return arrays + _bins(front_end)
@@ -157,14 +167,14 @@ def _bins(front_end: FrontEnd) -> list[CArray]:
 
 
 def _float_numbers(front_end: FrontEnd, scale: float, zero: int) -> dict[str, Any]:
-    window = front_end.window
+    length = front_end.length
     return {
         "scale": float_text(scale),
         "zero_offset": float_text(zero + 128),
-        "inverse_window": float_text(1 / window),
-        "inverse_steps": float_text(1 / (window - 1)),
-        "inverse_moment": float_text(12 / (window * (window**2 - 1))),
-        "middle": float_text((window - 1) / 2),
+        "inverse_window": float_text(1 / length),
+        "inverse_steps": float_text(1 / max(1, length - 1)),
+        "inverse_moment": float_text(12 / max(1, length * (length**2 - 1))),
+        "middle": float_text((length - 1) / 2),
         "level": float_text(_level(front_end)),
         "silence": float_text(float(float32.SILENCE)),
         "silence_squared": float_text(float(float32.SILENCE_SQUARED)),
@@ -176,8 +186,8 @@ def _float_numbers(front_end: FrontEnd, scale: float, zero: int) -> dict[str, An
 
 
 def _fixed_numbers(front_end: FrontEnd, zero: int) -> dict[str, Any]:
-    window = front_end.window
-    levels = (window // 2).bit_length() - 1
+    length = front_end.length
+    levels = (length // 2).bit_length() - 1
     return {
         "zero": zero,
         "sample_fraction": fixed_point.SAMPLE_FRACTION,
@@ -187,9 +197,9 @@ def _fixed_numbers(front_end: FrontEnd, zero: int) -> dict[str, Any]:
         "one_log": 1 << fixed_point.LOG_FRACTION,
         "half_log": 1 << (fixed_point.LOG_FRACTION - 1),
         "log10_2": fixed_point.LOG10_2,
-        "log_window": int(fixed_point.log2(np.full(1, window, np.uint64))[0]),
+        "log_window": int(fixed_point.log2(np.full(1, length, np.uint64))[0]),
         "silence": f"({fixed_point.SILENCE * (1 << fixed_point.LOG_FRACTION)})",
-        "moment": f"INT64_C({window * (window**2 - 1) // 3})",
+        "moment": f"INT64_C({length * (length**2 - 1) // 3})",
         "mel_fraction": fixed_point.MEL_FRACTION,
         "one_mel": 1 << fixed_point.MEL_FRACTION,
         "one": fixed_point.ONE,

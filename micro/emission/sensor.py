@@ -21,7 +21,17 @@ def stage_context(stage: str, decider: Decider, front_end: FrontEnd, digest: str
         "digest": digest,
         "fixed": fixed,
         "guarantee": decider.guarantee,
+        "parts": _parts(front_end) if not fixed or limit is not None else None,
+        "part_count": "uint16_t" if (front_end.frame_hop or 0) * front_end.channels < 2**16 else "uint32_t",
         "saturation": None if limit is None else str(limit) if fixed else float_text(limit),
         "max_saturated": decider.max_saturated,
         "largest_sample": float_text(LARGEST_SAMPLE),
     }
+
+
+def _parts(front_end: FrontEnd) -> int | None:
+    """Parts of `frame_hop` samples that a window of frames is divided into, the last perhaps shorter; None without frames.
+
+    When a frame is complete, as many parts, the latest, hold the samples of its window and no others.
+    """
+    return None if front_end.frame_hop is None else front_end.frames - 1 + -(-front_end.length // front_end.frame_hop)

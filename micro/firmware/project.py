@@ -43,6 +43,8 @@ COMMON = {
 # The file that runs the model for the last stage, and its template.
 INTERPRETER = {"static": ("infer_static.c", "infer_static.c.j2"), "tflm": ("infer_tflm{cpp}", "infer_tflm.cc.j2")}
 FOLDER = "firmware/templates"
+# Windows of a self-test where nothing is said, and the values that they may hold: flash is small.
+SELF_TEST_WINDOWS, SELF_TEST_VALUES = 4, 2**15
 # Decimals of an estimate that the application prints, digits more that it computes with, and the largest integer of those.
 MOST_DECIMALS, EXTRA_DIGITS, LARGEST_PRINTED = 15, 5, 4e18
 
@@ -53,7 +55,7 @@ def new_firmware(
     board: str,
     *,
     runtime: Runtime = "static",
-    windows: int = 4,
+    windows: int | None = None,
 ) -> tuple[Path, ...]:
     """Write a firmware project of a finished run: front end, model, last stage, a sensor to fill in, and a self-test.
 
@@ -67,7 +69,7 @@ def new_firmware(
         directory: Folder of the project. Created; must be empty or not exist.
         board: A key of `micro.firmware.boards.BOARDS`, such as 'esp-idf', 'arduino' or 'bare-cortex-m'.
         runtime: 'static' for the model as C without an interpreter; 'tflm' for TFLite Micro, from the platform's own package.
-        windows: Windows in the self-test.
+        windows: Windows in the self-test; None for 4, or fewer where they would hold more than 32,768 values.
 
     Returns: the paths written. The same run gives the same bytes.
 
@@ -92,6 +94,8 @@ def new_firmware(
     firmware = load_firmware(run_folder)
     report, config = read_run(Path(run_folder))
     kept = load_windows(run_folder, firmware)
+    if windows is None:
+        windows = min(len(kept), max(1, min(SELF_TEST_WINDOWS, SELF_TEST_VALUES // kept[0].size)))
     if not 1 <= windows <= len(kept):
         raise ValueError(f"windows must be 1 to {len(kept)}, the windows that the run has kept, got {windows}")
     frames = self_test_windows(firmware, kept, windows)
@@ -221,11 +225,18 @@ def _context(
         "sample_rate": front_end.sample_rate,
         "machines": MACHINES,
         "windows": len(frames),
+        "frames": None if front_end.frame is None else front_end.frames,
+        "block": _block(front_end.hop),
         "samples": [c_array("int16_t" if fixed else "float", "", window).rows for window in samples],
         **_expected(firmware, samples),
         "title": layout.title,
         "folder": layout.sources.format(name=name),
     }
+
+
+def _block(hop: int) -> int:
+    """The largest divisor of a hop up to 256: samples that a program reads at a time, so that blocks end where hops do."""
+    return max(size for size in range(1, min(hop, 256) + 1) if hop % size == 0)
 
 
 def _pixels(firmware: Firmware, image_size: tuple[int, int] | None) -> dict[str, Any]:

@@ -230,21 +230,24 @@ def _furthest(x: np.ndarray, level: tuple[np.ndarray, np.ndarray], names: Sequen
 
 
 def feature_names(data: Prepared) -> tuple[str, ...]:
-    """What `by_origin` calls the features: by channel where there are several; of raw samples mean and standard deviation."""
+    """What `by_origin` calls the features: by channel where there are several; along time the mean and standard deviation."""
     several = len(data.channels) > 1
     if data.features.kinds == ("raw",):
-        return tuple(f"{name}: {what}" for what in ("mean", "standard deviation") for name in data.channels)
-    if not several:
-        return data.features.names
-    return tuple(
-        f"{data.channels[int(channel.removeprefix('channel '))]}: {what}"
-        for channel, what in (name.split(": ", 1) for name in data.features.names)
-    )
+        names = data.channels
+    elif not several:
+        names = data.features.frame_names
+    else:
+        pairs = (name.split(": ", 1) for name in data.features.frame_names)
+        names = tuple(f"{data.channels[int(channel.removeprefix('channel '))]}: {what}" for channel, what in pairs)
+    if len(data.features.shape) == 1:
+        return names
+    return tuple(f"{name}: {what}" for what in ("mean", "standard deviation") for name in names)
 
 
 def _summed(x: np.ndarray) -> np.ndarray:
-    """Windows as rows of features; of raw samples (n, window, channels) the mean and standard deviation of each channel."""
-    return np.concatenate([x.mean(axis=1), x.std(axis=1)], axis=1) if x.ndim == 3 else x
+    """Windows as rows of features; along time and space (n, ..., features) the mean and standard deviation of each."""
+    along = tuple(range(1, x.ndim - 1))
+    return np.concatenate([x.mean(axis=along), x.std(axis=along)], axis=1) if along else x
 
 
 def _level(x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

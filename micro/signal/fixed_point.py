@@ -64,20 +64,20 @@ def detrended(spec: Spec, x: np.ndarray) -> np.ndarray:
     fine = x << SAMPLE_FRACTION
     if spec.detrend == "none":
         return fine
-    fine = fine - (fine.sum(axis=1) // spec.window)[:, None]
+    fine = fine - (fine.sum(axis=1) // spec.length)[:, None]
     if spec.detrend == "linear":
         # Twice the time from the middle, so that it is whole; the slope has 8 bits more.
-        time = 2 * np.arange(spec.window) - (spec.window - 1)
-        slope = ((fine * time).sum(axis=1) << 8) // (spec.window * (spec.window**2 - 1) // 3)
+        time = 2 * np.arange(spec.length) - (spec.length - 1)
+        slope = ((fine * time).sum(axis=1) << 8) // (spec.length * (spec.length**2 - 1) // 3)
         fine = fine - ((slope[:, None] * time) >> 8)
     return fine
 
 
 def _statistics(spec: Spec, x: np.ndarray) -> np.ndarray:
-    level = (x.sum(axis=1) << LEVEL_FRACTION) // spec.window
+    level = (x.sum(axis=1) << LEVEL_FRACTION) // spec.length
     centred = (x << 4) - (level >> (LEVEL_FRACTION - 4))[:, None]
-    deviation = square_root(((centred * centred).sum(axis=1) << 8) // spec.window)
-    step = (np.abs(x[:, 1:] - x[:, :-1]).sum(axis=1) << LEVEL_FRACTION) // (spec.window - 1)
+    deviation = square_root(((centred * centred).sum(axis=1) << 8) // spec.length)
+    step = (np.abs(x[:, 1:] - x[:, :-1]).sum(axis=1) << LEVEL_FRACTION) // (spec.length - 1)
     low, high = x.min(axis=1) << LEVEL_FRACTION, x.max(axis=1) << LEVEL_FRACTION
     return np.stack([level, deviation, low, high, step], axis=1)
 
@@ -90,7 +90,7 @@ def _moments(spec: Spec, x: np.ndarray) -> np.ndarray:
     x = np.where(room[:, None] >= 0, x << np.maximum(room, 0)[:, None], x >> np.maximum(-room, 0)[:, None])
     squares = x * x
     coarse = squares >> 5
-    window = log2(np.full(1, spec.window, np.uint64))[0]
+    window = log2(np.full(1, spec.length, np.uint64))[0]
     power = log2(squares.sum(axis=1).astype(np.uint64)) - window
     fourth = log2((coarse * coarse).sum(axis=1).astype(np.uint64)) - window + (10 << LOG_FRACTION)
     largest = log2(squares.max(axis=1).astype(np.uint64))
@@ -113,7 +113,7 @@ def _envelope(spec: Spec, x: np.ndarray) -> np.ndarray:
     x = detrended(spec, x)
     envelope = np.abs(x[:, 1:] - x[:, :-1])
     envelope = np.concatenate([envelope[:, :1], envelope], axis=1)
-    envelope = envelope - (envelope.sum(axis=1) // spec.window)[:, None]
+    envelope = envelope - (envelope.sum(axis=1) // spec.length)[:, None]
     return _energies(spec, *power_spectrum(spec, envelope), spec.edges("envelope"))
 
 
@@ -164,13 +164,13 @@ def power_spectrum(spec: Spec, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Shapes: (n, window) -> (n, window / 2) uint64, (n,) int64.
     """
-    quarter = quarter_table(spec.window)
+    quarter = quarter_table(spec.length)
     if spec.taper != "none":
         level = round((0.5 if spec.taper == "hann" else 0.54) * ONE)
         x = _rounded(x * mirrored(level - _rounded((ONE - level) * circle(quarter)[0])))
     room = 28 - highest_bit(np.maximum(np.abs(x).max(axis=1), 1).astype(np.uint64))
     power = squared_bins(x << room[:, None], quarter, product=_rounded, level=_halved, half=_halved)
-    levels = spec.window.bit_length() - 2
+    levels = spec.length.bit_length() - 2
     exponent = 10 + 2 * levels - 2 * (SAMPLE_FRACTION + room) - (levels + 1)
     return power.astype(np.uint64) >> np.uint64(10), exponent
 

@@ -34,10 +34,10 @@ def detrended(spec: Spec, x: np.ndarray) -> np.ndarray:
     """Windows (n, window) without their mean, or without their trend."""
     if spec.detrend == "none":
         return x
-    x = x - (total(x) * F(1 / spec.window))[:, None]
+    x = x - (total(x) * F(1 / spec.length))[:, None]
     if spec.detrend == "linear":
-        time = np.arange(spec.window, dtype=F) - F((spec.window - 1) / 2)
-        slope = total(x * time) * F(12 / (spec.window * (spec.window**2 - 1)))
+        time = np.arange(spec.length, dtype=F) - F((spec.length - 1) / 2)
+        slope = total(x * time) * F(12 / (spec.length * (spec.length**2 - 1)))
         x = x - slope[:, None] * time
     return x
 
@@ -48,18 +48,18 @@ def total(x: np.ndarray) -> np.ndarray:
 
 
 def _statistics(spec: Spec, x: np.ndarray) -> np.ndarray:
-    mean = total(x) * F(1 / spec.window)
+    mean = total(x) * F(1 / spec.length)
     centred = x - mean[:, None]
-    deviation = np.sqrt(total(centred * centred) * F(1 / spec.window))
-    step = total(np.abs(x[:, 1:] - x[:, :-1])) * F(1 / (spec.window - 1))
+    deviation = np.sqrt(total(centred * centred) * F(1 / spec.length))
+    step = total(np.abs(x[:, 1:] - x[:, :-1])) * F(1 / (spec.length - 1))
     return np.stack([mean, deviation, x.min(axis=1), x.max(axis=1), step], axis=1)
 
 
 def _moments(spec: Spec, x: np.ndarray) -> np.ndarray:
     squares = detrended(spec, x)
     squares = squares * squares
-    power = log10(total(squares) * F(1 / spec.window) + SILENCE)
-    fourth = log10(total(squares * squares) * F(1 / spec.window) + SILENCE_SQUARED)
+    power = log10(total(squares) * F(1 / spec.length) + SILENCE)
+    fourth = log10(total(squares * squares) * F(1 / spec.length) + SILENCE_SQUARED)
     peak = log10(squares.max(axis=1) + SILENCE)
     return np.stack([F(0.5) * power, F(0.5) * (peak - power), fourth - (power + power)], axis=1)
 
@@ -72,7 +72,7 @@ def _envelope(spec: Spec, x: np.ndarray) -> np.ndarray:
     x = detrended(spec, x)
     envelope = np.abs(x[:, 1:] - x[:, :-1])
     envelope = np.concatenate([envelope[:, :1], envelope], axis=1)
-    envelope = envelope - (total(envelope) * F(1 / spec.window))[:, None]
+    envelope = envelope - (total(envelope) * F(1 / spec.length))[:, None]
     return _energies(spec, power_spectrum(spec, envelope), spec.edges("envelope"))
 
 
@@ -83,7 +83,7 @@ def _mel(spec: Spec, x: np.ndarray) -> np.ndarray:
         bins = np.arange(first, last + 1, dtype=F)
         weights = np.minimum((bins - left) * rise, (right - bins) * fall)
         energies.append(total(weights * power[:, first - 1 : last]))
-    return log10(np.stack(energies, axis=1) * F(1 / spec.window) + SILENCE)
+    return log10(np.stack(energies, axis=1) * F(1 / spec.length) + SILENCE)
 
 
 def mel_slopes(spec: Spec) -> np.ndarray:
@@ -104,12 +104,12 @@ KINDS = {
 
 def _energies(spec: Spec, power: np.ndarray, edges: np.ndarray) -> np.ndarray:
     bands = [total(power[:, first - 1 : past - 1]) for first, past in itertools.pairwise(edges)]
-    return log10(np.stack(bands, axis=1) * F(1 / spec.window) + SILENCE)
+    return log10(np.stack(bands, axis=1) * F(1 / spec.length) + SILENCE)
 
 
 def power_spectrum(spec: Spec, x: np.ndarray) -> np.ndarray:
     """Squared magnitudes of the tapered windows' bins 1 to window / 2: (n, window) -> (n, window / 2)."""
-    quarter = quarter_cosine(spec.window).astype(F)
+    quarter = quarter_cosine(spec.length).astype(F)
     if spec.taper != "none":
         level = F(0.5 if spec.taper == "hann" else 0.54)
         x = x * mirrored(level - (F(1) - level) * circle(quarter)[0])

@@ -13,7 +13,11 @@ from micro.signal.bands import band_edges, mel_bands, mel_bins
 from micro.signal.scaling import Scaling
 from micro.signal.spec import Arithmetic, Detrend, Kind, Taper
 
-LONGEST_WINDOW = 4096
+# Samples that are transformed at a time.
+LONGEST_FRAME = 4096
+# Of frames that are stacked.
+LONGEST_WINDOW = 2**22
+MOST_FRAMES = 4096
 # Kinds whose features are not bands.
 PARTS: dict[Kind, tuple[str, ...]] = {
     "moments": ("RMS", "crest factor", "kurtosis"),
@@ -27,6 +31,9 @@ CHUNK = 2048
 class FrontEnd:
     """How samples become a model's input; the emitted C does the same operations in the same order.
 
+    With `frame`, a window is cut into frames of that many samples, one every `frame_hop`, and has a row of features for
+    each: the target computes a row once, when its last sample comes, and keeps it as int8. Else the window is one frame.
+
     The features of each channel, one kind after the other, follow those of the channel before it:
 
     'spectrum': log10 of the energy in `bands` bands of equal width from `low` to `high`.
@@ -35,12 +42,12 @@ class FrontEnd:
         envelope is the absolute first difference, in which impacts that ring at high frequencies stand out.
     'moments': log10 of RMS, of the crest factor and of kurtosis.
     'statistics': mean, standard deviation, minimum, maximum and mean absolute step, of the samples as they are.
-    'raw': the samples themselves, detrended; alone, and in the shape (window, channels).
+    'raw': the samples themselves, detrended; alone, and in the shape (window, channels), of frames (frames, frame, channels).
 
     Attributes:
         kinds: One kind or several.
-        window: Samples a window: 8 to 4,096, a power of two for spectra.
-        hop: Samples from one window to the next, at least 1; in C at most a window.
+        window: Samples a window: 8 to 4,096, a power of two for spectra; of frames, `frame` and a multiple of `frame_hop`.
+        hop: Samples from one window to the next, at least 1; in C at most a window. Of frames, a multiple of `frame_hop`.
         channels: Sensors, at least 1.
         sample_rate: In Hz; needed for 'mel' and where `low`, `high` or `envelope_high` are given.
         bands, envelope_bands: Features of 'spectrum' and 'mel', and of 'envelope', at least 1.
@@ -50,6 +57,8 @@ class FrontEnd:
         taper: Of windows before a Fourier transform: 'hann', 'hamming' or 'none'.
         arithmetic: 'float32', or 'fixed' for targets without an FPU: int16 samples, 32- and 64-bit integers.
         full_scale: The value of a sample of 32768 in the samples' unit; needed by 'fixed' on samples that are not int16.
+        frame: Samples a frame: 8 to 4,096, a power of two for spectra, 1 or more for 'raw'; None for one frame a window.
+        frame_hop: Samples from one frame to the next, at least 1 and at most `frame`, which is the default.
 
     Raises:
         ValueError: For settings that do not fit together.
@@ -61,6 +70,11 @@ class FrontEnd:
         (10, 5)
         >>> front_end.names[:3]
         ('spectrum 15.62 to 250 Hz', 'spectrum 265.6 to 500 Hz', 'moments RMS')
+        >>> micro.FrontEnd("mel", window=16000, hop=3200, sample_rate=16000.0, bands=40, frame=640, frame_hop=320).shape
+        Traceback (most recent call last):
+        ValueError: a frame of spectra must be a power of two; nearest to 640: 512
+        >>> micro.FrontEnd("mel", window=15872, hop=3200, sample_rate=16000.0, bands=40, frame=512, frame_hop=320).shape
+        (49, 40)
     """
 
     kinds: tuple[Kind, ...]
@@ -77,9 +91,13 @@ class FrontEnd:
     taper: Taper = "hann"
     arithmetic: Arithmetic = "float32"
     full_scale: float | None = None
+    frame: int | None = None
+    frame_hop: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", (self.kinds,) if isinstance(self.kinds, str) else tuple(self.kinds))
+        if self.frame is not None and self.frame_hop is None:
+            object.__setattr__(self, "frame_hop", self.frame)
         _require(self)
 
     @property
@@ -88,35 +106,57 @@ class FrontEnd:
         return any(kind in ("spectrum", "mel", "envelope") for kind in self.kinds)
 
     @property
+    def length(self) -> int:
+        """Samples of which features are computed at a time: those of a frame, or of a window that is one frame."""
+        return self.window if self.frame is None else self.frame
+
+    @property
+    def frames(self) -> int:
+        """Frames a window."""
+        return 1 if self.frame_hop is None else (self.window - self.length) // self.frame_hop + 1
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one window's features."""
+        return self._frame_shape if self.frame is None else (self.frames, *self._frame_shape)
+
+    @property
+    def _frame_shape(self) -> tuple[int, ...]:
+        """Shape of one frame's features."""
         if self.kinds == ("raw",):
-            return (self.window, self.channels)
+            return (self.length, self.channels)
         return (self.channels * sum(self.size_of(kind) for kind in self.kinds),)
 
     def size_of(self, kind: Kind) -> int:
         """Features of a kind, for one channel."""
         if kind in PARTS:
             return len(PARTS[kind])
-        return {"raw": self.window, "envelope": self.envelope_bands}.get(kind, self.bands)
+        return {"raw": self.length, "envelope": self.envelope_bands}.get(kind, self.bands)
 
     def edges(self, kind: Kind) -> np.ndarray:
         """First bins of the bands of 'spectrum' or 'envelope', and one past the last: (bands + 1,) int."""
         rate = self.sample_rate or 1.0
         if kind == "envelope":
             high = rate / 16 if self.envelope_high is None else self.envelope_high
-            return band_edges(self.window, rate, 0.0, high, self.envelope_bands, kind)
-        return band_edges(self.window, rate, self.low, rate / 2 if self.high is None else self.high, self.bands, kind)
+            return band_edges(self.length, rate, 0.0, high, self.envelope_bands, kind)
+        return band_edges(self.length, rate, self.low, rate / 2 if self.high is None else self.high, self.bands, kind)
 
     def mel(self) -> np.ndarray:
         """Corners of the triangles in bins: (bands + 2,) float64."""
         assert self.sample_rate is not None
         high = self.sample_rate / 2 if self.high is None else self.high
-        return mel_bands(self.window, self.sample_rate, self.low, high, self.bands)
+        return mel_bands(self.length, self.sample_rate, self.low, high, self.bands)
 
     @property
     def names(self) -> tuple[str, ...]:
         """A name for each feature, in order; bands by their first and last bin, in Hz where the sample rate is known."""
+        if self.frame is None:
+            return self.frame_names
+        return tuple(f"frame {frame}: {name}" for frame in range(self.frames) for name in self.frame_names)
+
+    @property
+    def frame_names(self) -> tuple[str, ...]:
+        """A name for each feature of a frame."""
         names = [f"{kind} {part}" for kind in self.kinds for part in self._parts(kind)]
         if self.channels == 1:
             return tuple(names)
@@ -130,7 +170,7 @@ class FrontEnd:
         if kind in PARTS:
             return list(PARTS[kind])
         if kind == "raw":
-            return [str(place) for place in range(self.window)]
+            return [str(place) for place in range(self.length)]
         if kind == "mel":
             bounds = list(zip(*mel_bins(self.mel())))
         else:
@@ -138,7 +178,7 @@ class FrontEnd:
             bounds = list(zip(edges[:-1], edges[1:] - 1))
         if self.sample_rate is None:
             return [f"bins {first} to {last}" for first, last in bounds]
-        width = self.sample_rate / self.window
+        width = self.sample_rate / self.length
         return [f"{first * width:.4g} to {last * width:.4g} Hz" for first, last in bounds]
 
     def counts(self, samples: np.ndarray) -> np.ndarray:
@@ -163,7 +203,7 @@ class FrontEnd:
         """
         if self.arithmetic == "fixed":
             integers, fractions = self._integers(frames)
-            return (integers / 2.0 ** fractions.reshape(self.shape)).astype(np.float32)
+            return (integers / 2.0**fractions).astype(np.float32)
         return self._computed(self._checked(frames), float32, np.float32)
 
     def int8(self, frames: np.ndarray, scaling: Scaling, scale: float, zero: int) -> np.ndarray:
@@ -194,14 +234,23 @@ class FrontEnd:
     def _computed(self, frames: np.ndarray, arithmetic: ModuleType, dtype: type[np.generic]) -> np.ndarray:
         """Features of windows by the functions of a module that works in `dtype`: (n, window, channels) -> (n, *shape)."""
         parts = [np.empty((0, *self.shape), dtype)]
-        for start in range(0, len(frames), CHUNK):
-            channels = [np.ascontiguousarray(x, dtype) for x in np.moveaxis(frames[start : start + CHUNK], -1, 0)]
-            if self.kinds == ("raw",):
-                parts.append(np.stack([arithmetic.detrended(self, x) for x in channels], axis=-1))
-            else:
-                features = [arithmetic.KINDS[kind](self, x) for x in channels for kind in self.kinds]
-                parts.append(np.concatenate(features, axis=1))
+        chunk = max(1, CHUNK // self.frames)
+        for start in range(0, len(frames), chunk):
+            part = frames[start : start + chunk]
+            rows = self._features(part if self.frame is None else self._frames_of(part), arithmetic, dtype)
+            parts.append(rows.reshape(len(part), *self.shape))
         return np.concatenate(parts)
+
+    def _frames_of(self, windows: np.ndarray) -> np.ndarray:
+        """Frames of windows, one window after the other: (n, window, channels) -> (n * frames, frame, channels)."""
+        stacked = np.lib.stride_tricks.sliding_window_view(windows, self.length, axis=1)[:, :: self.frame_hop]
+        return np.moveaxis(stacked, -1, 2).reshape(-1, self.length, self.channels)
+
+    def _features(self, frames: np.ndarray, arithmetic: ModuleType, dtype: type[np.generic]) -> np.ndarray:
+        channels = [np.ascontiguousarray(x, dtype) for x in np.moveaxis(frames, -1, 0)]
+        if self.kinds == ("raw",):
+            return np.stack([arithmetic.detrended(self, x) for x in channels], axis=-1)
+        return np.concatenate([arithmetic.KINDS[kind](self, x) for x in channels for kind in self.kinds], axis=1)
 
 
 def _require(spec: FrontEnd) -> None:
@@ -213,15 +262,16 @@ def _require(spec: FrontEnd) -> None:
         raise ValueError(f"kinds must be different ones of {', '.join(get_args(Kind))}, got {', '.join(spec.kinds)}")
     if "raw" in spec.kinds and len(spec.kinds) > 1:
         raise ValueError("kind 'raw' cannot be combined with others: it has another shape")
-    if not 8 <= spec.window <= LONGEST_WINDOW or spec.hop < 1:
-        raise ValueError(
-            f"window must be 8 to {LONGEST_WINDOW} samples and hop at least 1, got {spec.window} and {spec.hop}"
-        )
+    if spec.frame is None:
+        _require_window(spec)
+    else:
+        _require_frames(spec)
     if spec.channels < 1:
         raise ValueError(f"channels must be at least 1, got {spec.channels}")
-    if spec.spectral and spec.window & (spec.window - 1):
-        near = 2 ** round(np.log2(spec.window))
-        raise ValueError(f"a window of spectra must be a power of two; nearest to {spec.window}: {near}")
+    if spec.spectral and spec.length & (spec.length - 1):
+        near = 2 ** round(np.log2(spec.length))
+        what = "window" if spec.frame is None else "frame"
+        raise ValueError(f"a {what} of spectra must be a power of two; nearest to {spec.length}: {near}")
     if spec.sample_rate is None and (spec.low or spec.high or spec.envelope_high or "mel" in spec.kinds):
         raise ValueError("sample_rate is needed for 'mel' and for bounds in Hz")
     if spec.sample_rate is not None and not 0 < spec.sample_rate < np.inf:
@@ -233,3 +283,39 @@ def _require(spec: FrontEnd) -> None:
             spec.edges(kind)
         elif kind == "mel":
             spec.mel()
+
+
+def _require_window(spec: FrontEnd) -> None:
+    if spec.frame_hop is not None:
+        raise ValueError(f"frame_hop {spec.frame_hop} is for frames that are stacked; give frame as well")
+    if not 8 <= spec.window <= LONGEST_FRAME or spec.hop < 1:
+        longer = f"; for longer ones stack frames, such as frame = {LONGEST_FRAME // 8}"
+        raise ValueError(
+            f"window must be 8 to {LONGEST_FRAME} samples and hop at least 1, got {spec.window} and {spec.hop}"
+            f"{longer if spec.window > LONGEST_FRAME else ''}"
+        )
+
+
+def _require_frames(spec: FrontEnd) -> None:
+    frame, frame_hop = spec.length, spec.frame_hop or 0
+    shortest = 1 if spec.kinds == ("raw",) else 8
+    if not shortest <= frame <= LONGEST_FRAME:
+        raise ValueError(f"frame must be {shortest} to {LONGEST_FRAME} samples, got {frame}")
+    if frame == 1 and spec.detrend != "none":
+        raise ValueError(f"frames of one sample have no trend: detrend must be 'none', got {spec.detrend!r}")
+    if not 1 <= frame_hop <= frame:
+        raise ValueError(f"frame_hop must be 1 to {frame}, so that no sample is skipped, got {frame_hop}")
+    if not frame <= spec.window <= LONGEST_WINDOW or spec.frames > MOST_FRAMES:
+        raise ValueError(
+            f"a window of frames must be {frame} to {LONGEST_WINDOW:,} samples and {MOST_FRAMES:,} frames at most, got "
+            f"{spec.window:,} samples in {spec.frames:,} frames"
+        )
+    if (spec.window - frame) % frame_hop:
+        whole = frame + (spec.frames - 1) * frame_hop
+        raise ValueError(
+            f"window must be frame and a multiple of frame_hop: {whole} holds {spec.frames} frames, {whole + frame_hop} one "
+            f"more; got {spec.window}"
+        )
+    if spec.hop < 1 or spec.hop % frame_hop:
+        near = max(1, round(spec.hop / frame_hop)) * frame_hop
+        raise ValueError(f"hop must be a multiple of frame_hop, {frame_hop}; nearest to {spec.hop}: {near}")
