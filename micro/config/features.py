@@ -43,21 +43,8 @@ class FeaturesConfig(Section):
 
         `image_size` is the height and width of pictures, which are windows as they are.
         """
-        settings = (self if image_size is None else self.of_pictures(image_size)).model_dump()
+        settings = {**self.model_dump(), **({} if image_size is None else picture_settings(image_size))}
         return FrontEnd(settings.pop("kind"), channels=channels, sample_rate=sample_rate, **settings)
-
-    def of_pictures(self, image_size: tuple[int, int]) -> FeaturesConfig:
-        """This section for pictures of a height and width; ValueError where it says something else than they do."""
-        settings = picture_settings(image_size)
-        for name, value in settings.items():
-            given = getattr(self, name)
-            # A config says nothing of a size that only the files know, and then holds what it has for other files.
-            if given not in (value, FeaturesConfig.model_fields[name].default) and not (name == "kind" and self.raw):
-                height, width = image_size
-                raise ValueError(
-                    f"features.{name} of pictures of {height} x {width} pixels is {value!r}, got {given!r}; leave it out"
-                )
-        return self.model_copy(update=settings)
 
     @model_validator(mode="after")
     def _whole(self) -> FeaturesConfig:

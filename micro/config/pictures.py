@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from micro.config.augmentation import AugmentConfig
+from micro.config.complaints import shown
 from micro.config.features import FeaturesConfig, picture_settings
 from micro.config.files import FilesData
 
@@ -21,20 +23,26 @@ OF_PICTURES = ("RandomTranslation",)
 OF_BANDS = ("bands", "low", "high", "envelope_bands", "envelope_high", "taper")
 
 
-def picture_features(data: FilesData) -> dict[str, Any]:
-    """What [features] of pictures holds where it does not say so; without a window while their size is not known."""
-    if data.image_size is None:
-        return {"kind": "raw", "detrend": "none"}
-    return picture_settings(data.image_size)
+def with_picture_features(given: Mapping[str, Any], data: FilesData) -> dict[str, Any]:
+    """Section [features] of pictures with what it does not say: a window and frames of their size, if a config names it.
+
+    Raises:
+        ValueError: For settings that pictures cannot have.
+    """
+    filled = {"kind": "raw", "detrend": "none"} if data.image_size is None else picture_settings(data.image_size)
+    for name in given.keys() & picture_settings((1, 1)).keys():
+        value = filled.get(name, FeaturesConfig.model_fields[name].default)
+        if given[name] == value or (name == "kind" and given[name] in (["raw"], ("raw",))):
+            continue
+        if name not in filled:
+            raise ValueError(f"features.{name} of pictures comes from their size; leave it out, or set data.image_size")
+        size = "" if data.image_size is None else " of {} x {} pixels".format(*data.image_size)
+        raise ValueError(f"features.{name} of pictures{size} is {value!r}, got {shown(given[name])}; leave it out")
+    return {**filled, **given}
 
 
-def require_pictures(features: FeaturesConfig, augment: AugmentConfig, data: FilesData) -> None:
-    """ValueError for settings of [features] and [augment] that pictures cannot have."""
-    for name, value in picture_features(data).items():
-        given = getattr(features, name)
-        if given != value and not (name == "kind" and features.raw):
-            size = "" if data.image_size is None else " of {} x {} pixels".format(*data.image_size)
-            raise ValueError(f"features.{name} of pictures{size} is {value!r}, got {given!r}; leave it out")
+def require_pictures(features: FeaturesConfig, augment: AugmentConfig) -> None:
+    """ValueError for settings of spectra, and for augmentations that pictures cannot have."""
     for name in OF_BANDS:
         if getattr(features, name) != FeaturesConfig.model_fields[name].default:
             raise ValueError(f"features.{name} is for spectra, and pictures are taken as they are; leave it out")

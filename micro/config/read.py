@@ -24,7 +24,7 @@ from micro.config.distillation import DistillConfig
 from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData
 from micro.config.models import ModelConfig, TeacherConfig
-from micro.config.pictures import picture_features, require_no_pictures, require_pictures
+from micro.config.pictures import require_no_pictures, require_pictures, with_picture_features
 from micro.config.renamed import require_current_names
 from micro.config.section import Section, tables
 
@@ -72,7 +72,7 @@ class Config(Section):
         self._in_order()
         self._follows()
         if isinstance(self.data, FilesData) and self.data.pictures:
-            require_pictures(self.features, self.augment, self.data)
+            require_pictures(self.features, self.augment)
         else:
             require_no_pictures(self.augment)
         if self.recognize != RecognizeConfig() and not self.recognizes:
@@ -190,7 +190,10 @@ def parse_config(raw: Mapping[str, Any], folder: str | Path = ".", what: str = "
     models = {side: with_paths(raw[side], folder) for side in ("teacher", "student") if side in raw}
     given = raw.get("features", {})
     if isinstance(data, FilesData) and data.pictures and isinstance(given, dict):
-        raw = {**raw, "features": {**picture_features(data), **given}}
+        try:
+            raw = {**raw, "features": with_picture_features(given, data)}
+        except ValueError as error:
+            raise ValueError(f"{what}: {error}") from None
     try:
         return Config.model_validate({**raw, **_by_task(task, {**raw, **models}), "task": task, "data": data})
     except ValidationError as error:

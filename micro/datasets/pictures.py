@@ -36,25 +36,7 @@ def read_picture(path: Path, config: FilesData) -> Contents:
     Raises:
         DataError: Names a file that is no picture, damaged, animated, or too large.
     """
-    from PIL import Image, ImageOps
-
-    _require_picture(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
-                # A camera's JPEG may hold a preview behind the picture.
-                if image.format == "PNG" and getattr(image, "n_frames", 1) > 1:
-                    raise DataError(f"{path} is animated: it holds several pictures; save each as a file of its own")
-                pixels = _pixels(path, ImageOps.exif_transpose(image), config)
-    except DataError:
-        raise
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} is too large to be unpacked: {one_line(error)}") from None
-    except Exception as error:
-        # Pillow raises OSError, SyntaxError, ValueError, struct.error and others for a damaged picture.
-        raise DataError(f"{path} cannot be read as a picture: {one_line(error)}; it is damaged") from None
+    pixels = decoded(path, config)
     height, width, _ = pixels.shape
     if height * width > MOST_PIXELS:
         raise DataError(
@@ -66,12 +48,31 @@ def read_picture(path: Path, config: FilesData) -> Contents:
     return Contents(path, channels, samples, Rows(path), header=channels, image_size=(height, width))
 
 
-def is_picture(path: Path) -> bool:
-    """Whether a file is a PNG, a JPEG, or by its ending and its first bytes another picture that can be read."""
-    with path.open("rb") as file:
-        start = file.read(8)
-    by_name = path.suffix.lower() in (".bmp", ".pgm", ".ppm") and start.startswith(BEGINNINGS)
-    return by_name or start.startswith(BEGINNINGS[:2])
+def decoded(path: Path, config: FilesData) -> np.ndarray:
+    """As `read_picture`, of any size: (height, width, channels).
+
+    Raises:
+        DataError: As `read_picture`.
+    """
+    from PIL import Image, ImageOps
+
+    _require_picture(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as image:
+                # A camera's JPEG may hold a preview behind the picture.
+                if image.format == "PNG" and getattr(image, "n_frames", 1) > 1:
+                    raise DataError(f"{path} is animated: it holds several pictures; save each as a file of its own")
+                return _pixels(path, ImageOps.exif_transpose(image), config)
+    except DataError:
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} is too large to be unpacked: {one_line(error)}") from None
+    except Exception as error:
+        # Pillow raises OSError, SyntaxError, ValueError, struct.error and others for a damaged picture.
+        raise DataError(f"{path} cannot be read as a picture: {one_line(error)}; it is damaged") from None
 
 
 def _require_picture(path: Path) -> None:
