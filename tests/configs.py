@@ -87,6 +87,19 @@ BASES = {
         "student": {"family": "conv1d", "sizes": [8, 12, 18]},
         "distill": {"objective": "logit_matching"},
     },
+    "mobilenet": {
+        "job": "cwru",
+        "data": {"folder": "."},
+        "features": {"kind": "raw", "window": 256},
+        "teacher": {"family": "lstm"},
+        "student": {"family": "mobilenet", "sizes": [8, 12, 12]},
+    },
+    "conv_autoencoder": {
+        "job": "rig",
+        "features": {"kind": "raw", "window": 256},
+        "teacher": {"family": "conv_autoencoder", "sizes": [16, 8]},
+        "student": {"family": "conv_autoencoder", "sizes": [8, 12, 6]},
+    },
 }
 
 

@@ -14,7 +14,7 @@ from micro.datasets import table
 def sections():
     from micro.config import read as config
 
-    named = {"features": config.FeaturesConfig, "teacher": config.TeacherConfig, "student": config.ModelConfig}
+    named = {"features": config.FeaturesConfig, "teacher": config.TeacherConfig, "student": config.StudentConfig}
     named |= {"distill": config.DistillConfig, "budget": config.BudgetConfig, "convert": config.ConvertConfig}
     return {**named, "detect": config.DetectConfig, "firmware": config.FirmwareConfig, "data": config.TableData}
 

@@ -131,6 +131,7 @@ def test_a_broken_machine_names_itself_and_stops_no_other(survived):
     assert "fan-3" in page
 
 
+@pytest.mark.slow
 def test_a_machine_that_was_put_right_joins_and_the_others_stay(survived, tmp_path, assets):
     out = shutil.copytree(survived[0], tmp_path / "hall")
     mended = assets.with_name("mended.toml")
@@ -195,6 +196,7 @@ def test_a_cluster_that_does_not_answer_leaves_no_folder(tmp_path, assets):
     assert not list(tmp_path.iterdir()), "it would stand in the way of the next"
 
 
+@pytest.mark.slow
 def test_another_machine_trains_the_teacher_in_place_of_a_broken_one(tmp_path, assets):
     from micro.fleet.teacher import teach
 

@@ -102,6 +102,7 @@ def test_equalised_kernels_share_their_range_and_the_function_stays():
         np.testing.assert_allclose(made, other.largest_taken(len(made)), rtol=0.01)
 
 
+@pytest.mark.slow
 def test_equalising_and_correcting_biases_help_where_one_scale_serves_a_kernel():
     model = uneven()
     x = inputs_of(model, 300)

@@ -32,6 +32,7 @@ def test_members_differ_and_their_mean_is_the_teacher():
     assert all(np.array_equal(a, b) for a, b in zip(trained.model.get_weights(), again.model.get_weights()))
 
 
+@pytest.mark.slow
 def test_a_run_keeps_them_as_one_model_that_can_teach_another_run(tmp_path):
     (tmp_path / "a.toml").write_text(toml(MEMBERS))
     result = invoke("run", tmp_path / "a.toml", "--out", tmp_path / "a", "--json")

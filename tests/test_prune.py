@@ -120,6 +120,7 @@ def test_patterns_are_those_of_tfmot(shape, pattern, seed):
     np.testing.assert_array_equal(pattern_mask(*pattern)(weights, 0.0), tfmot_mask(weights, 0.5, pattern))
 
 
+@pytest.mark.slow
 def test_masks_are_those_of_a_tf_keras_twin_that_tfmot_pruned():
     """The same weights, tfmot's own front door on its own Keras, in a process of its own."""
     code = """

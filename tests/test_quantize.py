@@ -95,6 +95,7 @@ def test_many_random_graphs_compute_in_tflite_micro_what_training_simulates():
     agree_on_random_graphs(150)
 
 
+@pytest.mark.slow
 def test_on_real_windows_the_chip_says_what_was_simulated(cwru_folder):
     """A Conv1D net trained a little while quantized, on raw windows of ten bearing states; every window of the test at 2 hp."""
 
@@ -204,6 +205,7 @@ def test_a_rule_that_can_do_nothing_is_refused(trained, waves):
             quantize_aware(trained, waves[0], **asked)
 
 
+@pytest.mark.slow
 def test_sixteen_bit_activations_lose_almost_nothing(trained, waves):
     x, _ = waves
     exact = trained.predict(x, verbose=0)

@@ -173,6 +173,7 @@ def test_an_emulated_chip_recognizes_alike(made, stream):
     assert invoke("emulate", made / "run", "--core", "m0").exit_code == 0
 
 
+@pytest.mark.slow
 def test_what_it_reports_is_counted_as_windows_follow_one_another(tmp_path):
     """Of recordings that hold several classes, in turn."""
     for n in range(6):

@@ -21,6 +21,7 @@ def cwru_tables(tmp_path_factory, cwru_folder):
     return folder
 
 
+@pytest.mark.slow
 def test_the_table_job_learns_real_recordings_from_csv(tmp_path, cwru_tables):
     config = tmp_path / "table.toml"
     assert invoke("init", "table", "--out", config).exit_code == 0

@@ -60,6 +60,18 @@ def test_stages_that_choose_scales_keep_that_to_themselves():
     assert smallest(base("autoencoder", compress=[{"stage": "quantize_aware"}]))[0].convert.weights == "auto"
 
 
+def test_a_convolutional_autoencoder_varies_its_filters_and_its_code():
+    config = base("conv_autoencoder")
+    shallow, deep = smallest(config)
+    assert (shallow.student.sizes, deep.student.sizes) == ((4, 2), (4, 4, 4, 4, 2))
+    assert (deep.student.kernel, deep.student.stride) == (3, 4)
+    for candidate in (shallow, deep):
+        student = build_model(candidate.student, (256, 1), None, "student")
+        assert student.get_layer("code").units == 2
+    assert widest(config, inputs=256, flash=4096, macs=None) == 16
+    assert widest(config, inputs=256, flash=None, macs=None) == 48
+
+
 def test_layers_too_wide_for_the_budget_are_not_drawn():
     config = base("autoencoder")
     assert widest(config, inputs=64, flash=4096, macs=None) == 32

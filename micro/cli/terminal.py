@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from micro.explore import SearchResult
     from micro.fleet import FleetResult
+    from micro.runs.recipe_choice import RecipeChoice
     from micro.runs.run_report import RecognizedReport, RunReport, Spread
     from micro.tflite.graph import Tensor
 
@@ -81,6 +82,9 @@ def print_report(report: RunReport, out: str) -> None:
     console.print(_models_table(report))
     if len(report.stages) > 1:
         console.print(_stages_table(report))
+    if report.recipe is not None:
+        console.print(_recipes_table(report.recipe))
+        click.echo(report.recipe.because)
     click.echo(distilling_sentence(report))
     footprint, parity, parameters = report.footprint, report.parity, report.parameters
     large = "" if parameters.teacher is None else f" (teacher {parameters.teacher:,})"
@@ -159,6 +163,20 @@ def _models_table(report: RunReport) -> Table:
         found = report.summary.get(model)
         if found:
             table.add_row(name, *(_mean(found.get(metric), seeds) for metric in metrics))
+    return table
+
+
+def _recipes_table(choice: RecipeChoice) -> Table:
+    """What recipe "auto" tried."""
+    from rich.table import Table
+
+    table = Table(title=f"Recipes tried: {counted(choice.epochs, 'epoch')} each, {choice.windows:,} validation windows")
+    table.add_column("recipe")
+    table.add_column(choice.metric, justify="right")
+    table.add_column("compared with the best recipe")
+    for trial in choice.trials:
+        name = f"{trial.name} *" if trial.name == choice.chosen else trial.name
+        table.add_row(name, "-" if trial.value is None else f"{trial.value:.4g}", trial.standing)
     return table
 
 

@@ -26,21 +26,35 @@ from micro.config.deployment import (
     FirmwareConfig,
     RecognizeConfig,
 )
-from micro.config.distillation import DistillConfig
+from micro.config.distillation import AUTO, PLAIN, DistillConfig
 from micro.config.features import FeaturesConfig
 from micro.config.files import MOST_PIXELS, PICTURES, FilesData
-from micro.config.models import CONVOLUTIONAL, Family, ModelConfig, TeacherConfig
-from micro.config.read import LARGEST_SEED, Config, load_config, parse_config, with_paths
+from micro.config.models import (
+    AUTOENCODERS,
+    CONVOLUTIONAL,
+    PLANAR,
+    RECURRENT,
+    Family,
+    ModelConfig,
+    StudentConfig,
+    TeacherConfig,
+)
+from micro.config.read import LARGEST_SEED, Config, load_config, parse_config, with_candidate, with_paths
 from micro.config.renamed import RENAMED, RenamedError, require_current_names
 
 __all__ = [
     "AUGMENTATIONS",
+    "AUTO",
+    "AUTOENCODERS",
     "CONVOLUTIONAL",
     "DATA",
     "JOBS",
     "LARGEST_SEED",
     "MOST_PIXELS",
     "PICTURES",
+    "PLAIN",
+    "PLANAR",
+    "RECURRENT",
     "RENAMED",
     "AugmentConfig",
     "BearingData",
@@ -67,6 +81,7 @@ __all__ = [
     "RigData",
     "ShrinkStage",
     "Stage",
+    "StudentConfig",
     "TableData",
     "Task",
     "TeacherConfig",
@@ -74,5 +89,6 @@ __all__ = [
     "parse_config",
     "require_current_names",
     "tasks_of",
+    "with_candidate",
     "with_paths",
 ]

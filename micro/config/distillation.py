@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 
 from micro.config.complaints import shown
-from micro.config.section import Section
+from micro.config.section import Section, listed
 
 Weight = Annotated[float, Field(ge=0)]
+# The recipe that a run chooses itself, and the student without a teacher that is always tried beside its candidates.
+AUTO, PLAIN = "auto", "plain"
 
 
 class DistillConfig(Section):
@@ -17,6 +19,7 @@ class DistillConfig(Section):
 
     One of `objective`, `recipe` and `objectives` says what is compared. A recipe is a published method of `keras_kd.recipes`,
     whose numbers hold where none are given here; `objectives` are objectives of `keras_kd`, each with its class and arguments.
+    With recipe "auto" a run tries the `candidates` first, all of them for a `share` of the student's epochs.
     """
 
     objective: (
@@ -26,6 +29,8 @@ class DistillConfig(Section):
         | None
     ) = None
     recipe: str | None = None
+    candidates: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
+    share: Annotated[float, Field(gt=0, le=10)] = 0.5
     layers: tuple[tuple[str, str], ...] = ()
     objectives: tuple[dict[str, Any], ...] = ()
     temperature: PositiveFloat | None = None
@@ -52,4 +57,29 @@ class DistillConfig(Section):
             raise ValueError("weight and hard_weight are both 0: nothing to learn from")
         if self.objective not in (None, "soft_target") and self.temperature not in (None, 4.0):
             raise ValueError(f"temperature is of soft_target; {self.objective} has none, got {shown(self.temperature)}")
+        return self
+
+    @model_validator(mode="after")
+    def _chooses(self) -> DistillConfig:
+        """What is for recipe "auto" alone, and what that leaves to its candidates."""
+        if self.recipe != AUTO:
+            other = "candidates" if self.candidates else "share" if self.share != 0.5 else ""
+            if other:
+                raise ValueError(f'{other} is for recipe = "auto", got {shown(getattr(self, other))}')
+            return self
+        if not self.candidates:
+            raise ValueError("candidates of recipe 'auto' are missing: name recipes, such as kd and dkd")
+        own = [
+            name for name in ("layers", "temperature", "weight", "hard_weight") if getattr(self, name) not in (None, ())
+        ]
+        if own:
+            raise ValueError(
+                f"{own[0]} is of one recipe; recipe 'auto' tries each with its published numbers, leave it out"
+            )
+        for number, name in enumerate(self.candidates):
+            if name in (AUTO, PLAIN):
+                why = "is no recipe" if name == AUTO else "is the student without a teacher, which is always tried"
+                raise ValueError(f"candidates.{number}: {name!r} {why}; leave it out")
+            if name in self.candidates[:number]:
+                raise ValueError(f"candidates names {name!r} twice; each counts once")
         return self

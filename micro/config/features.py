@@ -48,8 +48,8 @@ class FeaturesConfig(Section):
 
     @model_validator(mode="after")
     def _whole(self) -> FeaturesConfig:
-        # Bounds in Hz can be checked once the recordings' rate is known.
-        self.model_copy(update={"low": 0.0, "high": None, "envelope_high": None}).front_end(1, 1e6)
+        # Bounds in Hz can be checked once the rate of the recordings is known; the mel scale is nearly linear at a low one.
+        self.model_copy(update={"low": 0.0, "high": None, "envelope_high": None}).front_end(1, 1e3)
         if self.arithmetic == "fixed" and self.full_scale is None:
             raise ValueError(
                 "arithmetic 'fixed' needs full_scale: the value of an A/D converter's 32768 in the data's unit"

@@ -10,7 +10,26 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_v
 from micro.config.complaints import did_you_mean, shown
 from micro.config.section import Section, listed, tables
 
-Family = Literal["autoencoder", "dense", "conv1d", "ds_cnn", "resnet"]
+Family = Literal[
+    "autoencoder",
+    "conv_autoencoder",
+    "dense",
+    "conv1d",
+    "conv2d",
+    "ds_cnn",
+    "resnet",
+    "mobilenet",
+    "tcn",
+    "gru",
+    "lstm",
+]
+# Families that give their inputs back, for task 'anomaly'; the others classify or give a number.
+AUTOENCODERS: tuple[Family, ...] = ("autoencoder", "conv_autoencoder")
+# Families of convolutions, for windows with a time axis or for pictures, and those of them that take pictures.
+CONVOLUTIONAL: tuple[Family, ...] = ("conv_autoencoder", "conv1d", "conv2d", "ds_cnn", "resnet", "mobilenet", "tcn")
+PLANAR: tuple[Family, ...] = ("conv_autoencoder", "conv2d", "ds_cnn", "resnet", "mobilenet")
+# Families that go through a window step by step, for which there are no int8 operators: teachers alone.
+RECURRENT: tuple[Family, ...] = ("gru", "lstm")
 # Detectors that a teacher may be made of by a word, and where classes of others may come from.
 DETECTOR_WORDS = (
     "neighbors",
@@ -24,8 +43,6 @@ DETECTOR_WORDS = (
 )
 # Those of pyod.models.embedding would ask models elsewhere.
 LIBRARIES = r"(sklearn|pyod\.models(?!\.embedding))(\.[a-z][a-z0-9_]*)+\.[A-Z][A-Za-z0-9]*"
-# Families that need windows with a time axis.
-CONVOLUTIONAL: tuple[Family, ...] = ("conv1d", "ds_cnn", "resnet")
 
 
 class ModelConfig(Section):
@@ -40,6 +57,28 @@ class ModelConfig(Section):
     epochs: int = Field(30, ge=0)
     batch_size: PositiveInt = 64
     learning_rate: PositiveFloat = 1e-3
+
+    @model_validator(mode="after")
+    def _has_a_code(self) -> ModelConfig:
+        if self.path is None and self.family == "conv_autoencoder" and len(self.sizes) < 2:
+            raise ValueError(
+                "sizes of a 'conv_autoencoder' are the filters of its convolutions and then the units of its code, such as "
+                f"[16, 24, 8], got {list(self.sizes)}"
+            )
+        return self
+
+
+class StudentConfig(ModelConfig):
+    """A student ends on a chip, and is of a family that int8 operators compute."""
+
+    @model_validator(mode="after")
+    def _converts(self) -> StudentConfig:
+        if self.path is None and self.family in RECURRENT:
+            raise ValueError(
+                f"family {self.family!r} is for a teacher: there are no int8 operators for its loop over time; a student takes "
+                "'tcn', 'ds_cnn' or another convolutional family"
+            )
+        return self
 
 
 def _detectors(value: object) -> object:
@@ -74,7 +113,9 @@ class TeacherConfig(ModelConfig):
         if twice is not None:
             raise ValueError(f"detectors names {shown(twice)} twice; each counts once")
         if "autoencoder" in self.detectors and self.family != "autoencoder":
-            raise ValueError(f"detectors names 'autoencoder', and family is {self.family!r}")
+            raise ValueError(
+                f"detectors names 'autoencoder', and family is {self.family!r}; the detector is the dense one"
+            )
         if self.members > 1:
             other = "path" if self.path is not None else "detectors" if self.detectors else ""
             if other:

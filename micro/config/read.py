@@ -20,10 +20,10 @@ from micro.config.deployment import (
     FirmwareConfig,
     RecognizeConfig,
 )
-from micro.config.distillation import DistillConfig
+from micro.config.distillation import AUTO, DistillConfig
 from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData
-from micro.config.models import ModelConfig, TeacherConfig
+from micro.config.models import StudentConfig, TeacherConfig
 from micro.config.pictures import require_no_pictures, require_pictures, with_picture_features
 from micro.config.renamed import require_current_names
 from micro.config.section import Section, tables
@@ -36,6 +36,12 @@ LARGEST_SEED = 2**32 - 1
 OBJECTIVES: dict[Task, tuple[str, ...]] = {
     "anomaly": ("reconstruction", "score_matching"),
     "classification": ("soft_target", "logit_matching"),
+    "regression": ("output_matching", "teacher_bounded"),
+}
+# What recipe "auto" tries where the config names nothing: recipes or words of the task that compare outputs, simplest first.
+CANDIDATES: dict[Task, tuple[str, ...]] = {
+    "anomaly": ("reconstruction",),
+    "classification": ("kd", "dkd", "dist"),
     "regression": ("output_matching", "teacher_bounded"),
 }
 
@@ -51,7 +57,7 @@ class Config(Section):
     features: FeaturesConfig = FeaturesConfig()
     augment: AugmentConfig = AugmentConfig()
     teacher: TeacherConfig
-    student: ModelConfig
+    student: StudentConfig
     distill: DistillConfig = DistillConfig()
     compress: Annotated[tuple[Stage, ...], BeforeValidator(tables)] = ()
     budget: BudgetConfig = BudgetConfig()
@@ -92,10 +98,8 @@ class Config(Section):
         """ValueError where a teacher made of detectors and what is learned of it do not fit."""
         objective = self.distill.objective
         if not self.teacher.detectors:
-            if objective == "score_matching":
-                raise ValueError(
-                    "distill.objective 'score_matching' is for a teacher of scores; name teacher.detectors"
-                )
+            if objective == "score_matching" or "score_matching" in self.distill.candidates:
+                raise ValueError("distill: 'score_matching' is for a teacher of scores; name teacher.detectors")
             return
         if self.task != "anomaly":
             raise ValueError(f"teacher.detectors are for task 'anomaly', and task is {self.task!r}")
@@ -232,6 +236,8 @@ def _by_task(task: Task, raw: Mapping[str, Any]) -> dict[str, Any]:
         "student": {"family": _FAMILY[task]},
         "distill": _objective(task, own, scores),
     }
+    if isinstance(distill, dict) and distill.get("recipe") == AUTO:
+        defaults["distill"] = {"candidates": CANDIDATES[task]}
     sections = {"distill": {}, **raw}
     return {
         name: {**default, **sections[name]}
@@ -245,6 +251,16 @@ def _objective(task: Task, own: bool, scores: bool) -> dict[str, Any]:
     if own:
         return {"hard_weight": 0.0} if scores else {}
     return _SCORES if scores else {"objective": OBJECTIVES[task][0], **_NUMBERS}
+
+
+def with_candidate(config: Config, name: str) -> Config:
+    """A config whose recipe is "auto" with one of its candidates in place of that: a recipe, or a word of the task."""
+    chosen: dict[str, Any] = {"candidates": (), "share": DistillConfig.model_fields["share"].default}
+    if name in OBJECTIVES[config.task]:
+        chosen |= {"recipe": None, "objective": name, **_NUMBERS}
+    else:
+        chosen |= {"recipe": name}
+    return config.model_copy(update={"distill": config.distill.model_copy(update=chosen)})
 
 
 def _elsewhere(raw: Mapping[str, Any], job: str, task: Task) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from micro.config import CONVOLUTIONAL, Config, PruneStage
+from micro.config import AUTO, AUTOENCODERS, CONVOLUTIONAL, Config, PruneStage
 from micro.errors import RunError
 
 WIDTHS, BOTTLENECKS, FILTERS = (4, 128), (2, 24), (4, 48)
@@ -31,6 +31,11 @@ def require_searchable(config: Config) -> None:
     """RunError for a config whose students cannot be varied or judged."""
     if config.student.path:
         raise RunError("search: student.path names a model as it is; give student.family instead, so that it can vary")
+    if config.distill.recipe == AUTO:
+        raise RunError(
+            'search: distill.recipe = "auto" is chosen by a run, for one student; run the config and name the recipe that it '
+            "chose, or name one that compares outputs, such as kd"
+        )
     if getattr(config.data, "scaling", "all") == "per_file":
         raise RunError('search: scaling = "per_file" has no constants for a chip; search with scaling = "all"')
 
@@ -47,11 +52,14 @@ def resolutions(config: Config) -> tuple[int, ...]:
 
 def widest(config: Config, inputs: int, flash: int | None, macs: int | None) -> int:
     """The widest layer to draw: the weights of one that reads this many inputs must fit the budget."""
-    if config.student.family in CONVOLUTIONAL:
+    family = config.student.family
+    if family in CONVOLUTIONAL and family not in AUTOENCODERS:
         return FILTERS[1]
-    readers = 2 if config.student.family == "autoencoder" else 1
+    # A convolutional autoencoder has one layer for each input, the one that reads its code.
+    readers = 2 if family == "autoencoder" else 1
     limits = [limit // (readers * inputs) for limit in (flash, macs) if limit is not None]
-    return min([WIDTHS[1], *(max(limit, 2 * WIDTHS[0]) for limit in limits)])
+    largest = FILTERS[1] if family in CONVOLUTIONAL else WIDTHS[1]
+    return min([largest, *(max(limit, 2 * WIDTHS[0]) for limit in limits)])
 
 
 def propose(ask: Ask, config: Config, widest: int = WIDTHS[1]) -> Config:
@@ -92,7 +100,7 @@ def smallest(config: Config) -> list[Config]:
         shapes: list[Choice] = [{"depth": 0, "bottleneck": BOTTLENECKS[0]}]
     else:
         narrow = {"width": FILTERS[0] if family in CONVOLUTIONAL else WIDTHS[0], "taper": TAPERS[0]}
-        shapes = [{"depth": depth, **narrow} for depth in (1, 4)]
+        shapes = [{"depth": depth, "bottleneck": BOTTLENECKS[0], **narrow} for depth in (1, 4)]
     values = {"bands": resolutions(config)[0], "sparsity": SPARSITIES[-1], "scales": "per_tensor", "teacher_share": 0.5}
     conv = {"kernel": KERNELS[0], "stride": STRIDES[-1]}
     return [propose(_Given({**values, **conv, "temperature": 1.0, **shape}), config) for shape in shapes]
@@ -111,7 +119,10 @@ def _sizes(ask: Ask, config: Config, widest: int) -> tuple[int, ...]:
     convolves = config.student.family in CONVOLUTIONAL
     # Filters are drawn evenly: most of those that a logarithm favours leave a budget unused.
     width = ask.suggest_int("width", FILTERS[0] if convolves else WIDTHS[0], widest, log=not convolves)
-    return _tapered(width, ask.suggest_categorical("taper", TAPERS), depth)
+    sizes = _tapered(width, ask.suggest_categorical("taper", TAPERS), depth)
+    if config.student.family in AUTOENCODERS:
+        return (*sizes, ask.suggest_int("bottleneck", BOTTLENECKS[0], min(BOTTLENECKS[1], widest), log=True))
+    return sizes
 
 
 def _tapered(width: int, taper: float, depth: int) -> tuple[int, ...]:

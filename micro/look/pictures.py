@@ -18,6 +18,8 @@ from micro.look.survey import Survey, Surveyed, below_one_folder, channel_of, su
 
 # Sides of pictures above which a smaller size is suggested, and the longer side of that.
 LARGE, SMALLER = 96, 64
+# The shortest side of pictures for which convolutions are suggested.
+SMALLEST = 8
 # A picture is in color where red, green and blue differ by more than JPEG's rounding.
 COLORED = 16
 
@@ -89,7 +91,19 @@ def picture_config(survey: Survey, suggestion: Suggestion, folder: Path) -> str:
     lines += [f"{key} = {toml_of(value)}" for key, value in suggestion.data.items()]
     if suggestion.task == "classification":
         lines += group_comment([file.name for file in survey.files])
-    return "\n".join([*lines, "", *models_of(suggestion, False), "", "[firmware]", 'name = "camera"', ""])
+    return "\n".join([*lines, "", *_models(survey, suggestion), "", "[firmware]", 'name = "camera"', ""])
+
+
+def _models(survey: Survey, suggestion: Suggestion) -> list[str]:
+    """Sections of teacher and student: convolutions for classes, where pictures are large enough to be halved."""
+    size = survey.settings.get("image_size") or survey.files[0].image_size
+    if suggestion.task == "anomaly" or min(size or (0,)) < SMALLEST:
+        return models_of(suggestion, False)
+    # Small batches are more steps, where pictures are few.
+    taps = ["kernel = 3", "stride = 2", "batch_size = 16"]
+    teacher = ['family = "resnet"', "sizes = [16, 32, 64]", *taps, "epochs = 30"]
+    student = ['family = "ds_cnn"', "sizes = [8, 16, 24]", *taps, "epochs = 60"]
+    return ["[teacher]", *teacher, "", "[student]", *student, "learning_rate = 0.003"]
 
 
 def _expanded(files: Sequence[str | Path]) -> list[str | Path]:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_kd.layers import copied
-from micro.config import Config
+from micro.config import AUTO, Config
 from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepare import Prepared, calibration_windows
 from micro.emission import emit
@@ -29,6 +29,8 @@ from micro.runs.firmware_files import (
     recognized,
 )
 from micro.runs.folder import RunFolder
+from micro.runs.recipe_choice import trial_epochs, trials_of
+from micro.runs.recipe_trials import settled_recipe
 from micro.runs.report import render_report
 from micro.runs.reporting import Emitted, RunResults, make_report
 from micro.runs.run_report import RunReport
@@ -79,7 +81,10 @@ def _require_classes(background: Sequence[str], names: Sequence[str]) -> None:
 def train_and_report(config: Config, data: Prepared, folder: RunFolder, progress: Progress) -> RunReport:
     """Train, or take up again, all seeds' models in a folder that has begun, fill its `whole`, and return the report."""
     students = 2 if config.distill.compare else 1
-    total = config.seeds * (config.teacher.epochs * config.teacher.members + students * config.student.epochs)
+    of_teacher = config.teacher.epochs * config.teacher.members
+    total = config.seeds * (of_teacher + students * config.student.epochs)
+    if config.distill.recipe == AUTO:
+        total += of_teacher + trial_epochs(config) * trials_of(config)
     done = 0
 
     def tick(label: str, epochs: int = 1, /) -> None:
@@ -88,9 +93,11 @@ def train_and_report(config: Config, data: Prepared, folder: RunFolder, progress
         progress(label, 0.02 + 0.9 * done / max(1, total))
 
     seeds = [config.seed + n for n in range(config.seeds)]
+    first = SeedWork(config, data, seeds[0], folder.parts / f"seed-{seeds[0]}", tick)
+    config, recipe = settled_recipe(first, folder.parts / "recipes")
     runs = tuple(run_seed(SeedWork(config, data, seed, folder.parts / f"seed-{seed}", tick)) for seed in seeds)
     progress("verifying and writing firmware", 0.95)
-    report = _finish(RunResults(config, data, runs), folder.fresh_whole())
+    report = _finish(RunResults(config, data, runs, recipe), folder.fresh_whole())
     _write_manifest(json.loads(folder.config_file.read_bytes()), folder.whole)
     return report
 

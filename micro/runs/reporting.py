@@ -17,6 +17,7 @@ from micro.runs.assessment import judge
 from micro.runs.compression import Written
 from micro.runs.evaluate import by_origin, compare, soft_targets, summarize
 from micro.runs.firmware_files import judging
+from micro.runs.recipe_choice import RecipeChoice
 from micro.runs.report.costs import graph_rows
 from micro.runs.run_report import (
     METRICS,
@@ -51,6 +52,7 @@ class RunResults:
     config: Config
     data: Prepared
     seeds: tuple[SeedRun, ...]
+    recipe: RecipeChoice | None = None
 
     @property
     def chosen(self) -> SeedRun:
@@ -126,6 +128,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         firmware=emitted.files,
         no_project=emitted.no_project,
         history=_histories(results.chosen),
+        recipe=results.recipe,
     )
     return report.model_copy(update={"verdict": judge(report)})
 

@@ -15,6 +15,7 @@ from micro.detection.detector import Detector
 from micro.detection.estimator import Estimator
 from micro.detection.recognizer import Recognizer
 from micro.runs.emulated import Emulated
+from micro.runs.recipe_choice import RecipeChoice
 from micro.runs.verdict import Verdict
 from micro.signal import FrontEnd, Scaling
 from micro.support.files import json_bytes
@@ -250,6 +251,7 @@ class RunReport(Part):
         no_project: Why no firmware project can be written of the run; None where one can.
         history: Learning curves of the first seed, by model.
         verdict: None after a recalibration.
+        recipe: What was tried for recipe "auto", and what was chosen; None where the config says what is taught.
 
     Examples:
         >>> try:
@@ -297,6 +299,7 @@ class RunReport(Part):
     verdict: Verdict | None = None
     recalibration: Recalibration | None = None
     emulated: tuple[Emulated, ...] = ()
+    recipe: RecipeChoice | None = None
 
     @property
     def metric(self) -> str:

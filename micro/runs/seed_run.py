@@ -93,7 +93,7 @@ def run_seed(work: SeedWork) -> SeedRun:
     """Train, or take up again, one seed's teacher and students; compress, quantize and evaluate them."""
     config, data, seed = work.config, work.data, work.seed
     epochs = config.student.epochs
-    teacher = _teacher(work)
+    teacher = teacher_of(work)
     teaching = teacher.model if isinstance(teacher, Trained) else teacher
     student = work.trained("student", epochs, lambda tick: distil(config, data, teaching, seed, tick))
     alone = None
@@ -116,7 +116,7 @@ def run_seed(work: SeedWork) -> SeedRun:
     return SeedRun(teacher if isinstance(teacher, Trained) else None, student, alone, evaluations, stages)
 
 
-def _teacher(work: SeedWork) -> Trained | ScoreTeacher:
+def teacher_of(work: SeedWork) -> Trained | ScoreTeacher:
     """A seed's teacher: a model that is trained or was kept, or detectors, which are fitted."""
     config, data, seed = work.config, work.data, work.seed
     if not config.teacher.detectors:

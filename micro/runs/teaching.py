@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from keras_kd import recipes
-from micro.config import Config, DistillConfig
+from micro.config import AUTO, Config, DistillConfig, with_candidate
 
 if TYPE_CHECKING:
     from keras_kd import Supplied
@@ -45,6 +45,13 @@ def recipe_of(
         return made
     except ValueError as error:
         raise ValueError(f"distill: {error}") from None
+
+
+def candidates_of(config: Config) -> tuple[Config, ...]:
+    """The config with each recipe that it may be trained by: one, or the candidates of "auto"."""
+    if config.distill.recipe != AUTO:
+        return (config,)
+    return tuple(with_candidate(config, name) for name in config.distill.candidates)
 
 
 def on_outputs(recipe: recipes.Recipe) -> recipes.Recipe | None:

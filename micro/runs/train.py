@@ -25,7 +25,7 @@ from micro.runs import models as students
 from micro.runs.compression import TrainingData, require_budget
 from micro.runs.fitting import History, class_weight, fit, hard_loss, seed_everything
 from micro.runs.score_teacher import ScoreTeacher, check_detectors, scores_of_detectors
-from micro.runs.teaching import on_outputs, recipe_of
+from micro.runs.teaching import candidates_of, on_outputs, recipe_of
 
 if TYPE_CHECKING:
     from keras_kd.types import Structure
@@ -185,7 +185,8 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
         DataError: Or ValueError saying what does not fit.
     """
     models = untrained_models(config, data)
-    recipe_of(config, *models, steps_of(config, len(data.train)))
+    for each in candidates_of(config):
+        recipe_of(each, *models, steps_of(config, len(data.train)))
     if any(stage.stage in ("prune", "cluster") for stage in config.compress):
         prunable_kernels(models[1])
     for stage in config.compress:

@@ -1,0 +1,119 @@
+"""Which of the recipes that a run tried is taken, and why; as the report keeps it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from micro.config import PLAIN, Config, Task
+
+# The figure on validation windows that recipes are compared by.
+FIGURES: dict[Task, str] = {
+    "anomaly": "reconstruction error",
+    "classification": "accuracy",
+    "regression": "RMSE",
+}
+# Differences up to so many standard errors are noise.
+NOISE = 2.0
+
+Standing = Literal["best", "as good", "worse", "better"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A recipe that was tried, or the student without a teacher ('plain').
+
+    `value` is its figure on the validation windows, None where its training ended in values that are not finite; `standing` how
+    it compares with the best recipe, 'as good' within the noise.
+    """
+
+    name: str
+    value: float | None
+    standing: Standing
+
+
+@dataclass(frozen=True)
+class RecipeChoice:
+    """What recipe "auto" tried: `epochs` of each candidate, judged by a `metric` on so many validation windows."""
+
+    metric: str
+    epochs: int
+    windows: int
+    trials: tuple[Trial, ...]
+    chosen: str
+    because: str
+
+
+def trials_of(config: Config) -> int:
+    """How many students recipe "auto" trains: one for each candidate, and one without a teacher."""
+    return len(config.distill.candidates) + 1
+
+
+def trial_epochs(config: Config) -> int:
+    """Epochs of each trial, together a share of the student's own: counted and not timed, so that a seed gives the same."""
+    return max(1, int(config.distill.share * config.student.epochs / trials_of(config) + 1e-9))
+
+
+def choose(task: Task, scores: Mapping[str, np.ndarray], epochs: int, overlap: float = 1.0) -> RecipeChoice:
+    """The simplest recipe that is as good as the best.
+
+    Args:
+        scores: For each recipe from the simplest on, and for 'plain', what each validation window says for it, (n,): 1 where
+            its class is right, or its squared or reconstruction error with a minus sign.
+        overlap: How many windows hold the same samples, by which noise is counted.
+
+    Two differ if the mean difference between the same windows is above `NOISE` standard errors. 'plain' is compared and never
+    chosen.
+    """
+    means = {name: float(np.mean(values)) for name, values in scores.items()}
+    recipes = [name for name in scores if name != PLAIN]
+    best = max(recipes, key=lambda name: means[name] if math.isfinite(means[name]) else -math.inf)
+    standings = {name: _standing(scores[name], scores[best], overlap) for name in scores}
+    standings[best] = "best"
+    chosen = next(name for name in recipes if standings[name] in ("best", "as good"))
+    trials = tuple(Trial(name, _figure(task, means[name]), standings[name]) for name in scores)
+    windows = len(scores[best])
+    because = _because(FIGURES[task], trials, chosen, best)
+    return RecipeChoice(FIGURES[task], epochs, windows, trials, chosen, because)
+
+
+def _standing(mine: np.ndarray, best: np.ndarray, overlap: float) -> Standing:
+    if not np.isfinite(mine).all():
+        return "worse"
+    differences = mine - best
+    if not np.isfinite(differences).all():
+        return "better"
+    error = float(np.std(differences, ddof=1)) * math.sqrt(overlap / len(differences)) if len(differences) > 1 else 0.0
+    mean = float(np.mean(differences))
+    if abs(mean) <= NOISE * error or mean == 0:
+        return "as good"
+    return "better" if mean > 0 else "worse"
+
+
+def _figure(task: Task, mean: float) -> float | None:
+    if not math.isfinite(mean):
+        return None
+    if task == "classification":
+        return mean
+    return math.sqrt(-mean) if task == "regression" else -mean
+
+
+def _because(figure: str, trials: tuple[Trial, ...], chosen: str, best: str) -> str:
+    """Why, in sentences."""
+    plain = next((trial.standing for trial in trials if trial.name == PLAIN), "worse")
+    if chosen == best:
+        equal = [trial.name for trial in trials if trial.standing == "as good" and trial.name != PLAIN]
+        says = f"Recipe {chosen!r} is taken: its {figure} on validation windows is the best of the recipes"
+        says += f", {' and '.join(map(repr, equal))} as good within the noise and not simpler." if equal else "."
+    else:
+        says = (
+            f"Recipe {chosen!r} is taken: {best!r} has the best {figure} on validation windows, by no more than the noise, and "
+            f"{chosen!r} is simpler."
+        )
+    if plain == "better":
+        return f"{says} But the plain student, without a teacher, was better: teaching may be worth nothing here."
+    return f"{says} The plain student, without a teacher, was as good." if plain == "as good" else says
