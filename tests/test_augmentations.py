@@ -14,6 +14,7 @@ ALL = {
     "RandomNoise": {"snr": (0.0, 5.0)},
     "RandomShift": {"fraction": 0.6, "wrap": False},
     "RandomSpeed": {"factors": (0.5, 1.6)},
+    "RandomTranslation": {"fraction": 0.6, "value": 3.0},
     "ChannelDropout": {"rate": 0.5},
     "TimeMask": {"fraction": 0.7, "count": 2, "value": -1.0},
     "BandMask": {"fraction": 0.7, "count": 2},
@@ -90,6 +91,34 @@ def test_shifts_are_whole_steps_no_farther_than_asked(batch, steps, fraction, wr
                 moved[steps + min(by, 0) :] = 0
             candidates.append(moved.ravel().tolist())
         assert after.ravel().tolist() in candidates
+
+
+@given(
+    fraction=st.floats(0, 1),
+    value=st.sampled_from([None, 0.0, -2.5]),
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    seed=st.integers(0, 2**31 - 1),
+)
+def test_a_translated_picture_is_the_picture_elsewhere_in_its_frame(fraction, value, height, width, seed):
+    x = np.random.default_rng(seed).permutation(4 * height * width * 3).reshape(4, height, width, 3).astype("float32")
+    for before, after in zip(x, drawn(augmentations.RandomTranslation(fraction, value=value, seed=seed), x)):
+        far = [int(np.float32(fraction) * np.float32(size)) for size in (height, width)]
+        mode = {"mode": "edge"} if value is None else {"constant_values": value}
+        wide = np.pad(before, [(far[0], far[0]), (far[1], far[1]), (0, 0)], **mode)
+        places = [(down, right) for down in range(2 * far[0] + 1) for right in range(2 * far[1] + 1)]
+        assert any(np.array_equal(after, wide[a : a + height, b : b + width]) for a, b in places)
+
+
+def test_pictures_are_translated_evenly_and_each_by_itself():
+    x = np.zeros((3000, 9, 9, 1), "float32")
+    x[:, 4, 4] = 1
+    y = drawn(augmentations.RandomTranslation(0.25, value=0.0, seed=1), x)
+    places = np.argwhere(y[..., 0])[:, 1:] - 4
+    counts = np.zeros((5, 5), int)
+    np.add.at(counts, tuple((places + 2).T), 1)
+    assert counts.min() > 80
+    assert counts.max() < 160
 
 
 @given(st.integers(1, 30), st.floats(0.25, 4.0))
@@ -178,6 +207,7 @@ def test_mixup_mixes_with_one_other_example():
         ),
         (lambda: augmentations.RandomNoise((30, 10)), "RandomNoise: snr must go from lowest to highest, got 30 to 10"),
         (lambda: augmentations.RandomShift(1.5), "RandomShift: fraction must be at most 1, got 1.5"),
+        (lambda: augmentations.RandomTranslation(-0.1), "RandomTranslation: fraction must be at least 0, got -0.1"),
         (lambda: augmentations.RandomSpeed((0.0, 1.0)), "RandomSpeed: the slowest factor must be above 0"),
         (lambda: augmentations.ChannelDropout(2), "ChannelDropout: rate must be at most 1"),
         (lambda: augmentations.TimeMask(count=0), "TimeMask: count must be at least 1"),

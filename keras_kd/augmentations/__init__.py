@@ -1,4 +1,5 @@
-"""Augmentations of signals, (batch, steps, channels), as Keras layers: in a model, or as a teacher's or a student's view.
+"""Augmentations of signals, (batch, steps, channels), and of pictures, as Keras layers: in a model, or as a view of a
+teacher or a student.
 
 Each works in training alone and leaves inputs as they are otherwise. Values are drawn for each example from `seed`.
 """
@@ -7,6 +8,7 @@ from keras_kd.augmentations.base import Augmentation
 from keras_kd.augmentations.level import ChannelDropout, RandomGain, RandomNoise
 from keras_kd.augmentations.masking import BandMask, TimeMask
 from keras_kd.augmentations.mixing import Mixup
+from keras_kd.augmentations.space import RandomTranslation
 from keras_kd.augmentations.timing import RandomShift, RandomSpeed
 
 __all__ = [
@@ -18,5 +20,6 @@ __all__ = [
     "RandomNoise",
     "RandomShift",
     "RandomSpeed",
+    "RandomTranslation",
     "TimeMask",
 ]

@@ -36,6 +36,8 @@ class Augmentation(keras.layers.Layer):
 
     # Whether each step of an example stays at its place.
     keeps_steps = True
+    # Whether it takes pictures as (batch, height, width, channels), not as rows of pixels one after another.
+    of_pictures = False
 
     def __init__(self, *, seed: int | None = None, **kwargs: object) -> None:
         super().__init__(**kwargs)

@@ -26,6 +26,8 @@ MOST = 30
 def look(files: tuple[str, ...], sample_rate: float | None, out: str | None, page: str | None, as_json: bool) -> None:
     """See what files hold before any config is written: how they are read, columns, rates, gaps, ranges, labels, copies.
 
+    Of pictures, or a folder with folders of them: sizes, colors, and how many there are of each class.
+
     With --out a commented config to start from is written, and tried on the files: what it still lacks is said.
 
     \b
@@ -33,19 +35,22 @@ def look(files: tuple[str, ...], sample_rate: float | None, out: str | None, pag
       keras-kd look recordings/*/*.csv --out pump.toml
     """
     from micro.look import suggest
-    from micro.look.survey import survey
+    from micro.look.pictures import picture_config, survey_all
 
     if sample_rate is not None and not 0 < sample_rate <= 1e9:
         raise click.BadParameter(f"must be above 0 and at most 1e9 Hz, got {sample_rate}", param_hint="--sample-rate")
     if out is not None and Path(out).exists():
         raise click.ClickException(f"{out} exists already; choose another --out")
-    found = survey(files, sample_rate)
+    found = survey_all(files, sample_rate)
+    if found.pictures and page is not None:
+        raise click.ClickException("--page draws signals, and these files are pictures; leave it out")
     suggestion = suggest.suggest(found)
     lacking: str | None = None
     if out is not None:
         from micro.support.files import write_bytes
 
-        text = suggest.config_text(found, suggestion, Path(out).parent)
+        config_of = picture_config if found.pictures else suggest.config_text
+        text = config_of(found, suggestion, Path(out).parent)
         write_bytes(out, text.encode())
         lacking = suggest.lacking(found, out)
     if page is not None:
@@ -57,7 +62,8 @@ def look(files: tuple[str, ...], sample_rate: float | None, out: str | None, pag
         files_found = [{**dataclasses.asdict(each), "path": str(each.path)} for each in found.files]
         print_json({**dataclasses.asdict(found), "files": files_found, "task": suggestion.task, "lacking": lacking})
         return
-    _print(found)
+    _print_pictures(found) if found.pictures else _print(found)
+    _print_notes(found)
     for reason in suggestion.reasons:
         click.echo(f"Task: {suggestion.task}: {reason}.")
     if page is not None:
@@ -76,8 +82,7 @@ def _print(found: Survey) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from micro.look import suggest
-    from micro.support.wording import counted, listed
+    from micro.support.wording import counted
 
     width = None if Console().is_terminal else 140
     rows = sum(file.rows for file in found.files)
@@ -100,6 +105,30 @@ def _print(found: Survey) -> None:
     for name in dict.fromkeys(channel.name for file in found.files for channel in file.channels):
         table.add_row(name, *_over_all(found, name))
     Console(width=width).print(table)
+
+
+def _print_pictures(found: Survey) -> None:
+    """Folders of pictures, as a person reads them."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from micro.look.pictures import by_folder, colors_of, sizes_of
+    from micro.support.wording import counted
+
+    click.echo(f"{counted(len(found.files), 'picture')} of {sizes_of(found.files)} pixels, {colors_of(found.files)}.")
+    table = Table(title="folders")
+    for name in ("folder", "pictures", "pixels", "color"):
+        table.add_column(name, justify="right" if name == "pictures" else "left")
+    for folder, count, sizes, colors in by_folder(found):
+        table.add_row(folder, f"{count:,}", sizes, colors)
+    Console(width=None if Console().is_terminal else 140).print(table)
+
+
+def _print_notes(found: Survey) -> None:
+    """Remarks, copies of each other, and what was not read."""
+    from micro.look import suggest
+    from micro.support.wording import listed
+
     for remark in found.remarks:
         click.echo(f"Note: {suggest.sentence(remark)}")
     for names in found.twins[:5]:

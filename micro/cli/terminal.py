@@ -110,17 +110,17 @@ def print_report(report: RunReport, out: str) -> None:
 
 
 def _data_sentence(report: RunReport) -> str:
-    """The sample rate and the windows, by which a unit of time that was misread shows."""
-    rate, features = report.data.sample_rate, report.features
+    """The sample rate and the windows, by which a unit of time that was misread shows; the size of pictures."""
+    rate, features, size = report.data.sample_rate, report.features, report.data.image_size
+    if size is not None:
+        return f"Data: pictures of {size[0]} x {size[1]} pixels, {', '.join(report.data.channels)}."
     window, hop = features.window, features.hop
     channels = counted(len(report.data.channels), "channel")
+    at, seconds = ("", "") if rate is None else (f" at {rate:,.6g} Hz", f" ({window / rate:.3g} s)")
     frames = (
         "" if features.frame is None else f", each of {features.frames} frames, one every {features.frame_hop} samples"
     )
-    return (
-        f"Data: {channels} at {rate:,.6g} Hz, windows of {window:,} samples ({window / rate:.3g} s), one every {hop:,}"
-        f"{frames}."
-    )
+    return f"Data: {channels}{at}, windows of {window:,} samples{seconds}, one every {hop:,}{frames}."
 
 
 def _recognizer_sentence(found: RecognizedReport) -> str:
@@ -189,7 +189,8 @@ def next_commands(report: RunReport, out: str) -> list[str]:
         commands.append(f"{command_line('emulate', out)}   # its firmware on Cortex-M in QEMU")
     else:
         commands.append(f"# no firmware project of this run: {report.no_project}")
-    commands.append(f"{command_line('score', out)} FILE...   # new recordings, window by window")
+    what = "new pictures, one by one" if report.data.image_size else "new recordings, window by window"
+    commands.append(f"{command_line('score', out)} FILE...   # {what}")
     if report.task == "anomaly":
         commands.append(f"{command_line('monitor', out)} LOG   # does the threshold still hold, by a device's log")
     return commands

@@ -28,7 +28,7 @@ from micro.config.deployment import (
 )
 from micro.config.distillation import AUTO, PLAIN, DistillConfig
 from micro.config.features import FeaturesConfig
-from micro.config.files import FilesData
+from micro.config.files import MOST_PIXELS, PICTURES, FilesData
 from micro.config.models import (
     AUTOENCODERS,
     CONVOLUTIONAL,
@@ -50,6 +50,8 @@ __all__ = [
     "DATA",
     "JOBS",
     "LARGEST_SEED",
+    "MOST_PIXELS",
+    "PICTURES",
     "PLAIN",
     "PLANAR",
     "RECURRENT",

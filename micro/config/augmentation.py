@@ -10,7 +10,15 @@ from micro.config.complaints import did_you_mean, shown
 from micro.config.section import Section, tables
 
 # Classes of keras_kd.augmentations that work on samples and leave a window's label as it is.
-AUGMENTATIONS = ("RandomGain", "RandomNoise", "RandomShift", "RandomSpeed", "ChannelDropout", "TimeMask")
+AUGMENTATIONS = (
+    "RandomGain",
+    "RandomNoise",
+    "RandomShift",
+    "RandomSpeed",
+    "RandomTranslation",
+    "ChannelDropout",
+    "TimeMask",
+)
 
 
 class AugmentConfig(Section):

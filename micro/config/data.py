@@ -95,6 +95,10 @@ class TableData(FilesData):
         if not self.healthy_files and not self.healthy_rows:
             alone = '; where the labels alone tell, healthy_files = ["*"]' if self.label_column is not None else ""
             raise ValueError(f"name the healthy part: healthy_files or healthy_rows{alone}")
+        if self.pictures and self.healthy_rows:
+            raise ValueError(
+                "healthy_rows is not for pictures, which are healthy or faulty as a whole; take healthy_files"
+            )
         if any(start < 0 or stop <= start for start, stop in self.healthy_rows):
             raise ValueError("healthy_rows must be pairs [first, past the last] of increasing row numbers")
         if self.scaling == "per_file" and not self.healthy_rows:
@@ -119,6 +123,9 @@ class GroupedData(FilesData):
                 f"group is a pattern with one {{group}} in place of what files of one subject or machine share, such as "
                 f'"{{group}}_*.csv"; got {shown(odd)}'
             )
+        if self.pictures and (self.split == "time" or self.on_short == "pad"):
+            given = 'split = "time"' if self.split == "time" else 'on_short = "pad"'
+            raise ValueError(f"{given} is not for pictures, each of which is one window: leave it out")
         if self.split == "time" and (self.test_files or self.validation_files or self.group):
             raise ValueError(
                 'split = "time" divides every file; it does not go with group, test_files or validation_files'
@@ -140,6 +147,10 @@ class ClassesData(GroupedData):
 
     @model_validator(mode="after")
     def _has_classes(self) -> ClassesData:
+        if self.pictures and self.intervals is not None:
+            raise ValueError(
+                "intervals is not for pictures, which have no time: a picture is of one class, by its folder or classes"
+            )
         if self.classes and self.label_column is not None:
             raise ValueError("classes says which files are of a class, label_column which rows; give one of them")
         if self.intervals is not None and (self.classes or self.label_column is not None):
@@ -174,6 +185,11 @@ class RegressionData(GroupedData):
 
     @model_validator(mode="after")
     def _has_a_target(self) -> RegressionData:
+        if self.pictures:
+            raise ValueError(
+                "pictures have no column or time to take a number from; task 'classification' learns classes from them, task "
+                "'anomaly' what is unusual"
+            )
         if (self.target_column is None) == (self.remaining_life is None):
             raise ValueError(
                 "give either target_column, the column to predict, or remaining_life, the unit in which life is counted back "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -36,9 +36,14 @@ class FeaturesConfig(Section):
         """Whether windows keep their time axis."""
         return self.kind in ("raw", ("raw",))
 
-    def front_end(self, channels: int, sample_rate: float | None) -> FrontEnd:
-        """The front end of this section for recordings of that many channels; ValueError where they do not fit."""
-        settings = self.model_dump()
+    def front_end(
+        self, channels: int, sample_rate: float | None, image_size: tuple[int, int] | None = None
+    ) -> FrontEnd:
+        """The front end of this section for recordings of that many channels; ValueError where they do not fit.
+
+        `image_size` is the height and width of pictures, which are windows as they are.
+        """
+        settings = {**self.model_dump(), **({} if image_size is None else picture_settings(image_size))}
         return FrontEnd(settings.pop("kind"), channels=channels, sample_rate=sample_rate, **settings)
 
     @model_validator(mode="after")
@@ -50,3 +55,10 @@ class FeaturesConfig(Section):
                 "arithmetic 'fixed' needs full_scale: the value of an A/D converter's 32768 in the data's unit"
             )
         return self
+
+
+def picture_settings(image_size: tuple[int, int]) -> dict[str, Any]:
+    """Settings of pictures of a height and width: a picture is a window, and a row of its pixels a frame."""
+    height, width = image_size
+    pixels = height * width
+    return {"kind": "raw", "detrend": "none", "window": pixels, "hop": pixels, "frame": width, "frame_hop": width}

@@ -15,6 +15,14 @@ Rate = Annotated[float, Field(gt=0, le=1e9)]
 
 # Endings of files that hold their sample rate.
 SOUND = (".wav", ".flac", ".ogg", ".oga", ".opus")
+# Endings of pictures.
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm")
+# A model on a microcontroller takes a fraction of this; more is a photograph whose size was forgotten.
+MOST_PIXELS = 2**18
+# Settings of files that pictures have too.
+OF_PICTURES = ("folder", "files", "image_size", "color", "on_short")
+
+Side = Annotated[int, Field(ge=1, le=4096)]
 
 # Names of separators that people write instead of the character, and how TOML writes that.
 SEPARATORS = {
@@ -48,10 +56,25 @@ class FilesData(Section):
     on_text: Literal["error", "missing"] = "error"
     on_constant: Literal["error", "keep", "drop"] = "error"
     on_short: Literal["error", "skip"] = "error"
+    image_size: tuple[Side, Side] | None = None
+    color: Literal["gray", "rgb"] = "gray"
+
+    @property
+    def pictures(self) -> bool:
+        """Whether the files are pictures: by their endings, or because they have a size."""
+        return self.image_size is not None or all(pattern.lower().endswith(PICTURES) for pattern in self.files)
 
     @model_validator(mode="after")
     def _can_be_read(self) -> FilesData:
         self._readable()
+        if self.pictures:
+            self._require_pictures()
+            return self
+        picture = next((pattern for pattern in self.files if pattern.lower().endswith(PICTURES)), None)
+        if picture is not None:
+            raise ValueError(f"files names pictures, such as {picture!r}, and other files; a run learns from one kind")
+        if self.color != "gray":
+            raise ValueError(f"color is for pictures, whose patterns in files end in {', '.join(PICTURES)}")
         tells_rate = all(pattern.lower().endswith(SOUND) for pattern in self.files)
         if (self.time_column is None) == (self.sample_rate is None) and not (tells_rate and self.time_column is None):
             raise ValueError("give either time_column or sample_rate")
@@ -60,6 +83,24 @@ class FilesData(Section):
         if len(set(self.columns)) < len(self.columns):
             raise ValueError("columns names a channel twice")
         return self
+
+    def _require_pictures(self) -> None:
+        """ValueError for settings that say how tables and sound are read, and for a size that is too large."""
+        for name in FilesData.model_fields:
+            value = getattr(self, name)
+            # What is scored may be constant.
+            kept = name in OF_PICTURES or (name == "on_constant" and value == "keep")
+            if not kept and value != FilesData.model_fields[name].default:
+                raise ValueError(
+                    f"{name} is not for pictures, which have no columns, text or time: leave it out; pictures have "
+                    "image_size and color"
+                )
+        if self.image_size is not None and self.image_size[0] * self.image_size[1] > MOST_PIXELS:
+            height, width = self.image_size
+            raise ValueError(
+                f"image_size must be [height, width] of at most {MOST_PIXELS:,} pixels, got {height} x {width}; a "
+                "microcontroller takes pictures such as [64, 64]"
+            )
 
     def _readable(self) -> None:
         """ValueError for a dialect that does not exist."""

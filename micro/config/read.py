@@ -22,7 +22,9 @@ from micro.config.deployment import (
 )
 from micro.config.distillation import AUTO, DistillConfig
 from micro.config.features import FeaturesConfig
+from micro.config.files import FilesData
 from micro.config.models import StudentConfig, TeacherConfig
+from micro.config.pictures import require_no_pictures, require_pictures, with_picture_features
 from micro.config.renamed import require_current_names
 from micro.config.section import Section, tables
 
@@ -75,6 +77,10 @@ class Config(Section):
             raise ValueError(f"distill.objective {objective!r} does not suit task {self.task!r}; take {fits}")
         self._in_order()
         self._follows()
+        if isinstance(self.data, FilesData) and self.data.pictures:
+            require_pictures(self.features, self.augment)
+        else:
+            require_no_pictures(self.augment)
         if self.recognize != RecognizeConfig() and not self.recognizes:
             why = (
                 "the classification has healthy_classes" if self.task == "classification" else f"task is {self.task!r}"
@@ -186,6 +192,12 @@ def parse_config(raw: Mapping[str, Any], folder: str | Path = ".", what: str = "
         wrong = first_complaint(error, "data", section, Config)
         raise ValueError(f"{what}: {wrong}{_elsewhere(raw, job, task)}") from None
     models = {side: with_paths(raw[side], folder) for side in ("teacher", "student") if side in raw}
+    given = raw.get("features", {})
+    if isinstance(data, FilesData) and data.pictures and isinstance(given, dict):
+        try:
+            raw = {**raw, "features": with_picture_features(given, data)}
+        except ValueError as error:
+            raise ValueError(f"{what}: {error}") from None
     try:
         return Config.model_validate({**raw, **_by_task(task, {**raw, **models}), "task": task, "data": data})
     except ValidationError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from micro.config import AugmentConfig
 from micro.datasets.pieces import Piece
 from micro.signal import FrontEnd
 from micro.support.silence import import_frameworks
+
+if TYPE_CHECKING:
+    from keras_kd.augmentations import Augmentation
 
 # Windows that pass through the layers at a time.
 BATCH = 1024
@@ -25,6 +29,7 @@ def with_copies(
     augment: AugmentConfig,
     seed: int,
     scaling: Callable[[np.ndarray], np.ndarray] | None = None,
+    image_size: tuple[int, int] | None = None,
 ) -> list[Piece]:
     """A piece of training windows, and one more for each copy that the config asks for.
 
@@ -35,6 +40,7 @@ def with_copies(
         augment: How many copies, and what they pass through.
         seed: The run's; each piece and copy draws for itself.
         scaling: Applied to the features, where the piece's are scaled.
+        image_size: Height and width of pictures, which stay between 0 and 255.
 
     Raises:
         ValueError: For an argument that a layer does not take.
@@ -48,7 +54,8 @@ def with_copies(
     for copy in range(augment.copies):
         layers = _layers(augment, np.random.SeedSequence([seed, copy, own]))
         starts = range(0, len(chosen), BATCH)
-        values = np.concatenate([features(_seen(frames[chosen[start : start + BATCH]], layers)) for start in starts])
+        seen = (_seen(frames[chosen[start : start + BATCH]], layers, image_size) for start in starts)
+        values = np.concatenate([features(part) for part in seen])
         pieces.append(replace(one, values=values if scaling is None else scaling(values)))
     return pieces
 
@@ -58,14 +65,16 @@ def require_layers(augment: AugmentConfig) -> None:
     _layers(augment, np.random.SeedSequence(0))
 
 
-def _seen(frames: np.ndarray, layers: Sequence[Callable[..., np.ndarray]]) -> np.ndarray:
+def _seen(frames: np.ndarray, layers: Sequence[Augmentation], image_size: tuple[int, int] | None) -> np.ndarray:
     part = frames.astype(np.float32)
     for layer in layers:
-        part = layer(part, training=True)
-    return np.asarray(part)
+        whole = (len(part), *image_size, -1) if image_size and layer.of_pictures else part.shape
+        part = np.asarray(layer(part.reshape(whole), training=True)).reshape(frames.shape)
+    # A camera gives no more than white and no less than black.
+    return part if image_size is None else np.clip(part, 0.0, 255.0)
 
 
-def _layers(augment: AugmentConfig, sequence: np.random.SeedSequence) -> list[Callable[..., np.ndarray]]:
+def _layers(augment: AugmentConfig, sequence: np.random.SeedSequence) -> list[Augmentation]:
     """The layers of a config, each with a seed of its own."""
     import_frameworks()  # which a config without layers need not wait for
     from keras_kd import augmentations

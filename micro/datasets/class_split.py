@@ -349,5 +349,5 @@ def _lacks(
     if named:
         return f"{said}; choose other test_files and validation_files, or record {more} {what}s"
     three = f"record it in three {what}s or more" if class_names else f"record three {what}s or more"
-    in_time = "" if getattr(config, "remaining_life", None) else ', or set split = "time"'
+    in_time = "" if config.pictures or getattr(config, "remaining_life", None) else ', or set split = "time"'
     return f"{said}; {three}{in_time}"

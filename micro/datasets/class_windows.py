@@ -13,7 +13,7 @@ from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, spli
 from micro.datasets.classes import ClassRecording, Loaded, load_classes
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import cut, one_rate
+from micro.datasets.recording import cut, one_rate, one_size
 from micro.errors import DataError
 from micro.signal import FrontEnd
 from micro.support.wording import counted, was
@@ -25,10 +25,10 @@ def class_parts(data: ClassesData, settings: FeaturesConfig, augment: AugmentCon
     Raises:
         DataError: Names what is missing, damaged, contradictory or too little.
     """
-    loaded = load_classes(data, settings.window)
+    loaded = load_classes(data, 1 if data.pictures else settings.window)
     recordings = [one.recording for one in loaded.recordings]
-    rate = one_rate(recordings)
-    features = settings.front_end(len(loaded.channels), rate)
+    rate, size = one_rate(recordings), one_size(recordings)
+    features = settings.front_end(len(loaded.channels), rate, size)
     framed = [cut(recording, features) for recording in recordings]
     labeled = [
         Labeled(one.recording.name, window_classes(one.classes, starts, features.window))
@@ -37,7 +37,9 @@ def class_parts(data: ClassesData, settings: FeaturesConfig, augment: AugmentCon
     _require_windows(labeled, loaded, features)
     twins = twins_of(loaded.paths)
     groups = groups_of(loaded.paths, data)
-    parts, said = split_classes(labeled, data, loaded.class_names, loaded.paths, groups, twins, features, seed)
+    # A picture is one window, which cannot be divided.
+    whole = data.model_copy(update={"split": "files"}) if data.pictures else data
+    parts, said = split_classes(labeled, whole, loaded.class_names, loaded.paths, groups, twins, features, seed)
     divided: tuple[Pieces, ...] = ([], [], [])
     offset = 0
     for (frames, _), one, part in zip(framed, labeled, parts):
@@ -47,7 +49,7 @@ def class_parts(data: ClassesData, settings: FeaturesConfig, augment: AugmentCon
                 rows = np.flatnonzero((part == number) & (one.classes == label))
                 made = replace(piece(frames, values, label, one.name, rows), places=offset + rows)
                 if number == TRAINING:
-                    divided[number].extend(with_copies(made, frames, rows, features, augment, seed))
+                    divided[number].extend(with_copies(made, frames, rows, features, augment, seed, image_size=size))
                 else:
                     divided[number].append(made)
         # A gap stands between stretches.
@@ -70,6 +72,7 @@ def class_parts(data: ClassesData, settings: FeaturesConfig, augment: AugmentCon
         notes=(*notes, *twins_note(twins), said),
         healthy_classes=data.healthy_classes,
         class_weights=balanced(train, len(loaded.class_names)) if data.class_weights == "balanced" else (),
+        image_size=size,
     )
 
 

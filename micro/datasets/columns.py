@@ -21,8 +21,13 @@ def usable(
     """The recordings without channels that hold no signal, the names of the others, and a sentence on each that was left out.
 
     Raises:
-        DataError: As `refuse_ramps`, where the config does not name the channels, and as `leave_constant`.
+        DataError: As `refuse_ramps`, where the config does not name the channels, and as `leave_constant`; for pictures all of
+            which have one color throughout.
     """
+    if config.pictures:
+        if len(_constant(recordings, len(names))) == len(names):
+            raise DataError(f"every pixel of every picture is the same {where}; nothing is left to learn from")
+        return recordings, names, []
     if not config.columns:
         refuse_ramps(recordings, names)
     return leave_constant(recordings, names, config.on_constant, where)

@@ -53,6 +53,7 @@ class Contents:
         rate: Sample rate in Hz, where the format has one.
         texts: By channel, the first cell that is text, where the config treats text as missing.
         header: Every column of the file.
+        image_size: Height and width of a picture, whose samples are its pixels row by row.
     """
 
     path: Path
@@ -65,6 +66,7 @@ class Contents:
     rate: float | None = None
     texts: dict[int, str] = field(default_factory=dict)
     header: tuple[str, ...] = ()
+    image_size: tuple[int, int] | None = None
 
 
 def rows_of(contents: Contents, start: int, stop: int) -> Contents:

@@ -13,9 +13,11 @@ from micro.datasets import arrays, containers
 from micro.datasets.contents import Contents, EmptyFile
 from micro.datasets.delimited import read_delimited
 from micro.datasets.lines import GZIP, bare_utf16
+from micro.datasets.pictures import read_picture
 from micro.errors import DataError
 
 READ = "CSV (also as .csv.gz), .xlsx, .npz, .npy, .parquet, .mat, .h5, .wav, .flac and .ogg are read"
+PICTURE = 'pictures are read where patterns of files end as they do, as in files = ["**/*.png"]'
 # How files begin that cannot be read, and what they are. Those with a reader are recognized by `_reader`.
 OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls); save it as CSV"),
@@ -25,8 +27,11 @@ OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"%PDF", "a PDF"),
     (b"SQLite format 3", "an SQLite database; export the table as CSV"),
     (b"ID3", "an MP3 file; save it as .wav"),
-    (b"\x89PNG", "a picture"),
-    (b"\xff\xd8\xff", "a picture"),
+    (b"\x89PNG", f"a picture; {PICTURE}"),
+    (b"\xff\xd8\xff", f"a picture; {PICTURE}"),
+    (b"GIF8", f"a picture; save it as PNG: {PICTURE}"),
+    (b"II*\x00", f"a picture (TIFF); save it as PNG: {PICTURE}"),
+    (b"MM\x00*", f"a picture (TIFF); save it as PNG: {PICTURE}"),
     (b"BZh", "compressed with bzip2; unpack it"),
     (b"\xfd7zXZ", "compressed with xz; unpack it"),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it"),
@@ -62,6 +67,8 @@ def read_contents(path: Path, config: FilesData, settled: Sequence[str] = ()) ->
         raise DataError(f"{path} cannot be opened: {getattr(error, 'strerror', None) or error}") from None
     if not start:
         raise EmptyFile(f"{path} is empty")
+    if config.pictures:
+        return read_picture(path, config)
     return _reader(path, start, config)(path, config, settled)
 
 

@@ -45,12 +45,13 @@ class Parts:
         train, validation, calibration, test: The four parts.
         class_names: Of a classification, else empty.
         channels: Names of the sensors.
-        sample_rate: In Hz.
+        sample_rate: In Hz; None of pictures.
         notes: Sentences on what was skipped, left out or split.
         healthy_classes: Of a classification, those that raise no alarm; empty where there is no alarm.
         class_weights: How much a training example of each class counts; empty where all count the same.
         target_name: Of a regression, what the number is.
         target_range: Between which it lies, None for no bound.
+        image_size: Height and width of pictures, else None.
     """
 
     features: FrontEnd
@@ -60,12 +61,13 @@ class Parts:
     test: Pieces
     class_names: tuple[str, ...]
     channels: tuple[str, ...]
-    sample_rate: float
+    sample_rate: float | None
     notes: tuple[str, ...] = ()
     healthy_classes: tuple[str, ...] = ()
     class_weights: tuple[float, ...] = ()
     target_name: str = ""
     target_range: tuple[float | None, float | None] = (None, None)
+    image_size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -64,13 +64,14 @@ class Prepared:
         train, validation, calibration, test: The windows of each part.
         class_names: Of a classification, else empty.
         channels: Names of the sensors.
-        sample_rate: In Hz.
+        sample_rate: In Hz; None of pictures.
         test_vectors: Samples of some test windows, (n, window, channels) float32, for the firmware's self-test.
         validation_samples: Samples of some validation windows with their labels, for what must not touch the test.
         notes: Sentences for the user on what was skipped, left out or split.
         healthy_classes: Of a classification, those that raise no alarm; empty where there is no alarm.
         class_weights: How much a training example of each class counts; empty where all count the same.
         target: Of a regression, else None.
+        image_size: Height and width of pictures, else None.
     """
 
     features: FrontEnd
@@ -81,13 +82,14 @@ class Prepared:
     test: Windows
     class_names: tuple[str, ...]
     channels: tuple[str, ...]
-    sample_rate: float
+    sample_rate: float | None
     test_vectors: np.ndarray
     validation_samples: tuple[np.ndarray, np.ndarray]
     notes: tuple[str, ...] = ()
     healthy_classes: tuple[str, ...] = ()
     class_weights: tuple[float, ...] = ()
     target: Target | None = None
+    image_size: tuple[int, int] | None = None
 
     @property
     def task(self) -> Task:
@@ -174,6 +176,7 @@ def _scaled(parts: Parts) -> Prepared:
         healthy_classes=parts.healthy_classes,
         class_weights=parts.class_weights,
         target=_target(parts, train.labels) if parts.target_name else None,
+        image_size=parts.image_size,
     )
 
 

@@ -20,7 +20,7 @@ class Recording:
     Attributes:
         name: The file's path below the config's folder, so that files of one name in two folders are two recordings.
         samples: (n, channels) float32.
-        sample_rate: In Hz.
+        sample_rate: In Hz; None for a picture.
         label: Of the whole recording.
         healthy: (n,) bool, samples that models may learn from.
         faulty: (n,) bool, samples known to be anomalous; None where that is unknown.
@@ -30,11 +30,12 @@ class Recording:
         start_seconds: Time from the file's first row to the first sample, gaps included.
         interpolated: Samples with a value that was filled in from its neighbors.
         step: Rows of the file for each sample; other than 1 where the recording was brought to another rate.
+        image_size: Height and width of a picture, whose samples are its pixels row by row.
     """
 
     name: str
     samples: np.ndarray
-    sample_rate: float
+    sample_rate: float | None
     label: str
     healthy: np.ndarray = field(repr=False)
     faulty: np.ndarray | None = field(repr=False)
@@ -44,6 +45,7 @@ class Recording:
     start_seconds: float = 0.0
     interpolated: int = 0
     step: float = 1.0
+    image_size: tuple[int, int] | None = None
 
     @property
     def rows(self) -> np.ndarray:
@@ -70,19 +72,40 @@ def padded(recording: Recording, window: int) -> Recording:
     )
 
 
-def one_rate(recordings: Sequence[Recording]) -> float:
-    """The sample rate of all recordings in Hz, the lowest where they differ by a hundredth at most.
+def one_rate(recordings: Sequence[Recording]) -> float | None:
+    """The sample rate of all recordings in Hz, the lowest where they differ by a hundredth at most; None of pictures.
 
     Raises:
         DataError: Where they differ by more.
     """
-    rates = sorted({recording.sample_rate for recording in recordings})
+    rates = sorted({recording.sample_rate for recording in recordings if recording.sample_rate is not None})
+    if not rates:
+        return None
     if rates[-1] > 1.01 * rates[0]:
         raise DataError(
             f"the files' sample rates differ, from {rates[0]:g} to {rates[-1]:g} Hz; set resample = {rates[0]:g} to bring all "
             "to the lowest"
         )
     return rates[0]
+
+
+def one_size(recordings: Sequence[Recording]) -> tuple[int, int] | None:
+    """Height and width of all recordings that are pictures; None where they are not.
+
+    Raises:
+        DataError: Where they differ.
+    """
+    first = recordings[0]
+    other = next((recording for recording in recordings if recording.image_size != first.image_size), None)
+    if other is None or first.image_size is None or other.image_size is None:
+        return first.image_size
+    sizes = (
+        f"{one.name} has {one.image_size[0]} x {one.image_size[1]} pixels" for one in (first, other) if one.image_size
+    )
+    raise DataError(
+        f"the pictures differ in size: {', '.join(sizes)}; set image_size = {list(first.image_size)} to have all resized to "
+        "that height and width, or name another"
+    )
 
 
 def windows(samples: np.ndarray, window: int, hop: int) -> np.ndarray:

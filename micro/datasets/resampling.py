@@ -25,6 +25,7 @@ def resampled(recording: Recording, rate: float) -> Recording:
     Raises:
         DataError: For a ratio of rates beyond what whole numbers up to 4,000 give.
     """
+    assert recording.sample_rate is not None
     if abs(rate / recording.sample_rate - 1) <= SAME:
         return recording
     from scipy.signal import resample_poly

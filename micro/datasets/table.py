@@ -179,7 +179,11 @@ def read_files(
 
 
 def stretches_of(name: str, contents: Contents, states: States, config: FilesData, window: int) -> list[Recording]:
-    """One file as recordings, one for each stretch without a gap, at the rate that the config asks for."""
+    """One file as recordings, one for each stretch without a gap, at the rate that the config asks for; a picture as one."""
+    if contents.image_size is not None:
+        every = np.ones(len(contents.samples), bool)
+        marks = (states.healthy, states.faulty, every)
+        return [Recording(name, contents.samples, None, states.label, *marks, image_size=contents.image_size)]
     rate, breaks, since = rate_of(contents, config)
     edges = [0, *breaks, len(contents.samples)]
     samples, valid, guessed = filled(contents, edges, config.on_missing, window)

@@ -11,7 +11,7 @@ from micro.datasets import table
 from micro.datasets.augmented import with_copies
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import Recording, all_within, any_within, cut, one_rate
+from micro.datasets.recording import Recording, all_within, any_within, cut, one_rate, one_size
 from micro.datasets.split import (
     Stretch,
     file_scalings,
@@ -32,9 +32,9 @@ def table_parts(data: TableData, settings: FeaturesConfig, augment: AugmentConfi
     Raises:
         DataError: Names what is missing, damaged or too little.
     """
-    recordings, channels, notes = table.load(data, settings.window)
-    rate = one_rate(recordings)
-    features = settings.front_end(len(channels), rate)
+    recordings, channels, notes = table.load(data, 1 if data.pictures else settings.window)
+    rate, size = one_rate(recordings), one_size(recordings)
+    features = settings.front_end(len(channels), rate, size)
     scalings = file_scalings(recordings, features) if data.scaling == "per_file" else {}
     stretches, test = _stretches(recordings, features, scalings)
     if not stretches:
@@ -53,11 +53,11 @@ def table_parts(data: TableData, settings: FeaturesConfig, augment: AugmentConfi
             made = piece(one.frames, one.values, 0, one.name, rows)
             if target is train:
                 own = scalings.get(one.name)
-                target.extend(with_copies(made, one.frames, rows, features, augment, seed, own))
+                target.extend(with_copies(made, one.frames, rows, features, augment, seed, own, size))
             else:
                 target.append(made)
     all_notes = (*notes, *missing_notes(recordings, features), *([note] if note else []))
-    return Parts(features, train, validation, calibration, test, (), channels, rate, all_notes)
+    return Parts(features, train, validation, calibration, test, (), channels, rate, all_notes, image_size=size)
 
 
 def _stretches(

@@ -101,7 +101,9 @@ def new_firmware(
     frames = self_test_windows(firmware, kept, windows)
     return write_folder(
         directory,
-        project_files(firmware, frames, config.firmware.name, board, runtime, report.data.class_names),
+        project_files(
+            firmware, frames, config.firmware.name, board, runtime, report.data.class_names, report.data.image_size
+        ),
     )
 
 
@@ -137,9 +139,18 @@ def self_test_windows(firmware: Firmware, kept: np.ndarray, count: int) -> np.nd
 
 
 def project_files(
-    firmware: Firmware, frames: np.ndarray, name: str, board: str, runtime: Runtime, class_names: Sequence[str] = ()
+    firmware: Firmware,
+    frames: np.ndarray,
+    name: str,
+    board: str,
+    runtime: Runtime,
+    class_names: Sequence[str] = (),
+    image_size: tuple[int, int] | None = None,
 ) -> dict[str, bytes]:
-    """Contents of a project's files by path; ValueError where two files would have one path."""
+    """Contents of a project's files by path; ValueError where two files would have one path.
+
+    `image_size` is the height and width of pictures, whose pixels are the sensor's samples.
+    """
     layout, graph, digest = BOARDS[board], read(firmware.tflite), sha256(firmware.tflite)
     made = [_stage_files(firmware, graph, digest, name)]
     if runtime == "static":
@@ -147,7 +158,7 @@ def project_files(
     else:
         layout.package.require(resolver_methods(graph), board)
         made.append(model_files(firmware.tflite, name, class_names=class_names, suffix=layout.cpp))
-    context = _context(firmware, frames, name, digest, board, runtime)
+    context = {**_context(firmware, frames, name, digest, board, runtime), **_pixels(firmware, image_size)}
     file, template = INTERPRETER[runtime]
     common = {**COMMON, f"{{name}}_{file.format(cpp=layout.cpp)}": f"common/{template}"}
     made.append({path.format(name=name): render(source, context, FOLDER).encode() for path, source in common.items()})
@@ -226,6 +237,21 @@ def _context(
 def _block(hop: int) -> int:
     """The largest divisor of a hop up to 256: samples that a program reads at a time, so that blocks end where hops do."""
     return max(size for size in range(1, min(hop, 256) + 1) if hop % size == 0)
+
+
+def _pixels(firmware: Firmware, image_size: tuple[int, int] | None) -> dict[str, Any]:
+    """What templates are told of pictures, whose samples are pixels."""
+    if image_size is None:
+        return {"image_size": None}
+    front_end = firmware.front_end
+    white = (
+        255.0 if front_end.full_scale is None or front_end.arithmetic != "fixed" else 255 * 32768 / front_end.full_scale
+    )
+    return {
+        "image_size": image_size,
+        "channels": front_end.channels,
+        "unit": f"brightness from 0 (black) to {white:g}",
+    }
 
 
 def _stage(decider: Decider) -> dict[str, Any]:

@@ -109,25 +109,25 @@ def config_text(survey: Survey, suggestion: Suggestion, folder: Path) -> str:
         "seeds = 3",
         "",
         "[data]",
-        *_where(survey, folder),
-        *(f"{key} = {_toml(value)}" for key, value in survey.settings.items()),
+        *where(survey, folder),
+        *(f"{key} = {toml_of(value)}" for key, value in survey.settings.items()),
     ]
     if survey.time_column is None and "sample_rate" not in survey.settings and survey.rate is not None:
         sound = all(file.path.suffix.lower() in SOUND for file in survey.files)
         lines += [] if sound else [f"sample_rate = {survey.rate!r}"]
     elif survey.rate is None and survey.time_column is None:
         lines.append("sample_rate = 1.0              # Hz: the files do not say it, so put in what it is")
-    lines += [f"{key} = {_toml(value)}" for key, value in suggestion.data.items()]
+    lines += [f"{key} = {toml_of(value)}" for key, value in suggestion.data.items()]
     if suggestion.task == "classification":
-        lines += _groups([file.name for file in survey.files])
+        lines += group_comment([file.name for file in survey.files])
     lines += _incomplete(survey)
     window = window_of(survey)
     lines += ["", "[features]", *_features(survey, suggestion, window), ""]
-    lines += [*_models(suggestion, _is_raw(survey, suggestion)), "", "[firmware]", 'name = "machine"', ""]
+    lines += [*models_of(suggestion, _is_raw(survey, suggestion)), "", "[firmware]", 'name = "machine"', ""]
     return "\n".join(lines)
 
 
-def _groups(names: Sequence[str]) -> list[str]:
+def group_comment(names: Sequence[str]) -> list[str]:
     """A comment on what the files' names begin with again and again, which may be subjects or machines."""
     found = [re.match(r"([A-Za-z]*[0-9]+)([_-])", name.rpartition("/")[2]) for name in names]
     counts = Counter(each[1] for each in found if each)
@@ -140,7 +140,7 @@ def _groups(names: Sequence[str]) -> list[str]:
 
 def lacking(survey: Survey, config: str | Path) -> str | None:
     """What keeps a config of these files from running, found by reading them as it says; None where nothing does."""
-    if survey.rate is None and survey.time_column is None:
+    if survey.rate is None and survey.time_column is None and not survey.pictures:
         return "set sample_rate, which the files do not say; or look again with --sample-rate HZ"
     try:
         prepare(load_config(config))
@@ -160,7 +160,7 @@ def window_of(survey: Survey) -> int:
     return int(power if power <= max(8, shortest) else 2 ** int(math.log2(max(8, shortest))))
 
 
-def _where(survey: Survey, folder: Path) -> list[str]:
+def where(survey: Survey, folder: Path) -> list[str]:
     """The files: by as few patterns as name them, where nothing else lies that would match, else one by one."""
     paths = [file.path.resolve() for file in survey.files]
     top = Path(os.path.commonpath([path.parent for path in paths]))
@@ -168,8 +168,8 @@ def _where(survey: Survey, folder: Path) -> list[str]:
     patterns = sorted({_pattern(path, top) for path in paths})
     matched = {path.resolve() for pattern in patterns for path in top.glob(pattern) if path.is_file()}
     files = patterns if matched == set(paths) else sorted(path.relative_to(top).as_posix() for path in paths)
-    lines = [f"files = {_toml(files)}"]
-    return lines if relative == "." else [f"folder = {_toml(Path(relative).as_posix())}", *lines]
+    lines = [f"files = {toml_of(files)}"]
+    return lines if relative == "." else [f"folder = {toml_of(Path(relative).as_posix())}", *lines]
 
 
 def _pattern(path: Path, top: Path) -> str:
@@ -218,7 +218,8 @@ def _features(survey: Survey, suggestion: Suggestion, window: int) -> list[str]:
     return lines
 
 
-def _models(suggestion: Suggestion, raw: bool) -> list[str]:
+def models_of(suggestion: Suggestion, raw: bool) -> list[str]:
+    """Sections of teacher and student; `raw` for windows of samples, which convolutions read."""
     if suggestion.task == "anomaly":
         teacher, student = ["sizes = [128, 32, 12, 32, 128]", "epochs = 40"], ["sizes = [12, 6, 12]", "epochs = 60"]
         more = ["", "[detect]", f"false_alarm_rate = {FALSE_ALARMS}"]
@@ -237,7 +238,8 @@ def sentence(text: str) -> str:
     return line if line.endswith(("?", ".")) else f"{line}."
 
 
-def _toml(value: object) -> str:
+def toml_of(value: object) -> str:
+    """A setting's value as TOML."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in value.items()) + "}"
+        return "{" + ", ".join(f"{json.dumps(key)} = {toml_of(each)}" for key, each in value.items()) + "}"
     return json.dumps(value, ensure_ascii=False)

@@ -63,7 +63,8 @@ class Channel:
 
 @dataclass(frozen=True)
 class Surveyed:
-    """One file: rows, sample rate in Hz where it is known, gaps in time, channels, and rows of each label."""
+    """One file: rows, sample rate in Hz where it is known, gaps in time, channels, and rows of each label; a picture's height
+    and width."""
 
     name: str
     path: Path
@@ -72,6 +73,7 @@ class Surveyed:
     gaps: int
     channels: tuple[Channel, ...]
     labels: Mapping[str, int]
+    image_size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,11 @@ class Survey:
     remarks: tuple[str, ...]
 
     @property
+    def pictures(self) -> bool:
+        """Whether the files are pictures."""
+        return self.files[0].image_size is not None
+
+    @property
     def rate(self) -> float | None:
         """The usual sample rate in Hz, None where no file has one."""
         rates = [file.rate for file in self.files if file.rate is not None]
@@ -106,7 +113,7 @@ def survey(files: Sequence[str | Path], sample_rate: float | None = None) -> Sur
     Raises:
         DataError: If none of them can be read, with the reason of the first.
     """
-    named = _below_one_folder(list(short_names(files)))
+    named = below_one_folder(list(short_names(files)))
     dialects, reasons = _dialects(list(named))
     kept, others = usual(dialects) if dialects else ([], {})
     reasons |= others
@@ -201,7 +208,7 @@ def reading(settings: Mapping[str, Any], label_column: str | None = None) -> Tab
     return TableData.model_validate({"files": "*", "healthy_files": "*", **PERMISSIVE, **settings, **rate})
 
 
-def _below_one_folder(paths: Sequence[Path]) -> dict[Path, str]:
+def below_one_folder(paths: Sequence[Path]) -> dict[Path, str]:
     """Files with their paths below the deepest folder that contains all of them."""
     top = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
     return {path: Path(os.path.relpath(path, top)).as_posix() for path in paths}
@@ -258,13 +265,14 @@ def _surveyed(name: str, path: Path, read: Contents, config: TableData) -> Surve
         counts = np.bincount(read.labels, minlength=len(read.words))
         labels = {word: int(count) for word, count in zip(read.words, counts) if word}
     channels = tuple(
-        replace(_channel(each, read.samples[:, place]), text=place in read.texts)
+        replace(channel_of(each, read.samples[:, place]), text=place in read.texts)
         for place, each in enumerate(read.channels)
     )
     return Surveyed(name, path, len(read.samples), rate, gaps, channels, labels)
 
 
-def _channel(name: str, column: np.ndarray) -> Channel:
+def channel_of(name: str, column: np.ndarray) -> Channel:
+    """What a channel of a file holds, (n,) float32."""
     finite = column[np.isfinite(column)]
     missing = len(column) - len(finite)
     if not len(finite):

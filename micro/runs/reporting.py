@@ -145,6 +145,7 @@ def _data_report(data: Prepared) -> DataReport:
         notes=tuple(data.notes),
         untested=untested(data),
         target=data.target,
+        image_size=data.image_size,
     )
 
 

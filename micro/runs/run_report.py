@@ -54,15 +54,19 @@ class WindowCounts(Part):
 
 
 class DataReport(Part):
-    """The data of a run; `untested` says what its test cannot show, `target` what number a regression predicts."""
+    """The data of a run; `untested` says what its test cannot show, `target` what number a regression predicts.
+
+    Pictures have no sample rate, but an `image_size`, height and width.
+    """
 
     windows: WindowCounts
     class_names: tuple[str, ...]
     channels: tuple[str, ...]
-    sample_rate: float
+    sample_rate: float | None
     notes: tuple[str, ...] = ()
     untested: str | None = None
     target: Target | None = None
+    image_size: tuple[int, int] | None = None
 
 
 class Parameters(Part):

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.config import Config, FilesData, GroupedData, RegressionData, RigData, TableData
+from micro.config import PICTURES, Config, FilesData, GroupedData, RegressionData, RigData, TableData
 from micro.datasets import table
 from micro.datasets.find import short_names
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Target
-from micro.datasets.recording import cut
+from micro.datasets.recording import Recording, cut
 from micro.datasets.regression import load_to_score
 from micro.datasets.split import file_scalings
 from micro.detection.detector import Detector, Status, decide, stand_in
@@ -39,7 +39,7 @@ NUMBER_DIGITS = 10
 
 @dataclass(frozen=True)
 class Scored:
-    """One window: `row` and `seconds` say where it begins in its file.
+    """One window: `row` and `seconds` say where it begins in its file; a picture is a window of its own, without a time.
 
     Attributes:
         score: In real units, a regression's number; None where the sensor is at fault, as the firmware sees it.
@@ -54,7 +54,7 @@ class Scored:
 
     file: str
     row: int
-    seconds: float
+    seconds: float | None
     score: float | None
     above_threshold: bool | None
     alarm: bool | None
@@ -90,9 +90,12 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
     """
     folder = Path(run_folder)
     report, config = read_run(folder)
+    names = short_names(files)
+    _require_kind(list(names), config)
     tables = _table_config(config, report, files, channel)
     channels = report.data.channels if config.job == "table" else ()
-    window, names = config.features.window, short_names(files)
+    size = report.data.image_size
+    window = config.features.window if size is None else 1
     if isinstance(config.data, RegressionData):
         recordings, found, notes = load_to_score(config.data, window, channels, names)
     else:
@@ -102,19 +105,19 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
             f"the run has one channel, the files have {len(found)}: {', '.join(found)}; name one with --channel"
         )
     expected = report.data.sample_rate
-    features = config.features.front_end(len(found), expected)
+    features = config.features.front_end(len(found), expected, size)
     scalings = file_scalings(recordings, features) if tables.scaling == "per_file" else {}
     student = _student(folder, report, config)
     by_file: dict[str, list[tuple[np.ndarray, ...]]] = {}
     for recording in recordings:
-        if abs(recording.sample_rate / expected - 1) > 0.01:
-            raise RunError(f"{recording.name} is sampled at {recording.sample_rate:g} Hz, the run at {expected:g} Hz")
+        rate = recording.sample_rate
+        _require_alike(recording, expected, size)
         frames, starts = cut(recording, features)
         if len(frames):
             rows = recording.rows[starts]
             stretch = (
                 rows,
-                recording.start_seconds + starts / recording.sample_rate,
+                np.full(len(starts), np.nan) if rate is None else recording.start_seconds + starts / rate,
                 *_scores(student, features, frames, scalings.get(recording.name)),
             )
             by_file.setdefault(recording.name, []).append(stretch)
@@ -123,6 +126,32 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
         raise DataError(f"no window can be scored: {notes[-1]}")
     made = (window for name, stretches in by_file.items() for window in _windows(name, stretches, student))
     return Scores(tuple(made), notes)
+
+
+def _require_kind(paths: Sequence[Path], config: Config) -> None:
+    """RunError for a picture where the run learned from something else, and the other way round."""
+    pictures = isinstance(config.data, FilesData) and config.data.pictures
+    other = next((path for path in paths if (path.suffix.lower() in PICTURES) != pictures), None)
+    if other is not None:
+        kinds = (
+            ("pictures", f"files that end in {', '.join(PICTURES)}") if pictures else ("tables or sound", "such files")
+        )
+        raise RunError(
+            f"{other} is {'no' if pictures else 'a'} picture; the run learned from {kinds[0]}, score {kinds[1]}"
+        )
+
+
+def _require_alike(recording: Recording, rate: float | None, size: tuple[int, int] | None) -> None:
+    """RunError for a recording at another rate than the run's, or a picture of another size."""
+    own = recording.sample_rate
+    if own is not None and rate is not None and abs(own / rate - 1) > 0.01:
+        raise RunError(f"{recording.name} is sampled at {own:g} Hz, the run at {rate:g} Hz")
+    if recording.image_size != size and recording.image_size is not None and size is not None:
+        (height, width), (wanted, wide) = recording.image_size, size
+        raise RunError(
+            f"{recording.name} has {height} x {width} pixels, the run's pictures {wanted} x {wide}; resize it, or run again "
+            f"with image_size = {list(size)}, which resizes all"
+        )
 
 
 def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: _Student) -> Iterator[Scored]:
@@ -140,7 +169,7 @@ def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: _S
         recognized = ["" if number == NO_CLASS else decider.class_names[number] for number in reported]
         above = (candidates != NO_CLASS).tolist()
     for place, fault in enumerate(faulty):
-        where = (name, int(rows[place]), float(seconds[place]))
+        where = (name, int(rows[place]), None if np.isnan(seconds[place]) else float(seconds[place]))
         if fault:
             yield Scored(*where, None, None, None, FAULT, recognized[place])
             continue
@@ -167,7 +196,8 @@ def to_csv(scored: Sequence[Scored]) -> bytes:
         value = "" if s.score is None else f"{s.score:.{digits}g}"
         flags = ("" if flag is None else int(flag) for flag in (s.above_threshold, s.alarm))
         more = (f"{cell:.{digits}g}" if isinstance(cell := getattr(s, name), float) else cell for name in last)
-        writer.writerow((s.file, s.row, f"{s.seconds:.6f}", value, *flags, s.result, *more))
+        seconds = "" if s.seconds is None else f"{s.seconds:.6f}"
+        writer.writerow((s.file, s.row, seconds, value, *flags, s.result, *more))
     return out.getvalue().encode()
 
 

@@ -15,6 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from micro.config import parse_config
 from micro.config.complaints import load_toml
@@ -71,8 +72,20 @@ def process_files(data: Path, folder: Path) -> None:
             frame.assign(state=state).to_parquet(folder / f"{name}.parquet")
 
 
+def sign_files(data: Path, folder: Path) -> None:
+    """Each picture of a hand as PNG in the folder of its digit, below 'test' a quarter of them, drawn as SOURCE.md says."""
+    with np.load(data / "sign_digits" / "sign64_grey.npz") as archive:
+        pictures, digits = archive["x"], archive["y"]
+    order = np.random.default_rng(0).permutation(len(pictures))
+    for place, number in enumerate(order.tolist()):
+        part = "test" if place < len(order) // 4 else "train"
+        path = folder / part / str(digits[number]) / f"{number:04d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pictures[number]).save(path)
+
+
 # Jobs whose files are first written as a run reads them.
-WRITTEN = {"process": process_files}
+WRITTEN = {"process": process_files, "signs": sign_files}
 
 
 def table(name: str, reports: Sequence[RunReport]) -> str:

@@ -1,0 +1,138 @@
+"""Folders of pictures: their sizes and colors, how many of each class, copies of each other, and a config that runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from micro.config import PICTURES, FilesData
+from micro.datasets.class_split import twins_of
+from micro.datasets.find import short_names
+from micro.datasets.pictures import decoded
+from micro.errors import DataError, MicroError
+from micro.look.suggest import Suggestion, group_comment, models_of, sentence, toml_of, where
+from micro.look.survey import Survey, Surveyed, below_one_folder, channel_of, survey
+
+# Sides of pictures above which a smaller size is suggested, and the longer side of that.
+LARGE, SMALLER = 96, 64
+# The shortest side of pictures for which convolutions are suggested.
+SMALLEST = 8
+# A picture is in color where red, green and blue differ by more than JPEG's rounding.
+COLORED = 16
+
+
+def survey_all(files: Sequence[str | Path], sample_rate: float | None = None) -> Survey:
+    """Look at files, patterns of files, or folders of pictures; where most files are pictures, at these alone.
+
+    Raises:
+        DataError: If none can be read, with the reason of the first.
+        ValueError: For a sample rate of pictures.
+    """
+    named = below_one_folder(list(short_names(_expanded(files))))
+    pictures = [path for path in named if path.suffix.lower() in PICTURES]
+    if 2 * len(pictures) <= len(named):
+        return survey(files, sample_rate)
+    if sample_rate is not None:
+        raise ValueError("pictures have no sample rate; leave out --sample-rate")
+    found, unread = [], [f"{path} is no picture, as most files are" for path in named if path not in pictures]
+    for path in pictures:
+        try:
+            found.append(_surveyed(named[path], path))
+        except (MicroError, OSError) as error:
+            unread.append(str(error))
+    if not found:
+        raise DataError(f"none of the pictures can be read: {unread[0]}")
+    twins = tuple(twins_of({file.name: file.path for file in found}))
+    size, remarks = _size(found)
+    settings = {} if size is None else {"image_size": size}
+    return Survey(tuple(found), tuple(unread), settings, None, None, twins, tuple(remarks))
+
+
+def by_folder(survey: Survey) -> list[tuple[str, int, str, str]]:
+    """For each folder of pictures its name, how many there are, their sizes and their colors, in words."""
+    folders: dict[str, list[Surveyed]] = {}
+    for file in survey.files:
+        folders.setdefault(file.name.rpartition("/")[0] or ".", []).append(file)
+    return [(name, len(held), sizes_of(held), colors_of(held)) for name, held in folders.items()]
+
+
+def sizes_of(files: Sequence[Surveyed]) -> str:
+    """The size of pictures, or the smallest and largest, in words."""
+    sizes = sorted({file.image_size for file in files if file.image_size}, key=lambda size: (size[0] * size[1], size))
+    ends = [f"{height} x {width}" for height, width in (sizes[0], sizes[-1])]
+    return ends[0] if len(sizes) == 1 else f"{len(sizes)} sizes, {ends[0]} to {ends[1]}"
+
+
+def colors_of(files: Sequence[Surveyed]) -> str:
+    """Whether pictures are gray or in color, in words."""
+    colored = sum(len(file.channels) > 1 for file in files)
+    return {0: "gray", len(files): "color"}.get(colored, f"{colored} of {len(files)} in color")
+
+
+def picture_config(survey: Survey, suggestion: Suggestion, folder: Path) -> str:
+    """The config as TOML with comments; patterns begin in `folder`, where it will lie."""
+    lines = [
+        f"# Written by looking at {len(survey.files)} pictures: check what it says of them, then run it.",
+        *(f"# {sentence(reason)}" for reason in (*suggestion.reasons, *survey.remarks)),
+        'job = "table"',
+        f'task = "{suggestion.task}"',
+        "seed = 0",
+        "seeds = 3",
+        "",
+        "[data]",
+        *where(survey, folder),
+        *(f"{key} = {toml_of(value)}" for key, value in survey.settings.items()),
+    ]
+    if any(len(file.channels) > 1 for file in survey.files):
+        lines.append('color = "gray"                 # "rgb" keeps the colors, which are three times as many inputs')
+    lines += [f"{key} = {toml_of(value)}" for key, value in suggestion.data.items()]
+    if suggestion.task == "classification":
+        lines += group_comment([file.name for file in survey.files])
+    return "\n".join([*lines, "", *_models(survey, suggestion), "", "[firmware]", 'name = "camera"', ""])
+
+
+def _models(survey: Survey, suggestion: Suggestion) -> list[str]:
+    """Sections of teacher and student: convolutions for classes, where pictures are large enough to be halved."""
+    size = survey.settings.get("image_size") or survey.files[0].image_size
+    if suggestion.task == "anomaly" or min(size or (0,)) < SMALLEST:
+        return models_of(suggestion, False)
+    # Small batches are more steps, where pictures are few.
+    taps = ["kernel = 3", "stride = 2", "batch_size = 16"]
+    teacher = ['family = "resnet"', "sizes = [16, 32, 64]", *taps, "epochs = 30"]
+    student = ['family = "ds_cnn"', "sizes = [8, 16, 24]", *taps, "epochs = 60"]
+    return ["[teacher]", *teacher, "", "[student]", *student, "learning_rate = 0.003"]
+
+
+def _expanded(files: Sequence[str | Path]) -> list[str | Path]:
+    """Folders replaced by the pictures in them and below; one without pictures stays, for an error to name."""
+    found: list[str | Path] = []
+    for file in files:
+        below = sorted(path for path in Path(file).rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
+        found += below if below and Path(file).is_dir() else [file]
+    return found
+
+
+def _surveyed(name: str, path: Path) -> Surveyed:
+    pixels = decoded(path, FilesData(files=("*.png",), color="rgb"))
+    height, width = pixels.shape[:2]
+    colored = bool((np.ptp(pixels, axis=2) > COLORED).any())
+    names = ("red", "green", "blue") if colored else ("gray",)
+    channels = tuple(
+        channel_of(each, pixels[..., place].astype(np.float32).ravel()) for place, each in enumerate(names)
+    )
+    return Surveyed(name, path, height * width, None, 0, channels, {}, (height, width))
+
+
+def _size(files: Sequence[Surveyed]) -> tuple[list[int] | None, list[str]]:
+    """The size that a config should name, None where all have one that is small enough; and why."""
+    counts = Counter(file.image_size for file in files if file.image_size)
+    (height, width), _ = counts.most_common(1)[0]
+    remarks = [] if len(counts) == 1 else [f"the pictures have {sizes_of(files)}, so a run resizes them to image_size"]
+    if max(height, width) > LARGE:
+        remarks.append(f"{height} x {width} pixels are many for a microcontroller, so a run resizes them to image_size")
+        factor = SMALLER / max(height, width)
+        height, width = max(1, round(height * factor)), max(1, round(width * factor))
+    return ([height, width] if remarks else None), remarks
