@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -51,6 +51,7 @@ class Parts:
         class_weights: How much a training example of each class counts; empty where all count the same.
         target_name: Of a regression, what the number is.
         target_range: Between which it lies, None for no bound.
+        faults: Windows of known faults, to learn from; of anomaly detection alone, and none of them is in another part.
     """
 
     features: FrontEnd
@@ -66,6 +67,7 @@ class Parts:
     class_weights: tuple[float, ...] = ()
     target_name: str = ""
     target_range: tuple[float | None, float | None] = (None, None)
+    faults: Pieces = field(default_factory=list)
 
 
 @dataclass(frozen=True)
