@@ -23,6 +23,8 @@ SETTINGS = {
 }
 RIG = {
     "job": "rig",
+    "teacher": {},
+    "student": {},
     "data": {
         "train_recordings": 4,
         "validation_recordings": 1,
@@ -123,7 +125,7 @@ def test_one_window_in_ten_is_a_known_fault_however_many_there_are(folder, count
 def test_the_rigs_known_faults_are_recordings_of_their_own():
     data = prepare(parse_config(RIG, "."))
     plain = prepare(parse_config({**RIG, "data": {**RIG["data"], "known_faults": 0}}, "."))
-    assert set(data.faults.origins) == {f"known-{kind}-0.12g-0" for kind in ("outer", "inner", "ball", "cage")}
+    assert set(data.faults.origins) == {f"known-{kind}-0.25g-0" for kind in ("outer", "inner", "ball", "cage")}
     np.testing.assert_array_equal(data.test.x, plain.test.x)
     np.testing.assert_array_equal(data.train.x, plain.train.x)
     tested = {row.tobytes() for row in data.test.x}
@@ -135,9 +137,9 @@ def process_files(folder):
     other, so that an autoencoder reconstructs it well unless it knows better."""
     rng = np.random.default_rng(5)
     mixing = rng.normal(size=(3, 8))
-    for name, rows, moved in (("ok", 4000, 0), ("bad_a1", 200, 4), ("bad_a2", 1200, 4)):
-        states = rng.normal(size=(rows, 3)) * (0.5 if moved else 1) + [0, 0, moved]
-        sensors = states @ mixing + 0.3 * rng.normal(size=(rows, 8))
+    for name, windows, moved in (("ok", 2500, 0), ("bad_a1", 60, 4), ("bad_a2", 300, 4)):
+        states = rng.normal(size=(windows, 3)) * (0.5 if moved else 1) + [0, 0, moved]
+        sensors = np.repeat(states @ mixing, 8, axis=0) + 0.3 * rng.normal(size=(8 * windows, 8))
         (folder / f"{name}.csv").write_text(columns(**{f"s{k}": sensors[:, k].round(4) for k in range(8)}))
 
 
@@ -153,13 +155,13 @@ def runs(tmp_path_factory):
             process_files(folder)
             data = {**SETTINGS, "files": ["ok.csv", "bad_a2.csv"]}
             data |= {"files": "*.csv"} if known else {"known_faults": []}
-            detectors = {"detectors": ["neighbors", "pca_q"], "synthetic_windows": 2000}
+            detectors = {"detectors": ["pca_q"], "synthetic_windows": 2000}
             network = {"sizes": [24, 6, 24], "epochs": 30, "learning_rate": 0.005}
             raw = {
                 "job": "table",
                 "seeds": 1,
                 "data": data,
-                "features": {"kind": "raw", "window": 1, "hop": 1},
+                "features": {"kind": "statistics", "window": 8, "hop": 8},
                 "teacher": network if teacher == "network" else detectors,
                 "student": {"sizes": [12], "epochs": 20, "batch_size": 64, "learning_rate": 0.005},
                 "compress": [{"stage": "prune", "target_sparsity": 0.3, "epochs": 3, "teacher": teacher != "network"}],
@@ -183,16 +185,16 @@ def test_a_run_finds_what_it_knows_in_recordings_that_it_does_not_know_to_the_ch
     areas = areas_of(folder)
     assert min(areas.values()) > 0.97, areas
     notes = " ".join(json.loads((folder / "run" / "report.json").read_text())["data"]["notes"])
-    assert "learned from 200 windows of 1 recording as known faults: bad_a1.csv" in notes
+    assert "learned from 60 windows of 1 recording as known faults: bad_a1.csv" in notes
     assert "the student without a teacher learned from them too" in notes
 
 
 @pytest.mark.slow
 def test_without_them_it_finds_little_and_a_student_of_detectors_learns_them_too(runs):
-    assert max(areas_of(runs("network", False)).values()) < 0.9
-    before, after = (areas_of(runs("detectors", known)) for known in (False, True))
-    assert after["student_int8"] > before["student_int8"] + 0.05
-    assert after["alone_int8"] > before["alone_int8"] + 0.05
+    for teacher in ("network", "detectors"):
+        before, after = (areas_of(runs(teacher, known)) for known in (False, True))
+        for name in ("student_int8", "alone_int8"):
+            assert after[name] > before[name] + 0.05, (teacher, name, before, after)
 
 
 @pytest.mark.slow
