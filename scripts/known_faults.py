@@ -44,6 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     tf.config.experimental.enable_op_determinism()
     for teacher in TEACHERS:
+        without: dict[str, list[list[float]]] = {}
         for known in (None, *arguments.known):
             rows: dict[str, list[list[float]]] = {name: [] for name in MODELS}
             for seed in arguments.seeds:
@@ -52,6 +53,9 @@ def main() -> None:
                 for name, figures in measured(config_of(folder, seed, teacher, known), folder / f"{teacher}-{known}"):
                     rows[name].append(figures)
             print(table(teacher, known, rows), flush=True)
+            without = without or rows
+            if known is not None:
+                print(gained(known, rows, without), flush=True)
 
 
 def write_recordings(folder: Path, seed: int, known: list[str]) -> None:
@@ -115,6 +119,17 @@ def table(teacher: str, known: str | None, rows: dict[str, list[list[float]]]) -
         spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(values.shape[1])
         cells = [f"{mean:.4g} ± {each:.2g}" for mean, each in zip(values.mean(axis=0), spread)]
         lines.append(f"| {MODELS[name]} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def gained(known: str, rows: dict[str, list[list[float]]], without: dict[str, list[list[float]]]) -> str:
+    """Seed by seed what the AUC of the known kind, and the mean AUC of the others, is higher for it."""
+    lines = []
+    place = KINDS.index(known)
+    for name in rows:
+        more = np.array(rows[name])[:, : len(KINDS)] - np.array(without[name])[:, : len(KINDS)]
+        for what, values in ((known, more[:, place]), ("others", np.delete(more, place, axis=1).mean(axis=1))):
+            lines.append(f"{MODELS[name]}, {what}: {', '.join(f'{each:+.4f}' for each in values)}")
     return "\n".join(lines)
 
 
