@@ -5,6 +5,7 @@ from keras_kd.objectives.attention import AttentionDistribution, AttentionRelati
 from keras_kd.objectives.base import Objective
 from keras_kd.objectives.contrastive import Contrastive, InfoNCE
 from keras_kd.objectives.decoupled import DecoupledKD, Dist
+from keras_kd.objectives.deviation import Deviation
 from keras_kd.objectives.divergence import Divergence
 from keras_kd.objectives.factor import FactorTransfer, paraphraser
 from keras_kd.objectives.feature import CosineHidden, Hint, SimpleRecipe, VariationalInformation
@@ -33,6 +34,7 @@ __all__ = [
     "CorrelationCongruence",
     "CosineHidden",
     "DecoupledKD",
+    "Deviation",
     "Dist",
     "Divergence",
     "FactorTransfer",

@@ -59,6 +59,7 @@ class RigData(Section):
     severities: Annotated[
         tuple[Annotated[float, Field(gt=0, le=1e6)], ...], BeforeValidator(listed), Field(min_length=1, max_length=100)
     ] = (0.25, 0.5, 1.0)
+    known_faults: Annotated[int, Field(ge=0, le=1000)] = 0
     speed: Annotated[float, Field(gt=0, le=1e6)] = 1780.0
     bearing: BearingData = BearingData()
 
@@ -82,11 +83,15 @@ class CwruData(Section):
 
 
 class TableData(FilesData):
-    """A user's own files, of which the healthy part is known: `healthy_files` and `faulty_files` are patterns as `files`."""
+    """A user's own files, of which the healthy part is known: `healthy_files` and `faulty_files` are patterns as `files`.
+
+    `known_faults` are patterns of faulty files that are learned from, in place of being tested on.
+    """
 
     healthy_files: Texts = ()
     healthy_rows: Annotated[tuple[tuple[int, int], ...], BeforeValidator(_rows)] = ()
     faulty_files: Texts = ()
+    known_faults: Texts = ()
     normal_labels: Labels = ("0", "normal", "healthy")
     scaling: Literal["all", "per_file"] = "all"
 

@@ -49,6 +49,7 @@ class FilesData(Section):
     time_unit: Literal["auto", "s", "ms", "us", "ns", "min", "h", "d"] = "auto"
     time_format: str | None = None
     sample_rate: Rate | None = None
+    sample_rates: dict[str, Rate] = Field(default_factory=dict)
     resample: Rate | None = None
     label_column: str | None = None
     on_gap: Literal["error", "split"] = "error"
@@ -78,6 +79,10 @@ class FilesData(Section):
         tells_rate = all(pattern.lower().endswith(SOUND) for pattern in self.files)
         if (self.time_column is None) == (self.sample_rate is None) and not (tells_rate and self.time_column is None):
             raise ValueError("give either time_column or sample_rate")
+        if self.time_column is not None and self.sample_rates:
+            raise ValueError(
+                "sample_rates are of files without a clock, and time_column is given; leave out one of them"
+            )
         if self.time_column is not None and self.time_column == self.label_column:
             raise ValueError(f"time_column and label_column are both {self.time_column!r}")
         if len(set(self.columns)) < len(self.columns):

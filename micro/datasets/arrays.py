@@ -173,7 +173,8 @@ def contents_of(
         raise EmptyFile(f"{path} has no rows")
     rows, texts, words = Rows(path), dict[int, str](), dict[str, int]()
     samples = np.empty((count, len(chosen.channels)), np.float32)
-    for place, name in enumerate(chosen.names):
+    for place, column in enumerate(chosen.channels):
+        name = names[column]
         text = _fill(samples[:, place], columns[name][1](), name, config, rows)
         if text is not None:
             texts[place] = text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,10 @@ def rows_of(contents: Contents, start: int, stop: int) -> Contents:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The columns of a file that are read, by place: the channels, the time and the label."""
+    """The columns of a file that are read, by place: the channels, the time and the label.
+
+    `names` are those of the channels, a pattern where the config gives one.
+    """
 
     channels: tuple[int, ...]
     names: tuple[str, ...]
@@ -110,7 +114,10 @@ def choose(
     """
     wanted = tuple(settled) or config.columns
     if wanted:
-        channels = tuple(_place(path, name, names, aside) for name in wanted)
+        channels = tuple(_channel(path, name, names, config, aside) for name in wanted)
+        if len(set(channels)) < len(channels):
+            twice = next(names[place] for place in channels if channels.count(place) > 1)
+            raise DataError(f"{path}: two patterns of columns match {twice!r}; a column is one channel")
     else:
         others = (config.time_column, config.label_column)
         channels = tuple(place for place, name in enumerate(names) if name not in others)
@@ -133,7 +140,19 @@ def choose(
     label = None
     if config.label_column is not None and config.label_column in names:
         label = _place(path, config.label_column, names, aside)
-    return Chosen(channels, tuple(names[place] for place in channels), time, label)
+    called = tuple(wanted) or tuple(names[place] for place in channels)
+    return Chosen(channels, called, time, label)
+
+
+def _channel(path: Path, name: str, names: Sequence[str], config: FilesData, aside: Callable[[], str]) -> int:
+    """Where a channel is, by its name, or by the pattern that the config has in place of one: '*' and '?' match letters."""
+    if name in names or name not in config.columns:
+        return _place(path, name, names, aside)
+    matching = [place for place, other in enumerate(names) if fnmatchcase(other, name.replace("[", "[[]"))]
+    if len(matching) > 1:
+        found = _listed([names[place] for place in matching])
+        raise DataError(f"{path}: {name!r} in columns matches {found}; a channel is one column, give each a pattern")
+    return matching[0] if matching else _place(path, name, names, aside)
 
 
 def _place(path: Path, name: str, names: Sequence[str], aside: Callable[[], str]) -> int:

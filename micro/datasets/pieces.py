@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -52,6 +52,7 @@ class Parts:
         target_name: Of a regression, what the number is.
         target_range: Between which it lies, None for no bound.
         image_size: Height and width of pictures, else None.
+        faults: Windows of known faults, to learn from; of anomaly detection alone, and none of them is in another part.
     """
 
     features: FrontEnd
@@ -68,6 +69,7 @@ class Parts:
     target_name: str = ""
     target_range: tuple[float | None, float | None] = (None, None)
     image_size: tuple[int, int] | None = None
+    faults: Pieces = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from micro.datasets.table_windows import table_parts
 from micro.errors import DataError
 from micro.keras_graph.calibration_data import CALIBRATION_SAMPLES, calibration_data, drawn_evenly
 from micro.signal import FrontEnd, Scaling, fit_scaling
+from micro.support.wording import counted, listed
 
 # Each data source: its section of the config, and the function of section, [features], [augment] and seed that gives its
 # windows.
@@ -72,6 +73,7 @@ class Prepared:
         class_weights: How much a training example of each class counts; empty where all count the same.
         target: Of a regression, else None.
         image_size: Height and width of pictures, else None.
+        faults: Windows of known faults to learn from, apart from all other parts; None where there are none.
     """
 
     features: FrontEnd
@@ -90,6 +92,7 @@ class Prepared:
     class_weights: tuple[float, ...] = ()
     target: Target | None = None
     image_size: tuple[int, int] | None = None
+    faults: Windows | None = None
 
     @property
     def task(self) -> Task:
@@ -172,11 +175,12 @@ def _scaled(parts: Parts) -> Prepared:
             np.concatenate([each.samples for each in parts.validation]),
             np.concatenate([np.full(len(each.samples), each.label) for each in parts.validation]),
         ),
-        notes=(*parts.notes, *_clipped(parts)),
+        notes=(*parts.notes, *_learned_faults(parts), *_clipped(parts)),
         healthy_classes=parts.healthy_classes,
         class_weights=parts.class_weights,
         target=_target(parts, train.labels) if parts.target_name else None,
         image_size=parts.image_size,
+        faults=_windows(parts.faults, scaling) if parts.faults else None,
     )
 
 
@@ -186,6 +190,19 @@ def _target(parts: Parts, numbers: np.ndarray) -> Target:
     if not deviation > 1e-9 * max(1.0, float(np.abs(numbers).max())):
         raise DataError(f"{parts.target_name} is {numbers[0]:g} in every training window: there is nothing to learn")
     return Target(parts.target_name, float(numbers.mean()), deviation, *parts.target_range)
+
+
+def _learned_faults(parts: Parts) -> list[str]:
+    """A sentence on known faults that are learned from, if there are any."""
+    if not parts.faults:
+        return []
+    origins = dict.fromkeys(each.origin for each in parts.faults)
+    windows = counted(sum(len(each.values) for each in parts.faults), "window")
+    others = len({each.origin for each in parts.test if each.label == 1})
+    tested = f"the test has faulty windows of {counted(others, 'other')}" if others else "the test has no other fault"
+    return [
+        f"learned from {windows} of {counted(len(origins), 'recording')} as known faults: {listed(list(origins))}; {tested}."
+    ]
 
 
 def _clipped(parts: Parts) -> list[str]:

@@ -13,6 +13,8 @@ from micro.errors import DataError
 
 # The number of the training part, from which its recordings are drawn.
 TRAINING = 0
+# That of known faults, and of the test's.
+KNOWN, TESTED = 5, 4
 
 
 def rig_parts(data: RigData, settings: FeaturesConfig, augment: AugmentConfig, seed: int) -> Parts:
@@ -30,7 +32,8 @@ def rig_parts(data: RigData, settings: FeaturesConfig, augment: AugmentConfig, s
             rng = np.random.default_rng(
                 [seed, part, number, rig.FAULTS.index(fault) + 1 if fault else 0, round(1e6 * severity)]
             )
-            name = f"{fault or 'normal'}-{severity:g}g-{number}" if fault else f"normal-{part}-{number}"
+            name = f"{fault}-{severity:g}g-{number}" if fault else f"normal-{part}-{number}"
+            name = f"known-{name}" if part == KNOWN else name
             recording = rig.simulate_rig(machine, data.seconds, rng, fault=fault, severity=severity, name=name)
             frames, _ = cut(recording, features)
             if not len(frames):
@@ -43,19 +46,22 @@ def rig_parts(data: RigData, settings: FeaturesConfig, augment: AugmentConfig, s
             )
         return pieces
 
-    faulty = [
-        each
-        for fault in rig.FAULTS
-        for severity in data.severities
-        for each in record(4, data.fault_recordings, fault, severity)
-    ]
+    def faulty(part: int, count: int) -> Pieces:
+        return [
+            each
+            for fault in rig.FAULTS
+            for severity in data.severities
+            for each in record(part, count, fault, severity)
+        ]
+
     return Parts(
         features,
         train=record(TRAINING, data.train_recordings),
         validation=record(1, data.validation_recordings),
         calibration=record(2, data.calibration_recordings),
-        test=record(3, data.test_recordings) + faulty,
+        test=record(3, data.test_recordings) + faulty(TESTED, data.fault_recordings),
         class_names=(),
         channels=("acceleration",),
         sample_rate=machine.sample_rate,
+        faults=faulty(KNOWN, data.known_faults),
     )

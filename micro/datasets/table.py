@@ -16,6 +16,7 @@ from micro.datasets.columns import usable
 from micro.datasets.contents import Contents, EmptyFile, without_nameless
 from micro.datasets.find import find_files, matches
 from micro.datasets.formats import read_contents
+from micro.datasets.known_faults import is_known, require_apart
 from micro.datasets.missing import filled
 from micro.datasets.recording import Recording, padded
 from micro.datasets.resampling import resampled
@@ -129,7 +130,8 @@ def _stretches(
 def _called(path: Path, config: TableData) -> tuple[bool, bool]:
     """Whether patterns of the config declare a file healthy, and faulty."""
     healthy = any(matches(path, pattern, config.folder) for pattern in config.healthy_files)
-    return healthy, any(matches(path, pattern, config.folder) for pattern in config.faulty_files)
+    faulty = any(matches(path, pattern, config.folder) for pattern in config.faulty_files)
+    return healthy, faulty or is_known(path, config)
 
 
 def _files(named: Mapping[Path, str], config: TableData) -> list[File]:
@@ -141,11 +143,12 @@ def _classed(config: TableData) -> list[File]:
     """The config's files, with what its patterns declare them; DataError for a pattern that declares none."""
     named = find_files(config.files, config.folder)
     files = _files(named, config)
-    both = next((file for file in files if file.healthy and file.faulty), None)
+    require_apart(named, config)
+    both = next((file for file in files if file.healthy and file.faulty and not is_known(file.path, config)), None)
     if both is not None:
         raise DataError(f"{both.name} matches both healthy_files and faulty_files; a file can be one of them only")
-    for setting, patterns in (("healthy_files", config.healthy_files), ("faulty_files", config.faulty_files)):
-        for pattern in patterns:
+    for setting in ("healthy_files", "faulty_files", "known_faults"):
+        for pattern in getattr(config, setting):
             if not any(matches(path, pattern, config.folder) for path in named):
                 raise DataError(f"{setting}: {unmatched(pattern, named, config.folder)}")
     return files
@@ -156,6 +159,7 @@ def read_files(
 ) -> list[tuple[File, Contents]]:
     """The contents of every file with rows. The first of them determines the channels of all."""
     contents: list[tuple[File, Contents]] = []
+    _require_matched(files, config, left_out)
     names, header = tuple(channels), frozenset[str]()
     elsewhere: dict[str, None] = {}
     for file in files:
@@ -176,6 +180,15 @@ def read_files(
     if elsewhere:
         notes[f"columns that only some files have were left out: {_listed(list(elsewhere))}."] = None
     return contents
+
+
+def _require_matched(files: Sequence[File], config: FilesData, left_out: LeftOut) -> None:
+    """DataError for a pattern of sample_rates without a file, but where other files than the config's are scored."""
+    for pattern in () if left_out.scoring else config.sample_rates:
+        if not any(matches(file.path, pattern, config.folder) for file in files):
+            raise DataError(
+                f"sample_rates: {unmatched(pattern, {file.path: file.name for file in files}, config.folder)}"
+            )
 
 
 def stretches_of(name: str, contents: Contents, states: States, config: FilesData, window: int) -> list[Recording]:
@@ -224,15 +237,26 @@ def rate_of(contents: Contents, config: FilesData) -> tuple[float, list[int], np
     if contents.moments is not None:
         since = clock.seconds(contents.moments, config, contents.path)
         return *clock.rate_and_breaks(since, config, contents.path, contents.rows.where), since
-    if config.sample_rate is None and contents.rate is None:
+    given = _given_rate(contents.path, config)
+    if given is None and contents.rate is None:
         raise DataError(f"{contents.path} has no sample rate of its own; set sample_rate or time_column")
-    if config.sample_rate is None or contents.rate is None:
-        return float(config.sample_rate or contents.rate or 0.0), [], None
-    if abs(contents.rate / config.sample_rate - 1) > 0.01:
+    if given is None or contents.rate is None:
+        return float(given or contents.rate or 0.0), [], None
+    if abs(contents.rate / given - 1) > 0.01:
         raise DataError(
-            f"{contents.path} was sampled at {contents.rate:g} Hz by its own header; sample_rate is {config.sample_rate:g} Hz"
+            f"{contents.path} was sampled at {contents.rate:g} Hz by its own header; sample_rate is {given:g} Hz"
         )
-    return config.sample_rate, [], None
+    return given, [], None
+
+
+def _given_rate(path: Path, config: FilesData) -> float | None:
+    """The rate that a config gives a file: by the pattern of sample_rates that matches it, else sample_rate."""
+    own = {pattern: rate for pattern, rate in config.sample_rates.items() if matches(path, pattern, config.folder)}
+    if len(set(own.values())) > 1:
+        raise DataError(
+            f"{path}: {' and '.join(map(repr, own))} in sample_rates both match it and give different rates"
+        )
+    return next(iter(own.values()), config.sample_rate)
 
 
 def seconds_of(contents: Contents, config: FilesData) -> np.ndarray:

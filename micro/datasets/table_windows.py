@@ -9,6 +9,8 @@ import numpy as np
 from micro.config import AugmentConfig, FeaturesConfig, TableData
 from micro.datasets import table
 from micro.datasets.augmented import with_copies
+from micro.datasets.find import find_files
+from micro.datasets.known_faults import fault_windows, learned_names
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import Recording, all_within, any_within, cut, one_rate, one_size
@@ -22,10 +24,11 @@ from micro.datasets.split import (
 )
 from micro.errors import DataError
 from micro.signal import FrontEnd, Scaling
+from micro.support.wording import listed
 
 
 def table_parts(data: TableData, settings: FeaturesConfig, augment: AugmentConfig, seed: int) -> Parts:
-    """Read the files and divide their healthy windows into the four parts; all others are for the test.
+    """Read the files and divide their healthy windows into the four parts; all others are for the test, but for known faults.
 
     `seed` is that of augmented copies.
 
@@ -36,7 +39,8 @@ def table_parts(data: TableData, settings: FeaturesConfig, augment: AugmentConfi
     rate, size = one_rate(recordings), one_size(recordings)
     features = settings.front_end(len(channels), rate, size)
     scalings = file_scalings(recordings, features) if data.scaling == "per_file" else {}
-    stretches, test = _stretches(recordings, features, scalings)
+    known = learned_names(recordings, find_files(data.files, data.folder), data) if data.known_faults else frozenset()
+    stretches, test, faults = _stretches(recordings, features, scalings, known)
     if not stretches:
         raise DataError(nothing_healthy(recordings, features))
     runs, note = split_healthy([len(one.learnable) for one in stretches], features)
@@ -57,15 +61,31 @@ def table_parts(data: TableData, settings: FeaturesConfig, augment: AugmentConfi
             else:
                 target.append(made)
     all_notes = (*notes, *missing_notes(recordings, features), *([note] if note else []))
-    return Parts(features, train, validation, calibration, test, (), channels, rate, all_notes, image_size=size)
+    return Parts(
+        features,
+        train,
+        validation,
+        calibration,
+        test,
+        (),
+        channels,
+        rate,
+        all_notes,
+        image_size=size,
+        faults=faults,
+    )
 
 
 def _stretches(
-    recordings: Sequence[Recording], features: FrontEnd, scalings: dict[str, Scaling]
-) -> tuple[list[Stretch], Pieces]:
-    """Stretches with healthy windows to learn from, and the windows that share no sample with them, for the test."""
+    recordings: Sequence[Recording], features: FrontEnd, scalings: dict[str, Scaling], known: frozenset[str]
+) -> tuple[list[Stretch], Pieces, Pieces]:
+    """Stretches with healthy windows to learn from, the windows that share no sample with them, for the test, and known faults.
+
+    `known` are recordings whose faults are learned from: none of their other windows is tested on.
+    """
     stretches: list[Stretch] = []
     test: Pieces = []
+    faults: Pieces = []
     for recording in recordings:
         frames, starts = cut(recording, features)
         values = features(frames)
@@ -75,10 +95,18 @@ def _stretches(
         learnable = np.flatnonzero(all_within(recording.healthy, starts, features.window) & (labels != 1))
         if len(learnable):
             stretches.append(Stretch(recording.name, frames, values, learnable))
+        if recording.name in known:
+            rows = fault_windows(recording, starts, features.window)
+            faults += [piece(frames, values, 1, recording.name, rows)] if len(rows) else []
+            continue
         # A window that shares samples with a training window says nothing about new data.
         apart = ~any_within(recording.healthy, starts, features.window)
         for label in (0, 1, -1):
             rows = np.flatnonzero(apart & (labels == label))
             if len(rows):
                 test.append(piece(frames, values, label, recording.name, rows))
-    return stretches, test
+    if known and not faults:
+        raise DataError(
+            f"known_faults: {listed(sorted(known))}: no window of {features.window} is faulty for half its rows"
+        )
+    return stretches, test, faults

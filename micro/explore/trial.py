@@ -32,7 +32,7 @@ from micro.runs.train import (
     build_model,
     ready_devices,
     steps_of,
-    targets_of,
+    taught,
     train_teacher,
     untrained_models,
 )
@@ -94,12 +94,14 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
         arrays |= {"train_x": scores.x, "train_y": scores.x, "targets": scores.outputs}
         teacher_score = auc(labels, scores.errors(x))
     else:
-        arrays |= {"train_x": data.train.x, "train_y": targets_of(data, data.train)}
+        train_x, train_y = taught(data, None)
         if teacher_from is None:
             teacher = train_teacher(config, data, config.seed, lambda: None).model
-            keras_kd.record(teacher, data.train.x, f"{folder}-teacher", batch_size=1024)
+            keras_kd.record(teacher, train_x, f"{folder}-teacher", batch_size=1024)
+            train_y = taught(data, teacher)[1]
             teacher_score = score_keras(teacher, x, judged, data.task).score
             parts["teacher.keras"] = keras_bytes(copied(teacher))
+        arrays |= {"train_x": train_x, "train_y": train_y}
     parts |= {f"{name}.npy": array_bytes(array) for name, array in arrays.items()}
     parts["about.json"] = json_bytes(
         {

@@ -74,4 +74,5 @@ def _pooled(prepared: Sequence[Prepared]) -> Prepared:
         prepared[0],
         train=together([data.train for data in prepared]),
         validation=together([data.validation for data in prepared]),
+        faults=together(faults) if (faults := [data.faults for data in prepared if data.faults is not None]) else None,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
 from micro.compress.prune import sparsity_of
 from micro.config import Config
@@ -15,7 +16,7 @@ from micro.detection.recognizer import Recognizer
 from micro.quantize.aware import QuantizationAware
 from micro.runs.assessment import judge
 from micro.runs.compression import Written
-from micro.runs.evaluate import by_origin, compare, soft_targets, summarize
+from micro.runs.evaluate import by_origin, chip_judge, compare, soft_targets, summarize
 from micro.runs.firmware_files import judging
 from micro.runs.recipe_choice import RecipeChoice
 from micro.runs.report.costs import graph_rows
@@ -96,7 +97,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
     report = RunReport(
         job=config.job,
         task=config.task,
-        data=_data_report(data),
+        data=_data_report(results),
         features=data.features,
         scaling=data.scaling,
         threshold=None if threshold is None else threshold.value,
@@ -133,7 +134,8 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
     return report.model_copy(update={"verdict": judge(report)})
 
 
-def _data_report(data: Prepared) -> DataReport:
+def _data_report(results: RunResults) -> DataReport:
+    data = results.data
     windows = WindowCounts(
         train=len(data.train), validation=len(data.validation), calibration=len(data.calibration), test=len(data.test)
     )
@@ -142,11 +144,22 @@ def _data_report(data: Prepared) -> DataReport:
         class_names=tuple(data.class_names),
         channels=tuple(data.channels),
         sample_rate=data.sample_rate,
-        notes=tuple(data.notes),
+        notes=(*data.notes, *_on_known_faults(results)),
         untested=untested(data),
         target=data.target,
         image_size=data.image_size,
     )
+
+
+def _on_known_faults(results: RunResults) -> list[str]:
+    """A sentence on what the deployed student makes of the faults that it was taught, if there are any."""
+    faults, evaluation = results.data.faults, results.chosen.evaluations["student_int8"]
+    if faults is None or evaluation.threshold is None:
+        return []
+    scores = chip_judge(results.deployed.written, results.data.task)(faults.x)
+    found = float(np.mean(scores > evaluation.threshold.value))
+    alone = "; the student without a teacher learned from them too" if results.config.distill.compare else ""
+    return [f"{100 * found:.3g} % of the windows of known faults lie above the threshold of the int8 student{alone}."]
 
 
 def _parameters(model: keras.Model) -> int:

@@ -210,7 +210,8 @@ def _table_config(config: Config, report: RunReport, files: Sequence[str | Path]
             **{**reading, "files": names, "label_column": None, "on_constant": "keep"}, healthy_files=("*",)
         )
     if isinstance(config.data, TableData):
-        unlabeled = {"files": names, "label_column": None, "faulty_files": (), "on_constant": "keep"}
+        unlabeled = {"files": names, "label_column": None, "on_constant": "keep"}
+        unlabeled |= {"faulty_files": (), "known_faults": ()}
         if config.data.scaling == "all":
             # Which rows are healthy says nothing about files of another length.
             unlabeled["healthy_rows"] = ()

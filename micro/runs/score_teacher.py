@@ -21,6 +21,7 @@ from micro.errors import DataError
 from micro.runs import models as students
 from micro.runs.detectors import TINY, Fit, Scorer, fitted, names_of
 from micro.runs.fitting import fit, seed_everything
+from micro.runs.known_faults import MARGIN, learned_faults
 from micro.runs.synthetic_windows import synthesized
 
 FOLDS = 5
@@ -56,8 +57,8 @@ class ScoreTeacher:
     Attributes:
         members: The detectors by name.
         combine: 'mean' or 'max' of their standardized scores.
-        x: The windows to learn from: the training windows, then synthetic ones, (n, *shape) float32.
-        outputs: The combined score of each, (n, 1) float32.
+        x: The windows to learn from: the training windows, then synthetic ones, then known faults, (n, *shape) float32.
+        outputs: The combined score of each, of known faults at least the margin, (n, 1) float32.
         validation: The same of the validation windows.
     """
 
@@ -137,11 +138,15 @@ def fit_score_teacher(config: Config, data: Prepared, seed: int, begin: Callable
     made = synthesized(windows.x, settings.synthetic_windows, seed)
     # Training windows get the scores of detectors that do not know them: its own memory would call each of them healthy.
     scores = np.concatenate([np.stack(held_out, axis=1), standardized(members, made)])
+    x, outputs = np.concatenate([windows.x, made]), targets_of_scores(scores, settings.combine)
+    if len(faults := learned_faults(data)):
+        known = targets_of_scores(standardized(members, faults), settings.combine)
+        x, outputs = np.concatenate([x, faults]), np.concatenate([outputs, np.maximum(known, np.float32(MARGIN))])
     return ScoreTeacher(
         members,
         settings.combine,
-        np.concatenate([windows.x, made]),
-        targets_of_scores(scores, settings.combine),
+        x,
+        outputs,
         targets_of_scores(standardized(members, data.validation.x), settings.combine),
     )
 

@@ -33,7 +33,8 @@ def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
     """Scan the student of a finished run on the run's validation windows, and what its score is.
 
     A classifier's score is its accuracy in percent; others' is the mean squared error, negated: of the reconstruction, of the
-    number over its standard deviation, or of the logarithm of the error of a student that follows detectors, against its own.
+    number over its standard deviation, or of the logarithm of the error against its own, of a student that follows detectors or
+    has learned from known faults.
 
     Raises:
         RunError: If the folder is no finished run or its student is quantization-aware.
@@ -48,6 +49,8 @@ def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
     x, labels = data.validation.x, data.validation.labels
     if config.teacher.detectors:
         x = np.concatenate([x, synthesized(data.train.x, 4 * len(x), config.seed)])
+    if data.faults is not None:
+        x = np.concatenate([x, data.faults.x])
     wanted = x if data.target is None else data.target.standardized(labels)
 
     def accuracy(model: keras.Model) -> float:
@@ -62,7 +65,7 @@ def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
     score, name = closeness, "mean squared error"
     if data.class_names:
         score, name = accuracy, "accuracy, points"
-    if config.teacher.detectors:
+    if config.teacher.detectors or data.faults is not None:
         own = np.log(errors(student) + TINY)
 
         def likeness(model: keras.Model) -> float:

@@ -24,6 +24,7 @@ from micro.keras_graph.kernels import prunable_kernels
 from micro.runs import models as students
 from micro.runs.compression import TrainingData, require_budget
 from micro.runs.fitting import History, class_weight, fit, hard_loss, seed_everything
+from micro.runs.known_faults import deviating, flags, learned_faults
 from micro.runs.score_teacher import ScoreTeacher, check_detectors, scores_of_detectors
 from micro.runs.teaching import candidates_of, on_outputs, recipe_of
 
@@ -65,14 +66,19 @@ def train_teacher(config: Config, data: Prepared, seed: int, on_epoch: Callable[
     seed_everything(seed, "teacher")
     with several_devices(config.teacher.devices):
         model = _build(config.teacher, data, "teacher")
-        return _fit(model, model, config.teacher, data, _examples(data, None), on_epoch)
+        return _fit(_learner(model, data), model, config.teacher, data, _examples(data, None), on_epoch)
 
 
 def _member(config: Config, data: Prepared, seed: int, number: int, on_epoch: Callable[[], None]) -> Trained:
     """One of the networks that a teacher is made of."""
     seed_everything(seed, f"teacher {number}")
     model = _build(config.teacher, data, f"member_{number}")
-    return _fit(model, model, config.teacher, data, _examples(data, None), on_epoch)
+    return _fit(_learner(model, data), model, config.teacher, data, _examples(data, None), on_epoch)
+
+
+def _learner(model: keras.Model, data: Prepared) -> keras.Model:
+    """What is fitted to train a model alone: itself, or a Distiller that knows the faults."""
+    return model if data.faults is None else deviating(model)
 
 
 def _averaged(members: Sequence[Trained]) -> Trained:
@@ -89,7 +95,7 @@ def train_alone(config: Config, data: Prepared, seed: int, on_epoch: Callable[[]
     """The student trained on the data without a teacher, from the weights that the distilled one starts from."""
     model = _new_student(config, data, seed)
     seed_everything(seed, "shuffle")
-    return _fit(model, model, config.student, data, examples_alone(config, data), on_epoch)
+    return _fit(_learner(model, data), model, config.student, data, examples_alone(config, data), on_epoch)
 
 
 def examples_alone(config: Config, data: Prepared) -> tuple[Examples, Examples]:
@@ -99,7 +105,8 @@ def examples_alone(config: Config, data: Prepared) -> tuple[Examples, Examples]:
     if not config.teacher.detectors:
         return examples, validation
     rows = np.arange(len(examples.x) + config.teacher.synthetic_windows) % len(examples.x)
-    return Examples(examples.x[rows], examples.y[rows]), validation
+    supplied = None if examples.supplied is None else examples.supplied[rows]
+    return Examples(examples.x[rows], examples.y[rows], supplied), validation
 
 
 def distil(
@@ -291,11 +298,28 @@ def _known(teacher: keras.Model | ScoreTeacher) -> keras.Model | Supplied:
 
 
 def _examples(data: Prepared, teacher: keras.Model | ScoreTeacher | None) -> tuple[Examples, Examples]:
-    """What a student is trained and validated on: under detectors also on synthetic windows, which are their own targets."""
+    """What a model is trained and validated on: under detectors also on synthetic windows, which are their own targets.
+
+    Without a teacher what is supplied says which windows are known faults, where there are any.
+    """
     validation = data.validation.x, targets_of(data, data.validation)
     if isinstance(teacher, ScoreTeacher):
         return Examples(teacher.x, teacher.x, teacher.outputs), Examples(*validation, teacher.validation)
-    return Examples(data.train.x, targets_of(data, data.train)), Examples(*validation)
+    x, y = taught(data, teacher)
+    if data.faults is None or teacher is not None:
+        return Examples(x, y), Examples(*validation)
+    healthy = len(data.train)
+    return Examples(x, y, flags(healthy, len(x) - healthy)), Examples(*validation, flags(len(data.validation), 0))
+
+
+def taught(data: Prepared, teacher: keras.Model | None) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets of training: the training windows, then known faults, if any, whose target is what the teacher makes
+    of them."""
+    x, y, faults = data.train.x, targets_of(data, data.train), learned_faults(data)
+    if not len(faults):
+        return x, y
+    wanted = faults if teacher is None else np.asarray(teacher.predict(faults, batch_size=1024, verbose=0))
+    return np.concatenate([x, faults]), np.concatenate([y, wanted])
 
 
 def targets_of(data: Prepared, windows: Windows) -> np.ndarray:

@@ -1,0 +1,67 @@
+"""Files whose faults are known beforehand and learned from, in place of being tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from micro.config import TableData
+from micro.datasets.class_split import twins_of
+from micro.datasets.find import matches
+from micro.datasets.recording import Recording, any_within
+from micro.errors import DataError
+
+# Fraction of a window's samples that are faulty at least where it is learned from as a fault: one that has hardly begun looks
+# healthy.
+FAULTY_FRACTION = 0.5
+
+
+def is_known(path: Path, config: TableData) -> bool:
+    """Whether a config names a file's faults as known."""
+    return any(matches(path, pattern, config.folder) for pattern in config.known_faults)
+
+
+def require_apart(named: Mapping[Path, str], config: TableData) -> None:
+    """DataError for a file that is named healthy too, and for one that is the copy of a file whose faults are not known.
+
+    Where a column tells the state of rows, a file may be both: its normal rows are healthy, its other rows known faults.
+    """
+    known = {name for path, name in named.items() if is_known(path, config)}
+    if not known:
+        return
+    for path, name in named.items():
+        healthy = any(matches(path, pattern, config.folder) for pattern in config.healthy_files)
+        if name in known and healthy and config.label_column is None:
+            raise DataError(f"{name} matches both healthy_files and known_faults; a file can be one of them only")
+    for names in twins_of({name: path for path, name in named.items()}):
+        learned, other = [name for name in names if name in known], [name for name in names if name not in known]
+        if learned and other:
+            raise DataError(
+                f"{learned[0]}, which known_faults names, and {other[0]} hold the same bytes: what was learned from tells "
+                "nothing in the test; leave one of them out of files, or name both in known_faults"
+            )
+
+
+def learned_names(recordings: Sequence[Recording], named: Mapping[Path, str], config: TableData) -> frozenset[str]:
+    """Names of the recordings that faults are learned from: those of known_faults that have faulty rows.
+
+    Raises:
+        DataError: Where none has.
+    """
+    known = {name for path, name in named.items() if is_known(path, config)}
+    learned = {one.name for one in recordings if one.name in known and one.faulty is not None and one.faulty.any()}
+    if known and not learned:
+        of = f" by column {config.label_column!r}" if config.label_column is not None else ""
+        raise DataError(f"known_faults: {', '.join(sorted(known)[:3])}: no row is faulty{of}")
+    return frozenset(learned)
+
+
+def fault_windows(recording: Recording, starts: np.ndarray, window: int) -> np.ndarray:
+    """Windows of a recording that are learned from as faults, places in `starts`: faulty enough, and without a healthy row."""
+    if recording.faulty is None:
+        return np.array([], int)
+    total = np.concatenate(([0], np.cumsum(recording.faulty)))
+    faulty = total[starts + window] - total[starts] >= FAULTY_FRACTION * window
+    return np.flatnonzero(faulty & ~any_within(recording.healthy & ~recording.faulty, starts, window))

@@ -1,0 +1,76 @@
+"""Files whose channels are called differently in each, and whose rates differ: patterns of columns, rates by file."""
+
+import numpy as np
+import pytest
+from support import invoke
+from tables import columns, config_of, data_of, wave
+
+from micro.datasets import table
+from micro.datasets.prepare import prepare
+from micro.errors import DataError
+
+SETTINGS = {"files": "*", "columns": ["X*_DE"], "sample_rate": 100.0, "healthy_files": "*"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in (97, 105):
+        (tmp_path / f"{number}.csv").write_text(
+            columns(**{f"X{number}_DE": wave(seed=number), f"X{number}_FE": wave()})
+        )
+        np.savez(tmp_path / f"{number}.npz", **{f"X{number}_FE": wave(), f"X{number}_DE": wave(seed=number)})
+    return tmp_path
+
+
+def test_a_pattern_reads_the_column_that_it_matches_in_each_file(folder):
+    found = table.load(data_of(folder, **SETTINGS), 16)
+    assert found.channels == ("X*_DE",)
+    for recording in found.recordings:
+        expected = wave(seed=int(recording.name.split(".")[0]))
+        np.testing.assert_allclose(recording.samples[:, 0], expected, rtol=1e-6)
+
+
+def test_patterns_and_names_go_together_in_the_order_of_the_config(folder):
+    for number in (97, 105):
+        (folder / f"{number}.csv").write_text(columns(load=wave(seed=1), **{f"X{number}_DE": wave(seed=number)}))
+    found = table.load(data_of(folder, **{**SETTINGS, "files": "*.csv", "columns": ["X?*_DE", "load"]}), 16)
+    assert found.channels == ("X?*_DE", "load")
+    assert all(np.allclose(one.samples[:, 1], wave(seed=1)) for one in found.recordings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"columns": ["X*"]}, r"'X\*' in columns matches X105_DE, X105_FE; a channel is one column"),
+        ({"columns": ["X*_DE", "*DE"]}, "two patterns of columns match 'X105_DE'"),
+        ({"columns": ["Y*_DE"]}, r"has no column 'Y\*_DE'; it has X105_DE"),
+        ({"columns": ["X[0-9]*_DE"]}, r"has no column 'X\[0-9\]\*_DE'"),
+        ({"sample_rates": {"98.*": 400.0}}, r"sample_rates: '98.\*' matches none of 4 files"),
+        ({"sample_rates": {"97.*": 400.0, "*.npz": 200.0}}, "in sample_rates both match it and give different rates"),
+        ({"sample_rates": {"97.*": 400.0}}, "the files' sample rates differ, from 100 to 400 Hz; set resample = 100"),
+    ],
+)
+def test_what_patterns_cannot_tell_is_named(folder, changes, says):
+    with pytest.raises(DataError, match=says):
+        prepare(config_of(folder, {**SETTINGS, **changes}))
+
+
+def test_rates_by_file_are_brought_to_one(folder):
+    seconds = np.arange(4000) / 400.0
+    tone = np.sin(2 * np.pi * 5 * seconds)
+    for name, step in (("fast", 1), ("slow", 4)):
+        (folder / f"{name}.csv").write_text(columns(x=tone[::step].round(5)))
+    settings = {"files": ["fast.csv", "slow.csv"], "sample_rate": 100.0, "sample_rates": {"fast*": 400.0}}
+    fast, slow = table.load(data_of(folder, **settings, resample=100.0), 16).recordings
+    assert len(fast.samples) == len(slow.samples)
+    np.testing.assert_allclose(fast.samples[50:-50], slow.samples[50:-50], atol=2e-3)
+
+
+def test_a_clock_and_rates_by_file_contradict(tmp_path):
+    (tmp_path / "c.toml").write_text(
+        'job = "table"\n[data]\nfiles = ["*.csv"]\nhealthy_files = ["*"]\ntime_column = "t"\n'
+        'sample_rates = {"a.csv" = 10.0}\n'
+    )
+    result = invoke("run", tmp_path / "c.toml", "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "sample_rates are of files without a clock" in result.output
