@@ -8,7 +8,8 @@ from typing import Literal
 
 import click
 
-from micro.cli.terminal import UNUSABLE, as_json, command_line, print_fleet, print_json, print_search, progress
+from micro.cli.scale_output import print_fleet, print_search
+from micro.cli.terminal import UNUSABLE, as_json, command_line, print_json, progress
 from micro.support.wording import counted
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from micro.config import TableData
-from micro.datasets.class_split import twins_of
 from micro.datasets.find import matches
 from micro.datasets.recording import Recording, any_within
+from micro.datasets.twins import twins_of
 from micro.errors import DataError
 
 # Fraction of a window's samples that are faulty at least where it is learned from as a fault: one that has hardly begun looks

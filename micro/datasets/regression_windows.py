@@ -9,11 +9,12 @@ import numpy as np
 
 from micro.config import AugmentConfig, FeaturesConfig, RegressionData
 from micro.datasets.augmented import with_copies
-from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, split_classes, twins_note, twins_of
+from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, split_classes
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import cut, one_rate
 from micro.datasets.regression import LoadedRuns, load_runs
+from micro.datasets.twins import twins_note, twins_of
 from micro.errors import DataError
 from micro.support.wording import counted, was
 

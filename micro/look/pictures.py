@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from micro.config import PICTURES, FilesData
-from micro.datasets.class_split import twins_of
 from micro.datasets.find import short_names
 from micro.datasets.pictures import decoded
+from micro.datasets.twins import twins_of
 from micro.errors import DataError, MicroError
 from micro.look.suggest import Suggestion, group_comment, models_of, sentence, toml_of, where
 from micro.look.survey import Survey, Surveyed, below_one_folder, channel_of, survey

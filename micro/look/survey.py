@@ -12,11 +12,11 @@ import numpy as np
 
 from micro.config import TableData
 from micro.datasets import clock
-from micro.datasets.class_split import twins_of
 from micro.datasets.columns import is_ramp
 from micro.datasets.contents import Contents
 from micro.datasets.find import short_names
 from micro.datasets.formats import is_text, read_contents
+from micro.datasets.twins import twins_of
 from micro.errors import DataError, MicroError
 from micro.look.dialect import Dialect, dialect_of
 from micro.look.heads import head_of

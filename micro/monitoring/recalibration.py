@@ -15,7 +15,8 @@ from micro.runs.baseline import FEATURES, Calibration, calibration_files
 from micro.runs.finished import read_run
 from micro.runs.lock import settled
 from micro.runs.publish import made_whole
-from micro.runs.run_report import Recalibration, ReportedDetector, RunReport, reported
+from micro.runs.report_parts import Recalibration, ReportedDetector
+from micro.runs.run_report import RunReport, reported
 from micro.support.files import json_bytes, sha256, write_bytes
 from micro.support.wording import counted
 

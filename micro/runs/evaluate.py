@@ -17,7 +17,7 @@ from micro.detection.estimator import half_width
 from micro.detection.metrics import alarm_rates, auc, calibration_error, fit_of, macro_f1
 from micro.detection.score import Score, reconstruction_score
 from micro.detection.threshold import Threshold, calibrate, reconstruction_error
-from micro.runs.run_report import METRICS, Comparison, Metrics, Moved, RecordingReport, SoftTargets, Spread
+from micro.runs.report_parts import METRICS, Comparison, Metrics, Moved, RecordingReport, SoftTargets, Spread
 from micro.support.wording import counted
 from micro.tflite.graph import TfliteLike, read
 from micro.tflite.integers import quantize_inputs

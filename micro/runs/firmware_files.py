@@ -17,7 +17,8 @@ from micro.detection.score import margin_score, reconstruction_score
 from micro.detection.threshold import Threshold
 from micro.runs.compression import Written
 from micro.runs.evaluate import run_inputs
-from micro.runs.run_report import ClassReport, RecognizedReport, ReportedDetector, reported
+from micro.runs.report_parts import ClassReport, RecognizedReport, ReportedDetector
+from micro.runs.run_report import reported
 from micro.tflite.graph import read
 from micro.tflite.integers import quantize_inputs
 

@@ -20,7 +20,7 @@ from micro.runs.evaluate import by_origin, chip_judge, compare, soft_targets, su
 from micro.runs.firmware_files import judging
 from micro.runs.recipe_choice import RecipeChoice
 from micro.runs.report.costs import graph_rows
-from micro.runs.run_report import (
+from micro.runs.report_parts import (
     METRICS,
     BudgetReport,
     ClassReport,
@@ -32,11 +32,11 @@ from micro.runs.run_report import (
     RecognizedReport,
     RecordingReport,
     ReportedDetector,
-    RunReport,
     SeedReport,
     StageReport,
     WindowCounts,
 )
+from micro.runs.run_report import RunReport
 from micro.runs.seed_run import SeedRun, StageResult
 from micro.tflite.budget import check
 from micro.tflite.graph import read

@@ -18,7 +18,7 @@ from micro.datasets.prepare import Prepared, calibration_windows
 from micro.runs.compression import TrainingData, Written, apply, written
 from micro.runs.evaluate import Evaluation, Judge, chip_judge, evaluate, keras_judge
 from micro.runs.fitting import seed_everything
-from micro.runs.run_report import DETECTOR
+from micro.runs.report_parts import DETECTOR
 from micro.runs.score_teacher import ScoreTeacher, fit_score_teacher
 from micro.runs.train import Trained, distil, train_alone, train_teacher, training_data
 from micro.support.files import json_bytes, keras_bytes, write_bytes

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from micro.runs.assessment.intervals import ABOVE, HALF, area_error, enough, far_above, interval
 from micro.runs.assessment.words import above, moved, named, percent, span, windows_above
-from micro.runs.run_report import RecordingReport, RunReport
+from micro.runs.report_parts import RecordingReport
+from micro.runs.run_report import RunReport
 from micro.runs.verdict import Reason
 from micro.support.wording import are, listed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from micro.runs.run_report import RecordingReport
+from micro.runs.report_parts import RecordingReport
 
 # Features that moved by less, in standard deviations of training, are not named.
 MOVED = 1.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from micro.runs.run_report import OperatorReport, RunReport
+from micro.runs.report_parts import OperatorReport
+from micro.runs.run_report import RunReport
 from micro.support.html import chart, figure, panes
 from micro.tflite.graph import Graph
 

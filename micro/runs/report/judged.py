@@ -6,7 +6,8 @@ import numpy as np
 
 from micro.datasets.prepare import Prepared
 from micro.runs.evaluate import Evaluation
-from micro.runs.run_report import DETECTOR, RunReport
+from micro.runs.report_parts import DETECTOR
+from micro.runs.run_report import RunReport
 from micro.support.html import chart, figure, panes
 
 COLORS = {"teacher": "#444444", "student_distilled": "#0b6e99", "student_alone": "#c2571a", "student_int8": "#3a7d2c"}

@@ -19,7 +19,8 @@ from micro.runs.report.judged import (
     roc,
     scores,
 )
-from micro.runs.run_report import METRICS, RunReport
+from micro.runs.report_parts import METRICS
+from micro.runs.run_report import RunReport
 from micro.support.html import drawing, page
 
 STAGES = {

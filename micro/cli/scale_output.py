@@ -1,0 +1,94 @@
+"""What searches and fleets print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from micro.runs.verdict import GRADES
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from micro.explore import SearchResult
+    from micro.fleet import FleetResult
+
+
+def print_search(found: SearchResult, out: str) -> None:
+    """The Pareto front, the chosen student, and the command that builds it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from micro.explore.page import describe
+
+    by_number = {candidate.number: candidate for candidate in found.candidates}
+    table = Table(title="Pareto front of score and budget")
+    for name in ("candidate", "score", "flash", "RAM", "MACs", "choice"):
+        table.add_column(name, justify="left" if name == "choice" else "right")
+    for number in found.front:
+        one = by_number[number]
+        choice = describe(one.choice)
+        costs = (f"{one.costs[name]:,}" for name in ("flash", "ram", "macs"))
+        table.add_row(f"{number}{' *' if number == found.chosen else ''}", f"{one.score:.4f}", *costs, choice)
+    Console(width=None if Console().is_terminal else 140).print(table)
+    states = [candidate.state for candidate in found.candidates]
+    click.echo(
+        f"{len(states)} candidates drawn: {states.count('infeasible')} do not fit, {states.count('stopped')} stopped early, "
+        f"{states.count('failed')} failed, {states.count('done')} trained to the end. Chosen: {found.chosen} (*)"
+    )
+    click.echo(f"Report: {Path(out) / 'report.html'}\nTrain, verify and emit it: {found.command}")
+
+
+def print_fleet(result: FleetResult, out: str, again: str) -> None:
+    """A line per machine; `again` is the command that tries failed machines again."""
+    from rich.console import Console
+
+    grades = [row.verdict for row in result.rows if row.state == "done"]
+    summary = ", ".join(f"{grades.count(grade)} {grade}" for grade in GRADES)
+    click.echo(f"Verdict: of {len(result.rows)} machines {summary}, {len(result.failed)} failed.")
+    for row in result.rows:
+        if row.verdict in GRADES[1:]:
+            click.echo(
+                f"  - {row.asset}: {row.verdict}: {row.reasons}; see {Path(out) / 'assets' / row.asset / 'report.html'}"
+            )
+    Console(width=None if Console().is_terminal else 120).print(_machines_table(result))
+    for row in result.rows:
+        if row.state == "failed":
+            click.echo(f"failed: {row.asset}: {row.error}")
+    if result.failed:
+        click.echo(f"After fixing them: {again}")
+    if result.removed:
+        click.echo(f"No longer in the fleet, folders kept: {', '.join(result.removed)}")
+    click.echo(f"Report: {Path(out) / 'report.html'}\nTable: {Path(out) / 'fleet.csv'}")
+
+
+def _machines_table(result: FleetResult) -> Table:
+    """A row per machine with a firmware."""
+    from rich.table import Table
+
+    from micro.fleet.results import metric_names
+
+    metrics = metric_names(result.rows)
+    table = Table(title=f"{len(result.rows)} machines, {len(result.failed)} failed")
+    for name in (
+        "machine",
+        "verdict",
+        *(metric.replace("_", " ") for metric in metrics),
+        "flash",
+        "RAM",
+        "MACs",
+        "threshold",
+    ):
+        table.add_column(name, justify="left" if name in ("machine", "verdict") else "right")
+    for row in result.rows:
+        if row.state != "done":
+            continue
+        values = (row.metrics.get(metric) for metric in metrics)
+        costs = (f"{value:,}" for value in (row.flash, row.ram, row.macs))
+        threshold = "–" if row.threshold is None else f"{row.threshold:.4g}"
+        table.add_row(
+            row.asset, row.verdict or "–", *("–" if v is None else f"{v:.4f}" for v in values), *costs, threshold
+        )
+    return table

@@ -1,0 +1,35 @@
+"""Files that hold the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from micro.support.wording import listed
+
+
+def twins_of(paths: Mapping[str, Path]) -> list[tuple[str, ...]]:
+    """Files of the same content, by name; only files of one size are read."""
+    by_size: dict[int, list[str]] = {}
+    for name, path in paths.items():
+        by_size.setdefault(path.stat().st_size, []).append(name)
+    by_digest: dict[tuple[int, str], list[str]] = {}
+    for size, names in by_size.items():
+        for name in names if len(names) > 1 else ():
+            by_digest.setdefault((size, _digest(paths[name])), []).append(name)
+    return [tuple(names) for names in by_digest.values() if len(names) > 1]
+
+
+def twins_note(twins: Sequence[tuple[str, ...]]) -> list[str]:
+    """A sentence on files of the same content, if there are any."""
+    same = [f"{names[0]} and {listed(names[1:])}" for names in twins]
+    return [f"files that hold the same bytes: {listed(same)}."] if same else []
+
+
+def _digest(path: Path) -> str:
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,227 @@
+"""The parts of a run's report: what report.json keeps of data, models, seeds, recordings and stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from micro.config import Task
+from micro.datasets.pieces import Target
+from micro.detection.detector import Detector
+
+# Figures of a model on the test windows by name; None where the test does not show it, such as an AUC without faulty windows.
+Metrics = dict[str, float | None]
+
+
+# Which there are, by task; the first is what models are compared by.
+METRICS: dict[Task, tuple[str, ...]] = {
+    "anomaly": ("auc", "detection_rate", "false_alarm_rate"),
+    "classification": ("accuracy", "macro_f1", "calibration_error"),
+    "regression": ("r2", "rmse", "mae", "coverage", "rmse_last"),
+}
+
+
+# Before the names of detectors that a teacher is made of, where reports keep figures by model.
+DETECTOR = "detector: "
+
+
+# Models that every run has.
+EVERY_RUN_HAS = ("teacher", "student_distilled", "student_int8")
+
+
+History = dict[str, list[float]]
+
+
+class Part(BaseModel):
+    """A part of a report: what was never set is not written, and keys that are not known here are kept."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+
+
+class WindowCounts(Part):
+    """Windows by what they are used for."""
+
+    train: int
+    validation: int
+    calibration: int
+    test: int
+
+
+class DataReport(Part):
+    """The data of a run; `untested` says what its test cannot show, `target` what number a regression predicts.
+
+    Pictures have no sample rate, but an `image_size`, height and width.
+    """
+
+    windows: WindowCounts
+    class_names: tuple[str, ...]
+    channels: tuple[str, ...]
+    sample_rate: float | None
+    notes: tuple[str, ...] = ()
+    untested: str | None = None
+    target: Target | None = None
+    image_size: tuple[int, int] | None = None
+
+
+class Parameters(Part):
+    """Parameters of both models; None of a teacher that is no network."""
+
+    teacher: int | None
+    student: int
+
+
+class Spread(Part):
+    """A metric over the seeds; `deviation` is the standard deviation (n - 1)."""
+
+    mean: float
+    deviation: float
+    min: float
+    max: float
+
+
+class StageReport(Part):
+    """The int8 student after a stage of compression: metrics over the seeds, costs of the first seed's."""
+
+    stage: str
+    metrics: dict[str, Spread]
+    flash: int
+    arena: int
+    macs: int
+    zeros: float
+
+
+class BudgetReport(Part):
+    """The budget of a config, and what exceeds it."""
+
+    flash: str | None
+    ram: str | None
+    fits: bool
+    broken: tuple[str, ...]
+
+
+class SeedReport(Part):
+    """One seed's metrics, by the model that they are of."""
+
+    __pydantic_extra__: dict[str, Metrics]
+    seed: int
+
+    @property
+    def models(self) -> dict[str, Metrics]:
+        """Metrics by model, such as 'student_int8'."""
+        return self.__pydantic_extra__
+
+    @model_validator(mode="after")
+    def _has_models(self) -> SeedReport:
+        missing = [name for name in EVERY_RUN_HAS if name not in self.models]
+        if missing:
+            raise ValueError(f"no metrics of {', '.join(missing)}")
+        return self
+
+
+class Comparison(Part):
+    """The difference of a metric between two models, seed by seed."""
+
+    metric: str
+    mean_difference: float
+    differences: tuple[float, ...]
+    verdict: str
+
+
+class Moved(Part):
+    """How far a recording's feature lies from training windows of the same state, in standard deviations of those."""
+
+    feature: str
+    moved: float
+
+
+class RecordingReport(Part):
+    """The windows of one state in one test recording: a classifier's `accuracy`; a detector's fractions of windows
+    `above_threshold` and in alarm; or of a regression the root mean square of its errors, their mean, and the number of the
+    last window with its estimate."""
+
+    origin: str
+    state: str
+    windows: int
+    accuracy: float = 0.0
+    above_threshold: float = 0.0
+    alarms: float = 0.0
+    rmse: float = 0.0
+    bias: float = 0.0
+    last: float | None = None
+    last_estimate: float | None = None
+    moved: tuple[Moved, ...] = ()
+
+
+class ClassReport(Part):
+    """What the recognizer's threshold does to the test windows of a class and of all others, window by window.
+
+    `threshold` is a lead in the unit of the model's outputs, None of a class that is never reported; `recognized` the fraction
+    of its windows above it, `false_accepts` that of other classes' windows taken for it, None where there are none.
+    """
+
+    name: str
+    threshold: float | None
+    windows: int
+    recognized: float | None
+    false_accepts: float | None
+
+
+class RecognizedReport(Part):
+    """What the recognizer reports after test windows, counted as the firmware counts, recording by recording: fractions of the
+    windows after which it reports their class, another one, and none."""
+
+    right: float
+    wrong: float
+    none: float
+
+
+class OperatorReport(Part):
+    """An operator of the .tflite: its output, and the numbers of the operators that it takes values from."""
+
+    op: str
+    output: str
+    shape: tuple[int, ...]
+    dtype: str
+    sources: tuple[int, ...] = Field(alias="from")
+
+
+class SoftTargets(Part):
+    """Mean softened probabilities, a row a recorded class."""
+
+    temperature: float
+    teacher: list[list[float]]
+    student: list[list[float]]
+
+
+class Conversion(Part):
+    """How weights were quantized, the RMS error of the outputs, and what the converter warns of."""
+
+    weights: str
+    error: float
+    warnings: tuple[str, ...] = ()
+
+
+class Recalibration(Part):
+    """Where a threshold that is not the training's came from, what it guarantees, and which figures are not of it."""
+
+    times: int
+    trained_threshold: float
+    former_threshold: float
+    threshold: float
+    factor: float
+    guarantee: str
+    sessions: int
+    windows: int
+    false_alarm_rate: float
+    detection_rate: float | None
+    figures_threshold: float | None = None
+    figures_of_former_threshold: tuple[str, ...] = ()
+    says: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportedDetector(Detector):
+    """The firmware's detector, with its threshold in real units."""
+
+    real_threshold: float
