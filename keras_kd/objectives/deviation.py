@@ -43,12 +43,12 @@ class Deviation(Objective):
         ValueError: For a teacher that gives more than one number an example, or a margin or pull that is not positive.
 
     Examples:
-        >>> objective = keras_kd.Deviation()
+        >>> objective, known = keras_kd.Deviation(), np.array([[0], [0], [1]])
         >>> inputs, reconstructed = np.zeros((3, 4)), np.array([[0.5] * 4, [0.5] * 4, [0.6] * 4])
-        >>> np.array(objective([[0], [0], [1]], reconstructed, inputs)).round(4)
+        >>> np.array(objective(known, reconstructed, inputs)).round(4)
         array([0.25, 0.25, 0.  ], dtype=float32)
         >>> reconstructed[2] = 0.51  # a fault that is reconstructed nearly as well as what is healthy
-        >>> np.array(objective([[0], [0], [1]], reconstructed, inputs)).round(4)
+        >>> np.array(objective(known, reconstructed, inputs)).round(4)
         array([0.25  , 0.25  , 1.2624], dtype=float32)
 
     Source: the deviation loss of Pang, Shen and van den Hengel 2019, https://arxiv.org/abs/1911.08623, with two changes:
