@@ -95,7 +95,7 @@ class FilesData(Section):
             value = getattr(self, name)
             # What is scored may be constant.
             kept = name in OF_PICTURES or (name == "on_constant" and value == "keep")
-            if not kept and value != FilesData.model_fields[name].default:
+            if not kept and value != FilesData.model_fields[name].get_default(call_default_factory=True):
                 raise ValueError(
                     f"{name} is not for pictures, which have no columns, text or time: leave it out; pictures have "
                     "image_size and color"
