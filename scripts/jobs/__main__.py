@@ -55,7 +55,8 @@ def main() -> None:
         reports = []
         for folder_name, seeds in runs:
             out = arguments.out / folder_name
-            reports.append(run_pipeline(parse_config({**raw, **seeds}, folder, name), out, resume=out.exists()))
+            begun = out.exists() or out.with_name(f"{out.name}.partial").exists()
+            reports.append(run_pipeline(parse_config({**raw, **seeds}, folder, name), out, resume=begun))
         print(table(name, reports), flush=True)
 
 
