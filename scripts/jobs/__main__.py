@@ -20,6 +20,7 @@ from PIL import Image
 from micro.config import parse_config
 from micro.config.complaints import load_toml
 from micro.runs.evaluate import compare, summarize
+from micro.runs.folder import can_resume
 from micro.runs.run_report import RunReport
 from micro.runs.start import run_pipeline
 
@@ -55,7 +56,7 @@ def main() -> None:
         reports = []
         for folder_name, seeds in runs:
             out = arguments.out / folder_name
-            begun = out.exists() or out.with_name(f"{out.name}.partial").exists()
+            begun = out.exists() or can_resume(out)
             reports.append(run_pipeline(parse_config({**raw, **seeds}, folder, name), out, resume=begun))
         print(table(name, reports), flush=True)
 
