@@ -38,6 +38,24 @@ def test_patterns_and_names_go_together_in_the_order_of_the_config(folder):
     assert all(np.allclose(one.samples[:, 1], wave(seed=1)) for one in found.recordings)
 
 
+def test_a_pattern_takes_no_clock_and_no_label_for_a_channel(tmp_path):
+    state = np.where(np.arange(400) < 350, "0", "1")
+    (tmp_path / "1.csv").write_text(columns(t_s=np.arange(400) / 100, a_s=wave(400), state_s=state))
+    settings = {"files": "*", "columns": ["*_s"], "time_column": "t_s", "label_column": "state_s", "healthy_files": "*"}
+    settings["sample_rate"] = None
+    found = table.load(data_of(tmp_path, **settings), 16)
+    np.testing.assert_allclose(found.recordings[0].samples[:, 0], wave(400), rtol=1e-5)
+
+
+def test_a_file_that_is_scored_elsewhere_has_the_rate_of_its_folder(tmp_path):
+    config = data_of(
+        tmp_path, files="*/*.csv", healthy_files="*", sample_rate=100.0, sample_rates={"slow/*.csv": 400.0}
+    )
+    for path in ("slow/1.csv", "fast/1.csv", "elsewhere/slow/1.csv"):
+        place = tmp_path / path if path[0] != "e" else tmp_path.parent / f"{tmp_path.name} {path}"
+        assert table._given_rate(place, config) == (100.0 if path[0] == "f" else 400.0)
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

@@ -118,47 +118,6 @@ def front_ends(draw):
         assume(False)
 
 
-@st.composite
-def stacked(draw):
-    """Front ends whose windows are frames."""
-    one = draw(front_ends())
-    frame_hop = draw(st.integers(1, one.window))
-    window = one.window + draw(st.integers(0, 6)) * frame_hop
-    hop = draw(st.integers(1, max(1, window // frame_hop))) * frame_hop
-    assume(hop <= window)
-    return dataclasses.replace(one, window=window, hop=hop, frame=one.window, frame_hop=frame_hop)
-
-
-@given(st.one_of(front_ends(), stacked()))
-def test_every_feature_has_a_name(front_end):
-    names = front_end.names
-    assert len(names) == np.prod(front_end.shape)
-    assert all(name.startswith("frame") == (front_end.frame is not None) for name in names)
-    assert all(name.startswith("channel") == (front_end.channels > 1) for name in front_end.frame_names)
-
-
-@given(st.data())
-@settings(max_examples=40)
-def test_a_window_of_frames_has_the_features_of_each_frame(data):
-    front_end = data.draw(stacked())
-    samples = data.draw(signals(front_end))
-    frames = windows(samples, front_end.window, front_end.hop)
-    one = dataclasses.replace(front_end, window=front_end.frame, frame=None, frame_hop=None)
-    found = front_end(frames)
-    assert found.shape == (len(frames), *front_end.shape)
-    for window, features in zip(frames, found):
-        starts = range(0, front_end.window - front_end.frame + 1, front_end.frame_hop)
-        each = np.stack([window[start : start + front_end.frame] for start in starts])
-        np.testing.assert_array_equal(features, one(each))
-
-
-def test_a_picture_is_a_window_whose_frames_are_its_rows():
-    picture = np.arange(6 * 5 * 3).reshape(6, 5, 3)
-    front_end = FrontEnd("raw", 30, 30, channels=3, frame=5, detrend="none")
-    assert front_end.shape == (6, 5, 3)
-    np.testing.assert_array_equal(front_end(picture.reshape(1, 30, 3))[0], picture)
-
-
 @pytest.mark.parametrize("kind", ["spectrum", "mel"])
 @pytest.mark.parametrize("place", [0, 3, 15])
 def test_a_tone_moves_the_feature_that_names_its_frequency(kind, place):
@@ -198,31 +157,6 @@ def test_c_and_python_agree_bit_for_bit(tmp_path_factory, data):
     if front_end.arithmetic == "float32":
         samples = samples * np.float32(10.0 ** data.draw(st.integers(-6, 1)))
     alike(front_end, samples, tmp_path_factory.mktemp("c"))
-
-
-@needs_gcc
-@given(st.data())
-@settings(max_examples=40)
-def test_c_and_python_agree_on_stacked_frames(tmp_path_factory, data):
-    front_end = data.draw(stacked())
-    samples = data.draw(signals(front_end))
-    folder = tmp_path_factory.mktemp("c")
-    scaling = fit_scaling(front_end(windows(samples, front_end.window, front_end.hop)))
-    values, features = in_c(front_end, scaling, samples, folder)
-    np.testing.assert_array_equal(features, in_python(front_end, scaling, samples)[1])
-    each = dataclasses.replace(front_end, window=front_end.frame, hop=front_end.frame_hop, frame=None, frame_hop=None)
-    np.testing.assert_array_equal(values, in_python(each, scaling, samples)[0])
-
-
-@needs_gcc
-@pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
-def test_pixels_go_in_one_after_another(tmp_path, arithmetic):
-    front_end = FrontEnd("raw", 35, 35, channels=3, frame=7, detrend="none", arithmetic=arithmetic, full_scale=32768.0)
-    pictures = np.random.default_rng(0).integers(0, 256, (4 * 35, 3)).astype(np.int16)
-    scaling = fit_scaling(front_end(windows(pictures.astype(np.float32), 35, 35)))
-    _, features = in_c(front_end, scaling, pictures, tmp_path)
-    np.testing.assert_array_equal(features, in_python(front_end, scaling, pictures)[1])
-    assert len(features) == 4
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])

@@ -11,6 +11,7 @@ from tables import columns, config_of, wave
 from micro.config import parse_config
 from micro.datasets.prepare import prepare, untested
 from micro.errors import DataError
+from micro.explore.holdout import search_windows
 from micro.runs.known_faults import HEALTHY_EACH, learned_faults
 
 ROWS = 600
@@ -101,10 +102,22 @@ def test_with_labels_rows_of_a_known_file_are_faults_or_healthy_and_never_tested
         ({"known_faults": "ok2.csv"}, "ok2.csv matches both healthy_files and known_faults"),
         ({"known_faults": "worse*.csv"}, r"known_faults: 'worse\*.csv' matches none of 5 files"),
         ({"known_faults": "twin.csv"}, r"twin.csv, which known_faults names, and bad_b1.csv hold the same bytes"),
-        ({"healthy_rows": [0, 600], "known_faults": "bad_a1.csv"}, "known_faults: bad_a1.csv: no row is faulty"),
+        (
+            {"healthy_rows": [0, 600], "known_faults": "bad_a1.csv"},
+            "known_faults names bad_a1.csv: no row of it is faulty",
+        ),
+        (
+            {"healthy_files": "*", "faulty_files": [], "label_column": "state", "known_faults": "bad_a*.csv"},
+            "known_faults names bad_a2.csv: no row of it is faulty by column 'state'",
+        ),
     ],
 )
 def test_what_cannot_be_known_is_named(folder, changes, says):
+    if changes.get("label_column"):  # which bad_a2.csv lacks
+        for seed, name in enumerate(("ok1", "ok2", "bad_a1", "bad_b1")):
+            state = ["broken" if name.startswith("bad") else "healthy"] * ROWS
+            (folder / f"{name}.csv").write_text(columns(x=wave(ROWS, seed), state=state))
+        (folder / "bad_a2.csv").write_text(columns(x=wave(ROWS, 9)))
     if changes["known_faults"] == "twin.csv":
         shutil.copy(folder / "bad_b1.csv", folder / "twin.csv")
     with pytest.raises(DataError, match=says):
@@ -130,6 +143,13 @@ def test_the_rigs_known_faults_are_recordings_of_their_own():
     np.testing.assert_array_equal(data.train.x, plain.train.x)
     tested = {row.tobytes() for row in data.test.x}
     assert not any(row.tobytes() in tested for row in data.faults.x)
+
+
+def test_a_search_learns_from_the_faults_that_its_run_learns_from():
+    """Of every severity, where it simulates as little for a test that is not looked at."""
+    config = parse_config({**RIG, "data": {**RIG["data"], "severities": [0.25, 1.0]}})
+    searched, _ = search_windows(config)
+    assert set(searched.faults.origins) == set(prepare(config).faults.origins)
 
 
 def process_files(folder):

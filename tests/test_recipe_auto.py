@@ -15,6 +15,7 @@ from test_teaching import CLASSES, RUN, blobs_folder  # noqa: F401 (a fixture)
 
 from micro.config import load_config, parse_config, with_candidate
 from micro.datasets.prepare import prepare
+from micro.errors import RunError
 from micro.runs.recipe_choice import choose, trial_epochs, trials_of
 from micro.runs.recipe_trials import settled_recipe
 from micro.runs.seed_run import SeedWork
@@ -116,8 +117,8 @@ def test_training_that_came_to_nothing_is_not_chosen():
     broken = np.full(50, np.nan)
     found = choose("anomaly", {"kd": broken, "dkd": -np.ones(50), "plain": broken}, 5)
     assert (found.chosen, found.trials[0].value, found.trials[2].standing) == ("dkd", None, "worse")
-    found = choose("anomaly", {"kd": broken, "plain": -np.ones(50)}, 5)
-    assert (found.chosen, found.trials[1].standing) == ("kd", "better")
+    with pytest.raises(RunError, match="every trial ended in values that are not finite"):
+        choose("anomaly", {"kd": broken, "plain": -np.ones(50)}, 5)
 
 
 def test_a_run_chooses_says_so_and_goes_on_with_its_choice(tmp_path, blobs_folder):  # noqa: F811

@@ -63,7 +63,13 @@ class DistillConfig(Section):
     def _chooses(self) -> DistillConfig:
         """What is for recipe "auto" alone, and what that leaves to its candidates."""
         if self.recipe != AUTO:
-            other = "candidates" if self.candidates else "share" if self.share != 0.5 else ""
+            other = (
+                "candidates"
+                if self.candidates
+                else "share"
+                if self.share != type(self).model_fields["share"].default
+                else ""
+            )
             if other:
                 raise ValueError(f'{other} is for recipe = "auto", got {shown(getattr(self, other))}')
             return self

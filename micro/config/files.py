@@ -76,7 +76,8 @@ class FilesData(Section):
             raise ValueError(f"files names pictures, such as {picture!r}, and other files; a run learns from one kind")
         if self.color != "gray":
             raise ValueError(f"color is for pictures, whose patterns in files end in {', '.join(PICTURES)}")
-        tells_rate = all(pattern.lower().endswith(SOUND) for pattern in self.files)
+        # A file that no pattern of sample_rates matches is named where it is read.
+        tells_rate = bool(self.sample_rates) or all(pattern.lower().endswith(SOUND) for pattern in self.files)
         if (self.time_column is None) == (self.sample_rate is None) and not (tells_rate and self.time_column is None):
             raise ValueError("give either time_column or sample_rate")
         if self.time_column is not None and self.sample_rates:

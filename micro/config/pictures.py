@@ -17,6 +17,8 @@ NOT_OF_PICTURES = {
     "ChannelDropout": "no camera loses a color",
     "TimeMask": "a picture has no time",
 }
+# Of the fixed-point front end: white, 255, is then at most 32767 counts.
+LEAST_FULL_SCALE = 256
 # Classes for pictures alone.
 OF_PICTURES = ("RandomTranslation",)
 # Settings of bands, which a picture does not have.
@@ -46,6 +48,11 @@ def require_pictures(features: FeaturesConfig, augment: AugmentConfig) -> None:
     for name in OF_BANDS:
         if getattr(features, name) != FeaturesConfig.model_fields[name].default:
             raise ValueError(f"features.{name} is for spectra, and pictures are taken as they are; leave it out")
+    if features.arithmetic == "fixed" and features.full_scale is not None and features.full_scale < LEAST_FULL_SCALE:
+        raise ValueError(
+            f"features.full_scale of pictures must be at least {LEAST_FULL_SCALE}, or int16 does not hold white, 255; 32768 "
+            f"leaves pixels as they are; got {features.full_scale:g}"
+        )
     for each in augment.layers:
         if each["class"] in NOT_OF_PICTURES:
             raise ValueError(f"augment: {each['class']} is not for pictures: {NOT_OF_PICTURES[each['class']]}")

@@ -148,7 +148,12 @@ def _channel(path: Path, name: str, names: Sequence[str], config: FilesData, asi
     """Where a channel is, by its name, or by the pattern that the config has in place of one: '*' and '?' match letters."""
     if name in names or name not in config.columns:
         return _place(path, name, names, aside)
-    matching = [place for place, other in enumerate(names) if fnmatchcase(other, name.replace("[", "[[]"))]
+    special = {getattr(config, key, None) for key in ("time_column", "label_column", "target_column", "run_column")}
+    matching = [
+        place
+        for place, other in enumerate(names)
+        if other not in special and fnmatchcase(other, name.replace("[", "[[]"))
+    ]
     if len(matching) > 1:
         found = _listed([names[place] for place in matching])
         raise DataError(f"{path}: {name!r} in columns matches {found}; a channel is one column, give each a pattern")

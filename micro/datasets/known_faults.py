@@ -45,16 +45,18 @@ def require_apart(named: Mapping[Path, str], config: TableData) -> None:
 
 
 def learned_names(recordings: Sequence[Recording], named: Mapping[Path, str], config: TableData) -> frozenset[str]:
-    """Names of the recordings that faults are learned from: those of known_faults that have faulty rows.
+    """Names of the recordings that faults are learned from: those of known_faults.
 
     Raises:
-        DataError: Where none has.
+        DataError: For one without a faulty row: it would be learned from, and tested on, as healthy.
     """
     known = {name for path, name in named.items() if is_known(path, config)}
+    read = {one.name for one in recordings if one.name in known}
     learned = {one.name for one in recordings if one.name in known and one.faulty is not None and one.faulty.any()}
-    if known and not learned:
+    without = sorted(read - learned)
+    if without or (known and not learned):
         of = f" by column {config.label_column!r}" if config.label_column is not None else ""
-        raise DataError(f"known_faults: {', '.join(sorted(known)[:3])}: no row is faulty{of}")
+        raise DataError(f"known_faults names {', '.join((without or sorted(known))[:3])}: no row of it is faulty{of}")
     return frozenset(learned)
 
 

@@ -23,6 +23,8 @@ BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"BM", *(b"P%d" % number for number i
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 COLORED = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV")
+# A row of pixels is a frame of the front end, and a picture as many frames as it has rows.
+LONGEST_SIDE = 4096
 CHANNELS = {"gray": ("gray",), "rgb": ("red", "green", "blue")}
 
 
@@ -42,6 +44,11 @@ def read_picture(path: Path, config: FilesData) -> Contents:
         raise DataError(
             f"{path} has {height:,} x {width:,} pixels, more than the {MOST_PIXELS:,} that are supported; set image_size, such "
             "as [64, 64], to have pictures resized"
+        )
+    if max(height, width) > LONGEST_SIDE:
+        raise DataError(
+            f"{path} has {height:,} x {width:,} pixels, and sides of more than {LONGEST_SIDE:,} are not supported; set "
+            "image_size, such as [64, 64], to have pictures resized"
         )
     channels = CHANNELS[config.color]
     samples = np.ascontiguousarray(pixels.reshape(-1, len(channels)), np.float32)

@@ -14,6 +14,7 @@ from micro.support.wording import are, counted, was
 
 # Fractions of each healthy stretch of a user's recordings: training, validation, threshold, test.
 HEALTHY_FRACTIONS = (0.6, 0.1, 0.15, 0.15)
+PARTS = ("training", "validation", "the threshold", "the test")
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,26 @@ def split_healthy(counts: Sequence[int], features: FrontEnd) -> tuple[list[tuple
     whole = [run for run in runs if run is not None]
     if not short:
         return whole, ""
-    names = ("training", "validation", "the threshold", "the test")
-    listed = ", ".join(f"{count} for {part}" for count, part in zip(files, names))
+    listed = ", ".join(f"{count} for {part}" for count, part in zip(files, PARTS))
     short_ones = f"{len(short)} of {counted(len(counts), 'healthy recording')}"
     return whole, f"{short_ones} {was(len(short))} used whole, too short to be split in time: {listed}."
+
+
+def split_pictures(names: Sequence[str], twins: Iterable[Sequence[str]]) -> tuple[list[tuple[slice, ...]] | None, str]:
+    """As `split_healthy`, for pictures of these names: runs of neighbors in the order of names, as a camera may have taken them
+    one after another; files that hold the same bytes go where the first of them goes.
+    """
+    first = {name: same[0] for same in twins for name in same}
+    ordered = sorted({first.get(name, name) for name in names})
+    edges = np.round(np.cumsum(HEALTHY_FRACTIONS) * len(ordered)).astype(int)
+    part_of = dict(zip(ordered, np.searchsorted(edges, np.arange(len(ordered)), side="right").tolist()))
+    parts = [part_of[first.get(name, name)] for name in names]
+    counts = [parts.count(part) for part in range(4)]
+    if not all(counts):
+        return None, f"{counted(len(names), 'healthy picture')} {are(len(names))} too few to divide"
+    listed = ", ".join(f"{count} for {part}" for count, part in zip(counts, PARTS))
+    note = f"healthy pictures were divided in the order of their names: {listed}."
+    return [tuple(slice(0, int(part == each)) for each in range(4)) for part in parts], note
 
 
 def too_few(stretches: Sequence[Stretch], reason: str) -> str:

@@ -70,7 +70,7 @@ def states_of(contents: Contents, healthy: np.ndarray, config: TableData, whole:
     if contents.labels is None:
         raise DataError(
             f"{contents.path} has no column {config.label_column!r}; it has {', '.join(contents.header[:12])}; only files "
-            "named by healthy_files or faulty_files may lack it"
+            "named by healthy_files, faulty_files or known_faults may lack it"
         )
     normal = _normal(config)
     of_words = np.array([label_text(word) in normal for word in contents.words], bool)

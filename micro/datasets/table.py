@@ -251,7 +251,13 @@ def rate_of(contents: Contents, config: FilesData) -> tuple[float, list[int], np
 
 def _given_rate(path: Path, config: FilesData) -> float | None:
     """The rate that a config gives a file: by the pattern of sample_rates that matches it, else sample_rate."""
-    own = {pattern: rate for pattern, rate in config.sample_rates.items() if matches(path, pattern, config.folder)}
+    below = path.resolve().is_relative_to(Path(config.folder).resolve())
+    own = {
+        pattern: rate
+        for pattern, rate in config.sample_rates.items()
+        # A file from elsewhere, which is scored, is known by the last parts of its path.
+        if (matches(path, pattern, config.folder) if below else path.match(pattern))
+    }
     if len(set(own.values())) > 1:
         raise DataError(
             f"{path}: {' and '.join(map(repr, own))} in sample_rates both match it and give different rates"

@@ -19,9 +19,11 @@ from micro.datasets.split import (
     file_scalings,
     nothing_healthy,
     split_healthy,
+    split_pictures,
     too_few,
     window_labels,
 )
+from micro.datasets.twins import twins_note, twins_of
 from micro.errors import DataError
 from micro.signal import FrontEnd, Scaling
 from micro.support.wording import listed
@@ -43,7 +45,13 @@ def table_parts(data: TableData, settings: FeaturesConfig, augment: AugmentConfi
     stretches, test, faults = _stretches(recordings, features, scalings, known)
     if not stretches:
         raise DataError(nothing_healthy(recordings, features))
-    runs, note = split_healthy([len(one.learnable) for one in stretches], features)
+    more: list[str] = []
+    if data.pictures:
+        twins = twins_of({name: path for path, name in find_files(data.files, data.folder).items()})
+        more = twins_note(twins)
+        runs, note = split_pictures([one.name for one in stretches], twins)
+    else:
+        runs, note = split_healthy([len(one.learnable) for one in stretches], features)
     if runs is None:
         raise DataError(too_few(stretches, note))
     train: Pieces = []
@@ -60,7 +68,7 @@ def table_parts(data: TableData, settings: FeaturesConfig, augment: AugmentConfi
                 target.extend(with_copies(made, one.frames, rows, features, augment, seed, own, size))
             else:
                 target.append(made)
-    all_notes = (*notes, *missing_notes(recordings, features), *([note] if note else []))
+    all_notes = (*notes, *missing_notes(recordings, features), *([note] if note else []), *more)
     return Parts(
         features,
         train,

@@ -89,7 +89,7 @@ def _context(front_end: FrontEnd, scaling: Scaling, graph: Graph, digest: str, n
     length, kinds = front_end.length, front_end.kinds
     frames = None if front_end.frame is None else front_end.frames
     sample_bytes = 2 if in_fixed else 4
-    rows = 8 + -(-int(np.prod(front_end.shape)) // sample_bytes) * sample_bytes
+    row_bytes = 8 + -(-int(np.prod(front_end.shape)) // sample_bytes) * sample_bytes
     arrays = _fixed_arrays(front_end, scaling, scale) if in_fixed else _float_arrays(front_end, scaling)
     numbers = _fixed_numbers(front_end, zero) if in_fixed else _float_numbers(front_end, scale, zero)
     return {
@@ -108,7 +108,7 @@ def _context(front_end: FrontEnd, scaling: Scaling, graph: Graph, digest: str, n
         "fixed": in_fixed,
         "word": "int32_t" if in_fixed else "float",
         "full_scale": None if front_end.full_scale is None else f"{front_end.full_scale:g}",
-        "ring_bytes": length * front_end.channels * sample_bytes + (rows if frames else 4),
+        "ring_bytes": length * front_end.channels * sample_bytes + (row_bytes if frames else 4),
         "work_bytes": length * 4,
         "kinds": kinds,
         "sizes": {kind: front_end.size_of(kind) for kind in kinds},

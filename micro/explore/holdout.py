@@ -68,5 +68,7 @@ def _with_small_test(config: Config) -> Config:
     """The config with as little simulated for its test, which is not looked at, as a config can say."""
     if not isinstance(config.data, RigData):
         return config
-    few = {"test_recordings": 1, "fault_recordings": 1, "severities": config.data.severities[:1]}
+    few: dict[str, object] = {"test_recordings": 1, "fault_recordings": 1}
+    if not config.data.known_faults:  # which are learned from at every severity
+        few["severities"] = config.data.severities[:1]
     return config.model_copy(update={"data": config.data.model_copy(update=few)})

@@ -36,6 +36,10 @@ def require_searchable(config: Config) -> None:
             'search: distill.recipe = "auto" is chosen by a run, for one student; run the config and name the recipe that it '
             "chose, or name one that compares outputs, such as kd"
         )
+    if config.task == "anomaly" and getattr(config.data, "pictures", False):
+        raise RunError(
+            "search: detectors are judged on synthetic anomalies of machines' signals, and pictures have none; run the config"
+        )
     if getattr(config.data, "scaling", "all") == "per_file":
         raise RunError('search: scaling = "per_file" has no constants for a chip; search with scaling = "all"')
 

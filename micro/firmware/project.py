@@ -235,8 +235,8 @@ def _context(
 
 
 def _block(hop: int) -> int:
-    """The largest divisor of a hop up to 256: samples that a program reads at a time, so that blocks end where hops do."""
-    return max(size for size in range(1, min(hop, 256) + 1) if hop % size == 0)
+    """Samples that a program reads at a time, so that blocks end where hops do: a hop, or of a long one its largest divisor."""
+    return max(size for size in range(1, min(hop, 1024) + 1) if hop % size == 0)
 
 
 def _pixels(firmware: Firmware, image_size: tuple[int, int] | None) -> dict[str, Any]:

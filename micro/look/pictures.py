@@ -107,11 +107,12 @@ def _models(survey: Survey, suggestion: Suggestion) -> list[str]:
 
 
 def _expanded(files: Sequence[str | Path]) -> list[str | Path]:
-    """Folders replaced by the pictures in them and below; one without pictures stays, for an error to name."""
+    """Folders of which most files are pictures replaced by the files in them and below; others stay, for an error to name."""
     found: list[str | Path] = []
     for file in files:
-        below = sorted(path for path in Path(file).rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
-        found += below if below and Path(file).is_dir() else [file]
+        below = sorted(path for path in Path(file).rglob("*") if path.is_file() and not path.name.startswith("."))
+        pictures = sum(path.suffix.lower() in PICTURES for path in below)
+        found += below if 2 * pictures > len(below) else [file]
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from micro.config import PLAIN, Config, Task
+from micro.errors import RunError
 
 # The figure on validation windows that recipes are compared by.
 FIGURES: dict[Task, str] = {
@@ -66,11 +67,19 @@ def choose(task: Task, scores: Mapping[str, np.ndarray], epochs: int, overlap: f
             its class is right, or its squared or reconstruction error with a minus sign.
         overlap: How many windows hold the same samples, by which noise is counted.
 
+    Raises:
+        RunError: Where the training of every recipe ended in values that are not finite.
+
     Two differ if the mean difference between the same windows is above `NOISE` standard errors. 'plain' is compared and never
     chosen.
     """
     means = {name: float(np.mean(values)) for name, values in scores.items()}
     recipes = [name for name in scores if name != PLAIN]
+    if not any(math.isfinite(means[name]) for name in recipes):
+        raise RunError(
+            'recipe = "auto": every trial ended in values that are not finite, which no recipe mends; lower '
+            "student.learning_rate, or look for inputs that are far too large"
+        )
     best = max(recipes, key=lambda name: means[name] if math.isfinite(means[name]) else -math.inf)
     standings = {name: _standing(scores[name], scores[best], overlap) for name in scores}
     standings[best] = "best"

@@ -131,13 +131,15 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
 def _require_kind(paths: Sequence[Path], config: Config) -> None:
     """RunError for a picture where the run learned from something else, and the other way round."""
     pictures = isinstance(config.data, FilesData) and config.data.pictures
+    if isinstance(config.data, FilesData) and config.data.image_size is not None:
+        return  # Whatever they are called: what is no picture is refused where it is read.
     other = next((path for path in paths if (path.suffix.lower() in PICTURES) != pictures), None)
     if other is not None:
         kinds = (
             ("pictures", f"files that end in {', '.join(PICTURES)}") if pictures else ("tables or sound", "such files")
         )
         raise RunError(
-            f"{other} is {'no' if pictures else 'a'} picture; the run learned from {kinds[0]}, score {kinds[1]}"
+            f"{other} is {'not called as ' if pictures else ''}a picture; the run learned from {kinds[0]}, score {kinds[1]}"
         )
 
 
