@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from micro.signal.front_end import LONGEST_FRAME
-
+# The longest window that is one frame; those of many frames may hold millions of samples.
+ONE_FRAME = 4096
 # Strengths of what is added, as a fraction of the window's own RMS: from hidden in it to obvious.
 STRENGTHS = (0.15, 0.3, 0.6)
 
@@ -37,11 +37,10 @@ def _impacts(length: int, rng: np.random.Generator) -> np.ndarray:
     ring = np.exp(-decay * t) * np.sin(2 * np.pi * frequency * t)
     hits = np.zeros(length)
     hits[places] = rng.uniform(0.6, 1.0, len(places))
-    if length <= LONGEST_FRAME:
+    if length <= ONE_FRAME:
         return np.convolve(hits, ring)[:length]
     from scipy.signal import fftconvolve
 
-    # Of windows of frames, which may hold millions of samples.
     return np.asarray(fftconvolve(hits, ring))[:length]
 
 
