@@ -181,7 +181,10 @@ def test_inputs_of_other_axes_are_refused_with_what_takes_them(family):
         with pytest.raises(ValueError, match=r"\(height, width, channels\), got \(16, 2\); take 'conv1d'"):
             build(family, [4], (16, 2), outputs, "student")
     elif family not in PLANAR:
-        with pytest.raises(ValueError, match=r"got pictures of .*; take 'conv2d', 'ds_cnn', 'resnet' or 'mobilenet'"):
+        with pytest.raises(
+            ValueError,
+            match=r"pictures, and raw samples in frames, .*; take 'conv2d', 'ds_cnn', 'resnet' or 'mobilenet'",
+        ):
             build(family, [4], (16, 9, 2), outputs, "student")
 
 

@@ -179,3 +179,14 @@ def test_a_search_says_that_it_teaches_by_outputs(tmp_path, blobs_folder):
     result = invoke("search", tmp_path / "c.toml", *limits, "--out", tmp_path / "search")
     assert result.exit_code == 2
     assert "Hint compares inner layers" in result.output
+
+
+@pytest.mark.parametrize("task", ["anomaly", "regression"])
+@pytest.mark.parametrize("text", ["recipe = 'dkd'", "recipe = 'kd'", "objectives = [{class = 'SoftTarget'}]"])
+def test_class_probabilities_are_not_taught_where_there_are_no_classes(nets, task, text):
+    """An autoencoder has as many outputs as features, which are no logits."""
+    data = {"files": "*.csv", "sample_rate": 1.0}
+    data |= {"healthy_files": "*.csv"} if task == "anomaly" else {"target_column": "y"}
+    raw = {"job": "table", "task": task, "data": data, "teacher": {}, "student": {}, "distill": tomllib.loads(text)}
+    with pytest.raises(ValueError, match=rf"compares probabilities of classes, and task '{task}' has none"):
+        recipe_of(parse_config(raw), *nets, 10)

@@ -126,6 +126,7 @@ HEALTHY, FAULTY = row("a.csv", "healthy", 300, 4), row("b.csv", "faulty", 300, 2
         (detector_report(HEALTHY, auc=None), "doubtful", "no faulty window in the test"),
         (detector_report(row("c.csv", "unknown", 50, 3), auc=None), "doubtful", "no healthy window in the test; no faulty"),
         (detector_report(HEALTHY, FAULTY, auc=0.52), "unusable", "AUC near chance (0.52)"),
+        (detector_report(HEALTHY, FAULTY, auc=0.03), "unusable", "AUC below chance (0.03)"),
         (detector_report(HEALTHY, FAULTY, auc=0.72), "doubtful", "AUC weak (0.72)"),
         (detector_report(HEALTHY, row("b.csv", "faulty", 8, 5), auc=0.58), "doubtful", "AUC near chance"),
         (detector_report(HEALTHY, row("b.csv", "faulty", 300, 6), auc=0.9), "unusable", "it finds no faults"),

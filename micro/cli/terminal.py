@@ -123,9 +123,10 @@ def _data_sentence(report: RunReport) -> str:
 
 def _recognizer_sentence(found: RecognizedReport) -> str:
     """What the firmware reports over the test's recordings, counted as it counts."""
+    wrong = max(0.0, found.wrong)  # the rest of two fractions
     return (
         f"Recognizer: as the firmware counts, it reports the right class after {100 * found.right:.1f} % of the test windows, "
-        f"a wrong one after {100 * found.wrong:.1f} %, none after {100 * found.none:.1f} %."
+        f"a wrong one after {100 * wrong:.1f} %, none after {100 * found.none:.1f} %."
     )
 
 

@@ -141,6 +141,9 @@ def not_for_a_chip(config: Config, decider: Decider | None) -> str | None:
     """Why a run's firmware would not be whole, and what to do; None where it is."""
     if decider is None:
         return "the student is not int8; run without activations = 'int16'"
+    window, hop = config.features.window, config.features.hop
+    if hop > window:
+        return f"hop {hop} is longer than the window of {window}, so a chip would skip samples; run with a hop of at most that"
     if getattr(config.data, "scaling", "all") == "per_file":
         return 'scaling = "per_file" has no constants for a chip; run with scaling = "all"'
     return None

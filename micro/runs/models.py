@@ -104,7 +104,8 @@ def _require_shape(family: Family, shape: tuple[int, ...], name: str) -> None:
     if over_time and len(shape) == 3 and family not in PLANAR:
         *first, last = (repr(each) for each in PLANAR if each not in AUTOENCODERS)
         raise ValueError(
-            f"{name}: family {family!r} takes (time, channels), got pictures of {shape}; take {', '.join(first)} or {last}"
+            f"{name}: family {family!r} takes (time, channels), got {shape}: pictures, and raw samples in frames, have two "
+            f"directions; take {', '.join(first)} or {last}, or leave out features.frame"
         )
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from keras_kd import recipes
-from micro.config import AUTO, Config, DistillConfig, with_candidate
+from keras_kd.objectives.logits import OnActivations
+from micro.config import AUTO, Config, DistillConfig, Task, with_candidate
 
 if TYPE_CHECKING:
     from keras_kd import Supplied
@@ -39,9 +40,12 @@ def recipe_of(
     distill = config.distill
     try:
         if distill.recipe is not None:
-            return _published(distill, teacher, student, steps_per_epoch, config.student.epochs)
-        made = _own(distill)
-        made.distiller(teacher, student)
+            made = _published(distill, teacher, student, steps_per_epoch, config.student.epochs)
+        else:
+            made = _own(distill)
+        _require_classes(made, config.task)
+        if distill.recipe is None:
+            made.distiller(teacher, student)
         return made
     except ValueError as error:
         raise ValueError(f"distill: {error}") from None
@@ -60,6 +64,20 @@ def on_outputs(recipe: recipes.Recipe) -> recipes.Recipe | None:
         term for term in recipe.terms if not any(term.arguments.get(f"{side}_layer") for side in ("teacher", "student"))
     )
     return recipe.changed(terms=kept) if kept else None
+
+
+def _require_classes(recipe: recipes.Recipe, task: Task) -> None:
+    """ValueError for what compares class probabilities where outputs are none: features reconstructed, or a number."""
+    if task == "classification":
+        return
+    for term in recipe.terms:
+        layers = any(term.arguments.get(f"{side}_layer") for side in ("teacher", "student"))
+        if not layers and isinstance(term.made(), OnActivations):
+            takes = "reconstruction" if task == "anomaly" else "output_matching or teacher_bounded"
+            raise ValueError(
+                f"{term.objective} compares probabilities of classes, and task {task!r} has none; take objective {takes}, or "
+                "[[distill.objectives]] that compare layers"
+            )
 
 
 def _published(

@@ -89,12 +89,16 @@ def _separation(report: RunReport, healthy: Rows, faulty: Rows) -> Iterator[Reas
     if area is not None and area < WEAK:
         sure = area_error(area, above(healthy)[1], above(faulty)[1]) <= (WEAK - NEAR_CHANCE) / 2
         chance = area < NEAR_CHANCE
+        reverse = area < 1 - WEAK
         yield Reason(
             "unusable" if chance and sure else "doubtful",
-            f"AUC {'near chance' if chance else 'weak'} ({area:.2f})",
-            f"the area under the ROC curve is {area:.3f}, where 0.5 is chance: faulty windows score much like healthy ones",
-            "try other features ([features] kind: spectrum, envelope, moments, statistics), a longer window, a sensor nearer "
-            "to the fault; keras-kd search tries features as well",
+            f"AUC {'below chance' if reverse else 'near chance' if chance else 'weak'} ({area:.2f})",
+            f"the area under the ROC curve is {area:.3f}, where 0.5 is chance: faulty windows score "
+            + ("lower than healthy ones" if reverse else "much like healthy ones"),
+            "take another image_size, more healthy pictures, or classes in place of healthy and faulty"
+            if report.data.image_size is not None
+            else "try other features ([features] kind: spectrum, envelope, moments, statistics), a longer window, a sensor "
+            "nearer to the fault; keras-kd search tries features as well",
         )
 
 
