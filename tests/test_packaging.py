@@ -29,6 +29,7 @@ OPTIONAL = {"ray": "scale", "optuna": "scale", "tomli_w": "scale", "mlflow": "tr
 # Modules whose name is not that of the package that brings them.
 # Some come with another package, which is what is required.
 PACKAGE_OF = {
+    "PIL": "pillow",
     "sklearn": "scikit-learn",
     "mlflow": "mlflow-skinny",
     "flatbuffers": "tensorflow",
