@@ -16,6 +16,7 @@ from support import SANITIZERS, WARNINGS
 
 import micro
 from micro.aot import generate
+from micro.config import parse_config
 from micro.datasets.recording import windows
 from micro.detection.detector import Detector, Status, decide, in_units, make_detector
 from micro.detection.score import Score, distance_score, margin_score, reconstruction_score
@@ -23,7 +24,7 @@ from micro.detection.sensor import faults
 from micro.detection.threshold import Threshold, calibrate
 from micro.emission.detector import emit_detector
 from micro.errors import ConversionError
-from micro.runs.device import Firmware, decisions
+from micro.runs.device import Firmware, decisions, not_for_a_chip
 from micro.runs.evaluate import score_inputs
 from micro.signal import FrontEnd, fit_scaling
 from micro.tflite.graph import read
@@ -200,6 +201,15 @@ def plain(**changed):
 
 def says(detector, scores):
     return "".join({Status.HEALTHY: ".", Status.ALARM: "A"}[s] for s in decide(detector, np.array(scores)))
+
+
+def test_a_hop_longer_than_its_window_is_for_no_chip():
+    raw = {"job": "rig", "features": {"window": 64, "hop": 100, "bands": 4}, "data": {}, "teacher": {}, "student": {}}
+    assert "hop 100 is longer than the window of 64, so a chip would skip samples" in not_for_a_chip(
+        parse_config(raw), plain()
+    )
+    raw["features"]["hop"] = 64
+    assert not_for_a_chip(parse_config(raw), plain()) is None
 
 
 def test_debounce_hysteresis_and_clearing():

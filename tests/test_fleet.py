@@ -17,6 +17,7 @@ from configs import rig, toml
 from support import invoke
 
 import micro
+from micro.config import parse_config
 from micro.errors import RunError
 from micro.fleet import load_fleet
 from micro.runs.finished import read_run
@@ -209,6 +210,17 @@ def test_another_machine_trains_the_teacher_in_place_of_a_broken_one(tmp_path, a
     assert teach([[configs["fan-3"]], [configs["fan-4"]]], str(path))["machines"] == 1
     with pytest.raises(RunError, match=r"none of them has data to teach with; the first: 0\.05 s"):
         teach([[configs["fan-3"]]], str(path))
+
+
+@pytest.mark.slow
+def test_a_machine_of_other_features_leaves_the_teacher_to_the_others(tmp_path):
+    """Pictures of another size, or other bands, cannot be pooled; it says so in its own row."""
+    from micro.fleet.teacher import teach
+
+    one, other = (
+        parse_config(rig(features={"bands": bands})).model_dump(mode="json", exclude_none=True) for bands in (8, 16)
+    )
+    assert teach([[one], [other]], str(tmp_path / "teacher.keras"))["machines"] == 1
 
 
 def test_what_is_in_the_way_is_left_alone(survived, tmp_path, assets):
