@@ -328,9 +328,7 @@ def test_rows_without_a_label_are_not_judged_and_healthy_files_need_no_column(tm
     labels = found.test.labels[np.array(found.test.origins) == "f.csv"]
     assert {int(label): int((labels == label).sum()) for label in set(labels)} == {1: 40, -1: 40, 0: 39}
     (tmp_path / "u.csv").write_text(columns(x=wave(960)))
-    with pytest.raises(
-        DataError, match=r"u\.csv has no column 'state'; it has x; only files named by healthy_files, "
-    ):
+    with pytest.raises(DataError, match=r"u\.csv has no column 'state'; it has x; only files named by healthy_files, "):
         prepare(config_of(tmp_path, data))
 
 

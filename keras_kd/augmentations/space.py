@@ -50,8 +50,7 @@ class RandomTranslation(Augmentation):
     def _along(self, x: Tensor, axis: int) -> Tensor:
         """Each example shifted along one axis."""
         size = ops.shape(x)[axis]
-        farthest = ops.floor(self.fraction * ops.cast(size, "float32"))
-        by = ops.floor(self.uniform(x, 0.0, 1.0) * (2.0 * farthest + 1.0)) - farthest
+        by = self.whole_steps(x, self.fraction, size)
         at = tuple(-1 if place == axis else 1 for place in range(len(x.shape)))
         places = ops.reshape(ops.cast(ops.arange(size), "int32"), at) - ops.cast(by, "int32")
         nearest = ops.minimum(ops.maximum(places, 0), size - 1)

@@ -42,8 +42,7 @@ class RandomShift(Augmentation):
 
     def augment(self, x: Tensor) -> Tensor:
         steps = ops.shape(x)[1]
-        farthest = ops.floor(self.fraction * ops.cast(steps, "float32"))
-        by = ops.floor(self.uniform(x, 0.0, 1.0) * (2.0 * farthest + 1.0)) - farthest
+        by = self.whole_steps(x, self.fraction, steps)
         places = ops.reshape(ops.cast(ops.arange(steps), "float32"), (1, -1) + (1,) * (len(x.shape) - 2)) - by
         places = ops.cast(places, "int32")
         shifted = _gather(x, ops.mod(places, steps))

@@ -55,23 +55,36 @@ class ScoreMatching(Objective):
         self.spread = require_number(spread, "objective ScoreMatching: spread", above=0.0)
 
     def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
-        if len(teacher_shape) != 2 or teacher_shape[-1] != 1:
-            raise ValueError(
-                f"objective ScoreMatching: the teacher gives {tuple(teacher_shape)}; it must give one score an example, "
-                "(batch, 1)"
-            )
+        require_one_number("ScoreMatching", teacher_shape, "score an example")
 
     def compare(self, teacher: Tensor, student: Tensor, y: Structure | None = None) -> Tensor:
-        wanted = ops.cast(ops.convert_to_tensor(y), "float32")
-        if not same_sizes(tuple(wanted.shape), tuple(student.shape)):
-            raise ValueError(
-                f"objective ScoreMatching: the student gives {tuple(student.shape)} for inputs of {tuple(wanted.shape)}: it "
-                "must reconstruct them, and y are the inputs"
-            )
-        squares = ops.square(wanted - student)
-        error = ops.mean(ops.reshape(squares, (ops.shape(squares)[0], -1)), axis=-1)
+        error = reconstruction_error("ScoreMatching", student, y)
         off = ops.abs(ops.log(error + FLOOR) / self.spread - teacher[:, 0])
         return ops.where(off <= 1.0, 0.5 * ops.square(off), off - 0.5)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "spread": self.spread}
+
+
+def require_one_number(objective: str, teacher_shape: Shape, what: str) -> None:
+    """ValueError for a teacher that does not give one number an example; `what` says in words which."""
+    if len(teacher_shape) != 2 or teacher_shape[-1] != 1:
+        raise ValueError(
+            f"objective {objective}: the teacher gives {tuple(teacher_shape)}; it must give one {what}, (batch, 1)"
+        )
+
+
+def reconstruction_error(objective: str, student: Tensor, y: Structure | None) -> Tensor:
+    """Mean squared difference between inputs and what a student makes of them: (batch, *features) each -> (batch,).
+
+    Raises:
+        ValueError: Names the objective whose student does not give as much as the inputs hold.
+    """
+    wanted = ops.cast(ops.convert_to_tensor(y), "float32")
+    if not same_sizes(tuple(wanted.shape), tuple(student.shape)):
+        raise ValueError(
+            f"objective {objective}: the student gives {tuple(student.shape)} for inputs of {tuple(wanted.shape)}: it must "
+            "reconstruct them, and y are the inputs"
+        )
+    squares = ops.square(wanted - student)
+    return ops.mean(ops.reshape(squares, (ops.shape(squares)[0], -1)), axis=-1)

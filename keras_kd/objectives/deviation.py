@@ -6,14 +6,13 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_kd.checks import require_number, same_sizes
+from keras_kd.checks import require_number
+from keras_kd.objectives.anomaly import FLOOR, reconstruction_error, require_one_number
 from keras_kd.objectives.base import Objective, ObjectiveArguments
 from keras_kd.schedules import Schedule
 from keras_kd.serialization import serializable
 from keras_kd.types import Shape, Structure, Tensor
 
-# Added to errors before the logarithm: an exact reconstruction has one.
-FLOOR = 1e-6
 # Least standard deviation of the logarithm of healthy examples' errors: of one example in a batch it would be none.
 LEAST_SPREAD = 0.05
 
@@ -71,21 +70,10 @@ class Deviation(Objective):
         self.pull = require_number(pull, "objective Deviation: pull", above=0.0)
 
     def check(self, teacher_shape: Shape, student_shape: Shape) -> None:
-        if len(teacher_shape) != 2 or teacher_shape[-1] != 1:
-            raise ValueError(
-                f"objective Deviation: the teacher gives {tuple(teacher_shape)}; it must give one number an example, 1 for a "
-                "known fault and 0 for any other, (batch, 1)"
-            )
+        require_one_number("Deviation", teacher_shape, "number an example, 1 for a known fault and 0 for any other")
 
     def compare(self, teacher: Tensor, student: Tensor, y: Structure | None = None) -> Tensor:
-        wanted = ops.cast(ops.convert_to_tensor(y), "float32")
-        if not same_sizes(tuple(wanted.shape), tuple(student.shape)):
-            raise ValueError(
-                f"objective Deviation: the student gives {tuple(student.shape)} for inputs of {tuple(wanted.shape)}: it must "
-                "reconstruct them, and y are the inputs"
-            )
-        squares = ops.square(wanted - student)
-        error = ops.mean(ops.reshape(squares, (ops.shape(squares)[0], -1)), axis=-1)
+        error = reconstruction_error("Deviation", student, y)
         faulty = ops.cast(teacher[:, 0] > 0.5, "float32")
         logs = ops.log(error + FLOOR)
         level, spread, known = _level(ops.stop_gradient(logs), 1.0 - faulty)

@@ -41,13 +41,14 @@ def table_parts(data: TableData, settings: FeaturesConfig, augment: AugmentConfi
     rate, size = one_rate(recordings), one_size(recordings)
     features = settings.front_end(len(channels), rate, size)
     scalings = file_scalings(recordings, features) if data.scaling == "per_file" else {}
-    known = learned_names(recordings, find_files(data.files, data.folder), data) if data.known_faults else frozenset()
+    named = find_files(data.files, data.folder) if data.known_faults or data.pictures else {}
+    known = learned_names(recordings, named, data)
     stretches, test, faults = _stretches(recordings, features, scalings, known)
     if not stretches:
         raise DataError(nothing_healthy(recordings, features))
     more: list[str] = []
     if data.pictures:
-        twins = twins_of({name: path for path, name in find_files(data.files, data.folder).items()})
+        twins = twins_of({name: path for path, name in named.items()})
         more = twins_note(twins)
         runs, note = split_pictures([one.name for one in stretches], twins)
     else:

@@ -60,10 +60,9 @@ def emulate_firmware(
     front_end = firmware.front_end
     frames = self_test_windows(firmware, kept[np.isfinite(kept).all(axis=(1, 2))], 1)
     stream = kept.reshape(-1, front_end.channels)
-    most = min(len(stream), max(MOST_SAMPLES, front_end.window))
     # A program reads whole hops; the last must not cut off the only window.
-    stream = stream[: -(-most // front_end.hop) * front_end.hop]
-    stream = stream[: len(stream) // front_end.hop * front_end.hop]
+    most = -(-max(MOST_SAMPLES, front_end.window) // front_end.hop)
+    stream = stream[: min(len(stream) // front_end.hop, most) * front_end.hop]
     stream = front_end.counts(stream) if front_end.arithmetic == "fixed" else stream.astype(np.float32)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "project"

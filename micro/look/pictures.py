@@ -13,7 +13,7 @@ from micro.datasets.find import short_names
 from micro.datasets.pictures import decoded
 from micro.datasets.twins import twins_of
 from micro.errors import DataError, MicroError
-from micro.look.suggest import Suggestion, group_comment, models_of, sentence, toml_of, where
+from micro.look.suggest import Suggestion, first_lines, group_comment, models_of, toml_of
 from micro.look.survey import Survey, Surveyed, below_one_folder, channel_of, survey
 
 # Sides of pictures above which a smaller size is suggested, and the longer side of that.
@@ -74,18 +74,7 @@ def colors_of(files: Sequence[Surveyed]) -> str:
 
 def picture_config(survey: Survey, suggestion: Suggestion, folder: Path) -> str:
     """The config as TOML with comments; patterns begin in `folder`, where it will lie."""
-    lines = [
-        f"# Written by looking at {len(survey.files)} pictures: check what it says of them, then run it.",
-        *(f"# {sentence(reason)}" for reason in (*suggestion.reasons, *survey.remarks)),
-        'job = "table"',
-        f'task = "{suggestion.task}"',
-        "seed = 0",
-        "seeds = 3",
-        "",
-        "[data]",
-        *where(survey, folder),
-        *(f"{key} = {toml_of(value)}" for key, value in survey.settings.items()),
-    ]
+    lines = first_lines(survey, suggestion, folder, "pictures")
     if any(len(file.channels) > 1 for file in survey.files):
         lines.append('color = "gray"                 # "rgb" keeps the colors, which are three times as many inputs')
     lines += [f"{key} = {toml_of(value)}" for key, value in suggestion.data.items()]

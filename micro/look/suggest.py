@@ -100,18 +100,7 @@ def _by_healthy(names: Sequence[str], healthy: Sequence[str], faulty: Sequence[s
 
 def config_text(survey: Survey, suggestion: Suggestion, folder: Path) -> str:
     """The config as TOML with comments; patterns begin in `folder`, where it will lie."""
-    lines = [
-        f"# Written by looking at {len(survey.files)} files: check what it says of them, then run it.",
-        *(f"# {sentence(reason)}" for reason in (*suggestion.reasons, *survey.remarks)),
-        'job = "table"',
-        f'task = "{suggestion.task}"',
-        "seed = 0",
-        "seeds = 3",
-        "",
-        "[data]",
-        *where(survey, folder),
-        *(f"{key} = {toml_of(value)}" for key, value in survey.settings.items()),
-    ]
+    lines = first_lines(survey, suggestion, folder, "files")
     if survey.time_column is None and "sample_rate" not in survey.settings and survey.rate is not None:
         sound = all(file.path.suffix.lower() in SOUND for file in survey.files)
         lines += [] if sound else [f"sample_rate = {survey.rate!r}"]
@@ -125,6 +114,22 @@ def config_text(survey: Survey, suggestion: Suggestion, folder: Path) -> str:
     lines += ["", "[features]", *_features(survey, suggestion, window), ""]
     lines += [*models_of(suggestion, _is_raw(survey, suggestion)), "", "[firmware]", 'name = "machine"', ""]
     return "\n".join(lines)
+
+
+def first_lines(survey: Survey, suggestion: Suggestion, folder: Path, what: str) -> list[str]:
+    """How every config begins: what was found, the task, and [data] with which files and how they are read."""
+    return [
+        f"# Written by looking at {len(survey.files)} {what}: check what it says of them, then run it.",
+        *(f"# {sentence(reason)}" for reason in (*suggestion.reasons, *survey.remarks)),
+        'job = "table"',
+        f'task = "{suggestion.task}"',
+        "seed = 0",
+        "seeds = 3",
+        "",
+        "[data]",
+        *where(survey, folder),
+        *(f"{key} = {toml_of(value)}" for key, value in survey.settings.items()),
+    ]
 
 
 def group_comment(names: Sequence[str]) -> list[str]:

@@ -12,24 +12,16 @@ from micro.detection.detector import Detector
 
 # Figures of a model on the test windows by name; None where the test does not show it, such as an AUC without faulty windows.
 Metrics = dict[str, float | None]
-
-
 # Which there are, by task; the first is what models are compared by.
 METRICS: dict[Task, tuple[str, ...]] = {
     "anomaly": ("auc", "detection_rate", "false_alarm_rate"),
     "classification": ("accuracy", "macro_f1", "calibration_error"),
     "regression": ("r2", "rmse", "mae", "coverage", "rmse_last"),
 }
-
-
 # Before the names of detectors that a teacher is made of, where reports keep figures by model.
 DETECTOR = "detector: "
-
-
 # Models that every run has.
 EVERY_RUN_HAS = ("teacher", "student_distilled", "student_int8")
-
-
 History = dict[str, list[float]]
 
 
