@@ -86,8 +86,19 @@ def sign_files(data: Path, folder: Path) -> None:
         Image.fromarray(pictures[number]).save(path)
 
 
+def shoulder_files(data: Path, folder: Path) -> None:
+    """Each series of the watch as a table in the folder of its person and exercise: accelerometer and gyroscope."""
+    with np.load(data / "shoulder_watch" / "watch.npz") as archive:
+        series = np.split(archive["x"] * archive["scale"], np.cumsum(archive["length"])[:-1])
+        names, exercises = archive["x_names"].tolist(), archive["y_names"].tolist()
+        for number, (rows, label, person) in enumerate(zip(series, archive["y"], archive["subject"])):
+            path = folder / f"person-{person}" / exercises[label] / f"{number}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pd.DataFrame(rows, columns=names).to_parquet(path)
+
+
 # Jobs whose files are first written as a run reads them.
-WRITTEN = {"process": process_files, "signs": sign_files}
+WRITTEN = {"process": process_files, "shoulder": shoulder_files, "signs": sign_files}
 
 
 def table(name: str, reports: Sequence[RunReport]) -> str:
