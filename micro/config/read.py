@@ -78,7 +78,7 @@ class Config(Section):
             raise ValueError(f"distill.objective {objective!r} does not suit task {self.task!r}; take {fits}")
         self._in_order()
         self._follows()
-        require_teacher_inputs(self)
+        require_teacher_inputs(self.teacher, self.data, self.features, self.task)
         if isinstance(self.data, FilesData) and self.data.pictures:
             require_pictures(self.features, self.augment)
         else:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from micro.config.complaints import shown
+from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData
-
-if TYPE_CHECKING:
-    from micro.config.read import Config
+from micro.config.models import TeacherConfig
+from micro.config.section import Section
 
 # What stacks frames: a kind that is given brings its own.
 FRAMES = ("frame", "frame_hop")
@@ -41,38 +41,37 @@ def _hop(merged: Mapping[str, Any], students: Mapping[str, Any]) -> object:
     return students.get("hop", 512) if frame is None else frame
 
 
-def require_teacher_inputs(config: Config) -> None:
-    """ValueError where a teacher's own inputs do not fit the data, the task or the student's."""
-    teacher, data, features = config.teacher, config.data, config.teacher.features
-    if not config.own_inputs:
+def require_teacher_inputs(teacher: TeacherConfig, data: Section, students: FeaturesConfig, task: str) -> None:
+    """ValueError where a teacher's own inputs do not fit the data, the task or the student's features."""
+    features = teacher.features
+    if features is None and not teacher.columns:
         return
     given = "teacher.features" if features is not None else "teacher.columns"
     if isinstance(data, FilesData) and data.pictures:
         raise ValueError(f"{given} is not for pictures: student and teacher see the same; leave it out")
-    if features is not None and features.window < config.features.window:
+    if features is not None and features.window < students.window:
         raise ValueError(
-            f"teacher.features.window must be at least the student's, {config.features.window}, got {features.window}"
+            f"teacher.features.window must be at least the student's, {students.window}, got {features.window}"
         )
-    longer = features is not None and features.window > config.features.window
+    longer = features is not None and features.window > students.window
     if longer and getattr(data, "on_short", "") == "pad":
         raise ValueError(
             'on_short = "pad" repeats the last row, and a student whose teacher has longer windows would see nothing else; '
             'take "skip"'
         )
-    if config.task == "anomaly" and not teacher.detectors:
+    if task == "anomaly" and not teacher.detectors:
         raise ValueError(
             f"{given}: a student that gives its inputs back cannot give back what only the teacher sees; for task 'anomaly' "
             'take teacher.detectors, such as ["autoencoder"], whose scores it learns'
         )
     if teacher.columns:
-        _require_columns(config)
+        _require_columns(teacher.columns, data)
 
 
-def _require_columns(config: Config) -> None:
+def _require_columns(columns: Sequence[str], data: Section) -> None:
     """ValueError for columns of the teacher that are no channels, or that the student's cannot be told from."""
-    data, columns = config.data, config.teacher.columns
     if not isinstance(data, FilesData):
-        raise ValueError(f"teacher.columns is for job 'table'; job {config.job!r} has one channel")
+        raise ValueError("teacher.columns is for job 'table'; other jobs have one channel")
     if not data.columns:
         raise ValueError("teacher.columns needs data.columns, the channels that the student sees")
     if len(set(columns)) < len(columns):
