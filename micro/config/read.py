@@ -27,6 +27,7 @@ from micro.config.models import StudentConfig, TeacherConfig
 from micro.config.pictures import require_no_pictures, require_pictures, with_picture_features
 from micro.config.renamed import require_current_names
 from micro.config.section import Section, tables
+from micro.config.teacher_inputs import require_teacher_inputs, with_teacher_features
 
 # Seeds of NumPy, Keras and TensorFlow alike.
 LARGEST_SEED = 2**32 - 1
@@ -77,6 +78,7 @@ class Config(Section):
             raise ValueError(f"distill.objective {objective!r} does not suit task {self.task!r}; take {fits}")
         self._in_order()
         self._follows()
+        require_teacher_inputs(self.teacher, self.data, self.features, self.task)
         if isinstance(self.data, FilesData) and self.data.pictures:
             require_pictures(self.features, self.augment)
         else:
@@ -119,6 +121,11 @@ class Config(Section):
             raise ValueError(
                 f"compress: stage {stage!r} with teacher = false would have the student forget the scores of teacher.detectors"
             )
+
+    @property
+    def own_inputs(self) -> bool:
+        """Whether the teacher sees other inputs than the student."""
+        return self.teacher.features is not None or bool(self.teacher.columns)
 
     @property
     def recognizes(self) -> bool:
@@ -198,6 +205,10 @@ def parse_config(raw: Mapping[str, Any], folder: str | Path = ".", what: str = "
             raw = {**raw, "features": with_picture_features(given, data)}
         except ValueError as error:
             raise ValueError(f"{what}: {error}") from None
+    try:
+        models = {side: with_teacher_features(section, raw.get("features")) for side, section in models.items()}
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
     try:
         return Config.model_validate({**raw, **_by_task(task, {**raw, **models}), "task": task, "data": data})
     except ValidationError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from micro.config import AugmentConfig
 from micro.datasets.pieces import Piece
-from micro.signal import FrontEnd
+from micro.datasets.views import Views
+from micro.signal import Scaling
 from micro.support.silence import import_frameworks
 
 if TYPE_CHECKING:
@@ -25,10 +26,10 @@ def with_copies(
     one: Piece,
     frames: np.ndarray,
     rows: np.ndarray | slice,
-    features: FrontEnd,
+    views: Views,
     augment: AugmentConfig,
     seed: int,
-    scaling: Callable[[np.ndarray], np.ndarray] | None = None,
+    scalings: tuple[Scaling, Scaling | None] | None = None,
     image_size: tuple[int, int] | None = None,
 ) -> list[Piece]:
     """A piece of training windows, and one more for each copy that the config asks for.
@@ -36,10 +37,10 @@ def with_copies(
     Args:
         one: The windows as they are.
         frames, rows: Samples of windows, (m, window, channels), and which of them the piece has, in its order.
-        features: What their features are computed with.
+        views: What their features are computed with.
         augment: How many copies, and what they pass through.
         seed: The run's; each piece and copy draws for itself.
-        scaling: Applied to the features, where the piece's are scaled.
+        scalings: Applied to the features, the student's and the teacher's, where the piece's are scaled.
         image_size: Height and width of pictures, which stay between 0 and 255.
 
     Raises:
@@ -55,9 +56,18 @@ def with_copies(
         layers = _layers(augment, np.random.SeedSequence([seed, copy, own]))
         starts = range(0, len(chosen), BATCH)
         seen = (_seen(frames[chosen[start : start + BATCH]], layers, image_size) for start in starts)
-        values = np.concatenate([features(part) for part in seen])
-        pieces.append(replace(one, values=values if scaling is None else scaling(values)))
+        both = [(views(part), views.of_teacher(part)) for part in seen]
+        values = np.concatenate([mine for mine, _ in both])
+        theirs = [other for _, other in both if other is not None]
+        copied = replace(one, values=values, of_teacher=np.concatenate(theirs) if theirs else None)
+        pieces.append(copied if scalings is None else scaled(copied, *scalings))
     return pieces
+
+
+def scaled(one: Piece, scaling: Scaling, of_teacher: Scaling | None) -> Piece:
+    """A piece with its features scaled, and the teacher's, where it has its own."""
+    theirs = one.of_teacher if of_teacher is None or one.of_teacher is None else of_teacher(one.of_teacher)
+    return replace(one, values=scaling(one.values), of_teacher=theirs)
 
 
 def require_layers(augment: AugmentConfig) -> None:

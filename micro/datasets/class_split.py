@@ -13,10 +13,9 @@ import numpy as np
 
 from micro.config import GroupedData
 from micro.datasets.find import matches
-from micro.datasets.recording import split_in_time
+from micro.datasets.recording import Framing, split_in_time
 from micro.datasets.unmatched import unmatched
 from micro.errors import DataError
-from micro.signal import FrontEnd
 from micro.support.wording import counted, listed
 
 PARTS = ("training", "validation", "test")
@@ -43,7 +42,7 @@ def split_classes(
     paths: Mapping[str, Path],
     groups: Mapping[str, str],
     twins: Sequence[tuple[str, ...]],
-    features: FrontEnd,
+    features: Framing,
     seed: int,
     what: str = "file",
 ) -> tuple[list[np.ndarray], str]:
@@ -243,7 +242,7 @@ def _drawn(stretches: Sequence[Labeled], place: Mapping[str, int], fraction: flo
 
 
 def _in_time(
-    stretches: Sequence[Labeled], classes: int, features: FrontEnd, twins: Sequence[tuple[str, ...]]
+    stretches: Sequence[Labeled], classes: int, features: Framing, twins: Sequence[tuple[str, ...]]
 ) -> list[np.ndarray]:
     """The part of each window: every run of windows of one class is divided, or goes whole to the part that lacks most.
 

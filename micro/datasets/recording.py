@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 
 from micro.errors import DataError
-from micro.signal import FrontEnd
 from micro.support.wording import are, counted
+
+
+class Framing(Protocol):
+    """How recordings are cut into windows: a front end, or what stands for those of student and teacher together."""
+
+    @property
+    def window(self) -> int: ...
+    @property
+    def hop(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,7 @@ def windows(samples: np.ndarray, window: int, hop: int) -> np.ndarray:
     return np.moveaxis(frames, -1, 1)
 
 
-def cut(recording: Recording, features: FrontEnd) -> tuple[np.ndarray, np.ndarray]:
+def cut(recording: Recording, features: Framing) -> tuple[np.ndarray, np.ndarray]:
     """Frames of a recording that include only valid samples, and the sample at which each begins.
 
     Frames are views of the samples if all are valid: windows that overlap then take no memory of their own.
@@ -143,7 +152,7 @@ def cut(recording: Recording, features: FrontEnd) -> tuple[np.ndarray, np.ndarra
     return frames[whole], starts[whole]
 
 
-def whole_windows(recording: Recording, features: FrontEnd) -> np.ndarray:
+def whole_windows(recording: Recording, features: Framing) -> np.ndarray:
     """Which of all windows of a recording include only valid samples, (k,) bool."""
     count = len(windows(recording.samples, features.window, features.hop))
     return all_within(recording.valid, np.arange(count) * features.hop, features.window)

@@ -15,11 +15,18 @@ from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import cut, one_rate
 from micro.datasets.regression import LoadedRuns, load_runs
 from micro.datasets.twins import twins_note, twins_of
+from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, history_note, names_of, views_of
 from micro.errors import DataError
 from micro.support.wording import counted, was
 
 
-def regression_parts(data: RegressionData, settings: FeaturesConfig, augment: AugmentConfig, seed: int) -> Parts:
+def regression_parts(
+    data: RegressionData,
+    settings: FeaturesConfig,
+    augment: AugmentConfig,
+    seed: int,
+    inputs: TeacherInputs = AS_THE_STUDENT,
+) -> Parts:
     """Read the files, and divide their windows into training, validation, which also calibrates, and test.
 
     A window's number is that of its last row. Runs are divided whole; life that remains is never divided in time by itself.
@@ -27,12 +34,12 @@ def regression_parts(data: RegressionData, settings: FeaturesConfig, augment: Au
     Raises:
         DataError: Names what is missing, damaged, contradictory or too little.
     """
-    loaded = load_runs(data, settings.window)
+    loaded = load_runs(inputs.read_from(data), inputs.window(settings))
     recordings = [one.recording for one in loaded.recordings]
     rate = one_rate(recordings)
-    features = settings.front_end(len(loaded.channels), rate)
-    framed = [cut(recording, features) for recording in recordings]
-    numbers = [one.numbers[starts + features.window - 1] for one, (_, starts) in zip(loaded.recordings, framed)]
+    views = views_of(settings, inputs, loaded.channels, data.columns, rate)
+    framed = [cut(recording, views) for recording in recordings]
+    numbers = [one.numbers[starts + views.window - 1] for one, (_, starts) in zip(loaded.recordings, framed)]
     labeled = [Labeled(one.name, np.where(np.isfinite(each), 0, -1)) for one, each in zip(recordings, numbers)]
     total, lack = sum(map(len, numbers)), sum(int((one.classes < 0).sum()) for one in labeled)
     if lack == total:
@@ -42,20 +49,20 @@ def regression_parts(data: RegressionData, settings: FeaturesConfig, augment: Au
     twins, groups = _twins(loaded), _groups(loaded, data)
     whole = data if data.remaining_life is None else data.model_copy(update={"split": "files"})
     what = "file" if data.run_column is None else "run"
-    parts, said = split_classes(labeled, whole, (), loaded.paths, groups, twins, features, seed, what)
+    parts, said = split_classes(labeled, whole, (), loaded.paths, groups, twins, views, seed, what)
     divided: tuple[Pieces, ...] = ([], [], [])
     for (frames, _), one, each, part in zip(framed, labeled, numbers, parts):
-        values = features(frames)
+        values, theirs = views(frames), views.of_teacher(frames)
         for number in range(len(PARTS)):
             rows = np.flatnonzero(part == number)
             if not len(rows):
                 continue
-            made = piece(frames, values, 0, one.name, rows, each)
+            made = piece(frames, values, 0, one.name, rows, each, views=views, of_teacher=theirs)
             if number == TRAINING:
-                divided[number].extend(with_copies(made, frames, rows, features, augment, seed))
+                divided[number].extend(with_copies(made, frames, rows, views, augment, seed))
             else:
                 divided[number].append(made)
-    notes = [*loaded.notes, *missing_notes(recordings, features)]
+    notes = [*loaded.notes, *missing_notes(recordings, views), *history_note(recordings, views)]
     if lack:
         notes.append(
             f"{lack:,} of {counted(total, 'window')} {was(lack)} left out, as their last row has no number in column "
@@ -63,17 +70,19 @@ def regression_parts(data: RegressionData, settings: FeaturesConfig, augment: Au
         )
     train, validation, test = divided
     return Parts(
-        features,
+        views.student,
         train=train,
         validation=validation,
         calibration=validation,
         test=test,
         class_names=(),
-        channels=loaded.channels,
+        channels=names_of(views.students_channels, loaded.channels),
         sample_rate=rate,
         notes=(*notes, *twins_note(twins), said),
         target_name=_target_name(data),
         target_range=(None, None) if data.remaining_life is None else (0.0, data.cap),
+        teacher_features=views.teacher,
+        teacher_channels=names_of(views.teachers_channels, loaded.channels),
     )
 
 

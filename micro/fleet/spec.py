@@ -111,7 +111,13 @@ def load_fleet(path: str | Path) -> Fleet:
         raise ValueError(f"fleet {path}: {first_complaint(error, '', Fleet)}") from None
     _require_apart(path, fleet)
     for asset in fleet.asset:
-        if fleet.config(asset).task == "regression":
+        config = fleet.config(asset)
+        if config.own_inputs:
+            raise ValueError(
+                f"fleet {path}: the teacher of a fleet sees what the students see; leave out [teacher.features] and "
+                "teacher.columns, or run each machine by itself (keras-kd run)"
+            )
+        if config.task == "regression":
             raise ValueError(f"fleet {path}: task 'regression' has no fleet; run each machine by itself (keras-kd run)")
     return fleet
 

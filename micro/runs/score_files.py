@@ -106,7 +106,7 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
         )
     expected = report.data.sample_rate
     features = config.features.front_end(len(found), expected, size)
-    scalings = file_scalings(recordings, features) if tables.scaling == "per_file" else {}
+    scalings = file_scalings(recordings, features, features) if tables.scaling == "per_file" else {}
     student = _student(folder, report, config)
     by_file: dict[str, list[tuple[np.ndarray, ...]]] = {}
     for recording in recordings:

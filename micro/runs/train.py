@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 import numpy as np
@@ -25,12 +25,15 @@ from micro.runs import models as students
 from micro.runs.compression import TrainingData, require_budget
 from micro.runs.fitting import History, class_weight, fit, hard_loss, seed_everything
 from micro.runs.known_faults import deviating, flags, learned_faults
+from micro.runs.recorded_teacher import RecordedTeacher, known_of, require_on_outputs
 from micro.runs.score_teacher import ScoreTeacher, check_detectors, scores_of_detectors
 from micro.runs.teaching import candidates_of, on_outputs, recipe_of
 
 if TYPE_CHECKING:
     from keras_kd.types import Structure
 
+# What a student learns from: a model that runs along, its outputs recorded, or detectors.
+Teaching: TypeAlias = "keras.Model | RecordedTeacher | ScoreTeacher"
 # Name of the layer that brings a user's teacher of numbers to the run's own scale.
 STANDARDIZED = "standardized"
 
@@ -58,7 +61,8 @@ class Examples:
 
 
 def train_teacher(config: Config, data: Prepared, seed: int, on_epoch: Callable[[], None]) -> Trained:
-    """The teacher of a config: read from its .keras file as it is, or trained on the data."""
+    """The teacher of a config: read from its .keras file as it is, or trained on the data, both as it sees them."""
+    data = data.of_teacher
     if config.teacher.path:
         return Trained(_standardized(load_model(config.teacher.path, data, "teacher"), data.target), {})
     if config.teacher.members > 1:
@@ -109,9 +113,7 @@ def examples_alone(config: Config, data: Prepared) -> tuple[Examples, Examples]:
     return Examples(examples.x[rows], examples.y[rows], supplied), validation
 
 
-def distil(
-    config: Config, data: Prepared, teacher: keras.Model | ScoreTeacher, seed: int, on_epoch: Callable[[], None]
-) -> Trained:
+def distil(config: Config, data: Prepared, teacher: Teaching, seed: int, on_epoch: Callable[[], None]) -> Trained:
     """The student trained under the teacher."""
     model = _new_student(config, data, seed)
     seed_everything(seed, "shuffle")
@@ -163,9 +165,7 @@ def _logical_cpus() -> int:
     return len(configured or (None,))
 
 
-def training_data(
-    config: Config, data: Prepared, teacher: keras.Model | ScoreTeacher, student: keras.Model
-) -> TrainingData:
+def training_data(config: Config, data: Prepared, teacher: Teaching, student: keras.Model) -> TrainingData:
     """What stages of compression train a student on."""
     examples = _examples(data, teacher)[0]
     known = _known(teacher)
@@ -193,6 +193,8 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
     """
     models = untrained_models(config, data)
     for each in candidates_of(config):
+        if data.teacher is not None:
+            require_on_outputs(each.distill)
         recipe_of(each, *models, steps_of(config, len(data.train)))
     if any(stage.stage in ("prune", "cluster") for stage in config.compress):
         prunable_kernels(models[1])
@@ -201,16 +203,18 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
             plan_shrink(models[1], stage.rate)
     require_budget(models[1], config, calibration)
     if config.teacher.detectors:
-        check_detectors(config, data)
+        check_detectors(config, data.of_teacher)
 
 
 def untrained_models(config: Config, data: Prepared) -> tuple[keras.Model | Supplied, keras.Model]:
     """Teacher and student, built, or loaded from their files; of detectors, what a student knows of them."""
     teacher, student = (
-        load_model(part.path, data, side) if part.path else _build(part, data, side)
-        for side, part in (("teacher", config.teacher), ("student", config.student))
+        load_model(part.path, seen, side) if part.path else _build(part, seen, side)
+        for side, part, seen in (("teacher", config.teacher, data.of_teacher), ("student", config.student, data))
     )
-    return scores_of_detectors() if config.teacher.detectors else teacher, student
+    if config.teacher.detectors:
+        return scores_of_detectors(), student
+    return teacher if data.teacher is None else known_of(teacher), student
 
 
 def build_model(part: ModelConfig, input_shape: tuple[int, ...], classes: int | None, name: str) -> keras.Model:
@@ -292,17 +296,22 @@ def _fit(
     return Trained(model, history)
 
 
-def _known(teacher: keras.Model | ScoreTeacher) -> keras.Model | Supplied:
+def _known(teacher: Teaching) -> keras.Model | Supplied:
     """A teacher as a Distiller knows it."""
+    if isinstance(teacher, RecordedTeacher):
+        return teacher.known
     return scores_of_detectors() if isinstance(teacher, ScoreTeacher) else teacher
 
 
-def _examples(data: Prepared, teacher: keras.Model | ScoreTeacher | None) -> tuple[Examples, Examples]:
+def _examples(data: Prepared, teacher: Teaching | None) -> tuple[Examples, Examples]:
     """What a model is trained and validated on: under detectors also on synthetic windows, which are their own targets.
 
     Without a teacher what is supplied says which windows are known faults, where there are any.
     """
     validation = data.validation.x, targets_of(data, data.validation)
+    if isinstance(teacher, RecordedTeacher):
+        x, y = data.train.x, targets_of(data, data.train)
+        return Examples(x, y, teacher.outputs), Examples(*validation, teacher.validation)
     if isinstance(teacher, ScoreTeacher):
         return Examples(teacher.x, teacher.x, teacher.outputs), Examples(*validation, teacher.validation)
     x, y = taught(data, teacher)
