@@ -11,7 +11,8 @@ import numpy as np
 
 from micro.config import AugmentConfig
 from micro.datasets.pieces import Piece
-from micro.signal import FrontEnd
+from micro.signal import AnyFrontEnd, Frames
+from micro.signal.joined import features_of, main_of, with_main
 from micro.support.silence import import_frameworks
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ BATCH = 1024
 
 def with_copies(
     one: Piece,
-    frames: np.ndarray,
+    frames: Frames,
     rows: np.ndarray | slice,
-    features: FrontEnd,
+    features: AnyFrontEnd,
     augment: AugmentConfig,
     seed: int,
     scaling: Callable[[np.ndarray], np.ndarray] | None = None,
@@ -35,7 +36,8 @@ def with_copies(
 
     Args:
         one: The windows as they are.
-        frames, rows: Samples of windows, (m, window, channels), and which of them the piece has, in its order.
+        frames, rows: Samples of windows, (m, window, channels), and which of them the piece has, in its order. Of joined ones
+            those of the main source pass through the layers.
         features: What their features are computed with.
         augment: How many copies, and what they pass through.
         seed: The run's; each piece and copy draws for itself.
@@ -50,12 +52,13 @@ def with_copies(
         return pieces
     # Frames are views of a recording's samples: only a batch of them is copied at a time.
     chosen = np.arange(len(frames))[rows]
-    own = zlib.crc32(frames[chosen[:1]].tobytes(), zlib.crc32(one.origin.encode()))
+    own = zlib.crc32(main_of(frames[chosen[:1]]).tobytes(), zlib.crc32(one.origin.encode()))
     for copy in range(augment.copies):
         layers = _layers(augment, np.random.SeedSequence([seed, copy, own]))
         starts = range(0, len(chosen), BATCH)
-        seen = (_seen(frames[chosen[start : start + BATCH]], layers, image_size) for start in starts)
-        values = np.concatenate([features(part) for part in seen])
+        batches = (frames[chosen[start : start + BATCH]] for start in starts)
+        seen = (with_main(batch, _seen(main_of(batch), layers, image_size)) for batch in batches)
+        values = np.concatenate([features_of(features, part) for part in seen])
         pieces.append(replace(one, values=values if scaling is None else scaling(values)))
     return pieces
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from micro.config import GroupedData
-from micro.datasets.find import matches
+from micro.datasets.find import matches, placed
 from micro.datasets.recording import split_in_time
 from micro.datasets.unmatched import unmatched
 from micro.errors import DataError
-from micro.signal import FrontEnd
+from micro.signal import AnyFrontEnd
+from micro.signal.joined import span_of
 from micro.support.wording import counted, listed
 
 PARTS = ("training", "validation", "test")
@@ -43,7 +43,7 @@ def split_classes(
     paths: Mapping[str, Path],
     groups: Mapping[str, str],
     twins: Sequence[tuple[str, ...]],
-    features: FrontEnd,
+    features: AnyFrontEnd,
     seed: int,
     what: str = "file",
 ) -> tuple[list[np.ndarray], str]:
@@ -110,25 +110,14 @@ def groups_of(paths: Mapping[str, Path], config: GroupedData) -> dict[str, str]:
         return {name: name for name in paths}
     found = {}
     for name in paths:
-        group = next((group for pattern in config.group if (group := _group(name, pattern)) is not None), None)
+        group = next(
+            (group for pattern in config.group if (group := placed(name, pattern, "{group}")) is not None), None
+        )
         if group is None:
             patterns = listed([repr(pattern) for pattern in config.group])
             raise DataError(f"{name} does not match group = {patterns}; add a pattern that it matches to group")
         found[name] = group
     return found
-
-
-def _group(name: str, pattern: str) -> str | None:
-    """What stands for {group} in a name; a pattern with folders is compared with as many last parts of the path."""
-    depth = pattern.count("/") + 1
-    tail = "/".join(name.split("/")[-depth:])
-    before, after = pattern.split("{group}")
-
-    def regex(part: str) -> str:
-        return re.escape(part).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
-
-    found = re.fullmatch(f"{regex(before)}([^/]+?){regex(after)}", tail)
-    return found[1] if found else None
 
 
 def _named(paths: Mapping[str, Path], config: GroupedData) -> dict[str, int]:
@@ -243,7 +232,7 @@ def _drawn(stretches: Sequence[Labeled], place: Mapping[str, int], fraction: flo
 
 
 def _in_time(
-    stretches: Sequence[Labeled], classes: int, features: FrontEnd, twins: Sequence[tuple[str, ...]]
+    stretches: Sequence[Labeled], classes: int, features: AnyFrontEnd, twins: Sequence[tuple[str, ...]]
 ) -> list[np.ndarray]:
     """The part of each window: every run of windows of one class is divided, or goes whole to the part that lacks most.
 
@@ -258,7 +247,7 @@ def _in_time(
         for label, run in _runs(one.classes):
             count = run.stop - run.start
             try:
-                slices = split_in_time(count, FRACTIONS, features.window, features.hop)
+                slices = split_in_time(count, FRACTIONS, span_of(features), features.hop)
             except ValueError:
                 short.append((number, label, run))
                 continue

@@ -7,20 +7,28 @@ from dataclasses import replace
 
 import numpy as np
 
-from micro.config import AugmentConfig, ClassesData, FeaturesConfig
+from micro.config import AugmentConfig, ClassesData, FeaturesConfig, SourceConfig
 from micro.datasets.augmented import with_copies
 from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, split_classes
 from micro.datasets.classes import ClassRecording, Loaded, load_classes
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import cut, one_rate, one_size
+from micro.datasets.recording import cut, one_rate, one_size, reach
+from micro.datasets.sources import join
 from micro.datasets.twins import twins_note, twins_of
 from micro.errors import DataError
-from micro.signal import FrontEnd
+from micro.signal import AnyFrontEnd, Frames
+from micro.signal.joined import features_of, span_of
 from micro.support.wording import counted, was
 
 
-def class_parts(data: ClassesData, settings: FeaturesConfig, augment: AugmentConfig, seed: int) -> Parts:
+def class_parts(
+    data: ClassesData,
+    settings: FeaturesConfig,
+    augment: AugmentConfig,
+    seed: int,
+    sources: Sequence[SourceConfig] = (),
+) -> Parts:
     """Read the files, and divide their windows into training, validation, which also calibrates, and test.
 
     Raises:
@@ -29,10 +37,11 @@ def class_parts(data: ClassesData, settings: FeaturesConfig, augment: AugmentCon
     loaded = load_classes(data, 1 if data.pictures else settings.window)
     recordings = [one.recording for one in loaded.recordings]
     rate, size = one_rate(recordings), one_size(recordings)
-    features = settings.front_end(len(loaded.channels), rate, size)
+    joined = join(recordings, settings.front_end(len(loaded.channels), rate, size), loaded.paths, data, sources)
+    recordings, features = joined.recordings, joined.features
     framed = [cut(recording, features) for recording in recordings]
     labeled = [
-        Labeled(one.recording.name, window_classes(one.classes, starts, features.window))
+        Labeled(one.recording.name, window_classes(one.classes, *reach(starts, features)))
         for one, (_, starts) in zip(loaded.recordings, framed)
     ]
     _require_windows(labeled, loaded, features)
@@ -44,7 +53,7 @@ def class_parts(data: ClassesData, settings: FeaturesConfig, augment: AugmentCon
     divided: tuple[Pieces, ...] = ([], [], [])
     offset = 0
     for (frames, _), one, part in zip(framed, labeled, parts):
-        values = features(frames)
+        values = features_of(features, frames)
         for number in range(len(PARTS)):
             for label in np.unique(one.classes[part == number]).tolist():
                 rows = np.flatnonzero((part == number) & (one.classes == label))
@@ -57,6 +66,7 @@ def class_parts(data: ClassesData, settings: FeaturesConfig, augment: AugmentCon
         offset += len(frames) + 1
     notes = (
         *loaded.notes,
+        *joined.notes,
         *missing_notes(recordings, features),
         *_left_out(loaded.recordings, framed, labeled, features),
     )
@@ -74,11 +84,15 @@ def class_parts(data: ClassesData, settings: FeaturesConfig, augment: AugmentCon
         healthy_classes=data.healthy_classes,
         class_weights=balanced(train, len(loaded.class_names)) if data.class_weights == "balanced" else (),
         image_size=size,
+        sources=joined.sources,
     )
 
 
-def window_classes(classes: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
-    """The class that all rows of a window share, -1 where they do not or have none: (n,), (k,) -> (k,)."""
+def window_classes(classes: np.ndarray, starts: np.ndarray, window: int | np.ndarray) -> np.ndarray:
+    """The class that all rows of a window share, -1 where they do not or have none: (n,), (k,) -> (k,).
+
+    `window` is the length of all, or of each, (k,).
+    """
     changes = np.concatenate(([0], np.cumsum(classes[1:] != classes[:-1])))
     whole = changes[starts] == changes[starts + window - 1]
     return np.where(whole, classes[starts], -1)
@@ -92,30 +106,33 @@ def balanced(train: Pieces, classes: int) -> tuple[float, ...]:
     return tuple((counts.sum() / (classes * counts)).tolist())
 
 
-def _require_windows(labeled: Sequence[Labeled], loaded: Loaded, features: FrontEnd) -> None:
+def _require_windows(labeled: Sequence[Labeled], loaded: Loaded, features: AnyFrontEnd) -> None:
     """DataError for a class without a window of its own."""
     present = {int(label) for one in labeled for label in np.unique(one.classes)}
     for place, name in enumerate(loaded.class_names):
         if place in present:
             continue
         rows = sum(int((one.classes == place).sum()) for one in loaded.recordings)
+        span = span_of(features)
+        back = "" if span == features.window else f", with further sources {span:,} rows back from its last,"
         raise DataError(
-            f"class {name!r} has {counted(rows, 'row')}, and no window of {features.window} lies among them without another "
-            "class or missing values; take shorter windows, or leave the class out"
+            f"class {name!r} has {counted(rows, 'row')}, and no window of {features.window}{back} lies among them without "
+            "another class or missing values; take shorter windows, or leave the class out"
         )
 
 
 def _left_out(
     recordings: Sequence[ClassRecording],
-    framed: Sequence[tuple[np.ndarray, np.ndarray]],
+    framed: Sequence[tuple[Frames, np.ndarray]],
     labeled: Sequence[Labeled],
-    features: FrontEnd,
+    features: AnyFrontEnd,
 ) -> list[str]:
     """Sentences on windows without a class: those with rows of several classes, and those with rows without a label."""
     mixed = unlabeled = total = 0
     for one, (_, starts), found in zip(recordings, framed, labeled):
         none = np.concatenate(([0], np.cumsum(one.classes < 0)))
-        lacks = none[starts + features.window] > none[starts]
+        begins, lengths = reach(starts, features)
+        lacks = none[begins + lengths] > none[begins]
         unlabeled += int(lacks.sum())
         mixed += int(((found.classes < 0) & ~lacks).sum())
         total += len(starts)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from micro.signal import FrontEnd
+from micro.datasets.sources import SourceData
+from micro.signal import AnyFrontEnd, Frames
+from micro.signal.joined import samples_of
 
 # Windows of a piece whose samples are kept.
 KEPT_EACH = 32
@@ -20,7 +22,7 @@ class Piece:
         values: Features, (n, *shape), not scaled.
         label: The class, or 1 for faulty windows, 0 for healthy ones, -1 where the state is unknown.
         origin: Name of the recording.
-        samples: Of some of the windows, (k, window, channels) float32.
+        samples: Of some of the windows, (k, window, channels) float32; of joined ones (k, samples), those of all sources.
         numbers: Of a regression the number of each window, (n,) float64.
         places: Where each window is among those of its file, (n,) int; None where pieces follow one another in time.
     """
@@ -53,9 +55,10 @@ class Parts:
         target_range: Between which it lies, None for no bound.
         image_size: Height and width of pictures, else None.
         faults: Windows of known faults, to learn from; of anomaly detection alone, and none of them is in another part.
+        sources: Further sources next to the main one.
     """
 
-    features: FrontEnd
+    features: AnyFrontEnd
     train: Pieces
     validation: Pieces
     calibration: Pieces
@@ -70,6 +73,7 @@ class Parts:
     target_range: tuple[float | None, float | None] = (None, None)
     image_size: tuple[int, int] | None = None
     faults: Pieces = field(default_factory=list)
+    sources: tuple[SourceData, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class Target:
 
 
 def piece(
-    frames: np.ndarray,
+    frames: Frames,
     values: np.ndarray,
     label: int,
     origin: str,
@@ -108,9 +112,9 @@ def piece(
     Shapes: frames (n, window, channels), values (n, *shape), numbers (n,).
     """
     if rows is None:
-        samples = frames[evenly_spaced(len(frames), KEPT_EACH)].astype(np.float32)
+        samples = samples_of(frames[evenly_spaced(len(frames), KEPT_EACH)])
         return Piece(values, label, origin, samples, numbers)
-    samples = frames[rows[evenly_spaced(len(rows), KEPT_EACH)]].astype(np.float32)
+    samples = samples_of(frames[rows[evenly_spaced(len(rows), KEPT_EACH)]])
     return Piece(values[rows], label, origin, samples, None if numbers is None else numbers[rows])
 
 

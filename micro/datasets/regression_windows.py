@@ -3,23 +3,31 @@ them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from micro.config import AugmentConfig, FeaturesConfig, RegressionData
+from micro.config import AugmentConfig, FeaturesConfig, RegressionData, SourceConfig
 from micro.datasets.augmented import with_copies
 from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, split_classes
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import cut, one_rate
+from micro.datasets.recording import cut, one_rate, reach
 from micro.datasets.regression import LoadedRuns, load_runs
+from micro.datasets.sources import join
 from micro.datasets.twins import twins_note, twins_of
 from micro.errors import DataError
+from micro.signal.joined import features_of
 from micro.support.wording import counted, was
 
 
-def regression_parts(data: RegressionData, settings: FeaturesConfig, augment: AugmentConfig, seed: int) -> Parts:
+def regression_parts(
+    data: RegressionData,
+    settings: FeaturesConfig,
+    augment: AugmentConfig,
+    seed: int,
+    sources: Sequence[SourceConfig] = (),
+) -> Parts:
     """Read the files, and divide their windows into training, validation, which also calibrates, and test.
 
     A window's number is that of its last row. Runs are divided whole; life that remains is never divided in time by itself.
@@ -30,10 +38,15 @@ def regression_parts(data: RegressionData, settings: FeaturesConfig, augment: Au
     loaded = load_runs(data, settings.window)
     recordings = [one.recording for one in loaded.recordings]
     rate = one_rate(recordings)
-    features = settings.front_end(len(loaded.channels), rate)
+    joined = join(recordings, settings.front_end(len(loaded.channels), rate), loaded.paths, data, sources)
+    recordings, features = joined.recordings, joined.features
     framed = [cut(recording, features) for recording in recordings]
     numbers = [one.numbers[starts + features.window - 1] for one, (_, starts) in zip(loaded.recordings, framed)]
-    labeled = [Labeled(one.name, np.where(np.isfinite(each), 0, -1)) for one, each in zip(recordings, numbers)]
+    known = [np.isfinite(each) for each in numbers]
+    if sources:
+        # Where numbers lack in between, a run of windows could reach into the one before it, which may be in another part.
+        known = [_apart(each, *reach(starts, features)) for each, (_, starts) in zip(known, framed)]
+    labeled = [Labeled(one.name, np.where(each, 0, -1)) for one, each in zip(recordings, known)]
     total, lack = sum(map(len, numbers)), sum(int((one.classes < 0).sum()) for one in labeled)
     if lack == total:
         raise DataError(
@@ -45,7 +58,7 @@ def regression_parts(data: RegressionData, settings: FeaturesConfig, augment: Au
     parts, said = split_classes(labeled, whole, (), loaded.paths, groups, twins, features, seed, what)
     divided: tuple[Pieces, ...] = ([], [], [])
     for (frames, _), one, each, part in zip(framed, labeled, numbers, parts):
-        values = features(frames)
+        values = features_of(features, frames)
         for number in range(len(PARTS)):
             rows = np.flatnonzero(part == number)
             if not len(rows):
@@ -55,7 +68,7 @@ def regression_parts(data: RegressionData, settings: FeaturesConfig, augment: Au
                 divided[number].extend(with_copies(made, frames, rows, features, augment, seed))
             else:
                 divided[number].append(made)
-    notes = [*loaded.notes, *missing_notes(recordings, features)]
+    notes = [*loaded.notes, *joined.notes, *missing_notes(recordings, features)]
     if lack:
         notes.append(
             f"{lack:,} of {counted(total, 'window')} {was(lack)} left out, as their last row has no number in column "
@@ -74,7 +87,19 @@ def regression_parts(data: RegressionData, settings: FeaturesConfig, augment: Au
         notes=(*notes, *twins_note(twins), said),
         target_name=_target_name(data),
         target_range=(None, None) if data.remaining_life is None else (0.0, data.cap),
+        sources=joined.sources,
     )
+
+
+def _apart(known: np.ndarray, begins: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Windows that have a number, without those after a gap that depend on samples of a window before it: (n,) bool."""
+    kept, past = known.copy(), 0
+    for place in range(len(known)):
+        after_gap = place > 0 and not kept[place - 1]
+        kept[place] = known[place] and not (after_gap and begins[place] < past)
+        if kept[place]:
+            past = int(begins[place] + lengths[place])
+    return kept
 
 
 def _target_name(data: RegressionData) -> str:

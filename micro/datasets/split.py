@@ -9,7 +9,8 @@ import numpy as np
 
 from micro.datasets.recording import Recording, all_within, any_within, cut, split_in_time
 from micro.errors import DataError
-from micro.signal import FrontEnd, Scaling, fit_scaling
+from micro.signal import AnyFrontEnd, Frames, Scaling, fit_scaling
+from micro.signal.joined import features_of, span_of
 from micro.support.wording import are, counted, was
 
 # Fractions of each healthy stretch of a user's recordings: training, validation, threshold, test.
@@ -22,12 +23,12 @@ class Stretch:
     """A stretch's windows, their features, and which of them are healthy."""
 
     name: str
-    frames: np.ndarray
+    frames: Frames
     values: np.ndarray
     learnable: np.ndarray
 
 
-def split_healthy(counts: Sequence[int], features: FrontEnd) -> tuple[list[tuple[slice, ...]] | None, str]:
+def split_healthy(counts: Sequence[int], features: AnyFrontEnd) -> tuple[list[tuple[slice, ...]] | None, str]:
     """For each stretch of `counts` healthy windows its runs for training, validation, threshold and test; and a note.
 
     A stretch long enough is split in time. A shorter one belongs to one of the four as a whole, so that their fractions hold
@@ -36,7 +37,7 @@ def split_healthy(counts: Sequence[int], features: FrontEnd) -> tuple[list[tuple
     runs: list[tuple[slice, ...] | None] = []
     for count in counts:
         try:
-            runs.append(tuple(split_in_time(count, HEALTHY_FRACTIONS, features.window, features.hop)))
+            runs.append(tuple(split_in_time(count, HEALTHY_FRACTIONS, span_of(features), features.hop)))
         except ValueError as error:
             runs.append(None)
             reason = str(error)
@@ -89,7 +90,7 @@ def too_few(stretches: Sequence[Stretch], reason: str) -> str:
     )
 
 
-def nothing_healthy(recordings: Sequence[Recording], features: FrontEnd) -> str:
+def nothing_healthy(recordings: Sequence[Recording], features: AnyFrontEnd) -> str:
     """Why there is no healthy window, in words."""
     healthy = [recording for recording in recordings if recording.healthy.any()]
     if not healthy:
@@ -107,7 +108,7 @@ def nothing_healthy(recordings: Sequence[Recording], features: FrontEnd) -> str:
     )
 
 
-def file_scalings(recordings: Iterable[Recording], features: FrontEnd) -> dict[str, Scaling]:
+def file_scalings(recordings: Iterable[Recording], features: AnyFrontEnd) -> dict[str, Scaling]:
     """One scaling a file, fitted on the healthy windows of all its stretches.
 
     Raises:
@@ -117,7 +118,7 @@ def file_scalings(recordings: Iterable[Recording], features: FrontEnd) -> dict[s
     for recording in recordings:
         frames, starts = cut(recording, features)
         healthy = all_within(recording.healthy, starts, features.window)
-        healthy_values.setdefault(recording.name, []).append(features(frames)[healthy])
+        healthy_values.setdefault(recording.name, []).append(features_of(features, frames)[healthy])
     for name, values in healthy_values.items():
         if not sum(map(len, values)):
             raise DataError(f"{name}: no healthy window to fit its scaling on; check healthy_rows")

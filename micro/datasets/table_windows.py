@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from micro.config import AugmentConfig, FeaturesConfig, TableData
+from micro.config import AugmentConfig, FeaturesConfig, SourceConfig, TableData
 from micro.datasets import table
 from micro.datasets.augmented import with_copies
 from micro.datasets.find import find_files
 from micro.datasets.known_faults import fault_windows, learned_names
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import Recording, all_within, any_within, cut, one_rate, one_size
+from micro.datasets.recording import Recording, all_within, any_within, cut, one_rate, one_size, reach
+from micro.datasets.sources import join
 from micro.datasets.split import (
     Stretch,
     file_scalings,
@@ -25,11 +26,18 @@ from micro.datasets.split import (
 )
 from micro.datasets.twins import twins_note, twins_of
 from micro.errors import DataError
-from micro.signal import FrontEnd, Scaling
+from micro.signal import AnyFrontEnd, Scaling
+from micro.signal.joined import features_of
 from micro.support.wording import listed
 
 
-def table_parts(data: TableData, settings: FeaturesConfig, augment: AugmentConfig, seed: int) -> Parts:
+def table_parts(
+    data: TableData,
+    settings: FeaturesConfig,
+    augment: AugmentConfig,
+    seed: int,
+    sources: Sequence[SourceConfig] = (),
+) -> Parts:
     """Read the files and divide their healthy windows into the four parts; all others are for the test, but for known faults.
 
     `seed` is that of augmented copies.
@@ -39,16 +47,18 @@ def table_parts(data: TableData, settings: FeaturesConfig, augment: AugmentConfi
     """
     recordings, channels, notes = table.load(data, 1 if data.pictures else settings.window)
     rate, size = one_rate(recordings), one_size(recordings)
-    features = settings.front_end(len(channels), rate, size)
+    named = find_files(data.files, data.folder) if data.known_faults or data.pictures or sources else {}
+    paths = {name: path for path, name in named.items()}
+    joined = join(recordings, settings.front_end(len(channels), rate, size), paths, data, sources)
+    recordings, features = joined.recordings, joined.features
     scalings = file_scalings(recordings, features) if data.scaling == "per_file" else {}
-    named = find_files(data.files, data.folder) if data.known_faults or data.pictures else {}
     known = learned_names(recordings, named, data)
     stretches, test, faults = _stretches(recordings, features, scalings, known)
     if not stretches:
         raise DataError(nothing_healthy(recordings, features))
     more: list[str] = []
     if data.pictures:
-        twins = twins_of({name: path for path, name in named.items()})
+        twins = twins_of(paths)
         more = twins_note(twins)
         runs, note = split_pictures([one.name for one in stretches], twins)
     else:
@@ -69,7 +79,7 @@ def table_parts(data: TableData, settings: FeaturesConfig, augment: AugmentConfi
                 target.extend(with_copies(made, one.frames, rows, features, augment, seed, own, size))
             else:
                 target.append(made)
-    all_notes = (*notes, *missing_notes(recordings, features), *([note] if note else []), *more)
+    all_notes = (*notes, *joined.notes, *missing_notes(recordings, features), *([note] if note else []), *more)
     return Parts(
         features,
         train,
@@ -82,11 +92,12 @@ def table_parts(data: TableData, settings: FeaturesConfig, augment: AugmentConfi
         all_notes,
         image_size=size,
         faults=faults,
+        sources=joined.sources,
     )
 
 
 def _stretches(
-    recordings: Sequence[Recording], features: FrontEnd, scalings: dict[str, Scaling], known: frozenset[str]
+    recordings: Sequence[Recording], features: AnyFrontEnd, scalings: dict[str, Scaling], known: frozenset[str]
 ) -> tuple[list[Stretch], Pieces, Pieces]:
     """Stretches with healthy windows to learn from, the windows that share no sample with them, for the test, and known faults.
 
@@ -97,11 +108,12 @@ def _stretches(
     faults: Pieces = []
     for recording in recordings:
         frames, starts = cut(recording, features)
-        values = features(frames)
+        values = features_of(features, frames)
         if recording.name in scalings:
             values = scalings[recording.name](values)
         labels = window_labels(recording, starts, features.window)
-        learnable = np.flatnonzero(all_within(recording.healthy, starts, features.window) & (labels != 1))
+        within = reach(starts, features)
+        learnable = np.flatnonzero(all_within(recording.healthy, *within) & (labels != 1))
         if len(learnable):
             stretches.append(Stretch(recording.name, frames, values, learnable))
         if recording.name in known:
@@ -109,7 +121,7 @@ def _stretches(
             faults += [piece(frames, values, 1, recording.name, rows)] if len(rows) else []
             continue
         # A window that shares samples with a training window says nothing about new data.
-        apart = ~any_within(recording.healthy, starts, features.window)
+        apart = ~any_within(recording.healthy, *within)
         for label in (0, 1, -1):
             rows = np.flatnonzero(apart & (labels == label))
             if len(rows):

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from micro.config import Task
 from micro.datasets.pieces import Target
+from micro.datasets.sources import SourceData
 from micro.detection.detector import Detector
 
 # Figures of a model on the test windows by name; None where the test does not show it, such as an AUC without faulty windows.
@@ -43,7 +44,8 @@ class WindowCounts(Part):
 class DataReport(Part):
     """The data of a run; `untested` says what its test cannot show, `target` what number a regression predicts.
 
-    Pictures have no sample rate, but an `image_size`, height and width.
+    Pictures have no sample rate, but an `image_size`, height and width. `channels` and `sample_rate` are the main source's,
+    where there are further `sources`.
     """
 
     windows: WindowCounts
@@ -54,6 +56,7 @@ class DataReport(Part):
     untested: str | None = None
     target: Target | None = None
     image_size: tuple[int, int] | None = None
+    sources: tuple[SourceData, ...] = ()
 
 
 class Parameters(Part):

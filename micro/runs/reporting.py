@@ -148,6 +148,7 @@ def _data_report(results: RunResults) -> DataReport:
         untested=untested(data),
         target=data.target,
         image_size=data.image_size,
+        **({"sources": data.sources} if data.sources else {}),
     )
 
 

@@ -90,6 +90,8 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
     """
     folder = Path(run_folder)
     report, config = read_run(folder)
+    if config.sources:
+        raise RunError("a run with further sources cannot score files yet")
     names = short_names(files)
     _require_kind(list(names), config)
     tables = _table_config(config, report, files, channel)

@@ -23,6 +23,7 @@ from micro.runs.detectors import TINY, Fit, Scorer, fitted, names_of
 from micro.runs.fitting import fit, seed_everything
 from micro.runs.known_faults import MARGIN, learned_faults
 from micro.runs.synthetic_windows import synthesized
+from micro.signal.joined import span_of
 
 FOLDS = 5
 # Healthy windows that detectors need, and the most that one is fitted on: some grow with the square of their number.
@@ -123,7 +124,7 @@ def fit_score_teacher(config: Config, data: Prepared, seed: int, begin: Callable
     """
     settings, windows = config.teacher, data.train
     rows = _rows(windows.x)
-    near = -(-data.features.window // data.features.hop) - 1
+    near = -(-span_of(data.features) // data.features.hop) - 1
     sets = _fitting_sets(windows, folds_of(windows), near)
     members: dict[str, Member] = {}
     held_out = []
