@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from micro.config import augmentation, compression, data, deployment, distillation, features, models, read
+from micro.config import augmentation, compression, data, deployment, distillation, features, models, read, sources
 
 PAGE = Path(__file__).parents[1] / "docs/config.md"
 # Headings of the page, in its order, and the class behind each.
@@ -29,6 +29,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     '[data], job = "table", task = "classification"': data.ClassesData,
     '[data], job = "table", task = "regression"': data.RegressionData,
     "[features]": features.FeaturesConfig,
+    "[[sources]]": sources.SourceConfig,
     "[augment]": augmentation.AugmentConfig,
     "[teacher]": models.TeacherConfig,
     "[student]": models.StudentConfig,
@@ -135,7 +136,7 @@ def render(page: str) -> str:
             f"| {said.get((heading, key), '')} |\n"
             for key, field in section.model_fields.items()
             if not (
-                section is read.Config and "table" in kind(field.annotation).split()
+                section is read.Config and {"table", "tables"} & set(kind(field.annotation).split())
             )  # the sections have tables of their own
             and key not in ELSEWHERE.get(heading, ())
         )

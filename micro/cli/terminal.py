@@ -118,7 +118,11 @@ def _data_sentence(report: RunReport) -> str:
     frames = (
         "" if features.frame is None else f", each of {features.frames} frames, one every {features.frame_hop} samples"
     )
-    return f"Data: {channels}{at}, windows of {window:,} samples{seconds}, one every {hop:,}{frames}."
+    more = "".join(
+        f"; {source.name}: {counted(len(source.channels), 'channel')} at {source.sample_rate:,.6g} Hz"
+        for source in report.data.sources
+    )
+    return f"Data: {channels}{at}, windows of {window:,} samples{seconds}, one every {hop:,}{frames}{more}."
 
 
 def _recognizer_sentence(found: RecognizedReport) -> str:

@@ -41,6 +41,7 @@ from micro.config.models import (
 )
 from micro.config.read import LARGEST_SEED, Config, load_config, parse_config, with_candidate, with_paths
 from micro.config.renamed import RENAMED, RenamedError, require_current_names
+from micro.config.sources import PLACE, SourceConfig
 
 __all__ = [
     "AUGMENTATIONS",
@@ -52,6 +53,7 @@ __all__ = [
     "LARGEST_SEED",
     "MOST_PIXELS",
     "PICTURES",
+    "PLACE",
     "PLAIN",
     "PLANAR",
     "RECURRENT",
@@ -80,6 +82,7 @@ __all__ = [
     "RenamedError",
     "RigData",
     "ShrinkStage",
+    "SourceConfig",
     "Stage",
     "StudentConfig",
     "TableData",

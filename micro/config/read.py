@@ -27,6 +27,7 @@ from micro.config.models import StudentConfig, TeacherConfig
 from micro.config.pictures import require_no_pictures, require_pictures, with_picture_features
 from micro.config.renamed import require_current_names
 from micro.config.section import Section, tables
+from micro.config.sources import SourceConfig, require_sources
 from micro.config.teacher_inputs import require_teacher_inputs, with_teacher_features
 
 # Seeds of NumPy, Keras and TensorFlow alike.
@@ -56,6 +57,7 @@ class Config(Section):
     seeds: PositiveInt = 3
     data: RigData | CwruData | TableData | ClassesData | RegressionData
     features: FeaturesConfig = FeaturesConfig()
+    sources: Annotated[tuple[SourceConfig, ...], BeforeValidator(tables)] = ()
     augment: AugmentConfig = AugmentConfig()
     teacher: TeacherConfig
     student: StudentConfig
@@ -78,11 +80,12 @@ class Config(Section):
             raise ValueError(f"distill.objective {objective!r} does not suit task {self.task!r}; take {fits}")
         self._in_order()
         self._follows()
-        require_teacher_inputs(self.teacher, self.data, self.features, self.task)
+        require_teacher_inputs(self.teacher, self.data, self.features, self.task, self.sources)
         if isinstance(self.data, FilesData) and self.data.pictures:
             require_pictures(self.features, self.augment)
         else:
             require_no_pictures(self.augment)
+        require_sources(self.sources, self.data, self.features)
         if self.recognize != RecognizeConfig() and not self.recognizes:
             why = (
                 "the classification has healthy_classes" if self.task == "classification" else f"task is {self.task!r}"
@@ -199,6 +202,8 @@ def parse_config(raw: Mapping[str, Any], folder: str | Path = ".", what: str = "
         wrong = first_complaint(error, "data", section, Config)
         raise ValueError(f"{what}: {wrong}{_elsewhere(raw, job, task)}") from None
     models = {side: with_paths(raw[side], folder) for side in ("teacher", "student") if side in raw}
+    if "sources" in raw:
+        raw = {**raw, "sources": _with_folders(raw["sources"], folder)}
     given = raw.get("features", {})
     if isinstance(data, FilesData) and data.pictures and isinstance(given, dict):
         try:
@@ -302,3 +307,16 @@ def with_paths(section: object, folder: Path) -> object:
         if isinstance(resolved.get(key), str):
             resolved[key] = str(folder / resolved[key])
     return resolved
+
+
+def _with_folders(sources: object, folder: Path) -> object:
+    """Tables of sources with their own folders taken from `folder`; what is none is left for the check to name."""
+    listed = tables(sources)
+    if not isinstance(listed, list):
+        return listed
+    return [
+        {**each, "folder": str(folder / each["folder"])}
+        if isinstance(each, dict) and isinstance(each.get("folder"), str)
+        else each
+        for each in listed
+    ]

@@ -10,6 +10,7 @@ from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData
 from micro.config.models import TeacherConfig
 from micro.config.section import Section
+from micro.config.sources import SourceConfig
 
 # What stacks frames: a kind that is given brings its own.
 FRAMES = ("frame", "frame_hop")
@@ -41,7 +42,9 @@ def _hop(merged: Mapping[str, Any], students: Mapping[str, Any]) -> object:
     return students.get("hop", 512) if frame is None else frame
 
 
-def require_teacher_inputs(teacher: TeacherConfig, data: Section, students: FeaturesConfig, task: str) -> None:
+def require_teacher_inputs(
+    teacher: TeacherConfig, data: Section, students: FeaturesConfig, task: str, sources: Sequence[SourceConfig]
+) -> None:
     """ValueError where a teacher's own inputs do not fit the data, the task or the student's features."""
     features = teacher.features
     if features is None and not teacher.columns:
@@ -49,6 +52,10 @@ def require_teacher_inputs(teacher: TeacherConfig, data: Section, students: Feat
     given = "teacher.features" if features is not None else "teacher.columns"
     if isinstance(data, FilesData) and data.pictures:
         raise ValueError(f"{given} is not for pictures: student and teacher see the same; leave it out")
+    if sources:
+        raise ValueError(
+            f"{given} is not for data with [[sources]]: student and teacher see the same; leave one of them out"
+        )
     if features is not None and features.window < students.window:
         raise ValueError(
             f"teacher.features.window must be at least the student's, {students.window}, got {features.window}"

@@ -12,7 +12,8 @@ import numpy as np
 from micro.config import AugmentConfig
 from micro.datasets.pieces import Piece
 from micro.datasets.views import Views
-from micro.signal import Scaling
+from micro.signal import Frames, Scaling
+from micro.signal.joined import main_of, with_main
 from micro.support.silence import import_frameworks
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ BATCH = 1024
 
 def with_copies(
     one: Piece,
-    frames: np.ndarray,
+    frames: Frames,
     rows: np.ndarray | slice,
     views: Views,
     augment: AugmentConfig,
@@ -36,7 +37,8 @@ def with_copies(
 
     Args:
         one: The windows as they are.
-        frames, rows: Samples of windows, (m, window, channels), and which of them the piece has, in its order.
+        frames, rows: Samples of windows, (m, window, channels), and which of them the piece has, in its order. Of joined ones
+            those of the main source pass through the layers.
         views: What their features are computed with.
         augment: How many copies, and what they pass through.
         seed: The run's; each piece and copy draws for itself.
@@ -51,11 +53,12 @@ def with_copies(
         return pieces
     # Frames are views of a recording's samples: only a batch of them is copied at a time.
     chosen = np.arange(len(frames))[rows]
-    own = zlib.crc32(frames[chosen[:1]].tobytes(), zlib.crc32(one.origin.encode()))
+    own = zlib.crc32(main_of(frames[chosen[:1]]).tobytes(), zlib.crc32(one.origin.encode()))
     for copy in range(augment.copies):
         layers = _layers(augment, np.random.SeedSequence([seed, copy, own]))
         starts = range(0, len(chosen), BATCH)
-        seen = (_seen(frames[chosen[start : start + BATCH]], layers, image_size) for start in starts)
+        batches = (frames[chosen[start : start + BATCH]] for start in starts)
+        seen = (with_main(batch, _seen(main_of(batch), layers, image_size)) for batch in batches)
         both = [(views(part), views.of_teacher(part)) for part in seen]
         values = np.concatenate([mine for mine, _ in both])
         theirs = [other for _, other in both if other is not None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from micro.config import GroupedData
-from micro.datasets.find import matches
+from micro.datasets.find import matches, placed
 from micro.datasets.recording import Framing, split_in_time
 from micro.datasets.unmatched import unmatched
 from micro.errors import DataError
@@ -109,25 +108,14 @@ def groups_of(paths: Mapping[str, Path], config: GroupedData) -> dict[str, str]:
         return {name: name for name in paths}
     found = {}
     for name in paths:
-        group = next((group for pattern in config.group if (group := _group(name, pattern)) is not None), None)
+        group = next(
+            (group for pattern in config.group if (group := placed(name, pattern, "{group}")) is not None), None
+        )
         if group is None:
             patterns = listed([repr(pattern) for pattern in config.group])
             raise DataError(f"{name} does not match group = {patterns}; add a pattern that it matches to group")
         found[name] = group
     return found
-
-
-def _group(name: str, pattern: str) -> str | None:
-    """What stands for {group} in a name; a pattern with folders is compared with as many last parts of the path."""
-    depth = pattern.count("/") + 1
-    tail = "/".join(name.split("/")[-depth:])
-    before, after = pattern.split("{group}")
-
-    def regex(part: str) -> str:
-        return re.escape(part).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
-
-    found = re.fullmatch(f"{regex(before)}([^/]+?){regex(after)}", tail)
-    return found[1] if found else None
 
 
 def _named(paths: Mapping[str, Path], config: GroupedData) -> dict[str, int]:
@@ -257,7 +245,7 @@ def _in_time(
         for label, run in _runs(one.classes):
             count = run.stop - run.start
             try:
-                slices = split_in_time(count, FRACTIONS, features.window, features.hop)
+                slices = split_in_time(count, FRACTIONS, features.span, features.hop)
             except ValueError:
                 short.append((number, label, run))
                 continue

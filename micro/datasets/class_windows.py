@@ -7,16 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from micro.config import AugmentConfig, ClassesData, FeaturesConfig
+from micro.config import AugmentConfig, ClassesData, FeaturesConfig, SourceConfig
 from micro.datasets.augmented import with_copies
 from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, split_classes
 from micro.datasets.classes import ClassRecording, Loaded, load_classes
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import Framing, cut, one_rate, one_size
+from micro.datasets.recording import Framing, cut, one_rate, one_size, reach
+from micro.datasets.sources import join
 from micro.datasets.twins import twins_note, twins_of
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, history_note, names_of, views_of
 from micro.errors import DataError
+from micro.signal import Frames
 from micro.support.wording import counted, was
 
 
@@ -26,6 +28,7 @@ def class_parts(
     augment: AugmentConfig,
     seed: int,
     inputs: TeacherInputs = AS_THE_STUDENT,
+    sources: Sequence[SourceConfig] = (),
 ) -> Parts:
     """Read the files, and divide their windows into training, validation, which also calibrates, and test.
 
@@ -36,9 +39,11 @@ def class_parts(
     recordings = [one.recording for one in loaded.recordings]
     rate, size = one_rate(recordings), one_size(recordings)
     views = views_of(settings, inputs, loaded.channels, data.columns, rate, size)
+    joined = join(recordings, views.main, loaded.paths, data, sources)
+    recordings, views = joined.recordings, replace(views, student=joined.features)
     framed = [cut(recording, views) for recording in recordings]
     labeled = [
-        Labeled(one.recording.name, window_classes(one.classes, starts, views.window))
+        Labeled(one.recording.name, window_classes(one.classes, *reach(starts, views)))
         for one, (_, starts) in zip(loaded.recordings, framed)
     ]
     _require_windows(labeled, loaded, views)
@@ -64,6 +69,7 @@ def class_parts(
         offset += len(frames) + 1
     notes = (
         *loaded.notes,
+        *joined.notes,
         *missing_notes(recordings, views),
         *history_note(recordings, views),
         *_left_out(loaded.recordings, framed, labeled, views),
@@ -84,11 +90,15 @@ def class_parts(
         image_size=size,
         teacher_features=views.teacher,
         teacher_channels=names_of(views.teachers_channels, loaded.channels),
+        sources=joined.sources,
     )
 
 
-def window_classes(classes: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
-    """The class that all rows of a window share, -1 where they do not or have none: (n,), (k,) -> (k,)."""
+def window_classes(classes: np.ndarray, starts: np.ndarray, window: int | np.ndarray) -> np.ndarray:
+    """The class that all rows of a window share, -1 where they do not or have none: (n,), (k,) -> (k,).
+
+    `window` is the length of all, or of each, (k,).
+    """
     changes = np.concatenate(([0], np.cumsum(classes[1:] != classes[:-1])))
     whole = changes[starts] == changes[starts + window - 1]
     return np.where(whole, classes[starts], -1)
@@ -109,15 +119,17 @@ def _require_windows(labeled: Sequence[Labeled], loaded: Loaded, features: Frami
         if place in present:
             continue
         rows = sum(int((one.classes == place).sum()) for one in loaded.recordings)
+        span = features.span
+        back = "" if span == features.window else f", with further sources {span:,} rows back from its last,"
         raise DataError(
-            f"class {name!r} has {counted(rows, 'row')}, and no window of {features.window} lies among them without another "
-            "class or missing values; take shorter windows, or leave the class out"
+            f"class {name!r} has {counted(rows, 'row')}, and no window of {features.window}{back} lies among them without "
+            "another class or missing values; take shorter windows, or leave the class out"
         )
 
 
 def _left_out(
     recordings: Sequence[ClassRecording],
-    framed: Sequence[tuple[np.ndarray, np.ndarray]],
+    framed: Sequence[tuple[Frames, np.ndarray]],
     labeled: Sequence[Labeled],
     features: Framing,
 ) -> list[str]:
@@ -125,7 +137,8 @@ def _left_out(
     mixed = unlabeled = total = 0
     for one, (_, starts), found in zip(recordings, framed, labeled):
         none = np.concatenate(([0], np.cumsum(one.classes < 0)))
-        lacks = none[starts + features.window] > none[starts]
+        begins, lengths = reach(starts, features)
+        lacks = none[begins + lengths] > none[begins]
         unlabeled += int(lacks.sum())
         mixed += int(((found.classes < 0) & ~lacks).sum())
         total += len(starts)

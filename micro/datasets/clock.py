@@ -234,6 +234,12 @@ def seconds(moments: Moments, config: FilesData, path: object) -> np.ndarray:
     return since
 
 
+def origin(moments: Moments, config: FilesData, path: object) -> float:
+    """The first time in the file, in seconds from where its clock counts."""
+    first = np.flatnonzero(~moments.missing)[0]
+    return float(moments.values[first]) * SECONDS[unit_of(moments, config, path)]
+
+
 def rate_and_breaks(since: np.ndarray, config: FilesData, path: object, where: Where) -> tuple[float, list[int]]:
     """Sample rate in Hz, and the rows at which a new stretch begins.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from micro.config import AugmentConfig, CwruData, FeaturesConfig
 from micro.datasets import cwru
 from micro.datasets.augmented import with_copies
 from micro.datasets.pieces import Parts, Piece, Pieces, piece
 from micro.datasets.recording import Recording, cut, split_in_time
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, Views, history_note, views_of
+from micro.signal import Frames
 
 # Fractions of the healthy recording for training, validation and test, and of each faulty one for the first two.
 HEALTHY, FAULTY = (0.5, 0.15, 0.35), (0.8, 0.2)
@@ -63,5 +62,5 @@ def cwru_parts(
     )
 
 
-def _piece(frames: np.ndarray, label: int, name: str, views: Views) -> Piece:
+def _piece(frames: Frames, label: int, name: str, views: Views) -> Piece:
     return piece(frames, views(frames), label, name, views=views, of_teacher=views.of_teacher(frames))

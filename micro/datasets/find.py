@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -73,6 +74,22 @@ def matches(path: Path, pattern: str, folder: str | Path) -> bool:
         return fnmatch.fnmatchcase(path.name, pattern) or path.name == pattern
     wanted = pattern if os.path.isabs(pattern) else os.path.join(glob.escape(_absolute(folder)), pattern)
     return _parts_match(_absolute(path).split("/"), os.path.normpath(wanted).split("/"))
+
+
+def placed(name: str, pattern: str, place: str) -> str | None:
+    """What stands for `place` in a name, by a pattern that has it once; None where the name does not match.
+
+    A pattern with folders is compared with as many last parts of the path.
+    """
+    depth = pattern.count("/") + 1
+    tail = "/".join(name.split("/")[-depth:])
+    before, after = pattern.split(place)
+
+    def regex(part: str) -> str:
+        return re.escape(part).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+
+    found = re.fullmatch(f"{regex(before)}([^/]+?){regex(after)}", tail)
+    return found[1] if found else None
 
 
 def _parts_match(parts: list[str], patterns: list[str]) -> bool:

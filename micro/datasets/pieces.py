@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from micro.datasets.sources import SourceData
 from micro.datasets.views import Views
-from micro.signal import FrontEnd
+from micro.signal import AnyFrontEnd, Frames, FrontEnd
+from micro.signal.joined import samples_of
 
 # Windows of a piece whose samples are kept.
 KEPT_EACH = 32
@@ -21,7 +23,7 @@ class Piece:
         values: Features, (n, *shape), not scaled.
         label: The class, or 1 for faulty windows, 0 for healthy ones, -1 where the state is unknown.
         origin: Name of the recording.
-        samples: Of some of the windows, (k, window, channels) float32.
+        samples: Of some of the windows, (k, window, channels) float32; of joined ones (k, samples), those of all sources.
         numbers: Of a regression the number of each window, (n,) float64.
         places: Where each window is among those of its file, (n,) int; None where pieces follow one another in time.
         of_teacher: What the teacher sees of the same windows, (n, *its shape), not scaled; None where that is `values`.
@@ -58,9 +60,10 @@ class Parts:
         faults: Windows of known faults, to learn from; of anomaly detection alone, and none of them is in another part.
         teacher_features: The front end of the teacher, where it sees other features than the student.
         teacher_channels: Names of the sensors that it sees then.
+        sources: Further sources next to the main one.
     """
 
-    features: FrontEnd
+    features: AnyFrontEnd
     train: Pieces
     validation: Pieces
     calibration: Pieces
@@ -77,6 +80,7 @@ class Parts:
     faults: Pieces = field(default_factory=list)
     teacher_features: FrontEnd | None = None
     teacher_channels: tuple[str, ...] = ()
+    sources: tuple[SourceData, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ class Target:
 
 
 def piece(
-    frames: np.ndarray,
+    frames: Frames,
     values: np.ndarray,
     label: int,
     origin: str,
@@ -121,12 +125,12 @@ def piece(
     """
     if rows is None:
         rows = np.arange(len(frames))
-    samples = frames[rows[evenly_spaced(len(rows), KEPT_EACH)]].astype(np.float32)
+    kept = frames[rows[evenly_spaced(len(rows), KEPT_EACH)]]
     return Piece(
         values[rows],
         label,
         origin,
-        samples if views is None else views.samples(samples),
+        samples_of(kept) if views is None else views.samples(kept),
         None if numbers is None else numbers[rows],
         of_teacher=None if of_teacher is None else of_teacher[rows],
     )

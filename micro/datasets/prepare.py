@@ -7,22 +7,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from micro.config import AugmentConfig, ClassesData, Config, CwruData, RegressionData, RigData, TableData, Task
+from micro.config import ClassesData, Config, CwruData, FilesData, RegressionData, RigData, TableData, Task
 from micro.datasets.augmented import require_layers
 from micro.datasets.class_windows import class_parts
 from micro.datasets.cwru_windows import cwru_parts
 from micro.datasets.pieces import Parts, Pieces, Target, evenly_spaced
 from micro.datasets.regression_windows import regression_parts
 from micro.datasets.rig_windows import rig_parts
+from micro.datasets.sources import SourceData, require_partners
 from micro.datasets.table_windows import table_parts
 from micro.datasets.views import TeacherInputs
 from micro.errors import DataError
 from micro.keras_graph.calibration_data import CALIBRATION_SAMPLES, calibration_data, drawn_evenly
-from micro.signal import FrontEnd, Scaling, fit_scaling
+from micro.signal import AnyFrontEnd, FrontEnd, JoinedFrontEnd, Scaling, fit_scaling
 from micro.support.wording import counted, listed
 
 # Each data source: its section of the config, and the function of section, [features], [augment] and seed that gives its
-# windows.
+# windows; those of a user's files take further sources as well.
 SOURCES: dict[type, Callable[..., Parts]] = {
     RigData: rig_parts,
     CwruData: cwru_parts,
@@ -78,7 +79,8 @@ class Prepared:
         class_names: Of a classification, else empty.
         channels: Names of the sensors.
         sample_rate: In Hz; None of pictures.
-        test_vectors: Samples of some test windows, (n, window, channels) float32, for the firmware's self-test.
+        test_vectors: Samples of some test windows, (n, window, channels) float32, for the firmware's self-test; of joined ones
+            (n, samples), those of all sources.
         validation_samples: Samples of some validation windows with their labels, for what must not touch the test.
         notes: Sentences for the user on what was skipped, left out or split.
         healthy_classes: Of a classification, those that raise no alarm; empty where there is no alarm.
@@ -87,9 +89,10 @@ class Prepared:
         image_size: Height and width of pictures, else None.
         faults: Windows of known faults to learn from, apart from all other parts; None where there are none.
         teacher: What the teacher sees; None where it sees what the student sees.
+        sources: Further sources next to the main one.
     """
 
-    features: FrontEnd
+    features: AnyFrontEnd
     scaling: Scaling
     train: Windows
     validation: Windows
@@ -107,6 +110,7 @@ class Prepared:
     image_size: tuple[int, int] | None = None
     faults: Windows | None = None
     teacher: TeacherView | None = None
+    sources: tuple[SourceData, ...] = ()
 
     @property
     def of_teacher(self) -> Prepared:
@@ -147,9 +151,13 @@ def prepare(config: Config) -> Prepared:
     """
     if config.augment.layers:
         require_layers(config.augment)
+    if config.sources:
+        assert isinstance(config.data, FilesData)
+        require_partners(config.data, config.sources)
     inputs = TeacherInputs(config.teacher.features, config.teacher.columns)
-    parts = SOURCES[type(config.data)](config.data, config.features, config.augment, config.seed, inputs)
-    return _scaled(replace(parts, notes=(*parts.notes, *_augmented(config.augment))))
+    more = (config.sources,) if config.sources else ()
+    parts = SOURCES[type(config.data)](config.data, config.features, config.augment, config.seed, inputs, *more)
+    return _scaled(replace(parts, notes=(*parts.notes, *_augmented(config))))
 
 
 def untested(data: Prepared) -> str | None:
@@ -179,13 +187,15 @@ def calibration_windows(data: Prepared, seed: int) -> np.ndarray:
     return calibration_data(data.train.x, seed=seed)
 
 
-def _augmented(augment: AugmentConfig) -> list[str]:
+def _augmented(config: Config) -> list[str]:
     """A sentence on augmented copies, if there are any."""
+    augment = config.augment
     if not augment.layers:
         return []
     names = ", ".join(each["class"] for each in augment.layers)
     copies = "an augmented copy" if augment.copies == 1 else f"{augment.copies} augmented copies"
-    return [f"for training, every window was joined by {copies}: {names}."]
+    of = "; samples of further sources stay as they are" if config.sources else ""
+    return [f"for training, every window was joined by {copies}: {names}{of}."]
 
 
 def _scaled(parts: Parts) -> Prepared:
@@ -217,6 +227,7 @@ def _scaled(parts: Parts) -> Prepared:
         image_size=parts.image_size,
         faults=_windows(parts.faults, scaling, theirs) if parts.faults else None,
         teacher=view,
+        sources=parts.sources,
     )
 
 
@@ -250,17 +261,27 @@ def _learned_faults(parts: Parts) -> list[str]:
 
 
 def _clipped(parts: Parts) -> list[str]:
-    """A sentence on training samples beyond the full scale of a fixed-point front end, if there are any."""
-    full_scale = parts.features.full_scale
-    if parts.features.arithmetic != "fixed" or full_scale is None:
+    """A sentence for each source with training samples beyond the full scale of a fixed-point front end."""
+    samples = np.concatenate([each.samples for each in parts.train])
+    if not isinstance(parts.features, JoinedFrontEnd):
+        return _beyond(parts.features, samples, "")
+    frames, sources = parts.features.frames_of(samples), parts.features.sources
+    notes = _beyond(parts.features.main, frames.main, "")
+    for source, own in zip(sources, frames.sources):
+        notes += _beyond(source.front_end, own.frames, f"source {source.name}: ")
+    return notes
+
+
+def _beyond(features: FrontEnd, samples: np.ndarray, of: str) -> list[str]:
+    full_scale = features.full_scale
+    if features.arithmetic != "fixed" or full_scale is None:
         return []
-    samples = np.concatenate([each.samples.ravel() for each in parts.train])
     beyond = float(np.mean(np.abs(samples) > full_scale))
     if not beyond:
         return []
     return [
-        f"{100 * beyond:.2g} % of the training samples lie beyond full_scale = {full_scale:g} and are clipped; the largest is "
-        f"{np.abs(samples).max():.3g}: full_scale is the value of 32768 counts of the A/D converter."
+        f"{of}{100 * beyond:.2g} % of the training samples lie beyond full_scale = {full_scale:g} and are clipped; the "
+        f"largest is {np.abs(samples).max():.3g}: full_scale is the value of 32768 counts of the A/D converter."
     ]
 
 

@@ -5,21 +5,64 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, overload
 
 import numpy as np
 
 from micro.errors import DataError
+from micro.signal import Frames, FrontEnd, JoinedFrames, Source, SourceFrames
+from micro.signal.joined import arrivals_of, latest
 from micro.support.wording import are, counted
 
 
 class Framing(Protocol):
-    """How recordings are cut into windows: a front end, or what stands for those of student and teacher together."""
+    """How recordings are cut into windows: a front end, or what stands for those of student and teacher together.
+
+    A window depends on the samples that were taken during the last `span` up to its end: those of `sources` may reach back
+    further than `window` does.
+    """
 
     @property
     def window(self) -> int: ...
     @property
     def hop(self) -> int: ...
+    @property
+    def span(self) -> int: ...
+    @property
+    def sources(self) -> tuple[Source, ...]: ...
+
+
+@dataclass(frozen=True)
+class Samples:
+    """All samples of a source's file: stretches without a gap, one after the other.
+
+    Attributes:
+        samples: (n, channels) float32.
+        valid: (n,) bool, False for samples that no window may include.
+        edges: Of each stretch its first sample and one past its last.
+        seconds: From the file's first row to the first sample of each stretch.
+        rate: In Hz.
+        clock: As of a recording.
+    """
+
+    samples: np.ndarray = field(repr=False)
+    valid: np.ndarray = field(repr=False)
+    edges: tuple[tuple[int, int], ...]
+    seconds: tuple[float, ...]
+    rate: float
+    clock: float | None
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A further source next to a recording: its file begins `begins` seconds after the recording's file.
+
+    None of its windows that are used begins before `not_before`, in seconds from the first row of the recording's file.
+    """
+
+    file: Samples
+    begins: float
+    not_before: float = -np.inf
 
 
 @dataclass(frozen=True)
@@ -40,6 +83,8 @@ class Recording:
         interpolated: Samples with a value that was filled in from its neighbors.
         step: Rows of the file for each sample; other than 1 where the recording was brought to another rate.
         image_size: Height and width of a picture, whose samples are its pixels row by row.
+        clock: Seconds of the file's first row by its own clock; None of a file without one.
+        streams: Samples of further sources next to it, in the order of the config.
     """
 
     name: str
@@ -55,6 +100,8 @@ class Recording:
     interpolated: int = 0
     step: float = 1.0
     image_size: tuple[int, int] | None = None
+    clock: float | None = None
+    streams: tuple[Stream, ...] = field(default=(), repr=False)
 
     @property
     def rows(self) -> np.ndarray:
@@ -139,11 +186,25 @@ def windows(samples: np.ndarray, window: int, hop: int) -> np.ndarray:
     return np.moveaxis(frames, -1, 1)
 
 
-def cut(recording: Recording, features: Framing) -> tuple[np.ndarray, np.ndarray]:
+@overload
+def cut(recording: Recording, features: FrontEnd) -> tuple[np.ndarray, np.ndarray]: ...
+@overload
+def cut(recording: Recording, features: Framing) -> tuple[Frames, np.ndarray]: ...
+def cut(recording: Recording, features: Framing) -> tuple[Frames, np.ndarray]:
     """Frames of a recording that include only valid samples, and the sample at which each begins.
 
-    Frames are views of the samples if all are valid: windows that overlap then take no memory of their own.
+    Frames are views of the samples if all are valid: windows that overlap then take no memory of their own. Of a joined front
+    end only those are left for which every source has a window that is recent enough.
     """
+    frames, starts = _cut_main(recording, features)
+    if not features.sources:
+        return frames, starts
+    joined = joined_frames(recording, features, frames, starts)
+    complete = joined.complete
+    return (joined, starts) if complete.all() else (joined[complete], starts[complete])
+
+
+def _cut_main(recording: Recording, features: Framing) -> tuple[np.ndarray, np.ndarray]:
     frames = windows(recording.samples, features.window, features.hop)
     starts = np.arange(len(frames)) * features.hop
     if recording.valid.all():
@@ -152,10 +213,55 @@ def cut(recording: Recording, features: Framing) -> tuple[np.ndarray, np.ndarray
     return frames[whole], starts[whole]
 
 
+def lacking(recording: Recording, features: Framing) -> tuple[np.ndarray, int]:
+    """For each source how many of a recording's windows lack one of its windows, (sources,) int, and how many there are."""
+    frames, starts = _cut_main(recording, features)
+    joined = joined_frames(recording, features, frames, starts)
+    return np.array([(each.chosen < 0).sum() for each in joined.sources], int), len(starts)
+
+
+def joined_frames(recording: Recording, features: Framing, frames: np.ndarray, starts: np.ndarray) -> JoinedFrames:
+    """A recording's windows, which begin at `starts`, each with the latest window of every source."""
+    ends = starts + features.window - 1
+    pairs = zip(recording.streams, features.sources, strict=True)
+    return JoinedFrames(frames, tuple(_source_frames(recording, stream, source, ends) for stream, source in pairs))
+
+
+def _source_frames(recording: Recording, stream: Stream, source: Source, ends: np.ndarray) -> SourceFrames:
+    """The windows of a source, one a sample, and which of them, one a hop of each stretch, each main window is joined with."""
+    assert recording.sample_rate is not None
+    window, hop, file = source.front_end.window, source.front_end.hop, stream.file
+    places, arrivals = [np.empty(0, int)], [np.empty(0, int)]
+    oldest, newest = (ends[0] - source.max_age, ends[-1]) if len(ends) else (0, -1)
+    for (first, past), seconds in zip(file.edges, file.seconds):
+        begins = stream.begins + seconds
+        early, late = (begins - recording.start_seconds - end / recording.sample_rate for end in (oldest, newest))
+        # A file that lasts for a year may have a minute next to this recording.
+        low = max(0, int((-early * file.rate - window) // hop))
+        own = np.arange(low * hop, min(past - first - window, int(-late * file.rate) + 1) + 1, hop)
+        whole = all_within(file.valid[first:past], own, window) & (begins + own / file.rate >= stream.not_before - 1e-9)
+        own = own[whole]
+        places.append(first + own)
+        begins -= recording.start_seconds
+        arrivals.append(arrivals_of(own + window - 1, file.rate, recording.sample_rate, begins))
+    chosen, ages = latest(ends, np.concatenate(arrivals), source.max_age)
+    rows = np.append(np.concatenate(places), -1)
+    return SourceFrames(windows(file.samples, window, 1), rows[chosen], ages)
+
+
 def whole_windows(recording: Recording, features: Framing) -> np.ndarray:
     """Which of all windows of a recording include only valid samples, (k,) bool."""
     count = len(windows(recording.samples, features.window, features.hop))
     return all_within(recording.valid, np.arange(count) * features.hop, features.window)
+
+
+def reach(starts: np.ndarray, features: Framing) -> tuple[np.ndarray, np.ndarray]:
+    """Where samples begin that windows depend on, and how many there are up to their last: (n,), (n,) int.
+
+    Of a joined front end they begin before the window does: a source's window may.
+    """
+    begins = np.maximum(starts + features.window - features.span, 0)
+    return begins, starts + features.window - begins
 
 
 def split_in_time(count: int, fractions: tuple[float, ...], window: int, hop: int) -> list[slice]:
@@ -176,12 +282,12 @@ def split_in_time(count: int, fractions: tuple[float, ...], window: int, hop: in
     return runs
 
 
-def all_within(flags: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
+def all_within(flags: np.ndarray, starts: np.ndarray, window: int | np.ndarray) -> np.ndarray:
     """Which windows include only samples whose flag is set."""
     return ~any_within(~flags, starts, window)
 
 
-def any_within(flags: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
-    """Which windows include a sample whose flag is set: flags (n,) bool, starts (k,) -> (k,) bool."""
+def any_within(flags: np.ndarray, starts: np.ndarray, window: int | np.ndarray) -> np.ndarray:
+    """Which windows include a sample whose flag is set: flags (n,) bool, starts (k,), one length or (k,) -> (k,) bool."""
     total = np.concatenate(([0], np.cumsum(flags)))
     return total[starts + window] > total[starts]

@@ -3,17 +3,19 @@ them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from micro.config import AugmentConfig, FeaturesConfig, RegressionData
+from micro.config import AugmentConfig, FeaturesConfig, RegressionData, SourceConfig
 from micro.datasets.augmented import with_copies
 from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, split_classes
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import cut, one_rate
+from micro.datasets.recording import cut, one_rate, reach
 from micro.datasets.regression import LoadedRuns, load_runs
+from micro.datasets.sources import join
 from micro.datasets.twins import twins_note, twins_of
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, history_note, names_of, views_of
 from micro.errors import DataError
@@ -26,6 +28,7 @@ def regression_parts(
     augment: AugmentConfig,
     seed: int,
     inputs: TeacherInputs = AS_THE_STUDENT,
+    sources: Sequence[SourceConfig] = (),
 ) -> Parts:
     """Read the files, and divide their windows into training, validation, which also calibrates, and test.
 
@@ -38,9 +41,15 @@ def regression_parts(
     recordings = [one.recording for one in loaded.recordings]
     rate = one_rate(recordings)
     views = views_of(settings, inputs, loaded.channels, data.columns, rate)
+    joined = join(recordings, views.main, loaded.paths, data, sources)
+    recordings, views = joined.recordings, replace(views, student=joined.features)
     framed = [cut(recording, views) for recording in recordings]
     numbers = [one.numbers[starts + views.window - 1] for one, (_, starts) in zip(loaded.recordings, framed)]
-    labeled = [Labeled(one.name, np.where(np.isfinite(each), 0, -1)) for one, each in zip(recordings, numbers)]
+    known = [np.isfinite(each) for each in numbers]
+    if sources:
+        # Where numbers lack in between, a run of windows could reach into the one before it, which may be in another part.
+        known = [_apart(each, *reach(starts, views)) for each, (_, starts) in zip(known, framed)]
+    labeled = [Labeled(one.name, np.where(each, 0, -1)) for one, each in zip(recordings, known)]
     total, lack = sum(map(len, numbers)), sum(int((one.classes < 0).sum()) for one in labeled)
     if lack == total:
         raise DataError(
@@ -62,7 +71,7 @@ def regression_parts(
                 divided[number].extend(with_copies(made, frames, rows, views, augment, seed))
             else:
                 divided[number].append(made)
-    notes = [*loaded.notes, *missing_notes(recordings, views), *history_note(recordings, views)]
+    notes = [*loaded.notes, *joined.notes, *missing_notes(recordings, views), *history_note(recordings, views)]
     if lack:
         notes.append(
             f"{lack:,} of {counted(total, 'window')} {was(lack)} left out, as their last row has no number in column "
@@ -83,7 +92,19 @@ def regression_parts(
         target_range=(None, None) if data.remaining_life is None else (0.0, data.cap),
         teacher_features=views.teacher,
         teacher_channels=names_of(views.teachers_channels, loaded.channels),
+        sources=joined.sources,
     )
+
+
+def _apart(known: np.ndarray, begins: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Windows that have a number, without those after a gap that depend on samples of a window before it: (n,) bool."""
+    kept, past = known.copy(), 0
+    for place in range(len(known)):
+        after_gap = place > 0 and not kept[place - 1]
+        kept[place] = known[place] and not (after_gap and begins[place] < past)
+        if kept[place]:
+            past = int(begins[place] + lengths[place])
+    return kept
 
 
 def _target_name(data: RegressionData) -> str:

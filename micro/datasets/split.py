@@ -9,7 +9,7 @@ import numpy as np
 
 from micro.datasets.recording import Framing, Recording, all_within, any_within, cut, split_in_time
 from micro.errors import DataError
-from micro.signal import Scaling, fit_scaling
+from micro.signal import Frames, Scaling, fit_scaling
 from micro.support.wording import are, counted, was
 
 # Fractions of each healthy stretch of a user's recordings: training, validation, threshold, test.
@@ -22,7 +22,7 @@ class Stretch:
     """A stretch's windows, their features, which of them are healthy, and the teacher's features where it has its own."""
 
     name: str
-    frames: np.ndarray
+    frames: Frames
     values: np.ndarray
     learnable: np.ndarray
     of_teacher: np.ndarray | None = None
@@ -37,7 +37,7 @@ def split_healthy(counts: Sequence[int], features: Framing) -> tuple[list[tuple[
     runs: list[tuple[slice, ...] | None] = []
     for count in counts:
         try:
-            runs.append(tuple(split_in_time(count, HEALTHY_FRACTIONS, features.window, features.hop)))
+            runs.append(tuple(split_in_time(count, HEALTHY_FRACTIONS, features.span, features.hop)))
         except ValueError as error:
             runs.append(None)
             reason = str(error)
@@ -109,7 +109,7 @@ def nothing_healthy(recordings: Sequence[Recording], features: Framing) -> str:
 
 
 def file_scalings(
-    recordings: Iterable[Recording], framing: Framing, features: Callable[[np.ndarray], np.ndarray]
+    recordings: Iterable[Recording], framing: Framing, features: Callable[[Frames], np.ndarray]
 ) -> dict[str, Scaling]:
     """One scaling a file, fitted on the features of the healthy windows of all its stretches.
 

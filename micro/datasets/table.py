@@ -198,6 +198,7 @@ def stretches_of(name: str, contents: Contents, states: States, config: FilesDat
         marks = (states.healthy, states.faulty, every)
         return [Recording(name, contents.samples, None, states.label, *marks, image_size=contents.image_size)]
     rate, breaks, since = rate_of(contents, config)
+    origin = None if contents.moments is None else clock.origin(contents.moments, config, contents.path)
     edges = [0, *breaks, len(contents.samples)]
     samples, valid, guessed = filled(contents, edges, config.on_missing, window)
     recordings = []
@@ -208,6 +209,7 @@ def stretches_of(name: str, contents: Contents, states: States, config: FilesDat
         recording = Recording(
             *(name, samples[part], rate, states.label, healthy, faulty, valid[part], start, unknown, begins),
             interpolated=int(guessed[part].sum()),
+            clock=origin,
         )
         recordings.append(recording if config.resample is None else resampled(recording, config.resample))
     return recordings

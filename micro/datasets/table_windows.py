@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from micro.config import AugmentConfig, FeaturesConfig, TableData
+from micro.config import AugmentConfig, FeaturesConfig, SourceConfig, TableData
 from micro.datasets import table
 from micro.datasets.augmented import with_copies
 from micro.datasets.find import find_files
 from micro.datasets.known_faults import fault_windows, learned_names
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import Recording, all_within, any_within, cut, one_rate, one_size
+from micro.datasets.recording import Recording, all_within, any_within, cut, one_rate, one_size, reach
+from micro.datasets.sources import join
 from micro.datasets.split import (
     Stretch,
     file_scalings,
@@ -26,7 +28,7 @@ from micro.datasets.split import (
 from micro.datasets.twins import twins_note, twins_of
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, Views, history_note, names_of, views_of
 from micro.errors import DataError
-from micro.signal import Scaling
+from micro.signal import Frames, Scaling
 from micro.support.wording import counted, listed, was
 
 
@@ -36,6 +38,7 @@ def table_parts(
     augment: AugmentConfig,
     seed: int,
     inputs: TeacherInputs = AS_THE_STUDENT,
+    sources: Sequence[SourceConfig] = (),
 ) -> Parts:
     """Read the files and divide their healthy windows into the four parts; all others are for the test, but for known faults.
 
@@ -47,14 +50,17 @@ def table_parts(
     recordings, channels, notes = table.load(inputs.read_from(data), 1 if data.pictures else inputs.window(settings))
     rate, size = one_rate(recordings), one_size(recordings)
     views = views_of(settings, inputs, channels, data.columns, rate, size)
+    named = find_files(data.files, data.folder) if data.known_faults or data.pictures or sources else {}
+    paths = {name: path for path, name in named.items()}
+    joined = join(recordings, views.main, paths, data, sources)
+    recordings, views = joined.recordings, replace(views, student=joined.features)
     scalings = _file_scalings(recordings, views) if data.scaling == "per_file" else {}
-    named = find_files(data.files, data.folder) if data.known_faults or data.pictures else {}
     known = learned_names(recordings, named, data)
     stretches, test, faults, more = _stretches(recordings, views, scalings, known)
     if not stretches:
         raise DataError(nothing_healthy(recordings, views))
     if data.pictures:
-        twins = twins_of({name: path for path, name in named.items()})
+        twins = twins_of(paths)
         more += twins_note(twins)
         runs, note = split_pictures([one.name for one in stretches], twins)
     else:
@@ -77,6 +83,7 @@ def table_parts(
                 target.append(made)
     all_notes = (
         *notes,
+        *joined.notes,
         *missing_notes(recordings, views),
         *history_note(recordings, views),
         *([note] if note else []),
@@ -96,6 +103,7 @@ def table_parts(
         faults=faults,
         teacher_features=views.teacher,
         teacher_channels=names_of(views.teachers_channels, channels),
+        sources=joined.sources,
     )
 
 
@@ -118,7 +126,8 @@ def _stretches(
         frames, starts = cut(recording, views)
         values, theirs = _features(recording, frames, views, scalings)
         labels = window_labels(recording, starts, views.window)
-        learnable = np.flatnonzero(all_within(recording.healthy, starts, views.window) & (labels != 1))
+        within = reach(starts, views)
+        learnable = np.flatnonzero(all_within(recording.healthy, *within) & (labels != 1))
         if len(learnable):
             stretches.append(Stretch(recording.name, frames, values, learnable, theirs))
         own, window = starts + views.history, views.student.window
@@ -128,7 +137,7 @@ def _stretches(
                 faults.append(piece(frames, values, 1, recording.name, rows, views=views, of_teacher=theirs))
             continue
         # A window that shares samples with a training window says nothing about new data.
-        apart = ~any_within(recording.healthy, starts, views.window)
+        apart = ~any_within(recording.healthy, *within)
         same = labels == window_labels(recording, own, window)
         differing += int((apart & ~same).sum())
         for label in (0, 1, -1):
@@ -143,7 +152,7 @@ def _stretches(
 
 
 def _features(
-    recording: Recording, frames: np.ndarray, views: Views, scalings: Mapping[str, tuple[Scaling, Scaling | None]]
+    recording: Recording, frames: Frames, views: Views, scalings: Mapping[str, tuple[Scaling, Scaling | None]]
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """What student and teacher see of a recording's windows, scaled by its file where the config says so."""
     values, theirs = views(frames), views.of_teacher(frames)
@@ -156,7 +165,7 @@ def _features(
 def _file_scalings(recordings: Sequence[Recording], views: Views) -> dict[str, tuple[Scaling, Scaling | None]]:
     """The scaling of each file for the student, and for the teacher where it has features of its own."""
 
-    def of_teacher(frames: np.ndarray) -> np.ndarray:
+    def of_teacher(frames: Frames) -> np.ndarray:
         values = views.of_teacher(frames)
         assert values is not None
         return values

@@ -12,7 +12,8 @@ from micro.config import FeaturesConfig
 from micro.config.files import FilesData
 from micro.datasets.recording import Recording, whole_windows
 from micro.errors import DataError
-from micro.signal import FrontEnd
+from micro.signal import AnyFrontEnd, Frames, FrontEnd, JoinedFrontEnd, Source
+from micro.signal.joined import features_of, main_of, samples_of
 from micro.support.wording import counted, was
 
 # Windows whose features are computed at a time where channels are chosen, so that only so many are copied.
@@ -47,20 +48,35 @@ class Views:
     A window is as long as the longer of both, and both see its end. Called with windows, it gives the student's features.
 
     Attributes:
-        student: The student's front end.
+        student: The student's front end; where it is joined, the teacher sees what the student sees.
         teacher: The teacher's; None where it sees what the student sees.
         students_channels, teachers_channels: Places of the channels of each among those read; None for all of them.
     """
 
-    student: FrontEnd
+    student: AnyFrontEnd
     teacher: FrontEnd | None = None
     students_channels: tuple[int, ...] | None = None
     teachers_channels: tuple[int, ...] | None = None
 
     @property
     def window(self) -> int:
-        """Samples that a window spans."""
+        """Samples of a window, of the main source where there are others."""
         return self.student.window if self.teacher is None else max(self.student.window, self.teacher.window)
+
+    @property
+    def span(self) -> int:
+        """Samples up to a window's last during which all that it depends on was taken."""
+        return max(self.window, self.student.span)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Further sources next to the main one."""
+        return self.student.sources
+
+    @property
+    def main(self) -> FrontEnd:
+        """The student's front end of the main source."""
+        return self.student.main if isinstance(self.student, JoinedFrontEnd) else self.student
 
     @property
     def hop(self) -> int:
@@ -72,28 +88,34 @@ class Views:
         """Samples of a window before the student's."""
         return self.window - self.student.window
 
-    def __call__(self, frames: np.ndarray) -> np.ndarray:
+    def __call__(self, frames: Frames) -> np.ndarray:
         """The student's features: (n, window, channels) -> (n, *shape)."""
-        return self._computed(self.student, frames, self.samples)
+        return self._computed(self.student, frames, self._students)
 
-    def of_teacher(self, frames: np.ndarray) -> np.ndarray | None:
+    def of_teacher(self, frames: Frames) -> np.ndarray | None:
         """The teacher's features, (n, window, channels) -> (n, *shape); None where they are the student's."""
         if self.teacher is None:
             return None
         start = self.window - self.teacher.window
-        return self._computed(self.teacher, frames, lambda part: _chosen(part[:, start:], self.teachers_channels))
+        return self._computed(
+            self.teacher, frames, lambda part: _chosen(main_of(part)[:, start:], self.teachers_channels)
+        )
 
-    def samples(self, frames: np.ndarray) -> np.ndarray:
-        """The samples that the student sees: (n, window, channels) -> (n, student's window, its channels)."""
-        return frames if self.teacher is None else _chosen(frames[:, self.history :], self.students_channels)
+    def samples(self, frames: Frames) -> np.ndarray:
+        """The samples that the student sees: (n, window, channels) -> (n, student's window, its channels) float32.
 
-    def _computed(
-        self, features: FrontEnd, frames: np.ndarray, choose: Callable[[np.ndarray], np.ndarray]
-    ) -> np.ndarray:
+        Of joined windows those of all sources, (n, samples).
+        """
+        return samples_of(self._students(frames))
+
+    def _students(self, frames: Frames) -> Frames:
+        return frames if self.teacher is None else _chosen(main_of(frames)[:, self.history :], self.students_channels)
+
+    def _computed(self, features: AnyFrontEnd, frames: Frames, choose: Callable[[Frames], Frames]) -> np.ndarray:
         if self.teacher is None:
-            return features(frames)
+            return features_of(features, frames)
         starts = range(0, max(1, len(frames)), BATCH)
-        return np.concatenate([features(choose(frames[start : start + BATCH])) for start in starts])
+        return np.concatenate([features_of(features, choose(frames[start : start + BATCH])) for start in starts])
 
 
 def views_of(

@@ -45,6 +45,10 @@ def require_searchable(config: Config) -> None:
         raise RunError(
             "search: detectors are judged on synthetic anomalies of machines' signals, and pictures have none; run the config"
         )
+    if config.sources:
+        raise RunError(
+            "search: it varies one front end, and the config has further sources; run configs with different students instead"
+        )
     if getattr(config.data, "scaling", "all") == "per_file":
         raise RunError('search: scaling = "per_file" has no constants for a chip; search with scaling = "all"')
 

@@ -119,6 +119,8 @@ def load_fleet(path: str | Path) -> Fleet:
             )
         if config.task == "regression":
             raise ValueError(f"fleet {path}: task 'regression' has no fleet; run each machine by itself (keras-kd run)")
+        if fleet.config(asset).sources:
+            raise ValueError(f"fleet {path}: [[sources]] have no fleet; run each machine by itself (keras-kd run)")
     return fleet
 
 

@@ -18,7 +18,7 @@ from micro.detection.sensor import faults
 from micro.errors import RunError
 from micro.runs.evaluate import run_inputs
 from micro.runs.finished import read_run
-from micro.signal import FrontEnd, Scaling
+from micro.signal import FrontEnd, JoinedFrontEnd, Scaling
 from micro.tflite.graph import read
 
 
@@ -144,6 +144,8 @@ def not_for_a_chip(config: Config, decider: Decider | None) -> str | None:
     window, hop = config.features.window, config.features.hop
     if hop > window:
         return f"hop {hop} is longer than the window of {window}, so a chip would skip samples; run with a hop of at most that"
+    if config.sources:
+        return "sources joined with the main one have no project yet"
     if getattr(config.data, "scaling", "all") == "per_file":
         return 'scaling = "per_file" has no constants for a chip; run with scaling = "all"'
     return None
@@ -173,4 +175,6 @@ def load_firmware(run_folder: str | Path) -> Firmware:
         )
     if isinstance(decider, Estimator) and outputs != 1:
         raise RunError(f"{folder} is damaged: it estimates one number, and its model has {outputs} outputs")
+    if isinstance(report.features, JoinedFrontEnd):
+        raise RunError(f"{folder}: sources joined with the main one have no project yet")
     return Firmware(report.features, report.scaling, content, decider)

@@ -18,6 +18,7 @@ from micro.detection.metrics import alarm_rates, auc, calibration_error, fit_of,
 from micro.detection.score import Score, reconstruction_score
 from micro.detection.threshold import Threshold, calibrate, reconstruction_error
 from micro.runs.report_parts import METRICS, Comparison, Metrics, Moved, RecordingReport, SoftTargets, Spread
+from micro.signal import FrontEnd, JoinedFrontEnd
 from micro.support.wording import counted
 from micro.tflite.graph import TfliteLike, read
 from micro.tflite.integers import quantize_inputs
@@ -231,17 +232,26 @@ def _furthest(x: np.ndarray, level: tuple[np.ndarray, np.ndarray], names: Sequen
 
 def feature_names(data: Prepared) -> tuple[str, ...]:
     """What `by_origin` calls the features: by channel where there are several; along time the mean and standard deviation."""
-    several = len(data.channels) > 1
-    if data.features.kinds == ("raw",):
-        names = data.channels
-    elif not several:
-        names = data.features.frame_names
-    else:
-        pairs = (name.split(": ", 1) for name in data.features.frame_names)
-        names = tuple(f"{data.channels[int(channel.removeprefix('channel '))]}: {what}" for channel, what in pairs)
-    if len(data.features.shape) == 1:
+    features = data.features
+    if isinstance(features, JoinedFrontEnd):
+        channels = (data.channels, *(source.channels for source in data.sources))
+        before = ("", *(f"{source.name}: " for source in features.sources))
+        parts = zip(before, features.parts, channels)
+        return tuple(f"{source}{name}" for source, part, own in parts for name in _names(part, own))
+    names = _names(features, data.channels)
+    if len(features.shape) == 1:
         return names
     return tuple(f"{name}: {what}" for what in ("mean", "standard deviation") for name in names)
+
+
+def _names(features: FrontEnd, channels: tuple[str, ...]) -> tuple[str, ...]:
+    """A name for each feature of a frame, those of samples as they are the channels'."""
+    if features.kinds == ("raw",):
+        return channels
+    if len(channels) == 1:
+        return features.frame_names
+    pairs = (name.split(": ", 1) for name in features.frame_names)
+    return tuple(f"{channels[int(channel.removeprefix('channel '))]}: {what}" for channel, what in pairs)
 
 
 def _summed(x: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from micro.config import Task
 from micro.datasets.pieces import Target
+from micro.datasets.sources import SourceData
 from micro.detection.detector import Detector
 from micro.signal import FrontEnd
 
@@ -53,7 +54,8 @@ class DataReport(Part):
 
     `teacher` is what the teacher sees; None where it sees what the student sees.
 
-    Pictures have no sample rate, but an `image_size`, height and width.
+    Pictures have no sample rate, but an `image_size`, height and width. `channels` and `sample_rate` are the main source's,
+    where there are further `sources`.
     """
 
     windows: WindowCounts
@@ -65,6 +67,7 @@ class DataReport(Part):
     target: Target | None = None
     image_size: tuple[int, int] | None = None
     teacher: TeacherData | None = None
+    sources: tuple[SourceData, ...] = ()
 
 
 class Parameters(Part):

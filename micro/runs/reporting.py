@@ -150,6 +150,7 @@ def _data_report(results: RunResults) -> DataReport:
         target=data.target,
         image_size=data.image_size,
         teacher=_teacher_data(data),
+        **({"sources": data.sources} if data.sources else {}),
     )
 
 

@@ -37,7 +37,7 @@ from micro.runs.report_parts import (
     StageReport,
 )
 from micro.runs.verdict import Verdict
-from micro.signal import FrontEnd, Scaling
+from micro.signal import FrontEnd, JoinedFrontEnd, Scaling
 from micro.support.files import json_bytes
 from micro.tflite.footprint import Footprint
 from micro.tflite.parity import Parity
@@ -80,7 +80,7 @@ class RunReport(Part):
     job: str
     task: Task
     data: DataReport
-    features: FrontEnd
+    features: FrontEnd | JoinedFrontEnd
     scaling: Scaling
     threshold: float | None
     false_alarm_rate: float | None = None

@@ -18,6 +18,7 @@ from micro.datasets.pieces import Target
 from micro.datasets.recording import Recording, cut
 from micro.datasets.regression import load_to_score
 from micro.datasets.split import file_scalings
+from micro.datasets.views import Views
 from micro.detection.detector import Detector, Status, decide, stand_in
 from micro.detection.estimator import Estimator
 from micro.detection.outcome import Decider
@@ -90,6 +91,8 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
     """
     folder = Path(run_folder)
     report, config = read_run(folder)
+    if config.sources:
+        raise RunError("a run with further sources cannot score files yet")
     names = short_names(files)
     _require_kind(list(names), config)
     tables = _table_config(config, report, files, channel)
@@ -106,7 +109,7 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
         )
     expected = report.data.sample_rate
     features = config.features.front_end(len(found), expected, size)
-    scalings = file_scalings(recordings, features, features) if tables.scaling == "per_file" else {}
+    scalings = file_scalings(recordings, features, Views(features)) if tables.scaling == "per_file" else {}
     student = _student(folder, report, config)
     by_file: dict[str, list[tuple[np.ndarray, ...]]] = {}
     for recording in recordings:

@@ -123,7 +123,7 @@ def fit_score_teacher(config: Config, data: Prepared, seed: int, begin: Callable
     """
     settings, windows, seen = config.teacher, data.train, data.of_teacher
     rows = _rows(seen.train.x)
-    near = -(-seen.features.window // data.features.hop) - 1
+    near = -(-seen.features.span // data.features.hop) - 1
     sets = _fitting_sets(windows, folds_of(windows), near)
     members: dict[str, Member] = {}
     held_out = []

@@ -25,6 +25,9 @@ def plain_config(config: Config, out: Path, within: Path | None = None) -> dict[
             plain[side]["path"] = Path(os.path.relpath(path, out)).as_posix() if inside else path
     if "folder" in plain["data"]:
         plain["data"]["folder"] = os.path.abspath(plain["data"]["folder"])
+    for source in plain["sources"]:
+        if source["folder"] is not None:
+            source["folder"] = os.path.abspath(source["folder"])
     return plain
 
 

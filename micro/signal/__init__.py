@@ -4,6 +4,17 @@ May import: nothing of this project.
 """
 
 from micro.signal.front_end import FrontEnd
+from micro.signal.joined import AnyFrontEnd, Frames, JoinedFrames, JoinedFrontEnd, Source, SourceFrames
 from micro.signal.scaling import Scaling, fit_scaling
 
-__all__ = ["FrontEnd", "Scaling", "fit_scaling"]
+__all__ = [
+    "AnyFrontEnd",
+    "Frames",
+    "FrontEnd",
+    "JoinedFrames",
+    "JoinedFrontEnd",
+    "Scaling",
+    "Source",
+    "SourceFrames",
+    "fit_scaling",
+]

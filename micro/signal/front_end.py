@@ -101,6 +101,16 @@ class FrontEnd:
         _require(self)
 
     @property
+    def span(self) -> int:
+        """Samples up to a window's last that it depends on: those of the window."""
+        return self.window
+
+    @property
+    def sources(self) -> tuple[()]:
+        """No further sources, which a joined front end has."""
+        return ()
+
+    @property
     def spectral(self) -> bool:
         """Whether a Fourier transform is taken."""
         return any(kind in ("spectrum", "mel", "envelope") for kind in self.kinds)

@@ -1,0 +1,256 @@
+"""Further sources next to the recordings of a user's files: which file belongs to which recording, read and joined in time."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from micro.config import PLACE, FilesData, SourceConfig
+from micro.datasets import table
+from micro.datasets.columns import usable
+from micro.datasets.find import find_files, placed, without
+from micro.datasets.recording import Recording, Samples, Stream, lacking, one_rate
+from micro.datasets.states import States
+from micro.errors import DataError
+from micro.signal import AnyFrontEnd, FrontEnd, JoinedFrontEnd, Source
+from micro.support.wording import counted, listed, was
+
+# Hops of a source after which its latest window is too old, where the config says nothing.
+HOPS = 2
+
+
+@dataclass(frozen=True)
+class SourceData:
+    """What was read of a further source: its name, its channels and their rate in Hz."""
+
+    name: str
+    channels: tuple[str, ...]
+    sample_rate: float
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Recordings with the further sources next to them, in the same order.
+
+    Attributes:
+        recordings: As they were, with their streams.
+        features: The front end of all sources, the main one's alone where there are no others.
+        sources: What was read of each.
+        notes: Sentences on what was left out.
+    """
+
+    recordings: list[Recording]
+    features: AnyFrontEnd
+    sources: tuple[SourceData, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def join(
+    recordings: Sequence[Recording],
+    features: FrontEnd,
+    paths: Mapping[str, Path],
+    data: FilesData,
+    sources: Sequence[SourceConfig],
+    known: Sequence[SourceData] = (),
+) -> Joined:
+    """Recordings with further sources next to them.
+
+    Args:
+        recordings: Of the main source.
+        features: Its front end.
+        paths: The files by the names of their recordings.
+        data: How they were read.
+        sources: The further ones.
+        known: What an earlier run read of each, whose files are scored now.
+
+    Raises:
+        DataError: Names the recording and the file for one that is missing, damaged or does not fit in time.
+    """
+    joined = Joined(list(recordings), features)
+    if not sources:
+        return joined
+    made: list[Source] = []
+    read: list[SourceData] = []
+    notes: dict[str, None] = {}
+    streams: list[tuple[Stream, ...]] = [() for _ in recordings]
+    for place, source in enumerate(sources):
+        partners = {name: partner(path, name, source, data) for name, path in paths.items()}
+        partners = {name: partners[name] for name in dict.fromkeys(one.name for one in recordings)}
+        files, found, said = _read(partners, source, data, known[place] if known else None)
+        notes.update(dict.fromkeys(f"source {source.name}: {note}" for note in said))
+        front_end = source.features.front_end(len(found.channels), found.sample_rate)
+        made.append(Source(source.name, front_end, _max_age(source, found.sample_rate, features)))
+        own = _streams(recordings, partners, files, source.name)
+        streams = [(*before, one) for before, one in zip(streams, own)]
+        read.append(found)
+    with_streams = [replace(one, streams=each) for one, each in zip(recordings, streams)]
+    front = JoinedFrontEnd(features, tuple(made))
+    notes.update(dict.fromkeys(_lacking_notes(with_streams, front)))
+    return Joined(with_streams, front, tuple(read), tuple(notes))
+
+
+def require_partners(data: FilesData, sources: Sequence[SourceConfig]) -> None:
+    """DataError for a main file without its file of a source, before any is read."""
+    aside = [
+        name for name in (getattr(data, "intervals", None), *getattr(data, "remaining_at_end", {}).values()) if name
+    ]
+    for path, name in without(find_files(data.files, data.folder), aside, data.folder).items():
+        for source in sources:
+            partner(path, name, source, data)
+
+
+def partner(path: Path, name: str, source: SourceConfig, data: FilesData) -> Path:
+    """The file of a source that belongs to a main file.
+
+    Raises:
+        DataError: Names both where it does not exist, and a main file whose name does not fit.
+    """
+    if source.files is None:
+        return path
+    root = Path(source.folder or data.folder)
+    if PLACE not in source.files:
+        found = root / source.files
+        if not found.is_file():
+            raise DataError(f"source {source.name}: {found}: no such file")
+        return found
+    absolute, folder = path.resolve(), Path(data.folder).resolve()
+    below = absolute.relative_to(folder) if absolute.is_relative_to(folder) else None
+    value = path.stem if source.recording == PLACE else placed(path.as_posix(), source.recording, PLACE)
+    if value is None:
+        raise DataError(f"source {source.name}: {name} does not match recording = {source.recording!r}")
+    # A file from elsewhere, which is scored, lies next to its partner.
+    own = source.files.replace(PLACE, value)
+    found = path.parent / own if below is None else root / below.parent / own
+    if not found.is_file():
+        itself = placed(path.name, source.files.rpartition("/")[2], PLACE) is not None
+        more = ", or let data.files name the main recordings alone" if itself else ""
+        raise DataError(f"source {source.name}: {name} has no file {found}; record it, leave {name} out{more}")
+    return found
+
+
+def _read(
+    partners: Mapping[str, Path], source: SourceConfig, data: FilesData, known: SourceData | None
+) -> tuple[dict[Path, Samples], SourceData, list[str]]:
+    """The files of a source by their paths, what they hold, and sentences on what was left out."""
+    reading = source.reading(data)
+    notes: dict[str, None] = {}
+    left_out = table.LeftOut(reading, scoring=known is not None)
+    named = {path: path.name for path in partners.values()}
+    files = [table.File(path, name, healthy=False, faulty=False) for path, name in named.items()]
+    contents = table.read_files(files, reading, () if known is None else known.channels, notes, left_out)
+    stretches: list[Recording] = []
+    places: list[Path] = []
+    for file, one in contents:
+        states = States(np.ones(len(one.samples), bool), None)
+        parts = table.stretches_of(file.name, one, states, reading, source.features.window)
+        stretches += parts
+        places += [file.path] * len(parts)
+    channels = contents[0][1].channels
+    if known is None:
+        stretches, channels, constant = usable(stretches, channels, reading, "in any file")
+        notes.update(dict.fromkeys(constant))
+    rate = one_rate(stretches)
+    assert rate is not None
+    if known is not None and abs(rate / known.sample_rate - 1) > 0.01:
+        raise DataError(
+            f"source {source.name}: {named[places[0]]} is sampled at {rate:g} Hz, the run's at {known.sample_rate:g} Hz"
+        )
+    by_file = {
+        path: _samples([one for one, place in zip(stretches, places) if place == path])
+        for path in dict.fromkeys(places)
+    }
+    return by_file, SourceData(source.name, channels, rate if known is None else known.sample_rate), [*notes]
+
+
+def _samples(stretches: Sequence[Recording]) -> Samples:
+    """A file's stretches, one after the other."""
+    edges = np.cumsum([0, *(len(one.samples) for one in stretches)]).tolist()
+    first = stretches[0]
+    assert first.sample_rate is not None
+    return Samples(
+        np.concatenate([one.samples for one in stretches]),
+        np.concatenate([one.valid for one in stretches]),
+        tuple(itertools.pairwise(edges)),
+        tuple(one.start_seconds for one in stretches),
+        first.sample_rate,
+        first.clock,
+    )
+
+
+def _max_age(source: SourceConfig, rate: float, features: FrontEnd) -> int:
+    """How old a window may be, in samples of the main source."""
+    hop = source.features.hop / rate
+    seconds = HOPS * hop if source.max_age is None else source.max_age
+    if seconds < hop:
+        raise DataError(
+            f"source {source.name}: max_age = {seconds:g} s is shorter than its hop of {source.features.hop:,} samples, "
+            f"{hop:g} s; no window could be that recent all the time"
+        )
+    assert features.sample_rate is not None
+    samples = int(np.ceil(seconds * features.sample_rate))
+    if samples >= 2**31:
+        raise DataError(
+            f"source {source.name}: max_age of {seconds:g} s is more samples of the main source than C counts"
+        )
+    return samples
+
+
+def _streams(
+    recordings: Sequence[Recording], partners: Mapping[str, Path], files: Mapping[Path, Samples], source: str
+) -> list[Stream]:
+    """The stream next to each recording; windows that reach into a recording before it are not for it.
+
+    Otherwise a window of the test could hold samples that were trained on.
+    """
+    streams: list[Stream] = []
+    spans: dict[Path, list[tuple[float, float, int]]] = {}
+    for place, one in enumerate(recordings):
+        path = partners[one.name]
+        file = files[path]
+        begins = 0.0 if file.clock is None or one.clock is None else file.clock - one.clock
+        streams.append(Stream(file, begins))
+        assert one.sample_rate is not None
+        # On the time axis of the source's file.
+        first = one.start_seconds - begins
+        spans.setdefault(path, []).append((first, first + len(one.samples) / one.sample_rate, place))
+    for path, found in spans.items():
+        found.sort()
+        for (_, past, before), (first, _, place) in itertools.pairwise(found):
+            if past > first + 1.0 / (recordings[place].sample_rate or 1.0):
+                a, b = recordings[before].name, recordings[place].name
+                raise DataError(
+                    f"source {source}: {a} and {b} overlap in time and both take {path.name}: samples of a test would have "
+                    "been trained on; give each a file of its own"
+                )
+            streams[place] = replace(streams[place], not_before=past + streams[place].begins)
+    return streams
+
+
+def _lacking_notes(recordings: Sequence[Recording], features: JoinedFrontEnd) -> list[str]:
+    """Sentences on windows that are left out as a source has none that is recent; DataError where none is left."""
+    counts = [lacking(one, features) for one in recordings]
+    total = sum(count for _, count in counts)
+    notes = []
+    for place, source in enumerate(features.sources):
+        of = {one.name: 0 for one in recordings}
+        for one, (missing, _) in zip(recordings, counts):
+            of[one.name] += int(missing[place])
+        left = sum(of.values())
+        if total and left == total:
+            raise DataError(
+                f"source {source.name}: none of {counted(total, 'window')} has a complete window of it that is at most "
+                f"{source.max_age:,} samples of the main source old; it needs {source.front_end.window} samples of its own at "
+                f"{source.front_end.sample_rate:g} Hz first: check that both were recorded at the same time, or take a shorter "
+                "window for it"
+            )
+        if left:
+            where = listed([f"{name} {count:,}" for name, count in of.items() if count])
+            notes.append(
+                f"{left:,} of {counted(total, 'window')} {was(left)} left out, as source {source.name} has no complete window "
+                f"that recent: {where}."
+            )
+    return notes

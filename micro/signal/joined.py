@@ -1,0 +1,311 @@
+"""Several sources of samples side by side, each with a front end of its own, joined where a window of the main one ends."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from micro.signal.front_end import FrontEnd
+from micro.signal.scaling import Scaling
+from micro.signal.spec import Arithmetic, Kind
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source next to the main one.
+
+    Attributes:
+        name: An identifier of C in lower case.
+        front_end: Of its own samples; gives one row of features a window.
+        max_age: How many samples of the main source may have come, at least 1, since its latest window was complete.
+    """
+
+    name: str
+    front_end: FrontEnd
+    max_age: int
+
+
+@dataclass(frozen=True)
+class SourceFrames:
+    """A source's windows next to n windows of the main source.
+
+    Attributes:
+        frames: Its complete windows in their order, (m, window, channels).
+        chosen: The one that each main window is joined with, (n,) int; -1 where none is recent enough.
+        ages: Samples of the main source from the end of that window to the end of the main window, both counted, (n,) int; at
+            most `max_age` + 1, which stands for none.
+    """
+
+    frames: np.ndarray
+    chosen: np.ndarray
+    ages: np.ndarray
+
+
+@dataclass(frozen=True)
+class JoinedFrames:
+    """Windows of the main source, (n, window, channels), and those of each further source."""
+
+    main: np.ndarray
+    sources: tuple[SourceFrames, ...]
+
+    def __len__(self) -> int:
+        return len(self.main)
+
+    def __getitem__(self, rows: np.ndarray | slice) -> JoinedFrames:
+        """Some of the windows, without a copy of the sources' samples."""
+        sources = (replace(each, chosen=each.chosen[rows], ages=each.ages[rows]) for each in self.sources)
+        return JoinedFrames(self.main[rows], tuple(sources))
+
+    @property
+    def complete(self) -> np.ndarray:
+        """Which windows have one of every source, (n,) bool."""
+        return np.logical_and.reduce([each.chosen >= 0 for each in self.sources])
+
+    def flat(self) -> np.ndarray:
+        """All samples of each window, the main source's first, (n, samples) float32; every source must have a window.
+
+        `JoinedFrontEnd.frames_of` is the inverse.
+        """
+        parts = [self.main, *(each.frames[each.chosen] for each in self.sources)]
+        return np.concatenate([part.reshape(len(self), -1).astype(np.float32) for part in parts], axis=1)
+
+
+Frames = np.ndarray | JoinedFrames
+
+
+def latest(ends: np.ndarray, arrivals: np.ndarray, max_age: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which of a source's windows each main window is joined with, and its age, as `SourceFrames` has them.
+
+    Args:
+        ends: The last sample of each main window, (n,) int.
+        arrivals: For each of the source's windows the main sample before which its last sample came, (m,) int, rising.
+        max_age: As `Source.max_age`.
+
+    Examples:
+        >>> from micro.signal.joined import latest
+        >>> chosen, ages = latest(np.array([9, 19, 29]), np.array([5, 12]), max_age=10)
+        >>> chosen.tolist(), ages.tolist()
+        ([0, 1, -1], [5, 8, 11])
+    """
+    chosen = np.searchsorted(arrivals, ends, side="right") - 1
+    ages = np.full(len(ends), max_age + 1)
+    some = chosen >= 0
+    ages[some] = np.minimum(ends[some] - arrivals[chosen[some]] + 1, max_age + 1)
+    return np.where(ages > max_age, -1, chosen), ages
+
+
+def arrivals_of(places: np.ndarray, rate: float, main_rate: float, begins: float = 0.0) -> np.ndarray:
+    """The main sample before which samples of a source come: the first that was taken at the same time or later.
+
+    Args:
+        places: Of the source's samples, counted from its first, (m,) int.
+        rate, main_rate: In Hz.
+        begins: Seconds from the main source's first sample to the source's first.
+    """
+    # What floats round must not make simultaneous samples follow one another.
+    return np.ceil((places / rate + begins) * main_rate - 1e-6).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class JoinedFrontEnd:
+    """A main front end and those of further sources: the main features, then each source's, make one row.
+
+    The main source says when a window is complete, and what it is called in time: window, hop and sample rate are its own.
+
+    Attributes:
+        main: Gives one row of features a window.
+        sources: At least one, in the order of their features.
+
+    Raises:
+        ValueError: For features with a time axis, a sample rate that is not known, or sources that do not fit together.
+
+    Examples:
+        >>> from micro.signal.joined import JoinedFrontEnd, Source
+        >>> vibration = micro.FrontEnd("moments", window=64, hop=32, sample_rate=100.0)
+        >>> temperature = micro.FrontEnd("statistics", window=8, hop=1, sample_rate=1.0)
+        >>> JoinedFrontEnd(vibration, (Source("temperature", temperature, max_age=200),)).names[2:4]
+        ('moments kurtosis', 'temperature: statistics mean')
+    """
+
+    main: FrontEnd
+    sources: tuple[Source, ...]
+
+    def __post_init__(self) -> None:
+        names = [source.name for source in self.sources]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"a joined front end needs sources of different names, got {', '.join(names) or 'none'}")
+        for name, front_end in (("the main source", self.main), *((s.name, s.front_end) for s in self.sources)):
+            if len(front_end.shape) != 1:
+                raise ValueError(f"{name}: sources are joined by rows of features; take no kind 'raw' and no frame")
+            if front_end.sample_rate is None:
+                raise ValueError(f"{name}: sources are joined in time; its sample rate must be known")
+        for source in self.sources:
+            if source.max_age < 1:
+                raise ValueError(f"{source.name}: max_age must be at least 1 sample of the main source")
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Those of the main source, as all that follows but `shape` and names."""
+        return self.main.kinds
+
+    @property
+    def window(self) -> int:
+        return self.main.window
+
+    @property
+    def hop(self) -> int:
+        return self.main.hop
+
+    @property
+    def channels(self) -> int:
+        return self.main.channels
+
+    @property
+    def sample_rate(self) -> float | None:
+        return self.main.sample_rate
+
+    @property
+    def bands(self) -> int:
+        return self.main.bands
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return self.main.arithmetic
+
+    @property
+    def full_scale(self) -> float | None:
+        return self.main.full_scale
+
+    @property
+    def frame(self) -> None:
+        return None
+
+    @property
+    def frame_hop(self) -> None:
+        return None
+
+    @property
+    def frames(self) -> Literal[1]:
+        return 1
+
+    @property
+    def parts(self) -> tuple[FrontEnd, ...]:
+        """The main front end and those of the sources."""
+        return (self.main, *(source.front_end for source in self.sources))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one window's features."""
+        return (sum(part.shape[0] for part in self.parts),)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name for each feature, in order."""
+        own = (f"{source.name}: {name}" for source in self.sources for name in source.front_end.names)
+        return (*self.main.names, *own)
+
+    @property
+    def frame_names(self) -> tuple[str, ...]:
+        """As `names`, since a window is one frame."""
+        return self.names
+
+    @property
+    def span(self) -> int:
+        """Samples of the main source, up to a window's last, during which all samples that it depends on were taken."""
+        rate = self.main.sample_rate or 1.0
+        reaches = (
+            source.max_age + 1 + int(np.ceil(source.front_end.window / (source.front_end.sample_rate or 1.0) * rate))
+            for source in self.sources
+        )
+        return max(self.main.window, *reaches)
+
+    def frames_of(self, rows: np.ndarray) -> JoinedFrames:
+        """Windows from all their samples, (n, samples), as `JoinedFrames.flat` gives them; each has just been complete.
+
+        Raises:
+            ValueError: For rows of another length.
+        """
+        sizes = [part.window * part.channels for part in self.parts]
+        if rows.ndim != 2 or rows.shape[1] != sum(sizes):
+            raise ValueError(f"rows must have shape (n, {sum(sizes)}), got {rows.shape}")
+        cuts = np.split(rows, np.cumsum(sizes)[:-1], axis=1)
+        main, *others = (cut.reshape(len(rows), part.window, part.channels) for cut, part in zip(cuts, self.parts))
+        every, fresh = np.arange(len(rows)), np.ones(len(rows), int)
+        return JoinedFrames(main, tuple(SourceFrames(frames, every, fresh) for frames in others))
+
+    def counts(self, frames: JoinedFrames) -> JoinedFrames:
+        """Windows as the target takes them: int16 for each front end with arithmetic 'fixed', else float32."""
+        sources = (
+            replace(each, frames=sensed(source.front_end, each.frames))
+            for each, source in zip(frames.sources, self.sources)
+        )
+        return JoinedFrames(sensed(self.main, frames.main), tuple(sources))
+
+    def __call__(self, frames: Frames) -> np.ndarray:
+        """Features of windows that are complete, (n, features) float32."""
+        joined = _joined(frames)
+        parts = [self.main(joined.main)]
+        for source, each in zip(self.sources, joined.sources):
+            used, place = np.unique(each.chosen, return_inverse=True)
+            parts.append(source.front_end(each.frames[used])[place.reshape(-1)])
+        return np.concatenate(parts, axis=1)
+
+    def scalings(self, scaling: Scaling) -> tuple[Scaling, ...]:
+        """The scaling of each of `parts`.
+
+        Raises:
+            ValueError: For a scaling of another length than the row.
+        """
+        sizes = [part.shape[0] for part in self.parts]
+        if len(scaling.centre) != sum(sizes):
+            raise ValueError(f"the scaling has {len(scaling.centre)} features, the front end {sum(sizes)}")
+        edges = np.cumsum([0, *sizes]).tolist()
+        cuts = [slice(first, past) for first, past in itertools.pairwise(edges)]
+        return tuple(Scaling(scaling.centre[cut], scaling.spread[cut]) for cut in cuts)
+
+    def int8(self, frames: Frames, scaling: Scaling, scale: float, zero: int) -> np.ndarray:
+        """The model's input as the target computes it, (n, features) int8; windows must be complete."""
+        joined = _joined(frames)
+        own, *others = self.scalings(scaling)
+        parts = [self.main.int8(joined.main, own, scale, zero)]
+        for source, each, part in zip(self.sources, joined.sources, others):
+            used, place = np.unique(each.chosen, return_inverse=True)
+            parts.append(source.front_end.int8(each.frames[used], part, scale, zero)[place.reshape(-1)])
+        return np.concatenate(parts, axis=1)
+
+
+AnyFrontEnd = FrontEnd | JoinedFrontEnd
+
+
+def sensed(front_end: FrontEnd, samples: np.ndarray) -> np.ndarray:
+    """Samples as the target takes them: int16 counts for arithmetic 'fixed', else float32."""
+    return front_end.counts(samples) if front_end.arithmetic == "fixed" else samples.astype(np.float32)
+
+
+def features_of(front_end: AnyFrontEnd, frames: Frames) -> np.ndarray:
+    """Features of windows by the front end that they were cut for, (n, *shape) float32."""
+    return front_end(frames) if isinstance(front_end, JoinedFrontEnd) else front_end(main_of(frames))
+
+
+def samples_of(frames: Frames) -> np.ndarray:
+    """Samples of windows as they are kept: (n, window, channels), of joined ones (n, samples), float32."""
+    return frames.flat() if isinstance(frames, JoinedFrames) else frames.astype(np.float32)
+
+
+def main_of(frames: Frames) -> np.ndarray:
+    """The main source's windows, (n, window, channels)."""
+    return frames.main if isinstance(frames, JoinedFrames) else frames
+
+
+def with_main(frames: Frames, main: np.ndarray) -> Frames:
+    """Windows with other samples of the main source."""
+    return replace(frames, main=main) if isinstance(frames, JoinedFrames) else main
+
+
+def _joined(frames: Frames) -> JoinedFrames:
+    if not isinstance(frames, JoinedFrames):
+        raise ValueError("a joined front end takes JoinedFrames, got an array")
+    return frames
