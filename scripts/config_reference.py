@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from micro.config import augmentation, compression, data, deployment, distillation, features, models, read
+from micro.config import augmentation, compression, data, deployment, distillation, features, models, read, text
 
 PAGE = Path(__file__).parents[1] / "docs/config.md"
 # Headings of the page, in its order, and the class behind each.
@@ -28,6 +28,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     '[data], job = "table"': data.TableData,
     '[data], job = "table", task = "classification"': data.ClassesData,
     '[data], job = "table", task = "regression"': data.RegressionData,
+    '[data], job = "text"': text.TextData,
     "[features]": features.FeaturesConfig,
     "[augment]": augmentation.AugmentConfig,
     "[teacher]": models.TeacherConfig,

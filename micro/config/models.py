@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_v
 
 from micro.config.complaints import did_you_mean, shown
 from micro.config.section import Section, listed, tables
+from micro.config.text import Around, Context
 
 Family = Literal[
     "autoencoder",
@@ -46,7 +47,11 @@ LIBRARIES = r"(sklearn|pyod\.models(?!\.embedding))(\.[a-z][a-z0-9_]*)+\.[A-Z][A
 
 
 class ModelConfig(Section):
-    """A network by family and sizes, or from a .keras file; and how it is trained."""
+    """A network by family and sizes, or from a .keras file; and how it is trained.
+
+    `embedding`, `context`, `before` and `after` are of models of text: values a character, and what the model sees, where that
+    differs from [data].
+    """
 
     family: Family = "autoencoder"
     sizes: Annotated[tuple[PositiveInt, ...], BeforeValidator(listed)] = (32,)
@@ -54,6 +59,10 @@ class ModelConfig(Section):
     stride: PositiveInt = 4
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     path: str | None = None
+    embedding: Annotated[int, Field(ge=1, le=1024)] | None = None
+    context: Context | None = None
+    before: Around | None = None
+    after: Around | None = None
     epochs: int = Field(30, ge=0)
     batch_size: PositiveInt = 64
     learning_rate: PositiveFloat = 1e-3
