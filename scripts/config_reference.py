@@ -120,8 +120,8 @@ def default(field: FieldInfo) -> str:
 def meanings(page: str) -> dict[tuple[str, str], str]:
     """What the page says of each key, by heading and key."""
     said: dict[tuple[str, str], str] = {}
-    for heading, text in re.findall(r"^## (.+)\n((?:(?!## ).*\n?)*)", page, flags=re.M):
-        for key, meaning in re.findall(r"^\| `(\w+)` \|.*\| ([^|]*) \|$", text, flags=re.M):
+    for heading, below in re.findall(r"^## (.+)\n((?:(?!## ).*\n?)*)", page, flags=re.M):
+        for key, meaning in re.findall(r"^\| `(\w+)` \|.*\| ([^|]*) \|$", below, flags=re.M):
             said[heading, key] = meaning
     return said
 

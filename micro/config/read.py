@@ -124,6 +124,8 @@ class Config(Section):
             raise ValueError('distill.level is for form = "pairs"; of running text each place is taught by itself')
         if self.data.unlabeled_files and self.distill.level == "token":
             raise ValueError('data.unlabeled_files are learned from with distill.level = "sequence" or "both"')
+        if any(isinstance(stage, QuantizeStage) and stage.activations != "int8" for stage in self.compress):
+            raise ValueError("activations = 'int16' is not for task 'sequence', whose table of characters is int8")
         for name, default in (("features", FeaturesConfig()), ("augment", AugmentConfig())):
             if getattr(self, name) != default:
                 raise ValueError(f"[{name}] is for recordings, and job is 'text'; leave it out")

@@ -18,6 +18,8 @@ from micro.support.wording import counted
 
 # Test windows of running text that are judged, evenly spaced; pairs are judged by all of the test.
 MOST_JUDGED = 50_000
+# Texts of the test that are kept, of running text stretches of so many characters.
+MOST_KEPT, STRETCH = 200, 48
 # Label of a window whose target no output stands for.
 NO_SYMBOL = -1
 
@@ -35,6 +37,7 @@ class Text:
         pairs: The test's, whose windows follow one another letter by letter; empty of running text.
         unlabeled: Windows of sources without a target, (n, length) uint8.
         longest: Letters of the longest source; 0 of running text.
+        kept: Sources or stretches of the test, for the firmware's self-test.
     """
 
     form: str
@@ -46,6 +49,7 @@ class Text:
     pairs: tuple[Pair, ...]
     unlabeled: np.ndarray
     longest: int
+    kept: tuple[str, ...]
 
     @property
     def widest(self) -> Span:
@@ -136,7 +140,9 @@ def _running(data: TextData, teacher: Span, student: Span) -> TextParts:
     _require_some({name: len(part.x) for name, part in parts.items()}, "character")
     symbols = tuple((character,) for character in vocabulary.characters)
     none = np.zeros((0, before), np.uint8)
-    text = Text("text", vocabulary, symbols, "", teacher, student, (), none, 0)
+    text = Text(
+        "text", vocabulary, symbols, "", teacher, student, (), none, 0, _stretches([text for _, text in texts["test"]])
+    )
     return TextParts(text, parts["train"], parts["validation"], parts["test"], tuple(notes))
 
 
@@ -157,6 +163,12 @@ def _texts(data: TextData) -> dict[str, list[tuple[str, str]]]:
         texts["train"] = [(name, text[:cut]) for name, text, cut in cuts if text[:cut]]
     _require_some({part: len(named) for part, named in texts.items()}, "character")
     return texts
+
+
+def _stretches(texts: Sequence[str]) -> tuple[str, ...]:
+    """Stretches of some texts, evenly spaced."""
+    found = [text[start : start + STRETCH] for text in texts for start in range(0, len(text), STRETCH)]
+    return tuple(found[row] for row in evenly_spaced(len(found), MOST_KEPT))
 
 
 def _windows_of(file: str, text: str, vocabulary: Vocabulary, before: int) -> TextPart:
@@ -200,6 +212,10 @@ def _pairs(data: TextData, teacher: Span, student: Span, seed: int) -> TextParts
     """Pairs: each letter of a source becomes none, one or two tokens of its target."""
     sources = unlabeled_sources(data)
     divided: Divided = divided_pairs(data, seed)
+    held = {pair.source for pair in (*divided.validation, *divided.test)}
+    tested = len(sources)
+    sources = [source for source in sources if source not in held]
+    tested -= len(sources)
     vocabulary, left_out = _vocabulary((pair.source for pair in divided.train), data)
     found: Learned = learned(divided, vocabulary, data)
     span = widest(teacher, student)
@@ -217,9 +233,13 @@ def _pairs(data: TextData, teacher: Span, student: Span, seed: int) -> TextParts
         notes.append(
             f"{counted(len(sources), 'source')} without a target are learned from as the teacher transcribes them."
         )
+    if tested:
+        notes.append(f"{counted(tested, 'source')} of unlabeled_files were left out, as validation or test has them.")
     longest = max(len(pair.source) for pair in (*divided.train, *divided.validation, *divided.test))
+    rows = evenly_spaced(len(divided.test), MOST_KEPT)
+    kept = tuple(dict.fromkeys(divided.test[row].source for row in rows))
     between = "" if data.target_tokens == "characters" else " "
-    text = Text("pairs", vocabulary, found.symbols, between, teacher, student, divided.test, unlabeled, longest)
+    text = Text("pairs", vocabulary, found.symbols, between, teacher, student, divided.test, unlabeled, longest, kept)
     return TextParts(text, train, validation, test, tuple(notes))
 
 

@@ -111,8 +111,9 @@ def load_fleet(path: str | Path) -> Fleet:
         raise ValueError(f"fleet {path}: {first_complaint(error, '', Fleet)}") from None
     _require_apart(path, fleet)
     for asset in fleet.asset:
-        if fleet.config(asset).task == "regression":
-            raise ValueError(f"fleet {path}: task 'regression' has no fleet; run each machine by itself (keras-kd run)")
+        task = fleet.config(asset).task
+        if task in ("regression", "sequence"):
+            raise ValueError(f"fleet {path}: task {task!r} has no fleet; run each machine by itself (keras-kd run)")
     return fleet
 
 

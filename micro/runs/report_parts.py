@@ -17,6 +17,7 @@ METRICS: dict[Task, tuple[str, ...]] = {
     "anomaly": ("auc", "detection_rate", "false_alarm_rate"),
     "classification": ("accuracy", "macro_f1", "calibration_error"),
     "regression": ("r2", "rmse", "mae", "coverage", "rmse_last"),
+    "sequence": ("top_1", "top_3", "cross_entropy", "word_error_rate", "token_error_rate"),
 }
 # Before the names of detectors that a teacher is made of, where reports keep figures by model.
 DETECTOR = "detector: "
@@ -40,6 +41,17 @@ class WindowCounts(Part):
     test: int
 
 
+class TextReport(Part):
+    """The text of a run: whether it is running 'text' or 'pairs', how many characters and outputs there are, the sources that
+    are tested, and what always the same answer is right in, `constant`: the commonest character, or the source itself."""
+
+    form: str
+    characters: int
+    symbols: int
+    sources: int = 0
+    constant: float = 0.0
+
+
 class DataReport(Part):
     """The data of a run; `untested` says what its test cannot show, `target` what number a regression predicts.
 
@@ -54,6 +66,7 @@ class DataReport(Part):
     untested: str | None = None
     target: Target | None = None
     image_size: tuple[int, int] | None = None
+    text: TextReport | None = None
 
 
 class Parameters(Part):

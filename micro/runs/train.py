@@ -15,7 +15,7 @@ import tensorflow as tf
 from keras_kd import Supplied
 from micro.compress.fine_tune import with_supplied
 from micro.compress.shrink import plan_shrink
-from micro.config import Config, ModelConfig
+from micro.config import OF_CLASSES, Config, ModelConfig
 from micro.conversion.keras_file import load_keras
 from micro.datasets.pieces import Target
 from micro.datasets.prepare import Prepared, Windows
@@ -27,6 +27,7 @@ from micro.runs.fitting import History, class_weight, fit, hard_loss, seed_every
 from micro.runs.known_faults import deviating, flags, learned_faults
 from micro.runs.score_teacher import ScoreTeacher, check_detectors, scores_of_detectors
 from micro.runs.teaching import candidates_of, on_outputs, recipe_of
+from micro.runs.text_models import Embedding, build_text, settle_unknown, split, transcribed
 
 if TYPE_CHECKING:
     from keras_kd.types import Structure
@@ -115,7 +116,9 @@ def distil(
     """The student trained under the teacher."""
     model = _new_student(config, data, seed)
     seed_everything(seed, "shuffle")
-    examples = _examples(data, teacher)
+    examples = _examples(data, teacher, config.distill.level != "token")
+    if config.distill.level == "sequence":
+        return _fit(model, model, config.student, data, examples, on_epoch)
     steps = steps_of(config, len(examples[0].x))
     known = _known(teacher)
     distiller = recipe_of(config, known, model, steps).distiller(known, model)
@@ -164,20 +167,26 @@ def _logical_cpus() -> int:
 
 
 def training_data(
-    config: Config, data: Prepared, teacher: keras.Model | ScoreTeacher, student: keras.Model
+    config: Config,
+    data: Prepared,
+    teacher: keras.Model | ScoreTeacher,
+    student: keras.Model,
+    embedding: Embedding | None = None,
 ) -> TrainingData:
-    """What stages of compression train a student on."""
-    examples = _examples(data, teacher)[0]
+    """What stages of compression train a student on; of text what follows its embedding, on what that gives."""
+    examples = _examples(data, teacher, config.distill.level != "token")[0]
     known = _known(teacher)
-    return TrainingData(
+    labels_alone = config.distill.level == "sequence"
+    training = TrainingData(
         examples.x,
         examples.y,
         hard_loss(student, data.task),
         known,
-        on_outputs(recipe_of(config, known, student, steps_of(config, len(examples.x)))),
+        None if labels_alone else on_outputs(recipe_of(config, known, student, steps_of(config, len(examples.x)))),
         class_weight(data.class_weights),
         examples.supplied,
     )
+    return training if embedding is None or not config.compress else embedding.training(training)
 
 
 def steps_of(config: Config, windows: int) -> int:
@@ -194,6 +203,9 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
     models = untrained_models(config, data)
     for each in candidates_of(config):
         recipe_of(each, *models, steps_of(config, len(data.train)))
+    if data.text is not None:
+        embedding, rest = split(models[1], config.student)
+        models, calibration = (models[0], rest), embedding(calibration)
     if any(stage.stage in ("prune", "cluster") for stage in config.compress):
         prunable_kernels(models[1])
     for stage in config.compress:
@@ -266,6 +278,8 @@ def _new_student(config: Config, data: Prepared, seed: int) -> keras.Model:
 
 
 def _build(part: ModelConfig, data: Prepared, name: str) -> keras.Model:
+    if data.text is not None:
+        return build_text(part, data.text, name)
     return build_model(part, data.train.x.shape[1:], data.outputs, name)
 
 
@@ -285,10 +299,12 @@ def _fit(
         examples.inputs,
         examples.y,
         validation_data=(validation.inputs, validation.y),
-        metrics=["accuracy"] if data.task == "classification" else [],
+        metrics=["accuracy"] if data.task in OF_CLASSES else [],
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch())],
         class_weight=class_weight(data.class_weights),
     )
+    if data.text is not None:
+        settle_unknown(model, data.train.x)
     return Trained(model, history)
 
 
@@ -297,14 +313,19 @@ def _known(teacher: keras.Model | ScoreTeacher) -> keras.Model | Supplied:
     return scores_of_detectors() if isinstance(teacher, ScoreTeacher) else teacher
 
 
-def _examples(data: Prepared, teacher: keras.Model | ScoreTeacher | None) -> tuple[Examples, Examples]:
-    """What a model is trained and validated on: under detectors also on synthetic windows, which are their own targets.
+def _examples(
+    data: Prepared, teacher: keras.Model | ScoreTeacher | None, transcribe: bool = False
+) -> tuple[Examples, Examples]:
+    """What a model is trained and validated on: under detectors also on synthetic windows, which are their own targets; of text
+    with `transcribe` what the teacher makes of it.
 
     Without a teacher what is supplied says which windows are known faults, where there are any.
     """
     validation = data.validation.x, targets_of(data, data.validation)
     if isinstance(teacher, ScoreTeacher):
         return Examples(teacher.x, teacher.x, teacher.outputs), Examples(*validation, teacher.validation)
+    if transcribe and data.text is not None and isinstance(teacher, keras.Model):
+        return Examples(*transcribed(teacher, data.train.x, data.text)), Examples(*validation)
     x, y = taught(data, teacher)
     if data.faults is None or teacher is not None:
         return Examples(x, y), Examples(*validation)
