@@ -1,17 +1,22 @@
 """Runs on text: from files to an int8 student, whose figures are those of what goes on the chip."""
 
+import csv
 import hashlib
 import json
+import subprocess
 
 import keras
 import numpy as np
 import pytest
+from support import build_app, invoke
 from text_files import SIZES, sounds_config, text_config, write_sounds, write_text
 
 import micro
 from micro.datasets.prepare import prepare
 from micro.detection.transcription import distance
 from micro.errors import RunError
+from micro.firmware import emulate as emulation
+from micro.firmware.boards import BOARDS
 from micro.runs.device import load_firmware
 from micro.runs.run_report import RunReport
 from micro.runs.text_device import load_text_firmware, load_texts
@@ -166,3 +171,143 @@ def test_damaged_texts_are_refused(tmp_path, content):
     (tmp_path / "test_texts.json").write_text(content)
     with pytest.raises(RunError, match="damaged"):
         load_texts(tmp_path)
+
+
+@pytest.mark.parametrize("run", ["words", "sounds"])
+@pytest.mark.parametrize("runtime", ["static", "tflm"])
+def test_projects_are_whole(run, runtime, request, tmp_path):
+    folder, config = request.getfixturevalue(run)
+    for board in BOARDS:
+        out = tmp_path / board
+        result = invoke("new-firmware", folder, "--board", board, "--out", out, "--runtime", runtime, "--windows", "2")
+        assert result.exit_code == 0, result.output
+        texts = {path.name: path.read_text() for path in out.rglob("*") if path.is_file()}
+        words = ("{{", "detector", "ALARM", "None", "recognizer", "_front_end.")
+        assert not [(name, word) for name, text in texts.items() for word in words if word in text]
+        assert f"{config.firmware.name}_predictor.h" in texts
+        assert "self-test runs 2 texts of the test" in texts["README.md"]
+    result = invoke("new-firmware", folder, "--board", "cmake", "--out", tmp_path / "x", "--windows", "999")
+    assert "windows must be 1 to" in result.output
+
+
+LINES = """#include "sensor.h"
+#include <stdio.h>
+#include <string.h>
+int sensor_read(char *source, int32_t room) {
+  if (fgets(source, (int)room, stdin) == NULL) {
+    return -1;
+  }
+  source[strcspn(source, "\\n")] = '\\0';
+  return 0;
+}
+"""
+CHARACTERS = """#include "sensor.h"
+#include "keys_predictor.h"
+#include <stdio.h>
+int32_t sensor_read(void) {
+  static char text[1 << 16];
+  static const char *at = NULL;
+  uint32_t point;
+  if (at == NULL) {
+    text[fread(text, 1, sizeof text - 1, stdin)] = '\\0';
+    at = text;
+  }
+  point = keys_predictor_utf8(&at);
+  return point == 0 ? -1 : (int32_t)point;
+}
+"""
+
+
+def app_of(folder, out, sensor):
+    """The application of a run on the host, fed from its standard input."""
+    assert invoke("new-firmware", folder, "--board", "cmake", "--out", out).exit_code == 0
+    assert subprocess.run([build_app(out)], capture_output=True, text=True).stdout == "self-test: pass\n"
+    (out / "src/sensor.c").write_text(sensor)
+    return build_app(out, "-DAPP_LOG=1")
+
+
+def rows_of(app, given):
+    done = subprocess.run([app], input=given, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout.decode("utf-8")
+
+
+def test_c_transcribes_as_python_does(sounds, tmp_path):
+    folder, _ = sounds
+    app = app_of(folder, tmp_path / "app", LINES)
+    rng = np.random.default_rng(0)
+    sources = ["".join(rng.choice(list("aebcxhñ中"), rng.integers(1, 9))) for _ in range(150)]
+    firmware = load_text_firmware(folder)
+    found = list(csv.DictReader(rows_of(app, "\n".join(sources).encode()).splitlines()))
+    for outputs in firmware.outputs(sources):
+        for rank, (tokens, score) in enumerate(best := firmware.predictor.transcribed(outputs), 1):
+            row = found.pop(0)
+            assert row == {"rank": str(rank), "output": " ".join(tokens), "behind": str(int(score - best[0][1]))}
+    assert not found
+
+
+def test_c_takes_whatever_comes(sounds, tmp_path):
+    folder, _ = sounds
+    app = app_of(folder, tmp_path / "app", LINES)
+    too_long = b"a" * (load_text_firmware(folder).predictor.longest + 1)
+    said = rows_of(app, b"\n".join([b"", too_long, b"\xff\xfe\xc3", b"\xed\xa0\x80a\xf4\x90\x80\x80", b"\xe4\xb8"]))
+    assert said.count("fault: no source, or too long") == 2
+    assert said.count("\n1,") == 3
+
+
+def test_c_foretells_as_python_does(words, tmp_path):
+    folder, _ = words
+    app = app_of(folder, tmp_path / "app", CHARACTERS)
+    predictor = load_text_firmware(folder).predictor
+    text = "the café sat ñ中𝄞 on" * 3
+    found = list(csv.DictReader(rows_of(app, text.encode()).splitlines()))
+    outputs = load_text_firmware(folder).outputs([text + "x"])[0][1:]
+    for best, each in zip(predictor.foretold(outputs), outputs):
+        for rank, (character, behind) in enumerate(best, 1):
+            row = found.pop(0)
+            assert (row["rank"], row["output"]) == (str(rank), character)
+            assert int(row["behind"]) == round(behind / predictor.unit)
+        assert each.max() == each[predictor.symbols.index((best[0][0],))]
+    assert not found
+
+
+def test_lower_case_is_taken_in_c_too(words, tmp_path):
+    folder, _ = words
+    app = app_of(folder, tmp_path / "app", CHARACTERS)
+    assert rows_of(app, "THE CAFÉ".encode()) == rows_of(app, "the café".encode())
+
+
+@pytest.mark.parametrize("run", ["words", "sounds"])
+def test_cortex_m_computes_what_python_computes(run, request):
+    folder, _ = request.getfixturevalue(run)
+    if emulation.missing_tools():
+        pytest.skip(f"not installed: {', '.join(emulation.missing_tools())}")
+    result = invoke("emulate", folder, "--core", "m0")
+    assert result.exit_code == 0, result.output
+    assert "all as in Python" in result.output
+    assert RunReport.read(folder).emulated[0].windows > 30
+
+
+def test_scores_of_pairs_sources_and_text(words, sounds, tmp_path):
+    folder, _ = sounds
+    pairs = (folder.parent / "sounds.tsv").read_text().splitlines()[:40]
+    (tmp_path / "new.tsv").write_text("\n".join(pairs))
+    (tmp_path / "alone.txt").write_text("\n".join(line.split("\t")[0] for line in pairs))
+    result = invoke("score", folder, tmp_path / "new.tsv", tmp_path / "alone.txt", "--out", tmp_path / "out.csv")
+    assert result.exit_code == 0, result.output
+    assert "40 sources with a target:" in result.output
+    rows = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
+    assert len(rows) == 80
+    for paired, alone in zip(rows[:40], rows[40:]):
+        assert paired["output_1"] == alone["output_1"]
+        assert (paired["right"], alone["right"]) == (str(int(paired["output_1"] == paired["target"])), "")
+    words_folder, _ = words
+    report = RunReport.read(words_folder)
+    text = (words_folder.parent / "words.txt").read_text(encoding="utf-8")
+    (tmp_path / "test.txt").write_text(text[round(0.9 * len(text)) :], encoding="utf-8")
+    result = invoke("score", words_folder, tmp_path / "test.txt", "--json")
+    (found,) = json.loads(result.stdout)
+    for metric in report.metrics:
+        assert found[metric] == pytest.approx(report.deployed[metric], abs=1e-4)
+    result = invoke("score", words_folder, tmp_path / "test.txt", "--channel", "x")
+    assert result.exit_code == 2

@@ -6,7 +6,7 @@ from typing import Any
 
 from micro.config import Config, parse_config
 
-SIZES: dict[str, Any] = {"sizes": [24], "epochs": 3, "batch_size": 64, "learning_rate": 0.01}
+SIZES: dict[str, Any] = {"sizes": [24], "epochs": 4, "batch_size": 32, "learning_rate": 0.01}
 # Letters and what they become: one token, two, none, and one that depends on the letter behind.
 BECOMES = {"a": "AH", "e": "EH", "b": "B", "x": "K S", "h": ""}
 
@@ -34,7 +34,12 @@ def write_sounds(folder: Path) -> None:
 
 def text_config(folder: Path, **changes: Any) -> Config:
     """A run on `words.txt` in a few seconds; its teacher sees more than its student."""
-    raw = {"job": "text", "seeds": 1, "data": {"files": "words.txt", "context": 5}, "teacher": {**SIZES, "context": 8}}
+    raw = {
+        "job": "text",
+        "seeds": 1,
+        "data": {"files": "words.txt", "context": 5, "lowercase": True},
+        "teacher": {**SIZES, "context": 8},
+    }
     return parse_config({**raw, "student": SIZES, "firmware": {"name": "keys"}, **changes}, folder)
 
 
@@ -43,5 +48,5 @@ def sounds_config(folder: Path, **changes: Any) -> Config:
     (folder / "more.txt").write_text("abcxe\nhexa\ncecaéb\n", encoding="utf-8")
     data = {"form": "pairs", "files": "sounds.tsv", "before": 1, "after": 2, "unlabeled_files": "more.txt"}
     raw = {"job": "text", "seeds": 1, "data": data, "teacher": {**SIZES, "after": 3}, "distill": {"level": "both"}}
-    student = {**SIZES, "family": "ds_cnn", "kernel": 2, "stride": 1, "sizes": [12], "embedding": 6}
+    student = {**SIZES, "embedding": 6}
     return parse_config({**raw, "student": student, "firmware": {"name": "sounds"}, **changes}, folder)

@@ -17,9 +17,8 @@ from micro.support.wording import counted
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from micro.detection.predictor import Predictor
     from micro.runs.recipe_choice import RecipeChoice
-    from micro.runs.report_parts import RecognizedReport, Spread, TextReport
+    from micro.runs.report_parts import RecognizedReport, Spread
     from micro.runs.run_report import RunReport
     from micro.tflite.graph import Tensor
 
@@ -111,7 +110,7 @@ def print_report(report: RunReport, out: str) -> None:
 def _data_sentence(report: RunReport) -> str:
     """The sample rate and the windows, by which a unit of time that was misread shows; the size of pictures."""
     if report.data.text is not None:
-        return text_sentence(report.data.text, report.predictor)
+        return _text_sentence(report)
     rate, features, size = report.data.sample_rate, report.features, report.data.image_size
     if size is not None:
         return f"Data: pictures of {size[0]} x {size[1]} pixels, {', '.join(report.data.channels)}."
@@ -124,8 +123,10 @@ def _data_sentence(report: RunReport) -> str:
     return f"Data: {channels}{at}, windows of {window:,} samples{seconds}, one every {hop:,}{frames}."
 
 
-def text_sentence(text: TextReport, predictor: Predictor | None) -> str:
+def _text_sentence(report: RunReport) -> str:
     """What models know of text, and the table of characters that is in flash beside the .tflite."""
+    text, predictor = report.data.text, report.predictor
+    assert text is not None
     what = "running text" if text.form == "text" else f"pairs, {counted(text.sources, 'source')} tested"
     table = (
         "" if predictor is None else f"; the table of characters takes {predictor.table_bytes:,} bytes more of flash"

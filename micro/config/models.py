@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_v
 
 from micro.config.complaints import did_you_mean, shown
 from micro.config.section import Section, listed, tables
-from micro.config.text import Around, Context
 
 Family = Literal[
     "autoencoder",
@@ -24,6 +23,9 @@ Family = Literal[
     "gru",
     "lstm",
 ]
+# Characters that a model of text sees: on one side of a place, and before the one to foretell.
+Around = Annotated[int, Field(ge=0, le=255)]
+Context = Annotated[int, Field(ge=1, le=512)]
 # Families that give their inputs back, for task 'anomaly'; the others classify or give a number.
 AUTOENCODERS: tuple[Family, ...] = ("autoencoder", "conv_autoencoder")
 # Families of convolutions, for windows with a time axis or for pictures, and those of them that take pictures.

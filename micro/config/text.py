@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from micro.config.models import Around, Context, ModelConfig
 from micro.config.section import Section, Texts
 
-if TYPE_CHECKING:
-    from micro.config.models import ModelConfig
-
-Around = Annotated[int, Field(ge=0, le=255)]
-Context = Annotated[int, Field(ge=1, le=512)]
 # Characters of context, letters on each side, target tokens and the width of an embedding where nothing is said.
 CONTEXT, AROUND, EMBEDDING = 16, 4, 10
 # Settings of one form alone.

@@ -20,6 +20,8 @@ from micro.support.wording import counted
 MOST_JUDGED = 50_000
 # Texts of the test that are kept, of running text stretches of so many characters.
 MOST_KEPT, STRETCH = 200, 48
+# Letters of a source that firmware has room for, or more where one of the files has more.
+ROOM = 32
 # Label of a window whose target no output stands for.
 NO_SYMBOL = -1
 
@@ -36,7 +38,7 @@ class Text:
         teacher, student: What each model sees around a place; windows hold both.
         pairs: The test's, whose windows follow one another letter by letter; empty of running text.
         unlabeled: Windows of sources without a target, (n, length) uint8.
-        longest: Letters of the longest source; 0 of running text.
+        longest: Letters of the longest source that firmware takes; 0 of running text.
         kept: Sources or stretches of the test, for the firmware's self-test.
     """
 
@@ -235,7 +237,8 @@ def _pairs(data: TextData, teacher: Span, student: Span, seed: int) -> TextParts
         )
     if tested:
         notes.append(f"{counted(tested, 'source')} of unlabeled_files were left out, as validation or test has them.")
-    longest = max(len(pair.source) for pair in (*divided.train, *divided.validation, *divided.test))
+    lengths = [len(pair.source) for pair in (*divided.train, *divided.validation, *divided.test)]
+    longest = max(ROOM, *lengths)
     rows = evenly_spaced(len(divided.test), MOST_KEPT)
     kept = tuple(dict.fromkeys(divided.test[row].source for row in rows))
     between = "" if data.target_tokens == "characters" else " "
