@@ -13,7 +13,7 @@ from micro.cli.terminal import UNUSABLE, as_json, command_line, print_json, prin
 from micro.firmware.boards import BOARDS, CORES
 
 if TYPE_CHECKING:
-    from micro.firmware.project import Runtime
+    from micro.firmware.layout import Runtime
 
 JOBS = ("rig", "cwru", "table", "text")
 TASKS = ("anomaly", "classification", "regression", "sequence")

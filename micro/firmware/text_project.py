@@ -69,6 +69,7 @@ def text_project_files(
         "monitored": False,
         "image_size": None,
         "sample_rate": None,
+        "fixed": True,
         "runtime": runtime,
         "package": layout.package,
         "machines": MACHINES,
