@@ -27,6 +27,7 @@ from micro.detection.detector import make_detector as make_detector
 from micro.detection.estimator import Estimate as Estimate
 from micro.detection.estimator import Estimator as Estimator
 from micro.detection.estimator import half_width as half_width
+from micro.detection.predictor import Predictor as Predictor
 from micro.detection.recognizer import Recognition as Recognition
 from micro.detection.recognizer import Recognizer as Recognizer
 from micro.detection.recognizer import make_recognizer as make_recognizer
@@ -41,6 +42,7 @@ from micro.emission import emit as emit
 from micro.emission.detector import emit_detector as emit_detector
 from micro.emission.estimator import emit_estimator as emit_estimator
 from micro.emission.front_end import emit_front_end as emit_front_end
+from micro.emission.predictor import emit_predictor as emit_predictor
 from micro.emission.recognizer import emit_recognizer as emit_recognizer
 from micro.errors import ConversionError as ConversionError
 from micro.errors import ConversionWarning as ConversionWarning

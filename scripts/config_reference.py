@@ -16,7 +16,18 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from micro.config import augmentation, compression, data, deployment, distillation, features, models, read, sources
+from micro.config import (
+    augmentation,
+    compression,
+    data,
+    deployment,
+    distillation,
+    features,
+    models,
+    read,
+    sources,
+    text,
+)
 
 PAGE = Path(__file__).parents[1] / "docs/config.md"
 # Headings of the page, in its order, and the class behind each.
@@ -28,6 +39,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     '[data], job = "table"': data.TableData,
     '[data], job = "table", task = "classification"': data.ClassesData,
     '[data], job = "table", task = "regression"': data.RegressionData,
+    '[data], job = "text"': text.TextData,
     "[features]": features.FeaturesConfig,
     "[[sources]]": sources.SourceConfig,
     "[augment]": augmentation.AugmentConfig,
@@ -120,8 +132,8 @@ def default(field: FieldInfo) -> str:
 def meanings(page: str) -> dict[tuple[str, str], str]:
     """What the page says of each key, by heading and key."""
     said: dict[tuple[str, str], str] = {}
-    for heading, text in re.findall(r"^## (.+)\n((?:(?!## ).*\n?)*)", page, flags=re.M):
-        for key, meaning in re.findall(r"^\| `(\w+)` \|.*\| ([^|]*) \|$", text, flags=re.M):
+    for heading, below in re.findall(r"^## (.+)\n((?:(?!## ).*\n?)*)", page, flags=re.M):
+        for key, meaning in re.findall(r"^\| `(\w+)` \|.*\| ([^|]*) \|$", below, flags=re.M):
             said[heading, key] = meaning
     return said
 

@@ -9,7 +9,7 @@ import pytest
 from configs import rig, toml
 
 from micro.errors import RunError
-from micro.runs.train import several_devices
+from micro.runs.training_devices import several_devices
 
 
 def run(folder, devices, epochs=4):

@@ -35,7 +35,10 @@ def test_a_report_read_and_written_again_has_the_same_bytes(rig_run):
             {"seeds": [{"seed": 0, "student_int8": {}}]},
             "report.json: seeds.0: no metrics of teacher, student_distilled",
         ),
-        ({"task": "sequence"}, "report.json: task: Input should be 'anomaly', 'classification' or 'regression'"),
+        (
+            {"task": "sequence"},
+            "report.json: task: Input should be 'anomaly', 'classification', 'regression' or 'sequence'",
+        ),
         ({"scaling": {"centre": [1.0], "spread": [0.0]}}, "report.json: scaling: "),
     ],
 )

@@ -13,10 +13,10 @@ from micro.cli.terminal import UNUSABLE, as_json, command_line, print_json, prin
 from micro.firmware.boards import BOARDS, CORES
 
 if TYPE_CHECKING:
-    from micro.firmware.project import Runtime
+    from micro.firmware.layout import Runtime
 
-JOBS = ("rig", "cwru", "table")
-TASKS = ("anomaly", "classification", "regression")
+JOBS = ("rig", "cwru", "table", "text")
+TASKS = ("anomaly", "classification", "regression", "sequence")
 
 
 @click.command(short_help="Write a commented config to start from")
@@ -25,7 +25,7 @@ TASKS = ("anomaly", "classification", "regression")
 @click.option("--out", type=click.Path(dir_okay=False), help="File to write; JOB.toml by default.")
 @as_json
 def init(job: str, task: str | None, out: str | None, as_json: bool) -> None:
-    """Write a commented config to start from: the simulated rig, the CWRU bearings, or recordings of your own in tables.
+    """Write a commented config to start from: the simulated rig, the CWRU bearings, recordings of your own in tables, or text.
 
     Your own recordings teach a detector of anomalies; with --task classification a classifier, with --task regression an
     estimator of a number, such as remaining life.
@@ -35,6 +35,7 @@ def init(job: str, task: str | None, out: str | None, as_json: bool) -> None:
       keras-kd init table --out pump.toml
       keras-kd init table --task classification --out gestures.toml
       keras-kd init table --task regression --out engines.toml
+      keras-kd init text --out keyboard.toml
     """
     from micro.config import tasks_of
 
@@ -98,18 +99,23 @@ def run(config: str | None, out: str, resume: bool, force: bool, strict: bool, a
 @click.option("--channel", help="Column to score, for runs of the built-in jobs.")
 @as_json
 def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str | None, as_json: bool) -> None:
-    """Score new recordings with a finished RUN's int8 student, window by window.
+    """Score new recordings or text with a finished RUN's int8 student, window by window.
 
     Each window has its score, whether it is above the threshold, and whether the detector is in alarm after it, or which class
-    the recognizer reports, counted as the firmware does: k of the last n windows.
+    the recognizer reports, counted as the firmware does: k of the last n windows. Of a run on text FILES are text, pairs, or
+    sources, one a line.
 
     \b
     Example:
       keras-kd score runs/pump monday.csv tuesday.csv --out scores.csv
     """
     from micro.runs.score_files import score_noted, to_csv
+    from micro.runs.text_scores import is_text
     from micro.support.files import write_bytes
 
+    if is_text(run_folder):
+        _score_text(run_folder, files, out, channel, as_json)
+        return
     scores = score_noted(run_folder, files, channel=channel)
     scored = scores.windows
     for note in scores.notes:
@@ -132,6 +138,24 @@ def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str
             if any(s.recognized is not None for s in scored):
                 said = f"a class recognized after {sum(bool(s.recognized) for s in scored)}"
             click.echo(f"wrote {len(scored)} windows to {out}: {above} above the threshold, {said}")
+
+
+def _score_text(run: str, files: tuple[str, ...], out: str | None, channel: str | None, as_json: bool) -> None:
+    """Outputs or figures of text, as CSV, JSON, or a file with a sentence on them."""
+    from micro.runs.text_scores import score_text, text_csv, text_summary
+    from micro.support.files import write_bytes
+
+    if channel is not None:
+        raise click.UsageError("--channel is for recordings, and the run is on text")
+    scored = score_text(run, files)
+    if as_json:
+        print_json([dataclasses.asdict(row) for row in scored])
+    elif out is None:
+        click.echo(text_csv(scored), nl=False)
+    if out is not None:
+        write_bytes(out, text_csv(scored))
+    if not as_json:
+        click.echo(text_summary(scored), err=out is None)
 
 
 @click.command(short_help="Show how much each layer can be compressed")
@@ -170,7 +194,8 @@ def sensitivity(run_folder: str, out: str, as_json: bool) -> None:
 @click.option("--windows", type=click.IntRange(1), help="Test windows in the self-test. [default: 4, fewer if long]")
 @as_json
 def new_firmware(run_folder: str, board: str, out: str, runtime: Runtime, windows: int | None, as_json: bool) -> None:
-    """Write a firmware project of a finished RUN: front end, model, detector, recognizer or estimator, sensor, self-test.
+    """Write a firmware project of a finished RUN: front end, model, detector, recognizer, estimator or predictor, sensor,
+    self-test.
 
     \b
     Example:

@@ -109,6 +109,8 @@ def print_report(report: RunReport, out: str) -> None:
 
 def _data_sentence(report: RunReport) -> str:
     """The sample rate and the windows, by which a unit of time that was misread shows; the size of pictures."""
+    if report.data.text is not None:
+        return _text_sentence(report)
     rate, features, size = report.data.sample_rate, report.features, report.data.image_size
     if size is not None:
         return f"Data: pictures of {size[0]} x {size[1]} pixels, {', '.join(report.data.channels)}."
@@ -123,6 +125,17 @@ def _data_sentence(report: RunReport) -> str:
         for source in report.data.sources
     )
     return f"Data: {channels}{at}, windows of {window:,} samples{seconds}, one every {hop:,}{frames}{more}."
+
+
+def _text_sentence(report: RunReport) -> str:
+    """What models know of text, and the table of characters that is in flash beside the .tflite."""
+    text, predictor = report.data.text, report.predictor
+    assert text is not None
+    what = "running text" if text.form == "text" else f"pairs, {counted(text.sources, 'source')} tested"
+    table = (
+        "" if predictor is None else f"; the table of characters takes {predictor.table_bytes:,} bytes more of flash"
+    )
+    return f"Data: {what}, {counted(text.characters, 'character')}, {counted(text.symbols, 'output')}{table}."
 
 
 def _recognizer_sentence(found: RecognizedReport) -> str:
@@ -154,9 +167,8 @@ def _models_table(report: RunReport) -> Table:
 
     from micro.runs.assessment.words import METRIC_NAMES
     from micro.runs.report import names_of
-    from micro.runs.report_parts import METRICS
 
-    metrics = METRICS[report.task]
+    metrics = report.metrics
     seeds = len(report.seeds)
     table = Table(title=f"{report.job}: {report.data.windows.test:,} test windows, {counted(seeds, 'seed')}")
     table.add_column("model")
@@ -193,6 +205,8 @@ def next_commands(report: RunReport, out: str) -> list[str]:
     else:
         commands.append(f"# no firmware project of this run: {report.no_project}")
     what = "new pictures, one by one" if report.data.image_size else "new recordings, window by window"
+    if report.data.text is not None:
+        what = "new text" if report.data.text.form == "text" else "new sources, one a line"
     commands.append(f"{command_line('score', out)} FILE...   # {what}")
     if report.task == "anomaly":
         commands.append(f"{command_line('monitor', out)} LOG   # does the threshold still hold, by a device's log")

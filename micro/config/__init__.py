@@ -8,6 +8,7 @@ from micro.config.compression import ClusterStage, PruneStage, QuantizeStage, Sh
 from micro.config.data import (
     DATA,
     JOBS,
+    OF_CLASSES,
     BearingData,
     ClassesData,
     CwruData,
@@ -42,6 +43,7 @@ from micro.config.models import (
 from micro.config.read import LARGEST_SEED, Config, load_config, parse_config, with_candidate, with_paths
 from micro.config.renamed import RENAMED, RenamedError, require_current_names
 from micro.config.sources import PLACE, SourceConfig
+from micro.config.text import EMBEDDING, Span, TextData
 
 __all__ = [
     "AUGMENTATIONS",
@@ -49,9 +51,11 @@ __all__ = [
     "AUTOENCODERS",
     "CONVOLUTIONAL",
     "DATA",
+    "EMBEDDING",
     "JOBS",
     "LARGEST_SEED",
     "MOST_PIXELS",
+    "OF_CLASSES",
     "PICTURES",
     "PLACE",
     "PLAIN",
@@ -83,11 +87,13 @@ __all__ = [
     "RigData",
     "ShrinkStage",
     "SourceConfig",
+    "Span",
     "Stage",
     "StudentConfig",
     "TableData",
     "Task",
     "TeacherConfig",
+    "TextData",
     "load_config",
     "parse_config",
     "require_current_names",

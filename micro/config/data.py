@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 from micro.config.complaints import shown
 from micro.config.files import FilesData, Rate
 from micro.config.section import Labels, Section, Texts, listed
+from micro.config.text import TextData
 
 
 def _rows(value: object) -> object:
@@ -18,7 +19,9 @@ def _rows(value: object) -> object:
     return [value] if is_pair else value
 
 
-Task = Literal["anomaly", "classification", "regression"]
+Task = Literal["anomaly", "classification", "regression", "sequence"]
+# Tasks whose outputs are classes, one a window.
+OF_CLASSES: tuple[Task, ...] = ("classification", "sequence")
 
 Loads = Annotated[tuple[int, ...], BeforeValidator(listed)]
 
@@ -222,12 +225,13 @@ class RegressionData(GroupedData):
         return self
 
 
-DATA: dict[tuple[str, Task], type[RigData | CwruData | TableData | ClassesData | RegressionData]] = {
+DATA: dict[tuple[str, Task], type[RigData | CwruData | TableData | ClassesData | RegressionData | TextData]] = {
     ("rig", "anomaly"): RigData,
     ("cwru", "classification"): CwruData,
     ("table", "anomaly"): TableData,
     ("table", "classification"): ClassesData,
     ("table", "regression"): RegressionData,
+    ("text", "sequence"): TextData,
 }
 
 JOBS: tuple[str, ...] = tuple(dict.fromkeys(job for job, _ in DATA))

@@ -20,6 +20,9 @@ class DistillConfig(Section):
     One of `objective`, `recipe` and `objectives` says what is compared. A recipe is a published method of `keras_kd.recipes`,
     whose numbers hold where none are given here; `objectives` are objectives of `keras_kd`, each with its class and arguments.
     With recipe "auto" a run tries the `candidates` first, all of them for a `share` of the student's epochs.
+
+    `level` is of pairs of text: "token" teaches the teacher's probabilities at each place; "sequence" what the teacher makes of
+    each source, as labels (Kim and Rush 2016, https://arxiv.org/abs/1606.07947); "both" its probabilities on those.
     """
 
     objective: (
@@ -36,6 +39,7 @@ class DistillConfig(Section):
     temperature: PositiveFloat | None = None
     weight: Weight | None = None
     hard_weight: Weight | None = None
+    level: Literal["token", "sequence", "both"] = "token"
     compare: bool = True
 
     @model_validator(mode="after")

@@ -24,6 +24,9 @@ Family = Literal[
     "gru",
     "lstm",
 ]
+# Characters that a model of text sees: on one side of a place, and before the one to foretell.
+Around = Annotated[int, Field(ge=0, le=255)]
+Context = Annotated[int, Field(ge=1, le=512)]
 # Families that give their inputs back, for task 'anomaly'; the others classify or give a number.
 AUTOENCODERS: tuple[Family, ...] = ("autoencoder", "conv_autoencoder")
 # Families of convolutions, for windows with a time axis or for pictures, and those of them that take pictures.
@@ -47,7 +50,11 @@ LIBRARIES = r"(sklearn|pyod\.models(?!\.embedding))(\.[a-z][a-z0-9_]*)+\.[A-Z][A
 
 
 class ModelConfig(Section):
-    """A network by family and sizes, or from a .keras file; and how it is trained."""
+    """A network by family and sizes, or from a .keras file; and how it is trained.
+
+    `embedding`, `context`, `before` and `after` are of models of text: values a character, and what the model sees, where that
+    differs from [data].
+    """
 
     family: Family = "autoencoder"
     sizes: Annotated[tuple[PositiveInt, ...], BeforeValidator(listed)] = (32,)
@@ -55,6 +62,10 @@ class ModelConfig(Section):
     stride: PositiveInt = 4
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     path: str | None = None
+    embedding: Annotated[int, Field(ge=1, le=1024)] | None = None
+    context: Context | None = None
+    before: Around | None = None
+    after: Around | None = None
     epochs: int = Field(30, ge=0)
     batch_size: PositiveInt = 64
     learning_rate: PositiveFloat = 1e-3

@@ -11,7 +11,18 @@ from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model
 from micro.config.augmentation import AugmentConfig
 from micro.config.complaints import did_you_mean, first_complaint, load_toml, shown
 from micro.config.compression import OUT_OF_ORDER, QuantizeStage, Stage
-from micro.config.data import DATA, JOBS, ClassesData, CwruData, RegressionData, RigData, TableData, Task, tasks_of
+from micro.config.data import (
+    DATA,
+    JOBS,
+    ClassesData,
+    CwruData,
+    RegressionData,
+    RigData,
+    TableData,
+    Task,
+    TextData,
+    tasks_of,
+)
 from micro.config.deployment import (
     BudgetConfig,
     ConvertConfig,
@@ -23,12 +34,13 @@ from micro.config.deployment import (
 from micro.config.distillation import AUTO, DistillConfig
 from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData
-from micro.config.models import StudentConfig, TeacherConfig
+from micro.config.models import ModelConfig, StudentConfig, TeacherConfig
 from micro.config.pictures import require_no_pictures, require_pictures, with_picture_features
 from micro.config.renamed import require_current_names
 from micro.config.section import Section, tables
-from micro.config.sources import SourceConfig, require_sources
+from micro.config.sources import SourceConfig, require_sources, with_source_folders
 from micro.config.teacher_inputs import require_teacher_inputs, with_teacher_features
+from micro.config.text import require_no_text, require_text
 
 # Seeds of NumPy, Keras and TensorFlow alike.
 LARGEST_SEED = 2**32 - 1
@@ -39,23 +51,25 @@ OBJECTIVES: dict[Task, tuple[str, ...]] = {
     "anomaly": ("reconstruction", "score_matching"),
     "classification": ("soft_target", "logit_matching"),
     "regression": ("output_matching", "teacher_bounded"),
+    "sequence": ("soft_target", "logit_matching"),
 }
 # What recipe "auto" tries where the config names nothing: recipes or words of the task that compare outputs, simplest first.
 CANDIDATES: dict[Task, tuple[str, ...]] = {
     "anomaly": ("reconstruction",),
     "classification": ("kd", "dkd", "dist"),
     "regression": ("output_matching", "teacher_bounded"),
+    "sequence": ("kd", "dkd", "dist"),
 }
 
 
 class Config(Section):
     """A whole run."""
 
-    job: Literal["rig", "cwru", "table"] = "rig"
+    job: Literal["rig", "cwru", "table", "text"] = "rig"
     task: Task
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     seeds: PositiveInt = 3
-    data: RigData | CwruData | TableData | ClassesData | RegressionData
+    data: RigData | CwruData | TableData | ClassesData | RegressionData | TextData
     features: FeaturesConfig = FeaturesConfig()
     sources: Annotated[tuple[SourceConfig, ...], BeforeValidator(tables)] = ()
     augment: AugmentConfig = AugmentConfig()
@@ -90,14 +104,36 @@ class Config(Section):
             why = (
                 "the classification has healthy_classes" if self.task == "classification" else f"task is {self.task!r}"
             )
-            instead = "[estimate]" if self.task == "regression" else "[detect]"
-            raise ValueError(f"[recognize] is for a classification without healthy_classes; {why}, so take {instead}")
-        if self.detect != DetectConfig() and (self.recognizes or self.task == "regression"):
-            takes = "[recognize], or names healthy_classes for an alarm" if self.recognizes else "[estimate]"
-            raise ValueError(f"[detect] is for an alarm, and this {self.task} raises none; it takes {takes}")
+            instead = {"regression": ", so take [estimate]", "sequence": ""}.get(self.task, ", so take [detect]")
+            raise ValueError(f"[recognize] is for a classification without healthy_classes; {why}{instead}")
+        if self.detect != DetectConfig() and (self.recognizes or self.task in ("regression", "sequence")):
+            takes = {"regression": "; it takes [estimate]", "sequence": ""}.get(
+                self.task, "; it takes [recognize], or names healthy_classes for an alarm"
+            )
+            raise ValueError(f"[detect] is for an alarm, and this {self.task} raises none{takes}")
         if self.estimate != EstimateConfig() and self.task != "regression":
             raise ValueError(f"[estimate] is for task 'regression', and task is {self.task!r}")
+        self._of_text()
         return self
+
+    def _of_text(self) -> None:
+        """ValueError for settings of text where there is none, and for those that text does not have."""
+        parts: dict[str, ModelConfig] = {"teacher": self.teacher, "student": self.student}
+        if not isinstance(self.data, TextData):
+            require_no_text(self.task, parts)
+            if self.distill.level != "token":
+                raise ValueError(f"distill.level is for task 'sequence', and task is {self.task!r}; leave it out")
+            return
+        require_text(self.data, parts)
+        if self.distill.level != "token" and self.data.form == "text":
+            raise ValueError('distill.level is for form = "pairs"; of running text each place is taught by itself')
+        if self.data.unlabeled_files and self.distill.level == "token":
+            raise ValueError('data.unlabeled_files are learned from with distill.level = "sequence" or "both"')
+        if any(isinstance(stage, QuantizeStage) and stage.activations != "int8" for stage in self.compress):
+            raise ValueError("activations = 'int16' is not for task 'sequence', whose table of characters is int8")
+        for name, default in (("features", FeaturesConfig()), ("augment", AugmentConfig())):
+            if getattr(self, name) != default:
+                raise ValueError(f"[{name}] is for recordings, and job is 'text'; leave it out")
 
     def _follows(self) -> None:
         """ValueError where a teacher made of detectors and what is learned of it do not fit."""
@@ -203,7 +239,7 @@ def parse_config(raw: Mapping[str, Any], folder: str | Path = ".", what: str = "
         raise ValueError(f"{what}: {wrong}{_elsewhere(raw, job, task)}") from None
     models = {side: with_paths(raw[side], folder) for side in ("teacher", "student") if side in raw}
     if "sources" in raw:
-        raw = {**raw, "sources": _with_folders(raw["sources"], folder)}
+        raw = {**raw, "sources": with_source_folders(raw["sources"], folder)}
     given = raw.get("features", {})
     if isinstance(data, FilesData) and data.pictures and isinstance(given, dict):
         try:
@@ -234,7 +270,12 @@ def _job_and_task(raw: Mapping[str, Any], what: str) -> tuple[str, Task]:
 
 
 # What sections hold if they do not say so, by task.
-_FAMILY: dict[Task, str] = {"anomaly": "autoencoder", "classification": "dense", "regression": "dense"}
+_FAMILY: dict[Task, str] = {
+    "anomaly": "autoencoder",
+    "classification": "dense",
+    "regression": "dense",
+    "sequence": "dense",
+}
 # Of an objective named by a word; those of a recipe are the published ones.
 _NUMBERS = {"temperature": 4.0, "weight": 0.5, "hard_weight": 0.5}
 # Of a student that follows detectors: synthetic windows are there to be scored, not to be reconstructed.
@@ -307,16 +348,3 @@ def with_paths(section: object, folder: Path) -> object:
         if isinstance(resolved.get(key), str):
             resolved[key] = str(folder / resolved[key])
     return resolved
-
-
-def _with_folders(sources: object, folder: Path) -> object:
-    """Tables of sources with their own folders taken from `folder`; what is none is left for the check to name."""
-    listed = tables(sources)
-    if not isinstance(listed, list):
-        return listed
-    return [
-        {**each, "folder": str(folder / each["folder"])}
-        if isinstance(each, dict) and isinstance(each.get("folder"), str)
-        else each
-        for each in listed
-    ]

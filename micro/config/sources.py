@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
@@ -9,7 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 from micro.config.complaints import shown
 from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData, Rate
-from micro.config.section import Section, Texts
+from micro.config.section import Section, Texts, tables
 
 # What stands for a main recording in the patterns of a source.
 PLACE = "{recording}"
@@ -103,6 +104,19 @@ class SourceConfig(Section):
             own = {"files": (self.files,), **{name: getattr(self, name) for name in _OWN if name in fields}}
         given = {name: value for name in ("folder", *_DIALECT) if (value := getattr(self, name)) is not None}
         return FilesData(**{**settings, **own, **given})
+
+
+def with_source_folders(sources: object, folder: Path) -> object:
+    """Tables of sources with their own folders taken from `folder`; what is none is left for the check to name."""
+    listed = tables(sources)
+    if not isinstance(listed, list):
+        return listed
+    return [
+        {**each, "folder": str(folder / each["folder"])}
+        if isinstance(each, dict) and isinstance(each.get("folder"), str)
+        else each
+        for each in listed
+    ]
 
 
 def require_sources(sources: tuple[SourceConfig, ...], data: object, features: FeaturesConfig) -> None:

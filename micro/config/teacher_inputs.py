@@ -52,6 +52,8 @@ def require_teacher_inputs(
     given = "teacher.features" if features is not None else "teacher.columns"
     if isinstance(data, FilesData) and data.pictures:
         raise ValueError(f"{given} is not for pictures: student and teacher see the same; leave it out")
+    if task == "sequence":
+        raise ValueError(f"{given} is not for task 'sequence': student and teacher read the same text; leave it out")
     if sources:
         raise ValueError(
             f"{given} is not for data with [[sources]]: student and teacher see the same; leave one of them out"

@@ -7,7 +7,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from micro.config import ClassesData, Config, CwruData, FilesData, RegressionData, RigData, TableData, Task
+from micro.config import (
+    ClassesData,
+    Config,
+    CwruData,
+    FilesData,
+    RegressionData,
+    RigData,
+    TableData,
+    Task,
+    TextData,
+)
 from micro.datasets.augmented import require_layers
 from micro.datasets.class_windows import class_parts
 from micro.datasets.cwru_windows import cwru_parts
@@ -16,6 +26,7 @@ from micro.datasets.regression_windows import regression_parts
 from micro.datasets.rig_windows import rig_parts
 from micro.datasets.sources import SourceData, require_partners
 from micro.datasets.table_windows import table_parts
+from micro.datasets.text import Text, TextPart, text_parts
 from micro.datasets.views import TeacherInputs
 from micro.errors import DataError
 from micro.keras_graph.calibration_data import CALIBRATION_SAMPLES, calibration_data, drawn_evenly
@@ -31,6 +42,8 @@ SOURCES: dict[type, Callable[..., Parts]] = {
     ClassesData: class_parts,
     RegressionData: regression_parts,
 }
+# Text has none: in its place stand tables of tokens.
+NO_FRONT_END, NO_SCALING = FrontEnd(("raw",), window=8, hop=8, detrend="none"), Scaling((0.0,), (1.0,))
 # Test windows whose samples are kept.
 TEST_VECTORS = 200
 
@@ -40,7 +53,7 @@ class Windows:
     """Scaled features of some windows.
 
     Attributes:
-        x: Features, (n, *shape) float32.
+        x: Features, (n, *shape) float32; of text tokens, (n, length) uint8.
         labels: (n,), the class; or 1 for a faulty window, 0 for a healthy one, -1 where the state is unknown; or a regression's
             number.
         origins: The recording of each.
@@ -90,6 +103,7 @@ class Prepared:
         faults: Windows of known faults to learn from, apart from all other parts; None where there are none.
         teacher: What the teacher sees; None where it sees what the student sees.
         sources: Further sources next to the main one.
+        text: Of text, what is known besides its windows; else None.
     """
 
     features: AnyFrontEnd
@@ -111,6 +125,7 @@ class Prepared:
     faults: Windows | None = None
     teacher: TeacherView | None = None
     sources: tuple[SourceData, ...] = ()
+    text: Text | None = None
 
     @property
     def of_teacher(self) -> Prepared:
@@ -133,6 +148,8 @@ class Prepared:
     @property
     def task(self) -> Task:
         """What is learned."""
+        if self.text is not None:
+            return "sequence"
         if self.target is not None:
             return "regression"
         return "classification" if self.class_names else "anomaly"
@@ -140,7 +157,7 @@ class Prepared:
     @property
     def outputs(self) -> int | None:
         """Values that a model gives; None of an autoencoder, which gives as many as it takes."""
-        return {"anomaly": None, "classification": len(self.class_names), "regression": 1}[self.task]
+        return {"anomaly": None, "regression": 1}.get(self.task, len(self.class_names))
 
 
 def prepare(config: Config) -> Prepared:
@@ -149,6 +166,8 @@ def prepare(config: Config) -> Prepared:
     Raises:
         DataError: Names what is missing, damaged or too little.
     """
+    if isinstance(config.data, TextData):
+        return _of_text(config)
     if config.augment.layers:
         require_layers(config.augment)
     if config.sources:
@@ -237,6 +256,31 @@ def _teacher_view(parts: Parts) -> TeacherView | None:
         return None
     values = [each.of_teacher for each in parts.train if each.of_teacher is not None]
     return TeacherView(parts.teacher_features, fit_scaling(np.concatenate(values)), parts.teacher_channels)
+
+
+def _of_text(config: Config) -> Prepared:
+    """Text as windows of tokens, which each model's own embedding takes."""
+    parts = text_parts(config)
+    validation = _tokens(parts.validation)
+    return Prepared(
+        features=NO_FRONT_END,
+        scaling=NO_SCALING,
+        train=_tokens(parts.train),
+        validation=validation,
+        calibration=validation,
+        test=_tokens(parts.test),
+        class_names=parts.text.names,
+        channels=(),
+        sample_rate=None,
+        test_vectors=np.zeros((0, 8, 1), np.float32),
+        validation_samples=(np.zeros((0, 8, 1), np.float32), np.zeros(0)),
+        notes=parts.notes,
+        text=parts.text,
+    )
+
+
+def _tokens(part: TextPart) -> Windows:
+    return Windows(part.x, part.labels, part.origins)
 
 
 def _target(parts: Parts, numbers: np.ndarray) -> Target:

@@ -28,14 +28,8 @@ from micro.runs.lock import PATIENCE, holding, settled
 from micro.runs.publish import write_folder
 from micro.runs.score_teacher import check_detectors, fit_score_teacher, scores_of_detectors
 from micro.runs.teaching import on_outputs, recipe_of
-from micro.runs.train import (
-    build_model,
-    ready_devices,
-    steps_of,
-    taught,
-    train_teacher,
-    untrained_models,
-)
+from micro.runs.train import build_model, steps_of, taught, train_teacher, untrained_models
+from micro.runs.training_devices import ready_devices
 from micro.support.files import array_bytes, json_bytes, keras_bytes
 from micro.tflite.footprint import measure
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,24 +11,21 @@ import numpy as np
 
 from micro.errors import RunError
 from micro.firmware.boards import CORES
+from micro.firmware.building import compiler_version, make, require_tools, sizes_of
+from micro.firmware.building import missing_tools as missing_tools
 from micro.firmware.project import load_windows, project_files, self_test_windows
+from micro.firmware.text_emulate import emulate_text
 from micro.runs.device import Firmware, Judged, judge, load_firmware
 from micro.runs.emulated import Emulated
 from micro.runs.finished import read_run
 from micro.runs.publish import write_folder
 from micro.runs.report import with_emulated
 from micro.runs.run_report import RunReport
+from micro.runs.text_device import load_text_firmware, load_texts
 from micro.support.files import json_bytes, sha256, write_together
 
-SECONDS_ALLOWED = 900
 # Of the stream that a core is given; long windows would take minutes.
 MOST_SAMPLES = 2**20
-
-
-def missing_tools() -> tuple[str, ...]:
-    """The programs that emulation needs and that are not installed."""
-    needed = ("arm-none-eabi-gcc", "arm-none-eabi-size", "qemu-system-arm", "make")
-    return tuple(tool for tool in needed if shutil.which(tool) is None)
 
 
 def emulate(run_folder: str | Path, cores: Sequence[str] = CORES) -> tuple[Emulated, ...]:
@@ -45,9 +38,11 @@ def emulate(run_folder: str | Path, cores: Sequence[str] = CORES) -> tuple[Emula
     unknown = [core for core in cores if core not in CORES]
     if unknown:
         raise ValueError(f"core must be one of {', '.join(CORES)}, got {unknown[0]!r}")
+    report, config = read_run(Path(run_folder))
+    if report.predictor is not None:
+        return emulate_text(load_text_firmware(run_folder), load_texts(run_folder), config.firmware.name, cores)
     firmware = load_firmware(run_folder)
     kept = load_windows(run_folder, firmware)
-    _, config = read_run(Path(run_folder))
     return emulate_firmware(firmware, kept, config.firmware.name, cores)
 
 
@@ -55,8 +50,7 @@ def emulate_firmware(
     firmware: Firmware, kept: np.ndarray, name: str, cores: Sequence[str] = CORES
 ) -> tuple[Emulated, ...]:
     """As `emulate`, for firmware and windows (n, window, channels) that are already loaded."""
-    if missing_tools():
-        raise RunError(f"not installed: {', '.join(missing_tools())}; Debian has gcc-arm-none-eabi and qemu-system-arm")
+    require_tools()
     front_end = firmware.front_end
     frames = self_test_windows(firmware, kept[np.isfinite(kept).all(axis=(1, 2))], 1)
     stream = kept.reshape(-1, front_end.channels)
@@ -69,15 +63,13 @@ def emulate_firmware(
         write_folder(folder, project_files(firmware, frames, name, "bare-cortex-m", "static"))
         (folder / "samples.bin").write_bytes(stream.tobytes())
         expected = judge(firmware, stream)
-        compiler = subprocess.run(
-            ["arm-none-eabi-gcc", "--version"], capture_output=True, text=True
-        ).stdout.splitlines()[0]
+        compiler = compiler_version()
         return tuple(_on(core, folder, expected, compiler) for core in cores)
 
 
 def _on(core: str, folder: Path, expected: Judged, compiler: str) -> Emulated:
-    log = _make(folder, core, "all")
-    _make(folder, core, "replay")
+    log = make(folder, core, "all")
+    make(folder, core, "replay")
     count = len(expected.faulty)
     features, outputs = (side.reshape(count, -1) for side in (expected.features, expected.outputs))
     record = np.dtype(
@@ -94,10 +86,7 @@ def _on(core: str, folder: Path, expected: Judged, compiler: str) -> Emulated:
         raise RunError(f"{core}: the program wrote {(len(raw) - 12) // record.itemsize} windows, not {count}")
     written = np.frombuffer(raw, record, count)
     front_instructions, model_instructions, stack = (int(each) for each in np.frombuffer(raw[-12:], "<u4"))
-    sizes = re.search(r"^\s*(\d+)\s+(\d+)\s+(\d+)\s+\d+\s+[0-9a-f]+\s", log, re.MULTILINE)
-    if sizes is None:
-        raise RunError(f"{core}: make printed no sizes: {log[-300:]}")
-    text, data, bss = (int(each) for each in sizes.groups())
+    text, data, bss = sizes_of(core, log)
     scored = expected.faulty == 0
     decided = (written["status"] == np.array(expected.statuses)) & (written["class"] == expected.classes)
     return Emulated(
@@ -114,26 +103,6 @@ def _on(core: str, folder: Path, expected: Judged, compiler: str) -> Emulated:
         model_instructions,
         compiler,
     )
-
-
-def _make(folder: Path, core: str, target: str) -> str:
-    environment = {
-        key: value for key, value in os.environ.items() if key not in ("CORE", "CROSS", "OPTIMIZE", "LD_SCRIPT")
-    }
-    try:
-        done = subprocess.run(
-            ["make", f"CORE={core}", target],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS_ALLOWED,
-            env=environment,
-        )
-    except subprocess.TimeoutExpired:
-        raise RunError(f"{core}: make {target} took longer than {SECONDS_ALLOWED} s") from None
-    if done.returncode != 0:
-        raise RunError(f"{core}: make {target} failed: {(done.stderr or done.stdout)[-600:]}")
-    return done.stdout
 
 
 def add_to_report(run_folder: str | Path, results: Sequence[Emulated]) -> None:

@@ -5,25 +5,24 @@ from __future__ import annotations
 import math
 import zipfile
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 
-from micro.aot.generate import static_files
 from micro.datasets.pieces import evenly_spaced
 from micro.detection.estimator import Estimator
 from micro.detection.outcome import Decider, decided
 from micro.detection.recognizer import Recognizer
 from micro.detection.sensor import faults
-from micro.emission.c_array import model_files
-from micro.emission.c_text import c_array, comment_text, render
+from micro.emission.c_text import c_array, comment_text
 from micro.emission.detector import detector_files
 from micro.emission.estimator import estimator_files
 from micro.emission.recognizer import recognizer_files
-from micro.emission.resolver import resolver_methods
 from micro.errors import RunError
 from micro.firmware.boards import BOARDS, MACHINES, PLAIN_STAGE
+from micro.firmware.layout import Runtime, assembled
+from micro.firmware.text_project import text_project
 from micro.runs.device import Firmware, load_firmware, observe
 from micro.runs.finished import read_run
 from micro.runs.publish import write_folder
@@ -31,7 +30,6 @@ from micro.support.c_names import CNames
 from micro.support.files import sha256
 from micro.tflite.graph import Graph, read
 
-Runtime = Literal["static", "tflm"]
 COMMON = {
     "{name}_self_test.h": "common/self_test.h.j2",
     "{name}_self_test.c": "common/self_test.c.j2",
@@ -40,9 +38,6 @@ COMMON = {
     "sensor.h": "common/sensor.h.j2",
     "sensor.c": "common/sensor.c.j2",
 }
-# The file that runs the model for the last stage, and its template.
-INTERPRETER = {"static": ("infer_static.c", "infer_static.c.j2"), "tflm": ("infer_tflm{cpp}", "infer_tflm.cc.j2")}
-FOLDER = "firmware/templates"
 # Windows of a self-test where nothing is said, and the values that they may hold: flash is small.
 SELF_TEST_WINDOWS, SELF_TEST_VALUES = 4, 2**15
 # Decimals of an estimate that the application prints, digits more that it computes with, and the largest integer of those.
@@ -59,7 +54,7 @@ def new_firmware(
 ) -> tuple[Path, ...]:
     """Write a firmware project of a finished run: front end, model, last stage, a sensor to fill in, and a self-test.
 
-    The last stage is a detector, a recognizer or an estimator, as the run's task has it.
+    The last stage is a detector, a recognizer, an estimator or a predictor, as the run's task has it.
 
     The self-test runs recorded windows of the run's test data through the firmware and compares features, model outputs,
     scores and results with those of Python, bit for bit. Windows with a sensor fault are used only if there are too few others.
@@ -91,8 +86,11 @@ def new_firmware(
         raise ValueError(f"board must be one of {', '.join(BOARDS)}, got {board!r}")
     if runtime not in get_args(Runtime):
         raise ValueError(f"runtime must be one of {', '.join(get_args(Runtime))}, got {runtime!r}")
-    firmware = load_firmware(run_folder)
     report, config = read_run(Path(run_folder))
+    if report.predictor is not None:
+        files = text_project(run_folder, config.firmware.name, board, runtime, windows)
+        return write_folder(directory, files)
+    firmware = load_firmware(run_folder)
     kept = load_windows(run_folder, firmware)
     if windows is None:
         windows = min(len(kept), max(1, min(SELF_TEST_WINDOWS, SELF_TEST_VALUES // kept[0].size)))
@@ -151,27 +149,10 @@ def project_files(
 
     `image_size` is the height and width of pictures, whose pixels are the sensor's samples.
     """
-    layout, graph, digest = BOARDS[board], read(firmware.tflite), sha256(firmware.tflite)
-    made = [_stage_files(firmware, graph, digest, name)]
-    if runtime == "static":
-        made.append(static_files(firmware.tflite, name))
-    else:
-        layout.package.require(resolver_methods(graph), board)
-        made.append(model_files(firmware.tflite, name, class_names=class_names, suffix=layout.cpp))
+    graph, digest = read(firmware.tflite), sha256(firmware.tflite)
     context = {**_context(firmware, frames, name, digest, board, runtime), **_pixels(firmware, image_size)}
-    file, template = INTERPRETER[runtime]
-    common = {**COMMON, f"{{name}}_{file.format(cpp=layout.cpp)}": f"common/{template}"}
-    made.append({path.format(name=name): render(source, context, FOLDER).encode() for path, source in common.items()})
-    emitted = _apart(made)
-    context["sources"] = sorted(path for path in emitted if path.endswith((".c", layout.cpp)))
-    folder = layout.sources.format(name=name)
-    around = {}
-    for path, template in layout.files(runtime).items():
-        # All linker scripts have one template.
-        machine = next((each for each in MACHINES if path == f"board/link_{each.core}.ld"), None)
-        own = {"machine": machine, "inside": _inside(folder, path)}
-        around[path.format(name=name)] = render(template, {**context, **own}, FOLDER).encode()
-    return _apart([{f"{folder}/{path}": content for path, content in emitted.items()}, around])
+    stage = _stage_files(firmware, graph, digest, name)
+    return assembled(stage, firmware.tflite, context, COMMON, board, runtime, class_names=class_names)
 
 
 def _stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> dict[str, bytes]:
@@ -182,24 +163,6 @@ def _stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> di
     if isinstance(firmware.decider, Estimator):
         return estimator_files(*around, firmware.decider, graph, digest, name)
     return detector_files(*around, firmware.decider, graph, digest, name)
-
-
-def _inside(sources: str, path: str) -> str:
-    """Path from a file's folder to the sources: 'src/' from main/CMakeLists.txt to main/src, '' within one folder."""
-    here, folder = PurePosixPath(path).parent, PurePosixPath(sources)
-    return f"{folder.relative_to(here)}/" if folder.is_relative_to(here) and folder != here else ""
-
-
-def _apart(parts: Sequence[dict[str, bytes]]) -> dict[str, bytes]:
-    """The files of several parts together; ValueError where two paths are equal, in upper or lower case."""
-    files: dict[str, bytes] = {}
-    for part in parts:
-        there = {path.lower(): path for path in files}
-        twice = next((path for path in part if path.lower() in there), None)
-        if twice is not None:
-            raise ValueError(f"{twice} would be written twice; choose another firmware.name")
-        files |= part
-    return files
 
 
 def _samples(firmware: Firmware, frames: np.ndarray) -> np.ndarray:

@@ -117,9 +117,11 @@ def load_fleet(path: str | Path) -> Fleet:
                 f"fleet {path}: the teacher of a fleet sees what the students see; leave out [teacher.features] and "
                 "teacher.columns, or run each machine by itself (keras-kd run)"
             )
-        if config.task == "regression":
-            raise ValueError(f"fleet {path}: task 'regression' has no fleet; run each machine by itself (keras-kd run)")
-        if fleet.config(asset).sources:
+        if config.task in ("regression", "sequence"):
+            raise ValueError(
+                f"fleet {path}: task {config.task!r} has no fleet; run each machine by itself (keras-kd run)"
+            )
+        if config.sources:
             raise ValueError(f"fleet {path}: [[sources]] have no fleet; run each machine by itself (keras-kd run)")
     return fleet
 

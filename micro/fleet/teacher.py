@@ -16,7 +16,8 @@ from micro.config import Config, parse_config
 from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepare import Prepared, Windows, prepare
 from micro.errors import MicroError, RunError
-from micro.runs.train import ready_devices, train_teacher
+from micro.runs.train import train_teacher
+from micro.runs.training_devices import ready_devices
 from micro.support.files import keras_bytes, write_bytes
 
 # Windows that the teacher learns from, of all machines together.

@@ -13,6 +13,7 @@ from micro.datasets.recording import windows
 from micro.detection.detector import Status
 from micro.detection.estimator import Estimate, Estimator
 from micro.detection.outcome import Decider, decided, real_scores
+from micro.detection.predictor import Predictor
 from micro.detection.recognizer import NO_CLASS, Recognition, Recognizer
 from micro.detection.sensor import faults
 from micro.errors import RunError
@@ -137,7 +138,7 @@ def observe(firmware: Firmware, frames: np.ndarray) -> Observed:
     return Observed(faulty, features, outputs)
 
 
-def not_for_a_chip(config: Config, decider: Decider | None) -> str | None:
+def not_for_a_chip(config: Config, decider: Decider | Predictor | None) -> str | None:
     """Why a run's firmware would not be whole, and what to do; None where it is."""
     if decider is None:
         return "the student is not int8; run without activations = 'int16'"
@@ -159,6 +160,8 @@ def load_firmware(run_folder: str | Path) -> Firmware:
     """
     folder = Path(run_folder)
     report, config = read_run(folder)
+    if report.predictor is not None:
+        raise RunError(f"{folder} is a run on text, which has no samples; keras-kd score takes its files")
     decider = report.detector or report.recognizer or report.estimator
     missing = not_for_a_chip(config, decider)
     if missing is not None or decider is None:

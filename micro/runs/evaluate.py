@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from micro.config import Config, Task
+from micro.config import OF_CLASSES, Config, Task
 from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepare import Prepared
 from micro.detection.detector import Detector, Status, decide, in_units, stand_in
@@ -18,6 +18,7 @@ from micro.detection.metrics import alarm_rates, auc, calibration_error, fit_of,
 from micro.detection.score import Score, reconstruction_score
 from micro.detection.threshold import Threshold, calibrate, reconstruction_error
 from micro.runs.report_parts import METRICS, Comparison, Metrics, Moved, RecordingReport, SoftTargets, Spread
+from micro.runs.text_figures import text_figures, text_rows
 from micro.signal import FrontEnd, JoinedFrontEnd
 from micro.support.wording import counted
 from micro.tflite.graph import TfliteLike, read
@@ -53,13 +54,15 @@ class Evaluation:
 
 
 def evaluate(judge: Judge, data: Prepared, config: Config) -> Evaluation:
-    """Accuracy, macro F1 and calibration error of a classifier; errors and coverage of a regression; or AUC, detections and
-    false alarms of an anomaly score at its calibrated threshold.
+    """Accuracy, macro F1 and calibration error of a classifier; errors and coverage of a regression; of text as
+    `text_figures`; or AUC, detections and false alarms of an anomaly score at its calibrated threshold.
 
     Windows of unknown state are scored but not counted.
     """
     detect = config.detect
     outputs = judge(data.test.x)
+    if data.text is not None:
+        return Evaluation(*text_figures(outputs, data.test.labels, data.text))
     if data.target is not None:
         numbers = data.target.real(outputs)
         width = half_width(
@@ -85,7 +88,7 @@ def evaluate(judge: Judge, data: Prepared, config: Config) -> Evaluation:
 
 def keras_judge(model: keras.Model, task: Task) -> Judge:
     """Scores, logits or outputs by a Keras model."""
-    if task == "classification":
+    if task in OF_CLASSES:
         return lambda x: keras_logits(model, x)
     if task == "regression":
         return lambda x: _predicted(model, x)
@@ -94,7 +97,7 @@ def keras_judge(model: keras.Model, task: Task) -> Judge:
 
 def chip_judge(tflite: TfliteLike, task: Task) -> Judge:
     """Scores, logits or outputs by a .tflite in TFLite Micro; an int8 autoencoder's score is that of the emitted detector."""
-    if task == "classification":
+    if task in OF_CLASSES:
         return lambda x: chip_logits(tflite, x)
     if task == "regression":
         return lambda x: run(tflite, x)
@@ -117,8 +120,8 @@ def run_inputs(tflite: TfliteLike, inputs: np.ndarray) -> np.ndarray:
 
 
 def soft_targets(temperature: float, data: Prepared, teacher: keras.Model, tflite: TfliteLike) -> SoftTargets | None:
-    """Mean softened probabilities by recorded class, of teacher and int8 student; None of an autoencoder."""
-    if not data.class_names:
+    """Mean softened probabilities by recorded class, of teacher and int8 student; None of an autoencoder and of text."""
+    if not data.class_names or data.text is not None:
         return None
     from scipy.special import softmax
 
@@ -164,6 +167,8 @@ def by_origin(evaluation: Evaluation, data: Prepared, detector: Detector | None 
     of those; for parts in a state that was trained on. Of more than `MOST_RECORDINGS` recordings of a classification each class
     is one row.
     """
+    if data.text is not None:
+        return text_rows(evaluation.scores, data.test.origins, data.test.labels, data.text)
     parts: dict[tuple[str, int], list[int]] = {}
     states, trained_states = (
         part.labels if data.target is None else np.zeros(len(part), int) for part in (data.test, data.train)

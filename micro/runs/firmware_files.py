@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from micro.config import Config
 from micro.datasets.prepare import Prepared
 from micro.detection.detector import Detector, make_detector, stand_in
 from micro.detection.estimator import Estimator
+from micro.detection.predictor import Predictor, table_of
 from micro.detection.recognizer import NEVER, NO_CLASS, Recognizer, make_recognizer, recognize
 from micro.detection.score import margin_score, reconstruction_score
 from micro.detection.threshold import Threshold
@@ -19,6 +20,7 @@ from micro.runs.compression import Written
 from micro.runs.evaluate import run_inputs
 from micro.runs.report_parts import ClassReport, RecognizedReport, ReportedDetector
 from micro.runs.run_report import reported
+from micro.runs.text_models import Embedding
 from micro.tflite.graph import read
 from micro.tflite.integers import quantize_inputs
 
@@ -29,6 +31,8 @@ def chip_detector(
     """The firmware's detector, with its threshold in real units; None for models that are not int8."""
     graph = read(tflite)
     if graph.tensors[graph.inputs[0]].dtype != "int8" or config.recognizes or data.target is not None:
+        return None
+    if data.text is not None:
         return None
     settings = _in_counts(config.detect.model_dump(exclude={"false_alarm_rate", "method"}), data)
     if threshold is None:
@@ -65,6 +69,22 @@ def chip_estimator(
     unit, zero = quantization.scale[0] * data.target.deviation, quantization.zero_point[0]
     bounds: dict[str, Any] = {"lowest": data.target.lowest, "highest": data.target.highest}
     return Estimator(data.target.name, unit, zero, data.target.mean, width[0], **settings, guarantee=width[1], **bounds)
+
+
+def chip_predictor(data: Prepared, tflite: Written, embedding: Embedding | None) -> Predictor | None:
+    """What the firmware puts around a model of text; None of other tasks."""
+    text = data.text
+    if text is None or embedding is None:
+        return None
+    graph = read(tflite)
+    inputs, outputs = (graph.tensors[side[0]].quantization for side in (graph.inputs, graph.outputs))
+    assert inputs is not None
+    assert outputs is not None
+    table = table_of(embedding.table, inputs.scale[0], inputs.zero_point[0])
+    around = (text.student.before, text.student.after)
+    form: Literal["text", "pairs"] = "text" if text.form == "text" else "pairs"
+    unit = outputs.scale[0]
+    return Predictor(form, text.vocabulary, text.symbols, text.between, *around, table, unit, text.longest)
 
 
 def by_class(recognizer: Recognizer | None, data: Prepared, tflite: Written) -> tuple[ClassReport, ...]:
@@ -133,7 +153,8 @@ def judging(config: Config, detector: Detector | None, threshold: Threshold | No
 def firmware_note(config: Config, firmware: Sequence[Path], no_project: str | None) -> bytes:
     """What lies in a run's firmware folder and what does not; the same for every place that the run may lie in."""
     files = ", ".join(path.name for path in firmware)
-    stage = "recognizer" if config.recognizes else "estimator" if config.task == "regression" else "detector"
+    own = {"regression": "estimator", "sequence": "predictor"}.get(config.task, "detector")
+    stage = "recognizer" if config.recognizes else own
     whole = f"""\
 A whole project with front end, model, {stage}, a place for your sensor and a self-test is written by this command, given in
 the folder above this one:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_kd.layers import activation_of
-from micro.config import ModelConfig, Task
+from micro.config import OF_CLASSES, ModelConfig, Task
 
 if TYPE_CHECKING:
     from keras_kd.types import Structure
@@ -64,7 +64,7 @@ def seed_everything(seed: int, purpose: str) -> None:
 
 def hard_loss(student: keras.Model, task: Task) -> keras.losses.Loss:
     """A student's own loss, apart from its teacher's: cross-entropy of a classifier, squared error otherwise."""
-    if task != "classification":
+    if task not in OF_CLASSES:
         return keras.losses.MeanSquaredError()
     return keras.losses.SparseCategoricalCrossentropy(from_logits=activation_of(student) != "softmax")
 

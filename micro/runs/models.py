@@ -52,10 +52,23 @@ def build(
     Raises:
         ValueError: For a family that does not suit the task or the inputs, or sizes that are not positive.
     """
+    inputs = keras.Input(input_shape, name="features")
+    return build_on(inputs, inputs, family, sizes, classes, name, Windowing(kernel, stride, dropout))
+
+
+def build_on(
+    begin: keras.KerasTensor,
+    inputs: keras.KerasTensor,
+    family: Family,
+    sizes: Sequence[int],
+    classes: int | None,
+    name: str,
+    windowing: Windowing,
+) -> keras.Model:
+    """As `build`, on what other layers have made of a model's input: `begin` is that input, `inputs` what they made of it."""
+    input_shape, dropout = tuple(inputs.shape[1:]), windowing.dropout
     _require_fit(family, sizes, classes, name)
     _require_shape(family, input_shape, name)
-    inputs = keras.Input(input_shape, name="features")
-    windowing = Windowing(kernel, stride, dropout)
     if family == "conv_autoencoder":
         hidden = _coded(inputs, sizes, windowing)
     elif family in CONVOLUTIONAL:
@@ -66,11 +79,11 @@ def build(
         hidden = _dense(inputs, sizes, dropout)
     if classes is not None:
         last = "logits" if classes > 1 else "estimate"
-        return keras.Model(inputs, layers.Dense(classes, name=last)(hidden), name=name)
+        return keras.Model(begin, layers.Dense(classes, name=last)(hidden), name=name)
     outputs = layers.Dense(math.prod(input_shape), name="reconstruction")(hidden)
     if len(input_shape) > 1:
         outputs = layers.Reshape(input_shape, name="unflatten")(outputs)
-    return keras.Model(inputs, outputs, name=name)
+    return keras.Model(begin, outputs, name=name)
 
 
 def _require_fit(family: Family, sizes: Sequence[int], classes: int | None, name: str) -> None:

@@ -24,6 +24,7 @@ from micro.runs.firmware_files import (
     by_class,
     chip_detector,
     chip_estimator,
+    chip_predictor,
     chip_recognizer,
     firmware_note,
     recognized,
@@ -35,7 +36,9 @@ from micro.runs.report import render_report
 from micro.runs.reporting import Emitted, RunResults, make_report
 from micro.runs.run_report import RunReport
 from micro.runs.seed_run import SeedRun, SeedWork, run_seed
-from micro.runs.train import check_models, in_real_numbers, ready_devices
+from micro.runs.text_device import TEST_TEXTS
+from micro.runs.train import check_models, in_real_numbers
+from micro.runs.training_devices import ready_devices
 from micro.support.files import array_bytes, json_bytes, keras_bytes, sha256, write_bytes
 from micro.support.progress import Progress
 from micro.support.wording import listed
@@ -106,7 +109,7 @@ def _finish(results: RunResults, working: Path) -> RunReport:
     """Verify, emit and report the deployed student."""
     config, data, tflite = results.config, results.data, results.deployed.written
     threshold = results.chosen.evaluations["student_int8"].threshold
-    parity = _verified(data, tflite)
+    parity = _verified(results.chosen, data, tflite)
     files = emit(
         tflite,
         working / "firmware",
@@ -118,24 +121,27 @@ def _finish(results: RunResults, working: Path) -> RunReport:
     detector = chip_detector(config, data, tflite, threshold)
     recognizer = chip_recognizer(config, data, tflite)
     estimator = chip_estimator(config, data, tflite, results.chosen.evaluations["student_int8"].half_width)
-    no_project = not_for_a_chip(config, detector or recognizer or estimator)
+    predictor = chip_predictor(data, tflite, results.chosen.embedding)
+    no_project = not_for_a_chip(config, detector or recognizer or estimator or predictor)
     write_bytes(working / "firmware" / "README.txt", firmware_note(config, files, no_project))
     names = tuple(path.name for path in files)
     classes = by_class(recognizer, data, tflite), recognized(recognizer, data, tflite)
-    emitted = Emitted(names, detector, recognizer, estimator, *classes, parity, no_project)
+    emitted = Emitted(names, detector, recognizer, estimator, predictor, *classes, parity, no_project)
     report = make_report(results, emitted)
     write_bytes(working / "report.json", report.to_bytes())
     write_bytes(working / "report.html", render_report(report, results.chosen.evaluations, data))
     return report
 
 
-def _verified(data: Prepared, tflite: Written) -> Parity:
+def _verified(chosen: SeedRun, data: Prepared, tflite: Written) -> Parity:
     """TFLite Micro compared with TFLite on test windows, with the student as it was before packing, which TFLite runs too.
 
     Raises:
         ConversionError: If packing has changed an output.
     """
     windows = data.test.x[evenly_spaced(len(data.test), VERIFIED_WINDOWS)]
+    if chosen.embedding is not None:
+        windows = chosen.embedding(windows)
     parity = verify(tflite.plain, windows)
     packed = tflite.content != tflite.plain.content
     if packed and not np.array_equal(run(tflite, windows), run(tflite.plain, windows)):
@@ -151,7 +157,10 @@ def _keep(chosen: SeedRun, data: Prepared, working: Path) -> None:
         write_bytes(working / "teacher.keras", keras_bytes(teacher))
     write_bytes(working / "student.keras", keras_bytes(copied(final.model)))
     write_bytes(working / "student_int8.tflite", final.written.content)
-    write_bytes(working / "test_vectors.npy", array_bytes(data.test_vectors))
+    if data.text is None:
+        write_bytes(working / "test_vectors.npy", array_bytes(data.test_vectors))
+    else:
+        write_bytes(working / TEST_TEXTS, json_bytes(list(data.text.kept)))
     healthy = chosen.evaluations["student_int8"].healthy
     if healthy is not None:
         for name, content in baseline_files(data, healthy, final.written).items():

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from micro.config import PLAIN, Config, Task
+from micro.config import OF_CLASSES, PLAIN, Config, Task
 from micro.errors import RunError
 
 # The figure on validation windows that recipes are compared by.
@@ -17,6 +17,7 @@ FIGURES: dict[Task, str] = {
     "anomaly": "reconstruction error",
     "classification": "accuracy",
     "regression": "RMSE",
+    "sequence": "accuracy",
 }
 # Differences up to so many standard errors are noise.
 NOISE = 2.0
@@ -106,7 +107,7 @@ def _standing(mine: np.ndarray, best: np.ndarray, overlap: float) -> Standing:
 def _figure(task: Task, mean: float) -> float | None:
     if not math.isfinite(mean):
         return None
-    if task == "classification":
+    if task in OF_CLASSES:
         return mean
     return math.sqrt(-mean) if task == "regression" else -mean
 

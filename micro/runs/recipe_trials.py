@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from pydantic import TypeAdapter
 
-from micro.config import AUTO, PLAIN, Config, with_candidate
+from micro.config import AUTO, OF_CLASSES, PLAIN, Config, with_candidate
 from micro.datasets.prepare import Prepared
 from micro.detection.threshold import reconstruction_error
 from micro.runs.recipe_choice import RecipeChoice, choose, trial_epochs, trials_of
@@ -68,7 +68,7 @@ def _scores(model: keras.Model, data: Prepared) -> np.ndarray:
     """What each validation window says for a model, (n,); larger is better."""
     windows = data.validation
     outputs = np.asarray(model.predict(windows.x, batch_size=1024, verbose=0), np.float64)
-    if data.task == "classification":
+    if data.task in OF_CLASSES:
         right = np.argmax(outputs, axis=-1) == windows.labels
         return np.where(np.isfinite(outputs).all(axis=-1), right, np.nan)
     if data.target is not None:

@@ -19,6 +19,7 @@ METRICS: dict[Task, tuple[str, ...]] = {
     "anomaly": ("auc", "detection_rate", "false_alarm_rate"),
     "classification": ("accuracy", "macro_f1", "calibration_error"),
     "regression": ("r2", "rmse", "mae", "coverage", "rmse_last"),
+    "sequence": ("top_1", "top_3", "cross_entropy", "word_error_rate", "token_error_rate"),
 }
 # Before the names of detectors that a teacher is made of, where reports keep figures by model.
 DETECTOR = "detector: "
@@ -49,6 +50,17 @@ class TeacherData(Part):
     channels: tuple[str, ...]
 
 
+class TextReport(Part):
+    """The text of a run: whether it is running 'text' or 'pairs', how many characters and outputs there are, the sources that
+    are tested, and what always the same answer is right in, `constant`: the commonest character, or the source itself."""
+
+    form: str
+    characters: int
+    symbols: int
+    sources: int = 0
+    constant: float = 0.0
+
+
 class DataReport(Part):
     """The data of a run; `untested` says what its test cannot show, `target` what number a regression predicts.
 
@@ -68,6 +80,7 @@ class DataReport(Part):
     image_size: tuple[int, int] | None = None
     teacher: TeacherData | None = None
     sources: tuple[SourceData, ...] = ()
+    text: TextReport | None = None
 
 
 class Parameters(Part):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 
 from micro.compress.prune import sparsity_of
@@ -12,6 +11,7 @@ from micro.config import Config
 from micro.conversion.convert_keras import Converted
 from micro.datasets.prepare import Prepared, untested
 from micro.detection.estimator import Estimator
+from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
 from micro.quantize.aware import QuantizationAware
 from micro.runs.assessment import judge
@@ -39,6 +39,7 @@ from micro.runs.report_parts import (
 )
 from micro.runs.run_report import RunReport
 from micro.runs.seed_run import SeedRun, StageResult
+from micro.runs.text_figures import text_report
 from micro.tflite.budget import check
 from micro.tflite.graph import read
 from micro.tflite.parity import Parity
@@ -81,6 +82,7 @@ class Emitted:
     detector: ReportedDetector | None
     recognizer: Recognizer | None
     estimator: Estimator | None
+    predictor: Predictor | None
     by_class: tuple[ClassReport, ...]
     recognized: RecognizedReport | None
     parity: Parity
@@ -107,10 +109,11 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         detector=emitted.detector,
         recognizer=emitted.recognizer,
         estimator=emitted.estimator,
+        predictor=emitted.predictor,
         by_class=emitted.by_class,
         recognized=emitted.recognized,
         parameters=Parameters(
-            teacher=None if teacher is None else teacher.count_params(), student=_parameters(deployed.model)
+            teacher=None if teacher is None else teacher.count_params(), student=_parameters(results)
         ),
         sparsity=sparsity_of(deployed.model),
         stages=_stages(results),
@@ -151,6 +154,7 @@ def _data_report(results: RunResults) -> DataReport:
         image_size=data.image_size,
         teacher=_teacher_data(data),
         **({"sources": data.sources} if data.sources else {}),
+        text=text_report(data),
     )
 
 
@@ -171,11 +175,13 @@ def _on_known_faults(results: RunResults) -> list[str]:
     return [f"{100 * found:.3g} % of the windows of known faults lie above the threshold of the int8 student{alone}."]
 
 
-def _parameters(model: keras.Model) -> int:
-    """Parameters of a model; of one that simulates int8 its kernels and biases."""
+def _parameters(results: RunResults) -> int:
+    """Parameters of the deployed student, its embedding's among them; of one that simulates int8 its kernels and biases."""
+    model, embedding = results.deployed.model, results.chosen.embedding
+    table = 0 if embedding is None else embedding.table.size
     if isinstance(model, QuantizationAware):
-        return sum(array.size for held in model.weights_now().values() for array in held.values())
-    return int(model.count_params())
+        return table + sum(array.size for held in model.weights_now().values() for array in held.values())
+    return table + int(model.count_params())
 
 
 def _stages(results: RunResults) -> tuple[StageReport, ...]:

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_serializer
 from micro.config import Task
 from micro.detection.detector import Detector
 from micro.detection.estimator import Estimator
+from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
 from micro.runs.emulated import Emulated
 from micro.runs.recipe_choice import RecipeChoice
@@ -54,6 +55,7 @@ class RunReport(Part):
         detector: The firmware's, where it raises alarms; None where the student is not int8.
         recognizer: The firmware's, where it reports classes; None where the student is not int8.
         estimator: The firmware's, where it gives numbers; None where the student is not int8.
+        predictor: The firmware's, where it takes characters.
         by_class: Of a recognizer, window by window.
         recognized: Of a recognizer, as it counts.
         sparsity: Fraction of the student's weights that are zero.
@@ -88,6 +90,7 @@ class RunReport(Part):
     detector: ReportedDetector | None
     recognizer: Recognizer | None = None
     estimator: Estimator | None = None
+    predictor: Predictor | None = None
     by_class: tuple[ClassReport, ...] = ()
     recognized: RecognizedReport | None = None
     parameters: Parameters
@@ -118,6 +121,13 @@ class RunReport(Part):
     def metric(self) -> str:
         """The metric that models are compared by."""
         return METRICS[self.task][0]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that tables show: those of the task, of text those of its form."""
+        if self.data.text is None:
+            return METRICS[self.task]
+        return tuple(name for name in METRICS[self.task] if name in self.deployed)
 
     @property
     def deployed(self) -> Metrics:

@@ -14,13 +14,14 @@ import numpy as np
 from keras_kd.layers import copied
 from micro.config import Config, Stage, Task
 from micro.conversion.convert_keras import convert
-from micro.datasets.prepare import Prepared, calibration_windows
+from micro.datasets.prepare import Prepared
 from micro.runs.compression import TrainingData, Written, apply, written
 from micro.runs.evaluate import Evaluation, Judge, chip_judge, evaluate, keras_judge
 from micro.runs.fitting import seed_everything
 from micro.runs.recorded_teacher import teaching
 from micro.runs.report_parts import DETECTOR
 from micro.runs.score_teacher import ScoreTeacher, fit_score_teacher
+from micro.runs.text_models import BATCH, Embedding, calibration_of, deployable
 from micro.runs.train import Trained, distil, train_alone, train_teacher, training_data
 from micro.support.files import json_bytes, keras_bytes, write_bytes
 from micro.tflite.footprint import Footprint, measure
@@ -48,7 +49,7 @@ class SeedRun:
     """What one seed gave: its models, their evaluations, and the student stage by stage; the last is deployed.
 
     A teacher made of detectors is no model and not kept: it is fitted again whenever it is needed, and the same seed gives the
-    same.
+    same. Of text the students are whole, and `embedding` is what stands before the model of each stage.
     """
 
     teacher: Trained | None
@@ -56,6 +57,7 @@ class SeedRun:
     alone: Trained | None
     evaluations: dict[str, Evaluation]
     stages: tuple[StageResult, ...]
+    embedding: Embedding | None = None
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,14 @@ class SeedWork:
         self.tick(label, epochs - ticked)
         return model
 
-    def judged(self, model: keras.Model, stage: str, calibration: np.ndarray) -> StageResult:
+    def judged(
+        self, model: keras.Model, stage: str, calibration: np.ndarray, embedding: Embedding | None = None
+    ) -> StageResult:
         """A student quantized, evaluated and measured."""
         self.tick(f"seed {self.seed}: converting to int8, {stage}", 0)
         tflite = written(model, self.config, calibration)
-        evaluation = evaluate(chip_judge(tflite, self.data.task), self.data, self.config)
+        judge = behind(embedding, chip_judge(tflite, self.data.task))
+        evaluation = evaluate(judge, self.data, self.config)
         return StageResult(stage, model, tflite, evaluation, measure(tflite))
 
 
@@ -100,21 +105,27 @@ def run_seed(work: SeedWork) -> SeedRun:
     alone = None
     if config.distill.compare:
         alone = work.trained("alone", epochs, lambda tick: train_alone(config, data, seed, tick))
-    calibration = calibration_windows(data, seed)
-    stages = _compressed(work, student, training_data(config, data, taught_by, student.model), calibration)
+    embedding, network = deployable(student.model, data, config.student)
+    calibration = calibration_of(data, seed, embedding)
+    training = training_data(config, data, taught_by, student.model, embedding)
+    stages = _compressed(work, network, training, calibration, embedding)
     seen = data.of_teacher
     evaluations = {name: evaluate(judge, seen, config) for name, judge in _judges_of(teacher, data.task).items()}
     floats = {"student_distilled": student.model}
     if alone is not None:
         floats["student_alone"] = alone.model
+    judges = {name: keras_judge(model, data.task) for name, model in floats.items()}
     if config.compress:
-        floats["student_compressed"] = stages[-1].model
-    evaluations |= {name: evaluate(keras_judge(model, data.task), data, config) for name, model in floats.items()}
+        judges["student_compressed"] = behind(embedding, keras_judge(stages[-1].model, data.task))
+    evaluations |= {name: evaluate(judge, data, config) for name, judge in judges.items()}
     evaluations["student_int8"] = stages[-1].evaluation
     if alone is not None:
-        tflite = convert(alone.model, calibration, weights=config.convert.weights)
-        evaluations["alone_int8"] = evaluate(chip_judge(tflite, data.task), data, config)
-    return SeedRun(teacher if isinstance(teacher, Trained) else None, student, alone, evaluations, stages)
+        own, network = deployable(alone.model, data, config.student)
+        # Of text its own embedding gives other values.
+        calibration = calibration if own is None else calibration_of(data, seed, own)
+        tflite = convert(network, calibration, weights=config.convert.weights)
+        evaluations["alone_int8"] = evaluate(behind(own, chip_judge(tflite, data.task)), data, config)
+    return SeedRun(teacher if isinstance(teacher, Trained) else None, student, alone, evaluations, stages, embedding)
 
 
 def teacher_of(work: SeedWork) -> Trained | ScoreTeacher:
@@ -130,6 +141,13 @@ def teacher_of(work: SeedWork) -> Trained | ScoreTeacher:
     return teacher
 
 
+def behind(embedding: Embedding | None, judge: Judge) -> Judge:
+    """What judges windows by what an embedding makes of them, some at a time; the judge itself where there is none."""
+    if embedding is None:
+        return judge
+    return lambda x: np.concatenate([judge(embedding(x[start : start + BATCH])) for start in range(0, len(x), BATCH)])
+
+
 def _judges_of(teacher: Trained | ScoreTeacher, task: Task) -> dict[str, Judge]:
     """What judges windows as the teacher does, and as each of its detectors does."""
     if isinstance(teacher, Trained):
@@ -139,10 +157,14 @@ def _judges_of(teacher: Trained | ScoreTeacher, task: Task) -> dict[str, Judge]:
 
 
 def _compressed(
-    work: SeedWork, student: Trained, training: TrainingData, calibration: np.ndarray
+    work: SeedWork,
+    student: keras.Model,
+    training: TrainingData,
+    calibration: np.ndarray,
+    embedding: Embedding | None,
 ) -> tuple[StageResult, ...]:
     """The distilled student, and what each stage of compression makes of it."""
-    results = [work.judged(student.model, "distilled", calibration)]
+    results = [work.judged(student, "distilled", calibration, embedding)]
     for number, stage in enumerate(work.config.compress):
 
         def compress(stage: Stage = stage, model: keras.Model = results[-1].model) -> Trained:
@@ -151,7 +173,7 @@ def _compressed(
 
         work.tick(f"seed {work.seed}: {stage.stage}", 0)
         model = kept(work.place / f"{number}-{stage.stage}", compress).model
-        results.append(work.judged(model, stage.stage, calibration))
+        results.append(work.judged(model, stage.stage, calibration, embedding))
     return tuple(results)
 
 

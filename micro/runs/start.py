@@ -97,7 +97,7 @@ def _prepared(config: Config) -> Prepared:
     if not config.augment.layers:
         return prepare(config)
     import_frameworks()
-    from micro.runs.train import ready_devices
+    from micro.runs.training_devices import ready_devices
 
     with quiet_frameworks():
         ready_devices(config.teacher.devices)

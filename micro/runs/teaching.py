@@ -8,7 +8,7 @@ import keras
 
 from keras_kd import recipes
 from keras_kd.objectives.logits import OnActivations
-from micro.config import AUTO, Config, DistillConfig, Task, with_candidate
+from micro.config import AUTO, OF_CLASSES, Config, DistillConfig, Task, with_candidate
 
 if TYPE_CHECKING:
     from keras_kd import Supplied
@@ -68,7 +68,7 @@ def on_outputs(recipe: recipes.Recipe) -> recipes.Recipe | None:
 
 def _require_classes(recipe: recipes.Recipe, task: Task) -> None:
     """ValueError for what compares class probabilities where outputs are none: features reconstructed, or a number."""
-    if task == "classification":
+    if task in OF_CLASSES:
         return
     for term in recipe.terms:
         layers = any(term.arguments.get(f"{side}_layer") for side in ("teacher", "student"))

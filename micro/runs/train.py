@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_kd import Supplied
 from micro.compress.fine_tune import with_supplied
 from micro.compress.shrink import plan_shrink
-from micro.config import Config, ModelConfig
+from micro.config import OF_CLASSES, Config, ModelConfig
 from micro.conversion.keras_file import load_keras
 from micro.datasets.pieces import Target
 from micro.datasets.prepare import Prepared, Windows
-from micro.errors import DataError, ModelError, RunError
+from micro.errors import DataError, ModelError
 from micro.keras_graph.kernels import prunable_kernels
 from micro.runs import models as students
 from micro.runs.compression import TrainingData, require_budget
@@ -28,6 +26,8 @@ from micro.runs.known_faults import deviating, flags, learned_faults
 from micro.runs.recorded_teacher import RecordedTeacher, known_of, require_on_outputs
 from micro.runs.score_teacher import ScoreTeacher, check_detectors, scores_of_detectors
 from micro.runs.teaching import candidates_of, on_outputs, recipe_of
+from micro.runs.text_models import Embedding, build_text, settle_unknown, split, transcribed
+from micro.runs.training_devices import several_devices
 
 if TYPE_CHECKING:
     from keras_kd.types import Structure
@@ -117,67 +117,32 @@ def distil(config: Config, data: Prepared, teacher: Teaching, seed: int, on_epoc
     """The student trained under the teacher."""
     model = _new_student(config, data, seed)
     seed_everything(seed, "shuffle")
-    examples = _examples(data, teacher)
+    examples = _examples(data, teacher, config.distill.level != "token")
+    if config.distill.level == "sequence":
+        return _fit(model, model, config.student, data, examples, on_epoch)
     steps = steps_of(config, len(examples[0].x))
     known = _known(teacher)
     distiller = recipe_of(config, known, model, steps).distiller(known, model)
     return _fit(distiller, model, config.student, data, examples, on_epoch)
 
 
-def ready_devices(count: int) -> None:
-    """Split this process's CPU into as many logical ones as devices are wanted, where there are fewer GPUs; before TensorFlow
-    starts.
-
-    Logical CPUs share the same cores: they verify the code, and save no time.
-
-    Raises:
-        RunError: Where TensorFlow has started with fewer.
-    """
-    if count == 1 or _kind(count) == "GPU":
-        return
-    if _logical_cpus() >= count:
-        return
-    try:
-        tf.config.set_logical_device_configuration(
-            tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * count
-        )
-    except RuntimeError:
-        raise RunError(
-            f"teacher.devices = {count}: TensorFlow has started with fewer; train the teacher in a process of its own"
-        ) from None
-
-
-def several_devices(count: int) -> AbstractContextManager[Any]:
-    """The scope of a MirroredStrategy over so many devices, which splits each batch between them; nothing for one."""
-    if count == 1:
-        return nullcontext()
-    ready_devices(count)
-    return tf.distribute.MirroredStrategy([f"/{_kind(count)}:{number}" for number in range(count)]).scope()
-
-
-def _kind(count: int) -> str:
-    return "GPU" if len(tf.config.list_physical_devices("GPU")) >= count else "CPU"
-
-
-def _logical_cpus() -> int:
-    """How many have been asked for; asking TensorFlow for the devices themselves would start it."""
-    configured = tf.config.get_logical_device_configuration(tf.config.list_physical_devices("CPU")[0])
-    return len(configured or (None,))
-
-
-def training_data(config: Config, data: Prepared, teacher: Teaching, student: keras.Model) -> TrainingData:
-    """What stages of compression train a student on."""
-    examples = _examples(data, teacher)[0]
+def training_data(
+    config: Config, data: Prepared, teacher: Teaching, student: keras.Model, embedding: Embedding | None = None
+) -> TrainingData:
+    """What stages of compression train a student on; of text what follows its embedding, on what that gives."""
+    examples = _examples(data, teacher, config.distill.level != "token")[0]
     known = _known(teacher)
-    return TrainingData(
+    labels_alone = config.distill.level == "sequence"
+    training = TrainingData(
         examples.x,
         examples.y,
         hard_loss(student, data.task),
         known,
-        on_outputs(recipe_of(config, known, student, steps_of(config, len(examples.x)))),
+        None if labels_alone else on_outputs(recipe_of(config, known, student, steps_of(config, len(examples.x)))),
         class_weight(data.class_weights),
         examples.supplied,
     )
+    return training if embedding is None or not config.compress else embedding.training(training)
 
 
 def steps_of(config: Config, windows: int) -> int:
@@ -196,6 +161,9 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
         if data.teacher is not None:
             require_on_outputs(each.distill)
         recipe_of(each, *models, steps_of(config, len(data.train)))
+    if data.text is not None:
+        embedding, rest = split(models[1], config.student)
+        models, calibration = (models[0], rest), embedding(calibration)
     if any(stage.stage in ("prune", "cluster") for stage in config.compress):
         prunable_kernels(models[1])
     for stage in config.compress:
@@ -270,6 +238,8 @@ def _new_student(config: Config, data: Prepared, seed: int) -> keras.Model:
 
 
 def _build(part: ModelConfig, data: Prepared, name: str) -> keras.Model:
+    if data.text is not None:
+        return build_text(part, data.text, name)
     return build_model(part, data.train.x.shape[1:], data.outputs, name)
 
 
@@ -289,10 +259,12 @@ def _fit(
         examples.inputs,
         examples.y,
         validation_data=(validation.inputs, validation.y),
-        metrics=["accuracy"] if data.task == "classification" else [],
+        metrics=["accuracy"] if data.task in OF_CLASSES else [],
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch())],
         class_weight=class_weight(data.class_weights),
     )
+    if data.text is not None:
+        settle_unknown(model, data.train.x)
     return Trained(model, history)
 
 
@@ -303,8 +275,9 @@ def _known(teacher: Teaching) -> keras.Model | Supplied:
     return scores_of_detectors() if isinstance(teacher, ScoreTeacher) else teacher
 
 
-def _examples(data: Prepared, teacher: Teaching | None) -> tuple[Examples, Examples]:
-    """What a model is trained and validated on: under detectors also on synthetic windows, which are their own targets.
+def _examples(data: Prepared, teacher: Teaching | None, transcribe: bool = False) -> tuple[Examples, Examples]:
+    """What a model is trained and validated on: under detectors also on synthetic windows, which are their own targets; of text
+    with `transcribe` what the teacher makes of it.
 
     Without a teacher what is supplied says which windows are known faults, where there are any.
     """
@@ -314,6 +287,8 @@ def _examples(data: Prepared, teacher: Teaching | None) -> tuple[Examples, Examp
         return Examples(x, y, teacher.outputs), Examples(*validation, teacher.validation)
     if isinstance(teacher, ScoreTeacher):
         return Examples(teacher.x, teacher.x, teacher.outputs), Examples(*validation, teacher.validation)
+    if transcribe and data.text is not None and isinstance(teacher, keras.Model):
+        return Examples(*transcribed(teacher, data.train.x, data.text)), Examples(*validation)
     x, y = taught(data, teacher)
     if data.faults is None or teacher is not None:
         return Examples(x, y), Examples(*validation)

@@ -25,6 +25,7 @@ ENDINGS = (
     "_class_name",
     "_estimator",
     "_number",
+    "_predictor",
     "_self_test",
     "_infer",
     "_infer_static",

@@ -8,6 +8,7 @@ from micro.config import Task
 from micro.runs.assessment.classifier import classifier_reasons
 from micro.runs.assessment.detector import detector_reasons
 from micro.runs.assessment.regression import regression_reasons
+from micro.runs.assessment.text import text_reasons
 from micro.runs.assessment.words import METRIC_NAMES
 from micro.runs.run_report import RunReport
 from micro.runs.verdict import GRADES, Reason, Verdict
@@ -16,6 +17,7 @@ OF_TASK: dict[Task, Callable[[RunReport], Iterator[Reason]]] = {
     "anomaly": detector_reasons,
     "classification": classifier_reasons,
     "regression": regression_reasons,
+    "sequence": text_reasons,
 }
 # What int8 may lose, in AUC, accuracy or R2, and how far seeds may lie apart (standard deviation).
 INT8_LOSS, SEEDS_APART = 0.02, 0.05

@@ -16,6 +16,11 @@ METRIC_NAMES = {
     "mae": "MAE",
     "rmse_last": "RMSE of last windows",
     "macro_f1": "macro F1",
+    "top_1": "top-1 accuracy",
+    "top_3": "top-3 accuracy",
+    "cross_entropy": "cross-entropy, nats",
+    "word_error_rate": "word error rate",
+    "token_error_rate": "token error rate",
 }
 
 

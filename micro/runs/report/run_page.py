@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from micro.config import Task
 from micro.datasets.prepare import Prepared
 from micro.runs.assessment.words import METRIC_NAMES, MOVED
 from micro.runs.emulated import Emulated
@@ -19,10 +20,15 @@ from micro.runs.report.judged import (
     roc,
     scores,
 )
-from micro.runs.report_parts import METRICS
 from micro.runs.run_report import RunReport
 from micro.support.html import drawing, page
 
+KINDS: dict[Task, str] = {
+    "anomaly": "anomaly detector",
+    "classification": "classifier",
+    "regression": "estimator",
+    "sequence": "predictor",
+}
 STAGES = {
     "distilled": "as distilled",
     "shrink": "channels removed",
@@ -36,7 +42,9 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
     """The page for a run's report; the same report gives the same bytes."""
     with drawing():
         charts = [learning_curves(report)]
-        if data.task == "regression":
+        if data.task == "sequence":
+            pass  # classes by the hundred, and no order among them
+        elif data.task == "regression":
             charts += [estimates(evaluations, data, report)]
         elif data.class_names:
             charts += [confusion(evaluations, data), dark_knowledge(report)]
@@ -52,14 +60,14 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
         charts=[chart for chart in charts if chart],
         names=names_of(report),
         metric=report.metric,
-        metrics=METRICS[report.task],
+        metrics=report.metrics,
         sentence=distilling_sentence(report),
         verdict=report.verdict,
         stages=STAGES,
         emulated=(),
         moved_by=MOVED,
         metric_names=METRIC_NAMES,
-        kind={"anomaly": "anomaly detector", "classification": "classifier", "regression": "estimator"}[report.task],
+        kind=KINDS[report.task],
     )
 
 
