@@ -112,6 +112,8 @@ class TeacherConfig(ModelConfig):
 
     It may see other inputs than the student: `columns` of the same files, and `features`, which are the student's where they
     say nothing. Its windows end where the student's do.
+
+    `classes` are those that the model at `path` gives, in the order of its outputs; the data's are chosen from them by name.
     """
 
     devices: PositiveInt = 1
@@ -121,6 +123,15 @@ class TeacherConfig(ModelConfig):
     synthetic_windows: Annotated[int, Field(ge=100, le=10_000_000)] = 40_000
     columns: Texts = ()
     features: FeaturesConfig | None = None
+    classes: Texts = ()
+
+    @model_validator(mode="after")
+    def _names_its_outputs(self) -> TeacherConfig:
+        if self.classes and self.path is None:
+            raise ValueError("classes are those of a model at path; of a family they are the data's, leave them out")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes names a class twice")
+        return self
 
     @model_validator(mode="after")
     def _one_kind(self) -> TeacherConfig:

@@ -30,6 +30,7 @@ from micro.runs.firmware_files import (
     recognized,
 )
 from micro.runs.folder import RunFolder
+from micro.runs.real_numbers import in_real_numbers
 from micro.runs.recipe_choice import trial_epochs, trials_of
 from micro.runs.recipe_trials import settled_recipe
 from micro.runs.report import render_report
@@ -37,7 +38,7 @@ from micro.runs.reporting import Emitted, RunResults, make_report
 from micro.runs.run_report import RunReport
 from micro.runs.seed_run import SeedRun, SeedWork, run_seed
 from micro.runs.text_device import TEST_TEXTS
-from micro.runs.train import check_models, in_real_numbers
+from micro.runs.train import check_models
 from micro.runs.training_devices import ready_devices
 from micro.support.files import array_bytes, json_bytes, keras_bytes, sha256, write_bytes
 from micro.support.progress import Progress

@@ -11,11 +11,11 @@ import keras
 import numpy as np
 
 from keras_kd import Supplied
+from keras_kd.layers import activation_of
 from micro.compress.fine_tune import with_supplied
 from micro.compress.shrink import plan_shrink
-from micro.config import OF_CLASSES, Config, ModelConfig
+from micro.config import OF_CLASSES, Config, ModelConfig, TeacherConfig
 from micro.conversion.keras_file import load_keras
-from micro.datasets.pieces import Target
 from micro.datasets.prepare import Prepared, Windows
 from micro.errors import DataError, ModelError
 from micro.keras_graph.kernels import prunable_kernels
@@ -23,6 +23,7 @@ from micro.runs import models as students
 from micro.runs.compression import TrainingData, require_budget
 from micro.runs.fitting import History, class_weight, fit, hard_loss, seed_everything
 from micro.runs.known_faults import deviating, flags, learned_faults
+from micro.runs.real_numbers import standardized
 from micro.runs.recorded_teacher import RecordedTeacher, known_of, require_on_outputs
 from micro.runs.score_teacher import ScoreTeacher, check_detectors, scores_of_detectors
 from micro.runs.teaching import candidates_of, on_outputs, recipe_of
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 # What a student learns from: a model that runs along, its outputs recorded, or detectors.
 Teaching: TypeAlias = "keras.Model | RecordedTeacher | ScoreTeacher"
-# Name of the layer that brings a user's teacher of numbers to the run's own scale.
-STANDARDIZED = "standardized"
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def train_teacher(config: Config, data: Prepared, seed: int, on_epoch: Callable[
     """The teacher of a config: read from its .keras file as it is, or trained on the data, both as it sees them."""
     data = data.of_teacher
     if config.teacher.path:
-        return Trained(_standardized(load_model(config.teacher.path, data, "teacher"), data.target), {})
+        return Trained(standardized(_load_teacher(config.teacher, data), data.target), {})
     if config.teacher.members > 1:
         return _averaged([_member(config, data, seed, number, on_epoch) for number in range(config.teacher.members)])
     seed_everything(seed, "teacher")
@@ -177,12 +176,19 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
 def untrained_models(config: Config, data: Prepared) -> tuple[keras.Model | Supplied, keras.Model]:
     """Teacher and student, built, or loaded from their files; of detectors, what a student knows of them."""
     teacher, student = (
-        load_model(part.path, seen, side) if part.path else _build(part, seen, side)
+        _model_of(part, seen, side)
         for side, part, seen in (("teacher", config.teacher, data.of_teacher), ("student", config.student, data))
     )
     if config.teacher.detectors:
         return scores_of_detectors(), student
     return teacher if data.teacher is None else known_of(teacher), student
+
+
+def _model_of(part: ModelConfig, data: Prepared, side: str) -> keras.Model:
+    """A model of a config, built, or loaded from its file."""
+    if part.path is None:
+        return _build(part, data, side)
+    return _load_teacher(part, data) if isinstance(part, TeacherConfig) else load_model(part.path, data, side)
 
 
 def build_model(part: ModelConfig, input_shape: tuple[int, ...], classes: int | None, name: str) -> keras.Model:
@@ -191,8 +197,8 @@ def build_model(part: ModelConfig, input_shape: tuple[int, ...], classes: int | 
     return students.build(part.family, part.sizes, input_shape, classes, name, **shape, dropout=part.dropout)
 
 
-def load_model(path: str, data: Prepared, side: str) -> keras.Model:
-    """A user's .keras model in safe mode, checked against the shapes of the data.
+def load_model(path: str, data: Prepared, side: str, outputs: int | None = None) -> keras.Model:
+    """A user's .keras model in safe mode, checked against the shapes of the data, or against a number of outputs of its own.
 
     Raises:
         DataError: If it is missing, cannot be read safely, or takes or gives other shapes.
@@ -204,30 +210,45 @@ def load_model(path: str, data: Prepared, side: str) -> keras.Model:
     except ModelError as error:
         raise DataError(f"{side}: {error}") from None
     wanted_in = data.train.x.shape[1:]
-    wanted_out = wanted_in if data.outputs is None else (data.outputs,)
+    outputs = data.outputs if outputs is None else outputs
+    wanted_out = wanted_in if outputs is None else (outputs,)
     for what, given, wanted in (("takes", model.input_shape, wanted_in), ("gives", model.output_shape, wanted_out)):
         if tuple(given[1:]) != wanted:
             raise DataError(f"{side}: {path} {what} {tuple(given[1:])}, the data need {wanted}")
     return model
 
 
-def _standardized(teacher: keras.Model, target: Target | None) -> keras.Model:
-    """A user's teacher, which gives numbers as they are, giving them as the run's own models do."""
-    if target is None:
-        return teacher
-    scaled = keras.layers.Rescaling(1 / target.deviation, -target.mean / target.deviation, name=STANDARDIZED)
-    return keras.Model(teacher.inputs, scaled(teacher.outputs[0]), name="teacher")
+def _load_teacher(part: TeacherConfig, data: Prepared) -> keras.Model:
+    """A user's teacher; where the config says which classes it gives, the data's of them in the data's order, as logits.
 
-
-def in_real_numbers(model: keras.Model, target: Target | None) -> keras.Model:
-    """A run's model, which gives a regression's numbers standardized, giving them as they are, as `teacher.path` takes it."""
-    if target is None:
+    Raises:
+        DataError: As `load_model`; for a class that the teacher does not know, or outputs that are no classes.
+    """
+    assert part.path is not None
+    if not part.classes:
+        return load_model(part.path, data, "teacher")
+    if not data.class_names:
+        raise DataError(f"teacher.classes are for task 'classification', and the task is {data.task!r}")
+    missing = [name for name in data.class_names if name not in part.classes]
+    if missing:
+        known = ", ".join(part.classes)
+        raise DataError(f"teacher: {part.path} does not know class {missing[0]!r}; by teacher.classes it knows {known}")
+    model = load_model(part.path, data, "teacher", len(part.classes))
+    if part.classes == data.class_names:
         return model
-    last = model.layers[-1]
-    if last.name == STANDARDIZED:  # a user's own teacher, which gave them so
-        return keras.Model(model.inputs, last.input, name=model.name)
-    scaled = keras.layers.Rescaling(target.deviation, target.mean, name="numbers")
-    return keras.Model(model.inputs, scaled(model.outputs[0]), name=model.name)
+    activation = activation_of(model)
+    if activation not in ("linear", "softmax"):
+        raise DataError(
+            f"teacher: to choose classes from it, {part.path} must give logits or end in a softmax; it ends in "
+            f"{activation or 'something else'}"
+        )
+    # The logarithm of probabilities is logits of the same probabilities, also of a part of the classes.
+    logits = model.outputs[0] if activation == "linear" else keras.ops.log(model.outputs[0] + 1e-12)
+    chosen = np.array([[name == other for other in data.class_names] for name in part.classes], np.float32)
+    select = keras.layers.Dense(len(data.class_names), use_bias=False, trainable=False, name="classes")
+    model = keras.Model(model.inputs, select(logits), name="teacher")
+    select.set_weights([chosen])
+    return model
 
 
 def _new_student(config: Config, data: Prepared, seed: int) -> keras.Model:
