@@ -162,7 +162,7 @@ def test_what_takes_samples_says_that_this_is_text(words, tmp_path):
     folder, config = words
     with pytest.raises(RunError, match="is a run on text"):
         load_firmware(folder)
-    with pytest.raises(ValueError, match="task 'sequence' has no search"):
+    with pytest.raises(RunError, match="task 'sequence' has no search"):
         micro.search(config, tmp_path / "search", flash="64KiB")
 
 

@@ -108,7 +108,7 @@ def search(
         ValueError: search: give a budget: flash, ram or macs
     """
     require_searchable(config)
-    task = Task(_of_recordings(config), Path(out), _parsed(flash, ram, macs, trials), runtime, workers)
+    task = Task(config, Path(out), _parsed(flash, ram, macs, trials), runtime, workers)
     require_ray()
     require_optuna()
     with holding(settled(out, renamed=False)):
@@ -127,13 +127,6 @@ def _parsed(flash: str | int | None, ram: str | int | None, macs: str | int | No
     if not any(budget.values()):
         raise ValueError("search: give a budget: flash, ram or macs")
     return budget
-
-
-def _of_recordings(config: Config) -> Config:
-    """The config, if it is one that can be searched."""
-    if config.task == "sequence":
-        raise ValueError("task 'sequence' has no search; run it with students of other sizes (keras-kd run)")
-    return config
 
 
 def _search(task: Task, trials: int, address: str | None, fresh: bool, progress: Progress) -> SearchResult:
