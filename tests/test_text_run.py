@@ -162,7 +162,10 @@ def test_what_takes_samples_says_that_this_is_text(words, tmp_path):
     folder, config = words
     with pytest.raises(RunError, match="is a run on text"):
         load_firmware(folder)
-    with pytest.raises(ValueError, match="task 'sequence' has no search"):
+    for command in (["sensitivity", folder, "--out", tmp_path / "x.html"], ["monitor", folder, tmp_path / "x.csv"]):
+        result = invoke(*command)
+        assert (result.exit_code, len(result.output.strip().splitlines()[-1:])) == (2, 1), result.output
+    with pytest.raises(RunError, match="task 'sequence' has no search"):
         micro.search(config, tmp_path / "search", flash="64KiB")
 
 

@@ -41,8 +41,15 @@ def emit_predictor(predictor: Predictor, tflite: TfliteLike, directory: str | Pa
         ConversionError: For a model that is not int8 or of other shapes than the predictor.
 
     Examples:
-        >>> report = micro.RunReport.read("runs/keyboard")  # doctest: +SKIP
-        >>> micro.emit_predictor(report.predictor, "runs/keyboard/student_int8.tflite", "out", "keys")  # doctest: +SKIP
+        >>> from micro.detection.vocabulary import Vocabulary
+        >>> inputs = keras.Input((2, 3))
+        >>> model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs)))
+        >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 2, 3)).astype("float32"))
+        >>> table = ((0, 0, 0), (1, 1, 1), (90, -3, 0), (-80, 2, 7))
+        >>> predictor = micro.Predictor("text", Vocabulary(("a", "b")), (("a",), ("b",)), "", 2, -1, table, unit=0.1)
+        >>> written = micro.emit_predictor(predictor, tflite, "out", "keys")
+        >>> sorted(path.name for path in written)
+        ['keys_predictor.c', 'keys_predictor.h']
     """
     content = content_of(tflite)
     return write_sources(directory, predictor_files(predictor, read(content), sha256(content), name))

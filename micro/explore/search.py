@@ -108,8 +108,6 @@ def search(
         ValueError: search: give a budget: flash, ram or macs
     """
     require_searchable(config)
-    if config.task == "sequence":
-        raise ValueError("task 'sequence' has no search; run it with students of other sizes (keras-kd run)")
     task = Task(config, Path(out), _parsed(flash, ram, macs, trials), runtime, workers)
     require_ray()
     require_optuna()

@@ -29,6 +29,8 @@ class Ask(Protocol):
 
 def require_searchable(config: Config) -> None:
     """RunError for a config whose students cannot be varied or judged."""
+    if config.task == "sequence":
+        raise RunError("search: task 'sequence' has no search; run it with students of other sizes (keras-kd run)")
     if config.student.path:
         raise RunError("search: student.path names a model as it is; give student.family instead, so that it can vary")
     if config.own_inputs:

@@ -42,6 +42,8 @@ def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
     """
     folder = Path(run_folder)
     _, config = read_run(folder)
+    if config.task == "sequence":
+        raise RunError(f"{folder} is a run on text, whose student is not scanned: its windows are tokens, not features")
     student = keras.saving.load_model(folder / "student.keras", compile=False, safe_mode=True)
     if isinstance(student, QuantizationAware):
         raise RunError(f"{folder}: the student is quantization-aware; scan a run without stage 'quantize_aware'")
