@@ -14,6 +14,7 @@ ALL = {
     "RandomNoise": {"snr": (0.0, 5.0)},
     "RandomShift": {"fraction": 0.6, "wrap": False},
     "RandomSpeed": {"factors": (0.5, 1.6)},
+    "RandomCrop": {"fractions": (0.4, 0.8)},
     "RandomTranslation": {"fraction": 0.6, "value": 3.0},
     "ChannelDropout": {"rate": 0.5},
     "TimeMask": {"fraction": 0.7, "count": 2, "value": -1.0},
@@ -121,6 +122,18 @@ def test_pictures_are_translated_evenly_and_each_by_itself():
     assert counts.max() < 160
 
 
+@given(st.integers(2, 30), st.floats(0.1, 1.0), st.integers(0, 1000))
+def test_a_crop_is_a_run_anywhere_inside_stretched_evenly(steps, fraction, seed):
+    ramp = np.repeat(np.arange(steps, dtype="float32").reshape(1, steps, 1), 64, axis=0)
+    crops = drawn(augmentations.RandomCrop((fraction, fraction), seed=seed), ramp)[..., 0]
+    length = np.float32(fraction) * (steps - 1)
+    np.testing.assert_allclose(np.diff(crops, axis=1), length / (steps - 1), atol=1e-3)
+    assert crops.min() >= 0
+    assert crops.max() <= steps - 1
+    room = steps - 1 - length
+    assert np.ptp(crops[:, 0]) > 0.5 * room - 1e-3
+
+
 @given(st.integers(1, 30), st.floats(0.25, 4.0))
 def test_speed_moves_samples_about_the_middle(steps, factor):
     ramp = np.arange(steps, dtype="float32").reshape(1, steps, 1)
@@ -208,6 +221,7 @@ def test_mixup_mixes_with_one_other_example():
         (lambda: augmentations.RandomNoise((30, 10)), "RandomNoise: snr must go from lowest to highest, got 30 to 10"),
         (lambda: augmentations.RandomShift(1.5), "RandomShift: fraction must be at most 1, got 1.5"),
         (lambda: augmentations.RandomTranslation(-0.1), "RandomTranslation: fraction must be at least 0, got -0.1"),
+        (lambda: augmentations.RandomCrop((0.5, 1.5)), "RandomCrop: the longest fraction must be at most 1"),
         (lambda: augmentations.RandomSpeed((0.0, 1.0)), "RandomSpeed: the slowest factor must be above 0"),
         (lambda: augmentations.ChannelDropout(2), "ChannelDropout: rate must be at most 1"),
         (lambda: augmentations.TimeMask(count=0), "TimeMask: count must be at least 1"),

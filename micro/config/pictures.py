@@ -13,6 +13,7 @@ from micro.config.files import FilesData
 # Classes that [augment] may name for tables and sound alone, and why not for pictures.
 NOT_OF_PICTURES = {
     "RandomShift": "it would shift a picture's rows into one another; take RandomTranslation",
+    "RandomCrop": "it would stretch runs of a picture's rows",
     "RandomSpeed": "a picture has no speed",
     "ChannelDropout": "no camera loses a color",
     "TimeMask": "a picture has no time",

@@ -57,7 +57,11 @@ def class_parts(
                 made = piece(frames, values, label, one.name, rows, views=views, of_teacher=theirs)
                 made = replace(made, places=offset + rows)
                 if number == TRAINING:
-                    divided[number].extend(with_copies(made, frames, rows, views, augment, seed, image_size=size))
+                    divided[number].extend(
+                        with_copies(
+                            made, frames, rows, views, augment, seed, image_size=size, of_teacher=inputs.augment
+                        )
+                    )
                 else:
                     divided[number].append(made)
         # A gap stands between stretches.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class Piece:
         numbers: Of a regression the number of each window, (n,) float64.
         places: Where each window is among those of its file, (n,) int; None where pieces follow one another in time.
         of_teacher: What the teacher sees of the same windows, (n, *its shape), not scaled; None where that is `values`.
+        learner: Of training windows, which of student and teacher is trained on them.
     """
 
     values: np.ndarray
@@ -34,6 +36,7 @@ class Piece:
     numbers: np.ndarray | None = None
     places: np.ndarray | None = None
     of_teacher: np.ndarray | None = None
+    learner: Literal["both", "student", "teacher"] = "both"
 
 
 Pieces = list[Piece]

@@ -59,7 +59,7 @@ def regression_parts(
                 continue
             made = piece(frames, values, 0, one.name, rows, each, views=views, of_teacher=theirs)
             if number == TRAINING:
-                divided[number].extend(with_copies(made, frames, rows, views, augment, seed))
+                divided[number].extend(with_copies(made, frames, rows, views, augment, seed, of_teacher=inputs.augment))
             else:
                 divided[number].append(made)
     notes = [*loaded.notes, *missing_notes(recordings, views), *history_note(recordings, views)]

@@ -36,8 +36,7 @@ def teaching(model: keras.Model, data: Prepared) -> keras.Model | RecordedTeache
 
 def recorded(teacher: keras.Model, data: Prepared) -> RecordedTeacher:
     """A teacher's outputs for training and validation windows as it sees them."""
-    seen = data.of_teacher
-    outputs, validation = (_outputs(teacher, part.x) for part in (seen.train, seen.validation))
+    outputs, validation = (_outputs(teacher, part.as_teacher.x) for part in (data.train, data.validation))
     return RecordedTeacher(known_of(teacher), outputs, validation)
 
 
