@@ -59,6 +59,7 @@ class Parts:
         target_range: Between which it lies, None for no bound.
         image_size: Height and width of pictures, else None.
         faults: Windows of known faults, to learn from; of anomaly detection alone, and none of them is in another part.
+        unlabeled: Windows without a label, to learn from under a teacher alone.
         teacher_features: The front end of the teacher, where it sees other features than the student.
         teacher_channels: Names of the sensors that it sees then.
     """
@@ -78,6 +79,7 @@ class Parts:
     target_range: tuple[float | None, float | None] = (None, None)
     image_size: tuple[int, int] | None = None
     faults: Pieces = field(default_factory=list)
+    unlabeled: Pieces = field(default_factory=list)
     teacher_features: FrontEnd | None = None
     teacher_channels: tuple[str, ...] = ()
 

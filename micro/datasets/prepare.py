@@ -93,6 +93,7 @@ class Prepared:
         faults: Windows of known faults to learn from, apart from all other parts; None where there are none.
         teacher: What the teacher sees; None where it sees what the student sees.
         teacher_train: What the teacher is trained on, where its copies are not the student's.
+        unlabeled: Windows without a label, for which a student learns what the teacher gives; None where there are none.
     """
 
     features: FrontEnd
@@ -114,6 +115,7 @@ class Prepared:
     faults: Windows | None = None
     teacher: TeacherView | None = None
     teacher_train: Windows | None = None
+    unlabeled: Windows | None = None
 
     @property
     def of_teacher(self) -> Prepared:
@@ -237,6 +239,7 @@ def _scaled(parts: Parts) -> Prepared:
         faults=_windows(parts.faults, scaling, theirs) if parts.faults else None,
         teacher=view,
         teacher_train=_windows(taught, scaling, theirs) if apart else None,
+        unlabeled=_windows(parts.unlabeled, scaling, theirs) if parts.unlabeled else None,
     )
 
 

@@ -28,6 +28,7 @@ from micro.runs.known_faults import deviating, flags, learned_faults
 from micro.runs.recorded_teacher import RecordedTeacher, known_of, require_on_outputs
 from micro.runs.score_teacher import ScoreTeacher, check_detectors, scores_of_detectors
 from micro.runs.teaching import candidates_of, on_outputs, recipe_of
+from micro.runs.unlabeled import loss_of, metrics_of, require_no_labels
 
 if TYPE_CHECKING:
     from keras_kd.types import Structure
@@ -103,12 +104,15 @@ def train_alone(config: Config, data: Prepared, seed: int, on_epoch: Callable[[]
 
 
 def examples_alone(config: Config, data: Prepared) -> tuple[Examples, Examples]:
-    """What a student without a teacher learns from. Beside one that follows detectors, whose epochs have synthetic windows too,
-    its windows come again until it learns for as many steps."""
+    """What a student without a teacher learns from. Beside one whose epochs have other windows too, synthetic ones of detectors
+    or those without a label, its windows come again until it learns for as many steps."""
     examples, validation = _examples(data, None)
-    if not config.teacher.detectors:
+    more = 0 if data.unlabeled is None else len(data.unlabeled)
+    if config.teacher.detectors:
+        more = config.teacher.synthetic_windows
+    if not more:
         return examples, validation
-    rows = np.arange(len(examples.x) + config.teacher.synthetic_windows) % len(examples.x)
+    rows = np.arange(len(examples.x) + more) % len(examples.x)
     supplied = None if examples.supplied is None else examples.supplied[rows]
     return Examples(examples.x[rows], examples.y[rows], supplied), validation
 
@@ -177,6 +181,7 @@ def training_data(config: Config, data: Prepared, teacher: Teaching, student: ke
         on_outputs(recipe_of(config, known, student, steps_of(config, len(examples.x)))),
         class_weight(data.class_weights),
         examples.supplied,
+        None if data.unlabeled is None else len(data.train),
     )
 
 
@@ -195,7 +200,9 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
     for each in candidates_of(config):
         if data.teacher is not None:
             require_on_outputs(each.distill)
-        recipe_of(each, *models, steps_of(config, len(data.train)))
+        recipe = recipe_of(each, *models, steps_of(config, len(data.train)))
+        if data.unlabeled is not None:
+            require_no_labels(recipe)
     if any(stage.stage in ("prune", "cluster") for stage in config.compress):
         prunable_kernels(models[1])
     for stage in config.compress:
@@ -285,15 +292,21 @@ def _fit(
     history = fit(
         trained,
         part,
-        hard_loss(model, data.task),
+        hard_loss(model, data.task) if trained is model else loss_of(model, data),
         examples.inputs,
         examples.y,
         validation_data=(validation.inputs, validation.y),
-        metrics=["accuracy"] if data.task == "classification" else [],
+        metrics=metrics_of(data, trained is model),
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch())],
         class_weight=class_weight(data.class_weights),
     )
     return Trained(model, history)
+
+
+def with_unlabeled(data: Prepared, teacher: keras.Model | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """As `taught`, and behind it the windows without a label, if there are any."""
+    (x, y), more = taught(data, teacher), data.unlabeled
+    return (x, y) if more is None else (np.concatenate([x, more.x]), np.concatenate([y, targets_of(data, more)]))
 
 
 def _known(teacher: Teaching) -> keras.Model | Supplied:
@@ -310,11 +323,10 @@ def _examples(data: Prepared, teacher: Teaching | None) -> tuple[Examples, Examp
     """
     validation = data.validation.x, targets_of(data, data.validation)
     if isinstance(teacher, RecordedTeacher):
-        x, y = data.train.x, targets_of(data, data.train)
-        return Examples(x, y, teacher.outputs), Examples(*validation, teacher.validation)
+        return Examples(*with_unlabeled(data), teacher.outputs), Examples(*validation, teacher.validation)
     if isinstance(teacher, ScoreTeacher):
         return Examples(teacher.x, teacher.x, teacher.outputs), Examples(*validation, teacher.validation)
-    x, y = taught(data, teacher)
+    x, y = taught(data, teacher) if teacher is None else with_unlabeled(data, teacher)
     if data.faults is None or teacher is not None:
         return Examples(x, y), Examples(*validation)
     healthy = len(data.train)
