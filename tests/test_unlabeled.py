@@ -188,6 +188,20 @@ def test_groups_that_are_judged_are_left_out(tmp_path):
     assert any(note.startswith(f"{len(judged)} unlabeled files were left out, of groups") for note in data.notes)
 
 
+def test_a_judged_group_may_come_in_stretches_and_so_may_others(tmp_path):
+    write(tmp_path, "classification", extra=5)
+    for path in tmp_path.glob("*/*.csv"):
+        header, *lines = path.read_text().splitlines()
+        times = [*np.arange(80) / 10, *np.arange(100, 180) / 10]
+        path.write_text("\n".join([f"t,{header}", *(f"{t:.1f},{line}" for t, line in zip(times, lines))]) + "\n")
+    raw = raw_of(tmp_path, "classification", data={"group": "{group}.csv", "time_column": "t", "on_gap": "split"})
+    raw["data"].pop("sample_rate")
+    data = prepare(parse_config(raw))
+    judged = {name[-6:] for part in (data.validation, data.test) for name in part.origins}
+    assert {name[-6:] for name in data.unlabeled.origins} == {f"p{n}.csv" for n in range(5)} - judged
+    assert len(data.unlabeled) == (5 - len(judged)) * 2 * ((80 - 16) // 8 + 1)
+
+
 def test_what_needs_labels_is_refused_before_training(tmp_path):
     write(tmp_path, "classification")
     config = parse_config(raw_of(tmp_path, "classification", distill={"recipe": "dkd"}))

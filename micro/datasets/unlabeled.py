@@ -82,10 +82,10 @@ def unlabeled_pieces(
     if not config.unlabeled_files:
         return [], []
     pieces: Pieces = []
-    known = [one for one in recordings if group_of(one.name, config) in judged]
+    known = dict.fromkeys(one.name for one in recordings if group_of(one.name, config) in judged)
     for one in recordings:
         frames, _ = cut(one, views)
-        if one in known or not len(frames):
+        if one.name in known or not len(frames):
             continue
         numbers = np.full(len(frames), np.nan) if isinstance(config, RegressionData) else None
         made = piece(
@@ -95,9 +95,8 @@ def unlabeled_pieces(
         pieces += with_copies(made, frames, slice(None), views, augment, seed, image_size=image_size)
     notes = []
     if known:
-        names = list(dict.fromkeys(one.name for one in known))
-        count = counted(len(names), "unlabeled file")
-        notes.append(f"{count} {was(len(names))} left out, of groups that are validated or tested on: {listed(names)}.")
+        count, names = counted(len(known), "unlabeled file"), listed(list(known))
+        notes.append(f"{count} {was(len(known))} left out, of groups that are validated or tested on: {names}.")
     if not pieces:
         why = f": {notes[0]}" if notes else f"; each is shorter than a window of {views.window:,} or lacks values"
         raise DataError(f"unlabeled_files: no window is left to learn from{why}")
