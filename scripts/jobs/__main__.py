@@ -98,7 +98,7 @@ def shoulder_files(data: Path, folder: Path) -> None:
 
 
 # Jobs whose files are first written as a run reads them.
-WRITTEN = {"process": process_files, "shoulder": shoulder_files, "signs": sign_files}
+WRITTEN = {"process": process_files, "shoulder": shoulder_files, "shoulder_few": shoulder_files, "signs": sign_files}
 
 
 def table(name: str, reports: Sequence[RunReport]) -> str:
