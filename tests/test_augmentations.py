@@ -16,6 +16,7 @@ ALL = {
     "RandomOrientation": {"degrees": 90.0, "sensors": [[2, 0, 1]]},
     "RandomShift": {"fraction": 0.6, "wrap": False},
     "RandomSpeed": {"factors": (0.5, 1.6)},
+    "RandomCrop": {"fractions": (0.4, 0.8)},
     "RandomTranslation": {"fraction": 0.6, "value": 3.0},
     "ChannelDropout": {"rate": 0.5},
     "TimeMask": {"fraction": 0.7, "count": 2, "value": -1.0},
@@ -121,6 +122,18 @@ def test_pictures_are_translated_evenly_and_each_by_itself():
     np.add.at(counts, tuple((places + 2).T), 1)
     assert counts.min() > 80
     assert counts.max() < 160
+
+
+@given(st.integers(2, 30), st.floats(0.1, 1.0), st.integers(0, 1000))
+def test_a_crop_is_a_run_anywhere_inside_stretched_evenly(steps, fraction, seed):
+    ramp = np.repeat(np.arange(steps, dtype="float32").reshape(1, steps, 1), 64, axis=0)
+    crops = drawn(augmentations.RandomCrop((fraction, fraction), seed=seed), ramp)[..., 0]
+    length = np.float32(fraction) * (steps - 1)
+    np.testing.assert_allclose(np.diff(crops, axis=1), length / (steps - 1), atol=1e-3)
+    assert crops.min() >= 0
+    assert crops.max() <= steps - 1
+    room = steps - 1 - length
+    assert np.ptp(crops[:, 0]) > 0.5 * room - 1e-3
 
 
 @given(st.integers(1, 30), st.floats(0.25, 4.0))
@@ -236,6 +249,7 @@ def test_orientation_is_one_rotation_a_device_by_no_more_than_asked(steps, degre
             lambda: augmentations.RandomOrientation(sensors=[[1, 2, 3]])(signals(2, 5, 3), training=True),
             "^RandomOrientation: sensors names channel 3; counted from 0 the last is 2",
         ),
+        (lambda: augmentations.RandomCrop((0.5, 1.5)), "RandomCrop: the longest fraction must be at most 1"),
         (lambda: augmentations.RandomSpeed((0.0, 1.0)), "RandomSpeed: the slowest factor must be above 0"),
         (lambda: augmentations.ChannelDropout(2), "ChannelDropout: rate must be at most 1"),
         (lambda: augmentations.TimeMask(count=0), "TimeMask: count must be at least 1"),

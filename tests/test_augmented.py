@@ -12,7 +12,7 @@ from micro.config import AUGMENTATIONS, AugmentConfig, parse_config
 from micro.datasets.augmented import with_copies
 from micro.datasets.pieces import piece
 from micro.datasets.prepare import SOURCES, prepare
-from micro.datasets.views import Views
+from micro.datasets.views import TeacherInputs, Views
 from micro.signal import FrontEnd
 
 GAIN = {"class": "RandomGain", "decibels": [6.0, 6.0]}
@@ -98,6 +98,61 @@ def test_copies_are_for_training_alone(tmp_path, job):
     # 6 dB more are 0.6 more in log10 of energy.
     assert copies.mean() - own.mean() == pytest.approx(2 / 3 * 0.6, abs=0.01)
     assert "every window was joined by 2 augmented copies: RandomGain" in more.notes[-1]
+
+
+NOISE = {"copies": 2, "layers": [{"class": "RandomNoise", "snr": [20.0, 20.0]}]}
+LOUDER = {"copies": 3, "layers": [GAIN]}
+# [augment], [student.augment], [teacher.augment] -> windows that the student and the teacher are trained on, for each recorded.
+APART = {
+    "one for the student": ({}, NOISE, None, 3, 1),
+    "one for the teacher": ({}, None, NOISE, 1, 3),
+    "in place of the common one": (LOUDER, NOISE, None, 3, 4),
+    "none for the teacher": (LOUDER, None, {"copies": 0}, 4, 1),
+    "none for the student": (LOUDER, {"copies": 0}, None, 1, 4),
+    "the same twice": ({}, NOISE, NOISE, 3, 3),
+}
+
+
+@pytest.mark.parametrize("job", ["rig", "anomaly", "classification", "regression"])
+@pytest.mark.parametrize("case", APART)
+def test_student_and_teacher_have_copies_of_their_own(tmp_path, job, case):
+    common, student, teacher, students, teachers = APART[case]
+    sides = {"augment": common, "student": {"augment": student}, "teacher": {"augment": teacher}}
+    plain, data = prepare(config_of(job, tmp_path)), prepare(config_of(job, tmp_path, **sides))
+    assert len(data.train) == students * len(plain.train)
+    assert len(data.of_teacher.train) == teachers * len(plain.train)
+    assert len(data.of_teacher.validation) == len(plain.validation)
+    if case == "the same twice":
+        common_one = prepare(config_of(job, tmp_path, augment=NOISE))
+        assert np.array_equal(data.train.x, common_one.train.x)
+        assert np.array_equal(data.of_teacher.train.x, common_one.train.x)
+        assert data.notes == common_one.notes
+    else:
+        notes = [note for note in data.notes if note.startswith("for training the")]
+        assert len(notes) == (students > 1) + (teachers > 1)
+
+
+def test_a_teacher_that_sees_more_sees_it_in_the_same_augmented_samples(tmp_path):
+    config = config_of("classification", tmp_path)
+    settings = config.features.model_copy(update={"kind": "raw", "detrend": "none", "window": 8})
+    inputs = TeacherInputs(settings.model_copy(update={"window": 20}), (), AugmentConfig(**LOUDER))
+    parts = SOURCES[type(config.data)](config.data, settings, AugmentConfig(**NOISE), 0, inputs)
+    assert {each.learner for each in parts.train} == {"both", "student", "teacher"}
+    for each in parts.train:
+        assert np.array_equal(each.values, each.of_teacher[:, 12:])
+
+
+def test_a_wrong_layer_of_one_side_is_named_with_its_section(tmp_path):
+    wrong = {"layers": [{"class": "RandomSpeed", "factors": [0.0, 1.0]}]}
+    with pytest.raises(ValueError, match=r"^teacher\.augment\.layers\.0: "):
+        prepare(config_of("regression", tmp_path, teacher={"augment": wrong}))
+    with pytest.raises(ValueError, match=r"student\.augment: layers\.0\.class must be one of"):
+        config_of("regression", tmp_path, student={"augment": {"layers": [{"class": "RandomGane"}]}})
+    for side in ("teacher", "student"):
+        raw = {"teacher": {"detectors": ["pca_q"]}, "student": {}}
+        raw[side] = {**raw[side], "augment": NOISE}
+        with pytest.raises(ValueError, match="detectors are fitted on the windows that the student learns from"):
+            config_of("rig", tmp_path, **raw)
 
 
 REFUSED = {

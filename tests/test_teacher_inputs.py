@@ -76,6 +76,7 @@ def run(tmp_path_factory):
     def make(folder):
         hall(folder / "data", rows=600)
         raw = raw_of("data", teacher={"columns": list(MORE), "features": {"kind": "statistics", "window": 80}})
+        raw["student"]["augment"] = {"layers": [{"class": "RandomNoise", "snr": [10.0, 20.0]}]}
         raw["compress"] = [{"stage": "prune", "target_sparsity": 0.3, "epochs": 2}]
         (folder / "config.toml").write_text(tomli_w.dumps(raw))
         result = invoke("run", folder / "config.toml", "--out", folder / "run")

@@ -10,13 +10,14 @@ from keras_kd.augmentations.masking import BandMask, TimeMask
 from keras_kd.augmentations.mixing import Mixup
 from keras_kd.augmentations.orientation import RandomOrientation
 from keras_kd.augmentations.space import RandomTranslation
-from keras_kd.augmentations.timing import RandomShift, RandomSpeed
+from keras_kd.augmentations.timing import RandomCrop, RandomShift, RandomSpeed
 
 __all__ = [
     "Augmentation",
     "BandMask",
     "ChannelDropout",
     "Mixup",
+    "RandomCrop",
     "RandomGain",
     "RandomNoise",
     "RandomOrientation",

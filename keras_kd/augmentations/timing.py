@@ -1,4 +1,4 @@
-"""Augmentations of time: shift and speed."""
+"""Augmentations of time: shift, speed and crops."""
 
 from __future__ import annotations
 
@@ -88,15 +88,61 @@ class RandomSpeed(Augmentation):
         last = ops.cast(steps - 1, "float32")
         times = ops.reshape(ops.cast(ops.arange(steps), "float32"), (1, -1) + (1,) * (len(x.shape) - 2))
         places = last / 2.0 + (times - last / 2.0) * self.uniform(x, *self.factors)
-        places = ops.minimum(ops.maximum(places, 0.0), last)
-        before = ops.floor(places)
-        part = places - before
-        left = ops.cast(_gather(x, ops.cast(before, "int32")), "float32")
-        right = ops.cast(_gather(x, ops.cast(ops.minimum(before + 1.0, last), "int32")), "float32")
-        return ops.cast(left + part * (right - left), x.dtype)
+        return _interpolated(x, places)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "factors": list(self.factors)}
+
+
+@serializable
+class RandomCrop(Augmentation):
+    """Keep a run of each example's steps, anywhere in it, and stretch it to all of them by linear interpolation.
+
+    Args:
+        fractions: Of the steps, the shortest run and the longest, above 0 and at most 1.
+
+    Shapes: (batch, steps, channels) -> the same.
+
+    Raises:
+        ValueError: For a range that ends before it begins, or a fraction outside the range.
+
+    Examples:
+        >>> x = np.arange(9, dtype="float32").reshape(1, 9, 1)
+        >>> y = np.array(keras_kd.augmentations.RandomCrop((0.5, 0.5), seed=1)(x, training=True))
+        >>> float(y[0, -1, 0] - y[0, 0, 0]), y.shape
+        (4.0, (1, 9, 1))
+
+    Source: window slicing, Le Guennec et al. 2016, section 2.1, https://shs.hal.science/halshs-01357973
+    """
+
+    keeps_steps = False
+
+    def __init__(self, fractions: Sequence[float] = (0.7, 1.0), **kwargs: Unpack[Arguments]) -> None:
+        super().__init__(**kwargs)
+        self.fractions = limits_of(fractions, "RandomCrop: fractions")
+        require_number(self.fractions[0], "RandomCrop: the shortest fraction", above=0.0)
+        require_number(self.fractions[1], "RandomCrop: the longest fraction", maximum=1.0)
+
+    def augment(self, x: Tensor) -> Tensor:
+        steps = ops.shape(x)[1]
+        last = ops.cast(steps - 1, "float32")
+        times = ops.reshape(ops.cast(ops.arange(steps), "float32"), (1, -1) + (1,) * (len(x.shape) - 2))
+        run = self.uniform(x, *self.fractions)
+        return _interpolated(x, last * (1.0 - run) * self.uniform(x, 0.0, 1.0) + times * run)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "fractions": list(self.fractions)}
+
+
+def _interpolated(x: Tensor, places: Tensor) -> Tensor:
+    """Each example between its steps at `places`, (batch, steps, 1, ...) float32; beyond its ends they are held."""
+    last = ops.cast(ops.shape(x)[1] - 1, "float32")
+    places = ops.minimum(ops.maximum(places, 0.0), last)
+    before = ops.floor(places)
+    part = places - before
+    left = ops.cast(_gather(x, ops.cast(before, "int32")), "float32")
+    right = ops.cast(_gather(x, ops.cast(ops.minimum(before + 1.0, last), "int32")), "float32")
+    return ops.cast(left + part * (right - left), x.dtype)
 
 
 def _gather(x: Tensor, places: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ AUGMENTATIONS = (
     "RandomNoise",
     "RandomOrientation",
     "RandomShift",
+    "RandomCrop",
     "RandomSpeed",
     "RandomTranslation",
     "ChannelDropout",
@@ -26,14 +27,20 @@ class AugmentConfig(Section):
     """Copies of every training window, each passed through `layers` one after another, on its samples.
 
     A layer is a class of `keras_kd.augmentations` with its arguments. Validation, calibration and test stay as they are.
+    [teacher.augment] and [student.augment] each take the place of [augment] for one side; 0 copies leave that side without.
     """
 
-    copies: Annotated[int, Field(ge=1, le=100)] = 1
+    copies: Annotated[int, Field(ge=0, le=100)] = 1
     layers: Annotated[tuple[dict[str, Any], ...], BeforeValidator(tables)] = ()
+
+    @property
+    def augments(self) -> bool:
+        """Whether there are copies."""
+        return bool(self.layers) and self.copies > 0
 
     @model_validator(mode="after")
     def _known(self) -> AugmentConfig:
-        if not self.layers and self.copies != 1:
+        if not self.layers and self.copies > 1:
             raise ValueError("copies without layers would be the same windows again; add [[augment.layers]]")
         for number, each in enumerate(self.layers):
             name = each.get("class")

@@ -115,8 +115,12 @@ class TableData(FilesData):
 
 
 class GroupedData(FilesData):
-    """A user's own files, divided so that what is tested was not trained on, nor its subject or machine."""
+    """A user's own files, divided so that what is tested was not trained on, nor its subject or machine.
 
+    Students learn what their teacher gives for the windows of `unlabeled_files` too.
+    """
+
+    unlabeled_files: Texts = ()
     group: Texts = ()
     test_files: Texts = ()
     validation_files: Texts = ()

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
+from micro.config.augmentation import AugmentConfig
 from micro.config.complaints import did_you_mean, shown
 from micro.config.features import FeaturesConfig
 from micro.config.section import Section, Texts, listed, tables
@@ -69,6 +70,7 @@ class ModelConfig(Section):
     epochs: int = Field(30, ge=0)
     batch_size: PositiveInt = 64
     learning_rate: PositiveFloat = 1e-3
+    augment: AugmentConfig | None = None
 
     @model_validator(mode="after")
     def _has_a_code(self) -> ModelConfig:
@@ -152,6 +154,10 @@ class TeacherConfig(ModelConfig):
                 raise ValueError("members are trained on one device each; leave devices out")
         if self.detectors and self.path is not None:
             raise ValueError("detectors and path are two teachers; give one of them")
+        if self.detectors and self.augment is not None:
+            raise ValueError(
+                "detectors are fitted on the windows that the student learns from; give [augment] for both"
+            )
         if self.detectors and self.devices > 1:
             raise ValueError("detectors are fitted on one device; leave devices out")
         if not self.detectors:

@@ -13,6 +13,7 @@ from micro.config.files import FilesData
 # Classes that [augment] may name for tables and sound alone, and why not for pictures.
 NOT_OF_PICTURES = {
     "RandomShift": "it would shift a picture's rows into one another; take RandomTranslation",
+    "RandomCrop": "it would stretch runs of a picture's rows",
     "RandomSpeed": "a picture has no speed",
     "RandomOrientation": "its channels are colors, not the axes of a sensor",
     "ChannelDropout": "no camera loses a color",

@@ -95,10 +95,11 @@ class Config(Section):
         self._in_order()
         self._follows()
         require_teacher_inputs(self.teacher, self.data, self.features, self.task, self.sources)
-        if isinstance(self.data, FilesData) and self.data.pictures:
-            require_pictures(self.features, self.augment)
-        else:
-            require_no_pictures(self.augment)
+        for augment in (self.augment, *self.augments):
+            if isinstance(self.data, FilesData) and self.data.pictures:
+                require_pictures(self.features, augment)
+            else:
+                require_no_pictures(augment)
         require_sources(self.sources, self.data, self.features)
         if self.recognize != RecognizeConfig() and not self.recognizes:
             why = (
@@ -142,6 +143,10 @@ class Config(Section):
             if objective == "score_matching" or "score_matching" in self.distill.candidates:
                 raise ValueError("distill: 'score_matching' is for a teacher of scores; name teacher.detectors")
             return
+        if self.student.augment is not None:
+            raise ValueError(
+                "student.augment: teacher.detectors are fitted on the windows that the student learns from; give [augment]"
+            )
         if self.task != "anomaly":
             raise ValueError(f"teacher.detectors are for task 'anomaly', and task is {self.task!r}")
         if objective not in (None, "score_matching") or self.distill.recipe is not None:
@@ -160,6 +165,14 @@ class Config(Section):
             raise ValueError(
                 f"compress: stage {stage!r} with teacher = false would have the student forget the scores of teacher.detectors"
             )
+
+    @property
+    def augments(self) -> tuple[AugmentConfig, AugmentConfig]:
+        """How the training windows of the student and of the teacher are augmented."""
+        student, teacher = (
+            self.augment if part.augment is None else part.augment for part in (self.student, self.teacher)
+        )
+        return student, teacher
 
     @property
     def own_inputs(self) -> bool:

@@ -32,6 +32,7 @@ def with_copies(
     seed: int,
     scalings: tuple[Scaling, Scaling | None] | None = None,
     image_size: tuple[int, int] | None = None,
+    of_teacher: AugmentConfig | None = None,
 ) -> list[Piece]:
     """A piece of training windows, and one more for each copy that the config asks for.
 
@@ -44,18 +45,38 @@ def with_copies(
         seed: The run's; each piece and copy draws for itself.
         scalings: Applied to the features, the student's and the teacher's, where the piece's are scaled.
         image_size: Height and width of pictures, which stay between 0 and 255.
+        of_teacher: The teacher's copies, where they are not the student's.
 
     Raises:
         ValueError: For an argument that a layer does not take.
     """
-    pieces = [one]
-    if not augment.layers or not len(one.values):
-        return pieces
+    if not len(one.values):
+        return [one]
     # Frames are views of a recording's samples: only a batch of them is copied at a time.
     chosen = np.arange(len(frames))[rows]
     own = zlib.crc32(main_of(frames[chosen[:1]]).tobytes(), zlib.crc32(one.origin.encode()))
-    for copy in range(augment.copies):
-        layers = _layers(augment, np.random.SeedSequence([seed, copy, own]))
+    if of_teacher is None:
+        return [one, *_copies(one, frames, chosen, views, augment, [seed, own], scalings, image_size)]
+    mine, theirs = replace(one, learner="student"), replace(one, learner="teacher")
+    students = _copies(mine, frames, chosen, views, augment, [seed, own], scalings, image_size)
+    return [one, *students, *_copies(theirs, frames, chosen, views, of_teacher, [seed, own, 1], scalings, image_size)]
+
+
+def _copies(
+    one: Piece,
+    frames: Frames,
+    chosen: np.ndarray,
+    views: Views,
+    augment: AugmentConfig,
+    numbers: Sequence[int],
+    scalings: tuple[Scaling, Scaling | None] | None,
+    image_size: tuple[int, int] | None,
+) -> list[Piece]:
+    """The copies alone; `numbers` are what their draws are seeded by, besides the number of the copy."""
+    pieces: list[Piece] = []
+    seed, *others = numbers
+    for copy in range(augment.copies if augment.layers else 0):
+        layers = _layers(augment, np.random.SeedSequence([seed, copy, *others]))
         starts = range(0, len(chosen), BATCH)
         batches = (frames[chosen[start : start + BATCH]] for start in starts)
         seen = (with_main(batch, _seen(main_of(batch), layers, image_size)) for batch in batches)
@@ -73,9 +94,9 @@ def scaled(one: Piece, scaling: Scaling, of_teacher: Scaling | None) -> Piece:
     return replace(one, values=scaling(one.values), of_teacher=theirs)
 
 
-def require_layers(augment: AugmentConfig) -> None:
+def require_layers(augment: AugmentConfig, section: str) -> None:
     """ValueError for an argument that a layer does not take, before any file is read."""
-    _layers(augment, np.random.SeedSequence(0))
+    _layers(augment, np.random.SeedSequence(0), section)
 
 
 def _seen(frames: np.ndarray, layers: Sequence[Augmentation], image_size: tuple[int, int] | None) -> np.ndarray:
@@ -87,7 +108,7 @@ def _seen(frames: np.ndarray, layers: Sequence[Augmentation], image_size: tuple[
     return part if image_size is None else np.clip(part, 0.0, 255.0)
 
 
-def _layers(augment: AugmentConfig, sequence: np.random.SeedSequence) -> list[Augmentation]:
+def _layers(augment: AugmentConfig, sequence: np.random.SeedSequence, section: str = "augment") -> list[Augmentation]:
     """The layers of a config, each with a seed of its own."""
     import_frameworks()  # which a config without layers need not wait for
     from keras_kd import augmentations
@@ -98,5 +119,5 @@ def _layers(augment: AugmentConfig, sequence: np.random.SeedSequence) -> list[Au
         try:
             made.append(getattr(augmentations, arguments.pop("class"))(**{"seed": int(seed >> 1), **arguments}))
         except (TypeError, ValueError) as error:
-            raise ValueError(f"augment.layers.{number}: {error}") from None
+            raise ValueError(f"{section}.layers.{number}: {error}") from None
     return made

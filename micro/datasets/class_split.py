@@ -108,14 +108,24 @@ def groups_of(paths: Mapping[str, Path], config: GroupedData) -> dict[str, str]:
         return {name: name for name in paths}
     found = {}
     for name in paths:
-        group = next(
-            (group for pattern in config.group if (group := placed(name, pattern, "{group}")) is not None), None
-        )
+        group = group_of(name, config)
         if group is None:
             patterns = listed([repr(pattern) for pattern in config.group])
             raise DataError(f"{name} does not match group = {patterns}; add a pattern that it matches to group")
         found[name] = group
     return found
+
+
+def group_of(name: str, config: GroupedData) -> str | None:
+    """What stands for {group} in a file's name, in the first of the config's patterns that it matches; None without one."""
+    return next((group for pattern in config.group if (group := placed(name, pattern, "{group}")) is not None), None)
+
+
+def judged_groups(
+    stretches: Sequence[Labeled], parts: Sequence[np.ndarray], groups: Mapping[str, str]
+) -> frozenset[str]:
+    """The groups of which validation or test has windows."""
+    return frozenset(groups[one.name] for one, part in zip(stretches, parts) if (part >= VALIDATION).any())
 
 
 def _named(paths: Mapping[str, Path], config: GroupedData) -> dict[str, int]:

@@ -9,13 +9,14 @@ import numpy as np
 
 from micro.config import AugmentConfig, ClassesData, FeaturesConfig, SourceConfig
 from micro.datasets.augmented import with_copies
-from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, split_classes
+from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups, split_classes
 from micro.datasets.classes import ClassRecording, Loaded, load_classes
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import Framing, cut, one_rate, one_size, reach
 from micro.datasets.sources import join
 from micro.datasets.twins import twins_note, twins_of
+from micro.datasets.unlabeled import unlabeled_pieces, unlabeled_recordings
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, history_note, names_of, views_of
 from micro.errors import DataError
 from micro.signal import Frames
@@ -35,9 +36,11 @@ def class_parts(
     Raises:
         DataError: Names what is missing, damaged, contradictory or too little.
     """
-    loaded = load_classes(inputs.read_from(data), 1 if data.pictures else inputs.window(settings))
+    reading, window = inputs.read_from(data), 1 if data.pictures else inputs.window(settings)
+    loaded = load_classes(reading, window)
+    more, more_notes = unlabeled_recordings(reading, window, loaded.channels, loaded.paths)
     recordings = [one.recording for one in loaded.recordings]
-    rate, size = one_rate(recordings), one_size(recordings)
+    rate, size = one_rate([*recordings, *more]), one_size([*recordings, *more])
     views = views_of(settings, inputs, loaded.channels, data.columns, rate, size)
     joined = join(recordings, views.main, loaded.paths, data, sources)
     recordings, views = joined.recordings, replace(views, student=joined.features)
@@ -62,7 +65,11 @@ def class_parts(
                 made = piece(frames, values, label, one.name, rows, views=views, of_teacher=theirs)
                 made = replace(made, places=offset + rows)
                 if number == TRAINING:
-                    divided[number].extend(with_copies(made, frames, rows, views, augment, seed, image_size=size))
+                    divided[number].extend(
+                        with_copies(
+                            made, frames, rows, views, augment, seed, image_size=size, of_teacher=inputs.augment
+                        )
+                    )
                 else:
                     divided[number].append(made)
         # A gap stands between stretches.
@@ -70,10 +77,12 @@ def class_parts(
     notes = (
         *loaded.notes,
         *joined.notes,
-        *missing_notes(recordings, views),
-        *history_note(recordings, views),
+        *missing_notes([*recordings, *more], views),
+        *history_note([*recordings, *more], views),
         *_left_out(loaded.recordings, framed, labeled, views),
     )
+    judged = judged_groups(labeled, parts, groups)
+    unlabeled, windows_notes = unlabeled_pieces(more, data, judged, views, augment, seed, size)
     train, validation, test = divided
     return Parts(
         views.student,
@@ -84,10 +93,11 @@ def class_parts(
         class_names=loaded.class_names,
         channels=names_of(views.students_channels, loaded.channels),
         sample_rate=rate,
-        notes=(*notes, *twins_note(twins), said),
+        notes=(*notes, *twins_note(twins), said, *more_notes, *windows_notes),
         healthy_classes=data.healthy_classes,
         class_weights=balanced(train, len(loaded.class_names)) if data.class_weights == "balanced" else (),
         image_size=size,
+        unlabeled=unlabeled,
         teacher_features=views.teacher,
         teacher_channels=names_of(views.teachers_channels, loaded.channels),
         sources=joined.sources,

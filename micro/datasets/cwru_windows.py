@@ -41,7 +41,11 @@ def cwru_parts(
         # The healthy machine was recorded at one load only: the last third of that recording is its test.
         for target, run in zip((train, validation, test), runs):
             made = _piece(frames[run], label, recording.name, views)
-            target.extend(with_copies(made, frames, run, views, augment, seed) if target is train else [made])
+            target.extend(
+                with_copies(made, frames, run, views, augment, seed, of_teacher=inputs.augment)
+                if target is train
+                else [made]
+            )
     for recording in cwru.load(data.folder, data.test_loads, baseline_rate=data.baseline_rate):
         if recording.label != "normal":
             recordings.append(recording)

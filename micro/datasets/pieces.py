@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -27,6 +28,7 @@ class Piece:
         numbers: Of a regression the number of each window, (n,) float64.
         places: Where each window is among those of its file, (n,) int; None where pieces follow one another in time.
         of_teacher: What the teacher sees of the same windows, (n, *its shape), not scaled; None where that is `values`.
+        learner: Of training windows, which of student and teacher is trained on them.
     """
 
     values: np.ndarray
@@ -36,6 +38,7 @@ class Piece:
     numbers: np.ndarray | None = None
     places: np.ndarray | None = None
     of_teacher: np.ndarray | None = None
+    learner: Literal["both", "student", "teacher"] = "both"
 
 
 Pieces = list[Piece]
@@ -58,6 +61,7 @@ class Parts:
         target_range: Between which it lies, None for no bound.
         image_size: Height and width of pictures, else None.
         faults: Windows of known faults, to learn from; of anomaly detection alone, and none of them is in another part.
+        unlabeled: Windows without a label, to learn from under a teacher alone.
         teacher_features: The front end of the teacher, where it sees other features than the student.
         teacher_channels: Names of the sensors that it sees then.
         sources: Further sources next to the main one.
@@ -78,6 +82,7 @@ class Parts:
     target_range: tuple[float | None, float | None] = (None, None)
     image_size: tuple[int, int] | None = None
     faults: Pieces = field(default_factory=list)
+    unlabeled: Pieces = field(default_factory=list)
     teacher_features: FrontEnd | None = None
     teacher_channels: tuple[str, ...] = ()
     sources: tuple[SourceData, ...] = ()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from micro.config import (
+    AugmentConfig,
     ClassesData,
     Config,
     CwruData,
@@ -70,6 +71,11 @@ class Windows:
     def __len__(self) -> int:
         return len(self.x)
 
+    @property
+    def as_teacher(self) -> Windows:
+        """The same windows as the teacher sees them."""
+        return self if self.of_teacher is None else replace(self, x=self.of_teacher, of_teacher=None)
+
 
 @dataclass(frozen=True)
 class TeacherView:
@@ -104,6 +110,8 @@ class Prepared:
         teacher: What the teacher sees; None where it sees what the student sees.
         sources: Further sources next to the main one.
         text: Of text, what is known besides its windows; else None.
+        teacher_train: What the teacher is trained on, where its copies are not the student's.
+        unlabeled: Windows without a label, for which a student learns what the teacher gives; None where there are none.
     """
 
     features: AnyFrontEnd
@@ -126,23 +134,27 @@ class Prepared:
     teacher: TeacherView | None = None
     sources: tuple[SourceData, ...] = ()
     text: Text | None = None
+    teacher_train: Windows | None = None
+    unlabeled: Windows | None = None
 
     @property
     def of_teacher(self) -> Prepared:
-        """The same windows as the teacher sees them; samples are the student's."""
+        """The same windows as the teacher sees them, with what it is trained on; samples are the student's."""
+        train = self.train if self.teacher_train is None else self.teacher_train
         if self.teacher is None:
-            return self
+            return replace(self, train=train, teacher_train=None)
         return replace(
             self,
             features=self.teacher.features,
             scaling=self.teacher.scaling,
-            train=_seen(self.train),
-            validation=_seen(self.validation),
-            calibration=_seen(self.calibration),
-            test=_seen(self.test),
+            train=train.as_teacher,
+            validation=self.validation.as_teacher,
+            calibration=self.calibration.as_teacher,
+            test=self.test.as_teacher,
             channels=self.teacher.channels,
-            faults=None if self.faults is None else _seen(self.faults),
+            faults=None if self.faults is None else self.faults.as_teacher,
             teacher=None,
+            teacher_train=None,
         )
 
     @property
@@ -168,15 +180,26 @@ def prepare(config: Config) -> Prepared:
     """
     if isinstance(config.data, TextData):
         return _of_text(config)
-    if config.augment.layers:
-        require_layers(config.augment)
+    student, teacher = config.augments
+    for augment, section in ((student, "student.augment"), (teacher, "teacher.augment")):
+        if augment.augments:
+            require_layers(augment, "augment" if augment is config.augment else section)
     if config.sources:
         assert isinstance(config.data, FilesData)
         require_partners(config.data, config.sources)
-    inputs = TeacherInputs(config.teacher.features, config.teacher.columns)
+    apart = None if student == teacher else teacher
+    inputs = TeacherInputs(config.teacher.features, config.teacher.columns, apart)
     more = (config.sources,) if config.sources else ()
-    parts = SOURCES[type(config.data)](config.data, config.features, config.augment, config.seed, inputs, *more)
-    return _scaled(replace(parts, notes=(*parts.notes, *_augmented(config))))
+    parts = SOURCES[type(config.data)](config.data, config.features, student, config.seed, inputs, *more)
+    main = "; samples of further sources stay as they are" if config.sources else ""
+    if apart is None:
+        notes = _augmented(student, "for training", main)
+    else:
+        notes = [
+            *_augmented(student, "for training the student", main),
+            *_augmented(teacher, "for training the teacher", main),
+        ]
+    return _scaled(replace(parts, notes=(*parts.notes, *notes)))
 
 
 def untested(data: Prepared) -> str | None:
@@ -206,22 +229,23 @@ def calibration_windows(data: Prepared, seed: int) -> np.ndarray:
     return calibration_data(data.train.x, seed=seed)
 
 
-def _augmented(config: Config) -> list[str]:
-    """A sentence on augmented copies, if there are any."""
-    augment = config.augment
-    if not augment.layers:
+def _augmented(augment: AugmentConfig, purpose: str, main: str) -> list[str]:
+    """A sentence on augmented copies, if there are any; `main` says what of further sources they leave as it is."""
+    if not augment.augments:
         return []
     names = ", ".join(each["class"] for each in augment.layers)
     copies = "an augmented copy" if augment.copies == 1 else f"{augment.copies} augmented copies"
-    of = "; samples of further sources stay as they are" if config.sources else ""
-    return [f"for training, every window was joined by {copies}: {names}{of}."]
+    return [f"{purpose}, every window was joined by {copies}: {names}{main}."]
 
 
 def _scaled(parts: Parts) -> Prepared:
-    """The four parts with scaling fitted on the first."""
+    """The four parts with scaling fitted on the student's training windows, and the teacher's on its own."""
+    taught = [each for each in parts.train if each.learner != "student"]
+    apart = any(each.learner != "both" for each in parts.train)
+    view = _teacher_view(parts, taught)
+    parts = replace(parts, train=[each for each in parts.train if each.learner != "teacher"])
     scaling = fit_scaling(np.concatenate([each.values for each in parts.train]))
     samples = np.concatenate([each.samples for each in parts.test])
-    view = _teacher_view(parts)
     theirs = None if view is None else view.scaling
     train = _windows(parts.train, scaling, theirs)
     return Prepared(
@@ -247,14 +271,16 @@ def _scaled(parts: Parts) -> Prepared:
         faults=_windows(parts.faults, scaling, theirs) if parts.faults else None,
         teacher=view,
         sources=parts.sources,
+        teacher_train=_windows(taught, scaling, theirs) if apart else None,
+        unlabeled=_windows(parts.unlabeled, scaling, theirs) if parts.unlabeled else None,
     )
 
 
-def _teacher_view(parts: Parts) -> TeacherView | None:
+def _teacher_view(parts: Parts, taught: Pieces) -> TeacherView | None:
     """What the teacher sees, with scaling fitted on its training windows; None where that is what the student sees."""
     if parts.teacher_features is None:
         return None
-    values = [each.of_teacher for each in parts.train if each.of_teacher is not None]
+    values = [each.of_teacher for each in taught if each.of_teacher is not None]
     return TeacherView(parts.teacher_features, fit_scaling(np.concatenate(values)), parts.teacher_channels)
 
 
@@ -327,11 +353,6 @@ def _beyond(features: FrontEnd, samples: np.ndarray, of: str) -> list[str]:
         f"{of}{100 * beyond:.2g} % of the training samples lie beyond full_scale = {full_scale:g} and are clipped; the "
         f"largest is {np.abs(samples).max():.3g}: full_scale is the value of 32768 counts of the A/D converter."
     ]
-
-
-def _seen(windows: Windows) -> Windows:
-    """Windows as the teacher sees them."""
-    return windows if windows.of_teacher is None else replace(windows, x=windows.of_teacher, of_teacher=None)
 
 
 def _windows(pieces: Pieces, scaling: Scaling, of_teacher: Scaling | None = None) -> Windows:

@@ -5,18 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from micro.config import AugmentConfig, FeaturesConfig, RegressionData, SourceConfig
 from micro.datasets.augmented import with_copies
-from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, split_classes
+from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups, split_classes
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import cut, one_rate, reach
 from micro.datasets.regression import LoadedRuns, load_runs
 from micro.datasets.sources import join
 from micro.datasets.twins import twins_note, twins_of
+from micro.datasets.unlabeled import unlabeled_pieces, unlabeled_recordings
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, history_note, names_of, views_of
 from micro.errors import DataError
 from micro.support.wording import counted, was
@@ -37,9 +39,11 @@ def regression_parts(
     Raises:
         DataError: Names what is missing, damaged, contradictory or too little.
     """
-    loaded = load_runs(inputs.read_from(data), inputs.window(settings))
+    reading, window = inputs.read_from(data), inputs.window(settings)
+    loaded = load_runs(reading, window)
+    more, more_notes = unlabeled_recordings(reading, window, loaded.channels, _files(loaded))
     recordings = [one.recording for one in loaded.recordings]
-    rate = one_rate(recordings)
+    rate = one_rate([*recordings, *more])
     views = views_of(settings, inputs, loaded.channels, data.columns, rate)
     joined = join(recordings, views.main, loaded.paths, data, sources)
     recordings, views = joined.recordings, replace(views, student=joined.features)
@@ -68,15 +72,22 @@ def regression_parts(
                 continue
             made = piece(frames, values, 0, one.name, rows, each, views=views, of_teacher=theirs)
             if number == TRAINING:
-                divided[number].extend(with_copies(made, frames, rows, views, augment, seed))
+                divided[number].extend(with_copies(made, frames, rows, views, augment, seed, of_teacher=inputs.augment))
             else:
                 divided[number].append(made)
-    notes = [*loaded.notes, *joined.notes, *missing_notes(recordings, views), *history_note(recordings, views)]
+    notes = [
+        *loaded.notes,
+        *joined.notes,
+        *missing_notes([*recordings, *more], views),
+        *history_note([*recordings, *more], views),
+    ]
     if lack:
         notes.append(
             f"{lack:,} of {counted(total, 'window')} {was(lack)} left out, as their last row has no number in column "
             f"{data.target_column!r}."
         )
+    judged = judged_groups(labeled, parts, groups)
+    unlabeled, windows_notes = unlabeled_pieces(more, data, judged, views, augment, seed)
     train, validation, test = divided
     return Parts(
         views.student,
@@ -87,9 +98,10 @@ def regression_parts(
         class_names=(),
         channels=names_of(views.students_channels, loaded.channels),
         sample_rate=rate,
-        notes=(*notes, *twins_note(twins), said),
+        notes=(*notes, *twins_note(twins), said, *more_notes, *windows_notes),
         target_name=_target_name(data),
         target_range=(None, None) if data.remaining_life is None else (0.0, data.cap),
+        unlabeled=unlabeled,
         teacher_features=views.teacher,
         teacher_channels=names_of(views.teachers_channels, loaded.channels),
         sources=joined.sources,
@@ -119,6 +131,11 @@ def _groups(loaded: LoadedRuns, data: RegressionData) -> Mapping[str, str]:
         return {name: name for name in loaded.files}
     of_file = groups_of({file: loaded.paths[name] for name, file in loaded.files.items()}, data)
     return {name: of_file[file] for name, file in loaded.files.items()}
+
+
+def _files(loaded: LoadedRuns) -> dict[str, Path]:
+    """The labeled files by their names."""
+    return {loaded.files[name]: path for name, path in loaded.paths.items()}
 
 
 def _twins(loaded: LoadedRuns) -> list[tuple[str, ...]]:

@@ -51,7 +51,11 @@ def rig_parts(
             made = piece(
                 frames, views(frames), int(fault is not None), name, views=views, of_teacher=views.of_teacher(frames)
             )
-            pieces.extend(with_copies(made, frames, slice(None), views, augment, seed) if part == TRAINING else [made])
+            pieces.extend(
+                with_copies(made, frames, slice(None), views, augment, seed, of_teacher=inputs.augment)
+                if part == TRAINING
+                else [made]
+            )
         return pieces
 
     def faulty(part: int, count: int) -> Pieces:

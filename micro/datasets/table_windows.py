@@ -78,7 +78,9 @@ def table_parts(
             made = piece(one.frames, one.values, 0, one.name, rows, views=views, of_teacher=one.of_teacher)
             if target is train:
                 own = scalings.get(one.name)
-                target.extend(with_copies(made, one.frames, rows, views, augment, seed, own, size))
+                target.extend(
+                    with_copies(made, one.frames, rows, views, augment, seed, own, size, of_teacher=inputs.augment)
+                )
             else:
                 target.append(made)
     all_notes = (

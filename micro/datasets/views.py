@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from micro.config import FeaturesConfig
+from micro.config import AugmentConfig, FeaturesConfig
 from micro.config.files import FilesData
 from micro.datasets.recording import Recording, whole_windows
 from micro.errors import DataError
@@ -23,10 +23,14 @@ Files = TypeVar("Files", bound=FilesData)
 
 @dataclass(frozen=True)
 class TeacherInputs:
-    """What a config lets the teacher see in place of what the student sees: None and no columns are as the student's."""
+    """What a config lets the teacher see in place of what the student sees: None and no columns are as the student's.
+
+    `augment` is how its own training windows are augmented.
+    """
 
     features: FeaturesConfig | None = None
     columns: tuple[str, ...] = ()
+    augment: AugmentConfig | None = None
 
     def window(self, settings: FeaturesConfig) -> int:
         """Samples of the longer window, the student's by `settings` or the teacher's."""

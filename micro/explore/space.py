@@ -38,6 +38,11 @@ def require_searchable(config: Config) -> None:
             "search: student and teacher see the same inputs; leave out [teacher.features] and teacher.columns, and give the "
             "student that is found such a teacher with keras-kd run"
         )
+    if getattr(config.data, "unlabeled_files", ()):
+        raise RunError(
+            "search: candidates learn from labeled windows; leave out unlabeled_files, and give them to the student that is "
+            "found with keras-kd run"
+        )
     if config.distill.recipe == AUTO:
         raise RunError(
             'search: distill.recipe = "auto" is chosen by a run, for one student; run the config and name the recipe that it '

@@ -46,7 +46,7 @@ def teach(places: Sequence[Sequence[Mapping[str, Any]]], path: str, about: str) 
         raise RunError(f"none of them has data to teach with; the first: {broken[0]}")
     # A machine whose windows have another shape than the first one's cannot learn with it, and says so in its own row.
     prepared = [data for data in prepared if data.features.shape == prepared[0].features.shape]
-    pooled = _pooled(prepared)
+    pooled = _pooled([data.of_teacher for data in prepared])
     model = train_teacher(first, pooled, first.seed, lambda: None).model
     write_bytes(about, json_bytes({"classes": list(pooled.class_names)}))
     # Machines have means and deviations of their own; between them numbers go as they are.

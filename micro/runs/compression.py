@@ -25,6 +25,7 @@ from micro.quantize.aware import QuantizationAware, quantize_aware
 from micro.quantize.granularity import choose_weights
 from micro.quantize.program import Activations
 from micro.quantize.rules import Granularity
+from micro.runs.unlabeled import OfLabeled
 from micro.tflite.budget import check
 
 # Fine-tuning starts at this fraction of the student's learning rate: it should repair. What lost channels has to learn again.
@@ -36,7 +37,7 @@ class TrainingData:
     """What a stage trains on: data, loss, the teacher, what of its outputs is taught, and how much each class counts.
 
     `recipe` is None where the teacher teaches by its inner layers alone: these are not the same after a stage. `supplied` is
-    what a teacher that is no model gave for each row of `x`.
+    what a teacher that is no model gave for each row of `x`. Rows from `labeled` on have no label, and are for a teacher alone.
     """
 
     x: np.ndarray
@@ -46,6 +47,7 @@ class TrainingData:
     recipe: Recipe | None
     class_weight: dict[int, float] | None = None
     supplied: np.ndarray | None = None
+    labeled: int | None = None
 
 
 def apply(
@@ -212,7 +214,7 @@ def _fine_tuning(stage: Stage, training: TrainingData, config: Config) -> FineTu
         class_weight=training.class_weight,
     )
     if not stage.teacher or training.recipe is None:
-        return tuning
+        return dataclasses.replace(tuning, x=tuning.x[: training.labeled], y=training.y[: training.labeled])
     # The student has learned already: what it is taught does not rise from nothing again.
     recipe = training.recipe.changed(warmup_steps=0)
     return dataclasses.replace(
@@ -221,6 +223,7 @@ def _fine_tuning(stage: Stage, training: TrainingData, config: Config) -> FineTu
         objectives=recipe.objectives(),
         hard_weight=recipe.hard_weight,
         supplied=training.supplied,
+        loss=training.loss if training.labeled is None else OfLabeled(training.loss, config.task == "classification"),
     )
 
 

@@ -30,7 +30,7 @@ def fit(
     y: np.ndarray,
     *,
     validation_data: tuple[Structure, np.ndarray] | None = None,
-    metrics: Sequence[str] = (),
+    metrics: Sequence[str | keras.metrics.Metric] = (),
     callbacks: Sequence[keras.callbacks.Callback] = (),
     class_weight: dict[int, float] | None = None,
 ) -> History:

@@ -20,7 +20,7 @@ class RecordedTeacher:
 
     Attributes:
         known: What a Distiller knows of the teacher.
-        outputs: Of each training window, (n, outputs) float32.
+        outputs: Of each training window, and behind them of those without a label, (n, outputs) float32.
         validation: Of each validation window.
     """
 
@@ -36,9 +36,9 @@ def teaching(model: keras.Model, data: Prepared) -> keras.Model | RecordedTeache
 
 def recorded(teacher: keras.Model, data: Prepared) -> RecordedTeacher:
     """A teacher's outputs for training and validation windows as it sees them."""
-    seen = data.of_teacher
-    outputs, validation = (_outputs(teacher, part.x) for part in (seen.train, seen.validation))
-    return RecordedTeacher(known_of(teacher), outputs, validation)
+    parts = [data.train] if data.unlabeled is None else [data.train, data.unlabeled]
+    outputs = np.concatenate([_outputs(teacher, part.as_teacher.x) for part in parts])
+    return RecordedTeacher(known_of(teacher), outputs, _outputs(teacher, data.validation.as_teacher.x))
 
 
 def known_of(teacher: keras.Model) -> Supplied:

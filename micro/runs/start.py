@@ -94,7 +94,7 @@ def run_held(
 
 def _prepared(config: Config) -> Prepared:
     """The data of a config. Augmentation starts TensorFlow, whose devices are settled before that."""
-    if not config.augment.layers:
+    if not any(each.augments for each in config.augments):
         return prepare(config)
     import_frameworks()
     from micro.runs.training_devices import ready_devices

@@ -14,7 +14,7 @@ from keras_kd import Supplied
 from keras_kd.layers import activation_of
 from micro.compress.fine_tune import with_supplied
 from micro.compress.shrink import plan_shrink
-from micro.config import OF_CLASSES, Config, ModelConfig, TeacherConfig
+from micro.config import Config, ModelConfig, TeacherConfig
 from micro.conversion.keras_file import load_keras
 from micro.datasets.prepare import Prepared, Windows
 from micro.errors import DataError, ModelError
@@ -29,6 +29,7 @@ from micro.runs.score_teacher import ScoreTeacher, check_detectors, scores_of_de
 from micro.runs.teaching import candidates_of, on_outputs, recipe_of
 from micro.runs.text_models import Embedding, build_text, settle_unknown, split, transcribed
 from micro.runs.training_devices import several_devices
+from micro.runs.unlabeled import loss_of, metrics_of, require_no_labels
 
 if TYPE_CHECKING:
     from keras_kd.types import Structure
@@ -102,12 +103,15 @@ def train_alone(config: Config, data: Prepared, seed: int, on_epoch: Callable[[]
 
 
 def examples_alone(config: Config, data: Prepared) -> tuple[Examples, Examples]:
-    """What a student without a teacher learns from. Beside one that follows detectors, whose epochs have synthetic windows too,
-    its windows come again until it learns for as many steps."""
+    """What a student without a teacher learns from. Beside one whose epochs have other windows too, synthetic ones of detectors
+    or those without a label, its windows come again until it learns for as many steps."""
     examples, validation = _examples(data, None)
-    if not config.teacher.detectors:
+    more = 0 if data.unlabeled is None else len(data.unlabeled)
+    if config.teacher.detectors:
+        more = config.teacher.synthetic_windows
+    if not more:
         return examples, validation
-    rows = np.arange(len(examples.x) + config.teacher.synthetic_windows) % len(examples.x)
+    rows = np.arange(len(examples.x) + more) % len(examples.x)
     supplied = None if examples.supplied is None else examples.supplied[rows]
     return Examples(examples.x[rows], examples.y[rows], supplied), validation
 
@@ -140,6 +144,7 @@ def training_data(
         None if labels_alone else on_outputs(recipe_of(config, known, student, steps_of(config, len(examples.x)))),
         class_weight(data.class_weights),
         examples.supplied,
+        None if data.unlabeled is None else len(data.train),
     )
     return training if embedding is None or not config.compress else embedding.training(training)
 
@@ -159,7 +164,9 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
     for each in candidates_of(config):
         if data.teacher is not None:
             require_on_outputs(each.distill)
-        recipe_of(each, *models, steps_of(config, len(data.train)))
+        recipe = recipe_of(each, *models, steps_of(config, len(data.train)))
+        if data.unlabeled is not None:
+            require_no_labels(recipe)
     if data.text is not None:
         embedding, rest = split(models[1], config.student)
         models, calibration = (models[0], rest), embedding(calibration)
@@ -276,17 +283,23 @@ def _fit(
     history = fit(
         trained,
         part,
-        hard_loss(model, data.task),
+        hard_loss(model, data.task) if trained is model else loss_of(model, data),
         examples.inputs,
         examples.y,
         validation_data=(validation.inputs, validation.y),
-        metrics=["accuracy"] if data.task in OF_CLASSES else [],
+        metrics=metrics_of(data, trained is model),
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch())],
         class_weight=class_weight(data.class_weights),
     )
     if data.text is not None:
         settle_unknown(model, data.train.x)
     return Trained(model, history)
+
+
+def with_unlabeled(data: Prepared, teacher: keras.Model | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """As `taught`, and behind it the windows without a label, if there are any."""
+    (x, y), more = taught(data, teacher), data.unlabeled
+    return (x, y) if more is None else (np.concatenate([x, more.x]), np.concatenate([y, targets_of(data, more)]))
 
 
 def _known(teacher: Teaching) -> keras.Model | Supplied:
@@ -304,13 +317,12 @@ def _examples(data: Prepared, teacher: Teaching | None, transcribe: bool = False
     """
     validation = data.validation.x, targets_of(data, data.validation)
     if isinstance(teacher, RecordedTeacher):
-        x, y = data.train.x, targets_of(data, data.train)
-        return Examples(x, y, teacher.outputs), Examples(*validation, teacher.validation)
+        return Examples(*with_unlabeled(data), teacher.outputs), Examples(*validation, teacher.validation)
     if isinstance(teacher, ScoreTeacher):
         return Examples(teacher.x, teacher.x, teacher.outputs), Examples(*validation, teacher.validation)
     if transcribe and data.text is not None and isinstance(teacher, keras.Model):
         return Examples(*transcribed(teacher, data.train.x, data.text)), Examples(*validation)
-    x, y = taught(data, teacher)
+    x, y = taught(data, teacher) if teacher is None else with_unlabeled(data, teacher)
     if data.faults is None or teacher is not None:
         return Examples(x, y), Examples(*validation)
     healthy = len(data.train)

@@ -1,0 +1,121 @@
+"""Files without labels, which a student learns from by what its teacher gives for their windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from micro.config import AugmentConfig, GroupedData, RegressionData
+from micro.datasets import table
+from micro.datasets.augmented import with_copies
+from micro.datasets.class_split import group_of
+from micro.datasets.find import find_files
+from micro.datasets.pieces import Pieces, piece
+from micro.datasets.recording import Recording, cut
+from micro.datasets.regression import load_to_score
+from micro.datasets.twins import twins_of
+from micro.datasets.views import Views
+from micro.errors import DataError
+from micro.support.wording import counted, listed, was
+
+# The class of a window without one.
+NO_CLASS = -1
+
+
+def unlabeled_recordings(
+    config: GroupedData, window: int, channels: Sequence[str], labeled: Mapping[str, Path]
+) -> tuple[list[Recording], list[str]]:
+    """The recordings of `unlabeled_files`, none without such files, and sentences on what of them was left out.
+
+    Args:
+        config: Which files, and how they are read.
+        window: Fewest samples of a recording.
+        channels: Those of the labeled files.
+        labeled: The labeled files, by the names of their recordings.
+
+    Raises:
+        DataError: For a file that is labeled too, or holds the bytes of one that is, and for what cannot be read.
+    """
+    if not config.unlabeled_files:
+        return [], []
+    named = find_files(config.unlabeled_files, config.folder)
+    of_path = {path.resolve(): name for name, path in labeled.items()}
+    both = next((path for path in named if path.resolve() in of_path), None)
+    if both is not None:
+        raise DataError(
+            f"{named[both]} matches both files and unlabeled_files; a file is one of them only: let files name the labeled ones"
+        )
+    _require_other_bytes(named, {of_path[path]: path for path in of_path})
+    if isinstance(config, RegressionData):
+        found, _, notes = load_to_score(config, window, channels, named)
+        return found, list(notes)
+    plain = config.model_copy(update={"label_column": None, "on_short": "skip"})
+    said: dict[str, None] = {}
+    left_out = table.LeftOut(plain, scoring=True)
+    files = [table.File(path, name, healthy=False, faulty=False) for path, name in named.items()]
+    recordings: list[Recording] = []
+    for file, read in table.read_files(files, plain, channels, said, left_out):
+        parts = table.whole_stretches(file.name, file.path, read, plain, window, left_out)
+        recordings += [part for part, _ in parts]
+    return recordings, [*said, *left_out.note(len(files), "unlabeled file")]
+
+
+def unlabeled_pieces(
+    recordings: Sequence[Recording],
+    config: GroupedData,
+    judged: frozenset[str],
+    views: Views,
+    augment: AugmentConfig,
+    seed: int,
+    image_size: tuple[int, int] | None = None,
+) -> tuple[Pieces, list[str]]:
+    """The windows of recordings without labels, with their copies, and sentences on them.
+
+    `judged` are the groups of validation and test, of which none is learned from.
+
+    Raises:
+        DataError: Where no window is left.
+    """
+    if not config.unlabeled_files:
+        return [], []
+    pieces: Pieces = []
+    known = dict.fromkeys(one.name for one in recordings if group_of(one.name, config) in judged)
+    for one in recordings:
+        frames, _ = cut(one, views)
+        if one.name in known or not len(frames):
+            continue
+        numbers = np.full(len(frames), np.nan) if isinstance(config, RegressionData) else None
+        made = piece(
+            frames, views(frames), NO_CLASS, one.name, None, numbers, views=views, of_teacher=views.of_teacher(frames)
+        )
+        made = replace(made, learner="student")
+        pieces += with_copies(made, frames, slice(None), views, augment, seed, image_size=image_size)
+    notes = []
+    if known:
+        count, names = counted(len(known), "unlabeled file"), listed(list(known))
+        notes.append(f"{count} {was(len(known))} left out, of groups that are validated or tested on: {names}.")
+    if not pieces:
+        why = f": {notes[0]}" if notes else f"; each is shorter than a window of {views.window:,} or lacks values"
+        raise DataError(f"unlabeled_files: no window is left to learn from{why}")
+    files = len({each.origin for each in pieces})
+    windows = counted(sum(len(each.values) for each in pieces), "window")
+    notes.append(
+        f"the student learned what the teacher gives for {windows} of {counted(files, 'recording')} without labels, copies "
+        "included; a student without a teacher, and the teacher itself, did not use them."
+    )
+    return pieces, notes
+
+
+def _require_other_bytes(named: Mapping[Path, str], labeled: Mapping[str, Path]) -> None:
+    """DataError for an unlabeled file that holds the same bytes as a labeled one, which may be tested on."""
+    unlabeled = {f"{name} ": path for path, name in named.items()}  # no name of a labeled file ends so
+    for names in twins_of({**unlabeled, **labeled}):
+        mine, other = ([name for name in names if (name in unlabeled) == side] for side in (True, False))
+        if mine and other:
+            raise DataError(
+                f"{mine[0].strip()}, which unlabeled_files names, and {other[0]}, which is labeled, hold the same bytes; leave "
+                "one of them out"
+            )
