@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from micro.config import parse_config
 from micro.datasets.alignment import align
+from micro.datasets.pairs import divided_pairs
 from micro.datasets.text import text_parts
 from micro.detection.vocabulary import FIRST, PADDING, UNKNOWN, Vocabulary, windows
 from micro.errors import DataError
@@ -92,6 +93,32 @@ def test_alignments_spell_their_targets_and_are_missing_only_where_there_is_none
             assert [token for chunk in chunks for token in chunk] == target
 
 
+def test_one_long_target_takes_no_memory():
+    """Padded to it, the pairs would take 12 GB."""
+    sources, targets = [[0, 1, 2]] * 1000, [[0, 1, 2]] * 999 + [[0] * 500_000]
+    chunks = align(sources, targets, 3, 3)[0]
+    assert chunks[-1] is None
+    assert chunks[0] == [(0,), (1,), (2,)]
+
+
+def test_no_part_is_larger_than_its_share_whatever_the_groups(tmp_path):
+    words = [f"{letter}{letter}x" for letter in "cdefghijklmnopqrstuvwyz"]
+    write_pairs(tmp_path / "a.tsv", [(f"a{'b' * n}", "ab") for n in range(95)] + [(word, word[1:]) for word in words])
+    data = parse_config(
+        {"job": "text", "data": {"form": "pairs", "files": "*.tsv", "target_tokens": "characters"}, **MODELS}, tmp_path
+    ).data
+    for seed in range(60):
+        parts = divided_pairs(data, seed)
+        assert 1 <= len(parts.test) <= 12
+        assert 1 <= len(parts.validation) <= 12
+
+
+def test_words_that_all_hang_together_are_not_divided(tmp_path):
+    write_pairs(tmp_path / "a.tsv", [(f"a{'b' * n}", "ab") for n in range(20)])
+    with pytest.raises(DataError, match="name test_files"):
+        pairs_of(tmp_path)
+
+
 def test_letters_are_aligned_with_what_they_become():
     """x becomes two tokens, h none, every other letter its own."""
     rng = random.Random(0)
@@ -147,6 +174,10 @@ def test_training_pairs_whose_word_is_in_the_named_test_are_left_out(tmp_path):
     [
         (b"abc\xff", {}, "a.txt, line 1: not UTF-8 (byte 0xff)"),
         (b"ab\ncd\xe9\n", {}, "a.txt, line 2: not UTF-8"),
+        (b"\xef\xbb\xbfabc\xff", {}, "a.txt, line 1: not UTF-8 (byte 0xff)"),
+        (b"\xef\xbb\xbfab\n\xff", {}, "a.txt, line 2: not UTF-8 (byte 0xff)"),
+        (b"ab\ncd\0e\n", {}, "a.txt, line 2: a null character"),
+        (b"a\tx\nb\ty\0\n", {"form": "pairs"}, "a.txt, line 2: a null character"),
         (b"", {}, "a.txt is empty"),
         (b" \n\n", {}, "a.txt is empty"),
         (b"aaaaaaaaaaaaaaaaaaaaaa", {}, "holds one character alone, 'a'"),
