@@ -62,6 +62,15 @@ def test_running_text_is_divided_in_time_and_each_part_sees_itself_alone(tmp_pat
     assert any("100 characters of the test's 100 are none that training had" in note for note in parts.notes)
 
 
+def test_windows_without_an_output_are_counted_in_notes(tmp_path):
+    (tmp_path / "a.txt").write_text("ab" * 400 + "abcb" * 25 + "ab" * 50)
+    notes = parts_of(tmp_path).notes
+    assert any("25 validation windows of 100 are left out: no output stands for" in note for note in notes)
+    (tmp_path / "a.txt").write_text("aab" * 200 + "c" * 20 + "ab" * 250)
+    notes = parts_of(tmp_path, most_characters=2).notes
+    assert any("20 training windows of" in note and "are left out" in note for note in notes)
+
+
 def test_running_text_is_divided_by_files_where_they_are_named(tmp_path):
     for name in "abc":
         (tmp_path / f"{name}.txt").write_text(f"{name}x" * 20)
@@ -221,6 +230,18 @@ def test_bad_files_end_before_training_and_are_named(tmp_path, content, data, sa
             "[augment] is for recordings",
         ),
         ({"distill": {"level": "both"}}, 'distill.level is for form = "pairs"'),
+        (
+            {"data": {"form": "pairs"}, "distill": {"level": "sequence", "recipe": "dkd", "temperature": 7}},
+            'distill.recipe is not for level = "sequence"',
+        ),
+        ({"data": {"form": "pairs"}, "distill": {"level": "sequence", "recipe": "auto"}}, "distill.recipe is not for"),
+        (
+            {"data": {"form": "pairs"}, "distill": {"level": "sequence", "objective": "logit_matching"}},
+            "distill.objective is not for",
+        ),
+        ({"data": {"form": "pairs"}, "distill": {"level": "sequence", "temperature": 7}}, "distill.temperature is not"),
+        ({"data": {"form": "pairs"}, "distill": {"level": "sequence", "weight": 0.3}}, "distill.weight is not for"),
+        ({"data": {"form": "pairs"}, "distill": {"level": "sequence", "hard_weight": 1}}, "distill.hard_weight is not"),
         ({"data": {"form": "pairs", "unlabeled_files": "a"}}, "data.unlabeled_files are learned from with"),
         ({"student": {"family": "gru"}}, "family 'gru' is for a teacher"),
         ({"teacher": {"detectors": ["neighbors"]}}, "teacher.detectors are for task 'anomaly'"),
