@@ -36,7 +36,7 @@ def test_a_report_read_and_written_again_has_the_same_bytes(rig_run):
             "report.json: seeds.0: no metrics of teacher, student_distilled",
         ),
         (
-            {"task": "sequence"},
+            {"task": "forecast"},
             "report.json: task: Input should be 'anomaly', 'classification', 'regression' or 'sequence'",
         ),
         ({"scaling": {"centre": [1.0], "spread": [0.0]}}, "report.json: scaling: "),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from micro.config import parse_config
 from micro.datasets.alignment import align
+from micro.datasets.pairs import divided_pairs
 from micro.datasets.text import text_parts
 from micro.detection.vocabulary import FIRST, PADDING, UNKNOWN, Vocabulary, windows
 from micro.errors import DataError
@@ -61,6 +62,15 @@ def test_running_text_is_divided_in_time_and_each_part_sees_itself_alone(tmp_pat
     assert any("100 characters of the test's 100 are none that training had" in note for note in parts.notes)
 
 
+def test_windows_without_an_output_are_counted_in_notes(tmp_path):
+    (tmp_path / "a.txt").write_text("ab" * 400 + "abcb" * 25 + "ab" * 50)
+    notes = parts_of(tmp_path).notes
+    assert any("25 validation windows of 100 are left out: no output stands for" in note for note in notes)
+    (tmp_path / "a.txt").write_text("aab" * 200 + "c" * 20 + "ab" * 250)
+    notes = parts_of(tmp_path, most_characters=2).notes
+    assert any("20 training windows of" in note and "are left out" in note for note in notes)
+
+
 def test_running_text_is_divided_by_files_where_they_are_named(tmp_path):
     for name in "abc":
         (tmp_path / f"{name}.txt").write_text(f"{name}x" * 20)
@@ -90,6 +100,32 @@ def test_alignments_spell_their_targets_and_are_missing_only_where_there_is_none
             assert len(chunks) == len(source)
             assert max(map(len, chunks)) <= 2
             assert [token for chunk in chunks for token in chunk] == target
+
+
+def test_one_long_target_takes_no_memory():
+    """Padded to it, the pairs would take 12 GB."""
+    sources, targets = [[0, 1, 2]] * 1000, [[0, 1, 2]] * 999 + [[0] * 500_000]
+    chunks = align(sources, targets, 3, 3)[0]
+    assert chunks[-1] is None
+    assert chunks[0] == [(0,), (1,), (2,)]
+
+
+def test_no_part_is_larger_than_its_share_whatever_the_groups(tmp_path):
+    words = [f"{letter}{letter}x" for letter in "cdefghijklmnopqrstuvwyz"]
+    write_pairs(tmp_path / "a.tsv", [(f"a{'b' * n}", "ab") for n in range(95)] + [(word, word[1:]) for word in words])
+    data = parse_config(
+        {"job": "text", "data": {"form": "pairs", "files": "*.tsv", "target_tokens": "characters"}, **MODELS}, tmp_path
+    ).data
+    for seed in range(60):
+        parts = divided_pairs(data, seed)
+        assert 1 <= len(parts.test) <= 12
+        assert 1 <= len(parts.validation) <= 12
+
+
+def test_words_that_all_hang_together_are_not_divided(tmp_path):
+    write_pairs(tmp_path / "a.tsv", [(f"a{'b' * n}", "ab") for n in range(20)])
+    with pytest.raises(DataError, match="name test_files"):
+        pairs_of(tmp_path)
 
 
 def test_letters_are_aligned_with_what_they_become():
@@ -147,6 +183,10 @@ def test_training_pairs_whose_word_is_in_the_named_test_are_left_out(tmp_path):
     [
         (b"abc\xff", {}, "a.txt, line 1: not UTF-8 (byte 0xff)"),
         (b"ab\ncd\xe9\n", {}, "a.txt, line 2: not UTF-8"),
+        (b"\xef\xbb\xbfabc\xff", {}, "a.txt, line 1: not UTF-8 (byte 0xff)"),
+        (b"\xef\xbb\xbfab\n\xff", {}, "a.txt, line 2: not UTF-8 (byte 0xff)"),
+        (b"ab\ncd\0e\n", {}, "a.txt, line 2: a null character"),
+        (b"a\tx\nb\ty\0\n", {"form": "pairs"}, "a.txt, line 2: a null character"),
         (b"", {}, "a.txt is empty"),
         (b" \n\n", {}, "a.txt is empty"),
         (b"aaaaaaaaaaaaaaaaaaaaaa", {}, "holds one character alone, 'a'"),
@@ -192,6 +232,18 @@ def test_bad_files_end_before_training_and_are_named(tmp_path, content, data, sa
             "[augment] is for recordings",
         ),
         ({"distill": {"level": "both"}}, 'distill.level is for form = "pairs"'),
+        (
+            {"data": {"form": "pairs"}, "distill": {"level": "sequence", "recipe": "dkd", "temperature": 7}},
+            'distill.recipe is not for level = "sequence"',
+        ),
+        ({"data": {"form": "pairs"}, "distill": {"level": "sequence", "recipe": "auto"}}, "distill.recipe is not for"),
+        (
+            {"data": {"form": "pairs"}, "distill": {"level": "sequence", "objective": "logit_matching"}},
+            "distill.objective is not for",
+        ),
+        ({"data": {"form": "pairs"}, "distill": {"level": "sequence", "temperature": 7}}, "distill.temperature is not"),
+        ({"data": {"form": "pairs"}, "distill": {"level": "sequence", "weight": 0.3}}, "distill.weight is not for"),
+        ({"data": {"form": "pairs"}, "distill": {"level": "sequence", "hard_weight": 1}}, "distill.hard_weight is not"),
         ({"data": {"form": "pairs", "unlabeled_files": "a"}}, "data.unlabeled_files are learned from with"),
         ({"student": {"family": "gru"}}, "family 'gru' is for a teacher"),
         ({"teacher": {"detectors": ["neighbors"]}}, "teacher.detectors are for task 'anomaly'"),

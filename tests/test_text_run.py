@@ -135,6 +135,21 @@ def test_a_split_student_is_the_whole_and_unknown_characters_are_the_mean(tmp_pa
     assert np.allclose(embedding.table[1], embedding.table[2:].mean(axis=0), atol=1e-6)
 
 
+def test_characters_that_no_kept_window_has_are_the_mean(tmp_path):
+    write_text(tmp_path)
+    config = text_config(tmp_path)
+    data = prepare(config)
+    model = build_text(config.student, data.text, "student")
+    before = split(model, config.student)[0].table
+    x = data.train.x[(data.train.x != 4).all(axis=1)]
+    settle_unknown(model, x)
+    table = split(model, config.student)[0].table
+    held = [token for token in np.unique(x) if token > 1]
+    assert 4 not in held
+    assert np.allclose(table[[1, 4]], before[held].mean(axis=0), atol=1e-6)
+    assert np.array_equal(table[held], before[held])
+
+
 def test_a_teacher_labels_sources_without_a_target(tmp_path):
     write_sounds(tmp_path)
     config = sounds_config(tmp_path)
@@ -289,6 +304,23 @@ def test_cortex_m_computes_what_python_computes(run, request):
     assert result.exit_code == 0, result.output
     assert "all as in Python" in result.output
     assert RunReport.read(folder).emulated[0].windows > 30
+
+
+def test_scores_refuse_what_firmware_refuses_and_files_of_two_kinds(sounds, tmp_path):
+    folder, _ = sounds
+    longest = load_text_firmware(folder).predictor.longest
+    for content, says in (
+        (f"ab\n{'a' * (longest + 1)}\n", f"has {longest + 1} characters, and the firmware takes at most {longest}"),
+        (f"{'a' * (longest + 1)}\tAH\n", f"the firmware takes at most {longest}"),
+        ("ab\nab\tAH B\n", "line 2 has a tab and line 1 has none"),
+        ("ab\tAH B\n\nab\n", "line 1 has a tab and line 3 has none"),
+    ):
+        (tmp_path / "x.tsv").write_text(content)
+        result = invoke("score", folder, tmp_path / "x.tsv")
+        assert result.exit_code == 2, result.output
+        assert says in result.output
+    (tmp_path / "x.tsv").write_text("a" * longest)
+    assert invoke("score", folder, tmp_path / "x.tsv").exit_code == 0
 
 
 def test_scores_of_pairs_sources_and_text(words, sounds, tmp_path):

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from micro import Predictor
 from micro.detection.predictor import table_of
 from micro.detection.transcription import distance, transcribe
-from micro.detection.vocabulary import Vocabulary
+from micro.detection.vocabulary import UNKNOWN, Vocabulary
+from micro.emission.predictor import _points
+from micro.runs.evaluate import in_nats
 
 SYMBOLS = [(), ("A",), ("B",), ("A", "B"), ("B", "A")]
 
@@ -54,6 +56,9 @@ RIGHT = {
 }
 
 
+TEXT = {"form": "text", "after": -1, "longest": 0}
+
+
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
@@ -69,6 +74,11 @@ RIGHT = {
         ({"symbols": (("x",),)}, "symbols must be 2 to 254"),
         ({"symbols": (("x",), ("x", "y", "z"))}, "a symbol has at most 2 tokens"),
         ({"symbols": (("x",), ("",))}, "a symbol has at most 2 tokens"),
+        ({"symbols": (("x",), ("y\0",))}, "must not hold a null character"),
+        ({"between": "\0"}, "must not hold a null character"),
+        ({"symbols": tuple((f"a{n}", f"b{n}") for n in range(128))}, "1 to 255 different tokens, got 256"),
+        ({**TEXT, "symbols": (("a",), ())}, "one character, got \\(\\)"),
+        ({**TEXT, "symbols": (("a",), ("bc",))}, "one character, got"),
     ],
 )
 def test_predictors_that_make_no_sense_are_refused(changed, says):
@@ -81,6 +91,31 @@ def test_predictors_that_make_no_sense_are_refused(changed, says):
 def test_vocabularies_that_make_no_sense_are_refused(characters):
     with pytest.raises(ValueError, match="characters must be"):
         Vocabulary(characters)
+
+
+def test_as_many_tokens_as_c_has_numbers_are_taken():
+    symbols = (*((f"a{n}", f"b{n}") for n in range(127)), ("c",))
+    assert len(Predictor(**{**RIGHT, "symbols": symbols}).symbols) == 128
+    Predictor(**{**RIGHT, **TEXT, "symbols": (("a",), ("中",))})
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_c_has_the_token_of_every_code_point(lowercase):
+    vocabulary = Vocabulary(("a", "i", "k", "é", "σ", "ß", "ⅰ", "ⓐ", "A"), lowercase)
+    points = dict(_points(vocabulary))
+    for start in range(0, 0x110000, 0x10000):
+        tokens = vocabulary.tokens("".join(map(chr, range(start, start + 0x10000)))).tolist()
+        assert [points.get(point, UNKNOWN) for point in range(start, start + 0x10000)] == tokens
+
+
+@given(st.integers(0, 9999))
+def test_outputs_full_of_ties_are_ordered_as_firmware_orders_them(seed):
+    rng = np.random.default_rng(seed)
+    outputs = rng.integers(-3, 4, (int(rng.integers(1, 9)), 3), np.int8)
+    zero_point, scale = int(rng.integers(-128, 128)), float(np.float32(rng.uniform(0.01, 0.3)))
+    wanted = transcribe(outputs.astype(np.int64), SYMBOLS[:3])
+    found = transcribe(in_nats(outputs, scale, zero_point), SYMBOLS[:3])
+    assert [tokens for tokens, _ in found] == [tokens for tokens, _ in wanted]
 
 
 def test_rows_are_rounded_and_clipped_as_inputs_are():

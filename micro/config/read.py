@@ -40,7 +40,7 @@ from micro.config.renamed import require_current_names
 from micro.config.section import Section, tables
 from micro.config.sources import SourceConfig, require_sources, with_source_folders
 from micro.config.teacher_inputs import require_teacher_inputs, with_teacher_features
-from micro.config.text import require_no_text, require_text
+from micro.config.text import require_labels_alone, require_no_text, require_text
 
 # Seeds of NumPy, Keras and TensorFlow alike.
 LARGEST_SEED = 2**32 - 1
@@ -128,6 +128,8 @@ class Config(Section):
         require_text(self.data, parts)
         if self.distill.level != "token" and self.data.form == "text":
             raise ValueError('distill.level is for form = "pairs"; of running text each place is taught by itself')
+        if self.distill.level == "sequence":
+            require_labels_alone(self.distill, {"objective": OBJECTIVES["sequence"][0], **_NUMBERS})
         if self.data.unlabeled_files and self.distill.level == "token":
             raise ValueError('data.unlabeled_files are learned from with distill.level = "sequence" or "both"')
         if any(isinstance(stage, QuantizeStage) and stage.activations != "int8" for stage in self.compress):

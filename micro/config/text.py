@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from micro.config.distillation import DistillConfig
 from micro.config.models import Around, Context, ModelConfig
 from micro.config.section import Section, Texts
 
@@ -88,6 +90,17 @@ def require_text(data: TextData, parts: dict[str, ModelConfig]) -> None:
         given = next((name for name in others if getattr(part, name) is not None), None)
         if given is not None:
             raise ValueError(f'{section}.{given} is not for form = "{data.form}"; leave it out')
+
+
+def require_labels_alone(distill: DistillConfig, defaults: Mapping[str, object]) -> None:
+    """ValueError for what a student that learns from labels alone, level "sequence", does not use."""
+    for name in ("recipe", "objectives", "objective", "layers", "temperature", "weight", "hard_weight"):
+        value = getattr(distill, name)
+        if value not in (None, (), defaults.get(name)):
+            raise ValueError(
+                f'distill.{name} is not for level = "sequence", whose student learns from labels alone; leave it out, or take '
+                'level = "both"'
+            )
 
 
 def require_no_text(task: str, parts: dict[str, ModelConfig]) -> None:

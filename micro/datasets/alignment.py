@@ -15,7 +15,7 @@ import numpy as np
 
 # How often the alignment is improved, tokens a letter at most, the cost of a chunk that no pair has, in nats.
 ROUNDS, MOST_TOKENS, UNSEEN = 5, 2, 9.0
-# How often a letter without a token is counted beside one with, in the first guess.
+# How often a letter without a token is counted, against once for one with a token, in the first guess.
 SILENT = 0.2
 # Pairs that are aligned at a time.
 BATCH = 8192
@@ -63,7 +63,9 @@ def align_by(
     costs: Costs, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
 ) -> list[list[Chunk] | None]:
     """The cheapest alignment of each pair by given costs; None where there is none."""
-    order = sorted(range(len(sources)), key=lambda n: len(sources[n]))
+    # A target that is too long for its source is left out here: all of a batch are padded to its longest target.
+    fits = [n for n, source in enumerate(sources) if len(targets[n]) <= MOST_TOKENS * len(source)]
+    order = sorted(fits, key=lambda n: len(sources[n]))
     found: list[list[Chunk] | None] = [None] * len(sources)
     for start in range(0, len(order), BATCH):
         rows = order[start : start + BATCH]

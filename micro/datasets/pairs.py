@@ -60,7 +60,7 @@ def divided_pairs(data: TextData, seed: int) -> Divided:
             raise of_one
         if not parts[part]:
             share = fraction if part == "test" or data.test_files else fraction / (1 - data.test_fraction)
-            parts["train"], parts[part] = _taken_out(parts["train"], share, data, (seed, len(part)))
+            parts["train"], parts[part] = _taken_out(parts["train"], share, data, (seed, len(part)), part)
             notes.append(f"{counted(len(parts[part]), 'pair')} of whole words were kept apart for {part}.")
     if not parts["train"]:
         raise of_one
@@ -86,13 +86,22 @@ def _keys(pair: Pair, data: TextData) -> tuple[tuple[str, object], ...]:
 
 
 def _taken_out(
-    pairs: Sequence[Pair], share: float, data: TextData, seed: tuple[int, int]
+    pairs: Sequence[Pair], share: float, data: TextData, seed: tuple[int, int], part: str
 ) -> tuple[list[Pair], list[Pair]]:
     """What stays, and a share of the pairs, drawn by groups that hang together by their words."""
     groups = _groups(pairs, data)
     order = np.random.default_rng(list(seed)).permutation(groups.max() + 1)
     sizes = np.bincount(groups)[order]
-    drawn = order[: max(1, int(np.searchsorted(np.cumsum(sizes), share * len(pairs))))]
+    room, drawn = max(1, round(share * len(pairs))), []
+    for group, size in zip(order.tolist(), sizes.tolist()):
+        if size <= room:
+            drawn.append(group)
+            room -= size
+    if not drawn:
+        raise DataError(
+            f"no words fit in the {part} part: the smallest group of pairs that share words has {sizes.min():,} of "
+            f"{len(pairs):,}, and the part is to have {room:,}; name {part}_files, or give pairs of other words"
+        )
     out = np.isin(groups, drawn)
     stays = [pair for pair, gone in zip(pairs, out.tolist()) if not gone]
     return stays, [pair for pair, gone in zip(pairs, out.tolist()) if gone]
@@ -174,7 +183,7 @@ def _notes(
 ) -> tuple[str, ...]:
     """How many pairs are not learned from, and why."""
     long = sum(parts is None for parts in chunks)
-    rare = len(divided.train) - len(train) + len(train) - long - len(spelled)
+    rare = len(divided.train) - long - len(spelled)
     notes = []
     whole = counted(len(divided.train), "training pair")
     if long:

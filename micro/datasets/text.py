@@ -125,7 +125,13 @@ def _running(data: TextData, teacher: Span, student: Span) -> TextParts:
             tuple(origin for each in found for origin in each.origins),
         )
         if name != "test":
-            part = _rows(part, np.flatnonzero(part.labels != NO_SYMBOL))
+            part, left = _rows(part, np.flatnonzero(part.labels != NO_SYMBOL)), part
+            gone = len(left.x) - len(part.x)
+            if gone:
+                of = "training" if name == "train" else name
+                notes.append(
+                    f"{counted(gone, f'{of} window')} of {len(left.x):,} are left out: no output stands for their character."
+                )
         parts[name] = part
     parts["train"] = _rows(parts["train"], np.arange(0, len(parts["train"].x), data.stride))
     unknown = int(np.count_nonzero(parts["test"].labels == NO_SYMBOL))

@@ -16,6 +16,8 @@ from micro.detection.vocabulary import Vocabulary, windows
 
 # A source's letters at most, and a window's, as firmware keeps them in RAM.
 LONGEST, WIDEST = 255, 512
+# In the C, in place of a token where a symbol has less than two; the numbers of tokens are below it.
+NO_TOKEN = 255
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,14 @@ class Predictor:
             raise ValueError(f"symbols must be 2 to 254 different ones, got {len(self.symbols)}")
         if any(len(symbol) > most or not all(symbol) for symbol in self.symbols):
             raise ValueError(f"a symbol has at most {most} tokens, none of them empty")
+        if any("\0" in text for text in (self.between, *(token for symbol in self.symbols for token in symbol))):
+            raise ValueError("symbols and between must not hold a null character, which ends a text in C")
+        wrong = next((symbol for symbol in self.symbols if [*map(len, symbol)] != [1]), None)
+        if self.form == "text" and wrong is not None:
+            raise ValueError(f"a symbol of form 'text' is one character, got {wrong!r}")
+        tokens = len({token for symbol in self.symbols for token in symbol})
+        if not 1 <= tokens <= NO_TOKEN:
+            raise ValueError(f"symbols must be made of 1 to {NO_TOKEN} different tokens, got {tokens}")
 
     @property
     def length(self) -> int:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from micro.detection.predictor import Predictor
+from micro.detection.predictor import NO_TOKEN, Predictor
 from micro.detection.transcription import BEST
 from micro.detection.vocabulary import Vocabulary, lowered
 from micro.emission.c_array import write_sources
@@ -16,8 +16,6 @@ from micro.support.c_names import CNames
 from micro.support.files import sha256
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
 
-# In place of a token where a symbol has less than two.
-NO_TOKEN = 255
 LAST_CODE_POINT = 0x10FFFF
 
 
@@ -111,9 +109,9 @@ def _points(vocabulary: Vocabulary) -> tuple[tuple[int, int], ...]:
     points = {ord(character): token for character, token in vocabulary.numbers.items()}
     if vocabulary.lowercase:
         for point in range(LAST_CODE_POINT + 1):
-            small = lowered(chr(point)) if chr(point).isalpha() else ""
+            small = lowered(chr(point))
             if small in vocabulary.numbers:
                 points[point] = vocabulary.numbers[small]
-            elif small:
+            else:
                 points.pop(point, None)
     return tuple(sorted(points.items()))

@@ -97,6 +97,8 @@ def keras_judge(model: keras.Model, task: Task) -> Judge:
 
 def chip_judge(tflite: TfliteLike, task: Task) -> Judge:
     """Scores, logits or outputs by a .tflite in TFLite Micro; an int8 autoencoder's score is that of the emitted detector."""
+    if task == "sequence":
+        return lambda x: exact_logits(tflite, x)
     if task in OF_CLASSES:
         return lambda x: chip_logits(tflite, x)
     if task == "regression":
@@ -148,6 +150,21 @@ def keras_logits(model: keras.Model, x: np.ndarray) -> np.ndarray:
 def chip_logits(tflite: TfliteLike, x: np.ndarray) -> np.ndarray:
     """A .tflite classifier's logits in TFLite Micro, up to a constant a row: (n, ...) -> (n, classes)."""
     return _logits(run(tflite, x), read(tflite).ops[-1].name == "SOFTMAX")
+
+
+def exact_logits(tflite: TfliteLike, x: np.ndarray) -> np.ndarray:
+    """A .tflite's logits of text in TFLite Micro, whose sums tie where the firmware's sums of integers do: (n, ...) -> (n,
+    symbols) float64."""
+    graph = read(tflite)
+    outputs = run_inputs(tflite, quantize_inputs(graph, x)[0]).reshape(len(x), -1)
+    quantization = graph.tensors[graph.outputs[0]].quantization
+    assert quantization is not None  # int8 is the one kind of model that a run on text makes
+    return in_nats(outputs, quantization.scale[0], quantization.zero_point[0])
+
+
+def in_nats(integers: np.ndarray, scale: float, zero_point: int) -> np.ndarray:
+    """Integers times their scale in float64. A float32 scale has 24 bits, so products and sums of them are exact."""
+    return (integers.astype(np.int64) - zero_point) * np.float64(np.float32(scale))
 
 
 def _predicted(model: keras.Model, x: np.ndarray) -> np.ndarray:

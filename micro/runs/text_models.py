@@ -75,7 +75,7 @@ def split(model: keras.Model, part: ModelConfig) -> tuple[Embedding, keras.Model
     table = np.array(keras.ops.convert_to_numpy(model.get_layer(TABLE).embeddings), np.float32)
     inputs = keras.Input(window.output.shape[1:], name="features")
     windowing = Windowing(part.kernel, part.stride, part.dropout)
-    # Built anew, since a model cut out of another has an input whose name differs from process to process.
+    # Built again, since a model cut out of another has an input whose name differs from process to process.
     rest = build_on(inputs, inputs, part.family, part.sizes, model.output_shape[-1], model.name, windowing)
     rest.set_weights(keras.Model(window.output, model.outputs[0]).get_weights())
     return Embedding(table, first, length - behind), rest
@@ -87,12 +87,15 @@ def deployable(model: keras.Model, data: Prepared, part: ModelConfig) -> tuple[E
 
 
 def settle_unknown(model: keras.Model, x: np.ndarray) -> None:
-    """Give an unknown character, if training had none, the mean of the known ones' values in place of what it was drawn as."""
-    if (x == UNKNOWN).any():
-        return
+    """Give each character that no window of the training has, an unknown one among them, the mean of the others' values in
+    place of what it was drawn as."""
     table = model.get_layer(TABLE).embeddings
     rows = np.array(keras.ops.convert_to_numpy(table))
-    rows[UNKNOWN] = rows[np.unique(x[x > UNKNOWN])].mean(axis=0)
+    held = np.unique(x)
+    missing = np.setdiff1d(np.arange(UNKNOWN, len(rows)), held)
+    if not len(missing):
+        return
+    rows[missing] = rows[held[held > UNKNOWN]].mean(axis=0)
     table.assign(rows)
 
 

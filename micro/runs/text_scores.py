@@ -16,7 +16,7 @@ from micro.datasets.text_files import Pair, read_pairs, read_sources, read_text
 from micro.detection.predictor import Predictor
 from micro.detection.transcription import BEST, best_symbols, distance
 from micro.detection.vocabulary import lowered
-from micro.errors import RunError
+from micro.errors import DataError, RunError
 from micro.runs.finished import read_run
 from micro.runs.text_device import TextFirmware, load_text_firmware
 from micro.support.wording import counted
@@ -64,7 +64,7 @@ def is_text(run_folder: str | Path) -> bool:
 def score_text(run_folder: str | Path, files: Sequence[str | Path]) -> list[ScoredText] | list[Transcribed]:
     """Score files with the int8 student of a run on text, in TFLite Micro, as its firmware computes.
 
-    Files are running text, or pairs; a file without a tab in its first line that holds anything is one of sources alone.
+    Files are running text, or pairs; a file without any tab is one of sources alone.
 
     Raises:
         RunError: If the folder is no finished run on text.
@@ -108,14 +108,32 @@ def _running(firmware: TextFirmware, path: Path, name: str) -> ScoredText:
 
 def _transcribed(firmware: TextFirmware, config: TextData, path: Path, name: str) -> Iterator[Transcribed]:
     predictor = firmware.predictor
-    first = next(line for line in read_text(path).split("\n") if line.strip())
-    paired = "\t" in first
+    paired = _paired(path)
     pairs = read_pairs(path, config) if paired else [Pair(source, ()) for source in read_sources(path, config)]
+    long = next((pair.source for pair in pairs if len(pair.source) > predictor.longest), None)
+    if long is not None:
+        raise DataError(
+            f"{path}: the source {long!r} has {len(long)} characters, and the firmware takes at most {predictor.longest}; "
+            "divide it or leave it out"
+        )
     step = max(1, BATCH // max(len(pair.source) for pair in pairs))
     for start in range(0, len(pairs), step):
         some = pairs[start : start + step]
         for pair, outputs in zip(some, firmware.outputs([each.source for each in some])):
             yield _row(predictor, name, pair, outputs, paired)
+
+
+def _paired(path: Path) -> bool:
+    """Whether a file holds pairs, or sources alone; DataError for one that holds both."""
+    lines = [(number, line) for number, line in enumerate(read_text(path).split("\n"), 1) if line.strip()]
+    paired = "\t" in lines[0][1]
+    other = next((number for number, line in lines if ("\t" in line) != paired), None)
+    if other is not None:
+        has, lacks = (lines[0][0], other) if paired else (other, lines[0][0])
+        raise DataError(
+            f"{path}: line {has} has a tab and line {lacks} has none; a file holds pairs or sources alone, not both"
+        )
+    return paired
 
 
 def _row(predictor: Predictor, name: str, pair: Pair, outputs: np.ndarray, paired: bool) -> Transcribed:
