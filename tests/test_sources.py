@@ -273,6 +273,21 @@ def test_settings_that_do_not_fit_are_refused(tmp_path, line):
             {"teacher": {"features": {"window": 64}}},
             r"teacher\.features is not for data with \[\[sources\]\]: student and",
         ),
+        (
+            {
+                "sources": [
+                    {"name": "slow", "columns": ["la*"], "features": {"kind": "statistics", "window": 8, "hop": 1}}
+                ],
+                "data": {
+                    "files": "*.csv",
+                    "sample_rate": 100.0,
+                    "columns": ["x"],
+                    "label_column": "label",
+                    "healthy_files": "*",
+                },
+            },
+            "sources, slow: columns takes 'label' in, which is no channel: it is the label_column",
+        ),
         ({"teacher": {"columns": ["x"]}}, r"teacher\.columns is not for data with \[\[sources\]\]: student and"),
     ],
 )

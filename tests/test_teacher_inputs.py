@@ -232,6 +232,14 @@ def test_detectors_may_see_more_than_the_student(tmp_path):
         ({"teacher": {"features": {"kind": "mel", "window": 60}}}, "teacher.features: "),
         ({"teacher": {"columns": ["hum", "hum"]}}, "teacher.columns names a channel twice"),
         ({"teacher": {"columns": ["x"]}, "data": {"columns": []}}, "teacher.columns needs data.columns"),
+        (
+            {"teacher": {"path": "theirs.keras", "augment": {"copies": 0}}},
+            "teacher: augment is for a teacher that is trained; the model at path is taken as it is, leave it out",
+        ),
+        (
+            {"teacher": {"columns": ["x", "hum"]}, "augment": {"layers": [{"class": "RandomOrientation"}]}},
+            "RandomOrientation needs sensors where teacher.columns is set",
+        ),
         ({"data": {"on_short": "pad"}}, 'on_short = "pad" repeats the last row'),
     ],
 )

@@ -188,6 +188,27 @@ def test_groups_that_are_judged_are_left_out(tmp_path):
     assert any(note.startswith(f"{len(judged)} unlabeled files were left out, of groups") for note in data.notes)
 
 
+def test_files_that_patterns_of_the_test_name_are_left_out_and_one_without_a_group_is_an_error(tmp_path):
+    write(tmp_path, "classification", extra=5)
+    raw = raw_of(tmp_path, "classification", data={"test_files": ["*/p1.csv"], "validation_files": ["*/p2.csv"]})
+    data = prepare(parse_config(raw))
+    assert {name[-6:] for name in data.unlabeled.origins} == {"p0.csv", "p3.csv", "p4.csv"}
+    assert any(note.startswith("2 unlabeled files were left out") for note in data.notes)
+    (tmp_path / "more" / "p1.csv").rename(tmp_path / "more" / "night.csv")
+    raw = raw_of(tmp_path, "classification", data={"group": "p{group}.csv"})
+    with pytest.raises(DataError, match="night.csv does not match"):
+        prepare(parse_config(raw))
+
+
+def test_a_run_in_a_file_belongs_to_the_files_group():
+    from micro.datasets.unlabeled import _file_of
+
+    files = {"more/p1.csv": True, "more/p1.csv.old": False}
+    assert _file_of("more/p1.csv, run 3", files) == "more/p1.csv"
+    assert _file_of("more/p1.csv", files) == "more/p1.csv"
+    assert _file_of("else.csv, run 1", files) is None
+
+
 def test_a_judged_group_may_come_in_stretches_and_so_may_others(tmp_path):
     write(tmp_path, "classification", extra=5)
     for path in tmp_path.glob("*/*.csv"):

@@ -97,3 +97,20 @@ class FirmwareConfig(Section):
     def _is_identifier(self) -> FirmwareConfig:
         identifier(self.name, "firmware.name")
         return self
+
+
+def require_decision(
+    task: str, recognizes: bool, detect: DetectConfig, recognize: RecognizeConfig, estimate: EstimateConfig
+) -> None:
+    """ValueError for a section on what the firmware decides that is another task's; `recognizes` where it names classes."""
+    if recognize != RecognizeConfig() and not recognizes:
+        why = "the classification has healthy_classes" if task == "classification" else f"task is {task!r}"
+        instead = {"regression": ", so take [estimate]", "sequence": ""}.get(task, ", so take [detect]")
+        raise ValueError(f"[recognize] is for a classification without healthy_classes; {why}{instead}")
+    if detect != DetectConfig() and (recognizes or task in ("regression", "sequence")):
+        takes = {"regression": "; it takes [estimate]", "sequence": ""}.get(
+            task, "; it takes [recognize], or names healthy_classes for an alarm"
+        )
+        raise ValueError(f"[detect] is for an alarm, and this {task} raises none{takes}")
+    if estimate != EstimateConfig() and task != "regression":
+        raise ValueError(f"[estimate] is for task 'regression', and task is {task!r}")

@@ -129,6 +129,10 @@ class TeacherConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _names_its_outputs(self) -> TeacherConfig:
+        if self.augment is not None and self.path is not None:
+            raise ValueError(
+                "augment is for a teacher that is trained; the model at path is taken as it is, leave it out"
+            )
         if self.classes and self.path is None:
             raise ValueError("classes are those of a model at path; of a family they are the data's, leave them out")
         if len(set(self.classes)) < len(self.classes):

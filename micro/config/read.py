@@ -30,6 +30,7 @@ from micro.config.deployment import (
     EstimateConfig,
     FirmwareConfig,
     RecognizeConfig,
+    require_decision,
 )
 from micro.config.distillation import AUTO, DistillConfig
 from micro.config.features import FeaturesConfig
@@ -37,7 +38,7 @@ from micro.config.files import FilesData
 from micro.config.models import ModelConfig, StudentConfig, TeacherConfig
 from micro.config.pictures import require_no_pictures, require_pictures, with_picture_features
 from micro.config.renamed import require_current_names
-from micro.config.section import Section, tables
+from micro.config.section import Section, tables, with_paths
 from micro.config.sources import SourceConfig, require_sources, with_source_folders
 from micro.config.teacher_inputs import require_teacher_inputs, with_teacher_features
 from micro.config.text import require_labels_alone, require_no_text, require_text
@@ -94,26 +95,16 @@ class Config(Section):
             raise ValueError(f"distill.objective {objective!r} does not suit task {self.task!r}; take {fits}")
         self._in_order()
         self._follows()
-        require_teacher_inputs(self.teacher, self.data, self.features, self.task, self.sources)
+        require_teacher_inputs(
+            self.teacher, self.data, self.features, self.task, self.sources, (self.augment, *self.augments)
+        )
         for augment in (self.augment, *self.augments):
             if isinstance(self.data, FilesData) and self.data.pictures:
                 require_pictures(self.features, augment)
             else:
                 require_no_pictures(augment)
         require_sources(self.sources, self.data, self.features)
-        if self.recognize != RecognizeConfig() and not self.recognizes:
-            why = (
-                "the classification has healthy_classes" if self.task == "classification" else f"task is {self.task!r}"
-            )
-            instead = {"regression": ", so take [estimate]", "sequence": ""}.get(self.task, ", so take [detect]")
-            raise ValueError(f"[recognize] is for a classification without healthy_classes; {why}{instead}")
-        if self.detect != DetectConfig() and (self.recognizes or self.task in ("regression", "sequence")):
-            takes = {"regression": "; it takes [estimate]", "sequence": ""}.get(
-                self.task, "; it takes [recognize], or names healthy_classes for an alarm"
-            )
-            raise ValueError(f"[detect] is for an alarm, and this {self.task} raises none{takes}")
-        if self.estimate != EstimateConfig() and self.task != "regression":
-            raise ValueError(f"[estimate] is for task 'regression', and task is {self.task!r}")
+        require_decision(self.task, self.recognizes, self.detect, self.recognize, self.estimate)
         self._of_text()
         return self
 
@@ -349,17 +340,3 @@ def _elsewhere(raw: Mapping[str, Any], job: str, task: Task) -> str:
     other, found = fits[0]
     more = "" if found == tasks_of(other)[0] else f' and task = "{found}"'
     return f'; the config has no job, so it is {job!r}: set job = "{other}"{more}'
-
-
-def with_paths(section: object, folder: Path) -> object:
-    """The section with its paths taken from `folder`, from which its patterns start too.
-
-    A section of the wrong type is left as it is, for the check to name.
-    """
-    if not isinstance(section, dict):
-        return section
-    resolved = {**section, "folder": section.get("folder", ".")} if "files" in section else dict(section)
-    for key in ("folder", "path"):
-        if isinstance(resolved.get(key), str):
-            resolved[key] = str(folder / resolved[key])
-    return resolved

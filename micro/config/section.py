@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -35,3 +36,17 @@ def _words(value: object) -> object:
 
 
 Labels = Annotated[tuple[str, ...], BeforeValidator(_words)]
+
+
+def with_paths(section: object, folder: Path) -> object:
+    """The section with its paths taken from `folder`, from which its patterns start too.
+
+    A section of the wrong type is left as it is, for the check to name.
+    """
+    if not isinstance(section, dict):
+        return section
+    resolved = {**section, "folder": section.get("folder", ".")} if "files" in section else dict(section)
+    for key in ("folder", "path"):
+        if isinstance(resolved.get(key), str):
+            resolved[key] = str(folder / resolved[key])
+    return resolved

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -134,6 +135,12 @@ def require_sources(sources: tuple[SourceConfig, ...], data: object, features: F
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"sources: the name {twice!r} comes twice")
+    if getattr(data, "unlabeled_files", ()):
+        raise ValueError("sources: data.unlabeled_files have no further sources; leave one of them out")
+    columns = [name for source in sources if source.files is None for name in source.columns]
+    twice = next((name for name in columns if columns.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"sources: column {twice!r} is in two sources")
     if getattr(data, "run_column", None) is not None:
         raise ValueError("sources: data.run_column has several runs in a file; with sources each run has its own files")
     for source in sources:
@@ -151,6 +158,10 @@ def _require_pairing(source: SourceConfig, data: FilesData) -> None:
         both = next((name for name in source.columns if name in data.columns), None)
         if both is not None:
             raise ValueError(f"column {both!r} is one of data.columns already")
+        for key in ("time_column", "label_column", "target_column", "run_column"):
+            name = getattr(data, key, None)
+            if name is not None and any(fnmatchcase(name, pattern.replace("[", "[[]")) for pattern in source.columns):
+                raise ValueError(f"columns takes {name!r} in, which is no channel: it is the {key} of [data]")
         return
     clocks = (data.time_column is not None, source.time_column is not None)
     if clocks[0] != clocks[1]:

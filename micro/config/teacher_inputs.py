@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from micro.config.augmentation import AugmentConfig
 from micro.config.complaints import shown
 from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData
@@ -43,7 +44,12 @@ def _hop(merged: Mapping[str, Any], students: Mapping[str, Any]) -> object:
 
 
 def require_teacher_inputs(
-    teacher: TeacherConfig, data: Section, students: FeaturesConfig, task: str, sources: Sequence[SourceConfig]
+    teacher: TeacherConfig,
+    data: Section,
+    students: FeaturesConfig,
+    task: str,
+    sources: Sequence[SourceConfig],
+    augments: Sequence[AugmentConfig],
 ) -> None:
     """ValueError where a teacher's own inputs do not fit the data, the task or the student's features."""
     features = teacher.features
@@ -75,6 +81,17 @@ def require_teacher_inputs(
         )
     if teacher.columns:
         _require_columns(teacher.columns, data)
+        _require_sensors(augments)
+
+
+def _require_sensors(augments: Sequence[AugmentConfig]) -> None:
+    """ValueError for three-axis sensors that are not named, where the teacher's further channels stand behind the student's."""
+    for augment in augments:
+        if any(each["class"] == "RandomOrientation" and not each.get("sensors") for each in augment.layers):
+            raise ValueError(
+                "RandomOrientation needs sensors where teacher.columns is set: channels are counted in the order of "
+                "data.columns, and then those of teacher.columns that are not among them"
+            )
 
 
 def _require_columns(columns: Sequence[str], data: Section) -> None:

@@ -108,17 +108,14 @@ def groups_of(paths: Mapping[str, Path], config: GroupedData) -> dict[str, str]:
         return {name: name for name in paths}
     found = {}
     for name in paths:
-        group = group_of(name, config)
+        group = next(
+            (group for pattern in config.group if (group := placed(name, pattern, "{group}")) is not None), None
+        )
         if group is None:
             patterns = listed([repr(pattern) for pattern in config.group])
             raise DataError(f"{name} does not match group = {patterns}; add a pattern that it matches to group")
         found[name] = group
     return found
-
-
-def group_of(name: str, config: GroupedData) -> str | None:
-    """What stands for {group} in a file's name, in the first of the config's patterns that it matches; None without one."""
-    return next((group for pattern in config.group if (group := placed(name, pattern, "{group}")) is not None), None)
 
 
 def judged_groups(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from micro.datasets.recording import Framing, Recording, all_within, any_within, cut, split_in_time
+from micro.datasets.recording import Framing, Recording, all_within, any_within, cut, reach, split_in_time
 from micro.errors import DataError
 from micro.signal import Frames, Scaling, fit_scaling
 from micro.support.wording import are, counted, was
@@ -119,7 +119,7 @@ def file_scalings(
     healthy_values: dict[str, list[np.ndarray]] = {}
     for recording in recordings:
         frames, starts = cut(recording, framing)
-        healthy = all_within(recording.healthy, starts, framing.window)
+        healthy = all_within(recording.healthy, *reach(starts, framing))
         healthy_values.setdefault(recording.name, []).append(features(frames)[healthy])
     for name, values in healthy_values.items():
         if not sum(map(len, values)):

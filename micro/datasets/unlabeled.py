@@ -11,8 +11,8 @@ import numpy as np
 from micro.config import AugmentConfig, GroupedData, RegressionData
 from micro.datasets import table
 from micro.datasets.augmented import with_copies
-from micro.datasets.class_split import group_of
-from micro.datasets.find import find_files
+from micro.datasets.class_split import groups_of
+from micro.datasets.find import find_files, matches
 from micro.datasets.pieces import Pieces, piece
 from micro.datasets.recording import Recording, cut
 from micro.datasets.regression import load_to_score
@@ -74,18 +74,20 @@ def unlabeled_pieces(
 ) -> tuple[Pieces, list[str]]:
     """The windows of recordings without labels, with their copies, and sentences on them.
 
-    `judged` are the groups of validation and test, of which none is learned from.
+    `judged` are the groups of validation and test, of which none is learned from; nor is a file that the config's patterns of
+    validation and test name.
 
     Raises:
-        DataError: Where no window is left.
+        DataError: For a file that matches no pattern of `group`, and where no window is left.
     """
     if not config.unlabeled_files:
         return [], []
     pieces: Pieces = []
-    known = dict.fromkeys(one.name for one in recordings if group_of(one.name, config) in judged)
+    left_out = _left_out(config, judged)
+    known = {file for one in recordings if (file := _file_of(one.name, left_out)) is not None and left_out[file]}
     for one in recordings:
         frames, _ = cut(one, views)
-        if one.name in known or not len(frames):
+        if _file_of(one.name, left_out) in known or not len(frames):
             continue
         numbers = np.full(len(frames), np.nan) if isinstance(config, RegressionData) else None
         made = piece(
@@ -95,7 +97,7 @@ def unlabeled_pieces(
         pieces += with_copies(made, frames, slice(None), views, augment, seed, image_size=image_size)
     notes = []
     if known:
-        count, names = counted(len(known), "unlabeled file"), listed(list(known))
+        count, names = counted(len(known), "unlabeled file"), listed(sorted(known))
         notes.append(f"{count} {was(len(known))} left out, of groups that are validated or tested on: {names}.")
     if not pieces:
         why = f": {notes[0]}" if notes else f"; each is shorter than a window of {views.window:,} or lacks values"
@@ -107,6 +109,22 @@ def unlabeled_pieces(
         "included; a student without a teacher, and the teacher itself, did not use them."
     )
     return pieces, notes
+
+
+def _left_out(config: GroupedData, judged: frozenset[str]) -> dict[str, bool]:
+    """For each unlabeled file, by its name, whether it belongs to what is validated or tested on."""
+    paths = {name: path for path, name in find_files(config.unlabeled_files, config.folder).items()}
+    groups = groups_of(paths, config) if config.group else {}
+    patterns = (*config.validation_files, *config.test_files)
+    return {
+        name: groups.get(name) in judged or any(matches(path, pattern, config.folder) for pattern in patterns)
+        for name, path in paths.items()
+    }
+
+
+def _file_of(name: str, files: Mapping[str, bool]) -> str | None:
+    """The file of a recording's name, which may say a run in it besides."""
+    return name if name in files else next((file for file in files if name.startswith(f"{file}, ")), None)
 
 
 def _require_other_bytes(named: Mapping[Path, str], labeled: Mapping[str, Path]) -> None:

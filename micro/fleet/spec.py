@@ -64,8 +64,9 @@ class Fleet(BaseModel):
         plain["seeds"] = 1
         plain["distill"] = {**plain.get("distill", {}), "compare": False}
         if teacher is not None:
-            # How many networks it is the mean of is said of one that is trained, not of a file.
-            plain["teacher"] = {key: value for key, value in plain["teacher"].items() if key != "members"}
+            # How many networks it is the mean of, and what they see, is said of one that is trained, not of a file.
+            trained = ("members", "augment")
+            plain["teacher"] = {key: value for key, value in plain["teacher"].items() if key not in trained}
             plain["teacher"]["path"] = teacher
             if classes:
                 plain["teacher"]["classes"] = list(classes)

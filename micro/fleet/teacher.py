@@ -59,7 +59,7 @@ def _first_usable(place: Sequence[Config], broken: list[str]) -> Prepared | None
     """The data of the first config that has any; what is wrong with those before it is noted."""
     for config in place:
         try:
-            return prepare(config)
+            return prepare(config).of_teacher
         except (MicroError, ValueError, OSError) as error:
             broken.append(str(error))
     return None
@@ -72,7 +72,7 @@ def _pooled(prepared: Sequence[Prepared]) -> Prepared:
 
     def together(part_of: Callable[[Prepared], Windows | None]) -> Windows:
         chosen = [
-            (data, part, evenly_spaced(len(part), each)) for data in prepared if (part := part_of(data)) is not None
+            (data, part, _rows(part, each, bool(names))) for data in prepared if (part := part_of(data)) is not None
         ]
         return Windows(
             np.concatenate([part.x[rows] for _, part, rows in chosen]),
@@ -92,7 +92,19 @@ def _pooled(prepared: Sequence[Prepared]) -> Prepared:
         class_names=names,
         class_weights=tuple((len(train) / (len(names) * counts)).tolist()) if prepared[0].class_weights else (),
         target=target,
+        teacher_train=None,
+        unlabeled=None,
     )
+
+
+def _rows(part: Windows, each: int, classes: bool) -> np.ndarray:
+    """Evenly spaced rows of a part, `each` at most; of a classification of every class, so that none is lost."""
+    if not classes:
+        return evenly_spaced(len(part), each)
+    of_classes = [np.flatnonzero(part.labels == label) for label in np.unique(part.labels)]
+    fraction = min(1.0, each / max(1, len(part)))
+    chosen = [rows[evenly_spaced(len(rows), max(1, round(fraction * len(rows))))] for rows in of_classes]
+    return np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, int)
 
 
 def _renumbered(labels: np.ndarray, own: Sequence[str], names: Sequence[str]) -> np.ndarray:

@@ -64,8 +64,8 @@ def apply(
             stage.rate,
             criterion=stage.criterion,
             steps=stage.steps,
-            x=training.x[:512],
-            y=training.y[:512],
+            x=training.x[: training.labeled][:512],
+            y=training.y[: training.labeled][:512],
             loss=training.loss,
             fine_tune=lambda small: _fine_tuning(stage, training, config).train(small),
         )
@@ -228,7 +228,9 @@ def _fine_tuning(stage: Stage, training: TrainingData, config: Config) -> FineTu
 
 
 def _optimizer(stage: Stage, training: TrainingData, config: Config) -> keras.optimizers.Optimizer:
-    steps = max(1, stage.epochs * -(-len(training.x) // config.student.batch_size))
+    taught = stage.teacher and training.recipe is not None
+    rows = len(training.x if taught else training.x[: training.labeled])
+    steps = max(1, stage.epochs * -(-rows // config.student.batch_size))
     start = config.student.learning_rate * (1 if isinstance(stage, ShrinkStage) else GENTLER)
     rate = keras.optimizers.schedules.CosineDecay(start, steps)
     return keras.optimizers.Adam(rate)

@@ -1,0 +1,46 @@
+"""Windows as models take them, and what a teacher sees in their place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from micro.signal import FrontEnd, Scaling
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Scaled features of some windows.
+
+    Attributes:
+        x: Features, (n, *shape) float32; of text tokens, (n, length) uint8.
+        labels: (n,), the class; or 1 for a faulty window, 0 for a healthy one, -1 where the state is unknown; or a regression's
+            number.
+        origins: The recording of each.
+        places: Where each is among the windows of its recording, (n,) int; one that is left out leaves a gap.
+        of_teacher: What the teacher sees of the same windows, (n, *its shape) float32; None where that is `x`.
+    """
+
+    x: np.ndarray
+    labels: np.ndarray
+    origins: tuple[str, ...]
+    places: np.ndarray | None = None
+    of_teacher: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def as_teacher(self) -> Windows:
+        """The same windows as the teacher sees them."""
+        return self if self.of_teacher is None else replace(self, x=self.of_teacher, of_teacher=None)
+
+
+@dataclass(frozen=True)
+class TeacherView:
+    """What a teacher sees in place of what the student sees: its front end, its scaling, and the names of its sensors."""
+
+    features: FrontEnd
+    scaling: Scaling
+    channels: tuple[str, ...]
