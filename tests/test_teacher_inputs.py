@@ -238,7 +238,7 @@ def test_detectors_may_see_more_than_the_student(tmp_path):
         ),
         (
             {"teacher": {"columns": ["x", "hum"]}, "augment": {"layers": [{"class": "RandomOrientation"}]}},
-            "RandomOrientation needs sensors where teacher.columns is set",
+            "augment: RandomOrientation needs sensors where teacher.columns is set",
         ),
         ({"data": {"on_short": "pad"}}, 'on_short = "pad" repeats the last row'),
     ],

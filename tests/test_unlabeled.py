@@ -196,7 +196,7 @@ def test_files_that_patterns_of_the_test_name_are_left_out_and_one_without_a_gro
     assert any(note.startswith("2 unlabeled files were left out") for note in data.notes)
     (tmp_path / "more" / "p1.csv").rename(tmp_path / "more" / "night.csv")
     raw = raw_of(tmp_path, "classification", data={"group": "p{group}.csv"})
-    with pytest.raises(DataError, match="night.csv does not match"):
+    with pytest.raises(DataError, match=r"night\.csv does not match"):
         prepare(parse_config(raw))
 
 

@@ -89,7 +89,7 @@ def _require_sensors(augments: Sequence[AugmentConfig]) -> None:
     for augment in augments:
         if any(each["class"] == "RandomOrientation" and not each.get("sensors") for each in augment.layers):
             raise ValueError(
-                "RandomOrientation needs sensors where teacher.columns is set: channels are counted in the order of "
+                "augment: RandomOrientation needs sensors where teacher.columns is set: channels are counted in the order of "
                 "data.columns, and then those of teacher.columns that are not among them"
             )
 
