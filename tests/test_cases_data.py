@@ -229,7 +229,7 @@ def test_long_files_take_a_small_multiple_of_their_values(tmp_path):
 DAMAGED = {
     "struct.toml": "column 'a' never changes in the healthy rows",
     "complex.toml": "column 'x' holds complex numbers",
-    "job_list.toml": "job must be one of rig, cwru, table, got ['rig']",
+    "job_list.toml": "job must be one of rig, cwru, table, text, got ['rig']",
     "deep.toml": "nested too deeply",
 }
 

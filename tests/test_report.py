@@ -28,7 +28,7 @@ def test_a_report_read_and_written_again_has_the_same_bytes(rig_run):
     ("changes", "says"),
     [
         ({"threshold": "x"}, "report.json: threshold: Input should be a valid number"),
-        ({"features": {"kinds": 5}}, "report.json: features.kinds: "),
+        ({"features": {"kinds": 5}}, "report.json: features.FrontEnd.kinds: "),
         ({"detector": "x"}, "report.json: detector: "),
         ({"seeds": []}, "report.json: seeds: "),
         (

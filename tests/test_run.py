@@ -241,7 +241,7 @@ def test_models_of_ones_own_are_checked_before_training(tmp_path, config_file):
     [
         (("seeds = 1", "seeds = 0"), "seeds: input should be greater than 0, got 0"),
         (("seeds = 1", "sedes = 1"), "sedes: no such setting"),
-        (('job = "rig"', 'job = "plane"'), "job must be one of rig, cwru, table, got 'plane'"),
+        (('job = "rig"', 'job = "plane"'), "job must be one of rig, cwru, table, text, got 'plane'"),
         (("seconds = 2.0", "seconds = -1"), "data.seconds: input should be greater than 0, got -1"),
         (
             ("[detect]", '[distill]\nobjective = "soft_target"\n[detect]'),
