@@ -53,9 +53,9 @@ def test_figures_of_running_text_are_those_of_the_chip(words):
     test = text[round(0.9 * len(text)) :]
     # The student sees nothing of what is before the test, as the first of its windows.
     outputs = firmware.outputs([test])[0]
-    foretold = firmware.predictor.foretold(outputs)
-    right = [best[0][0] == character for best, character in zip(foretold, test)]
-    among = [character in [each for each, _ in best] for best, character in zip(foretold, test)]
+    predicted = firmware.predictor.predicted(outputs)
+    right = [best[0][0] == character for best, character in zip(predicted, test)]
+    among = [character in [each for each, _ in best] for best, character in zip(predicted, test)]
     assert len(data.test) == len(test)
     assert report.deployed["top_1"] == pytest.approx(np.mean(right))
     assert report.deployed["top_3"] == pytest.approx(np.mean(among))
@@ -273,14 +273,14 @@ def test_c_takes_whatever_comes(sounds, tmp_path):
     assert said.count("\n1,") == 3
 
 
-def test_c_foretells_as_python_does(words, tmp_path):
+def test_c_predicts_as_python_does(words, tmp_path):
     folder, _ = words
     app = app_of(folder, tmp_path / "app", CHARACTERS)
     predictor = load_text_firmware(folder).predictor
     text = "the café sat ñ中𝄞 on" * 3
     found = list(csv.DictReader(rows_of(app, text.encode()).splitlines()))
     outputs = load_text_firmware(folder).outputs([text + "x"])[0][1:]
-    for best, each in zip(predictor.foretold(outputs), outputs):
+    for best, each in zip(predictor.predicted(outputs), outputs):
         for rank, (character, behind) in enumerate(best, 1):
             row = found.pop(0)
             assert (row["rank"], row["output"]) == (str(rank), character)

@@ -25,7 +25,7 @@ Family = Literal[
     "gru",
     "lstm",
 ]
-# Characters that a model of text sees: on one side of a place, and before the one to foretell.
+# Characters that a model of text sees: on one side of a place, and before the one to predict.
 Around = Annotated[int, Field(ge=0, le=255)]
 Context = Annotated[int, Field(ge=1, le=512)]
 # Families that give their inputs back, for task 'anomaly'; the others classify or give a number.

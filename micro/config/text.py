@@ -21,7 +21,7 @@ OF_TEXT, OF_PAIRS = ("context",), ("before", "after", "target_tokens", "most_sym
 @dataclass(frozen=True)
 class Span:
     """What a model sees around a place: `before` characters, the one there and `after` more; `after` is -1 where it is the one
-    to foretell."""
+    to predict."""
 
     before: int
     after: int

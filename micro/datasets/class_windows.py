@@ -84,6 +84,7 @@ def class_parts(
     judged = judged_groups(labeled, parts, groups)
     unlabeled, windows_notes = unlabeled_pieces(more, data, judged, views, augment, seed, size)
     train, validation, test = divided
+    labels = np.repeat([each.label for each in train], [len(each.values) for each in train])
     return Parts(
         views.student,
         train=train,
@@ -95,7 +96,7 @@ def class_parts(
         sample_rate=rate,
         notes=(*notes, *twins_note(twins), said, *more_notes, *windows_notes),
         healthy_classes=data.healthy_classes,
-        class_weights=balanced(train, len(loaded.class_names)) if data.class_weights == "balanced" else (),
+        class_weights=balanced(labels, len(loaded.class_names)) if data.class_weights == "balanced" else (),
         image_size=size,
         unlabeled=unlabeled,
         teacher_features=views.teacher,
@@ -114,12 +115,10 @@ def window_classes(classes: np.ndarray, starts: np.ndarray, window: int | np.nda
     return np.where(whole, classes[starts], -1)
 
 
-def balanced(train: Pieces, classes: int) -> tuple[float, ...]:
-    """A weight for each class that makes all count the same: windows / (classes * windows of the class)."""
-    counts = np.zeros(classes)
-    for each in train:
-        counts[each.label] += len(each.values)
-    return tuple((counts.sum() / (classes * counts)).tolist())
+def balanced(labels: np.ndarray, classes: int) -> tuple[float, ...]:
+    """A weight for each class that makes all count the same, windows / (classes * windows of the class), from labels (n,)."""
+    counts = np.bincount(labels, minlength=classes)
+    return tuple((len(labels) / (classes * counts)).tolist())
 
 
 def _require_windows(labeled: Sequence[Labeled], loaded: Loaded, features: Framing) -> None:

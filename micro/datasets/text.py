@@ -18,7 +18,7 @@ from micro.support.wording import counted
 
 # Test windows of running text that are judged, evenly spaced; pairs are judged by all of the test.
 MOST_JUDGED = 50_000
-# Texts of the test that are kept, of running text stretches of so many characters.
+# Texts of the test that are kept, of running text stretches, and characters of a stretch.
 MOST_KEPT, STRETCH = 200, 48
 # Letters of a source that firmware has room for, or more where one of the files has more.
 ROOM = 32
@@ -111,7 +111,7 @@ def _rows(part: TextPart, rows: np.ndarray) -> TextPart:
 
 
 def _running(data: TextData, teacher: Span, student: Span) -> TextParts:
-    """Running text: each character is foretold from those before it, within its own part."""
+    """Running text: each character is predicted from those before it, within its own part."""
     texts = _texts(data)
     vocabulary, left_out = _vocabulary((text for _, text in texts["train"]), data)
     notes = _left_out_note(left_out)
@@ -202,7 +202,7 @@ def _left_out_note(count: int) -> list[str]:
     if not count:
         return []
     others = counted(count, "character")
-    return [f"{others} beyond the most frequent (most_characters) are taken as unknown and never foretold."]
+    return [f"{others} beyond the most frequent (most_characters) are taken as unknown and never predicted."]
 
 
 def _require_some(lengths: dict[str, int], what: str) -> None:

@@ -16,7 +16,7 @@ from micro.signal import AnyFrontEnd, Frames, FrontEnd, JoinedFrontEnd, Source
 from micro.signal.joined import features_of, main_of, samples_of
 from micro.support.wording import counted, was
 
-# Windows whose features are computed at a time where channels are chosen, so that only so many are copied.
+# Windows whose features are computed at a time where channels are chosen, so that no more of them are copied.
 BATCH = 1024
 Files = TypeVar("Files", bound=FilesData)
 

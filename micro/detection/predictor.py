@@ -29,7 +29,7 @@ class Predictor:
         vocabulary: The characters that the model knows.
         symbols: The tokens that each output stands for, none, one or two.
         between: What stands between two tokens of an output.
-        before, after: What the model sees around a place; `after` is -1 where it foretells the next character.
+        before, after: What the model sees around a place; `after` is -1 where it predicts the next character.
         table: The int8 values of each token, those of padding and of an unknown character first.
         unit: What one integer of an output is worth in nats, above 0.
         longest: Letters of the longest source; 0 of running text.
@@ -43,7 +43,7 @@ class Predictor:
         >>> predictor = micro.Predictor("text", Vocabulary(("a", "b")), (("a",), ("b",)), "", 2, -1, table, unit=0.1)
         >>> predictor.inputs(predictor.windows("ab")).tolist()
         [[[0, 0], [0, 0]], [[0, 0], [2, 3]]]
-        >>> predictor.foretold(np.array([[3, 9]], "int8"))
+        >>> predictor.predicted(np.array([[3, 9]], "int8"))
         [[('b', 0.0), ('a', -0.6)]]
     """
 
@@ -70,7 +70,7 @@ class Predictor:
                 f"a window must hold 1 to {WIDEST} characters, got {self.before} before and {self.after} after"
             )
         if (self.after == -1) != (self.form == "text"):
-            raise ValueError(f"after must be -1 where the next character is foretold and only there, got {self.after}")
+            raise ValueError(f"after must be -1 where the next character is predicted and only there, got {self.after}")
         if not 0 <= self.longest <= LONGEST or (self.form == "pairs") != (self.longest > 0):
             raise ValueError(f"longest must be 1 to {LONGEST} of pairs and 0 of running text, got {self.longest}")
         if not SMALLEST_UNIT <= real(self.unit, "unit") <= LARGEST_UNIT:
@@ -130,7 +130,7 @@ class Predictor:
         """The model's int8 input of windows: (n, length) -> (n, length, width)."""
         return self.rows[tokens]
 
-    def foretold(self, outputs: np.ndarray) -> list[list[tuple[str, float]]]:
+    def predicted(self, outputs: np.ndarray) -> list[list[tuple[str, float]]]:
         """The likeliest characters after each place and how far each is behind the first, in nats: (n, symbols) int8."""
         found = best_symbols(outputs)
         values = np.take_along_axis(outputs.astype(np.int64), found, axis=-1)

@@ -61,7 +61,7 @@ def lowered(text: str) -> str:
 
 
 def windows(tokens: np.ndarray, before: int, after: int) -> np.ndarray:
-    """Of each place so many tokens before it, its own and those after it, padding beyond the ends: (n,) -> (n, before + 1 +
+    """Of each place `before` tokens before it, its own and `after` after it, padding beyond the ends: (n,) -> (n, before + 1 +
     after); with `after` = -1 those before it alone.
 
     Examples:

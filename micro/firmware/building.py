@@ -6,7 +6,10 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from micro.errors import RunError
 
@@ -59,3 +62,36 @@ def make(folder: Path, core: str, target: str) -> str:
     if done.returncode != 0:
         raise RunError(f"{core}: make {target} failed: {(done.stderr or done.stdout)[-600:]}")
     return done.stdout
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a program takes on a core, as `micro.runs.emulated.Emulated` names it."""
+
+    flash: int
+    ram: int
+    stack: int
+    front_end_instructions: int
+    inference_instructions: int
+
+
+def replayed(folder: Path, core: str, record: np.dtype, count: int, what: str) -> tuple[np.ndarray, Costs]:
+    """Build a project for a core, run it on the samples in its folder, and read what it writes.
+
+    Args:
+        record: What the program writes of each result.
+        count: How many results there must be; `what` they are, in words.
+
+    Returns: The results, (count,) of `record`, and what the program takes.
+
+    Raises:
+        RunError: If it cannot be built or run, or writes another number of results.
+    """
+    log = make(folder, core, "all")
+    make(folder, core, "replay")
+    raw = (folder / "result.bin").read_bytes()
+    if len(raw) != count * record.itemsize + 12:
+        raise RunError(f"{core}: the program wrote {(len(raw) - 12) // record.itemsize} {what}, not {count}")
+    front_end, inference, stack = (int(each) for each in np.frombuffer(raw[-12:], "<u4"))
+    text, data, bss = sizes_of(core, log)
+    return np.frombuffer(raw, record, count), Costs(text + data, data + bss + stack, stack, front_end, inference)

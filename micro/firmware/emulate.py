@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from micro.errors import RunError
 from micro.firmware.boards import CORES
-from micro.firmware.building import compiler_version, make, require_tools, sizes_of
+from micro.firmware.building import compiler_version, replayed, require_tools
 from micro.firmware.building import missing_tools as missing_tools
 from micro.firmware.project import load_windows, project_files, self_test_windows
 from micro.firmware.text_emulate import emulate_text
@@ -68,8 +68,6 @@ def emulate_firmware(
 
 
 def _on(core: str, folder: Path, expected: Judged, compiler: str) -> Emulated:
-    log = make(folder, core, "all")
-    make(folder, core, "replay")
     count = len(expected.faulty)
     features, outputs = (side.reshape(count, -1) for side in (expected.features, expected.outputs))
     record = np.dtype(
@@ -81,12 +79,7 @@ def _on(core: str, folder: Path, expected: Judged, compiler: str) -> Emulated:
             ("outputs", "i1", (outputs.shape[1],)),
         ]
     )
-    raw = (folder / "result.bin").read_bytes()
-    if len(raw) != count * record.itemsize + 12:
-        raise RunError(f"{core}: the program wrote {(len(raw) - 12) // record.itemsize} windows, not {count}")
-    written = np.frombuffer(raw, record, count)
-    front_instructions, model_instructions, stack = (int(each) for each in np.frombuffer(raw[-12:], "<u4"))
-    text, data, bss = sizes_of(core, log)
+    written, costs = replayed(folder, core, record, count, "windows")
     scored = expected.faulty == 0
     decided = (written["status"] == np.array(expected.statuses)) & (written["class"] == expected.classes)
     return Emulated(
@@ -96,12 +89,8 @@ def _on(core: str, folder: Path, expected: Judged, compiler: str) -> Emulated:
         int(np.count_nonzero((written["outputs"] != outputs)[scored])),
         int(np.count_nonzero((written["score"] != expected.scores)[scored])),
         int(np.count_nonzero(~decided)),
-        text + data,
-        data + bss + stack,
-        stack,
-        front_instructions,
-        model_instructions,
-        compiler,
+        **asdict(costs),
+        compiler=compiler,
     )
 
 

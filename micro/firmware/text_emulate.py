@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from micro.detection.transcription import BEST, best_symbols
 from micro.emission.predictor import target_tokens
-from micro.errors import RunError
-from micro.firmware.building import compiler_version, make, require_tools, sizes_of
+from micro.firmware.building import compiler_version, replayed, require_tools
 from micro.firmware.text_project import after_each, chosen_texts, text_project_files
 from micro.runs.emulated import Emulated
 from micro.runs.publish import write_folder
@@ -87,15 +87,7 @@ def _expected(firmware: TextFirmware, texts: Sequence[str]) -> np.ndarray:
 
 
 def _on(core: str, folder: Path, expected: np.ndarray, compiler: str) -> Emulated:
-    log = make(folder, core, "all")
-    make(folder, core, "replay")
-    raw = (folder / "result.bin").read_bytes()
-    size = expected.dtype.itemsize
-    if len(raw) != len(expected) * size + 12:
-        raise RunError(f"{core}: the program wrote {(len(raw) - 12) // size} results, not {len(expected)}")
-    written = np.frombuffer(raw, expected.dtype, len(expected))
-    front_instructions, model_instructions, stack = (int(each) for each in np.frombuffer(raw[-12:], "<u4"))
-    text, data, bss = sizes_of(core, log)
+    written, costs = replayed(folder, core, expected.dtype, len(expected), "results")
     scores = written["best"]["score"] != expected["best"]["score"]
     decided = (written["count"] == expected["count"]) & (written["best"]["sum"] == expected["best"]["sum"]).all(axis=-1)
     return Emulated(
@@ -105,10 +97,6 @@ def _on(core: str, folder: Path, expected: np.ndarray, compiler: str) -> Emulate
         int(np.count_nonzero(written["outputs"] != expected["outputs"])),
         int(np.count_nonzero(scores)),
         int(np.count_nonzero(~decided)),
-        text + data,
-        data + bss + stack,
-        stack,
-        front_instructions,
-        model_instructions,
-        compiler,
+        **asdict(costs),
+        compiler=compiler,
     )

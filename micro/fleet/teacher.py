@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_kd.layers import copied
 from micro.config import Config, parse_config
+from micro.datasets.class_windows import balanced
 from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepare import Prepared, Windows, prepare
 from micro.errors import MicroError, RunError
@@ -83,14 +84,13 @@ def _pooled(prepared: Sequence[Prepared]) -> Prepared:
     train, target = together(lambda data: data.train), prepared[0].target
     if target is not None:
         target = dataclasses.replace(target, mean=float(train.labels.mean()), deviation=float(train.labels.std()))
-    counts = np.bincount(train.labels, minlength=len(names)) if names else np.zeros(0)
     return dataclasses.replace(
         prepared[0],
         train=train,
         validation=together(lambda data: data.validation),
         faults=together(lambda data: data.faults) if any(data.faults is not None for data in prepared) else None,
         class_names=names,
-        class_weights=tuple((len(train) / (len(names) * counts)).tolist()) if prepared[0].class_weights else (),
+        class_weights=balanced(train.labels, len(names)) if prepared[0].class_weights else (),
         target=target,
         teacher_train=None,
         unlabeled=None,

@@ -27,7 +27,7 @@ BATCH = 50_000
 
 @dataclass(frozen=True)
 class ScoredText:
-    """A file of running text: characters, fractions of them that were foretold first and among three, and the mean
+    """A file of running text: characters, fractions of them that were predicted first and among three, and the mean
     cross-entropy in nats of those that an output stands for, None where there are none."""
 
     file: str

@@ -34,7 +34,7 @@ def ready_devices(count: int) -> None:
 
 
 def several_devices(count: int) -> AbstractContextManager[Any]:
-    """The scope of a MirroredStrategy over so many devices, which splits each batch between them; nothing for one."""
+    """The scope of a MirroredStrategy over that number of devices, which splits each batch between them; nothing for one."""
     if count == 1:
         return nullcontext()
     ready_devices(count)

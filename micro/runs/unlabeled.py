@@ -17,7 +17,7 @@ class OfLabeled(keras.losses.Loss):
     """A loss of single examples that is 0 where the label is below 0, as a class, or not a number.
 
     Shapes: y_true (batch,) or (batch, 1), y_pred (batch, outputs) -> (batch,). Means are over all examples, so that a labeled
-    one weighs as much beside unlabeled ones as without them.
+    one weighs as much next to unlabeled ones as without them.
     """
 
     def __init__(self, loss: keras.losses.Loss, of_classes: bool) -> None:

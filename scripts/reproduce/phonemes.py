@@ -12,6 +12,8 @@ from characters import net
 from courses import Course, Data, Part, folder_of
 from lessons import experiment
 
+from micro.detection.transcription import distance
+
 AROUND, WORDS, JUDGED, CLASSES = 5, 16_000, 4_000, 100
 ROUNDS, LONGEST = 4, 2  # of the alignment: how often it is improved, phonemes a letter
 LETTERS = " '" + "abcdefghijklmnopqrstuvwxyz"
@@ -95,16 +97,6 @@ def load(arguments: Any) -> list[Data]:
     judged = [judged[n] for n in np.random.default_rng(1).permutation(len(judged))[:JUDGED]]
     x = windows([letters for letters, _ in judged])
     return [Data(train, Part(x, np.zeros(len(x), np.int64), (judged, chunks)), arguments.out)]
-
-
-def distance(a: tuple[str, ...], b: tuple[str, ...]) -> int:
-    """Levenshtein's."""
-    row = list(range(len(b) + 1))
-    for n, one in enumerate(a, 1):
-        last, row[0] = row[0], n
-        for m, other in enumerate(b, 1):
-            last, row[m] = row[m], min(row[m] + 1, row[m - 1] + 1, last + (one != other))
-    return row[-1]
 
 
 def judge(logits: np.ndarray, part: Part) -> dict[str, float]:
