@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import camera
 import characters
-import compression
+import compressing
 import digits
 import hinton
 import imu
@@ -36,8 +36,8 @@ EXPERIMENTS = {
     "cwru": machines.CWRU,
     "rig": machines.RIG,
     "language": language.EXPERIMENT,
-    "compression": compression.EXPERIMENT,
-    "compression-rig": compression.RIG,
+    "compression": compressing.EXPERIMENT,
+    "compression-rig": compressing.RIG,
     "twin": twin.EXPERIMENT,
     "camera": camera.EXPERIMENT,
     "imu": imu.EXPERIMENT,

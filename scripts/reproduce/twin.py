@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from compression import EPOCHS, Bench, classifiers, training_arguments
+from compressing import EPOCHS, Bench, classifiers, training_arguments
 from ledger import Experiment
 from machines import load_cwru
 
