@@ -98,16 +98,17 @@ def _connected(**options: str | int | bool) -> Iterator[None]:
     _hush(ray)
     if options["address"] == "local":
         _stay_on_loopback(ray)
+    _keep_handlers(ray)
     with ended_by_sigterm() as turn:
         try:
-            ray.init(log_to_driver=False, logging_level="CRITICAL", configure_logging=False, **options)
-        except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-            first = (str(error).splitlines() or [type(error).__name__])[0]
-            raise RunError(f"no Ray cluster at {options['address']}: {first}") from None
-        except SystemExit:
-            raise Terminated from None  # Ray's own handler, while it starts
-        turn()  # Ray has set handlers of its own, which write where in C++ they were met
-        try:
+            try:
+                ray.init(log_to_driver=False, logging_level="CRITICAL", configure_logging=False, **options)
+            except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+                first = (str(error).splitlines() or [type(error).__name__])[0]
+                raise RunError(f"no Ray cluster at {options['address']}: {first}") from None
+            except SystemExit:
+                raise Terminated from None  # a handler of Ray's own, in versions that set it elsewhere
+            turn()  # Ray's C++ has set a handler, which writes where it was met
             yield
         finally:
             ray.shutdown()
@@ -209,6 +210,12 @@ def _hush(ray: ModuleType) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
     with suppress(AttributeError):
         ray._private.worker.print_to_stdstream = lambda *args, **kwargs: None
+
+
+def _keep_handlers(ray: ModuleType) -> None:
+    """Keep Ray from handling SIGTERM in this process by SystemExit, which is lost where Python ignores exceptions."""
+    with suppress(AttributeError):
+        ray._private.utils.set_sigterm_handler = lambda handler: None
 
 
 def _stay_on_loopback(ray: ModuleType) -> None:
