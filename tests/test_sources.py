@@ -36,7 +36,8 @@ def by_hand(recording, stream, front_end):
             own = source.front_end
             for at in range(first, past - own.window + 1, own.hop):
                 taken = stream.begins + seconds + (at - first + own.window - 1) / file.rate - recording.start_seconds
-                arrival = next(n for n in range(-(10**4), 10**6) if n / recording.sample_rate >= taken - 1e-9)
+                low = int(taken * recording.sample_rate) - 3
+                arrival = next(n for n in range(low, low + 9) if n / recording.sample_rate >= taken - 1e-9)
                 if arrival <= end and stream.begins + seconds + (at - first) / file.rate >= stream.not_before:
                     best = (at, end - arrival + 1)
         found.append(best if best is not None and best[1] <= source.max_age else None)
@@ -229,6 +230,30 @@ def test_columns_of_the_same_file_are_a_source_of_their_own(tmp_path):
     assert data.sources[0].sample_rate == RATE
     assert data.train.x.shape[1] == 2 * 8 + 5
     assert data.channels == ("x", "y")
+
+
+@pytest.mark.parametrize("clock", [False, True])
+def test_a_column_that_is_filled_in_now_and_then_is_a_slow_source(tmp_path, clock):
+    rows = 6000
+    times = np.arange(rows) / RATE
+    cells = [str(n // 20) if n % 20 == 7 else "" for n in range(rows)]
+    x = np.random.default_rng(0).normal(size=rows)
+    lines = [f"{time:.6f},{value:.4f},{cell}" for time, value, cell in zip(times, x, cells)]
+    (tmp_path / "ok.csv").write_text("\n".join(["t,x,celsius", *lines]))
+    text = config_text(data='healthy_files = "*"\ncolumns = "x"', source='columns = "celsius"\nrows = "filled"')
+    text = text.replace('files = "slow/{recording}_temp.csv"\nsample_rate = 7.0\n', "")
+    if clock:
+        text = text.replace("sample_rate = 101.0", 'time_column = "t"')
+    config = config_of(tmp_path, text)
+    parts = table_parts(config.data, config.features, config.augment, 0, config.sources)
+    assert parts.sources[0].sample_rate == pytest.approx(RATE / 20, rel=1e-4)
+    first = parts.features.frames_of(parts.train[0].samples[:1])
+    # The window of 9 values is complete in row 7 + 8 * 20 = 167, and the first main window that ends later at 174.
+    assert first.sources[0].frames[0, :, 0].tolist() == list(range(9))
+    (tmp_path / "ok.csv").write_text((tmp_path / "ok.csv").read_text().replace(",3\n", ",\n"))
+    if not clock:
+        with pytest.raises(DataError, match=r"ok.csv, line 89: its values do not come at equal steps of rows"):
+            table_parts(config.data, config.features, config.augment, 0, config.sources)
 
 
 REFUSED = {

@@ -83,7 +83,7 @@ class Config(Section):
             require_pictures(self.features, self.augment)
         else:
             require_no_pictures(self.augment)
-        require_sources(self.sources, self.data, self.features)
+        require_sources(self.sources, self.data, self.features, self.firmware.name)
         if self.recognize != RecognizeConfig() and not self.recognizes:
             why = (
                 "the classification has healthy_classes" if self.task == "classification" else f"task is {self.task!r}"

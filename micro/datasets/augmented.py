@@ -12,7 +12,8 @@ import numpy as np
 from micro.config import AugmentConfig
 from micro.datasets.pieces import Piece
 from micro.signal import AnyFrontEnd, Frames
-from micro.signal.joined import features_of, main_of, with_main
+from micro.signal.joined import features_of
+from micro.signal.joined_frames import main_of, with_main
 from micro.support.silence import import_frameworks
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 
 from micro.datasets.sources import SourceData
 from micro.signal import AnyFrontEnd, Frames
-from micro.signal.joined import samples_of
+from micro.signal.joined_frames import samples_of
 
 # Windows of a piece whose samples are kept.
 KEPT_EACH = 32

@@ -11,7 +11,8 @@ import numpy as np
 
 from micro.errors import DataError
 from micro.signal import AnyFrontEnd, Frames, FrontEnd, JoinedFrames, JoinedFrontEnd, Source, SourceFrames
-from micro.signal.joined import arrivals_of, latest, span_of
+from micro.signal.joined import span_of
+from micro.signal.joined_frames import arrivals_of, latest
 from micro.support.wording import are, counted
 
 

@@ -22,6 +22,8 @@ from micro.runs.finished import read_run
 from micro.runs.publish import write_folder
 from micro.runs.report import with_emulated
 from micro.runs.run_report import RunReport
+from micro.signal import JoinedFrontEnd
+from micro.signal.joined import sensed
 from micro.support.files import json_bytes, sha256, write_together
 
 SECONDS_ALLOWED = 900
@@ -57,22 +59,41 @@ def emulate_firmware(
     """As `emulate`, for firmware and windows (n, window, channels) that are already loaded."""
     if missing_tools():
         raise RunError(f"not installed: {', '.join(missing_tools())}; Debian has gcc-arm-none-eabi and qemu-system-arm")
-    front_end = firmware.front_end
-    frames = self_test_windows(firmware, kept[np.isfinite(kept).all(axis=(1, 2))], 1)
-    stream = kept.reshape(-1, front_end.channels)
-    # A program reads whole hops; the last must not cut off the only window.
-    most = -(-max(MOST_SAMPLES, front_end.window) // front_end.hop)
-    stream = stream[: min(len(stream) // front_end.hop, most) * front_end.hop]
-    stream = front_end.counts(stream) if front_end.arithmetic == "fixed" else stream.astype(np.float32)
+    kept = kept[np.isfinite(kept.reshape(len(kept), -1)).all(axis=1)]
+    frames = self_test_windows(firmware, kept, 1)
+    content, expected = _replayed(firmware, kept)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "project"
         write_folder(folder, project_files(firmware, frames, name, "bare-cortex-m", "static"))
-        (folder / "samples.bin").write_bytes(stream.tobytes())
-        expected = judge(firmware, stream)
+        (folder / "samples.bin").write_bytes(content)
         compiler = subprocess.run(
             ["arm-none-eabi-gcc", "--version"], capture_output=True, text=True
         ).stdout.splitlines()[0]
         return tuple(_on(core, folder, expected, compiler) for core in cores)
+
+
+def _replayed(firmware: Firmware, kept: np.ndarray) -> tuple[bytes, Judged]:
+    """What a core is given, windows joined to one stream, and what Python makes of it."""
+    front_end = firmware.front_end
+    if isinstance(front_end, JoinedFrontEnd):
+        return _replayed_sources(firmware, front_end, kept)
+    stream = kept.reshape(-1, front_end.channels)
+    # A program reads whole hops; the last must not cut off the only window.
+    most = -(-max(MOST_SAMPLES, front_end.window) // front_end.hop)
+    stream = sensed(front_end, stream[: min(len(stream) // front_end.hop, most) * front_end.hop])
+    return stream.tobytes(), judge(firmware, stream)
+
+
+def _replayed_sources(firmware: Firmware, front_end: JoinedFrontEnd, kept: np.ndarray) -> tuple[bytes, Judged]:
+    """As `_replayed`: before each window of the main source comes one of every further source."""
+    frames = front_end.counts(front_end.frames_of(kept[: max(1, MOST_SAMPLES // front_end.samples)]))
+    count, window = len(frames), front_end.window
+    parts = [frames.main, *(each.frames[each.chosen] for each in frames.sources)]
+    content = b"".join(part[n].tobytes() for n in range(count) for part in (*parts[1:], parts[0]))
+    sources = [
+        (part.reshape(-1, part.shape[2]), np.repeat(np.arange(count) * window, part.shape[1])) for part in parts[1:]
+    ]
+    return content, judge(firmware, frames.main.reshape(-1, front_end.channels), sources)
 
 
 def _on(core: str, folder: Path, expected: Judged, compiler: str) -> Emulated:
