@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
-from sources import HEALTHY, RATE, SLOW, config_text, machine, record, write
+from sources import FIXED, HEALTHY, RATE, SLOW, config_text, machine, record, write
 from support import build_app, invoke
 
 from micro.config import load_config
@@ -196,3 +196,38 @@ def test_windows_of_another_kind_are_no_run(made, tmp_path):
     result = invoke("new-firmware", tmp_path / "run", "--board", "cmake", "--out", tmp_path / "p")
     assert result.exit_code == 2
     assert "not windows of 109 samples of all sources" in result.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_classes_and_numbers_come_from_several_sources_too(tmp_path, task):
+    for n in range(8):
+        record(tmp_path, f"{'ok' if n % 2 else 'bad'}{n}", n, fault=n % 2 == 0)
+    data = 'classes = {ok = "ok*.csv", bad = "bad*.csv"}'
+    if task == "regression":
+        data = 'target_column = "wear"'
+        for path in tmp_path.glob("*.csv"):
+            lines = path.read_text().splitlines()
+            wear = 5.0 if path.name.startswith("ok") else 1.0
+            path.write_text(
+                "\n".join(
+                    [f"{lines[0]},wear", *(f"{line},{wear + 0.001 * (n % 10)}" for n, line in enumerate(lines[1:]))]
+                )
+            )
+    text = config_text(task=f'task = "{task}"', data=data, teacher="[24, 12]", epochs=30, **FIXED)
+    (tmp_path / "c.toml").write_text(text.replace("[12, 2, 12]", "[12]"))
+    result = invoke("run", tmp_path / "c.toml", "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    report = RunReport.read(tmp_path / "run")
+    assert report.deployed[report.metric] > 0.8
+    result = invoke("score", tmp_path / "run", tmp_path / "ok1.csv", "--out", tmp_path / "scores.csv")
+    assert result.exit_code == 0, result.output
+    vibration, temperature = machine(1)
+    expected = simulate(tmp_path / "run", vibration.round(5), {"temperature": temperature.round(5)})
+    rows = list(csv.DictReader((tmp_path / "scores.csv").open(newline="")))
+    assert [int(row["row"]) for row in rows] == [each.sample - 49 for each in expected if each.score is not None]
+    assert invoke("new-firmware", tmp_path / "run", "--board", "cmake", "--out", tmp_path / "p").exit_code == 0
+    if shutil.which("gcc") is not None:
+        assert subprocess.run([build_app(tmp_path / "p")], capture_output=True, text=True).stdout == "self-test: pass\n"
+    if not emulation.missing_tools():
+        assert invoke("emulate", tmp_path / "run", "--core", "m0").exit_code == 0
