@@ -244,7 +244,8 @@ class Fleet(Job):
         from micro.fleet import driver as fleet
         from micro.support.files import write_bytes
 
-        def teach(places, path):
+        def teach(places, path, about):
+            write_bytes(about, b'{"classes": []}')
             write_bytes(path, b"teacher")
             return {}
 
@@ -256,7 +257,7 @@ class Fleet(Job):
         functions = {fleet.TEACH: teach, fleet.TRAIN: train}
         fleet.cluster, fleet.run_all = one_process(functions.__getitem__)
         fleet.require_ray = lambda: None
-        page.render_fleet = lambda rows, job: b"page"
+        page.render_fleet = lambda rows, job, task: b"page"
         machine._note = lambda log, name, event: None
         self.run_fleet = fleet.run_fleet
         shared = config().model_dump(mode="json")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 import keras_kd
 from keras_kd import augmentations
@@ -12,6 +13,7 @@ from keras_kd import augmentations
 ALL = {
     "RandomGain": {"decibels": (-12.0, 3.0), "per_channel": True},
     "RandomNoise": {"snr": (0.0, 5.0)},
+    "RandomOrientation": {"degrees": 90.0, "sensors": [[2, 0, 1]]},
     "RandomShift": {"fraction": 0.6, "wrap": False},
     "RandomSpeed": {"factors": (0.5, 1.6)},
     "RandomTranslation": {"fraction": 0.6, "value": 3.0},
@@ -34,7 +36,7 @@ def signals(*shape):
     return np.random.default_rng(3).normal(size=shape).astype("float32")
 
 
-@pytest.mark.parametrize("shape", [(7, 7, 3), (5, 12), (4, 9, 2, 3), (1, 1, 1)], ids=str)
+@pytest.mark.parametrize("shape", [(7, 7, 3), (5, 12), (4, 9, 2, 3), (1, 1, 3)], ids=str)
 @pytest.mark.parametrize("name", ALL)
 def test_outside_training_inputs_stay_and_in_it_a_seed_repeats_them(name, shape):
     x = signals(*shape)
@@ -51,11 +53,11 @@ def test_outside_training_inputs_stay_and_in_it_a_seed_repeats_them(name, shape)
 
 @pytest.mark.parametrize("name", ALL)
 def test_they_are_saved_with_a_model_and_keep_its_precision(name, tmp_path):
-    model = keras.Sequential([keras.Input((6, 2)), made(name)])
+    model = keras.Sequential([keras.Input((6, 3)), made(name)])
     model.save(tmp_path / "augmented.keras")
     (layer,) = keras.saving.load_model(tmp_path / "augmented.keras", safe_mode=True).layers
     assert layer.get_config() == model.layers[0].get_config()
-    halves = made(name, dtype="mixed_float16")(signals(3, 6, 2), training=True)
+    halves = made(name, dtype="mixed_float16")(signals(3, 6, 3), training=True)
     assert keras.backend.standardize_dtype(halves.dtype) == "float16"
 
 
@@ -141,13 +143,13 @@ def test_every_shift_is_as_likely_and_every_run_no_longer_than_the_fraction():
 
 @pytest.mark.parametrize("name", ALL)
 def test_counts_become_floats_and_a_dead_channel_trains(name):
-    x = np.arange(2 * 8 * 2, dtype="int16").reshape(2, 8, 2)
+    x = np.arange(2 * 8 * 3, dtype="int16").reshape(2, 8, 3)
     out = made(name)(x, training=True)
     assert keras.backend.standardize_dtype(out.dtype) == "float32"
     assert np.abs(drawn(made(name), x)).max() > 1
     inputs = keras.Input((8, 2))
     model = keras.Model(
-        inputs, keras.layers.Dense(1)(keras.layers.Flatten()(made(name)(keras.layers.Dense(2)(inputs))))
+        inputs, keras.layers.Dense(1)(keras.layers.Flatten()(made(name)(keras.layers.Dense(3)(inputs))))
     )
     model.compile("sgd", "mse", jit_compile="auto")
     model.fit(np.zeros((4, 8, 2), "float32"), np.ones((4, 1)), verbose=0)
@@ -156,9 +158,9 @@ def test_counts_become_floats_and_a_dead_channel_trains(name):
 
 @pytest.mark.parametrize("name", sorted(set(ALL) - {"Mixup"}))
 def test_they_compile_under_xla(name):
-    model = keras.Sequential([keras.Input((8, 2)), made(name), keras.layers.Flatten(), keras.layers.Dense(1)])
+    model = keras.Sequential([keras.Input((8, 3)), made(name), keras.layers.Flatten(), keras.layers.Dense(1)])
     model.compile("sgd", "mse", jit_compile=True)
-    assert np.isfinite(model.fit(signals(4, 8, 2), np.ones((4, 1)), verbose=0).history["loss"][0])
+    assert np.isfinite(model.fit(signals(4, 8, 3), np.ones((4, 1)), verbose=0).history["loss"][0])
 
 
 def test_a_faster_tone_is_higher_by_the_factor():
@@ -198,6 +200,21 @@ def test_mixup_mixes_with_one_other_example():
     np.testing.assert_allclose(np.diag(mixed) + np.diag(np.roll(mixed, 1, axis=1)), 1.0, rtol=1e-6)
 
 
+@given(st.integers(1, 60), st.floats(0.0, 180.0), st.integers(0, 2**31))
+def test_orientation_is_one_rotation_a_device_by_no_more_than_asked(steps, degrees, seed):
+    """Against scipy's rotations: what turns the sensors' axes turns every step and both sensors, and nothing else."""
+    x = np.random.default_rng(seed).normal(size=(4, steps, 7)).astype("float32")
+    layer = augmentations.RandomOrientation(degrees, sensors=[[6, 0, 1], [3, 4, 2]], seed=seed)
+    y = drawn(layer, x)
+    np.testing.assert_array_equal(y[..., 5], x[..., 5])
+    for before, after in zip(x.astype(float), y.astype(float)):
+        rows, turned = (part[:, [6, 0, 1, 3, 4, 2]].reshape(-1, 3) for part in (before, after))
+        turn, distance = Rotation.align_vectors(turned, rows)
+        assert distance < 1e-4 * np.linalg.norm(rows)
+        if steps > 1:  # two directions and more say which rotation it was
+            assert turn.magnitude() <= np.deg2rad(degrees) + 2e-3
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -208,6 +225,17 @@ def test_mixup_mixes_with_one_other_example():
         (lambda: augmentations.RandomNoise((30, 10)), "RandomNoise: snr must go from lowest to highest, got 30 to 10"),
         (lambda: augmentations.RandomShift(1.5), "RandomShift: fraction must be at most 1, got 1.5"),
         (lambda: augmentations.RandomTranslation(-0.1), "RandomTranslation: fraction must be at least 0, got -0.1"),
+        (lambda: augmentations.RandomOrientation(200.0), "RandomOrientation: degrees must be at most 180"),
+        (lambda: augmentations.RandomOrientation(sensors=[[0, 1, 1]]), "each channel once, such as .* got"),
+        (lambda: augmentations.RandomOrientation(sensors=[0, 1, 2]), "sensors must be lists of three channels"),
+        (
+            lambda: augmentations.RandomOrientation()(signals(2, 5, 4), training=True),
+            "^RandomOrientation: the number of channels must be a multiple of three.* got 4; name",
+        ),
+        (
+            lambda: augmentations.RandomOrientation(sensors=[[1, 2, 3]])(signals(2, 5, 3), training=True),
+            "^RandomOrientation: sensors names channel 3; counted from 0 the last is 2",
+        ),
         (lambda: augmentations.RandomSpeed((0.0, 1.0)), "RandomSpeed: the slowest factor must be above 0"),
         (lambda: augmentations.ChannelDropout(2), "ChannelDropout: rate must be at most 1"),
         (lambda: augmentations.TimeMask(count=0), "TimeMask: count must be at least 1"),

@@ -12,17 +12,18 @@ from micro.config import AUGMENTATIONS, AugmentConfig, parse_config
 from micro.datasets.augmented import with_copies
 from micro.datasets.pieces import piece
 from micro.datasets.prepare import SOURCES, prepare
+from micro.datasets.views import Views
 from micro.signal import FrontEnd
 
 GAIN = {"class": "RandomGain", "decibels": [6.0, 6.0]}
 BOTH = (GAIN, {"class": "RandomNoise", "snr": [20.0, 20.0]})
-RAW = FrontEnd("raw", window=16, hop=16, channels=2, detrend="none")
+RAW = FrontEnd("raw", window=16, hop=16, channels=3, detrend="none")
 
 
 def made(layers, copies=1, seed=0, count=30):
-    frames = np.random.default_rng(1).normal(size=(count, 16, 2)).astype(np.float32)
+    frames = np.random.default_rng(1).normal(size=(count, 16, 3)).astype(np.float32)
     one = piece(frames, RAW(frames), 3, "a.csv", numbers=np.arange(float(count)))
-    return frames, with_copies(one, frames, slice(None), RAW, AugmentConfig(layers=layers, copies=copies), seed)
+    return frames, with_copies(one, frames, slice(None), Views(RAW), AugmentConfig(layers=layers, copies=copies), seed)
 
 
 def test_a_copy_is_what_its_layers_make_of_the_samples():

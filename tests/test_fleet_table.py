@@ -24,11 +24,11 @@ def test_columns_of_the_table_keep_their_places(order, first_failed):
         AssetResult("a", "failed", error="x") if first_failed else AssetResult("a", "waiting"),
         AssetResult("b", "done", metrics={name: float(place) for place, name in enumerate(order)}),
     ]
-    header, _, second = csv.reader(io.StringIO(table_csv(rows, "rig").decode()))
+    header, _, second = csv.reader(io.StringIO(table_csv(rows, "anomaly").decode()))
     start = header.index("auc")
     assert header[start : start + 5] == ["auc", "detection_rate", "false_alarm_rate", "alpha", "zeta"]
     assert [float(second[header.index(name)]) for name in order] == [float(place) for place in range(5)]
-    alone = next(csv.reader(io.StringIO(table_csv(rows[:1], "rig").decode())))
+    alone = next(csv.reader(io.StringIO(table_csv(rows[:1], "anomaly").decode())))
     assert alone[: start + 3] == header[: start + 3]
 
 

@@ -87,7 +87,7 @@ def pages(tmp_path_factory, rig_run):
     folder = tmp_path_factory.mktemp("pages")
     (folder / "run.html").write_bytes(with_emulated((rig_run / "report.html").read_bytes(), [Emulated(**EMULATED[0])]))
     (folder / "search.html").write_bytes(render_search(SEARCH))
-    (folder / "fleet.html").write_bytes(render_fleet(ROWS, "rig"))
+    (folder / "fleet.html").write_bytes(render_fleet(ROWS, "rig", "anomaly"))
     return folder
 
 
@@ -156,7 +156,7 @@ def test_text_of_users_is_shown_and_not_run(browser, pages):
 def test_the_same_gives_the_same_bytes():
     assert render_search(SEARCH) == render_search(json.loads(json.dumps(SEARCH)))
     again = [AssetResult(**row) for row in json.loads(json.dumps([asdict(row) for row in ROWS]))]
-    assert render_fleet(ROWS, "rig") == render_fleet(again, "rig")
+    assert render_fleet(ROWS, "rig", "anomaly") == render_fleet(again, "rig", "anomaly")
 
 
 def test_emulated_results_come_on_the_page_once(rig_run, tmp_path):

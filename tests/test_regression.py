@@ -469,13 +469,6 @@ def test_layers_are_scanned_by_the_number_s_error(made, tmp_path):
     assert max(row["lost"] for row in rows) > 0
 
 
-@pytest.mark.parametrize("made", ["fixed"], indirect=True)
-def test_a_fleet_of_regressions_is_refused(made, tmp_path):
-    (tmp_path / "fleet.toml").write_text(f'config = "{made}/p.toml"\n[[asset]]\nname = "one"\n')
-    result = invoke("fleet", tmp_path / "fleet.toml", "--out", tmp_path / "out")
-    assert (result.exit_code, "task 'regression' has no fleet" in result.output) == (2, True)
-
-
 def test_a_damaged_estimator_is_refused(made, tmp_path):
     shutil.copytree(made / "run", tmp_path / "run")
     report = json.loads((tmp_path / "run" / "report.json").read_text())

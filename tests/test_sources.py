@@ -114,7 +114,7 @@ def test_parts_of_anomaly_detection_share_no_sample_of_any_source(tmp_path, sour
     rows = 'healthy_rows = [[1000, 24000]]\non_constant = "keep"\ncolumns = ["x", "y"]'
     settings = f'{source}\ncolumns = "celsius"'
     config = config_of(tmp_path, config_text(data=rows, source=settings))
-    parts = table_parts(config.data, config.features, config.augment, 0, config.sources)
+    parts = table_parts(config.data, config.features, config.augment, 0, sources=config.sources)
     require_nothing_shared(parts)
     # Windows of rows that are not known to be healthy are in the test as well, and depend on no healthy row.
     assert {each.label for each in parts.test} == {0, -1}
@@ -131,7 +131,7 @@ def test_parts_of_a_classification_in_time_share_no_sample_of_any_source(tmp_pat
     data = 'label_column = "state"\ncolumns = ["x", "y"]\nsplit = "time"'
     task = 'task = "classification"'
     config = config_of(tmp_path, config_text(task=task, data=data, source='columns = "celsius"'))
-    parts = class_parts(config.data, config.features, config.augment, 0, config.sources)
+    parts = class_parts(config.data, config.features, config.augment, 0, sources=config.sources)
     require_nothing_shared(parts)
     for each in (*parts.train, *parts.validation, *parts.test):
         # A window of a class depends on no row of another one.
@@ -147,7 +147,7 @@ def test_parts_of_a_regression_in_time_share_no_sample_of_any_source(tmp_path):
     (tmp_path / "a.csv").write_text("\n".join([f"{lines[0]},wear", *map(",".join, zip(lines[1:], numbers))]))
     data = 'target_column = "wear"\ncolumns = ["x", "y"]\nsplit = "time"\non_missing = "drop"'
     config = config_of(tmp_path, config_text(task='task = "regression"', data=data, source='columns = "celsius"'))
-    parts = regression_parts(config.data, config.features, config.augment, 0, config.sources)
+    parts = regression_parts(config.data, config.features, config.augment, 0, sources=config.sources)
     require_nothing_shared(parts)
 
 
@@ -192,7 +192,7 @@ def test_one_file_with_a_clock_is_for_all_recordings(tmp_path):
     for place, begins in enumerate((1100, 1165, 1300)):
         with_clock(tmp_path, f"r{place}", begins, slow=False)
     config = config_of(tmp_path, CLOCKS)
-    parts = table_parts(config.data, config.features, config.augment, 0, config.sources)
+    parts = table_parts(config.data, config.features, config.augment, 0, sources=config.sources)
     ends = {}
     for each in (*parts.train, *parts.validation, *parts.calibration, *parts.test):
         rows = parts.features.frames_of(each.samples)
@@ -245,7 +245,7 @@ def test_a_column_that_is_filled_in_now_and_then_is_a_slow_source(tmp_path, cloc
     if clock:
         text = text.replace("sample_rate = 101.0", 'time_column = "t"')
     config = config_of(tmp_path, text)
-    parts = table_parts(config.data, config.features, config.augment, 0, config.sources)
+    parts = table_parts(config.data, config.features, config.augment, 0, sources=config.sources)
     assert parts.sources[0].sample_rate == pytest.approx(RATE / 20, rel=1e-4)
     first = parts.features.frames_of(parts.train[0].samples[:1])
     # The window of 9 values is complete in row 7 + 8 * 20 = 167, and the first main window that ends later at 174.
@@ -253,7 +253,7 @@ def test_a_column_that_is_filled_in_now_and_then_is_a_slow_source(tmp_path, cloc
     (tmp_path / "ok.csv").write_text((tmp_path / "ok.csv").read_text().replace(",3\n", ",\n"))
     if not clock:
         with pytest.raises(DataError, match=r"ok.csv, line 89: its values do not come at equal steps of rows"):
-            table_parts(config.data, config.features, config.augment, 0, config.sources)
+            table_parts(config.data, config.features, config.augment, 0, sources=config.sources)
 
 
 REFUSED = {

@@ -8,6 +8,7 @@ from keras_kd.augmentations.base import Augmentation
 from keras_kd.augmentations.level import ChannelDropout, RandomGain, RandomNoise
 from keras_kd.augmentations.masking import BandMask, TimeMask
 from keras_kd.augmentations.mixing import Mixup
+from keras_kd.augmentations.orientation import RandomOrientation
 from keras_kd.augmentations.space import RandomTranslation
 from keras_kd.augmentations.timing import RandomShift, RandomSpeed
 
@@ -18,6 +19,7 @@ __all__ = [
     "Mixup",
     "RandomGain",
     "RandomNoise",
+    "RandomOrientation",
     "RandomShift",
     "RandomSpeed",
     "RandomTranslation",

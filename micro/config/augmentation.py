@@ -13,6 +13,7 @@ from micro.config.section import Section, tables
 AUGMENTATIONS = (
     "RandomGain",
     "RandomNoise",
+    "RandomOrientation",
     "RandomShift",
     "RandomSpeed",
     "RandomTranslation",

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from micro.config.complaints import did_you_mean, shown
-from micro.config.section import Section, listed, tables
+from micro.config.features import FeaturesConfig
+from micro.config.section import Section, Texts, listed, tables
 
 Family = Literal[
     "autoencoder",
@@ -97,6 +98,11 @@ class TeacherConfig(ModelConfig):
     With `detectors` it is no network but these, fitted on the healthy training windows: words of `DETECTOR_WORDS`, classes of
     scikit-learn or PyOD by their path, or tables of such a `class` with its arguments. The student learns their scores on
     training windows and on `synthetic_windows` more.
+
+    It may see other inputs than the student: `columns` of the same files, and `features`, which are the student's where they
+    say nothing. Its windows end where the student's do.
+
+    `classes` are those that the model at `path` gives, in the order of its outputs; the data's are chosen from them by name.
     """
 
     devices: PositiveInt = 1
@@ -104,6 +110,17 @@ class TeacherConfig(ModelConfig):
     detectors: Annotated[tuple[str | dict[str, Any], ...], BeforeValidator(_detectors)] = ()
     combine: Literal["mean", "max"] = "mean"
     synthetic_windows: Annotated[int, Field(ge=100, le=10_000_000)] = 40_000
+    columns: Texts = ()
+    features: FeaturesConfig | None = None
+    classes: Texts = ()
+
+    @model_validator(mode="after")
+    def _names_its_outputs(self) -> TeacherConfig:
+        if self.classes and self.path is None:
+            raise ValueError("classes are those of a model at path; of a family they are the data's, leave them out")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes names a class twice")
+        return self
 
     @model_validator(mode="after")
     def _one_kind(self) -> TeacherConfig:

@@ -14,6 +14,7 @@ from micro.config.files import FilesData
 NOT_OF_PICTURES = {
     "RandomShift": "it would shift a picture's rows into one another; take RandomTranslation",
     "RandomSpeed": "a picture has no speed",
+    "RandomOrientation": "its channels are colors, not the axes of a sensor",
     "ChannelDropout": "no camera loses a color",
     "TimeMask": "a picture has no time",
 }

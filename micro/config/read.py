@@ -28,6 +28,7 @@ from micro.config.pictures import require_no_pictures, require_pictures, with_pi
 from micro.config.renamed import require_current_names
 from micro.config.section import Section, tables
 from micro.config.sources import SourceConfig, require_sources
+from micro.config.teacher_inputs import require_teacher_inputs, with_teacher_features
 
 # Seeds of NumPy, Keras and TensorFlow alike.
 LARGEST_SEED = 2**32 - 1
@@ -79,11 +80,16 @@ class Config(Section):
             raise ValueError(f"distill.objective {objective!r} does not suit task {self.task!r}; take {fits}")
         self._in_order()
         self._follows()
+        require_teacher_inputs(self.teacher, self.data, self.features, self.task)
         if isinstance(self.data, FilesData) and self.data.pictures:
             require_pictures(self.features, self.augment)
         else:
             require_no_pictures(self.augment)
         require_sources(self.sources, self.data, self.features, self.firmware.name)
+        if self.sources and self.own_inputs:
+            raise ValueError(
+                "sources: teacher and student see the same of several sources; leave out [teacher.features] and teacher.columns"
+            )
         if self.recognize != RecognizeConfig() and not self.recognizes:
             why = (
                 "the classification has healthy_classes" if self.task == "classification" else f"task is {self.task!r}"
@@ -122,6 +128,11 @@ class Config(Section):
             raise ValueError(
                 f"compress: stage {stage!r} with teacher = false would have the student forget the scores of teacher.detectors"
             )
+
+    @property
+    def own_inputs(self) -> bool:
+        """Whether the teacher sees other inputs than the student."""
+        return self.teacher.features is not None or bool(self.teacher.columns)
 
     @property
     def recognizes(self) -> bool:
@@ -203,6 +214,10 @@ def parse_config(raw: Mapping[str, Any], folder: str | Path = ".", what: str = "
             raw = {**raw, "features": with_picture_features(given, data)}
         except ValueError as error:
             raise ValueError(f"{what}: {error}") from None
+    try:
+        models = {side: with_teacher_features(section, raw.get("features")) for side, section in models.items()}
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
     try:
         return Config.model_validate({**raw, **_by_task(task, {**raw, **models}), "task": task, "data": data})
     except ValidationError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from micro.config import AugmentConfig
 from micro.datasets.pieces import Piece
-from micro.signal import AnyFrontEnd, Frames
-from micro.signal.joined import features_of
+from micro.datasets.views import Views
+from micro.signal import Frames, Scaling
 from micro.signal.joined_frames import main_of, with_main
 from micro.support.silence import import_frameworks
 
@@ -27,10 +27,10 @@ def with_copies(
     one: Piece,
     frames: Frames,
     rows: np.ndarray | slice,
-    features: AnyFrontEnd,
+    views: Views,
     augment: AugmentConfig,
     seed: int,
-    scaling: Callable[[np.ndarray], np.ndarray] | None = None,
+    scalings: tuple[Scaling, Scaling | None] | None = None,
     image_size: tuple[int, int] | None = None,
 ) -> list[Piece]:
     """A piece of training windows, and one more for each copy that the config asks for.
@@ -39,10 +39,10 @@ def with_copies(
         one: The windows as they are.
         frames, rows: Samples of windows, (m, window, channels), and which of them the piece has, in its order. Of joined ones
             those of the main source pass through the layers.
-        features: What their features are computed with.
+        views: What their features are computed with.
         augment: How many copies, and what they pass through.
         seed: The run's; each piece and copy draws for itself.
-        scaling: Applied to the features, where the piece's are scaled.
+        scalings: Applied to the features, the student's and the teacher's, where the piece's are scaled.
         image_size: Height and width of pictures, which stay between 0 and 255.
 
     Raises:
@@ -59,9 +59,18 @@ def with_copies(
         starts = range(0, len(chosen), BATCH)
         batches = (frames[chosen[start : start + BATCH]] for start in starts)
         seen = (with_main(batch, _seen(main_of(batch), layers, image_size)) for batch in batches)
-        values = np.concatenate([features_of(features, part) for part in seen])
-        pieces.append(replace(one, values=values if scaling is None else scaling(values)))
+        both = [(views(part), views.of_teacher(part)) for part in seen]
+        values = np.concatenate([mine for mine, _ in both])
+        theirs = [other for _, other in both if other is not None]
+        copied = replace(one, values=values, of_teacher=np.concatenate(theirs) if theirs else None)
+        pieces.append(copied if scalings is None else scaled(copied, *scalings))
     return pieces
+
+
+def scaled(one: Piece, scaling: Scaling, of_teacher: Scaling | None) -> Piece:
+    """A piece with its features scaled, and the teacher's, where it has its own."""
+    theirs = one.of_teacher if of_teacher is None or one.of_teacher is None else of_teacher(one.of_teacher)
+    return replace(one, values=scaling(one.values), of_teacher=theirs)
 
 
 def require_layers(augment: AugmentConfig) -> None:

@@ -12,11 +12,9 @@ import numpy as np
 
 from micro.config import GroupedData
 from micro.datasets.find import matches, placed
-from micro.datasets.recording import split_in_time
+from micro.datasets.recording import Framing, span_of, split_in_time
 from micro.datasets.unmatched import unmatched
 from micro.errors import DataError
-from micro.signal import AnyFrontEnd
-from micro.signal.joined import span_of
 from micro.support.wording import counted, listed
 
 PARTS = ("training", "validation", "test")
@@ -43,7 +41,7 @@ def split_classes(
     paths: Mapping[str, Path],
     groups: Mapping[str, str],
     twins: Sequence[tuple[str, ...]],
-    features: AnyFrontEnd,
+    features: Framing,
     seed: int,
     what: str = "file",
 ) -> tuple[list[np.ndarray], str]:
@@ -232,7 +230,7 @@ def _drawn(stretches: Sequence[Labeled], place: Mapping[str, int], fraction: flo
 
 
 def _in_time(
-    stretches: Sequence[Labeled], classes: int, features: AnyFrontEnd, twins: Sequence[tuple[str, ...]]
+    stretches: Sequence[Labeled], classes: int, features: Framing, twins: Sequence[tuple[str, ...]]
 ) -> list[np.ndarray]:
     """The part of each window: every run of windows of one class is divided, or goes whole to the part that lacks most.
 

@@ -13,12 +13,12 @@ from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, spli
 from micro.datasets.classes import ClassRecording, Loaded, load_classes
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import cut, one_rate, one_size, reach
+from micro.datasets.recording import Framing, cut, one_rate, one_size, reach, span_of
 from micro.datasets.sources import join
 from micro.datasets.twins import twins_note, twins_of
+from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, history_note, names_of, views_of
 from micro.errors import DataError
-from micro.signal import AnyFrontEnd, Frames
-from micro.signal.joined import features_of, span_of
+from micro.signal import Frames
 from micro.support.wording import counted, was
 
 
@@ -27,6 +27,7 @@ def class_parts(
     settings: FeaturesConfig,
     augment: AugmentConfig,
     seed: int,
+    inputs: TeacherInputs = AS_THE_STUDENT,
     sources: Sequence[SourceConfig] = (),
 ) -> Parts:
     """Read the files, and divide their windows into training, validation, which also calibrates, and test.
@@ -34,32 +35,34 @@ def class_parts(
     Raises:
         DataError: Names what is missing, damaged, contradictory or too little.
     """
-    loaded = load_classes(data, 1 if data.pictures else settings.window)
+    loaded = load_classes(inputs.read_from(data), 1 if data.pictures else inputs.window(settings))
     recordings = [one.recording for one in loaded.recordings]
     rate, size = one_rate(recordings), one_size(recordings)
-    joined = join(recordings, settings.front_end(len(loaded.channels), rate, size), loaded.paths, data, sources)
-    recordings, features = joined.recordings, joined.features
-    framed = [cut(recording, features) for recording in recordings]
+    views = views_of(settings, inputs, loaded.channels, data.columns, rate, size)
+    joined = join(recordings, views.student, loaded.paths, data, sources)
+    recordings, views = joined.recordings, replace(views, student=joined.features)
+    framed = [cut(recording, views) for recording in recordings]
     labeled = [
-        Labeled(one.recording.name, window_classes(one.classes, *reach(starts, features)))
+        Labeled(one.recording.name, window_classes(one.classes, *reach(starts, views)))
         for one, (_, starts) in zip(loaded.recordings, framed)
     ]
-    _require_windows(labeled, loaded, features)
+    _require_windows(labeled, loaded, views)
     twins = twins_of(loaded.paths)
     groups = groups_of(loaded.paths, data)
     # A picture is one window, which cannot be divided.
     whole = data.model_copy(update={"split": "files"}) if data.pictures else data
-    parts, said = split_classes(labeled, whole, loaded.class_names, loaded.paths, groups, twins, features, seed)
+    parts, said = split_classes(labeled, whole, loaded.class_names, loaded.paths, groups, twins, views, seed)
     divided: tuple[Pieces, ...] = ([], [], [])
     offset = 0
     for (frames, _), one, part in zip(framed, labeled, parts):
-        values = features_of(features, frames)
+        values, theirs = views(frames), views.of_teacher(frames)
         for number in range(len(PARTS)):
             for label in np.unique(one.classes[part == number]).tolist():
                 rows = np.flatnonzero((part == number) & (one.classes == label))
-                made = replace(piece(frames, values, label, one.name, rows), places=offset + rows)
+                made = piece(frames, values, label, one.name, rows, views=views, of_teacher=theirs)
+                made = replace(made, places=offset + rows)
                 if number == TRAINING:
-                    divided[number].extend(with_copies(made, frames, rows, features, augment, seed, image_size=size))
+                    divided[number].extend(with_copies(made, frames, rows, views, augment, seed, image_size=size))
                 else:
                     divided[number].append(made)
         # A gap stands between stretches.
@@ -67,24 +70,27 @@ def class_parts(
     notes = (
         *loaded.notes,
         *joined.notes,
-        *missing_notes(recordings, features),
-        *_left_out(loaded.recordings, framed, labeled, features),
+        *missing_notes(recordings, views),
+        *history_note(recordings, views),
+        *_left_out(loaded.recordings, framed, labeled, views),
     )
     train, validation, test = divided
     return Parts(
-        features,
+        views.student,
         train=train,
         validation=validation,
         calibration=validation,
         test=test,
         class_names=loaded.class_names,
-        channels=loaded.channels,
+        channels=names_of(views.students_channels, loaded.channels),
         sample_rate=rate,
         notes=(*notes, *twins_note(twins), said),
         healthy_classes=data.healthy_classes,
         class_weights=balanced(train, len(loaded.class_names)) if data.class_weights == "balanced" else (),
         image_size=size,
         sources=joined.sources,
+        teacher_features=views.teacher,
+        teacher_channels=names_of(views.teachers_channels, loaded.channels),
     )
 
 
@@ -106,7 +112,7 @@ def balanced(train: Pieces, classes: int) -> tuple[float, ...]:
     return tuple((counts.sum() / (classes * counts)).tolist())
 
 
-def _require_windows(labeled: Sequence[Labeled], loaded: Loaded, features: AnyFrontEnd) -> None:
+def _require_windows(labeled: Sequence[Labeled], loaded: Loaded, features: Framing) -> None:
     """DataError for a class without a window of its own."""
     present = {int(label) for one in labeled for label in np.unique(one.classes)}
     for place, name in enumerate(loaded.class_names):
@@ -125,7 +131,7 @@ def _left_out(
     recordings: Sequence[ClassRecording],
     framed: Sequence[tuple[Frames, np.ndarray]],
     labeled: Sequence[Labeled],
-    features: AnyFrontEnd,
+    features: Framing,
 ) -> list[str]:
     """Sentences on windows without a class: those with rows of several classes, and those with rows without a label."""
     mixed = unlabeled = total = 0

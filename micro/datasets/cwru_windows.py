@@ -5,44 +5,62 @@ from __future__ import annotations
 from micro.config import AugmentConfig, CwruData, FeaturesConfig
 from micro.datasets import cwru
 from micro.datasets.augmented import with_copies
-from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import cut, split_in_time
+from micro.datasets.pieces import Parts, Piece, Pieces, piece
+from micro.datasets.recording import Recording, cut, split_in_time
+from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, Views, history_note, views_of
+from micro.signal import Frames
 
 # Fractions of the healthy recording for training, validation and test, and of each faulty one for the first two.
 HEALTHY, FAULTY = (0.5, 0.15, 0.35), (0.8, 0.2)
+CHANNELS = ("drive end",)
 
 
-def cwru_parts(data: CwruData, settings: FeaturesConfig, augment: AugmentConfig, seed: int) -> Parts:
+def cwru_parts(
+    data: CwruData,
+    settings: FeaturesConfig,
+    augment: AugmentConfig,
+    seed: int,
+    inputs: TeacherInputs = AS_THE_STUDENT,
+) -> Parts:
     """Read the loads to learn from and those to test on; `seed` is that of augmented copies.
 
     Raises:
         DataError: Names a file that is missing or damaged.
     """
-    features = settings.front_end(1, cwru.SAMPLE_RATE)
+    views = views_of(settings, inputs, CHANNELS, (), cwru.SAMPLE_RATE)
+    recordings: list[Recording] = []
     train: Pieces = []
     validation: Pieces = []
     test: Pieces = []
     for recording in cwru.load(data.folder, data.train_loads, baseline_rate=data.baseline_rate):
-        frames, _ = cut(recording, features)
+        recordings.append(recording)
+        frames, _ = cut(recording, views)
         label = cwru.CLASSES.index(recording.label)
         fractions = HEALTHY if recording.label == "normal" else FAULTY
-        runs = split_in_time(len(frames), fractions, features.window, features.hop)
+        runs = split_in_time(len(frames), fractions, views.window, views.hop)
         # The healthy machine was recorded at one load only: the last third of that recording is its test.
         for target, run in zip((train, validation, test), runs):
-            made = piece(frames[run], features(frames[run]), label, recording.name)
-            target.extend(with_copies(made, frames, run, features, augment, seed) if target is train else [made])
+            made = _piece(frames[run], label, recording.name, views)
+            target.extend(with_copies(made, frames, run, views, augment, seed) if target is train else [made])
     for recording in cwru.load(data.folder, data.test_loads, baseline_rate=data.baseline_rate):
         if recording.label != "normal":
-            frames, _ = cut(recording, features)
-            test.append(piece(frames, features(frames), cwru.CLASSES.index(recording.label), recording.name))
+            recordings.append(recording)
+            test.append(_piece(cut(recording, views)[0], cwru.CLASSES.index(recording.label), recording.name, views))
     return Parts(
-        features,
+        views.student,
         train,
         validation,
         validation,
         test,
         cwru.CLASSES,
-        ("drive end",),
+        CHANNELS,
         cwru.SAMPLE_RATE,
+        notes=tuple(history_note(recordings, views)),
         healthy_classes=("normal",),
+        teacher_features=views.teacher,
+        teacher_channels=CHANNELS,
     )
+
+
+def _piece(frames: Frames, label: int, name: str, views: Views) -> Piece:
+    return piece(frames, views(frames), label, name, views=views, of_teacher=views.of_teacher(frames))

@@ -9,9 +9,8 @@ import numpy as np
 
 from micro.datasets.cells import hint
 from micro.datasets.contents import Contents
-from micro.datasets.recording import Recording, whole_windows
+from micro.datasets.recording import Framing, Recording, whole_windows
 from micro.errors import DataError
-from micro.signal import AnyFrontEnd
 from micro.support.wording import listed
 
 
@@ -52,7 +51,7 @@ def filled(
     return samples, valid, missing.any(axis=1) & valid
 
 
-def missing_notes(recordings: Iterable[Recording], features: AnyFrontEnd) -> Iterator[str]:
+def missing_notes(recordings: Iterable[Recording], features: Framing) -> Iterator[str]:
     """Sentences on what missing values cost: windows that were left out, and rows that were filled in, by recording."""
     left: dict[str, tuple[int, int]] = {}
     rows: dict[str, tuple[int, int]] = {}

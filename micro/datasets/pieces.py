@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from micro.datasets.sources import SourceData
-from micro.signal import AnyFrontEnd, Frames
+from micro.datasets.views import Views
+from micro.signal import AnyFrontEnd, Frames, FrontEnd
 from micro.signal.joined_frames import samples_of
 
 # Windows of a piece whose samples are kept.
@@ -25,6 +26,7 @@ class Piece:
         samples: Of some of the windows, (k, window, channels) float32; of joined ones (k, samples), those of all sources.
         numbers: Of a regression the number of each window, (n,) float64.
         places: Where each window is among those of its file, (n,) int; None where pieces follow one another in time.
+        of_teacher: What the teacher sees of the same windows, (n, *its shape), not scaled; None where that is `values`.
     """
 
     values: np.ndarray
@@ -33,6 +35,7 @@ class Piece:
     samples: np.ndarray
     numbers: np.ndarray | None = None
     places: np.ndarray | None = None
+    of_teacher: np.ndarray | None = None
 
 
 Pieces = list[Piece]
@@ -56,6 +59,8 @@ class Parts:
         image_size: Height and width of pictures, else None.
         faults: Windows of known faults, to learn from; of anomaly detection alone, and none of them is in another part.
         sources: Further sources next to the main one.
+        teacher_features: The front end of the teacher, where it sees other features than the student.
+        teacher_channels: Names of the sensors that it sees then.
     """
 
     features: AnyFrontEnd
@@ -74,6 +79,8 @@ class Parts:
     image_size: tuple[int, int] | None = None
     faults: Pieces = field(default_factory=list)
     sources: tuple[SourceData, ...] = ()
+    teacher_features: FrontEnd | None = None
+    teacher_channels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,16 +113,27 @@ def piece(
     origin: str,
     rows: np.ndarray | None = None,
     numbers: np.ndarray | None = None,
+    *,
+    views: Views | None = None,
+    of_teacher: np.ndarray | None = None,
 ) -> Piece:
     """A piece of all windows, or of some rows of them, without a copy of all their samples.
 
-    Shapes: frames (n, window, channels), values (n, *shape), numbers (n,).
+    `views` say which of the samples the student sees, all of them where there are none.
+
+    Shapes: frames (n, window, channels), values (n, *shape), numbers (n,), of_teacher (n, *its shape).
     """
     if rows is None:
-        samples = samples_of(frames[evenly_spaced(len(frames), KEPT_EACH)])
-        return Piece(values, label, origin, samples, numbers)
-    samples = samples_of(frames[rows[evenly_spaced(len(rows), KEPT_EACH)]])
-    return Piece(values[rows], label, origin, samples, None if numbers is None else numbers[rows])
+        rows = np.arange(len(frames))
+    samples = frames[rows[evenly_spaced(len(rows), KEPT_EACH)]]
+    return Piece(
+        values[rows],
+        label,
+        origin,
+        samples_of(samples if views is None else views.samples(samples)),
+        None if numbers is None else numbers[rows],
+        of_teacher=None if of_teacher is None else of_teacher[rows],
+    )
 
 
 def evenly_spaced(length: int, count: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from micro.datasets.regression_windows import regression_parts
 from micro.datasets.rig_windows import rig_parts
 from micro.datasets.sources import SourceData, require_partners
 from micro.datasets.table_windows import table_parts
+from micro.datasets.views import TeacherInputs
 from micro.errors import DataError
 from micro.keras_graph.calibration_data import CALIBRATION_SAMPLES, calibration_data, drawn_evenly
 from micro.signal import AnyFrontEnd, FrontEnd, JoinedFrontEnd, Scaling, fit_scaling
@@ -44,15 +45,26 @@ class Windows:
             number.
         origins: The recording of each.
         places: Where each is among the windows of its recording, (n,) int; one that is left out leaves a gap.
+        of_teacher: What the teacher sees of the same windows, (n, *its shape) float32; None where that is `x`.
     """
 
     x: np.ndarray
     labels: np.ndarray
     origins: tuple[str, ...]
     places: np.ndarray | None = None
+    of_teacher: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.x)
+
+
+@dataclass(frozen=True)
+class TeacherView:
+    """What a teacher sees in place of what the student sees: its front end, its scaling, and the names of its sensors."""
+
+    features: FrontEnd
+    scaling: Scaling
+    channels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,7 @@ class Prepared:
         image_size: Height and width of pictures, else None.
         faults: Windows of known faults to learn from, apart from all other parts; None where there are none.
         sources: Further sources next to the main one.
+        teacher: What the teacher sees; None where it sees what the student sees.
     """
 
     features: AnyFrontEnd
@@ -97,6 +110,25 @@ class Prepared:
     image_size: tuple[int, int] | None = None
     faults: Windows | None = None
     sources: tuple[SourceData, ...] = ()
+    teacher: TeacherView | None = None
+
+    @property
+    def of_teacher(self) -> Prepared:
+        """The same windows as the teacher sees them; samples are the student's."""
+        if self.teacher is None:
+            return self
+        return replace(
+            self,
+            features=self.teacher.features,
+            scaling=self.teacher.scaling,
+            train=_seen(self.train),
+            validation=_seen(self.validation),
+            calibration=_seen(self.calibration),
+            test=_seen(self.test),
+            channels=self.teacher.channels,
+            faults=None if self.faults is None else _seen(self.faults),
+            teacher=None,
+        )
 
     @property
     def task(self) -> Task:
@@ -122,8 +154,9 @@ def prepare(config: Config) -> Prepared:
     if config.sources:
         assert isinstance(config.data, FilesData)
         require_partners(config.data, config.sources)
+    inputs = TeacherInputs(config.teacher.features, config.teacher.columns)
     more = (config.sources,) if config.sources else ()
-    parts = SOURCES[type(config.data)](config.data, config.features, config.augment, config.seed, *more)
+    parts = SOURCES[type(config.data)](config.data, config.features, config.augment, config.seed, inputs, *more)
     return _scaled(replace(parts, notes=(*parts.notes, *_augmented(config))))
 
 
@@ -169,14 +202,16 @@ def _scaled(parts: Parts) -> Prepared:
     """The four parts with scaling fitted on the first."""
     scaling = fit_scaling(np.concatenate([each.values for each in parts.train]))
     samples = np.concatenate([each.samples for each in parts.test])
-    train = _windows(parts.train, scaling)
+    view = _teacher_view(parts)
+    theirs = None if view is None else view.scaling
+    train = _windows(parts.train, scaling, theirs)
     return Prepared(
         features=parts.features,
         scaling=scaling,
         train=train,
-        validation=_windows(parts.validation, scaling),
-        calibration=_windows(parts.calibration, scaling),
-        test=_windows(parts.test, scaling),
+        validation=_windows(parts.validation, scaling, theirs),
+        calibration=_windows(parts.calibration, scaling, theirs),
+        test=_windows(parts.test, scaling, theirs),
         class_names=parts.class_names,
         channels=parts.channels,
         sample_rate=parts.sample_rate,
@@ -190,9 +225,18 @@ def _scaled(parts: Parts) -> Prepared:
         class_weights=parts.class_weights,
         target=_target(parts, train.labels) if parts.target_name else None,
         image_size=parts.image_size,
-        faults=_windows(parts.faults, scaling) if parts.faults else None,
+        faults=_windows(parts.faults, scaling, theirs) if parts.faults else None,
         sources=parts.sources,
+        teacher=view,
     )
+
+
+def _teacher_view(parts: Parts) -> TeacherView | None:
+    """What the teacher sees, with scaling fitted on its training windows; None where that is what the student sees."""
+    if parts.teacher_features is None:
+        return None
+    values = [each.of_teacher for each in parts.train if each.of_teacher is not None]
+    return TeacherView(parts.teacher_features, fit_scaling(np.concatenate(values)), parts.teacher_channels)
 
 
 def _target(parts: Parts, numbers: np.ndarray) -> Target:
@@ -241,7 +285,13 @@ def _beyond(features: FrontEnd, samples: np.ndarray, of: str) -> list[str]:
     ]
 
 
-def _windows(pieces: Pieces, scaling: Scaling) -> Windows:
+def _seen(windows: Windows) -> Windows:
+    """Windows as the teacher sees them."""
+    return windows if windows.of_teacher is None else replace(windows, x=windows.of_teacher, of_teacher=None)
+
+
+def _windows(pieces: Pieces, scaling: Scaling, of_teacher: Scaling | None = None) -> Windows:
+    theirs = [each.of_teacher for each in pieces if each.of_teacher is not None]
     return Windows(
         scaling(np.concatenate([each.values for each in pieces])),
         np.concatenate(
@@ -249,4 +299,5 @@ def _windows(pieces: Pieces, scaling: Scaling) -> Windows:
         ),
         tuple(each.origin for each in pieces for _ in range(len(each.values))),
         np.concatenate([np.arange(len(each.values)) if each.places is None else each.places for each in pieces]),
+        None if of_teacher is None else of_teacher(np.concatenate(theirs)),
     )

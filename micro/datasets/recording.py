@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import overload
+from typing import Protocol, overload
 
 import numpy as np
 
 from micro.errors import DataError
-from micro.signal import AnyFrontEnd, Frames, FrontEnd, JoinedFrames, JoinedFrontEnd, Source, SourceFrames
-from micro.signal.joined import span_of
+from micro.signal import Frames, FrontEnd, JoinedFrames, JoinedFrontEnd, Source, SourceFrames
 from micro.signal.joined_frames import arrivals_of, latest
 from micro.support.wording import are, counted
+
+
+class Framing(Protocol):
+    """How recordings are cut into windows: a front end, or what stands for those of student and teacher together."""
+
+    @property
+    def window(self) -> int: ...
+    @property
+    def hop(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -173,22 +181,35 @@ def windows(samples: np.ndarray, window: int, hop: int) -> np.ndarray:
 @overload
 def cut(recording: Recording, features: FrontEnd) -> tuple[np.ndarray, np.ndarray]: ...
 @overload
-def cut(recording: Recording, features: AnyFrontEnd) -> tuple[Frames, np.ndarray]: ...
-def cut(recording: Recording, features: AnyFrontEnd) -> tuple[Frames, np.ndarray]:
+def cut(recording: Recording, features: Framing) -> tuple[Frames, np.ndarray]: ...
+def cut(recording: Recording, features: Framing) -> tuple[Frames, np.ndarray]:
     """Frames of a recording that include only valid samples, and the sample at which each begins.
 
     Frames are views of the samples if all are valid: windows that overlap then take no memory of their own. Of a joined front
     end only those are left for which every source has a window that is recent enough.
     """
     frames, starts = _cut_main(recording, features)
-    if not isinstance(features, JoinedFrontEnd):
+    front_end = _joined_of(features)
+    if front_end is None:
         return frames, starts
-    joined = joined_frames(recording, features, frames, starts)
+    joined = joined_frames(recording, front_end, frames, starts)
     complete = joined.complete
     return (joined, starts) if complete.all() else (joined[complete], starts[complete])
 
 
-def _cut_main(recording: Recording, features: AnyFrontEnd) -> tuple[np.ndarray, np.ndarray]:
+def _joined_of(features: Framing) -> JoinedFrontEnd | None:
+    """The front end of several sources that windows are cut for, as it is or as the student's view."""
+    student = getattr(features, "student", features)
+    return student if isinstance(student, JoinedFrontEnd) else None
+
+
+def span_of(features: Framing) -> int:
+    """Samples of the main source, up to a window's last, during which all samples that the window depends on were taken."""
+    front_end = _joined_of(features)
+    return features.window if front_end is None else front_end.span
+
+
+def _cut_main(recording: Recording, features: Framing) -> tuple[np.ndarray, np.ndarray]:
     frames = windows(recording.samples, features.window, features.hop)
     starts = np.arange(len(frames)) * features.hop
     if recording.valid.all():
@@ -235,13 +256,13 @@ def _source_frames(recording: Recording, stream: Stream, source: Source, ends: n
     return SourceFrames(windows(file.samples, window, 1), rows[chosen], ages)
 
 
-def whole_windows(recording: Recording, features: AnyFrontEnd) -> np.ndarray:
+def whole_windows(recording: Recording, features: Framing) -> np.ndarray:
     """Which of all windows of a recording include only valid samples, (k,) bool."""
     count = len(windows(recording.samples, features.window, features.hop))
     return all_within(recording.valid, np.arange(count) * features.hop, features.window)
 
 
-def reach(starts: np.ndarray, features: AnyFrontEnd) -> tuple[np.ndarray, np.ndarray]:
+def reach(starts: np.ndarray, features: Framing) -> tuple[np.ndarray, np.ndarray]:
     """Where samples begin that windows depend on, and how many there are up to their last: (n,), (n,) int.
 
     Of a joined front end they begin before the window does: a source's window may.

@@ -4,6 +4,7 @@ them."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,8 +17,8 @@ from micro.datasets.recording import cut, one_rate, reach
 from micro.datasets.regression import LoadedRuns, load_runs
 from micro.datasets.sources import join
 from micro.datasets.twins import twins_note, twins_of
+from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, history_note, names_of, views_of
 from micro.errors import DataError
-from micro.signal.joined import features_of
 from micro.support.wording import counted, was
 
 
@@ -26,6 +27,7 @@ def regression_parts(
     settings: FeaturesConfig,
     augment: AugmentConfig,
     seed: int,
+    inputs: TeacherInputs = AS_THE_STUDENT,
     sources: Sequence[SourceConfig] = (),
 ) -> Parts:
     """Read the files, and divide their windows into training, validation, which also calibrates, and test.
@@ -35,17 +37,18 @@ def regression_parts(
     Raises:
         DataError: Names what is missing, damaged, contradictory or too little.
     """
-    loaded = load_runs(data, settings.window)
+    loaded = load_runs(inputs.read_from(data), inputs.window(settings))
     recordings = [one.recording for one in loaded.recordings]
     rate = one_rate(recordings)
-    joined = join(recordings, settings.front_end(len(loaded.channels), rate), loaded.paths, data, sources)
-    recordings, features = joined.recordings, joined.features
-    framed = [cut(recording, features) for recording in recordings]
-    numbers = [one.numbers[starts + features.window - 1] for one, (_, starts) in zip(loaded.recordings, framed)]
+    views = views_of(settings, inputs, loaded.channels, data.columns, rate)
+    joined = join(recordings, views.student, loaded.paths, data, sources)
+    recordings, views = joined.recordings, replace(views, student=joined.features)
+    framed = [cut(recording, views) for recording in recordings]
+    numbers = [one.numbers[starts + views.window - 1] for one, (_, starts) in zip(loaded.recordings, framed)]
     known = [np.isfinite(each) for each in numbers]
     if sources:
         # Where numbers lack in between, a run of windows could reach into the one before it, which may be in another part.
-        known = [_apart(each, *reach(starts, features)) for each, (_, starts) in zip(known, framed)]
+        known = [_apart(each, *reach(starts, views)) for each, (_, starts) in zip(known, framed)]
     labeled = [Labeled(one.name, np.where(each, 0, -1)) for one, each in zip(recordings, known)]
     total, lack = sum(map(len, numbers)), sum(int((one.classes < 0).sum()) for one in labeled)
     if lack == total:
@@ -55,20 +58,20 @@ def regression_parts(
     twins, groups = _twins(loaded), _groups(loaded, data)
     whole = data if data.remaining_life is None else data.model_copy(update={"split": "files"})
     what = "file" if data.run_column is None else "run"
-    parts, said = split_classes(labeled, whole, (), loaded.paths, groups, twins, features, seed, what)
+    parts, said = split_classes(labeled, whole, (), loaded.paths, groups, twins, views, seed, what)
     divided: tuple[Pieces, ...] = ([], [], [])
     for (frames, _), one, each, part in zip(framed, labeled, numbers, parts):
-        values = features_of(features, frames)
+        values, theirs = views(frames), views.of_teacher(frames)
         for number in range(len(PARTS)):
             rows = np.flatnonzero(part == number)
             if not len(rows):
                 continue
-            made = piece(frames, values, 0, one.name, rows, each)
+            made = piece(frames, values, 0, one.name, rows, each, views=views, of_teacher=theirs)
             if number == TRAINING:
-                divided[number].extend(with_copies(made, frames, rows, features, augment, seed))
+                divided[number].extend(with_copies(made, frames, rows, views, augment, seed))
             else:
                 divided[number].append(made)
-    notes = [*loaded.notes, *joined.notes, *missing_notes(recordings, features)]
+    notes = [*loaded.notes, *joined.notes, *missing_notes(recordings, views), *history_note(recordings, views)]
     if lack:
         notes.append(
             f"{lack:,} of {counted(total, 'window')} {was(lack)} left out, as their last row has no number in column "
@@ -76,18 +79,20 @@ def regression_parts(
         )
     train, validation, test = divided
     return Parts(
-        features,
+        views.student,
         train=train,
         validation=validation,
         calibration=validation,
         test=test,
         class_names=(),
-        channels=loaded.channels,
+        channels=names_of(views.students_channels, loaded.channels),
         sample_rate=rate,
         notes=(*notes, *twins_note(twins), said),
         target_name=_target_name(data),
         target_range=(None, None) if data.remaining_life is None else (0.0, data.cap),
         sources=joined.sources,
+        teacher_features=views.teacher,
+        teacher_channels=names_of(views.teachers_channels, loaded.channels),
     )
 
 

@@ -9,22 +9,30 @@ from micro.datasets import rig
 from micro.datasets.augmented import with_copies
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import cut
+from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, views_of
 from micro.errors import DataError
 
 # The number of the training part, from which its recordings are drawn.
 TRAINING = 0
 # That of known faults, and of the test's.
 KNOWN, TESTED = 5, 4
+CHANNELS = ("acceleration",)
 
 
-def rig_parts(data: RigData, settings: FeaturesConfig, augment: AugmentConfig, seed: int) -> Parts:
+def rig_parts(
+    data: RigData,
+    settings: FeaturesConfig,
+    augment: AugmentConfig,
+    seed: int,
+    inputs: TeacherInputs = AS_THE_STUDENT,
+) -> Parts:
     """Simulate all recordings; each belongs to one part as a whole.
 
     Raises:
         DataError: For recordings shorter than a window.
     """
     machine = rig.Rig(speed=data.speed, bearing=rig.Bearing(**data.bearing.model_dump()))
-    features = settings.front_end(1, machine.sample_rate)
+    views = views_of(settings, inputs, CHANNELS, (), machine.sample_rate)
 
     def record(part: int, count: int, fault: str | None = None, severity: float = 0.0) -> Pieces:
         pieces: Pieces = []
@@ -35,15 +43,15 @@ def rig_parts(data: RigData, settings: FeaturesConfig, augment: AugmentConfig, s
             name = f"{fault}-{severity:g}g-{number}" if fault else f"normal-{part}-{number}"
             name = f"known-{name}" if part == KNOWN else name
             recording = rig.simulate_rig(machine, data.seconds, rng, fault=fault, severity=severity, name=name)
-            frames, _ = cut(recording, features)
+            frames, _ = cut(recording, views)
             if not len(frames):
                 raise DataError(
-                    f"{data.seconds} s at {machine.sample_rate:g} Hz are shorter than a window of {features.window} samples"
+                    f"{data.seconds} s at {machine.sample_rate:g} Hz are shorter than a window of {views.window} samples"
                 )
-            made = piece(frames, features(frames), int(fault is not None), name)
-            pieces.extend(
-                with_copies(made, frames, slice(None), features, augment, seed) if part == TRAINING else [made]
+            made = piece(
+                frames, views(frames), int(fault is not None), name, views=views, of_teacher=views.of_teacher(frames)
             )
+            pieces.extend(with_copies(made, frames, slice(None), views, augment, seed) if part == TRAINING else [made])
         return pieces
 
     def faulty(part: int, count: int) -> Pieces:
@@ -55,13 +63,15 @@ def rig_parts(data: RigData, settings: FeaturesConfig, augment: AugmentConfig, s
         ]
 
     return Parts(
-        features,
+        views.student,
         train=record(TRAINING, data.train_recordings),
         validation=record(1, data.validation_recordings),
         calibration=record(2, data.calibration_recordings),
         test=record(3, data.test_recordings) + faulty(TESTED, data.fault_recordings),
         class_names=(),
-        channels=("acceleration",),
+        channels=CHANNELS,
         sample_rate=machine.sample_rate,
         faults=faulty(KNOWN, data.known_faults),
+        teacher_features=views.teacher,
+        teacher_channels=CHANNELS,
     )

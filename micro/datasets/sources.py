@@ -52,7 +52,7 @@ class Joined:
 
 def join(
     recordings: Sequence[Recording],
-    features: FrontEnd,
+    features: AnyFrontEnd,
     paths: Mapping[str, Path],
     data: FilesData,
     sources: Sequence[SourceConfig],
@@ -74,6 +74,7 @@ def join(
     joined = Joined(list(recordings), features)
     if not sources:
         return joined
+    assert isinstance(features, FrontEnd)
     made: list[Source] = []
     read: list[SourceData] = []
     notes: dict[str, None] = {}

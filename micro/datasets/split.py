@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from micro.datasets.recording import Recording, all_within, any_within, cut, split_in_time
+from micro.datasets.recording import Framing, Recording, all_within, any_within, cut, span_of, split_in_time
 from micro.errors import DataError
-from micro.signal import AnyFrontEnd, Frames, Scaling, fit_scaling
-from micro.signal.joined import features_of, span_of
+from micro.signal import Frames, Scaling, fit_scaling
 from micro.support.wording import are, counted, was
 
 # Fractions of each healthy stretch of a user's recordings: training, validation, threshold, test.
@@ -20,15 +19,16 @@ PARTS = ("training", "validation", "the threshold", "the test")
 
 @dataclass(frozen=True)
 class Stretch:
-    """A stretch's windows, their features, and which of them are healthy."""
+    """A stretch's windows, their features, which of them are healthy, and the teacher's features where it has its own."""
 
     name: str
     frames: Frames
     values: np.ndarray
     learnable: np.ndarray
+    of_teacher: np.ndarray | None = None
 
 
-def split_healthy(counts: Sequence[int], features: AnyFrontEnd) -> tuple[list[tuple[slice, ...]] | None, str]:
+def split_healthy(counts: Sequence[int], features: Framing) -> tuple[list[tuple[slice, ...]] | None, str]:
     """For each stretch of `counts` healthy windows its runs for training, validation, threshold and test; and a note.
 
     A stretch long enough is split in time. A shorter one belongs to one of the four as a whole, so that their fractions hold
@@ -90,7 +90,7 @@ def too_few(stretches: Sequence[Stretch], reason: str) -> str:
     )
 
 
-def nothing_healthy(recordings: Sequence[Recording], features: AnyFrontEnd) -> str:
+def nothing_healthy(recordings: Sequence[Recording], features: Framing) -> str:
     """Why there is no healthy window, in words."""
     healthy = [recording for recording in recordings if recording.healthy.any()]
     if not healthy:
@@ -108,17 +108,19 @@ def nothing_healthy(recordings: Sequence[Recording], features: AnyFrontEnd) -> s
     )
 
 
-def file_scalings(recordings: Iterable[Recording], features: AnyFrontEnd) -> dict[str, Scaling]:
-    """One scaling a file, fitted on the healthy windows of all its stretches.
+def file_scalings(
+    recordings: Iterable[Recording], framing: Framing, features: Callable[[Frames], np.ndarray]
+) -> dict[str, Scaling]:
+    """One scaling a file, fitted on the features of the healthy windows of all its stretches.
 
     Raises:
         DataError: Names a file without.
     """
     healthy_values: dict[str, list[np.ndarray]] = {}
     for recording in recordings:
-        frames, starts = cut(recording, features)
-        healthy = all_within(recording.healthy, starts, features.window)
-        healthy_values.setdefault(recording.name, []).append(features_of(features, frames)[healthy])
+        frames, starts = cut(recording, framing)
+        healthy = all_within(recording.healthy, starts, framing.window)
+        healthy_values.setdefault(recording.name, []).append(features(frames)[healthy])
     for name, values in healthy_values.items():
         if not sum(map(len, values)):
             raise DataError(f"{name}: no healthy window to fit its scaling on; check healthy_rows")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,10 +26,10 @@ from micro.datasets.split import (
     window_labels,
 )
 from micro.datasets.twins import twins_note, twins_of
+from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, Views, history_note, names_of, views_of
 from micro.errors import DataError
-from micro.signal import AnyFrontEnd, Scaling
-from micro.signal.joined import features_of
-from micro.support.wording import listed
+from micro.signal import Frames, Scaling
+from micro.support.wording import counted, listed, was
 
 
 def table_parts(
@@ -36,6 +37,7 @@ def table_parts(
     settings: FeaturesConfig,
     augment: AugmentConfig,
     seed: int,
+    inputs: TeacherInputs = AS_THE_STUDENT,
     sources: Sequence[SourceConfig] = (),
 ) -> Parts:
     """Read the files and divide their healthy windows into the four parts; all others are for the test, but for known faults.
@@ -45,24 +47,24 @@ def table_parts(
     Raises:
         DataError: Names what is missing, damaged or too little.
     """
-    recordings, channels, notes = table.load(data, 1 if data.pictures else settings.window)
+    recordings, channels, notes = table.load(inputs.read_from(data), 1 if data.pictures else inputs.window(settings))
     rate, size = one_rate(recordings), one_size(recordings)
     named = find_files(data.files, data.folder) if data.known_faults or data.pictures or sources else {}
     paths = {name: path for path, name in named.items()}
-    joined = join(recordings, settings.front_end(len(channels), rate, size), paths, data, sources)
-    recordings, features = joined.recordings, joined.features
-    scalings = file_scalings(recordings, features) if data.scaling == "per_file" else {}
+    views = views_of(settings, inputs, channels, data.columns, rate, size)
+    joined = join(recordings, views.student, paths, data, sources)
+    recordings, views = joined.recordings, replace(views, student=joined.features)
+    scalings = _file_scalings(recordings, views) if data.scaling == "per_file" else {}
     known = learned_names(recordings, named, data)
-    stretches, test, faults = _stretches(recordings, features, scalings, known)
+    stretches, test, faults, more = _stretches(recordings, views, scalings, known)
     if not stretches:
-        raise DataError(nothing_healthy(recordings, features))
-    more: list[str] = []
+        raise DataError(nothing_healthy(recordings, views))
     if data.pictures:
         twins = twins_of(paths)
-        more = twins_note(twins)
+        more += twins_note(twins)
         runs, note = split_pictures([one.name for one in stretches], twins)
     else:
-        runs, note = split_healthy([len(one.learnable) for one in stretches], features)
+        runs, note = split_healthy([len(one.learnable) for one in stretches], views)
     if runs is None:
         raise DataError(too_few(stretches, note))
     train: Pieces = []
@@ -73,61 +75,109 @@ def table_parts(
             rows = one.learnable[place]
             if not len(rows):
                 continue
-            made = piece(one.frames, one.values, 0, one.name, rows)
+            made = piece(one.frames, one.values, 0, one.name, rows, views=views, of_teacher=one.of_teacher)
             if target is train:
                 own = scalings.get(one.name)
-                target.extend(with_copies(made, one.frames, rows, features, augment, seed, own, size))
+                target.extend(with_copies(made, one.frames, rows, views, augment, seed, own, size))
             else:
                 target.append(made)
-    all_notes = (*notes, *joined.notes, *missing_notes(recordings, features), *([note] if note else []), *more)
+    all_notes = (
+        *notes,
+        *joined.notes,
+        *missing_notes(recordings, views),
+        *history_note(recordings, views),
+        *([note] if note else []),
+        *more,
+    )
     return Parts(
-        features,
+        views.student,
         train,
         validation,
         calibration,
         test,
         (),
-        channels,
+        names_of(views.students_channels, channels),
         rate,
         all_notes,
         image_size=size,
         faults=faults,
         sources=joined.sources,
+        teacher_features=views.teacher,
+        teacher_channels=names_of(views.teachers_channels, channels),
     )
 
 
 def _stretches(
-    recordings: Sequence[Recording], features: AnyFrontEnd, scalings: dict[str, Scaling], known: frozenset[str]
-) -> tuple[list[Stretch], Pieces, Pieces]:
-    """Stretches with healthy windows to learn from, the windows that share no sample with them, for the test, and known faults.
+    recordings: Sequence[Recording],
+    views: Views,
+    scalings: Mapping[str, tuple[Scaling, Scaling | None]],
+    known: frozenset[str],
+) -> tuple[list[Stretch], Pieces, Pieces, list[str]]:
+    """Stretches with healthy windows to learn from, the windows that share no sample with them, for the test, known faults, and
+    a sentence on windows whose state is not the same to student and teacher, if there are any.
 
     `known` are recordings whose faults are learned from: none of their other windows is tested on.
     """
     stretches: list[Stretch] = []
     test: Pieces = []
     faults: Pieces = []
+    differing = 0
     for recording in recordings:
-        frames, starts = cut(recording, features)
-        values = features_of(features, frames)
-        if recording.name in scalings:
-            values = scalings[recording.name](values)
-        labels = window_labels(recording, starts, features.window)
-        within = reach(starts, features)
+        frames, starts = cut(recording, views)
+        values, theirs = _features(recording, frames, views, scalings)
+        labels = window_labels(recording, starts, views.window)
+        within = reach(starts, views)
         learnable = np.flatnonzero(all_within(recording.healthy, *within) & (labels != 1))
         if len(learnable):
-            stretches.append(Stretch(recording.name, frames, values, learnable))
+            stretches.append(Stretch(recording.name, frames, values, learnable, theirs))
+        own, window = starts + views.history, views.student.window
         if recording.name in known:
-            rows = fault_windows(recording, starts, features.window)
-            faults += [piece(frames, values, 1, recording.name, rows)] if len(rows) else []
+            rows = fault_windows(recording, own, window)
+            if len(rows):
+                faults.append(piece(frames, values, 1, recording.name, rows, views=views, of_teacher=theirs))
             continue
         # A window that shares samples with a training window says nothing about new data.
         apart = ~any_within(recording.healthy, *within)
+        same = labels == window_labels(recording, own, window)
+        differing += int((apart & ~same).sum())
         for label in (0, 1, -1):
-            rows = np.flatnonzero(apart & (labels == label))
+            rows = np.flatnonzero(apart & same & (labels == label))
             if len(rows):
-                test.append(piece(frames, values, label, recording.name, rows))
+                test.append(piece(frames, values, label, recording.name, rows, views=views, of_teacher=theirs))
     if known and not faults:
         raise DataError(
-            f"known_faults: {listed(sorted(known))}: no window of {features.window} is faulty for half its rows"
+            f"known_faults: {listed(sorted(known))}: no window of {views.student.window} is faulty for half its rows"
         )
-    return stretches, test, faults
+    return stretches, test, faults, _on_differing(differing)
+
+
+def _features(
+    recording: Recording, frames: Frames, views: Views, scalings: Mapping[str, tuple[Scaling, Scaling | None]]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """What student and teacher see of a recording's windows, scaled by its file where the config says so."""
+    values, theirs = views(frames), views.of_teacher(frames)
+    own, of_teacher = scalings.get(recording.name, (None, None))
+    if own is not None:
+        values = own(values)
+    return values, theirs if theirs is None or of_teacher is None else of_teacher(theirs)
+
+
+def _file_scalings(recordings: Sequence[Recording], views: Views) -> dict[str, tuple[Scaling, Scaling | None]]:
+    """The scaling of each file for the student, and for the teacher where it has features of its own."""
+
+    def of_teacher(frames: Frames) -> np.ndarray:
+        values = views.of_teacher(frames)
+        assert values is not None
+        return values
+
+    own = file_scalings(recordings, views, views)
+    theirs = {} if views.teacher is None else file_scalings(recordings, views, of_teacher)
+    return {name: (scaling, theirs.get(name)) for name, scaling in own.items()}
+
+
+def _on_differing(count: int) -> list[str]:
+    """A sentence on test windows that were left out, as only the teacher's longer part holds a faulty or unknown row."""
+    if not count:
+        return []
+    what = "is faulty or unknown only before the student's part begins"
+    return [f"{counted(count, 'test window')} whose state {what} {was(count)} left out."]

@@ -31,6 +31,11 @@ def require_searchable(config: Config) -> None:
     """RunError for a config whose students cannot be varied or judged."""
     if config.student.path:
         raise RunError("search: student.path names a model as it is; give student.family instead, so that it can vary")
+    if config.own_inputs:
+        raise RunError(
+            "search: student and teacher see the same inputs; leave out [teacher.features] and teacher.columns, and give the "
+            "student that is found such a teacher with keras-kd run"
+        )
     if config.distill.recipe == AUTO:
         raise RunError(
             'search: distill.recipe = "auto" is chosen by a run, for one student; run the config and name the recipe that it '

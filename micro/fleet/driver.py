@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from micro.support.workers import Outcome, cluster, require_ray, run_all
 
 TEACH, TRAIN = "micro.fleet.teacher:teach", "micro.fleet.machine:train_asset"
 LOG = "fleet.log.jsonl"
+# Next to the shared teacher: the classes that it gives.
+TAUGHT = "teacher.json"
 # Drawing the page takes about as long as finding a machine done.
 SECONDS_BETWEEN_TABLES = 10.0
 
@@ -68,7 +71,8 @@ def run_fleet(
                 progress("training the shared teacher", 0.0)
                 teacher = _teacher(fleet, out, workers)
             table = _Table(fleet, out)
-            for outcome in run_all(TRAIN, _pieces(fleet, out, teacher), workers=workers):
+            pieces = _pieces(fleet, out, teacher, _classes(teacher, out))
+            for outcome in run_all(TRAIN, pieces, workers=workers):
                 table.take(outcome)
                 done = len(table.outcomes)
                 if outcome.error is not None:
@@ -96,16 +100,27 @@ def _teacher(fleet: Fleet, out: Path, workers: int) -> str | None:
     path = out / "teacher.keras"
     if not path.is_file():
         places = [[fleet.config(asset).model_dump(mode="json") for asset in place] for place in fleet.teaching()]
-        for outcome in run_all(TEACH, [("teacher", {"places": places, "path": str(path)})], workers=workers):
+        work = {"places": places, "path": str(path), "about": str(out / TAUGHT)}
+        for outcome in run_all(TEACH, [("teacher", work)], workers=workers):
             if outcome.error is not None:
                 names = ", ".join(asset.name for asset, *_ in fleet.teaching())
                 raise RunError(f"the shared teacher, trained on {names}: {outcome.error}")
     return str(path)
 
 
-def _pieces(fleet: Fleet, out: Path, teacher: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+def _classes(teacher: str | None, out: Path) -> tuple[str, ...]:
+    """The classes that the fleet's own teacher was taught, which machines may have some of."""
+    path = out / TAUGHT
+    if teacher is None or Path(teacher).parent != out or not path.is_file():
+        return ()
+    return tuple(json.loads(path.read_bytes())["classes"])
+
+
+def _pieces(
+    fleet: Fleet, out: Path, teacher: str | None, classes: tuple[str, ...]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     for asset in fleet.asset:
-        config = fleet.config(asset, teacher).model_dump(mode="json")
+        config = fleet.config(asset, teacher, classes).model_dump(mode="json")
         folder = out / "assets" / asset.name
         plain = {"name": asset.name, "config": config, "out": str(folder), "log": str(out / LOG), "fleet": str(out)}
         yield asset.name, plain
@@ -130,12 +145,15 @@ class _Table:
         from micro.fleet.page import render_fleet
 
         rows = tuple(_row(asset, self.outcomes.get(asset.name)) for asset in self.fleet.asset)
-        result = FleetResult(rows, _removed(self.fleet, self.out))
-        job = self.fleet.shared.get("job", "rig")
+        job, task = self.fleet.shared.get("job", "rig"), self.fleet.config(self.fleet.asset[0]).task
+        result = FleetResult(rows, _removed(self.fleet, self.out), task)
         plain = [{key: value for key, value in asdict(row).items() if key != "attempts"} for row in rows]
-        write_bytes(self.out / "fleet.json", json_bytes({"job": job, "rows": plain, "removed": list(result.removed)}))
-        write_bytes(self.out / "fleet.csv", table_csv(rows, job))
-        write_bytes(self.out / "report.html", render_fleet(rows, job))
+        write_bytes(
+            self.out / "fleet.json",
+            json_bytes({"job": job, "task": task, "rows": plain, "removed": list(result.removed)}),
+        )
+        write_bytes(self.out / "fleet.csv", table_csv(rows, task))
+        write_bytes(self.out / "report.html", render_fleet(rows, job, task))
         self._written = time.monotonic()
         return result
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from micro.config import Task
 from micro.fleet.results import AssetResult, metric_names
 from micro.runs.verdict import GRADES
 from micro.support.html import chart, drawing, figure, page
@@ -13,15 +14,22 @@ from micro.support.html import chart, drawing, figure, page
 METRIC_WORDS = {
     "auc": "area under the ROC curve",
     "accuracy": "accuracy",
+    "macro_f1": "F1, mean over classes",
+    "calibration_error": "calibration error",
+    "r2": "fraction of the variance explained",
+    "rmse": "root mean square error",
+    "mae": "mean absolute error",
+    "coverage": "fraction of windows within the interval",
+    "rmse_last": "root mean square error of last windows",
     "detection_rate": "fraction of faulty windows found",
     "false_alarm_rate": "fraction of healthy windows above the threshold",
 }
 
 
-def render_fleet(rows: Sequence[AssetResult], job: str) -> bytes:
+def render_fleet(rows: Sequence[AssetResult], job: str, task: Task) -> bytes:
     """The page for a fleet's rows; the same rows give the same bytes."""
     done = [row for row in rows if row.state == "done"]
-    metrics = metric_names(done)
+    metrics = metric_names(done, task)
     with drawing():
         charts = [found for name in metrics if (found := _by_metric(done, name)) is not None]
     return page(

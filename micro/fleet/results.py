@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from micro.config import Task
+from micro.runs.report_parts import METRICS
+
 # A machine's numbers in the table, besides its name and state.
 FIGURES = ("flash", "ram", "macs", "threshold")
-# The order of metrics, and those that every machine of a job has.
-METRICS = ("accuracy", "auc", "detection_rate", "false_alarm_rate")
-METRICS_OF = {"rig": METRICS[1:], "table": METRICS[1:], "cwru": METRICS[:1]}
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class AssetResult:
 @dataclass(frozen=True)
 class FleetResult:
     """The result of each machine, in the fleet's order; `removed` names those done earlier that are no longer in it.
+    `task` is what all of them do.
 
     Examples:
         >>> from micro.fleet import AssetResult
@@ -52,6 +53,7 @@ class FleetResult:
 
     rows: tuple[AssetResult, ...]
     removed: tuple[str, ...] = ()
+    task: Task = "anomaly"
 
     @property
     def unusable(self) -> tuple[str, ...]:
@@ -64,16 +66,15 @@ class FleetResult:
         return tuple(row.asset for row in self.rows if row.state == "failed")
 
 
-def metric_names(rows: Sequence[AssetResult], job: str | None = None) -> tuple[str, ...]:
-    """Metrics that machines have, in one order whoever was done first; with a job its own, done or not."""
-    present = {name for row in rows for name in row.metrics} | set(METRICS_OF.get(job or "", ()))
-    known = [name for name in METRICS if name in present]
-    return (*known, *sorted(present - set(known)))
+def metric_names(rows: Sequence[AssetResult], task: Task) -> tuple[str, ...]:
+    """Metrics of a task, whether a machine is done or not, and what else machines have, in one order whoever was done first."""
+    present = {name for row in rows for name in row.metrics}
+    return (*METRICS[task], *sorted(present - set(METRICS[task])))
 
 
-def table_csv(rows: Sequence[AssetResult], job: str) -> bytes:
+def table_csv(rows: Sequence[AssetResult], task: Task) -> bytes:
     """The fleet's table, a line a machine; columns are the same however far the fleet has come."""
-    metrics = metric_names(rows, job)
+    metrics = metric_names(rows, task)
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("asset", "state", "verdict", *metrics, *FIGURES, "reasons", "error"))

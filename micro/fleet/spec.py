@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from micro.config import Config, parse_config, require_current_names, with_paths
 from micro.config.complaints import first_complaint, load_toml
 
 # Sections in which a machine may differ; features and teacher are what a fleet shares.
-OWN = ("data", "student", "detect", "recognize", "budget", "firmware")
+OWN = ("data", "student", "detect", "recognize", "estimate", "budget", "firmware")
 
 # Machines that may teach in place of one whose data cannot be used.
 STAND_INS = 3
@@ -30,6 +30,7 @@ class Asset(BaseModel):
     student: dict[str, Any] = {}
     detect: dict[str, Any] = {}
     recognize: dict[str, Any] = {}
+    estimate: dict[str, Any] = {}
     budget: dict[str, Any] = {}
     firmware: dict[str, Any] = {}
 
@@ -50,8 +51,9 @@ class Fleet(BaseModel):
     teacher_assets: PositiveInt = 8
     asset: tuple[Asset, ...]
 
-    def config(self, asset: Asset, teacher: str | None = None) -> Config:
-        """A machine's whole config: one seed, no student without teacher, the shared teacher where one is named.
+    def config(self, asset: Asset, teacher: str | None = None, classes: Sequence[str] = ()) -> Config:
+        """A machine's whole config: one seed, no student without teacher, the shared teacher where one is named, with the
+        classes that it gives.
 
         Raises:
             ValueError: Names the machine and what is wrong.
@@ -62,7 +64,11 @@ class Fleet(BaseModel):
         plain["seeds"] = 1
         plain["distill"] = {**plain.get("distill", {}), "compare": False}
         if teacher is not None:
-            plain["teacher"] = {**plain["teacher"], "path": teacher}
+            # How many networks it is the mean of is said of one that is trained, not of a file.
+            plain["teacher"] = {key: value for key, value in plain["teacher"].items() if key != "members"}
+            plain["teacher"]["path"] = teacher
+            if classes:
+                plain["teacher"]["classes"] = list(classes)
         return parse_config(plain, Path(), f"asset {asset.name!r}")
 
     def teaching(self) -> Iterator[tuple[Asset, ...]]:
@@ -111,9 +117,13 @@ def load_fleet(path: str | Path) -> Fleet:
         raise ValueError(f"fleet {path}: {first_complaint(error, '', Fleet)}") from None
     _require_apart(path, fleet)
     for asset in fleet.asset:
-        if fleet.config(asset).task == "regression":
-            raise ValueError(f"fleet {path}: task 'regression' has no fleet; run each machine by itself (keras-kd run)")
-        if fleet.config(asset).sources:
+        config = fleet.config(asset)
+        if config.own_inputs:
+            raise ValueError(
+                f"fleet {path}: the teacher of a fleet sees what the students see; leave out [teacher.features] and "
+                "teacher.columns, or run each machine by itself (keras-kd run)"
+            )
+        if config.sources:
             raise ValueError(f"fleet {path}: [[sources]] have no fleet; run each machine by itself (keras-kd run)")
     return fleet
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,20 @@ from micro.config import Config, parse_config
 from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepare import Prepared, Windows, prepare
 from micro.errors import MicroError, RunError
-from micro.runs.train import ready_devices, train_teacher
-from micro.support.files import keras_bytes, write_bytes
+from micro.runs.train import in_real_numbers, ready_devices, train_teacher
+from micro.support.files import json_bytes, keras_bytes, write_bytes
 
 # Windows that the teacher learns from, of all machines together.
 TAUGHT = 20_000
 
 
-def teach(places: Sequence[Sequence[Mapping[str, Any]]], path: str) -> dict[str, Any]:
+def teach(places: Sequence[Sequence[Mapping[str, Any]]], path: str, about: str) -> dict[str, Any]:
     """Train the shared teacher on windows of several machines, each scaled on its own healthy ones, and write it.
 
     Args:
         places: For each place at the teacher's table the configs that may take it: the first whose data can be used does. A
             broken machine says so in its own row.
+        path, about: Where the teacher goes, and before it the classes that it gives: those of all machines together.
 
     Raises:
         RunError: If none of them has data that can be used.
@@ -45,7 +46,9 @@ def teach(places: Sequence[Sequence[Mapping[str, Any]]], path: str) -> dict[str,
     prepared = [data for data in prepared if data.features.shape == prepared[0].features.shape]
     pooled = _pooled(prepared)
     model = train_teacher(first, pooled, first.seed, lambda: None).model
-    write_bytes(path, keras_bytes(copied(model)))
+    write_bytes(about, json_bytes({"classes": list(pooled.class_names)}))
+    # Machines have means and deviations of their own; between them numbers go as they are.
+    write_bytes(path, keras_bytes(in_real_numbers(copied(model), pooled.target)))
     keras.backend.clear_session()
     return {"windows": len(pooled.train), "machines": len(prepared)}
 
@@ -61,20 +64,35 @@ def _first_usable(place: Sequence[Config], broken: list[str]) -> Prepared | None
 
 
 def _pooled(prepared: Sequence[Prepared]) -> Prepared:
-    """One data set of several: training and validation windows of each, evenly, together."""
+    """One data set of several: training and validation windows of each, evenly, together; classes by their names."""
     each = max(1, TAUGHT // len(prepared))
+    names = tuple(dict.fromkeys(name for data in prepared for name in data.class_names))
 
-    def together(parts: Sequence[Windows]) -> Windows:
-        chosen = [(part, evenly_spaced(len(part), each)) for part in parts]
+    def together(part_of: Callable[[Prepared], Windows | None]) -> Windows:
+        chosen = [
+            (data, part, evenly_spaced(len(part), each)) for data in prepared if (part := part_of(data)) is not None
+        ]
         return Windows(
-            np.concatenate([part.x[rows] for part, rows in chosen]),
-            np.concatenate([part.labels[rows] for part, rows in chosen]),
-            tuple(part.origins[row] for part, rows in chosen for row in rows),
+            np.concatenate([part.x[rows] for _, part, rows in chosen]),
+            np.concatenate([_renumbered(part.labels[rows], data.class_names, names) for data, part, rows in chosen]),
+            tuple(part.origins[row] for _, part, rows in chosen for row in rows),
         )
 
+    train, target = together(lambda data: data.train), prepared[0].target
+    if target is not None:
+        target = dataclasses.replace(target, mean=float(train.labels.mean()), deviation=float(train.labels.std()))
+    counts = np.bincount(train.labels, minlength=len(names)) if names else np.zeros(0)
     return dataclasses.replace(
         prepared[0],
-        train=together([data.train for data in prepared]),
-        validation=together([data.validation for data in prepared]),
-        faults=together(faults) if (faults := [data.faults for data in prepared if data.faults is not None]) else None,
+        train=train,
+        validation=together(lambda data: data.validation),
+        faults=together(lambda data: data.faults) if any(data.faults is not None for data in prepared) else None,
+        class_names=names,
+        class_weights=tuple((len(train) / (len(names) * counts)).tolist()) if prepared[0].class_weights else (),
+        target=target,
     )
+
+
+def _renumbered(labels: np.ndarray, own: Sequence[str], names: Sequence[str]) -> np.ndarray:
+    """Labels of a machine's classes as those of all; numbers and states as they are."""
+    return np.array([names.index(name) for name in own])[labels] if own else labels

@@ -123,7 +123,7 @@ def soft_targets(temperature: float, data: Prepared, teacher: keras.Model, tflit
     from scipy.special import softmax
 
     rows = evenly_spaced(len(data.test), SOFTENED_WINDOWS)
-    x, labels = data.test.x[rows], data.test.labels[rows]
+    x, labels, seen = data.test.x[rows], data.test.labels[rows], data.of_teacher.test.x[rows]
 
     def means(logits: np.ndarray) -> list[list[float]]:
         soft = softmax(logits.astype(np.float64) / temperature, axis=-1)
@@ -131,7 +131,7 @@ def soft_targets(temperature: float, data: Prepared, teacher: keras.Model, tflit
         return [part.mean(axis=0).tolist() if len(part) else [0.0] * soft.shape[1] for part in present]
 
     return SoftTargets(
-        temperature=temperature, teacher=means(keras_logits(teacher, x)), student=means(chip_logits(tflite, x))
+        temperature=temperature, teacher=means(keras_logits(teacher, seen)), student=means(chip_logits(tflite, x))
     )
 
 

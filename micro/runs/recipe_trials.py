@@ -15,6 +15,7 @@ from micro.config import AUTO, PLAIN, Config, with_candidate
 from micro.datasets.prepare import Prepared
 from micro.detection.threshold import reconstruction_error
 from micro.runs.recipe_choice import RecipeChoice, choose, trial_epochs, trials_of
+from micro.runs.recorded_teacher import teaching
 from micro.runs.seed_run import SeedWork, teacher_of
 from micro.runs.train import Trained, distil, train_alone
 from micro.support.files import json_bytes, write_bytes
@@ -46,6 +47,7 @@ def _tried(first: SeedWork, place: Path) -> RecipeChoice:
     config, data, seed = first.config, first.data, first.seed
     teacher = teacher_of(first)
     assert isinstance(teacher, Trained)  # detectors take no recipe
+    taught_by = teaching(teacher.model, data)
     epochs = trial_epochs(config)
     short = config.model_copy(update={"student": config.student.model_copy(update={"epochs": epochs})})
     work = dataclasses.replace(first, place=place)
@@ -55,7 +57,7 @@ def _tried(first: SeedWork, place: Path) -> RecipeChoice:
         def train(tick: Callable[[], None], name: str = name) -> Trained:
             if name == PLAIN:
                 return train_alone(short, data, seed, tick)
-            return distil(with_candidate(short, name), data, teacher.model, seed, tick)
+            return distil(with_candidate(short, name), data, taught_by, seed, tick)
 
         scores[name] = _scores(work.trained(f"recipe_{name}", epochs, train).model, data)
     overlap = max(1.0, data.features.window / data.features.hop)

@@ -10,6 +10,7 @@ from micro.config import Task
 from micro.datasets.pieces import Target
 from micro.datasets.sources import SourceData
 from micro.detection.detector import Detector
+from micro.signal import FrontEnd
 
 # Figures of a model on the test windows by name; None where the test does not show it, such as an AUC without faulty windows.
 Metrics = dict[str, float | None]
@@ -41,8 +42,17 @@ class WindowCounts(Part):
     test: int
 
 
+class TeacherData(Part):
+    """What a teacher sees in place of what the student sees."""
+
+    features: FrontEnd
+    channels: tuple[str, ...]
+
+
 class DataReport(Part):
     """The data of a run; `untested` says what its test cannot show, `target` what number a regression predicts.
+
+    `teacher` is what the teacher sees; None where it sees what the student sees.
 
     Pictures have no sample rate, but an `image_size`, height and width. `channels` and `sample_rate` are the main source's,
     where there are further `sources`.
@@ -57,6 +67,7 @@ class DataReport(Part):
     target: Target | None = None
     image_size: tuple[int, int] | None = None
     sources: tuple[SourceData, ...] = ()
+    teacher: TeacherData | None = None
 
 
 class Parameters(Part):

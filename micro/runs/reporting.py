@@ -34,6 +34,7 @@ from micro.runs.report_parts import (
     ReportedDetector,
     SeedReport,
     StageReport,
+    TeacherData,
     WindowCounts,
 )
 from micro.runs.run_report import RunReport
@@ -148,8 +149,15 @@ def _data_report(results: RunResults) -> DataReport:
         untested=untested(data),
         target=data.target,
         image_size=data.image_size,
+        teacher=_teacher_data(data),
         **({"sources": data.sources} if data.sources else {}),
     )
+
+
+def _teacher_data(data: Prepared) -> TeacherData | None:
+    if data.teacher is None:
+        return None
+    return TeacherData(features=data.teacher.features, channels=data.teacher.channels)
 
 
 def _on_known_faults(results: RunResults) -> list[str]:

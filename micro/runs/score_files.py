@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,9 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
         report.data.sources,
     )
     recordings, features = joined.recordings, joined.features
-    scalings = file_scalings(recordings, features) if tables.scaling == "per_file" else {}
+    scalings = (
+        file_scalings(recordings, features, partial(features_of, features)) if tables.scaling == "per_file" else {}
+    )
     student = _student(folder, report, config)
     by_file: dict[str, list[tuple[np.ndarray, ...]]] = {}
     for recording in recordings:

@@ -122,9 +122,9 @@ def fit_score_teacher(config: Config, data: Prepared, seed: int, begin: Callable
     Raises:
         DataError: For a detector that cannot be fitted, or gives scores that tell nothing.
     """
-    settings, windows = config.teacher, data.train
-    rows = _rows(windows.x)
-    near = -(-span_of(data.features) // data.features.hop) - 1
+    settings, windows, seen = config.teacher, data.train, data.of_teacher
+    rows = _rows(seen.train.x)
+    near = -(-span_of(seen.features) // data.features.hop) - 1
     sets = _fitting_sets(windows, folds_of(windows), near)
     members: dict[str, Member] = {}
     held_out = []
@@ -136,20 +136,30 @@ def fit_score_teacher(config: Config, data: Prepared, seed: int, begin: Callable
         members[name] = Member(make(rows[evenly_spaced(len(rows), MOST)], seed), mean, deviation)
         held_out.append(_standardized(unseen, mean, deviation))
     begin("synthetic windows")
-    made = synthesized(windows.x, settings.synthetic_windows, seed)
+    made, made_seen = _synthesized(windows, settings.synthetic_windows, seed)
     # Training windows get the scores of detectors that do not know them: its own memory would call each of them healthy.
-    scores = np.concatenate([np.stack(held_out, axis=1), standardized(members, made)])
+    scores = np.concatenate([np.stack(held_out, axis=1), standardized(members, made_seen)])
     x, outputs = np.concatenate([windows.x, made]), targets_of_scores(scores, settings.combine)
     if len(faults := learned_faults(data)):
-        known = targets_of_scores(standardized(members, faults), settings.combine)
+        known = targets_of_scores(standardized(members, learned_faults(seen)), settings.combine)
         x, outputs = np.concatenate([x, faults]), np.concatenate([outputs, np.maximum(known, np.float32(MARGIN))])
     return ScoreTeacher(
         members,
         settings.combine,
         x,
         outputs,
-        targets_of_scores(standardized(members, data.validation.x), settings.combine),
+        targets_of_scores(standardized(members, seen.validation.x), settings.combine),
     )
+
+
+def _synthesized(windows: Windows, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Synthetic windows as the student and as the teacher sees them; of features of its own both are made together."""
+    if windows.of_teacher is None:
+        made = synthesized(windows.x, count, seed)
+        return made, made
+    both = [part.reshape(len(part), -1) for part in (windows.x, windows.of_teacher)]
+    mine, theirs = np.split(synthesized(np.concatenate(both, axis=1), count, seed), [both[0].shape[1]], axis=1)
+    return mine.reshape(-1, *windows.x.shape[1:]), theirs.reshape(-1, *windows.of_teacher.shape[1:])
 
 
 def folds_of(windows: Windows) -> np.ndarray:

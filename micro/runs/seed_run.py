@@ -18,6 +18,7 @@ from micro.datasets.prepare import Prepared, calibration_windows
 from micro.runs.compression import TrainingData, Written, apply, written
 from micro.runs.evaluate import Evaluation, Judge, chip_judge, evaluate, keras_judge
 from micro.runs.fitting import seed_everything
+from micro.runs.recorded_teacher import teaching
 from micro.runs.report_parts import DETECTOR
 from micro.runs.score_teacher import ScoreTeacher, fit_score_teacher
 from micro.runs.train import Trained, distil, train_alone, train_teacher, training_data
@@ -94,21 +95,21 @@ def run_seed(work: SeedWork) -> SeedRun:
     config, data, seed = work.config, work.data, work.seed
     epochs = config.student.epochs
     teacher = teacher_of(work)
-    teaching = teacher.model if isinstance(teacher, Trained) else teacher
-    student = work.trained("student", epochs, lambda tick: distil(config, data, teaching, seed, tick))
+    taught_by = teaching(teacher.model, data) if isinstance(teacher, Trained) else teacher
+    student = work.trained("student", epochs, lambda tick: distil(config, data, taught_by, seed, tick))
     alone = None
     if config.distill.compare:
         alone = work.trained("alone", epochs, lambda tick: train_alone(config, data, seed, tick))
     calibration = calibration_windows(data, seed)
-    stages = _compressed(work, student, training_data(config, data, teaching, student.model), calibration)
-    judges = _judges_of(teacher, data.task)
+    stages = _compressed(work, student, training_data(config, data, taught_by, student.model), calibration)
+    seen = data.of_teacher
+    evaluations = {name: evaluate(judge, seen, config) for name, judge in _judges_of(teacher, data.task).items()}
     floats = {"student_distilled": student.model}
     if alone is not None:
         floats["student_alone"] = alone.model
     if config.compress:
         floats["student_compressed"] = stages[-1].model
-    judges |= {name: keras_judge(model, data.task) for name, model in floats.items()}
-    evaluations = {name: evaluate(judge, data, config) for name, judge in judges.items()}
+    evaluations |= {name: evaluate(keras_judge(model, data.task), data, config) for name, model in floats.items()}
     evaluations["student_int8"] = stages[-1].evaluation
     if alone is not None:
         tflite = convert(alone.model, calibration, weights=config.convert.weights)

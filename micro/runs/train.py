@@ -6,16 +6,17 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_kd import Supplied
+from keras_kd.layers import activation_of
 from micro.compress.fine_tune import with_supplied
 from micro.compress.shrink import plan_shrink
-from micro.config import Config, ModelConfig
+from micro.config import Config, ModelConfig, TeacherConfig
 from micro.conversion.keras_file import load_keras
 from micro.datasets.pieces import Target
 from micro.datasets.prepare import Prepared, Windows
@@ -25,12 +26,15 @@ from micro.runs import models as students
 from micro.runs.compression import TrainingData, require_budget
 from micro.runs.fitting import History, class_weight, fit, hard_loss, seed_everything
 from micro.runs.known_faults import deviating, flags, learned_faults
+from micro.runs.recorded_teacher import RecordedTeacher, known_of, require_on_outputs
 from micro.runs.score_teacher import ScoreTeacher, check_detectors, scores_of_detectors
 from micro.runs.teaching import candidates_of, on_outputs, recipe_of
 
 if TYPE_CHECKING:
     from keras_kd.types import Structure
 
+# What a student learns from: a model that runs along, its outputs recorded, or detectors.
+Teaching: TypeAlias = "keras.Model | RecordedTeacher | ScoreTeacher"
 # Name of the layer that brings a user's teacher of numbers to the run's own scale.
 STANDARDIZED = "standardized"
 
@@ -58,9 +62,10 @@ class Examples:
 
 
 def train_teacher(config: Config, data: Prepared, seed: int, on_epoch: Callable[[], None]) -> Trained:
-    """The teacher of a config: read from its .keras file as it is, or trained on the data."""
+    """The teacher of a config: read from its .keras file as it is, or trained on the data, both as it sees them."""
+    data = data.of_teacher
     if config.teacher.path:
-        return Trained(_standardized(load_model(config.teacher.path, data, "teacher"), data.target), {})
+        return Trained(_standardized(_load_teacher(config.teacher, data), data.target), {})
     if config.teacher.members > 1:
         return _averaged([_member(config, data, seed, number, on_epoch) for number in range(config.teacher.members)])
     seed_everything(seed, "teacher")
@@ -109,9 +114,7 @@ def examples_alone(config: Config, data: Prepared) -> tuple[Examples, Examples]:
     return Examples(examples.x[rows], examples.y[rows], supplied), validation
 
 
-def distil(
-    config: Config, data: Prepared, teacher: keras.Model | ScoreTeacher, seed: int, on_epoch: Callable[[], None]
-) -> Trained:
+def distil(config: Config, data: Prepared, teacher: Teaching, seed: int, on_epoch: Callable[[], None]) -> Trained:
     """The student trained under the teacher."""
     model = _new_student(config, data, seed)
     seed_everything(seed, "shuffle")
@@ -163,9 +166,7 @@ def _logical_cpus() -> int:
     return len(configured or (None,))
 
 
-def training_data(
-    config: Config, data: Prepared, teacher: keras.Model | ScoreTeacher, student: keras.Model
-) -> TrainingData:
+def training_data(config: Config, data: Prepared, teacher: Teaching, student: keras.Model) -> TrainingData:
     """What stages of compression train a student on."""
     examples = _examples(data, teacher)[0]
     known = _known(teacher)
@@ -193,6 +194,8 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
     """
     models = untrained_models(config, data)
     for each in candidates_of(config):
+        if data.teacher is not None:
+            require_on_outputs(each.distill)
         recipe_of(each, *models, steps_of(config, len(data.train)))
     if any(stage.stage in ("prune", "cluster") for stage in config.compress):
         prunable_kernels(models[1])
@@ -201,16 +204,25 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
             plan_shrink(models[1], stage.rate)
     require_budget(models[1], config, calibration)
     if config.teacher.detectors:
-        check_detectors(config, data)
+        check_detectors(config, data.of_teacher)
 
 
 def untrained_models(config: Config, data: Prepared) -> tuple[keras.Model | Supplied, keras.Model]:
     """Teacher and student, built, or loaded from their files; of detectors, what a student knows of them."""
     teacher, student = (
-        load_model(part.path, data, side) if part.path else _build(part, data, side)
-        for side, part in (("teacher", config.teacher), ("student", config.student))
+        _model_of(part, seen, side)
+        for side, part, seen in (("teacher", config.teacher, data.of_teacher), ("student", config.student, data))
     )
-    return scores_of_detectors() if config.teacher.detectors else teacher, student
+    if config.teacher.detectors:
+        return scores_of_detectors(), student
+    return teacher if data.teacher is None else known_of(teacher), student
+
+
+def _model_of(part: ModelConfig, data: Prepared, side: str) -> keras.Model:
+    """A model of a config, built, or loaded from its file."""
+    if part.path is None:
+        return _build(part, data, side)
+    return _load_teacher(part, data) if isinstance(part, TeacherConfig) else load_model(part.path, data, side)
 
 
 def build_model(part: ModelConfig, input_shape: tuple[int, ...], classes: int | None, name: str) -> keras.Model:
@@ -219,8 +231,8 @@ def build_model(part: ModelConfig, input_shape: tuple[int, ...], classes: int | 
     return students.build(part.family, part.sizes, input_shape, classes, name, **shape, dropout=part.dropout)
 
 
-def load_model(path: str, data: Prepared, side: str) -> keras.Model:
-    """A user's .keras model in safe mode, checked against the shapes of the data.
+def load_model(path: str, data: Prepared, side: str, outputs: int | None = None) -> keras.Model:
+    """A user's .keras model in safe mode, checked against the shapes of the data, or against a number of outputs of its own.
 
     Raises:
         DataError: If it is missing, cannot be read safely, or takes or gives other shapes.
@@ -232,10 +244,44 @@ def load_model(path: str, data: Prepared, side: str) -> keras.Model:
     except ModelError as error:
         raise DataError(f"{side}: {error}") from None
     wanted_in = data.train.x.shape[1:]
-    wanted_out = wanted_in if data.outputs is None else (data.outputs,)
+    outputs = data.outputs if outputs is None else outputs
+    wanted_out = wanted_in if outputs is None else (outputs,)
     for what, given, wanted in (("takes", model.input_shape, wanted_in), ("gives", model.output_shape, wanted_out)):
         if tuple(given[1:]) != wanted:
             raise DataError(f"{side}: {path} {what} {tuple(given[1:])}, the data need {wanted}")
+    return model
+
+
+def _load_teacher(part: TeacherConfig, data: Prepared) -> keras.Model:
+    """A user's teacher; where the config says which classes it gives, the data's of them in the data's order, as logits.
+
+    Raises:
+        DataError: As `load_model`; for a class that the teacher does not know, or outputs that are no classes.
+    """
+    assert part.path is not None
+    if not part.classes:
+        return load_model(part.path, data, "teacher")
+    if not data.class_names:
+        raise DataError(f"teacher.classes are for task 'classification', and the task is {data.task!r}")
+    missing = [name for name in data.class_names if name not in part.classes]
+    if missing:
+        known = ", ".join(part.classes)
+        raise DataError(f"teacher: {part.path} does not know class {missing[0]!r}; by teacher.classes it knows {known}")
+    model = load_model(part.path, data, "teacher", len(part.classes))
+    if part.classes == data.class_names:
+        return model
+    activation = activation_of(model)
+    if activation not in ("linear", "softmax"):
+        raise DataError(
+            f"teacher: to choose classes from it, {part.path} must give logits or end in a softmax; it ends in "
+            f"{activation or 'something else'}"
+        )
+    # The logarithm of probabilities is logits of the same probabilities, also of a part of the classes.
+    logits = model.outputs[0] if activation == "linear" else keras.ops.log(model.outputs[0] + 1e-12)
+    chosen = np.array([[name == other for other in data.class_names] for name in part.classes], np.float32)
+    select = keras.layers.Dense(len(data.class_names), use_bias=False, trainable=False, name="classes")
+    model = keras.Model(model.inputs, select(logits), name="teacher")
+    select.set_weights([chosen])
     return model
 
 
@@ -292,17 +338,22 @@ def _fit(
     return Trained(model, history)
 
 
-def _known(teacher: keras.Model | ScoreTeacher) -> keras.Model | Supplied:
+def _known(teacher: Teaching) -> keras.Model | Supplied:
     """A teacher as a Distiller knows it."""
+    if isinstance(teacher, RecordedTeacher):
+        return teacher.known
     return scores_of_detectors() if isinstance(teacher, ScoreTeacher) else teacher
 
 
-def _examples(data: Prepared, teacher: keras.Model | ScoreTeacher | None) -> tuple[Examples, Examples]:
+def _examples(data: Prepared, teacher: Teaching | None) -> tuple[Examples, Examples]:
     """What a model is trained and validated on: under detectors also on synthetic windows, which are their own targets.
 
     Without a teacher what is supplied says which windows are known faults, where there are any.
     """
     validation = data.validation.x, targets_of(data, data.validation)
+    if isinstance(teacher, RecordedTeacher):
+        x, y = data.train.x, targets_of(data, data.train)
+        return Examples(x, y, teacher.outputs), Examples(*validation, teacher.validation)
     if isinstance(teacher, ScoreTeacher):
         return Examples(teacher.x, teacher.x, teacher.outputs), Examples(*validation, teacher.validation)
     x, y = taught(data, teacher)

@@ -10,6 +10,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -49,16 +50,25 @@ def main() -> None:
         if name in WRITTEN:
             folder = arguments.out / f"{name}-files"
             WRITTEN[name](arguments.data, folder)
-        if raw["job"] == "rig":  # whose recordings come from the seed: each has its own
-            runs = [(f"{name}-{seed}", {"seed": seed, "seeds": 1}) for seed in range(1, 1 + arguments.seeds)]
-        else:
-            runs = [(name, {"seeds": arguments.seeds})]
         reports = []
-        for folder_name, seeds in runs:
+        for folder_name, changed in runs_of(name, raw, arguments.seeds):
             out = arguments.out / folder_name
             begun = out.exists() or can_resume(out)
-            reports.append(run_pipeline(parse_config({**raw, **seeds}, folder, name), out, resume=begun))
+            reports.append(run_pipeline(parse_config(changed, folder, name), out, resume=begun))
         print(table(name, reports), flush=True)
+
+
+def runs_of(name: str, raw: dict[str, Any], seeds: int) -> list[tuple[str, dict[str, Any]]]:
+    """The runs of a job, each with its folder's name and its config: one, or one a seed or a fold where the test is another."""
+    if raw["job"] == "rig":  # whose recordings come from the seed: each has its own
+        return [(f"{name}-{seed}", {**raw, "seed": seed, "seeds": 1}) for seed in range(1, 1 + seeds)]
+    folds = [{"test_files": [f"{person}_*" for person in held]} for held in FOLDS.get(name, ())]
+    if folds:
+        return [
+            (f"{name}-{number}", {**raw, "seeds": seeds, "data": {**raw["data"], **fold}})
+            for number, fold in enumerate(folds)
+        ]
+    return [(name, {**raw, "seeds": seeds})]
 
 
 def process_files(data: Path, folder: Path) -> None:
@@ -86,8 +96,23 @@ def sign_files(data: Path, folder: Path) -> None:
         Image.fromarray(pictures[number]).save(path)
 
 
+def gesture_files(data: Path, folder: Path) -> None:
+    """Each series of the watch as a table in the folder of its exercise, named by person, side and number."""
+    with np.load(data / "shoulder_watch" / "watch.npz") as archive:
+        series = np.split(archive["x"] * archive["scale"], np.cumsum(archive["length"])[:-1])
+        names, exercises = archive["x_names"].tolist(), archive["y_names"].tolist()
+        labels = zip(archive["y"].tolist(), archive["subject"].tolist(), archive["side"].tolist())
+    for number, (samples, (exercise, person, side)) in enumerate(zip(series, labels)):
+        path = folder / exercises[exercise] / f"p{person:02d}_{'right' if side else 'left'}_{number:03d}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(samples, columns=names).to_parquet(path)
+
+
 # Jobs whose files are first written as a run reads them.
-WRITTEN = {"process": process_files, "signs": sign_files}
+WRITTEN = {"process": process_files, "signs": sign_files, "gestures": gesture_files, "shoulder": gesture_files}
+# Jobs whose people are tested in turns, and who is tested when.
+PEOPLE = [[f"p{person:02d}" for person in range(first, 11, 3)] for first in (1, 2, 3)]
+FOLDS = {"gestures": PEOPLE, "shoulder": PEOPLE}
 
 
 def table(name: str, reports: Sequence[RunReport]) -> str:

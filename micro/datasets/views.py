@@ -1,0 +1,168 @@
+"""What a student and its teacher see of the same windows: a teacher may see longer ones, other channels and other features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from micro.config import FeaturesConfig
+from micro.config.files import FilesData
+from micro.datasets.recording import Recording, whole_windows
+from micro.errors import DataError
+from micro.signal import AnyFrontEnd, Frames, FrontEnd
+from micro.signal.joined import features_of
+from micro.signal.joined_frames import main_of
+from micro.support.wording import counted, was
+
+# Windows whose features are computed at a time where channels are chosen, so that only so many are copied.
+BATCH = 1024
+Files = TypeVar("Files", bound=FilesData)
+
+
+@dataclass(frozen=True)
+class TeacherInputs:
+    """What a config lets the teacher see in place of what the student sees: None and no columns are as the student's."""
+
+    features: FeaturesConfig | None = None
+    columns: tuple[str, ...] = ()
+
+    def window(self, settings: FeaturesConfig) -> int:
+        """Samples of the longer window, the student's by `settings` or the teacher's."""
+        return settings.window if self.features is None else max(settings.window, self.features.window)
+
+    def read_from(self, data: Files) -> Files:
+        """A config of files that has the teacher's columns read as well, behind the student's."""
+        more = tuple(name for name in self.columns if name not in data.columns)
+        return data.model_copy(update={"columns": (*data.columns, *more)}) if more else data
+
+
+AS_THE_STUDENT = TeacherInputs()
+
+
+@dataclass(frozen=True)
+class Views:
+    """How windows of all channels that are read become what each of the two sees.
+
+    A window is as long as the longer of both, and both see its end. Called with windows, it gives the student's features.
+
+    Attributes:
+        student: The student's front end.
+        teacher: The teacher's; None where it sees what the student sees.
+        students_channels, teachers_channels: Places of the channels of each among those read; None for all of them.
+    """
+
+    student: AnyFrontEnd
+    teacher: FrontEnd | None = None
+    students_channels: tuple[int, ...] | None = None
+    teachers_channels: tuple[int, ...] | None = None
+
+    @property
+    def window(self) -> int:
+        """Samples that a window spans."""
+        return self.student.window if self.teacher is None else max(self.student.window, self.teacher.window)
+
+    @property
+    def hop(self) -> int:
+        """Samples from one window to the next."""
+        return self.student.hop
+
+    @property
+    def history(self) -> int:
+        """Samples of a window before the student's."""
+        return self.window - self.student.window
+
+    def __call__(self, frames: Frames) -> np.ndarray:
+        """The student's features: (n, window, channels) -> (n, *shape)."""
+        if self.teacher is None:
+            return features_of(self.student, frames)
+        return self._computed(self.student, main_of(frames), lambda part: main_of(self.samples(part)))
+
+    def of_teacher(self, frames: Frames) -> np.ndarray | None:
+        """The teacher's features, (n, window, channels) -> (n, *shape); None where they are the student's."""
+        if self.teacher is None:
+            return None
+        start = self.window - self.teacher.window
+        return self._computed(
+            self.teacher, main_of(frames), lambda part: _chosen(part[:, start:], self.teachers_channels)
+        )
+
+    def samples(self, frames: Frames) -> Frames:
+        """The samples that the student sees: (n, window, channels) -> (n, student's window, its channels)."""
+        return frames if self.teacher is None else _chosen(main_of(frames)[:, self.history :], self.students_channels)
+
+    def _computed(
+        self, features: AnyFrontEnd, frames: np.ndarray, choose: Callable[[np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        starts = range(0, max(1, len(frames)), BATCH)
+        return np.concatenate([features_of(features, choose(frames[start : start + BATCH])) for start in starts])
+
+
+def views_of(
+    settings: FeaturesConfig,
+    inputs: TeacherInputs,
+    names: Sequence[str],
+    columns: Sequence[str],
+    rate: float | None,
+    size: tuple[int, int] | None = None,
+) -> Views:
+    """The views of recordings with channels of these names.
+
+    Args:
+        settings: Section [features].
+        inputs: What the teacher sees.
+        names: Channels that were read, without those left out.
+        columns: The student's channels by the config; empty for all.
+        rate: Sample rate in Hz.
+        size: Height and width of pictures.
+
+    Raises:
+        DataError: Where one of the two is left without a channel.
+        ValueError: For settings that do not fit the rate.
+    """
+    if inputs.features is None and not inputs.columns:
+        return Views(settings.front_end(len(names), rate, size))
+    own = _places(names, columns, "data.columns")
+    theirs = _places(names, inputs.columns or columns, "teacher.columns")
+    student = settings.front_end(len(own), rate)
+    section = settings if inputs.features is None else inputs.features
+    try:
+        teacher = section.front_end(len(theirs), rate)
+    except ValueError as error:
+        raise ValueError(f"teacher.features: {error}") from None
+    return Views(student, teacher, own, theirs)
+
+
+def names_of(places: Sequence[int] | None, names: Sequence[str]) -> tuple[str, ...]:
+    """The names of channels at these places; of all for None."""
+    return tuple(names) if places is None else tuple(names[place] for place in places)
+
+
+def history_note(recordings: Iterable[Recording], views: Views) -> list[str]:
+    """A sentence on the student's windows that lack the history that the teacher's need, if there are any."""
+    if not views.history:
+        return []
+    lost = total = 0
+    for one in recordings:
+        mine = int(whole_windows(one, views.student).sum())
+        total += mine
+        lost += max(0, mine - int(whole_windows(one, views).sum()))
+    if not lost:
+        return []
+    return [
+        f"{lost:,} of {counted(total, 'window')} of the student {was(lost)} left out, as the teacher's window of "
+        f"{views.window:,} samples would begin before its recording does, or hold rows without a value."
+    ]
+
+
+def _places(names: Sequence[str], wanted: Sequence[str], setting: str) -> tuple[int, ...]:
+    places = tuple(names.index(name) for name in wanted or names if name in names)
+    if not places:
+        raise DataError(f"no column of {setting} is left to learn from: none of them changes")
+    return places
+
+
+def _chosen(frames: np.ndarray, places: tuple[int, ...] | None) -> np.ndarray:
+    return frames if places is None or places == tuple(range(frames.shape[2])) else frames[:, :, list(places)]

@@ -1,0 +1,161 @@
+"""Fleets of classifiers and of regressions: one teacher for machines that have other classes, or numbers of other levels."""
+
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+from support import invoke
+
+from micro.conversion.keras_file import load_keras
+from micro.datasets.prepare import prepare
+from micro.errors import DataError
+from micro.fleet import load_fleet
+from micro.fleet.machine import train_asset
+from micro.fleet.teacher import teach
+from micro.runs.train import train_teacher
+
+LEVELS = {"healthy": (0.0, 0.0), "imbalance": (3.0, 0.0), "loose": (0.0, 3.0)}
+# Loose comes first in one machine and is missing in the other; a class's number differs between them.
+CLASSES = {"press": ("loose", "imbalance", "healthy"), "saw": ("imbalance", "healthy")}
+SHARED = """
+job = "table"
+task = "{task}"
+seed = 5
+[data]
+files = ["**/*.csv"]
+sample_rate = 100.0
+{data}
+[features]
+kind = "raw"
+detrend = "none"
+window = 8
+hop = 8
+[teacher]
+family = "dense"
+sizes = [16]
+epochs = 30
+members = 2
+[student]
+family = "dense"
+sizes = [8]
+epochs = 40
+learning_rate = 0.01
+"""
+FLEET = """
+config = "shared.toml"
+[[asset]]
+name = "press"
+data = {folder = "press"}
+[[asset]]
+name = "saw"
+data = {folder = "saw"}
+"""
+
+
+def write(folder, task, data=""):
+    (folder / "shared.toml").write_text(SHARED.format(task=task, data=data))
+    (folder / "fleet.toml").write_text(FLEET)
+    return folder / "fleet.toml"
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory):
+    """Two machines whose files lie in folders of their classes."""
+    folder = tmp_path_factory.mktemp("classes")
+    for machine, names in CLASSES.items():
+        for number, name in enumerate(names):
+            for n in range(4):
+                rng = np.random.default_rng([n, number, len(machine)])
+                path = folder / machine / name / f"{n}.csv"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                rows = rng.normal(size=(160, 2)) * 0.5 + LEVELS[name]
+                np.savetxt(path, rows, fmt="%.4f", delimiter=",", header="x,y", comments="")
+    return write(folder, "classification")
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory):
+    """Two machines that draw another load, and vibrate by it in the same way."""
+    folder = tmp_path_factory.mktemp("numbers")
+    for machine, level in (("press", 100.0), ("saw", 400.0)):
+        for n in range(6):
+            rng = np.random.default_rng([n, int(level)])
+            load = level + 50.0 * np.repeat(rng.normal(size=20), 8)
+            signal = (load - level) / 50.0
+            rows = np.stack([signal, -signal, load], axis=1) + rng.normal(size=(160, 3)) * [0.1, 0.1, 0.0]
+            path = folder / machine / f"{n}.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savetxt(path, rows, fmt="%.4f", delimiter=",", header="x,y,load", comments="")
+    return write(folder, "regression", 'target_column = "load"')
+
+
+def shared_teacher(fleet, folder):
+    """What the fleet's first work leaves: the teacher's path and its classes."""
+    places = [[fleet.config(asset).model_dump(mode="json") for asset in place] for place in fleet.teaching()]
+    teach(places, str(folder / "teacher.keras"), str(folder / "teacher.json"))
+    return str(folder / "teacher.keras"), json.loads((folder / "teacher.json").read_text())["classes"]
+
+
+def machines(fleet, folder):
+    """Each machine's row, by its own run under the shared teacher."""
+    path, names = shared_teacher(fleet, folder)
+    rows = {}
+    for asset in fleet.asset:
+        config = fleet.config(asset, path, names).model_dump(mode="json")
+        where = [str(folder / place) for place in (asset.name, "log.jsonl")]
+        rows[asset.name] = train_asset(asset.name, config, *where, str(folder))
+    return rows, names
+
+
+def test_machines_with_other_classes_share_a_teacher_that_knows_all_by_name(classes, tmp_path):
+    rows, names = machines(load_fleet(classes), tmp_path)
+    assert sorted(names) == sorted(LEVELS)
+    for row in rows.values():
+        assert list(row["metrics"]) == ["accuracy", "macro_f1", "calibration_error"]
+        assert row["teacher"]["accuracy"] > 0.95
+        assert row["metrics"]["accuracy"] > 0.9
+
+
+def test_machines_with_other_levels_share_a_teacher_of_numbers(numbers, tmp_path):
+    rows, names = machines(load_fleet(numbers), tmp_path)
+    assert names == []
+    assert all(list(row["metrics"])[:3] == ["r2", "rmse", "mae"] for row in rows.values())
+    # Between machines the level differs by six deviations, which the windows do not show: each errs by half of it at most.
+    model = load_keras(tmp_path / "teacher.keras")
+    assert 50.0 < float(np.mean(model.predict(np.zeros((4, 8, 2)), verbose=0))) < 450.0
+
+
+@pytest.mark.parametrize("ending", ["linear", "softmax"])
+def test_a_users_teacher_gives_its_classes_by_name(classes, tmp_path, ending):
+    """Its outputs are in another order than the data's, and one more: by their names they are the same probabilities."""
+    fleet = load_fleet(classes)
+    order = ("healthy", "loose", "imbalance")
+    inputs = keras.Input((8, 2))
+    mean = keras.layers.GlobalAveragePooling1D()(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(3, activation=ending)(mean))
+    model.save(tmp_path / "theirs.keras")
+    config = fleet.config(fleet.asset[1], str(tmp_path / "theirs.keras"), order)
+    data = prepare(config)
+    known = train_teacher(config, data, 0, lambda: None).model
+    x = data.test.x[:50]
+    theirs = np.asarray(model.predict(x, verbose=0))[:, [order.index(name) for name in data.class_names]]
+    wanted = keras.ops.softmax(theirs) if ending == "linear" else theirs / theirs.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(keras.ops.softmax(known.predict(x, verbose=0)), wanted, atol=1e-5)
+    with pytest.raises(DataError, match="does not know class 'imbalance'; by"):
+        train_teacher(fleet.config(fleet.asset[1], str(tmp_path / "theirs.keras"), order[:2]), data, 0, lambda: None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_command_takes_them_to_firmware(request, tmp_path, task):
+    fleet = request.getfixturevalue("classes" if task == "classification" else "numbers")
+    result = invoke("fleet", fleet, "--out", tmp_path / "hall")
+    assert result.exit_code == 0, result.output
+    with (tmp_path / "hall" / "fleet.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["state"] for row in rows] == ["done", "done"]
+    assert {"classification": "macro_f1", "regression": "rmse"}[task] in rows[0]
+    assert json.loads((tmp_path / "hall" / "fleet.json").read_text())["task"] == task
+    assert list((tmp_path / "hall" / "assets" / "saw" / "firmware").glob("*.h"))
