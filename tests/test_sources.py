@@ -294,6 +294,10 @@ def test_settings_that_do_not_fit_are_refused(tmp_path, line):
         ({"features": {"kind": "raw", "window": 16, "hop": 8}}, "sources: they are joined where"),
         ({"features": {"kind": "statistics", "window": 32, "hop": 16, "frame": 16}}, "sources: they are joined where"),
         ({"twice": True}, "'temperature' comes twice"),
+        (
+            {"teacher": {"sizes": [4], "features": {"window": 32}}},
+            "teacher and student see the same of several sources",
+        ),
     ],
 )
 def test_what_cannot_be_joined_is_refused(change, said):
