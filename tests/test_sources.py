@@ -295,7 +295,7 @@ def test_settings_that_do_not_fit_are_refused(tmp_path, line):
         ({"features": {"kind": "statistics", "window": 32, "hop": 16, "frame": 16}}, "sources: they are joined where"),
         ({"twice": True}, "'temperature' comes twice"),
         (
-            {"teacher": {"sizes": [4], "features": {"window": 32}}},
+            {"teacher": {"detectors": ["autoencoder"], "features": {"window": 32}}},
             "teacher and student see the same of several sources",
         ),
     ],
