@@ -103,7 +103,7 @@ class Config(Section):
                 require_pictures(self.features, augment)
             else:
                 require_no_pictures(augment)
-        require_sources(self.sources, self.data, self.features)
+        require_sources(self.sources, self.data, self.features, self.firmware.name)
         require_decision(self.task, self.recognizes, self.detect, self.recognize, self.estimate)
         self._of_text()
         return self

@@ -11,7 +11,7 @@ import numpy as np
 
 from micro.errors import DataError
 from micro.signal import Frames, FrontEnd, JoinedFrames, Source, SourceFrames
-from micro.signal.joined import arrivals_of, latest
+from micro.signal.joined_frames import arrivals_of, latest
 from micro.support.wording import are, counted
 
 

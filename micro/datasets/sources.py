@@ -12,6 +12,7 @@ import numpy as np
 from micro.config import PLACE, FilesData, SourceConfig
 from micro.datasets import table
 from micro.datasets.columns import usable
+from micro.datasets.contents import Contents, filled_rows
 from micro.datasets.find import find_files, placed, without
 from micro.datasets.recording import Recording, Samples, Stream, lacking, one_rate
 from micro.datasets.states import States
@@ -51,7 +52,7 @@ class Joined:
 
 def join(
     recordings: Sequence[Recording],
-    features: FrontEnd,
+    features: AnyFrontEnd,
     paths: Mapping[str, Path],
     data: FilesData,
     sources: Sequence[SourceConfig],
@@ -73,6 +74,7 @@ def join(
     joined = Joined(list(recordings), features)
     if not sources:
         return joined
+    assert isinstance(features, FrontEnd)
     made: list[Source] = []
     read: list[SourceData] = []
     notes: dict[str, None] = {}
@@ -145,8 +147,7 @@ def _read(
     stretches: list[Recording] = []
     places: list[Path] = []
     for file, one in contents:
-        states = States(np.ones(len(one.samples), bool), None)
-        parts = table.stretches_of(file.name, one, states, reading, source.features.window)
+        parts = _stretches(file, one, source, reading)
         stretches += parts
         places += [file.path] * len(parts)
     channels = contents[0][1].channels
@@ -164,6 +165,28 @@ def _read(
         for path in dict.fromkeys(places)
     }
     return by_file, SourceData(source.name, channels, rate if known is None else known.sample_rate), [*notes]
+
+
+def _stretches(file: table.File, read: Contents, source: SourceConfig, reading: FilesData) -> list[Recording]:
+    """The stretches of a file, or of those of its rows that have a value, where the config says so."""
+    begins = 0.0
+    if source.rows == "filled":
+        rate = table.rate_of(read, reading)[0]
+        read, kept = filled_rows(read)
+        if read.moments is None:
+            steps = np.diff(kept)
+            uneven = np.flatnonzero(steps != steps[:1])
+            if len(uneven) or not len(steps):
+                where = read.rows.where(int(uneven[0]) + 1) if len(uneven) else read.rows.where(0)
+                raise DataError(
+                    f"source {source.name}: {where}: its values do not come at equal steps of rows; give a time_column"
+                )
+            begins, rate = float(kept[0] / rate), rate / float(steps[0])
+            reading = reading.model_copy(update={"sample_rate": rate, "sample_rates": {}})
+            read = replace(read, rate=None)
+    states = States(np.ones(len(read.samples), bool), None)
+    parts = table.stretches_of(file.name, read, states, reading, source.features.window)
+    return [replace(one, start_seconds=one.start_seconds + begins) for one in parts]
 
 
 def _samples(stretches: Sequence[Recording]) -> Samples:

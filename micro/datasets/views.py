@@ -13,7 +13,8 @@ from micro.config.files import FilesData
 from micro.datasets.recording import Recording, whole_windows
 from micro.errors import DataError
 from micro.signal import AnyFrontEnd, Frames, FrontEnd, JoinedFrontEnd, Source
-from micro.signal.joined import features_of, main_of, samples_of
+from micro.signal.joined import features_of
+from micro.signal.joined_frames import main_of, samples_of
 from micro.support.wording import counted, was
 
 # Windows whose features are computed at a time where channels are chosen, so that no more of them are copied.

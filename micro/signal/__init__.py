@@ -4,7 +4,8 @@ May import: nothing of this project.
 """
 
 from micro.signal.front_end import FrontEnd
-from micro.signal.joined import AnyFrontEnd, Frames, JoinedFrames, JoinedFrontEnd, Source, SourceFrames
+from micro.signal.joined import AnyFrontEnd, JoinedFrontEnd, Source
+from micro.signal.joined_frames import Frames, JoinedFrames, SourceFrames
 from micro.signal.scaling import Scaling, fit_scaling
 
 __all__ = [
