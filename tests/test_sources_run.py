@@ -3,6 +3,7 @@
 import csv
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -188,6 +189,22 @@ def test_an_emulated_chip_decides_alike(made, core):
     assert found.equal
     assert found.windows == 39
     assert found.differing_features == 0
+
+
+def test_an_emulated_chip_is_compared_on_every_window_of_sources_that_age_fast(made):
+    if emulation.missing_tools():
+        pytest.skip(f"not installed: {', '.join(emulation.missing_tools())}")
+    firmware = load_firmware(made / "run")
+    front_end = firmware.front_end
+    # Older than a few samples of the main window they are not taken.
+    fast = replace(front_end, sources=tuple(replace(each, max_age=15) for each in front_end.sources))
+    kept = np.load(made / "run" / "test_vectors.npy")[:7]
+    _, expected = emulation._stream(replace(firmware, front_end=fast), kept)
+    # Windows of the stream begin every half window; those that are not kept ones have no recent source.
+    assert np.flatnonzero(expected.faulty == 0).tolist() == list(range(0, 13, 2))
+    (found,) = emulation.emulate_firmware(replace(firmware, front_end=fast), kept, "bearing", ("m4f",))
+    assert found.equal
+    assert found.windows == 13
 
 
 def test_windows_of_another_kind_are_no_run(made, tmp_path):

@@ -103,6 +103,8 @@ class SourceConfig(Section):
         if self.files is None:
             settings |= {name: getattr(data, name) for name in _OWN[1:]}
             own: dict[str, Any] = {"files": data.files, "columns": self.columns}
+            if self.rows == "filled":
+                own["resample"] = None  # the rate of all rows, which is not that of the filled ones
         else:
             own = {"files": (self.files,), **{name: getattr(self, name) for name in _OWN if name in fields}}
         given = {name: value for name in ("folder", *_DIALECT) if (value := getattr(self, name)) is not None}

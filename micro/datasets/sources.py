@@ -86,7 +86,7 @@ def join(
         notes.update(dict.fromkeys(f"source {source.name}: {note}" for note in said))
         front_end = source.features.front_end(len(found.channels), found.sample_rate)
         made.append(Source(source.name, front_end, _max_age(source, found.sample_rate, features)))
-        own = _streams(recordings, partners, files, source.name)
+        own = _streams(recordings, partners, files, None if known else source.name)
         streams = [(*before, one) for before, one in zip(streams, own)]
         read.append(found)
     with_streams = [replace(one, streams=each) for one, each in zip(recordings, streams)]
@@ -114,17 +114,17 @@ def partner(path: Path, name: str, source: SourceConfig, data: FilesData) -> Pat
     if source.files is None:
         return path
     root = Path(source.folder or data.folder)
-    if PLACE not in source.files:
-        found = root / source.files
-        if not found.is_file():
-            raise DataError(f"source {source.name}: {found}: no such file")
-        return found
     absolute, folder = path.resolve(), Path(data.folder).resolve()
+    # A file from elsewhere, which is scored, lies next to its partner.
     below = absolute.relative_to(folder) if absolute.is_relative_to(folder) else None
+    if PLACE not in source.files:
+        found = (path.parent if below is None else root) / source.files
+        if not found.is_file():
+            raise DataError(f"source {source.name}: {found}: no such file, which {name} needs")
+        return found
     value = path.stem if source.recording == PLACE else placed(path.as_posix(), source.recording, PLACE)
     if value is None:
         raise DataError(f"source {source.name}: {name} does not match recording = {source.recording!r}")
-    # A file from elsewhere, which is scored, lies next to its partner.
     own = source.files.replace(PLACE, value)
     found = path.parent / own if below is None else root / below.parent / own
     if not found.is_file():
@@ -223,11 +223,12 @@ def _max_age(source: SourceConfig, rate: float, features: FrontEnd) -> int:
 
 
 def _streams(
-    recordings: Sequence[Recording], partners: Mapping[str, Path], files: Mapping[Path, Samples], source: str
+    recordings: Sequence[Recording], partners: Mapping[str, Path], files: Mapping[Path, Samples], divided: str | None
 ) -> list[Stream]:
-    """The stream next to each recording; windows that reach into a recording before it are not for it.
+    """The stream next to each recording.
 
-    Otherwise a window of the test could hold samples that were trained on.
+    Of the source `divided` windows that reach into a recording before it are not for it: otherwise a window of the test could
+    hold samples that were trained on. What is only scored has all of them.
     """
     streams: list[Stream] = []
     spans: dict[Path, list[tuple[float, float, int]]] = {}
@@ -240,13 +241,13 @@ def _streams(
         # On the time axis of the source's file.
         first = one.start_seconds - begins
         spans.setdefault(path, []).append((first, first + len(one.samples) / one.sample_rate, place))
-    for path, found in spans.items():
+    for path, found in spans.items() if divided else ():
         found.sort()
         for (_, past, before), (first, _, place) in itertools.pairwise(found):
             if past > first + 1.0 / (recordings[place].sample_rate or 1.0):
                 a, b = recordings[before].name, recordings[place].name
                 raise DataError(
-                    f"source {source}: {a} and {b} overlap in time and both take {path.name}: samples of a test would have "
+                    f"source {divided}: {a} and {b} overlap in time and both take {path.name}: samples of a test would have "
                     "been trained on; give each a file of its own"
                 )
             streams[place] = replace(streams[place], not_before=past + streams[place].begins)

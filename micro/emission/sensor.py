@@ -32,7 +32,7 @@ def stage_context(stage: str, decider: Decider, front_end: AnyFrontEnd, digest: 
 
 
 def sources_context(front_end: AnyFrontEnd, name: str) -> dict[str, Any]:
-    """What templates are told of further sources; `inputs` is the macro that counts the model's inputs."""
+    """What templates are given of further sources; `inputs` is the macro that counts the model's inputs."""
     upper = CNames(name).upper
     if not isinstance(front_end, JoinedFrontEnd):
         return {"further": [], "inputs": f"{upper}_FEATURE_COUNT"}

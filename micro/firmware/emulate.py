@@ -77,14 +77,13 @@ def _stream(firmware: Firmware, kept: np.ndarray) -> tuple[bytes, Judged]:
 
 
 def _stream_of_sources(firmware: Firmware, front_end: JoinedFrontEnd, kept: np.ndarray) -> tuple[bytes, Judged]:
-    """As `_stream`: before each window of the main source comes one of every further source."""
+    """As `_stream`: before the last sample of each window of the main source comes a window of every further source."""
     frames = front_end.counts(front_end.frames_of(kept[: max(1, MOST_SAMPLES // front_end.samples)]))
     count, window = len(frames), front_end.window
     parts = [frames.main, *(each.frames[each.chosen] for each in frames.sources)]
-    content = b"".join(part[n].tobytes() for n in range(count) for part in (*parts[1:], parts[0]))
-    sources = [
-        (part.reshape(-1, part.shape[2]), np.repeat(np.arange(count) * window, part.shape[1])) for part in parts[1:]
-    ]
+    content = b"".join(part[n].tobytes() for n in range(count) for part in parts)
+    ends = np.arange(count) * window + window - 1
+    sources = [(part.reshape(-1, part.shape[2]), np.repeat(ends, part.shape[1])) for part in parts[1:]]
     return content, judge(firmware, frames.main.reshape(-1, front_end.channels), sources)
 
 

@@ -182,7 +182,7 @@ def windows_of(firmware: Firmware, kept: np.ndarray) -> Frames:
 
 
 def _sources(firmware: Firmware, samples: Frames, name: str) -> dict[str, Any]:
-    """What templates are told of further sources, with the samples of the self-test's windows."""
+    """What templates are given of further sources, with the samples of the self-test's windows."""
     context = sources_context(firmware.front_end, name)
     for source, own in zip(context["further"], samples.sources if isinstance(samples, JoinedFrames) else ()):
         source["unit"] = _unit(source["fixed"])
@@ -232,7 +232,7 @@ def _block(hop: int) -> int:
 
 
 def _pixels(firmware: Firmware, image_size: tuple[int, int] | None) -> dict[str, Any]:
-    """What templates are told of pictures, whose samples are pixels."""
+    """What templates are given of pictures, whose samples are pixels."""
     if image_size is None:
         return {"image_size": None}
     front_end = firmware.front_end
@@ -247,7 +247,7 @@ def _pixels(firmware: Firmware, image_size: tuple[int, int] | None) -> dict[str,
 
 
 def _stage(decider: Decider) -> dict[str, Any]:
-    """What templates are told of the last stage."""
+    """What templates are given of the last stage."""
     if isinstance(decider, Recognizer):
         return {
             "stage": "recognizer",
