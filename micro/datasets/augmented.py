@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from micro.config import AugmentConfig
+from micro.datasets import store
 from micro.datasets.pieces import Piece
 from micro.signal import FrontEnd
 from micro.support.silence import import_frameworks
@@ -54,8 +55,11 @@ def with_copies(
     for copy in range(augment.copies):
         layers = _layers(augment, np.random.SeedSequence([seed, copy, own]))
         starts = range(0, len(chosen), BATCH)
-        seen = (_seen(frames[chosen[start : start + BATCH]], layers, image_size) for start in starts)
-        values = np.concatenate([features(part) for part in seen])
+        parts = []
+        for start in starts:
+            parts.append(features(_seen(frames[chosen[start : start + BATCH]], layers, image_size)))
+            store.release(frames)
+        values = np.concatenate(parts)
         pieces.append(replace(one, values=values if scaling is None else scaling(values)))
     return pieces
 

@@ -13,7 +13,7 @@ from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, spli
 from micro.datasets.classes import ClassRecording, Loaded, load_classes
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import cut, one_rate, one_size
+from micro.datasets.recording import cut, features_of, one_rate, one_size
 from micro.datasets.twins import twins_note, twins_of
 from micro.errors import DataError
 from micro.signal import FrontEnd
@@ -44,7 +44,7 @@ def class_parts(data: ClassesData, settings: FeaturesConfig, augment: AugmentCon
     divided: tuple[Pieces, ...] = ([], [], [])
     offset = 0
     for (frames, _), one, part in zip(framed, labeled, parts):
-        values = features(frames)
+        values = features_of(frames, features)
         for number in range(len(PARTS)):
             for label in np.unique(one.classes[part == number]).tolist():
                 rows = np.flatnonzero((part == number) & (one.classes == label))

@@ -96,7 +96,7 @@ def _reader(path: Path, start: bytes, config: FilesData) -> Reader:
         return arrays.read_npy
     if start.startswith(b"PAR1"):
         return arrays.read_parquet
-    if start.startswith(b"RIFF") and start[8:12] == b"WAVE":
+    if start.startswith((b"RIFF", b"RF64")) and start[8:12] == b"WAVE":
         return arrays.read_wav
     if start.startswith(b"MATLAB 5.0"):
         return arrays.read_mat

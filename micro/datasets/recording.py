@@ -8,9 +8,14 @@ from itertools import pairwise
 
 import numpy as np
 
+from micro.datasets import store
 from micro.errors import DataError
 from micro.signal import FrontEnd
+from micro.signal.front_end import CHUNK
 from micro.support.wording import are, counted
+
+# Windows whose samples' flags are summed at a time, and whose features are computed before mapped pages are released.
+WINDOWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -140,7 +145,23 @@ def cut(recording: Recording, features: FrontEnd) -> tuple[np.ndarray, np.ndarra
     if recording.valid.all():
         return frames, starts
     whole = whole_windows(recording, features)
+    if store.is_stored(frames):
+        return store.taken(frames, np.flatnonzero(whole), 0), starts[whole]
     return frames[whole], starts[whole]
+
+
+def features_of(frames: np.ndarray, features: FrontEnd) -> np.ndarray:
+    """Features of a recording's windows, (n, window, channels) -> (n, *shape), in parts where the samples are on disk."""
+    if not store.is_stored(frames):
+        return features(frames)
+    # Whole chunks of the front end, so that results are the same bit for bit.
+    chunk = max(1, CHUNK // features.frames)
+    step = chunk * max(1, WINDOWS_AT_ONCE // chunk)
+    parts = [np.empty((0, *features.shape), np.float32)]
+    for first in range(0, len(frames), step):
+        parts.append(features(frames[first : first + step]))
+        store.release(frames)
+    return np.concatenate(parts)
 
 
 def whole_windows(recording: Recording, features: FrontEnd) -> np.ndarray:
@@ -169,10 +190,20 @@ def split_in_time(count: int, fractions: tuple[float, ...], window: int, hop: in
 
 def all_within(flags: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
     """Which windows include only samples whose flag is set."""
-    return ~any_within(~flags, starts, window)
+    return ~_counted(flags, starts, window, False)
 
 
 def any_within(flags: np.ndarray, starts: np.ndarray, window: int) -> np.ndarray:
     """Which windows include a sample whose flag is set: flags (n,) bool, starts (k,) -> (k,) bool."""
-    total = np.concatenate(([0], np.cumsum(flags)))
-    return total[starts + window] > total[starts]
+    return _counted(flags, starts, window, True)
+
+
+def _counted(flags: np.ndarray, starts: np.ndarray, window: int, wanted: bool) -> np.ndarray:
+    """Which windows include a sample whose flag is the wanted one; sums over a part of the samples at a time."""
+    found = np.zeros(len(starts), bool)
+    for first in range(0, len(starts), WINDOWS_AT_ONCE):
+        part = starts[first : first + WINDOWS_AT_ONCE]
+        begin, end = int(part.min()), int(part.max()) + window
+        total = np.concatenate(([0], np.cumsum(flags[begin:end] == wanted)))
+        found[first : first + WINDOWS_AT_ONCE] = total[part - begin + window] > total[part - begin]
+    return found

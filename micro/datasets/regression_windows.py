@@ -12,7 +12,7 @@ from micro.datasets.augmented import with_copies
 from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, split_classes
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import cut, one_rate
+from micro.datasets.recording import cut, features_of, one_rate
 from micro.datasets.regression import LoadedRuns, load_runs
 from micro.datasets.twins import twins_note, twins_of
 from micro.errors import DataError
@@ -45,7 +45,7 @@ def regression_parts(data: RegressionData, settings: FeaturesConfig, augment: Au
     parts, said = split_classes(labeled, whole, (), loaded.paths, groups, twins, features, seed, what)
     divided: tuple[Pieces, ...] = ([], [], [])
     for (frames, _), one, each, part in zip(framed, labeled, numbers, parts):
-        values = features(frames)
+        values = features_of(frames, features)
         for number in range(len(PARTS)):
             rows = np.flatnonzero(part == number)
             if not len(rows):

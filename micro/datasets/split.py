@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from micro.datasets.recording import Recording, all_within, any_within, cut, split_in_time
+from micro.datasets.recording import Recording, all_within, any_within, cut, features_of, split_in_time
 from micro.errors import DataError
 from micro.signal import FrontEnd, Scaling, fit_scaling
 from micro.support.wording import are, counted, was
@@ -117,7 +117,7 @@ def file_scalings(recordings: Iterable[Recording], features: FrontEnd) -> dict[s
     for recording in recordings:
         frames, starts = cut(recording, features)
         healthy = all_within(recording.healthy, starts, features.window)
-        healthy_values.setdefault(recording.name, []).append(features(frames)[healthy])
+        healthy_values.setdefault(recording.name, []).append(features_of(frames, features)[healthy])
     for name, values in healthy_values.items():
         if not sum(map(len, values)):
             raise DataError(f"{name}: no healthy window to fit its scaling on; check healthy_rows")

@@ -13,7 +13,7 @@ from micro.datasets.find import find_files
 from micro.datasets.known_faults import fault_windows, learned_names
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import Recording, all_within, any_within, cut, one_rate, one_size
+from micro.datasets.recording import Recording, all_within, any_within, cut, features_of, one_rate, one_size
 from micro.datasets.split import (
     Stretch,
     file_scalings,
@@ -97,7 +97,7 @@ def _stretches(
     faults: Pieces = []
     for recording in recordings:
         frames, starts = cut(recording, features)
-        values = features(frames)
+        values = features_of(frames, features)
         if recording.name in scalings:
             values = scalings[recording.name](values)
         labels = window_labels(recording, starts, features.window)
