@@ -90,8 +90,11 @@ def read_wav(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Cont
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # 24 bits have no type of their own, which could be mapped.
-            rate, samples = wavfile.read(path, mmap=is_large(path) and _bits(path) != 24)
+            try:
+                rate, samples = wavfile.read(path, mmap=is_large(path))
+            except ValueError:
+                # Samples of 24 bits have no type of their own, and cannot be mapped.
+                rate, samples = wavfile.read(path)
     except Exception as error:
         raise DataError(f"{path} cannot be read as .wav: {one_line(error)}") from None
     if not len(samples):
@@ -130,13 +133,6 @@ def read_parquet(path: Path, config: FilesData, settled: Sequence[str] = ()) -> 
 def is_large(path: Path) -> bool:
     """Whether a file is read in parts."""
     return path.stat().st_size > store.LARGE
-
-
-def _bits(path: Path) -> int:
-    """The bits of a WAV file's samples, by its first chunk; 0 where it begins otherwise."""
-    with path.open("rb") as file:
-        start = file.read(36)
-    return int.from_bytes(start[34:36], "little") if start[12:16] == b"fmt " else 24
 
 
 def split(path: Path, name: str, array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -209,14 +205,11 @@ def contents_of(
 
 
 def parts_of(column: np.ndarray | Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Consecutive parts of a column: a column that is mapped in blocks, whose pages are released."""
-    if not isinstance(column, np.ndarray):
-        yield from column
-    elif store.is_stored(column):
-        for part in store.blocks(column):
-            yield column[part]
+    """Consecutive parts of a column; the pages of one that is mapped are released after each."""
+    if isinstance(column, np.ndarray):
+        yield from (column[part] for part in store.blocks(column))
     else:
-        yield column
+        yield from column
 
 
 def _whole(column: np.ndarray | Iterator[np.ndarray]) -> np.ndarray:
