@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from micro.cli.main import main
 from micro.config.data import TableData
 from micro.datasets import table
+from micro.datasets.arrays import contents_of
+from micro.datasets.cells import label
 from micro.datasets.formats import read_contents
 from micro.errors import DataError, MicroError
 
@@ -89,6 +91,37 @@ def test_channels_of_other_times_are_named_with_the_setting_that_helps(tmp_path,
     assert (read.channels, read.rate) == (("fast",), 1000.0)
 
 
+DAY = datetime.datetime(2026, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("properties", "agree"),
+    [
+        ([{}, {"wf_increment": 0.001}, {"wf_increment": 0.002}], False),
+        ([{"wf_increment": 0.001}, {}, {"wf_increment": 0.001}], True),
+        ([{}, {"wf_start_time": DAY}, {"wf_start_time": DAY + datetime.timedelta(seconds=1)}], False),
+        ([{"wf_start_time": DAY}, {"wf_start_time": DAY, "wf_start_offset": 0.5}], False),
+        ([{"wf_start_offset": 0.0}, {}, {"wf_start_offset": 0.5}], False),
+        (
+            [{"wf_start_time": DAY + datetime.timedelta(seconds=1)}, {"wf_start_time": DAY, "wf_start_offset": 1.0}],
+            True,
+        ),
+        ([{"wf_increment": 0.001}, {"wf_start_time": DAY}, {"wf_increment": 0.001, "wf_start_time": DAY}], True),
+        ([{"wf_increment": 0.001}, {"wf_start_time": DAY}, {"wf_increment": 0.01}], False),
+    ],
+)
+def test_what_a_channel_leaves_out_hides_no_difference_of_others(tmp_path, properties, agree):
+    for turned in (properties, properties[::-1]):
+        write_tdms(tmp_path / "a.tdms", *(("g", f"c{n}", X, {**each}) for n, each in enumerate(turned)))
+        if agree:
+            steps = {each["wf_increment"] for each in turned if "wf_increment" in each}
+            rate = read_contents(tmp_path / "a.tdms", config_of(sample_rate=10.0)).rate
+            assert rate == (1 / steps.pop() if steps else None)
+        else:
+            with pytest.raises(DataError, match="were not sampled at the same times"):
+                read_contents(tmp_path / "a.tdms", config_of(sample_rate=10.0))
+
+
 def test_a_tdms_that_is_cut_off_is_read_as_far_as_it_is_whole_if_the_config_says_so(tmp_path):
     write_tdms(tmp_path / "a.tdms", ("g", "x", X, {}))
     content = (tmp_path / "a.tdms").read_bytes()
@@ -150,6 +183,56 @@ def test_mdf_channels_of_other_times_are_named_or_interpolated(tmp_path):
     within = ~((slow[0] > SECONDS) | (slow[-1] < SECONDS))
     np.testing.assert_allclose(read.samples[within, 1], 3 * SECONDS[within], rtol=1e-5)
     assert np.isnan(read.samples[~within, 1]).all()
+
+
+def at_or_before(own, values, wanted, missing):
+    """What the last of the own times up to each wanted one has."""
+    return [next((v for t, v in zip(own[::-1], values[::-1]) if t <= time), missing) for time in wanted]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int16, np.uint8, "S4"])
+@pytest.mark.parametrize("begin", [0, 5])
+def test_states_of_other_times_keep_each_value_until_the_next(tmp_path, dtype, begin):
+    fast, slow = SECONDS[:60], SECONDS[begin:60:7]
+    states = (np.arange(len(slow)) // 2 % 3).astype(np.uint8).astype(dtype)
+    write_mdf(tmp_path / "a.mf4", (fast, {"x": X[:60]}), (slow, {"state": states}))
+    config = config_of(files="*.mf4", resample=100.0, label_column="state", on_text="missing")
+    read = read_contents(tmp_path / "a.mf4", config)
+    spelled = list(read.words)
+    found = [label(spelled[code]) for code in read.labels]
+    own = [label(each.decode() if dtype == "S4" else str(each)) for each in states]
+    assert found == at_or_before(slow, own, fast, "")
+    config = config_of(files="*.mf4", resample=100.0, columns=["x", "state"], on_text="missing")
+    values = read_contents(tmp_path / "a.mf4", config).samples[:, 1]
+    if dtype == np.float64:
+        np.testing.assert_allclose(values, np.interp(fast, slow, states, np.nan, np.nan), rtol=1e-6)
+    else:
+        np.testing.assert_array_equal(values, at_or_before(slow, states.astype(np.float32), fast, np.nan))
+
+
+def test_a_time_column_of_other_times_is_refused(tmp_path):
+    slow = SECONDS[::10]
+    write_mdf(tmp_path / "a.mf4", (SECONDS, {"x": X}), (slow, {"clock": slow}))
+    config = config_of(files="*.mf4", resample=100.0, time_column="clock")
+    with pytest.raises(DataError, match=r"time_column 'clock' has other times .*leave time_column out"):
+        read_contents(tmp_path / "a.mf4", config)
+
+
+def test_times_that_differ_by_rounding_are_the_same(tmp_path):
+    write_mdf(tmp_path / "a.mf4", (SECONDS, {"x": X}), (SECONDS + 1e-7, {"y": X, "word": np.array([b"7"] * 3000)}))
+    read = read_contents(tmp_path / "a.mf4", config_of(files="*.mf4", resample=100.0))
+    np.testing.assert_array_equal(read.samples, np.stack([X, X, np.full(3000, 7.0)], axis=1).astype(np.float32))
+
+
+@pytest.mark.parametrize("lengths", [(0,), (50,), (2999,), (1500, 1501), (3001,), (3000, 3000)])
+@pytest.mark.parametrize("role", ["channel", "time", "label"])
+def test_a_column_of_another_length_than_declared_is_refused(tmp_path, lengths, role):
+    parts = [np.arange(length) * 0.1 for length in lengths]
+    columns = {"x": (3000, lambda: X), "y": (3000, lambda: iter(parts))}
+    named = {"time": {"time_column": "y"}, "label": {"label_column": "y"}}
+    config = config_of(on_text="missing", on_missing="drop", **named.get(role, {}))
+    with pytest.raises(DataError, match=rf"column 'y' has {sum(lengths):,} values, its file declares 3,000"):
+        contents_of(tmp_path / "a", columns, config, ())
 
 
 def test_values_that_an_mdf_calls_invalid_are_missing(tmp_path):

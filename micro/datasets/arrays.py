@@ -191,16 +191,18 @@ def contents_of(
     for place, column in enumerate(chosen.channels):
         first = 0
         for part in parts_of(columns[names[column]][1]()):
-            text = _fill(samples[first : first + len(part), place], part, names[column], config, rows, first)
+            if first + len(part) <= count:
+                text = _fill(samples[first : first + len(part), place], part, names[column], config, rows, first)
+                if text is not None:
+                    texts.setdefault(place, text)
             store.release(samples)
             first += len(part)
-            if text is not None:
-                texts.setdefault(place, text)
+        _require_count(path, names[column], first, count)
     moments = labels = None
     if chosen.time is not None:
-        moments = clock.from_array(_whole(columns[names[chosen.time]][1]()), config, rows.where)
+        moments = clock.from_array(_whole(path, names[chosen.time], columns), config, rows.where)
     if chosen.label is not None:
-        labels = cell.encoded(_whole(columns[names[chosen.label]][1]()).tolist(), words)
+        labels = cell.encoded(_whole(path, names[chosen.label], columns).tolist(), words)
     return Contents(path, chosen.names, samples, rows, moments, labels, words, rate, texts, tuple(names))
 
 
@@ -212,8 +214,19 @@ def parts_of(column: np.ndarray | Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         yield from column
 
 
-def _whole(column: np.ndarray | Iterator[np.ndarray]) -> np.ndarray:
-    return column if isinstance(column, np.ndarray) else np.concatenate(list(column))
+def _whole(path: Path, name: str, columns: Mapping[str, Column]) -> np.ndarray:
+    """A column in one piece."""
+    count, give = columns[name]
+    given = give()
+    column = given if isinstance(given, np.ndarray) else np.concatenate(list(given))
+    _require_count(path, name, len(column), count)
+    return column
+
+
+def _require_count(path: Path, name: str, found: int, count: int) -> None:
+    """DataError where a column has fewer or more values than its file declares: nothing may stand in for them."""
+    if found != count:
+        raise DataError(f"{path} is damaged: column {name!r} has {found:,} values, its file declares {count:,}")
 
 
 def _fill(out: np.ndarray, column: np.ndarray, name: str, config: FilesData, rows: Rows, begin: int = 0) -> str | None:

@@ -35,22 +35,35 @@ SECONDS_ALLOWED, REFUSED = 3600, 3
 
 @dataclass(frozen=True)
 class Raster:
-    """When the rows of a channel were sampled: their number, the time between two in seconds, and when the first was, where the
-    file says so."""
+    """When the rows of a channel were sampled: their number, the time between two in seconds, and when the first was, a moment
+    and seconds from it on, where the file says so."""
 
     count: int
     step: float | None
-    begin: Any = None
+    begin: np.datetime64 | None = None
+    offset: float | None = None
 
     def __str__(self) -> str:
         rate = "" if self.step is None else f" at {1 / self.step:g} Hz"
         begin = "" if self.begin is None else f" from {self.begin}"
-        return f"{self.count:,} rows{rate}{begin}"
+        offset = f" + {self.offset:g} s" if self.offset else ""
+        return f"{self.count:,} rows{rate}{begin}{offset}"
 
     def agrees(self, other: Raster) -> bool:
         """Whether rows of both are of the same time, as far as the file says it."""
-        same = self.count == other.count and (self.begin == other.begin or None in (self.begin, other.begin))
+        step, begin = self.step or other.step or 0.0, self.begin or other.begin
+        apart = (self.offset or 0.0) - (other.offset or 0.0)
+        if self.begin is not None and other.begin is not None:
+            apart += float((self.begin - other.begin) / np.timedelta64(1, "s"))
+        elif begin is not None or self.offset is None or other.offset is None:
+            apart = 0.0  # of one of them it is not known when it began
+        same = self.count == other.count and abs(apart) <= 1e-9 + 1e-3 * step
         return same and (self.step is None or other.step is None or abs(self.step / other.step - 1) < 1e-6)
+
+    def joined(self, other: Raster) -> Raster:
+        """What is known of both together, where they agree."""
+        begun = self if self.begin is not None or (other.begin is None and self.offset is not None) else other
+        return Raster(self.count, other.step if self.step is None else self.step, begun.begin, begun.offset)
 
 
 def read_tdms(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Contents:
@@ -84,11 +97,13 @@ def read_tdms(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Con
 def read_mdf(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Contents:
     """An MDF file's channels by their names, or group/channel where two have one name, at the times of their master channel.
 
-    Where the config has `resample`, channels of other times are brought to those of the channel with the most rows, by straight
-    lines between their values; they are missing before the first and after the last.
+    Where the config has `resample`, channels of other times are brought to those of the channel with the most rows: floating
+    point by straight lines between its values, missing before the first and after the last; integers, flags, text and labels,
+    which are states, keep each value until the next, and are missing before the first.
 
     Raises:
-        DataError: For channels of different times without `resample`; or where asammdf is not installed.
+        DataError: For channels of different times without `resample`, for a `time_column` of other times with it; or where
+            asammdf is not installed.
     """
     _library("asammdf", "mdf", path, "a measurement data file (MDF)")
     with tempfile.TemporaryDirectory() as folder, _Worker(path, Path(folder)) as worker:
@@ -104,7 +119,9 @@ def read_mdf(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Cont
             _require_same(path, {name: times[places[name][0]] for name in chosen})
 
         def column(name: str) -> np.ndarray:
-            return _values(path, name, worker, places[name], times[places[name][0]], times[first])
+            own = times[places[name][0]]
+            values = _values(path, name, worker, places[name], len(own))
+            return values if own is times[first] else _brought(path, name, values, own, times[first], config)
 
         # Of columns that are not chosen nothing but the name counts.
         columns: dict[str, Column] = {name: (len(times[first]), partial(column, name)) for name in places}
@@ -202,25 +219,31 @@ def _waveform(channel: Any) -> Raster:
     """What the waveform properties of a TDMS channel say: begin and time between two samples."""
     step = channel.properties.get("wf_increment")
     known = isinstance(step, int | float | np.number) and 0 < float(step) < np.inf
-    return Raster(len(channel), float(step) if known else None, channel.properties.get("wf_start_time"))
+    begin, offset = channel.properties.get("wf_start_time"), channel.properties.get("wf_start_offset")
+    return Raster(
+        len(channel),
+        float(step) if known else None,
+        begin if isinstance(begin, np.datetime64) and not np.isnat(begin) else None,
+        float(offset) if isinstance(offset, int | float | np.number) and np.isfinite(offset) else None,
+    )
 
 
 def _one_raster(path: Path, rasters: Mapping[str, Raster]) -> Raster:
     """What all channels have in common; DataError that names channels of each raster where they differ."""
     kinds: list[tuple[Raster, list[str]]] = []
     for name, raster in rasters.items():
-        alike = next((names for kind, names in kinds if kind.agrees(raster)), None)
-        if alike is None:
+        place = next((place for place, (kind, _) in enumerate(kinds) if kind.agrees(raster)), None)
+        if place is None:
             kinds.append((raster, [name]))
         else:
-            alike.append(name)
+            # A channel that says neither rate nor begin must not hide that those of two others differ.
+            kinds[place] = (kinds[place][0].joined(raster), [*kinds[place][1], name])
     if len(kinds) > 1:
         said = "; ".join(f"{listed(names, LISTED)}: {kind}" for kind, names in kinds[:LISTED])
         raise DataError(
             f"{path}: channels were not sampled at the same times ({said}); name those of one kind in columns"
         )
-    step = next((raster.step for raster in rasters.values() if raster.step is not None), None)
-    return Raster(kinds[0][0].count, step)
+    return kinds[0][0]
 
 
 def _raster(times: np.ndarray) -> Raster:
@@ -228,28 +251,56 @@ def _raster(times: np.ndarray) -> Raster:
     return Raster(len(times), step if step > 0 else None)
 
 
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether times are the same but for rounding."""
+    return len(one) == len(other) and bool(np.abs(one - other).max() <= 1e-9 + 1e-3 * (_raster(one).step or 0.0))
+
+
 def _require_same(path: Path, times: Mapping[str, np.ndarray]) -> None:
     """DataError where channels of as many rows have other times."""
     (first, own), *others = times.items()
     for name, other in others:
-        if own is not other and np.abs(own - other).max() > 1e-9 + 1e-3 * float(np.median(np.diff(own))):
+        if own is not other and not _alike(own, other):
             raise DataError(
                 f"{path}: channels {first!r} and {name!r} have different times; name those of one kind in columns"
             )
 
 
-def _values(
-    path: Path, name: str, worker: _Worker, at: tuple[int, int], own: np.ndarray, wanted: np.ndarray
-) -> np.ndarray:
-    """A channel's values at the wanted times: its own, or by straight lines; NaN where the file calls them invalid."""
+def _values(path: Path, name: str, worker: _Worker, at: tuple[int, int], count: int) -> np.ndarray:
+    """A channel's own values, (count,); NaN, or no text, where the file calls them invalid."""
     values = worker.array(f"values{at[0]}_{at[1]}")
-    if values.ndim != 1 or values.dtype.names or len(values) != len(own):
+    if values.ndim != 1 or values.dtype.names:
         raise DataError(f"{path}: channel {name!r} holds arrays; name the channels to use in columns")
-    if values.dtype.kind not in "biuf":
+    if len(values) != count:
+        raise DataError(f"{path} is damaged: channel {name!r} has {len(values):,} values for {count:,} times")
+    if not worker.has(f"invalid{at[0]}_{at[1]}"):
         return values
-    if worker.has(f"invalid{at[0]}_{at[1]}"):
-        values = np.where(worker.array(f"invalid{at[0]}_{at[1]}"), np.nan, values)
-    return values if own is wanted else np.interp(wanted, own, values.astype(np.float64), left=np.nan, right=np.nan)
+    gone = worker.array(f"invalid{at[0]}_{at[1]}")
+    return np.where(gone, np.nan if values.dtype.kind in "biuf" else values.dtype.type(), values)
+
+
+def _brought(
+    path: Path, name: str, values: np.ndarray, own: np.ndarray, wanted: np.ndarray, config: FilesData
+) -> np.ndarray:
+    """A channel's values at other times than its own, (n,) as `wanted`; see `read_mdf`."""
+    if _alike(own, wanted):
+        return values
+    if name == config.time_column:
+        raise DataError(
+            f"{path}: time_column {name!r} has other times than the channel with the most rows; leave time_column out, as an "
+            "MDF file has times of its own"
+        )
+    if not (np.diff(own) >= 0).all():
+        raise DataError(
+            f"{path}: times of channel {name!r} go back or are missing; name the channels to use in columns"
+        )
+    if values.dtype.kind == "f" and name != config.label_column:
+        return np.interp(wanted, own, values.astype(np.float64), left=np.nan, right=np.nan)
+    before = np.searchsorted(own, wanted, side="right") - 1
+    held = values[np.maximum(before, 0)]
+    if (before >= 0).all():
+        return held
+    return np.where(before < 0, np.nan if values.dtype.kind in "biuf" else values.dtype.type(), held)
 
 
 def _timed(contents: Contents, times: np.ndarray, config: FilesData) -> Contents:
