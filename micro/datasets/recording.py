@@ -9,10 +9,14 @@ from typing import Protocol, overload
 
 import numpy as np
 
+from micro.datasets import store
 from micro.errors import DataError
 from micro.signal import Frames, FrontEnd, JoinedFrames, Source, SourceFrames
 from micro.signal.joined import arrivals_of, latest
 from micro.support.wording import are, counted
+
+# Windows whose samples' flags are summed at a time.
+WINDOWS_AT_ONCE = 4096
 
 
 class Framing(Protocol):
@@ -210,6 +214,8 @@ def _cut_main(recording: Recording, features: Framing) -> tuple[np.ndarray, np.n
     if recording.valid.all():
         return frames, starts
     whole = whole_windows(recording, features)
+    if store.is_stored(frames):
+        return store.taken(frames, np.flatnonzero(whole), 0), starts[whole]
     return frames[whole], starts[whole]
 
 
@@ -284,10 +290,21 @@ def split_in_time(count: int, fractions: tuple[float, ...], window: int, hop: in
 
 def all_within(flags: np.ndarray, starts: np.ndarray, window: int | np.ndarray) -> np.ndarray:
     """Which windows include only samples whose flag is set."""
-    return ~any_within(~flags, starts, window)
+    return ~_counted(flags, starts, window, False)
 
 
 def any_within(flags: np.ndarray, starts: np.ndarray, window: int | np.ndarray) -> np.ndarray:
     """Which windows include a sample whose flag is set: flags (n,) bool, starts (k,), one length or (k,) -> (k,) bool."""
-    total = np.concatenate(([0], np.cumsum(flags)))
-    return total[starts + window] > total[starts]
+    return _counted(flags, starts, window, True)
+
+
+def _counted(flags: np.ndarray, starts: np.ndarray, window: int | np.ndarray, wanted: bool) -> np.ndarray:
+    """Which windows include a sample whose flag is the wanted one; sums over a part of the samples at a time."""
+    found = np.zeros(len(starts), bool)
+    past = starts + window
+    for first in range(0, len(starts), WINDOWS_AT_ONCE):
+        part = slice(first, first + WINDOWS_AT_ONCE)
+        begin, end = int(starts[part].min()), int(past[part].max())
+        total = np.concatenate(([0], np.cumsum(flags[begin:end] == wanted)))
+        found[part] = total[past[part] - begin] > total[starts[part] - begin]
+    return found

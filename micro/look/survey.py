@@ -257,8 +257,9 @@ def _settings(
 def _surveyed(name: str, path: Path, read: Contents, config: TableData) -> Surveyed:
     rate, gaps = read.rate, 0
     if read.moments is not None:
-        since = clock.seconds(read.moments, config, path)
-        rate, breaks = clock.rate_and_breaks(since, config, path, read.rows.where)
+        named = clock.called(read.moments, config)
+        since = clock.seconds(read.moments, named, path)
+        rate, breaks = clock.rate_and_breaks(since, named, path, read.rows.where)
         gaps = len(breaks)
     labels: dict[str, int] = {}
     if read.labels is not None:

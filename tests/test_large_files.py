@@ -1,0 +1,184 @@
+"""Files larger than memory: what is read in parts and kept on disk gives the same windows bit for bit, in less memory."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from scipy.io import wavfile
+
+from micro.config import parse_config
+from micro.datasets import store, table
+from micro.datasets.formats import read_contents
+from micro.datasets.prepare import prepare
+from micro.errors import DataError
+
+ROWS = 40_000
+FORMATS = ("csv", "npy", "parquet", "wav", "flac", "24.wav")
+
+
+def signal(rows=ROWS, channels=2):
+    rng = np.random.default_rng(0)
+    wave = np.sin(np.arange(rows)[:, None] * np.linspace(0.05, 0.3, channels))
+    return (0.3 * wave + 0.05 * rng.normal(size=(rows, channels))).clip(-0.99, 0.99)
+
+
+def write(path, samples):
+    kind = path.suffix[1:]
+    if kind == "csv":
+        pd.DataFrame(samples, columns=list("xyz")[: samples.shape[1]]).to_csv(path, index=False)
+    elif kind == "parquet":
+        pd.DataFrame(samples, columns=list("xyz")[: samples.shape[1]]).to_parquet(path, row_group_size=3000)
+    elif kind == "npy":
+        np.save(path, samples)
+    elif kind == "flac" or path.name.endswith("24.wav"):
+        soundfile.write(path, samples, 1000, subtype="PCM_24" if kind == "wav" else "PCM_16")
+    else:
+        wavfile.write(path, 1000, (32768 * samples).astype(np.int16))
+
+
+def config_of(folder, kind, data=None, features=None, **more):
+    rate = {} if kind.endswith(("wav", "flac")) else {"sample_rate": 1000.0}
+    data = {"files": f"*.{kind}", "healthy_files": "*", **rate, **(data or {})}
+    features = {"kind": "spectrum", "window": 64, "hop": 16, "bands": 8, **(features or {})}
+    models = {"teacher": {"sizes": [8, 4, 8]}, "student": {"sizes": [4, 2, 4]}, "firmware": {"name": "machine"}}
+    return parse_config({"job": "table", "data": data, "features": features, **models, **more}, folder)
+
+
+def same(one, other):
+    assert one.scaling == other.scaling
+    assert one.notes == other.notes
+    for part in ("train", "validation", "calibration", "test"):
+        a, b = getattr(one, part), getattr(other, part)
+        np.testing.assert_array_equal(a.x, b.x)
+        np.testing.assert_array_equal(a.labels, b.labels)
+    np.testing.assert_array_equal(one.test_vectors, other.test_vectors)
+
+
+def both(config, monkeypatch):
+    """What is prepared in memory and on disk."""
+    whole = prepare(config)
+    monkeypatch.setattr(store, "LARGE", 1000)
+    monkeypatch.setattr(store, "BLOCK_ROWS", 1500)
+    (first, *_) = table.load(config.data, config.features.window).recordings
+    assert store.is_stored(first.samples)
+    return whole, prepare(config)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_file_kept_on_disk_gives_the_same_windows(tmp_path, monkeypatch, kind):
+    write(tmp_path / f"a.{kind}", signal())
+    same(*both(config_of(tmp_path, kind), monkeypatch))
+
+
+@pytest.mark.parametrize(
+    ("data", "features"),
+    [
+        ({"healthy_rows": [[0, 30_000]]}, {}),
+        ({"scaling": "per_file", "healthy_rows": [[0, 30_000]]}, {"kind": ["spectrum", "moments"]}),
+        ({"columns": ["y"]}, {"kind": "raw", "hop": 64}),
+        ({}, {"arithmetic": "fixed", "full_scale": 2.0}),
+        ({"resample": 500.0}, {}),
+    ],
+    ids=["rows", "per file", "raw", "fixed", "resampled"],
+)
+def test_so_do_other_settings(tmp_path, monkeypatch, data, features):
+    write(tmp_path / "a.csv", signal())
+    config = config_of(tmp_path, "csv", data, features)
+    whole = prepare(config)
+    monkeypatch.setattr(store, "LARGE", 1000)
+    same(whole, prepare(config))
+
+
+@pytest.mark.parametrize("on_missing", ["drop", "interpolate"])
+def test_so_do_missing_values_and_constant_channels(tmp_path, monkeypatch, on_missing):
+    samples = signal(channels=3)
+    samples[:, 1] = 0.5
+    samples[np.random.default_rng(1).integers(0, ROWS, 40), 0] = np.nan
+    write(tmp_path / "a.parquet", samples)
+    config = config_of(tmp_path, "parquet", {"on_missing": on_missing, "on_constant": "drop"})
+    same(*both(config, monkeypatch))
+
+
+def test_a_ramp_and_a_value_beyond_float32_are_named_where_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "LARGE", 1000)
+    samples = signal()
+    samples[:, 0] = np.arange(ROWS)
+    write(tmp_path / "a.npy", samples)
+    with pytest.raises(DataError, match="'c0' only counts up evenly"):
+        prepare(config_of(tmp_path, "npy"))
+    samples[31_000, 1] = 1e200
+    write(tmp_path / "a.npy", samples)
+    with pytest.raises(DataError, match="row 31000: 1e\\+200 in column 'c1'"):
+        read_contents(tmp_path / "a.npy", config_of(tmp_path, "npy").data)
+
+
+def test_where_the_disk_is_full_it_is_said(tmp_path, monkeypatch):
+    write(tmp_path / "a.npy", signal())
+    monkeypatch.setattr(store, "LARGE", 1000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(DataError, match=r"320,000 bytes of samples do not fit into .*TMPDIR"):
+            read_contents(tmp_path / "a.npy", config_of(tmp_path, "npy").data)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+PEAK = """
+import json, re, sys
+from micro.config import load_config
+from micro.datasets.prepare import prepare
+made = prepare(load_config(sys.argv[1]))
+peak = re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())
+print(json.dumps([int(peak[1]) / 1e6, len(made.train)]))
+"""
+
+
+def peak_of(folder, kind, gigabytes):
+    """Peak memory in GB of reading a file of so many, and the training windows."""
+    path = folder / f"a.{kind}"
+    block = signal(1 << 20, 1 if kind == "wav" else 3)
+    if kind == "wav":
+        with soundfile.SoundFile(path, "w", 16_000, 1, "PCM_16", format="RF64") as file:
+            for _ in range(round(gigabytes * 1e9 / 2 / len(block))):
+                file.write(block)
+    elif kind == "npy":
+        rows = round(gigabytes * 1e9 / 24)
+        out = np.lib.format.open_memmap(path, "w+", np.float64, (rows, 3))
+        for first in range(0, rows, len(block)):
+            out[first : first + len(block)] = block[: rows - first]
+    else:
+        text = pd.DataFrame(block[: 1 << 17]).to_csv(index=False, header=False, float_format="%.6f").encode()
+        with path.open("wb") as file:
+            file.write(b"x,y,z\n")
+            while file.tell() < gigabytes * 1e9:
+                file.write(text)
+    (folder / "a.toml").write_text(
+        f'job = "table"\n[data]\nfiles = "a.{kind}"\nhealthy_files = "*"\n'
+        + ("" if kind == "wav" else "sample_rate = 16000.0\n")
+        + '[features]\nkind = "spectrum"\nwindow = 1024\nhop = 4096\nbands = 16\n'
+        + "[teacher]\nsizes = [16, 4, 16]\n[student]\nsizes = [8, 4, 8]\n[firmware]\nname = 'machine'\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(folder / "a.toml")], capture_output=True, text=True, check=True
+    )
+    path.unlink()
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["csv", "npy", "wav"])
+def test_memory_does_not_grow_with_the_file(tmp_path, kind):
+    """The size of the larger file in GB is that of KERAS_KD_LARGE, by default 2; the peak must not depend on it."""
+    larger = float(os.environ.get("KERAS_KD_LARGE", "2"))
+    one, _ = peak_of(tmp_path, kind, larger / 2)
+    two, windows = peak_of(tmp_path, kind, larger)
+    assert windows > 1000
+    assert two < 3.0
+    assert two < 1.25 * one
