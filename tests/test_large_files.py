@@ -5,6 +5,8 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ import soundfile
 from scipy.io import wavfile
 
 from micro.config import parse_config
-from micro.datasets import store, table
+from micro.datasets import arrays, cells, lines, recording, store, table, views
 from micro.datasets.formats import read_contents
 from micro.datasets.prepare import prepare
 from micro.errors import DataError
@@ -60,13 +62,38 @@ def same(one, other):
     np.testing.assert_array_equal(one.test_vectors, other.test_vectors)
 
 
-def both(config, monkeypatch):
-    """What is prepared in memory and on disk."""
-    whole = prepare(config)
+def read_small_parts(monkeypatch):
+    """Let every file be large, and every part of one small; the parts of each column, or of a text file, are counted."""
     monkeypatch.setattr(store, "LARGE", 1000)
-    monkeypatch.setattr(store, "BLOCK_ROWS", 1500)
+    monkeypatch.setattr(cells, "BLOCK_ROWS", 1500)
+    monkeypatch.setattr(lines, "BLOCK", 1 << 16)
+    monkeypatch.setattr(recording, "WINDOWS_AT_ONCE", 100)
+    monkeypatch.setattr(views, "CHUNK", 512)
+    counts = []
+    of_column, of_text = arrays.parts_of, store.Growing.add
+
+    def parts_of(column):
+        counts.append(0)
+        for part in of_column(column):
+            counts[-1] += 1
+            yield part
+
+    def add(self, part):
+        counts[:] = [sum(counts) + 1]
+        of_text(self, part)
+
+    monkeypatch.setattr(arrays, "parts_of", parts_of)
+    monkeypatch.setattr(store.Growing, "add", add)
+    return counts
+
+
+def both(config, monkeypatch, on_disk=True):
+    """What is prepared in memory and on disk, there from many parts."""
+    whole = prepare(config)
+    counts = read_small_parts(monkeypatch)
     (first, *_) = table.load(config.data, config.features.window).recordings
-    assert store.is_stored(first.samples)
+    assert store.is_stored(first.samples) == on_disk
+    assert min(counts) > 10
     return whole, prepare(config)
 
 
@@ -89,10 +116,8 @@ def test_a_file_kept_on_disk_gives_the_same_windows(tmp_path, monkeypatch, kind)
 )
 def test_so_do_other_settings(tmp_path, monkeypatch, data, features):
     write(tmp_path / "a.csv", signal())
-    config = config_of(tmp_path, "csv", data, features)
-    whole = prepare(config)
-    monkeypatch.setattr(store, "LARGE", 1000)
-    same(whole, prepare(config))
+    # What is brought to another rate is whole in memory.
+    same(*both(config_of(tmp_path, "csv", data, features), monkeypatch, on_disk="resample" not in data))
 
 
 @pytest.mark.parametrize("on_missing", ["drop", "interpolate"])
@@ -106,7 +131,7 @@ def test_so_do_missing_values_and_constant_channels(tmp_path, monkeypatch, on_mi
 
 
 def test_a_ramp_and_a_value_beyond_float32_are_named_where_they_are(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "LARGE", 1000)
+    counts = read_small_parts(monkeypatch)
     samples = signal()
     samples[:, 0] = np.arange(ROWS)
     write(tmp_path / "a.npy", samples)
@@ -116,18 +141,99 @@ def test_a_ramp_and_a_value_beyond_float32_are_named_where_they_are(tmp_path, mo
     write(tmp_path / "a.npy", samples)
     with pytest.raises(DataError, match="row 31000: 1e\\+200 in column 'c1'"):
         read_contents(tmp_path / "a.npy", config_of(tmp_path, "npy").data)
+    assert min(counts) > 10
 
 
-def test_where_the_disk_is_full_it_is_said(tmp_path, monkeypatch):
-    write(tmp_path / "a.npy", signal())
-    monkeypatch.setattr(store, "LARGE", 1000)
+def test_flags_that_lack_in_some_parts_are_numbers_in_all(tmp_path, monkeypatch):
+    flags = pd.array(np.arange(ROWS) // 100 % 2 == 1, "boolean")
+    flags[5000:5040] = pd.NA
+    pd.DataFrame({"x": signal()[:, 0], "on": flags}).to_parquet(tmp_path / "a.parquet", row_group_size=3000)
+    whole, parted = both(config_of(tmp_path, "parquet", {"on_missing": "drop"}, {"kind": "statistics"}), monkeypatch)
+    same(whole, parted)
+    assert any("windows with rows that lack a value" in note for note in whole.notes)
+    found = read_contents(tmp_path / "a.parquet", config_of(tmp_path, "parquet").data).samples[:, 1]
+    np.testing.assert_array_equal(found, flags.to_numpy(np.float32, na_value=np.nan))
+
+
+@pytest.mark.parametrize("lacking", [False, True])
+def test_flags_as_labels_stay_words(tmp_path, monkeypatch, lacking):
+    labels = pd.array(np.arange(ROWS) >= 30_000, "boolean")
+    if lacking:
+        labels[100:140] = pd.NA
+    pd.DataFrame({"x": signal()[:, 0], "bad": labels}).to_parquet(tmp_path / "a.parquet", row_group_size=3000)
+    data = {"label_column": "bad", "normal_labels": ["False"]}
+    whole, parted = both(config_of(tmp_path, "parquet", data), monkeypatch)
+    same(whole, parted)
+    assert (whole.test.labels == 1).any()
+
+
+def test_windows_around_a_missing_value_are_not_copied(tmp_path, monkeypatch):
+    """Windows that overlap 128 times would take 128 times the samples, in memory and on disk."""
+    samples = signal(rows=100_000, channels=1)
+    samples[50_000] = np.nan
+    write(tmp_path / "a.npy", samples)
+    config = config_of(tmp_path, "npy", {"on_missing": "drop"}, {"window": 256, "hop": 2, "bands": 2})
+    tracemalloc.start()
+    whole = prepare(config)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5 * 128 * 4 * len(samples)
+    read_small_parts(monkeypatch)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4 * len(samples), before[1]))
+    try:
+        same(whole, prepare(config))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("kind", ["npy", "csv"])
+def test_where_the_disk_is_full_it_is_said(tmp_path, monkeypatch, kind):
+    write(tmp_path / f"a.{kind}", signal())
+    read_small_parts(monkeypatch)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
     try:
-        with pytest.raises(DataError, match=r"320,000 bytes of samples do not fit into .*TMPDIR"):
-            read_contents(tmp_path / "a.npy", config_of(tmp_path, "npy").data)
+        with pytest.raises(DataError, match=r"[123]\d\d,\d\d\d bytes of samples do not fit into .*TMPDIR"):
+            read_contents(tmp_path / f"a.{kind}", config_of(tmp_path, kind).data)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_is_full_at_the_last_bytes_is_said_too(tmp_path, monkeypatch):
+    """Those stay in the buffer of the file, and are written when nobody asks."""
+    write(tmp_path / "a.csv", signal(rows=300))
+    monkeypatch.setattr(store, "LARGE", 1000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with pytest.raises(DataError, match="2,400 bytes of samples do not fit into"):
+            read_contents(tmp_path / "a.csv", config_of(tmp_path, "csv").data)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_samples_lie_in_the_users_temporary_folder_else_where_files_are_on_disk(tmp_path, monkeypatch):
+    for name in ("TMPDIR", "TEMP", "TMP"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    assert store.folder() == "/var/tmp"
+    monkeypatch.setattr(store, "LASTING", str(tmp_path / "nowhere"))
+    assert store.folder() == tempfile.gettempdir()
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert store.folder() == str(tmp_path)
+
+
+def test_samples_of_several_stretches_stay_on_disk_when_joined(monkeypatch):
+    whole = signal(rows=5000).astype(np.float32)
+    read_small_parts(monkeypatch)
+    stored = store.room(5000, 2)
+    stored[:] = whole
+    joined = store.joined([stored[:1800], stored[1900:1901], stored[1901:]])
+    assert store.is_stored(joined)
+    np.testing.assert_array_equal(joined, np.delete(whole, np.s_[1800:1900], axis=0))
+    assert store.joined([stored]) is stored
 
 
 PEAK = """
@@ -141,7 +247,7 @@ print(json.dumps([int(peak[1]) / 1e6, len(made.train)]))
 
 
 def peak_of(folder, kind, gigabytes):
-    """Peak memory in GB of reading a file of so many, and the training windows."""
+    """Peak memory in GB of reading a file of this size, and the number of training windows."""
     path = folder / f"a.{kind}"
     block = signal(1 << 20, 1 if kind == "wav" else 3)
     if kind == "wav":

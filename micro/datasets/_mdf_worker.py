@@ -54,7 +54,7 @@ def channels_of(file: Any) -> Iterator[tuple[str, str, int, int]]:
 
 
 def limit_memory(most: int) -> None:
-    """Let the process take so many bytes more than it has."""
+    """Let the process take that many bytes beyond those it has."""
     with contextlib.suppress(ImportError, ValueError, OSError):  # no such limits on Windows
         import resource
 

@@ -7,14 +7,13 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
 from micro.config import FilesData
 from micro.datasets import cells as cell
 from micro.datasets import clock, store
-from micro.datasets.cells import BLOCK_ROWS
 from micro.datasets.contents import Contents, EmptyFile, Rows, choose, narrowed
 from micro.datasets.matlab import read_variables
 from micro.errors import DataError
@@ -105,7 +104,7 @@ def read_wav(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Cont
 
 def read_parquet(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Contents:
     """Columns of a Parquet file; an unnamed index of pandas is left out."""
-    from pyarrow import parquet
+    from pyarrow import float32, parquet, types
 
     try:
         with parquet.ParquetFile(path, buffer_size=1 << 20 if is_large(path) else 0) as file:
@@ -113,12 +112,16 @@ def read_parquet(path: Path, config: FilesData, settled: Sequence[str] = ()) -> 
             names = [name for name in file.schema_arrow.names if not name.startswith("__index_level_")]
 
             def column(name: str) -> np.ndarray:
-                values = file.read(columns=[name]).column(0)
-                return np.asarray(values.to_numpy(zero_copy_only=False))
+                return given(name, file.read(columns=[name]).column(0))
 
             def parts(name: str) -> Iterator[np.ndarray]:
-                for batch in file.iter_batches(BLOCK_ROWS, columns=[name]):
-                    yield np.asarray(batch.column(0).to_numpy(zero_copy_only=False))
+                for batch in file.iter_batches(cell.BLOCK_ROWS, columns=[name]):
+                    yield given(name, batch.column(0))
+
+            def given(name: str, values: Any) -> np.ndarray:
+                # Where flags lack, pyarrow gives objects in place of booleans: of some parts of a file, and not of others.
+                flags = types.is_boolean(values.type) and name != config.label_column
+                return np.asarray((values.cast(float32()) if flags else values).to_numpy(zero_copy_only=False))
 
             read = parts if is_large(path) else column
             columns: dict[str, Column] = {name: (rows, partial(read, name)) for name in names}
@@ -242,10 +245,10 @@ def _fill(out: np.ndarray, column: np.ndarray, name: str, config: FilesData, row
             "the channels to use in columns"
         )
     if kind in "biuf":
-        for first in range(0, len(column), BLOCK_ROWS):
-            part = column[first : first + BLOCK_ROWS]
+        for first in range(0, len(column), cell.BLOCK_ROWS):
+            part = column[first : first + cell.BLOCK_ROWS]
             wide = part if part.dtype in (np.float32, np.float16) else part.astype(np.float64)
-            out[first : first + BLOCK_ROWS] = narrowed(wide, name, begin + first, rows)
+            out[first : first + len(part)] = narrowed(wide, name, begin + first, rows)
         return None
     if kind not in "USO":
         raise DataError(f"{rows.path}: column {name!r} holds {column.dtype}, which are not numbers")

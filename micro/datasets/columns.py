@@ -97,7 +97,7 @@ def leave_constant(
     if not kept:
         raise DataError(f"no column changes {where}; nothing is left to learn from")
     left = [f"column {names[channel]!r} never changes {where} and was left out." for channel in constant]
-    fewer = [replace(r, samples=store.taken(r.samples, kept, 1)) for r in recordings]
+    fewer = [replace(r, samples=store.taken(r.samples, kept)) for r in recordings]
     return fewer, tuple(names[channel] for channel in kept), left
 
 

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from micro.config import FilesData
-from micro.datasets import store
+from micro.datasets import cells, store
 from micro.datasets.arrays import Column, columns_of, contents_of, one_line, require_plausible, split
-from micro.datasets.cells import BLOCK_ROWS
 from micro.datasets.contents import Contents, EmptyFile
 from micro.errors import DataError
 
@@ -55,7 +54,7 @@ def _long_sound(path: Path, file: soundfile.SoundFile, config: FilesData, settle
 
     def parts(place: int) -> Iterator[np.ndarray]:
         file.seek(0)
-        for block in file.blocks(BLOCK_ROWS, dtype="float64", always_2d=True):
+        for block in file.blocks(cells.BLOCK_ROWS, dtype="float64", always_2d=True):
             yield block[:, place] * _counts(file.subtype)
 
     columns: dict[str, Column] = {f"c{n}": (file.frames, partial(parts, n)) for n in range(file.channels)}

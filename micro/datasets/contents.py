@@ -216,7 +216,7 @@ def without_nameless(contents: Contents, config: FilesData) -> tuple[Contents, l
         raise DataError(f"{contents.path}: no column has a name; set header = false if there is no header")
     texts = {new: contents.texts[old] for new, old in enumerate(kept) if old in contents.texts}
     names = tuple(contents.channels[place] for place in kept)
-    samples = store.taken(contents.samples, kept, 1)
+    samples = store.taken(contents.samples, kept)
     return Contents(**{**vars(contents), "channels": names, "samples": samples, "texts": texts}), notes
 
 

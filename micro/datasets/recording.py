@@ -9,9 +9,9 @@ from typing import Protocol, overload
 
 import numpy as np
 
-from micro.datasets import store
 from micro.errors import DataError
-from micro.signal import Frames, FrontEnd, JoinedFrames, Source, SourceFrames
+from micro.signal import Frames, FrontEnd, JoinedFrames, MainFrames, Source, SourceFrames
+from micro.signal.frames import some_joined, some_of
 from micro.signal.joined import arrivals_of, latest
 from micro.support.wording import are, counted
 
@@ -191,32 +191,30 @@ def windows(samples: np.ndarray, window: int, hop: int) -> np.ndarray:
 
 
 @overload
-def cut(recording: Recording, features: FrontEnd) -> tuple[np.ndarray, np.ndarray]: ...
+def cut(recording: Recording, features: FrontEnd) -> tuple[MainFrames, np.ndarray]: ...
 @overload
 def cut(recording: Recording, features: Framing) -> tuple[Frames, np.ndarray]: ...
 def cut(recording: Recording, features: Framing) -> tuple[Frames, np.ndarray]:
     """Frames of a recording that include only valid samples, and the sample at which each begins.
 
-    Frames are views of the samples if all are valid: windows that overlap then take no memory of their own. Of a joined front
-    end only those are left for which every source has a window that is recent enough.
+    Frames are views of the samples, or places in one: windows that overlap take no memory of their own. Of a joined front end
+    only those are left for which every source has a window that is recent enough.
     """
     frames, starts = _cut_main(recording, features)
     if not features.sources:
         return frames, starts
     joined = joined_frames(recording, features, frames, starts)
     complete = joined.complete
-    return (joined, starts) if complete.all() else (joined[complete], starts[complete])
+    return some_joined(joined, complete), starts[complete]
 
 
-def _cut_main(recording: Recording, features: Framing) -> tuple[np.ndarray, np.ndarray]:
+def _cut_main(recording: Recording, features: Framing) -> tuple[MainFrames, np.ndarray]:
     frames = windows(recording.samples, features.window, features.hop)
     starts = np.arange(len(frames)) * features.hop
     if recording.valid.all():
         return frames, starts
     whole = whole_windows(recording, features)
-    if store.is_stored(frames):
-        return store.taken(frames, np.flatnonzero(whole), 0), starts[whole]
-    return frames[whole], starts[whole]
+    return some_of(frames, whole), starts[whole]
 
 
 def lacking(recording: Recording, features: Framing) -> tuple[np.ndarray, int]:
@@ -226,7 +224,7 @@ def lacking(recording: Recording, features: Framing) -> tuple[np.ndarray, int]:
     return np.array([(each.chosen < 0).sum() for each in joined.sources], int), len(starts)
 
 
-def joined_frames(recording: Recording, features: Framing, frames: np.ndarray, starts: np.ndarray) -> JoinedFrames:
+def joined_frames(recording: Recording, features: Framing, frames: MainFrames, starts: np.ndarray) -> JoinedFrames:
     """A recording's windows, which begin at `starts`, each with the latest window of every source."""
     ends = starts + features.window - 1
     pairs = zip(recording.streams, features.sources, strict=True)

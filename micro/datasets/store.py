@@ -15,11 +15,13 @@ from typing import IO
 
 import numpy as np
 
-from micro.datasets.cells import BLOCK_ROWS
+from micro.datasets import cells
 from micro.errors import DataError
 
 # A file whose samples as float32 take more bytes than this is kept on disk.
 LARGE = 1 << 28
+# The folder of temporary files that are large or outlive a restart: on disk, where systems have it.
+LASTING = "/var/tmp"
 
 
 def room(count: int, width: int) -> np.ndarray:
@@ -31,9 +33,12 @@ def room(count: int, width: int) -> np.ndarray:
     size = 4 * count * width
     if size <= LARGE:
         return np.empty((count, width), np.float32)
-    with tempfile.TemporaryFile() as file:
-        _reserve(file.fileno(), size)
-        return np.memmap(file, np.float32, "r+", shape=(count, width))
+    try:
+        with tempfile.TemporaryFile(dir=folder()) as file:
+            _reserve(file.fileno(), size)
+            return np.memmap(file, np.float32, "r+", shape=(count, width))
+    except OSError as error:
+        raise DataError(_no_room(size, error)) from None
 
 
 class Growing:
@@ -50,30 +55,37 @@ class Growing:
         self._size += part.nbytes
         self._parts.append(part)
         if self._size > LARGE:
-            self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115
-            self._written(self._file)
+            self._write()
 
     def array(self) -> np.ndarray:
         """All rows, (count, channels)."""
         if self._file is None:
             return self._parts[0] if len(self._parts) == 1 else np.concatenate(self._parts)
         with self._file as file:
-            file.flush()
             return np.memmap(file, np.float32, "r+", shape=(self._rows, self._size // (4 * self._rows)))
 
-    def _written(self, file: IO[bytes]) -> None:
+    def _write(self) -> None:
         try:
+            self._file = self._file or tempfile.TemporaryFile(dir=folder())  # noqa: SIM115
             for part in self._parts:
-                file.write(np.ascontiguousarray(part).data)
+                self._file.write(np.ascontiguousarray(part).data)
+            # What is left in the buffer must not fail later, where nobody says why.
+            self._file.flush()
         except OSError as error:
             raise DataError(_no_room(self._size, error)) from None
         self._parts.clear()
 
 
+def folder() -> str:
+    """Where temporary files lie: in TMPDIR where that is set, else in /var/tmp, as /tmp may be a part of the memory."""
+    chosen = any(os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
+    return LASTING if not chosen and os.access(LASTING, os.W_OK | os.X_OK) else tempfile.gettempdir()
+
+
 def blocks(samples: np.ndarray) -> Iterator[slice]:
     """Consecutive runs of rows, whose pages are released after each."""
-    for first in range(0, len(samples), BLOCK_ROWS):
-        yield slice(first, first + BLOCK_ROWS)
+    for first in range(0, len(samples), cells.BLOCK_ROWS):
+        yield slice(first, first + cells.BLOCK_ROWS)
         release(samples)
 
 
@@ -90,19 +102,31 @@ def is_stored(samples: np.ndarray) -> bool:
     return _mapping(samples) is not None
 
 
-def taken(samples: np.ndarray, places: np.ndarray | Sequence[int], axis: int) -> np.ndarray:
-    """Rows or channels of samples or frames, a copy: on disk where these are."""
+def taken(samples: np.ndarray, channels: Sequence[int]) -> np.ndarray:
+    """Some channels of samples, a copy: on disk where these are."""
     if not is_stored(samples):
-        return np.ascontiguousarray(np.take(samples, places, axis))
-    shape = list(samples.shape)
-    shape[axis] = len(places)
-    out = room(shape[0], int(np.prod(shape[1:]))).reshape(shape)
-    step = max(1, BLOCK_ROWS // int(np.prod(shape[1:])))
-    for first in range(0, shape[0], step):
-        part = slice(first, first + step)
-        out[part] = samples[np.asarray(places)[part]] if axis == 0 else np.take(samples[part], places, axis)
-        release(samples)
+        return np.ascontiguousarray(samples[:, channels])
+    out = room(len(samples), len(channels))
+    for part in blocks(samples):
+        out[part] = samples[part, channels]
         release(out)
+    return out
+
+
+def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Samples one after the other, (n, channels) float32: on disk where one of them is; the only one as it is."""
+    if len(parts) == 1:
+        return parts[0]
+    if not any(map(is_stored, parts)):
+        return np.concatenate(parts)
+    out = room(sum(map(len, parts)), parts[0].shape[1])
+    first = 0
+    for samples in parts:
+        for part in blocks(samples):
+            block = samples[part]
+            out[first : first + len(block)] = block
+            first += len(block)
+            release(out)
     return out
 
 
@@ -123,18 +147,15 @@ def inverted(flags: np.ndarray) -> np.ndarray:
 
 def _reserve(descriptor: int, size: int) -> None:
     """Room on disk: without it a write to a mapped page would end the process."""
-    try:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(descriptor, 0, size)
-        else:
-            os.truncate(descriptor, size)
-    except OSError as error:
-        raise DataError(_no_room(size, error)) from None
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.truncate(descriptor, size)
 
 
 def _no_room(size: int, error: OSError) -> str:
-    folder = tempfile.gettempdir()
-    return f"{size:,} bytes of samples do not fit into {folder} ({error.strerror}); make room, or set TMPDIR to another folder"
+    said = f"{size:,} bytes of samples do not fit into {folder()} ({error.strerror})"
+    return f"{said}; make room, or set TMPDIR to another folder"
 
 
 def _mapping(samples: np.ndarray) -> mmap.mmap | None:

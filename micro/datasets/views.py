@@ -14,8 +14,9 @@ from micro.datasets import store
 from micro.datasets.recording import Recording, whole_windows
 from micro.errors import DataError
 from micro.signal import AnyFrontEnd, Frames, FrontEnd, JoinedFrontEnd, Source
+from micro.signal.frames import main_of, samples_below, samples_of
 from micro.signal.front_end import CHUNK
-from micro.signal.joined import JoinedFrames, features_of, main_of, samples_of
+from micro.signal.joined import features_of
 from micro.support.wording import counted, was
 
 Files = TypeVar("Files", bound=FilesData)
@@ -162,9 +163,8 @@ def views_of(
 
 def release(frames: Frames) -> None:
     """Let go of the mapped pages below windows whose samples are on disk."""
-    sources = frames.sources if isinstance(frames, JoinedFrames) else ()
-    for part in (main_of(frames), *(each.frames for each in sources)):
-        store.release(part)
+    for samples in samples_below(frames):
+        store.release(samples)
 
 
 def names_of(places: Sequence[int] | None, names: Sequence[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from micro.signal.frames import Frames, JoinedFrames, SourceFrames, main_of
 from micro.signal.front_end import FrontEnd
 from micro.signal.scaling import Scaling
 from micro.signal.spec import Arithmetic, Kind
@@ -26,54 +27,6 @@ class Source:
     name: str
     front_end: FrontEnd
     max_age: int
-
-
-@dataclass(frozen=True)
-class SourceFrames:
-    """A source's windows next to n windows of the main source.
-
-    Attributes:
-        frames: Its complete windows in their order, (m, window, channels).
-        chosen: The one that each main window is joined with, (n,) int; -1 where none is recent enough.
-        ages: Samples of the main source from the end of that window to the end of the main window, both counted, (n,) int; at
-            most `max_age` + 1, which stands for none.
-    """
-
-    frames: np.ndarray
-    chosen: np.ndarray
-    ages: np.ndarray
-
-
-@dataclass(frozen=True)
-class JoinedFrames:
-    """Windows of the main source, (n, window, channels), and those of each further source."""
-
-    main: np.ndarray
-    sources: tuple[SourceFrames, ...]
-
-    def __len__(self) -> int:
-        return len(self.main)
-
-    def __getitem__(self, rows: np.ndarray | slice) -> JoinedFrames:
-        """Some of the windows, without a copy of the sources' samples."""
-        sources = (replace(each, chosen=each.chosen[rows], ages=each.ages[rows]) for each in self.sources)
-        return JoinedFrames(self.main[rows], tuple(sources))
-
-    @property
-    def complete(self) -> np.ndarray:
-        """Which windows have one of every source, (n,) bool."""
-        return np.logical_and.reduce([each.chosen >= 0 for each in self.sources])
-
-    def flat(self) -> np.ndarray:
-        """All samples of each window, the main source's first, (n, samples) float32; every source must have a window.
-
-        `JoinedFrontEnd.frames_of` is the inverse.
-        """
-        parts = [self.main, *(each.frames[each.chosen] for each in self.sources)]
-        return np.concatenate([part.reshape(len(self), -1).astype(np.float32) for part in parts], axis=1)
-
-
-Frames = np.ndarray | JoinedFrames
 
 
 def latest(ends: np.ndarray, arrivals: np.ndarray, max_age: int) -> tuple[np.ndarray, np.ndarray]:
@@ -242,12 +195,12 @@ class JoinedFrontEnd:
             replace(each, frames=sensed(source.front_end, each.frames))
             for each, source in zip(frames.sources, self.sources)
         )
-        return JoinedFrames(sensed(self.main, frames.main), tuple(sources))
+        return JoinedFrames(sensed(self.main, main_of(frames)), tuple(sources))
 
     def __call__(self, frames: Frames) -> np.ndarray:
         """Features of windows that are complete, (n, features) float32."""
         joined = _joined(frames)
-        parts = [self.main(joined.main)]
+        parts = [self.main(main_of(joined))]
         for source, each in zip(self.sources, joined.sources):
             used, place = np.unique(each.chosen, return_inverse=True)
             parts.append(source.front_end(each.frames[used])[place.reshape(-1)])
@@ -270,7 +223,7 @@ class JoinedFrontEnd:
         """The model's input as the target computes it, (n, features) int8; windows must be complete."""
         joined = _joined(frames)
         own, *others = self.scalings(scaling)
-        parts = [self.main.int8(joined.main, own, scale, zero)]
+        parts = [self.main.int8(main_of(joined), own, scale, zero)]
         for source, each, part in zip(self.sources, joined.sources, others):
             used, place = np.unique(each.chosen, return_inverse=True)
             parts.append(source.front_end.int8(each.frames[used], part, scale, zero)[place.reshape(-1)])
@@ -288,21 +241,6 @@ def sensed(front_end: FrontEnd, samples: np.ndarray) -> np.ndarray:
 def features_of(front_end: AnyFrontEnd, frames: Frames) -> np.ndarray:
     """Features of windows by the front end that they were cut for, (n, *shape) float32."""
     return front_end(frames) if isinstance(front_end, JoinedFrontEnd) else front_end(main_of(frames))
-
-
-def samples_of(frames: Frames) -> np.ndarray:
-    """Samples of windows as they are kept: (n, window, channels), of joined ones (n, samples), float32."""
-    return frames.flat() if isinstance(frames, JoinedFrames) else frames.astype(np.float32)
-
-
-def main_of(frames: Frames) -> np.ndarray:
-    """The main source's windows, (n, window, channels)."""
-    return frames.main if isinstance(frames, JoinedFrames) else frames
-
-
-def with_main(frames: Frames, main: np.ndarray) -> Frames:
-    """Windows with other samples of the main source."""
-    return replace(frames, main=main) if isinstance(frames, JoinedFrames) else main
 
 
 def _joined(frames: Frames) -> JoinedFrames:
