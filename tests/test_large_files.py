@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import tomllib
 import tracemalloc
 
 import numpy as np
@@ -13,12 +14,16 @@ import pandas as pd
 import pytest
 import soundfile
 from scipy.io import wavfile
+from sources import HEALTHY, config_text, record
 
-from micro.config import parse_config
+from micro.config import load_config, parse_config
 from micro.datasets import arrays, cells, lines, recording, store, table, views
 from micro.datasets.formats import read_contents
 from micro.datasets.prepare import prepare
 from micro.errors import DataError
+from micro.runs import score_files
+from micro.runs.score_files import score_noted
+from micro.runs.start import run_pipeline
 
 ROWS = 40_000
 FORMATS = ("csv", "npy", "parquet", "wav", "flac", "24.wav")
@@ -44,11 +49,15 @@ def write(path, samples):
         wavfile.write(path, 1000, (32768 * samples).astype(np.int16))
 
 
-def config_of(folder, kind, data=None, features=None, **more):
+def config_of(folder, kind, data=None, features=None, teacher=None, **more):
     rate = {} if kind.endswith(("wav", "flac")) else {"sample_rate": 1000.0}
     data = {"files": f"*.{kind}", "healthy_files": "*", **rate, **(data or {})}
     features = {"kind": "spectrum", "window": 64, "hop": 16, "bands": 8, **(features or {})}
-    models = {"teacher": {"sizes": [8, 4, 8]}, "student": {"sizes": [4, 2, 4]}, "firmware": {"name": "machine"}}
+    models = {
+        "teacher": teacher or {"sizes": [8, 4, 8]},
+        "student": {"sizes": [4, 2, 4]},
+        "firmware": {"name": "machine"},
+    }
     return parse_config({"job": "table", "data": data, "features": features, **models, **more}, folder)
 
 
@@ -120,6 +129,37 @@ def test_so_do_other_settings(tmp_path, monkeypatch, data, features):
     same(*both(config_of(tmp_path, "csv", data, features), monkeypatch, on_disk="resample" not in data))
 
 
+@pytest.mark.parametrize("gaps", [False, True])
+def test_so_does_a_teacher_that_sees_other_inputs(tmp_path, monkeypatch, gaps):
+    samples = signal(channels=3)
+    samples[20_000 if gaps else [], 0] = np.nan
+    write(tmp_path / "a.parquet", samples)
+    more = {"detectors": ["pca_q"], "columns": ["x", "y", "z"], "features": {"kind": "statistics", "window": 100}}
+    data = {"columns": ["z"], "on_missing": "drop"}
+    config = config_of(tmp_path, "parquet", data, teacher=more)
+    whole, parted = both(config, monkeypatch)
+    same(whole, parted)
+    np.testing.assert_array_equal(whole.train.of_teacher, parted.train.of_teacher)
+    assert whole.train.of_teacher.shape[1:] == (15,)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_so_do_further_sources(tmp_path, monkeypatch, gaps):
+    for number, name in enumerate(("ok0", "ok1", "bad")):
+        record(tmp_path, name, number, fault=name == "bad")
+    if gaps:
+        path = tmp_path / "ok0.csv"
+        content = path.read_text().splitlines()
+        content[3000] = ","
+        path.write_text("\n".join(content))
+    config = parse_config(tomllib.loads(config_text(data=f'{HEALTHY}\non_missing = "drop"')), tmp_path)
+    whole = prepare(config)
+    counts = read_small_parts(monkeypatch)
+    monkeypatch.setattr(lines, "BLOCK", 1 << 8)
+    same(whole, prepare(config))
+    assert counts[0] > 100
+
+
 @pytest.mark.parametrize("on_missing", ["drop", "interpolate"])
 def test_so_do_missing_values_and_constant_channels(tmp_path, monkeypatch, on_missing):
     samples = signal(channels=3)
@@ -128,6 +168,24 @@ def test_so_do_missing_values_and_constant_channels(tmp_path, monkeypatch, on_mi
     write(tmp_path / "a.parquet", samples)
     config = config_of(tmp_path, "parquet", {"on_missing": on_missing, "on_constant": "drop"})
     same(*both(config, monkeypatch))
+
+
+def test_a_large_file_is_scored_as_a_small_one(tmp_path, monkeypatch):
+    write(tmp_path / "a.csv", signal())
+    write(tmp_path / "later.csv", np.vstack([signal(), [[np.nan, 0.0]], 2 * signal(rows=4000)]))
+    text = json.dumps(str(tmp_path / "a.csv"))
+    (tmp_path / "a.toml").write_text(
+        f'job = "table"\nseeds = 1\n[data]\nfiles = {text}\nsample_rate = 1000.0\non_missing = "drop"\n'
+        'healthy_files = "*"\n[features]\nkind = "spectrum"\nwindow = 64\nhop = 32\nbands = 8\n[distill]\ncompare = false\n'
+        "[teacher]\nsizes = [8, 4, 8]\nepochs = 1\n[student]\nsizes = [4, 2, 4]\nepochs = 1\n[firmware]\nname = 'machine'\n"
+    )
+    run_pipeline(load_config(tmp_path / "a.toml"), tmp_path / "out")
+    whole = score_noted(tmp_path / "out", [tmp_path / "later.csv"])
+    counts = read_small_parts(monkeypatch)
+    monkeypatch.setattr(score_files, "SAMPLES_AT_ONCE", 12_800)
+    assert score_noted(tmp_path / "out", [tmp_path / "later.csv"]) == whole
+    assert counts[0] > 10
+    assert len(whole.windows) > 1300
 
 
 def test_a_ramp_and_a_value_beyond_float32_are_named_where_they_are(tmp_path, monkeypatch):
