@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +16,12 @@ from hypothesis import strategies as st
 
 from micro.cli.main import main
 from micro.config.data import TableData
-from micro.datasets import table
+from micro.datasets import mdf_process, table
 from micro.datasets.arrays import contents_of
 from micro.datasets.cells import label
 from micro.datasets.formats import read_contents
-from micro.errors import DataError, MicroError
+from micro.errors import DataError, MicroError, RunError
+from micro.support.extras import required
 
 X = np.sin(np.arange(3000) / 7)
 SECONDS = np.arange(3000) * 0.002
@@ -242,6 +245,88 @@ def test_values_that_an_mdf_calls_invalid_are_missing(tmp_path):
         file.save(tmp_path / "a.mf4")
     read = read_contents(tmp_path / "a.mf4", config_of(files="*.mf4"))
     np.testing.assert_array_equal(np.flatnonzero(np.isnan(read.samples[:, 0])), np.arange(7, 3000, 100))
+
+
+def without_master(path, number):
+    """Make the master channel of a group an ordinary one, as in files of loggers that write no times."""
+    content = bytearray(path.read_bytes())
+    masters = []
+    at = content.find(b"##CN")
+    while at >= 0:
+        (links,) = struct.unpack_from("<Q", content, at + 16)
+        if content[at + 24 + 8 * links] == 2:
+            masters.append(at + 24 + 8 * links)
+        at = content.find(b"##CN", at + 1)
+    content[masters[number]] = content[masters[number] + 1] = 0
+    path.write_bytes(content)
+
+
+def test_channels_without_times_or_rows_are_named_where_they_are_left_out(tmp_path, monkeypatch):
+    none = np.empty(0)
+    write_mdf(tmp_path / "a.mf4", (SECONDS, {"x": X}), (SECONDS, {"lost": X}), (none, {"off": none}))
+    without_master(tmp_path / "a.mf4", 1)
+    config = config_of(folder=str(tmp_path), files="*.mf4")
+    loaded = table.load(config, 64)
+    assert loaded.channels == ("x",)
+    (times,) = [note for note in loaded.notes if "(no master channel)" in note]
+    assert "lost" in times
+    assert "a.mf4: 2 channels without times" in times
+    assert any(note.endswith("a.mf4: 1 channel without rows was left out: off.") for note in loaded.notes)
+    assert not table.load(config.model_copy(update={"columns": ("x",)}), 64).notes
+    with pytest.raises(DataError, match=r"lost.*2 channels without times \(no master channel\) were left out: .*lost"):
+        read_contents(tmp_path / "a.mf4", config_of(files="*.mf4", columns=["lost"]))
+    write_mdf(tmp_path / "b.mf4", (SECONDS, {"lost": X}))
+    without_master(tmp_path / "b.mf4", 0)
+    with pytest.raises(DataError, match=r"b\.mf4: 2 channels without times"):
+        read_contents(tmp_path / "b.mf4", config)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["look", "a.mf4", "--out", "a.toml"])
+    assert done.exit_code == 0, done.output
+    assert "(no master channel) were left out" in " ".join(done.output.split())
+
+
+def test_tdms_channels_without_samples_are_named(tmp_path):
+    write_tdms(tmp_path / "a.tdms", ("g", "x", X, {"wf_increment": 0.001}), ("g", "off", np.empty(0), {}))
+    loaded = table.load(config_of(folder=str(tmp_path)), 64)
+    assert loaded.channels == ("x",)
+    assert loaded.notes == (f"{tmp_path / 'a.tdms'}: 1 channel without rows was left out: off.",)
+
+
+def refused_mdf(folder):
+    """Why a file that is whole is refused, in one line."""
+    write_mdf(folder / "a.mf4", (SECONDS, {"x": X}))
+    with pytest.raises(DataError) as refused:
+        read_contents(folder / "a.mf4", config_of(files="*.mf4"))
+    assert "damaged" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_a_file_that_takes_too_long_is_not_called_damaged(tmp_path, monkeypatch):
+    monkeypatch.setattr(mdf_process, "SECONDS_ALLOWED", 0.01)
+    assert "it took longer than 0.01 s; export" in refused_mdf(tmp_path)
+
+
+def test_a_library_that_cannot_be_imported_is_said(tmp_path, monkeypatch):
+    pytest.importorskip("asammdf", reason="asammdf is not installed: pip install 'keras-kd[mdf]'")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "asammdf.py").write_text("raise ImportError('liblz4.so.1 is missing')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"), prepend=os.pathsep)
+    assert refused_mdf(tmp_path).endswith("its library asammdf cannot be imported: liblz4.so.1 is missing")
+
+
+def test_a_reader_that_is_killed_is_not_called_damaged(tmp_path, monkeypatch):
+    pytest.importorskip("asammdf", reason="asammdf is not installed: pip install 'keras-kd[mdf]'")
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / "asammdf.py").write_text("import os\nos.kill(os.getpid(), 9)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "killed"), prepend=os.pathsep)
+    assert "was killed, as happens where memory runs out" in refused_mdf(tmp_path)
+
+
+def test_a_package_that_is_there_and_cannot_be_imported_is_not_called_missing(tmp_path, monkeypatch):
+    (tmp_path / "halfpackage.py").write_text("raise ImportError('libhalf.so.1 is missing')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RunError, match=r"halfpackage cannot be imported \(libhalf.so.1 is missing\); install it again"):
+        required("halfpackage", "mdf")
 
 
 @pytest.mark.parametrize(

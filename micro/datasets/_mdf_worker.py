@@ -8,26 +8,28 @@ writes the file's channels as one line of JSON, reads which of them are wanted f
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-# Exit code when the library refuses the file; its message is on standard error.
-REFUSED = 3
+# Exit codes when the library refuses the file, and when it cannot be imported; its message is on standard error.
+REFUSED, NO_LIBRARY = 3, 4
 # Bytes that the file may take beyond twenty times its own.
 PLENTY = 2 << 30
 
 
 def main(path: str, folder: str) -> None:
     """Answer one request: channels by [group, name, number of the group, place], and the arrays of those that are wanted."""
-    import asammdf
-
-    limit_memory(20 * Path(path).stat().st_size + PLENTY)
+    try:
+        import asammdf
+    except ImportError as error:
+        end(error, NO_LIBRARY)
+    most = 20 * Path(path).stat().st_size + PLENTY
+    limit_memory(most)
     try:
         with asammdf.MDF(path, process_bus_logging=False) as file:
-            print(json.dumps(list(channels_of(file))), flush=True)
+            print(json.dumps(channels_of(file)), flush=True)
             wanted = json.loads(sys.stdin.readline())
             for group in {group for group, _ in wanted}:
                 np.save(f"{folder}/times{group}.npy", np.asarray(file.get_master(group), np.float64))
@@ -36,21 +38,37 @@ def main(path: str, folder: str) -> None:
                 np.save(f"{folder}/values{group}_{place}.npy", np.asarray(signal.samples), allow_pickle=False)
                 if signal.invalidation_bits is not None and np.any(signal.invalidation_bits):
                     np.save(f"{folder}/invalid{group}_{place}.npy", np.asarray(signal.invalidation_bits, bool))
+    except MemoryError:
+        end(
+            MemoryError(
+                f"that takes more than {most:,} bytes of memory; export the channels you need to a smaller file"
+            ),
+            REFUSED,
+        )
     except Exception as error:
-        print(f"\n{' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
-        sys.exit(REFUSED)
+        end(error, REFUSED)
 
 
-def channels_of(file: Any) -> Iterator[tuple[str, str, int, int]]:
-    """Channels that hold rows and have a master, without the masters."""
+def end(error: Exception, code: int) -> NoReturn:
+    """Leave with the error's message as the last line of standard error."""
+    print(f"\n{' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+    sys.exit(code)
+
+
+def channels_of(file: Any) -> dict[str, list[Any]]:
+    """Channels that hold rows and have a master, without the masters; and the names of the others."""
+    found: dict[str, list[Any]] = {"channels": [], "without_times": [], "without_rows": []}
     for number, group in enumerate(file.groups):
         master = file.masters_db.get(number)
         if not group.channel_group.cycles_nr or master is None:
+            kind = "without_times" if group.channel_group.cycles_nr else "without_rows"
+            found[kind] += [channel.name for place, channel in enumerate(group.channels) if place != master]
             continue
         called = getattr(group.channel_group, "acq_name", "") or f"group{number}"
         for place, channel in enumerate(group.channels):
             if place != master:
-                yield called, channel.name, number, place
+                found["channels"].append((called, channel.name, number, place))
+    return found
 
 
 def limit_memory(most: int) -> None:

@@ -56,6 +56,7 @@ class Contents:
         texts: By channel, the first cell that is text, where the config treats text as missing.
         header: Every column of the file.
         image_size: Height and width of a picture, whose samples are its pixels row by row.
+        unread: Sentences on columns of the file that cannot be read.
     """
 
     path: Path
@@ -69,6 +70,7 @@ class Contents:
     texts: dict[int, str] = field(default_factory=dict)
     header: tuple[str, ...] = ()
     image_size: tuple[int, int] | None = None
+    unread: tuple[str, ...] = ()
 
 
 def rows_of(contents: Contents, start: int, stop: int) -> Contents:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import subprocess
-import sys
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,14 +19,14 @@ from micro.config import FilesData
 from micro.datasets.arrays import Column, contents_of, one_line
 from micro.datasets.clock import Moments
 from micro.datasets.contents import Contents, EmptyFile, choose
+from micro.datasets.mdf_process import MdfChannels, Worker
 from micro.errors import DataError, RunError
 from micro.support.extras import required
-from micro.support.wording import listed
+from micro.support.wording import counted, listed, was
 
 # Channels that an error lists of each raster.
 LISTED = 4
-# Of the process that reads an MDF file: how long it may take, and its exit code where the library refuses the file.
-SECONDS_ALLOWED, REFUSED = 3600, 3
+NO_TIMES, NO_ROWS = "without times (no master channel)", "without rows"
 
 
 @dataclass(frozen=True)
@@ -78,6 +74,7 @@ def read_tdms(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Con
             if file.file_status.incomplete_final_segment and config.on_missing == "error":
                 raise DataError(f'{path} is cut off at its end; set on_missing = "drop" to read what is whole of it')
             channels = _named({(group.name, one.name): one for group in file.groups() for one in group.channels()})
+            empty = [name for name, one in channels.items() if not len(one)]
             channels = {name: one for name, one in channels.items() if len(one)}
             if not channels:
                 raise EmptyFile(f"{path} holds no samples")
@@ -86,7 +83,7 @@ def read_tdms(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Con
             raster = _one_raster(path, {name: rasters[name] for name in _at(list(channels), used.places)})
             columns: dict[str, Column] = {name: (len(one), one.read_data) for name, one in channels.items()}
             rate = None if raster.step is None else float(f"{1 / raster.step:.9g}")
-            return contents_of(path, columns, config, settled, rate=rate)
+            return _noted(contents_of(path, columns, config, settled, rate=rate), _unread(empty, NO_ROWS), config)
     except DataError:
         raise
     except Exception as error:
@@ -106,11 +103,12 @@ def read_mdf(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Cont
             asammdf is not installed.
     """
     _library("asammdf", "mdf", path, "a measurement data file (MDF)")
-    with tempfile.TemporaryDirectory() as folder, _Worker(path, Path(folder)) as worker:
-        places = _named(worker.channels())
-        if not places:
-            raise EmptyFile(f"{path} holds no samples")
-        chosen = _at(list(places), choose(path, list(places), config, settled).places)
+    with tempfile.TemporaryDirectory() as folder, Worker(path, Path(folder)) as worker:
+        found = worker.channels()
+        places = _named(found.places)
+        unread = _require_times(path, found)
+        aside = partial("; ".join, ["", *unread] if unread else [])
+        chosen = _at(list(places), choose(path, list(places), config, settled, aside).places)
         worker.read([places[name] for name in chosen])
         times = {group: worker.array(f"times{group}") for group in dict.fromkeys(places[name][0] for name in chosen)}
         first = max(times, key=lambda group: len(times[group]))
@@ -125,66 +123,8 @@ def read_mdf(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Cont
 
         # Of columns that are not chosen nothing but the name counts.
         columns: dict[str, Column] = {name: (len(times[first]), partial(column, name)) for name in places}
-        return _timed(contents_of(path, columns, config, settled), times[first], config)
-
-
-class _Worker:
-    """A process that reads an MDF file, and what it answers; see `_mdf_worker`."""
-
-    def __init__(self, path: Path, folder: Path) -> None:
-        self.path, self.folder = path, folder
-        script = Path(__file__).with_name("_mdf_worker.py")
-        with (folder / "stderr").open("w") as said:
-            self.process = subprocess.Popen(
-                [sys.executable, str(script), str(path.resolve()), str(folder)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                text=True,
-            )
-        self.timer = threading.Timer(SECONDS_ALLOWED, self.process.kill)
-
-    def __enter__(self) -> _Worker:
-        self.timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.timer.cancel()
-        self.process.kill()
-        self.process.communicate()
-
-    def channels(self) -> dict[tuple[str, str], tuple[int, int]]:
-        """Group and place of every channel, by the names of its group and its own."""
-        assert self.process.stdout is not None
-        answer = self.process.stdout.readline()
-        if not answer:
-            self._finish()
-        found: dict[tuple[str, str], tuple[int, int]] = {}
-        for called, name, group, place in json.loads(answer):
-            key = (called, name)
-            found[key if key not in found else (f"{called}.{group}.{place}", name)] = (group, place)
-        return found
-
-    def read(self, wanted: Sequence[tuple[int, int]]) -> None:
-        """Have the arrays of channels read."""
-        with contextlib.suppress(BrokenPipeError):
-            self.process.communicate(json.dumps(list(wanted)) + "\n")
-        self._finish()
-
-    def array(self, name: str) -> np.ndarray:
-        """An array that was read."""
-        return np.asarray(np.load(self.folder / f"{name}.npy", allow_pickle=False))
-
-    def has(self, name: str) -> bool:
-        """Whether there is such an array."""
-        return (self.folder / f"{name}.npy").exists()
-
-    def _finish(self) -> None:
-        code = self.process.wait()
-        if code:
-            said = (self.folder / "stderr").read_text(errors="replace").strip().splitlines() if code == REFUSED else []
-            why = said[-1][:200] if said else f"the library that reads it ended with {code}; it is damaged"
-            raise DataError(f"{self.path} cannot be read as MDF: {why}")
+        contents = _timed(contents_of(path, columns, config, settled), times[first], config)
+        return _noted(contents, () if settled else unread, config)
 
 
 @contextlib.contextmanager
@@ -203,6 +143,28 @@ def _library(module: str, extra: str, path: Path, what: str) -> ModuleType:
         return required(module, extra)
     except RunError as error:
         raise DataError(f"{path} is {what}: {error}") from None
+
+
+def _require_times(path: Path, found: MdfChannels) -> tuple[str, ...]:
+    """Sentences on channels that cannot be read; an error where there are no others."""
+    unread = (*_unread(found.without_times, NO_TIMES), *_unread(found.without_rows, NO_ROWS))
+    if not found.places and found.without_times:
+        raise DataError(f"{path}: {unread[0]}")
+    if not found.places:
+        raise EmptyFile(f"{path} holds no samples")
+    return unread
+
+
+def _unread(names: Sequence[str], kind: str) -> tuple[str, ...]:
+    """A sentence on channels that cannot be read, if there are any."""
+    if not names:
+        return ()
+    return (f"{counted(len(names), 'channel')} {kind} {was(len(names))} left out: {listed(names, LISTED)}",)
+
+
+def _noted(contents: Contents, unread: Sequence[str], config: FilesData) -> Contents:
+    """Contents with sentences on channels that were not read although the config names no columns."""
+    return contents if config.columns else Contents(**{**vars(contents), "unread": tuple(unread)})
 
 
 def _at(names: Sequence[str], places: Sequence[int]) -> list[str]:
@@ -266,7 +228,7 @@ def _require_same(path: Path, times: Mapping[str, np.ndarray]) -> None:
             )
 
 
-def _values(path: Path, name: str, worker: _Worker, at: tuple[int, int], count: int) -> np.ndarray:
+def _values(path: Path, name: str, worker: Worker, at: tuple[int, int], count: int) -> np.ndarray:
     """A channel's own values, (count,); NaN, or no text, where the file calls them invalid."""
     values = worker.array(f"values{at[0]}_{at[1]}")
     if values.ndim != 1 or values.dtype.names:

@@ -168,6 +168,7 @@ def read_files(
         except EmptyFile as error:
             left_out.add(str(error))
             continue
+        notes.update((f"{file.path}: {said}.", None) for said in read.unread)
         if not names:
             read, dropped = without_nameless(read, config)
             notes.update((f"{file.path}: {note}.", None) for note in dropped)

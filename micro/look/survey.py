@@ -146,7 +146,9 @@ def _read(
             continue
         try:
             config = reading(settings, label_column if _has(dialects.get(path), label_column) else None)
-            found.append(_surveyed(name, path, read_contents(path, config), config))
+            read = read_contents(path, config)
+            found.append(_surveyed(name, path, read, config))
+            remarks += [f"{name}: {said}" for said in read.unread]
         except (MicroError, ValueError) as error:
             unread.append(str(error))
     if found and sample_rate is not None:
