@@ -93,6 +93,10 @@ class Config(Section):
         if objective is not None and objective not in OBJECTIVES[self.task]:
             fits = " or ".join(OBJECTIVES[self.task])
             raise ValueError(f"distill.objective {objective!r} does not suit task {self.task!r}; take {fits}")
+        if self.distill.mixup is not None and self.task not in ("classification", "regression"):
+            raise ValueError(
+                f"distill.mixup is for classification and regression, and task is {self.task!r}; leave it out"
+            )
         self._in_order()
         self._follows()
         require_teacher_inputs(
@@ -103,7 +107,7 @@ class Config(Section):
                 require_pictures(self.features, augment)
             else:
                 require_no_pictures(augment)
-        require_sources(self.sources, self.data, self.features)
+        require_sources(self.sources, self.data, self.features, self.firmware.name)
         require_decision(self.task, self.recognizes, self.detect, self.recognize, self.estimate)
         self._of_text()
         return self

@@ -13,7 +13,7 @@ from micro.config import AugmentConfig
 from micro.datasets.pieces import Piece
 from micro.datasets.views import Views, release
 from micro.signal import Frames, Scaling
-from micro.signal.frames import main_of, with_main
+from micro.signal.joined_frames import main_of, with_main
 from micro.support.silence import import_frameworks
 
 if TYPE_CHECKING:

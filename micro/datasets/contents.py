@@ -86,6 +86,30 @@ def rows_of(contents: Contents, start: int, stop: int) -> Contents:
     )
 
 
+def filled_rows(contents: Contents) -> tuple[Contents, np.ndarray]:
+    """The rows of a file in which a channel has a value, as a file of their own, and which they are, (k,) int.
+
+    Raises:
+        DataError: Where there are none.
+    """
+    kept = np.flatnonzero(np.isfinite(contents.samples).any(axis=1))
+    if not len(kept):
+        raise DataError(f"{contents.path}: no row has a value in {', '.join(contents.channels)}")
+    moments, rows = contents.moments, contents.rows
+    lines = kept + rows.skipped
+    for first, own in rows.runs:
+        later = kept >= first
+        lines[later] = own[kept[later] - first] if isinstance(own, np.ndarray) else own + kept[later] - first
+    fewer = replace(
+        contents,
+        samples=contents.samples[kept],
+        rows=Rows(rows.path, [(0, lines)]),
+        moments=moments and replace(moments, values=moments.values[kept], missing=moments.missing[kept]),
+        labels=None if contents.labels is None else contents.labels[kept],
+    )
+    return fewer, kept
+
+
 @dataclass(frozen=True)
 class Chosen:
     """The columns of a file that are read, by place: the channels, the time and the label.

@@ -11,8 +11,7 @@ import numpy as np
 
 from micro.errors import DataError
 from micro.signal import Frames, FrontEnd, JoinedFrames, MainFrames, Source, SourceFrames
-from micro.signal.frames import some_joined, some_of
-from micro.signal.joined import arrivals_of, latest
+from micro.signal.joined_frames import arrivals_of, latest, some_joined, some_of
 from micro.support.wording import are, counted
 
 # Windows whose samples' flags are summed at a time.

@@ -14,9 +14,9 @@ from micro.datasets import store
 from micro.datasets.recording import Recording, whole_windows
 from micro.errors import DataError
 from micro.signal import AnyFrontEnd, Frames, FrontEnd, JoinedFrontEnd, Source
-from micro.signal.frames import main_of, samples_below, samples_of
 from micro.signal.front_end import CHUNK
 from micro.signal.joined import features_of
+from micro.signal.joined_frames import main_of, samples_below, samples_of
 from micro.support.wording import counted, was
 
 Files = TypeVar("Files", bound=FilesData)

@@ -3,9 +3,9 @@
 May import: nothing of this project.
 """
 
-from micro.signal.frames import ChosenFrames, Frames, JoinedFrames, MainFrames, SourceFrames
 from micro.signal.front_end import FrontEnd
 from micro.signal.joined import AnyFrontEnd, JoinedFrontEnd, Source
+from micro.signal.joined_frames import ChosenFrames, Frames, JoinedFrames, MainFrames, SourceFrames
 from micro.signal.scaling import Scaling, fit_scaling
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Windows as they are cut from recordings: views of samples, some of these, or those of several sources side by side."""
+"""Windows as views of samples, some of these, or those of several sources: each main one with the latest of every other."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ class SourceFrames:
     frames: np.ndarray
     chosen: np.ndarray
     ages: np.ndarray
+
+    def used(self) -> SourceFrames:
+        """The same with the frames alone that a main window is joined with."""
+        some = self.chosen >= 0
+        rows, place = np.unique(self.chosen[some], return_inverse=True)
+        chosen = np.full(len(self.chosen), -1)
+        chosen[some] = place.reshape(-1)
+        return SourceFrames(self.frames[rows], chosen, self.ages)
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,39 @@ class JoinedFrames:
 
 
 Frames = MainFrames | JoinedFrames
+
+
+def latest(ends: np.ndarray, arrivals: np.ndarray, max_age: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which of a source's windows each main window is joined with, and its age, as `SourceFrames` has them.
+
+    Args:
+        ends: The last sample of each main window, (n,) int.
+        arrivals: For each of the source's windows the main sample before which its last sample came, (m,) int, rising.
+        max_age: As `Source.max_age`.
+
+    Examples:
+        >>> from micro.signal.joined_frames import latest
+        >>> chosen, ages = latest(np.array([9, 19, 29]), np.array([5, 12]), max_age=10)
+        >>> chosen.tolist(), ages.tolist()
+        ([0, 1, -1], [5, 8, 11])
+    """
+    chosen = np.searchsorted(arrivals, ends, side="right") - 1
+    ages = np.full(len(ends), max_age + 1)
+    some = chosen >= 0
+    ages[some] = np.minimum(ends[some] - arrivals[chosen[some]] + 1, max_age + 1)
+    return np.where(ages > max_age, -1, chosen), ages
+
+
+def arrivals_of(places: np.ndarray, rate: float, main_rate: float, begins: float = 0.0) -> np.ndarray:
+    """The main sample before which samples of a source come: the first that was taken at the same time or later.
+
+    Args:
+        places: Of the source's samples, counted from its first, (m,) int.
+        rate, main_rate: In Hz.
+        begins: Seconds from the main source's first sample to the source's first.
+    """
+    # What floats round must not make simultaneous samples follow one another.
+    return np.ceil((places / rate + begins) * main_rate - 1e-6).astype(np.int64)
 
 
 def samples_of(frames: Frames) -> np.ndarray:
