@@ -86,7 +86,7 @@ def _print(found: Survey) -> None:
 
     width = None if Console().is_terminal else 140
     rows = sum(file.rows for file in found.files)
-    settings = ", ".join(f"{key} = {value!r}" for key, value in found.settings.items()) or "as plain CSV"
+    settings = ", ".join(f"{key} = {value!r}" for key, value in found.settings.items()) or "the defaults"
     click.echo(f"{counted(len(found.files), 'file')}, {counted(rows, 'row')}. Read with: {settings}.")
     table = Table(title="files")
     for name in ("file", "rows", "Hz", "gaps", "labels"):

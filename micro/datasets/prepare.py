@@ -35,6 +35,7 @@ from micro.datasets.window_parts import TeacherView, Windows
 from micro.errors import DataError
 from micro.keras_graph.calibration_data import CALIBRATION_SAMPLES, calibration_data, drawn_evenly
 from micro.signal import AnyFrontEnd, FrontEnd, JoinedFrontEnd, Scaling, fit_scaling
+from micro.signal.joined_frames import main_of
 from micro.support.wording import counted, listed
 
 # Each data source: its section of the config, and the function of section, [features], [augment] and seed that gives its
@@ -310,7 +311,7 @@ def _clipped(parts: Parts) -> list[str]:
     if not isinstance(parts.features, JoinedFrontEnd):
         return _beyond(parts.features, samples, "")
     frames, sources = parts.features.frames_of(samples), parts.features.sources
-    notes = _beyond(parts.features.main, frames.main, "")
+    notes = _beyond(parts.features.main, main_of(frames), "")
     for source, own in zip(sources, frames.sources):
         notes += _beyond(source.front_end, own.frames, f"source {source.name}: ")
     return notes

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from micro.config import PLACE, FilesData, SourceConfig
-from micro.datasets import table
+from micro.datasets import store, table
 from micro.datasets.columns import usable
 from micro.datasets.contents import Contents, filled_rows
 from micro.datasets.find import find_files, placed, without
@@ -195,7 +195,7 @@ def _samples(stretches: Sequence[Recording]) -> Samples:
     first = stretches[0]
     assert first.sample_rate is not None
     return Samples(
-        np.concatenate([one.samples for one in stretches]),
+        store.joined([one.samples for one in stretches]),
         np.concatenate([one.valid for one in stretches]),
         tuple(itertools.pairwise(edges)),
         tuple(one.start_seconds for one in stretches),

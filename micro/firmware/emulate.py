@@ -24,6 +24,7 @@ from micro.runs.run_report import RunReport
 from micro.runs.text_device import load_text_firmware, load_texts
 from micro.signal import JoinedFrontEnd
 from micro.signal.joined import sensed
+from micro.signal.joined_frames import main_of
 from micro.support.files import json_bytes, sha256, write_together
 
 # Of the stream that a core is given; long windows would take minutes.
@@ -80,11 +81,11 @@ def _stream_of_sources(firmware: Firmware, front_end: JoinedFrontEnd, kept: np.n
     """As `_stream`: before the last sample of each window of the main source comes a window of every further source."""
     frames = front_end.counts(front_end.frames_of(kept[: max(1, MOST_SAMPLES // front_end.samples)]))
     count, window = len(frames), front_end.window
-    parts = [frames.main, *(each.frames[each.chosen] for each in frames.sources)]
+    parts = [main_of(frames), *(each.frames[each.chosen] for each in frames.sources)]
     content = b"".join(part[n].tobytes() for n in range(count) for part in parts)
     ends = np.arange(count) * window + window - 1
     sources = [(part.reshape(-1, part.shape[2]), np.repeat(ends, part.shape[1])) for part in parts[1:]]
-    return content, judge(firmware, frames.main.reshape(-1, front_end.channels), sources)
+    return content, judge(firmware, parts[0].reshape(-1, front_end.channels), sources)
 
 
 def _on(core: str, folder: Path, expected: Judged, compiler: str) -> Emulated:

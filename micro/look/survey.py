@@ -146,7 +146,9 @@ def _read(
             continue
         try:
             config = reading(settings, label_column if _has(dialects.get(path), label_column) else None)
-            found.append(_surveyed(name, path, read_contents(path, config), config))
+            read = read_contents(path, config)
+            found.append(_surveyed(name, path, read, config))
+            remarks += [f"{name}: {said}" for said in read.unread]
         except (MicroError, ValueError) as error:
             unread.append(str(error))
     if found and sample_rate is not None:
@@ -257,8 +259,9 @@ def _settings(
 def _surveyed(name: str, path: Path, read: Contents, config: TableData) -> Surveyed:
     rate, gaps = read.rate, 0
     if read.moments is not None:
-        since = clock.seconds(read.moments, config, path)
-        rate, breaks = clock.rate_and_breaks(since, config, path, read.rows.where)
+        named = clock.called(read.moments, config)
+        since = clock.seconds(read.moments, named, path)
+        rate, breaks = clock.rate_and_breaks(since, named, path, read.rows.where)
         gaps = len(breaks)
     labels: dict[str, int] = {}
     if read.labels is not None:

@@ -19,7 +19,7 @@ from micro.datasets.recording import Recording, cut
 from micro.datasets.regression import load_to_score
 from micro.datasets.sources import join
 from micro.datasets.split import file_scalings
-from micro.datasets.views import Views
+from micro.datasets.views import Views, release
 from micro.detection.detector import Detector, Status, decide, stand_in
 from micro.detection.estimator import Estimator
 from micro.detection.outcome import Decider
@@ -36,6 +36,8 @@ from micro.tflite.graph import read
 from micro.tflite.integers import dequantize, quantize_inputs
 
 FAULT = "sensor fault"
+# Samples of windows, overlaps included, that are scored at a time.
+SAMPLES_AT_ONCE = 1 << 24
 # Significant digits of estimates in a table: an offset may be large beside what changes.
 NUMBER_DIGITS = 10
 
@@ -129,7 +131,7 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
             stretch = (
                 rows,
                 np.full(len(starts), np.nan) if rate is None else recording.start_seconds + starts / rate,
-                *_scores(student, features, frames, scalings.get(recording.name)),
+                *_in_parts(student, features, frames, scalings.get(recording.name)),
             )
             by_file.setdefault(recording.name, []).append(stretch)
     notes = (*notes, *joined.notes, *missing_notes(recordings, features))
@@ -261,6 +263,16 @@ def _student(folder: Path, report: RunReport, config: Config) -> _Student:
     return _Student(
         folder / "student_int8.tflite", report.scaling, report.data.class_names, report.data.target, decider, on_chip
     )
+
+
+def _in_parts(student: _Student, features: AnyFrontEnd, frames: Frames, own: Scaling | None) -> tuple[np.ndarray, ...]:
+    """As `_scores`, for so few windows at a time that copies of their samples do not fill the memory."""
+    step = max(1, SAMPLES_AT_ONCE // (features.window * features.channels))
+    parts = []
+    for start in range(0, len(frames), step):
+        parts.append(_scores(student, features, frames[start : start + step], own))
+        release(frames)
+    return tuple(np.concatenate(column) for column in zip(*parts))
 
 
 def _scores(student: _Student, features: AnyFrontEnd, frames: Frames, own: Scaling | None) -> tuple[np.ndarray, ...]:

@@ -190,12 +190,12 @@ class JoinedFrontEnd:
         sources = (
             replace(each, frames=sensed(source.front_end, each.frames)) for each, source in zip(used, self.sources)
         )
-        return JoinedFrames(sensed(self.main, frames.main), tuple(sources))
+        return JoinedFrames(sensed(self.main, main_of(frames)), tuple(sources))
 
     def __call__(self, frames: Frames) -> np.ndarray:
         """Features of windows that are complete, (n, features) float32."""
         joined = _joined(frames)
-        parts = [self.main(joined.main)]
+        parts = [self.main(main_of(joined))]
         for source, each in zip(self.sources, joined.sources):
             used = each.used()
             parts.append(source.front_end(used.frames)[used.chosen])
@@ -218,7 +218,7 @@ class JoinedFrontEnd:
         """The model's input as the target computes it, (n, features) int8; windows must be complete."""
         joined = _joined(frames)
         own, *others = self.scalings(scaling)
-        parts = [self.main.int8(joined.main, own, scale, zero)]
+        parts = [self.main.int8(main_of(joined), own, scale, zero)]
         for source, each, part in zip(self.sources, joined.sources, others):
             used = each.used()
             parts.append(source.front_end.int8(used.frames, part, scale, zero)[used.chosen])

@@ -1,4 +1,4 @@
-"""Windows of several sources: those of the main one, each with the latest of every other, and their ages."""
+"""Windows as views of samples, some of these, or those of several sources: each main one with the latest of every other."""
 
 from __future__ import annotations
 
@@ -32,10 +32,33 @@ class SourceFrames:
 
 
 @dataclass(frozen=True)
+class ChosenFrames:
+    """Some windows of an array of windows, without a copy of them.
+
+    Attributes:
+        base: All windows, (m, window, channels), a view of samples.
+        places: Which of them, (n,) int.
+    """
+
+    base: np.ndarray
+    places: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray:
+        """A copy of some of the windows: (k, window, channels)."""
+        return np.asarray(self.base[self.places[rows]])
+
+
+MainFrames = np.ndarray | ChosenFrames
+
+
+@dataclass(frozen=True)
 class JoinedFrames:
     """Windows of the main source, (n, window, channels), and those of each further source."""
 
-    main: np.ndarray
+    main: MainFrames
     sources: tuple[SourceFrames, ...]
 
     def __len__(self) -> int:
@@ -56,11 +79,11 @@ class JoinedFrames:
 
         `JoinedFrontEnd.frames_of` is the inverse.
         """
-        parts = [self.main, *(each.frames[each.chosen] for each in self.sources)]
+        parts = [main_of(self), *(each.frames[each.chosen] for each in self.sources)]
         return np.concatenate([part.reshape(len(self), -1).astype(np.float32) for part in parts], axis=1)
 
 
-Frames = np.ndarray | JoinedFrames
+Frames = MainFrames | JoinedFrames
 
 
 def latest(ends: np.ndarray, arrivals: np.ndarray, max_age: int) -> tuple[np.ndarray, np.ndarray]:
@@ -98,12 +121,36 @@ def arrivals_of(places: np.ndarray, rate: float, main_rate: float, begins: float
 
 def samples_of(frames: Frames) -> np.ndarray:
     """Samples of windows as they are kept: (n, window, channels), of joined ones (n, samples), float32."""
-    return frames.flat() if isinstance(frames, JoinedFrames) else frames.astype(np.float32)
+    return frames.flat() if isinstance(frames, JoinedFrames) else main_of(frames).astype(np.float32)
 
 
 def main_of(frames: Frames) -> np.ndarray:
-    """The main source's windows, (n, window, channels)."""
-    return frames.main if isinstance(frames, JoinedFrames) else frames
+    """The main source's windows, (n, window, channels): a copy of those that are chosen from others."""
+    main = frames.main if isinstance(frames, JoinedFrames) else frames
+    return main[:] if isinstance(main, ChosenFrames) else main
+
+
+def samples_below(frames: Frames) -> tuple[np.ndarray, ...]:
+    """The arrays whose samples windows show, one of each source."""
+    main = frames.main if isinstance(frames, JoinedFrames) else frames
+    others = frames.sources if isinstance(frames, JoinedFrames) else ()
+    return main.base if isinstance(main, ChosenFrames) else main, *(each.frames for each in others)
+
+
+def some_of(frames: MainFrames, wanted: np.ndarray) -> MainFrames:
+    """The windows that are wanted, (n,) bool, in their order and without a copy."""
+    if wanted.all():
+        return frames
+    places = np.flatnonzero(wanted)
+    if isinstance(frames, ChosenFrames):
+        return ChosenFrames(frames.base, frames.places[places])
+    return ChosenFrames(frames, places)
+
+
+def some_joined(frames: JoinedFrames, wanted: np.ndarray) -> JoinedFrames:
+    """As `some_of`, of joined windows."""
+    sources = (replace(each, chosen=each.chosen[wanted], ages=each.ages[wanted]) for each in frames.sources)
+    return JoinedFrames(some_of(frames.main, wanted), tuple(sources))
 
 
 def with_main(frames: Frames, main: np.ndarray) -> Frames:
