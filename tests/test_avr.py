@@ -111,7 +111,7 @@ def built(kinds, kind, arithmetic, folder):
     outputs = layers.Dense(x.shape[1] if kind == "reconstruction" else 3)(hidden)
     tflite = micro.convert(keras.Model(inputs, outputs), x).content
     firmware = Firmware(front_end, scaling, tflite, None)
-    int8_inputs = firmware.inputs(frames)
+    int8_inputs = firmware.features(frames)
     said = run_inputs(tflite, int8_inputs)
     score = {
         "reconstruction": lambda: reconstruction_score(tflite),
