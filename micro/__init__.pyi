@@ -35,6 +35,7 @@ from micro.detection.score import Score as Score
 from micro.detection.score import distance_score as distance_score
 from micro.detection.score import margin_score as margin_score
 from micro.detection.score import reconstruction_score as reconstruction_score
+from micro.detection.score import residual_score as residual_score
 from micro.detection.threshold import Threshold as Threshold
 from micro.detection.threshold import calibrate as calibrate
 from micro.detection.threshold import reconstruction_error as reconstruction_error

@@ -14,7 +14,8 @@ import micro
 from micro.aot import generate
 from micro.datasets.recording import windows
 from micro.detection.detector import make_detector
-from micro.detection.score import distance_score, margin_score, reconstruction_score
+from micro.detection.residual import taken
+from micro.detection.score import distance_score, margin_score, reconstruction_score, residual_score
 from micro.detection.threshold import Threshold
 from micro.emission.detector import emit_detector
 from micro.runs.device import Firmware, judge
@@ -81,6 +82,8 @@ CASES = [
     (("raw",), "margin", "fixed"),
     (("spectrum", "moments"), "reconstruction", "float32"),
     (("mel", "envelope", "statistics"), "margin", "float32"),
+    (("statistics", "moments"), "residual", "fixed"),
+    (("raw",), "residual", "float32"),
 ]
 
 
@@ -105,16 +108,19 @@ def built(kinds, kind, arithmetic, folder):
     frames = windows(samples_of(arithmetic), 64, 32)
     features = front_end(frames)
     scaling = fit_scaling(features)
-    x = scaling(features)
+    places = front_end.places_of([0]) if kind == "residual" else ()
+    x = taken(scaling(features), places)
     inputs = keras.Input(x.shape[1:])
     hidden = layers.Dense(6, activation="relu")(layers.Flatten()(inputs) if x.ndim > 2 else inputs)
-    outputs = layers.Dense(x.shape[1] if kind == "reconstruction" else 3)(hidden)
+    same = kind in ("reconstruction", "residual")
+    outputs = layers.Dense(x[0].size if same else 3)(hidden)
     tflite = micro.convert(keras.Model(inputs, outputs), x).content
     firmware = Firmware(front_end, scaling, tflite, None)
-    int8_inputs = firmware.inputs(frames)
-    said = run_inputs(tflite, int8_inputs)
+    int8_inputs = firmware.features(frames)
+    said = run_inputs(tflite, taken(int8_inputs, places))
     score = {
         "reconstruction": lambda: reconstruction_score(tflite),
+        "residual": lambda: residual_score(tflite, places),
         "distance": lambda: distance_score(tflite, said),
         "margin": lambda: margin_score(tflite, [0]),
     }[kind]()

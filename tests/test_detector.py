@@ -19,7 +19,8 @@ from micro.aot import generate
 from micro.config import parse_config
 from micro.datasets.recording import windows
 from micro.detection.detector import Detector, Status, decide, in_units, make_detector
-from micro.detection.score import Score, distance_score, margin_score, reconstruction_score
+from micro.detection.residual import measured, taken
+from micro.detection.score import Score, distance_score, margin_score, reconstruction_score, residual_score
 from micro.detection.sensor import faults
 from micro.detection.threshold import Threshold, calibrate
 from micro.emission.detector import emit_detector
@@ -48,6 +49,7 @@ int main(void) {
 }
 """
 RATE = 1000.0
+KINDS = ("reconstruction", "distance", "margin", "frames", "residual", "residual_frames", "residual_raw")
 
 
 @pytest.fixture(scope="module")
@@ -58,21 +60,25 @@ def built(tmp_path_factory):
     made = {}
     rng = np.random.default_rng(0)
     healthy = np.sin(np.arange(6000)[:, None] * [0.3, 0.5]) + rng.normal(0, 0.2, (6000, 2))
-    for kind in ("reconstruction", "distance", "margin", "frames"):
+    for kind in KINDS:
         for arithmetic in ("float32", "fixed"):
             front_end = FrontEnd(
                 ("spectrum", "moments"), 64, 32, channels=2, bands=4, arithmetic=arithmetic, full_scale=8.0
             )
-            if kind == "frames":
+            if kind.endswith("frames"):
                 front_end = dataclasses.replace(front_end, window=64 + 3 * 24, hop=48, frame=64, frame_hop=24)
-            keras.utils.set_random_seed(1)
-            inputs = keras.Input(front_end.shape)
-            outputs = layers.Dense(front_end.shape[0] if kind == "reconstruction" else 3)(
-                layers.Dense(5, activation="relu")(layers.Flatten()(inputs))
-            )
+            if kind == "residual_raw":
+                front_end = dataclasses.replace(front_end, kinds="raw", window=11, hop=5)
+            places = front_end.places_of([1]) if kind.startswith("residual") else ()
             features = front_end(windows(healthy, front_end.window, front_end.hop))
             scaling = fit_scaling(features)
-            tflite = micro.convert(keras.Model(inputs, outputs), scaling(features)).content
+            scaled = taken(scaling(features), places)
+            keras.utils.set_random_seed(1)
+            inputs = keras.Input(scaled.shape[1:])
+            outputs = layers.Dense(measured(features, places)[0].size if places or kind == "reconstruction" else 3)(
+                layers.Dense(5, activation="relu")(layers.Flatten()(inputs))
+            )
+            tflite = micro.convert(keras.Model(inputs, outputs), scaled).content
             firmware = Firmware(front_end, scaling, tflite, detector_of(kind, tflite, front_end, scaling, healthy))
             folder = tmp_path_factory.mktemp(f"{kind}_{arithmetic}")
             emit_detector(front_end, scaling, firmware.decider, tflite, folder, "d")
@@ -94,7 +100,9 @@ def detector_of(kind, tflite, front_end, scaling, healthy):
     inputs = front_end.int8(
         windows(healthy, front_end.window, front_end.hop), scaling, grid.scale[0], grid.zero_point[0]
     )
-    if kind == "distance":
+    if kind.startswith("residual"):
+        score = residual_score(tflite, front_end.places_of([1]))
+    elif kind == "distance":
         score = distance_score(tflite, all_outputs(tflite, [inputs[:, None]])["output0"])
     else:
         score = reconstruction_score(tflite) if kind == "reconstruction" else margin_score(tflite, [0])
@@ -129,7 +137,7 @@ def require_alike(program, firmware, samples):
     return expected
 
 
-CASES = [(kind, how) for kind in ("reconstruction", "distance", "margin", "frames") for how in ("float32", "fixed")]
+CASES = [(kind, how) for kind in KINDS for how in ("float32", "fixed")]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -236,6 +244,21 @@ def test_whole_scores_are_the_real_ones(built):
     # As report.json keeps it and `RunReport` reads it.
     again = TypeAdapter(Score).validate_json(json.dumps(dataclasses.asdict(firmware.decider.score)))
     assert again == firmware.decider.score
+
+
+@pytest.mark.parametrize(("kind", "predicted"), [("residual", slice(7, 14)), ("residual_raw", slice(1, 2))])
+def test_a_residual_is_how_far_the_measured_channels_are_from_the_predicted_ones(built, kind, predicted):
+    firmware, _ = built[kind, "float32"]
+    shape, score = firmware.front_end.shape, firmware.decider.score
+    grid = read(firmware.tflite).tensors[read(firmware.tflite).inputs[0]].quantization
+    features = np.random.default_rng(0).integers(-128, 128, (50, *shape), np.int8)
+    real = (features.astype(float) - grid.zero_point[0]) * grid.scale[0]
+    others = np.delete(real, np.arange(shape[-1])[predicted], axis=-1)
+    outputs = run(firmware.tflite, others.astype("float32")).reshape(50, -1)
+    expected = [np.mean((x[..., predicted].ravel() - y) ** 2) for x, y in zip(real, outputs)]
+    np.testing.assert_allclose(score_inputs(firmware.tflite, score, features) * score.unit, expected, rtol=1e-3)
+    again = TypeAdapter(Score).validate_json(json.dumps(dataclasses.asdict(score)))
+    assert again == score
 
 
 @given(st.integers(1, 10**15), st.floats(1e-12, 1.0))
@@ -348,6 +371,15 @@ def test_scores_that_do_not_fit_the_model_are_refused(built):
     firmware, _ = built["margin", "float32"]
     with pytest.raises(ConversionError, match="reconstructs nothing"):
         reconstruction_score(firmware.tflite)
+    with pytest.raises(ConversionError, match="it does not give 2 of a row of 16 features"):
+        residual_score(firmware.tflite, [3, 5])
+    for places in ([15, 15, 3], [15, 16, 17]):
+        with pytest.raises(ValueError, match=r"each once|must be below 17"):
+            residual_score(firmware.tflite, places)
+    with pytest.raises(ValueError, match="one or more"):
+        Score("residual", 1.0)
+    with pytest.raises(ValueError, match="one or more"):
+        Score("reconstruction", 1.0, places=(1,))
     with pytest.raises(ValueError, match="some of 0 to 2 and not all"):
         margin_score(firmware.tflite, [0, 1, 2])
     with pytest.raises(ValueError, match="two healthy windows or more"):

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from micro.config.complaints import shown
 from micro.config.files import FilesData, Rate
+from micro.config.predicted import require_predicted
 from micro.config.section import Labels, Section, Texts, listed
 from micro.config.text import TextData
 
@@ -88,7 +89,8 @@ class CwruData(Section):
 class TableData(FilesData):
     """A user's own files, of which the healthy part is known: `healthy_files` and `faulty_files` are patterns as `files`.
 
-    `known_faults` are patterns of faulty files that are learned from, in place of being tested on.
+    `known_faults` are patterns of faulty files that are learned from, in place of being tested on. `predict` are columns that
+    models predict from the others: a window's score is how far off that is, in place of how well all are given back.
     """
 
     healthy_files: Texts = ()
@@ -97,6 +99,19 @@ class TableData(FilesData):
     known_faults: Texts = ()
     normal_labels: Labels = ("0", "normal", "healthy")
     scaling: Literal["all", "per_file"] = "all"
+    predict: Texts = ()
+
+    @model_validator(mode="after")
+    def _predicts(self) -> TableData:
+        if self.predict and self.pictures:
+            raise ValueError("predict is not for pictures, which have no columns: leave it out")
+        if self.predict and self.known_faults:
+            raise ValueError(
+                "known_faults are not for predict: where a fault breaks what the other channels say of the predicted ones, "
+                "these others are as ever, and nothing can be learned from them; name the files in faulty_files"
+            )
+        require_predicted(self.predict, self.columns)
+        return self
 
     @model_validator(mode="after")
     def _has_a_healthy_part(self) -> TableData:
@@ -126,6 +141,16 @@ class GroupedData(FilesData):
     validation_files: Texts = ()
     split: Literal["auto", "files", "time"] = "auto"
     on_short: Literal["error", "skip", "pad"] = "error"  # type: ignore[assignment]  # one value more
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_detectors(cls, given: object) -> object:
+        if isinstance(given, dict) and "predict" in given:
+            raise ValueError(
+                "predict is for task 'anomaly', where a window's score is how far predicted channels are off; task "
+                "'regression' learns the number in target_column"
+            )
+        return given
 
     @model_validator(mode="after")
     def _divides_one_way(self) -> GroupedData:

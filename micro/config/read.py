@@ -37,6 +37,7 @@ from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData
 from micro.config.models import ModelConfig, StudentConfig, TeacherConfig
 from micro.config.pictures import require_no_pictures, require_pictures, with_picture_features
+from micro.config.predicted import require_no_predicted
 from micro.config.renamed import require_current_names
 from micro.config.section import Section, tables, with_paths
 from micro.config.sources import SourceConfig, require_sources, with_source_folders
@@ -108,6 +109,7 @@ class Config(Section):
             else:
                 require_no_pictures(augment)
         require_sources(self.sources, self.data, self.features, self.firmware.name)
+        require_no_predicted(getattr(self.data, "predict", ()), self.teacher, self.sources)
         require_decision(self.task, self.recognizes, self.detect, self.recognize, self.estimate)
         self._of_text()
         return self

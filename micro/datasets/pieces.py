@@ -65,6 +65,8 @@ class Parts:
         teacher_features: The front end of the teacher, where it sees other features than the student.
         teacher_channels: Names of the sensors that it sees then.
         sources: Further sources next to the main one.
+        predicted: Places, along the last axis, of the features that models predict from the others; empty where they give
+            back all of them.
     """
 
     features: AnyFrontEnd
@@ -86,6 +88,7 @@ class Parts:
     teacher_features: FrontEnd | None = None
     teacher_channels: tuple[str, ...] = ()
     sources: tuple[SourceData, ...] = ()
+    predicted: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

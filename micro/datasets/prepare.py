@@ -32,6 +32,7 @@ from micro.datasets.text import Text, TextPart, text_parts
 from micro.datasets.unlabeled import NO_CLASS
 from micro.datasets.views import TeacherInputs
 from micro.datasets.window_parts import TeacherView, Windows
+from micro.detection.residual import measured, taken
 from micro.errors import DataError
 from micro.keras_graph.calibration_data import CALIBRATION_SAMPLES, calibration_data, drawn_evenly
 from micro.signal import AnyFrontEnd, FrontEnd, JoinedFrontEnd, Scaling, fit_scaling
@@ -79,6 +80,7 @@ class Prepared:
         text: Of text, what is known besides its windows; else None.
         teacher_train: What the teacher is trained on, where its copies are not the student's.
         unlabeled: Windows without a label, for which a student learns what the teacher gives; None where there are none.
+        predicted: Places, along the last axis, of the features that a detector's models predict from the others.
     """
 
     features: AnyFrontEnd
@@ -103,6 +105,7 @@ class Prepared:
     text: Text | None = None
     teacher_train: Windows | None = None
     unlabeled: Windows | None = None
+    predicted: tuple[int, ...] = ()
 
     @property
     def of_teacher(self) -> Prepared:
@@ -135,8 +138,22 @@ class Prepared:
 
     @property
     def outputs(self) -> int | None:
-        """Values that a model gives; None of an autoencoder, which gives as many as it takes."""
+        """Values that a model gives; None of a detector's, which gives features back or predicts some."""
         return {"anomaly": None, "regression": 1}.get(self.task, len(self.class_names))
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Shapes of what a model takes of a window and of what it gives."""
+        takes, gives = (side(self.train.x[:1], self.predicted).shape[1:] for side in (taken, measured))
+        return takes, gives if self.outputs is None else (self.outputs,)
+
+    def inputs(self, windows: Windows) -> np.ndarray:
+        """What a model takes of windows: all of their features, or those that it does not predict."""
+        return taken(windows.x, self.predicted)
+
+    def measured(self, windows: Windows) -> np.ndarray:
+        """What the outputs of a detector's model are compared with: all features of windows, or those that it predicts."""
+        return measured(windows.x, self.predicted)
 
 
 def prepare(config: Config) -> Prepared:
@@ -194,7 +211,7 @@ def calibration_windows(data: Prepared, seed: int) -> np.ndarray:
     """Training windows to calibrate the int8 ranges on, drawn evenly; with headroom for anomaly detection."""
     if data.task != "anomaly":
         return drawn_evenly(data.train.x, CALIBRATION_SAMPLES, seed)
-    return calibration_data(data.train.x, seed=seed)
+    return calibration_data(data.inputs(data.train), seed=seed)
 
 
 def _augmented(augment: AugmentConfig, purpose: str, main: str) -> list[str]:
@@ -248,6 +265,7 @@ def _scaled(parts: Parts) -> Prepared:
         sources=parts.sources,
         teacher_train=_windows(taught, scaling, theirs) if apart else None,
         unlabeled=_windows(parts.unlabeled, scaling, theirs) if parts.unlabeled else None,
+        predicted=parts.predicted,
     )
 
 

@@ -14,6 +14,7 @@ from micro.datasets.find import find_files
 from micro.datasets.known_faults import fault_windows, learned_names
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
+from micro.datasets.predicted import predicted_channels, predicted_note
 from micro.datasets.recording import Recording, all_within, any_within, cut, one_rate, one_size, reach
 from micro.datasets.sources import join
 from micro.datasets.split import (
@@ -56,6 +57,8 @@ def table_parts(
     recordings, views = joined.recordings, replace(views, student=joined.features)
     scalings = _file_scalings(recordings, views) if data.scaling == "per_file" else {}
     known = learned_names(recordings, named, data)
+    seen = names_of(views.students_channels, channels)
+    predicted = predicted_channels(data.predict, seen)
     stretches, test, faults, more = _stretches(recordings, views, scalings, known)
     if not stretches:
         raise DataError(nothing_healthy(recordings, views))
@@ -89,6 +92,7 @@ def table_parts(
         *missing_notes(recordings, views),
         *history_note(recordings, views),
         *([note] if note else []),
+        *predicted_note(predicted, seen),
         *more,
     )
     return Parts(
@@ -98,7 +102,7 @@ def table_parts(
         calibration,
         test,
         (),
-        names_of(views.students_channels, channels),
+        seen,
         rate,
         all_notes,
         image_size=size,
@@ -106,6 +110,7 @@ def table_parts(
         teacher_features=views.teacher,
         teacher_channels=names_of(views.teachers_channels, channels),
         sources=joined.sources,
+        predicted=views.main.places_of(predicted),
     )
 
 

@@ -31,18 +31,18 @@ class Outcome:
     classes: np.ndarray
 
 
-def decided(decider: Decider, inputs: np.ndarray, outputs: np.ndarray, faulty: np.ndarray) -> Outcome:
+def decided(decider: Decider, features: np.ndarray, outputs: np.ndarray, faulty: np.ndarray) -> Outcome:
     """Results of windows in turn, from a state that was just reset.
 
     Args:
-        inputs, outputs: int8, (n, ...) each; those of windows with a sensor fault are ignored.
+        features, outputs: int8, (n, ...) each; those of windows with a sensor fault are ignored.
         faulty: As `micro.detection.sensor.faults` gives them, (n,).
     """
     good = np.asarray(faulty) == 0
     scores, classes = np.zeros(len(good), np.int64), np.full(len(good), NO_CLASS)
     if isinstance(decider, Detector):
         if good.any():
-            scores[good] = decider.score(inputs[good], outputs[good])
+            scores[good] = decider.score(features[good], outputs[good])
         return Outcome(scores, decide(decider, scores, faulty), classes)
     if isinstance(decider, Estimator):
         if good.any():

@@ -10,12 +10,13 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from micro.detection.residual import measured, taken
 from micro.errors import ConversionError
 from micro.tflite.graph import Graph, Quantization, TfliteLike, read
 
 # Fraction bits of the factors that bring input and output to one unit, and of an output's centre.
 FACTOR_BITS, CENTRE_BITS = 14, 4
-Kind = Literal["reconstruction", "distance", "margin"]
+Kind = Literal["reconstruction", "residual", "distance", "margin"]
 # Normal numbers of float32: the C header holds the unit as one.
 SMALLEST_UNIT, LARGEST_UNIT = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 # Ranges of a score's numbers, so that squares and their sums stay within 64 bits.
@@ -25,6 +26,7 @@ LIMITS = {
     "centre": (-128 << CENTRE_BITS, 127 << CENTRE_BITS),
     "weights": (0, 32767),
     "healthy": (0, 65535),
+    "places": (0, 65535),
 }
 
 
@@ -33,15 +35,18 @@ class Score:
     """A score of int8 inputs and outputs; `unit` times it is the score in real units.
 
     'reconstruction': squares of `factors[0]` * (input - `zeros[0]`) - `factors[1]` * (output - `zeros[1]`), summed.
+    'residual': the same of the features at `places`, which the model predicts from the others.
     'distance': `weights` * (16 * output - `centre`)^2, summed.
     'margin': the highest output that is not in `healthy` minus the highest that is.
 
     Attributes:
-        kind: One of the three above.
+        kind: One of the four above.
         unit: What a score of 1 is in real units, above 0.
-        factors, zeros: Of 'reconstruction', for input and output each.
+        factors, zeros: Of 'reconstruction' and 'residual', for input and output each.
         centre, weights: Of 'distance', one for each output.
         healthy: Of 'margin', the places of the healthy classes.
+        places: Of 'residual', those of the predicted features along the last axis. All features have the scale and zero point
+            of the model's input.
 
     Raises:
         ValueError: For numbers that the C detector's types do not hold.
@@ -60,6 +65,7 @@ class Score:
     centre: tuple[int, ...] = ()
     weights: tuple[int, ...] = ()
     healthy: tuple[int, ...] = ()
+    places: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -81,17 +87,24 @@ class Score:
             raise ValueError(
                 f"a score needs as many weights as centres, got {len(self.weights)} and {len(self.centre)}"
             )
+        if (self.kind == "residual") != bool(self.places) or len(set(self.places)) < len(self.places):
+            raise ValueError(f"places are of a 'residual' score, one or more, each once; got {list(self.places)}")
 
-    def __call__(self, inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
-        """Shapes: int8 (n, ...) and (n, ...) -> (n,) int64."""
-        x, y = (np.asarray(side).reshape(len(side), -1).astype(np.int64) for side in (inputs, outputs))
-        if self.kind == "reconstruction":
+    def __call__(self, features: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        """Shapes: int8 (n, ...) and (n, ...) -> (n,) int64; `features` are the model's input, with what it predicts."""
+        compared = measured(np.asarray(features), self.places)
+        x, y = (np.asarray(side).reshape(len(side), -1).astype(np.int64) for side in (compared, outputs))
+        if self.kind in ("reconstruction", "residual"):
             difference = self.factors[0] * (x - self.zeros[0]) - self.factors[1] * (y - self.zeros[1])
             return np.sum(difference * difference, axis=1)
         if self.kind == "distance":
             return np.sum(np.array(self.weights) * ((y << CENTRE_BITS) - np.array(self.centre)) ** 2, axis=1)
         chosen = np.isin(np.arange(y.shape[1]), self.healthy)
         return y[:, ~chosen].max(axis=1) - y[:, chosen].max(axis=1)
+
+    def inputs(self, features: np.ndarray) -> np.ndarray:
+        """What the model takes of features: all of them, of 'residual' those that it does not predict."""
+        return taken(features, self.places)
 
 
 def reconstruction_score(tflite: TfliteLike) -> Score:
@@ -115,10 +128,49 @@ def reconstruction_score(tflite: TfliteLike) -> Score:
     sizes = [graph.tensors[side[0]].size for side in (graph.inputs, graph.outputs)]
     if sizes[0] != sizes[1]:
         raise ConversionError(f"the model takes {sizes[0]} values and gives {sizes[1]}: it reconstructs nothing")
+    return Score("reconstruction", *_squares(one, other, sizes[1]))
+
+
+def residual_score(tflite: TfliteLike, places: Sequence[int]) -> Score:
+    """The mean squared difference of what a model predicts of some features from the others, and what was measured.
+
+    Args:
+        tflite: A model that is int8 in and out. Its input are rows of the other features, in their order, its output rows of
+            the predicted ones.
+        places: The predicted features' places in a row of all features.
+
+    Raises:
+        ConversionError: For a model that is not int8, or that gives something else.
+        ValueError: For no places, or places beyond a row.
+
+    Examples:
+        >>> healthy = np.random.default_rng(0).normal(size=(100, 3)).astype("float32")
+        >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        >>> tflite = micro.convert(model, micro.calibration_data(healthy))
+        >>> score = micro.residual_score(tflite, places=[3])
+        >>> score.inputs(np.array([[1, 2, 3, 4]], "int8")).tolist()
+        [[1, 2, 3]]
+    """
+    graph = read(tflite)
+    one, other = _quantizations(graph)
+    inputs, outputs = (graph.tensors[side[0]].shape for side in (graph.inputs, graph.outputs))
+    row = inputs[-1] + len(places)
+    if math.prod(outputs) != math.prod(inputs[:-1]) * len(places):
+        raise ConversionError(
+            f"the model takes {inputs} and gives {outputs}: it does not give {len(places)} of a row of {row} features"
+        )
+    score = Score("residual", *_squares(one, other, math.prod(outputs)), places=tuple(places))
+    if max(score.places) >= row:
+        raise ValueError(f"places must be below {row}, the features of a row, got {max(score.places)}")
+    return score
+
+
+def _squares(one: Quantization, other: Quantization, count: int) -> tuple[float, tuple[int, int], tuple[int, int]]:
+    """Unit, factors and zero points by which values of two tensors are compared, `count` of each."""
     largest = max(one.scale[0], other.scale[0])
     factors = [round(quantization.scale[0] / largest * (1 << FACTOR_BITS)) for quantization in (one, other)]
-    unit = (largest / (1 << FACTOR_BITS)) ** 2 / sizes[0]
-    return Score("reconstruction", unit, (factors[0], factors[1]), (one.zero_point[0], other.zero_point[0]))
+    unit = (largest / (1 << FACTOR_BITS)) ** 2 / count
+    return unit, (factors[0], factors[1]), (one.zero_point[0], other.zero_point[0])
 
 
 def distance_score(tflite: TfliteLike, healthy_outputs: np.ndarray) -> Score:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from micro.tflite.graph import Graph, TfliteLike, content_of, read
 
 SCORES = {
     "reconstruction": "the squared error with which the model reconstructs its input, summed over all features",
+    "residual": "the squared error with which the model predicts some channels from the others, summed over their features",
     "distance": "the weighted squared distance between the model's outputs and those of healthy windows",
     "margin": "the highest output among the faulty classes minus the highest among the healthy ones",
 }
@@ -67,7 +69,7 @@ def detector_files(
     context = _context(front_end, detector, graph, digest, name)
     files = {f"{name}_detector.h": "detector.h.j2", f"{name}_detector.c": "detector.c.j2"}
     made = {file: render(template, context).encode() for file, template in files.items()}
-    return {**front_end_files(front_end, scaling, graph, digest, name), **made}
+    return {**front_end_files(front_end, scaling, graph, digest, name, detector.score.places), **made}
 
 
 def _context(front_end: AnyFrontEnd, detector: Detector, graph: Graph, digest: str, name: str) -> dict[str, Any]:
@@ -84,6 +86,8 @@ def _context(front_end: AnyFrontEnd, detector: Detector, graph: Graph, digest: s
                 f"the healthy outputs {score.healthy} must be some, but not all, of the model's {outputs} outputs"
             )
         arrays = [c_array("uint8_t", "is_healthy", [i in score.healthy for i in range(outputs)])]
+    elif score.kind == "residual":
+        arrays = [c_array("uint8_t", "is_predicted", _predicted(front_end, score.places, outputs))]
     return {
         **stage_context("detector", detector, front_end, digest, name),
         "score": dataclasses.asdict(score),
@@ -97,6 +101,19 @@ def _context(front_end: AnyFrontEnd, detector: Detector, graph: Graph, digest: s
         "clear_after": detector.clear_after,
         "mask": f"0x{(1 << detector.history) - 1:x}u",
         "outputs": outputs,
+        "taken": graph.tensors[graph.inputs[0]].size,
+        "row": front_end.shape[-1],
         "one_center": 1 << CENTRE_BITS,
         "arrays": arrays,
     }
+
+
+def _predicted(front_end: AnyFrontEnd, places: tuple[int, ...], outputs: int) -> list[bool]:
+    """For each feature of a row whether the model predicts it; ConversionError where its outputs are not these."""
+    row = front_end.shape[-1]
+    found = math.prod(front_end.shape) // row * len(places)
+    if max(places) >= row or found != outputs:
+        raise ConversionError(
+            f"the score compares features {list(places)} of rows of {row}, {found} a window, the model has {outputs} outputs"
+        )
+    return [place in places for place in range(row)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,16 @@ def emit_front_end(
     return write_sources(directory, front_end_files(front_end, scaling, read(content), sha256(content), name))
 
 
-def front_end_files(front_end: AnyFrontEnd, scaling: Scaling, graph: Graph, digest: str, name: str) -> dict[str, bytes]:
-    """Contents of the two files by name, and of two more for each further source; raises as `emit_front_end`."""
+def front_end_files(
+    front_end: AnyFrontEnd, scaling: Scaling, graph: Graph, digest: str, name: str, predicted: Sequence[int] = ()
+) -> dict[str, bytes]:
+    """Contents of the two files by name, and of two more for each further source; raises as `emit_front_end`.
+
+    `predicted` are the places, in a row of features, of those that the model does not take but predict.
+    """
     if len(scaling.centre) != front_end.shape[-1]:
         raise ValueError(f"the scaling has {len(scaling.centre)} features, the front end {front_end.shape[-1]}")
-    quantization = input_scale(front_end, graph)
+    quantization = input_scale(front_end, graph, predicted)
     if not isinstance(front_end, JoinedFrontEnd):
         return _rendered(_context(front_end, scaling, quantization, digest, name), name)
     own, *others = front_end.scalings(scaling)
@@ -83,13 +89,15 @@ def _rendered(context: dict[str, Any], name: str) -> dict[str, bytes]:
     return {file: render(template, context).encode() for file, template in files.items()}
 
 
-def input_scale(front_end: AnyFrontEnd, graph: Graph) -> tuple[float, int]:
+def input_scale(front_end: AnyFrontEnd, graph: Graph, predicted: Sequence[int] = ()) -> tuple[float, int]:
     """Scale and zero point of the model's input; ConversionError where it does not take the features."""
     tensor = graph.tensors[graph.inputs[0]]
     if len(graph.inputs) != 1 or tensor.dtype != "int8" or tensor.quantization is None:
         raise ConversionError("a front end feeds a model of one int8 input")
-    if tensor.size != int(np.prod(front_end.shape)):
-        raise ConversionError(f"the front end gives {front_end.shape} features, the model takes {tensor.shape}")
+    *rows, row = front_end.shape
+    if tensor.size != int(np.prod(rows)) * (row - len(predicted)):
+        besides = f", {len(predicted)} of a row predicted," if predicted else ""
+        raise ConversionError(f"the front end gives {front_end.shape} features{besides} the model takes {tensor.shape}")
     scale, zero = tensor.quantization.scale[0], tensor.quantization.zero_point[0]
     if not -128 <= zero <= 127:
         raise ConversionError(f"the model's input has zero point {zero}, which int8 does not hold")

@@ -57,6 +57,11 @@ def require_searchable(config: Config) -> None:
         raise RunError(
             "search: detectors are judged on synthetic anomalies of machines' signals, and pictures have none; run the config"
         )
+    if getattr(config.data, "predict", ()):
+        raise RunError(
+            "search: detectors are judged on synthetic anomalies of single signals, none of which breaks what ties "
+            "data.predict to the other channels; run configs with different students instead (keras-kd run)"
+        )
     if config.sources:
         raise RunError(
             "search: it varies one front end, and the config has further sources; run configs with different students instead"

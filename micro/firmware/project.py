@@ -250,14 +250,16 @@ def _stage(decider: Decider) -> dict[str, Any]:
     """What templates are given of the last stage."""
     if isinstance(decider, Recognizer):
         return {
+            **PLAIN_STAGE,
             "stage": "recognizer",
             "monitored": False,
             "class_names": [comment_text(each) for each in decider.class_names],
         }
     if isinstance(decider, Estimator):
-        return {"stage": "estimator", "monitored": False, "target": comment_text(decider.name), **_printed(decider)}
+        about = {"stage": "estimator", "monitored": False, "target": comment_text(decider.name)}
+        return {**PLAIN_STAGE, **about, **_printed(decider)}
     # A classifier's margin is no anomaly score, of which a baseline was kept.
-    return {**PLAIN_STAGE, "monitored": decider.score.kind != "margin"}
+    return {**PLAIN_STAGE, "monitored": decider.score.kind != "margin", "predicts": bool(decider.score.places)}
 
 
 def _printed(estimator: Estimator) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from micro.datasets.prepare import Prepared
 from micro.errors import DataError, RunError
 from micro.tflite.graph import TfliteLike, read
-from micro.tflite.integers import quantize_inputs
+from micro.tflite.integers import quantized
 
 SCORES, FEATURES = "calibration.csv", "calibration_features.csv"
 
@@ -30,14 +30,14 @@ class Calibration:
 
 def baseline_files(data: Prepared, scores: np.ndarray, tflite: TfliteLike) -> dict[str, bytes]:
     """The files' contents by name: a row of session and score for each window of the calibration, and a row for each session
-    with the means of the model's int8 inputs; the latter where inputs are features, not samples, and int8."""
+    with the means of the windows' int8 features, predicted ones too; the latter where these are features, not samples."""
     origins = np.array(data.calibration.origins)
     names = tuple(dict.fromkeys(data.calibration.origins))
     sessions = tuple(np.asarray(scores)[origins == name] for name in names)
     graph = read(tflite)
     if data.features.kinds == ("raw",) or graph.tensors[graph.inputs[0]].dtype != "int8":
         return calibration_files(Calibration(names, sessions, (), np.zeros((len(names), 0))))
-    inputs = quantize_inputs(graph, data.calibration.x)[0].reshape(len(origins), -1)
+    inputs = quantized(data.calibration.x, graph.tensors[graph.inputs[0]]).reshape(len(origins), -1)
     means = np.stack([inputs[origins == name].mean(axis=0) for name in names])
     return calibration_files(Calibration(names, sessions, tuple(range(inputs.shape[1])), means))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from micro.config import Config
 from micro.datasets.recording import windows
-from micro.detection.detector import Status
+from micro.detection.detector import Detector, Status
 from micro.detection.estimator import Estimate, Estimator
 from micro.detection.outcome import Decider, decided, real_scores
 from micro.detection.predictor import Predictor
@@ -64,12 +64,19 @@ class Firmware:
     tflite: bytes
     decider: Decider
 
-    def inputs(self, frames: Frames) -> np.ndarray:
-        """The model's int8 input of windows, (n, window, channels) -> (n, *input); joined ones must be complete."""
+    def features(self, frames: Frames) -> np.ndarray:
+        """The int8 features of windows, in the scale of the model's input, (n, window, channels) -> (n, *shape).
+
+        Joined windows must be complete.
+        """
         graph = read(self.tflite)
         quantization = graph.tensors[graph.inputs[0]].quantization
         assert quantization is not None
         return int8_of(self.front_end, frames, self.scaling, quantization.scale[0], quantization.zero_point[0])
+
+    def inputs(self, features: np.ndarray) -> np.ndarray:
+        """What the model takes of features: all of them, or those that it does not predict."""
+        return self.decider.score.inputs(features) if isinstance(self.decider, Detector) else features
 
 
 def simulate(
@@ -185,8 +192,8 @@ def observe(firmware: Firmware, frames: Frames) -> Observed:
     shapes = (firmware.front_end.shape, graph.tensors[graph.outputs[0]].shape)
     features, outputs = (np.zeros((len(frames), *shape), np.int8) for shape in shapes)
     if good.any():
-        features[good] = firmware.inputs(frames[good])
-        outputs[good] = run_inputs(firmware.tflite, features[good])
+        features[good] = firmware.features(frames[good])
+        outputs[good] = run_inputs(firmware.tflite, firmware.inputs(features[good]))
     return Observed(faulty, features, outputs)
 
 

@@ -15,14 +15,15 @@ from micro.datasets.prepare import Prepared
 from micro.detection.detector import Detector, Status, decide, in_units, stand_in
 from micro.detection.estimator import half_width
 from micro.detection.metrics import alarm_rates, auc, calibration_error, fit_of, macro_f1
-from micro.detection.score import Score, reconstruction_score
+from micro.detection.residual import measured, taken
+from micro.detection.score import Score, reconstruction_score, residual_score
 from micro.detection.threshold import Threshold, calibrate, reconstruction_error
 from micro.runs.report_parts import METRICS, Comparison, Metrics, Moved, RecordingReport, SoftTargets, Spread
 from micro.runs.text_figures import text_figures, text_rows
 from micro.signal import FrontEnd, JoinedFrontEnd
 from micro.support.wording import counted
 from micro.tflite.graph import TfliteLike, read
-from micro.tflite.integers import quantize_inputs
+from micro.tflite.integers import quantize_inputs, quantized
 from micro.tflite.interpreter import all_outputs, run
 
 if TYPE_CHECKING:
@@ -86,17 +87,18 @@ def evaluate(judge: Judge, data: Prepared, config: Config) -> Evaluation:
     return Evaluation({"auc": auc(labels, outputs[known]), **rates}, outputs, threshold, healthy)
 
 
-def keras_judge(model: keras.Model, task: Task) -> Judge:
-    """Scores, logits or outputs by a Keras model."""
+def keras_judge(model: keras.Model, task: Task, predicted: Sequence[int] = ()) -> Judge:
+    """Scores, logits or outputs by a Keras model; `predicted` are features that a detector's predicts from the others."""
     if task in OF_CLASSES:
         return lambda x: keras_logits(model, x)
     if task == "regression":
         return lambda x: _predicted(model, x)
-    return lambda x: reconstruction_error(x, _predicted(model, x))
+    return lambda x: reconstruction_error(measured(x, predicted), _predicted(model, taken(x, predicted)))
 
 
-def chip_judge(tflite: TfliteLike, task: Task) -> Judge:
-    """Scores, logits or outputs by a .tflite in TFLite Micro; an int8 autoencoder's score is that of the emitted detector."""
+def chip_judge(tflite: TfliteLike, task: Task, predicted: Sequence[int] = ()) -> Judge:
+    """Scores, logits or outputs by a .tflite in TFLite Micro, `predicted` as in `keras_judge`; an int8 detector's score is that
+    of the emitted C."""
     if task == "sequence":
         return lambda x: exact_logits(tflite, x)
     if task in OF_CLASSES:
@@ -104,15 +106,21 @@ def chip_judge(tflite: TfliteLike, task: Task) -> Judge:
     if task == "regression":
         return lambda x: run(tflite, x)
     graph = read(tflite)
-    if graph.tensors[graph.inputs[0]].dtype != "int8":
-        return lambda x: reconstruction_error(x, run(tflite, x))
-    score = reconstruction_score(tflite)
-    return lambda x: score_inputs(tflite, score, quantize_inputs(graph, x)[0]) * score.unit
+    tensor = graph.tensors[graph.inputs[0]]
+    if tensor.dtype != "int8":
+        return lambda x: reconstruction_error(measured(x, predicted), run(tflite, taken(x, predicted)))
+    score = detector_score(tflite, predicted)
+    return lambda x: score_inputs(tflite, score, quantized(x, tensor)) * score.unit
 
 
-def score_inputs(tflite: TfliteLike, score: Score, inputs: np.ndarray) -> np.ndarray:
-    """A score's integers for int8 inputs, in TFLite Micro: (n, ...) -> (n,) int64."""
-    return score(inputs, run_inputs(tflite, inputs))
+def detector_score(tflite: TfliteLike, predicted: Sequence[int] = ()) -> Score:
+    """The score of an int8 detector: of all features given back, or of those that are predicted."""
+    return residual_score(tflite, predicted) if predicted else reconstruction_score(tflite)
+
+
+def score_inputs(tflite: TfliteLike, score: Score, features: np.ndarray) -> np.ndarray:
+    """A score's integers for int8 features, in TFLite Micro: (n, ...) -> (n,) int64."""
+    return score(features, run_inputs(tflite, score.inputs(features)))
 
 
 def run_inputs(tflite: TfliteLike, inputs: np.ndarray) -> np.ndarray:

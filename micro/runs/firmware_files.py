@@ -14,10 +14,10 @@ from micro.detection.detector import Detector, make_detector, stand_in
 from micro.detection.estimator import Estimator
 from micro.detection.predictor import Predictor, table_of
 from micro.detection.recognizer import NEVER, NO_CLASS, Recognizer, make_recognizer, recognize
-from micro.detection.score import margin_score, reconstruction_score
+from micro.detection.score import margin_score
 from micro.detection.threshold import Threshold
 from micro.runs.compression import Written
-from micro.runs.evaluate import run_inputs
+from micro.runs.evaluate import detector_score, run_inputs
 from micro.runs.report_parts import ClassReport, RecognizedReport, ReportedDetector
 from micro.runs.run_report import reported
 from micro.runs.text_models import Embedding
@@ -39,7 +39,7 @@ def chip_detector(
         score = margin_score(tflite, [data.class_names.index(name) for name in data.healthy_classes])
         threshold = Threshold(0.0, "the most likely class is a fault")
     else:
-        score = reconstruction_score(tflite)
+        score = detector_score(tflite, data.predicted)
     return reported(make_detector(score, threshold, **settings), threshold.value)
 
 

@@ -23,6 +23,7 @@ def build(
     kernel: int = 9,
     stride: int = 4,
     dropout: float = 0.0,
+    predicted: tuple[int, ...] = (),
 ) -> keras.Model:
     """A network of a family.
 
@@ -45,15 +46,18 @@ def build(
         block has the stride.
     'gru', 'lstm': stacked recurrent layers of these units, the last of which gives its last state; then one logit a class.
 
+    One that predicts features from others is of any family, with linear outputs in the shape `predicted` in the end.
+
     While it trains, a `dropout` of the values behind each of these layers are left out (Srivastava et al. 2014).
 
-    Shapes: (*input_shape) -> the same for an autoencoder, (classes,) otherwise; one class is the number of a regression.
+    Shapes: (*input_shape) -> `predicted` where it is given; else the same for an autoencoder, (classes,) otherwise; one class
+    is the number of a regression.
 
     Raises:
         ValueError: For a family that does not suit the task or the inputs, or sizes that are not positive.
     """
     inputs = keras.Input(input_shape, name="features")
-    return build_on(inputs, inputs, family, sizes, classes, name, Windowing(kernel, stride, dropout))
+    return build_on(inputs, inputs, family, sizes, classes, name, Windowing(kernel, stride, dropout), predicted)
 
 
 def build_on(
@@ -64,10 +68,13 @@ def build_on(
     classes: int | None,
     name: str,
     windowing: Windowing,
+    predicted: tuple[int, ...] = (),
 ) -> keras.Model:
     """As `build`, on what other layers have made of a model's input: `begin` is that input, `inputs` what they made of it."""
     input_shape, dropout = tuple(inputs.shape[1:]), windowing.dropout
-    _require_fit(family, sizes, classes, name)
+    _require_sizes(family, sizes, name)
+    if not predicted:
+        _require_fit(family, classes, name)
     _require_shape(family, input_shape, name)
     if family == "conv_autoencoder":
         hidden = _coded(inputs, sizes, windowing)
@@ -80,17 +87,21 @@ def build_on(
     if classes is not None:
         last = "logits" if classes > 1 else "estimate"
         return keras.Model(begin, layers.Dense(classes, name=last)(hidden), name=name)
-    outputs = layers.Dense(math.prod(input_shape), name="reconstruction")(hidden)
-    if len(input_shape) > 1:
-        outputs = layers.Reshape(input_shape, name="unflatten")(outputs)
+    shape = predicted or input_shape
+    outputs = layers.Dense(math.prod(shape), name="prediction" if predicted else "reconstruction")(hidden)
+    if len(shape) > 1:
+        outputs = layers.Reshape(shape, name="unflatten")(outputs)
     return keras.Model(begin, outputs, name=name)
 
 
-def _require_fit(family: Family, sizes: Sequence[int], classes: int | None, name: str) -> None:
+def _require_sizes(family: Family, sizes: Sequence[int], name: str) -> None:
     if not sizes or min(sizes) < 1:
         raise ValueError(f"{name}: sizes must be a list of positive numbers, got {list(sizes)}")
     if family == "conv_autoencoder" and len(sizes) < 2:
         raise ValueError(f"{name}: sizes must be filters and then the units of the code, got {list(sizes)}")
+
+
+def _require_fit(family: Family, classes: int | None, name: str) -> None:
     if (family in AUTOENCODERS) != (classes is None):
         others = ", ".join(repr(each) for each in get_args(Family) if each not in AUTOENCODERS)
         fits = (

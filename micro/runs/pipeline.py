@@ -140,7 +140,7 @@ def _verified(chosen: SeedRun, data: Prepared, tflite: Written) -> Parity:
     Raises:
         ConversionError: If packing has changed an output.
     """
-    windows = data.test.x[evenly_spaced(len(data.test), VERIFIED_WINDOWS)]
+    windows = data.inputs(data.test)[evenly_spaced(len(data.test), VERIFIED_WINDOWS)]
     if chosen.embedding is not None:
         windows = chosen.embedding(windows)
     parity = verify(tflite.plain, windows)

@@ -60,13 +60,16 @@ def trial_epochs(config: Config) -> int:
     return max(1, int(config.distill.share * config.student.epochs / trials_of(config) + 1e-9))
 
 
-def choose(task: Task, scores: Mapping[str, np.ndarray], epochs: int, overlap: float = 1.0) -> RecipeChoice:
+def choose(
+    task: Task, scores: Mapping[str, np.ndarray], epochs: int, overlap: float = 1.0, figure: str | None = None
+) -> RecipeChoice:
     """The simplest recipe that is as good as the best.
 
     Args:
         scores: For each recipe from the simplest on, and for 'plain', what each validation window says for it, (n,): 1 where
             its class is right, or its squared or reconstruction error with a minus sign.
         overlap: How many windows hold the same samples, by which noise is counted.
+        figure: What recipes are compared by, in words; None for what the task has.
 
     Raises:
         RunError: Where the training of every recipe ended in values that are not finite.
@@ -87,8 +90,8 @@ def choose(task: Task, scores: Mapping[str, np.ndarray], epochs: int, overlap: f
     chosen = next(name for name in recipes if standings[name] in ("best", "as good"))
     trials = tuple(Trial(name, _figure(task, means[name]), standings[name]) for name in scores)
     windows = len(scores[best])
-    because = _because(FIGURES[task], trials, chosen, best)
-    return RecipeChoice(FIGURES[task], epochs, windows, trials, chosen, because)
+    figure = figure or FIGURES[task]
+    return RecipeChoice(figure, epochs, windows, trials, chosen, _because(figure, trials, chosen, best))
 
 
 def _standing(mine: np.ndarray, best: np.ndarray, overlap: float) -> Standing:

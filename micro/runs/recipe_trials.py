@@ -61,16 +61,16 @@ def _tried(first: SeedWork, place: Path) -> RecipeChoice:
 
         scores[name] = _scores(work.trained(f"recipe_{name}", epochs, train).model, data)
     overlap = max(1.0, data.features.window / data.features.hop)
-    return choose(data.task, scores, epochs, overlap)
+    return choose(data.task, scores, epochs, overlap, "prediction error" if data.predicted else None)
 
 
 def _scores(model: keras.Model, data: Prepared) -> np.ndarray:
     """What each validation window says for a model, (n,); larger is better."""
     windows = data.validation
-    outputs = np.asarray(model.predict(windows.x, batch_size=1024, verbose=0), np.float64)
+    outputs = np.asarray(model.predict(data.inputs(windows), batch_size=1024, verbose=0), np.float64)
     if data.task in OF_CLASSES:
         right = np.argmax(outputs, axis=-1) == windows.labels
         return np.where(np.isfinite(outputs).all(axis=-1), right, np.nan)
     if data.target is not None:
         return -np.square(data.target.deviation * outputs[:, 0] + data.target.mean - windows.labels)
-    return -reconstruction_error(windows.x, outputs)
+    return -reconstruction_error(data.measured(windows), outputs)

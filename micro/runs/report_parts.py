@@ -64,7 +64,8 @@ class TextReport(Part):
 class DataReport(Part):
     """The data of a run; `untested` says what its test cannot show, `target` what number a regression predicts.
 
-    `teacher` is what the teacher sees; None where it sees what the student sees.
+    `teacher` is what the teacher sees; None where it sees what the student sees. `predicted` are the channels that models
+    predict from the others.
 
     Pictures have no sample rate, but an `image_size`, height and width. `channels` and `sample_rate` are the main source's,
     where there are further `sources`.
@@ -80,6 +81,7 @@ class DataReport(Part):
     image_size: tuple[int, int] | None = None
     teacher: TeacherData | None = None
     sources: tuple[SourceData, ...] = ()
+    predicted: tuple[str, ...] = ()
     text: TextReport | None = None
 
 

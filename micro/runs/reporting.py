@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,7 @@ from micro.runs.report_parts import (
 from micro.runs.run_report import RunReport
 from micro.runs.seed_run import SeedRun, StageResult
 from micro.runs.text_figures import text_report
+from micro.signal import FrontEnd
 from micro.tflite.budget import check
 from micro.tflite.graph import read
 from micro.tflite.parity import Parity
@@ -153,9 +155,18 @@ def _data_report(results: RunResults) -> DataReport:
         target=data.target,
         image_size=data.image_size,
         teacher=_teacher_data(data),
-        **({"sources": data.sources} if data.sources else {}),
+        **_where_given(data),
         text=text_report(data),
     )
+
+
+def _where_given(data: Prepared) -> dict[str, Any]:
+    """Further sources, and the names of predicted channels, where there are any."""
+    given: dict[str, Any] = {"sources": data.sources} if data.sources else {}
+    if data.predicted and isinstance(data.features, FrontEnd):
+        places = [set(data.features.places_of([channel])) for channel in range(len(data.channels))]
+        given["predicted"] = tuple(name for name, own in zip(data.channels, places) if own <= set(data.predicted))
+    return given
 
 
 def _teacher_data(data: Prepared) -> TeacherData | None:
@@ -169,7 +180,7 @@ def _on_known_faults(results: RunResults) -> list[str]:
     faults, evaluation = results.data.faults, results.chosen.evaluations["student_int8"]
     if faults is None or evaluation.threshold is None:
         return []
-    scores = chip_judge(results.deployed.written, results.data.task)(faults.x)
+    scores = chip_judge(results.deployed.written, results.data.task, results.data.predicted)(faults.x)
     found = float(np.mean(scores > evaluation.threshold.value))
     alone = "; the student without a teacher learned from them too" if results.config.distill.compare else ""
     return [f"{100 * found:.3g} % of the windows of known faults lie above the threshold of the int8 student{alone}."]

@@ -24,16 +24,17 @@ from micro.detection.detector import Detector, Status, decide, stand_in
 from micro.detection.estimator import Estimator
 from micro.detection.outcome import Decider
 from micro.detection.recognizer import NO_CLASS, Recognizer, recognize
+from micro.detection.residual import measured, taken
 from micro.detection.threshold import Threshold, reconstruction_error
 from micro.errors import DataError, RunError
 from micro.runs.device import faults_of
 from micro.runs.evaluate import run_inputs
 from micro.runs.finished import read_run
 from micro.runs.run_report import RunReport
-from micro.signal import AnyFrontEnd, Frames, Scaling
+from micro.signal import AnyFrontEnd, Frames, FrontEnd, Scaling
 from micro.signal.joined import counts_of, features_of, int8_of
 from micro.tflite.graph import read
-from micro.tflite.integers import dequantize, quantize_inputs
+from micro.tflite.integers import dequantize, quantized
 
 FAULT = "sensor fault"
 # Samples of windows, overlaps included, that are scored at a time.
@@ -243,7 +244,8 @@ def _table_config(config: Config, report: RunReport, files: Sequence[str | Path]
 
 @dataclass(frozen=True)
 class _Student:
-    """A run's student with what is before and behind it: scaling, and what decides, which is the firmware's if `on_chip`."""
+    """A run's student with what is before and behind it: scaling, and what decides, which is the firmware's if `on_chip`;
+    `predicted` are the features that it predicts from the others."""
 
     model: Path
     scaling: Scaling
@@ -251,6 +253,7 @@ class _Student:
     target: Target | None
     decider: Decider | None
     on_chip: bool
+    predicted: tuple[int, ...]
 
 
 def _student(folder: Path, report: RunReport, config: Config) -> _Student:
@@ -260,9 +263,11 @@ def _student(folder: Path, report: RunReport, config: Config) -> _Student:
     if decider is None and report.threshold is not None:
         settings = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
         decider = stand_in(Threshold(report.threshold, ""), **settings)
-    return _Student(
-        folder / "student_int8.tflite", report.scaling, report.data.class_names, report.data.target, decider, on_chip
-    )
+    data, model = report.data, folder / "student_int8.tflite"
+    predicted: tuple[int, ...] = ()
+    if data.predicted and isinstance(report.features, FrontEnd):
+        predicted = report.features.places_of([data.channels.index(name) for name in data.predicted])
+    return _Student(model, report.scaling, data.class_names, data.target, decider, on_chip, predicted)
 
 
 def _in_parts(student: _Student, features: AnyFrontEnd, frames: Frames, own: Scaling | None) -> tuple[np.ndarray, ...]:
@@ -287,14 +292,15 @@ def _scores(student: _Student, features: AnyFrontEnd, frames: Frames, own: Scali
     if not good.any():
         return scores, raw, faulty, classes, candidates
     graph = read(student.model)
-    quantization = graph.tensors[graph.inputs[0]].quantization
+    tensor = graph.tensors[graph.inputs[0]]
+    quantization = tensor.quantization
     values = features_of(features, frames[good])
     x = student.scaling(values if own is None else own(values))
-    inputs = quantize_inputs(graph, x)[0]
+    inputs = quantized(x, tensor)
     if student.on_chip and own is None and quantization is not None:
         grid = (quantization.scale[0], quantization.zero_point[0])
         inputs = int8_of(features, sensed[good], student.scaling, *grid)
-    outputs = run_inputs(student.model, inputs)
+    outputs = run_inputs(student.model, taken(inputs, student.predicted))
     real = dequantize(outputs.reshape(len(outputs), -1), graph.tensors[graph.outputs[0]].quantization)
     if isinstance(decider, Recognizer):
         candidates[good] = decider.candidates(outputs)
@@ -303,7 +309,8 @@ def _scores(student: _Student, features: AnyFrontEnd, frames: Frames, own: Scali
     elif student.on_chip and isinstance(decider, Detector):
         raw[good] = decider.score(inputs, outputs)
     elif isinstance(decider, Detector):
-        raw[good] = reconstruction_error(x.reshape(len(x), -1), real) / decider.score.unit
+        wanted = measured(x, student.predicted)
+        raw[good] = reconstruction_error(wanted.reshape(len(x), -1), real) / decider.score.unit
     if student.names:
         ordered = np.sort(real, axis=1)
         scores[good], classes[good] = ordered[:, -1] - ordered[:, -2], real.argmax(axis=1)

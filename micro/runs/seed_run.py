@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from keras_kd.layers import copied
-from micro.config import Config, Stage, Task
+from micro.config import Config, Stage
 from micro.conversion.convert_keras import convert
 from micro.datasets.prepare import Prepared
 from micro.runs.compression import TrainingData, Written, apply, written
@@ -90,7 +90,7 @@ class SeedWork:
         """A student quantized, evaluated and measured."""
         self.tick(f"seed {self.seed}: converting to int8, {stage}", 0)
         tflite = written(model, self.config, calibration)
-        judge = behind(embedding, chip_judge(tflite, self.data.task))
+        judge = behind(embedding, chip_judge(tflite, self.data.task, self.data.predicted))
         evaluation = evaluate(judge, self.data, self.config)
         return StageResult(stage, model, tflite, evaluation, measure(tflite))
 
@@ -110,13 +110,14 @@ def run_seed(work: SeedWork) -> SeedRun:
     training = training_data(config, data, taught_by, student.model, embedding)
     stages = _compressed(work, network, training, calibration, embedding)
     seen = data.of_teacher
-    evaluations = {name: evaluate(judge, seen, config) for name, judge in _judges_of(teacher, data.task).items()}
+    evaluations = {name: evaluate(judge, seen, config) for name, judge in _judges_of(teacher, data).items()}
     floats = {"student_distilled": student.model}
     if alone is not None:
         floats["student_alone"] = alone.model
-    judges = {name: keras_judge(model, data.task) for name, model in floats.items()}
+    judges = {name: keras_judge(model, data.task, data.predicted) for name, model in floats.items()}
     if config.compress:
-        judges["student_compressed"] = behind(embedding, keras_judge(stages[-1].model, data.task))
+        judge = keras_judge(stages[-1].model, data.task, data.predicted)
+        judges["student_compressed"] = behind(embedding, judge)
     evaluations |= {name: evaluate(judge, data, config) for name, judge in judges.items()}
     evaluations["student_int8"] = stages[-1].evaluation
     if alone is not None:
@@ -124,7 +125,8 @@ def run_seed(work: SeedWork) -> SeedRun:
         # Of text its own embedding gives other values.
         calibration = calibration if own is None else calibration_of(data, seed, own)
         tflite = convert(network, calibration, weights=config.convert.weights)
-        evaluations["alone_int8"] = evaluate(behind(own, chip_judge(tflite, data.task)), data, config)
+        judge = behind(own, chip_judge(tflite, data.task, data.predicted))
+        evaluations["alone_int8"] = evaluate(judge, data, config)
     return SeedRun(teacher if isinstance(teacher, Trained) else None, student, alone, evaluations, stages, embedding)
 
 
@@ -148,10 +150,10 @@ def behind(embedding: Embedding | None, judge: Judge) -> Judge:
     return lambda x: np.concatenate([judge(embedding(x[start : start + BATCH])) for start in range(0, len(x), BATCH)])
 
 
-def _judges_of(teacher: Trained | ScoreTeacher, task: Task) -> dict[str, Judge]:
+def _judges_of(teacher: Trained | ScoreTeacher, data: Prepared) -> dict[str, Judge]:
     """What judges windows as the teacher does, and as each of its detectors does."""
     if isinstance(teacher, Trained):
-        return {"teacher": keras_judge(teacher.model, task)}
+        return {"teacher": keras_judge(teacher.model, data.task, data.predicted)}
     members = {f"{DETECTOR}{name}": member.judge for name, member in teacher.members.items()}
     return {"teacher": teacher.errors, **members}
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from micro.compress.sensitivity import Sensitivity, pareto, sensitivity
 from micro.datasets.prepare import prepare
+from micro.detection.residual import measured, taken
 from micro.detection.threshold import reconstruction_error
 from micro.errors import RunError
 from micro.quantize.aware import QuantizationAware
@@ -32,9 +33,9 @@ COLORS = {"zeros": "#888888", "channels": "#0b6e99", "bits": "#c2571a"}
 def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
     """Scan the student of a finished run on the run's validation windows, and what its score is.
 
-    A classifier's score is its accuracy in percent; others' is the mean squared error, negated: of the reconstruction, of the
-    number over its standard deviation, or of the logarithm of the error against its own, of a student that follows detectors or
-    has learned from known faults.
+    A classifier's score is its accuracy in percent; others' is the mean squared error, negated: of the features given back or
+    predicted, of the number over its standard deviation, or of the logarithm of the error against its own, of a student that
+    follows detectors or has learned from known faults.
 
     Raises:
         RunError: If the folder is no finished run or its student is quantization-aware.
@@ -53,7 +54,8 @@ def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
         x = np.concatenate([x, synthesized(data.train.x, 4 * len(x), config.seed)])
     if data.faults is not None:
         x = np.concatenate([x, data.faults.x])
-    wanted = x if data.target is None else data.target.standardized(labels)
+    wanted = measured(x, data.predicted) if data.target is None else data.target.standardized(labels)
+    x = taken(x, data.predicted)
 
     def accuracy(model: keras.Model) -> float:
         return 100 * float(np.mean(model.predict(x, batch_size=1024, verbose=0).argmax(-1) == labels))
@@ -80,7 +82,7 @@ def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
         ZEROS,
         channels=CHANNELS,
         bits=BITS,
-        calibration=data.train.x[:: max(1, len(data.train) // 256)],
+        calibration=data.inputs(data.train)[:: max(1, len(data.train) // 256)],
     )
     return rows, name
 

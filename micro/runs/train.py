@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import keras
 import numpy as np
 
 from keras_kd import Supplied
-from keras_kd.layers import activation_of
 from micro.compress.fine_tune import with_supplied
 from micro.compress.shrink import plan_shrink
 from micro.config import Config, ModelConfig, TeacherConfig
-from micro.conversion.keras_file import load_keras
 from micro.datasets.prepare import Prepared, Windows
-from micro.errors import DataError, ModelError
 from micro.keras_graph.kernels import prunable_kernels
 from micro.runs import models as students
 from micro.runs.compression import TrainingData, require_budget
 from micro.runs.fitting import History, class_weight, fit, hard_loss, seed_everything
 from micro.runs.known_faults import deviating, flags, learned_faults
+from micro.runs.own_models import load_model, load_teacher
 from micro.runs.real_numbers import standardized
 from micro.runs.recorded_teacher import RecordedTeacher, known_of, require_on_outputs
 from micro.runs.score_teacher import ScoreTeacher, check_detectors, scores_of_detectors
@@ -64,7 +61,7 @@ def train_teacher(config: Config, data: Prepared, seed: int, on_epoch: Callable[
     """The teacher of a config: read from its .keras file as it is, or trained on the data, both as it sees them."""
     data = data.of_teacher
     if config.teacher.path:
-        return Trained(standardized(_load_teacher(config.teacher, data), data.target), {})
+        return Trained(standardized(load_teacher(config.teacher, data), data.target), {})
     if config.teacher.members > 1:
         return _averaged([_member(config, data, seed, number, on_epoch) for number in range(config.teacher.members)])
     seed_everything(seed, "teacher")
@@ -195,67 +192,18 @@ def _model_of(part: ModelConfig, data: Prepared, side: str) -> keras.Model:
     """A model of a config, built, or loaded from its file."""
     if part.path is None:
         return _build(part, data, side)
-    return _load_teacher(part, data) if isinstance(part, TeacherConfig) else load_model(part.path, data, side)
+    return load_teacher(part, data) if isinstance(part, TeacherConfig) else load_model(part.path, data, side)
 
 
-def build_model(part: ModelConfig, input_shape: tuple[int, ...], classes: int | None, name: str) -> keras.Model:
-    """The network that a section of a config describes; `classes` is None for an autoencoder."""
+def build_model(
+    part: ModelConfig, input_shape: tuple[int, ...], classes: int | None, name: str, predicted: tuple[int, ...] = ()
+) -> keras.Model:
+    """The network that a section of a config describes; `classes` is None for one that gives features: those that it takes, or
+    others, of the shape `predicted`."""
     shape = {"kernel": part.kernel, "stride": part.stride}
-    return students.build(part.family, part.sizes, input_shape, classes, name, **shape, dropout=part.dropout)
-
-
-def load_model(path: str, data: Prepared, side: str, outputs: int | None = None) -> keras.Model:
-    """A user's .keras model in safe mode, checked against the shapes of the data, or against a number of outputs of its own.
-
-    Raises:
-        DataError: If it is missing, cannot be read safely, or takes or gives other shapes.
-    """
-    if not Path(path).is_file():
-        raise DataError(f"{side}: {path} does not exist")
-    try:
-        model = load_keras(path)
-    except ModelError as error:
-        raise DataError(f"{side}: {error}") from None
-    wanted_in = data.train.x.shape[1:]
-    outputs = data.outputs if outputs is None else outputs
-    wanted_out = wanted_in if outputs is None else (outputs,)
-    for what, given, wanted in (("takes", model.input_shape, wanted_in), ("gives", model.output_shape, wanted_out)):
-        if tuple(given[1:]) != wanted:
-            raise DataError(f"{side}: {path} {what} {tuple(given[1:])}, the data need {wanted}")
-    return model
-
-
-def _load_teacher(part: TeacherConfig, data: Prepared) -> keras.Model:
-    """A user's teacher; where the config says which classes it gives, the data's of them in the data's order, as logits.
-
-    Raises:
-        DataError: As `load_model`; for a class that the teacher does not know, or outputs that are no classes.
-    """
-    assert part.path is not None
-    if not part.classes:
-        return load_model(part.path, data, "teacher")
-    if not data.class_names:
-        raise DataError(f"teacher.classes are for task 'classification', and the task is {data.task!r}")
-    missing = [name for name in data.class_names if name not in part.classes]
-    if missing:
-        known = ", ".join(part.classes)
-        raise DataError(f"teacher: {part.path} does not know class {missing[0]!r}; by teacher.classes it knows {known}")
-    model = load_model(part.path, data, "teacher", len(part.classes))
-    if part.classes == data.class_names:
-        return model
-    activation = activation_of(model)
-    if activation not in ("linear", "softmax"):
-        raise DataError(
-            f"teacher: to choose classes from it, {part.path} must give logits or end in a softmax; it ends in "
-            f"{activation or 'something else'}"
-        )
-    # The logarithm of probabilities is logits of the same probabilities, also of a part of the classes.
-    logits = model.outputs[0] if activation == "linear" else keras.ops.log(model.outputs[0] + 1e-12)
-    chosen = np.array([[name == other for other in data.class_names] for name in part.classes], np.float32)
-    select = keras.layers.Dense(len(data.class_names), use_bias=False, trainable=False, name="classes")
-    model = keras.Model(model.inputs, select(logits), name="teacher")
-    select.set_weights([chosen])
-    return model
+    return students.build(
+        part.family, part.sizes, input_shape, classes, name, **shape, dropout=part.dropout, predicted=predicted
+    )
 
 
 def _new_student(config: Config, data: Prepared, seed: int) -> keras.Model:
@@ -268,7 +216,8 @@ def _new_student(config: Config, data: Prepared, seed: int) -> keras.Model:
 def _build(part: ModelConfig, data: Prepared, name: str) -> keras.Model:
     if data.text is not None:
         return build_text(part, data.text, name)
-    return build_model(part, data.train.x.shape[1:], data.outputs, name)
+    takes, gives = data.shapes
+    return build_model(part, takes, data.outputs, name, gives if data.predicted else ())
 
 
 def _fit(
@@ -315,7 +264,7 @@ def _examples(data: Prepared, teacher: Teaching | None, transcribe: bool = False
 
     Without a teacher what is supplied says which windows are known faults, where there are any.
     """
-    validation = data.validation.x, targets_of(data, data.validation)
+    validation = data.inputs(data.validation), targets_of(data, data.validation)
     if isinstance(teacher, RecordedTeacher):
         return Examples(*with_unlabeled(data), teacher.outputs), Examples(*validation, teacher.validation)
     if isinstance(teacher, ScoreTeacher):
@@ -332,7 +281,7 @@ def _examples(data: Prepared, teacher: Teaching | None, transcribe: bool = False
 def taught(data: Prepared, teacher: keras.Model | None) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and targets of training: the training windows, then known faults, if any, whose target is what the teacher makes
     of them."""
-    x, y, faults = data.train.x, targets_of(data, data.train), learned_faults(data)
+    x, y, faults = data.inputs(data.train), targets_of(data, data.train), learned_faults(data)
     if not len(faults):
         return x, y
     wanted = faults if teacher is None else np.asarray(teacher.predict(faults, batch_size=1024, verbose=0))
@@ -340,7 +289,7 @@ def taught(data: Prepared, teacher: keras.Model | None) -> tuple[np.ndarray, np.
 
 
 def targets_of(data: Prepared, windows: Windows) -> np.ndarray:
-    """What models are trained towards: classes, standardized numbers, or an autoencoder's own inputs."""
+    """What models are trained towards: classes, standardized numbers, an autoencoder's own inputs, or features to predict."""
     if data.target is not None:
         return data.target.standardized(windows.labels)
-    return windows.labels if data.class_names else windows.x
+    return windows.labels if data.class_names else data.measured(windows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import get_args
@@ -175,6 +176,11 @@ class FrontEnd:
         if self.kinds == ("raw",):
             pairs = [(channel, name) for name in names for channel in range(self.channels)]
         return tuple(f"channel {channel}: {name}" for channel, name in pairs)
+
+    def places_of(self, channels: Sequence[int]) -> tuple[int, ...]:
+        """Where the features of some channels are along the last axis."""
+        each = 1 if self.kinds == ("raw",) else self.shape[-1] // self.channels
+        return tuple(each * channel + place for channel in sorted(channels) for place in range(each))
 
     def _parts(self, kind: Kind) -> list[str]:
         if kind in PARTS:

@@ -70,16 +70,24 @@ def _quantize(array: np.ndarray, tensor: Tensor) -> np.ndarray:
         raise ValueError(f"samples must have shape (n, {', '.join(map(str, wanted))}), got {array.shape}")
     if not len(array):
         raise ValueError("samples are empty")
-    if array.dtype != tensor.dtype:
-        if not np.isfinite(array).all():
-            raise ValueError(f"samples hold {np.count_nonzero(~np.isfinite(array))} values that are not finite")
-        if tensor.quantization is None:
-            array = array.astype(tensor.dtype)
-        else:
-            scale = tensor.quantization.scale[0]
-            if not (math.isfinite(scale) and scale > 0):
-                raise ModelError(f"input {tensor.name!r} has the scale {scale}; a scale is a positive number")
-            info = np.iinfo(tensor.dtype)
-            steps = np.round(array / tensor.quantization.scale[0]) + tensor.quantization.zero_point[0]
-            array = np.clip(steps, info.min, info.max).astype(tensor.dtype)
-    return array[:, None]
+    return quantized(array, tensor)[:, None]
+
+
+def quantized(values: np.ndarray, tensor: Tensor) -> np.ndarray:
+    """Values in the integers of an input, in their own shape; those that are of its type already stay as they are.
+
+    Raises:
+        ValueError: For values that are not finite.
+    """
+    if values.dtype == tensor.dtype:
+        return values
+    if not np.isfinite(values).all():
+        raise ValueError(f"samples hold {np.count_nonzero(~np.isfinite(values))} values that are not finite")
+    if tensor.quantization is None:
+        return values.astype(tensor.dtype)
+    scale = tensor.quantization.scale[0]
+    if not (math.isfinite(scale) and scale > 0):
+        raise ModelError(f"input {tensor.name!r} has the scale {scale}; a scale is a positive number")
+    info = np.iinfo(tensor.dtype)
+    steps = np.round(values / scale) + tensor.quantization.zero_point[0]
+    return np.clip(steps, info.min, info.max).astype(tensor.dtype)

@@ -111,6 +111,7 @@ def gesture_files(data: Path, folder: Path) -> None:
 # Jobs whose files are first written as a run reads them.
 WRITTEN = {
     "process": process_files,
+    "process_predicted": process_files,
     "signs": sign_files,
     "gestures": gesture_files,
     "shoulder": gesture_files,

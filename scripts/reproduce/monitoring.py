@@ -68,7 +68,7 @@ def send(machines: dict[int, Machine], firmware: Firmware, made: rig.Rig, gain: 
         for n in range(first, first + count):
             samples = gain * rig.simulate_rig(made, SECONDS, np.random.default_rng([number, n])).samples
             frames.append(windows(samples.astype(np.float32), firmware.front_end.window, firmware.front_end.hop))
-        features = firmware.inputs(np.concatenate(frames))
+        features = firmware.features(np.concatenate(frames))
         scores = firmware.decider.score(features, run_inputs(firmware.tflite, features)) * firmware.decider.score.unit
         ends = np.cumsum([len(part) for part in frames])[:-1]
         machine.scores += np.split(scores, ends)

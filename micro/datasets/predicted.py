@@ -1,0 +1,38 @@
+"""Channels that models predict from the others, as `predict` of section [data] names them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from micro.errors import DataError
+from micro.support.wording import listed
+
+
+def predicted_channels(predict: Sequence[str], channels: Sequence[str]) -> tuple[int, ...]:
+    """Places of the predicted channels among those that are learned from, in their order.
+
+    Raises:
+        DataError: For one that is not among them, or where no other is left.
+    """
+    missing = next((name for name in predict if name not in channels), None)
+    if missing is not None:
+        raise DataError(
+            f"predict names {missing!r}, which is no channel that is learned from; these are {', '.join(channels)}"
+        )
+    if len(predict) == len(channels):
+        raise DataError(
+            f"predict names every channel that is learned from, {', '.join(channels)}: nothing is left to predict them from"
+        )
+    return tuple(place for place, name in enumerate(channels) if name in predict)
+
+
+def predicted_note(places: Sequence[int], channels: Sequence[str]) -> list[str]:
+    """A sentence on what is predicted from what, if anything is."""
+    if not places:
+        return []
+    chosen = [channels[place] for place in places]
+    others = [name for place, name in enumerate(channels) if place not in places]
+    return [
+        f"models predict {listed(chosen)} from {listed(others)}; a window's score is how far the measured features lie from "
+        "the predicted ones."
+    ]
