@@ -19,6 +19,8 @@ FIGURES: dict[Task, str] = {
     "regression": "RMSE",
     "sequence": "accuracy",
 }
+# That of a regression with several numbers, each in standard deviations of the training windows.
+OF_SEVERAL = "RMSE in standard deviations"
 # Differences up to so many standard errors are noise.
 NOISE = 2.0
 
@@ -60,13 +62,16 @@ def trial_epochs(config: Config) -> int:
     return max(1, int(config.distill.share * config.student.epochs / trials_of(config) + 1e-9))
 
 
-def choose(task: Task, scores: Mapping[str, np.ndarray], epochs: int, overlap: float = 1.0) -> RecipeChoice:
+def choose(
+    task: Task, scores: Mapping[str, np.ndarray], epochs: int, overlap: float = 1.0, figure: str | None = None
+) -> RecipeChoice:
     """The simplest recipe that is as good as the best.
 
     Args:
         scores: For each recipe from the simplest on, and for 'plain', what each validation window says for it, (n,): 1 where
             its class is right, or its squared or reconstruction error with a minus sign.
         overlap: How many windows hold the same samples, by which noise is counted.
+        figure: What the scores make, in words; None for the task's own.
 
     Raises:
         RunError: Where the training of every recipe ended in values that are not finite.
@@ -87,8 +92,8 @@ def choose(task: Task, scores: Mapping[str, np.ndarray], epochs: int, overlap: f
     chosen = next(name for name in recipes if standings[name] in ("best", "as good"))
     trials = tuple(Trial(name, _figure(task, means[name]), standings[name]) for name in scores)
     windows = len(scores[best])
-    because = _because(FIGURES[task], trials, chosen, best)
-    return RecipeChoice(FIGURES[task], epochs, windows, trials, chosen, because)
+    metric = FIGURES[task] if figure is None else figure
+    return RecipeChoice(metric, epochs, windows, trials, chosen, _because(metric, trials, chosen, best))
 
 
 def _standing(mine: np.ndarray, best: np.ndarray, overlap: float) -> Standing:
