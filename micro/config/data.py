@@ -168,6 +168,16 @@ class ClassesData(GroupedData):
     healthy_classes: Labels = ()
     class_weights: Literal["none", "balanced"] = "none"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_label(cls, raw: object) -> object:
+        if isinstance(raw, dict) and "label_columns" in raw:
+            raise ValueError(
+                "label_columns: a window is of one class, and several labels at once are not learned; conditions that occur "
+                "together are a class of their own, such as 'unbalance+misaligned' in one label_column"
+            )
+        return raw
+
     @model_validator(mode="after")
     def _has_classes(self) -> ClassesData:
         if self.pictures and self.intervals is not None:
