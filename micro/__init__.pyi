@@ -26,6 +26,7 @@ from micro.detection.detector import Status as Status
 from micro.detection.detector import make_detector as make_detector
 from micro.detection.estimator import Estimate as Estimate
 from micro.detection.estimator import Estimator as Estimator
+from micro.detection.estimator import Estimators as Estimators
 from micro.detection.estimator import half_width as half_width
 from micro.detection.predictor import Predictor as Predictor
 from micro.detection.recognizer import Recognition as Recognition

@@ -75,7 +75,7 @@ def test_life_is_counted_back_from_the_end_of_each_run(runs):
     assert sum(map(len, held)) == 6
     assert "whole runs were divided, so that none is in two parts" in parts.notes[-1]
     assert parts.channels == ("x", "y")
-    assert parts.target_name == "remaining life in rows"
+    assert [each.name for each in parts.targets] == ["remaining life in rows"]
 
 
 def test_a_cap_and_runs_that_were_cut_off(runs):
@@ -188,7 +188,7 @@ def test_what_is_wrong_with_a_file_is_said_with_its_row(tmp_path, case):
 CONFIG = {"job": "table", "task": "regression", "teacher": {"sizes": [8]}, "student": {"sizes": [4]}}
 READ = {"files": "*.csv", "sample_rate": 10.0, "remaining_life": "h"}
 REFUSED = {
-    "both": ({}, {"target_column": "x"}, "give either target_column, the column to predict, or remaining_life"),
+    "both": ({}, {"target_column": "x"}, "give either target_column, the column to predict, or target_columns"),
     "neither": ({}, {"remaining_life": None}, "give either target_column"),
     "unit": ({}, {"remaining_life": "years"}, "remaining_life"),
     "cap": ({}, {"remaining_life": None, "target_column": "x", "cap": 3.0}, "cap is for remaining_life"),

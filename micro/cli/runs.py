@@ -109,7 +109,7 @@ def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str
     Example:
       keras-kd score runs/pump monday.csv tuesday.csv --out scores.csv
     """
-    from micro.runs.score_files import score_noted, to_csv
+    from micro.runs.score_files import estimated_spans, score_noted, to_csv
     from micro.runs.text_scores import is_text
     from micro.support.files import write_bytes
 
@@ -127,11 +127,9 @@ def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str
     if out is not None:
         write_bytes(out, to_csv(scored))
         if not as_json:
-            numbers = [s.score for s in scored if s.result == "estimate" and s.score is not None]
-            if numbers:
-                click.echo(
-                    f"wrote {len(scored)} windows to {out}: estimates from {min(numbers):.6g} to {max(numbers):.6g}"
-                )
+            spans = estimated_spans(scored)
+            if spans:
+                click.echo(f"wrote {len(scored)} windows to {out}: estimates {spans}")
                 return
             above, alarms = sum(bool(s.above_threshold) for s in scored), sum(bool(s.alarm) for s in scored)
             said = f"{alarms} in alarm"

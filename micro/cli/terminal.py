@@ -78,6 +78,8 @@ def print_report(report: RunReport, out: str) -> None:
     _print_verdict(report)
     console = Console(width=None if Console().is_terminal else 100)
     console.print(_models_table(report))
+    if len(report.numbers) > 1:
+        console.print(_numbers_table(report))
     if len(report.stages) > 1:
         console.print(_stages_table(report))
     if report.recipe is not None:
@@ -93,8 +95,10 @@ def print_report(report: RunReport, out: str) -> None:
     )
     click.echo(_data_sentence(report))
     if report.estimator is not None:
-        estimator = report.estimator
-        click.echo(f"Estimate: {estimator.name}, +-{estimator.half_width:.4g}; {estimator.guarantee}.")
+        for one in report.estimator.each:
+            click.echo(f"Estimate: {one.name}, +-{one.half_width:.4g}; {one.guarantee}.")
+        if len(report.estimator.each) > 1:
+            click.echo("Each interval holds its number so by itself; all of them together hold less often.")
     if report.recognized is not None:
         click.echo(_recognizer_sentence(report.recognized))
     click.echo(
@@ -178,6 +182,21 @@ def _models_table(report: RunReport) -> Table:
         found = report.summary.get(model)
         if found:
             table.add_row(name, *(_mean(found.get(metric), seeds) for metric in metrics))
+    return table
+
+
+def _numbers_table(report: RunReport) -> Table:
+    """Each of several numbers as the deployed student estimates it."""
+    from rich.table import Table
+
+    from micro.runs.assessment.words import METRIC_NAMES
+
+    table = Table(title="Deployed student, int8, number by number")
+    table.add_column("number")
+    for metric in report.numbers[0].metrics:
+        table.add_column(METRIC_NAMES.get(metric, metric), justify="right")
+    for number in report.numbers:
+        table.add_row(number.name, *("–" if value is None else _figure(value) for value in number.metrics.values()))
     return table
 
 

@@ -17,6 +17,7 @@ from micro.config.data import (
     RigData,
     TableData,
     Task,
+    result_columns,
     tasks_of,
 )
 from micro.config.deployment import (
@@ -97,6 +98,7 @@ __all__ = [
     "load_config",
     "parse_config",
     "require_current_names",
+    "result_columns",
     "tasks_of",
     "with_candidate",
     "with_paths",

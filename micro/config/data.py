@@ -31,6 +31,17 @@ Length = Annotated[float, Field(ge=1e-3, le=1e5)]
 
 ClassName = Annotated[str, Field(min_length=1, max_length=64)]
 
+# Numbers that one model estimates.
+MOST_TARGETS = 32
+# Columns that tables of estimates have besides those of each target.
+RESULT_COLUMNS = ("file", "row", "seconds", "score", "above_threshold", "alarm", "result", "status")
+
+
+def result_columns(target: str) -> tuple[str, str, str, str]:
+    """The columns of a target in tables of estimates: the model's integer, the number, and the ends of its interval."""
+    return f"raw {target}", target, f"{target} low", f"{target} high"
+
+
 Recordings = Annotated[int, Field(gt=0, le=100_000)]
 
 
@@ -182,6 +193,16 @@ class ClassesData(GroupedData):
     healthy_classes: Labels = ()
     class_weights: Literal["none", "balanced"] = "none"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_label(cls, raw: object) -> object:
+        if isinstance(raw, dict) and "label_columns" in raw:
+            raise ValueError(
+                "label_columns: a window is of one class, and several labels at once are not learned; conditions that occur "
+                "together are a class of their own, such as 'unbalance+misaligned' in one label_column"
+            )
+        return raw
+
     @model_validator(mode="after")
     def _has_classes(self) -> ClassesData:
         if self.pictures and self.intervals is not None:
@@ -208,17 +229,27 @@ class ClassesData(GroupedData):
 
 
 class RegressionData(GroupedData):
-    """A user's own files, each window of which has a number: a column's value at its last row, or what is left of its run.
+    """A user's own files, each window of which has a number: a column's value at its last row, or what is left of its run; or
+    several numbers, those of `target_columns`.
 
-    `remaining_life` counts back from the end of each run, in rows or in a unit of time. A run is a file, or the rows with one
-    value in `run_column`. Runs that were cut off have a number more to go in a file of `remaining_at_end`, a line a run.
+    `target_lowest` and `target_highest` bound what columns of numbers can hold, by their names. `remaining_life` counts back
+    from the end of each run, in rows or in a unit of time. A run is a file, or the rows with one value in `run_column`. Runs
+    that were cut off have a number more to go in a file of `remaining_at_end`, a line a run.
     """
 
     target_column: str | None = None
+    target_columns: Annotated[Texts, Field(max_length=MOST_TARGETS)] = ()
+    target_lowest: Annotated[dict[str, float], Field(default_factory=dict)]
+    target_highest: Annotated[dict[str, float], Field(default_factory=dict)]
     remaining_life: Literal["rows", "s", "min", "h", "d"] | None = None
     remaining_at_end: Annotated[dict[str, str], Field(default_factory=dict)]
     cap: Annotated[float, Field(gt=0, le=1e12)] | None = None
     run_column: str | None = None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns of the numbers; none of `remaining_life`."""
+        return self.target_columns or (() if self.target_column is None else (self.target_column,))
 
     @model_validator(mode="after")
     def _has_a_target(self) -> RegressionData:
@@ -227,16 +258,18 @@ class RegressionData(GroupedData):
                 "pictures have no column or time to take a number from; task 'classification' learns classes from them, task "
                 "'anomaly' what is unusual"
             )
-        if (self.target_column is None) == (self.remaining_life is None):
+        if (self.target_column is not None) + bool(self.target_columns) + (self.remaining_life is not None) != 1:
             raise ValueError(
-                "give either target_column, the column to predict, or remaining_life, the unit in which life is counted back "
-                "from the end of each run"
+                "give either target_column, the column to predict, or target_columns, several of them, or remaining_life, the "
+                "unit in which life is counted back from the end of each run"
             )
+        self._require_targets()
         if self.label_column is not None:
             raise ValueError("label_column is for classes; a regression has target_column or remaining_life")
         if self.remaining_life is None and (self.cap is not None or self.remaining_at_end):
             given = "cap" if self.cap is not None else "remaining_at_end"
-            raise ValueError(f"{given} is for remaining_life, not for target_column")
+            given_for = "target_columns" if self.target_columns else "target_column"
+            raise ValueError(f"{given} is for remaining_life, not for {given_for}")
         if self.remaining_life is not None and self.split == "time":
             raise ValueError(
                 'split = "time" would train on the beginnings of runs alone, where remaining_life is never low; take "files"'
@@ -245,13 +278,34 @@ class RegressionData(GroupedData):
             raise ValueError(
                 'remaining_life = "rows" counts the files\' rows, which resample changes; take a unit of time'
             )
-        special = [name for name in (self.target_column, self.time_column, self.run_column) if name is not None]
+        special = [name for name in (*self.targets, self.time_column, self.run_column) if name is not None]
         if len(set(special)) < len(special):
-            raise ValueError("target_column, time_column and run_column must be different columns")
+            which = "target_columns" if self.target_columns else "target_column"
+            raise ValueError(f"{which}, time_column and run_column must be different columns")
         inputs = [name for name in special if name in self.columns]
         if inputs:
             raise ValueError(f"columns names {inputs[0]!r}, which is no channel: it is the target, the time or the run")
         return self
+
+    def _require_targets(self) -> None:
+        """ValueError for bounds of no target or none, and for targets whose columns of results would be called alike."""
+        for key in ("target_lowest", "target_highest"):
+            name = next((name for name in getattr(self, key) if name not in self.targets), None)
+            if name is not None:
+                known = ", ".join(self.targets) or "none by name, as remaining_life goes from 0 to cap"
+                raise ValueError(f"{key} names {name!r}, which is no target; the targets are {known}")
+        for name, low in self.target_lowest.items():
+            high = self.target_highest.get(name)
+            if high is not None and not low < high:
+                raise ValueError(f"target_lowest of {name!r} must be below target_highest, got {low:g} and {high:g}")
+        if len(self.targets) < 2:
+            return
+        made = [*RESULT_COLUMNS, *(name for target in self.targets for name in result_columns(target))]
+        twice = next((name for name in made if made.count(name) > 1), None)
+        if twice is not None and len(set(self.targets)) == len(self.targets):
+            raise ValueError(
+                f"target_columns: tables of estimates would have two columns {twice!r}; call that target something else"
+            )
 
 
 DATA: dict[tuple[str, Task], type[RigData | CwruData | TableData | ClassesData | RegressionData | TextData]] = {

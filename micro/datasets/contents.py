@@ -175,7 +175,8 @@ def _channel(path: Path, name: str, names: Sequence[str], config: FilesData, asi
     """Where a channel is, by its name, or by the pattern that the config has in place of one: '*' and '?' match letters."""
     if name in names or name not in config.columns:
         return _place(path, name, names, aside)
-    special = {getattr(config, key, None) for key in ("time_column", "label_column", "target_column", "run_column")}
+    special = {getattr(config, key, None) for key in ("time_column", "label_column", "run_column")}
+    special |= {*getattr(config, "targets", ())}
     matching = [
         place
         for place, other in enumerate(names)

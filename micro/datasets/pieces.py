@@ -25,7 +25,7 @@ class Piece:
         label: The class, or 1 for faulty windows, 0 for healthy ones, -1 where the state is unknown.
         origin: Name of the recording.
         samples: Of some of the windows, (k, window, channels) float32; of joined ones (k, samples), those of all sources.
-        numbers: Of a regression the number of each window, (n,) float64.
+        numbers: Of a regression the number of each window, (n,) float64, or of several targets (n, targets).
         places: Where each window is among those of its file, (n,) int; None where pieces follow one another in time.
         of_teacher: What the teacher sees of the same windows, (n, *its shape), not scaled; None where that is `values`.
         learner: Of training windows, which of student and teacher is trained on them.
@@ -45,6 +45,15 @@ Pieces = list[Piece]
 
 
 @dataclass(frozen=True)
+class Range:
+    """What a number is called, and between which it lies, None for no bound."""
+
+    name: str
+    lowest: float | None = None
+    highest: float | None = None
+
+
+@dataclass(frozen=True)
 class Parts:
     """All that a data source gives: windows of training, calibration and test share no samples; see `Prepared`.
 
@@ -57,8 +66,7 @@ class Parts:
         notes: Sentences on what was skipped, left out or split.
         healthy_classes: Of a classification, those that raise no alarm; empty where there is no alarm.
         class_weights: How much a training example of each class counts; empty where all count the same.
-        target_name: Of a regression, what the number is.
-        target_range: Between which it lies, None for no bound.
+        targets: Of a regression, what the numbers are and between which they lie.
         image_size: Height and width of pictures, else None.
         faults: Windows of known faults, to learn from; of anomaly detection alone, and none of them is in another part.
         unlabeled: Windows without a label, to learn from under a teacher alone.
@@ -80,8 +88,7 @@ class Parts:
     notes: tuple[str, ...] = ()
     healthy_classes: tuple[str, ...] = ()
     class_weights: tuple[float, ...] = ()
-    target_name: str = ""
-    target_range: tuple[float | None, float | None] = (None, None)
+    targets: tuple[Range, ...] = ()
     image_size: tuple[int, int] | None = None
     faults: Pieces = field(default_factory=list)
     unlabeled: Pieces = field(default_factory=list)
@@ -113,6 +120,41 @@ class Target:
         numbers = outputs.reshape(len(outputs)).astype(np.float64) * self.deviation + self.mean
         return np.clip(numbers, self.lowest, self.highest)
 
+    @property
+    def each(self) -> tuple[Target, ...]:
+        """Itself, as `Targets` has several."""
+        return (self,)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Several numbers that a regression predicts at once, each standardized by itself, so that none counts more by its unit."""
+
+    each: tuple[Target, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.each) < 2:
+            raise ValueError(f"several targets are two at least, got {len(self.each)}")
+
+    @property
+    def name(self) -> str:
+        """The names of all of them."""
+        return ", ".join(target.name for target in self.each)
+
+    def standardized(self, numbers: np.ndarray) -> np.ndarray:
+        """Numbers as models give them, (n, targets) -> (n, targets) float32."""
+        columns = [target.standardized(column) for target, column in zip(self.each, numbers.T, strict=True)]
+        return np.concatenate(columns, axis=1)
+
+    def real(self, outputs: np.ndarray) -> np.ndarray:
+        """Numbers from models' outputs, (n, targets) -> (n, targets) float64."""
+        columns = outputs.reshape(len(outputs), -1).T
+        return np.stack([target.real(column) for target, column in zip(self.each, columns, strict=True)], axis=1)
+
+
+# The number of a regression, or its numbers.
+AnyTarget = Target | Targets
+
 
 def piece(
     frames: Frames,
@@ -129,7 +171,7 @@ def piece(
 
     `views` say which of the samples the student sees, all of them where there are none.
 
-    Shapes: frames (n, window, channels), values (n, *shape), numbers (n,), of_teacher (n, *its shape).
+    Shapes: frames (n, window, channels), values (n, *shape), numbers (n,) or (n, targets), of_teacher (n, *its shape).
     """
     if rows is None:
         rows = np.arange(len(frames))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from micro.datasets.augmented import require_layers
 from micro.datasets.class_windows import class_parts
 from micro.datasets.cwru_windows import cwru_parts
 from micro.datasets.mixing import joined, mixed_windows
-from micro.datasets.pieces import Parts, Pieces, Target, evenly_spaced
+from micro.datasets.pieces import AnyTarget, Parts, Pieces, Range, Target, Targets, evenly_spaced
 from micro.datasets.regression_windows import regression_parts
 from micro.datasets.rig_windows import rig_parts
 from micro.datasets.sources import SourceData, require_partners
@@ -97,7 +97,7 @@ class Prepared:
     notes: tuple[str, ...] = ()
     healthy_classes: tuple[str, ...] = ()
     class_weights: tuple[float, ...] = ()
-    target: Target | None = None
+    target: AnyTarget | None = None
     image_size: tuple[int, int] | None = None
     faults: Windows | None = None
     teacher: TeacherView | None = None
@@ -139,7 +139,9 @@ class Prepared:
     @property
     def outputs(self) -> int | None:
         """Values that a model gives; None of a detector's, which gives features back or predicts some."""
-        return {"anomaly": None, "regression": 1}.get(self.task, len(self.class_names))
+        if self.target is not None:
+            return len(self.target.each)
+        return None if self.task == "anomaly" else len(self.class_names)
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -258,7 +260,7 @@ def _scaled(parts: Parts) -> Prepared:
         notes=(*parts.notes, *_learned_faults(parts), *_clipped(parts)),
         healthy_classes=parts.healthy_classes,
         class_weights=parts.class_weights,
-        target=_target(parts, train.labels) if parts.target_name else None,
+        target=_target(parts.targets, train.labels) if parts.targets else None,
         image_size=parts.image_size,
         faults=_windows(parts.faults, scaling, theirs) if parts.faults else None,
         teacher=view,
@@ -302,12 +304,15 @@ def _tokens(part: TextPart) -> Windows:
     return Windows(part.x, part.labels, part.origins)
 
 
-def _target(parts: Parts, numbers: np.ndarray) -> Target:
-    """A target with the level of its training windows; DataError where it never changes."""
-    deviation = float(numbers.std())
-    if not deviation > 1e-9 * max(1.0, float(np.abs(numbers).max())):
-        raise DataError(f"{parts.target_name} is {numbers[0]:g} in every training window: there is nothing to learn")
-    return Target(parts.target_name, float(numbers.mean()), deviation, *parts.target_range)
+def _target(ranges: Sequence[Range], numbers: np.ndarray) -> AnyTarget:
+    """Targets with the level of their training windows; DataError for one that never changes."""
+    made = []
+    for each, column in zip(ranges, numbers.reshape(len(numbers), -1).T, strict=True):
+        deviation = float(column.std())
+        if not deviation > 1e-9 * max(1.0, float(np.abs(column).max())):
+            raise DataError(f"{each.name} is {column[0]:g} in every training window: there is nothing to learn")
+        made.append(Target(each.name, float(column.mean()), deviation, each.lowest, each.highest))
+    return made[0] if len(made) == 1 else Targets(tuple(made))
 
 
 def _learned_faults(parts: Parts) -> list[str]:

@@ -29,7 +29,7 @@ UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 @dataclass(frozen=True)
 class NumberedRecording:
-    """A stretch of samples, and the number of each, (n,) float64; NaN where a row has none."""
+    """A stretch of samples and the number of each, (n,) float64, of several targets (n, targets); NaN where there is none."""
 
     recording: Recording
     numbers: np.ndarray
@@ -147,16 +147,19 @@ def load_runs(config: RegressionData, window: int) -> LoadedRuns:
 
 def _reading(config: RegressionData) -> RegressionData:
     """The config with the target read as a channel, and the column of runs as that of labels."""
-    target = () if config.target_column is None else (config.target_column,)
-    columns = (*config.columns, *target) if config.columns else ()
+    columns = (*config.columns, *config.targets) if config.columns else ()
     return config.model_copy(update={"columns": columns, "label_column": config.run_column})
 
 
 def _runs(file: table.File, read: Contents, config: RegressionData) -> Iterator[Run]:
-    """The runs of a file; their numbers are those of the target column, else not yet known."""
+    """The runs of a file; their numbers are those of the target columns, else not yet known."""
     numbers = np.full(len(read.samples), np.nan)
-    if config.target_column is not None:
-        read, numbers = _without_target(read, config.target_column)
+    if config.targets:
+        taken = []
+        for target in config.targets:
+            read, column = _without_target(read, target)
+            taken.append(column)
+        numbers = taken[0] if len(taken) == 1 else np.stack(taken, axis=1)
     for word, start, stop in _blocks(read, config.run_column):
         yield Run(_named(file.name, word), file.name, file.path, rows_of(read, start, stop), numbers[start:stop])
 

@@ -13,7 +13,7 @@ from micro.config import AugmentConfig, FeaturesConfig, RegressionData, SourceCo
 from micro.datasets.augmented import with_copies
 from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups, split_classes
 from micro.datasets.missing import missing_notes
-from micro.datasets.pieces import Parts, Pieces, piece
+from micro.datasets.pieces import Parts, Pieces, Range, piece
 from micro.datasets.recording import cut, one_rate, reach
 from micro.datasets.regression import LoadedRuns, load_runs
 from micro.datasets.sources import join
@@ -49,16 +49,14 @@ def regression_parts(
     recordings, views = joined.recordings, replace(views, student=joined.features)
     framed = [cut(recording, views) for recording in recordings]
     numbers = [one.numbers[starts + views.window - 1] for one, (_, starts) in zip(loaded.recordings, framed)]
-    known = [np.isfinite(each) for each in numbers]
+    known = [np.isfinite(each) if each.ndim == 1 else np.isfinite(each).all(axis=1) for each in numbers]
     if sources:
         # Where numbers lack in between, a run of windows could reach into the one before it, which may be in another part.
         known = [_apart(each, *reach(starts, views)) for each, (_, starts) in zip(known, framed)]
     labeled = [Labeled(one.name, np.where(each, 0, -1)) for one, each in zip(recordings, known)]
     total, lack = sum(map(len, numbers)), sum(int((one.classes < 0).sum()) for one in labeled)
     if lack == total:
-        raise DataError(
-            f"none of {counted(total, 'window')} ends in a row with a number in column {data.target_column!r}"
-        )
+        raise DataError(f"none of {counted(total, 'window')} ends in a row with a number in {_columns(data)}")
     twins, groups = _twins(loaded), _groups(loaded, data)
     whole = data if data.remaining_life is None else data.model_copy(update={"split": "files"})
     what = "file" if data.run_column is None else "run"
@@ -83,8 +81,7 @@ def regression_parts(
     ]
     if lack:
         notes.append(
-            f"{lack:,} of {counted(total, 'window')} {was(lack)} left out, as their last row has no number in column "
-            f"{data.target_column!r}."
+            f"{lack:,} of {counted(total, 'window')} {was(lack)} left out, as their last row has no number in {_columns(data)}."
         )
     judged = judged_groups(labeled, parts, groups)
     unlabeled, windows_notes = unlabeled_pieces(more, data, judged, views, augment, seed)
@@ -99,8 +96,7 @@ def regression_parts(
         channels=names_of(views.students_channels, loaded.channels),
         sample_rate=rate,
         notes=(*notes, *twins_note(twins), said, *more_notes, *windows_notes),
-        target_name=_target_name(data),
-        target_range=(None, None) if data.remaining_life is None else (0.0, data.cap),
+        targets=_targets(data),
         unlabeled=unlabeled,
         teacher_features=views.teacher,
         teacher_channels=names_of(views.teachers_channels, loaded.channels),
@@ -119,10 +115,18 @@ def _apart(known: np.ndarray, begins: np.ndarray, lengths: np.ndarray) -> np.nda
     return kept
 
 
-def _target_name(data: RegressionData) -> str:
-    if data.target_column is not None:
-        return data.target_column
-    return f"remaining life in {data.remaining_life}"
+def _targets(data: RegressionData) -> tuple[Range, ...]:
+    """What the numbers are, and the range of each."""
+    if not data.targets:
+        return (Range(f"remaining life in {data.remaining_life}", 0.0, data.cap),)
+    return tuple(Range(name, data.target_lowest.get(name), data.target_highest.get(name)) for name in data.targets)
+
+
+def _columns(data: RegressionData) -> str:
+    """The columns that a window must have numbers in, in words."""
+    if len(data.targets) == 1:
+        return f"column {data.targets[0]!r}"
+    return f"each of columns {', '.join(map(repr, data.targets))}"
 
 
 def _groups(loaded: LoadedRuns, data: RegressionData) -> Mapping[str, str]:

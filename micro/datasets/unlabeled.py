@@ -89,7 +89,10 @@ def unlabeled_pieces(
         frames, _ = cut(one, views)
         if _file_of(one.name, left_out) in known or not len(frames):
             continue
-        numbers = np.full(len(frames), np.nan) if isinstance(config, RegressionData) else None
+        numbers = None
+        if isinstance(config, RegressionData):
+            several = (len(config.targets),) if len(config.targets) > 1 else ()
+            numbers = np.full((len(frames), *several), np.nan)
         made = piece(
             frames, views(frames), NO_CLASS, one.name, None, numbers, views=views, of_teacher=views.of_teacher(frames)
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -93,6 +94,11 @@ class Estimator:
             raise ValueError(f"lowest must be below highest, got {self.lowest!r} and {self.highest!r}")
         require_limits(self)
 
+    @property
+    def each(self) -> tuple[Estimator, ...]:
+        """Itself, as `Estimators` has several."""
+        return (self,)
+
     def scores(self, outputs: np.ndarray) -> np.ndarray:
         """Outputs less the zero point: int8 (n, 1) -> (n,) int64."""
         return np.asarray(outputs).reshape(len(outputs)).astype(np.int64) - self.zero
@@ -105,6 +111,74 @@ class Estimator:
         """The ends of the interval around a number."""
         ends = np.clip([number - self.half_width, number + self.half_width], self.lowest, self.highest)
         return float(ends[0]), float(ends[1])
+
+
+@dataclass(frozen=True)
+class Estimators:
+    """What numbers the int8 outputs of one model stand for, an estimator for each, in the order of the outputs.
+
+    Each number has a unit, a range and an interval of its own: each interval holds its number as often as its `guarantee` says,
+    by itself; all of them together hold less often.
+
+    Attributes:
+        each: The estimators, two at least, with names that differ and the same limits of the sensor.
+
+    Raises:
+        ValueError: For fewer than two, for names that are alike or limits that differ, and for an interval too wide to print.
+
+    Examples:
+        >>> torque = micro.Estimator("torque in Nm", unit=0.5, zero=-10, offset=60.0, half_width=8.0)
+        >>> wear = micro.Estimator("wear in mm", unit=0.001, zero=-10, offset=0.1, half_width=0.02)
+        >>> estimators = micro.Estimators((torque, wear))
+        >>> estimators.numbers(estimators.scores(np.array([[-10, 10]], "int8"))).tolist()
+        [[60.0, 0.12000000000000001]]
+    """
+
+    each: tuple[Estimator, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "each", tuple(self.each))
+        names = [one.name for one in self.each]
+        if len(names) < 2:
+            raise ValueError(f"several estimators are two at least, got {len(names)}; for one number take Estimator")
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two estimators are called {twice!r}; each number has a name of its own")
+        limits = {(one.saturation, one.max_saturated) for one in self.each}
+        if len(limits) > 1:
+            raise ValueError("estimators of one model watch one sensor: saturation and max_saturated must be the same")
+        wide = next((one for one in self.each if abs(one.offset) + one.half_width > LARGEST_NUMBER), None)
+        if wide is not None:
+            raise ValueError(f"half_width of {wide.name!r} must keep the interval within +-{LARGEST_NUMBER:g}")
+
+    @property
+    def saturation(self) -> float | None:
+        """As in `Estimator`."""
+        return self.each[0].saturation
+
+    @property
+    def max_saturated(self) -> int:
+        """As in `Estimator`."""
+        return self.each[0].max_saturated
+
+    @property
+    def guarantee(self) -> str:
+        """What the intervals promise, in words: each number's by itself."""
+        return f"for each number by itself: {'; '.join(f'{one.name}: {one.guarantee}' for one in self.each)}"
+
+    def scores(self, outputs: np.ndarray) -> np.ndarray:
+        """Outputs less their zero points: int8 (n, numbers) -> (n, numbers) int64."""
+        columns = np.asarray(outputs).reshape(len(outputs), -1).T
+        return np.stack([one.scores(column) for one, column in zip(self.each, columns, strict=True)], axis=1)
+
+    def numbers(self, scores: np.ndarray) -> np.ndarray:
+        """The numbers that scores stand for, (n, numbers) -> (n, numbers) float64."""
+        columns = np.asarray(scores).T
+        return np.stack([one.numbers(column) for one, column in zip(self.each, columns, strict=True)], axis=1)
+
+    def intervals(self, numbers: Sequence[float]) -> list[tuple[float, float]]:
+        """The ends of the interval around each number of a window."""
+        return [one.interval(number) for one, number in zip(self.each, numbers, strict=True)]
 
 
 def half_width(errors: np.ndarray, coverage: float) -> tuple[float, str]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from micro.detection.detector import Detector, Status, decide
-from micro.detection.estimator import Estimate, Estimator
+from micro.detection.estimator import Estimate, Estimator, Estimators
 from micro.detection.recognizer import NO_CLASS, Recognition, Recognizer, leads, recognize
 
 # The last stage of a firmware: it turns a model's outputs into what the firmware reports.
-Decider = Detector | Recognizer | Estimator
+Decider = Detector | Recognizer | Estimator | Estimators
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Outcome:
     """Results of windows in their order.
 
     Attributes:
-        scores: The detector's score, the recognizer's lead or the estimator's output in integers, (n,) int64; 0 where the
-            sensor is at fault.
+        scores: The detector's score, the recognizer's lead or the estimator's output in integers, (n,) int64, of several
+            estimators (n, numbers); 0 where the sensor is at fault.
         statuses: What the C returns for each.
         classes: The class that a recognizer reports, `NO_CLASS` where there is none, (n,) int.
     """
@@ -44,7 +44,9 @@ def decided(decider: Decider, features: np.ndarray, outputs: np.ndarray, faulty:
         if good.any():
             scores[good] = decider.score(features[good], outputs[good])
         return Outcome(scores, decide(decider, scores, faulty), classes)
-    if isinstance(decider, Estimator):
+    if isinstance(decider, Estimator | Estimators):
+        if isinstance(decider, Estimators):
+            scores = np.zeros((len(good), len(decider.each)), np.int64)
         if good.any():
             scores[good] = decider.scores(outputs[good])
         return Outcome(scores, [Estimate(int(fault) or Estimate.ESTIMATED) for fault in faulty], classes)
@@ -57,7 +59,7 @@ def decided(decider: Decider, features: np.ndarray, outputs: np.ndarray, faulty:
 
 
 def real_scores(decider: Decider, scores: np.ndarray) -> np.ndarray:
-    """Scores in real units, an estimator's as the numbers that they stand for: (n,) -> (n,) float64."""
-    if isinstance(decider, Estimator):
+    """Scores in real units, estimators' as the numbers that they stand for: (n,) -> (n,) float64, (n, numbers) alike."""
+    if isinstance(decider, Estimator | Estimators):
         return decider.numbers(scores)
     return np.asarray(scores * (decider.score.unit if isinstance(decider, Detector) else decider.unit))

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from micro.detection.estimator import Estimator
+from micro.detection.estimator import Estimator, Estimators
 from micro.emission.c_array import write_sources
-from micro.emission.c_text import comment_text, float_text, render
+from micro.emission.c_text import c_string, comment_text, float_text, render
 from micro.emission.front_end import front_end_files
 from micro.emission.sensor import stage_context
 from micro.errors import ConversionError
@@ -19,7 +19,12 @@ from micro.tflite.graph import Graph, TfliteLike, content_of, read
 
 
 def emit_estimator(
-    front_end: AnyFrontEnd, scaling: Scaling, estimator: Estimator, tflite: TfliteLike, directory: str | Path, name: str
+    front_end: AnyFrontEnd,
+    scaling: Scaling,
+    estimator: Estimator | Estimators,
+    tflite: TfliteLike,
+    directory: str | Path,
+    name: str,
 ) -> tuple[Path, ...]:
     """Write NAME_front_end and NAME_estimator, a header and a C file each: sensor samples in, numbers with an interval out.
 
@@ -28,14 +33,14 @@ def emit_estimator(
 
     Args:
         front_end, scaling, tflite, directory, name: As for `emit_front_end`.
-        estimator: What the model's output stands for.
+        estimator: What the model's output stands for, or each of several.
 
     Returns:
         The paths written. Earlier files of those names are replaced together or not at all.
 
     Raises:
         ValueError: As `emit_front_end`.
-        ConversionError: As `emit_front_end`, and for a model with more than one output value.
+        ConversionError: As `emit_front_end`, and for a model with another number of outputs than of estimators.
 
     Examples:
         >>> front_end = micro.FrontEnd("envelope", window=64, hop=32, envelope_bands=4)
@@ -55,20 +60,10 @@ def emit_estimator(
     )
 
 
-def _spacing(estimator: Estimator) -> float:
-    """The distance of neighboring floats at the estimator's largest number."""
-    return float(np.spacing(np.float32(abs(estimator.offset) + 128 * estimator.unit)))
-
-
-def estimator_files(
-    front_end: AnyFrontEnd, scaling: Scaling, estimator: Estimator, graph: Graph, digest: str, name: str
-) -> dict[str, bytes]:
-    """Contents of the four files by name, and of two for each further source; raises as `emit_estimator`."""
-    outputs = graph.tensors[graph.outputs[0]].size
-    if outputs != 1:
-        raise ConversionError(f"an estimator gives one number, the model has {outputs} outputs")
-    context: dict[str, Any] = {
-        **stage_context("estimator", estimator, front_end, digest, name),
+def _one(estimator: Estimator) -> dict[str, Any]:
+    """What templates are given of the only number."""
+    return {
+        "several": [],
         "what": comment_text(estimator.name),
         "unit": float_text(estimator.unit),
         "offset": float_text(estimator.offset),
@@ -76,7 +71,53 @@ def estimator_files(
         "zero": estimator.zero,
         "lowest": None if estimator.lowest is None else float_text(estimator.lowest),
         "highest": None if estimator.highest is None else float_text(estimator.highest),
-        "coarse": _spacing(estimator) > estimator.unit / 2,
+    }
+
+
+def _several(estimators: Estimators) -> list[dict[str, Any]]:
+    """What templates are given of each of several numbers."""
+    most = float(np.finfo(np.float32).max)
+    rows = []
+    for one in estimators.each:
+        low, high = one.lowest, one.highest
+        bounds = [f"at least {low:.9g}"] if low is not None else []
+        bounds += [f"at most {high:.9g}"] if high is not None else []
+        rows.append(
+            {
+                "comment": comment_text(one.name),
+                "string": c_string(one.name),
+                "unit": float_text(one.unit),
+                "offset": float_text(one.offset),
+                "half_width": float_text(one.half_width),
+                "says": f"{one.offset:.9g} + {one.unit:.9g} * score",
+                "width": f"{one.half_width:.9g}",
+                "zero": one.zero,
+                "lowest": float_text(-most if low is None else low),
+                "highest": float_text(most if high is None else high),
+                "bounds": " and ".join(bounds),
+                "guarantee": one.guarantee,
+            }
+        )
+    return rows
+
+
+def _spacing(estimator: Estimator) -> float:
+    """The distance of neighboring floats at the estimator's largest number."""
+    return float(np.spacing(np.float32(abs(estimator.offset) + 128 * estimator.unit)))
+
+
+def estimator_files(
+    front_end: AnyFrontEnd, scaling: Scaling, estimator: Estimator | Estimators, graph: Graph, digest: str, name: str
+) -> dict[str, bytes]:
+    """Contents of the four files by name, and of two for each further source; raises as `emit_estimator`."""
+    outputs = graph.tensors[graph.outputs[0]].size
+    if outputs != len(estimator.each):
+        gives = "one number" if isinstance(estimator, Estimator) else f"{len(estimator.each)} numbers"
+        raise ConversionError(f"an estimator gives {gives}, the model has {outputs} outputs")
+    context: dict[str, Any] = {
+        **stage_context("estimator", estimator, front_end, digest, name),
+        **(_one(estimator) if isinstance(estimator, Estimator) else {"several": _several(estimator)}),
+        "coarse": any(_spacing(one) > one.unit / 2 for one in estimator.each),
     }
     files = {f"{name}_estimator.h": "estimator.h.j2", f"{name}_estimator.c": "estimator.c.j2"}
     made = {file: render(template, context).encode() for file, template in files.items()}

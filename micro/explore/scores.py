@@ -64,7 +64,9 @@ def _classification(logits: np.ndarray, labels: np.ndarray) -> Scored:
 
 
 def _regression(judge: Judge, x: np.ndarray, numbers: np.ndarray) -> Scored:
-    return Scored(fit_of(numbers.ravel(), judge(x).ravel())["r2"], None)
+    """The fraction of the variance explained, of several numbers the mean: standardized ones, (n, numbers)."""
+    pairs = zip(numbers.reshape(len(numbers), -1).T, judge(x).reshape(len(x), -1).T, strict=True)
+    return Scored(float(np.mean([fit_of(true, found)["r2"] for true, found in pairs])), None)
 
 
 def _detection(judge: Judge, x: np.ndarray, labels: np.ndarray) -> Scored:

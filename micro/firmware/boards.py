@@ -47,7 +47,7 @@ class Machine:
 
 
 # What templates are told of the last stage of an application, for a program that belongs to no run.
-PLAIN_STAGE: dict[str, object] = {"stage": "detector", "monitored": True, "predicts": False}
+PLAIN_STAGE: dict[str, object] = {"stage": "detector", "monitored": True, "predicts": False, "several": []}
 
 MACHINES = (
     Machine("m0", "Cortex-M0, micro:bit", "-mcpu=cortex-m0 -mthumb", "microbit", 0, "256K", 0x20000000, "16K"),

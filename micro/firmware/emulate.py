@@ -95,7 +95,7 @@ def _on(core: str, folder: Path, expected: Judged, compiler: str) -> Emulated:
         [
             ("status", "<i4"),
             ("class", "<i2"),
-            ("score", "<i8"),
+            ("score", "<i8", expected.scores.shape[1:]),
             ("features", "i1", (features.shape[1],)),
             ("outputs", "i1", (outputs.shape[1],)),
         ]

@@ -10,11 +10,12 @@ from typing import Any, get_args
 
 import numpy as np
 
+from micro.config import result_columns
 from micro.datasets.pieces import evenly_spaced
-from micro.detection.estimator import Estimator
+from micro.detection.estimator import Estimator, Estimators
 from micro.detection.outcome import Decider, decided
 from micro.detection.recognizer import Recognizer
-from micro.emission.c_text import c_array, comment_text
+from micro.emission.c_text import c_array, c_string, comment_text
 from micro.emission.detector import detector_files
 from micro.emission.estimator import estimator_files
 from micro.emission.recognizer import recognizer_files
@@ -168,7 +169,7 @@ def _stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> di
     around = (firmware.front_end, firmware.scaling)
     if isinstance(firmware.decider, Recognizer):
         return recognizer_files(*around, firmware.decider, graph, digest, name)
-    if isinstance(firmware.decider, Estimator):
+    if isinstance(firmware.decider, Estimator | Estimators):
         return estimator_files(*around, firmware.decider, graph, digest, name)
     return detector_files(*around, firmware.decider, graph, digest, name)
 
@@ -258,13 +259,27 @@ def _stage(decider: Decider) -> dict[str, Any]:
     if isinstance(decider, Estimator):
         about = {"stage": "estimator", "monitored": False, "target": comment_text(decider.name)}
         return {**PLAIN_STAGE, **about, **_printed(decider)}
+    if isinstance(decider, Estimators):
+        several = [_printed_name(one) | _printed(one, wide=True) for one in decider.each]
+        return {**PLAIN_STAGE, "stage": "estimator", "monitored": False, "several": several}
     # A classifier's margin is no anomaly score, of which a baseline was kept.
     return {**PLAIN_STAGE, "monitored": decider.score.kind != "margin", "predicts": bool(decider.score.places)}
 
 
-def _printed(estimator: Estimator) -> dict[str, Any]:
-    """An estimator's numbers as integers, of a few digits more than are printed, so that no float rounds them."""
-    largest = abs(estimator.offset) + 256 * estimator.unit
+def _printed_name(estimator: Estimator) -> dict[str, Any]:
+    """What an application calls one of several numbers: in text, and as cells of a CSV file's header."""
+    cells = (f'"{name.replace(chr(34), 2 * chr(34))}"' for name in result_columns(estimator.name))
+    return {
+        "target": comment_text(estimator.name),
+        "string": c_string(estimator.name),
+        "header": c_string("".join(f",{cell}" for cell in cells)),
+    }
+
+
+def _printed(estimator: Estimator, wide: bool = False) -> dict[str, Any]:
+    """An estimator's numbers as integers, of a few digits more than are printed, so that no float rounds them; `wide` with the
+    ends of the interval."""
+    largest = abs(estimator.offset) + 256 * estimator.unit + (estimator.half_width if wide else 0.0)
     room = math.floor(math.log10(LARGEST_PRINTED / largest))
     decimals = max(0, min(math.ceil(-math.log10(estimator.unit)), MOST_DECIMALS, room))
     extra = max(0, min(EXTRA_DIGITS, room - decimals))
@@ -280,6 +295,7 @@ def _printed(estimator: Estimator) -> dict[str, Any]:
         "half": 10**extra // 2,
         "fixed_offset": round(estimator.offset * factor),
         "fixed_unit": round(estimator.unit * factor),
+        "fixed_half_width": round(min(estimator.half_width, LARGEST_PRINTED / factor) * factor),
         **{name: None if bound is None else round(bound * factor) for name, bound in bounds.items()},
     }
 
@@ -295,7 +311,7 @@ def _expected(firmware: Firmware, samples: Frames) -> dict[str, Any]:
         "outputs": outputs.shape[1],
         "features": [c_array("int8_t", "", row).rows for row in features],
         "model_outputs": [c_array("int8_t", "", row).rows for row in outputs],
-        "scores": [int(one.scores[0]) for one in each],
+        "scores": [one.scores[0].tolist() for one in each],
         "classes": [int(one.classes[0]) for one in each],
         "statuses": [one.statuses[0].name for one in each],
     }

@@ -67,6 +67,7 @@ def text_project_files(
         **CNames(name).context("self_test"),
         "stage": "predictor",
         "monitored": False,
+        "several": [],
         "image_size": None,
         "sample_rate": None,
         "fixed": True,

@@ -118,17 +118,26 @@ def load_fleet(path: str | Path) -> Fleet:
         raise ValueError(f"fleet {path}: {first_complaint(error, '', Fleet)}") from None
     _require_apart(path, fleet)
     for asset in fleet.asset:
-        config = fleet.config(asset)
-        if config.own_inputs:
-            raise ValueError(
-                f"fleet {path}: the teacher of a fleet sees what the students see; leave out [teacher.features] and "
-                "teacher.columns, or run each machine by itself (keras-kd run)"
-            )
-        if config.task == "sequence":
-            raise ValueError(f"fleet {path}: task 'sequence' has no fleet; run each machine by itself (keras-kd run)")
-        if config.sources:
-            raise ValueError(f"fleet {path}: [[sources]] have no fleet; run each machine by itself (keras-kd run)")
+        _require_shared(path, fleet.config(asset))
     return fleet
+
+
+def _require_shared(path: Path, config: Config) -> None:
+    """ValueError for a run that machines cannot share a teacher of."""
+    if config.own_inputs:
+        raise ValueError(
+            f"fleet {path}: the teacher of a fleet sees what the students see; leave out [teacher.features] and "
+            "teacher.columns, or run each machine by itself (keras-kd run)"
+        )
+    if config.task == "sequence":
+        raise ValueError(f"fleet {path}: task 'sequence' has no fleet; run each machine by itself (keras-kd run)")
+    if len(getattr(config.data, "targets", ())) > 1:
+        raise ValueError(
+            f"fleet {path}: data.target_columns, several numbers of one model, have no fleet; run each machine by itself "
+            "(keras-kd run), or make a fleet of each target_column"
+        )
+    if config.sources:
+        raise ValueError(f"fleet {path}: [[sources]] have no fleet; run each machine by itself (keras-kd run)")
 
 
 def _require_apart(path: Path, fleet: Fleet) -> None:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_kd.layers import copied
 from micro.config import Config, parse_config
 from micro.datasets.class_windows import balanced
-from micro.datasets.pieces import evenly_spaced
+from micro.datasets.pieces import Target, evenly_spaced
 from micro.datasets.prepare import Prepared, Windows, prepare
 from micro.errors import MicroError, RunError
 from micro.runs.real_numbers import in_real_numbers
@@ -82,7 +82,7 @@ def _pooled(prepared: Sequence[Prepared]) -> Prepared:
         )
 
     train, target = together(lambda data: data.train), prepared[0].target
-    if target is not None:
+    if isinstance(target, Target):  # several are refused
         target = dataclasses.replace(target, mean=float(train.labels.mean()), deviation=float(train.labels.std()))
     return dataclasses.replace(
         prepared[0],

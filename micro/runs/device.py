@@ -11,7 +11,7 @@ import numpy as np
 from micro.config import Config
 from micro.datasets.recording import windows
 from micro.detection.detector import Detector, Status
-from micro.detection.estimator import Estimate, Estimator
+from micro.detection.estimator import Estimate, Estimator, Estimators
 from micro.detection.outcome import Decider, decided, real_scores
 from micro.detection.predictor import Predictor
 from micro.detection.recognizer import NO_CLASS, Recognition, Recognizer
@@ -22,6 +22,7 @@ from micro.runs.finished import read_run
 from micro.signal import AnyFrontEnd, Frames, JoinedFrames, JoinedFrontEnd, Scaling
 from micro.signal.joined import counts_of, int8_of, streamed
 from micro.signal.joined_frames import arrivals_of, main_of
+from micro.support.wording import counted
 from micro.tflite.graph import read
 
 
@@ -39,9 +40,10 @@ _NO_LIMITS = _NoLimits()
 @dataclass(frozen=True)
 class Decision:
     """One window: `sample` is the last that it holds; `score` in real units, an estimator's number, None if the sensor is at
-    fault.
+    fault and of several numbers.
 
-    `recognized` is the class that a recognizer reports; None where it reports none, and of a detector.
+    `recognized` is the class that a recognizer reports; None where it reports none, and of a detector. `numbers` are those of
+    several estimators, in their order; empty where the sensor is at fault, and of other firmware.
 
     Examples:
         >>> decision = micro.Decision(sample=1023, score=0.41, status=micro.Status.HEALTHY)
@@ -53,6 +55,7 @@ class Decision:
     score: float | None
     status: Status | Recognition | Estimate
     recognized: str | None = None
+    numbers: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,11 @@ def decisions(
     judged = judge(firmware, _columns(samples, front_end.channels, "samples"), _in_time(front_end, sources or {}))
     ends = front_end.window - 1 + front_end.hop * np.arange(len(judged.faulty))
     real, names = real_scores(firmware.decider, judged.scores), getattr(firmware.decider, "class_names", ())
+    if isinstance(firmware.decider, Estimators):
+        rows = zip(ends, real.tolist(), judged.faulty, judged.statuses)
+        return [
+            Decision(int(end), None, status, numbers=() if fault else tuple(row)) for end, row, fault, status in rows
+        ]
     return [
         Decision(int(end), None if fault else float(score), status, None if number == NO_CLASS else names[number])
         for end, score, fault, status, number in zip(ends, real, judged.faulty, judged.statuses, judged.classes)
@@ -152,7 +160,8 @@ class Observed:
 
 @dataclass(frozen=True)
 class Judged(Observed):
-    """What firmware makes of a stream, window by window; scores are 0 and classes none where the sensor is at fault."""
+    """What firmware makes of a stream, window by window; scores, of several numbers (n, numbers), are 0 and classes none where
+    the sensor is at fault."""
 
     scores: np.ndarray
     statuses: Sequence[Status | Recognition | Estimate]
@@ -233,6 +242,7 @@ def load_firmware(run_folder: str | Path) -> Firmware:
         raise RunError(
             f"{folder} is damaged: its recognizer has {len(decider.class_names)} classes, its model {outputs} outputs"
         )
-    if isinstance(decider, Estimator) and outputs != 1:
-        raise RunError(f"{folder} is damaged: it estimates one number, and its model has {outputs} outputs")
+    if isinstance(decider, Estimator | Estimators) and outputs != len(decider.each):
+        numbers = counted(len(decider.each), "number")
+        raise RunError(f"{folder} is damaged: it estimates {numbers}, and its model has {outputs} outputs")
     return Firmware(report.features, report.scaling, content, decider)

@@ -13,11 +13,11 @@ from micro.config import OF_CLASSES, Config, Task
 from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepare import Prepared
 from micro.detection.detector import Detector, Status, decide, in_units, stand_in
-from micro.detection.estimator import half_width
-from micro.detection.metrics import alarm_rates, auc, calibration_error, fit_of, macro_f1
+from micro.detection.metrics import alarm_rates, auc, calibration_error, macro_f1
 from micro.detection.residual import measured, taken
 from micro.detection.score import Score, reconstruction_score, residual_score
 from micro.detection.threshold import Threshold, calibrate, reconstruction_error
+from micro.runs.number_figures import half_widths, number_figures, number_row
 from micro.runs.report_parts import METRICS, Comparison, Metrics, Moved, RecordingReport, SoftTargets, Spread
 from micro.runs.text_figures import text_figures, text_rows
 from micro.signal import FrontEnd, JoinedFrontEnd
@@ -35,23 +35,24 @@ SOFTENED_WINDOWS = 2000
 MOST_MOVED = 3
 # Recordings of a classification that a report lists one by one.
 MOST_RECORDINGS = 100
-# Of windows' scaled features: anomaly scores, (n,), a classifier's logits, (n, classes), or a regression's outputs, (n, 1).
+# Of windows' scaled features: anomaly scores, (n,), a classifier's logits, (n, classes), a regression's outputs, (n, targets).
 Judge = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of one model; `scores` are anomaly scores, predicted classes or predicted numbers, one a test window.
+    """Figures of one model; `scores` are anomaly scores, predicted classes or predicted numbers, one a test window; several
+    numbers are (n, targets).
 
-    `healthy` are the anomaly scores of the held-out healthy windows that the threshold was calibrated on; `half_width` is that
-    of a regression's interval, with what it guarantees.
+    `healthy` are the anomaly scores of the held-out healthy windows that the threshold was calibrated on; `half_widths` are
+    those of the intervals of a regression's numbers, with what each guarantees.
     """
 
     metrics: Metrics
     scores: np.ndarray
     threshold: Threshold | None = None
     healthy: np.ndarray | None = None
-    half_width: tuple[float, str] | None = None
+    half_widths: tuple[tuple[float, str], ...] = ()
 
 
 def evaluate(judge: Judge, data: Prepared, config: Config) -> Evaluation:
@@ -66,15 +67,9 @@ def evaluate(judge: Judge, data: Prepared, config: Config) -> Evaluation:
         return Evaluation(*text_figures(outputs, data.test.labels, data.text))
     if data.target is not None:
         numbers = data.target.real(outputs)
-        width = half_width(
-            data.target.real(judge(data.calibration.x)) - data.calibration.labels, config.estimate.coverage
-        )
-        last = _last_of_each(data.test.origins)
-        found = fit_of(data.test.labels, numbers) | {
-            "coverage": float(np.mean(np.abs(numbers - data.test.labels) <= width[0])),
-            "rmse_last": fit_of(data.test.labels[last], numbers[last])["rmse"],
-        }
-        return Evaluation({name: found[name] for name in METRICS["regression"]}, numbers, half_width=width)
+        off = data.target.real(judge(data.calibration.x)) - data.calibration.labels
+        widths = half_widths(off, config.estimate.coverage)
+        return Evaluation(number_figures(data.target, data.test, numbers, widths), numbers, half_widths=widths)
     if data.class_names:
         labels, classes = data.test.labels, outputs.argmax(axis=-1)
         figures = float(np.mean(classes == labels)), macro_f1(labels, classes), calibration_error(labels, outputs)
@@ -230,13 +225,11 @@ def _origins(data: Prepared) -> Sequence[str]:
 
 def _rates(
     evaluation: Evaluation, data: Prepared, label: int, places: Sequence[int], detector: Detector | None
-) -> dict[str, float]:
-    """A part's accuracy, or its fractions above the threshold and in alarm."""
+) -> dict[str, object]:
+    """A part's accuracy, its errors, or its fractions above the threshold and in alarm."""
     scores = evaluation.scores[places]
     if data.target is not None:
-        numbers = data.test.labels[places]
-        rmse, bias = fit_of(numbers, scores)["rmse"], float(np.mean(scores - numbers))
-        return {"rmse": rmse, "bias": bias, "last": float(numbers[-1]), "last_estimate": float(scores[-1])}
+        return number_row(data.target, data.test.labels[places], scores)
     if data.class_names:
         return {"accuracy": float(np.mean(scores == label))}
     assert evaluation.threshold is not None
@@ -246,11 +239,6 @@ def _rates(
         "above_threshold": float(np.mean(scores > evaluation.threshold.value)),
         "alarms": float(np.mean([status == Status.ALARM for status in statuses])),
     }
-
-
-def _last_of_each(origins: Sequence[str]) -> list[int]:
-    """The place of each recording's last window."""
-    return list({origin: place for place, origin in enumerate(origins)}.values())
 
 
 def _furthest(x: np.ndarray, level: tuple[np.ndarray, np.ndarray], names: Sequence[str]) -> tuple[Moved, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from micro.config import Config
 from micro.datasets.prepare import Prepared
 from micro.detection.detector import Detector, make_detector, stand_in
-from micro.detection.estimator import Estimator
+from micro.detection.estimator import Estimator, Estimators
 from micro.detection.predictor import Predictor, table_of
 from micro.detection.recognizer import NEVER, NO_CLASS, Recognizer, make_recognizer, recognize
 from micro.detection.score import margin_score
@@ -57,18 +57,22 @@ def chip_recognizer(config: Config, data: Prepared, tflite: Written) -> Recogniz
 
 
 def chip_estimator(
-    config: Config, data: Prepared, tflite: Written, width: tuple[float, str] | None
-) -> Estimator | None:
-    """The firmware's estimator; None where the run is no regression, and for models that are not int8."""
+    config: Config, data: Prepared, tflite: Written, widths: Sequence[tuple[float, str]]
+) -> Estimator | Estimators | None:
+    """The firmware's estimator, or those of several numbers; None where the run is no regression, and for models that are not
+    int8."""
     graph = read(tflite)
-    if data.target is None or width is None or graph.tensors[graph.inputs[0]].dtype != "int8":
+    if data.target is None or graph.tensors[graph.inputs[0]].dtype != "int8":
         return None
     quantization = graph.tensors[graph.outputs[0]].quantization
     assert quantization is not None
     settings = _in_counts(config.estimate.model_dump(exclude={"coverage"}), data)
-    unit, zero = quantization.scale[0] * data.target.deviation, quantization.zero_point[0]
-    bounds: dict[str, Any] = {"lowest": data.target.lowest, "highest": data.target.highest}
-    return Estimator(data.target.name, unit, zero, data.target.mean, width[0], **settings, guarantee=width[1], **bounds)
+    scale, zero = quantization.scale[0], quantization.zero_point[0]
+    made = []
+    for target, (width, guarantee) in zip(data.target.each, widths, strict=True):
+        more: dict[str, Any] = {**settings, "guarantee": guarantee, "lowest": target.lowest, "highest": target.highest}
+        made.append(Estimator(target.name, scale * target.deviation, zero, target.mean, width, **more))
+    return made[0] if len(made) == 1 else Estimators(tuple(made))
 
 
 def chip_predictor(data: Prepared, tflite: Written, embedding: Embedding | None) -> Predictor | None:

@@ -121,7 +121,7 @@ def _finish(results: RunResults, working: Path) -> RunReport:
     _keep(results.chosen, data, working)
     detector = chip_detector(config, data, tflite, threshold)
     recognizer = chip_recognizer(config, data, tflite)
-    estimator = chip_estimator(config, data, tflite, results.chosen.evaluations["student_int8"].half_width)
+    estimator = chip_estimator(config, data, tflite, results.chosen.evaluations["student_int8"].half_widths)
     predictor = chip_predictor(data, tflite, results.chosen.embedding)
     no_project = not_for_a_chip(config, detector or recognizer or estimator or predictor)
     write_bytes(working / "firmware" / "README.txt", firmware_note(config, files, no_project))

@@ -19,6 +19,8 @@ FIGURES: dict[Task, str] = {
     "regression": "RMSE",
     "sequence": "accuracy",
 }
+# That of a regression with several numbers, each in standard deviations of the training windows.
+OF_SEVERAL = "RMSE in standard deviations"
 # Differences up to so many standard errors are noise.
 NOISE = 2.0
 

@@ -12,9 +12,10 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from micro.config import AUTO, OF_CLASSES, PLAIN, Config, with_candidate
+from micro.datasets.pieces import Targets
 from micro.datasets.prepare import Prepared
 from micro.detection.threshold import reconstruction_error
-from micro.runs.recipe_choice import RecipeChoice, choose, trial_epochs, trials_of
+from micro.runs.recipe_choice import OF_SEVERAL, RecipeChoice, choose, trial_epochs, trials_of
 from micro.runs.recorded_teacher import teaching
 from micro.runs.seed_run import SeedWork, teacher_of
 from micro.runs.train import Trained, distil, train_alone
@@ -61,7 +62,8 @@ def _tried(first: SeedWork, place: Path) -> RecipeChoice:
 
         scores[name] = _scores(work.trained(f"recipe_{name}", epochs, train).model, data)
     overlap = max(1.0, data.features.window / data.features.hop)
-    return choose(data.task, scores, epochs, overlap, "prediction error" if data.predicted else None)
+    figure = OF_SEVERAL if isinstance(data.target, Targets) else "prediction error" if data.predicted else None
+    return choose(data.task, scores, epochs, overlap, figure)
 
 
 def _scores(model: keras.Model, data: Prepared) -> np.ndarray:
@@ -72,5 +74,7 @@ def _scores(model: keras.Model, data: Prepared) -> np.ndarray:
         right = np.argmax(outputs, axis=-1) == windows.labels
         return np.where(np.isfinite(outputs).all(axis=-1), right, np.nan)
     if data.target is not None:
+        if isinstance(data.target, Targets):
+            return -np.square(outputs - data.target.standardized(windows.labels)).mean(axis=1)
         return -np.square(data.target.deviation * outputs[:, 0] + data.target.mean - windows.labels)
     return -reconstruction_error(data.measured(windows), outputs)

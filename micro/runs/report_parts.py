@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from micro.config import Task
-from micro.datasets.pieces import Target
+from micro.datasets.pieces import AnyTarget, Target, Targets
 from micro.datasets.sources import SourceData
 from micro.detection.detector import Detector
+from micro.detection.estimator import Estimator, Estimators
 from micro.signal import FrontEnd
 
 # Figures of a model on the test windows by name; None where the test does not show it, such as an AUC without faulty windows.
@@ -21,11 +23,38 @@ METRICS: dict[Task, tuple[str, ...]] = {
     "regression": ("r2", "rmse", "mae", "coverage", "rmse_last"),
     "sequence": ("top_1", "top_3", "cross_entropy", "word_error_rate", "token_error_rate"),
 }
+# Of a regression with several numbers: R2 and RMSE as means over them, RMSE in standard deviations of the training windows, and
+# the lowest coverage. Besides these there are those of each number, as `of_target` calls them.
+OF_SEVERAL = ("mean_r2", "relative_rmse", "lowest_coverage")
 # Before the names of detectors that a teacher is made of, where reports keep figures by model.
 DETECTOR = "detector: "
 # Models that every run has.
 EVERY_RUN_HAS = ("teacher", "student_distilled", "student_int8")
 History = dict[str, list[float]]
+
+
+def metrics_of(task: Task, target: AnyTarget | None) -> tuple[str, ...]:
+    """The metrics of a task; the first is what models are compared by."""
+    return OF_SEVERAL if isinstance(target, Targets) else METRICS[task]
+
+
+def of_target(metric: str, name: str) -> str:
+    """What the metric of one of several numbers is called."""
+    return f"{metric}: {name}"
+
+
+def one_or_several(value: object) -> str:
+    """Whether a part of a report is of one number or of several, for pydantic."""
+    several = "each" in value if isinstance(value, dict) else isinstance(value, Targets | Estimators)
+    return "several" if several else "one"
+
+
+OneOrSeveralTargets = Annotated[
+    Annotated[Target, Tag("one")] | Annotated[Targets, Tag("several")], Discriminator(one_or_several)
+]
+OneOrSeveralEstimators = Annotated[
+    Annotated[Estimator, Tag("one")] | Annotated[Estimators, Tag("several")], Discriminator(one_or_several)
+]
 
 
 class Part(BaseModel):
@@ -77,7 +106,7 @@ class DataReport(Part):
     sample_rate: float | None
     notes: tuple[str, ...] = ()
     untested: str | None = None
-    target: Target | None = None
+    target: OneOrSeveralTargets | None = None
     image_size: tuple[int, int] | None = None
     teacher: TeacherData | None = None
     sources: tuple[SourceData, ...] = ()
@@ -156,10 +185,22 @@ class Moved(Part):
     moved: float
 
 
+class RecordingNumber(Part):
+    """One of several numbers over a test recording: the root mean square of its errors, their mean, and the number of the last
+    window with its estimate."""
+
+    name: str
+    rmse: float
+    bias: float
+    last: float
+    last_estimate: float
+
+
 class RecordingReport(Part):
     """The windows of one state in one test recording: a classifier's `accuracy`; a detector's fractions of windows
     `above_threshold` and in alarm; or of a regression the root mean square of its errors, their mean, and the number of the
-    last window with its estimate."""
+    last window with its estimate. Of several `numbers` each has these, and `relative_rmse` is the mean of their RMSE, each in
+    standard deviations of its training windows."""
 
     origin: str
     state: str
@@ -171,7 +212,18 @@ class RecordingReport(Part):
     bias: float = 0.0
     last: float | None = None
     last_estimate: float | None = None
+    relative_rmse: float = 0.0
+    numbers: tuple[RecordingNumber, ...] = ()
     moved: tuple[Moved, ...] = ()
+
+
+@dataclass(frozen=True)
+class NumberReport:
+    """A number of a regression: the deployed student's metrics, by the names of those of one number, its teacher's R2."""
+
+    name: str
+    metrics: Metrics
+    teachers_r2: float | None
 
 
 class ClassReport(Part):

@@ -11,7 +11,7 @@ from micro.compress.prune import sparsity_of
 from micro.config import Config
 from micro.conversion.convert_keras import Converted
 from micro.datasets.prepare import Prepared, untested
-from micro.detection.estimator import Estimator
+from micro.detection.estimator import Estimator, Estimators
 from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
 from micro.quantize.aware import QuantizationAware
@@ -22,7 +22,6 @@ from micro.runs.firmware_files import judging
 from micro.runs.recipe_choice import RecipeChoice
 from micro.runs.report.costs import graph_rows
 from micro.runs.report_parts import (
-    METRICS,
     BudgetReport,
     ClassReport,
     Conversion,
@@ -37,6 +36,7 @@ from micro.runs.report_parts import (
     StageReport,
     TeacherData,
     WindowCounts,
+    metrics_of,
 )
 from micro.runs.run_report import RunReport
 from micro.runs.seed_run import SeedRun, StageResult
@@ -83,7 +83,7 @@ class Emitted:
     files: tuple[str, ...]
     detector: ReportedDetector | None
     recognizer: Recognizer | None
-    estimator: Estimator | None
+    estimator: Estimator | Estimators | None
     predictor: Predictor | None
     by_class: tuple[ClassReport, ...]
     recognized: RecognizedReport | None
@@ -96,7 +96,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
     config, data, deployed = results.config, results.data, results.deployed
     threshold = results.chosen.evaluations["student_int8"].threshold
     metrics = results.metrics
-    metric = METRICS[config.task][0]
+    metric = metrics_of(config.task, data.target)[0]
     teacher = results.chosen.teacher.model if results.chosen.teacher else None
     in_float = "student_compressed" if config.compress else "student_distilled"
     report = RunReport(

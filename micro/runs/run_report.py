@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import Field, ValidationError, field_serializer
 
 from micro.config import Task
+from micro.datasets.pieces import Targets
 from micro.detection.detector import Detector
-from micro.detection.estimator import Estimator
 from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
 from micro.runs.emulated import Emulated
@@ -25,6 +25,8 @@ from micro.runs.report_parts import (
     DataReport,
     History,
     Metrics,
+    NumberReport,
+    OneOrSeveralEstimators,
     OperatorReport,
     Parameters,
     Part,
@@ -36,6 +38,8 @@ from micro.runs.report_parts import (
     SoftTargets,
     Spread,
     StageReport,
+    metrics_of,
+    of_target,
 )
 from micro.runs.verdict import Verdict
 from micro.signal import FrontEnd, JoinedFrontEnd, Scaling
@@ -89,7 +93,7 @@ class RunReport(Part):
     coverage: float | None = None
     detector: ReportedDetector | None
     recognizer: Recognizer | None = None
-    estimator: Estimator | None = None
+    estimator: OneOrSeveralEstimators | None = None
     predictor: Predictor | None = None
     by_class: tuple[ClassReport, ...] = ()
     recognized: RecognizedReport | None = None
@@ -120,19 +124,36 @@ class RunReport(Part):
     @property
     def metric(self) -> str:
         """The metric that models are compared by."""
-        return METRICS[self.task][0]
+        return metrics_of(self.task, self.data.target)[0]
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics that tables show: those of the task, of text those of its form."""
+        """The metrics that tables show: those of the task, of text those of its form, of several numbers those of all."""
         if self.data.text is None:
-            return METRICS[self.task]
+            return metrics_of(self.task, self.data.target)
         return tuple(name for name in METRICS[self.task] if name in self.deployed)
 
     @property
     def deployed(self) -> Metrics:
         """Metrics of the int8 student that is deployed: the first seed's."""
         return self.seeds[0].models["student_int8"]
+
+    @property
+    def numbers(self) -> tuple[NumberReport, ...]:
+        """The figures of the deployed student for each number of a regression; none of other tasks."""
+        target = self.data.target
+        if target is None:
+            return ()
+        called = of_target if isinstance(target, Targets) else lambda metric, name: metric
+        figures, teachers = self.deployed, self.seeds[0].models["teacher"]
+        return tuple(
+            NumberReport(
+                one.name,
+                {metric: figures.get(called(metric, one.name)) for metric in METRICS["regression"]},
+                teachers.get(called("r2", one.name)),
+            )
+            for one in target.each
+        )
 
     @property
     def trained_threshold(self) -> float:

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.config import PICTURES, Config, FilesData, GroupedData, RegressionData, RigData, TableData
+from micro.config import PICTURES, Config, FilesData, GroupedData, RegressionData, RigData, TableData, result_columns
 from micro.datasets import table
 from micro.datasets.find import short_names
 from micro.datasets.missing import missing_notes
-from micro.datasets.pieces import Target
+from micro.datasets.pieces import AnyTarget, Targets
 from micro.datasets.recording import Recording, cut
 from micro.datasets.regression import load_to_score
 from micro.datasets.sources import join
 from micro.datasets.split import file_scalings
 from micro.datasets.views import Views, release
 from micro.detection.detector import Detector, Status, decide, stand_in
-from micro.detection.estimator import Estimator
+from micro.detection.estimator import Estimator, Estimators
 from micro.detection.outcome import Decider
 from micro.detection.recognizer import NO_CLASS, Recognizer, recognize
 from micro.detection.residual import measured, taken
@@ -44,11 +44,23 @@ NUMBER_DIGITS = 10
 
 
 @dataclass(frozen=True)
+class Numbered:
+    """One of several numbers of a window, with the ends of its interval; None where the sensor is at fault, as the firmware
+    sees it, and without an interval."""
+
+    name: str
+    number: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
 class Scored:
     """One window: `row` and `seconds` say where it begins in its file; a picture is a window of its own, without a time.
 
     Attributes:
-        score: In real units, a regression's number; None where the sensor is at fault, as the firmware sees it.
+        score: In real units, a regression's number; None where the sensor is at fault, as the firmware sees it, and where there
+            are several numbers.
         above_threshold: Whether this window alone is above the threshold, a recognizer's the one of its class; None without a
             score or a threshold.
         alarm: Whether the detector is in alarm after it, as the firmware is: k of the last n windows of its file.
@@ -56,6 +68,7 @@ class Scored:
         recognized: The class that the firmware's recognizer reports after it, '' where it reports none; None where the
             firmware has no recognizer.
         low, high: Ends of the interval around a regression's number.
+        numbers: Of a regression with several, else empty.
     """
 
     file: str
@@ -68,6 +81,7 @@ class Scored:
     recognized: str | None = None
     low: float | None = None
     high: float | None = None
+    numbers: tuple[Numbered, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -187,7 +201,10 @@ def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: _S
     for place, fault in enumerate(faulty):
         where = (name, int(rows[place]), None if np.isnan(seconds[place]) else float(seconds[place]))
         if fault:
-            yield Scored(*where, None, None, None, FAULT, recognized[place])
+            yield Scored(*where, None, None, None, FAULT, recognized[place], numbers=_numbers(student, None))
+            continue
+        if isinstance(student.target, Targets):
+            yield Scored(*where, None, None, None, "estimate", numbers=_numbers(student, scores[place].tolist()))
             continue
         if student.target is not None:
             number = float(scores[place])
@@ -198,23 +215,52 @@ def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: _S
         yield Scored(*where, float(scores[place]), above[place], alarms[place], result, recognized[place])
 
 
+def _numbers(student: _Student, found: Sequence[float] | None) -> tuple[Numbered, ...]:
+    """Several numbers of a window, None where the sensor is at fault; none of other students."""
+    if not isinstance(student.target, Targets):
+        return ()
+    names = [target.name for target in student.target.each]
+    if found is None:
+        return tuple(Numbered(name, None) for name in names)
+    if not isinstance(student.decider, Estimators):
+        return tuple(Numbered(name, number) for name, number in zip(names, found, strict=True))
+    ends = student.decider.intervals(found)
+    return tuple(Numbered(name, number, *pair) for name, number, pair in zip(names, found, ends, strict=True))
+
+
 def to_csv(scored: Sequence[Scored]) -> bytes:
     """Rows of file, row, seconds, score, above_threshold, alarm and result, with a header.
 
-    Those of a recognizer have `recognized` as well, those of an estimator `low` and `high`.
+    Those of a recognizer have `recognized` as well, those of an estimator `low` and `high`, and those of several numbers each
+    number, `NAME low` and `NAME high`.
     """
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     last = [name for name in ("recognized", "low", "high") if any(getattr(s, name) is not None for s in scored)]
-    writer.writerow(("file", "row", "seconds", "score", "above_threshold", "alarm", "result", *last))
+    numbers = [name for one in (scored[0].numbers if scored else ()) for name in result_columns(one.name)[1:]]
+    writer.writerow(("file", "row", "seconds", "score", "above_threshold", "alarm", "result", *last, *numbers))
     for s in scored:
         digits = 6 if s.low is None else NUMBER_DIGITS
         value = "" if s.score is None else f"{s.score:.{digits}g}"
         flags = ("" if flag is None else int(flag) for flag in (s.above_threshold, s.alarm))
         more = (f"{cell:.{digits}g}" if isinstance(cell := getattr(s, name), float) else cell for name in last)
         seconds = "" if s.seconds is None else f"{s.seconds:.6f}"
-        writer.writerow((s.file, s.row, seconds, value, *flags, s.result, *more))
+        each = (cell for one in s.numbers for cell in (one.number, one.low, one.high))
+        cells = ("" if cell is None else f"{cell:.{NUMBER_DIGITS}g}" for cell in each)
+        writer.writerow((s.file, s.row, seconds, value, *flags, s.result, *more, *cells))
     return out.getvalue().encode()
+
+
+def estimated_spans(scored: Sequence[Scored]) -> str:
+    """From which to which value estimates go, those of several numbers with their names; empty where there are none."""
+    found: dict[str, list[float]] = {}
+    for window in scored:
+        if window.result == "estimate" and window.score is not None:
+            found.setdefault("", []).append(window.score)
+        for one in window.numbers:
+            if one.number is not None:
+                found.setdefault(f"of {one.name} ", []).append(one.number)
+    return ", ".join(f"{name}from {min(values):.6g} to {max(values):.6g}" for name, values in found.items())
 
 
 def _table_config(config: Config, report: RunReport, files: Sequence[str | Path], channel: str | None) -> TableData:
@@ -250,7 +296,7 @@ class _Student:
     model: Path
     scaling: Scaling
     names: tuple[str, ...]
-    target: Target | None
+    target: AnyTarget | None
     decider: Decider | None
     on_chip: bool
     predicted: tuple[int, ...]
@@ -282,12 +328,14 @@ def _in_parts(student: _Student, features: AnyFrontEnd, frames: Frames, own: Sca
 
 def _scores(student: _Student, features: AnyFrontEnd, frames: Frames, own: Scaling | None) -> tuple[np.ndarray, ...]:
     """Scores in real units and in the detector's, faults, likeliest classes by number, and those that a recognizer counts:
-    (n, window, channels) -> (n,) each."""
+    (n, window, channels) -> (n,) each, the scores of several numbers (n, numbers)."""
     decider = student.decider
     sensed = counts_of(features, frames) if student.on_chip else frames
     faulty = faults_of(decider, sensed) if decider is not None else np.zeros(len(frames), int)
     good = faulty == 0
     scores, classes, candidates = np.zeros(len(frames)), np.zeros(len(frames), int), np.full(len(frames), NO_CLASS)
+    if isinstance(student.target, Targets):
+        scores = np.zeros((len(frames), len(student.target.each)))
     raw = np.zeros(len(frames), np.int64 if student.on_chip else float)
     if not good.any():
         return scores, raw, faulty, classes, candidates

@@ -16,8 +16,8 @@ from micro.runs.fitting import hard_loss
 class OfLabeled(keras.losses.Loss):
     """A loss of single examples that is 0 where the label is below 0, as a class, or not a number.
 
-    Shapes: y_true (batch,) or (batch, 1), y_pred (batch, outputs) -> (batch,). Means are over all examples, so that a labeled
-    one weighs as much next to unlabeled ones as without them.
+    Shapes: y_true (batch,) or (batch, 1), of several numbers (batch, outputs), y_pred (batch, outputs) -> (batch,). Means are
+    over all examples, so that a labeled one weighs as much next to unlabeled ones as without them.
     """
 
     def __init__(self, loss: keras.losses.Loss, of_classes: bool) -> None:
@@ -27,6 +27,8 @@ class OfLabeled(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         has_label = labeled(y_true) if self.of_classes else ops.logical_not(ops.isnan(y_true))
         values = self.loss.call(ops.where(has_label, y_true, ops.zeros_like(y_true)), y_pred)
+        if not self.of_classes and len(has_label.shape) > 1:
+            has_label = ops.all(has_label, axis=-1)
         return ops.where(ops.reshape(has_label, ops.shape(values)), values, ops.zeros_like(values))
 
 

@@ -25,6 +25,8 @@ ENDINGS = (
     "_class_name",
     "_estimator",
     "_number",
+    "_numbers",
+    "_number_name",
     "_predictor",
     "_self_test",
     "_infer",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from micro.runs.assessment.intervals import interval
 from micro.runs.assessment.words import moved, percent
+from micro.runs.report_parts import NumberReport
 from micro.runs.run_report import RunReport
 from micro.runs.verdict import Reason
 from micro.support.wording import counted, listed
@@ -27,44 +28,63 @@ def regression_reasons(report: RunReport) -> Iterator[Reason]:
 
 
 def _fit(report: RunReport) -> Iterator[Reason]:
-    figures, target = report.deployed, report.data.target
-    assert target is not None
+    for number in report.numbers:
+        yield from _fit_of(number, report)
+
+
+def _fit_of(number: NumberReport, report: RunReport) -> Iterator[Reason]:
+    figures, of = number.metrics, _of(number.name, report)
     explained, rmse = figures["r2"] or 0.0, figures["rmse"] or 0.0
     runs = len(report.by_origin)
     seen = (
-        f"{target.name} is estimated with an error of {rmse:.4g} (root mean square) over {report.data.windows.test:,} test "
+        f"{number.name} is estimated with an error of {rmse:.4g} (root mean square) over {report.data.windows.test:,} test "
         f"windows of {counted(runs, 'recording')}; {_explains(explained)}"
     )
-    teacher = report.seeds[0].models["teacher"]["r2"]
+    teacher = number.teachers_r2
     advice = MORE if teacher is None or teacher - explained <= STUDENT_LOSS else LARGER
+    worst = _worst(number.name, report)
     if explained <= CONSTANT:
-        yield Reason("unusable", "no better than always the same number", f"{seen}{_worst(report)}", advice)
+        yield Reason("unusable", f"{of}no better than always the same number", f"{seen}{worst}", advice)
     elif explained < WEAK:
-        yield Reason("doubtful", f"{percent(explained)} of the variance explained", f"{seen}{_worst(report)}", advice)
+        yield Reason("doubtful", f"{of}{percent(explained)} of the variance explained", f"{seen}{worst}", advice)
     elif runs < FEWEST:
-        yield Reason("doubtful", f"few recordings in the test ({runs})", f"{seen}: too few to speak for others", MORE)
+        yield Reason(
+            "doubtful", f"{of}few recordings in the test ({runs})", f"{seen}: too few to speak for others", MORE
+        )
     else:
-        yield Reason("good", f"error of {rmse:.4g}, {percent(explained)} of the variance explained", seen)
+        yield Reason("good", f"{of}error of {rmse:.4g}, {percent(explained)} of the variance explained", seen)
+
+
+def _of(name: str, report: RunReport) -> str:
+    """The number that a reason is on, where there are several."""
+    return f"{name}: " if len(report.numbers) > 1 else ""
 
 
 def _coverage(report: RunReport) -> Iterator[Reason]:
-    coverage, windows, estimator = report.deployed["coverage"], report.data.windows.test, report.estimator
-    if coverage is None or estimator is None or report.coverage is None:
+    if report.estimator is None or report.coverage is None:
+        return
+    for number, estimator in zip(report.numbers, report.estimator.each):
+        yield from _coverage_of(number, estimator.half_width, report.coverage, report)
+
+
+def _coverage_of(number: NumberReport, width: float, asked: float, report: RunReport) -> Iterator[Reason]:
+    coverage, windows, of = number.metrics["coverage"], report.data.windows.test, _of(number.name, report)
+    if coverage is None:
         return
     high = interval(round(coverage * windows), windows)[1]
     seen = (
-        f"the interval of +-{estimator.half_width:.4g} holds {percent(coverage)} of the test windows, and "
-        f"{percent(report.coverage)} were asked for"
+        f"{of}the interval of +-{width:.4g} holds {percent(coverage)} of the test windows, and "
+        f"{percent(asked)} were asked for"
     )
-    if high < report.coverage:
+    if high < asked:
         yield Reason(
             "doubtful",
-            f"the interval holds {percent(coverage)} instead of {percent(report.coverage)}",
+            f"{of}the interval holds {percent(coverage)} instead of {percent(asked)}",
             f"{seen}: the test's runs differ from those that it was calibrated on",
             "record more runs for validation, or name some that are more like the test's in validation_files",
         )
     else:
-        yield Reason("good", f"the interval holds {percent(coverage)}", seen)
+        yield Reason("good", f"{of}the interval holds {percent(coverage)}", seen)
 
 
 def _explains(explained: float) -> str:
@@ -73,17 +93,20 @@ def _explains(explained: float) -> str:
     return f"{percent(explained)} of its variance is explained"
 
 
-def _worst(report: RunReport) -> str:
-    rows = sorted(report.by_origin, key=lambda row: -row.rmse)[:WORST]
-    return f". Worst: {listed([f'{row.origin} (error {row.rmse:.4g}{moved(row)})' for row in rows])}"
+def _worst(name: str, report: RunReport) -> str:
+    """The recordings with the largest errors of a number."""
+    errors = [(next((one.rmse for one in row.numbers if one.name == name), row.rmse), row) for row in report.by_origin]
+    rows = sorted(errors, key=lambda pair: -pair[0])[:WORST]
+    return f". Worst: {listed([f'{row.origin} (error {error:.4g}{moved(row)})' for error, row in rows])}"
 
 
 def _student_loss(report: RunReport) -> Iterator[Reason]:
-    teacher, student = (report.seeds[0].models[name]["r2"] for name in ("teacher", "student_int8"))
-    if teacher is not None and student is not None and teacher - student > STUDENT_LOSS:
-        yield Reason(
-            "doubtful",
-            "far below its teacher",
-            f"the int8 student explains {100 * (teacher - student):.1f} points less of the variance than its teacher",
-            LARGER,
-        )
+    for number in report.numbers:
+        teacher, student, of = number.teachers_r2, number.metrics["r2"], _of(number.name, report)
+        if teacher is not None and student is not None and teacher - student > STUDENT_LOSS:
+            yield Reason(
+                "doubtful",
+                f"{of}far below its teacher",
+                f"{of}the int8 student explains {100 * (teacher - student):.1f} points less of the variance than its teacher",
+                LARGER,
+            )

@@ -12,6 +12,9 @@ MOVED = 1.0
 METRIC_NAMES = {
     "auc": "AUC",
     "r2": "R2",
+    "mean_r2": "mean R2",
+    "relative_rmse": "RMSE in standard deviations",
+    "lowest_coverage": "lowest coverage",
     "rmse": "RMSE",
     "mae": "MAE",
     "rmse_last": "RMSE of last windows",

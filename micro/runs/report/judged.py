@@ -129,23 +129,31 @@ def confusion(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, s
     return chart("Confusion matrix", f"Test windows by class; {wrong} of {matrix.sum()} are misclassified.", drawn)
 
 
-def estimates(evaluations: dict[str, Evaluation], data: Prepared, report: RunReport) -> dict[str, str]:
-    """The int8 student's number for each test window against the true one, with the interval."""
+def estimates(evaluations: dict[str, Evaluation], data: Prepared, report: RunReport) -> list[dict[str, str]]:
+    """The int8 student's number for each test window against the true one, with the interval; a chart a number."""
     assert data.target is not None
-    numbers, found = data.test.labels, evaluations["student_int8"].scores
+    true, found = (
+        numbers.reshape(len(numbers), -1).T for numbers in (data.test.labels, evaluations["student_int8"].scores)
+    )
+    each = data.target.each
+    widths = [None] * len(each) if report.estimator is None else [one.half_width for one in report.estimator.each]
+    title = "Estimates of {}" if len(each) > 1 else "Estimates"
+    rows = zip(each, true, found, widths, strict=True)
+    return [_estimates(title.format(one.name), one.name, x, y, width) for one, x, y, width in rows]
+
+
+def _estimates(title: str, name: str, numbers: np.ndarray, found: np.ndarray, width: float | None) -> dict[str, str]:
+    """Estimates against true numbers, (n,) each."""
     drawn, axes = figure(6.4, 5.4)
     axes.plot(numbers, found, ".", markersize=3, alpha=0.4, color=COLORS["student_int8"])
     ends = np.array([min(numbers.min(), found.min()), max(numbers.max(), found.max())])
     axes.plot(ends, ends, color="black", linewidth=0.8)
-    says = (
-        f"{data.target.name} as the int8 student estimates it, against the true one, for {len(numbers):,} test windows"
-    )
-    if report.estimator is not None:
-        width = report.estimator.half_width
+    says = f"{name} as the int8 student estimates it, against the true one, for {len(numbers):,} test windows"
+    if width is not None:
         axes.fill_between(ends, ends - width, ends + width, color="#bbbbbb", alpha=0.35, linewidth=0)
         says += f"; the gray band is the interval of +-{width:.4g}"
-    axes.set(xlabel=f"true {data.target.name}", ylabel="estimate")
-    return chart("Estimates", f"{says}.", drawn)
+    axes.set(xlabel=f"true {name}", ylabel="estimate")
+    return chart(title, f"{says}.", drawn)
 
 
 def precision_recall(

@@ -45,7 +45,7 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
         if data.task == "sequence":
             pass  # classes by the hundred, and no order among them
         elif data.task == "regression":
-            charts += [estimates(evaluations, data, report)]
+            charts += estimates(evaluations, data, report)
         elif data.class_names:
             charts += [confusion(evaluations, data), dark_knowledge(report)]
         else:
