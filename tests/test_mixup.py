@@ -13,7 +13,7 @@ from micro.datasets.prepare import prepare
 from micro.datasets.window_parts import Windows
 from micro.runs.recorded_teacher import recorded
 from micro.runs.run_report import RunReport
-from micro.runs.train import with_unlabeled
+from micro.runs.train import distil, with_unlabeled
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 8.0])
@@ -71,6 +71,23 @@ def test_the_student_gets_them_with_what_the_teacher_gives(tmp_path, task, unlab
     )
     # What the teacher gives for a mixture is no mixture of what it gives.
     assert not np.allclose(np.sort(outputs[-windows:, 0]), np.sort(outputs[:windows, 0]), atol=1e-2)
+
+
+def test_mixtures_of_several_numbers_have_none_of_them(tmp_path):
+    write(tmp_path, "regression")
+    for path in tmp_path.glob("[ab]/*.csv"):
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join([f"{lines[0]},load", *(f"{line},{n % 7}" for n, line in enumerate(lines[1:]))]))
+    raw = raw_of(tmp_path, "regression", distill={"mixup": 2.0}, data={"unlabeled_files": []})
+    raw["data"].pop("target_column")
+    raw["data"]["target_columns"] = ["load", "wear"]
+    config = parse_config(raw)
+    data = prepare(config)
+    assert data.unlabeled.labels.shape == data.train.labels.shape == (len(data.train), 2)
+    assert np.isnan(data.unlabeled.labels).all()
+    teacher = keras.Sequential([keras.Input(data.train.x.shape[1:]), keras.layers.Dense(2)])
+    learned = distil(config, data, teacher, 0, lambda: None).model
+    assert all(np.isfinite(each).all() for each in learned.get_weights())
 
 
 def test_a_run_says_so_and_search_and_other_tasks_refuse(tmp_path):

@@ -34,7 +34,7 @@ def mixed_windows(train: Windows, alpha: float, unlabeled: float, seed: int) -> 
 
     return Windows(
         mixed(train.x),
-        np.full(len(train), unlabeled, train.labels.dtype),
+        np.full_like(train.labels, unlabeled),
         ("mixture",) * len(train),
         np.arange(len(train)),
         None if train.of_teacher is None else mixed(train.of_teacher),
