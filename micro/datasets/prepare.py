@@ -30,6 +30,7 @@ from micro.datasets.table_windows import table_parts
 from micro.datasets.text import Text, TextPart, text_parts
 from micro.datasets.views import TeacherInputs
 from micro.datasets.window_parts import TeacherView, Windows
+from micro.detection.threshold import require_tail, threshold_rank
 from micro.errors import DataError
 from micro.keras_graph.calibration_data import CALIBRATION_SAMPLES, calibration_data, drawn_evenly
 from micro.signal import AnyFrontEnd, FrontEnd, JoinedFrontEnd, Scaling, fit_scaling
@@ -184,6 +185,16 @@ def untested(data: Prepared) -> str | None:
         lacks, unknown = "known", "what the detector is worth"
     state = "window whose state is known" if lacks == "known" else f"{lacks} window"
     return f"The test has no {state}, so this run cannot tell {unknown}."
+
+
+def require_enough(config: Config, data: Prepared) -> None:
+    """ValueError where the rate of false alarms takes more calibration windows than there are."""
+    if config.task != "anomaly":
+        return
+    if config.detect.method == "conformal":
+        threshold_rank(len(data.calibration), config.detect.false_alarm_rate)
+    if config.detect.method == "extreme":
+        require_tail(len(data.calibration))
 
 
 def calibration_windows(data: Prepared, seed: int) -> np.ndarray:

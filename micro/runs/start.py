@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from micro.config import Config
-from micro.datasets.prepare import Prepared, prepare
-from micro.detection.threshold import require_tail, threshold_rank
+from micro.datasets.prepare import Prepared, prepare, require_enough
 from micro.runs.folder import NOT_BEGUN, RunFolder
 from micro.runs.lock import holding, settled
 from micro.runs.run_report import RunReport
@@ -73,7 +72,7 @@ def run_held(
     try:
         progress("reading data", 0.0)
         data = _prepared(config)
-        _require_enough(config, data)
+        require_enough(config, data)
         progress("starting TensorFlow", 0.01)
         import_frameworks()
         from micro.runs import pipeline
@@ -102,13 +101,3 @@ def _prepared(config: Config) -> Prepared:
     with quiet_frameworks():
         ready_devices(config.teacher.devices)
         return prepare(config)
-
-
-def _require_enough(config: Config, data: Prepared) -> None:
-    """ValueError where the rate of false alarms takes more calibration windows than there are."""
-    if config.task != "anomaly":
-        return
-    if config.detect.method == "conformal":
-        threshold_rank(len(data.calibration), config.detect.false_alarm_rate)
-    if config.detect.method == "extreme":
-        require_tail(len(data.calibration))
