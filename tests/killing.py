@@ -399,9 +399,40 @@ class RealRun(Job):
         start.run_pipeline(self.config, root / "rig", resume=way == "resume", force=way == "force")
 
 
+class RealFolds(RealRun):
+    """A cross-validation with nothing stood in for: three folds of three files of each class."""
+
+    def __init__(self):
+        super().__init__()
+        from micro.config import parse_config
+
+        models = {"sizes": [4], "epochs": 1}
+        self.raw = {
+            "job": "table", "task": "classification", "seeds": 1,
+            "data": {"files": "*/*.csv", "sample_rate": 100.0, "folds": 3},
+            "features": {"kind": "statistics", "window": 16, "hop": 16}, "teacher": models, "student": models,
+        }  # fmt: skip
+        self.parse = parse_config
+
+    def call(self, root, way):
+        import numpy as np
+
+        from micro.runs import start
+
+        files = root.parent / "folds-files"
+        for number, name in enumerate(("calm", "busy") * 3):
+            path = files / name / f"{number}.csv"
+            if not path.is_file():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                rows = np.random.default_rng(number).normal(size=(96, 2)) * (1 + number % 2)
+                np.savetxt(path, rows, delimiter=",", header="a,b", comments="", fmt="%.3f")
+        start.run_pipeline(self.parse(self.raw, files), root / "rig", resume=way == "resume", force=way == "force")
+
+
 JOBS = {
     "run": Run,
     "real-run": RealRun,
+    "real-folds": RealFolds,
     "run-over": RunOver,
     "fleet": Fleet,
     "search": Search,

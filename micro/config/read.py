@@ -93,6 +93,10 @@ class Config(Section):
         if objective is not None and objective not in OBJECTIVES[self.task]:
             fits = " or ".join(OBJECTIVES[self.task])
             raise ValueError(f"distill.objective {objective!r} does not suit task {self.task!r}; take {fits}")
+        if getattr(self.data, "folds", None) and self.distill.recipe == AUTO:
+            raise ValueError(
+                'distill.recipe = "auto" chooses on files that other folds test; run it without data.folds, and name its choice'
+            )
         self._in_order()
         self._follows()
         require_teacher_inputs(

@@ -65,6 +65,7 @@ class Parts:
         teacher_features: The front end of the teacher, where it sees other features than the student.
         teacher_channels: Names of the sensors that it sees then.
         sources: Further sources next to the main one.
+        tested: Where the config has folds, the groups of which the test has windows.
     """
 
     features: AnyFrontEnd
@@ -86,6 +87,7 @@ class Parts:
     teacher_features: FrontEnd | None = None
     teacher_channels: tuple[str, ...] = ()
     sources: tuple[SourceData, ...] = ()
+    tested: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ class Prepared:
         text: Of text, what is known besides its windows; else None.
         teacher_train: What the teacher is trained on, where its copies are not the student's.
         unlabeled: Windows without a label, for which a student learns what the teacher gives; None where there are none.
+        tested: Where the config has folds, the groups of which the test has windows.
     """
 
     features: AnyFrontEnd
@@ -101,6 +102,7 @@ class Prepared:
     text: Text | None = None
     teacher_train: Windows | None = None
     unlabeled: Windows | None = None
+    tested: tuple[str, ...] = ()
 
     @property
     def of_teacher(self) -> Prepared:
@@ -137,8 +139,10 @@ class Prepared:
         return {"anomaly": None, "regression": 1}.get(self.task, len(self.class_names))
 
 
-def prepare(config: Config) -> Prepared:
+def prepare(config: Config, fold: int = 0) -> Prepared:
     """Simulate or read the recordings of a config, cut and split them, and scale them by the training part.
+
+    Of a config with folds `fold` is tested, counted from 0.
 
     Raises:
         DataError: Names what is missing, damaged or too little.
@@ -155,7 +159,8 @@ def prepare(config: Config) -> Prepared:
     apart = None if student == teacher else teacher
     inputs = TeacherInputs(config.teacher.features, config.teacher.columns, apart)
     more = (config.sources,) if config.sources else ()
-    parts = SOURCES[type(config.data)](config.data, config.features, student, config.seed, inputs, *more)
+    of_fold = {"fold": fold} if getattr(config.data, "folds", None) else {}
+    parts = SOURCES[type(config.data)](config.data, config.features, student, config.seed, inputs, *more, **of_fold)
     main = "; samples of further sources stay as they are" if config.sources else ""
     if apart is None:
         notes = _augmented(student, "for training", main)
@@ -248,6 +253,7 @@ def _scaled(parts: Parts) -> Prepared:
         sources=parts.sources,
         teacher_train=_windows(taught, scaling, theirs) if apart else None,
         unlabeled=_windows(parts.unlabeled, scaling, theirs) if parts.unlabeled else None,
+        tested=parts.tested,
     )
 
 

@@ -43,6 +43,11 @@ def require_searchable(config: Config) -> None:
             "search: candidates learn from labeled windows; leave out unlabeled_files, and give them to the student that is "
             "found with keras-kd run"
         )
+    if getattr(config.data, "folds", None):
+        raise RunError(
+            "search: candidates are judged on one division; leave out data.folds, and give them to the student that is found "
+            "with keras-kd run"
+        )
     if config.distill.recipe == AUTO:
         raise RunError(
             'search: distill.recipe = "auto" is chosen by a run, for one student; run the config and name the recipe that it '

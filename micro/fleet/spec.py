@@ -126,8 +126,9 @@ def load_fleet(path: str | Path) -> Fleet:
             )
         if config.task == "sequence":
             raise ValueError(f"fleet {path}: task 'sequence' has no fleet; run each machine by itself (keras-kd run)")
-        if config.sources:
-            raise ValueError(f"fleet {path}: [[sources]] have no fleet; run each machine by itself (keras-kd run)")
+        what = "data.folds" if getattr(config.data, "folds", None) else "[[sources]]" if config.sources else None
+        if what is not None:
+            raise ValueError(f"fleet {path}: {what} have no fleet; run each machine by itself (keras-kd run)")
     return fleet
 
 
