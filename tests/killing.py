@@ -414,19 +414,24 @@ class RealFolds(RealRun):
         }  # fmt: skip
         self.parse = parse_config
 
-    def call(self, root, way):
+    def prepare(self, root):
         import numpy as np
 
+        for number, name in enumerate(("calm", "busy") * 3):
+            path = self.files(root) / name / f"{number}.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            rows = np.random.default_rng(number).normal(size=(96, 2)) * (1 + number % 2)
+            np.savetxt(path, rows, delimiter=",", header="a,b", comments="", fmt="%.3f")
+
+    def files(self, root):
+        """Beside the folders of all tries, so that their configs are the same."""
+        return root.parent / "folds-files"
+
+    def call(self, root, way):
         from micro.runs import start
 
-        files = root.parent / "folds-files"
-        for number, name in enumerate(("calm", "busy") * 3):
-            path = files / name / f"{number}.csv"
-            if not path.is_file():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                rows = np.random.default_rng(number).normal(size=(96, 2)) * (1 + number % 2)
-                np.savetxt(path, rows, delimiter=",", header="a,b", comments="", fmt="%.3f")
-        start.run_pipeline(self.parse(self.raw, files), root / "rig", resume=way == "resume", force=way == "force")
+        config = self.parse(self.raw, self.files(root))
+        start.run_pipeline(config, root / "rig", resume=way == "resume", force=way == "force")
 
 
 JOBS = {
