@@ -43,7 +43,7 @@ epochs = {epochs}
 FIXED = {"main": 'arithmetic = "fixed"\nfull_scale = 20.0', "own": 'arithmetic = "fixed"\nfull_scale = 200.0'}
 
 
-def config_text(task="", data="", main="", source="", own="", teacher="[24, 2, 24]", epochs=40, more=""):
+def config_text(task="", data="", main="", source="", own="", teacher="[24, 2, 24]", epochs=25, more=""):
     """A config of the machine; `more` are sections after those of the models."""
     head = HEAD.format(task=task, data=data, main=main, source=source, own=own)
     alarm = "" if task else "[detect]\nfalse_alarm_rate = 0.02\n"

@@ -5,10 +5,12 @@ import pytest
 from sources import HEALTHY, RATE, SLOW, config_text, machine, record, write
 
 from micro.config import load_config, parse_config
+from micro.datasets import table
 from micro.datasets.class_windows import class_parts
 from micro.datasets.prepare import prepare
 from micro.datasets.recording import Recording, Samples, Stream, cut
 from micro.datasets.regression_windows import regression_parts
+from micro.datasets.sources import join, partner
 from micro.datasets.table_windows import table_parts
 from micro.errors import DataError
 from micro.signal import FrontEnd, JoinedFrontEnd, Source
@@ -229,6 +231,75 @@ def test_columns_of_the_same_file_are_a_source_of_their_own(tmp_path):
     assert data.sources[0].sample_rate == RATE
     assert data.train.x.shape[1] == 2 * 8 + 5
     assert data.channels == ("x", "y")
+
+
+@pytest.mark.parametrize("clock", [False, True])
+@pytest.mark.parametrize("resample", ["", "resample = 50.5"])
+def test_a_column_that_is_filled_in_now_and_then_is_a_slow_source(tmp_path, clock, resample):
+    rows = 6000
+    times = np.arange(rows) / RATE
+    cells = [str(n // 20) if n % 20 == 7 else "" for n in range(rows)]
+    x = np.random.default_rng(0).normal(size=rows)
+    lines = [f"{time:.6f},{value:.4f},{cell}" for time, value, cell in zip(times, x, cells)]
+    (tmp_path / "ok.csv").write_text("\n".join(["t,x,celsius", *lines]))
+    text = config_text(
+        data=f'healthy_files = "*"\ncolumns = "x"\n{resample}', source='columns = "celsius"\nrows = "filled"'
+    )
+    text = text.replace('files = "slow/{recording}_temp.csv"\nsample_rate = 7.0\n', "")
+    if clock:
+        text = text.replace("sample_rate = 101.0", 'time_column = "t"')
+    config = config_of(tmp_path, text)
+    parts = table_parts(config.data, config.features, config.augment, 0, sources=config.sources)
+    # Resampling is of the main source; what is filled in keeps its own rate.
+    assert parts.sample_rate == pytest.approx(50.5 if resample else RATE, rel=1e-4)
+    assert parts.sources[0].sample_rate == pytest.approx(RATE / 20, rel=1e-4)
+    first = parts.features.frames_of(parts.train[0].samples[:1])
+    # The window of 9 values is complete in row 7 + 8 * 20 = 167, and the first main window that ends later at 174 or 198.
+    assert first.sources[0].frames[0, :, 0].tolist() == list(range(9))
+    (tmp_path / "ok.csv").write_text((tmp_path / "ok.csv").read_text().replace(",3\n", ",\n"))
+    if not clock:
+        with pytest.raises(DataError, match=r"ok.csv, line 89: its values do not come at equal steps of rows"):
+            table_parts(config.data, config.features, config.augment, 0, sources=config.sources)
+
+
+def test_what_is_scored_does_not_depend_on_its_company(tmp_path):
+    times = np.arange(1000.0, 1400.0)
+    write(tmp_path / "slow" / "all.csv", np.stack([times, times], 1), "time,celsius")
+    for place, begins in enumerate((1100, 1165, 1300)):
+        with_clock(tmp_path, f"r{place}", begins, slow=False)
+    config = config_of(tmp_path, CLOCKS)
+    known = prepare(config).sources
+    # The second overlaps the first: nothing is learned, so nothing can be learned twice.
+    with_clock(tmp_path, "r1", 1110, slow=False)
+
+    def scored(*names):
+        paths = {tmp_path / name: name for name in names}
+        recordings, channels, _ = table.load(config.data, 20, ("x",), paths)
+        front_end = config.features.front_end(len(channels), 10.0)
+        named = {name: path for path, name in paths.items()}
+        joined = join(recordings, front_end, named, config.data, config.sources, known)
+        cuts = {one.name: cut(one, joined.features) for one in joined.recordings}
+        return {
+            name: (starts.tolist(), joined.features(frames).tolist(), frames.sources[0].ages.tolist())
+            for name, (frames, starts) in cuts.items()
+        }
+
+    together = scored("r0.csv", "r1.csv", "r2.csv")
+    assert [len(starts) for starts, _, _ in together.values()] == [59, 59, 59]
+    assert together == {name: scored(name)[name] for name in together}
+
+
+def test_a_recording_from_elsewhere_takes_the_source_beside_it(tmp_path):
+    times = np.arange(1000.0, 1400.0)
+    write(tmp_path / "t" / "slow" / "all.csv", np.stack([times, times], 1), "time,celsius")
+    config = config_of(tmp_path / "t", CLOCKS)
+    elsewhere = tmp_path / "u" / "r0.csv"
+    with_clock(tmp_path / "u", "r0", 1100, slow=False)
+    with pytest.raises(DataError, match=r"source temperature: .*u/slow/all.csv: no such file, which r0.csv needs"):
+        partner(elsewhere, "r0.csv", config.sources[0], config.data)
+    write(tmp_path / "u" / "slow" / "all.csv", np.stack([times, times], 1), "time,celsius")
+    found = partner(elsewhere, "r0.csv", config.sources[0], config.data)
+    assert found == tmp_path / "u" / "slow" / "all.csv"
 
 
 REFUSED = {

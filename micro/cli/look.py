@@ -76,7 +76,7 @@ def look(
     out wrongly is given instead, by options named as the config's keys; they go into the config.
 
     \b
-    Examples:
+    Example:
       keras-kd look recordings/*/*.csv --out pump.toml
       keras-kd look log.csv --time-column zeit --time-unit ms --label-column state --out pump.toml
     """
@@ -155,7 +155,7 @@ def _print(found: Survey) -> None:
 
     width = None if Console().is_terminal else 140
     rows = sum(file.rows for file in found.files)
-    settings = ", ".join(f"{key} = {value!r}" for key, value in found.settings.items()) or "as plain CSV"
+    settings = ", ".join(f"{key} = {value!r}" for key, value in found.settings.items()) or "the defaults"
     click.echo(f"{counted(len(found.files), 'file')}, {counted(rows, 'row')}. Read with: {settings}.")
     table = Table(title="files")
     for name in ("file", "rows", "Hz", "gaps", "labels"):

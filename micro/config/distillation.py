@@ -21,6 +21,9 @@ class DistillConfig(Section):
     whose numbers hold where none are given here; `objectives` are objectives of `keras_kd`, each with its class and arguments.
     With recipe "auto" a run tries the `candidates` first, all of them for a `share` of the student's epochs.
 
+    With `mixup` the student also learns what the teacher gives for mixtures of two training windows, with weights from a Beta
+    distribution of this parameter.
+
     `level` is of pairs of text: "token" teaches the teacher's probabilities at each place; "sequence" what the teacher makes of
     each source, as labels (Kim and Rush 2016, https://arxiv.org/abs/1606.07947); "both" its probabilities on those.
     """
@@ -39,6 +42,7 @@ class DistillConfig(Section):
     temperature: PositiveFloat | None = None
     weight: Weight | None = None
     hard_weight: Weight | None = None
+    mixup: PositiveFloat | None = None
     level: Literal["token", "sequence", "both"] = "token"
     compare: bool = True
 

@@ -13,8 +13,10 @@ from micro.config.section import Section, Texts
 
 Rate = Annotated[float, Field(gt=0, le=1e9)]
 
-# Endings of files that hold their sample rate.
+# Endings of sound, which holds its sample rate.
 SOUND = (".wav", ".flac", ".ogg", ".oga", ".opus")
+# Those, and endings of files of measurement systems, which have a rate or times.
+TIMED = (*SOUND, ".tdms", ".mf4", ".mdf")
 # Endings of pictures.
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm")
 # A model on a microcontroller takes a fraction of this; more is a photograph whose size was forgotten.
@@ -77,7 +79,7 @@ class FilesData(Section):
         if self.color != "gray":
             raise ValueError(f"color is for pictures, whose patterns in files end in {', '.join(PICTURES)}")
         # A file that no pattern of sample_rates matches is named where it is read.
-        tells_rate = bool(self.sample_rates) or all(pattern.lower().endswith(SOUND) for pattern in self.files)
+        tells_rate = bool(self.sample_rates) or all(pattern.lower().endswith(TIMED) for pattern in self.files)
         if (self.time_column is None) == (self.sample_rate is None) and not (tells_rate and self.time_column is None):
             raise ValueError("give either time_column or sample_rate")
         if self.time_column is not None and self.sample_rates:

@@ -97,6 +97,10 @@ class Config(Section):
             raise ValueError(
                 'distill.recipe = "auto" chooses on files that other folds test; run it without data.folds, and name its choice'
             )
+        if self.distill.mixup is not None and self.task not in ("classification", "regression"):
+            raise ValueError(
+                f"distill.mixup is for classification and regression, and task is {self.task!r}; leave it out"
+            )
         self._in_order()
         self._follows()
         require_teacher_inputs(
@@ -107,7 +111,7 @@ class Config(Section):
                 require_pictures(self.features, augment)
             else:
                 require_no_pictures(augment)
-        require_sources(self.sources, self.data, self.features)
+        require_sources(self.sources, self.data, self.features, self.firmware.name)
         require_decision(self.task, self.recognizes, self.detect, self.recognize, self.estimate)
         self._of_text()
         return self

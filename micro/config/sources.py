@@ -12,6 +12,7 @@ from micro.config.complaints import shown
 from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData, Rate
 from micro.config.section import Section, Texts, tables
+from micro.support.c_names import identifier
 
 # What stands for a main recording in the patterns of a source.
 PLACE = "{recording}"
@@ -43,6 +44,7 @@ class SourceConfig(Section):
     recording: str = PLACE
     folder: str | None = None
     columns: Texts = ()
+    rows: Literal["all", "filled"] = "all"
     time_column: str | None = None
     time_unit: Literal["auto", "s", "ms", "us", "ns", "min", "h", "d"] = "auto"
     time_format: str | None = None
@@ -101,6 +103,8 @@ class SourceConfig(Section):
         if self.files is None:
             settings |= {name: getattr(data, name) for name in _OWN[1:]}
             own: dict[str, Any] = {"files": data.files, "columns": self.columns}
+            if self.rows == "filled":
+                own["resample"] = None  # the rate of all rows, which is not that of the filled ones
         else:
             own = {"files": (self.files,), **{name: getattr(self, name) for name in _OWN if name in fields}}
         given = {name: value for name in ("folder", *_DIALECT) if (value := getattr(self, name)) is not None}
@@ -120,7 +124,9 @@ def with_source_folders(sources: object, folder: Path) -> object:
     ]
 
 
-def require_sources(sources: tuple[SourceConfig, ...], data: object, features: FeaturesConfig) -> None:
+def require_sources(
+    sources: tuple[SourceConfig, ...], data: object, features: FeaturesConfig, firmware_name: str
+) -> None:
     """ValueError, naming the source, where further sources do not fit the main one."""
     if not sources:
         return
@@ -145,6 +151,7 @@ def require_sources(sources: tuple[SourceConfig, ...], data: object, features: F
         raise ValueError("sources: data.run_column has several runs in a file; with sources each run has its own files")
     for source in sources:
         try:
+            identifier(f"{firmware_name}_{source.name}", "with firmware.name the prefix in C")
             _require_pairing(source, data)
             source.reading(data)
         except ValueError as error:

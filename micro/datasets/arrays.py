@@ -5,23 +5,23 @@ from __future__ import annotations
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
 from micro.config import FilesData
 from micro.datasets import cells as cell
-from micro.datasets import clock
-from micro.datasets.cells import BLOCK_ROWS
+from micro.datasets import clock, store
 from micro.datasets.contents import Contents, EmptyFile, Rows, choose, narrowed
 from micro.datasets.matlab import read_variables
 from micro.errors import DataError
 
 # An archive may declare more content than this, in bytes, only if it is at least a hundredth as large itself.
 PLENTY, RATIO = 1 << 28, 100
-# A column: its length, and a function that gives it, so that no more than one must be in memory.
-Column = tuple[int, Callable[[], np.ndarray]]
+# A column: its length, and a function that gives it, so that no more than one must be in memory; or gives consecutive parts.
+Column = tuple[int, Callable[[], np.ndarray | Iterator[np.ndarray]]]
 
 
 def read_npz(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Contents:
@@ -57,7 +57,7 @@ def read_npy(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Cont
         with warnings.catch_warnings(action="ignore"):
             with path.open("rb") as file:
                 _require_whole(path, file, path.stat().st_size)
-            array = np.load(path, allow_pickle=False)
+            array = np.load(path, mmap_mode="r" if is_large(path) else None, allow_pickle=False)
     except DataError:
         raise
     except Exception as error:
@@ -89,7 +89,11 @@ def read_wav(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Cont
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            rate, samples = wavfile.read(path)
+            try:
+                rate, samples = wavfile.read(path, mmap=is_large(path))
+            except ValueError:
+                # Samples of 24 bits have no type of their own, and cannot be mapped.
+                rate, samples = wavfile.read(path)
     except Exception as error:
         raise DataError(f"{path} cannot be read as .wav: {one_line(error)}") from None
     if not len(samples):
@@ -100,24 +104,38 @@ def read_wav(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Cont
 
 def read_parquet(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Contents:
     """Columns of a Parquet file; an unnamed index of pandas is left out."""
-    from pyarrow import parquet
+    from pyarrow import float32, parquet, types
 
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(path, buffer_size=1 << 20 if is_large(path) else 0) as file:
             rows = file.metadata.num_rows
             names = [name for name in file.schema_arrow.names if not name.startswith("__index_level_")]
 
             def column(name: str) -> np.ndarray:
-                values = file.read(columns=[name]).column(0)
-                return np.asarray(values.to_numpy(zero_copy_only=False))
+                return given(name, file.read(columns=[name]).column(0))
 
-            columns = {name: (rows, lambda name=name: column(name)) for name in names}
+            def parts(name: str) -> Iterator[np.ndarray]:
+                for batch in file.iter_batches(cell.BLOCK_ROWS, columns=[name]):
+                    yield given(name, batch.column(0))
+
+            def given(name: str, values: Any) -> np.ndarray:
+                # Where flags lack, pyarrow gives objects in place of booleans: of some parts of a file, and not of others.
+                flags = types.is_boolean(values.type) and name != config.label_column
+                return np.asarray((values.cast(float32()) if flags else values).to_numpy(zero_copy_only=False))
+
+            read = parts if is_large(path) else column
+            columns: dict[str, Column] = {name: (rows, partial(read, name)) for name in names}
             return contents_of(path, columns, config, settled)
     except DataError:
         raise
     except Exception as error:
         # pyarrow has its own exceptions, and also raises OSError, ValueError and KeyError.
         raise DataError(f"{path} cannot be read as Parquet: {one_line(error)}") from None
+
+
+def is_large(path: Path) -> bool:
+    """Whether a file is read in parts."""
+    return path.stat().st_size > store.LARGE
 
 
 def split(path: Path, name: str, array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -172,22 +190,50 @@ def contents_of(
     if not count:
         raise EmptyFile(f"{path} has no rows")
     rows, texts, words = Rows(path), dict[int, str](), dict[str, int]()
-    samples = np.empty((count, len(chosen.channels)), np.float32)
+    samples = store.room(count, len(chosen.channels))
     for place, column in enumerate(chosen.channels):
-        name = names[column]
-        text = _fill(samples[:, place], columns[name][1](), name, config, rows)
-        if text is not None:
-            texts[place] = text
+        first = 0
+        for part in parts_of(columns[names[column]][1]()):
+            if first + len(part) <= count:
+                text = _fill(samples[first : first + len(part), place], part, names[column], config, rows, first)
+                if text is not None:
+                    texts.setdefault(place, text)
+            store.release(samples)
+            first += len(part)
+        _require_count(path, names[column], first, count)
     moments = labels = None
     if chosen.time is not None:
-        moments = clock.from_array(columns[names[chosen.time]][1](), config, rows.where)
+        moments = clock.from_array(_whole(path, names[chosen.time], columns), config, rows.where)
     if chosen.label is not None:
-        labels = cell.encoded(columns[names[chosen.label]][1]().tolist(), words)
+        labels = cell.encoded(_whole(path, names[chosen.label], columns).tolist(), words)
     return Contents(path, chosen.names, samples, rows, moments, labels, words, rate, texts, tuple(names))
 
 
-def _fill(out: np.ndarray, column: np.ndarray, name: str, config: FilesData, rows: Rows) -> str | None:
-    """Write a column as float32 into `out`, (n,); the first text where text is treated as missing."""
+def parts_of(column: np.ndarray | Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Consecutive parts of a column; the pages of one that is mapped are released after each."""
+    if isinstance(column, np.ndarray):
+        yield from (column[part] for part in store.blocks(column))
+    else:
+        yield from column
+
+
+def _whole(path: Path, name: str, columns: Mapping[str, Column]) -> np.ndarray:
+    """A column in one piece."""
+    count, give = columns[name]
+    given = give()
+    column = given if isinstance(given, np.ndarray) else np.concatenate(list(given))
+    _require_count(path, name, len(column), count)
+    return column
+
+
+def _require_count(path: Path, name: str, found: int, count: int) -> None:
+    """DataError where a column has fewer or more values than its file declares: nothing may stand in for them."""
+    if found != count:
+        raise DataError(f"{path} is damaged: column {name!r} has {found:,} values, its file declares {count:,}")
+
+
+def _fill(out: np.ndarray, column: np.ndarray, name: str, config: FilesData, rows: Rows, begin: int = 0) -> str | None:
+    """Write a part of a column that begins at a row as float32 into `out`, (n,); the first text where text is missing."""
     kind = column.dtype.kind
     if kind == "c":
         raise DataError(
@@ -199,32 +245,33 @@ def _fill(out: np.ndarray, column: np.ndarray, name: str, config: FilesData, row
             "the channels to use in columns"
         )
     if kind in "biuf":
-        for first in range(0, len(column), BLOCK_ROWS):
-            part = column[first : first + BLOCK_ROWS]
+        for first in range(0, len(column), cell.BLOCK_ROWS):
+            part = column[first : first + cell.BLOCK_ROWS]
             wide = part if part.dtype in (np.float32, np.float16) else part.astype(np.float64)
-            out[first : first + BLOCK_ROWS] = narrowed(wide, name, first, rows)
+            out[first : first + len(part)] = narrowed(wide, name, begin + first, rows)
         return None
     if kind not in "USO":
         raise DataError(f"{rows.path}: column {name!r} holds {column.dtype}, which are not numbers")
-    return _fill_text(out, column, name, config, rows)
+    return _fill_text(out, column, name, config, rows, begin)
 
 
-def _fill_text(out: np.ndarray, column: np.ndarray, name: str, config: FilesData, rows: Rows) -> str | None:
+def _fill_text(out: np.ndarray, column: np.ndarray, name: str, config: FilesData, rows: Rows, begin: int) -> str | None:
     first_text = None
     values = np.empty(len(column))
     for row, value in enumerate(column.tolist()):
         text = "" if value is None else value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
         number = cell.number(text, config.decimal)
         if number is None and config.on_text == "error":
+            where = rows.where(begin + row)
             raise DataError(
-                f"{rows.where(row)}: {text[:60]!r} in column {name!r} is not a number; {cell.hint(text, config.decimal)}"
+                f"{where}: {text[:60]!r} in column {name!r} is not a number; {cell.hint(text, config.decimal)}"
             )
         if number is None and first_text is None:
             first_text = text
         if number is not None and np.isinf(number):
-            raise DataError(f"{rows.where(row)}: {text[:60]!r} in column {name!r} is beyond what float32 holds")
+            raise DataError(f"{rows.where(begin + row)}: {text[:60]!r} in column {name!r} is beyond what float32 holds")
         values[row] = np.nan if number is None else number
-    out[:] = narrowed(values, name, 0, rows)
+    out[:] = narrowed(values, name, begin, rows)
     return first_text
 
 

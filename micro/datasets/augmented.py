@@ -11,9 +11,9 @@ import numpy as np
 
 from micro.config import AugmentConfig
 from micro.datasets.pieces import Piece
-from micro.datasets.views import Views
+from micro.datasets.views import Views, release
 from micro.signal import Frames, Scaling
-from micro.signal.joined import main_of, with_main
+from micro.signal.joined_frames import main_of, with_main
 from micro.support.silence import import_frameworks
 
 if TYPE_CHECKING:
@@ -78,9 +78,12 @@ def _copies(
     for copy in range(augment.copies if augment.layers else 0):
         layers = _layers(augment, np.random.SeedSequence([seed, copy, *others]))
         starts = range(0, len(chosen), BATCH)
-        batches = (frames[chosen[start : start + BATCH]] for start in starts)
-        seen = (with_main(batch, _seen(main_of(batch), layers, image_size)) for batch in batches)
-        both = [(views(part), views.of_teacher(part)) for part in seen]
+        both = []
+        for start in starts:
+            batch = frames[chosen[start : start + BATCH]]
+            part = with_main(batch, _seen(main_of(batch), layers, image_size))
+            both.append((views(part), views.of_teacher(part)))
+            release(frames)
         values = np.concatenate([mine for mine, _ in both])
         theirs = [other for _, other in both if other is not None]
         copied = replace(one, values=values, of_teacher=np.concatenate(theirs) if theirs else None)

@@ -51,12 +51,14 @@ class Moments:
         missing: (n,) bool, rows without a time.
         unit: Where it is known: dates count microseconds.
         zoned: Of dates, whether they have a time zone.
+        column: What errors call the column, where the config does not name it.
     """
 
     values: np.ndarray
     missing: np.ndarray
     unit: str | None = None
     zoned: bool | None = None
+    column: str | None = None
 
 
 def parse(texts: Sequence[str], config: FilesData, where: Where) -> Moments:
@@ -217,6 +219,11 @@ def _unit_in_name(name: str) -> str | None:
         return None
     word = unit.group(1).lower()
     return next((short for short, pattern in UNIT_WORDS if re.match(rf"(?:{pattern})", word)), "s")
+
+
+def called(moments: Moments, config: FilesData) -> FilesData:
+    """The config with the name of a clock that it does not name itself, for errors."""
+    return config if moments.column is None else config.model_copy(update={"time_column": moments.column})
 
 
 def seconds(moments: Moments, config: FilesData, path: object) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from micro.config import FilesData
+from micro.datasets import store
 from micro.datasets.recording import Recording
 from micro.errors import DataError
 
@@ -36,6 +37,8 @@ def usable(
 def refuse_ramps(recordings: Sequence[Recording], names: Sequence[str]) -> None:
     """DataError for a channel that in every recording only counts up evenly, as an index or a clock does."""
     for channel, name in enumerate(names):
+        if any(_falls(recording, channel) for recording in recordings):
+            continue
         columns = [r.samples[r.valid, channel] for r in recordings]
         if all(is_ramp(column) for column in columns):
             raise DataError(
@@ -43,6 +46,15 @@ def refuse_ramps(recordings: Sequence[Recording], names: Sequence[str]) -> None:
                 f"{recordings[0].name}), as an index or a clock does: to a model every later recording would be anomalous; set "
                 f"time_column = {name!r}, or name the channels to use in columns"
             )
+
+
+def _falls(recording: Recording, channel: int) -> bool:
+    """Whether a channel falls somewhere within a block of rows, as no ramp does."""
+    for part in store.blocks(recording.samples):
+        column = recording.samples[part, channel][recording.valid[part]]
+        if (column[1:] < column[:-1]).any():
+            return True
+    return False
 
 
 def is_ramp(column: np.ndarray) -> bool:
@@ -85,7 +97,7 @@ def leave_constant(
     if not kept:
         raise DataError(f"no column changes {where}; nothing is left to learn from")
     left = [f"column {names[channel]!r} never changes {where} and was left out." for channel in constant]
-    fewer = [replace(r, samples=np.ascontiguousarray(r.samples[:, kept])) for r in recordings]
+    fewer = [replace(r, samples=store.taken(r.samples, kept)) for r in recordings]
     return fewer, tuple(names[channel] for channel in kept), left
 
 
@@ -93,8 +105,9 @@ def _constant(recordings: Sequence[Recording], count: int) -> list[int]:
     """Channels whose healthy values are all the same; none where no row is healthy."""
     low, high = np.full(count, np.inf), np.full(count, -np.inf)
     for recording in recordings:
-        rows = recording.healthy & recording.valid
-        if rows.any():
-            used = recording.samples if rows.all() else recording.samples[rows]
-            low, high = np.minimum(low, used.min(axis=0)), np.maximum(high, used.max(axis=0))
+        for part in store.blocks(recording.samples):
+            rows = recording.healthy[part] & recording.valid[part]
+            if rows.any():
+                used = recording.samples[part] if rows.all() else recording.samples[part][rows]
+                low, high = np.minimum(low, used.min(axis=0)), np.maximum(high, used.max(axis=0))
     return np.flatnonzero(low == high).tolist()

@@ -5,18 +5,21 @@ from __future__ import annotations
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from micro.config import FilesData
-from micro.datasets.arrays import columns_of, contents_of, one_line, require_plausible, split
+from micro.datasets import cells, store
+from micro.datasets.arrays import Column, columns_of, contents_of, one_line, require_plausible, split
 from micro.datasets.contents import Contents, EmptyFile
 from micro.errors import DataError
 
 if TYPE_CHECKING:
     import h5py
+    import soundfile
 
 # Bits of a sample by soundfile's names; sound without them, as Vorbis, is taken for 16 bits, as a player gives it.
 BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
@@ -28,15 +31,34 @@ def read_sound(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Co
 
     try:
         with soundfile.SoundFile(path) as file:
-            samples = file.read(dtype="float64", always_2d=True)
             rate, subtype = file.samplerate, file.subtype
+            if 4 * file.frames * file.channels > store.LARGE:
+                return _long_sound(path, file, config, settled)
+            samples = file.read(dtype="float64", always_2d=True)
     except (soundfile.SoundFileError, OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as sound: {one_line(error)}") from None
     if not len(samples):
         raise EmptyFile(f"{path} holds no samples")
-    scaled = samples if subtype in ("FLOAT", "DOUBLE") else samples * 2 ** (BITS.get(subtype, 16) - 1)
+    scaled = samples * _counts(subtype)
     named = [(f"c{place}", column) for place, column in split(path, "c", scaled)]
     return contents_of(path, columns_of(path, iter(named)), config, settled, rate=float(rate))
+
+
+def _counts(subtype: str) -> int:
+    """Counts of full scale."""
+    return 1 if subtype in ("FLOAT", "DOUBLE") else 2 ** (BITS.get(subtype, 16) - 1)
+
+
+def _long_sound(path: Path, file: soundfile.SoundFile, config: FilesData, settled: Sequence[str]) -> Contents:
+    """The same of a file that is decoded in blocks, once for each channel."""
+
+    def parts(place: int) -> Iterator[np.ndarray]:
+        file.seek(0)
+        for block in file.blocks(cells.BLOCK_ROWS, dtype="float64", always_2d=True):
+            yield block[:, place] * _counts(file.subtype)
+
+    columns: dict[str, Column] = {f"c{n}": (file.frames, partial(parts, n)) for n in range(file.channels)}
+    return contents_of(path, columns, config, settled, rate=float(file.samplerate))
 
 
 def read_excel(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Contents:

@@ -11,6 +11,7 @@ import numpy as np
 
 from micro.config import FilesData
 from micro.datasets import cells as cell
+from micro.datasets import store
 from micro.datasets.clock import Moments
 from micro.errors import DataError
 
@@ -55,6 +56,7 @@ class Contents:
         texts: By channel, the first cell that is text, where the config treats text as missing.
         header: Every column of the file.
         image_size: Height and width of a picture, whose samples are its pixels row by row.
+        unread: Sentences on columns of the file that cannot be read.
     """
 
     path: Path
@@ -68,6 +70,7 @@ class Contents:
     texts: dict[int, str] = field(default_factory=dict)
     header: tuple[str, ...] = ()
     image_size: tuple[int, int] | None = None
+    unread: tuple[str, ...] = ()
 
 
 def rows_of(contents: Contents, start: int, stop: int) -> Contents:
@@ -81,6 +84,30 @@ def rows_of(contents: Contents, start: int, stop: int) -> Contents:
         moments=moments and replace(moments, values=moments.values[part], missing=moments.missing[part]),
         labels=None if labels is None else labels[part],
     )
+
+
+def filled_rows(contents: Contents) -> tuple[Contents, np.ndarray]:
+    """The rows of a file in which a channel has a value, as a file of their own, and which they are, (k,) int.
+
+    Raises:
+        DataError: Where there are none.
+    """
+    kept = np.flatnonzero(np.isfinite(contents.samples).any(axis=1))
+    if not len(kept):
+        raise DataError(f"{contents.path}: no row has a value in {', '.join(contents.channels)}")
+    moments, rows = contents.moments, contents.rows
+    lines = kept + rows.skipped
+    for first, own in rows.runs:
+        later = kept >= first
+        lines[later] = own[kept[later] - first] if isinstance(own, np.ndarray) else own + kept[later] - first
+    fewer = replace(
+        contents,
+        samples=contents.samples[kept],
+        rows=Rows(rows.path, [(0, lines)]),
+        moments=moments and replace(moments, values=moments.values[kept], missing=moments.missing[kept]),
+        labels=None if contents.labels is None else contents.labels[kept],
+    )
+    return fewer, kept
 
 
 @dataclass(frozen=True)
@@ -238,7 +265,7 @@ def without_nameless(contents: Contents, config: FilesData) -> tuple[Contents, l
         raise DataError(f"{contents.path}: no column has a name; set header = false if there is no header")
     texts = {new: contents.texts[old] for new, old in enumerate(kept) if old in contents.texts}
     names = tuple(contents.channels[place] for place in kept)
-    samples = np.ascontiguousarray(contents.samples[:, kept])
+    samples = store.taken(contents.samples, kept)
     return Contents(**{**vars(contents), "channels": names, "samples": samples, "texts": texts}), notes
 
 

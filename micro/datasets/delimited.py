@@ -14,7 +14,7 @@ import numpy as np
 
 from micro.config import FilesData
 from micro.datasets import cells as cell
-from micro.datasets import clock
+from micro.datasets import clock, store
 from micro.datasets.contents import Chosen, Contents, EmptyFile, Rows, choose, narrowed
 from micro.datasets.delimited_advice import advice_on_cells, advice_on_names, advice_on_text, advice_on_units, no_units
 from micro.datasets.lines import COMMENTED, Block, records, text_blocks
@@ -70,7 +70,7 @@ class _Gathered:
     rows: Rows
     texts: dict[int, str] = field(default_factory=dict)
     words: dict[str, int] = field(default_factory=dict)
-    samples: list[np.ndarray] = field(default_factory=list)
+    samples: store.Growing = field(default_factory=store.Growing)
     moments: list[clock.Moments] = field(default_factory=list)
     labels: list[np.ndarray] = field(default_factory=list)
     count: int = 0
@@ -80,7 +80,7 @@ class _Gathered:
         if not len(part.samples):
             return
         self.rows.runs.append((self.count, part.lines))
-        self.samples.append(_narrowed(part.samples, chosen, self.count, self.rows))
+        self.samples.add(_narrowed(part.samples, chosen, self.count, self.rows))
         if chosen.time is not None:
             self.moments.append(_times(part.times, chosen.time, block, self.count, config, self.rows))
         if chosen.label is not None:
@@ -92,7 +92,7 @@ class _Gathered:
         return Contents(
             self.rows.path,
             chosen.names,
-            self.samples[0] if len(self.samples) == 1 else np.concatenate(self.samples),
+            self.samples.array(),
             self.rows,
             clock.join(self.moments, self.rows.where) if self.moments else None,
             np.concatenate(self.labels) if self.labels else None,

@@ -9,21 +9,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from micro.config import FilesData
-from micro.datasets import arrays, containers
+from micro.datasets import arrays, containers, measurements
 from micro.datasets.contents import Contents, EmptyFile
 from micro.datasets.delimited import read_delimited
 from micro.datasets.lines import GZIP, bare_utf16
 from micro.datasets.pictures import read_picture
 from micro.errors import DataError
 
-READ = "CSV (also as .csv.gz), .xlsx, .npz, .npy, .parquet, .mat, .h5, .wav, .flac and .ogg are read"
+READ = "CSV (also as .csv.gz), .xlsx, .npz, .npy, .parquet, .mat, .h5, .tdms, .mf4, .wav, .flac and .ogg are read"
 PICTURE = 'pictures are read where patterns of files end as they do, as in files = ["**/*.png"]'
 # How files begin that cannot be read, and what they are. Those with a reader are recognized by `_reader`.
 OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls); save it as CSV"),
     (b"ARROW1", "a Feather (Arrow) file; save it as Parquet"),
-    (b"TDSm", "a TDMS file of LabVIEW; export it as CSV"),
-    (b"MDF     ", "a measurement data file (MDF); export it as CSV"),
+    (b"TDSh", "the index of a TDMS file; name the .tdms file itself"),
+    (b"UnFinMF ", "a measurement data file (MDF) that was not finished; have the tool that wrote it finish it"),
     (b"%PDF", "a PDF"),
     (b"SQLite format 3", "an SQLite database; export the table as CSV"),
     (b"ID3", "an MP3 file; save it as .wav"),
@@ -96,7 +96,7 @@ def _reader(path: Path, start: bytes, config: FilesData) -> Reader:
         return arrays.read_npy
     if start.startswith(b"PAR1"):
         return arrays.read_parquet
-    if start.startswith(b"RIFF") and start[8:12] == b"WAVE":
+    if start.startswith((b"RIFF", b"RF64")) and start[8:12] == b"WAVE":
         return arrays.read_wav
     if start.startswith(b"MATLAB 5.0"):
         return arrays.read_mat
@@ -104,6 +104,10 @@ def _reader(path: Path, start: bytes, config: FilesData) -> Reader:
         return containers.read_hdf5
     if start.startswith((b"fLaC", b"OggS")):
         return containers.read_sound
+    if start.startswith(b"TDSm"):
+        return measurements.read_tdms
+    if start.startswith(b"MDF     "):
+        return measurements.read_mdf
     for magic, name in OTHERS:
         if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(magic):
             raise DataError(f"{path} is {name}; {READ}")

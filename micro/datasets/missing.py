@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from micro.datasets import store
 from micro.datasets.cells import hint
 from micro.datasets.contents import Contents
 from micro.datasets.recording import Framing, Recording, whole_windows
@@ -26,10 +27,10 @@ def filled(
         DataError: Names the first row without a value, or a column without any.
     """
     samples = contents.samples
-    valid = np.ones(len(samples), bool)
-    incomplete = [place for place in range(samples.shape[1]) if not np.isfinite(samples[:, place]).all()]
+    incomplete = [place for place in range(samples.shape[1]) if not store.all_finite(samples[:, place])]
     if not incomplete:
-        return samples, valid, ~valid
+        return samples, store.constant(True, len(samples)), store.constant(False, len(samples))
+    valid = np.ones(len(samples), bool)
     missing = ~np.isfinite(samples[:, incomplete])
     if on_missing == "error":
         row, place = np.argwhere(missing)[0]

@@ -10,7 +10,7 @@ import numpy as np
 from micro.datasets.sources import SourceData
 from micro.datasets.views import Views
 from micro.signal import AnyFrontEnd, Frames, FrontEnd
-from micro.signal.joined import samples_of
+from micro.signal.joined_frames import samples_of
 
 # Windows of a piece whose samples are kept.
 KEPT_EACH = 32

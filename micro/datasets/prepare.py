@@ -22,18 +22,20 @@ from micro.config import (
 from micro.datasets.augmented import require_layers
 from micro.datasets.class_windows import class_parts
 from micro.datasets.cwru_windows import cwru_parts
+from micro.datasets.mixing import joined, mixed_windows
 from micro.datasets.pieces import Parts, Pieces, Target, evenly_spaced
 from micro.datasets.regression_windows import regression_parts
 from micro.datasets.rig_windows import rig_parts
 from micro.datasets.sources import SourceData, require_partners
 from micro.datasets.table_windows import table_parts
 from micro.datasets.text import Text, TextPart, text_parts
+from micro.datasets.unlabeled import NO_CLASS
 from micro.datasets.views import TeacherInputs
 from micro.datasets.window_parts import TeacherView, Windows
-from micro.detection.threshold import require_tail, threshold_rank
 from micro.errors import DataError
 from micro.keras_graph.calibration_data import CALIBRATION_SAMPLES, calibration_data, drawn_evenly
 from micro.signal import AnyFrontEnd, FrontEnd, JoinedFrontEnd, Scaling, fit_scaling
+from micro.signal.joined_frames import main_of
 from micro.support.wording import counted, listed
 
 # Each data source: its section of the config, and the function of section, [features], [augment] and seed that gives its
@@ -169,7 +171,8 @@ def prepare(config: Config, fold: int = 0) -> Prepared:
             *_augmented(student, "for training the student", main),
             *_augmented(teacher, "for training the teacher", main),
         ]
-    return _scaled(replace(parts, notes=(*parts.notes, *notes)))
+    prepared = _scaled(replace(parts, notes=(*parts.notes, *notes)))
+    return prepared if config.distill.mixup is None else _mixed(prepared, config.distill.mixup, config.seed)
 
 
 def untested(data: Prepared) -> str | None:
@@ -192,16 +195,6 @@ def untested(data: Prepared) -> str | None:
     return f"The test has no {state}, so this run cannot tell {unknown}."
 
 
-def require_enough(config: Config, data: Prepared) -> None:
-    """ValueError where the rate of false alarms takes more calibration windows than there are."""
-    if config.task != "anomaly":
-        return
-    if config.detect.method == "conformal":
-        threshold_rank(len(data.calibration), config.detect.false_alarm_rate)
-    if config.detect.method == "extreme":
-        require_tail(len(data.calibration))
-
-
 def calibration_windows(data: Prepared, seed: int) -> np.ndarray:
     """Training windows to calibrate the int8 ranges on, drawn evenly; with headroom for anomaly detection."""
     if data.task != "anomaly":
@@ -216,6 +209,13 @@ def _augmented(augment: AugmentConfig, purpose: str, main: str) -> list[str]:
     names = ", ".join(each["class"] for each in augment.layers)
     copies = "an augmented copy" if augment.copies == 1 else f"{augment.copies} augmented copies"
     return [f"{purpose}, every window was joined by {copies}: {names}{main}."]
+
+
+def _mixed(data: Prepared, alpha: float, seed: int) -> Prepared:
+    """With mixtures of training windows among those without a label."""
+    more = mixed_windows(data.train, alpha, NO_CLASS if data.task == "classification" else np.nan, seed)
+    said = f"the student learned what the teacher gives for {counted(len(more), 'mixture')} of two training windows."
+    return replace(data, unlabeled=joined(data.unlabeled, more), notes=(*data.notes, said))
 
 
 def _scaled(parts: Parts) -> Prepared:
@@ -317,7 +317,7 @@ def _clipped(parts: Parts) -> list[str]:
     if not isinstance(parts.features, JoinedFrontEnd):
         return _beyond(parts.features, samples, "")
     frames, sources = parts.features.frames_of(samples), parts.features.sources
-    notes = _beyond(parts.features.main, frames.main, "")
+    notes = _beyond(parts.features.main, main_of(frames), "")
     for source, own in zip(sources, frames.sources):
         notes += _beyond(source.front_end, own.frames, f"source {source.name}: ")
     return notes

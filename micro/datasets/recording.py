@@ -10,9 +10,12 @@ from typing import Protocol, overload
 import numpy as np
 
 from micro.errors import DataError
-from micro.signal import Frames, FrontEnd, JoinedFrames, Source, SourceFrames
-from micro.signal.joined import arrivals_of, latest
+from micro.signal import Frames, FrontEnd, JoinedFrames, MainFrames, Source, SourceFrames
+from micro.signal.joined_frames import arrivals_of, latest, some_joined, some_of
 from micro.support.wording import are, counted
+
+# Windows whose samples' flags are summed at a time.
+WINDOWS_AT_ONCE = 4096
 
 
 class Framing(Protocol):
@@ -187,30 +190,30 @@ def windows(samples: np.ndarray, window: int, hop: int) -> np.ndarray:
 
 
 @overload
-def cut(recording: Recording, features: FrontEnd) -> tuple[np.ndarray, np.ndarray]: ...
+def cut(recording: Recording, features: FrontEnd) -> tuple[MainFrames, np.ndarray]: ...
 @overload
 def cut(recording: Recording, features: Framing) -> tuple[Frames, np.ndarray]: ...
 def cut(recording: Recording, features: Framing) -> tuple[Frames, np.ndarray]:
     """Frames of a recording that include only valid samples, and the sample at which each begins.
 
-    Frames are views of the samples if all are valid: windows that overlap then take no memory of their own. Of a joined front
-    end only those are left for which every source has a window that is recent enough.
+    Frames are views of the samples, or places in one: windows that overlap take no memory of their own. Of a joined front end
+    only those are left for which every source has a window that is recent enough.
     """
     frames, starts = _cut_main(recording, features)
     if not features.sources:
         return frames, starts
     joined = joined_frames(recording, features, frames, starts)
     complete = joined.complete
-    return (joined, starts) if complete.all() else (joined[complete], starts[complete])
+    return some_joined(joined, complete), starts[complete]
 
 
-def _cut_main(recording: Recording, features: Framing) -> tuple[np.ndarray, np.ndarray]:
+def _cut_main(recording: Recording, features: Framing) -> tuple[MainFrames, np.ndarray]:
     frames = windows(recording.samples, features.window, features.hop)
     starts = np.arange(len(frames)) * features.hop
     if recording.valid.all():
         return frames, starts
     whole = whole_windows(recording, features)
-    return frames[whole], starts[whole]
+    return some_of(frames, whole), starts[whole]
 
 
 def lacking(recording: Recording, features: Framing) -> tuple[np.ndarray, int]:
@@ -220,7 +223,7 @@ def lacking(recording: Recording, features: Framing) -> tuple[np.ndarray, int]:
     return np.array([(each.chosen < 0).sum() for each in joined.sources], int), len(starts)
 
 
-def joined_frames(recording: Recording, features: Framing, frames: np.ndarray, starts: np.ndarray) -> JoinedFrames:
+def joined_frames(recording: Recording, features: Framing, frames: MainFrames, starts: np.ndarray) -> JoinedFrames:
     """A recording's windows, which begin at `starts`, each with the latest window of every source."""
     ends = starts + features.window - 1
     pairs = zip(recording.streams, features.sources, strict=True)
@@ -284,10 +287,21 @@ def split_in_time(count: int, fractions: tuple[float, ...], window: int, hop: in
 
 def all_within(flags: np.ndarray, starts: np.ndarray, window: int | np.ndarray) -> np.ndarray:
     """Which windows include only samples whose flag is set."""
-    return ~any_within(~flags, starts, window)
+    return ~_counted(flags, starts, window, False)
 
 
 def any_within(flags: np.ndarray, starts: np.ndarray, window: int | np.ndarray) -> np.ndarray:
     """Which windows include a sample whose flag is set: flags (n,) bool, starts (k,), one length or (k,) -> (k,) bool."""
-    total = np.concatenate(([0], np.cumsum(flags)))
-    return total[starts + window] > total[starts]
+    return _counted(flags, starts, window, True)
+
+
+def _counted(flags: np.ndarray, starts: np.ndarray, window: int | np.ndarray, wanted: bool) -> np.ndarray:
+    """Which windows include a sample whose flag is the wanted one; sums over a part of the samples at a time."""
+    found = np.zeros(len(starts), bool)
+    past = starts + window
+    for first in range(0, len(starts), WINDOWS_AT_ONCE):
+        part = slice(first, first + WINDOWS_AT_ONCE)
+        begin, end = int(starts[part].min()), int(past[part].max())
+        total = np.concatenate(([0], np.cumsum(flags[begin:end] == wanted)))
+        found[part] = total[past[part] - begin] > total[starts[part] - begin]
+    return found

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from micro.config import PLACE, FilesData, SourceConfig
-from micro.datasets import table
+from micro.datasets import store, table
 from micro.datasets.columns import usable
+from micro.datasets.contents import Contents, filled_rows
 from micro.datasets.find import find_files, placed, without
 from micro.datasets.recording import Recording, Samples, Stream, lacking, one_rate
 from micro.datasets.states import States
@@ -51,7 +52,7 @@ class Joined:
 
 def join(
     recordings: Sequence[Recording],
-    features: FrontEnd,
+    features: AnyFrontEnd,
     paths: Mapping[str, Path],
     data: FilesData,
     sources: Sequence[SourceConfig],
@@ -73,6 +74,7 @@ def join(
     joined = Joined(list(recordings), features)
     if not sources:
         return joined
+    assert isinstance(features, FrontEnd)
     made: list[Source] = []
     read: list[SourceData] = []
     notes: dict[str, None] = {}
@@ -84,7 +86,7 @@ def join(
         notes.update(dict.fromkeys(f"source {source.name}: {note}" for note in said))
         front_end = source.features.front_end(len(found.channels), found.sample_rate)
         made.append(Source(source.name, front_end, _max_age(source, found.sample_rate, features)))
-        own = _streams(recordings, partners, files, source.name)
+        own = _streams(recordings, partners, files, None if known else source.name)
         streams = [(*before, one) for before, one in zip(streams, own)]
         read.append(found)
     with_streams = [replace(one, streams=each) for one, each in zip(recordings, streams)]
@@ -112,17 +114,17 @@ def partner(path: Path, name: str, source: SourceConfig, data: FilesData) -> Pat
     if source.files is None:
         return path
     root = Path(source.folder or data.folder)
-    if PLACE not in source.files:
-        found = root / source.files
-        if not found.is_file():
-            raise DataError(f"source {source.name}: {found}: no such file")
-        return found
     absolute, folder = path.resolve(), Path(data.folder).resolve()
+    # A file from elsewhere, which is scored, lies next to its partner.
     below = absolute.relative_to(folder) if absolute.is_relative_to(folder) else None
+    if PLACE not in source.files:
+        found = (path.parent if below is None else root) / source.files
+        if not found.is_file():
+            raise DataError(f"source {source.name}: {found}: no such file, which {name} needs")
+        return found
     value = path.stem if source.recording == PLACE else placed(path.as_posix(), source.recording, PLACE)
     if value is None:
         raise DataError(f"source {source.name}: {name} does not match recording = {source.recording!r}")
-    # A file from elsewhere, which is scored, lies next to its partner.
     own = source.files.replace(PLACE, value)
     found = path.parent / own if below is None else root / below.parent / own
     if not found.is_file():
@@ -145,8 +147,7 @@ def _read(
     stretches: list[Recording] = []
     places: list[Path] = []
     for file, one in contents:
-        states = States(np.ones(len(one.samples), bool), None)
-        parts = table.stretches_of(file.name, one, states, reading, source.features.window)
+        parts = _stretches(file, one, source, reading)
         stretches += parts
         places += [file.path] * len(parts)
     channels = contents[0][1].channels
@@ -166,13 +167,35 @@ def _read(
     return by_file, SourceData(source.name, channels, rate if known is None else known.sample_rate), [*notes]
 
 
+def _stretches(file: table.File, read: Contents, source: SourceConfig, reading: FilesData) -> list[Recording]:
+    """The stretches of a file, or of those of its rows that have a value, where the config says so."""
+    begins = 0.0
+    if source.rows == "filled":
+        rate = table.rate_of(read, reading)[0]
+        read, kept = filled_rows(read)
+        if read.moments is None:
+            steps = np.diff(kept)
+            uneven = np.flatnonzero(steps != steps[:1])
+            if len(uneven) or not len(steps):
+                where = read.rows.where(int(uneven[0]) + 1) if len(uneven) else read.rows.where(0)
+                raise DataError(
+                    f"source {source.name}: {where}: its values do not come at equal steps of rows; give a time_column"
+                )
+            begins, rate = float(kept[0] / rate), rate / float(steps[0])
+            reading = reading.model_copy(update={"sample_rate": rate, "sample_rates": {}})
+            read = replace(read, rate=None)
+    states = States(np.ones(len(read.samples), bool), None)
+    parts = table.stretches_of(file.name, read, states, reading, source.features.window)
+    return [replace(one, start_seconds=one.start_seconds + begins) for one in parts]
+
+
 def _samples(stretches: Sequence[Recording]) -> Samples:
     """A file's stretches, one after the other."""
     edges = np.cumsum([0, *(len(one.samples) for one in stretches)]).tolist()
     first = stretches[0]
     assert first.sample_rate is not None
     return Samples(
-        np.concatenate([one.samples for one in stretches]),
+        store.joined([one.samples for one in stretches]),
         np.concatenate([one.valid for one in stretches]),
         tuple(itertools.pairwise(edges)),
         tuple(one.start_seconds for one in stretches),
@@ -200,11 +223,12 @@ def _max_age(source: SourceConfig, rate: float, features: FrontEnd) -> int:
 
 
 def _streams(
-    recordings: Sequence[Recording], partners: Mapping[str, Path], files: Mapping[Path, Samples], source: str
+    recordings: Sequence[Recording], partners: Mapping[str, Path], files: Mapping[Path, Samples], divided: str | None
 ) -> list[Stream]:
-    """The stream next to each recording; windows that reach into a recording before it are not for it.
+    """The stream next to each recording.
 
-    Otherwise a window of the test could hold samples that were trained on.
+    Of the source `divided` windows that reach into a recording before it are not for it: otherwise a window of the test could
+    hold samples that were trained on. What is only scored has all of them.
     """
     streams: list[Stream] = []
     spans: dict[Path, list[tuple[float, float, int]]] = {}
@@ -217,13 +241,13 @@ def _streams(
         # On the time axis of the source's file.
         first = one.start_seconds - begins
         spans.setdefault(path, []).append((first, first + len(one.samples) / one.sample_rate, place))
-    for path, found in spans.items():
+    for path, found in spans.items() if divided else ():
         found.sort()
         for (_, past, before), (first, _, place) in itertools.pairwise(found):
             if past > first + 1.0 / (recordings[place].sample_rate or 1.0):
                 a, b = recordings[before].name, recordings[place].name
                 raise DataError(
-                    f"source {source}: {a} and {b} overlap in time and both take {path.name}: samples of a test would have "
+                    f"source {divided}: {a} and {b} overlap in time and both take {path.name}: samples of a test would have "
                     "been trained on; give each a file of its own"
                 )
             streams[place] = replace(streams[place], not_before=past + streams[place].begins)

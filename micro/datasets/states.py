@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from micro.config import TableData
+from micro.datasets import store
 from micro.datasets.cells import label as label_text
 from micro.datasets.contents import Contents
 from micro.errors import DataError
@@ -45,6 +46,8 @@ def declared_healthy(contents: Contents, config: TableData, whole: bool) -> np.n
         DataError: Where healthy_rows begin past the file's end.
     """
     count = len(contents.samples)
+    if not config.healthy_rows:
+        return store.constant(whole, count)
     healthy = np.full(count, whole)
     for start, stop in config.healthy_rows:
         if start >= count:
@@ -65,7 +68,7 @@ def states_of(contents: Contents, healthy: np.ndarray, config: TableData, whole:
         DataError: Where the label column is missing from a file that needs it.
     """
     if config.label_column is None or (contents.labels is None and (whole or faulty)):
-        known = ~healthy if faulty else np.zeros(len(healthy), bool)
+        known = store.inverted(healthy) if faulty else store.constant(False, len(healthy))
         return States(healthy, known if faulty or healthy.all() else None)
     if contents.labels is None:
         raise DataError(

@@ -168,6 +168,7 @@ def read_files(
         except EmptyFile as error:
             left_out.add(str(error))
             continue
+        notes.update((f"{file.path}: {said}.", None) for said in read.unread)
         if not names:
             read, dropped = without_nameless(read, config)
             notes.update((f"{file.path}: {note}.", None) for note in dropped)
@@ -240,6 +241,7 @@ def whole_stretches(
 def rate_of(contents: Contents, config: FilesData) -> tuple[float, list[int], np.ndarray | None]:
     """Sample rate in Hz, the rows at which a new stretch begins, and each row's seconds where the file has a clock."""
     if contents.moments is not None:
+        config = clock.called(contents.moments, config)
         since = clock.seconds(contents.moments, config, contents.path)
         return *clock.rate_and_breaks(since, config, contents.path, contents.rows.where), since
     given = _given_rate(contents.path, config)
@@ -274,7 +276,7 @@ def seconds_of(contents: Contents, config: FilesData) -> np.ndarray:
     """Seconds from a file's first row to each, (n,): by its clock, else by its rate."""
     if contents.moments is None:
         return np.arange(len(contents.samples)) / rate_of(contents, config)[0]
-    since = clock.seconds(contents.moments, config, contents.path)
+    since = clock.seconds(contents.moments, clock.called(contents.moments, config), contents.path)
     return since - since[0]
 
 

@@ -11,14 +11,15 @@ import numpy as np
 
 from micro.config import AugmentConfig, FeaturesConfig
 from micro.config.files import FilesData
+from micro.datasets import store
 from micro.datasets.recording import Recording, whole_windows
 from micro.errors import DataError
 from micro.signal import AnyFrontEnd, Frames, FrontEnd, JoinedFrontEnd, Source
-from micro.signal.joined import features_of, main_of, samples_of
+from micro.signal.front_end import CHUNK
+from micro.signal.joined import features_of
+from micro.signal.joined_frames import main_of, samples_below, samples_of
 from micro.support.wording import counted, was
 
-# Windows whose features are computed at a time where channels are chosen, so that no more of them are copied.
-BATCH = 1024
 Files = TypeVar("Files", bound=FilesData)
 
 
@@ -117,10 +118,13 @@ class Views:
         return frames if self.teacher is None else _chosen(main_of(frames)[:, self.history :], self.students_channels)
 
     def _computed(self, features: AnyFrontEnd, frames: Frames, choose: Callable[[Frames], Frames]) -> np.ndarray:
-        if self.teacher is None:
-            return features_of(features, frames)
-        starts = range(0, max(1, len(frames)), BATCH)
-        return np.concatenate([features_of(features, choose(frames[start : start + BATCH])) for start in starts])
+        # As many as the front end takes at once: no more are copied, and of samples on disk no more pages stay in memory.
+        step = max(1, CHUNK // features.frames)
+        parts = []
+        for start in range(0, max(1, len(frames)), step):
+            parts.append(features_of(features, choose(frames[start : start + step])))
+            release(frames)
+        return np.concatenate(parts)
 
 
 def views_of(
@@ -156,6 +160,12 @@ def views_of(
     except ValueError as error:
         raise ValueError(f"teacher.features: {error}") from None
     return Views(student, teacher, own, theirs)
+
+
+def release(frames: Frames) -> None:
+    """Let go of the mapped pages below windows whose samples are on disk."""
+    for samples in samples_below(frames):
+        store.release(samples)
 
 
 def names_of(places: Sequence[int] | None, names: Sequence[str]) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ class Status(IntEnum):
     ALARM = 2
     FAULT_NOT_FINITE = 3
     FAULT_SATURATED = 4
+    FAULT_SOURCE = 6
 
 
 @dataclass(frozen=True)

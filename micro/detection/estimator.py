@@ -28,6 +28,7 @@ class Estimate(IntEnum):
     ESTIMATED = 1
     FAULT_NOT_FINITE = 3
     FAULT_SATURATED = 4
+    FAULT_SOURCE = 6
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ class Recognition(IntEnum):
     RECOGNIZED = 2
     FAULT_NOT_FINITE = 3
     FAULT_SATURATED = 4
+    FAULT_SOURCE = 6
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ class Fault(IntEnum):
 
     NOT_FINITE = 3
     SATURATED = 4
+    SOURCE = 6  # 5 is the model's own in C
 
 
 class Limits(Protocol):

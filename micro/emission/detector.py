@@ -13,7 +13,7 @@ from micro.emission.c_text import CArray, c_array, float_text, render
 from micro.emission.front_end import front_end_files
 from micro.emission.sensor import stage_context
 from micro.errors import ConversionError
-from micro.signal import FrontEnd, Scaling
+from micro.signal import AnyFrontEnd, Scaling
 from micro.support.files import sha256
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
 
@@ -25,7 +25,7 @@ SCORES = {
 
 
 def emit_detector(
-    front_end: FrontEnd, scaling: Scaling, detector: Detector, tflite: TfliteLike, directory: str | Path, name: str
+    front_end: AnyFrontEnd, scaling: Scaling, detector: Detector, tflite: TfliteLike, directory: str | Path, name: str
 ) -> tuple[Path, ...]:
     """Write NAME_front_end and NAME_detector, a header and a C file each: sensor samples in, alarms out.
 
@@ -61,16 +61,16 @@ def emit_detector(
 
 
 def detector_files(
-    front_end: FrontEnd, scaling: Scaling, detector: Detector, graph: Graph, digest: str, name: str
+    front_end: AnyFrontEnd, scaling: Scaling, detector: Detector, graph: Graph, digest: str, name: str
 ) -> dict[str, bytes]:
-    """Contents of the four files by name; raises as `emit_detector`."""
+    """Contents of the four files by name, and of two for each further source; raises as `emit_detector`."""
     context = _context(front_end, detector, graph, digest, name)
     files = {f"{name}_detector.h": "detector.h.j2", f"{name}_detector.c": "detector.c.j2"}
     made = {file: render(template, context).encode() for file, template in files.items()}
     return {**front_end_files(front_end, scaling, graph, digest, name), **made}
 
 
-def _context(front_end: FrontEnd, detector: Detector, graph: Graph, digest: str, name: str) -> dict[str, Any]:
+def _context(front_end: AnyFrontEnd, detector: Detector, graph: Graph, digest: str, name: str) -> dict[str, Any]:
     score = detector.score
     outputs = graph.tensors[graph.outputs[0]].size
     arrays: list[CArray] = []

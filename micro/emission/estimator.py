@@ -13,13 +13,13 @@ from micro.emission.c_text import comment_text, float_text, render
 from micro.emission.front_end import front_end_files
 from micro.emission.sensor import stage_context
 from micro.errors import ConversionError
-from micro.signal import FrontEnd, Scaling
+from micro.signal import AnyFrontEnd, Scaling
 from micro.support.files import sha256
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
 
 
 def emit_estimator(
-    front_end: FrontEnd, scaling: Scaling, estimator: Estimator, tflite: TfliteLike, directory: str | Path, name: str
+    front_end: AnyFrontEnd, scaling: Scaling, estimator: Estimator, tflite: TfliteLike, directory: str | Path, name: str
 ) -> tuple[Path, ...]:
     """Write NAME_front_end and NAME_estimator, a header and a C file each: sensor samples in, numbers with an interval out.
 
@@ -61,9 +61,9 @@ def _spacing(estimator: Estimator) -> float:
 
 
 def estimator_files(
-    front_end: FrontEnd, scaling: Scaling, estimator: Estimator, graph: Graph, digest: str, name: str
+    front_end: AnyFrontEnd, scaling: Scaling, estimator: Estimator, graph: Graph, digest: str, name: str
 ) -> dict[str, bytes]:
-    """Contents of the four files by name; raises as `emit_estimator`."""
+    """Contents of the four files by name, and of two for each further source; raises as `emit_estimator`."""
     outputs = graph.tensors[graph.outputs[0]].size
     if outputs != 1:
         raise ConversionError(f"an estimator gives one number, the model has {outputs} outputs")

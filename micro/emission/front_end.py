@@ -10,7 +10,7 @@ import numpy as np
 from micro.emission.c_array import write_sources
 from micro.emission.c_text import CArray, c_array, float_text, render
 from micro.errors import ConversionError
-from micro.signal import FrontEnd, Scaling, fixed_point, float32
+from micro.signal import AnyFrontEnd, FrontEnd, JoinedFrontEnd, Scaling, fixed_point, float32
 from micro.signal.bands import mel_bins
 from micro.signal.fourier import quarter_cosine
 from micro.support.c_names import CNames
@@ -57,14 +57,33 @@ def emit_front_end(
     return write_sources(directory, front_end_files(front_end, scaling, read(content), sha256(content), name))
 
 
-def front_end_files(front_end: FrontEnd, scaling: Scaling, graph: Graph, digest: str, name: str) -> dict[str, bytes]:
-    """Contents of the two files by name; raises as `emit_front_end`."""
-    context = _context(front_end, scaling, graph, digest, name)
+def front_end_files(front_end: AnyFrontEnd, scaling: Scaling, graph: Graph, digest: str, name: str) -> dict[str, bytes]:
+    """Contents of the two files by name, and of two more for each further source; raises as `emit_front_end`."""
+    if len(scaling.centre) != front_end.shape[-1]:
+        raise ValueError(f"the scaling has {len(scaling.centre)} features, the front end {front_end.shape[-1]}")
+    quantization = input_scale(front_end, graph)
+    if not isinstance(front_end, JoinedFrontEnd):
+        return _rendered(_context(front_end, scaling, quantization, digest, name), name)
+    own, *others = front_end.scalings(scaling)
+    files = _rendered({**_context(front_end.main, own, quantization, digest, name), "joined": True}, name)
+    for source, part in zip(front_end.sources, others):
+        prefix = source_prefix(name, source.name)
+        context = _context(source.front_end, part, quantization, digest, prefix)
+        files |= _rendered({**context, "joined": True, "source": source.name}, prefix)
+    return files
+
+
+def source_prefix(name: str, source: str) -> str:
+    """The prefix of what is emitted of a further source."""
+    return f"{name}_{source}"
+
+
+def _rendered(context: dict[str, Any], name: str) -> dict[str, bytes]:
     files = {f"{name}_front_end.h": "front_end.h.j2", f"{name}_front_end.c": "front_end.c.j2"}
     return {file: render(template, context).encode() for file, template in files.items()}
 
 
-def input_scale(front_end: FrontEnd, graph: Graph) -> tuple[float, int]:
+def input_scale(front_end: AnyFrontEnd, graph: Graph) -> tuple[float, int]:
     """Scale and zero point of the model's input; ConversionError where it does not take the features."""
     tensor = graph.tensors[graph.inputs[0]]
     if len(graph.inputs) != 1 or tensor.dtype != "int8" or tensor.quantization is None:
@@ -77,14 +96,15 @@ def input_scale(front_end: FrontEnd, graph: Graph) -> tuple[float, int]:
     return scale, zero
 
 
-def _context(front_end: FrontEnd, scaling: Scaling, graph: Graph, digest: str, name: str) -> dict[str, Any]:
-    scale, zero = input_scale(front_end, graph)
+def _context(
+    front_end: FrontEnd, scaling: Scaling, quantization: tuple[float, int], digest: str, name: str
+) -> dict[str, Any]:
+    """For the templates of one front end; `quantization` is scale and zero point of the model's input."""
+    scale, zero = quantization
     if front_end.hop > front_end.window:
         raise ValueError(
             f"hop {front_end.hop} is longer than the window of {front_end.window}: the firmware would skip samples"
         )
-    if len(scaling.centre) != front_end.shape[-1]:
-        raise ValueError(f"the scaling has {len(scaling.centre)} features, the front end {front_end.shape[-1]}")
     in_fixed = front_end.arithmetic == "fixed"
     length, kinds = front_end.length, front_end.kinds
     frames = None if front_end.frame is None else front_end.frames
@@ -95,6 +115,8 @@ def _context(front_end: FrontEnd, scaling: Scaling, graph: Graph, digest: str, n
     return {
         **CNames(name).context("front_end"),
         "digest": digest,
+        "joined": False,
+        "source": None,
         "description": describe(front_end),
         "window": front_end.window,
         "hop": front_end.hop,

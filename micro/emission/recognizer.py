@@ -11,13 +11,18 @@ from micro.emission.c_text import c_array, c_string, comment_text, float_text, r
 from micro.emission.front_end import front_end_files
 from micro.emission.sensor import stage_context
 from micro.errors import ConversionError
-from micro.signal import FrontEnd, Scaling
+from micro.signal import AnyFrontEnd, Scaling
 from micro.support.files import sha256
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
 
 
 def emit_recognizer(
-    front_end: FrontEnd, scaling: Scaling, recognizer: Recognizer, tflite: TfliteLike, directory: str | Path, name: str
+    front_end: AnyFrontEnd,
+    scaling: Scaling,
+    recognizer: Recognizer,
+    tflite: TfliteLike,
+    directory: str | Path,
+    name: str,
 ) -> tuple[Path, ...]:
     """Write NAME_front_end and NAME_recognizer, a header and a C file each: sensor samples in, recognized classes out.
 
@@ -55,9 +60,9 @@ def emit_recognizer(
 
 
 def recognizer_files(
-    front_end: FrontEnd, scaling: Scaling, recognizer: Recognizer, graph: Graph, digest: str, name: str
+    front_end: AnyFrontEnd, scaling: Scaling, recognizer: Recognizer, graph: Graph, digest: str, name: str
 ) -> dict[str, bytes]:
-    """Contents of the four files by name; raises as `emit_recognizer`."""
+    """Contents of the four files by name, and of two for each further source; raises as `emit_recognizer`."""
     outputs = graph.tensors[graph.outputs[0]].size
     if len(recognizer.class_names) != outputs:
         raise ConversionError(

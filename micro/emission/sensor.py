@@ -7,11 +7,12 @@ from typing import Any
 from micro.detection.outcome import Decider
 from micro.detection.sensor import LARGEST_SAMPLE, saturated_count
 from micro.emission.c_text import float_text
-from micro.signal import FrontEnd
+from micro.emission.front_end import source_prefix
+from micro.signal import AnyFrontEnd, JoinedFrontEnd
 from micro.support.c_names import CNames
 
 
-def stage_context(stage: str, decider: Decider, front_end: FrontEnd, digest: str, name: str) -> dict[str, Any]:
+def stage_context(stage: str, decider: Decider, front_end: AnyFrontEnd, digest: str, name: str) -> dict[str, Any]:
     """For the templates of NAME_stage.h and NAME_stage.c."""
     fixed = front_end.arithmetic == "fixed"
     limit = saturated_count(decider) if fixed else decider.saturation
@@ -26,10 +27,35 @@ def stage_context(stage: str, decider: Decider, front_end: FrontEnd, digest: str
         "saturation": None if limit is None else str(limit) if fixed else float_text(limit),
         "max_saturated": decider.max_saturated,
         "largest_sample": float_text(LARGEST_SAMPLE),
+        **sources_context(front_end, name),
     }
 
 
-def _parts(front_end: FrontEnd) -> int | None:
+def sources_context(front_end: AnyFrontEnd, name: str) -> dict[str, Any]:
+    """What templates are given of further sources; `inputs` is the macro that counts the model's inputs."""
+    upper = CNames(name).upper
+    if not isinstance(front_end, JoinedFrontEnd):
+        return {"further": [], "inputs": f"{upper}_FEATURE_COUNT"}
+    main = front_end.main
+    sources = []
+    for source in front_end.sources:
+        names = CNames(source_prefix(name, source.name))
+        sources.append(
+            {
+                "name": source.name,
+                "prefix": names.name,
+                "upper": names.upper,
+                "fixed": source.front_end.arithmetic == "fixed",
+                "max_age": source.max_age,
+                "seconds": f"{source.max_age / (main.sample_rate or 1.0):.4g}",
+                "rate": source.front_end.sample_rate,
+                "channels": source.front_end.channels,
+            }
+        )
+    return {"further": sources, "inputs": f"{upper}_JOINED_COUNT", "joined_count": front_end.shape[0]}
+
+
+def _parts(front_end: AnyFrontEnd) -> int | None:
     """Parts of `frame_hop` samples that a window of frames is divided into, the last perhaps shorter; None without frames.
 
     When a frame is complete, as many parts, the latest, hold the samples of its window and no others.

@@ -48,6 +48,11 @@ def require_searchable(config: Config) -> None:
             "search: candidates are judged on one division; leave out data.folds, and give them to the student that is found "
             "with keras-kd run"
         )
+    if config.distill.mixup is not None:
+        raise RunError(
+            "search: candidates learn from labeled windows; leave out distill.mixup, and give it to the student that is found "
+            "with keras-kd run"
+        )
     if config.distill.recipe == AUTO:
         raise RunError(
             'search: distill.recipe = "auto" is chosen by a run, for one student; run the config and name the recipe that it '

@@ -1,6 +1,6 @@
 """Firmware projects of finished runs, and the emulator that runs them.
 
-May import: errors, support, tflite, detection, emission, aot, datasets, runs.
+May import: errors, support, signal, tflite, detection, emission, aot, datasets, runs.
 """
 
 from __future__ import annotations

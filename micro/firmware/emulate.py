@@ -22,6 +22,9 @@ from micro.runs.publish import write_folder
 from micro.runs.report import with_emulated
 from micro.runs.run_report import RunReport
 from micro.runs.text_device import load_text_firmware, load_texts
+from micro.signal import JoinedFrontEnd
+from micro.signal.joined import sensed
+from micro.signal.joined_frames import main_of
 from micro.support.files import json_bytes, sha256, write_together
 
 # Of the stream that a core is given; long windows would take minutes.
@@ -51,20 +54,38 @@ def emulate_firmware(
 ) -> tuple[Emulated, ...]:
     """As `emulate`, for firmware and windows (n, window, channels) that are already loaded."""
     require_tools()
-    front_end = firmware.front_end
-    frames = self_test_windows(firmware, kept[np.isfinite(kept).all(axis=(1, 2))], 1)
-    stream = kept.reshape(-1, front_end.channels)
-    # A program reads whole hops; the last must not cut off the only window.
-    most = -(-max(MOST_SAMPLES, front_end.window) // front_end.hop)
-    stream = stream[: min(len(stream) // front_end.hop, most) * front_end.hop]
-    stream = front_end.counts(stream) if front_end.arithmetic == "fixed" else stream.astype(np.float32)
+    kept = kept[np.isfinite(kept.reshape(len(kept), -1)).all(axis=1)]
+    frames = self_test_windows(firmware, kept, 1)
+    content, expected = _stream(firmware, kept)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "project"
         write_folder(folder, project_files(firmware, frames, name, "bare-cortex-m", "static"))
-        (folder / "samples.bin").write_bytes(stream.tobytes())
-        expected = judge(firmware, stream)
+        (folder / "samples.bin").write_bytes(content)
         compiler = compiler_version()
         return tuple(_on(core, folder, expected, compiler) for core in cores)
+
+
+def _stream(firmware: Firmware, kept: np.ndarray) -> tuple[bytes, Judged]:
+    """What a core is given, windows joined to one stream, and what Python makes of it."""
+    front_end = firmware.front_end
+    if isinstance(front_end, JoinedFrontEnd):
+        return _stream_of_sources(firmware, front_end, kept)
+    stream = kept.reshape(-1, front_end.channels)
+    # A program reads whole hops; the last must not cut off the only window.
+    most = -(-max(MOST_SAMPLES, front_end.window) // front_end.hop)
+    stream = sensed(front_end, stream[: min(len(stream) // front_end.hop, most) * front_end.hop])
+    return stream.tobytes(), judge(firmware, stream)
+
+
+def _stream_of_sources(firmware: Firmware, front_end: JoinedFrontEnd, kept: np.ndarray) -> tuple[bytes, Judged]:
+    """As `_stream`: before the last sample of each window of the main source comes a window of every further source."""
+    frames = front_end.counts(front_end.frames_of(kept[: max(1, MOST_SAMPLES // front_end.samples)]))
+    count, window = len(frames), front_end.window
+    parts = [main_of(frames), *(each.frames[each.chosen] for each in frames.sources)]
+    content = b"".join(part[n].tobytes() for n in range(count) for part in parts)
+    ends = np.arange(count) * window + window - 1
+    sources = [(part.reshape(-1, part.shape[2]), np.repeat(ends, part.shape[1])) for part in parts[1:]]
+    return content, judge(firmware, parts[0].reshape(-1, front_end.channels), sources)
 
 
 def _on(core: str, folder: Path, expected: Judged, compiler: str) -> Emulated:

@@ -14,18 +14,21 @@ from micro.datasets.pieces import evenly_spaced
 from micro.detection.estimator import Estimator
 from micro.detection.outcome import Decider, decided
 from micro.detection.recognizer import Recognizer
-from micro.detection.sensor import faults
 from micro.emission.c_text import c_array, comment_text
 from micro.emission.detector import detector_files
 from micro.emission.estimator import estimator_files
 from micro.emission.recognizer import recognizer_files
+from micro.emission.sensor import sources_context
 from micro.errors import RunError
 from micro.firmware.boards import BOARDS, MACHINES, PLAIN_STAGE
 from micro.firmware.layout import Runtime, assembled
 from micro.firmware.text_project import text_project
-from micro.runs.device import Firmware, load_firmware, observe
+from micro.runs.device import Firmware, faults_of, load_firmware, observe
 from micro.runs.finished import read_run
 from micro.runs.publish import write_folder
+from micro.signal import Frames, JoinedFrames, JoinedFrontEnd
+from micro.signal.joined import sensed
+from micro.signal.joined_frames import main_of
 from micro.support.c_names import CNames
 from micro.support.files import sha256
 from micro.tflite.graph import Graph, read
@@ -108,6 +111,8 @@ def new_firmware(
 def load_windows(run_folder: str | Path, firmware: Firmware) -> np.ndarray:
     """Windows of a run's test data that the run has kept, (n, window, channels) float32, without those that are not finite.
 
+    Of a run with further sources (n, samples), those of all sources.
+
     Raises:
         RunError: Where there are none, or the file is damaged or does not fit the firmware.
     """
@@ -116,14 +121,17 @@ def load_windows(run_folder: str | Path, firmware: Firmware) -> np.ndarray:
         kept = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError, SyntaxError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} is missing or damaged: {error}") from None
-    wanted = (firmware.front_end.window, firmware.front_end.channels)
-    if not isinstance(kept, np.ndarray) or kept.dtype.kind != "f" or kept.ndim != 3 or kept.shape[1:] != wanted:
+    front_end = firmware.front_end
+    wanted: tuple[int, ...] = (front_end.window, front_end.channels)
+    words = f"{wanted[0]} samples of {wanted[1]} channels"
+    if isinstance(front_end, JoinedFrontEnd):
+        wanted = (front_end.samples,)
+        words = f"{wanted[0]} samples of all sources"
+    if not isinstance(kept, np.ndarray) or kept.dtype.kind != "f" or kept.shape[1:] != wanted:
         what = f"{kept.dtype} {kept.shape}" if isinstance(kept, np.ndarray) else "an archive"
-        raise RunError(
-            f"{path} is damaged: it holds {what}, not windows of {wanted[0]} samples of {wanted[1]} channels"
-        )
+        raise RunError(f"{path} is damaged: it holds {what}, not windows of {words}")
     kept = kept.astype(np.float32)
-    finite = kept[np.isfinite(kept).all(axis=(1, 2))]
+    finite = kept[np.isfinite(kept.reshape(len(kept), -1)).all(axis=1)]
     if not len(finite):
         raise RunError(f"{path} is damaged: no window has finite samples only")
     return np.asarray(finite)
@@ -131,7 +139,7 @@ def load_windows(run_folder: str | Path, firmware: Firmware) -> np.ndarray:
 
 def self_test_windows(firmware: Firmware, kept: np.ndarray, count: int) -> np.ndarray:
     """`count` of the windows, evenly among those without a sensor fault, or among all if those are too few."""
-    scored = kept[faults(firmware.decider, _samples(firmware, kept)) == 0]
+    scored = kept[faults_of(firmware.decider, windows_of(firmware, kept)) == 0]
     chosen = scored if len(scored) >= count else kept
     return np.asarray(chosen[evenly_spaced(len(chosen), count)])
 
@@ -165,10 +173,29 @@ def _stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> di
     return detector_files(*around, firmware.decider, graph, digest, name)
 
 
-def _samples(firmware: Firmware, frames: np.ndarray) -> np.ndarray:
-    """Windows as the firmware takes them: ADC counts, or float32."""
+def windows_of(firmware: Firmware, kept: np.ndarray) -> Frames:
+    """Windows that a run has kept, as the firmware takes them: ADC counts, or float32."""
     front_end = firmware.front_end
-    return front_end.counts(frames) if front_end.arithmetic == "fixed" else frames.astype(np.float32)
+    if isinstance(front_end, JoinedFrontEnd):
+        return front_end.counts(front_end.frames_of(kept))
+    return sensed(front_end, kept)
+
+
+def _sources(firmware: Firmware, samples: Frames, name: str) -> dict[str, Any]:
+    """What templates are given of further sources, with the samples of the self-test's windows."""
+    context = sources_context(firmware.front_end, name)
+    for source, own in zip(context["further"], samples.sources if isinstance(samples, JoinedFrames) else ()):
+        source["unit"] = _unit(source["fixed"])
+        source["samples"] = [c_array(_sample_type(source["fixed"]), "", each).rows for each in own.frames[own.chosen]]
+    return context
+
+
+def _unit(fixed: bool) -> str:
+    return "raw ADC count" if fixed else "value in the unit of the training data"
+
+
+def _sample_type(fixed: bool) -> str:
+    return "int16_t" if fixed else "float"
 
 
 def _context(
@@ -176,7 +203,7 @@ def _context(
 ) -> dict[str, Any]:
     front_end, layout = firmware.front_end, BOARDS[board]
     fixed = front_end.arithmetic == "fixed"
-    samples = _samples(firmware, frames)
+    samples = windows_of(firmware, frames)
     return {
         **CNames(name).context("self_test"),
         "digest": digest,
@@ -184,13 +211,15 @@ def _context(
         "runtime": runtime,
         "package": layout.package,
         "fixed": fixed,
-        "unit": "raw ADC count" if fixed else "value in the unit of the training data",
+        "unit": _unit(fixed),
+        **_sources(firmware, samples, name),
+        "window": front_end.window,
         "sample_rate": front_end.sample_rate,
         "machines": MACHINES,
         "windows": len(frames),
         "frames": None if front_end.frame is None else front_end.frames,
         "block": _block(front_end.hop),
-        "samples": [c_array("int16_t" if fixed else "float", "", window).rows for window in samples],
+        "samples": [c_array(_sample_type(fixed), "", window).rows for window in main_of(samples)],
         **_expected(firmware, samples),
         "title": layout.title,
         "folder": layout.sources.format(name=name),
@@ -203,7 +232,7 @@ def _block(hop: int) -> int:
 
 
 def _pixels(firmware: Firmware, image_size: tuple[int, int] | None) -> dict[str, Any]:
-    """What templates are told of pictures, whose samples are pixels."""
+    """What templates are given of pictures, whose samples are pixels."""
     if image_size is None:
         return {"image_size": None}
     front_end = firmware.front_end
@@ -218,7 +247,7 @@ def _pixels(firmware: Firmware, image_size: tuple[int, int] | None) -> dict[str,
 
 
 def _stage(decider: Decider) -> dict[str, Any]:
-    """What templates are told of the last stage."""
+    """What templates are given of the last stage."""
     if isinstance(decider, Recognizer):
         return {
             "stage": "recognizer",
@@ -253,7 +282,7 @@ def _printed(estimator: Estimator) -> dict[str, Any]:
     }
 
 
-def _expected(firmware: Firmware, samples: np.ndarray) -> dict[str, Any]:
+def _expected(firmware: Firmware, samples: Frames) -> dict[str, Any]:
     """What the last stage computes for each window after a reset; features, outputs and score are 0 for a sensor fault."""
     seen = observe(firmware, samples)
     parts = (seen.features, seen.outputs, seen.faulty)

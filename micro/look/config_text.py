@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from micro.config import load_config
-from micro.config.files import SOUND
-from micro.datasets.prepare import prepare, require_enough
+from micro.config.files import TIMED
+from micro.datasets.enough import require_enough
+from micro.datasets.prepare import prepare
 from micro.errors import MicroError
 from micro.look.suggest import NAMED, Suggestion
 from micro.look.survey import Survey
@@ -29,8 +30,8 @@ def config_text(survey: Survey, suggestion: Suggestion, folder: Path) -> str:
     """The config as TOML with comments; patterns begin in `folder`, where it will lie."""
     lines = first_lines(survey, suggestion, folder, "files")
     if survey.time_column is None and "sample_rate" not in survey.settings and survey.rate is not None:
-        sound = all(file.path.suffix.lower() in SOUND for file in survey.files)
-        lines += [] if sound else [f"sample_rate = {survey.rate!r}"]
+        timed = all(file.path.suffix.lower() in TIMED for file in survey.files)
+        lines += [] if timed else [f"sample_rate = {survey.rate!r}"]
     elif survey.rate is None and survey.time_column is None:
         lines.append("sample_rate = 1.0              # Hz: the files do not say it, so put in what it is")
     lines += [f"{key} = {toml_of(value)}" for key, value in suggestion.data.items()]

@@ -151,7 +151,9 @@ def _read(
             continue
         try:
             config = _reading_of(columns, dialects.get(path))
-            found.append(_surveyed(name, path, read_contents(path, config), config, columns, path in drawn))
+            read = read_contents(path, config)
+            found.append(_surveyed(name, path, read, config, columns, path in drawn))
+            remarks += [f"{name}: {said}" for said in read.unread]
         except (MicroError, ValueError) as error:
             if given.reading and _reads_otherwise(path):
                 raise ContradictionError(f"{error}; without {typed_as(given.reading)} it can be read") from None
@@ -304,8 +306,9 @@ def _rate_and_gaps(path: Path, read: Contents, config: TableData, *, runs: bool)
     for start, stop in pairwise(edges):
         part = rows_of(read, start, stop)
         if part.moments is not None and (stop - start > 1 or len(edges) == 2):
-            since = clock.seconds(part.moments, config, path)
-            rate, breaks = clock.rate_and_breaks(since, config, path, part.rows.where)
+            named = clock.called(part.moments, config)
+            since = clock.seconds(part.moments, named, path)
+            rate, breaks = clock.rate_and_breaks(since, named, path, part.rows.where)
             found.append((rate, len(breaks)))
     return float(np.median([rate for rate, _ in found])), sum(gaps for _, gaps in found)
 

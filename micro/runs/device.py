@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,25 @@ from micro.detection.estimator import Estimate, Estimator
 from micro.detection.outcome import Decider, decided, real_scores
 from micro.detection.predictor import Predictor
 from micro.detection.recognizer import NO_CLASS, Recognition, Recognizer
-from micro.detection.sensor import faults
+from micro.detection.sensor import Fault, faults
 from micro.errors import RunError
 from micro.runs.evaluate import run_inputs
 from micro.runs.finished import read_run
-from micro.signal import FrontEnd, JoinedFrontEnd, Scaling
+from micro.signal import AnyFrontEnd, Frames, JoinedFrames, JoinedFrontEnd, Scaling
+from micro.signal.joined import counts_of, int8_of, streamed
+from micro.signal.joined_frames import arrivals_of, main_of
 from micro.tflite.graph import read
+
+
+@dataclass(frozen=True)
+class _NoLimits:
+    """Of sources whose saturation is not known."""
+
+    saturation: float | None = None
+    max_saturated: int = 0
+
+
+_NO_LIMITS = _NoLimits()
 
 
 @dataclass(frozen=True)
@@ -46,28 +59,31 @@ class Decision:
 class Firmware:
     """All that a run puts on a chip: front end, scaling, model, and the detector, recognizer or estimator behind it."""
 
-    front_end: FrontEnd
+    front_end: AnyFrontEnd
     scaling: Scaling
     tflite: bytes
     decider: Decider
 
-    def inputs(self, frames: np.ndarray) -> np.ndarray:
-        """The model's int8 input of windows, (n, window, channels) -> (n, *input)."""
+    def inputs(self, frames: Frames) -> np.ndarray:
+        """The model's int8 input of windows, (n, window, channels) -> (n, *input); joined ones must be complete."""
         graph = read(self.tflite)
         quantization = graph.tensors[graph.inputs[0]].quantization
         assert quantization is not None
-        return self.front_end.int8(frames, self.scaling, quantization.scale[0], quantization.zero_point[0])
+        return int8_of(self.front_end, frames, self.scaling, quantization.scale[0], quantization.zero_point[0])
 
 
-def simulate(run_folder: str | Path, samples: np.ndarray) -> list[Decision]:
+def simulate(
+    run_folder: str | Path, samples: np.ndarray, sources: Mapping[str, np.ndarray] | None = None
+) -> list[Decision]:
     """The firmware's decisions on a recording, the same as the emitted C's.
 
     Args:
         samples: (n, channels) or (n,) in the unit of training; for a 'fixed' front end also int16, as the converter gives them.
+        sources: Of a run with further sources the samples of each by its name, at its rate and from the same moment on.
 
     Raises:
         RunError: If the folder is no finished run or has no firmware.
-        ValueError: For samples of another shape.
+        ValueError: For samples of another shape, or a source too many or too few.
 
     Examples:
         >>> samples = np.random.default_rng(0).normal(size=(8192, 1))
@@ -77,23 +93,45 @@ def simulate(run_folder: str | Path, samples: np.ndarray) -> list[Decision]:
         ...     print(error)
         runs/pump is not a finished run: ...
     """
-    return decisions(load_firmware(run_folder), samples)
+    return decisions(load_firmware(run_folder), samples, sources)
 
 
-def decisions(firmware: Firmware, samples: np.ndarray) -> list[Decision]:
+def decisions(
+    firmware: Firmware, samples: np.ndarray, sources: Mapping[str, np.ndarray] | None = None
+) -> list[Decision]:
     """As `simulate`, of firmware at hand."""
     front_end = firmware.front_end
-    samples = np.asarray(samples)
-    samples = samples[:, None] if samples.ndim == 1 else samples
-    if samples.ndim != 2 or samples.shape[1] != front_end.channels:
-        raise ValueError(f"samples must have shape (n, {front_end.channels}), got {samples.shape}")
-    judged = judge(firmware, samples)
+    judged = judge(firmware, _columns(samples, front_end.channels, "samples"), _in_time(front_end, sources or {}))
     ends = front_end.window - 1 + front_end.hop * np.arange(len(judged.faulty))
     real, names = real_scores(firmware.decider, judged.scores), getattr(firmware.decider, "class_names", ())
     return [
         Decision(int(end), None if fault else float(score), status, None if number == NO_CLASS else names[number])
         for end, score, fault, status, number in zip(ends, real, judged.faulty, judged.statuses, judged.classes)
     ]
+
+
+def _columns(samples: np.ndarray, channels: int, what: str) -> np.ndarray:
+    """Samples as (n, channels)."""
+    samples = np.asarray(samples)
+    samples = samples[:, None] if samples.ndim == 1 else samples
+    if samples.ndim != 2 or samples.shape[1] != channels:
+        raise ValueError(f"{what} must have shape (n, {channels}), got {samples.shape}")
+    return samples
+
+
+def _in_time(front_end: AnyFrontEnd, given: Mapping[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The samples of each further source, and before which main sample each comes where all begin together."""
+    sources = front_end.sources if isinstance(front_end, JoinedFrontEnd) else ()
+    names = [source.name for source in sources]
+    if sorted(names) != sorted(given):
+        raise ValueError(f"sources must be {', '.join(names) or 'none'}, got {', '.join(given) or 'none'}")
+    streams = []
+    for source in sources:
+        own = source.front_end
+        samples = _columns(given[source.name], own.channels, f"samples of {source.name}")
+        rates = (own.sample_rate or 1.0, front_end.sample_rate or 1.0)
+        streams.append((samples, arrivals_of(np.arange(len(samples)), *rates)))
+    return streams
 
 
 @dataclass(frozen=True)
@@ -114,20 +152,34 @@ class Judged(Observed):
     classes: np.ndarray
 
 
-def judge(firmware: Firmware, samples: np.ndarray) -> Judged:
-    """Every window of samples (n, channels) in the unit of training, or int16 for a 'fixed' front end."""
+def judge(firmware: Firmware, samples: np.ndarray, sources: Sequence[tuple[np.ndarray, np.ndarray]] = ()) -> Judged:
+    """Every window of samples (n, channels) in the unit of training, or int16 for a 'fixed' front end.
+
+    `sources` are, for each further one, its samples and before which main sample each comes: (m, channels), (m,) int.
+    """
     front_end = firmware.front_end
-    frames = windows(samples, front_end.window, front_end.hop)
-    if front_end.arithmetic == "fixed":
-        frames = front_end.counts(frames)
-    seen = observe(firmware, frames)
+    frames: Frames = windows(samples, front_end.window, front_end.hop)
+    if isinstance(front_end, JoinedFrontEnd):
+        frames = streamed(front_end, main_of(frames), sources)
+    seen = observe(firmware, counts_of(front_end, frames))
     outcome = decided(firmware.decider, seen.features, seen.outputs, seen.faulty)
     return Judged(seen.faulty, seen.features, seen.outputs, outcome.scores, outcome.statuses, outcome.classes)
 
 
-def observe(firmware: Firmware, frames: np.ndarray) -> Observed:
+def faults_of(decider: Decider, frames: Frames) -> np.ndarray:
+    """As `faults`, of joined windows those of the further sources too: the main source's first, then in their order."""
+    faulty = faults(decider, main_of(frames))
+    for source in frames.sources if isinstance(frames, JoinedFrames) else ():
+        used = source.used()
+        # Limits of saturation are the main source's. The last is of windows without one of this source.
+        own = np.append(faults(_NO_LIMITS, used.frames), int(Fault.SOURCE))[used.chosen]
+        faulty = np.where(faulty == 0, own, faulty)
+    return faulty
+
+
+def observe(firmware: Firmware, frames: Frames) -> Observed:
     """Front end and model of windows, (n, window, channels), in counts for a 'fixed' front end."""
-    faulty = faults(firmware.decider, frames)
+    faulty = faults_of(firmware.decider, frames)
     good = faulty == 0
     graph = read(firmware.tflite)
     shapes = (firmware.front_end.shape, graph.tensors[graph.outputs[0]].shape)
@@ -145,8 +197,6 @@ def not_for_a_chip(config: Config, decider: Decider | Predictor | None) -> str |
     window, hop = config.features.window, config.features.hop
     if hop > window:
         return f"hop {hop} is longer than the window of {window}, so a chip would skip samples; run with a hop of at most that"
-    if config.sources:
-        return "sources joined with the main one have no project yet"
     if getattr(config.data, "scaling", "all") == "per_file":
         return 'scaling = "per_file" has no constants for a chip; run with scaling = "all"'
     return None
@@ -178,6 +228,4 @@ def load_firmware(run_folder: str | Path) -> Firmware:
         )
     if isinstance(decider, Estimator) and outputs != 1:
         raise RunError(f"{folder} is damaged: it estimates one number, and its model has {outputs} outputs")
-    if isinstance(report.features, JoinedFrontEnd):
-        raise RunError(f"{folder}: sources joined with the main one have no project yet")
     return Firmware(report.features, report.scaling, content, decider)

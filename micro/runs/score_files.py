@@ -17,23 +17,27 @@ from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Target
 from micro.datasets.recording import Recording, cut
 from micro.datasets.regression import load_to_score
+from micro.datasets.sources import join
 from micro.datasets.split import file_scalings
-from micro.datasets.views import Views
+from micro.datasets.views import Views, release
 from micro.detection.detector import Detector, Status, decide, stand_in
 from micro.detection.estimator import Estimator
 from micro.detection.outcome import Decider
 from micro.detection.recognizer import NO_CLASS, Recognizer, recognize
-from micro.detection.sensor import faults
 from micro.detection.threshold import Threshold, reconstruction_error
 from micro.errors import DataError, RunError
+from micro.runs.device import faults_of
 from micro.runs.evaluate import run_inputs
 from micro.runs.finished import read_run
 from micro.runs.run_report import RunReport
-from micro.signal import FrontEnd, Scaling
+from micro.signal import AnyFrontEnd, Frames, Scaling
+from micro.signal.joined import counts_of, features_of, int8_of
 from micro.tflite.graph import read
 from micro.tflite.integers import dequantize, quantize_inputs
 
 FAULT = "sensor fault"
+# Samples of windows, overlaps included, that are scored at a time.
+SAMPLES_AT_ONCE = 1 << 24
 # Significant digits of estimates in a table: an offset may be large beside what changes.
 NUMBER_DIGITS = 10
 
@@ -91,8 +95,6 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
     """
     folder = Path(run_folder)
     report, config = read_run(folder)
-    if config.sources:
-        raise RunError("a run with further sources cannot score files yet")
     names = short_names(files)
     _require_kind(list(names), config)
     tables = _table_config(config, report, files, channel)
@@ -108,7 +110,15 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
             f"the run has one channel, the files have {len(found)}: {', '.join(found)}; name one with --channel"
         )
     expected = report.data.sample_rate
-    features = config.features.front_end(len(found), expected, size)
+    joined = join(
+        recordings,
+        config.features.front_end(len(found), expected, size),
+        {name: path for path, name in names.items()},
+        tables,
+        config.sources,
+        report.data.sources,
+    )
+    recordings, features = joined.recordings, joined.features
     scalings = file_scalings(recordings, features, Views(features)) if tables.scaling == "per_file" else {}
     student = _student(folder, report, config)
     by_file: dict[str, list[tuple[np.ndarray, ...]]] = {}
@@ -121,10 +131,10 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
             stretch = (
                 rows,
                 np.full(len(starts), np.nan) if rate is None else recording.start_seconds + starts / rate,
-                *_scores(student, features, frames, scalings.get(recording.name)),
+                *_in_parts(student, features, frames, scalings.get(recording.name)),
             )
             by_file.setdefault(recording.name, []).append(stretch)
-    notes = (*notes, *missing_notes(recordings, features))
+    notes = (*notes, *joined.notes, *missing_notes(recordings, features))
     if not by_file:
         raise DataError(f"no window can be scored: {notes[-1]}")
     made = (window for name, stretches in by_file.items() for window in _windows(name, stretches, student))
@@ -255,12 +265,22 @@ def _student(folder: Path, report: RunReport, config: Config) -> _Student:
     )
 
 
-def _scores(student: _Student, features: FrontEnd, frames: np.ndarray, own: Scaling | None) -> tuple[np.ndarray, ...]:
+def _in_parts(student: _Student, features: AnyFrontEnd, frames: Frames, own: Scaling | None) -> tuple[np.ndarray, ...]:
+    """As `_scores`, for so few windows at a time that copies of their samples do not fill the memory."""
+    step = max(1, SAMPLES_AT_ONCE // (features.window * features.channels))
+    parts = []
+    for start in range(0, len(frames), step):
+        parts.append(_scores(student, features, frames[start : start + step], own))
+        release(frames)
+    return tuple(np.concatenate(column) for column in zip(*parts))
+
+
+def _scores(student: _Student, features: AnyFrontEnd, frames: Frames, own: Scaling | None) -> tuple[np.ndarray, ...]:
     """Scores in real units and in the detector's, faults, likeliest classes by number, and those that a recognizer counts:
     (n, window, channels) -> (n,) each."""
     decider = student.decider
-    sensed = features.counts(frames) if student.on_chip and features.arithmetic == "fixed" else frames
-    faulty = faults(decider, sensed) if decider is not None else np.zeros(len(frames), int)
+    sensed = counts_of(features, frames) if student.on_chip else frames
+    faulty = faults_of(decider, sensed) if decider is not None else np.zeros(len(frames), int)
     good = faulty == 0
     scores, classes, candidates = np.zeros(len(frames)), np.zeros(len(frames), int), np.full(len(frames), NO_CLASS)
     raw = np.zeros(len(frames), np.int64 if student.on_chip else float)
@@ -268,11 +288,12 @@ def _scores(student: _Student, features: FrontEnd, frames: np.ndarray, own: Scal
         return scores, raw, faulty, classes, candidates
     graph = read(student.model)
     quantization = graph.tensors[graph.inputs[0]].quantization
-    values = features(frames[good])
+    values = features_of(features, frames[good])
     x = student.scaling(values if own is None else own(values))
     inputs = quantize_inputs(graph, x)[0]
     if student.on_chip and own is None and quantization is not None:
-        inputs = features.int8(sensed[good], student.scaling, quantization.scale[0], quantization.zero_point[0])
+        grid = (quantization.scale[0], quantization.zero_point[0])
+        inputs = int8_of(features, sensed[good], student.scaling, *grid)
     outputs = run_inputs(student.model, inputs)
     real = dequantize(outputs.reshape(len(outputs), -1), graph.tensors[graph.outputs[0]].quantization)
     if isinstance(decider, Recognizer):

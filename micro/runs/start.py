@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from micro.config import Config
-from micro.datasets.prepare import Prepared, prepare, require_enough
+from micro.datasets.enough import require_enough
+from micro.datasets.prepare import Prepared, prepare
 from micro.runs.folder import NOT_BEGUN, RunFolder
 from micro.runs.lock import holding, settled
 from micro.runs.run_report import RunReport

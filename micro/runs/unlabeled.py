@@ -61,7 +61,7 @@ def require_no_labels(recipe: Recipe) -> None:
     needing = next((term.objective for term in recipe.terms if term.made().needs_labels), None)
     if needing is not None:
         raise ValueError(
-            f"distill: {needing} needs the label of every window, and those of unlabeled_files have none; take an objective "
-            'that compares outputs alone, such as soft_target, logit_matching or output_matching, and with recipe "auto" '
-            "name such candidates"
+            f"distill: {needing} needs the label of every window, and those of unlabeled_files or of mixup have none; take an "
+            "objective that compares outputs alone, such as soft_target, logit_matching or output_matching, and with recipe "
+            '"auto" name such candidates'
         )

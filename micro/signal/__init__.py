@@ -4,15 +4,18 @@ May import: nothing of this project.
 """
 
 from micro.signal.front_end import FrontEnd
-from micro.signal.joined import AnyFrontEnd, Frames, JoinedFrames, JoinedFrontEnd, Source, SourceFrames
+from micro.signal.joined import AnyFrontEnd, JoinedFrontEnd, Source
+from micro.signal.joined_frames import ChosenFrames, Frames, JoinedFrames, MainFrames, SourceFrames
 from micro.signal.scaling import Scaling, fit_scaling
 
 __all__ = [
     "AnyFrontEnd",
+    "ChosenFrames",
     "Frames",
     "FrontEnd",
     "JoinedFrames",
     "JoinedFrontEnd",
+    "MainFrames",
     "Scaling",
     "Source",
     "SourceFrames",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from micro.signal.front_end import FrontEnd
+from micro.signal.joined_frames import Frames, JoinedFrames, SourceFrames, latest, main_of
 from micro.signal.scaling import Scaling
 from micro.signal.spec import Arithmetic, Kind
 
@@ -28,85 +30,26 @@ class Source:
     max_age: int
 
 
-@dataclass(frozen=True)
-class SourceFrames:
-    """A source's windows next to n windows of the main source.
-
-    Attributes:
-        frames: Its complete windows in their order, (m, window, channels).
-        chosen: The one that each main window is joined with, (n,) int; -1 where none is recent enough.
-        ages: Samples of the main source from the end of that window to the end of the main window, both counted, (n,) int; at
-            most `max_age` + 1, which stands for none.
-    """
-
-    frames: np.ndarray
-    chosen: np.ndarray
-    ages: np.ndarray
-
-
-@dataclass(frozen=True)
-class JoinedFrames:
-    """Windows of the main source, (n, window, channels), and those of each further source."""
-
-    main: np.ndarray
-    sources: tuple[SourceFrames, ...]
-
-    def __len__(self) -> int:
-        return len(self.main)
-
-    def __getitem__(self, rows: np.ndarray | slice) -> JoinedFrames:
-        """Some of the windows, without a copy of the sources' samples."""
-        sources = (replace(each, chosen=each.chosen[rows], ages=each.ages[rows]) for each in self.sources)
-        return JoinedFrames(self.main[rows], tuple(sources))
-
-    @property
-    def complete(self) -> np.ndarray:
-        """Which windows have one of every source, (n,) bool."""
-        return np.logical_and.reduce([each.chosen >= 0 for each in self.sources])
-
-    def flat(self) -> np.ndarray:
-        """All samples of each window, the main source's first, (n, samples) float32; every source must have a window.
-
-        `JoinedFrontEnd.frames_of` is the inverse.
-        """
-        parts = [self.main, *(each.frames[each.chosen] for each in self.sources)]
-        return np.concatenate([part.reshape(len(self), -1).astype(np.float32) for part in parts], axis=1)
-
-
-Frames = np.ndarray | JoinedFrames
-
-
-def latest(ends: np.ndarray, arrivals: np.ndarray, max_age: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which of a source's windows each main window is joined with, and its age, as `SourceFrames` has them.
+def streamed(
+    front_end: JoinedFrontEnd, main: np.ndarray, sources: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> JoinedFrames:
+    """The windows of a stream of samples, as the target joins them from a reset on.
 
     Args:
-        ends: The last sample of each main window, (n,) int.
-        arrivals: For each of the source's windows the main sample before which its last sample came, (m,) int, rising.
-        max_age: As `Source.max_age`.
-
-    Examples:
-        >>> from micro.signal.joined import latest
-        >>> chosen, ages = latest(np.array([9, 19, 29]), np.array([5, 12]), max_age=10)
-        >>> chosen.tolist(), ages.tolist()
-        ([0, 1, -1], [5, 8, 11])
+        front_end: Of all sources.
+        main: Windows of the main source, one a hop from its first sample on, (n, window, channels).
+        sources: For each further source its samples, (m, channels), and before which main sample each comes, (m,) int.
     """
-    chosen = np.searchsorted(arrivals, ends, side="right") - 1
-    ages = np.full(len(ends), max_age + 1)
-    some = chosen >= 0
-    ages[some] = np.minimum(ends[some] - arrivals[chosen[some]] + 1, max_age + 1)
-    return np.where(ages > max_age, -1, chosen), ages
-
-
-def arrivals_of(places: np.ndarray, rate: float, main_rate: float, begins: float = 0.0) -> np.ndarray:
-    """The main sample before which samples of a source come: the first that was taken at the same time or later.
-
-    Args:
-        places: Of the source's samples, counted from its first, (m,) int.
-        rate, main_rate: In Hz.
-        begins: Seconds from the main source's first sample to the source's first.
-    """
-    # What floats round must not make simultaneous samples follow one another.
-    return np.ceil((places / rate + begins) * main_rate - 1e-6).astype(np.int64)
+    ends = front_end.window - 1 + front_end.hop * np.arange(len(main))
+    joined = []
+    for source, (samples, arrivals) in zip(front_end.sources, sources, strict=True):
+        window, hop = source.front_end.window, source.front_end.hop
+        view = np.lib.stride_tricks.sliding_window_view(samples, window, axis=0) if len(samples) >= window else None
+        frames = np.empty((0, window, samples.shape[1]), samples.dtype) if view is None else np.moveaxis(view, -1, 1)
+        starts = np.arange(0, len(frames), hop)
+        chosen, ages = latest(ends, arrivals[starts + window - 1], source.max_age)
+        joined.append(SourceFrames(frames, np.append(starts, -1)[chosen], ages))
+    return JoinedFrames(main, tuple(joined))
 
 
 @dataclass(frozen=True)
@@ -197,6 +140,11 @@ class JoinedFrontEnd:
         return (self.main, *(source.front_end for source in self.sources))
 
     @property
+    def samples(self) -> int:
+        """Samples of all sources in a window, channels counted."""
+        return sum(part.window * part.channels for part in self.parts)
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one window's features."""
         return (sum(part.shape[0] for part in self.parts),)
@@ -238,19 +186,19 @@ class JoinedFrontEnd:
 
     def counts(self, frames: JoinedFrames) -> JoinedFrames:
         """Windows as the target takes them: int16 for each front end with arithmetic 'fixed', else float32."""
+        used = [each.used() for each in frames.sources]
         sources = (
-            replace(each, frames=sensed(source.front_end, each.frames))
-            for each, source in zip(frames.sources, self.sources)
+            replace(each, frames=sensed(source.front_end, each.frames)) for each, source in zip(used, self.sources)
         )
-        return JoinedFrames(sensed(self.main, frames.main), tuple(sources))
+        return JoinedFrames(sensed(self.main, main_of(frames)), tuple(sources))
 
     def __call__(self, frames: Frames) -> np.ndarray:
         """Features of windows that are complete, (n, features) float32."""
         joined = _joined(frames)
-        parts = [self.main(joined.main)]
+        parts = [self.main(main_of(joined))]
         for source, each in zip(self.sources, joined.sources):
-            used, place = np.unique(each.chosen, return_inverse=True)
-            parts.append(source.front_end(each.frames[used])[place.reshape(-1)])
+            used = each.used()
+            parts.append(source.front_end(used.frames)[used.chosen])
         return np.concatenate(parts, axis=1)
 
     def scalings(self, scaling: Scaling) -> tuple[Scaling, ...]:
@@ -270,10 +218,10 @@ class JoinedFrontEnd:
         """The model's input as the target computes it, (n, features) int8; windows must be complete."""
         joined = _joined(frames)
         own, *others = self.scalings(scaling)
-        parts = [self.main.int8(joined.main, own, scale, zero)]
+        parts = [self.main.int8(main_of(joined), own, scale, zero)]
         for source, each, part in zip(self.sources, joined.sources, others):
-            used, place = np.unique(each.chosen, return_inverse=True)
-            parts.append(source.front_end.int8(each.frames[used], part, scale, zero)[place.reshape(-1)])
+            used = each.used()
+            parts.append(source.front_end.int8(used.frames, part, scale, zero)[used.chosen])
         return np.concatenate(parts, axis=1)
 
 
@@ -282,7 +230,7 @@ AnyFrontEnd = FrontEnd | JoinedFrontEnd
 
 def sensed(front_end: FrontEnd, samples: np.ndarray) -> np.ndarray:
     """Samples as the target takes them: int16 counts for arithmetic 'fixed', else float32."""
-    return front_end.counts(samples) if front_end.arithmetic == "fixed" else samples.astype(np.float32)
+    return front_end.counts(samples) if front_end.arithmetic == "fixed" else samples.astype(np.float32, copy=False)
 
 
 def features_of(front_end: AnyFrontEnd, frames: Frames) -> np.ndarray:
@@ -290,19 +238,18 @@ def features_of(front_end: AnyFrontEnd, frames: Frames) -> np.ndarray:
     return front_end(frames) if isinstance(front_end, JoinedFrontEnd) else front_end(main_of(frames))
 
 
-def samples_of(frames: Frames) -> np.ndarray:
-    """Samples of windows as they are kept: (n, window, channels), of joined ones (n, samples), float32."""
-    return frames.flat() if isinstance(frames, JoinedFrames) else frames.astype(np.float32)
+def int8_of(front_end: AnyFrontEnd, frames: Frames, scaling: Scaling, scale: float, zero: int) -> np.ndarray:
+    """The model's input as the target computes it, by the front end that the windows were cut for, (n, *shape) int8."""
+    if isinstance(front_end, JoinedFrontEnd):
+        return front_end.int8(frames, scaling, scale, zero)
+    return front_end.int8(main_of(frames), scaling, scale, zero)
 
 
-def main_of(frames: Frames) -> np.ndarray:
-    """The main source's windows, (n, window, channels)."""
-    return frames.main if isinstance(frames, JoinedFrames) else frames
-
-
-def with_main(frames: Frames, main: np.ndarray) -> Frames:
-    """Windows with other samples of the main source."""
-    return replace(frames, main=main) if isinstance(frames, JoinedFrames) else main
+def counts_of(front_end: AnyFrontEnd, frames: Frames) -> Frames:
+    """Windows as the target takes them, by the front end that they were cut for."""
+    if isinstance(front_end, JoinedFrontEnd):
+        return front_end.counts(_joined(frames))
+    return sensed(front_end, main_of(frames))
 
 
 def _joined(frames: Frames) -> JoinedFrames:

@@ -18,9 +18,13 @@ def required(module: str, extra: str) -> ModuleType:
     """
     try:
         return importlib.import_module(module)
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         name = (error.name or module).split(".")[0]
         raise RunError(f"{name} is not installed; install it with: {install_command(extra)}") from None
+    except ImportError as error:
+        raise RunError(
+            f"{module} cannot be imported ({error}); install it again with: {install_command(extra)} --force-reinstall"
+        ) from None
 
 
 def install_command(extra: str) -> str:

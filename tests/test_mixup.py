@@ -1,0 +1,92 @@
+"""Mixtures of training windows: what they are, and that a student learns from them what its teacher gives."""
+
+import keras
+import numpy as np
+import pytest
+import tomli_w
+from support import invoke
+from test_unlabeled import TASKS, raw_of, write
+
+from micro.config import parse_config
+from micro.datasets.mixing import mixed_windows
+from micro.datasets.prepare import prepare
+from micro.datasets.window_parts import Windows
+from micro.runs.recorded_teacher import recorded
+from micro.runs.run_report import RunReport
+from micro.runs.train import with_unlabeled
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 8.0])
+def test_a_mixture_lies_between_two_windows_and_each_window_is_in_two(alpha):
+    rng = np.random.default_rng(0)
+    x, seen = rng.normal(size=(11, 3, 2)).astype("float32"), rng.normal(size=(11, 5)).astype("float32")
+    train = Windows(x, np.arange(11), ("a",) * 11, np.arange(11), seen)
+    mixed = mixed_windows(train, alpha, -1, 7)
+    flat, own = x.reshape(11, -1), mixed.x.reshape(11, -1)
+    partners = []
+    for row in range(11):
+        fits = []
+        for other in set(range(11)) - {row}:
+            step = flat[row] - flat[other]
+            weight = float((own[row] - flat[other]) @ step / (step @ step))
+            if np.allclose(flat[other] + weight * step, own[row], atol=1e-5):
+                fits.append((other, weight))
+        # A weight of 1 leaves nothing of the other, which may then be any.
+        other, weight = next(((o, w) for o, w in fits if o not in partners), fits[0])
+        assert -1e-5 <= weight <= 1 + 1e-5
+        np.testing.assert_allclose(mixed.of_teacher[row], weight * seen[row] + (1 - weight) * seen[other], atol=1e-4)
+        partners.append(other)
+    assert sorted(partners) == list(range(11))
+    assert (mixed.labels == -1).all()
+    again = mixed_windows(train, alpha, -1, 7)
+    assert np.array_equal(again.x, mixed.x)
+    assert not np.array_equal(mixed_windows(train, alpha, -1, 8).x, mixed.x)
+
+
+@pytest.mark.parametrize("unlabeled", [True, False])
+@pytest.mark.parametrize("task", TASKS)
+def test_the_student_gets_them_with_what_the_teacher_gives(tmp_path, task, unlabeled):
+    write(tmp_path, task)
+    changes = {} if unlabeled else {"data": {"unlabeled_files": []}}
+    raw = raw_of(tmp_path, task, distill={"mixup": 0.5}, **changes)
+    raw["teacher"] |= {"columns": ["x", "y"], "features": {"window": 32}}
+    raw["data"]["columns"] = ["x"]
+    data = prepare(parse_config(raw))
+    windows = len(data.train)
+    x, y = with_unlabeled(data)
+    assert len(x) == 2 * windows + (len(data.unlabeled) - windows)
+    labeled = np.isfinite(y) if task == "regression" else y >= 0
+    assert labeled.ravel().tolist() == [True] * windows + [False] * (len(x) - windows)
+    keras.utils.set_random_seed(1)
+    teacher = keras.Sequential(
+        [
+            keras.Input(data.of_teacher.train.x.shape[1:]),
+            keras.layers.Dense(4, "tanh"),
+            keras.layers.Dense(data.outputs),
+        ]
+    )
+    outputs = recorded(teacher, data).outputs
+    np.testing.assert_allclose(
+        outputs[-windows:], teacher.predict(data.unlabeled.of_teacher[-windows:], verbose=0), atol=1e-5
+    )
+    # What the teacher gives for a mixture is no mixture of what it gives.
+    assert not np.allclose(np.sort(outputs[-windows:, 0]), np.sort(outputs[:windows, 0]), atol=1e-2)
+
+
+def test_a_run_says_so_and_search_and_other_tasks_refuse(tmp_path):
+    write(tmp_path / "data", "classification")
+    raw = raw_of("data", "classification", distill={"mixup": 1.0}, data={"unlabeled_files": []})
+    (tmp_path / "c.toml").write_text(tomli_w.dumps(raw))
+    result = invoke("run", tmp_path / "c.toml", "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    notes = RunReport.read(tmp_path / "run").data.notes
+    assert any("mixtures of two training windows" in note for note in notes)
+    result = invoke("search", tmp_path / "c.toml", "--out", tmp_path / "search", "--trials", 2)
+    assert result.exit_code == 2
+    assert "leave out distill.mixup" in result.output
+    raw["data"] = {"folder": "data", "files": "a/*.csv", "healthy_files": "*", "sample_rate": 10.0}
+    with pytest.raises(ValueError, match="mixup is for classification and regression, and task is 'anomaly'"):
+        parse_config({**raw, "task": "anomaly", "student": {"sizes": [4]}, "teacher": {"sizes": [8, 4, 8]}})
+    raw = raw_of("data", "classification", distill={"mixup": 0})
+    with pytest.raises(ValueError, match=r"distill\.mixup"):
+        parse_config(raw)
