@@ -399,9 +399,45 @@ class RealRun(Job):
         start.run_pipeline(self.config, root / "rig", resume=way == "resume", force=way == "force")
 
 
+class RealFolds(RealRun):
+    """A cross-validation with nothing stood in for: three folds of three files of each class."""
+
+    def __init__(self):
+        super().__init__()
+        from micro.config import parse_config
+
+        models = {"sizes": [4], "epochs": 1}
+        self.raw = {
+            "job": "table", "task": "classification", "seeds": 1,
+            "data": {"files": "*/*.csv", "sample_rate": 100.0, "folds": 3},
+            "features": {"kind": "statistics", "window": 16, "hop": 16}, "teacher": models, "student": models,
+        }  # fmt: skip
+        self.parse = parse_config
+
+    def prepare(self, root):
+        import numpy as np
+
+        for number, name in enumerate(("calm", "busy") * 3):
+            path = self.files(root) / name / f"{number}.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            rows = np.random.default_rng(number).normal(size=(96, 2)) * (1 + number % 2)
+            np.savetxt(path, rows, delimiter=",", header="a,b", comments="", fmt="%.3f")
+
+    def files(self, root):
+        """Beside the folders of all tries, so that their configs are the same."""
+        return root.parent / "folds-files"
+
+    def call(self, root, way):
+        from micro.runs import start
+
+        config = self.parse(self.raw, self.files(root))
+        start.run_pipeline(config, root / "rig", resume=way == "resume", force=way == "force")
+
+
 JOBS = {
     "run": Run,
     "real-run": RealRun,
+    "real-folds": RealFolds,
     "run-over": RunOver,
     "fleet": Fleet,
     "search": Search,

@@ -5,6 +5,7 @@ import pytest
 from support import invoke
 from tables import columns, config_of, data_of, wave
 
+from micro.config import parse_config
 from micro.datasets import table
 from micro.datasets.prepare import prepare
 from micro.errors import DataError
@@ -38,6 +39,39 @@ def test_patterns_and_names_go_together_in_the_order_of_the_config(folder):
     assert all(np.allclose(one.samples[:, 1], wave(seed=1)) for one in found.recordings)
 
 
+def test_a_pattern_of_several_columns_stands_for_all_of_them_by_name(tmp_path):
+    for number in (1, 2):
+        sensors = {f"ch{n}": wave(seed=10 * number + n) for n in range(1, 5)}
+        order = sensors if number == 1 else dict(reversed(sensors.items()))
+        (tmp_path / f"{number}.csv").write_text(columns(**order, load=wave(seed=number)))
+    settings = {**SETTINGS, "columns": ["load", "ch*"]}
+    found = table.load(data_of(tmp_path, **settings), 16)
+    assert found.channels == ("load", "ch1", "ch2", "ch3", "ch4")
+    for number, one in enumerate(found.recordings, 1):
+        np.testing.assert_allclose(one.samples[:, 4], wave(seed=10 * number + 4), rtol=1e-6)
+    prepared = prepare(config_of(tmp_path, {**settings, "columns": ["ch4", "ch*"]}))
+    assert prepared.channels == ("ch4", "ch1", "ch2", "ch3")
+    (tmp_path / "2.csv").write_text(columns(**sensors, ch5=wave(), load=wave()))
+    assert "ch5" in table.load(data_of(tmp_path, **settings), 16).notes[0]
+
+
+def test_a_teacher_sees_what_a_pattern_of_its_own_matches(tmp_path):
+    sensors = {f"ch{n}": wave(400, n) for n in range(3)}
+    (tmp_path / "1.csv").write_text(columns(**sensors, t1=wave(400, 8), t2=wave(400, 9)))
+    raw = {
+        "job": "table",
+        "data": {**SETTINGS, "columns": ["ch*"]},
+        "features": {"kind": "statistics", "window": 16, "hop": 8},
+    }
+    config = parse_config(
+        {**raw, "teacher": {"detectors": ["autoencoder"], "columns": ["t*", "ch1"]}, "student": {"sizes": [4]}},
+        tmp_path,
+    )
+    prepared = prepare(config)
+    assert prepared.channels == ("ch0", "ch1", "ch2")
+    assert prepared.of_teacher.channels == ("t1", "t2", "ch1")
+
+
 def test_a_pattern_takes_no_clock_and_no_label_for_a_channel(tmp_path):
     state = np.where(np.arange(400) < 350, "0", "1")
     (tmp_path / "1.csv").write_text(columns(t_s=np.arange(400) / 100, a_s=wave(400), state_s=state))
@@ -59,7 +93,10 @@ def test_a_file_that_is_scored_elsewhere_has_the_rate_of_its_folder(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"columns": ["X*"]}, r"'X\*' in columns matches X105_DE, X105_FE; a channel is one column"),
+        (
+            {"columns": ["X*"]},
+            r"97.csv has no column 'X105_DE', which 'X\*' in columns matches with others in the first file",
+        ),
         ({"columns": ["X*_DE", "*DE"]}, "two patterns of columns match 'X105_DE'"),
         ({"columns": ["Y*_DE"]}, r"has no column 'Y\*_DE'; it has X105_DE"),
         ({"columns": ["X[0-9]*_DE"]}, r"has no column 'X\[0-9\]\*_DE'"),

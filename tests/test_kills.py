@@ -27,6 +27,12 @@ def test_a_kill_before_any_step_leaves_what_the_next_call_finishes_to_the_same_b
     assert met["tried"] == min(SPREAD[job], met["steps"]) > 1
 
 
+def test_a_killed_cross_validation_goes_on_fold_by_fold_to_the_same_bytes():
+    met = killing("real-folds", 2)
+    assert met["wrong"] == []
+    assert met["tried"] == 2
+
+
 @pytest.mark.parametrize("job", ["run", "run-over", "fleet", "search"])
 def test_of_two_calls_at_once_one_works_and_the_other_is_told_in_a_line(job):
     met = killing(job, "pairs")
@@ -36,7 +42,7 @@ def test_of_two_calls_at_once_one_works_and_the_other_is_told_in_a_line(job):
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("job", [*SPREAD, "real-run"])
+@pytest.mark.parametrize("job", [*SPREAD, "real-run", "real-folds"])
 def test_every_step_may_be_the_last(job):
     met = killing(job, EVERY)
     assert met["wrong"] == []

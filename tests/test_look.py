@@ -15,8 +15,8 @@ from micro.config import load_config
 from micro.config.data import TableData
 from micro.datasets import table
 from micro.errors import DataError
+from micro.look.channels import envelope
 from micro.look.dialect import dialect_of
-from micro.look.page import envelope
 from micro.look.suggest import suggest
 from micro.look.survey import survey
 

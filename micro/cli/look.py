@@ -3,64 +3,99 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from micro.cli.terminal import as_json, command_line, print_json
 
 if TYPE_CHECKING:
+    from micro.config import Task
+    from micro.look.suggest import Suggestion
     from micro.look.survey import Survey
 
 # Files that are listed one by one.
 MOST = 30
+# Units of times and of life, as the config names them.
+UNITS, LIFE = ("auto", "s", "ms", "us", "ns", "min", "h", "d"), ("rows", "s", "min", "h", "d")
+
+
+def _settings(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say what is not to be found out, named as the keys of section [data]."""
+    options = (
+        click.option("--task", type=click.Choice(["anomaly", "classification", "regression"]), help="What to learn."),
+        click.option("--separator", help="Between columns: ';', tab, space."),
+        click.option("--decimal", type=click.Choice([".", ","]), help="The decimal sign."),
+        click.option("--encoding", help="Such as cp1252 or utf-16."),
+        click.option("--header/--no-header", default=None, help="Whether a row names the columns."),
+        click.option("--skip-rows", type=click.IntRange(0), help="Lines above the header."),
+        click.option("--units-row/--no-units-row", default=None, help="Whether units stand below the names."),
+        click.option("--comment", help="What lines begin with that are no rows, such as '#'."),
+        click.option("--columns", multiple=True, help="A channel's name, or a pattern such as 'acc_*'; repeatable."),
+        click.option("--time-column", help="The column of times; none for no such column."),
+        click.option("--time-unit", type=click.Choice(UNITS), help="Of times that are numbers."),
+        click.option("--time-format", help="Of dates, such as '%d.%m.%Y %H:%M:%S'."),
+        click.option("--label-column", help="The column of labels; none for no such column."),
+        click.option("--normal-labels", multiple=True, help="A label of the healthy machine; repeatable."),
+        click.option("--healthy-files", multiple=True, help="A pattern of files of the healthy machine; repeatable."),
+        click.option("--target-column", help="The column to predict: a regression."),
+        click.option(
+            "--remaining-life", type=click.Choice(LIFE), help="Predict what is left of each run, in this unit."
+        ),
+        click.option("--run-column", help="The column that tells runs apart."),
+        click.option("--group", multiple=True, help="What files of one machine share: '{group}_*.csv'; repeatable."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.command(short_help="See what unknown files hold, get a config")
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option("--sample-rate", type=click.FloatRange(0, min_open=True), help="In Hz, where the files do not say it.")
+@_settings
 @click.option("--out", type=click.Path(dir_okay=False), help="Config to write; an existing file is left alone.")
 @click.option("--page", type=click.Path(dir_okay=False), help="HTML page with plots to write.")
 @as_json
-def look(files: tuple[str, ...], sample_rate: float | None, out: str | None, page: str | None, as_json: bool) -> None:
+def look(
+    files: tuple[str, ...],
+    sample_rate: float | None,
+    task: Task | None,
+    out: str | None,
+    page: str | None,
+    as_json: bool,
+    **settings: Any,
+) -> None:
     """See what files hold before any config is written: how they are read, columns, rates, gaps, ranges, labels, copies.
 
     Of pictures, or a folder with folders of them: sizes, colors, and how many there are of each class.
 
-    With --out a commented config to start from is written, and tried on the files: what it still lacks is said.
+    With --out a commented config to start from is written, and tried on the files: what it still lacks is said. What is found
+    out wrongly is given instead, by options named as the config's keys; they go into the config.
 
     \b
     Example:
       keras-kd look recordings/*/*.csv --out pump.toml
+      keras-kd look log.csv --time-column zeit --time-unit ms --label-column state --out pump.toml
     """
-    from micro.look import suggest
-    from micro.look.pictures import picture_config, survey_all
+    from micro.look.given import given_of
+    from micro.look.pictures import survey_all
+    from micro.look.suggest import suggest
 
     if sample_rate is not None and not 0 < sample_rate <= 1e9:
         raise click.BadParameter(f"must be above 0 and at most 1e9 Hz, got {sample_rate}", param_hint="--sample-rate")
     if out is not None and Path(out).exists():
         raise click.ClickException(f"{out} exists already; choose another --out")
-    found = survey_all(files, sample_rate)
+    given = given_of(settings, task)
+    found = survey_all(files, sample_rate, given, curves=page is not None)
     if found.pictures and page is not None:
         raise click.ClickException("--page draws signals, and these files are pictures; leave it out")
-    suggestion = suggest.suggest(found)
-    lacking: str | None = None
-    if out is not None:
-        from micro.support.files import write_bytes
-
-        config_of = picture_config if found.pictures else suggest.config_text
-        text = config_of(found, suggestion, Path(out).parent)
-        write_bytes(out, text.encode())
-        lacking = suggest.lacking(found, out)
-    if page is not None:
-        from micro.look.page import render_look
-        from micro.support.files import write_bytes
-
-        write_bytes(page, render_look(found, suggestion, Path(page).stem))
+    suggestion = suggest(found, given)
+    lacks = _written(found, suggestion, out, page)
     if as_json:
-        files_found = [{**dataclasses.asdict(each), "path": str(each.path)} for each in found.files]
-        print_json({**dataclasses.asdict(found), "files": files_found, "task": suggestion.task, "lacking": lacking})
+        _print_json(found, suggestion, lacks)
         return
     _print_pictures(found) if found.pictures else _print(found)
     _print_notes(found)
@@ -68,6 +103,40 @@ def look(files: tuple[str, ...], sample_rate: float | None, out: str | None, pag
         click.echo(f"Task: {suggestion.task}: {reason}.")
     if page is not None:
         click.echo(f"Page: {page}")
+    _print_next(found, out, lacks)
+
+
+def _written(found: Survey, suggestion: Suggestion, out: str | None, page: str | None) -> str | None:
+    """Write the config and the page that are asked for; what keeps the config from running, None where nothing does."""
+    from micro.look.config_text import config_text, lacking
+    from micro.look.pictures import picture_config
+    from micro.support.files import write_bytes
+
+    lacks: str | None = None
+    if out is not None:
+        text = (picture_config if found.pictures else config_text)(found, suggestion, Path(out).parent)
+        write_bytes(out, text.encode())
+        lacks = lacking(found, out)
+    if page is not None:
+        from micro.look.page import render_look
+
+        write_bytes(page, render_look(found, suggestion, Path(page).stem))
+    return lacks
+
+
+def _print_json(found: Survey, suggestion: Suggestion, lacking: str | None) -> None:
+    """What was found as plain data, without the curves of a page."""
+    files = [
+        {**dataclasses.asdict(dataclasses.replace(each, curves=())), "path": str(each.path)} for each in found.files
+    ]
+    for each in files:
+        del each["curves"]
+    plain = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
+    print_json({**plain, "files": files, "task": suggestion.task, "lacking": lacking})
+
+
+def _print_next(found: Survey, out: str | None, lacking: str | None) -> None:
+    """What was written, and what to type next."""
     if out is None:
         click.echo("Next: the same with --out CONFIG.toml writes a config to start from.")
     elif lacking is None:
@@ -126,15 +195,15 @@ def _print_pictures(found: Survey) -> None:
 
 def _print_notes(found: Survey) -> None:
     """Remarks, copies of each other, and what was not read."""
-    from micro.look import suggest
+    from micro.look.config_text import sentence
     from micro.support.wording import listed
 
     for remark in found.remarks:
-        click.echo(f"Note: {suggest.sentence(remark)}")
+        click.echo(f"Note: {sentence(remark)}")
     for names in found.twins[:5]:
         click.echo(f"Note: {names[0]} and {listed(names[1:])} hold the same bytes.")
     for reason in found.unread[:5]:
-        click.echo(f"Not read: {suggest.sentence(reason)}")
+        click.echo(f"Not read: {sentence(reason)}")
     if len(found.unread) > 5:
         click.echo(f"and {len(found.unread) - 5:,} files more were not read.")
 
@@ -143,7 +212,7 @@ def _over_all(found: Survey, name: str) -> tuple[str, ...]:
     """A channel's range, mean, missing values and remarks over all files that have it."""
     import numpy as np
 
-    from micro.look.survey import ODD
+    from micro.look.channels import ODD
 
     held = [(channel, file) for file in found.files for channel in file.channels if channel.name == name]
     numbers = np.array([(channel.low, channel.mean, channel.high) for channel, _ in held])

@@ -80,6 +80,8 @@ def print_report(report: RunReport, out: str) -> None:
     console.print(_models_table(report))
     if len(report.numbers) > 1:
         console.print(_numbers_table(report))
+    if report.folds:
+        console.print(_folds_table(report))
     if len(report.stages) > 1:
         console.print(_stages_table(report))
     if report.recipe is not None:
@@ -173,8 +175,9 @@ def _models_table(report: RunReport) -> Table:
     from micro.runs.report import names_of
 
     metrics = report.metrics
-    seeds = len(report.seeds)
-    table = Table(title=f"{report.job}: {report.data.windows.test:,} test windows, {counted(seeds, 'seed')}")
+    seeds, what = report.repeats
+    windows = sum(fold.windows.test for fold in report.folds) or report.data.windows.test
+    table = Table(title=f"{report.job}: {windows:,} test windows, {counted(seeds, what)}")
     table.add_column("model")
     for metric in metrics:
         table.add_column(METRIC_NAMES.get(metric, metric.replace("_", " ")), justify="right")
@@ -197,6 +200,30 @@ def _numbers_table(report: RunReport) -> Table:
         table.add_column(METRIC_NAMES.get(metric, metric), justify="right")
     for number in report.numbers:
         table.add_row(number.name, *("–" if value is None else _figure(value) for value in number.metrics.values()))
+    return table
+
+
+def _folds_table(report: RunReport) -> Table:
+    """What each fold tested, and how its students did."""
+    from rich.table import Table
+
+    from micro.runs.assessment.words import METRIC_NAMES
+    from micro.runs.report import names_of
+    from micro.support.wording import listed
+
+    table = Table(
+        title=f"{METRIC_NAMES.get(report.metric, report.metric)} by fold; the first fold's student is deployed"
+    )
+    table.add_column("fold", justify="right")
+    table.add_column("tested")
+    table.add_column("windows", justify="right")
+    names = {model: name for model, name in names_of(report).items() if model in report.folds[0].models}
+    for name in names.values():
+        table.add_column(name, justify="right")
+    for fold in report.folds:
+        values = (fold.models[model].get(report.metric) for model in names)
+        figures = ("–" if value is None else _figure(value) for value in values)
+        table.add_row(str(fold.fold), listed(fold.tested, 4), f"{fold.windows.test:,}", *figures)
     return table
 
 
@@ -244,7 +271,7 @@ def _stages_table(report: RunReport) -> Table:
         table.add_column(name, justify="right")
     for row in report.stages:
         costs = (f"{cost:,}" for cost in (row.flash, row.arena, row.macs))
-        metric = _mean(row.metrics.get(report.metric), len(report.seeds))
+        metric = _mean(row.metrics.get(report.metric), report.repeats[0])
         table.add_row(STAGES[row.stage], metric, *costs, f"{100 * row.zeros:.0f} %")
     return table
 

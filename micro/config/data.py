@@ -124,6 +124,16 @@ class TableData(FilesData):
         require_predicted(self.predict, self.columns)
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_folds(cls, values: object) -> object:
+        if isinstance(values, dict) and "folds" in values:
+            raise ValueError(
+                "folds is for tasks 'classification' and 'regression': a detector is tested on all faulty files and on a part "
+                "of each healthy one; leave it out"
+            )
+        return values
+
     @model_validator(mode="after")
     def _has_a_healthy_part(self) -> TableData:
         if not self.healthy_files and not self.healthy_rows:
@@ -151,6 +161,7 @@ class GroupedData(FilesData):
     test_files: Texts = ()
     validation_files: Texts = ()
     split: Literal["auto", "files", "time"] = "auto"
+    folds: Annotated[int, Field(ge=3, le=1000)] | None = None
     on_short: Literal["error", "skip", "pad"] = "error"  # type: ignore[assignment]  # one value more
 
     @model_validator(mode="before")
@@ -171,6 +182,10 @@ class GroupedData(FilesData):
                 f"group is a pattern with one {{group}} in place of what files of one subject or machine share, such as "
                 f'"{{group}}_*.csv"; got {shown(odd)}'
             )
+        named = [name for name in ("test_files", "validation_files") if getattr(self, name)]
+        if self.folds is not None and (named or self.split == "time"):
+            other = named[0] if named else 'split = "time"'
+            raise ValueError(f"folds test every group in turns, and {other} says otherwise; give one of them")
         if self.pictures and (self.split == "time" or self.on_short == "pad"):
             given = 'split = "time"' if self.split == "time" else 'on_short = "pad"'
             raise ValueError(f"{given} is not for pictures, each of which is one window: leave it out")

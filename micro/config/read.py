@@ -94,6 +94,10 @@ class Config(Section):
         if objective is not None and objective not in OBJECTIVES[self.task]:
             fits = " or ".join(OBJECTIVES[self.task])
             raise ValueError(f"distill.objective {objective!r} does not suit task {self.task!r}; take {fits}")
+        if getattr(self.data, "folds", None) and self.distill.recipe == AUTO:
+            raise ValueError(
+                'distill.recipe = "auto" chooses on files that other folds test; run it without data.folds, and name its choice'
+            )
         if self.distill.mixup is not None and self.task not in ("classification", "regression"):
             raise ValueError(
                 f"distill.mixup is for classification and regression, and task is {self.task!r}; leave it out"

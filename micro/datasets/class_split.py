@@ -65,7 +65,7 @@ def split_classes(
     """
     what = "group" if config.group else what
     classes = max(1, len(class_names))
-    _require_one_class(twins, stretches, class_names)
+    require_one_class(twins, stretches, class_names)
     if config.split != "time":
         named = _named(paths, config)
         _require_apart(named, groups, twins)
@@ -140,7 +140,7 @@ def _named(paths: Mapping[str, Path], config: GroupedData) -> dict[str, int]:
     return found
 
 
-def _require_one_class(
+def require_one_class(
     twins: Sequence[tuple[str, ...]], stretches: Sequence[Labeled], class_names: Sequence[str]
 ) -> None:
     """DataError for files that hold the same and are of different classes."""
@@ -182,7 +182,7 @@ def _by_groups(
     seed: int,
 ) -> tuple[list[np.ndarray], list[tuple[int, int]]]:
     """The part of each window by whole groups, and (class, part) for each class that a part lacks."""
-    place = _joined(groups, twins)
+    place = joined(groups, twins)
     part_of = dict(named)
     for part in (TEST, VALIDATION):
         if part in named.values():
@@ -197,7 +197,7 @@ def _by_groups(
     return parts, _lacking(stretches, parts, classes)
 
 
-def _joined(groups: Mapping[str, str], twins: Sequence[tuple[str, ...]]) -> dict[str, int]:
+def joined(groups: Mapping[str, str], twins: Sequence[tuple[str, ...]]) -> dict[str, int]:
     """A number for each file's group; groups that share a file's content are one."""
     from scipy.cluster.hierarchy import DisjointSet
 
@@ -305,8 +305,8 @@ def _lacks(
 ) -> str:
     label, part = lacking[0]
     names = {one.name for one in stretches if (one.classes == label).any()}
-    held, joined = {groups[name] for name in names}, _joined(groups, twins)
-    apart = len({joined[name] for name in names})
+    held, place = {groups[name] for name in names}, joined(groups, twins)
+    apart = len({place[name] for name in names})
     subject = f"window of class {class_names[label]!r}, which" if class_names else "window:"
     one, several = ("holds", "hold") if class_names else ("has one", "have one")
     said = f"{PARTS[part]} would have no {subject} {counted(len(held), what)} {one if len(held) == 1 else several}"

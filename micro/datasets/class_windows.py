@@ -9,8 +9,10 @@ import numpy as np
 
 from micro.config import AugmentConfig, ClassesData, FeaturesConfig, SourceConfig
 from micro.datasets.augmented import with_copies
-from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups, split_classes
+from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups
 from micro.datasets.classes import ClassRecording, Loaded, load_classes
+from micro.datasets.folds import divided as dealt
+from micro.datasets.folds import tested
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import Framing, cut, one_rate, one_size, reach
@@ -30,8 +32,12 @@ def class_parts(
     seed: int,
     inputs: TeacherInputs = AS_THE_STUDENT,
     sources: Sequence[SourceConfig] = (),
+    *,
+    fold: int = 0,
 ) -> Parts:
     """Read the files, and divide their windows into training, validation, which also calibrates, and test.
+
+    Where the config has folds, `fold` is the one that is tested.
 
     Raises:
         DataError: Names what is missing, damaged, contradictory or too little.
@@ -54,7 +60,7 @@ def class_parts(
     groups = groups_of(loaded.paths, data)
     # A picture is one window, which cannot be divided.
     whole = data.model_copy(update={"split": "files"}) if data.pictures else data
-    parts, said = split_classes(labeled, whole, loaded.class_names, loaded.paths, groups, twins, views, seed)
+    parts, said = dealt(labeled, whole, loaded.class_names, loaded.paths, groups, twins, views, seed, fold=fold)
     divided: tuple[Pieces, ...] = ([], [], [])
     offset = 0
     for (frames, _), one, part in zip(framed, labeled, parts):
@@ -102,6 +108,7 @@ def class_parts(
         teacher_features=views.teacher,
         teacher_channels=names_of(views.teachers_channels, loaded.channels),
         sources=joined.sources,
+        tested=tested(labeled, parts, groups) if data.folds else (),
     )
 
 

@@ -139,7 +139,7 @@ def choose(
     Raises:
         DataError: For a name that is missing or occurs twice, or for too many channels.
     """
-    wanted = tuple(settled) or config.columns
+    wanted = tuple(settled) or expanded(config.columns, names, config)
     if wanted:
         channels = tuple(_channel(path, name, names, config, aside) for name in wanted)
         if len(set(channels)) < len(channels):
@@ -171,26 +171,49 @@ def choose(
     return Chosen(channels, called, time, label)
 
 
-def _channel(path: Path, name: str, names: Sequence[str], config: FilesData, aside: Callable[[], str]) -> int:
-    """Where a channel is, by its name, or by the pattern that the config has in place of one: '*' and '?' match letters."""
-    if name in names or name not in config.columns:
-        return _place(path, name, names, aside)
+def expanded(columns: Sequence[str], names: Sequence[str], config: FilesData) -> tuple[str, ...]:
+    """Channels of a config by a file's columns: in place of a pattern that matches several, all of them, each column once.
+
+    A pattern that matches one column stays as it is, and is the channel's name in files that call the column otherwise.
+    """
+    found: list[str] = []
+    for pattern in columns:
+        several = [] if pattern in names else _matching(pattern, names, config)
+        found += several if len(several) > 1 else [pattern]
+    return tuple(dict.fromkeys(found))
+
+
+def _matching(pattern: str, names: Sequence[str], config: FilesData) -> list[str]:
+    """The columns that a pattern matches, without those that are no channels."""
     special = {getattr(config, key, None) for key in ("time_column", "label_column", "run_column")}
     special |= {*getattr(config, "targets", ())}
-    matching = [
-        place
-        for place, other in enumerate(names)
-        if other not in special and fnmatchcase(other, name.replace("[", "[[]"))
-    ]
+    return [name for name in names if name not in special and fnmatchcase(name, pattern.replace("[", "[[]"))]
+
+
+def _channel(path: Path, name: str, names: Sequence[str], config: FilesData, aside: Callable[[], str]) -> int:
+    """Where a channel is, by its name, or by the pattern that the config has in place of one: '*' and '?' match letters."""
+    if name in names:
+        return _place(path, name, names, aside)
+    if name not in config.columns:
+        pattern = next((each for each in config.columns if fnmatchcase(name, each.replace("[", "[[]"))), None)
+        several = (
+            ""
+            if pattern is None
+            else f", which {pattern!r} in columns matches with others in the first file; give each channel a pattern"
+        )
+        return _place(path, name, names, aside, several)
+    matching = [place for place, other in enumerate(names) if other in _matching(name, names, config)]
     if len(matching) > 1:
         found = _listed([names[place] for place in matching])
-        raise DataError(f"{path}: {name!r} in columns matches {found}; a channel is one column, give each a pattern")
+        raise DataError(
+            f"{path}: {name!r} in columns matches {found}; in other files it is one column, give each a pattern"
+        )
     return matching[0] if matching else _place(path, name, names, aside)
 
 
-def _place(path: Path, name: str, names: Sequence[str], aside: Callable[[], str]) -> int:
+def _place(path: Path, name: str, names: Sequence[str], aside: Callable[[], str], more: str = "") -> int:
     if name not in names:
-        raise DataError(f"{path} has no column {name!r}; it has {_listed(names)}{aside()}")
+        raise DataError(f"{path} has no column {name!r}{more}; it has {_listed(names)}{aside()}")
     place = names.index(name)
     if name in names[place + 1 :]:
         raise DataError(f"{path}: column {name!r} appears twice")

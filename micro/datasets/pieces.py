@@ -75,6 +75,7 @@ class Parts:
         sources: Further sources next to the main one.
         predicted: Places, along the last axis, of the features that models predict from the others; empty where they give
             back all of them.
+        tested: Where the config has folds, the groups of which the test has windows.
     """
 
     features: AnyFrontEnd
@@ -96,6 +97,7 @@ class Parts:
     teacher_channels: tuple[str, ...] = ()
     sources: tuple[SourceData, ...] = ()
     predicted: tuple[int, ...] = ()
+    tested: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

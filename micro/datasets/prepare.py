@@ -81,6 +81,7 @@ class Prepared:
         teacher_train: What the teacher is trained on, where its copies are not the student's.
         unlabeled: Windows without a label, for which a student learns what the teacher gives; None where there are none.
         predicted: Places, along the last axis, of the features that a detector's models predict from the others.
+        tested: Where the config has folds, the groups of which the test has windows.
     """
 
     features: AnyFrontEnd
@@ -106,6 +107,7 @@ class Prepared:
     teacher_train: Windows | None = None
     unlabeled: Windows | None = None
     predicted: tuple[int, ...] = ()
+    tested: tuple[str, ...] = ()
 
     @property
     def of_teacher(self) -> Prepared:
@@ -158,8 +160,10 @@ class Prepared:
         return measured(windows.x, self.predicted)
 
 
-def prepare(config: Config) -> Prepared:
+def prepare(config: Config, fold: int = 0) -> Prepared:
     """Simulate or read the recordings of a config, cut and split them, and scale them by the training part.
+
+    Of a config with folds `fold` is tested, counted from 0.
 
     Raises:
         DataError: Names what is missing, damaged or too little.
@@ -176,7 +180,8 @@ def prepare(config: Config) -> Prepared:
     apart = None if student == teacher else teacher
     inputs = TeacherInputs(config.teacher.features, config.teacher.columns, apart)
     more = (config.sources,) if config.sources else ()
-    parts = SOURCES[type(config.data)](config.data, config.features, student, config.seed, inputs, *more)
+    of_fold = {"fold": fold} if getattr(config.data, "folds", None) else {}
+    parts = SOURCES[type(config.data)](config.data, config.features, student, config.seed, inputs, *more, **of_fold)
     main = "; samples of further sources stay as they are" if config.sources else ""
     if apart is None:
         notes = _augmented(student, "for training", main)
@@ -268,6 +273,7 @@ def _scaled(parts: Parts) -> Prepared:
         teacher_train=_windows(taught, scaling, theirs) if apart else None,
         unlabeled=_windows(parts.unlabeled, scaling, theirs) if parts.unlabeled else None,
         predicted=parts.predicted,
+        tested=parts.tested,
     )
 
 

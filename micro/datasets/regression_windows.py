@@ -11,7 +11,9 @@ import numpy as np
 
 from micro.config import AugmentConfig, FeaturesConfig, RegressionData, SourceConfig
 from micro.datasets.augmented import with_copies
-from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups, split_classes
+from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups
+from micro.datasets.folds import divided as dealt
+from micro.datasets.folds import tested
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, Range, piece
 from micro.datasets.recording import cut, one_rate, reach
@@ -31,10 +33,14 @@ def regression_parts(
     seed: int,
     inputs: TeacherInputs = AS_THE_STUDENT,
     sources: Sequence[SourceConfig] = (),
+    *,
+    fold: int = 0,
 ) -> Parts:
     """Read the files, and divide their windows into training, validation, which also calibrates, and test.
 
     A window's number is that of its last row. Runs are divided whole; life that remains is never divided in time by itself.
+
+    Where the config has folds, `fold` is the one that is tested.
 
     Raises:
         DataError: Names what is missing, damaged, contradictory or too little.
@@ -60,7 +66,7 @@ def regression_parts(
     twins, groups = _twins(loaded), _groups(loaded, data)
     whole = data if data.remaining_life is None else data.model_copy(update={"split": "files"})
     what = "file" if data.run_column is None else "run"
-    parts, said = split_classes(labeled, whole, (), loaded.paths, groups, twins, views, seed, what)
+    parts, said = dealt(labeled, whole, (), loaded.paths, groups, twins, views, seed, what, fold)
     divided: tuple[Pieces, ...] = ([], [], [])
     for (frames, _), one, each, part in zip(framed, labeled, numbers, parts):
         values, theirs = views(frames), views.of_teacher(frames)
@@ -101,6 +107,7 @@ def regression_parts(
         teacher_features=views.teacher,
         teacher_channels=names_of(views.teachers_channels, loaded.channels),
         sources=joined.sources,
+        tested=tested(labeled, parts, groups) if data.folds else (),
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from micro.config import FilesData, GroupedData, TableData
 from micro.datasets import clock
 from micro.datasets.columns import usable
-from micro.datasets.contents import Contents, EmptyFile, without_nameless
+from micro.datasets.contents import Contents, EmptyFile, expanded, without_nameless
 from micro.datasets.find import find_files, matches
 from micro.datasets.formats import read_contents
 from micro.datasets.known_faults import is_known, require_apart
@@ -175,6 +175,9 @@ def read_files(
             names, header = read.channels, frozenset(read.header)
         elif header and not config.columns:
             elsewhere.update(dict.fromkeys(name for name in read.header if name and name not in header))
+        elif header:
+            more = expanded(config.columns, read.header, config)
+            elsewhere.update(dict.fromkeys(name for name in more if name not in names))
         contents.append((file, read))
     if not contents:
         raise DataError(f"none of {counted(len(files), 'file')} holds a row: {left_out.problems[0]}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TypeVar
 
 import numpy as np
@@ -190,7 +191,14 @@ def history_note(recordings: Iterable[Recording], views: Views) -> list[str]:
 
 
 def _places(names: Sequence[str], wanted: Sequence[str], setting: str) -> tuple[int, ...]:
-    places = tuple(names.index(name) for name in wanted or names if name in names)
+    # A pattern of several columns stands for all of them.
+    chosen = [
+        place
+        for entry in wanted or names
+        for place, name in enumerate(names)
+        if name == entry or (entry not in names and fnmatchcase(name, entry.replace("[", "[[]")))
+    ]
+    places = tuple(dict.fromkeys(chosen))
     if not places:
         raise DataError(f"no column of {setting} is left to learn from: none of them changes")
     return places

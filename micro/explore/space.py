@@ -43,6 +43,11 @@ def require_searchable(config: Config) -> None:
             "search: candidates learn from labeled windows; leave out unlabeled_files, and give them to the student that is "
             "found with keras-kd run"
         )
+    if getattr(config.data, "folds", None):
+        raise RunError(
+            "search: candidates are judged on one division; leave out data.folds, and give them to the student that is found "
+            "with keras-kd run"
+        )
     if config.distill.mixup is not None:
         raise RunError(
             "search: candidates learn from labeled windows; leave out distill.mixup, and give it to the student that is found "

@@ -136,8 +136,9 @@ def _require_shared(path: Path, config: Config) -> None:
             f"fleet {path}: data.target_columns, several numbers of one model, have no fleet; run each machine by itself "
             "(keras-kd run), or make a fleet of each target_column"
         )
-    if config.sources:
-        raise ValueError(f"fleet {path}: [[sources]] have no fleet; run each machine by itself (keras-kd run)")
+    what = "data.folds" if getattr(config.data, "folds", None) else "[[sources]]" if config.sources else None
+    if what is not None:
+        raise ValueError(f"fleet {path}: {what} have no fleet; run each machine by itself (keras-kd run)")
 
 
 def _require_apart(path: Path, fleet: Fleet) -> None:

@@ -9,21 +9,23 @@ import io
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from micro.datasets import cells, time_formats
+from micro.config import FilesData
+from micro.datasets import cells
 from micro.datasets.lines import GZIP, bare_utf16
 from micro.errors import DataError
+from micro.look.given import ContradictionError, typed_as
+from micro.look.header import first_values, is_value, settled_above
 
 # Bytes and lines from a file's beginning that tell.
 HEAD, LINES = 1 << 16, 400
 SEPARATORS = (",", ";", "\t", "|", " ")
 COMMENTS = ("#", "%", "//")
-LONGEST_DATE = 40
 # A dialect must read this fraction of the cells as numbers, dates or nothing in some columns.
 LEAST = 0.5
 
@@ -51,25 +53,53 @@ class Dialect:
         return [row[place] if place < len(row) else "" for row in self.rows]
 
 
-def dialect_of(path: Path) -> Dialect:
-    """The dialect of a text file by its first lines.
+def dialect_of(path: Path, given: Mapping[str, Any] | None = None) -> Dialect:
+    """The dialect of a text file by its first lines, and by the settings that are `given` in place of what they show.
 
     Raises:
+        ContradictionError: Where these do not read a file that others read, with those that do.
         DataError: For a file that is no table of numbers.
     """
-    text, encoding = _text(path)
+    given = given or {}
+    try:
+        return _dialect_of(path, given)
+    except DataError as error:
+        if not given:
+            raise
+        right = _dialect_of(path, {})
+        others = {key: right.settings.get(key, _default(key)) for key in given}
+        others = {key: value for key, value in others.items() if value != given[key]}
+        reads = f"; right would be {typed_as(others)}" if others else ""
+        raise ContradictionError(f"{error}{reads}") from None
+
+
+def _default(key: str) -> Any:
+    return FilesData.model_fields[key].default
+
+
+def _dialect_of(path: Path, given: Mapping[str, Any]) -> Dialect:
+    text, encoding = _text(path, given.get("encoding"))
     lines = text.split("\n")[:LINES]
-    comment = _comment(lines)
+    skipped = given.get("skip_rows", 0)
+    lines = [""] * min(skipped, len(lines)) + lines[skipped:]
+    comment = given.get("comment", _comment(lines))
     kept = [(number, line) for number, line in enumerate(lines) if line.strip() and not _is_comment(line, comment)]
     if not kept:
-        raise DataError(f"{path} has no line that is not empty or a comment")
-    separator, decimal = _separator([line for _, line in kept], path)
+        raise DataError(f"{path} has no line that is not empty or a comment{_after(skipped)}")
+    separator, decimal = _separator([line for _, line in kept], path, given)
     rows = [_split(line, separator) for _, line in kept]
-    first = _first(rows, decimal)
+    first = first_values(rows, decimal)
     if first > 1 and len(rows[first - 2]) == len(rows[first - 1]) and not re.search(r"\w", "".join(rows[first - 1])):
         first -= 1  # a row of dashes or nothing below the names is a row without values
-    header, units = _header(rows, first, decimal)
-    above = kept[first - header - units][0] if first - header - units >= 0 else 0
+    first, header, units = settled_above(path, kept, rows, first, decimal, given)
+    if (
+        "skip_rows" in given
+        and not header
+        and "header" not in given
+        and _dialect_of(path, {}).settings.get("header", True)
+    ):
+        raise DataError(f"{path}: --skip-rows {skipped} skips the row that names the columns")
+    top = kept[first - header - units][0] if first - header - units >= 0 else 0
     settings: dict[str, Any] = {}
     if encoding not in ("utf-8", "utf-8-sig", "utf-16"):
         settings["encoding"] = encoding
@@ -79,8 +109,11 @@ def dialect_of(path: Path) -> Dialect:
         settings["decimal"] = decimal
     if not header:
         settings["header"] = False
-    if above and any(line.strip() and not _is_comment(line, comment) for line in lines[:above]):
-        settings["skip_rows"] = above
+    junk = [n for n, line in enumerate(lines[:top]) if line.strip() and not _is_comment(line, comment)]
+    if junk and "skip_rows" in given:
+        raise DataError(f"{path}, line {junk[0] + 1}: {lines[junk[0]][:40]!r} is above the table{_after(skipped)}")
+    if junk:
+        settings["skip_rows"] = top
     if units:
         settings["units_row"] = True
     if comment is not None:
@@ -88,12 +121,16 @@ def dialect_of(path: Path) -> Dialect:
     body = tuple(tuple(cell.strip() for cell in row) for row in rows[first:])
     above_row = rows[first - units - 1] if header else [f"c{place}" for place in range(len(body[0]))]
     return Dialect(
-        settings,
+        {**settings, **given},
         tuple(cell.strip() for cell in above_row),
         body,
         tuple(cell.strip() for cell in rows[first - 1]) if units else (),
         tuple(_remarks(body, separator, decimal)),
     )
+
+
+def _after(skipped: int) -> str:
+    return f" after --skip-rows {skipped}" if skipped else ""
 
 
 def _remarks(rows: Sequence[Sequence[str]], separator: str, decimal: str) -> Iterator[str]:
@@ -107,29 +144,12 @@ def _remarks(rows: Sequence[Sequence[str]], separator: str, decimal: str) -> Ite
         yield f"{filled[0]!r} is taken for one number with a decimal comma, not for two columns"
 
 
-def is_value(cell: str, decimal: str) -> bool:
-    """Whether a cell is a number, a date or empty."""
-    return cells.number(cell, decimal) is not None or is_date(cell)
+def _text(path: Path, given: str | None = None) -> tuple[str, str]:
+    """The beginning of a file in whole lines, and its encoding, which a byte order mark says before what is given does.
 
-
-def is_date(cell: str) -> bool:
-    """Whether a cell is a date or a time of day, and nothing else."""
-    cell = cell.strip()
-    return len(cell) <= LONGEST_DATE and time_formats.is_time(cell) and _is_date(re.sub(r"[0-9]", "1", cell), cell)
-
-
-_SHAPES: dict[str, bool] = {}
-
-
-def _is_date(shape: str, cell: str) -> bool:
-    """As `is_date`; what cells of one shape are is found out once, as there are very many formats."""
-    if shape not in _SHAPES:
-        _SHAPES[shape] = time_formats.is_iso(cell) or bool(time_formats.reading([cell]))
-    return _SHAPES[shape]
-
-
-def _text(path: Path) -> tuple[str, str]:
-    """The beginning of a file in whole lines, and its encoding."""
+    Raises:
+        DataError: For a file that cannot be opened, or is not in the encoding that is given.
+    """
     try:
         with path.open("rb") as raw:
             start = raw.read(2)
@@ -138,8 +158,13 @@ def _text(path: Path) -> tuple[str, str]:
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
     whole = len(content) <= HEAD
-    encoding = _encoding(content)
-    text = codecs.getincrementaldecoder(encoding)("replace").decode(content, final=whole)
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    encoding = _encoding(content) if given is None or marked else given
+    try:
+        text = codecs.getincrementaldecoder(encoding)("replace" if given is None else "strict").decode(content, whole)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}, line {line}: byte 0x{content[error.start]:02x} is not {given}") from None
     text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
     return text if whole or "\n" not in text else text[: text.rindex("\n")], encoding
 
@@ -179,11 +204,16 @@ def _split(line: str, separator: str) -> list[str]:
         return [line]
 
 
-def _separator(lines: Sequence[str], path: Path) -> tuple[str, str]:
-    """The separator and the decimal sign that make most of the later lines rows of values, all as long as each other."""
+def _separator(lines: Sequence[str], path: Path, given: Mapping[str, Any]) -> tuple[str, str]:
+    """The separator and the decimal sign that make most of the later lines rows of values, all as long as each other.
+
+    Of those that are given there is no choice.
+    """
+    separators = (given["separator"],) if "separator" in given else SEPARATORS
+    decimals = (given["decimal"],) if "decimal" in given else (".", ",")
     later = lines[len(lines) // 2 :] if len(lines) > 4 else lines[-1:]
-    best, found = 0.0, (",", ".")
-    for separator, decimal in product(SEPARATORS, (".", ",")):
+    best, found = 0.0, (separators[0], decimals[0])
+    for separator, decimal in product(separators, decimals):
         if separator == decimal:
             continue
         rows = [_split(line, separator) for line in later]
@@ -192,59 +222,30 @@ def _separator(lines: Sequence[str], path: Path) -> tuple[str, str]:
         values = sum(is_value(cell, decimal) and bool(cell.strip()) for row in alike for cell in row)
         fraction = values / (width * len(alike))
         # Of readings that make values of everything, the one with more columns; a decimal comma must occur to be one.
-        if decimal == "," and not any("," in cell for row in alike for cell in row):
+        if decimal == "," and "decimal" not in given and not any("," in cell for row in alike for cell in row):
+            continue
+        if given.keys() & {"separator", "decimal"} and _divided(alike, separator):
             continue
         # Blanks also stand within dates and after other separators: they separate where nothing else does.
         score = count / len(rows) * fraction + (1e-3 * min(width, 100) if separator != " " else -0.05)
         if score > best:
             best, found = score, (separator, decimal)
     if best < LEAST:
-        raise DataError(
-            f"{path} is no table of numbers that can be told by its first lines: with no separator do they hold mostly numbers"
-        )
-    if found == (",", ".") and _one_comma_column(lines, later):
+        typed = typed_as({key: given[key] for key in ("separator", "decimal") if key in given})
+        how = f"with {typed} they do not" if typed else "with no separator do they"
+        raise DataError(f"{path} is no table of numbers that can be told by its first lines: {how} hold mostly numbers")
+    if found == (",", ".") and not given.keys() & {"separator", "decimal"} and _one_comma_column(lines, later):
         return ";", ","
     return found
+
+
+def _divided(rows: Sequence[Sequence[str]], separator: str) -> bool:
+    """Whether another separator stands between numbers within cells of most rows."""
+    between = re.compile(rf"[0-9][{re.escape(';|'.replace(separator, ''))}\t]\s*[-+0-9.,]")
+    return separator != "\t" and sum(any(between.search(cell) for cell in row) for row in rows) > len(rows) / 2
 
 
 def _one_comma_column(lines: Sequence[str], later: Sequence[str]) -> bool:
     """Whether every line is one number with a decimal comma: whole numbers and unsigned digits, under one name or none."""
     alone = all(re.fullmatch(r"\s*[+-]?[0-9]+,[0-9]+\s*", line) for line in later)
     return alone and (re.fullmatch(r"\s*[+-]?[0-9]+,[0-9]+\s*", lines[0]) is not None or "," not in lines[0])
-
-
-def _first(rows: Sequence[Sequence[str]], decimal: str) -> int:
-    """The first row of values: as wide as most, and with a number or date where most rows have one."""
-    width = Counter(len(row) for row in rows[len(rows) // 2 :]).most_common(1)[0][0]
-    later = [row for row in rows[len(rows) // 2 :] if len(row) == width]
-    valued = [
-        place
-        for place in range(width)
-        if sum(is_value(row[place], decimal) and bool(row[place].strip()) for row in later) > len(later) / 2
-    ]
-    for number, row in enumerate(rows):
-        read = sum(is_value(row[place], decimal) and bool(row[place].strip()) for place in valued if place < len(row))
-        if len(row) == width and read and 2 * read >= len(valued):
-            return number
-    return max(0, len(rows) - 1)
-
-
-def _header(rows: Sequence[Sequence[str]], first: int, decimal: str) -> tuple[bool, bool]:
-    """Whether there is a header above the first row of values, and a row of units between the two."""
-    width = len(rows[first])
-
-    def names(row: Sequence[str]) -> bool:
-        filled = [cell for cell in row if cell.strip()]
-        return abs(len(row) - width) <= 1 and bool(filled) and not all(is_value(cell, decimal) for cell in filled)
-
-    if first == 0 or not names(rows[first - 1]):
-        return False, False
-    units = first > 1 and names(rows[first - 2]) and len(rows[first - 2]) == len(rows[first - 1])
-    return True, units and _are_units(rows[first - 1])
-
-
-def _are_units(row: Sequence[str]) -> bool:
-    """Whether a row below the names reads as units: short words, no numbers, some letter or sign of a unit."""
-    filled = [cell.strip() for cell in row if cell.strip()]
-    short = all(len(cell) <= 12 and cells.number(cell) is None for cell in filled)
-    return short and any(re.search(r"[^\W\d_]|[%°]", cell) for cell in filled)

@@ -13,8 +13,11 @@ from micro.datasets.find import short_names
 from micro.datasets.pictures import decoded
 from micro.datasets.twins import twins_of
 from micro.errors import DataError, MicroError
-from micro.look.suggest import Suggestion, first_lines, group_comment, models_of, toml_of
-from micro.look.survey import Survey, Surveyed, below_one_folder, channel_of, survey
+from micro.look.channels import channel_of
+from micro.look.config_text import first_lines, group_comment, models_of, toml_of
+from micro.look.given import NOTHING, Given, option
+from micro.look.suggest import Suggestion
+from micro.look.survey import Survey, Surveyed, below_one_folder, survey
 
 # Sides of pictures above which a smaller size is suggested, and the longer side of that.
 LARGE, SMALLER = 96, 64
@@ -24,19 +27,29 @@ SMALLEST = 8
 COLORED = 16
 
 
-def survey_all(files: Sequence[str | Path], sample_rate: float | None = None) -> Survey:
+# What may be said of pictures too.
+OF_PICTURES = ("healthy_files", "group")
+
+
+def survey_all(
+    files: Sequence[str | Path], sample_rate: float | None = None, given: Given = NOTHING, *, curves: bool = False
+) -> Survey:
     """Look at files, patterns of files, or folders of pictures; where most files are pictures, at these alone.
 
     Raises:
+        ContradictionError: For a file that does not hold what is given.
         DataError: If none can be read, with the reason of the first.
-        ValueError: For a sample rate of pictures.
+        ValueError: For a sample rate of pictures, and for other settings that these do not have.
     """
     named = below_one_folder(list(short_names(_expanded(files))))
     pictures = [path for path in named if path.suffix.lower() in PICTURES]
     if 2 * len(pictures) <= len(named):
-        return survey(files, sample_rate)
+        return survey(files, sample_rate, given, curves=curves)
     if sample_rate is not None:
         raise ValueError("pictures have no sample rate; leave out --sample-rate")
+    odd = next((option(key) for key in given.settings if key not in OF_PICTURES), None)
+    if odd is not None or given.task == "regression":
+        raise ValueError(f"pictures have no columns or text; leave out {odd or '--task regression'}")
     found, unread = [], [f"{path} is no picture, as most files are" for path in named if path not in pictures]
     for path in pictures:
         try:
@@ -78,7 +91,7 @@ def picture_config(survey: Survey, suggestion: Suggestion, folder: Path) -> str:
     if any(len(file.channels) > 1 for file in survey.files):
         lines.append('color = "gray"                 # "rgb" keeps the colors, which are three times as many inputs')
     lines += [f"{key} = {toml_of(value)}" for key, value in suggestion.data.items()]
-    if suggestion.task == "classification":
+    if suggestion.task == "classification" and "group" not in suggestion.data:
         lines += group_comment([file.name for file in survey.files])
     return "\n".join([*lines, "", *_models(survey, suggestion), "", "[firmware]", 'name = "camera"', ""])
 

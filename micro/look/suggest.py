@@ -1,33 +1,23 @@
-"""A config to start from, for files that were looked at: what they are for, how they are read, and why."""
+"""What files that were looked at are probably for, and why."""
 
 from __future__ import annotations
 
-import json
-import math
 import os
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
-from micro.config import Task, load_config
-from micro.config.files import TIMED
+from micro.config import Task
 from micro.datasets import cells as cell
-from micro.datasets.prepare import prepare
-from micro.errors import MicroError
+from micro.datasets.find import matches, placed
+from micro.look.given import NOTHING, ContradictionError, Given
 from micro.look.naming import classes_of, is_faulty, is_healthy
 from micro.look.survey import Survey
 from micro.support.wording import listed
 
 # Labels that mean healthy.
 HEALTHY_LABELS = ("0", "false", "normal", "healthy", "good", "ok", "io", "baseline", "none", "gut", "no fault")
-# Above this rate in Hz signals are taken for vibration or sound, above the other for motion, else for slow process data.
-FAST, MOTION = 500.0, 10.0
-# A run needs some such number of windows.
-FEWEST_WINDOWS = 60
-FALSE_ALARMS = 0.05
 # Names that a sentence lists.
 NAMED = 6
 
@@ -37,7 +27,7 @@ class Suggestion:
     """What the files are probably for.
 
     Attributes:
-        task: 'anomaly' or 'classification'.
+        task: 'anomaly', 'classification' or 'regression'.
         data: Settings of section [data] beyond how files are read.
         classes: Names of the classes of a classification.
         reasons: Sentences on what led to it, and what to change where it is wrong.
@@ -49,31 +39,126 @@ class Suggestion:
     reasons: tuple[str, ...]
 
 
-def suggest(survey: Survey) -> Suggestion:
-    """What to learn from files: by their labels, folders and names."""
+def suggest(survey: Survey, given: Given = NOTHING) -> Suggestion:
+    """What to learn from files: what their user says, else by their labels, folders and names.
+
+    Raises:
+        ContradictionError: Where nothing in the files tells what the task that is given needs, naming what would.
+    """
+    made = _suggested(survey, given)
+    if "group" not in given.settings:
+        return made
+    if made.task == "anomaly":
+        raise ContradictionError(
+            "--group is for task classification or regression, and the files say anomaly; add --task"
+        )
+    for file in survey.files:
+        for pattern in given.settings["group"]:
+            if pattern.count("{group}") != 1 or placed(file.name, pattern, "{group}") is None:
+                said = (
+                    "has {group} once, as in '{group}_*.csv'" if pattern.count("{group}") != 1 else "matches every file"
+                )
+                raise ContradictionError(f"{file.path}: --group {pattern!r} does not match it; a pattern {said}")
+    return replace(made, data={**made.data, "group": given.settings["group"]})
+
+
+def _suggested(survey: Survey, given: Given) -> Suggestion:
     names = [file.name for file in survey.files]
+    if given.task == "regression":
+        return _regression(survey, given)
+    if "healthy_files" in given.settings:
+        return _healthy_given(survey, given.settings["healthy_files"])
     labels = Counter[str]()
     for file in survey.files:
         labels.update(file.labels)
+    if "label_column" in given.settings and not given.none("label_column") and len(labels) < 2:
+        held = f"{next(iter(labels))!r} alone" if labels else "no label"
+        raise ContradictionError(
+            f"{survey.files[0].path}: column {survey.label_column!r} of --label-column holds {held}; it takes "
+            "two labels or more"
+        )
     if survey.label_column is not None and len(labels) > 1:
-        return _by_labels(survey, labels)
+        return _by_labels(survey, labels, given)
+    if "normal_labels" in given.settings:
+        raise ContradictionError(
+            f"{survey.files[0].path} has no column of labels for --normal-labels; name it by --label-column"
+        )
     healthy, faulty = [name for name in names if is_healthy(name)], [name for name in names if is_faulty(name)]
-    if healthy and len(healthy) < len(names):
-        return _by_healthy(names, healthy, faulty)
     classes = classes_of(names)
-    if classes is not None:
+    if healthy and len(healthy) < len(names) and given.task != "classification":
+        return _by_healthy(names, healthy, faulty)
+    if classes is not None and given.task != "anomaly":
         return Suggestion("classification", classes.settings, classes.names, (classes.reason,))
+    if given.task == "classification":
+        raise ContradictionError(
+            f"{survey.files[0].path} lies in no folder and has no name that tells its class, for --task classification; name a "
+            f"--label-column, or put the files of each class into a folder{_columns_with_few(survey)}"
+        )
     said = "nothing says which files are healthy, so all are taken to be: change healthy_files where some are not"
     return Suggestion("anomaly", {"healthy_files": ["*"]}, (), (said,))
 
 
-def _by_labels(survey: Survey, labels: Counter[str]) -> Suggestion:
+def _columns_with_few(survey: Survey) -> str:
+    """Columns of small whole numbers, which may be labels."""
+    first = survey.files[0].channels
+    few = [each.name for each in first if each.low == round(each.low) and 0 < each.high - each.low <= 30 and each.whole]
+    return f"; columns of few values are {listed(few, NAMED)}" if few else ""
+
+
+def _regression(survey: Survey, given: Given) -> Suggestion:
+    """A number to predict: a column's, or what is left of each run."""
+    keys = ("target_column", "remaining_life", "run_column")
+    data = {key: given.settings[key] for key in keys if key in given.settings}
+    targets = [file.target for file in survey.files if file.target is not None]
+    if survey.target_column is None:
+        of = "file" if survey.run_column is None else f"run of column {survey.run_column!r}"
+        reason = f"what is left until the end of each {of} is predicted, in {given.settings['remaining_life']}"
+    else:
+        low, high = min(each.low for each in targets), max(each.high for each in targets)
+        reason = f"column {survey.target_column!r} is predicted, which goes from {low:.4g} to {high:.4g}"
+        if low == high:
+            raise ContradictionError(
+                f"{survey.files[0].path}: column {survey.target_column!r} of --target-column is {low:g} in every row of every "
+                "file: there is nothing to predict"
+            )
+    return Suggestion("regression", data, (), (reason,))
+
+
+def _healthy_given(survey: Survey, patterns: Sequence[str]) -> Suggestion:
+    """Files that their user says are healthy; the others are faulty."""
+    paths = [file.path.resolve() for file in survey.files]
+    top = os.path.commonpath([path.parent for path in paths])
+    named = dict(zip(paths, (file.name for file in survey.files)))
+    for pattern in patterns:
+        if not any(matches(path, pattern, top) for path in paths):
+            example = listed(list(named.values()))
+            raise ContradictionError(f"--healthy-files {pattern!r} matches none of the files, which are {example}")
+    healthy = [path for path in paths if any(matches(path, pattern, top) for pattern in patterns)]
+    faulty = [named[path] for path in paths if path not in healthy]
+    data: dict[str, Any] = {"healthy_files": list(patterns)} | ({"faulty_files": faulty} if faulty else {})
+    said = f"{len(healthy)} of {len(paths)} files are healthy by --healthy-files; the others are taken for faulty"
+    return Suggestion("anomaly", data, (), (said if faulty else "all files are healthy by --healthy-files",))
+
+
+def _by_labels(survey: Survey, labels: Counter[str], given: Given) -> Suggestion:
     """A label column: two labels of which one is healthy make a detector, others are classes."""
     rows = [f"{word} ({count:,} rows)" for word, count in labels.most_common()]
     found = f"column {survey.label_column!r} holds {listed(rows, NAMED)}"
     normal = [word for word in labels if cell.label(word) in HEALTHY_LABELS]
+    for word in given.settings.get("normal_labels", ()):
+        if cell.label(word) not in map(cell.label, labels):
+            raise ContradictionError(
+                f"{survey.files[0].path}: column {survey.label_column!r} holds no label {word!r} for --normal-labels; it holds "
+                f"{listed(list(labels), NAMED)}"
+            )
+        normal = given.settings["normal_labels"]
     numbers = all(cell.number(word) is not None for word in labels)
-    if normal and len(labels) - len(normal) == 1:
+    if given.task == "anomaly" and not normal:
+        raise ContradictionError(
+            f"{survey.files[0].path}: {found}, and --task anomaly needs to know which are healthy: --normal-labels"
+        )
+    detects = bool(normal) and len(labels) - len(normal) == 1
+    if given.task == "anomaly" or (detects and given.task is None):
         data = {"healthy_files": ["*"], "normal_labels": normal}
         return Suggestion("anomaly", data, (), (f"{found}; {listed(normal, NAMED)} is taken for healthy",))
     data = {"healthy_classes": normal} if normal and not numbers else {}
@@ -96,155 +181,3 @@ def _by_healthy(names: Sequence[str], healthy: Sequence[str], faulty: Sequence[s
     unsaid = [name for name in others if name not in faulty]
     said += "; the others are taken for faulty" + (f", of which {listed(unsaid)} do not say so" if unsaid else "")
     return Suggestion("anomaly", {"healthy_files": patterns[0], "faulty_files": patterns[1]}, (), (said,))
-
-
-def config_text(survey: Survey, suggestion: Suggestion, folder: Path) -> str:
-    """The config as TOML with comments; patterns begin in `folder`, where it will lie."""
-    lines = first_lines(survey, suggestion, folder, "files")
-    if survey.time_column is None and "sample_rate" not in survey.settings and survey.rate is not None:
-        timed = all(file.path.suffix.lower() in TIMED for file in survey.files)
-        lines += [] if timed else [f"sample_rate = {survey.rate!r}"]
-    elif survey.rate is None and survey.time_column is None:
-        lines.append("sample_rate = 1.0              # Hz: the files do not say it, so put in what it is")
-    lines += [f"{key} = {toml_of(value)}" for key, value in suggestion.data.items()]
-    if suggestion.task == "classification":
-        lines += group_comment([file.name for file in survey.files])
-    lines += _incomplete(survey)
-    window = window_of(survey)
-    lines += ["", "[features]", *_features(survey, suggestion, window), ""]
-    lines += [*models_of(suggestion, _is_raw(survey, suggestion)), "", "[firmware]", 'name = "machine"', ""]
-    return "\n".join(lines)
-
-
-def first_lines(survey: Survey, suggestion: Suggestion, folder: Path, what: str) -> list[str]:
-    """How every config begins: what was found, the task, and [data] with which files and how they are read."""
-    return [
-        f"# Written by looking at {len(survey.files)} {what}: check what it says of them, then run it.",
-        *(f"# {sentence(reason)}" for reason in (*suggestion.reasons, *survey.remarks)),
-        'job = "table"',
-        f'task = "{suggestion.task}"',
-        "seed = 0",
-        "seeds = 3",
-        "",
-        "[data]",
-        *where(survey, folder),
-        *(f"{key} = {toml_of(value)}" for key, value in survey.settings.items()),
-    ]
-
-
-def group_comment(names: Sequence[str]) -> list[str]:
-    """A comment on what the files' names begin with again and again, which may be subjects or machines."""
-    found = [re.match(r"([A-Za-z]*[0-9]+)([_-])", name.rpartition("/")[2]) for name in names]
-    counts = Counter(each[1] for each in found if each)
-    if not all(found) or len(counts) < 3 or len(counts) > len(names) / 2:
-        return []
-    mark = next(each[2] for each in found if each)
-    said = f"{listed(list(counts))} are subjects or machines: none is then on two sides"
-    return [f'# group = "{{group}}{mark}*"  # if {said}']
-
-
-def lacking(survey: Survey, config: str | Path) -> str | None:
-    """What keeps a config of these files from running, found by reading them as it says; None where nothing does."""
-    if survey.rate is None and survey.time_column is None and not survey.pictures:
-        return "set sample_rate, which the files do not say; or look again with --sample-rate HZ"
-    try:
-        prepare(load_config(config))
-    except (MicroError, ValueError) as error:
-        return str(error)
-    return None
-
-
-def window_of(survey: Survey) -> int:
-    """Samples of a window: of vibration a tenth of a second, of motion two seconds, of slow data 32; but enough windows."""
-    rate = survey.rate or 1.0
-    wanted = 2.0 * rate if MOTION <= rate < FAST else 0.1 * rate if rate >= FAST else 32.0
-    rows = sum(file.rows for file in survey.files)
-    shortest = min(file.rows for file in survey.files)
-    most = min(2 * rows / FEWEST_WINDOWS, shortest, 4096)
-    power = 2 ** int(max(3, min(12, round(math.log2(max(1.0, min(wanted, most)))))))
-    return int(power if power <= max(8, shortest) else 2 ** int(math.log2(max(8, shortest))))
-
-
-def where(survey: Survey, folder: Path) -> list[str]:
-    """The files: by as few patterns as name them, where nothing else lies that would match, else one by one."""
-    paths = [file.path.resolve() for file in survey.files]
-    top = Path(os.path.commonpath([path.parent for path in paths]))
-    relative = os.path.relpath(top, folder.resolve())
-    patterns = sorted({_pattern(path, top) for path in paths})
-    matched = {path.resolve() for pattern in patterns for path in top.glob(pattern) if path.is_file()}
-    files = patterns if matched == set(paths) else sorted(path.relative_to(top).as_posix() for path in paths)
-    lines = [f"files = {toml_of(files)}"]
-    return lines if relative == "." else [f"folder = {toml_of(Path(relative).as_posix())}", *lines]
-
-
-def _pattern(path: Path, top: Path) -> str:
-    depth = len(path.relative_to(top).parts) - 1
-    return f"{'*/' * depth}*{path.suffix}" if path.suffix else path.relative_to(top).as_posix()
-
-
-def _incomplete(survey: Survey) -> list[str]:
-    """What to do with gaps, missing values, constant channels and short files, where there are any."""
-    lines = []
-    gaps = sum(file.gaps for file in survey.files)
-    texts = sum(channel.text for file in survey.files for channel in file.channels)
-    missing = sum(channel.missing for file in survey.files for channel in file.channels)
-    names = [channel.name for channel in survey.files[0].channels]
-    values = {name: [c for file in survey.files for c in file.channels if c.name == name] for name in names}
-    constant = [name for name, held in values.items() if all(c.constant and c.low == held[0].low for c in held)]
-    short = [file.name for file in survey.files if file.rows < window_of(survey)]
-    if gaps:
-        lines.append(f'on_gap = "split"               # {gaps} gaps in time')
-    if missing:
-        lines.append(f'on_missing = "drop"            # {missing:,} missing values: windows with one are left out')
-    if texts:
-        lines.append('on_text = "missing"            # words among numbers are taken for missing values')
-    if constant:
-        lines.append(f'on_constant = "drop"           # {listed(constant, NAMED)} never changes')
-    if short:
-        lines.append(f'on_short = "skip"              # {len(short)} files are shorter than a window')
-    return lines
-
-
-def _is_raw(survey: Survey, suggestion: Suggestion) -> bool:
-    return suggestion.task == "classification" and MOTION <= (survey.rate or 0.0) < FAST
-
-
-def _features(survey: Survey, suggestion: Suggestion, window: int) -> list[str]:
-    rate = survey.rate or 1.0
-    if _is_raw(survey, suggestion):
-        kind, why = '"raw"', "samples as they are, for the convolutional students below"
-    elif rate >= FAST:
-        kind, why = '"spectrum"', 'for vibration and sound; ["spectrum", "envelope", "moments"] for bearings'
-    else:
-        kind, why = '"statistics"', "mean, deviation and slope of each channel, for slow signals"
-    lines = [f"kind = {kind}  # {why}", f"window = {window}  # {window / rate:.3g} s", f"hop = {max(1, window // 2)}"]
-    if kind == '"spectrum"':
-        lines.append(f"bands = {min(64, window // 4)}")
-    return lines
-
-
-def models_of(suggestion: Suggestion, raw: bool) -> list[str]:
-    """Sections of teacher and student; `raw` for windows of samples, which convolutions read."""
-    if suggestion.task == "anomaly":
-        teacher, student = ["sizes = [128, 32, 12, 32, 128]", "epochs = 40"], ["sizes = [12, 6, 12]", "epochs = 60"]
-        more = ["", "[detect]", f"false_alarm_rate = {FALSE_ALARMS}"]
-    else:
-        family = ['family = "conv1d"'] if raw else []
-        sizes = ([64, 96], [16, 24]) if raw else ([256, 128], [24])
-        steps = ["kernel = 8", "stride = 3"] if raw else []
-        teacher, student = ([*family, f"sizes = {size}", *steps, f"epochs = {n}"] for size, n in zip(sizes, (40, 60)))
-        more = []
-    return ["[teacher]", *teacher, "", "[student]", *student, "learning_rate = 0.003", *more]
-
-
-def sentence(text: str) -> str:
-    """A remark as one line of a comment."""
-    line = " ".join(text.split())
-    return line if line.endswith(("?", ".")) else f"{line}."
-
-
-def toml_of(value: object) -> str:
-    """A setting's value as TOML."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {toml_of(each)}" for key, each in value.items()) + "}"
-    return json.dumps(value, ensure_ascii=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +13,22 @@ import numpy as np
 
 from micro.config import TableData
 from micro.datasets import clock
-from micro.datasets.columns import is_ramp
-from micro.datasets.contents import Contents
+from micro.datasets.contents import Contents, rows_of
 from micro.datasets.find import short_names
 from micro.datasets.formats import is_text, read_contents
+from micro.datasets.pieces import evenly_spaced
 from micro.datasets.twins import twins_of
 from micro.errors import DataError, MicroError
+from micro.look.channels import Channel, Curve, channel_of, envelope
 from micro.look.dialect import Dialect, dialect_of
+from micro.look.given import NOTHING, ContradictionError, Given, typed_as
 from micro.look.heads import head_of
-from micro.look.table_columns import channels_of, clock_of, label_of, usual
+from micro.look.patterns import shortened
+from micro.look.settled import Columns, columns_of
+from micro.look.table_columns import usual
 
-# A channel hits a limit if this fraction of its values, and three in a row, are its largest or smallest.
-AT_LIMIT, IN_A_ROW = 0.01, 3
-# What is said of odd channels.
-ODD = {
-    "text": "holds text among numbers",
-    "constant": "never changes",
-    "at_limit": "stays at its limit (clipped?)",
-    "counts": "only counts up",
-}
+# Files and channels that are drawn.
+MOST_DRAWN, MOST_CHANNELS = 12, 6
 # What reading must not stop at: it is what the survey reports.
 PERMISSIVE: dict[str, Any] = {
     "on_gap": "split",
@@ -42,29 +40,10 @@ PERMISSIVE: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Channel:
-    """One channel of one file: range, mean, missing values, and what is odd about it."""
-
-    name: str
-    low: float
-    high: float
-    mean: float
-    missing: int
-    constant: bool
-    at_limit: bool
-    counts: bool
-    text: bool = False
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """What is odd about it, in words."""
-        return tuple(says for what, says in ODD.items() if getattr(self, what))
-
-
-@dataclass(frozen=True)
 class Surveyed:
-    """One file: rows, sample rate in Hz where it is known, gaps in time, channels, and rows of each label; a picture's height
-    and width."""
+    """One file: rows, sample rate in Hz where it is known, gaps in time, channels, and rows of each label or run; a picture's
+    height and width; the column that a regression predicts; the rows of the longest stretch of each label; and curves of the
+    first channels where they are to be drawn."""
 
     name: str
     path: Path
@@ -74,6 +53,9 @@ class Surveyed:
     channels: tuple[Channel, ...]
     labels: Mapping[str, int]
     image_size: tuple[int, int] | None = None
+    target: Channel | None = None
+    stretches: Mapping[str, int] = field(default_factory=dict)
+    curves: tuple[Curve, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,7 +64,7 @@ class Survey:
 
     Attributes:
         settings: As a config has them, without `files` and what says which are healthy.
-        time_column, label_column: Names of these columns, None where there are none.
+        time_column, label_column, target_column, run_column: Names of these columns, None where there are none.
         twins: Names of files that hold the same bytes.
         remarks: Sentences on what differs between files.
     """
@@ -94,6 +76,8 @@ class Survey:
     label_column: str | None
     twins: tuple[tuple[str, ...], ...]
     remarks: tuple[str, ...]
+    target_column: str | None = None
+    run_column: str | None = None
 
     @property
     def pictures(self) -> bool:
@@ -107,21 +91,37 @@ class Survey:
         return float(np.median(rates)) if rates else None
 
 
-def survey(files: Sequence[str | Path], sample_rate: float | None = None) -> Survey:
-    """Look at files, or patterns of files, whatever they hold; `sample_rate` in Hz is theirs if they do not say it.
+def survey(
+    files: Sequence[str | Path], sample_rate: float | None = None, given: Given = NOTHING, *, curves: bool = False
+) -> Survey:
+    """Look at files, or patterns of files, whatever they hold.
+
+    Args:
+        files: Each is read once, but where what looked like a clock is none.
+        sample_rate: In Hz, theirs if they do not say it.
+        given: What is not to be found out.
+        curves: Whether to keep curves of some files, to be drawn.
 
     Raises:
+        ContradictionError: For a file that does not hold what is given.
         DataError: If none of them can be read, with the reason of the first.
     """
     named = below_one_folder(list(short_names(files)))
-    dialects, reasons = _dialects(list(named))
+    dialects, reasons = _dialects(list(named), given)
     kept, others = usual(dialects) if dialects else ([], {})
     reasons |= others
     dialects = {path: dialects[path] for path in kept}
-    made = _read(named, dialects, reasons, sample_rate, with_time=True)
-    if not made.files and made.time_column is not None:
-        # What looked like a clock is none: the files are read without it.
-        without = _read(named, dialects, reasons, sample_rate, with_time=False)
+    # Chosen before files are read, so that no second reading is for the page alone.
+    paths = [path for path in named if path not in reasons]
+    drawn = (
+        frozenset(paths[place] for place in evenly_spaced(len(paths), MOST_DRAWN)) if curves and paths else frozenset()
+    )
+    columns = columns_of(dialects, given, with_time=True)
+    made = _read(named, dialects, reasons, sample_rate, columns, given, drawn)
+    if not made.files and made.time_column is not None and not _is_given(given, made.time_column):
+        # What looked like a clock is none: the files are read once more, without it.
+        columns = columns_of(dialects, given, with_time=False)
+        without = _read(named, dialects, reasons, sample_rate, columns, given, drawn)
         said = f"column {made.time_column!r} is no clock: {made.unread[-1]}"
         made = replace(without, remarks=(said, *without.remarks))
     if not made.files:
@@ -129,41 +129,73 @@ def survey(files: Sequence[str | Path], sample_rate: float | None = None) -> Sur
     return made
 
 
+def _is_given(given: Given, time: str) -> bool:
+    return given.settings.get("time_column") == time or bool(given.settings.keys() & {"time_unit", "time_format"})
+
+
 def _read(
     named: Mapping[Path, str],
     dialects: Mapping[Path, Dialect],
     reasons: Mapping[Path, str],
     sample_rate: float | None,
-    *,
-    with_time: bool,
+    columns: Columns,
+    given: Given,
+    drawn: frozenset[Path],
 ) -> Survey:
     """All files but those that have a reason not to be read; `files` is empty where none can be."""
-    settings, time_column, label_column, remarks = _settings(dialects, with_time)
+    settings, remarks = dict(columns.settings), list(columns.remarks)
     found: list[Surveyed] = []
     unread = list(reasons.values())
     for path, name in named.items():
         if path in reasons:
             continue
         try:
-            config = reading(settings, label_column if _has(dialects.get(path), label_column) else None)
+            config = _reading_of(columns, dialects.get(path))
             read = read_contents(path, config)
-            found.append(_surveyed(name, path, read, config))
+            found.append(_surveyed(name, path, read, config, columns, path in drawn))
             remarks += [f"{name}: {said}" for said in read.unread]
         except (MicroError, ValueError) as error:
+            if given.reading and _reads_otherwise(path):
+                raise ContradictionError(f"{error}; without {typed_as(given.reading)} it can be read") from None
             unread.append(str(error))
     if found and sample_rate is not None:
-        found, more = _at_rate(found, settings, sample_rate, time_column)
+        found, more = _at_rate(found, settings, sample_rate, columns.time)
         remarks += more
     twins = tuple(twins_of({file.name: file.path for file in found}))
-    columns = _without_odd(found, settings.get("columns"), remarks) if found else None
-    if columns is not None:
-        settings["columns"] = columns
-    differences = _differences(found) if found else []
-    return Survey(tuple(found), tuple(unread), settings, time_column, label_column, twins, (*remarks, *differences))
+    if found and "columns" not in given.settings:
+        kept = _without_odd(found, settings.get("columns"), remarks)
+        if kept is not None:
+            settings["columns"] = shortened(kept, [each.names for each in dialects.values()], columns.special)
+    remarks += _differences(found) if found else []
+    return Survey(
+        tuple(found),
+        tuple(unread),
+        settings,
+        columns.time,
+        columns.label,
+        twins,
+        tuple(remarks),
+        columns.target,
+        columns.run,
+    )
 
 
-def _has(dialect: Dialect | None, column: str | None) -> bool:
-    return dialect is None or column in dialect.names
+def _reading_of(columns: Columns, dialect: Dialect | None) -> TableData:
+    """How a file is read: the target of a regression as a channel, its runs as labels."""
+    settings, label = dict(columns.settings), columns.run or columns.label
+    if columns.target is not None and dialect is not None:
+        own = settings.get("columns") or [name for name in dialect.names if name not in columns.special]
+        settings["columns"] = [*own, columns.target]
+    return reading(settings, label if dialect is None or label in dialect.names else None)
+
+
+def _reads_otherwise(path: Path) -> bool:
+    """Whether a file can be read by what it shows alone: what its user says of it contradicts it then."""
+    try:
+        survey([path])
+    except (MicroError, ValueError):
+        return False
+    return True
 
 
 def _at_rate(
@@ -216,84 +248,69 @@ def below_one_folder(paths: Sequence[Path]) -> dict[Path, str]:
     return {path: Path(os.path.relpath(path, top)).as_posix() for path in paths}
 
 
-def _dialects(paths: Sequence[Path]) -> tuple[dict[Path, Dialect], dict[Path, str]]:
+def _dialects(paths: Sequence[Path], given: Given) -> tuple[dict[Path, Dialect], dict[Path, str]]:
     """The dialects and first rows of those files that are tables with names, and why others cannot be read."""
     dialects: dict[Path, Dialect] = {}
     reasons: dict[Path, str] = {}
     for path in paths:
         try:
-            head = dialect_of(path) if is_text(path) else head_of(path)
+            head = dialect_of(path, given.written) if is_text(path) else head_of(path)
             if head is not None:
                 dialects[path] = head
+        except ContradictionError:
+            raise
         except (MicroError, OSError) as error:
             reasons[path] = str(error)
     return dialects, reasons
 
 
-def _settings(
-    found: Mapping[Path, Dialect], with_time: bool
-) -> tuple[dict[str, Any], str | None, str | None, list[str]]:
-    """Settings that read the files, the columns of time and labels, and remarks."""
-    if not found:
-        return {}, None, None, []
-    dialects = list(found.values())
-    settings = dict(dialects[0].settings)
-    remarks = list(dialects[0].remarks)
-    time = clock_of(dialects)
-    if time is not None and with_time:
-        settings |= {"time_column": time.name, **time.settings}
-        remarks += time.remarks
-    label = label_of(dialects, None if time is None else time.name)
-    if label is not None:
-        settings["label_column"] = label
-    channels, left = channels_of(dialects[0], None if time is None else time.name, label)
-    everywhere = [name for name in channels if all(name in each.names for each in dialects)]
-    left |= {name: "is in some files only" for name in channels if name not in everywhere}
-    others = sum(name not in (label, settings.get("time_column")) for name in dialects[0].names)
-    if len(everywhere) < others and everywhere:
-        settings["columns"] = everywhere
-    remarks += [f"column {name!r} is left out, as it {why}" for name, why in left.items()]
-    return settings, settings.get("time_column"), label, remarks
-
-
-def _surveyed(name: str, path: Path, read: Contents, config: TableData) -> Surveyed:
-    rate, gaps = read.rate, 0
-    if read.moments is not None:
-        named = clock.called(read.moments, config)
-        since = clock.seconds(read.moments, named, path)
-        rate, breaks = clock.rate_and_breaks(since, named, path, read.rows.where)
-        gaps = len(breaks)
+def _surveyed(name: str, path: Path, read: Contents, config: TableData, columns: Columns, drawn: bool) -> Surveyed:
     labels: dict[str, int] = {}
+    stretches: dict[str, int] = {}
     if read.labels is not None:
         counts = np.bincount(read.labels, minlength=len(read.words))
         labels = {word: int(count) for word, count in zip(read.words, counts) if word}
-    channels = tuple(
+        stretches = _stretches(read.labels, list(read.words))
+    rate, gaps = _rate_and_gaps(path, read, config, runs=columns.run is not None)
+    channels = [
         replace(channel_of(each, read.samples[:, place]), text=place in read.texts)
         for place, each in enumerate(read.channels)
-    )
-    return Surveyed(name, path, len(read.samples), rate, gaps, channels, labels)
-
-
-def channel_of(name: str, column: np.ndarray) -> Channel:
-    """What a channel of a file holds, (n,) float32."""
-    finite = column[np.isfinite(column)]
-    missing = len(column) - len(finite)
-    if not len(finite):
-        return Channel(name, np.nan, np.nan, np.nan, missing, False, False, False)
-    low, high = float(finite.min()), float(finite.max())
-    limited = low < high and any(_stuck(finite, limit) for limit in (low, high))
-    return Channel(
-        name, low, high, float(finite.mean(dtype=np.float64)), missing, low == high, limited, is_ramp(finite)
+    ]
+    target = next((each for each in channels if each.name == columns.target), None)
+    kept = [place for place, each in enumerate(channels) if each is not target]
+    curves = tuple(envelope(read.samples[:, place]) for place in kept[:MOST_CHANNELS]) if drawn else ()
+    own = tuple(channels[place] for place in kept)
+    return Surveyed(
+        name, path, len(read.samples), rate, gaps, own, labels, target=target, stretches=stretches, curves=curves
     )
 
 
-def _stuck(values: np.ndarray, limit: float) -> bool:
-    """Whether a signal of many values stays at its limit again and again, as one that is clipped does."""
-    at = values == limit
-    if at.mean() < AT_LIMIT or len(np.unique(values[:4096])) < 20:
-        return False
-    runs = np.convolve(at, np.ones(IN_A_ROW), "valid")
-    return bool((runs == IN_A_ROW).any())
+def _stretches(labels: np.ndarray, words: Sequence[str]) -> dict[str, int]:
+    """The rows of the longest stretch of each label, from places in `words`, (n,)."""
+    edges = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), len(labels)]
+    longest: dict[str, int] = {}
+    for start, stop in pairwise(edges):
+        if stop > start and (word := words[labels[start]]):
+            longest[word] = max(longest.get(word, 0), stop - start)
+    return longest
+
+
+def _rate_and_gaps(path: Path, read: Contents, config: TableData, *, runs: bool) -> tuple[float | None, int]:
+    """A file's rate in Hz and its gaps in time; where it holds `runs`, whose clock may start again, the median of theirs."""
+    if read.moments is None:
+        return read.rate, 0
+    edges = [0, len(read.samples)]
+    if runs and read.labels is not None:
+        edges[1:1] = (np.flatnonzero(np.diff(read.labels)) + 1).tolist()
+    found = []
+    for start, stop in pairwise(edges):
+        part = rows_of(read, start, stop)
+        if part.moments is not None and (stop - start > 1 or len(edges) == 2):
+            named = clock.called(part.moments, config)
+            since = clock.seconds(part.moments, named, path)
+            rate, breaks = clock.rate_and_breaks(since, named, path, part.rows.where)
+            found.append((rate, len(breaks)))
+    return float(np.median([rate for rate, _ in found])), sum(gaps for _, gaps in found)
 
 
 def _differences(files: Sequence[Surveyed]) -> list[str]:

@@ -52,19 +52,28 @@ class Clock:
     remarks: tuple[str, ...] = ()
 
 
-def clock_of(dialects: Sequence[Dialect]) -> Clock | None:
-    """The column of times: the first that moves forward, dates before numbers; None where there is none."""
-    first = dialects[0]
-    for place, name in enumerate(first.names):
-        texts = [
-            text for each in dialects if name in each.names for text in each.column(each.names.index(name)) if text
-        ]
-        if (found := _dates(name, first, place, texts)) is not None:
-            return found
-    for place, name in enumerate(first.names):
-        if (TIME_WORDS.search(name) or ELAPSED.search(name)) and (found := _numbers(name, first, place)) is not None:
-            return found
-    return None
+def clock_of(dialects: Sequence[Dialect], without: Sequence[str | None] = ()) -> Clock | None:
+    """The column of times: the first that moves forward, dates before numbers; None where there is none.
+
+    Columns `without` are something else.
+    """
+    names = [name for name in dialects[0].names if name not in without]
+    dated = (found for name in names if (found := _dated(dialects, name)) is not None)
+    timed = (name for name in names if TIME_WORDS.search(name) or ELAPSED.search(name))
+    numbered = (found for name in timed if (found := _numbered(dialects[0], name)) is not None)
+    return next(dated, None) or next(numbered, None)
+
+
+def clock_among(dialects: Sequence[Dialect], name: str) -> Clock | None:
+    """A column as one of times, whatever it is called; None where its first cells do not move forward."""
+    return _dated(dialects, name) or _numbered(dialects[0], name)
+
+
+def _dated(dialects: Sequence[Dialect], name: str) -> Clock | None:
+    columns = [each.column(each.names.index(name)) for each in dialects if name in each.names]
+    return _dates(
+        name, dialects[0], dialects[0].names.index(name), [text for column in columns for text in column if text]
+    )
 
 
 def _dates(name: str, dialect: Dialect, place: int, texts: Sequence[str]) -> Clock | None:
@@ -96,7 +105,8 @@ def _forward(column: Sequence[str], form: str | None) -> bool:
     return len(moments) > 1 and moments == sorted(moments) and moments[0] != moments[-1]
 
 
-def _numbers(name: str, dialect: Dialect, place: int) -> Clock | None:
+def _numbered(dialect: Dialect, name: str) -> Clock | None:
+    place = dialect.names.index(name)
     decimal = dialect.settings.get("decimal", ".")
     column = [text for text in dialect.column(place) if text]
     if column and all(re.fullmatch(r"(19|20)[0-9]{12}", text) for text in column):

@@ -302,8 +302,13 @@ def _spread(values: Sequence[float]) -> Spread:
     return Spread(mean=float(np.mean(values)), deviation=deviation, min=float(min(values)), max=float(max(values)))
 
 
-def compare(seeds: Sequence[Mapping[str, Metrics]], metric: str, one: str, other: str) -> Comparison | None:
-    """Paired difference of a metric between two models over the seeds, and what it allows to say; None where one lacks it."""
+def compare(
+    seeds: Sequence[Mapping[str, Metrics]], metric: str, one: str, other: str, over: str = "seed"
+) -> Comparison | None:
+    """Paired difference of a metric between two models over the seeds, or folds, and what it allows to say.
+
+    None where one lacks the metric.
+    """
     differences = []
     for seed in seeds:
         a, b = (seed.get(model, {}).get(metric) for model in (one, other))
@@ -311,11 +316,11 @@ def compare(seeds: Sequence[Mapping[str, Metrics]], metric: str, one: str, other
             return None
         differences.append(float(a - b))
     if min(differences) > 0:
-        verdict = "better in every seed"
+        verdict = f"better in every {over}"
     elif max(differences) < 0:
-        verdict = "worse in every seed"
+        verdict = f"worse in every {over}"
     elif not any(differences):
-        verdict = "the same in every seed"
+        verdict = f"the same in every {over}"
     else:
         verdict = "no consistent difference"
     mean = float(np.mean(differences))

@@ -36,7 +36,7 @@ from micro.runs.recipe_trials import settled_recipe
 from micro.runs.report import render_report
 from micro.runs.reporting import Emitted, RunResults, make_report
 from micro.runs.run_report import RunReport
-from micro.runs.seed_run import SeedRun, SeedWork, run_seed
+from micro.runs.seed_run import SeedRun, SeedWork, Tick, run_seed
 from micro.runs.text_device import TEST_TEXTS
 from micro.runs.train import check_models
 from micro.runs.training_devices import ready_devices
@@ -82,11 +82,14 @@ def _require_classes(background: Sequence[str], names: Sequence[str]) -> None:
         raise DataError("background_classes names every class, so that none could ever be reported")
 
 
-def train_and_report(config: Config, data: Prepared, folder: RunFolder, progress: Progress) -> RunReport:
-    """Train, or take up again, all seeds' models in a folder that has begun, fill its `whole`, and return the report."""
+def train_and_report(config: Config, data: Sequence[Prepared], folder: RunFolder, progress: Progress) -> RunReport:
+    """Train, or take up again, all seeds' models in a folder that has begun, fill its `whole`, and return the report.
+
+    `data` is one division, or one of each fold, whose models have a folder of their own.
+    """
     students = 2 if config.distill.compare else 1
     of_teacher = config.teacher.epochs * config.teacher.members
-    total = config.seeds * (of_teacher + students * config.student.epochs)
+    total = config.seeds * len(data) * (of_teacher + students * config.student.epochs)
     if config.distill.recipe == AUTO:
         total += of_teacher + trial_epochs(config) * trials_of(config)
     done = 0
@@ -96,12 +99,22 @@ def train_and_report(config: Config, data: Prepared, folder: RunFolder, progress
         done += epochs
         progress(label, 0.02 + 0.9 * done / max(1, total))
 
+    def of_fold(number: int) -> Tick:
+        if len(data) == 1:
+            return tick
+        return lambda label, epochs=1, /: tick(f"fold {number + 1}, {label}", epochs)
+
     seeds = [config.seed + n for n in range(config.seeds)]
-    first = SeedWork(config, data, seeds[0], folder.parts / f"seed-{seeds[0]}", tick)
+    places = [folder.parts / f"fold-{number + 1}" if len(data) > 1 else folder.parts for number in range(len(data))]
+    first = SeedWork(config, data[0], seeds[0], places[0] / f"seed-{seeds[0]}", of_fold(0))
     config, recipe = settled_recipe(first, folder.parts / "recipes")
-    runs = tuple(run_seed(SeedWork(config, data, seed, folder.parts / f"seed-{seed}", tick)) for seed in seeds)
+    runs = tuple(
+        run_seed(SeedWork(config, data[number], seed, place / f"seed-{seed}", of_fold(number)))
+        for number, place in enumerate(places)
+        for seed in seeds
+    )
     progress("verifying and writing firmware", 0.95)
-    report = _finish(RunResults(config, data, runs, recipe), folder.fresh_whole())
+    report = _finish(RunResults(config, data[0], runs, recipe, tuple(data[1:])), folder.fresh_whole())
     _write_manifest(json.loads(folder.config_file.read_bytes()), folder.whole)
     return report
 

@@ -151,10 +151,11 @@ class BudgetReport(Part):
 
 
 class SeedReport(Part):
-    """One seed's metrics, by the model that they are of."""
+    """One seed's metrics, by the model that they are of; of folds each has every seed, and the `fold` is counted from 1."""
 
     __pydantic_extra__: dict[str, Metrics]
     seed: int
+    fold: int | None = None
 
     @property
     def models(self) -> dict[str, Metrics]:
@@ -169,8 +170,19 @@ class SeedReport(Part):
         return self
 
 
+class FoldReport(Part):
+    """One fold of a cross-validation, counted from 1: the groups that it tested, windows of each part, classes that the test
+    lacks, and metrics by model, means over the seeds."""
+
+    fold: int
+    tested: tuple[str, ...]
+    windows: WindowCounts
+    lacking: tuple[str, ...] = ()
+    models: dict[str, Metrics]
+
+
 class Comparison(Part):
-    """The difference of a metric between two models, seed by seed."""
+    """The difference of a metric between two models, seed by seed, or fold by fold where there are folds."""
 
     metric: str
     mean_difference: float

@@ -19,6 +19,7 @@ from micro.runs.assessment import judge
 from micro.runs.compression import Written
 from micro.runs.evaluate import by_origin, chip_judge, compare, soft_targets, summarize
 from micro.runs.firmware_files import judging
+from micro.runs.fold_reports import fold_reports, mean_of, windows_of
 from micro.runs.recipe_choice import RecipeChoice
 from micro.runs.report.costs import graph_rows
 from micro.runs.report_parts import (
@@ -35,7 +36,6 @@ from micro.runs.report_parts import (
     SeedReport,
     StageReport,
     TeacherData,
-    WindowCounts,
     metrics_of,
 )
 from micro.runs.run_report import RunReport
@@ -52,12 +52,16 @@ SHOWN_AT = 4.0
 
 @dataclass(frozen=True)
 class RunResults:
-    """What all seeds of a run gave. The seed that is deployed is settled before any is tested: the first."""
+    """What all seeds of a run gave, of each fold in turn. What is deployed is settled before any is tested: the first.
+
+    `data` are the first fold's, `others` those of the other folds.
+    """
 
     config: Config
     data: Prepared
     seeds: tuple[SeedRun, ...]
     recipe: RecipeChoice | None = None
+    others: tuple[Prepared, ...] = ()
 
     @property
     def chosen(self) -> SeedRun:
@@ -70,9 +74,19 @@ class RunResults:
         return self.chosen.stages[-1]
 
     @property
-    def metrics(self) -> list[dict[str, Metrics]]:
-        """Metrics by model, a mapping a seed."""
+    def of_seeds(self) -> list[dict[str, Metrics]]:
+        """Metrics by model, a mapping a seed, of each fold in turn."""
         return [{name: found.metrics for name, found in one.evaluations.items()} for one in self.seeds]
+
+    @property
+    def metrics(self) -> list[dict[str, Metrics]]:
+        """Metrics by model, a mapping a seed; of folds a mapping a fold, whose seeds tested the same windows: their means."""
+        return self.by_fold(self.of_seeds)
+
+    def by_fold(self, rows: list[dict[str, Metrics]]) -> list[dict[str, Metrics]]:
+        """Metrics of each seed as they are, or as means of the seeds of each fold."""
+        seeds = self.config.seeds
+        return [mean_of(rows[start : start + seeds]) for start in range(0, len(rows), seeds)] if self.others else rows
 
 
 @dataclass(frozen=True)
@@ -95,7 +109,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
     """The report with its verdict."""
     config, data, deployed = results.config, results.data, results.deployed
     threshold = results.chosen.evaluations["student_int8"].threshold
-    metrics = results.metrics
+    metrics, over = results.metrics, "fold" if results.others else "seed"
     metric = metrics_of(config.task, data.target)[0]
     teacher = results.chosen.teacher.model if results.chosen.teacher else None
     in_float = "student_compressed" if config.compress else "student_distilled"
@@ -120,12 +134,12 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         sparsity=sparsity_of(deployed.model),
         stages=_stages(results),
         budget=_budget(config, deployed.written),
-        seeds=tuple(SeedReport.model_validate({"seed": config.seed + n, **row}) for n, row in enumerate(metrics)),
+        seeds=_seeds(results),
         summary=summarize(metrics),
-        distilling=compare(metrics, metric, "student_distilled", "student_alone"),
-        distilling_int8=compare(metrics, metric, "student_int8", "alone_int8"),
-        quantizing=compare(metrics, metric, "student_int8", in_float),
-        against_teacher=compare(metrics, metric, "student_int8", "teacher"),
+        distilling=compare(metrics, metric, "student_distilled", "student_alone", over),
+        distilling_int8=compare(metrics, metric, "student_int8", "alone_int8", over),
+        quantizing=compare(metrics, metric, "student_int8", in_float, over),
+        against_teacher=compare(metrics, metric, "student_int8", "teacher", over),
         by_origin=_by_origin(results, emitted),
         graph=graph_rows(read(deployed.written)),
         soft_targets=teacher and soft_targets(config.distill.temperature or SHOWN_AT, data, teacher, deployed.written),
@@ -137,16 +151,25 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         history=_histories(results.chosen),
         recipe=results.recipe,
     )
+    if results.others:
+        report = report.model_copy(update={"folds": fold_reports((data, *results.others), metrics)})
     return report.model_copy(update={"verdict": judge(report)})
+
+
+def _seeds(results: RunResults) -> tuple[SeedReport, ...]:
+    """Metrics of every seed, with its fold where there are folds."""
+    seed, seeds = results.config.seed, results.config.seeds
+    folds = [{"fold": n // seeds + 1} if results.others else {} for n in range(len(results.seeds))]
+    rows = zip(folds, results.of_seeds)
+    return tuple(
+        SeedReport.model_validate({"seed": seed + n % seeds, **fold, **row}) for n, (fold, row) in enumerate(rows)
+    )
 
 
 def _data_report(results: RunResults) -> DataReport:
     data = results.data
-    windows = WindowCounts(
-        train=len(data.train), validation=len(data.validation), calibration=len(data.calibration), test=len(data.test)
-    )
     return DataReport(
-        windows=windows,
+        windows=windows_of(data),
         class_names=tuple(data.class_names),
         channels=tuple(data.channels),
         sample_rate=data.sample_rate,
@@ -197,12 +220,12 @@ def _parameters(results: RunResults) -> int:
 
 def _stages(results: RunResults) -> tuple[StageReport, ...]:
     """The int8 student after each stage of compression: metrics over the seeds, costs of the first seed's."""
-    return tuple(_stage(stages) for stages in zip(*(one.stages for one in results.seeds)))
+    return tuple(_stage(results, stages) for stages in zip(*(one.stages for one in results.seeds)))
 
 
-def _stage(results: tuple[StageResult, ...]) -> StageReport:
-    first = results[0]
-    summary = summarize([{"int8": result.evaluation.metrics} for result in results])
+def _stage(results: RunResults, stages: tuple[StageResult, ...]) -> StageReport:
+    first = stages[0]
+    summary = summarize(results.by_fold([{"int8": stage.evaluation.metrics} for stage in stages]))
     return StageReport(
         stage=first.stage,
         metrics=summary.get("int8", {}),

@@ -23,6 +23,7 @@ from micro.runs.report_parts import (
     Comparison,
     Conversion,
     DataReport,
+    FoldReport,
     History,
     Metrics,
     NumberReport,
@@ -64,7 +65,8 @@ class RunReport(Part):
         recognized: Of a recognizer, as it counts.
         sparsity: Fraction of the student's weights that are zero.
         seeds: Metrics by seed; the first seed's student is deployed.
-        summary: Metrics over the seeds, by model.
+        folds: Of a cross-validation, what each tested; the first fold's first seed is deployed then.
+        summary: Metrics over the seeds, by model; over the folds where there are folds.
         distilling, distilling_int8, quantizing, against_teacher: Paired differences between two models; None where one of
             them was not made or the test does not show it.
         no_project: Why no firmware project can be written of the run; None where one can.
@@ -102,6 +104,7 @@ class RunReport(Part):
     stages: tuple[StageReport, ...] = ()
     budget: BudgetReport | None = None
     seeds: tuple[SeedReport, ...] = Field(min_length=1)
+    folds: tuple[FoldReport, ...] = ()
     summary: dict[str, dict[str, Spread]]
     distilling: Comparison | None = None
     distilling_int8: Comparison | None = None
@@ -132,6 +135,11 @@ class RunReport(Part):
         if self.data.text is None:
             return metrics_of(self.task, self.data.target)
         return tuple(name for name in METRICS[self.task] if name in self.deployed)
+
+    @property
+    def repeats(self) -> tuple[int, str]:
+        """How often the whole was repeated for the means, and in what: seeds, or folds where there are some."""
+        return (len(self.folds), "fold") if self.folds else (len(self.seeds), "seed")
 
     @property
     def deployed(self) -> Metrics:

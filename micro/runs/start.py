@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from micro.config import Config
+from micro.datasets.enough import require_enough
 from micro.datasets.prepare import Prepared, prepare
-from micro.detection.threshold import require_tail, threshold_rank
 from micro.runs.folder import NOT_BEGUN, RunFolder
 from micro.runs.lock import holding, settled
 from micro.runs.run_report import RunReport
@@ -72,14 +72,15 @@ def run_held(
     folder.check(content, resume=resume, force=force)
     try:
         progress("reading data", 0.0)
-        data = _prepared(config)
-        _require_enough(config, data)
+        # All folds before any is trained: what is wrong with the last of them is said at once.
+        data = [_prepared(config, fold) for fold in range(getattr(config.data, "folds", None) or 1)]
+        require_enough(config, data[0])
         progress("starting TensorFlow", 0.01)
         import_frameworks()
         from micro.runs import pipeline
 
         with quiet_frameworks():
-            pipeline.check_work(config, data)
+            pipeline.check_work(config, data[0])
     except KeyboardInterrupt as interrupt:
         if not folder.goes_on(content):
             interrupt.add_note(NOT_BEGUN)
@@ -92,23 +93,13 @@ def run_held(
     return report
 
 
-def _prepared(config: Config) -> Prepared:
-    """The data of a config. Augmentation starts TensorFlow, whose devices are settled before that."""
+def _prepared(config: Config, fold: int) -> Prepared:
+    """The data of a config, or of one of its folds. Augmentation starts TensorFlow, whose devices are settled before that."""
     if not any(each.augments for each in config.augments):
-        return prepare(config)
+        return prepare(config, fold)
     import_frameworks()
     from micro.runs.training_devices import ready_devices
 
     with quiet_frameworks():
         ready_devices(config.teacher.devices)
-        return prepare(config)
-
-
-def _require_enough(config: Config, data: Prepared) -> None:
-    """ValueError where the rate of false alarms takes more calibration windows than there are."""
-    if config.task != "anomaly":
-        return
-    if config.detect.method == "conformal":
-        threshold_rank(len(data.calibration), config.detect.false_alarm_rate)
-    if config.detect.method == "extreme":
-        require_tail(len(data.calibration))
+        return prepare(config, fold)

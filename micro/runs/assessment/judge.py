@@ -60,8 +60,17 @@ def _int8(report: RunReport) -> Iterator[Reason]:
 
 
 def _seeds(report: RunReport) -> Iterator[Reason]:
+    """Whether repeats of the whole, by seeds or by folds, differ by much."""
     spread = report.summary.get("student_int8", {}).get(report.metric)
-    if spread is not None and spread.deviation > SEEDS_APART:
+    if spread is not None and spread.deviation > SEEDS_APART and report.folds:
+        yield Reason(
+            "doubtful",
+            "folds far apart",
+            f"over {len(report.folds)} folds the {_metric_name(report)} ranges from {spread.min:.3f} to {spread.max:.3f}: how "
+            "well it does depends on which group it has not seen",
+            "record more machines or subjects like those of the poorest fold, which the report names",
+        )
+    elif spread is not None and spread.deviation > SEEDS_APART:
         yield Reason(
             "doubtful",
             "seeds far apart",

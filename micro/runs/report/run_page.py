@@ -92,7 +92,8 @@ def distilling_sentence(report: RunReport) -> str:
     low, high = min(comparison.differences), max(comparison.differences)
     if len(comparison.differences) == 1:
         return f"Distilling changed the student's test {name} by {low:+.4f} with the one seed that was run."
+    what = report.repeats[1]
     return (
         f"Distilling changed the student's test {name} by {comparison.mean_difference:+.4f} on average over "
-        f"{len(comparison.differences)} seeds (from {low:+.4f} to {high:+.4f}): {comparison.verdict}."
+        f"{len(comparison.differences)} {what}s (from {low:+.4f} to {high:+.4f}): {comparison.verdict}."
     )

@@ -1,0 +1,111 @@
+"""Cross-validation: groups dealt into folds, each of which is the test once and validation once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from micro.config import GroupedData
+from micro.datasets.class_split import TEST, TRAINING, VALIDATION, Labeled, joined, require_one_class, split_classes
+from micro.datasets.recording import Framing
+from micro.errors import DataError
+from micro.support.wording import counted
+
+
+def divided(
+    stretches: Sequence[Labeled],
+    config: GroupedData,
+    class_names: Sequence[str],
+    paths: Mapping[str, Path],
+    groups: Mapping[str, str],
+    twins: Sequence[tuple[str, ...]],
+    features: Framing,
+    seed: int,
+    what: str = "file",
+    fold: int = 0,
+) -> tuple[list[np.ndarray], str]:
+    """As `split_classes`; where the config has folds, the division in which one `fold` is the test and the next validation.
+
+    Raises:
+        DataError: As `split_classes`; for fewer groups than folds, and for a class that a fold would not train on.
+    """
+    if config.folds is None:
+        return split_classes(stretches, config, class_names, paths, groups, twins, features, seed, what)
+    what = "group" if config.group else what
+    require_one_class(twins, stretches, class_names)
+    place = joined(groups, twins)
+    held = _windows(stretches, place, max(1, len(class_names)))
+    apart = int((held.sum(axis=1) > 0).sum())
+    if apart < config.folds:
+        fewer = f"set folds = {apart}, or record more" if apart >= 3 else "cross-validation takes three or more"
+        same = ", those of the same bytes counted as one" if twins else ""
+        raise DataError(
+            f"folds = {config.folds}, and {counted(apart, what)} {'has' if apart == 1 else 'have'} windows{same}: each fold "
+            f"tests {what}s of its own; {fewer}"
+        )
+    dealt = deal(held, config.folds, seed)
+    _require_trained(held, dealt, config.folds, class_names, what)
+    part_of = {fold: TEST, (fold + 1) % config.folds: VALIDATION}
+    parts = [np.where(one.classes >= 0, part_of.get(int(dealt[place[one.name]]), TRAINING), -1) for one in stretches]
+    counts = [
+        len({groups[one.name] for one, part in zip(stretches, parts) if (part == each).any()})
+        for each in (TRAINING, VALIDATION, TEST)
+    ]
+    said = (
+        f"{what}s were dealt into {config.folds} folds, each of which is tested once by a model that learned nothing of it; "
+        f"the deployed student is the first fold's: it learned from {counts[0]}, was validated on {counts[1]} and tested on "
+        f"{counts[2]}."
+    )
+    return parts, said
+
+
+def tested(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], groups: Mapping[str, str]) -> tuple[str, ...]:
+    """The groups of which the test has windows."""
+    return tuple(dict.fromkeys(groups[one.name] for one, part in zip(stretches, parts) if (part == TEST).any()))
+
+
+def deal(held: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """The fold of each group, (n,), from its windows of each class, (n, classes): none is empty, and classes are spread evenly.
+
+    The largest groups come first, each to the fold that has least of what it holds; groups without windows are in fold 0.
+    """
+    shares = held / np.maximum(1, held.sum(axis=0))
+    present = np.flatnonzero(held.sum(axis=1) > 0)
+    # Groups that are alike are dealt by chance, and not by their names.
+    present = np.random.default_rng(seed % 2**32).permutation(present)
+    order = sorted(present.tolist(), key=lambda group: -float(shares[group].max()))
+    load, given = np.zeros((folds, held.shape[1])), np.zeros(folds, int)
+    fold_of = np.zeros(len(held), int)
+    for number, group in enumerate(order):
+        empty = np.flatnonzero(given == 0)
+        may = empty if len(empty) == len(order) - number else np.arange(folds)
+        best = min(may.tolist(), key=lambda fold: (round(float(load[fold] @ shares[group]), 9), load[fold].sum(), fold))
+        fold_of[group] = best
+        load[best] += shares[group]
+        given[best] += 1
+    return fold_of
+
+
+def _windows(stretches: Sequence[Labeled], place: Mapping[str, int], classes: int) -> np.ndarray:
+    """Windows of each class in each group, (groups, classes)."""
+    held = np.zeros((max(place.values()) + 1, classes), int)
+    for one in stretches:
+        held[place[one.name]] += np.bincount(one.classes[one.classes >= 0], minlength=classes)
+    return held
+
+
+def _require_trained(held: np.ndarray, dealt: np.ndarray, folds: int, class_names: Sequence[str], what: str) -> None:
+    """DataError for a class of which a fold would train on no window."""
+    for fold in range(folds):
+        trained = held[(dealt != fold) & (dealt != (fold + 1) % folds)].sum(axis=0)
+        lacking = np.flatnonzero(trained == 0)
+        if len(lacking):
+            label = int(lacking[0])
+            of = f"class {class_names[label]!r}" if class_names else "what is to be learned"
+            count = int((held[:, label] > 0).sum())
+            raise DataError(
+                f"folds = {folds}: where fold {fold + 1} is tested and the next one validates, training would have no window "
+                f"of {of}, which {counted(count, what)} {'holds' if count == 1 else 'hold'}; record it in more {what}s"
+            )

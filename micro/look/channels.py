@@ -1,0 +1,86 @@
+"""What one channel of a file holds: its range, what is odd about it, and its curve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from micro.datasets.columns import is_ramp
+
+# A channel hits a limit if this fraction of its values, and three in a row, are its largest or smallest.
+AT_LIMIT, IN_A_ROW = 0.01, 3
+# What is said of odd channels.
+ODD = {
+    "text": "holds text among numbers",
+    "constant": "never changes",
+    "at_limit": "stays at its limit (clipped?)",
+    "counts": "only counts up",
+}
+# Points of a curve: the least and the most of as many stretches.
+POINTS = 600
+Curve = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel of one file: range, mean, missing values, and what is odd about it; `whole` where it holds integers only."""
+
+    name: str
+    low: float
+    high: float
+    mean: float
+    missing: int
+    constant: bool
+    at_limit: bool
+    counts: bool
+    text: bool = False
+    whole: bool = False
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is odd about it, in words."""
+        return tuple(says for what, says in ODD.items() if getattr(self, what))
+
+
+def channel_of(name: str, column: np.ndarray) -> Channel:
+    """What a channel of a file holds, (n,) float32."""
+    finite = column[np.isfinite(column)]
+    missing = len(column) - len(finite)
+    if not len(finite):
+        return Channel(name, np.nan, np.nan, np.nan, missing, False, False, False)
+    low, high = float(finite.min()), float(finite.max())
+    limited = low < high and any(_stuck(finite, limit) for limit in (low, high))
+    return Channel(
+        name,
+        low,
+        high,
+        float(finite.mean(dtype=np.float64)),
+        missing,
+        low == high,
+        limited,
+        is_ramp(finite),
+        whole=bool((finite == np.round(finite)).all()),
+    )
+
+
+def _stuck(values: np.ndarray, limit: float) -> bool:
+    """Whether a signal of many values stays at its limit again and again, as one that is clipped does."""
+    at = values == limit
+    if at.mean() < AT_LIMIT or len(np.unique(values[:4096])) < 20:
+        return False
+    runs = np.convolve(at, np.ones(IN_A_ROW), "valid")
+    return bool((runs == IN_A_ROW).any())
+
+
+def envelope(column: np.ndarray) -> Curve:
+    """Rows, least and most of each stretch of a signal, so that no peak is lost; NaN where a stretch has no value."""
+    edges = np.unique(np.linspace(0, len(column), min(len(column), POINTS) + 1).astype(int))
+    low, high = np.full(len(edges) - 1, np.nan), np.full(len(edges) - 1, np.nan)
+    for place, (first, end) in enumerate(pairwise(edges)):
+        part = column[first:end]
+        part = part[np.isfinite(part)]
+        if len(part):
+            low[place], high[place] = part.min(), part.max()
+    return edges[:-1].astype(float), low, high

@@ -1,0 +1,186 @@
+"""A config to start from, for files that were looked at: what they are for, how they are read, and why."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from micro.config import load_config
+from micro.config.files import TIMED
+from micro.datasets.enough import require_enough
+from micro.datasets.prepare import prepare
+from micro.errors import MicroError
+from micro.look.suggest import NAMED, Suggestion
+from micro.look.survey import Survey
+from micro.support.wording import listed
+
+# Above this rate in Hz signals are taken for vibration or sound, above the other for motion, else for slow process data.
+FAST, MOTION = 500.0, 10.0
+# A run needs some such number of windows.
+FEWEST_WINDOWS = 60
+FALSE_ALARMS = 0.05
+
+
+def config_text(survey: Survey, suggestion: Suggestion, folder: Path) -> str:
+    """The config as TOML with comments; patterns begin in `folder`, where it will lie."""
+    lines = first_lines(survey, suggestion, folder, "files")
+    if survey.time_column is None and "sample_rate" not in survey.settings and survey.rate is not None:
+        timed = all(file.path.suffix.lower() in TIMED for file in survey.files)
+        lines += [] if timed else [f"sample_rate = {survey.rate!r}"]
+    elif survey.rate is None and survey.time_column is None:
+        lines.append("sample_rate = 1.0              # Hz: the files do not say it, so put in what it is")
+    lines += [f"{key} = {toml_of(value)}" for key, value in suggestion.data.items()]
+    if suggestion.task != "anomaly" and "group" not in suggestion.data:
+        lines += group_comment([file.name for file in survey.files])
+    lines += _incomplete(survey)
+    window = window_of(survey)
+    lines += ["", "[features]", *_features(survey, suggestion, window), ""]
+    lines += [*models_of(suggestion, _is_raw(survey, suggestion)), "", "[firmware]", 'name = "machine"', ""]
+    return "\n".join(lines)
+
+
+def first_lines(survey: Survey, suggestion: Suggestion, folder: Path, what: str) -> list[str]:
+    """How every config begins: what was found, the task, and [data] with which files and how they are read."""
+    return [
+        f"# Written by looking at {len(survey.files)} {what}: check what it says of them, then run it.",
+        *(f"# {sentence(reason)}" for reason in (*suggestion.reasons, *survey.remarks)),
+        'job = "table"',
+        f'task = "{suggestion.task}"',
+        "seed = 0",
+        "seeds = 3",
+        "",
+        "[data]",
+        *where(survey, folder),
+        *(f"{key} = {toml_of(value)}" for key, value in survey.settings.items() if key not in suggestion.data),
+    ]
+
+
+def group_comment(names: Sequence[str]) -> list[str]:
+    """A comment on what the files' names begin with again and again, which may be subjects or machines."""
+    found = [re.match(r"([A-Za-z]*[0-9]+)([_-])", name.rpartition("/")[2]) for name in names]
+    counts = Counter(each[1] for each in found if each)
+    if not all(found) or len(counts) < 3 or len(counts) > len(names) / 2:
+        return []
+    mark = next(each[2] for each in found if each)
+    said = f"{listed(list(counts))} are subjects or machines: none is then on two sides"
+    return [f'# group = "{{group}}{mark}*"  # if {said}']
+
+
+def lacking(survey: Survey, config: str | Path) -> str | None:
+    """What keeps a config of these files from running, found by reading them as it says; None where nothing does.
+
+    This is a second reading, and has to be: the survey reads past whatever a run refuses, and only the config as it was
+    written, taken down the road that a run takes, shows that it runs.
+    """
+    if survey.rate is None and survey.time_column is None and not survey.pictures:
+        return "set sample_rate, which the files do not say; or look again with --sample-rate HZ"
+    try:
+        read = load_config(config)
+        require_enough(read, prepare(read))
+    except (MicroError, ValueError) as error:
+        return str(error)
+    return None
+
+
+def window_of(survey: Survey) -> int:
+    """Samples of a window: of vibration a tenth of a second, of motion two seconds, of slow data 32; but enough windows, and
+    none longer than the longest stretch of each label."""
+    rate = survey.rate or 1.0
+    wanted = 2.0 * rate if MOTION <= rate < FAST else 0.1 * rate if rate >= FAST else 32.0
+    rows = sum(file.rows for file in survey.files)
+    most = min(2 * rows / FEWEST_WINDOWS, min(file.rows for file in survey.files), 4096)
+    words = {word for file in survey.files for word in file.stretches}
+    if survey.label_column is not None and words:
+        most = min(most, *(max(file.stretches.get(word, 0) for file in survey.files) for word in words))
+    exponent = min(round(math.log2(max(1.0, wanted))), math.floor(math.log2(max(1.0, most))))
+    return int(2 ** max(3, exponent))
+
+
+def where(survey: Survey, folder: Path) -> list[str]:
+    """The files: by as few patterns as name them, where nothing else lies that would match, else one by one."""
+    paths = [file.path.resolve() for file in survey.files]
+    top = Path(os.path.commonpath([path.parent for path in paths]))
+    relative = os.path.relpath(top, folder.resolve())
+    patterns = sorted({_pattern(path, top) for path in paths})
+    matched = {path.resolve() for pattern in patterns for path in top.glob(pattern) if path.is_file()}
+    files = patterns if matched == set(paths) else sorted(path.relative_to(top).as_posix() for path in paths)
+    lines = [f"files = {toml_of(files)}"]
+    return lines if relative == "." else [f"folder = {toml_of(Path(relative).as_posix())}", *lines]
+
+
+def _pattern(path: Path, top: Path) -> str:
+    depth = len(path.relative_to(top).parts) - 1
+    return f"{'*/' * depth}*{path.suffix}" if path.suffix else path.relative_to(top).as_posix()
+
+
+def _incomplete(survey: Survey) -> list[str]:
+    """What to do with gaps, missing values, constant channels and short files, where there are any."""
+    lines = []
+    gaps = sum(file.gaps for file in survey.files)
+    texts = sum(channel.text for file in survey.files for channel in file.channels)
+    missing = sum(channel.missing for file in survey.files for channel in file.channels)
+    names = [channel.name for channel in survey.files[0].channels]
+    values = {name: [c for file in survey.files for c in file.channels if c.name == name] for name in names}
+    constant = [name for name, held in values.items() if all(c.constant and c.low == held[0].low for c in held)]
+    short = [file.name for file in survey.files if file.rows < window_of(survey)]
+    if gaps:
+        lines.append(f'on_gap = "split"               # {gaps} gaps in time')
+    if missing:
+        lines.append(f'on_missing = "drop"            # {missing:,} missing values: windows with one are left out')
+    if texts:
+        lines.append('on_text = "missing"            # words among numbers are taken for missing values')
+    if constant:
+        lines.append(f'on_constant = "drop"           # {listed(constant, NAMED)} never changes')
+    if short:
+        lines.append(f'on_short = "skip"              # {len(short)} files are shorter than a window')
+    return lines
+
+
+def _is_raw(survey: Survey, suggestion: Suggestion) -> bool:
+    return suggestion.task != "anomaly" and MOTION <= (survey.rate or 0.0) < FAST
+
+
+def _features(survey: Survey, suggestion: Suggestion, window: int) -> list[str]:
+    rate = survey.rate or 1.0
+    if _is_raw(survey, suggestion):
+        kind, why = '"raw"', "samples as they are, for the convolutional students below"
+    elif rate >= FAST:
+        kind, why = '"spectrum"', 'for vibration and sound; ["spectrum", "envelope", "moments"] for bearings'
+    else:
+        kind, why = '"statistics"', "mean, deviation and slope of each channel, for slow signals"
+    lines = [f"kind = {kind}  # {why}", f"window = {window}  # {window / rate:.3g} s", f"hop = {max(1, window // 2)}"]
+    if kind == '"spectrum"':
+        lines.append(f"bands = {min(64, window // 4)}")
+    return lines
+
+
+def models_of(suggestion: Suggestion, raw: bool) -> list[str]:
+    """Sections of teacher and student; `raw` for windows of samples, which convolutions read."""
+    if suggestion.task == "anomaly":
+        teacher, student = ["sizes = [128, 32, 12, 32, 128]", "epochs = 40"], ["sizes = [12, 6, 12]", "epochs = 60"]
+        more = ["", "[detect]", f"false_alarm_rate = {FALSE_ALARMS}"]
+    else:
+        family = ['family = "conv1d"'] if raw else []
+        sizes = ([64, 96], [16, 24]) if raw else ([256, 128], [24])
+        steps = ["kernel = 8", "stride = 3"] if raw else []
+        teacher, student = ([*family, f"sizes = {size}", *steps, f"epochs = {n}"] for size, n in zip(sizes, (40, 60)))
+        more = []
+    return ["[teacher]", *teacher, "", "[student]", *student, "learning_rate = 0.003", *more]
+
+
+def sentence(text: str) -> str:
+    """A remark as one line of a comment."""
+    line = " ".join(text.split())
+    return line if line.endswith(("?", ".")) else f"{line}."
+
+
+def toml_of(value: object) -> str:
+    """A setting's value as TOML."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {toml_of(each)}" for key, each in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False)

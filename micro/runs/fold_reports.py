@@ -1,0 +1,43 @@
+"""What each fold of a cross-validation gave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from micro.datasets.prepare import Prepared
+from micro.runs.report_parts import FoldReport, Metrics, WindowCounts
+
+
+def fold_reports(folds: Sequence[Prepared], metrics: Sequence[dict[str, Metrics]]) -> tuple[FoldReport, ...]:
+    """A report of each fold: which groups it tested, and the metrics of its models, means over the seeds."""
+    return tuple(
+        FoldReport(
+            fold=number,
+            tested=data.tested,
+            windows=windows_of(data),
+            lacking=tuple(name for place, name in enumerate(data.class_names) if not (data.test.labels == place).any()),
+            models=row,
+        )
+        for number, (data, row) in enumerate(zip(folds, metrics), 1)
+    )
+
+
+def windows_of(data: Prepared) -> WindowCounts:
+    """How many windows each part has."""
+    return WindowCounts(
+        train=len(data.train), validation=len(data.validation), calibration=len(data.calibration), test=len(data.test)
+    )
+
+
+def mean_of(seeds: Sequence[dict[str, Metrics]]) -> dict[str, Metrics]:
+    """The mean of each metric of each model over seeds; None where a seed has none."""
+    found: dict[str, Metrics] = {}
+    for model, metrics in seeds[0].items():
+        values = {metric: [seed[model][metric] for seed in seeds] for metric in metrics}
+        found[model] = {
+            metric: None if None in each else float(np.mean([value for value in each if value is not None]))
+            for metric, each in values.items()
+        }
+    return found
