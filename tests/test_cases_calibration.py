@@ -106,7 +106,8 @@ def test_headroom_keeps_faults_from_looking_healthy():
 
 def test_calibration_data_is_what_a_run_calibrates_on():
     from micro.config import parse_config
-    from micro.datasets.prepare import calibration_windows, prepare
+    from micro.datasets.prepare import prepare
+    from micro.datasets.prepared import calibration_windows
 
     raw = {"job": "rig", "data": {"train_recordings": 2, "validation_recordings": 1, "calibration_recordings": 1}}
     raw |= {"teacher": {"sizes": [8]}, "student": {"sizes": [4]}}

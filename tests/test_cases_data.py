@@ -10,7 +10,8 @@ import pytest
 from support import case_folder, invoke
 
 from micro.config import load_config
-from micro.datasets.prepare import prepare, untested
+from micro.datasets.prepare import prepare
+from micro.datasets.prepared import untested
 from micro.errors import DataError
 
 

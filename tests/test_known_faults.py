@@ -9,7 +9,8 @@ from support import invoke, made_once
 from tables import columns, config_of, wave
 
 from micro.config import parse_config
-from micro.datasets.prepare import prepare, untested
+from micro.datasets.prepare import prepare
+from micro.datasets.prepared import untested
 from micro.errors import DataError
 from micro.explore.holdout import search_windows
 from micro.runs.known_faults import HEALTHY_EACH, learned_faults

@@ -21,7 +21,7 @@ from micro.datasets import arrays, cells, lines, recording, store, table, views
 from micro.datasets.formats import read_contents
 from micro.datasets.prepare import prepare
 from micro.errors import DataError
-from micro.runs import score_files
+from micro.runs import student_scores
 from micro.runs.score_files import score_noted
 from micro.runs.start import run_pipeline
 
@@ -182,7 +182,7 @@ def test_a_large_file_is_scored_as_a_small_one(tmp_path, monkeypatch):
     run_pipeline(load_config(tmp_path / "a.toml"), tmp_path / "out")
     whole = score_noted(tmp_path / "out", [tmp_path / "later.csv"])
     counts = read_small_parts(monkeypatch)
-    monkeypatch.setattr(score_files, "SAMPLES_AT_ONCE", 12_800)
+    monkeypatch.setattr(student_scores, "SAMPLES_AT_ONCE", 12_800)
     assert score_noted(tmp_path / "out", [tmp_path / "later.csv"]) == whole
     assert counts[0] > 10
     assert len(whole.windows) > 1300

@@ -11,7 +11,8 @@ from support import build_app, invoke, read_samples_from_stdin
 
 import micro
 from micro.config import load_config, parse_config
-from micro.datasets.prepare import calibration_windows, prepare
+from micro.datasets.prepare import prepare
+from micro.datasets.prepared import calibration_windows
 from micro.detection.metrics import auc
 from micro.detection.residual import measured, taken
 from micro.firmware import emulate as emulation

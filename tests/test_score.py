@@ -9,7 +9,8 @@ from support import invoke
 
 import micro
 from micro.datasets import rig
-from micro.datasets.prepare import Prepared, Windows
+from micro.datasets.prepare import Windows
+from micro.datasets.prepared import Prepared
 from micro.detection.detector import Status, stand_in
 from micro.runs import score_files
 from micro.runs.evaluate import Evaluation, by_origin

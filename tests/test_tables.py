@@ -11,7 +11,8 @@ from tables import ROWS, columns, config_of, data_of, loaded, wave
 from micro.config import TableData
 from micro.datasets import table
 from micro.datasets.find import find_files, matches, short_names
-from micro.datasets.prepare import prepare, untested
+from micro.datasets.prepare import prepare
+from micro.datasets.prepared import untested
 from micro.errors import DataError
 
 # Files and their names

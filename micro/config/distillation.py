@@ -67,6 +67,13 @@ class DistillConfig(Section):
             raise ValueError(f"temperature is of soft_target; {self.objective} has none, got {shown(self.temperature)}")
         return self
 
+    def require_task(self, task: str) -> None:
+        """ValueError for a setting that this task has none of."""
+        if self.mixup is not None and task not in ("classification", "regression"):
+            raise ValueError(f"distill.mixup is for classification and regression, and task is {task!r}; leave it out")
+        if self.level != "token" and task != "sequence":
+            raise ValueError(f"distill.level is for task 'sequence', and task is {task!r}; leave it out")
+
     @model_validator(mode="after")
     def _chooses(self) -> DistillConfig:
         """What is for recipe "auto" alone, and what that leaves to its candidates."""

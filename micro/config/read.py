@@ -98,10 +98,7 @@ class Config(Section):
             raise ValueError(
                 'distill.recipe = "auto" chooses on files that other folds test; run it without data.folds, and name its choice'
             )
-        if self.distill.mixup is not None and self.task not in ("classification", "regression"):
-            raise ValueError(
-                f"distill.mixup is for classification and regression, and task is {self.task!r}; leave it out"
-            )
+        self.distill.require_task(self.task)
         self._in_order()
         self._follows()
         require_teacher_inputs(
@@ -123,8 +120,6 @@ class Config(Section):
         parts: dict[str, ModelConfig] = {"teacher": self.teacher, "student": self.student}
         if not isinstance(self.data, TextData):
             require_no_text(self.task, parts)
-            if self.distill.level != "token":
-                raise ValueError(f"distill.level is for task 'sequence', and task is {self.task!r}; leave it out")
             return
         require_text(self.data, parts)
         if self.distill.level != "token" and self.data.form == "text":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from micro.config import Config
-from micro.datasets.prepare import Prepared
+from micro.datasets.prepared import Prepared
 from micro.detection.threshold import require_tail, threshold_rank
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import BaseModel
 
 from micro.config import Config, CwruData, RigData
-from micro.datasets.prepare import Prepared, prepare
+from micro.datasets.prepare import prepare
+from micro.datasets.prepared import Prepared
 from micro.explore.synthetic_anomalies import with_anomalies
 
 Trained = TypeVar("Trained", bound=BaseModel)

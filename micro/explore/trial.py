@@ -16,7 +16,7 @@ import keras_kd
 from keras_kd.layers import copied
 from micro.aot import static_size
 from micro.config import Config, QuantizeStage, Task, parse_config
-from micro.datasets.prepare import Prepared, calibration_windows
+from micro.datasets.prepared import Prepared, calibration_windows
 from micro.detection.metrics import auc
 from micro.errors import ConversionError
 from micro.explore.holdout import search_windows

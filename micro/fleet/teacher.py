@@ -15,7 +15,8 @@ from keras_kd.layers import copied
 from micro.config import Config, parse_config
 from micro.datasets.class_windows import balanced
 from micro.datasets.pieces import Target, evenly_spaced
-from micro.datasets.prepare import Prepared, Windows, prepare
+from micro.datasets.prepare import Windows, prepare
+from micro.datasets.prepared import Prepared
 from micro.errors import MicroError, RunError
 from micro.runs.real_numbers import in_real_numbers
 from micro.runs.train import train_teacher

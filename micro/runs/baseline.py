@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.datasets.prepare import Prepared
+from micro.datasets.prepared import Prepared
 from micro.errors import DataError, RunError
 from micro.tflite.graph import TfliteLike, read
 from micro.tflite.integers import quantized

@@ -11,7 +11,7 @@ import numpy as np
 
 from micro.config import OF_CLASSES, Config, Task
 from micro.datasets.pieces import evenly_spaced
-from micro.datasets.prepare import Prepared
+from micro.datasets.prepared import Prepared
 from micro.detection.detector import Detector, Status, decide, in_units, stand_in
 from micro.detection.metrics import alarm_rates, auc, calibration_error, macro_f1
 from micro.detection.residual import measured, taken

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from micro.config import Config
-from micro.datasets.prepare import Prepared
+from micro.datasets.prepared import Prepared
 from micro.detection.detector import Detector, make_detector, stand_in
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.predictor import Predictor, table_of

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from micro.datasets.prepare import Prepared
+from micro.datasets.prepared import Prepared
 from micro.runs.report_parts import FoldReport, Metrics, WindowCounts
 
 

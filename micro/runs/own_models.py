@@ -10,7 +10,7 @@ import numpy as np
 from keras_kd.layers import activation_of
 from micro.config import TeacherConfig
 from micro.conversion.keras_file import load_keras
-from micro.datasets.prepare import Prepared
+from micro.datasets.prepared import Prepared
 from micro.errors import DataError, ModelError
 
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_kd.layers import copied
 from micro.config import AUTO, Config
 from micro.datasets.pieces import evenly_spaced
-from micro.datasets.prepare import Prepared, calibration_windows
+from micro.datasets.prepared import Prepared, calibration_windows
 from micro.emission import emit
 from micro.errors import ConversionError, DataError
 from micro.runs.baseline import baseline_files

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from micro.config import AUTO, OF_CLASSES, PLAIN, Config, with_candidate
 from micro.datasets.pieces import Targets
-from micro.datasets.prepare import Prepared
+from micro.datasets.prepared import Prepared
 from micro.detection.threshold import reconstruction_error
 from micro.runs.recipe_choice import OF_SEVERAL, RecipeChoice, choose, trial_epochs, trials_of
 from micro.runs.recorded_teacher import teaching

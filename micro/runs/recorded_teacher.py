@@ -11,7 +11,7 @@ from keras_kd import Supplied
 from keras_kd.layers import activation_of
 from keras_kd.recipes.making import method_of
 from micro.config import DistillConfig
-from micro.datasets.prepare import Prepared
+from micro.datasets.prepared import Prepared
 
 
 @dataclass(frozen=True)

@@ -14,31 +14,21 @@ from micro.config import PICTURES, Config, FilesData, GroupedData, RegressionDat
 from micro.datasets import table
 from micro.datasets.find import short_names
 from micro.datasets.missing import missing_notes
-from micro.datasets.pieces import AnyTarget, Targets
+from micro.datasets.pieces import Targets
 from micro.datasets.recording import Recording, cut
 from micro.datasets.regression import load_to_score
 from micro.datasets.sources import join
 from micro.datasets.split import file_scalings
-from micro.datasets.views import Views, release
-from micro.detection.detector import Detector, Status, decide, stand_in
+from micro.datasets.views import Views
+from micro.detection.detector import Detector, Status, decide
 from micro.detection.estimator import Estimator, Estimators
-from micro.detection.outcome import Decider
 from micro.detection.recognizer import NO_CLASS, Recognizer, recognize
-from micro.detection.residual import measured, taken
-from micro.detection.threshold import Threshold, reconstruction_error
 from micro.errors import DataError, RunError
-from micro.runs.device import faults_of
-from micro.runs.evaluate import run_inputs
 from micro.runs.finished import read_run
 from micro.runs.run_report import RunReport
-from micro.signal import AnyFrontEnd, Frames, FrontEnd, Scaling
-from micro.signal.joined import counts_of, features_of, int8_of
-from micro.tflite.graph import read
-from micro.tflite.integers import dequantize, quantized
+from micro.runs.student_scores import Student, load_student, scores_in_parts
 
 FAULT = "sensor fault"
-# Samples of windows, overlaps included, that are scored at a time.
-SAMPLES_AT_ONCE = 1 << 24
 # Significant digits of estimates in a table: an offset may be large beside what changes.
 NUMBER_DIGITS = 10
 
@@ -135,7 +125,7 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
     )
     recordings, features = joined.recordings, joined.features
     scalings = file_scalings(recordings, features, Views(features)) if tables.scaling == "per_file" else {}
-    student = _student(folder, report, config)
+    student = load_student(folder, report, config)
     by_file: dict[str, list[tuple[np.ndarray, ...]]] = {}
     for recording in recordings:
         rate = recording.sample_rate
@@ -146,7 +136,7 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
             stretch = (
                 rows,
                 np.full(len(starts), np.nan) if rate is None else recording.start_seconds + starts / rate,
-                *_in_parts(student, features, frames, scalings.get(recording.name)),
+                *scores_in_parts(student, features, frames, scalings.get(recording.name)),
             )
             by_file.setdefault(recording.name, []).append(stretch)
     notes = (*notes, *joined.notes, *missing_notes(recordings, features))
@@ -184,7 +174,7 @@ def _require_alike(recording: Recording, rate: float | None, size: tuple[int, in
         )
 
 
-def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: _Student) -> Iterator[Scored]:
+def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: Student) -> Iterator[Scored]:
     """A file's windows in their order, with what a detector or recognizer reports that is reset for it."""
     rows, seconds, scores, raw, faulty, likeliest, candidates = (np.concatenate(parts) for parts in zip(*stretches))
     decider = student.decider
@@ -215,7 +205,7 @@ def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: _S
         yield Scored(*where, float(scores[place]), above[place], alarms[place], result, recognized[place])
 
 
-def _numbers(student: _Student, found: Sequence[float] | None) -> tuple[Numbered, ...]:
+def _numbers(student: Student, found: Sequence[float] | None) -> tuple[Numbered, ...]:
     """Several numbers of a window, None where the sensor is at fault; none of other students."""
     if not isinstance(student.target, Targets):
         return ()
@@ -286,82 +276,3 @@ def _table_config(config: Config, report: RunReport, files: Sequence[str | Path]
         healthy_files=("*",),
         on_constant="keep",
     )
-
-
-@dataclass(frozen=True)
-class _Student:
-    """A run's student with what is before and behind it: scaling, and what decides, which is the firmware's if `on_chip`;
-    `predicted` are the features that it predicts from the others."""
-
-    model: Path
-    scaling: Scaling
-    names: tuple[str, ...]
-    target: AnyTarget | None
-    decider: Decider | None
-    on_chip: bool
-    predicted: tuple[int, ...]
-
-
-def _student(folder: Path, report: RunReport, config: Config) -> _Student:
-    """What decides is the firmware's; a detector that counts alike where the student is not int8; none of such a classifier."""
-    decider: Decider | None = report.detector or report.recognizer or report.estimator
-    on_chip = decider is not None
-    if decider is None and report.threshold is not None:
-        settings = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
-        decider = stand_in(Threshold(report.threshold, ""), **settings)
-    data, model = report.data, folder / "student_int8.tflite"
-    predicted: tuple[int, ...] = ()
-    if data.predicted and isinstance(report.features, FrontEnd):
-        predicted = report.features.places_of([data.channels.index(name) for name in data.predicted])
-    return _Student(model, report.scaling, data.class_names, data.target, decider, on_chip, predicted)
-
-
-def _in_parts(student: _Student, features: AnyFrontEnd, frames: Frames, own: Scaling | None) -> tuple[np.ndarray, ...]:
-    """As `_scores`, for so few windows at a time that copies of their samples do not fill the memory."""
-    step = max(1, SAMPLES_AT_ONCE // (features.window * features.channels))
-    parts = []
-    for start in range(0, len(frames), step):
-        parts.append(_scores(student, features, frames[start : start + step], own))
-        release(frames)
-    return tuple(np.concatenate(column) for column in zip(*parts))
-
-
-def _scores(student: _Student, features: AnyFrontEnd, frames: Frames, own: Scaling | None) -> tuple[np.ndarray, ...]:
-    """Scores in real units and in the detector's, faults, likeliest classes by number, and those that a recognizer counts:
-    (n, window, channels) -> (n,) each, the scores of several numbers (n, numbers)."""
-    decider = student.decider
-    sensed = counts_of(features, frames) if student.on_chip else frames
-    faulty = faults_of(decider, sensed) if decider is not None else np.zeros(len(frames), int)
-    good = faulty == 0
-    scores, classes, candidates = np.zeros(len(frames)), np.zeros(len(frames), int), np.full(len(frames), NO_CLASS)
-    if isinstance(student.target, Targets):
-        scores = np.zeros((len(frames), len(student.target.each)))
-    raw = np.zeros(len(frames), np.int64 if student.on_chip else float)
-    if not good.any():
-        return scores, raw, faulty, classes, candidates
-    graph = read(student.model)
-    tensor = graph.tensors[graph.inputs[0]]
-    quantization = tensor.quantization
-    values = features_of(features, frames[good])
-    x = student.scaling(values if own is None else own(values))
-    inputs = quantized(x, tensor)
-    if student.on_chip and own is None and quantization is not None:
-        grid = (quantization.scale[0], quantization.zero_point[0])
-        inputs = int8_of(features, sensed[good], student.scaling, *grid)
-    outputs = run_inputs(student.model, taken(inputs, student.predicted))
-    real = dequantize(outputs.reshape(len(outputs), -1), graph.tensors[graph.outputs[0]].quantization)
-    if isinstance(decider, Recognizer):
-        candidates[good] = decider.candidates(outputs)
-    elif student.target is not None:
-        scores[good] = student.target.real(real)
-    elif student.on_chip and isinstance(decider, Detector):
-        raw[good] = decider.score(inputs, outputs)
-    elif isinstance(decider, Detector):
-        wanted = measured(x, student.predicted)
-        raw[good] = reconstruction_error(wanted.reshape(len(x), -1), real) / decider.score.unit
-    if student.names:
-        ordered = np.sort(real, axis=1)
-        scores[good], classes[good] = ordered[:, -1] - ordered[:, -2], real.argmax(axis=1)
-    elif isinstance(decider, Detector):
-        scores = raw * decider.score.unit
-    return scores, raw, faulty, classes, candidates

@@ -15,7 +15,8 @@ import numpy as np
 from keras_kd import Supplied
 from micro.config import Config
 from micro.datasets.pieces import evenly_spaced
-from micro.datasets.prepare import Prepared, Windows
+from micro.datasets.prepare import Windows
+from micro.datasets.prepared import Prepared
 from micro.detection.threshold import reconstruction_error
 from micro.errors import DataError
 from micro.runs import models as students

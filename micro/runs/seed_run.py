@@ -14,7 +14,7 @@ import numpy as np
 from keras_kd.layers import copied
 from micro.config import Config, Stage
 from micro.conversion.convert_keras import convert
-from micro.datasets.prepare import Prepared
+from micro.datasets.prepared import Prepared
 from micro.runs.compression import TrainingData, Written, apply, written
 from micro.runs.evaluate import Evaluation, Judge, chip_judge, evaluate, keras_judge
 from micro.runs.fitting import seed_everything

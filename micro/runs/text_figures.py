@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from micro.datasets.prepare import Prepared
+from micro.datasets.prepared import Prepared
 from micro.datasets.text import NO_SYMBOL, Text
 from micro.detection.transcription import BEST, Transcription, best_symbols, distance, transcribe
 from micro.runs.report_parts import METRICS, Metrics, RecordingReport, TextReport

@@ -12,7 +12,7 @@ from keras import layers
 from keras_kd import Supplied
 from keras_kd.layers import activation_of
 from micro.config import EMBEDDING, ModelConfig
-from micro.datasets.prepare import Prepared, calibration_windows
+from micro.datasets.prepared import Prepared, calibration_windows
 from micro.datasets.text import Text
 from micro.detection.vocabulary import UNKNOWN
 from micro.runs.compression import TrainingData

@@ -13,7 +13,8 @@ from keras_kd import Supplied
 from micro.compress.fine_tune import with_supplied
 from micro.compress.shrink import plan_shrink
 from micro.config import Config, ModelConfig, TeacherConfig
-from micro.datasets.prepare import Prepared, Windows
+from micro.datasets.prepare import Windows
+from micro.datasets.prepared import Prepared
 from micro.keras_graph.kernels import prunable_kernels
 from micro.runs import models as students
 from micro.runs.compression import TrainingData, require_budget

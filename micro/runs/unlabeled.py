@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_kd.recipes import Recipe
 from micro.config import OF_CLASSES
-from micro.datasets.prepare import Prepared
+from micro.datasets.prepared import Prepared
 from micro.runs.fitting import hard_loss
 
 

@@ -23,7 +23,7 @@ from machines import (
 
 import keras_kd
 import micro
-from micro.datasets.prepare import Prepared
+from micro.datasets.prepared import Prepared
 from micro.detection.metrics import auc
 from micro.detection.threshold import reconstruction_error
 from micro.tflite.interpreter import run

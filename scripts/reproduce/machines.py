@@ -14,7 +14,8 @@ from ledger import Experiment
 
 import keras_kd
 from micro.config import parse_config
-from micro.datasets.prepare import Prepared, Windows, prepare
+from micro.datasets.prepare import Windows, prepare
+from micro.datasets.prepared import Prepared
 from micro.detection.metrics import auc
 from micro.detection.threshold import reconstruction_error
 from micro.runs import models as students

@@ -18,7 +18,7 @@ from machines import load_cwru
 
 import micro
 from micro.compress.prune import sparsity_of
-from micro.datasets.prepare import Prepared
+from micro.datasets.prepared import Prepared
 
 # In a process of its own, because importing tfmot turns tf.keras into Keras 2.
 TWIN = """

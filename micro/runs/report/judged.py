@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from micro.datasets.prepare import Prepared
+from micro.datasets.prepared import Prepared
 from micro.runs.evaluate import Evaluation
 from micro.runs.report_parts import DETECTOR
 from micro.runs.run_report import RunReport

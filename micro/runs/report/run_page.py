@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from micro.config import Task
-from micro.datasets.prepare import Prepared
+from micro.datasets.prepared import Prepared
 from micro.runs.assessment.words import METRIC_NAMES, MOVED
 from micro.runs.emulated import Emulated
 from micro.runs.evaluate import Evaluation

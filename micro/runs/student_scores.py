@@ -1,0 +1,111 @@
+"""What a run's int8 student says of windows, as its firmware decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from micro.config import Config
+from micro.datasets.pieces import AnyTarget, Targets
+from micro.datasets.views import release
+from micro.detection.detector import Detector, stand_in
+from micro.detection.outcome import Decider
+from micro.detection.recognizer import NO_CLASS, Recognizer
+from micro.detection.residual import measured, taken
+from micro.detection.threshold import Threshold, reconstruction_error
+from micro.runs.device import faults_of
+from micro.runs.evaluate import run_inputs
+from micro.runs.run_report import RunReport
+from micro.signal import AnyFrontEnd, Frames, FrontEnd, Scaling
+from micro.signal.joined import counts_of, features_of, int8_of
+from micro.tflite.graph import read
+from micro.tflite.integers import dequantize, quantized
+
+# Samples of windows, overlaps included, that are scored at a time.
+SAMPLES_AT_ONCE = 1 << 24
+
+
+@dataclass(frozen=True)
+class Student:
+    """A run's student with what is before and behind it: scaling, and what decides, which is the firmware's if `on_chip`;
+    `predicted` are the features that it predicts from the others."""
+
+    model: Path
+    scaling: Scaling
+    names: tuple[str, ...]
+    target: AnyTarget | None
+    decider: Decider | None
+    on_chip: bool
+    predicted: tuple[int, ...]
+
+
+def load_student(folder: Path, report: RunReport, config: Config) -> Student:
+    """What decides is the firmware's; a detector that counts alike where the student is not int8; none of such a classifier."""
+    decider: Decider | None = report.detector or report.recognizer or report.estimator
+    on_chip = decider is not None
+    if decider is None and report.threshold is not None:
+        settings = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
+        decider = stand_in(Threshold(report.threshold, ""), **settings)
+    data, model = report.data, folder / "student_int8.tflite"
+    predicted: tuple[int, ...] = ()
+    if data.predicted and isinstance(report.features, FrontEnd):
+        predicted = report.features.places_of([data.channels.index(name) for name in data.predicted])
+    return Student(model, report.scaling, data.class_names, data.target, decider, on_chip, predicted)
+
+
+def scores_in_parts(
+    student: Student, features: AnyFrontEnd, frames: Frames, own: Scaling | None
+) -> tuple[np.ndarray, ...]:
+    """Scores of windows in real units and in the detector's, faults, likeliest classes by number, and those that a recognizer
+    counts: (n, window, channels) -> (n,) each, the scores of several numbers (n, numbers).
+
+    They are computed for so few windows at a time that copies of their samples do not fill the memory.
+    """
+    step = max(1, SAMPLES_AT_ONCE // (features.window * features.channels))
+    parts = []
+    for start in range(0, len(frames), step):
+        parts.append(_scores(student, features, frames[start : start + step], own))
+        release(frames)
+    return tuple(np.concatenate(column) for column in zip(*parts))
+
+
+def _scores(student: Student, features: AnyFrontEnd, frames: Frames, own: Scaling | None) -> tuple[np.ndarray, ...]:
+    """As `scores_in_parts`, of all windows at once."""
+    decider = student.decider
+    sensed = counts_of(features, frames) if student.on_chip else frames
+    faulty = faults_of(decider, sensed) if decider is not None else np.zeros(len(frames), int)
+    good = faulty == 0
+    scores, classes, candidates = np.zeros(len(frames)), np.zeros(len(frames), int), np.full(len(frames), NO_CLASS)
+    if isinstance(student.target, Targets):
+        scores = np.zeros((len(frames), len(student.target.each)))
+    raw = np.zeros(len(frames), np.int64 if student.on_chip else float)
+    if not good.any():
+        return scores, raw, faulty, classes, candidates
+    graph = read(student.model)
+    tensor = graph.tensors[graph.inputs[0]]
+    quantization = tensor.quantization
+    values = features_of(features, frames[good])
+    x = student.scaling(values if own is None else own(values))
+    inputs = quantized(x, tensor)
+    if student.on_chip and own is None and quantization is not None:
+        grid = (quantization.scale[0], quantization.zero_point[0])
+        inputs = int8_of(features, sensed[good], student.scaling, *grid)
+    outputs = run_inputs(student.model, taken(inputs, student.predicted))
+    real = dequantize(outputs.reshape(len(outputs), -1), graph.tensors[graph.outputs[0]].quantization)
+    if isinstance(decider, Recognizer):
+        candidates[good] = decider.candidates(outputs)
+    elif student.target is not None:
+        scores[good] = student.target.real(real)
+    elif student.on_chip and isinstance(decider, Detector):
+        raw[good] = decider.score(inputs, outputs)
+    elif isinstance(decider, Detector):
+        wanted = measured(x, student.predicted)
+        raw[good] = reconstruction_error(wanted.reshape(len(x), -1), real) / decider.score.unit
+    if student.names:
+        ordered = np.sort(real, axis=1)
+        scores[good], classes[good] = ordered[:, -1] - ordered[:, -2], real.argmax(axis=1)
+    elif isinstance(decider, Detector):
+        scores = raw * decider.score.unit
+    return scores, raw, faulty, classes, candidates
