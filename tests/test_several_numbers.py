@@ -94,6 +94,16 @@ def test_one_target_column_in_a_list_is_a_single_target(files):
         assert np.array_equal(a.numbers, b.numbers)
 
 
+def test_bounds_are_those_of_their_column(files):
+    bounds = {"target_lowest": {WEAR: 0.0}, "target_highest": {TORQUE: 3e4, WEAR: 0.005}}
+    both = regression_parts(data_of(files, **bounds), RAW, AugmentConfig(), 0).targets
+    assert [(each.lowest, each.highest) for each in both] == [(None, 3e4), (0.0, 0.005)]
+    alone = data_of(files, target_columns=[], target_column=WEAR, columns=["a"], target_lowest={WEAR: 0.0})
+    assert [(each.lowest, each.highest) for each in regression_parts(alone, RAW, AugmentConfig(), 0).targets] == [
+        (0.0, None)
+    ]
+
+
 CONFIG = {"job": "table", "task": "regression", "teacher": {"sizes": [8]}, "student": {"sizes": [4]}}
 REFUSED = {
     "both": ({"target_column": "x"}, {}, "give either target_column, the column to predict, or target_columns"),
@@ -473,6 +483,36 @@ def test_an_emulated_chip_estimates_alike(made, stream):
     (found,) = emulation.emulate_firmware(firmware, stream[:234].reshape(-1, 13, 2), "tool", ("m4f",))
     assert found.equal
     assert found.windows > 40
+
+
+def test_several_numbers_of_several_sources_are_estimated_alike_on_a_chip(tmp_path):
+    import keras
+
+    import micro
+    from micro.firmware.project import project_files
+    from micro.runs.device import Firmware
+    from micro.runs.publish import write_folder
+    from micro.signal import FrontEnd, JoinedFrontEnd, Source
+
+    if emulation.missing_tools():
+        pytest.skip(f"not installed: {', '.join(emulation.missing_tools())}")
+    around = {"kinds": "statistics", "arithmetic": "fixed", "full_scale": 8.0}
+    main = FrontEnd(window=13, hop=5, channels=2, sample_rate=100.0, **around)
+    heat = FrontEnd(window=9, hop=2, channels=1, sample_rate=10.0, **around)
+    front_end = JoinedFrontEnd(main, (Source("heat", heat, 200),))
+    kept = np.random.default_rng(0).normal(size=(20, front_end.samples)).astype("float32")
+    features = front_end(front_end.frames_of(kept))
+    scaling = micro.fit_scaling(features)
+    inputs = keras.Input(front_end.shape)
+    model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    tflite = micro.convert(model, scaling(features), anomaly_detector=False)
+    third = Estimator("w", 2.0, 0, -50.0, 3.0, saturation=3.0, highest=40.0)
+    firmware = Firmware(front_end, scaling, tflite.content, Estimators((ONE, OTHER, third)))
+    write_folder(tmp_path / "project", project_files(firmware, kept[:3], "tool", "cmake", "static"))
+    assert subprocess.run([build_app(tmp_path / "project")], capture_output=True).stdout == b"self-test: pass\n"
+    (found,) = emulation.emulate_firmware(firmware, kept, "tool", ("m0",))
+    assert found.equal
+    assert found.windows > 20
 
 
 DAMAGED = {
