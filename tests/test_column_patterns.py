@@ -55,6 +55,17 @@ def test_a_pattern_of_several_columns_stands_for_all_of_them_by_name(tmp_path):
     assert "ch5" in table.load(data_of(tmp_path, **settings), 16).notes[0]
 
 
+def test_a_pattern_may_match_a_column_that_is_named_already(tmp_path):
+    (tmp_path / "1.csv").write_text(columns(a=wave(400, 1), b=wave(400, 2)))
+    config = config_of(tmp_path, {**SETTINGS, "columns": ["a", "a*"]})
+    assert prepare(config).channels == ("a",)
+    raw = {"job": "table", "data": {**SETTINGS, "columns": ["a"]}, "student": {"sizes": [4]}}
+    raw["teacher"] = {"detectors": ["pca_q"], "columns": ["a*", "b"]}
+    raw["features"] = {"kind": "statistics", "window": 16, "hop": 16}
+    data = prepare(parse_config(raw, tmp_path))
+    assert (data.channels, data.teacher.channels) == (("a",), ("a", "b"))
+
+
 def test_a_teacher_sees_what_a_pattern_of_its_own_matches(tmp_path):
     sensors = {f"ch{n}": wave(400, n) for n in range(3)}
     (tmp_path / "1.csv").write_text(columns(**sensors, t1=wave(400, 8), t2=wave(400, 9)))

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -23,11 +24,11 @@ from micro.detection.residual import measured, taken
 from micro.detection.score import Score, distance_score, margin_score, reconstruction_score, residual_score
 from micro.detection.sensor import faults
 from micro.detection.threshold import Threshold, calibrate
-from micro.emission.detector import emit_detector
+from micro.emission.detector import _score_text, detector_files, emit_detector
 from micro.errors import ConversionError
 from micro.runs.device import Firmware, decisions, not_for_a_chip
 from micro.runs.evaluate import score_inputs
-from micro.signal import FrontEnd, fit_scaling
+from micro.signal import FrontEnd, JoinedFrontEnd, Source, fit_scaling
 from micro.tflite.graph import read
 from micro.tflite.integers import quantize_inputs
 from micro.tflite.interpreter import all_outputs, run
@@ -376,6 +377,10 @@ def test_scores_that_do_not_fit_the_model_are_refused(built):
     for places in ([15, 15, 3], [15, 16, 17]):
         with pytest.raises(ValueError, match=r"each once|must be below 17"):
             residual_score(firmware.tflite, places)
+    with pytest.raises(
+        ValueError, match=r"places must be in the order of a row, as the model's outputs are; got \[7, 3, 5\]"
+    ):
+        residual_score(firmware.tflite, [7, 3, 5])
     with pytest.raises(ValueError, match="one or more"):
         Score("residual", 1.0)
     with pytest.raises(ValueError, match="one or more"):
@@ -384,3 +389,21 @@ def test_scores_that_do_not_fit_the_model_are_refused(built):
         margin_score(firmware.tflite, [0, 1, 2])
     with pytest.raises(ValueError, match="two healthy windows or more"):
         distance_score(firmware.tflite, np.zeros((1, 3), np.int8))
+
+
+def test_a_score_of_predicted_features_is_not_emitted_for_several_sources(built):
+    firmware, _ = built["residual", "float32"]
+    main, own = (FrontEnd("statistics", window=window, hop=8, sample_rate=1.0) for window in (8, 16))
+    joined = JoinedFrontEnd(main, (Source("slow", own, 100),))
+    with pytest.raises(ConversionError, match="for one source, and the front end joins several"):
+        detector_files(joined, firmware.scaling, firmware.decider, read(firmware.tflite), "0" * 64, "d")
+
+
+@pytest.mark.parametrize(
+    ("places", "row", "named"),
+    [((3,), 5, "from 0 on: 3"), ((0, 1, 2, 4), 9, "from 0 on: 0 to 2, 4"), ((2, 3), 4, "from 0 on: 2 to 3")],
+)
+def test_the_header_says_which_features_are_predicted(built, places, row, named):
+    firmware, _ = built["residual", "float32"]
+    decider = replace(firmware.decider, score=replace(firmware.decider.score, places=places))
+    assert _score_text(decider, row).endswith(f"of a row of {row} features, {named})")

@@ -13,6 +13,7 @@ from support import invoke
 from tables import columns, wave
 
 from micro.config import parse_config
+from micro.datasets.enough import notes_of_others
 from micro.datasets.folds import deal
 from micro.datasets.prepare import prepare
 from micro.errors import DataError
@@ -213,3 +214,23 @@ def test_a_regression_over_the_runs_of_one_file_is_cross_validated(tmp_path):
 def test_a_mean_over_seeds_is_unknown_where_one_seed_has_no_figure():
     rows = [{"teacher": {"auc": 0.5, "f": 1.0}}, {"teacher": {"auc": None, "f": 2.0}}]
     assert mean_of(rows) == {"teacher": {"auc": None, "f": 1.5}}
+
+
+def test_files_without_labels_are_learned_from_in_the_folds_that_do_not_judge_their_group(tmp_path):
+    recordings(tmp_path, subjects=3)
+    more = tmp_path / "more" / "s1_9.csv"
+    more.parent.mkdir()
+    more.write_text(columns(a=wave(200, 7), b=wave(200, 8)))
+    config = config_of(tmp_path, files=["calm/*.csv", "busy/*.csv"], unlabeled_files="more/*.csv")
+    folds = [prepare(config, fold) for fold in range(3)]
+    for fold in folds:
+        judged = groups_in(fold.test) | groups_in(fold.validation)
+        assert (fold.unlabeled is None) == ("s1" in judged)
+        said = [note for note in fold.notes if "1 unlabeled file was left out" in note]
+        assert len(said) == ("s1" in judged)
+    assert sum(fold.unlabeled is not None for fold in folds) == 1
+    others = notes_of_others(folds)
+    assert len(others) == sum(fold.unlabeled is None for fold in folds[1:]) - (folds[0].unlabeled is None) * sum(
+        note in folds[0].notes for fold in folds[1:] for note in fold.notes if "left out" in note
+    )
+    assert all(note.startswith(("fold 2: 1 unlabeled", "fold 3: 1 unlabeled")) for note in others)

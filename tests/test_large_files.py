@@ -20,6 +20,7 @@ from micro.config import load_config, parse_config
 from micro.datasets import arrays, cells, lines, recording, store, table, views
 from micro.datasets.formats import read_contents
 from micro.datasets.prepare import prepare
+from micro.datasets.regression import load_runs
 from micro.errors import DataError
 from micro.runs import student_scores
 from micro.runs.score_files import score_noted
@@ -127,6 +128,31 @@ def test_so_do_other_settings(tmp_path, monkeypatch, data, features):
     write(tmp_path / "a.csv", signal())
     # What is brought to another rate is whole in memory.
     same(*both(config_of(tmp_path, "csv", data, features), monkeypatch, on_disk="resample" not in data))
+
+
+def test_so_do_numbers_to_estimate(tmp_path, monkeypatch):
+    for name in ("a", "b", "c"):
+        write(tmp_path / f"{name}.parquet", signal(channels=3))
+    raw = {
+        "job": "table",
+        "task": "regression",
+        "data": {"files": "*.parquet", "sample_rate": 1000.0, "target_columns": ["z", "x"]},
+        "features": {"kind": "statistics", "window": 50, "hop": 50},
+        "teacher": {"sizes": [4]},
+        "student": {"sizes": [4]},
+    }
+    config = parse_config(raw, tmp_path)
+    whole = prepare(config)
+    counts = read_small_parts(monkeypatch)
+    (one, *_) = load_runs(config.data, 50).recordings
+    assert store.is_stored(one.recording.samples)
+    assert one.recording.samples.shape[1] == 1
+    assert min(counts) > 10
+    parted = prepare(config)
+    assert whole.target == parted.target
+    for part in ("train", "validation", "test"):
+        np.testing.assert_array_equal(getattr(whole, part).x, getattr(parted, part).x)
+        np.testing.assert_array_equal(getattr(whole, part).labels, getattr(parted, part).labels)
 
 
 @pytest.mark.parametrize("gaps", [False, True])

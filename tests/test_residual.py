@@ -15,6 +15,7 @@ from micro.datasets.prepare import prepare
 from micro.datasets.prepared import calibration_windows
 from micro.detection.metrics import auc
 from micro.detection.residual import measured, taken
+from micro.errors import DataError
 from micro.firmware import emulate as emulation
 from micro.runs.device import judge, load_firmware, simulate
 from micro.runs.score_files import score
@@ -301,3 +302,30 @@ def test_what_only_the_files_tell_is_refused_before_training(tmp_path):
     result = invoke("search", tmp_path / "c.toml", "--flash", "64KiB", "--out", tmp_path / "found")
     assert result.exit_code == 2
     assert "data.predict" in result.output
+
+
+@pytest.mark.parametrize(
+    ("columns", "predict", "predicted"),
+    [
+        (["*"], ["b"], (1,)),
+        (["a", "t_*"], ["t_*"], (1, 2)),
+        (["*"], ["t_2", "a"], (0, 3)),
+        (["?", "t_1"], ["t_?"], (2,)),
+    ],
+)
+def test_channels_to_predict_may_be_patterns_as_columns_are(tmp_path, columns, predict, predicted):
+    rng = np.random.default_rng(0)
+    for name in ("ok0", "ok1"):
+        record(tmp_path, name, {each: rng.normal(size=400) for each in ("a", "b", "t_1", "t_2")})
+    plain = raw(data={"columns": columns, "predict": predict}, features={"kind": "statistics", "window": 16, "hop": 16})
+    plain |= {"teacher": {"sizes": [4]}, "student": {"sizes": [4]}}
+    data = prepare(parse_config(plain, tmp_path))
+    per = len(data.features.names) // len(data.channels)
+    assert len(data.predicted) == per * len(predicted)
+    assert data.predicted == data.features.places_of(predicted)
+    plain["data"]["predict"] = ["*"]
+    with pytest.raises(DataError, match="predict names every channel that is learned from"):
+        prepare(parse_config(plain, tmp_path))
+    plain["data"]["predict"] = ["u*"]
+    with pytest.raises(DataError, match=r"predict names 'u\*', which is no channel that is learned from"):
+        prepare(parse_config(plain, tmp_path))

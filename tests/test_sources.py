@@ -256,7 +256,13 @@ def test_a_column_that_is_filled_in_now_and_then_is_a_slow_source(tmp_path, cloc
     first = parts.features.frames_of(parts.train[0].samples[:1])
     # The window of 9 values is complete in row 7 + 8 * 20 = 167, and the first main window that ends later at 174 or 198.
     assert first.sources[0].frames[0, :, 0].tolist() == list(range(9))
-    (tmp_path / "ok.csv").write_text((tmp_path / "ok.csv").read_text().replace(",3\n", ",\n"))
+    content = (tmp_path / "ok.csv").read_text().splitlines()
+    lonely = [line if not n else line.rpartition(",")[0] + (",4" if n == 9 else ",") for n, line in enumerate(content)]
+    whole = (tmp_path / "ok.csv").read_text()
+    (tmp_path / "ok.csv").write_text("\n".join(lonely))
+    with pytest.raises(DataError, match=r"ok.csv, line 10: no other row has a value, and a rate takes two"):
+        table_parts(config.data, config.features, config.augment, 0, sources=config.sources)
+    (tmp_path / "ok.csv").write_text(whole.replace(",3\n", ",\n"))
     if not clock:
         with pytest.raises(DataError, match=r"ok.csv, line 89: its values do not come at equal steps of rows"):
             table_parts(config.data, config.features, config.augment, 0, sources=config.sources)
@@ -277,7 +283,7 @@ def test_what_is_scored_does_not_depend_on_its_company(tmp_path):
         recordings, channels, _ = table.load(config.data, 20, ("x",), paths)
         front_end = config.features.front_end(len(channels), 10.0)
         named = {name: path for path, name in paths.items()}
-        joined = join(recordings, front_end, named, config.data, config.sources, known)
+        joined = join(recordings, front_end, named, config.data, config.sources, channels, known)
         cuts = {one.name: cut(one, joined.features) for one in joined.recordings}
         return {
             name: (starts.tolist(), joined.features(frames).tolist(), frames.sources[0].ages.tolist())
@@ -300,6 +306,38 @@ def test_a_recording_from_elsewhere_takes_the_source_beside_it(tmp_path):
     write(tmp_path / "u" / "slow" / "all.csv", np.stack([times, times], 1), "time,celsius")
     found = partner(elsewhere, "r0.csv", config.sources[0], config.data)
     assert found == tmp_path / "u" / "slow" / "all.csv"
+
+
+@pytest.mark.parametrize(
+    ("main", "sources", "says"),
+    [
+        ('"*"', ['"cels*"'], "source s0: column 'celsius' is one of data.columns too"),
+        ('["x", "y"]', ['"celsius"', '"cel*"'], "source s1: column 'celsius' is one of source s0 too"),
+    ],
+)
+def test_a_column_is_of_one_source(tmp_path, main, sources, says):
+    vibration, _ = machine(0)
+    slow = np.arange(len(vibration))[:, None]
+    write(tmp_path / "ok.csv", np.concatenate([vibration, slow], 1), "x,y,celsius")
+    text = config_text(data=f'healthy_files = "*"\ncolumns = {main}').partition("[[sources]]")[0]
+    for place, columns in enumerate(sources):
+        text += f'[[sources]]\nname = "s{place}"\ncolumns = {columns}\n'
+        text += '[sources.features]\nkind = "statistics"\nwindow = 50\nhop = 25\n'
+    with pytest.raises(DataError, match=says):
+        prepare(config_of(tmp_path, text + "[teacher]\nsizes = [4]\n[student]\nsizes = [4]\n"))
+
+
+def test_an_age_is_one_that_c_counts():
+    main, own = (
+        FrontEnd("moments", window=8, hop=8, sample_rate=1.0),
+        FrontEnd("statistics", window=8, hop=1, sample_rate=1.0),
+    )
+    assert JoinedFrontEnd(main, (Source("s", own, 2**31 - 2),)).sources[0].max_age == 2**31 - 2
+    for age in (0, 2**31 - 1, 2**32 - 1):
+        with pytest.raises(
+            ValueError, match=f"s: max_age must be 1 to 2147483646 samples of the main source, got {age}"
+        ):
+            JoinedFrontEnd(main, (Source("s", own, age),))
 
 
 REFUSED = {

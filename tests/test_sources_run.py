@@ -1,6 +1,7 @@
 """A run with a further source, from files on: what it finds, scores, firmware and the emulated chip."""
 
 import csv
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -110,6 +111,13 @@ def test_projects_have_a_place_for_every_sensor(made, tmp_path, board, runtime):
     assert "sensor_read_temperature" in texts["README.md"]
     assert "fault: source missing" in texts["README.md"]
     assert {"bearing_temperature_front_end.c", "bearing_temperature_front_end.h"} <= set(texts)
+    assert "sensor_read, sensor_read_temperature" in texts["sensor.h"]
+    flagged = {name for text in texts.values() for name in re.findall(r"(\w+_front_end\.c)\"? PROPERTIES", text)}
+    assert flagged in (set(), {"bearing_front_end.c", "bearing_temperature_front_end.c"})
+    assert (
+        any("-ffp-contract=off" in text for name, text in texts.items() if not name.endswith((".md", ".c", ".h")))
+        or board == "arduino"
+    )
 
 
 SENSORS = """

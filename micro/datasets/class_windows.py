@@ -48,7 +48,7 @@ def class_parts(
     recordings = [one.recording for one in loaded.recordings]
     rate, size = one_rate([*recordings, *more]), one_size([*recordings, *more])
     views = views_of(settings, inputs, loaded.channels, data.columns, rate, size)
-    joined = join(recordings, views.main, loaded.paths, data, sources)
+    joined = join(recordings, views.main, loaded.paths, data, sources, loaded.channels)
     recordings, views = joined.recordings, replace(views, student=joined.features)
     framed = [cut(recording, views) for recording in recordings]
     labeled = [

@@ -178,8 +178,10 @@ def expanded(columns: Sequence[str], names: Sequence[str], config: FilesData) ->
     """
     found: list[str] = []
     for pattern in columns:
-        several = [] if pattern in names else _matching(pattern, names, config)
-        found += several if len(several) > 1 else [pattern]
+        matching = [] if pattern in names else _matching(pattern, names, config)
+        if len(matching) == 1 and matching[0] in columns:
+            continue  # named already
+        found += matching if len(matching) > 1 else [pattern]
     return tuple(dict.fromkeys(found))
 
 

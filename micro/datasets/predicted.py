@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 from micro.errors import DataError
 from micro.support.wording import listed
 
 
 def predicted_channels(predict: Sequence[str], channels: Sequence[str]) -> tuple[int, ...]:
-    """Places of the predicted channels among those that are learned from, in their order.
+    """Places of the predicted channels among those that are learned from, in their order, by names or patterns.
 
     Raises:
         DataError: For one that is not among them, or where no other is left.
     """
-    missing = next((name for name in predict if name not in channels), None)
-    if missing is not None:
-        raise DataError(
-            f"predict names {missing!r}, which is no channel that is learned from; these are {', '.join(channels)}"
-        )
-    if len(predict) == len(channels):
+    places: set[int] = set()
+    for name in predict:
+        own = {place for place, channel in enumerate(channels) if channel == name}
+        own = own or {place for place, channel in enumerate(channels) if fnmatchcase(channel, name.replace("[", "[[]"))}
+        if not own:
+            raise DataError(
+                f"predict names {name!r}, which is no channel that is learned from; these are {', '.join(channels)}"
+            )
+        places |= own
+    if len(places) == len(channels):
         raise DataError(
             f"predict names every channel that is learned from, {', '.join(channels)}: nothing is left to predict them from"
         )
-    return tuple(place for place, name in enumerate(channels) if name in predict)
+    return tuple(sorted(places))
 
 
 def predicted_note(places: Sequence[int], channels: Sequence[str]) -> list[str]:

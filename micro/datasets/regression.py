@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from micro.config import RegressionData
-from micro.datasets import table
+from micro.datasets import store, table
 from micro.datasets.cells import label as label_text
 from micro.datasets.columns import usable
 from micro.datasets.contents import Contents, rows_of
@@ -155,11 +155,7 @@ def _runs(file: table.File, read: Contents, config: RegressionData) -> Iterator[
     """The runs of a file; their numbers are those of the target columns, else not yet known."""
     numbers = np.full(len(read.samples), np.nan)
     if config.targets:
-        taken = []
-        for target in config.targets:
-            read, column = _without_target(read, target)
-            taken.append(column)
-        numbers = taken[0] if len(taken) == 1 else np.stack(taken, axis=1)
+        read, numbers = _without_targets(read, config.targets)
     for word, start, stop in _blocks(read, config.run_column):
         yield Run(_named(file.name, word), file.name, file.path, rows_of(read, start, stop), numbers[start:stop])
 
@@ -168,21 +164,26 @@ def _named(file: str, word: str | None) -> str:
     return file if word is None else f"{file}, run {word}"
 
 
-def _without_target(read: Contents, target: str) -> tuple[Contents, np.ndarray]:
-    """The file without its target column, and that column; DataError where it is missing or all that there is."""
-    if target not in read.channels:
-        raise DataError(f"{read.path} has no column {target!r}; it has {', '.join(read.header[:12])}")
-    place = read.channels.index(target)
-    kept = [channel for channel in range(len(read.channels)) if channel != place]
+def _without_targets(read: Contents, targets: Sequence[str]) -> tuple[Contents, np.ndarray]:
+    """The file without its target columns, and these, (rows,) of one or (rows, targets); DataError where one is missing or they
+    are all that there is."""
+    missing = next((target for target in targets if target not in read.channels), None)
+    if missing is not None:
+        raise DataError(f"{read.path} has no column {missing!r}; it has {', '.join(read.header[:12])}")
+    places = [read.channels.index(target) for target in targets]
+    kept = [channel for channel in range(len(read.channels)) if channel not in places]
     if not kept:
-        raise DataError(f"{read.path} has no channel except {target!r}, the target")
-    numbers = read.samples[:, place].astype(np.float64)
-    if not np.isfinite(numbers).any():
-        raise DataError(f"{read.path}: column {target!r} holds no number")
-    texts = {kept.index(old): text for old, text in read.texts.items() if old != place}
+        names = " and ".join(map(repr, targets))
+        raise DataError(f"{read.path} has no channel except {names}, the target{'s' if len(targets) > 1 else ''}")
+    numbers = read.samples[:, places].astype(np.float64)
+    for target, column in zip(targets, numbers.T):
+        if not np.isfinite(column).any():
+            raise DataError(f"{read.path}: column {target!r} holds no number")
+    texts = {kept.index(old): text for old, text in read.texts.items() if old not in places}
     channels = tuple(read.channels[channel] for channel in kept)
-    fewer = replace(read, channels=channels, samples=np.ascontiguousarray(read.samples[:, kept]), texts=texts)
-    return fewer, np.where(np.isfinite(numbers), numbers, np.nan)
+    fewer = replace(read, channels=channels, samples=store.taken(read.samples, kept), texts=texts)
+    numbers = np.where(np.isfinite(numbers), numbers, np.nan)
+    return fewer, numbers[:, 0] if len(targets) == 1 else numbers
 
 
 def _blocks(read: Contents, column: str | None) -> Iterator[tuple[str | None, int, int]]:

@@ -51,7 +51,7 @@ def regression_parts(
     recordings = [one.recording for one in loaded.recordings]
     rate = one_rate([*recordings, *more])
     views = views_of(settings, inputs, loaded.channels, data.columns, rate)
-    joined = join(recordings, views.main, loaded.paths, data, sources)
+    joined = join(recordings, views.main, loaded.paths, data, sources, loaded.channels)
     recordings, views = joined.recordings, replace(views, student=joined.features)
     framed = [cut(recording, views) for recording in recordings]
     numbers = [one.numbers[starts + views.window - 1] for one, (_, starts) in zip(loaded.recordings, framed)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from micro.datasets.recording import Recording, Samples, Stream, lacking, one_ra
 from micro.datasets.states import States
 from micro.errors import DataError
 from micro.signal import AnyFrontEnd, FrontEnd, JoinedFrontEnd, Source
+from micro.signal.joined import LARGEST_AGE
 from micro.support.wording import counted, listed, was
 
 # Hops of a source after which its latest window is too old, where the config says nothing.
@@ -56,6 +58,7 @@ def join(
     paths: Mapping[str, Path],
     data: FilesData,
     sources: Sequence[SourceConfig],
+    channels: Sequence[str],
     known: Sequence[SourceData] = (),
 ) -> Joined:
     """Recordings with further sources next to them.
@@ -66,6 +69,7 @@ def join(
         paths: The files by the names of their recordings.
         data: How they were read.
         sources: The further ones.
+        channels: The main source's.
         known: What an earlier run read of each, whose files are scored now.
 
     Raises:
@@ -85,6 +89,9 @@ def join(
         files, found, said = _read(partners, source, data, known[place] if known else None)
         notes.update(dict.fromkeys(f"source {source.name}: {note}" for note in said))
         front_end = source.features.front_end(len(found.channels), found.sample_rate)
+        _require_own_columns(
+            source, found.channels, {"data": channels, **{one.name: one.channels for one in read}}, sources
+        )
         made.append(Source(source.name, front_end, _max_age(source, found.sample_rate, features)))
         own = _streams(recordings, partners, files, None if known else source.name)
         streams = [(*before, one) for before, one in zip(streams, own)]
@@ -93,6 +100,28 @@ def join(
     front = JoinedFrontEnd(features, tuple(made))
     notes.update(dict.fromkeys(_lacking_notes(with_streams, front)))
     return Joined(with_streams, front, tuple(read), tuple(notes))
+
+
+def _require_own_columns(
+    source: SourceConfig, channels: Sequence[str], before: Mapping[str, Sequence[str]], sources: Sequence[SourceConfig]
+) -> None:
+    """DataError where a source of the main files has a column that these or a source before it have too."""
+    if source.files is not None:
+        return
+    of_main = {"data", *(one.name for one in sources if one.files is None)}
+    for name, others in before.items():
+        both = next((other for other in others for channel in channels if _alike(channel, other)), None)
+        if name in of_main and both is not None:
+            where = "data.columns" if name == "data" else f"source {name}"
+            raise DataError(
+                f"source {source.name}: column {both!r} is one of {where} too; a column is of one source, so name it once"
+            )
+
+
+def _alike(channel: str, other: str) -> bool:
+    """Whether two channels are one column: a pattern that matches a single column is the name of its channel."""
+    pairs = ((channel, other), (other, channel))
+    return any(fnmatchcase(name, pattern.replace("[", "[[]")) for name, pattern in pairs)
 
 
 def require_partners(data: FilesData, sources: Sequence[SourceConfig]) -> None:
@@ -173,11 +202,15 @@ def _stretches(file: table.File, read: Contents, source: SourceConfig, reading: 
     if source.rows == "filled":
         rate = table.rate_of(read, reading)[0]
         read, kept = filled_rows(read)
+        if len(kept) < 2:
+            raise DataError(
+                f"source {source.name}: {read.rows.where(0)}: no other row has a value, and a rate takes two at least"
+            )
         if read.moments is None:
             steps = np.diff(kept)
             uneven = np.flatnonzero(steps != steps[:1])
-            if len(uneven) or not len(steps):
-                where = read.rows.where(int(uneven[0]) + 1) if len(uneven) else read.rows.where(0)
+            if len(uneven):
+                where = read.rows.where(int(uneven[0]) + 1)
                 raise DataError(
                     f"source {source.name}: {where}: its values do not come at equal steps of rows; give a time_column"
                 )
@@ -215,7 +248,7 @@ def _max_age(source: SourceConfig, rate: float, features: FrontEnd) -> int:
         )
     assert features.sample_rate is not None
     samples = int(np.ceil(seconds * features.sample_rate))
-    if samples >= 2**31:
+    if samples > LARGEST_AGE:
         raise DataError(
             f"source {source.name}: max_age of {seconds:g} s is more samples of the main source than C counts"
         )

@@ -150,7 +150,9 @@ def _reserve(descriptor: int, size: int) -> None:
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, size)
     else:
-        os.truncate(descriptor, size)
+        block = bytes(1 << 20)
+        for start in range(0, size, len(block)):
+            os.write(descriptor, block[: size - start])
 
 
 def _no_room(size: int, error: OSError) -> str:

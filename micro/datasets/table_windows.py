@@ -53,7 +53,7 @@ def table_parts(
     views = views_of(settings, inputs, channels, data.columns, rate, size)
     named = find_files(data.files, data.folder) if data.known_faults or data.pictures or sources else {}
     paths = {name: path for path, name in named.items()}
-    joined = join(recordings, views.main, paths, data, sources)
+    joined = join(recordings, views.main, paths, data, sources, channels)
     recordings, views = joined.recordings, replace(views, student=joined.features)
     scalings = _file_scalings(recordings, views) if data.scaling == "per_file" else {}
     known = learned_names(recordings, named, data)

@@ -102,6 +102,8 @@ def unlabeled_pieces(
     if known:
         count, names = counted(len(known), "unlabeled file"), listed(sorted(known))
         notes.append(f"{count} {was(len(known))} left out, of groups that are validated or tested on: {names}.")
+    if not pieces and known and config.folds:
+        return [], notes  # a group is learned from in another fold: there are three at least
     if not pieces:
         why = f": {notes[0]}" if notes else f"; each is shorter than a window of {views.window:,} or lacks values"
         raise DataError(f"unlabeled_files: no window is left to learn from{why}")

@@ -89,6 +89,10 @@ class Score:
             )
         if (self.kind == "residual") != bool(self.places) or len(set(self.places)) < len(self.places):
             raise ValueError(f"places are of a 'residual' score, one or more, each once; got {list(self.places)}")
+        if self.places != tuple(sorted(self.places)):
+            raise ValueError(
+                f"places must be in the order of a row, as the model's outputs are; got {list(self.places)}"
+            )
 
     def __call__(self, features: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         """Shapes: int8 (n, ...) and (n, ...) -> (n,) int64; `features` are the model's input, with what it predicts."""
@@ -137,11 +141,11 @@ def residual_score(tflite: TfliteLike, places: Sequence[int]) -> Score:
     Args:
         tflite: A model that is int8 in and out. Its input are rows of the other features, in their order, its output rows of
             the predicted ones.
-        places: The predicted features' places in a row of all features.
+        places: The predicted features' places in a row of all features, in that order.
 
     Raises:
         ConversionError: For a model that is not int8, or that gives something else.
-        ValueError: For no places, or places beyond a row.
+        ValueError: For no places, or places beyond a row or not in its order.
 
     Examples:
         >>> healthy = np.random.default_rng(0).normal(size=(100, 3)).astype("float32")

@@ -14,7 +14,7 @@ from micro.emission.c_text import CArray, c_array, float_text, render
 from micro.emission.front_end import front_end_files
 from micro.emission.sensor import stage_context
 from micro.errors import ConversionError
-from micro.signal import AnyFrontEnd, Scaling
+from micro.signal import AnyFrontEnd, JoinedFrontEnd, Scaling
 from micro.support.files import sha256
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
 
@@ -87,11 +87,13 @@ def _context(front_end: AnyFrontEnd, detector: Detector, graph: Graph, digest: s
             )
         arrays = [c_array("uint8_t", "is_healthy", [i in score.healthy for i in range(outputs)])]
     elif score.kind == "residual":
+        if isinstance(front_end, JoinedFrontEnd):
+            raise ConversionError("a score of predicted features is for one source, and the front end joins several")
         arrays = [c_array("uint8_t", "is_predicted", _predicted(front_end, score.places, outputs))]
     return {
         **stage_context("detector", detector, front_end, digest, name),
         "score": dataclasses.asdict(score),
-        "score_text": SCORES[score.kind],
+        "score_text": _score_text(detector, front_end.shape[-1]),
         "zeros": [f"({zero})" for zero in score.zeros],
         "unit": float_text(score.unit),
         "threshold": detector.threshold,
@@ -106,6 +108,17 @@ def _context(front_end: AnyFrontEnd, detector: Detector, graph: Graph, digest: s
         "one_center": 1 << CENTRE_BITS,
         "arrays": arrays,
     }
+
+
+def _score_text(detector: Detector, row: int) -> str:
+    """The score in words; of 'residual' with the predicted features, by their places in a row."""
+    places = detector.score.places
+    if not places:
+        return SCORES[detector.score.kind]
+    runs = [[place] for place in places if place - 1 not in places]
+    spans = [(first, next(last for last in range(first, row) if last + 1 not in places)) for (first,) in runs]
+    named = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in spans)
+    return f"{SCORES[detector.score.kind]} (of a row of {row} features, from 0 on: {named})"
 
 
 def _predicted(front_end: AnyFrontEnd, places: tuple[int, ...], outputs: int) -> list[bool]:

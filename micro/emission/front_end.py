@@ -69,7 +69,8 @@ def front_end_files(
         raise ValueError(f"the scaling has {len(scaling.centre)} features, the front end {front_end.shape[-1]}")
     quantization = input_scale(front_end, graph, predicted)
     if not isinstance(front_end, JoinedFrontEnd):
-        return _rendered(_context(front_end, scaling, quantization, digest, name), name)
+        context = _context(front_end, scaling, quantization, digest, name)
+        return _rendered({**context, "predicts": bool(predicted)}, name)
     own, *others = front_end.scalings(scaling)
     files = _rendered({**_context(front_end.main, own, quantization, digest, name), "joined": True}, name)
     for source, part in zip(front_end.sources, others):
@@ -96,8 +97,10 @@ def input_scale(front_end: AnyFrontEnd, graph: Graph, predicted: Sequence[int] =
         raise ConversionError("a front end feeds a model of one int8 input")
     *rows, row = front_end.shape
     if tensor.size != int(np.prod(rows)) * (row - len(predicted)):
-        besides = f", {len(predicted)} of a row predicted," if predicted else ""
-        raise ConversionError(f"the front end gives {front_end.shape} features{besides} the model takes {tensor.shape}")
+        besides = f", {len(predicted)} of a row predicted" if predicted else ""
+        raise ConversionError(
+            f"the front end gives {front_end.shape} features{besides}, the model takes {tensor.shape}"
+        )
     scale, zero = tensor.quantization.scale[0], tensor.quantization.zero_point[0]
     if not -128 <= zero <= 127:
         raise ConversionError(f"the model's input has zero point {zero}, which int8 does not hold")
@@ -124,6 +127,7 @@ def _context(
         **CNames(name).context("front_end"),
         "digest": digest,
         "joined": False,
+        "predicts": False,
         "source": None,
         "description": describe(front_end),
         "window": front_end.window,

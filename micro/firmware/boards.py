@@ -46,7 +46,7 @@ class Machine:
     ram_size: str
 
 
-# What templates are told of the last stage of an application, for a program that belongs to no run.
+# What templates are given of the last stage of an application, for a program that belongs to no run.
 PLAIN_STAGE: dict[str, object] = {"stage": "detector", "monitored": True, "predicts": False, "several": []}
 
 MACHINES = (

@@ -284,10 +284,13 @@ def _printed(estimator: Estimator, wide: bool = False) -> dict[str, Any]:
     decimals = max(0, min(math.ceil(-math.log10(estimator.unit)), MOST_DECIMALS, room))
     extra = max(0, min(EXTRA_DIGITS, room - decimals))
     factor = 10 ** (decimals + extra)
-    # A bound that no output reaches may be too large for the integers.
+    # Beyond what outputs reach a bound may be too large for the integers.
+    lowest, highest = (
+        None if bound is None else min(max(bound, -largest), largest) for bound in (estimator.lowest, estimator.highest)
+    )
     bounds = {
-        "fixed_lowest": None if estimator.lowest is None or estimator.lowest < -largest else estimator.lowest,
-        "fixed_highest": None if estimator.highest is None or estimator.highest > largest else estimator.highest,
+        "fixed_lowest": None if lowest == -largest else lowest,
+        "fixed_highest": None if highest == largest else highest,
     }
     return {
         "decimals": decimals,

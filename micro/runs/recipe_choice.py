@@ -20,7 +20,7 @@ FIGURES: dict[Task, str] = {
     "sequence": "accuracy",
 }
 # That of a regression with several numbers, each in standard deviations of the training windows.
-OF_SEVERAL = "RMSE in standard deviations"
+OF_SEVERAL = "root of the mean square error over all numbers, in standard deviations"
 # Differences up to so many standard errors are noise.
 NOISE = 2.0
 

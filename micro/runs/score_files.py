@@ -121,6 +121,7 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
         {name: path for path, name in names.items()},
         tables,
         config.sources,
+        found,
         report.data.sources,
     )
     recordings, features = joined.recordings, joined.features

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from micro.config import Config
-from micro.datasets.enough import require_enough
+from micro.datasets.enough import notes_of_others, require_enough
 from micro.datasets.prepare import prepare
 from micro.datasets.prepared import Prepared
 from micro.runs.folder import NOT_BEGUN, RunFolder
@@ -76,12 +77,14 @@ def run_held(
         # All folds before any is trained: what is wrong with the last of them is said at once.
         data = [_prepared(config, fold) for fold in range(getattr(config.data, "folds", None) or 1)]
         require_enough(config, data[0])
+        data[0] = replace(data[0], notes=(*data[0].notes, *notes_of_others(data)))
         progress("starting TensorFlow", 0.01)
         import_frameworks()
         from micro.runs import pipeline
 
         with quiet_frameworks():
-            pipeline.check_work(config, data[0])
+            # A fold without unlabeled windows takes objectives that the others do not.
+            pipeline.check_work(config, next((one for one in data if one.unlabeled is not None), data[0]))
     except KeyboardInterrupt as interrupt:
         if not folder.goes_on(content):
             interrupt.add_note(NOT_BEGUN)

@@ -14,6 +14,9 @@ from micro.signal.joined_frames import Frames, JoinedFrames, SourceFrames, lates
 from micro.signal.scaling import Scaling
 from micro.signal.spec import Arithmetic, Kind
 
+# What C counts in int32_t, with one more for a window that is too old.
+LARGEST_AGE = 2**31 - 2
+
 
 @dataclass(frozen=True)
 class Source:
@@ -86,8 +89,10 @@ class JoinedFrontEnd:
             if front_end.sample_rate is None:
                 raise ValueError(f"{name}: sources are joined in time; its sample rate must be known")
         for source in self.sources:
-            if source.max_age < 1:
-                raise ValueError(f"{source.name}: max_age must be at least 1 sample of the main source")
+            if not 1 <= source.max_age <= LARGEST_AGE:
+                raise ValueError(
+                    f"{source.name}: max_age must be 1 to {LARGEST_AGE} samples of the main source, got {source.max_age}"
+                )
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
