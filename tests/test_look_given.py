@@ -9,6 +9,7 @@ from support import invoke
 from micro.config import load_config
 from micro.datasets.classes import load_classes
 from micro.datasets.regression import load_runs
+from micro.datasets.table import load
 from micro.look.patterns import shortened
 
 SMALL = {"epochs = 40": "epochs = 1", "epochs = 60": "epochs = 1", "seeds = 3": "seeds = 1"}
@@ -148,8 +149,35 @@ def test_a_column_that_is_no_clock_is_a_channel_when_none_is_given(tmp_path):
     assert config["data"]["columns"] == ["?"]
 
 
+@pytest.mark.parametrize("typed", ["*", "?*"])
+def test_a_pattern_of_columns_takes_no_labels_and_no_times_that_were_found(tmp_path, typed):
+    times = [f"2026-03-01T08:{n // 60:02d}:{n % 60:02d}" for n in range(ROWS)]
+    label = np.arange(ROWS) // 350
+    write(tmp_path / "n.csv", time=times, x=noise(), y=noise(seed=1), label=label)
+    _, config = looked(tmp_path, tmp_path / "n.csv", "--columns", typed)
+    assert (config["data"]["columns"], config["data"]["label_column"]) == ([typed], "label")
+    assert config["data"]["time_column"] == "time"
+    assert load(load_config(tmp_path / "c.toml").data, 16).channels == ("x", "y")
+
+
+def test_a_label_that_is_named_as_a_channel_is_one(tmp_path):
+    write(tmp_path / "n.csv", x=noise(), y=noise(seed=1), label=np.arange(ROWS) // 350)
+    words = ["--columns", "*", "--columns", "label", "--sample-rate", "10"]
+    _, config = looked(tmp_path, tmp_path / "n.csv", *words)
+    assert "label_column" not in config["data"]
+    assert load(load_config(tmp_path / "c.toml").data, 16).channels == ("x", "y", "label")
+
+
+def test_there_may_be_neither_times_nor_labels(tmp_path):
+    write(tmp_path / "n.csv", t=np.arange(ROWS) / 10, x=noise(), label=np.arange(ROWS) // 350)
+    words = ["--time-column", "none", "--label-column", "none", "--columns", "x", "--columns", "label"]
+    _, config = looked(tmp_path, tmp_path / "n.csv", *words, "--sample-rate", "10")
+    assert not config["data"].keys() & {"time_column", "label_column"}
+    assert config["data"]["columns"] == ["x", "label"]
+
+
 CONTRADICTIONS = {
-    "--separator ;": "n.csv is no table of numbers that can be told by its first lines: with --separator ';' they do not hold "
+    "--separator ;": "n.csv is no table of numbers by its first lines: with --separator ';' they do not hold "
     "mostly numbers; right would be --separator ','",
     "--decimal , --separator ,": "separator and decimal are both ','; files with decimal commas are separated by ';'",
     "--decimal ,": "right would be --decimal .",
@@ -184,6 +212,10 @@ CONTRADICTIONS = {
     "--group {group}-*.csv": "--group '{group}-*.csv' does not match it",
     "--label-column a --target-column a": "leave out one of them",
     "--time-column a --label-column a": "time_column and label_column are both 'a'",
+    "--time-column none --run-column none": "--run-column names a column, and 'none' is for --time-column and --label-column "
+    "alone; leave --run-column out",
+    "--target-column none": "--target-column names a column, and 'none' is for --time-column and --label-column alone",
+    "--columns t*": "n.csv: 't*' for --columns matches time alone, which is not taken for ",
 }
 
 

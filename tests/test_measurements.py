@@ -3,9 +3,11 @@
 import datetime
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from micro.cli.main import main
+from micro.config import load_config
 from micro.config.data import TableData
-from micro.datasets import mdf_process, table
+from micro.datasets import mdf_process, sources, store, table
 from micro.datasets.arrays import contents_of
 from micro.datasets.cells import label
 from micro.datasets.formats import read_contents
@@ -44,8 +47,8 @@ def write_tdms(path, *channels, segments=3):
             )
 
 
-def write_mdf(path, *groups, version="4.10", start=0.0):
-    """Groups of channels: times, and values by name."""
+def write_mdf(path, *groups, version="4.10", start=0.0, begin=None):
+    """Groups of channels: times, and values by name; `begin` is the header's moment."""
     asammdf = pytest.importorskip("asammdf", reason="asammdf is not installed: pip install 'keras-kd[mdf]'")
     with asammdf.MDF(version=version) as file:
         for times, channels in groups:
@@ -54,6 +57,8 @@ def write_mdf(path, *groups, version="4.10", start=0.0):
                 text = {"encoding": "utf-8"} if values.dtype.kind == "S" else {}
                 made.append(asammdf.Signal(values, times + start, name=name, **text))
             file.append(made)
+        if begin is not None:
+            file.header.start_time = begin
         file.save(path, overwrite=True)
 
 
@@ -74,6 +79,26 @@ def test_channels_of_one_name_are_known_by_their_groups(tmp_path):
     assert read.channels == ("front/x", "rear/x", "y")
     read = read_contents(tmp_path / "a.tdms", config_of(sample_rate=100.0, columns=["rear/x"]))
     np.testing.assert_array_equal(read.samples[:, 0], (2 * X).astype(np.float32))
+
+
+def test_every_channel_has_a_name_of_its_own(tmp_path):
+    channels = [("A", "x", X, {}), ("B", "x", 2 * X, {}), ("C", "A/x", 3 * X, {}), ("D", "C/A/x", 4 * X, {})]
+    write_tdms(tmp_path / "a.tdms", *channels)
+    read = read_contents(tmp_path / "a.tdms", config_of(sample_rate=100.0))
+    assert read.channels == ("A/x", "B/x", "C/A/x", "D/C/A/x")
+    np.testing.assert_allclose(read.samples, X[:, None] * [1, 2, 3, 4], rtol=1e-6)
+    write_tdms(tmp_path / "b.tdms", *((group, name, X, {}) for group, name in [("A", "b/x"), ("A/b", "x"), ("c", "x")]))
+    read = read_contents(tmp_path / "b.tdms", config_of(sample_rate=100.0))
+    assert read.channels == ("b/x", "A/b/x", "c/x")
+
+
+def test_channels_of_one_group_and_name_written_as_one_are_named(tmp_path):
+    names = [("A", "b/x"), ("C", "b/x"), ("A/b", "x"), ("C", "x")]
+    write_tdms(tmp_path / "a.tdms", *((group, name, X, {}) for group, name in names))
+    with pytest.raises(
+        DataError, match="channel 'b/x' of group 'A' and channel 'x' of group 'A/b' are both 'A/b/x'; rename"
+    ):
+        read_contents(tmp_path / "a.tdms", config_of(sample_rate=100.0))
 
 
 @pytest.mark.parametrize(
@@ -213,6 +238,29 @@ def test_states_of_other_times_keep_each_value_until_the_next(tmp_path, dtype, b
         np.testing.assert_array_equal(values, at_or_before(slow, states.astype(np.float32), fast, np.nan))
 
 
+@pytest.mark.parametrize("counted", ["products", "sums"])
+def test_times_that_are_the_same_but_for_rounding_have_their_own_state_and_value(tmp_path, counted):
+    fast = np.arange(3001) / 100
+    slow = np.arange(301) * 0.1 if counted == "products" else np.cumsum(np.full(301, 0.1)) - 0.1
+    # Compared digit by digit, states of these rows would come a row late.
+    assert (slow > fast[::10]).any()
+    states, level = np.arange(301, dtype=np.int16), np.arange(301.0)
+    write_mdf(tmp_path / "a.mf4", (fast, {"x": np.ones(3001)}), (slow, {"state": states, "level": level}))
+    read = read_contents(tmp_path / "a.mf4", config_of(files="*.mf4", resample=50.0))
+    np.testing.assert_array_equal(read.samples[:, 1], np.arange(3001) // 10)
+    np.testing.assert_allclose(read.samples[:, 2], np.arange(3001) / 10, atol=1e-4)
+
+
+def test_a_value_at_the_very_end_is_not_missing_by_rounding(tmp_path):
+    fast, slow = np.arange(31) / 100, np.array([0.0, 0.1, 0.2, 0.3 - 1e-13])
+    write_mdf(tmp_path / "a.mf4", (fast, {"x": np.ones(31)}), (slow, {"level": slow}))
+    read = read_contents(tmp_path / "a.mf4", config_of(files="*.mf4", resample=50.0))
+    np.testing.assert_allclose(read.samples[:, 1], fast, atol=1e-6)
+    write_mdf(tmp_path / "a.mf4", (fast, {"x": np.ones(31)}), (slow[:3], {"level": slow[:3]}))
+    read = read_contents(tmp_path / "a.mf4", config_of(files="*.mf4", resample=50.0))
+    np.testing.assert_array_equal(np.isnan(read.samples[:, 1]), np.arange(31) > 20)
+
+
 def test_a_time_column_of_other_times_is_refused(tmp_path):
     slow = SECONDS[::10]
     write_mdf(tmp_path / "a.mf4", (SECONDS, {"x": X}), (slow, {"clock": slow}))
@@ -322,6 +370,96 @@ def test_a_reader_that_is_killed_is_not_called_damaged(tmp_path, monkeypatch):
     assert "was killed, as happens where memory runs out" in refused_mdf(tmp_path)
 
 
+def test_a_reader_that_ends_is_explained_where_there_is_no_signal_to_kill(tmp_path, monkeypatch):
+    pytest.importorskip("asammdf", reason="asammdf is not installed: pip install 'keras-kd[mdf]'")
+    (tmp_path / "ended").mkdir()
+    (tmp_path / "ended" / "asammdf.py").write_text("import os\nos._exit(7)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "ended"), prepend=os.pathsep)
+    monkeypatch.setattr(mdf_process, "signal", types.SimpleNamespace(Signals=signal.Signals))  # as on Windows
+    assert "the process that reads it ended with exit code 7" in refused_mdf(tmp_path)
+
+
+def test_arrays_of_an_mdf_lie_where_those_of_large_files_do(tmp_path, monkeypatch):
+    write_mdf(tmp_path / "a.mf4", (SECONDS, {"x": X}))
+    for name in ("TMPDIR", "TEMP", "TMP"):
+        monkeypatch.delenv(name, raising=False)
+    lasting = tmp_path / "lasting"
+    lasting.mkdir()
+    monkeypatch.setattr(store, "LASTING", str(lasting))
+    seen = []
+    real = mdf_process.Worker.read
+    monkeypatch.setattr(mdf_process.Worker, "read", lambda self, wanted: seen.append(self.folder) or real(self, wanted))
+    read_contents(tmp_path / "a.mf4", config_of(files="*.mf4"))
+    assert [folder.parent for folder in seen] == [lasting]
+    assert not list(lasting.iterdir())
+
+
+BEGIN = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
+UNSET = datetime.datetime(1980, 1, 1, tzinfo=datetime.UTC)
+
+
+def begins_of(folder, main, slow, more=""):
+    """Seconds from the first row of the main file to that of the source, which are joined."""
+    (folder / "c.toml").write_text(
+        f"""job = "table"
+[data]
+files = "*{main}"
+healthy_files = "*"
+columns = ["x"]
+{more}
+[features]
+kind = "statistics"
+window = 50
+hop = 25
+[[sources]]
+name = "slow"
+files = "slow/{{recording}}{slow}"
+columns = ["level"]
+[sources.features]
+kind = "statistics"
+window = 9
+hop = 4
+[teacher]
+sizes = [4, 2, 4]
+[student]
+sizes = [4, 2, 4]
+"""
+    )
+    config = load_config(folder / "c.toml")
+    read = table.load(config.data, 50)
+    front_end = config.features.front_end(1, read.recordings[0].sample_rate)
+    paths = {one.name: folder / one.name for one in read.recordings}
+    joined = sources.join(read.recordings, front_end, paths, config.data, config.sources)
+    return [one.streams[0].begins for one in joined.recordings]
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.30", "4.10"])
+@pytest.mark.parametrize("more", ["", "sample_rate = 500.0"])
+@pytest.mark.parametrize(
+    ("headers", "expected"), [((0, 3), 3 + 0.5), ((2, 0), -2 + 0.5), ((0, None), 0.0), ((None, None), 0.0)]
+)
+def test_two_files_are_joined_by_the_moments_of_their_headers(tmp_path, version, more, headers, expected):
+    begin, later = (UNSET if each is None else BEGIN + datetime.timedelta(seconds=each) for each in headers)
+    (tmp_path / "slow").mkdir()
+    name = "a.mf4" if version > "4" else "a.mdf"
+    write_mdf(tmp_path / name, (SECONDS, {"x": X}), version=version, start=1.0, begin=begin)
+    times = np.arange(60) * 0.1
+    write_mdf(tmp_path / "slow" / name, (times, {"level": times}), version=version, start=1.5, begin=later)
+    (found,) = begins_of(tmp_path, Path(name).suffix, Path(name).suffix, more)
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("later", "expected"), [(3, 3 + 0.25 - 1), (None, 0.0)])
+def test_a_tdms_is_joined_with_an_mdf_by_its_wf_start_time(tmp_path, later, expected):
+    (tmp_path / "slow").mkdir()
+    write_mdf(tmp_path / "a.mf4", (SECONDS, {"x": X}), start=1.0, begin=BEGIN)
+    start = datetime.datetime(1904, 1, 1) if later is None else datetime.datetime(2026, 3, 1, 12, 0, later)
+    wave = {"wf_increment": 0.1, "wf_start_time": start, "wf_start_offset": 0.25}
+    write_tdms(tmp_path / "slow" / "a.tdms", ("g", "level", np.arange(60) * 0.1, wave))
+    (found,) = begins_of(tmp_path, ".mf4", ".tdms")
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
 def test_a_package_that_is_there_and_cannot_be_imported_is_not_called_missing(tmp_path, monkeypatch):
     (tmp_path / "halfpackage.py").write_text("raise ImportError('libhalf.so.1 is missing')")
     monkeypatch.syspath_prepend(tmp_path)
@@ -347,7 +485,7 @@ def test_without_its_library_a_file_says_which_extra(tmp_path, start, module, ex
 
 def test_look_writes_a_config_for_tdms_that_reads_it(tmp_path, monkeypatch):
     for name in ("normal1", "normal2", "fault1"):
-        write_tdms(tmp_path / f"{name}.tdms", ("g", "x", X, {"wf_increment": 0.001}))
+        write_tdms(tmp_path / f"{name}.tdms", ("g", "x", np.tile(X, 3), {"wf_increment": 0.001}))
     monkeypatch.chdir(tmp_path)
     files = sorted(each.name for each in tmp_path.glob("*.tdms"))
     done = CliRunner().invoke(main, ["look", *files, "--out", "a.toml", "--json"])

@@ -8,6 +8,7 @@ writes the file's channels as one line of JSON, reads which of them are wanted f
 import contextlib
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,7 +21,7 @@ PLENTY = 2 << 30
 
 
 def main(path: str, folder: str) -> None:
-    """Answer one request: channels by [group, name, number of the group, place], and the arrays of those that are wanted."""
+    """Answer one request: the header's start, channels by [group, name, number of the group, place], arrays of those wanted."""
     try:
         import asammdf
     except ImportError as error:
@@ -29,7 +30,7 @@ def main(path: str, folder: str) -> None:
     limit_memory(most)
     try:
         with asammdf.MDF(path, process_bus_logging=False) as file:
-            print(json.dumps(channels_of(file)), flush=True)
+            print(json.dumps({**channels_of(file), "start": start_of(file.header)}), flush=True)
             wanted = json.loads(sys.stdin.readline())
             for group in {group for group, _ in wanted}:
                 np.save(f"{folder}/times{group}.npy", np.asarray(file.get_master(group), np.float64))
@@ -69,6 +70,19 @@ def channels_of(file: Any) -> dict[str, list[Any]]:
             if place != master:
                 found["channels"].append((called, channel.name, number, place))
     return found
+
+
+def start_of(header: Any) -> float | None:
+    """When the times of a file are 0, in seconds since 1970, of local time where the header has no other; None if unknown.
+
+    Not by the library's own `start_time`, which is the time of reading where the header holds none.
+    """
+    if getattr(header, "abs_time", 0):
+        return float(header.abs_time / 10**9)
+    with contextlib.suppress(AttributeError, ValueError):  # before version 3.2 there is a date alone
+        said = f"{header.date.decode('ascii')} {header.time.decode('ascii')}".strip("\0 ")
+        return datetime.strptime(said, "%d:%m:%Y %H:%M:%S").replace(tzinfo=UTC).timestamp()
+    return None
 
 
 def limit_memory(most: int) -> None:

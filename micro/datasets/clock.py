@@ -52,6 +52,7 @@ class Moments:
         unit: Where it is known: dates count microseconds.
         zoned: Of dates, whether they have a time zone.
         column: What errors call the column, where the config does not name it.
+        start: Seconds from where a clock counts that other files share to a value of 0; None where that is unknown.
     """
 
     values: np.ndarray
@@ -59,6 +60,7 @@ class Moments:
     unit: str | None = None
     zoned: bool | None = None
     column: str | None = None
+    start: float | None = 0.0
 
 
 def parse(texts: Sequence[str], config: FilesData, where: Where) -> Moments:
@@ -241,10 +243,17 @@ def seconds(moments: Moments, config: FilesData, path: object) -> np.ndarray:
     return since
 
 
-def origin(moments: Moments, config: FilesData, path: object) -> float:
-    """The first time in the file, in seconds from where its clock counts."""
+def origin(moments: Moments, config: FilesData, path: object) -> float | None:
+    """The first time in the file, in seconds from where its clock counts; None where other files share no such clock."""
+    if moments.start is None:
+        return None
     first = np.flatnonzero(~moments.missing)[0]
-    return float(moments.values[first]) * SECONDS[unit_of(moments, config, path)]
+    return moments.start + float(moments.values[first]) * SECONDS[unit_of(moments, config, path)]
+
+
+def begun(since_1970: float | None) -> float | None:
+    """When a file begins as its header says, None where that is no time of this century: its recorder's clock was not set."""
+    return since_1970 if since_1970 is not None and EPOCH[0] <= since_1970 <= EPOCH[1] else None
 
 
 def rate_and_breaks(since: np.ndarray, config: FilesData, path: object, where: Where) -> tuple[float, list[int]]:

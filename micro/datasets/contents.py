@@ -53,6 +53,7 @@ class Contents:
         moments: Times of the rows, where a time column is read.
         labels: (n,), places in `words`.
         rate: Sample rate in Hz, where the format has one.
+        begin: Of a file without `moments`, seconds since 1970 of its first row, where its header says so.
         texts: By channel, the first cell that is text, where the config treats text as missing.
         header: Every column of the file.
         image_size: Height and width of a picture, whose samples are its pixels row by row.
@@ -71,6 +72,7 @@ class Contents:
     header: tuple[str, ...] = ()
     image_size: tuple[int, int] | None = None
     unread: tuple[str, ...] = ()
+    begin: float | None = None
 
 
 def rows_of(contents: Contents, start: int, stop: int) -> Contents:

@@ -29,11 +29,13 @@ class MdfChannels:
         places: Group and place of each that can be read, by the names of its group and its own.
         without_times: Names of those that have rows and no master channel, which would give their times.
         without_rows: Names of those that hold nothing.
+        start: When their times are 0, in seconds since 1970, as the file's header says; None where it does not.
     """
 
     places: dict[tuple[str, str], tuple[int, int]]
     without_times: list[str]
     without_rows: list[str]
+    start: float | None
 
 
 class Worker:
@@ -73,8 +75,10 @@ class Worker:
         found: dict[tuple[str, str], tuple[int, int]] = {}
         for called, name, group, place in said["channels"]:
             key = (called, name)
-            found[key if key not in found else (f"{called}.{group}.{place}", name)] = (group, place)
-        return MdfChannels(found, said["without_times"], said["without_rows"])
+            while key in found:
+                key = (f"{key[0]}.{group}.{place}", name)
+            found[key] = (group, place)
+        return MdfChannels(found, said["without_times"], said["without_rows"], said["start"])
 
     def read(self, wanted: Sequence[tuple[int, int]]) -> None:
         """Have the arrays of channels read."""
@@ -109,8 +113,10 @@ class Worker:
             return f"its library asammdf cannot be imported: {said}"
         if code == REFUSED:
             return said
-        if code == -signal.SIGKILL:
+        # Windows has no signals: codes there are never below 0.
+        ended = signal.Signals(-code).name if code < 0 else None
+        if ended == "SIGKILL":
             return "the process that reads it was killed, as happens where memory runs out"
-        if code < 0:
-            return f"it makes the library that reads it crash ({signal.Signals(-code).name}): it is damaged"
+        if ended is not None:
+            return f"it makes the library that reads it crash ({ended}): it is damaged"
         return f"the process that reads it ended with exit code {code}: {said}"

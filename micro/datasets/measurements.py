@@ -7,7 +7,7 @@ import logging
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from micro.config import FilesData
+from micro.datasets import store
 from micro.datasets.arrays import Column, contents_of, one_line
-from micro.datasets.clock import Moments
+from micro.datasets.clock import Moments, begun
 from micro.datasets.contents import Contents, EmptyFile, choose
 from micro.datasets.mdf_process import MdfChannels, Worker
 from micro.errors import DataError, RunError
@@ -26,6 +27,8 @@ from micro.support.wording import counted, listed, was
 
 # Channels that an error lists of each raster.
 LISTED = 4
+# Times that differ by less than this fraction of a step are the same.
+ROUNDING = 1e-3
 NO_TIMES, NO_ROWS = "without times (no master channel)", "without rows"
 
 
@@ -45,6 +48,14 @@ class Raster:
         offset = f" + {self.offset:g} s" if self.offset else ""
         return f"{self.count:,} rows{rate}{begin}{offset}"
 
+    @property
+    def since_1970(self) -> float | None:
+        """Seconds since 1970 of the first row, None where the file does not say it."""
+        if self.begin is None:
+            return None
+        begin = float((self.begin - np.datetime64(0, "s")) / np.timedelta64(1, "s"))
+        return begun(begin + (self.offset or 0.0))
+
     def agrees(self, other: Raster) -> bool:
         """Whether rows of both are of the same time, as far as the file says it."""
         step, begin = self.step or other.step or 0.0, self.begin or other.begin
@@ -53,7 +64,7 @@ class Raster:
             apart += float((self.begin - other.begin) / np.timedelta64(1, "s"))
         elif begin is not None or self.offset is None or other.offset is None:
             apart = 0.0  # of one of them it is not known when it began
-        same = self.count == other.count and abs(apart) <= 1e-9 + 1e-3 * step
+        same = self.count == other.count and abs(apart) <= 1e-9 + ROUNDING * step
         return same and (self.step is None or other.step is None or abs(self.step / other.step - 1) < 1e-6)
 
     def joined(self, other: Raster) -> Raster:
@@ -73,7 +84,9 @@ def read_tdms(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Con
         with _unlogged(), nptdms.TdmsFile.open(path) as file:
             if file.file_status.incomplete_final_segment and config.on_missing == "error":
                 raise DataError(f'{path} is cut off at its end; set on_missing = "drop" to read what is whole of it')
-            channels = _named({(group.name, one.name): one for group in file.groups() for one in group.channels()})
+            channels = _named(
+                path, {(group.name, one.name): one for group in file.groups() for one in group.channels()}
+            )
             empty = [name for name, one in channels.items() if not len(one)]
             channels = {name: one for name, one in channels.items() if len(one)}
             if not channels:
@@ -83,7 +96,8 @@ def read_tdms(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Con
             raster = _one_raster(path, {name: rasters[name] for name in _at(list(channels), used.places)})
             columns: dict[str, Column] = {name: (len(one), one.read_data) for name, one in channels.items()}
             rate = None if raster.step is None else float(f"{1 / raster.step:.9g}")
-            return _noted(contents_of(path, columns, config, settled, rate=rate), _unread(empty, NO_ROWS), config)
+            contents = replace(contents_of(path, columns, config, settled, rate=rate), begin=raster.since_1970)
+            return _noted(contents, _unread(empty, NO_ROWS), config)
     except DataError:
         raise
     except Exception as error:
@@ -103,9 +117,9 @@ def read_mdf(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Cont
             asammdf is not installed.
     """
     _library("asammdf", "mdf", path, "a measurement data file (MDF)")
-    with tempfile.TemporaryDirectory() as folder, Worker(path, Path(folder)) as worker:
+    with tempfile.TemporaryDirectory(dir=store.folder()) as folder, Worker(path, Path(folder)) as worker:
         found = worker.channels()
-        places = _named(found.places)
+        places = _named(path, found.places)
         unread = _require_times(path, found)
         aside = partial("; ".join, ["", *unread] if unread else [])
         chosen = _at(list(places), choose(path, list(places), config, settled, aside).places)
@@ -123,7 +137,7 @@ def read_mdf(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Cont
 
         # Of columns that are not chosen nothing but the name counts.
         columns: dict[str, Column] = {name: (len(times[first]), partial(column, name)) for name in places}
-        contents = _timed(contents_of(path, columns, config, settled), times[first], config)
+        contents = _timed(contents_of(path, columns, config, settled), times[first], found.start, config)
         return _noted(contents, () if settled else unread, config)
 
 
@@ -164,17 +178,30 @@ def _unread(names: Sequence[str], kind: str) -> tuple[str, ...]:
 
 def _noted(contents: Contents, unread: Sequence[str], config: FilesData) -> Contents:
     """Contents with sentences on channels that were not read although the config names no columns."""
-    return contents if config.columns else Contents(**{**vars(contents), "unread": tuple(unread)})
+    return contents if config.columns else replace(contents, unread=tuple(unread))
 
 
 def _at(names: Sequence[str], places: Sequence[int]) -> list[str]:
     return [names[place] for place in places]
 
 
-def _named(channels: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
-    """Channels by their names; by group and name where a name occurs twice."""
-    counts = Counter(name for _, name in channels)
-    return {name if counts[name] == 1 else f"{group}/{name}": one for (group, name), one in channels.items()}
+def _named(path: Path, channels: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+    """Channels by their names; by group and name where a name occurs twice, also as the group and name of others.
+
+    Raises:
+        DataError: For two that have one group and name, written as one.
+    """
+    names = {key: key[1] for key in channels}
+    while twice := {name for name, count in Counter(names.values()).items() if count > 1}:
+        longer = {key: "/".join(key) if name in twice else name for key, name in names.items()}
+        if longer == names:
+            one, other = [key for key, name in names.items() if name in twice and name == min(twice)][:2]
+            raise DataError(
+                f"{path}: channel {one[1]!r} of group {one[0]!r} and channel {other[1]!r} of group {other[0]!r} are both "
+                f"{min(twice)!r}; rename one of them"
+            )
+        names = longer
+    return {names[key]: one for key, one in channels.items()}
 
 
 def _waveform(channel: Any) -> Raster:
@@ -215,7 +242,7 @@ def _raster(times: np.ndarray) -> Raster:
 
 def _alike(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether times are the same but for rounding."""
-    return len(one) == len(other) and bool(np.abs(one - other).max() <= 1e-9 + 1e-3 * (_raster(one).step or 0.0))
+    return len(one) == len(other) and bool(np.abs(one - other).max() <= 1e-9 + ROUNDING * (_raster(one).step or 0.0))
 
 
 def _require_same(path: Path, times: Mapping[str, np.ndarray]) -> None:
@@ -256,22 +283,28 @@ def _brought(
         raise DataError(
             f"{path}: times of channel {name!r} go back or are missing; name the channels to use in columns"
         )
+    # Sums and products of one step differ in their last digits: 3 * 0.1 is later than 30 / 100.
+    steps = [step for step in (_raster(own).step, _raster(wanted).step) if step is not None]
+    close = ROUNDING * min(steps, default=0.0)
     if values.dtype.kind == "f" and name != config.label_column:
-        return np.interp(wanted, own, values.astype(np.float64), left=np.nan, right=np.nan)
-    before = np.searchsorted(own, wanted, side="right") - 1
+        within = (wanted >= own[0] - close) & (wanted <= own[-1] + close)
+        return np.where(within, np.interp(wanted, own, values.astype(np.float64)), np.nan)
+    before = np.searchsorted(own, wanted + close, side="right") - 1
     held = values[np.maximum(before, 0)]
     if (before >= 0).all():
         return held
     return np.where(before < 0, np.nan if values.dtype.kind in "biuf" else values.dtype.type(), held)
 
 
-def _timed(contents: Contents, times: np.ndarray, config: FilesData) -> Contents:
-    """Contents with the master's times; with its rate alone, to be compared, where the config says the rate."""
+def _timed(contents: Contents, times: np.ndarray, start: float | None, config: FilesData) -> Contents:
+    """Contents with the master's times, which begin at `start`; with its rate alone, to be compared, where the config says the
+    rate."""
     if config.time_column is not None:
         return contents
+    gone, start = ~np.isfinite(times), begun(start)
     if config.sample_rate is not None or config.sample_rates:
         step = _raster(times).step
-        return Contents(**{**vars(contents), "rate": None if step is None else 1 / step})
-    gone = ~np.isfinite(times)
-    moments = Moments(np.where(gone, 0.0, times), gone, unit="s", column="its master channel")
-    return Contents(**{**vars(contents), "moments": moments})
+        begin = None if start is None or gone[0] else start + float(times[0])
+        return replace(contents, rate=None if step is None else 1 / step, begin=begin)
+    moments = Moments(np.where(gone, 0.0, times), gone, unit="s", column="its master channel", start=start)
+    return replace(contents, moments=moments)

@@ -202,7 +202,7 @@ def stretches_of(name: str, contents: Contents, states: States, config: FilesDat
         marks = (states.healthy, states.faulty, every)
         return [Recording(name, contents.samples, None, states.label, *marks, image_size=contents.image_size)]
     rate, breaks, since = rate_of(contents, config)
-    origin = None if contents.moments is None else clock.origin(contents.moments, config, contents.path)
+    origin = _origin(contents, config, rate)
     edges = [0, *breaks, len(contents.samples)]
     samples, valid, guessed = filled(contents, edges, config.on_missing, window)
     recordings = []
@@ -217,6 +217,13 @@ def stretches_of(name: str, contents: Contents, states: States, config: FilesDat
         )
         recordings.append(recording if config.resample is None else resampled(recording, config.resample))
     return recordings
+
+
+def _origin(contents: Contents, config: FilesData, rate: float) -> float | None:
+    """Seconds of the first row by a clock that other files share: that of its times, else that of its header."""
+    if contents.moments is not None:
+        return clock.origin(contents.moments, config, contents.path)
+    return None if contents.begin is None else contents.begin + contents.rows.skipped / rate
 
 
 def whole_stretches(

@@ -233,7 +233,7 @@ def _separator(lines: Sequence[str], path: Path, given: Mapping[str, Any]) -> tu
     if best < LEAST:
         typed = typed_as({key: given[key] for key in ("separator", "decimal") if key in given})
         how = f"with {typed} they do not" if typed else "with no separator do they"
-        raise DataError(f"{path} is no table of numbers that can be told by its first lines: {how} hold mostly numbers")
+        raise DataError(f"{path} is no table of numbers by its first lines: {how} hold mostly numbers")
     if found == (",", ".") and not given.keys() & {"separator", "decimal"} and _one_comma_column(lines, later):
         return ";", ","
     return found
@@ -246,6 +246,6 @@ def _divided(rows: Sequence[Sequence[str]], separator: str) -> bool:
 
 
 def _one_comma_column(lines: Sequence[str], later: Sequence[str]) -> bool:
-    """Whether every line is one number with a decimal comma: whole numbers and unsigned digits, under one name or none."""
+    """Whether every line is one number with a decimal comma: an integer and digits behind it, under one name or none."""
     alone = all(re.fullmatch(r"\s*[+-]?[0-9]+,[0-9]+\s*", line) for line in later)
     return alone and (re.fullmatch(r"\s*[+-]?[0-9]+,[0-9]+\s*", lines[0]) is not None or "," not in lines[0])

@@ -66,7 +66,7 @@ class Given:
     def special(self) -> tuple[str, ...]:
         """Columns that are no channels."""
         keys = ("time_column", "label_column", "target_column", "run_column")
-        return tuple(self.settings[key] for key in keys if key in self.settings)
+        return tuple(self.settings[key] for key in keys if key in self.settings and not self.none(key))
 
     def none(self, key: str) -> bool:
         """Whether there is to be no such column."""
@@ -87,6 +87,12 @@ def given_of(typed: Mapping[str, Any], task: Task | None) -> Given:
         settings["separator"] = SEPARATORS.get(settings["separator"].lower(), settings["separator"])
     for key, value in settings.items():
         settings[key] = list(value) if isinstance(value, tuple) else value
+    for key in ("target_column", "run_column"):
+        if settings.get(key) == NONE:
+            raise ValueError(
+                f"{option(key)} names a column, and {NONE!r} is for --time-column and --label-column alone; leave "
+                f"{option(key)} out where there is no such column"
+            )
     task = _task(settings, task)
     given = Given(settings, task)
     try:
@@ -160,20 +166,27 @@ def require_column(key: str, name: str, path: Path, names: Sequence[str]) -> Non
         )
 
 
-def matched(patterns: Sequence[str], path: Path, names: Sequence[str], special: Sequence[str]) -> list[str]:
+def matched(patterns: Sequence[str], path: Path, names: Sequence[str], special: Sequence[str | None]) -> list[str]:
     """The columns of a file that names or patterns choose, in the order of those.
+
+    Args:
+        special: Columns that are no channels: a pattern does not take them, a name does.
 
     Raises:
         ContradictionError: For one that chooses none.
     """
     found: dict[str, None] = {}
     for pattern in patterns:
-        chosen = [name for name in names if name == pattern] or [
-            name for name in names if name not in special and fnmatchcase(name, pattern.replace("[", "[[]"))
-        ]
+        matching = [name for name in names if fnmatchcase(name, pattern.replace("[", "[[]"))]
+        chosen = [name for name in names if name == pattern] or [name for name in matching if name not in special]
         if not chosen and "," in pattern:
             each = " ".join(f"{option('columns')} {part.strip()}" for part in pattern.split(","))
             raise ContradictionError(f"{path} has no column {pattern!r}; several are given as {each}")
+        if not chosen and matching:
+            raise ContradictionError(
+                f"{path}: {pattern!r} for {option('columns')} matches {listed(matching, NAMED)} alone, which is not taken "
+                "for a channel but for times, labels, runs or what is predicted; what is named without a pattern is a channel"
+            )
         if not chosen:
             require_column("columns", pattern, path, names)
         found.update(dict.fromkeys(chosen))

@@ -63,7 +63,7 @@ def columns_of(found: Found, given: Given, *, with_time: bool) -> Columns:
         _require_numbers("target_column", [target], found, settings)
     special = (time, label, target, run)
     if "columns" in given.settings:
-        names = [matched(given.settings["columns"], path, each.names, given.special) for path, each in found.items()]
+        names = [matched(given.settings["columns"], path, each.names, special) for path, each in found.items()]
         _require_numbers("columns", names[0], found, settings)
         return Columns({**settings, "columns": given.settings["columns"]}, *special, tuple(remarks))
     channels, left = channels_of(dialects[0], time, label)
@@ -94,13 +94,16 @@ def _clock(found: Found, given: Given, others: Sequence[str | None]) -> Clock | 
     name = given.settings.get("time_column")
     if given.none("time_column") and name not in first.names:
         return None
+    # Columns that are named as channels are no clock; what a pattern matches may be one.
+    others = [*others, *given.settings.get("columns", ())]
     if name is None and "time_format" in own:
-        name = next((each for each in first.names if _formatted(first, each, own["time_format"])), None)
+        free = [each for each in first.names if each not in others]
+        name = next((each for each in free if _formatted(first, each, own["time_format"])), None)
     if name is None:
         guessed = clock_of(list(found.values()), others)
         if guessed is None and own:
             raise ContradictionError(
-                f"{first_path} has no column of times that could be told for {typed_as(own)}; name it by --time-column"
+                f"{first_path} has no column of times that could be found out for {typed_as(own)}; name it by --time-column"
             )
         name, clock = (None, None) if guessed is None else (guessed.name, guessed)
     else:
@@ -156,21 +159,15 @@ def _label(found: Found, given: Given, time: str | None) -> str | None:
     """The column of labels: the one that is given, of which a file may have none, else one that looks like it."""
     name = given.settings.get("label_column")
     if name is None:
-        is_channel = "columns" in given.settings and _named(given, found)
-        return None if given.task == "regression" or is_channel else label_of(list(found.values()), time)
+        # Columns that are named as channels hold no labels; what a pattern matches may.
+        channels = given.settings.get("columns", ())
+        return None if given.task == "regression" else label_of(list(found.values()), (time, *channels))
     if not any(name in each.names for each in found.values()):
         if given.none("label_column"):
             return None
         path, dialect = next(iter(found.items()))
         require_column("label_column", name, path, dialect.names)
     return str(name)
-
-
-def _named(given: Given, found: Found) -> bool:
-    """Whether the columns that are given have the one that would be taken for labels among them."""
-    label = label_of(list(found.values()), None)
-    path, dialect = next(iter(found.items()))
-    return label in matched(given.settings["columns"], path, dialect.names, given.special)
 
 
 def _require_numbers(key: str, names: Sequence[str], found: Found, settings: Mapping[str, Any]) -> None:

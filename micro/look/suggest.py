@@ -99,7 +99,7 @@ def _suggested(survey: Survey, given: Given) -> Suggestion:
 
 
 def _columns_with_few(survey: Survey) -> str:
-    """Columns of small whole numbers, which may be labels."""
+    """Columns of small integers, which may be labels."""
     first = survey.files[0].channels
     few = [each.name for each in first if each.low == round(each.low) and 0 < each.high - each.low <= 30 and each.whole]
     return f"; columns of few values are {listed(few, NAMED)}" if few else ""

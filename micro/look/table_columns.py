@@ -132,14 +132,19 @@ def unit_in(name: str) -> str | None:
     return None
 
 
-def label_of(dialects: Sequence[Dialect], time: str | None) -> str | None:
-    """The column of labels of any file: one with a telling name before one of a few words again and again."""
+def label_of(dialects: Sequence[Dialect], without: Sequence[str | None] = ()) -> str | None:
+    """The column of labels of any file: one with a telling name before one of a few words again and again.
+
+    Columns `without` are something else.
+    """
     columns: dict[str, list[str]] = {}
     for each in dialects:
         for place, name in enumerate(each.names):
             columns.setdefault(name, []).extend(text for text in each.column(place) if text)
     decimal = dialects[0].settings.get("decimal", ".")
-    found = [name for name, column in columns.items() if name != time and name and _are_labels(name, column, decimal)]
+    found = [
+        name for name, column in columns.items() if name not in without and name and _are_labels(name, column, decimal)
+    ]
     return next((name for name in found if LABEL_WORDS.search(name)), found[0] if found else None)
 
 
@@ -195,7 +200,7 @@ def _restarts(numbers: np.ndarray) -> bool:
 def usual(found: Mapping[Path, Dialect]) -> tuple[list[Path], dict[Path, str]]:
     """Files of the most frequent dialect, and why others cannot be read along with them."""
     kinds = Counter(_settings_key(each) for each in found.values())
-    # A file of whole numbers alone does not tell its decimal sign.
+    # A file of integers alone does not show its decimal sign.
     most = max(kinds, key=lambda key: (kinds[key], len(key)))
     example = next(path for path, each in found.items() if _settings_key(each) == most)
     kept, others = [], {}
