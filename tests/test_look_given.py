@@ -291,3 +291,67 @@ def test_a_page_is_drawn_from_what_was_read_once(tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     assert opened == ["0.csv", "1.csv", "2.csv"]
     assert (tmp_path / "p.html").read_bytes().count(b"<svg") == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "name"), [(("ok", "worn"), "state"), ((0, 1), "label"), (("healthy", "faulty"), "label")]
+)
+def test_a_label_that_changes_late_is_found_by_its_name(tmp_path, words, name):
+    late = [words[0]] * 3000 + [words[1]] * 1000
+    for n in range(3):
+        write(tmp_path / f"{n}.csv", x=noise(4000, n), **{name: late})
+    text, config = looked(tmp_path, *sorted(tmp_path.glob("*.csv")), "--sample-rate", "100")
+    assert config["data"]["label_column"] == name
+    assert f"{words[1]} 3,000" in text.replace("\n", " ") or str(words[1]) in text
+
+
+def test_a_label_that_never_changes_is_none_and_a_word_that_may_be_one_says_how(tmp_path):
+    late = ["gut"] * 3000 + ["defekt"] * 1000
+    for n in range(3):
+        numbers = {name: noise(4000, 10 * n + place) for place, name in enumerate("xyz")}
+        write(tmp_path / f"{n}.csv", **numbers, state=["run"] * 4000, befund=late)
+    files = sorted(tmp_path.glob("*.csv"))
+    text, config = looked(tmp_path, *files, "--sample-rate", "100")
+    flat = " ".join(text.split())
+    assert "label_column" not in config["data"]
+    assert config["data"]["columns"] == ["x", "y", "z"]
+    assert "olumn 'state' is left out, as it holds the same in every row of every file" in flat
+    assert "where it is a label, say --label-column befund" in flat
+    (tmp_path / "c.toml").unlink()
+    _, config = looked(tmp_path, *files, "--sample-rate", "100", "--label-column", "befund")
+    assert config["data"]["label_column"] == "befund"
+
+
+def test_an_option_of_one_value_is_given_once(tmp_path):
+    path = write(tmp_path / "a.csv", x=noise(), torque=noise(seed=1), wear=noise(seed=2))
+    says = refused(path, "--target-column", "torque", "--target-column", "wear")
+    assert (
+        "--target-column is given 2 times, with torque and wear; several numbers of one model are data.target_columns"
+        in says
+    )
+    assert "--label-column is given 2 times" in refused(path, "--label-column", "x", "--label-column", "wear")
+    assert "--skip-rows is given 2 times, with 0 and 1" in refused(path, "--skip-rows", "0", "--skip-rows", "1")
+
+
+def test_means_are_over_rows_and_every_copy_is_counted(tmp_path):
+    write(tmp_path / "long.csv", x=noise(1000) + 103)
+    write(tmp_path / "short.csv", x=noise(100, 1) + 3)
+    text = invoke("look", tmp_path / "long.csv", tmp_path / "short.csv", "--sample-rate", "10", "--json").stdout
+    text = invoke("look", tmp_path / "long.csv", tmp_path / "short.csv", "--sample-rate", "10").stdout
+    both = np.concatenate([noise(1000) + 103, noise(100, 1) + 3])
+    assert f"{both.mean():.4g}" in text
+    for n in range(8):
+        write(tmp_path / f"m{n}.csv", x=noise(seed=n))
+        write(tmp_path / f"w{n}.csv", x=noise(seed=n))
+    text = invoke("look", *sorted(tmp_path.glob("[mw]?.csv")), "--sample-rate", "10").stdout
+    assert text.count("hold the same bytes") == 5
+    assert "and 3 more copies of other files" in text
+
+
+def test_a_column_that_is_seldom_filled_says_what_to_do(tmp_path):
+    for n in range(3):
+        slow = [f"{20 + place / 100:.2f}" if place % 50 == 7 else "" for place in range(4000)]
+        write(tmp_path / f"{n}.csv", x=noise(4000, n), celsius=slow)
+    text = " ".join(invoke("look", *sorted(tmp_path.glob("*.csv")), "--sample-rate", "100").stdout.split())
+    assert "column 'celsius' has a value in one of 50 rows" in text.lower()
+    assert 'a [[sources]] of its own with rows = "filled"' in text

@@ -282,7 +282,7 @@ def test_what_missing_values_cost_is_noted_by_recording(tmp_path, on_missing, sa
     settings = {"files": "*.csv", "sample_rate": 10, "healthy_files": "*", "on_missing": on_missing}
     assert [note for note in prepare(config_of(tmp_path, settings)).notes if "short" not in note] == says
     for number in range(4):
-        (tmp_path / f"more{number}.csv").write_text(columns(x=holes))
+        (tmp_path / f"more{number}.csv").write_text(columns(x=[number, *holes[1:]]))
     (note,) = [note for note in prepare(config_of(tmp_path, settings)).notes if "short" not in note]
     assert note.endswith(" and 2 more.")
 
@@ -402,3 +402,37 @@ def test_an_empty_file_to_score_is_to_be_left_out(tmp_path):
         files = short_names([tmp_path / f"{name}.csv"])
         with pytest.raises(DataError, match=f"{says}; leave it out of the files to score"):
             table.load(data_of(tmp_path), 16, ("x",), files)
+
+
+@pytest.mark.parametrize("gap", [False, True])
+def test_copies_of_a_short_healthy_file_are_in_one_part_and_named(tmp_path, gap):
+    for number in range(12):
+        values = wave(90, seed=number).tolist()
+        times = [n / 100 + (5 if gap and n >= 45 else 0) for n in range(90)]
+        (tmp_path / f"{number:02d}.csv").write_text(columns(t=times, a=values))
+        if number < 6:
+            (tmp_path / f"copy{number}.csv").write_bytes((tmp_path / f"{number:02d}.csv").read_bytes())
+    settings = {"files": "*.csv", "healthy_files": "*.csv", "time_column": "t", "on_gap": "split", "sample_rate": None}
+    data = prepare(config_of(tmp_path, settings, window=32))
+    parts = [data.train, data.validation, data.calibration, data.test]
+    for number in range(6):
+        held = [{f"{number:02d}.csv", f"copy{number}.csv"} & set(part.origins) for part in parts]
+        if not gap:
+            assert sorted(map(len, held)) == [0, 0, 0, 2]
+        assert all(len(names) in (0, 2) for names in held)
+    rows = [{row.tobytes() for row in part.x} for part in parts]
+    for place, one in enumerate(rows):
+        assert not any(one & other for other in rows[place + 1 :])
+    (note,) = [note for note in data.notes if "same bytes" in note]
+    assert all(f"copy{number}.csv" in note for number in range(3))
+
+
+def test_copies_that_are_healthy_and_faulty_are_refused(tmp_path):
+    for number in range(6):
+        (tmp_path / f"ok{number}.csv").write_text(columns(a=wave(400, seed=number)))
+    (tmp_path / "bad.csv").write_bytes((tmp_path / "ok3.csv").read_bytes())
+    settings = {"files": "*.csv", "healthy_files": "ok*.csv", "faulty_files": "bad.csv", "sample_rate": 100.0}
+    with pytest.raises(
+        DataError, match=r"ok3.csv and bad.csv hold the same bytes, and one is healthy, the other faulty"
+    ):
+        prepare(config_of(tmp_path, settings))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,29 +22,48 @@ MOST = 30
 UNITS, LIFE = ("auto", "s", "ms", "us", "ns", "min", "h", "d"), ("rows", "s", "min", "h", "d")
 
 
+def _once(context: click.Context, parameter: click.Parameter, values: Sequence[Any]) -> Any:
+    """The one value of an option; of several the last would be taken silently."""
+    if len(values) > 1:
+        more = (
+            "; several numbers of one model are data.target_columns of a config"
+            if parameter.name == "target_column"
+            else ""
+        )
+        raise click.UsageError(
+            f"{parameter.opts[0]} is given {len(values)} times, with {' and '.join(map(str, values))}{more}"
+        )
+    return values[0] if values else None
+
+
+_ONCE: dict[str, Any] = {"multiple": True, "callback": _once}
+
+
 def _settings(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say what is not to be found out, named as the keys of section [data]."""
     options = (
-        click.option("--task", type=click.Choice(["anomaly", "classification", "regression"]), help="What to learn."),
-        click.option("--separator", help="Between columns: ';', tab, space."),
-        click.option("--decimal", type=click.Choice([".", ","]), help="The decimal sign."),
-        click.option("--encoding", help="Such as cp1252 or utf-16."),
+        click.option(
+            "--task", **_ONCE, type=click.Choice(["anomaly", "classification", "regression"]), help="What to learn."
+        ),
+        click.option("--separator", **_ONCE, help="Between columns: ';', tab, space."),
+        click.option("--decimal", **_ONCE, type=click.Choice([".", ","]), help="The decimal sign."),
+        click.option("--encoding", **_ONCE, help="Such as cp1252 or utf-16."),
         click.option("--header/--no-header", default=None, help="Whether a row names the columns."),
-        click.option("--skip-rows", type=click.IntRange(0), help="Lines above the header."),
+        click.option("--skip-rows", **_ONCE, type=click.IntRange(0), help="Lines above the header."),
         click.option("--units-row/--no-units-row", default=None, help="Whether units stand below the names."),
-        click.option("--comment", help="What lines begin with that are no rows, such as '#'."),
+        click.option("--comment", **_ONCE, help="What lines begin with that are no rows, such as '#'."),
         click.option("--columns", multiple=True, help="A channel's name, or a pattern such as 'acc_*'; repeatable."),
-        click.option("--time-column", help="The column of times; none for no such column."),
-        click.option("--time-unit", type=click.Choice(UNITS), help="Of times that are numbers."),
-        click.option("--time-format", help="Of dates, such as '%d.%m.%Y %H:%M:%S'."),
-        click.option("--label-column", help="The column of labels; none for no such column."),
+        click.option("--time-column", **_ONCE, help="The column of times; none for no such column."),
+        click.option("--time-unit", **_ONCE, type=click.Choice(UNITS), help="Of times that are numbers."),
+        click.option("--time-format", **_ONCE, help="Of dates, such as '%d.%m.%Y %H:%M:%S'."),
+        click.option("--label-column", **_ONCE, help="The column of labels; none for no such column."),
         click.option("--normal-labels", multiple=True, help="A label of the healthy machine; repeatable."),
         click.option("--healthy-files", multiple=True, help="A pattern of files of the healthy machine; repeatable."),
-        click.option("--target-column", help="The column to predict: a regression."),
+        click.option("--target-column", **_ONCE, help="The column to predict: a regression."),
         click.option(
-            "--remaining-life", type=click.Choice(LIFE), help="Predict what is left of each run, in this unit."
+            "--remaining-life", **_ONCE, type=click.Choice(LIFE), help="Predict what is left of each run, in this unit."
         ),
-        click.option("--run-column", help="The column that tells runs apart."),
+        click.option("--run-column", **_ONCE, help="The column that tells runs apart."),
         click.option("--group", multiple=True, help="What files of one machine share: '{group}_*.csv'; repeatable."),
     )
     for option in reversed(options):
@@ -202,6 +221,9 @@ def _print_notes(found: Survey) -> None:
         click.echo(f"Note: {sentence(remark)}")
     for names in found.twins[:5]:
         click.echo(f"Note: {names[0]} and {listed(names[1:])} hold the same bytes.")
+    if len(found.twins) > 5:
+        more = sum(len(names) - 1 for names in found.twins[5:])
+        click.echo(f"and {more:,} more {'copy' if more == 1 else 'copies'} of other files.")
     for reason in found.unread[:5]:
         click.echo(f"Not read: {sentence(reason)}")
     if len(found.unread) > 5:
@@ -225,6 +247,8 @@ def _over_all(found: Survey, name: str) -> tuple[str, ...]:
         remarks.append(f"in {len(held)} of {len(found.files)} files")
     if np.isnan(numbers).all():
         return "", "", "", f"{sum(channel.missing for channel, _ in held):,}", "; ".join(["no number", *remarks])
-    low, mean, high = np.nanmin(numbers[:, 0]), np.nanmean(numbers[:, 1]), np.nanmax(numbers[:, 2])
+    low, high = np.nanmin(numbers[:, 0]), np.nanmax(numbers[:, 2])
+    values = np.array([file.rows - channel.missing for channel, file in held])
+    mean = np.nansum(numbers[:, 1] * values) / values.sum()
     missing = sum(channel.missing for channel, _ in held)
     return f"{low:.4g}", f"{mean:.4g}", f"{high:.4g}", f"{missing:,}", "; ".join(remarks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,8 +28,12 @@ class Stretch:
     of_teacher: np.ndarray | None = None
 
 
-def split_healthy(counts: Sequence[int], features: Framing) -> tuple[list[tuple[slice, ...]] | None, str]:
+def split_healthy(
+    counts: Sequence[int], features: Framing, same: Mapping[int, int] | None = None
+) -> tuple[list[tuple[slice, ...]] | None, str]:
     """For each stretch of `counts` healthy windows its runs for training, validation, threshold and test; and a note.
+
+    `same` are stretches that hold the same as an earlier one, which go where that one goes.
 
     A stretch long enough is split in time. A shorter one belongs to one of the four as a whole, so that their fractions hold
     over all such stretches. None where that leaves a part empty, with the reason instead of the note.
@@ -46,7 +50,10 @@ def split_healthy(counts: Sequence[int], features: Framing) -> tuple[list[tuple[
     files = np.zeros(4, int)
     for place in short:
         # The part that is furthest behind its fraction takes the next.
+        first = (same or {}).get(place, place)
         target = int(np.argmax(np.array(HEALTHY_FRACTIONS) * (given.sum() + counts[place]) - given))
+        if first != place:
+            target = next(part for part, run in enumerate(runs[first] or ()) if run.stop > run.start)
         given[target] += counts[place]
         files[target] += 1
         runs[place] = tuple(slice(0, counts[place] if part == target else 0) for part in range(4))

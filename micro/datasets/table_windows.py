@@ -26,7 +26,7 @@ from micro.datasets.split import (
     too_few,
     window_labels,
 )
-from micro.datasets.twins import twins_note, twins_of
+from micro.datasets.twins import same_stretches, twins_note, twins_of
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, Views, history_note, names_of, views_of
 from micro.errors import DataError
 from micro.signal import Frames, Scaling
@@ -51,7 +51,7 @@ def table_parts(
     recordings, channels, notes = table.load(inputs.read_from(data), 1 if data.pictures else inputs.window(settings))
     rate, size = one_rate(recordings), one_size(recordings)
     views = views_of(settings, inputs, channels, data.columns, rate, size)
-    named = find_files(data.files, data.folder) if data.known_faults or data.pictures or sources else {}
+    named = find_files(data.files, data.folder)
     paths = {name: path for path, name in named.items()}
     joined = join(recordings, views.main, paths, data, sources, channels)
     recordings, views = joined.recordings, replace(views, student=joined.features)
@@ -62,12 +62,14 @@ def table_parts(
     stretches, test, faults, more = _stretches(recordings, views, scalings, known)
     if not stretches:
         raise DataError(nothing_healthy(recordings, views))
+    twins = twins_of({one.name: paths[one.name] for one in recordings})
+    _require_one_state(twins, recordings)
+    more += twins_note(twins)
     if data.pictures:
-        twins = twins_of(paths)
-        more += twins_note(twins)
         runs, note = split_pictures([one.name for one in stretches], twins)
     else:
-        runs, note = split_healthy([len(one.learnable) for one in stretches], views)
+        same = same_stretches([one.name for one in stretches], twins)
+        runs, note = split_healthy([len(one.learnable) for one in stretches], views, same)
     if runs is None:
         raise DataError(too_few(stretches, note))
     train: Pieces = []
@@ -112,6 +114,19 @@ def table_parts(
         sources=joined.sources,
         predicted=views.main.places_of(predicted),
     )
+
+
+def _require_one_state(twins: Sequence[tuple[str, ...]], recordings: Sequence[Recording]) -> None:
+    """DataError for files of the same bytes of which one is healthy and another faulty."""
+    healthy = {one.name for one in recordings if one.healthy.any()}
+    faulty = {one.name for one in recordings if one.faulty is not None and one.faulty.any()}
+    for names in twins:
+        good = next((name for name in names if name in healthy - faulty), None)
+        bad = next((name for name in names if name in faulty - healthy), None)
+        if good is not None and bad is not None:
+            raise DataError(
+                f"{good} and {bad} hold the same bytes, and one is healthy, the other faulty; leave one out of files"
+            )
 
 
 def _stretches(

@@ -21,6 +21,20 @@ def twins_of(paths: Mapping[str, Path]) -> list[tuple[str, ...]]:
     return [tuple(names) for names in by_digest.values() if len(names) > 1]
 
 
+def same_stretches(names: Sequence[str], twins: Sequence[tuple[str, ...]]) -> dict[int, int]:
+    """For stretches of these files' names, in order, the place of the stretch of an earlier file that holds the same."""
+    first = {name: same[0] for same in twins for name in same}
+    seen: dict[tuple[str, int], int] = {}
+    counts: dict[str, int] = {}
+    found = {}
+    for place, name in enumerate(names):
+        counts[name] = number = counts.get(name, 0) + 1
+        original = seen.setdefault((first.get(name, name), number), place)
+        if original != place:
+            found[place] = original
+    return found
+
+
 def twins_note(twins: Sequence[tuple[str, ...]]) -> list[str]:
     """A sentence on files of the same content, if there are any."""
     same = [f"{names[0]} and {listed(names[1:])}" for names in twins]

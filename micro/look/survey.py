@@ -24,6 +24,7 @@ from micro.look.dialect import Dialect, dialect_of
 from micro.look.given import NOTHING, ContradictionError, Given, typed_as
 from micro.look.heads import head_of
 from micro.look.patterns import shortened
+from micro.look.remarks import never_changes, seldom_filled, without_odd
 from micro.look.settled import Columns, columns_of
 from micro.look.table_columns import usual
 
@@ -163,16 +164,22 @@ def _read(
         remarks += more
     twins = tuple(twins_of({file.name: file.path for file in found}))
     if found and "columns" not in given.settings:
-        kept = _without_odd(found, settings.get("columns"), remarks)
+        kept = without_odd(found, settings.get("columns"), remarks)
         if kept is not None:
             settings["columns"] = shortened(kept, [each.names for each in dialects.values()], columns.special)
     remarks += _differences(found) if found else []
+    remarks += seldom_filled(found)
+    label = columns.label
+    if label is not None and "label_column" not in given.settings and never_changes(found):
+        remarks.append(f"column {label!r} is left out, as it holds the same in every row of every file")
+        settings = {"columns": [channel.name for channel in found[0].channels], **settings}
+        label = settings.pop("label_column", None) and None
     return Survey(
         tuple(found),
         tuple(unread),
         settings,
         columns.time,
-        columns.label,
+        label,
         twins,
         tuple(remarks),
         columns.target,
@@ -216,23 +223,6 @@ def _at_rate(
         return [replace(file, rate=None if file.rate is None else file.rate * factor) for file in files], []
     said = f"the files say {np.median(own):g} Hz, --sample-rate {rate:g} Hz: the files are believed"
     return files, [said]
-
-
-def _without_odd(files: Sequence[Surveyed], columns: list[str] | None, remarks: list[str]) -> list[str] | None:
-    """Channels without those that in every file only count up, or are one number in each file and another in others."""
-    names = columns or [channel.name for channel in files[0].channels]
-    left: dict[str, str] = {}
-    for name in names:
-        held = [channel for file in files for channel in file.channels if channel.name == name]
-        if held and all(channel.counts for channel in held):
-            left[name] = "only counts up in every file"
-        elif len(held) > 1 and all(channel.constant for channel in held) and len({channel.low for channel in held}) > 1:
-            left[name] = "is one number in each file, as the number of a machine or subject is"
-    kept = [name for name in names if name not in left]
-    if not left or not kept:
-        return columns
-    remarks += [f"column {name!r} is left out, as it {why}" for name, why in left.items()]
-    return kept
 
 
 def reading(settings: Mapping[str, Any], label_column: str | None = None) -> TableData:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -150,14 +151,16 @@ def label_of(dialects: Sequence[Dialect], without: Sequence[str | None] = ()) ->
 
 def _are_labels(name: str, column: Sequence[str], decimal: str) -> bool:
     words = [cell.label(text) for text in column]
-    if not 2 <= len(set(words)) <= MOST_LABELS:
+    # A column of a telling name may change only later on.
+    telling = bool(LABEL_WORDS.search(name))
+    if not (1 if telling else 2) <= len(set(words)) <= MOST_LABELS:
         return False
     numbers = [cell.number(text, decimal) for text in column]
     if sum(number is None for number in numbers) > len(column) / 2:
         return len(set(words)) <= max(2, len(column) // 4)
     changes = sum(a != b for a, b in pairwise(words)) / len(words)
     whole = all(number == round(number) for number in finite(numbers))
-    return bool(LABEL_WORDS.search(name)) and whole and changes <= MOST_CHANGES
+    return telling and whole and changes <= MOST_CHANGES
 
 
 def channels_of(dialect: Dialect, time: str | None, label: str | None) -> tuple[list[str], dict[str, str]]:
@@ -171,7 +174,9 @@ def channels_of(dialect: Dialect, time: str | None, label: str | None) -> tuple[
             continue
         if sum(value is None for value in values) > len(values) / 2:
             example = next(text for text, value in zip(dialect.column(place), values) if value is None)
-            left[name] = f"holds text such as {example[:20]!r}"
+            left[name] = (
+                f"holds text such as {example[:20]!r}; where it is a label, say --label-column {shlex.quote(name)}"
+            )
         elif not len(finite(values)):
             left[name] = "is empty"
         elif INDEX_WORDS.search(name) and len(values) > 2 and counts_rows(finite(values)):
