@@ -104,6 +104,17 @@ def test_bounds_are_those_of_their_column(files):
     ]
 
 
+@pytest.mark.parametrize("bounds", [{"target_lowest": {TORQUE: 1e9}}, {"target_highest": {TORQUE: -1e9}}])
+def test_bounds_that_the_numbers_contradict_are_refused_before_training(files, bounds):
+    raw = {"job": "table", "task": "regression", "features": {"kind": "raw", "window": 8, "hop": 8}}
+    raw |= {"teacher": {"sizes": [8]}, "student": {"sizes": [4]}}
+    data = {"folder": str(files), "files": "*.csv", "sample_rate": 10.0, "target_columns": [TORQUE, WEAR]}
+    with pytest.raises(
+        DataError, match=r"of which 100 % lie beyond its bounds, .*; check target_lowest, target_highest"
+    ):
+        prepare(parse_config({**raw, "data": {**data, **bounds}}))
+
+
 CONFIG = {"job": "table", "task": "regression", "teacher": {"sizes": [8]}, "student": {"sizes": [4]}}
 REFUSED = {
     "both": ({"target_column": "x"}, {}, "give either target_column, the column to predict, or target_columns"),

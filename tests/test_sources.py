@@ -308,6 +308,30 @@ def test_a_recording_from_elsewhere_takes_the_source_beside_it(tmp_path):
     assert found == tmp_path / "u" / "slow" / "all.csv"
 
 
+def test_a_recording_from_elsewhere_may_be_laid_out_as_the_runs_own_were(tmp_path):
+    text = config_text(data=HEALTHY.replace('"ok', '"v/ok').replace('"bad', '"v/bad'))
+    text = text.replace('files = "*.csv"', 'files = "v/*.csv"')
+    text = text.replace('files = "slow/{recording}_temp.csv"', 'files = "{recording}.csv"\nfolder = "slow"')
+    (tmp_path / "t").mkdir()
+    config = config_of(tmp_path / "t", text)
+    new = tmp_path / "else" / "v" / "new.csv"
+    write(new, machine(0)[0], "x,y")
+    with pytest.raises(DataError, match=r"source temperature: its file of new.csv would be new.csv itself"):
+        partner(new, "new.csv", config.sources[0], config.data)
+    write(tmp_path / "else" / "slow" / "v" / "new.csv", machine(0)[1], "celsius")
+    found = partner(new, "new.csv", config.sources[0], config.data)
+    assert found == tmp_path / "else" / "slow" / "v" / "new.csv"
+
+
+def test_a_source_is_no_file_of_the_recordings_themselves(tmp_path):
+    record(tmp_path, "ok0", 0)
+    text = config_text(data=HEALTHY).replace('files = "slow/{recording}_temp.csv"', 'files = "{recording}.csv"')
+    with pytest.raises(
+        DataError, match=r"its file of ok0.csv would be ok0.csv itself; put it into a folder of its own"
+    ):
+        prepare(config_of(tmp_path, text))
+
+
 @pytest.mark.parametrize(
     ("main", "sources", "says"),
     [

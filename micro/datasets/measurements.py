@@ -27,6 +27,8 @@ from micro.support.wording import counted, listed, was
 
 # Channels that an error lists of each raster.
 LISTED = 4
+# Steps of a channel between two of its samples from which on there is a gap.
+GAP_STEPS = 1.5
 # Times that differ by less than this fraction of a step are the same.
 ROUNDING = 1e-3
 NO_TIMES, NO_ROWS = "without times (no master channel)", "without rows"
@@ -288,12 +290,24 @@ def _brought(
     close = ROUNDING * min(steps, default=0.0)
     if values.dtype.kind == "f" and name != config.label_column:
         within = (wanted >= own[0] - close) & (wanted <= own[-1] + close)
-        return np.where(within, np.interp(wanted, own, values.astype(np.float64)), np.nan)
+        return np.where(
+            within & ~_in_gaps(own, wanted, close), np.interp(wanted, own, values.astype(np.float64)), np.nan
+        )
     before = np.searchsorted(own, wanted + close, side="right") - 1
     held = values[np.maximum(before, 0)]
     if (before >= 0).all():
         return held
     return np.where(before < 0, np.nan if values.dtype.kind in "biuf" else values.dtype.type(), held)
+
+
+def _in_gaps(own: np.ndarray, wanted: np.ndarray, close: float) -> np.ndarray:
+    """Which times lie between two of a channel's own that are further apart than its samples are, (n,) bool."""
+    step = _raster(own).step
+    if step is None or len(own) < 2:
+        return np.zeros(len(wanted), bool)
+    after = np.clip(np.searchsorted(own, wanted - close), 1, len(own) - 1)
+    between = (wanted > own[after - 1] + close) & (wanted < own[after] - close)
+    return np.asarray(between & (own[after] - own[after - 1] > GAP_STEPS * step))
 
 
 def _timed(contents: Contents, times: np.ndarray, start: float | None, config: FilesData) -> Contents:

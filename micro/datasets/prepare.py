@@ -48,6 +48,8 @@ SOURCES: dict[type, Callable[..., Parts]] = {
 }
 # Text has none: in its place stand tables of tokens.
 NO_FRONT_END, NO_SCALING = FrontEnd(("raw",), window=8, hop=8, detrend="none"), Scaling((0.0,), (1.0,))
+# Of a target's training numbers, what may lie beyond its bounds at most: more contradicts them.
+MOST_BEYOND = 0.1
 # Test windows whose samples are kept.
 TEST_VECTORS = 200
 
@@ -182,8 +184,21 @@ def _target(ranges: Sequence[Range], numbers: np.ndarray) -> AnyTarget:
         deviation = float(column.std())
         if not deviation > 1e-9 * max(1.0, float(np.abs(column).max())):
             raise DataError(f"{each.name} is {column[0]:g} in every training window: there is nothing to learn")
+        beyond = (column < (-np.inf if each.lowest is None else each.lowest)) | (
+            column > (np.inf if each.highest is None else each.highest)
+        )
+        if beyond.mean() > MOST_BEYOND:
+            raise DataError(
+                f"{each.name} goes from {column.min():g} to {column.max():g} in training windows, of which "
+                f"{100 * beyond.mean():.0f} % lie beyond its bounds, {_bound(each.lowest)} to {_bound(each.highest)}; check "
+                "target_lowest, target_highest and cap"
+            )
         made.append(Target(each.name, float(column.mean()), deviation, each.lowest, each.highest))
     return made[0] if len(made) == 1 else Targets(tuple(made))
+
+
+def _bound(value: float | None) -> str:
+    return "none" if value is None else f"{value:g}"
 
 
 def _learned_faults(parts: Parts) -> list[str]:

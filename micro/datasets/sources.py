@@ -22,6 +22,8 @@ from micro.signal import AnyFrontEnd, FrontEnd, JoinedFrontEnd, Source
 from micro.signal.joined import LARGEST_AGE
 from micro.support.wording import counted, listed, was
 
+# Folders above a recording elsewhere in which the files of its sources are looked for.
+LEVELS = 4
 # Hops of a source after which its latest window is too old, where the config says nothing.
 HOPS = 2
 
@@ -150,16 +152,37 @@ def partner(path: Path, name: str, source: SourceConfig, data: FilesData) -> Pat
         found = (path.parent if below is None else root) / source.files
         if not found.is_file():
             raise DataError(f"source {source.name}: {found}: no such file, which {name} needs")
-        return found
+        return _other(found, path, name, source)
     value = path.stem if source.recording == PLACE else placed(path.as_posix(), source.recording, PLACE)
     if value is None:
         raise DataError(f"source {source.name}: {name} does not match recording = {source.recording!r}")
     own = source.files.replace(PLACE, value)
-    found = path.parent / own if below is None else root / below.parent / own
+    found = _beside(path, own, root, folder) if below is None else root / below.parent / own
     if not found.is_file():
         itself = placed(path.name, source.files.rpartition("/")[2], PLACE) is not None
         more = ", or let data.files name the main recordings alone" if itself else ""
         raise DataError(f"source {source.name}: {name} has no file {found}; record it, leave {name} out{more}")
+    return _other(found, path, name, source)
+
+
+def _beside(path: Path, own: str, root: Path, folder: Path) -> Path:
+    """The source's file of a recording elsewhere: laid out as the run's were below its folder, else next to the recording."""
+    absolute, aside = path.resolve(), root.resolve()
+    if aside != folder and aside.is_relative_to(folder):
+        for above in absolute.parents[:LEVELS]:
+            found = above / aside.relative_to(folder) / absolute.parent.relative_to(above) / own
+            if found.is_file():
+                return found
+    return path.parent / own
+
+
+def _other(found: Path, path: Path, name: str, source: SourceConfig) -> Path:
+    """DataError where the file of a source is the recording itself."""
+    if found.resolve() == path.resolve():
+        raise DataError(
+            f"source {source.name}: its file of {name} would be {name} itself; put it into a folder of its own and name that "
+            "by folder, or leave files out for a column of the main files"
+        )
     return found
 
 
