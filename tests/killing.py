@@ -19,6 +19,7 @@ import time
 import traceback
 import types
 from pathlib import Path
+from types import SimpleNamespace
 
 from reports import report_with
 
@@ -163,8 +164,8 @@ def stand_in():
     import micro
 
     micro.runs.pipeline = pipeline
-    start.prepare = lambda config: None
-    start._require_enough = lambda config, data: None
+    start.prepare = lambda config, fold=0: SimpleNamespace(notes=(), unlabeled=None)
+    start.require_enough = lambda config, data: None
     start.import_frameworks = lambda: None
 
 

@@ -192,6 +192,7 @@ def test_a_classifier_is_tested_on_every_group_and_the_report_has_a_row_a_fold(t
     assert RunReport.from_dict(again).to_dict() == again
 
 
+@pytest.mark.slow
 def test_a_regression_over_the_runs_of_one_file_is_cross_validated(tmp_path):
     engine, cycle = np.repeat(np.arange(6), 64), np.tile(np.arange(64), 6)
     heat = (cycle / 64 + wave(384) / 9).round(4)

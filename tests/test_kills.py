@@ -27,6 +27,7 @@ def test_a_kill_before_any_step_leaves_what_the_next_call_finishes_to_the_same_b
     assert met["tried"] == min(SPREAD[job], met["steps"]) > 1
 
 
+@pytest.mark.slow
 def test_a_killed_cross_validation_goes_on_fold_by_fold_to_the_same_bytes():
     met = killing("real-folds", 2)
     assert met["wrong"] == []

@@ -203,6 +203,7 @@ def test_its_scores_can_be_monitored_and_its_layers_scanned(made, tmp_path):
         assert files.read_text().splitlines()[0].endswith("f24")
 
 
+@pytest.mark.slow
 def test_compressed_and_chosen_by_trial_it_stays_what_it_is(tmp_path):
     recorded(tmp_path)
     more = '[distill]\nrecipe = "auto"\n[[compress]]\nstage = "prune"\ntarget_sparsity = 0.3\nepochs = 5\n'
@@ -221,6 +222,7 @@ def test_compressed_and_chosen_by_trial_it_stays_what_it_is(tmp_path):
     assert np.mean([one.above_threshold for one in scored]) > 0.3
 
 
+@pytest.mark.slow
 def test_a_fleet_shares_a_teacher_that_predicts(tmp_path):
     recorded(tmp_path)
     text = config_text().replace("epochs = 60", "epochs = 3").replace("epochs = 40", "epochs = 3")

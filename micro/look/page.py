@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from micro.look.suggest import Suggestion
-from micro.look.survey import Survey, Surveyed
+from micro.look.survey import Survey
+from micro.look.surveyed import Surveyed
 from micro.support.html import chart, drawing, page, stacked
 
 

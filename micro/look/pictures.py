@@ -17,7 +17,8 @@ from micro.look.channels import channel_of
 from micro.look.config_text import first_lines, group_comment, models_of, toml_of
 from micro.look.given import NOTHING, Given, option
 from micro.look.suggest import Suggestion
-from micro.look.survey import Survey, Surveyed, below_one_folder, survey
+from micro.look.survey import Survey, below_one_folder, survey
+from micro.look.surveyed import Surveyed
 
 # Sides of pictures above which a smaller size is suggested, and the longer side of that.
 LARGE, SMALLER = 96, 64

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from micro.look.survey import Surveyed
+from micro.look.surveyed import Surveyed
 
 # Of a channel's rows, what has a value at most where it is that of a slower sensor.
 SELDOM = 0.2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,14 @@ from micro.datasets.formats import is_text, read_contents
 from micro.datasets.pieces import evenly_spaced
 from micro.datasets.twins import twins_of
 from micro.errors import DataError, MicroError
-from micro.look.channels import Channel, Curve, channel_of, envelope
+from micro.look.channels import channel_of, envelope
 from micro.look.dialect import Dialect, dialect_of
 from micro.look.given import NOTHING, ContradictionError, Given, typed_as
 from micro.look.heads import head_of
 from micro.look.patterns import shortened
 from micro.look.remarks import never_changes, seldom_filled, without_odd
 from micro.look.settled import Columns, columns_of
+from micro.look.surveyed import Surveyed
 from micro.look.table_columns import usual
 
 # Files and channels that are drawn.
@@ -38,25 +39,6 @@ PERMISSIVE: dict[str, Any] = {
     "on_constant": "keep",
     "on_short": "skip",
 }
-
-
-@dataclass(frozen=True)
-class Surveyed:
-    """One file: rows, sample rate in Hz where it is known, gaps in time, channels, and rows of each label or run; a picture's
-    height and width; the column that a regression predicts; the rows of the longest stretch of each label; and curves of the
-    first channels where they are to be drawn."""
-
-    name: str
-    path: Path
-    rows: int
-    rate: float | None
-    gaps: int
-    channels: tuple[Channel, ...]
-    labels: Mapping[str, int]
-    image_size: tuple[int, int] | None = None
-    target: Channel | None = None
-    stretches: Mapping[str, int] = field(default_factory=dict)
-    curves: tuple[Curve, ...] = ()
 
 
 @dataclass(frozen=True)
