@@ -360,6 +360,18 @@ def refused_mdf(folder):
     return str(refused.value)
 
 
+@pytest.mark.parametrize("kept", [64, 0.5, -5000])
+def test_an_mdf_that_is_cut_off_says_so_in_words_of_files(tmp_path, kept):
+    write_mdf(tmp_path / "a.mf4", (SECONDS, {"x": X}))
+    content = (tmp_path / "a.mf4").read_bytes()
+    length = int(kept * len(content)) if isinstance(kept, float) else kept
+    (tmp_path / "a.mf4").write_bytes(content[:length])
+    with pytest.raises(DataError) as refused:
+        read_contents(tmp_path / "a.mf4", config_of(files="*.mf4", columns=["x"]))
+    assert "cannot be read as MDF" in str(refused.value)
+    assert "has no attribute '_file'" not in str(refused.value)
+
+
 def test_a_file_that_takes_too_long_is_not_called_damaged(tmp_path, monkeypatch):
     monkeypatch.setattr(mdf_process, "SECONDS_ALLOWED", 0.01)
     assert "it took longer than 0.01 s; export" in refused_mdf(tmp_path)

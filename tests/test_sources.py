@@ -268,6 +268,19 @@ def test_a_column_that_is_filled_in_now_and_then_is_a_slow_source(tmp_path, cloc
             table_parts(config.data, config.features, config.augment, 0, sources=config.sources)
 
 
+def test_columns_that_are_filled_at_other_rates_name_the_source_and_the_files(tmp_path):
+    for name, every in (("ok1", 20), ("ok2", 40)):
+        cells = [str(n % 90) if n % every == 7 else "" for n in range(6000)]
+        x = np.random.default_rng(every).normal(size=6000)
+        (tmp_path / f"{name}.csv").write_text("\n".join(["x,celsius", *(f"{a:.4f},{b}" for a, b in zip(x, cells))]))
+    text = config_text(data='healthy_files = "*"\ncolumns = "x"', source='columns = "celsius"\nrows = "filled"')
+    text = text.replace('files = "slow/{recording}_temp.csv"\nsample_rate = 7.0\n', "")
+    with pytest.raises(
+        DataError, match=r"source temperature: its values come at 2.525 Hz in ok2.csv and at 5.05 Hz in ok1.csv"
+    ):
+        prepare(config_of(tmp_path, text))
+
+
 def test_what_is_scored_does_not_depend_on_its_company(tmp_path):
     times = np.arange(1000.0, 1400.0)
     write(tmp_path / "slow" / "all.csv", np.stack([times, times], 1), "time,celsius")

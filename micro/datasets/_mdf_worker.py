@@ -7,6 +7,8 @@ writes the file's channels as one line of JSON, reads which of them are wanted f
 
 import contextlib
 import json
+import os
+import struct
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,14 +48,18 @@ def main(path: str, folder: str) -> None:
             ),
             REFUSED,
         )
+    except (AttributeError, TypeError, KeyError, IndexError, struct.error) as error:
+        # The library meets what is damaged or missing as a fault of its own.
+        end(ValueError(f"it is damaged or cut off; export it again ({type(error).__name__}: {error})"), REFUSED)
     except Exception as error:
         end(error, REFUSED)
 
 
 def end(error: Exception, code: int) -> NoReturn:
     """Leave with the error's message as the last line of standard error."""
-    print(f"\n{' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
-    sys.exit(code)
+    print(f"\n{' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr, flush=True)
+    # At once: on an ordinary way out the library's finalizers complain, and would have the last line.
+    os._exit(code)
 
 
 def channels_of(file: Any) -> dict[str, list[Any]]:

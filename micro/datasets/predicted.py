@@ -21,7 +21,8 @@ def predicted_channels(predict: Sequence[str], channels: Sequence[str]) -> tuple
         own = own or {place for place, channel in enumerate(channels) if fnmatchcase(channel, name.replace("[", "[[]"))}
         if not own:
             raise DataError(
-                f"predict names {name!r}, which is no channel that is learned from; these are {', '.join(channels)}"
+                f"predict names {name!r}, which is no channel that is learned from; these are {', '.join(channels)}, and a "
+                "channel that never changes is none"
             )
         places |= own
     if len(places) == len(channels):

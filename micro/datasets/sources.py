@@ -206,8 +206,7 @@ def _read(
     if known is None:
         stretches, channels, constant = usable(stretches, channels, reading, "in any file")
         notes.update(dict.fromkeys(constant))
-    rate = one_rate(stretches)
-    assert rate is not None
+    rate = _rate(stretches, source)
     if known is not None and abs(rate / known.sample_rate - 1) > 0.01:
         raise DataError(
             f"source {source.name}: {named[places[0]]} is sampled at {rate:g} Hz, the run's at {known.sample_rate:g} Hz"
@@ -217,6 +216,19 @@ def _read(
         for path in dict.fromkeys(places)
     }
     return by_file, SourceData(source.name, channels, rate if known is None else known.sample_rate), [*notes]
+
+
+def _rate(stretches: Sequence[Recording], source: SourceConfig) -> float:
+    """The rate of a source in Hz; DataError where its files differ."""
+    rates = {one.sample_rate: one.name for one in stretches if one.sample_rate is not None}
+    if source.rows == "filled" and max(rates) > 1.01 * min(rates):
+        raise DataError(
+            f"source {source.name}: its values come at {min(rates):g} Hz in {rates[min(rates)]} and at {max(rates):g} Hz in "
+            f"{rates[max(rates)]}; a source has one rate, so leave one of these files out"
+        )
+    rate = one_rate(stretches)
+    assert rate is not None
+    return rate
 
 
 def _stretches(file: table.File, read: Contents, source: SourceConfig, reading: FilesData) -> list[Recording]:
