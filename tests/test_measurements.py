@@ -369,6 +369,7 @@ def test_an_mdf_that_is_cut_off_says_so_in_words_of_files(tmp_path, kept):
     with pytest.raises(DataError) as refused:
         read_contents(tmp_path / "a.mf4", config_of(files="*.mf4", columns=["x"]))
     assert "cannot be read as MDF" in str(refused.value)
+    assert str(refused.value).endswith("; the file may be damaged or cut off: export it again")
     assert "has no attribute '_file'" not in str(refused.value)
 
 
@@ -452,7 +453,7 @@ sizes = [4, 2, 4]
     read = table.load(config.data, 50)
     front_end = config.features.front_end(1, read.recordings[0].sample_rate)
     paths = {one.name: folder / one.name for one in read.recordings}
-    joined = sources.join(read.recordings, front_end, paths, config.data, config.sources)
+    joined = sources.join(read.recordings, front_end, paths, config.data, config.sources, read.channels)
     return [one.streams[0].begins for one in joined.recordings]
 
 
@@ -508,7 +509,8 @@ def test_without_its_library_a_file_says_which_extra(tmp_path, start, module, ex
 
 def test_look_writes_a_config_for_tdms_that_reads_it(tmp_path, monkeypatch):
     for name in ("normal1", "normal2", "fault1"):
-        write_tdms(tmp_path / f"{name}.tdms", ("g", "x", np.tile(X, 3), {"wf_increment": 0.001}))
+        samples = np.roll(np.tile(X, 3), len(name) + int(name[-1]))
+        write_tdms(tmp_path / f"{name}.tdms", ("g", "x", samples, {"wf_increment": 0.001}))
     monkeypatch.chdir(tmp_path)
     files = sorted(each.name for each in tmp_path.glob("*.tdms"))
     done = CliRunner().invoke(main, ["look", *files, "--out", "a.toml", "--json"])

@@ -8,7 +8,6 @@ writes the file's channels as one line of JSON, reads which of them are wanted f
 import contextlib
 import json
 import os
-import struct
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,11 +47,9 @@ def main(path: str, folder: str) -> None:
             ),
             REFUSED,
         )
-    except (AttributeError, TypeError, KeyError, IndexError, struct.error) as error:
-        # The library meets what is damaged or missing as a fault of its own.
-        end(ValueError(f"it is damaged or cut off; export it again ({type(error).__name__}: {error})"), REFUSED)
     except Exception as error:
-        end(error, REFUSED)
+        said = " ".join(str(error).split()) or type(error).__name__
+        end(ValueError(f"{said}; the file may be damaged or cut off: export it again"), REFUSED)
 
 
 def end(error: Exception, code: int) -> NoReturn:
