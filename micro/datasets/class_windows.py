@@ -13,13 +13,12 @@ from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judg
 from micro.datasets.classes import ClassRecording, Loaded, load_classes
 from micro.datasets.folds import divided as dealt
 from micro.datasets.folds import tested
-from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import Framing, cut, one_rate, one_size, reach
-from micro.datasets.sources import join
+from micro.datasets.recording import Framing, cut, reach
 from micro.datasets.twins import twins_note, twins_of
 from micro.datasets.unlabeled import unlabeled_pieces, unlabeled_recordings
-from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, history_note, names_of, views_of
+from micro.datasets.viewed import viewed
+from micro.datasets.views import AS_THE_STUDENT, TeacherInputs
 from micro.errors import DataError
 from micro.signal import Frames
 from micro.support.wording import counted, was
@@ -46,11 +45,9 @@ def class_parts(
     loaded = load_classes(reading, window)
     more, more_notes = unlabeled_recordings(reading, window, loaded.channels, loaded.paths)
     recordings = [one.recording for one in loaded.recordings]
-    rate, size = one_rate([*recordings, *more]), one_size([*recordings, *more])
-    views = views_of(settings, inputs, loaded.channels, data.columns, rate, size)
-    joined = join(recordings, views.main, loaded.paths, data, sources, loaded.channels)
-    recordings, views = joined.recordings, replace(views, student=joined.features)
-    framed = [cut(recording, views) for recording in recordings]
+    seen = viewed(recordings, loaded.channels, loaded.paths, data, settings, inputs, sources, more)
+    views, size = seen.views, seen.image_size
+    framed = [cut(recording, views) for recording in seen.recordings]
     labeled = [
         Labeled(one.recording.name, window_classes(one.classes, *reach(starts, views)))
         for one, (_, starts) in zip(loaded.recordings, framed)
@@ -80,34 +77,18 @@ def class_parts(
                     divided[number].append(made)
         # A gap stands between stretches.
         offset += len(frames) + 1
-    notes = (
-        *loaded.notes,
-        *joined.notes,
-        *missing_notes([*recordings, *more], views),
-        *history_note([*recordings, *more], views),
-        *_left_out(loaded.recordings, framed, labeled, views),
-    )
+    notes = (*loaded.notes, *seen.notes, *_left_out(loaded.recordings, framed, labeled, views))
     judged = judged_groups(labeled, parts, groups)
     unlabeled, windows_notes = unlabeled_pieces(more, data, judged, views, augment, seed, size)
     train, validation, test = divided
     labels = np.repeat([each.label for each in train], [len(each.values) for each in train])
-    return Parts(
-        views.student,
-        train=train,
-        validation=validation,
-        calibration=validation,
-        test=test,
+    notes = (*notes, *twins_note(twins), said, *more_notes, *windows_notes)
+    return replace(
+        seen.parts(train, validation, validation, test, notes),
         class_names=loaded.class_names,
-        channels=names_of(views.students_channels, loaded.channels),
-        sample_rate=rate,
-        notes=(*notes, *twins_note(twins), said, *more_notes, *windows_notes),
         healthy_classes=data.healthy_classes,
         class_weights=balanced(labels, len(loaded.class_names)) if data.class_weights == "balanced" else (),
-        image_size=size,
         unlabeled=unlabeled,
-        teacher_features=views.teacher,
-        teacher_channels=names_of(views.teachers_channels, loaded.channels),
-        sources=joined.sources,
         tested=tested(labeled, parts, groups) if data.folds else (),
     )
 

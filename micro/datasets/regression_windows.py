@@ -14,14 +14,13 @@ from micro.datasets.augmented import with_copies
 from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups
 from micro.datasets.folds import divided as dealt
 from micro.datasets.folds import tested
-from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, Range, piece
-from micro.datasets.recording import cut, one_rate, reach
+from micro.datasets.recording import cut, reach
 from micro.datasets.regression import LoadedRuns, load_runs
-from micro.datasets.sources import join
 from micro.datasets.twins import twins_note, twins_of
 from micro.datasets.unlabeled import unlabeled_pieces, unlabeled_recordings
-from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, history_note, names_of, views_of
+from micro.datasets.viewed import viewed
+from micro.datasets.views import AS_THE_STUDENT, TeacherInputs
 from micro.errors import DataError
 from micro.support.wording import counted, was
 
@@ -49,10 +48,8 @@ def regression_parts(
     loaded = load_runs(reading, window)
     more, more_notes = unlabeled_recordings(reading, window, loaded.channels, _files(loaded))
     recordings = [one.recording for one in loaded.recordings]
-    rate = one_rate([*recordings, *more])
-    views = views_of(settings, inputs, loaded.channels, data.columns, rate)
-    joined = join(recordings, views.main, loaded.paths, data, sources, loaded.channels)
-    recordings, views = joined.recordings, replace(views, student=joined.features)
+    seen = viewed(recordings, loaded.channels, loaded.paths, data, settings, inputs, sources, more)
+    recordings, views = seen.recordings, seen.views
     framed = [cut(recording, views) for recording in recordings]
     numbers = [one.numbers[starts + views.window - 1] for one, (_, starts) in zip(loaded.recordings, framed)]
     known = [np.isfinite(each) if each.ndim == 1 else np.isfinite(each).all(axis=1) for each in numbers]
@@ -79,12 +76,7 @@ def regression_parts(
                 divided[number].extend(with_copies(made, frames, rows, views, augment, seed, of_teacher=inputs.augment))
             else:
                 divided[number].append(made)
-    notes = [
-        *loaded.notes,
-        *joined.notes,
-        *missing_notes([*recordings, *more], views),
-        *history_note([*recordings, *more], views),
-    ]
+    notes = [*loaded.notes, *seen.notes]
     if lack:
         notes.append(
             f"{lack:,} of {counted(total, 'window')} {was(lack)} left out, as their last row has no number in {_columns(data)}."
@@ -92,21 +84,11 @@ def regression_parts(
     judged = judged_groups(labeled, parts, groups)
     unlabeled, windows_notes = unlabeled_pieces(more, data, judged, views, augment, seed)
     train, validation, test = divided
-    return Parts(
-        views.student,
-        train=train,
-        validation=validation,
-        calibration=validation,
-        test=test,
-        class_names=(),
-        channels=names_of(views.students_channels, loaded.channels),
-        sample_rate=rate,
-        notes=(*notes, *twins_note(twins), said, *more_notes, *windows_notes),
+    notes += [*twins_note(twins), said, *more_notes, *windows_notes]
+    return replace(
+        seen.parts(train, validation, validation, test, notes),
         targets=_targets(data),
         unlabeled=unlabeled,
-        teacher_features=views.teacher,
-        teacher_channels=names_of(views.teachers_channels, loaded.channels),
-        sources=joined.sources,
         tested=tested(labeled, parts, groups) if data.folds else (),
     )
 

@@ -12,11 +12,9 @@ from micro.datasets import table
 from micro.datasets.augmented import with_copies
 from micro.datasets.find import find_files
 from micro.datasets.known_faults import fault_windows, learned_names
-from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.predicted import predicted_channels, predicted_note
-from micro.datasets.recording import Recording, all_within, any_within, cut, one_rate, one_size, reach
-from micro.datasets.sources import join
+from micro.datasets.recording import Recording, all_within, any_within, cut, reach
 from micro.datasets.split import (
     Stretch,
     file_scalings,
@@ -27,7 +25,8 @@ from micro.datasets.split import (
     window_labels,
 )
 from micro.datasets.twins import same_stretches, twins_note, twins_of
-from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, Views, history_note, names_of, views_of
+from micro.datasets.viewed import viewed
+from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, Views
 from micro.errors import DataError
 from micro.signal import Frames, Scaling
 from micro.support.wording import counted, listed, was
@@ -49,16 +48,13 @@ def table_parts(
         DataError: Names what is missing, damaged or too little.
     """
     recordings, channels, notes = table.load(inputs.read_from(data), 1 if data.pictures else inputs.window(settings))
-    rate, size = one_rate(recordings), one_size(recordings)
-    views = views_of(settings, inputs, channels, data.columns, rate, size)
     named = find_files(data.files, data.folder)
     paths = {name: path for path, name in named.items()}
-    joined = join(recordings, views.main, paths, data, sources, channels)
-    recordings, views = joined.recordings, replace(views, student=joined.features)
+    seen = viewed(recordings, channels, paths, data, settings, inputs, sources)
+    recordings, views, size = seen.recordings, seen.views, seen.image_size
     scalings = _file_scalings(recordings, views) if data.scaling == "per_file" else {}
     known = learned_names(recordings, named, data)
-    seen = names_of(views.students_channels, channels)
-    predicted = predicted_channels(data.predict, seen)
+    predicted = predicted_channels(data.predict, seen.students_channels)
     stretches, test, faults, more = _stretches(recordings, views, scalings, known)
     if not stretches:
         raise DataError(nothing_healthy(recordings, views))
@@ -88,30 +84,11 @@ def table_parts(
                 )
             else:
                 target.append(made)
-    all_notes = (
-        *notes,
-        *joined.notes,
-        *missing_notes(recordings, views),
-        *history_note(recordings, views),
-        *([note] if note else []),
-        *predicted_note(predicted, seen),
-        *more,
-    )
-    return Parts(
-        views.student,
-        train,
-        validation,
-        calibration,
-        test,
-        (),
-        seen,
-        rate,
-        all_notes,
-        image_size=size,
+    said = [note] if note else []
+    all_notes = [*notes, *seen.notes, *said, *predicted_note(predicted, seen.students_channels), *more]
+    return replace(
+        seen.parts(train, validation, calibration, test, all_notes),
         faults=faults,
-        teacher_features=views.teacher,
-        teacher_channels=names_of(views.teachers_channels, channels),
-        sources=joined.sources,
         predicted=views.main.places_of(predicted),
     )
 
