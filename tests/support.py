@@ -127,3 +127,14 @@ def read_samples_from_stdin(folder, name):
         f'#include "sensor.h"\n#include <stdio.h>\nint sensor_read({name}_sample *sample) '
         f"{{ return fread(sample, sizeof *sample, {name.upper()}_CHANNELS, stdin) == {name.upper()}_CHANNELS ? 0 : -1; }}\n"
     )
+
+
+def dense_behind(front_end, outputs):
+    """An int8 model of one layer that takes a front end's features."""
+    import keras
+
+    import micro
+
+    inputs = keras.Input(front_end.shape)
+    x = np.random.default_rng(0).normal(size=(50, *front_end.shape)).astype("float32")
+    return micro.convert(keras.Model(inputs, keras.layers.Dense(outputs)(inputs)), x, anomaly_detector=False)

@@ -378,27 +378,26 @@ def test_a_file_that_takes_too_long_is_not_called_damaged(tmp_path, monkeypatch)
     assert "it took longer than 0.01 s; export" in refused_mdf(tmp_path)
 
 
-def test_a_library_that_cannot_be_imported_is_said(tmp_path, monkeypatch):
+def with_library(folder, monkeypatch, code):
+    """Have the process that reads MDF import this code as its library."""
     pytest.importorskip("asammdf", reason="asammdf is not installed: pip install 'keras-kd[mdf]'")
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "asammdf.py").write_text("raise ImportError('liblz4.so.1 is missing')")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"), prepend=os.pathsep)
+    folder.mkdir()
+    (folder / "asammdf.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+
+
+def test_a_library_that_cannot_be_imported_is_said(tmp_path, monkeypatch):
+    with_library(tmp_path / "broken", monkeypatch, "raise ImportError('liblz4.so.1 is missing')")
     assert refused_mdf(tmp_path).endswith("its library asammdf cannot be imported: liblz4.so.1 is missing")
 
 
 def test_a_reader_that_is_killed_is_not_called_damaged(tmp_path, monkeypatch):
-    pytest.importorskip("asammdf", reason="asammdf is not installed: pip install 'keras-kd[mdf]'")
-    (tmp_path / "killed").mkdir()
-    (tmp_path / "killed" / "asammdf.py").write_text("import os\nos.kill(os.getpid(), 9)")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "killed"), prepend=os.pathsep)
+    with_library(tmp_path / "killed", monkeypatch, "import os\nos.kill(os.getpid(), 9)")
     assert "was killed, as happens where memory runs out" in refused_mdf(tmp_path)
 
 
 def test_a_reader_that_ends_is_explained_where_there_is_no_signal_to_kill(tmp_path, monkeypatch):
-    pytest.importorskip("asammdf", reason="asammdf is not installed: pip install 'keras-kd[mdf]'")
-    (tmp_path / "ended").mkdir()
-    (tmp_path / "ended" / "asammdf.py").write_text("import os\nos._exit(7)")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "ended"), prepend=os.pathsep)
+    with_library(tmp_path / "ended", monkeypatch, "import os\nos._exit(7)")
     monkeypatch.setattr(mdf_process, "signal", types.SimpleNamespace(Signals=signal.Signals))  # as on Windows
     assert "the process that reads it ended with exit code 7" in refused_mdf(tmp_path)
 

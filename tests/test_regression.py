@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import build_app, invoke, read_samples_from_stdin
+from support import build_app, dense_behind, invoke, read_samples_from_stdin
 
 from micro.config import AugmentConfig, FeaturesConfig, parse_config
 from micro.config.data import RegressionData
@@ -500,15 +500,10 @@ def test_a_teacher_of_one_s_own_gives_numbers_as_they_are(made, tmp_path):
 
 @pytest.mark.parametrize("made", ["fixed"], indirect=True)
 def test_a_model_of_two_outputs_has_no_estimator(made, tmp_path):
-    import keras
-
-    import micro
     from micro.emission.estimator import emit_estimator
 
     firmware = load_firmware(made / "run")
-    inputs = keras.Input(firmware.front_end.shape)
-    x = np.random.default_rng(0).normal(size=(50, *firmware.front_end.shape)).astype("float32")
-    tflite = micro.convert(keras.Model(inputs, keras.layers.Dense(2)(inputs)), x, anomaly_detector=False)
+    tflite = dense_behind(firmware.front_end, 2)
     with pytest.raises(ConversionError, match="an estimator gives one number, the model has 2 outputs"):
         emit_estimator(firmware.front_end, firmware.scaling, firmware.decider, tflite, tmp_path, "pump")
 

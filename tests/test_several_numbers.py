@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support import WARNINGS, build_app, invoke, read_samples_from_stdin
+from support import WARNINGS, build_app, dense_behind, invoke, read_samples_from_stdin
 
 from micro.config import AugmentConfig, FeaturesConfig, parse_config
 from micro.config.data import RegressionData
@@ -555,14 +555,10 @@ def test_a_report_is_the_same_when_read_back(made):
 
 @pytest.mark.parametrize("made", ["fixed"], indirect=True)
 def test_a_model_of_another_number_of_outputs_has_no_such_estimator(made, tmp_path):
-    import keras
-
     import micro
 
     firmware = load_firmware(made / "run")
-    inputs = keras.Input(firmware.front_end.shape)
-    x = np.random.default_rng(0).normal(size=(50, *firmware.front_end.shape)).astype("float32")
-    tflite = micro.convert(keras.Model(inputs, keras.layers.Dense(3)(inputs)), x, anomaly_detector=False)
+    tflite = dense_behind(firmware.front_end, 3)
     with pytest.raises(ConversionError, match="an estimator gives 2 numbers, the model has 3 outputs"):
         micro.emit_estimator(firmware.front_end, firmware.scaling, firmware.decider, tflite, tmp_path, "tool")
 

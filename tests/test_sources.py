@@ -160,6 +160,14 @@ def with_clock(folder, name, begins, seconds=60, file="slow/{}_temp.csv", slow=T
         write(folder / file.format(name), np.stack([fast[::10], np.arange(len(fast[::10]))], 1), "time,celsius")
 
 
+def sharing_one_file(folder, begins):
+    """Recordings that begin so late, whose source has one file for all of them."""
+    times = np.arange(1000.0, 1400.0)
+    write(folder / "slow" / "all.csv", np.stack([times, times], 1), "time,celsius")
+    for place, each in enumerate(begins):
+        with_clock(folder, f"r{place}", each, slow=False)
+
+
 CLOCKS = """
 job = "table"
 seeds = 1
@@ -188,10 +196,7 @@ sizes = [4]
 
 
 def test_one_file_with_a_clock_is_for_all_recordings(tmp_path):
-    times = np.arange(1000.0, 1400.0)
-    write(tmp_path / "slow" / "all.csv", np.stack([times, times], 1), "time,celsius")
-    for place, begins in enumerate((1100, 1165, 1300)):
-        with_clock(tmp_path, f"r{place}", begins, slow=False)
+    sharing_one_file(tmp_path, (1100, 1165, 1300))
     config = config_of(tmp_path, CLOCKS)
     parts = table_parts(config.data, config.features, config.augment, 0, sources=config.sources)
     ends = {}
@@ -282,10 +287,7 @@ def test_columns_that_are_filled_at_other_rates_name_the_source_and_the_files(tm
 
 
 def test_what_is_scored_does_not_depend_on_its_company(tmp_path):
-    times = np.arange(1000.0, 1400.0)
-    write(tmp_path / "slow" / "all.csv", np.stack([times, times], 1), "time,celsius")
-    for place, begins in enumerate((1100, 1165, 1300)):
-        with_clock(tmp_path, f"r{place}", begins, slow=False)
+    sharing_one_file(tmp_path, (1100, 1165, 1300))
     config = config_of(tmp_path, CLOCKS)
     known = prepare(config).sources
     # The second overlaps the first: nothing is learned, so nothing can be learned twice.
@@ -471,10 +473,7 @@ def test_a_recording_without_its_file_names_both(tmp_path):
 
 
 def test_recordings_that_overlap_cannot_take_one_file(tmp_path):
-    times = np.arange(1000.0, 1400.0)
-    write(tmp_path / "slow" / "all.csv", np.stack([times, times], 1), "time,celsius")
-    for place, begins in enumerate((1100, 1120)):
-        with_clock(tmp_path, f"r{place}", begins, slow=False)
+    sharing_one_file(tmp_path, (1100, 1120))
     with pytest.raises(DataError, match=r"r0.csv and r1.csv overlap in time and both take all.csv"):
         prepare(config_of(tmp_path, CLOCKS))
 

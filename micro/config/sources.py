@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +12,7 @@ from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData, Rate
 from micro.config.section import Section, Texts, tables
 from micro.support.c_names import identifier
+from micro.support.patterns import matches_name
 
 # What stands for a main recording in the patterns of a source.
 PLACE = "{recording}"
@@ -167,10 +167,10 @@ def _require_pairing(source: SourceConfig, data: FilesData) -> None:
             raise ValueError(f"column {both!r} is one of data.columns already")
         for key in ("time_column", "label_column", "target_column", "run_column"):
             name = getattr(data, key, None)
-            if name is not None and any(fnmatchcase(name, pattern.replace("[", "[[]")) for pattern in source.columns):
+            if name is not None and any(matches_name(name, pattern) for pattern in source.columns):
                 raise ValueError(f"columns takes {name!r} in, which is no channel: it is the {key} of [data]")
         for name in getattr(data, "target_columns", ()):
-            if any(fnmatchcase(name, pattern.replace("[", "[[]")) for pattern in source.columns):
+            if any(matches_name(name, pattern) for pattern in source.columns):
                 raise ValueError(
                     f"columns takes {name!r} in, which is no channel: it is one of target_columns of [data]"
                 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from micro.datasets import cells as cell
 from micro.datasets import store
 from micro.datasets.clock import Moments
 from micro.errors import DataError
+from micro.support.patterns import matches_name
 
 # Channels are sensors. For a file with more columns the config must name them.
 MOST_CHANNELS = 1024
@@ -191,7 +191,7 @@ def _matching(pattern: str, names: Sequence[str], config: FilesData) -> list[str
     """The columns that a pattern matches, without those that are no channels."""
     special = {getattr(config, key, None) for key in ("time_column", "label_column", "run_column")}
     special |= {*getattr(config, "targets", ())}
-    return [name for name in names if name not in special and fnmatchcase(name, pattern.replace("[", "[[]"))]
+    return [name for name in names if name not in special and matches_name(name, pattern)]
 
 
 def _channel(path: Path, name: str, names: Sequence[str], config: FilesData, aside: Callable[[], str]) -> int:
@@ -199,7 +199,7 @@ def _channel(path: Path, name: str, names: Sequence[str], config: FilesData, asi
     if name in names:
         return _place(path, name, names, aside)
     if name not in config.columns:
-        pattern = next((each for each in config.columns if fnmatchcase(name, each.replace("[", "[[]"))), None)
+        pattern = next((each for each in config.columns if matches_name(name, each)), None)
         several = (
             ""
             if pattern is None

@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from micro.config import Config
 from micro.datasets.prepared import Prepared
 from micro.detection.threshold import require_tail, threshold_rank
-
-
-def notes_of_others(data: Sequence[Prepared]) -> list[str]:
-    """What folds after the first left out, where the first did not leave out the same."""
-    return [
-        f"fold {number}: {note}"
-        for number, one in enumerate(data[1:], 2)
-        for note in one.notes
-        if "left out" in note and note not in data[0].notes
-    ]
 
 
 def require_enough(config: Config, data: Prepared) -> None:

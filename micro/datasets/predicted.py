@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 from micro.errors import DataError
+from micro.support.patterns import matches_name
 from micro.support.wording import listed
 
 
@@ -18,7 +18,7 @@ def predicted_channels(predict: Sequence[str], channels: Sequence[str]) -> tuple
     places: set[int] = set()
     for name in predict:
         own = {place for place, channel in enumerate(channels) if channel == name}
-        own = own or {place for place, channel in enumerate(channels) if fnmatchcase(channel, name.replace("[", "[[]"))}
+        own = own or {place for place, channel in enumerate(channels) if matches_name(channel, name)}
         if not own:
             raise DataError(
                 f"predict names {name!r}, which is no channel that is learned from; these are {', '.join(channels)}, and a "

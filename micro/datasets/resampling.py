@@ -23,7 +23,7 @@ def resampled(recording: Recording, rate: float) -> Recording:
     windows if every sample that its filter reaches may be. `rows` leads back to the file.
 
     Raises:
-        DataError: For a ratio of rates beyond what whole numbers up to 4,000 give.
+        DataError: For a ratio of rates beyond what integers up to 4,000 give.
     """
     assert recording.sample_rate is not None
     if abs(rate / recording.sample_rate - 1) <= SAME:

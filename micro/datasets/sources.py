@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from micro.datasets.states import States
 from micro.errors import DataError
 from micro.signal import AnyFrontEnd, FrontEnd, JoinedFrontEnd, Source
 from micro.signal.joined import LARGEST_AGE
+from micro.support.patterns import matches_name
 from micro.support.wording import counted, listed, was
 
 # Folders above a recording elsewhere in which the files of its sources are looked for.
@@ -122,8 +122,7 @@ def _require_own_columns(
 
 def _alike(channel: str, other: str) -> bool:
     """Whether two channels are one column: a pattern that matches a single column is the name of its channel."""
-    pairs = ((channel, other), (other, channel))
-    return any(fnmatchcase(name, pattern.replace("[", "[[]")) for name, pattern in pairs)
+    return matches_name(channel, other) or matches_name(other, channel)
 
 
 def require_partners(data: FilesData, sources: Sequence[SourceConfig]) -> None:

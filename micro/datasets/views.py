@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TypeVar
 
 import numpy as np
@@ -18,6 +17,7 @@ from micro.signal import AnyFrontEnd, Frames, FrontEnd, JoinedFrontEnd, Source
 from micro.signal.front_end import CHUNK
 from micro.signal.joined import features_of
 from micro.signal.joined_frames import main_of, samples_below, samples_of
+from micro.support.patterns import matches_name
 from micro.support.wording import counted, was
 
 Files = TypeVar("Files", bound=FilesData)
@@ -196,7 +196,7 @@ def _places(names: Sequence[str], wanted: Sequence[str], setting: str) -> tuple[
         place
         for entry in wanted or names
         for place, name in enumerate(names)
-        if name == entry or (entry not in names and fnmatchcase(name, entry.replace("[", "[[]")))
+        if name == entry or (entry not in names and matches_name(name, entry))
     ]
     places = tuple(dict.fromkeys(chosen))
     if not places:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 from micro.config import FilesData, Task
 from micro.config.complaints import did_you_mean, first_complaint
 from micro.errors import DataError
+from micro.support.patterns import matches_name
 from micro.support.wording import listed
 
 # Settings that say how text is written, and those that name columns and say what is in them.
@@ -177,7 +177,7 @@ def matched(patterns: Sequence[str], path: Path, names: Sequence[str], special: 
     """
     found: dict[str, None] = {}
     for pattern in patterns:
-        matching = [name for name in names if fnmatchcase(name, pattern.replace("[", "[[]"))]
+        matching = [name for name in names if matches_name(name, pattern)]
         chosen = [name for name in names if name == pattern] or [name for name in matching if name not in special]
         if not chosen and "," in pattern:
             each = " ".join(f"{option('columns')} {part.strip()}" for part in pattern.split(","))

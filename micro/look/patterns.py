@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
+
+from micro.support.patterns import matches_name
 
 # Columns from which on a list of names is long, and names that a pattern takes the place of at least.
 MANY, FEWEST = 7, 3
@@ -40,4 +41,4 @@ def shortened(columns: Sequence[str], headers: Iterable[Sequence[str]], special:
 
 
 def _matching(pattern: str, header: Sequence[str]) -> list[str]:
-    return [name for name in header if fnmatchcase(name, pattern)]
+    return [name for name in header if matches_name(name, pattern)]

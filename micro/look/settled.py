@@ -11,7 +11,7 @@ from typing import Any
 from micro.datasets import cells as cell
 from micro.datasets import time_formats
 from micro.look.dialect import Dialect
-from micro.look.given import ContradictionError, Given, matched, require_column, typed_as
+from micro.look.given import ContradictionError, Given, matched, option, require_column, typed_as
 from micro.look.table_columns import Clock, channels_of, clock_among, clock_of, finite, label_of
 
 Found = Mapping[Path, Dialect]
@@ -181,7 +181,7 @@ def _require_numbers(key: str, names: Sequence[str], found: Found, settings: Map
             if len(odd) > len(texts) / 2:
                 good, _ = channels_of(dialect, settings.get("time_column"), None)
                 raise ContradictionError(
-                    f"{path}: column {name!r} holds text such as {odd[0][:20]!r}, and --{key.replace('_', '-')} is of numbers; "
+                    f"{path}: column {name!r} holds text such as {odd[0][:20]!r}, and {option(key)} is of numbers; "
                     f"columns of numbers are {', '.join(good[:12])}"
                 )
             if key == "target_column" and texts and not len(finite(values)):

@@ -155,7 +155,8 @@ def _read(
     if label is not None and "label_column" not in given.settings and never_changes(found):
         remarks.append(f"column {label!r} is left out, as it holds the same in every row of every file")
         settings = {"columns": [channel.name for channel in found[0].channels], **settings}
-        label = settings.pop("label_column", None) and None
+        del settings["label_column"]
+        label = None
     return Survey(
         tuple(found),
         tuple(unread),
