@@ -60,16 +60,10 @@ def test_a_fault_that_no_source_shows_alone_is_found_by_both(made):
     assert nearest(data, slice(21)) > 0.9
 
 
-@pytest.mark.parametrize("command", ["search", "fleet"])
-def test_what_serves_one_source_alone_says_so_before_it_starts(made, tmp_path, command):
-    config = made / "c.toml"
-    if command == "fleet":
-        (tmp_path / "fleet.toml").write_text(f'config = "{config}"\n[[asset]]\nname = "a"\n')
-        config = tmp_path / "fleet.toml"
-    more = ("--flash", "64KiB") if command == "search" else ()
-    result = invoke(command, config, *more, "--out", tmp_path / "out")
+def test_a_search_says_that_it_takes_one_source_before_it_starts(made, tmp_path):
+    result = invoke("search", made / "c.toml", "--flash", "64KiB", "--out", tmp_path / "out")
     assert result.exit_code == 2, result.output
-    assert "sources" in result.output
+    assert "search: it varies one front end, and the config has further sources" in result.output
     assert not (tmp_path / "out").exists()
 
 

@@ -27,9 +27,10 @@ from micro.runs.fitting import class_weight, fit, hard_loss, seed_everything
 from micro.runs.lock import PATIENCE, holding, settled
 from micro.runs.publish import write_folder
 from micro.runs.score_teacher import check_detectors, fit_score_teacher, scores_of_detectors
-from micro.runs.teaching import on_outputs, recipe_of
-from micro.runs.train import build_model, steps_of, taught, train_teacher, untrained_models
+from micro.runs.teaching import candidates_of, on_outputs, recipe_of
+from micro.runs.train import build_model, steps_of, train_teacher, untrained_models, with_unlabeled
 from micro.runs.training_devices import ready_devices
+from micro.runs.unlabeled import OfLabeled, require_no_labels
 from micro.support.files import array_bytes, json_bytes, keras_bytes
 from micro.tflite.footprint import measure
 
@@ -71,29 +72,30 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
     """As `prepare_windows`, where no other process does."""
     tf.config.experimental.enable_op_determinism()
     ready_devices(config.teacher.devices)
-    data, (x, labels) = search_windows(config, kept)
-    judged = labels if data.target is None else data.target.standardized(labels)
+    data, judged = search_windows(config, kept)
+    labels = judged.labels if data.target is None else data.target.standardized(judged.labels)
     arrays = {
         "calibration": calibration_windows(data, config.seed),
-        "judged_x": x.astype(np.float32),
-        "judged_y": judged,
+        "judged_x": judged.x.astype(np.float32),
+        "judged_y": labels,
     }
     teacher_score = None
     parts: dict[str, bytes] = {}
     if teacher_from is None:
         _require_outputs(config, data)
     if config.teacher.detectors:
-        check_detectors(config, data)
+        check_detectors(config, data.of_teacher)
         scores = fit_score_teacher(config, data, config.seed, lambda name: None)
         arrays |= {"train_x": scores.x, "train_y": scores.x, "targets": scores.outputs}
-        teacher_score = auc(labels, scores.errors(x))
+        # Synthetic anomalies are made of what the student sees; detectors that see other inputs cannot be judged by them.
+        teacher_score = None if data.teacher is not None else auc(labels, scores.errors(judged.x))
     else:
-        train_x, train_y = taught(data, None)
+        train_x, train_y = with_unlabeled(data)
         if teacher_from is None:
             teacher = train_teacher(config, data, config.seed, lambda: None).model
-            keras_kd.record(teacher, train_x, f"{folder}-teacher", batch_size=1024)
-            train_y = taught(data, teacher)[1]
-            teacher_score = score_keras(teacher, x, judged, data.task).score
+            keras_kd.record(teacher, _as_teacher(data, train_x), f"{folder}-teacher", batch_size=1024)
+            train_y = with_unlabeled(data, teacher)[1]
+            teacher_score = score_keras(teacher, judged.as_teacher.x, labels, data.task).score
             parts["teacher.keras"] = keras_bytes(copied(teacher))
         arrays |= {"train_x": train_x, "train_y": train_y}
     parts |= {f"{name}.npy": array_bytes(array) for name, array in arrays.items()}
@@ -102,9 +104,10 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
             "task": data.task,
             "outputs": data.outputs,
             "class_weights": list(data.class_weights),
+            "labeled": None if data.unlabeled is None else len(data.train),
             "teacher": f"{Path(folder).name}-teacher" if teacher_from is None else f"{Path(teacher_from).name}-teacher",
             "teacher_score": teacher_score,
-            "windows": {"train": len(data.train), "judged": len(x)},
+            "windows": {"train": len(data.train), "judged": len(judged)},
         }
     )
     write_folder(folder, parts)
@@ -112,16 +115,29 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
     return {"teacher_score": teacher_score}
 
 
+def _as_teacher(data: Prepared, train_x: np.ndarray) -> np.ndarray:
+    """What the teacher sees of the windows that candidates learn from."""
+    if data.teacher is None:
+        return train_x
+    parts = [data.train] if data.unlabeled is None else [data.train, data.unlabeled]
+    return np.concatenate([part.as_teacher.x for part in parts])
+
+
 def _require_outputs(config: Config, data: Prepared) -> None:
     """ValueError for a recipe that compares inner layers: candidates are taught by the teacher's recorded outputs."""
-    recipe = recipe_of(config, *untrained_models(config, data), 1)
-    outputs = on_outputs(recipe)
-    if outputs is None or len(outputs.terms) < len(recipe.terms):
-        inner = next(term.objective for term in recipe.terms if outputs is None or term not in outputs.terms)
-        raise ValueError(
-            f"distill: {inner} compares inner layers, and a search teaches its candidates by the teacher's recorded outputs; "
-            "take a recipe on outputs, such as kd, dkd or dist, and add the other in the config of the student that is found"
-        )
+    models = untrained_models(config, data)
+    for each in candidates_of(config):
+        recipe = recipe_of(each, *models, 1)
+        if data.unlabeled is not None:
+            require_no_labels(recipe)
+        outputs = on_outputs(recipe)
+        if outputs is None or len(outputs.terms) < len(recipe.terms):
+            inner = next(term.objective for term in recipe.terms if outputs is None or term not in outputs.terms)
+            raise ValueError(
+                f"distill: {inner} compares inner layers, and a search teaches its candidates by the teacher's recorded "
+                "outputs; take a recipe on outputs, such as kd, dkd or dist, and add the other in the config of the student "
+                "that is found"
+            )
 
 
 def try_candidate(
@@ -188,6 +204,7 @@ class SearchData:
     task: Task
     outputs: int | None
     class_weights: tuple[float, ...]
+    labeled: int | None
 
     @classmethod
     def read(cls, folder: Path) -> SearchData:
@@ -208,6 +225,7 @@ class SearchData:
             about["task"],
             about["outputs"],
             tuple(about.get("class_weights", ())),
+            about.get("labeled"),
         )
 
 
@@ -258,10 +276,11 @@ def _train(
     watch = IntermediateScores(student, data, config.student.epochs, rivals)
     recipe = recipe_of(config, data.teacher, student, steps_of(config, len(data.x)))
     distiller = recipe.distiller(data.teacher, student)
+    loss = hard_loss(student, data.task)
     fit(
         distiller,
         config.student,
-        hard_loss(student, data.task),
+        loss if data.labeled is None else OfLabeled(loss, data.task == "classification"),
         {"inputs": data.x, "teacher": {"outputs": data.targets}},
         data.y,
         callbacks=[watch],
@@ -274,7 +293,7 @@ def _compressed(student: keras.Model, config: Config, data: SearchData, seed: in
     """The student after the config's stages, on the data alone, or under the scores that it follows."""
     loss = hard_loss(student, data.task)
     weights = class_weight(data.class_weights)
-    training = TrainingData(data.x, data.y, loss, student, None, weights)
+    training = TrainingData(data.x, data.y, loss, student, None, weights, labeled=data.labeled)
     if config.teacher.detectors:
         recipe = recipe_of(config, data.teacher, student, steps_of(config, len(data.x)))
         training = replace(training, teacher=data.teacher, recipe=recipe, supplied=data.targets)

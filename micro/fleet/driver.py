@@ -145,15 +145,17 @@ class _Table:
         from micro.fleet.page import render_fleet
 
         rows = tuple(_row(asset, self.outcomes.get(asset.name)) for asset in self.fleet.asset)
-        job, task = self.fleet.shared.get("job", "rig"), self.fleet.config(self.fleet.asset[0]).task
-        result = FleetResult(rows, _removed(self.fleet, self.out), task)
+        job, config = self.fleet.shared.get("job", "rig"), self.fleet.config(self.fleet.asset[0])
+        task, targets = config.task, getattr(config.data, "targets", ())
+        targets = targets if len(targets) > 1 else ()
+        result = FleetResult(rows, _removed(self.fleet, self.out), task, targets)
         plain = [{key: value for key, value in asdict(row).items() if key != "attempts"} for row in rows]
         write_bytes(
             self.out / "fleet.json",
             json_bytes({"job": job, "task": task, "rows": plain, "removed": list(result.removed)}),
         )
-        write_bytes(self.out / "fleet.csv", table_csv(rows, task))
-        write_bytes(self.out / "report.html", render_fleet(rows, job, task))
+        write_bytes(self.out / "fleet.csv", table_csv(rows, task, targets))
+        write_bytes(self.out / "report.html", render_fleet(rows, job, task, targets))
         self._written = time.monotonic()
         return result
 
