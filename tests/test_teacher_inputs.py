@@ -29,7 +29,8 @@ from micro.datasets.regression_windows import regression_parts
 from micro.datasets.table_windows import table_parts
 from micro.datasets.views import TeacherInputs
 from micro.errors import DataError
-from micro.explore.trial import prepare_windows, try_candidate
+from micro.explore.trial import try_candidate
+from micro.explore.windows import prepare_windows
 from micro.runs.finished import read_run
 from micro.runs.recorded_teacher import recorded
 from micro.runs.score_teacher import fit_score_teacher

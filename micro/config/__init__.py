@@ -34,6 +34,7 @@ from micro.config.files import MOST_PIXELS, PICTURES, FilesData
 from micro.config.models import (
     AUTOENCODERS,
     CONVOLUTIONAL,
+    NETWORK,
     PLANAR,
     RECURRENT,
     Family,
@@ -56,6 +57,7 @@ __all__ = [
     "JOBS",
     "LARGEST_SEED",
     "MOST_PIXELS",
+    "NETWORK",
     "OF_CLASSES",
     "PICTURES",
     "PLACE",

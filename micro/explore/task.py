@@ -15,7 +15,7 @@ from micro.explore.space import resolutions
 from micro.explore.study import Budget
 from micro.support.workers import Outcome, run_all
 
-TRIAL, WINDOWS = "micro.explore.trial:try_candidate", "micro.explore.trial:prepare_windows"
+TRIAL, WINDOWS = "micro.explore.trial:try_candidate", "micro.explore.windows:prepare_windows"
 
 
 @dataclass(frozen=True)

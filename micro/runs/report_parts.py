@@ -26,8 +26,8 @@ METRICS: dict[Task, tuple[str, ...]] = {
 # Of a regression with several numbers: R2 and RMSE as means over them, RMSE in standard deviations of the training windows, and
 # the lowest coverage. Besides these there are those of each number, as `of_target` calls them.
 OF_SEVERAL = ("mean_r2", "relative_rmse", "lowest_coverage")
-# Before the names of detectors that a teacher is made of, where reports keep figures by model.
-DETECTOR = "detector: "
+# Before the names of detectors and estimators that a teacher is made of, where reports keep figures by model.
+DETECTOR, ESTIMATOR = "detector: ", "estimator: "
 # Models that every run has.
 EVERY_RUN_HAS = ("teacher", "student_distilled", "student_int8")
 History = dict[str, list[float]]
