@@ -14,6 +14,8 @@ from micro.config import parse_config
 from micro.datasets.mixing import mixed_windows
 from micro.datasets.prepare import prepare
 from micro.datasets.window_parts import Windows
+from micro.explore.trial import try_candidate
+from micro.explore.windows import prepare_windows
 from micro.runs.recorded_teacher import recorded
 from micro.runs.run_report import RunReport
 from micro.runs.train import distil, with_unlabeled
@@ -101,9 +103,11 @@ def test_a_run_says_so_a_search_learns_from_them_and_other_tasks_refuse(tmp_path
     assert result.exit_code == 0, result.output
     notes = RunReport.read(tmp_path / "run").data.notes
     assert any("mixtures of two training windows" in note for note in notes)
-    result = invoke("search", tmp_path / "c.toml", "--out", tmp_path / "search", "--trials", 2, "--flash", "16KiB")
-    assert result.exit_code == 0, result.output
-    windows = next((tmp_path / "search" / "windows").glob("bands-*[0-9]"))
+    plain = parse_config(raw, tmp_path).model_dump(mode="json")
+    windows = tmp_path / "search" / "own"
+    assert prepare_windows(plain, str(windows))["teacher_score"] > 0
+    tried = try_candidate(plain, str(windows), {"flash": 16384, "ram": None, "macs": None}, "tflm", 3)
+    assert tried["state"] == "done"
     labels = np.load(windows / "train_y.npy")
     about = json.loads((windows / "about.json").read_text())
     assert (len(labels), (labels[about["labeled"] :] == -1).all()) == (2 * about["labeled"], True)

@@ -167,6 +167,7 @@ def test_an_unknown_candidate_ends_before_training(tmp_path, blobs_folder):  # n
     assert not (tmp_path / "search").exists()
 
 
+@pytest.mark.slow
 def test_a_search_draws_among_the_candidates_and_names_the_one_that_it_chose(tmp_path, blobs_folder):  # noqa: F811
     (tmp_path / "c.toml").write_text(RUN.format(folder=blobs_folder) + AUTO + "candidates = ['kd', 'dist']\n")
     limits = ("--flash", "64KiB", "--trials", "5")

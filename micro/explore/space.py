@@ -47,19 +47,21 @@ def require_searchable(config: Config) -> None:
             "search: detectors are judged on synthetic anomalies of single signals, none of which breaks what ties "
             "data.predict to the other channels; run configs with different students instead (keras-kd run)"
         )
-    if config.sources:
+    if config.sources and config.task == "anomaly":
         raise RunError(
-            "search: it varies one front end, and the config has further sources; run configs with different students instead"
+            "search: detectors are judged on synthetic anomalies of one source, and the config has further ones; run configs "
+            "with different students instead (keras-kd run)"
         )
     if getattr(config.data, "scaling", "all") == "per_file":
         raise RunError('search: scaling = "per_file" has no constants for a chip; search with scaling = "all"')
 
 
 def resolutions(config: Config) -> tuple[int, ...]:
-    """Numbers of bands to try: the config's own, and half and a quarter of it; only the own where nothing is in bands."""
+    """Numbers of bands to try: the config's own, and half and a quarter of it; only the own where nothing is in bands, or
+    where there are further sources."""
     kinds = (config.features.kind,) if isinstance(config.features.kind, str) else config.features.kind
     fixed = config.teacher.path is not None and config.task == "anomaly"
-    if fixed or not {"spectrum", "mel"} & set(kinds):
+    if fixed or config.sources or not {"spectrum", "mel"} & set(kinds):
         return (config.features.bands,)
     halves = (config.features.bands // divisor for divisor in (4, 2, 1))
     return tuple(bands for bands in halves if bands >= 8) or (config.features.bands,)

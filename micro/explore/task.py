@@ -52,6 +52,9 @@ class Task:
         for section, key in (("data", "folder"), ("teacher", "path"), ("student", "path")):
             if plain[section].get(key):
                 plain[section][key] = os.path.abspath(plain[section][key])
+        for source in plain["sources"]:
+            if source["folder"]:
+                source["folder"] = os.path.abspath(source["folder"])
         return plain
 
 
