@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from micro.config import FilesData
 from micro.datasets import cells as cell
 from micro.datasets import store
 from micro.datasets.clock import Moments
+from micro.datasets.precision import Precision
 from micro.errors import DataError
 from micro.support.patterns import matches_name
 
@@ -58,6 +59,7 @@ class Contents:
         header: Every column of the file.
         image_size: Height and width of a picture, whose samples are its pixels row by row.
         unread: Sentences on columns of the file that cannot be read.
+        precision: By channel, what float32 keeps of it; of channels with a value alone.
     """
 
     path: Path
@@ -73,6 +75,7 @@ class Contents:
     image_size: tuple[int, int] | None = None
     unread: tuple[str, ...] = ()
     begin: float | None = None
+    precision: Mapping[str, Precision] = field(default_factory=dict)
 
 
 def rows_of(contents: Contents, start: int, stop: int) -> Contents:

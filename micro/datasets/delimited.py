@@ -14,10 +14,11 @@ import numpy as np
 
 from micro.config import FilesData
 from micro.datasets import cells as cell
-from micro.datasets import clock, store
+from micro.datasets import clock, precision, store
 from micro.datasets.contents import Chosen, Contents, EmptyFile, Rows, choose, narrowed
 from micro.datasets.delimited_advice import advice_on_cells, advice_on_names, advice_on_text, advice_on_units, no_units
 from micro.datasets.lines import COMMENTED, Block, records, text_blocks
+from micro.datasets.precision import Precision
 from micro.errors import DataError
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class _Gathered:
     samples: store.Growing = field(default_factory=store.Growing)
     moments: list[clock.Moments] = field(default_factory=list)
     labels: list[np.ndarray] = field(default_factory=list)
+    precision: dict[str, Precision] = field(default_factory=dict)
     count: int = 0
 
     def add(self, part: Part, block: Block, chosen: Chosen, config: FilesData) -> None:
@@ -80,7 +82,10 @@ class _Gathered:
         if not len(part.samples):
             return
         self.rows.runs.append((self.count, part.lines))
-        self.samples.add(_narrowed(part.samples, chosen, self.count, self.rows))
+        narrow = _narrowed(part.samples, chosen, self.count, self.rows)
+        for name, wide, column in zip(chosen.names, part.samples.T, narrow.T):
+            precision.note(self.precision, name, wide, column)
+        self.samples.add(narrow)
         if chosen.time is not None:
             self.moments.append(_times(part.times, chosen.time, block, self.count, config, self.rows))
         if chosen.label is not None:
@@ -99,6 +104,7 @@ class _Gathered:
             self.words,
             texts=self.texts,
             header=tuple(header),
+            precision=self.precision,
         )
 
 

@@ -268,6 +268,7 @@ def _samples(stretches: Sequence[Recording]) -> Samples:
         tuple(one.start_seconds for one in stretches),
         first.sample_rate,
         first.clock,
+        first.precision,
     )
 
 

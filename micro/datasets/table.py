@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from micro.config import FilesData, GroupedData, TableData
-from micro.datasets import clock
+from micro.datasets import clock, precision
 from micro.datasets.columns import usable
 from micro.datasets.contents import Contents, EmptyFile, expanded, without_nameless
 from micro.datasets.find import find_files, matches
@@ -183,6 +183,8 @@ def read_files(
         raise DataError(f"none of {counted(len(files), 'file')} holds a row: {left_out.problems[0]}")
     if elsewhere:
         notes[f"columns that only some files have were left out: {_listed(list(elsewhere))}."] = None
+    if not config.pictures:
+        notes.update(dict.fromkeys(precision.coarse_notes(precision.joined(read.precision for _, read in contents))))
     return contents
 
 
@@ -214,6 +216,7 @@ def stretches_of(name: str, contents: Contents, states: States, config: FilesDat
             *(name, samples[part], rate, states.label, healthy, faulty, valid[part], start, unknown, begins),
             interpolated=int(guessed[part].sum()),
             clock=origin,
+            precision=contents.precision,
         )
         recordings.append(recording if config.resample is None else resampled(recording, config.resample))
     return recordings
