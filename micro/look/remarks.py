@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from micro.datasets.missing import SELDOM
 from micro.datasets.precision import Precision, joined
 from micro.look.surveyed import Surveyed
-
-# Of a channel's rows, what has a value at most where it is that of a slower sensor.
-SELDOM = 0.2
 
 
 def never_changes(found: Sequence[Surveyed]) -> bool:
