@@ -28,7 +28,12 @@ def columns(sep=",", end="\n", **cells):
     return end.join(rows) + end
 
 
-def config_of(folder, data, **features):
+def config_of(folder, data, task="anomaly", **features):
     sides = {"sizes": [4]}
-    raw = {"job": "table", "data": data, "features": {"kind": "statistics", "window": 16, "hop": 8, **features}}
+    raw = {
+        "job": "table",
+        "task": task,
+        "data": data,
+        "features": {"kind": "statistics", "window": 16, "hop": 8, **features},
+    }
     return parse_config({**raw, "teacher": sides, "student": sides}, folder)

@@ -132,6 +132,20 @@ def test_rates_by_file_are_brought_to_one(folder):
     np.testing.assert_allclose(fast.samples[50:-50], slow.samples[50:-50], atol=2e-3)
 
 
+def test_a_rate_of_unlabeled_files_alone_is_taken(tmp_path):
+    for name in ("one", "two", "one_2", "two_2", "one_3", "two_3"):
+        (tmp_path / f"{name}.csv").write_text(columns(x=wave(400, seed=len(name) + ord(name[0]))))
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/extra.csv").write_text(columns(x=wave(800, seed=5)))
+    classes = {"one": "one*.csv", "two": "two*.csv"}
+    data = {"files": "*.csv", "sample_rate": 100.0, "resample": 100.0, "classes": classes, "split": "time"}
+    data |= {"unlabeled_files": "more/*.csv", "sample_rates": {"more/*": 200.0}}
+    made = prepare(config_of(tmp_path, data, task="classification"))
+    assert len(made.unlabeled) == 49  # of 400 rows at 100 Hz, not of 800
+    with pytest.raises(DataError, match=r"sample_rates: 'other/\*' matches none"):
+        prepare(config_of(tmp_path, {**data, "sample_rates": {"other/*": 200.0}}, task="classification"))
+
+
 def test_a_clock_and_rates_by_file_contradict(tmp_path):
     (tmp_path / "c.toml").write_text(
         'job = "table"\n[data]\nfiles = ["*.csv"]\nhealthy_files = ["*"]\ntime_column = "t"\n'

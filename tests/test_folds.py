@@ -74,7 +74,8 @@ def test_files_of_the_same_bytes_are_in_one_fold(tmp_path):
     tested = [set(prepare(config, fold).tested) for fold in range(6)]
     assert any({"s2", "s9"} <= each for each in tested)
     with pytest.raises(
-        DataError, match=r"folds = 7, and 6 groups have windows, those of the same bytes counted as one"
+        DataError,
+        match=r"folds = 7, and 6 groups have windows, .* bytes counted as one: s2 and s9 \(calm/s2_0.csv",
     ):
         prepare(config_of(tmp_path, folds=7))
 
@@ -86,7 +87,10 @@ def test_a_fold_may_test_no_window_of_a_class_but_never_trains_without_one(tmp_p
     assert sum(set(one.test.labels.tolist()) == {1} for one in divisions) == 2  # calm alone
     for path in (tmp_path / "busy").glob("s[345]_*"):
         path.unlink()
-    with pytest.raises(DataError, match="training would have no window of class 'busy', which 1 group holds"):
+    with pytest.raises(
+        DataError,
+        match=r"fold \d is tested and fold \d validates, .* of class 'busy', which 1 group holds \(s2\)",
+    ):
         prepare(config)
 
 

@@ -192,6 +192,26 @@ def test_a_gap_in_the_masters_times_is_a_gap(tmp_path):
     assert [len(each.samples) for each in found] == [1000, 2000]
 
 
+def test_a_gap_is_one_where_the_config_says_the_rate_too(tmp_path):
+    times = np.where(np.arange(3000) < 1000, SECONDS, SECONDS + 60.0)
+    write_mdf(tmp_path / "a.mf4", (times, {"x": X}))
+    config = config_of(folder=str(tmp_path), files="*.mf4", sample_rate=500.0)
+    with pytest.raises(DataError, match=r"row 1000: 60.*on_gap"):
+        table.load(config, 64)
+    split = config.model_copy(update={"on_gap": "split"})
+    first, second = table.load(split, 64).recordings
+    assert [len(first.samples), len(second.samples)] == [1000, 2000]
+    assert second.start_seconds == pytest.approx(62.0)
+    by_file = split.model_copy(update={"sample_rate": None, "sample_rates": {"a.*": 500.0}})
+    assert len(table.load(by_file, 64).recordings) == 2
+    # A gap of exactly one row, and a time that is late by itself.
+    write_mdf(tmp_path / "a.mf4", (np.delete(SECONDS, 1000), {"x": X[1:]}))
+    with pytest.raises(DataError, match=r"row 1000: 0\.004 s after the row before"):
+        table.load(config, 64)
+    write_mdf(tmp_path / "a.mf4", (SECONDS + 0.0015 * (np.arange(3000) == 1000), {"x": X}))
+    assert len(table.load(config, 64).recordings) == 1
+
+
 def test_a_clock_that_stands_still_is_named(tmp_path):
     write_mdf(tmp_path / "a.mf4", (np.where(np.arange(3000) == 9, SECONDS[8], SECONDS), {"x": X}))
     with pytest.raises(DataError, match="column 'its master channel'"):

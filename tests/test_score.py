@@ -2,19 +2,25 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from support import invoke
+from tables import data_of
 
 import micro
-from micro.datasets import rig
+from micro.datasets import rig, table
 from micro.datasets.prepare import Windows
 from micro.datasets.prepared import Prepared
+from micro.datasets.recording import cut
 from micro.detection.detector import Status, stand_in
+from micro.errors import DataError
 from micro.runs import score_files
 from micro.runs.evaluate import Evaluation, by_origin
+from micro.runs.finished import read_run
 from micro.runs.score_files import FAULT, score, to_csv
+from micro.runs.student_scores import load_student, scores_in_parts
 from micro.signal import FrontEnd, fit_scaling
 
 
@@ -110,3 +116,15 @@ def test_what_was_not_scored_is_said(rig_run, recording, tmp_path, monkeypatch):
     both = invoke("score", rig_run, tmp_path / "all.csv", tmp_path / "some.csv", *arguments)
     assert both.exit_code == 0
     assert re.search(r"Note: windows .* left out: all\.csv (\d+) of \1, some\.csv 1\d of \1\.", both.output)
+
+
+def test_a_missing_value_code_in_a_file_to_score_is_named(rig_run, tmp_path):
+    """Where no check of the sensor leaves the window out before."""
+    samples = np.random.default_rng(1).normal(size=4000)
+    samples[2000] = 1e30
+    np.savetxt(tmp_path / "code.csv", samples, header="acceleration", comments="", fmt="%.9g")
+    (read,) = table.load(data_of(tmp_path), 64).recordings
+    student = replace(load_student(rig_run, *read_run(rig_run)), decider=None, on_chip=False)
+    front_end = FrontEnd(("statistics",), window=64, hop=64)
+    with pytest.raises(DataError, match=r"code\.csv: features of .* as column 'acceleration' goes from .* to 1e\+30"):
+        scores_in_parts(student, front_end, read, cut(read, front_end)[0], None)

@@ -273,6 +273,26 @@ def test_a_column_that_is_filled_in_now_and_then_is_a_slow_source(tmp_path, cloc
             table_parts(config.data, config.features, config.augment, 0, sources=config.sources)
 
 
+@pytest.mark.parametrize("on_missing", ["error", "drop"])
+def test_a_slow_column_read_row_by_row_is_told_of_filled_rows(tmp_path, on_missing):
+    cells = [str(n // 20) if n % 20 == 7 else "" for n in range(3000)]
+    x = np.random.default_rng(0).normal(size=3000)
+    (tmp_path / "ok.csv").write_text("\n".join(["x,celsius", *(f"{a:.4f},{b}" for a, b in zip(x, cells))]))
+    data = f'healthy_files = "*"\ncolumns = "x"\non_missing = "{on_missing}"'
+    text = config_text(data=data, source='columns = "celsius"')
+    text = text.replace('files = "slow/{recording}_temp.csv"\nsample_rate = 7.0\n', "")
+    said = r"only 150 of 3,000 rows have a value in celsius, and no window of 9 in a row; .* set rows = \"filled\""
+    with pytest.raises(DataError, match=said):
+        prepare(config_of(tmp_path, text))
+    # The same column among the main ones.
+    alone = text[: text.index("[[sources]]")].replace('columns = "x"', "") + text[text.index("[distill]") :]
+    if on_missing == "error":
+        with pytest.raises(
+            DataError, match=r"celsius', which has one in 5 % .* make it one of \[\[sources\]\] with rows"
+        ):
+            prepare(config_of(tmp_path, alone))
+
+
 def test_columns_that_are_filled_at_other_rates_name_the_source_and_the_files(tmp_path):
     for name, every in (("ok1", 20), ("ok2", 40)):
         cells = [str(n % 90) if n % every == 7 else "" for n in range(6000)]

@@ -239,7 +239,7 @@ def test_wide_files_cost_what_is_read_of_them(tmp_path):
         (columns(x=wave(), note=[f"run {n}" for n in range(ROWS)]), {}, "the column holds text; name the channels .* columns$"),
         (columns(x=[f"V{n}" for n in range(ROWS)], y=["ok"] * ROWS), {}, "the column holds text; name the channels"),
         (columns(a=wave(), b=wave(), c=wave()).replace("a,b,c", "a,b,a"), {}, "column 'a' appears twice"),
-        ("x\n" + '"1\n' + "2\n" * 200_000, {}, "is not a number|cannot be read as CSV"),
+        ("x\n" + '"1\n' + "2\n" * 200_000, {}, r'line 2: a quote \("\) is opened and never closed'),
         (columns(x=wave()).encode("utf-16-le"), {}, 'set encoding = "utf-16-le"'),
         (columns(x=wave(9)), {}, 'n.csv: 9 samples in a row, shorter than a window of 16; set on_short = "skip"'),
     ],
@@ -436,3 +436,44 @@ def test_copies_that_are_healthy_and_faulty_are_refused(tmp_path):
         DataError, match=r"ok3.csv and bad.csv hold the same bytes, and one is healthy, the other faulty"
     ):
         prepare(config_of(tmp_path, settings))
+
+
+# Quotes that are not closed, and lines above the header
+
+
+def test_a_quote_that_is_never_closed_is_named_with_its_line(tmp_path):
+    text = columns(a=wave(), b=wave(seed=1))
+    for line, broken in ((1, f'"{text}'), (51, text.replace("\n", '\n"', 50).replace('\n"', "\n", 49))):
+        with pytest.raises(DataError, match=rf'n\.csv, line {line}: a quote \("\) is opened and never closed'):
+            loaded(tmp_path, broken)
+
+
+def test_a_quote_that_is_closed_lines_below_is_said(tmp_path):
+    lines = columns(a=wave(), b=wave(seed=1)).splitlines()
+    lines[20], lines[23] = f'"{lines[20]}', f'{lines[23]}"'
+    with pytest.raises(DataError, match=r'line 21: .*a quote \("\) opens a cell that is closed 3 lines below'):
+        loaded(tmp_path, "\n".join(lines))
+
+
+def test_inches_and_quoted_cells_are_no_open_quotes(tmp_path):
+    text = columns(size=['5"'] * ROWS, note=['"a ""b"", c"'] * ROWS, a=wave())
+    assert loaded(tmp_path, text, columns=["a"]).channels == ("a",)
+
+
+@pytest.mark.parametrize("above", [0, 1, 5])
+def test_another_number_of_lines_above_the_header_is_said(tmp_path, above):
+    lines = [f"Logger {n}" for n in range(above)]
+    (tmp_path / "n.csv").write_text("\n".join([*lines, columns(a=wave(), b=wave(seed=1))]))
+    config = data_of(tmp_path, skip_rows=3)
+    said = f"line {above + 1} looks like its header, so it has {above} lines? above it, and skip_rows is 3"
+    for names in ((), ("a", "b")):
+        with pytest.raises(DataError, match=said):
+            table.load(config, 16, names, {tmp_path / "n.csv": "n.csv"} if names else None)
+
+
+def test_a_run_without_any_header_after_skipped_lines_is_said(tmp_path):
+    rows = columns(a=wave(), b=wave(seed=1)).split("\n", 1)[1]
+    with pytest.raises(
+        DataError, match="after skip_rows = 2 holds numbers only; set header = false if there is no header"
+    ):
+        loaded(tmp_path, f"Logger\nMonday\n{rows}", skip_rows=2)

@@ -132,6 +132,14 @@ def test_windows_end_together_and_no_part_holds_a_row_of_another(
     assert parts.teacher_channels == ("hum", "count")
 
 
+def test_windows_of_the_rig_without_history_are_counted():
+    raw = {"job": "rig", "data": {"seconds": 1.0, "train_recordings": 2}, "student": {"sizes": [4]}}
+    raw["features"] = {"kind": "statistics", "window": 256, "hop": 256}
+    raw["teacher"] = {"detectors": ["neighbors"], "features": {"kind": "statistics", "window": 1024, "hop": 256}}
+    (note,) = prepare(parse_config(raw)).notes
+    assert "windows of the student were left out, as the teacher's window of 1,024 samples" in note
+
+
 def test_windows_without_history_are_counted(tmp_path):
     hall(tmp_path, files=3)
     notes = prepare(parse_config(raw_of(tmp_path))).notes

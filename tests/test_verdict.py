@@ -10,6 +10,7 @@ from reports import METRICS, report_with
 from scipy.stats import binom
 
 from micro.datasets.pieces import Target
+from micro.detection.threshold import threshold_rank
 from micro.runs.assessment import judge
 from micro.runs.assessment.intervals import far_above, interval
 from micro.runs.run_report import RunReport
@@ -235,3 +236,40 @@ def test_no_detector_with_false_alarms_far_over_the_asked_rate_is_ever_good(heal
         assert above / windows <= 2 * asked
     if binom.sf(above - 1, windows, far_above(asked)) < 0.02:
         assert verdict.grade == "unusable"
+
+
+@pytest.mark.parametrize(("windows", "above"), [(25, 3), (25, 0), (60, 4), (13, 0)])
+def test_more_windows_are_asked_for_than_there_are(windows, above):
+    report = detector_report(row("a", "healthy", windows, above), row("b", "faulty", 50, 45), asked=0.05)
+    for reason in judge(report).reasons:
+        if reason.what.startswith("few healthy"):
+            asked_for = int(reason.then.partition("as asked for, ")[2].split()[0].replace(",", ""))
+            assert asked_for > windows
+            break
+    else:
+        assert (windows, above) != (25, 3)
+
+
+def test_a_rate_of_false_alarms_that_windows_cannot_show_has_a_number():
+    with pytest.raises(ValueError, match=r"\[detect\] false_alarm_rate = 0\.091 at least"):
+        threshold_rank(10, 0.01)
+    assert threshold_rank(10, 0.091) == 10
+
+
+def test_training_that_ended_too_early_is_told_first():
+    falling = {"student_distilled": {"val_loss": [2.0 - 0.04 * epoch for epoch in range(30)]}}
+    poor = classifier_report(("normal", 40, 18), ("inner", 40, 17), ("outer", 40, 19))
+    told = judge(poor.model_copy(update={"history": falling}))
+    assert "student.epochs = 60 or more" in told.next_step
+    level = {"student_distilled": {"val_loss": [*(2.0 - 0.1 * epoch for epoch in range(15)), *[0.6] * 15]}}
+    assert "epochs = " not in judge(poor.model_copy(update={"history": level})).next_step
+    assert not any("not finished" in reason.what for reason in judge(poor).reasons)
+
+
+def test_a_teacher_that_is_worse_than_its_student_is_told():
+    rows = (("normal", 400, 390), ("inner", 400, 390), ("outer", 400, 390))
+    verdict = judge(classifier_report(*rows, teacher=0.8, student=0.97))
+    (said,) = [reason for reason in verdict.reasons if "teacher is worse" in reason.what]
+    assert (verdict.grade, said.grade) == ("good", "good")
+    assert "the teacher's accuracy is 0.800, that of its student 0.970" in said.says
+    assert not any("teacher is worse" in reason.what for reason in judge(classifier_report(*rows)).reasons)

@@ -52,7 +52,11 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--skip-rows", **_ONCE, type=click.IntRange(0), help="Lines above the header."),
         click.option("--units-row/--no-units-row", default=None, help="Whether units stand below the names."),
         click.option("--comment", **_ONCE, help="What lines begin with that are no rows, such as '#'."),
-        click.option("--columns", multiple=True, help="A channel's name, or a pattern such as 'acc_*'; repeatable."),
+        click.option(
+            "--columns",
+            multiple=True,
+            help="A channel's name, or a pattern: * and ? stand for any letters and one; repeatable.",
+        ),
         click.option("--time-column", **_ONCE, help="The column of times; none for no such column."),
         click.option("--time-unit", **_ONCE, type=click.Choice(UNITS), help="Of times that are numbers."),
         click.option("--time-format", **_ONCE, help="Of dates, such as '%d.%m.%Y %H:%M:%S'."),

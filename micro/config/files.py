@@ -35,7 +35,10 @@ SEPARATORS = {
 
 class FilesData(Section):
     """Which files, how to read them, and what to do where data are missing; patterns start from `folder`, by default the
-    config's own."""
+    config's own.
+
+    `columns` are names or patterns, in which `*` stands for any letters and `?` for one.
+    """
 
     folder: str = "."
     files: Annotated[Texts, Field(min_length=1)]

@@ -13,9 +13,10 @@ import numpy as np
 
 from micro.config import FilesData
 from micro.datasets import cells as cell
-from micro.datasets import clock, store
+from micro.datasets import clock, precision, store
 from micro.datasets.contents import Contents, EmptyFile, Rows, choose, narrowed
 from micro.datasets.matlab import read_variables
+from micro.datasets.precision import Precision
 from micro.errors import DataError
 
 # An archive may declare more content than this, in bytes, only if it is at least a hundredth as large itself.
@@ -190,12 +191,14 @@ def contents_of(
     if not count:
         raise EmptyFile(f"{path} has no rows")
     rows, texts, words = Rows(path), dict[int, str](), dict[str, int]()
+    kept: dict[str, Precision] = {}
     samples = store.room(count, len(chosen.channels))
     for place, column in enumerate(chosen.channels):
         first = 0
         for part in parts_of(columns[names[column]][1]()):
             if first + len(part) <= count:
-                text = _fill(samples[first : first + len(part), place], part, names[column], config, rows, first)
+                out = samples[first : first + len(part), place]
+                text = _fill(out, part, names[column], config, rows, first, kept)
                 if text is not None:
                     texts.setdefault(place, text)
             store.release(samples)
@@ -206,7 +209,10 @@ def contents_of(
         moments = clock.from_array(_whole(path, names[chosen.time], columns), config, rows.where)
     if chosen.label is not None:
         labels = cell.encoded(_whole(path, names[chosen.label], columns).tolist(), words)
-    return Contents(path, chosen.names, samples, rows, moments, labels, words, rate, texts, tuple(names))
+    kept = {name: kept[names[column]] for name, column in zip(chosen.names, chosen.channels) if names[column] in kept}
+    return Contents(
+        *(path, chosen.names, samples, rows, moments, labels, words, rate, texts, tuple(names)), precision=kept
+    )
 
 
 def parts_of(column: np.ndarray | Iterator[np.ndarray]) -> Iterator[np.ndarray]:
@@ -232,8 +238,19 @@ def _require_count(path: Path, name: str, found: int, count: int) -> None:
         raise DataError(f"{path} is damaged: column {name!r} has {found:,} values, its file declares {count:,}")
 
 
-def _fill(out: np.ndarray, column: np.ndarray, name: str, config: FilesData, rows: Rows, begin: int = 0) -> str | None:
-    """Write a part of a column that begins at a row as float32 into `out`, (n,); the first text where text is missing."""
+def _fill(
+    out: np.ndarray,
+    column: np.ndarray,
+    name: str,
+    config: FilesData,
+    rows: Rows,
+    begin: int,
+    kept: dict[str, Precision],
+) -> str | None:
+    """Write a part of a column that begins at a row as float32 into `out`, (n,); the first text where text is missing.
+
+    What float32 keeps of it is added to `kept`.
+    """
     kind = column.dtype.kind
     if kind == "c":
         raise DataError(
@@ -249,13 +266,22 @@ def _fill(out: np.ndarray, column: np.ndarray, name: str, config: FilesData, row
             part = column[first : first + cell.BLOCK_ROWS]
             wide = part if part.dtype in (np.float32, np.float16) else part.astype(np.float64)
             out[first : first + len(part)] = narrowed(wide, name, begin + first, rows)
+            precision.note(kept, name, wide, out[first : first + len(part)])
         return None
     if kind not in "USO":
         raise DataError(f"{rows.path}: column {name!r} holds {column.dtype}, which are not numbers")
-    return _fill_text(out, column, name, config, rows, begin)
+    return _fill_text(out, column, name, config, rows, begin, kept)
 
 
-def _fill_text(out: np.ndarray, column: np.ndarray, name: str, config: FilesData, rows: Rows, begin: int) -> str | None:
+def _fill_text(
+    out: np.ndarray,
+    column: np.ndarray,
+    name: str,
+    config: FilesData,
+    rows: Rows,
+    begin: int,
+    kept: dict[str, Precision],
+) -> str | None:
     first_text = None
     values = np.empty(len(column))
     for row, value in enumerate(column.tolist()):
@@ -272,6 +298,7 @@ def _fill_text(out: np.ndarray, column: np.ndarray, name: str, config: FilesData
             raise DataError(f"{rows.where(begin + row)}: {text[:60]!r} in column {name!r} is beyond what float32 holds")
         values[row] = np.nan if number is None else number
     out[:] = narrowed(values, name, begin, rows)
+    precision.note(kept, name, values, out)
     return first_text
 
 

@@ -311,7 +311,9 @@ def _lacks(
     one, several = ("holds", "hold") if class_names else ("has one", "have one")
     said = f"{PARTS[part]} would have no {subject} {counted(len(held), what)} {one if len(held) == 1 else several}"
     if apart < len(held):
-        said += f", {apart} of them different, as the others share files of the same bytes"
+        same = [each for each in twins if len({place[name] for name in each} & {place[name] for name in names})]
+        shared = listed([" and ".join(each) for each in same])
+        said += f", {apart} of them different, as others share files of the same bytes: {shared}"
     more = "the class in more" if class_names else "more"
     if named:
         return f"{said}; choose other test_files and validation_files, or record {more} {what}s"

@@ -13,6 +13,7 @@ from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judg
 from micro.datasets.classes import ClassRecording, Loaded, load_classes
 from micro.datasets.folds import divided as dealt
 from micro.datasets.folds import tested
+from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import Framing, cut, reach
 from micro.datasets.twins import twins_note, twins_of
@@ -60,8 +61,8 @@ def class_parts(
     parts, said = dealt(labeled, whole, loaded.class_names, loaded.paths, groups, twins, views, seed, fold=fold)
     divided: tuple[Pieces, ...] = ([], [], [])
     offset = 0
-    for (frames, _), one, part in zip(framed, labeled, parts):
-        values, theirs = views(frames), views.of_teacher(frames)
+    for (frames, _), one, part, read in zip(framed, labeled, parts, seen.recordings):
+        values, theirs = features_of(read, frames, views)
         for number in range(len(PARTS)):
             for label in np.unique(one.classes[part == number]).tolist():
                 rows = np.flatnonzero((part == number) & (one.classes == label))

@@ -284,17 +284,41 @@ def rate_and_breaks(since: np.ndarray, config: FilesData, path: object, where: W
         row = int(stopped[0]) + 1 if len(stopped) else 1
         raise DataError(f"{where(row)}: {_stopped(float(steps[row - 1]), column)}")
     is_gap = steps > GAP_FACTOR * usual
-    gaps = (np.flatnonzero(is_gap) + 1).tolist()
-    if gaps and config.on_gap == "error":
-        raise DataError(
-            f"{where(gaps[0])}: {steps[gaps[0] - 1]:g} s after the row before, where {usual:g} s are usual "
-            f'({counted(len(gaps), "gap")}); set on_gap = "split"'
-        )
+    gaps = allowed(np.flatnonzero(is_gap) + 1, since, config, where)
     rate = 1.0 / float(steps[~is_gap].mean())
     if not np.isfinite(rate):
         raise DataError(f"{path}: steps of {usual:g} s in column {column!r} give no sample rate; set time_unit")
     # Nine digits are more than any clock has, and keep 100 Hz at 100 Hz.
     return float(f"{rate:.9g}"), gaps
+
+
+def allowed(gaps: np.ndarray, since: np.ndarray, config: FilesData, where: Where) -> list[int]:
+    """The rows after gaps in times, (n,) seconds, as a list; DataError for one that the config does not allow."""
+    if len(gaps) and config.on_gap == "error":
+        steps, row = np.diff(since), int(gaps[0])
+        raise DataError(
+            f"{where(row)}: {steps[row - 1]:g} s after the row before, where {np.nanmedian(steps):g} s are usual "
+            f'({counted(len(gaps), "gap")}); set on_gap = "split"'
+        )
+    return [int(row) for row in gaps]
+
+
+def lost(times: np.ndarray, config: FilesData, where: Where) -> list[int]:
+    """The rows after gaps in times that may stand still or lack, (n,) seconds; a row that is late by itself makes no gap.
+
+    Raises:
+        DataError: For a gap that the config does not allow.
+    """
+    steps = np.diff(times)
+    usual = float(np.nanmedian(steps)) if np.isfinite(steps).any() else 0.0
+    if not usual > 0:
+        return []
+    late = steps - usual
+    # With the step before and the one after: a time that is wrong by itself is made up for next to it.
+    before, after = np.append(0.0, late[:-1]), np.append(late[1:], 0.0)
+    excess = np.minimum(late + np.minimum(before, 0.0), late + np.minimum(after, 0.0))
+    with np.errstate(invalid="ignore"):
+        return allowed(np.flatnonzero(excess > (GAP_FACTOR - 1) * usual) + 1, times, config, where)
 
 
 def _stopped(step: float, column: str | None) -> str:

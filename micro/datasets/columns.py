@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from micro.config import FilesData
-from micro.datasets import store
+from micro.datasets import precision, store
 from micro.datasets.recording import Recording
 from micro.errors import DataError
 
@@ -89,16 +89,38 @@ def leave_constant(
     if not constant:
         return recordings, names, []
     if on_constant == "error":
+        name = names[constant[0]]
+        lost = _lost(recordings, name)
+        if lost:
+            raise DataError(f"column {name!r} {lost}")
         raise DataError(
-            f'column {names[constant[0]]!r} never changes {where}; set on_constant = "keep" or "drop", or name the channels to '
-            "use in columns"
+            f'column {name!r} never changes {where}; set on_constant = "keep" or "drop", or name the channels to use in columns'
         )
     kept = [channel for channel in range(len(names)) if channel not in constant]
     if not kept:
-        raise DataError(f"no column changes {where}; nothing is left to learn from")
-    left = [f"column {names[channel]!r} never changes {where} and was left out." for channel in constant]
+        lost = next((f"; column {name!r} {lost}" for name in names if (lost := _lost(recordings, name))), "")
+        raise DataError(
+            f"no column changes {where}{' in float32' if lost else ''}; nothing is left to learn from{lost}"
+        )
+    left = [_left_out(names[channel], where, _lost(recordings, names[channel])) for channel in constant]
     fewer = [replace(r, samples=store.taken(r.samples, kept)) for r in recordings]
     return fewer, tuple(names[channel] for channel in kept), left
+
+
+def _left_out(name: str, where: str, lost: str) -> str:
+    """That a channel was left out, and why."""
+    return (
+        f"column {name!r} was left out: it {lost}."
+        if lost
+        else f"column {name!r} never changes {where} and was left out."
+    )
+
+
+def _lost(recordings: Sequence[Recording], name: str) -> str:
+    """How a channel changes in a file with healthy rows, where it is one number in float32; '' where it does not change."""
+    each = (one.precision for one in recordings if one.healthy.any() and name in one.precision)
+    found = precision.joined({name: own[name]} for own in each).get(name)
+    return str(found) if found is not None and found.lost_all else ""
 
 
 def _constant(recordings: Sequence[Recording], count: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from micro.config import FilesData
 from micro.datasets import cells as cell
 from micro.datasets import store
 from micro.datasets.clock import Moments
+from micro.datasets.precision import Precision
 from micro.errors import DataError
 from micro.support.patterns import matches_name
 
@@ -58,6 +59,8 @@ class Contents:
         header: Every column of the file.
         image_size: Height and width of a picture, whose samples are its pixels row by row.
         unread: Sentences on columns of the file that cannot be read.
+        times: Seconds of the rows by the file's own clock, (n,), where the config gives its rate in place of them.
+        precision: By channel, what float32 keeps of it; of channels with a value alone.
     """
 
     path: Path
@@ -73,6 +76,8 @@ class Contents:
     image_size: tuple[int, int] | None = None
     unread: tuple[str, ...] = ()
     begin: float | None = None
+    times: np.ndarray | None = None
+    precision: Mapping[str, Precision] = field(default_factory=dict)
 
 
 def rows_of(contents: Contents, start: int, stop: int) -> Contents:
@@ -85,6 +90,7 @@ def rows_of(contents: Contents, start: int, stop: int) -> Contents:
         rows=Rows(rows.path, [(first - start, lines) for first, lines in rows.runs], rows.skipped + start),
         moments=moments and replace(moments, values=moments.values[part], missing=moments.missing[part]),
         labels=None if labels is None else labels[part],
+        times=None if contents.times is None else contents.times[part],
     )
 
 
@@ -108,6 +114,7 @@ def filled_rows(contents: Contents) -> tuple[Contents, np.ndarray]:
         rows=Rows(rows.path, [(0, lines)]),
         moments=moments and replace(moments, values=moments.values[kept], missing=moments.missing[kept]),
         labels=None if contents.labels is None else contents.labels[kept],
+        times=None if contents.times is None else contents.times[kept],
     )
     return fewer, kept
 

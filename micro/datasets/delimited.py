@@ -14,10 +14,19 @@ import numpy as np
 
 from micro.config import FilesData
 from micro.datasets import cells as cell
-from micro.datasets import clock, store
+from micro.datasets import clock, precision, store
 from micro.datasets.contents import Chosen, Contents, EmptyFile, Rows, choose, narrowed
-from micro.datasets.delimited_advice import advice_on_cells, advice_on_names, advice_on_text, advice_on_units, no_units
+from micro.datasets.delimited_advice import (
+    Above,
+    advice_on_cells,
+    advice_on_names,
+    advice_on_numbers,
+    advice_on_text,
+    advice_on_units,
+    no_units,
+)
 from micro.datasets.lines import COMMENTED, Block, records, text_blocks
+from micro.datasets.precision import Precision
 from micro.errors import DataError
 
 if TYPE_CHECKING:
@@ -48,10 +57,11 @@ def read_delimited(path: Path, config: FilesData, settled: Sequence[str] = ()) -
         EmptyFile: Without a row.
     """
     blocks = text_blocks(path, config)
-    names, rest = _head(path, blocks, config)
+    names, rest, above = _head(path, blocks, config)
 
     def aside() -> str:
-        return advice_on_names(names, list(islice(records(rest.text, rest.line, config), NEAR)), config)
+        near = list(islice(records(rest.text, rest.line, config), NEAR))
+        return advice_on_names(names, near, above, config)
 
     chosen = choose(path, names, config, settled, aside)
     gathered = _Gathered(Rows(path))
@@ -73,6 +83,7 @@ class _Gathered:
     samples: store.Growing = field(default_factory=store.Growing)
     moments: list[clock.Moments] = field(default_factory=list)
     labels: list[np.ndarray] = field(default_factory=list)
+    precision: dict[str, Precision] = field(default_factory=dict)
     count: int = 0
 
     def add(self, part: Part, block: Block, chosen: Chosen, config: FilesData) -> None:
@@ -80,7 +91,10 @@ class _Gathered:
         if not len(part.samples):
             return
         self.rows.runs.append((self.count, part.lines))
-        self.samples.add(_narrowed(part.samples, chosen, self.count, self.rows))
+        narrow = _narrowed(part.samples, chosen, self.count, self.rows)
+        for name, wide, column in zip(chosen.names, part.samples.T, narrow.T):
+            precision.note(self.precision, name, wide, column)
+        self.samples.add(narrow)
         if chosen.time is not None:
             self.moments.append(_times(part.times, chosen.time, block, self.count, config, self.rows))
         if chosen.label is not None:
@@ -99,23 +113,26 @@ class _Gathered:
             self.words,
             texts=self.texts,
             header=tuple(header),
+            precision=self.precision,
         )
 
 
-def _head(path: Path, blocks: Iterator[Block], config: FilesData) -> tuple[list[str], Block]:
-    """Names of the columns, and the rest of the block that they end in."""
+def _head(path: Path, blocks: Iterator[Block], config: FilesData) -> tuple[list[str], Block, list[Above]]:
+    """Names of the columns, the rest of the block that they end in, and the lines that skip_rows leaves out above them."""
     wanted = int(config.header) + int(config.units_row)
     rows: list[list[str]] = []
+    above: list[Above] = []
     for block in blocks:
         try:
             for start, _, cells in records(block.text, block.line, config):
                 if start <= config.skip_rows:
+                    above.append((start, cells))
                     continue
                 rows.append([text.strip() for text in cells])
                 if config.units_row and len(rows) == wanted and (data := no_units(cells)):
                     raise DataError(f"{path}, line {start}: {data}")
                 if len(rows) == wanted + 1:
-                    return _names(path, rows, config), _cut(block, start)
+                    return _names(path, rows, above, config), _cut(block, start), above
         except csv.Error as error:
             raise DataError(f"{path} cannot be read as CSV: {error}") from None
     if not rows:
@@ -131,7 +148,7 @@ def _cut(block: Block, line: int) -> Block:
     return Block(line, block.text[place:], block.last)
 
 
-def _names(path: Path, rows: list[list[str]], config: FilesData) -> list[str]:
+def _names(path: Path, rows: list[list[str]], above: Sequence[Above], config: FilesData) -> list[str]:
     """Names of the columns, from the header and as many cells as the first row has."""
     width = len(rows[-1])
     if not config.header:
@@ -140,7 +157,7 @@ def _names(path: Path, rows: list[list[str]], config: FilesData) -> list[str]:
         return [f"c{place}" for place in range(width - len(ends))] + ends
     names = rows[0]
     if any(names) and all(cell.number(name, config.decimal) is not None for name in names):
-        raise DataError(f"{path}: the first line holds numbers only; set header = false if it is data")
+        raise DataError(f"{path}: {advice_on_numbers(names, above, config)}")
     # A separator at the end of every row, but not of the header.
     return [*names, ""] if width == len(names) + 1 and not rows[-1][-1] else names
 
@@ -255,7 +272,7 @@ def _rows_of(path: Path, block: Block, names: Sequence[str], config: FilesData) 
             elif len(cells) > width or (len(cells) < width and config.on_missing == "error"):
                 is_last = block.last and after == block.line + block.text.count("\n")
                 near = list(islice(records(block.text, block.line, config), NEAR))
-                advice = advice_on_cells(cells, names, near, len(rows) < NEAR, is_last, config)
+                advice = advice_on_cells(cells, names, near, len(rows) < NEAR, is_last, config, after - line)
                 raise DataError(f"{path}, line {line}: {advice}")
             lines.append(line)
             rows.append(cells + [""] * (width - len(cells)))

@@ -11,10 +11,17 @@ from micro.support.wording import counted
 
 SEPARATORS = {",": ",", ";": ";", "\t": "\\t", "|": "|"}
 COMMENTS = ("#", "%", "//", ";", "!", "*")
+# A line above the header that skip_rows leaves out: its number and its cells.
+Above = tuple[int, list[str]]
 
 
-def advice_on_names(names: Sequence[str], near: Sequence[tuple[int, int, list[str]]], config: FilesData) -> str:
+def advice_on_names(
+    names: Sequence[str], near: Sequence[tuple[int, int, list[str]]], above: Sequence[Above], config: FilesData
+) -> str:
     """What may be wrong where a header lacks a column; `near` are the lines and cells of rows below it."""
+    skipped = _skipped_header(names, above, config)
+    if skipped is not None:
+        return f"; {_another_number(skipped, config)}"
     other = _other_separator(names, config)
     if other:
         return f"; {other}"
@@ -22,8 +29,38 @@ def advice_on_names(names: Sequence[str], near: Sequence[tuple[int, int, list[st
         return "; " + _comment(names[0])
     begins = _table_begins(near, config)
     if begins is not None and len(near[-1][2]) != len(names):
+        if config.skip_rows:
+            return f"; {_another_number(begins, config)}"
         return f"; are there lines above the header? set skip_rows = {begins - 1}"
     return ""
+
+
+def advice_on_numbers(names: Sequence[str], above: Sequence[Above], config: FilesData) -> str:
+    """That a header holds numbers only, and what to do."""
+    if not config.skip_rows:
+        return "the first line holds numbers only; set header = false if it is data"
+    said = f"the first line after skip_rows = {config.skip_rows} holds numbers only"
+    skipped = _skipped_header(names, above, config)
+    if skipped is not None:
+        return f"{said}; {_another_number(skipped, config)}"
+    return f"{said}; set header = false if there is no header, or skip_rows to the number of lines above it"
+
+
+def _skipped_header(names: Sequence[str], above: Sequence[Above], config: FilesData) -> int | None:
+    """The line of what looks like a header among the lines that skip_rows leaves out: as many cells as columns, no number."""
+    for line, cells in reversed(above):
+        named = all(text.strip() and cell.number(text, config.decimal) is None for text in cells)
+        if named and len(cells) == len(names) and (len(cells) > 1 or cells[0].strip() in config.columns):
+            return line
+    return None
+
+
+def _another_number(header: int, config: FilesData) -> str:
+    """That a file has fewer or more lines above its header than the config says."""
+    return (
+        f"line {header} looks like its header, so it has {counted(header - 1, 'line')} above it, and skip_rows is "
+        f"{config.skip_rows}: all files of a run, and those that it scores, need as many lines above the header"
+    )
 
 
 def advice_on_cells(
@@ -33,9 +70,16 @@ def advice_on_cells(
     is_early: bool,
     is_last: bool,
     config: FilesData,
+    lines: int = 1,
 ) -> str:
-    """Why a row has another number of cells than the header, and what to do; `near` are lines and cells of rows around it."""
+    """Why a row has another number of cells than the header, and what to do.
+
+    `near` are lines and cells of rows around it, `lines` how many lines of the file it goes over.
+    """
     said = f"{counted(len(cells), 'cell')} where {len(names)} are expected"
+    if lines > 1:
+        below = counted(lines - 1, "line")
+        return f'{said}: a quote (") opens a cell that is closed {below} below; is one missing or too many?'
     if is_last and len(cells) < len(names):
         return f'{said}: the last line is cut off; set on_missing = "drop" to leave it out'
     if cells and cells[0].strip().startswith(COMMENTS) and config.comment is None:
@@ -44,6 +88,8 @@ def advice_on_cells(
     if other:
         return f"{said}; {other}"
     if is_early and (begins := _table_begins(near, config)) is not None:
+        if config.skip_rows:
+            return f"{said}; {_another_number(begins, config)}"
         return f"{said}; are there lines above the header? set skip_rows = {begins - 1}"
     if len(cells) == 2 * len(names) and config.separator == ",":
         return (

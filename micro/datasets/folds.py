@@ -11,7 +11,7 @@ from micro.config import GroupedData
 from micro.datasets.class_split import TEST, TRAINING, VALIDATION, Labeled, joined, require_one_class, split_classes
 from micro.datasets.recording import Framing
 from micro.errors import DataError
-from micro.support.wording import counted
+from micro.support.wording import counted, listed
 
 
 def divided(
@@ -40,13 +40,13 @@ def divided(
     apart = int((held.sum(axis=1) > 0).sum())
     if apart < config.folds:
         fewer = f"set folds = {apart}, or record more" if apart >= 3 else "cross-validation takes three or more"
-        same = ", those of the same bytes counted as one" if twins else ""
+        same = _same(groups, twins)
         raise DataError(
             f"folds = {config.folds}, and {counted(apart, what)} {'has' if apart == 1 else 'have'} windows{same}: each fold "
             f"tests {what}s of its own; {fewer}"
         )
     dealt = deal(held, config.folds, seed)
-    _require_trained(held, dealt, config.folds, class_names, what)
+    _require_trained(held, dealt, config.folds, class_names, what, _named(groups, place))
     part_of = {fold: TEST, (fold + 1) % config.folds: VALIDATION}
     parts = [np.where(one.classes >= 0, part_of.get(int(dealt[place[one.name]]), TRAINING), -1) for one in stretches]
     counts = [
@@ -96,7 +96,28 @@ def _windows(stretches: Sequence[Labeled], place: Mapping[str, int], classes: in
     return held
 
 
-def _require_trained(held: np.ndarray, dealt: np.ndarray, folds: int, class_names: Sequence[str], what: str) -> None:
+def _same(groups: Mapping[str, str], twins: Sequence[tuple[str, ...]]) -> str:
+    """Which groups count as one, as files of them hold the same bytes; '' where there are none."""
+    found = {
+        " and ".join(dict.fromkeys(groups[name] for name in names)): listed(names)
+        for names in twins
+        if len({groups[name] for name in names}) > 1
+    }
+    pairs = [each if each == files.replace(", ", " and ") else f"{each} ({files})" for each, files in found.items()]
+    return f", those of the same bytes counted as one: {listed(pairs)}" if pairs else ""
+
+
+def _named(groups: Mapping[str, str], place: Mapping[str, int]) -> list[str]:
+    """The names of each group, by its number; of those that files of the same bytes make one, all."""
+    names: dict[int, dict[str, None]] = {}
+    for file, number in place.items():
+        names.setdefault(number, {})[groups[file]] = None
+    return [" and ".join(names[number]) for number in range(len(names))]
+
+
+def _require_trained(
+    held: np.ndarray, dealt: np.ndarray, folds: int, class_names: Sequence[str], what: str, names: Sequence[str]
+) -> None:
     """DataError for a class of which a fold would train on no window."""
     for fold in range(folds):
         trained = held[(dealt != fold) & (dealt != (fold + 1) % folds)].sum(axis=0)
@@ -104,8 +125,10 @@ def _require_trained(held: np.ndarray, dealt: np.ndarray, folds: int, class_name
         if len(lacking):
             label = int(lacking[0])
             of = f"class {class_names[label]!r}" if class_names else "what is to be learned"
-            count = int((held[:, label] > 0).sum())
+            holding = np.flatnonzero(held[:, label] > 0).tolist()
+            count = len(holding)
             raise DataError(
-                f"folds = {folds}: where fold {fold + 1} is tested and the next one validates, training would have no window "
-                f"of {of}, which {counted(count, what)} {'holds' if count == 1 else 'hold'}; record it in more {what}s"
+                f"folds = {folds}: where fold {fold + 1} is tested and fold {(fold + 1) % folds + 1} validates, training would "
+                f"have no window of {of}, which {counted(count, what)} {'holds' if count == 1 else 'hold'} "
+                f"({listed([names[each] for each in holding])}); record it in more {what}s"
             )

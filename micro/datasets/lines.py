@@ -58,14 +58,39 @@ def text_blocks(path: Path, config: FilesData) -> Iterator[Block]:
                     line += held.count("\n", 0, end)
                     held = held[end:]
                 elif len(held) > LONGEST:
-                    what = "a quote is opened and not closed" if end > 1 else "a line goes on"
-                    raise DataError(f"{path}, line {line}: {what} for more than {LONGEST:,} characters; is it a table?")
+                    opened = unclosed_quote(held, line, config.separator) if end > 1 else None
+                    what = "a line goes on" if opened is None else "a quote is opened and not closed"
+                    raise DataError(
+                        f"{path}, line {opened or line}: {what} for more than {LONGEST:,} characters; is it a table?"
+                    )
     except UnicodeDecodeError as error:
         raise DataError(_undecodable(path, line + held.count("\n"), error, config)) from None
     except (OSError, EOFError, zlib.error, UnicodeError) as error:
         raise DataError(f"{path} cannot be read as CSV: {error}") from None
+    opened = unclosed_quote(held, line, config.separator)
+    # One in the last line is that of a line that is cut off, which is said where its cells are counted.
+    if opened is not None and opened < line + held.rstrip("\n").count("\n"):
+        raise DataError(
+            f'{path}, line {opened}: a quote (") is opened and never closed, so that all that follows is one cell; close it or '
+            "take it out"
+        )
     if held.strip("\n"):
         yield Block(line, _tidied(held.rstrip("\n") + "\n", config), True)
+
+
+def unclosed_quote(text: str, line: int, separator: str) -> int | None:
+    """The line of a quote that opens a cell and is not closed in a text that begins at `line`; None where there is none."""
+    opened, place = None, text.find('"')
+    while place >= 0:
+        if opened is None:
+            # A quote within a cell, as that of inches, opens nothing.
+            opened = place if place == 0 or text[place - 1] in ("\n", separator) else None
+        elif text.startswith('"', place + 1):
+            place += 1  # two of them are one in the cell
+        else:
+            opened = None
+        place = text.find('"', place + 1)
+    return None if opened is None else line + text.count("\n", 0, opened)
 
 
 def bare_utf16(start: bytes) -> str | None:

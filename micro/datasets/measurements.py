@@ -311,14 +311,14 @@ def _in_gaps(own: np.ndarray, wanted: np.ndarray, close: float) -> np.ndarray:
 
 
 def _timed(contents: Contents, times: np.ndarray, start: float | None, config: FilesData) -> Contents:
-    """Contents with the master's times, which begin at `start`; with its rate alone, to be compared, where the config says the
-    rate."""
+    """Contents with the master's times, which begin at `start`; with its rate, to be compared, and its times, which may have
+    gaps, where the config says the rate."""
     if config.time_column is not None:
         return contents
     gone, start = ~np.isfinite(times), begun(start)
     if config.sample_rate is not None or config.sample_rates:
         step = _raster(times).step
         begin = None if start is None or gone[0] else start + float(times[0])
-        return replace(contents, rate=None if step is None else 1 / step, begin=begin)
+        return replace(contents, rate=None if step is None else 1 / step, begin=begin, times=times)
     moments = Moments(np.where(gone, 0.0, times), gone, unit="s", column="its master channel", start=start)
     return replace(contents, moments=moments)

@@ -14,6 +14,9 @@ from micro.datasets.recording import Framing, Recording, whole_windows
 from micro.errors import DataError
 from micro.support.wording import listed
 
+# Of a column's rows, what has a value at most where it is that of a slower sensor.
+SELDOM = 0.2
+
 
 def filled(
     contents: Contents, edges: Sequence[int], on_missing: str, window: int
@@ -34,6 +37,13 @@ def filled(
     missing = ~np.isfinite(samples[:, incomplete])
     if on_missing == "error":
         row, place = np.argwhere(missing)[0]
+        held = 1 - float(missing[:, place].mean())
+        if 0 < held <= SELDOM:
+            raise DataError(
+                f"{contents.rows.where(int(row))}: no value in column {contents.channels[incomplete[place]]!r}, which has one "
+                f"in {100 * held:.2g} % of the rows, as a slow sensor in a fast file; leave it out of columns, or make it one "
+                'of [[sources]] with rows = "filled"'
+            )
         raise DataError(
             f"{contents.rows.where(int(row))}: no finite value in column {contents.channels[incomplete[place]]!r} "
             f'({int(missing.sum())} in the file); set on_missing = "drop" to leave out the windows with such rows, or '

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Protocol, overload
 
 import numpy as np
 
+from micro.datasets.precision import Precision
 from micro.errors import DataError
 from micro.signal import Frames, FrontEnd, JoinedFrames, MainFrames, Source, SourceFrames
 from micro.signal.joined_frames import arrivals_of, latest, some_joined, some_of
@@ -46,6 +47,7 @@ class Samples:
         seconds: From the file's first row to the first sample of each stretch.
         rate: In Hz.
         clock: As of a recording.
+        precision: As of a recording.
     """
 
     samples: np.ndarray = field(repr=False)
@@ -54,6 +56,7 @@ class Samples:
     seconds: tuple[float, ...]
     rate: float
     clock: float | None
+    precision: Mapping[str, Precision] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Recording:
         image_size: Height and width of a picture, whose samples are its pixels row by row.
         clock: Seconds of the file's first row by its own clock; None of a file without one.
         streams: Samples of further sources next to it, in the order of the config.
+        precision: By channel, what float32 keeps of the whole file; empty where that is not known.
     """
 
     name: str
@@ -105,6 +109,7 @@ class Recording:
     image_size: tuple[int, int] | None = None
     clock: float | None = None
     streams: tuple[Stream, ...] = field(default=(), repr=False)
+    precision: Mapping[str, Precision] = field(default_factory=dict, repr=False)
 
     @property
     def rows(self) -> np.ndarray:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from micro.config import RegressionData
-from micro.datasets import store, table
+from micro.datasets import precision, store, table
 from micro.datasets.cells import label as label_text
 from micro.datasets.columns import usable
 from micro.datasets.contents import Contents, rows_of
@@ -118,6 +118,7 @@ def load_runs(config: RegressionData, window: int) -> LoadedRuns:
     left_out = table.LeftOut(config, scoring=False)
     files = [table.File(path, name, healthy=False, faulty=False) for path, name in named.items()]
     contents = table.read_files(files, _reading(config), (), notes, left_out)
+    _require_steps(contents, config)
     empty = len(left_out.problems)
     runs = [run for file, read in contents for run in _runs(file, read, config)]
     if config.remaining_life is not None:
@@ -149,6 +150,14 @@ def _reading(config: RegressionData) -> RegressionData:
     """The config with the target read as a channel, and the column of runs as that of labels."""
     columns = (*config.columns, *config.targets) if config.columns else ()
     return config.model_copy(update={"columns": columns, "label_column": config.run_column})
+
+
+def _require_steps(contents: Sequence[tuple[table.File, Contents]], config: RegressionData) -> None:
+    """DataError for a target that changes in the files and is one number in float32."""
+    found = precision.joined(read.precision for _, read in contents)
+    for target in config.targets:
+        if target in found and found[target].lost_all:
+            raise DataError(f"target column {target!r} {found[target]}")
 
 
 def _runs(file: table.File, read: Contents, config: RegressionData) -> Iterator[Run]:

@@ -14,6 +14,7 @@ from micro.datasets.augmented import with_copies
 from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups
 from micro.datasets.folds import divided as dealt
 from micro.datasets.folds import tested
+from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, Range, piece
 from micro.datasets.recording import cut, reach
 from micro.datasets.regression import LoadedRuns, load_runs
@@ -65,8 +66,8 @@ def regression_parts(
     what = "file" if data.run_column is None else "run"
     parts, said = dealt(labeled, whole, (), loaded.paths, groups, twins, views, seed, what, fold)
     divided: tuple[Pieces, ...] = ([], [], [])
-    for (frames, _), one, each, part in zip(framed, labeled, numbers, parts):
-        values, theirs = views(frames), views.of_teacher(frames)
+    for (frames, _), one, each, part, recording in zip(framed, labeled, numbers, parts, recordings):
+        values, theirs = features_of(recording, frames, views)
         for number in range(len(PARTS)):
             rows = np.flatnonzero(part == number)
             if not len(rows):

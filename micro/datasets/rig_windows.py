@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from micro.config import AugmentConfig, FeaturesConfig, RigData
 from micro.datasets import rig
 from micro.datasets.augmented import with_copies
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import cut
-from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, views_of
+from micro.datasets.recording import Recording, cut
+from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, history_note, views_of
 from micro.errors import DataError
 
 # The number of the training part, from which its recordings are drawn.
@@ -34,6 +36,8 @@ def rig_parts(
     machine = rig.Rig(speed=data.speed, bearing=rig.Bearing(**data.bearing.model_dump()))
     views = views_of(settings, inputs, CHANNELS, (), machine.sample_rate)
 
+    recordings: list[Recording] = []
+
     def record(part: int, count: int, fault: str | None = None, severity: float = 0.0) -> Pieces:
         pieces: Pieces = []
         for number in range(count):
@@ -43,6 +47,7 @@ def rig_parts(
             name = f"{fault}-{severity:g}g-{number}" if fault else f"normal-{part}-{number}"
             name = f"known-{name}" if part == KNOWN else name
             recording = rig.simulate_rig(machine, data.seconds, rng, fault=fault, severity=severity, name=name)
+            recordings.append(recording)
             frames, _ = cut(recording, views)
             if not len(frames):
                 raise DataError(
@@ -66,7 +71,7 @@ def rig_parts(
             for each in record(part, count, fault, severity)
         ]
 
-    return Parts(
+    parts = Parts(
         views.student,
         train=record(TRAINING, data.train_recordings),
         validation=record(1, data.validation_recordings),
@@ -79,3 +84,4 @@ def rig_parts(
         teacher_features=views.teacher,
         teacher_channels=CHANNELS,
     )
+    return replace(parts, notes=tuple(history_note(recordings, views)))

@@ -13,6 +13,7 @@ from micro.config import PLACE, FilesData, SourceConfig
 from micro.datasets import store, table
 from micro.datasets.columns import usable
 from micro.datasets.contents import Contents, filled_rows
+from micro.datasets.filled_rows import require_filled
 from micro.datasets.find import find_files, placed, without
 from micro.datasets.recording import Recording, Samples, Stream, lacking, one_rate
 from micro.datasets.states import States
@@ -251,6 +252,8 @@ def _stretches(file: table.File, read: Contents, source: SourceConfig, reading: 
             begins, rate = float(kept[0] / rate), rate / float(steps[0])
             reading = reading.model_copy(update={"sample_rate": rate, "sample_rates": {}})
             read = replace(read, rate=None)
+    else:
+        require_filled(read, source, reading)
     states = States(np.ones(len(read.samples), bool), None)
     parts = table.stretches_of(file.name, read, states, reading, source.features.window)
     return [replace(one, start_seconds=one.start_seconds + begins) for one in parts]
@@ -268,6 +271,7 @@ def _samples(stretches: Sequence[Recording]) -> Samples:
         tuple(one.start_seconds for one in stretches),
         first.sample_rate,
         first.clock,
+        first.precision,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from micro.datasets.overflow import require_finite
 from micro.datasets.recording import Framing, Recording, all_within, any_within, cut, reach, split_in_time
 from micro.errors import DataError
 from micro.signal import Frames, Scaling, fit_scaling
@@ -121,13 +122,16 @@ def file_scalings(
     """One scaling a file, fitted on the features of the healthy windows of all its stretches.
 
     Raises:
-        DataError: Names a file without.
+        DataError: Names a file without, and one of which features are not finite.
     """
     healthy_values: dict[str, list[np.ndarray]] = {}
     for recording in recordings:
         frames, starts = cut(recording, framing)
         healthy = all_within(recording.healthy, *reach(starts, framing))
-        healthy_values.setdefault(recording.name, []).append(features(frames)[healthy])
+        with np.errstate(over="ignore", invalid="ignore"):  # which is an error below
+            values = features(frames)[healthy]
+        require_finite(values, recording)
+        healthy_values.setdefault(recording.name, []).append(values)
     for name, values in healthy_values.items():
         if not sum(map(len, values)):
             raise DataError(f"{name}: no healthy window to fit its scaling on; check healthy_rows")

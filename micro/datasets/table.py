@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from micro.config import FilesData, GroupedData, TableData
-from micro.datasets import clock
+from micro.datasets import clock, precision
 from micro.datasets.columns import usable
 from micro.datasets.contents import Contents, EmptyFile, expanded, without_nameless
 from micro.datasets.find import find_files, matches
@@ -183,13 +183,19 @@ def read_files(
         raise DataError(f"none of {counted(len(files), 'file')} holds a row: {left_out.problems[0]}")
     if elsewhere:
         notes[f"columns that only some files have were left out: {_listed(list(elsewhere))}."] = None
+    if not config.pictures:
+        notes.update(dict.fromkeys(precision.coarse_notes(precision.joined(read.precision for _, read in contents))))
     return contents
 
 
 def _require_matched(files: Sequence[File], config: FilesData, left_out: LeftOut) -> None:
     """DataError for a pattern of sample_rates without a file, but where other files than the config's are scored."""
-    for pattern in () if left_out.scoring else config.sample_rates:
-        if not any(matches(file.path, pattern, config.folder) for file in files):
+    if left_out.scoring or not config.sample_rates:
+        return
+    unlabeled = getattr(config, "unlabeled_files", ())
+    paths = [*(file.path for file in files), *(find_files(unlabeled, config.folder) if unlabeled else ())]
+    for pattern in config.sample_rates:
+        if not any(matches(path, pattern, config.folder) for path in paths):
             raise DataError(
                 f"sample_rates: {unmatched(pattern, {file.path: file.name for file in files}, config.folder)}"
             )
@@ -214,6 +220,7 @@ def stretches_of(name: str, contents: Contents, states: States, config: FilesDat
             *(name, samples[part], rate, states.label, healthy, faulty, valid[part], start, unknown, begins),
             interpolated=int(guessed[part].sum()),
             clock=origin,
+            precision=contents.precision,
         )
         recordings.append(recording if config.resample is None else resampled(recording, config.resample))
     return recordings
@@ -255,12 +262,20 @@ def rate_of(contents: Contents, config: FilesData) -> tuple[float, list[int], np
     if given is None and contents.rate is None:
         raise DataError(f"{contents.path} has no sample rate of its own; set sample_rate or time_column")
     if given is None or contents.rate is None:
-        return float(given or contents.rate or 0.0), [], None
+        return float(given or contents.rate or 0.0), *_own_gaps(contents, config)
     if abs(contents.rate / given - 1) > 0.01:
         raise DataError(
             f"{contents.path} was sampled at {contents.rate:g} Hz by its own header; sample_rate is {given:g} Hz"
         )
-    return given, [], None
+    return given, *_own_gaps(contents, config)
+
+
+def _own_gaps(contents: Contents, config: FilesData) -> tuple[list[int], np.ndarray | None]:
+    """The rows after gaps in the times of a file whose rate the config gives, and its rows' seconds where it has gaps."""
+    if contents.times is None:
+        return [], None
+    gaps = clock.lost(contents.times, config, contents.rows.where)
+    return gaps, contents.times if gaps else None
 
 
 def _given_rate(path: Path, config: FilesData) -> float | None:
@@ -282,7 +297,8 @@ def _given_rate(path: Path, config: FilesData) -> float | None:
 def seconds_of(contents: Contents, config: FilesData) -> np.ndarray:
     """Seconds from a file's first row to each, (n,): by its clock, else by its rate."""
     if contents.moments is None:
-        return np.arange(len(contents.samples)) / rate_of(contents, config)[0]
+        rate, _, times = rate_of(contents, config)
+        return np.arange(len(contents.samples)) / rate if times is None else times - times[0]
     since = clock.seconds(contents.moments, clock.called(contents.moments, config), contents.path)
     return since - since[0]
 

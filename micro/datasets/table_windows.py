@@ -12,6 +12,7 @@ from micro.datasets import table
 from micro.datasets.augmented import with_copies
 from micro.datasets.find import find_files
 from micro.datasets.known_faults import fault_windows, learned_names
+from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.predicted import predicted_channels, predicted_note
 from micro.datasets.recording import Recording, all_within, any_within, cut, reach
@@ -154,7 +155,7 @@ def _features(
     recording: Recording, frames: Frames, views: Views, scalings: Mapping[str, tuple[Scaling, Scaling | None]]
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """What student and teacher see of a recording's windows, scaled by its file where the config says so."""
-    values, theirs = views(frames), views.of_teacher(frames)
+    values, theirs = features_of(recording, frames, views)
     own, of_teacher = scalings.get(recording.name, (None, None))
     if own is not None:
         values = own(values)

@@ -13,6 +13,7 @@ from micro.datasets import table
 from micro.datasets.augmented import with_copies
 from micro.datasets.class_split import groups_of
 from micro.datasets.find import find_files, matches
+from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Pieces, piece
 from micro.datasets.recording import Recording, cut
 from micro.datasets.regression import load_to_score
@@ -93,9 +94,8 @@ def unlabeled_pieces(
         if isinstance(config, RegressionData):
             several = (len(config.targets),) if len(config.targets) > 1 else ()
             numbers = np.full((len(frames), *several), np.nan)
-        made = piece(
-            frames, views(frames), NO_CLASS, one.name, None, numbers, views=views, of_teacher=views.of_teacher(frames)
-        )
+        values, theirs = features_of(one, frames, views)
+        made = piece(frames, values, NO_CLASS, one.name, None, numbers, views=views, of_teacher=theirs)
         made = replace(made, learner="student")
         pieces += with_copies(made, frames, slice(None), views, augment, seed, image_size=image_size)
     notes = []

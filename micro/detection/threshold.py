@@ -55,7 +55,8 @@ def threshold_rank(count: int, false_alarm_rate: float) -> int:
         raise ValueError(
             f"{counted(count, 'held-out healthy window')} {'is' if count == 1 else 'are'} too few for a false-alarm rate of "
             f"{false_alarm_rate:g}; "
-            f"at least {least:,} are needed: record more, shorten the hop, or allow more false alarms"
+            f"at least {least:,} are needed: record more, shorten the hop, or allow more false alarms ([detect] "
+            f"false_alarm_rate = {math.ceil(1000 / (count + 1)) / 1000:g} at least)"
         )
     return rank
 

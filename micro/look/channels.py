@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from micro.datasets.columns import is_ramp
+from micro.datasets.precision import Precision
 
 # A channel hits a limit if this fraction of its values, and three in a row, are its largest or smallest.
 AT_LIMIT, IN_A_ROW = 0.01, 3
@@ -15,6 +16,7 @@ AT_LIMIT, IN_A_ROW = 0.01, 3
 ODD = {
     "text": "holds text among numbers",
     "constant": "never changes",
+    "coarse": "changes too little for float32 (subtract an offset)",
     "at_limit": "stays at its limit (clipped?)",
     "counts": "only counts up",
 }
@@ -25,7 +27,8 @@ Curve = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel of one file: range, mean, missing values, and what is odd about it; `whole` where it holds integers only."""
+    """One channel of one file: range, mean, missing values, and what is odd about it; `whole` where it holds integers only;
+    and what float32 keeps of its values."""
 
     name: str
     low: float
@@ -37,6 +40,12 @@ class Channel:
     counts: bool
     text: bool = False
     whole: bool = False
+    precision: Precision | None = None
+
+    @property
+    def coarse(self) -> bool:
+        """Whether float32 keeps too few steps of it."""
+        return self.precision is not None and self.precision.is_coarse
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -44,8 +53,8 @@ class Channel:
         return tuple(says for what, says in ODD.items() if getattr(self, what))
 
 
-def channel_of(name: str, column: np.ndarray) -> Channel:
-    """What a channel of a file holds, (n,) float32."""
+def channel_of(name: str, column: np.ndarray, precision: Precision | None = None) -> Channel:
+    """What a channel of a file holds, (n,) float32, and of what its file has there float32 keeps."""
     finite = column[np.isfinite(column)]
     missing = len(column) - len(finite)
     if not len(finite):
@@ -58,10 +67,11 @@ def channel_of(name: str, column: np.ndarray) -> Channel:
         high,
         float(finite.mean(dtype=np.float64)),
         missing,
-        low == high,
+        low == high and not (precision is not None and precision.lost_all),
         limited,
         is_ramp(finite),
         whole=bool((finite == np.round(finite)).all()),
+        precision=precision,
     )
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from micro.datasets.missing import SELDOM
+from micro.datasets.precision import Precision, joined
 from micro.look.surveyed import Surveyed
-
-# Of a channel's rows, what has a value at most where it is that of a slower sensor.
-SELDOM = 0.2
 
 
 def never_changes(found: Sequence[Surveyed]) -> bool:
@@ -29,16 +28,30 @@ def seldom_filled(found: Sequence[Surveyed]) -> list[str]:
     return said
 
 
+def precision_of(files: Sequence[Surveyed]) -> dict[str, Precision]:
+    """By channel, what float32 keeps of it in all files together."""
+    return joined({each.name: each.precision} for file in files for each in file.channels if each.precision is not None)
+
+
+def coarse(found: Mapping[str, Precision], columns: Sequence[str]) -> list[str]:
+    """Sentences on those of some channels of which float32 keeps too few steps."""
+    return [f"column {name!r} {found[name]}" for name in columns if name in found and found[name].is_coarse]
+
+
 def without_odd(files: Sequence[Surveyed], columns: list[str] | None, remarks: list[str]) -> list[str] | None:
-    """Channels without those that in every file only count up, or are one number in each file and another in others."""
+    """Channels without those that in every file only count up, that are one number in each file and another in others, or
+    of which float32 keeps nothing."""
     names = columns or [channel.name for channel in files[0].channels]
     left: dict[str, str] = {}
+    kept_of = precision_of(files)
     for name in names:
         held = [channel for file in files for channel in file.channels if channel.name == name]
         if held and all(channel.counts for channel in held):
             left[name] = "only counts up in every file"
         elif len(held) > 1 and all(channel.constant for channel in held) and len({channel.low for channel in held}) > 1:
             left[name] = "is one number in each file, as the number of a machine or subject is"
+        elif name in kept_of and kept_of[name].lost_all:
+            left[name] = str(kept_of[name])
     kept = [name for name in names if name not in left]
     if not left or not kept:
         return columns

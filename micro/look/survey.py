@@ -24,7 +24,7 @@ from micro.look.dialect import Dialect, dialect_of
 from micro.look.given import NOTHING, ContradictionError, Given, typed_as
 from micro.look.heads import head_of
 from micro.look.patterns import shortened
-from micro.look.remarks import never_changes, seldom_filled, without_odd
+from micro.look.remarks import coarse, never_changes, precision_of, seldom_filled, without_odd
 from micro.look.settled import Columns, columns_of
 from micro.look.surveyed import Surveyed
 from micro.look.table_columns import usual
@@ -147,6 +147,8 @@ def _read(
     twins = tuple(twins_of({file.name: file.path for file in found}))
     if found and "columns" not in given.settings:
         kept = without_odd(found, settings.get("columns"), remarks)
+        used = kept or [channel.name for channel in found[0].channels]
+        remarks += coarse(precision_of(found), used)
         if kept is not None:
             settings["columns"] = shortened(kept, [each.names for each in dialects.values()], columns.special)
     remarks += _differences(found) if found else []
@@ -246,7 +248,7 @@ def _surveyed(name: str, path: Path, read: Contents, config: TableData, columns:
         stretches = _stretches(read.labels, list(read.words))
     rate, gaps = _rate_and_gaps(path, read, config, runs=columns.run is not None)
     channels = [
-        replace(channel_of(each, read.samples[:, place]), text=place in read.texts)
+        replace(channel_of(each, read.samples[:, place], read.precision.get(each)), text=place in read.texts)
         for place, each in enumerate(read.channels)
     ]
     target = next((each for each in channels if each.name == columns.target), None)

@@ -43,6 +43,7 @@ from micro.runs.seed_run import SeedRun, StageResult
 from micro.runs.text_figures import text_report
 from micro.signal import FrontEnd
 from micro.tflite.budget import check
+from micro.tflite.cost import parse_bytes
 from micro.tflite.graph import read
 from micro.tflite.parity import Parity
 
@@ -133,7 +134,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         ),
         sparsity=sparsity_of(deployed.model),
         stages=_stages(results),
-        budget=_budget(config, deployed.written),
+        budget=_budget(config, deployed.written, emitted.predictor),
         seeds=_seeds(results),
         summary=summarize(metrics),
         distilling=compare(metrics, metric, "student_distilled", "student_alone", over),
@@ -240,13 +241,23 @@ def _conversion(converted: Converted) -> Conversion:
     return Conversion(weights=converted.weights, error=converted.error, warnings=converted.warnings)
 
 
-def _budget(config: Config, tflite: Written) -> BudgetReport | None:
-    """The budget and what exceeds it; None where there is none."""
+def _budget(config: Config, tflite: Written, predictor: Predictor | None) -> BudgetReport | None:
+    """The budget and what exceeds it; None where there is none. Of text the table of characters takes flash as well."""
     budget = config.budget
     if not budget.given:
         return None
     found = check(tflite, flash=budget.flash, ram=budget.ram)
-    return BudgetReport(**budget.model_dump(), fits=found.fits, broken=tuple(found.broken))
+    broken = list(found.broken)
+    if predictor is not None and budget.flash is not None:
+        limit, table = parse_bytes(budget.flash, "budget.flash"), predictor.table_bytes
+        total = found.footprint.model_bytes + table
+        if total > limit >= total - table:
+            broken.insert(
+                0,
+                f"flash: the model and its table of characters take {total:,} bytes, {total - limit:,} over {limit:,} (model "
+                f"{total - table:,}, table {table:,})",
+            )
+    return BudgetReport(**budget.model_dump(), fits=not broken, broken=tuple(broken))
 
 
 def _by_origin(results: RunResults, emitted: Emitted) -> tuple[RecordingReport, ...]:

@@ -137,7 +137,7 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
             stretch = (
                 rows,
                 np.full(len(starts), np.nan) if rate is None else recording.start_seconds + starts / rate,
-                *scores_in_parts(student, features, frames, scalings.get(recording.name)),
+                *scores_in_parts(student, features, recording, frames, scalings.get(recording.name)),
             )
             by_file.setdefault(recording.name, []).append(stretch)
     notes = (*notes, *joined.notes, *missing_notes(recordings, features))

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from micro.config import Config
+from micro.datasets.overflow import require_finite
 from micro.datasets.pieces import AnyTarget, Targets
+from micro.datasets.recording import Recording
 from micro.datasets.views import release
 from micro.detection.detector import Detector, stand_in
 from micro.detection.outcome import Decider
@@ -56,22 +58,25 @@ def load_student(folder: Path, report: RunReport, config: Config) -> Student:
 
 
 def scores_in_parts(
-    student: Student, features: AnyFrontEnd, frames: Frames, own: Scaling | None
+    student: Student, features: AnyFrontEnd, recording: Recording, frames: Frames, own: Scaling | None
 ) -> tuple[np.ndarray, ...]:
     """Scores of windows in real units and in the detector's, faults, likeliest classes by number, and those that a recognizer
     counts: (n, window, channels) -> (n,) each, the scores of several numbers (n, numbers).
 
-    They are computed for so few windows at a time that copies of their samples do not fill the memory.
+    `recording` is what they were cut from. They are computed for so few windows at a time that copies of their samples do not
+    fill the memory.
     """
     step = max(1, SAMPLES_AT_ONCE // (features.window * features.channels))
     parts = []
     for start in range(0, len(frames), step):
-        parts.append(_scores(student, features, frames[start : start + step], own))
+        parts.append(_scores(student, features, recording, frames[start : start + step], own))
         release(frames)
     return tuple(np.concatenate(column) for column in zip(*parts))
 
 
-def _scores(student: Student, features: AnyFrontEnd, frames: Frames, own: Scaling | None) -> tuple[np.ndarray, ...]:
+def _scores(
+    student: Student, features: AnyFrontEnd, recording: Recording, frames: Frames, own: Scaling | None
+) -> tuple[np.ndarray, ...]:
     """As `scores_in_parts`, of all windows at once."""
     decider = student.decider
     sensed = counts_of(features, frames) if student.on_chip else frames
@@ -87,6 +92,7 @@ def _scores(student: Student, features: AnyFrontEnd, frames: Frames, own: Scalin
     tensor = graph.tensors[graph.inputs[0]]
     quantization = tensor.quantization
     values = features_of(features, frames[good])
+    require_finite(values, recording)
     x = student.scaling(values if own is None else own(values))
     inputs = quantized(x, tensor)
     if student.on_chip and own is None and quantization is not None:

@@ -68,7 +68,11 @@ def fit_scaling(features: np.ndarray) -> Scaling:
     if not len(features):
         raise ValueError("no windows to fit the scaling on")
     if not np.isfinite(features).all():
-        raise ValueError("features to fit the scaling on are not finite")
+        places = np.flatnonzero(~np.isfinite(features.reshape(-1, features.shape[-1])).all(axis=0))
+        raise ValueError(
+            f"features to fit the scaling on are not finite: feature {places[0]} of {features.shape[-1]}, counted from 0; take "
+            "out windows that are missing values, or scale samples that are too large for float32"
+        )
     flat = features.reshape(-1, features.shape[-1]).astype(np.float64)
     spread = flat.std(axis=0)
     spread = np.where(spread > 1e-6 * np.maximum(1.0, np.abs(flat).max(axis=0)), spread, 1.0)

@@ -65,7 +65,8 @@ def _false_alarms(report: RunReport, healthy: Rows) -> Iterator[Reason]:
             "doubtful",
             f"few healthy windows in the test ({windows:,})",
             f"{seen}: too few to tell",
-            f"record more of the healthy machine: {enough(limit):,} test windows without a false alarm are enough",
+            f"record more of the healthy machine: with {percent(asked)} false alarms, as asked for, "
+            f"{enough(limit, asked, windows):,} test windows are enough",
         )
     else:
         yield Reason("good", "false alarms as asked", seen)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 # Of false alarms, in multiples of the rate asked for: above the first they are doubtful, surely above the second unusable; a
 # good run is surely below the second. Half of all healthy windows is unusable whatever was asked.
 ABOVE, FAR, HALF = 2.0, 5.0, 0.5
@@ -27,10 +29,10 @@ def far_above(asked: float) -> float:
     return max(asked, min(FAR * asked, HALF))
 
 
-def enough(limit: float) -> int:
-    """Healthy windows without one false alarm that would show a rate to be below `limit`."""
-    of = 1
-    while interval(0, of)[1] > limit:
+def enough(limit: float, rate: float, more_than: int) -> int:
+    """Healthy windows, more than there are, that show a rate to be below `limit` where `rate` of them are false alarms."""
+    of, rate = more_than + 1, min(rate, limit / 2)
+    while interval(math.ceil(rate * of), of)[1] > limit:
         of += max(1, of // 20)
     return of
 

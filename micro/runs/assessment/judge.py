@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 from micro.config import Task
 from micro.runs.assessment.classifier import classifier_reasons
@@ -11,7 +12,8 @@ from micro.runs.assessment.regression import regression_reasons
 from micro.runs.assessment.text import text_reasons
 from micro.runs.assessment.words import METRIC_NAMES
 from micro.runs.run_report import RunReport
-from micro.runs.verdict import GRADES, Reason, Verdict
+from micro.runs.verdict import GRADES, Grade, Reason, Verdict
+from micro.support.wording import counted
 
 OF_TASK: dict[Task, Callable[[RunReport], Iterator[Reason]]] = {
     "anomaly": detector_reasons,
@@ -21,6 +23,11 @@ OF_TASK: dict[Task, Callable[[RunReport], Iterator[Reason]]] = {
 }
 # What int8 may lose, in AUC, accuracy or R2, and how far seeds may lie apart (standard deviation).
 INT8_LOSS, SEEDS_APART = 0.02, 0.05
+# How far a teacher may lie below a student, in the same.
+TEACHER_BELOW = 0.02
+# The last fraction of epochs, in which the best validation loss may fall by at most this fraction of itself, and of all that
+# training gained.
+LAST, STILL_FALLING = 0.1, 0.02
 
 
 def judge(report: RunReport) -> Verdict:
@@ -29,7 +36,9 @@ def judge(report: RunReport) -> Verdict:
     Counts are judged by exact binomial intervals (Clopper and Pearson 1934) at 95 %, so that a few windows decide nothing.
     Windows of one recording are alike, so the true value may lie outside more often than one time in twenty.
     """
-    reasons = [*_budget(report), *OF_TASK[report.task](report), *_int8(report), *_seeds(report)]
+    of_task = list(OF_TASK[report.task](report))
+    unfinished = _unfinished(report, of_task)
+    reasons = [*_budget(report), *unfinished, *of_task, *_int8(report), *_seeds(report), *_poor_teacher(report)]
     # Reasons of one grade stay in this order.
     ordered = sorted(reasons, key=lambda reason: -GRADES.index(reason.grade))
     return Verdict(ordered[0].grade if ordered else "good", tuple(ordered))
@@ -42,6 +51,48 @@ def _budget(report: RunReport) -> Iterator[Reason]:
             "over the budget",
             f"the student does not fit: {'; '.join(report.budget.broken)}",
             "use fewer or narrower layers in student.sizes, add a stage 'shrink', or let keras-kd search find what fits",
+        )
+
+
+def _unfinished(report: RunReport, of_task: Sequence[Reason]) -> Iterator[Reason]:
+    """Whether the student's validation loss was still falling when its training ended; as grave as the worst of its task."""
+    losses = report.history.get("student_distilled", {}).get("val_loss", [])
+    last = max(1, round(LAST * len(losses)))
+    if len(losses) < 2 or not all(map(math.isfinite, losses)):
+        return
+    before, at_end = min(losses[:-last]), min(losses[-last:])
+    fell = before - at_end
+    if fell <= STILL_FALLING * abs(before) or fell <= STILL_FALLING * (losses[0] - at_end):
+        return
+    grade: Grade = max((reason.grade for reason in of_task), key=GRADES.index, default="good")
+    yield Reason(
+        grade,
+        "training was not finished",
+        f"the student's loss on validation windows was still falling when training ended: from {before:.4g} to {at_end:.4g} in "
+        f"the last {counted(last, 'epoch')} of {len(losses)}",
+        f"train for longer: student.epochs = {2 * len(losses)} or more, and the teacher as well if its loss still fell",
+    )
+
+
+def _poor_teacher(report: RunReport) -> Iterator[Reason]:
+    """A remark where the teacher is worse than its student, or than the student without it."""
+    models, metric = report.seeds[0].models, report.metric
+    teacher = models.get("teacher", {}).get(metric)
+    names = {"student_distilled": "its student", "student_alone": "the student without it"}
+    better = {
+        says: value
+        for name, says in names.items()
+        if (value := models.get(name, {}).get(metric)) is not None
+        and teacher is not None
+        and value - teacher > TEACHER_BELOW
+    }
+    if better:
+        said = " and ".join(f"{says} {value:.3f}" for says, value in better.items())
+        yield Reason(
+            "good",
+            f"the teacher is worse than {next(iter(better))}",
+            f"the teacher's {_metric_name(report)} is {teacher:.3f}, that of {said}: it has little to teach",
+            "train the teacher for longer (teacher.epochs), give it more layers or other features, or do without it",
         )
 
 
