@@ -644,7 +644,8 @@ def test_files_without_labels_and_the_recipe_that_is_tried_teach_several_numbers
     (made / "auto.toml").write_text(tried)
     result = invoke("run", made / "auto.toml", "--out", tmp_path / "auto", "--json")
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["recipe"]["metric"] == "RMSE in standard deviations"
+    metric = "root of the mean square error over all numbers, in standard deviations"
+    assert json.loads(result.stdout)["recipe"]["metric"] == metric
 
 
 @pytest.mark.slow
