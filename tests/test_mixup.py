@@ -102,7 +102,7 @@ def test_a_run_says_so_and_search_and_other_tasks_refuse(tmp_path):
     assert result.exit_code == 2
     assert "leave out distill.mixup" in result.output
     raw["data"] = {"folder": "data", "files": "a/*.csv", "healthy_files": "*", "sample_rate": 10.0}
-    with pytest.raises(ValueError, match="mixup is for classification and regression, and task is 'anomaly'"):
+    with pytest.raises(ValueError, match="mixup is for classification, labels and regression, and task is 'anomaly'"):
         parse_config({**raw, "task": "anomaly", "student": {"sizes": [4]}, "teacher": {"sizes": [8, 4, 8]}})
     raw = raw_of("data", "classification", distill={"mixup": 0})
     with pytest.raises(ValueError, match=r"distill\.mixup"):
