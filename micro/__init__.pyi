@@ -28,6 +28,9 @@ from micro.detection.estimator import Estimate as Estimate
 from micro.detection.estimator import Estimator as Estimator
 from micro.detection.estimator import Estimators as Estimators
 from micro.detection.estimator import half_width as half_width
+from micro.detection.labeler import Labeler as Labeler
+from micro.detection.labeler import Labeling as Labeling
+from micro.detection.labeler import make_labeler as make_labeler
 from micro.detection.predictor import Predictor as Predictor
 from micro.detection.recognizer import Recognition as Recognition
 from micro.detection.recognizer import Recognizer as Recognizer

@@ -13,6 +13,7 @@ import numpy as np
 from micro.config import result_columns
 from micro.datasets.pieces import evenly_spaced
 from micro.detection.estimator import Estimator, Estimators
+from micro.detection.labeler import Labeler
 from micro.detection.outcome import Decider, decided
 from micro.detection.recognizer import Recognizer
 from micro.emission.c_text import c_array, c_string, comment_text
@@ -20,7 +21,7 @@ from micro.emission.detector import detector_files
 from micro.emission.estimator import estimator_files
 from micro.emission.recognizer import recognizer_files
 from micro.emission.sensor import sources_context
-from micro.errors import RunError
+from micro.errors import ConversionError, RunError
 from micro.firmware.boards import BOARDS, MACHINES, PLAIN_STAGE
 from micro.firmware.layout import Runtime, assembled
 from micro.firmware.text_project import text_project
@@ -171,6 +172,8 @@ def _stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> di
         return recognizer_files(*around, firmware.decider, graph, digest, name)
     if isinstance(firmware.decider, Estimator | Estimators):
         return estimator_files(*around, firmware.decider, graph, digest, name)
+    if isinstance(firmware.decider, Labeler):
+        raise ConversionError("firmware projects of several labels at once cannot be written yet")
     return detector_files(*around, firmware.decider, graph, digest, name)
 
 
@@ -262,6 +265,8 @@ def _stage(decider: Decider) -> dict[str, Any]:
     if isinstance(decider, Estimators):
         several = [_printed_name(one) | _printed(one, wide=True) for one in decider.each]
         return {**PLAIN_STAGE, "stage": "estimator", "monitored": False, "several": several}
+    if isinstance(decider, Labeler):
+        return {**PLAIN_STAGE, "stage": "labeler", "monitored": False}
     # A classifier's margin is no anomaly score, of which a baseline was kept.
     return {**PLAIN_STAGE, "monitored": decider.score.kind != "margin", "predicts": bool(decider.score.places)}
 

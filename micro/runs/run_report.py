@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_serializer
 from micro.config import Task
 from micro.datasets.pieces import Targets
 from micro.detection.detector import Detector
+from micro.detection.labeler import Labeler
 from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
 from micro.runs.emulated import Emulated
@@ -59,6 +60,7 @@ class RunReport(Part):
         coverage: Of a regression's interval, as asked for.
         detector: The firmware's, where it raises alarms; None where the student is not int8.
         recognizer: The firmware's, where it reports classes; None where the student is not int8.
+        labeler: The firmware's, where it reports several labels at once; None where the student is not int8.
         estimator: The firmware's, where it gives numbers; None where the student is not int8.
         predictor: The firmware's, where it takes characters.
         by_class: Of a recognizer, window by window.
@@ -95,6 +97,7 @@ class RunReport(Part):
     coverage: float | None = None
     detector: ReportedDetector | None
     recognizer: Recognizer | None = None
+    labeler: Labeler | None = None
     estimator: OneOrSeveralEstimators | None = None
     predictor: Predictor | None = None
     by_class: tuple[ClassReport, ...] = ()
