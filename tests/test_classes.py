@@ -243,7 +243,7 @@ def test_a_class_in_few_files_needs_a_division_in_time(tmp_path):
     assert "divided in time" in parts_of(tmp_path).notes[-1]
     write(tmp_path / "on" / "late.csv", 8 * 100, 50)
     write(tmp_path / "rare" / "0.csv", 16, 60)
-    with pytest.raises(DataError, match="class 'rare' has 1 window, too few to divide"):
+    with pytest.raises(DataError, match="there is 1 window of class 'rare', too few to divide"):
         parts_of(tmp_path)
 
 

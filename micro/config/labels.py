@@ -31,7 +31,7 @@ class LabelsData(GroupedData):
     def _of_labels(cls, raw: object) -> object:
         if not isinstance(raw, dict):
             return raw
-        if "label_column" in raw:
+        if raw.get("label_column") is not None:
             raise ValueError(
                 "label_column is of task 'classification', in which a window is of one class; task 'multilabel' takes "
                 "label_columns, a column of yes or no for each label"

@@ -131,6 +131,11 @@ def _require_shared(path: Path, config: Config) -> None:
         )
     if config.task == "sequence":
         raise ValueError(f"fleet {path}: task 'sequence' has no fleet; run each machine by itself (keras-kd run)")
+    if config.task == "multilabel":
+        raise ValueError(
+            f"fleet {path}: task 'multilabel' has no fleet; run each machine by itself (keras-kd run), or make a fleet of "
+            "classifiers, task 'classification' with a label_column"
+        )
     if len(getattr(config.data, "targets", ())) > 1:
         raise ValueError(
             f"fleet {path}: data.target_columns, several numbers of one model, have no fleet; run each machine by itself "

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from micro.config import Task
 from micro.runs.assessment.classifier import classifier_reasons
 from micro.runs.assessment.detector import detector_reasons
+from micro.runs.assessment.labels import label_reasons
 from micro.runs.assessment.regression import regression_reasons
 from micro.runs.assessment.text import text_reasons
 from micro.runs.assessment.words import METRIC_NAMES
@@ -16,6 +17,7 @@ from micro.runs.verdict import GRADES, Reason, Verdict
 OF_TASK: dict[Task, Callable[[RunReport], Iterator[Reason]]] = {
     "anomaly": detector_reasons,
     "classification": classifier_reasons,
+    "multilabel": label_reasons,
     "regression": regression_reasons,
     "sequence": text_reasons,
 }
