@@ -30,7 +30,7 @@ from micro.config.distillation import AUTO, PLAIN, DistillConfig
 from micro.config.features import FeaturesConfig
 from micro.config.files import MOST_PIXELS, PICTURES, FilesData
 from micro.config.grouped import GroupedData
-from micro.config.labels import LabelsData
+from micro.config.labels import NO_LABEL, LabelsData
 from micro.config.models import (
     AUTOENCODERS,
     CONVOLUTIONAL,
@@ -57,6 +57,7 @@ __all__ = [
     "JOBS",
     "LARGEST_SEED",
     "MOST_PIXELS",
+    "NO_LABEL",
     "OF_CLASSES",
     "PICTURES",
     "PLACE",

@@ -12,6 +12,8 @@ from micro.config.section import Texts
 # Labels of one model.
 FEWEST_LABELS, MOST_LABELS = 2, 32
 LONGEST_NAME = 64
+# What a window is called that has none of the labels.
+NO_LABEL = "none"
 # Settings of a classification, and why several labels have none of them.
 OF_CLASSES_ALONE = {
     "classes": "classes say which files are of one class; labels stand in label_columns",
@@ -65,6 +67,9 @@ class LabelsData(GroupedData):
         odd = next((name for name in self.label_columns if not name.strip() or len(name) > LONGEST_NAME), None)
         if odd is not None:
             raise ValueError(f"label_columns: a label's name has 1 to {LONGEST_NAME} characters, got {odd[:80]!r}")
+        none = next((name for name in self.label_columns if name.strip().lower() == NO_LABEL), None)
+        if none is not None:
+            raise ValueError(f"label_columns: {none!r} is what tables call windows without labels; rename the column")
         joined = next((name for name in self.label_columns if "+" in name), None)
         if joined is not None:
             raise ValueError(

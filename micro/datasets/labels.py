@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.config import LabelsData
+from micro.config import NO_LABEL, LabelsData
 from micro.datasets import table
 from micro.datasets.cells import NO, UNKNOWN, YES, yes_or_no
 from micro.datasets.class_split import Wanted
@@ -18,9 +18,6 @@ from micro.datasets.contents import Contents
 from micro.datasets.find import find_files
 from micro.errors import DataError
 from micro.support.wording import counted
-
-# What a window is called that has none of the labels.
-NO_LABEL = "none"
 
 
 @dataclass(frozen=True)
