@@ -47,6 +47,7 @@ from micro.emission import emit as emit
 from micro.emission.detector import emit_detector as emit_detector
 from micro.emission.estimator import emit_estimator as emit_estimator
 from micro.emission.front_end import emit_front_end as emit_front_end
+from micro.emission.labeler import emit_labeler as emit_labeler
 from micro.emission.predictor import emit_predictor as emit_predictor
 from micro.emission.recognizer import emit_recognizer as emit_recognizer
 from micro.errors import ConversionError as ConversionError
