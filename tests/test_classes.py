@@ -262,7 +262,7 @@ REFUSED = {
     "task": (
         {"task": "regresion"},
         {},
-        "task of job 'table' must be 'anomaly' or 'classification' or 'regression', got 'regresion'",
+        "task of job 'table' must be 'anomaly' or 'classification' or 'multilabel' or 'regression', got 'regresion'",
     ),
     "rig": ({"job": "rig"}, {}, "task of job 'rig' must be 'anomaly', got 'classification'"),
     "healthy_files": ({}, {"healthy_files": "a*"}, "this is a setting of task 'anomaly': set task = \"anomaly\" above"),
