@@ -1,4 +1,4 @@
-"""Labels that hold at once: thresholds, counting and refusals as described, and the same in C."""
+"""Labels that hold at once: thresholds, counting and refusals as described."""
 
 import numpy as np
 import pytest
