@@ -15,7 +15,7 @@ from micro.datasets.prepare import prepare
 from micro.detection.labeler import Labeler, labeled, reported_labels
 from micro.detection.metrics import auc
 from micro.errors import DataError
-from micro.explore.search import search
+from micro.explore.trial import prepare_windows, try_candidate
 from micro.fleet import load_fleet
 from micro.runs.device import load_firmware, simulate
 from micro.runs.evaluate import chip_judge, keras_label_logits
@@ -205,11 +205,17 @@ def test_a_run_chooses_its_recipe_and_a_search_its_student(files, tmp_path):
     layers = invoke("sensitivity", str(tmp_path / "auto"), "--out", str(tmp_path / "layers.html"))
     assert layers.exit_code == 0, layers.output
     assert "labels right, points" in (tmp_path / "layers.html").read_text()
-    found = search(
-        parse_config(config(str(files), teacher=SHORT, student=SHORT)), tmp_path / "search", flash="8KiB", trials=2, workers=1
-    )
-    assert 0 < found.teacher_score <= 1
-    assert "likelihood" in (tmp_path / "search" / "report.html").read_text()
+
+
+def test_a_search_compares_students_by_the_likelihood_of_the_labels(files, tmp_path):
+    plain = parse_config(config(str(files), teacher=SHORT, student=SHORT)).model_dump(mode="json")
+    found = prepare_windows(plain, str(tmp_path / "windows"))
+    assert 0 < found["teacher_score"] <= 1
+    budget = {"flash": 8192, "ram": None, "macs": None}
+    tried = try_candidate(plain, str(tmp_path / "windows"), budget, "tflm", 0)
+    assert tried["state"] == "done"
+    assert 0.3 < tried["score"] <= 1
+    assert tried["accuracy"] is None
 
 
 def distilled(**distill):
