@@ -6,6 +6,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from sources import HEALTHY, config_text, record
 from support import invoke
 
 from micro.conversion.keras_file import load_keras
@@ -13,7 +14,10 @@ from micro.datasets.prepare import prepare
 from micro.errors import DataError
 from micro.fleet import load_fleet
 from micro.fleet.machine import train_asset
+from micro.fleet.page import render_fleet
+from micro.fleet.results import AssetResult, metric_names
 from micro.fleet.teacher import teach
+from micro.runs.run_report import RunReport
 from micro.runs.train import train_teacher
 
 LEVELS = {"healthy": (0.0, 0.0), "imbalance": (3.0, 0.0), "loose": (0.0, 3.0)}
@@ -100,6 +104,7 @@ def shared_teacher(fleet, folder):
 
 def machines(fleet, folder):
     """Each machine's row, by its own run under the shared teacher."""
+    folder.mkdir(exist_ok=True)
     path, names = shared_teacher(fleet, folder)
     rows = {}
     for asset in fleet.asset:
@@ -125,6 +130,71 @@ def test_machines_with_other_levels_share_a_teacher_of_numbers(numbers, tmp_path
     # Between machines the level differs by six deviations, which the windows do not show: each errs by half of it at most.
     model = load_keras(tmp_path / "teacher.keras")
     assert 50.0 < float(np.mean(model.predict(np.zeros((4, 8, 2)), verbose=0))) < 450.0
+
+
+def test_machines_share_a_teacher_of_several_numbers(numbers, tmp_path):
+    text = numbers.with_name("shared.toml").read_text()
+    (tmp_path / "shared.toml").write_text(text.replace('target_column = "load"', 'target_columns = ["load", "y"]'))
+    (tmp_path / "fleet.toml").write_text(FLEET.replace('folder = "', f'folder = "{numbers.parent}/'))
+    fleet = load_fleet(tmp_path / "fleet.toml")
+    rows, _ = machines(fleet, tmp_path / "out")
+    assert all({"mean_r2", "r2: load", "r2: y"} <= set(row["metrics"]) for row in rows.values())
+    # Each machine's windows are scaled by its own training part, so that its level of y is known roughly.
+    assert all(row["teacher"]["r2: y"] > 0.5 for row in rows.values())
+    names = metric_names([AssetResult("saw", "waiting")], "regression", ("load", "y"))
+    done = [AssetResult(name, "done", metrics=row["metrics"]) for name, row in rows.items()]
+    assert names == metric_names(done, "regression", ("load", "y"))
+    page = render_fleet(
+        [AssetResult(name, "done", **row) for name, row in rows.items()], "table", "regression", ("load", "y")
+    )
+    assert b"fraction of the variance explained: load" in page
+
+
+def test_machines_of_other_numbers_have_no_common_teacher(numbers, tmp_path):
+    text = numbers.with_name("shared.toml").read_text()
+    (tmp_path / "shared.toml").write_text(text.replace('target_column = "load"', 'target_columns = ["load", "y"]'))
+    other = '\ndata = {folder = "saw", target_columns = ["y", "load"]}'
+    (tmp_path / "fleet.toml").write_text(FLEET.replace('\ndata = {folder = "saw"}', other))
+    with pytest.raises(
+        ValueError, match="machines have target_columns load, y and y, load; one teacher gives the same"
+    ):
+        load_fleet(tmp_path / "fleet.toml")
+
+
+def test_a_fleet_of_text_is_refused_by_name(tmp_path):
+    (tmp_path / "shared.toml").write_text('job = "text"\n[data]\nfiles = ["*.txt"]\n[teacher]\n[student]\n')
+    (tmp_path / "fleet.toml").write_text(FLEET)
+    with pytest.raises(ValueError, match="task 'sequence' has no fleet"):
+        load_fleet(tmp_path / "fleet.toml")
+
+
+def test_the_shared_teacher_may_see_more_than_the_students(classes, tmp_path):
+    text = classes.with_name("shared.toml").read_text().replace("[data]", '[data]\ncolumns = ["x"]')
+    text = text.replace("[teacher]", '[teacher]\ncolumns = ["x", "y"]').replace(
+        "[student]", "[teacher.features]\nwindow = 16\n[student]"
+    )
+    (tmp_path / "shared.toml").write_text(text)
+    (tmp_path / "fleet.toml").write_text(FLEET.replace('folder = "', f'folder = "{classes.parent}/'))
+    rows, names = machines(load_fleet(tmp_path / "fleet.toml"), tmp_path / "out")
+    assert sorted(names) == sorted(LEVELS)
+    assert load_keras(tmp_path / "out" / "teacher.keras").input_shape == (None, 16, 2)
+    # Looseness is on y alone, which students do not see.
+    assert rows["press"]["teacher"]["accuracy"] > 0.95
+    assert rows["press"]["metrics"]["accuracy"] < 0.9
+
+
+def test_machines_with_further_sources_share_a_teacher(tmp_path):
+    for number, place in enumerate(("press", "saw")):
+        (tmp_path / place).mkdir()
+        for n in range(4):
+            record(tmp_path / place, f"ok{n}", 10 * number + n)
+        record(tmp_path / place, "bad", 20 + number, fault=True)
+    (tmp_path / "shared.toml").write_text(config_text(data=HEALTHY))
+    (tmp_path / "fleet.toml").write_text(FLEET)
+    rows, _ = machines(load_fleet(tmp_path / "fleet.toml"), tmp_path / "out")
+    assert all(row["metrics"]["auc"] > 0.7 for row in rows.values())
+    report = RunReport.read(tmp_path / "out" / "press")
+    assert [source.name for source in report.data.sources] == ["temperature"]
 
 
 @pytest.mark.parametrize("ending", ["linear", "softmax"])

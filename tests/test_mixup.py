@@ -1,5 +1,7 @@
 """Mixtures of training windows: what they are, and that a student learns from them what its teacher gives."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -7,10 +9,13 @@ import tomli_w
 from support import invoke
 from test_unlabeled import TASKS, raw_of, write
 
+import keras_kd
 from micro.config import parse_config
 from micro.datasets.mixing import mixed_windows
 from micro.datasets.prepare import prepare
 from micro.datasets.window_parts import Windows
+from micro.explore.trial import try_candidate
+from micro.explore.windows import prepare_windows
 from micro.runs.recorded_teacher import recorded
 from micro.runs.run_report import RunReport
 from micro.runs.train import distil, with_unlabeled
@@ -90,7 +95,7 @@ def test_mixtures_of_several_numbers_have_none_of_them(tmp_path):
     assert all(np.isfinite(each).all() for each in learned.get_weights())
 
 
-def test_a_run_says_so_and_search_and_other_tasks_refuse(tmp_path):
+def test_a_run_says_so_a_search_learns_from_them_and_other_tasks_refuse(tmp_path):
     write(tmp_path / "data", "classification")
     raw = raw_of("data", "classification", distill={"mixup": 1.0}, data={"unlabeled_files": []})
     (tmp_path / "c.toml").write_text(tomli_w.dumps(raw))
@@ -98,9 +103,15 @@ def test_a_run_says_so_and_search_and_other_tasks_refuse(tmp_path):
     assert result.exit_code == 0, result.output
     notes = RunReport.read(tmp_path / "run").data.notes
     assert any("mixtures of two training windows" in note for note in notes)
-    result = invoke("search", tmp_path / "c.toml", "--out", tmp_path / "search", "--trials", 2)
-    assert result.exit_code == 2
-    assert "leave out distill.mixup" in result.output
+    plain = parse_config(raw, tmp_path).model_dump(mode="json")
+    windows = tmp_path / "search" / "own"
+    assert prepare_windows(plain, str(windows))["teacher_score"] > 0
+    tried = try_candidate(plain, str(windows), {"flash": 16384, "ram": None, "macs": None}, "tflm", 3)
+    assert tried["state"] == "done"
+    labels = np.load(windows / "train_y.npy")
+    about = json.loads((windows / "about.json").read_text())
+    assert (len(labels), (labels[about["labeled"] :] == -1).all()) == (2 * about["labeled"], True)
+    assert len(keras_kd.Recorded(windows.with_name(about["teacher"]))) == len(labels)
     raw["data"] = {"folder": "data", "files": "a/*.csv", "healthy_files": "*", "sample_rate": 10.0}
     with pytest.raises(ValueError, match="mixup is for classification, labels and regression, and task is 'anomaly'"):
         parse_config({**raw, "task": "anomaly", "student": {"sizes": [4]}, "teacher": {"sizes": [8, 4, 8]}})

@@ -238,6 +238,10 @@ REFUSED = {
         "does not suit task 'multilabel'; take soft_target or logit_",
     ),
     "detectors": ({"teacher": {"detectors": ["neighbors"]}}, "teacher.detectors are for task 'anomaly'"),
+    "estimators": (
+        {"teacher": {"estimators": ["sklearn.svm.SVC"]}},
+        "teacher.estimators are for tasks 'classification' and",
+    ),
     "teacher": ({"teacher": {"columns": ["unbalance"]}, "data": {"columns": ["radial"]}}, "one of label_columns"),
 }
 

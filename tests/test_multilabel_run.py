@@ -15,7 +15,8 @@ from micro.datasets.prepare import prepare
 from micro.detection.labeler import Labeler, labeled, reported_labels
 from micro.detection.metrics import auc
 from micro.errors import DataError
-from micro.explore.trial import prepare_windows, try_candidate
+from micro.explore.trial import try_candidate
+from micro.explore.windows import prepare_windows
 from micro.fleet import load_fleet
 from micro.runs.device import load_firmware, simulate
 from micro.runs.evaluate import chip_judge, keras_label_logits

@@ -163,7 +163,19 @@ def test_an_unknown_candidate_ends_before_training(tmp_path, blobs_folder):  # n
     limits = ("--flash", "64KiB", "--ram", "16KiB", "--trials", "1")
     result = invoke("search", tmp_path / "c.toml", *limits, "--out", tmp_path / "search")
     assert result.exit_code == 2
-    assert 'search: distill.recipe = "auto" is chosen by a run' in result.output
+    assert "there is no recipe 'dkdd'; nearest: dkd" in result.output
+    assert not (tmp_path / "search").exists()
+
+
+@pytest.mark.slow
+def test_a_search_draws_among_the_candidates_and_names_the_one_that_it_chose(tmp_path, blobs_folder):  # noqa: F811
+    (tmp_path / "c.toml").write_text(RUN.format(folder=blobs_folder) + AUTO + "candidates = ['kd', 'dist']\n")
+    limits = ("--flash", "64KiB", "--trials", "5")
+    result = invoke("search", tmp_path / "c.toml", *limits, "--out", tmp_path / "search")
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "search" / "search.json").read_text())
+    assert {each["choice"].get("recipe") for each in found["candidates"]} == {None, "kd", "dist"}
+    assert load_config(tmp_path / "search" / "chosen.toml").distill.recipe in ("kd", "dist")
 
 
 @pytest.mark.slow

@@ -105,12 +105,13 @@ def test_classifiers_are_judged_by_validation_windows_or_a_load_that_they_have_n
     raw = {**BASES["dense"], "data": {"folder": str(cwru_folder)}, "features": {"bands": 16}}
     config = parse_config(raw, Path())
     tested = [cut(one, prepare(config).features)[0] for one in cwru.load(cwru_folder, (2,)) if one.label != "normal"]
-    whole, (x, labels) = search_windows(config)
-    np.testing.assert_array_equal(x, whole.validation.x)
-    np.testing.assert_array_equal(labels, whole.validation.labels)
-    one_load, (only, _) = search_windows(parse_config({**raw, "data": {**raw["data"], "train_loads": [0]}}, Path()))
-    np.testing.assert_array_equal(only, one_load.validation.x)
-    data, (x, labels) = search_windows(kept_back(config), kept=True)
+    whole, judged = search_windows(config)
+    np.testing.assert_array_equal(judged.x, whole.validation.x)
+    np.testing.assert_array_equal(judged.labels, whole.validation.labels)
+    one_load, only = search_windows(parse_config({**raw, "data": {**raw["data"], "train_loads": [0]}}, Path()))
+    np.testing.assert_array_equal(only.x, one_load.validation.x)
+    data, judged = search_windows(kept_back(config), kept=True)
+    x, labels = judged.x, judged.labels
     train_origins = {f"{number}.mat" for number in (97, *(first for first, *_ in cwru.FAULT_FILES.values()))}
     assert set(data.train.origins) == train_origins
     known = {row.tobytes() for row in data.scaling(data.features(np.concatenate(tested)))}

@@ -589,10 +589,6 @@ def test_what_does_not_suit_several_numbers_is_refused_before_training(made, tmp
     assert refused.exit_code == 2
     assert "SoftTarget compares probabilities of classes, and task 'regression' has none" in refused.output
     assert not (tmp_path / "run").exists()
-    (made / "fleet.toml").write_text('config = "c.toml"\n[[asset]]\nname = "one"\n[[asset]]\nname = "two"\n')
-    refused = invoke("fleet", made / "fleet.toml", "--out", tmp_path / "fleet")
-    assert refused.exit_code == 2
-    assert "data.target_columns, several numbers of one model, have no fleet" in refused.output
     (tmp_path / "log.csv").write_text("status,raw_score\nestimated,3\n")
     refused = invoke("monitor", made / "run", tmp_path / "log.csv")
     assert (refused.exit_code, "it has no threshold to monitor" in refused.output) == (2, True)

@@ -60,17 +60,30 @@ def test_a_fault_that_no_source_shows_alone_is_found_by_both(made):
     assert nearest(data, slice(21)) > 0.9
 
 
-@pytest.mark.parametrize("command", ["search", "fleet"])
-def test_what_serves_one_source_alone_says_so_before_it_starts(made, tmp_path, command):
-    config = made / "c.toml"
-    if command == "fleet":
-        (tmp_path / "fleet.toml").write_text(f'config = "{config}"\n[[asset]]\nname = "a"\n')
-        config = tmp_path / "fleet.toml"
-    more = ("--flash", "64KiB") if command == "search" else ()
-    result = invoke(command, config, *more, "--out", tmp_path / "out")
+def test_a_search_for_detectors_says_that_it_takes_one_source_before_it_starts(made, tmp_path):
+    result = invoke("search", made / "c.toml", "--flash", "64KiB", "--out", tmp_path / "out")
     assert result.exit_code == 2, result.output
-    assert "sources" in result.output
+    assert "judged on synthetic anomalies of one source, and the config has further ones" in result.output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_search_for_classes_takes_further_sources_and_its_student_runs(tmp_path):
+    for n in range(6):
+        record(tmp_path, f"ok{n}", n, seconds=30)
+        record(tmp_path, f"bad{n}", 20 + n, fault=True, seconds=30)
+    classes = '[data.classes]\nok = "ok*.csv"\nbad = "bad*.csv"'
+    (tmp_path / "c.toml").write_text(
+        config_text(task='task = "classification"', data=classes, source='folder = "."', teacher="[24]", epochs=6)
+    )
+    limits = ("--flash", "16KiB", "--trials", 2)
+    result = invoke("search", tmp_path / "c.toml", *limits, "--out", tmp_path / "found")
+    assert result.exit_code == 0, result.output
+    assert len(list((tmp_path / "found" / "windows").glob("bands-*[0-9]"))) == 1
+    chosen = load_config(tmp_path / "found" / "chosen.toml")
+    assert [source.name for source in chosen.sources] == ["temperature"]
+    result = invoke("run", tmp_path / "found" / "chosen.toml", "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
 
 
 def firmware_stream(seed=50):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support import invoke, made_once
 from tables import columns
 
+import keras_kd
 from micro.config import (
     AugmentConfig,
     ClassesData,
@@ -28,6 +29,8 @@ from micro.datasets.regression_windows import regression_parts
 from micro.datasets.table_windows import table_parts
 from micro.datasets.views import TeacherInputs
 from micro.errors import DataError
+from micro.explore.trial import try_candidate
+from micro.explore.windows import prepare_windows
 from micro.runs.finished import read_run
 from micro.runs.recorded_teacher import recorded
 from micro.runs.score_teacher import fit_score_teacher
@@ -271,14 +274,37 @@ def test_an_autoencoder_cannot_give_back_what_only_its_teacher_sees(tmp_path):
         parse_config(raw)
 
 
-def test_search_and_fleet_refuse_before_any_work(tmp_path):
-    hall(tmp_path, files=3)
-    (tmp_path / "config.toml").write_text(tomli_w.dumps(raw_of(tmp_path)))
-    result = invoke("search", tmp_path / "config.toml", "--flash", "8KiB", "--out", tmp_path / "search")
-    assert result.exit_code == 2
-    assert "student and teacher see the same inputs" in result.output
-    (tmp_path / "hall.toml").write_text('config = "config.toml"\n[[asset]]\nname = "pump-1"\n')
-    result = invoke("fleet", tmp_path / "hall.toml", "--out", tmp_path / "fleet")
-    assert result.exit_code == 2
-    assert "the teacher of a fleet sees what the students see" in result.output
-    assert not [path for path in tmp_path.iterdir() if path.name in ("search", "fleet")]
+def test_a_search_teaches_by_what_the_teacher_gives_on_its_own_inputs(tmp_path):
+    hall(tmp_path / "data", rows=600)
+    raw = raw_of("data", teacher={"columns": list(MORE), "features": {"kind": "statistics", "window": 80}})
+    (tmp_path / "c.toml").write_text(tomli_w.dumps(raw))
+    result = invoke("search", tmp_path / "c.toml", "--flash", "8KiB", "--trials", 2, "--out", tmp_path / "found")
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "found" / "search.json").read_text())
+    data = prepare(load_config(tmp_path / "c.toml"))
+    teacher = keras.saving.load_model(next((tmp_path / "found" / "windows").glob("*/teacher.keras")))
+    kept = keras_kd.Recorded(next((tmp_path / "found" / "windows").glob("*-teacher")))
+    taught = kept.targets(np.arange(len(kept)))["outputs"]
+    np.testing.assert_allclose(taught, teacher.predict(data.train.of_teacher, verbose=0), atol=1e-4)
+    # Judged on what it sees, the teacher knows by the temperature what its students hardly know.
+    assert found["teacher_score"] > max(each["score"] or 0.0 for each in found["candidates"])
+    chosen = load_config(tmp_path / "found" / "chosen.toml")
+    assert chosen.teacher == load_config(tmp_path / "c.toml").teacher
+    assert chosen.features.window == 16
+
+
+def test_detectors_of_other_inputs_teach_a_search_and_are_not_judged_by_it(tmp_path):
+    hall(tmp_path, files=2, rows=600)
+    raw = raw_of(tmp_path, task="anomaly")
+    raw["data"] = {**raw["data"], "healthy_files": "quick/*"}
+    raw["data"].pop("split")
+    more = {"columns": list(MORE), "features": {"window": 40}}
+    raw["teacher"] = {"detectors": ["pca_q"], "synthetic_windows": 400, **more}
+    raw["student"] = {"sizes": [4], "epochs": 2}
+    found = prepare_windows(raw, str(tmp_path / "windows" / "own"))
+    assert found == {"teacher_score": None}
+    result = try_candidate(
+        raw, str(tmp_path / "windows" / "own"), {"flash": 8192, "ram": None, "macs": None}, "tflm", 3
+    )
+    assert result["state"] == "done"
+    assert 0 < result["score"] <= 1

@@ -70,7 +70,7 @@ def _machines_table(result: FleetResult) -> Table:
 
     from micro.fleet.results import metric_names
 
-    metrics = metric_names(result.rows, result.task)
+    metrics = metric_names(result.rows, result.task, result.targets)
     table = Table(title=f"{len(result.rows)} machines, {len(result.failed)} failed")
     for name in (
         "machine",

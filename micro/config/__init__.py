@@ -34,6 +34,7 @@ from micro.config.labels import NO_LABEL, LabelsData
 from micro.config.models import (
     AUTOENCODERS,
     CONVOLUTIONAL,
+    NETWORK,
     PLANAR,
     RECURRENT,
     Family,
@@ -57,6 +58,7 @@ __all__ = [
     "JOBS",
     "LARGEST_SEED",
     "MOST_PIXELS",
+    "NETWORK",
     "NO_LABEL",
     "OF_CLASSES",
     "PICTURES",

@@ -47,6 +47,9 @@ DETECTOR_WORDS = (
     "autoencoder",
 )
 # Those of pyod.models.embedding would ask models elsewhere.
+# Classes of estimators, and the word for the network of section [teacher] among them.
+ESTIMATORS = r"sklearn(\.[a-z][a-z0-9_]*)+\.[A-Z][A-Za-z0-9]*"
+NETWORK = "network"
 LIBRARIES = r"(sklearn|pyod\.models(?!\.embedding))(\.[a-z][a-z0-9_]*)+\.[A-Z][A-Za-z0-9]*"
 
 
@@ -97,11 +100,20 @@ class StudentConfig(ModelConfig):
 
 def _detectors(value: object) -> object:
     """One detector, a text or a table, is a list of one."""
+    return _texts_or_tables(value, "detectors")
+
+
+def _texts_or_tables(value: object, key: str) -> object:
     value = tables(listed(value))
     for number, each in enumerate(value if isinstance(value, list | tuple) else ()):
         if not isinstance(each, str | dict):
-            raise ValueError(f"detectors.{number} must be a text, or a table with a class, got {shown(each)}")
+            raise ValueError(f"{key}.{number} must be a text, or a table with a class, got {shown(each)}")
     return value
+
+
+def _estimators(value: object) -> object:
+    """One estimator, a text or a table, is a list of one."""
+    return _texts_or_tables(value, "estimators")
 
 
 class TeacherConfig(ModelConfig):
@@ -112,6 +124,10 @@ class TeacherConfig(ModelConfig):
     scikit-learn or PyOD by their path, or tables of such a `class` with its arguments. The student learns their scores on
     training windows and on `synthetic_windows` more.
 
+    With `estimators`, of a classification or regression, it is these, fitted on the training windows: scikit-learn's by their
+    path, tables of such a `class` with its arguments, and "network" for the one that this section describes. It gives the
+    mean of their probabilities or numbers, for training windows of estimators that were fitted on others.
+
     It may see other inputs than the student: `columns` of the same files, and `features`, which are the student's where they
     say nothing. Its windows end where the student's do.
 
@@ -121,6 +137,7 @@ class TeacherConfig(ModelConfig):
     devices: PositiveInt = 1
     members: Annotated[int, Field(ge=1, le=100)] = 1
     detectors: Annotated[tuple[str | dict[str, Any], ...], BeforeValidator(_detectors)] = ()
+    estimators: Annotated[tuple[str | dict[str, Any], ...], BeforeValidator(_estimators)] = ()
     combine: Literal["mean", "max"] = "mean"
     synthetic_windows: Annotated[int, Field(ge=100, le=10_000_000)] = 40_000
     columns: Texts = ()
@@ -137,6 +154,29 @@ class TeacherConfig(ModelConfig):
             raise ValueError("classes are those of a model at path; of a family they are the data's, leave them out")
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("classes names a class twice")
+        return self
+
+    @model_validator(mode="after")
+    def _estimates(self) -> TeacherConfig:
+        for number, each in enumerate(self.estimators):
+            name = each.get("class") if isinstance(each, dict) else each
+            if each != NETWORK and not (isinstance(name, str) and re.fullmatch(ESTIMATORS, name)):
+                place = f"estimators.{number}{'.class' if isinstance(each, dict) else ''}"
+                raise ValueError(
+                    f'{place} must be "{NETWORK}" or a class such as sklearn.ensemble.ExtraTreesClassifier, got {shown(name)}'
+                )
+        twice = next((each for each in self.estimators if self.estimators.count(each) > 1), None)
+        if twice is not None:
+            raise ValueError(f"estimators names {shown(twice)} twice; each counts once")
+        if self.estimators and self.detectors:
+            raise ValueError("estimators and detectors are two teachers; give one of them")
+        if self.estimators and self.augment is not None:
+            raise ValueError(
+                "estimators are fitted on the windows that the student learns from; give [augment] for both"
+            )
+        given = next((name for name in ("path", "members") if name in self.model_fields_set), None)
+        if self.estimators and NETWORK not in self.estimators and given and getattr(self, given) not in (None, 1):
+            raise ValueError(f'{given} is of a network, and estimators have none; name "{NETWORK}" among them')
         return self
 
     @model_validator(mode="after")

@@ -43,6 +43,7 @@ from micro.config.renamed import require_current_names
 from micro.config.section import Section, tables, with_paths
 from micro.config.sources import SourceConfig, require_sources, with_source_folders
 from micro.config.teacher_inputs import require_teacher_inputs, with_teacher_features
+from micro.config.teacher_kinds import require_teacher
 from micro.config.text import require_labels_alone, require_no_text, require_text
 
 # Seeds of NumPy, Keras and TensorFlow alike.
@@ -102,7 +103,7 @@ class Config(Section):
             )
         self.distill.require_task(self.task)
         self._in_order()
-        self._follows()
+        require_teacher(self.task, self.teacher, self.student, self.distill, self.compress)
         require_teacher_inputs(
             self.teacher, self.data, self.features, self.task, self.sources, (self.augment, *self.augments)
         )
@@ -135,36 +136,6 @@ class Config(Section):
         for name, default in (("features", FeaturesConfig()), ("augment", AugmentConfig())):
             if getattr(self, name) != default:
                 raise ValueError(f"[{name}] is for recordings, and job is 'text'; leave it out")
-
-    def _follows(self) -> None:
-        """ValueError where a teacher made of detectors and what is learned of it do not fit."""
-        objective = self.distill.objective
-        if not self.teacher.detectors:
-            if objective == "score_matching" or "score_matching" in self.distill.candidates:
-                raise ValueError("distill: 'score_matching' is for a teacher of scores; name teacher.detectors")
-            return
-        if self.student.augment is not None:
-            raise ValueError(
-                "student.augment: teacher.detectors are fitted on the windows that the student learns from; give [augment]"
-            )
-        if self.task != "anomaly":
-            raise ValueError(f"teacher.detectors are for task 'anomaly', and task is {self.task!r}")
-        if objective not in (None, "score_matching") or self.distill.recipe is not None:
-            raise ValueError(
-                f"distill.{'recipe' if objective is None else 'objective'} {objective or self.distill.recipe!r} compares "
-                "outputs of networks; a student of teacher.detectors takes objective 'score_matching', which it has where "
-                "[distill] names none"
-            )
-        if self.distill.hard_weight != 0:
-            raise ValueError(
-                f"distill.hard_weight must be 0 under teacher.detectors, got {shown(self.distill.hard_weight)}: synthetic "
-                "windows are there to be scored, not to be reconstructed"
-            )
-        stage = next((stage.stage for stage in self.compress if not stage.teacher), None)
-        if stage is not None:
-            raise ValueError(
-                f"compress: stage {stage!r} with teacher = false would have the student forget the scores of teacher.detectors"
-            )
 
     @property
     def augments(self) -> tuple[AugmentConfig, AugmentConfig]:

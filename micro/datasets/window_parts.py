@@ -37,6 +37,16 @@ class Windows:
         """The same windows as the teacher sees them."""
         return self if self.of_teacher is None else replace(self, x=self.of_teacher, of_teacher=None)
 
+    def at(self, rows: np.ndarray) -> Windows:
+        """Some of the windows: those at the places `rows`, (k,) int."""
+        return Windows(
+            self.x[rows],
+            self.labels[rows],
+            tuple(self.origins[row] for row in rows.tolist()),
+            None if self.places is None else self.places[rows],
+            None if self.of_teacher is None else self.of_teacher[rows],
+        )
+
 
 @dataclass(frozen=True)
 class TeacherView:

@@ -8,8 +8,10 @@ import numpy as np
 from pydantic import BaseModel
 
 from micro.config import Config, CwruData, RigData
+from micro.datasets.mixing import joined
 from micro.datasets.prepare import prepare
 from micro.datasets.prepared import Prepared
+from micro.datasets.window_parts import Windows
 from micro.explore.synthetic_anomalies import with_anomalies
 
 Trained = TypeVar("Trained", bound=BaseModel)
@@ -40,8 +42,8 @@ def kept_back(config: Config) -> Config | None:
     )
 
 
-def search_windows(config: Config, kept: bool = False) -> tuple[Prepared, tuple[np.ndarray, np.ndarray]]:
-    """The data of a config, and the windows that candidates are judged on: scaled features and labels.
+def search_windows(config: Config, kept: bool = False) -> tuple[Prepared, Windows]:
+    """The data of a config, and the windows that candidates are judged on.
 
     A classifier and a regression are judged on their validation windows; a detector on healthy validation windows, label 0,
     and the same with synthetic anomalies, label 1.
@@ -53,16 +55,25 @@ def search_windows(config: Config, kept: bool = False) -> tuple[Prepared, tuple[
         DataError: Names what is missing, damaged or too little.
     """
     data = prepare(_with_small_test(config))
-    x, labels = data.validation.x, data.validation.labels
     if data.task == "anomaly":
-        frames, frame_labels = data.validation_samples
-        made = data.scaling(data.features(with_anomalies(frames[frame_labels == 0], config.seed)))
-        return data, (np.concatenate([x, made]), np.repeat([0, 1], [len(x), len(made)]))
+        return data, _with_anomalies(data, config.seed)
     if kept:
         # The healthy machine was recorded at one load only; what is left of it is the test's.
-        unseen = ~np.isin(data.test.origins, data.train.origins)
-        return data, (np.concatenate([x, data.test.x[unseen]]), np.concatenate([labels, data.test.labels[unseen]]))
-    return data, (x, labels)
+        unseen = np.flatnonzero(~np.isin(data.test.origins, data.train.origins))
+        return data, joined(data.validation, data.test.at(unseen))
+    return data, data.validation
+
+
+def _with_anomalies(data: Prepared, seed: int) -> Windows:
+    """Healthy validation windows and the same with synthetic anomalies; as the student alone sees them."""
+    frames, labels = data.validation_samples
+    made = data.scaling(data.features(with_anomalies(frames[labels == 0], seed)))
+    x = data.validation.x
+    return Windows(
+        np.concatenate([x, made]),
+        np.repeat([0, 1], [len(x), len(made)]),
+        (*data.validation.origins, *["synthetic"] * len(made)),
+    )
 
 
 def _with_small_test(config: Config) -> Config:

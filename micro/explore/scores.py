@@ -79,6 +79,11 @@ def score_int8(made: Written, x: np.ndarray, labels: np.ndarray, task: Task) -> 
     return _classification(chip_logits(made, x), labels)
 
 
+def score_outputs(outputs: np.ndarray, labels: np.ndarray, task: Task) -> Scored:
+    """Of logits, (n, classes), or standardized numbers, (n, numbers)."""
+    return _regression(lambda x: x, outputs, labels) if task == "regression" else _classification(outputs, labels)
+
+
 def _classification(logits: np.ndarray, labels: np.ndarray) -> Scored:
     return Scored(likelihood(logits, labels), float(np.mean(logits.argmax(axis=-1) == labels)))
 

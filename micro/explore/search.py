@@ -307,6 +307,9 @@ def _toml(config: Config, task: Task) -> bytes:
     for section, key in (("data", "folder"), ("teacher", "path")):
         if key in plain[section]:
             plain[section][key] = os.path.relpath(plain[section][key], task.out)
+    for source in plain["sources"]:
+        if "folder" in source:
+            source["folder"] = os.path.relpath(source["folder"], task.out)
     if task.runtime == "tflm":
         budget = {name: task.budget[name] for name in ("flash", "ram")}
         plain["budget"] = {name: str(limit) for name, limit in budget.items() if limit is not None}

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from micro.config import AUTO, AUTOENCODERS, CONVOLUTIONAL, Config, PruneStage
+from micro.config import AUTO, AUTOENCODERS, CONVOLUTIONAL, Config, PruneStage, with_candidate
 from micro.errors import RunError
 
 WIDTHS, BOTTLENECKS, FILTERS = (4, 128), (2, 24), (4, 48)
@@ -33,30 +33,10 @@ def require_searchable(config: Config) -> None:
         raise RunError("search: task 'sequence' has no search; run it with students of other sizes (keras-kd run)")
     if config.student.path:
         raise RunError("search: student.path names a model as it is; give student.family instead, so that it can vary")
-    if config.own_inputs:
-        raise RunError(
-            "search: student and teacher see the same inputs; leave out [teacher.features] and teacher.columns, and give the "
-            "student that is found such a teacher with keras-kd run"
-        )
-    if getattr(config.data, "unlabeled_files", ()):
-        raise RunError(
-            "search: candidates learn from labeled windows; leave out unlabeled_files, and give them to the student that is "
-            "found with keras-kd run"
-        )
     if getattr(config.data, "folds", None):
         raise RunError(
             "search: candidates are judged on one division; leave out data.folds, and give them to the student that is found "
             "with keras-kd run"
-        )
-    if config.distill.mixup is not None:
-        raise RunError(
-            "search: candidates learn from labeled windows; leave out distill.mixup, and give it to the student that is found "
-            "with keras-kd run"
-        )
-    if config.distill.recipe == AUTO:
-        raise RunError(
-            'search: distill.recipe = "auto" is chosen by a run, for one student; run the config and name the recipe that it '
-            "chose, or name one that compares outputs, such as kd"
         )
     if config.task == "anomaly" and getattr(config.data, "pictures", False):
         raise RunError(
@@ -67,19 +47,21 @@ def require_searchable(config: Config) -> None:
             "search: detectors are judged on synthetic anomalies of single signals, none of which breaks what ties "
             "data.predict to the other channels; run configs with different students instead (keras-kd run)"
         )
-    if config.sources:
+    if config.sources and config.task == "anomaly":
         raise RunError(
-            "search: it varies one front end, and the config has further sources; run configs with different students instead"
+            "search: detectors are judged on synthetic anomalies of one source, and the config has further ones; run configs "
+            "with different students instead (keras-kd run)"
         )
     if getattr(config.data, "scaling", "all") == "per_file":
         raise RunError('search: scaling = "per_file" has no constants for a chip; search with scaling = "all"')
 
 
 def resolutions(config: Config) -> tuple[int, ...]:
-    """Numbers of bands to try: the config's own, and half and a quarter of it; only the own where nothing is in bands."""
+    """Numbers of bands to try: the config's own, and half and a quarter of it; only the own where nothing is in bands, or
+    where there are further sources."""
     kinds = (config.features.kind,) if isinstance(config.features.kind, str) else config.features.kind
     fixed = config.teacher.path is not None and config.task == "anomaly"
-    if fixed or not {"spectrum", "mel"} & set(kinds):
+    if fixed or config.sources or not {"spectrum", "mel"} & set(kinds):
         return (config.features.bands,)
     halves = (config.features.bands // divisor for divisor in (4, 2, 1))
     return tuple(bands for bands in halves if bands >= 8) or (config.features.bands,)
@@ -102,6 +84,8 @@ def propose(ask: Ask, config: Config, widest: int = WIDTHS[1]) -> Config:
     bands = ask.suggest_categorical("bands", resolutions(config))
     sparsity = ask.suggest_categorical("sparsity", SPARSITIES)
     scales = ask.suggest_categorical("scales", SCALES)
+    if config.distill.recipe == AUTO:
+        config = with_candidate(config, ask.suggest_categorical("recipe", config.distill.candidates))
     # A recipe's numbers hold, and a student of scores learns these alone.
     taught = config.distill.objective is not None and not config.teacher.detectors
     weight = ask.suggest_float("teacher_share", 0.0, 1.0) if taught else 0.0
@@ -124,7 +108,10 @@ def propose(ask: Ask, config: Config, widest: int = WIDTHS[1]) -> Config:
 
 
 def given(config: Config) -> Config:
-    """The config's own student, as candidates are trained: no stage under a live teacher."""
+    """The config's own student, as candidates are trained: no stage under a live teacher, and of recipe "auto" the first of its
+    candidates."""
+    if config.distill.recipe == AUTO:
+        config = with_candidate(config, config.distill.candidates[0])
     return config.model_copy(update={"compress": tuple(_without_teacher(config, config.compress))})
 
 
@@ -136,7 +123,14 @@ def smallest(config: Config) -> list[Config]:
     else:
         narrow = {"width": FILTERS[0] if family in CONVOLUTIONAL else WIDTHS[0], "taper": TAPERS[0]}
         shapes = [{"depth": depth, "bottleneck": BOTTLENECKS[0], **narrow} for depth in (1, 4)]
-    values = {"bands": resolutions(config)[0], "sparsity": SPARSITIES[-1], "scales": "per_tensor", "teacher_share": 0.5}
+    recipe = config.distill.candidates[0] if config.distill.recipe == AUTO else None
+    values = {
+        "recipe": recipe,
+        "bands": resolutions(config)[0],
+        "sparsity": SPARSITIES[-1],
+        "scales": "per_tensor",
+        "teacher_share": 0.5,
+    }
     conv = {"kernel": KERNELS[0], "stride": STRIDES[-1]}
     return [propose(_Given({**values, **conv, "temperature": 1.0, **shape}), config) for shape in shapes]
 

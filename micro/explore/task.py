@@ -15,7 +15,7 @@ from micro.explore.space import resolutions
 from micro.explore.study import Budget
 from micro.support.workers import Outcome, run_all
 
-TRIAL, WINDOWS = "micro.explore.trial:try_candidate", "micro.explore.trial:prepare_windows"
+TRIAL, WINDOWS = "micro.explore.trial:try_candidate", "micro.explore.windows:prepare_windows"
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,9 @@ class Task:
         for section, key in (("data", "folder"), ("teacher", "path"), ("student", "path")):
             if plain[section].get(key):
                 plain[section][key] = os.path.abspath(plain[section][key])
+        for source in plain["sources"]:
+            if source["folder"]:
+                source["folder"] = os.path.abspath(source["folder"])
         return plain
 
 

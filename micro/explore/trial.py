@@ -13,24 +13,20 @@ import numpy as np
 import tensorflow as tf
 
 import keras_kd
-from keras_kd.layers import copied
 from micro.aot import static_size
 from micro.config import Config, QuantizeStage, Task, parse_config
-from micro.datasets.prepared import Prepared, calibration_windows
-from micro.detection.metrics import auc
 from micro.errors import ConversionError
-from micro.explore.holdout import search_windows
 from micro.explore.scores import score_int8, score_keras
 from micro.quantize.aware import quantize_aware
 from micro.runs.compression import TrainingData, Written, apply, untrained, written
+from micro.runs.estimator_teacher import (
+    known_estimators,
+)
 from micro.runs.fitting import class_weight, fit, hard_loss, seed_everything
-from micro.runs.lock import PATIENCE, holding, settled
-from micro.runs.publish import write_folder
-from micro.runs.score_teacher import check_detectors, fit_score_teacher, scores_of_detectors
-from micro.runs.teaching import on_outputs, recipe_of
-from micro.runs.train import build_model, steps_of, taught, train_teacher, untrained_models
-from micro.runs.training_devices import ready_devices
-from micro.support.files import array_bytes, json_bytes, keras_bytes
+from micro.runs.score_teacher import scores_of_detectors
+from micro.runs.teaching import recipe_of
+from micro.runs.train import build_model, steps_of
+from micro.runs.unlabeled import OfLabeled
 from micro.tflite.footprint import measure
 
 Runtime = Literal["tflm", "static"]
@@ -47,81 +43,6 @@ class Costs:
     flash: int
     ram: int
     macs: int
-
-
-def prepare_windows(
-    config: Mapping[str, Any], folder: str, teacher_from: str | None = None, kept: bool = False
-) -> dict[str, Any]:
-    """Write what all candidates of a resolution have in common: training windows, the teacher's outputs, windows to judge by.
-
-    Args:
-        teacher_from: The folder of another resolution whose teacher's outputs serve, its windows being the same.
-        kept: The config's test is a load kept from training, to be judged by. No window of another test is written.
-    """
-    place = settled(folder)
-    # Locked under a name next to the folder's: a worker that outlived its driver and its successor do not write one recording.
-    with holding(place.with_name(f"{place.name}-windows"), patience=PATIENCE):
-        about = place / "about.json"
-        if about.is_file():
-            return {"teacher_score": json.loads(about.read_text())["teacher_score"]}
-        return _prepare_windows(parse_config(dict(config), Path()), folder, teacher_from, kept)
-
-
-def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept: bool) -> dict[str, Any]:
-    """As `prepare_windows`, where no other process does."""
-    tf.config.experimental.enable_op_determinism()
-    ready_devices(config.teacher.devices)
-    data, (x, labels) = search_windows(config, kept)
-    judged = labels if data.target is None else data.target.standardized(labels)
-    arrays = {
-        "calibration": calibration_windows(data, config.seed),
-        "judged_x": x.astype(np.float32),
-        "judged_y": judged,
-    }
-    teacher_score = None
-    parts: dict[str, bytes] = {}
-    if teacher_from is None:
-        _require_outputs(config, data)
-    if config.teacher.detectors:
-        check_detectors(config, data)
-        scores = fit_score_teacher(config, data, config.seed, lambda name: None)
-        arrays |= {"train_x": scores.x, "train_y": scores.x, "targets": scores.outputs}
-        teacher_score = auc(labels, scores.errors(x))
-    else:
-        train_x, train_y = taught(data, None)
-        if teacher_from is None:
-            teacher = train_teacher(config, data, config.seed, lambda: None).model
-            keras_kd.record(teacher, train_x, f"{folder}-teacher", batch_size=1024)
-            train_y = taught(data, teacher)[1]
-            teacher_score = score_keras(teacher, x, judged, data.task).score
-            parts["teacher.keras"] = keras_bytes(copied(teacher))
-        arrays |= {"train_x": train_x, "train_y": train_y}
-    parts |= {f"{name}.npy": array_bytes(array) for name, array in arrays.items()}
-    parts["about.json"] = json_bytes(
-        {
-            "task": data.task,
-            "outputs": data.outputs,
-            "class_weights": list(data.class_weights),
-            "teacher": f"{Path(folder).name}-teacher" if teacher_from is None else f"{Path(teacher_from).name}-teacher",
-            "teacher_score": teacher_score,
-            "windows": {"train": len(data.train), "judged": len(x)},
-        }
-    )
-    write_folder(folder, parts)
-    keras.backend.clear_session()
-    return {"teacher_score": teacher_score}
-
-
-def _require_outputs(config: Config, data: Prepared) -> None:
-    """ValueError for a recipe that compares inner layers: candidates are taught by the teacher's recorded outputs."""
-    recipe = recipe_of(config, *untrained_models(config, data), 1)
-    outputs = on_outputs(recipe)
-    if outputs is None or len(outputs.terms) < len(recipe.terms):
-        inner = next(term.objective for term in recipe.terms if outputs is None or term not in outputs.terms)
-        raise ValueError(
-            f"distill: {inner} compares inner layers, and a search teaches its candidates by the teacher's recorded outputs; "
-            "take a recipe on outputs, such as kd, dkd or dist, and add the other in the config of the student that is found"
-        )
 
 
 def try_candidate(
@@ -188,11 +109,12 @@ class SearchData:
     task: Task
     outputs: int | None
     class_weights: tuple[float, ...]
+    labeled: int | None
 
     @classmethod
     def read(cls, folder: Path) -> SearchData:
         about = json.loads((folder / "about.json").read_text())
-        teacher, targets = _teaching(folder, about["teacher"])
+        teacher, targets = _teaching(folder, about)
 
         def array(name: str) -> np.ndarray:
             return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
@@ -208,14 +130,17 @@ class SearchData:
             about["task"],
             about["outputs"],
             tuple(about.get("class_weights", ())),
+            about.get("labeled"),
         )
 
 
-def _teaching(folder: Path, recorded: str) -> tuple[keras_kd.Supplied, np.ndarray]:
-    """The teacher of candidates, and what it gives for each training window: scores of detectors, or recorded outputs."""
+def _teaching(folder: Path, about: Mapping[str, Any]) -> tuple[keras_kd.Supplied, np.ndarray]:
+    """The teacher of candidates, and what it gives for each training window: scores of detectors, what estimators give, or
+    recorded outputs."""
     if (folder / "targets.npy").is_file():
-        return scores_of_detectors(), np.load(folder / "targets.npy", allow_pickle=False)
-    teacher = keras_kd.Recorded(folder.parent / recorded)
+        known = scores_of_detectors() if about["task"] == "anomaly" else known_estimators(about["outputs"])
+        return known, np.load(folder / "targets.npy", allow_pickle=False)
+    teacher = keras_kd.Recorded(folder.parent / about["teacher"])
     return teacher, teacher.targets(np.arange(len(teacher)))["outputs"]
 
 
@@ -258,10 +183,11 @@ def _train(
     watch = IntermediateScores(student, data, config.student.epochs, rivals)
     recipe = recipe_of(config, data.teacher, student, steps_of(config, len(data.x)))
     distiller = recipe.distiller(data.teacher, student)
+    loss = hard_loss(student, data.task)
     fit(
         distiller,
         config.student,
-        hard_loss(student, data.task),
+        loss if data.labeled is None else OfLabeled(loss, data.task == "classification"),
         {"inputs": data.x, "teacher": {"outputs": data.targets}},
         data.y,
         callbacks=[watch],
@@ -274,7 +200,7 @@ def _compressed(student: keras.Model, config: Config, data: SearchData, seed: in
     """The student after the config's stages, on the data alone, or under the scores that it follows."""
     loss = hard_loss(student, data.task)
     weights = class_weight(data.class_weights)
-    training = TrainingData(data.x, data.y, loss, student, None, weights)
+    training = TrainingData(data.x, data.y, loss, student, None, weights, labeled=data.labeled)
     if config.teacher.detectors:
         recipe = recipe_of(config, data.teacher, student, steps_of(config, len(data.x)))
         training = replace(training, teacher=data.teacher, recipe=recipe, supplied=data.targets)

@@ -15,6 +15,7 @@ from micro.errors import RunError
 from micro.fleet.results import AssetResult, FleetResult, table_csv
 from micro.fleet.spec import Asset, Fleet
 from micro.runs.detectors import require_detectors
+from micro.runs.estimators import require_estimators
 from micro.runs.folder import claim_folder, starting
 from micro.runs.lock import holding, settled
 from micro.support.files import json_bytes, write_bytes
@@ -44,7 +45,7 @@ def run_fleet(
     worker's is continued where it stopped, and so is a killed driver's with `resume`; a machine whose config has changed
     since is run again. Table, page and failures are written while the fleet goes on. The teacher is that of the shared
     config's `teacher.path`, or trained on windows of `teacher_assets` machines; another takes the place of a broken one.
-    Detectors are not shared: each machine's are fitted on its own healthy windows.
+    Detectors and estimators are not shared: each machine's are fitted on its own windows.
 
     Args:
         workers: Processes on this machine; on a cluster, machines trained at a time.
@@ -88,12 +89,15 @@ def _claim(out: Path, fleet: Fleet, resume: bool) -> bool:
 
 
 def _teacher(fleet: Fleet, out: Path, workers: int) -> str | None:
-    """Path of the shared teacher; trained where there is none yet. None for detectors, which each machine fits on its own
-    windows."""
+    """Path of the shared teacher; trained where there is none yet. None for detectors and estimators, which each machine
+    fits on its own windows."""
     teacher = fleet.shared.get("teacher", {})
-    detectors = fleet.config(fleet.asset[0]).teacher.detectors
-    if detectors:
-        require_detectors(detectors)
+    config = fleet.config(fleet.asset[0])
+    if config.teacher.detectors:
+        require_detectors(config.teacher.detectors)
+        return None
+    if config.teacher.estimators:
+        require_estimators(config.teacher.estimators, config.task)
         return None
     if teacher.get("path"):
         return str(Path(teacher["path"]).resolve())
@@ -145,15 +149,17 @@ class _Table:
         from micro.fleet.page import render_fleet
 
         rows = tuple(_row(asset, self.outcomes.get(asset.name)) for asset in self.fleet.asset)
-        job, task = self.fleet.shared.get("job", "rig"), self.fleet.config(self.fleet.asset[0]).task
-        result = FleetResult(rows, _removed(self.fleet, self.out), task)
+        job, config = self.fleet.shared.get("job", "rig"), self.fleet.config(self.fleet.asset[0])
+        task, targets = config.task, getattr(config.data, "targets", ())
+        targets = targets if len(targets) > 1 else ()
+        result = FleetResult(rows, _removed(self.fleet, self.out), task, targets)
         plain = [{key: value for key, value in asdict(row).items() if key != "attempts"} for row in rows]
         write_bytes(
             self.out / "fleet.json",
             json_bytes({"job": job, "task": task, "rows": plain, "removed": list(result.removed)}),
         )
-        write_bytes(self.out / "fleet.csv", table_csv(rows, task))
-        write_bytes(self.out / "report.html", render_fleet(rows, job, task))
+        write_bytes(self.out / "fleet.csv", table_csv(rows, task, targets))
+        write_bytes(self.out / "report.html", render_fleet(rows, job, task, targets))
         self._written = time.monotonic()
         return result
 

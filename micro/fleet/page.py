@@ -21,15 +21,18 @@ METRIC_WORDS = {
     "mae": "mean absolute error",
     "coverage": "fraction of windows within the interval",
     "rmse_last": "root mean square error of last windows",
+    "mean_r2": "fraction of the variance explained, mean over numbers",
+    "relative_rmse": "root mean square error in standard deviations, mean over numbers",
+    "lowest_coverage": "fraction of windows within the interval, of the number with the lowest",
     "detection_rate": "fraction of faulty windows found",
     "false_alarm_rate": "fraction of healthy windows above the threshold",
 }
 
 
-def render_fleet(rows: Sequence[AssetResult], job: str, task: Task) -> bytes:
+def render_fleet(rows: Sequence[AssetResult], job: str, task: Task, targets: Sequence[str] = ()) -> bytes:
     """The page for a fleet's rows; the same rows give the same bytes."""
     done = [row for row in rows if row.state == "done"]
-    metrics = metric_names(done, task)
+    metrics = metric_names(done, task, targets)
     with drawing():
         charts = [found for name in metrics if (found := _by_metric(done, name)) is not None]
     return page(
@@ -47,6 +50,12 @@ def render_fleet(rows: Sequence[AssetResult], job: str, task: Task) -> bytes:
     )
 
 
+def words_of(metric: str) -> str:
+    """A metric in words; of one of several numbers with its name."""
+    plain, separator, number = metric.partition(": ")
+    return f"{METRIC_WORDS.get(plain, plain)}{separator}{number}"
+
+
 def _by_metric(done: Sequence[AssetResult], metric: str) -> dict[str, str] | None:
     """Machines by one figure, with the shared teacher's for comparison; None where no machine has it."""
     ordered = sorted(
@@ -61,11 +70,11 @@ def _by_metric(done: Sequence[AssetResult], metric: str) -> dict[str, str] | Non
     drawn, axes = figure()
     axes.scatter(range(len(values)), teacher, s=14, color="#888888", label="shared teacher")
     axes.scatter(range(len(values)), values, s=18, color="#3a7d2c", label="student on the chip (int8)")
-    axes.set(xlabel="machine, from the lowest", ylabel=METRIC_WORDS.get(metric, metric))
+    axes.set(xlabel="machine, from the lowest", ylabel=words_of(metric))
     axes.locator_params(axis="x", integer=True)
     axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     says = (
         f"{len(values)} machines: median {np.median(values):.4f}, from {values[0]:.4f} ({names[0]}) to {values[-1]:.4f} "
         f"({names[-1]}); the shared teacher's median {np.nanmedian(teacher):.4f}."
     )
-    return chart(f"Machines by {METRIC_WORDS.get(metric, metric)}", says, drawn)
+    return chart(f"Machines by {words_of(metric)}", says, drawn)

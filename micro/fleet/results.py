@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from micro.config import Task
-from micro.runs.report_parts import METRICS
+from micro.runs.report_parts import METRICS, OF_SEVERAL, of_target
 
 # A machine's numbers in the table, besides its name and state.
 FIGURES = ("flash", "ram", "macs", "threshold")
@@ -42,7 +42,7 @@ class AssetResult:
 @dataclass(frozen=True)
 class FleetResult:
     """The result of each machine, in the fleet's order; `removed` names those done earlier that are no longer in it.
-    `task` is what all of them do.
+    `task` is what all of them do, `targets` the several numbers that they estimate, else empty.
 
     Examples:
         >>> from micro.fleet import AssetResult
@@ -54,6 +54,7 @@ class FleetResult:
     rows: tuple[AssetResult, ...]
     removed: tuple[str, ...] = ()
     task: Task = "anomaly"
+    targets: tuple[str, ...] = ()
 
     @property
     def unusable(self) -> tuple[str, ...]:
@@ -66,15 +67,19 @@ class FleetResult:
         return tuple(row.asset for row in self.rows if row.state == "failed")
 
 
-def metric_names(rows: Sequence[AssetResult], task: Task) -> tuple[str, ...]:
-    """Metrics of a task, whether a machine is done or not, and what else machines have, in one order whoever was done first."""
+def metric_names(rows: Sequence[AssetResult], task: Task, targets: Sequence[str] = ()) -> tuple[str, ...]:
+    """Metrics of a task, whether a machine is done or not, and what else machines have, in one order whoever was done first;
+    of several numbers, `targets`, those of all together and then those of each."""
+    known = METRICS[task]
+    if targets:
+        known = (*OF_SEVERAL, *(of_target(metric, name) for name in targets for metric in known))
     present = {name for row in rows for name in row.metrics}
-    return (*METRICS[task], *sorted(present - set(METRICS[task])))
+    return (*known, *sorted(present - set(known)))
 
 
-def table_csv(rows: Sequence[AssetResult], task: Task) -> bytes:
+def table_csv(rows: Sequence[AssetResult], task: Task, targets: Sequence[str] = ()) -> bytes:
     """The fleet's table, a line a machine; columns are the same however far the fleet has come."""
-    metrics = metric_names(rows, task)
+    metrics = metric_names(rows, task, targets)
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("asset", "state", "verdict", *metrics, *FIGURES, "reasons", "error"))

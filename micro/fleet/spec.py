@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, field_
 
 from micro.config import Config, parse_config, require_current_names, with_paths
 from micro.config.complaints import first_complaint, load_toml
+from micro.config.sources import with_source_folders
 
 # Sections in which a machine may differ; features and teacher are what a fleet shares.
 OWN = ("data", "student", "detect", "recognize", "estimate", "budget", "firmware")
@@ -106,6 +107,8 @@ def load_fleet(path: str | Path) -> Fleet:
     for section in ("data", "teacher", "student"):
         if section in shared:
             shared[section] = with_paths(shared[section], shared_path.parent.resolve())
+    if "sources" in shared:
+        shared["sources"] = with_source_folders(shared["sources"], shared_path.parent.resolve())
     assets = plain.get("asset", [])
     if not isinstance(assets, list) or not assets:
         raise ValueError(f"fleet {path}: it has no [[asset]]")
@@ -117,18 +120,15 @@ def load_fleet(path: str | Path) -> Fleet:
     except ValidationError as error:
         raise ValueError(f"fleet {path}: {first_complaint(error, '', Fleet)}") from None
     _require_apart(path, fleet)
-    for asset in fleet.asset:
-        _require_shared(path, fleet.config(asset))
+    configs = [fleet.config(asset) for asset in fleet.asset]
+    for config in configs:
+        _require_shared(path, config)
+    _require_same_numbers(path, configs)
     return fleet
 
 
 def _require_shared(path: Path, config: Config) -> None:
     """ValueError for a run that machines cannot share a teacher of."""
-    if config.own_inputs:
-        raise ValueError(
-            f"fleet {path}: the teacher of a fleet sees what the students see; leave out [teacher.features] and "
-            "teacher.columns, or run each machine by itself (keras-kd run)"
-        )
     if config.task == "sequence":
         raise ValueError(f"fleet {path}: task 'sequence' has no fleet; run each machine by itself (keras-kd run)")
     if config.task == "multilabel":
@@ -136,14 +136,22 @@ def _require_shared(path: Path, config: Config) -> None:
             f"fleet {path}: task 'multilabel' has no fleet; run each machine by itself (keras-kd run), or make a fleet of "
             "classifiers, task 'classification' with a label_column"
         )
-    if len(getattr(config.data, "targets", ())) > 1:
+    if getattr(config.data, "folds", None):
         raise ValueError(
-            f"fleet {path}: data.target_columns, several numbers of one model, have no fleet; run each machine by itself "
-            "(keras-kd run), or make a fleet of each target_column"
+            f"fleet {path}: data.folds have no fleet, whose shared teacher would know what other folds test; run each machine "
+            "by itself (keras-kd run)"
         )
-    what = "data.folds" if getattr(config.data, "folds", None) else "[[sources]]" if config.sources else None
-    if what is not None:
-        raise ValueError(f"fleet {path}: {what} have no fleet; run each machine by itself (keras-kd run)")
+
+
+def _require_same_numbers(path: Path, configs: Sequence[Config]) -> None:
+    """ValueError for machines whose several numbers are not those that the shared teacher gives."""
+    targets = [getattr(config.data, "targets", ()) for config in configs]
+    other = next((each for each in targets if each != targets[0]), None)
+    if other is not None and max(len(other), len(targets[0])) > 1:
+        raise ValueError(
+            f"fleet {path}: machines have target_columns {', '.join(targets[0])} and {', '.join(other)}; one teacher gives the "
+            "same numbers in the same order for all of them"
+        )
 
 
 def _require_apart(path: Path, fleet: Fleet) -> None:

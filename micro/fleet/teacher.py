@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_kd.layers import copied
 from micro.config import Config, parse_config
 from micro.datasets.class_windows import balanced
-from micro.datasets.pieces import Target, evenly_spaced
+from micro.datasets.pieces import AnyTarget, Targets, evenly_spaced
 from micro.datasets.prepare import Windows, prepare
 from micro.datasets.prepared import Prepared
 from micro.errors import MicroError, RunError
@@ -82,9 +82,7 @@ def _pooled(prepared: Sequence[Prepared]) -> Prepared:
             tuple(part.origins[row] for _, part, rows in chosen for row in rows),
         )
 
-    train, target = together(lambda data: data.train), prepared[0].target
-    if isinstance(target, Target):  # several are refused
-        target = dataclasses.replace(target, mean=float(train.labels.mean()), deviation=float(train.labels.std()))
+    train = together(lambda data: data.train)
     return dataclasses.replace(
         prepared[0],
         train=train,
@@ -92,10 +90,22 @@ def _pooled(prepared: Sequence[Prepared]) -> Prepared:
         faults=together(lambda data: data.faults) if any(data.faults is not None for data in prepared) else None,
         class_names=names,
         class_weights=balanced(train.labels, len(names)) if prepared[0].class_weights else (),
-        target=target,
+        target=_level_of(prepared[0].target, train.labels),
         teacher_train=None,
         unlabeled=None,
     )
+
+
+def _level_of(target: AnyTarget | None, numbers: np.ndarray) -> AnyTarget | None:
+    """A target with the level of all machines' training windows, (n,) or (n, targets)."""
+    if target is None:
+        return None
+    columns = numbers.reshape(len(numbers), -1).T
+    each = [
+        dataclasses.replace(one, mean=float(column.mean()), deviation=float(column.std()))
+        for one, column in zip(target.each, columns, strict=True)
+    ]
+    return each[0] if len(each) == 1 else Targets(tuple(each))
 
 
 def _rows(part: Windows, each: int, classes: bool) -> np.ndarray:

@@ -16,8 +16,7 @@ from micro.datasets.pieces import Targets
 from micro.datasets.prepared import Prepared
 from micro.detection.threshold import reconstruction_error
 from micro.runs.recipe_choice import OF_SEVERAL, RecipeChoice, choose, trial_epochs, trials_of
-from micro.runs.recorded_teacher import teaching
-from micro.runs.seed_run import SeedWork, teacher_of
+from micro.runs.seed_run import SeedWork, taught_by_of, teacher_of
 from micro.runs.train import Trained, distil, train_alone
 from micro.support.files import json_bytes, write_bytes
 
@@ -47,8 +46,7 @@ def settled_recipe(first: SeedWork, place: Path) -> tuple[Config, RecipeChoice |
 def _tried(first: SeedWork, place: Path) -> RecipeChoice:
     config, data, seed = first.config, first.data, first.seed
     teacher = teacher_of(first)
-    assert isinstance(teacher, Trained)  # detectors take no recipe
-    taught_by = teaching(teacher.model, data)
+    taught_by = taught_by_of(teacher, data)
     epochs = trial_epochs(config)
     short = config.model_copy(update={"student": config.student.model_copy(update={"epochs": epochs})})
     work = dataclasses.replace(first, place=place)

@@ -29,8 +29,8 @@ METRICS: dict[Task, tuple[str, ...]] = {
 OF_SEVERAL = ("mean_r2", "relative_rmse", "lowest_coverage")
 # Of each of several labels, as `of_target` calls them.
 OF_LABEL = ("auc", "f1", "precision", "recall")
-# Before the names of detectors that a teacher is made of, where reports keep figures by model.
-DETECTOR = "detector: "
+# Before the names of detectors and estimators that a teacher is made of, where reports keep figures by model.
+DETECTOR, ESTIMATOR = "detector: ", "estimator: "
 # Models that every run has.
 EVERY_RUN_HAS = ("teacher", "student_distilled", "student_int8")
 History = dict[str, list[float]]

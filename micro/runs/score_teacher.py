@@ -124,8 +124,7 @@ def fit_score_teacher(config: Config, data: Prepared, seed: int, begin: Callable
     """
     settings, windows, seen = config.teacher, data.train, data.of_teacher
     rows = _rows(seen.train.x)
-    near = -(-seen.features.span // data.features.hop) - 1
-    sets = _fitting_sets(windows, folds_of(windows), near)
+    sets = fitting_sets(windows, folds_of(windows), near_of(data))
     members: dict[str, Member] = {}
     held_out = []
     for detector, name in zip(settings.detectors, names_of(settings.detectors)):
@@ -179,7 +178,12 @@ def folds_of(windows: Windows) -> np.ndarray:
     return folds
 
 
-def _fitting_sets(windows: Windows, folds: np.ndarray, near: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def near_of(data: Prepared) -> int:
+    """How many places of a recording lie between two windows, as the teacher sees them, that share samples, at most."""
+    return -(-data.of_teacher.features.span // data.features.hop) - 1
+
+
+def fitting_sets(windows: Windows, folds: np.ndarray, near: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each fold its windows, and those to fit on: of the other folds, less those that share samples with it."""
     numbers, places = _recordings(windows), _places(windows)
     sets = []

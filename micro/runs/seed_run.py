@@ -12,19 +12,22 @@ import keras
 import numpy as np
 
 from keras_kd.layers import copied
-from micro.config import Config, Stage
+from micro.config import NETWORK, Config, Stage
 from micro.conversion.convert_keras import convert
 from micro.datasets.prepared import Prepared
 from micro.runs.compression import TrainingData, Written, apply, written
+from micro.runs.estimator_teacher import EstimatorTeacher, fit_estimator_teacher
 from micro.runs.evaluate import Evaluation, Judge, chip_judge, evaluate, keras_judge
 from micro.runs.fitting import seed_everything
 from micro.runs.recorded_teacher import teaching
-from micro.runs.report_parts import DETECTOR
+from micro.runs.report_parts import DETECTOR, ESTIMATOR
 from micro.runs.score_teacher import ScoreTeacher, fit_score_teacher
 from micro.runs.text_models import BATCH, Embedding, calibration_of, deployable
-from micro.runs.train import Trained, distil, train_alone, train_teacher, training_data
+from micro.runs.train import Teaching, Trained, distil, train_alone, train_teacher, training_data
 from micro.support.files import json_bytes, keras_bytes, write_bytes
 from micro.tflite.footprint import Footprint, measure
+
+AnyTeacher = Trained | ScoreTeacher | EstimatorTeacher
 
 
 class Tick(Protocol):
@@ -48,8 +51,8 @@ class StageResult:
 class SeedRun:
     """What one seed gave: its models, their evaluations, and the student stage by stage; the last is deployed.
 
-    A teacher made of detectors is no model and not kept: it is fitted again whenever it is needed, and the same seed gives the
-    same. Of text the students are whole, and `embedding` is what stands before the model of each stage.
+    A teacher made of detectors or estimators is no model and not kept: it is fitted again whenever it is needed, and the same
+    seed gives the same. Of text the students are whole, and `embedding` is what stands before the model of each stage.
     """
 
     teacher: Trained | None
@@ -100,7 +103,7 @@ def run_seed(work: SeedWork) -> SeedRun:
     config, data, seed = work.config, work.data, work.seed
     epochs = config.student.epochs
     teacher = teacher_of(work)
-    taught_by = teaching(teacher.model, data) if isinstance(teacher, Trained) else teacher
+    taught_by = taught_by_of(teacher, data)
     student = work.trained("student", epochs, lambda tick: distil(config, data, taught_by, seed, tick))
     alone = None
     if config.distill.compare:
@@ -130,17 +133,39 @@ def run_seed(work: SeedWork) -> SeedRun:
     return SeedRun(teacher if isinstance(teacher, Trained) else None, student, alone, evaluations, stages, embedding)
 
 
-def teacher_of(work: SeedWork) -> Trained | ScoreTeacher:
-    """A seed's teacher: a model that is trained or was kept, or detectors, which are fitted."""
+def teacher_of(work: SeedWork) -> AnyTeacher:
+    """A seed's teacher: a model that is trained or was kept, or detectors or estimators, which are fitted."""
     config, data, seed = work.config, work.data, work.seed
+    if config.teacher.estimators:
+        return _estimator_teacher(work)
     if not config.teacher.detectors:
-        epochs = config.teacher.epochs * config.teacher.members
-        return work.trained("teacher", epochs, lambda tick: train_teacher(config, data, seed, tick))
+        return _network(work)
     teacher = fit_score_teacher(
         config, data, seed, lambda name: work.tick(f"seed {seed}: fitting the teacher's detectors, {name}", 0)
     )
     work.tick(f"seed {seed}: fitting the teacher's detectors", config.teacher.epochs)
     return teacher
+
+
+def _network(work: SeedWork) -> Trained:
+    config, epochs = work.config, work.config.teacher.epochs * work.config.teacher.members
+    return work.trained("teacher", epochs, lambda tick: train_teacher(config, work.data, work.seed, tick))
+
+
+def _estimator_teacher(work: SeedWork) -> EstimatorTeacher:
+    config, data, seed = work.config, work.data, work.seed
+    label, epochs = f"seed {seed}: fitting the teacher's estimators", config.teacher.epochs * config.teacher.members
+    network = _network(work).model if NETWORK in config.teacher.estimators else None
+    teacher = fit_estimator_teacher(config, data, seed, network, lambda name: work.tick(f"{label}, {name}", 0))
+    work.tick(label, 0 if network else epochs)
+    return teacher
+
+
+def taught_by_of(teacher: AnyTeacher, data: Prepared) -> Teaching:
+    """What a student learns from."""
+    if isinstance(teacher, Trained):
+        return teaching(teacher.model, data)
+    return teacher.recorded if isinstance(teacher, EstimatorTeacher) else teacher
 
 
 def behind(embedding: Embedding | None, judge: Judge) -> Judge:
@@ -150,8 +175,10 @@ def behind(embedding: Embedding | None, judge: Judge) -> Judge:
     return lambda x: np.concatenate([judge(embedding(x[start : start + BATCH])) for start in range(0, len(x), BATCH)])
 
 
-def _judges_of(teacher: Trained | ScoreTeacher, data: Prepared) -> dict[str, Judge]:
-    """What judges windows as the teacher does, and as each of its detectors does."""
+def _judges_of(teacher: AnyTeacher, data: Prepared) -> dict[str, Judge]:
+    """What judges windows as the teacher does, and as each of its detectors or estimators does."""
+    if isinstance(teacher, EstimatorTeacher):
+        return {"teacher": teacher.combined, **{f"{ESTIMATOR}{name}": each for name, each in teacher.members.items()}}
     if isinstance(teacher, Trained):
         return {"teacher": keras_judge(teacher.model, data.task, data.predicted)}
     members = {f"{DETECTOR}{name}": member.judge for name, member in teacher.members.items()}

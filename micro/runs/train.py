@@ -18,6 +18,7 @@ from micro.datasets.prepared import Prepared
 from micro.keras_graph.kernels import prunable_kernels
 from micro.runs import models as students
 from micro.runs.compression import TrainingData, require_budget
+from micro.runs.estimator_teacher import check_estimators, known_estimators
 from micro.runs.fitting import History, class_weight, fit, hard_loss, seed_everything
 from micro.runs.known_faults import deviating, flags, learned_faults
 from micro.runs.own_models import load_model, load_teacher
@@ -160,7 +161,7 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
     """
     models = untrained_models(config, data)
     for each in candidates_of(config):
-        if data.teacher is not None:
+        if data.teacher is not None or config.teacher.estimators:
             require_on_outputs(each.distill)
         recipe = recipe_of(each, *models, steps_of(config, len(data.train)))
         if data.unlabeled is not None:
@@ -176,6 +177,8 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
     require_budget(models[1], config, calibration)
     if config.teacher.detectors:
         check_detectors(config, data.of_teacher)
+    if config.teacher.estimators:
+        check_estimators(config, data)
 
 
 def untrained_models(config: Config, data: Prepared) -> tuple[keras.Model | Supplied, keras.Model]:
@@ -186,6 +189,8 @@ def untrained_models(config: Config, data: Prepared) -> tuple[keras.Model | Supp
     )
     if config.teacher.detectors:
         return scores_of_detectors(), student
+    if config.teacher.estimators:
+        return known_estimators(data.outputs), student
     return teacher if data.teacher is None else known_of(teacher), student
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from micro.datasets.prepared import Prepared
 from micro.runs.evaluate import Evaluation
-from micro.runs.report_parts import DETECTOR, of_target
+from micro.runs.report_parts import DETECTOR, ESTIMATOR, of_target
 from micro.runs.run_report import RunReport
 from micro.support.html import chart, figure, panes
 
@@ -29,10 +29,12 @@ UNDER_DETECTORS = {
 
 def names_of(report: RunReport) -> dict[str, str]:
     """What a report's models are called, by key, in the order in which they are shown."""
-    detectors = {key: f"  {key}" for key in report.summary if key.startswith(DETECTOR)}
-    if not detectors:
+    members = {key: f"  {key}" for key in report.summary if key.startswith((DETECTOR, ESTIMATOR))}
+    if not members:
         return NAMES
-    return {"teacher": NAMES["teacher"], **detectors, **NAMES, **UNDER_DETECTORS}
+    detects = any(key.startswith(DETECTOR) for key in members)
+    instead = UNDER_DETECTORS if detects else {"teacher": "Teacher: mean of estimators"}
+    return {"teacher": NAMES["teacher"], **members, **NAMES, **instead}
 
 
 COMPARED = ("teacher", "student_alone", "student_distilled", "student_int8")
