@@ -195,7 +195,7 @@ def test_everything_around_a_student_takes_several_labels(files, tmp_path):
     assert any("of two training windows" in note for note in report.data.notes)
 
 
-def test_a_run_chooses_its_recipe_and_a_search_its_student(files, tmp_path):
+def test_a_run_chooses_its_recipe_by_the_labels_that_are_right(files, tmp_path):
     raw = config(str(files), teacher=SHORT, student={"epochs": 3, "batch_size": 64}, distill={"recipe": "auto"})
     (tmp_path / "auto.toml").write_text(toml(raw))
     done = invoke("run", str(tmp_path / "auto.toml"), "--out", str(tmp_path / "auto"))
@@ -209,7 +209,8 @@ def test_a_run_chooses_its_recipe_and_a_search_its_student(files, tmp_path):
 
 
 def test_a_search_compares_students_by_the_likelihood_of_the_labels(files, tmp_path):
-    plain = parse_config(config(str(files), teacher=SHORT, student=SHORT)).model_dump(mode="json")
+    raw = config(str(files), teacher=SHORT, student=SHORT, distill={"mixup": 0.5})
+    plain = parse_config(raw).model_dump(mode="json")
     found = prepare_windows(plain, str(tmp_path / "windows"))
     assert 0 < found["teacher_score"] <= 1
     budget = {"flash": 8192, "ram": None, "macs": None}
