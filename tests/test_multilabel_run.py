@@ -286,6 +286,16 @@ def test_the_loss_is_that_of_each_label_and_leaves_out_what_has_none():
     assert np.allclose(np.array(loss.call(labels, logits)), [each[0], 0, each[2]], rtol=1e-5)
 
 
+def test_look_says_how_columns_of_yes_and_no_are_learned(files, tmp_path):
+    for path in files.glob("m*.csv"):
+        (tmp_path / path.name).write_text(path.read_text().replace(",Yes,", ",1,").replace(",no,", ",0,"))
+    done = invoke("look", str(tmp_path), "--sample-rate", "1000")
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.output.split())
+    assert "columns 'unbalance', 'misaligned' hold 0 and 1 alone: where each says whether a condition holds" in said
+    assert 'set task = "multilabel" and name them in label_columns' in said
+
+
 def test_a_fleet_is_refused_by_name(files, tmp_path):
     (tmp_path / "pump.toml").write_text(toml(config(str(files))))
     (tmp_path / "fleet.toml").write_text('config = "pump.toml"\n[[asset]]\nname = "a"\n[[asset]]\nname = "b"\n')

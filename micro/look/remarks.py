@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from micro.look.channels import Channel
 from micro.look.surveyed import Surveyed
+from micro.support.wording import listed
 
 # Of a channel's rows, what has a value at most where it is that of a slower sensor.
 SELDOM = 0.2
+# Columns that a sentence names.
+NAMED = 4
 
 
 def never_changes(found: Sequence[Surveyed]) -> bool:
@@ -27,6 +31,25 @@ def seldom_filled(found: Sequence[Surveyed]) -> list[str]:
                 'or make it a [[sources]] of its own with rows = "filled" (docs/tables.md)'
             )
     return said
+
+
+def conditions(found: Sequence[Surveyed]) -> list[str]:
+    """A sentence on columns that hold nothing but 0 and 1, where there are several: each may say whether a condition holds."""
+    held: dict[str, list[Channel]] = {}
+    for file in found:
+        for channel in file.channels:
+            held.setdefault(channel.name, []).append(channel)
+    names = [
+        repr(name)
+        for name, own in held.items()
+        if all(one.whole for one in own) and (min(one.low for one in own), max(one.high for one in own)) == (0, 1)
+    ]
+    if len(names) < 2:
+        return []
+    return [
+        f"columns {listed(names, NAMED)} hold 0 and 1 alone: where each says whether a condition holds, set task = "
+        '"multilabel" and name them in label_columns, so that they are learned and not learned from (docs/tables.md)'
+    ]
 
 
 def without_odd(files: Sequence[Surveyed], columns: list[str] | None, remarks: list[str]) -> list[str] | None:
