@@ -289,7 +289,7 @@ def test_the_loss_is_that_of_each_label_and_leaves_out_what_has_none():
 def test_look_says_how_columns_of_yes_and_no_are_learned(files, tmp_path):
     for path in files.glob("m*.csv"):
         (tmp_path / path.name).write_text(path.read_text().replace(",Yes,", ",1,").replace(",no,", ",0,"))
-    done = invoke("look", str(tmp_path), "--sample-rate", "1000")
+    done = invoke("look", str(tmp_path / "*.csv"), "--sample-rate", "1000")
     assert done.exit_code == 0, done.output
     said = " ".join(done.output.split())
     assert "columns 'unbalance', 'misaligned' hold 0 and 1 alone: where each says whether a condition holds" in said
