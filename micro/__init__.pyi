@@ -28,6 +28,9 @@ from micro.detection.estimator import Estimate as Estimate
 from micro.detection.estimator import Estimator as Estimator
 from micro.detection.estimator import Estimators as Estimators
 from micro.detection.estimator import half_width as half_width
+from micro.detection.labeler import Labeler as Labeler
+from micro.detection.labeler import Labeling as Labeling
+from micro.detection.labeler import make_labeler as make_labeler
 from micro.detection.predictor import Predictor as Predictor
 from micro.detection.recognizer import Recognition as Recognition
 from micro.detection.recognizer import Recognizer as Recognizer
@@ -44,6 +47,7 @@ from micro.emission import emit as emit
 from micro.emission.detector import emit_detector as emit_detector
 from micro.emission.estimator import emit_estimator as emit_estimator
 from micro.emission.front_end import emit_front_end as emit_front_end
+from micro.emission.labeler import emit_labeler as emit_labeler
 from micro.emission.predictor import emit_predictor as emit_predictor
 from micro.emission.recognizer import emit_recognizer as emit_recognizer
 from micro.errors import ConversionError as ConversionError

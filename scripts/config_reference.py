@@ -23,6 +23,9 @@ from micro.config import (
     deployment,
     distillation,
     features,
+    files,
+    grouped,
+    labels,
     models,
     read,
     sources,
@@ -38,6 +41,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     '[data], job = "cwru"': data.CwruData,
     '[data], job = "table"': data.TableData,
     '[data], job = "table", task = "classification"': data.ClassesData,
+    '[data], job = "table", task = "multilabel"': labels.LabelsData,
     '[data], job = "table", task = "regression"': data.RegressionData,
     '[data], job = "text"': text.TextData,
     "[features]": features.FeaturesConfig,
@@ -71,8 +75,9 @@ DEPENDS = {
 }
 # Keys that another table of the page has: those of reading files.
 ELSEWHERE = {
-    '[data], job = "table", task = "classification"': set(data.FilesData.model_fields) - {"label_column", "on_short"},
-    '[data], job = "table", task = "regression"': set(data.GroupedData.model_fields) - {"split"},
+    '[data], job = "table", task = "classification"': set(files.FilesData.model_fields) - {"label_column", "on_short"},
+    '[data], job = "table", task = "multilabel"': set(grouped.GroupedData.model_fields) - {"split"},
+    '[data], job = "table", task = "regression"': set(grouped.GroupedData.model_fields) - {"split"},
 }
 BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 HEAD = "| key | type | default | meaning |\n| --- | --- | --- | --- |\n"

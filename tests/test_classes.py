@@ -243,7 +243,7 @@ def test_a_class_in_few_files_needs_a_division_in_time(tmp_path):
     assert "divided in time" in parts_of(tmp_path).notes[-1]
     write(tmp_path / "on" / "late.csv", 8 * 100, 50)
     write(tmp_path / "rare" / "0.csv", 16, 60)
-    with pytest.raises(DataError, match="class 'rare' has 1 window, too few to divide"):
+    with pytest.raises(DataError, match="there is 1 window of class 'rare', too few to divide"):
         parts_of(tmp_path)
 
 
@@ -262,7 +262,7 @@ REFUSED = {
     "task": (
         {"task": "regresion"},
         {},
-        "task of job 'table' must be 'anomaly' or 'classification' or 'regression', got 'regresion'",
+        "task of job 'table' must be 'anomaly' or 'classification' or 'multilabel' or 'regression', got 'regresion'",
     ),
     "rig": ({"job": "rig"}, {}, "task of job 'rig' must be 'anomaly', got 'classification'"),
     "healthy_files": ({}, {"healthy_files": "a*"}, "this is a setting of task 'anomaly': set task = \"anomaly\" above"),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from micro.detection.metrics import alarm_rates, auc
 from micro.detection.threshold import fit_threshold, reconstruction_error
-from micro.runs.evaluate import compare
+from micro.runs.repeats import compare
 
 
 @given(st.integers(0, 999), st.sampled_from([0.01, 0.05, 0.2]), st.integers(100, 400))

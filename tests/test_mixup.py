@@ -113,7 +113,7 @@ def test_a_run_says_so_a_search_learns_from_them_and_other_tasks_refuse(tmp_path
     assert (len(labels), (labels[about["labeled"] :] == -1).all()) == (2 * about["labeled"], True)
     assert len(keras_kd.Recorded(windows.with_name(about["teacher"]))) == len(labels)
     raw["data"] = {"folder": "data", "files": "a/*.csv", "healthy_files": "*", "sample_rate": 10.0}
-    with pytest.raises(ValueError, match="mixup is for classification and regression, and task is 'anomaly'"):
+    with pytest.raises(ValueError, match="mixup is for classification, labels and regression, and task is 'anomaly'"):
         parse_config({**raw, "task": "anomaly", "student": {"sizes": [4]}, "teacher": {"sizes": [8, 4, 8]}})
     raw = raw_of("data", "classification", distill={"mixup": 0})
     with pytest.raises(ValueError, match=r"distill\.mixup"):

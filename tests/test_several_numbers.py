@@ -159,14 +159,6 @@ def test_a_contradiction_in_the_config_is_named(tmp_path, case):
     assert says in str(refused.value)
 
 
-def test_several_labels_at_once_are_refused_with_what_to_do_instead(tmp_path):
-    data = {"files": "*.csv", "sample_rate": 1.0, "label_columns": ["unbalance", "misaligned"]}
-    with pytest.raises(ValueError) as refused:
-        parse_config({**CONFIG, "task": "classification", "data": data}, tmp_path)
-    assert "several labels at once are not learned; conditions that occur together are a class" in str(refused.value)
-    assert "\n" not in str(refused.value)
-
-
 def test_a_config_is_the_same_when_read_back(tmp_path):
     data = {"files": "*.csv", "sample_rate": 1.0, "target_columns": ["u", "v"], "target_highest": {"v": 2.5}}
     config = parse_config({**CONFIG, "data": data}, tmp_path)

@@ -12,10 +12,12 @@ import micro
 from micro.aot import generate
 from micro.datasets.recording import windows
 from micro.detection.estimator import Estimator
+from micro.detection.labeler import Labeler
 from micro.detection.recognizer import Recognizer
 from micro.detection.sensor import Fault
 from micro.emission.detector import emit_detector
 from micro.emission.estimator import emit_estimator
+from micro.emission.labeler import emit_labeler
 from micro.emission.recognizer import emit_recognizer
 from micro.runs.device import Firmware, decisions, judge
 from micro.signal import FrontEnd, JoinedFrontEnd, Source, fit_scaling
@@ -109,15 +111,28 @@ def deciders(tflite, kind):
         return micro.make_detector(micro.reconstruction_score(tflite), micro.Threshold(20.0, ""), min_hits=2, history=3)
     if kind == "recognizer":
         return Recognizer(0.1, ("a", "b", "c"), thresholds=(3, 5, 2), min_hits=2, history=3)
+    if kind == "labeler":
+        return Labeler(0.1, 3, ("a", "b", "c"), thresholds=(3, -5, 2), min_hits=2, history=3)
     return Estimator("wear", unit=0.01, zero=3, offset=1.0, half_width=0.1)
 
 
-EMIT = {"detector": emit_detector, "recognizer": emit_recognizer, "estimator": emit_estimator}
+EMIT = {
+    "detector": emit_detector,
+    "recognizer": emit_recognizer,
+    "labeler": emit_labeler,
+    "estimator": emit_estimator,
+}
 
 
 @pytest.mark.parametrize(
     ("stage", "arithmetic"),
-    [("detector", "fixed"), ("recognizer", "mixed"), ("estimator", "float32")],
+    [
+        ("detector", "fixed"),
+        ("recognizer", "mixed"),
+        ("labeler", "mixed"),
+        ("labeler", "float32"),
+        ("estimator", "float32"),
+    ],
 )
 def test_c_gives_every_result_score_and_age_of_python(tmp_path, stage, arithmetic):
     if shutil.which("gcc") is None:
@@ -129,14 +144,16 @@ def test_c_gives_every_result_score_and_age_of_python(tmp_path, stage, arithmeti
     features = front_end(good)
     scaling = fit_scaling(features)
     inputs = keras.Input(front_end.shape)
-    outputs = {"detector": front_end.shape[0], "recognizer": 3, "estimator": 1}[stage]
+    outputs = {"detector": front_end.shape[0], "recognizer": 3, "labeler": 3, "estimator": 1}[stage]
     tflite = micro.convert(
         keras.Model(inputs, keras.layers.Dense(outputs)(inputs)), scaling(features), anomaly_detector=False
     )
     decider = deciders(tflite, stage)
     EMIT[stage](front_end, scaling, decider, tflite, tmp_path, "d")
     generate(tflite, tmp_path, "d")
-    (tmp_path / "main.c").write_text(HARNESS.replace("STAGE", stage))
+    # Of several scores the last.
+    text = HARNESS.replace("state.score", "state.scores[2]") if stage == "labeler" else HARNESS
+    (tmp_path / "main.c").write_text(text.replace("STAGE", stage))
     sources = sorted(path.name for path in tmp_path.glob("*.c"))
     assert {"d_slow_front_end.c", "d_quick_front_end.c"} <= set(sources)
     subprocess.run(["gcc", *WARNINGS, *SANITIZERS, *sources, "-lm", "-o", "program"], cwd=tmp_path, check=True)
@@ -146,7 +163,9 @@ def test_c_gives_every_result_score_and_age_of_python(tmp_path, stage, arithmeti
     assert [line[0] for line in lines] == list(judged.statuses)
     assert [line[2:4] for line in lines] == np.stack([each.ages for each in frames.sources], 1).tolist()
     scored = judged.faulty == 0
-    assert [line[1] for line, some in zip(lines, scored) if some] == judged.scores[scored].tolist()
+    assert [line[1] for line, some in zip(lines, scored) if some] == judged.scores[scored].reshape(scored.sum(), -1)[
+        :, -1
+    ].tolist()
     assert [line[4:] for line, some in zip(lines, scored) if some] == judged.features[scored].tolist()
     found = set(judged.faulty.tolist())
     assert found == ({0, Fault.SOURCE} if arithmetic == "fixed" else {0, Fault.SOURCE, Fault.NOT_FINITE})

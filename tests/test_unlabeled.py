@@ -10,9 +10,12 @@ import tomli_w
 from support import invoke, made_once
 from tables import columns
 
+import keras_kd
 from micro.config import load_config, parse_config
 from micro.datasets.prepare import prepare
 from micro.errors import DataError
+from micro.explore.trial import try_candidate
+from micro.explore.windows import prepare_windows
 from micro.runs.recorded_teacher import recorded
 from micro.runs.train import check_models, distil, examples_alone, with_unlabeled
 from micro.runs.unlabeled import OfLabeled, OfLabeledAccuracy
@@ -241,9 +244,20 @@ def test_short_files_are_counted_and_none_left_is_an_error(tmp_path):
         prepare(parse_config(raw_of(tmp_path, "classification", data={"unlabeled_files": "nothing/*.csv"})))
 
 
-def test_search_refuses_them_before_any_work(tmp_path):
-    write(tmp_path, "classification")
-    (tmp_path / "config.toml").write_text(tomli_w.dumps(raw_of(tmp_path, "classification")))
-    result = invoke("search", tmp_path / "config.toml", "--flash", "8KiB", "--out", tmp_path / "search")
-    assert result.exit_code == 2
-    assert "leave out unlabeled_files" in result.output
+@pytest.mark.parametrize("task", TASKS)
+def test_a_search_learns_what_the_teacher_gives_for_them(tmp_path, task):
+    write(tmp_path, task)
+    raw = parse_config(raw_of(tmp_path, task)).model_dump(mode="json")
+    place = tmp_path / "windows" / "own"
+    prepare_windows(raw, str(place))
+    data = prepare(parse_config(raw))
+    count = len(data.train)
+    x, y = (np.load(place / f"train_{name}.npy") for name in "xy")
+    np.testing.assert_array_equal(x[count:], data.unlabeled.x)
+    assert (y[count:] == -1).all() if task == "classification" else np.isnan(y[count:]).all()
+    recorded = keras_kd.Recorded(place.with_name("own-teacher"))
+    teacher = keras.saving.load_model(place / "teacher.keras")
+    given = recorded.targets(np.arange(len(x)))["outputs"]
+    np.testing.assert_allclose(given, teacher.predict(x, verbose=0), atol=1e-4)
+    tried = try_candidate(raw, str(place), {"flash": 16384, "ram": None, "macs": None}, "tflm", 3)
+    assert (tried["state"], tried["score"] <= 1) == ("done", True)

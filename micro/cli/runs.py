@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from micro.firmware.layout import Runtime
 
 JOBS = ("rig", "cwru", "table", "text")
-TASKS = ("anomaly", "classification", "regression", "sequence")
+TASKS = ("anomaly", "classification", "multilabel", "regression", "sequence")
 
 
 @click.command(short_help="Write a commented config to start from")
@@ -27,13 +27,14 @@ TASKS = ("anomaly", "classification", "regression", "sequence")
 def init(job: str, task: str | None, out: str | None, as_json: bool) -> None:
     """Write a commented config to start from: the simulated rig, the CWRU bearings, recordings of your own in tables, or text.
 
-    Your own recordings teach a detector of anomalies; with --task classification a classifier, with --task regression an
-    estimator of a number, such as remaining life.
+    Your own recordings teach a detector of anomalies; with --task classification a classifier, with --task multilabel what
+    tells several conditions that may hold at once, with --task regression an estimator of a number, such as remaining life.
 
     \b
     Example:
       keras-kd init table --out pump.toml
       keras-kd init table --task classification --out gestures.toml
+      keras-kd init table --task multilabel --out pump.toml
       keras-kd init table --task regression --out engines.toml
       keras-kd init text --out keyboard.toml
     """
@@ -109,7 +110,7 @@ def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str
     Example:
       keras-kd score runs/pump monday.csv tuesday.csv --out scores.csv
     """
-    from micro.runs.score_files import estimated_spans, score_noted, to_csv
+    from micro.runs.score_files import estimated_spans, labels_said, score_noted, to_csv
     from micro.runs.text_scores import is_text
     from micro.support.files import write_bytes
 
@@ -133,6 +134,9 @@ def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str
                 return
             above, alarms = sum(bool(s.above_threshold) for s in scored), sum(bool(s.alarm) for s in scored)
             said = f"{alarms} in alarm"
+            if any(s.labels for s in scored):
+                click.echo(f"wrote {len(scored)} windows to {out}: {labels_said(scored)}")
+                return
             if any(s.recognized is not None for s in scored):
                 said = f"a class recognized after {sum(bool(s.recognized) for s in scored)}"
             click.echo(f"wrote {len(scored)} windows to {out}: {above} above the threshold, {said}")

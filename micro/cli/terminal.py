@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from micro.cli.report_tables import folds_table, labels_table, models_table, numbers_table, recipes_table, stages_table
 from micro.support.wording import counted
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from micro.runs.recipe_choice import RecipeChoice
-    from micro.runs.report_parts import RecognizedReport, Spread
+    from micro.runs.report_parts import RecognizedReport
     from micro.runs.run_report import RunReport
     from micro.tflite.graph import Tensor
 
@@ -77,15 +75,17 @@ def print_report(report: RunReport, out: str) -> None:
 
     _print_verdict(report)
     console = Console(width=None if Console().is_terminal else 100)
-    console.print(_models_table(report))
+    console.print(models_table(report))
     if len(report.numbers) > 1:
-        console.print(_numbers_table(report))
+        console.print(numbers_table(report))
+    if report.labels:
+        console.print(labels_table(report))
     if report.folds:
-        console.print(_folds_table(report))
+        console.print(folds_table(report))
     if len(report.stages) > 1:
-        console.print(_stages_table(report))
+        console.print(stages_table(report))
     if report.recipe is not None:
-        console.print(_recipes_table(report.recipe))
+        console.print(recipes_table(report.recipe))
         click.echo(report.recipe.because)
     click.echo(distilling_sentence(report))
     footprint, parity, parameters = report.footprint, report.parity, report.parameters
@@ -101,6 +101,11 @@ def print_report(report: RunReport, out: str) -> None:
             click.echo(f"Estimate: {one.name}, +-{one.half_width:.4g}; {one.guarantee}.")
         if len(report.estimator.each) > 1:
             click.echo("Each interval holds its number so by itself; all of them together hold less often.")
+    if report.labeler is not None:
+        click.echo(
+            "Labels: a threshold is a probability; the firmware reports a label in so many of the test windows with it, and "
+            f"without it; {report.labeler.guarantee}."
+        )
     if report.recognized is not None:
         click.echo(_recognizer_sentence(report.recognized))
     click.echo(
@@ -168,79 +173,6 @@ def _print_verdict(report: RunReport) -> None:
         click.echo(f"  Warning: {warning}")
 
 
-def _models_table(report: RunReport) -> Table:
-    from rich.table import Table
-
-    from micro.runs.assessment.words import METRIC_NAMES
-    from micro.runs.report import names_of
-
-    metrics = report.metrics
-    seeds, what = report.repeats
-    windows = sum(fold.windows.test for fold in report.folds) or report.data.windows.test
-    table = Table(title=f"{report.job}: {windows:,} test windows, {counted(seeds, what)}")
-    table.add_column("model")
-    for metric in metrics:
-        table.add_column(METRIC_NAMES.get(metric, metric.replace("_", " ")), justify="right")
-    for model, name in names_of(report).items():
-        found = report.summary.get(model)
-        if found:
-            table.add_row(name, *(_mean(found.get(metric), seeds) for metric in metrics))
-    return table
-
-
-def _numbers_table(report: RunReport) -> Table:
-    """Each of several numbers as the deployed student estimates it."""
-    from rich.table import Table
-
-    from micro.runs.assessment.words import METRIC_NAMES
-
-    table = Table(title="Deployed student, int8, number by number")
-    table.add_column("number")
-    for metric in report.numbers[0].metrics:
-        table.add_column(METRIC_NAMES.get(metric, metric), justify="right")
-    for number in report.numbers:
-        table.add_row(number.name, *("–" if value is None else _figure(value) for value in number.metrics.values()))
-    return table
-
-
-def _folds_table(report: RunReport) -> Table:
-    """What each fold tested, and how its students did."""
-    from rich.table import Table
-
-    from micro.runs.assessment.words import METRIC_NAMES
-    from micro.runs.report import names_of
-    from micro.support.wording import listed
-
-    table = Table(
-        title=f"{METRIC_NAMES.get(report.metric, report.metric)} by fold; the first fold's student is deployed"
-    )
-    table.add_column("fold", justify="right")
-    table.add_column("tested")
-    table.add_column("windows", justify="right")
-    names = {model: name for model, name in names_of(report).items() if model in report.folds[0].models}
-    for name in names.values():
-        table.add_column(name, justify="right")
-    for fold in report.folds:
-        values = (fold.models[model].get(report.metric) for model in names)
-        figures = ("–" if value is None else _figure(value) for value in values)
-        table.add_row(str(fold.fold), listed(fold.tested, 4), f"{fold.windows.test:,}", *figures)
-    return table
-
-
-def _recipes_table(choice: RecipeChoice) -> Table:
-    """What recipe "auto" tried."""
-    from rich.table import Table
-
-    table = Table(title=f"Recipes tried: {counted(choice.epochs, 'epoch')} each, {choice.windows:,} validation windows")
-    table.add_column("recipe")
-    table.add_column(choice.metric, justify="right")
-    table.add_column("compared with the best recipe")
-    for trial in choice.trials:
-        name = f"{trial.name} *" if trial.name == choice.chosen else trial.name
-        table.add_row(name, "-" if trial.value is None else f"{trial.value:.4g}", trial.standing)
-    return table
-
-
 def next_commands(report: RunReport, out: str) -> list[str]:
     """What is typed after a run, with its own folder, each with what it does."""
     commands = []
@@ -257,36 +189,6 @@ def next_commands(report: RunReport, out: str) -> list[str]:
     if report.task == "anomaly":
         commands.append(f"{command_line('monitor', out)} LOG   # does the threshold still hold, by a device's log")
     return commands
-
-
-def _stages_table(report: RunReport) -> Table:
-    """What each stage of compression made of the int8 student."""
-    from rich.table import Table
-
-    from micro.runs.report import STAGES
-
-    table = Table(title="int8 student, stage by stage")
-    table.add_column("stage")
-    for name in (report.metric, ".tflite bytes", "RAM bytes", "MACs", "sparsity"):
-        table.add_column(name, justify="right")
-    for row in report.stages:
-        costs = (f"{cost:,}" for cost in (row.flash, row.arena, row.macs))
-        metric = _mean(row.metrics.get(report.metric), report.repeats[0])
-        table.add_row(STAGES[row.stage], metric, *costs, f"{100 * row.zeros:.0f} %")
-    return table
-
-
-def _mean(spread: Spread | None, seeds: int) -> str:
-    """A mean over seeds, with the standard deviation where there are several."""
-    if spread is None:
-        return "–"
-    mean = _figure(spread.mean)
-    return f"{mean} ± {_figure(spread.deviation)}" if seeds > 1 else mean
-
-
-def _figure(value: float) -> str:
-    """Four decimals, or four digits of what those would not show."""
-    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10_000 else f"{value:.4g}"
 
 
 def print_json(value: object) -> None:

@@ -12,12 +12,10 @@ from micro.config.data import (
     BearingData,
     ClassesData,
     CwruData,
-    GroupedData,
     RegressionData,
     RigData,
     TableData,
     Task,
-    result_columns,
     tasks_of,
 )
 from micro.config.deployment import (
@@ -31,6 +29,8 @@ from micro.config.deployment import (
 from micro.config.distillation import AUTO, PLAIN, DistillConfig
 from micro.config.features import FeaturesConfig
 from micro.config.files import MOST_PIXELS, PICTURES, FilesData
+from micro.config.grouped import GroupedData
+from micro.config.labels import NO_LABEL, LabelsData
 from micro.config.models import (
     AUTOENCODERS,
     CONVOLUTIONAL,
@@ -44,6 +44,7 @@ from micro.config.models import (
 )
 from micro.config.read import LARGEST_SEED, Config, load_config, parse_config, with_candidate, with_paths
 from micro.config.renamed import RENAMED, RenamedError, require_current_names
+from micro.config.scored import probability_column, result_columns
 from micro.config.sources import PLACE, SourceConfig
 from micro.config.text import EMBEDDING, Span, TextData
 
@@ -58,6 +59,7 @@ __all__ = [
     "LARGEST_SEED",
     "MOST_PIXELS",
     "NETWORK",
+    "NO_LABEL",
     "OF_CLASSES",
     "PICTURES",
     "PLACE",
@@ -81,6 +83,7 @@ __all__ = [
     "FilesData",
     "FirmwareConfig",
     "GroupedData",
+    "LabelsData",
     "ModelConfig",
     "PruneStage",
     "QuantizeStage",
@@ -99,6 +102,7 @@ __all__ = [
     "TextData",
     "load_config",
     "parse_config",
+    "probability_column",
     "require_current_names",
     "result_columns",
     "tasks_of",

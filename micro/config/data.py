@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-from micro.config.complaints import shown
 from micro.config.files import FilesData, Rate
+from micro.config.grouped import GroupedData
+from micro.config.labels import LabelsData
 from micro.config.predicted import require_predicted
+from micro.config.scored import result_columns, twice_in
 from micro.config.section import Labels, Section, Texts, listed
 from micro.config.text import TextData
 
@@ -20,7 +22,7 @@ def _rows(value: object) -> object:
     return [value] if is_pair else value
 
 
-Task = Literal["anomaly", "classification", "regression", "sequence"]
+Task = Literal["anomaly", "classification", "multilabel", "regression", "sequence"]
 # Tasks whose outputs are classes, one a window.
 OF_CLASSES: tuple[Task, ...] = ("classification", "sequence")
 
@@ -33,14 +35,6 @@ ClassName = Annotated[str, Field(min_length=1, max_length=64)]
 
 # Numbers that one model estimates.
 MOST_TARGETS = 32
-# Columns that tables of estimates have besides those of each target.
-RESULT_COLUMNS = ("file", "row", "seconds", "score", "above_threshold", "alarm", "result", "status")
-
-
-def result_columns(target: str) -> tuple[str, str, str, str]:
-    """The columns of a target in tables of estimates: the model's integer, the number, and the ends of its interval."""
-    return f"raw {target}", target, f"{target} low", f"{target} high"
-
 
 Recordings = Annotated[int, Field(gt=0, le=100_000)]
 
@@ -150,52 +144,6 @@ class TableData(FilesData):
         return self
 
 
-class GroupedData(FilesData):
-    """A user's own files, divided so that what is tested was not trained on, nor its subject or machine.
-
-    Students learn what their teacher gives for the windows of `unlabeled_files` too.
-    """
-
-    unlabeled_files: Texts = ()
-    group: Texts = ()
-    test_files: Texts = ()
-    validation_files: Texts = ()
-    split: Literal["auto", "files", "time"] = "auto"
-    folds: Annotated[int, Field(ge=3, le=1000)] | None = None
-    on_short: Literal["error", "skip", "pad"] = "error"  # type: ignore[assignment]  # one value more
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_detectors(cls, given: object) -> object:
-        if isinstance(given, dict) and "predict" in given:
-            raise ValueError(
-                "predict is for task 'anomaly', where a window's score is how far predicted channels are off; task "
-                "'regression' learns the number in target_column"
-            )
-        return given
-
-    @model_validator(mode="after")
-    def _divides_one_way(self) -> GroupedData:
-        odd = next((pattern for pattern in self.group if pattern.count("{group}") != 1), None)
-        if odd is not None:
-            raise ValueError(
-                f"group is a pattern with one {{group}} in place of what files of one subject or machine share, such as "
-                f'"{{group}}_*.csv"; got {shown(odd)}'
-            )
-        named = [name for name in ("test_files", "validation_files") if getattr(self, name)]
-        if self.folds is not None and (named or self.split == "time"):
-            other = named[0] if named else 'split = "time"'
-            raise ValueError(f"folds test every group in turns, and {other} says otherwise; give one of them")
-        if self.pictures and (self.split == "time" or self.on_short == "pad"):
-            given = 'split = "time"' if self.split == "time" else 'on_short = "pad"'
-            raise ValueError(f"{given} is not for pictures, each of which is one window: leave it out")
-        if self.split == "time" and (self.test_files or self.validation_files or self.group):
-            raise ValueError(
-                'split = "time" divides every file; it does not go with group, test_files or validation_files'
-            )
-        return self
-
-
 class ClassesData(GroupedData):
     """A user's own files, each window of which belongs to a class.
 
@@ -213,8 +161,8 @@ class ClassesData(GroupedData):
     def _one_label(cls, raw: object) -> object:
         if isinstance(raw, dict) and "label_columns" in raw:
             raise ValueError(
-                "label_columns: a window is of one class, and several labels at once are not learned; conditions that occur "
-                "together are a class of their own, such as 'unbalance+misaligned' in one label_column"
+                "label_columns are of task 'multilabel', in which several labels hold at once, and this is task "
+                "'classification', in which a window is of one class, by one label_column; set task = \"multilabel\""
             )
         return raw
 
@@ -315,19 +263,21 @@ class RegressionData(GroupedData):
                 raise ValueError(f"target_lowest of {name!r} must be below target_highest, got {low:g} and {high:g}")
         if len(self.targets) < 2:
             return
-        made = [*RESULT_COLUMNS, *(name for target in self.targets for name in result_columns(target))]
-        twice = next((name for name in made if made.count(name) > 1), None)
+        twice = twice_in([name for target in self.targets for name in result_columns(target)])
         if twice is not None and len(set(self.targets)) == len(self.targets):
             raise ValueError(
                 f"target_columns: tables of estimates would have two columns {twice!r}; call that target something else"
             )
 
 
-DATA: dict[tuple[str, Task], type[RigData | CwruData | TableData | ClassesData | RegressionData | TextData]] = {
+DATA: dict[
+    tuple[str, Task], type[RigData | CwruData | TableData | ClassesData | LabelsData | RegressionData | TextData]
+] = {
     ("rig", "anomaly"): RigData,
     ("cwru", "classification"): CwruData,
     ("table", "anomaly"): TableData,
     ("table", "classification"): ClassesData,
+    ("table", "multilabel"): LabelsData,
     ("table", "regression"): RegressionData,
     ("text", "sequence"): TextData,
 }

@@ -60,9 +60,11 @@ class DetectConfig(Section):
 
 
 class RecognizeConfig(Section):
-    """How windows become a class that is reported (see `micro.Recognizer`), for a classification without healthy_classes.
+    """How windows become a class that is reported (see `micro.Recognizer`), for a classification without healthy_classes, or
+    labels that are (see `micro.Labeler`), for task 'multilabel'.
 
-    `false_accept_rate` is the fraction of other classes' windows that may be taken for a class.
+    `false_accept_rate` is the fraction of other classes' windows that may be taken for a class, or of windows without a label
+    that may be taken for windows with it.
     """
 
     false_accept_rate: Annotated[float, Field(gt=0, lt=1)] = 0.05
@@ -103,14 +105,32 @@ def require_decision(
     task: str, recognizes: bool, detect: DetectConfig, recognize: RecognizeConfig, estimate: EstimateConfig
 ) -> None:
     """ValueError for a section on what the firmware decides that is another task's; `recognizes` where it names classes."""
-    if recognize != RecognizeConfig() and not recognizes:
+    if task == "multilabel":
+        _require_labels(recognize)
+    elif recognize != RecognizeConfig() and not recognizes:
         why = "the classification has healthy_classes" if task == "classification" else f"task is {task!r}"
         instead = {"regression": ", so take [estimate]", "sequence": ""}.get(task, ", so take [detect]")
-        raise ValueError(f"[recognize] is for a classification without healthy_classes; {why}{instead}")
-    if detect != DetectConfig() and (recognizes or task in ("regression", "sequence")):
-        takes = {"regression": "; it takes [estimate]", "sequence": ""}.get(
+        raise ValueError(
+            f"[recognize] is for a classification without healthy_classes, or for task 'multilabel'; {why}{instead}"
+        )
+    if detect != DetectConfig() and (recognizes or task in ("multilabel", "regression", "sequence")):
+        takes = {"multilabel": "; it takes [recognize]", "regression": "; it takes [estimate]", "sequence": ""}.get(
             task, "; it takes [recognize], or names healthy_classes for an alarm"
         )
         raise ValueError(f"[detect] is for an alarm, and this {task} raises none{takes}")
     if estimate != EstimateConfig() and task != "regression":
         raise ValueError(f"[estimate] is for task 'regression', and task is {task!r}")
+
+
+def _require_labels(recognize: RecognizeConfig) -> None:
+    """ValueError for settings of classes, of which one is reported at a time."""
+    if recognize.background_classes:
+        raise ValueError(
+            "recognize.background_classes are for task 'classification'; a window without any label needs no class of its "
+            "own: leave it out"
+        )
+    if recognize.suppression:
+        raise ValueError(
+            "recognize.suppression is for task 'classification', whose classes are reported once; a label is reported for as "
+            "long as it holds: leave it out"
+        )

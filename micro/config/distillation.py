@@ -69,8 +69,10 @@ class DistillConfig(Section):
 
     def require_task(self, task: str) -> None:
         """ValueError for a setting that this task has none of."""
-        if self.mixup is not None and task not in ("classification", "regression"):
-            raise ValueError(f"distill.mixup is for classification and regression, and task is {task!r}; leave it out")
+        if self.mixup is not None and task not in ("classification", "multilabel", "regression"):
+            raise ValueError(
+                f"distill.mixup is for classification, labels and regression, and task is {task!r}; leave it out"
+            )
         if self.level != "token" and task != "sequence":
             raise ValueError(f"distill.level is for task 'sequence', and task is {task!r}; leave it out")
 

@@ -35,6 +35,7 @@ from micro.config.deployment import (
 from micro.config.distillation import AUTO, DistillConfig
 from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData
+from micro.config.labels import LabelsData
 from micro.config.models import ModelConfig, StudentConfig, TeacherConfig
 from micro.config.pictures import require_no_pictures, require_pictures, with_picture_features
 from micro.config.predicted import require_no_predicted
@@ -48,11 +49,11 @@ from micro.config.text import require_labels_alone, require_no_text, require_tex
 # Seeds of NumPy, Keras and TensorFlow alike.
 LARGEST_SEED = 2**32 - 1
 
-
 # Objectives that a config may name by a word; the first is the default.
 OBJECTIVES: dict[Task, tuple[str, ...]] = {
     "anomaly": ("reconstruction", "score_matching"),
     "classification": ("soft_target", "logit_matching"),
+    "multilabel": ("soft_target", "logit_matching"),
     "regression": ("output_matching", "teacher_bounded"),
     "sequence": ("soft_target", "logit_matching"),
 }
@@ -60,6 +61,7 @@ OBJECTIVES: dict[Task, tuple[str, ...]] = {
 CANDIDATES: dict[Task, tuple[str, ...]] = {
     "anomaly": ("reconstruction",),
     "classification": ("kd", "dkd", "dist"),
+    "multilabel": ("kd", "logit_matching"),
     "regression": ("output_matching", "teacher_bounded"),
     "sequence": ("kd", "dkd", "dist"),
 }
@@ -72,7 +74,7 @@ class Config(Section):
     task: Task
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     seeds: PositiveInt = 3
-    data: RigData | CwruData | TableData | ClassesData | RegressionData | TextData
+    data: RigData | CwruData | TableData | ClassesData | LabelsData | RegressionData | TextData
     features: FeaturesConfig = FeaturesConfig()
     sources: Annotated[tuple[SourceConfig, ...], BeforeValidator(tables)] = ()
     augment: AugmentConfig = AugmentConfig()
@@ -255,6 +257,7 @@ def _job_and_task(raw: Mapping[str, Any], what: str) -> tuple[str, Task]:
 _FAMILY: dict[Task, str] = {
     "anomaly": "autoencoder",
     "classification": "dense",
+    "multilabel": "dense",
     "regression": "dense",
     "sequence": "dense",
 }

@@ -169,11 +169,10 @@ def _require_pairing(source: SourceConfig, data: FilesData) -> None:
             name = getattr(data, key, None)
             if name is not None and any(matches_name(name, pattern) for pattern in source.columns):
                 raise ValueError(f"columns takes {name!r} in, which is no channel: it is the {key} of [data]")
-        for name in getattr(data, "target_columns", ()):
-            if any(matches_name(name, pattern) for pattern in source.columns):
-                raise ValueError(
-                    f"columns takes {name!r} in, which is no channel: it is one of target_columns of [data]"
-                )
+        for key in ("target_columns", "label_columns"):
+            for name in getattr(data, key, ()):
+                if any(matches_name(name, pattern) for pattern in source.columns):
+                    raise ValueError(f"columns takes {name!r} in, which is no channel: it is one of {key} of [data]")
         return
     clocks = (data.time_column is not None, source.time_column is not None)
     if clocks[0] != clocks[1]:

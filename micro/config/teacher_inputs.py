@@ -106,6 +106,7 @@ def _require_columns(columns: Sequence[str], data: Section) -> None:
         name = getattr(data, key, None)
         if name is not None and name in columns:
             raise ValueError(f"teacher.columns names {name!r}, which is no channel: it is the {key}")
-    target = next((name for name in getattr(data, "target_columns", ()) if name in columns), None)
-    if target is not None:
-        raise ValueError(f"teacher.columns names {target!r}, which is no channel: it is one of target_columns")
+    for key in ("target_columns", "label_columns"):
+        name = next((name for name in getattr(data, key, ()) if name in columns), None)
+        if name is not None:
+            raise ValueError(f"teacher.columns names {name!r}, which is no channel: it is one of {key}")

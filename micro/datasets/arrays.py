@@ -14,7 +14,7 @@ import numpy as np
 from micro.config import FilesData
 from micro.datasets import cells as cell
 from micro.datasets import clock, precision, store
-from micro.datasets.contents import Contents, EmptyFile, Rows, choose, narrowed
+from micro.datasets.contents import Contents, EmptyFile, Rows, choose, label_columns, narrowed
 from micro.datasets.matlab import read_variables
 from micro.datasets.precision import Precision
 from micro.errors import DataError
@@ -121,7 +121,7 @@ def read_parquet(path: Path, config: FilesData, settled: Sequence[str] = ()) -> 
 
             def given(name: str, values: Any) -> np.ndarray:
                 # Where flags lack, pyarrow gives objects in place of booleans: of some parts of a file, and not of others.
-                flags = types.is_boolean(values.type) and name != config.label_column
+                flags = types.is_boolean(values.type) and name not in (config.label_column, *label_columns(config))
                 return np.asarray((values.cast(float32()) if flags else values).to_numpy(zero_copy_only=False))
 
             read = parts if is_large(path) else column
@@ -209,10 +209,11 @@ def contents_of(
         moments = clock.from_array(_whole(path, names[chosen.time], columns), config, rows.where)
     if chosen.label is not None:
         labels = cell.encoded(_whole(path, names[chosen.label], columns).tolist(), words)
+    coded = [cell.encoded(_whole(path, names[place], columns).tolist(), words) for place in chosen.flags]
+    flags = np.stack(coded, axis=1) if coded else None
     kept = {name: kept[names[column]] for name, column in zip(chosen.names, chosen.channels) if names[column] in kept}
-    return Contents(
-        *(path, chosen.names, samples, rows, moments, labels, words, rate, texts, tuple(names)), precision=kept
-    )
+    read = (path, chosen.names, samples, rows, moments, labels, words, rate, texts, tuple(names))
+    return Contents(*read, precision=kept, flags=flags)
 
 
 def parts_of(column: np.ndarray | Iterator[np.ndarray]) -> Iterator[np.ndarray]:

@@ -14,6 +14,8 @@ NOT_FINITE = re.compile(r"[+-]?(?:inf|infinity|nan(?:\(\w*\))?|1\.#(?:inf|qnan|s
 # Numbers as instruments write them. Python's own float() also accepts 1_000, and digits of other scripts.
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 FLOAT32_MAX = float(np.finfo(np.float32).max)
+# What stands for yes and for no in a column of them, in lower case; the number of a cell that says neither.
+YES, NO, UNKNOWN = ("1", "yes", "true", "on"), ("0", "no", "false", "off"), -1
 # Rows that are converted at a time.
 BLOCK_ROWS = 1 << 18
 
@@ -56,6 +58,12 @@ def label(text: str) -> str:
         return ""
     value = float(text) if NUMBER.fullmatch(text) else None
     return f"{value:.12g}" if value is not None else text
+
+
+def yes_or_no(text: str) -> int | None:
+    """What a cell of a column of yes or no says: 1 or 0, -1 where it is empty, None for anything else."""
+    word = label(text)
+    return UNKNOWN if not word else 1 if word in YES else 0 if word in NO else None
 
 
 def encoded(cells: Sequence[object], words: dict[str, int]) -> np.ndarray:

@@ -15,12 +15,31 @@ from micro.datasets.find import matches, placed
 from micro.datasets.recording import Framing, split_in_time
 from micro.datasets.unmatched import unmatched
 from micro.errors import DataError
-from micro.support.wording import counted, listed
+from micro.support.wording import are, counted, listed
 
 PARTS = ("training", "validation", "test")
 TRAINING, VALIDATION, TEST = range(3)
 # Fractions of the windows for training, validation and test.
 FRACTIONS = (0.6, 0.15, 0.25)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Kinds of windows of which every part must hold some.
+
+    Attributes:
+        names: What they are called behind the word 'window', such as "of class 'worn'".
+        of: Which classes' windows are of each kind, (classes, kinds) bool.
+    """
+
+    names: tuple[str, ...]
+    of: np.ndarray
+
+
+def of_each_class(class_names: Sequence[str]) -> Wanted:
+    """Windows of each class; any windows where there are no names of classes."""
+    count = max(1, len(class_names))
+    return Wanted(tuple(f" of class {name!r}" for name in class_names) or ("",), np.eye(count, dtype=bool))
 
 
 @dataclass(frozen=True)
@@ -44,6 +63,7 @@ def split_classes(
     features: Framing,
     seed: int,
     what: str = "file",
+    wanted: Wanted | None = None,
 ) -> tuple[list[np.ndarray], str]:
     """The part of every window of every stretch, -1 for those left out; and a sentence on how they were divided.
 
@@ -59,43 +79,47 @@ def split_classes(
         twins: Names of files that hold the same, as `twins_of` gives them.
         seed: Of the draw of groups.
         what: What a name stands for, 'file' or 'run'.
+        wanted: What every part must have windows of; each class where nothing else is said.
 
     Raises:
-        DataError: For a class that a part would lack, and for a group or a file's content in two parts.
+        DataError: For a class, or what else is wanted, that a part would lack; for a group or a file's content in two parts.
     """
     what = "group" if config.group else what
-    classes = max(1, len(class_names))
+    classes, wanted = max(1, len(class_names)), wanted or of_each_class(class_names)
     require_one_class(twins, stretches, class_names)
     if config.split != "time":
         named = _named(paths, config)
         _require_apart(named, groups, twins)
-        parts, lacking = _by_groups(stretches, named, groups, twins, classes, seed)
+        parts, lacking = _by_groups(stretches, named, groups, twins, wanted, seed)
         if not lacking:
             return parts, _said(stretches, parts, groups, what)
         if config.split == "files" or named or config.group:
-            raise DataError(_lacks(lacking, stretches, groups, twins, class_names, named, what, config))
+            raise DataError(_lacks(lacking, stretches, groups, twins, wanted, named, what, config))
     why = ""
     if config.split != "time":
-        label, part = lacking[0]
-        of = f" of class {class_names[label]!r}" if class_names else ""
-        why = f", as with whole {what}s {PARTS[part]} would have no window{of}"
+        kind, part = lacking[0]
+        why = f", as with whole {what}s {PARTS[part]} would have no window{wanted.names[kind]}"
     parts = _in_time(stretches, classes, features, twins)
-    _require_all(stretches, parts, class_names)
+    _require_all(stretches, parts, wanted)
     return parts, f"every recording was divided in time{why}: its first 60 % train, the last 25 % test."
 
 
-def _require_all(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], class_names: Sequence[str]) -> None:
+def _require_all(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], wanted: Wanted) -> None:
     """DataError where a part lacks a class, or any window, after a division in time."""
-    short = _lacking(stretches, parts, max(1, len(class_names)))
+    short = _lacking(stretches, parts, wanted)
     if not short:
         return
-    label, _ = short[0]
-    count = sum(int((one.classes == label).sum()) for one in stretches)
-    lacks = f"class {class_names[label]!r} has" if class_names else "there are"
+    kind, _ = short[0]
+    count = sum(int(_has(one, wanted, kind).sum()) for one in stretches)
     raise DataError(
-        f"{lacks} {counted(count, 'window')}, too few to divide into training, validation and test; record more "
-        f"{'of it, ' if class_names else ''}or take shorter windows or a smaller hop"
+        f"there {are(count)} {counted(count, 'window')}{wanted.names[kind]}, too few to divide into training, validation and "
+        "test; record more of them, or take shorter windows or a smaller hop"
     )
+
+
+def _has(one: Labeled, wanted: Wanted, kind: int) -> np.ndarray:
+    """Which windows of a stretch are of a kind, (n,) bool."""
+    return np.asarray((one.classes >= 0) & wanted.of[one.classes, kind])
 
 
 def groups_of(paths: Mapping[str, Path], config: GroupedData) -> dict[str, str]:
@@ -178,23 +202,22 @@ def _by_groups(
     named: Mapping[str, int],
     groups: Mapping[str, str],
     twins: Sequence[tuple[str, ...]],
-    classes: int,
+    wanted: Wanted,
     seed: int,
 ) -> tuple[list[np.ndarray], list[tuple[int, int]]]:
-    """The part of each window by whole groups, and (class, part) for each class that a part lacks."""
+    """The part of each window by whole groups, and (kind, part) for each kind that a part lacks."""
     place = joined(groups, twins)
     part_of = dict(named)
     for part in (TEST, VALIDATION):
         if part in named.values():
             continue
         left = [one for one in stretches if one.name not in part_of]
-        wanted = FRACTIONS[part] / (1.0 if part == TEST else FRACTIONS[TRAINING] + FRACTIONS[VALIDATION])
-        chosen = _drawn(
-            left, place, wanted, seed + part, spared=2 if part == TEST and VALIDATION not in named.values() else 1
-        )
+        fraction = FRACTIONS[part] / (1.0 if part == TEST else FRACTIONS[TRAINING] + FRACTIONS[VALIDATION])
+        spared = 2 if part == TEST and VALIDATION not in named.values() else 1
+        chosen = _drawn(left, place, fraction, seed + part, spared, wanted)
         part_of.update((name, part) for name in {one.name for one in left} if place[name] in chosen)
     parts = [np.where(one.classes >= 0, part_of.get(one.name, TRAINING), -1) for one in stretches]
-    return parts, _lacking(stretches, parts, classes)
+    return parts, _lacking(stretches, parts, wanted)
 
 
 def joined(groups: Mapping[str, str], twins: Sequence[tuple[str, ...]]) -> dict[str, int]:
@@ -209,10 +232,12 @@ def joined(groups: Mapping[str, str], twins: Sequence[tuple[str, ...]]) -> dict[
     return {name: numbers.setdefault(joined[group], len(numbers)) for name, group in groups.items()}
 
 
-def _drawn(stretches: Sequence[Labeled], place: Mapping[str, int], fraction: float, seed: int, spared: int) -> set[int]:
+def _drawn(
+    stretches: Sequence[Labeled], place: Mapping[str, int], fraction: float, seed: int, spared: int, wanted: Wanted
+) -> set[int]:
     """Groups with about a fraction of the windows of each class; none where there is only one group.
 
-    A class of which none was drawn gives one, if it has `spared` more.
+    A class of which none was drawn gives one, if it has `spared` more; and so does each kind that is wanted.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -229,8 +254,9 @@ def _drawn(stretches: Sequence[Labeled], place: Mapping[str, int], fraction: flo
         _, drawn = next(split.split(np.zeros(len(classes)), classes, group))
     chosen = set(group[drawn].tolist())
     rng = np.random.default_rng(seed % 2**32)
-    for label in np.unique(classes).tolist():
-        holding = np.unique(group[classes == label])
+    of_classes = [classes == label for label in np.unique(classes).tolist()]
+    for mine in (*of_classes, *wanted.of[classes].T):
+        holding = np.unique(group[mine])
         if not chosen & set(holding.tolist()) and len(holding) > spared:
             chosen.add(int(rng.choice(holding)))
     return chosen
@@ -275,13 +301,13 @@ def _runs(classes: np.ndarray) -> list[tuple[int, slice]]:
     return [(int(classes[a]), slice(a, b)) for a, b in pairwise(edges) if b > a and classes[a] >= 0]
 
 
-def _lacking(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], classes: int) -> list[tuple[int, int]]:
-    """(class, part) where a part has no window of a class; a class that is nowhere lacks in training."""
-    counts = np.zeros((classes, len(PARTS)), int)
+def _lacking(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], wanted: Wanted) -> list[tuple[int, int]]:
+    """(kind, part) where a part has no window of a kind; a kind that is nowhere lacks in training."""
+    counts = np.zeros((len(wanted.of), len(PARTS)), int)
     for one, part in zip(stretches, parts):
         used = part >= 0
         np.add.at(counts, (one.classes[used], part[used]), 1)
-    return [(int(label), int(part)) for label, part in np.argwhere(counts == 0)]
+    return [(int(kind), int(part)) for kind, part in np.argwhere(wanted.of.T.astype(int) @ counts == 0)]
 
 
 def _said(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], groups: Mapping[str, str], what: str) -> str:
@@ -298,25 +324,26 @@ def _lacks(
     stretches: Sequence[Labeled],
     groups: Mapping[str, str],
     twins: Sequence[tuple[str, ...]],
-    class_names: Sequence[str],
+    wanted: Wanted,
     named: Mapping[str, int],
     what: str,
     config: GroupedData,
 ) -> str:
-    label, part = lacking[0]
-    names = {one.name for one in stretches if (one.classes == label).any()}
+    kind, part = lacking[0]
+    names = {one.name for one in stretches if _has(one, wanted, kind).any()}
     held, place = {groups[name] for name in names}, joined(groups, twins)
     apart = len({place[name] for name in names})
-    subject = f"window of class {class_names[label]!r}, which" if class_names else "window:"
-    one, several = ("holds", "hold") if class_names else ("has one", "have one")
+    called = wanted.names[kind]
+    subject = f"window{called}, which" if called else "window:"
+    one, several = ("holds", "hold") if called else ("has one", "have one")
     said = f"{PARTS[part]} would have no {subject} {counted(len(held), what)} {one if len(held) == 1 else several}"
     if apart < len(held):
         same = [each for each in twins if len({place[name] for name in each} & {place[name] for name in names})]
         shared = listed([" and ".join(each) for each in same])
         said += f", {apart} of them different, as others share files of the same bytes: {shared}"
-    more = "the class in more" if class_names else "more"
     if named:
+        more = "it in more" if called else "more"
         return f"{said}; choose other test_files and validation_files, or record {more} {what}s"
-    three = f"record it in three {what}s or more" if class_names else f"record three {what}s or more"
+    three = f"record it in three {what}s or more" if called else f"record three {what}s or more"
     in_time = "" if config.pictures or getattr(config, "remaining_life", None) else ', or set split = "time"'
     return f"{said}; {three}{in_time}"

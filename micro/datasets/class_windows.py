@@ -78,7 +78,7 @@ def class_parts(
                     divided[number].append(made)
         # A gap stands between stretches.
         offset += len(frames) + 1
-    notes = (*loaded.notes, *seen.notes, *_left_out(loaded.recordings, framed, labeled, views))
+    notes = (*loaded.notes, *seen.notes, *left_out(loaded.recordings, framed, labeled, views))
     judged = judged_groups(labeled, parts, groups)
     unlabeled, windows_notes = unlabeled_pieces(more, data, judged, views, augment, seed, size)
     train, validation, test = divided
@@ -125,13 +125,14 @@ def _require_windows(labeled: Sequence[Labeled], loaded: Loaded, features: Frami
         )
 
 
-def _left_out(
+def left_out(
     recordings: Sequence[ClassRecording],
     framed: Sequence[tuple[Frames, np.ndarray]],
     labeled: Sequence[Labeled],
     features: Framing,
+    reasons: tuple[str, str] = ("their rows are of several classes", "rows in them have no label"),
 ) -> list[str]:
-    """Sentences on windows without a class: those with rows of several classes, and those with rows without a label."""
+    """Sentences on windows without a class, with the reasons: rows of several classes, and rows without a label."""
     mixed = unlabeled = total = 0
     for one, (_, starts), found in zip(recordings, framed, labeled):
         none = np.concatenate(([0], np.cumsum(one.classes < 0)))
@@ -142,11 +143,7 @@ def _left_out(
         total += len(starts)
     notes = []
     if mixed:
-        notes.append(
-            f"{mixed:,} of {counted(total, 'window')} {was(mixed)} left out, as their rows are of several classes."
-        )
+        notes.append(f"{mixed:,} of {counted(total, 'window')} {was(mixed)} left out, as {reasons[0]}.")
     if unlabeled:
-        notes.append(
-            f"{unlabeled:,} of {counted(total, 'window')} {was(unlabeled)} left out, as rows in them have no label."
-        )
+        notes.append(f"{unlabeled:,} of {counted(total, 'window')} {was(unlabeled)} left out, as {reasons[1]}.")
     return notes

@@ -53,6 +53,7 @@ class Contents:
         samples: (n, channels) float32, NaN or infinite where a value is missing.
         moments: Times of the rows, where a time column is read.
         labels: (n,), places in `words`.
+        flags: (n, label columns), places in `words` of what stands in each of the config's `label_columns`.
         rate: Sample rate in Hz, where the format has one.
         begin: Of a file without `moments`, seconds since 1970 of its first row, where its header says so.
         texts: By channel, the first cell that is text, where the config treats text as missing.
@@ -78,11 +79,12 @@ class Contents:
     begin: float | None = None
     times: np.ndarray | None = None
     precision: Mapping[str, Precision] = field(default_factory=dict)
+    flags: np.ndarray | None = None
 
 
 def rows_of(contents: Contents, start: int, stop: int) -> Contents:
     """Consecutive rows of a file as a file of their own, whose rows are still found where they are."""
-    moments, labels, rows = contents.moments, contents.labels, contents.rows
+    moments, labels, flags, rows = contents.moments, contents.labels, contents.flags, contents.rows
     part = slice(start, stop)
     return replace(
         contents,
@@ -91,6 +93,7 @@ def rows_of(contents: Contents, start: int, stop: int) -> Contents:
         moments=moments and replace(moments, values=moments.values[part], missing=moments.missing[part]),
         labels=None if labels is None else labels[part],
         times=None if contents.times is None else contents.times[part],
+        flags=None if flags is None else flags[part],
     )
 
 
@@ -115,13 +118,14 @@ def filled_rows(contents: Contents) -> tuple[Contents, np.ndarray]:
         moments=moments and replace(moments, values=moments.values[kept], missing=moments.missing[kept]),
         labels=None if contents.labels is None else contents.labels[kept],
         times=None if contents.times is None else contents.times[kept],
+        flags=None if contents.flags is None else contents.flags[kept],
     )
     return fewer, kept
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The columns of a file that are read, by place: the channels, the time and the label.
+    """The columns of a file that are read, by place: the channels, the time, the label and those of several labels.
 
     `names` are those of the channels, a pattern where the config gives one.
     """
@@ -130,12 +134,13 @@ class Chosen:
     names: tuple[str, ...]
     time: int | None
     label: int | None
+    flags: tuple[int, ...] = ()
 
     @property
     def places(self) -> tuple[int, ...]:
         """All of them, each once."""
         extra = (place for place in (self.time, self.label) if place is not None)
-        return tuple(dict.fromkeys((*self.channels, *extra)))
+        return tuple(dict.fromkeys((*self.channels, *extra, *self.flags)))
 
 
 def choose(
@@ -155,7 +160,7 @@ def choose(
             twice = next(names[place] for place in channels if channels.count(place) > 1)
             raise DataError(f"{path}: two patterns of columns match {twice!r}; a column is one channel")
     else:
-        others = (config.time_column, config.label_column)
+        others = (config.time_column, config.label_column, *label_columns(config))
         channels = tuple(place for place, name in enumerate(names) if name not in others)
         if len(set(names)) < len(names):
             seen: set[str] = set()
@@ -176,8 +181,14 @@ def choose(
     label = None
     if config.label_column is not None and config.label_column in names:
         label = _place(path, config.label_column, names, aside)
+    flags = tuple(_place(path, name, names, aside) for name in label_columns(config))
     called = tuple(wanted) or tuple(names[place] for place in channels)
-    return Chosen(channels, called, time, label)
+    return Chosen(channels, called, time, label, flags)
+
+
+def label_columns(config: FilesData) -> tuple[str, ...]:
+    """The columns of several labels, which are no channels; none of other tasks."""
+    return tuple(getattr(config, "label_columns", ()))
 
 
 def expanded(columns: Sequence[str], names: Sequence[str], config: FilesData) -> tuple[str, ...]:
@@ -197,7 +208,7 @@ def expanded(columns: Sequence[str], names: Sequence[str], config: FilesData) ->
 def _matching(pattern: str, names: Sequence[str], config: FilesData) -> list[str]:
     """The columns that a pattern matches, without those that are no channels."""
     special = {getattr(config, key, None) for key in ("time_column", "label_column", "run_column")}
-    special |= {*getattr(config, "targets", ())}
+    special |= {*getattr(config, "targets", ()), *label_columns(config)}
     return [name for name in names if name not in special and matches_name(name, pattern)]
 
 

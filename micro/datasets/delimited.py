@@ -38,12 +38,13 @@ NEAR = 50
 
 @dataclass(frozen=True)
 class Part:
-    """The chosen columns of a block; `lines` as in `Rows`."""
+    """The chosen columns of a block; `lines` as in `Rows`, `flags` the cells of each column of several labels."""
 
     samples: np.ndarray
     times: Sequence[str]
     labels: Sequence[str]
     lines: int | np.ndarray
+    flags: Sequence[Sequence[str]] = ()
 
 
 def read_delimited(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Contents:
@@ -84,6 +85,7 @@ class _Gathered:
     moments: list[clock.Moments] = field(default_factory=list)
     labels: list[np.ndarray] = field(default_factory=list)
     precision: dict[str, Precision] = field(default_factory=dict)
+    flags: list[np.ndarray] = field(default_factory=list)
     count: int = 0
 
     def add(self, part: Part, block: Block, chosen: Chosen, config: FilesData) -> None:
@@ -99,6 +101,8 @@ class _Gathered:
             self.moments.append(_times(part.times, chosen.time, block, self.count, config, self.rows))
         if chosen.label is not None:
             self.labels.append(cell.encoded(part.labels, self.words))
+        if chosen.flags:
+            self.flags.append(np.stack([cell.encoded(column, self.words) for column in part.flags], axis=1))
         self.count += len(part.samples)
 
     def contents(self, chosen: Chosen, header: Sequence[str]) -> Contents:
@@ -114,6 +118,7 @@ class _Gathered:
             texts=self.texts,
             header=tuple(header),
             precision=self.precision,
+            flags=np.concatenate(self.flags) if self.flags else None,
         )
 
 
@@ -169,7 +174,7 @@ def _after(rest: Block, blocks: Iterator[Block], config: FilesData) -> Iterator[
 
 def _fast(block: Block, width: int, chosen: Chosen, config: FilesData) -> Part | None:
     """A block by pyarrow's reader; None where a cell is not plainly a number, or a row has another number of cells."""
-    if set(chosen.channels) & {chosen.time, chosen.label}:
+    if set(chosen.channels) & {chosen.time, chosen.label, *chosen.flags}:
         return None
     content = block.text.replace(f"{COMMENTED}\n", "").encode()
     if not content.strip():
@@ -189,7 +194,7 @@ def _fast(block: Block, width: int, chosen: Chosen, config: FilesData) -> Part |
         lines = np.array([line for line, _, _ in records(block.text, block.line, config, width)])
         if len(lines) != table.num_rows:
             return None
-    return Part(samples, times, labels, lines)
+    return Part(samples, times, labels, lines, [table.column(str(place)).to_pylist() for place in chosen.flags])
 
 
 def _arrow_table(content: bytes, quoted: bool, width: int, chosen: Chosen, config: FilesData) -> pa.Table | None:
@@ -257,7 +262,8 @@ def _careful(
                 texts.setdefault(place, text.strip())
     times = [] if chosen.time is None else [cells[chosen.time] for cells in rows]
     labels = [] if chosen.label is None else [cells[chosen.label] for cells in rows]
-    return Part(samples, times, labels, np.array(lines, np.int64))
+    flags = [[cells[place] for cells in rows] for place in chosen.flags]
+    return Part(samples, times, labels, np.array(lines, np.int64), flags)
 
 
 def _rows_of(path: Path, block: Block, names: Sequence[str], config: FilesData) -> tuple[list[int], list[list[str]]]:

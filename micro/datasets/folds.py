@@ -8,7 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from micro.config import GroupedData
-from micro.datasets.class_split import TEST, TRAINING, VALIDATION, Labeled, joined, require_one_class, split_classes
+from micro.datasets.class_split import (
+    TEST,
+    TRAINING,
+    VALIDATION,
+    Labeled,
+    Wanted,
+    joined,
+    of_each_class,
+    require_one_class,
+    split_classes,
+)
 from micro.datasets.recording import Framing
 from micro.errors import DataError
 from micro.support.wording import counted, listed
@@ -25,6 +35,7 @@ def divided(
     seed: int,
     what: str = "file",
     fold: int = 0,
+    wanted: Wanted | None = None,
 ) -> tuple[list[np.ndarray], str]:
     """As `split_classes`; where the config has folds, the division in which one `fold` is the test and the next validation.
 
@@ -32,7 +43,7 @@ def divided(
         DataError: As `split_classes`; for fewer groups than folds, and for a class that a fold would not train on.
     """
     if config.folds is None:
-        return split_classes(stretches, config, class_names, paths, groups, twins, features, seed, what)
+        return split_classes(stretches, config, class_names, paths, groups, twins, features, seed, what, wanted)
     what = "group" if config.group else what
     require_one_class(twins, stretches, class_names)
     place = joined(groups, twins)
@@ -46,7 +57,7 @@ def divided(
             f"tests {what}s of its own; {fewer}"
         )
     dealt = deal(held, config.folds, seed)
-    _require_trained(held, dealt, config.folds, class_names, what, _named(groups, place))
+    _require_trained(held, dealt, config.folds, wanted or of_each_class(class_names), what, _named(groups, place))
     part_of = {fold: TEST, (fold + 1) % config.folds: VALIDATION}
     parts = [np.where(one.classes >= 0, part_of.get(int(dealt[place[one.name]]), TRAINING), -1) for one in stretches]
     counts = [
@@ -116,19 +127,19 @@ def _named(groups: Mapping[str, str], place: Mapping[str, int]) -> list[str]:
 
 
 def _require_trained(
-    held: np.ndarray, dealt: np.ndarray, folds: int, class_names: Sequence[str], what: str, names: Sequence[str]
+    held: np.ndarray, dealt: np.ndarray, folds: int, wanted: Wanted, what: str, names: Sequence[str]
 ) -> None:
-    """DataError for a class of which a fold would train on no window."""
+    """DataError for a class, or what else is wanted, of which a fold would train on no window."""
+    held = held @ wanted.of.astype(int)
     for fold in range(folds):
         trained = held[(dealt != fold) & (dealt != (fold + 1) % folds)].sum(axis=0)
         lacking = np.flatnonzero(trained == 0)
         if len(lacking):
-            label = int(lacking[0])
-            of = f"class {class_names[label]!r}" if class_names else "what is to be learned"
-            holding = np.flatnonzero(held[:, label] > 0).tolist()
+            kind = int(lacking[0])
+            holding = np.flatnonzero(held[:, kind] > 0).tolist()
             count = len(holding)
             raise DataError(
                 f"folds = {folds}: where fold {fold + 1} is tested and fold {(fold + 1) % folds + 1} validates, training would "
-                f"have no window of {of}, which {counted(count, what)} {'holds' if count == 1 else 'hold'} "
-                f"({listed([names[each] for each in holding])}); record it in more {what}s"
+                f"have no window{wanted.names[kind] or ' at all'}, which {counted(count, what)} "
+                f"{'holds' if count == 1 else 'hold'} ({listed([names[each] for each in holding])}); record it in more {what}s"
             )

@@ -19,7 +19,7 @@ from micro.config import FilesData
 from micro.datasets import store
 from micro.datasets.arrays import Column, contents_of, one_line
 from micro.datasets.clock import Moments, begun
-from micro.datasets.contents import Contents, EmptyFile, choose
+from micro.datasets.contents import Contents, EmptyFile, choose, label_columns
 from micro.datasets.mdf_process import MdfChannels, Worker
 from micro.errors import DataError, RunError
 from micro.support.extras import required
@@ -288,7 +288,7 @@ def _brought(
     # Sums and products of one step differ in their last digits: 3 * 0.1 is later than 30 / 100.
     steps = [step for step in (_raster(own).step, _raster(wanted).step) if step is not None]
     close = ROUNDING * min(steps, default=0.0)
-    if values.dtype.kind == "f" and name != config.label_column:
+    if values.dtype.kind == "f" and name not in (config.label_column, *label_columns(config)):
         within = (wanted >= own[0] - close) & (wanted <= own[-1] + close)
         return np.where(
             within & ~_in_gaps(own, wanted, close), np.interp(wanted, own, values.astype(np.float64)), np.nan

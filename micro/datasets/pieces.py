@@ -25,7 +25,8 @@ class Piece:
         label: The class, or 1 for faulty windows, 0 for healthy ones, -1 where the state is unknown.
         origin: Name of the recording.
         samples: Of some of the windows, (k, window, channels) float32; of joined ones (k, samples), those of all sources.
-        numbers: Of a regression the number of each window, (n,) float64, or of several targets (n, targets).
+        numbers: Of a regression the number of each window, (n,) float64, or of several targets (n, targets); of several labels
+            1 for those that a window has, else 0, (n, labels) int.
         places: Where each window is among those of its file, (n,) int; None where pieces follow one another in time.
         of_teacher: What the teacher sees of the same windows, (n, *its shape), not scaled; None where that is `values`.
         learner: Of training windows, which of student and teacher is trained on them.
@@ -66,6 +67,7 @@ class Parts:
         notes: Sentences on what was skipped, left out or split.
         healthy_classes: Of a classification, those that raise no alarm; empty where there is no alarm.
         class_weights: How much a training example of each class counts; empty where all count the same.
+        label_names: Of several labels at once, else empty.
         targets: Of a regression, what the numbers are and between which they lie.
         image_size: Height and width of pictures, else None.
         faults: Windows of known faults, to learn from; of anomaly detection alone, and none of them is in another part.
@@ -89,6 +91,7 @@ class Parts:
     notes: tuple[str, ...] = ()
     healthy_classes: tuple[str, ...] = ()
     class_weights: tuple[float, ...] = ()
+    label_names: tuple[str, ...] = ()
     targets: tuple[Range, ...] = ()
     image_size: tuple[int, int] | None = None
     faults: Pieces = field(default_factory=list)
@@ -173,7 +176,8 @@ def piece(
 
     `views` say which of the samples the student sees, all of them where there are none.
 
-    Shapes: frames (n, window, channels), values (n, *shape), numbers (n,) or (n, targets), of_teacher (n, *its shape).
+    Shapes: frames (n, window, channels), values (n, *shape), numbers (n,), (n, targets) or (n, labels), of_teacher (n, *its
+    shape).
     """
     if rows is None:
         rows = np.arange(len(frames))

@@ -13,6 +13,7 @@ from micro.config import (
     Config,
     CwruData,
     FilesData,
+    LabelsData,
     RegressionData,
     RigData,
     TableData,
@@ -21,6 +22,7 @@ from micro.config import (
 from micro.datasets.augmented import require_layers
 from micro.datasets.class_windows import class_parts
 from micro.datasets.cwru_windows import cwru_parts
+from micro.datasets.label_windows import label_parts
 from micro.datasets.mixing import joined, mixed_windows
 from micro.datasets.pieces import AnyTarget, Parts, Pieces, Range, Target, Targets, evenly_spaced
 from micro.datasets.prepared import Prepared
@@ -44,6 +46,7 @@ SOURCES: dict[type, Callable[..., Parts]] = {
     CwruData: cwru_parts,
     TableData: table_parts,
     ClassesData: class_parts,
+    LabelsData: label_parts,
     RegressionData: regression_parts,
 }
 # Text has none: in its place stand tables of tokens.
@@ -99,7 +102,7 @@ def _augmented(augment: AugmentConfig, purpose: str, main: str) -> list[str]:
 
 def _mixed(data: Prepared, alpha: float, seed: int) -> Prepared:
     """With mixtures of training windows among those without a label."""
-    more = mixed_windows(data.train, alpha, NO_CLASS if data.task == "classification" else np.nan, seed)
+    more = mixed_windows(data.train, alpha, np.nan if data.task == "regression" else NO_CLASS, seed)
     said = f"the student learned what the teacher gives for {counted(len(more), 'mixture')} of two training windows."
     return replace(data, unlabeled=joined(data.unlabeled, more), notes=(*data.notes, said))
 
@@ -132,6 +135,7 @@ def _scaled(parts: Parts) -> Prepared:
         notes=(*parts.notes, *_learned_faults(parts), *_clipped(parts)),
         healthy_classes=parts.healthy_classes,
         class_weights=parts.class_weights,
+        label_names=parts.label_names,
         target=_target(parts.targets, train.labels) if parts.targets else None,
         image_size=parts.image_size,
         faults=_windows(parts.faults, scaling, theirs) if parts.faults else None,

@@ -34,6 +34,7 @@ class Prepared:
         notes: Sentences for the user on what was skipped, left out or split.
         healthy_classes: Of a classification, those that raise no alarm; empty where there is no alarm.
         class_weights: How much a training example of each class counts; empty where all count the same.
+        label_names: Of several labels at once, else empty.
         target: Of a regression, else None.
         image_size: Height and width of pictures, else None.
         faults: Windows of known faults to learn from, apart from all other parts; None where there are none.
@@ -60,6 +61,7 @@ class Prepared:
     notes: tuple[str, ...] = ()
     healthy_classes: tuple[str, ...] = ()
     class_weights: tuple[float, ...] = ()
+    label_names: tuple[str, ...] = ()
     target: AnyTarget | None = None
     image_size: tuple[int, int] | None = None
     faults: Windows | None = None
@@ -98,6 +100,8 @@ class Prepared:
             return "sequence"
         if self.target is not None:
             return "regression"
+        if self.label_names:
+            return "multilabel"
         return "classification" if self.class_names else "anomaly"
 
     @property
@@ -105,7 +109,7 @@ class Prepared:
         """Values that a model gives; None of a detector's, which gives features back or predicts some."""
         if self.target is not None:
             return len(self.target.each)
-        return None if self.task == "anomaly" else len(self.class_names)
+        return len(self.class_names or self.label_names) or None
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -339,8 +339,7 @@ def _lacking_notes(recordings: Sequence[Recording], features: JoinedFrontEnd) ->
             raise DataError(
                 f"source {source.name}: none of {counted(total, 'window')} has a complete window of it that is at most "
                 f"{source.max_age:,} samples of the main source old; it needs {source.front_end.window} samples of its own at "
-                f"{source.front_end.sample_rate:g} Hz first: check that both were recorded at the same time, or take a shorter "
-                "window for it"
+                f"{source.front_end.sample_rate:g} Hz first: check that both were recorded at once, or shorten its window"
             )
         if left:
             where = listed([f"{name} {count:,}" for name, count in of.items() if count])

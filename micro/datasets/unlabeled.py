@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.config import AugmentConfig, GroupedData, RegressionData
+from micro.config import AugmentConfig, GroupedData, LabelsData, RegressionData
 from micro.datasets import table
 from micro.datasets.augmented import with_copies
 from micro.datasets.class_split import groups_of
@@ -53,7 +53,8 @@ def unlabeled_recordings(
     if isinstance(config, RegressionData):
         found, _, notes = load_to_score(config, window, channels, named)
         return found, list(notes)
-    plain = config.model_copy(update={"label_column": None, "on_short": "skip"})
+    without = {"label_columns": ()} if isinstance(config, LabelsData) else {"label_column": None}
+    plain = config.model_copy(update={**without, "on_short": "skip"})
     said: dict[str, None] = {}
     left_out = table.LeftOut(plain, scoring=True)
     files = [table.File(path, name, healthy=False, faulty=False) for path, name in named.items()]
@@ -94,6 +95,8 @@ def unlabeled_pieces(
         if isinstance(config, RegressionData):
             several = (len(config.targets),) if len(config.targets) > 1 else ()
             numbers = np.full((len(frames), *several), np.nan)
+        if isinstance(config, LabelsData):
+            numbers = np.full((len(frames), len(config.label_columns)), NO_CLASS)
         values, theirs = features_of(one, frames, views)
         made = piece(frames, values, NO_CLASS, one.name, None, numbers, views=views, of_teacher=theirs)
         made = replace(made, learner="student")

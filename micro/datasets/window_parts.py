@@ -16,7 +16,8 @@ class Windows:
     Attributes:
         x: Features, (n, *shape) float32; of text tokens, (n, length) uint8.
         labels: (n,), the class; or 1 for a faulty window, 0 for a healthy one, -1 where the state is unknown; or a regression's
-            number, (n, targets) of several.
+            number, (n, targets) of several; of several labels 1 for those that a window has, 0 for the others, and -1 where it
+            is not known, (n, labels) int.
         origins: The recording of each.
         places: Where each is among the windows of its recording, (n,) int; one that is left out leaves a gap.
         of_teacher: What the teacher sees of the same windows, (n, *its shape) float32; None where that is `x`.

@@ -44,6 +44,35 @@ def macro_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
     return float(f1_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0.0))
 
 
+def label_figures(holds: np.ndarray, logits: np.ndarray) -> dict[str, float | None]:
+    """How well a label's logits tell windows with it from windows without it, (n,) each.
+
+    'auc' is the area under the ROC curve; 'precision' the fraction of windows found at a probability of one half that have the
+    label, 'recall' the fraction of windows with it that are found, 'f1' their harmonic mean; None where the windows do not
+    show it.
+    """
+    holds, found = np.asarray(holds, bool), np.asarray(logits) > 0
+    right = int((holds & found).sum())
+    either = int(holds.sum() + found.sum())
+    return {
+        "auc": auc(holds, logits),
+        "f1": 2 * right / either if holds.any() else None,
+        "precision": right / int(found.sum()) if found.any() else None,
+        "recall": right / int(holds.sum()) if holds.any() else None,
+    }
+
+
+def label_calibration_error(holds: np.ndarray, logits: np.ndarray, bins: int = 15) -> float:
+    """How far a label's probability is from how often it holds: as `calibration_error`, of probabilities of the label itself.
+
+    Shapes: (n,) 0 or 1, (n,) -> 0 to 1.
+    """
+    from scipy.special import expit
+
+    probabilities = expit(np.asarray(logits, np.float64))
+    return _binned_gaps(probabilities, np.asarray(holds, float), bins)
+
+
 def calibration_error(labels: np.ndarray, logits: np.ndarray, bins: int = 15) -> float:
     """Expected calibration error: how far the probability of the likeliest class is from how often it is right.
 
@@ -58,6 +87,11 @@ def calibration_error(labels: np.ndarray, logits: np.ndarray, bins: int = 15) ->
     probabilities = softmax(np.asarray(logits, np.float64), axis=-1)
     confidence = probabilities.max(axis=-1)
     right = probabilities.argmax(axis=-1) == labels
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = np.bincount(place, weights=right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(confidence))
+    return _binned_gaps(confidence, right, bins)
+
+
+def _binned_gaps(probabilities: np.ndarray, right: np.ndarray, bins: int) -> float:
+    """The mean over windows, put into bins of equal width, of the difference between probability and what is right."""
+    place = np.minimum((probabilities * bins).astype(int), bins - 1)
+    gaps = np.bincount(place, weights=right - probabilities, minlength=bins)
+    return float(np.abs(gaps).sum() / len(probabilities))

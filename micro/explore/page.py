@@ -20,6 +20,7 @@ STATES = {
 SCORES = {
     "anomaly": "area under the ROC curve",
     "classification": "likelihood",
+    "multilabel": "likelihood",
     "regression": "fraction of the variance explained",
 }
 COLORS = {"done": "#0b6e99", "stopped": "#c2571a", "infeasible": "#bbbbbb"}

@@ -33,6 +33,22 @@ def likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(-minimize_scalar(entropy, bounds=(-5.0, 5.0), method="bounded").fun))
 
 
+def label_likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
+    """As `likelihood`, of labels of which several may hold at once: over windows and labels, at one temperature.
+
+    Shapes: (n, labels), (n, labels) of 0 and 1 -> 0 to 1.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_expit
+
+    signed = np.where(np.asarray(labels) > 0.5, 1.0, -1.0) * logits.astype(np.float64)
+
+    def entropy(log_temperature: float) -> float:
+        return -float(np.mean(log_expit(signed / np.exp(log_temperature))))
+
+    return float(np.exp(-minimize_scalar(entropy, bounds=(-5.0, 5.0), method="bounded").fun))
+
+
 @dataclass(frozen=True)
 class Scored:
     """Score of a model on the search's windows, and a classifier's accuracy."""
@@ -47,6 +63,8 @@ def score_keras(model: keras.Model, x: np.ndarray, labels: np.ndarray, task: Tas
         return _detection(keras_judge(model, task), x, labels)
     if task == "regression":
         return _regression(keras_judge(model, task), x, labels)
+    if task == "multilabel":
+        return Scored(label_likelihood(keras_judge(model, task)(x), labels), None)
     return _classification(keras_logits(model, x), labels)
 
 
@@ -56,6 +74,8 @@ def score_int8(made: Written, x: np.ndarray, labels: np.ndarray, task: Task) -> 
         return _detection(chip_judge(made, task), x, labels)
     if task == "regression":
         return _regression(chip_judge(made, task), x, labels)
+    if task == "multilabel":
+        return Scored(label_likelihood(chip_judge(made, task)(x), labels), None)
     return _classification(chip_logits(made, x), labels)
 
 

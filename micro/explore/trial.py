@@ -26,7 +26,7 @@ from micro.runs.fitting import class_weight, fit, hard_loss, seed_everything
 from micro.runs.score_teacher import scores_of_detectors
 from micro.runs.teaching import recipe_of
 from micro.runs.train import build_model, steps_of
-from micro.runs.unlabeled import OfLabeled
+from micro.runs.unlabeled import of_labeled
 from micro.tflite.footprint import measure
 
 Runtime = Literal["tflm", "static"]
@@ -187,7 +187,7 @@ def _train(
     fit(
         distiller,
         config.student,
-        loss if data.labeled is None else OfLabeled(loss, data.task == "classification"),
+        loss if data.labeled is None else of_labeled(loss, data.task),
         {"inputs": data.x, "teacher": {"outputs": data.targets}},
         data.y,
         callbacks=[watch],

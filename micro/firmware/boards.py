@@ -47,7 +47,15 @@ class Machine:
 
 
 # What templates are given of the last stage of an application, for a program that belongs to no run.
-PLAIN_STAGE: dict[str, object] = {"stage": "detector", "monitored": True, "predicts": False, "several": []}
+# `values` ends the macro that counts the values of a window where there are several, and is empty where there is one.
+PLAIN_STAGE: dict[str, object] = {
+    "stage": "detector",
+    "monitored": True,
+    "predicts": False,
+    "several": [],
+    "values": "",
+    "headers": [],
+}
 
 MACHINES = (
     Machine("m0", "Cortex-M0, micro:bit", "-mcpu=cortex-m0 -mthumb", "microbit", 0, "256K", 0x20000000, "16K"),

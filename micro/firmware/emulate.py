@@ -95,6 +95,7 @@ def _on(core: str, folder: Path, expected: Judged, compiler: str) -> Emulated:
         [
             ("status", "<i4"),
             ("class", "<i2"),
+            ("labels", "<u4"),
             ("score", "<i8", expected.scores.shape[1:]),
             ("features", "i1", (features.shape[1],)),
             ("outputs", "i1", (outputs.shape[1],)),
@@ -103,6 +104,7 @@ def _on(core: str, folder: Path, expected: Judged, compiler: str) -> Emulated:
     written, costs = replayed(folder, core, record, count, "windows")
     scored = expected.faulty == 0
     decided = (written["status"] == np.array(expected.statuses)) & (written["class"] == expected.classes)
+    decided &= written["labels"] == expected.labels
     return Emulated(
         core,
         count,

@@ -13,11 +13,13 @@ import numpy as np
 from micro.config import result_columns
 from micro.datasets.pieces import evenly_spaced
 from micro.detection.estimator import Estimator, Estimators
+from micro.detection.labeler import Labeler
 from micro.detection.outcome import Decider, decided
 from micro.detection.recognizer import Recognizer
 from micro.emission.c_text import c_array, c_string, comment_text
 from micro.emission.detector import detector_files
 from micro.emission.estimator import estimator_files
+from micro.emission.labeler import labeler_files
 from micro.emission.recognizer import recognizer_files
 from micro.emission.sensor import sources_context
 from micro.errors import RunError
@@ -58,7 +60,7 @@ def new_firmware(
 ) -> tuple[Path, ...]:
     """Write a firmware project of a finished run: front end, model, last stage, a sensor to fill in, and a self-test.
 
-    The last stage is a detector, a recognizer, an estimator or a predictor, as the run's task has it.
+    The last stage is a detector, a recognizer, a labeler, an estimator or a predictor, as the run's task has it.
 
     The self-test runs recorded windows of the run's test data through the firmware and compares features, model outputs,
     scores and results with those of Python, bit for bit. Windows with a sensor fault are used only if there are too few others.
@@ -171,6 +173,8 @@ def _stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> di
         return recognizer_files(*around, firmware.decider, graph, digest, name)
     if isinstance(firmware.decider, Estimator | Estimators):
         return estimator_files(*around, firmware.decider, graph, digest, name)
+    if isinstance(firmware.decider, Labeler):
+        return labeler_files(*around, firmware.decider, graph, digest, name)
     return detector_files(*around, firmware.decider, graph, digest, name)
 
 
@@ -261,19 +265,33 @@ def _stage(decider: Decider) -> dict[str, Any]:
         return {**PLAIN_STAGE, **about, **_printed(decider)}
     if isinstance(decider, Estimators):
         several = [_printed_name(one) | _printed(one, wide=True) for one in decider.each]
-        return {**PLAIN_STAGE, "stage": "estimator", "monitored": False, "several": several}
+        return {**PLAIN_STAGE, "stage": "estimator", "monitored": False, "values": "NUMBERS", "several": several}
+    if isinstance(decider, Labeler):
+        return {
+            **PLAIN_STAGE,
+            "stage": "labeler",
+            "monitored": False,
+            "values": "LABELS",
+            "label_names": [comment_text(each) for each in decider.label_names],
+            "headers": [c_string(f",{_csv_cell(f'raw {each}')}") for each in decider.label_names],
+        }
     # A classifier's margin is no anomaly score, of which a baseline was kept.
     return {**PLAIN_STAGE, "monitored": decider.score.kind != "margin", "predicts": bool(decider.score.places)}
 
 
 def _printed_name(estimator: Estimator) -> dict[str, Any]:
     """What an application calls one of several numbers: in text, and as cells of a CSV file's header."""
-    cells = (f'"{name.replace(chr(34), 2 * chr(34))}"' for name in result_columns(estimator.name))
+    cells = map(_csv_cell, result_columns(estimator.name))
     return {
         "target": comment_text(estimator.name),
         "string": c_string(estimator.name),
         "header": c_string("".join(f",{cell}" for cell in cells)),
     }
+
+
+def _csv_cell(text: str) -> str:
+    """Text in quotes, as a cell of a CSV file."""
+    return f'"{text.replace(chr(34), 2 * chr(34))}"'
 
 
 def _printed(estimator: Estimator, wide: bool = False) -> dict[str, Any]:
@@ -316,5 +334,6 @@ def _expected(firmware: Firmware, samples: Frames) -> dict[str, Any]:
         "model_outputs": [c_array("int8_t", "", row).rows for row in outputs],
         "scores": [one.scores[0].tolist() for one in each],
         "classes": [int(one.classes[0]) for one in each],
+        "masks": [int(one.labels[0]) for one in each],
         "statuses": [one.statuses[0].name for one in each],
     }

@@ -131,6 +131,11 @@ def _require_shared(path: Path, config: Config) -> None:
     """ValueError for a run that machines cannot share a teacher of."""
     if config.task == "sequence":
         raise ValueError(f"fleet {path}: task 'sequence' has no fleet; run each machine by itself (keras-kd run)")
+    if config.task == "multilabel":
+        raise ValueError(
+            f"fleet {path}: task 'multilabel' has no fleet; run each machine by itself (keras-kd run), or make a fleet of "
+            "classifiers, task 'classification' with a label_column"
+        )
     if getattr(config.data, "folds", None):
         raise ValueError(
             f"fleet {path}: data.folds have no fleet, whose shared teacher would know what other folds test; run each machine "

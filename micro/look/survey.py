@@ -24,7 +24,7 @@ from micro.look.dialect import Dialect, dialect_of
 from micro.look.given import NOTHING, ContradictionError, Given, typed_as
 from micro.look.heads import head_of
 from micro.look.patterns import shortened
-from micro.look.remarks import coarse, never_changes, precision_of, seldom_filled, without_odd
+from micro.look.remarks import coarse, conditions, never_changes, precision_of, seldom_filled, without_odd
 from micro.look.settled import Columns, columns_of
 from micro.look.surveyed import Surveyed
 from micro.look.table_columns import usual
@@ -152,7 +152,7 @@ def _read(
         if kept is not None:
             settings["columns"] = shortened(kept, [each.names for each in dialects.values()], columns.special)
     remarks += _differences(found) if found else []
-    remarks += seldom_filled(found)
+    remarks += seldom_filled(found) + conditions(found)
     label = columns.label
     if label is not None and "label_column" not in given.settings and never_changes(found):
         remarks.append(f"column {label!r} is left out, as it holds the same in every row of every file")

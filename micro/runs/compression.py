@@ -25,7 +25,7 @@ from micro.quantize.aware import QuantizationAware, quantize_aware
 from micro.quantize.granularity import choose_weights
 from micro.quantize.program import Activations
 from micro.quantize.rules import Granularity
-from micro.runs.unlabeled import OfLabeled
+from micro.runs.unlabeled import of_labeled
 from micro.tflite.budget import check
 
 # Fine-tuning starts at this fraction of the student's learning rate: it should repair. What lost channels has to learn again.
@@ -223,7 +223,7 @@ def _fine_tuning(stage: Stage, training: TrainingData, config: Config) -> FineTu
         objectives=recipe.objectives(),
         hard_weight=recipe.hard_weight,
         supplied=training.supplied,
-        loss=training.loss if training.labeled is None else OfLabeled(training.loss, config.task == "classification"),
+        loss=training.loss if training.labeled is None else of_labeled(training.loss, config.task),
     )
 
 

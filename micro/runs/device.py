@@ -12,6 +12,7 @@ from micro.config import Config
 from micro.datasets.recording import windows
 from micro.detection.detector import Detector, Status
 from micro.detection.estimator import Estimate, Estimator, Estimators
+from micro.detection.labeler import Labeler, Labeling, reported_labels
 from micro.detection.outcome import Decider, decided, real_scores
 from micro.detection.predictor import Predictor
 from micro.detection.recognizer import NO_CLASS, Recognition, Recognizer
@@ -40,10 +41,11 @@ _NO_LIMITS = _NoLimits()
 @dataclass(frozen=True)
 class Decision:
     """One window: `sample` is the last that it holds; `score` in real units, an estimator's number, None if the sensor is at
-    fault and of several numbers.
+    fault and of several numbers or labels.
 
     `recognized` is the class that a recognizer reports; None where it reports none, and of a detector. `numbers` are those of
-    several estimators, in their order; empty where the sensor is at fault, and of other firmware.
+    several estimators, in their order, or a labeler's logits; empty where the sensor is at fault, and of other firmware.
+    `labels` are those that a labeler reports, in its order.
 
     Examples:
         >>> decision = micro.Decision(sample=1023, score=0.41, status=micro.Status.HEALTHY)
@@ -53,14 +55,15 @@ class Decision:
 
     sample: int
     score: float | None
-    status: Status | Recognition | Estimate
+    status: Status | Recognition | Labeling | Estimate
     recognized: str | None = None
     numbers: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Firmware:
-    """All that a run puts on a chip: front end, scaling, model, and the detector, recognizer or estimator behind it."""
+    """All that a run puts on a chip: front end, scaling, model, and the last stage behind it."""
 
     front_end: AnyFrontEnd
     scaling: Scaling
@@ -114,10 +117,12 @@ def decisions(
     judged = judge(firmware, _columns(samples, front_end.channels, "samples"), _in_time(front_end, sources or {}))
     ends = front_end.window - 1 + front_end.hop * np.arange(len(judged.faulty))
     real, names = real_scores(firmware.decider, judged.scores), getattr(firmware.decider, "class_names", ())
-    if isinstance(firmware.decider, Estimators):
-        rows = zip(ends, real.tolist(), judged.faulty, judged.statuses)
+    if isinstance(firmware.decider, Estimators | Labeler):
+        rows = zip(ends, real.tolist(), judged.faulty, judged.statuses, judged.labels.tolist())
+        names = getattr(firmware.decider, "label_names", ())
         return [
-            Decision(int(end), None, status, numbers=() if fault else tuple(row)) for end, row, fault, status in rows
+            Decision(int(end), None, status, numbers=() if fault else tuple(row), labels=reported_labels(names, mask))
+            for end, row, fault, status, mask in rows
         ]
     return [
         Decision(int(end), None if fault else float(score), status, None if number == NO_CLASS else names[number])
@@ -160,12 +165,13 @@ class Observed:
 
 @dataclass(frozen=True)
 class Judged(Observed):
-    """What firmware makes of a stream, window by window; scores, of several numbers (n, numbers), are 0 and classes none where
-    the sensor is at fault."""
+    """What firmware makes of a stream, window by window; scores, of several numbers or labels (n, numbers), are 0 and classes
+    and labels none where the sensor is at fault."""
 
     scores: np.ndarray
-    statuses: Sequence[Status | Recognition | Estimate]
+    statuses: Sequence[Status | Recognition | Labeling | Estimate]
     classes: np.ndarray
+    labels: np.ndarray
 
 
 def judge(firmware: Firmware, samples: np.ndarray, sources: Sequence[tuple[np.ndarray, np.ndarray]] = ()) -> Judged:
@@ -179,7 +185,8 @@ def judge(firmware: Firmware, samples: np.ndarray, sources: Sequence[tuple[np.nd
         frames = streamed(front_end, main_of(frames), sources)
     seen = observe(firmware, counts_of(front_end, frames))
     outcome = decided(firmware.decider, seen.features, seen.outputs, seen.faulty)
-    return Judged(seen.faulty, seen.features, seen.outputs, outcome.scores, outcome.statuses, outcome.classes)
+    found = (outcome.scores, outcome.statuses, outcome.classes, outcome.labels)
+    return Judged(seen.faulty, seen.features, seen.outputs, *found)
 
 
 def faults_of(decider: Decider, frames: Frames) -> np.ndarray:
@@ -228,7 +235,7 @@ def load_firmware(run_folder: str | Path) -> Firmware:
     report, config = read_run(folder)
     if report.predictor is not None:
         raise RunError(f"{folder} is a run on text, which has no samples; keras-kd score takes its files")
-    decider = report.detector or report.recognizer or report.estimator
+    decider = report.detector or report.recognizer or report.labeler or report.estimator
     missing = not_for_a_chip(config, decider)
     if missing is not None or decider is None:
         raise RunError(f"{folder}: {missing}")
@@ -242,6 +249,9 @@ def load_firmware(run_folder: str | Path) -> Firmware:
         raise RunError(
             f"{folder} is damaged: its recognizer has {len(decider.class_names)} classes, its model {outputs} outputs"
         )
+    if isinstance(decider, Labeler) and outputs != len(decider.label_names):
+        labels = counted(len(decider.label_names), "label")
+        raise RunError(f"{folder} is damaged: its labeler has {labels}, its model {outputs} outputs")
     if isinstance(decider, Estimator | Estimators) and outputs != len(decider.each):
         numbers = counted(len(decider.each), "number")
         raise RunError(f"{folder} is damaged: it estimates {numbers}, and its model has {outputs} outputs")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,9 @@ from micro.detection.metrics import alarm_rates, auc, calibration_error, macro_f
 from micro.detection.residual import measured, taken
 from micro.detection.score import Score, reconstruction_score, residual_score
 from micro.detection.threshold import Threshold, calibrate, reconstruction_error
+from micro.runs.label_figures import combined, exact, figures_of_labels, state_of
 from micro.runs.number_figures import half_widths, number_figures, number_row
-from micro.runs.report_parts import METRICS, Comparison, Metrics, Moved, RecordingReport, SoftTargets, Spread
+from micro.runs.report_parts import METRICS, Metrics, Moved, RecordingReport, SoftTargets
 from micro.runs.text_figures import text_figures, text_rows
 from micro.signal import FrontEnd, JoinedFrontEnd
 from micro.support.wording import counted
@@ -42,7 +43,7 @@ Judge = Callable[[np.ndarray], np.ndarray]
 @dataclass(frozen=True)
 class Evaluation:
     """Figures of one model; `scores` are anomaly scores, predicted classes or predicted numbers, one a test window; several
-    numbers are (n, targets).
+    numbers are (n, targets), logits of several labels (n, labels).
 
     `healthy` are the anomaly scores of the held-out healthy windows that the threshold was calibrated on; `half_widths` are
     those of the intervals of a regression's numbers, with what each guarantees.
@@ -56,8 +57,9 @@ class Evaluation:
 
 
 def evaluate(judge: Judge, data: Prepared, config: Config) -> Evaluation:
-    """Accuracy, macro F1 and calibration error of a classifier; errors and coverage of a regression; of text as
-    `text_figures`; or AUC, detections and false alarms of an anomaly score at its calibrated threshold.
+    """Accuracy, macro F1 and calibration error of a classifier; errors and coverage of a regression; of several labels as
+    `figures_of_labels`, of text as `text_figures`; or AUC, detections and false alarms of an anomaly score at its calibrated
+    threshold.
 
     Windows of unknown state are scored but not counted.
     """
@@ -70,6 +72,8 @@ def evaluate(judge: Judge, data: Prepared, config: Config) -> Evaluation:
         off = data.target.real(judge(data.calibration.x)) - data.calibration.labels
         widths = half_widths(off, config.estimate.coverage)
         return Evaluation(number_figures(data.target, data.test, numbers, widths), numbers, half_widths=widths)
+    if data.label_names:
+        return Evaluation(figures_of_labels(data.label_names, data.test.labels, outputs), outputs)
     if data.class_names:
         labels, classes = data.test.labels, outputs.argmax(axis=-1)
         figures = float(np.mean(classes == labels)), macro_f1(labels, classes), calibration_error(labels, outputs)
@@ -86,6 +90,8 @@ def keras_judge(model: keras.Model, task: Task, predicted: Sequence[int] = ()) -
     """Scores, logits or outputs by a Keras model; `predicted` are features that a detector's predicts from the others."""
     if task in OF_CLASSES:
         return lambda x: keras_logits(model, x)
+    if task == "multilabel":
+        return lambda x: keras_label_logits(model, x)
     if task == "regression":
         return lambda x: _predicted(model, x)
     return lambda x: reconstruction_error(measured(x, predicted), _predicted(model, taken(x, predicted)))
@@ -98,7 +104,7 @@ def chip_judge(tflite: TfliteLike, task: Task, predicted: Sequence[int] = ()) ->
         return lambda x: exact_logits(tflite, x)
     if task in OF_CLASSES:
         return lambda x: chip_logits(tflite, x)
-    if task == "regression":
+    if task in ("multilabel", "regression"):  # a student of several labels ends in their logits
         return lambda x: run(tflite, x)
     graph = read(tflite)
     tensor = graph.tensors[graph.inputs[0]]
@@ -150,6 +156,17 @@ def keras_logits(model: keras.Model, x: np.ndarray) -> np.ndarray:
     return _logits(_predicted(model, x), activation_of(model) == "softmax")
 
 
+def keras_label_logits(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    """A Keras model's logit of each of several labels, also where it ends in a sigmoid: (n, ...) -> (n, labels)."""
+    from keras_kd.layers import activation_of
+
+    outputs = _predicted(model, x)
+    if activation_of(model) != "sigmoid":
+        return outputs
+    clipped = np.clip(outputs.astype(np.float64), 1e-7, 1 - 1e-7)
+    return np.asarray(np.log(clipped / (1 - clipped)))
+
+
 def chip_logits(tflite: TfliteLike, x: np.ndarray) -> np.ndarray:
     """A .tflite classifier's logits in TFLite Micro, up to a constant a row: (n, ...) -> (n, classes)."""
     return _logits(run(tflite, x), read(tflite).ops[-1].name == "SOFTMAX")
@@ -193,7 +210,9 @@ def by_origin(evaluation: Evaluation, data: Prepared, detector: Detector | None 
     states, trained_states = (
         part.labels if data.target is None else np.zeros(len(part), int) for part in (data.test, data.train)
     )
-    for place, part in enumerate(zip(_origins(data), states.tolist())):
+    if data.label_names:
+        states, trained_states = combined(data.test.labels), combined(data.train.labels)
+    for place, part in enumerate(zip(_origins(data, states), states.tolist())):
         parts.setdefault(part, []).append(place)
     trained = {label: _level(data.train.x[trained_states == label]) for label in {label for _, label in parts}}
     names = feature_names(data)
@@ -201,7 +220,7 @@ def by_origin(evaluation: Evaluation, data: Prepared, detector: Detector | None 
     for (origin, label), places in parts.items():
         row: dict[str, object] = {
             "origin": origin,
-            "state": "" if data.target else _state(label, data.class_names),
+            "state": "" if data.target else _state(label, data),
             "windows": len(places),
         }
         row |= _rates(evaluation, data, label, places, detector)
@@ -212,15 +231,15 @@ def by_origin(evaluation: Evaluation, data: Prepared, detector: Detector | None 
     return tuple(rows)
 
 
-def _origins(data: Prepared) -> Sequence[str]:
+def _origins(data: Prepared, states: np.ndarray) -> Sequence[str]:
     """The recording of each test window; of very many recordings of classes how many there are of its class."""
-    if data.task != "classification":
+    if data.task not in ("classification", "multilabel"):
         return data.test.origins
-    held = set(zip(data.test.origins, data.test.labels.tolist()))
+    held = set(zip(data.test.origins, states.tolist()))
     if len(held) <= MOST_RECORDINGS:
         return data.test.origins
     of_class = Counter(label for _, label in held)
-    return [counted(of_class[label], "recording") for label in data.test.labels.tolist()]
+    return [counted(of_class[label], "recording") for label in states.tolist()]
 
 
 def _rates(
@@ -230,6 +249,8 @@ def _rates(
     scores = evaluation.scores[places]
     if data.target is not None:
         return number_row(data.target, data.test.labels[places], scores)
+    if data.label_names:
+        return {"accuracy": exact(data.test.labels[places], scores)}
     if data.class_names:
         return {"accuracy": float(np.mean(scores == label))}
     assert evaluation.threshold is not None
@@ -286,48 +307,9 @@ def _level(x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     return rows.mean(axis=0, dtype=np.float64), np.maximum(rows.std(axis=0, dtype=np.float64), 1e-6)
 
 
-def summarize(seeds: Sequence[Mapping[str, Metrics]]) -> dict[str, dict[str, Spread]]:
-    """Each metric of each model over the seeds, where every seed has it."""
-    summary: dict[str, dict[str, Spread]] = {}
-    for model, metrics in seeds[0].items():
-        for metric in metrics:
-            values = [value for seed in seeds if (value := seed[model][metric]) is not None]
-            if len(values) == len(seeds):
-                summary.setdefault(model, {})[metric] = _spread(values)
-    return summary
-
-
-def _spread(values: Sequence[float]) -> Spread:
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return Spread(mean=float(np.mean(values)), deviation=deviation, min=float(min(values)), max=float(max(values)))
-
-
-def compare(
-    seeds: Sequence[Mapping[str, Metrics]], metric: str, one: str, other: str, over: str = "seed"
-) -> Comparison | None:
-    """Paired difference of a metric between two models over the seeds, or folds, and what it allows to say.
-
-    None where one lacks the metric.
-    """
-    differences = []
-    for seed in seeds:
-        a, b = (seed.get(model, {}).get(metric) for model in (one, other))
-        if a is None or b is None:
-            return None
-        differences.append(float(a - b))
-    if min(differences) > 0:
-        verdict = f"better in every {over}"
-    elif max(differences) < 0:
-        verdict = f"worse in every {over}"
-    elif not any(differences):
-        verdict = f"the same in every {over}"
-    else:
-        verdict = "no consistent difference"
-    mean = float(np.mean(differences))
-    return Comparison(metric=metric, mean_difference=mean, differences=tuple(differences), verdict=verdict)
-
-
-def _state(label: int, class_names: Sequence[str]) -> str:
-    if class_names:
-        return class_names[label]
+def _state(label: int, data: Prepared) -> str:
+    if data.label_names:
+        return state_of(label, data.label_names)
+    if data.class_names:
+        return data.class_names[label]
     return {0: "healthy", 1: "faulty"}.get(label, "unknown")

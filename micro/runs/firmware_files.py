@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,13 +13,15 @@ from micro.config import Config
 from micro.datasets.prepared import Prepared
 from micro.detection.detector import Detector, make_detector, stand_in
 from micro.detection.estimator import Estimator, Estimators
+from micro.detection.labeler import NEVER as NO_LABEL_ABOVE
+from micro.detection.labeler import Labeler, labeled, make_labeler
 from micro.detection.predictor import Predictor, table_of
 from micro.detection.recognizer import NEVER, NO_CLASS, Recognizer, make_recognizer, recognize
 from micro.detection.score import margin_score
 from micro.detection.threshold import Threshold
 from micro.runs.compression import Written
 from micro.runs.evaluate import detector_score, run_inputs
-from micro.runs.report_parts import ClassReport, RecognizedReport, ReportedDetector
+from micro.runs.report_parts import ClassReport, LabelReport, RecognizedReport, ReportedDetector
 from micro.runs.run_report import reported
 from micro.runs.text_models import Embedding
 from micro.tflite.graph import read
@@ -30,9 +33,9 @@ def chip_detector(
 ) -> ReportedDetector | None:
     """The firmware's detector, with its threshold in real units; None for models that are not int8."""
     graph = read(tflite)
-    if graph.tensors[graph.inputs[0]].dtype != "int8" or config.recognizes or data.target is not None:
+    if graph.tensors[graph.inputs[0]].dtype != "int8" or config.recognizes:
         return None
-    if data.text is not None:
+    if data.task in ("multilabel", "regression", "sequence"):
         return None
     settings = _in_counts(config.detect.model_dump(exclude={"false_alarm_rate", "method"}), data)
     if threshold is None:
@@ -54,6 +57,21 @@ def chip_recognizer(config: Config, data: Prepared, tflite: Written) -> Recogniz
     settings = _in_counts(config.recognize.model_dump(), data)
     outputs = run_inputs(tflite, quantize_inputs(graph, data.calibration.x)[0])
     return make_recognizer(quantization.scale[0], data.class_names, outputs, data.calibration.labels, **settings)
+
+
+def chip_labeler(config: Config, data: Prepared, tflite: Written) -> Labeler | None:
+    """The firmware's labeler, its thresholds from the windows held out; None where the run has no labels, and for models that
+    are not int8."""
+    graph = read(tflite)
+    if not data.label_names or graph.tensors[graph.inputs[0]].dtype != "int8":
+        return None
+    quantization = graph.tensors[graph.outputs[0]].quantization
+    assert quantization is not None
+    settings = _in_counts(config.recognize.model_dump(exclude={"background_classes", "suppression"}), data)
+    outputs = run_inputs(tflite, quantize_inputs(graph, data.calibration.x)[0])
+    outputs = outputs.reshape(len(outputs), -1)
+    unit, zero = quantization.scale[0], quantization.zero_point[0]
+    return make_labeler(unit, zero, data.label_names, outputs, data.calibration.labels, **settings)
 
 
 def chip_estimator(
@@ -119,16 +137,74 @@ def recognized(recognizer: Recognizer | None, data: Prepared, tflite: Written) -
     if recognizer is None:
         return None
     taken, reported = _candidates(recognizer, data, tflite), np.full(len(data.test), NO_CLASS)
+    for mine, stream in _streams(data):
+        windows = np.full(stream.length, NO_CLASS)
+        windows[stream.places] = taken[mine]
+        reported[mine] = np.array(recognize(recognizer, windows)[1])[stream.places]
+    right, none = (float(np.mean(each)) for each in (reported == data.test.labels, reported == NO_CLASS))
+    return RecognizedReport(right=right, wrong=1.0 - right - none, none=none)
+
+
+def by_label(labeler: Labeler | None, data: Prepared, tflite: Written) -> tuple[LabelReport, ...]:
+    """What each label's threshold does to the test windows, one by one and as the firmware counts them; nothing without a
+    labeler."""
+    if labeler is None:
+        return ()
+    scores = labeler.scores(run_inputs(tflite, quantize_inputs(read(tflite), data.test.x)[0]))
+    given = labeler.holds(scores)
+    reported = _counted(labeler, given, data)
+    rows = []
+    for place, (name, threshold) in enumerate(zip(labeler.label_names, labeler.thresholds)):
+        own = data.test.labels[:, place] == 1
+        probability = labeler.probabilities(np.array([threshold]))[0]
+        rows.append(
+            LabelReport(
+                name=name,
+                threshold=None if threshold == NO_LABEL_ABOVE else float(probability),
+                windows=int(own.sum()),
+                given=_fraction(given[own, place]),
+                falsely_given=_fraction(given[~own, place]),
+                reported=_fraction(reported[own, place]),
+                falsely_reported=_fraction(reported[~own, place]),
+            )
+        )
+    return tuple(rows)
+
+
+def _counted(labeler: Labeler, given: np.ndarray, data: Prepared) -> np.ndarray:
+    """Which labels are reported after each test window, recording by recording, (n, labels) bool.
+
+    Windows that the test leaves out count as windows without labels.
+    """
+    masks = np.zeros(len(given), np.int64)
+    for mine, stream in _streams(data):
+        holds = np.zeros((stream.length, given.shape[1]), bool)
+        holds[stream.places] = given[mine]
+        masks[mine] = labeled(labeler, holds)[1][stream.places]
+    return (masks[:, None] >> np.arange(given.shape[1]) & 1).astype(bool)
+
+
+def _fraction(flags: np.ndarray) -> float | None:
+    """The fraction of flags that are set; None of none."""
+    return float(flags.mean()) if len(flags) else None
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The windows of a recording in a row: how many, and where the test's lie among them."""
+
+    length: int
+    places: np.ndarray
+
+
+def _streams(data: Prepared) -> Iterator[tuple[np.ndarray, Stream]]:
+    """For each recording of the test the rows of its windows, and where they lie between its first and its last."""
     origins, places = np.array(data.test.origins), data.test.places
     assert places is not None
     for origin in dict.fromkeys(data.test.origins):
         mine = np.flatnonzero(origins == origin)
-        first = places[mine].min()
-        stream = np.full(places[mine].max() - first + 1, NO_CLASS)
-        stream[places[mine] - first] = taken[mine]
-        reported[mine] = np.array(recognize(recognizer, stream)[1])[places[mine] - first]
-    right, none = (float(np.mean(each)) for each in (reported == data.test.labels, reported == NO_CLASS))
-    return RecognizedReport(right=right, wrong=1.0 - right - none, none=none)
+        own = places[mine] - places[mine].min()
+        yield mine, Stream(int(own.max()) + 1, own)
 
 
 def _candidates(recognizer: Recognizer, data: Prepared, tflite: Written) -> np.ndarray:
@@ -157,7 +233,7 @@ def judging(config: Config, detector: Detector | None, threshold: Threshold | No
 def firmware_note(config: Config, firmware: Sequence[Path], no_project: str | None) -> bytes:
     """What lies in a run's firmware folder and what does not; the same for every place that the run may lie in."""
     files = ", ".join(path.name for path in firmware)
-    own = {"regression": "estimator", "sequence": "predictor"}.get(config.task, "detector")
+    own = {"multilabel": "labeler", "regression": "estimator", "sequence": "predictor"}.get(config.task, "detector")
     stage = "recognizer" if config.recognizes else own
     whole = f"""\
 A whole project with front end, model, {stage}, a place for your sensor and a self-test is written by this command, given in

@@ -63,7 +63,10 @@ def seed_everything(seed: int, purpose: str) -> None:
 
 
 def hard_loss(student: keras.Model, task: Task) -> keras.losses.Loss:
-    """A student's own loss, apart from its teacher's: cross-entropy of a classifier, squared error otherwise."""
+    """A student's own loss, apart from its teacher's: cross-entropy of a classifier, and of each label by itself; squared error
+    otherwise."""
+    if task == "multilabel":
+        return keras.losses.BinaryCrossentropy(from_logits=activation_of(student) != "sigmoid")
     if task not in OF_CLASSES:
         return keras.losses.MeanSquaredError()
     return keras.losses.SparseCategoricalCrossentropy(from_logits=activation_of(student) != "softmax")

@@ -9,6 +9,9 @@ import numpy as np
 from micro.datasets.prepared import Prepared
 from micro.runs.report_parts import FoldReport, Metrics, WindowCounts
 
+# Windows that a label has, and what their value is.
+STATES = (("with", 1), ("without", 0))
+
 
 def fold_reports(folds: Sequence[Prepared], metrics: Sequence[dict[str, Metrics]]) -> tuple[FoldReport, ...]:
     """A report of each fold: which groups it tested, and the metrics of its models, means over the seeds."""
@@ -17,11 +20,24 @@ def fold_reports(folds: Sequence[Prepared], metrics: Sequence[dict[str, Metrics]
             fold=number,
             tested=data.tested,
             windows=windows_of(data),
-            lacking=tuple(name for place, name in enumerate(data.class_names) if not (data.test.labels == place).any()),
+            lacking=_lacking(data),
             models=row,
         )
         for number, (data, row) in enumerate(zip(folds, metrics), 1)
     )
+
+
+def _lacking(data: Prepared) -> tuple[str, ...]:
+    """Classes of which the test has no window; of several labels those that none or all of its windows have."""
+    labels = data.test.labels
+    if data.label_names:
+        kinds = [
+            (f"{word} {name}", labels[:, n] == value)
+            for n, name in enumerate(data.label_names)
+            for word, value in STATES
+        ]
+        return tuple(kind for kind, windows in kinds if not windows.any())
+    return tuple(name for place, name in enumerate(data.class_names) if not (labels == place).any())
 
 
 def notes_of_others(data: Sequence[Prepared]) -> list[str]:

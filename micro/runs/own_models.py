@@ -36,11 +36,21 @@ def load_model(path: str, data: Prepared, side: str, outputs: int | None = None)
                 else ""
             )
             raise DataError(f"{side}: {path} {what} {tuple(given[1:])}, the data need {wanted}{why}")
+    _require_labels(model, path, data, side)
     return model
 
 
+def _require_labels(model: keras.Model, path: str, data: Prepared, side: str) -> None:
+    """DataError for outputs of which one holds at a time where several labels may, and for a student without logits."""
+    activation = activation_of(model) if data.label_names else None
+    if activation == "softmax" or (activation == "sigmoid" and side == "student"):
+        may = "logits, in a linear layer" if side == "student" else "logits, in a linear layer, or a sigmoid of each"
+        raise DataError(f"{side}: {path} ends in a {activation}; task 'multilabel' needs a model that ends in {may}")
+
+
 def load_teacher(part: TeacherConfig, data: Prepared) -> keras.Model:
-    """A user's teacher; where the config says which classes it gives, the data's of them in the data's order, as logits.
+    """A user's teacher; where the config says which classes or labels it gives, the data's of them in the data's order, as
+    logits.
 
     Raises:
         DataError: As `load_model`; for a class that the teacher does not know, or outputs that are no classes.
@@ -48,25 +58,34 @@ def load_teacher(part: TeacherConfig, data: Prepared) -> keras.Model:
     assert part.path is not None
     if not part.classes:
         return load_model(part.path, data, "teacher")
-    if not data.class_names:
-        raise DataError(f"teacher.classes are for task 'classification', and the task is {data.task!r}")
-    missing = [name for name in data.class_names if name not in part.classes]
+    names, what = (data.label_names, "label") if data.label_names else (data.class_names, "class")
+    if not names:
+        raise DataError(
+            f"teacher.classes are for tasks 'classification' and 'multilabel', and the task is {data.task!r}"
+        )
+    missing = [name for name in names if name not in part.classes]
     if missing:
         known = ", ".join(part.classes)
-        raise DataError(f"teacher: {part.path} does not know class {missing[0]!r}; by teacher.classes it knows {known}")
+        raise DataError(
+            f"teacher: {part.path} does not know {what} {missing[0]!r}; by teacher.classes it knows {known}"
+        )
     model = load_model(part.path, data, "teacher", len(part.classes))
-    if part.classes == data.class_names:
+    if part.classes == names:
         return model
     activation = activation_of(model)
-    if activation not in ("linear", "softmax"):
+    squashed = "sigmoid" if data.label_names else "softmax"
+    if activation not in ("linear", squashed):
+        chosen = "labels" if data.label_names else "classes"
         raise DataError(
-            f"teacher: to choose classes from it, {part.path} must give logits or end in a softmax; it ends in "
+            f"teacher: to choose {chosen} from it, {part.path} must give logits or end in a {squashed}; it ends in "
             f"{activation or 'something else'}"
         )
     # The logarithm of probabilities is logits of the same probabilities, also of a part of the classes.
     logits = model.outputs[0] if activation == "linear" else keras.ops.log(model.outputs[0] + 1e-12)
-    chosen = np.array([[name == other for other in data.class_names] for name in part.classes], np.float32)
-    select = keras.layers.Dense(len(data.class_names), use_bias=False, trainable=False, name="classes")
+    if activation == "sigmoid":
+        logits = logits - keras.ops.log(1 - model.outputs[0] + 1e-12)
+    kernel = np.array([[name == other for other in names] for name in part.classes], np.float32)
+    select = keras.layers.Dense(len(names), use_bias=False, trainable=False, name="classes")
     model = keras.Model(model.inputs, select(logits), name="teacher")
-    select.set_weights([chosen])
+    select.set_weights([kernel])
     return model

@@ -22,8 +22,10 @@ from micro.runs.compression import Written
 from micro.runs.device import not_for_a_chip
 from micro.runs.firmware_files import (
     by_class,
+    by_label,
     chip_detector,
     chip_estimator,
+    chip_labeler,
     chip_predictor,
     chip_recognizer,
     firmware_note,
@@ -128,19 +130,21 @@ def _finish(results: RunResults, working: Path) -> RunReport:
         tflite,
         working / "firmware",
         config.firmware.name,
-        class_names=data.class_names,
+        class_names=data.class_names or data.label_names,
         constants=None if threshold is None else {"threshold": threshold.value},
     )
     _keep(results.chosen, data, working)
     detector = chip_detector(config, data, tflite, threshold)
     recognizer = chip_recognizer(config, data, tflite)
     estimator = chip_estimator(config, data, tflite, results.chosen.evaluations["student_int8"].half_widths)
+    labeler = chip_labeler(config, data, tflite)
     predictor = chip_predictor(data, tflite, results.chosen.embedding)
-    no_project = not_for_a_chip(config, detector or recognizer or estimator or predictor)
+    no_project = not_for_a_chip(config, detector or recognizer or labeler or estimator or predictor)
     write_bytes(working / "firmware" / "README.txt", firmware_note(config, files, no_project))
     names = tuple(path.name for path in files)
     classes = by_class(recognizer, data, tflite), recognized(recognizer, data, tflite)
-    emitted = Emitted(names, detector, recognizer, estimator, predictor, *classes, parity, no_project)
+    labels = by_label(labeler, data, tflite)
+    emitted = Emitted(names, detector, recognizer, labeler, estimator, predictor, *classes, labels, parity, no_project)
     report = make_report(results, emitted)
     write_bytes(working / "report.json", report.to_bytes())
     write_bytes(working / "report.html", render_report(report, results.chosen.evaluations, data))

@@ -16,6 +16,7 @@ from micro.errors import RunError
 FIGURES: dict[Task, str] = {
     "anomaly": "reconstruction error",
     "classification": "accuracy",
+    "multilabel": "fraction of labels right",
     "regression": "RMSE",
     "sequence": "accuracy",
 }
@@ -69,7 +70,8 @@ def choose(
 
     Args:
         scores: For each recipe from the simplest on, and for 'plain', what each validation window says for it, (n,): 1 where
-            its class is right, or its squared or reconstruction error with a minus sign.
+            its class is right, of several labels the fraction that is, or its squared or reconstruction error with a minus
+            sign.
         overlap: How many windows hold the same samples, by which noise is counted.
         figure: What recipes are compared by, in words; None for what the task has.
 
@@ -112,7 +114,7 @@ def _standing(mine: np.ndarray, best: np.ndarray, overlap: float) -> Standing:
 def _figure(task: Task, mean: float) -> float | None:
     if not math.isfinite(mean):
         return None
-    if task in OF_CLASSES:
+    if task in OF_CLASSES or task == "multilabel":
         return mean
     return math.sqrt(-mean) if task == "regression" else -mean
 

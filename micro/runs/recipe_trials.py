@@ -71,6 +71,9 @@ def _scores(model: keras.Model, data: Prepared) -> np.ndarray:
     if data.task in OF_CLASSES:
         right = np.argmax(outputs, axis=-1) == windows.labels
         return np.where(np.isfinite(outputs).all(axis=-1), right, np.nan)
+    if data.label_names:
+        right = ((outputs > 0) == (windows.labels == 1)).mean(axis=1)
+        return np.where(np.isfinite(outputs).all(axis=-1), right, np.nan)
     if data.target is not None:
         if isinstance(data.target, Targets):
             return -np.square(outputs - data.target.standardized(windows.labels)).mean(axis=1)

@@ -20,12 +20,15 @@ Metrics = dict[str, float | None]
 METRICS: dict[Task, tuple[str, ...]] = {
     "anomaly": ("auc", "detection_rate", "false_alarm_rate"),
     "classification": ("accuracy", "macro_f1", "calibration_error"),
+    "multilabel": ("macro_auc", "macro_f1", "exact", "calibration_error"),
     "regression": ("r2", "rmse", "mae", "coverage", "rmse_last"),
     "sequence": ("top_1", "top_3", "cross_entropy", "word_error_rate", "token_error_rate"),
 }
 # Of a regression with several numbers: R2 and RMSE as means over them, RMSE in standard deviations of the training windows, and
 # the lowest coverage. Besides these there are those of each number, as `of_target` calls them.
 OF_SEVERAL = ("mean_r2", "relative_rmse", "lowest_coverage")
+# Of each of several labels, as `of_target` calls them.
+OF_LABEL = ("auc", "f1", "precision", "recall")
 # Before the names of detectors and estimators that a teacher is made of, where reports keep figures by model.
 DETECTOR, ESTIMATOR = "detector: ", "estimator: "
 # Models that every run has.
@@ -39,7 +42,7 @@ def metrics_of(task: Task, target: AnyTarget | None) -> tuple[str, ...]:
 
 
 def of_target(metric: str, name: str) -> str:
-    """What the metric of one of several numbers is called."""
+    """What the metric of one of several numbers or labels is called."""
     return f"{metric}: {name}"
 
 
@@ -91,7 +94,8 @@ class TextReport(Part):
 
 
 class DataReport(Part):
-    """The data of a run; `untested` says what its test cannot show, `target` what number a regression predicts.
+    """The data of a run; `untested` says what its test cannot show, `target` what number a regression predicts, `label_names`
+    the labels of which several may hold at once.
 
     `teacher` is what the teacher sees; None where it sees what the student sees. `predicted` are the channels that models
     predict from the others.
@@ -112,6 +116,7 @@ class DataReport(Part):
     sources: tuple[SourceData, ...] = ()
     predicted: tuple[str, ...] = ()
     text: TextReport | None = None
+    label_names: tuple[str, ...] = ()
 
 
 class Parameters(Part):
@@ -209,7 +214,8 @@ class RecordingNumber(Part):
 
 
 class RecordingReport(Part):
-    """The windows of one state in one test recording: a classifier's `accuracy`; a detector's fractions of windows
+    """The windows of one state in one test recording: a classifier's `accuracy`, of several labels the fraction of windows of
+    which all are right; a detector's fractions of windows
     `above_threshold` and in alarm; or of a regression the root mean square of its errors, their mean, and the number of the
     last window with its estimate. Of several `numbers` each has these, and `relative_rmse` is the mean of their RMSE, each in
     standard deviations of its training windows."""
@@ -236,6 +242,32 @@ class NumberReport:
     name: str
     metrics: Metrics
     teachers_r2: float | None
+
+
+@dataclass(frozen=True)
+class LabelFigures:
+    """A label: the deployed student's metrics, by the names of `OF_LABEL`, and its teacher's AUC."""
+
+    name: str
+    metrics: Metrics
+    teachers_auc: float | None
+
+
+class LabelReport(Part):
+    """What the labeler's threshold does to the test windows with a label and without it.
+
+    `threshold` is a probability, None of a label that is never reported. `windows` are those with the label. `given` is the
+    fraction of these above the threshold, `falsely_given` that of windows without the label; `reported` and `falsely_reported`
+    are the fractions after which the firmware reports it, as it counts, recording by recording.
+    """
+
+    name: str
+    threshold: float | None
+    windows: int
+    given: float | None
+    falsely_given: float | None
+    reported: float | None
+    falsely_reported: float | None
 
 
 class ClassReport(Part):

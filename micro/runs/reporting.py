@@ -12,15 +12,17 @@ from micro.config import Config
 from micro.conversion.convert_keras import Converted
 from micro.datasets.prepared import Prepared, untested
 from micro.detection.estimator import Estimator, Estimators
+from micro.detection.labeler import Labeler
 from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
 from micro.quantize.aware import QuantizationAware
 from micro.runs.assessment import judge
 from micro.runs.compression import Written
-from micro.runs.evaluate import by_origin, chip_judge, compare, soft_targets, summarize
+from micro.runs.evaluate import by_origin, chip_judge, soft_targets
 from micro.runs.firmware_files import judging
 from micro.runs.fold_reports import fold_reports, mean_of, windows_of
 from micro.runs.recipe_choice import RecipeChoice
+from micro.runs.repeats import compare, summarize
 from micro.runs.report.costs import graph_rows
 from micro.runs.report_parts import (
     BudgetReport,
@@ -28,6 +30,7 @@ from micro.runs.report_parts import (
     Conversion,
     DataReport,
     History,
+    LabelReport,
     Metrics,
     Parameters,
     RecognizedReport,
@@ -92,16 +95,18 @@ class RunResults:
 
 @dataclass(frozen=True)
 class Emitted:
-    """The firmware of the deployed student: its files, what decides in it and what that does by class, how it compares with
-    TFLite, and why no project can be written of it, if so."""
+    """The firmware of the deployed student: its files, what decides in it and what that does by class and by label, how it
+    compares with TFLite, and why no project can be written of it, if so."""
 
     files: tuple[str, ...]
     detector: ReportedDetector | None
     recognizer: Recognizer | None
+    labeler: Labeler | None
     estimator: Estimator | Estimators | None
     predictor: Predictor | None
     by_class: tuple[ClassReport, ...]
     recognized: RecognizedReport | None
+    by_label: tuple[LabelReport, ...]
     parity: Parity
     no_project: str | None
 
@@ -121,13 +126,16 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         features=data.features,
         scaling=data.scaling,
         threshold=None if threshold is None else threshold.value,
+        false_accept_rate=config.recognize.false_accept_rate if data.label_names else None,
         coverage=config.estimate.coverage if data.target else None,
         false_alarm_rate=config.detect.false_alarm_rate if threshold else None,
         detector=emitted.detector,
         recognizer=emitted.recognizer,
+        labeler=emitted.labeler,
         estimator=emitted.estimator,
         predictor=emitted.predictor,
         by_class=emitted.by_class,
+        by_label=emitted.by_label,
         recognized=emitted.recognized,
         parameters=Parameters(
             teacher=None if teacher is None else teacher.count_params(), student=_parameters(results)
@@ -181,6 +189,7 @@ def _data_report(results: RunResults) -> DataReport:
         teacher=_teacher_data(data),
         **_where_given(data),
         text=text_report(data),
+        label_names=data.label_names,
     )
 
 

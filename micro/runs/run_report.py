@@ -12,12 +12,14 @@ from pydantic import Field, ValidationError, field_serializer
 from micro.config import Task
 from micro.datasets.pieces import Targets
 from micro.detection.detector import Detector
+from micro.detection.labeler import Labeler
 from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
 from micro.runs.emulated import Emulated
 from micro.runs.recipe_choice import RecipeChoice
 from micro.runs.report_parts import (
     METRICS,
+    OF_LABEL,
     BudgetReport,
     ClassReport,
     Comparison,
@@ -25,6 +27,8 @@ from micro.runs.report_parts import (
     DataReport,
     FoldReport,
     History,
+    LabelFigures,
+    LabelReport,
     Metrics,
     NumberReport,
     OneOrSeveralEstimators,
@@ -57,11 +61,14 @@ class RunReport(Part):
     Attributes:
         threshold: Of the anomaly score, in real units; None of classifiers and regressions.
         coverage: Of a regression's interval, as asked for.
+        false_accept_rate: Of windows without a label that may be given it, as asked for; of several labels alone.
         detector: The firmware's, where it raises alarms; None where the student is not int8.
         recognizer: The firmware's, where it reports classes; None where the student is not int8.
+        labeler: The firmware's, where it reports several labels at once; None where the student is not int8.
         estimator: The firmware's, where it gives numbers; None where the student is not int8.
         predictor: The firmware's, where it takes characters.
         by_class: Of a recognizer, window by window.
+        by_label: Of a labeler, label by label.
         recognized: Of a recognizer, as it counts.
         sparsity: Fraction of the student's weights that are zero.
         seeds: Metrics by seed; the first seed's student is deployed.
@@ -93,11 +100,14 @@ class RunReport(Part):
     threshold: float | None
     false_alarm_rate: float | None = None
     coverage: float | None = None
+    false_accept_rate: float | None = None
     detector: ReportedDetector | None
     recognizer: Recognizer | None = None
+    labeler: Labeler | None = None
     estimator: OneOrSeveralEstimators | None = None
     predictor: Predictor | None = None
     by_class: tuple[ClassReport, ...] = ()
+    by_label: tuple[LabelReport, ...] = ()
     recognized: RecognizedReport | None = None
     parameters: Parameters
     sparsity: float = 0.0
@@ -161,6 +171,19 @@ class RunReport(Part):
                 teachers.get(called("r2", one.name)),
             )
             for one in target.each
+        )
+
+    @property
+    def labels(self) -> tuple[LabelFigures, ...]:
+        """The figures of the deployed student for each of several labels; none of other tasks."""
+        figures, teachers = self.deployed, self.seeds[0].models["teacher"]
+        return tuple(
+            LabelFigures(
+                name,
+                {metric: figures.get(of_target(metric, name)) for metric in OF_LABEL},
+                teachers.get(of_target("auc", name)),
+            )
+            for name in self.data.label_names
         )
 
     @property

@@ -10,7 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.config import PICTURES, Config, FilesData, GroupedData, RegressionData, RigData, TableData, result_columns
+from micro.config import (
+    PICTURES,
+    Config,
+    FilesData,
+    GroupedData,
+    RegressionData,
+    RigData,
+    TableData,
+    probability_column,
+    result_columns,
+)
 from micro.datasets import table
 from micro.datasets.find import short_names
 from micro.datasets.missing import missing_notes
@@ -25,6 +35,7 @@ from micro.detection.estimator import Estimator, Estimators
 from micro.detection.recognizer import NO_CLASS, Recognizer, recognize
 from micro.errors import DataError, RunError
 from micro.runs.finished import read_run
+from micro.runs.label_scores import Label, window_labels
 from micro.runs.run_report import RunReport
 from micro.runs.student_scores import Student, load_student, scores_in_parts
 
@@ -50,15 +61,19 @@ class Scored:
 
     Attributes:
         score: In real units, a regression's number; None where the sensor is at fault, as the firmware sees it, and where there
-            are several numbers.
+            are several numbers or labels.
         above_threshold: Whether this window alone is above the threshold, a recognizer's the one of its class; None without a
             score or a threshold.
         alarm: Whether the detector is in alarm after it, as the firmware is: k of the last n windows of its file.
-        result: 'alarm' or 'ok', a classifier's likeliest class, 'estimate', or 'sensor fault'.
+        result: 'alarm' or 'ok', a classifier's likeliest class, the labels that are likelier than not, joined by '+', 'none'
+            where there are none, 'estimate', or 'sensor fault'.
         recognized: The class that the firmware's recognizer reports after it, '' where it reports none; None where the
             firmware has no recognizer.
         low, high: Ends of the interval around a regression's number.
         numbers: Of a regression with several, else empty.
+        labels: Of several labels, else empty.
+        reported: The labels that the firmware reports after it, joined by '+', '' where it reports none; None where the
+            firmware has no labeler.
     """
 
     file: str
@@ -72,6 +87,8 @@ class Scored:
     low: float | None = None
     high: float | None = None
     numbers: tuple[Numbered, ...] = ()
+    labels: tuple[Label, ...] = ()
+    reported: str | None = None
 
 
 @dataclass(frozen=True)
@@ -189,8 +206,14 @@ def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: St
         reported = recognize(decider, candidates, faulty)[1]
         recognized = ["" if number == NO_CLASS else decider.class_names[number] for number in reported]
         above = (candidates != NO_CLASS).tolist()
+    labels = window_labels(student, scores, raw, faulty) if student.label_names else None
     for place, fault in enumerate(faulty):
         where = (name, int(rows[place]), None if np.isnan(seconds[place]) else float(seconds[place]))
+        if labels is not None:
+            found = labels[place]
+            result = FAULT if fault else found.likely
+            yield Scored(*where, None, None, None, result, labels=found.labels, reported=found.reported)
+            continue
         if fault:
             yield Scored(*where, None, None, None, FAULT, recognized[place], numbers=_numbers(student, None))
             continue
@@ -223,22 +246,40 @@ def to_csv(scored: Sequence[Scored]) -> bytes:
     """Rows of file, row, seconds, score, above_threshold, alarm and result, with a header.
 
     Those of a recognizer have `recognized` as well, those of an estimator `low` and `high`, and those of several numbers each
-    number, `NAME low` and `NAME high`.
+    number, `NAME low` and `NAME high`; those of several labels have the probability of each, and `reported`.
     """
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     last = [name for name in ("recognized", "low", "high") if any(getattr(s, name) is not None for s in scored)]
-    numbers = [name for one in (scored[0].numbers if scored else ()) for name in result_columns(one.name)[1:]]
-    writer.writerow(("file", "row", "seconds", "score", "above_threshold", "alarm", "result", *last, *numbers))
+    first = scored[0] if scored else None
+    numbers = [name for one in (first.numbers if first else ()) for name in result_columns(one.name)[1:]]
+    numbers += [probability_column(one.name) for one in (first.labels if first else ())]
+    is_reported = any(s.reported is not None for s in scored)
+    writer.writerow(
+        (
+            "file",
+            "row",
+            "seconds",
+            "score",
+            "above_threshold",
+            "alarm",
+            "result",
+            *last,
+            *numbers,
+            *["reported"] * is_reported,
+        )
+    )
     for s in scored:
         digits = 6 if s.low is None else NUMBER_DIGITS
         value = "" if s.score is None else f"{s.score:.{digits}g}"
         flags = ("" if flag is None else int(flag) for flag in (s.above_threshold, s.alarm))
         more = (f"{cell:.{digits}g}" if isinstance(cell := getattr(s, name), float) else cell for name in last)
         seconds = "" if s.seconds is None else f"{s.seconds:.6f}"
-        each = (cell for one in s.numbers for cell in (one.number, one.low, one.high))
-        cells = ("" if cell is None else f"{cell:.{NUMBER_DIGITS}g}" for cell in each)
-        writer.writerow((s.file, s.row, seconds, value, *flags, s.result, *more, *cells))
+        each = [cell for one in s.numbers for cell in (one.number, one.low, one.high)]
+        cells = ["" if cell is None else f"{cell:.{NUMBER_DIGITS}g}" for cell in each]
+        cells += ["" if one.probability is None else f"{one.probability:.6f}" for one in s.labels]
+        reported = [s.reported] * is_reported
+        writer.writerow((s.file, s.row, seconds, value, *flags, s.result, *more, *cells, *reported))
     return out.getvalue().encode()
 
 
@@ -252,6 +293,19 @@ def estimated_spans(scored: Sequence[Scored]) -> str:
             if one.number is not None:
                 found.setdefault(f"of {one.name} ", []).append(one.number)
     return ", ".join(f"{name}from {min(values):.6g} to {max(values):.6g}" for name, values in found.items())
+
+
+def labels_said(scored: Sequence[Scored]) -> str:
+    """After how many windows each of several labels is reported; without a labeler, in how many it is likelier than not."""
+    names = [one.name for one in scored[0].labels]
+    counts = dict.fromkeys(names, 0)
+    is_reported = any(window.reported is not None for window in scored)
+    for window in scored:
+        for name in (window.reported if is_reported and window.reported is not None else window.result).split("+"):
+            if name in counts:
+                counts[name] += 1
+    what = "reported after" if is_reported else "likelier than not in"
+    return ", ".join(f"{name} {what} {count}" for name, count in counts.items())
 
 
 def _table_config(config: Config, report: RunReport, files: Sequence[str | Path], channel: str | None) -> TableData:

@@ -33,9 +33,9 @@ COLORS = {"zeros": "#888888", "channels": "#0b6e99", "bits": "#c2571a"}
 def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
     """Scan the student of a finished run on the run's validation windows, and what its score is.
 
-    A classifier's score is its accuracy in percent; others' is the mean squared error, negated: of the features given back or
-    predicted, of the number over its standard deviation, or of the logarithm of the error against its own, of a student that
-    follows detectors or has learned from known faults.
+    A classifier's score is its accuracy in percent, of several labels the fraction of labels that is right; others' is the mean
+    squared error, negated: of the features given back or predicted, of the number over its standard deviation, or of the
+    logarithm of the error against its own, of a student that follows detectors or has learned from known faults.
 
     Raises:
         RunError: If the folder is no finished run or its student is quantization-aware.
@@ -60,6 +60,9 @@ def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
     def accuracy(model: keras.Model) -> float:
         return 100 * float(np.mean(model.predict(x, batch_size=1024, verbose=0).argmax(-1) == labels))
 
+    def labels_right(model: keras.Model) -> float:
+        return 100 * float(np.mean((model.predict(x, batch_size=1024, verbose=0) > 0) == (labels == 1)))
+
     def errors(model: keras.Model) -> np.ndarray:
         return reconstruction_error(wanted, model.predict(x, batch_size=1024, verbose=0))
 
@@ -69,6 +72,8 @@ def scan_run(run_folder: str | Path) -> tuple[tuple[Sensitivity, ...], str]:
     score, name = closeness, "mean squared error"
     if data.class_names:
         score, name = accuracy, "accuracy, points"
+    if data.label_names:
+        score, name = labels_right, "labels right, points"
     if config.teacher.detectors or data.faults is not None:
         own = np.log(errors(student) + TINY)
 

@@ -13,6 +13,7 @@ from micro.datasets.pieces import AnyTarget, Targets
 from micro.datasets.recording import Recording
 from micro.datasets.views import release
 from micro.detection.detector import Detector, stand_in
+from micro.detection.labeler import Labeler
 from micro.detection.outcome import Decider
 from micro.detection.recognizer import NO_CLASS, Recognizer
 from micro.detection.residual import measured, taken
@@ -41,11 +42,12 @@ class Student:
     decider: Decider | None
     on_chip: bool
     predicted: tuple[int, ...]
+    label_names: tuple[str, ...] = ()
 
 
 def load_student(folder: Path, report: RunReport, config: Config) -> Student:
     """What decides is the firmware's; a detector that counts alike where the student is not int8; none of such a classifier."""
-    decider: Decider | None = report.detector or report.recognizer or report.estimator
+    decider: Decider | None = report.detector or report.recognizer or report.labeler or report.estimator
     on_chip = decider is not None
     if decider is None and report.threshold is not None:
         settings = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
@@ -54,14 +56,16 @@ def load_student(folder: Path, report: RunReport, config: Config) -> Student:
     predicted: tuple[int, ...] = ()
     if data.predicted and isinstance(report.features, FrontEnd):
         predicted = report.features.places_of([data.channels.index(name) for name in data.predicted])
-    return Student(model, report.scaling, data.class_names, data.target, decider, on_chip, predicted)
+    names = data.class_names, data.target, decider, on_chip, predicted, data.label_names
+    return Student(model, report.scaling, *names)
 
 
 def scores_in_parts(
     student: Student, features: AnyFrontEnd, recording: Recording, frames: Frames, own: Scaling | None
 ) -> tuple[np.ndarray, ...]:
     """Scores of windows in real units and in the detector's, faults, likeliest classes by number, and those that a recognizer
-    counts: (n, window, channels) -> (n,) each, the scores of several numbers (n, numbers).
+    counts: (n, window, channels) -> (n,) each, the scores of several numbers (n, numbers); of several labels logits and what a
+    labeler counts, (n, labels).
 
     `recording` is what they were cut from. They are computed for so few windows at a time that copies of their samples do not
     fill the memory.
@@ -82,10 +86,12 @@ def _scores(
     sensed = counts_of(features, frames) if student.on_chip else frames
     faulty = faults_of(decider, sensed) if decider is not None else np.zeros(len(frames), int)
     good = faulty == 0
-    scores, classes, candidates = np.zeros(len(frames)), np.zeros(len(frames), int), np.full(len(frames), NO_CLASS)
-    if isinstance(student.target, Targets):
-        scores = np.zeros((len(frames), len(student.target.each)))
-    raw = np.zeros(len(frames), np.int64 if student.on_chip else float)
+    scores, classes, candidates = (
+        np.zeros(_shape(student, len(frames))),
+        np.zeros(len(frames), int),
+        np.full(len(frames), NO_CLASS),
+    )
+    raw = np.zeros(scores.shape if student.label_names else len(frames), np.int64 if student.on_chip else float)
     if not good.any():
         return scores, raw, faulty, classes, candidates
     graph = read(student.model)
@@ -102,6 +108,10 @@ def _scores(
     real = dequantize(outputs.reshape(len(outputs), -1), graph.tensors[graph.outputs[0]].quantization)
     if isinstance(decider, Recognizer):
         candidates[good] = decider.candidates(outputs)
+    elif student.label_names:
+        scores[good] = real
+        if isinstance(decider, Labeler):
+            raw[good] = decider.scores(outputs)
     elif student.target is not None:
         scores[good] = student.target.real(real)
     elif student.on_chip and isinstance(decider, Detector):
@@ -115,3 +125,10 @@ def _scores(
     elif isinstance(decider, Detector):
         scores = raw * decider.score.unit
     return scores, raw, faulty, classes, candidates
+
+
+def _shape(student: Student, count: int) -> tuple[int, ...]:
+    """The shape of scores of so many windows."""
+    if student.label_names:
+        return (count, len(student.label_names))
+    return (count, len(student.target.each)) if isinstance(student.target, Targets) else (count,)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from keras_kd import recipes
+from keras_kd import SoftTarget, recipes
 from keras_kd.objectives.logits import OnActivations
 from micro.config import AUTO, OF_CLASSES, Config, DistillConfig, Task, with_candidate
 
@@ -43,6 +43,8 @@ def recipe_of(
             made = _published(distill, teacher, student, steps_per_epoch, config.student.epochs)
         else:
             made = _own(distill)
+        if config.task == "multilabel":
+            made = _of_labels(made)
         _require_classes(made, config.task)
         if distill.recipe is None:
             made.distiller(teacher, student)
@@ -68,7 +70,7 @@ def on_outputs(recipe: recipes.Recipe) -> recipes.Recipe | None:
 
 def _require_classes(recipe: recipes.Recipe, task: Task) -> None:
     """ValueError for what compares class probabilities where outputs are none: features reconstructed, or a number."""
-    if task in OF_CLASSES:
+    if task in OF_CLASSES or task == "multilabel":
         return
     for term in recipe.terms:
         layers = any(term.arguments.get(f"{side}_layer") for side in ("teacher", "student"))
@@ -78,6 +80,30 @@ def _require_classes(recipe: recipes.Recipe, task: Task) -> None:
                 f"{term.objective} compares probabilities of classes, and task {task!r} has none; take objective {takes}, or "
                 "[[distill.objectives]] that compare layers"
             )
+
+
+def _of_labels(recipe: recipes.Recipe) -> recipes.Recipe:
+    """A recipe whose soft targets compare each label by itself, as a yes or no.
+
+    Raises:
+        ValueError: For what compares outputs of which one holds at a time, or takes each example's class.
+    """
+    terms = []
+    for term in recipe.terms:
+        layers = any(term.arguments.get(f"{side}_layer") for side in ("teacher", "student"))
+        made = term.made()
+        of_classes = isinstance(made, OnActivations) and not layers
+        if made.needs_labels or (of_classes and not isinstance(made, SoftTarget)):
+            raise ValueError(
+                f"{term.objective} is of classes, of which an example has one, and task 'multilabel' has several labels at "
+                "once; take objective soft_target or logit_matching, or [[distill.objectives]] that compare layers"
+            )
+        if of_classes and isinstance(made, SoftTarget):
+            if made.standardize:
+                raise ValueError("logits of independent labels cannot be standardized; take recipe 'kd'")
+            term = term.changed(form="bernoulli")
+        terms.append(term)
+    return recipe.changed(terms=tuple(terms))
 
 
 def _published(

@@ -295,7 +295,10 @@ def taught(data: Prepared, teacher: keras.Model | None) -> tuple[np.ndarray, np.
 
 
 def targets_of(data: Prepared, windows: Windows) -> np.ndarray:
-    """What models are trained towards: classes, standardized numbers, an autoencoder's own inputs, or features to predict."""
+    """What models are trained towards: classes, labels, standardized numbers, an autoencoder's own inputs, or features to
+    predict."""
     if data.target is not None:
         return data.target.standardized(windows.labels)
+    if data.label_names:
+        return windows.labels.astype(np.float32)
     return windows.labels if data.class_names else data.measured(windows)

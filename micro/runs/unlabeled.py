@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from keras_kd.recipes import Recipe
-from micro.config import OF_CLASSES
+from micro.config import OF_CLASSES, Task
 from micro.datasets.prepared import Prepared
 from micro.runs.fitting import hard_loss
 
@@ -16,8 +16,8 @@ from micro.runs.fitting import hard_loss
 class OfLabeled(keras.losses.Loss):
     """A loss of single examples that is 0 where the label is below 0, as a class, or not a number.
 
-    Shapes: y_true (batch,) or (batch, 1), of several numbers (batch, outputs), y_pred (batch, outputs) -> (batch,). Means are
-    over all examples, so that a labeled one weighs as much next to unlabeled ones as without them.
+    Shapes: y_true (batch,) or (batch, 1), of several numbers or labels (batch, outputs), y_pred (batch, outputs) -> (batch,).
+    Means are over all examples, so that a labeled one weighs as much next to unlabeled ones as without them.
     """
 
     def __init__(self, loss: keras.losses.Loss, of_classes: bool) -> None:
@@ -27,7 +27,7 @@ class OfLabeled(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         has_label = labeled(y_true) if self.of_classes else ops.logical_not(ops.isnan(y_true))
         values = self.loss.call(ops.where(has_label, y_true, ops.zeros_like(y_true)), y_pred)
-        if not self.of_classes and len(has_label.shape) > 1:
+        if len(has_label.shape) > 1:
             has_label = ops.all(has_label, axis=-1)
         return ops.where(ops.reshape(has_label, ops.shape(values)), values, ops.zeros_like(values))
 
@@ -48,7 +48,12 @@ def labeled(classes: Any) -> Any:
 def loss_of(model: keras.Model, data: Prepared) -> keras.losses.Loss:
     """A student's own loss under a teacher, which leaves out windows without a label where there are such."""
     loss = hard_loss(model, data.task)
-    return loss if data.unlabeled is None else OfLabeled(loss, data.task == "classification")
+    return loss if data.unlabeled is None else of_labeled(loss, data.task)
+
+
+def of_labeled(loss: keras.losses.Loss, task: Task) -> OfLabeled:
+    """A task's loss that leaves out examples without a label."""
+    return OfLabeled(loss, task != "regression")
 
 
 def metrics_of(data: Prepared, alone: bool) -> list[str | keras.metrics.Metric]:

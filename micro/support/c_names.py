@@ -23,6 +23,8 @@ ENDINGS = (
     "_detector",
     "_recognizer",
     "_class_name",
+    "_labeler",
+    "_label_name",
     "_estimator",
     "_number",
     "_numbers",

@@ -18,8 +18,8 @@ from job_files import WRITTEN
 
 from micro.config import parse_config
 from micro.config.complaints import load_toml
-from micro.runs.evaluate import compare, summarize
 from micro.runs.folder import can_resume
+from micro.runs.repeats import compare, summarize
 from micro.runs.run_report import RunReport
 from micro.runs.start import run_pipeline
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from micro.config import Task
 from micro.runs.assessment.classifier import classifier_reasons
 from micro.runs.assessment.detector import detector_reasons
+from micro.runs.assessment.labels import label_reasons
 from micro.runs.assessment.regression import regression_reasons
 from micro.runs.assessment.text import text_reasons
 from micro.runs.assessment.words import METRIC_NAMES
@@ -18,6 +19,7 @@ from micro.support.wording import counted
 OF_TASK: dict[Task, Callable[[RunReport], Iterator[Reason]]] = {
     "anomaly": detector_reasons,
     "classification": classifier_reasons,
+    "multilabel": label_reasons,
     "regression": regression_reasons,
     "sequence": text_reasons,
 }

@@ -6,7 +6,7 @@ import numpy as np
 
 from micro.datasets.prepared import Prepared
 from micro.runs.evaluate import Evaluation
-from micro.runs.report_parts import DETECTOR, ESTIMATOR
+from micro.runs.report_parts import DETECTOR, ESTIMATOR, of_target
 from micro.runs.run_report import RunReport
 from micro.support.html import chart, figure, panes
 
@@ -129,6 +129,34 @@ def confusion(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, s
     axes.set(xlabel="int8 student says", ylabel="recorded")
     wrong = int(matrix.sum() - np.trace(matrix))
     return chart("Confusion matrix", f"Test windows by class; {wrong} of {matrix.sum()} are misclassified.", drawn)
+
+
+def label_curves(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str] | None:
+    """Windows with each label found against windows without it, for every threshold of the int8 student; None where the test
+    has no label that some windows have and others lack."""
+    from sklearn.metrics import roc_curve
+
+    found = evaluations["student_int8"]
+    each = zip(data.label_names, data.test.labels.T, found.scores.T, strict=True)
+    shown = [
+        (name, area, labels, logits)
+        for name, labels, logits in each
+        if (area := found.metrics[of_target("auc", name)]) is not None
+    ]
+    if not shown:
+        return None
+    drawn, axes = figure(height=3.8)
+    for name, area, labels, logits in shown:
+        false, true, _ = roc_curve(labels, logits)
+        axes.plot(false, true, label=f"{name}: {area:.4f}")
+    axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8)
+    axes.set(
+        xlabel="fraction of windows without the label above the threshold", ylabel="fraction of windows with it found"
+    )
+    axes.legend(frameon=False, title="area under the curve", loc="lower right")
+    says = "Windows with each label found against windows without it, for every threshold of the int8 student. Areas: "
+    areas = "; ".join(f"{name} {area:.4f}" for name, area, *_ in shown)
+    return chart("ROC by label", f"{says}{areas}.", drawn)
 
 
 def estimates(evaluations: dict[str, Evaluation], data: Prepared, report: RunReport) -> list[dict[str, str]]:

@@ -14,6 +14,7 @@ from micro.runs.report.judged import (
     confusion,
     dark_knowledge,
     estimates,
+    label_curves,
     learning_curves,
     names_of,
     precision_recall,
@@ -26,6 +27,7 @@ from micro.support.html import drawing, page
 KINDS: dict[Task, str] = {
     "anomaly": "anomaly detector",
     "classification": "classifier",
+    "multilabel": "labeler",
     "regression": "estimator",
     "sequence": "predictor",
 }
@@ -46,6 +48,8 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
             pass  # classes by the hundred, and no order among them
         elif data.task == "regression":
             charts += estimates(evaluations, data, report)
+        elif data.label_names:
+            charts += [label_curves(evaluations, data)]
         elif data.class_names:
             charts += [confusion(evaluations, data), dark_knowledge(report)]
         else:

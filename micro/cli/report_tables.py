@@ -1,0 +1,141 @@
+"""Tables of a run's report on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from micro.support.wording import counted
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from micro.runs.recipe_choice import RecipeChoice
+    from micro.runs.report_parts import Spread
+    from micro.runs.run_report import RunReport
+
+
+def models_table(report: RunReport) -> Table:
+    """Every model of a run with its metrics, means over seeds or folds."""
+    from rich.table import Table
+
+    from micro.runs.assessment.words import METRIC_NAMES
+    from micro.runs.report import names_of
+
+    metrics = report.metrics
+    seeds, what = report.repeats
+    windows = sum(fold.windows.test for fold in report.folds) or report.data.windows.test
+    table = Table(title=f"{report.job}: {windows:,} test windows, {counted(seeds, what)}")
+    table.add_column("model")
+    for metric in metrics:
+        table.add_column(METRIC_NAMES.get(metric, metric.replace("_", " ")), justify="right")
+    for model, name in names_of(report).items():
+        found = report.summary.get(model)
+        if found:
+            table.add_row(name, *(_mean(found.get(metric), seeds) for metric in metrics))
+    return table
+
+
+def numbers_table(report: RunReport) -> Table:
+    """Each of several numbers as the deployed student estimates it."""
+    from rich.table import Table
+
+    from micro.runs.assessment.words import METRIC_NAMES
+
+    table = Table(title="Deployed student, int8, number by number")
+    table.add_column("number")
+    for metric in report.numbers[0].metrics:
+        table.add_column(METRIC_NAMES.get(metric, metric), justify="right")
+    for number in report.numbers:
+        table.add_row(number.name, *("–" if value is None else _figure(value) for value in number.metrics.values()))
+    return table
+
+
+def labels_table(report: RunReport) -> Table:
+    """Each of several labels as the deployed student tells it, and as the firmware reports it."""
+    from rich.table import Table
+
+    from micro.runs.assessment.words import METRIC_NAMES
+
+    table = Table(title="Deployed student, int8, label by label")
+    table.add_column("label")
+    for metric in report.labels[0].metrics:
+        table.add_column(METRIC_NAMES.get(metric, metric), justify="right")
+    firmware = ("threshold", "reported with it", "without it") if report.by_label else ()
+    for column in firmware:
+        table.add_column(column, justify="right")
+    rows = report.by_label or (None,) * len(report.labels)
+    for label, row in zip(report.labels, rows, strict=True):
+        cells = ["–" if value is None else _figure(value) for value in label.metrics.values()]
+        if row is not None:
+            cells.append("never" if row.threshold is None else f"{100 * row.threshold:.3g} %")
+            cells += ["–" if each is None else f"{100 * each:.1f} %" for each in (row.reported, row.falsely_reported)]
+        table.add_row(label.name, *cells)
+    return table
+
+
+def folds_table(report: RunReport) -> Table:
+    """What each fold tested, and how its students did."""
+    from rich.table import Table
+
+    from micro.runs.assessment.words import METRIC_NAMES
+    from micro.runs.report import names_of
+    from micro.support.wording import listed
+
+    table = Table(
+        title=f"{METRIC_NAMES.get(report.metric, report.metric)} by fold; the first fold's student is deployed"
+    )
+    table.add_column("fold", justify="right")
+    table.add_column("tested")
+    table.add_column("windows", justify="right")
+    names = {model: name for model, name in names_of(report).items() if model in report.folds[0].models}
+    for name in names.values():
+        table.add_column(name, justify="right")
+    for fold in report.folds:
+        values = (fold.models[model].get(report.metric) for model in names)
+        figures = ("–" if value is None else _figure(value) for value in values)
+        table.add_row(str(fold.fold), listed(fold.tested, 4), f"{fold.windows.test:,}", *figures)
+    return table
+
+
+def recipes_table(choice: RecipeChoice) -> Table:
+    """What recipe "auto" tried."""
+    from rich.table import Table
+
+    table = Table(title=f"Recipes tried: {counted(choice.epochs, 'epoch')} each, {choice.windows:,} validation windows")
+    table.add_column("recipe")
+    table.add_column(choice.metric, justify="right")
+    table.add_column("compared with the best recipe")
+    for trial in choice.trials:
+        name = f"{trial.name} *" if trial.name == choice.chosen else trial.name
+        table.add_row(name, "-" if trial.value is None else f"{trial.value:.4g}", trial.standing)
+    return table
+
+
+def stages_table(report: RunReport) -> Table:
+    """What each stage of compression made of the int8 student."""
+    from rich.table import Table
+
+    from micro.runs.report import STAGES
+
+    table = Table(title="int8 student, stage by stage")
+    table.add_column("stage")
+    for name in (report.metric, ".tflite bytes", "RAM bytes", "MACs", "sparsity"):
+        table.add_column(name, justify="right")
+    for row in report.stages:
+        costs = (f"{cost:,}" for cost in (row.flash, row.arena, row.macs))
+        metric = _mean(row.metrics.get(report.metric), report.repeats[0])
+        table.add_row(STAGES[row.stage], metric, *costs, f"{100 * row.zeros:.0f} %")
+    return table
+
+
+def _mean(spread: Spread | None, seeds: int) -> str:
+    """A mean over seeds, with the standard deviation where there are several."""
+    if spread is None:
+        return "–"
+    mean = _figure(spread.mean)
+    return f"{mean} ± {_figure(spread.deviation)}" if seeds > 1 else mean
+
+
+def _figure(value: float) -> str:
+    """Four decimals, or four digits of what those would not show."""
+    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10_000 else f"{value:.4g}"

@@ -1,0 +1,109 @@
+"""Windows of a user's own recordings with several labels each, as section [data] of job 'table' and task 'multilabel' describes
+them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from micro.config import AugmentConfig, FeaturesConfig, LabelsData, SourceConfig
+from micro.datasets.augmented import with_copies
+from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups
+from micro.datasets.class_windows import left_out, window_classes
+from micro.datasets.folds import divided as dealt
+from micro.datasets.folds import tested
+from micro.datasets.labels import LoadedLabels, load_labels
+from micro.datasets.overflow import features_of
+from micro.datasets.pieces import Parts, Pieces, piece
+from micro.datasets.recording import Framing, cut, reach
+from micro.datasets.twins import twins_note, twins_of
+from micro.datasets.unlabeled import unlabeled_pieces, unlabeled_recordings
+from micro.datasets.viewed import viewed
+from micro.datasets.views import AS_THE_STUDENT, TeacherInputs
+from micro.errors import DataError
+
+
+def label_parts(
+    data: LabelsData,
+    settings: FeaturesConfig,
+    augment: AugmentConfig,
+    seed: int,
+    inputs: TeacherInputs = AS_THE_STUDENT,
+    sources: Sequence[SourceConfig] = (),
+    *,
+    fold: int = 0,
+) -> Parts:
+    """Read the files, and divide their windows into training, validation, which also calibrates, and test.
+
+    A window has the labels that all of its rows have. Windows are divided so that combinations of labels are spread, and each
+    part has windows with and without each label. Where the config has folds, `fold` is the one that is tested.
+
+    Raises:
+        DataError: Names what is missing, damaged, contradictory or too little.
+    """
+    reading, window = inputs.read_from(data), inputs.window(settings)
+    loaded = load_labels(reading, window)
+    more, more_notes = unlabeled_recordings(reading, window, loaded.channels, loaded.paths)
+    recordings = [one.recording for one in loaded.recordings]
+    seen = viewed(recordings, loaded.channels, loaded.paths, data, settings, inputs, sources, more)
+    views = seen.views
+    framed = [cut(recording, views) for recording in seen.recordings]
+    labeled = [
+        Labeled(one.recording.name, window_classes(one.classes, *reach(starts, views)))
+        for one, (_, starts) in zip(loaded.recordings, framed)
+    ]
+    _require_both(labeled, loaded, views)
+    twins, groups = twins_of(loaded.paths), groups_of(loaded.paths, data)
+    parts, said = dealt(
+        labeled, data, loaded.names, loaded.paths, groups, twins, views, seed, fold=fold, wanted=loaded.wanted
+    )
+    divided: tuple[Pieces, ...] = ([], [], [])
+    offset = 0
+    for read, (frames, _), one, part in zip(seen.recordings, framed, labeled, parts):
+        values, theirs = features_of(read, frames, views)
+        for number in range(len(PARTS)):
+            rows = np.flatnonzero(part == number)
+            if not len(rows):
+                continue
+            own = loaded.combinations[one.classes]
+            made = piece(frames, values, 0, one.name, rows, own, views=views, of_teacher=theirs)
+            made = replace(made, places=offset + rows)
+            if number == TRAINING:
+                divided[number].extend(with_copies(made, frames, rows, views, augment, seed, of_teacher=inputs.augment))
+            else:
+                divided[number].append(made)
+        # A gap stands between stretches.
+        offset += len(frames) + 1
+    reasons = "a label changes within them", "rows in them lack a label"
+    lost = left_out(loaded.recordings, framed, labeled, views, reasons)
+    judged = judged_groups(labeled, parts, groups)
+    unlabeled, windows_notes = unlabeled_pieces(more, data, judged, views, augment, seed)
+    train, validation, test = divided
+    notes = (*loaded.notes, *seen.notes, *lost, *twins_note(twins), said, *more_notes, *windows_notes)
+    return replace(
+        seen.parts(train, validation, validation, test, notes),
+        label_names=loaded.label_names,
+        unlabeled=unlabeled,
+        tested=tested(labeled, parts, groups) if data.folds else (),
+    )
+
+
+def _require_both(labeled: Sequence[Labeled], loaded: LoadedLabels, features: Framing) -> None:
+    """DataError for a label that no window has, or that all of them have."""
+    present = sorted({int(kind) for one in labeled for kind in np.unique(one.classes) if kind >= 0})
+    if not present:
+        raise DataError(
+            f"no window of {features.window} lies among rows whose labels are known and stay the same; take shorter windows"
+        )
+    held = loaded.combinations[present]
+    for place, name in enumerate(loaded.label_names):
+        if len(np.unique(held[:, place])) == 2:
+            continue
+        always = bool(held[0, place])
+        lacks, has = ("without", "every window has it") if always else ("with", "no window has it")
+        raise DataError(
+            f"label {name!r}: {has}, so there is nothing to tell apart; record the machine {lacks} it too, or leave its column "
+            "out of label_columns. Windows in which a label changes or is not known are left out: shorter ones lose less"
+        )
