@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tomli_w
 from sklearn.base import clone
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestRegressor
 from sklearn.svm import SVR
 from support import invoke, made_once
+from tables import columns
 from test_teacher_inputs import hall, raw_of
 
 from micro.config import load_config, parse_config
@@ -77,24 +78,86 @@ def test_the_mean_of_probabilities_becomes_logits_of_the_data_s_classes(run):
     assert teacher.recorded.outputs.shape == (len(data.train), 2)
 
 
-@pytest.mark.parametrize("copies", [0, 2])
-def test_what_is_taught_of_a_window_comes_from_an_estimator_that_does_not_know_it(tmp_path, copies):
-    """Labels are drawn at random, a file each: what knows a window, its copy or one that overlaps it is always right."""
+@pytest.mark.parametrize("alike", ["files", "copies", "twins", "groups"])
+def test_what_is_taught_of_a_window_comes_from_an_estimator_that_does_not_know_it(tmp_path, alike):
+    """Labels are drawn at random, a file or machine each: what knows a window, its copy, one that overlaps it, a file of the
+    same bytes or the machine is always right."""
     rng = np.random.default_rng(4)
     for n in range(30):
         place = tmp_path / "ab"[n % 2]
         place.mkdir(exist_ok=True)
-        np.savetxt(place / f"{n}.csv", rng.normal(size=(120, 1)) + 3 * rng.normal(), header="hum", comments="")
-    augment = {"copies": copies, "layers": [{"class": "RandomNoise", "snr": [30.0, 40.0]}]} if copies else {}
-    raw = raw_of(tmp_path, data={"split": "files"}, teacher={"estimators": [NEIGHBOR]})
+        level = 3 * rng.normal()
+        for more in range(2 if alike in ("twins", "groups") else 1):
+            if alike != "twins" or not more:
+                rows = rng.normal(size=(120, 1)) + level
+            np.savetxt(place / f"m{n:02d}_{more}.csv", rows, header="hum", comments="")
+    data = {"split": "files", **({"group": "*/{group}_*.csv"} if alike == "groups" else {})}
+    raw = raw_of(tmp_path, data=data, teacher={"estimators": [NEIGHBOR]})
     raw["teacher"].pop("features")
-    config = parse_config({**raw, **({"augment": augment} if copies else {})})
+    if alike == "copies":
+        raw["augment"] = {"copies": 2, "layers": [{"class": "RandomNoise", "snr": [30.0, 40.0]}]}
+    config = parse_config(raw)
     data = prepare(config)
     teacher = fit_estimator_teacher(config, data, 3, None, lambda name: None)
     right = teacher.recorded.outputs.argmax(axis=1) == data.train.labels
-    assert np.mean(right) < 0.75
+    assert np.mean(right) < 0.7
     knows = teacher.combined(data.train.x).argmax(axis=1) == data.train.labels
     assert np.mean(knows) == 1.0
+
+
+def test_the_numbers_taught_are_of_estimators_that_do_not_know_the_window(tmp_path):
+    rng = np.random.default_rng(5)
+    for n in range(12):
+        cells = {
+            "hum": (rng.normal(size=160) + 4 * rng.normal()).round(3),
+            "wear": np.full(160, round(rng.normal(), 3)),
+        }
+        (tmp_path / f"{n}.csv").write_text(columns(**cells))
+    raw = numbers(
+        tmp_path, teacher={"estimators": [{"class": "sklearn.neighbors.KNeighborsRegressor", "n_neighbors": 1}]}
+    )
+    raw["data"] = {"folder": str(tmp_path), "files": "*.csv", "sample_rate": 100.0, "target_column": "wear"}
+    config = parse_config(raw)
+    data = prepare(config)
+    teacher = fit_estimator_teacher(config, data, 3, None, lambda name: None)
+    wanted = data.target.standardized(data.train.labels)
+    assert np.mean((teacher.recorded.outputs - wanted) ** 2) > 0.5
+    assert np.mean((teacher.combined(data.train.x) - wanted) ** 2) < 1e-9
+
+
+def test_rows_of_several_classes_in_a_file_are_taught_of_both(tmp_path):
+    rng = np.random.default_rng(6)
+    for n in range(4):
+        state = np.repeat(["idle", "load"], 300)
+        hum = rng.normal(size=600) + 4 * (state == "load")
+        (tmp_path / f"{n}.csv").write_text(columns(hum=hum.round(3), state=state))
+    raw = raw_of(tmp_path, data={"files": "*.csv", "label_column": "state"}, teacher={"estimators": [TREES]})
+    raw["teacher"].pop("features")
+    config = parse_config(raw)
+    data = prepare(config)
+    teacher = fit_estimator_teacher(config, data, 3, None, lambda name: None)
+    right = teacher.recorded.outputs.argmax(axis=1) == data.train.labels
+    assert np.mean(right) > 0.97
+
+
+def test_weights_of_classes_reach_estimators_that_take_them(tmp_path):
+    hall(tmp_path, files=6, rows=300)
+    for path in sorted((tmp_path / "slow").glob("*.csv"))[2:]:
+        path.unlink()
+    raw = raw_of(tmp_path, data={"class_weights": "balanced"}, teacher={"estimators": [TREES]})
+    raw["teacher"].pop("features")
+    config = parse_config(raw)
+    data = prepare(config)
+    x = data.train.x.reshape(len(data.train), -1).astype(np.float64)
+    kind = ExtraTreesClassifier(40, random_state=3).fit(
+        x, data.train.labels, np.array(data.class_weights)[data.train.labels]
+    )
+    wanted = np.log(np.maximum(kind.predict_proba(data.test.x.reshape(len(data.test), -1)), LEAST_PROBABILITY))
+    teacher = fit_estimator_teacher(config, data, 3, None, lambda name: None)
+    np.testing.assert_allclose(teacher.combined(data.test.x), wanted)
+    raw["teacher"]["estimators"] = [NEIGHBOR]
+    with pytest.raises(DataError, match="takes no weights of windows, and class_weights is 'balanced'"):
+        check_estimators(parse_config(raw), data)
 
 
 def test_a_class_of_one_file_is_in_all_folds(tmp_path):
@@ -149,6 +212,11 @@ def test_what_is_no_estimator_is_refused_in_the_config(tmp_path, teacher, says):
         parse_config(raw_of(tmp_path, teacher=teacher))
 
 
+def test_mixtures_of_windows_that_estimators_know_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"distill\.mixup is not for teacher\.estimators, which know the windows"):
+        parse_config(raw_of(tmp_path, teacher={"estimators": [TREES]}, distill={"mixup": 0.5}))
+
+
 def test_tasks_without_estimators_say_what_to_take(tmp_path):
     raw = raw_of(tmp_path, task="anomaly", teacher={"estimators": [TREES]})
     raw["data"] = {**raw["data"], "healthy_files": "quick/*"}
@@ -198,8 +266,8 @@ def test_a_search_is_taught_by_estimators_at_each_of_its_resolutions(tmp_path):
     own, other = (str(tmp_path / "windows" / name) for name in ("own", "other"))
     assert prepare_windows(raw, own)["teacher_score"] > 0.3
     assert prepare_windows({**raw, "features": {**raw["features"], "bands": 8}}, other, own) == {"teacher_score": None}
-    taught = [np.load(f"{place}/targets.npy") for place in (own, other)]
-    np.testing.assert_array_equal(*taught)
+    taught, labels = (np.load(f"{other}/{name}.npy") for name in ("targets", "train_y"))
+    assert np.mean(taught.argmax(axis=1) == labels) > 0.6
     budget = {"flash": 16384, "ram": None, "macs": None}
     result = try_candidate({**raw, "features": {**raw["features"], "bands": 8}}, other, budget, "tflm", 3)
     assert result["state"] == "done"

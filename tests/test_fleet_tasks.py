@@ -156,7 +156,7 @@ def test_machines_of_other_numbers_have_no_common_teacher(numbers, tmp_path):
     other = '\ndata = {folder = "saw", target_columns = ["y", "load"]}'
     (tmp_path / "fleet.toml").write_text(FLEET.replace('\ndata = {folder = "saw"}', other))
     with pytest.raises(
-        ValueError, match="machines have target_columns load, y and y, load; one teacher gives the same"
+        ValueError, match="machines estimate columns load, y and columns y, load; one teacher gives the same"
     ):
         load_fleet(tmp_path / "fleet.toml")
 

@@ -212,6 +212,15 @@ def test_a_gap_is_one_where_the_config_says_the_rate_too(tmp_path):
     assert len(table.load(config, 64).recordings) == 1
 
 
+def test_a_gap_of_a_clock_that_stamps_rows_in_batches_is_one(tmp_path):
+    stamps = np.repeat(SECONDS[::10], 10)
+    config = config_of(folder=str(tmp_path), files="*.mf4", sample_rate=500.0, on_gap="split")
+    write_mdf(tmp_path / "a.mf4", (stamps, {"x": X}))
+    assert len(table.load(config, 64).recordings) == 1
+    write_mdf(tmp_path / "a.mf4", (stamps + 5.0 * (np.arange(3000) >= 1000), {"x": X}))
+    assert [len(each.samples) for each in table.load(config, 64).recordings] == [1000, 2000]
+
+
 def test_a_clock_that_stands_still_is_named(tmp_path):
     write_mdf(tmp_path / "a.mf4", (np.where(np.arange(3000) == 9, SECONDS[8], SECONDS), {"x": X}))
     with pytest.raises(DataError, match="column 'its master channel'"):

@@ -177,7 +177,7 @@ REFUSED_DATA = {
     "missing in folds": (
         ("m0", "m1_00", "m1_01", "m2_00", "m2_01"),
         {"folds": 3},
-        "training would have no window with label 'unbalance', which 1 group holds; record it in more groups",
+        "training would have no window with label 'unbalance', which 1 group holds (m0); record it in more groups",
     ),
     "no column": (
         ("m",),

@@ -455,6 +455,12 @@ def test_a_quote_that_is_closed_lines_below_is_said(tmp_path):
         loaded(tmp_path, "\n".join(lines))
 
 
+def test_quotes_in_comments_open_nothing(tmp_path):
+    first, *rows = columns(a=wave(), b=wave(seed=1)).splitlines()
+    text = "\n".join([first, '# sensor,"inch', *rows, '#end,"note'])
+    assert len(loaded(tmp_path, text, comment="#").recordings[0].samples) == ROWS
+
+
 def test_inches_and_quoted_cells_are_no_open_quotes(tmp_path):
     text = columns(size=['5"'] * ROWS, note=['"a ""b"", c"'] * ROWS, a=wave())
     assert loaded(tmp_path, text, columns=["a"]).channels == ("a",)

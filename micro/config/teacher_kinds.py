@@ -24,6 +24,11 @@ def require_teacher(
         raise ValueError(
             f"teacher.estimators are for tasks 'classification' and 'regression', and task is {task!r}{hint}"
         )
+    if teacher.estimators and distill.mixup is not None:
+        raise ValueError(
+            "distill.mixup is not for teacher.estimators, which know the windows that are mixed and would teach their labels; "
+            "leave it out"
+        )
     if teacher.detectors:
         _require_scores(task, distill, stages)
     elif distill.objective == "score_matching" or "score_matching" in distill.candidates:

@@ -12,7 +12,7 @@ from micro.datasets.augmented import with_copies
 from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups
 from micro.datasets.classes import ClassRecording, Loaded, load_classes
 from micro.datasets.folds import divided as dealt
-from micro.datasets.folds import tested
+from micro.datasets.folds import related, tested
 from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import Framing, cut, reach
@@ -91,6 +91,7 @@ def class_parts(
         class_weights=balanced(labels, len(loaded.class_names)) if data.class_weights == "balanced" else (),
         unlabeled=unlabeled,
         tested=tested(labeled, parts, groups) if data.folds else (),
+        related=related(groups, twins),
     )
 
 

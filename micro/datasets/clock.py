@@ -312,13 +312,22 @@ def lost(times: np.ndarray, config: FilesData, where: Where) -> list[int]:
     steps = np.diff(times)
     usual = float(np.nanmedian(steps)) if np.isfinite(steps).any() else 0.0
     if not usual > 0:
-        return []
+        return _lost_among_repeated(times, steps, config, where)
     late = steps - usual
     # With the step before and the one after: a time that is wrong by itself is made up for next to it.
     before, after = np.append(0.0, late[:-1]), np.append(late[1:], 0.0)
     excess = np.minimum(late + np.minimum(before, 0.0), late + np.minimum(after, 0.0))
     with np.errstate(invalid="ignore"):
         return allowed(np.flatnonzero(excess > (GAP_FACTOR - 1) * usual) + 1, times, config, where)
+
+
+def _lost_among_repeated(times: np.ndarray, steps: np.ndarray, config: FilesData, where: Where) -> list[int]:
+    """As `lost`, of a clock that gives most rows the time of the row before: its own steps are those that go forward."""
+    forward = np.flatnonzero(steps > 0)
+    if len(forward) < 3:
+        return []
+    usual = float(np.median(steps[forward]))
+    return allowed(forward[steps[forward] > GAP_FACTOR * usual] + 1, times, config, where)
 
 
 def _stopped(step: float, column: str | None) -> str:

@@ -20,6 +20,7 @@ from micro.datasets.class_split import (
     split_classes,
 )
 from micro.datasets.recording import Framing
+from micro.datasets.window_parts import Origins
 from micro.errors import DataError
 from micro.support.wording import counted, listed
 
@@ -75,6 +76,11 @@ def divided(
 def tested(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], groups: Mapping[str, str]) -> tuple[str, ...]:
     """The groups of which the test has windows."""
     return tuple(dict.fromkeys(groups[one.name] for one, part in zip(stretches, parts) if (part == TEST).any()))
+
+
+def related(groups: Mapping[str, str], twins: Sequence[tuple[str, ...]]) -> Origins:
+    """Which files belong together."""
+    return Origins(joined(groups, twins), {name: same[0] for same in twins for name in same})
 
 
 def deal(held: np.ndarray, folds: int, seed: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from micro.datasets.augmented import with_copies
 from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups
 from micro.datasets.class_windows import left_out, window_classes
 from micro.datasets.folds import divided as dealt
-from micro.datasets.folds import tested
+from micro.datasets.folds import related, tested
 from micro.datasets.labels import LoadedLabels, load_labels
 from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece
@@ -87,6 +87,7 @@ def label_parts(
         label_names=loaded.label_names,
         unlabeled=unlabeled,
         tested=tested(labeled, parts, groups) if data.folds else (),
+        related=related(groups, twins),
     )
 
 

@@ -58,7 +58,7 @@ def text_blocks(path: Path, config: FilesData) -> Iterator[Block]:
                     line += held.count("\n", 0, end)
                     held = held[end:]
                 elif len(held) > LONGEST:
-                    opened = unclosed_quote(held, line, config.separator) if end > 1 else None
+                    opened = unclosed_quote(_tidied(held, config), line, config.separator) if end > 1 else None
                     what = "a line goes on" if opened is None else "a quote is opened and not closed"
                     raise DataError(
                         f"{path}, line {opened or line}: {what} for more than {LONGEST:,} characters; is it a table?"
@@ -67,7 +67,7 @@ def text_blocks(path: Path, config: FilesData) -> Iterator[Block]:
         raise DataError(_undecodable(path, line + held.count("\n"), error, config)) from None
     except (OSError, EOFError, zlib.error, UnicodeError) as error:
         raise DataError(f"{path} cannot be read as CSV: {error}") from None
-    opened = unclosed_quote(held, line, config.separator)
+    opened = unclosed_quote(_tidied(held, config), line, config.separator)
     # One in the last line is that of a line that is cut off, which is said where its cells are counted.
     if opened is not None and opened < line + held.rstrip("\n").count("\n"):
         raise DataError(

@@ -9,6 +9,7 @@ import numpy as np
 
 from micro.datasets.sources import SourceData
 from micro.datasets.views import Views
+from micro.datasets.window_parts import Origins
 from micro.signal import AnyFrontEnd, Frames, FrontEnd
 from micro.signal.joined_frames import samples_of
 
@@ -77,6 +78,7 @@ class Parts:
         sources: Further sources next to the main one.
         predicted: Places, along the last axis, of the features that models predict from the others; empty where they give
             back all of them.
+        related: Which recordings belong together.
         tested: Where the config has folds, the groups of which the test has windows.
     """
 
@@ -101,6 +103,7 @@ class Parts:
     sources: tuple[SourceData, ...] = ()
     predicted: tuple[int, ...] = ()
     tested: tuple[str, ...] = ()
+    related: Origins = field(default_factory=Origins)
 
 
 @dataclass(frozen=True)

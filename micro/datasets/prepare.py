@@ -145,6 +145,7 @@ def _scaled(parts: Parts) -> Prepared:
         unlabeled=_windows(parts.unlabeled, scaling, theirs) if parts.unlabeled else None,
         predicted=parts.predicted,
         tested=parts.tested,
+        related=parts.related,
     )
 
 

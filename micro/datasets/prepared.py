@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from micro.config import Task
 from micro.datasets.pieces import AnyTarget
 from micro.datasets.sources import SourceData
 from micro.datasets.text import Text
-from micro.datasets.window_parts import TeacherView, Windows
+from micro.datasets.window_parts import Origins, TeacherView, Windows
 from micro.detection.residual import measured, taken
 from micro.keras_graph.calibration_data import CALIBRATION_SAMPLES, calibration_data, drawn_evenly
 from micro.signal import AnyFrontEnd, Scaling
@@ -45,6 +45,7 @@ class Prepared:
         unlabeled: Windows without a label, for which a student learns what the teacher gives; None where there are none.
         predicted: Places, along the last axis, of the features that a detector's models predict from the others.
         tested: Where the config has folds, the groups of which the test has windows.
+        related: Which recordings belong together.
     """
 
     features: AnyFrontEnd
@@ -72,6 +73,7 @@ class Prepared:
     unlabeled: Windows | None = None
     predicted: tuple[int, ...] = ()
     tested: tuple[str, ...] = ()
+    related: Origins = field(default_factory=Origins)
 
     @property
     def of_teacher(self) -> Prepared:

@@ -13,7 +13,7 @@ from micro.config import AugmentConfig, FeaturesConfig, RegressionData, SourceCo
 from micro.datasets.augmented import with_copies
 from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups
 from micro.datasets.folds import divided as dealt
-from micro.datasets.folds import tested
+from micro.datasets.folds import related, tested
 from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, Range, piece
 from micro.datasets.recording import cut, reach
@@ -91,6 +91,7 @@ def regression_parts(
         targets=_targets(data),
         unlabeled=unlabeled,
         tested=tested(labeled, parts, groups) if data.folds else (),
+        related=related(groups, twins),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -46,6 +47,19 @@ class Windows:
             None if self.places is None else self.places[rows],
             None if self.of_teacher is None else self.of_teacher[rows],
         )
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Which recordings belong together, by their names; one that is not among them stands by itself.
+
+    Attributes:
+        groups: The number of each one's group: of a subject or machine, or of files that share their bytes.
+        firsts: Of files of the same bytes the first one's name.
+    """
+
+    groups: Mapping[str, int] = field(default_factory=dict)
+    firsts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

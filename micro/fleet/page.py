@@ -68,13 +68,13 @@ def _by_metric(done: Sequence[AssetResult], metric: str) -> dict[str, str] | Non
     values, names, taught = zip(*ordered)
     teacher = np.array(taught, float)
     drawn, axes = figure()
-    axes.scatter(range(len(values)), teacher, s=14, color="#888888", label="shared teacher")
+    axes.scatter(range(len(values)), teacher, s=14, color="#888888", label="teacher")
     axes.scatter(range(len(values)), values, s=18, color="#3a7d2c", label="student on the chip (int8)")
     axes.set(xlabel="machine, from the lowest", ylabel=words_of(metric))
     axes.locator_params(axis="x", integer=True)
     axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     says = (
         f"{len(values)} machines: median {np.median(values):.4f}, from {values[0]:.4f} ({names[0]}) to {values[-1]:.4f} "
-        f"({names[-1]}); the shared teacher's median {np.nanmedian(teacher):.4f}."
+        f"({names[-1]}); their teachers' median {np.nanmedian(teacher):.4f}."
     )
     return chart(f"Machines by {words_of(metric)}", says, drawn)

@@ -149,9 +149,13 @@ def _require_same_numbers(path: Path, configs: Sequence[Config]) -> None:
     other = next((each for each in targets if each != targets[0]), None)
     if other is not None and max(len(other), len(targets[0])) > 1:
         raise ValueError(
-            f"fleet {path}: machines have target_columns {', '.join(targets[0])} and {', '.join(other)}; one teacher gives the "
-            "same numbers in the same order for all of them"
+            f"fleet {path}: machines estimate {_numbers_of(targets[0])} and {_numbers_of(other)}; one teacher gives the same "
+            "numbers in the same order for all of them"
         )
+
+
+def _numbers_of(targets: Sequence[str]) -> str:
+    return f"columns {', '.join(targets)}" if targets else "remaining life"
 
 
 def _require_apart(path: Path, fleet: Fleet) -> None:

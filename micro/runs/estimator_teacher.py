@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,11 +22,12 @@ from micro.errors import DataError
 from micro.runs.detectors import names_of
 from micro.runs.estimators import LEAST_PROBABILITY, Predictor, fit_estimator, require_estimators
 from micro.runs.evaluate import keras_logits
+from micro.runs.held_out import held_out_sets
 from micro.runs.recorded_teacher import RecordedTeacher
-from micro.runs.score_teacher import fitting_sets, folds_of, near_of
+from micro.runs.score_teacher import near_of
 
-# Windows that estimators are tried on before a run begins.
-TRIED = 400
+# Windows that estimators are tried on before a run begins, and of each class at least.
+TRIED, OF_EACH = 400, 40
 
 
 @dataclass(frozen=True)
@@ -56,20 +58,46 @@ def check_estimators(config: Config, data: Prepared) -> None:
     """Make every estimator of a config and try it on some training windows, before a run begins.
 
     Raises:
-        DataError: For an estimator that cannot be made or fitted.
+        DataError: For an estimator that cannot be made or fitted, and for windows that cannot be divided.
     """
-    require_estimators(config.teacher.estimators, config.task)
+    require_estimators(config.teacher.estimators, config.task, weighted=bool(data.class_weights))
+    sets = _sets(data)
     windows = data.of_teacher.train
-    rows = evenly_spaced(len(windows), TRIED)
-    if data.class_names:
-        # A class that lies in few windows would not be among them.
-        first = [np.flatnonzero(windows.labels == label)[0] for label in np.unique(windows.labels)]
-        rows = np.union1d(rows, first)
-    x, y = _rows(windows.x[rows]), _targets(data, windows)[rows]
-    assert data.outputs is not None
     for each in config.teacher.estimators:
-        if each != NETWORK:
-            fit_estimator(each, config.task, x, y, data.outputs, config.seed)(x[:2])
+        if each == NETWORK:
+            continue
+        try:
+            _fitted(each, config, data, windows, _some(windows), config.seed)
+        except DataError:
+            # Some need more examples than were tried: the fewest that it will be fitted on decide.
+            _fitted(
+                each, config, data, windows, min((np.flatnonzero(others) for _, others in sets), key=len), config.seed
+            )
+
+
+def _some(windows: Windows) -> np.ndarray:
+    """Rows of windows to try an estimator on: some of every class, evenly spaced."""
+    if windows.labels.ndim > 1 or not np.issubdtype(windows.labels.dtype, np.integer):
+        return evenly_spaced(len(windows), TRIED)
+    kinds = [np.flatnonzero(windows.labels == label) for label in np.unique(windows.labels)]
+    count = max(OF_EACH, TRIED // len(kinds))
+    return np.sort(np.concatenate([rows[evenly_spaced(len(rows), count)] for rows in kinds]))
+
+
+def _fitted(
+    estimator: str | Mapping[str, Any], config: Config, data: Prepared, windows: Windows, rows: np.ndarray, seed: int
+) -> Predictor:
+    """An estimator fitted on some of the windows as the teacher sees them, (n, features) -> (n, outputs)."""
+    assert data.outputs is not None
+    y = windows.labels[rows] if data.target is None else data.target.standardized(windows.labels[rows])
+    weights = np.array(data.class_weights)[windows.labels[rows]] if data.class_weights else None
+    return fit_estimator(estimator, config.task, _rows(windows.x[rows]), y, data.outputs, seed, weights)
+
+
+def _sets(data: Prepared) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Folds of the training windows: those of each, and those that its estimators are fitted on."""
+    kinds = data.train.labels if data.class_names else np.zeros(len(data.train), int)
+    return held_out_sets(data.train, kinds, data.class_names, data.related, near_of(data))
 
 
 def fit_estimator_teacher(
@@ -84,11 +112,8 @@ def fit_estimator_teacher(
     Raises:
         DataError: For an estimator that cannot be fitted.
     """
-    seen = data.of_teacher
-    task, estimators = config.task, config.teacher.estimators
-    classes = bool(data.class_names)
-    x, y = _rows(seen.train.x), _targets(data, seen.train)
-    sets = fitting_sets(data.train, _folds(data.train, classes), near_of(data))
+    seen, estimators = data.of_teacher, config.teacher.estimators
+    classes, windows, sets = bool(data.class_names), data.of_teacher.train, _sets(data)
     assert data.outputs is not None
     members: dict[str, Predictor] = {}
     unseen = []
@@ -96,14 +121,15 @@ def fit_estimator_teacher(
         if each == NETWORK:
             assert network is not None
             members[name] = _network(network, classes)
-            unseen.append(members[name](seen.train.x))
+            unseen.append(members[name](windows.x))
             continue
         begin(name)
-        held_out = np.empty((len(x), data.outputs))
+        held_out = np.empty((len(windows), data.outputs))
         for mine, others in sets:
-            held_out[mine] = fit_estimator(each, task, x[others], y[others], data.outputs, seed)(x[mine])
+            predict = _fitted(each, config, data, windows, np.flatnonzero(others), seed)
+            held_out[mine] = predict(_rows(windows.x[mine]))
         unseen.append(held_out)
-        members[name] = _of_windows(fit_estimator(each, task, x, y, data.outputs, seed))
+        members[name] = _of_windows(_fitted(each, config, data, windows, np.arange(len(windows)), seed))
 
     def combined(windows: np.ndarray) -> np.ndarray:
         return _as_outputs(np.mean([member(windows) for member in members.values()], axis=0), classes)
@@ -129,7 +155,6 @@ def _as_outputs(values: np.ndarray, classes: bool) -> np.ndarray:
 
 def _network(model: keras.Model, classes: bool) -> Predictor:
     """What the network gives as estimators do: probabilities, or standardized numbers."""
-
     from scipy.special import softmax
 
     def predict(windows: np.ndarray) -> np.ndarray:
@@ -142,32 +167,6 @@ def _network(model: keras.Model, classes: bool) -> Predictor:
 
 def _of_windows(predict: Predictor) -> Predictor:
     return lambda windows: predict(_rows(windows))
-
-
-def _targets(data: Prepared, windows: Windows) -> np.ndarray:
-    """Classes, (n,), or standardized numbers, (n, targets)."""
-    return windows.labels if data.target is None else data.target.standardized(windows.labels)
-
-
-def _folds(windows: Windows, classes: bool) -> np.ndarray:
-    """Which fold each window is in, (n,): those of each class are divided by themselves, so that every class is in all.
-
-    Raises:
-        DataError: For too few windows.
-    """
-    if not classes:
-        return _require_some(folds_of(windows))
-    folds = np.zeros(len(windows), int)
-    for label in np.unique(windows.labels):
-        mine = np.flatnonzero(windows.labels == label)
-        folds[mine] = folds_of(windows.at(mine))
-    return _require_some(folds)
-
-
-def _require_some(folds: np.ndarray) -> np.ndarray:
-    if len(np.unique(folds)) < 2:
-        raise DataError("teacher.estimators need training windows in two recordings, or five in one after another")
-    return folds
 
 
 def _rows(x: np.ndarray) -> np.ndarray:

@@ -20,7 +20,13 @@ LEAST_PROBABILITY = 1e-4
 
 
 def fit_estimator(
-    estimator: str | Mapping[str, Any], task: Task, x: np.ndarray, y: np.ndarray, outputs: int, seed: int
+    estimator: str | Mapping[str, Any],
+    task: Task,
+    x: np.ndarray,
+    y: np.ndarray,
+    outputs: int,
+    seed: int,
+    weights: np.ndarray | None = None,
 ) -> Predictor:
     """An estimator fitted on windows, whose predictions are checked.
 
@@ -31,6 +37,7 @@ def fit_estimator(
         y: Classes, (n,) int, or standardized numbers, (n, targets).
         outputs: How many classes or targets there are; a class that no window is of gets probability 0.
         seed: Of what draws at random.
+        weights: How much each window counts, (n,); None where all count the same.
 
     Raises:
         DataError: For a class that is not there, is no estimator of the task, or cannot be fitted; its predictor for values
@@ -41,16 +48,25 @@ def fit_estimator(
     with _named(path):
         if task == "regression":
             return _checked(_numbers(made, x, y), path, outputs)
-        made.fit(x, y)
+        made.fit(x, y, **({} if weights is None else {"sample_weight": weights}))
         return _checked(_probabilities(made, outputs), path, outputs)
 
 
-def require_estimators(estimators: Sequence[str | Mapping[str, Any]], task: Task) -> None:
-    """DataError for a class that is not there, is no estimator of the task or does not take its arguments."""
+def require_estimators(estimators: Sequence[str | Mapping[str, Any]], task: Task, *, weighted: bool = False) -> None:
+    """DataError for a class that is not there, is no estimator of the task or does not take its arguments, or weights where
+    windows are weighted."""
+    from sklearn.utils.validation import has_fit_parameter
+
     for each in estimators:
-        if each != NETWORK:
-            path, arguments = class_of(each)
-            _made(path, arguments, task, 0)
+        if each == NETWORK:
+            continue
+        path, arguments = class_of(each)
+        made = _made(path, arguments, task, 0)
+        if weighted and not has_fit_parameter(made, "sample_weight"):
+            raise DataError(
+                f"teacher.estimators: {path} takes no weights of windows, and class_weights is 'balanced'; take another class, "
+                "or leave class_weights out"
+            )
 
 
 def class_of(estimator: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -94,8 +94,17 @@ def _poor_teacher(report: RunReport) -> Iterator[Reason]:
             "good",
             f"the teacher is worse than {next(iter(better))}",
             f"the teacher's {_metric_name(report)} is {teacher:.3f}, that of {said}: it has little to teach",
-            "train the teacher for longer (teacher.epochs), give it more layers or other features, or do without it",
+            _better_teacher(report),
         )
+
+
+def _better_teacher(report: RunReport) -> str:
+    """What would make a teacher better, by its kind."""
+    if report.parameters.teacher is None:
+        return "name other detectors or estimators, give them other features, or do without a teacher"
+    if not report.history.get("teacher"):
+        return "take another model in teacher.path, train one here (teacher.family, teacher.sizes), or do without a teacher"
+    return "train the teacher for longer (teacher.epochs), give it more layers or other features, or do without it"
 
 
 def _int8(report: RunReport) -> Iterator[Reason]:

@@ -1,0 +1,103 @@
+"""Folds of training windows, so that each window can be judged by what was fitted without it and what is like it."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from micro.datasets.window_parts import Origins, Windows
+from micro.errors import DataError
+
+FOLDS = 5
+
+
+def held_out_sets(
+    windows: Windows, kinds: np.ndarray, names: tuple[str, ...], origins: Origins, near: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each fold its windows, (n,) bool, and those to fit on, (n,) bool, among which is every kind.
+
+    Groups are dealt whole, files of the same bytes as one. A kind that one group alone has is divided in time instead, each
+    recording into stretches. Windows within `near` places of one in the fold, of the same recording or a copy of it, share
+    samples with it and are not fitted on.
+
+    Args:
+        windows: To divide.
+        kinds: The class of each, (n,) int; all alike of a regression.
+        names: Of the kinds, for messages; empty where all are alike.
+        origins: Which recordings belong together.
+        near: Places between two windows that share samples, at most.
+
+    Raises:
+        DataError: Names a kind that would be missing among the windows to fit on.
+    """
+    group, content, place = _numbers(windows, origins)
+    by_group = _by_groups(kinds, group)
+    missing = 0
+    for count in range(FOLDS, 1, -1):
+        folds = by_group.copy()
+        for kind in np.unique(kinds):
+            mine = kinds == kind
+            if len(np.unique(folds[mine])) < 2:
+                folds[mine] = _stretches(content[mine], place[mine], count)
+        sets = [
+            (folds == fold, (folds != fold) & ~_near(folds == fold, content, place, near)) for fold in np.unique(folds)
+        ]
+        lacking = [int(kind) for _, others in sets for kind in np.setdiff1d(kinds, kinds[others])]
+        if len(sets) > 1 and not lacking:
+            return sets
+        missing = lacking[0] if lacking else 0
+    of = f" of class {names[missing]!r}" if names else ""
+    raise DataError(
+        f"teacher.estimators need training windows{of} in two files, or in one that is longer: what is taught of a window "
+        "comes from estimators that were fitted without it and without windows that overlap it"
+    )
+
+
+def _numbers(windows: Windows, origins: Origins) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The group and the recording of each window by number, copies of a file as one, and its place in the recording, (n,)."""
+    assert windows.places is not None
+    names = {name: number for number, name in enumerate(dict.fromkeys(windows.origins))}
+    own = np.array([names[origin] for origin in windows.origins])
+    firsts = {name: origins.firsts.get(name, name) for name in names}
+    numbers = {first: number for number, first in enumerate(dict.fromkeys(firsts.values()))}
+    content = np.array([numbers[firsts[name]] for name in names])[own]
+    groups: dict[object, int] = {}
+    group = np.array([groups.setdefault(origins.groups.get(name, firsts[name]), len(groups)) for name in names])[own]
+    begins = np.full(len(names), np.iinfo(np.int64).max)
+    np.minimum.at(begins, own, windows.places)
+    return group, content, windows.places - begins[own]
+
+
+def _by_groups(kinds: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """The fold of each window by its group, kinds spread evenly; 0 for all where there is one group."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    folds = np.zeros(len(kinds), int)
+    count = min(FOLDS, len(np.unique(group)))
+    if count < 2:
+        return folds
+    with warnings.catch_warnings():
+        # Kinds with fewer windows than folds are looked at afterwards.
+        warnings.simplefilter("ignore")
+        split = StratifiedGroupKFold(count, shuffle=True, random_state=0).split(kinds, kinds, group)
+        for number, (_, held) in enumerate(split):
+            folds[held] = number
+    return folds
+
+
+def _stretches(content: np.ndarray, place: np.ndarray, count: int) -> np.ndarray:
+    """The fold of each window by its place: as many stretches of each recording, one after another."""
+    folds = np.zeros(len(place), int)
+    for recording in np.unique(content):
+        mine = content == recording
+        order = np.unique(place[mine], return_inverse=True)[1]
+        folds[mine] = order * count // (order.max() + 1)
+    return folds
+
+
+def _near(chosen: np.ndarray, content: np.ndarray, place: np.ndarray, near: int) -> np.ndarray:
+    """Whether a window lies within `near` places of a chosen one of its recording, (n,) bool."""
+    key = content * (int(place.max()) + 2 * near + 2) + place
+    held = np.unique(key[chosen])
+    return np.searchsorted(held, key + near, side="right") > np.searchsorted(held, key - near, side="left")
