@@ -59,7 +59,7 @@ def test_a_run_under_a_forest_and_a_network_reports_each_and_keeps_no_teacher(ru
     assert report.parameters.teacher is None
     assert not (run / "run" / "teacher.keras").exists()
     assert (run / "run" / "firmware").is_dir()
-    assert "mean of estimators" in (run / "run" / "report.html").read_text()
+    assert "Teacher: estimators, mean" in (run / "run" / "report.html").read_text()
     again = invoke("run", run / "config.toml", "--out", run / "run", "--resume")
     assert again.exit_code == 0, again.output
 
@@ -230,12 +230,16 @@ def test_tasks_without_estimators_say_what_to_take(tmp_path):
 @pytest.mark.parametrize(
     ("estimator", "says"),
     [
-        ("sklearn.ensemble.ExtraTreeClassifier", "sklearn.ensemble has no class 'ExtraTreeClassifier'"),
+        (
+            "sklearn.ensemble.ExtraTreeClassifier",
+            "has no class 'ExtraTreeClassifier'; did you mean 'ExtraTreesClassifier'?",
+        ),
         ("sklearn.forest.Trees", "cannot be imported"),
         ("sklearn.ensemble.ExtraTreesRegressor", "is no classifier, and task is 'classification'"),
         ("sklearn.svm.LinearSVC", "gives no probabilities (predict_proba); take another class"),
         ("sklearn.svm.SVC", "gives no probabilities (predict_proba); with probability = true it has"),
-        ({**TREES, "trees": 3}, "unexpected keyword argument 'trees'"),
+        ({**TREES, "trees": 3}, "takes no 'trees'"),
+        ({"class": TREES["class"], "n_estimator": 3}, "takes no 'n_estimator'; did you mean 'n_estimators'?"),
         ({**TREES, "n_estimators": -3}, "n_estimators"),
         ("sklearn.preprocessing.StandardScaler", "is no classifier"),
     ],

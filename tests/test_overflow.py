@@ -9,7 +9,7 @@ from tables import columns, config_of, wave
 from micro.datasets.prepare import prepare
 from micro.errors import DataError
 
-CODE = "windows are beyond what float32 holds, as column 'b' goes from -"
+CODE = r"column 'b' goes from -.* to 1e\+30, and firmware takes samples beyond \+-1e\+08 for a fault of the sensor"
 COUNT = 600
 
 
@@ -31,10 +31,12 @@ def test_anomaly_detection_names_file_column_and_range(tmp_path, at, scaling):
     data = {"files": "*.csv", "sample_rate": 100.0, "columns": ["a", "b"], "healthy_files": "ok*", "scaling": scaling}
     if scaling == "per_file":
         data |= {"healthy_rows": [[0, 400]]}
-    with pytest.raises(DataError, match=CODE) as error:
+    # Files that are scaled by themselves have no firmware.
+    says = "windows are beyond what float32 holds, as column 'b' goes from -" if scaling == "per_file" else CODE
+    with pytest.raises(DataError, match=says) as error:
         prepare(config_of(tmp_path, data))
-    assert str(error.value).startswith(f"{at}.csv: features of ")
-    assert "to 1e+30; if that is a code for a missing value, leave its cell empty" in str(error.value)
+    assert str(error.value).startswith(f"{at}.csv: ")
+    assert "; if that is a code for a missing value, leave its cell empty" in str(error.value)
 
 
 @pytest.mark.parametrize("more", [{"folds": None}, {"unlabeled_files": "extra/*.csv"}])
@@ -58,3 +60,12 @@ def test_regressions_say_it_too(tmp_path):
     with pytest.raises(DataError, match=CODE) as error:
         prepare(config_of(tmp_path, data, task="regression"))
     assert str(error.value).startswith("run1.csv: ")
+
+
+@pytest.mark.parametrize("kind", ["spectrum", "moments", "statistics"])
+def test_every_kind_of_features_refuses_what_the_firmware_does(tmp_path, kind):
+    for name in ("ok", "bad"):
+        table(tmp_path, name, 2e8 if name == "ok" else None)
+    data = {"files": "*.csv", "sample_rate": 100.0, "columns": ["a", "b"], "healthy_files": "ok*"}
+    with pytest.raises(DataError, match=r"ok\.csv: column 'b' goes from -.* to 2e\+08, and firmware takes"):
+        prepare(config_of(tmp_path, data, kind=kind, window=64, hop=32, bands=16))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from micro.config import GroupedData
+from micro.datasets.division import Wanted, division_of_groups, of_each_class, windows_by_group
 from micro.datasets.find import matches, placed
 from micro.datasets.recording import Framing, split_in_time
 from micro.datasets.unmatched import unmatched
@@ -21,25 +22,6 @@ PARTS = ("training", "validation", "test")
 TRAINING, VALIDATION, TEST = range(3)
 # Fractions of the windows for training, validation and test.
 FRACTIONS = (0.6, 0.15, 0.25)
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Kinds of windows of which every part must hold some.
-
-    Attributes:
-        names: What they are called behind the word 'window', such as "of class 'worn'".
-        of: Which classes' windows are of each kind, (classes, kinds) bool.
-    """
-
-    names: tuple[str, ...]
-    of: np.ndarray
-
-
-def of_each_class(class_names: Sequence[str]) -> Wanted:
-    """Windows of each class; any windows where there are no names of classes."""
-    count = max(1, len(class_names))
-    return Wanted(tuple(f" of class {name!r}" for name in class_names) or ("",), np.eye(count, dtype=bool))
 
 
 @dataclass(frozen=True)
@@ -217,7 +199,14 @@ def _by_groups(
         chosen = _drawn(left, place, fraction, seed + part, spared, wanted)
         part_of.update((name, part) for name in {one.name for one in left} if place[name] in chosen)
     parts = [np.where(one.classes >= 0, part_of.get(one.name, TRAINING), -1) for one in stretches]
-    return parts, _lacking(stretches, parts, wanted)
+    lacking = _lacking(stretches, parts, wanted)
+    if lacking and not named:
+        held = windows_by_group([(one.name, one.classes) for one in stretches], place, len(wanted.of))
+        found = division_of_groups(held, held @ wanted.of.astype(int), FRACTIONS, seed)
+        if found is not None:
+            parts = [np.where(one.classes >= 0, found[place[one.name]], -1) for one in stretches]
+            lacking = _lacking(stretches, parts, wanted)
+    return parts, lacking
 
 
 def joined(groups: Mapping[str, str], twins: Sequence[tuple[str, ...]]) -> dict[str, int]:
@@ -344,6 +333,9 @@ def _lacks(
     if named:
         more = "it in more" if called else "more"
         return f"{said}; choose other test_files and validation_files, or record {more} {what}s"
+    if apart >= len(PARTS):
+        enough = f": no division of the {what}s gives every part all that it needs"
+        return f"{said}{enough}; set folds = {apart} to test them in turns, or record it in more {what}s"
     three = f"record it in three {what}s or more" if called else f"record three {what}s or more"
     in_time = "" if config.pictures or getattr(config, "remaining_life", None) else ', or set split = "time"'
     return f"{said}; {three}{in_time}"

@@ -13,12 +13,11 @@ from micro.datasets.class_split import (
     TRAINING,
     VALIDATION,
     Labeled,
-    Wanted,
     joined,
-    of_each_class,
     require_one_class,
     split_classes,
 )
+from micro.datasets.division import Wanted, of_each_class, windows_by_group
 from micro.datasets.recording import Framing
 from micro.datasets.window_parts import Origins
 from micro.errors import DataError
@@ -48,7 +47,7 @@ def divided(
     what = "group" if config.group else what
     require_one_class(twins, stretches, class_names)
     place = joined(groups, twins)
-    held = _windows(stretches, place, max(1, len(class_names)))
+    held = windows_by_group([(one.name, one.classes) for one in stretches], place, max(1, len(class_names)))
     apart = int((held.sum(axis=1) > 0).sum())
     if apart < config.folds:
         fewer = f"set folds = {apart}, or record more" if apart >= 3 else "cross-validation takes three or more"
@@ -103,14 +102,6 @@ def deal(held: np.ndarray, folds: int, seed: int) -> np.ndarray:
         load[best] += shares[group]
         given[best] += 1
     return fold_of
-
-
-def _windows(stretches: Sequence[Labeled], place: Mapping[str, int], classes: int) -> np.ndarray:
-    """Windows of each class in each group, (groups, classes)."""
-    held = np.zeros((max(place.values()) + 1, classes), int)
-    for one in stretches:
-        held[place[one.name]] += np.bincount(one.classes[one.classes >= 0], minlength=classes)
-    return held
 
 
 def _same(groups: Mapping[str, str], twins: Sequence[tuple[str, ...]]) -> str:

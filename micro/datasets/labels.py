@@ -11,10 +11,10 @@ import numpy as np
 from micro.config import NO_LABEL, LabelsData
 from micro.datasets import table
 from micro.datasets.cells import NO, UNKNOWN, YES, yes_or_no
-from micro.datasets.class_split import Wanted
 from micro.datasets.classes import ClassRecording
 from micro.datasets.columns import usable
 from micro.datasets.contents import Contents
+from micro.datasets.division import Wanted
 from micro.datasets.find import find_files
 from micro.errors import DataError
 from micro.support.wording import counted

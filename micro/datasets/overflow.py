@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import numpy as np
 
+from micro.datasets.precision import Precision
 from micro.datasets.recording import Recording
 from micro.datasets.views import Views
+from micro.detection.sensor import LARGEST_SAMPLE
 from micro.errors import DataError
 from micro.signal import Frames
+
+# Rows that are looked at together.
+BLOCK = 1 << 20
 
 
 def features_of(recording: Recording, frames: Frames, views: Views) -> tuple[np.ndarray, np.ndarray | None]:
@@ -16,6 +23,7 @@ def features_of(recording: Recording, frames: Frames, views: Views) -> tuple[np.
     Raises:
         DataError: As `require_finite`.
     """
+    _require_sensible(recording)
     with np.errstate(over="ignore", invalid="ignore"):  # which is an error below
         values, theirs = views(frames), views.of_teacher(frames)
     require_finite(values, recording)
@@ -35,6 +43,34 @@ def require_finite(values: np.ndarray, recording: Recording) -> None:
         f"{_largest(recording)}; if that is a code for a missing value, leave its cell empty and set on_missing, else write "
         "the column in another unit"
     )
+
+
+def _require_sensible(recording: Recording) -> None:
+    """DataError for samples that firmware and `score` would take for a fault of the sensor."""
+    for samples, precision in _samples_of(recording):
+        largest = max(
+            (float(np.nanmax(np.abs(part))) for part in _blocks(samples) if np.isfinite(part).any()), default=0.0
+        )
+        if largest > LARGEST_SAMPLE:
+            ends = ((name, one.low, one.high) for name, one in precision.items())
+            name, low, high = max(ends, key=lambda each: max(abs(each[1]), abs(each[2])), default=("", 0.0, largest))
+            column = f"column {name!r} goes from {low:.6g} to {high:.6g}" if name else f"a sample is {largest:.6g}"
+            raise DataError(
+                f"{recording.name}: {column}, and firmware takes samples beyond +-{LARGEST_SAMPLE:g} for a fault of the "
+                "sensor; if that is a code for a missing value, leave its cell empty and set on_missing, else write the column "
+                "in another unit"
+            )
+
+
+def _samples_of(recording: Recording) -> list[tuple[np.ndarray, Mapping[str, Precision]]]:
+    own = [(recording.samples, recording.precision)]
+    return own + [(stream.file.samples, stream.file.precision) for stream in recording.streams]
+
+
+def _blocks(samples: np.ndarray) -> Iterator[np.ndarray]:
+    """Samples some at a time, so that those kept in a file do not fill the memory."""
+    for start in range(0, len(samples), BLOCK):
+        yield np.asarray(samples[start : start + BLOCK])
 
 
 def _largest(recording: Recording) -> str:

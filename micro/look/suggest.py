@@ -92,7 +92,8 @@ def _suggested(survey: Survey, given: Given) -> Suggestion:
     if given.task == "classification":
         raise ContradictionError(
             f"{survey.files[0].path} lies in no folder and has no name that tells its class, for --task classification; name a "
-            f"--label-column, or put the files of each class into a folder{_columns_with_few(survey)}"
+            "--label-column, put the files of each class into a folder or begin their names with it, or write [data.classes] "
+            f"with a pattern for each class yourself (docs/tables.md){_columns_with_few(survey)}"
         )
     said = "nothing says which files are healthy, so all are taken to be: change healthy_files where some are not"
     return Suggestion("anomaly", {"healthy_files": ["*"]}, (), (said,))

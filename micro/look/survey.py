@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from micro.config import TableData
+from micro.config.complaints import first_complaint
 from micro.datasets import clock
 from micro.datasets.contents import Contents, rows_of
 from micro.datasets.find import short_names
@@ -112,6 +114,10 @@ def survey(
     return made
 
 
+def _in_one_line(error: Exception) -> str:
+    return first_complaint(error, "", TableData) if isinstance(error, ValidationError) else str(error)
+
+
 def _is_given(given: Given, time: str) -> bool:
     return given.settings.get("time_column") == time or bool(given.settings.keys() & {"time_unit", "time_format"})
 
@@ -140,7 +146,7 @@ def _read(
         except (MicroError, ValueError) as error:
             if given.reading and _reads_otherwise(path):
                 raise ContradictionError(f"{error}; without {typed_as(given.reading)} it can be read") from None
-            unread.append(str(error))
+            unread.append(_in_one_line(error))
     if found and sample_rate is not None:
         found, more = _at_rate(found, settings, sample_rate, columns.time)
         remarks += more

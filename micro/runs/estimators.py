@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from micro.config import NETWORK, Task
+from micro.config.complaints import did_you_mean
 from micro.datasets.arrays import one_line
 from micro.errors import DataError
 
@@ -127,9 +129,14 @@ def _made(path: str, arguments: Mapping[str, Any], task: Task, seed: int) -> Any
     except ImportError as error:
         raise DataError(f"teacher.estimators: {path} cannot be imported: {error}") from None
     except AttributeError:
-        raise DataError(f"teacher.estimators: {module} has no class {name!r}") from None
+        near = did_you_mean(name, dir(importlib.import_module(module)))
+        raise DataError(f"teacher.estimators: {module} has no class {name!r}{near}") from None
     if not (isinstance(kind, type) and hasattr(kind, "fit")):
         raise DataError(f"teacher.estimators: {path} is no estimator with fit")
+    known = list(inspect.signature(kind).parameters)
+    unknown = next((each for each in arguments if each not in known and "kwargs" not in known), None)
+    if unknown is not None:
+        raise DataError(f"teacher.estimators: {path} takes no {unknown!r}{did_you_mean(unknown, known)}")
     with _named(path):
         made = kind(**arguments)
         if "random_state" not in arguments and "random_state" in getattr(made, "get_params", dict)():

@@ -178,7 +178,9 @@ def behind(embedding: Embedding | None, judge: Judge) -> Judge:
 def _judges_of(teacher: AnyTeacher, data: Prepared) -> dict[str, Judge]:
     """What judges windows as the teacher does, and as each of its detectors or estimators does."""
     if isinstance(teacher, EstimatorTeacher):
-        return {"teacher": teacher.combined, **{f"{ESTIMATOR}{name}": each for name, each in teacher.members.items()}}
+        # One alone is the teacher.
+        members = teacher.members if len(teacher.members) > 1 else {}
+        return {"teacher": teacher.combined, **{f"{ESTIMATOR}{name}": each for name, each in members.items()}}
     if isinstance(teacher, Trained):
         return {"teacher": keras_judge(teacher.model, data.task, data.predicted)}
     members = {f"{DETECTOR}{name}": member.judge for name, member in teacher.members.items()}

@@ -16,6 +16,10 @@ WRONG, TOO_WIDE, STUDENT_LOSS = 0.6, 0.2, 0.1
 # Of the windows that the model classifies correctly, the fraction after which a firmware should report them.
 SELDOM = 0.3
 MORE = "record more of each class, under more conditions; keras-kd search tries other features and larger students"
+LARGER = (
+    "the teacher tells them apart: train the student for longer (student.epochs), or give it wider or more layers; keras-kd "
+    "search finds the best for a budget"
+)
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,9 @@ def classifier_reasons(report: RunReport) -> Iterator[Reason]:
     for row in report.by_origin:
         classes[row.state] += Count(round(row.accuracy * row.windows), row.windows)
     yield from _absent(classes)
-    yield from _accuracy(classes)
-    yield from _poor_classes(report, classes)
+    advice = LARGER if _lost(report) > STUDENT_LOSS else MORE
+    yield from _accuracy(classes, advice)
+    yield from _poor_classes(report, classes, advice)
     yield from _firmware(report)
     yield from _student_loss(report)
 
@@ -79,7 +84,7 @@ def _absent(classes: Mapping[str, Count]) -> Iterator[Reason]:
         )
 
 
-def _accuracy(classes: Mapping[str, Count]) -> Iterator[Reason]:
+def _accuracy(classes: Mapping[str, Count], advice: str) -> Iterator[Reason]:
     total = sum(classes.values(), Count())
     accuracy = total.correct / max(total.windows, 1)
     low, high = interval(total.correct, total.windows)
@@ -93,35 +98,37 @@ def _accuracy(classes: Mapping[str, Count]) -> Iterator[Reason]:
     if low <= always and several:
         says = f"{seen}; always answering {most!r} would be right in {percent(always)}"
         grade: Grade = "unusable" if high - low <= TOO_WIDE else "doubtful"
-        yield Reason(grade, "no better than always the same answer", says, MORE)
+        yield Reason(grade, "no better than always the same answer", says, advice)
     elif high - low > TOO_WIDE:
         yield Reason("doubtful", f"few windows in the test ({total.windows:,})", f"{seen}: too few to tell", MORE)
     elif accuracy < WRONG:
-        yield Reason("doubtful", f"wrong in {percent(1 - accuracy)} of windows", seen, MORE)
+        yield Reason("doubtful", f"wrong in {percent(1 - accuracy)} of windows", seen, advice)
     else:
         yield Reason("good", f"{percent(accuracy)} classified correctly", seen)
 
 
-def _poor_classes(report: RunReport, classes: Mapping[str, Count]) -> Iterator[Reason]:
+def _poor_classes(report: RunReport, classes: Mapping[str, Count], advice: str) -> Iterator[Reason]:
     poor = [
         f"{name} ({count.correct} of {count.windows} windows{_where_moved(report, name)})"
         for name, count in classes.items()
         if count.windows and interval(count.correct, count.windows)[1] < HALF
     ]
     if poor:
-        yield Reason("doubtful", f"{len(poor)} of {len(classes)} classes mostly misclassified", listed(poor), MORE)
+        yield Reason("doubtful", f"{len(poor)} of {len(classes)} classes mostly misclassified", listed(poor), advice)
 
 
 def _where_moved(report: RunReport, name: str) -> str:
     return next((text for row in report.by_origin if row.state == name and (text := moved(row))), "")
 
 
-def _student_loss(report: RunReport) -> Iterator[Reason]:
+def _lost(report: RunReport) -> float:
+    """By how much the int8 student's accuracy is below its teacher's."""
     teacher, student = (report.seeds[0].models[name]["accuracy"] for name in ("teacher", "student_int8"))
-    if teacher is not None and student is not None and teacher - student > STUDENT_LOSS:
-        yield Reason(
-            "doubtful",
-            "far below its teacher",
-            f"the int8 student's accuracy is {100 * (teacher - student):.1f} points below its teacher's",
-            "give the student wider or more layers, or more epochs; keras-kd search finds the best for a budget",
-        )
+    return 0.0 if teacher is None or student is None else teacher - student
+
+
+def _student_loss(report: RunReport) -> Iterator[Reason]:
+    lost = _lost(report)
+    if lost > STUDENT_LOSS:
+        seen = f"the int8 student's accuracy is {100 * lost:.1f} points below its teacher's"
+        yield Reason("doubtful", "far below its teacher", seen, LARGER)

@@ -33,7 +33,7 @@ def names_of(report: RunReport) -> dict[str, str]:
     if not members:
         return NAMES
     detects = any(key.startswith(DETECTOR) for key in members)
-    instead = UNDER_DETECTORS if detects else {"teacher": "Teacher: mean of estimators"}
+    instead = UNDER_DETECTORS if detects else {"teacher": "Teacher: estimators, mean"}
     return {"teacher": NAMES["teacher"], **members, **NAMES, **instead}
 
 
