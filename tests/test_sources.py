@@ -7,10 +7,11 @@ from sources import HEALTHY, RATE, SLOW, config_text, machine, record, write
 from micro.config import load_config, parse_config
 from micro.datasets import table
 from micro.datasets.class_windows import class_parts
+from micro.datasets.partners import partner
 from micro.datasets.prepare import prepare
 from micro.datasets.recording import Recording, Samples, Stream, cut
 from micro.datasets.regression_windows import regression_parts
-from micro.datasets.sources import join, partner
+from micro.datasets.sources import join
 from micro.datasets.table_windows import table_parts
 from micro.errors import DataError
 from micro.signal import FrontEnd, JoinedFrontEnd, Source

@@ -158,21 +158,24 @@ def require_sources(
             raise ValueError(f"sources, {source.name}: {_first_line(error)}") from None
 
 
+def not_channels(data: FilesData) -> dict[str, str]:
+    """Columns of [data] that say what is to be learned, or where, and the key of each: no source gives them to a model."""
+    single = ("time_column", "label_column", "target_column", "run_column")
+    found = {name: f"the {key}" for key in single if (name := getattr(data, key, None)) is not None}
+    several = ("target_columns", "label_columns")
+    return found | {name: f"one of {key}" for key in several for name in getattr(data, key, ())}
+
+
 def _require_pairing(source: SourceConfig, data: FilesData) -> None:
+    for name, what in not_channels(data).items():
+        if any(matches_name(name, pattern) for pattern in source.columns):
+            raise ValueError(f"columns takes {name!r} in, which is no channel: it is {what} of [data]")
     if source.files is None:
         if not data.columns:
             raise ValueError("its columns are of the main files, so data.columns must name those of the main source")
         both = next((name for name in source.columns if name in data.columns), None)
         if both is not None:
             raise ValueError(f"column {both!r} is one of data.columns already")
-        for key in ("time_column", "label_column", "target_column", "run_column"):
-            name = getattr(data, key, None)
-            if name is not None and any(matches_name(name, pattern) for pattern in source.columns):
-                raise ValueError(f"columns takes {name!r} in, which is no channel: it is the {key} of [data]")
-        for key in ("target_columns", "label_columns"):
-            for name in getattr(data, key, ()):
-                if any(matches_name(name, pattern) for pattern in source.columns):
-                    raise ValueError(f"columns takes {name!r} in, which is no channel: it is one of {key} of [data]")
         return
     clocks = (data.time_column is not None, source.time_column is not None)
     if clocks[0] != clocks[1]:

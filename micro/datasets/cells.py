@@ -62,7 +62,7 @@ def label(text: str) -> str:
 
 def yes_or_no(text: str) -> int | None:
     """What a cell of a column of yes or no says: 1 or 0, -1 where it is empty, None for anything else."""
-    word = label(text)
+    word = label(re.sub(r"^\s*([01]),(0*)\s*$", r"\1.\2", text))
     return UNKNOWN if not word else 1 if word in YES else 0 if word in NO else None
 
 

@@ -67,7 +67,7 @@ def split_classes(
         DataError: For a class, or what else is wanted, that a part would lack; for a group or a file's content in two parts.
     """
     what = "group" if config.group else what
-    classes, wanted = max(1, len(class_names)), wanted or of_each_class(class_names)
+    wanted = wanted or of_each_class(class_names)
     require_one_class(twins, stretches, class_names)
     if config.split != "time":
         named = _named(paths, config)
@@ -81,7 +81,7 @@ def split_classes(
     if config.split != "time":
         kind, part = lacking[0]
         why = f", as with whole {what}s {PARTS[part]} would have no window{wanted.names[kind]}"
-    parts = _in_time(stretches, classes, features, twins)
+    parts = _in_time(stretches, wanted, features, twins)
     _require_all(stretches, parts, wanted)
     return parts, f"every recording was divided in time{why}: its first 60 % train, the last 25 % test."
 
@@ -233,7 +233,8 @@ def _drawn(
     classes = np.concatenate([one.classes for one in stretches]) if stretches else np.zeros(0, int)
     group = np.concatenate([np.full(len(one.classes), place[one.name]) for one in stretches]) if stretches else classes
     classes, group = classes[classes >= 0], group[classes >= 0]
-    folds = min(round(1 / fraction), len(np.unique(group)))
+    most = int(np.bincount(classes).max(initial=0))
+    folds = min(round(1 / fraction), len(np.unique(group)), most)
     if folds < 2:
         return set()
     split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed % 2**32)
@@ -252,16 +253,20 @@ def _drawn(
 
 
 def _in_time(
-    stretches: Sequence[Labeled], classes: int, features: Framing, twins: Sequence[tuple[str, ...]]
+    stretches: Sequence[Labeled], wanted: Wanted, features: Framing, twins: Sequence[tuple[str, ...]]
 ) -> list[np.ndarray]:
     """The part of each window: every run of windows of one class is divided, or goes whole to the part that lacks most.
 
     Files of the same content are divided alike.
     """
     first = {name: names[0] for names in twins for name in names}
-    whole: dict[tuple[str, int], int] = {}
+    whole: dict[tuple[str, int, int], int] = {}
     parts = [np.full(len(one.classes), -1) for one in stretches]
-    given = np.zeros((classes, len(PARTS)))
+    of = wanted.of.astype(int)
+    every = sum(np.bincount(one.classes[one.classes >= 0], minlength=len(of)) for one in stretches) @ of
+    given = np.zeros((of.shape[1], len(PARTS)))
+    names = [one.name for one in stretches]
+    within = [names[:place].count(name) for place, name in enumerate(names)]
     short: list[tuple[int, int, slice]] = []
     for number, one in enumerate(stretches):
         for label, run in _runs(one.classes):
@@ -273,14 +278,15 @@ def _in_time(
                 continue
             for part, inner in enumerate(slices):
                 parts[number][run.start + inner.start : run.start + inner.stop] = part
-                given[label, part] += inner.stop - inner.start
+                given[:, part] += of[label] * (inner.stop - inner.start)
     for number, label, run in short:
         count = run.stop - run.start
-        behind = np.array(FRACTIONS) * (given[label].sum() + count) - given[label]
-        key = (first.get(stretches[number].name, stretches[number].name), run.start)
-        part = whole.setdefault(key, int(np.argmax(behind)))
+        kinds = np.flatnonzero(of[label])
+        behind = np.array(FRACTIONS) * (given[kinds].sum(axis=1, keepdims=True) + count) - given[kinds]
+        key = (first.get(names[number], names[number]), within[number], run.start)
+        part = whole.setdefault(key, int(np.argmax((behind / every[kinds, None]).sum(axis=0))))
         parts[number][run] = part
-        given[label, part] += count
+        given[kinds, part] += count
     return parts
 
 

@@ -23,6 +23,9 @@ from micro.datasets.window_parts import Origins
 from micro.errors import DataError
 from micro.support.wording import counted, listed
 
+# Deals that are tried where folds lack a kind of windows.
+DEALS = 200
+
 
 def divided(
     stretches: Sequence[Labeled],
@@ -56,8 +59,9 @@ def divided(
             f"folds = {config.folds}, and {counted(apart, what)} {'has' if apart == 1 else 'have'} windows{same}: each fold "
             f"tests {what}s of its own; {fewer}"
         )
-    dealt = deal(held, config.folds, seed)
-    _require_trained(held, dealt, config.folds, wanted or of_each_class(class_names), what, _named(groups, place))
+    wanted = wanted or of_each_class(class_names)
+    dealt = _best_dealt(held @ wanted.of.astype(int), config.folds, seed)
+    _require_trained(held, dealt, config.folds, wanted, what, _named(groups, place))
     part_of = {fold: TEST, (fold + 1) % config.folds: VALIDATION}
     parts = [np.where(one.classes >= 0, part_of.get(int(dealt[place[one.name]]), TRAINING), -1) for one in stretches]
     counts = [
@@ -102,6 +106,22 @@ def deal(held: np.ndarray, folds: int, seed: int) -> np.ndarray:
         load[best] += shares[group]
         given[best] += 1
     return fold_of
+
+
+def _best_dealt(held: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """As `deal`, of windows of each kind: of several deals the one in which folds, and what they train on, lack fewest."""
+    best, fewest = None, np.inf
+    for turn in range(DEALS):
+        dealt = deal(held, folds, seed + 7919 * turn)
+        of_fold = np.stack([held[dealt == fold].sum(axis=0) for fold in range(folds)])
+        trained = of_fold.sum(axis=0) - of_fold - np.roll(of_fold, -1, axis=0)
+        lacking = 1000 * int((trained == 0).sum()) + int((of_fold == 0).sum())
+        if lacking < fewest:
+            best, fewest = dealt, lacking
+        if not lacking:
+            break
+    assert best is not None
+    return best
 
 
 def _same(groups: Mapping[str, str], twins: Sequence[tuple[str, ...]]) -> str:

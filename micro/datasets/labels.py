@@ -126,7 +126,9 @@ def _combined(labels: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray
     known = (every != UNKNOWN).all(axis=1)
     if not known.any():
         raise DataError("no row has all labels of label_columns: a window whose labels are not known teaches nothing")
-    combinations, places = np.unique(every[known], axis=0, return_inverse=True)
+    bits = 1 << np.arange(every.shape[1], dtype=np.int64)
+    packed, places = np.unique(every[known] @ bits, return_inverse=True)
+    combinations = (packed[:, None] & bits) != 0
     classes = np.full(len(every), -1)
-    classes[known] = places.reshape(-1)
+    classes[known] = places
     return combinations.astype(int), np.split(classes, np.cumsum([len(each) for each in labels])[:-1])

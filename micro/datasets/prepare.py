@@ -24,11 +24,11 @@ from micro.datasets.class_windows import class_parts
 from micro.datasets.cwru_windows import cwru_parts
 from micro.datasets.label_windows import label_parts
 from micro.datasets.mixing import joined, mixed_windows
+from micro.datasets.partners import require_partners
 from micro.datasets.pieces import AnyTarget, Parts, Pieces, Range, Target, Targets, evenly_spaced
 from micro.datasets.prepared import Prepared
 from micro.datasets.regression_windows import regression_parts
 from micro.datasets.rig_windows import rig_parts
-from micro.datasets.sources import require_partners
 from micro.datasets.table_windows import table_parts
 from micro.datasets.text import TextPart, text_parts
 from micro.datasets.unlabeled import NO_CLASS

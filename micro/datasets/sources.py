@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.config import PLACE, FilesData, SourceConfig
+from micro.config import FilesData, SourceConfig
+from micro.config.sources import not_channels
 from micro.datasets import store, table
 from micro.datasets.columns import usable
 from micro.datasets.contents import Contents, filled_rows
 from micro.datasets.filled_rows import require_filled
-from micro.datasets.find import find_files, placed, without
+from micro.datasets.partners import partner
 from micro.datasets.recording import Recording, Samples, Stream, lacking, one_rate
 from micro.datasets.states import States
 from micro.errors import DataError
@@ -23,8 +24,6 @@ from micro.signal.joined import LARGEST_AGE
 from micro.support.patterns import matches_name
 from micro.support.wording import counted, listed, was
 
-# Folders above a recording elsewhere in which the files of its sources are looked for.
-LEVELS = 4
 # Hops of a source after which its latest window is too old, where the config says nothing.
 HOPS = 2
 
@@ -126,66 +125,6 @@ def _alike(channel: str, other: str) -> bool:
     return matches_name(channel, other) or matches_name(other, channel)
 
 
-def require_partners(data: FilesData, sources: Sequence[SourceConfig]) -> None:
-    """DataError for a main file without its file of a source, before any is read."""
-    aside = [
-        name for name in (getattr(data, "intervals", None), *getattr(data, "remaining_at_end", {}).values()) if name
-    ]
-    for path, name in without(find_files(data.files, data.folder), aside, data.folder).items():
-        for source in sources:
-            partner(path, name, source, data)
-
-
-def partner(path: Path, name: str, source: SourceConfig, data: FilesData) -> Path:
-    """The file of a source that belongs to a main file.
-
-    Raises:
-        DataError: Names both where it does not exist, and a main file whose name does not fit.
-    """
-    if source.files is None:
-        return path
-    root = Path(source.folder or data.folder)
-    absolute, folder = path.resolve(), Path(data.folder).resolve()
-    # A file from elsewhere, which is scored, lies next to its partner.
-    below = absolute.relative_to(folder) if absolute.is_relative_to(folder) else None
-    if PLACE not in source.files:
-        found = (path.parent if below is None else root) / source.files
-        if not found.is_file():
-            raise DataError(f"source {source.name}: {found}: no such file, which {name} needs")
-        return _other(found, path, name, source)
-    value = path.stem if source.recording == PLACE else placed(path.as_posix(), source.recording, PLACE)
-    if value is None:
-        raise DataError(f"source {source.name}: {name} does not match recording = {source.recording!r}")
-    own = source.files.replace(PLACE, value)
-    found = _beside(path, own, root, folder) if below is None else root / below.parent / own
-    if not found.is_file():
-        itself = placed(path.name, source.files.rpartition("/")[2], PLACE) is not None
-        more = ", or let data.files name the main recordings alone" if itself else ""
-        raise DataError(f"source {source.name}: {name} has no file {found}; record it, leave {name} out{more}")
-    return _other(found, path, name, source)
-
-
-def _beside(path: Path, own: str, root: Path, folder: Path) -> Path:
-    """The source's file of a recording elsewhere: laid out as the run's were below its folder, else next to the recording."""
-    absolute, aside = path.resolve(), root.resolve()
-    if aside != folder and aside.is_relative_to(folder):
-        for above in absolute.parents[:LEVELS]:
-            found = above / aside.relative_to(folder) / absolute.parent.relative_to(above) / own
-            if found.is_file():
-                return found
-    return path.parent / own
-
-
-def _other(found: Path, path: Path, name: str, source: SourceConfig) -> Path:
-    """DataError where the file of a source is the recording itself."""
-    if found.resolve() == path.resolve():
-        raise DataError(
-            f"source {source.name}: its file of {name} would be {name} itself; put it into a folder of its own and name that "
-            "by folder, or leave files out for a column of the main files"
-        )
-    return found
-
-
 def _read(
     partners: Mapping[str, Path], source: SourceConfig, data: FilesData, known: SourceData | None
 ) -> tuple[dict[Path, Samples], SourceData, list[str]]:
@@ -196,6 +135,8 @@ def _read(
     named = {path: path.name for path in partners.values()}
     files = [table.File(path, name, healthy=False, faulty=False) for path, name in named.items()]
     contents = table.read_files(files, reading, () if known is None else known.channels, notes, left_out)
+    if known is None and source.files is not None and not source.columns:
+        contents = [(file, _without(one, not_channels(data), source)) for file, one in contents]
     stretches: list[Recording] = []
     places: list[Path] = []
     for file, one in contents:
@@ -216,6 +157,24 @@ def _read(
         for path in dict.fromkeys(places)
     }
     return by_file, SourceData(source.name, channels, rate if known is None else known.sample_rate), [*notes]
+
+
+def _without(read: Contents, names: Mapping[str, str], source: SourceConfig) -> Contents:
+    """A file of a source without the columns that say what is to be learned: a model must not see them.
+
+    Raises:
+        DataError: Where nothing else is left.
+    """
+    kept = [place for place, name in enumerate(read.channels) if name not in names]
+    if len(kept) == len(read.channels):
+        return read
+    if not kept:
+        raise DataError(
+            f"source {source.name}: {read.path} has no channel besides {', '.join(read.channels)}, of [data]"
+        )
+    texts = {kept.index(old): text for old, text in read.texts.items() if old in kept}
+    channels = tuple(read.channels[place] for place in kept)
+    return replace(read, channels=channels, samples=store.taken(read.samples, kept), texts=texts)
 
 
 def _rate(stretches: Sequence[Recording], source: SourceConfig) -> float:

@@ -38,8 +38,10 @@ def held_out_sets(
         folds = by_group.copy()
         for kind in np.unique(kinds):
             mine = kinds == kind
+            own = np.unique(group[mine])
             if len(np.unique(folds[mine])) < 2:
-                folds[mine] = _stretches(content[mine], place[mine], count)
+                several = np.searchsorted(own, group[mine]) % count
+                folds[mine] = several if len(own) > 1 else _stretches(content[mine], place[mine], count)
         sets = [
             (folds == fold, (folds != fold) & ~_near(folds == fold, content, place, near)) for fold in np.unique(folds)
         ]
@@ -77,6 +79,8 @@ def _by_groups(kinds: np.ndarray, group: np.ndarray) -> np.ndarray:
     count = min(FOLDS, len(np.unique(group)))
     if count < 2:
         return folds
+    if np.bincount(kinds).max() < count:
+        return group % count
     with warnings.catch_warnings():
         # Kinds with fewer windows than folds are looked at afterwards.
         warnings.simplefilter("ignore")

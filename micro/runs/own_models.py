@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -57,7 +58,9 @@ def load_teacher(part: TeacherConfig, data: Prepared) -> keras.Model:
     """
     assert part.path is not None
     if not part.classes:
-        return load_model(part.path, data, "teacher")
+        model = load_model(part.path, data, "teacher")
+        sigmoids = bool(data.label_names) and activation_of(model) == "sigmoid"
+        return _chosen(model, data.label_names, data.label_names) if sigmoids else model
     names, what = (data.label_names, "label") if data.label_names else (data.class_names, "class")
     if not names:
         raise DataError(
@@ -70,9 +73,9 @@ def load_teacher(part: TeacherConfig, data: Prepared) -> keras.Model:
             f"teacher: {part.path} does not know {what} {missing[0]!r}; by teacher.classes it knows {known}"
         )
     model = load_model(part.path, data, "teacher", len(part.classes))
-    if part.classes == names:
-        return model
     activation = activation_of(model)
+    if part.classes == names and not (data.label_names and activation == "sigmoid"):
+        return model
     squashed = "sigmoid" if data.label_names else "softmax"
     if activation not in ("linear", squashed):
         chosen = "labels" if data.label_names else "classes"
@@ -80,11 +83,17 @@ def load_teacher(part: TeacherConfig, data: Prepared) -> keras.Model:
             f"teacher: to choose {chosen} from it, {part.path} must give logits or end in a {squashed}; it ends in "
             f"{activation or 'something else'}"
         )
+    return _chosen(model, part.classes, names)
+
+
+def _chosen(model: keras.Model, given: Sequence[str], names: Sequence[str]) -> keras.Model:
+    """A model of logits of some of the classes or labels that a model gives, in an order of their own."""
+    activation = activation_of(model)
     # The logarithm of probabilities is logits of the same probabilities, also of a part of the classes.
     logits = model.outputs[0] if activation == "linear" else keras.ops.log(model.outputs[0] + 1e-12)
     if activation == "sigmoid":
         logits = logits - keras.ops.log(1 - model.outputs[0] + 1e-12)
-    kernel = np.array([[name == other for other in names] for name in part.classes], np.float32)
+    kernel = np.array([[name == other for other in names] for name in given], np.float32)
     select = keras.layers.Dense(len(names), use_bias=False, trainable=False, name="classes")
     model = keras.Model(model.inputs, select(logits), name="teacher")
     select.set_weights([kernel])

@@ -101,7 +101,7 @@ class DataReport(Part):
     predict from the others.
 
     Pictures have no sample rate, but an `image_size`, height and width. `channels` and `sample_rate` are the main source's,
-    where there are further `sources`.
+    where there are further `sources`. `recordings` are those of the test.
     """
 
     windows: WindowCounts
@@ -117,6 +117,7 @@ class DataReport(Part):
     predicted: tuple[str, ...] = ()
     text: TextReport | None = None
     label_names: tuple[str, ...] = ()
+    recordings: int = 0
 
 
 class Parameters(Part):

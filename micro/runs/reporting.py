@@ -190,6 +190,7 @@ def _data_report(results: RunResults) -> DataReport:
         **_where_given(data),
         text=text_report(data),
         label_names=data.label_names,
+        recordings=len(set(data.test.origins)),
     )
 
 

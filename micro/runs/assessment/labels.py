@@ -26,7 +26,7 @@ LARGER = "give the student wider or more layers, or more epochs; keras-kd search
 
 def label_reasons(report: RunReport) -> Iterator[Reason]:
     """Whether each label is told from its absence, whether the firmware reports it, and what the student lost."""
-    recordings = len({row.origin for row in report.by_origin})
+    recordings = report.data.recordings or len({row.origin for row in report.by_origin})
     for label in report.labels:
         yield from _separation(label, report)
     yield _exact(report, recordings)
@@ -69,6 +69,13 @@ def _exact(report: RunReport, recordings: int) -> Reason:
     if recordings < FEWEST:
         few = f"few recordings in the test ({recordings})"
         return Reason("doubtful", few, f"{seen}: too few to speak for others", MORE)
+    states: dict[str, int] = {}
+    for row in report.by_origin:
+        states[row.state] = states.get(row.state, 0) + row.windows
+    most = max(states, key=states.__getitem__)
+    if len(states) > 1 and low <= states[most] / windows:
+        says = f"{seen}; always answering {most!r} would be right in {percent(states[most] / windows)}"
+        return Reason("doubtful", "all labels right no more often than by one answer", says, MORE)
     return Reason("good", f"all labels right in {percent(exact)} of windows", seen)
 
 
@@ -82,12 +89,15 @@ def _firmware(row: LabelReport, report: RunReport) -> Iterator[Reason]:
         f"after {percent(row.falsely_reported)} of those without it"
     )
     without = report.data.windows.test - row.windows
-    low = interval(round(row.falsely_reported * without), without)[0]
+    given = row.falsely_given or 0.0
+    # Thresholds promise a rate of windows; what is reported also counts those before.
+    low = interval(round(given * without), without)[0]
     if asked is not None and low > far_above(asked):
         yield Reason(
             "doubtful",
-            f"{row.name} reported after {percent(row.falsely_reported)} of windows without it",
-            f"{seen}; {percent(asked)} were asked for: the test's recordings differ from those that thresholds were set by",
+            f"{row.name} found in {percent(given)} of windows without it",
+            f"{row.name}: {percent(given)} of the test windows without it are above its threshold, and {percent(asked)} were "
+            "asked for: the test's recordings differ from those that thresholds were set by",
             "record more without it for validation, or name some that are more like the test's in validation_files",
         )
     elif row.reported < SELDOM:
