@@ -214,6 +214,10 @@ REFUSED = {
     ),
     "label_column": ({"data": {"label_column": "u"}}, "label_column is of task 'classification'"),
     "classes": ({"data": {"classes": {"a": "a*"}}}, "classes is not for task 'multilabel': classes say which files"),
+    "fault": (
+        {"data": {"label_columns": ["fault: model", "b"]}},
+        "the firmware prints faults of its own as 'fault: model'; rename the column",
+    ),
     "class_weights": ({"data": {"class_weights": "balanced"}}, "class_weights is not for task 'multilabel'"),
     "healthy": ({"data": {"healthy_classes": ["none"]}}, "healthy_classes is not for task 'multilabel'"),
     "intervals": ({"data": {"intervals": "a.csv"}}, "intervals is not for task 'multilabel'"),
@@ -230,7 +234,7 @@ REFUSED = {
     "suppression": ({"recognize": {"suppression": 2}}, "recognize.suppression is for task 'classification'"),
     "detect": (
         {"detect": {"history": 2}},
-        "[detect] is for an alarm, and this multilabel raises none; it takes [recognize]",
+        "[detect] is for an alarm, and this model of several labels raises none; it takes [recognize]",
     ),
     "estimate": ({"estimate": {"coverage": 0.5}}, "[estimate] is for task 'regression'"),
     "objective": (

@@ -117,7 +117,8 @@ def require_decision(
         takes = {"multilabel": "; it takes [recognize]", "regression": "; it takes [estimate]", "sequence": ""}.get(
             task, "; it takes [recognize], or names healthy_classes for an alarm"
         )
-        raise ValueError(f"[detect] is for an alarm, and this {task} raises none{takes}")
+        this = "model of several labels" if task == "multilabel" else task
+        raise ValueError(f"[detect] is for an alarm, and this {this} raises none{takes}")
     if estimate != EstimateConfig() and task != "regression":
         raise ValueError(f"[estimate] is for task 'regression', and task is {task!r}")
 

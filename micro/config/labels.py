@@ -59,7 +59,7 @@ class LabelsData(GroupedData):
         twice = next((name for name in special if special.count(name) > 1), None)
         if twice is not None:
             raise ValueError(
-                f"column {twice!r} is named twice in label_columns and time_column; each is another column"
+                f"column {twice!r} is named twice in label_columns, or there and as time_column; each is another column"
             )
         channel = next((name for name in self.label_columns if name in self.columns), None)
         if channel is not None:
@@ -70,6 +70,9 @@ class LabelsData(GroupedData):
         none = next((name for name in self.label_columns if name.strip().lower() == NO_LABEL), None)
         if none is not None:
             raise ValueError(f"label_columns: {none!r} is what tables call windows without labels; rename the column")
+        fault = next((name for name in self.label_columns if name.strip().lower().startswith("fault:")), None)
+        if fault is not None:
+            raise ValueError(f"label_columns: the firmware prints faults of its own as {fault!r}; rename the column")
         joined = next((name for name in self.label_columns if "+" in name), None)
         if joined is not None:
             raise ValueError(

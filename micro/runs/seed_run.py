@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from keras_kd.layers import copied
 from micro.config import NETWORK, Config, Stage
 from micro.conversion.convert_keras import convert
 from micro.datasets.prepared import Prepared
+from micro.errors import ConversionWarning
 from micro.runs.compression import TrainingData, Written, apply, written
 from micro.runs.estimator_teacher import EstimatorTeacher, fit_estimator_teacher
 from micro.runs.evaluate import Evaluation, Judge, chip_judge, evaluate, keras_judge
@@ -127,7 +129,10 @@ def run_seed(work: SeedWork) -> SeedRun:
         own, network = deployable(alone.model, data, config.student)
         # Of text its own embedding gives other values.
         calibration = calibration if own is None else calibration_of(data, seed, own)
-        tflite = convert(network, calibration, weights=config.convert.weights)
+        with warnings.catch_warnings():
+            # What int8 costs is judged on the test, as of the student under the teacher.
+            warnings.simplefilter("ignore", ConversionWarning)
+            tflite = convert(network, calibration, weights=config.convert.weights)
         judge = behind(own, chip_judge(tflite, data.task, data.predicted))
         evaluations["alone_int8"] = evaluate(judge, data, config)
     return SeedRun(teacher if isinstance(teacher, Trained) else None, student, alone, evaluations, stages, embedding)
