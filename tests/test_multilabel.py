@@ -222,7 +222,10 @@ REFUSED = {
     "healthy": ({"data": {"healthy_classes": ["none"]}}, "healthy_classes is not for task 'multilabel'"),
     "intervals": ({"data": {"intervals": "a.csv"}}, "intervals is not for task 'multilabel'"),
     "pictures": ({"data": {"files": "*.png", "sample_rate": None}}, "pictures have no columns of labels"),
-    "twice": ({"data": {"label_columns": ["a", "a"]}}, "column 'a' is named twice in label_columns and time_column"),
+    "twice": (
+        {"data": {"label_columns": ["a", "a"]}},
+        "column 'a' is named twice in label_columns, or there and as time_column",
+    ),
     "a channel": ({"data": {"columns": ["radial", "unbalance"]}}, "columns names 'unbalance', which is no channel"),
     "plus": ({"data": {"label_columns": ["a+b", "c"]}}, "'a+b' holds '+', by which tables join"),
     "none": ({"data": {"label_columns": ["a", "None"]}}, "'None' is what tables call windows without labels"),
