@@ -258,7 +258,7 @@ class Fleet(Job):
         functions = {fleet.TEACH: teach, fleet.TRAIN: train}
         fleet.cluster, fleet.run_all = one_process(functions.__getitem__)
         fleet.require_ray = lambda: None
-        page.render_fleet = lambda rows, job, task: b"page"
+        page.render_fleet = lambda rows, job, task, targets: b"page"
         machine._note = lambda log, name, event: None
         self.run_fleet = fleet.run_fleet
         shared = config().model_dump(mode="json")

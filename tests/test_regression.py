@@ -143,7 +143,7 @@ def test_machines_that_share_files_are_not_counted_as_different(tmp_path):
             write(tmp_path / f"{machine}_{n}.csv", {"x": noise(30, n)})
     with pytest.raises(DataError) as refused:
         regression_parts(data_of(tmp_path, group="{group}_*.csv"), RAW, PLAIN, 0)
-    assert "2 groups have one, 1 of them different, as the others share files of the same bytes" in str(refused.value)
+    assert "2 groups have one, 1 of them different, as others share files of the same bytes" in str(refused.value)
     assert "split" not in str(refused.value)
 
 

@@ -37,7 +37,7 @@ def test_a_report_read_and_written_again_has_the_same_bytes(rig_run):
         ),
         (
             {"task": "forecast"},
-            "report.json: task: Input should be 'anomaly', 'classification', 'regression' or 'sequence'",
+            "report.json: task: Input should be 'anomaly', 'classification', 'multilabel', 'regression' or 'sequence'",
         ),
         ({"scaling": {"centre": [1.0], "spread": [0.0]}}, "report.json: scaling: "),
     ],

@@ -13,6 +13,8 @@ from micro.detection.sensor import LARGEST_SAMPLE
 from micro.errors import DataError
 from micro.signal import Frames
 
+# Counts of sound of 32 bits go so far, which a front end of fixed point takes by its full_scale.
+LARGEST_COUNT = 2.0**31
 # Rows that are looked at together.
 BLOCK = 1 << 20
 
@@ -51,7 +53,7 @@ def _require_sensible(recording: Recording) -> None:
         largest = max(
             (float(np.nanmax(np.abs(part))) for part in _blocks(samples) if np.isfinite(part).any()), default=0.0
         )
-        if largest > LARGEST_SAMPLE:
+        if largest > LARGEST_COUNT:
             ends = ((name, one.low, one.high) for name, one in precision.items())
             name, low, high = max(ends, key=lambda each: max(abs(each[1]), abs(each[2])), default=("", 0.0, largest))
             column = f"column {name!r} goes from {low:.6g} to {high:.6g}" if name else f"a sample is {largest:.6g}"
