@@ -195,6 +195,7 @@ def test_everything_around_a_student_takes_several_labels(files, tmp_path):
     assert any("of two training windows" in note for note in report.data.notes)
 
 
+@pytest.mark.slow
 def test_a_run_chooses_its_recipe_by_the_labels_that_are_right(files, tmp_path):
     raw = config(str(files), teacher=SHORT, student={"epochs": 3, "batch_size": 64}, distill={"recipe": "auto"})
     (tmp_path / "auto.toml").write_text(toml(raw))
@@ -208,6 +209,7 @@ def test_a_run_chooses_its_recipe_by_the_labels_that_are_right(files, tmp_path):
     assert "labels right, points" in (tmp_path / "layers.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_search_compares_students_by_the_likelihood_of_the_labels(files, tmp_path):
     raw = config(str(files), teacher=SHORT, student=SHORT, distill={"mixup": 0.5})
     plain = parse_config(raw).model_dump(mode="json")

@@ -282,6 +282,7 @@ def test_an_autoencoder_cannot_give_back_what_only_its_teacher_sees(tmp_path):
         parse_config(raw)
 
 
+@pytest.mark.slow
 def test_a_search_teaches_by_what_the_teacher_gives_on_its_own_inputs(tmp_path):
     hall(tmp_path / "data", rows=600)
     raw = raw_of("data", teacher={"columns": list(MORE), "features": {"kind": "statistics", "window": 80}})
