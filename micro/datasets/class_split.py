@@ -14,6 +14,7 @@ from micro.config import GroupedData
 from micro.datasets.division import Wanted, division_of_groups, of_each_class, windows_by_group
 from micro.datasets.find import matches, placed
 from micro.datasets.recording import Framing, split_in_time
+from micro.datasets.twins import numbers_within
 from micro.datasets.unmatched import unmatched
 from micro.errors import DataError
 from micro.support.wording import are, counted, listed
@@ -266,7 +267,7 @@ def _in_time(
     every = sum(np.bincount(one.classes[one.classes >= 0], minlength=len(of)) for one in stretches) @ of
     given = np.zeros((of.shape[1], len(PARTS)))
     names = [one.name for one in stretches]
-    within = [names[:place].count(name) for place, name in enumerate(names)]
+    within = numbers_within(names)
     short: list[tuple[int, int, slice]] = []
     for number, one in enumerate(stretches):
         for label, run in _runs(one.classes):

@@ -60,8 +60,9 @@ def divided(
             f"tests {what}s of its own; {fewer}"
         )
     wanted = wanted or of_each_class(class_names)
-    dealt = _best_dealt(held @ wanted.of.astype(int), config.folds, seed)
-    _require_trained(held, dealt, config.folds, wanted, what, _named(groups, place))
+    kinds = held @ wanted.of.astype(int)
+    dealt = _best_dealt(kinds, config.folds, seed)
+    _require_trained(kinds, dealt, config.folds, wanted, what, _named(groups, place))
     part_of = {fold: TEST, (fold + 1) % config.folds: VALIDATION}
     parts = [np.where(one.classes >= 0, part_of.get(int(dealt[place[one.name]]), TRAINING), -1) for one in stretches]
     counts = [
@@ -146,8 +147,7 @@ def _named(groups: Mapping[str, str], place: Mapping[str, int]) -> list[str]:
 def _require_trained(
     held: np.ndarray, dealt: np.ndarray, folds: int, wanted: Wanted, what: str, names: Sequence[str]
 ) -> None:
-    """DataError for a class, or what else is wanted, of which a fold would train on no window."""
-    held = held @ wanted.of.astype(int)
+    """DataError for a class, or what else is wanted, of which a fold would train on none; `held` are windows of each."""
     for fold in range(folds):
         trained = held[(dealt != fold) & (dealt != (fold + 1) % folds)].sum(axis=0)
         lacking = np.flatnonzero(trained == 0)

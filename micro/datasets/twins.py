@@ -25,14 +25,22 @@ def same_stretches(names: Sequence[str], twins: Sequence[tuple[str, ...]]) -> di
     """For stretches of these files' names, in order, the place of the stretch of an earlier file that holds the same."""
     first = {name: same[0] for same in twins for name in same}
     seen: dict[tuple[str, int], int] = {}
-    counts: dict[str, int] = {}
     found = {}
-    for place, name in enumerate(names):
-        counts[name] = number = counts.get(name, 0) + 1
+    for place, (name, number) in enumerate(zip(names, numbers_within(names))):
         original = seen.setdefault((first.get(name, name), number), place)
         if original != place:
             found[place] = original
     return found
+
+
+def numbers_within(names: Sequence[str]) -> list[int]:
+    """For stretches of these files' names, in order, which of its file's stretches each is, from 0."""
+    counts: dict[str, int] = {}
+    numbers = []
+    for name in names:
+        numbers.append(counts.get(name, 0))
+        counts[name] = numbers[-1] + 1
+    return numbers
 
 
 def twins_note(twins: Sequence[tuple[str, ...]]) -> list[str]:

@@ -110,12 +110,10 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
 
 def _estimators(config: Config, data: Prepared) -> EstimatorTeacher:
     """The teacher's estimators fitted, with the network among them trained."""
-    network = train_teacher(config, data, config.seed, lambda: None).model if _has_network(config) else None
+    network = (
+        train_teacher(config, data, config.seed, lambda: None).model if NETWORK in config.teacher.estimators else None
+    )
     return fit_estimator_teacher(config, data, config.seed, network, lambda name: None)
-
-
-def _has_network(config: Config) -> bool:
-    return NETWORK in config.teacher.estimators
 
 
 def _as_teacher(data: Prepared, train_x: np.ndarray) -> np.ndarray:

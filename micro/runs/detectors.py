@@ -6,19 +6,17 @@ healthy ones alone: far away both give one score.
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import importlib.util
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from micro.datasets.arrays import one_line
 from micro.errors import DataError
+from micro.runs.libraries import class_of, imported, said_of, seeded
 
+# Of the config, before what goes wrong with them.
+KEY = "teacher.detectors"
 # Windows, (m, features) -> their scores, (m,).
 Scorer = Callable[[np.ndarray], np.ndarray]
 # Healthy windows, (n, features), and a seed -> the scorer fitted on them.
@@ -49,9 +47,9 @@ def fitted(detector: str | Mapping[str, Any], x: np.ndarray, seed: int) -> Score
     (name,) = names_of([detector])
     if isinstance(detector, str) and detector in DETECTORS:
         return _checked(DETECTORS[detector](x, seed), name)
-    path, arguments = _class_of(detector)
+    path, arguments = class_of(detector)
     made = _made(path, arguments, seed)
-    with _named(name):
+    with said_of(name, KEY):
         made.fit(x)
     # PyOD's scores grow with anomaly, scikit-learn's with normality.
     sign = 1.0 if path.startswith("pyod.") else -1.0
@@ -64,7 +62,7 @@ def require_detectors(detectors: Sequence[str | Mapping[str, Any]]) -> None:
     """DataError for a class that is not there, is no detector or does not take its arguments."""
     for each in detectors:
         if isinstance(each, dict) or each not in {*DETECTORS, "autoencoder"}:
-            path, arguments = _class_of(each)
+            path, arguments = class_of(each)
             _made(path, arguments, 0)
 
 
@@ -75,18 +73,11 @@ def names_of(detectors: Sequence[str | Mapping[str, Any]]) -> list[str]:
     return [name if number == 1 else f"{name} {number}" for name, number in zip(names, numbers)]
 
 
-def _class_of(detector: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The path of a class and its arguments."""
-    if isinstance(detector, str):
-        return detector, {}
-    return detector["class"], {key: value for key, value in detector.items() if key != "class"}
-
-
 def _checked(score: Scorer, name: str) -> Scorer:
     """A detector's scores, with DataError for those that are not one finite number a window."""
 
     def checked(rows: np.ndarray) -> np.ndarray:
-        with _named(name):
+        with said_of(name, KEY):
             scores = np.asarray(score(rows), np.float64)
         if scores.shape != (len(rows),):
             raise DataError(f"teacher.detectors: {name} gives scores of shape {scores.shape} for {len(rows)} windows")
@@ -97,38 +88,13 @@ def _checked(score: Scorer, name: str) -> Scorer:
     return checked
 
 
-@contextlib.contextmanager
-def _named(name: str) -> Iterator[None]:
-    """DataError with the detector's name for whatever a library raises; what it prints goes where progress does."""
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-    except DataError:
-        raise
-    except Exception as error:
-        # scikit-learn gives the reason why a method is missing as the cause.
-        raise DataError(f"teacher.detectors: {name}: {one_line(error.__cause__ or error)}") from None
-
-
 def _made(path: str, arguments: Mapping[str, Any], seed: int) -> Any:
     """An object of a class of detectors, with the seed where it takes one and none is given."""
-    module, _, name = path.rpartition(".")
-    try:
-        kind = getattr(importlib.import_module(module), name)
-    except ImportError as error:
-        package = path.partition(".")[0]
-        missing = (error.name or "").partition(".")[0] == package and importlib.util.find_spec(package) is None
-        hint = f"; install it: pip install {package}" if missing else ""
-        raise DataError(f"teacher.detectors: {path} cannot be imported: {error}{hint}") from None
-    except AttributeError:
-        raise DataError(f"teacher.detectors: {module} has no class {name!r}") from None
+    kind = imported(path, KEY)
     if not (isinstance(kind, type) and _detects(kind)):
         raise DataError(f"teacher.detectors: {path} is no detector of outliers with fit and decision_function")
-    with _named(path):
-        made = kind(**arguments)
-        if "random_state" not in arguments and "random_state" in getattr(made, "get_params", dict)():
-            made.set_params(random_state=seed)
-    return made
+    with said_of(path, KEY):
+        return seeded(kind, arguments, seed)
 
 
 def _detects(kind: type) -> bool:

@@ -39,13 +39,11 @@ class EstimatorTeacher:
             standardized numbers.
         combined: The same of all together.
         recorded: What they give for the windows that a student learns from.
-        model: The network among them; None where there is none.
     """
 
     members: Mapping[str, Predictor]
     combined: Predictor
     recorded: RecordedTeacher
-    model: keras.Model | None
 
 
 def known_estimators(outputs: int | None) -> Supplied:
@@ -141,7 +139,7 @@ def fit_estimator_teacher(
         known_estimators(data.outputs), outputs.astype(np.float32), combined(seen.validation.x).astype(np.float32)
     )
     judged = {name: _alone(member, classes) for name, member in members.items()}
-    return EstimatorTeacher(judged, combined, recorded, network)
+    return EstimatorTeacher(judged, combined, recorded)
 
 
 def _alone(member: Predictor, classes: bool) -> Predictor:

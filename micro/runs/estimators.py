@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from micro.config import NETWORK, Task
 from micro.config.complaints import did_you_mean
-from micro.datasets.arrays import one_line
 from micro.errors import DataError
+from micro.runs.libraries import class_of, imported, said_of, seeded
 
+# Of the config, before what goes wrong with them.
+KEY = "teacher.estimators"
 # Windows, (n, features) -> probabilities of the classes, (n, classes), or standardized numbers, (n, targets).
 Predictor = Callable[[np.ndarray], np.ndarray]
 # A probability below which an estimator that saw few examples tells nothing: some give exactly 0.
@@ -47,7 +47,7 @@ def fit_estimator(
     """
     path, arguments = class_of(estimator)
     made = _made(path, arguments, task, seed)
-    with _named(path):
+    with said_of(path, KEY):
         if task == "regression":
             return _checked(_numbers(made, x, y), path, outputs)
         made.fit(x, y, **({} if weights is None else {"sample_weight": weights}))
@@ -69,13 +69,6 @@ def require_estimators(estimators: Sequence[str | Mapping[str, Any]], task: Task
                 f"teacher.estimators: {path} takes no weights of windows, and class_weights is 'balanced'; take another class, "
                 "or leave class_weights out"
             )
-
-
-def class_of(estimator: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The path of a class and its arguments."""
-    if isinstance(estimator, str):
-        return estimator, {}
-    return estimator["class"], {key: value for key, value in estimator.items() if key != "class"}
 
 
 def _probabilities(made: Any, outputs: int) -> Predictor:
@@ -106,7 +99,7 @@ def _checked(predict: Predictor, path: str, outputs: int) -> Predictor:
     """Predictions, with DataError for those that are not a finite number for each window and output."""
 
     def checked(rows: np.ndarray) -> np.ndarray:
-        with _named(path):
+        with said_of(path, KEY):
             values = predict(rows)
         if values.shape != (len(rows), outputs):
             raise DataError(
@@ -123,24 +116,15 @@ def _made(path: str, arguments: Mapping[str, Any], task: Task, seed: int) -> Any
     """An object of a class of estimators, with the seed where it takes one and none is given."""
     from sklearn.base import is_classifier, is_regressor
 
-    module, _, name = path.rpartition(".")
-    try:
-        kind = getattr(importlib.import_module(module), name)
-    except ImportError as error:
-        raise DataError(f"teacher.estimators: {path} cannot be imported: {error}") from None
-    except AttributeError:
-        near = did_you_mean(name, dir(importlib.import_module(module)))
-        raise DataError(f"teacher.estimators: {module} has no class {name!r}{near}") from None
+    kind = imported(path, KEY)
     if not (isinstance(kind, type) and hasattr(kind, "fit")):
         raise DataError(f"teacher.estimators: {path} is no estimator with fit")
     known = list(inspect.signature(kind).parameters)
     unknown = next((each for each in arguments if each not in known and "kwargs" not in known), None)
     if unknown is not None:
         raise DataError(f"teacher.estimators: {path} takes no {unknown!r}{did_you_mean(unknown, known)}")
-    with _named(path):
-        made = kind(**arguments)
-        if "random_state" not in arguments and "random_state" in getattr(made, "get_params", dict)():
-            made.set_params(random_state=seed)
+    with said_of(path, KEY):
+        made = seeded(kind, arguments, seed)
         fits = is_classifier(made) if task == "classification" else is_regressor(made)
     wanted = "classifier" if task == "classification" else "regressor"
     if not fits:
@@ -149,14 +133,3 @@ def _made(path: str, arguments: Mapping[str, Any], task: Task, seed: int) -> Any
         more = "; with probability = true it has" if "probability" in made.get_params() else "; take another class"
         raise DataError(f"teacher.estimators: {path} gives no probabilities (predict_proba){more}")
     return made
-
-
-@contextlib.contextmanager
-def _named(path: str) -> Iterator[None]:
-    """DataError with the estimator's name for whatever a library raises."""
-    try:
-        yield
-    except DataError:
-        raise
-    except Exception as error:
-        raise DataError(f"teacher.estimators: {path}: {one_line(error.__cause__ or error)}") from None
