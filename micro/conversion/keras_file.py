@@ -7,7 +7,8 @@ import math
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ LEAST_WEIGHT = 1
 # Deeper than any model; near Python's limit on recursion, for what Keras needs at each level.
 DEEPEST = 60
 UNKNOWN_CLASS = re.compile(r"Could not locate (?:class|function|object) '([^']+)'")
+UNKNOWN_MODULE = re.compile(r"deserialize class '([^']+)' because its parent module (\w+)[\w.]* cannot be imported")
 
 
 def load_keras(path: str | Path) -> keras.Model:
@@ -108,7 +110,7 @@ def _require_room(path: str | Path, config: dict[str, Any]) -> None:
     waiting = list(global_state.get_global_attribute("uninitialized_variables") or ())
     try:
         # Within this scope Keras notes a weight's shape and allocates nothing.
-        with keras.StatelessScope(initialize_variables=False):
+        with keras.StatelessScope(initialize_variables=False), _optimizers_outside_of_it():
             model = keras.saving.deserialize_keras_object({**config, "compile_config": None}, safe_mode=True)
     finally:
         # Or it would allocate them at the end of the next such scope.
@@ -118,11 +120,42 @@ def _require_room(path: str | Path, config: dict[str, Any]) -> None:
         raise ModelError(f"{path} declares {weights:,} weights, and its {WEIGHTS} has {held:,} bytes: it is damaged")
 
 
+@contextmanager
+def _optimizers_outside_of_it() -> Iterator[None]:
+    """Optimizers are made outside the stateless scope, in which their counters cannot be: keras-hub's models compile themselves
+    while they are made."""
+    from keras.src.backend.common import global_state
+    from keras.src.optimizers.base_optimizer import BaseOptimizer
+
+    make = BaseOptimizer.__init__
+
+    def make_outside(self: Any, *arguments: Any, **keywords: Any) -> None:
+        scope = global_state.get_global_attribute("stateless_scope")
+        global_state.set_global_attribute("stateless_scope", None)
+        try:
+            make(self, *arguments, **keywords)
+        finally:
+            global_state.set_global_attribute("stateless_scope", scope)
+
+    BaseOptimizer.__init__ = make_outside
+    try:
+        yield
+    finally:
+        BaseOptimizer.__init__ = make
+
+
 def _elements(shape: Sequence[int | None]) -> int:
     return math.prod(int(size or 0) for size in shape)
 
 
 def _refusal(path: str | Path, error: Exception) -> str:
+    missing = UNKNOWN_MODULE.search(str(error))
+    if missing is not None:
+        package = missing[2].replace("_", "-")
+        return (
+            f"{path} holds {missing[1]!r} of the package {missing[2]}, which cannot be imported here; install it, as with "
+            f"pip install {package}"
+        )
     unknown = UNKNOWN_CLASS.search(str(error))
     if unknown is not None:
         return (
