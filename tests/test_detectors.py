@@ -12,6 +12,7 @@ from test_score_teacher import CONFIG, HEALTHY, OTHERS, RNG
 
 from micro.config import parse_config
 from micro.datasets.prepare import Windows, prepare
+from micro.datasets.window_parts import Origins
 from micro.errors import DataError
 from micro.runs.detectors import fitted, names_of
 from micro.runs.score_teacher import check_detectors, fit_score_teacher, fitting_sets, folds_of
@@ -72,7 +73,7 @@ def test_no_detector_was_fitted_on_samples_of_the_windows_that_it_scores(recordi
     places = [*range(count)] * recordings * copies
     origins = [name for name in "abcd"[:recordings] for _ in range(count)] * copies
     windows = windows_of(places, origins)
-    for mine, others in fitting_sets(windows, folds_of(windows), near):
+    for mine, others in fitting_sets(windows, folds_of(windows, Origins()), near, Origins()):
         for name in set(origins):
             at = np.array([origin == name for origin in origins])
             held, known = np.array(places)[mine & at], np.array(places)[others & at]
