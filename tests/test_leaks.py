@@ -187,16 +187,16 @@ def test_recordings_that_overlap_and_are_divided_in_time_are_refused_with_their_
 
 
 def test_a_few_windows_that_two_files_share_are_a_remark(tmp_path):
-    """Exports that begin a little before the one before them ends: one window in some hundred is in both."""
+    """Exports that begin a little before the one before them ends: a few windows in a thousand are in both."""
     for number in range(8):
         values = signal(number, 8000)
         if number:
-            values[:40] = signal(number - 1, 8000)[-40:]
+            values[:64] = signal(number - 1, 8000)[-64:]
         write_csv(tmp_path / f"{number}.csv", values, {"state": [("idle", "run")[number % 2]] * 8000})
     data = read(tmp_path, "classification", test_files=["6.csv", "7.csv"], validation_files=["4.csv", "5.csv"])
     found = [note for note in data.notes if "share samples with windows of another part" in note]
     for note, part, pair in zip(found, ("validation", "test"), ("4.csv with 3.csv", "6.csv with 5.csv"), strict=True):
-        assert note.startswith(f"4 of 1,998 windows for {part} share samples")
+        assert note.startswith(f"7 of 1,998 windows for {part} share samples")
         assert note.endswith(f"hold some of the same rows: {pair}.")
     assert any("0.csv (idle) and 1.csv (run) hold some of the same rows" in note for note in data.notes)
 
