@@ -112,7 +112,8 @@ def read_mdf(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Cont
 
     Where the config has `resample`, channels of other times are brought to those of the channel with the most rows: floating
     point by straight lines between its values, missing before the first and after the last; integers, flags, text and labels,
-    which are states, keep each value until the next, and are missing before the first.
+    which are states, keep each value until the next, and are missing before the first. Labels, and numbers to learn, are not
+    known after the last of their own channel.
 
     Raises:
         DataError: For channels of different times without `resample`, for a `time_column` of other times with it; or where
@@ -132,15 +133,22 @@ def read_mdf(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Cont
             _one_raster(path, {name: _raster(times[places[name][0]]) for name in chosen})
             _require_same(path, {name: times[places[name][0]] for name in chosen})
 
+        ended: dict[str, int] = {}
+
         def column(name: str) -> np.ndarray:
             own = times[places[name][0]]
             values = _values(path, name, worker, places[name], len(own))
-            return values if own is times[first] else _brought(path, name, values, own, times[first], config)
+            if own is times[first]:
+                return values
+            if name in _learned(config) and (late := int(_after(own, times[first]).sum())):
+                ended[name] = late
+            return _brought(path, name, values, own, times[first], config)
 
         # Of columns that are not chosen nothing but the name counts.
         columns: dict[str, Column] = {name: (len(times[first]), partial(column, name)) for name in places}
         contents = _timed(contents_of(path, columns, config, settled), times[first], found.start, config)
-        return _noted(contents, () if settled else unread, config)
+        contents = _noted(contents, () if settled else unread, config)
+        return contents if settled else replace(contents, unread=(*contents.unread, *_ended(ended)))
 
 
 @contextlib.contextmanager
@@ -285,9 +293,7 @@ def _brought(
         raise DataError(
             f"{path}: times of channel {name!r} go back or are missing; name the channels to use in columns"
         )
-    # Sums and products of one step differ in their last digits: 3 * 0.1 is later than 30 / 100.
-    steps = [step for step in (_raster(own).step, _raster(wanted).step) if step is not None]
-    close = ROUNDING * min(steps, default=0.0)
+    close = _close(own, wanted)
     if values.dtype.kind == "f" and name not in (config.label_column, *label_columns(config)):
         within = (wanted >= own[0] - close) & (wanted <= own[-1] + close)
         return np.where(
@@ -295,9 +301,38 @@ def _brought(
         )
     before = np.searchsorted(own, wanted + close, side="right") - 1
     held = values[np.maximum(before, 0)]
-    if (before >= 0).all():
+    unknown = before < 0
+    if name in _learned(config):
+        unknown |= _after(own, wanted)
+    if not unknown.any():
         return held
-    return np.where(before < 0, np.nan if values.dtype.kind in "biuf" else values.dtype.type(), held)
+    return np.where(unknown, np.nan if values.dtype.kind in "biuf" else values.dtype.type(), held)
+
+
+def _learned(config: FilesData) -> set[str | None]:
+    """Channels that say what is to be learned: what a recorder no longer wrote of them is not known."""
+    said = {config.label_column, *label_columns(config), *getattr(config, "targets", ())}
+    return said - {None, getattr(config, "run_column", None)}
+
+
+def _after(own: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Which times come after the last of a channel's own, (n,) bool."""
+    return np.asarray(wanted > own[-1] + _close(own, wanted))
+
+
+def _close(own: np.ndarray, wanted: np.ndarray) -> float:
+    """Seconds within which times are the same."""
+    # Sums and products of one step differ in their last digits: 3 * 0.1 is later than 30 / 100.
+    steps = [step for step in (_raster(own).step, _raster(wanted).step) if step is not None]
+    return ROUNDING * min(steps, default=0.0)
+
+
+def _ended(rows: Mapping[str, int]) -> list[str]:
+    """Sentences on rows after the last of a channel that says what is to be learned."""
+    return [
+        f"{counted(count, 'row')} after the last time of {name!r} {'has' if count == 1 else 'have'} none of its values"
+        for name, count in rows.items()
+    ]
 
 
 def _in_gaps(own: np.ndarray, wanted: np.ndarray, close: float) -> np.ndarray:
