@@ -24,8 +24,8 @@ from micro.datasets import mdf_process, sources, store, table
 from micro.datasets.arrays import contents_of
 from micro.datasets.cells import label
 from micro.datasets.formats import read_contents
-from micro.datasets.measurements import _brought
 from micro.datasets.prepare import prepare
+from micro.datasets.rasters import brought
 from micro.errors import DataError, MicroError, RunError
 from micro.support.extras import required
 
@@ -330,10 +330,10 @@ def test_a_value_at_the_very_end_is_not_missing_by_rounding(tmp_path):
 def test_a_gap_in_a_channels_own_times_is_no_straight_line():
     own = np.concatenate([np.arange(0, 100) / 10, np.arange(400, 640) / 10])
     wanted = np.arange(64 * 50) / 50
-    brought = _brought(Path("a.mf4"), "b", np.sin(own), own, wanted, FilesData(files="*", sample_rate=50.0))
-    missing = np.isnan(brought)
+    found = brought(Path("a.mf4"), "b", np.sin(own), own, wanted, FilesData(files="*", sample_rate=50.0))
+    missing = np.isnan(found)
     assert missing.tolist() == ((wanted > 9.9 + 1e-6) & (wanted < 40 - 1e-6) | (wanted > 63.9 + 1e-6)).tolist()
-    np.testing.assert_allclose(brought[~missing], np.sin(wanted[~missing]), atol=0.01)
+    np.testing.assert_allclose(found[~missing], np.sin(wanted[~missing]), atol=0.01)
 
 
 def test_a_time_column_of_other_times_is_refused(tmp_path):
