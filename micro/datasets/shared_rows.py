@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from micro.datasets import store
+from micro.datasets import cells, store
 from micro.datasets.recording import Recording
 
 # Rows of a fingerprint, each other than the one before; how many must be distinct, and of how many distinct steps.
@@ -33,8 +33,8 @@ FILE_ROWS, FILE_STEPS, LOOKED_AT = 16, 8, 4096
 OF_A_WINDOW, MOST, SPARSEST = 8, 1 << 21, 8
 # A file that repeats itself: in one fingerprint for this many that it shares with another.
 REPEATING = 50
-# Pairs of recordings and offsets that are compared at most, and rows and values that are compared at a time.
-MOST_OFFSETS, ROWS_AT_ONCE, VALUES_AT_ONCE = 20_000, 4096, 1 << 20
+# Pairs of recordings and offsets that are compared at most, and rows, at first, and values that are compared at a time.
+MOST_OFFSETS, ROWS_AT_ONCE, VALUES_AT_ONCE = 20_000, 1024, 1 << 20
 # Odd numbers that mix bits (those of xxHash and of splitmix64).
 MIX = tuple(np.uint64(each) for each in (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0xBF58476D1CE4E5B9))
 
@@ -327,11 +327,14 @@ def _candidates(prints: _Prints) -> Iterator[tuple[int, int, int, list[int]]]:
 
 
 def _same_rows(one: np.ndarray, other: np.ndarray, channels: Sequence[int] | None) -> int:
-    """How many of the first rows of both are the same."""
-    length = min(len(one), len(other))
-    for begin in range(0, length, ROWS_AT_ONCE):
-        part = slice(begin, min(begin + ROWS_AT_ONCE, length))
+    """How many of the first rows of both are the same; pages of samples on disk are released."""
+    length, begin, size = min(len(one), len(other)), 0, ROWS_AT_ONCE
+    while begin < length:
+        part = slice(begin, min(begin + size, length))
         differ = np.flatnonzero((_chosen(one[part], channels) != _chosen(other[part], channels)).any(axis=1))
+        store.release(one)
+        store.release(other)
         if len(differ):
             return begin + int(differ[0])
+        begin, size = part.stop, min(2 * size, cells.BLOCK_ROWS)
     return length
