@@ -9,6 +9,7 @@ from micro.config import AugmentConfig, FeaturesConfig, parse_config
 from micro.config.data import ClassesData
 from micro.datasets.class_split import PARTS, Labeled, split_classes
 from micro.datasets.class_windows import class_parts, window_classes
+from micro.datasets.twins import Alike
 from micro.errors import DataError
 from micro.signal import FrontEnd
 
@@ -308,7 +309,7 @@ def test_whatever_the_files_hold_no_sample_is_on_two_sides(runs, window, mode, s
     config = ClassesData(folder=str(folder), files="*.csv", sample_rate=1.0, label_column="c", split=mode)
     try:
         parts, _ = split_classes(
-            stretches, config, ("a", "b"), paths, {name: name for name in paths}, [], features, seed
+            stretches, config, ("a", "b"), paths, {name: name for name in paths}, Alike(), features, seed
         )
     except DataError:
         return

@@ -12,6 +12,7 @@ from test_score_teacher import CONFIG, HEALTHY, OTHERS, RNG
 
 from micro.config import parse_config
 from micro.datasets.prepare import Windows, prepare
+from micro.datasets.window_parts import Origins
 from micro.errors import DataError
 from micro.runs.detectors import fitted, names_of
 from micro.runs.score_teacher import check_detectors, fit_score_teacher, fitting_sets, folds_of
@@ -72,12 +73,30 @@ def test_no_detector_was_fitted_on_samples_of_the_windows_that_it_scores(recordi
     places = [*range(count)] * recordings * copies
     origins = [name for name in "abcd"[:recordings] for _ in range(count)] * copies
     windows = windows_of(places, origins)
-    for mine, others in fitting_sets(windows, folds_of(windows), near):
+    for mine, others in fitting_sets(windows, folds_of(windows, Origins()), near, Origins()):
         for name in set(origins):
             at = np.array([origin == name for origin in origins])
             held, known = np.array(places)[mine & at], np.array(places)[others & at]
             if len(held) and len(known) and (near == 0 or others.sum() < (~mine).sum()):
                 assert np.abs(held[:, None] - known[None]).min() > near
+
+
+@pytest.mark.parametrize("recordings", [3, 12])
+def test_no_detector_was_fitted_on_a_copy_of_what_it_scores_or_on_a_recording_that_overlaps(recordings):
+    """Copies have their first one's folds; of a recording that overlaps nothing is fitted on, or it is in the same fold."""
+    names = [f"r{number}" for number in range(recordings)] + ["copy", "part"]
+    windows = windows_of([*range(50)] * len(names), [name for name in names for _ in range(50)])
+    groups = {name: number for number, name in enumerate(names)} | {"copy": 0, "part": 1}
+    origins = Origins(groups, {"r0": "r0", "copy": "r0"}, {"r1": {"part"}, "part": {"r1"}})
+    folds = folds_of(windows, origins)
+    of = {name: np.array([origin == name for origin in windows.origins]) for name in names}
+    assert (folds[of["r0"]] == folds[of["copy"]]).all()
+    for mine, others in fitting_sets(windows, folds, 2, origins):
+        for name, other in (("r0", "copy"), ("copy", "r0")):
+            held, known = windows.places[mine & of[name]], windows.places[others & of[other]]
+            assert not len(held) or not len(known) or np.abs(held[:, None] - known[None]).min() > 2
+        for name, other in (("r1", "part"), ("part", "r1")):
+            assert not (mine & of[name]).any() or not (others & of[other]).any()
 
 
 def config_with(*detectors):
@@ -96,13 +115,13 @@ def config_with(*detectors):
 def test_what_cannot_teach_is_found_before_a_run_begins(detectors, x, message):
     windows = windows_of(range(len(x)), ["a"] * len(x), x.astype("float32"))
     with pytest.raises(DataError, match=message):
-        check_detectors(config_with(*detectors), SimpleNamespace(train=windows))
+        check_detectors(config_with(*detectors), SimpleNamespace(train=windows, related=Origins()))
 
 
 def test_copies_are_not_counted_as_windows():
     windows = windows_of([0] * 27, [f"{number % 9}" for number in range(27)])
     with pytest.raises(DataError, match="got 9"):
-        check_detectors(config_with("neighbors"), SimpleNamespace(train=windows))
+        check_detectors(config_with("neighbors"), SimpleNamespace(train=windows, related=Origins()))
 
 
 def test_a_duplicated_channel_does_not_make_a_detector_measure_rounding():

@@ -86,3 +86,18 @@ def test_files_of_several_classes_are_divided_with_all_of_them_on_both_sides():
         for kind in (0, 1):
             assert (windows.labels[mine] == kind).sum() > 15
             assert (windows.labels[others] == kind).sum() > 70
+
+
+def test_nothing_of_a_recording_that_overlaps_with_one_in_the_fold_is_fitted_on():
+    """Where a group is dealt whole, both are in its fold; where a kind is divided in time, what overlaps is left out."""
+    windows = windows_of([[0] * 40, [0] * 40, [1] * 60, [1] * 60, [1] * 60])
+    groups = {"r0": 0, "r1": 1, "r2": 2, "r3": 2, "r4": 2}
+    overlapping = {"r2": {"r3"}, "r3": {"r2"}}
+    of = {name: np.array([origin == name for origin in windows.origins]) for name in groups}
+    for mine, others in held_out_sets(windows, windows.labels, ("a", "b"), Origins(groups, {}, overlapping), 1):
+        for name, other in (("r2", "r3"), ("r3", "r2")):
+            assert not (mine & of[name]).any() or not (others & of[other]).any()
+    # Without the fifth recording nothing of the kind is left.
+    fewer = windows.at(np.flatnonzero(~of["r4"]))
+    with pytest.raises(DataError, match="of class 'b' in two files"):
+        held_out_sets(fewer, fewer.labels, ("a", "b"), Origins(groups, {}, {"r2": {"r3", "r2"}, "r3": {"r2", "r3"}}), 1)

@@ -14,6 +14,7 @@ from micro.datasets.class_split import PARTS, Labeled, _in_time
 from micro.datasets.division import of_each_class
 from micro.datasets.folds import _best_dealt
 from micro.datasets.prepare import prepare
+from micro.datasets.twins import Alike
 from micro.runs.own_models import load_teacher
 from micro.signal import FrontEnd
 
@@ -34,7 +35,7 @@ def test_folds_of_a_factorial_design_train_on_every_label_and_its_absence(seed, 
 
 def test_short_runs_of_a_file_with_gaps_go_to_all_parts():
     stretches = [Labeled("a", np.array([n % 2, n % 2])) for n in range(30)]
-    parts = _in_time(stretches, of_each_class(("idle", "load")), FRONT_END, ())
+    parts = _in_time(stretches, of_each_class(("idle", "load")), FRONT_END, Alike())
     counts = np.bincount(np.concatenate(parts), minlength=len(PARTS))
     assert counts.tolist() == [36, 8, 16] or (counts > 6).all()
 
@@ -48,7 +49,7 @@ def test_rare_combinations_of_labels_are_spread_over_the_parts_by_their_labels()
     runs = rng.integers(0, len(rows), 60)
     classes = np.repeat(runs[np.append(True, np.diff(runs) != 0)], 2)
     wanted = Wanted(tuple(map(str, range(12))), of)
-    (part,) = _in_time([Labeled("a", classes)], wanted, FRONT_END, ())
+    (part,) = _in_time([Labeled("a", classes)], wanted, FRONT_END, Alike())
     for number in range(len(PARTS)):
         assert (of[classes[part == number]].sum(axis=0) > 0).all()
 

@@ -17,14 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from micro.cli.main import main
-from micro.config import load_config
+from micro.config import load_config, parse_config
 from micro.config.data import TableData
 from micro.config.files import FilesData
 from micro.datasets import mdf_process, sources, store, table
 from micro.datasets.arrays import contents_of
 from micro.datasets.cells import label
 from micro.datasets.formats import read_contents
-from micro.datasets.measurements import _brought
+from micro.datasets.prepare import prepare
+from micro.datasets.rasters import brought
 from micro.errors import DataError, MicroError, RunError
 from micro.support.extras import required
 
@@ -260,13 +261,47 @@ def test_states_of_other_times_keep_each_value_until_the_next(tmp_path, dtype, b
     spelled = list(read.words)
     found = [label(spelled[code]) for code in read.labels]
     own = [label(each.decode() if dtype == "S4" else str(each)) for each in states]
-    assert found == at_or_before(slow, own, fast, "")
+    # After its last time a label is not known; a state that models see goes on.
+    held = at_or_before(slow, own, fast, "")
+    assert found == [word if time <= slow[-1] else "" for word, time in zip(held, fast)]
+    assert held[-1]
+    late = int((fast > slow[-1]).sum())
+    assert any(f"{late} rows after the last time of 'state' have none of its values" in said for said in read.unread)
     config = config_of(files="*.mf4", resample=100.0, columns=["x", "state"], on_text="missing")
     values = read_contents(tmp_path / "a.mf4", config).samples[:, 1]
     if dtype == np.float64:
         np.testing.assert_allclose(values, np.interp(fast, slow, states, np.nan, np.nan), rtol=1e-6)
     else:
         np.testing.assert_array_equal(values, at_or_before(slow, states.astype(np.float32), fast, np.nan))
+
+
+@pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
+def test_what_is_to_be_learned_is_not_known_after_the_end_of_its_channel(tmp_path, task):
+    """A whole part of the recording is left out, and counted, whose label another recorder no longer wrote."""
+    fast = np.arange(1200) / 100
+    for number in range(6):
+        label = ((np.arange(30) + number) // 5 % 2).astype(np.uint8)
+        noise = np.random.default_rng(number).normal(size=1200)
+        labels = {"y": label, **({"z": 1 - label} if task == "multilabel" else {})}
+        write_mdf(tmp_path / f"{number}.mf4", (fast, {"x": noise}), (np.arange(30) * 0.2, labels))
+    several = {"multilabel": {"label_columns": ["y", "z"]}, "regression": {"target_column": "y"}}
+    data = several.get(task, {"label_column": "y"})
+    config = {
+        "job": "table",
+        "task": task,
+        "data": {"folder": str(tmp_path), "files": ["*.mf4"], "resample": 100.0, **data},
+    }
+    config |= {
+        "features": {"kind": "statistics", "window": 16, "hop": 16},
+        "teacher": {"sizes": [4]},
+        "student": {"sizes": [4]},
+    }
+    made = prepare(parse_config(config))
+    windows = sum(len(part) for part in (made.train, made.validation, made.test))
+    # The last time of a label is 5.8 s: windows that end later have none.
+    assert 0 < windows <= 6 * 36
+    assert any("619 rows after the last time of 'y' have none of its values" in note for note in made.notes)
+    assert any("left out, as" in note for note in made.notes)
 
 
 @pytest.mark.parametrize("counted", ["products", "sums"])
@@ -295,10 +330,10 @@ def test_a_value_at_the_very_end_is_not_missing_by_rounding(tmp_path):
 def test_a_gap_in_a_channels_own_times_is_no_straight_line():
     own = np.concatenate([np.arange(0, 100) / 10, np.arange(400, 640) / 10])
     wanted = np.arange(64 * 50) / 50
-    brought = _brought(Path("a.mf4"), "b", np.sin(own), own, wanted, FilesData(files="*", sample_rate=50.0))
-    missing = np.isnan(brought)
+    found = brought(Path("a.mf4"), "b", np.sin(own), own, wanted, FilesData(files="*", sample_rate=50.0))
+    missing = np.isnan(found)
     assert missing.tolist() == ((wanted > 9.9 + 1e-6) & (wanted < 40 - 1e-6) | (wanted > 63.9 + 1e-6)).tolist()
-    np.testing.assert_allclose(brought[~missing], np.sin(wanted[~missing]), atol=0.01)
+    np.testing.assert_allclose(found[~missing], np.sin(wanted[~missing]), atol=0.01)
 
 
 def test_a_time_column_of_other_times_is_refused(tmp_path):

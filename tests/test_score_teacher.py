@@ -14,6 +14,7 @@ from support import invoke, made_once
 from micro.config import parse_config
 from micro.config.models import DETECTOR_WORDS
 from micro.datasets.prepare import Windows, prepare
+from micro.datasets.window_parts import Origins
 from micro.detection.threshold import require_tail
 from micro.errors import DataError
 from micro.runs.detectors import DETECTORS, fitted
@@ -153,7 +154,7 @@ def test_copies_of_a_window_are_in_its_fold_and_no_fold_is_all(pieces, copies, w
             places += range(first, first + count)
         start[origin] = first + count
     windows = Windows(np.zeros((len(origins), 2)), np.zeros(len(origins)), tuple(origins), np.array(places))
-    folds = folds_of(windows)
+    folds = folds_of(windows, Origins())
     by_window = {}
     for origin, place, fold in zip(origins, places, folds):
         assert by_window.setdefault((origin, place), fold) == fold
@@ -172,7 +173,7 @@ def test_training_windows_are_scored_by_detectors_that_do_not_know_them():
     assert teacher.x.shape == (count + 800, *data.train.x.shape[1:])
     assert np.array_equal(teacher.x[:count], data.train.x)
     # Written apart: the mean distance to the five nearest windows of other folds, standardized. Each fold is whole recordings.
-    folds, rows = folds_of(data.train), data.train.x.astype(np.float64)
+    folds, rows = folds_of(data.train, data.related), data.train.x.astype(np.float64)
     assert len(set(zip(data.train.origins, folds))) == len(set(data.train.origins)) == 12
     unseen = np.empty(count)
     for fold in range(FOLDS):

@@ -274,15 +274,18 @@ def test_missing_values_are_filled_within_a_stretch_and_long_runs_left_out(tmp_p
 def test_what_missing_values_cost_is_noted_by_recording(tmp_path, on_missing, says):
     for number in range(3):
         (tmp_path / f"whole{number}.csv").write_text(columns(x=wave(2000, number)))
-    holes = wave(600).astype(object)
-    holes[16:500:16] = holes[520] = ""
+    holes = wave(600, 9).astype(object)
+    gone = [*range(16, 500, 16), 520]
+    holes[gone] = ""
     whole = [not (holes[start : start + 16] == "").any() for start in range(0, 600 - 15, 8)]
     assert (len(whole), sum(whole)) == (74, 10)
     (tmp_path / "holes.csv").write_text(columns(x=holes))
     settings = {"files": "*.csv", "sample_rate": 10, "healthy_files": "*", "on_missing": on_missing}
     assert [note for note in prepare(config_of(tmp_path, settings)).notes if "short" not in note] == says
     for number in range(4):
-        (tmp_path / f"more{number}.csv").write_text(columns(x=[number, *holes[1:]]))
+        others = wave(600, 10 + number).astype(object)
+        others[gone] = ""
+        (tmp_path / f"more{number}.csv").write_text(columns(x=others))
     (note,) = [note for note in prepare(config_of(tmp_path, settings)).notes if "short" not in note]
     assert note.endswith(" and 2 more.")
 
@@ -317,7 +320,7 @@ def test_samples_beyond_a_fixed_point_front_end_are_noted(tmp_path, full_scale, 
 def test_rows_without_a_label_are_not_judged_and_healthy_files_need_no_column(tmp_path):
     (tmp_path / "n.csv").write_text(columns(x=wave(2000)))
     state = ["NOK"] * 320 + [""] * 320 + ["OK"] * 320
-    (tmp_path / "f.csv").write_text(columns(x=wave(960), state=state))
+    (tmp_path / "f.csv").write_text(columns(x=wave(960, 1), state=state))
     data = {
         "files": "*.csv",
         "sample_rate": 10,

@@ -81,6 +81,23 @@ def test_running_text_is_divided_by_files_where_they_are_named(tmp_path):
     assert any("7 of 40 training windows are learned from (limit)" in note for note in parts.notes)
 
 
+def test_a_text_in_two_parts_is_refused_with_both_files(tmp_path):
+    words = np.random.default_rng(0).choice(list("abcdef "), 4000)
+    text = "".join(words)
+    (tmp_path / "a.txt").write_text(text)
+    (tmp_path / "b.txt").write_text(text[::-1])
+    (tmp_path / "copy.txt").write_bytes(b"\xef\xbb\xbf" + text.replace(" ", " ").encode() + b"\n")
+    (tmp_path / "part.txt").write_text(text[500:1500])
+    for name in ("copy.txt", "part.txt"):
+        with pytest.raises(DataError, match=rf"a\.txt \(training\) and {name} \(test\) hold the same text"):
+            parts_of(tmp_path, files=["a.txt", "b.txt", name], test_files=name)
+    # Divided by beginnings and ends, copies are divided alike; what repeats is no copy.
+    parts_of(tmp_path, files=["a.txt", "copy.txt"])
+    (tmp_path / "part.txt").write_text("the quick brown fox " * 50)
+    (tmp_path / "long.txt").write_text("the quick brown fox " * 90)
+    parts_of(tmp_path, files=["long.txt", "b.txt", "part.txt"], test_files="part.txt")
+
+
 def test_a_teacher_may_see_more_than_its_student(tmp_path):
     (tmp_path / "a.txt").write_text("the quick brown fox " * 50)
     models = {"teacher": {"context": 9}, "student": {"context": 4}}

@@ -14,7 +14,7 @@ from micro.config import GroupedData
 from micro.datasets.division import Wanted, division_of_groups, of_each_class, windows_by_group
 from micro.datasets.find import matches, placed
 from micro.datasets.recording import Framing, split_in_time
-from micro.datasets.twins import numbers_within
+from micro.datasets.twins import Alike, numbers_within
 from micro.datasets.unmatched import unmatched
 from micro.errors import DataError
 from micro.support.wording import are, counted, listed
@@ -42,7 +42,7 @@ def split_classes(
     class_names: Sequence[str],
     paths: Mapping[str, Path],
     groups: Mapping[str, str],
-    twins: Sequence[tuple[str, ...]],
+    alike: Alike,
     features: Framing,
     seed: int,
     what: str = "file",
@@ -59,7 +59,7 @@ def split_classes(
         class_names: Empty where windows have a number instead.
         paths: The files by the names of their recordings.
         groups: The group of each name, as `groups_of` gives it.
-        twins: Names of files that hold the same, as `twins_of` gives them.
+        alike: Which names hold the same.
         seed: Of the draw of groups.
         what: What a name stands for, 'file' or 'run'.
         wanted: What every part must have windows of; each class where nothing else is said.
@@ -69,20 +69,19 @@ def split_classes(
     """
     what = "group" if config.group else what
     wanted = wanted or of_each_class(class_names)
-    require_one_class(twins, stretches, class_names)
     if config.split != "time":
         named = _named(paths, config)
-        _require_apart(named, groups, twins)
-        parts, lacking = _by_groups(stretches, named, groups, twins, wanted, seed)
+        _require_apart(named, groups, alike)
+        parts, lacking = _by_groups(stretches, named, groups, alike, wanted, seed)
         if not lacking:
             return parts, _said(stretches, parts, groups, what)
         if config.split == "files" or named or config.group:
-            raise DataError(_lacks(lacking, stretches, groups, twins, wanted, named, what, config))
+            raise DataError(_lacks(lacking, stretches, groups, alike, wanted, named, what, config))
     why = ""
     if config.split != "time":
         kind, part = lacking[0]
         why = f", as with whole {what}s {PARTS[part]} would have no window{wanted.names[kind]}"
-    parts = _in_time(stretches, wanted, features, twins)
+    parts = _in_time(stretches, wanted, features, alike)
     _require_all(stretches, parts, wanted)
     return parts, f"every recording was divided in time{why}: its first 60 % train, the last 25 % test."
 
@@ -147,22 +146,7 @@ def _named(paths: Mapping[str, Path], config: GroupedData) -> dict[str, int]:
     return found
 
 
-def require_one_class(
-    twins: Sequence[tuple[str, ...]], stretches: Sequence[Labeled], class_names: Sequence[str]
-) -> None:
-    """DataError for files that hold the same and are of different classes."""
-    classes: dict[str, set[int]] = {}
-    for one in stretches:
-        classes.setdefault(one.name, set()).update(one.classes.tolist())
-    for names in twins:
-        present = [name for name in names if name in classes]
-        for first, other in pairwise(present):
-            if classes[other] != classes[first]:
-                a, b = (listed([class_names[n] for n in sorted(classes[each]) if n >= 0]) for each in (first, other))
-                raise DataError(f"{first} ({a}) and {other} ({b}) hold the same bytes and are of different classes")
-
-
-def _require_apart(named: Mapping[str, int], groups: Mapping[str, str], twins: Sequence[tuple[str, ...]]) -> None:
+def _require_apart(named: Mapping[str, int], groups: Mapping[str, str], alike: Alike) -> None:
     """DataError where the config's own parts share a group or a file's content."""
     by_group: dict[str, str] = {}
     for name, group in groups.items():
@@ -172,24 +156,26 @@ def _require_apart(named: Mapping[str, int], groups: Mapping[str, str], twins: S
             raise DataError(
                 f"group {group!r} would be in two parts: {other} in {a}, {name} in {b}; a group belongs to one"
             )
-    for first, *others in twins:
+    for first, *others in alike.related:
         for other in others:
             if named.get(first, TRAINING) != named.get(other, TRAINING):
                 a, b = (PARTS[named.get(each, TRAINING)] for each in (first, other))
-                said = f"{first} ({a}) and {other} ({b}) hold the same bytes"
-                raise DataError(f"{said}; a test must not hold what was trained on")
+                raise DataError(
+                    f"{first} ({a}) and {other} ({b}) {alike.hold(first, other)}; a test must not hold what was trained on: "
+                    "leave one of them out of files, or have both in one part"
+                )
 
 
 def _by_groups(
     stretches: Sequence[Labeled],
     named: Mapping[str, int],
     groups: Mapping[str, str],
-    twins: Sequence[tuple[str, ...]],
+    alike: Alike,
     wanted: Wanted,
     seed: int,
 ) -> tuple[list[np.ndarray], list[tuple[int, int]]]:
     """The part of each window by whole groups, and (kind, part) for each kind that a part lacks."""
-    place = joined(groups, twins)
+    place = joined(groups, alike)
     part_of = dict(named)
     for part in (TEST, VALIDATION):
         if part in named.values():
@@ -210,14 +196,15 @@ def _by_groups(
     return parts, lacking
 
 
-def joined(groups: Mapping[str, str], twins: Sequence[tuple[str, ...]]) -> dict[str, int]:
-    """A number for each file's group; groups that share a file's content are one."""
+def joined(groups: Mapping[str, str], alike: Alike) -> dict[str, int]:
+    """A number for each file's group; groups that hold the same, or some of the same rows, are one."""
     from scipy.cluster.hierarchy import DisjointSet
 
     joined = DisjointSet(dict.fromkeys(groups.values()))
-    for first, *others in twins:
+    for first, *others in alike.related:
         for other in others:
-            joined.merge(groups[first], groups[other])
+            if first in groups and other in groups:
+                joined.merge(groups[first], groups[other])
     numbers: dict[str, int] = {}
     return {name: numbers.setdefault(joined[group], len(numbers)) for name, group in groups.items()}
 
@@ -253,14 +240,11 @@ def _drawn(
     return chosen
 
 
-def _in_time(
-    stretches: Sequence[Labeled], wanted: Wanted, features: Framing, twins: Sequence[tuple[str, ...]]
-) -> list[np.ndarray]:
+def _in_time(stretches: Sequence[Labeled], wanted: Wanted, features: Framing, alike: Alike) -> list[np.ndarray]:
     """The part of each window: every run of windows of one class is divided, or goes whole to the part that lacks most.
 
     Files of the same content are divided alike.
     """
-    first = {name: names[0] for names in twins for name in names}
     whole: dict[tuple[str, int, int], int] = {}
     parts = [np.full(len(one.classes), -1) for one in stretches]
     of = wanted.of.astype(int)
@@ -284,7 +268,7 @@ def _in_time(
         count = run.stop - run.start
         kinds = np.flatnonzero(of[label])
         behind = np.array(FRACTIONS) * (given[kinds].sum(axis=1, keepdims=True) + count) - given[kinds]
-        key = (first.get(names[number], names[number]), within[number], run.start)
+        key = (alike.first(names[number]), within[number], run.start)
         part = whole.setdefault(key, int(np.argmax((behind / every[kinds, None]).sum(axis=0))))
         parts[number][run] = part
         given[kinds, part] += count
@@ -319,7 +303,7 @@ def _lacks(
     lacking: Sequence[tuple[int, int]],
     stretches: Sequence[Labeled],
     groups: Mapping[str, str],
-    twins: Sequence[tuple[str, ...]],
+    alike: Alike,
     wanted: Wanted,
     named: Mapping[str, int],
     what: str,
@@ -327,16 +311,18 @@ def _lacks(
 ) -> str:
     kind, part = lacking[0]
     names = {one.name for one in stretches if _has(one, wanted, kind).any()}
-    held, place = {groups[name] for name in names}, joined(groups, twins)
+    held, place = {groups[name] for name in names}, joined(groups, alike)
     apart = len({place[name] for name in names})
     called = wanted.names[kind]
     subject = f"window{called}, which" if called else "window:"
     one, several = ("holds", "hold") if called else ("has one", "have one")
     said = f"{PARTS[part]} would have no {subject} {counted(len(held), what)} {one if len(held) == 1 else several}"
     if apart < len(held):
-        same = [each for each in twins if len({place[name] for name in each} & {place[name] for name in names})]
+        mine = {place[name] for name in names}
+        same = [each for each in alike.related if mine & {place[name] for name in each if name in place}]
         shared = listed([" and ".join(each) for each in same])
-        said += f", {apart} of them different, as others share files of the same bytes: {shared}"
+        kinds = " or ".join(dict.fromkeys(alike.what(*each) for each in same))
+        said += f", {apart} of them different, as others share files of {kinds}: {shared}"
     if named:
         more = "it in more" if called else "more"
         return f"{said}; choose other test_files and validation_files, or record {more} {what}s"

@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from micro.config import AugmentConfig, ClassesData, FeaturesConfig, SourceConfig
+from micro.datasets.agreement import require_one_class
+from micro.datasets.apart import Divided, shared_windows
 from micro.datasets.augmented import with_copies
 from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups
 from micro.datasets.classes import ClassRecording, Loaded, load_classes
@@ -16,8 +18,8 @@ from micro.datasets.folds import related, tested
 from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import Framing, cut, reach
-from micro.datasets.twins import twins_note, twins_of
-from micro.datasets.unlabeled import unlabeled_pieces, unlabeled_recordings
+from micro.datasets.twins import twins_of
+from micro.datasets.unlabeled import alike_with, unlabeled_pieces, unlabeled_recordings
 from micro.datasets.viewed import viewed
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs
 from micro.errors import DataError
@@ -54,11 +56,13 @@ def class_parts(
         for one, (_, starts) in zip(loaded.recordings, framed)
     ]
     _require_windows(labeled, loaded, views)
-    twins = twins_of(loaded.paths)
+    found = alike_with(seen.recordings, twins_of(loaded.paths), more, views)
+    contradicted = require_one_class(found, loaded.recordings, loaded.class_names)
     groups = groups_of(loaded.paths, data)
     # A picture is one window, which cannot be divided.
     whole = data.model_copy(update={"split": "files"}) if data.pictures else data
-    parts, said = dealt(labeled, whole, loaded.class_names, loaded.paths, groups, twins, views, seed, fold=fold)
+    parts, said = dealt(labeled, whole, loaded.class_names, loaded.paths, groups, found, views, seed, fold=fold)
+    both = shared_windows(found, seen.recordings, divided_of(framed, parts), views.window, PARTS)
     divided: tuple[Pieces, ...] = ([], [], [])
     offset = 0
     for (frames, _), one, part, read in zip(framed, labeled, parts, seen.recordings):
@@ -83,7 +87,7 @@ def class_parts(
     unlabeled, windows_notes = unlabeled_pieces(more, data, judged, views, augment, seed, size)
     train, validation, test = divided
     labels = np.repeat([each.label for each in train], [len(each.values) for each in train])
-    notes = (*notes, *twins_note(twins), said, *more_notes, *windows_notes)
+    notes = (*notes, *found.note(), *contradicted, said, *both, *more_notes, *windows_notes)
     return replace(
         seen.parts(train, validation, validation, test, notes),
         class_names=loaded.class_names,
@@ -91,8 +95,13 @@ def class_parts(
         class_weights=balanced(labels, len(loaded.class_names)) if data.class_weights == "balanced" else (),
         unlabeled=unlabeled,
         tested=tested(labeled, parts, groups) if data.folds else (),
-        related=related(groups, twins),
+        related=related(groups, found),
     )
+
+
+def divided_of(framed: Sequence[tuple[Frames, np.ndarray]], parts: Sequence[np.ndarray]) -> list[Divided]:
+    """The windows of recordings, which begin at samples, and the part of each."""
+    return [Divided(starts, part) for (_, starts), part in zip(framed, parts)]
 
 
 def window_classes(classes: np.ndarray, starts: np.ndarray, window: int | np.ndarray) -> np.ndarray:

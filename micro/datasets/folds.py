@@ -14,11 +14,11 @@ from micro.datasets.class_split import (
     VALIDATION,
     Labeled,
     joined,
-    require_one_class,
     split_classes,
 )
 from micro.datasets.division import Wanted, of_each_class, windows_by_group
 from micro.datasets.recording import Framing
+from micro.datasets.twins import Alike
 from micro.datasets.window_parts import Origins
 from micro.errors import DataError
 from micro.support.wording import counted, listed
@@ -33,7 +33,7 @@ def divided(
     class_names: Sequence[str],
     paths: Mapping[str, Path],
     groups: Mapping[str, str],
-    twins: Sequence[tuple[str, ...]],
+    alike: Alike,
     features: Framing,
     seed: int,
     what: str = "file",
@@ -46,15 +46,14 @@ def divided(
         DataError: As `split_classes`; for fewer groups than folds, and for a class that a fold would not train on.
     """
     if config.folds is None:
-        return split_classes(stretches, config, class_names, paths, groups, twins, features, seed, what, wanted)
+        return split_classes(stretches, config, class_names, paths, groups, alike, features, seed, what, wanted)
     what = "group" if config.group else what
-    require_one_class(twins, stretches, class_names)
-    place = joined(groups, twins)
+    place = joined(groups, alike)
     held = windows_by_group([(one.name, one.classes) for one in stretches], place, max(1, len(class_names)))
     apart = int((held.sum(axis=1) > 0).sum())
     if apart < config.folds:
         fewer = f"set folds = {apart}, or record more" if apart >= 3 else "cross-validation takes three or more"
-        same = _same(groups, twins)
+        same = _same(groups, alike)
         raise DataError(
             f"folds = {config.folds}, and {counted(apart, what)} {'has' if apart == 1 else 'have'} windows{same}: each fold "
             f"tests {what}s of its own; {fewer}"
@@ -82,9 +81,13 @@ def tested(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], groups: Ma
     return tuple(dict.fromkeys(groups[one.name] for one, part in zip(stretches, parts) if (part == TEST).any()))
 
 
-def related(groups: Mapping[str, str], twins: Sequence[tuple[str, ...]]) -> Origins:
+def related(groups: Mapping[str, str], alike: Alike) -> Origins:
     """Which files belong together."""
-    return Origins(joined(groups, twins), {name: same[0] for same in twins for name in same})
+    overlapping: dict[str, set[str]] = {}
+    for one, other in alike.overlapping:
+        for a, b in ((alike.first(one), alike.first(other)), (alike.first(other), alike.first(one))):
+            overlapping.setdefault(a, set()).add(b)
+    return Origins(joined(groups, alike), alike.firsts, overlapping)
 
 
 def deal(held: np.ndarray, folds: int, seed: int) -> np.ndarray:
@@ -125,19 +128,22 @@ def _best_dealt(held: np.ndarray, folds: int, seed: int) -> np.ndarray:
     return best
 
 
-def _same(groups: Mapping[str, str], twins: Sequence[tuple[str, ...]]) -> str:
-    """Which groups count as one, as files of them hold the same bytes; '' where there are none."""
-    found = {
-        " and ".join(dict.fromkeys(groups[name] for name in names)): listed(names)
-        for names in twins
-        if len({groups[name] for name in names}) > 1
-    }
-    pairs = [each if each == files.replace(", ", " and ") else f"{each} ({files})" for each, files in found.items()]
-    return f", those of the same bytes counted as one: {listed(pairs)}" if pairs else ""
+def _same(groups: Mapping[str, str], alike: Alike) -> str:
+    """Which groups count as one, as files of them hold the same; '' where there are none."""
+    found: dict[str, dict[str, str]] = {}
+    for names in alike.related:
+        if len({groups[name] for name in names if name in groups}) > 1:
+            both = " and ".join(dict.fromkeys(groups[name] for name in names))
+            found.setdefault(alike.what(*names), {})[both] = listed(names)
+    said = ""
+    for what, pairs in found.items():
+        each = [both if both == files.replace(", ", " and ") else f"{both} ({files})" for both, files in pairs.items()]
+        said += f", those of {what} counted as one: {listed(each)}"
+    return said
 
 
 def _named(groups: Mapping[str, str], place: Mapping[str, int]) -> list[str]:
-    """The names of each group, by its number; of those that files of the same bytes make one, all."""
+    """The names of each group, by its number; of those that count as one, all."""
     names: dict[int, dict[str, None]] = {}
     for file, number in place.items():
         names.setdefault(number, {})[groups[file]] = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from micro.config import TableData
 from micro.datasets.find import matches
 from micro.datasets.recording import Recording, any_within
-from micro.datasets.twins import twins_of
+from micro.datasets.twins import Alike, twins_of
 from micro.errors import DataError
 
 # Fraction of a window's samples that are faulty at least where it is learned from as a fault: one that has hardly begun looks
@@ -35,12 +35,18 @@ def require_apart(named: Mapping[Path, str], config: TableData) -> None:
         healthy = any(matches(path, pattern, config.folder) for pattern in config.healthy_files)
         if name in known and healthy and config.label_column is None:
             raise DataError(f"{name} matches both healthy_files and known_faults; a file can be one of them only")
-    for names in twins_of({name: path for path, name in named.items()}):
+    copies = tuple(twins_of({name: path for path, name in named.items()}))
+    require_none_judged(Alike(copies, copies), known)
+
+
+def require_none_judged(found: Alike, known: Collection[str]) -> None:
+    """DataError for a file of known faults that holds what another one does whose faults are not known."""
+    for names in found.related:
         learned, other = [name for name in names if name in known], [name for name in names if name not in known]
         if learned and other:
             raise DataError(
-                f"{learned[0]}, which known_faults names, and {other[0]} hold the same bytes: what was learned from tells "
-                "nothing in the test; leave one of them out of files, or name both in known_faults"
+                f"{learned[0]}, which known_faults names, and {other[0]} {found.hold(learned[0], other[0])}: what was learned "
+                "from tells nothing in the test; leave one of them out of files, or name both in known_faults"
             )
 
 

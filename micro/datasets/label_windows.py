@@ -9,17 +9,19 @@ from dataclasses import replace
 import numpy as np
 
 from micro.config import AugmentConfig, FeaturesConfig, LabelsData, SourceConfig
+from micro.datasets.agreement import require_one_class
+from micro.datasets.apart import shared_windows
 from micro.datasets.augmented import with_copies
 from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups
-from micro.datasets.class_windows import left_out, window_classes
+from micro.datasets.class_windows import divided_of, left_out, window_classes
 from micro.datasets.folds import divided as dealt
 from micro.datasets.folds import related, tested
 from micro.datasets.labels import LoadedLabels, load_labels
 from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import Framing, cut, reach
-from micro.datasets.twins import twins_note, twins_of
-from micro.datasets.unlabeled import unlabeled_pieces, unlabeled_recordings
+from micro.datasets.twins import twins_of
+from micro.datasets.unlabeled import alike_with, unlabeled_pieces, unlabeled_recordings
 from micro.datasets.viewed import viewed
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs
 from micro.errors import DataError
@@ -55,10 +57,12 @@ def label_parts(
         for one, (_, starts) in zip(loaded.recordings, framed)
     ]
     _require_both(labeled, loaded, views)
-    twins, groups = twins_of(loaded.paths), groups_of(loaded.paths, data)
+    found, groups = alike_with(seen.recordings, twins_of(loaded.paths), more, views), groups_of(loaded.paths, data)
+    contradicted = require_one_class(found, loaded.recordings, loaded.names, "labels")
     parts, said = dealt(
-        labeled, data, loaded.names, loaded.paths, groups, twins, views, seed, fold=fold, wanted=loaded.wanted
+        labeled, data, loaded.names, loaded.paths, groups, found, views, seed, fold=fold, wanted=loaded.wanted
     )
+    both = shared_windows(found, seen.recordings, divided_of(framed, parts), views.window, PARTS)
     divided: tuple[Pieces, ...] = ([], [], [])
     offset = 0
     for read, (frames, _), one, part in zip(seen.recordings, framed, labeled, parts):
@@ -81,13 +85,13 @@ def label_parts(
     judged = judged_groups(labeled, parts, groups)
     unlabeled, windows_notes = unlabeled_pieces(more, data, judged, views, augment, seed)
     train, validation, test = divided
-    notes = (*loaded.notes, *seen.notes, *lost, *twins_note(twins), said, *more_notes, *windows_notes)
+    notes = (*loaded.notes, *seen.notes, *lost, *found.note(), *contradicted, said, *both, *more_notes, *windows_notes)
     return replace(
         seen.parts(train, validation, validation, test, notes),
         label_names=loaded.label_names,
         unlabeled=unlabeled,
         tested=tested(labeled, parts, groups) if data.folds else (),
-        related=related(groups, twins),
+        related=related(groups, found),
     )
 
 

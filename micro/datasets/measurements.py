@@ -7,7 +7,7 @@ import logging
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -19,60 +19,16 @@ from micro.config import FilesData
 from micro.datasets import store
 from micro.datasets.arrays import Column, contents_of, one_line
 from micro.datasets.clock import Moments, begun
-from micro.datasets.contents import Contents, EmptyFile, choose, label_columns
+from micro.datasets.contents import Contents, EmptyFile, choose
 from micro.datasets.mdf_process import MdfChannels, Worker
+from micro.datasets.rasters import Raster, after_end, brought, ended, learned, raster_of, same_times
 from micro.errors import DataError, RunError
 from micro.support.extras import required
 from micro.support.wording import counted, listed, was
 
 # Channels that an error lists of each raster.
 LISTED = 4
-# Steps of a channel between two of its samples from which on there is a gap.
-GAP_STEPS = 1.5
-# Times that differ by less than this fraction of a step are the same.
-ROUNDING = 1e-3
 NO_TIMES, NO_ROWS = "without times (no master channel)", "without rows"
-
-
-@dataclass(frozen=True)
-class Raster:
-    """When the rows of a channel were sampled: their number, the time between two in seconds, and when the first was, a moment
-    and seconds from it on, where the file says so."""
-
-    count: int
-    step: float | None
-    begin: np.datetime64 | None = None
-    offset: float | None = None
-
-    def __str__(self) -> str:
-        rate = "" if self.step is None else f" at {1 / self.step:g} Hz"
-        begin = "" if self.begin is None else f" from {self.begin}"
-        offset = f" + {self.offset:g} s" if self.offset else ""
-        return f"{self.count:,} rows{rate}{begin}{offset}"
-
-    @property
-    def since_1970(self) -> float | None:
-        """Seconds since 1970 of the first row, None where the file does not say it."""
-        if self.begin is None:
-            return None
-        begin = float((self.begin - np.datetime64(0, "s")) / np.timedelta64(1, "s"))
-        return begun(begin + (self.offset or 0.0))
-
-    def agrees(self, other: Raster) -> bool:
-        """Whether rows of both are of the same time, as far as the file says it."""
-        step, begin = self.step or other.step or 0.0, self.begin or other.begin
-        apart = (self.offset or 0.0) - (other.offset or 0.0)
-        if self.begin is not None and other.begin is not None:
-            apart += float((self.begin - other.begin) / np.timedelta64(1, "s"))
-        elif begin is not None or self.offset is None or other.offset is None:
-            apart = 0.0  # of one of them it is not known when it began
-        same = self.count == other.count and abs(apart) <= 1e-9 + ROUNDING * step
-        return same and (self.step is None or other.step is None or abs(self.step / other.step - 1) < 1e-6)
-
-    def joined(self, other: Raster) -> Raster:
-        """What is known of both together, where they agree."""
-        begun = self if self.begin is not None or (other.begin is None and self.offset is not None) else other
-        return Raster(self.count, other.step if self.step is None else self.step, begun.begin, begun.offset)
 
 
 def read_tdms(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Contents:
@@ -112,7 +68,8 @@ def read_mdf(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Cont
 
     Where the config has `resample`, channels of other times are brought to those of the channel with the most rows: floating
     point by straight lines between its values, missing before the first and after the last; integers, flags, text and labels,
-    which are states, keep each value until the next, and are missing before the first.
+    which are states, keep each value until the next, and are missing before the first. Labels, and numbers to learn, are not
+    known after the last of their own channel.
 
     Raises:
         DataError: For channels of different times without `resample`, for a `time_column` of other times with it; or where
@@ -129,18 +86,25 @@ def read_mdf(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Cont
         times = {group: worker.array(f"times{group}") for group in dict.fromkeys(places[name][0] for name in chosen)}
         first = max(times, key=lambda group: len(times[group]))
         if config.resample is None:
-            _one_raster(path, {name: _raster(times[places[name][0]]) for name in chosen})
+            _one_raster(path, {name: raster_of(times[places[name][0]]) for name in chosen})
             _require_same(path, {name: times[places[name][0]] for name in chosen})
+
+        late: dict[str, int] = {}
 
         def column(name: str) -> np.ndarray:
             own = times[places[name][0]]
             values = _values(path, name, worker, places[name], len(own))
-            return values if own is times[first] else _brought(path, name, values, own, times[first], config)
+            if own is times[first]:
+                return values
+            if name in learned(config) and (count := int(after_end(own, times[first]).sum())):
+                late[name] = count
+            return brought(path, name, values, own, times[first], config)
 
         # Of columns that are not chosen nothing but the name counts.
         columns: dict[str, Column] = {name: (len(times[first]), partial(column, name)) for name in places}
         contents = _timed(contents_of(path, columns, config, settled), times[first], found.start, config)
-        return _noted(contents, () if settled else unread, config)
+        contents = _noted(contents, () if settled else unread, config)
+        return contents if settled else replace(contents, unread=(*contents.unread, *ended(late)))
 
 
 @contextlib.contextmanager
@@ -237,21 +201,11 @@ def _one_raster(path: Path, rasters: Mapping[str, Raster]) -> Raster:
     return kinds[0][0]
 
 
-def _raster(times: np.ndarray) -> Raster:
-    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-    return Raster(len(times), step if step > 0 else None)
-
-
-def _alike(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether times are the same but for rounding."""
-    return len(one) == len(other) and bool(np.abs(one - other).max() <= 1e-9 + ROUNDING * (_raster(one).step or 0.0))
-
-
 def _require_same(path: Path, times: Mapping[str, np.ndarray]) -> None:
     """DataError where channels of as many rows have other times."""
     (first, own), *others = times.items()
     for name, other in others:
-        if own is not other and not _alike(own, other):
+        if own is not other and not same_times(own, other):
             raise DataError(
                 f"{path}: channels {first!r} and {name!r} have different times; name those of one kind in columns"
             )
@@ -270,46 +224,6 @@ def _values(path: Path, name: str, worker: Worker, at: tuple[int, int], count: i
     return np.where(gone, np.nan if values.dtype.kind in "biuf" else values.dtype.type(), values)
 
 
-def _brought(
-    path: Path, name: str, values: np.ndarray, own: np.ndarray, wanted: np.ndarray, config: FilesData
-) -> np.ndarray:
-    """A channel's values at other times than its own, (n,) as `wanted`; see `read_mdf`."""
-    if _alike(own, wanted):
-        return values
-    if name == config.time_column:
-        raise DataError(
-            f"{path}: time_column {name!r} has other times than the channel with the most rows; leave time_column out, as an "
-            "MDF file has times of its own"
-        )
-    if not (np.diff(own) >= 0).all():
-        raise DataError(
-            f"{path}: times of channel {name!r} go back or are missing; name the channels to use in columns"
-        )
-    # Sums and products of one step differ in their last digits: 3 * 0.1 is later than 30 / 100.
-    steps = [step for step in (_raster(own).step, _raster(wanted).step) if step is not None]
-    close = ROUNDING * min(steps, default=0.0)
-    if values.dtype.kind == "f" and name not in (config.label_column, *label_columns(config)):
-        within = (wanted >= own[0] - close) & (wanted <= own[-1] + close)
-        return np.where(
-            within & ~_in_gaps(own, wanted, close), np.interp(wanted, own, values.astype(np.float64)), np.nan
-        )
-    before = np.searchsorted(own, wanted + close, side="right") - 1
-    held = values[np.maximum(before, 0)]
-    if (before >= 0).all():
-        return held
-    return np.where(before < 0, np.nan if values.dtype.kind in "biuf" else values.dtype.type(), held)
-
-
-def _in_gaps(own: np.ndarray, wanted: np.ndarray, close: float) -> np.ndarray:
-    """Which times lie between two of a channel's own that are further apart than its samples are, (n,) bool."""
-    step = _raster(own).step
-    if step is None or len(own) < 2:
-        return np.zeros(len(wanted), bool)
-    after = np.clip(np.searchsorted(own, wanted - close), 1, len(own) - 1)
-    between = (wanted > own[after - 1] + close) & (wanted < own[after] - close)
-    return np.asarray(between & (own[after] - own[after - 1] > GAP_STEPS * step))
-
-
 def _timed(contents: Contents, times: np.ndarray, start: float | None, config: FilesData) -> Contents:
     """Contents with the master's times, which begin at `start`; with its rate, to be compared, and its times, which may have
     gaps, where the config says the rate."""
@@ -317,7 +231,7 @@ def _timed(contents: Contents, times: np.ndarray, start: float | None, config: F
         return contents
     gone, start = ~np.isfinite(times), begun(start)
     if config.sample_rate is not None or config.sample_rates:
-        step = _raster(times).step
+        step = raster_of(times).step
         begin = None if start is None or gone[0] else start + float(times[0])
         return replace(contents, rate=None if step is None else 1 / step, begin=begin, times=times)
     moments = Moments(np.where(gone, 0.0, times), gone, unit="s", column="its master channel", start=start)

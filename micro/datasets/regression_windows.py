@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from micro.config import AugmentConfig, FeaturesConfig, RegressionData, SourceConfig
+from micro.datasets.agreement import require_one_number
+from micro.datasets.apart import Divided, shared_windows
 from micro.datasets.augmented import with_copies
 from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups
 from micro.datasets.folds import divided as dealt
@@ -18,8 +20,8 @@ from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, Range, piece
 from micro.datasets.recording import cut, reach
 from micro.datasets.regression import LoadedRuns, load_runs
-from micro.datasets.twins import twins_note, twins_of
-from micro.datasets.unlabeled import unlabeled_pieces, unlabeled_recordings
+from micro.datasets.twins import twins_of
+from micro.datasets.unlabeled import alike_with, unlabeled_pieces, unlabeled_recordings
 from micro.datasets.viewed import viewed
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs
 from micro.errors import DataError
@@ -61,10 +63,13 @@ def regression_parts(
     total, lack = sum(map(len, numbers)), sum(int((one.classes < 0).sum()) for one in labeled)
     if lack == total:
         raise DataError(f"none of {counted(total, 'window')} ends in a row with a number in {_columns(data)}")
-    twins, groups = _twins(loaded), _groups(loaded, data)
+    found, groups = alike_with(recordings, _twins(loaded), more, views), _groups(loaded, data)
+    contradicted = require_one_number(found, loaded.recordings)
     whole = data if data.remaining_life is None else data.model_copy(update={"split": "files"})
     what = "file" if data.run_column is None else "run"
-    parts, said = dealt(labeled, whole, (), loaded.paths, groups, twins, views, seed, what, fold)
+    parts, said = dealt(labeled, whole, (), loaded.paths, groups, found, views, seed, what, fold)
+    cut_up = [Divided(starts, part) for (_, starts), part in zip(framed, parts)]
+    both = shared_windows(found, recordings, cut_up, views.window, PARTS)
     divided: tuple[Pieces, ...] = ([], [], [])
     for (frames, _), one, each, part, recording in zip(framed, labeled, numbers, parts, recordings):
         values, theirs = features_of(recording, frames, views)
@@ -85,13 +90,13 @@ def regression_parts(
     judged = judged_groups(labeled, parts, groups)
     unlabeled, windows_notes = unlabeled_pieces(more, data, judged, views, augment, seed)
     train, validation, test = divided
-    notes += [*twins_note(twins), said, *more_notes, *windows_notes]
+    notes += [*found.note(), *contradicted, said, *both, *more_notes, *windows_notes]
     return replace(
         seen.parts(train, validation, validation, test, notes),
         targets=_targets(data),
         unlabeled=unlabeled,
         tested=tested(labeled, parts, groups) if data.folds else (),
-        related=related(groups, twins),
+        related=related(groups, found),
     )
 
 

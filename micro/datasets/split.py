@@ -20,9 +20,11 @@ PARTS = ("training", "validation", "the threshold", "the test")
 
 @dataclass(frozen=True)
 class Stretch:
-    """A stretch's windows, their features, which of them are healthy, and the teacher's features where it has its own."""
+    """A stretch's windows, their features, which of them are healthy, and the teacher's features where it has its own; `place`
+    is its recording's among all."""
 
     name: str
+    place: int
     frames: Frames
     values: np.ndarray
     learnable: np.ndarray

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from micro.config import AugmentConfig, FeaturesConfig, SourceConfig, TableData
 from micro.datasets import table
+from micro.datasets.agreement import require_one_state
+from micro.datasets.apart import Divided, shared_windows
 from micro.datasets.augmented import with_copies
 from micro.datasets.find import find_files
-from micro.datasets.known_faults import fault_windows, learned_names
+from micro.datasets.folds import related
+from micro.datasets.known_faults import fault_windows, learned_names, require_none_judged
 from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.predicted import predicted_channels, predicted_note
 from micro.datasets.recording import Recording, all_within, any_within, cut, reach
 from micro.datasets.split import (
+    PARTS,
     Stretch,
     file_scalings,
     nothing_healthy,
@@ -25,7 +29,7 @@ from micro.datasets.split import (
     too_few,
     window_labels,
 )
-from micro.datasets.twins import same_stretches, twins_note, twins_of
+from micro.datasets.twins import Alike, alike, same_stretches, twins_of
 from micro.datasets.viewed import viewed
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, Views
 from micro.errors import DataError
@@ -56,19 +60,22 @@ def table_parts(
     scalings = _file_scalings(recordings, views) if data.scaling == "per_file" else {}
     known = learned_names(recordings, named, data)
     predicted = predicted_channels(data.predict, seen.students_channels)
-    stretches, test, faults, more = _stretches(recordings, views, scalings, known)
+    found = alike(
+        recordings, twins_of({one.name: paths[one.name] for one in recordings}), views.window, views.students_channels
+    )
+    require_none_judged(found, known)
+    more = [*found.note(), *require_one_state(found, recordings)]
+    windows = _windows(recordings, views, scalings, known)
+    stretches, test = windows.stretches, windows.test
     if not stretches:
         raise DataError(nothing_healthy(recordings, views))
-    twins = twins_of({one.name: paths[one.name] for one in recordings})
-    _require_one_state(twins, recordings)
-    more += twins_note(twins)
-    if data.pictures:
-        runs, note = split_pictures([one.name for one in stretches], twins)
-    else:
-        same = same_stretches([one.name for one in stretches], twins)
-        runs, note = split_healthy([len(one.learnable) for one in stretches], views, same)
+    runs, note = _runs(stretches, recordings, found, data, views)
     if runs is None:
         raise DataError(too_few(stretches, note))
+    for one, places in zip(stretches, runs):
+        for part, place in enumerate(places):
+            windows.divided[one.place].parts[one.learnable[place]] = part
+    more += [*windows.notes, *shared_windows(found, recordings, windows.divided, views.window, PARTS)]
     train: Pieces = []
     validation: Pieces = []
     calibration: Pieces = []
@@ -89,52 +96,69 @@ def table_parts(
     all_notes = [*notes, *seen.notes, *said, *predicted_note(predicted, seen.students_channels), *more]
     return replace(
         seen.parts(train, validation, calibration, test, all_notes),
-        faults=faults,
+        faults=windows.faults,
         predicted=views.main.places_of(predicted),
+        related=related({one.name: one.name for one in recordings}, found),
     )
 
 
-def _require_one_state(twins: Sequence[tuple[str, ...]], recordings: Sequence[Recording]) -> None:
-    """DataError for files of the same bytes of which one is healthy and another faulty."""
-    healthy = {one.name for one in recordings if one.healthy.any()}
-    faulty = {one.name for one in recordings if one.faulty is not None and one.faulty.any()}
-    for names in twins:
-        good = next((name for name in names if name in healthy - faulty), None)
-        bad = next((name for name in names if name in faulty - healthy), None)
-        if good is not None and bad is not None:
-            raise DataError(
-                f"{good} and {bad} hold the same bytes, and one is healthy, the other faulty; leave one out of files"
-            )
+def _runs(
+    stretches: Sequence[Stretch], recordings: Sequence[Recording], found: Alike, data: TableData, views: Views
+) -> tuple[list[tuple[slice, ...]] | None, str]:
+    """For each stretch its runs for the four parts, and a note; see `split_healthy`."""
+    if data.pictures:
+        return split_pictures([one.name for one in stretches], found.twins)
+    same = same_stretches(recordings, [one.place for one in stretches], found)
+    return split_healthy([len(one.learnable) for one in stretches], views, same)
 
 
-def _stretches(
+@dataclass(frozen=True)
+class _Windows:
+    """Windows of recordings before healthy ones are divided.
+
+    Attributes:
+        stretches: Those with healthy windows to learn from.
+        test: Windows that share no sample with these.
+        faults: Known faults.
+        divided: For each recording its windows, of which those of the test, and known faults, have their part.
+        notes: A sentence on windows whose state is not the same to student and teacher, if there are any.
+    """
+
+    stretches: list[Stretch]
+    test: Pieces
+    faults: Pieces
+    divided: list[Divided]
+    notes: list[str]
+
+
+def _windows(
     recordings: Sequence[Recording],
     views: Views,
     scalings: Mapping[str, tuple[Scaling, Scaling | None]],
     known: frozenset[str],
-) -> tuple[list[Stretch], Pieces, Pieces, list[str]]:
-    """Stretches with healthy windows to learn from, the windows that share no sample with them, for the test, known faults, and
-    a sentence on windows whose state is not the same to student and teacher, if there are any.
+) -> _Windows:
+    """The windows of all recordings.
 
     `known` are recordings whose faults are learned from: none of their other windows is tested on.
     """
-    stretches: list[Stretch] = []
-    test: Pieces = []
-    faults: Pieces = []
+    made = _Windows([], [], [], [], [])
     differing = 0
-    for recording in recordings:
+    for place, recording in enumerate(recordings):
         frames, starts = cut(recording, views)
         values, theirs = _features(recording, frames, views, scalings)
         labels = window_labels(recording, starts, views.window)
         within = reach(starts, views)
+        parts = np.full(len(starts), -1)
+        made.divided.append(Divided(starts, parts))
         learnable = np.flatnonzero(all_within(recording.healthy, *within) & (labels != 1))
         if len(learnable):
-            stretches.append(Stretch(recording.name, frames, values, learnable, theirs))
+            made.stretches.append(Stretch(recording.name, place, frames, values, learnable, theirs))
         own, window = starts + views.history, views.student.window
         if recording.name in known:
             rows = fault_windows(recording, own, window)
+            parts[rows] = 0
             if len(rows):
-                faults.append(piece(frames, values, 1, recording.name, rows, views=views, of_teacher=theirs))
+                made.faults.append(piece(frames, values, 1, recording.name, rows, views=views, of_teacher=theirs))
             continue
         # A window that shares samples with a training window says nothing about new data.
         apart = ~any_within(recording.healthy, *within)
@@ -142,13 +166,16 @@ def _stretches(
         differing += int((apart & ~same).sum())
         for label in (0, 1, -1):
             rows = np.flatnonzero(apart & same & (labels == label))
+            # Windows of an unknown state are scored, and judge nothing.
+            parts[rows] = PARTS.index("the test") if label >= 0 else -1
             if len(rows):
-                test.append(piece(frames, values, label, recording.name, rows, views=views, of_teacher=theirs))
-    if known and not faults:
+                made.test.append(piece(frames, values, label, recording.name, rows, views=views, of_teacher=theirs))
+    if known and not made.faults:
         raise DataError(
             f"known_faults: {listed(sorted(known))}: no window of {views.student.window} is faulty for half its rows"
         )
-    return stretches, test, faults, _on_differing(differing)
+    made.notes.extend(_on_differing(differing))
+    return made
 
 
 def _features(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ MOST_JUDGED = 50_000
 MOST_KEPT, STRETCH = 200, 48
 # Letters of a source that firmware has room for, or more where one of the files has more.
 ROOM = 32
+# Characters of a text that another file may have as a whole in another part: a few words are no copy.
+LONGEST_COMMON = 200
 # Label of a window whose target no output stands for.
 NO_SYMBOL = -1
 
@@ -170,7 +173,22 @@ def _texts(data: TextData) -> dict[str, list[tuple[str, str]]]:
         texts[part] = [(name, text[cut:]) for name, text, cut in cuts if text[cut:]]
         texts["train"] = [(name, text[:cut]) for name, text, cut in cuts if text[:cut]]
     _require_some({part: len(named) for part, named in texts.items()}, "character")
+    _require_apart(texts)
     return texts
+
+
+def _require_apart(texts: dict[str, list[tuple[str, str]]]) -> None:
+    """DataError where a part has a text that another file has in another part; a few words, or what repeats, may be alike."""
+    for later, earlier in (("validation", "train"), ("test", "train"), ("test", "validation")):
+        for (name, text), (other, known) in itertools.product(texts[later], texts[earlier]):
+            short, long = sorted((text.strip(), known.strip()), key=len)
+            found = long.find(short) if name != other and len(short) > LONGEST_COMMON else -1
+            if found >= 0 and long.find(short, found + 1) < 0:
+                of = {"train": "training"}.get(earlier, earlier)
+                raise DataError(
+                    f"{other} ({of}) and {name} ({later}) hold the same text, {len(short):,} characters; a test must not hold "
+                    "what was trained on: leave one of them out of files, or have both in one part"
+                )
 
 
 def _stretches(texts: Sequence[str]) -> tuple[str, ...]:

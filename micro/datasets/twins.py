@@ -1,16 +1,127 @@
-"""Files that hold the same bytes."""
+"""Files that hold the same: the same bytes, the same samples in other formats, or stretches of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
+from micro.datasets.recording import Recording
+from micro.datasets.shared_rows import Shared, matched, same_files, shared_stretches
 from micro.support.wording import listed
+
+# What two files may share and still be apart: this fraction of the shorter one's samples, in stretches of this many windows.
+FEW, LONGEST = 0.01, 4
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Which files, or runs in them, hold the same, by their names.
+
+    Attributes:
+        bytes: Those of the same bytes.
+        twins: Those that are the same from end to end, in bytes or in samples: each once, in order.
+        overlapping: Pairs that share more than a few samples.
+        shared: The samples that recordings share, twins' too, by their places among all.
+        rows: For each of `shared` the rows of both files in words.
+    """
+
+    bytes: tuple[tuple[str, ...], ...] = ()
+    twins: tuple[tuple[str, ...], ...] = ()
+    overlapping: tuple[tuple[str, str], ...] = ()
+    shared: tuple[Shared, ...] = ()
+    rows: Mapping[tuple[str, str], str] | None = None
+
+    @property
+    def related(self) -> tuple[tuple[str, ...], ...]:
+        """Names that must be on one side: twins, and those that overlap."""
+        return (*self.twins, *self.overlapping)
+
+    @cached_property
+    def firsts(self) -> dict[str, str]:
+        """The first of its twins for each name that has any."""
+        return {name: same[0] for same in self.twins for name in same}
+
+    def first(self, name: str) -> str:
+        """The file that stands for one and its twins."""
+        return self.firsts.get(name, name)
+
+    def what(self, *names: str) -> str:
+        """What files have in common: 'the same bytes', 'the same signals' or 'some of the same rows'."""
+        if any(set(names) <= set(same) for same in self.bytes):
+            return "the same bytes"
+        if len({self.first(name) for name in names}) == 1:
+            return "the same signals"
+        return "some of the same rows"
+
+    def hold(self, one: str, other: str) -> str:
+        """That two files hold the same, in words: behind their names; with rows where they only overlap."""
+        said = (self.rows or {}).get((self.first(one), self.first(other)))
+        said = said or (self.rows or {}).get((self.first(other), self.first(one)))
+        what = self.what(one, other)
+        return f"hold {what}" if what != "some of the same rows" or not said else f"hold {what} ({said})"
+
+    def note(self) -> list[str]:
+        """Sentences on files that hold the same, if there are any."""
+        found: dict[str, list[str]] = {}
+        for names in self.twins:
+            own = [name.strip() for name in names]
+            found.setdefault(self.what(*names), []).append(f"{own[0]} and {listed(own[1:])}")
+        for one, other in self.overlapping:
+            said = (self.rows or {}).get((one, other), f"{one} and {other}")
+            found.setdefault(self.what(one, other), []).append(said)
+        return [f"files that hold {what}: {listed(each)}." for what, each in found.items()]
+
+
+def alike(
+    recordings: Sequence[Recording],
+    of_bytes: Sequence[tuple[str, ...]],
+    window: int,
+    channels: Sequence[int] | None = None,
+) -> Alike:
+    """Which files of these recordings hold the same.
+
+    Args:
+        recordings: In their order, as models see them: after missing values were filled, and at one rate.
+        of_bytes: Names of those that hold the same bytes.
+        window: Samples of a window.
+        channels: Places of the channels that models see, None for all.
+    """
+    twins = _joined([*of_bytes, *same_files(recordings, channels)], recordings)
+    copies = frozenset(name for same in twins for name in same[1:])
+    found = shared_stretches(recordings, copies, window, channels)
+    lengths: dict[str, int] = {}
+    for one in recordings:
+        lengths[one.name] = lengths.get(one.name, 0) + len(one.samples)
+    by_pair: dict[tuple[str, str], list[Shared]] = {}
+    for each in found:
+        by_pair.setdefault((recordings[each.one].name, recordings[each.other].name), []).append(each)
+    overlapping = [
+        pair
+        for pair, own in by_pair.items()
+        if sum(each.count for each in own) > FEW * min(lengths[name] for name in pair)
+        or max(each.count for each in own) > LONGEST * window
+    ]
+    rows = {pair: in_words(recordings, max(own, key=lambda each: each.count)) for pair, own in by_pair.items()}
+    shared = (*matched(recordings, twins), *found)
+    return Alike(tuple(of_bytes), tuple(twins), tuple(overlapping), shared, rows)
+
+
+def in_words(recordings: Sequence[Recording], shared: Shared) -> str:
+    """Which rows of a file are which of another."""
+
+    def rows(place: int, begin: int) -> str:
+        one = recordings[place]
+        first, last = (one.start + int(row * one.step) for row in (begin, begin + shared.count - 1))
+        return f"rows {first:,} to {last:,} of {one.name.strip()}"
+
+    return f"{rows(shared.other, shared.start)} are {rows(shared.one, shared.begin)}"
 
 
 def twins_of(paths: Mapping[str, Path]) -> list[tuple[str, ...]]:
-    """Files of the same content, by name; only files of one size are read."""
+    """Files of the same bytes, by name; only files of one size are read."""
     by_size: dict[int, list[str]] = {}
     for name, path in paths.items():
         by_size.setdefault(path.stat().st_size, []).append(name)
@@ -21,16 +132,23 @@ def twins_of(paths: Mapping[str, Path]) -> list[tuple[str, ...]]:
     return [tuple(names) for names in by_digest.values() if len(names) > 1]
 
 
-def same_stretches(names: Sequence[str], twins: Sequence[tuple[str, ...]]) -> dict[int, int]:
-    """For stretches of these files' names, in order, the place of the stretch of an earlier file that holds the same."""
-    first = {name: same[0] for same in twins for name in same}
+def same_stretches(recordings: Sequence[Recording], places: Sequence[int], found: Alike) -> dict[int, int]:
+    """For stretches of recordings, by their places among all, the place in `places` of an earlier one that holds the same."""
+    names = [recordings[place].name for place in places]
+    number = {place: number for number, place in enumerate(places)}
     seen: dict[tuple[str, int], int] = {}
-    found = {}
-    for place, (name, number) in enumerate(zip(names, numbers_within(names))):
-        original = seen.setdefault((first.get(name, name), number), place)
+    same = {}
+    for place, (name, count) in enumerate(zip(names, numbers_within(names))):
+        original = seen.setdefault((found.first(name), count), place)
         if original != place:
-            found[place] = original
-    return found
+            same[place] = original
+    related = set(found.overlapping)
+    for each in found.shared:
+        pair = recordings[each.one].name, recordings[each.other].name
+        if pair in related and each.one in number and each.other in number:
+            earlier, later = sorted((number[each.one], number[each.other]))
+            same.setdefault(later, same.get(earlier, earlier))
+    return same
 
 
 def numbers_within(names: Sequence[str]) -> list[int]:
@@ -43,10 +161,19 @@ def numbers_within(names: Sequence[str]) -> list[int]:
     return numbers
 
 
-def twins_note(twins: Sequence[tuple[str, ...]]) -> list[str]:
-    """A sentence on files of the same content, if there are any."""
-    same = [f"{names[0]} and {listed(names[1:])}" for names in twins]
-    return [f"files that hold the same bytes: {listed(same)}."] if same else []
+def _joined(classes: Sequence[tuple[str, ...]], recordings: Sequence[Recording]) -> list[tuple[str, ...]]:
+    """Names of which some are in two of these, together; each in the order of the recordings."""
+    from scipy.cluster.hierarchy import DisjointSet
+
+    ordered = dict.fromkeys([one.name for one in recordings])
+    ordered.update(dict.fromkeys(name for names in classes for name in names))
+    order = {name: place for place, name in enumerate(ordered)}
+    joined = DisjointSet(order)
+    for first, *others in classes:
+        for other in others:
+            joined.merge(first, other)
+    found = [sorted(names, key=order.__getitem__) for names in joined.subsets() if len(names) > 1]
+    return [tuple(names) for names in sorted(found, key=lambda names: order[names[0]])]
 
 
 def _digest(path: Path) -> str:

@@ -17,7 +17,7 @@ from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Pieces, piece
 from micro.datasets.recording import Recording, cut
 from micro.datasets.regression import load_to_score
-from micro.datasets.twins import twins_of
+from micro.datasets.twins import Alike, alike, twins_of
 from micro.datasets.views import Views
 from micro.errors import DataError
 from micro.support.wording import counted, listed, was
@@ -119,6 +119,24 @@ def unlabeled_pieces(
     return pieces, notes
 
 
+def alike_with(
+    recordings: Sequence[Recording], of_bytes: Sequence[tuple[str, ...]], unlabeled: Sequence[Recording], views: Views
+) -> Alike:
+    """Which labeled files hold the same, by their names; `of_bytes` are those that hold the same bytes.
+
+    Raises:
+        DataError: For an unlabeled file that holds what a labeled one does, or some of its rows.
+    """
+    others = [replace(one, name=_apart(one.name)) for one in unlabeled]
+    found = alike([*recordings, *others], of_bytes, views.window, views.students_channels)
+    apart = {one.name for one in others}
+    for names in found.related:
+        mine, labeled = ([name for name in names if (name in apart) == side] for side in (True, False))
+        if mine and labeled:
+            raise DataError(_holds_labeled(mine[0], labeled[0], found.hold(mine[0], labeled[0])))
+    return found
+
+
 def _left_out(config: GroupedData, judged: frozenset[str]) -> dict[str, bool]:
     """For each unlabeled file, by its name, whether it belongs to what is validated or tested on."""
     paths = {name: path for path, name in find_files(config.unlabeled_files, config.folder).items()}
@@ -137,11 +155,17 @@ def _file_of(name: str, files: Mapping[str, bool]) -> str | None:
 
 def _require_other_bytes(named: Mapping[Path, str], labeled: Mapping[str, Path]) -> None:
     """DataError for an unlabeled file that holds the same bytes as a labeled one, which may be tested on."""
-    unlabeled = {f"{name} ": path for path, name in named.items()}  # no name of a labeled file ends so
+    unlabeled = {_apart(name): path for path, name in named.items()}
     for names in twins_of({**unlabeled, **labeled}):
         mine, other = ([name for name in names if (name in unlabeled) == side] for side in (True, False))
         if mine and other:
-            raise DataError(
-                f"{mine[0].strip()}, which unlabeled_files names, and {other[0]}, which is labeled, hold the same bytes; leave "
-                "one of them out"
-            )
+            raise DataError(_holds_labeled(mine[0], other[0], "hold the same bytes"))
+
+
+def _apart(name: str) -> str:
+    """An unlabeled file's name, as none of a labeled one ends."""
+    return f"{name} "
+
+
+def _holds_labeled(unlabeled: str, labeled: str, what: str) -> str:
+    return f"{unlabeled.strip()}, which unlabeled_files names, and {labeled}, which is labeled, {what}; leave one of them out"

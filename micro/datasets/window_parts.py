@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -54,12 +54,14 @@ class Origins:
     """Which recordings belong together, by their names; one that is not among them stands by itself.
 
     Attributes:
-        groups: The number of each one's group: of a subject or machine, or of files that share their bytes.
-        firsts: Of files of the same bytes the first one's name.
+        groups: The number of each one's group: of a subject or machine, or of files that hold the same, or some of it.
+        firsts: Of files that hold the same from end to end the first one's name.
+        overlapping: Of such a first one, or of another file, those that hold some of the same rows.
     """
 
     groups: Mapping[str, int] = field(default_factory=dict)
     firsts: Mapping[str, str] = field(default_factory=dict)
+    overlapping: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,9 +19,8 @@ def held_out_sets(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each fold its windows, (n,) bool, and those to fit on, (n,) bool, among which is every kind.
 
-    Groups are dealt whole, files of the same bytes as one. A kind that one group alone has is divided in time instead, each
-    recording into stretches. Windows within `near` places of one in the fold, of the same recording or a copy of it, share
-    samples with it and are not fitted on.
+    Groups are dealt whole, files that hold the same as one. A kind that one group alone has is divided in time instead, each
+    recording into stretches. Windows that share samples with one in the fold, as `sharing` says, are not fitted on.
 
     Args:
         windows: To divide.
@@ -31,20 +32,19 @@ def held_out_sets(
     Raises:
         DataError: Names a kind that would be missing among the windows to fit on.
     """
-    group, content, place = _numbers(windows, origins)
+    own = numbered(windows, origins)
+    group, content, place = own.group, own.content, own.place
     by_group = _by_groups(kinds, group)
     missing = 0
     for count in range(FOLDS, 1, -1):
         folds = by_group.copy()
         for kind in np.unique(kinds):
             mine = kinds == kind
-            own = np.unique(group[mine])
+            held = np.unique(group[mine])
             if len(np.unique(folds[mine])) < 2:
-                several = np.searchsorted(own, group[mine]) % count
-                folds[mine] = several if len(own) > 1 else _stretches(content[mine], place[mine], count)
-        sets = [
-            (folds == fold, (folds != fold) & ~_near(folds == fold, content, place, near)) for fold in np.unique(folds)
-        ]
+                several = np.searchsorted(held, group[mine]) % count
+                folds[mine] = several if len(held) > 1 else _stretches(content[mine], place[mine], count)
+        sets = [(folds == fold, (folds != fold) & ~sharing(folds == fold, own, near)) for fold in np.unique(folds)]
         lacking = [int(kind) for _, others in sets for kind in np.setdiff1d(kinds, kinds[others])]
         if len(sets) > 1 and not lacking:
             return sets
@@ -56,8 +56,25 @@ def held_out_sets(
     )
 
 
-def _numbers(windows: Windows, origins: Origins) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The group and the recording of each window by number, copies of a file as one, and its place in the recording, (n,)."""
+@dataclass(frozen=True)
+class Numbered:
+    """Where windows belong, by number, (n,) int each.
+
+    Attributes:
+        group: What is dealt whole: a machine's recordings, and those that hold the same or some of the same rows.
+        content: The recording, copies of one as one.
+        place: Among the windows of its recording, from 0.
+        overlapping: For each content those that hold some of the same rows.
+    """
+
+    group: np.ndarray
+    content: np.ndarray
+    place: np.ndarray
+    overlapping: Mapping[int, frozenset[int]]
+
+
+def numbered(windows: Windows, origins: Origins) -> Numbered:
+    """Where windows belong: the one notion of copies for all that is fitted without some of them."""
     assert windows.places is not None
     names = {name: number for number, name in enumerate(dict.fromkeys(windows.origins))}
     own = np.array([names[origin] for origin in windows.origins])
@@ -68,7 +85,23 @@ def _numbers(windows: Windows, origins: Origins) -> tuple[np.ndarray, np.ndarray
     group = np.array([groups.setdefault(origins.groups.get(name, firsts[name]), len(groups)) for name in names])[own]
     begins = np.full(len(names), np.iinfo(np.int64).max)
     np.minimum.at(begins, own, windows.places)
-    return group, content, windows.places - begins[own]
+    overlapping = {
+        numbers[first]: frozenset(numbers[other] for other in others if other in numbers)
+        for first, others in origins.overlapping.items()
+        if first in numbers
+    }
+    return Numbered(group, content, windows.places - begins[own], overlapping)
+
+
+def sharing(chosen: np.ndarray, of: Numbered, near: int) -> np.ndarray:
+    """Which windows may share samples with chosen ones: within `near` places of one in its recording or a copy of it, and all
+    of a recording that holds some of the same rows: (n,) bool -> (n,) bool.
+    """
+    key = of.content * (int(of.place.max()) + 2 * near + 2) + of.place
+    held = np.unique(key[chosen])
+    found = np.searchsorted(held, key + near, side="right") > np.searchsorted(held, key - near, side="left")
+    others = [other for one in np.unique(of.content[chosen]).tolist() for other in of.overlapping.get(one, ())]
+    return np.asarray(found | np.isin(of.content, others)) if others else np.asarray(found)
 
 
 def _by_groups(kinds: np.ndarray, group: np.ndarray) -> np.ndarray:
@@ -98,10 +131,3 @@ def _stretches(content: np.ndarray, place: np.ndarray, count: int) -> np.ndarray
         order = np.unique(place[mine], return_inverse=True)[1]
         folds[mine] = order * count // (order.max() + 1)
     return folds
-
-
-def _near(chosen: np.ndarray, content: np.ndarray, place: np.ndarray, near: int) -> np.ndarray:
-    """Whether a window lies within `near` places of a chosen one of its recording, (n,) bool."""
-    key = content * (int(place.max()) + 2 * near + 2) + place
-    held = np.unique(key[chosen])
-    return np.searchsorted(held, key + near, side="right") > np.searchsorted(held, key - near, side="left")

@@ -17,11 +17,13 @@ from micro.config import Config
 from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepare import Windows
 from micro.datasets.prepared import Prepared
+from micro.datasets.window_parts import Origins
 from micro.detection.threshold import reconstruction_error
 from micro.errors import DataError
 from micro.runs import models as students
 from micro.runs.detectors import TINY, Fit, Scorer, fitted, names_of
 from micro.runs.fitting import fit, seed_everything
+from micro.runs.held_out import numbered, sharing
 from micro.runs.known_faults import MARGIN, learned_faults
 from micro.runs.synthetic_windows import synthesized
 
@@ -102,10 +104,11 @@ def check_detectors(config: Config, data: Prepared) -> None:
         DataError: For too few windows, and for a detector that cannot be made or fitted, or gives all windows one score.
     """
     windows = data.train
-    different = len(set(zip(windows.origins, _places(windows))))
+    of = numbered(windows, data.related)
+    different = len(set(zip(of.content.tolist(), of.place.tolist())))
     if different < FEWEST:
         raise DataError(f"teacher.detectors need {FEWEST} healthy windows to train on, got {different}")
-    if len(np.unique(folds_of(windows))) < 2:
+    if len(np.unique(folds_of(windows, data.related))) < 2:
         raise DataError("teacher.detectors need healthy windows in two recordings, or five in one after another")
     rows = _rows(windows.x[evenly_spaced(len(windows), TRIED)])
     for detector, name in zip(config.teacher.detectors, names_of(config.teacher.detectors)):
@@ -124,7 +127,7 @@ def fit_score_teacher(config: Config, data: Prepared, seed: int, begin: Callable
     """
     settings, windows, seen = config.teacher, data.train, data.of_teacher
     rows = _rows(seen.train.x)
-    sets = fitting_sets(windows, folds_of(windows), near_of(data))
+    sets = fitting_sets(windows, folds_of(windows, data.related), near_of(data), data.related)
     members: dict[str, Member] = {}
     held_out = []
     for detector, name in zip(settings.detectors, names_of(settings.detectors)):
@@ -161,19 +164,18 @@ def _synthesized(windows: Windows, count: int, seed: int) -> tuple[np.ndarray, n
     return mine.reshape(-1, *windows.x.shape[1:]), theirs.reshape(-1, *windows.of_teacher.shape[1:])
 
 
-def folds_of(windows: Windows) -> np.ndarray:
+def folds_of(windows: Windows, origins: Origins) -> np.ndarray:
     """Which of five folds each window is in, (n,): whole recordings where there are enough, else stretches of each.
 
-    Copies of a window lie in its fold, as they are of its recording and place.
+    Copies of a window lie in its fold, and so do recordings that `origins` says belong together.
     """
-    numbers = _recordings(windows)
-    if numbers.max() + 1 >= 2 * FOLDS:
-        return numbers % FOLDS
-    places = _places(windows)
-    folds = np.empty(len(numbers), int)
-    for number in range(numbers.max() + 1):
-        mine = numbers == number
-        order = np.unique(places[mine], return_inverse=True)[1]
+    of = numbered(windows, origins)
+    if of.group.max() + 1 >= 2 * FOLDS:
+        return of.group % FOLDS
+    folds = np.empty(len(of.content), int)
+    for number in range(of.content.max() + 1):
+        mine = of.content == number
+        order = np.unique(of.place[mine], return_inverse=True)[1]
         folds[mine] = order * FOLDS // (order.max() + 1)
     return folds
 
@@ -183,17 +185,15 @@ def near_of(data: Prepared) -> int:
     return -(-data.of_teacher.features.span // data.features.hop) - 1
 
 
-def fitting_sets(windows: Windows, folds: np.ndarray, near: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def fitting_sets(
+    windows: Windows, folds: np.ndarray, near: int, origins: Origins
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each fold its windows, and those to fit on: of the other folds, less those that share samples with it."""
-    numbers, places = _recordings(windows), _places(windows)
+    of = numbered(windows, origins)
     sets = []
     for fold in np.unique(folds):
         mine = folds == fold
-        others = ~mine
-        for number in np.unique(numbers[mine]):
-            own = places[mine & (numbers == number)]
-            within = (places >= own.min() - near) & (places <= own.max() + near)
-            others &= ~(within & (numbers == number))
+        others = ~mine & ~sharing(mine, of, near)
         # Of recordings so short that every window is near the fold, windows that share some samples are better than none.
         sets.append((mine, others if others.sum() >= FEWEST // 2 else ~mine))
     return sets
@@ -243,17 +243,6 @@ def _autoencoder(config: Config, x: np.ndarray) -> Scorer:
 def _standardized(scores: np.ndarray, mean: float, deviation: float) -> np.ndarray:
     z = (scores - mean) / deviation
     return np.where(z > LINEAR, LINEAR + np.log1p(np.maximum(z - LINEAR, 0.0)), z)
-
-
-def _recordings(windows: Windows) -> np.ndarray:
-    """The number of each window's recording, (n,)."""
-    names = {origin: number for number, origin in enumerate(dict.fromkeys(windows.origins))}
-    return np.array([names[origin] for origin in windows.origins])
-
-
-def _places(windows: Windows) -> np.ndarray:
-    assert windows.places is not None
-    return windows.places
 
 
 def _rows(x: np.ndarray) -> np.ndarray:

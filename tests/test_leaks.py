@@ -1,0 +1,371 @@
+"""The same window, file or subject is never on both sides of a split, whatever the container and the task."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import invoke
+from tables import columns
+
+from micro.config import parse_config
+from micro.datasets.prepare import prepare
+from micro.datasets.recording import Recording
+from micro.datasets.twins import Alike, alike
+from micro.errors import DataError
+
+ROWS, WINDOW = 240, 16
+
+
+def signal(seed, rows=ROWS):
+    return np.random.default_rng(seed).normal(size=(rows, 2)).round(2)
+
+
+def cells(values, more):
+    return {"a": values[:, 0].tolist(), "b": values[:, 1].tolist(), **more}
+
+
+def write_csv(path, values, more):
+    path.write_text(columns(**cells(values, more)))
+
+
+def write_long_numbers(path, values, more):
+    path.write_text(
+        columns(
+            **{
+                name: [f"{x:.5f}" if isinstance(x, float) else x for x in own]
+                for name, own in cells(values, more).items()
+            }
+        )
+    )
+
+
+def write_gzip(path, values, more):
+    import gzip
+
+    path.with_suffix(".csv.gz").write_bytes(gzip.compress(columns(**cells(values, more)).encode(), mtime=0))
+
+
+def write_parquet(path, values, more):
+    import pandas as pd
+
+    pd.DataFrame(cells(values, more)).to_parquet(path.with_suffix(".parquet"))
+
+
+def write_npz(path, values, more):
+    np.savez(path.with_suffix(".npz"), **{name: np.array(own) for name, own in cells(values, more).items()})
+
+
+CONTAINERS = {"numbers": write_long_numbers, "gzip": write_gzip, "parquet": write_parquet, "npz": write_npz}
+# What the columns of each task say besides the signals, of a file by its number.
+TASKS = {
+    "classification": lambda n: {"state": [("idle", "run")[n % 2]] * ROWS},
+    "multilabel": lambda n: {"hot": [n % 2] * ROWS, "loud": [n // 2 % 2] * ROWS},
+    "regression": lambda n: {"wear": [float(n)] * ROWS},
+    "anomaly": lambda n: {},
+}
+DATA = {
+    "classification": {"label_column": "state"},
+    "multilabel": {"label_columns": ["hot", "loud"]},
+    "regression": {"target_column": "wear"},
+    "anomaly": {"healthy_files": ["*"]},
+}
+
+
+def config_of(folder, task, **data):
+    raw = {
+        "folder": str(folder),
+        "files": ["**/*.*"],
+        "sample_rate": 100.0,
+        "columns": ["a", "b"],
+        **DATA[task],
+        **data,
+    }
+    sides = {"teacher": {"sizes": [4], "epochs": 1}, "student": {"sizes": [4], "epochs": 1}}
+    features = {"kind": "raw", "window": WINDOW, "hop": 8}
+    return {"job": "table", "task": task, "data": raw, "features": features, **sides}
+
+
+def read(folder, task, **data):
+    return prepare(parse_config(config_of(folder, task, **data)))
+
+
+def parts_of(data):
+    return [data.train, data.validation, data.test]
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_files_of_the_same_signals_are_on_one_side_whatever_their_format(tmp_path, task, container):
+    rows = 40 if task == "anomaly" else ROWS  # too short to be divided in time
+    for number in range(12):
+        own = {name: values[:rows] for name, values in TASKS[task](number).items()}
+        write_csv(tmp_path / f"{number:02d}.csv", signal(number, rows), own)
+        if number < 4:
+            CONTAINERS[container](tmp_path / f"copy{number}.csv", signal(number, rows), own)
+    data = read(tmp_path, task)
+    (note,) = [note for note in data.notes if "hold the same signals" in note]
+    assert all(f"copy{number}." in note for number in range(3))
+    windows = [{row.tobytes() for row in part.x} for part in parts_of(data)]
+    for place, one in enumerate(windows):
+        assert not any(one & other for other in windows[place + 1 :])
+    for number in range(4):
+        held = [any(name.startswith(f"copy{number}.") for name in part.origins) for part in parts_of(data)]
+        assert held == [f"{number:02d}.csv" in part.origins for part in parts_of(data)]
+
+
+@pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
+@pytest.mark.parametrize("part", ["test_files", "validation_files"])
+@pytest.mark.parametrize("start", [0, 37])
+def test_lists_that_put_a_recording_on_two_sides_end_with_one_line_that_names_both(tmp_path, task, part, start):
+    for number in range(12):
+        write_csv(tmp_path / f"{number:02d}.csv", signal(number), TASKS[task](number))
+    own = {name: values[start:] for name, values in TASKS[task](1).items()}
+    write_parquet(tmp_path / "copy.csv", signal(1)[start:], own)
+    with pytest.raises(DataError) as refused:
+        read(tmp_path, task, **{part: ["copy*", "0[2-7].csv"]})
+    said = str(refused.value)
+    assert "01.csv (training)" in said
+    assert f"copy.parquet ({part.split('_')[0]})" in said
+    assert ("hold the same signals;" in said) == (start == 0)
+    assert ("rows 0 to 202 of copy.parquet are rows 37 to 239 of 01.csv" in said) == (start == 37)
+
+
+def test_on_the_command_line_a_leak_is_one_line_and_exit_code_2(tmp_path):
+    import tomli_w
+
+    for number in range(8):
+        write_csv(tmp_path / f"{number}.csv", signal(number), TASKS["classification"](number))
+    write_parquet(tmp_path / "copy.csv", signal(1), TASKS["classification"](1))
+    (tmp_path / "c.toml").write_text(
+        tomli_w.dumps(
+            config_of(tmp_path, "classification", files=["*.csv", "*.parquet"], test_files=["copy*", "2.csv"])
+        )
+    )
+    result = invoke("run", tmp_path / "c.toml", "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    lines = [line for line in result.output.splitlines() if line.strip()]
+    assert lines[-1].startswith("Error") or "hold the same signals" in lines[-1]
+    assert "1.csv (training) and copy.parquet (test) hold the same signals" in " ".join(lines)
+    assert not (tmp_path / "run").exists()
+
+
+def test_groups_of_overlapping_recordings_are_one_in_divisions_and_folds(tmp_path):
+    """Machine a's recording 0 goes on as machine b's: both are on one side, and in one fold."""
+    for number, name in enumerate("abcdef"):
+        for more in range(2):
+            values = signal(2 * number + more)
+            if (name, more) == ("b", 0):
+                values = np.concatenate([signal(90, 37), signal(0)])[:ROWS]
+            state = {"state": [("idle", "run")[more]] * ROWS}
+            write_csv(tmp_path / f"{name}_{more}.csv", values, state)
+    data = read(tmp_path, "classification", group="{group}_*.csv")
+    for part in parts_of(data):
+        assert any(name.startswith("a_") for name in part.origins) == any(
+            name.startswith("b_") for name in part.origins
+        )
+    assert data.related.groups["a_1.csv"] == data.related.groups["b_1.csv"] != data.related.groups["c_1.csv"]
+    assert data.related.overlapping["a_0.csv"] == {"b_0.csv"}
+    with pytest.raises(DataError, match="those of some of the same rows counted as one: a and b"):
+        read(tmp_path, "classification", group="{group}_*.csv", folds=6)
+    for fold in range(5):
+        raw = config_of(tmp_path, "classification", group="{group}_*.csv", folds=5)
+        tested = prepare(parse_config(raw), fold).tested
+        assert ("a" in tested) == ("b" in tested)
+
+
+@pytest.mark.parametrize("task", ["anomaly", "classification"])
+def test_recordings_that_overlap_and_are_divided_in_time_are_refused_with_their_rows(tmp_path, task):
+    rows = 1600
+    write_csv(tmp_path / "a.csv", signal(0, rows), {})
+    write_csv(tmp_path / "b.csv", np.concatenate([signal(0, rows)[837:], signal(1, 837)]), {})
+    write_csv(tmp_path / "c.csv", signal(2, rows), {})
+    of = {"label_column": None, "classes": {"x": ["a.csv", "b.csv"], "y": ["c.csv"]}, "split": "time"}
+    with pytest.raises(
+        DataError, match=r"rows (0 to 762 of b\.csv are rows 837 to 1,599 of a|.* of a\.csv are rows .* of b)\.csv"
+    ):
+        read(tmp_path, task, **(of if task == "classification" else {}))
+
+
+def test_a_few_windows_that_two_files_share_are_a_remark(tmp_path):
+    """Exports that begin a little before the one before them ends: a few windows in a thousand are in both."""
+    for number in range(8):
+        values = signal(number, 8000)
+        if number:
+            values[:64] = signal(number - 1, 8000)[-64:]
+        write_csv(tmp_path / f"{number}.csv", values, {"state": [("idle", "run")[number % 2]] * 8000})
+    data = read(tmp_path, "classification", test_files=["6.csv", "7.csv"], validation_files=["4.csv", "5.csv"])
+    found = [note for note in data.notes if "share samples with windows of another part" in note]
+    for note, part, pair in zip(found, ("validation", "test"), ("4.csv with 3.csv", "6.csv with 5.csv"), strict=True):
+        assert note.startswith(f"7 of 1,998 windows for {part} share samples")
+        assert note.endswith(f"hold some of the same rows: {pair}.")
+    assert any("0.csv (idle) and 1.csv (run) hold some of the same rows" in note for note in data.notes)
+
+
+def test_the_same_signals_with_other_labels_are_refused_with_both_files(tmp_path):
+    cases = {
+        "classification": r"1\.csv \(run\) and copy\.parquet \(idle\) hold the same signals and are of different classes",
+        "multilabel": r"1\.csv \(hot\) and copy\.parquet \(none\) hold the same signals and are of different labels",
+        "regression": r"1\.csv \(1\) and copy\.parquet \(4\) hold the same signals and have different numbers",
+    }
+    for task, says in cases.items():
+        folder = tmp_path / task
+        folder.mkdir()
+        for number in range(8):
+            write_csv(folder / f"{number}.csv", signal(number), TASKS[task](number))
+        write_parquet(folder / "copy.csv", signal(1), TASKS[task](4))
+        with pytest.raises(DataError, match=says):
+            read(folder, task)
+    (tmp_path / "n").mkdir()
+    for number in range(4):
+        write_csv(tmp_path / "n" / f"{number}.csv", signal(number), {})
+    write_parquet(tmp_path / "n" / "bad.csv", signal(1)[20:], {})
+    says = r"1\.csv and bad\.parquet hold some of the same rows \(rows 0 to 219 of bad\.parquet are rows 20 to 239 of 1\.csv\)"
+    with pytest.raises(DataError, match=f"{says}, and one is healthy, the other faulty"):
+        read(tmp_path / "n", "anomaly", healthy_files=["*.csv"], faulty_files=["bad*"])
+
+
+def test_files_without_labels_and_known_faults_hold_nothing_of_others(tmp_path):
+    for number in range(8):
+        write_csv(tmp_path / f"{number}.csv", signal(number), TASKS["classification"](number))
+    (tmp_path / "more").mkdir()
+    write_parquet(tmp_path / "more" / "late.csv", signal(3)[55:], {})
+    says = r"more/late\.parquet, which unlabeled_files names, and 3\.csv, which is labeled, hold some of the same rows \(rows 0"
+    with pytest.raises(DataError, match=says):
+        read(tmp_path, "classification", files=["*.csv"], unlabeled_files=["more/*"])
+    for number in range(2):
+        write_csv(tmp_path / f"bad{number}.csv", signal(20), {})
+    write_parquet(tmp_path / "bad1.csv", signal(20), {})
+    (tmp_path / "bad1.csv").unlink()
+    says = r"bad1\.parquet, which known_faults names, and bad0\.csv hold the same signals"
+    kinds = {"healthy_files": ["[0-9].csv"], "faulty_files": ["bad*"], "known_faults": ["bad1*"]}
+    with pytest.raises(DataError, match=says):
+        read(tmp_path, "anomaly", files=["*.*"], **kinds)
+
+
+def test_sounds_and_pictures_of_the_same_samples_are_twins(tmp_path):
+    import soundfile
+    from PIL import Image
+    from scipy.io import wavfile
+
+    counts = np.random.default_rng(0).integers(-9000, 9000, (10, 1600)).astype(np.int16)
+    pixels = np.random.default_rng(1).integers(0, 255, (10, 12, 12)).astype(np.uint8)
+    (tmp_path / "sound").mkdir()
+    (tmp_path / "seen").mkdir()
+    for number in range(10):
+        wavfile.write(tmp_path / "sound" / f"{number}.wav", 1000, counts[number])
+        Image.fromarray(pixels[number]).save(tmp_path / "seen" / f"{number}.png")
+    soundfile.write(tmp_path / "sound" / "copy.flac", counts[1], 1000, subtype="PCM_16")
+    Image.fromarray(pixels[1]).save(tmp_path / "seen" / "copy.bmp")
+    sides = {"teacher": {"sizes": [4]}, "student": {"sizes": [4]}}
+    classes = {"classes": {"even": ["[02468].*"], "odd": ["[13579].*", "copy.*"]}, "test_files": ["copy.*", "2.*"]}
+    for name, data in {
+        "sound": {"files": ["sound/*"], "sample_rate": 1000.0},
+        "seen": {"files": ["seen/*.png", "seen/*.bmp"]},
+    }.items():
+        raw = {"job": "table", "task": "classification", "data": {"folder": str(tmp_path), **data, **classes}, **sides}
+        if name == "sound":
+            raw["features"] = {"kind": "statistics", "window": 100}
+        with pytest.raises(
+            DataError, match=rf"1\.\w+ \(training\) and {name}/copy\.\w+ \(test\) hold the same signals"
+        ):
+            prepare(parse_config(raw))
+
+
+# What is found, and what is not
+
+
+def found_in(*signals, window=32):
+    made = [Recording.whole(f"{n}.csv", values, 100.0, "", True) for n, values in enumerate(signals)]
+    return alike(made, [], window)
+
+
+@given(
+    offset=st.integers(0, 400),
+    count=st.integers(140, 600),
+    gap=st.integers(1, 60),
+    digits=st.integers(2, 5),
+    window=st.sampled_from([8, 32, 64]),
+    seed=st.integers(0, 10**6),
+)
+@settings(max_examples=60, deadline=None)
+def test_rows_of_another_recording_are_found_wherever_they_stand(offset, count, gap, digits, window, seed):
+    rng = np.random.default_rng(seed)
+    one, other = rng.normal(size=(1000, 2)).round(digits), rng.normal(size=(1000, 2)).round(digits)
+    one[:5] = 0.5
+    other[gap : gap + count] = one[offset : offset + count]
+    one[500:503] = one[499]  # a sensor that stands still for a moment
+    other[gap : gap + count] = one[offset : offset + count]
+    (pair,) = found_in(one, other, rng.normal(size=(1000, 2)), window=window).overlapping
+    assert pair == ("0.csv", "1.csv")
+    longest = max(found_in(one, other, window=window).shared, key=lambda each: each.count)
+    assert longest.start - longest.begin == gap - offset
+    assert longest.count >= count
+
+
+def of_nothing_new(kind, rng, rows):
+    """A recording that others may well be like by chance or by rule."""
+    t, phase = np.arange(rows), rng.integers(0, rows)
+    if kind == "constant":
+        return np.full(rows, 20.5)
+    if kind == "silence":
+        return np.where((t > rows // 3) & (t < rows // 2), rng.normal(size=rows), 0.0)
+    if kind == "sine":
+        return np.sin(2 * np.pi * (t + phase) / rng.choice([50, 64, 100])).round(3)
+    if kind == "simulated":
+        return np.sin(2 * np.pi * 5 * t / 100.0)
+    if kind == "harmonics":
+        return sum(np.sin(2 * np.pi * n * (t + phase) / 90.0 + n) / n for n in range(1, 13))
+    if kind == "decay":
+        return np.exp(-t / 400.0).round(4)
+    if kind == "drifting":
+        return np.sin(2 * np.pi * (t + phase) / 33.37).round(2)
+    if kind == "square":
+        return ((t + phase) // 25 % 2).astype(float)
+    if kind == "ramp":
+        return (t + phase) % 300.0
+    if kind == "slow":
+        return 20 + np.cumsum(np.where(rng.random(rows) < 0.02, rng.choice([-1, 1], rows), 0)) % 8
+    if kind == "walk":
+        return np.cumsum(rng.choice([-1, 1], rows)) % 40
+    assert kind == "tenths"
+    return (200 + np.cumsum(np.where(rng.random(rows) < 0.2, rng.choice([-1, 1], rows), 0)) % 60) / 10
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "constant",
+        "silence",
+        "sine",
+        "simulated",
+        "harmonics",
+        "decay",
+        "drifting",
+        "square",
+        "ramp",
+        "slow",
+        "walk",
+        "tenths",
+    ],
+)
+@given(seed=st.integers(0, 10**6), rows=st.integers(300, 3000), window=st.sampled_from([8, 16, 64]))
+@settings(max_examples=25, deadline=None)
+def test_signals_that_repeat_or_are_coarse_are_no_leak(kind, seed, rows, window):
+    rng = np.random.default_rng(seed)
+    signals = [of_nothing_new(kind, rng, rows + 7 * n) for n in range(6)]
+    found = found_in(*signals, window=window)
+    assert (found.overlapping, found.twins) == ((), ())
+
+
+def test_a_file_in_another_is_found_where_both_are_on_disk(monkeypatch):
+    from micro.datasets import cells, store
+
+    monkeypatch.setattr(store, "LARGE", 1000)
+    monkeypatch.setattr(cells, "BLOCK_ROWS", 256)
+    long, part = store.room(3000, 2), store.room(1500, 2)
+    long[:] = signal(0, 3000)
+    part[:] = long[1001:2501]
+    assert store.is_stored(long)
+    assert found_in(long, part).overlapping == (("0.csv", "1.csv"),)
+    assert found_in(long, np.array(long)).twins == (("0.csv", "1.csv"),)
+    assert Alike().related == ()
