@@ -49,8 +49,8 @@ def survey_all(
     if sample_rate is not None:
         raise ValueError("pictures have no sample rate; leave out --sample-rate")
     odd = next((option(key) for key in given.settings if key not in OF_PICTURES), None)
-    if odd is not None or given.task == "regression":
-        raise ValueError(f"pictures have no columns or text; leave out {odd or '--task regression'}")
+    if odd is not None or given.task in ("multilabel", "regression"):
+        raise ValueError(f"pictures have no columns or text; leave out {odd or f'--task {given.task}'}")
     found, unread = [], [f"{path} is no picture, as most files are" for path in named if path not in pictures]
     for path in pictures:
         try:
@@ -101,7 +101,7 @@ def _models(survey: Survey, suggestion: Suggestion) -> list[str]:
     """Sections of teacher and student: convolutions for classes, where pictures are large enough to be halved."""
     size = survey.settings.get("image_size") or survey.files[0].image_size
     if suggestion.task == "anomaly" or min(size or (0,)) < SMALLEST:
-        return models_of(suggestion, False)
+        return models_of(suggestion, False, len(survey.files))
     # Small batches are more steps, where pictures are few.
     taps = ["kernel = 3", "stride = 2", "batch_size = 16"]
     teacher = ['family = "resnet"', "sizes = [16, 32, 64]", *taps, "epochs = 30"]
