@@ -147,7 +147,7 @@ def _written(found: Survey, suggestion: Suggestion, out: str | None, page: str |
 
     lacks: str | None = None
     if out is not None:
-        text = (picture_config if found.pictures else config_text)(found, suggestion, Path(out).parent)
+        text = (picture_config if found.pictures else config_text)(found, suggestion, Path(out))
         write_bytes(out, text.encode())
         lacks = lacking(found, out)
     if page is not None:

@@ -31,6 +31,7 @@ from micro.config.deployment import (
     FirmwareConfig,
     RecognizeConfig,
     require_decision,
+    with_firmware_name,
 )
 from micro.config.distillation import AUTO, DistillConfig
 from micro.config.features import FeaturesConfig
@@ -175,7 +176,7 @@ class Config(Section):
 
 
 def load_config(path: str | Path) -> Config:
-    """Read a TOML config; relative paths in it are taken from its own folder.
+    """Read a TOML config; relative paths in it are taken from its own folder, and a firmware without a name is called as it is.
 
     Returns: the checked `Config`, frozen.
 
@@ -189,7 +190,7 @@ def load_config(path: str | Path) -> Config:
         2.0
     """
     path = Path(path)
-    return parse_config(load_toml(path, "config"), path.parent, str(path))
+    return parse_config(with_firmware_name(load_toml(path, "config"), path.stem), path.parent, str(path))
 
 
 def parse_config(raw: Mapping[str, Any], folder: str | Path = ".", what: str = "config") -> Config:

@@ -17,6 +17,7 @@ from micro.datasets.prepare import prepare
 from micro.errors import MicroError
 from micro.look.suggest import NAMED, Suggestion
 from micro.look.survey import Survey
+from micro.support.c_names import as_identifier
 from micro.support.wording import listed
 
 # Above this rate in Hz signals are taken for vibration or sound, above the other for motion, else for slow process data.
@@ -33,9 +34,9 @@ EPOCHS, MOST_EPOCHS = (40, 60), 300
 FALSE_ALARMS = 0.05
 
 
-def config_text(survey: Survey, suggestion: Suggestion, folder: Path) -> str:
-    """The config as TOML with comments; patterns begin in `folder`, where it will lie."""
-    lines = first_lines(survey, suggestion, folder, "files")
+def config_text(survey: Survey, suggestion: Suggestion, path: Path) -> str:
+    """The config at `path` as TOML with comments; patterns begin in its folder, and firmware is called as it is."""
+    lines = first_lines(survey, suggestion, path.parent, "files")
     if survey.time_column is None and "sample_rate" not in survey.settings and survey.rate is not None:
         timed = all(file.path.suffix.lower() in TIMED for file in survey.files)
         lines += [] if timed else [f"sample_rate = {survey.rate!r}"]
@@ -48,7 +49,7 @@ def config_text(survey: Survey, suggestion: Suggestion, folder: Path) -> str:
     window = window_of(survey)
     lines += ["", "[features]", *_features(survey, suggestion, window), ""]
     models = models_of(suggestion, _is_raw(survey, suggestion), _windows(survey, window))
-    lines += [*models, "", "[firmware]", 'name = "machine"', ""]
+    lines += [*models, "", *firmware_lines(path), ""]
     return "\n".join(lines)
 
 
@@ -203,6 +204,11 @@ def training_of(windows: int, place: int) -> list[str]:
         [f"batch_size = {batch}  # small, as about {trained:,} windows to learn from are few"] if batch < BATCH else []
     )
     return [*few, f"epochs = {epochs}"]
+
+
+def firmware_lines(path: Path) -> list[str]:
+    """The section on the firmware, which is called as the config's file is."""
+    return ["[firmware]", f"name = {toml_of(as_identifier(path.stem))}  # prefix of files and symbols"]
 
 
 def sentence(text: str) -> str:

@@ -14,7 +14,7 @@ from micro.datasets.pictures import decoded
 from micro.datasets.twins import twins_of
 from micro.errors import DataError, MicroError
 from micro.look.channels import channel_of
-from micro.look.config_text import first_lines, group_comment, models_of, toml_of
+from micro.look.config_text import firmware_lines, first_lines, group_comment, models_of, toml_of
 from micro.look.given import NOTHING, Given, option
 from micro.look.suggest import Suggestion
 from micro.look.survey import Survey, below_one_folder, survey
@@ -86,15 +86,15 @@ def colors_of(files: Sequence[Surveyed]) -> str:
     return {0: "gray", len(files): "color"}.get(colored, f"{colored} of {len(files)} in color")
 
 
-def picture_config(survey: Survey, suggestion: Suggestion, folder: Path) -> str:
-    """The config as TOML with comments; patterns begin in `folder`, where it will lie."""
-    lines = first_lines(survey, suggestion, folder, "pictures")
+def picture_config(survey: Survey, suggestion: Suggestion, path: Path) -> str:
+    """The config at `path` as TOML with comments; patterns begin in its folder, and firmware is called as it is."""
+    lines = first_lines(survey, suggestion, path.parent, "pictures")
     if any(len(file.channels) > 1 for file in survey.files):
         lines.append('color = "gray"                 # "rgb" keeps the colors, which are three times as many inputs')
     lines += [f"{key} = {toml_of(value)}" for key, value in suggestion.data.items()]
     if suggestion.task == "classification" and "group" not in suggestion.data:
         lines += group_comment([file.name for file in survey.files])
-    return "\n".join([*lines, "", *_models(survey, suggestion), "", "[firmware]", 'name = "camera"', ""])
+    return "\n".join([*lines, "", *_models(survey, suggestion), "", *firmware_lines(path), ""])
 
 
 def _models(survey: Survey, suggestion: Suggestion) -> list[str]:
