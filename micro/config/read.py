@@ -38,6 +38,7 @@ from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData
 from micro.config.labels import LabelsData
 from micro.config.models import ModelConfig, StudentConfig, TeacherConfig
+from micro.config.other_tasks import data_complaint
 from micro.config.pictures import require_no_pictures, require_pictures, with_picture_features
 from micro.config.predicted import require_no_predicted
 from micro.config.renamed import require_current_names
@@ -220,8 +221,7 @@ def parse_config(raw: Mapping[str, Any], folder: str | Path = ".", what: str = "
     try:
         data = section.model_validate(with_paths(raw.get("data", {}), folder))
     except ValidationError as error:
-        wrong = first_complaint(error, "data", section, Config)
-        raise ValueError(f"{what}: {wrong}{_elsewhere(raw, job, task)}") from None
+        raise ValueError(f"{what}: {data_complaint(error, raw, job, task, Config)}") from None
     models = {side: with_paths(raw[side], folder) for side in ("teacher", "student") if side in raw}
     if "sources" in raw:
         raw = {**raw, "sources": with_source_folders(raw["sources"], folder)}
@@ -304,19 +304,3 @@ def with_candidate(config: Config, name: str) -> Config:
     else:
         chosen |= {"recipe": name}
     return config.model_copy(update={"distill": config.distill.model_copy(update=chosen)})
-
-
-def _elsewhere(raw: Mapping[str, Any], job: str, task: Task) -> str:
-    """The job or task whose settings a config's data section has, where it is not the one that the config has."""
-    given = raw.get("data")
-    if not isinstance(given, dict) or not given or set(given) <= set(DATA[job, task].model_fields):
-        return ""
-    fits = [key for key, section in DATA.items() if set(given) <= set(section.model_fields)]
-    other_task = next((found for name, found in fits if name == job), None)
-    if other_task is not None:
-        return f'; this is a setting of task {other_task!r}: set task = "{other_task}" above [data]'
-    if "job" in raw or not fits:
-        return ""
-    other, found = fits[0]
-    more = "" if found == tasks_of(other)[0] else f' and task = "{found}"'
-    return f'; the config has no job, so it is {job!r}: set job = "{other}"{more}'

@@ -18,6 +18,7 @@ from micro.datasets import clock
 from micro.datasets.contents import Contents, rows_of
 from micro.datasets.find import short_names
 from micro.datasets.formats import is_text, read_contents
+from micro.datasets.lines import text_blocks
 from micro.datasets.pieces import evenly_spaced
 from micro.datasets.twins import twins_of
 from micro.errors import DataError, MicroError
@@ -124,9 +125,10 @@ def survey(
 
 
 def _damage(path: Path, dialect: Dialect) -> str | None:
-    """What is wrong with a file that seems to be written otherwise than others, as one with a quote that is not closed does."""
+    """What is wrong with text that seems to be written otherwise than others, as one with a quote that is not closed does."""
     try:
-        read_contents(path, reading(dialect.settings))
+        for _ in text_blocks(path, reading(dialect.settings)) if is_text(path) else ():
+            pass
     except (MicroError, ValueError) as error:
         return _in_one_line(error)
     return None
