@@ -20,6 +20,8 @@ from micro.support.wording import listed
 
 # Columns that a sentence names.
 NAMED = 6
+# Rows that show of most columns that they hold something else.
+FIRST = 64
 
 
 def flags_of(read: Contents, also: Sequence[str], given: Given) -> Flags | None:
@@ -30,26 +32,29 @@ def flags_of(read: Contents, also: Sequence[str], given: Given) -> Flags | None:
     """
     if "label_columns" in given.settings:
         labels_of(read, also)
-    names: list[str] = []
-    columns: list[np.ndarray] = []
+    found: dict[str, np.ndarray] = {}
     for place, name in enumerate(read.channels):
-        values = read.samples[:, place]
-        known = np.isfinite(values)
-        if known.any() and ((values[known] == 0) | (values[known] == 1)).all():
-            names.append(name)
-            columns.append(np.where(known, values, UNKNOWN).astype(np.int8))
+        # Most signals show in their first rows that they are none of these.
+        if _is_yes_or_no(read.samples[:FIRST, place]) and _is_yes_or_no(read.samples[:, place]):
+            known = np.isfinite(read.samples[:, place])
+            found[name] = np.where(known, read.samples[:, place], UNKNOWN).astype(np.int8)
     for place, name in enumerate(also):
         assert read.flags is not None
-        says = [yes_or_no(word) for word in read.words]
-        codes = read.flags[:, place]
+        says, codes = [yes_or_no(word) for word in read.words], read.flags[:, place]
         if all(says[code] is not None for code in np.unique(codes)):
-            names.append(name)
-            columns.append(np.array([UNKNOWN if each is None else each for each in says], np.int8)[codes])
-    if not names or not len(read.samples):
+            found[name] = np.array([UNKNOWN if each is None else each for each in says], np.int8)[codes]
+    if not found or not len(read.samples):
         return None
-    every = np.stack(columns, axis=1)
+    # As they stand in the file.
+    names = sorted(found, key=lambda name: read.header.index(name) if name in read.header else len(read.header))
+    every = np.stack([found[name] for name in names], axis=1)
     starts = np.r_[0, np.flatnonzero((np.diff(every, axis=0) != 0).any(axis=1)) + 1]
     return Flags(tuple(names), np.r_[starts, len(every)], every[starts])
+
+
+def _is_yes_or_no(values: np.ndarray) -> bool:
+    known = values[np.isfinite(values)]
+    return bool(((known == 0) | (known == 1)).all())
 
 
 @dataclass(frozen=True)
