@@ -23,6 +23,7 @@ RIG: dict[str, Any] = {
     "teacher": {"sizes": [16, 4, 16], "epochs": 3},
     "student": {"sizes": [4], "epochs": 3},
     "detect": {"false_alarm_rate": 0.05},
+    "firmware": {"name": "bearing"},
 }
 
 

@@ -39,6 +39,8 @@ epochs = {epochs}
 [student]
 sizes = [12, 2, 12]
 epochs = {epochs}
+[firmware]
+name = "bearing"
 """
 FIXED = {"main": 'arithmetic = "fixed"\nfull_scale = 20.0', "own": 'arithmetic = "fixed"\nfull_scale = 200.0'}
 

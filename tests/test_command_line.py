@@ -58,6 +58,8 @@ CASES = (
     good("look {csv} --page {tmp}/look.html", "Page: "),
     good("look {csv} --task anomaly --sample-rate 9 --separator , --decimal . --encoding utf-8 --no-units-row", "Task"),
     good("look {csv} --healthy-files *.csv --columns * --skip-rows 0 --header --label-column none", "--healthy-files"),
+    wrong("look {csv} --task multilabel --sample-rate 9", "needs 2 to 32 columns that say yes and no"),
+    wrong("look {csv} --label-columns a --label-columns no-such", "has no column 'no-such' for --label-columns"),
     wrong("look {csv} --target-column no-such --time-column none", "has no column 'no-such' for --target-column"),
     wrong("look {csv} --remaining-life h --run-column no-such --group {{group}}_*", "for --run-column"),
     wrong("look {csv} --no-header --units-row", "units_row is the row below a header"),

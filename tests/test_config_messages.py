@@ -93,3 +93,38 @@ def test_a_separator_in_words_is_answered_with_the_character(given, written):
 @pytest.mark.parametrize("given", ["", ";;", "\x7f", "é"])
 def test_a_separator_that_cannot_be_is_answered_with_examples(given):
     assert re.search(r'got .* such as ";" or "\\t"$', complaint("data", "separator", given))
+
+
+def multilabel(**data):
+    raw = {"job": "table", "task": "multilabel", "teacher": {"sizes": [8]}, "student": {"sizes": [4]}}
+    given = {"files": "*.csv", "sample_rate": 1.0, "label_columns": ["wear", "leak"], **data}
+    with pytest.raises(ValueError) as caught:
+        parse_config({**raw, "data": given}, Path(), "c.toml")
+    return str(caught.value)
+
+
+# Settings of other tasks and jobs, misspelled ones and those of other sections under task 'multilabel', and what is said.
+NOT_MULTILABEL = {
+    "target_column": "it is of task 'regression', and task is 'multilabel': leave it out",
+    "remaining_life": "it is of task 'regression', and task is 'multilabel'",
+    "healthy_files": "it is of task 'anomaly', and task is 'multilabel'",
+    "normal_labels": "it is of task 'anomaly', and task is 'multilabel'",
+    "severities": "it is of job 'rig', and job is 'table'",
+    "label_colums": "did you mean 'label_columns'?",
+    "on_mising": "did you mean 'on_missing'?",
+    "min_hits": "it belongs to [detect]",
+}
+
+
+@pytest.mark.parametrize("key", NOT_MULTILABEL)
+def test_a_setting_of_another_task_says_whose_it_is(key):
+    says = multilabel(**{key: "x"})
+    assert f"data.{key}: no such setting; {NOT_MULTILABEL[key]}" in says
+    if "did you mean" not in NOT_MULTILABEL[key]:
+        assert "did you mean" not in says
+
+
+def test_what_is_called_so_in_another_section_is_meant_there_and_not_what_is_a_little_like_it():
+    assert "teacher.history: no such setting; it belongs to [detect]" in complaint("teacher", "history", 3)
+    assert "student.bands: no such setting; it belongs to [features]" in complaint("student", "bands", 3)
+    assert "features.hopp: no such setting; did you mean 'hop'?" in complaint("features", "hopp", 3)

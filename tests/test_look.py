@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import tomllib
 
 import numpy as np
@@ -119,7 +120,7 @@ def test_folders_of_unknown_files_are_classes_and_the_config_runs(tmp_path):
     assert "the files lie in 2 folders, so each folder is a class: rest, walk" in printed
     assert (config["task"], config["data"]["files"], config["data"]["folder"]) == ("classification", ["*/*.csv"], "rec")
     assert '# group = "{group}_*"' in (tmp_path / "c.toml").read_text()
-    text = (tmp_path / "c.toml").read_text().replace("epochs = 40", "epochs = 1").replace("epochs = 60", "epochs = 1")
+    text = re.sub(r"epochs = \d+", "epochs = 1", (tmp_path / "c.toml").read_text())
     (tmp_path / "short.toml").write_text(text.replace("seeds = 3", "seeds = 1"))
     ran = invoke("run", tmp_path / "short.toml", "--out", tmp_path / "run")
     assert ran.exit_code == 0, ran.output

@@ -1,5 +1,6 @@
 """Odd tables looked at as a person does, and what is typed in place of a wrong guess: the config has it, and runs."""
 
+import re
 import tomllib
 
 import numpy as np
@@ -12,7 +13,7 @@ from micro.datasets.regression import load_runs
 from micro.datasets.table import load
 from micro.look.patterns import shortened
 
-SMALL = {"epochs = 40": "epochs = 1", "epochs = 60": "epochs = 1", "seeds = 3": "seeds = 1"}
+SMALL = {r"epochs = \d+": "epochs = 1", "seeds = 3": "seeds = 1"}
 ROWS, LONG = 700, 9000
 
 
@@ -40,7 +41,7 @@ def looked(tmp_path, *words):
 def ran(tmp_path, says="run it with"):
     text = (tmp_path / "c.toml").read_text()
     for long, short in SMALL.items():
-        text = text.replace(long, short)
+        text = re.sub(long, short, text)
     (tmp_path / "c.toml").write_text(text)
     result = invoke("run", tmp_path / "c.toml", "--out", tmp_path / "run")
     assert result.exit_code == 0, result.output

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -10,7 +11,8 @@ from configs import toml
 from pump import LABELS, config, recorded, vibration
 from support import invoke
 
-from micro.config import parse_config
+from micro.config import load_config, parse_config
+from micro.datasets.labels import load_labels
 from micro.datasets.prepare import prepare
 from micro.detection.labeler import Labeler, labeled, reported_labels
 from micro.detection.metrics import auc
@@ -288,14 +290,13 @@ def test_the_loss_is_that_of_each_label_and_leaves_out_what_has_none():
     assert np.allclose(np.array(loss.call(labels, logits)), [each[0], 0, each[2]], rtol=1e-5)
 
 
-def test_look_says_how_columns_of_yes_and_no_are_learned(files, tmp_path):
+def test_look_takes_columns_of_yes_and_no_for_labels(files, tmp_path):
     for path in files.glob("m*.csv"):
-        (tmp_path / path.name).write_text(path.read_text().replace(",Yes,", ",1,").replace(",no,", ",0,"))
-    done = invoke("look", str(tmp_path / "*.csv"), "--sample-rate", "1000")
+        shutil.copy(path, tmp_path)
+    done = invoke("look", str(tmp_path / "*.csv"), "--sample-rate", "1000", "--out", tmp_path / "c.toml")
     assert done.exit_code == 0, done.output
-    said = " ".join(done.output.split())
-    assert "columns 'unbalance', 'misaligned' hold 0 and 1 alone: where each says whether a condition holds" in said
-    assert 'set task = "multilabel" and name them in label_columns' in said
+    data = load_config(tmp_path / "c.toml").data
+    assert (data.label_columns, load_labels(data, 16).channels) == (LABELS, ("radial", "axial"))
 
 
 def test_a_fleet_is_refused_by_name(files, tmp_path):

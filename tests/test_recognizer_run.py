@@ -46,6 +46,8 @@ history = 3
 background_classes = "idle"
 saturation = 7.9
 max_saturated = 4
+[firmware]
+name = "bearing"
 """
 
 

@@ -247,7 +247,7 @@ def test_models_of_ones_own_are_checked_before_training(tmp_path, config_file):
             ("[detect]", '[distill]\nobjective = "soft_target"\n[detect]'),
             "does not suit task 'anomaly'; take reconstruction",
         ),
-        (("[detect]", '[firmware]\nname = "my model"\n[detect]'), "firmware.name 'my model' is not an identifier"),
+        (('name = "bearing"', 'name = "my model"'), "firmware.name 'my model' is not an identifier"),
         (
             ("target_sparsity = 0.3", "target_sparsity = 1.0"),
             "compress.0.prune.target_sparsity: input should be less than 1",

@@ -1,24 +1,52 @@
-"""A text run's flash budget: the table of characters counts, besides the model."""
-
-from types import SimpleNamespace
+"""A text run's flash budget: the table of characters counts, besides the model, before training and in the report."""
 
 import pytest
+from text_files import text_config, write_text
 
+import micro
 from micro.config import BudgetConfig
-from micro.detection.predictor import Predictor
-from micro.detection.vocabulary import Vocabulary
-from micro.runs import reporting
-from micro.tflite.budget import Check
+from micro.errors import RunError
+from micro.runs.budgets import exceeded
+from micro.runs.run_report import RunReport
+from micro.runs.text_device import load_text_firmware
+
+SHORT = {"sizes": [24], "epochs": 1, "batch_size": 64}
 
 
-@pytest.mark.parametrize(("flash", "fits"), [("1008", True), ("1007", False)])
-def test_the_table_of_characters_takes_flash_too(monkeypatch, flash, fits):
-    table = ((0, 0), (1, 1), (2, 3), (4, 5))
-    predictor = Predictor("text", Vocabulary(("a", "b")), (("a",), ("b",)), "", 2, -1, table, unit=0.1)
-    footprint = SimpleNamespace(model_bytes=1000)
-    monkeypatch.setattr(reporting, "check", lambda tflite, flash, ram: Check(footprint, 1007, None, (), "arena", 0))
-    config = SimpleNamespace(budget=BudgetConfig(flash=flash))
-    found = reporting._budget(config, b"", predictor)
-    assert found.fits == fits
-    assert fits or "model and its table of characters take 1,008 bytes, 1 over 1,007" in found.broken[0]
-    assert reporting._budget(config, b"", None).fits
+def config(folder, flash):
+    return text_config(folder, teacher={**SHORT, "context": 6}, student=SHORT, budget={"flash": flash})
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a run on a small text with flash enough, and the bytes of its model and of its table."""
+    folder = tmp_path_factory.mktemp("budget")
+    write_text(folder)
+    micro.run_pipeline(config(folder, "64KiB"), folder / "run")
+    firmware = load_text_firmware(folder / "run")
+    return folder / "run", len(firmware.tflite), firmware.predictor.table_bytes
+
+
+def test_the_table_of_characters_takes_flash_too(run):
+    folder, model, table = run
+    assert RunReport.read(folder).budget.fits
+    tflite = load_text_firmware(folder).tflite
+    assert exceeded(BudgetConfig(flash=str(model + table)), tflite, table) == ()
+    (says,) = exceeded(BudgetConfig(flash=str(model + table - 1)), tflite, table)
+    whole = f"the model and its table of characters take {model + table:,} bytes, 1 over {model + table - 1:,}"
+    assert whole in says
+    (says,) = exceeded(BudgetConfig(flash="100"), tflite, table)
+    assert f"{model + table - 100:,} over 100 (model {model:,}, table {table:,})" in says
+
+
+def test_a_budget_that_only_the_table_exceeds_is_refused_before_training(run, tmp_path):
+    folder, model, table = run
+    trained = []
+    with pytest.raises(RunError, match=r"the model and its table of characters take .* a smaller student\.embedding"):
+        micro.run_pipeline(
+            config(folder.parent, str(model + table // 4)),
+            tmp_path / "out",
+            progress=lambda stage, _: trained.append(stage),
+        )
+    assert not any("training" in stage for stage in trained)
+    assert not (tmp_path / "out").exists()

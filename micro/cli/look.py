@@ -21,15 +21,17 @@ MOST = 30
 # Units of times and of life, as the config names them.
 UNITS, LIFE = ("auto", "s", "ms", "us", "ns", "min", "h", "d"), ("rows", "s", "min", "h", "d")
 
+# What several values of an option are given by.
+_SEVERAL = {
+    "target_column": "; several numbers of one model are data.target_columns of a config",
+    "label_column": "; several labels that may hold at once are --label-columns",
+}
+
 
 def _once(context: click.Context, parameter: click.Parameter, values: Sequence[Any]) -> Any:
     """The one value of an option; of several the last would be taken silently."""
     if len(values) > 1:
-        more = (
-            "; several numbers of one model are data.target_columns of a config"
-            if parameter.name == "target_column"
-            else ""
-        )
+        more = _SEVERAL.get(parameter.name or "", "")
         raise click.UsageError(
             f"{parameter.opts[0]} is given {len(values)} times, with {' and '.join(map(str, values))}{more}"
         )
@@ -43,7 +45,10 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say what is not to be found out, named as the keys of section [data]."""
     options = (
         click.option(
-            "--task", **_ONCE, type=click.Choice(["anomaly", "classification", "regression"]), help="What to learn."
+            "--task",
+            **_ONCE,
+            type=click.Choice(["anomaly", "classification", "multilabel", "regression"]),
+            help="What to learn.",
         ),
         click.option("--separator", **_ONCE, help="Between columns: ';', tab, space."),
         click.option("--decimal", **_ONCE, type=click.Choice([".", ","]), help="The decimal sign."),
@@ -61,6 +66,11 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--time-unit", **_ONCE, type=click.Choice(UNITS), help="Of times that are numbers."),
         click.option("--time-format", **_ONCE, help="Of dates, such as '%d.%m.%Y %H:%M:%S'."),
         click.option("--label-column", **_ONCE, help="The column of labels; none for no such column."),
+        click.option(
+            "--label-columns",
+            multiple=True,
+            help="A column of yes or no, such as 0 and 1, of labels that may hold at once; repeatable.",
+        ),
         click.option("--normal-labels", multiple=True, help="A label of the healthy machine; repeatable."),
         click.option("--healthy-files", multiple=True, help="A pattern of files of the healthy machine; repeatable."),
         click.option("--target-column", **_ONCE, help="The column to predict: a regression."),
@@ -137,7 +147,7 @@ def _written(found: Survey, suggestion: Suggestion, out: str | None, page: str |
 
     lacks: str | None = None
     if out is not None:
-        text = (picture_config if found.pictures else config_text)(found, suggestion, Path(out).parent)
+        text = (picture_config if found.pictures else config_text)(found, suggestion, Path(out))
         write_bytes(out, text.encode())
         lacks = lacking(found, out)
     if page is not None:
@@ -153,7 +163,7 @@ def _print_json(found: Survey, suggestion: Suggestion, lacking: str | None) -> N
         {**dataclasses.asdict(dataclasses.replace(each, curves=())), "path": str(each.path)} for each in found.files
     ]
     for each in files:
-        del each["curves"]
+        del each["curves"], each["flags"]
     plain = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
     print_json({**plain, "files": files, "task": suggestion.task, "lacking": lacking})
 
@@ -228,10 +238,10 @@ def _print_notes(found: Survey) -> None:
     if len(found.twins) > 5:
         more = sum(len(names) - 1 for names in found.twins[5:])
         click.echo(f"and {more:,} more {'copy' if more == 1 else 'copies'} of other files.")
-    for reason in found.unread[:5]:
+    for reason in found.unread[:MOST]:
         click.echo(f"Not read: {sentence(reason)}")
-    if len(found.unread) > 5:
-        click.echo(f"and {len(found.unread) - 5:,} files more were not read.")
+    if len(found.unread) > MOST:
+        click.echo(f"and {len(found.unread) - MOST:,} files more were not read; --json says why of each.")
 
 
 def _over_all(found: Survey, name: str) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from micro.config.deployment import (
     EstimateConfig,
     FirmwareConfig,
     RecognizeConfig,
+    with_firmware_name,
 )
 from micro.config.distillation import AUTO, PLAIN, DistillConfig
 from micro.config.features import FeaturesConfig
@@ -107,5 +108,6 @@ __all__ = [
     "result_columns",
     "tasks_of",
     "with_candidate",
+    "with_firmware_name",
     "with_paths",
 ]

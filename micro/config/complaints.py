@@ -16,6 +16,9 @@ from pydantic_core import ErrorDetails
 # A file larger than this, in bytes, or nested deeper, is not a config.
 LARGEST, DEEPEST = 1 << 20, 32
 
+# How alike, from 0 to 1, words are of which one may be meant by the other, and those of which one is a slip for the other.
+LIKE, SLIP = 0.6, 0.85
+
 _short = reprlib.Repr()
 _short.maxlevel, _short.maxstring, _short.maxlist, _short.maxdict, _short.maxlong = 3, 80, 8, 4, 60
 
@@ -61,12 +64,12 @@ def _shallow(raw: object) -> bool:
     return False
 
 
-def did_you_mean(given: object, known: Iterable[str]) -> str:
-    """'; did you mean X?' where one of the known words is near the given one, else ''."""
+def did_you_mean(given: object, known: Iterable[str], cutoff: float = LIKE) -> str:
+    """'; did you mean X?' where one of the known words is near the given one, at least as alike as `cutoff`, else ''."""
     if not isinstance(given, str):
         return ""
     small = {word.lower(): word for word in known}
-    near = difflib.get_close_matches(given.lower(), small, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(given.lower(), small, n=1, cutoff=cutoff)
     return f"; did you mean {small[near[0]]!r}?" if near else ""
 
 
@@ -93,6 +96,12 @@ def first_complaint(
     where = ".".join(str(part) for part in (*((section,) if section else ()), *place))
     message = _message(first, place, model, whole)
     return f"{where + ': ' if where else ''}{message[0].lower() + message[1:]}"
+
+
+def told_unknown(error: ValidationError) -> str | None:
+    """The setting that does not exist, where the first complaint is of one that stands in the section itself; else None."""
+    first = _telling(error)
+    return str(first["loc"][0]) if first["type"] == "extra_forbidden" and len(first["loc"]) == 1 else None
 
 
 def _telling(error: ValidationError) -> ErrorDetails:
@@ -141,15 +150,15 @@ def _elsewhere(place: tuple[int | str, ...], model: type[BaseModel] | None, whol
     at = model
     for part in place[:-1]:
         at = _inner(at, part)
-    near = did_you_mean(name, at.model_fields) if at is not None else ""
-    if near:
-        return near
     top = whole or model
+    if at is not None and (slip := did_you_mean(name, at.model_fields, SLIP)):
+        return slip
+    # What is called so to the letter in another section was meant there, before what is a little like it here.
     for section, field in top.model_fields.items() if top is not None else ():
         for inner in _models(field.annotation):
             if name in inner.model_fields and inner is not at and (whole is None or section != "data"):
                 return f"; it belongs to [{section}]"
-    return ""
+    return did_you_mean(name, at.model_fields) if at is not None else ""
 
 
 def _inner(model: type[BaseModel] | None, part: int | str) -> type[BaseModel] | None:

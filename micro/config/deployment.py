@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
@@ -11,7 +12,7 @@ from micro.detection.detector import LARGEST_CLEAR_AFTER
 from micro.detection.recognizer import LARGEST_SUPPRESSION
 from micro.detection.sensor import LARGEST_MAX_SATURATED
 from micro.detection.threshold import Calibration
-from micro.support.c_names import identifier
+from micro.support.c_names import LONGEST, as_identifier, identifier
 from micro.tflite.cost import parse_bytes
 
 
@@ -90,15 +91,31 @@ class EstimateConfig(Section):
     max_saturated: Annotated[int, Field(ge=0, le=LARGEST_MAX_SATURATED)] = 0
 
 
-class FirmwareConfig(Section):
-    """Prefix of files and symbols."""
+# The prefix of a config that is no file and names none.
+NAMELESS = "model"
 
-    name: str = "bearing"
+
+class FirmwareConfig(Section):
+    """Prefix of files and symbols; by default the name of the config's file, as an identifier of C."""
+
+    name: str = NAMELESS
 
     @model_validator(mode="after")
     def _is_identifier(self) -> FirmwareConfig:
         identifier(self.name, "firmware.name")
         return self
+
+
+def with_firmware_name(raw: Mapping[str, Any], stem: str) -> dict[str, Any]:
+    """A config as plain data whose firmware is called as its file is, where it says no name."""
+    section = raw.get("firmware", {})
+    if not isinstance(section, Mapping) or "name" in section:
+        return dict(raw)
+    sources = raw.get("sources", ())
+    names = [each.get("name") for each in sources if isinstance(each, Mapping)] if isinstance(sources, list) else []
+    # Behind it stands the name of a source, and both together have room in a symbol.
+    room = LONGEST - max((len(name) + 1 for name in names if isinstance(name, str)), default=0)
+    return {**raw, "firmware": {**section, "name": as_identifier(stem, room)}}
 
 
 def require_decision(

@@ -64,18 +64,29 @@ class LabelsData(GroupedData):
         channel = next((name for name in self.label_columns if name in self.columns), None)
         if channel is not None:
             raise ValueError(f"columns names {channel!r}, which is no channel: it is one of label_columns")
-        odd = next((name for name in self.label_columns if not name.strip() or len(name) > LONGEST_NAME), None)
-        if odd is not None:
-            raise ValueError(f"label_columns: a label's name has 1 to {LONGEST_NAME} characters, got {odd[:80]!r}")
-        none = next((name for name in self.label_columns if name.strip().lower() == NO_LABEL), None)
-        if none is not None:
-            raise ValueError(f"label_columns: {none!r} is what tables call windows without labels; rename the column")
-        fault = next((name for name in self.label_columns if name.strip().lower().startswith("fault:")), None)
-        if fault is not None:
-            raise ValueError(f"label_columns: the firmware prints faults of its own as {fault!r}; rename the column")
-        joined = next((name for name in self.label_columns if "+" in name), None)
-        if joined is not None:
-            raise ValueError(
-                f"label_columns: {joined!r} holds '+', by which tables join the labels that are reported; rename the column"
-            )
+        for name in self.label_columns:
+            _require_name(name)
         return self
+
+
+def may_name_a_label(name: str) -> bool:
+    """Whether a column may be called so that is one of `label_columns`."""
+    try:
+        _require_name(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _require_name(name: str) -> None:
+    """ValueError for a name that tables and firmware use for something else."""
+    if not name.strip() or len(name) > LONGEST_NAME:
+        raise ValueError(f"label_columns: a label's name has 1 to {LONGEST_NAME} characters, got {name[:80]!r}")
+    if name.strip().lower() == NO_LABEL:
+        raise ValueError(f"label_columns: {name!r} is what tables call windows without labels; rename the column")
+    if name.strip().lower().startswith("fault:"):
+        raise ValueError(f"label_columns: the firmware prints faults of its own as {name!r}; rename the column")
+    if "+" in name:
+        raise ValueError(
+            f"label_columns: {name!r} holds '+', by which tables join the labels that are reported; rename the column"
+        )

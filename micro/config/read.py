@@ -31,12 +31,14 @@ from micro.config.deployment import (
     FirmwareConfig,
     RecognizeConfig,
     require_decision,
+    with_firmware_name,
 )
 from micro.config.distillation import AUTO, DistillConfig
 from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData
 from micro.config.labels import LabelsData
 from micro.config.models import ModelConfig, StudentConfig, TeacherConfig
+from micro.config.other_tasks import data_complaint
 from micro.config.pictures import require_no_pictures, require_pictures, with_picture_features
 from micro.config.predicted import require_no_predicted
 from micro.config.renamed import require_current_names
@@ -175,7 +177,7 @@ class Config(Section):
 
 
 def load_config(path: str | Path) -> Config:
-    """Read a TOML config; relative paths in it are taken from its own folder.
+    """Read a TOML config; relative paths in it are taken from its own folder, and a firmware without a name is called as it is.
 
     Returns: the checked `Config`, frozen.
 
@@ -189,7 +191,7 @@ def load_config(path: str | Path) -> Config:
         2.0
     """
     path = Path(path)
-    return parse_config(load_toml(path, "config"), path.parent, str(path))
+    return parse_config(with_firmware_name(load_toml(path, "config"), path.stem), path.parent, str(path))
 
 
 def parse_config(raw: Mapping[str, Any], folder: str | Path = ".", what: str = "config") -> Config:
@@ -219,8 +221,7 @@ def parse_config(raw: Mapping[str, Any], folder: str | Path = ".", what: str = "
     try:
         data = section.model_validate(with_paths(raw.get("data", {}), folder))
     except ValidationError as error:
-        wrong = first_complaint(error, "data", section, Config)
-        raise ValueError(f"{what}: {wrong}{_elsewhere(raw, job, task)}") from None
+        raise ValueError(f"{what}: {data_complaint(error, raw, job, task, Config)}") from None
     models = {side: with_paths(raw[side], folder) for side in ("teacher", "student") if side in raw}
     if "sources" in raw:
         raw = {**raw, "sources": with_source_folders(raw["sources"], folder)}
@@ -303,19 +304,3 @@ def with_candidate(config: Config, name: str) -> Config:
     else:
         chosen |= {"recipe": name}
     return config.model_copy(update={"distill": config.distill.model_copy(update=chosen)})
-
-
-def _elsewhere(raw: Mapping[str, Any], job: str, task: Task) -> str:
-    """The job or task whose settings a config's data section has, where it is not the one that the config has."""
-    given = raw.get("data")
-    if not isinstance(given, dict) or not given or set(given) <= set(DATA[job, task].model_fields):
-        return ""
-    fits = [key for key, section in DATA.items() if set(given) <= set(section.model_fields)]
-    other_task = next((found for name, found in fits if name == job), None)
-    if other_task is not None:
-        return f'; this is a setting of task {other_task!r}: set task = "{other_task}" above [data]'
-    if "job" in raw or not fits:
-        return ""
-    other, found = fits[0]
-    more = "" if found == tasks_of(other)[0] else f' and task = "{found}"'
-    return f'; the config has no job, so it is {job!r}: set job = "{other}"{more}'

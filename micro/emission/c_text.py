@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ def render(template: str, context: Mapping[str, Any], folder: str = "emission/te
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters["comment"] = comment_text
+    environment.filters |= {"comment": comment_text, "code": code_span}
     return environment.get_template(template).render(context)
 
 
@@ -72,8 +73,36 @@ def c_string(text: str) -> str:
     return f'"{body}"'
 
 
+# What a comment of C does not hold as it is: other than printable ASCII, what ends, begins or continues a comment or is a
+# trigraph, blanks that a reader would not see, and what looks like the code point of something else.
+_NOT_IN_COMMENTS = re.compile(r"[^ -~]|\\|(?<=\*)/|(?<=/)\*|(?<=\?)\?|(?<= ) |^ | $|<(?=U\+)")
+
+
 def comment_text(text: str) -> str:
-    """Text for a comment of C, a build file or a Markdown page: one line of printable ASCII that cannot end the comment."""
-    plain = " ".join(text.encode("ascii", "replace").decode().split())
-    printable = "".join(letter if letter.isprintable() else "?" for letter in plain)
-    return printable.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/").replace("`", "'")
+    """Text for a comment of C: one line of printable ASCII that cannot end the comment, and no two texts alike.
+
+    Examples:
+        >>> from micro.emission.c_text import comment_text
+        >>> comment_text("Lüfter"), comment_text("Löfter"), comment_text("a */ b")
+        ('L<U+00FC>fter', 'L<U+00F6>fter', 'a *<U+002F> b')
+    """
+    return _NOT_IN_COMMENTS.sub(_code_point, text)
+
+
+def code_span(text: str) -> str:
+    """A name as code in Markdown, in a table too: as it is spelled, but for what cannot be seen.
+
+    Examples:
+        >>> from micro.emission.c_text import code_span
+        >>> code_span("Lüfter"), code_span("a`b|c")
+        ('`Lüfter`', '``a`b\\\\|c``')
+    """
+    shown = "".join(letter if letter.isprintable() else f"<U+{ord(letter):04X}>" for letter in text)
+    shown = re.sub(r"(?<= ) |^ | $", _code_point, shown).replace("|", "\\|")
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    pad = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{fence}{pad}{shown}{pad}{fence}"
+
+
+def _code_point(found: re.Match[str]) -> str:
+    return f"<U+{ord(found[0]):04X}>"

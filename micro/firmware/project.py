@@ -16,7 +16,7 @@ from micro.detection.estimator import Estimator, Estimators
 from micro.detection.labeler import Labeler
 from micro.detection.outcome import Decider, decided
 from micro.detection.recognizer import Recognizer
-from micro.emission.c_text import c_array, c_string, comment_text
+from micro.emission.c_text import c_array, c_string
 from micro.emission.detector import detector_files
 from micro.emission.estimator import estimator_files
 from micro.emission.labeler import labeler_files
@@ -258,10 +258,10 @@ def _stage(decider: Decider) -> dict[str, Any]:
             **PLAIN_STAGE,
             "stage": "recognizer",
             "monitored": False,
-            "class_names": [comment_text(each) for each in decider.class_names],
+            "class_names": decider.class_names,
         }
     if isinstance(decider, Estimator):
-        about = {"stage": "estimator", "monitored": False, "target": comment_text(decider.name)}
+        about = {"stage": "estimator", "monitored": False, "target": decider.name}
         return {**PLAIN_STAGE, **about, **_printed(decider)}
     if isinstance(decider, Estimators):
         several = [_printed_name(one) | _printed(one, wide=True) for one in decider.each]
@@ -272,7 +272,7 @@ def _stage(decider: Decider) -> dict[str, Any]:
             "stage": "labeler",
             "monitored": False,
             "values": "LABELS",
-            "label_names": [comment_text(each) for each in decider.label_names],
+            "label_names": decider.label_names,
             "headers": [c_string(f",{_csv_cell(f'raw {each}')}") for each in decider.label_names],
         }
     # A classifier's margin is no anomaly score, of which a baseline was kept.
@@ -283,7 +283,7 @@ def _printed_name(estimator: Estimator) -> dict[str, Any]:
     """What an application calls one of several numbers: in text, and as cells of a CSV file's header."""
     cells = map(_csv_cell, result_columns(estimator.name))
     return {
-        "target": comment_text(estimator.name),
+        "target": estimator.name,
         "string": c_string(estimator.name),
         "header": c_string("".join(f",{cell}" for cell in cells)),
     }

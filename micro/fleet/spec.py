@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, field_validator
 
-from micro.config import Config, parse_config, require_current_names, with_paths
+from micro.config import Config, parse_config, require_current_names, with_firmware_name, with_paths
 from micro.config.complaints import first_complaint, load_toml
 from micro.config.sources import with_source_folders
 
@@ -102,7 +102,7 @@ def load_fleet(path: str | Path) -> Fleet:
     if not isinstance(base, str):
         raise ValueError(f"fleet {path}: config must name the .toml that all machines share")
     shared_path = path.parent / base
-    shared = load_toml(shared_path, "config")
+    shared = with_firmware_name(load_toml(shared_path, "config"), shared_path.stem)
     require_current_names(shared, str(shared_path))
     for section in ("data", "teacher", "student"):
         if section in shared:

@@ -10,8 +10,15 @@ import numpy as np
 from micro.datasets.columns import is_ramp
 from micro.datasets.precision import Precision
 
-# A channel hits a limit if this fraction of its values, and three in a row, are its largest or smallest.
-AT_LIMIT, IN_A_ROW = 0.01, 3
+# A channel hits a limit if this fraction of its values, and three in a row, are its largest or smallest, and so many times as
+# many as lie just before it: of a sine that is rounded to integers, up to three times as many may.
+AT_LIMIT, IN_A_ROW, CROWDED = 0.01, 3, 3.5
+# The fraction of a channel's range that is just before a limit, at least.
+BEFORE = 1 / 128
+# A signal with fewer values is one of states; one that keeps its value in more rows than this fraction is set in steps.
+FEWEST_VALUES, KEPT = 20, 0.5
+# The upper end of fractions and of percent.
+WHOLE = (1.0, 100.0)
 # What is said of odd channels.
 ODD = {
     "text": "holds text among numbers",
@@ -76,12 +83,34 @@ def channel_of(name: str, column: np.ndarray, precision: Precision | None = None
 
 
 def _stuck(values: np.ndarray, limit: float) -> bool:
-    """Whether a signal of many values stays at its limit again and again, as one that is clipped does."""
+    """Whether a signal of many values moves up to its limit and is held there again and again, as one that is clipped is.
+
+    Coarse values repeat at a turning point too, but no more often than just before it. What is set in steps, and what rests at
+    0 or at 100 %, is where it should be.
+    """
     at = values == limit
-    if at.mean() < AT_LIMIT or len(np.unique(values[:4096])) < 20:
+    if at.mean() < AT_LIMIT or len(np.unique(values[:4096])) < FEWEST_VALUES or _is_natural(values, limit):
         return False
-    runs = np.convolve(at, np.ones(IN_A_ROW), "valid")
-    return bool((runs == IN_A_ROW).any())
+    edges = np.flatnonzero(np.diff(np.r_[False, at, False].astype(np.int8)))
+    if (edges[1::2] - edges[::2]).max() < IN_A_ROW:
+        return False
+    distance = np.abs(values.astype(np.float64) - limit)
+    grain = float(np.diff(np.unique(distance)).min())
+    steps = np.abs(np.diff(distance))
+    ends = (distance == 0) | (distance == distance.max())
+    free = ~(ends[1:] | ends[:-1])
+    moved = steps[free & (steps > 0)]
+    if not len(moved) or ((steps[free] == 0).mean() > KEPT and np.median(moved) > 1.5 * grain):
+        return False
+    # A turning point that stays at its limit for three rows is at most two of the coarse steps away from it a row later.
+    near = max(2 * grain, BEFORE * float(distance.max()))
+    before = (distance > 0) & (distance <= near * (1 + 1e-6))
+    return int(at.sum()) > CROWDED * int(before.sum())
+
+
+def _is_natural(values: np.ndarray, limit: float) -> bool:
+    """Whether a limit is the end of a scale and not of a sensor: 0 of what is never negative, and 1 or 100 % of that."""
+    return bool(values.min() >= 0) and limit in (0.0, *WHOLE)
 
 
 def envelope(column: np.ndarray) -> Curve:

@@ -17,18 +17,26 @@ from micro.datasets.prepare import prepare
 from micro.errors import MicroError
 from micro.look.suggest import NAMED, Suggestion
 from micro.look.survey import Survey
+from micro.support.c_names import as_identifier
 from micro.support.wording import listed
 
 # Above this rate in Hz signals are taken for vibration or sound, above the other for motion, else for slow process data.
 FAST, MOTION = 500.0, 10.0
 # A run needs some such number of windows.
 FEWEST_WINDOWS = 60
+# The fraction of windows that is trained on; the fewest steps of an epoch, where windows are enough; and steps after which
+# teacher and student have learned, whatever the number of windows.
+TRAINED, STEPS = 0.6, 10
+LEARNED = (800, 1200)
+# Examples of a batch at most, which is the default, and at least; epochs at least, and the most for few windows.
+BATCH, SMALLEST_BATCH = 64, 8
+EPOCHS, MOST_EPOCHS = (40, 60), 300
 FALSE_ALARMS = 0.05
 
 
-def config_text(survey: Survey, suggestion: Suggestion, folder: Path) -> str:
-    """The config as TOML with comments; patterns begin in `folder`, where it will lie."""
-    lines = first_lines(survey, suggestion, folder, "files")
+def config_text(survey: Survey, suggestion: Suggestion, path: Path) -> str:
+    """The config at `path` as TOML with comments; patterns begin in its folder, and firmware is called as it is."""
+    lines = first_lines(survey, suggestion, path.parent, "files")
     if survey.time_column is None and "sample_rate" not in survey.settings and survey.rate is not None:
         timed = all(file.path.suffix.lower() in TIMED for file in survey.files)
         lines += [] if timed else [f"sample_rate = {survey.rate!r}"]
@@ -40,7 +48,8 @@ def config_text(survey: Survey, suggestion: Suggestion, folder: Path) -> str:
     lines += _incomplete(survey)
     window = window_of(survey)
     lines += ["", "[features]", *_features(survey, suggestion, window), ""]
-    lines += [*models_of(suggestion, _is_raw(survey, suggestion)), "", "[firmware]", 'name = "machine"', ""]
+    models = models_of(suggestion, _is_raw(survey, suggestion), _windows(survey, window))
+    lines += [*models, "", *firmware_lines(path), ""]
     return "\n".join(lines)
 
 
@@ -49,6 +58,7 @@ def first_lines(survey: Survey, suggestion: Suggestion, folder: Path, what: str)
     return [
         f"# Written by looking at {len(survey.files)} {what}: check what it says of them, then run it.",
         *(f"# {sentence(reason)}" for reason in (*suggestion.reasons, *survey.remarks)),
+        *(f"# Left out: {sentence(reason)}" for reason in survey.unread),
         'job = "table"',
         f'task = "{suggestion.task}"',
         "seed = 0",
@@ -95,7 +105,7 @@ def window_of(survey: Survey) -> int:
     rows = sum(file.rows for file in survey.files)
     most = min(2 * rows / FEWEST_WINDOWS, min(file.rows for file in survey.files), 4096)
     words = {word for file in survey.files for word in file.stretches}
-    if survey.label_column is not None and words:
+    if (survey.label_column is not None or survey.label_columns) and words:
         most = min(most, *(max(file.stretches.get(word, 0) for file in survey.files) for word in words))
     exponent = min(round(math.log2(max(1.0, wanted))), math.floor(math.log2(max(1.0, most))))
     return int(2 ** max(3, exponent))
@@ -159,18 +169,46 @@ def _features(survey: Survey, suggestion: Suggestion, window: int) -> list[str]:
     return lines
 
 
-def models_of(suggestion: Suggestion, raw: bool) -> list[str]:
-    """Sections of teacher and student; `raw` for windows of samples, which convolutions read."""
+def _windows(survey: Survey, window: int) -> int:
+    """How many windows the files hold, one every half window."""
+    return sum(max(0, 2 * file.rows // window - 1) for file in survey.files)
+
+
+def models_of(suggestion: Suggestion, raw: bool, windows: int) -> list[str]:
+    """Sections of teacher and student for so many windows; `raw` for windows of samples, which convolutions read."""
+    steps = [training_of(windows, place) for place in (0, 1)]
     if suggestion.task == "anomaly":
-        teacher, student = ["sizes = [128, 32, 12, 32, 128]", "epochs = 40"], ["sizes = [12, 6, 12]", "epochs = 60"]
+        teacher, student = ["sizes = [128, 32, 12, 32, 128]", *steps[0]], ["sizes = [12, 6, 12]", *steps[1]]
         more = ["", "[detect]", f"false_alarm_rate = {FALSE_ALARMS}"]
     else:
         family = ['family = "conv1d"'] if raw else []
         sizes = ([64, 96], [16, 24]) if raw else ([256, 128], [24])
-        steps = ["kernel = 8", "stride = 3"] if raw else []
-        teacher, student = ([*family, f"sizes = {size}", *steps, f"epochs = {n}"] for size, n in zip(sizes, (40, 60)))
+        taps = ["kernel = 8", "stride = 3"] if raw else []
+        teacher, student = ([*family, f"sizes = {size}", *taps, *own] for size, own in zip(sizes, steps))
         more = []
     return ["[teacher]", *teacher, "", "[student]", *student, "learning_rate = 0.003", *more]
+
+
+def training_of(windows: int, place: int) -> list[str]:
+    """Size of a batch and number of epochs of the teacher, at place 0, or the student, at place 1.
+
+    An epoch of few windows is few steps, a single one where a batch holds all of them: small batches and more epochs make up
+    for it, so that a small set of data is learned from for about as many steps as a larger one.
+    """
+    trained = max(1, round(TRAINED * windows))
+    batch = BATCH
+    while batch > SMALLEST_BATCH and trained < STEPS * batch:
+        batch //= 2
+    epochs = min(MOST_EPOCHS, max(EPOCHS[place], math.ceil(LEARNED[place] / math.ceil(trained / batch))))
+    few = (
+        [f"batch_size = {batch}  # small, as about {trained:,} windows to learn from are few"] if batch < BATCH else []
+    )
+    return [*few, f"epochs = {epochs}"]
+
+
+def firmware_lines(path: Path) -> list[str]:
+    """The section on the firmware, which is called as the config's file is."""
+    return ["[firmware]", f"name = {toml_of(as_identifier(path.stem))}  # prefix of files and symbols"]
 
 
 def sentence(text: str) -> str:

@@ -67,14 +67,15 @@ def dialect_of(path: Path, given: Mapping[str, Any] | None = None) -> Dialect:
         if not given:
             raise
         right = _dialect_of(path, {})
-        others = {key: right.settings.get(key, _default(key)) for key in given}
+        others = {key: setting(right, key) for key in given}
         others = {key: value for key, value in others.items() if value != given[key]}
         reads = f"; right would be {typed_as(others)}" if others else ""
         raise ContradictionError(f"{error}{reads}") from None
 
 
-def _default(key: str) -> Any:
-    return FilesData.model_fields[key].default
+def setting(dialect: Dialect, key: str) -> Any:
+    """A setting of section [data], the default where the dialect does not have it."""
+    return dialect.settings.get(key, FilesData.model_fields[key].default)
 
 
 def _dialect_of(path: Path, given: Mapping[str, Any]) -> Dialect:
@@ -231,6 +232,8 @@ def _separator(lines: Sequence[str], path: Path, given: Mapping[str, Any]) -> tu
         if score > best:
             best, found = score, (separator, decimal)
     if best < LEAST:
+        if len(lines) == 1:
+            raise DataError(f"{path} has one line, {lines[0][:40]!r}, and no rows below it")
         typed = typed_as({key: given[key] for key in ("separator", "decimal") if key in given})
         how = f"with {typed} they do not" if typed else "with no separator do they"
         raise DataError(f"{path} is no table of numbers by its first lines: {how} hold mostly numbers")

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from micro.config import FilesData, Task
+from micro.config import FilesData, LabelsData, Task
 from micro.config.complaints import did_you_mean, first_complaint
 from micro.errors import DataError
 from micro.support.patterns import matches_name
@@ -17,16 +17,19 @@ from micro.support.wording import listed
 
 # Settings that say how text is written, and those that name columns and say what is in them.
 WRITTEN = ("separator", "decimal", "encoding", "header", "skip_rows", "units_row", "comment")
-OF_COLUMNS = ("columns", "time_column", "time_unit", "time_format", "label_column")
+OF_COLUMNS = ("columns", "time_column", "time_unit", "time_format", "label_column", "label_columns")
+# What unknown files may be for.
+TASKS: tuple[Task, ...] = ("anomaly", "classification", "multilabel", "regression")
 # Settings that only a config of one task has.
 OF_TASK: dict[str, tuple[Task, ...]] = {
     "target_column": ("regression",),
     "remaining_life": ("regression",),
     "run_column": ("regression",),
     "label_column": ("anomaly", "classification"),
+    "label_columns": ("multilabel",),
     "normal_labels": ("anomaly",),
     "healthy_files": ("anomaly",),
-    "group": ("classification", "regression"),
+    "group": ("classification", "multilabel", "regression"),
 }
 # What stands in place of a column's name where there is to be none.
 NONE = "none"
@@ -66,7 +69,8 @@ class Given:
     def special(self) -> tuple[str, ...]:
         """Columns that are no channels."""
         keys = ("time_column", "label_column", "target_column", "run_column")
-        return tuple(self.settings[key] for key in keys if key in self.settings and not self.none(key))
+        alone = (self.settings[key] for key in keys if key in self.settings and not self.none(key))
+        return (*alone, *self.settings.get("label_columns", ()))
 
     def none(self, key: str) -> bool:
         """Whether there is to be no such column."""
@@ -87,8 +91,8 @@ def given_of(typed: Mapping[str, Any], task: Task | None) -> Given:
         settings["separator"] = SEPARATORS.get(settings["separator"].lower(), settings["separator"])
     for key, value in settings.items():
         settings[key] = list(value) if isinstance(value, tuple) else value
-    for key in ("target_column", "run_column"):
-        if settings.get(key) == NONE:
+    for key in ("target_column", "run_column", "label_columns"):
+        if settings.get(key) in (NONE, [NONE]):
             raise ValueError(
                 f"{option(key)} names a column, and {NONE!r} is for --time-column and --label-column alone; leave "
                 f"{option(key)} out where there is no such column"
@@ -98,7 +102,8 @@ def given_of(typed: Mapping[str, Any], task: Task | None) -> Given:
     try:
         rate = {} if "time_column" in given.reading else {"sample_rate": 1.0}
         comma = {"separator": ";"} if given.reading.get("decimal") == "," else {}
-        FilesData.model_validate({"files": "*", **comma, **given.reading, **rate})
+        section = LabelsData if "label_columns" in settings else FilesData
+        section.model_validate({"files": "*", **comma, **given.reading, **rate})
     except ValidationError as error:
         raise ValueError(first_complaint(error, "", FilesData)) from None
     if task == "regression" and "target_column" not in settings and "remaining_life" not in settings:
@@ -115,12 +120,13 @@ def given_of(typed: Mapping[str, Any], task: Task | None) -> Given:
 
 
 def _of(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if key.endswith("_column") and value == name}
+    one = {key: value for key, value in settings.items() if key.endswith("_column") and value == name}
+    return one | ({"label_columns": [name]} if name in settings.get("label_columns", ()) else {})
 
 
 def _task(settings: Mapping[str, Any], task: Task | None) -> Task | None:
     """The task that was typed, or the only one that has the settings that were; ValueError where none has all."""
-    possible: tuple[Task, ...] = ("anomaly", "classification", "regression") if task is None else (task,)
+    possible: tuple[Task, ...] = TASKS if task is None else (task,)
     first: str | None = None
     for key in settings:
         if key not in OF_TASK or settings[key] == NONE:
@@ -129,7 +135,9 @@ def _task(settings: Mapping[str, Any], task: Task | None) -> Task | None:
         if not fits:
             mine = f"task {' or '.join(OF_TASK[key])}"
             other = option(first) if first is not None else f"--task {task}"
-            raise ValueError(f"{option(key)} is for {mine}, and {other} is not; leave out one of them")
+            several = key == "label_column" and possible == ("multilabel",)
+            more = f", or name two labels or more by {option('label_columns')}" if several else ""
+            raise ValueError(f"{option(key)} is for {mine}, and {other} is not; leave out one of them{more}")
         possible, first = fits, key
     return possible[0] if len(possible) == 1 else None
 

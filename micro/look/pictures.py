@@ -14,7 +14,7 @@ from micro.datasets.pictures import decoded
 from micro.datasets.twins import twins_of
 from micro.errors import DataError, MicroError
 from micro.look.channels import channel_of
-from micro.look.config_text import first_lines, group_comment, models_of, toml_of
+from micro.look.config_text import firmware_lines, first_lines, group_comment, models_of, toml_of
 from micro.look.given import NOTHING, Given, option
 from micro.look.suggest import Suggestion
 from micro.look.survey import Survey, below_one_folder, survey
@@ -49,8 +49,8 @@ def survey_all(
     if sample_rate is not None:
         raise ValueError("pictures have no sample rate; leave out --sample-rate")
     odd = next((option(key) for key in given.settings if key not in OF_PICTURES), None)
-    if odd is not None or given.task == "regression":
-        raise ValueError(f"pictures have no columns or text; leave out {odd or '--task regression'}")
+    if odd is not None or given.task in ("multilabel", "regression"):
+        raise ValueError(f"pictures have no columns or text; leave out {odd or f'--task {given.task}'}")
     found, unread = [], [f"{path} is no picture, as most files are" for path in named if path not in pictures]
     for path in pictures:
         try:
@@ -86,22 +86,22 @@ def colors_of(files: Sequence[Surveyed]) -> str:
     return {0: "gray", len(files): "color"}.get(colored, f"{colored} of {len(files)} in color")
 
 
-def picture_config(survey: Survey, suggestion: Suggestion, folder: Path) -> str:
-    """The config as TOML with comments; patterns begin in `folder`, where it will lie."""
-    lines = first_lines(survey, suggestion, folder, "pictures")
+def picture_config(survey: Survey, suggestion: Suggestion, path: Path) -> str:
+    """The config at `path` as TOML with comments; patterns begin in its folder, and firmware is called as it is."""
+    lines = first_lines(survey, suggestion, path.parent, "pictures")
     if any(len(file.channels) > 1 for file in survey.files):
         lines.append('color = "gray"                 # "rgb" keeps the colors, which are three times as many inputs')
     lines += [f"{key} = {toml_of(value)}" for key, value in suggestion.data.items()]
     if suggestion.task == "classification" and "group" not in suggestion.data:
         lines += group_comment([file.name for file in survey.files])
-    return "\n".join([*lines, "", *_models(survey, suggestion), "", "[firmware]", 'name = "camera"', ""])
+    return "\n".join([*lines, "", *_models(survey, suggestion), "", *firmware_lines(path), ""])
 
 
 def _models(survey: Survey, suggestion: Suggestion) -> list[str]:
     """Sections of teacher and student: convolutions for classes, where pictures are large enough to be halved."""
     size = survey.settings.get("image_size") or survey.files[0].image_size
     if suggestion.task == "anomaly" or min(size or (0,)) < SMALLEST:
-        return models_of(suggestion, False)
+        return models_of(suggestion, False, len(survey.files))
     # Small batches are more steps, where pictures are few.
     taps = ["kernel = 3", "stride = 2", "batch_size = 16"]
     teacher = ['family = "resnet"', "sizes = [16, 32, 64]", *taps, "epochs = 30"]

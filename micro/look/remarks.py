@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from micro.datasets.missing import SELDOM
 from micro.datasets.precision import Precision, joined
-from micro.look.channels import Channel
 from micro.look.surveyed import Surveyed
-from micro.support.wording import listed
-
-# Columns that a sentence names.
-NAMED = 4
 
 
 def never_changes(found: Sequence[Surveyed]) -> bool:
@@ -43,25 +39,6 @@ def coarse(found: Mapping[str, Precision], columns: Sequence[str]) -> list[str]:
     return [f"column {name!r} {found[name]}" for name in columns if name in found and found[name].is_coarse]
 
 
-def conditions(found: Sequence[Surveyed]) -> list[str]:
-    """A sentence on columns that hold nothing but 0 and 1, where there are several: each may say whether a condition holds."""
-    held: dict[str, list[Channel]] = {}
-    for file in found:
-        for channel in file.channels:
-            held.setdefault(channel.name, []).append(channel)
-    names = [
-        repr(name)
-        for name, own in held.items()
-        if all(one.whole for one in own) and (min(one.low for one in own), max(one.high for one in own)) == (0, 1)
-    ]
-    if len(names) < 2:
-        return []
-    return [
-        f"columns {listed(names, NAMED)} hold 0 and 1 alone: where each says whether a condition holds, set task = "
-        '"multilabel" and name them in label_columns, so that they are learned and not learned from (docs/tables.md)'
-    ]
-
-
 def without_odd(files: Sequence[Surveyed], columns: list[str] | None, remarks: list[str]) -> list[str] | None:
     """Channels without those that in every file only count up, that are one number in each file and another in others, or
     of which float32 keeps nothing."""
@@ -73,7 +50,10 @@ def without_odd(files: Sequence[Surveyed], columns: list[str] | None, remarks: l
         if held and all(channel.counts for channel in held):
             left[name] = "only counts up in every file"
         elif len(held) > 1 and all(channel.constant for channel in held) and len({channel.low for channel in held}) > 1:
-            left[name] = "is one number in each file, as the number of a machine or subject is"
+            left[name] = (
+                "is one number in each file, as the number of a machine or subject is; where it is a label, say "
+                f"--label-column {shlex.quote(name)}"
+            )
         elif name in kept_of and kept_of[name].lost_all:
             left[name] = str(kept_of[name])
     kept = [name for name in names if name not in left]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from micro.datasets import cells as cell
 from micro.datasets import time_formats
 from micro.look.dialect import Dialect
 from micro.look.given import ContradictionError, Given, matched, option, require_column, typed_as
-from micro.look.table_columns import Clock, channels_of, clock_among, clock_of, finite, label_of
+from micro.look.table_columns import Clock, channels_of, clock_among, clock_of, finite, flagged, label_of
 
 Found = Mapping[Path, Dialect]
 
@@ -24,7 +24,9 @@ class Columns:
     Attributes:
         settings: With `columns` where not all are channels.
         time, label, target, run: Names of these columns, None where there are none.
-        remarks: Sentences on what was left out, and on what may be otherwise.
+        remarks: Sentences on what may be otherwise.
+        left: Columns that are no channels, and why.
+        flags: Columns of yes or no that are no channels, to be read as text.
     """
 
     settings: dict[str, Any]
@@ -33,6 +35,8 @@ class Columns:
     target: str | None = None
     run: str | None = None
     remarks: tuple[str, ...] = ()
+    left: Mapping[str, str] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
 
     @property
     def special(self) -> tuple[str | None, ...]:
@@ -47,6 +51,8 @@ def columns_of(found: Found, given: Given, *, with_time: bool) -> Columns:
         ContradictionError: For a column that a file lacks, or that holds something else than its user says.
     """
     if not found:
+        if "label_columns" in given.settings:
+            raise ContradictionError(f"the files have no columns with names, for {option('label_columns')}")
         return Columns(dict(given.reading))
     dialects = list(found.values())
     settings, remarks = dict(dialects[0].settings), list(dialects[0].remarks)
@@ -61,21 +67,28 @@ def columns_of(found: Found, given: Given, *, with_time: bool) -> Columns:
         settings["label_column"] = label
     if target is not None:
         _require_numbers("target_column", [target], found, settings)
+    labels = tuple(given.settings.get("label_columns", ()))
+    for path, dialect in found.items():
+        for name in labels:
+            require_column("label_columns", name, path, dialect.names)
     special = (time, label, target, run)
+    aside = (*special, *labels)
     if "columns" in given.settings:
-        names = [matched(given.settings["columns"], path, each.names, special) for path, each in found.items()]
+        names = [matched(given.settings["columns"], path, each.names, aside) for path, each in found.items()]
         _require_numbers("columns", names[0], found, settings)
-        return Columns({**settings, "columns": given.settings["columns"]}, *special, tuple(remarks))
+        settings["columns"] = given.settings["columns"]
+        flags = labels or flagged(dialects, (*names[0], time, target, run))
+        return Columns(settings, *special, tuple(remarks), {}, flags)
     channels, left = channels_of(dialects[0], time, label)
-    channels = [name for name in channels if name not in special]
-    left = {name: why for name, why in left.items() if name not in special}
+    channels = [name for name in channels if name not in aside]
+    left = {name: why for name, why in left.items() if name not in aside}
     everywhere = [name for name in channels if all(name in each.names for each in dialects)]
     left |= {name: "is in some files only" for name in channels if name not in everywhere}
-    others = sum(name not in special for name in dialects[0].names)
+    others = sum(name not in aside for name in dialects[0].names)
     if len(everywhere) < others and everywhere:
         settings["columns"] = everywhere
-    remarks += [f"column {name!r} is left out, as it {why}" for name, why in left.items()]
-    return Columns(settings, *special, tuple(remarks))
+    flags = labels or flagged(dialects, (*channels, time, target, run))
+    return Columns(settings, *special, tuple(remarks), left, flags)
 
 
 def _of_every_file(key: str, given: Given, found: Found) -> str | None:
@@ -161,7 +174,7 @@ def _label(found: Found, given: Given, time: str | None) -> str | None:
     if name is None:
         # Columns that are named as channels hold no labels; what a pattern matches may.
         channels = given.settings.get("columns", ())
-        return None if given.task == "regression" else label_of(list(found.values()), (time, *channels))
+        return None if given.task in ("regression", "multilabel") else label_of(list(found.values()), (time, *channels))
     if not any(name in each.names for each in found.values()):
         if given.none("label_column"):
             return None

@@ -27,7 +27,7 @@ class Suggestion:
     """What the files are probably for.
 
     Attributes:
-        task: 'anomaly', 'classification' or 'regression'.
+        task: 'anomaly', 'classification', 'multilabel' or 'regression'.
         data: Settings of section [data] beyond how files are read.
         classes: Names of the classes of a classification.
         reasons: Sentences on what led to it, and what to change where it is wrong.
@@ -50,7 +50,7 @@ def suggest(survey: Survey, given: Given = NOTHING) -> Suggestion:
         return made
     if made.task == "anomaly":
         raise ContradictionError(
-            "--group is for task classification or regression, and the files say anomaly; add --task"
+            "--group is for task classification, multilabel or regression, and the files say anomaly; add --task"
         )
     for file in survey.files:
         for pattern in given.settings["group"]:
@@ -66,6 +66,8 @@ def _suggested(survey: Survey, given: Given) -> Suggestion:
     names = [file.name for file in survey.files]
     if given.task == "regression":
         return _regression(survey, given)
+    if survey.label_columns:
+        return _several(survey, given)
     if "healthy_files" in given.settings:
         return _healthy_given(survey, given.settings["healthy_files"])
     labels = Counter[str]()
@@ -97,6 +99,17 @@ def _suggested(survey: Survey, given: Given) -> Suggestion:
         )
     said = "nothing says which files are healthy, so all are taken to be: change healthy_files where some are not"
     return Suggestion("anomaly", {"healthy_files": ["*"]}, (), (said,))
+
+
+def _several(survey: Survey, given: Given) -> Suggestion:
+    """Labels of which none, one or several may hold at once."""
+    rows = Counter[str]()
+    for file in survey.files:
+        rows.update(file.labels)
+    found = listed([f"{names} ({count:,} rows)" for names, count in rows.most_common()], NAMED)
+    reason = f"columns {listed(survey.label_columns, NAMED)} say yes or no, several at once: {found}"
+    signals = "" if given else "; where they are signals, say another --task"
+    return Suggestion("multilabel", {}, (), (f"{reason}: each is a label{signals}",))
 
 
 def _columns_with_few(survey: Survey) -> str:

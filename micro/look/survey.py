@@ -18,6 +18,7 @@ from micro.datasets import clock
 from micro.datasets.contents import Contents, rows_of
 from micro.datasets.find import short_names
 from micro.datasets.formats import is_text, read_contents
+from micro.datasets.lines import text_blocks
 from micro.datasets.pieces import evenly_spaced
 from micro.datasets.twins import twins_of
 from micro.errors import DataError, MicroError
@@ -26,10 +27,11 @@ from micro.look.dialect import Dialect, dialect_of
 from micro.look.given import NOTHING, ContradictionError, Given, typed_as
 from micro.look.heads import head_of
 from micro.look.patterns import shortened
-from micro.look.remarks import coarse, conditions, never_changes, precision_of, seldom_filled, without_odd
+from micro.look.remarks import coarse, never_changes, precision_of, seldom_filled, without_odd
 from micro.look.settled import Columns, columns_of
 from micro.look.surveyed import Surveyed
 from micro.look.table_columns import usual
+from micro.look.yes_no import conditions, flags_of, labels_among
 
 # Files and channels that are drawn.
 MOST_DRAWN, MOST_CHANNELS = 12, 6
@@ -43,6 +45,12 @@ PERMISSIVE: dict[str, Any] = {
 }
 
 
+class LookedAt(TableData):
+    """How files are read of which it is not known yet whether they have one label, several or none."""
+
+    label_columns: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Survey:
     """Files that could be read, why others could not, and the settings of [data] that read them.
@@ -50,6 +58,7 @@ class Survey:
     Attributes:
         settings: As a config has them, without `files` and what says which are healthy.
         time_column, label_column, target_column, run_column: Names of these columns, None where there are none.
+        label_columns: Those of labels that may hold at once.
         twins: Names of files that hold the same bytes.
         remarks: Sentences on what differs between files.
     """
@@ -63,6 +72,7 @@ class Survey:
     remarks: tuple[str, ...]
     target_column: str | None = None
     run_column: str | None = None
+    label_columns: tuple[str, ...] = ()
 
     @property
     def pictures(self) -> bool:
@@ -94,7 +104,7 @@ def survey(
     named = below_one_folder(list(short_names(files)))
     dialects, reasons = _dialects(list(named), given)
     kept, others = usual(dialects) if dialects else ([], {})
-    reasons |= others
+    reasons |= {path: _damage(path, dialects[path]) or why for path, why in others.items()}
     dialects = {path: dialects[path] for path in kept}
     # Chosen before files are read, so that no second reading is for the page alone.
     paths = [path for path in named if path not in reasons]
@@ -112,6 +122,16 @@ def survey(
     if not made.files:
         raise DataError(f"none of the files can be read: {made.unread[0]}")
     return made
+
+
+def _damage(path: Path, dialect: Dialect) -> str | None:
+    """What is wrong with text that seems to be written otherwise than others, as one with a quote that is not closed does."""
+    try:
+        for _ in text_blocks(path, reading(dialect.settings)) if is_text(path) else ():
+            pass
+    except (MicroError, ValueError) as error:
+        return _in_one_line(error)
+    return None
 
 
 def _in_one_line(error: Exception) -> str:
@@ -141,7 +161,8 @@ def _read(
         try:
             config = _reading_of(columns, dialects.get(path))
             read = read_contents(path, config)
-            found.append(_surveyed(name, path, read, config, columns, path in drawn))
+            each = _surveyed(name, path, read, config, columns, path in drawn)
+            found.append(replace(each, flags=flags_of(read, config.label_columns, given)))
             remarks += [f"{name}: {said}" for said in read.unread]
         except (MicroError, ValueError) as error:
             if given.reading and _reads_otherwise(path):
@@ -151,22 +172,27 @@ def _read(
         found, more = _at_rate(found, settings, sample_rate, columns.time)
         remarks += more
     twins = tuple(twins_of({file.name: file.path for file in found}))
+    labels = labels_among(found, given, columns.label)
+    found, label = labels.files, labels.one or columns.label
+    settings = labels.settled(settings)
+    left = {name: why for name, why in columns.left.items() if name not in labels.names}
+    remarks += [f"column {name!r} is left out, as it {why}" for name, why in left.items()]
     if found and "columns" not in given.settings:
         kept = without_odd(found, settings.get("columns"), remarks)
         used = kept or [channel.name for channel in found[0].channels]
         remarks += coarse(precision_of(found), used)
         if kept is not None:
-            settings["columns"] = shortened(kept, [each.names for each in dialects.values()], columns.special)
+            special = (*columns.special, *labels.names)
+            settings["columns"] = shortened(kept, [each.names for each in dialects.values()], special)
     remarks += _differences(found) if found else []
-    remarks += seldom_filled(found) + conditions(found)
-    label = columns.label
+    remarks += seldom_filled(found) + conditions(found, labels)
     if label is not None and "label_column" not in given.settings and never_changes(found):
         remarks.append(f"column {label!r} is left out, as it holds the same in every row of every file")
         settings = {"columns": [channel.name for channel in found[0].channels], **settings}
         del settings["label_column"]
         label = None
     return Survey(
-        tuple(found),
+        tuple(replace(file, flags=None) for file in found),
         tuple(unread),
         settings,
         columns.time,
@@ -175,16 +201,18 @@ def _read(
         tuple(remarks),
         columns.target,
         columns.run,
+        labels.several,
     )
 
 
-def _reading_of(columns: Columns, dialect: Dialect | None) -> TableData:
+def _reading_of(columns: Columns, dialect: Dialect | None) -> LookedAt:
     """How a file is read: the target of a regression as a channel, its runs as labels."""
     settings, label = dict(columns.settings), columns.run or columns.label
+    flags = () if dialect is None else columns.flags
     if columns.target is not None and dialect is not None:
         own = settings.get("columns") or [name for name in dialect.names if name not in columns.special]
         settings["columns"] = [*own, columns.target]
-    return reading(settings, label if dialect is None or label in dialect.names else None)
+    return reading(settings, label if dialect is None or label in dialect.names else None, flags)
 
 
 def _reads_otherwise(path: Path) -> bool:
@@ -216,11 +244,16 @@ def _at_rate(
     return files, [said]
 
 
-def reading(settings: Mapping[str, Any], label_column: str | None = None) -> TableData:
-    """How files are read to be looked at: with these settings, and without stopping at what is incomplete."""
-    settings = {**settings, "label_column": label_column}
+def reading(settings: Mapping[str, Any], label_column: str | None = None, flags: Sequence[str] = ()) -> LookedAt:
+    """How files are read to be looked at: with these settings, and without stopping at what is incomplete.
+
+    Args:
+        label_column: The column of one label, None where there is none.
+        flags: Columns of yes or no that are no channels.
+    """
+    settings = {**settings, "label_column": label_column, "label_columns": tuple(flags)}
     rate = {} if "time_column" in settings or "sample_rate" in settings else {"sample_rate": 1.0}
-    return TableData.model_validate({"files": "*", "healthy_files": "*", **PERMISSIVE, **settings, **rate})
+    return LookedAt.model_validate({"files": "*", "healthy_files": "*", **PERMISSIVE, **settings, **rate})
 
 
 def below_one_folder(paths: Sequence[Path]) -> dict[Path, str]:

@@ -18,7 +18,7 @@ from micro.datasets import cells as cell
 from micro.datasets import time_formats
 from micro.datasets.clock import EPOCH
 from micro.datasets.contents import counts_rows
-from micro.look.dialect import Dialect
+from micro.look.dialect import Dialect, setting
 
 TIME_WORDS = re.compile(
     r"(?i)^(t|ts|time|times|timestamp|zeit|datum|date|datetime|uhrzeit|epoch)($|[\s_.\-/(\[])|time$|stamp$"
@@ -28,6 +28,11 @@ LABEL_WORDS = re.compile(
     r"(?i)^(label|labels|class|state|status|condition|activity|fault|anomaly|failure|zustand)$|[_ ](label|class)$"
 )
 INDEX_WORDS = re.compile(r"(?i)^(|index|idx|row|rows|nr|no|n|id|sample|samples|count|counter|unnamed.*|#)$")
+# Columns that number what was recorded, and say nothing of its state.
+MACHINE_WORDS = re.compile(
+    r"(?i)(^|[_ .-])(machine|maschine|unit|subject|proband|person|patient|participant|user|device|asset|engine|serial|run|group"
+    r"|id|nr)([_ .-]?(id|no|nr|num|number|nummer|name))?$"
+)
 # Units of time as column names and rows of units write them, and what the config calls them.
 UNITS = {
     "s": "s|sec|secs|seconds?|sek|sekunden?",
@@ -136,7 +141,7 @@ def unit_in(name: str) -> str | None:
 def label_of(dialects: Sequence[Dialect], without: Sequence[str | None] = ()) -> str | None:
     """The column of labels of any file: one with a telling name before one of a few words again and again.
 
-    Columns `without` are something else.
+    Columns `without` are something else, and so is one that names the machine or subject of each file.
     """
     columns: dict[str, list[str]] = {}
     for each in dialects:
@@ -144,9 +149,19 @@ def label_of(dialects: Sequence[Dialect], without: Sequence[str | None] = ()) ->
             columns.setdefault(name, []).extend(text for text in each.column(place) if text)
     decimal = dialects[0].settings.get("decimal", ".")
     found = [
-        name for name, column in columns.items() if name not in without and name and _are_labels(name, column, decimal)
+        name
+        for name, column in columns.items()
+        if name and name not in without and not _names_machines(dialects, name) and _are_labels(name, column, decimal)
     ]
     return next((name for name in found if LABEL_WORDS.search(name)), found[0] if found else None)
+
+
+def _names_machines(dialects: Sequence[Dialect], name: str) -> bool:
+    """Whether a column is called as one of machines or subjects is, and has one word in each of several files."""
+    if len(dialects) < 2 or not MACHINE_WORDS.search(name):
+        return False
+    own = [set(filter(None, each.column(each.names.index(name)))) for each in dialects if name in each.names]
+    return all(len(words) <= 1 for words in own)
 
 
 def _are_labels(name: str, column: Sequence[str], decimal: str) -> bool:
@@ -188,6 +203,17 @@ def channels_of(dialect: Dialect, time: str | None, label: str | None) -> tuple[
     return kept, left
 
 
+def flagged(dialects: Sequence[Dialect], without: Sequence[str | None]) -> tuple[str, ...]:
+    """Columns that hold nothing but yes, no or nothing in the first rows of every file, but for those `without`."""
+    names = [name for name in dialects[0].names if name and name not in without]
+    return tuple(name for name in names if all(name in each.names and _says_yes_or_no(each, name) for each in dialects))
+
+
+def _says_yes_or_no(dialect: Dialect, name: str) -> bool:
+    texts = [text for text in dialect.column(dialect.names.index(name)) if text]
+    return bool(texts) and all(cell.yes_or_no(text) is not None for text in texts)
+
+
 def finite(values: Sequence[float | None]) -> np.ndarray:
     """The numbers among values, without those that are missing or infinite."""
     numbers = np.array([value for value in values if value is not None], np.float64)
@@ -215,8 +241,9 @@ def usual(found: Mapping[Path, Dialect]) -> tuple[list[Path], dict[Path, str]]:
             kept.append(path)
         else:
             differs = sorted(dict(set(own) ^ set(most)))
+            said = [f"{key} = {setting(each, key)!r}, not {setting(found[example], key)!r}" for key in differs]
             others[path] = (
-                f"{path} is written otherwise than {example} ({', '.join(differs)}): it needs a config of its own"
+                f"{path} is written otherwise than {example} ({', '.join(said)}): it needs a config of its own"
             )
     kept.sort(key=lambda path: (path != example, list(found).index(path)))
     return kept, others

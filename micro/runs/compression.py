@@ -25,8 +25,8 @@ from micro.quantize.aware import QuantizationAware, quantize_aware
 from micro.quantize.granularity import choose_weights
 from micro.quantize.program import Activations
 from micro.quantize.rules import Granularity
+from micro.runs.budgets import exceeded
 from micro.runs.unlabeled import of_labeled
-from micro.tflite.budget import check
 
 # Fine-tuning starts at this fraction of the student's learning rate: it should repair. What lost channels has to learn again.
 GENTLER = 1 / 3
@@ -155,8 +155,11 @@ def _biased(student: keras.Model) -> keras.Model:
     return copy
 
 
-def require_budget(student: keras.Model, config: Config, calibration: np.ndarray) -> None:
+def require_budget(student: keras.Model, config: Config, calibration: np.ndarray, table: int = 0) -> None:
     """Refuse a budget that the student cannot meet whatever it learns, before it learns anything.
+
+    Args:
+        table: Bytes of a table of characters in flash besides the model.
 
     Raises:
         RunError: Names the smallest reachable.
@@ -171,11 +174,11 @@ def require_budget(student: keras.Model, config: Config, calibration: np.ndarray
     aware = quantize_aware(model, calibration, weights="per_tensor", bits=bits, activations=activations)
     converted = convert(aware)
     smallest = pack(converted, ram=budget.ram) if _clustered(config) or bits < 8 else converted
-    fit = check(smallest, flash=budget.flash, ram=budget.ram)
-    if not fit.fits:
+    if broken := exceeded(budget, smallest, table):
+        narrower = ", a smaller student.embedding" if table else ""
         raise RunError(
-            f"budget: cannot be met, the smallest that this config can reach: {'; '.join(fit.broken)}. "
-            "Smaller: fewer or narrower layers in student.sizes, or a stage 'shrink'"
+            f"budget: cannot be met, the smallest that this config can reach: {'; '.join(broken)}. "
+            f"Smaller: fewer or narrower layers in student.sizes{narrower}, or a stage 'shrink'"
         )
 
 

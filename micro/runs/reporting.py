@@ -17,6 +17,7 @@ from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
 from micro.quantize.aware import QuantizationAware
 from micro.runs.assessment import judge
+from micro.runs.budgets import exceeded
 from micro.runs.compression import Written
 from micro.runs.evaluate import by_origin, chip_judge, soft_targets
 from micro.runs.firmware_files import judging
@@ -45,8 +46,6 @@ from micro.runs.run_report import RunReport
 from micro.runs.seed_run import SeedRun, StageResult
 from micro.runs.text_figures import text_report
 from micro.signal import FrontEnd
-from micro.tflite.budget import check
-from micro.tflite.cost import parse_bytes
 from micro.tflite.graph import read
 from micro.tflite.parity import Parity
 
@@ -256,18 +255,8 @@ def _budget(config: Config, tflite: Written, predictor: Predictor | None) -> Bud
     budget = config.budget
     if not budget.given:
         return None
-    found = check(tflite, flash=budget.flash, ram=budget.ram)
-    broken = list(found.broken)
-    if predictor is not None and budget.flash is not None:
-        limit, table = parse_bytes(budget.flash, "budget.flash"), predictor.table_bytes
-        total = found.footprint.model_bytes + table
-        if total > limit >= total - table:
-            broken.insert(
-                0,
-                f"flash: the model and its table of characters take {total:,} bytes, {total - limit:,} over {limit:,} (model "
-                f"{total - table:,}, table {table:,})",
-            )
-    return BudgetReport(**budget.model_dump(), fits=not broken, broken=tuple(broken))
+    broken = exceeded(budget, tflite, 0 if predictor is None else predictor.table_bytes)
+    return BudgetReport(**budget.model_dump(), fits=not broken, broken=broken)
 
 
 def _by_origin(results: RunResults, emitted: Emitted) -> tuple[RecordingReport, ...]:

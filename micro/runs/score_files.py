@@ -37,6 +37,7 @@ from micro.errors import DataError, RunError
 from micro.runs.finished import read_run
 from micro.runs.label_scores import Label, window_labels
 from micro.runs.run_report import RunReport
+from micro.runs.scored_reading import by_the_settings_of_a_run
 from micro.runs.student_scores import Student, load_student, scores_in_parts
 
 FAULT = "sensor fault"
@@ -104,6 +105,7 @@ def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str |
     return list(score_noted(run_folder, files, channel=channel).windows)
 
 
+@by_the_settings_of_a_run()
 def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel: str | None = None) -> Scores:
     """Score recordings with the int8 student of a run, in TFLite Micro, and count alarms as its firmware does, file by file.
 

@@ -166,15 +166,16 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
         recipe = recipe_of(each, *models, steps_of(config, len(data.train)))
         if data.unlabeled is not None:
             require_no_labels(recipe)
+    table = 0
     if data.text is not None:
         embedding, rest = split(models[1], config.student)
-        models, calibration = (models[0], rest), embedding(calibration)
+        models, calibration, table = (models[0], rest), embedding(calibration), embedding.table.size
     if any(stage.stage in ("prune", "cluster") for stage in config.compress):
         prunable_kernels(models[1])
     for stage in config.compress:
         if stage.stage == "shrink":
             plan_shrink(models[1], stage.rate)
-    require_budget(models[1], config, calibration)
+    require_budget(models[1], config, calibration, table)
     if config.teacher.detectors:
         check_detectors(config, data.of_teacher)
     if config.teacher.estimators:

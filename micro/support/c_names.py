@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,6 +15,11 @@ def words(text: str) -> frozenset[str]:
 
 # Longest prefix: with the longest ending that is added to it, a symbol stays within the 63 characters that C99 distinguishes.
 LONGEST = 40
+
+# Letters that are spelled with two where there are none but ASCII's.
+SPELLED = str.maketrans({
+    "ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ø": "oe", "Ø": "Oe", "æ": "ae", "Æ": "Ae",
+})  # fmt: skip
 
 # Endings that emitted files and symbols add to a prefix. A prefix that had one itself could meet another prefix's names:
 # the detector of "pump" and the model "pump_detector" would both write pump_detector.h.
@@ -147,6 +153,19 @@ def identifier(name: str, what: str = "name") -> str:
     raise ValueError(f"{what} {_short(name)} {problem}; try {_near(name)!r}")
 
 
+def as_identifier(text: str, longest: int = LONGEST) -> str:
+    """The prefix that is nearest to any text, such as the name of a file, in at most `longest` characters; "model" for none.
+
+    Examples:
+        >>> from micro.support.c_names import as_identifier
+        >>> as_identifier("Lüfter 2-links"), as_identifier("2024 pump"), as_identifier("main"), as_identifier("軸受")
+        ('Luefter_2_links', 'm_2024_pump', 'main_model', 'model')
+    """
+    if len(text) <= longest and _problem(text) is None:
+        return text
+    return _near(text, max(longest, len("m_x_model")))
+
+
 def macro_names(keys: Iterable[str], taken: Iterable[str], prefixes: tuple[str, ...] = ()) -> dict[str, str]:
     """Endings of macros for keys of the user's, in upper case: {"gain": "GAIN"}.
 
@@ -182,12 +201,14 @@ def _problem(name: str) -> str | None:
     return None if ending is None else f"ends in {ending!r}, which emitted files add themselves"
 
 
-def _near(name: str) -> str:
+def _near(name: str, longest: int = LONGEST) -> str:
     """A prefix that can be taken, near to one that cannot."""
-    near = re.sub(r"_+", "_", re.sub(r"[^A-Za-z0-9_]", "_", name)).strip("_") or "model"
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", name).translate(SPELLED))
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    near = re.sub(r"_+", "_", re.sub(r"[^A-Za-z0-9_]", "_", plain)).strip("_") or "model"
     near = near if near[0].isalpha() else f"m_{near}"
     ending = next((ending for ending in ENDINGS if near.lower().endswith(ending)), "")
-    near = near[: len(near) - len(ending)].strip("_")[: LONGEST - len("_model")].strip("_") or "model"
+    near = near[: len(near) - len(ending)].strip("_")[: longest - len("_model")].strip("_") or "model"
     return near if _problem(near) is None else f"{near}_model"
 
 

@@ -16,7 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from job_files import WRITTEN
 
-from micro.config import parse_config
+from micro.config import parse_config, with_firmware_name
 from micro.config.complaints import load_toml
 from micro.runs.folder import can_resume
 from micro.runs.repeats import compare, summarize
@@ -52,7 +52,9 @@ def main() -> None:
         for folder_name, changed in runs_of(name, raw, arguments.seeds):
             out = arguments.out / folder_name
             begun = out.exists() or can_resume(out)
-            reports.append(run_pipeline(parse_config(changed, folder, name), out, resume=begun))
+            reports.append(
+                run_pipeline(parse_config(with_firmware_name(changed, name), folder, name), out, resume=begun)
+            )
         print(table(name, reports), flush=True)
 
 
