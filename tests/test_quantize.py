@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
-from keras_graphs import graphs
+from keras_graphs import graphs, lively
 
 import keras_kd
 import micro
@@ -82,6 +82,29 @@ def agree_on_random_graphs(examples):
 
 
 GRIDS = (st.sampled_from(["auto", "per_channel", "per_tensor"]), st.sampled_from(["minmax", "percentile", "mse"]))
+
+
+@pytest.mark.parametrize("merge", ["Add", "Subtract", "Multiply", "Maximum", "Minimum", "excite"])
+@pytest.mark.parametrize("before", ["input", "scaled", "convolved"])
+def test_what_a_convolution_over_time_gives_is_merged_with_what_it_took(merge, before):
+    """TensorFlow drops the axis of height behind a Conv1D; 100 windows are more than a batch of the calibration."""
+    keras.utils.set_random_seed(0)
+    h = inputs = keras.Input((24, 3))
+    if before != "input":
+        h = layers.Rescaling(0.5, 0.2)(h) if before == "scaled" else layers.Conv1D(3, 3, padding="same")(h)
+    if merge == "excite":
+        pooled = layers.GlobalAveragePooling1D(keepdims=True)(h)
+        h = layers.Multiply()([h, layers.Conv1D(3, 1, activation="sigmoid")(pooled)])
+    else:
+        h = getattr(layers, merge)()([h, layers.Conv1D(3, 3, padding="same")(h)])
+    model = lively(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(h)), name="merged"))
+    x = np.random.default_rng(0).normal(size=(100, 24, 3)).astype("float32")
+    aware = quantize_aware(model, x)
+    tflite = micro.convert(aware)
+    assert aware.predict(x, verbose=0).shape == (100, 3)
+    assert steps_apart(aware, tflite, x).max() <= 1
+    wide = np.abs(model.predict(x, verbose=0)).max()
+    assert np.abs(run(tflite, x) - model.predict(x, verbose=0)).max() < 0.1 * wide
 
 
 @pytest.mark.slow

@@ -83,7 +83,19 @@ def _pool(kind: Callable[..., Tensor]) -> Compute:
 
 
 def _merge(kind: Callable[[Tensor, Tensor], Tensor]) -> Compute:
-    return lambda node, inputs, kernel, bias: activate(node, kind(inputs[0], inputs[1]))
+    def compute(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
+        one, other = (_of_rank(value, len(node.shape)) for value in inputs)
+        return activate(node, kind(one, other))
+
+    return compute
+
+
+def _of_rank(value: Tensor, rank: int) -> Tensor:
+    """A value without axes of size 1 behind its batch, where it has more axes than the output: a RESHAPE that drops such an axis
+    in front of an operator that aligns shapes at the last axis is left out, as a .tflite with its batch of 1 needs none."""
+    while len(value.shape) > rank and value.shape[1] == 1:
+        value = ops.squeeze(value, 1)
+    return value
 
 
 def _unary(kind: Callable[[Tensor], Tensor]) -> Compute:

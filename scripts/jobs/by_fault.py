@@ -1,4 +1,4 @@
-"""Faults of the Tennessee Eastman process found at 1 % false alarms, fault by fault: detectors, the student that follows them.
+"""Faults of the Tennessee Eastman process found at 1 % false alarms, fault by fault: detectors, students with and without them.
 
 Usage: python scripts/jobs/by_fault.py [--seeds 5] [--out runs/by-fault] [--data FOLDER]; data as for scripts/jobs. Each model's
 threshold is the score that 1 % of the test's windows without a fault exceed, as papers on this process compare detectors; a
@@ -16,13 +16,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from job_files import process_files
 
-from micro.config import parse_config
+from micro.config import Config, parse_config
 from micro.config.complaints import load_toml
+from micro.conversion.convert_keras import Converted, convert
 from micro.datasets.prepare import prepare
+from micro.datasets.prepared import Prepared
 from micro.runs.evaluate import chip_judge
 from micro.runs.folder import can_resume
 from micro.runs.score_teacher import fit_score_teacher
 from micro.runs.start import run_pipeline
+from micro.runs.text_models import calibration_of
+from micro.runs.train import train_alone
 
 HERE = Path(__file__).parent
 FALSE_ALARMS = 0.01
@@ -54,7 +58,8 @@ def found_by_fault(out: Path, seed: int) -> dict[str, np.ndarray]:
         "PCA T2": teacher.members["pca_t2"].judge,
         "PCA Q": teacher.members["pca_q"].judge,
         "seven detectors": teacher.errors,
-        "student, int8": chip_judge((place / "student_int8.tflite").read_bytes(), "anomaly"),
+        "student that follows them": chip_judge((place / "student_int8.tflite").read_bytes(), "anomaly"),
+        "student that reconstructs": chip_judge(reconstructing(config, data, seed), "anomaly"),
     }
     rates = {}
     for name, judge in models.items():
@@ -62,6 +67,12 @@ def found_by_fault(out: Path, seed: int) -> dict[str, np.ndarray]:
         above = scores > np.quantile(scores[labels == 0], 1 - FALSE_ALARMS, method="higher")
         rates[name] = np.array([above[(labels == 1) & (fault == number)].mean() for number in range(1, 22)])
     return rates
+
+
+def reconstructing(config: Config, data: Prepared, seed: int) -> Converted:
+    """The int8 student that learns without a teacher, trained again as in the run, which keeps its figures alone."""
+    alone = train_alone(config, data, seed, lambda: None)
+    return convert(alone.model, calibration_of(data, seed, None), weights=config.convert.weights)
 
 
 def table(rates: list[dict[str, np.ndarray]]) -> str:
