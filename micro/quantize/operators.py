@@ -91,8 +91,11 @@ def _merge(kind: Callable[[Tensor, Tensor], Tensor]) -> Compute:
 
 
 def _of_rank(value: Tensor, rank: int) -> Tensor:
-    """A value without axes of size 1 behind its batch, where it has more axes than the output: a RESHAPE that drops such an axis
-    in front of an operator that aligns shapes at the last axis is left out, as a .tflite with its batch of 1 needs none."""
+    """A value without axes of size 1 behind its batch, where it has more axes than the output.
+
+    A RESHAPE that drops such an axis in front of an operator that aligns shapes at the last axis is left out, as a .tflite with
+    its batch of 1 needs none.
+    """
     while len(value.shape) > rank and value.shape[1] == 1:
         value = ops.squeeze(value, 1)
     return value
