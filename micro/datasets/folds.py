@@ -61,7 +61,7 @@ def divided(
         )
     wanted = wanted or of_each_class(class_names)
     kinds = held @ wanted.of.astype(int)
-    dealt = _best_dealt(kinds, config.folds, seed)
+    dealt = best_dealt(kinds, config.folds, seed)
     _require_trained(kinds, dealt, config.folds, wanted, what, _named(groups, place))
     part_of = {fold: TEST, (fold + 1) % config.folds: VALIDATION}
     parts = [np.where(one.classes >= 0, part_of.get(int(dealt[place[one.name]]), TRAINING), -1) for one in stretches]
@@ -109,13 +109,16 @@ def deal(held: np.ndarray, folds: int, seed: int) -> np.ndarray:
     return fold_of
 
 
-def _best_dealt(held: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """As `deal`, of windows of each kind: of several deals the one in which folds, and what they train on, lack fewest."""
+def best_dealt(held: np.ndarray, folds: int, seed: int, apart: int = 2) -> np.ndarray:
+    """As `deal`, of windows of each kind: of several deals the one in which folds, and what they train on, lack fewest.
+
+    `apart` are the folds that each training leaves out, one after another: that of the test and that of validation.
+    """
     best, fewest = None, np.inf
     for turn in range(DEALS):
         dealt = deal(held, folds, seed + 7919 * turn)
         of_fold = np.stack([held[dealt == fold].sum(axis=0) for fold in range(folds)])
-        trained = of_fold.sum(axis=0) - of_fold - np.roll(of_fold, -1, axis=0)
+        trained = of_fold.sum(axis=0) - sum(np.roll(of_fold, -turned, axis=0) for turned in range(apart))
         lacking = 1000 * int((trained == 0).sum()) + int((of_fold == 0).sum())
         if lacking < fewest:
             best, fewest = dealt, lacking

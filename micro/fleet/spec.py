@@ -123,6 +123,7 @@ def load_fleet(path: str | Path) -> Fleet:
     configs = [fleet.config(asset) for asset in fleet.asset]
     for config in configs:
         _require_shared(path, config)
+        _require_no_fold_teacher(path, config)
     _require_same_numbers(path, configs)
     return fleet
 
@@ -140,6 +141,16 @@ def _require_shared(path: Path, config: Config) -> None:
         raise ValueError(
             f"fleet {path}: data.folds have no fleet, whose shared teacher would know what other folds test; run each machine "
             "by itself (keras-kd run)"
+        )
+
+
+def _require_no_fold_teacher(path: Path, config: Config) -> None:
+    """ValueError for a teacher whose networks are each taught without a fold of one machine's windows."""
+    if config.teacher.folds is not None:
+        raise ValueError(
+            f"fleet {path}: teacher.folds have no fleet: its machines share one teacher, and only some of them teach it, so "
+            "that no network of it lacks a fold of each machine's windows; take teacher.members, or run each machine by itself "
+            "(keras-kd run)"
         )
 
 

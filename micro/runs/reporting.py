@@ -21,6 +21,7 @@ from micro.runs.compression import Written
 from micro.runs.evaluate import by_origin, chip_judge, soft_targets
 from micro.runs.firmware_files import judging
 from micro.runs.fold_reports import fold_reports, mean_of, windows_of
+from micro.runs.fold_teacher import note_of_folds
 from micro.runs.recipe_choice import RecipeChoice
 from micro.runs.repeats import compare, summarize
 from micro.runs.report.costs import graph_rows
@@ -182,7 +183,7 @@ def _data_report(results: RunResults) -> DataReport:
         class_names=tuple(data.class_names),
         channels=tuple(data.channels),
         sample_rate=data.sample_rate,
-        notes=(*data.notes, *_on_known_faults(results)),
+        notes=(*data.notes, *note_of_folds(results.config), *_on_known_faults(results)),
         untested=untested(data),
         target=data.target,
         image_size=data.image_size,
