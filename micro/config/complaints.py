@@ -145,6 +145,10 @@ def _elsewhere(place: tuple[int | str, ...], model: type[BaseModel] | None, whol
     if near:
         return near
     top = whole or model
+    of_data = [] if whole is None else list(_models(whole.model_fields["data"].annotation))
+    if at in of_data and any(name in inner.model_fields for inner in of_data):
+        # What other data have is not meant for a section that has a setting of the same name.
+        return ""
     for section, field in top.model_fields.items() if top is not None else ():
         for inner in _models(field.annotation):
             if name in inner.model_fields and inner is not at and (whole is None or section != "data"):

@@ -11,6 +11,7 @@ from micro.config import AugmentConfig, FeaturesConfig, SourceConfig, TableData
 from micro.datasets import table
 from micro.datasets.augmented import with_copies
 from micro.datasets.find import find_files
+from micro.datasets.folds import healthy_folds
 from micro.datasets.known_faults import fault_windows, learned_names
 from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece
@@ -40,10 +41,12 @@ def table_parts(
     seed: int,
     inputs: TeacherInputs = AS_THE_STUDENT,
     sources: Sequence[SourceConfig] = (),
+    *,
+    fold: int = 0,
 ) -> Parts:
     """Read the files and divide their healthy windows into the four parts; all others are for the test, but for known faults.
 
-    `seed` is that of augmented copies.
+    `seed` is that of augmented copies. Where the config has folds, `fold` is the one whose healthy windows are tested.
 
     Raises:
         DataError: Names what is missing, damaged or too little.
@@ -62,7 +65,12 @@ def table_parts(
     twins = twins_of({one.name: paths[one.name] for one in recordings})
     _require_one_state(twins, recordings)
     more += twins_note(twins)
-    if data.pictures:
+    in_test: tuple[str, ...] = ()
+    runs: list[tuple[slice, ...]] | None
+    if data.folds:
+        counts = [(one.name, len(one.learnable)) for one in stretches]
+        runs, note, in_test = healthy_folds(counts, data, paths, twins, seed, fold)
+    elif data.pictures:
         runs, note = split_pictures([one.name for one in stretches], twins)
     else:
         same = same_stretches([one.name for one in stretches], twins)
@@ -90,6 +98,7 @@ def table_parts(
     return replace(
         seen.parts(train, validation, calibration, test, all_notes),
         faults=faults,
+        tested=in_test,
         predicted=views.main.places_of(predicted),
     )
 

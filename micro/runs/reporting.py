@@ -162,7 +162,8 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         recipe=results.recipe,
     )
     if results.others:
-        report = report.model_copy(update={"folds": fold_reports((data, *results.others), metrics)})
+        folds = fold_reports(config, (data, *results.others), results.seeds[:: config.seeds], metrics)
+        report = report.model_copy(update={"folds": folds})
     return report.model_copy(update={"verdict": judge(report)})
 
 

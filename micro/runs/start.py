@@ -77,7 +77,8 @@ def run_held(
         progress("reading data", 0.0)
         # All folds before any is trained: what is wrong with the last of them is said at once.
         data = [_prepared(config, fold) for fold in range(getattr(config.data, "folds", None) or 1)]
-        require_enough(config, data[0])
+        for one in data:
+            require_enough(config, one)
         if others := notes_of_others(data):
             data[0] = replace(data[0], notes=(*data[0].notes, *others))
         progress("starting TensorFlow", 0.01)
