@@ -15,8 +15,9 @@ from tables import columns, wave
 from micro.config import parse_config
 from micro.datasets.folds import deal
 from micro.datasets.prepare import prepare
+from micro.datasets.prepared import notes_of_others
 from micro.errors import DataError
-from micro.runs.fold_reports import mean_of, notes_of_others
+from micro.runs.fold_reports import mean_of
 from micro.runs.run_report import RunReport
 
 SMALL = {"sizes": [4], "epochs": 1}

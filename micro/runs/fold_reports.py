@@ -66,16 +66,6 @@ def _lacking(data: Prepared) -> tuple[str, ...]:
     return tuple(name for place, name in enumerate(data.class_names) if not (labels == place).any())
 
 
-def notes_of_others(data: Sequence[Prepared]) -> list[str]:
-    """What folds after the first left out, where the first did not leave out the same."""
-    return [
-        f"fold {number}: {note}"
-        for number, one in enumerate(data[1:], 2)
-        for note in one.notes
-        if "left out" in note and note not in data[0].notes
-    ]
-
-
 def windows_of(data: Prepared) -> WindowCounts:
     """How many windows each part has."""
     return WindowCounts(

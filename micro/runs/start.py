@@ -9,8 +9,7 @@ from typing import Any
 from micro.config import Config
 from micro.datasets.enough import require_enough
 from micro.datasets.prepare import prepare
-from micro.datasets.prepared import Prepared
-from micro.runs.fold_reports import notes_of_others
+from micro.datasets.prepared import Prepared, notes_of_others
 from micro.runs.folder import NOT_BEGUN, RunFolder
 from micro.runs.lock import holding, settled
 from micro.runs.run_report import RunReport
