@@ -83,13 +83,16 @@ def run_held(
         progress("starting TensorFlow", 0.01)
         import_frameworks()
         from micro.runs import pipeline
-        from micro.runs.train import check_teacher
 
         with quiet_frameworks():
             # A fold without unlabeled windows takes objectives that the others do not.
-            pipeline.check_work(config, next((one for one in data if one.unlabeled is not None), data[0]))
-            for one in data[1:]:
-                check_teacher(config, one)
+            checked = next((one for one in data if one.unlabeled is not None), data[0])
+            pipeline.check_work(config, checked)
+            for one in data if len(data) > 1 else ():
+                from micro.runs.train import check_teacher
+
+                if one is not checked:
+                    check_teacher(config, one)
     except KeyboardInterrupt as interrupt:
         if not folder.goes_on(content):
             interrupt.add_note(NOT_BEGUN)
