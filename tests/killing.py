@@ -411,7 +411,8 @@ class RealFolds(RealRun):
         self.raw = {
             "job": "table", "task": "classification", "seeds": 1,
             "data": {"files": "*/*.csv", "sample_rate": 100.0, "folds": 3},
-            "features": {"kind": "statistics", "window": 16, "hop": 16}, "teacher": models, "student": models,
+            "features": {"kind": "statistics", "window": 16, "hop": 16}, "teacher": {**models, "folds": 2},
+            "student": models,
         }  # fmt: skip
         self.parse = parse_config
 

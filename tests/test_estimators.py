@@ -258,7 +258,7 @@ def test_a_recipe_on_inner_layers_is_refused(tmp_path):
     (tmp_path / "c.toml").write_text(tomli_w.dumps(raw))
     result = invoke("run", tmp_path / "c.toml", "--out", tmp_path / "run")
     assert result.exit_code == 2
-    assert "or is made of estimators, teaches by its outputs" in result.output
+    assert "is made of estimators or is trained in folds, teaches by its outputs" in result.output
     assert not list(tmp_path.glob("run*"))
 
 

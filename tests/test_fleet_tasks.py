@@ -6,6 +6,9 @@ import json
 import keras
 import numpy as np
 import pytest
+import tomli_w
+from pump import LABELS, recorded
+from pump import config as pump_config
 from sources import HEALTHY, config_text, record
 from support import invoke
 
@@ -13,9 +16,10 @@ from micro.conversion.keras_file import load_keras
 from micro.datasets.prepare import prepare
 from micro.errors import DataError
 from micro.fleet import load_fleet
+from micro.fleet import teacher as fleet_teacher
 from micro.fleet.machine import train_asset
 from micro.fleet.page import render_fleet
-from micro.fleet.results import AssetResult, metric_names
+from micro.fleet.results import AssetResult, metric_names, table_csv
 from micro.fleet.teacher import teach
 from micro.runs.run_report import RunReport
 from micro.runs.train import train_teacher
@@ -150,6 +154,64 @@ def test_machines_share_a_teacher_of_several_numbers(numbers, tmp_path):
     assert b"fraction of the variance explained: load" in page
 
 
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory):
+    """Two pumps' files with two labels each, which the second machine names in another order."""
+    folder = tmp_path_factory.mktemp("labels")
+    for machine in ("press", "saw"):
+        (folder / machine).mkdir()
+        recorded(folder / machine, machines=5, rows=500)
+    raw = pump_config("", teacher={"members": 2}, student={"epochs": 40})
+    raw["data"].pop("folder")
+    (folder / "shared.toml").write_text(tomli_w.dumps(raw))
+    other = 'data = {folder = "saw", label_columns = ["misaligned", "unbalance"]}'
+    (folder / "fleet.toml").write_text(FLEET.replace('data = {folder = "saw"}', other))
+    return folder / "fleet.toml"
+
+
+@pytest.mark.slow
+def test_machines_share_a_teacher_of_several_labels_by_name(labels, tmp_path):
+    fleet = load_fleet(labels)
+    rows, names = machines(fleet, tmp_path)
+    assert names == list(LABELS)
+    for row in rows.values():
+        # A teacher whose labels were taken for one another would be near chance.
+        assert all(row["teacher"][f"auc: {label}"] > 0.9 for label in LABELS)
+        assert all(row["metrics"][f"auc: {label}"] > 0.8 for label in LABELS), row["metrics"]
+    assert RunReport.read(tmp_path / "saw").data.label_names == LABELS[::-1]
+    done = [AssetResult(name, "done", **row) for name, row in rows.items()]
+    columns = metric_names(done, "multilabel", LABELS)
+    assert columns == metric_names([AssetResult("saw", "waiting")], "multilabel", LABELS)
+    assert columns[:5] == ("macro_auc", "macro_f1", "exact", "calibration_error", "auc: unbalance")
+    table = list(csv.DictReader(table_csv(done, "multilabel", LABELS).decode().splitlines()))
+    assert float(table[1]["auc: misaligned"]) == pytest.approx(rows["saw"]["metrics"]["auc: misaligned"])
+    page = render_fleet(done, "table", "multilabel", LABELS).decode()
+    assert "Machines by area under the ROC curve: misaligned" in page
+    assert "fraction of windows of which every label is right" in page
+
+
+def test_windows_of_every_combination_of_labels_teach(labels, monkeypatch):
+    fleet = load_fleet(labels)
+    prepared = [prepare(fleet.config(asset)) for asset in fleet.asset]
+    monkeypatch.setattr(fleet_teacher, "TAUGHT", 12)
+    pooled = fleet_teacher._pooled(prepared)
+    assert pooled.label_names == LABELS
+    assert {tuple(row) for row in pooled.train.labels} == {(0, 0), (0, 1), (1, 0), (1, 1)}
+    # Files say which labels they are of: their names end in unbalance and misaligned, whatever order a machine has.
+    for origin, row in zip(pooled.train.origins, pooled.train.labels):
+        assert origin.rpartition("_")[2] == f"{row[0]}{row[1]}.csv"
+
+
+def test_machines_of_other_labels_have_no_common_teacher(labels, tmp_path):
+    (tmp_path / "shared.toml").write_text(labels.with_name("shared.toml").read_text())
+    other = 'data = {folder = "saw", label_columns = ["unbalance", "worn"]}'
+    (tmp_path / "fleet.toml").write_text(FLEET.replace('data = {folder = "saw"}', other))
+    with pytest.raises(
+        ValueError, match="label_columns unbalance, misaligned and unbalance, worn; one teacher tells the same labels"
+    ):
+        load_fleet(tmp_path / "fleet.toml")
+
+
 def test_machines_of_other_numbers_have_no_common_teacher(numbers, tmp_path):
     text = numbers.with_name("shared.toml").read_text()
     (tmp_path / "shared.toml").write_text(text.replace('target_column = "load"', 'target_columns = ["load", "y"]'))
@@ -218,14 +280,15 @@ def test_a_users_teacher_gives_its_classes_by_name(classes, tmp_path, ending):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
 def test_the_command_takes_them_to_firmware(request, tmp_path, task):
-    fleet = request.getfixturevalue("classes" if task == "classification" else "numbers")
+    fixture = {"classification": "classes", "multilabel": "labels", "regression": "numbers"}[task]
+    fleet = request.getfixturevalue(fixture)
     result = invoke("fleet", fleet, "--out", tmp_path / "hall")
     assert result.exit_code == 0, result.output
     with (tmp_path / "hall" / "fleet.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["state"] for row in rows] == ["done", "done"]
-    assert {"classification": "macro_f1", "regression": "rmse"}[task] in rows[0]
+    assert {"classification": "macro_f1", "multilabel": "auc: misaligned", "regression": "rmse"}[task] in rows[0]
     assert json.loads((tmp_path / "hall" / "fleet.json").read_text())["task"] == task
     assert list((tmp_path / "hall" / "assets" / "saw" / "firmware").glob("*.h"))

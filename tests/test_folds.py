@@ -15,8 +15,9 @@ from tables import columns, wave
 from micro.config import parse_config
 from micro.datasets.folds import deal
 from micro.datasets.prepare import prepare
+from micro.datasets.prepared import notes_of_others
 from micro.errors import DataError
-from micro.runs.fold_reports import mean_of, notes_of_others
+from micro.runs.fold_reports import mean_of
 from micro.runs.run_report import RunReport
 
 SMALL = {"sizes": [4], "epochs": 1}
@@ -134,8 +135,8 @@ def test_what_contradicts_folds_is_refused_in_the_config(tmp_path, changes, says
 
 def test_jobs_and_commands_that_have_no_folds_refuse_them_by_name(tmp_path):
     recordings(tmp_path)
-    with pytest.raises(ValueError, match="data: folds is for tasks 'classification' and 'regression'"):
-        config_of(tmp_path, "anomaly", group=None, healthy_files="calm/*")
+    with pytest.raises(ValueError, match=r"data\.folds: no such setting; it is of job 'table', and job is 'rig'"):
+        parse_config({"job": "rig", "data": {"folds": 3}, "teacher": {}, "student": {}})
     text = (
         'job = "table"\ntask = "classification"\n[data]\nfiles = ["*/*.csv"]\nsample_rate = 100.0\ngroup = ["{group}_*.csv"]\n'
         'folds = 3\n[features]\nkind = "statistics"\nwindow = 16\nhop = 16\n[teacher]\n[student]\n'
@@ -186,8 +187,21 @@ def test_a_classifier_is_tested_on_every_group_and_the_report_has_a_row_a_fold(t
     assert len(report.distilling.differences) == 3
     assert {row.origin.rpartition("/")[2].partition("_")[0] for row in report.by_origin} == set(report.folds[0].tested)
     assert any("the deployed student is the first fold's: it learned from 2" in note for note in report.data.notes)
+    # The verdict is of all folds, each recording by the student that learned nothing of it.
+    rows = [row for fold in report.folds for row in fold.by_origin]
+    assert sorted(row.origin for row in rows) == sorted(
+        f"{c}/s{n}_{c == 'busy':d}.csv" for c in ("busy", "calm") for n in range(6)
+    )
+    assert report.folds[0].by_origin == report.by_origin
+    right = sum(round(row.accuracy * row.windows) for row in rows)
+    assert any(
+        f"{right:,} of {sum(row.windows for row in rows)} test windows" in each.says for each in report.verdict.reasons
+    )
+    worst = min(report.folds, key=lambda fold: fold.models["student_int8"]["accuracy"])
+    assert any(f"worst in fold {worst.fold} (tested " in each.says for each in report.verdict.reasons)
     page = (tmp_path / "run/report.html").read_text()
     assert "<h2>By fold</h2>" in page
+    assert "12 test recordings; each class in a recording has a row, in each fold that tested it" in page
     assert "over 3 folds" in page or "in every fold" in page
     assert "by fold; the first fold's student is deployed" in result.output
     assert "3 folds" in result.output

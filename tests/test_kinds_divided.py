@@ -12,7 +12,7 @@ from tables import columns, config_of, wave
 from micro.config import parse_config
 from micro.datasets.class_split import PARTS, Labeled, _in_time
 from micro.datasets.division import of_each_class
-from micro.datasets.folds import _best_dealt
+from micro.datasets.folds import best_dealt
 from micro.datasets.prepare import prepare
 from micro.datasets.twins import Alike
 from micro.runs.own_models import load_teacher
@@ -26,7 +26,7 @@ FRONT_END = FrontEnd(("statistics",), window=16, hop=16)
 def test_folds_of_a_factorial_design_train_on_every_label_and_its_absence(seed, folds):
     labels = np.array(list(itertools.product([0, 1], repeat=3)))
     held = 60 * np.concatenate([labels, 1 - labels], axis=1)
-    dealt = _best_dealt(held, folds, seed)
+    dealt = best_dealt(held, folds, seed)
     for fold in range(folds):
         trained = held[(dealt != fold) & (dealt != (fold + 1) % folds)]
         assert (trained.sum(axis=0) > 0).all()

@@ -19,7 +19,6 @@ from micro.detection.metrics import auc
 from micro.errors import DataError
 from micro.explore.trial import try_candidate
 from micro.explore.windows import prepare_windows
-from micro.fleet import load_fleet
 from micro.runs.device import load_firmware, simulate
 from micro.runs.evaluate import chip_judge, keras_label_logits
 from micro.runs.label_figures import figures_of_labels
@@ -297,10 +296,3 @@ def test_look_takes_columns_of_yes_and_no_for_labels(files, tmp_path):
     assert done.exit_code == 0, done.output
     data = load_config(tmp_path / "c.toml").data
     assert (data.label_columns, load_labels(data, 16).channels) == (LABELS, ("radial", "axial"))
-
-
-def test_a_fleet_is_refused_by_name(files, tmp_path):
-    (tmp_path / "pump.toml").write_text(toml(config(str(files))))
-    (tmp_path / "fleet.toml").write_text('config = "pump.toml"\n[[asset]]\nname = "a"\n[[asset]]\nname = "b"\n')
-    with pytest.raises(ValueError, match="task 'multilabel' has no fleet; run each machine by itself"):
-        load_fleet(tmp_path / "fleet.toml")

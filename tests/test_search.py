@@ -179,7 +179,7 @@ def test_a_killed_search_goes_on_to_the_very_same_result(found, tmp_path, config
     for result in (outcome, second):
         result.pop("command"), result.pop("chosen_config")  # they name their folders
     assert second == outcome
-    assert "trained to the end. Chosen:" in again.output
+    assert "beside them. Chosen (*): " in again.output
 
 
 def test_what_is_in_the_way_is_left_alone(found, tmp_path, config_file):

@@ -1,7 +1,7 @@
 """What a search may vary, what candidates cost and are judged by, and which of them is chosen: without training."""
 
 import importlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import micro
+from micro.cli.scale_output import print_search
 from micro.config import parse_config
 from micro.explore import synthetic_anomalies
 from micro.explore.holdout import kept_back
+from micro.explore.page import render_search, tally
 from micro.explore.scores import likelihood
 from micro.explore.selection import choose, pareto
 from micro.explore.space import propose, resolutions, smallest, widest
@@ -189,6 +191,34 @@ def test_of_finalists_that_tie_the_one_that_takes_least_is_chosen():
     assert choose(candidates, {-1: (0.9, 0.9), 0: (0.95, 0.91), 1: (0.8, 0.99)}, budget) == 0
     assert choose(candidates, {-1: (0.9, 0.9), 0: (0.9002, 0.9), 1: (0.7, 0.9)}, budget) == -1
     assert choose(candidates, {-1: (0.9,), 0: (0.9002, 0.9), 1: (0.9, 0.9)}, budget) == 1
+
+
+def test_the_config_s_own_student_is_no_candidate_that_was_drawn(capsys):
+    costs = {"flash": 10, "ram": 10, "macs": 10}
+    states = ("done", "done", "infeasible", "infeasible", "stopped")
+    tried = tuple(
+        Candidate(n, state, {"depth": 2} if n >= 0 else {}, costs, score=0.5) for n, state in enumerate(states, -1)
+    )
+    budget = {"flash": 64, "ram": None, "macs": None}
+    result = micro.SearchResult(tried, (-1,), -1, {-1: (0.5,)}, False, budget, "tflm", 0.9, "keras-kd run")
+    print_search(result, "searches/a")
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "4 candidates were drawn: 2 trained, 1 of them stopped early, 2 did not fit; the config's own" in printed
+    assert "Chosen (*): the config's own student" in printed
+    assert "own *" in printed
+    assert "-1" not in printed
+    plain = {
+        **asdict(result), "finals": {"-1": [0.5]}, "task": "anomaly", "job": "rig", "seed": 0, "chosen_sizes": [8],
+    }  # fmt: skip
+    page = render_search(plain).decode()
+    assert "The config's own student, layers of 8: no candidate was better." in page
+    assert page.count("4 candidates were drawn") >= 2
+    assert ">-1" not in page
+    print_search(replace(result, chosen=0), "searches/a")
+    assert "Chosen (*): candidate 0" in capsys.readouterr().out
+    assert tally([(-1, "infeasible"), (0, "failed")]) == (
+        "1 candidate was drawn: 0 trained, 1 failed; the config's own student does not fit"
+    )
 
 
 def test_configs_that_cannot_vary_are_refused(tmp_path):

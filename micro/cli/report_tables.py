@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from micro.support.wording import counted
+from micro.support.wording import counted, listed
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,8 +23,7 @@ def models_table(report: RunReport) -> Table:
 
     metrics = report.metrics
     seeds, what = report.repeats
-    windows = sum(fold.windows.test for fold in report.folds) or report.data.windows.test
-    table = Table(title=f"{report.job}: {windows:,} test windows, {counted(seeds, what)}")
+    table = Table(title=f"{report.job}: {report.tested_windows:,} test windows, {counted(seeds, what)}")
     table.add_column("model")
     for metric in metrics:
         table.add_column(METRIC_NAMES.get(metric, metric.replace("_", " ")), justify="right")
@@ -73,27 +72,35 @@ def labels_table(report: RunReport) -> Table:
     return table
 
 
+# Of the int8 student of a detector's fold, with heads of several lines.
+RATES_OF_DETECTORS = {"detection_rate": "faults\nfound,\nint8", "false_alarm_rate": "false\nalarms,\nint8"}
+
+
 def folds_table(report: RunReport) -> Table:
     """What each fold tested, and how its students did."""
     from rich.table import Table
 
     from micro.runs.assessment.words import METRIC_NAMES
-    from micro.runs.report import names_of
-    from micro.support.wording import listed
+    from micro.runs.report import SHORT_NAMES
 
-    table = Table(
-        title=f"{METRIC_NAMES.get(report.metric, report.metric)} by fold; the first fold's student is deployed"
-    )
-    table.add_column("fold", justify="right")
-    table.add_column("tested")
-    table.add_column("windows", justify="right")
-    names = {model: name for model, name in names_of(report).items() if model in report.folds[0].models}
+    metric = METRIC_NAMES.get(report.metric, report.metric.replace("_", " "))
+    table = Table(title=f"{metric} by fold; the first fold's student is deployed")
+    table.add_column("fold", justify="right", no_wrap=True)
+    table.add_column("tested", overflow="fold")
+    table.add_column("windows", justify="right", no_wrap=True)
+    names = {model: name for model, name in SHORT_NAMES.items() if model in report.folds[0].models}
     for name in names.values():
-        table.add_column(name, justify="right")
+        # Of a long head the words stand below one another, none of them cut.
+        table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)
+    rates = RATES_OF_DETECTORS if report.task == "anomaly" else {}
+    for head in rates.values():
+        table.add_column(head, justify="right", no_wrap=True)
     for fold in report.folds:
         values = (fold.models[model].get(report.metric) for model in names)
-        figures = ("–" if value is None else _figure(value) for value in values)
-        table.add_row(str(fold.fold), listed(fold.tested, 4), f"{fold.windows.test:,}", *figures)
+        figures = ["–" if value is None else _figure(value) for value in values]
+        found = (fold.models["student_int8"].get(rate) for rate in rates)
+        figures += ["–" if value is None else f"{100 * value:.3g} %" for value in found]
+        table.add_row(str(fold.fold), listed(fold.tested), f"{fold.windows.test:,}", *figures)
     return table
 
 

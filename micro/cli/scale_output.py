@@ -21,7 +21,8 @@ def print_search(found: SearchResult, out: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from micro.explore.page import describe
+    from micro.explore.page import called, describe, tally
+    from micro.explore.study import OWN
 
     by_number = {candidate.number: candidate for candidate in found.candidates}
     table = Table(title="Pareto front of score and budget")
@@ -31,13 +32,11 @@ def print_search(found: SearchResult, out: str) -> None:
         one = by_number[number]
         choice = describe(one.choice)
         costs = (f"{one.costs[name]:,}" for name in ("flash", "ram", "macs"))
-        table.add_row(f"{number}{' *' if number == found.chosen else ''}", f"{one.score:.4f}", *costs, choice)
+        table.add_row(f"{called(number)}{' *' if number == found.chosen else ''}", f"{one.score:.4f}", *costs, choice)
     Console(width=None if Console().is_terminal else 140).print(table)
-    states = [candidate.state for candidate in found.candidates]
-    click.echo(
-        f"{len(states)} candidates drawn: {states.count('infeasible')} do not fit, {states.count('stopped')} stopped early, "
-        f"{states.count('failed')} failed, {states.count('done')} trained to the end. Chosen: {found.chosen} (*)"
-    )
+    chosen = "the config's own student" if found.chosen == OWN else f"candidate {found.chosen}"
+    states = tally([(candidate.number, candidate.state) for candidate in found.candidates])
+    click.echo(f"{states}. Chosen (*): {chosen}")
     click.echo(f"Report: {Path(out) / 'report.html'}\nTrain, verify and emit it: {found.command}")
 
 

@@ -107,7 +107,7 @@ def print_report(report: RunReport, out: str) -> None:
             f"without it; {report.labeler.guarantee}."
         )
     if report.recognized is not None:
-        click.echo(_recognizer_sentence(report.recognized))
+        click.echo(_recognizer_sentence(report.recognized, of_fold=" of the first fold" if report.folds else ""))
     click.echo(
         f"Parity: {parity.mismatches} of {parity.values:,} output values differ from TFLite's reference kernels"
         + (f", by at most {parity.max_abs_difference} LSB." if parity.mismatches else ".")
@@ -149,12 +149,12 @@ def _text_sentence(report: RunReport) -> str:
     return f"Data: {what}, {counted(text.characters, 'character')}, {counted(text.symbols, 'output')}{table}."
 
 
-def _recognizer_sentence(found: RecognizedReport) -> str:
+def _recognizer_sentence(found: RecognizedReport, of_fold: str = "") -> str:
     """What the firmware reports over the test's recordings, counted as it counts."""
     wrong = max(0.0, found.wrong)  # the rest of two fractions
     return (
-        f"Recognizer: as the firmware counts, it reports the right class after {100 * found.right:.1f} % of the test windows, "
-        f"a wrong one after {100 * wrong:.1f} %, none after {100 * found.none:.1f} %."
+        f"Recognizer: as the firmware counts, it reports the right class after {100 * found.right:.1f} % of the test windows"
+        f"{of_fold}, a wrong one after {100 * wrong:.1f} %, none after {100 * found.none:.1f} %."
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from micro.config.files import FilesData, Rate
-from micro.config.grouped import GroupedData
+from micro.config.grouped import Folds, GroupedData, require_group_patterns
 from micro.config.labels import LabelsData
 from micro.config.predicted import require_predicted
 from micro.config.scored import result_columns, twice_in
@@ -96,6 +96,9 @@ class TableData(FilesData):
 
     `known_faults` are patterns of faulty files that are learned from, in place of being tested on. `predict` are columns that
     models predict from the others: a window's score is how far off that is, in place of how well all are given back.
+
+    With `folds` the healthy groups, which are files unless `group` says otherwise, are tested in turns, and all faulty
+    recordings in each fold; the next fold's group gives the threshold.
     """
 
     healthy_files: Texts = ()
@@ -105,6 +108,8 @@ class TableData(FilesData):
     normal_labels: Labels = ("0", "normal", "healthy")
     scaling: Literal["all", "per_file"] = "all"
     predict: Texts = ()
+    group: Texts = ()
+    folds: Folds | None = None
 
     @model_validator(mode="after")
     def _predicts(self) -> TableData:
@@ -118,15 +123,20 @@ class TableData(FilesData):
         require_predicted(self.predict, self.columns)
         return self
 
-    @model_validator(mode="before")
-    @classmethod
-    def _has_no_folds(cls, values: object) -> object:
-        if isinstance(values, dict) and "folds" in values:
+    @model_validator(mode="after")
+    def _divides(self) -> TableData:
+        require_group_patterns(self.group)
+        if self.group and self.folds is None:
             raise ValueError(
-                "folds is for tasks 'classification' and 'regression': a detector is tested on all faulty files and on a part "
-                "of each healthy one; leave it out"
+                "group is for folds, which test healthy groups in turns; without folds a part of each healthy file is tested, "
+                "leave it out or set folds"
             )
-        return values
+        if self.folds is not None and self.scaling == "per_file":
+            raise ValueError(
+                'scaling = "per_file" would scale each tested file by its own healthy rows, of which folds test that nothing '
+                "was learned; leave one of them out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_a_healthy_part(self) -> TableData:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -9,6 +10,19 @@ from pydantic import Field, model_validator
 from micro.config.complaints import shown
 from micro.config.files import FilesData
 from micro.config.section import Texts
+
+# Of groups: one is tested, one validates and the others are learned from.
+Folds = Annotated[int, Field(ge=3, le=1000)]
+
+
+def require_group_patterns(group: Sequence[str]) -> None:
+    """ValueError for a pattern that does not say what files of one group share."""
+    odd = next((pattern for pattern in group if pattern.count("{group}") != 1), None)
+    if odd is not None:
+        raise ValueError(
+            f"group is a pattern with one {{group}} in place of what files of one subject or machine share, such as "
+            f'"{{group}}_*.csv"; got {shown(odd)}'
+        )
 
 
 class GroupedData(FilesData):
@@ -22,7 +36,7 @@ class GroupedData(FilesData):
     test_files: Texts = ()
     validation_files: Texts = ()
     split: Literal["auto", "files", "time"] = "auto"
-    folds: Annotated[int, Field(ge=3, le=1000)] | None = None
+    folds: Folds | None = None
     on_short: Literal["error", "skip", "pad"] = "error"  # type: ignore[assignment]  # one value more
 
     @model_validator(mode="before")
@@ -37,12 +51,7 @@ class GroupedData(FilesData):
 
     @model_validator(mode="after")
     def _divides_one_way(self) -> GroupedData:
-        odd = next((pattern for pattern in self.group if pattern.count("{group}") != 1), None)
-        if odd is not None:
-            raise ValueError(
-                f"group is a pattern with one {{group}} in place of what files of one subject or machine share, such as "
-                f'"{{group}}_*.csv"; got {shown(odd)}'
-            )
+        require_group_patterns(self.group)
         named = [name for name in ("test_files", "validation_files") if getattr(self, name)]
         if self.folds is not None and (named or self.split == "time"):
             other = named[0] if named else 'split = "time"'

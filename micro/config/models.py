@@ -120,6 +120,9 @@ class TeacherConfig(ModelConfig):
     """A teacher may be trained on several devices at once: GPUs where there are enough, else logical CPUs. With `members` it is
     as many networks of its family and sizes, each trained from a seed of its own, and gives the mean of their outputs.
 
+    With `folds` it is as many networks, each trained without one fold of the training windows: whole groups, where there are
+    several. The student learns of a training window what the network gives that was trained without it, of others the mean.
+
     With `detectors` it is no network but these, fitted on the healthy training windows: words of `DETECTOR_WORDS`, classes of
     scikit-learn or PyOD by their path, or tables of such a `class` with its arguments. The student learns their scores on
     training windows and on `synthetic_windows` more.
@@ -136,6 +139,7 @@ class TeacherConfig(ModelConfig):
 
     devices: PositiveInt = 1
     members: Annotated[int, Field(ge=1, le=100)] = 1
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None
     detectors: Annotated[tuple[str | dict[str, Any], ...], BeforeValidator(_detectors)] = ()
     estimators: Annotated[tuple[str | dict[str, Any], ...], BeforeValidator(_estimators)] = ()
     combine: Literal["mean", "max"] = "mean"
@@ -143,6 +147,32 @@ class TeacherConfig(ModelConfig):
     columns: Texts = ()
     features: FeaturesConfig | None = None
     classes: Texts = ()
+
+    @property
+    def networks(self) -> int:
+        """How many networks are trained for it, each for `epochs`."""
+        return self.folds or self.members
+
+    @model_validator(mode="after")
+    def _of_folds(self) -> TeacherConfig:
+        if self.folds is None:
+            return self
+        if self.path is not None:
+            raise ValueError(
+                "folds are of networks that are trained; the model at path is taken as it is, leave them out"
+            )
+        fitted = "estimators" if self.estimators else "detectors" if self.detectors else ""
+        if fitted:
+            raise ValueError(
+                f"folds are of networks; {fitted} judge training windows in five folds of their own, leave folds out"
+            )
+        if self.members > 1:
+            raise ValueError("folds and members both say how many networks there are; give one of them")
+        if self.devices > 1:
+            raise ValueError("the networks of folds are trained on one device each; leave devices out")
+        if self.augment is not None:
+            raise ValueError("folds divide the windows that the student learns from; give [augment] for both")
+        return self
 
     @model_validator(mode="after")
     def _names_its_outputs(self) -> TeacherConfig:

@@ -19,6 +19,8 @@ def require_teacher(
         raise ValueError(
             f"student.augment: teacher.{kind} are fitted on the windows that the student learns from; give [augment]"
         )
+    if teacher.folds is not None:
+        _require_folds(task, student, distill)
     if teacher.estimators and task not in ("classification", "regression"):
         hint = "; take teacher.detectors" if task == "anomaly" else ""
         raise ValueError(
@@ -33,6 +35,29 @@ def require_teacher(
         _require_scores(task, distill, stages)
     elif distill.objective == "score_matching" or "score_matching" in distill.candidates:
         raise ValueError("distill: 'score_matching' is for a teacher of scores; name teacher.detectors")
+
+
+def _require_folds(task: str, student: StudentConfig, distill: DistillConfig) -> None:
+    """ValueError where networks cannot be trained without folds of the training windows."""
+    if student.augment is not None:
+        raise ValueError(
+            "student.augment: teacher.folds divide the windows that the student learns from; give [augment]"
+        )
+    if distill.mixup is not None:
+        raise ValueError(
+            "distill.mixup is not for teacher.folds: many a mixture is nearly one of its two training windows, which all "
+            "networks but one were trained on; leave one of them out"
+        )
+    if task == "anomaly":
+        raise ValueError(
+            "teacher.folds are for tasks with labels or numbers, which a teacher may know by heart, and task is 'anomaly', "
+            'where it has none; take teacher.detectors = ["autoencoder"], which scores training windows in folds'
+        )
+    if task == "sequence":
+        raise ValueError(
+            "teacher.folds are for recordings, whose groups are apart, and task is 'sequence', whose windows are places of "
+            "one text; leave them out"
+        )
 
 
 def _require_scores(task: str, distill: DistillConfig, stages: Sequence[Stage]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.config import GroupedData
+from micro.config import GroupedData, TableData
 from micro.datasets.division import Wanted, division_of_groups, of_each_class, windows_by_group
 from micro.datasets.find import matches, placed
 from micro.datasets.recording import Framing, split_in_time
@@ -104,7 +104,7 @@ def _has(one: Labeled, wanted: Wanted, kind: int) -> np.ndarray:
     return np.asarray((one.classes >= 0) & wanted.of[one.classes, kind])
 
 
-def groups_of(paths: Mapping[str, Path], config: GroupedData) -> dict[str, str]:
+def groups_of(paths: Mapping[str, Path], config: GroupedData | TableData) -> dict[str, str]:
     """The group of each file: its own name, or what stands for {group} in the first of the config's patterns that it matches.
 
     Raises:

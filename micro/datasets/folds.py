@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.config import GroupedData
+from micro.config import GroupedData, TableData
 from micro.datasets.class_split import (
     TEST,
     TRAINING,
     VALIDATION,
     Labeled,
+    groups_of,
     joined,
     split_classes,
 )
@@ -52,15 +53,10 @@ def divided(
     held = windows_by_group([(one.name, one.classes) for one in stretches], place, max(1, len(class_names)))
     apart = int((held.sum(axis=1) > 0).sum())
     if apart < config.folds:
-        fewer = f"set folds = {apart}, or record more" if apart >= 3 else "cross-validation takes three or more"
-        same = _same(groups, alike)
-        raise DataError(
-            f"folds = {config.folds}, and {counted(apart, what)} {'has' if apart == 1 else 'have'} windows{same}: each fold "
-            f"tests {what}s of its own; {fewer}"
-        )
+        raise DataError(_too_few(config.folds, apart, what, groups, alike))
     wanted = wanted or of_each_class(class_names)
     kinds = held @ wanted.of.astype(int)
-    dealt = _best_dealt(kinds, config.folds, seed)
+    dealt = best_dealt(kinds, config.folds, seed)
     _require_trained(kinds, dealt, config.folds, wanted, what, _named(groups, place))
     part_of = {fold: TEST, (fold + 1) % config.folds: VALIDATION}
     parts = [np.where(one.classes >= 0, part_of.get(int(dealt[place[one.name]]), TRAINING), -1) for one in stretches]
@@ -74,6 +70,50 @@ def divided(
         f"{counts[2]}."
     )
     return parts, said
+
+
+def healthy_folds(
+    counts: Sequence[tuple[str, int]],
+    data: TableData,
+    paths: Mapping[str, Path],
+    alike: Alike,
+    seed: int,
+    fold: int,
+) -> tuple[list[tuple[slice, ...]], str, tuple[str, ...]]:
+    """For each stretch its runs for training, validation, threshold and test, a note, and the groups that are tested.
+
+    Healthy groups are dealt into folds: `fold` is the test's, the next one validates and gives the threshold.
+
+    Args:
+        counts: The file and the number of healthy windows of each stretch.
+        paths: The files by their names.
+        alike: Which files hold the same.
+
+    Raises:
+        DataError: For fewer groups than folds.
+    """
+    assert data.folds is not None
+    what = "healthy group" if data.group else "healthy file"
+    names = dict.fromkeys(name for name, _ in counts)
+    groups = groups_of({name: paths[name] for name in names}, data)
+    place = joined(groups, alike)
+    held = np.zeros((max(place.values()) + 1, 1), int)
+    for name, count in counts:
+        held[place[name]] += count
+    if len(held) < data.folds:
+        raise DataError(_too_few(data.folds, len(held), what, groups, alike))
+    dealt = deal(held, data.folds, seed)
+    given = {fold: (0, 0, 0, 1), (fold + 1) % data.folds: (0, 1, 1, 0)}
+    parts = {name: given.get(int(dealt[place[name]]), (1, 0, 0, 0)) for name in names}
+    runs = [tuple(slice(0, count * part) for part in parts[name]) for name, count in counts]
+    of_part = [tuple(dict.fromkeys(groups[name] for name in names if parts[name][part])) for part in (0, 2, 3)]
+    said = (
+        f"{what}s were dealt into {data.folds} folds, each of which is tested once, and all faulty recordings with it, by a "
+        "detector that learned nothing of it and has its threshold from the next fold; the deployed student is the first "
+        f"fold's: it learned from {len(of_part[0])}, has its threshold from {len(of_part[1])} and was tested on "
+        f"{len(of_part[2])}."
+    )
+    return runs, said, of_part[2]
 
 
 def tested(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], groups: Mapping[str, str]) -> tuple[str, ...]:
@@ -112,13 +152,16 @@ def deal(held: np.ndarray, folds: int, seed: int) -> np.ndarray:
     return fold_of
 
 
-def _best_dealt(held: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """As `deal`, of windows of each kind: of several deals the one in which folds, and what they train on, lack fewest."""
+def best_dealt(held: np.ndarray, folds: int, seed: int, apart: int = 2) -> np.ndarray:
+    """As `deal`, of windows of each kind: of several deals the one in which folds, and what they train on, lack fewest.
+
+    `apart` are the folds that each training leaves out, one after another: that of the test and that of validation.
+    """
     best, fewest = None, np.inf
     for turn in range(DEALS):
         dealt = deal(held, folds, seed + 7919 * turn)
         of_fold = np.stack([held[dealt == fold].sum(axis=0) for fold in range(folds)])
-        trained = of_fold.sum(axis=0) - of_fold - np.roll(of_fold, -1, axis=0)
+        trained = of_fold.sum(axis=0) - sum(np.roll(of_fold, -turned, axis=0) for turned in range(apart))
         lacking = 1000 * int((trained == 0).sum()) + int((of_fold == 0).sum())
         if lacking < fewest:
             best, fewest = dealt, lacking
@@ -126,6 +169,15 @@ def _best_dealt(held: np.ndarray, folds: int, seed: int) -> np.ndarray:
             break
     assert best is not None
     return best
+
+
+def _too_few(folds: int, apart: int, what: str, groups: Mapping[str, str], alike: Alike) -> str:
+    """Why there cannot be so many folds, in words."""
+    fewer = f"set folds = {apart}, or record more" if apart >= 3 else "cross-validation takes three or more"
+    return (
+        f"folds = {folds}, and {counted(apart, what)} {'has' if apart == 1 else 'have'} windows{_same(groups, alike)}: each "
+        f"fold tests {what}s of its own; {fewer}"
+    )
 
 
 def _same(groups: Mapping[str, str], alike: Alike) -> str:

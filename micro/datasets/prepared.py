@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -146,6 +147,16 @@ def untested(data: Prepared) -> str | None:
         lacks, unknown = "known", "what the detector is worth"
     state = "window whose state is known" if lacks == "known" else f"{lacks} window"
     return f"The test has no {state}, so this run cannot tell {unknown}."
+
+
+def notes_of_others(data: Sequence[Prepared]) -> list[str]:
+    """What folds after the first left out, where the first did not leave out the same."""
+    return [
+        f"fold {number}: {note}"
+        for number, one in enumerate(data[1:], 2)
+        for note in one.notes
+        if "left out" in note and note not in data[0].notes
+    ]
 
 
 def calibration_windows(data: Prepared, seed: int) -> np.ndarray:

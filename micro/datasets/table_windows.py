@@ -13,7 +13,7 @@ from micro.datasets.agreement import require_one_state
 from micro.datasets.apart import Divided, shared_windows
 from micro.datasets.augmented import with_copies
 from micro.datasets.find import find_files
-from micro.datasets.folds import related
+from micro.datasets.folds import healthy_folds, related
 from micro.datasets.known_faults import fault_windows, learned_names, require_none_judged
 from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece
@@ -44,10 +44,12 @@ def table_parts(
     seed: int,
     inputs: TeacherInputs = AS_THE_STUDENT,
     sources: Sequence[SourceConfig] = (),
+    *,
+    fold: int = 0,
 ) -> Parts:
     """Read the files and divide their healthy windows into the four parts; all others are for the test, but for known faults.
 
-    `seed` is that of augmented copies.
+    `seed` is that of augmented copies. Where the config has folds, `fold` is the one whose healthy windows are tested.
 
     Raises:
         DataError: Names what is missing, damaged or too little.
@@ -69,7 +71,13 @@ def table_parts(
     stretches, test = windows.stretches, windows.test
     if not stretches:
         raise DataError(nothing_healthy(recordings, views))
-    runs, note = _runs(stretches, recordings, found, data, views)
+    in_test: tuple[str, ...] = ()
+    runs: list[tuple[slice, ...]] | None
+    if data.folds:
+        counts = [(one.name, len(one.learnable)) for one in stretches]
+        runs, note, in_test = healthy_folds(counts, data, paths, found, seed, fold)
+    else:
+        runs, note = _runs(stretches, recordings, found, data, views)
     if runs is None:
         raise DataError(too_few(stretches, note))
     for one, places in zip(stretches, runs):
@@ -97,6 +105,7 @@ def table_parts(
     return replace(
         seen.parts(train, validation, calibration, test, all_notes),
         faults=windows.faults,
+        tested=in_test,
         predicted=views.main.places_of(predicted),
         related=related({one.name: one.name for one in recordings}, found),
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from micro.explore.study import OWN
 from micro.support.html import chart, drawing, figure, page
 from micro.support.wording import counted, was
 
@@ -16,6 +17,12 @@ STATES = {
     "stopped": "stopped: others were better at no more cost",
     "infeasible": "never trained: exceeds the budget",
     "failed": "failed",
+}
+STATES_OF_OWN = {
+    "done": "; the config's own student was trained beside them",
+    "stopped": "; the config's own student was trained beside them",
+    "infeasible": "; the config's own student does not fit",
+    "failed": "; the config's own student failed",
 }
 SCORES = {
     "anomaly": "area under the ROC curve",
@@ -46,7 +53,25 @@ def render_search(result: Mapping[str, Any]) -> bytes:
         words=WORDS,
         states=STATES,
         choice=describe,
+        called=called,
+        tally=tally([(row["number"], row["state"]) for row in result["candidates"]]),
     )
+
+
+def called(number: int) -> str:
+    """What a candidate is called: its number, or 'own' for the config's own student, which was not drawn."""
+    return "own" if number == OWN else str(number)
+
+
+def tally(states: Sequence[tuple[int, str]]) -> str:
+    """What became of the candidates that were drawn, and of the config's own student beside them, from numbers and states."""
+    drawn = [state for number, state in states if number != OWN]
+    done, stopped, infeasible, failed = (drawn.count(state) for state in ("done", "stopped", "infeasible", "failed"))
+    trained = f"{done + stopped} trained" + (f", {stopped} of them stopped early" if stopped else "")
+    lost = [f"{infeasible} did not fit"] if infeasible else []
+    lost += [f"{failed} failed"] if failed else []
+    own = next((STATES_OF_OWN[state] for number, state in states if number == OWN), "")
+    return f"{counted(len(drawn), 'candidate')} {was(len(drawn))} drawn: {', '.join([trained, *lost])}{own}"
 
 
 def describe(choice: Mapping[str, Any]) -> str:
@@ -136,12 +161,14 @@ def _progress(result: Mapping[str, Any]) -> dict[str, str]:
     if result["teacher_score"] is not None:
         axes.axhline(result["teacher_score"], color="#444444", linestyle=":", label="teacher")
     low, high = _range(scores, result["teacher_score"] if result["teacher_score"] is not None else best or 0.0)
-    axes.set(xlabel="candidate, in the order drawn", ylabel="score on windows of the search", ylim=(low, high))
+    axes.set(
+        xlabel="the config's own student and candidates, in the order drawn",
+        ylabel="score on windows of the search",
+        ylim=(low, high),
+    )
     axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    states = [row["state"] for row in result["candidates"]]
     says = (
-        f"{counted(len(states), 'candidate')} {was(len(states))} drawn: {states.count('done')} trained to the end, "
-        f"{states.count('stopped')} stopped early (crosses), {states.count('infeasible')} did not fit, never trained. "
+        f"{tally([(row['number'], row['state']) for row in result['candidates']])}. Crosses are those that stopped early. "
         f"The best reached {best or 0.0:.4f}; scores below {low:.4f} are not shown."
     )
     return chart("How the search went", says, drawn)

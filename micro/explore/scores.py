@@ -80,7 +80,9 @@ def score_int8(made: Written, x: np.ndarray, labels: np.ndarray, task: Task) -> 
 
 
 def score_outputs(outputs: np.ndarray, labels: np.ndarray, task: Task) -> Scored:
-    """Of logits, (n, classes), or standardized numbers, (n, numbers)."""
+    """Of logits, (n, classes) or (n, labels), or standardized numbers, (n, numbers)."""
+    if task == "multilabel":
+        return Scored(label_likelihood(outputs, labels), None)
     return _regression(lambda x: x, outputs, labels) if task == "regression" else _classification(outputs, labels)
 
 

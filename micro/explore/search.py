@@ -24,6 +24,7 @@ from micro.runs.folder import check_claim, claim_folder, starting
 from micro.runs.lock import holding, settled
 from micro.support.files import json_bytes, sha256, write_bytes
 from micro.support.progress import Progress
+from micro.support.wording import counted
 from micro.support.workers import cluster, require_ray, run_all
 from micro.tflite.cost import parse_bytes, parse_count
 
@@ -268,7 +269,10 @@ def _require_some(candidates: Sequence[Candidate]) -> None:
         if failed
         else "; of those drawn none fits: allow more, or narrow the config's student"
     )
-    raise RunError(f"search: none of {len(candidates)} candidates was trained to the end{why}")
+    drawn = sum(found.number != OWN for found in candidates)
+    raise RunError(
+        f"search: neither the config's own student nor any of {counted(drawn, 'candidate')} drawn was trained to the end{why}"
+    )
 
 
 def _conclude(base: Baseline, study: Study, candidates: tuple[Candidate, ...], scores: Scores) -> SearchResult:

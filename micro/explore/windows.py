@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,15 @@ from micro.datasets.prepared import Prepared, calibration_windows
 from micro.detection.metrics import auc
 from micro.explore.holdout import search_windows
 from micro.explore.scores import score_keras, score_outputs
-from micro.runs.estimator_teacher import (
-    EstimatorTeacher,
-    check_estimators,
-    fit_estimator_teacher,
-)
+from micro.runs.estimator_teacher import fit_estimator_teacher
+from micro.runs.estimators import Predictor
+from micro.runs.fold_teacher import cross_fitted, sets_of_folds
 from micro.runs.lock import PATIENCE, holding, settled
 from micro.runs.publish import write_folder
-from micro.runs.score_teacher import check_detectors, fit_score_teacher
+from micro.runs.recorded_teacher import RecordedTeacher
+from micro.runs.score_teacher import fit_score_teacher
 from micro.runs.teaching import candidates_of, on_outputs, recipe_of
-from micro.runs.train import train_teacher, untrained_models, with_unlabeled
+from micro.runs.train import check_teacher, train_teacher, untrained_models, with_unlabeled
 from micro.runs.training_devices import ready_devices
 from micro.runs.unlabeled import require_no_labels
 from micro.support.files import array_bytes, json_bytes, keras_bytes
@@ -67,19 +67,19 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
     if teacher_from is None:
         _require_outputs(config, data)
     if config.teacher.detectors:
-        check_detectors(config, data.of_teacher)
+        check_teacher(config, data)
         scores = fit_score_teacher(config, data, config.seed, lambda name: None)
         arrays |= {"train_x": scores.x, "train_y": scores.x, "targets": scores.outputs}
         # Synthetic anomalies are made of what the student sees; detectors that see other inputs cannot be judged by them.
         teacher_score = None if data.teacher is not None else auc(labels, scores.errors(judged.x))
-    elif config.teacher.estimators:
+    elif config.teacher.estimators or config.teacher.folds:
         train_x, train_y = with_unlabeled(data)
         arrays |= {"train_x": train_x, "train_y": train_y}
         if teacher_from is None:
-            check_estimators(config, data)
-            made = _estimators(config, data)
-            teacher_score = score_outputs(made.combined(judged.as_teacher.x), labels, data.task).score
-            arrays["targets"] = made.recorded.outputs
+            check_teacher(config, data)
+            combined, taught = (_estimators if config.teacher.estimators else _of_folds)(config, data)
+            teacher_score = score_outputs(combined(judged.as_teacher.x), labels, data.task).score
+            arrays["targets"] = taught.outputs
         else:
             arrays["targets"] = np.load(Path(teacher_from) / "targets.npy", allow_pickle=False)
     else:
@@ -108,12 +108,21 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
     return {"teacher_score": teacher_score}
 
 
-def _estimators(config: Config, data: Prepared) -> EstimatorTeacher:
-    """The teacher's estimators fitted, with the network among them trained."""
+def _estimators(config: Config, data: Prepared) -> tuple[Predictor, RecordedTeacher]:
+    """What the teacher's estimators give, fitted with the network among them, and what candidates learn of it."""
     network = (
         train_teacher(config, data, config.seed, lambda: None).model if NETWORK in config.teacher.estimators else None
     )
-    return fit_estimator_teacher(config, data, config.seed, network, lambda name: None)
+    made = fit_estimator_teacher(config, data, config.seed, network, lambda name: None)
+    return made.combined, made.recorded
+
+
+def _of_folds(config: Config, data: Prepared) -> tuple[Predictor, RecordedTeacher]:
+    """What the networks of a teacher of folds give together, and what candidates learn of them."""
+    teacher = train_teacher(config, data, config.seed, lambda: None).model
+    return partial(teacher.predict, batch_size=1024, verbose=0), cross_fitted(
+        teacher, data, sets_of_folds(config, data)
+    )
 
 
 def _as_teacher(data: Prepared, train_x: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from micro.config import Config
 from micro.errors import RunError
 from micro.fleet.results import AssetResult, FleetResult, table_csv
 from micro.fleet.spec import Asset, Fleet
@@ -24,7 +25,7 @@ from micro.support.workers import Outcome, cluster, require_ray, run_all
 
 TEACH, TRAIN = "micro.fleet.teacher:teach", "micro.fleet.machine:train_asset"
 LOG = "fleet.log.jsonl"
-# Next to the shared teacher: the classes that it gives.
+# Next to the shared teacher: the classes or labels that it gives.
 TAUGHT = "teacher.json"
 # Drawing the page takes about as long as finding a machine done.
 SECONDS_BETWEEN_TABLES = 10.0
@@ -113,7 +114,7 @@ def _teacher(fleet: Fleet, out: Path, workers: int) -> str | None:
 
 
 def _classes(teacher: str | None, out: Path) -> tuple[str, ...]:
-    """The classes that the fleet's own teacher was taught, which machines may have some of."""
+    """The classes or labels that the fleet's own teacher was taught; of classes machines may have some."""
     path = out / TAUGHT
     if teacher is None or Path(teacher).parent != out or not path.is_file():
         return ()
@@ -150,8 +151,7 @@ class _Table:
 
         rows = tuple(_row(asset, self.outcomes.get(asset.name)) for asset in self.fleet.asset)
         job, config = self.fleet.shared.get("job", "rig"), self.fleet.config(self.fleet.asset[0])
-        task, targets = config.task, getattr(config.data, "targets", ())
-        targets = targets if len(targets) > 1 else ()
+        task, targets = config.task, _outputs_of(config)
         result = FleetResult(rows, _removed(self.fleet, self.out), task, targets)
         plain = [{key: value for key, value in asdict(row).items() if key != "attempts"} for row in rows]
         write_bytes(
@@ -162,6 +162,12 @@ class _Table:
         write_bytes(self.out / "report.html", render_fleet(rows, job, task, targets))
         self._written = time.monotonic()
         return result
+
+
+def _outputs_of(config: Config) -> tuple[str, ...]:
+    """The several numbers that machines estimate, or the labels that they tell; none where there is one output or classes."""
+    targets = getattr(config.data, "targets", ())
+    return tuple(getattr(config.data, "label_columns", ())) or (targets if len(targets) > 1 else ())
 
 
 def _row(asset: Asset, outcome: Outcome | None) -> AssetResult:

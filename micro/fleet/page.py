@@ -14,7 +14,10 @@ from micro.support.html import chart, drawing, figure, page
 METRIC_WORDS = {
     "auc": "area under the ROC curve",
     "accuracy": "accuracy",
-    "macro_f1": "F1, mean over classes",
+    "macro_auc": "area under the ROC curve, mean over labels",
+    "macro_f1": "F1, mean over classes or labels",
+    "f1": "F1",
+    "exact": "fraction of windows of which every label is right",
     "calibration_error": "calibration error",
     "r2": "fraction of the variance explained",
     "rmse": "root mean square error",

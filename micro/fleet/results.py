@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from micro.config import Task
-from micro.runs.report_parts import METRICS, OF_SEVERAL, of_target
+from micro.runs.report_parts import METRICS, OF_LABEL, OF_SEVERAL, of_target
 
 # A machine's numbers in the table, besides its name and state.
 FIGURES = ("flash", "ram", "macs", "threshold")
@@ -42,7 +42,7 @@ class AssetResult:
 @dataclass(frozen=True)
 class FleetResult:
     """The result of each machine, in the fleet's order; `removed` names those done earlier that are no longer in it.
-    `task` is what all of them do, `targets` the several numbers that they estimate, else empty.
+    `task` is what all of them do, `targets` the several numbers that they estimate or the labels that they tell, else empty.
 
     Examples:
         >>> from micro.fleet import AssetResult
@@ -69,9 +69,11 @@ class FleetResult:
 
 def metric_names(rows: Sequence[AssetResult], task: Task, targets: Sequence[str] = ()) -> tuple[str, ...]:
     """Metrics of a task, whether a machine is done or not, and what else machines have, in one order whoever was done first;
-    of several numbers, `targets`, those of all together and then those of each."""
+    of several numbers or labels, `targets`, those of all together and then those of each."""
     known = METRICS[task]
-    if targets:
+    if task == "multilabel":
+        known = (*known, *(of_target(metric, name) for name in targets for metric in OF_LABEL))
+    elif targets:
         known = (*OF_SEVERAL, *(of_target(metric, name) for name in targets for metric in known))
     present = {name for row in rows for name in row.metrics}
     return (*known, *sorted(present - set(known)))

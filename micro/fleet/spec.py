@@ -123,7 +123,9 @@ def load_fleet(path: str | Path) -> Fleet:
     configs = [fleet.config(asset) for asset in fleet.asset]
     for config in configs:
         _require_shared(path, config)
+        _require_no_fold_teacher(path, config)
     _require_same_numbers(path, configs)
+    _require_same_labels(path, configs)
     return fleet
 
 
@@ -131,15 +133,20 @@ def _require_shared(path: Path, config: Config) -> None:
     """ValueError for a run that machines cannot share a teacher of."""
     if config.task == "sequence":
         raise ValueError(f"fleet {path}: task 'sequence' has no fleet; run each machine by itself (keras-kd run)")
-    if config.task == "multilabel":
-        raise ValueError(
-            f"fleet {path}: task 'multilabel' has no fleet; run each machine by itself (keras-kd run), or make a fleet of "
-            "classifiers, task 'classification' with a label_column"
-        )
     if getattr(config.data, "folds", None):
         raise ValueError(
             f"fleet {path}: data.folds have no fleet, whose shared teacher would know what other folds test; run each machine "
             "by itself (keras-kd run)"
+        )
+
+
+def _require_no_fold_teacher(path: Path, config: Config) -> None:
+    """ValueError for a teacher whose networks are each taught without a fold of one machine's windows."""
+    if config.teacher.folds is not None:
+        raise ValueError(
+            f"fleet {path}: teacher.folds have no fleet: its machines share one teacher, and only some of them teach it, so "
+            "that no network of it lacks a fold of each machine's windows; take teacher.members, or run each machine by itself "
+            "(keras-kd run)"
         )
 
 
@@ -151,6 +158,17 @@ def _require_same_numbers(path: Path, configs: Sequence[Config]) -> None:
         raise ValueError(
             f"fleet {path}: machines estimate {_numbers_of(targets[0])} and {_numbers_of(other)}; one teacher gives the same "
             "numbers in the same order for all of them"
+        )
+
+
+def _require_same_labels(path: Path, configs: Sequence[Config]) -> None:
+    """ValueError for machines whose several labels are not those that the shared teacher tells, in whatever order."""
+    labels = [tuple(getattr(config.data, "label_columns", ())) for config in configs]
+    other = next((each for each in labels if set(each) != set(labels[0])), None)
+    if other is not None:
+        raise ValueError(
+            f"fleet {path}: machines have label_columns {', '.join(labels[0])} and {', '.join(other)}; one teacher tells the "
+            "same labels of all of them"
         )
 
 

@@ -18,6 +18,7 @@ from micro.datasets.pieces import AnyTarget, Targets, evenly_spaced
 from micro.datasets.prepare import Windows, prepare
 from micro.datasets.prepared import Prepared
 from micro.errors import MicroError, RunError
+from micro.runs.label_figures import combined
 from micro.runs.real_numbers import in_real_numbers
 from micro.runs.train import train_teacher
 from micro.runs.training_devices import ready_devices
@@ -33,7 +34,7 @@ def teach(places: Sequence[Sequence[Mapping[str, Any]]], path: str, about: str) 
     Args:
         places: For each place at the teacher's table the configs that may take it: the first whose data can be used does. A
             broken machine says so in its own row.
-        path, about: Where the teacher goes, and before it the classes that it gives: those of all machines together.
+        path, about: Where the teacher goes, and before it the classes or labels that it gives: those of all machines together.
 
     Raises:
         RunError: If none of them has data that can be used.
@@ -50,7 +51,7 @@ def teach(places: Sequence[Sequence[Mapping[str, Any]]], path: str, about: str) 
     prepared = [data for data in prepared if data.features.shape == prepared[0].features.shape]
     pooled = _pooled([data.of_teacher for data in prepared])
     model = train_teacher(first, pooled, first.seed, lambda: None).model
-    write_bytes(about, json_bytes({"classes": list(pooled.class_names)}))
+    write_bytes(about, json_bytes({"classes": list(pooled.class_names or pooled.label_names)}))
     # Machines have means and deviations of their own; between them numbers go as they are.
     write_bytes(path, keras_bytes(in_real_numbers(copied(model), pooled.target)))
     keras.backend.clear_session()
@@ -68,17 +69,20 @@ def _first_usable(place: Sequence[Config], broken: list[str]) -> Prepared | None
 
 
 def _pooled(prepared: Sequence[Prepared]) -> Prepared:
-    """One data set of several: training and validation windows of each, evenly, together; classes by their names."""
+    """One data set of several: training and validation windows of each, evenly, together; classes and labels by their names."""
     each = max(1, TAUGHT // len(prepared))
     names = tuple(dict.fromkeys(name for data in prepared for name in data.class_names))
+    labels = prepared[0].label_names
 
     def together(part_of: Callable[[Prepared], Windows | None]) -> Windows:
         chosen = [
-            (data, part, _rows(part, each, bool(names))) for data in prepared if (part := part_of(data)) is not None
+            (data, part, _rows(part, each, _kinds(data, part)))
+            for data in prepared
+            if (part := part_of(data)) is not None
         ]
         return Windows(
             np.concatenate([part.x[rows] for _, part, rows in chosen]),
-            np.concatenate([_renumbered(part.labels[rows], data.class_names, names) for data, part, rows in chosen]),
+            np.concatenate([_by_name(part.labels[rows], data, names, labels) for data, part, rows in chosen]),
             tuple(part.origins[row] for _, part, rows in chosen for row in rows),
         )
 
@@ -108,16 +112,25 @@ def _level_of(target: AnyTarget | None, numbers: np.ndarray) -> AnyTarget | None
     return each[0] if len(each) == 1 else Targets(tuple(each))
 
 
-def _rows(part: Windows, each: int, classes: bool) -> np.ndarray:
-    """Evenly spaced rows of a part, `each` at most; of a classification of every class, so that none is lost."""
-    if not classes:
+def _kinds(data: Prepared, part: Windows) -> np.ndarray | None:
+    """The class of each window, or its combination of labels, (n,) int; None of a task that has neither."""
+    if data.label_names:
+        return combined(part.labels)
+    return part.labels if data.class_names else None
+
+
+def _rows(part: Windows, each: int, kinds: np.ndarray | None) -> np.ndarray:
+    """Evenly spaced rows of a part, `each` at most; where windows are of kinds, of every kind, so that none is lost."""
+    if kinds is None:
         return evenly_spaced(len(part), each)
-    of_classes = [np.flatnonzero(part.labels == label) for label in np.unique(part.labels)]
+    of_kinds = [np.flatnonzero(kinds == kind) for kind in np.unique(kinds)]
     fraction = min(1.0, each / max(1, len(part)))
-    chosen = [rows[evenly_spaced(len(rows), max(1, round(fraction * len(rows))))] for rows in of_classes]
+    chosen = [rows[evenly_spaced(len(rows), max(1, round(fraction * len(rows))))] for rows in of_kinds]
     return np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, int)
 
 
-def _renumbered(labels: np.ndarray, own: Sequence[str], names: Sequence[str]) -> np.ndarray:
-    """Labels of a machine's classes as those of all; numbers and states as they are."""
-    return np.array([names.index(name) for name in own])[labels] if own else labels
+def _by_name(found: np.ndarray, data: Prepared, names: Sequence[str], labels: Sequence[str]) -> np.ndarray:
+    """A machine's classes as those of all, by name, and its labels in the order of all; numbers and states as they are."""
+    if data.label_names:
+        return found[:, [data.label_names.index(name) for name in labels]]
+    return np.array([names.index(name) for name in data.class_names])[found] if data.class_names else found

@@ -21,7 +21,7 @@ from micro.support.files import json_bytes, sha256, write_bytes
 from micro.support.wording import counted
 
 # Parts of a report that depend on the threshold and were measured on the test, which a recalibration does not have.
-OF_FORMER_THRESHOLD = ("seeds", "summary", "by_origin", "stages")
+OF_FORMER_THRESHOLD = ("seeds", "summary", "by_origin", "stages", "folds")
 
 
 def recalibrate(run_folder: str | Path, monitoring: Monitoring, out: str | Path) -> Path:

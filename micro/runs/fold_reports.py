@@ -6,24 +6,50 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from micro.config import Config
 from micro.datasets.prepared import Prepared
-from micro.runs.report_parts import FoldReport, Metrics, WindowCounts
+from micro.runs.evaluate import by_origin
+from micro.runs.firmware_files import (
+    by_class,
+    by_label,
+    chip_detector,
+    chip_labeler,
+    chip_recognizer,
+    judging,
+    recognized,
+)
+from micro.runs.fold_parts import FoldReport
+from micro.runs.report_parts import Metrics, WindowCounts
+from micro.runs.seed_run import SeedRun
 
 # Windows that a label has, and what their value is.
 STATES = (("with", 1), ("without", 0))
 
 
-def fold_reports(folds: Sequence[Prepared], metrics: Sequence[dict[str, Metrics]]) -> tuple[FoldReport, ...]:
-    """A report of each fold: which groups it tested, and the metrics of its models, means over the seeds."""
-    return tuple(
-        FoldReport(
-            fold=number,
-            tested=data.tested,
-            windows=windows_of(data),
-            lacking=_lacking(data),
-            models=row,
-        )
-        for number, (data, row) in enumerate(zip(folds, metrics), 1)
+def fold_reports(
+    config: Config, folds: Sequence[Prepared], firsts: Sequence[SeedRun], metrics: Sequence[dict[str, Metrics]]
+) -> tuple[FoldReport, ...]:
+    """A report of each fold: which groups it tested, the metrics of its models, means over the seeds, and what the int8 student
+    of its first seed, in `firsts`, made of what it tested."""
+    rows = zip(folds, firsts, metrics, strict=True)
+    return tuple(_fold_report(number, config, data, run, row) for number, (data, run, row) in enumerate(rows, 1))
+
+
+def _fold_report(number: int, config: Config, data: Prepared, run: SeedRun, metrics: dict[str, Metrics]) -> FoldReport:
+    tflite, evaluation = run.stages[-1].written, run.evaluations["student_int8"]
+    detector = chip_detector(config, data, tflite, evaluation.threshold)
+    recognizer, labeler = chip_recognizer(config, data, tflite), chip_labeler(config, data, tflite)
+    return FoldReport(
+        fold=number,
+        tested=data.tested,
+        windows=windows_of(data),
+        lacking=_lacking(data),
+        models=metrics,
+        recordings=len(set(data.test.origins)),
+        by_origin=by_origin(evaluation, data, judging(config, detector, evaluation.threshold)),
+        by_class=by_class(recognizer, data, tflite),
+        recognized=recognized(recognizer, data, tflite),
+        by_label=by_label(labeler, data, tflite),
     )
 
 
@@ -38,16 +64,6 @@ def _lacking(data: Prepared) -> tuple[str, ...]:
         ]
         return tuple(kind for kind, windows in kinds if not windows.any())
     return tuple(name for place, name in enumerate(data.class_names) if not (labels == place).any())
-
-
-def notes_of_others(data: Sequence[Prepared]) -> list[str]:
-    """What folds after the first left out, where the first did not leave out the same."""
-    return [
-        f"fold {number}: {note}"
-        for number, one in enumerate(data[1:], 2)
-        for note in one.notes
-        if "left out" in note and note not in data[0].notes
-    ]
 
 
 def windows_of(data: Prepared) -> WindowCounts:

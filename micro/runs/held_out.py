@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from micro.datasets.folds import best_dealt
 from micro.datasets.window_parts import Origins, Windows
 from micro.errors import DataError
+from micro.support.wording import counted
 
 FOLDS = 5
 
@@ -54,6 +56,75 @@ def held_out_sets(
         f"teacher.estimators need training windows{of} in two files, or in one that is longer: what is taught of a window "
         "comes from estimators that were fitted without it and without windows that overlap it"
     )
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """What every network must be trained on.
+
+    Attributes:
+        names: What the kinds are called behind the word 'window', such as " of class 'worn'".
+        held: Which windows are of each kind, (n, kinds) bool.
+        what: What recordings are divided by: 'group', 'file' or 'run'.
+    """
+
+    names: Sequence[str]
+    held: np.ndarray
+    what: str = "file"
+
+
+def fold_sets(
+    windows: Windows, kinds: Kinds, origins: Origins, near: int, count: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each of `count` folds its windows, (n,) bool, and those to train on, (n,) bool, among which is every kind.
+
+    Groups are dealt whole, as kinds need it, files that hold the same as one. Windows of a kind that one group alone has are
+    divided in time instead. Windows that share samples with one in the fold, as `sharing` says, are not trained on.
+
+    Raises:
+        DataError: For fewer groups than folds, for recordings too short to fill the folds, and for a kind that a fold's network
+            would not be trained on.
+    """
+    own = numbered(windows, origins)
+    group = np.unique(own.group, return_inverse=True)[1]
+    groups = int(group.max()) + 1
+    if 1 < groups < count:
+        raise DataError(
+            f"teacher.folds = {count}, and the training windows are of {counted(groups, kinds.what)}: each network is trained "
+            f"without {kinds.what}s of its own; set folds = {groups} in [teacher], or record more"
+        )
+    of_group = np.stack([kinds.held[group == number].sum(axis=0) for number in range(groups)])
+    several = (of_group > 0).sum(axis=0) > 1
+    folds = np.zeros(len(group), int)
+    if groups > 1:
+        dealing = of_group[:, several] if several.any() else of_group.sum(axis=1, keepdims=True)
+        folds = best_dealt(dealing, count, 0, apart=1)[group]
+    divided = kinds.held[:, ~several].any(axis=1)
+    cells = np.unique(kinds.held, axis=0, return_inverse=True)[1].reshape(-1)
+    for cell in np.unique(cells[divided]):
+        mine = divided & (cells == cell)
+        folds[mine] = _stretches(own.content[mine], own.place[mine], count)
+    sets = [(mine, ~mine & ~sharing(mine, own, near)) for mine in (folds == fold for fold in range(count))]
+    _require_filled(sets, kinds)
+    return sets
+
+
+def _require_filled(sets: Sequence[tuple[np.ndarray, np.ndarray]], kinds: Kinds) -> None:
+    """DataError for a fold without windows, and for a kind that its network would not be trained on."""
+    count = len(sets)
+    for number, (mine, others) in enumerate(sets, 1):
+        if not mine.any():
+            raise DataError(
+                f"teacher.folds = {count}: {counted(len(mine), 'training window')} do not fill {count} folds, each of which "
+                "holds stretches of a recording; record for longer, or set fewer folds in [teacher]"
+            )
+        lacking = np.flatnonzero(~(kinds.held & others[:, None]).any(axis=0))
+        if len(lacking):
+            raise DataError(
+                f"teacher.folds = {count}: the network that is trained without fold {number} would have no window"
+                f"{kinds.names[int(lacking[0])]}, as those that share samples with the fold are left out too; record it in "
+                f"more {kinds.what}s or for longer, or leave folds out of [teacher]"
+            )
 
 
 @dataclass(frozen=True)

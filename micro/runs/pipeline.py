@@ -90,7 +90,7 @@ def train_and_report(config: Config, data: Sequence[Prepared], folder: RunFolder
     `data` is one division, or one of each fold, whose models have a folder of their own.
     """
     students = 2 if config.distill.compare else 1
-    of_teacher = config.teacher.epochs * config.teacher.members
+    of_teacher = config.teacher.epochs * config.teacher.networks
     total = config.seeds * len(data) * (of_teacher + students * config.student.epochs)
     if config.distill.recipe == AUTO:
         total += of_teacher + trial_epochs(config) * trials_of(config)

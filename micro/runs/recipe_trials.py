@@ -34,7 +34,7 @@ def settled_recipe(first: SeedWork, place: Path) -> tuple[Config, RecipeChoice |
     file = place / "choice.json"
     if file.is_file():
         choice = TypeAdapter(RecipeChoice).validate_json(file.read_bytes())
-        epochs = config.teacher.epochs * config.teacher.members + trials_of(config) * trial_epochs(config)
+        epochs = config.teacher.epochs * config.teacher.networks + trials_of(config) * trial_epochs(config)
         first.tick(f"seed {first.seed}: recipe {choice.chosen}", epochs)
     else:
         write_bytes(file, json_bytes(dataclasses.asdict(_tried(first, place))))
@@ -46,7 +46,7 @@ def settled_recipe(first: SeedWork, place: Path) -> tuple[Config, RecipeChoice |
 def _tried(first: SeedWork, place: Path) -> RecipeChoice:
     config, data, seed = first.config, first.data, first.seed
     teacher = teacher_of(first)
-    taught_by = taught_by_of(teacher, data)
+    taught_by = taught_by_of(config, teacher, data)
     epochs = trial_epochs(config)
     short = config.model_copy(update={"student": config.student.model_copy(update={"epochs": epochs})})
     work = dataclasses.replace(first, place=place)

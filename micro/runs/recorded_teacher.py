@@ -53,8 +53,8 @@ def require_on_outputs(distill: DistillConfig) -> None:
         inner += [part.objective for part in method_of(distill.recipe).parts if part.where != "outputs"]
     if inner:
         raise ValueError(
-            f"distill: {inner[0]} compares inner layers, and a teacher that sees other inputs than the student, or is made of "
-            "estimators, teaches by its outputs; take an objective or recipe on outputs"
+            f"distill: {inner[0]} compares inner layers, and a teacher that sees other inputs than the student, is made of "
+            "estimators or is trained in folds, teaches by its outputs; take an objective or recipe on outputs"
         )
 
 

@@ -176,17 +176,6 @@ class SeedReport(Part):
         return self
 
 
-class FoldReport(Part):
-    """One fold of a cross-validation, counted from 1: the groups that it tested, windows of each part, classes that the test
-    lacks, and metrics by model, means over the seeds."""
-
-    fold: int
-    tested: tuple[str, ...]
-    windows: WindowCounts
-    lacking: tuple[str, ...] = ()
-    models: dict[str, Metrics]
-
-
 class Comparison(Part):
     """The difference of a metric between two models, seed by seed, or fold by fold where there are folds."""
 

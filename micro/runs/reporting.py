@@ -22,6 +22,7 @@ from micro.runs.compression import Written
 from micro.runs.evaluate import by_origin, chip_judge, soft_targets
 from micro.runs.firmware_files import judging
 from micro.runs.fold_reports import fold_reports, mean_of, windows_of
+from micro.runs.fold_teacher import note_of_folds
 from micro.runs.recipe_choice import RecipeChoice
 from micro.runs.repeats import compare, summarize
 from micro.runs.report.costs import graph_rows
@@ -160,7 +161,8 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         recipe=results.recipe,
     )
     if results.others:
-        report = report.model_copy(update={"folds": fold_reports((data, *results.others), metrics)})
+        folds = fold_reports(config, (data, *results.others), results.seeds[:: config.seeds], metrics)
+        report = report.model_copy(update={"folds": folds})
     return report.model_copy(update={"verdict": judge(report)})
 
 
@@ -181,7 +183,7 @@ def _data_report(results: RunResults) -> DataReport:
         class_names=tuple(data.class_names),
         channels=tuple(data.channels),
         sample_rate=data.sample_rate,
-        notes=(*data.notes, *_on_known_faults(results)),
+        notes=(*data.notes, *note_of_folds(results.config), *_on_known_faults(results)),
         untested=untested(data),
         target=data.target,
         image_size=data.image_size,

@@ -16,6 +16,7 @@ from micro.detection.labeler import Labeler
 from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
 from micro.runs.emulated import Emulated
+from micro.runs.fold_parts import FoldReport
 from micro.runs.recipe_choice import RecipeChoice
 from micro.runs.report_parts import (
     METRICS,
@@ -25,7 +26,6 @@ from micro.runs.report_parts import (
     Comparison,
     Conversion,
     DataReport,
-    FoldReport,
     History,
     LabelFigures,
     LabelReport,
@@ -150,6 +150,18 @@ class RunReport(Part):
     def repeats(self) -> tuple[int, str]:
         """How often the whole was repeated for the means, and in what: seeds, or folds where there are some."""
         return (len(self.folds), "fold") if self.folds else (len(self.seeds), "seed")
+
+    @property
+    def tested_windows(self) -> int:
+        """Windows of the test, of folds those of all; the faulty ones of a detector, which every fold tests, count once."""
+        if self.task != "anomaly" or not all(fold.by_origin for fold in self.folds):
+            return sum(fold.windows.test for fold in self.folds) or self.data.windows.test
+        parts: dict[tuple[str, str], int] = {}
+        for fold in self.folds:
+            for row in fold.by_origin:
+                part = row.origin, row.state
+                parts[part] = max(parts.get(part, 0), row.windows)
+        return sum(parts.values()) or self.data.windows.test
 
     @property
     def deployed(self) -> Metrics:

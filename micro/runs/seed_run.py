@@ -21,6 +21,7 @@ from micro.runs.compression import TrainingData, Written, apply, written
 from micro.runs.estimator_teacher import EstimatorTeacher, fit_estimator_teacher
 from micro.runs.evaluate import Evaluation, Judge, chip_judge, evaluate, keras_judge
 from micro.runs.fitting import seed_everything
+from micro.runs.fold_teacher import cross_fitted, sets_of_folds
 from micro.runs.recorded_teacher import teaching
 from micro.runs.report_parts import DETECTOR, ESTIMATOR
 from micro.runs.score_teacher import ScoreTeacher, fit_score_teacher
@@ -105,7 +106,7 @@ def run_seed(work: SeedWork) -> SeedRun:
     config, data, seed = work.config, work.data, work.seed
     epochs = config.student.epochs
     teacher = teacher_of(work)
-    taught_by = taught_by_of(teacher, data)
+    taught_by = taught_by_of(config, teacher, data)
     student = work.trained("student", epochs, lambda tick: distil(config, data, taught_by, seed, tick))
     alone = None
     if config.distill.compare:
@@ -153,21 +154,23 @@ def teacher_of(work: SeedWork) -> AnyTeacher:
 
 
 def _network(work: SeedWork) -> Trained:
-    config, epochs = work.config, work.config.teacher.epochs * work.config.teacher.members
+    config, epochs = work.config, work.config.teacher.epochs * work.config.teacher.networks
     return work.trained("teacher", epochs, lambda tick: train_teacher(config, work.data, work.seed, tick))
 
 
 def _estimator_teacher(work: SeedWork) -> EstimatorTeacher:
     config, data, seed = work.config, work.data, work.seed
-    label, epochs = f"seed {seed}: fitting the teacher's estimators", config.teacher.epochs * config.teacher.members
+    label, epochs = f"seed {seed}: fitting the teacher's estimators", config.teacher.epochs * config.teacher.networks
     network = _network(work).model if NETWORK in config.teacher.estimators else None
     teacher = fit_estimator_teacher(config, data, seed, network, lambda name: work.tick(f"{label}, {name}", 0))
     work.tick(label, 0 if network else epochs)
     return teacher
 
 
-def taught_by_of(teacher: AnyTeacher, data: Prepared) -> Teaching:
+def taught_by_of(config: Config, teacher: AnyTeacher, data: Prepared) -> Teaching:
     """What a student learns from."""
+    if isinstance(teacher, Trained) and config.teacher.folds:
+        return cross_fitted(teacher.model, data, sets_of_folds(config, data))
     if isinstance(teacher, Trained):
         return teaching(teacher.model, data)
     return teacher.recorded if isinstance(teacher, EstimatorTeacher) else teacher

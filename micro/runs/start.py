@@ -9,8 +9,7 @@ from typing import Any
 from micro.config import Config
 from micro.datasets.enough import require_enough
 from micro.datasets.prepare import prepare
-from micro.datasets.prepared import Prepared
-from micro.runs.fold_reports import notes_of_others
+from micro.datasets.prepared import Prepared, notes_of_others
 from micro.runs.folder import NOT_BEGUN, RunFolder
 from micro.runs.lock import holding, settled
 from micro.runs.run_report import RunReport
@@ -77,19 +76,23 @@ def run_held(
         progress("reading data", 0.0)
         # All folds before any is trained: what is wrong with the last of them is said at once.
         data = [_prepared(config, fold) for fold in range(getattr(config.data, "folds", None) or 1)]
-        require_enough(config, data[0])
+        for one in data:
+            require_enough(config, one)
         if others := notes_of_others(data):
             data[0] = replace(data[0], notes=(*data[0].notes, *others))
         progress("starting TensorFlow", 0.01)
         import_frameworks()
         from micro.runs import pipeline
-        from micro.runs.estimator_teacher import check_estimators
 
         with quiet_frameworks():
             # A fold without unlabeled windows takes objectives that the others do not.
-            pipeline.check_work(config, next((one for one in data if one.unlabeled is not None), data[0]))
-            for one in data[1:] if config.teacher.estimators else ():
-                check_estimators(config, one)
+            checked = next((one for one in data if one.unlabeled is not None), data[0])
+            pipeline.check_work(config, checked)
+            for one in data if len(data) > 1 else ():
+                from micro.runs.train import check_teacher
+
+                if one is not checked:
+                    check_teacher(config, one)
     except KeyboardInterrupt as interrupt:
         if not folder.goes_on(content):
             interrupt.add_note(NOT_BEGUN)

@@ -20,6 +20,7 @@ from micro.runs import models as students
 from micro.runs.compression import TrainingData, require_budget
 from micro.runs.estimator_teacher import check_estimators, known_estimators
 from micro.runs.fitting import History, class_weight, fit, hard_loss, seed_everything
+from micro.runs.fold_teacher import member_name, sets_of_folds, without_fold
 from micro.runs.known_faults import deviating, flags, learned_faults
 from micro.runs.own_models import load_model, load_teacher
 from micro.runs.real_numbers import standardized
@@ -61,9 +62,13 @@ class Examples:
 
 def train_teacher(config: Config, data: Prepared, seed: int, on_epoch: Callable[[], None]) -> Trained:
     """The teacher of a config: read from its .keras file as it is, or trained on the data, both as it sees them."""
+    sets = sets_of_folds(config, data) if config.teacher.folds else ()
     data = data.of_teacher
     if config.teacher.path:
         return Trained(standardized(load_teacher(config.teacher, data), data.target), {})
+    if sets:
+        each = [without_fold(data, others) for _, others in sets]
+        return _averaged([_member(config, one, seed, number, on_epoch) for number, one in enumerate(each)])
     if config.teacher.members > 1:
         return _averaged([_member(config, data, seed, number, on_epoch) for number in range(config.teacher.members)])
     seed_everything(seed, "teacher")
@@ -75,7 +80,7 @@ def train_teacher(config: Config, data: Prepared, seed: int, on_epoch: Callable[
 def _member(config: Config, data: Prepared, seed: int, number: int, on_epoch: Callable[[], None]) -> Trained:
     """One of the networks that a teacher is made of."""
     seed_everything(seed, f"teacher {number}")
-    model = _build(config.teacher, data, f"member_{number}")
+    model = _build(config.teacher, data, member_name(number))
     return _fit(_learner(model, data), model, config.teacher, data, _examples(data, None), on_epoch)
 
 
@@ -161,7 +166,7 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
     """
     models = untrained_models(config, data)
     for each in candidates_of(config):
-        if data.teacher is not None or config.teacher.estimators:
+        if data.teacher is not None or config.teacher.estimators or config.teacher.folds:
             require_on_outputs(each.distill)
         recipe = recipe_of(each, *models, steps_of(config, len(data.train)))
         if data.unlabeled is not None:
@@ -176,10 +181,21 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
         if stage.stage == "shrink":
             plan_shrink(models[1], stage.rate)
     require_budget(models[1], config, calibration, table)
+    check_teacher(config, data)
+
+
+def check_teacher(config: Config, data: Prepared) -> None:
+    """Compare detectors, estimators or folds of a teacher with the data, before anything is trained.
+
+    Raises:
+        DataError: Saying what does not fit.
+    """
     if config.teacher.detectors:
         check_detectors(config, data.of_teacher)
     if config.teacher.estimators:
         check_estimators(config, data)
+    if config.teacher.folds:
+        sets_of_folds(config, data)
 
 
 def untrained_models(config: Config, data: Prepared) -> tuple[keras.Model | Supplied, keras.Model]:
@@ -192,7 +208,7 @@ def untrained_models(config: Config, data: Prepared) -> tuple[keras.Model | Supp
         return scores_of_detectors(), student
     if config.teacher.estimators:
         return known_estimators(data.outputs), student
-    return teacher if data.teacher is None else known_of(teacher), student
+    return known_of(teacher) if config.teacher.folds or data.teacher is not None else teacher, student
 
 
 def _model_of(part: ModelConfig, data: Prepared, side: str) -> keras.Model:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from micro.config import Task
 from micro.runs.assessment.classifier import classifier_reasons
 from micro.runs.assessment.detector import detector_reasons
+from micro.runs.assessment.folds import fold_reasons, over_folds
 from micro.runs.assessment.labels import label_reasons
 from micro.runs.assessment.regression import regression_reasons
 from micro.runs.assessment.text import text_reasons
@@ -23,8 +24,8 @@ OF_TASK: dict[Task, Callable[[RunReport], Iterator[Reason]]] = {
     "regression": regression_reasons,
     "sequence": text_reasons,
 }
-# What int8 may lose, in AUC, accuracy or R2, and how far seeds may lie apart (standard deviation).
-INT8_LOSS, SEEDS_APART = 0.02, 0.05
+# What int8 may lose, in AUC, accuracy or R2, and how far seeds or folds may lie apart (standard deviation).
+INT8_LOSS, APART = 0.02, 0.05
 # How far a teacher may lie below a student, in the same.
 TEACHER_BELOW = 0.02
 # The last fraction of epochs, in which the best validation loss may fall by at most this fraction of itself, and of all that
@@ -36,11 +37,13 @@ def judge(report: RunReport) -> Verdict:
     """The verdict over a run's report: by its test windows, the rate of false alarms asked for, the budget and the seeds.
 
     Counts are judged by exact binomial intervals (Clopper and Pearson 1934) at 95 %, so that a few windows decide nothing.
-    Windows of one recording are alike, so the true value may lie outside more often than one time in twenty.
+    Windows of one recording are alike, so the true value may lie outside more often than one time in twenty. Of a
+    cross-validation the windows of all folds are judged, each by the student that learned nothing of it.
     """
-    of_task = list(OF_TASK[report.task](report))
+    whole = over_folds(report)
+    of_task = [*fold_reasons(report, APART), *OF_TASK[report.task](whole)]
     unfinished = _unfinished(report, of_task)
-    reasons = [*_budget(report), *unfinished, *of_task, *_int8(report), *_seeds(report), *_poor_teacher(report)]
+    reasons = [*_budget(report), *unfinished, *of_task, *_int8(whole), *_seeds(report), *_poor_teacher(whole)]
     # Reasons of one grade stay in this order.
     ordered = sorted(reasons, key=lambda reason: -GRADES.index(reason.grade))
     return Verdict(ordered[0].grade if ordered else "good", tuple(ordered))
@@ -122,17 +125,9 @@ def _int8(report: RunReport) -> Iterator[Reason]:
 
 
 def _seeds(report: RunReport) -> Iterator[Reason]:
-    """Whether repeats of the whole, by seeds or by folds, differ by much."""
+    """Whether the seeds of a run without folds differ by much."""
     spread = report.summary.get("student_int8", {}).get(report.metric)
-    if spread is not None and spread.deviation > SEEDS_APART and report.folds:
-        yield Reason(
-            "doubtful",
-            "folds far apart",
-            f"over {len(report.folds)} folds the {_metric_name(report)} ranges from {spread.min:.3f} to {spread.max:.3f}: how "
-            "well it does depends on which group it has not seen",
-            "record more machines or subjects like those of the poorest fold, which the report names",
-        )
-    elif spread is not None and spread.deviation > SEEDS_APART:
+    if spread is not None and spread.deviation > APART and not report.folds:
         yield Reason(
             "doubtful",
             "seeds far apart",

@@ -19,6 +19,15 @@ NAMES = {
     "student_int8": "Student on the chip (int8)",
     "alone_int8": "Student, no teacher (int8)",
 }
+# The same where there are many columns.
+SHORT_NAMES = {
+    "teacher": "teacher",
+    "student_distilled": "student",
+    "student_alone": "no teacher",
+    "student_compressed": "compressed",
+    "student_int8": "int8",
+    "alone_int8": "no teacher, int8",
+}
 # What they are called instead where the teacher is made of detectors.
 UNDER_DETECTORS = {
     "teacher": "Teacher: detectors, combined",

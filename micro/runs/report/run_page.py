@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from micro.config import Task
 from micro.datasets.prepared import Prepared
@@ -11,6 +12,7 @@ from micro.runs.emulated import Emulated
 from micro.runs.evaluate import Evaluation
 from micro.runs.report.costs import layers, op_graph, sizes
 from micro.runs.report.judged import (
+    SHORT_NAMES,
     confusion,
     dark_knowledge,
     estimates,
@@ -72,7 +74,16 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
         moved_by=MOVED,
         metric_names=METRIC_NAMES,
         kind=KINDS[report.task],
+        short_names=SHORT_NAMES,
+        recordings=_recordings(report),
     )
+
+
+def _recordings(report: RunReport) -> list[dict[str, Any]]:
+    """The rows of test recordings, of folds those of each with its number."""
+    if any(fold.by_origin for fold in report.folds):
+        return [{"fold": fold.fold, "row": row} for fold in report.folds for row in fold.by_origin]
+    return [{"fold": 1, "row": row} for row in report.by_origin]
 
 
 def with_emulated(html: bytes, emulated: Sequence[Emulated]) -> bytes:

@@ -1,0 +1,149 @@
+"""Cross-validation of a detector: healthy groups are tested in turns, faults always, thresholds come from each fold's own."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+import tomli_w
+from support import invoke
+from tables import columns
+from test_folds import digests
+
+from micro.config import parse_config
+from micro.datasets.prepare import prepare
+from micro.errors import DataError
+from micro.runs.run_report import RunReport
+
+
+def pumps(folder, healthy=4, faulty=3, parts=1, rows=1200):
+    """Recordings of healthy pumps, some parts of each, and of faulty ones, whose first channel is louder."""
+    for n in range(healthy):
+        for part in range(parts):
+            rng = np.random.default_rng([n, part])
+            text = columns(a=rng.normal(0, 1 + 0.02 * n, rows).round(4), b=rng.normal(0, 1, rows).round(4))
+            (folder / f"ok{n}_{part}.csv").write_text(text)
+    for n in range(faulty):
+        rng = np.random.default_rng([50, n])
+        text = columns(a=rng.normal(0, 3.0 + n, rows // 2).round(4), b=rng.normal(0, 1, rows // 2).round(4))
+        (folder / f"bad{n}.csv").write_text(text)
+    return folder
+
+
+def raw_of(folder, **data):
+    given = {
+        "folder": str(folder), "files": "*.csv", "sample_rate": 100.0, "healthy_files": "ok*", "faulty_files": "bad*",
+        "folds": 4, **data,
+    }  # fmt: skip
+    return {
+        "job": "table", "task": "anomaly", "seeds": 1, "data": given,
+        "features": {"kind": "statistics", "window": 16, "hop": 8}, "detect": {"false_alarm_rate": 0.02},
+        "teacher": {"sizes": [8, 3, 8], "epochs": 3}, "student": {"sizes": [4], "epochs": 3}, "distill": {"compare": False},
+    }  # fmt: skip
+
+
+def healthy_in(part):
+    return {origin for origin, label in zip(part.origins, part.labels) if label == 0}
+
+
+def test_every_healthy_file_is_tested_once_and_every_fault_in_each_fold(tmp_path):
+    config = parse_config(raw_of(pumps(tmp_path)))
+    folds = [prepare(config, fold) for fold in range(4)]
+    assert sorted(name for one in folds for name in one.tested) == [f"ok{n}_0.csv" for n in range(4)]
+    for number, one in enumerate(folds):
+        assert healthy_in(one.test) == set(one.tested)
+        assert {origin for origin, label in zip(one.test.origins, one.test.labels) if label == 1} == {
+            f"bad{n}.csv" for n in range(3)
+        }
+        # The next fold validates, and its windows give the threshold.
+        assert healthy_in(one.validation) == healthy_in(one.calibration) == set(folds[(number + 1) % 4].tested)
+        assert len(one.validation) == len(one.calibration) == 149
+        assert len(set(one.train.origins)) == 2
+        sides = [digests(part) for part in (one.train, one.validation, one.test)]
+        assert not any(a & b for a, b in combinations(sides, 2))
+
+
+def test_files_of_a_machine_and_of_the_same_bytes_are_in_one_fold(tmp_path):
+    pumps(tmp_path, parts=2, rows=300)
+    (tmp_path / "ok9_0.csv").write_bytes((tmp_path / "ok2_1.csv").read_bytes())
+    config = parse_config(raw_of(tmp_path, group="{group}_*.csv"))
+    folds = [prepare(config, fold) for fold in range(4)]
+    assert sorted(name for one in folds for name in one.tested) == ["ok0", "ok1", "ok2", "ok3", "ok9"]
+    for one in folds:
+        sides = [{name[:3] for name in healthy_in(part)} for part in (one.train, one.validation, one.test)]
+        assert not any(a & b for a, b in combinations(sides, 2))
+        assert ("ok2" in one.tested) == ("ok9" in one.tested)
+    with pytest.raises(
+        DataError,
+        match=r"folds = 5, and 4 healthy groups have windows, .* one: ok2 and ok9 \(.*set folds = 4, or record",
+    ):
+        prepare(parse_config(raw_of(tmp_path, group="{group}_*.csv", folds=5)))
+
+
+def test_healthy_rows_rotate_and_the_rest_of_each_file_is_always_tested(tmp_path):
+    pumps(tmp_path, faulty=0, rows=400)
+    config = parse_config(raw_of(tmp_path, healthy_files=[], faulty_files=[], healthy_rows=[0, 200], folds=4))
+    for one in (prepare(config, fold) for fold in range(4)):
+        learned = [row for row, label in zip(one.test.origins, one.test.labels) if label == 0]
+        assert set(learned) == set(one.tested)
+        assert {row for row, label in zip(one.test.origins, one.test.labels) if label == -1} == {
+            f"ok{n}_0.csv" for n in range(4)
+        }
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"folds": 2}, "data.folds: input should be greater than or equal to 3"),
+        ({"folds": None, "group": "{group}_*"}, "group is for folds, which test healthy groups in turns"),
+        ({"group": "ok*"}, "group is a pattern with one {group}"),
+        (
+            {"scaling": "per_file", "healthy_rows": [0, 10], "healthy_files": []},
+            'scaling = "per_file" would scale each',
+        ),
+    ],
+)
+def test_what_contradicts_folds_of_a_detector_is_refused(tmp_path, changes, says):
+    raw = raw_of(tmp_path, **changes)
+    raw["data"] = {key: value for key, value in raw["data"].items() if value is not None}
+    with pytest.raises(ValueError, match=says):
+        parse_config(raw)
+
+
+def test_a_fold_with_too_few_healthy_windows_for_its_threshold_ends_before_training(tmp_path):
+    pumps(tmp_path)
+    short = (tmp_path / "ok3_0.csv").read_text().splitlines()[:200]
+    (tmp_path / "ok3_0.csv").write_text("\n".join(short) + "\n")
+    (tmp_path / "c.toml").write_text(tomli_w.dumps(raw_of(tmp_path)))
+    result = invoke("run", tmp_path / "c.toml", "--out", tmp_path / "run")
+    assert result.exit_code == 2, result.output
+    assert "2" in result.output
+    assert not (tmp_path / "run.partial").exists()
+
+
+@pytest.mark.slow
+def test_a_run_of_four_healthy_and_three_faulty_recordings_gives_rates_with_their_spread(tmp_path):
+    (tmp_path / "c.toml").write_text(tomli_w.dumps(raw_of(pumps(tmp_path))))
+    result = invoke("run", tmp_path / "c.toml", "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    report = RunReport.read(tmp_path / "run")
+    assert len(report.folds) == 4
+    for rate in ("detection_rate", "false_alarm_rate"):
+        values = [fold.models["student_int8"][rate] for fold in report.folds]
+        spread = report.summary["student_int8"][rate]
+        assert (spread.mean, spread.deviation) == (
+            pytest.approx(np.mean(values)),
+            pytest.approx(np.std(values, ddof=1)),
+        )
+    assert report.tested_windows == 4 * 149 + 3 * 74
+    for fold in report.folds:
+        rows = {row.origin: row for row in fold.by_origin}
+        assert set(rows) == {*fold.tested, *(f"bad{n}.csv" for n in range(3))}
+        figures = fold.models["student_int8"]
+        assert rows[fold.tested[0]].above_threshold == pytest.approx(figures["false_alarm_rate"])
+    said = " ".join(reason.says for reason in report.verdict.reasons)
+    assert "over 4 folds: AUC" in said
+    assert "false alarms" in said
+    assert "of 596 healthy test windows" in said
+    page = (tmp_path / "run/report.html").read_text()
+    assert "Every fold tests all faulty recordings" in page
+    assert invoke("score", tmp_path / "run", tmp_path / "bad0.csv").exit_code == 0

@@ -1,0 +1,227 @@
+"""A teacher of networks that were each trained without a fold: none of them judges for the student what it was trained on."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+import tomli_w
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pump import config as pump_config
+from pump import recorded as pumps
+from support import invoke
+from tables import columns, wave
+from test_held_out import windows_of
+from test_teacher_inputs import hall, raw_of
+
+from micro.config import parse_config
+from micro.datasets.prepare import prepare
+from micro.datasets.window_parts import Origins
+from micro.errors import DataError
+from micro.explore.trial import try_candidate
+from micro.explore.windows import prepare_windows
+from micro.fleet import load_fleet
+from micro.runs.fold_teacher import cross_fitted, sets_of_folds
+from micro.runs.held_out import Kinds, fold_sets
+from micro.runs.run_report import RunReport
+from micro.runs.seed_run import kept, taught_by_of
+from micro.runs.train import check_models, check_teacher, train_teacher
+
+
+def of_folds(folder, folds=3, **changes):
+    raw = raw_of(folder, **changes)
+    raw["teacher"].pop("features", None)
+    raw["teacher"] |= {"folds": folds}
+    return raw
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    recordings=st.lists(
+        st.lists(st.tuples(st.integers(0, 2), st.integers(1, 30)), min_size=1, max_size=3), min_size=1, max_size=9
+    ),
+    near=st.integers(0, 4),
+    groups=st.lists(st.integers(0, 5), min_size=9, max_size=9),
+    count=st.integers(2, 5),
+    data=st.data(),
+)
+def test_no_network_is_trained_on_what_it_judges_nor_on_what_is_like_it(recordings, near, groups, count, data):
+    flat = [[kind for kind, length in runs for _ in range(length)] for runs in recordings]
+    copies = {}
+    if data.draw(st.booleans()):
+        flat.append(flat[0])
+        copies = {f"r{len(flat) - 1}": "r0"}
+    names = [f"r{number}" for number in range(len(flat))]
+    of = dict(zip(names, [groups[number % 9] for number in range(len(flat))])) if data.draw(st.booleans()) else {}
+    for copy, first in copies.items():
+        if of:
+            of[copy] = of[first]
+    windows = windows_of(flat)
+    group = np.array([str(of.get(name, copies.get(name, name))) for name in windows.origins])
+    present = np.unique(windows.labels)
+    kinds = Kinds([f" of {kind}" for kind in present], windows.labels[:, None] == present)
+    try:
+        sets = fold_sets(windows, kinds, Origins(of, copies), near, count)
+    except DataError as error:
+        # Never for what has room: enough groups, and every kind in several, or in windows that stretches of are apart.
+        several = [len(set(group[windows.labels == kind])) >= count for kind in present]
+        room = all(several) and len(set(group)) >= count and near == 0 and len(present) == 1
+        if room:
+            raise AssertionError("these windows have folds") from error
+        return
+    assert len(sets) == count
+    assert np.sum([mine for mine, _ in sets], axis=0).tolist() == [1] * len(windows)
+    content = np.array([copies.get(name, name) for name in windows.origins])
+    begins = {name: min(p for p, o in zip(windows.places, windows.origins) if o == name) for name in names}
+    place = np.array([p - begins[o] for p, o in zip(windows.places, windows.origins)])
+    alone = np.array([len(set(group[windows.labels == label])) == 1 for label in windows.labels])
+    for mine, others in sets:
+        assert set(windows.labels[others]) == set(present)
+        for row in np.flatnonzero(mine):
+            assert not (others & (content == content[row]) & (np.abs(place - place[row]) <= near)).any()
+        # Groups are on one side, but for windows of a kind that one group alone has.
+        assert not set(group[mine & ~alone]) & set(group[others & ~alone])
+
+
+def test_every_network_knows_both_states_of_every_label(tmp_path):
+    config = parse_config(pump_config(pumps(tmp_path, machines=8, rows=300), teacher={"folds": 3}))
+    data = prepare(config)
+    machines = np.array([origin.partition("_")[0] for origin in data.train.origins])
+    for mine, others in sets_of_folds(config, data):
+        assert (data.train.labels[others] == 1).any(axis=0).all()
+        assert (data.train.labels[others] == 0).any(axis=0).all()
+        assert not set(machines[mine]) & set(machines[others])
+
+
+def test_what_is_taught_of_a_window_is_of_the_network_that_never_saw_it(tmp_path):
+    """Labels are drawn at random, a machine each: what knows a window, its copy, one that overlaps it, a file of the same bytes
+    or another file of the machine is always right."""
+    rng = np.random.default_rng(4)
+    for n in range(36):
+        place = tmp_path / "ab"[n % 2]
+        place.mkdir(exist_ok=True)
+        levels = rng.normal(size=5)
+        for more in range(2):
+            if n % 3 or not more:  # every third machine has the same file twice
+                rows = 0.1 * rng.normal(size=(40, 5)) + levels
+            np.savetxt(place / f"m{n:02d}_{more}.csv", rows, header="p,q,r,s,t", comments="", delimiter=",")
+    data = {"split": "files", "group": "*/{group}_*.csv", "columns": list("pqrst")}
+    raw = of_folds(tmp_path, data=data, teacher={"sizes": [64], "epochs": 25, "learning_rate": 0.01})
+    raw["augment"] = {"copies": 1, "layers": [{"class": "RandomNoise", "snr": [30.0, 40.0]}]}
+    config = parse_config(raw)
+    data = prepare(config)
+    teacher = train_teacher(config, data, 3, lambda: None)
+    taught = taught_by_of(config, teacher, data)
+    labels = data.train.labels
+    assert np.mean(taught.outputs.argmax(axis=1) == labels) < 0.75
+    np.testing.assert_allclose(taught.validation, teacher.model.predict(data.validation.x, verbose=0), atol=1e-5)
+    for number, (mine, others) in enumerate(sets_of_folds(config, data)):
+        member = teacher.model.get_layer(f"member_{number}")
+        assert np.mean(member.predict(data.train.x[others], verbose=0).argmax(axis=1) == labels[others]) > 0.95
+        np.testing.assert_allclose(taught.outputs[mine], member.predict(data.train.x[mine], verbose=0), atol=1e-4)
+    # Taken up again after an interruption, the networks that were kept teach the same.
+    again = kept(tmp_path / "teacher", lambda: teacher)
+    np.testing.assert_allclose(cross_fitted(again.model, data, sets_of_folds(config, data)).outputs, taught.outputs)
+
+
+def test_windows_without_labels_learn_the_mean_of_all_and_numbers_stay_standardized(tmp_path):
+    for n in range(8):
+        (tmp_path / f"{'u' if n > 5 else 'r'}{n}.csv").write_text(columns(a=wave(200, n) + n, b=[n] * 200))
+    raw = of_folds(tmp_path, task="regression", teacher={"epochs": 2})
+    raw["data"] = {"folder": str(tmp_path), "files": "r*.csv", "sample_rate": 100.0, "target_column": "b"}
+    raw["data"]["unlabeled_files"] = "u*.csv"
+    config = parse_config(raw)
+    data = prepare(config)
+    teacher = train_teacher(config, data, 3, lambda: None).model
+    taught = cross_fitted(teacher, data, sets_of_folds(config, data))
+    assert taught.outputs.shape == (len(data.train) + len(data.unlabeled), 1)
+    members = [layer for layer in teacher.layers if isinstance(layer, keras.Model)]
+    mean = np.mean([member.predict(data.unlabeled.x, verbose=0) for member in members], axis=0)
+    np.testing.assert_allclose(taught.outputs[len(data.train) :], mean, atol=1e-5)
+
+
+def test_a_run_under_a_teacher_of_folds_reports_and_keeps_it_as_other_ensembles(tmp_path):
+    (tmp_path / "data").mkdir()
+    pumps(tmp_path / "data", machines=8, rows=300)
+    raw = pump_config("data", teacher={"folds": 3, "epochs": 4}, student={"epochs": 4})
+    raw["compress"] = [{"stage": "prune", "target_sparsity": 0.3, "epochs": 1}]
+    (tmp_path / "c.toml").write_text(tomli_w.dumps(raw))
+    result = invoke("run", tmp_path / "c.toml", "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    report = RunReport.read(tmp_path / "run")
+    kept_model = keras.saving.load_model(tmp_path / "run/teacher.keras", compile=False)
+    assert sum(isinstance(layer, keras.Model) for layer in kept_model.layers) == 3
+    assert report.parameters.teacher == kept_model.count_params()
+    assert any("the teacher is 3 networks, each trained without one fold" in note for note in report.data.notes)
+    assert len(report.history["teacher"]["loss"]) == 4
+
+
+def test_a_search_computes_once_what_its_candidates_learn(tmp_path):
+    hall(tmp_path / "data", rows=600)
+    raw = of_folds(str(tmp_path / "data"))
+    raw["features"] = {"kind": "spectrum", "window": 64, "hop": 16, "bands": 16}
+    own, other = (str(tmp_path / "windows" / name) for name in ("own", "other"))
+    assert prepare_windows(raw, own)["teacher_score"] > 0.3
+    assert prepare_windows({**raw, "features": {**raw["features"], "bands": 8}}, other, own) == {"teacher_score": None}
+    taught = [np.load(f"{place}/targets.npy") for place in (own, other)]
+    np.testing.assert_array_equal(*taught)
+    config = parse_config(raw)
+    data = prepare(config)
+    teacher = train_teacher(config, data, config.seed, lambda: None).model
+    np.testing.assert_allclose(taught[0], cross_fitted(teacher, data, sets_of_folds(config, data)).outputs, atol=1e-5)
+    budget = {"flash": 16384, "ram": None, "macs": None}
+    result = try_candidate({**raw, "features": {**raw["features"], "bands": 8}}, other, budget, "tflm", 3)
+    assert result["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"teacher": {"folds": 1}}, "teacher.folds: input should be greater than or equal to 2"),
+        ({"teacher": {"members": 2}}, "folds and members both say how many networks there are"),
+        ({"teacher": {"path": "a.keras"}}, "the model at path is taken as it is, leave them out"),
+        ({"teacher": {"estimators": ["network"]}}, "estimators judge training windows in five folds of their own"),
+        ({"teacher": {"devices": 2}}, "leave devices out"),
+        ({"teacher": {"augment": {"copies": 0}}}, "give [augment] for both"),
+        ({"student": {"augment": {"copies": 0}}}, "student.augment: teacher.folds divide the windows"),
+        ({"distill": {"mixup": 0.4}}, "distill.mixup is not for teacher.folds"),
+    ],
+)
+def test_what_does_not_go_with_folds_is_refused_by_name(tmp_path, changes, says):
+    raw = of_folds(tmp_path)
+    raw = {**raw, **{name: {**raw.get(name, {}), **more} for name, more in changes.items()}}
+    with pytest.raises(ValueError, match=re.escape(says)):
+        parse_config(raw)
+
+
+def test_tasks_and_fleets_without_such_teachers_say_why(tmp_path):
+    with pytest.raises(ValueError, match=r'take teacher\.detectors = \["autoencoder"\], which scores'):
+        parse_config({"job": "rig", "teacher": {"folds": 3}, "student": {}})
+    with pytest.raises(ValueError, match=r"task is 'sequence', whose windows are places of one text"):
+        parse_config({"job": "text", "data": {"files": ["*"]}, "teacher": {"folds": 3}, "student": {}})
+    (tmp_path / "c.toml").write_text(tomli_w.dumps(of_folds(str(tmp_path))))
+    (tmp_path / "fleet.toml").write_text('config = "c.toml"\n[[asset]]\nname = "a"\n')
+    with pytest.raises(ValueError, match=r"teacher\.folds have no fleet: its machines share one teacher"):
+        load_fleet(tmp_path / "fleet.toml")
+
+
+def test_too_few_groups_windows_or_a_class_of_one_short_file_end_before_training(tmp_path):
+    hall(tmp_path, files=6, rows=400)
+    config = parse_config(of_folds(tmp_path, 50))
+    with pytest.raises(
+        DataError, match=r"teacher\.folds = 50, and the training windows are of (\d+) files: .* set folds = \1 in"
+    ):
+        check_teacher(config, prepare(config))
+    for path in sorted((tmp_path / "slow").glob("*.csv"))[1:]:
+        path.unlink()
+    config = parse_config(of_folds(tmp_path, 3, features={"window": 80, "hop": 2}))
+    with pytest.raises(DataError, match=r"would have no window of class 'slow', as those that share samples"):
+        check_teacher(config, prepare(config))
+
+
+def test_recipes_on_inner_layers_are_refused(tmp_path):
+    hall(tmp_path)
+    config = parse_config(of_folds(tmp_path, distill={"recipe": "rkd"}))
+    with pytest.raises(ValueError, match=r"is made of estimators or is trained in folds, teaches"):
+        check_models(config, prepare(config), prepare(config).train.x)
