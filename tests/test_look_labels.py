@@ -89,6 +89,26 @@ def test_other_columns_of_yes_and_no_are_not_several_labels(tmp_path, case):
         assert config["data"]["label_columns"] == list(SIGNALS[case])
 
 
+def test_states_beside_named_faults_stay_signals(tmp_path):
+    for number in range(4):
+        faults = {"fault_bearing": STATES % 2, "belt fault": STATES // 2}
+        write(tmp_path / f"{number}.csv", x=noise(seed=number), **faults, pump_on=np.arange(ROWS) // 350)
+    _, config = looked(tmp_path, *at_100_hz(tmp_path / "*.csv"))
+    assert config["data"]["label_columns"] == ["fault_bearing", "belt fault"]
+    assert load_labels(load_config(tmp_path / "c.toml").data, 16).channels == ("x", "pump_on")
+
+
+def test_a_window_lies_within_the_shortest_labels_wherever_they_begin(tmp_path):
+    rows = np.arange(1500)
+    for number in range(3):
+        labels = {"hot": (rows + 31 * number) // 150 % 2, "loud": (rows + 17 * number) // 220 % 2}
+        write(tmp_path / f"{number}.csv", x=noise(1500, seed=number), **labels)
+    printed, config = looked(tmp_path, *at_100_hz(tmp_path / "*.csv"))
+    assert config["data"]["label_columns"] == ["hot", "loud"]
+    assert "before it runs" not in printed
+    assert config["features"]["window"] <= 100
+
+
 def test_another_task_keeps_them_as_signals(tmp_path):
     files = pumps(tmp_path)
     _, config = looked(tmp_path, *at_100_hz(files, "--task", "anomaly"))
@@ -150,6 +170,19 @@ def test_a_column_of_yes_or_no_that_is_one_in_each_file_is_a_label(tmp_path, wor
     data = load(load_config(tmp_path / "c.toml").data, 16)
     assert data.channels == ("x",)
     assert [bool(one.healthy.all()) for one in data.recordings] == [True, False, True, False]
+
+
+def test_a_column_without_a_telling_name_is_a_label_of_files_until_it_is_said_to_be_a_signal(tmp_path):
+    printed, config = looked(tmp_path, *at_100_hz(whole_files(tmp_path, (0, 1), "heater")))
+    said = (
+        "column 'heater' says yes in every row of some files and no in every row of others, and is taken for what they"
+    )
+    assert said in " ".join(printed.split())
+    assert config["data"]["label_column"] == "heater"
+    (tmp_path / "c.toml").unlink()
+    printed, config = looked(tmp_path, *at_100_hz(tmp_path / "*.csv", "--label-column", "none"))
+    assert said not in " ".join(printed.split())
+    assert "label_column" not in config["data"]
 
 
 @pytest.mark.parametrize("name", ["machine", "unit", "Subject", "pump_id", "device number", "unit_nr"])

@@ -13,7 +13,7 @@ from support import WARNINGS, dense_behind
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.labeler import Labeler
 from micro.detection.recognizer import Recognizer
-from micro.emission.c_text import code_span, comment_text
+from micro.emission.c_text import code_cell, code_span, comment_text
 from micro.firmware.project import project_files
 from micro.runs.device import Firmware
 from micro.runs.publish import write_folder
@@ -39,7 +39,7 @@ COMMENTS = (
     "L<U+00FC>fter", "L<U+00F6>fter", "L?fter", "<U+0432><U+0430><U+043B>", "<U+8EF8><U+53D7>", "a *<U+002F> b", "a * / b",
     "c<U+005C>d", "c/d", "e`f|g", "trailing <U+005C>", "h <U+0020>i", "h i",
 )  # fmt: skip
-IN_README = ("`Lüfter`", "`Löfter`", "`L?fter`", "`вал`", "`軸受`", "`a */ b`", "`c\\d`", "``e`f\\|g``")
+IN_README = ("`Lüfter`", "`Löfter`", "`L?fter`", "`вал`", "`軸受`", "`a */ b`", "`c\\d`", "``e`f|g``")
 
 
 def estimators(names):
@@ -99,4 +99,6 @@ def test_code_in_markdown_is_one_line_that_ends_where_it_should(name):
     inner = span[len(fence) : -len(fence)]
     assert span.endswith(fence)
     assert fence not in re.findall("`+", inner)
-    assert not re.search(r"(?<!\\)\|", inner)
+    cell = code_cell(name)
+    assert not re.search(r"(?<!\\)\|", cell)
+    assert cell.replace("\\|", "|") == span.replace("\\|", "|")

@@ -24,7 +24,7 @@ def render(template: str, context: Mapping[str, Any], folder: str = "emission/te
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters |= {"comment": comment_text, "code": code_span}
+    environment.filters |= {"comment": comment_text, "code": code_span, "cell": code_cell}
     return environment.get_template(template).render(context)
 
 
@@ -90,18 +90,23 @@ def comment_text(text: str) -> str:
 
 
 def code_span(text: str) -> str:
-    """A name as code in Markdown, in a table too: as it is spelled, but for what cannot be seen.
+    """A name as code in Markdown: as it is spelled, but for what cannot be seen.
 
     Examples:
         >>> from micro.emission.c_text import code_span
         >>> code_span("Lüfter"), code_span("a`b|c")
-        ('`Lüfter`', '``a`b\\\\|c``')
+        ('`Lüfter`', '``a`b|c``')
     """
     shown = "".join(letter if letter.isprintable() else f"<U+{ord(letter):04X}>" for letter in text)
-    shown = re.sub(r"(?<= ) |^ | $", _code_point, shown).replace("|", "\\|")
+    shown = re.sub(r"(?<= ) |^ | $", _code_point, shown)
     fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
     pad = " " if shown.startswith("`") or shown.endswith("`") else ""
     return f"{fence}{pad}{shown}{pad}{fence}"
+
+
+def code_cell(text: str) -> str:
+    """A name as code within a table of Markdown, where a bar would end the cell."""
+    return code_span(text).replace("|", "\\|")
 
 
 def _code_point(found: re.Match[str]) -> str:

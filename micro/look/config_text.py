@@ -17,6 +17,7 @@ from micro.datasets.prepare import prepare
 from micro.errors import MicroError
 from micro.look.suggest import NAMED, Suggestion
 from micro.look.survey import Survey
+from micro.look.surveyed import Surveyed
 from micro.support.c_names import as_identifier
 from micro.support.wording import listed
 
@@ -106,9 +107,15 @@ def window_of(survey: Survey) -> int:
     most = min(2 * rows / FEWEST_WINDOWS, min(file.rows for file in survey.files), 4096)
     words = {word for file in survey.files for word in file.stretches}
     if (survey.label_column is not None or survey.label_columns) and words:
-        most = min(most, *(max(file.stretches.get(word, 0) for file in survey.files) for word in words))
+        most = min(most, *(max(_surely_within(file, word) for file in survey.files) for word in words))
     exponent = min(round(math.log2(max(1.0, wanted))), math.floor(math.log2(max(1.0, most))))
     return int(2 ** max(3, exponent))
+
+
+def _surely_within(file: Surveyed, word: str) -> float:
+    """The longest window of which one lies in a file's longest stretch of a label, though windows begin every half of one."""
+    longest = file.stretches.get(word, 0)
+    return longest if longest == file.rows else longest / 1.5
 
 
 def where(survey: Survey, folder: Path) -> list[str]:

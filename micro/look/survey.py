@@ -31,7 +31,7 @@ from micro.look.remarks import coarse, never_changes, precision_of, seldom_fille
 from micro.look.settled import Columns, columns_of
 from micro.look.surveyed import Surveyed
 from micro.look.table_columns import usual
-from micro.look.yes_no import conditions, flags_of, labels_among
+from micro.look.yes_no import conditions, flags_of, labels_among, of_whole_files
 
 # Files and channels that are drawn.
 MOST_DRAWN, MOST_CHANNELS = 12, 6
@@ -185,7 +185,7 @@ def _read(
             special = (*columns.special, *labels.names)
             settings["columns"] = shortened(kept, [each.names for each in dialects.values()], special)
     remarks += _differences(found) if found else []
-    remarks += seldom_filled(found) + conditions(found, labels)
+    remarks += seldom_filled(found) + conditions(found, labels) + of_whole_files(labels)
     if label is not None and "label_column" not in given.settings and never_changes(found):
         remarks.append(f"column {label!r} is left out, as it holds the same in every row of every file")
         settings = {"columns": [channel.name for channel in found[0].channels], **settings}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,11 @@ from micro.look.surveyed import Flags, Surveyed
 from micro.look.table_columns import LABEL_WORDS, MACHINE_WORDS, MOST_CHANGES
 from micro.support.wording import listed
 
+# Parts of names of labels that tell one condition among others.
+FAULT_WORDS = re.compile(
+    r"(?i)(^|[_ .-])(label|class|state|fault|faulty|failure|anomaly|defect|damage|wear|error|alarm|fehler|defekt|schaden)"
+    r"([_ .-]|$)"
+)
 # Columns that a sentence names.
 NAMED = 6
 # Rows that show of most columns that they hold something else.
@@ -95,6 +101,16 @@ def labels_among(files: list[Surveyed], given: Given, label: str | None) -> Labe
     return Labels(files) if one is None else Labels([_with_label(file, one) for file in files], one=one)
 
 
+def of_whole_files(labels: Labels) -> list[str]:
+    """A sentence on a column that is taken for the label of whole files, as nothing but its values says so."""
+    if labels.one is None or LABEL_WORDS.search(labels.one) or FAULT_WORDS.search(labels.one):
+        return []
+    return [
+        f"column {labels.one!r} says yes in every row of some files and no in every row of others, and is taken for what they "
+        "are of; where it is a signal, look again with --label-column none"
+    ]
+
+
 def conditions(files: Sequence[Surveyed], labels: Labels) -> list[str]:
     """A sentence on columns of yes or no that were not taken for labels, where there are several."""
     names = [name for name, each in _columns(files).items() if each.both and name not in labels.names]
@@ -139,7 +155,8 @@ def _several(files: Sequence[Surveyed], given: Given, label: str | None) -> tupl
     """The columns of labels of which several may hold at once; none where they are signals, or one label is told otherwise.
 
     Those that are given. Else two columns or more, each of which says both yes and no and begins anew in at most one row of
-    ten, where some row says yes in two of them; not where one alone is named as a label is, nor beside labels of other words.
+    ten, where some row says yes in two of them: of these those that are named as faults are, where several are; not where one
+    alone is named as a label is, nor beside labels of other words.
 
     Raises:
         ContradictionError: Where the task is given and the files hold no two such columns, or a given one says one thing only.
@@ -163,6 +180,9 @@ def _several(files: Sequence[Surveyed], given: Given, label: str | None) -> tupl
     names = [name for name in free if held[name].changes <= MOST_CHANGES and not MACHINE_WORDS.search(name)]
     telling = [name for name in names if LABEL_WORDS.search(name)]
     told = "label_column" in given.settings or (label is not None and label not in names) or len(telling) == 1
+    # Where faults are called so, other columns beside them are states of the machine.
+    faults = [name for name in names if FAULT_WORDS.search(name)]
+    names = faults if len(faults) >= FEWEST_LABELS else names
     signals = any(channel.name not in held for channel in files[0].channels)
     if told or not signals or not FEWEST_LABELS <= len(names) <= MOST_LABELS or not _together(files, names):
         return ()

@@ -18,7 +18,8 @@ LONGEST = 40
 
 # Letters that are spelled with two where there are none but ASCII's.
 SPELLED = str.maketrans({
-    "ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ø": "oe", "Ø": "Oe", "æ": "ae", "Æ": "Ae",
+    "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "ø": "oe",
+    "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "Æ": "Ae", "Ø": "Oe",
 })  # fmt: skip
 
 # Endings that emitted files and symbols add to a prefix. A prefix that had one itself could meet another prefix's names:
