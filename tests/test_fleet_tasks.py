@@ -169,6 +169,34 @@ def labels(tmp_path_factory):
     return folder / "fleet.toml"
 
 
+@pytest.mark.parametrize(
+    ("task", "says"),
+    [
+        ("classification", "may be of other classes, which are matched by name"),
+        ("multilabel", "label_columns in other orders"),
+    ],
+)
+def test_a_teacher_of_one_s_own_says_what_it_gives_where_it_could_be_taken_for_something_else(tmp_path, task, says):
+    several = task == "multilabel"
+    data = {
+        "files": "*.csv",
+        "sample_rate": 10.0,
+        **({"label_columns": list(LABELS)} if several else {"label_column": "s"}),
+    }
+    shared = {"job": "table", "task": task, "data": data, "student": {"sizes": [4]}}
+    own = ', label_columns = ["misaligned", "unbalance"]}' if several else "}"
+    (tmp_path / "fleet.toml").write_text(FLEET.replace('"saw"}', f'"saw"{own}'))
+    for teacher in ({"path": "own.keras"}, {"path": "own.keras", "classes": list(LABELS)}, {"sizes": [8]}):
+        (tmp_path / "shared.toml").write_text(tomli_w.dumps({**shared, "teacher": teacher}))
+        if teacher.keys() == {"path"}:
+            with pytest.raises(
+                ValueError, match=rf"{says}, and nothing says what .*own\.keras gives: name its outputs"
+            ):
+                load_fleet(tmp_path / "fleet.toml")
+        else:
+            assert len(load_fleet(tmp_path / "fleet.toml").asset) == 2
+
+
 @pytest.mark.slow
 def test_machines_share_a_teacher_of_several_labels_by_name(labels, tmp_path):
     fleet = load_fleet(labels)

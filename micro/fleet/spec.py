@@ -126,6 +126,7 @@ def load_fleet(path: str | Path) -> Fleet:
         _require_no_fold_teacher(path, config)
     _require_same_numbers(path, configs)
     _require_same_labels(path, configs)
+    _require_named_outputs(path, configs)
     return fleet
 
 
@@ -169,6 +170,23 @@ def _require_same_labels(path: Path, configs: Sequence[Config]) -> None:
         raise ValueError(
             f"fleet {path}: machines have label_columns {', '.join(labels[0])} and {', '.join(other)}; one teacher tells the "
             "same labels of all of them"
+        )
+
+
+def _require_named_outputs(path: Path, configs: Sequence[Config]) -> None:
+    """ValueError for a teacher of the user's own whose outputs machines could take for other classes or labels."""
+    for config in configs:
+        if config.teacher.path is None or config.teacher.classes:
+            continue
+        if config.task == "classification":
+            what = "machines' files may be of other classes, which are matched by name"
+        elif getattr(config.data, "label_columns", ()) != getattr(configs[0].data, "label_columns", ()):
+            what = "machines have label_columns in other orders"
+        else:
+            continue
+        raise ValueError(
+            f"fleet {path}: {what}, and nothing says what {config.teacher.path} gives: name its outputs in their order by "
+            "teacher.classes"
         )
 
 
