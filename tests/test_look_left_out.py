@@ -69,4 +69,4 @@ def test_a_file_that_is_written_otherwise_says_how(tmp_path):
         (tmp_path / f"good_{number}.csv").write_text("\n".join(lines()) + "\n")
     (tmp_path / "other.csv").write_text("\n".join(lines()).replace(",", ";") + "\n")
     said = json.loads(invoke("look", tmp_path / "*.csv", "--sample-rate", "100", "--json").stdout)
-    assert "(separator = ';', not ','): it needs a config of its own" in said["unread"][0]
+    assert "(separator = ';', not ','): write all files alike, or look at it by itself" in said["unread"][0]

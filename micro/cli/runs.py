@@ -230,6 +230,9 @@ def emulate(run_folder: str, cores: tuple[str, ...], as_json: bool) -> int:
 
     results = emulate_run(run_folder, cores or CORES)
     add_to_report(run_folder, results)
+    for core in cores or CORES:
+        if core not in {result.core for result in results}:
+            click.echo(f"{core}: left out, as the program takes more memory than that machine has", err=True)
     if as_json:
         print_json([dataclasses.asdict(result) for result in results])
     for result in () if as_json else results:

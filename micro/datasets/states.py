@@ -65,7 +65,7 @@ def states_of(contents: Contents, healthy: np.ndarray, config: TableData, whole:
         faulty: Whether it declares the file faulty outside its healthy rows.
 
     Raises:
-        DataError: Where the label column is missing from a file that needs it.
+        DataError: Where the label column is missing from a file that needs it, or says normal throughout one that is faulty.
     """
     if config.label_column is None or (contents.labels is None and (whole or faulty)):
         known = store.inverted(healthy) if faulty else store.constant(False, len(healthy))
@@ -79,6 +79,11 @@ def states_of(contents: Contents, healthy: np.ndarray, config: TableData, whole:
     of_words = np.array([label_text(word) in normal for word in contents.words], bool)
     empty = np.array([not label_text(word) for word in contents.words], bool)
     abnormal = ~of_words[contents.labels] & ~empty[contents.labels]
+    if faulty and not abnormal.any() and not empty[contents.labels].all():
+        raise DataError(
+            f"{contents.path} is named by faulty_files or known_faults, and its column {config.label_column!r} says normal "
+            "wherever it says anything: correct its labels, take it out of these settings, or leave out label_column"
+        )
     unknown = empty[contents.labels] & ~healthy
     return States(healthy & ~abnormal, abnormal, unknown if unknown.any() else None)
 

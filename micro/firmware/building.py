@@ -6,12 +6,14 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from micro.errors import RunError
+from micro.runs.emulated import Emulated
 
 SECONDS_ALLOWED = 900
 
@@ -43,6 +45,27 @@ def sizes_of(core: str, log: str) -> tuple[int, int, int]:
     return text, data, bss
 
 
+class TooLargeError(RunError):
+    """A program that does not fit a core's memory."""
+
+
+def on_each(cores: Sequence[str], run: Callable[[str], Emulated]) -> tuple[Emulated, ...]:
+    """Results on cores; those whose memory the program does not fit are left out.
+
+    Raises:
+        TooLargeError: Where it fits none of them.
+    """
+    results, too_large = [], []
+    for core in cores:
+        try:
+            results.append(run(core))
+        except TooLargeError as error:
+            too_large.append(str(error))
+    if not results:
+        raise TooLargeError("; ".join(too_large))
+    return tuple(results)
+
+
 def make(folder: Path, core: str, target: str) -> str:
     """What make prints for a core and a target; RunError where it fails."""
     environment = {
@@ -59,6 +82,9 @@ def make(folder: Path, core: str, target: str) -> str:
         )
     except subprocess.TimeoutExpired:
         raise RunError(f"{core}: make {target} took longer than {SECONDS_ALLOWED} s") from None
+    over = re.search(r"region `(\w+)' overflowed by (\d+) bytes", done.stderr)
+    if done.returncode != 0 and over is not None:
+        raise TooLargeError(f"{core}: the program takes {int(over[2]):,} bytes more of {over[1]} than the machine has")
     if done.returncode != 0:
         raise RunError(f"{core}: make {target} failed: {(done.stderr or done.stdout)[-600:]}")
     return done.stdout

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from micro.firmware.boards import CORES
-from micro.firmware.building import compiler_version, replayed, require_tools
+from micro.firmware.building import compiler_version, on_each, replayed, require_tools
 from micro.firmware.building import missing_tools as missing_tools
 from micro.firmware.project import load_windows, project_files, self_test_windows
 from micro.firmware.text_emulate import emulate_text
@@ -34,8 +34,10 @@ MOST_SAMPLES = 2**20
 def emulate(run_folder: str | Path, cores: Sequence[str] = CORES) -> tuple[Emulated, ...]:
     """Run a finished run's static C on emulated cores, over all windows that the run has kept, joined to one stream.
 
+    Returns: A result for each core, without those whose memory the program does not fit.
+
     Raises:
-        RunError: If the folder is no finished run, a tool is missing or the program does not run.
+        RunError: If the folder is no finished run, a tool is missing or the program does not run, or fits no core.
         ValueError: For an unknown core.
     """
     unknown = [core for core in cores if core not in CORES]
@@ -62,7 +64,7 @@ def emulate_firmware(
         write_folder(folder, project_files(firmware, frames, name, "bare-cortex-m", "static"))
         (folder / "samples.bin").write_bytes(content)
         compiler = compiler_version()
-        return tuple(_on(core, folder, expected, compiler) for core in cores)
+        return on_each(cores, lambda core: _on(core, folder, expected, compiler))
 
 
 def _stream(firmware: Firmware, kept: np.ndarray) -> tuple[bytes, Judged]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from micro.detection.transcription import BEST, best_symbols
 from micro.emission.predictor import target_tokens
-from micro.firmware.building import compiler_version, replayed, require_tools
+from micro.firmware.building import compiler_version, on_each, replayed, require_tools
 from micro.firmware.text_project import after_each, chosen_texts, text_project_files
 from micro.runs.emulated import Emulated
 from micro.runs.publish import write_folder
@@ -38,7 +38,7 @@ def emulate_text(firmware: TextFirmware, kept: Sequence[str], name: str, cores: 
         write_folder(folder, text_project_files(firmware, texts[:1], name, "bare-cortex-m", "static"))
         (folder / "samples.bin").write_bytes(b"".join(text.encode() + b"\0" for text in texts))
         compiler = compiler_version()
-        return tuple(_on(core, folder, expected, compiler) for core in cores)
+        return on_each(cores, lambda core: _on(core, folder, expected, compiler))
 
 
 def _record(firmware: TextFirmware) -> np.dtype:

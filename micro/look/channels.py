@@ -22,7 +22,7 @@ WHOLE = (1.0, 100.0)
 # What is said of odd channels.
 ODD = {
     "text": "holds text among numbers",
-    "constant": "never changes",
+    "constant": "the same throughout a file",
     "coarse": "changes too little for float32 (subtract an offset)",
     "at_limit": "stays at its limit (clipped?)",
     "counts": "only counts up",

@@ -169,7 +169,7 @@ def _features(survey: Survey, suggestion: Suggestion, window: int) -> list[str]:
     elif rate >= FAST:
         kind, why = '"spectrum"', 'for vibration and sound; ["spectrum", "envelope", "moments"] for bearings'
     else:
-        kind, why = '"statistics"', "mean, deviation and slope of each channel, for slow signals"
+        kind, why = '"statistics"', "mean, deviation, least, most and mean step of each channel"
     lines = [f"kind = {kind}  # {why}", f"window = {window}  # {window / rate:.3g} s", f"hop = {max(1, window // 2)}"]
     if kind == '"spectrum"':
         lines.append(f"bands = {min(64, window // 4)}")

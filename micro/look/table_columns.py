@@ -243,7 +243,8 @@ def usual(found: Mapping[Path, Dialect]) -> tuple[list[Path], dict[Path, str]]:
             differs = sorted(dict(set(own) ^ set(most)))
             said = [f"{key} = {setting(each, key)!r}, not {setting(found[example], key)!r}" for key in differs]
             others[path] = (
-                f"{path} is written otherwise than {example} ({', '.join(said)}): it needs a config of its own"
+                f"{path} is written otherwise than {example} ({', '.join(said)}): write all files alike, or look at it by "
+                "itself, for a run of its own"
             )
     kept.sort(key=lambda path: (path != example, list(found).index(path)))
     return kept, others
