@@ -234,6 +234,20 @@ def test_an_emulated_chip_labels_alike(project):
         assert found.windows > 40
 
 
+def test_cores_whose_memory_is_too_small_are_left_out():
+    if emulation.missing_tools():
+        pytest.skip(f"not installed: {', '.join(emulation.missing_tools())}")
+    front_end = FrontEnd("statistics", window=4000, hop=500, channels=3, arithmetic="fixed", full_scale=8.0)
+    kept = np.random.default_rng(0).normal(size=(3, 4000, 3)).astype("float32")
+    scaling = fit_scaling(front_end(kept))
+    labeler = Labeler(0.1, 0, ("hum", "whine"), (0, 0))
+    firmware = Firmware(front_end, scaling, dense_behind(front_end, 2).content, labeler)
+    (found,) = emulation.emulate_firmware(firmware, kept, "ear", ("m0", "m4f"))
+    assert (found.core, found.equal) == ("m4f", True)
+    with pytest.raises(RunError, match=r"^m0: the program takes [0-9,]+ bytes more of RAM than the machine has$"):
+        emulation.emulate_firmware(firmware, kept, "ear", ("m0",))
+
+
 def test_several_sources_are_labeled_alike_on_a_chip(tmp_path):
     if emulation.missing_tools():
         pytest.skip(f"not installed: {', '.join(emulation.missing_tools())}")

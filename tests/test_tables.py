@@ -441,6 +441,24 @@ def test_copies_that_are_healthy_and_faulty_are_refused(tmp_path):
         prepare(config_of(tmp_path, settings))
 
 
+@pytest.mark.parametrize("words", [["0"], ["normal", "0"], ["", "0"]])
+def test_a_faulty_file_whose_labels_say_normal_is_refused(tmp_path, words):
+    for number in range(6):
+        labels = [words[row % len(words)] if number == 5 else "1" if number == 4 else "0" for row in range(400)]
+        (tmp_path / f"{number}.csv").write_text(columns(a=wave(400, seed=number), state=labels))
+    settings = {
+        "files": "*.csv",
+        "healthy_files": ["[0-3].csv"],
+        "faulty_files": ["4.csv", "5.csv"],
+        "sample_rate": 100.0,
+    }
+    settings |= {"label_column": "state", "normal_labels": ["0", "normal"]}
+    with pytest.raises(
+        DataError, match=r"5\.csv is named by faulty_files, and its column 'state' says normal wherever"
+    ):
+        prepare(config_of(tmp_path, settings))
+
+
 # Quotes that are not closed, and lines above the header
 
 

@@ -11,6 +11,7 @@ from micro.config import TableData
 from micro.datasets import store
 from micro.datasets.cells import label as label_text
 from micro.datasets.contents import Contents
+from micro.datasets.known_faults import is_known
 from micro.errors import DataError
 from micro.support.wording import counted
 
@@ -79,10 +80,10 @@ def states_of(contents: Contents, healthy: np.ndarray, config: TableData, whole:
     of_words = np.array([label_text(word) in normal for word in contents.words], bool)
     empty = np.array([not label_text(word) for word in contents.words], bool)
     abnormal = ~of_words[contents.labels] & ~empty[contents.labels]
-    if faulty and not abnormal.any() and not empty[contents.labels].all():
+    if faulty and not abnormal.any() and not empty[contents.labels].all() and not is_known(contents.path, config):
         raise DataError(
-            f"{contents.path} is named by faulty_files or known_faults, and its column {config.label_column!r} says normal "
-            "wherever it says anything: correct its labels, take it out of these settings, or leave out label_column"
+            f"{contents.path} is named by faulty_files, and its column {config.label_column!r} says normal "
+            "wherever it says anything: correct its labels, take it out of faulty_files, or leave out label_column"
         )
     unknown = empty[contents.labels] & ~healthy
     return States(healthy & ~abnormal, abnormal, unknown if unknown.any() else None)
