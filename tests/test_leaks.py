@@ -271,6 +271,40 @@ def test_sounds_and_pictures_of_the_same_samples_are_twins(tmp_path):
             prepare(parse_config(raw))
 
 
+def states(folder, **of_files):
+    """Recordings of one state each, or of none where it is None: (values, state) by name."""
+    for name, (values, state) in of_files.items():
+        write_csv(folder / f"{name}.csv", values, {} if state is None else {"state": [state] * len(values)})
+    kinds = {
+        "healthy_files": [f"{name}.csv" for name, (_, state) in of_files.items() if state == "ok"],
+        "faulty_files": [f"{name}.csv" for name, (_, state) in of_files.items() if state == "bad"],
+    }
+    return {key: names for key, names in kinds.items() if names}
+
+
+def test_healthy_files_that_hold_the_same_through_one_of_unknown_state_are_in_one_fold(tmp_path):
+    """Copies, and recordings of which each overlaps with a file that is neither healthy nor faulty."""
+    long = signal(0, 4000)
+    cases = {
+        "copies": {"all": (long, None), "good": (long, "ok"), "late": (long, "ok")},
+        "parts": {"all": (long, None), "good": (long[:2500], "ok"), "late": (long[1500:], "ok")},
+        "apart": {"all": (long, None), "good": (long[:2000], "ok"), "late": (long[2000:], "ok")},
+    }
+    for name, files in cases.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        more = {f"more{n}": (signal(n + 1, 1000), "ok") for n in range(3)}
+        kinds = states(folder, **files, **more)
+        raw = config_of(folder, "anomaly", folds=3, **kinds)
+        for fold in range(3):
+            data = prepare(parse_config(raw), fold)
+            assert ("good.csv" in data.tested) == ("late.csv" in data.tested)
+            judged = data.test.x[np.asarray(data.test.labels) >= 0]  # windows of unknown state are scored only
+            assert not {row.tobytes() for row in judged} & {row.tobytes() for row in data.train.x}
+        with pytest.raises(DataError, match="folds = 5, and 4 healthy files have windows"):
+            read(folder, "anomaly", folds=5, **kinds)
+
+
 # What is found, and what is not
 
 
