@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -27,14 +28,21 @@ BLOCK, DISTINCT_ROWS, DISTINCT_STEPS = 32, 24, 16
 ORDER, ROUNDING = 6, 2.0
 # Fingerprints are of values in so many steps of the largest: rounding errors of a simulation are none of its values.
 STEPS = 1 << 18
-# Of a whole file: distinct rows and steps among its first rows that change.
-FILE_ROWS, FILE_STEPS, LOOKED_AT = 16, 8, 4096
+# Of a picture: distinct pixels and steps among its first that change. Of a file: rows that are looked at together, and how
+# many such parts are all looked at, of those behind them one in as many.
+FILE_ROWS, FILE_STEPS, LOOKED_AT, ALL_OF = 16, 8, 4096, 64
+# Of a file: earlier rows that a row may follow from, the part of rows that must, bits that do not, and the part of runs of rows
+# that are other than those before. Errors in steps of a channel: of rounding alone, and more than that; its finest step.
+FILE_ORDER, MET, BITS, NEW, ROUNDED, UNEXPLAINED, FINEST = 16, 0.85, 64.0, 0.4, 0.25, 0.36, 1e-5
 # Fingerprints of a window's samples, about, and of all recordings together at most; changed rows for one at least.
 OF_A_WINDOW, MOST, SPARSEST = 8, 1 << 21, 8
-# A file that repeats itself: in one fingerprint for this many that it shares with another.
-REPEATING = 50
-# Pairs of recordings and offsets that are compared at most, and rows, at first, and values that are compared at a time.
-MOST_OFFSETS, ROWS_AT_ONCE, VALUES_AT_ONCE = 20_000, 1024, 1 << 20
+# A file repeats itself where more of a stretch's fingerprints than this stand in it again; oftener than this it is periodic.
+REPEATING, OFTEN = 0.5, 4
+# Rows whose magnitudes are looked at in each block, and the quantile of them that is large.
+SAMPLED, LARGE = 1024, 0.99
+# Pairs of recordings and offsets that are compared at most, pairs that follow from others, and rows, at first, and values
+# that are compared at a time.
+MOST_OFFSETS, MOST_CLOSED, ROWS_AT_ONCE, VALUES_AT_ONCE = 20_000, 5_000, 1024, 1 << 20
 # Odd numbers that mix bits (those of xxHash and of splitmix64).
 MIX = tuple(np.uint64(each) for each in (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0xBF58476D1CE4E5B9))
 
@@ -75,11 +83,20 @@ def same_files(recordings: Sequence[Recording], channels: Sequence[int] | None) 
             own = [recordings[place].samples for place in of_name[name]]
             by_digest.setdefault(_digest(own, channels), []).append(name)
     found = [tuple(names) for names in by_digest.values() if len(names) > 1]
-    return [names for names in found if _tells([recordings[place].samples for place in of_name[names[0]]], channels)]
+    telling = []
+    for names in found:
+        own = [recordings[place] for place in of_name[names[0]]]
+        tells = _tells if own[0].image_size is None else _tells_of_pixels
+        if tells([one.samples for one in own], channels):
+            telling.append(names)
+    return telling
 
 
 def matched(recordings: Sequence[Recording], twins: Iterable[Sequence[str]]) -> list[Shared]:
-    """The stretches that files of the same samples have in common with the first of them, however each is divided by gaps."""
+    """The stretches that files of the same samples have in common with the first of them, however each is divided by gaps.
+
+    `closed` adds those of the others.
+    """
     of_name = _by_name(recordings)
     found = []
     for first, *others in (
@@ -103,7 +120,7 @@ def shared_stretches(
 ) -> list[Shared]:
     """Stretches of at least a window that recordings of different files share, but for pictures.
 
-    Found are those in which rows change as often as signals do; of a stretch that three files hold, the pairs with the first.
+    Found are those in which rows change as often as signals do; of a stretch that three files hold, the pairs with one of them.
 
     Args:
         recordings: Of all files.
@@ -117,6 +134,7 @@ def shared_stretches(
     every = max(SPARSEST, window // OF_A_WINDOW, sum(len(recordings[place].samples) for place in kept) // MOST)
     prints = _all_prints([recordings[place] for place in kept], kept, every, channels)
     found: list[Shared] = []
+    repeats = _Repeats.of(prints)
     for one, other, offset, places in _candidates(prints):
         past = -1
         a, b = recordings[one].samples, recordings[other].samples
@@ -126,10 +144,45 @@ def shared_stretches(
             before = _same_rows(a[:place][::-1], b[: place + offset][::-1], channels)
             after = _same_rows(a[place:], b[place + offset :], channels)
             past = place + max(after, 1)
-            if before + after >= max(window, BLOCK):
-                begin = place - before
-                found.append(Shared(one, other, begin, begin + offset, before + after))
-    return found
+            begin, count = place - before, before + after
+            if count >= max(window, BLOCK) and not (
+                repeats.much(one, begin, count) and repeats.much(other, begin + offset, count)
+            ):
+                a, b = sorted([(one, begin), (other, begin + offset)])
+                found.append(Shared(a[0], b[0], a[1], b[1], count))
+    return sorted(found, key=lambda each: (each.one, each.other, each.begin))
+
+
+def closed(recordings: Sequence[Recording], found: Sequence[Shared], window: int) -> list[Shared]:
+    """Stretches, and those that follow from them: what two recordings of different files share with the same rows of a third.
+
+    Of several thousand that follow, the first.
+    """
+    known: dict[tuple[int, int, int], list[tuple[int, int]]] = {}
+    of_place: dict[int, list[tuple[int, int, int, int]]] = {}
+    for each in found:
+        for one, other, begin, start in (
+            (each.one, each.other, each.begin, each.start),
+            (each.other, each.one, each.start, each.begin),
+        ):
+            of_place.setdefault(one, []).append((begin, begin + each.count, other, start - begin))
+            known.setdefault((one, other, start - begin), []).append((begin, begin + each.count))
+    every = list(found)
+    for own in of_place.values():
+        own.sort()
+        for number, (_, end, one, ahead) in enumerate(own):
+            for begin, past, other, further in own[number + 1 :]:
+                if begin + window > end or len(every) >= len(found) + MOST_CLOSED:
+                    break
+                a, b = sorted([(one, ahead), (other, further)])
+                count, key = min(end, past) - begin, (a[0], b[0], b[1] - a[1])
+                first = begin + a[1]
+                held = any(low <= first and first + count <= high for low, high in known.get(key, ()))
+                if count < window or held or recordings[one].name == recordings[other].name:
+                    continue
+                known.setdefault(key, []).append((first, first + count))
+                every.append(Shared(a[0], b[0], first, begin + b[1], count))
+    return every
 
 
 def _by_name(recordings: Sequence[Recording]) -> dict[str, list[int]]:
@@ -157,21 +210,83 @@ def _digest(parts: Sequence[np.ndarray], channels: Sequence[int] | None) -> byte
     return digest.digest()
 
 
+def _tells_of_pixels(parts: Sequence[np.ndarray], channels: Sequence[int] | None) -> bool:
+    """Whether a picture's first pixels that change are so many different ones that another has them by copy alone."""
+    first = islice(_together(_changed(block) for block in _blocks(parts, channels)), 1)
+    return any(_telling(rows[None], FILE_ROWS, FILE_STEPS)[0] for rows in first)
+
+
 def _tells(parts: Sequence[np.ndarray], channels: Sequence[int] | None) -> bool:
-    """Whether a file's first rows that change are so many different ones that another file has them by copy alone."""
-    rows: list[np.ndarray] = []
-    count = 0
-    for samples in parts:
-        for part in store.blocks(samples):
-            block = _chosen(samples[part], channels)
-            changed = block[np.append(True, (block[1:] != block[:-1]).any(axis=1))][: LOOKED_AT - count]
-            rows.append(changed)
-            count += len(changed)
-            if count >= LOOKED_AT:
-                break
-        if count >= LOOKED_AT:
-            break
-    return bool(_telling(np.concatenate(rows)[None], FILE_ROWS, FILE_STEPS)[0])
+    """Whether rows of a file say so much that does not follow from those before that another has them by copy alone.
+
+    Slow sensors say it by what they change to, coarse ones by when they change.
+    """
+    by_change = _together(_changed(block) for block in _blocks(parts, channels))
+    for rows in (by_change, _together(_blocks(parts, channels))):
+        for number, each in enumerate(rows):
+            if number >= ALL_OF and number % ALL_OF:
+                continue
+            if _is_new(each) and max(_bits(column) for column in each.T.astype(np.float64)) >= BITS:
+                return True
+    return False
+
+
+def _blocks(parts: Sequence[np.ndarray], channels: Sequence[int] | None) -> Iterator[np.ndarray]:
+    return (_chosen(samples[part], channels) for samples in parts for part in store.blocks(samples))
+
+
+def _changed(block: np.ndarray) -> np.ndarray:
+    """Rows that differ from the one before."""
+    return block[np.append(True, (block[1:] != block[:-1]).any(axis=1))]
+
+
+def _together(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The rows of blocks, LOOKED_AT at a time: (n, channels)."""
+    left: list[np.ndarray] = []
+    for block in blocks:
+        left.append(block)
+        if (count := sum(map(len, left))) >= LOOKED_AT:
+            *full, rest = np.split(np.concatenate(left), np.arange(LOOKED_AT, count + 1, LOOKED_AT))
+            yield from full
+            left = [rest]
+    if any(map(len, left)):
+        yield np.concatenate(left)
+
+
+def _is_new(rows: np.ndarray) -> bool:
+    """Whether rows, (n, channels), do not repeat themselves: periodic signals do."""
+    large = np.quantile(np.abs(rows), LARGE, axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        hashes = _hashed(np.round(rows / np.where(large > 0, large / STEPS, 1.0)).astype(np.float32) + np.float32(0))
+    runs = _rolled(hashes) if len(rows) >= 2 * BLOCK else hashes
+    return len(np.unique(runs)) >= max(FILE_ROWS, NEW * len(runs) if len(rows) >= 2 * BLOCK else 0)
+
+
+def _bits(values: np.ndarray) -> float:
+    """About how many bits of a channel, (n,), do not follow from the values before: 0 where rounding alone explains them.
+
+    Values are told by a linear prediction; of it the rows that it meets worst, such as jumps of a square wave, do not count.
+    """
+    order = min(FILE_ORDER, len(values) // 4)
+    middle = np.median(values)
+    around = values - middle
+    spread, large = (float(np.quantile(np.abs(each), LARGE)) for each in (around, values))
+    if order < 2 or not spread > 0 or not np.isfinite(spread):
+        return 0.0
+    least = float(np.finfo(np.float32).eps) * large
+    gaps = np.diff(np.unique(values))
+    gaps = gaps[gaps > least]
+    step = max(float(np.quantile(gaps, 0.1)) if len(gaps) else 0.0, FINEST * spread, least)
+    lagged = np.lib.stride_tricks.sliding_window_view(np.clip(around / spread, -4, 4), order + 1)
+    before, after = np.column_stack([lagged[:, :order], np.ones(len(lagged))]), lagged[:, order]
+    kept = np.ones(len(after), bool)
+    for _ in range(4):
+        own = before[kept]
+        normal = own.T @ own + 1e-12 * len(own) * np.eye(order + 1)
+        missed = np.abs(after - before @ np.linalg.solve(normal, own.T @ after[kept]))
+        kept = missed <= np.quantile(missed, MET)
+    error = float(np.sqrt(np.mean(missed[kept] ** 2))) * spread / step
+    return len(after) * float(np.log2(error / ROUNDED)) if error > UNEXPLAINED else 0.0
 
 
 def _telling(blocks: np.ndarray, rows: int, steps: int) -> np.ndarray:
@@ -246,8 +361,10 @@ def _all_prints(
 ) -> _Prints:
     """The fingerprints of recordings, which have these places among all."""
     files = {name: number for number, name in enumerate(dict.fromkeys(one.name for one in recordings))}
-    largest = np.max([_largest(one.samples, channels) for one in recordings], axis=0)
-    grain = np.where(largest > 0, largest / STEPS, 1.0)
+    large = np.stack([_large(one.samples, channels) for one in recordings])
+    # The least, as files of another unit are none of the measure of the others.
+    least = np.where(large > 0, large, np.inf).min(axis=0)
+    grain = np.where(np.isfinite(least), least / STEPS, 1.0)
     parts = []
     for one, place in zip(recordings, places):
         for values, begins in _prints(one.samples, every, channels, grain):
@@ -258,11 +375,18 @@ def _all_prints(
     return _Prints(*(np.concatenate(each) for each in zip(*parts)))
 
 
-def _largest(samples: np.ndarray, channels: Sequence[int] | None) -> np.ndarray:
-    """The largest magnitude of each channel, (channels,) float64."""
-    found = [np.abs(_chosen(samples[part], channels)).max(axis=0) for part in store.blocks(samples)]
+def _large(samples: np.ndarray, channels: Sequence[int] | None) -> np.ndarray:
+    """A large magnitude of each channel that a few wild values do not change, 0 where all are 0: (channels,) float64."""
     width = samples.shape[1] if channels is None else len(channels)
-    return np.max(found, axis=0).astype(np.float64) if found else np.zeros(width)
+    rows = []
+    for part in store.blocks(samples):
+        block = samples[part]
+        rows.append(np.abs(_chosen(block[:: max(1, len(block) // SAMPLED)], channels)))
+    found = np.zeros(width)
+    for number, column in enumerate(np.concatenate(rows).T if rows else ()):
+        told = column[np.isfinite(column) & (column > 0)]
+        found[number] = np.quantile(told, LARGE) if len(told) else 0.0
+    return found
 
 
 def _prints(
@@ -271,7 +395,8 @@ def _prints(
     """Fingerprints of a recording that tell something, about one in `every`, and where their rows begin; block by block."""
     left, left_at = np.zeros(0, np.uint64), np.zeros(0, np.int64)
     for part in store.blocks(samples):
-        rows = _hashed(np.round(_chosen(samples[part], channels) / grain).astype(np.int32).view(np.float32))
+        with np.errstate(over="ignore", invalid="ignore"):
+            rows = _hashed(np.round(_chosen(samples[part], channels) / grain).astype(np.float32) + np.float32(0))
         before = np.append(left[-1:] if len(left) else ~rows[:1], rows[:-1])
         changed = np.flatnonzero(rows != before)
         hashes, at = np.append(left, rows[changed]), np.append(left_at, part.start + changed)
@@ -290,40 +415,63 @@ def _prints(
             yield rolled[telling], at[telling]
 
 
+class _Repeats(NamedTuple):
+    """By recording: where fingerprints begin in it, in order, and of how many from the first its file has again, (n + 1,)."""
+
+    places: dict[int, np.ndarray]
+    again: dict[int, np.ndarray]
+
+    @classmethod
+    def of(cls, prints: _Prints) -> _Repeats:
+        _, kind, counts = np.unique(
+            np.stack([prints.value, prints.file.astype(np.uint64)]), axis=1, return_inverse=True, return_counts=True
+        )
+        again = counts[kind.reshape(-1)] > 1
+        order = np.lexsort((prints.place, prints.recording))
+        recording, place, again = prints.recording[order], prints.place[order], again[order]
+        numbers, firsts = np.unique(recording, return_index=True)
+        parts = list(zip(numbers.tolist(), np.split(place, firsts[1:]), np.split(again, firsts[1:])))
+        return cls(
+            {number: own for number, own, _ in parts},
+            {number: np.append(0, np.cumsum(own)) for number, _, own in parts},
+        )
+
+    def much(self, recording: int, begin: int, count: int) -> bool:
+        """Whether the file repeats most of a stretch of a recording."""
+        first, past = np.searchsorted(self.places[recording], [begin, begin + count])
+        again = self.again[recording]
+        return bool(again[past] - again[first] > REPEATING * (past - first))
+
+
 def _candidates(prints: _Prints) -> Iterator[tuple[int, int, int, list[int]]]:
     """Pairs of recordings, how much later rows stand in the second than in the first, and where in the first they are.
 
-    Fingerprints that a file has twice are none of these, nor are files that repeat themselves.
+    The first is of a file that has the fingerprint once, the second of one that has it a few times. Where there are too many
+    pairs and offsets, those of the most fingerprints.
     """
     if not len(prints.value):
         return
     order = np.lexsort((prints.place, prints.recording, prints.file, prints.value))
     value, recording, file, place = (each[order] for each in prints)
-    same_value = np.append(False, value[1:] == value[:-1])
-    again = same_value & np.append(False, file[1:] == file[:-1])
-    again |= np.append(again[1:], False)
-    repeats = np.bincount(file[again], minlength=int(file.max()) + 1)
-    value, recording, file, place = (each[~again] for each in (value, recording, file, place))
-    if not len(value):
-        return
     begins = np.append(True, value[1:] != value[:-1])
-    first = np.flatnonzero(begins)[np.cumsum(begins) - 1]
-    others = np.flatnonzero(~begins)
+    own = np.cumsum(begins | np.append(True, file[1:] != file[:-1])) - 1
+    times = np.bincount(own)[own]
+    group = np.cumsum(begins) - 1
+    once = np.flatnonzero(times == 1)[::-1]
+    anchors = np.full(int(group[-1]) + 1, -1)
+    anchors[group[once]] = once
+    first = anchors[group]
+    others = np.flatnonzero((first >= 0) & (first != np.arange(len(first))) & (times <= OFTEN))
     first = first[others]
-    pairs = np.stack([file[first], file[others]], axis=1)
-    if not len(pairs):
+    if not len(others):
         return
-    _, pair, counts = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
-    most = np.maximum(repeats[pairs[:, 0]], repeats[pairs[:, 1]])
-    honest = REPEATING * most <= counts[pair.reshape(-1)]
-    first, others = first[honest], others[honest]
     keys = np.stack([recording[first], recording[others], place[others] - place[first]], axis=1)
-    kinds, kind = np.unique(keys, axis=0, return_inverse=True)
+    kinds, kind, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
     by_kind = np.argsort(kind.reshape(-1), kind="stable")
-    edges = np.cumsum([0, *np.bincount(kind.reshape(-1), minlength=len(kinds))])
-    for number, (one, other, offset) in enumerate(kinds[:MOST_OFFSETS].tolist()):
+    edges = np.cumsum([0, *counts])
+    for number in np.argsort(-counts, kind="stable")[:MOST_OFFSETS].tolist():
         mine = first[by_kind[edges[number] : edges[number + 1]]]
-        yield one, other, offset, np.sort(place[mine]).tolist()
+        yield *kinds[number].tolist(), np.sort(place[mine]).tolist()
 
 
 def _same_rows(one: np.ndarray, other: np.ndarray, channels: Sequence[int] | None) -> int:
