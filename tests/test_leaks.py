@@ -314,13 +314,18 @@ def test_files_that_contradict_each_other_are_refused_though_a_third_says_nothin
         kinds = states(folder, **files, more=(signal(1, 1000), "ok"))
         with pytest.raises(DataError, match=r"good\.csv and late\.csv hold .*, and one is healthy, the other faulty"):
             read(folder, "anomaly", **kinds)
-        values = {key: (own, [{None: "", "ok": "idle", "bad": "run"}[state]] * len(own)) for key, (own, state) in files.items()}
+        values = {
+            key: (own, [{None: "", "ok": "idle", "bad": "run"}[state]] * len(own))
+            for key, (own, state) in files.items()
+        }
         (folder / "c").mkdir()
         for key, (own, labels) in values.items():
             write_csv(folder / "c" / f"{key}.csv", own, {"state": labels})
         for number in range(6):
             write_csv(folder / "c" / f"{number}.csv", signal(number + 2), TASKS["classification"](number))
-        with pytest.raises(DataError, match=r"good\.csv \(idle\) and late\.csv \(run\) hold .* and are of different classes"):
+        with pytest.raises(
+            DataError, match=r"good\.csv \(idle\) and late\.csv \(run\) hold .* and are of different classes"
+        ):
             read(folder / "c", "classification")
 
 
@@ -336,7 +341,9 @@ def test_rows_that_all_files_begin_with_are_a_remark_that_says_so_once(tmp_path)
     (note,) = [note for note in data.notes if "different classes" in note]
     assert note.endswith("and are of different classes in 90 of 90 rows; so do 65 more pairs of files.")
     write_csv(tmp_path / "12.csv", signal(0, 9910)[:4000], {"state": ["c1"] * 4000})
-    with pytest.raises(DataError, match="leave one of them out of files, cut off the rows that both have, or correct what"):
+    with pytest.raises(
+        DataError, match="leave one of them out of files, cut off the rows that both have, or correct what"
+    ):
         read(tmp_path, "classification")
 
 

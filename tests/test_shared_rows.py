@@ -9,6 +9,7 @@ from micro.datasets import shared_rows
 from micro.datasets.apart import Divided, shared_windows
 from micro.datasets.recording import Recording
 from micro.datasets.twins import Alike, alike
+from micro.errors import DataError
 
 
 def signal(seed, rows):
@@ -56,6 +57,10 @@ def of_nothing_new(kind, rng, rows):
         return np.sin(2 * np.pi * 5 * t / 100.0)
     if kind == "harmonics":
         return sum(np.sin(2 * np.pi * n * (t + phase) / 90.0 + n) / n for n in range(1, 13))
+    if kind == "damped":
+        return (np.exp(-t / 400.0) * np.sin(t / 7)).round(3)
+    if kind == "two sines":
+        return (np.sin(t / 7) + np.sin(t / 3.3)).round(2)
     if kind == "decay":
         return np.exp(-t / 400.0).round(4)
     if kind == "drifting":
@@ -81,6 +86,8 @@ def of_nothing_new(kind, rng, rows):
         "simulated",
         "harmonics",
         "decay",
+        "damped",
+        "two sines",
         "drifting",
         "square",
         "ramp",
@@ -181,5 +188,5 @@ def test_windows_are_marked_alike_however_stretches_lie():
     parts = [np.where(starts[0] < 1500, rng.integers(-1, 2, len(starts[0])), -1), np.zeros(len(starts[1]), int)]
     parts[1][starts[1] < 40] = -1
     divided = [Divided(*each) for each in zip(starts, parts)]
-    with pytest.raises(Exception, match="share samples with windows of 1.csv for training"):
+    with pytest.raises(DataError, match=r"share samples with windows of 1\.csv for training"):
         shared_windows(found, made, divided, 32, ["training", "test"])

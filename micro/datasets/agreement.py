@@ -89,7 +89,7 @@ def require_one_state(found: Alike, recordings: Sequence[Recording]) -> list[str
 
 @dataclass(frozen=True)
 class _Differing:
-    """Of `count` samples that two recordings share those both say something of, those two things, and what each says of these."""
+    """Of `count` shared samples those of which both recordings say something, those of which two things, and what each says."""
 
     known: int
     different: int

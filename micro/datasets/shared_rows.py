@@ -4,9 +4,6 @@ Whole files are compared by a digest of all their samples. Stretches are found b
 the rows whose fingerprint says so: the same rows are chosen in every file that holds them, wherever they stand in it
 (content-defined sampling, as in Manber 1994, "Finding similar files in a large file system"). One walk over the samples and a
 bounded number of fingerprints do; what they find is compared sample by sample.
-
-Rows that repeat are no sign of a copy, nor are those that follow from the rows before them: machines stand still, simulated
-signals are periodic and without noise, slow sensors give few values.
 """
 
 from __future__ import annotations
@@ -14,37 +11,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 
 from micro.datasets import cells, store
+from micro.datasets.fingerprints import BLOCK, LARGE, chosen, grain_of, in_steps, rolled
 from micro.datasets.recording import Recording
+from micro.datasets.telling import tell, tells, tells_of_pixels
 
-# Rows of a fingerprint, each other than the one before; how many must be distinct, and of how many distinct steps.
-BLOCK, DISTINCT_ROWS, DISTINCT_STEPS = 32, 24, 16
-# Earlier rows that a row may follow from, and how far from it, in steps of the channel: what rounding alone does.
-ORDER, ROUNDING = 6, 2.0
-# Fingerprints are of values in so many steps of the largest: rounding errors of a simulation are none of its values.
-STEPS = 1 << 18
-# Of a picture: distinct pixels and steps among its first that change. Of a file: rows that are looked at together, and how
-# many such parts are all looked at, of those behind them one in as many.
-FILE_ROWS, FILE_STEPS, LOOKED_AT, ALL_OF = 16, 8, 4096, 64
-# Of a file: earlier rows that a row may follow from, the part of rows that must, bits that do not, and the part of runs of rows
-# that are other than those before. Errors in steps of a channel: of rounding alone, and more than that; its finest step.
-FILE_ORDER, MET, BITS, NEW, ROUNDED, UNEXPLAINED, FINEST = 16, 0.85, 64.0, 0.4, 0.25, 0.36, 1e-5
 # Fingerprints of a window's samples, about, and of all recordings together at most; changed rows for one at least.
 OF_A_WINDOW, MOST, SPARSEST = 8, 1 << 21, 8
 # A file repeats itself where more of a stretch's fingerprints than this stand in it again; oftener than this it is periodic.
 REPEATING, OFTEN = 0.5, 4
-# Rows whose magnitudes are looked at in each block, and the quantile of them that is large.
-SAMPLED, LARGE = 1024, 0.99
+# Rows whose magnitudes are looked at in each block.
+SAMPLED = 1024
 # Pairs of recordings and offsets that are compared at most, pairs that follow from others, and rows, at first, and values
 # that are compared at a time.
 MOST_OFFSETS, MOST_CLOSED, ROWS_AT_ONCE, VALUES_AT_ONCE = 20_000, 5_000, 1024, 1 << 20
-# Odd numbers that mix bits (those of xxHash and of splitmix64).
-MIX = tuple(np.uint64(each) for each in (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0xBF58476D1CE4E5B9))
 
 
 @dataclass(frozen=True)
@@ -83,13 +67,7 @@ def same_files(recordings: Sequence[Recording], channels: Sequence[int] | None) 
             own = [recordings[place].samples for place in of_name[name]]
             by_digest.setdefault(_digest(own, channels), []).append(name)
     found = [tuple(names) for names in by_digest.values() if len(names) > 1]
-    telling = []
-    for names in found:
-        own = [recordings[place] for place in of_name[names[0]]]
-        tells = _tells if own[0].image_size is None else _tells_of_pixels
-        if tells([one.samples for one in own], channels):
-            telling.append(names)
-    return telling
+    return [names for names in found if _tell([recordings[place] for place in of_name[names[0]]], channels)]
 
 
 def matched(recordings: Sequence[Recording], twins: Iterable[Sequence[str]]) -> list[Shared]:
@@ -145,11 +123,12 @@ def shared_stretches(
             after = _same_rows(a[place:], b[place + offset :], channels)
             past = place + max(after, 1)
             begin, count = place - before, before + after
-            if count >= max(window, BLOCK) and not (
-                repeats.much(one, begin, count) and repeats.much(other, begin + offset, count)
-            ):
-                a, b = sorted([(one, begin), (other, begin + offset)])
-                found.append(Shared(a[0], b[0], a[1], b[1], count))
+            if count < max(window, BLOCK):
+                continue
+            repeated = repeats.much(one, begin, count) and repeats.much(other, begin + offset, count)
+            if not repeated and tells([a[begin : begin + count]], channels):
+                low, high = sorted([(one, begin), (other, begin + offset)])
+                found.append(Shared(low[0], high[0], low[1], high[1], count))
     return sorted(found, key=lambda each: (each.one, each.other, each.begin))
 
 
@@ -197,163 +176,17 @@ def _edges(recordings: Sequence[Recording], places: Sequence[int]) -> np.ndarray
     return np.cumsum([0, *(len(recordings[place].samples) for place in places)])
 
 
-def _chosen(samples: np.ndarray, channels: Sequence[int] | None) -> np.ndarray:
-    """Rows in memory, (n, channels) float32, of which zeros have one sign."""
-    return np.ascontiguousarray(samples if channels is None else samples[:, list(channels)], np.float32) + np.float32(0)
+def _tell(own: Sequence[Recording], channels: Sequence[int] | None) -> bool:
+    samples = [one.samples for one in own]
+    return tells(samples, channels) if own[0].image_size is None else tells_of_pixels(samples, channels)
 
 
 def _digest(parts: Sequence[np.ndarray], channels: Sequence[int] | None) -> bytes:
     digest = blake2b(digest_size=16)
     for samples in parts:
         for part in store.blocks(samples):
-            digest.update(_chosen(samples[part], channels).data)
+            digest.update(chosen(samples[part], channels).data)
     return digest.digest()
-
-
-def _tells_of_pixels(parts: Sequence[np.ndarray], channels: Sequence[int] | None) -> bool:
-    """Whether a picture's first pixels that change are so many different ones that another has them by copy alone."""
-    first = islice(_together(_changed(block) for block in _blocks(parts, channels)), 1)
-    return any(_telling(rows[None], FILE_ROWS, FILE_STEPS)[0] for rows in first)
-
-
-def _tells(parts: Sequence[np.ndarray], channels: Sequence[int] | None) -> bool:
-    """Whether rows of a file say so much that does not follow from those before that another has them by copy alone.
-
-    Slow sensors say it by what they change to, coarse ones by when they change.
-    """
-    by_change = _together(_changed(block) for block in _blocks(parts, channels))
-    for rows in (by_change, _together(_blocks(parts, channels))):
-        for number, each in enumerate(rows):
-            if number >= ALL_OF and number % ALL_OF:
-                continue
-            if _is_new(each) and max(_bits(column) for column in each.T.astype(np.float64)) >= BITS:
-                return True
-    return False
-
-
-def _blocks(parts: Sequence[np.ndarray], channels: Sequence[int] | None) -> Iterator[np.ndarray]:
-    return (_chosen(samples[part], channels) for samples in parts for part in store.blocks(samples))
-
-
-def _changed(block: np.ndarray) -> np.ndarray:
-    """Rows that differ from the one before."""
-    return block[np.append(True, (block[1:] != block[:-1]).any(axis=1))]
-
-
-def _together(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The rows of blocks, LOOKED_AT at a time: (n, channels)."""
-    left: list[np.ndarray] = []
-    for block in blocks:
-        left.append(block)
-        if (count := sum(map(len, left))) >= LOOKED_AT:
-            *full, rest = np.split(np.concatenate(left), np.arange(LOOKED_AT, count + 1, LOOKED_AT))
-            yield from full
-            left = [rest]
-    if any(map(len, left)):
-        yield np.concatenate(left)
-
-
-def _is_new(rows: np.ndarray) -> bool:
-    """Whether rows, (n, channels), do not repeat themselves: periodic signals do."""
-    large = np.quantile(np.abs(rows), LARGE, axis=0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        hashes = _hashed(np.round(rows / np.where(large > 0, large / STEPS, 1.0)).astype(np.float32) + np.float32(0))
-    runs = _rolled(hashes) if len(rows) >= 2 * BLOCK else hashes
-    return len(np.unique(runs)) >= max(FILE_ROWS, NEW * len(runs) if len(rows) >= 2 * BLOCK else 0)
-
-
-def _bits(values: np.ndarray) -> float:
-    """About how many bits of a channel, (n,), do not follow from the values before: 0 where rounding alone explains them.
-
-    Values are told by a linear prediction; of it the rows that it meets worst, such as jumps of a square wave, do not count.
-    """
-    order = min(FILE_ORDER, len(values) // 4)
-    middle = np.median(values)
-    around = values - middle
-    spread, large = (float(np.quantile(np.abs(each), LARGE)) for each in (around, values))
-    if order < 2 or not spread > 0 or not np.isfinite(spread):
-        return 0.0
-    least = float(np.finfo(np.float32).eps) * large
-    gaps = np.diff(np.unique(values))
-    gaps = gaps[gaps > least]
-    step = max(float(np.quantile(gaps, 0.1)) if len(gaps) else 0.0, FINEST * spread, least)
-    lagged = np.lib.stride_tricks.sliding_window_view(np.clip(around / spread, -4, 4), order + 1)
-    before, after = np.column_stack([lagged[:, :order], np.ones(len(lagged))]), lagged[:, order]
-    kept = np.ones(len(after), bool)
-    for _ in range(4):
-        own = before[kept]
-        normal = own.T @ own + 1e-12 * len(own) * np.eye(order + 1)
-        missed = np.abs(after - before @ np.linalg.solve(normal, own.T @ after[kept]))
-        kept = missed <= np.quantile(missed, MET)
-    error = float(np.sqrt(np.mean(missed[kept] ** 2))) * spread / step
-    return len(after) * float(np.log2(error / ROUNDED)) if error > UNEXPLAINED else 0.0
-
-
-def _telling(blocks: np.ndarray, rows: int, steps: int) -> np.ndarray:
-    """Which blocks hold as many distinct rows, and distinct steps from row to row: (m, n, channels) -> (m,) bool."""
-    if blocks.shape[1] < 2:
-        return np.zeros(len(blocks), bool)
-    with np.errstate(over="ignore", invalid="ignore"):
-        # Steps of a coarse sensor, 20.1 to 20.2 and 20.2 to 20.3, differ in their last digits.
-        grain = 8 * np.finfo(np.float32).eps * np.abs(blocks).max(axis=1, keepdims=True)
-        moved = np.round(np.diff(blocks, axis=1) / np.where(grain > 0, grain, 1)).astype(np.float32) + np.float32(0)
-    return np.asarray((_distinct(blocks) >= rows) & (_distinct(moved) >= steps))
-
-
-def _surprising(blocks: np.ndarray) -> np.ndarray:
-    """Which blocks have a channel whose values do not follow from those before, (m, n, channels) -> (m,) bool.
-
-    Sines, ramps and decays are given by an earlier few of their values but for rounding, whatever their periods.
-    """
-    found = np.zeros(len(blocks), bool)
-    for column in np.moveaxis(blocks.astype(np.float64), 2, 0):
-        highest = np.abs(column).max(axis=1)
-        gaps = np.diff(np.sort(column, axis=1), axis=1)
-        least = np.finfo(np.float32).eps * highest
-        step = np.where(gaps > least[:, None], gaps, np.inf).min(axis=1)
-        known = np.isfinite(step)
-        lagged = (
-            np.lib.stride_tricks.sliding_window_view(column, ORDER + 1, axis=1)
-            / np.where(highest > 0, highest, 1)[:, None, None]
-        )
-        before, after = lagged[..., :ORDER], lagged[..., ORDER]
-        before = np.concatenate([before, np.ones((*before.shape[:2], 1))], axis=2)
-        turned = before.transpose(0, 2, 1)
-        # A touch of ridge, as the earlier values of a sine determine each other.
-        normal = turned @ before + 1e-12 * np.eye(ORDER + 1)
-        weights = np.linalg.solve(normal, turned @ after[..., None])
-        missed = np.sqrt(np.mean((after[..., None] - before @ weights) ** 2, axis=(1, 2))) * highest
-        found |= known & (missed > ROUNDING * step)
-    return found
-
-
-def _distinct(blocks: np.ndarray) -> np.ndarray:
-    """How many different rows each block has: (m, n, channels) float32 -> (m,) int."""
-    count, length, width = blocks.shape
-    ordered = np.sort(_hashed(blocks.reshape(-1, width)).reshape(count, length), axis=1)
-    return 1 + (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1)
-
-
-def _hashed(rows: np.ndarray) -> np.ndarray:
-    """A number for each row, (n, channels) float32 -> (n,) uint64."""
-    bits = np.ascontiguousarray(rows, np.float32).view(np.uint32)
-    found = np.full(len(rows), MIX[2])
-    for column in bits.T:
-        found ^= column
-        found *= MIX[0]
-        found ^= found >> np.uint64(29)
-        found *= MIX[1]
-    return found ^ (found >> np.uint64(32))
-
-
-def _rolled(rows: np.ndarray) -> np.ndarray:
-    """A number for each run of BLOCK rows, from those of the rows: (n,) -> (n - BLOCK + 1,) uint64."""
-    found, length = rows, 1
-    while length < BLOCK:
-        found = found[:-length] * MIX[0] + found[length:]
-        found = (found ^ (found >> np.uint64(31))) * MIX[1]
-        length *= 2
-    return found ^ (found >> np.uint64(33))
 
 
 def _all_prints(
@@ -364,7 +197,7 @@ def _all_prints(
     large = np.stack([_large(one.samples, channels) for one in recordings])
     # The least, as files of another unit are none of the measure of the others.
     least = np.where(large > 0, large, np.inf).min(axis=0)
-    grain = np.where(np.isfinite(least), least / STEPS, 1.0)
+    grain = grain_of(least)
     parts = []
     for one, place in zip(recordings, places):
         for values, begins in _prints(one.samples, every, channels, grain):
@@ -381,7 +214,7 @@ def _large(samples: np.ndarray, channels: Sequence[int] | None) -> np.ndarray:
     rows = []
     for part in store.blocks(samples):
         block = samples[part]
-        rows.append(np.abs(_chosen(block[:: max(1, len(block) // SAMPLED)], channels)))
+        rows.append(np.abs(chosen(block[:: max(1, len(block) // SAMPLED)], channels)))
     found = np.zeros(width)
     for number, column in enumerate(np.concatenate(rows).T if rows else ()):
         told = column[np.isfinite(column) & (column > 0)]
@@ -395,24 +228,23 @@ def _prints(
     """Fingerprints of a recording that tell something, about one in `every`, and where their rows begin; block by block."""
     left, left_at = np.zeros(0, np.uint64), np.zeros(0, np.int64)
     for part in store.blocks(samples):
-        with np.errstate(over="ignore", invalid="ignore"):
-            rows = _hashed(np.round(_chosen(samples[part], channels) / grain).astype(np.float32) + np.float32(0))
+        rows = in_steps(chosen(samples[part], channels), grain)
         before = np.append(left[-1:] if len(left) else ~rows[:1], rows[:-1])
         changed = np.flatnonzero(rows != before)
         hashes, at = np.append(left, rows[changed]), np.append(left_at, part.start + changed)
         left, left_at = hashes[-(BLOCK - 1) :], at[-(BLOCK - 1) :]
         if len(hashes) < BLOCK:
             continue
-        rolled = _rolled(hashes)
-        chosen = np.flatnonzero(rolled % np.uint64(every) == 0)
+        values = rolled(hashes)
+        taken = np.flatnonzero(values % np.uint64(every) == 0)
         width = samples.shape[1] if channels is None else len(channels)
         step = max(1, VALUES_AT_ONCE // (BLOCK * width))
-        for first in range(0, len(chosen), step):
-            own = chosen[first : first + step]
-            blocks = _chosen(samples[at[own[:, None] + np.arange(BLOCK)].reshape(-1)], channels)
+        for first in range(0, len(taken), step):
+            own = taken[first : first + step]
+            blocks = chosen(samples[at[own[:, None] + np.arange(BLOCK)].reshape(-1)], channels)
             blocks = blocks.reshape(len(own), BLOCK, width)
-            telling = own[_telling(blocks, DISTINCT_ROWS, DISTINCT_STEPS) & _surprising(blocks)]
-            yield rolled[telling], at[telling]
+            telling = own[tell(blocks)]
+            yield values[telling], at[telling]
 
 
 class _Repeats(NamedTuple):
@@ -479,7 +311,7 @@ def _same_rows(one: np.ndarray, other: np.ndarray, channels: Sequence[int] | Non
     length, begin, size = min(len(one), len(other)), 0, ROWS_AT_ONCE
     while begin < length:
         part = slice(begin, min(begin + size, length))
-        differ = np.flatnonzero((_chosen(one[part], channels) != _chosen(other[part], channels)).any(axis=1))
+        differ = np.flatnonzero((chosen(one[part], channels) != chosen(other[part], channels)).any(axis=1))
         store.release(one)
         store.release(other)
         if len(differ):

@@ -137,8 +137,9 @@ def _common(
     names: dict[str, dict[str, None]] = {}
     for pair, own in by_pair.items():
         if len(own) == 1:
-            one, other = _rows(recordings, own[0].one, own[0].begin, own[0]), _rows(
-                recordings, own[0].other, own[0].start, own[0]
+            one, other = (
+                _rows(recordings, own[0].one, own[0].begin, own[0]),
+                _rows(recordings, own[0].other, own[0].start, own[0]),
             )
             if one == other:
                 names.setdefault(one, {}).update(dict.fromkeys(pair))
@@ -147,7 +148,10 @@ def _common(
 
 def in_words(recordings: Sequence[Recording], shared: Shared) -> str:
     """Which rows of a file are which of another."""
-    own, theirs = _rows(recordings, shared.one, shared.begin, shared), _rows(recordings, shared.other, shared.start, shared)
+    own, theirs = (
+        _rows(recordings, shared.one, shared.begin, shared),
+        _rows(recordings, shared.other, shared.start, shared),
+    )
     one, other = (recordings[place].name.strip() for place in (shared.one, shared.other))
     return f"{theirs} of {other} are {own} of {one}"
 
