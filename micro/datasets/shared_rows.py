@@ -255,10 +255,11 @@ class _Repeats(NamedTuple):
 
     @classmethod
     def of(cls, prints: _Prints) -> _Repeats:
-        _, kind, counts = np.unique(
-            np.stack([prints.value, prints.file.astype(np.uint64)]), axis=1, return_inverse=True, return_counts=True
-        )
-        again = counts[kind.reshape(-1)] > 1
+        order = np.lexsort((prints.file, prints.value))
+        value, file = prints.value[order], prints.file[order]
+        same = (value[1:] == value[:-1]) & (file[1:] == file[:-1])
+        again = np.empty(len(order), bool)
+        again[order] = np.append(same, False) | np.append(False, same)
         order = np.lexsort((prints.place, prints.recording))
         recording, place, again = prints.recording[order], prints.place[order], again[order]
         numbers, firsts = np.unique(recording, return_index=True)
