@@ -2,15 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from support import invoke
 from tables import columns
 
 from micro.config import parse_config
 from micro.datasets.prepare import prepare
-from micro.datasets.recording import Recording
-from micro.datasets.twins import Alike, alike
 from micro.errors import DataError
 
 ROWS, WINDOW = 240, 16
@@ -271,101 +267,89 @@ def test_sounds_and_pictures_of_the_same_samples_are_twins(tmp_path):
             prepare(parse_config(raw))
 
 
-# What is found, and what is not
+def states(folder, **of_files):
+    """Recordings of one state each, or of none where it is None: (values, state) by name."""
+    for name, (values, state) in of_files.items():
+        write_csv(folder / f"{name}.csv", values, {} if state is None else {"state": [state] * len(values)})
+    kinds = {
+        "healthy_files": [f"{name}.csv" for name, (_, state) in of_files.items() if state == "ok"],
+        "faulty_files": [f"{name}.csv" for name, (_, state) in of_files.items() if state == "bad"],
+    }
+    return {key: names for key, names in kinds.items() if names}
 
 
-def found_in(*signals, window=32):
-    made = [Recording.whole(f"{n}.csv", values, 100.0, "", True) for n, values in enumerate(signals)]
-    return alike(made, [], window)
+def test_healthy_files_that_hold_the_same_through_one_of_unknown_state_are_in_one_fold(tmp_path):
+    """Copies, and recordings of which each overlaps with a file that is neither healthy nor faulty."""
+    long = signal(0, 4000)
+    cases = {
+        "copies": {"all": (long, None), "good": (long, "ok"), "late": (long, "ok")},
+        "parts": {"all": (long, None), "good": (long[:2500], "ok"), "late": (long[1500:], "ok")},
+        "apart": {"all": (long, None), "good": (long[:2000], "ok"), "late": (long[2000:], "ok")},
+    }
+    for name, files in cases.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        more = {f"more{n}": (signal(n + 1, 1000), "ok") for n in range(3)}
+        kinds = states(folder, **files, **more)
+        raw = config_of(folder, "anomaly", folds=3, **kinds)
+        for fold in range(3):
+            data = prepare(parse_config(raw), fold)
+            assert ("good.csv" in data.tested) == ("late.csv" in data.tested)
+            judged = data.test.x[np.asarray(data.test.labels) >= 0]  # windows of unknown state are scored only
+            assert not {row.tobytes() for row in judged} & {row.tobytes() for row in data.train.x}
+        with pytest.raises(DataError, match="folds = 5, and 4 healthy files have windows"):
+            read(folder, "anomaly", folds=5, **kinds)
 
 
-@given(
-    offset=st.integers(0, 400),
-    count=st.integers(140, 600),
-    gap=st.integers(1, 60),
-    digits=st.integers(2, 5),
-    window=st.sampled_from([8, 32, 64]),
-    seed=st.integers(0, 10**6),
-)
-@settings(max_examples=60, deadline=None)
-def test_rows_of_another_recording_are_found_wherever_they_stand(offset, count, gap, digits, window, seed):
-    rng = np.random.default_rng(seed)
-    one, other = rng.normal(size=(1000, 2)).round(digits), rng.normal(size=(1000, 2)).round(digits)
-    one[:5] = 0.5
-    other[gap : gap + count] = one[offset : offset + count]
-    one[500:503] = one[499]  # a sensor that stands still for a moment
-    other[gap : gap + count] = one[offset : offset + count]
-    (pair,) = found_in(one, other, rng.normal(size=(1000, 2)), window=window).overlapping
-    assert pair == ("0.csv", "1.csv")
-    longest = max(found_in(one, other, window=window).shared, key=lambda each: each.count)
-    assert longest.start - longest.begin == gap - offset
-    assert longest.count >= count
+def test_files_that_contradict_each_other_are_refused_though_a_third_says_nothing(tmp_path):
+    long = signal(0, 4000)
+    cases = {
+        "parts": {"all": (long, None), "good": (long[:2500], "ok"), "late": (long[1500:], "bad")},
+        "copies": {"all": (long, None), "good": (long, "ok"), "late": (long, "bad")},
+        "copy and part": {"all": (long, None), "good": (long, "ok"), "late": (long[1500:], "bad")},
+    }
+    for name, files in cases.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        kinds = states(folder, **files, more=(signal(1, 1000), "ok"))
+        with pytest.raises(DataError, match=r"good\.csv and late\.csv hold .*, and one is healthy, the other faulty"):
+            read(folder, "anomaly", **kinds)
+        values = {
+            key: (own, [{None: "", "ok": "idle", "bad": "run"}[state]] * len(own))
+            for key, (own, state) in files.items()
+        }
+        (folder / "c").mkdir()
+        for key, (own, labels) in values.items():
+            write_csv(folder / "c" / f"{key}.csv", own, {"state": labels})
+        for number in range(6):
+            write_csv(folder / "c" / f"{number}.csv", signal(number + 2), TASKS["classification"](number))
+        with pytest.raises(
+            DataError, match=r"good\.csv \(idle\) and late\.csv \(run\) hold .* and are of different classes"
+        ):
+            read(folder / "c", "classification")
 
 
-def of_nothing_new(kind, rng, rows):
-    """A recording that others may well be like by chance or by rule."""
-    t, phase = np.arange(rows), rng.integers(0, rows)
-    if kind == "constant":
-        return np.full(rows, 20.5)
-    if kind == "silence":
-        return np.where((t > rows // 3) & (t < rows // 2), rng.normal(size=rows), 0.0)
-    if kind == "sine":
-        return np.sin(2 * np.pi * (t + phase) / rng.choice([50, 64, 100])).round(3)
-    if kind == "simulated":
-        return np.sin(2 * np.pi * 5 * t / 100.0)
-    if kind == "harmonics":
-        return sum(np.sin(2 * np.pi * n * (t + phase) / 90.0 + n) / n for n in range(1, 13))
-    if kind == "decay":
-        return np.exp(-t / 400.0).round(4)
-    if kind == "drifting":
-        return np.sin(2 * np.pi * (t + phase) / 33.37).round(2)
-    if kind == "square":
-        return ((t + phase) // 25 % 2).astype(float)
-    if kind == "ramp":
-        return (t + phase) % 300.0
-    if kind == "slow":
-        return 20 + np.cumsum(np.where(rng.random(rows) < 0.02, rng.choice([-1, 1], rows), 0)) % 8
-    if kind == "walk":
-        return np.cumsum(rng.choice([-1, 1], rows)) % 40
-    assert kind == "tenths"
-    return (200 + np.cumsum(np.where(rng.random(rows) < 0.2, rng.choice([-1, 1], rows), 0)) % 60) / 10
+def test_rows_that_all_files_begin_with_are_a_remark_that_says_so_once(tmp_path):
+    """A test signal before each run, a class for each file."""
+    sweep = signal(99, 90)
+    for number in range(12):
+        values = np.concatenate([sweep, signal(number, 9910)])
+        write_csv(tmp_path / f"{number:02d}.csv", values, {"state": [f"c{number}"] * 10_000})
+    data = read(tmp_path, "classification")
+    (note,) = [note for note in data.notes if "hold the same rows" in note]
+    assert note == "12 files hold the same rows 0 to 89: 00.csv, 01.csv, 02.csv and 9 more."
+    (note,) = [note for note in data.notes if "different classes" in note]
+    assert note.endswith("and are of different classes in 90 of 90 rows; so do 65 more pairs of files.")
+    write_csv(tmp_path / "12.csv", signal(0, 9910)[:4000], {"state": ["c1"] * 4000})
+    with pytest.raises(
+        DataError, match="leave one of them out of files, cut off the rows that both have, or correct what"
+    ):
+        read(tmp_path, "classification")
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "constant",
-        "silence",
-        "sine",
-        "simulated",
-        "harmonics",
-        "decay",
-        "drifting",
-        "square",
-        "ramp",
-        "slow",
-        "walk",
-        "tenths",
-    ],
-)
-@given(seed=st.integers(0, 10**6), rows=st.integers(300, 3000), window=st.sampled_from([8, 16, 64]))
-@settings(max_examples=25, deadline=None)
-def test_signals_that_repeat_or_are_coarse_are_no_leak(kind, seed, rows, window):
-    rng = np.random.default_rng(seed)
-    signals = [of_nothing_new(kind, rng, rows + 7 * n) for n in range(6)]
-    found = found_in(*signals, window=window)
-    assert (found.overlapping, found.twins) == ((), ())
-
-
-def test_a_file_in_another_is_found_where_both_are_on_disk(monkeypatch):
-    from micro.datasets import cells, store
-
-    monkeypatch.setattr(store, "LARGE", 1000)
-    monkeypatch.setattr(cells, "BLOCK_ROWS", 256)
-    long, part = store.room(3000, 2), store.room(1500, 2)
-    long[:] = signal(0, 3000)
-    part[:] = long[1001:2501]
-    assert store.is_stored(long)
-    assert found_in(long, part).overlapping == (("0.csv", "1.csv"),)
-    assert found_in(long, np.array(long)).twins == (("0.csv", "1.csv"),)
-    assert Alike().related == ()
+def test_the_report_says_that_overlaps_may_be_missed_where_recordings_were_resampled(tmp_path):
+    for number in range(6):
+        write_csv(tmp_path / f"{number}.csv", signal(number, 2000), {})
+    assert not [note for note in read(tmp_path, "anomaly").notes if "resample" in note]
+    notes = read(tmp_path, "anomaly", resample=40.0).notes
+    assert len([note for note in notes if note.startswith("overlaps between recordings that resample brought to")]) == 1

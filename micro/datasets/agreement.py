@@ -24,7 +24,8 @@ def require_one_class(
     """Sentences on files that hold the same and are of different classes in a few rows; `names` are those of the classes.
 
     Raises:
-        DataError: Where they are in more than one row in a hundred. Names both files and their classes.
+        DataError: Where they are in more than one row in a hundred of the shorter file. Names both files and their
+            classes.
     """
 
     def differing(each: Shared) -> _Differing:
@@ -32,7 +33,7 @@ def require_one_class(
         known = (own >= 0) & (theirs >= 0)
         different = known & (own != theirs)
         said = [listed([names[n] for n in np.unique(side[different])]) for side in (own, theirs)]
-        return _Differing(int(known.sum()), int(different.sum()), said[0], said[1])
+        return _Differing(int(known.sum()), int(different.sum()), each.count, said[0], said[1])
 
     return _agreed(found, [one.recording for one in recordings], differing, _said(f"are of different {what}"))
 
@@ -41,8 +42,8 @@ def require_one_number(found: Alike, recordings: Sequence[NumberedRecording]) ->
     """Sentences on files that hold the same and have different numbers in a few rows.
 
     Raises:
-        DataError: Where they differ by more than a hundredth of the numbers' range in more than one row in a hundred. Names
-            both files and two of their numbers.
+        DataError: Where they differ by more than a hundredth of the numbers' range in more than one row in a hundred of
+            the shorter file. Names both files and two of their numbers.
     """
     numbers = [one.numbers.reshape(len(one.numbers), -1) for one in recordings]
     if not found.shared:
@@ -58,7 +59,7 @@ def require_one_number(found: Alike, recordings: Sequence[NumberedRecording]) ->
         said = [
             ", ".join(f"{value:g}" for value in side[different[0]]) if len(different) else "" for side in (own, theirs)
         ]
-        return _Differing(int(known.sum()), len(different), said[0], said[1])
+        return _Differing(int(known.sum()), len(different), each.count, said[0], said[1])
 
     return _agreed(found, [one.recording for one in recordings], differing, _said("have different numbers"))
 
@@ -67,7 +68,7 @@ def require_one_state(found: Alike, recordings: Sequence[Recording]) -> list[str
     """Sentences on files that hold the same and of which one is healthy, another faulty, in a few rows.
 
     Raises:
-        DataError: Where they are in more than one row in a hundred. Names both files.
+        DataError: Where they are in more than one row in a hundred of the shorter file. Names both files.
     """
 
     def differing(each: Shared) -> _Differing:
@@ -77,7 +78,7 @@ def require_one_state(found: Alike, recordings: Sequence[Recording]) -> list[str
         good, bad = healthy & ~faulty & theirs_faulty, faulty & theirs_healthy & ~theirs_faulty
         known = (healthy | faulty) & (theirs_healthy | theirs_faulty)
         said = ("healthy", "faulty") if good.sum() >= bad.sum() else ("faulty", "healthy")
-        return _Differing(int(known.sum()), int((good | bad).sum()), *said)
+        return _Differing(int(known.sum()), int((good | bad).sum()), each.count, *said)
 
     def worded(one: str, other: str, hold: str, first: _Differing) -> str:
         good, bad = (one, other) if first.one == "healthy" else (other, one)
@@ -88,10 +89,11 @@ def require_one_state(found: Alike, recordings: Sequence[Recording]) -> list[str
 
 @dataclass(frozen=True)
 class _Differing:
-    """Of samples that two recordings share how many both say something of, how many two things, and what each says of these."""
+    """Of `count` shared samples those of which both recordings say something, those of which two things, and what each says."""
 
     known: int
     different: int
+    count: int
     one: str
     other: str
 
@@ -111,17 +113,26 @@ def _agreed(
     for each in found.shared:
         if max(each.one, each.other) < len(recordings):
             pairs.setdefault((recordings[each.one].name, recordings[each.other].name), []).append(differing(each))
-    notes = []
+    lengths: dict[str, int] = {}
+    for recording in recordings:
+        lengths[recording.name] = lengths.get(recording.name, 0) + len(recording.samples)
+    notes: list[str] = []
     for (one, other), own in pairs.items():
         known, wrong = sum(each.known for each in own), sum(each.different for each in own)
         if not wrong:
             continue
         first = next(each for each in own if each.different)
         both = worded(one, other, found.hold(one, other), first)
-        if wrong > FEW * known and any({one, other} <= set(names) for names in found.related):
-            raise DataError(f"{both}; leave one of them out of files, or correct what is said of it")
-        notes.append(f"{both} in {wrong:,} of {counted(known, 'row')}.")
-    return notes
+        # Of the shorter file: of a few rows that recordings begin with, what is said may well differ.
+        share = min(1.0, sum(each.count for each in own) / min(lengths[one], lengths[other]))
+        if wrong * share > FEW * known:
+            cut = ", cut off the rows that both have" if found.first(one) != found.first(other) else ""
+            raise DataError(f"{both}; leave one of them out of files{cut}, or correct what is said of it")
+        notes.append(f"{both} in {wrong:,} of {counted(known, 'row')}")
+    if not notes:
+        return []
+    more = f"; so do {counted(len(notes) - 1, 'more pair')} of files" if notes[1:] else ""
+    return [f"{notes[0]}{more}."]
 
 
 def _both(each: Shared, values: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from micro.support.wording import counted, listed
 
 @dataclass(frozen=True)
 class Divided:
-    """Windows of a recording: the sample at which each begins, and its part, -1 for those of none."""
+    """Windows of a recording: the sample at which each begins, in order, and its part, -1 for those of none."""
 
     starts: np.ndarray
     parts: np.ndarray
@@ -77,20 +77,23 @@ def _marks(
             continue
         for here in (each, Shared(each.other, each.one, each.start, each.begin, each.count)):
             mine, theirs = divided[here.one], divided[here.other]
-            begins = theirs.starts + here.begin - here.start
-            inside = (mine.starts >= here.begin) & (mine.starts + window <= here.begin + here.count)
-            for part in np.unique(mine.parts[inside & (mine.parts > 0)]).tolist():
-                earlier = (theirs.parts >= 0) & (theirs.parts < part)
-                # Only what lies in the stretch is the same.
-                earlier &= (begins > here.begin - window) & (begins < here.begin + here.count)
-                hit = inside & (mine.parts == part) & _near(mine.starts, begins[earlier], window)
+            # Windows begin one after another: only those in the stretch are looked at, and of the other's those that touch it.
+            first, past = np.searchsorted(mine.starts, [here.begin, here.begin + here.count - window + 1])
+            low, high = np.searchsorted(theirs.starts, [here.start - window + 1, here.start + here.count])
+            if past <= first or high <= low:
+                continue
+            starts, parts = mine.starts[first:past], mine.parts[first:past]
+            begins, other_parts = theirs.starts[low:high] + here.begin - here.start, theirs.parts[low:high]
+            for part in np.unique(parts[parts > 0]).tolist():
+                earlier = (other_parts >= 0) & (other_parts < part)
+                hit = (parts == part) & _near(starts, begins[earlier], window)
                 if not hit.any():
                     continue
                 none = np.zeros(len(mine.starts), bool)
                 fresh = _Found(none, in_words(recordings, here), recordings[here.other].name)
                 own = marks.setdefault(part, {}).setdefault(here.one, fresh)
-                own.marked |= hit
-                own.parts |= set(theirs.parts[earlier & _near(begins, mine.starts[hit], window)].tolist())
+                own.marked[first:past] |= hit
+                own.parts |= set(other_parts[earlier & _near(begins, starts[hit], window)].tolist())
     return marks
 
 

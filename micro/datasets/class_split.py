@@ -197,16 +197,23 @@ def _by_groups(
 
 
 def joined(groups: Mapping[str, str], alike: Alike) -> dict[str, int]:
-    """A number for each file's group; groups that hold the same, or some of the same rows, are one."""
+    """A number for each file's group; groups that hold the same, or some of the same rows, are one.
+
+    So are groups that have this in common with one file, be it one that is not divided itself.
+    """
     from scipy.cluster.hierarchy import DisjointSet
 
-    joined = DisjointSet(dict.fromkeys(groups.values()))
+    files = dict.fromkeys([*groups, *(name for names in alike.related for name in names)])
+    joined = DisjointSet(
+        [*((True, name) for name in files), *((False, group) for group in dict.fromkeys(groups.values()))]
+    )
+    for name, group in groups.items():
+        joined.merge((True, name), (False, group))
     for first, *others in alike.related:
         for other in others:
-            if first in groups and other in groups:
-                joined.merge(groups[first], groups[other])
-    numbers: dict[str, int] = {}
-    return {name: numbers.setdefault(joined[group], len(numbers)) for name, group in groups.items()}
+            joined.merge((True, first), (True, other))
+    numbers: dict[tuple[bool, str], int] = {}
+    return {name: numbers.setdefault(joined[True, name], len(numbers)) for name in groups}
 
 
 def _drawn(

@@ -184,9 +184,10 @@ def _same(groups: Mapping[str, str], alike: Alike) -> str:
     """Which groups count as one, as files of them hold the same; '' where there are none."""
     found: dict[str, dict[str, str]] = {}
     for names in alike.related:
-        if len({groups[name] for name in names if name in groups}) > 1:
-            both = " and ".join(dict.fromkeys(groups[name] for name in names))
-            found.setdefault(alike.what(*names), {})[both] = listed(names)
+        divided = [name for name in names if name in groups]
+        if len({groups[name] for name in divided}) > 1:
+            both = " and ".join(dict.fromkeys(groups[name] for name in divided))
+            found.setdefault(alike.what(*divided), {})[both] = listed(divided)
     said = ""
     for what, pairs in found.items():
         each = [both if both == files.replace(", ", " and ") else f"{both} ({files})" for both, files in pairs.items()]

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from micro.datasets.recording import Recording
-from micro.datasets.shared_rows import Shared, matched, same_files, shared_stretches
+from micro.datasets.shared_rows import Shared, closed, matched, same_files, shared_stretches
 from micro.support.wording import listed
 
 # What two files may share and still be apart: this fraction of the shorter one's samples, in stretches of this many windows.
@@ -25,7 +25,9 @@ class Alike:
         twins: Those that are the same from end to end, in bytes or in samples: each once, in order.
         overlapping: Pairs that share more than a few samples.
         shared: The samples that recordings share, twins' too, by their places among all.
-        rows: For each of `shared` the rows of both files in words.
+        rows: For each pair of files that share some the rows of both in words.
+        common: Rows, in words, that more than two overlapping files hold in the same place, and these files.
+        resampled: Whether files' recordings were brought to another rate, so that overlaps may be missed.
     """
 
     bytes: tuple[tuple[str, ...], ...] = ()
@@ -33,6 +35,8 @@ class Alike:
     overlapping: tuple[tuple[str, str], ...] = ()
     shared: tuple[Shared, ...] = ()
     rows: Mapping[tuple[str, str], str] | None = None
+    common: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    resampled: bool = False
 
     @property
     def related(self) -> tuple[tuple[str, ...], ...]:
@@ -69,10 +73,23 @@ class Alike:
         for names in self.twins:
             own = [name.strip() for name in names]
             found.setdefault(self.what(*names), []).append(f"{own[0]} and {listed(own[1:])}")
-        for one, other in self.overlapping:
-            said = (self.rows or {}).get((one, other), f"{one} and {other}")
-            found.setdefault(self.what(one, other), []).append(said)
-        return [f"files that hold {what}: {listed(each)}." for what, each in found.items()]
+        return [f"files that hold {what}: {listed(each)}." for what, each in found.items()] + self._overlaps()
+
+    def _overlaps(self) -> list[str]:
+        """Sentences on files that overlap: of rows that many hold in the same place one for all."""
+        many = {name for _, names in self.common for name in names}
+        apart = [pair for pair in self.overlapping if not set(pair) <= many]
+        said = [f"{len(names):,} files hold the same {rows}: {listed(names)}." for rows, names in self.common]
+        each = [(self.rows or {}).get(pair, " and ".join(pair)) for pair in apart]
+        return [*said, *([f"files that hold some of the same rows: {listed(each)}."] if each else []), *self._brought()]
+
+    def _brought(self) -> list[str]:
+        if not self.resampled:
+            return []
+        return [
+            "overlaps between recordings that resample brought to another rate are not looked for row by row of the files and "
+            "may be missed; whole copies are found."
+        ]
 
 
 def alike(
@@ -91,13 +108,16 @@ def alike(
     """
     twins = _joined([*of_bytes, *same_files(recordings, channels)], recordings)
     copies = frozenset(name for same in twins for name in same[1:])
-    found = shared_stretches(recordings, copies, window, channels)
+    twins_share = matched(recordings, twins)
+    shared = closed(recordings, [*twins_share, *shared_stretches(recordings, copies, window, channels)], window)
     lengths: dict[str, int] = {}
     for one in recordings:
         lengths[one.name] = lengths.get(one.name, 0) + len(one.samples)
     by_pair: dict[tuple[str, str], list[Shared]] = {}
-    for each in found:
-        by_pair.setdefault((recordings[each.one].name, recordings[each.other].name), []).append(each)
+    for each in shared[len(twins_share) :]:
+        pair = recordings[each.one].name, recordings[each.other].name
+        if not copies & set(pair):
+            by_pair.setdefault(pair, []).append(each)
     overlapping = [
         pair
         for pair, own in by_pair.items()
@@ -105,19 +125,41 @@ def alike(
         or max(each.count for each in own) > LONGEST * window
     ]
     rows = {pair: in_words(recordings, max(own, key=lambda each: each.count)) for pair, own in by_pair.items()}
-    shared = (*matched(recordings, twins), *found)
-    return Alike(tuple(of_bytes), tuple(twins), tuple(overlapping), shared, rows)
+    common = _common(recordings, {pair: by_pair[pair] for pair in overlapping})
+    resampled = len({one.name for one in recordings if one.step != 1}) > 1
+    return Alike(tuple(of_bytes), tuple(twins), tuple(overlapping), tuple(shared), rows, common, resampled)
+
+
+def _common(
+    recordings: Sequence[Recording], by_pair: Mapping[tuple[str, str], Sequence[Shared]]
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Rows that more than two files hold in the same place, where it is all that these share, and their names."""
+    names: dict[str, dict[str, None]] = {}
+    for pair, own in by_pair.items():
+        if len(own) == 1:
+            one, other = (
+                _rows(recordings, own[0].one, own[0].begin, own[0]),
+                _rows(recordings, own[0].other, own[0].start, own[0]),
+            )
+            if one == other:
+                names.setdefault(one, {}).update(dict.fromkeys(pair))
+    return tuple((rows, tuple(own)) for rows, own in names.items() if len(own) > 2)
 
 
 def in_words(recordings: Sequence[Recording], shared: Shared) -> str:
     """Which rows of a file are which of another."""
+    own, theirs = (
+        _rows(recordings, shared.one, shared.begin, shared),
+        _rows(recordings, shared.other, shared.start, shared),
+    )
+    one, other = (recordings[place].name.strip() for place in (shared.one, shared.other))
+    return f"{theirs} of {other} are {own} of {one}"
 
-    def rows(place: int, begin: int) -> str:
-        one = recordings[place]
-        first, last = (one.start + int(row * one.step) for row in (begin, begin + shared.count - 1))
-        return f"rows {first:,} to {last:,} of {one.name.strip()}"
 
-    return f"{rows(shared.other, shared.start)} are {rows(shared.one, shared.begin)}"
+def _rows(recordings: Sequence[Recording], place: int, begin: int, shared: Shared) -> str:
+    one = recordings[place]
+    first, last = (one.start + int(row * one.step) for row in (begin, begin + shared.count - 1))
+    return f"rows {first:,} to {last:,}"
 
 
 def twins_of(paths: Mapping[str, Path]) -> list[tuple[str, ...]]:
@@ -142,9 +184,9 @@ def same_stretches(recordings: Sequence[Recording], places: Sequence[int], found
         original = seen.setdefault((found.first(name), count), place)
         if original != place:
             same[place] = original
-    related = set(found.overlapping)
+    related = {frozenset(pair) for pair in found.overlapping}
     for each in found.shared:
-        pair = recordings[each.one].name, recordings[each.other].name
+        pair = frozenset(found.first(recordings[place].name) for place in (each.one, each.other))
         if pair in related and each.one in number and each.other in number:
             earlier, later = sorted((number[each.one], number[each.other]))
             same.setdefault(later, same.get(earlier, earlier))

@@ -167,7 +167,8 @@ def _synthesized(windows: Windows, count: int, seed: int) -> tuple[np.ndarray, n
 def folds_of(windows: Windows, origins: Origins) -> np.ndarray:
     """Which of five folds each window is in, (n,): whole recordings where there are enough, else stretches of each.
 
-    Copies of a window lie in its fold, and so do recordings that `origins` says belong together.
+    Copies of a window lie in its fold. So do, in whole recordings, groups and those that overlap, which `origins` says belong
+    together; of stretches `fitting_sets` leaves out what overlaps.
     """
     of = numbered(windows, origins)
     if of.group.max() + 1 >= 2 * FOLDS:
@@ -188,7 +189,10 @@ def near_of(data: Prepared) -> int:
 def fitting_sets(
     windows: Windows, folds: np.ndarray, near: int, origins: Origins
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each fold its windows, and those to fit on: of the other folds, less those that share samples with it."""
+    """For each fold its windows, and those to fit on: of the other folds, less those that share samples with it.
+
+    Where fewer than 12 are left, all of the other folds.
+    """
     of = numbered(windows, origins)
     sets = []
     for fold in np.unique(folds):
