@@ -12,9 +12,12 @@ from micro.datasets.pieces import Target, Targets
 from micro.datasets.window_parts import Windows
 from micro.runs.assessment import judge
 from micro.runs.assessment.folds import over_folds
+from micro.runs.assessment.words import METRIC_NAMES
 from micro.runs.fold_reports import mean_of, numbers_of
 from micro.runs.number_figures import number_figures, number_row
+from micro.runs.report import SHORT_NAMES, names_of
 from micro.runs.run_report import RunReport
+from micro.support.html import page
 
 MODELS = ("teacher", "student_distilled", "student_int8")
 NAMES = ("normal", "inner", "outer")
@@ -289,3 +292,32 @@ def test_a_detectors_windows_and_recordings_are_counted_alike_everywhere():
     whole = over_folds(report)
     assert whole.data.windows.test == report.tested_windows == sum(row.windows for row in whole.by_origin) == 700
     assert whole.data.recordings == 4
+
+
+def by_fold_on_the_page(report):
+    """The table of folds, and what is said below it, of a teacher with one detector."""
+    member, spread = "detector: pca", {"mean": 0.5, "deviation": 0.1, "min": 0.1, "max": 0.9}
+    folds = [{**fold.model_dump(), "models": {**fold.models, member: fold.models["teacher"]}} for fold in report.folds]
+    summary = {model: {"false_alarm_rate": spread} for model in (*MODELS, member)}
+    report = RunReport.from_dict({**report.to_dict(), "folds": folds, "summary": summary})
+    html = page(
+        "micro.runs.report", "report.html.j2", report=report, charts=[], names=names_of(report), metric=report.metric,
+        metrics=report.metrics, sentence="", verdict=judge(report), stages={}, emulated=(), moved_by=1.0, recordings=[],
+        metric_names=METRIC_NAMES, kind="detector", short_names=SHORT_NAMES,
+    )  # fmt: skip
+    return html.decode().partition("<h2>By fold</h2>")[2].partition("<details>")[0]
+
+
+def test_the_page_shows_members_of_the_teacher_and_of_folds_without_faults_what_is_known():
+    known, alone = (
+        by_fold_on_the_page(detected((0, 80), (2, 90), (4, 100))),
+        by_fold_on_the_page(healthy_alone(2, 3, 4)),
+    )
+    assert "detector: pca</th>" in known
+    assert "detector: pca</th>" in alone
+    assert "Figures of models are AUC" in known
+    assert "Every fold tests all faulty recordings" in known
+    assert "Figures of models are false alarm rate" in alone
+    assert "faulty" not in alone
+    assert "faults found" not in alone
+    assert "–" not in alone
