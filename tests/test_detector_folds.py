@@ -147,3 +147,18 @@ def test_a_run_of_four_healthy_and_three_faulty_recordings_gives_rates_with_thei
     page = (tmp_path / "run/report.html").read_text()
     assert "Every fold tests all faulty recordings" in page
     assert invoke("score", tmp_path / "run", tmp_path / "bad0.csv").exit_code == 0
+
+
+@pytest.mark.slow
+def test_without_faulty_files_the_page_and_the_table_of_folds_show_false_alarms(tmp_path):
+    raw = raw_of(pumps(tmp_path, faulty=0), faulty_files=[])
+    (tmp_path / "c.toml").write_text(tomli_w.dumps(raw))
+    result = invoke("run", tmp_path / "c.toml", "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert "false alarm rate by fold" in result.output
+    page = (tmp_path / "run/report.html").read_text()
+    assert "Figures of models are false alarm rate" in page
+    assert "Every fold tests all faulty recordings" not in page
+    table = page.partition("<h2>By fold</h2>")[2].partition("</table>")[0]
+    assert "–" not in table
+    assert "faults found" not in table

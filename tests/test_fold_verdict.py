@@ -1,11 +1,23 @@
 """A verdict over a cross-validation: of all that the folds tested, how far they lie apart, and which did worst."""
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from reports import METRICS, report_with
 from test_verdict import row
 
+from micro.cli.report_tables import folds_table
+from micro.datasets.pieces import Target, Targets
+from micro.datasets.window_parts import Windows
 from micro.runs.assessment import judge
 from micro.runs.assessment.folds import over_folds
+from micro.runs.assessment.words import METRIC_NAMES
+from micro.runs.fold_reports import mean_of, numbers_of
+from micro.runs.number_figures import number_figures, number_row
+from micro.runs.report import SHORT_NAMES, names_of
+from micro.runs.run_report import RunReport
+from micro.support.html import page
 
 MODELS = ("teacher", "student_distilled", "student_int8")
 NAMES = ("normal", "inner", "outer")
@@ -101,7 +113,9 @@ def test_a_figure_that_some_folds_lack_is_the_mean_of_the_others():
     folds = list(report.folds)
     models = {name: {**figures, "auc": None} for name, figures in folds[1].models.items()}
     folds[1] = folds[1].model_copy(update={"models": models})
-    report = report.model_copy(update={"folds": tuple(folds)})
+    seeds = list(report.seeds)
+    seeds[1] = type(seeds[1]).model_validate({"seed": 0, "fold": 2, **models})
+    report = report.model_copy(update={"folds": tuple(folds), "seeds": tuple(seeds)})
     assert over_folds(report).deployed["auc"] == pytest.approx(METRICS["auc"] - 0.02)
     assert "AUC 0.95 +- 0, not known of 1, worst in fold 1" in says(judge(report))
 
@@ -131,3 +145,179 @@ def test_what_firmware_reports_is_weighed_by_the_windows_of_each_fold():
 def test_without_folds_a_report_is_judged_as_it_is():
     report = report_with(by_origin=[row("a", "healthy", 400, 4)])
     assert over_folds(report) is report
+
+
+LOADS = Target("load", 25.0, 11.0), Target("speed", 1.0, 0.5)
+
+
+def estimated(*folds, target=LOADS[0], several_seeds=False):
+    """A report of folds of a regression, each true numbers and estimates, (n,) or (n, targets), as a run makes it, and the
+    figures of one test of all of them; a second seed is twice as wrong."""
+    widths = ((1.5, ""),) * len(target.each)
+    made, seeds, whole = [], [], []
+    for number, (true, found) in enumerate(folds, 1):
+        windows = Windows(np.zeros((len(true), 1), np.float32), true, (f"run{number}",) * len(true))
+        of_seeds = [
+            dict.fromkeys(MODELS, number_figures(target, windows, true + by * (found - true), widths))
+            for by in ((1, 2) if several_seeds else (1,))
+        ]
+        row_of = {
+            "origin": f"run{number}", "state": "", "windows": len(true), **number_row(target, true, found),
+        }  # fmt: skip
+        numbers = numbers_of(target, true)
+        made.append(fold_of(number, [f"run{number}"], mean_of(of_seeds), [row_of], len(true), numbers=numbers))
+        made[-1]["recordings"] = 1
+        seeds += [{"seed": n, "fold": number, **models} for n, models in enumerate(of_seeds)]
+        whole.append(windows)
+    every = Windows(*(np.concatenate([getattr(one, key) for one in whole]) for key in ("x", "labels")),
+                    tuple(origin for one in whole for origin in one.origins))  # fmt: skip
+    data = report_with().data.model_copy(update={"target": target})
+    report = report_with(
+        task="regression", data=data, by_origin=made[0]["by_origin"], seeds=seeds, folds=made, detector=None,
+        threshold=None, coverage=0.9,
+    )  # fmt: skip
+    return report, number_figures(target, every, np.concatenate([found for _, found in folds]), widths)
+
+
+def near(centre, error, windows=50):
+    """Numbers within a half of a centre, and estimates that are wrong by as much as `error`."""
+    true = centre + np.linspace(-0.5, 0.5, windows)
+    return true, true + error * np.where(np.arange(windows) % 2, 1.0, -1.0)
+
+
+@given(
+    sizes=st.lists(st.integers(2, 40), min_size=3, max_size=6), seed=st.integers(0, 999), several=st.booleans(),
+    several_seeds=st.booleans(),
+)  # fmt: skip
+@settings(max_examples=25, deadline=None)
+def test_a_regression_over_folds_has_the_figures_of_one_test_of_all_windows(sizes, seed, several, several_seeds):
+    random = np.random.default_rng(seed)
+    shape = (2,) if several else ()
+    centres = [random.normal(20, 10, shape) for _ in sizes]
+    true = [centre + random.normal(0, 0.5, (size, *shape)) for centre, size in zip(centres, sizes)]
+    folds = [(numbers, numbers + random.normal(0, random.uniform(0.1, 9), numbers.shape)) for numbers in true]
+    report, one_test = estimated(*folds, target=Targets(LOADS) if several else LOADS[0], several_seeds=several_seeds)
+    whole = over_folds(report)
+    assert set(whole.deployed) == set(one_test)
+    assert whole.deployed == pytest.approx(one_test, rel=1e-6, abs=1e-6)
+    assert whole.seeds[0].models["teacher"] == whole.deployed
+    first = "relative_rmse" if several else "rmse"
+    assert (
+        f"over {len(sizes)} folds {'RMSE in standard deviations' if several else 'RMSE'} {one_test[first]:.3g} +- "
+        in " ".join(reason.what for reason in judge(report).reasons).replace(
+            "folds far apart (", f"over {len(sizes)} folds "
+        )
+    )
+
+
+def test_a_regression_whose_folds_test_a_number_each_is_judged_by_all_of_them():
+    report, figures = estimated(*(near(centre, 1.0) for centre in (10, 20, 30, 40)))
+    assert figures["r2"] == pytest.approx(0.992, abs=0.001)
+    assert report.deployed["r2"] < -5  # of the first fold alone
+    verdict = judge(report)
+    assert verdict.grade == "good", verdict
+    assert "99.2 % of its variance is explained" in says(verdict)
+    apart, figures = estimated(*(near(centre, error) for centre, error in ((10, 1), (20, 1), (30, 1), (40, 10))))
+    assert figures["rmse"] == pytest.approx(5.07, abs=0.01)
+    verdict = judge(apart)
+    assert "folds far apart (RMSE 5.07 +- 4.5, 10 in fold 4)" in " ".join(reason.what for reason in verdict.reasons)
+    assert "an error of 5.074 (root mean square)" in says(verdict)
+
+
+def test_a_report_of_a_regression_from_before_its_folds_kept_their_numbers_loads_and_says_what_is_not_known():
+    plain = estimated(*(near(centre, 1.0) for centre in (10, 20, 30)))[0].to_dict()
+    for fold in plain["folds"]:
+        del fold["numbers"]
+    report = RunReport.from_dict(plain)
+    assert report.to_dict() == plain
+    verdict = judge(report)
+    assert verdict.grade == "doubtful"
+    assert "which an older version wrote" in says(verdict)
+    assert "an error of 1 (root mean square)" in says(verdict)
+
+
+def with_second_seed(report, metric, values):
+    """The report of a run of two seeds, whose second one has other values of a metric in each fold."""
+    folds, seeds = [], []
+    for fold, value in zip(report.folds, values, strict=True):
+        second = {model: {**figures, metric: value} for model, figures in fold.models.items()}
+        seeds += [{"seed": 0, "fold": fold.fold, **fold.models}, {"seed": 1, "fold": fold.fold, **second}]
+        folds.append({**fold.model_dump(), "models": mean_of([fold.models, second])})
+    return RunReport.from_dict({**report.to_dict(), "seeds": seeds, "folds": folds})
+
+
+def test_of_several_seeds_rates_and_counts_are_the_first_ones_and_one_figure_each():
+    quiet = detected((2, 80), (4, 90), (9, 100))
+    loud = with_second_seed(quiet, "false_alarm_rate", (0.3, 0.4, 0.5))
+    assert loud.folds[0].models["student_int8"]["false_alarm_rate"] == pytest.approx(0.155)
+    assert judge(loud) == judge(quiet)
+    assert "15 of 600 healthy test windows are above the threshold: 2.5 % false alarms" in says(judge(loud))
+    assert "false alarms 2.5 +- 1.8 %, worst in fold 3 (tested ok3.csv) with 4.5 %" in says(judge(loud))
+    uneven = classified({"normal": (300, 297), "inner": (9, 9), "outer": (9, 9)}, dict.fromkeys(NAMES, (10, 9)),
+                        dict.fromkeys(NAMES, (10, 9)))  # fmt: skip
+    verdict = judge(with_second_seed(uneven, "accuracy", (0.2, 0.2, 0.2)))
+    assert verdict == judge(uneven)
+    assert "over 3 folds: accuracy 97.6 +- 5.2 %" in says(verdict)
+    assert "369 of 378 test windows are classified correctly: 97.6 %" in says(verdict)
+
+
+def healthy_alone(*above):
+    """A detector's report of folds without a faulty window."""
+    report = detected(*((count, 50) for count in above))
+    folds = []
+    for fold in report.folds:
+        figures = {**fold.models["student_int8"], "auc": None, "detection_rate": None}
+        rows = [row for row in fold.by_origin if row.state == "healthy"]
+        folds.append(fold.model_copy(update={"models": dict.fromkeys(MODELS, figures), "by_origin": tuple(rows)}))
+    seeds = [{"seed": 0, "fold": fold.fold, **fold.models} for fold in folds]
+    return RunReport.from_dict({**report.to_dict(), "seeds": seeds, "folds": [fold.model_dump() for fold in folds]})
+
+
+def test_without_faults_folds_are_compared_by_their_false_alarms():
+    assert "folds far apart" not in str(judge(healthy_alone(2, 3, 4)))
+    whats = [reason.what for reason in judge(healthy_alone(0, 0, 60)).reasons]
+    assert "folds far apart (false alarms 10 +- 17 %, 30 % in fold 3)" in whats
+    assert not any(fold.tests_faults for fold in healthy_alone(2, 3, 4).folds)
+    table = folds_table(healthy_alone(2, 3, 4))
+    assert table.title.startswith("false alarm rate by fold")
+    cells = [list(column.cells) for column in table.columns]
+    assert cells[3:] == [["1 %", "1.5 %", "2 %"]] * 3
+    with_faults = folds_table(detected((0, 80), (2, 90), (4, 100)))
+    assert with_faults.title.startswith("AUC by fold")
+    assert [list(column.cells)[2] for column in with_faults.columns][3:] == ["0.9500"] * 3 + ["100 %", "2 %"]
+
+
+def test_a_detectors_windows_and_recordings_are_counted_alike_everywhere():
+    report = detected((0, 80), (2, 90), (4, 100))
+    whole = over_folds(report)
+    assert whole.data.windows.test == report.tested_windows == sum(row.windows for row in whole.by_origin) == 700
+    assert whole.data.recordings == 4
+
+
+def by_fold_on_the_page(report):
+    """The table of folds, and what is said below it, of a teacher with one detector."""
+    member, spread = "detector: pca", {"mean": 0.5, "deviation": 0.1, "min": 0.1, "max": 0.9}
+    folds = [{**fold.model_dump(), "models": {**fold.models, member: fold.models["teacher"]}} for fold in report.folds]
+    summary = {model: {"false_alarm_rate": spread} for model in (*MODELS, member)}
+    report = RunReport.from_dict({**report.to_dict(), "folds": folds, "summary": summary})
+    html = page(
+        "micro.runs.report", "report.html.j2", report=report, charts=[], names=names_of(report), metric=report.metric,
+        metrics=report.metrics, sentence="", verdict=judge(report), stages={}, emulated=(), moved_by=1.0, recordings=[],
+        metric_names=METRIC_NAMES, kind="detector", short_names=SHORT_NAMES,
+    )  # fmt: skip
+    return html.decode().partition("<h2>By fold</h2>")[2].partition("<details>")[0]
+
+
+def test_the_page_shows_members_of_the_teacher_and_of_folds_without_faults_what_is_known():
+    known, alone = (
+        by_fold_on_the_page(detected((0, 80), (2, 90), (4, 100))),
+        by_fold_on_the_page(healthy_alone(2, 3, 4)),
+    )
+    assert "detector: pca</th>" in known
+    assert "detector: pca</th>" in alone
+    assert "Figures of models are AUC" in known
+    assert "Every fold tests all faulty recordings" in known
+    assert "Figures of models are false alarm rate" in alone
+    assert "faulty" not in alone
+    assert "faults found" not in alone
+    assert "–" not in alone

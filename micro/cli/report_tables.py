@@ -72,7 +72,7 @@ def labels_table(report: RunReport) -> Table:
     return table
 
 
-# Of the int8 student of a detector's fold, with heads of several lines.
+# Of the int8 student of a detector's fold beside what models are compared by, with heads of several lines.
 RATES_OF_DETECTORS = {"detection_rate": "faults\nfound,\nint8", "false_alarm_rate": "false\nalarms,\nint8"}
 
 
@@ -83,23 +83,24 @@ def folds_table(report: RunReport) -> Table:
     from micro.runs.assessment.words import METRIC_NAMES
     from micro.runs.report import SHORT_NAMES
 
-    metric = METRIC_NAMES.get(report.metric, report.metric.replace("_", " "))
-    table = Table(title=f"{metric} by fold; the first fold's student is deployed")
+    metric = report.known_metric
+    name_of_metric = METRIC_NAMES.get(metric, metric.replace("_", " "))
+    table = Table(title=f"{name_of_metric} by fold; the first fold's student is deployed")
     table.add_column("fold", justify="right", no_wrap=True)
     table.add_column("tested", overflow="fold")
     table.add_column("windows", justify="right", no_wrap=True)
+    # Members of a teacher, as many as a config names, are on the page.
     names = {model: name for model, name in SHORT_NAMES.items() if model in report.folds[0].models}
     for name in names.values():
         # Of a long head the words stand below one another, none of them cut.
         table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)
-    rates = RATES_OF_DETECTORS if report.task == "anomaly" else {}
+    # Without an AUC one of the rates is what models are compared by, and the other is not known.
+    rates = RATES_OF_DETECTORS if report.task == "anomaly" and metric == report.metric else {}
     for head in rates.values():
         table.add_column(head, justify="right", no_wrap=True)
     for fold in report.folds:
-        values = (fold.models[model].get(report.metric) for model in names)
-        figures = ["–" if value is None else _figure(value) for value in values]
-        found = (fold.models["student_int8"].get(rate) for rate in rates)
-        figures += ["–" if value is None else f"{100 * value:.3g} %" for value in found]
+        figures = [_figure_of(metric, fold.models[model].get(metric)) for model in names]
+        figures += [_figure_of(rate, fold.models["student_int8"].get(rate)) for rate in rates]
         table.add_row(str(fold.fold), listed(fold.tested), f"{fold.windows.test:,}", *figures)
     return table
 
@@ -146,3 +147,10 @@ def _mean(spread: Spread | None, seeds: int) -> str:
 def _figure(value: float) -> str:
     """Four decimals, or four digits of what those would not show."""
     return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10_000 else f"{value:.4g}"
+
+
+def _figure_of(metric: str, value: float | None) -> str:
+    """A model's figure on the windows of a fold; a detector's rates in percent."""
+    if value is None:
+        return "–"
+    return f"{100 * value:.3g} %" if metric in RATES_OF_DETECTORS else _figure(value)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from micro.config import Config
+from micro.datasets.pieces import AnyTarget
 from micro.datasets.prepared import Prepared
 from micro.runs.evaluate import by_origin
 from micro.runs.firmware_files import (
@@ -18,7 +19,7 @@ from micro.runs.firmware_files import (
     judging,
     recognized,
 )
-from micro.runs.fold_parts import FoldReport
+from micro.runs.fold_parts import FoldReport, TestedNumber
 from micro.runs.report_parts import Metrics, WindowCounts
 from micro.runs.seed_run import SeedRun
 
@@ -50,6 +51,16 @@ def _fold_report(number: int, config: Config, data: Prepared, run: SeedRun, metr
         by_class=by_class(recognizer, data, tflite),
         recognized=recognized(recognizer, data, tflite),
         by_label=by_label(labeler, data, tflite),
+        numbers=() if data.target is None else numbers_of(data.target, data.test.labels),
+    )
+
+
+def numbers_of(target: AnyTarget, labels: np.ndarray) -> tuple[TestedNumber, ...]:
+    """The mean and the variance of each number of a regression over test windows, (n,) or of several (n, targets)."""
+    columns = labels.reshape(len(labels), -1).T
+    return tuple(
+        TestedNumber(name=one.name, windows=len(column), mean=float(column.mean()), variance=float(column.var()))
+        for one, column in zip(target.each, columns, strict=True)
     )
 
 

@@ -16,7 +16,7 @@ from micro.detection.labeler import Labeler
 from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
 from micro.runs.emulated import Emulated
-from micro.runs.fold_parts import FoldReport
+from micro.runs.fold_parts import FoldReport, merged
 from micro.runs.recipe_choice import RecipeChoice
 from micro.runs.report_parts import (
     METRICS,
@@ -156,12 +156,16 @@ class RunReport(Part):
         """Windows of the test, of folds those of all; the faulty ones of a detector, which every fold tests, count once."""
         if self.task != "anomaly" or not all(fold.by_origin for fold in self.folds):
             return sum(fold.windows.test for fold in self.folds) or self.data.windows.test
-        parts: dict[tuple[str, str], int] = {}
-        for fold in self.folds:
-            for row in fold.by_origin:
-                part = row.origin, row.state
-                parts[part] = max(parts.get(part, 0), row.windows)
-        return sum(parts.values()) or self.data.windows.test
+        return sum(row.windows for row in merged(self.folds)) or self.data.windows.test
+
+    @property
+    def known_metric(self) -> str:
+        """The metric that models are compared by, or where no fold and no seed knows it, as no AUC without faults, the first of
+        the others that one knows."""
+        tested = [*(fold.models for fold in self.folds), *(seed.models for seed in self.seeds)]
+        figures = [each for models in tested for each in models.values()]
+        known = (metric for metric in self.metrics if any(each.get(metric) is not None for each in figures))
+        return next(known, self.metric)
 
     @property
     def deployed(self) -> Metrics:

@@ -24,7 +24,7 @@ OF_TASK: dict[Task, Callable[[RunReport], Iterator[Reason]]] = {
     "regression": regression_reasons,
     "sequence": text_reasons,
 }
-# What int8 may lose, in AUC, accuracy or R2, and how far seeds or folds may lie apart (standard deviation).
+# What int8 may lose, in AUC, accuracy or R2, and how far seeds or folds may lie apart in these (standard deviation).
 INT8_LOSS, APART = 0.02, 0.05
 # How far a teacher may lie below a student, in the same.
 TEACHER_BELOW = 0.02
@@ -41,7 +41,7 @@ def judge(report: RunReport) -> Verdict:
     cross-validation the windows of all folds are judged, each by the student that learned nothing of it.
     """
     whole = over_folds(report)
-    of_task = [*fold_reasons(report, APART), *OF_TASK[report.task](whole)]
+    of_task = [*fold_reasons(report, whole, APART), *OF_TASK[report.task](whole)]
     unfinished = _unfinished(report, of_task)
     reasons = [*_budget(report), *unfinished, *of_task, *_int8(whole), *_seeds(report), *_poor_teacher(whole)]
     # Reasons of one grade stay in this order.

@@ -34,12 +34,21 @@ def _fit(report: RunReport) -> Iterator[Reason]:
 
 def _fit_of(number: NumberReport, report: RunReport) -> Iterator[Reason]:
     figures, of = number.metrics, _of(number.name, report)
-    explained, rmse = figures["r2"] or 0.0, figures["rmse"] or 0.0
+    explained, rmse = figures["r2"], figures["rmse"] or 0.0
     runs = len(report.by_origin)
-    seen = (
+    error = (
         f"{number.name} is estimated with an error of {rmse:.4g} (root mean square) over {report.data.windows.test:,} test "
-        f"windows of {counted(runs, 'recording')}; {_explains(explained)}"
+        f"windows of {counted(runs, 'recording')}"
     )
+    if explained is None:
+        yield Reason(
+            "doubtful",
+            f"{of}not known how much of the variance is explained",
+            f"{error}; how far its numbers lie apart over all folds is not in this report, which an older version wrote",
+            "run it again",
+        )
+        return
+    seen = f"{error}; {_explains(explained)}"
     teacher = number.teachers_r2
     advice = MORE if teacher is None or teacher - explained <= STUDENT_LOSS else LARGER
     worst = _worst(number.name, report)
