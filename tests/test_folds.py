@@ -197,7 +197,8 @@ def test_a_classifier_is_tested_on_every_group_and_the_report_has_a_row_a_fold(t
     assert any(
         f"{right:,} of {sum(row.windows for row in rows)} test windows" in each.says for each in report.verdict.reasons
     )
-    worst = min(report.folds, key=lambda fold: fold.models["student_int8"]["accuracy"])
+    first_seeds = {row.fold: row.models["student_int8"]["accuracy"] for row in reversed(report.seeds)}
+    worst = min(report.folds, key=lambda fold: first_seeds[fold.fold])
     assert any(f"worst in fold {worst.fold} (tested " in each.says for each in report.verdict.reasons)
     page = (tmp_path / "run/report.html").read_text()
     assert "<h2>By fold</h2>" in page
