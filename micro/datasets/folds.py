@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -72,20 +73,40 @@ def divided(
     return parts, said
 
 
+@dataclass(frozen=True)
+class HealthyFold:
+    """How one fold of a detector divides healthy windows.
+
+    Attributes:
+        runs: For each stretch its runs for training, validation, threshold and test.
+        note: A sentence on the division.
+        tested: The groups that are tested.
+        untested: Files whose other healthy windows are no test: their group is learned from, or gives the threshold.
+    """
+
+    runs: list[tuple[slice, ...]]
+    note: str
+    tested: tuple[str, ...]
+    untested: frozenset[str]
+
+
 def healthy_folds(
     counts: Sequence[tuple[str, int]],
+    others: Collection[str],
     data: TableData,
     paths: Mapping[str, Path],
     alike: Alike,
     seed: int,
     fold: int,
-) -> tuple[list[tuple[slice, ...]], str, tuple[str, ...]]:
-    """For each stretch its runs for training, validation, threshold and test, a note, and the groups that are tested.
+) -> HealthyFold:
+    """How healthy windows are divided where `fold` is the test; the next one validates and gives the threshold.
 
-    Healthy groups are dealt into folds: `fold` is the test's, the next one validates and gives the threshold.
+    Healthy groups are dealt into folds. Pictures without groups are dealt in the order of their names, neighbors together, as a
+    camera may have taken them one after another. A file of a group that no fold learns from is tested in each.
 
     Args:
-        counts: The file and the number of healthy windows of each stretch.
+        counts: The file and the number of windows to learn from of each stretch.
+        others: Files with healthy windows that are tested on and not learned from.
         paths: The files by their names.
         alike: Which files hold the same.
 
@@ -93,27 +114,37 @@ def healthy_folds(
         DataError: For fewer groups than folds.
     """
     assert data.folds is not None
-    what = "healthy group" if data.group else "healthy file"
+    what = "healthy group" if data.group else f"healthy {'picture' if data.pictures else 'file'}"
     names = dict.fromkeys(name for name, _ in counts)
-    groups = groups_of({name: paths[name] for name in names}, data)
+    groups = groups_of({name: paths[name] for name in (*names, *others)}, data)
     place = joined(groups, alike)
     held = np.zeros((max(place.values()) + 1, 1), int)
     for name, count in counts:
         held[place[name]] += count
-    if len(held) < data.folds:
-        raise DataError(_too_few(data.folds, len(held), what, groups, alike))
-    dealt = deal(held, data.folds, seed)
+    apart = int(np.count_nonzero(held))
+    if apart < data.folds:
+        raise DataError(_too_few(data.folds, apart, what, groups, alike))
+    neighbors = data.pictures and not data.group
+    dealt = _in_order(place, held, data.folds) if neighbors else deal(held, data.folds, seed)
     given = {fold: (0, 0, 0, 1), (fold + 1) % data.folds: (0, 1, 1, 0)}
-    parts = {name: given.get(int(dealt[place[name]]), (1, 0, 0, 0)) for name in names}
-    runs = [tuple(slice(0, count * part) for part in parts[name]) for name, count in counts]
-    of_part = [tuple(dict.fromkeys(groups[name] for name in names if parts[name][part])) for part in (0, 2, 3)]
+    parts = {name: given.get(int(dealt[place[name]]), (1, 0, 0, 0)) for name in groups if held[place[name]].any()}
+    of_part = [tuple(dict.fromkeys(groups[name] for name in parts if parts[name][part])) for part in (0, 2, 3)]
     said = (
-        f"{what}s were dealt into {data.folds} folds, each of which is tested once, and all faulty recordings with it, by a "
-        "detector that learned nothing of it and has its threshold from the next fold; the deployed student is the first "
-        f"fold's: it learned from {len(of_part[0])}, has its threshold from {len(of_part[1])} and was tested on "
-        f"{len(of_part[2])}."
+        f"{what}s were dealt into {data.folds} folds{' in the order of their names' if neighbors else ''}, each of which is "
+        "tested once, and all faulty recordings with it, by a detector that learned nothing of it and has its threshold from "
+        f"the next fold; the deployed student is the first fold's: it learned from {len(of_part[0])}, has its threshold from "
+        f"{len(of_part[1])} and was tested on {len(of_part[2])}."
     )
-    return runs, said, of_part[2]
+    runs = [tuple(slice(0, count * part) for part in parts[name]) for name, count in counts]
+    return HealthyFold(runs, said, of_part[2], frozenset(name for name in parts if not parts[name][3]))
+
+
+def _in_order(place: Mapping[str, int], held: np.ndarray, folds: int) -> np.ndarray:
+    """The fold of each group, (n,) int: runs of neighbors in the order of names; of those that count as one, of the first."""
+    ordered = list(dict.fromkeys(place[name] for name in sorted(place) if held[place[name]].any()))
+    dealt = np.zeros(len(held), int)
+    dealt[ordered] = np.arange(len(ordered)) * folds // len(ordered)
+    return dealt
 
 
 def tested(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], groups: Mapping[str, str]) -> tuple[str, ...]:
