@@ -1,5 +1,6 @@
 """Cross-validation of a detector: healthy groups are tested in turns, faults always, thresholds come from each fold's own."""
 
+import re
 from itertools import combinations
 
 import numpy as np
@@ -202,14 +203,19 @@ def test_what_contradicts_folds_of_a_detector_is_refused(tmp_path, changes, says
         parse_config(raw)
 
 
-def test_a_fold_with_too_few_healthy_windows_for_its_threshold_ends_before_training(tmp_path):
+@pytest.mark.parametrize(("group", "of"), [((), r"ok3_0\.csv"), (("{group}_*.csv",), "group ok3")])
+def test_a_fold_with_too_few_healthy_windows_for_its_threshold_ends_before_training(tmp_path, group, of):
     pumps(tmp_path)
     short = (tmp_path / "ok3_0.csv").read_text().splitlines()[:200]
     (tmp_path / "ok3_0.csv").write_text("\n".join(short) + "\n")
-    (tmp_path / "c.toml").write_text(tomli_w.dumps(raw_of(tmp_path)))
+    raw = raw_of(tmp_path, group=group)
+    (tmp_path / "c.toml").write_text(tomli_w.dumps(raw))
     result = invoke("run", tmp_path / "c.toml", "--out", tmp_path / "run")
     assert result.exit_code == 2, result.output
-    assert "2" in result.output
+    folds = [prepare(parse_config(raw), fold) for fold in range(4)]
+    (number,) = [number for number, one in enumerate(folds, 1) if set(one.calibration.origins) == {"ok3_0.csv"}]
+    says = rf"where fold {number} is tested, the threshold is from {of}: 23 held-out healthy windows are too few"
+    assert re.search(says, result.output), result.output
     assert not (tmp_path / "run.partial").exists()
 
 
