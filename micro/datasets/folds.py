@@ -25,8 +25,10 @@ from micro.datasets.window_parts import Origins
 from micro.errors import DataError
 from micro.support.wording import counted, listed
 
-# Deals that are tried where folds lack a kind of windows.
-DEALS = 200
+# Deals that are tried where folds lack a kind of windows, and how many groups are dealt in all of them together.
+DEALS, DEALT = 200, 100_000
+# What a kind weighs that a training lacks, against one that a fold lacks.
+LACKING = 1000
 
 
 def divided(
@@ -172,11 +174,13 @@ def deal(held: np.ndarray, folds: int, seed: int) -> np.ndarray:
     present = np.random.default_rng(seed % 2**32).permutation(present)
     order = sorted(present.tolist(), key=lambda group: -float(shares[group].max()))
     load, given = np.zeros((folds, held.shape[1])), np.zeros(folds, int)
-    fold_of = np.zeros(len(held), int)
+    fold_of, every = np.zeros(len(held), int), np.arange(folds)
     for number, group in enumerate(order):
         empty = np.flatnonzero(given == 0)
-        may = empty if len(empty) == len(order) - number else np.arange(folds)
-        best = min(may.tolist(), key=lambda fold: (round(float(load[fold] @ shares[group]), 9), load[fold].sum(), fold))
+        may = empty if len(empty) == len(order) - number else every
+        own = np.round(load[may] @ shares[group], 9)
+        least = may[own == own.min()]
+        best = int(least[np.argmin(load[least].sum(axis=1))])
         fold_of[group] = best
         load[best] += shares[group]
         given[best] += 1
@@ -189,17 +193,32 @@ def best_dealt(held: np.ndarray, folds: int, seed: int, apart: int = 2) -> np.nd
     `apart` are the folds that each training leaves out, one after another: that of the test and that of validation.
     """
     best, fewest = None, np.inf
-    for turn in range(DEALS):
+    least = _fewest_lacking((held > 0).sum(axis=0).tolist(), folds, apart)
+    for turn in range(max(1, min(DEALS, DEALT // max(1, len(held))))):
         dealt = deal(held, folds, seed + 7919 * turn)
         of_fold = np.stack([held[dealt == fold].sum(axis=0) for fold in range(folds)])
         trained = of_fold.sum(axis=0) - sum(np.roll(of_fold, -turned, axis=0) for turned in range(apart))
-        lacking = 1000 * int((trained == 0).sum()) + int((of_fold == 0).sum())
+        lacking = LACKING * int((trained == 0).sum()) + int((of_fold == 0).sum())
         if lacking < fewest:
             best, fewest = dealt, lacking
-        if not lacking:
+        if lacking <= least:
             break
     assert best is not None
     return best
+
+
+def _fewest_lacking(holding: Sequence[int], folds: int, apart: int) -> int:
+    """What every deal lacks at least, as `best_dealt` counts it, by how many groups hold each kind: no deal can do better."""
+    fewest = 0
+    for groups in holding:
+        if not groups:
+            fewest += (LACKING + 1) * folds
+            continue
+        # Best are groups in as many folds as they fill, evenly apart; a training lacks what lies in the folds it leaves out.
+        filled = min(groups, folds)
+        gaps = [(folds + place) // filled for place in range(filled)]
+        fewest += LACKING * sum(max(0, apart - folds + gap) for gap in gaps) + folds - filled
+    return fewest
 
 
 def _too_few(folds: int, apart: int, what: str, groups: Mapping[str, str], alike: Alike) -> str:
