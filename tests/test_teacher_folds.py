@@ -105,7 +105,7 @@ def test_no_network_is_trained_on_what_it_judges_nor_on_what_is_like_it(recordin
         assert not set(group[mine & ~alone]) & set(group[others & ~alone])
 
 
-def sets_of(runs, count, near=0, groups=None, copies=None):
+def sets_of(runs, count, near=0, groups=None, copies=None, overlapping=None):
     """Folds of recordings of one kind each, (kind, windows)."""
     kinds = np.concatenate([np.full(length, kind) for kind, length in runs])
     origins = tuple(f"r{number}" for number, (_, length) in enumerate(runs) for _ in range(length))
@@ -113,7 +113,7 @@ def sets_of(runs, count, near=0, groups=None, copies=None):
     windows = Windows(np.zeros((len(kinds), 2), np.float32), kinds, origins, places)
     present = np.unique(kinds)
     held = Kinds([f" of class {kind}" for kind in present], kinds[:, None] == present)
-    return windows, fold_sets(windows, held, Origins(groups or {}, copies or {}), near, count)
+    return windows, fold_sets(windows, held, Origins(groups or {}, copies or {}, overlapping or {}), near, count)
 
 
 @settings(max_examples=60, deadline=None)
@@ -153,6 +153,20 @@ def test_a_class_of_one_machine_is_divided_by_its_files_where_there_are_enough()
         assert not set(origins[mine]) & set(origins[others])
         assert np.sum(windows.labels[mine] == 1) == 8
         assert np.sum(windows.labels[others] == 1) == 16
+
+
+def test_files_of_one_machine_that_overlap_are_divided_as_one_file():
+    groups = {f"r{number}": 0 if number < 4 else number for number in range(8)}
+    overlapping = {"r0": ("r1",), "r1": ("r0",)}
+    runs = [(1, 4)] * 4 + [(0, 12)] * 4
+    windows, sets = sets_of(runs, count=3, near=2, groups=groups, overlapping=overlapping)
+    origins = np.array(windows.origins)
+    for mine, others in sets:
+        assert ("r0" in origins[mine]) == ("r1" in origins[mine])
+        assert not set(origins[mine]) & set(origins[others])
+    # Three that differ are too few for four folds, and four windows of each too few for stretches that are apart.
+    with pytest.raises(DataError, match="would have no window of class 1, as those that share samples"):
+        sets_of(runs, count=4, near=4, groups=groups, overlapping=overlapping)
 
 
 def test_too_few_files_say_which_of_them_count_as_one():
