@@ -165,7 +165,7 @@ def stand_in():
 
     micro.runs.pipeline = pipeline
     start.prepare = lambda config, fold=0: SimpleNamespace(notes=(), unlabeled=None)
-    start.require_enough = lambda config, data: None
+    start.require_enough = lambda config, data, fold=0: None
     start.import_frameworks = lambda: None
 
 

@@ -1,5 +1,6 @@
 """A teacher of networks that were each trained without a fold: none of them judges for the student what it was trained on."""
 
+import itertools
 import re
 
 import keras
@@ -16,8 +17,9 @@ from test_held_out import windows_of
 from test_teacher_inputs import hall, raw_of
 
 from micro.config import parse_config
+from micro.datasets.folds import _fewest_lacking
 from micro.datasets.prepare import prepare
-from micro.datasets.window_parts import Origins
+from micro.datasets.window_parts import Origins, Windows
 from micro.errors import DataError
 from micro.explore.trial import try_candidate
 from micro.explore.windows import prepare_windows
@@ -34,6 +36,27 @@ def of_folds(folder, folds=3, **changes):
     raw["teacher"].pop("features", None)
     raw["teacher"] |= {"folds": folds}
     return raw
+
+
+def has_room(windows, group, copies, near, count):
+    """Whether windows surely have folds: kinds of several groups have enough of these to deal, and a kind that one group alone
+    has is in as many recordings as there are folds, or in one whose windows can be divided in time."""
+    content = np.array([copies.get(name, name) for name in windows.origins])
+    kinds = [windows.labels == kind for kind in np.unique(windows.labels)]
+    several = [mine for mine in kinds if len(set(group[mine])) > 1]
+    alone = [mine for mine in kinds if len(set(group[mine])) == 1]
+    dealt = {each for mine in several for each in group[mine]}
+    if several and len(dealt) < count:
+        return False
+    # Three kinds of two folds may be such that each two of them exclude the third.
+    if count == 2 and len(kinds) > 2:
+        return False
+    whole = [mine for mine in alone if len(set(content[mine])) >= count]
+    longest = [max(len(set(windows.places[mine & (content == each)])) for each in set(content[mine])) for mine in alone]
+    filled = several or whole or any(most >= count for most in longest)
+    apart = all(any(mine is each for each in whole) or most > 1 for mine, most in zip(alone, longest))
+    mixed = any(len(set(windows.labels[content == each])) > 1 for mine in alone for each in content[mine])
+    return bool(filled and apart and (near == 0 or (len(whole) == len(alone) and not mixed)))
 
 
 @settings(max_examples=150, deadline=None)
@@ -64,9 +87,7 @@ def test_no_network_is_trained_on_what_it_judges_nor_on_what_is_like_it(recordin
     try:
         sets = fold_sets(windows, kinds, Origins(of, copies), near, count)
     except DataError as error:
-        # Never for what has room: enough groups, and every kind in several, or in windows that stretches of are apart.
-        several = [len(set(group[windows.labels == kind])) >= count for kind in present]
-        room = all(several) and len(set(group)) >= count and near == 0 and len(present) == 1
+        room = has_room(windows, group, copies, near, count)
         if room:
             raise AssertionError("these windows have folds") from error
         return
@@ -82,6 +103,99 @@ def test_no_network_is_trained_on_what_it_judges_nor_on_what_is_like_it(recordin
             assert not (others & (content == content[row]) & (np.abs(place - place[row]) <= near)).any()
         # Groups are on one side, but for windows of a kind that one group alone has.
         assert not set(group[mine & ~alone]) & set(group[others & ~alone])
+
+
+def sets_of(runs, count, near=0, groups=None, copies=None, overlapping=None):
+    """Folds of recordings of one kind each, (kind, windows)."""
+    kinds = np.concatenate([np.full(length, kind) for kind, length in runs])
+    origins = tuple(f"r{number}" for number, (_, length) in enumerate(runs) for _ in range(length))
+    places = np.concatenate([np.arange(length) for _, length in runs])
+    windows = Windows(np.zeros((len(kinds), 2), np.float32), kinds, origins, places)
+    present = np.unique(kinds)
+    held = Kinds([f" of class {kind}" for kind in present], kinds[:, None] == present)
+    return windows, fold_sets(windows, held, Origins(groups or {}, copies or {}, overlapping or {}), near, count)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    runs=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 12)), min_size=1, max_size=9),
+    groups=st.lists(st.integers(0, 3), min_size=9, max_size=9),
+    near=st.integers(0, 3),
+    count=st.integers(2, 5),
+)
+def test_recordings_of_one_kind_each_have_folds_where_there_is_room(runs, groups, near, count):
+    of = {f"r{number}": groups[number] for number in range(len(runs))}
+    origins = [f"r{number}" for number, (_, length) in enumerate(runs) for _ in range(length)]
+    windows = Windows(
+        np.zeros((len(origins), 2), np.float32),
+        np.concatenate([np.full(length, kind) for kind, length in runs]),
+        tuple(origins),
+        np.concatenate([np.arange(length) for _, length in runs]),
+    )
+    if has_room(windows, np.array([of[name] for name in origins]), {}, near, count):
+        _, sets = sets_of(runs, count, near, of)
+        assert all(set(windows.labels[others]) == set(windows.labels) for _, others in sets)
+
+
+def test_classes_of_one_file_each_are_divided_in_time_whatever_their_number():
+    windows, sets = sets_of([(0, 20), (1, 20), (2, 20)], count=5)
+    for mine, others in sets:
+        for kind in range(3):
+            assert np.sum(windows.labels[mine] == kind) == 4
+            assert np.sum(windows.labels[others] == kind) == 16
+
+
+def test_a_class_of_one_machine_is_divided_by_its_files_where_there_are_enough():
+    groups = {f"r{number}": 0 if number < 6 else number for number in range(10)}
+    windows, sets = sets_of([(1, 4)] * 6 + [(0, 12)] * 4, count=3, near=2, groups=groups)
+    origins = np.array(windows.origins)
+    for mine, others in sets:
+        assert not set(origins[mine]) & set(origins[others])
+        assert np.sum(windows.labels[mine] == 1) == 8
+        assert np.sum(windows.labels[others] == 1) == 16
+
+
+def test_files_of_one_machine_that_overlap_are_divided_as_one_file():
+    groups = {f"r{number}": 0 if number < 4 else number for number in range(8)}
+    overlapping = {"r0": ("r1",), "r1": ("r0",)}
+    runs = [(1, 4)] * 4 + [(0, 12)] * 4
+    windows, sets = sets_of(runs, count=3, near=2, groups=groups, overlapping=overlapping)
+    origins = np.array(windows.origins)
+    for mine, others in sets:
+        assert ("r0" in origins[mine]) == ("r1" in origins[mine])
+        assert not set(origins[mine]) & set(origins[others])
+    # Three that differ are too few for four folds, and four windows of each too few for stretches that are apart.
+    with pytest.raises(DataError, match="would have no window of class 1, as those that share samples"):
+        sets_of(runs, count=4, near=4, groups=groups, overlapping=overlapping)
+
+
+def test_too_few_files_say_which_of_them_count_as_one():
+    copies = {"r1": "r0", "r2": "r0"}
+    with pytest.raises(
+        DataError,
+        match=r"training windows are of 2 files, those of the same signals counted as one: r0 and r1 and r2: .* folds = 2",
+    ):
+        sets_of([(0, 9)] * 4, count=3, copies=copies)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    held=st.lists(st.lists(st.integers(0, 2), min_size=2, max_size=2), min_size=3, max_size=5),
+    folds=st.integers(2, 4),
+    apart=st.integers(1, 2),
+)
+def test_a_search_for_a_deal_ends_at_what_no_deal_can_better(held, folds, apart):
+    held = np.array(held)
+    apart = 1 if folds == 2 else apart
+    bound = _fewest_lacking((held > 0).sum(axis=0).tolist(), folds, apart)
+    found = []
+    for dealt in map(np.array, itertools.product(range(folds), repeat=len(held))):
+        of_fold = np.stack([held[dealt == fold].sum(axis=0) for fold in range(folds)])
+        trained = of_fold.sum(axis=0) - sum(np.roll(of_fold, -turned, axis=0) for turned in range(apart))
+        found.append(1000 * int((trained == 0).sum()) + int((of_fold == 0).sum()))
+    assert min(found) >= bound
+    if (held[:, 0] == held[:, 1]).all():
+        assert min(found) == bound
 
 
 def test_every_network_knows_both_states_of_every_label(tmp_path):
@@ -116,6 +230,8 @@ def test_what_is_taught_of_a_window_is_of_the_network_that_never_saw_it(tmp_path
     labels = data.train.labels
     assert np.mean(taught.outputs.argmax(axis=1) == labels) < 0.75
     np.testing.assert_allclose(taught.validation, teacher.model.predict(data.validation.x, verbose=0), atol=1e-5)
+    # The check, the training of each seed and what it teaches take the same sets.
+    assert sets_of_folds(config, data) is sets_of_folds(config, data)
     for number, (mine, others) in enumerate(sets_of_folds(config, data)):
         member = teacher.model.get_layer(f"member_{number}")
         assert np.mean(member.predict(data.train.x[others], verbose=0).argmax(axis=1) == labels[others]) > 0.95

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,10 @@ from micro.datasets.window_parts import Origins
 from micro.errors import DataError
 from micro.support.wording import counted, listed
 
-# Deals that are tried where folds lack a kind of windows.
-DEALS = 200
+# Deals that are tried where folds lack a kind of windows, and how many groups are dealt in all of them together.
+DEALS, DEALT = 200, 100_000
+# What a kind weighs that a training lacks, against one that a fold lacks.
+LACKING = 1000
 
 
 def divided(
@@ -72,20 +75,40 @@ def divided(
     return parts, said
 
 
+@dataclass(frozen=True)
+class HealthyFold:
+    """How one fold of a detector divides healthy windows.
+
+    Attributes:
+        runs: For each stretch its runs for training, validation, threshold and test.
+        note: A sentence on the division.
+        tested: The groups that are tested.
+        untested: Files whose other healthy windows are no test: their group is learned from, or gives the threshold.
+    """
+
+    runs: list[tuple[slice, ...]]
+    note: str
+    tested: tuple[str, ...]
+    untested: frozenset[str]
+
+
 def healthy_folds(
     counts: Sequence[tuple[str, int]],
+    others: Collection[str],
     data: TableData,
     paths: Mapping[str, Path],
     alike: Alike,
     seed: int,
     fold: int,
-) -> tuple[list[tuple[slice, ...]], str, tuple[str, ...]]:
-    """For each stretch its runs for training, validation, threshold and test, a note, and the groups that are tested.
+) -> HealthyFold:
+    """How healthy windows are divided where `fold` is the test; the next one validates and gives the threshold.
 
-    Healthy groups are dealt into folds: `fold` is the test's, the next one validates and gives the threshold.
+    Healthy groups are dealt into folds. Pictures without groups are dealt in the order of their names, neighbors together, as a
+    camera may have taken them one after another. A file of a group that no fold learns from is tested in each.
 
     Args:
-        counts: The file and the number of healthy windows of each stretch.
+        counts: The file and the number of windows to learn from of each stretch.
+        others: Files with healthy windows that are tested on and not learned from.
         paths: The files by their names.
         alike: Which files hold the same.
 
@@ -93,27 +116,37 @@ def healthy_folds(
         DataError: For fewer groups than folds.
     """
     assert data.folds is not None
-    what = "healthy group" if data.group else "healthy file"
+    what = "healthy group" if data.group else f"healthy {'picture' if data.pictures else 'file'}"
     names = dict.fromkeys(name for name, _ in counts)
-    groups = groups_of({name: paths[name] for name in names}, data)
+    groups = groups_of({name: paths[name] for name in (*names, *others)}, data)
     place = joined(groups, alike)
     held = np.zeros((max(place.values()) + 1, 1), int)
     for name, count in counts:
         held[place[name]] += count
-    if len(held) < data.folds:
-        raise DataError(_too_few(data.folds, len(held), what, groups, alike))
-    dealt = deal(held, data.folds, seed)
+    apart = int(np.count_nonzero(held))
+    if apart < data.folds:
+        raise DataError(_too_few(data.folds, apart, what, groups, alike))
+    neighbors = data.pictures and not data.group
+    dealt = _in_order(place, held, data.folds) if neighbors else deal(held, data.folds, seed)
     given = {fold: (0, 0, 0, 1), (fold + 1) % data.folds: (0, 1, 1, 0)}
-    parts = {name: given.get(int(dealt[place[name]]), (1, 0, 0, 0)) for name in names}
-    runs = [tuple(slice(0, count * part) for part in parts[name]) for name, count in counts]
-    of_part = [tuple(dict.fromkeys(groups[name] for name in names if parts[name][part])) for part in (0, 2, 3)]
+    parts = {name: given.get(int(dealt[place[name]]), (1, 0, 0, 0)) for name in groups if held[place[name]].any()}
+    of_part = [tuple(dict.fromkeys(groups[name] for name in parts if parts[name][part])) for part in (0, 2, 3)]
     said = (
-        f"{what}s were dealt into {data.folds} folds, each of which is tested once, and all faulty recordings with it, by a "
-        "detector that learned nothing of it and has its threshold from the next fold; the deployed student is the first "
-        f"fold's: it learned from {len(of_part[0])}, has its threshold from {len(of_part[1])} and was tested on "
-        f"{len(of_part[2])}."
+        f"{what}s were dealt into {data.folds} folds{' in the order of their names' if neighbors else ''}, each of which is "
+        "tested once, and all faulty recordings with it, by a detector that learned nothing of it and has its threshold from "
+        f"the next fold; the deployed student is the first fold's: it learned from {len(of_part[0])}, has its threshold from "
+        f"{len(of_part[1])} and was tested on {len(of_part[2])}."
     )
-    return runs, said, of_part[2]
+    runs = [tuple(slice(0, count * part) for part in parts[name]) for name, count in counts]
+    return HealthyFold(runs, said, of_part[2], frozenset(name for name in parts if not parts[name][3]))
+
+
+def _in_order(place: Mapping[str, int], held: np.ndarray, folds: int) -> np.ndarray:
+    """The fold of each group, (n,) int: runs of neighbors in the order of names; of those that count as one, of the first."""
+    ordered = list(dict.fromkeys(place[name] for name in sorted(place) if held[place[name]].any()))
+    dealt = np.zeros(len(held), int)
+    dealt[ordered] = np.arange(len(ordered)) * folds // len(ordered)
+    return dealt
 
 
 def tested(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], groups: Mapping[str, str]) -> tuple[str, ...]:
@@ -141,11 +174,13 @@ def deal(held: np.ndarray, folds: int, seed: int) -> np.ndarray:
     present = np.random.default_rng(seed % 2**32).permutation(present)
     order = sorted(present.tolist(), key=lambda group: -float(shares[group].max()))
     load, given = np.zeros((folds, held.shape[1])), np.zeros(folds, int)
-    fold_of = np.zeros(len(held), int)
+    fold_of, every = np.zeros(len(held), int), np.arange(folds)
     for number, group in enumerate(order):
         empty = np.flatnonzero(given == 0)
-        may = empty if len(empty) == len(order) - number else np.arange(folds)
-        best = min(may.tolist(), key=lambda fold: (round(float(load[fold] @ shares[group]), 9), load[fold].sum(), fold))
+        may = empty if len(empty) == len(order) - number else every
+        own = np.round(load[may] @ shares[group], 9)
+        least = may[own == own.min()]
+        best = int(least[np.argmin(load[least].sum(axis=1))])
         fold_of[group] = best
         load[best] += shares[group]
         given[best] += 1
@@ -158,17 +193,32 @@ def best_dealt(held: np.ndarray, folds: int, seed: int, apart: int = 2) -> np.nd
     `apart` are the folds that each training leaves out, one after another: that of the test and that of validation.
     """
     best, fewest = None, np.inf
-    for turn in range(DEALS):
+    least = _fewest_lacking((held > 0).sum(axis=0).tolist(), folds, apart)
+    for turn in range(max(1, min(DEALS, DEALT // max(1, len(held))))):
         dealt = deal(held, folds, seed + 7919 * turn)
         of_fold = np.stack([held[dealt == fold].sum(axis=0) for fold in range(folds)])
         trained = of_fold.sum(axis=0) - sum(np.roll(of_fold, -turned, axis=0) for turned in range(apart))
-        lacking = 1000 * int((trained == 0).sum()) + int((of_fold == 0).sum())
+        lacking = LACKING * int((trained == 0).sum()) + int((of_fold == 0).sum())
         if lacking < fewest:
             best, fewest = dealt, lacking
-        if not lacking:
+        if lacking <= least:
             break
     assert best is not None
     return best
+
+
+def _fewest_lacking(holding: Sequence[int], folds: int, apart: int) -> int:
+    """What every deal lacks at least, as `best_dealt` counts it, by how many groups hold each kind: no deal can do better."""
+    fewest = 0
+    for groups in holding:
+        if not groups:
+            fewest += (LACKING + 1) * folds
+            continue
+        # Best are groups in as many folds as they fill, evenly apart; a training lacks what lies in the folds it leaves out.
+        filled = min(groups, folds)
+        gaps = [(folds + place) // filled for place in range(filled)]
+        fewest += LACKING * sum(max(0, apart - folds + gap) for gap in gaps) + folds - filled
+    return fewest
 
 
 def _too_few(folds: int, apart: int, what: str, groups: Mapping[str, str], alike: Alike) -> str:

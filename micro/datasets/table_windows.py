@@ -75,7 +75,11 @@ def table_parts(
     runs: list[tuple[slice, ...]] | None
     if data.folds:
         counts = [(one.name, len(one.learnable)) for one in stretches]
-        runs, note, in_test = healthy_folds(counts, data, paths, found, seed, fold)
+        others = dict.fromkeys(recordings[place].name for place in windows.healthy_test)
+        dealt = healthy_folds(counts, tuple(others), data, paths, found, seed, fold)
+        runs, note, in_test = dealt.runs, dealt.note, dealt.tested
+        test, left = _without(windows, recordings, dealt.untested)
+        more += left
     else:
         runs, note = _runs(stretches, recordings, found, data, views)
     if runs is None:
@@ -130,6 +134,7 @@ class _Windows:
         test: Windows that share no sample with these.
         faults: Known faults.
         divided: For each recording its windows, of which those of the test, and known faults, have their part.
+        healthy_test: For recordings, by their places, which of the test's windows are healthy, (n,) int.
         notes: A sentence on windows whose state is not the same to student and teacher, if there are any.
     """
 
@@ -137,7 +142,27 @@ class _Windows:
     test: Pieces
     faults: Pieces
     divided: list[Divided]
+    healthy_test: dict[int, np.ndarray]
     notes: list[str]
+
+
+def _without(windows: _Windows, recordings: Sequence[Recording], untested: frozenset[str]) -> tuple[Pieces, list[str]]:
+    """The test without healthy windows of files that are no test in a fold, which are in no part then; and a note on them."""
+    count = 0
+    names: dict[str, None] = {}
+    for place, rows in windows.healthy_test.items():
+        name = recordings[place].name
+        if name in untested:
+            windows.divided[place].parts[rows] = -1
+            count += len(rows)
+            names[name] = None
+    if not count:
+        return windows.test, []
+    said = (
+        f"{counted(count, 'healthy window')} that no fold learns from {was(count)} left out of the test, as the detector "
+        f"learned from recordings of the same group, or has its threshold from them: {listed(list(names))}."
+    )
+    return [one for one in windows.test if one.label != 0 or one.origin not in untested], [said]
 
 
 def _windows(
@@ -150,7 +175,7 @@ def _windows(
 
     `known` are recordings whose faults are learned from: none of their other windows is tested on.
     """
-    made = _Windows([], [], [], [], [])
+    made = _Windows([], [], [], [], {}, [])
     differing = 0
     for place, recording in enumerate(recordings):
         frames, starts = cut(recording, views)
@@ -179,6 +204,8 @@ def _windows(
             parts[rows] = PARTS.index("the test") if label >= 0 else -1
             if len(rows):
                 made.test.append(piece(frames, values, label, recording.name, rows, views=views, of_teacher=theirs))
+            if len(rows) and label == 0:
+                made.healthy_test[place] = rows
     if known and not made.faults:
         raise DataError(
             f"known_faults: {listed(sorted(known))}: no window of {views.student.window} is faulty for half its rows"

@@ -8,6 +8,7 @@ windows the mean of all.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -21,6 +22,8 @@ from micro.runs.recorded_teacher import RecordedTeacher, recorded
 from micro.runs.score_teacher import near_of
 
 Sets = Sequence[tuple[np.ndarray, np.ndarray]]
+# The sets of data that are in memory: the check, each seed's training and its teaching take the same.
+_MADE: dict[tuple[int, int], Sets] = {}
 
 
 def member_name(number: int) -> str:
@@ -34,11 +37,21 @@ def sets_of_folds(config: Config, data: Prepared) -> Sets:
     Raises:
         DataError: Where the windows cannot be divided so that every network learns all that there is.
     """
-    assert config.teacher.folds is not None
-    what = "run" if getattr(config.data, "run_column", None) else "file"
-    what = "group" if getattr(config.data, "group", ()) else what
-    names, held = _kinds(data)
-    return fold_sets(data.train, Kinds(names, held, what), data.related, near_of(data), config.teacher.folds)
+    count = config.teacher.folds
+    assert count is not None
+    key = id(data), count
+    if key not in _MADE:
+        names, held = _kinds(data)
+        _MADE[key] = fold_sets(data.train, Kinds(names, held, _divided_by(config)), data.related, near_of(data), count)
+        weakref.finalize(data, _MADE.pop, key, None)
+    return _MADE[key]
+
+
+def _divided_by(config: Config) -> str:
+    """What training windows are divided by: 'group', 'run' or 'file'."""
+    if getattr(config.data, "group", ()):
+        return "group"
+    return "run" if getattr(config.data, "run_column", None) else "file"
 
 
 def without_fold(data: Prepared, rows: np.ndarray) -> Prepared:

@@ -11,7 +11,7 @@ import numpy as np
 from micro.datasets.folds import best_dealt
 from micro.datasets.window_parts import Origins, Windows
 from micro.errors import DataError
-from micro.support.wording import counted
+from micro.support.wording import counted, listed
 
 FOLDS = 5
 
@@ -79,7 +79,8 @@ def fold_sets(
     """For each of `count` folds its windows, (n,) bool, and those to train on, (n,) bool, among which is every kind.
 
     Groups are dealt whole, as kinds need it, files that hold the same as one. Windows of a kind that one group alone has are
-    divided in time instead. Windows that share samples with one in the fold, as `sharing` says, are not trained on.
+    divided within it: by its recordings where there are as many as folds, else in time. Windows that share samples with one in
+    the fold, as `sharing` says, are not trained on.
 
     Raises:
         DataError: For fewer groups than folds, for recordings too short to fill the folds, and for a kind that a fold's network
@@ -87,26 +88,92 @@ def fold_sets(
     """
     own = numbered(windows, origins)
     group = np.unique(own.group, return_inverse=True)[1]
-    groups = int(group.max()) + 1
-    if 1 < groups < count:
-        raise DataError(
-            f"teacher.folds = {count}, and the training windows are of {counted(groups, kinds.what)}: each network is trained "
-            f"without {kinds.what}s of its own; set folds = {groups} in [teacher], or record more"
-        )
-    of_group = np.stack([kinds.held[group == number].sum(axis=0) for number in range(groups)])
+    of_group = _held_by(group, kinds.held)
     several = (of_group > 0).sum(axis=0) > 1
     folds = np.zeros(len(group), int)
-    if groups > 1:
-        dealing = of_group[:, several] if several.any() else of_group.sum(axis=1, keepdims=True)
-        folds = best_dealt(dealing, count, 0, apart=1)[group]
+    if several.any():
+        dealt = int((of_group[:, several] > 0).any(axis=1).sum())
+        if dealt < count:
+            raise DataError(_too_few_groups(windows, kinds, several, origins, dealt, count))
+        folds = best_dealt(of_group[:, several], count, 0, apart=1)[group]
     divided = kinds.held[:, ~several].any(axis=1)
-    cells = np.unique(kinds.held, axis=0, return_inverse=True)[1].reshape(-1)
-    for cell in np.unique(cells[divided]):
-        mine = divided & (cells == cell)
-        folds[mine] = _stretches(own.content[mine], own.place[mine], count)
+    for number in np.unique(group[divided]):
+        mine = np.flatnonzero(divided & (group == number))
+        folds[mine] = _within_group(mine, own, kinds.held[:, ~several & (of_group[number] > 0)], kinds.held, count)
     sets = [(mine, ~mine & ~sharing(mine, own, near)) for mine in (folds == fold for fold in range(count))]
     _require_filled(sets, kinds)
     return sets
+
+
+def _held_by(number: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Windows of each kind by the number of what they are of: (n,) int, (n, kinds) bool -> (numbers, kinds) int."""
+    counts = np.zeros((int(number.max()) + 1, held.shape[1]), int)
+    np.add.at(counts, number, held)
+    return counts
+
+
+def _within_group(rows: np.ndarray, own: Numbered, alone: np.ndarray, held: np.ndarray, count: int) -> np.ndarray:
+    """The fold of each of one group's windows, (k,) int, at `rows`, (k,) int.
+
+    A kind of `alone`, those that this group alone has, (n, kinds) bool, is divided by recordings where as many as there are
+    folds hold it, those that overlap as one; else each combination of kinds in stretches of each recording.
+    """
+    content = _joined(own.content[rows], own.overlapping)
+    alone = alone[rows]
+    enough = (_held_by(content, alone) > 0).sum(axis=0) >= count
+    folds = np.zeros(len(rows), int)
+    in_time = alone[:, ~enough].any(axis=1)
+    whole = np.flatnonzero(~in_time)
+    if len(whole):
+        folds[whole] = best_dealt(_held_by(content[whole], alone[whole][:, enough]), count, 0, apart=1)[content[whole]]
+    if in_time.any():
+        cells = np.unique(held[rows], axis=0, return_inverse=True)[1].reshape(-1)
+        for cell in np.unique(cells[in_time]):
+            mine = in_time & (cells == cell)
+            folds[mine] = _stretches(own.content[rows][mine], own.place[rows][mine], count)
+    return folds
+
+
+def _joined(content: np.ndarray, overlapping: Mapping[int, frozenset[int]]) -> np.ndarray:
+    """Numbers of recordings, those that overlap as one, from 0: (n,) int -> (n,) int."""
+    from scipy.cluster.hierarchy import DisjointSet
+
+    joined = DisjointSet(np.unique(content).tolist())
+    for one in joined:
+        for other in overlapping.get(one, ()):
+            if other in joined:
+                joined.merge(one, other)
+    numbers: dict[int, int] = {}
+    number_of = {one: numbers.setdefault(joined[one], len(numbers)) for one in joined}
+    return np.array([number_of[one] for one in content.tolist()])
+
+
+def _too_few_groups(
+    windows: Windows, kinds: Kinds, several: np.ndarray, origins: Origins, groups: int, count: int
+) -> str:
+    """Why there cannot be so many folds, in words; `several` are the kinds that more than one group holds, (kinds,) bool."""
+    named = [name.strip() for name, each in zip(kinds.names, several) if each]
+    of = "" if several.all() else f" {listed(named)}"
+    return (
+        f"teacher.folds = {count}, and the training windows{of} are of {counted(groups, kinds.what)}"
+        f"{_counted_as_one(windows, kinds.what, origins)}: each network is trained without {kinds.what}s of its own; "
+        f"set folds = {groups} in [teacher], or record more"
+    )
+
+
+def _counted_as_one(windows: Windows, what: str, origins: Origins) -> str:
+    """Which files count as one, as they hold the same; '' where there are none."""
+    names = dict.fromkeys(windows.origins)
+    copies = any(origins.firsts.get(name, name) != name or name in origins.overlapping for name in names)
+    if what == "group":
+        return ", where groups that share signals count as one" if copies else ""
+    same: dict[object, list[str]] = {}
+    for name in names:
+        same.setdefault(origins.groups.get(name, origins.firsts.get(name, name)), []).append(name)
+    shared = [each for each in same.values() if len(each) > 1]
+    whole = all(len({origins.firsts.get(name, name) for name in each}) == 1 for each in shared)
+    said = "of the same signals" if whole else "that hold some of the same rows"
+    return f", those {said} counted as one: {listed([' and '.join(each) for each in shared])}" if shared else ""
 
 
 def _require_filled(sets: Sequence[tuple[np.ndarray, np.ndarray]], kinds: Kinds) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,8 @@ def run_held(
         progress("reading data", 0.0)
         # All folds before any is trained: what is wrong with the last of them is said at once.
         data = [_prepared(config, fold) for fold in range(getattr(config.data, "folds", None) or 1)]
-        for one in data:
-            require_enough(config, one)
+        for fold, one in enumerate(data):
+            require_enough(config, one, fold)
         if others := notes_of_others(data):
             data[0] = replace(data[0], notes=(*data[0].notes, *others))
         progress("starting TensorFlow", 0.01)
@@ -88,11 +89,7 @@ def run_held(
             # A fold without unlabeled windows takes objectives that the others do not.
             checked = next((one for one in data if one.unlabeled is not None), data[0])
             pipeline.check_work(config, checked)
-            for one in data if len(data) > 1 else ():
-                from micro.runs.train import check_teacher
-
-                if one is not checked:
-                    check_teacher(config, one)
+            _check_teachers(config, [one for one in data if one is not checked])
     except KeyboardInterrupt as interrupt:
         if not folder.goes_on(content):
             interrupt.add_note(NOT_BEGUN)
@@ -103,6 +100,16 @@ def run_held(
     folder.publish()
     progress("done", 1.0)
     return report
+
+
+def _check_teachers(config: Config, others: Sequence[Prepared]) -> None:
+    """Compare the teacher with the folds beside the one that is checked as a whole, if there are any."""
+    if not others:
+        return
+    from micro.runs.train import check_teacher
+
+    for one in others:
+        check_teacher(config, one)
 
 
 def _prepared(config: Config, fold: int) -> Prepared:
