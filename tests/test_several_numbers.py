@@ -382,7 +382,7 @@ def test_projects_are_whole(made, tmp_path, board, runtime):
     assert not any(
         word in text for text in texts.values() for word in ("{{", "detector", "ALARM", "None", "recognizer")
     )
-    assert "estimates 2 numbers, torque Nm, wear" in texts["README.md"]
+    assert "estimates 2 numbers, `torque Nm`, `wear" in texts["README.md"]
     assert "all of them together hold less often" in texts["tool_estimator.h"]
 
 
