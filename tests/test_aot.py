@@ -94,7 +94,7 @@ def test_other_peoples_models_give_their_recorded_outputs(peer_models, tmp_path,
     require_equal([model], tmp_path, gcc, count=4)
 
 
-@pytest.mark.parametrize("block", [0, 1, 2, *(pytest.param(block, marks=pytest.mark.slow) for block in (3, 4, 5))])
+@pytest.mark.parametrize("block", [0, *(pytest.param(block, marks=pytest.mark.slow) for block in range(1, 6))])
 def test_random_graphs_are_equal_to_the_byte(tmp_path, gcc, block):
     storage = ("auto", "small", "dense", "small")[block % 4]
     require_equal([random_graph(25 * block + n) for n in range(25)], tmp_path, gcc, storage=storage)
@@ -258,7 +258,7 @@ int main(void) {{
 """
 
 
-@pytest.mark.parametrize("core", ["m0", "m4f", "m33"])
+@pytest.mark.parametrize("core", ["m0", "m4f", pytest.param("m33", marks=pytest.mark.slow)])
 def test_chips_agree_to_the_byte(tmp_path, peer_models, core):
     """Random graphs in QEMU; on the M4F and the M33 by SMLAD."""
     if missing_tools():

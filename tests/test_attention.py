@@ -84,7 +84,7 @@ def by_paper(kind, teacher, student, kept, causal):
 
 
 # What runs each day; the others run nightly.
-DAILY = {("scores", True), ("distribution", False), ("relation", True)}
+DAILY = {("scores", True), ("distribution", False)}
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,7 @@ def test_a_layer_that_cannot_be_is_refused_before_any_work(tmp_path, case):
     assert says in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_run_with_copies_is_the_same_again(tmp_path):
     config_of("classification", tmp_path)
     (tmp_path / "c.toml").write_text(

@@ -63,6 +63,7 @@ def test_the_plain_student_is_trained_as_by_hand(teacher, data):
     assert found.values("plain student") == {7: pytest.approx(by_hand)}
 
 
+@pytest.mark.slow
 def test_what_is_in_the_ledger_is_not_run_again(teacher, data, tmp_path):
     path = tmp_path / "runs.jsonl"
     seen = []
@@ -97,8 +98,8 @@ def test_a_line_cut_by_a_kill_is_dropped_and_run_again(teacher, data, tmp_path):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"epochs": 2}, "epochs 1, now it is 2"),
-        ({"batch_size": 30}, "batch_size 20, now it is 30"),
+        pytest.param({"epochs": 2}, "epochs 1, now it is 2", marks=pytest.mark.slow),
+        pytest.param({"batch_size": 30}, "batch_size 20, now it is 30", marks=pytest.mark.slow),
         ({"metric": "loss"}, "metric accuracy, now it is loss"),
         ({"compile": {"optimizer": "sgd", "loss": LOSS, "metrics": ["accuracy"]}}, "with compile"),
     ],

@@ -127,6 +127,7 @@ def test_machines_with_other_classes_share_a_teacher_that_knows_all_by_name(clas
         assert row["metrics"]["accuracy"] > 0.9
 
 
+@pytest.mark.slow
 def test_machines_with_other_levels_share_a_teacher_of_numbers(numbers, tmp_path):
     rows, names = machines(load_fleet(numbers), tmp_path)
     assert names == []
@@ -136,6 +137,7 @@ def test_machines_with_other_levels_share_a_teacher_of_numbers(numbers, tmp_path
     assert 50.0 < float(np.mean(model.predict(np.zeros((4, 8, 2)), verbose=0))) < 450.0
 
 
+@pytest.mark.slow
 def test_machines_share_a_teacher_of_several_numbers(numbers, tmp_path):
     text = numbers.with_name("shared.toml").read_text()
     (tmp_path / "shared.toml").write_text(text.replace('target_column = "load"', 'target_columns = ["load", "y"]'))
@@ -273,6 +275,7 @@ def test_the_shared_teacher_may_see_more_than_the_students(classes, tmp_path):
     assert rows["press"]["metrics"]["accuracy"] < 0.9
 
 
+@pytest.mark.slow
 def test_machines_with_further_sources_share_a_teacher(tmp_path):
     for number, place in enumerate(("press", "saw")):
         (tmp_path / place).mkdir()

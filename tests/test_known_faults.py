@@ -201,6 +201,7 @@ def areas_of(folder):
     return {name: models[name]["auc"] for name in ("teacher", "student_int8", "alone_int8")}
 
 
+@pytest.mark.slow
 def test_a_run_finds_what_it_knows_in_recordings_that_it_does_not_know_to_the_chip(runs):
     folder = runs("network", True)
     areas = areas_of(folder)

@@ -196,6 +196,7 @@ def test_so_do_missing_values_and_constant_channels(tmp_path, monkeypatch, on_mi
     same(*both(config, monkeypatch))
 
 
+@pytest.mark.slow
 def test_a_large_file_is_scored_as_a_small_one(tmp_path, monkeypatch):
     write(tmp_path / "a.csv", signal())
     write(tmp_path / "later.csv", np.vstack([signal(), [[np.nan, 0.0]], 2 * signal(rows=4000)]))

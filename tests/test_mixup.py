@@ -95,6 +95,7 @@ def test_mixtures_of_several_numbers_have_none_of_them(tmp_path):
     assert all(np.isfinite(each).all() for each in learned.get_weights())
 
 
+@pytest.mark.slow
 def test_a_run_says_so_a_search_learns_from_them_and_other_tasks_refuse(tmp_path):
     write(tmp_path / "data", "classification")
     raw = raw_of("data", "classification", distill={"mixup": 1.0}, data={"unlabeled_files": []})

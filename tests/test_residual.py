@@ -101,7 +101,7 @@ def recorded(folder):
     return folder
 
 
-@pytest.fixture(scope="module", params=["statistics", "raw"])
+@pytest.fixture(scope="module", params=["statistics", pytest.param("raw", marks=pytest.mark.slow)])
 def made(request, tmp_path_factory):
     folder = recorded(tmp_path_factory.mktemp(request.param))
     (folder / "c.toml").write_text(config_text(STATISTICS if request.param == "statistics" else RAW))

@@ -309,6 +309,7 @@ def test_report_and_terminal_show_detectors_student_and_reconstruction_side_by_s
         assert words in page
 
 
+@pytest.mark.slow
 def test_sensitivity_measures_the_score_that_the_student_follows(run):
     result = invoke("sensitivity", run / "run", "--out", run / "sensitivity.html")
     assert result.exit_code == 0, result.output

@@ -148,7 +148,7 @@ def test_the_tightest_part_of_a_budget_counts():
     assert over(Costs(10, 5, 5), {"flash": 20, "ram": 10, "macs": 10}) == -0.5
 
 
-@pytest.mark.parametrize("scales", ["per_tensor", "per_channel"])
+@pytest.mark.parametrize("scales", [pytest.param("per_tensor", marks=pytest.mark.slow), "per_channel"])
 @pytest.mark.parametrize("family", ["autoencoder", "dense", "conv1d"])
 def test_an_untrained_candidate_costs_what_it_will_when_trained(family, scales):
     config = base(family, convert={"weights": scales})

@@ -273,6 +273,7 @@ def test_a_run_under_a_teacher_of_folds_reports_and_keeps_it_as_other_ensembles(
     assert len(report.history["teacher"]["loss"]) == 4
 
 
+@pytest.mark.slow
 def test_a_search_computes_once_what_its_candidates_learn(tmp_path):
     hall(tmp_path / "data", rows=600)
     raw = of_folds(str(tmp_path / "data"))

@@ -302,6 +302,7 @@ def test_a_search_teaches_by_what_the_teacher_gives_on_its_own_inputs(tmp_path):
     assert chosen.features.window == 16
 
 
+@pytest.mark.slow
 def test_detectors_of_other_inputs_teach_a_search_and_are_not_judged_by_it(tmp_path):
     hall(tmp_path, files=2, rows=600)
     raw = raw_of(tmp_path, task="anomaly")

@@ -154,7 +154,7 @@ TAUGHT = {
 
 
 @pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=() if case in ("fitnets", "own") else pytest.mark.slow) for case in TAUGHT]
+    "case", [pytest.param(case, marks=() if case == "own" else pytest.mark.slow) for case in TAUGHT]
 )
 def test_a_run_is_taught_by_what_its_config_says(tmp_path, blobs_folder, case):
     config = RUN.format(folder=blobs_folder) + TAUGHT[case]

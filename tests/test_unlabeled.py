@@ -244,6 +244,7 @@ def test_short_files_are_counted_and_none_left_is_an_error(tmp_path):
         prepare(parse_config(raw_of(tmp_path, "classification", data={"unlabeled_files": "nothing/*.csv"})))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_a_search_learns_what_the_teacher_gives_for_them(tmp_path, task):
     write(tmp_path, task)
