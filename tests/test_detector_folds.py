@@ -131,6 +131,7 @@ def test_healthy_files_that_are_not_learned_from_are_tested_in_the_fold_of_their
         labelled(tmp_path, f"ok{n}_9.csv", 200)
     labelled(tmp_path, "spare_0.csv", 200)
     labelled(tmp_path, "worn_0.csv", 40, 200)
+    labelled(tmp_path, "ungrouped.csv", 150, 100)
     # A copy belongs to the machine whose recording it is.
     (tmp_path / "copied_1.csv").write_bytes((tmp_path / "ok1_9.csv").read_bytes())
     raw = raw_of(tmp_path, healthy_files=["ok*_0.csv"], faulty_files=[], label_column="state", group="{group}_*.csv")
@@ -140,7 +141,7 @@ def test_healthy_files_that_are_not_learned_from_are_tested_in_the_fold_of_their
         # A machine that no fold learns from is tested in each.
         tested = {f"{name}_{part}.csv" for name in one.tested if name != "copied" for part in (0, 9)}
         copied = {"copied_1.csv"} if "ok1" in one.tested else set()
-        assert healthy_in(one.test) == {*tested, *copied, "spare_0.csv", "worn_0.csv"}
+        assert healthy_in(one.test) == {*tested, *copied, "spare_0.csv", "worn_0.csv", "ungrouped.csv"}
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -171,12 +172,12 @@ def test_pictures_without_groups_are_dealt_in_runs_of_neighbors(tmp_path):
     rng = np.random.default_rng(1)
     for n in range(26):
         pixels = rng.integers(0, 255, (8, 8), np.uint8)
-        Image.fromarray(pixels).save(tmp_path / "ok" / f"frame{n:02d}.png")
+        Image.fromarray(pixels).save(tmp_path / "ok" / f"frame{n}.png")
     raw = raw_of(tmp_path, files="ok/*.png", healthy_files="ok/*", faulty_files=[], image_size=[8, 8], folds=4)
     raw["data"].pop("sample_rate")
     raw["features"] = {"kind": "raw"}
     folds = [prepare(parse_config(raw), fold) for fold in range(4)]
-    numbers = [sorted(int(name[-6:-4]) for name in one.tested) for one in folds]
+    numbers = [sorted(int(name.rpartition("frame")[2][:-4]) for name in one.tested) for one in folds]
     assert sorted(number for mine in numbers for number in mine) == list(range(26))
     for mine in numbers:
         assert mine == list(range(mine[0], mine[-1] + 1))

@@ -33,6 +33,16 @@ def test_folds_of_a_factorial_design_train_on_every_label_and_its_absence(seed, 
         assert (dealt == fold).any()
 
 
+@pytest.mark.parametrize("folds", [4, 5, 6])
+@pytest.mark.parametrize("rare", [2, 3])
+def test_a_kind_of_few_groups_is_not_in_the_folds_that_one_training_leaves_out(folds, rare):
+    held = np.array([[0, 40]] * rare + [[40, 0]] * 12)
+    dealt = best_dealt(held, folds, 0)
+    for fold in range(folds):
+        trained = held[(dealt != fold) & (dealt != (fold + 1) % folds)]
+        assert (trained.sum(axis=0) > 0).all()
+
+
 def test_short_runs_of_a_file_with_gaps_go_to_all_parts():
     stretches = [Labeled("a", np.array([n % 2, n % 2])) for n in range(30)]
     parts = _in_time(stretches, of_each_class(("idle", "load")), FRONT_END, Alike())

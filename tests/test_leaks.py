@@ -329,6 +329,22 @@ def test_files_that_contradict_each_other_are_refused_though_a_third_says_nothin
             read(folder / "c", "classification")
 
 
+def test_rows_that_several_files_begin_with_are_said_of_those_that_hold_them(tmp_path):
+    """Two machines with a test signal each, and two recordings that share more, elsewhere."""
+    shared = signal(70, 900)
+    for machine in range(2):
+        sweep = signal(90 + machine, 500)
+        for number in range(4):
+            own = signal(10 * machine + number, 4000 + number)
+            parts = [own[:1000], shared, own[1000:]] if (machine, number) in ((0, 0), (0, 1)) else [own]
+            parts = [own[:700], *parts] if (machine, number) == (0, 1) else parts
+            write_csv(tmp_path / f"m{machine}_{number}.csv", np.concatenate([sweep, *parts]), {})
+    said = [note for note in read(tmp_path, "anomaly").notes if "same rows" in note]
+    assert "4 files hold the same rows 0 to 499: m0_0.csv, m0_1.csv, m0_2.csv and 1 more." in said
+    assert "4 files hold the same rows 0 to 499: m1_0.csv, m1_1.csv, m1_2.csv and 1 more." in said
+    assert any("of m0_1.csv are rows" in note for note in said)
+
+
 def test_rows_that_all_files_begin_with_are_a_remark_that_says_so_once(tmp_path):
     """A test signal before each run, a class for each file."""
     sweep = signal(99, 90)

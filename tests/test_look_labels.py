@@ -93,8 +93,10 @@ def test_states_beside_named_faults_stay_signals(tmp_path):
     for number in range(4):
         faults = {"fault_bearing": STATES % 2, "belt fault": STATES // 2}
         write(tmp_path / f"{number}.csv", x=noise(seed=number), **faults, pump_on=np.arange(ROWS) // 350)
-    _, config = looked(tmp_path, *at_100_hz(tmp_path / "*.csv"))
+    printed, config = looked(tmp_path, *at_100_hz(tmp_path / "*.csv"))
     assert config["data"]["label_columns"] == ["fault_bearing", "belt fault"]
+    said = "columns of yes or no that are learned from, as signals are: 'pump_on'; where one says whether a condition holds"
+    assert said in " ".join(printed.split())
     assert load_labels(load_config(tmp_path / "c.toml").data, 16).channels == ("x", "pump_on")
 
 

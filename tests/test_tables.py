@@ -457,6 +457,9 @@ def test_a_faulty_file_whose_labels_say_normal_is_refused(tmp_path, words):
         DataError, match=r"5\.csv is named by faulty_files, and its column 'state' says normal wherever"
     ):
         prepare(config_of(tmp_path, settings))
+    # What is scored is judged by no label.
+    scored = table.load(config_of(tmp_path, settings).data, 32, ("a",), {tmp_path / "5.csv": "5.csv"})
+    assert len(scored.recordings) == 1
 
 
 # Quotes that are not closed, and lines above the header

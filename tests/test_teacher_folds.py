@@ -46,14 +46,14 @@ def has_room(windows, group, copies, near, count):
     several = [mine for mine in kinds if len(set(group[mine])) > 1]
     alone = [mine for mine in kinds if len(set(group[mine])) == 1]
     dealt = {each for mine in several for each in group[mine]}
-    if several and len(dealt) < count:
+    if several and not alone and len(dealt) < count:
         return False
     # Three kinds of two folds may be such that each two of them exclude the third.
     if count == 2 and len(kinds) > 2:
         return False
     whole = [mine for mine in alone if len(set(content[mine])) >= count]
     longest = [max(len(set(windows.places[mine & (content == each)])) for each in set(content[mine])) for mine in alone]
-    filled = several or whole or any(most >= count for most in longest)
+    filled = (several and len(dealt) >= count) or whole or any(most >= count for most in longest)
     apart = all(any(mine is each for each in whole) or most > 1 for mine, most in zip(alone, longest))
     mixed = any(len(set(windows.labels[content == each])) > 1 for mine in alone for each in content[mine])
     return bool(filled and apart and (near == 0 or (len(whole) == len(alone) and not mixed)))
@@ -143,6 +143,14 @@ def test_classes_of_one_file_each_are_divided_in_time_whatever_their_number():
         for kind in range(3):
             assert np.sum(windows.labels[mine] == kind) == 4
             assert np.sum(windows.labels[others] == kind) == 16
+
+
+def test_a_second_file_of_a_class_is_no_hindrance():
+    windows, sets = sets_of([(0, 20), (0, 20), (1, 20), (2, 20), (3, 20)], count=5)
+    first = np.array([name == "r0" for name in windows.origins])
+    assert len(sets) == 5
+    assert all(mine.any() and set(windows.labels[others]) == {0, 1, 2, 3} for mine, others in sets)
+    assert all(not (others & first).any() for mine, others in sets if (mine & first).any())
 
 
 def test_a_class_of_one_machine_is_divided_by_its_files_where_there_are_enough():

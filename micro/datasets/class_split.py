@@ -114,14 +114,17 @@ def groups_of(paths: Mapping[str, Path], config: GroupedData | TableData) -> dic
         return {name: name for name in paths}
     found = {}
     for name in paths:
-        group = next(
-            (group for pattern in config.group if (group := placed(name, pattern, "{group}")) is not None), None
-        )
+        group = group_of(name, config)
         if group is None:
             patterns = listed([repr(pattern) for pattern in config.group])
             raise DataError(f"{name} does not match group = {patterns}; add a pattern that it matches to group")
         found[name] = group
     return found
+
+
+def group_of(name: str, config: GroupedData | TableData) -> str | None:
+    """What stands for {group} in the first of the config's patterns that a name matches; None where it matches none."""
+    return next((group for pattern in config.group if (group := placed(name, pattern, "{group}")) is not None), None)
 
 
 def judged_groups(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from micro.datasets.class_split import (
     TRAINING,
     VALIDATION,
     Labeled,
+    group_of,
     groups_of,
     joined,
     split_classes,
@@ -118,7 +120,9 @@ def healthy_folds(
     assert data.folds is not None
     what = "healthy group" if data.group else f"healthy {'picture' if data.pictures else 'file'}"
     names = dict.fromkeys(name for name, _ in counts)
-    groups = groups_of({name: paths[name] for name in (*names, *others)}, data)
+    groups = groups_of({name: paths[name] for name in names}, data)
+    # What is only tested may be of none of the groups that are dealt.
+    groups |= {name: group_of(name, data) or name for name in others if name not in groups}
     place = joined(groups, alike)
     held = np.zeros((max(place.values()) + 1, 1), int)
     for name, count in counts:
@@ -143,10 +147,15 @@ def healthy_folds(
 
 def _in_order(place: Mapping[str, int], held: np.ndarray, folds: int) -> np.ndarray:
     """The fold of each group, (n,) int: runs of neighbors in the order of names; of those that count as one, of the first."""
-    ordered = list(dict.fromkeys(place[name] for name in sorted(place) if held[place[name]].any()))
+    ordered = list(dict.fromkeys(place[name] for name in sorted(place, key=_counted) if held[place[name]].any()))
     dealt = np.zeros(len(held), int)
     dealt[ordered] = np.arange(len(ordered)) * folds // len(ordered)
     return dealt
+
+
+def _counted(name: str) -> list[tuple[str, int]]:
+    """A name by which 9 comes before 10, for sorting."""
+    return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
 
 
 def tested(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], groups: Mapping[str, str]) -> tuple[str, ...]:
@@ -196,6 +205,9 @@ def best_dealt(held: np.ndarray, folds: int, seed: int, apart: int = 2) -> np.nd
     least = _fewest_lacking((held > 0).sum(axis=0).tolist(), folds, apart)
     for turn in range(max(1, min(DEALS, DEALT // max(1, len(held))))):
         dealt = deal(held, folds, seed + 7919 * turn)
+        if turn:
+            # Groups with most come first and fill the first folds, which one training leaves out together.
+            dealt = np.random.default_rng(turn).permutation(folds)[dealt]
         of_fold = np.stack([held[dealt == fold].sum(axis=0) for fold in range(folds)])
         trained = of_fold.sum(axis=0) - sum(np.roll(of_fold, -turned, axis=0) for turned in range(apart))
         lacking = LACKING * int((trained == 0).sum()) + int((of_fold == 0).sum())

@@ -11,7 +11,6 @@ from micro.config import TableData
 from micro.datasets import store
 from micro.datasets.cells import label as label_text
 from micro.datasets.contents import Contents
-from micro.datasets.known_faults import is_known
 from micro.errors import DataError
 from micro.support.wording import counted
 
@@ -66,7 +65,7 @@ def states_of(contents: Contents, healthy: np.ndarray, config: TableData, whole:
         faulty: Whether it declares the file faulty outside its healthy rows.
 
     Raises:
-        DataError: Where the label column is missing from a file that needs it, or says normal throughout one that is faulty.
+        DataError: Where the label column is missing from a file that needs it.
     """
     if config.label_column is None or (contents.labels is None and (whole or faulty)):
         known = store.inverted(healthy) if faulty else store.constant(False, len(healthy))
@@ -80,13 +79,20 @@ def states_of(contents: Contents, healthy: np.ndarray, config: TableData, whole:
     of_words = np.array([label_text(word) in normal for word in contents.words], bool)
     empty = np.array([not label_text(word) for word in contents.words], bool)
     abnormal = ~of_words[contents.labels] & ~empty[contents.labels]
-    if faulty and not abnormal.any() and not empty[contents.labels].all() and not is_known(contents.path, config):
-        raise DataError(
-            f"{contents.path} is named by faulty_files, and its column {config.label_column!r} says normal "
-            "wherever it says anything: correct its labels, take it out of faulty_files, or leave out label_column"
-        )
     unknown = empty[contents.labels] & ~healthy
     return States(healthy & ~abnormal, abnormal, unknown if unknown.any() else None)
+
+
+def require_a_fault(contents: Contents, config: TableData) -> None:
+    """DataError for a file that faulty_files name, and of which the label column says normal throughout."""
+    if config.label_column is None or contents.labels is None:
+        return
+    words = [word for word in _words(contents, np.ones(len(contents.labels), bool)) if label_text(word)]
+    if words and all(label_text(word) in _normal(config) for word in words):
+        raise DataError(
+            f"{contents.path} is named by faulty_files, and its column {config.label_column!r} says normal wherever it says "
+            "anything: correct its labels, take it out of faulty_files, or leave out label_column"
+        )
 
 
 def require_labels(files: Sequence[tuple[Contents, np.ndarray]], config: TableData) -> None:

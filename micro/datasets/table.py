@@ -20,7 +20,7 @@ from micro.datasets.known_faults import is_known, require_apart
 from micro.datasets.missing import filled
 from micro.datasets.recording import Recording, padded
 from micro.datasets.resampling import resampled
-from micro.datasets.states import States, declared_healthy, require_labels, states_of
+from micro.datasets.states import States, declared_healthy, require_a_fault, require_labels, states_of
 from micro.datasets.unmatched import unmatched
 from micro.errors import DataError
 from micro.support.wording import counted, was
@@ -115,6 +115,8 @@ def _stretches(
         require_labels(declared, config)
     recordings: list[Recording] = []
     for (file, _), (read, healthy) in zip(contents, declared):
+        if file.faulty and not left_out.scoring and not is_known(file.path, config):
+            require_a_fault(read, config)
         states = states_of(read, healthy, config, file.healthy, file.faulty)
         parts = stretches_of(file.name, read, states, config, window)
         long_enough = [part for part in parts if len(part.samples) >= window]

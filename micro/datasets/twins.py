@@ -77,11 +77,15 @@ class Alike:
 
     def _overlaps(self) -> list[str]:
         """Sentences on files that overlap: of rows that many hold in the same place one for all."""
-        many = {name for _, names in self.common for name in names}
-        apart = [pair for pair in self.overlapping if not set(pair) <= many]
+        apart = [pair for pair in self.overlapping if not self._is_common(pair)]
         said = [f"{len(names):,} files hold the same {rows}: {listed(names)}." for rows, names in self.common]
         each = [(self.rows or {}).get(pair, " and ".join(pair)) for pair in apart]
         return [*said, *([f"files that hold some of the same rows: {listed(each)}."] if each else []), *self._brought()]
+
+    def _is_common(self, pair: tuple[str, str]) -> bool:
+        """Whether most that two files share is what many hold in the same place."""
+        said = (self.rows or {}).get(pair, "")
+        return any(set(pair) <= set(names) and said.startswith(f"{rows} of ") for rows, names in self.common)
 
     def _brought(self) -> list[str]:
         if not self.resampled:
@@ -134,7 +138,9 @@ def _common(
     recordings: Sequence[Recording], by_pair: Mapping[tuple[str, str], Sequence[Shared]]
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Rows that more than two files hold in the same place, where it is all that these share, and their names."""
-    names: dict[str, dict[str, None]] = {}
+    from scipy.cluster.hierarchy import DisjointSet
+
+    names: dict[str, DisjointSet] = {}
     for pair, own in by_pair.items():
         if len(own) == 1:
             one, other = (
@@ -142,8 +148,17 @@ def _common(
                 _rows(recordings, own[0].other, own[0].start, own[0]),
             )
             if one == other:
-                names.setdefault(one, {}).update(dict.fromkeys(pair))
-    return tuple((rows, tuple(own)) for rows, own in names.items() if len(own) > 2)
+                same = names.setdefault(one, DisjointSet())
+                for name in pair:
+                    same.add(name)
+                same.merge(*pair)
+    order = {one.name: place for place, one in enumerate(recordings)}
+    return tuple(
+        (rows, tuple(sorted(own, key=order.__getitem__)))
+        for rows, same in names.items()
+        for own in same.subsets()
+        if len(own) > 2
+    )
 
 
 def in_words(recordings: Sequence[Recording], shared: Shared) -> str:

@@ -71,6 +71,8 @@ def make(folder: Path, core: str, target: str) -> str:
     environment = {
         key: value for key, value in os.environ.items() if key not in ("CORE", "CROSS", "OPTIMIZE", "LD_SCRIPT")
     }
+    # What the linker says of its memory is read.
+    environment["LC_ALL"] = "C"
     try:
         done = subprocess.run(
             ["make", f"CORE={core}", target],

@@ -185,7 +185,7 @@ def _read(
             special = (*columns.special, *labels.names)
             settings["columns"] = shortened(kept, [each.names for each in dialects.values()], special)
     remarks += _differences(found) if found else []
-    remarks += seldom_filled(found) + conditions(found, labels) + of_whole_files(labels)
+    remarks += seldom_filled(found) + conditions(found, labels, given) + of_whole_files(labels)
     if label is not None and "label_column" not in given.settings and never_changes(found):
         remarks.append(f"column {label!r} is left out, as it holds the same in every row of every file")
         settings = {"columns": [channel.name for channel in found[0].channels], **settings}

@@ -111,9 +111,15 @@ def of_whole_files(labels: Labels) -> list[str]:
     ]
 
 
-def conditions(files: Sequence[Surveyed], labels: Labels) -> list[str]:
-    """A sentence on columns of yes or no that were not taken for labels, where there are several."""
-    names = [name for name, each in _columns(files).items() if each.both and name not in labels.names]
+def conditions(files: Sequence[Surveyed], labels: Labels, given: Given) -> list[str]:
+    """A sentence on columns of yes or no that were not taken for labels, where there are several, or beside several labels."""
+    held = _columns(files)
+    names = [name for name, each in held.items() if each.both and name not in labels.names]
+    if labels.several and "label_columns" not in given.settings:
+        seldom = [name for name in names if held[name].changes <= MOST_CHANGES and may_name_a_label(name)]
+        said = listed([repr(name) for name in seldom], NAMED)
+        also = f"where one says whether a condition holds, name all labels by {option('label_columns')}"
+        return [f"columns of yes or no that are learned from, as signals are: {said}; {also}"] if seldom else []
     if len(names) < FEWEST_LABELS or labels.several:
         return []
     return [

@@ -91,12 +91,12 @@ def fold_sets(
     of_group = _held_by(group, kinds.held)
     several = (of_group > 0).sum(axis=0) > 1
     folds = np.zeros(len(group), int)
+    divided = kinds.held[:, ~several].any(axis=1)
     if several.any():
         dealt = int((of_group[:, several] > 0).any(axis=1).sum())
-        if dealt < count:
+        if dealt < count and not divided.any():
             raise DataError(_too_few_groups(windows, kinds, several, origins, dealt, count))
         folds = best_dealt(of_group[:, several], count, 0, apart=1)[group]
-    divided = kinds.held[:, ~several].any(axis=1)
     for number in np.unique(group[divided]):
         mine = np.flatnonzero(divided & (group == number))
         folds[mine] = _within_group(mine, own, kinds.held[:, ~several & (of_group[number] > 0)], kinds.held, count)
