@@ -21,16 +21,16 @@ def windows_of(recordings):
     return Windows(np.zeros((len(labels), 2), np.float32), labels, origins, place)
 
 
-@settings(max_examples=150, deadline=None)
-@given(
-    recordings=st.lists(
-        st.lists(st.tuples(st.integers(0, 2), st.integers(1, 30)), min_size=1, max_size=3), min_size=1, max_size=9
-    ),
-    near=st.integers(0, 4),
-    groups=st.lists(st.integers(0, 4), min_size=9, max_size=9),
-    data=st.data(),
-)
-def test_nothing_like_a_window_is_fitted_on_and_every_kind_is(recordings, near, groups, data):
+def place_of(windows):
+    """The place of each window in its recording, from 0, (n,)."""
+    begins = {
+        name: min(p for p, o in zip(windows.places, windows.origins) if o == name) for name in set(windows.origins)
+    }
+    return np.array([p - begins[o] for p, o in zip(windows.places, windows.origins)])
+
+
+def layout_of(recordings, groups, data):
+    """Windows of recordings, each runs of (kind, length), their groups and copies; both are drawn, and may be none."""
     flat = [[kind for kind, count in runs for _ in range(count)] for runs in recordings]
     copies = {}
     if data.draw(st.booleans()):
@@ -41,7 +41,20 @@ def test_nothing_like_a_window_is_fitted_on_and_every_kind_is(recordings, near, 
     for copy, first in copies.items():
         if of:
             of[copy] = of[first]
-    windows = windows_of(flat)
+    return windows_of(flat), of, copies
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    recordings=st.lists(
+        st.lists(st.tuples(st.integers(0, 2), st.integers(1, 30)), min_size=1, max_size=3), min_size=1, max_size=9
+    ),
+    near=st.integers(0, 4),
+    groups=st.lists(st.integers(0, 4), min_size=9, max_size=9),
+    data=st.data(),
+)
+def test_nothing_like_a_window_is_fitted_on_and_every_kind_is(recordings, near, groups, data):
+    windows, of, copies = layout_of(recordings, groups, data)
     try:
         sets = held_out_sets(windows, windows.labels, ("a", "b", "c"), Origins(of, copies), near)
     except DataError:
@@ -52,8 +65,7 @@ def test_nothing_like_a_window_is_fitted_on_and_every_kind_is(recordings, near, 
         return
     assert np.sum([mine for mine, _ in sets], axis=0).tolist() == [1] * len(windows)
     content = np.array([copies.get(name, name) for name in windows.origins])
-    begins = {name: min(p for p, o in zip(windows.places, windows.origins) if o == name) for name in names}
-    place = np.array([p - begins[o] for p, o in zip(windows.places, windows.origins)])
+    place = place_of(windows)
     group = np.array([str(of.get(name, copies.get(name, name))) for name in windows.origins])
     for mine, others in sets:
         assert not (mine & others).any()

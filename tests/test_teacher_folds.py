@@ -13,7 +13,7 @@ from pump import config as pump_config
 from pump import recorded as pumps
 from support import invoke
 from tables import columns, wave
-from test_held_out import windows_of
+from test_held_out import layout_of, place_of
 from test_teacher_inputs import hall, raw_of
 
 from micro.config import parse_config
@@ -52,7 +52,9 @@ def has_room(windows, group, copies, near, count):
     if count == 2 and len(kinds) > 2:
         return False
     whole = [mine for mine in alone if len(set(content[mine])) >= count]
-    longest = [max(len(set(windows.places[mine & (content == each)])) for each in set(content[mine])) for mine in alone]
+    # A copy's windows are at the places of the first's.
+    place = place_of(windows)
+    longest = [max(len(set(place[mine & (content == each)])) for each in set(content[mine])) for mine in alone]
     filled = (several and len(dealt) >= count) or whole or any(most >= count for most in longest)
     apart = all(any(mine is each for each in whole) or most > 1 for mine, most in zip(alone, longest))
     mixed = any(len(set(windows.labels[content == each])) > 1 for mine in alone for each in content[mine])
@@ -70,17 +72,7 @@ def has_room(windows, group, copies, near, count):
     data=st.data(),
 )
 def test_no_network_is_trained_on_what_it_judges_nor_on_what_is_like_it(recordings, near, groups, count, data):
-    flat = [[kind for kind, length in runs for _ in range(length)] for runs in recordings]
-    copies = {}
-    if data.draw(st.booleans()):
-        flat.append(flat[0])
-        copies = {f"r{len(flat) - 1}": "r0"}
-    names = [f"r{number}" for number in range(len(flat))]
-    of = dict(zip(names, [groups[number % 9] for number in range(len(flat))])) if data.draw(st.booleans()) else {}
-    for copy, first in copies.items():
-        if of:
-            of[copy] = of[first]
-    windows = windows_of(flat)
+    windows, of, copies = layout_of(recordings, groups, data)
     group = np.array([str(of.get(name, copies.get(name, name))) for name in windows.origins])
     present = np.unique(windows.labels)
     kinds = Kinds([f" of {kind}" for kind in present], windows.labels[:, None] == present)
@@ -94,8 +86,7 @@ def test_no_network_is_trained_on_what_it_judges_nor_on_what_is_like_it(recordin
     assert len(sets) == count
     assert np.sum([mine for mine, _ in sets], axis=0).tolist() == [1] * len(windows)
     content = np.array([copies.get(name, name) for name in windows.origins])
-    begins = {name: min(p for p, o in zip(windows.places, windows.origins) if o == name) for name in names}
-    place = np.array([p - begins[o] for p, o in zip(windows.places, windows.origins)])
+    place = place_of(windows)
     alone = np.array([len(set(group[windows.labels == label])) == 1 for label in windows.labels])
     for mine, others in sets:
         assert set(windows.labels[others]) == set(present)

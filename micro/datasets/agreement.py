@@ -13,7 +13,7 @@ from micro.datasets.classes import ClassRecording
 from micro.datasets.recording import Recording
 from micro.datasets.regression import NumberedRecording
 from micro.datasets.shared_rows import Shared
-from micro.datasets.twins import FEW, Alike
+from micro.datasets.twins import FEW, Alike, samples_of_files
 from micro.errors import DataError
 from micro.support.wording import counted, listed
 
@@ -113,9 +113,7 @@ def _agreed(
     for each in found.shared:
         if max(each.one, each.other) < len(recordings):
             pairs.setdefault((recordings[each.one].name, recordings[each.other].name), []).append(differing(each))
-    lengths: dict[str, int] = {}
-    for recording in recordings:
-        lengths[recording.name] = lengths.get(recording.name, 0) + len(recording.samples)
+    lengths = samples_of_files(recordings)
     notes: list[str] = []
     for (one, other), own in pairs.items():
         known, wrong = sum(each.known for each in own), sum(each.different for each in own)

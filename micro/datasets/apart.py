@@ -11,6 +11,7 @@ from micro.datasets.recording import Recording
 from micro.datasets.shared_rows import Shared
 from micro.datasets.twins import FEW, LONGEST, Alike, in_words
 from micro.errors import DataError
+from micro.signal import Frames
 from micro.support.wording import counted, listed
 
 
@@ -30,6 +31,11 @@ class _Found:
     rows: str
     partner: str
     parts: set[int] = field(default_factory=set)
+
+
+def divided_of(framed: Sequence[tuple[Frames, np.ndarray]], parts: Sequence[np.ndarray]) -> list[Divided]:
+    """The windows of recordings, which begin at samples, and the part of each."""
+    return [Divided(starts, part) for (_, starts), part in zip(framed, parts)]
 
 
 def shared_windows(

@@ -17,6 +17,7 @@ from micro.datasets.recording import Framing, split_in_time
 from micro.datasets.twins import Alike, numbers_within
 from micro.datasets.unmatched import unmatched
 from micro.errors import DataError
+from micro.support.sets import united
 from micro.support.wording import are, counted, listed
 
 PARTS = ("training", "validation", "test")
@@ -204,19 +205,14 @@ def joined(groups: Mapping[str, str], alike: Alike) -> dict[str, int]:
 
     So are groups that have this in common with one file, be it one that is not divided itself.
     """
-    from scipy.cluster.hierarchy import DisjointSet
-
-    files = dict.fromkeys([*groups, *(name for names in alike.related for name in names)])
-    joined = DisjointSet(
-        [*((True, name) for name in files), *((False, group) for group in dict.fromkeys(groups.values()))]
+    sets = united(
+        [
+            *(((True, name), (False, group)) for name, group in groups.items()),
+            *(tuple((True, name) for name in names) for names in alike.related),
+        ]
     )
-    for name, group in groups.items():
-        joined.merge((True, name), (False, group))
-    for first, *others in alike.related:
-        for other in others:
-            joined.merge((True, first), (True, other))
     numbers: dict[tuple[bool, str], int] = {}
-    return {name: numbers.setdefault(joined[True, name], len(numbers)) for name in groups}
+    return {name: numbers.setdefault(sets[True, name], len(numbers)) for name in groups}
 
 
 def _drawn(

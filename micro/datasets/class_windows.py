@@ -9,7 +9,7 @@ import numpy as np
 
 from micro.config import AugmentConfig, ClassesData, FeaturesConfig, SourceConfig
 from micro.datasets.agreement import require_one_class
-from micro.datasets.apart import Divided, shared_windows
+from micro.datasets.apart import divided_of, shared_windows
 from micro.datasets.augmented import with_copies
 from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups
 from micro.datasets.classes import ClassRecording, Loaded, load_classes
@@ -97,11 +97,6 @@ def class_parts(
         tested=tested(labeled, parts, groups) if data.folds else (),
         related=related(groups, found),
     )
-
-
-def divided_of(framed: Sequence[tuple[Frames, np.ndarray]], parts: Sequence[np.ndarray]) -> list[Divided]:
-    """The windows of recordings, which begin at samples, and the part of each."""
-    return [Divided(starts, part) for (_, starts), part in zip(framed, parts)]
 
 
 def window_classes(classes: np.ndarray, starts: np.ndarray, window: int | np.ndarray) -> np.ndarray:

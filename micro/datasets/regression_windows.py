@@ -11,7 +11,7 @@ import numpy as np
 
 from micro.config import AugmentConfig, FeaturesConfig, RegressionData, SourceConfig
 from micro.datasets.agreement import require_one_number
-from micro.datasets.apart import Divided, shared_windows
+from micro.datasets.apart import divided_of, shared_windows
 from micro.datasets.augmented import with_copies
 from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups
 from micro.datasets.folds import divided as dealt
@@ -68,8 +68,7 @@ def regression_parts(
     whole = data if data.remaining_life is None else data.model_copy(update={"split": "files"})
     what = "file" if data.run_column is None else "run"
     parts, said = dealt(labeled, whole, (), loaded.paths, groups, found, views, seed, what, fold)
-    cut_up = [Divided(starts, part) for (_, starts), part in zip(framed, parts)]
-    both = shared_windows(found, recordings, cut_up, views.window, PARTS)
+    both = shared_windows(found, recordings, divided_of(framed, parts), views.window, PARTS)
     divided: tuple[Pieces, ...] = ([], [], [])
     for (frames, _), one, each, part, recording in zip(framed, labeled, numbers, parts, recordings):
         values, theirs = features_of(recording, frames, views)

@@ -22,7 +22,7 @@ from micro.datasets.telling import tell, tells, tells_of_pixels
 
 # Fingerprints of a window's samples, about, and of all recordings together at most; changed rows for one at least.
 OF_A_WINDOW, MOST, SPARSEST = 8, 1 << 21, 8
-# A file repeats itself where more of a stretch's fingerprints than this stand in it again; oftener than this it is periodic.
+# A file repeats itself where more of a stretch's fingerprints than this stand in it again; more often than this it is periodic.
 REPEATING, OFTEN = 0.5, 4
 # Rows whose magnitudes are looked at in each block.
 SAMPLED = 1024

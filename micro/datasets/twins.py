@@ -10,6 +10,7 @@ from pathlib import Path
 
 from micro.datasets.recording import Recording
 from micro.datasets.shared_rows import Shared, closed, matched, same_files, shared_stretches
+from micro.support.sets import united
 from micro.support.wording import listed
 
 # What two files may share and still be apart: this fraction of the shorter one's samples, in stretches of this many windows.
@@ -114,9 +115,7 @@ def alike(
     copies = frozenset(name for same in twins for name in same[1:])
     twins_share = matched(recordings, twins)
     shared = closed(recordings, [*twins_share, *shared_stretches(recordings, copies, window, channels)], window)
-    lengths: dict[str, int] = {}
-    for one in recordings:
-        lengths[one.name] = lengths.get(one.name, 0) + len(one.samples)
+    lengths = samples_of_files(recordings)
     by_pair: dict[tuple[str, str], list[Shared]] = {}
     for each in shared[len(twins_share) :]:
         pair = recordings[each.one].name, recordings[each.other].name
@@ -138,9 +137,7 @@ def _common(
     recordings: Sequence[Recording], by_pair: Mapping[tuple[str, str], Sequence[Shared]]
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Rows that more than two files hold in the same place, where it is all that these share, and their names."""
-    from scipy.cluster.hierarchy import DisjointSet
-
-    names: dict[str, DisjointSet] = {}
+    pairs: dict[str, list[tuple[str, str]]] = {}
     for pair, own in by_pair.items():
         if len(own) == 1:
             one, other = (
@@ -148,17 +145,22 @@ def _common(
                 _rows(recordings, own[0].other, own[0].start, own[0]),
             )
             if one == other:
-                same = names.setdefault(one, DisjointSet())
-                for name in pair:
-                    same.add(name)
-                same.merge(*pair)
+                pairs.setdefault(one, []).append(pair)
     order = {one.name: place for place, one in enumerate(recordings)}
     return tuple(
-        (rows, tuple(sorted(own, key=order.__getitem__)))
-        for rows, same in names.items()
-        for own in same.subsets()
-        if len(own) > 2
+        (rows, tuple(sorted(names, key=order.__getitem__)))
+        for rows, same in pairs.items()
+        for names in united(same).subsets()
+        if len(names) > 2
     )
+
+
+def samples_of_files(recordings: Sequence[Recording]) -> dict[str, int]:
+    """How many samples the recordings of each file hold together, by its name."""
+    lengths: dict[str, int] = {}
+    for one in recordings:
+        lengths[one.name] = lengths.get(one.name, 0) + len(one.samples)
+    return lengths
 
 
 def in_words(recordings: Sequence[Recording], shared: Shared) -> str:
@@ -220,16 +222,10 @@ def numbers_within(names: Sequence[str]) -> list[int]:
 
 def _joined(classes: Sequence[tuple[str, ...]], recordings: Sequence[Recording]) -> list[tuple[str, ...]]:
     """Names of which some are in two of these, together; each in the order of the recordings."""
-    from scipy.cluster.hierarchy import DisjointSet
-
     ordered = dict.fromkeys([one.name for one in recordings])
     ordered.update(dict.fromkeys(name for names in classes for name in names))
     order = {name: place for place, name in enumerate(ordered)}
-    joined = DisjointSet(order)
-    for first, *others in classes:
-        for other in others:
-            joined.merge(first, other)
-    found = [sorted(names, key=order.__getitem__) for names in joined.subsets() if len(names) > 1]
+    found = [sorted(names, key=order.__getitem__) for names in united(classes).subsets() if len(names) > 1]
     return [tuple(names) for names in sorted(found, key=lambda names: order[names[0]])]
 
 

@@ -160,7 +160,7 @@ def _columns(files: Sequence[Surveyed]) -> dict[str, _Column]:
 def _several(files: Sequence[Surveyed], given: Given, label: str | None) -> tuple[str, ...]:
     """The columns of labels of which several may hold at once; none where they are signals, or one label is told otherwise.
 
-    Those that are given. Else two columns or more, each of which says both yes and no and begins anew in at most one row of
+    Those that are given. Else two columns or more, each of which says both yes and no and changes in at most one row of
     ten, where some row says yes in two of them: of these those that are named as faults are, where several are; not where one
     alone is named as a label is, nor beside labels of other words.
 

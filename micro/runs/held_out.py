@@ -11,6 +11,7 @@ import numpy as np
 from micro.datasets.folds import best_dealt
 from micro.datasets.window_parts import Origins, Windows
 from micro.errors import DataError
+from micro.support.sets import united
 from micro.support.wording import counted, listed
 
 FOLDS = 5
@@ -136,15 +137,10 @@ def _within_group(rows: np.ndarray, own: Numbered, alone: np.ndarray, held: np.n
 
 def _joined(content: np.ndarray, overlapping: Mapping[int, frozenset[int]]) -> np.ndarray:
     """Numbers of recordings, those that overlap as one, from 0: (n,) int -> (n,) int."""
-    from scipy.cluster.hierarchy import DisjointSet
-
-    joined = DisjointSet(np.unique(content).tolist())
-    for one in joined:
-        for other in overlapping.get(one, ()):
-            if other in joined:
-                joined.merge(one, other)
+    held = np.unique(content).tolist()
+    sets = united([(one, other) for one in held for other in overlapping.get(one, ()) if other in held], held)
     numbers: dict[int, int] = {}
-    number_of = {one: numbers.setdefault(joined[one], len(numbers)) for one in joined}
+    number_of = {one: numbers.setdefault(sets[one], len(numbers)) for one in held}
     return np.array([number_of[one] for one in content.tolist()])
 
 
