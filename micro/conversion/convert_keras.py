@@ -33,6 +33,10 @@ Weights = Literal["auto", "per_channel", "per_tensor"]
 # of the int8 output. Rounding noise between two equally good quantizations of one model is of this size; a kernel that
 # needs a scale for each channel exceeds it by far.
 TOLERATED_ERROR = 1.10
+# Operators whose operands and output TensorFlow's converter gives the range of one of them, which cuts the others off: what
+# `quantize_aware` would write is compared. It is taken where the converter's error is so many times as large.
+CUT_OFF = frozenset({"MAXIMUM", "MINIMUM"})
+FAR_OFF = 2.0
 # How the weights of a model from `quantize_aware` are quantized.
 AS_SIMULATED = "as simulated"
 # Every eighth sample is kept from the calibration to measure the error on, where there are enough.
@@ -166,7 +170,7 @@ def _converted(
             f"calibration data is 0 throughout ({len(samples)} samples), which leaves every range empty; give typical inputs"
         )
     judged = None if validation is None else check_samples(samples.shape[1:], validation, "validation")
-    return _Conversion(model, samples, *_split(samples, judged), anomaly_detector).best(weights)
+    return _Conversion(model, samples, *_split(samples, judged), anomaly_detector).converted(weights)
 
 
 def _written(model: QuantizationAware, samples: Samples | None) -> Converted:
@@ -206,11 +210,38 @@ class _Conversion:
     judged: np.ndarray
     anomaly_detector: bool | None
 
-    def best(self, weights: Weights) -> Converted:
-        """The conversion with such weights; for 'auto', per channel or with per-tensor Dense kernels."""
+    def converted(self, weights: Weights) -> Converted:
+        """By TensorFlow's converter; as `quantize_aware` computes where it refuses the model or loses what the model says."""
         function = traced(self.model)
         expected = self._expected()
-        calibrated = calibrated_tflite(self.model, function, self.ranges)
+        try:
+            best = self._best(weights, calibrated_tflite(self.model, function, self.ranges), expected)
+        except ConversionError:
+            simulated = self._simulated(weights, expected)
+            if simulated is None:
+                raise
+            return simulated
+        if best.constant_outputs or CUT_OFF & read(best).op_counts.keys():
+            simulated = self._simulated(weights, expected)
+            if simulated is not None and best.error > FAR_OFF * simulated.error:
+                return simulated
+        return best
+
+    def _simulated(self, weights: Weights, expected: np.ndarray) -> Converted | None:
+        """What `quantize_aware` makes of the model untrained; None where it does not know a layer."""
+        from micro.quantize.aware import quantize_aware
+        from micro.quantize.write import write_tflite
+
+        try:
+            content = write_tflite(quantize_aware(self.model, self.ranges, weights=weights))
+            judged = self.judged[: _affordable(read(content))]
+            kind = "per_tensor_dense" if weights == "auto" else weights
+            return self._finished(kind, content, judged, expected[: len(judged)])
+        except (ConversionError, ValueError):
+            return None
+
+    def _best(self, weights: Weights, calibrated: bytes, expected: np.ndarray) -> Converted:
+        """The conversion with such weights; for 'auto', per channel or with per-tensor Dense kernels."""
         first = quantized(calibrated, "per_channel" if weights == "auto" else weights, self.model)
         graph = read(first)
         judged = self.judged[: _affordable(graph)]

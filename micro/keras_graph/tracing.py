@@ -61,7 +61,7 @@ def static(model: keras.Model) -> Iterator[keras.Model]:
     import keras
 
     source, dtype = _convertible_input(model)
-    with _in_float32(model, source), _lowered_calls(model, source):
+    with _in_float32(model, source), _lowered_calls(model, source), _exact_addition():
         try:
             with silenced():
                 # Named, because Keras would number them by how many models the process has made, and names end up in the bytes.
@@ -171,6 +171,29 @@ def _lowered_calls(*models: keras.Model) -> Iterator[None]:
     finally:
         for layer in changed:
             object.__delattr__(layer, "call")
+
+
+@contextmanager
+def _exact_addition() -> Iterator[None]:
+    """Let Keras add (1, 4, 3) and (1, 4, 1) along the axis that they share.
+
+    With a batch of 1 Keras takes what has a single long axis for a bias: it adds it along the last axis, or along the second as
+    if channels were there, whichever axis it was.
+    """
+    import tensorflow as tf
+    from keras.src.backend.tensorflow import numpy as tensorflow_numpy
+
+    own = tensorflow_numpy.add
+
+    def add(x1: Tensor, x2: Tensor) -> Tensor:
+        tensors = tf.is_tensor(x1) and tf.is_tensor(x2) and x1.dtype == x2.dtype
+        return tf.add(x1, x2) if tensors and len(x2.shape) > 1 and x2.shape[-1] == 1 else own(x1, x2)
+
+    tensorflow_numpy.add = add
+    try:
+        yield
+    finally:
+        tensorflow_numpy.add = own
 
 
 def _lowered_call(layer: keras.Layer) -> Call | None:
