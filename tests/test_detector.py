@@ -316,7 +316,7 @@ BEYOND = [
     ({"clear_after": 0}, r"clear_after must be 1 to 65,535"),
     ({"max_saturated": 2**31}, r"max_saturated must be 0 to 2,147,483,647"),
     ({"min_hits": 33, "history": 33}, r"min_hits and history must be 1 to 32"),
-    ({"threshold": 2**63}, r"threshold must be within \+-9,223,372,036,854,775,807"),
+    ({"threshold": 2**63}, r"threshold must be within ±9,223,372,036,854,775,807"),
     ({"clear_threshold": -(2**63)}, r"clear_threshold must be within"),
     ({"saturation": float("nan")}, r"saturation must be above 0"),
     ({"saturation": 1e39}, r"saturation must be above 0 and within float32"),

@@ -9,6 +9,7 @@ from tables import columns, config_of, wave
 from micro.datasets.division import division_of_groups
 from micro.datasets.prepare import prepare
 from micro.errors import DataError
+from micro.runs.fold_reports import divided
 
 FRACTIONS = (0.6, 0.15, 0.25)
 # Which fans were recorded in which state: each state has three, and no two states the same ones.
@@ -34,6 +35,18 @@ def test_a_division_that_exists_is_found(tmp_path):
     data = prepare(config(tmp_path))
     for part in (data.train, data.validation, data.test):
         assert set(part.labels.tolist()) == {0, 1, 2, 3}
+    assert "Training has 33% of the windows, less than the usual 60%: there are 3 groups, and" in data.notes[-1]
+
+
+def test_a_part_that_is_small_for_a_rare_class_is_explained(tmp_path):
+    record(tmp_path, {"good": "abcd", "worn": "abc", "loose": "abc"})
+    data = prepare(config_of(tmp_path, {"files": "*/*.csv", "sample_rate": 100.0}, task="classification"))
+    assert "only 3 files have windows of class 'loose', and every part needs some" in data.notes[-1]
+    few = divided(data)
+    assert [row.origin for row in few] == sorted(row.origin for row in few)
+    assert sum(row.train for row in few) == len(data.train)
+    assert sum(row.test for row in few) == len(data.test)
+    assert all((row.train > 0) + (row.validation > 0) + (row.test > 0) == 1 for row in few)
 
 
 @pytest.mark.parametrize("seed", range(4))

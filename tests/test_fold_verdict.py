@@ -67,11 +67,11 @@ def test_mean_spread_and_the_worst_fold_are_in_the_verdict():
     good, poor = dict.fromkeys(NAMES, (100, 96)), dict.fromkeys(NAMES, (100, 70))
     verdict = judge(classified(good, good, poor))
     assert verdict.grade == "doubtful"
-    assert "folds far apart (accuracy 87.3 +- 15 %, 70 % in fold 3)" in verdict.headline
-    assert "over 3 folds: accuracy 87.3 +- 15 %, worst in fold 3 (tested m3) with 70 %" in says(verdict)
+    assert "folds far apart (accuracy 87.3 ± 15 %, 70 % in fold 3)" in verdict.headline
+    assert "over 3 folds: accuracy 87.3 ± 15 %, worst in fold 3 (tested m3) with 70 %" in says(verdict)
     assert verdict.next_step.endswith("like those of fold 3 (tested m3)")
     even = judge(classified(good, good, good))
-    assert "over 3 folds accuracy 96 +- 0 %" in even.headline
+    assert "over 3 folds accuracy 96 ± 0 %" in even.headline
 
 
 def detected(*folds, asked=0.02):
@@ -97,8 +97,8 @@ def test_faults_that_every_fold_tests_count_once_and_healthy_ones_of_all():
     said = says(judge(report))
     assert "6 of 600 healthy test windows are above the threshold" in said
     assert "90 of 100 faulty test windows are found" in said
-    assert "faulty windows found 90 +- 10 %, worst in fold 1 (tested ok1.csv) with 80 %" in said
-    assert "false alarms 1 +- 1 %, worst in fold 3 (tested ok3.csv) with 2 %" in said
+    assert "faulty windows found 90 ± 10 %, worst in fold 1 (tested ok1.csv) with 80 %" in said
+    assert "false alarms 1 ± 1 %, worst in fold 3 (tested ok3.csv) with 2 %" in said
 
 
 def test_false_alarms_of_a_fold_that_is_not_deployed_count():
@@ -117,7 +117,7 @@ def test_a_figure_that_some_folds_lack_is_the_mean_of_the_others():
     seeds[1] = type(seeds[1]).model_validate({"seed": 0, "fold": 2, **models})
     report = report.model_copy(update={"folds": tuple(folds), "seeds": tuple(seeds)})
     assert over_folds(report).deployed["auc"] == pytest.approx(METRICS["auc"] - 0.02)
-    assert "AUC 0.95 +- 0, not known of 1, worst in fold 1" in says(judge(report))
+    assert "AUC 0.95 ± 0, not known of 1, worst in fold 1" in says(judge(report))
 
 
 def test_what_firmware_reports_is_weighed_by_the_windows_of_each_fold():
@@ -203,7 +203,7 @@ def test_a_regression_over_folds_has_the_figures_of_one_test_of_all_windows(size
     assert whole.seeds[0].models["teacher"] == whole.deployed
     first = "relative_rmse" if several else "rmse"
     assert (
-        f"over {len(sizes)} folds {'RMSE in standard deviations' if several else 'RMSE'} {one_test[first]:.3g} +- "
+        f"over {len(sizes)} folds {'RMSE in standard deviations' if several else 'RMSE'} {one_test[first]:.3g} ± "
         in " ".join(reason.what for reason in judge(report).reasons).replace(
             "folds far apart (", f"over {len(sizes)} folds "
         )
@@ -220,7 +220,7 @@ def test_a_regression_whose_folds_test_a_number_each_is_judged_by_all_of_them():
     apart, figures = estimated(*(near(centre, error) for centre, error in ((10, 1), (20, 1), (30, 1), (40, 10))))
     assert figures["rmse"] == pytest.approx(5.07, abs=0.01)
     verdict = judge(apart)
-    assert "folds far apart (RMSE 5.07 +- 4.5, 10 in fold 4)" in " ".join(reason.what for reason in verdict.reasons)
+    assert "folds far apart (RMSE 5.07 ± 4.5, 10 in fold 4)" in " ".join(reason.what for reason in verdict.reasons)
     assert "an error of 5.074 (root mean square)" in says(verdict)
 
 
@@ -252,12 +252,12 @@ def test_of_several_seeds_rates_and_counts_are_the_first_ones_and_one_figure_eac
     assert loud.folds[0].models["student_int8"]["false_alarm_rate"] == pytest.approx(0.155)
     assert judge(loud) == judge(quiet)
     assert "15 of 600 healthy test windows are above the threshold: 2.5 % false alarms" in says(judge(loud))
-    assert "false alarms 2.5 +- 1.8 %, worst in fold 3 (tested ok3.csv) with 4.5 %" in says(judge(loud))
+    assert "false alarms 2.5 ± 1.8 %, worst in fold 3 (tested ok3.csv) with 4.5 %" in says(judge(loud))
     uneven = classified({"normal": (300, 297), "inner": (9, 9), "outer": (9, 9)}, dict.fromkeys(NAMES, (10, 9)),
                         dict.fromkeys(NAMES, (10, 9)))  # fmt: skip
     verdict = judge(with_second_seed(uneven, "accuracy", (0.2, 0.2, 0.2)))
     assert verdict == judge(uneven)
-    assert "over 3 folds: accuracy 97.6 +- 5.2 %" in says(verdict)
+    assert "over 3 folds: accuracy 97.6 ± 5.2 %" in says(verdict)
     assert "369 of 378 test windows are classified correctly: 97.6 %" in says(verdict)
 
 
@@ -276,7 +276,7 @@ def healthy_alone(*above):
 def test_without_faults_folds_are_compared_by_their_false_alarms():
     assert "folds far apart" not in str(judge(healthy_alone(2, 3, 4)))
     whats = [reason.what for reason in judge(healthy_alone(0, 0, 60)).reasons]
-    assert "folds far apart (false alarms 10 +- 17 %, 30 % in fold 3)" in whats
+    assert "folds far apart (false alarms 10 ± 17 %, 30 % in fold 3)" in whats
     assert not any(fold.tests_faults for fold in healthy_alone(2, 3, 4).folds)
     table = folds_table(healthy_alone(2, 3, 4))
     assert table.title.startswith("false alarm rate by fold")
@@ -294,8 +294,8 @@ def test_a_detectors_windows_and_recordings_are_counted_alike_everywhere():
     assert whole.data.recordings == 4
 
 
-def by_fold_on_the_page(report):
-    """The table of folds, and what is said below it, of a teacher with one detector."""
+def page_of(report):
+    """The page of a report whose teacher has one detector, without its charts."""
     member, spread = "detector: pca", {"mean": 0.5, "deviation": 0.1, "min": 0.1, "max": 0.9}
     folds = [{**fold.model_dump(), "models": {**fold.models, member: fold.models["teacher"]}} for fold in report.folds]
     summary = {model: {"false_alarm_rate": spread} for model in (*MODELS, member)}
@@ -303,9 +303,22 @@ def by_fold_on_the_page(report):
     html = page(
         "micro.runs.report", "report.html.j2", report=report, charts=[], names=names_of(report), metric=report.metric,
         metrics=report.metrics, sentence="", verdict=judge(report), stages={}, emulated=(), moved_by=1.0, recordings=[],
-        metric_names=METRIC_NAMES, kind="detector", short_names=SHORT_NAMES,
+        metric_names=METRIC_NAMES, kind="detector", short_names=SHORT_NAMES, whole=over_folds(report),
     )  # fmt: skip
-    return html.decode().partition("<h2>By fold</h2>")[2].partition("<details>")[0]
+    return html.decode()
+
+
+def by_fold_on_the_page(report):
+    """The table of folds, and what is said below it."""
+    return page_of(report).partition("<h2>By fold</h2>")[2].partition("<details>")[0]
+
+
+def test_the_tiles_are_of_all_folds_and_say_what_the_deployed_student_does():
+    facts = page_of(detected((0, 80), (2, 90), (10, 100))).partition('<ul class="facts">')[2].partition("</ul>")[0]
+    assert "<li>false alarms of all folds<b>2 %</b>of healthy windows" in facts
+    assert "<li>faulty windows found<b>90 %</b>" in facts
+    assert "AUC of all folds<b>" in facts
+    assert "the deployed student, of the first fold, " in facts
 
 
 def test_the_page_shows_members_of_the_teacher_and_of_folds_without_faults_what_is_known():

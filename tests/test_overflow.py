@@ -9,7 +9,7 @@ from tables import columns, config_of, wave
 from micro.datasets.prepare import prepare
 from micro.errors import DataError
 
-CODE = r"column 'b' goes from -.* to 1e\+30, and firmware takes samples beyond \+-1e\+08 for a fault of the sensor"
+CODE = r"column 'b' goes from -.* to 1e\+30, and firmware takes samples beyond ±1e\+08 for a fault of the sensor"
 COUNT = 600
 
 

@@ -327,7 +327,7 @@ def made(request, tmp_path_factory):
     (folder / "p.toml").write_text(TOML.replace("ARITHMETIC", request.param))
     result = invoke("run", folder / "p.toml", "--out", folder / "run")
     assert result.exit_code == 0, result.output
-    assert "Estimate: remaining life in rows, +-" in result.output
+    assert "Estimate: remaining life in rows, ±" in result.output
     return folder
 
 

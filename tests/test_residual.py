@@ -57,7 +57,7 @@ RAW = 'kind = "raw"\nwindow = 9\nhop = 5\ndetrend = "none"\narithmetic = "fixed"
 
 
 def drifting(rng, rows):
-    """A quantity that wanders slowly within +-1."""
+    """A quantity that wanders slowly within ±1."""
     steps = rng.normal(size=rows + 400)
     slow = np.convolve(steps, np.hanning(201) / np.sqrt((np.hanning(201) ** 2).sum()), "same")[200:-200]
     return np.tanh(slow)

@@ -298,7 +298,7 @@ def made(request, tmp_path_factory):
     result = invoke("run", folder / "c.toml", "--out", folder / "run")
     assert result.exit_code == 0, result.output
     for name in (TORQUE, WEAR):
-        assert f"Estimate: {name}, +-" in result.output
+        assert f"Estimate: {name}, ±" in result.output
     assert "Each interval holds its number so by itself; all of them together hold less often." in result.output
     return folder
 

@@ -98,7 +98,7 @@ def print_report(report: RunReport, out: str) -> None:
     click.echo(_data_sentence(report))
     if report.estimator is not None:
         for one in report.estimator.each:
-            click.echo(f"Estimate: {one.name}, +-{one.half_width:.4g}; {one.guarantee}.")
+            click.echo(f"Estimate: {one.name}, ±{one.half_width:.4g}; {one.guarantee}.")
         if len(report.estimator.each) > 1:
             click.echo("Each interval holds its number so by itself; all of them together hold less often.")
     if report.labeler is not None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.config import GroupedData, TableData
+from micro.config import GroupedData
 from micro.datasets.division import Wanted, division_of_groups, of_each_class, windows_by_group
-from micro.datasets.find import matches, placed
+from micro.datasets.find import matches
 from micro.datasets.recording import Framing, split_in_time
 from micro.datasets.twins import Alike, numbers_within
 from micro.datasets.unmatched import unmatched
@@ -24,6 +24,8 @@ PARTS = ("training", "validation", "test")
 TRAINING, VALIDATION, TEST = range(3)
 # Fractions of the windows for training, validation and test.
 FRACTIONS = (0.6, 0.15, 0.25)
+# Less than this share of what training should have is explained.
+FEW_TRAIN = 0.75
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def split_classes(
         _require_apart(named, groups, alike)
         parts, lacking = _by_groups(stretches, named, groups, alike, wanted, seed)
         if not lacking:
-            return parts, _said(stretches, parts, groups, what)
+            said = _said(stretches, parts, groups, what)
+            return parts, said if named else said + _why_few(stretches, parts, groups, wanted, what)
         if config.split == "files" or named or config.group:
             raise DataError(_lacks(lacking, stretches, groups, alike, wanted, named, what, config))
     why = ""
@@ -103,29 +106,6 @@ def _require_all(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], want
 def _has(one: Labeled, wanted: Wanted, kind: int) -> np.ndarray:
     """Which windows of a stretch are of a kind, (n,) bool."""
     return np.asarray((one.classes >= 0) & wanted.of[one.classes, kind])
-
-
-def groups_of(paths: Mapping[str, Path], config: GroupedData | TableData) -> dict[str, str]:
-    """The group of each file: its own name, or what stands for {group} in the first of the config's patterns that it matches.
-
-    Raises:
-        DataError: For a file that matches no pattern.
-    """
-    if not config.group:
-        return {name: name for name in paths}
-    found = {}
-    for name in paths:
-        group = group_of(name, config)
-        if group is None:
-            patterns = listed([repr(pattern) for pattern in config.group])
-            raise DataError(f"{name} does not match group = {patterns}; add a pattern that it matches to group")
-        found[name] = group
-    return found
-
-
-def group_of(name: str, config: GroupedData | TableData) -> str | None:
-    """What stands for {group} in the first of the config's patterns that a name matches; None where it matches none."""
-    return next((group for pattern in config.group if (group := placed(name, pattern, "{group}")) is not None), None)
 
 
 def judged_groups(
@@ -303,6 +283,27 @@ def _said(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], groups: Map
             held[each].add(groups[one.name])
     counts = ", ".join(f"{len(names)} for {part}" for names, part in zip(held, PARTS))
     return f"whole {what}s were divided, so that none is in two parts: {counts}."
+
+
+def _why_few(
+    stretches: Sequence[Labeled], parts: Sequence[np.ndarray], groups: Mapping[str, str], wanted: Wanted, what: str
+) -> str:
+    """Why training has far fewer windows than it should; empty where it has not."""
+    share = sum(int((part == TRAINING).sum()) for part in parts) / max(1, sum(int((part >= 0).sum()) for part in parts))
+    if share > FEW_TRAIN * FRACTIONS[TRAINING]:
+        return ""
+    every = len({groups[one.name] for one in stretches})
+    held = [
+        len({groups[one.name] for one in stretches if _has(one, wanted, n).any()}) for n in range(len(wanted.names))
+    ]
+    kind = int(np.argmin(held))
+    cause = f"there are {every} {what}s"
+    if held[kind] < every:
+        cause = f"only {held[kind]} {what}s have windows{wanted.names[kind]}"
+    return (
+        f" Training has {share:.0%} of the windows, less than the usual {FRACTIONS[TRAINING]:.0%}: {cause}, and every part "
+        "needs some; with folds every recording is tested, and more of them train."
+    )
 
 
 def _lacks(

@@ -11,10 +11,11 @@ from micro.config import AugmentConfig, ClassesData, FeaturesConfig, SourceConfi
 from micro.datasets.agreement import require_one_class
 from micro.datasets.apart import divided_of, shared_windows
 from micro.datasets.augmented import with_copies
-from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups
+from micro.datasets.class_split import PARTS, TRAINING, Labeled, judged_groups
 from micro.datasets.classes import ClassRecording, Loaded, load_classes
 from micro.datasets.folds import divided as dealt
 from micro.datasets.folds import related, tested
+from micro.datasets.groups import groups_of
 from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import Framing, cut, reach

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from micro.config import Config, TableData
-from micro.datasets.class_split import groups_of
+from micro.datasets.groups import groups_of
 from micro.datasets.prepared import Prepared
 from micro.detection.threshold import require_tail, threshold_rank
 from micro.support.wording import listed

@@ -15,12 +15,11 @@ from micro.datasets.class_split import (
     TRAINING,
     VALIDATION,
     Labeled,
-    group_of,
-    groups_of,
     joined,
     split_classes,
 )
 from micro.datasets.division import Wanted, of_each_class, windows_by_group
+from micro.datasets.groups import group_of, groups_of
 from micro.datasets.recording import Framing
 from micro.datasets.twins import Alike
 from micro.datasets.window_parts import Origins

@@ -12,10 +12,11 @@ from micro.config import AugmentConfig, FeaturesConfig, LabelsData, SourceConfig
 from micro.datasets.agreement import require_one_class
 from micro.datasets.apart import divided_of, shared_windows
 from micro.datasets.augmented import with_copies
-from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups
+from micro.datasets.class_split import PARTS, TRAINING, Labeled, judged_groups
 from micro.datasets.class_windows import left_out, window_classes
 from micro.datasets.folds import divided as dealt
 from micro.datasets.folds import related, tested
+from micro.datasets.groups import groups_of
 from micro.datasets.labels import LoadedLabels, load_labels
 from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece

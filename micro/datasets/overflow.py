@@ -61,7 +61,7 @@ def _require_sensible(recording: Recording) -> None:
             name, low, high = max(ends, key=lambda each: max(abs(each[1]), abs(each[2])), default=("", 0.0, largest))
             column = f"column {name!r} goes from {low:.6g} to {high:.6g}" if name else f"a sample is {largest:.6g}"
             raise DataError(
-                f"{recording.name}: {column}, and firmware takes samples beyond +-{LARGEST_SAMPLE:g} for a fault of the "
+                f"{recording.name}: {column}, and firmware takes samples beyond ±{LARGEST_SAMPLE:g} for a fault of the "
                 "sensor; if that is a code for a missing value, leave its cell empty and set on_missing, else write the column "
                 "in another unit"
             )

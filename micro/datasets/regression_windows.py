@@ -13,9 +13,10 @@ from micro.config import AugmentConfig, FeaturesConfig, RegressionData, SourceCo
 from micro.datasets.agreement import require_one_number
 from micro.datasets.apart import divided_of, shared_windows
 from micro.datasets.augmented import with_copies
-from micro.datasets.class_split import PARTS, TRAINING, Labeled, groups_of, judged_groups
+from micro.datasets.class_split import PARTS, TRAINING, Labeled, judged_groups
 from micro.datasets.folds import divided as dealt
 from micro.datasets.folds import related, tested
+from micro.datasets.groups import groups_of
 from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, Range, piece
 from micro.datasets.recording import cut, reach

@@ -11,8 +11,8 @@ import numpy as np
 from micro.config import AugmentConfig, GroupedData, LabelsData, RegressionData
 from micro.datasets import table
 from micro.datasets.augmented import with_copies
-from micro.datasets.class_split import groups_of
 from micro.datasets.find import find_files, matches
+from micro.datasets.groups import groups_of
 from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Pieces, piece
 from micro.datasets.recording import Recording, cut

@@ -85,7 +85,7 @@ class Detector:
             raise ValueError(f"clear_after must be 1 to {LARGEST_CLEAR_AFTER:,} windows, got {self.clear_after}")
         for what in ("threshold", "clear_threshold"):
             if abs(getattr(self, what)) > LARGEST_SCORE:
-                raise ValueError(f"{what} must be within +-{LARGEST_SCORE:,}, got {getattr(self, what)}")
+                raise ValueError(f"{what} must be within ±{LARGEST_SCORE:,}, got {getattr(self, what)}")
         require_limits(self)
         if not isinstance(self.guarantee, str):
             raise ValueError(f"guarantee must be text, got {self.guarantee!r}")

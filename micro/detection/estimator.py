@@ -83,7 +83,7 @@ class Estimator:
             raise ValueError(f"unit must be above 0 and within float32, got {self.unit!r}")
         if not abs(real(self.offset, "offset")) + 256 * self.unit <= LARGEST_NUMBER:
             raise ValueError(
-                f"numbers must be within +-{LARGEST_NUMBER:g}, got offset {self.offset!r} and unit {self.unit!r}"
+                f"numbers must be within ±{LARGEST_NUMBER:g}, got offset {self.offset!r} and unit {self.unit!r}"
             )
         if not 0 <= real(self.half_width, "half_width") <= LARGEST_UNIT:
             raise ValueError(f"half_width must be at least 0 and within float32, got {self.half_width!r}")
@@ -149,7 +149,7 @@ class Estimators:
             raise ValueError("estimators of one model watch one sensor: saturation and max_saturated must be the same")
         wide = next((one for one in self.each if abs(one.offset) + one.half_width > LARGEST_NUMBER), None)
         if wide is not None:
-            raise ValueError(f"half_width of {wide.name!r} must keep the interval within +-{LARGEST_NUMBER:g}")
+            raise ValueError(f"half_width of {wide.name!r} must keep the interval within ±{LARGEST_NUMBER:g}")
 
     @property
     def saturation(self) -> float | None:

@@ -171,7 +171,7 @@ def _constants(constants: Mapping[str, float]) -> Iterator[tuple[str, str]]:
         value = constants[key]
         if isinstance(value, (int, np.integer)):
             if abs(value) > LARGEST_INTEGER:
-                raise ValueError(f"constant {key!r} must be within +-{LARGEST_INTEGER}, got {value}")
+                raise ValueError(f"constant {key!r} must be within ±{LARGEST_INTEGER}, got {value}")
             yield macro, f"INT64_C({value})" if abs(value) >= 2**31 else f"({value})" if value < 0 else str(int(value))
         else:
             literal = float_text(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,9 +21,11 @@ from micro.runs.firmware_files import (
     recognized,
 )
 from micro.runs.fold_parts import FoldReport, TestedNumber
-from micro.runs.report_parts import Metrics, WindowCounts
+from micro.runs.report_parts import DividedReport, Metrics, WindowCounts
 from micro.runs.seed_run import SeedRun
 
+# More recordings than this are not listed one by one.
+MOST_DIVIDED = 1000
 # Windows that a label has, and what their value is.
 STATES = (("with", 1), ("without", 0))
 
@@ -82,6 +85,15 @@ def windows_of(data: Prepared) -> WindowCounts:
     return WindowCounts(
         train=len(data.train), validation=len(data.validation), calibration=len(data.calibration), test=len(data.test)
     )
+
+
+def divided(data: Prepared) -> tuple[DividedReport, ...]:
+    """How many windows of each recording each part has, by name; none of text, and where there are too many recordings."""
+    parts = {name: Counter(getattr(data, name).origins) for name in WindowCounts.model_fields}
+    names = sorted(set().union(*parts.values()))
+    if data.text is not None or len(names) > MOST_DIVIDED:
+        return ()
+    return tuple(DividedReport(origin=name, **{part: each[name] for part, each in parts.items()}) for name in names)
 
 
 def mean_of(seeds: Sequence[dict[str, Metrics]]) -> dict[str, Metrics]:

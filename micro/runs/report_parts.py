@@ -75,6 +75,16 @@ class WindowCounts(Part):
     test: int
 
 
+class DividedReport(Part):
+    """How many windows of a recording each part has; training counts copies."""
+
+    origin: str
+    train: int
+    validation: int
+    calibration: int
+    test: int
+
+
 class TeacherData(Part):
     """What a teacher sees in place of what the student sees."""
 
@@ -101,7 +111,8 @@ class DataReport(Part):
     predict from the others.
 
     Pictures have no sample rate, but an `image_size`, height and width. `channels` and `sample_rate` are the main source's,
-    where there are further `sources`. `recordings` are those of the test.
+    where there are further `sources`. `recordings` are those of the test. `divided` has a row for each recording, of more
+    than a thousand none.
     """
 
     windows: WindowCounts
@@ -118,6 +129,7 @@ class DataReport(Part):
     text: TextReport | None = None
     label_names: tuple[str, ...] = ()
     recordings: int = 0
+    divided: tuple[DividedReport, ...] = ()
 
 
 class Parameters(Part):

@@ -21,7 +21,7 @@ from micro.runs.budgets import exceeded
 from micro.runs.compression import Written
 from micro.runs.evaluate import by_origin, chip_judge, soft_targets
 from micro.runs.firmware_files import judging
-from micro.runs.fold_reports import fold_reports, mean_of, windows_of
+from micro.runs.fold_reports import divided, fold_reports, mean_of, windows_of
 from micro.runs.fold_teacher import note_of_folds
 from micro.runs.recipe_choice import RecipeChoice
 from micro.runs.repeats import compare, summarize
@@ -192,6 +192,7 @@ def _data_report(results: RunResults) -> DataReport:
         text=text_report(data),
         label_names=data.label_names,
         recordings=len(set(data.test.origins)),
+        divided=divided(data),
     )
 
 

@@ -129,8 +129,8 @@ class Figure:
     def _spread(self) -> str:
         deviation = _deviation([value for _, value in self.values])
         if self.metric in RATES:
-            return f"{100 * self.whole:.3g} +- {100 * deviation:.2g} %"
-        return f"{self.whole:.3g} +- {deviation:.2g}"
+            return f"{100 * self.whole:.3g} ± {100 * deviation:.2g} %"
+        return f"{self.whole:.3g} ± {deviation:.2g}"
 
     def _shown(self, value: float) -> str:
         return percent(value) if self.metric in RATES else f"{value:.3g}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from micro.runs.assessment.intervals import area_error, far_above, interval
+from micro.runs.assessment.intervals import ABOVE, area_error, far_above, interval
 from micro.runs.assessment.words import moved, percent
 from micro.runs.report_parts import LabelFigures, LabelReport
 from micro.runs.run_report import RunReport
@@ -99,6 +99,14 @@ def _firmware(row: LabelReport, report: RunReport) -> Iterator[Reason]:
             f"{row.name}: {percent(given)} of the test windows without it are above its threshold, and {percent(asked)} were "
             "asked for: the test's recordings differ from those that thresholds were set by",
             "record more without it for validation, or name some that are more like the test's in validation_files",
+        )
+    elif asked is not None and given > ABOVE * asked:
+        yield Reason(
+            "doubtful",
+            f"{row.name} found in {percent(given)} of windows without it",
+            f"{row.name}: {percent(given)} of {counted(without, 'test window')} without it are above its threshold, and "
+            f"{percent(asked)} were asked for{': too few windows to tell' if low <= asked else ''}",
+            "record more without it, for validation and for the test",
         )
     elif row.reported < SELDOM:
         yield Reason(

@@ -83,7 +83,7 @@ def _coverage_of(number: NumberReport, width: float, asked: float, report: RunRe
     high = interval(round(coverage * windows), windows)[1]
     each = " of the deployed student, or that of its own fold," if report.folds else ""
     seen = (
-        f"{of}the interval of +-{width:.4g}{each} holds {percent(coverage)} of the test windows, and "
+        f"{of}the interval of ±{width:.4g}{each} holds {percent(coverage)} of the test windows, and "
         f"{percent(asked)} were asked for"
     )
     if high < asked:

@@ -190,7 +190,7 @@ def _estimates(title: str, name: str, numbers: np.ndarray, found: np.ndarray, wi
     says = f"{name} as the int8 student estimates it, against the true one, for {len(numbers):,} test windows"
     if width is not None:
         axes.fill_between(ends, ends - width, ends + width, color="#bbbbbb", alpha=0.35, linewidth=0)
-        says += f"; the gray band is the interval of +-{width:.4g}"
+        says += f"; the gray band is the interval of ±{width:.4g}"
     axes.set(xlabel=f"true {name}", ylabel="estimate")
     return chart(title, f"{says}.", drawn)
 
@@ -230,7 +230,8 @@ def dark_knowledge(report: RunReport) -> dict[str, str] | None:
         return None
     names = report.data.class_names
     sides = [np.array(rows) for rows in (soft.teacher, soft.student)]
-    drawn, panels = panes(2, 6.4, 4.2)
+    # Names stand below the squares, which are as high as they are wide.
+    drawn, panels = panes(2, 6.4, 4.0 + 0.07 * max(map(len, names)))
     for axes, side, title in zip(panels, sides, ("teacher", "student, int8")):
         image = axes.imshow(np.log10(np.maximum(side, 1e-4)), cmap="magma", vmin=-4, vmax=0)
         axes.set_title(title, fontsize=10)

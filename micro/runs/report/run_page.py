@@ -7,6 +7,7 @@ from typing import Any
 
 from micro.config import Task
 from micro.datasets.prepared import Prepared
+from micro.runs.assessment.folds import over_folds
 from micro.runs.assessment.words import METRIC_NAMES, MOVED
 from micro.runs.emulated import Emulated
 from micro.runs.evaluate import Evaluation
@@ -63,6 +64,7 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
         "micro.runs.report",
         "report.html.j2",
         report=report,
+        whole=over_folds(report),
         charts=[chart for chart in charts if chart],
         names=names_of(report),
         metric=report.metric,
