@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from support import invoke
 
+from micro.config import load_config
+from micro.datasets.enough import require_enough
+from micro.datasets.prepare import prepare
 from micro.look.config_text import training_of
 
 
@@ -40,3 +43,16 @@ def test_sixty_windows_of_vibration_have_small_batches_and_a_spectrum(tmp_path):
         assert config["features"] == {"kind": "spectrum", "window": 1024, "hop": 512, "bands": 64}
         assert [config[side]["batch_size"] for side in ("teacher", "student")] == [8, 8]
         assert config["student"]["epochs"] > 200
+
+
+@pytest.mark.parametrize(("rows", "more"), [(900, True), (9000, False)])
+def test_the_rate_of_false_alarms_is_one_that_the_windows_allow(tmp_path, rows, more):
+    values = np.random.default_rng(0).normal(size=rows)
+    np.savetxt(tmp_path / "pump.csv", values, header="flow", comments="", fmt="%.4f")
+    path = tmp_path / "pump.toml"
+    done = invoke("look", tmp_path / "pump.csv", "--sample-rate", "1", "--task", "anomaly", "--out", path)
+    assert "before it runs" not in done.output
+    rate = load_config(path).detect.false_alarm_rate
+    assert 0.05 < rate <= 0.25 if more else rate == 0.05
+    assert ("healthy windows to set the threshold by: record more" in path.read_text()) == more
+    require_enough(load_config(path), prepare(load_config(path)))

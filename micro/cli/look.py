@@ -141,7 +141,7 @@ def look(
 
 def _written(found: Survey, suggestion: Suggestion, out: str | None, page: str | None) -> str | None:
     """Write the config and the page that are asked for; what keeps the config from running, None where nothing does."""
-    from micro.look.config_text import config_text, lacking
+    from micro.look.config_text import config_text, tried
     from micro.look.pictures import picture_config
     from micro.support.files import write_bytes
 
@@ -149,7 +149,9 @@ def _written(found: Survey, suggestion: Suggestion, out: str | None, page: str |
     if out is not None:
         text = (picture_config if found.pictures else config_text)(found, suggestion, Path(out))
         write_bytes(out, text.encode())
-        lacks = lacking(found, out)
+        lacks, instead = tried(found, out)
+        if instead is not None:
+            write_bytes(out, instead.encode())
     if page is not None:
         from micro.look.page import render_look
 

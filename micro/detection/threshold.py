@@ -56,9 +56,14 @@ def threshold_rank(count: int, false_alarm_rate: float) -> int:
             f"{counted(count, 'held-out healthy window')} {'is' if count == 1 else 'are'} too few for a false-alarm rate of "
             f"{false_alarm_rate:g}; "
             f"at least {least:,} are needed: record more, shorten the hop, or allow more false alarms ([detect] "
-            f"false_alarm_rate = {math.ceil(1000 / (count + 1)) / 1000:g} at least)"
+            f"false_alarm_rate = {least_rate(count):g} at least)"
         )
     return rank
+
+
+def least_rate(count: int) -> float:
+    """The lowest false-alarm rate, in thousandths, that `count` held-out healthy windows can promise."""
+    return math.ceil(1000 / (count + 1)) / 1000
 
 
 def conformal_rank(count: int, rate: float) -> int:

@@ -14,12 +14,13 @@ from micro.config import load_config
 from micro.config.files import TIMED
 from micro.datasets.enough import require_enough
 from micro.datasets.prepare import prepare
+from micro.detection.threshold import least_rate
 from micro.errors import MicroError
 from micro.look.suggest import NAMED, Suggestion
 from micro.look.survey import Survey
 from micro.look.surveyed import Surveyed
 from micro.support.c_names import as_identifier
-from micro.support.wording import listed
+from micro.support.wording import counted, listed
 
 # Above this rate in Hz signals are taken for vibration or sound, above the other for motion, else for slow process data.
 FAST, MOTION = 500.0, 10.0
@@ -32,7 +33,8 @@ LEARNED = (800, 1200)
 # Examples of a batch at most, which is the default, and at least; epochs at least, and the most for few windows.
 BATCH, SMALLEST_BATCH = 64, 8
 EPOCHS, MOST_EPOCHS = (40, 60), 300
-FALSE_ALARMS = 0.05
+# The rate of false alarms to start with, and the highest that is asked for where windows are too few for that.
+FALSE_ALARMS, MOST_FALSE_ALARMS = 0.05, 0.25
 
 
 def config_text(survey: Survey, suggestion: Suggestion, path: Path) -> str:
@@ -82,20 +84,28 @@ def group_comment(names: Sequence[str]) -> list[str]:
     return [f'# group = "{{group}}{mark}*"  # if {said}']
 
 
-def lacking(survey: Survey, config: str | Path) -> str | None:
-    """What keeps a config of these files from running, found by reading them as it says; None where nothing does.
+def tried(survey: Survey, config: str | Path) -> tuple[str | None, str | None]:
+    """What keeps a config of these files from running, found by reading them as it says; and the config with the rate of false
+    alarms that few windows allow. None where nothing does, and where they allow what it asks.
 
     This is a second reading, and has to be: the survey reads past whatever a run refuses, and only the config as it was
     written, taken down the road that a run takes, shows that it runs.
     """
     if survey.rate is None and survey.time_column is None and not survey.pictures:
-        return "set sample_rate, which the files do not say; or look again with --sample-rate HZ"
+        return "set sample_rate, which the files do not say; or look again with --sample-rate HZ", None
     try:
         read = load_config(config)
-        require_enough(read, prepare(read))
+        data = prepare(read)
+        allowed = least_rate(len(data.calibration)) if read.task == "anomaly" else 0.0
+        text, asked = Path(config).read_text(encoding="utf-8"), f"false_alarm_rate = {FALSE_ALARMS}\n"
+        if asked in text and FALSE_ALARMS < allowed <= MOST_FALSE_ALARMS:
+            windows = counted(len(data.calibration), "healthy window")
+            why = f"no less with {windows} to set the threshold by: record more"
+            return None, text.replace(asked, f"false_alarm_rate = {allowed:g}  # {why}\n")
+        require_enough(read, data)
     except (MicroError, ValueError) as error:
-        return str(error)
-    return None
+        return str(error), None
+    return None, None
 
 
 def window_of(survey: Survey) -> int:
