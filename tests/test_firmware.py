@@ -16,6 +16,7 @@ from micro.firmware import new_firmware
 from micro.firmware.boards import BOARDS
 from micro.monitoring import read_log
 from micro.runs.device import judge, load_firmware, simulate
+from micro.runs.run_report import RunReport
 from micro.runs.start import run_pipeline
 
 TFLM = """
@@ -108,6 +109,9 @@ def test_projects_are_whole_and_repeat_to_the_byte(anomaly, tmp_path, board, run
     assert "{{" not in text
     assert all(not line.endswith((" ", "\t")) for line in text.splitlines())
     assert "sensor.c" in made["README.md"].decode()
+    channels = RunReport.read(anomaly).data.channels
+    assert f"`{channels[0]}`" in made["README.md"].decode()
+    assert all(f"sample[{n}] is {name}\n" in text for n, name in enumerate(channels))
     assert "keras-kd monitor" in text
     assert "self-test" in made["README.md"].decode()
     listed = "".join(made[path].decode() for path in made if path.endswith("CMakeLists.txt"))

@@ -106,7 +106,14 @@ def new_firmware(
     return write_folder(
         directory,
         project_files(
-            firmware, frames, config.firmware.name, board, runtime, report.data.class_names, report.data.image_size
+            firmware,
+            frames,
+            config.firmware.name,
+            board,
+            runtime,
+            report.data.class_names,
+            report.data.image_size,
+            [report.data.channels, *(source.channels for source in report.data.sources)],
         ),
     )
 
@@ -155,13 +162,18 @@ def project_files(
     runtime: Runtime,
     class_names: Sequence[str] = (),
     image_size: tuple[int, int] | None = None,
+    channels: Sequence[Sequence[str]] = (),
 ) -> dict[str, bytes]:
     """Contents of a project's files by path; ValueError where two files would have one path.
 
-    `image_size` is the height and width of pictures, whose pixels are the sensor's samples.
+    `image_size` is the height and width of pictures, whose pixels are the sensor's samples. `channels` are the names of a
+    sample's, of the main source and of each further one.
     """
     graph, digest = read(firmware.tflite), sha256(firmware.tflite)
     context = {**_context(firmware, frames, name, digest, board, runtime), **_pixels(firmware, image_size)}
+    context["channel_names"] = () if image_size is not None or not channels else channels[0]
+    for source, names in zip(context["further"], channels[1:]):
+        source["channel_names"] = names
     stage = _stage_files(firmware, graph, digest, name)
     return assembled(stage, firmware.tflite, context, COMMON, board, runtime, class_names=class_names)
 
@@ -191,6 +203,7 @@ def _sources(firmware: Firmware, samples: Frames, name: str) -> dict[str, Any]:
     context = sources_context(firmware.front_end, name)
     for source, own in zip(context["further"], samples.sources if isinstance(samples, JoinedFrames) else ()):
         source["unit"] = _unit(source["fixed"])
+        source["channel_names"] = ()
         source["samples"] = [c_array(_sample_type(source["fixed"]), "", each).rows for each in own.frames[own.chosen]]
     return context
 
