@@ -14,6 +14,7 @@ from micro.look.naming import classes_of, is_faulty, is_healthy
 from micro.look.suggest import suggest
 from micro.look.survey import survey
 from micro.look.table_columns import unit_in
+from micro.look.yes_no import tells_condition
 
 ROWS = 600
 
@@ -274,3 +275,26 @@ def test_the_config_of_healthy_files_reads_those_alone_as_healthy(tmp_path, heal
     data = prepare(load_config(tmp_path / "c.toml"))
     assert set(data.train.origins) <= set(healthy)
     assert {origin for origin, label in zip(data.test.origins, data.test.labels) if label == 1} == {"faults/c.csv"}
+
+
+@pytest.mark.parametrize("task", [(), ("--task", "anomaly")])
+def test_files_that_say_faulty_are_not_learned_from_where_no_other_says_healthy(tmp_path, task):
+    for number, name in enumerate(("monday.csv", "tuesday.csv", "week7.csv", "fault.csv")):
+        table(tmp_path / name, a=noise(4000, number), b=noise(4000, 9 + number))
+    result = invoke("look", tmp_path / "*.csv", "--sample-rate", "20", *task, "--out", tmp_path / "c.toml")
+    assert (
+        "1 of 4 files are faulty by their names, such as fault.csv; the others are taken for healthy" in result.output
+    )
+    data = prepare(load_config(tmp_path / "c.toml"))
+    assert "fault.csv" not in {*data.train.origins, *data.validation.origins, *data.calibration.origins}
+    assert {name for name, label in zip(data.test.origins, data.test.labels.tolist()) if label == 1} == {"fault.csv"}
+
+
+@pytest.mark.parametrize("name", ["fault_bearing", "BearingFaults", "belt Defects", "alarms", "Lagerschaden.Schaden"])
+def test_names_of_columns_that_tell_a_condition(name):
+    assert tells_condition(name)
+
+
+@pytest.mark.parametrize("name", ["default", "Stateless", "wearable", "pressure", "errorless", "a"])
+def test_names_of_columns_that_tell_none(name):
+    assert not tells_condition(name)

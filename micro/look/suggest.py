@@ -88,9 +88,11 @@ def _suggested(survey: Survey, given: Given) -> Suggestion:
     healthy, faulty = [name for name in names if is_healthy(name)], [name for name in names if is_faulty(name)]
     classes = classes_of(names)
     if healthy and len(healthy) < len(names) and given.task != "classification":
-        return _by_healthy(names, healthy, faulty)
+        return _by_names(names, healthy, faulty)
     if classes is not None and given.task != "anomaly":
         return Suggestion("classification", classes.settings, classes.names, (classes.reason,))
+    if 0 < len(faulty) < len(names) and given.task != "classification":
+        return _by_names(names, healthy, faulty)
     if given.task == "classification":
         raise ContradictionError(
             f"{survey.files[0].path} lies in no folder and has no name that tells its class, for --task classification; name a "
@@ -179,8 +181,11 @@ def _by_labels(survey: Survey, labels: Counter[str], given: Given) -> Suggestion
     return Suggestion("classification", data, tuple(sorted(labels)), (f"{found}: each is a class",))
 
 
-def _by_healthy(names: Sequence[str], healthy: Sequence[str], faulty: Sequence[str]) -> Suggestion:
-    """Patterns for the files whose names or folders say that they are healthy, and for the others."""
+def _by_names(names: Sequence[str], healthy: Sequence[str], faulty: Sequence[str]) -> Suggestion:
+    """Patterns for the files whose names or folders say that they are healthy and for the others; where none says so, for those
+    that do not say that they are faulty."""
+    says = bool(healthy)
+    healthy = healthy or [name for name in names if name not in faulty]
     others = [name for name in names if name not in healthy]
     folders = [{name.rpartition("/")[0] for name in group} for group in (healthy, others)]
     if (
@@ -191,6 +196,10 @@ def _by_healthy(names: Sequence[str], healthy: Sequence[str], faulty: Sequence[s
         patterns = [[f"{folder}/*" for folder in sorted(each)] for each in folders]
     else:
         patterns = [list(healthy), others]
+    if not says:
+        said = f"{len(others)} of {len(names)} files are faulty by their names, such as {others[0]}"
+        said += "; the others are taken for healthy: change healthy_files where some are not"
+        return Suggestion("anomaly", {"healthy_files": patterns[0], "faulty_files": patterns[1]}, (), (said,))
     said = f"{len(healthy)} of {len(names)} files are healthy by their names, such as {healthy[0]}"
     unsaid = [name for name in others if name not in faulty]
     said += "; the others are taken for faulty" + (f", of which {listed(unsaid)} do not say so" if unsaid else "")

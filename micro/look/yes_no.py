@@ -19,15 +19,21 @@ from micro.look.surveyed import Flags, Surveyed
 from micro.look.table_columns import LABEL_WORDS, MACHINE_WORDS, MOST_CHANGES
 from micro.support.wording import listed
 
-# Parts of names of labels that tell one condition among others.
+# Parts of names of labels that tell one condition among others, and where a name in CamelCase has its parts.
 FAULT_WORDS = re.compile(
-    r"(?i)(^|[_ .-])(label|class|state|fault|faulty|failure|anomaly|defect|damage|wear|error|alarm|fehler|defekt|schaden)"
-    r"([_ .-]|$)"
+    r"(?i)(^|[_ .-])(labels?|class(es)?|states?|faults?|faulty|failures?|anomal(y|ies)|defects?|damages?|wear|errors?|alarms?|"
+    r"fehler|defekte?|sch[aä]den)([_ .-]|$)"
 )
+CAMEL = re.compile(r"(?<=[a-zäöü0-9])(?=[A-ZÄÖÜ])")
 # Columns that a sentence names.
 NAMED = 6
 # Rows that show of most columns that they hold something else.
 FIRST = 64
+
+
+def tells_condition(name: str) -> bool:
+    """Whether a column's name tells one condition among others, as `fault_bearing` and `BearingFaults` do."""
+    return bool(FAULT_WORDS.search(CAMEL.sub("_", name)))
 
 
 def flags_of(read: Contents, also: Sequence[str], given: Given) -> Flags | None:
@@ -103,7 +109,7 @@ def labels_among(files: list[Surveyed], given: Given, label: str | None) -> Labe
 
 def of_whole_files(labels: Labels) -> list[str]:
     """A sentence on a column that is taken for the label of whole files, as nothing but its values says so."""
-    if labels.one is None or LABEL_WORDS.search(labels.one) or FAULT_WORDS.search(labels.one):
+    if labels.one is None or LABEL_WORDS.search(labels.one) or tells_condition(labels.one):
         return []
     return [
         f"column {labels.one!r} says yes in every row of some files and no in every row of others, and is taken for what they "
@@ -187,7 +193,7 @@ def _several(files: Sequence[Surveyed], given: Given, label: str | None) -> tupl
     telling = [name for name in names if LABEL_WORDS.search(name)]
     told = "label_column" in given.settings or (label is not None and label not in names) or len(telling) == 1
     # Where faults are called so, other columns beside them are states of the machine.
-    faults = [name for name in names if FAULT_WORDS.search(name)]
+    faults = [name for name in names if tells_condition(name)]
     names = faults if len(faults) >= FEWEST_LABELS else names
     signals = any(channel.name not in held for channel in files[0].channels)
     if told or not signals or not FEWEST_LABELS <= len(names) <= MOST_LABELS or not _together(files, names):
