@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -68,51 +69,78 @@ def table_parts(
     require_none_judged(found, known)
     more = [*found.note(), *require_one_state(found, recordings)]
     windows = _windows(recordings, views, scalings, known)
-    stretches, test = windows.stretches, windows.test
-    if not stretches:
+    if not windows.stretches:
         raise DataError(nothing_healthy(recordings, views))
-    in_test: tuple[str, ...] = ()
-    runs: list[tuple[slice, ...]] | None
-    if data.folds:
-        counts = [(one.name, len(one.learnable)) for one in stretches]
-        others = dict.fromkeys(recordings[place].name for place in windows.healthy_test)
-        dealt = healthy_folds(counts, tuple(others), data, paths, found, seed, fold)
-        runs, note, in_test = dealt.runs, dealt.note, dealt.tested
-        test, left = _without(windows, recordings, dealt.untested)
-        more += left
-    else:
-        runs, note = _runs(stretches, recordings, found, data, views)
-    if runs is None:
-        raise DataError(too_few(stretches, note))
-    for one, places in zip(stretches, runs):
+    divided = _divided(windows, recordings, paths, found, data, views, seed, fold)
+    more += [*windows.notes, *divided.notes, *shared_windows(found, recordings, windows.divided, views.window, PARTS)]
+    parts: list[Pieces] = [[], [], [], divided.test]
+    for one, places in zip(windows.stretches, divided.runs):
         for part, place in enumerate(places):
-            windows.divided[one.place].parts[one.learnable[place]] = part
-    more += [*windows.notes, *shared_windows(found, recordings, windows.divided, views.window, PARTS)]
-    train: Pieces = []
-    validation: Pieces = []
-    calibration: Pieces = []
-    for one, places in zip(stretches, runs):
-        for target, place in zip((train, validation, calibration, test), places):
             rows = one.learnable[place]
             if not len(rows):
                 continue
             made = piece(one.frames, one.values, 0, one.name, rows, views=views, of_teacher=one.of_teacher)
-            if target is train:
+            if part == 0:
                 own = scalings.get(one.name)
-                target.extend(
-                    with_copies(made, one.frames, rows, views, augment, seed, own, size, of_teacher=inputs.augment)
-                )
+                copies = with_copies(made, one.frames, rows, views, augment, seed, own, size, of_teacher=inputs.augment)
+                parts[part].extend(copies)
             else:
-                target.append(made)
-    said = [note] if note else []
+                parts[part].append(made)
+    train, validation, calibration, test = parts
+    said = [divided.note] if divided.note else []
     all_notes = [*notes, *seen.notes, *said, *predicted_note(predicted, seen.students_channels), *more]
     return replace(
         seen.parts(train, validation, calibration, test, all_notes),
         faults=windows.faults,
-        tested=in_test,
+        tested=divided.tested,
         predicted=views.main.places_of(predicted),
         related=related({one.name: one.name for one in recordings}, found),
     )
+
+
+@dataclass(frozen=True)
+class _Division:
+    """How healthy windows are divided: for each stretch its runs for the four parts, a sentence on it, the test's others,
+    the groups that a fold tests, and what was left out."""
+
+    runs: list[tuple[slice, ...]]
+    note: str
+    test: Pieces
+    tested: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def _divided(
+    windows: _Windows,
+    recordings: Sequence[Recording],
+    paths: Mapping[str, Path],
+    found: Alike,
+    data: TableData,
+    views: Views,
+    seed: int,
+    fold: int,
+) -> _Division:
+    """The division of the healthy windows, by folds where the config has some, which is noted in `windows.divided`.
+
+    Raises:
+        DataError: Where there are too few.
+    """
+    stretches = windows.stretches
+    if data.folds:
+        counts = [(one.name, len(one.learnable)) for one in stretches]
+        others = dict.fromkeys(recordings[place].name for place in windows.healthy_test)
+        dealt = healthy_folds(counts, tuple(others), data, paths, found, seed, fold)
+        test, left = _without(windows, recordings, dealt.untested)
+        made = _Division(dealt.runs, dealt.note, test, dealt.tested, tuple(left))
+    else:
+        runs, note = _runs(stretches, recordings, found, data, views)
+        if runs is None:
+            raise DataError(too_few(stretches, note))
+        made = _Division(runs, note, windows.test)
+    for one, places in zip(stretches, made.runs):
+        for part, place in enumerate(places):
+            windows.divided[one.place].parts[one.learnable[place]] = part
+    return made
 
 
 def _runs(
