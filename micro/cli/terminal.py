@@ -103,8 +103,8 @@ def print_report(report: RunReport, out: str) -> None:
             click.echo("Each interval holds its number so by itself; all of them together hold less often.")
     if report.labeler is not None:
         click.echo(
-            "Labels: a threshold is a probability; the firmware reports a label in so many of the test windows with it, and "
-            f"without it; {report.labeler.guarantee}."
+            "Labels: thresholds are probabilities; the table says how often the firmware reports a label in test windows with "
+            f"it, and in those without it; {report.labeler.guarantee}."
         )
     if report.recognized is not None:
         click.echo(_recognizer_sentence(report.recognized, of_fold=" of the first fold" if report.folds else ""))

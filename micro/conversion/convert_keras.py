@@ -34,7 +34,7 @@ Weights = Literal["auto", "per_channel", "per_tensor"]
 # needs a scale for each channel exceeds it by far.
 TOLERATED_ERROR = 1.10
 # Operators whose operands and output TensorFlow's converter gives the range of one of them, which cuts the others off: what
-# `quantize_aware` would write is compared. It is taken where the converter's error is so many times as large.
+# `quantize_aware` would write is compared, and taken where the error of the converter is `FAR_OFF` times as large.
 CUT_OFF = frozenset({"MAXIMUM", "MINIMUM"})
 FAR_OFF = 2.0
 # How the weights of a model from `quantize_aware` are quantized.

@@ -8,7 +8,7 @@ import numpy as np
 
 # Rows of a fingerprint.
 BLOCK = 32
-# Fingerprints are of values in so many steps of a large one, this quantile of magnitudes: rounding errors of a simulation are
+# Fingerprints are of values in this many steps of a large one, this quantile of magnitudes: rounding errors of a simulation are
 # none of its values, and a few wild values are no measure.
 STEPS, LARGE = 1 << 18, 0.99
 # Odd numbers that mix bits (those of xxHash and of splitmix64).

@@ -233,7 +233,7 @@ def _fewest_lacking(holding: Sequence[int], folds: int, apart: int) -> int:
 
 
 def _too_few(folds: int, apart: int, what: str, groups: Mapping[str, str], alike: Alike) -> str:
-    """Why there cannot be so many folds, in words."""
+    """Why there cannot be as many folds as asked for, in words."""
     fewer = f"set folds = {apart}, or record more" if apart >= 3 else "cross-validation takes three or more"
     return (
         f"folds = {folds}, and {counted(apart, what)} {'has' if apart == 1 else 'have'} windows{_same(groups, alike)}: each "

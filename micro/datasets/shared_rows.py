@@ -217,8 +217,8 @@ def _large(samples: np.ndarray, channels: Sequence[int] | None) -> np.ndarray:
         rows.append(np.abs(chosen(block[:: max(1, len(block) // SAMPLED)], channels)))
     found = np.zeros(width)
     for number, column in enumerate(np.concatenate(rows).T if rows else ()):
-        told = column[np.isfinite(column) & (column > 0)]
-        found[number] = np.quantile(told, LARGE) if len(told) else 0.0
+        known = column[np.isfinite(column) & (column > 0)]
+        found[number] = np.quantile(known, LARGE) if len(known) else 0.0
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from micro.datasets.columns import is_ramp
 from micro.datasets.precision import Precision
 
-# A channel hits a limit if this fraction of its values, and three in a row, are its largest or smallest, and so many times as
+# A channel hits a limit if this fraction of its values, and three in a row, are its largest or smallest, and this many times as
 # many as lie just before it: of a sine that is rounded to integers, up to three times as many may.
 AT_LIMIT, IN_A_ROW, CROWDED = 0.01, 3, 3.5
 # The fraction of a channel's range that is just before a limit, at least.

@@ -192,7 +192,7 @@ def _windows(survey: Survey, window: int) -> int:
 
 
 def models_of(suggestion: Suggestion, raw: bool, windows: int) -> list[str]:
-    """Sections of teacher and student for so many windows; `raw` for windows of samples, which convolutions read."""
+    """Sections of teacher and student for that number of windows; `raw` for windows of samples, which convolutions read."""
     steps = [training_of(windows, place) for place in (0, 1)]
     if suggestion.task == "anomaly":
         teacher, student = ["sizes = [128, 32, 12, 32, 128]", *steps[0]], ["sizes = [12, 6, 12]", *steps[1]]

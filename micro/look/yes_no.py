@@ -164,7 +164,7 @@ def _columns(files: Sequence[Surveyed]) -> dict[str, _Column]:
 
 
 def _several(files: Sequence[Surveyed], given: Given, label: str | None) -> tuple[str, ...]:
-    """The columns of labels of which several may hold at once; none where they are signals, or one label is told otherwise.
+    """The columns of labels of which several may hold at once; none where they are signals, or one label is named otherwise.
 
     Those that are given. Else two columns or more, each of which says both yes and no and changes in at most one row of
     ten, where some row says yes in two of them: of these those that are named as faults are, where several are; not where one
@@ -191,12 +191,12 @@ def _several(files: Sequence[Surveyed], given: Given, label: str | None) -> tupl
         return tuple(free)
     names = [name for name in free if held[name].changes <= MOST_CHANGES and not MACHINE_WORDS.search(name)]
     telling = [name for name in names if LABEL_WORDS.search(name)]
-    told = "label_column" in given.settings or (label is not None and label not in names) or len(telling) == 1
+    named = "label_column" in given.settings or (label is not None and label not in names) or len(telling) == 1
     # Where faults are called so, other columns beside them are states of the machine.
     faults = [name for name in names if tells_condition(name)]
     names = faults if len(faults) >= FEWEST_LABELS else names
     signals = any(channel.name not in held for channel in files[0].channels)
-    if told or not signals or not FEWEST_LABELS <= len(names) <= MOST_LABELS or not _together(files, names):
+    if named or not signals or not FEWEST_LABELS <= len(names) <= MOST_LABELS or not _together(files, names):
         return ()
     return tuple(names)
 
@@ -225,8 +225,8 @@ def _one_each(files: Sequence[Surveyed], given: Given) -> str | None:
 
     None where there are several or none, and for the number of a machine or subject, by its name.
     """
-    told = given.settings.keys() & {"label_column", "healthy_files"}
-    if given.task in ("multilabel", "regression") or told or len(files) < 2:
+    named = given.settings.keys() & {"label_column", "healthy_files"}
+    if given.task in ("multilabel", "regression") or named or len(files) < 2:
         return None
     named = given.settings.get("columns", ())
     found = [

@@ -147,7 +147,7 @@ def _joined(content: np.ndarray, overlapping: Mapping[int, frozenset[int]]) -> n
 def _too_few_groups(
     windows: Windows, kinds: Kinds, several: np.ndarray, origins: Origins, groups: int, count: int
 ) -> str:
-    """Why there cannot be so many folds, in words; `several` are the kinds that more than one group holds, (kinds,) bool."""
+    """Why there cannot be that many folds, in words; `several` are the kinds that more than one group holds, (kinds,) bool."""
     named = [name.strip() for name, each in zip(kinds.names, several) if each]
     of = "" if several.all() else f" {listed(named)}"
     return (

@@ -22,7 +22,7 @@ FIGURES: dict[Task, str] = {
 }
 # That of a regression with several numbers, each in standard deviations of the training windows.
 OF_SEVERAL = "root of the mean square error over all numbers, in standard deviations"
-# Differences up to so many standard errors are noise.
+# Differences up to this many standard errors are noise.
 NOISE = 2.0
 
 Standing = Literal["best", "as good", "worse", "better"]
@@ -43,7 +43,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class RecipeChoice:
-    """What recipe "auto" tried: `epochs` of each candidate, judged by a `metric` on so many validation windows."""
+    """What recipe "auto" tried: `epochs` of each candidate, judged by a `metric` on `windows` of validation."""
 
     metric: str
     epochs: int

@@ -128,7 +128,7 @@ def _scores(
 
 
 def _shape(student: Student, count: int) -> tuple[int, ...]:
-    """The shape of scores of so many windows."""
+    """The shape of the scores of a number of windows."""
     if student.label_names:
         return (count, len(student.label_names))
     return (count, len(student.target.each)) if isinstance(student.target, Targets) else (count,)

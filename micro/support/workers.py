@@ -23,7 +23,7 @@ from micro.errors import MicroError, RunError, Terminated
 from micro.support.extras import required
 from micro.support.interrupts import ended_by_sigterm
 
-# A worker serves so many pieces before a fresh one takes its place, so that what libraries hoard does not add up.
+# A worker serves this many pieces before a fresh one takes its place, so that what libraries hoard does not add up.
 PIECES_A_WORKER = 40
 # What passes through Ray's shared memory is small: plain numbers and words.
 STORE_BYTES = 100 << 20
@@ -50,7 +50,7 @@ def require_ray() -> None:
 
 @contextmanager
 def cluster(workers: int = 2, address: str | None = None) -> Iterator[None]:
-    """Ray for as long as the block lasts: so many worker processes here, or the cluster at `address`.
+    """Ray for as long as the block lasts: `workers` processes here, or the cluster at `address`.
 
     Here, Ray listens on the loopback interface alone and asks all that connect for a token made for this block; its folder of
     logs and sockets goes at the end. Workers of a cluster see the same files under the same paths, and have this package

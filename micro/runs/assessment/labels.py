@@ -25,7 +25,7 @@ LARGER = "give the student wider or more layers, or more epochs; keras-kd search
 
 
 def label_reasons(report: RunReport) -> Iterator[Reason]:
-    """Whether each label is told from its absence, whether the firmware reports it, and what the student lost."""
+    """Whether each label is told apart from its absence, whether the firmware reports it, and what the student lost."""
     recordings = report.data.recordings or len({row.origin for row in report.by_origin})
     for label in report.labels:
         yield from _separation(label, report)
