@@ -119,6 +119,12 @@ HEALTHY, FAULTY = row("a.csv", "healthy", 300, 4), row("b.csv", "faulty", 300, 2
         (detector_report(HEALTHY, FAULTY), "good", "false alarms as asked"),
         (detector_report(row("a.csv", "healthy", 300, 270), FAULTY), "unusable", "far above what was asked"),
         (detector_report(row("a.csv", "healthy", 300, 18), FAULTY), "doubtful", "false alarms above what was asked"),
+        # Surely more than the 5 % that was asked for, and less than twice that.
+        (
+            detector_report(row("a.csv", "healthy", 1000, 80), FAULTY, asked=0.05),
+            "good",
+            "false alarms in 8 % of healthy windows, 5 % asked for",
+        ),
         (detector_report(row("a.csv", "healthy", 10, 0), FAULTY), "doubtful", "few healthy windows in the test (10)"),
         (detector_report(row("a.csv", "healthy", 10, 9), FAULTY), "unusable", "far above what was asked"),
         # Twice the rate, which so few windows may show by chance, is not called "as asked".

@@ -68,6 +68,9 @@ def _false_alarms(report: RunReport, healthy: Rows) -> Iterator[Reason]:
             f"record more of the healthy machine: with {percent(asked)} false alarms, as asked for, "
             f"{enough(limit, asked, windows):,} test windows are enough",
         )
+    elif low > asked:
+        above_asked = f"false alarms in {percent(count / windows)} of healthy windows, {percent(asked)} asked for"
+        yield Reason("good", above_asked, where)
     else:
         yield Reason("good", "false alarms as asked", seen)
 
