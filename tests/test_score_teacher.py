@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import invoke, made_once
 
-from micro.config import parse_config
+from micro.config import load_config, parse_config
 from micro.config.models import DETECTOR_WORDS
 from micro.datasets.prepare import Windows, prepare
 from micro.datasets.window_parts import Origins
@@ -329,7 +329,7 @@ def test_a_run_that_was_interrupted_gives_the_same_bytes(run, tmp_path):
         if "training alone" in stage:
             raise KeyboardInterrupt
 
-    config = parse_config(CONFIG)
+    config = load_config(run / "config.toml")
     with pytest.raises(KeyboardInterrupt):
         run_pipeline(config, tmp_path / "run", progress=stop)
     run_pipeline(config, tmp_path / "run", resume=True)
