@@ -53,9 +53,13 @@ def test_a_distiller_fits_where_tensorflow_is_not_installed(backend):
     on(backend, "-c", FIT)
 
 
+OF_TRAINING = ("layers", "teachers", "views", "recorded", "schemes", "students", "transformers")
+OF_RECIPES = ("recipes", "advise", "compare", "balance", "divergence", "attention", "on_policy", "nothing_to_teach")
+OTHERS = ("feature_relation", "methods", "heads", "augmentations", "recorded_views")
+
+
+# A process for each file: what is compiled for one is not kept in memory for the others.
 @pytest.mark.slow
-def test_everything_of_keras_kd_passes(backend):
-    of_training = ("layers", "teachers", "views", "recorded", "schemes", "students", "transformers")
-    of_recipes = ("recipes", "advise", "compare", "balance", "divergence", "attention", "on_policy", "nothing_to_teach")
-    names = ("feature_relation", "methods", "heads", "augmentations", "recorded_views", *of_recipes, *of_training)
-    on(backend, "-m", "pytest", "-q", *(f"tests/test_{name}.py" for name in names))
+@pytest.mark.parametrize("name", [*OTHERS, *OF_RECIPES, *OF_TRAINING])
+def test_everything_of_keras_kd_passes(backend, name):
+    on(backend, "-m", "pytest", "-q", f"tests/test_{name}.py")

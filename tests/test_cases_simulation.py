@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 from conversion_cases import later, lively, relative_error, steps_apart
-from keras import layers
+from keras import layers, ops
+from keras.src.backend.tensorflow import numpy as tensorflow_numpy
 from support import case_folder
 
 import micro
@@ -85,3 +86,56 @@ def test_merged_branches_are_simulated_to_the_step(merge, pair, skip):
     assert relative_error(converted, model, x) < 0.15
     # Keras squeezes a batch of 1 for its addition; nothing of that is left.
     assert all(len(read(converted).tensors[op.outputs[0]].shape) > 1 for op in read(converted).ops)
+
+
+class AddedWeight(layers.Layer):
+    """Adds a weight, which Keras aligns as a bias at every batch where it has a single long axis."""
+
+    def __init__(self, shape, **kwargs):
+        super().__init__(**kwargs)
+        self.shape_of_weight = shape
+
+    def build(self, input_shape):
+        self.weight = self.add_weight(shape=self.shape_of_weight, initializer="normal", name="weight")
+
+    def call(self, inputs):
+        return ops.add(inputs, self.weight)
+
+
+def columns_and_rows(inputs):
+    return layers.Add()([layers.Reshape((5, 1))(inputs), layers.Reshape((1, 5))(layers.Dense(5)(inputs))])
+
+
+def maps_and_channels(inputs):
+    return layers.Add()([layers.Reshape((5, 1, 1))(inputs), layers.Reshape((1, 1, 5))(layers.Dense(5)(inputs))])
+
+
+@pytest.mark.parametrize(
+    ("shape", "added"),
+    [
+        ((4, 4), AddedWeight((4, 1))),
+        ((4, 4), AddedWeight((1, 4, 1))),
+        ((4, 3), AddedWeight((3,))),
+        ((5,), columns_and_rows),
+        ((5,), maps_and_channels),
+        ((4, 4), lambda inputs: inputs + layers.Dense(1)(inputs)),
+    ],
+)
+def test_sums_are_along_the_axes_that_they_are_in_a_batch_of_several(shape, added):
+    inputs = keras.Input(shape)
+    model = lively(keras.Model(inputs, layers.Dense(2)(layers.Flatten()(added(inputs)))))
+    x = np.random.default_rng(1).normal(size=(60, *shape)).astype("float32")
+    assert steps_apart(model, x) <= 1
+    assert relative_error(micro.convert(model, x), model, x) < 0.05
+    own = tensorflow_numpy.add
+    assert own.__module__.startswith("keras.")
+
+
+def test_maximum_of_convolutions_is_called_what_it_is():
+    inputs = keras.Input((6, 6, 2))
+    branches = [layers.Conv2D(3, 3, activation=kind)(inputs) for kind in (None, "relu")]
+    model = lively(keras.Model(inputs, layers.Maximum()(branches)))
+    x = np.random.default_rng(1).normal(size=(60, 6, 6, 2)).astype("float32")
+    converted = micro.convert(model, x)
+    assert converted.weights == "per_channel"
+    assert relative_error(converted, model, x) < 0.05

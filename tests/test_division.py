@@ -35,7 +35,7 @@ def test_a_division_that_exists_is_found(tmp_path):
     data = prepare(config(tmp_path))
     for part in (data.train, data.validation, data.test):
         assert set(part.labels.tolist()) == {0, 1, 2, 3}
-    assert "Training has 33% of the windows, less than the usual 60%: there are 3 groups, and" in data.notes[-1]
+    assert "Training has 33% of the windows, less than the usual 60%: only 3 groups have windows" in data.notes[-1]
 
 
 def test_a_part_that_is_small_for_a_rare_class_is_explained(tmp_path):
@@ -43,10 +43,20 @@ def test_a_part_that_is_small_for_a_rare_class_is_explained(tmp_path):
     data = prepare(config_of(tmp_path, {"files": "*/*.csv", "sample_rate": 100.0}, task="classification"))
     assert "only 3 files have windows of class 'loose', and every part needs some" in data.notes[-1]
     few = divided(data)
+    assert len(few) == 10
     assert [row.origin for row in few] == sorted(row.origin for row in few)
     assert sum(row.train for row in few) == len(data.train)
     assert sum(row.test for row in few) == len(data.test)
     assert all((row.train > 0) + (row.validation > 0) + (row.test > 0) == 1 for row in few)
+
+
+def test_a_part_that_is_small_for_a_long_file_is_explained(tmp_path):
+    record(tmp_path, {"good": "abcdefghij", "worn": "abcdefghij"})
+    for state in ("good", "worn"):
+        (tmp_path / state / "a_0.csv").write_text(columns(x=wave(12_000, seed=9000 + ord(state[0]))))
+    data = prepare(config_of(tmp_path, {"files": "*/*.csv", "sample_rate": 100.0}, task="classification"))
+    assert "Training has 18% of the windows, less than the usual 60%: good/a_0.csv has 39% of all" in data.notes[-1]
+    assert "goes to test as a whole" in data.notes[-1]
 
 
 @pytest.mark.parametrize("seed", range(4))

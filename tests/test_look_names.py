@@ -254,6 +254,15 @@ HEALTH = {
     "abnormal.csv": (False, True),
     "lookup_ok.csv": (True, False),
     "pump7.csv": (False, False),
+    "fault_free.csv": (True, False),
+    "fault-free_1.csv": (True, False),
+    "without_faults.csv": (True, False),
+    "no_leak.csv": (True, False),
+    "zero_defects/1.csv": (True, False),
+    "not_faulty.csv": (True, False),
+    "no_fault_then_broken.csv": (False, True),
+    "crackfree.csv": (True, False),
+    "outer_casing.csv": (False, True),
 }
 
 
@@ -288,6 +297,13 @@ def test_files_that_say_faulty_are_not_learned_from_where_no_other_says_healthy(
     data = prepare(load_config(tmp_path / "c.toml"))
     assert "fault.csv" not in {*data.train.origins, *data.validation.origins, *data.calibration.origins}
     assert {name for name, label in zip(data.test.origins, data.test.labels.tolist()) if label == 1} == {"fault.csv"}
+
+
+def test_a_part_of_a_bearing_alone_says_no_fault(tmp_path):
+    for number, name in enumerate(("race_monday.csv", "outer_casing.csv", "tuesday.csv")):
+        table(tmp_path / name, a=noise(4000, number), b=noise(4000, 9 + number))
+    result = invoke("look", tmp_path / "*.csv", "--sample-rate", "20")
+    assert "nothing says which files are healthy" in result.output
 
 
 @pytest.mark.parametrize("name", ["fault_bearing", "BearingFaults", "belt Defects", "alarms", "Lagerschaden.Schaden"])

@@ -234,9 +234,10 @@ class _Conversion:
 
         try:
             content = write_tflite(quantize_aware(self.model, self.ranges, weights=weights))
-            judged = self.judged[: _affordable(read(content))]
-            kind = "per_tensor_dense" if weights == "auto" else weights
-            return self._finished(kind, content, judged, expected[: len(judged)])
+            graph = read(content)
+            judged = self.judged[: _affordable(graph)]
+            dense = "per_tensor_dense" if "FULLY_CONNECTED" in graph.op_counts else "per_channel"
+            return self._finished(dense if weights == "auto" else weights, content, judged, expected[: len(judged)])
         except (ConversionError, ValueError):
             return None
 

@@ -24,8 +24,8 @@ PARTS = ("training", "validation", "test")
 TRAINING, VALIDATION, TEST = range(3)
 # Fractions of the windows for training, validation and test.
 FRACTIONS = (0.6, 0.15, 0.25)
-# Less than this share of what training should have is explained.
-FEW_TRAIN = 0.75
+# Less than this share of what training should have is explained: by this few groups of a kind, else by the largest group.
+FEW_TRAIN, FEW_GROUPS = 0.75, 5
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def split_classes(
         parts, lacking = _by_groups(stretches, named, groups, alike, wanted, seed)
         if not lacking:
             said = _said(stretches, parts, groups, what)
-            return parts, said if named else said + _why_few(stretches, parts, groups, wanted, what)
+            return parts, said if named else said + _why_few(stretches, parts, groups, alike, wanted, what)
         if config.split == "files" or named or config.group:
             raise DataError(_lacks(lacking, stretches, groups, alike, wanted, named, what, config))
     why = ""
@@ -286,23 +286,33 @@ def _said(stretches: Sequence[Labeled], parts: Sequence[np.ndarray], groups: Map
 
 
 def _why_few(
-    stretches: Sequence[Labeled], parts: Sequence[np.ndarray], groups: Mapping[str, str], wanted: Wanted, what: str
+    stretches: Sequence[Labeled],
+    parts: Sequence[np.ndarray],
+    groups: Mapping[str, str],
+    alike: Alike,
+    wanted: Wanted,
+    what: str,
 ) -> str:
     """Why training has far fewer windows than it should; empty where it has not."""
-    share = sum(int((part == TRAINING).sum()) for part in parts) / max(1, sum(int((part >= 0).sum()) for part in parts))
+    place = joined(groups, alike)
+    windows = np.zeros((max(place.values()) + 1, len(PARTS)), int)
+    for one, part in zip(stretches, parts):
+        windows[place[one.name]] += np.bincount(part[part >= 0], minlength=len(PARTS))
+    share = windows[:, TRAINING].sum() / max(1, windows.sum())
     if share > FEW_TRAIN * FRACTIONS[TRAINING]:
         return ""
-    every = len({groups[one.name] for one in stretches})
-    held = [
-        len({groups[one.name] for one in stretches if _has(one, wanted, n).any()}) for n in range(len(wanted.names))
-    ]
+    said = f" Training has {share:.0%} of the windows, less than the usual {FRACTIONS[TRAINING]:.0%}"
+    held = [len({place[one.name] for one in stretches if _has(one, wanted, n).any()}) for n in range(len(wanted.names))]
     kind = int(np.argmin(held))
-    cause = f"there are {every} {what}s"
-    if held[kind] < every:
-        cause = f"only {held[kind]} {what}s have windows{wanted.names[kind]}"
+    if held[kind] <= FEW_GROUPS:
+        differ = " that differ" if len(set(place.values())) < len(set(groups.values())) else ""
+        return f"{said}: only {held[kind]} {what}s{differ} have windows{wanted.names[kind]}, and every part needs some."
+    largest = int(windows.sum(axis=1).argmax())
+    name = next(one.name for one in stretches if place[one.name] == largest)
+    subject = name if what == "file" else f"the {what} of {name}"
     return (
-        f" Training has {share:.0%} of the windows, less than the usual {FRACTIONS[TRAINING]:.0%}: {cause}, and every part "
-        "needs some; with folds every recording is tested, and more of them train."
+        f"{said}: {subject} has {windows[largest].sum() / windows.sum():.0%} of all "
+        f"windows and goes to {PARTS[int(windows[largest].argmax())]} as a whole."
     )
 
 

@@ -72,7 +72,7 @@ def table_parts(
     if not windows.stretches:
         raise DataError(nothing_healthy(recordings, views))
     divided = _divided(windows, recordings, paths, found, data, views, seed, fold)
-    more += [*windows.notes, *divided.notes, *shared_windows(found, recordings, windows.divided, views.window, PARTS)]
+    more += [*divided.notes, *windows.notes, *shared_windows(found, recordings, windows.divided, views.window, PARTS)]
     parts: list[Pieces] = [[], [], [], divided.test]
     for one, places in zip(windows.stretches, divided.runs):
         for part, place in enumerate(places):

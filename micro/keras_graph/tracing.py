@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # No value of a model that a microcontroller runs is larger; a graph that asks for more would exhaust the host.
 MOST_ELEMENTS = 1 << 26
+# Held while Keras's addition is another, so that conversions in two threads leave its own behind.
+_PATCHED = threading.RLock()
 CONTROL_FLOW = ("While", "StatelessWhile", "If", "StatelessIf", "Case")
 
 
@@ -61,7 +64,7 @@ def static(model: keras.Model) -> Iterator[keras.Model]:
     import keras
 
     source, dtype = _convertible_input(model)
-    with _in_float32(model, source), _lowered_calls(model, source), _exact_addition():
+    with _in_float32(model, source), _lowered_calls(model, source), _addition_of_any_batch():
         try:
             with silenced():
                 # Named, because Keras would number them by how many models the process has made, and names end up in the bytes.
@@ -174,26 +177,41 @@ def _lowered_calls(*models: keras.Model) -> Iterator[None]:
 
 
 @contextmanager
-def _exact_addition() -> Iterator[None]:
-    """Let Keras add (1, 4, 3) and (1, 4, 1) along the axis that they share.
+def _addition_of_any_batch() -> Iterator[None]:
+    """Let Keras add what is computed from the input as it does in a batch of several.
 
-    With a batch of 1 Keras takes what has a single long axis for a bias: it adds it along the last axis, or along the second as
-    if channels were there, whichever axis it was.
+    In a batch of 1 it takes (1, 4, 1), which has a single long axis, for a bias: it adds it along the last axis of the other,
+    or along the second, whichever axis it was. Weights are taken so whatever the batch is, and stay as they are.
     """
     import tensorflow as tf
     from keras.src.backend.tensorflow import numpy as tensorflow_numpy
 
-    own = tensorflow_numpy.add
+    with _PATCHED:
+        own = tensorflow_numpy.add
 
-    def add(x1: Tensor, x2: Tensor) -> Tensor:
-        tensors = tf.is_tensor(x1) and tf.is_tensor(x2) and x1.dtype == x2.dtype
-        return tf.add(x1, x2) if tensors and len(x2.shape) > 1 and x2.shape[-1] == 1 else own(x1, x2)
+        def add(x1: Tensor, x2: Tensor) -> Tensor:
+            computed = all(tf.is_symbolic_tensor(each) and _from_input(each) for each in (x1, x2))
+            return tf.add(x1, x2) if computed and x1.dtype == x2.dtype else own(x1, x2)
 
-    tensorflow_numpy.add = add
-    try:
-        yield
-    finally:
-        tensorflow_numpy.add = own
+        tensorflow_numpy.add = add
+        try:
+            yield
+        finally:
+            tensorflow_numpy.add = own
+
+
+def _from_input(tensor: tf.Tensor) -> bool:
+    """Whether a tensor of a graph is computed from what the graph is called with, and not from weights alone."""
+    captured = {id(each.op) for each in tensor.graph.internal_captures}
+    seen, left = set(), [tensor.op]
+    while left:
+        op = left.pop()
+        if op.type == "Placeholder" and id(op) not in captured:
+            return True
+        if id(op) not in seen:
+            seen.add(id(op))
+            left += [each.op for each in op.inputs]
+    return False
 
 
 def _lowered_call(layer: keras.Layer) -> Call | None:

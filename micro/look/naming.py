@@ -9,13 +9,20 @@ from dataclasses import dataclass
 
 from micro.support.wording import listed
 
-# Words that mean healthy and faulty; a name that has both, or a negation before the former, is not healthy.
+# Words that mean healthy and faulty; a name that has both, or a negation before the former, is not healthy, and one that denies
+# a fault is. Parts of a bearing stand in names of faulty files, but do not say that one is faulty.
 HEALTHY = re.compile(
-    r"(?i)(?<![a-z])(normal|healthy|good|ok|io|baseline|reference|intact|undamaged|no[_ -]?faults?|gesund|gut)(?![a-z])"
+    r"(?i)(?<![a-z])(normal|healthy|good|ok|io|baseline|reference|intact|undamaged|gesund|gut)(?![a-z])"
 )
-FAULTY = re.compile(
-    r"(?i)(?<![a-z])(faulty|(?<!no)(?<!no[_ -])faults?|defekt|defects?|defective|bad|broken|damaged|worn|wear|crack(ed)?|"
-    r"nok|nio|anomal\w+|abnormal|fail\w*|leak\w*|unbalanced?|misalign\w*|inner|outer|race|schlecht)(?![a-z])"
+_FAULTS = (
+    r"faulty|faults?|defekte?|defects?|defective|bad|broken|damaged?|worn|wear|crack(?:s|ed)?|nok|nio|anomal\w+|abnormal|"
+    r"fail\w*|leak\w*|unbalanced?|misalign\w*|schlecht"
+)
+FAULT = re.compile(rf"(?i)(?<![a-z])(?:{_FAULTS})(?![a-z])")
+PLACE = re.compile(r"(?i)(?<![a-z])(inner|outer|race)(?![a-z])")
+DENIED = re.compile(
+    rf"(?i)(?<![a-z])(?:(?:no|not|non|without|zero|ohne|kein[a-z]*|nicht)[_ -]*(?:{_FAULTS})(?![a-z])"
+    r"|(?:fault|defect|damage|wear|crack|leak|fehler|schaden)s?[_ -]?(?:free|frei)(?![a-z]))"
 )
 NEGATED = re.compile(r"(?i)(?<![a-z])(not|non|un|nicht|nich)[_ -]*(?=normal|healthy|good|ok|io|gesund|gut)")
 # Folders and words that are no classes: parts of a division, dates, months; and those that number something.
@@ -40,12 +47,17 @@ class Classes:
 
 def is_healthy(name: str) -> bool:
     """Whether a name says that its file is healthy."""
-    return bool(HEALTHY.search(name)) and not FAULTY.search(name) and not NEGATED.search(name)
+    return bool(HEALTHY.search(name) or DENIED.search(name)) and not is_faulty(name)
 
 
 def is_faulty(name: str) -> bool:
+    """Whether a name says that its file is faulty, or not healthy, or names a part of a bearing as files of faults do."""
+    return names_a_fault(name) or bool(PLACE.search(name))
+
+
+def names_a_fault(name: str) -> bool:
     """Whether a name says that its file is faulty, or not healthy."""
-    return bool(FAULTY.search(name)) or bool(NEGATED.search(name))
+    return bool(FAULT.search(DENIED.sub("", name)) or NEGATED.search(name))
 
 
 def classes_of(names: Sequence[str]) -> Classes | None:

@@ -12,7 +12,7 @@ from micro.config import Task
 from micro.datasets import cells as cell
 from micro.datasets.find import matches, placed
 from micro.look.given import NOTHING, ContradictionError, Given
-from micro.look.naming import classes_of, is_faulty, is_healthy
+from micro.look.naming import classes_of, is_faulty, is_healthy, names_a_fault
 from micro.look.survey import Survey
 from micro.support.wording import listed
 
@@ -91,6 +91,7 @@ def _suggested(survey: Survey, given: Given) -> Suggestion:
         return _by_names(names, healthy, faulty)
     if classes is not None and given.task != "anomaly":
         return Suggestion("classification", classes.settings, classes.names, (classes.reason,))
+    faulty = [name for name in names if names_a_fault(name)]
     if 0 < len(faulty) < len(names) and given.task != "classification":
         return _by_names(names, healthy, faulty)
     if given.task == "classification":

@@ -84,20 +84,23 @@ def _pool(kind: Callable[..., Tensor]) -> Compute:
 
 def _merge(kind: Callable[[Tensor, Tensor], Tensor]) -> Compute:
     def compute(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
-        one, other = (_of_rank(value, len(node.shape)) for value in inputs)
+        constant = None if node.operand is None else int(not node.operand_first)
+        one, other = (_of_rank(value, len(node.shape), place == constant) for place, value in enumerate(inputs))
         return activate(node, kind(one, other))
 
     return compute
 
 
-def _of_rank(value: Tensor, rank: int) -> Tensor:
-    """A value without axes of size 1 behind its batch, where it has more axes than the output.
+def _of_rank(value: Tensor, rank: int, constant: bool) -> Tensor:
+    """A value with as many axes as the output: axes of size 1 behind its batch are dropped or put there.
 
-    A RESHAPE that drops such an axis in front of an operator that aligns shapes at the last axis is left out, as a .tflite with
-    its batch of 1 needs none.
+    A RESHAPE that drops or adds such axes in front of an operator that aligns shapes at the last axis is left out, as a .tflite
+    with its batch of 1 needs none. A constant has no batch, and is aligned at the last axis as it is.
     """
     while len(value.shape) > rank and value.shape[1] == 1:
         value = ops.squeeze(value, 1)
+    while len(value.shape) < rank and not constant:
+        value = ops.expand_dims(value, 1)
     return value
 
 

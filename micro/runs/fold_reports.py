@@ -90,6 +90,8 @@ def windows_of(data: Prepared) -> WindowCounts:
 def divided(data: Prepared) -> tuple[DividedReport, ...]:
     """How many windows of each recording each part has, by name; none of text, and where there are too many recordings."""
     parts = {name: Counter(getattr(data, name).origins) for name in WindowCounts.model_fields}
+    further = {"faults": data.faults, "unlabeled": data.unlabeled}
+    parts |= {name: Counter(windows.origins) for name, windows in further.items() if windows is not None}
     names = sorted(set().union(*parts.values()))
     if data.text is not None or len(names) > MOST_DIVIDED:
         return ()

@@ -76,13 +76,16 @@ class WindowCounts(Part):
 
 
 class DividedReport(Part):
-    """How many windows of a recording each part has; training counts copies."""
+    """How many windows of a recording each part has; training counts copies, `faults` are known ones that are learned from, and
+    `unlabeled` windows are those for which the student learns what the teacher gives."""
 
     origin: str
     train: int
     validation: int
     calibration: int
     test: int
+    faults: int = 0
+    unlabeled: int = 0
 
 
 class TeacherData(Part):

@@ -100,6 +100,13 @@ def _firmware(row: LabelReport, report: RunReport) -> Iterator[Reason]:
             "asked for: the test's recordings differ from those that thresholds were set by",
             "record more without it for validation, or name some that are more like the test's in validation_files",
         )
+    elif row.reported < SELDOM:
+        yield Reason(
+            "doubtful",
+            f"{row.name} reported after {percent(row.reported)} of windows with it",
+            seen,
+            "in [recognize] allow more mistakes (false_accept_rate), or ask for fewer hits (min_hits)",
+        )
     elif asked is not None and given > ABOVE * asked:
         yield Reason(
             "doubtful",
@@ -107,13 +114,6 @@ def _firmware(row: LabelReport, report: RunReport) -> Iterator[Reason]:
             f"{row.name}: {percent(given)} of {counted(without, 'test window')} without it are above its threshold, and "
             f"{percent(asked)} were asked for{': too few windows to tell' if low <= asked else ''}",
             "record more without it, for validation and for the test",
-        )
-    elif row.reported < SELDOM:
-        yield Reason(
-            "doubtful",
-            f"{row.name} reported after {percent(row.reported)} of windows with it",
-            seen,
-            "in [recognize] allow more mistakes (false_accept_rate), or ask for fewer hits (min_hits)",
         )
     else:
         yield Reason("good", f"{row.name} reported after {percent(row.reported)} of windows with it", seen)
