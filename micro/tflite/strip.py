@@ -39,7 +39,7 @@ def stripped(content: bytes, model: keras.Model) -> bytes:
 def _drop_squeezes(tflite: schema_types.ModelT, graph: schema_types.SubGraphT, schema: ModuleType) -> None:
     """Remove each RESHAPE that only drops leading axes of size 1 in front of an elementwise operator.
 
-    Elementwise operators align shapes at the last axis anyway. Keras squeezes a (1, n) tensor before it adds it.
+    Elementwise operators align shapes at the last axis anyway, so a batch of 1 that a layer squeezes costs nothing.
     """
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 
