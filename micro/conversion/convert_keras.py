@@ -211,17 +211,11 @@ class _Conversion:
     anomaly_detector: bool | None
 
     def converted(self, weights: Weights) -> Converted:
-        """By TensorFlow's converter; as `quantize_aware` computes where it refuses the model or loses what the model says."""
+        """By TensorFlow's converter; as `quantize_aware` computes where that cuts values off."""
         function = traced(self.model)
         expected = self._expected()
-        try:
-            best = self._best(weights, calibrated_tflite(self.model, function, self.ranges), expected)
-        except ConversionError:
-            simulated = self._simulated(weights, expected)
-            if simulated is None:
-                raise
-            return simulated
-        if best.constant_outputs or CUT_OFF & read(best).op_counts.keys():
+        best = self._best(weights, calibrated_tflite(self.model, function, self.ranges), expected)
+        if CUT_OFF & read(best).op_counts.keys():
             simulated = self._simulated(weights, expected)
             if simulated is not None and best.error > FAR_OFF * simulated.error:
                 return simulated
