@@ -9,7 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from int8_graphs import random_graph
 from support import data_folder
+
+import micro
+from micro.tflite.graph import packed, read, schema_module
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,6 +45,17 @@ def test_damaged_models_are_refused_or_computed_right():
 @pytest.mark.parametrize("seed", [1412])  # TFLite made another shape of it than TFLite Micro
 def test_files_that_once_ended_in_a_traceback_no_longer_do(seed):
     tally_of(seed, 1, 600)
+
+
+def test_a_constant_that_is_variable_is_refused():
+    # TFLite Micro sets what is variable to 0 when it starts, weights too; static C would keep them.
+    model = schema_module().ModelT.InitFromPackedBuf(random_graph(0), 0)
+    graph = model.subgraphs[0]
+    constant = next(tensor for tensor in graph.tensors if model.buffers[tensor.buffer].data is not None)
+    constant.isVariable = True
+    for step in (read, micro.measure, micro.verify):
+        with pytest.raises(micro.ModelError, match="holds a constant and is variable at once"):
+            step(packed(model))
 
 
 @pytest.mark.slow

@@ -278,6 +278,11 @@ class _Reader:
                 "convert with a batch of 1"
             )
         data = self.data(tensor.Buffer())
+        if data is not None and tensor.IsVariable():
+            raise ModelError(
+                f"damaged .tflite: tensor {index} ({name!r}) holds a constant and is variable at once; TFLite Micro would set it to "
+                "0 at the start"
+            )
         quantization = self.quantization(tensor.Quantization())
         return Tensor(index, name, self.types[tensor.Type()], shape, quantization, data, tensor.Buffer())
 
