@@ -280,8 +280,8 @@ class _Reader:
         data = self.data(tensor.Buffer())
         if data is not None and tensor.IsVariable():
             raise ModelError(
-                f"damaged .tflite: tensor {index} ({name!r}) holds a constant and is variable at once; TFLite Micro would set it "
-                "to 0 at the start"
+                f"damaged .tflite: tensor {index} ({name!r}) holds a constant and is variable at once; TFLite Micro would "
+                "set it to 0 at the start"
             )
         quantization = self.quantization(tensor.Quantization())
         return Tensor(index, name, self.types[tensor.Type()], shape, quantization, data, tensor.Buffer())
