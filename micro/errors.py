@@ -6,13 +6,21 @@ from __future__ import annotations
 class MicroError(Exception):
     """Base of the errors that `micro` raises itself; wrong arguments raise ValueError.
 
+    Messages are one line, whatever the names in a file hold that they quote: what cannot be printed stands there as its escape.
+
     Examples:
         >>> try:
         ...     micro.measure(b"not a model")
         ... except micro.MicroError as error:
         ...     print(type(error).__name__)
         ModelError
+        >>> print(micro.DataError("no column 'a\\x1eb'"))
+        no column 'a\\x1eb'
     """
+
+    def __init__(self, message: object = "") -> None:
+        text = str(message)
+        super().__init__("".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text))
 
 
 class Terminated(KeyboardInterrupt):

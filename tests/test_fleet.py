@@ -203,13 +203,13 @@ def test_another_machine_trains_the_teacher_in_place_of_a_broken_one(tmp_path, a
 
     fleet = load_fleet(assets)
     configs = {asset.name: fleet.config(asset).model_dump(mode="json") for asset in fleet.asset}
-    path = tmp_path / "teacher.keras"
-    both = teach([[configs["pump-1"], configs["pump-2"]], [configs["fan-3"], configs["fan-4"]]], str(path))
+    path, about = tmp_path / "teacher.keras", str(tmp_path / "teacher.json")
+    both = teach([[configs["pump-1"], configs["pump-2"]], [configs["fan-3"], configs["fan-4"]]], str(path), about)
     assert both["machines"] == 2
     assert path.is_file()
-    assert teach([[configs["fan-3"]], [configs["fan-4"]]], str(path))["machines"] == 1
+    assert teach([[configs["fan-3"]], [configs["fan-4"]]], str(path), about)["machines"] == 1
     with pytest.raises(RunError, match=r"none of them has data to teach with; the first: 0\.05 s"):
-        teach([[configs["fan-3"]]], str(path))
+        teach([[configs["fan-3"]]], str(path), about)
 
 
 @pytest.mark.slow
@@ -220,7 +220,8 @@ def test_a_machine_of_other_features_leaves_the_teacher_to_the_others(tmp_path):
     one, other = (
         parse_config(rig(features={"bands": bands})).model_dump(mode="json", exclude_none=True) for bands in (8, 16)
     )
-    assert teach([[one], [other]], str(tmp_path / "teacher.keras"))["machines"] == 1
+    written = (str(tmp_path / name) for name in ("teacher.keras", "teacher.json"))
+    assert teach([[one], [other]], *written)["machines"] == 1
 
 
 def test_what_is_in_the_way_is_left_alone(survived, tmp_path, assets):

@@ -1,6 +1,7 @@
 """The package's face: names, lazy imports, the import floors."""
 
 import ast
+import pickle
 import re
 import subprocess
 import sys
@@ -156,3 +157,10 @@ def test_lock_files_pin_what_the_project_needs_with_hashes(lock, extras):
         version, _ = pins[requirement.name.lower()]
         assert requirement.specifier.contains(version, prereleases=True), requirement
     assert len(seen) > 15
+
+
+def test_messages_are_one_line_whatever_they_quote():
+    said = str(micro.DataError("no column 'a\nb\x1e\u2028c\u00fc \\'"))
+    assert said.splitlines() == ["no column 'a\\nb\\x1e\\u2028cü \\'"]
+    again = pickle.loads(pickle.dumps(micro.RunError(said)))
+    assert (type(again), str(again)) == (micro.RunError, said)

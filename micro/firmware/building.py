@@ -14,6 +14,7 @@ import numpy as np
 
 from micro.errors import RunError
 from micro.runs.emulated import Emulated
+from micro.support.wording import last_lines
 
 SECONDS_ALLOWED = 900
 
@@ -88,7 +89,7 @@ def make(folder: Path, core: str, target: str) -> str:
     if done.returncode != 0 and over is not None:
         raise TooLargeError(f"{core}: the program takes {int(over[2]):,} bytes more of {over[1]} than the machine has")
     if done.returncode != 0:
-        raise RunError(f"{core}: make {target} failed: {(done.stderr or done.stdout)[-600:]}")
+        raise RunError(f"{core}: make {target} failed: {last_lines(done.stderr or done.stdout)}")
     return done.stdout
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from micro.emission.c_text import render
 from micro.errors import RunError
 from micro.firmware.boards import BARE, MACHINES, PLAIN_STAGE
+from micro.support.wording import last_lines
 
 TEMPLATES = "firmware/templates"
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-pedantic")
@@ -50,4 +51,4 @@ def run_in_qemu(folder: Path, core: str, sources: Sequence[str], optimize: str =
 def _run(folder: Path, *command: str) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SECONDS_ALLOWED)
     if done.returncode != 0:
-        raise RunError(f"{command[0]}: {done.stderr[-3000:]}")
+        raise RunError(f"{command[0]}: {last_lines(done.stderr)}")

@@ -20,6 +20,11 @@ def are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
+def last_lines(said: str, count: int = 8) -> str:
+    """The end of what a program wrote, in one line, for an error."""
+    return " / ".join(line.strip() for line in said.strip().splitlines()[-count:])
+
+
 def listed(names: Sequence[str], most: int = 3) -> str:
     """The first names, and how many more there are."""
     rest = f" and {len(names) - most} more" if len(names) > most else ""
