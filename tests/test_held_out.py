@@ -9,6 +9,12 @@ from micro.datasets.window_parts import Origins, Windows
 from micro.errors import DataError
 from micro.runs.held_out import held_out_sets
 
+# Runs of windows of a kind in each recording, and how many windows on each side share samples with one.
+RECORDINGS = st.lists(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(1, 30)), min_size=1, max_size=3), min_size=1, max_size=9
+)
+NEAR = st.integers(0, 4)
+
 
 def windows_of(recordings):
     """Windows of recordings, each the kinds of its windows in turn; one window of each has a copy behind it."""
@@ -46,10 +52,8 @@ def layout_of(recordings, groups, data):
 
 @settings(max_examples=150, deadline=None)
 @given(
-    recordings=st.lists(
-        st.lists(st.tuples(st.integers(0, 2), st.integers(1, 30)), min_size=1, max_size=3), min_size=1, max_size=9
-    ),
-    near=st.integers(0, 4),
+    recordings=RECORDINGS,
+    near=NEAR,
     groups=st.lists(st.integers(0, 4), min_size=9, max_size=9),
     data=st.data(),
 )

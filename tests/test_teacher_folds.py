@@ -13,7 +13,7 @@ from pump import config as pump_config
 from pump import recorded as pumps
 from support import invoke
 from tables import columns, wave
-from test_held_out import layout_of, place_of
+from test_held_out import NEAR, RECORDINGS, layout_of, place_of
 from test_teacher_inputs import hall, raw_of
 
 from micro.config import parse_config
@@ -63,10 +63,8 @@ def has_room(windows, group, copies, near, count):
 
 @settings(max_examples=150, deadline=None)
 @given(
-    recordings=st.lists(
-        st.lists(st.tuples(st.integers(0, 2), st.integers(1, 30)), min_size=1, max_size=3), min_size=1, max_size=9
-    ),
-    near=st.integers(0, 4),
+    recordings=RECORDINGS,
+    near=NEAR,
     groups=st.lists(st.integers(0, 5), min_size=9, max_size=9),
     count=st.integers(2, 5),
     data=st.data(),

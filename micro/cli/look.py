@@ -149,9 +149,9 @@ def _written(found: Survey, suggestion: Suggestion, out: str | None, page: str |
     if out is not None:
         text = (picture_config if found.pictures else config_text)(found, suggestion, Path(out))
         write_bytes(out, text.encode())
-        lacks, instead = tried(found, out)
-        if instead is not None:
-            write_bytes(out, instead.encode())
+        lacks, settled = tried(found, out, text)
+        if settled != text:
+            write_bytes(out, settled.encode())
     if page is not None:
         from micro.look.page import render_look
 

@@ -228,26 +228,21 @@ class _Conversion:
 
         try:
             content = write_tflite(quantize_aware(self.model, self.ranges, weights=weights))
-            graph = read(content)
-            judged = self.judged[: _affordable(graph)]
-            dense = "per_tensor_dense" if "FULLY_CONNECTED" in graph.op_counts else "per_channel"
-            return self._finished(dense if weights == "auto" else weights, content, judged, expected[: len(judged)])
+            dense = "per_tensor_dense" if "FULLY_CONNECTED" in read(content).op_counts else "per_channel"
+            return self._finished(dense if weights == "auto" else weights, content, expected)
         except (ConversionError, ValueError):
             return None
 
     def _best(self, weights: Weights, calibrated: bytes, expected: np.ndarray) -> Converted:
         """The conversion with such weights; for 'auto', per channel or with per-tensor Dense kernels."""
         first = quantized(calibrated, "per_channel" if weights == "auto" else weights, self.model)
-        graph = read(first)
-        judged = self.judged[: _affordable(graph)]
-        expected = expected[: len(judged)]
         if weights != "auto":
-            return self._finished(weights, first, judged, expected)
-        per_channel = self._finished("per_channel", first, judged, expected)
-        if "FULLY_CONNECTED" not in graph.op_counts:
+            return self._finished(weights, first, expected)
+        per_channel = self._finished("per_channel", first, expected)
+        if "FULLY_CONNECTED" not in read(per_channel).op_counts:
             return per_channel
         content = quantized(calibrated, "per_tensor_dense", self.model)
-        per_tensor_dense = self._finished("per_tensor_dense", content, judged, expected)
+        per_tensor_dense = self._finished("per_tensor_dense", content, expected)
         saves = measure(per_tensor_dense).arena_bytes < measure(per_channel).arena_bytes
         accurate = per_tensor_dense.error <= max(TOLERATED_ERROR * per_channel.error, _output_scale(per_tensor_dense))
         return per_tensor_dense if saves and accurate else per_channel
@@ -263,16 +258,19 @@ class _Conversion:
             )
         return expected
 
-    def _finished(self, weights: str, content: bytes, judged: np.ndarray, expected: np.ndarray) -> Converted:
+    def _finished(self, weights: str, content: bytes, expected: np.ndarray) -> Converted:
         """Refuse what is not int8 or not in TFLite Micro, and measure the error."""
         graph = read(content)
+        judged = self.judged[: _affordable(graph)]
         require_int8(graph, self.model)
         smaller = stripped(content, self.model)
         try:
             outputs = run(smaller, judged)
         except InterpreterError:
             raise ConversionError(explain_interpreter(_complaint(content, judged), graph, self.model)) from None
-        comparison = Comparison(graph, self.model, self.calibration, judged, expected, outputs, self.anomaly_detector)
+        comparison = Comparison(
+            graph, self.model, self.calibration, judged, expected[: len(judged)], outputs, self.anomaly_detector
+        )
         fidelity = judge(comparison)
         return Converted(
             smaller,

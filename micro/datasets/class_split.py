@@ -295,9 +295,7 @@ def _why_few(
 ) -> str:
     """Why training has far fewer windows than it should; empty where it has not."""
     place = joined(groups, alike)
-    windows = np.zeros((max(place.values()) + 1, len(PARTS)), int)
-    for one, part in zip(stretches, parts):
-        windows[place[one.name]] += np.bincount(part[part >= 0], minlength=len(PARTS))
+    windows = windows_by_group([(one.name, part) for one, part in zip(stretches, parts)], place, len(PARTS))
     share = windows[:, TRAINING].sum() / max(1, windows.sum())
     if share > FEW_TRAIN * FRACTIONS[TRAINING]:
         return ""

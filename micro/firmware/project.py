@@ -170,10 +170,7 @@ def project_files(
     sample's, of the main source and of each further one.
     """
     graph, digest = read(firmware.tflite), sha256(firmware.tflite)
-    context = {**_context(firmware, frames, name, digest, board, runtime), **_pixels(firmware, image_size)}
-    context["channel_names"] = () if image_size is not None or not channels else channels[0]
-    for source, names in zip(context["further"], channels[1:]):
-        source["channel_names"] = names
+    context = {**_context(firmware, frames, name, digest, board, runtime, channels), **_pixels(firmware, image_size)}
     stage = _stage_files(firmware, graph, digest, name)
     return assembled(stage, firmware.tflite, context, COMMON, board, runtime, class_names=class_names)
 
@@ -198,12 +195,13 @@ def windows_of(firmware: Firmware, kept: np.ndarray) -> Frames:
     return sensed(front_end, kept)
 
 
-def _sources(firmware: Firmware, samples: Frames, name: str) -> dict[str, Any]:
-    """What templates are given of further sources, with the samples of the self-test's windows."""
+def _sources(firmware: Firmware, samples: Frames, name: str, channels: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """What templates are given of further sources, with the samples of the self-test's windows and the names of channels."""
     context = sources_context(firmware.front_end, name)
-    for source, own in zip(context["further"], samples.sources if isinstance(samples, JoinedFrames) else ()):
+    streams = samples.sources if isinstance(samples, JoinedFrames) else ()
+    for source, own, names in zip(context["further"], streams, channels or [()] * len(streams)):
         source["unit"] = _unit(source["fixed"])
-        source["channel_names"] = ()
+        source["channel_names"] = names
         source["samples"] = [c_array(_sample_type(source["fixed"]), "", each).rows for each in own.frames[own.chosen]]
     return context
 
@@ -217,7 +215,13 @@ def _sample_type(fixed: bool) -> str:
 
 
 def _context(
-    firmware: Firmware, frames: np.ndarray, name: str, digest: str, board: str, runtime: Runtime
+    firmware: Firmware,
+    frames: np.ndarray,
+    name: str,
+    digest: str,
+    board: str,
+    runtime: Runtime,
+    channels: Sequence[Sequence[str]],
 ) -> dict[str, Any]:
     front_end, layout = firmware.front_end, BOARDS[board]
     fixed = front_end.arithmetic == "fixed"
@@ -230,7 +234,8 @@ def _context(
         "package": layout.package,
         "fixed": fixed,
         "unit": _unit(fixed),
-        **_sources(firmware, samples, name),
+        "channel_names": channels[0] if channels else (),
+        **_sources(firmware, samples, name, channels[1:]),
         "window": front_end.window,
         "sample_rate": front_end.sample_rate,
         "machines": MACHINES,

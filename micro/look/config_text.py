@@ -84,28 +84,28 @@ def group_comment(names: Sequence[str]) -> list[str]:
     return [f'# group = "{{group}}{mark}*"  # if {said}']
 
 
-def tried(survey: Survey, config: str | Path) -> tuple[str | None, str | None]:
-    """What keeps a config of these files from running, found by reading them as it says; and the config with the rate of false
-    alarms that few windows allow. None where nothing does, and where they allow what it asks.
+def tried(survey: Survey, config: str | Path, text: str) -> tuple[str | None, str]:
+    """What keeps a config of these files from running, found by reading them as it says, None where nothing does; and its text,
+    with the rate of false alarms that few windows allow.
 
     This is a second reading, and has to be: the survey reads past whatever a run refuses, and only the config as it was
     written, taken down the road that a run takes, shows that it runs.
     """
     if survey.rate is None and survey.time_column is None and not survey.pictures:
-        return "set sample_rate, which the files do not say; or look again with --sample-rate HZ", None
+        return "set sample_rate, which the files do not say; or look again with --sample-rate HZ", text
     try:
         read = load_config(config)
         data = prepare(read)
         allowed = least_rate(len(data.calibration)) if read.task == "anomaly" else 0.0
-        text, asked = Path(config).read_text(encoding="utf-8"), f"false_alarm_rate = {FALSE_ALARMS}\n"
+        asked = f"false_alarm_rate = {FALSE_ALARMS}\n"
         if asked in text and FALSE_ALARMS < allowed <= MOST_FALSE_ALARMS:
             windows = counted(len(data.calibration), "healthy window")
             why = f"no less with {windows} to set the threshold by: record more"
             return None, text.replace(asked, f"false_alarm_rate = {allowed:g}  # {why}\n")
         require_enough(read, data)
     except (MicroError, ValueError) as error:
-        return str(error), None
-    return None, None
+        return str(error), text
+    return None, text
 
 
 def window_of(survey: Survey) -> int:

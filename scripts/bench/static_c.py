@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def pruned(content: bytes, share: float) -> bytes:
-    """The model with so many of each Dense and Conv2D kernel's weights, the smallest, at zero."""
+    """The model with that many of each Dense and Conv2D kernel's weights, the smallest, at zero."""
     schema = schema_module()
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
     graph = read(content)

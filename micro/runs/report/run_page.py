@@ -24,6 +24,7 @@ from micro.runs.report.judged import (
     roc,
     scores,
 )
+from micro.runs.report_parts import WindowCounts
 from micro.runs.run_report import RunReport
 from micro.support.html import drawing, page
 
@@ -33,6 +34,15 @@ KINDS: dict[Task, str] = {
     "multilabel": "labeler",
     "regression": "estimator",
     "sequence": "predictor",
+}
+# What windows are for, in the order of columns.
+PARTS = {
+    "train": "training",
+    "faults": "known faults",
+    "unlabeled": "unlabeled",
+    "validation": "validation",
+    "calibration": "calibration",
+    "test": "test",
 }
 STAGES = {
     "distilled": "as distilled",
@@ -78,7 +88,18 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
         kind=KINDS[report.task],
         short_names=SHORT_NAMES,
         recordings=_recordings(report),
+        parts=_parts(report),
     )
+
+
+def _parts(report: RunReport) -> dict[str, str]:
+    """The parts that windows of recordings are in: known faults and unlabeled windows only where there are some."""
+    rows = report.data.divided
+    return {
+        name: word
+        for name, word in PARTS.items()
+        if name in WindowCounts.model_fields or any(getattr(row, name) for row in rows)
+    }
 
 
 def _recordings(report: RunReport) -> list[dict[str, Any]]:
