@@ -260,6 +260,7 @@ def test_a_fleet_of_text_is_refused_by_name(tmp_path):
         load_fleet(tmp_path / "fleet.toml")
 
 
+@pytest.mark.slow
 def test_the_shared_teacher_may_see_more_than_the_students(classes, tmp_path):
     text = classes.with_name("shared.toml").read_text().replace("[data]", '[data]\ncolumns = ["x"]')
     text = text.replace("[teacher]", '[teacher]\ncolumns = ["x", "y"]').replace(

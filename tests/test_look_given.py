@@ -90,6 +90,7 @@ def test_milliseconds_since_1970_words_a_still_column_and_copies_run(tmp_path):
     ran(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_number_that_is_a_label_is_one_when_it_is_named(tmp_path):
     for number in range(4):
         write(tmp_path / f"m{number}.csv", a=noise(seed=number), gear=np.arange(ROWS) // 100 % 2 + 3)
@@ -112,6 +113,7 @@ def test_a_column_to_predict_makes_a_regression_that_runs(tmp_path):
     assert "coverage" in ran(tmp_path)
 
 
+@pytest.mark.slow
 def test_runs_in_one_file_whose_clock_starts_again_are_told_apart_by_a_column(tmp_path):
     engine = np.repeat([1, 2, 3, 4, 5, 6], 120)
     cycle = np.tile(np.arange(120), 6)

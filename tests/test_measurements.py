@@ -520,8 +520,8 @@ sizes = [4, 2, 4]
     return [one.streams[0].begins for one in joined.recordings]
 
 
-@pytest.mark.parametrize("version", ["3.10", "3.30", "4.10"])
-@pytest.mark.parametrize("more", ["", "sample_rate = 500.0"])
+@pytest.mark.parametrize("version", ["3.10", pytest.param("3.30", marks=pytest.mark.slow), "4.10"])
+@pytest.mark.parametrize("more", [pytest.param("", marks=pytest.mark.slow), "sample_rate = 500.0"])
 @pytest.mark.parametrize(
     ("headers", "expected"), [((0, 3), 3 + 0.5), ((2, 0), -2 + 0.5), ((0, None), 0.0), ((None, None), 0.0)]
 )
