@@ -81,6 +81,8 @@ from micro.runs.start import run_pipeline as run_pipeline
 from micro.signal import FrontEnd as FrontEnd
 from micro.signal import Scaling as Scaling
 from micro.signal import fit_scaling as fit_scaling
+from micro.streaming.step_model import Streamed as Streamed
+from micro.streaming.step_model import stream as stream
 from micro.tflite.budget import Check as Check
 from micro.tflite.budget import check as check
 from micro.tflite.footprint import Footprint as Footprint

@@ -17,6 +17,8 @@ class Builder:
         self.rng, self.schema = rng, schema_module()
         self.tensors, self.buffers, self.operators, self.codes = [], [self.schema.BufferT()], [], []
         self.spread: dict[int, float] = {}
+        # Of convolutions and pooling: 0 is 'same', 1 'valid'.
+        self.paddings = (0, 1)
 
     def tensor(self, shape, dtype="int8", scale=None, zero=None, data=None, axis=0):
         made = self.schema.TensorT()
@@ -109,7 +111,7 @@ def _geometry(b, shape, dilated=True):
     dilation = [1, 1]
     if dilated and rng.random() < 0.2:
         stride, dilation = [1, 1], [int(n) for n in rng.integers(1, 3, 2)]
-    padding = int(rng.integers(0, 2))
+    padding = b.paddings[int(rng.integers(0, 2))]
     if padding == 1 and any((w - 1) * d + 1 > n for w, d, n in zip(window, dilation, shape[1:3])):
         padding = 0
     out = [_windowed(n, w, s, padding, d) for n, w, s, d in zip(shape[1:3], window, stride, dilation)]

@@ -155,6 +155,12 @@ CASES = (
     good("aot {ae} --out {tmp}/o --name net --json"),
     empty("aot {empty} --out {tmp}/p --name net", "empty"),
     wrong("aot {text} --out {tmp}/p --name net", "is not a .tflite"),
+    good("stream {over_time} --hop 2 --out {tmp}/step.tflite", "whole_macs"),
+    good("stream {over_time} --hop 2 --out {tmp}/step.tflite --json"),
+    wrong("stream {over_time} --hop 999 --out {tmp}/q.tflite", "hop must be an integer from 1 to the window"),
+    wrong("stream {ae} --hop 0 --out {tmp}/q.tflite", "Invalid value for '--hop'"),
+    wrong("stream {ae} --hop 2 --out {tmp}/q.tflite", "a window of samples is (1, time, channels)"),
+    wrong("stream {text} --hop 2 --out {tmp}/q.tflite", "is not a .tflite"),
     wrong("aot {ae} --out {tmp}/p", "Missing option '--name'"),
     good(
         "search {rig} --out {tmp}/q --flash 8KiB --ram 4KiB --macs 1M --trials 1 --workers 1 --runtime static --json",
@@ -225,7 +231,8 @@ def things(tmp_path_factory, peer_models, conv_model, conv_samples, converted):
     # A log of the very scores that the threshold was calibrated on.
     shutil.copy(place / "run" / "calibration.csv", place / "log.csv")
     words = {
-        "ae": peer_models / "ae.tflite", "keras": place / "tiny.keras", "npy": place / "x.npy", "csv": place / "healthy1.csv",
+        "ae": peer_models / "ae.tflite", "over_time": peer_models / "conv1d.tflite",
+        "keras": place / "tiny.keras", "npy": place / "x.npy", "csv": place / "healthy1.csv",
         "text": place / "text.txt", "noise": place / "noise.toml", "rig": place / "rig.toml", "log": place / "log.csv",
         "fleet": place / "fleet.toml", "int8": place / "int8.tflite",
         **{name: place / name for name in ("run", "empty", "folder", "missing")},

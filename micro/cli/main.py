@@ -131,5 +131,6 @@ for command in (
     models.verify,
     models.emit,
     models.aot,
+    models.stream,
 ):
     main.add_command(command)

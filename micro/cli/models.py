@@ -241,6 +241,27 @@ def aot(model: str, out: str, name: str, storage: Storage, as_json: bool) -> Non
     print_result({"files": [str(path) for path in generate(model, out, name, storage=storage)]}, as_json)
 
 
+@click.command(short_help="Let a .tflite take a hop at a time")
+@click.argument("model", type=click.Path(dir_okay=False))
+@click.option("--hop", required=True, type=click.IntRange(min=1), help="New samples at a time.")
+@click.option("--out", required=True, type=click.Path(dir_okay=False), help="The .tflite to write.")
+@as_json
+def stream(model: str, hop: int, out: str, as_json: bool) -> None:
+    """Write a model that takes --hop samples at a time and keeps what it has computed of earlier ones.
+
+    Convolutions without padding along time, pooling and the like are computed for the new samples alone.
+
+    \b
+    Example:
+      keras-kd stream build/model_int8.tflite --hop 4 --out build/step.tflite
+    """
+    from micro.streaming.step_model import stream as streamed
+
+    made = streamed(model, hop)
+    kept = {name: value for name, value in dataclasses.asdict(made).items() if name != "content"}
+    print_result({"file": str(made.save(out)), **kept}, as_json)
+
+
 def _costs(footprint: Footprint) -> dict[str, Any]:
     """A footprint without its operators one by one."""
     return {name: value for name, value in dataclasses.asdict(footprint).items() if name != "layers"}
