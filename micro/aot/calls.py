@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -33,10 +33,16 @@ class Call:
 
 @dataclass(frozen=True)
 class Lowered:
-    """The calls that one operator becomes. With `alias` there are none: its output is its input in another shape."""
+    """The calls that one operator becomes. With `alias` there are none: its output is its input in another shape.
+
+    Attributes:
+        overlap: By the number of an input, the fewest bytes by which the output must begin before that input, where the two may
+            lie over each other; see `micro.aot.overlap`. Other inputs stay apart from the output.
+    """
 
     calls: tuple[Call, ...] = ()
     alias: bool = False
+    overlap: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any, get_args
 
 import numpy as np
 
-from micro.aot.arena import Life, plan
 from micro.aot.calls import Argument, Constant, Lowered, refusal
 from micro.aot.decode import unpacked
 from micro.aot.kernel_files import kernel_sources
+from micro.aot.memory import argument, memory_of
 from micro.aot.operators import OPERATORS
 from micro.aot.validate import require_valid
 from micro.aot.weight_layout import Storage
@@ -100,7 +100,7 @@ def static_size(tflite: TfliteLike, storage: Storage = "auto") -> StaticSize:
     """
     laid = _laid_out(tflite, storage)
     widths = {name: np.dtype(kind).itemsize for kind, name in C_TYPES.items()}
-    return StaticSize(sum(widths[array.type] * array.count for array in laid["arrays"]), laid["arena"])
+    return StaticSize(sum(widths[array.type] * array.count for array in laid["arrays"]), laid["memory"].scratch)
 
 
 def static_files(tflite: TfliteLike, name: str, storage: Storage = "auto") -> dict[str, bytes]:
@@ -120,8 +120,9 @@ def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
     require_valid(graph)
     if storage == "auto" and graph is not packed:
         storage = "small"
-    lowered = [_lowered(op, graph, storage) for op in graph.ops]
-    places, arena = _places(graph, lowered)
+    lowered = lowered_ops(graph, storage)
+    memory = memory_of(graph, lowered)
+    places = memory.places
     constants: dict[tuple[str, bytes], str] = {}
     arrays: list[CArray] = []
 
@@ -138,18 +139,23 @@ def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
     copies = _copied_outputs(graph, places)
     body += copies
     called = [call.kernel for each in lowered for call in each.calls] + ["copy_rows"] * bool(copies)
-    names = [_argument(graph.inputs, "input", number) for number in range(len(graph.inputs))]
+    names = [argument(graph.inputs, "input", number) for number in range(len(graph.inputs))]
     # Compilers warn about an unused argument.
     body = [f"(void){name};" for name in names if not re.search(rf"\b{name}\b", " ".join(body))] + body
     return {
         "digest": sha256(content),
-        "arena": arena,
+        "memory": memory,
         "inputs": [_side(graph.tensors[i], "input", n, len(graph.inputs)) for n, i in enumerate(graph.inputs)],
         "outputs": [_side(graph.tensors[i], "output", n, len(graph.outputs)) for n, i in enumerate(graph.outputs)],
         "kernels": kernel_sources(called),
         "arrays": arrays,
         "body": body,
     }
+
+
+def lowered_ops(graph: Graph, storage: Storage) -> list[Lowered]:
+    """What each operator becomes in C; raises as `generate`."""
+    return [_lowered(op, graph, storage) for op in graph.ops]
 
 
 def _lowered(op: Op, graph: Graph, storage: Storage) -> Lowered:
@@ -160,34 +166,11 @@ def _lowered(op: Op, graph: Graph, storage: Storage) -> Lowered:
         raise refusal(op, graph, f"has options or numbers that make no sense: {error}") from None
 
 
-def _places(graph: Graph, lowered: list[Lowered]) -> tuple[dict[int, str], int]:
-    """A C expression for every input and computed tensor, and the arena's size."""
-    root: dict[int, int] = {i: i for i in graph.inputs}
-    first: dict[int, int] = {}
-    last: dict[int, int] = {}
-    for number, (op, each) in enumerate(zip(graph.ops, lowered)):
-        for i in op.inputs:
-            if i in root:
-                last[root[i]] = number
-        made = op.outputs[0]
-        root[made] = root[op.inputs[0]] if each.alias and op.inputs[0] in root else made
-        if root[made] == made:
-            first[made] = last[made] = number
-    places = {i: _argument(graph.inputs, "input", number) for number, i in enumerate(graph.inputs)}
-    for number, i in enumerate(graph.outputs):
-        if root[i] not in places:
-            places[root[i]] = _argument(graph.outputs, "output", number)
-    kept = [made for made in first if made not in places]
-    offsets, size = plan([Life(graph.tensors[i].size, first[i], last[i]) for i in kept])
-    places |= {i: f"arena + {offset}" if offset else "arena" for i, offset in zip(kept, offsets)}
-    return {i: places[of] for i, of in root.items()}, size
-
-
 def _copied_outputs(graph: Graph, places: dict[int, str]) -> list[str]:
     """Copies to outputs whose values are elsewhere: an input in another shape, or one tensor that is two outputs."""
     lines = []
     for number, i in enumerate(graph.outputs):
-        wanted = _argument(graph.outputs, "output", number)
+        wanted = argument(graph.outputs, "output", number)
         if places[i] != wanted:
             lines.append(f"copy_rows({places[i]}, {wanted}, 1, {graph.tensors[i].size}, 0);")
     return lines
@@ -202,10 +185,6 @@ def _constant(constant: Constant, constants: dict[tuple[str, bytes], str], array
         constants[key] = f"constant_{len(arrays)}"
         arrays.append(c_array(kind, constants[key], flat))
     return constants[key]
-
-
-def _argument(indices: tuple[int, ...], side: str, number: int) -> str:
-    return side if len(indices) == 1 else f"{side}{number}"
 
 
 def _side(tensor: Tensor, side: str, number: int, count: int) -> dict[str, Any]:

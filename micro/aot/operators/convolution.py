@@ -19,6 +19,7 @@ from micro.aot.calls import (
     tensors_of,
 )
 from micro.aot.fixed_point import activation_range, quantize_multiplier
+from micro.aot.overlap import in_rows
 from micro.aot.weight_layout import Storage, stored
 from micro.tflite.graph import Graph, Op, Tensor
 
@@ -59,7 +60,8 @@ def conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     filters = array_of(weights).reshape(outputs, height, width * channels)
     kind, arrays = stored(filters, storage)
     kernel = "conv_2d" if kind == "dense" else f"conv_2d_{kind}"
-    return _sums_of_products(kernel, op, graph, (x, arrays, bias, y), weights, sizes)
+    lowered = _sums_of_products(kernel, op, graph, (x, arrays, bias, y), weights, sizes)
+    return in_rows(lowered, x, y, (height, width), _geometry(op, x, y, height, width))
 
 
 @operator(inputs=(2, 3), optional=True, options=("padding", "strideH", "strideW", "depthMultiplier"))
@@ -76,7 +78,8 @@ def depthwise_conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
         fits, op, graph, f"{outputs} filters for {x.shape[3]} channels with a depth multiplier of {multiplier}, which"
     )
     sizes = (*x.shape, multiplier, height, width, *y.shape[1:3], *_geometry(op, x, y, height, width))
-    return _sums_of_products("depthwise_conv_2d", op, graph, (x, (array_of(weights),), bias, y), weights, sizes)
+    lowered = _sums_of_products("depthwise_conv_2d", op, graph, (x, (array_of(weights),), bias, y), weights, sizes)
+    return in_rows(lowered, x, y, (height, width), _geometry(op, x, y, height, width))
 
 
 def padding(x: int, y: int, size: int, stride: int, dilation: int) -> int:

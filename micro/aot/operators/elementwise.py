@@ -19,6 +19,7 @@ from micro.aot.calls import (
     tensors_of,
 )
 from micro.aot.fixed_point import activation_range, quantize_multiplier
+from micro.aot.overlap import IN_PLACE
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op, Tensor
 
@@ -85,7 +86,8 @@ def _broadcast(kernel: str, op: Op, graph: Graph, *further: Argument) -> Lowered
         assert tensor is not None
         strides.append([0 if size == 1 else stride for size, stride in zip(own, strides_of(own))])
         arguments.append(operand(tensor))
-    return Lowered((Call(kernel, (*arguments, y, ints(shape), ints(strides[0]), ints(strides[1]), *further)),))
+    call = Call(kernel, (*arguments, y, ints(shape), ints(strides[0]), ints(strides[1]), *further))
+    return Lowered((call,), overlap={number: IN_PLACE for number, own in enumerate(owned) if own == shape})
 
 
 def operand(tensor: Tensor) -> Argument:

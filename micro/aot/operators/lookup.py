@@ -13,6 +13,7 @@ from micro.aot.calls import (
     require_shape,
     tensors_of,
 )
+from micro.aot.overlap import IN_PLACE
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op, Tensor, packed, schema_module
 from micro.tflite.interpreter import all_outputs
@@ -29,7 +30,9 @@ def lookup(op: Op, graph: Graph, storage: Storage) -> Lowered:
     require_shape(y, x.shape, op, graph)
     every = np.arange(-128, 128, dtype=np.int8)
     table = all_outputs(_alone(op, x, y), [every.reshape(1, 1, 256)])["output0"]
-    return Lowered((Call("lookup", (x, y, x.size, Constant(table.reshape(-1).astype(np.int8)))),))
+    return Lowered(
+        (Call("lookup", (x, y, x.size, Constant(table.reshape(-1).astype(np.int8)))),), overlap={0: IN_PLACE}
+    )
 
 
 def _alone(op: Op, x: Tensor, y: Tensor) -> bytes:

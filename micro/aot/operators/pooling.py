@@ -21,6 +21,7 @@ from micro.aot.calls import (
 )
 from micro.aot.fixed_point import activation_range, quantize_multiplier
 from micro.aot.operators.convolution import padding, window_shape
+from micro.aot.overlap import in_rows
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op
 
@@ -75,4 +76,5 @@ def _pool(kernel: str, op: Op, graph: Graph) -> Lowered:
     if options["padding"] == 0:
         before = tuple(padding(x.shape[i + 1], y.shape[i + 1], size[i], strides[i], 1) for i in (0, 1))  # type: ignore[assignment]
     reach = activation_range(options.get("fusedActivationFunction", 0), *int8_of(y, op, graph))
-    return Lowered((Call(kernel, (x, y, *x.shape, *size, *y.shape[1:3], *strides, *before, *reach)),))
+    lowered = Lowered((Call(kernel, (x, y, *x.shape, *size, *y.shape[1:3], *strides, *before, *reach)),))
+    return in_rows(lowered, x, y, size, (*strides, 1, 1, *before))

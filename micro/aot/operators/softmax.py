@@ -18,6 +18,7 @@ from micro.aot.calls import (
     tensors_of,
 )
 from micro.aot.fixed_point import exp_of_negative, high_product, quantize_multiplier
+from micro.aot.overlap import IN_PLACE
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op
 
@@ -48,4 +49,4 @@ def softmax(op: Op, graph: Graph, storage: Storage) -> Lowered:
         exp_of_negative(high_product(-below * (1 << power), fraction)) for below in range(min(farthest, 255) + 1)
     ]
     table = Constant(np.array(exponentials, np.int32))
-    return Lowered((Call("softmax", (x, y, x.size // depth, depth, table, len(exponentials))),))
+    return Lowered((Call("softmax", (x, y, x.size // depth, depth, table, len(exponentials))),), overlap={0: IN_PLACE})
