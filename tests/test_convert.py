@@ -117,10 +117,10 @@ def test_per_tensor_leaves_one_scale_a_kernel(conv_model, conv_samples):
         ([layers.Activation("gelu", name="curve")], r"layer 'curve' \(Activation\) becomes GELU"),
         ([layers.Activation("elu", name="curve")], r"layer 'curve' \(Activation\) becomes ELU in floating point"),
         ([layers.LayerNormalization(name="ln")], r"layer 'ln' \(LayerNormalization\)"),
-        ([layers.LSTM(4, name="memory")], r"layer 'memory' \(LSTM\) becomes WHILE"),
+        ([layers.SimpleRNN(4, name="memory")], r"layer 'memory' \(SimpleRNN\) becomes WHILE"),
         ([layers.GRU(4, name="memory")], r"layer 'memory' \(GRU\) becomes WHILE"),
     ],
-    ids=["gelu", "elu", "layernorm", "lstm", "gru"],
+    ids=["gelu", "elu", "layernorm", "simple", "gru"],
 )
 def test_layers_that_do_not_fit_are_refused_by_name(middle, says):
     with pytest.raises(micro.ConversionError, match=says):

@@ -14,6 +14,7 @@ from micro.conversion.refuse import explain_interpreter, require_int8
 from micro.errors import ConversionError, ConversionWarning, InterpreterError
 from micro.keras_graph.accept import accept, keras_model
 from micro.keras_graph.calibration_data import Samples, as_array, check_samples
+from micro.keras_graph.recurrent import lstm_layers, require_lstm
 from micro.keras_graph.to_tflite import calibrated_tflite, quantized
 from micro.keras_graph.tracing import predict, traced
 from micro.support.files import write_bytes
@@ -169,6 +170,8 @@ def _converted(
         raise ValueError(
             f"calibration data is 0 throughout ({len(samples)} samples), which leaves every range empty; give typical inputs"
         )
+    for layer in lstm_layers(model):
+        require_lstm(layer)
     judged = None if validation is None else check_samples(samples.shape[1:], validation, "validation")
     return _Conversion(model, samples, *_split(samples, judged), anomaly_detector).converted(weights)
 
@@ -211,7 +214,9 @@ class _Conversion:
     anomaly_detector: bool | None
 
     def converted(self, weights: Weights) -> Converted:
-        """By TensorFlow's converter; as `quantize_aware` computes where that cuts values off."""
+        """By TensorFlow's converter; as `quantize_aware` computes where that cuts values off, or has no int8 form."""
+        if lstm_layers(self.model):
+            return self._own(weights, self._expected())
         function = traced(self.model)
         expected = self._expected()
         best = self._best(weights, calibrated_tflite(self.model, function, self.ranges), expected)
@@ -221,15 +226,19 @@ class _Conversion:
                 return simulated
         return best
 
-    def _simulated(self, weights: Weights, expected: np.ndarray) -> Converted | None:
-        """What `quantize_aware` makes of the model untrained; None where it does not know a layer."""
+    def _own(self, weights: Weights, expected: np.ndarray) -> Converted:
+        """What `quantize_aware` makes of the model untrained."""
         from micro.quantize.aware import quantize_aware
         from micro.quantize.write import write_tflite
 
+        content = write_tflite(quantize_aware(self.model, self.ranges, weights=weights))
+        dense = "per_tensor_dense" if "FULLY_CONNECTED" in read(content).op_counts else "per_channel"
+        return self._finished(dense if weights == "auto" else weights, content, expected)
+
+    def _simulated(self, weights: Weights, expected: np.ndarray) -> Converted | None:
+        """The same; None where it does not know a layer."""
         try:
-            content = write_tflite(quantize_aware(self.model, self.ranges, weights=weights))
-            dense = "per_tensor_dense" if "FULLY_CONNECTED" in read(content).op_counts else "per_channel"
-            return self._finished(dense if weights == "auto" else weights, content, expected)
+            return self._own(weights, expected)
         except (ConversionError, ValueError):
             return None
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from micro.errors import ConversionError
+from micro.keras_graph.recurrent import lstm_call
 from micro.support.silence import hush_tensorflow, silenced
 from micro.tflite.layer_names import all_layers, mentioned_layers, phrase
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from keras_kd.types import Structure, Tensor
 
-    Call: TypeAlias = Callable[[Tensor], Tensor]
+    Call: TypeAlias = Callable[..., Tensor]
 
 # No value of a model that a microcontroller runs is larger; a graph that asks for more would exhaust the host.
 MOST_ELEMENTS = 1 << 26
@@ -158,7 +159,7 @@ def _in_float32(*models: keras.Model) -> Iterator[None]:
 
 @contextmanager
 def _lowered_calls(*models: keras.Model) -> Iterator[None]:
-    """Let UpSampling (nearest) and RepeatVector call a resize, and Embedding a plain GATHER.
+    """Let UpSampling (nearest) and RepeatVector call a resize, Embedding a plain GATHER, and LSTM its one operator.
 
     Keras makes TILE of repeating, and SELECT of indices that may be negative; TFLite Micro has neither in int8.
     """
@@ -231,6 +232,8 @@ def _lowered_call(layer: keras.Layer) -> Call | None:
         return lambda x: tf.squeeze(repeated(tf.expand_dims(x, 2), size, 1), 2)
     if type(layer) is keras.layers.Embedding and layer.quantization_mode is None:
         return lambda x: tf.gather(tf.convert_to_tensor(layer.embeddings), tf.cast(x, tf.int32))
+    if type(layer) is keras.layers.LSTM:
+        return lstm_call(layer)
     if isinstance(layer, keras.layers.RepeatVector):
         return lambda x: tf.squeeze(repeated(tf.expand_dims(tf.expand_dims(x, 1), 1), layer.n, 1), 2)
     return None
@@ -242,7 +245,7 @@ def _refuse_control_flow(graph: tf.Graph, model: keras.Model) -> None:
         if op.type in CONTROL_FLOW:
             raise ConversionError(
                 f"{_where(op.name, model)} becomes {op.type.removeprefix('Stateless').upper()}, which the converter cannot "
-                "quantize; nearest that fit: Conv1D, or Dense over flattened windows"
+                "quantize; nearest that fit: LSTM, Conv1D, or Dense over flattened windows"
             )
 
 

@@ -16,6 +16,7 @@ from micro.keras_graph.calibration_data import Samples
 from micro.quantize.fake_quant import (
     Accumulator,
     Grid,
+    bias_scale,
     broadcast_scale,
     constant_parameters,
     fake_quantize_bias,
@@ -24,11 +25,13 @@ from micro.quantize.fake_quant import (
     kernel_scale,
     least_scale,
 )
+from micro.quantize.gate_scales import GATES, LSTM
 from micro.quantize.hard_swish import hard_swish_steps
 from micro.quantize.lowering import Weights, lower
 from micro.quantize.operators import OPERATORS, accumulator
 from micro.quantize.program import Activations, Node, Program
 from micro.quantize.ranges import Method, calibrated, with_operand
+from micro.quantize.recurrent import simulated_lstm
 from micro.quantize.rules import Granularity, Rule, with_rules
 
 if TYPE_CHECKING:
@@ -151,6 +154,9 @@ class QuantizationAware(keras.Model):
         for number, (node, operator) in enumerate(zip(self.program.nodes, self.operators), 1):
             taken = [values[i] for i in node.inputs]
             scales = [self.grid(i).parameters()[0] for i in node.inputs]
+            if node.op == LSTM:
+                values.append(simulated_lstm(taken[0], *operator.quantized_weights(scales[0]), node, self.grid(number)))
+                continue
             y = ops.reshape(operator(taken, scales[0]), (-1, *node.shape[1:]))
             if node.op == "HARD_SWISH":
                 y = self._hard_swish(y, taken[0] / scales[0], scales[0], self.grid(number).parameters()[0])
@@ -198,7 +204,8 @@ class Simulated(keras.Layer):
         self.node = node
         self.activations = activations
         self.kernel = self.add_weight(shape=node.kernel, name="kernel") if node.kernel else None
-        self.bias = self.add_weight(shape=(node.shape[-1],), name="bias", initializer="zeros") if node.bias else None
+        biases = node.shape[-1] * (GATES if node.op == LSTM else 1)
+        self.bias = self.add_weight(shape=(biases,), name="bias", initializer="zeros") if node.bias else None
         self.operand = None
         if node.operand is not None:
             self.operand = self.add_weight(shape=node.operand, name="operand", trainable=False)
@@ -211,8 +218,8 @@ class Simulated(keras.Layer):
 
     @property
     def prunable_kernel(self) -> keras.Variable | None:
-        """The kernel; None where there is none, and for depthwise ones, of whose few weights each makes a channel."""
-        return None if self.node.op == "DEPTHWISE_CONV_2D" else self.kernel
+        """The kernel; None where there is none, for depthwise ones, of whose few weights each makes a channel, and for LSTM."""
+        return None if self.node.op in ("DEPTHWISE_CONV_2D", LSTM) else self.kernel
 
     def call(self, inputs: list[Tensor], input_scale: Tensor) -> Tensor:
         kernel, bias = (None, None) if self.kernel is None else self.quantized_weights(input_scale)
@@ -226,7 +233,7 @@ class Simulated(keras.Layer):
         assert self.kernel is not None
         assert scale is not None
         kernel = fake_quantize_kernel(self.kernel, self.node, scale)
-        return kernel, None if self.bias is None else fake_quantize_bias(self.bias, scale, input_scale)
+        return kernel, None if self.bias is None else fake_quantize_bias(self.bias, self.node, scale, input_scale)
 
     def accumulator(self, inputs: list[Tensor], scales: list[Tensor]) -> Accumulator | None:
         """The scale of the integers that the operator sums in, as `operators.accumulator` says."""
@@ -237,13 +244,13 @@ class Simulated(keras.Layer):
         return accumulator(self.node, inputs, scales, self.kernel_scale(scales[0]))
 
     def kernel_scale(self, input_scale: Tensor) -> Tensor | None:
-        """The kernel's scale, (channels,) or a scalar; None where there is no kernel."""
+        """The kernel's scale, (channels,), (2, 4) of an LSTM or a scalar; None where there is no kernel."""
         if self.kernel is None:
             return None
         return kernel_scale(self.kernel, self.node, least_scale(self.bias, input_scale))
 
     def integers(self, input_scale: Tensor) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-        """Kernel (int8, Keras's layout), bias (int64) and the kernel's scale, (channels,) or a scalar, as written."""
+        """Kernel (int8, Keras's layout), bias (int64) and the kernel's scale, as `kernel_scale`."""
         assert self.kernel is not None
         scale = ops.convert_to_numpy(self.kernel_scale(input_scale))
         quantized = fake_quantize_kernel(self.kernel, self.node, scale)
@@ -251,7 +258,8 @@ class Simulated(keras.Layer):
         kernel = np.round(ops.convert_to_numpy(quantized) / step).astype(np.int8)
         if self.bias is None:
             return kernel, None, scale
-        bias = np.round(ops.convert_to_numpy(self.bias) / (scale * input_scale)).astype(np.int64)
+        step = ops.convert_to_numpy(bias_scale(scale, self.node)) * input_scale
+        bias = np.round(ops.convert_to_numpy(self.bias) / step).astype(np.int64)
         return kernel, bias, scale
 
     def operand_integers(self) -> tuple[np.ndarray, np.ndarray, int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import keras
 from keras import ops
 
+from micro.quantize.gate_scales import LSTM, broadcast_gate_scales, gate_scales
 from micro.quantize.program import Activations, Node, Range
 
 if TYPE_CHECKING:
@@ -91,10 +92,12 @@ def fake_quantize_kernel(kernel: Tensor, node: Node, scale: Tensor) -> Tensor:
 
 
 def kernel_scale(kernel: Tensor, node: Node, least: Tensor | float) -> Tensor:
-    """The scale at which the largest weight takes the last step: a scalar, or one for each output channel.
+    """The scale at which the largest weight takes the last step: a scalar, one for each output channel, or of an LSTM (2, 4).
 
     `least` is the smallest allowed.
     """
+    if node.op == LSTM:
+        return gate_scales(kernel, node, least)
     if not node.per_channel:
         largest = ops.max(ops.abs(kernel))
         least = ops.max(least)
@@ -108,10 +111,15 @@ def kernel_scale(kernel: Tensor, node: Node, least: Tensor | float) -> Tensor:
     return ops.stop_gradient(ops.maximum(largest / (2.0 ** (node.bits - 1) - 1), least))
 
 
-def fake_quantize_bias(bias: Tensor, scale: Tensor, input_scale: Tensor) -> Tensor:
+def fake_quantize_bias(bias: Tensor, node: Node, scale: Tensor, input_scale: Tensor) -> Tensor:
     """A bias as multiples of the accumulator's scale."""
-    step = ops.stop_gradient(scale * input_scale)
+    step = ops.stop_gradient(bias_scale(scale, node) * input_scale)
     return round_through(bias / step) * step
+
+
+def bias_scale(scale: Tensor, node: Node) -> Tensor:
+    """The kernel's scale that each bias is summed with: of an LSTM its gate's for the inputs, (4 * units,)."""
+    return ops.repeat(scale[0], node.shape[-1]) if node.op == LSTM else scale
 
 
 def least_scale(bias: Tensor | None, input_scale: Tensor) -> Tensor | float:
@@ -147,7 +155,9 @@ def half_away(x: Tensor) -> Tensor:
 
 
 def broadcast_scale(scale: Tensor, node: Node) -> Tensor:
-    """Scales of output channels, shaped to multiply the node's kernel."""
+    """Scales of output channels, or of an LSTM's gates, shaped to multiply the node's kernel."""
+    if node.op == LSTM:
+        return broadcast_gate_scales(scale, node)
     if node.per_channel and node.op == "DEPTHWISE_CONV_2D":
         assert node.kernel is not None
         return ops.reshape(scale, node.kernel[2:])

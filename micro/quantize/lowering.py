@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from micro.errors import ConversionError
+from micro.keras_graph.recurrent import BIAS, BIASED, CARRIER, KERNEL, SEQUENCE
 from micro.keras_graph.to_tflite import to_tflite
+from micro.quantize.gate_scales import LSTM
 from micro.quantize.operators import OPERATORS
 from micro.quantize.program import Node, Program, tuples
 from micro.tflite.graph import Graph, Op, Tensor, read
 from micro.tflite.layer_names import all_layers, layer_phrase, mentioned_layers, output_layer, unique_name
 from micro.tflite.strip import ELEMENTWISE, drops_leading_ones
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # What a node's `kernel`, `bias` and `operand` hold, by the node's name.
 Weights = dict[str, dict[str, np.ndarray]]
@@ -28,6 +33,7 @@ Refuse = Callable[[str], ConversionError]
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 # They differ in how they state the new shape, which is known here.
 RESHAPING = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
+SLICED = dict.fromkeys(("beginMask", "endMask", "ellipsisMask", "newAxisMask", "shrinkAxisMask"), 0)
 NUMBERED = ("PAD", "MEAN", "REDUCE_MAX", "RESIZE_NEAREST_NEIGHBOR", "STRIDED_SLICE", "TRANSPOSE")
 
 
@@ -39,7 +45,7 @@ def lower(model: keras.Model) -> tuple[Program, Weights]:
     Raises:
         ConversionError: Names the layer that becomes an operator which cannot be simulated.
     """
-    graph = read(to_tflite(model))
+    graph = read(to_tflite(model, _with_carriers))
     values = {graph.inputs[0]: 0}
     nodes: list[Node] = []
     weights: Weights = {}
@@ -52,10 +58,16 @@ def lower(model: keras.Model) -> tuple[Program, Weights]:
         nodes.append(dataclasses.replace(node, seen=_seen(node, model)))
         if held:
             weights[name] = held
-        values[op.outputs[0]] = len(nodes)
+        # The last output of an LSTM's carrier is its sequence of states; other operators have one output.
+        values[op.outputs[-1]] = len(nodes)
     if values[graph.outputs[0]] != len(nodes):
         raise ConversionError(f"model {model.name!r} has operators after its output; only a single line can be lowered")
     return Program(graph.tensors[graph.inputs[0]].shape[1:], tuple(_untied(nodes))), weights
+
+
+def _with_carriers(converter: tf.lite.TFLiteConverter) -> None:
+    """Let what TFLite has no form of through, so that LSTM layers arrive here; everything else is refused by name."""
+    converter.allow_custom_ops = True
 
 
 def _node(
@@ -64,6 +76,10 @@ def _node(
     def refuse(problem: str) -> ConversionError:
         return ConversionError(f"{layer_phrase(op, graph, model)} {problem}")
 
+    if op.name == CARRIER:
+        return _lstm(op, name, graph, model, values)
+    if op.name == "REVERSE_V2":
+        return _reversed(op, name, graph, values), {}
     kind = "RESHAPE" if op.name in RESHAPING else op.name
     if kind not in OPERATORS:
         raise refuse(
@@ -98,6 +114,27 @@ def _node(
     elif kind == "SOFTMAX" and op.options.get("beta", 1.0) != 1.0:
         raise refuse("becomes SOFTMAX with a factor other than 1")
     return dataclasses.replace(node, inputs=tuple(values[index] for index in data)), held
+
+
+def _lstm(
+    op: Op, name: str, graph: Graph, model: keras.Model, values: dict[int, int]
+) -> tuple[Node, dict[str, np.ndarray]]:
+    """The operator that an LSTM layer's carrier stands for; the kernel is the layer's kernel over its recurrent kernel."""
+    kernel, biased, bias = (_array(graph.tensors[op.inputs[place]]) for place in (KERNEL, BIASED, BIAS))
+    held = {"kernel": kernel, **({"bias": bias} if biased.any() else {})}
+    mentioned = mentioned_layers(graph.tensors[op.outputs[0]].name, model)
+    source = mentioned[-1].name if mentioned else name
+    shape = graph.tensors[op.outputs[-1]].shape
+    inputs = (values[op.inputs[SEQUENCE]],)
+    return Node(LSTM, name, inputs, shape, kernel=kernel.shape, bias="bias" in held, source=source), held
+
+
+def _reversed(op: Op, name: str, graph: Graph, values: dict[int, int]) -> Node:
+    """A reversal as a slice with a step of -1, which is in int8."""
+    shape = graph.tensors[op.inputs[0]].shape
+    backwards = [axis % len(shape) for axis in np.ravel(_integers(graph.tensors[op.inputs[1]])).tolist()]
+    bounds = [(size - 1, -size - 1, -1) if axis in backwards else (0, size, 1) for axis, size in enumerate(shape)]
+    return Node("STRIDED_SLICE", name, (values[op.inputs[0]],), shape, SLICED, tuple(zip(*bounds)))
 
 
 def _weighted(node: Node, op: Op, graph: Graph, model: keras.Model) -> tuple[Node, dict[str, np.ndarray]]:

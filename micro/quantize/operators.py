@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from keras import ops
 
+from micro.quantize.gate_scales import LSTM
 from micro.quantize.program import Node
+from micro.quantize.recurrent import lstm
 
 if TYPE_CHECKING:
     from keras_kd.types import Tensor
@@ -140,6 +142,11 @@ def _resize_nearest(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None,
     return y
 
 
+def _lstm(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
+    assert kernel is not None
+    return lstm(inputs[0], kernel, bias, node.shape[-1])[0]
+
+
 OPERATORS: dict[str, Operator] = {
     "ADD": Operator(_merge(ops.add), "own", "AddOptions", 2),
     "AVERAGE_POOL_2D": Operator(_pool(ops.average_pool), "same", "Pool2DOptions", 2, "whole"),
@@ -180,6 +187,7 @@ OPERATORS: dict[str, Operator] = {
         lambda node, inputs, kernel, bias: ops.transpose(inputs[0], node.numbers[0]), "same", "TransposeOptions", 2
     ),
     "TRANSPOSE_CONV": Operator(_transposed_convolution, "own", "TransposeConvOptions", 3, "multiplier"),
+    LSTM: Operator(_lstm, "own", "UnidirectionalSequenceLSTMOptions", 3),
 }
 
 

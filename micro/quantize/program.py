@@ -29,6 +29,7 @@ class Node:
         source: The Keras layer that the kernel came from.
         operand: Shape of a constant that is added, subtracted or multiplied.
         operand_first: Whether that constant is the first input.
+        cell_power: Of an LSTM, the power of two that is its cells' scale, once ranges are calibrated.
         seen: Shape that the Keras layer of this name gives, without batch, where only axes of size 1 differ.
     """
 
@@ -46,6 +47,7 @@ class Node:
     operand: tuple[int, ...] | None = None
     operand_first: bool = False
     seen: tuple[int, ...] | None = None
+    cell_power: int | None = None
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,11 @@ import numpy as np
 from keras import ops
 from scipy.cluster.hierarchy import DisjointSet
 
+from micro.quantize.gate_scales import LSTM
 from micro.quantize.lowering import Weights
 from micro.quantize.operators import OPERATORS
 from micro.quantize.program import Activations, Node, Program, Range
+from micro.quantize.recurrent import cell_power, lstm
 
 if TYPE_CHECKING:
     from keras_kd.types import Tensor
@@ -67,7 +69,26 @@ def calibrated(program: Program, weights: Weights, samples: np.ndarray, method: 
         PRESCRIBED[rule, to] if rule != "own" else Range(float(low), float(high))
         for rule, low, high in zip(rules, lows, highs)
     )
-    return dataclasses.replace(program, grids=range_of, ranges=ranges, activations=to)
+    nodes = _with_cells(program, weights, samples)
+    return dataclasses.replace(program, nodes=nodes, grids=range_of, ranges=ranges, activations=to)
+
+
+def _with_cells(program: Program, weights: Weights, samples: np.ndarray) -> tuple[Node, ...]:
+    """The nodes, each LSTM with the scale of its cells: they are in no value of the program."""
+    recurrent = [number for number, node in enumerate(program.nodes) if node.op == LSTM]
+    largest = dict.fromkeys(recurrent, 0.0)
+    for values in _passes(program, weights, samples) if recurrent else ():
+        known = list(values)
+        for number in recurrent:
+            node = program.nodes[number]
+            held: Mapping[str, Any] = weights[node.name]
+            x = ops.convert_to_tensor(known[node.inputs[0]])
+            _, cells = lstm(x, held["kernel"], held.get("bias"), node.shape[-1])
+            largest[number] = max(largest[number], float(ops.max(ops.abs(cells))))
+    return tuple(
+        dataclasses.replace(node, cell_power=cell_power(largest[number])) if number in largest else node
+        for number, node in enumerate(program.nodes)
+    )
 
 
 def assign_ranges(nodes: tuple[Node, ...]) -> tuple[tuple[int, ...], list[str]]:

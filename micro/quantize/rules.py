@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
+from micro.quantize.gate_scales import LSTM
 from micro.quantize.program import Node
 
 Granularity = Literal["auto", "per_channel", "per_tensor"]
@@ -86,6 +87,9 @@ def _ruled(
     width = _width(width, f" for {node.source!r}" if isinstance(bits, Mapping) else "")
     for rule in rules:
         scales, width = rule.weights or scales, rule.bits or width
+    if node.op == LSTM:
+        # Each gate has two scales, and TFLite Micro takes no others.
+        return dataclasses.replace(node, bits=width)
     automatic = node.op != "FULLY_CONNECTED" and width == 8
     return dataclasses.replace(node, bits=width, per_channel=automatic if scales == "auto" else scales == "per_channel")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,14 @@ import numpy as np
 from keras import ops
 
 from micro.quantize.aware import QuantizationAware, Simulated
+from micro.quantize.gate_scales import GATES, LSTM
 from micro.quantize.operators import OPERATORS
 from micro.quantize.program import Node
+from micro.quantize.recurrent import GATE_SCALE
 from micro.tflite.graph import packed, schema_module
+
+# The schema's number of tanh as a fused activation.
+TANH = 4
 
 
 def write_tflite(aware: QuantizationAware) -> bytes:
@@ -48,6 +53,9 @@ class _Writer:
 
     def add_operator(self, number: int) -> None:
         node, operator = self.program.nodes[number], self.aware.operators[number]
+        if node.op == LSTM:
+            self._add_lstm(number, node, operator)
+            return
         inputs = [self.values[value] for value in node.inputs]
         if node.operand is not None:
             inputs.insert(0 if node.operand_first else len(inputs), self._operand(operator))
@@ -59,16 +67,67 @@ class _Writer:
         numbers = (node.shape,) if node.op == "RESHAPE" else node.numbers
         inputs += [self._constant(f"{node.name}/{n}", np.array(value, np.int32)) for n, value in enumerate(numbers)]
         self.values.append(self._value(number + 1, node.name, node.shape))
+        self._operator(node.op, inputs, self.values[-1], self._options(node))
+
+    def _operator(self, op: str, inputs: list[int], output: int, options: Mapping[str, Any]) -> Any:
         made = self.schema.OperatorT()
-        made.opcodeIndex = self._code(node)
-        made.inputs, made.outputs = inputs, [self.values[-1]]
-        table = OPERATORS[node.op].options
+        made.opcodeIndex = self._code(op)
+        made.inputs, made.outputs = inputs, [output]
+        table = OPERATORS[op].options
         if table is not None:
             made.builtinOptionsType = getattr(self.schema.BuiltinOptions, table)
             made.builtinOptions = getattr(self.schema, f"{table}T")()
-            for name, value in self._options(node).items():
+            for name, value in options.items():
                 setattr(made.builtinOptions, name, value)
         self.operators.append(made)
+        return made
+
+    def _add_lstm(self, number: int, node: Node, operator: Simulated) -> None:
+        """An LSTM with its two states, which are set before it runs, so that no sequence goes on where the last one ended."""
+        assert node.cell_power is not None
+        hidden = self._scale_of(number + 1)
+        cell = _Scale(np.array([2.0**node.cell_power]))
+        shape = (1, node.shape[-1])
+        states = [
+            self._state(f"{node.name}/hidden", np.full(shape, hidden.zero, self.program.activations), hidden),
+            self._state(f"{node.name}/cell", np.zeros(shape, np.int16), cell),
+        ]
+        absent = [-1] * 4
+        kernels, biases = self._gates(operator)
+        inputs = [self.values[node.inputs[0]], *kernels, *absent[:3], *biases, *absent[:2], *states, *absent]
+        self.values.append(self._value(number + 1, node.name, node.shape))
+        made = self._operator(node.op, inputs, self.values[-1], {"fusedActivationFunction": TANH})
+        # TFLite reads the scales of what goes into the gates from these; they hold no values.
+        gate = _Scale(np.array([GATE_SCALE]))
+        made.intermediates = [self._tensor(f"{node.name}/gate", "int16", (0,), gate) for _ in range(GATES)]
+        made.intermediates.append(self._tensor(f"{node.name}/product", self.program.activations, (0,), hidden))
+
+    def _state(self, name: str, start: np.ndarray, scale: _Scale) -> int:
+        """A tensor that an operator changes, and the operator that sets it to where it starts."""
+        index = self._tensor(name, start.dtype.name, start.shape, scale)
+        self.tensors[index].isVariable = True
+        shape = self._constant(f"{name}/shape", np.array(start.shape, np.int32))
+        self._operator("RESHAPE", [self._constant(f"{name}/start", start, scale), shape], index, {})
+        return index
+
+    def _gates(self, operator: Simulated) -> tuple[list[int], list[int]]:
+        """Each gate's kernel, then each gate's recurrent kernel; and their biases, which must be there even if 0."""
+        node = operator.node
+        input_scale = ops.convert_to_numpy(self.aware.grid(node.inputs[0]).parameters()[0])
+        kernel, bias, scales = operator.integers(input_scale)
+        units = node.shape[-1]
+        wide = np.int64 if self.program.activations == "int16" else np.int32
+        gate_biases = np.split(np.zeros(GATES * units, wide) if bias is None else bias.astype(wide), GATES)
+        kernels, biases = [], []
+        for part, what in enumerate(("kernel", "recurrent")):
+            rows = kernel[: len(kernel) - units] if part == 0 else kernel[len(kernel) - units :]
+            for gate, values in enumerate(np.split(rows, GATES, axis=1)):
+                scale = np.atleast_1d(scales[part, gate])
+                kernels.append(self._constant(f"{node.name}/{what}_{gate}", values.T, _Scale(scale)))
+                if part == 0:
+                    summed = _Scale((scale * input_scale).astype(np.float32))
+                    biases.append(self._constant(f"{node.name}/bias_{gate}", gate_biases[gate], summed))
+        return kernels, biases
 
     def finish(self) -> bytes:
         schema = self.schema
@@ -87,8 +146,11 @@ class _Writer:
         return packed(model)
 
     def _value(self, value: int, name: str, shape: Sequence[int]) -> int:
+        return self._tensor(name, self.program.activations, shape, self._scale_of(value))
+
+    def _scale_of(self, value: int) -> _Scale:
         scale, zero = (ops.convert_to_numpy(each) for each in self.aware.grid(value).parameters())
-        return self._tensor(name, self.program.activations, shape, _Scale(np.atleast_1d(scale), int(zero)))
+        return _Scale(np.atleast_1d(scale), int(zero))
 
     def _weights(self, operator: Simulated) -> list[int]:
         node = operator.node
@@ -126,8 +188,8 @@ class _Writer:
     def _rank(self, value: int) -> int:
         return 1 + len(self.program.input_shape) if value == 0 else len(self.program.nodes[value - 1].shape)
 
-    def _code(self, node: Node) -> int:
-        code = (node.op, OPERATORS[node.op].version)
+    def _code(self, op: str) -> int:
+        code = (op, OPERATORS[op].version)
         if code not in self.codes:
             self.codes.append(code)
         return self.codes.index(code)

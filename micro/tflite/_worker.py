@@ -83,6 +83,8 @@ def run_in_tflite(request: dict[str, np.ndarray], inputs: list[np.ndarray]) -> d
     for sample in range(len(inputs[0])):
         for index, values in zip(request["inputs"], inputs):
             interpreter.set_tensor(int(index), values[sample])
+        if bool(request["reset"]):
+            interpreter.reset_all_variables()
         interpreter.invoke()
         for number, index in enumerate(request["outputs"]):
             results.setdefault(f"output{number}", []).append(interpreter.get_tensor(int(index)))

@@ -38,6 +38,7 @@ COUNTED: dict[str, dict[int, int | None]] = {
     "TRANSPOSE_CONV": {1: 4, 2: 4, -1: None},
     "FULLY_CONNECTED": {1: None, -1: None},
     "BATCH_MATMUL": {0: None, -1: None},
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": {0: 3, 1: 2, 2: 2, 3: 2, 4: 2, 5: 2, 6: 2, 7: 2, 8: 2, -1: None},
 }
 
 TfliteLike = bytes | str | Path | HasContent
@@ -164,6 +165,8 @@ def macs_of(op: Op, tensors: tuple[Tensor, ...]) -> int:
         return weights.size * (tensors[op.outputs[0]].size // max((weights.shape or (1,))[0], 1))
     if op.name == "BATCH_MATMUL":
         return tensors[op.outputs[0]].size * (tensors[op.inputs[0]].shape or (1,))[-1]
+    if op.name == "UNIDIRECTIONAL_SEQUENCE_LSTM":
+        return math.prod(tensors[op.inputs[0]].shape[:2]) * sum(tensors[i].size for i in op.inputs[1:9])
     return 0
 
 

@@ -15,6 +15,7 @@ from micro.errors import InterpreterError, ModelError
 from micro.tflite.cost import bytes_of, layer_costs, work_of
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
 from micro.tflite.integers import Samples, dequantize, quantize_inputs, random_inputs
+from micro.tflite.states import without_starts
 
 # Limits for models that are run: bytes of activations held at once, bytes of the arena, and operations of an inference.
 # Microcontrollers have at most some tens of MiB of memory; a damaged model may declare anything.
@@ -92,9 +93,18 @@ def invoke(
 
 
 def _ask_worker(
-    engine: str, content: bytes, graph: Graph, inputs: Sequence[np.ndarray], traced: Sequence[int], arena: int = 0
+    engine: str,
+    content: bytes,
+    graph: Graph,
+    inputs: Sequence[np.ndarray],
+    traced: Sequence[int],
+    arena: int = 0,
+    reset: bool = False,
 ) -> tuple[subprocess.CompletedProcess[str], dict[str, np.ndarray]]:
-    """Run 'tflm' or 'tflite' in a process of its own. Returns the process and its answer, empty if it failed."""
+    """Run 'tflm' or 'tflite' in a process of its own. Returns the process and its answer, empty if it failed.
+
+    With `reset`, states are set to 0 before every sample.
+    """
     with tempfile.TemporaryDirectory() as folder:
         request, answer = Path(folder) / "request.npz", Path(folder) / "answer.npz"
         np.savez(
@@ -103,6 +113,7 @@ def _ask_worker(
             engine=engine,
             model=np.frombuffer(content, np.uint8),
             arena_bytes=arena,
+            reset=reset,
             traced=np.asarray(traced, np.int64),
             inputs=np.asarray(graph.inputs, np.int64),
             outputs=np.asarray(graph.outputs, np.int64),
@@ -158,7 +169,8 @@ def reference(
         raise ModelError(
             "this .tflite is packed, and TFLite's kernels cannot run TFLM_DECODE; verify the model from before `pack`"
         )
-    done, answer = _ask_worker("tflite", content, graph, inputs, traced)
+    stateless = without_starts(content)
+    done, answer = _ask_worker("tflite", stateless or content, graph, inputs, traced, reset=stateless is not None)
     if done.returncode != 0:
         raise ModelError(_only_micro(_reason(done)))
     return answer

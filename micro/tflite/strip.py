@@ -66,18 +66,25 @@ def _drop_squeezes(tflite: schema_types.ModelT, graph: schema_types.SubGraphT, s
 
 def _drop_unused(tflite: schema_types.ModelT, graph: schema_types.SubGraphT) -> None:
     """Remove tensors and operator codes that no operator uses any more."""
-    used = {int(i) for op in graph.operators for i in (*op.inputs, *op.outputs) if i >= 0}
+    used = {int(i) for op in graph.operators for i in (*op.inputs, *op.outputs, *_intermediates(op)) if i >= 0}
     used |= {int(i) for i in (*graph.inputs, *graph.outputs)}
     places = {index: place for place, index in enumerate(sorted(used))}
     codes = sorted({operator.opcodeIndex for operator in graph.operators})
     for operator in graph.operators:
         operator.inputs = [places.get(int(index), -1) for index in operator.inputs]
         operator.outputs = [places[int(index)] for index in operator.outputs]
+        if operator.intermediates is not None:
+            operator.intermediates = [places[int(index)] for index in operator.intermediates]
         operator.opcodeIndex = codes.index(operator.opcodeIndex)
     graph.inputs = [places[int(index)] for index in graph.inputs]
     graph.outputs = [places[int(index)] for index in graph.outputs]
     graph.tensors = [graph.tensors[index] for index in sorted(used)]
     tflite.operatorCodes = [tflite.operatorCodes[index] for index in codes]
+
+
+def _intermediates(operator: schema_types.OperatorT) -> Sequence[int]:
+    """Tensors of an LSTM that hold scales alone."""
+    return () if operator.intermediates is None else operator.intermediates
 
 
 def drops_leading_ones(before: Sequence[int], after: Sequence[int]) -> bool:
