@@ -24,7 +24,7 @@ KERNELS = {path.stem: read_kernel(path.stem) for path in sorted((ROOT / "micro/a
 DEFINED = {
     name: kernel
     for kernel, (_, source) in KERNELS.items()
-    for name in re.findall(r"^static (?:inline )?\w+ (\w+)\(", source, re.MULTILINE)
+    for name in re.findall(r"^static (?:inline )?(?:__attribute__\(\(\w+\)\) )?\w+ (\w+)\(", source, re.MULTILINE)
 }
 
 

@@ -14,9 +14,12 @@ LEAST_SPARSITY = 0.78
 FARTHEST, MOST_ENTRIES, MOST_VALUES = 255, 65535, 16
 
 
-def stored(filters: np.ndarray, storage: Storage) -> tuple[str, tuple[np.ndarray, ...]]:
-    """'dense', 'sparse' or 'clustered' for filters (count, rows, length), and the arrays that the kernel takes."""
-    ways: dict[str, tuple[np.ndarray, ...]] = {"dense": (four_by_four(filters),)}
+def stored(filters: np.ndarray, storage: Storage, segment: int | None = None) -> tuple[str, tuple[np.ndarray, ...]]:
+    """'dense', 'sparse' or 'clustered' for filters (count, rows, length), and the arrays that the kernel takes.
+
+    Dense kernels multiply `segment` weights at once, a whole row unless given.
+    """
+    ways: dict[str, tuple[np.ndarray, ...]] = {"dense": dense(filters, segment or filters.shape[-1])}
     if storage == "small" or (storage == "auto" and np.mean(filters == 0) >= LEAST_SPARSITY):
         ways["sparse"] = sparse(filters)
     if storage == "small" and len(np.unique(filters)) <= MOST_VALUES:
@@ -63,17 +66,36 @@ def clustered(filters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return numbers[:, 0::2] | numbers[:, 1::2] << 4, values.astype(np.int8)
 
 
-def four_by_four(filters: np.ndarray) -> np.ndarray:
-    """Filters (count, rows, length) in the order in which the C function dot_4 reads them.
+def dense(filters: np.ndarray, segment: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs (int16) of the filters (count, rows, length) that are computed four at a time, and the other filters (int8).
 
-    Of each group of four filters, row by row: four weights of the first, four of the second and so on; at the end of a row
-    the rest of each. The last filters, fewer than four, follow as they are.
+    Each `segment` weights of a filter are multiplied at once. A filter with a weight of -128 makes no pairs, so that all stand
+    alone.
     """
-    count, rows, length = filters.shape
-    fours, aligned = count // 4, length // 4 * 4
-    groups = filters[: 4 * fours].reshape(fours, 4, rows, length).swapaxes(1, 2)
-    blocks = (
-        groups[..., :aligned].reshape(fours, rows, 4, aligned // 4, 4).swapaxes(2, 3).reshape(fours, rows, 4 * aligned)
-    )
-    rest = groups[..., aligned:].reshape(fours, rows, 4 * (length - aligned))
-    return np.concatenate([np.concatenate([blocks, rest], axis=-1).reshape(-1), filters[4 * fours :].reshape(-1)])
+    count = len(filters)
+    fours = 0 if np.any(filters == -128) else count // 4 * 4
+    paired = filters[:fours].reshape(fours, filters[0].size // segment, segment)
+    return pairs_of_filters(paired), filters[fours:].reshape(-1)
+
+
+def pairs_of_filters(filters: np.ndarray) -> np.ndarray:
+    """Filters (count, segments, length), a multiple of four, in the order in which the C function dot_4 reads them.
+
+    A pair is 256 * a weight of a filter + the weight of the next filter for the same input. Of each group of four filters,
+    segment by segment, for each four inputs: pairs of the first two filters for inputs 0 and 2, of the last two for the same
+    inputs, then both for inputs 1 and 3; at the end of a segment pairs of both for each of the remaining inputs.
+    """
+    count, segments, length = filters.shape
+    aligned = length // 4 * 4
+    groups = filters.astype(np.int16).reshape(count // 4, 2, 2, segments, length)
+    pairs = (256 * groups[:, :, 0] + groups[:, :, 1]).swapaxes(1, 2)  # group, segment, pair of filters, input
+    blocks = pairs[..., :aligned].reshape(count // 4, segments, 2, aligned // 4, 2, 2).transpose(0, 1, 3, 5, 2, 4)
+    rest = pairs[..., aligned:].swapaxes(2, 3)
+    halves = ((blocks, aligned), (rest, length - aligned))
+    return np.concatenate([half.reshape(count // 4, segments, 2 * size) for half, size in halves], axis=-1).reshape(-1)
+
+
+def by_channels(weights: np.ndarray, fours: int) -> np.ndarray:
+    """Depthwise weights (taps, channels): the first channels by four, then by taps, and the others by taps."""
+    first = weights[:, :fours].reshape(len(weights), fours // 4, 4).swapaxes(0, 1)
+    return np.concatenate([first.reshape(-1), weights[:, fours:].reshape(-1)])

@@ -20,11 +20,14 @@ from micro.aot.calls import (
 )
 from micro.aot.fixed_point import activation_range, quantize_multiplier
 from micro.aot.overlap import in_rows
-from micro.aot.weight_layout import Storage, stored
+from micro.aot.weight_layout import Storage, by_channels, stored
 from micro.tflite.graph import Graph, Op, Tensor
 
 # Larger strides and windows could overflow the kernels' 32-bit positions.
 FARTHEST = 1 << 24
+# Windows of so many bytes are copied before they are multiplied, as conv_2d.c says: any where channels are no multiple of four,
+# and small ones where they are, whose rows can be multiplied where they lie.
+LARGEST_COPY, SMALL_WINDOW = 160, 64
 
 
 @operator(inputs=(2, 3), optional=True)
@@ -35,14 +38,27 @@ def fully_connected(op: Op, graph: Graph, storage: Storage) -> Lowered:
     outputs, depth = weights.shape
     rows = x.size // depth
     require(x.size == rows * depth and y.size == rows * outputs, op, graph, "sizes of input, weights and output")
-    filters = array_of(weights).reshape(outputs, 1, depth)
-    kind, arrays = stored(filters, storage)
-    operands = (x, arrays, bias, y)
+    return _dense_rows(op, graph, (x, bias, y), weights, rows, storage)
+
+
+def _dense_rows(
+    op: Op, graph: Graph, operands: tuple[Tensor, Argument, Tensor], weights: Tensor, rows: int, storage: Storage
+) -> Lowered:
+    """A dense layer on each of `rows` parts of the input."""
+    x, bias, y = operands
+    outputs, depth = weights.shape[0], weights.size // weights.shape[0]
+    kind, arrays = stored(array_of(weights).reshape(outputs, 1, depth), storage)
     if kind == "dense":
-        return _sums_of_products("fully_connected", op, graph, operands, weights, (rows, depth, outputs))
+        sizes: tuple[int, ...] = (rows, depth, outputs, _fours(arrays, depth))
+        return _sums_of_products("fully_connected", op, graph, (x, arrays, bias, y), weights, sizes)
     # The other storages have no kernel of their own: a dense layer is a convolution with a window of 1.
     sizes = (rows, 1, 1, depth, 1, 1, 1, 1, outputs, 1, 1, 1, 1, 0, 0)
-    return _sums_of_products(f"conv_2d_{kind}", op, graph, operands, weights, sizes)
+    return _sums_of_products(f"conv_2d_{kind}", op, graph, (x, arrays, bias, y), weights, sizes)
+
+
+def _fours(arrays: tuple[np.ndarray, ...], size: int) -> int:
+    """How many filters of `size` weights lie in pairs."""
+    return 2 * arrays[0].size // size
 
 
 @operator(inputs=(2, 3), optional=True, options=("padding", "strideH", "strideW"))
@@ -56,12 +72,35 @@ def conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
         raise refusal(
             op, graph, f"convolves in groups of {channels} channels; static C needs one group of all {x.shape[3]}"
         )
-    sizes = (*x.shape, height, width, *y.shape[1:], *_geometry(op, x, y, height, width))
-    filters = array_of(weights).reshape(outputs, height, width * channels)
-    kind, arrays = stored(filters, storage)
+    geometry = _geometry(op, x, y, height, width)
+    if height == width == 1 and geometry[:2] == (1, 1):
+        lowered = _dense_rows(op, graph, (x, bias, y), weights, y.size // outputs, storage)
+        return in_rows(lowered, x, y, (1, 1), geometry)
+    return _windows(op, graph, (x, bias, y), weights, array_of(weights), geometry, storage)
+
+
+def _windows(
+    op: Op,
+    graph: Graph,
+    operands: tuple[Tensor, Argument, Tensor],
+    weights: Tensor,
+    filters: np.ndarray,
+    geometry: tuple[int, ...],
+    storage: Storage,
+) -> Lowered:
+    """A convolution with filters (outputs, height, width, channels)."""
+    x, bias, y = operands
+    outputs, height, width, channels = filters.shape
+    window = height * width * channels
+    together = window <= LARGEST_COPY if channels % 4 else height > 1 and window <= SMALL_WINDOW
+    filters = filters.reshape(outputs, height, width * channels)
+    kind, arrays = stored(filters, storage, window if together else channels)
+    sizes = (*x.shape, height, width, *y.shape[1:], *geometry)
     kernel = "conv_2d" if kind == "dense" else f"conv_2d_{kind}"
+    if kind == "dense":
+        sizes = (*sizes, _fours(arrays, window), int(together))
     lowered = _sums_of_products(kernel, op, graph, (x, arrays, bias, y), weights, sizes)
-    return in_rows(lowered, x, y, (height, width), _geometry(op, x, y, height, width))
+    return in_rows(lowered, x, y, (height, width), geometry)
 
 
 @operator(inputs=(2, 3), optional=True, options=("padding", "strideH", "strideW", "depthMultiplier"))
@@ -77,9 +116,15 @@ def depthwise_conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     require(
         fits, op, graph, f"{outputs} filters for {x.shape[3]} channels with a depth multiplier of {multiplier}, which"
     )
-    sizes = (*x.shape, multiplier, height, width, *y.shape[1:3], *_geometry(op, x, y, height, width))
-    lowered = _sums_of_products("depthwise_conv_2d", op, graph, (x, (array_of(weights),), bias, y), weights, sizes)
-    return in_rows(lowered, x, y, (height, width), _geometry(op, x, y, height, width))
+    geometry = _geometry(op, x, y, height, width)
+    if x.shape[3] == 1:  # all filters see the same channel, as in any convolution
+        filters = array_of(weights).reshape(height, width, 1, outputs).transpose(3, 0, 1, 2)
+        return _windows(op, graph, (x, bias, y), weights, filters, geometry, "dense")
+    fours = outputs // 4 * 4 if multiplier == 1 else 0
+    arrays = (by_channels(array_of(weights).reshape(height * width, outputs), fours),)
+    sizes = (*x.shape, multiplier, height, width, *y.shape[1:3], *geometry, fours)
+    lowered = _sums_of_products("depthwise_conv_2d", op, graph, (x, arrays, bias, y), weights, sizes)
+    return in_rows(lowered, x, y, (height, width), geometry)
 
 
 def padding(x: int, y: int, size: int, stride: int, dilation: int) -> int:
@@ -116,10 +161,12 @@ def _sums_of_products(
     x, arrays, bias, y = operands
     x_offset = -int8_of(x, op, graph)[1]
     channels = weights.shape[3] if op.name == "DEPTHWISE_CONV_2D" else weights.shape[0]
-    multipliers = _multipliers(op, graph, x, weights, y, channels)
-    _require_sums(op, graph, weights, bias, x_offset, multipliers[1])
-    rescaling = (x_offset, *multipliers, *_output(op, graph, y))
-    return Lowered((Call(kernel, (x, *map(Constant, arrays), bias, y, *sizes, *rescaling)),))
+    fractions, powers = _multipliers(op, graph, x, weights, y, channels)
+    wide = _require_sums(op, graph, weights, bias, x_offset, powers) >= 1 << 30 or max(powers) >= 0
+    shifts = powers if wide else -1 - powers
+    rescaling = (Constant(fractions), Constant(shifts), int(len(powers) > 1), int(wide), *_output(op, graph, y))
+    held = (Constant(array) if array.size else 0 for array in arrays)
+    return Lowered((Call(kernel, (x, *held, bias, y, *sizes, x_offset, *rescaling)),))
 
 
 def _operands(op: Op, graph: Graph) -> tuple[Tensor, Tensor, Argument, Tensor]:
@@ -144,30 +191,32 @@ def _operands(op: Op, graph: Graph) -> tuple[Tensor, Tensor, Argument, Tensor]:
 
 def _multipliers(
     op: Op, graph: Graph, x: Tensor, weights: Tensor, y: Tensor, channels: int
-) -> tuple[Constant, Constant, int]:
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fractions (int32) and powers (int8) of the factors from sums to the output: one, or one a channel."""
     (x_scale, _), (y_scale, _) = int8_of(x, op, graph), int8_of(y, op, graph)
     assert weights.quantization is not None
     scales = weights.quantization.scale
     if len(scales) not in (1, channels):
         raise refusal(op, graph, f"has {len(scales)} scales for {channels} channels")
     pairs = [quantize_multiplier(x_scale * scale / y_scale) for scale in scales]
-    return (
-        Constant(np.array([fraction for fraction, _ in pairs], np.int32)),
-        Constant(np.array([power for _, power in pairs], np.int8)),
-        int(len(scales) > 1),
-    )
+    pairs = [(fraction, power if fraction else -1) for fraction, power in pairs]  # 0 times any power is 0
+    return np.array([pair[0] for pair in pairs], np.int32), np.array([pair[1] for pair in pairs], np.int8)
 
 
-def _require_sums(op: Op, graph: Graph, weights: Tensor, bias: Argument, x_offset: int, powers: Constant) -> None:
-    """Refuse weights and biases whose sums may overflow 32 bits, before or after they are rescaled to the output."""
+def _require_sums(op: Op, graph: Graph, weights: Tensor, bias: Argument, x_offset: int, powers: np.ndarray) -> int:
+    """The largest sum that weights and biases make.
+
+    Refuses those whose sums may overflow 32 bits, before or after they are rescaled to the output.
+    """
     farthest = max(abs(-128 + x_offset), abs(127 + x_offset))
     axes = tuple(range(3)) if op.name == "DEPTHWISE_CONV_2D" else tuple(range(1, len(weights.shape)))
     sums = np.abs(array_of(weights).astype(np.int64)).sum(axis=axes) * farthest
     if isinstance(bias, Constant):
         sums = sums + np.abs(bias.values.astype(np.int64)).reshape(-1)
-    shifts = np.broadcast_to(powers.values, sums.shape)
+    shifts = np.broadcast_to(powers, sums.shape)
     for power in np.unique(shifts):
         require_within_32_bits(int(sums[shifts == power].max()), int(power), op, graph)
+    return int(sums.max())
 
 
 def _geometry(op: Op, x: Tensor, y: Tensor, height: int, width: int) -> tuple[int, ...]:
