@@ -180,8 +180,9 @@ def test_the_object_calls_no_library_and_keeps_its_state_in_the_arena(tmp_path, 
         called = {symbol for kind, symbol in symbols if kind == "U" and not ARITHMETIC.fullmatch(symbol)}
         assert called <= OF_MEMORY, (name, called)
         # A small arena may end up in registers.
-        assert {symbol for kind, symbol in symbols if kind in "bBdD"} <= {"arena"}
-        assert [symbol for kind, symbol in symbols if kind == "T" and not symbol.startswith("__")] == [f"{name}_invoke"]
+        assert {symbol for kind, symbol in symbols if kind in "bBdD"} <= {"static_arena"}
+        defined = {symbol for kind, symbol in symbols if kind == "T" and not symbol.startswith("__")}
+        assert defined == {f"{name}_invoke", f"{name}_invoke_in"}
 
 
 def dense_net(weights, name="net"):
@@ -212,7 +213,7 @@ def test_zeros_and_shared_values_take_less_flash_and_no_ram(tmp_path, gcc):
     ):
         generate(dense_net(weights), tmp_path, name, storage=storage)
         assert array_bytes(tmp_path, name) <= share * full.size
-        assert "_STATIC_ARENA_SIZE 0" in (tmp_path / f"{name}.h").read_text()
+        assert "_SCRATCH_SIZE 0\n" in (tmp_path / f"{name}.h").read_text()
     require_equal([dense_net(weights) for weights in (pruned, clustered)], tmp_path, gcc, storage="small")
     (tmp_path / "x").mkdir()
     require_equal([dense_net(np.zeros((3, 5), np.int8))], tmp_path / "x", gcc, storage="small")
@@ -225,7 +226,8 @@ def test_the_size_told_is_that_of_what_is_written(tmp_path, peer_models):
         header = generate(model, tmp_path, name)[0].read_text()
         size = static_size(model)
         assert size.constants == array_bytes(tmp_path, name)
-        assert f"_STATIC_ARENA_SIZE {size.arena}" in header
+        assert f"_SCRATCH_SIZE {size.arena}\n" in header
+        assert f"_SHARED_SIZE {size.shared}\n" in header
 
 
 def test_packed_models_are_decoded_where_they_are_multiplied(tmp_path, gcc):
@@ -326,5 +328,5 @@ def test_same_model_same_bytes_and_the_command_writes_them(tmp_path, peer_models
 def test_the_arena_is_no_larger_than_the_interpreters_activations(tmp_path, peer_models):
     for name in ("ae", "conv1d", "dscnn"):
         header = generate(peer_models / f"{name}.tflite", tmp_path, name)[0].read_text()
-        arena = int(header.split("_STATIC_ARENA_SIZE ")[1].split()[0])
+        arena = int(header.split("_SCRATCH_SIZE ")[1].split()[0])
         assert 0 < arena <= micro.measure(peer_models / f"{name}.tflite").activation_bytes

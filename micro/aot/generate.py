@@ -32,7 +32,8 @@ def generate(tflite: TfliteLike, directory: str | Path, name: str, *, storage: S
 
     Further inputs and outputs are further arguments. Results equal those of TFLite Micro's reference kernels, bit for bit. The
     C uses no heap, no recursion and no floating point; tensors lie in a static array, and only the kernels that the model
-    uses are in the file. The same model gives the same bytes.
+    uses are in the file. The same model gives the same bytes. Macros that the header names put input and output into that
+    array too, or let the caller give it.
 
     Args:
         tflite: An int8 model: bytes, a path, or what `convert` returns.
@@ -67,19 +68,23 @@ class StaticSize:
 
     Attributes:
         constants: Constant arrays, in flash. The kernels' code comes on top, 0.3 to 3 KiB.
-        arena: Intermediate tensors, in RAM.
+        arena: RAM for tensors between input and output, beside the buffers that `NAME_invoke` is given.
+        shared: RAM for all tensors where input and output lie in the arena, as `NAME_run` has them.
+        bound: Bytes that `shared` could not go below with any other placement.
 
     Examples:
         >>> inputs = keras.Input((8,))
         >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
         >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
         >>> size = micro.aot.static_size(tflite)
-        >>> size.constants, size.arena
-        (29, 0)
+        >>> size.constants, size.arena, size.shared, size.bound
+        (29, 0, 12, 12)
     """
 
     constants: int
     arena: int
+    shared: int
+    bound: int
 
 
 def static_size(tflite: TfliteLike, storage: Storage = "auto") -> StaticSize:
@@ -100,7 +105,8 @@ def static_size(tflite: TfliteLike, storage: Storage = "auto") -> StaticSize:
     """
     laid = _laid_out(tflite, storage)
     widths = {name: np.dtype(kind).itemsize for kind, name in C_TYPES.items()}
-    return StaticSize(sum(widths[array.type] * array.count for array in laid["arrays"]), laid["memory"].scratch)
+    constants, memory = sum(widths[array.type] * array.count for array in laid["arrays"]), laid["memory"]
+    return StaticSize(constants, memory.scratch, memory.shared, memory.bound)
 
 
 def static_files(tflite: TfliteLike, name: str, storage: Storage = "auto") -> dict[str, bytes]:
@@ -139,14 +145,14 @@ def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
     copies = _copied_outputs(graph, places)
     body += copies
     called = [call.kernel for each in lowered for call in each.calls] + ["copy_rows"] * bool(copies)
-    names = [argument(graph.inputs, "input", number) for number in range(len(graph.inputs))]
+    names = ["arena", *(argument(graph.inputs, "input", number) for number in range(len(graph.inputs)))]
     # Compilers warn about an unused argument.
     body = [f"(void){name};" for name in names if not re.search(rf"\b{name}\b", " ".join(body))] + body
     return {
         "digest": sha256(content),
         "memory": memory,
-        "inputs": [_side(graph.tensors[i], "input", n, len(graph.inputs)) for n, i in enumerate(graph.inputs)],
-        "outputs": [_side(graph.tensors[i], "output", n, len(graph.outputs)) for n, i in enumerate(graph.outputs)],
+        "inputs": _sides(graph, graph.inputs, "input", memory.inputs),
+        "outputs": _sides(graph, graph.outputs, "output", memory.outputs),
         "kernels": kernel_sources(called),
         "arrays": arrays,
         "body": body,
@@ -187,15 +193,21 @@ def _constant(constant: Constant, constants: dict[tuple[str, bytes], str], array
     return constants[key]
 
 
-def _side(tensor: Tensor, side: str, number: int, count: int) -> dict[str, Any]:
-    if tensor.dtype != "int8" or tensor.quantization is None:
-        raise ConversionError(
-            f"{side} {tensor.name!r} is {tensor.dtype}; static C takes models that are int8 in and out"
-        )
-    return {
-        "argument": side if count == 1 else f"{side}{number}",
-        "shape": tensor.shape,
-        "size": tensor.size,
-        "scale": float_text(tensor.quantization.scale[0]),
-        "zero_point": tensor.quantization.zero_point[0],
-    }
+def _sides(graph: Graph, indices: tuple[int, ...], side: str, offsets: tuple[int, ...]) -> list[dict[str, Any]]:
+    """What the templates need to know of each input or output."""
+    made = []
+    for number, i in enumerate(indices):
+        tensor = graph.tensors[i]
+        if tensor.dtype != "int8" or tensor.quantization is None:
+            raise ConversionError(
+                f"{side} {tensor.name!r} is {tensor.dtype}; static C takes models that are int8 in and out"
+            )
+        made.append({
+            "argument": argument(indices, side, number),
+            "shape": tensor.shape,
+            "size": tensor.size,
+            "scale": float_text(tensor.quantization.scale[0]),
+            "zero_point": tensor.quantization.zero_point[0],
+            "place": offsets[number],
+        })  # fmt: skip
+    return made

@@ -4,6 +4,8 @@
 
 Without models: the three in the shared data's peer_models, whose README has TFLite Micro's figures on the same machine. Each
 also with 80 % of every Dense and Conv2D kernel at zero, stored as it is and without its zeros.
+
+RAM: the static arena; it with buffers for input and output; an arena that holds these; what no placement goes below.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.aot import generate
+from micro.aot import generate, static_size
 from micro.aot.weight_layout import Storage, stored
 from micro.emission.c_text import c_array
 from micro.firmware.boards import MACHINES
@@ -53,8 +55,9 @@ def main() -> None:
     parser.add_argument("--optimize", default="-O2")
     arguments = parser.parse_args()
     peers = Path(os.environ.get("KERAS_KD_DATA", Path(__file__).parents[3] / "shared" / "data")) / "peer_models"
-    print("| model | MACs | instructions an inference | per MAC | code beside weights | weights | RAM |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    columns = ("model", "MACs", "instructions an inference", "per MAC", "code beside weights", "weights")
+    print(f"| {' | '.join((*columns, 'arena', 'arena, input, output', 'shared arena', 'bound'))} |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for path in arguments.models or sorted(peers.glob("*.tflite")):
         content = path.read_bytes()
         sparse = pruned(content, 0.8)
@@ -67,7 +70,7 @@ def main() -> None:
             macs = measure(model).macs
             print(
                 f"| {name} | {macs:,} | {row['instructions']:,} | {row['instructions'] / macs:.2f} | {row['code']:,} "
-                f"| {row['weights']:,} | {row['ram']:,} |",
+                f"| {row['weights']:,} | {row['ram']:,} | {row['buffers']:,} | {row['shared']:,} | {row['bound']:,} |",
                 flush=True,
             )
 
@@ -89,7 +92,7 @@ def pruned(content: bytes, share: float) -> bytes:
 
 def figures(model: bytes, storage: Storage, core: str, optimize: str) -> dict[str, int]:
     """Instructions of one inference, and bytes of code and RAM of the static C; its output is held against TFLite Micro's."""
-    graph = read(model)
+    graph, size = read(model), static_size(model, storage)
     shape = graph.tensors[graph.inputs[0]].shape
     x = np.random.default_rng(0).integers(-128, 128, (1, *shape)).astype(np.int8)
     expected = all_outputs(model, [x])["output0"].reshape(-1)
@@ -115,6 +118,9 @@ def figures(model: bytes, storage: Storage, core: str, optimize: str) -> dict[st
         "code": text + data - model_data,
         "weights": kernels,
         "ram": data + bss,
+        "buffers": data + bss + x.size + expected.size,
+        "shared": size.shared,
+        "bound": size.bound,
     }
 
 
