@@ -124,9 +124,11 @@ def test_chips_compute_the_same_around_the_sizes_of_loops(tmp_path, core):
 
 def test_every_kernel_s_paths_are_drawn():
     """Wide sums and others, copied windows and others, filters that stand alone: as the calls in C say."""
-    calls = [static_files(model, "net", "dense")["net.c"].decode().rsplit("net_invoke", 1)[1]
-             for layers in LAYERS.values() for model in layers()]  # fmt: skip
-    arguments = [call.split("(", 2)[2].split(");")[0].split(", ") for call in calls]
+    sources = [
+        static_files(model, "net", "dense")["net.c"].decode() for layers in LAYERS.values() for model in layers()
+    ]
+    bodies = [source.split("net_invoke_in(", 1)[1].split("{", 1)[1] for source in sources]
+    arguments = [body.split("(", 1)[1].split(");")[0].split(", ") for body in bodies]
     for place, what in ((-4, "wide"), (-5, "per channel")):
         assert {each[place] for each in arguments} == {"0", "1"}, what
     assert {each[-9] for each in arguments if len(each) == 30} == {"0", "1"}  # conv_2d's windows that are copied
