@@ -1,11 +1,12 @@
-"""Static C on an emulated Cortex-M4 beside TFLite Micro's figures: code, RAM, instructions an inference.
+"""Static C on an emulated Cortex-M beside TFLite Micro with CMSIS-NN: instructions an inference, code, weights, RAM.
 
-    python scripts/bench/static_c.py [MODEL.tflite ...] [--core m4f] [--optimize=-O2]
+    python scripts/bench/static_c.py [MODEL.tflite ...] [--core m4f] [--optimize=-O2,-Os] [--sparse]
 
-Without models: the three in the shared data's peer_models, whose README has TFLite Micro's figures on the same machine. Each
-also with 80 % of every Dense and Conv2D kernel at zero, stored as it is and without its zeros.
-
-RAM: the static arena; it with buffers for input and output; an arena that holds these; what no placement goes below.
+Without models: the four of MLPerf Tiny and the three in the shared data's peer_models. Instructions are those of a whole
+inference without the closing softmax; code and RAM are those of the whole model. RAM: with input and output in buffers of their
+own, with all in one arena, and what no placement goes below. Figures of TFLite Micro are of the same compiler, core and
+emulator. With --sparse each model also with 80 % of every Dense and Conv2D kernel at zero, stored as it is and without its
+zeros.
 """
 
 from __future__ import annotations
@@ -48,31 +49,67 @@ int main(void) {{
 """
 
 
+# Instructions of an inference by TFLite Micro with CMSIS-NN on a Cortex-M4F, at -O2 and -Os, where they were measured.
+CMSIS_NN: dict[str, dict[str, int]] = {
+    "kws_ref_model": {"-O2": 7_700_000},
+    "pretrainedResnet_quant": {"-O2": 29_900_000},
+    "ae": {"-O2": 596_800, "-Os": 890_440},
+    "conv1d": {"-O2": 549_960, "-Os": 688_920},
+    "dscnn": {"-O2": 2_918_040, "-Os": 3_270_280},
+}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", type=Path)
     parser.add_argument("--core", default="m4f", choices=[machine.core for machine in MACHINES])
-    parser.add_argument("--optimize", default="-O2")
+    parser.add_argument("--optimize", default="-O2,-Os", help="levels of optimization, with commas between them")
+    parser.add_argument("--sparse", action="store_true", help="also with 80 %% of the weights at zero")
     arguments = parser.parse_args()
-    peers = Path(os.environ.get("KERAS_KD_DATA", Path(__file__).parents[3] / "shared" / "data")) / "peer_models"
-    columns = ("model", "MACs", "instructions an inference", "per MAC", "code beside weights", "weights")
-    print(f"| {' | '.join((*columns, 'arena', 'arena, input, output', 'shared arena', 'bound'))} |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    for path in arguments.models or sorted(peers.glob("*.tflite")):
+    levels = arguments.optimize.split(",")
+    data = Path(os.environ.get("KERAS_KD_DATA", Path(__file__).parents[3] / "shared" / "data"))
+    named = [path for folder in ("mlperf_tiny", "peer_models") for path in sorted((data / folder).glob("*.tflite"))]
+    columns = [f"{level} | per MAC | CMSIS-NN | code" for level in levels]
+    print(f"| model | MACs | {' | '.join(columns)} | weights | RAM | shared arena | bound |")
+    print("| --- " * (6 + 4 * len(levels)) + "|")
+    for path in arguments.models or named:
         content = path.read_bytes()
-        sparse = pruned(content, 0.8)
-        for name, model, storage in (
-            (path.stem, content, "dense"),
-            (f"{path.stem}, 80 % zeros, dense", sparse, "dense"),
-            (f"{path.stem}, 80 % zeros, sparse", sparse, "small"),
-        ):
-            row = figures(model, storage, arguments.core, arguments.optimize)
-            macs = measure(model).macs
-            print(
-                f"| {name} | {macs:,} | {row['instructions']:,} | {row['instructions'] / macs:.2f} | {row['code']:,} "
-                f"| {row['weights']:,} | {row['ram']:,} | {row['buffers']:,} | {row['shared']:,} | {row['bound']:,} |",
-                flush=True,
-            )
+        print(row(path.stem, content, "dense", arguments.core, levels), flush=True)
+        if arguments.sparse:
+            sparse = pruned(content, 0.8)
+            print(row(f"{path.stem}, 80 % zeros, dense", sparse, "dense", arguments.core, levels), flush=True)
+            print(row(f"{path.stem}, 80 % zeros, sparse", sparse, "small", arguments.core, levels), flush=True)
+
+
+def row(name: str, model: bytes, storage: Storage, core: str, levels: list[str]) -> str:
+    """A row of the table."""
+    macs = measure(model).macs
+    cells = [name, f"{macs:,}"]
+    for level in levels:
+        counted, whole = figures(without_softmax(model), storage, core, level), figures(model, storage, core, level)
+        instructions = counted["instructions"]
+        theirs = CMSIS_NN.get(name, {}).get(level) if core == "m4f" else None
+        cells += [
+            f"{instructions:,}",
+            f"{instructions / macs:.2f}",
+            f"{theirs:,}" if theirs else "",
+            f"{whole['code']:,}",
+        ]
+    sizes = [f"{whole[name]:,}" for name in ("weights", "buffers", "shared", "bound")]
+    return f"| {' | '.join([*cells, *sizes])} |"
+
+
+def without_softmax(content: bytes) -> bytes:
+    """The model whose output is the input of its closing softmax; the model itself if it ends otherwise."""
+    schema = schema_module()
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    graph = model.subgraphs[0]
+    if read(content).ops[-1].name != "SOFTMAX":
+        return content
+    graph.outputs = [int(graph.operators.pop().inputs[0])]
+    for signature in model.signatureDefs or []:
+        signature.outputs[0].tensorIndex = graph.outputs[0]
+    return packed(model)
 
 
 def pruned(content: bytes, share: float) -> bytes:
@@ -104,7 +141,9 @@ def figures(model: bytes, storage: Storage, core: str, optimize: str) -> dict[st
         raw = run_in_qemu(folder, core, ["net.c", "main.c"], optimize)
         found = np.frombuffer(raw[4:], np.int8)
         if not np.array_equal(found, expected):
-            raise SystemExit(f"{model}: {np.count_nonzero(found != expected)} outputs differ from TFLite Micro's")
+            raise SystemExit(
+                f"{core} {optimize}: {np.count_nonzero(found != expected)} outputs differ from TFLite Micro's"
+            )
         printed = subprocess.run(
             ["arm-none-eabi-size", "net.o"], cwd=folder, capture_output=True, text=True, check=True
         ).stdout

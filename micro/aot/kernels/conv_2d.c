@@ -9,51 +9,74 @@ static void conv_2d(const int8_t *x, const int16_t *pairs, const int8_t *singles
                     int32_t together, int32_t x_offset, const int32_t *multipliers, const int8_t *shifts,
                     int32_t per_channel, int32_t wide, int32_t y_offset, int32_t low, int32_t high) {
   const int32_t length = width * x_channels, size = height * length; /* of one row of a filter, and of a filter */
+  const int32_t x_row = d_height * x_width * x_channels;
   const int32_t contiguous = d_width == 1 && (together || (x_channels & 3) == 0);
   for (int32_t batch = 0; batch < batches; ++batch, x += x_height * x_width * x_channels) {
     for (int32_t row = 0; row < y_height; ++row) {
       for (int32_t column = 0; column < y_width; ++column, y += y_channels) {
         int8_t window[160];
-        window_taps rows = inside(row, s_height, pad_height, d_height, height, x_height);
-        window_taps columns = inside(column, s_width, pad_width, d_width, width, x_width);
-        const int8_t *source = x;
-        int32_t taps = contiguous ? columns.past - columns.first : 1, n = taps * x_channels;
+        const window_taps rows = inside(row, s_height, pad_height, d_height, height, x_height);
+        const window_taps columns = inside(column, s_width, pad_width, d_width, width, x_width);
+        const int32_t down = rows.past - rows.first, across = columns.past - columns.first;
+        int32_t skipped = rows.first * length + columns.first * x_channels;
         int32_t start = ((rows.from + rows.first * d_height) * x_width + columns.from + columns.first * d_width) * x_channels;
+        /* Lines of segments of n inputs, which start x_line and x_step apart, and their weights. */
+        const int8_t *source = x;
+        int32_t lines = 1, segments = down, n = across * x_channels, x_step = x_row, step = length;
+        if (!contiguous) {
+          lines = down;
+          segments = across;
+          n = x_channels;
+          x_step = d_width * x_channels;
+          step = x_channels;
+        }
         if (together) {
-          if (rows.past - rows.first < height || columns.past - columns.first < width) {
+          if (down < height || across < width) {
             for (int32_t i = 0; i < size; ++i) {
               window[i] = (int8_t)-x_offset;
             }
           }
-          for (int32_t i = rows.first; i < rows.past; ++i, start += d_height * x_width * x_channels) {
-            for (int32_t j = columns.first, from = start; j < columns.past; j += taps, from += d_width * x_channels) {
+          for (int32_t i = 0; i < lines; ++i) {
+            for (int32_t j = 0; j < segments; ++j) {
+              int8_t *to = window + skipped + i * length + j * step;
+              const int8_t *from = x + start + i * x_row + j * x_step;
               for (int32_t k = 0; k < n; ++k) {
-                window[i * length + j * x_channels + k] = x[from + k];
+                to[k] = from[k];
               }
             }
           }
           source = window;
-          rows.first = columns.first = start = 0;
-          rows.past = columns.past = taps = 1;
+          lines = segments = 1;
+          skipped = start = 0;
           n = size;
         }
         const int16_t *pair = pairs;
         const int8_t *single = singles;
         for (int32_t out = 0, count; out < y_channels; out += count) {
-          int32_t sums[4];
-          sums[0] = sums[1] = sums[2] = sums[3] = 0;
+          int32_t sums[4], made[4], room = 255;
+          sums[0] = sums[1] = sums[2] = sums[3] = made[0] = made[1] = made[2] = made[3] = 0;
           count = out < fours ? 4 : 1;
-          for (int32_t i = rows.first, line = start; i < rows.past; ++i, line += d_height * x_width * x_channels) {
-            for (int32_t j = columns.first, from = line; j < columns.past; j += taps, from += d_width * x_channels) {
-              const int32_t skipped = i * length + j * x_channels;
-              if (count == 4) {
-                dot_4(source + from, pair + 2 * skipped, n, x_offset, sums);
-              } else {
-                sums[0] = dot_1(source + from, single + skipped, n, x_offset, sums[0]);
+          for (int32_t i = 0; i < lines; ++i) {
+            for (int32_t j = 0; j < segments; ++j) {
+              const int8_t *from = source + start + i * x_row + j * x_step;
+              const int32_t at = skipped + i * length + j * step;
+              if (count == 1) {
+                sums[0] = dot_1(from, single + at, n, x_offset, sums[0]);
+                continue;
+              }
+              for (int32_t k = 0, part; k < n; k += part) {
+                part = n - k < 252 ? n - k : 252;
+                room -= part;
+                if (room < 0) {
+                  unpacked(made, sums);
+                  room = 255 - part;
+                }
+                dot_4(from + k, pair + 2 * (at + k), part, x_offset, made);
               }
             }
           }
           if (count == 4) {
+            unpacked(made, sums);
             pair += 2 * size;
           } else {
             single += size;

@@ -9,11 +9,14 @@ static void fully_connected(const int8_t *x, const int16_t *pairs, const int8_t 
     const int16_t *pair = pairs;
     const int8_t *single = singles;
     for (int32_t out = 0, count; out < outputs; out += count) {
-      int32_t sums[4];
-      sums[0] = sums[1] = sums[2] = sums[3] = 0;
+      int32_t sums[4], made[4];
+      sums[0] = sums[1] = sums[2] = sums[3] = made[0] = made[1] = made[2] = made[3] = 0;
       if (out < fours) {
         count = 4;
-        dot_4(x, pair, depth, x_offset, sums);
+        for (int32_t at = 0; at < depth; at += 252) {
+          dot_4(x + at, pair + 2 * at, depth - at < 252 ? depth - at : 252, x_offset, made);
+          unpacked(made, sums);
+        }
         pair += 2 * depth;
       } else {
         count = 1;

@@ -25,9 +25,8 @@ from micro.tflite.graph import Graph, Op, Tensor
 
 # Larger strides and windows could overflow the kernels' 32-bit positions.
 FARTHEST = 1 << 24
-# Windows of so many bytes are copied before they are multiplied, as conv_2d.c says: any where channels are no multiple of four,
-# and small ones where they are, whose rows can be multiplied where they lie.
-LARGEST_COPY, SMALL_WINDOW = 160, 64
+# Windows of up to so many bytes are copied before they are multiplied, as conv_2d.c says, unless they are contiguous.
+LARGEST_COPY = 160
 
 
 @operator(inputs=(2, 3), optional=True)
@@ -51,8 +50,8 @@ def _dense_rows(
     if kind == "dense":
         sizes: tuple[int, ...] = (rows, depth, outputs, _fours(arrays, depth))
         return _sums_of_products("fully_connected", op, graph, (x, arrays, bias, y), weights, sizes)
-    # The other storages have no kernel of their own: a dense layer is a convolution with a window of 1.
-    sizes = (rows, 1, 1, depth, 1, 1, 1, 1, outputs, 1, 1, 1, 1, 0, 0)
+    # The other storages have no kernel of their own: a dense layer is a convolution with a window of 1 along an axis of rows.
+    sizes = (1, 1, rows, depth, 1, 1, 1, rows, outputs, 1, 1, 1, 1, 0, 0)
     return _sums_of_products(f"conv_2d_{kind}", op, graph, (x, arrays, bias, y), weights, sizes)
 
 
@@ -92,7 +91,7 @@ def _windows(
     x, bias, y = operands
     outputs, height, width, channels = filters.shape
     window = height * width * channels
-    together = window <= LARGEST_COPY if channels % 4 else height > 1 and window <= SMALL_WINDOW
+    together = window <= LARGEST_COPY and (height > 1 or channels % 4 > 0)
     filters = filters.reshape(outputs, height, width * channels)
     kind, arrays = stored(filters, storage, window if together else channels)
     sizes = (*x.shape, height, width, *y.shape[1:], *geometry)
