@@ -367,9 +367,51 @@ def cut(net: Net, x: Wire) -> Wire | None:
     return net.step("STRIDED_SLICE", [x, *bounds], net.wire(shape, x.far, x.grid), options)
 
 
+def lstm(net: Net, x: Wire) -> Wire | None:
+    """Over the second axis, from states of 0 that the net sets."""
+    if len(x.shape) != 3 or x.shape[0] != 1:
+        return None
+    units = net.dice.randint(1, 6)
+    y = net.wire((1, x.shape[1], units), 1.0)
+
+    def gates(depth: int, scale: float, far: float) -> tuple[list[int], list[float]]:
+        steps = [net.dice.uniform(0.3, 3) / (74 * max(far, 74 * scale) * math.sqrt(depth)) for _ in range(4)]
+        data = [net.bytes_of((units, depth), -127, 127) for _ in steps]
+        return [
+            net.add_tensor(tfl.TensorType.INT8, (units, depth), [step], [0], data=values)
+            for step, values in zip(steps, data)
+        ], steps
+
+    kernels, steps = gates(x.shape[2], x.scale, x.far)
+    recurrent, _ = gates(units, y.scale, 1.0)
+    biases = []
+    for step in steps:
+        values = np.array([net.dice.gauss(0, 1) / (step * x.scale) for _ in range(units)]).clip(-(2**26), 2**26)
+        biases.append(
+            net.add_tensor(tfl.TensorType.INT32, (units,), [step * x.scale], [0], data=values.astype(np.int32))
+        )
+    states = []
+    for kind, start, grid in (
+        (tfl.TensorType.INT8, np.int8(y.zero), y.grid),
+        (tfl.TensorType.INT16, np.int16(0), (2.0 ** net.dice.randint(-15, -9), 0)),
+    ):
+        state, given = (
+            Wire(net.add_tensor(kind, (1, units), [grid[0]], [grid[1]], data=data), (1, units), *grid, 1.0)
+            for data in (None, np.full((1, units), start))
+        )
+        net.tensors[state.number].isVariable = True
+        net.step("RESHAPE", [given, net.indices((1, units))], state)
+        net.wires.pop()
+        states.append(state)
+    options = tfl.UnidirectionalSequenceLSTMOptionsT()
+    options.fusedActivationFunction = tfl.ActivationFunctionType.TANH
+    takes = [x, *kernels, *recurrent, -1, -1, -1, *biases, -1, -1, *states, -1, -1, -1, -1]
+    return net.step("UNIDIRECTIONAL_SEQUENCE_LSTM", takes, y, options)
+
+
 STEPS: tuple[Callable[[Net, Wire], Wire | None], ...] = (
     *(conv, conv, depthwise, depthwise, dense, dense, merge, merge, merge, pool, pool, mean, softmax),
-    *(curve, curve, reshape, reshape, pad, join, join, transpose, cut, cut),
+    *(curve, curve, reshape, reshape, pad, join, join, transpose, cut, cut, lstm),
 )
 
 

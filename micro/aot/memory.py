@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from micro.aot.arena import Life, plan
 from micro.aot.calls import Lowered
-from micro.tflite.graph import Graph
+from micro.tflite.cost import bytes_of
+from micro.tflite.graph import Graph, Tensor
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,10 @@ def memory_of(graph: Graph, lowered: Sequence[Lowered]) -> Memory:
     places = {i: argument(graph.inputs, "input", number) for number, i in enumerate(graph.inputs)}
     for number, i in enumerate(graph.outputs):
         places.setdefault(root[i], argument(graph.outputs, "output", number))
-    roots = list(first)
-    lives = [Life(graph.tensors[i].size, first[i], last[i]) for i in roots]
+    # A state that no call takes, as it starts from 0, needs no place.
+    taken = _taken(lowered)
+    roots = [i for i in first if i in places or i in taken or not graph.tensors[i].variable]
+    lives = [Life(bytes_of(graph.tensors[i]), first[i], last[i]) for i in roots]
     number_of = {i: number for number, i in enumerate(roots)}
     outputs = []
     for number, i in enumerate(graph.outputs):
@@ -58,7 +61,7 @@ def memory_of(graph: Graph, lowered: Sequence[Lowered]) -> Memory:
     for i, offset in zip(roots, made.offsets):
         places.setdefault(i, f"arena + {offset}" if offset else "arena")
     return Memory(
-        {i: places[of] for i, of in root.items()},
+        {i: places[of] for i, of in root.items() if of in places},
         made.inner,
         made.size,
         made.bound,
@@ -79,6 +82,13 @@ def _roots(graph: Graph, lowered: Sequence[Lowered]) -> dict[int, int]:
         alias = each.alias and op.inputs[0] in root
         root |= {i: root[op.inputs[0]] if alias else i for i in op.outputs if i >= 0}
     return root
+
+
+def _taken(lowered: Sequence[Lowered]) -> set[int]:
+    """The tensors that calls take."""
+    arguments = [argument for each in lowered for call in each.calls for argument in call.arguments]
+    tensors = (argument[0] if isinstance(argument, tuple) else argument for argument in arguments)
+    return {tensor.index for tensor in tensors if isinstance(tensor, Tensor)}
 
 
 def _overlaps(

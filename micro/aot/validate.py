@@ -62,6 +62,13 @@ def _require_connections(op: Op, graph: Graph, made: set[int]) -> None:
         if index < 0 and (place < fewest or not operator.optional):
             raise refusal(op, graph, f"lacks input {place}")
         if index >= 0 and index not in made and graph.tensors[index].data is None:
+            if graph.tensors[index].variable:
+                name = graph.tensors[index].name
+                raise refusal(
+                    op,
+                    graph,
+                    f"goes on from its last inference by the state {name!r}; static C takes models that set it first",
+                )
             raise refusal(op, graph, f"takes {graph.tensors[index].name!r}, which nothing before it makes")
     if len(op.outputs) != 1 or op.outputs[0] < 0:
         raise refusal(op, graph, f"has {len(op.outputs)} outputs")

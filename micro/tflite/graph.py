@@ -38,7 +38,7 @@ COUNTED: dict[str, dict[int, int | None]] = {
     "TRANSPOSE_CONV": {1: 4, 2: 4, -1: None},
     "FULLY_CONNECTED": {1: None, -1: None},
     "BATCH_MATMUL": {0: None, -1: None},
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": {0: 3, 1: 2, 2: 2, 3: 2, 4: 2, 5: 2, 6: 2, 7: 2, 8: 2, -1: None},
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": {0: None, -1: None},
 }
 
 TfliteLike = bytes | str | Path | HasContent
@@ -57,7 +57,7 @@ class Quantization:
 class Tensor:
     """One tensor of the graph; `data` holds the raw bytes of a constant and is None for what is computed.
 
-    Constants that share a `buffer` are stored once.
+    Constants that share a `buffer` are stored once. A `variable` one is a state that an operator changes.
     """
 
     index: int
@@ -67,6 +67,7 @@ class Tensor:
     quantization: Quantization | None
     data: bytes | None
     buffer: int = 0
+    variable: bool = False
 
     @property
     def size(self) -> int:
@@ -166,7 +167,8 @@ def macs_of(op: Op, tensors: tuple[Tensor, ...]) -> int:
     if op.name == "BATCH_MATMUL":
         return tensors[op.outputs[0]].size * (tensors[op.inputs[0]].shape or (1,))[-1]
     if op.name == "UNIDIRECTIONAL_SEQUENCE_LSTM":
-        return math.prod(tensors[op.inputs[0]].shape[:2]) * sum(tensors[i].size for i in op.inputs[1:9])
+        steps = math.prod(tensors[op.inputs[0]].shape[:-1])
+        return steps * sum(tensors[i].size for i in op.inputs[1:9] if i >= 0)
     return 0
 
 
@@ -287,7 +289,8 @@ class _Reader:
                 "set it to 0 at the start"
             )
         quantization = self.quantization(tensor.Quantization())
-        return Tensor(index, name, self.types[tensor.Type()], shape, quantization, data, tensor.Buffer())
+        kind, variable = self.types[tensor.Type()], bool(tensor.IsVariable())
+        return Tensor(index, name, kind, shape, quantization, data, tensor.Buffer(), variable)
 
     def quantization(self, parameters: schema.QuantizationParameters | None) -> Quantization | None:
         """None without a scale or without a zero point: TFLite Micro treats such a tensor as not quantized."""

@@ -12,6 +12,7 @@ from micro.aot.operators.elementwise import add, mul, sub
 from micro.aot.operators.lookup import lookup
 from micro.aot.operators.movement import concatenation, expand_dims, pad, reshape, squeeze, strided_slice, transpose
 from micro.aot.operators.pooling import average_pool_2d, max_pool_2d, mean
+from micro.aot.operators.recurrent import unidirectional_sequence_lstm
 from micro.aot.operators.softmax import softmax
 
 OPERATORS: dict[str, Operator] = {
@@ -39,4 +40,5 @@ OPERATORS: dict[str, Operator] = {
     "SUB": sub,
     "TANH": lookup,
     "TRANSPOSE": transpose,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": unidirectional_sequence_lstm,
 }

@@ -28,6 +28,9 @@ from micro.tflite.graph import Graph, Op
 def _same_values(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """The values stay where they are, in another shape."""
     inputs, y = tensors_of(op, graph)
+    if y.variable:
+        # A state set to a constant: the operator whose state it is starts from it.
+        return Lowered(alias=True)
     int8_of(y, op, graph)
     assert inputs[0] is not None
     if inputs[0].size != y.size:

@@ -1,0 +1,162 @@
+"""UNIDIRECTIONAL_SEQUENCE_LSTM: a loop over time, with gates and cells in 16 bits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from micro.aot.calls import (
+    Call,
+    Constant,
+    Lowered,
+    array_of,
+    int8_of,
+    operator,
+    refusal,
+    require,
+    require_shape,
+    require_within_32_bits,
+    tensors_of,
+)
+from micro.aot.fixed_point import quantize_multiplier
+from micro.aot.weight_layout import Storage
+from micro.tflite.graph import Graph, Op, Tensor
+
+# Gates in TFLite's order: input, forget, cell and output. Places of the operator's inputs.
+GATES = 4
+KERNELS, RECURRENT, BIASES, STATES = range(1, 5), range(5, 9), range(12, 16), (18, 19)
+# Of peephole connections, a projection and normalizations, which TFLite Micro does not compute.
+ABSENT = (*range(9, 12), 16, 17, *range(20, 24))
+TANH = 4
+# Scales that TFLite Micro's kernel prescribes: of what goes into a gate's sigmoid or tanh, and of what comes out.
+GATE_SCALE, UNIT_SCALE = 2.0**-12, 2.0**-15
+# Powers of two that cells may have as their scale; beyond them shifts would leave 32 bits.
+CELL_POWERS = range(-24, 1)
+
+
+@operator(inputs=(9, 24), optional=True, options=("fusedActivationFunction",))
+def unidirectional_sequence_lstm(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """An LSTM with tanh that starts every inference from states of 0, as its model sets them."""
+    inputs, y = tensors_of(op, graph)
+    require(len(inputs) == 24 and min(op.inputs[place] for place in (*BIASES, *STATES)) >= 0, op, graph, "inputs")
+    x, scale, zero = inputs[0], *int8_of(y, op, graph)
+    x_scale, x_zero = int8_of(x, op, graph)
+    assert x is not None
+    require(len(x.shape) == 3 and len(y.shape) == 3 and x.shape[0] == 1, op, graph, "shapes of sequences")
+    units, depth, steps = y.shape[2], x.shape[2], x.shape[1]
+    require_shape(y, (1, steps, units), op, graph)
+    _require_plain(op, graph)
+    cells, cell_power = _states(op, graph, units, (scale, zero))
+    kernels = [_weights(inputs[place], (units, depth), op, graph) for place in KERNELS]
+    recurrent = [_weights(inputs[place], (units, units), op, graph) for place in RECURRENT]
+    biases = [_bias(inputs[place], units, op, graph) for place in BIASES]
+    cell_scale = 2.0**cell_power
+    factors = [
+        *(_factor(x_scale, step, GATE_SCALE) for _, step in kernels),
+        *(_factor(scale, step, GATE_SCALE) for _, step in recurrent),
+        quantize_multiplier(UNIT_SCALE * cell_scale / cell_scale),
+        quantize_multiplier(UNIT_SCALE * UNIT_SCALE / cell_scale),
+        quantize_multiplier(UNIT_SCALE * UNIT_SCALE / scale),
+    ]
+    _require_sums([values for values, _ in kernels], biases, x_zero, factors[:GATES], op, graph)
+    _require_sums([values for values, _ in recurrent], [np.zeros(units)] * GATES, zero, factors[GATES:8], op, graph)
+    require(all(power <= 0 for _, power in factors[8:]), op, graph, "scales of states")
+    arguments = (
+        *(Constant(_by_unit([values for values, _ in each])) for each in (kernels, recurrent)),
+        Constant(np.stack(biases, axis=1)),
+        Constant(sigmoid_table()),
+        Constant(np.array([fraction for fraction, _ in factors], np.int32)),
+        Constant(np.array([power for _, power in factors], np.int8)),
+    )
+    return Lowered((Call("lstm", (x, y, cells, *arguments, steps, depth, units, -x_zero, zero, cell_power + 12)),))
+
+
+def sigmoid_table() -> np.ndarray:
+    """sigmoid(i / 24) in 16 bits for i from 0 to 255, (256,) uint16, as TFLite interpolates it.
+
+    Between two entries the line lies below the curve. Entries are raised by half of where it lies deepest, step^2 / 16 of the
+    second derivative; the last one is 1.
+    """
+    curve = 1 / (1 + np.exp(-np.arange(256) / 24))
+    bend = curve * (1 - curve) * (2 * curve - 1) / 24**2
+    return np.append(np.floor(65536 * (curve + bend / 16) + 0.5)[:-1], 65535).astype(np.uint16)
+
+
+def _require_plain(op: Op, graph: Graph) -> None:
+    """Refuse what TFLite Micro's kernel does not compute, or what no Keras layer has."""
+    if any(op.inputs[place] >= 0 for place in ABSENT):
+        raise refusal(
+            op, graph, "has peephole connections, a projection or a normalization; static C has the plain LSTM"
+        )
+    if op.options["fusedActivationFunction"] != TANH:
+        raise refusal(op, graph, "has another activation than tanh")
+    if op.options.get("timeMajor") or op.options.get("cellClip"):
+        raise refusal(op, graph, "has time as its first axis, or limits its cells; static C has neither")
+
+
+def _states(op: Op, graph: Graph, units: int, output: tuple[float, int]) -> tuple[Tensor, int]:
+    """The tensor of the cells, and the power of two that is their scale."""
+    hidden, cells = (graph.tensors[op.inputs[place]] for place in STATES)
+    require(hidden.size == cells.size == units, op, graph, "sizes of states")
+    if int8_of(hidden, op, graph) != output:
+        raise refusal(op, graph, "has states with another scale or zero point than its output")
+    if cells.dtype != "int16" or cells.quantization is None:
+        raise refusal(op, graph, f"has cells that are {cells.dtype}; TFLite Micro's are quantized int16")
+    mantissa, power = math.frexp(cells.quantization.scale[0])
+    require(mantissa == 0.5 and power - 1 in CELL_POWERS, op, graph, "scales of cells")
+    for state, start in ((hidden, output[1]), (cells, 0)):
+        if not _starts_at(state, start, graph):
+            raise refusal(op, graph, f"starts from states in {state.name!r} that are not 0")
+    return cells, power - 1
+
+
+def _starts_at(state: Tensor, start: int, graph: Graph) -> bool:
+    """Whether the model sets a state to such a constant before each inference."""
+    makers = [op for op in graph.ops if state.index in op.outputs]
+    given = graph.tensors[makers[0].inputs[0]] if len(makers) == 1 and makers[0].name == "RESHAPE" else None
+    if given is None or given.data is None or given.dtype != state.dtype:
+        return False
+    return bool((array_of(given) == start).all())
+
+
+def _weights(tensor: Tensor | None, shape: tuple[int, int], op: Op, graph: Graph) -> tuple[np.ndarray, float]:
+    """One gate's weights, and their scale."""
+    if tensor is None or tensor.data is None or tensor.dtype != "int8" or tensor.quantization is None:
+        raise refusal(op, graph, "has weights that are not constant int8")
+    if len(tensor.quantization.scale) != 1 or any(tensor.quantization.zero_point):
+        raise refusal(op, graph, "has weights with a zero point, or with more than one scale a gate")
+    require(tensor.shape == shape, op, graph, f"weights of shape {list(tensor.shape)}")
+    return array_of(tensor), tensor.quantization.scale[0]
+
+
+def _bias(tensor: Tensor | None, units: int, op: Op, graph: Graph) -> np.ndarray:
+    if tensor is None or tensor.data is None or tensor.dtype != "int32":
+        raise refusal(op, graph, "has biases that are not constant int32")
+    require(tensor.size == units, op, graph, f"{tensor.size} biases for {units} units, which")
+    return array_of(tensor).reshape(-1)
+
+
+def _factor(x_scale: float, weight_scale: float, scale: float) -> tuple[int, int]:
+    """From a gate's sums to its steps."""
+    return quantize_multiplier(x_scale * weight_scale / scale)
+
+
+def _require_sums(
+    weights: list[np.ndarray],
+    biases: list[np.ndarray],
+    zero: int,
+    factors: list[tuple[int, int]],
+    op: Op,
+    graph: Graph,
+) -> None:
+    """Refuse weights and biases whose sums may overflow 32 bits, before or after they are rescaled."""
+    farthest = max(127 - zero, zero + 128)
+    for values, bias, (_, power) in zip(weights, biases, factors):
+        sums = np.abs(values.astype(np.int64)).sum(axis=1) * farthest + np.abs(bias.astype(np.int64))
+        require_within_32_bits(int(sums.max()), power, op, graph)
+
+
+def _by_unit(gates: list[np.ndarray]) -> np.ndarray:
+    """Weights (units, length) of four gates, the gates of one unit next to each other."""
+    return np.stack(gates, axis=1)

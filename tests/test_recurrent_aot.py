@@ -1,0 +1,182 @@
+"""LSTM as static C: every output byte that of TFLite Micro, on the host and on emulated chips."""
+
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from avr import run_on_avr
+from int8_graphs import Builder
+from keras import layers
+from recurrent_graphs import LSTM, random_lstm
+from test_aot import ON_CHIP, random_inputs, require_equal
+
+import micro
+from micro.aot import generate, static_size
+from micro.aot.operators.recurrent import sigmoid_table
+from micro.firmware.emulate import missing_tools
+from micro.firmware.qemu import run_in_qemu
+from micro.tflite.interpreter import all_outputs
+
+
+@pytest.fixture(scope="module")
+def gcc():
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc: emitted C cannot be compiled")
+    return "gcc"
+
+
+@pytest.mark.parametrize("block", [0, *(pytest.param(block, marks=pytest.mark.slow) for block in range(1, 9))])
+def test_random_lstm_are_equal_to_the_byte(tmp_path, gcc, block):
+    require_equal([random_lstm(20 * block + n) for n in range(20)], tmp_path, gcc)
+
+
+def test_clang_agrees_without_a_warning(tmp_path):
+    if shutil.which("clang") is None:
+        pytest.skip("no clang")
+    flags = ("-O3", "-Wdouble-promotion", "-Wshadow", "-Wcast-align")
+    require_equal([random_lstm(1000 + n) for n in range(6)], tmp_path, "clang", flags=flags)
+
+
+def test_the_table_of_sigmoids_is_tflite_s():
+    """Sigmoid of every int16 value in TFLite Micro, and by a line between two entries of the table."""
+    b = Builder(np.random.default_rng(0))
+    x, y = (b.tensor((1, 65536), "int16", scale=scale, zero=0) for scale in (2.0**-12, 2.0**-15))
+    every = np.arange(-32768, 32768)
+    model = b.build([x], [b.op("LOGISTIC", [x], y)])
+    theirs = all_outputs(model, [every.astype(np.int16).reshape(1, 1, 65536)])["output0"].reshape(-1)
+    table = sigmoid_table().astype(np.int64)
+    at, rest = np.divmod(3 * np.abs(every), 512)
+    line = table[np.minimum(at, 254)] * 512 + rest * (table[np.minimum(at, 254) + 1] - table[np.minimum(at, 254)])
+    upper = np.where(at >= 255, 0x7FFF << 10, line)
+    ours = np.where(every < 0, (1 << 25) - upper + 511, upper + 512) >> 10
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def trained(*middle):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((10, 3)), *middle, layers.Dense(2)])
+    return micro.convert(model, np.random.default_rng(0).normal(size=(64, 10, 3)).astype("float32"))
+
+
+def test_models_of_keras_are_equal_to_the_byte(tmp_path, gcc):
+    models = [
+        trained(layers.Conv1D(4, 3, activation="relu"), layers.LSTM(6, return_sequences=True), layers.LSTM(5)),
+        trained(layers.Bidirectional(layers.LSTM(4))),
+    ]
+    require_equal([model.content for model in models], tmp_path, gcc)
+
+
+def test_the_arena_holds_sequence_and_cells_alone(tmp_path):
+    converted = trained(layers.LSTM(6, return_sequences=True))
+    # The sequence of 10 states of 6, and 6 cells of 16 bits; Dense writes to the output.
+    assert static_size(converted).arena == 60 + 12
+    assert static_size(converted).constants < len(converted.content) / 2
+
+
+def on_chip(tmp_path, models):
+    """Inputs, and what TFLite Micro gives for them, of models whose C is written."""
+    for number, model in enumerate(models):
+        generate(model, tmp_path, f"m{number}")
+    inputs = [random_inputs(model, 1, seed) for seed, model in enumerate(models)]
+    return inputs, [all_outputs(model, [x])["output0"].reshape(-1) for model, x in zip(models, inputs)]
+
+
+def test_an_m4f_agrees_to_the_byte(tmp_path):
+    if missing_tools():
+        pytest.skip(f"not installed: {', '.join(missing_tools())}")
+    models = [random_lstm(2000 + n) for n in range(4)]
+    inputs, theirs = on_chip(tmp_path, models)
+    rows = [", ".join(map(str, x.reshape(-1))) for x in inputs]
+    (tmp_path / "main.c").write_text(
+        ON_CHIP.format(
+            includes="\n".join(f'#include "m{n}.h"' for n in range(len(models))),
+            inputs="\n".join(f"static const int8_t x{n}[] = {{{row}}};" for n, row in enumerate(rows)),
+            largest=max(y.size for y in theirs),
+            calls="\n".join(f"  m{n}_invoke(x{n}, y); console_write(out, y, {y.size}u);" for n, y in enumerate(theirs)),
+        )
+    )
+    printed = run_in_qemu(tmp_path, "m4f", [*(f"m{n}.c" for n in range(len(models))), "main.c"])
+    assert printed == b"".join(y.tobytes() for y in theirs)
+
+
+def test_a_chip_whose_int_has_16_bits_agrees_to_the_byte(tmp_path):
+    models = [random_lstm(3001), random_lstm(3002)]
+    inputs, theirs = on_chip(tmp_path, models)
+    main, body = ['#include "serial.h"\n'], []
+    for n, (x, y) in enumerate(zip(inputs, theirs)):
+        row = ", ".join(map(str, x.reshape(-1)))
+        main.append(f'#include "m{n}.h"\nstatic const int8_t x{n}[] = {{{row}}};\nstatic int8_t y{n}[{y.size}];\n')
+        body.append(f"m{n}_invoke(x{n}, y{n}); for (int16_t i = 0; i < {y.size}; ++i) put_byte((uint8_t)y{n}[i]);")
+    (tmp_path / "main.c").write_text("".join(main) + "int main(void) {" + "".join(body) + " stop(); return 0; }\n")
+    assert run_on_avr(tmp_path, ["m0.c", "m1.c", "main.c"]) == b"".join(y.tobytes() for y in theirs)
+
+
+def damaged(change):
+    """A random LSTM, its tables changed."""
+    from micro.tflite.graph import packed, schema_module
+
+    schema = schema_module()
+    model = schema.ModelT.InitFromPackedBuf(random_lstm(5), 0)
+    graph = model.subgraphs[0]
+    lstm = next(op for op in graph.operators if len(op.inputs) == 24)
+    change(model, graph, lstm)
+    return packed(model)
+
+
+def drop_starts(model, graph, lstm):
+    graph.operators = [op for op in graph.operators if len(op.inputs) == 24]
+
+
+def start_elsewhere(model, graph, lstm):
+    given = graph.tensors[graph.operators[0].inputs[0]]
+    data = model.buffers[given.buffer].data
+    model.buffers[given.buffer].data = (data + 1).astype(np.uint8)
+
+
+def unlike_output(model, graph, lstm):
+    graph.tensors[lstm.inputs[18]].quantization.scale = [0.5]
+
+
+def odd_cells(model, graph, lstm):
+    graph.tensors[lstm.inputs[19]].quantization.scale = [0.001]
+
+
+def another_activation(model, graph, lstm):
+    lstm.builtinOptions.fusedActivationFunction = 1
+
+
+def first_axis_time(model, graph, lstm):
+    lstm.builtinOptions.timeMajor = True
+
+
+def peephole(model, graph, lstm):
+    lstm.inputs = [lstm.inputs[12] if place == 9 else index for place, index in enumerate(lstm.inputs)]
+
+
+def no_biases(model, graph, lstm):
+    lstm.inputs = [-1 if place == 13 else index for place, index in enumerate(lstm.inputs)]
+
+
+def more_units(model, graph, lstm):
+    graph.tensors[lstm.inputs[2]].shape = list(graph.tensors[lstm.inputs[2]].shape)[::-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (drop_starts, "goes on from its last inference by the state"),
+        (start_elsewhere, "starts from states in .* that are not 0"),
+        (unlike_output, "states with another scale or zero point"),
+        (odd_cells, "scales of cells"),
+        (another_activation, "another activation than tanh"),
+        (first_axis_time, "time as its first axis"),
+        (peephole, "peephole"),
+        (no_biases, "inputs that make no sense"),
+        (more_units, "weights of shape"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_static_c_does_not_compute_is_refused_by_name(change, says):
+    with pytest.raises(micro.ConversionError, match=rf"\({LSTM}, .*{says}"):
+        static_size(damaged(change))
