@@ -14,6 +14,7 @@ from test_aot import require_equal
 import micro
 from micro.compress.prune import zeroed
 from micro.config import AUTOENCODERS, CONVOLUTIONAL, PLANAR, RECURRENT, parse_config
+from micro.firmware import emulate as emulation
 from micro.runs.models import build
 
 # Odd sizes, filters of an even number of taps, and a window shorter than a filter reaches.
@@ -189,13 +190,16 @@ def test_inputs_of_other_axes_are_refused_with_what_takes_them(family):
 
 
 @pytest.mark.parametrize("family", RECURRENT)
-def test_a_recurrent_network_teaches_and_is_no_student(family, tmp_path):
+def test_a_recurrent_network_teaches_and_an_lstm_learns(family, tmp_path):
     model = build(family, [8, 5], (30, 2), 3, "teacher")
     assert [layer.output.shape[1:] for layer in model.layers[1:]] == [(30, 8), (5,), (3,)]
     raw = {"job": "cwru", "data": {"folder": "."}, "features": {"kind": "raw"}, "teacher": {"family": family}}
     assert parse_config({**raw, "student": {"family": "tcn"}}, tmp_path).teacher.family == family
-    with pytest.raises(ValueError, match=f"student: family '{family}' is for a teacher: .* takes 'tcn'"):
-        parse_config({**raw, "student": {"family": family}}, tmp_path)
+    if family == "lstm":
+        assert parse_config({**raw, "student": {"family": family}}, tmp_path).student.family == family
+    else:
+        with pytest.raises(ValueError, match=f"student: family '{family}' is for a teacher: .* takes 'lstm', 'tcn'"):
+            parse_config({**raw, "student": {"family": family}}, tmp_path)
 
 
 def test_an_autoencoder_of_convolutions_needs_a_code(tmp_path):
@@ -224,16 +228,21 @@ def test_an_autoencoder_of_convolutions_detects_in_firmware(tmp_path):
     assert result.exit_code == 0, result.output
 
 
-@pytest.mark.slow
-def test_a_recurrent_teacher_teaches_a_student_for_a_chip(tmp_path):
-    """Two tones and noise: an LSTM teaches a MobileNet, which is shrunk, pruned and quantized in training."""
+def two_tones(folder):
+    """A folder of recordings for each of two tones in noise."""
     rng = np.random.default_rng(0)
     for name, frequency in (("slow", 2.0), ("fast", 7.0)):
-        (tmp_path / name).mkdir()
+        (folder / name).mkdir()
         for number in range(6):
             times = np.arange(1500) / 50
             samples = np.sin(2 * np.pi * frequency * times + number) + 0.3 * rng.normal(size=len(times))
-            np.savetxt(tmp_path / name / f"{number}.csv", samples, header="a", comments="", fmt="%.4f")
+            np.savetxt(folder / name / f"{number}.csv", samples, header="a", comments="", fmt="%.4f")
+
+
+@pytest.mark.slow
+def test_a_recurrent_teacher_teaches_a_student_for_a_chip(tmp_path):
+    """Two tones and noise: an LSTM teaches a MobileNet, which is shrunk, pruned and quantized in training."""
+    two_tones(tmp_path)
     (tmp_path / "a.toml").write_text(
         """job = "table"
 task = "classification"
@@ -275,3 +284,46 @@ epochs = 2
     assert report["summary"]["student_int8"]["accuracy"]["mean"] > 0.9
     assert report["parity"]["max_abs_difference"] <= 1
     assert keras.saving.load_model(tmp_path / "run" / "teacher.keras", compile=False).layers[1].units == 12
+
+
+@pytest.mark.slow
+def test_a_recurrent_student_runs_on_a_chip(tmp_path):
+    """Two tones and noise: an LSTM teaches a smaller one, which is quantized in training and becomes static C."""
+    two_tones(tmp_path)
+    (tmp_path / "a.toml").write_text(
+        """job = "table"
+task = "classification"
+seeds = 1
+[data]
+files = ["*/*.csv"]
+sample_rate = 50.0
+[features]
+kind = "raw"
+window = 25
+hop = 25
+[teacher]
+family = "lstm"
+sizes = [12]
+epochs = 20
+learning_rate = 0.005
+[student]
+family = "lstm"
+sizes = [6]
+epochs = 20
+learning_rate = 0.01
+[[compress]]
+stage = "quantize_aware"
+epochs = 2
+"""
+    )
+    result = invoke("run", tmp_path / "a.toml", "--out", tmp_path / "run", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["summary"]["student_int8"]["accuracy"]["mean"] > 0.8
+    assert report["parity"]["max_abs_difference"] <= 1
+    for runtime in ("static", "tflm"):
+        project = ["--board", "cmake", "--out", tmp_path / runtime, "--runtime", runtime]
+        result = invoke("new-firmware", tmp_path / "run", *project)
+        assert result.exit_code == 0, result.output
+    if not emulation.missing_tools():
+        assert invoke("emulate", tmp_path / "run", "--core", "m4f").exit_code == 0

@@ -33,8 +33,9 @@ AUTOENCODERS: tuple[Family, ...] = ("autoencoder", "conv_autoencoder")
 # Families of convolutions, for windows with a time axis or for pictures, and those of them that take pictures.
 CONVOLUTIONAL: tuple[Family, ...] = ("conv_autoencoder", "conv1d", "conv2d", "ds_cnn", "resnet", "mobilenet", "tcn")
 PLANAR: tuple[Family, ...] = ("conv_autoencoder", "conv2d", "ds_cnn", "resnet", "mobilenet")
-# Families that go through a window step by step, for which there are no int8 operators: teachers alone.
+# Families that go through a window step by step, and those of them for which there is no int8 operator: teachers alone.
 RECURRENT: tuple[Family, ...] = ("gru", "lstm")
+TEACHING: tuple[Family, ...] = ("gru",)
 # Detectors that a teacher may be made of by a word, and where classes of others may come from.
 DETECTOR_WORDS = (
     "neighbors",
@@ -90,10 +91,10 @@ class StudentConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _converts(self) -> StudentConfig:
-        if self.path is None and self.family in RECURRENT:
+        if self.path is None and self.family in TEACHING:
             raise ValueError(
-                f"family {self.family!r} is for a teacher: there are no int8 operators for its loop over time; a student takes "
-                "'tcn', 'ds_cnn' or another convolutional family"
+                f"family {self.family!r} is for a teacher: there is no int8 operator for its loop over time; a student takes "
+                "'lstm', 'tcn', 'ds_cnn' or another convolutional family"
             )
         return self
 
