@@ -68,6 +68,8 @@ from micro.keras_graph.fold_batchnorm import fold_batchnorm as fold_batchnorm
 from micro.monitoring import Monitoring as Monitoring
 from micro.monitoring import monitor as monitor
 from micro.monitoring import recalibrate as recalibrate
+from micro.program.budget import Check as Check
+from micro.program.budget import check as check
 from micro.quantize.aware import QuantizationAware as QuantizationAware
 from micro.quantize.aware import quantize_aware as quantize_aware
 from micro.quantize.bias import correct_bias as correct_bias
@@ -83,8 +85,6 @@ from micro.signal import Scaling as Scaling
 from micro.signal import fit_scaling as fit_scaling
 from micro.streaming.step_model import Streamed as Streamed
 from micro.streaming.step_model import stream as stream
-from micro.tflite.budget import Check as Check
-from micro.tflite.budget import check as check
 from micro.tflite.footprint import Footprint as Footprint
 from micro.tflite.footprint import measure as measure
 from micro.tflite.parity import Parity as Parity

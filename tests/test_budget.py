@@ -102,11 +102,13 @@ def test_the_emitted_arena_holds_what_cmsis_nn_is_estimated_to_need(peer_models,
 def test_a_budget_that_is_met_and_one_that_is_not(peer_models):
     model = peer_models / "dscnn.tflite"
     footprint = micro.measure(model)
-    exactly = micro.check(model, flash=footprint.model_bytes, ram=footprint.ram_bytes)
+    program = micro.check(model, ram="1MiB").program
+    assert program.flash == footprint.model_bytes + program.code > footprint.model_bytes + footprint.code.total
+    exactly = micro.check(model, flash=program.flash, ram=footprint.ram_bytes)
     assert exactly.fits
     assert not micro.check(model, ram=footprint.ram_bytes - 1).fits
     assert micro.check(model, ram=footprint.arena_bytes_32bit, kernels="reference").fits
-    tight = micro.check(model, flash=footprint.model_bytes - 1, ram="8KiB")
+    tight = micro.check(model, flash=program.flash - 1, ram="8KiB")
     assert not tight.fits
     flash, ram = tight.broken
     assert "1 over" in flash
@@ -119,7 +121,7 @@ def test_a_budget_that_is_met_and_one_that_is_not(peer_models):
 
 def test_the_command_gates_by_its_exit_code(peer_models):
     model = peer_models / "conv1d.tflite"
-    fits = invoke("check", model, "--flash", "64KiB", "--ram", "16 kB")
+    fits = invoke("check", model, "--flash", "128KiB", "--ram", "16 kB")
     assert (fits.exit_code, fits.output[:5]) == (0, "fits:")
     broken = invoke("check", model, "--ram", "2KiB", "--json")
     assert broken.exit_code == 1
@@ -134,6 +136,64 @@ def test_the_command_gates_by_its_exit_code(peer_models):
         refused = invoke("check", model, *arguments)
         assert refused.exit_code == 2
         assert says in refused.stderr
+
+
+def test_what_is_built_beyond_its_budget_is_never_said_to_fit(peer_models):
+    # Bytes of code with CMSIS-NN on a Cortex-M4 (README.md beside the models): the .tflite alone would fit 64 KiB.
+    for name, code in (("conv1d", 60_500), ("dscnn", 82_600)):
+        model = peer_models / f"{name}.tflite"
+        assert micro.measure(model).model_bytes < 65_536 < micro.measure(model).model_bytes + code
+        (said,) = micro.check(model, flash="64KiB").broken
+        assert said.startswith("flash: the program takes ")
+        assert "TFLite Micro with cmsis-nn" in said
+        assert micro.check(model, flash="64KiB", runtime="static").fits
+
+
+def test_static_c_is_judged_by_its_own_sizes(peer_models):
+    model = peer_models / "ae.tflite"
+    static, tflm = (micro.check(model, ram="1MiB", runtime=runtime).program for runtime in ("static", "tflm"))
+    assert static.flash < tflm.flash
+    assert static.ram < tflm.ram
+    (said,) = micro.check(model, ram=static.ram - 1, runtime="static").broken
+    assert said.startswith(f"ram: static C takes {static.ram:,} bytes, 1 over")
+
+
+@pytest.mark.parametrize("runtime", ["static", "tflm"])
+def test_time_and_energy_are_limits_that_name_their_range(peer_models, runtime):
+    model = peer_models / "ae.tflite"
+    loose = micro.check(model, runtime=runtime, board="nrf52840", latency="1s", energy="1J")
+    assert loose.fits
+    low, likely, high = loose.milliseconds
+    assert low < likely < high
+    assert loose.microjoules == pytest.approx(3.0 * 3.3 * likely)
+    tight = micro.check(model, runtime=runtime, board="nrf52840", latency=f"{likely / 2:.6f}ms", energy="1uJ")
+    assert [said.split(":")[0] for said in tight.broken] == ["latency", "energy"]
+    assert all(loose.basis in said for said in tight.broken)
+    at_half = micro.check(model, runtime=runtime, core="m4f", latency="1s@32MHz")
+    assert at_half.milliseconds[1] == pytest.approx(2 * likely)
+
+
+def test_what_nobody_measured_is_refused_and_not_guessed(peer_models):
+    (said,) = micro.check(peer_models / "ae.tflite", core="m0plus", latency="1s@64MHz").broken
+    assert said.startswith("latency: cannot be judged on Cortex-M0+ at 64 MHz: no published time")
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        ({"latency": "20ms"}, "latency needs a clock, such as 20ms@64MHz"),
+        ({"latency": "20"}, "its unit is missing"),
+        ({"energy": "50uJ"}, "energy needs a board"),
+        ({"energy": "50uJ", "board": "pico"}, "energy needs the current of pico, which no document"),
+        ({"board": "toaster"}, "there is no board 'toaster'"),
+        ({"latency": "1s@1MHz", "core": "m99"}, "there is no core 'm99'; known are m0, "),
+        ({"board": "uno", "core": "m4f"}, "core is 'm4f', and board 'uno' has 'avr'"),
+        ({"flash": "1MiB", "runtime": "fast"}, "runtime must be one of static, tflm"),
+    ],
+)
+def test_a_budget_that_cannot_be_judged_is_refused(peer_models, limits, says):
+    with pytest.raises(ValueError, match=says.replace("(", r"\(")):
+        micro.check(peer_models / "ae.tflite", **limits)
 
 
 @given(st.integers(1, 10**6))

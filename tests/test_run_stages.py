@@ -13,7 +13,7 @@ STAGES = [
     {"stage": "cluster", "clusters": 8, "epochs": 1, "teacher": False},
     {"stage": "quantize_aware", "ranges": "mse", "epochs": 1},
 ]
-BUDGET = {"flash": "8KiB", "ram": "8KiB"}
+BUDGET = {"flash": "128KiB", "ram": "8KiB", "runtime": "tflm"}
 
 
 @pytest.mark.slow
@@ -43,7 +43,9 @@ def test_stages_follow_one_another_without_undoing(tmp_path):
 def test_a_budget_that_only_a_later_stage_meets_is_met(tmp_path):
     shrink = {"stage": "shrink", "rate": 0.9, "epochs": 1}
     path = tmp_path / "later.toml"
-    path.write_text(toml(two_seconds(student={"sizes": [200]}, compress=[shrink], budget={"ram": "1472B"})))
+    path.write_text(
+        toml(two_seconds(student={"sizes": [200]}, compress=[shrink], budget={"ram": "1472B", "runtime": "tflm"}))
+    )
     result = invoke("run", path, "--out", tmp_path / "run", "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
@@ -54,7 +56,7 @@ def test_a_budget_that_only_a_later_stage_meets_is_met(tmp_path):
 
 def test_a_budget_that_nothing_can_meet_is_refused_before_training(tmp_path):
     path = tmp_path / "tight.toml"
-    path.write_text(toml(two_seconds(budget={"ram": "300B"})))
+    path.write_text(toml(two_seconds(budget={"ram": "300B", "runtime": "tflm"})))
     result = invoke("run", path, "--out", tmp_path / "run")
     assert result.exit_code == 2
     assert re.search(

@@ -12,6 +12,7 @@ import click
 
 from micro.cli import models, runs, scale
 from micro.cli.again import go_on
+from micro.cli.boards import boards
 from micro.cli.look import look
 from micro.errors import MicroError, Terminated
 from micro.support.interrupts import ended_by_sigterm
@@ -128,6 +129,7 @@ for command in (
     models.convert,
     models.inspect,
     models.check,
+    boards,
     models.verify,
     models.emit,
     models.aot,

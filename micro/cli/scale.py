@@ -30,7 +30,7 @@ from micro.support.wording import counted
 )
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 @click.option("--address", help="Address of a Ray cluster; this host by default.")
-@click.option("--runtime", type=click.Choice(("tflm", "static")), default="tflm", show_default=True)
+@click.option("--runtime", type=click.Choice(("tflm", "static")), default="static", show_default=True)
 @click.option("--resume", is_flag=True, help="Continue an interrupted search, or with more trials.")
 @as_json
 def search(

@@ -1,6 +1,6 @@
 """The config of a run: one TOML file, a module a section, checked before any work starts.
 
-May import: support, signal, tflite, detection.
+May import: support, signal, targets, tflite, detection.
 """
 
 from micro.config.augmentation import AUGMENTATIONS, AugmentConfig

@@ -13,25 +13,50 @@ from micro.detection.recognizer import LARGEST_SUPPRESSION
 from micro.detection.sensor import LARGEST_MAX_SATURATED
 from micro.detection.threshold import Calibration
 from micro.support.c_names import LONGEST, as_identifier, identifier
+from micro.targets.boards import board_of
+from micro.targets.cores import Runtime, core_of
+from micro.targets.units import parse_energy, parse_latency
 from micro.tflite.cost import parse_bytes
 
 
 class BudgetConfig(Section):
-    """Flash for the .tflite and RAM for its arena, such as "64KiB"; None is no limit."""
+    """Flash and RAM of the program with its runtime, such as "64KiB", time and energy of an inference; None is no limit."""
 
     flash: str | None = None
     ram: str | None = None
+    latency: str | None = None
+    energy: str | None = None
+    board: str | None = None
+    core: str | None = None
+    runtime: Runtime = "static"
 
     @property
     def given(self) -> bool:
         """Whether anything is limited."""
-        return self.flash is not None or self.ram is not None
+        return any(each is not None for each in (self.flash, self.ram, self.latency, self.energy, self.board))
+
+    @property
+    def arena(self) -> str | None:
+        """RAM for TFLite Micro's arena, in which each scale of a layer takes room; static C keeps scales in flash."""
+        return self.ram if self.runtime == "tflm" else None
 
     @model_validator(mode="after")
     def _parses(self) -> BudgetConfig:
         for what, size in (("budget.flash", self.flash), ("budget.ram", self.ram)):
             if size is not None:
                 parse_bytes(size, what)
+        if self.latency is not None:
+            parse_latency(self.latency, "budget.latency")
+        if self.energy is not None:
+            parse_energy(self.energy, "budget.energy")
+        if self.core is not None:
+            core_of(self.core)
+        if self.board is not None:
+            board_of(self.board)
+        elif self.energy is not None:
+            raise ValueError("budget.energy needs budget.board, whose current is known")
+        elif self.latency is not None and "@" not in self.latency:
+            raise ValueError(f"budget.latency needs a clock, such as {self.latency}@64MHz, or budget.board")
         return self
 
 

@@ -75,7 +75,7 @@ def search(
     trials: int = 40,
     workers: int = 2,
     address: str | None = None,
-    runtime: Literal["tflm", "static"] = "tflm",
+    runtime: Literal["tflm", "static"] = "static",
     resume: bool = False,
     progress: Progress = lambda stage, fraction: None,
 ) -> SearchResult:
@@ -93,7 +93,7 @@ def search(
         trials: Candidates that fit and are trained.
         workers: Processes; on a cluster, candidates at a time.
         address: Of a Ray cluster; None for this host.
-        runtime: What flash and RAM are counted for, 'tflm' or 'static'.
+        runtime: What flash and RAM are counted for, 'static' or 'tflm', each with its code.
         resume: Continue the search in `out`, or with more trials.
 
     Raises:
@@ -314,7 +314,6 @@ def _toml(config: Config, task: Task) -> bytes:
     for source in plain["sources"]:
         if "folder" in source:
             source["folder"] = os.path.relpath(source["folder"], task.out)
-    if task.runtime == "tflm":
-        budget = {name: task.budget[name] for name in ("flash", "ram")}
-        plain["budget"] = {name: str(limit) for name, limit in budget.items() if limit is not None}
+    sizes = {name: str(limit) for name in ("flash", "ram") if (limit := task.budget[name]) is not None}
+    plain["budget"] = {**plain["budget"], **sizes, "runtime": task.runtime}
     return tomli_w.dumps(plain).encode()

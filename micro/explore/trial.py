@@ -6,18 +6,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 import keras_kd
-from micro.aot import static_size
 from micro.config import Config, QuantizeStage, Task, parse_config
 from micro.errors import ConversionError
 from micro.explore.scores import score_int8, score_keras
+from micro.program.size import Model, program_of
 from micro.quantize.aware import quantize_aware
+from micro.runs.budgets import exceeded
 from micro.runs.compression import TrainingData, Written, apply, untrained, written
 from micro.runs.estimator_teacher import (
     known_estimators,
@@ -27,9 +28,8 @@ from micro.runs.score_teacher import scores_of_detectors
 from micro.runs.teaching import recipe_of
 from micro.runs.train import build_model, steps_of
 from micro.runs.unlabeled import of_labeled
-from micro.tflite.footprint import measure
+from micro.targets.cores import Runtime
 
-Runtime = Literal["tflm", "static"]
 # Fractions of the epochs after which weak candidates stop: earlier, those that learn slowly and end best would seem weak.
 CHECKPOINTS = (2 / 3,)
 # A candidate is weak if this many others that cost no more, in any respect, were better after as many epochs.
@@ -68,9 +68,10 @@ def try_candidate(
     data = SearchData.read(Path(folder))
     seed_everything(seed, "student")
     student = build_model(parsed.student, data.x.shape[1:], data.outputs, "student")
-    costs = costs_of(_as_written(student, parsed, data.calibration), runtime)
+    smallest = _as_written(student, parsed, data.calibration)
+    costs = costs_of(smallest, runtime)
     result: dict[str, Any] = {"state": "infeasible", "costs": asdict(costs)}
-    if over(costs, budget) > 0 or not learn:
+    if over(costs, budget) > 0 or not learn or _late(smallest, parsed, runtime):
         return result
     watch = _train(student, parsed, data, seed, costs, finished)
     result["epoch_scores"] = watch.seen
@@ -80,7 +81,7 @@ def try_candidate(
     score = score_int8(made, data.judged_x, data.judged_y, data.task)
     costs = costs_of(made, runtime)
     keras.backend.clear_session()
-    state = "infeasible" if over(costs, budget) > 0 else "done"
+    state = "infeasible" if over(costs, budget) > 0 or _late(made, parsed, runtime) else "done"
     return {**result, "state": state, "costs": asdict(costs), **asdict(score), "error": made.plain.error}
 
 
@@ -222,16 +223,20 @@ def _as_written(student: keras.Model, config: Config, calibration: np.ndarray) -
 
 
 def costs_of(made: Written, runtime: Runtime) -> Costs:
-    """What a student takes in a runtime; RAM as `check` compares it.
+    """What a student takes with a runtime, flash and RAM of the whole program, as `check` compares them.
 
     Raises:
         ConversionError: For an operator that static C does not have.
     """
-    footprint = measure(made)
-    if runtime == "tflm":
-        return Costs(footprint.model_bytes, footprint.ram_bytes, footprint.macs)
+    model = Model.read(made)
     try:
-        size = static_size(made)
+        program = program_of(model, runtime)
     except ConversionError as error:
         raise ConversionError(f"search with runtime 'static': {error}") from None
-    return Costs(size.constants, size.arena, footprint.macs)
+    return Costs(program.flash, program.ram, model.footprint.macs)
+
+
+def _late(made: Written, config: Config, runtime: Runtime) -> bool:
+    """Whether a student exceeds the time or the energy of the config's budget; flash and RAM are the search's own."""
+    limits = config.budget.model_copy(update={"flash": None, "ram": None, "runtime": runtime})
+    return bool(exceeded(limits, made))

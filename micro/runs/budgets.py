@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from micro.config import BudgetConfig
-from micro.tflite.budget import check
-from micro.tflite.cost import parse_bytes
+from micro.errors import ConversionError
+from micro.program.budget import budget_of, compare
+from micro.program.size import Model
 from micro.tflite.graph import TfliteLike
 
 
@@ -16,16 +19,10 @@ def exceeded(budget: BudgetConfig, tflite: TfliteLike, table: int = 0) -> tuple[
     """
     if not budget.given:
         return ()
-    found = check(tflite, flash=budget.flash, ram=budget.ram)
-    if budget.flash is None or not table:
-        return found.broken
-    limit, model = parse_bytes(budget.flash, "budget.flash"), found.footprint.model_bytes
-    others = tuple(each for each in found.broken if not each.startswith("flash:"))
-    total = model + table
-    if total <= limit:
-        return others
-    return (
-        f"flash: the model and its table of characters take {total:,} bytes, {total - limit:,} over {limit:,} (model "
-        f"{model:,}, table {table:,})",
-        *others,
+    limits = budget_of(
+        budget.flash, budget.ram, budget.latency, budget.energy, budget.board, budget.core, within="budget."
     )
+    try:
+        return compare(Model.read(tflite), replace(limits, runtime=budget.runtime, table=table)).broken
+    except ConversionError as error:
+        return (f"runtime: the budget is for static C: {error}; budget.runtime = 'tflm' judges it with TFLite Micro",)

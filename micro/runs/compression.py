@@ -117,7 +117,7 @@ def written(model: keras.Model, config: Config, calibration: np.ndarray) -> Writ
 
 
 def _written(model: keras.Model, config: Config, calibration: np.ndarray) -> Written:
-    ram = config.budget.ram
+    ram = config.budget.arena
     if isinstance(model, QuantizationAware):
         converted = convert(model)
     elif ram is not None and config.convert.weights == "auto" and not _clustered(config):
@@ -173,7 +173,7 @@ def require_budget(student: keras.Model, config: Config, calibration: np.ndarray
     activations: Activations = "int8" if quantize is None else quantize.activations
     aware = quantize_aware(model, calibration, weights="per_tensor", bits=bits, activations=activations)
     converted = convert(aware)
-    smallest = pack(converted, ram=budget.ram) if _clustered(config) or bits < 8 else converted
+    smallest = pack(converted, ram=budget.arena) if _clustered(config) or bits < 8 else converted
     if broken := exceeded(budget, smallest, table):
         narrower = ", a smaller student.embedding" if table else ""
         raise RunError(
@@ -189,7 +189,7 @@ def _scales(
         return stage.weights
     if _clustered(config):
         return "per_tensor"
-    ram = config.budget.ram
+    ram = config.budget.arena
     return "auto" if ram is None else choose_weights(model, calibration, ram, activations=stage.activations)
 
 

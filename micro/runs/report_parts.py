@@ -169,6 +169,11 @@ class BudgetReport(Part):
     ram: str | None
     fits: bool
     broken: tuple[str, ...]
+    latency: str | None = None
+    energy: str | None = None
+    board: str | None = None
+    core: str | None = None
+    runtime: str = "tflm"
 
 
 class SeedReport(Part):

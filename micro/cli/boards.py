@@ -1,0 +1,157 @@
+"""The command that says where a model fits, how fast it is there, and how long on a battery."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from micro.cli.terminal import as_json, print_json
+
+if TYPE_CHECKING:
+    from micro.program.placement import Placement
+    from micro.targets.cores import Runtime
+
+STUDENT = "student_int8.tflite"
+
+
+@click.command(short_help="Show where a model fits, and how fast")
+@click.argument("model", type=click.Path())
+@click.option("--runtime", type=click.Choice(("static", "tflm")), default="static", show_default=True)
+@click.option("--board", "names", multiple=True, help="A board of the table; repeat for several, all by default.")
+@click.option("--every", help="How often a window is computed, such as 1s: what is slower does not fit.")
+@click.option("--battery", help="Charge of a battery, such as 220mAh; with --every, days that it lasts.")
+@as_json
+def boards(
+    model: str, runtime: Runtime, names: tuple[str, ...], every: str | None, battery: str | None, as_json: bool
+) -> None:
+    """Show on which boards MODEL.tflite fits, or the student of a run folder: flash, RAM, milliseconds, energy, battery.
+
+    Sizes are those of the whole program with its runtime, static C or TFLite Micro. Times are estimates with their range, and
+    say whether they were checked on real boards; what no data sheet at hand gives is unknown.
+
+    \b
+    Example:
+      keras-kd boards build/model_int8.tflite
+      keras-kd boards runs/pump --runtime tflm --every 1s --battery 220mAh
+    """
+    from micro.program.placement import Use, placements
+    from micro.program.size import Model
+    from micro.targets.boards import all_boards, board_of
+    from micro.targets.units import parse_charge, parse_duration
+
+    if battery is not None and every is None:
+        raise ValueError(
+            "--battery needs --every, such as --every 1s: how long it lasts depends on how often it computes"
+        )
+    use = Use(
+        None if every is None else parse_duration(every, "--every"),
+        None if battery is None else parse_charge(battery, "--battery"),
+    )
+    chosen = tuple(dict.fromkeys(map(board_of, names))) or all_boards()
+    found = placements(Model.read(tflite_of(model)), chosen, runtime, use)
+    if as_json:
+        print_json({"runtime": runtime, "boards": [_plain(each) for each in found]})
+    else:
+        _show(found, runtime, use.battery is not None)
+
+
+def tflite_of(model: str) -> Path:
+    """The .tflite that is meant: the file, or the student of a run folder."""
+    path = Path(model)
+    if not path.is_dir():
+        return path
+    if not (path / STUDENT).is_file():
+        raise click.ClickException(
+            f"{path} is not a finished run: it has no {STUDENT}; a .tflite file is taken as well"
+        )
+    return path / STUDENT
+
+
+def _plain(placement: Placement) -> dict[str, Any]:
+    program, time = placement.program, placement.timing
+    board = {key: value for key, value in dataclasses.asdict(placement.board).items() if key != "id"}
+    low, likely, high = placement.milliseconds or (None, None, None)
+    return {
+        **board,
+        "board_id": placement.board.id,
+        "fits": placement.fits,
+        "problems": placement.problems,
+        "program": None
+        if program is None
+        else {**dataclasses.asdict(program), "flash": program.flash, "ram": program.ram},
+        "milliseconds": {"likely": likely, "least": low, "most": high, "checked": time.checked, "basis": time.basis},
+        "microjoules": placement.microjoules,
+        "days": placement.days,
+    }
+
+
+def _show(found: Sequence[Placement], runtime: Runtime, battery: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    fitting = [each for each in found if each.fits]
+    console = Console(width=None if Console().is_terminal else 110)
+    named = "static C" if runtime == "static" else "TFLite Micro"
+    click.echo(f"{len(fitting)} of {len(found)} boards fit, with {named}:")
+    if fitting:
+        table = Table()
+        for title in ("board", "core", "MHz", "flash", "RAM", "ms a window", "uJ", *(("days",) if battery else ())):
+            table.add_column(title, justify="left" if title in ("board", "core") else "right", no_wrap=True)
+        for each in fitting:
+            table.add_row(*_cells(each), *((_number(each.days),) if battery else ()))
+        console.print(table)
+    for each in found:
+        if not each.fits:
+            click.echo(f"{each.board.id} does not fit: {'; '.join(each.problems)}")
+    for line in _remarks(fitting, battery):
+        click.echo(line)
+
+
+def _cells(placement: Placement) -> tuple[str, ...]:
+    from micro.targets.cores import core_of
+
+    board, program = placement.board, placement.program
+    assert program is not None
+    time = "unknown"
+    if placement.milliseconds is not None:
+        low, likely, high = placement.milliseconds
+        time = f"{_number(likely)} ({_number(low)} to {_number(high)}){'' if placement.timing.checked else ' *'}"
+    energy = _number(placement.microjoules) + (" +" if board.basis == "headline" and placement.microjoules else "")
+    return (
+        *(board.id, core_of(board.core).title, f"{board.mhz:g}"),
+        *(f"{100 * program.flash / board.flash:.1f} %", f"{100 * program.ram / board.ram:.1f} %"),
+        *(time, energy),
+    )
+
+
+def _remarks(fitting: Sequence[Placement], battery: bool) -> list[str]:
+    """What the marks in the table mean, and what each time rests on."""
+    from micro.targets.timing import UNCHECKED
+
+    remarks = ["Flash and RAM are the model's with its runtime; start-up code, drivers and the stack come on top."]
+    if any(each.milliseconds is not None and not each.timing.checked for each in fitting):
+        remarks.append(f"* {UNCHECKED}.")
+    if any(each.microjoules is not None and each.board.basis == "headline" for each in fitting):
+        remarks.append(
+            "+ by the headline of the data sheet, which the boards that were measured exceed two- to fivefold."
+        )
+    if battery:
+        remarks.append(
+            "Days are the chip's alone: sensors, radio, regulator and the battery's self-discharge come on top."
+        )
+    by_basis: dict[str, list[str]] = {}
+    for each in fitting:
+        by_basis.setdefault(each.timing.basis, []).append(each.board.id)
+    remarks += [f"Time of {', '.join(ids)}: {basis}." for basis, ids in by_basis.items()]
+    return remarks
+
+
+def _number(value: float | None) -> str:
+    """Three digits, thousands apart."""
+    if value is None:
+        return "unknown"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,0 +1,142 @@
+"""What a model takes of flash and RAM with its runtime: kernels, interpreter, constants, tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from micro.aot import static_size
+from micro.aot.decode import unpacked
+from micro.errors import ConversionError
+from micro.targets.cores import Core, Runtime, core_of, static_c
+from micro.targets.work import Work
+from micro.tflite.code_size import code_with
+from micro.tflite.cost import bytes_of
+from micro.tflite.footprint import Footprint, measure
+from micro.tflite.graph import Graph, TfliteLike, content_of, read
+from micro.tflite.work import works_of
+
+Kernels = Literal["any", "reference", "cmsis-nn", "cmsis-nn-mve"]
+# Code of static C is counted on Arm cores; other instruction sets are taken to be as dense as this one.
+DENSE = "m4f"
+
+
+@dataclass(frozen=True)
+class Program:
+    """Bytes of a model with its runtime. Start-up code, drivers and the stack come on top.
+
+    Attributes:
+        runtime: 'static' or 'tflm'.
+        kernels: The kernels of TFLite Micro that were counted; '' for static C.
+        code: Estimated code: kernels, and TFLite Micro's interpreter.
+        constants: The .tflite, or static C's constant arrays.
+        arena: Tensors between operators, and with TFLite Micro its bookkeeping.
+        buffers: Input and output, where they lie outside the arena.
+        constants_in_ram: Whether constants take RAM as well, as on AVR.
+    """
+
+    runtime: Runtime
+    kernels: str
+    code: int
+    constants: int
+    arena: int
+    buffers: int
+    constants_in_ram: bool = False
+
+    @property
+    def flash(self) -> int:
+        """Bytes of flash."""
+        return self.code + self.constants
+
+    @property
+    def ram(self) -> int:
+        """Bytes of RAM."""
+        return self.arena + self.buffers + (self.constants if self.constants_in_ram else 0)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A .tflite, read and measured once for all boards and runtimes.
+
+    Attributes:
+        content: Its bytes.
+        graph: Its operators and tensors.
+        footprint: What it takes in TFLite Micro.
+    """
+
+    content: bytes
+    graph: Graph
+    footprint: Footprint
+
+    @classmethod
+    def read(cls, tflite: TfliteLike) -> Model:
+        """Read and measure a .tflite; raises as `measure`."""
+        content = content_of(tflite)
+        graph = read(content)
+        return cls(content, graph, measure(content))
+
+    def works(self, runtime: Runtime) -> tuple[Work, ...]:
+        """The size of each operator that a runtime runs: static C has none that decodes packed weights."""
+        return works_of(unpacked(self.graph) if runtime == "static" else self.graph)
+
+
+def program_of(model: Model, runtime: Runtime, core: Core | None = None, kernels: Kernels | None = None) -> Program:
+    """Flash and RAM of a model with a runtime.
+
+    Args:
+        core: The core that it runs on; without one a Cortex-M4F, and of TFLite Micro's kernels the largest.
+        kernels: Kernels of TFLite Micro; by default those that the core has.
+
+    Raises:
+        ConversionError: For an operator that static C does not have, or a core on which TFLite Micro does not run.
+    """
+    on = core or core_of(DENSE)
+    if runtime == "static":
+        size = static_size(model.content)
+        ends = (*model.graph.inputs, *model.graph.outputs)
+        buffers = sum(bytes_of(model.graph.tensors[index]) for index in ends)
+        return Program(
+            "static",
+            "",
+            static_code(model.works("static"), on),
+            size.constants,
+            size.arena,
+            buffers,
+            on.constants_in_ram,
+        )
+    if on.tflm_kernels == "none":
+        raise ConversionError(f"TFLite Micro does not run on {on.title}")
+    if kernels is None:
+        kernels = "any" if core is None else _kernels_of(on)
+    chosen, arena = arena_of(model.footprint, kernels)
+    return Program("tflm", chosen, code_with(model.footprint.code, chosen), model.footprint.model_bytes, arena, 0)
+
+
+def static_code(works: tuple[Work, ...], core: Core) -> int:
+    """Estimated bytes of static C's code on a core."""
+    sizes = static_c(core.counted_as or DENSE).code
+    families = [work.family for work in works if work.family != "RESHAPE"]
+    return sizes["each"] * len(families) + sum(sizes.get(family, 0) for family in set(families))
+
+
+def arena_of(footprint: Footprint, kernels: Kernels) -> tuple[str, int]:
+    """The kernels with the largest arena among those asked for, and that arena in bytes."""
+    arenas = {
+        "reference": footprint.arena_bytes_32bit,
+        "cmsis-nn": footprint.arena_bytes_cmsis_nn,
+        "cmsis-nn-mve": footprint.arena_bytes_cmsis_nn_mve,
+    }
+    chosen = max(arenas, key=lambda name: arenas[name]) if kernels == "any" else kernels
+    return chosen, arenas[chosen]
+
+
+def _kernels_of(core: Core) -> Kernels:
+    """The kernels whose sizes stand for a core's: ESP-NN's were not measured, and count as CMSIS-NN's."""
+    kernels = core.tflm_kernels
+    return (
+        "cmsis-nn"
+        if kernels in ("esp-nn", "cmsis-nn")
+        else "cmsis-nn-mve"
+        if kernels == "cmsis-nn-mve"
+        else "reference"
+    )
