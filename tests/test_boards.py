@@ -1,12 +1,16 @@
 """The table of boards, and where a model fits, how fast and how long on a battery."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import data_folder, invoke
 
+from micro.program.operators import operator_shares
 from micro.program.placement import Use, place, placements
 from micro.program.size import Model, program_of
 from micro.targets.boards import all_boards, board_of
@@ -127,10 +131,26 @@ def test_battery_life_is_charge_over_mean_current(nets):
     assert late.problems[0].startswith("time: ")
 
 
+@pytest.mark.parametrize("runtime", ["static", "tflm"])
+def test_shares_of_operators_add_up_to_the_whole(nets, runtime):
+    for net in nets.values():
+        shares, time = operator_shares(net, runtime, core_of("m4f"), 64)
+        assert len(shares) == len(net.graph.ops)
+        assert sum(each.share for each in shares.values()) == pytest.approx(1)
+        assert sum(each.milliseconds for each in shares.values()) == pytest.approx(time.milliseconds(64)[1])
+        assert all((each.instructions is None) == (runtime == "tflm") for each in shares.values())
+
+
 def test_what_no_document_gives_is_unknown_and_not_a_number(nets):
     found = place(nets["ad01_int8"], board_of("pico"), "tflm", Use(every=1.0, battery=220.0))
     assert (found.milliseconds, found.microjoules, found.days) == (None, None, None)
     assert "no published time" in found.timing.basis
+
+
+def test_the_page_has_the_table_as_it_is():
+    script = Path(__file__).parents[1] / "scripts" / "board_table.py"
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, f"{done.stderr}run python scripts/board_table.py"
 
 
 def test_the_command_prints_json_with_sources(nets, peer_models):

@@ -1,4 +1,4 @@
-"""The command that says where a model fits, how fast it is there, and how long on a battery."""
+"""Commands on budgets and boards: whether a model fits, where it does, how fast it is there, how long on a battery."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import click
 from micro.cli.terminal import as_json, print_json
 
 if TYPE_CHECKING:
+    from micro.program.budget import Check
     from micro.program.placement import Placement
+    from micro.program.size import Kernels
     from micro.targets.cores import Runtime
 
 STUDENT = "student_int8.tflite"
@@ -57,6 +59,64 @@ def boards(
         print_json({"runtime": runtime, "boards": [_plain(each) for each in found]})
     else:
         _show(found, runtime, use.battery is not None)
+
+
+@click.command(short_help="Check a .tflite against a budget")
+@click.argument("model", type=click.Path(dir_okay=False))
+@click.option("--flash", help="Bytes that the program may take, such as 64KiB: kernels, interpreter and constants.")
+@click.option("--ram", help="Bytes that its tensors may take on a 32-bit chip, such as 16KiB.")
+@click.option("--latency", help="Time of an inference and the clock, such as 20ms@64MHz.")
+@click.option("--energy", help="Energy of an inference on the --board, such as 50uJ.")
+@click.option("--board", help="A board of `keras-kd boards`: its flash and RAM are limits where none are given.")
+@click.option("--core", help="The core that --latency is judged on, such as m33; m4f where no board says it.")
+@click.option("--runtime", type=click.Choice(("tflm", "static")), default="tflm", show_default=True)
+@click.option(
+    "--kernels",
+    type=click.Choice(("any", "reference", "cmsis-nn", "cmsis-nn-mve")),
+    default="any",
+    show_default=True,
+    help="Kernels of the firmware's TFLite Micro: the arena with CMSIS-NN is estimated, mve is for Cortex-M55 and M85.",
+)
+@as_json
+def check(model: str, as_json: bool, runtime: Runtime, kernels: Kernels, **limits: str | None) -> int:
+    """Check MODEL.tflite against a budget of flash, RAM, time and energy. Exit code 1 if it does not fit.
+
+    Flash and RAM are those of the whole program with its runtime, TFLite Micro or static C; start-up code, drivers and the
+    stack come on top. Time and energy are estimates, whose range is printed.
+
+    \b
+    Example:
+      keras-kd check build/model_int8.tflite --flash 64KiB --ram 16KiB
+      keras-kd check build/model_int8.tflite --runtime static --latency 20ms@64MHz
+      keras-kd check build/model_int8.tflite --board nrf52840 --energy 500uJ
+    """
+    from micro.cli.models import costs_of
+    from micro.program.budget import check as check_model
+
+    found = check_model(model, kernels=kernels, runtime=runtime, **limits)
+    if as_json:
+        result = {"fits": found.fits, "broken": found.broken, "flash_budget": found.flash, "ram_budget": found.ram}
+        result |= {"arena_compared": found.arena_bytes, "kernels": found.kernels}
+        result |= {
+            "program": {**dataclasses.asdict(found.program), "flash": found.program.flash, "ram": found.program.ram}
+        }
+        result |= {"milliseconds": found.milliseconds, "microjoules": found.microjoules, "basis": found.basis}
+        print_json({**result, **costs_of(found.footprint)})
+    else:
+        click.echo(_fitting(found) if found.fits else "\n".join(found.broken))
+    return 0 if found.fits else 1
+
+
+def _fitting(found: Check) -> str:
+    """What a model that fits takes, a line for bytes and one for time."""
+    program = found.program
+    runtime = f"TFLite Micro with {program.kernels} kernels" if program.runtime == "tflm" else "static C"
+    lines = [f"fits: {program.flash:,} bytes of flash, {program.ram:,} bytes of RAM with {runtime}"]
+    if found.milliseconds is not None:
+        low, likely, high = found.milliseconds
+        energy = "" if found.microjoules is None else f", {found.microjoules:,.3g} uJ"
+        lines.append(f"about {likely:,.3g} ms ({low:,.3g} to {high:,.3g}){energy}: {found.basis}")
+    return "\n".join(lines)
 
 
 def tflite_of(model: str) -> Path:

@@ -12,7 +12,7 @@ import click
 
 from micro.cli import models, runs, scale
 from micro.cli.again import go_on
-from micro.cli.boards import boards
+from micro.cli.boards import boards, check
 from micro.cli.look import look
 from micro.errors import MicroError, Terminated
 from micro.support.interrupts import ended_by_sigterm
@@ -128,7 +128,7 @@ for command in (
     scale.fleet,
     models.convert,
     models.inspect,
-    models.check,
+    check,
     boards,
     models.verify,
     models.emit,

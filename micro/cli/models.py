@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from micro.cli.terminal import as_json, print_json, print_result, tensor_line
+from micro.cli.terminal import as_json, print_result, tensor_line
 
 if TYPE_CHECKING:
     import keras
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from micro.aot.weight_layout import Storage
     from micro.conversion.convert_keras import Converted, Weights
-    from micro.program.budget import Check
-    from micro.program.size import Kernels
+    from micro.program.operators import OperatorShare
     from micro.quantize.program import Activations
     from micro.quantize.ranges import Method
     from micro.quantize.rules import Granularity
@@ -72,7 +71,7 @@ def convert(
         "weights": converted.weights,
         "error": converted.error,
         **({"warnings": list(converted.warnings)} if converted.warnings or as_json else {}),
-        **_costs(measure(converted)),
+        **costs_of(measure(converted)),
     }
     print_result(result, as_json)
 
@@ -120,21 +119,30 @@ def _quantized(model: keras.Model, path: str, samples: np.ndarray, options: Quan
     return converted
 
 
-@click.command(short_help="Show sizes, arena, operators and tensors")
+@click.command(short_help="Show sizes, arena, operators and time")
 @click.argument("model", type=click.Path(dir_okay=False))
+@click.option("--core", default="m4f", show_default=True, help="The core that time is estimated on, such as m33.")
+@click.option("--clock", default="64MHz", show_default=True, help="Its clock.")
+@click.option("--runtime", type=click.Choice(("static", "tflm")), default="static", show_default=True)
 @as_json
-def inspect(model: str, as_json: bool) -> None:
-    """Show sizes, arena, operators and tensors of MODEL.tflite.
+def inspect(model: str, core: str, clock: str, runtime: Runtime, as_json: bool) -> None:
+    """Show sizes, arena, operators and tensors of MODEL.tflite, and the time of each operator on a core.
 
     \b
     Example:
       keras-kd inspect build/model_int8.tflite
+      keras-kd inspect build/model_int8.tflite --core m33 --clock 128MHz --runtime tflm
     """
-    from micro.tflite.footprint import measure
-    from micro.tflite.graph import read
+    from micro.program.operators import operator_shares
+    from micro.program.size import Model
+    from micro.targets.cores import core_of
+    from micro.targets.units import parse_clock
 
-    graph, footprint = read(model), measure(model)
-    result = _costs(footprint)
+    on, mhz = core_of(core), parse_clock(clock, "--clock")
+    read = Model.read(model)
+    graph, footprint = read.graph, read.footprint
+    shares, time = operator_shares(read, runtime, on, mhz)
+    result = costs_of(footprint)
     result["inputs"] = [tensor_line(graph.tensors[i]) for i in graph.inputs]
     result["outputs"] = [tensor_line(graph.tensors[i]) for i in graph.outputs]
     result["graph"] = [
@@ -144,68 +152,22 @@ def inspect(model: str, as_json: bool) -> None:
             "macs": cost.macs,
             "weight_bytes": cost.weight_bytes,
             "held_bytes": cost.held_bytes,
+            **_share(shares.get(op.outputs[0])),
         }
         for op, cost in zip(graph.ops, footprint.layers)
         if op.outputs
     ]
+    low, likely, high = time.milliseconds(mhz) or (None, None, None)
+    result["time"] = {"core": on.title, "mhz": mhz, "ms": likely, "least": low, "most": high, "basis": time.basis}
     print_result(result, as_json)
 
 
-@click.command(short_help="Check a .tflite against a budget")
-@click.argument("model", type=click.Path(dir_okay=False))
-@click.option("--flash", help="Bytes that the program may take, such as 64KiB: kernels, interpreter and constants.")
-@click.option("--ram", help="Bytes that its tensors may take on a 32-bit chip, such as 16KiB.")
-@click.option("--latency", help="Time of an inference and the clock, such as 20ms@64MHz.")
-@click.option("--energy", help="Energy of an inference on the --board, such as 50uJ.")
-@click.option("--board", help="A board of `keras-kd boards`: its flash and RAM are limits where none are given.")
-@click.option("--core", help="The core that --latency is judged on, such as m33; m4f where no board says it.")
-@click.option("--runtime", type=click.Choice(("tflm", "static")), default="tflm", show_default=True)
-@click.option(
-    "--kernels",
-    type=click.Choice(("any", "reference", "cmsis-nn", "cmsis-nn-mve")),
-    default="any",
-    show_default=True,
-    help="Kernels of the firmware's TFLite Micro: the arena with CMSIS-NN is estimated, mve is for Cortex-M55 and M85.",
-)
-@as_json
-def check(model: str, as_json: bool, runtime: Runtime, kernels: Kernels, **limits: str | None) -> int:
-    """Check MODEL.tflite against a budget of flash, RAM, time and energy. Exit code 1 if it does not fit.
-
-    Flash and RAM are those of the whole program with its runtime, TFLite Micro or static C; start-up code, drivers and the
-    stack come on top. Time and energy are estimates, whose range is printed.
-
-    \b
-    Example:
-      keras-kd check build/model_int8.tflite --flash 64KiB --ram 16KiB
-      keras-kd check build/model_int8.tflite --runtime static --latency 20ms@64MHz
-      keras-kd check build/model_int8.tflite --board nrf52840 --energy 500uJ
-    """
-    from micro.program.budget import check as check_model
-
-    found = check_model(model, kernels=kernels, runtime=runtime, **limits)
-    if as_json:
-        result = {"fits": found.fits, "broken": found.broken, "flash_budget": found.flash, "ram_budget": found.ram}
-        result |= {"arena_compared": found.arena_bytes, "kernels": found.kernels}
-        result |= {
-            "program": {**dataclasses.asdict(found.program), "flash": found.program.flash, "ram": found.program.ram}
-        }
-        result |= {"milliseconds": found.milliseconds, "microjoules": found.microjoules, "basis": found.basis}
-        print_json({**result, **_costs(found.footprint)})
-    else:
-        click.echo(_fitting(found) if found.fits else "\n".join(found.broken))
-    return 0 if found.fits else 1
-
-
-def _fitting(found: Check) -> str:
-    """What a model that fits takes, a line for bytes and one for time."""
-    program = found.program
-    runtime = f"TFLite Micro with {program.kernels} kernels" if program.runtime == "tflm" else "static C"
-    lines = [f"fits: {program.flash:,} bytes of flash, {program.ram:,} bytes of RAM with {runtime}"]
-    if found.milliseconds is not None:
-        low, likely, high = found.milliseconds
-        energy = "" if found.microjoules is None else f", {found.microjoules:,.3g} uJ"
-        lines.append(f"about {likely:,.3g} ms ({low:,.3g} to {high:,.3g}){energy}: {found.basis}")
-    return "\n".join(lines)
+def _share(share: OperatorShare | None) -> dict[str, Any]:
+    """An operator's part of the time; what is not known is left to JSON's null."""
+    if share is None:
+        return {"instructions": None, "percent_of_time": None, "ms": None}
+    percent = None if share.share is None else round(100 * share.share, 1)
+    return {"instructions": share.instructions, "percent_of_time": percent, "ms": share.milliseconds}
 
 
 @click.command(short_help="Compare TFLite Micro with TFLite")
@@ -285,7 +247,7 @@ def stream(model: str, hop: int, out: str, as_json: bool) -> None:
     print_result({"file": str(made.save(out)), **kept}, as_json)
 
 
-def _costs(footprint: Footprint) -> dict[str, Any]:
+def costs_of(footprint: Footprint) -> dict[str, Any]:
     """A footprint without its operators one by one."""
     return {name: value for name, value in dataclasses.asdict(footprint).items() if name != "layers"}
 

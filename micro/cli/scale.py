@@ -18,8 +18,8 @@ from micro.support.wording import counted
 @click.option(
     "--out", required=True, type=click.Path(file_okay=False), help="Folder for journal, page and chosen config."
 )
-@click.option("--flash", help="Bytes that the model may take, such as 64KiB.")
-@click.option("--ram", help="Bytes that its arena may take on a 32-bit chip, such as 16KiB.")
+@click.option("--flash", help="Bytes that the program may take, such as 64KiB.")
+@click.option("--ram", help="Bytes that its tensors may take on a 32-bit chip, such as 16KiB.")
 @click.option("--macs", help="Multiply-accumulates that an inference may take, such as 2M.")
 @click.option(
     "--trials",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from micro.targets.timing import Timing
+from micro.aot.decode import unpacked
+from micro.program.size import Model
+from micro.targets.cores import Core, Runtime
+from micro.targets.timing import Timing, timing
 
 
 @dataclass(frozen=True)
@@ -13,29 +16,32 @@ class OperatorShare:
 
     Attributes:
         op: Its name.
-        macs: Steps of its innermost loop.
+        steps: Steps of its innermost loop: multiply-accumulates, or the values that pooling reads.
         instructions: Of static C; None with TFLite Micro, or where unknown.
         share: Fraction of the cycles; None where unknown.
         milliseconds: At the clock; None where unknown.
     """
 
     op: str
-    macs: int
+    steps: int
     instructions: int | None
     share: float | None
     milliseconds: float | None
 
 
-def shares_of(timing: Timing, mhz: float) -> tuple[OperatorShare, ...]:
-    """Each operator's share of the time, in the order in which they run."""
-    total = sum(each.cycles or 0.0 for each in timing.operators)
-    return tuple(
-        OperatorShare(
-            each.op,
-            each.macs,
-            None if each.instructions is None else round(each.instructions),
-            None if each.cycles is None or not total else each.cycles / total,
-            None if each.cycles is None else each.cycles / mhz / 1e3,
-        )
-        for each in timing.operators
-    )
+def operator_shares(model: Model, runtime: Runtime, core: Core, mhz: float) -> tuple[dict[int, OperatorShare], Timing]:
+    """Each operator's share of the time, by the number of the tensor that it computes; and the time of all of them."""
+    time = timing(model.works(runtime), core, runtime)
+    total = sum(each.cycles or 0.0 for each in time.operators)
+    ops = (unpacked(model.graph) if runtime == "static" else model.graph).ops
+    shares = {}
+    for op, each in zip(ops, time.operators):
+        if op.outputs:
+            shares[op.outputs[0]] = OperatorShare(
+                each.op,
+                each.macs,
+                None if each.instructions is None else round(each.instructions),
+                None if each.cycles is None or not total else each.cycles / total,
+                None if each.cycles is None else each.cycles / mhz / 1e3,
+            )
+    return shares, time

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import micro.tflite.footprint as footprints
 from micro.aot import static_size
 from micro.aot.decode import unpacked
 from micro.errors import ConversionError
@@ -12,7 +13,7 @@ from micro.targets.cores import Core, Runtime, core_of, static_c
 from micro.targets.work import Work
 from micro.tflite.code_size import code_with
 from micro.tflite.cost import bytes_of
-from micro.tflite.footprint import Footprint, measure
+from micro.tflite.footprint import Footprint
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
 from micro.tflite.work import works_of
 
@@ -73,7 +74,7 @@ class Model:
         """Read and measure a .tflite; raises as `measure`."""
         content = content_of(tflite)
         graph = read(content)
-        return cls(content, graph, measure(content))
+        return cls(content, graph, footprints.measure(content))
 
     def works(self, runtime: Runtime) -> tuple[Work, ...]:
         """The size of each operator that a runtime runs: static C has none that decodes packed weights."""

@@ -40,11 +40,16 @@ def parse_energy(text: str, what: str) -> float:
     return _parsed(text, what, MICROJOULES, "an energy such as 50uJ or 1.5mJ")
 
 
+def parse_clock(text: str, what: str) -> float:
+    """Megahertz: '64MHz', '32kHz'; raises as `parse_duration`."""
+    return _parsed(text, what, MEGAHERTZ, "a clock such as 64MHz")
+
+
 def parse_latency(text: str, what: str) -> Latency:
     """A duration, and behind an @ the clock at which it holds: '20ms', '20ms@64MHz'; raises as `parse_duration`."""
     duration, at, clock = text.partition("@")
     seconds = parse_duration(duration, what)
-    return Latency(seconds, _parsed(clock, f"{what}, after @,", MEGAHERTZ, "a clock such as 64MHz") if at else None)
+    return Latency(seconds, parse_clock(clock, f"{what}, after @,") if at else None)
 
 
 def _parsed(text: str, what: str, units: Mapping[str, float], right: str) -> float:
