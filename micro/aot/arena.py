@@ -9,7 +9,7 @@ from random import Random
 ALIGNMENT = 4
 # Bounds of the search. Its effort is counted in buffers placed, some microseconds each, so that the same model gives the same
 # plan on every machine.
-MOST_EXACT, EXACT_STEPS, SEARCH_STEPS = 20, 20_000, 12_000
+MOST_EXACT, EXACT_STEPS, SEARCH_STEPS = 16, 8_000, 5_000
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,15 @@ def _space(lives: Sequence[Life], overlaps: Mapping[tuple[int, int], int]) -> _S
     return _Space(lives, sizes, above)
 
 
-def _bound(lives: Sequence[Life], overlaps: Mapping[tuple[int, int], int], chosen: Collection[int]) -> int:
-    """The most bytes that the chosen buffers need at one time, each byte that an overlap may share counted once."""
-    most = 0
+def loads(
+    lives: Sequence[Life], overlaps: Mapping[tuple[int, int], int], chosen: Collection[int] | None = None
+) -> dict[int, int]:
+    """Bytes that (chosen) buffers need when each operator runs that begins one, a byte that an overlap may share counted once.
+
+    No placement takes less than the largest.
+    """
+    chosen = range(len(lives)) if chosen is None else chosen
+    found = {}
     for now in {lives[i].first for i in chosen}:
         total = sum(_aligned(lives[i].size) for i in chosen if lives[i].first <= now <= lives[i].last)
         shared: dict[int, int] = {}
@@ -95,9 +101,12 @@ def _bound(lives: Sequence[Life], overlaps: Mapping[tuple[int, int], int], chose
             if lives[y].first == now and x in chosen and y in chosen:
                 most_shared = max(0, min(_aligned(lives[x].size), _aligned(lives[y].size) - _aligned(distance)))
                 shared[y] = shared.get(y, 0) + most_shared
-        total -= sum(min(bytes_, _aligned(lives[y].size)) for y, bytes_ in shared.items())
-        most = max(most, total)
-    return most
+        found[now] = total - sum(min(bytes_, _aligned(lives[y].size)) for y, bytes_ in shared.items())
+    return found
+
+
+def _bound(lives: Sequence[Life], overlaps: Mapping[tuple[int, int], int], chosen: Collection[int]) -> int:
+    return max(loads(lives, overlaps, chosen).values(), default=0)
 
 
 def _searched(

@@ -32,17 +32,33 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Slide:
+    """Row r of an output takes `reach` rows of each input from row r * stride - pad on, as far as they are there."""
+
+    stride: int = 1
+    reach: int = 1
+    pad: int = 0
+
+    def rows(self, row: int, height: int) -> tuple[int, int]:
+        """The first row that an output row takes of an input of this height, and the one after the last."""
+        top = row * self.stride - self.pad
+        return max(top, 0), max(0, min(top + self.reach, height))
+
+
+@dataclass(frozen=True)
 class Lowered:
     """The calls that one operator becomes. With `alias` there are none: its output is its input in another shape.
 
     Attributes:
         overlap: By the number of an input, the fewest bytes by which the output must begin before that input, where the two may
             lie over each other; see `micro.aot.overlap`. Other inputs stay apart from the output.
+        slide: Of an operator that can be computed row by row, which rows of its inputs a row takes.
     """
 
     calls: tuple[Call, ...] = ()
     alias: bool = False
     overlap: Mapping[int, int] = field(default_factory=dict)
+    slide: Slide | None = None
 
 
 @dataclass(frozen=True)

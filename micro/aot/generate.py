@@ -14,6 +14,7 @@ from micro.aot.decode import unpacked
 from micro.aot.kernel_files import kernel_sources
 from micro.aot.memory import argument, memory_of
 from micro.aot.operators import OPERATORS
+from micro.aot.run_text import moves_rows, run_lines
 from micro.aot.validate import require_valid
 from micro.aot.weight_layout import Storage
 from micro.emission.c_array import write_sources
@@ -141,10 +142,21 @@ def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
             return _constant(argument, constants, arrays)
         return str(argument)
 
-    body = [f"{call.kernel}({', '.join(map(text, call.arguments))});" for each in lowered for call in each.calls]
+    body: list[str] = []
+    runs = {run.first: run for run in memory.runs}
+    number = 0
+    while number < len(lowered):
+        if number in runs:
+            body += run_lines(graph, lowered, runs[number], places, text)
+            number = runs[number].past
+            continue
+        body += [f"{call.kernel}({', '.join(map(text, call.arguments))});" for call in lowered[number].calls]
+        number += 1
     copies = _copied_outputs(graph, places)
     body += copies
-    called = [call.kernel for each in lowered for call in each.calls] + ["copy_rows"] * bool(copies)
+    called = [call.kernel for each in lowered for call in each.calls]
+    called += ["copy_rows"] * bool(copies)
+    called += ["move_down"] * any(moves_rows(graph, lowered, run) for run in memory.runs)
     names = ["arena", *(argument(graph.inputs, "input", number) for number in range(len(graph.inputs)))]
     # Compilers warn about an unused argument.
     body = [f"(void){name};" for name in names if not re.search(rf"\b{name}\b", " ".join(body))] + body

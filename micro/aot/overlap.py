@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from micro.aot.calls import Lowered
+from micro.aot.calls import Lowered, Slide
 from micro.tflite.graph import Tensor
 
 # An output that is written value by value, each after the values of its own place are read: it may lie exactly over its input.
@@ -24,7 +24,8 @@ def in_rows(lowered: Lowered, x: Tensor, y: Tensor, window: tuple[int, int], geo
         window: Height and width in taps.
         geometry: Strides, dilations, and the padding before the input; each for height and width.
     """
-    return replace(lowered, overlap={0: row_distance(x.shape, y.shape, window, geometry)})
+    slide = Slide(geometry[0], (window[0] - 1) * geometry[2] + 1, geometry[4])
+    return replace(lowered, overlap={0: row_distance(x.shape, y.shape, window, geometry)}, slide=slide)
 
 
 def row_distance(

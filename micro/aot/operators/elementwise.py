@@ -7,6 +7,7 @@ from micro.aot.calls import (
     Call,
     Constant,
     Lowered,
+    Slide,
     array_of,
     four,
     int8_of,
@@ -87,7 +88,8 @@ def _broadcast(kernel: str, op: Op, graph: Graph, *further: Argument) -> Lowered
         strides.append([0 if size == 1 else stride for size, stride in zip(own, strides_of(own))])
         arguments.append(operand(tensor))
     call = Call(kernel, (*arguments, y, ints(shape), ints(strides[0]), ints(strides[1]), *further))
-    return Lowered((call,), overlap={number: IN_PLACE for number, own in enumerate(owned) if own == shape})
+    alike = {number: IN_PLACE for number, own in enumerate(owned) if own == shape}
+    return Lowered((call,), overlap=alike, slide=Slide() if len(alike) == len(owned) else None)
 
 
 def operand(tensor: Tensor) -> Argument:
