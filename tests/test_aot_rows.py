@@ -7,9 +7,11 @@ import random
 import numpy as np
 import pytest
 import wired_graphs
+from avr import run_on_avr
 from support import SANITIZERS
 from test_wired_graphs import SAMPLES, drawn_inputs, outputs_in_c
 
+from micro.aot import generate
 from micro.aot.generate import lowered_ops
 from micro.aot.memory import memory_of
 from micro.aot.rows import height_of, kept_rows, row_bytes, run_distance, schedule
@@ -105,6 +107,26 @@ def with_runs(count, start=0):
 @pytest.mark.parametrize("storage", ["auto", "small"])
 def test_runs_are_equal_to_the_byte(tmp_path, storage):
     require_equal(with_runs(5, 0 if storage == "auto" else 30), tmp_path, storage, flags=("-O1", "-Wshadow"))
+
+
+def test_a_chip_whose_int_has_16_bits_computes_runs_alike(tmp_path):
+    main, body, wanted = ['#include "serial.h"\n'], [], b""
+    for seed in (4, 14, 113):
+        model = tall_net(seed)
+        graph, _, memory = planned(model)
+        assert memory.runs
+        (x,) = (each[:1] for each in drawn_inputs(model, seed))
+        generate(model, tmp_path, f"m{seed}")
+        size = graph.tensors[graph.outputs[0]].size
+        main.append(
+            f'#include "m{seed}.h"\nstatic const int8_t x{seed}[] = {{{", ".join(map(str, x.reshape(-1)))}}};\n'
+        )
+        body.append(f"static int8_t y{seed}[{size}]; m{seed}_invoke(x{seed}, y{seed});")
+        body.append(f"for (int16_t i = 0; i < {size}; ++i) put_byte((uint8_t)y{seed}[i]);")
+        wanted += all_outputs(model, [x])["output0"].tobytes()
+    main.append("int main(void) {" + "".join(body) + " stop(); return 0; }\n")
+    (tmp_path / "main.c").write_text("".join(main))
+    assert run_on_avr(tmp_path, ["m4.c", "m14.c", "m113.c", "main.c"]) == wanted
 
 
 @pytest.mark.slow
