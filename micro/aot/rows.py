@@ -19,6 +19,8 @@ from micro.tflite.graph import Graph, Op, Tensor
 
 # What a kernel must take to compute a single row, by names of its arguments.
 WINDOW, ELEMENTWISE = {"x", "y", "x_height", "y_height", "pad_height"}, {"a", "b", "y", "n"}
+# The same of a convolution with a window of 1, whose positions are the rows of a dense layer.
+POSITIONS = {"x", "y", "rows"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ def by_rows(op: Op, lowered: Lowered, graph: Graph) -> bool:
     if set(named) >= WINDOW:
         height = taken[0].shape[1]
         return all(lowered.slide.rows(row, height)[0] < height for row in (0, y.shape[1] - 1))
+    if set(named) >= POSITIONS:
+        return lowered.slide.reach == 1 and lowered.slide.pad == 0
     shape = named.get("n")
     whole = isinstance(shape, Constant) and shape.values.size == 4
     return set(named) >= ELEMENTWISE and whole and len(taken) == len(op.inputs)

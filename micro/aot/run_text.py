@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from micro.aot.calls import Argument, Lowered, ints
-from micro.aot.rows import ELEMENTWISE, Run, height_of, kept_rows, parameters, row_bytes
+from micro.aot.rows import ELEMENTWISE, POSITIONS, Run, height_of, kept_rows, parameters, row_bytes
 from micro.tflite.graph import Graph, Tensor
 
 
@@ -83,8 +83,11 @@ def _row_of(
                 f"{indent}const int32_t top{own} = {base} - {slide.pad}, from{own} = top{own} > 0 ? top{own} : 0;"
             )
             base, pad = f"from{own}", f"from{own} - top{own}"
-        given |= {"x": _row(graph, lowered, run, x, base, places), "pad_height": pad}
-        given |= {"x_height": f"{x.shape[1]} - {base}", "y_height": "1"}
+        given["x"] = _row(graph, lowered, run, x, base, places)
+        if set(named) >= POSITIONS:
+            given["rows"] = str(y.shape[2])
+        else:
+            given |= {"x_height": f"{x.shape[1]} - {base}", "y_height": "1", "pad_height": pad}
     arguments = [given[name] if name in given else text(value) for name, value in named.items()]
     return [*lines, f"{indent}{call.kernel}({', '.join(arguments)});"]
 
