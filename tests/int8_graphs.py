@@ -74,7 +74,8 @@ class Builder:
         made = self.schema.OperatorT()
         if name not in self.codes:
             self.codes.append(name)
-        made.opcodeIndex, made.inputs, made.outputs = self.codes.index(name), list(inputs), [output]
+        made.opcodeIndex, made.inputs = self.codes.index(name), list(inputs)
+        made.outputs = output if isinstance(output, list) else [output]
         if table:
             made.builtinOptionsType = getattr(self.schema.BuiltinOptions, table)
             made.builtinOptions = getattr(self.schema, f"{table}T")()

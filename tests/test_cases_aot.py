@@ -121,10 +121,10 @@ def one_operator(name, shapes, dtype="int8"):
     return b.build(made, [b.op(name, made, b.tensor(shapes[0], dtype, scale=0.1, zero=0))])
 
 
-@pytest.mark.parametrize(("name", "inputs"), [("ABS", 1), ("DEQUANTIZE", 1), ("SELECT_V2", 3), ("ADD_N", 5)])
+@pytest.mark.parametrize(("name", "inputs"), [("EXP", 1), ("DEQUANTIZE", 1), ("SELECT", 3), ("GATHER_ND", 5)])
 def test_an_operator_that_static_c_lacks_is_named_whatever_its_inputs(name, inputs):
     case_folder("15-aot-message")
-    with pytest.raises(micro.ConversionError, match=rf"\({name}, .*\) is not in static C; it has add, average_pool_2d"):
+    with pytest.raises(micro.ConversionError, match=rf"\({name}, .*\) is not in static C; it has abs, add, add_n"):
         static_files(one_operator(name, [(1, 4)] * inputs), "net")
 
 

@@ -17,12 +17,19 @@ from micro.tflite.graph import read
 from micro.tflite.interpreter import all_outputs
 
 SAMPLES = 4
+# The types that values have in C.
+IN_C = {"int8": "int8_t", "bool": "int8_t", "int16": "int16_t", "int32": "int32_t"}
 
 
 def drawn_inputs(model, seed):
+    """Values over each input's whole range; indices that may lie beyond the end by none, truth values of 0 and 1."""
     graph = read(model)
     rng = np.random.default_rng(seed)
-    return [rng.integers(-128, 128, (SAMPLES, *graph.tensors[i].shape)).astype(np.int8) for i in graph.inputs]
+    spans = {"int8": (-128, 128), "int16": (-(2**15), 2**15), "bool": (0, 2), "int32": (0, 2)}
+    return [
+        rng.integers(*spans[tensor.dtype], (SAMPLES, *tensor.shape)).astype(tensor.dtype)
+        for tensor in (graph.tensors[i] for i in graph.inputs)
+    ]
 
 
 def outputs_in_c(models, inputs, folder, storage, compiler="gcc", flags=SANITIZERS):
@@ -31,14 +38,14 @@ def outputs_in_c(models, inputs, folder, storage, compiler="gcc", flags=SANITIZE
     for number, (model, given) in enumerate(zip(models, inputs)):
         generate(model, folder, f"m{number}", storage=storage)
         graph = read(model)
-        takes, gives = ([graph.tensors[i].size for i in side] for side in (graph.inputs, graph.outputs))
+        takes, gives = ([graph.tensors[i] for i in side] for side in (graph.inputs, graph.outputs))
         sizes.append(gives)
         xs, ys = [f"x{n}" for n in range(len(takes))], [f"y{n}" for n in range(len(gives))]
-        held = ", ".join(f"{name}[{size}]" for name, size in zip(xs + ys, takes + gives))
+        held = " ".join(f"static {IN_C[t.dtype]} {name}[{t.size}];" for name, t in zip(xs + ys, takes + gives))
         reads = "".join(f" if (fread({x}, 1, sizeof {x}, stdin) != sizeof {x}) exit(1);" for x in xs)
         writes = "".join(f" fwrite({y}, 1, sizeof {y}, stdout);" for y in ys)
         main.append(
-            f'#include "m{number}.h"\nstatic void run{number}(void) {{ static int8_t {held};\n'
+            f'#include "m{number}.h"\nstatic void run{number}(void) {{ {held}\n'
             f"  for (int n = 0; n < {SAMPLES}; ++n) {{{reads} m{number}_invoke({', '.join(xs + ys)});{writes} }}\n}}\n"
         )
         samples += b"".join(array[sample].tobytes() for sample in range(SAMPLES) for array in given)
@@ -51,12 +58,14 @@ def outputs_in_c(models, inputs, folder, storage, compiler="gcc", flags=SANITIZE
     assert built.returncode == 0, built.stderr[:4000]
     done = subprocess.run([folder / "nets"], input=samples, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()[:4000]
-    given, start = np.frombuffer(done.stdout, np.int8), 0
+    given, start = np.frombuffer(done.stdout, np.uint8), 0
     found = []
     for gives in sizes:
-        whole = given[start : start + SAMPLES * sum(gives)].reshape(SAMPLES, sum(gives))
+        widths = [tensor.size * np.dtype(tensor.dtype).itemsize for tensor in gives]
+        whole = given[start : start + SAMPLES * sum(widths)].reshape(SAMPLES, sum(widths))
         start += whole.size
-        found.append(np.split(whole, np.cumsum(gives)[:-1], axis=1))
+        parts = np.split(whole, np.cumsum(widths)[:-1], axis=1)
+        found.append([np.ascontiguousarray(part).view(tensor.dtype) for part, tensor in zip(parts, gives)])
     return found
 
 
@@ -81,8 +90,8 @@ def test_branching_nets_are_equal_to_the_byte(tmp_path, block):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", range(20))
-def test_five_hundred_branching_nets_are_equal_to_the_byte(tmp_path, block):
+@pytest.mark.parametrize("block", range(80))
+def test_two_thousand_branching_nets_are_equal_to_the_byte(tmp_path, block):
     require_equal(range(1000 + 25 * block, 1025 + 25 * block), tmp_path, ("auto", "small", "dense", "small")[block % 4])
 
 
@@ -113,10 +122,10 @@ def test_dense_layers_with_one_scale_are_equal_to_the_byte(tmp_path, monkeypatch
 
 
 def test_the_nets_hold_every_operator_and_every_kind_of_wiring():
-    graphs = [read(wired_graph(seed)) for seed in range(300)]
+    graphs = [read(wired_graph(seed)) for seed in range(600)]
     counts = Counter(op.name for graph in graphs for op in graph.ops)
     assert set(counts) == set(OPERATORS)
-    assert min(counts.values()) >= 8
+    assert min(counts.values()) >= 5
     assert sum(len(graph.inputs) > 1 for graph in graphs) > 60
     assert sum(len(graph.outputs) > 1 for graph in graphs) > 60
     assert sum(len(set(graph.outputs)) < len(graph.outputs) for graph in graphs) > 5

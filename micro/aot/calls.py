@@ -19,8 +19,15 @@ class Constant:
     values: np.ndarray
 
 
-# An argument of a call: a tensor, from its first or from another element on; a constant array; or a number.
-Argument = Tensor | tuple[Tensor, int] | Constant | int
+@dataclass(frozen=True)
+class Several:
+    """Pointers to several int8 tensors or constants, as one array that a call takes."""
+
+    parts: tuple[Tensor | Constant, ...]
+
+
+# An argument of a call: a tensor, from its first or from another element on; a constant array; several of them; or a number.
+Argument = Tensor | tuple[Tensor | Constant, int] | Constant | Several | int
 
 
 @dataclass(frozen=True)
@@ -70,12 +77,14 @@ class Operator:
         inputs: The fewest and the most inputs it takes.
         optional: Whether inputs beyond the fewest may be left out, which the schema writes as -1.
         options: Options that must be there, as the schema names them; others have the schema's defaults.
+        outputs: The fewest and the most outputs it has.
     """
 
     lowering: Callable[[Op, Graph, Storage], Lowered]
     inputs: tuple[int, int]
     optional: bool
     options: tuple[str, ...]
+    outputs: tuple[int, int] = (1, 1)
 
     def lower(self, op: Op, graph: Graph, storage: Storage) -> Lowered:
         """The operator's calls.
@@ -90,10 +99,10 @@ class Operator:
 
 
 def operator(
-    inputs: tuple[int, int], *, optional: bool = False, options: Sequence[str] = ()
+    inputs: tuple[int, int], *, optional: bool = False, options: Sequence[str] = (), outputs: tuple[int, int] = (1, 1)
 ) -> Callable[[Callable[[Op, Graph, Storage], Lowered]], Operator]:
     """Make an `Operator` of the function below; arguments are its attributes."""
-    return lambda lowering: Operator(lowering, inputs, optional, tuple(options))
+    return lambda lowering: Operator(lowering, inputs, optional, tuple(options), outputs)
 
 
 def refusal(op: Op, graph: Graph, problem: str) -> ConversionError:
@@ -105,6 +114,34 @@ def refusal(op: Op, graph: Graph, problem: str) -> ConversionError:
 def tensors_of(op: Op, graph: Graph) -> tuple[list[Tensor | None], Tensor]:
     """Inputs (None where an optional one is absent) and the only output."""
     return [graph.tensors[i] if i >= 0 else None for i in op.inputs], graph.tensors[op.outputs[0]]
+
+
+def given(tensor: Tensor | None) -> Tensor:
+    """An input that is there, since `validate` has seen that no input is absent which must not be."""
+    assert tensor is not None
+    return tensor
+
+
+def require_kind(kinds: Sequence[str], op: Op, graph: Graph, *tensors: Tensor | None) -> None:
+    """Refuse tensors that do not all have one dtype, one of `kinds`; int8 values have a scale and a zero point."""
+    found = ["absent" if tensor is None else tensor.dtype for tensor in tensors]
+    if len(set(found)) > 1 or found[0] not in kinds:
+        raise refusal(
+            op, graph, f"has tensors that are {', '.join(found)}; TFLite Micro takes {' or '.join(kinds)} in all"
+        )
+    for tensor in tensors:
+        if tensor is not None and tensor.dtype == "int8":
+            int8_of(tensor, op, graph)
+
+
+def sized(kernel: str, tensor: Tensor) -> str:
+    """The kernel for values of a tensor's width: 'gather' for int8 and bool, 'gather_16' for int16, 'gather_32' for int32."""
+    return kernel + {"int16": "_16", "int32": "_32"}.get(tensor.dtype, "")
+
+
+def operand(tensor: Tensor) -> Tensor | Constant:
+    """A tensor, or its values where they are constant."""
+    return tensor if tensor.data is None else Constant(array_of(tensor))
 
 
 def int8_of(tensor: Tensor | None, op: Op, graph: Graph) -> tuple[float, int]:
@@ -121,6 +158,21 @@ def int8_of(tensor: Tensor | None, op: Op, graph: Graph) -> tuple[float, int]:
     if len(tensor.quantization.scale) != 1:
         raise refusal(op, graph, "computes on a tensor that is quantized per channel; only weights may be")
     return tensor.quantization.scale[0], tensor.quantization.zero_point[0]
+
+
+def grid_of(tensor: Tensor | None, op: Op, graph: Graph) -> tuple[float, int]:
+    """Scale and zero point of an int8 tensor, or of an int16 one, which is symmetric.
+
+    Raises:
+        ConversionError: For another dtype, a tensor quantized per channel, or 16-bit values with a zero point.
+    """
+    if tensor is None or tensor.dtype != "int16":
+        return int8_of(tensor, op, graph)
+    if tensor.quantization is None or len(tensor.quantization.scale) != 1:
+        raise refusal(op, graph, "has an input or output that is int16 without one scale")
+    if tensor.quantization.zero_point[0]:
+        raise refusal(op, graph, "has 16-bit values with a zero point; TFLite Micro takes symmetric ones")
+    return tensor.quantization.scale[0], 0
 
 
 def require_shape(tensor: Tensor, shape: Sequence[int], op: Op, graph: Graph) -> None:
@@ -146,8 +198,8 @@ def require_within_32_bits(largest: int, power: int, op: Op, graph: Graph) -> No
 
 
 def array_of(tensor: Tensor) -> np.ndarray:
-    """A constant tensor's values."""
-    return np.frombuffer(tensor.data or b"", tensor.dtype).reshape(tensor.shape)
+    """A constant tensor's values; truth values as int8."""
+    return np.frombuffer(tensor.data or b"", tensor.dtype.replace("bool", "int8")).reshape(tensor.shape)
 
 
 def integers_of(tensor: Tensor | None, op: Op, graph: Graph, what: str) -> np.ndarray:
@@ -172,6 +224,28 @@ def four(shape: Sequence[int], op: Op, graph: Graph) -> tuple[int, ...]:
     if len(shape) > 4:
         raise refusal(op, graph, f"has {len(shape)} axes; static C takes four")
     return (1,) * (4 - len(shape)) + shape
+
+
+def merged(shape: Sequence[int], *strides: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """A shape and strides along it with the fewest axes: those of size 1 left out, neighbors joined where they are one run."""
+    axes: list[tuple[int, ...]] = []
+    for size, *steps in zip(shape, *strides):
+        if size == 1:
+            continue
+        if axes and all(outer == size * inner for outer, inner in zip(axes[-1][1:], steps)):
+            axes[-1] = (axes[-1][0] * size, *steps)
+        else:
+            axes.append((size, *steps))
+    return tuple(zip(*axes)) if axes else ((1,), *((0,) for _ in strides))
+
+
+def four_merged(op: Op, graph: Graph, shape: Sequence[int], *strides: Sequence[int]) -> list[Constant]:
+    """`merged` as arrays of four axes; ConversionError where more remain."""
+    sizes, *steps = merged(shape, *strides)
+    if len(sizes) > 4:
+        raise refusal(op, graph, f"moves values along {len(sizes)} axes; static C takes four")
+    missing = 4 - len(sizes)
+    return [ints([1] * missing + list(sizes)), *(ints([0] * missing + list(each)) for each in steps)]
 
 
 def strides_of(shape: Sequence[int]) -> list[int]:

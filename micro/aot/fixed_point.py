@@ -68,16 +68,17 @@ def _exp_of_last_quarter(a: int) -> int:
     return EXP_MINUS_EIGHTH + high_product(EXP_MINUS_EIGHTH, x + series)
 
 
-def activation_range(fused: int, scale: float, zero: int) -> tuple[int, int]:
-    """Lowest and highest int8 output of a fused activation, given by its number in the schema."""
+def activation_range(fused: int, scale: float, zero: int, bits: int = 8) -> tuple[int, int]:
+    """Lowest and highest output, of 8 or 16 bits, of a fused activation, given by its number in the schema."""
 
     def step(value: float) -> int:
         return zero + round_half_away(float(np.float32(value) / np.float32(scale)))
 
     low, high = {0: (None, None), 1: (0.0, None), 2: (-1.0, 1.0), 3: (0.0, 6.0)}[fused]
+    least, most = -(1 << bits - 1), (1 << bits - 1) - 1
     return (
-        -128 if low is None else max(-128, step(low)),
-        127 if high is None else min(127, step(high)),
+        least if low is None else max(least, step(low)),
+        most if high is None else min(most, step(high)),
     )
 
 

@@ -9,11 +9,11 @@ from typing import Any, get_args
 
 import numpy as np
 
-from micro.aot.calls import Argument, Constant, Lowered, refusal
+from micro.aot.calls import Argument, Constant, Lowered, Several, refusal, sized
 from micro.aot.decode import unpacked
 from micro.aot.kernel_files import kernel_sources
-from micro.aot.memory import argument, memory_of
-from micro.aot.operators import OPERATORS
+from micro.aot.memory import BYTES, C_TYPES, argument, memory_of
+from micro.aot.operators import KEEPS_STATE, OPERATORS
 from micro.aot.run_text import moves_rows, run_lines
 from micro.aot.validate import require_valid
 from micro.aot.weight_layout import Storage
@@ -22,10 +22,10 @@ from micro.emission.c_text import CArray, c_array, float_text, render
 from micro.errors import ConversionError
 from micro.support.c_names import CNames
 from micro.support.files import sha256
+from micro.tflite.cost import bytes_of
 from micro.tflite.graph import Graph, Op, Tensor, TfliteLike, content_of, read
 
 FOLDER = "aot/templates"
-C_TYPES = {kind: f"{kind}_t" for kind in ("int8", "uint8", "int16", "uint16", "int32")}
 
 
 def generate(tflite: TfliteLike, directory: str | Path, name: str, *, storage: Storage = "auto") -> tuple[Path, ...]:
@@ -37,7 +37,7 @@ def generate(tflite: TfliteLike, directory: str | Path, name: str, *, storage: S
     array too, or let the caller give it.
 
     Args:
-        tflite: An int8 model: bytes, a path, or what `convert` returns.
+        tflite: A model of integers: bytes, a path, or what `convert` returns.
         directory: Created if it does not exist.
         name: Prefix of files, symbols and macros; see `micro.support.c_names.identifier`.
         storage: How weights lie in flash. 'dense': as they are. 'auto': without their zeros where that is smaller and takes no
@@ -72,6 +72,7 @@ class StaticSize:
         arena: RAM for tensors between input and output, beside the buffers that `NAME_invoke` is given.
         shared: RAM for all tensors where input and output lie in the arena, as `NAME_run` has them.
         bound: Bytes that `shared` could not go below with any other placement.
+        state: RAM for what is kept from one inference to the next.
 
     Examples:
         >>> inputs = keras.Input((8,))
@@ -86,6 +87,7 @@ class StaticSize:
     arena: int
     shared: int
     bound: int
+    state: int = 0
 
 
 def static_size(tflite: TfliteLike, storage: Storage = "auto") -> StaticSize:
@@ -107,7 +109,7 @@ def static_size(tflite: TfliteLike, storage: Storage = "auto") -> StaticSize:
     laid = _laid_out(tflite, storage)
     widths = {name: np.dtype(kind).itemsize for kind, name in C_TYPES.items()}
     constants, memory = sum(widths[array.type] * array.count for array in laid["arrays"]), laid["memory"]
-    return StaticSize(constants, memory.scratch, memory.shared, memory.bound)
+    return StaticSize(constants, memory.scratch, memory.shared, memory.bound, laid["state"])
 
 
 def static_files(tflite: TfliteLike, name: str, storage: Storage = "auto") -> dict[str, bytes]:
@@ -129,15 +131,18 @@ def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
         storage = "small"
     lowered = lowered_ops(graph, storage)
     memory = memory_of(graph, lowered)
-    places = memory.places
+    states = _states(graph)
+    places = {**memory.places, **{tensor.index: f"state->values_{number}" for number, tensor in enumerate(states)}}
     constants: dict[tuple[str, bytes], str] = {}
     arrays: list[CArray] = []
 
     def text(argument: Argument) -> str:
         if isinstance(argument, tuple):
-            return f"{places[argument[0].index]} + {argument[1]}" if argument[1] else places[argument[0].index]
+            return f"{text(argument[0])} + {argument[1]}" if argument[1] else text(argument[0])
         if isinstance(argument, Tensor):
             return places[argument.index]
+        if isinstance(argument, Several):
+            return f"(const int8_t *const[]){{{', '.join(map(text, argument.parts))}}}"
         if isinstance(argument, Constant):
             return _constant(argument, constants, arrays)
         return str(argument)
@@ -155,7 +160,7 @@ def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
     copies = _copied_outputs(graph, places)
     body += copies
     called = [call.kernel for each in lowered for call in each.calls]
-    called += ["copy_rows"] * bool(copies)
+    called += [line.split("(")[0] for line in copies]
     called += ["move_down"] * any(moves_rows(graph, lowered, run) for run in memory.runs)
     names = ["arena", *(argument(graph.inputs, "input", number) for number in range(len(graph.inputs)))]
     # Compilers warn about an unused argument.
@@ -163,6 +168,9 @@ def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
     return {
         "digest": sha256(content),
         "memory": memory,
+        "wide": any(BYTES[tensor.dtype] > 1 for tensor in _computed(graph)),
+        "states": [{"type": C_TYPES[each.dtype], "count": each.size} for each in states],
+        "state": sum(bytes_of(tensor) for tensor in states),
         "inputs": _sides(graph, graph.inputs, "input", memory.inputs),
         "outputs": _sides(graph, graph.outputs, "output", memory.outputs),
         "kernels": kernel_sources(called),
@@ -184,13 +192,28 @@ def _lowered(op: Op, graph: Graph, storage: Storage) -> Lowered:
         raise refusal(op, graph, f"has options or numbers that make no sense: {error}") from None
 
 
+def _computed(graph: Graph) -> list[Tensor]:
+    """Tensors that lie in the arena, or may do so."""
+    made = [graph.tensors[i] for op in graph.ops for i in op.outputs]
+    return [tensor for tensor in (*made, *(graph.tensors[i] for i in graph.inputs)) if not tensor.variable]
+
+
+def _states(graph: Graph) -> list[Tensor]:
+    """The tensors that operators keep from one inference to the next."""
+    states = [graph.tensors[op.inputs[KEEPS_STATE[op.name]]] for op in graph.ops if op.name in KEEPS_STATE]
+    if len({tensor.index for tensor in states}) < len(states):
+        raise ConversionError("damaged .tflite: two operators keep their state in one tensor")
+    return states
+
+
 def _copied_outputs(graph: Graph, places: dict[int, str]) -> list[str]:
     """Copies to outputs whose values are elsewhere: an input in another shape, or one tensor that is two outputs."""
     lines = []
     for number, i in enumerate(graph.outputs):
         wanted = argument(graph.outputs, "output", number)
         if places[i] != wanted:
-            lines.append(f"copy_rows({places[i]}, {wanted}, 1, {graph.tensors[i].size}, 0);")
+            kernel = sized("copy_rows", graph.tensors[i])
+            lines.append(f"{kernel}({places[i]}, {wanted}, 1, {graph.tensors[i].size}, 0);")
     return lines
 
 
@@ -206,20 +229,23 @@ def _constant(constant: Constant, constants: dict[tuple[str, bytes], str], array
 
 
 def _sides(graph: Graph, indices: tuple[int, ...], side: str, offsets: tuple[int, ...]) -> list[dict[str, Any]]:
-    """What the templates need to know of each input or output."""
+    """What the templates need to know of each input or output. Integers without a scale and booleans have no unit."""
     made = []
     for number, i in enumerate(indices):
         tensor = graph.tensors[i]
-        if tensor.dtype != "int8" or tensor.quantization is None:
+        if tensor.dtype not in BYTES or (tensor.dtype == "int8" and tensor.quantization is None):
             raise ConversionError(
-                f"{side} {tensor.name!r} is {tensor.dtype}; static C takes models that are int8 in and out"
+                f"{side} {tensor.name!r} is {tensor.dtype}; static C takes models that are integers in and out, int8 quantized"
             )
+        unit = tensor.quantization if tensor.dtype in ("int8", "int16") else None
         made.append({
             "argument": argument(indices, side, number),
+            "type": C_TYPES[tensor.dtype],
+            "kind": "bool, 0 or 1" if tensor.dtype == "bool" else tensor.dtype,
             "shape": tensor.shape,
             "size": tensor.size,
-            "scale": float_text(tensor.quantization.scale[0]),
-            "zero_point": tensor.quantization.zero_point[0],
+            "scale": float_text(unit.scale[0]) if unit else None,
+            "zero_point": unit.zero_point[0] if unit else 0,
             "place": offsets[number],
         })  # fmt: skip
     return made

@@ -8,6 +8,11 @@ from functools import cache
 from importlib import resources
 
 NEEDS = re.compile(r"/\* needs: (.*) \*/\n")
+# Kernels that only move values, at 16 or 32 bits; and those whose arithmetic is the same on 16 bits but for the range of values
+# and the fraction bits of sums.
+MOVED_WIDER = re.compile(r"(copy_rows|gather|pad|pick|spread|fill|larger)_(16|32)")
+COMPUTED_WIDER = re.compile(r"(add|sum_of|clamped|mul|mean|average_pool_2d|max_pool_2d)_(16)")
+CALLED_WIDER = re.compile(r"\b(sum_of|clamped)\b")
 
 
 def kernel_sources(called: Iterable[str]) -> list[str]:
@@ -27,7 +32,18 @@ def kernel_sources(called: Iterable[str]) -> list[str]:
 
 @cache
 def read_kernel(kernel: str) -> tuple[tuple[str, ...], str]:
-    """The kernels that a kernel calls, by its first line `/* needs: scaled, clamped */`, and its source without that line."""
+    """The kernels that a kernel calls, by its first line `/* needs: scaled, clamped */`, and its source without that line.
+
+    Some kernels serve wider values too: `gather_16` is `gather` with `int16_t` in place of `int8_t`.
+    """
+    wide = MOVED_WIDER.fullmatch(kernel) or COMPUTED_WIDER.fullmatch(kernel)
+    if wide:
+        needed, source = read_kernel(wide[1])
+        source = re.sub(rf"\b{wide[1]}\(", f"{kernel}(", source.replace("int8_t", f"int{wide[2]}_t"))
+        if COMPUTED_WIDER.fullmatch(kernel):
+            source = CALLED_WIDER.sub(r"\1_16", source).replace("-128", "INT16_MIN").replace("127", "INT16_MAX")
+            source = source.replace("(int32_t)1 << 20", "(int32_t)1 << 15")
+        return tuple(CALLED_WIDER.sub(r"\1_16", each) for each in needed), source
     text = (resources.files("micro.aot") / "kernels" / f"{kernel}.c").read_text(encoding="utf-8").rstrip()
     line = NEEDS.match(text)
     return (tuple(line[1].split(", ")), text[line.end() :]) if line else ((), text)

@@ -11,6 +11,10 @@ from micro.aot.rows import Run, kept_rows, links_of, row_bytes, run_distance, ru
 from micro.tflite.cost import bytes_of
 from micro.tflite.graph import Graph, Tensor
 
+# C's types of tensors, and of constants. Truth values are bytes of 0 or 1.
+C_TYPES = {**{kind: f"{kind}_t" for kind in ("int8", "uint8", "int16", "uint16", "int32")}, "bool": "int8_t"}
+# Types that tensors may have, and how many bytes a value has.
+BYTES = {"int8": 1, "bool": 1, "int16": 2, "int32": 4}
 # Operators in one run, and how often a run is looked for: more take longer and save little.
 LONGEST_RUN, ROUNDS = 4, 6
 # Rows of room that are tried for a run's windows where the arena has it, the most first.
@@ -54,7 +58,7 @@ def memory_of(graph: Graph, lowered: Sequence[Lowered]) -> Memory:
     buffers, made = _with_room(graph, lowered, buffers, made)
     places = dict(buffers.places)
     for i, offset in zip(buffers.tensors, made.offsets):
-        places.setdefault(i, f"arena + {offset}" if offset else "arena")
+        places.setdefault(i, place_of(graph.tensors[i], "arena", offset))
     return Memory(
         {i: places[of] for i, of in buffers.root.items() if of in places},
         made.inner,
@@ -64,6 +68,14 @@ def memory_of(graph: Graph, lowered: Sequence[Lowered]) -> Memory:
         tuple(made.offsets[number] for number in buffers.outputs),
         buffers.runs,
     )
+
+
+def place_of(tensor: Tensor, arena: str, offset: int) -> str:
+    """The C of where a tensor lies in an arena of bytes."""
+    place = f"{arena} + {offset}" if offset else arena
+    if BYTES[tensor.dtype] == 1 or tensor.variable:
+        return place
+    return f"({C_TYPES[tensor.dtype]} *)(void *)({place})"
 
 
 def argument(indices: tuple[int, ...], side: str, number: int) -> str:
@@ -106,6 +118,11 @@ def _buffers(graph: Graph, lowered: Sequence[Lowered], runs: Sequence[Run]) -> _
     for number, op in enumerate(graph.ops):
         last |= {root[i]: moments[number] for i in op.inputs if i in root}
     last |= {root[i]: end for i in graph.outputs}
+    wide = {kind: [i for i in first if graph.tensors[i].dtype == kind] for kind in ("int16", "int32")}
+    if all(wide.values()):
+        # C lets no place hold values of both types, one after the other.
+        first |= dict.fromkeys(wide["int32"], -1)
+        last |= dict.fromkeys(wide["int32"], end)
     places = {i: argument(graph.inputs, "input", number) for number, i in enumerate(graph.inputs)}
     for number, i in enumerate(graph.outputs):
         places.setdefault(root[i], argument(graph.outputs, "output", number))
@@ -124,7 +141,7 @@ def _buffers(graph: Graph, lowered: Sequence[Lowered], runs: Sequence[Run]) -> _
         copied = places[root[i]] != argument(graph.outputs, "output", number)
         outputs.append(len(lives) if copied else number_of[root[i]])
         if copied:
-            lives.append(Life(graph.tensors[i].size, end, end))
+            lives.append(Life(bytes_of(graph.tensors[i]), end, end))
     pairs = {(x, y): d for (x, y), d in _overlaps(graph, lowered, runs, root).items() if last[x] == first.get(y)}
     overlaps = {(number_of[x], number_of[y]): distance for (x, y), distance in pairs.items()}
     return _Buffers(tuple(runs), root, list(first), lives, overlaps, places, outputs, len(graph.inputs))

@@ -49,7 +49,7 @@ def by_rows(op: Op, lowered: Lowered, graph: Graph) -> bool:
         return False
     taken = [graph.tensors[i] for i in op.inputs if i >= 0 and graph.tensors[i].data is None]
     y = graph.tensors[op.outputs[0]]
-    if any(len(tensor.shape) != 4 or tensor.shape[0] != 1 for tensor in (*taken, y)):
+    if any(len(tensor.shape) != 4 or tensor.shape[0] != 1 or tensor.dtype != "int8" for tensor in (*taken, y)):
         return False
     call = lowered.calls[0]
     named = dict(zip(parameters(call.kernel), call.arguments))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from micro.aot.calls import refusal
-from micro.aot.operators import OPERATORS
+from micro.aot.operators import KEEPS_STATE, OPERATORS
 from micro.errors import ModelError
-from micro.tflite.cost import WIDTHS
+from micro.tflite.cost import WIDTHS, bytes_of
 from micro.tflite.graph import Graph, Op, Tensor
 
 # Limits for a tensor, above those of any model for a microcontroller; a sum of MOST_VALUES differences fits 32 bits.
@@ -31,7 +31,7 @@ def require_valid(graph: Graph) -> None:
     made = set(graph.inputs)
     for op in graph.ops:
         _require_connections(op, graph, made)
-        made.add(op.outputs[0])
+        made.update(op.outputs)
     for index in graph.outputs:
         if index not in made:
             raise ModelError(f"damaged .tflite: output {graph.tensors[index].name!r} is computed by no operator")
@@ -41,7 +41,8 @@ def _require_tensor(tensor: Tensor) -> None:
     what = f"damaged .tflite: tensor {tensor.index} ({tensor.name!r})"
     if len(tensor.shape) > MOST_AXES or min(tensor.shape, default=1) < 1 or tensor.size > MOST_VALUES:
         raise ModelError(f"{what} has shape {list(tensor.shape)}")
-    if tensor.data is not None and len(tensor.data) != tensor.size * WIDTHS.get(tensor.dtype, 0):
+    known = tensor.dtype in WIDTHS or tensor.dtype == "int4"
+    if tensor.data is not None and len(tensor.data) != (bytes_of(tensor) if known else 0):
         raise ModelError(f"{what} holds {len(tensor.data):,} bytes for {tensor.size:,} values that are {tensor.dtype}")
     if tensor.quantization is None:
         return
@@ -61,7 +62,8 @@ def _require_connections(op: Op, graph: Graph, made: set[int]) -> None:
     for place, index in enumerate(op.inputs):
         if index < 0 and (place < fewest or not operator.optional):
             raise refusal(op, graph, f"lacks input {place}")
-        if index >= 0 and index not in made and graph.tensors[index].data is None:
+        kept = index >= 0 and (graph.tensors[index].data is not None or _is_state(op, graph, place))
+        if index >= 0 and index not in made and not kept:
             if graph.tensors[index].variable:
                 name = graph.tensors[index].name
                 raise refusal(
@@ -70,7 +72,15 @@ def _require_connections(op: Op, graph: Graph, made: set[int]) -> None:
                     f"goes on from its last inference by the state {name!r}; static C takes models that set it first",
                 )
             raise refusal(op, graph, f"takes {graph.tensors[index].name!r}, which nothing before it makes")
-    if len(op.outputs) != 1 or op.outputs[0] < 0:
+    fewest, most = operator.outputs
+    if not fewest <= len(op.outputs) <= most or min(op.outputs) < 0:
         raise refusal(op, graph, f"has {len(op.outputs)} outputs")
-    if op.outputs[0] in made or graph.tensors[op.outputs[0]].data is not None:
+    if any(index in made or graph.tensors[index].data is not None for index in op.outputs):
         raise refusal(op, graph, "makes a tensor that is there already")
+    if len(set(op.outputs)) < len(op.outputs):
+        raise refusal(op, graph, "makes one tensor twice")
+
+
+def _is_state(op: Op, graph: Graph, place: int) -> bool:
+    """Whether an input is a variable that the operator itself changes."""
+    return op.name in KEEPS_STATE and place == KEEPS_STATE[op.name] and graph.tensors[op.inputs[place]].variable

@@ -10,8 +10,9 @@ from micro.aot.generate import static_files
 from micro.emission.c_array import model_files
 from micro.emission.c_text import render
 from micro.emission.resolver import resolver_methods
+from micro.errors import ConversionError
 from micro.firmware.boards import BOARDS, MACHINES
-from micro.tflite.graph import read
+from micro.tflite.graph import TfliteLike, read
 
 Runtime = Literal["static", "tflm"]
 # The file that runs the model for the last stage, and its template.
@@ -47,6 +48,7 @@ def assembled(
     layout, name = BOARDS[board], context["name"]
     made = [stage]
     if runtime == "static":
+        _require_int8(tflite)
         made.append(static_files(tflite, name))
     else:
         layout.package.require(resolver_methods(read(tflite)), board)
@@ -83,3 +85,13 @@ def _apart(parts: Sequence[dict[str, bytes]]) -> dict[str, bytes]:
             raise ValueError(f"{twice} would be written twice; choose another firmware.name")
         files |= part
     return files
+
+
+def _require_int8(tflite: TfliteLike) -> None:
+    """Refuse a model whose inputs and outputs are not those that the application hands over."""
+    graph = read(tflite)
+    for index in (*graph.inputs, *graph.outputs):
+        if graph.tensors[index].dtype != "int8":
+            raise ConversionError(
+                f"{graph.tensors[index].name!r} is {graph.tensors[index].dtype}; a project takes int8 in and out"
+            )

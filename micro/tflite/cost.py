@@ -93,7 +93,9 @@ def work_of(op: Op, tensors: tuple[Tensor, ...]) -> int:
 
 
 def bytes_of(tensor: Tensor) -> int:
-    """Bytes of a tensor's values."""
+    """Bytes of a tensor's values; of 4-bit ones, two lie in a byte."""
+    if tensor.dtype == "int4":
+        return -(-tensor.size // 2)
     return tensor.size * WIDTHS.get(tensor.dtype, 4)
 
 

@@ -57,7 +57,7 @@ class Quantization:
 class Tensor:
     """One tensor of the graph; `data` holds the raw bytes of a constant and is None for what is computed.
 
-    Constants that share a `buffer` are stored once. A `variable` one is a state that an operator changes.
+    Constants that share a `buffer` are stored once. A `variable` keeps its values from one inference to the next.
     """
 
     index: int
@@ -165,7 +165,8 @@ def macs_of(op: Op, tensors: tuple[Tensor, ...]) -> int:
         weights = tensors[op.inputs[1]]
         return weights.size * (tensors[op.outputs[0]].size // max((weights.shape or (1,))[0], 1))
     if op.name == "BATCH_MATMUL":
-        return tensors[op.outputs[0]].size * (tensors[op.inputs[0]].shape or (1,))[-1]
+        shape = (1, 1, *tensors[op.inputs[0]].shape)
+        return tensors[op.outputs[0]].size * shape[-2 if op.options.get("adjX") else -1]
     if op.name == "UNIDIRECTIONAL_SEQUENCE_LSTM":
         steps = math.prod(tensors[op.inputs[0]].shape[:-1])
         return steps * sum(tensors[i].size for i in op.inputs[1:9] if i >= 0)

@@ -1,17 +1,4 @@
-/* needs: high_product, divide_by_power, clamped */
-/* 1 / (1 + a) for a in [0, 1), both as 31-bit fractions: three steps of Newton's method. */
-static int32_t reciprocal_of_one_plus(int32_t a) {
-  const int64_t sum = (int64_t)a + INT32_MAX;
-  const int32_t half = (int32_t)((sum + (sum >= 0 ? 1 : -1)) / 2);
-  int32_t x = 1515870810 + high_product(half, -1010580540);
-  for (int32_t round = 0; round < 3; ++round) {
-    const int32_t rest = ((int32_t)1 << 29) - high_product(half, x);
-    const int32_t step = high_product(x, rest);
-    x += step > (INT32_MAX >> 2) ? INT32_MAX : (step < (INT32_MIN >> 2) ? INT32_MIN : step * 4);
-  }
-  return x > (INT32_MAX >> 1) ? INT32_MAX : x * 2;
-}
-
+/* needs: high_product, divide_by_power, reciprocal_of_one_plus, clamped */
 /* Softmax of each row. exponentials: exp of the differences 0, -1, ... from the row's largest value, as 31-bit fractions. */
 static void softmax(const int8_t *x, int8_t *y, int32_t rows, int32_t depth, const int32_t *exponentials, int32_t count) {
   for (int32_t row = 0; row < rows; ++row, x += depth, y += depth) {

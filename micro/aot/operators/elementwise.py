@@ -5,27 +5,29 @@ from __future__ import annotations
 from micro.aot.calls import (
     Argument,
     Call,
-    Constant,
     Lowered,
     Slide,
-    array_of,
     four,
-    int8_of,
+    grid_of,
     ints,
+    operand,
     operator,
     refusal,
+    require_kind,
     require_shape,
     require_within_32_bits,
+    sized,
     strides_of,
     tensors_of,
 )
 from micro.aot.fixed_point import activation_range, quantize_multiplier
 from micro.aot.overlap import IN_PLACE
 from micro.aot.weight_layout import Storage
-from micro.tflite.graph import Graph, Op, Tensor
+from micro.tflite.cost import WIDTHS
+from micro.tflite.graph import Graph, Op
 
-# Fraction bits of the operands of a sum.
-SUM_BITS = 20
+# Fraction bits of the operands of a sum, of 8 and of 16 bits.
+SUM_BITS, WIDE_SUM_BITS = 20, 15
 
 
 @operator(inputs=(2, 2))
@@ -44,18 +46,18 @@ def sub(op: Op, graph: Graph, storage: Storage) -> Lowered:
 def mul(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """a * b."""
     (a, b), y = tensors_of(op, graph)
-    (a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero) = (int8_of(t, op, graph) for t in (a, b, y))
+    (a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero) = (grid_of(t, op, graph) for t in (a, b, y))
     fraction, power = quantize_multiplier(a_scale * b_scale / y_scale)
-    require_within_32_bits(255 * 255, power, op, graph)
-    low, high = activation_range(op.options.get("fusedActivationFunction", 0), y_scale, y_zero)
-    return _broadcast("mul", op, graph, ints([-a_zero, -b_zero, fraction, power, y_zero, low, high]))
+    require_within_32_bits(255 * 255 if y.dtype == "int8" else 1 << 30, power, op, graph)
+    low, high = activation_range(op.options.get("fusedActivationFunction", 0), y_scale, y_zero, _bits(op, graph))
+    return broadcast(sized("mul", y), op, graph, ints([-a_zero, -b_zero, fraction, power, y_zero, low, high]))
 
 
 def _sum(sign: int, op: Op, graph: Graph) -> Lowered:
     (a, b), y = tensors_of(op, graph)
-    (a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero) = (int8_of(t, op, graph) for t in (a, b, y))
+    (a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero) = (grid_of(t, op, graph) for t in (a, b, y))
     twice = 2.0 * max(a_scale, b_scale)
-    to_output = twice / ((1 << SUM_BITS) * y_scale)
+    to_output = twice / ((1 << (SUM_BITS if y.dtype == "int8" else WIDE_SUM_BITS)) * y_scale)
     if not to_output < 1:
         raise refusal(
             op,
@@ -67,11 +69,18 @@ def _sum(sign: int, op: Op, graph: Graph) -> Lowered:
         fraction, power = quantize_multiplier(scale / twice)
         parameters += [-zero, fraction, -power]
     fraction, power = quantize_multiplier(to_output)
-    low, high = activation_range(op.options.get("fusedActivationFunction", 0), y_scale, y_zero)
-    return _broadcast("add", op, graph, sign, ints([*parameters, fraction, -power, y_zero, low, high]))
+    low, high = activation_range(op.options.get("fusedActivationFunction", 0), y_scale, y_zero, _bits(op, graph))
+    return broadcast(sized("add", y), op, graph, sign, ints([*parameters, fraction, -power, y_zero, low, high]))
 
 
-def _broadcast(kernel: str, op: Op, graph: Graph, *further: Argument) -> Lowered:
+def _bits(op: Op, graph: Graph) -> int:
+    """8 or 16, the width of all tensors."""
+    inputs, y = tensors_of(op, graph)
+    require_kind(("int8", "int16"), op, graph, *inputs, y)
+    return 8 if y.dtype == "int8" else 16
+
+
+def broadcast(kernel: str, op: Op, graph: Graph, *further: Argument) -> Lowered:
     """A call with both inputs, the output, its shape, the inputs' strides (0 where a value repeats), and further arguments."""
     inputs, y = tensors_of(op, graph)
     shape = four(y.shape, op, graph)
@@ -88,10 +97,9 @@ def _broadcast(kernel: str, op: Op, graph: Graph, *further: Argument) -> Lowered
         strides.append([0 if size == 1 else stride for size, stride in zip(own, strides_of(own))])
         arguments.append(operand(tensor))
     call = Call(kernel, (*arguments, y, ints(shape), ints(strides[0]), ints(strides[1]), *further))
-    alike = {number: IN_PLACE for number, own in enumerate(owned) if own == shape}
+    alike = {
+        number: IN_PLACE
+        for number, (tensor, own) in enumerate(zip(inputs, owned))
+        if own == shape and tensor is not None and WIDTHS[tensor.dtype] == WIDTHS[y.dtype]
+    }
     return Lowered((call,), overlap=alike, slide=Slide() if len(alike) == len(owned) else None)
-
-
-def operand(tensor: Tensor) -> Argument:
-    """A tensor, or its values where they are constant."""
-    return tensor if tensor.data is None else Constant(array_of(tensor))

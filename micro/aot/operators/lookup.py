@@ -1,6 +1,9 @@
-"""Functions of single int8 values, as a table of their 256 results, which TFLite Micro itself computes."""
+"""Functions of single values: of int8 as a table of their 256 results, which TFLite Micro itself computes."""
 
 from __future__ import annotations
+
+import math
+from functools import cache
 
 import numpy as np
 
@@ -8,35 +11,118 @@ from micro.aot.calls import (
     Call,
     Constant,
     Lowered,
+    given,
+    grid_of,
     int8_of,
+    operand,
     operator,
+    refusal,
+    require_kind,
     require_shape,
+    require_within_32_bits,
     tensors_of,
 )
+from micro.aot.fixed_point import quantize_multiplier
 from micro.aot.overlap import IN_PLACE
 from micro.aot.weight_layout import Storage
-from micro.tflite.graph import Graph, Op, Tensor, packed, schema_module
+from micro.tflite.graph import Graph, Op, Quantization, Tensor, packed, schema_module
 from micro.tflite.interpreter import all_outputs
 
 
 @operator(inputs=(1, 1))
 def lookup(op: Op, graph: Graph, storage: Storage) -> Lowered:
-    """RELU, RELU6, LEAKY_RELU, LOGISTIC, TANH, HARD_SWISH and QUANTIZE."""
+    """RELU, RELU6, LEAKY_RELU, ABS, ELU, HARD_SWISH, and LOGISTIC, TANH and QUANTIZE where the input is int8."""
     inputs, y = tensors_of(op, graph)
     x = inputs[0]
     int8_of(x, op, graph)
-    int8_of(y, op, graph)
     assert x is not None
     require_shape(y, x.shape, op, graph)
     every = np.arange(-128, 128, dtype=np.int8)
-    table = all_outputs(_alone(op, x, y), [every.reshape(1, 1, 256)])["output0"]
-    return Lowered(
-        (Call("lookup", (x, y, x.size, Constant(table.reshape(-1).astype(np.int8)))),), overlap={0: IN_PLACE}
+    kernel = "lookup"
+    if op.name == "QUANTIZE" and y.dtype == "int16":
+        grid_of(y, op, graph)
+        kernel = "lookup_wide"
+    else:
+        int8_of(y, op, graph)
+    table = all_outputs(_alone(op, x, y, every.size), [every.reshape(1, 1, 256)])["output0"]
+    call = Call(kernel, (operand(x), y, x.size, Constant(table.reshape(-1).astype(y.dtype))))
+    return Lowered((call,), overlap={0: IN_PLACE} if kernel == "lookup" else {})
+
+
+@operator(inputs=(1, 1))
+def rsqrt(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """The reciprocal of the square root of int8 values that cannot be negative."""
+    inputs, _ = tensors_of(op, graph)
+    if int8_of(inputs[0], op, graph)[1] != -128:
+        raise refusal(
+            op, graph, "takes values that may be negative, on which TFLite Micro fails; the zero point must be -128"
+        )
+    return lookup.lowering(op, graph, storage)
+
+
+@operator(inputs=(1, 1))
+def quantize(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """Between int8 and int16, on any scales."""
+    inputs, y = tensors_of(op, graph)
+    x = given(inputs[0])
+    if x.dtype == "int8":
+        return lookup.lowering(op, graph, storage)
+    (x_scale, _), (y_scale, y_zero) = grid_of(x, op, graph), grid_of(y, op, graph)
+    require_shape(y, x.shape, op, graph)
+    fraction, power = quantize_multiplier(x_scale / y_scale)
+    require_within_32_bits(1 << 15, power, op, graph)
+    kernel = "requantize_to_8" if y.dtype == "int8" else "requantize_to_16"
+    return Lowered((Call(kernel, (operand(x), y, x.size, fraction, power, y_zero)),))
+
+
+@operator(inputs=(1, 1))
+def sigmoid(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """LOGISTIC and TANH of int8 or int16."""
+    inputs, y = tensors_of(op, graph)
+    x = given(inputs[0])
+    if x.dtype == "int8":
+        return lookup.lowering(op, graph, storage)
+    require_kind(("int16",), op, graph, x, y)
+    (scale, _), (y_scale, _) = grid_of(x, op, graph), grid_of(y, op, graph)
+    require_shape(y, x.shape, op, graph)
+    if y_scale != 1 / (1 << 15):
+        raise refusal(op, graph, f"has an output with the scale {y_scale:g}; TFLite's is 1/32768")
+    exponent = math.log2(scale)
+    shift = 12 + round(exponent)
+    if abs(exponent - round(exponent)) < 1e-3 and shift in ((0,) if op.name == "LOGISTIC" else (0, 1)):
+        multiplier, shift = 3 << shift, 0
+    else:
+        real, shift = scale * 4096.0 * 3.0, 0
+        while real <= 32767.0 / 2.0 and shift <= 30:
+            real, shift = real * 2.0, shift + 1
+        multiplier = int(real)
+    if multiplier > 32767:
+        raise refusal(op, graph, f"has an input with the scale {scale:g}, too coarse for TFLite's table")
+    table = Constant(sigmoids())
+    return Lowered((Call("sigmoid", (operand(x), y, x.size, table, multiplier, shift, int(op.name == "TANH"))),))
+
+
+@cache
+def sigmoids() -> np.ndarray:
+    """TFLite Micro's table of the logistic function at n / 24, in 2^16ths: (256,) uint16, read off its TANH of int16."""
+    # On this grid the value n stands for place n of the table exactly; the last place is the end of its last stretch.
+    first, last = (
+        all_outputs(_tanh(scale), [values.reshape(1, 1, -1)])["output0"].reshape(-1).astype(np.int32) + (1 << 15)
+        for scale, values in (
+            (1 / 48, np.arange(256, dtype=np.int16)),
+            (1 / 6144, np.full(256, 254 * 128 + 127, np.int16)),
+        )
     )
+    return np.append(first[:255], last[0]).astype(np.uint16)
 
 
-def _alone(op: Op, x: Tensor, y: Tensor) -> bytes:
-    """A .tflite of this operator on 256 values."""
+def _tanh(scale: float) -> bytes:
+    x, y = (Tensor(0, "", "int16", (1, 256), Quantization((each,), (0,)), None) for each in (scale, 1 / (1 << 15)))
+    return _alone(Op(0, "TANH", (0,), (1,)), x, y, 256)
+
+
+def _alone(op: Op, x: Tensor, y: Tensor, count: int) -> bytes:
+    """A .tflite of this operator on so many values."""
     schema = schema_module()
     model, subgraph, code, operator = schema.ModelT(), schema.SubGraphT(), schema.OperatorCodeT(), schema.OperatorT()
     code.builtinCode = getattr(schema.BuiltinOperator, op.name)
@@ -49,7 +135,8 @@ def _alone(op: Op, x: Tensor, y: Tensor) -> bytes:
     subgraph.tensors = []
     for tensor in (x, y):
         made = schema.TensorT()
-        made.shape, made.type, made.name = [1, 256], schema.TensorType.INT8, str(len(subgraph.tensors))
+        made.shape, made.name = [1, count], str(len(subgraph.tensors))
+        made.type = getattr(schema.TensorType, tensor.dtype.upper())
         made.quantization = schema.QuantizationParametersT()
         assert tensor.quantization is not None
         made.quantization.scale = list(tensor.quantization.scale)

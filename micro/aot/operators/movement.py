@@ -1,41 +1,50 @@
-"""Operators that only move values: RESHAPE, EXPAND_DIMS, SQUEEZE, PAD, CONCATENATION, TRANSPOSE, STRIDED_SLICE."""
+"""Operators that only move values: RESHAPE, EXPAND_DIMS, SQUEEZE, PAD, PADV2, CONCATENATION, TRANSPOSE, STRIDED_SLICE."""
 
 from __future__ import annotations
 
 import math
-
-import numpy as np
+from collections.abc import Sequence
 
 from micro.aot.calls import (
     Call,
     Lowered,
+    array_of,
     four,
+    four_merged,
+    given,
     int8_of,
     integers_of,
     ints,
+    operand,
     operator,
     refusal,
     require,
+    require_kind,
     require_shape,
+    sized,
     strides_of,
     tensors_of,
 )
-from micro.aot.operators.elementwise import operand
 from micro.aot.weight_layout import Storage
-from micro.tflite.graph import Graph, Op
+from micro.tflite.graph import Graph, Op, Tensor
+
+# What values that are only moved may be.
+KINDS = ("int8", "int16", "int32", "bool")
 
 
 def _same_values(op: Op, graph: Graph, storage: Storage) -> Lowered:
-    """The values stay where they are, in another shape."""
+    """The values stay where they are, in another shape; constants are copied."""
     inputs, y = tensors_of(op, graph)
     if y.variable:
         # A state set to a constant: the operator whose state it is starts from it.
         return Lowered(alias=True)
-    int8_of(y, op, graph)
-    assert inputs[0] is not None
-    if inputs[0].size != y.size:
-        raise refusal(op, graph, f"has {inputs[0].size} values in and {y.size} out")
-    return Lowered(alias=True)
+    x = given(inputs[0])
+    require_kind(KINDS, op, graph, x, y)
+    if x.size != y.size:
+        raise refusal(op, graph, f"has {x.size} values in and {y.size} out")
+    if x.data is None:
+        return Lowered(alias=True)
+    return Lowered((Call(sized("copy_rows", y), (operand(x), y, 1, y.size, 0)),))
 
 
 reshape = operator(inputs=(1, 2))(_same_values)
@@ -47,9 +56,28 @@ squeeze = operator(inputs=(1, 1))(_same_values)
 def pad(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Padding with the output's zero point."""
     inputs, y = tensors_of(op, graph)
-    x = inputs[0]
-    assert x is not None
-    zero = int8_of(y, op, graph)[1]
+    require_kind(("int8", "int16"), op, graph, inputs[0], y)
+    return padded(op, graph, int8_of(y, op, graph)[1] if y.dtype == "int8" else 0)
+
+
+@operator(inputs=(3, 3))
+def padv2(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """Padding with a constant value, which has the scale and zero point of the other tensors."""
+    inputs, y = tensors_of(op, graph)
+    x, value = given(inputs[0]), given(inputs[2])
+    require_kind(("int8",), op, graph, x, value, y)
+    if value.data is None:
+        raise refusal(op, graph, "pads with a computed value; static C needs a constant")
+    if int8_of(value, op, graph) != int8_of(y, op, graph):
+        raise refusal(op, graph, "pads with a value of another scale or zero point; TFLite Micro takes the output's")
+    require(value.size == 1, op, graph, f"{value.size} values to pad with, which")
+    return padded(op, graph, int(array_of(value).reshape(-1)[0]))
+
+
+def padded(op: Op, graph: Graph, value: int) -> Lowered:
+    """The input in the middle of an output full of `value`."""
+    inputs, y = tensors_of(op, graph)
+    x = given(inputs[0])
     around = integers_of(inputs[1], op, graph, "paddings")
     require(around.shape == (len(x.shape), 2) and bool((around >= 0).all()), op, graph, "paddings")
     require_shape(y, [size + int(sum(pair)) for size, pair in zip(x.shape, around.tolist())], op, graph)
@@ -57,7 +85,8 @@ def pad(op: Op, graph: Graph, storage: Storage) -> Lowered:
     before = [0] * (4 - len(before)) + before
     strides = strides_of(four(y.shape, op, graph))
     start = sum(first * stride for first, stride in zip(before, strides))
-    return Lowered((Call("pad", (operand(x), y, y.size, ints(four(x.shape, op, graph)), ints(strides), start, zero)),))
+    shape = ints(four(x.shape, op, graph))
+    return Lowered((Call(sized("pad", y), (operand(x), y, y.size, shape, ints(strides), start, value)),))
 
 
 @operator(inputs=(1, 64), options=("axis",))
@@ -74,12 +103,12 @@ def concatenation(op: Op, graph: Graph, storage: Storage) -> Lowered:
     calls = []
     offset = 0
     rows, step = math.prod(y.shape[:axis]), math.prod(y.shape[axis:])
-    for tensor in inputs:
-        assert tensor is not None
-        if int8_of(tensor, op, graph) != int8_of(y, op, graph):
+    require_kind(KINDS, op, graph, *inputs, y)
+    for tensor in map(given, inputs):
+        if y.dtype == "int8" and int8_of(tensor, op, graph) != int8_of(y, op, graph):
             raise refusal(op, graph, "joins tensors with different scales or zero points; requantize them first")
         length = math.prod(tensor.shape[axis:])
-        calls.append(Call("copy_rows", (operand(tensor), (y, offset), rows, length, step)))
+        calls.append(Call(sized("copy_rows", y), (operand(tensor), (y, offset), rows, length, step)))
         offset += length
     return Lowered(tuple(calls))
 
@@ -88,25 +117,21 @@ def concatenation(op: Op, graph: Graph, storage: Storage) -> Lowered:
 def transpose(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Any order of up to four axes."""
     inputs, y = tensors_of(op, graph)
-    x = inputs[0]
-    assert x is not None
-    int8_of(y, op, graph)
+    x = given(inputs[0])
+    require_kind(("int8", "int16"), op, graph, x, y)
     order = [int(axis) for axis in integers_of(inputs[1], op, graph, "order")]
     require(sorted(order) == list(range(len(x.shape))), op, graph, f"axes {order}")
     require_shape(y, [x.shape[axis] for axis in order], op, graph)
     strides = strides_of(x.shape)
-    shape = four(y.shape, op, graph)
-    taken = ([0] * 4 + [strides[axis] for axis in order])[-4:]
-    return Lowered((Call("gather", (operand(x), y, ints(shape), ints(taken))),))
+    return gathered(op, graph, x, 0, y, y.shape, [strides[axis] for axis in order])
 
 
 @operator(inputs=(4, 4))
 def strided_slice(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Begins, ends and steps of either sign, with masks. New axes are refused."""
     inputs, y = tensors_of(op, graph)
-    x = inputs[0]
-    assert x is not None
-    int8_of(y, op, graph)
+    x = given(inputs[0])
+    require_kind(("int8", "int16", "int32"), op, graph, x, y)
     if op.options.get("ellipsisMask") or op.options.get("newAxisMask"):
         raise refusal(op, graph, "adds axes or an ellipsis; static C takes plain begins, ends and steps")
     begins, ends, steps = (integers_of(tensor, op, graph, "bounds").tolist() for tensor in inputs[1:4])
@@ -125,8 +150,20 @@ def strided_slice(op: Op, graph: Graph, storage: Storage) -> Lowered:
         start += (chosen.start if len(chosen) else 0) * strides[axis]
         shape.append(len(chosen))
         taken.append(step * strides[axis])
-    padded = four(shape, op, graph)
-    steps_taken = ([0] * 4 + taken)[-4:]
-    if int(np.prod(shape)) != y.size:
-        raise refusal(op, graph, f"has {y.size} values where its bounds give {int(np.prod(shape))}")
-    return Lowered((Call("gather", ((x, start), y, ints(padded), ints(steps_taken))),))
+    if math.prod(shape) != y.size:
+        raise refusal(op, graph, f"has {y.size} values where its bounds give {math.prod(shape)}")
+    return gathered(op, graph, x, start, y, shape, taken)
+
+
+def gathered(
+    op: Op, graph: Graph, x: Tensor, start: int, y: Tensor, shape: Sequence[int], strides: Sequence[int]
+) -> Lowered:
+    """All values of `y`, in order, from those of `x` that are `strides` apart along the axes of `shape`, from `start` on."""
+    return Lowered((gather_call(op, graph, x, start, y, shape, strides),))
+
+
+def gather_call(
+    op: Op, graph: Graph, x: Tensor, start: int, y: Tensor, shape: Sequence[int], strides: Sequence[int]
+) -> Call:
+    """The one call of `gathered`."""
+    return Call(sized("gather", y), ((operand(x), start), y, *four_merged(op, graph, shape, strides)))

@@ -8,14 +8,16 @@ from micro.aot.calls import (
     Call,
     Lowered,
     four,
-    int8_of,
+    grid_of,
     integers_of,
     ints,
     operator,
     refusal,
     require,
+    require_kind,
     require_shape,
     require_within_32_bits,
+    sized,
     strides_of,
     tensors_of,
 )
@@ -43,7 +45,8 @@ def mean(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Over any axes."""
     inputs, y = tensors_of(op, graph)
     x = inputs[0]
-    (x_scale, x_zero), (y_scale, y_zero) = int8_of(x, op, graph), int8_of(y, op, graph)
+    require_kind(("int8", "int16"), op, graph, x, y)
+    (x_scale, x_zero), (y_scale, y_zero) = grid_of(x, op, graph), grid_of(y, op, graph)
     assert x is not None
     listed = [int(axis) for axis in integers_of(inputs[1], op, graph, "axes").reshape(-1)]
     require(all(-len(x.shape) <= axis < len(x.shape) for axis in listed), op, graph, f"axes {listed}")
@@ -58,15 +61,16 @@ def mean(op: Op, graph: Graph, storage: Storage) -> Lowered:
     # As in TFLite, the multiplier includes the division by the count: the fraction is divided, the power adjusted by halvings.
     halvings = min(count.bit_length() - 1, 32, 31 + power)
     fraction, power = (fraction << halvings) // count, power - halvings
-    require_within_32_bits(255 * count, power, op, graph)
+    require_within_32_bits((255 if y.dtype == "int8" else 1 << 15) * count, power, op, graph)
     tables = (ints(stay), ints(over), ints(strides_of(shape)))
-    return Lowered((Call("mean", (x, y, *tables, -x_zero * count, fraction, power, y_zero)),))
+    return Lowered((Call(sized("mean", y), (x, y, *tables, -x_zero * count, fraction, power, y_zero)),))
 
 
 def _pool(kernel: str, op: Op, graph: Graph) -> Lowered:
     inputs, y = tensors_of(op, graph)
     x, options = inputs[0], op.options
-    if int8_of(x, op, graph) != int8_of(y, op, graph):
+    require_kind(("int8", "int16"), op, graph, x, y)
+    if grid_of(x, op, graph) != grid_of(y, op, graph):
         raise refusal(op, graph, "changes scale or zero point, which pooling in TFLite does not")
     assert x is not None
     require(len(x.shape) == 4, op, graph, f"axes {list(x.shape)}")
@@ -75,6 +79,9 @@ def _pool(kernel: str, op: Op, graph: Graph) -> Lowered:
     before = (0, 0)
     if options["padding"] == 0:
         before = tuple(padding(x.shape[i + 1], y.shape[i + 1], size[i], strides[i], 1) for i in (0, 1))  # type: ignore[assignment]
-    reach = activation_range(options.get("fusedActivationFunction", 0), *int8_of(y, op, graph))
-    lowered = Lowered((Call(kernel, (x, y, *x.shape, *size, *y.shape[1:3], *strides, *before, *reach)),))
-    return in_rows(lowered, x, y, size, (*strides, 1, 1, *before))
+    bits = 8 if y.dtype == "int8" else 16
+    reach = activation_range(options.get("fusedActivationFunction", 0), *grid_of(y, op, graph), bits)
+    if x.dtype == "int16" and math.prod(size) >= 1 << 16:
+        raise refusal(op, graph, f"adds up to {math.prod(size):,} values of 16 bits, which 32 bits do not hold")
+    lowered = Lowered((Call(sized(kernel, y), (x, y, *x.shape, *size, *y.shape[1:3], *strides, *before, *reach)),))
+    return in_rows(lowered, x, y, size, (*strides, 1, 1, *before)) if y.dtype == "int8" else lowered

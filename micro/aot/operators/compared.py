@@ -1,0 +1,88 @@
+"""Operators that compare or choose: MAXIMUM, MINIMUM, EQUAL and the like, SELECT_V2, and ARG_MAX, ARG_MIN."""
+
+from __future__ import annotations
+
+import math
+
+from micro.aot.calls import (
+    Call,
+    Lowered,
+    four,
+    given,
+    int8_of,
+    integers_of,
+    ints,
+    operand,
+    operator,
+    refusal,
+    require,
+    require_kind,
+    require_shape,
+    sized,
+    strides_of,
+    tensors_of,
+)
+from micro.aot.fixed_point import quantize_multiplier
+from micro.aot.operators.elementwise import broadcast
+from micro.aot.weight_layout import Storage
+from micro.tflite.graph import Graph, Op
+
+# Whether the result is true where the first is less, equal, greater: bits 0, 1, 2.
+TRUE_WHERE = {"EQUAL": 2, "NOT_EQUAL": 5, "GREATER": 4, "GREATER_EQUAL": 6, "LESS": 1, "LESS_EQUAL": 3}
+
+
+@operator(inputs=(2, 2))
+def maximum_minimum(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """The larger or the smaller integer of two, whatever their scales: so does TFLite Micro."""
+    inputs, y = tensors_of(op, graph)
+    require_kind(("int8", "int16", "int32"), op, graph, *inputs, y)
+    return broadcast(sized("larger", y), op, graph, int(op.name == "MAXIMUM"))
+
+
+@operator(inputs=(2, 2))
+def comparison(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """Truth values of a comparison of int8 values on two scales."""
+    (a, b), y = tensors_of(op, graph)
+    require_kind(("int8",), op, graph, a, b)
+    require(y.dtype == "bool", op, graph, f"outputs that are {y.dtype}, which")
+    parameters = []
+    for scale, zero in (int8_of(a, op, graph), int8_of(b, op, graph)):
+        if scale >= 1:
+            raise refusal(op, graph, f"compares values with a scale of {scale:g}; TFLite Micro takes scales below 1")
+        fraction, power = quantize_multiplier(scale)
+        parameters += [-zero, fraction, -power]
+    return broadcast("compare", op, graph, TRUE_WHERE[op.name], ints(parameters))
+
+
+@operator(inputs=(3, 3))
+def select_v2(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """Of two int8 tensors, the values of the first where a condition is true, else those of the second."""
+    inputs, y = tensors_of(op, graph)
+    condition, *values = map(given, inputs)
+    require(condition.dtype == "bool", op, graph, f"conditions that are {condition.dtype}, which")
+    require_kind(("int8",), op, graph, *values, y)
+    shape = four(y.shape, op, graph)
+    strides = []
+    for tensor in (condition, *values):
+        own = four(tensor.shape, op, graph)
+        require(all(n in (1, size) for n, size in zip(own, shape)), op, graph, f"shapes {list(own)} and {list(shape)}")
+        strides.append(ints([0 if n == 1 else stride for n, stride in zip(own, strides_of(own))]))
+    made = [max(sizes) for sizes in zip(*(four(tensor.shape, op, graph) for tensor in (condition, *values)))]
+    require_shape(y, made, op, graph)
+    return Lowered((Call("choose", (*map(operand, (condition, *values)), y, ints(shape), *strides)),))
+
+
+@operator(inputs=(2, 2))
+def arg_max_min(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """The position of the largest or smallest value along an axis, the first if there are several, as int32."""
+    inputs, y = tensors_of(op, graph)
+    x = given(inputs[0])
+    require_kind(("int8",), op, graph, x)
+    if y.dtype != "int32":
+        raise refusal(op, graph, f"has an output that is {y.dtype}; TFLite Micro makes int32")
+    axes = integers_of(inputs[1], op, graph, "axis").reshape(-1).tolist()
+    require(len(axes) == 1 and -len(x.shape) <= axes[0] < len(x.shape), op, graph, f"axes {axes}")
+    axis = axes[0] % len(x.shape)
+    require_shape(y, x.shape[:axis] + x.shape[axis + 1 :], op, graph)
+    sizes = (math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
+    return Lowered((Call("position_of", (operand(x), y, *sizes, int(op.name == "ARG_MAX"))),))

@@ -1,0 +1,66 @@
+"""Operators over whole axes: SUM, REDUCE_MAX, REDUCE_MIN; MEAN is among the pools."""
+
+from __future__ import annotations
+
+import math
+
+from micro.aot.calls import (
+    Call,
+    Constant,
+    Lowered,
+    four,
+    given,
+    int8_of,
+    integers_of,
+    ints,
+    operand,
+    operator,
+    refusal,
+    require,
+    require_kind,
+    require_within_32_bits,
+    strides_of,
+    tensors_of,
+)
+from micro.aot.fixed_point import quantize_multiplier
+from micro.aot.weight_layout import Storage
+from micro.tflite.graph import Graph, Op
+
+
+@operator(inputs=(2, 2))
+def sum_(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """Over any axes."""
+    inputs, y = tensors_of(op, graph)
+    x = given(inputs[0])
+    (x_scale, x_zero), (y_scale, y_zero) = int8_of(x, op, graph), int8_of(y, op, graph)
+    count, tables = reduced(op, graph)
+    fraction, power = quantize_multiplier(x_scale / y_scale)
+    require_within_32_bits(255 * count, power, op, graph)
+    return Lowered((Call("mean", (operand(x), y, *tables, -x_zero * count, fraction, power, y_zero)),))
+
+
+@operator(inputs=(2, 2))
+def reduce_max_min(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """The largest or smallest value over any axes."""
+    inputs, y = tensors_of(op, graph)
+    x = given(inputs[0])
+    require_kind(("int8",), op, graph, x, y)
+    if int8_of(x, op, graph) != int8_of(y, op, graph):
+        raise refusal(op, graph, "changes scale or zero point, which TFLite Micro refuses too")
+    _, tables = reduced(op, graph)
+    return Lowered((Call("extreme", (operand(x), y, *tables, int(op.name == "REDUCE_MAX"))),))
+
+
+def reduced(op: Op, graph: Graph) -> tuple[int, tuple[Constant, Constant, Constant]]:
+    """How many values become one; sizes of the axes that stay, of those that go, and strides."""
+    inputs, y = tensors_of(op, graph)
+    x = given(inputs[0])
+    listed = [int(axis) for axis in integers_of(inputs[1], op, graph, "axes").reshape(-1)]
+    require(all(-len(x.shape) <= axis < len(x.shape) for axis in listed), op, graph, f"axes {listed}")
+    axes = {axis % len(x.shape) for axis in listed}
+    shape = four(x.shape, op, graph)
+    shift = 4 - len(x.shape)
+    over = [size if axis - shift in axes else 1 for axis, size in enumerate(shape)]
+    stay = [1 if axis - shift in axes else size for axis, size in enumerate(shape)]
+    require(y.size == math.prod(stay), op, graph, "sizes of input and output")
+    return math.prod(over), (ints(stay), ints(over), ints(strides_of(shape)))
