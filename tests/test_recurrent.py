@@ -81,9 +81,10 @@ def test_products_and_states_are_counted():
             r"'memory' \(LSTM\) has recurrent_activation 'hard_sigmoid'",
         ),
         (lambda: layers.LSTM(4, stateful=True, name="memory"), r"'memory' \(LSTM\) is stateful"),
+        (lambda: layers.GRU(4, reset_after=False, name="memory"), r"'memory' \(GRU\) (has reset_after|cannot be sim)"),
         (lambda: layers.RNN(layers.LSTMCell(4), name="memory"), r"'memory' \(RNN\) becomes WHILE"),
     ],
-    ids=["activation", "recurrent activation", "stateful", "cell"],
+    ids=["activation", "recurrent activation", "stateful", "reset", "cell"],
 )
 @pytest.mark.parametrize("make", [micro.convert, micro.quantize_aware], ids=["convert", "quantize_aware"])
 def test_what_the_kernel_does_not_compute_is_refused_by_name(layer, says, make):
@@ -115,6 +116,28 @@ def test_a_saved_model_trains_and_computes_the_same(tmp_path):
     assert micro.convert(loaded).content == micro.convert(aware).content
     scale = float(aware.grid(len(aware.program.nodes)).parameters()[0])
     assert np.abs(run(micro.convert(aware), x) - aware.predict(x, verbose=0)).max() < 1.5 * scale
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        later(lambda: layers.GRU(6)),
+        lambda: layers.GRU(5, go_backwards=True, use_bias=False, return_sequences=True),
+        later(lambda: layers.Bidirectional(layers.GRU(4))),
+    ],
+    ids=["last state", "backwards", "both last states"],
+)
+def test_a_short_gru_becomes_its_steps(layer):
+    x = X[:, :6]
+    model = model_of(layer(), layers.Flatten(), layers.Dense(3), shape=(6, 3))
+    converted = micro.convert(model, x)
+    assert relative_error(converted, model, x) < 0.06
+    graph = read(converted)
+    held = [tensor.data for tensor in graph.tensors if tensor.data is not None and tensor.dtype == "int8"]
+    # Steps share their weights.
+    assert sum(map(len, held)) < 1.3 * model.count_params()
+    with pytest.raises(micro.ConversionError, match="cannot be simulated"):
+        micro.quantize_aware(model, x)
 
 
 @pytest.mark.parametrize("options", [{"bits": 4}, later({"ranges": "mse"})], ids=str)

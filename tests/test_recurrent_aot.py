@@ -63,6 +63,7 @@ def test_models_of_keras_are_equal_to_the_byte(tmp_path, gcc):
     models = [
         trained(layers.Conv1D(4, 3, activation="relu"), layers.LSTM(6, return_sequences=True), layers.LSTM(5)),
         trained(layers.Bidirectional(layers.LSTM(4))),
+        trained(layers.AveragePooling1D(2), layers.GRU(4)),
     ]
     require_equal([model.content for model in models], tmp_path, gcc)
 

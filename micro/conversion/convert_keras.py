@@ -14,7 +14,7 @@ from micro.conversion.refuse import explain_interpreter, require_int8
 from micro.errors import ConversionError, ConversionWarning, InterpreterError
 from micro.keras_graph.accept import accept, keras_model
 from micro.keras_graph.calibration_data import Samples, as_array, check_samples
-from micro.keras_graph.recurrent import lstm_layers, require_lstm
+from micro.keras_graph.recurrent import gru_layers, lstm_layers, require_convertible
 from micro.keras_graph.to_tflite import calibrated_tflite, quantized
 from micro.keras_graph.tracing import predict, traced
 from micro.support.files import write_bytes
@@ -170,8 +170,8 @@ def _converted(
         raise ValueError(
             f"calibration data is 0 throughout ({len(samples)} samples), which leaves every range empty; give typical inputs"
         )
-    for layer in lstm_layers(model):
-        require_lstm(layer)
+    for layer in (*lstm_layers(model), *gru_layers(model)):
+        require_convertible(layer)
     judged = None if validation is None else check_samples(samples.shape[1:], validation, "validation")
     return _Conversion(model, samples, *_split(samples, judged), anomaly_detector).converted(weights)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from micro.errors import ConversionError
-from micro.keras_graph.recurrent import lstm_call
+from micro.keras_graph.recurrent import gru_call, lstm_call
 from micro.support.silence import hush_tensorflow, silenced
 from micro.tflite.layer_names import all_layers, mentioned_layers, phrase
 
@@ -159,7 +159,7 @@ def _in_float32(*models: keras.Model) -> Iterator[None]:
 
 @contextmanager
 def _lowered_calls(*models: keras.Model) -> Iterator[None]:
-    """Let UpSampling (nearest) and RepeatVector call a resize, Embedding a plain GATHER, and LSTM its one operator.
+    """Let UpSampling (nearest) and RepeatVector call a resize, Embedding a plain GATHER, LSTM one operator, GRU its steps.
 
     Keras makes TILE of repeating, and SELECT of indices that may be negative; TFLite Micro has neither in int8.
     """
@@ -234,6 +234,8 @@ def _lowered_call(layer: keras.Layer) -> Call | None:
         return lambda x: tf.gather(tf.convert_to_tensor(layer.embeddings), tf.cast(x, tf.int32))
     if type(layer) is keras.layers.LSTM:
         return lstm_call(layer)
+    if type(layer) is keras.layers.GRU:
+        return gru_call(layer)
     if isinstance(layer, keras.layers.RepeatVector):
         return lambda x: tf.squeeze(repeated(tf.expand_dims(tf.expand_dims(x, 1), 1), layer.n, 1), 2)
     return None

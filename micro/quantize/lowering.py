@@ -10,13 +10,13 @@ import keras
 import numpy as np
 
 from micro.errors import ConversionError
-from micro.keras_graph.recurrent import BIAS, BIASED, CARRIER, KERNEL, SEQUENCE
+from micro.keras_graph.recurrent import BIAS, BIASED, CARRIER, KERNEL, SEQUENCE, gru_layers
 from micro.keras_graph.to_tflite import to_tflite
 from micro.quantize.gate_scales import LSTM
 from micro.quantize.operators import OPERATORS
 from micro.quantize.program import Node, Program, tuples
 from micro.tflite.graph import Graph, Op, Tensor, read
-from micro.tflite.layer_names import all_layers, layer_phrase, mentioned_layers, output_layer, unique_name
+from micro.tflite.layer_names import all_layers, layer_phrase, mentioned_layers, output_layer, phrase, unique_name
 from micro.tflite.strip import ELEMENTWISE, drops_leading_ones
 
 if TYPE_CHECKING:
@@ -45,6 +45,11 @@ def lower(model: keras.Model) -> tuple[Program, Weights]:
     Raises:
         ConversionError: Names the layer that becomes an operator which cannot be simulated.
     """
+    for layer in gru_layers(model):
+        raise ConversionError(
+            f"{phrase(layer)} cannot be simulated: its steps would be trained apart from each other; convert takes it as it "
+            "is, or take an LSTM"
+        )
     graph = read(to_tflite(model, _with_carriers))
     values = {graph.inputs[0]: 0}
     nodes: list[Node] = []
