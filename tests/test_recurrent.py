@@ -66,8 +66,11 @@ def test_tflite_s_own_kernels_agree():
 
 
 def test_products_and_states_are_counted():
-    graph = read(micro.convert(model_of(layers.LSTM(5)), X))
+    converted = micro.convert(model_of(layers.LSTM(5)), X)
+    graph, footprint = read(converted), micro.measure(converted)
     assert graph.macs == 12 * 4 * 5 * (3 + 5)
+    # CMSIS-NN's kernel keeps a sum for each of the eight kernels' rows.
+    assert footprint.arena_bytes_cmsis_nn >= footprint.arena_bytes_32bit + 8 * 4 * 5
     states = [graph.tensors[op.outputs[0]] for op in graph.ops if op.name == "RESHAPE"]
     assert [(state.dtype, state.shape) for state in states] == [("int8", (1, 5)), ("int16", (1, 5))]
 
@@ -143,6 +146,13 @@ def test_a_short_gru_becomes_its_steps(layer):
 @pytest.mark.parametrize("options", [{"bits": 4}, later({"ranges": "mse"})], ids=str)
 def test_other_widths_and_ranges_agree_too(options):
     assert steps_apart(model_of(*NETS["last state"]()), X, **options) <= 1
+
+
+def test_scales_a_channel_are_for_other_layers():
+    model = model_of(layers.LSTM(4, name="memory"), layers.Dense(2, name="out"))
+    with pytest.raises(ValueError, match="'memory' is an LSTM, in which TFLite Micro has one scale for each gate"):
+        micro.quantize_aware(model, X, weights={"memory": "per_channel"})
+    assert micro.choose_weights(model, X[:16], ram="1MiB") == {"out": "per_channel"}
 
 
 def test_states_of_16_bits_are_closer_to_float():

@@ -53,6 +53,15 @@ def test_the_table_of_sigmoids_is_tflite_s():
     np.testing.assert_array_equal(ours, theirs)
 
 
+def test_a_constant_in_another_shape_is_copied(tmp_path, gcc):
+    b = Builder(np.random.default_rng(0))
+    x = b.tensor((1, 4), scale=0.05, zero=3)
+    given = b.tensor((2, 2), scale=0.05, zero=-7, data=np.arange(4, dtype=np.int8).reshape(2, 2))
+    made = b.op("RESHAPE", [given, b.numbers((1, 4))], b.tensor((1, 4), scale=0.05, zero=-7))
+    model = b.build([x], [b.op("ADD", [x, made], b.tensor((1, 4), scale=0.1, zero=0), "AddOptions")])
+    require_equal([model], tmp_path, gcc)
+
+
 def trained(*middle):
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((10, 3)), *middle, layers.Dense(2)])
@@ -163,6 +172,10 @@ def more_units(model, graph, lstm):
     graph.tensors[lstm.inputs[2]].shape = list(graph.tensors[lstm.inputs[2]].shape)[::-1]
 
 
+def state_read_twice(model, graph, lstm):
+    graph.outputs = [graph.operators[0].outputs[0]]
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -175,9 +188,10 @@ def more_units(model, graph, lstm):
         (peephole, "peephole"),
         (no_biases, "inputs that make no sense"),
         (more_units, "weights of shape"),
+        (state_read_twice, "more than the state of one LSTM"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_what_static_c_does_not_compute_is_refused_by_name(change, says):
-    with pytest.raises(micro.ConversionError, match=rf"\({LSTM}, .*{says}"):
+    with pytest.raises(micro.ConversionError, match=rf"\((RESHAPE|{LSTM}), .*{says}"):
         static_size(damaged(change))

@@ -232,7 +232,10 @@ class _Conversion:
         from micro.quantize.write import write_tflite
 
         content = write_tflite(quantize_aware(self.model, self.ranges, weights=weights))
-        dense = "per_tensor_dense" if "FULLY_CONNECTED" in read(content).op_counts else "per_channel"
+        kinds = read(content).op_counts.keys()
+        dense = "per_tensor_dense" if "FULLY_CONNECTED" in kinds else "per_channel"
+        if not kinds & {"FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"}:
+            return self._finished("per_tensor", content, expected)  # of an LSTM alone
         return self._finished(dense if weights == "auto" else weights, content, expected)
 
     def _simulated(self, weights: Weights, expected: np.ndarray) -> Converted | None:

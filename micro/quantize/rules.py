@@ -89,6 +89,10 @@ def _ruled(
         scales, width = rule.weights or scales, rule.bits or width
     if node.op == LSTM:
         # Each gate has two scales, and TFLite Micro takes no others.
+        if isinstance(weights, Mapping) and weights.get(node.source) == "per_channel":
+            raise ValueError(
+                f"weights: {node.source!r} is an LSTM, in which TFLite Micro has one scale for each gate; leave it out"
+            )
         return dataclasses.replace(node, bits=width)
     automatic = node.op != "FULLY_CONNECTED" and width == 8
     return dataclasses.replace(node, bits=width, per_channel=automatic if scales == "auto" else scales == "per_channel")

@@ -21,6 +21,7 @@ Variant = Literal["dsp", "mve"]
 ALIGNMENT = 16
 # Upper bounds: bytes that a CMSIS-NN kernel keeps per operator beyond the reference kernel, and per scratch buffer.
 KEPT, HANDLE = 32, 16
+LSTM_KEPT = 384
 # Channels that CMSIS-NN's vector kernel of depthwise convolutions takes at once; from how many outputs on a depthwise
 # convolution of one channel becomes a plain one; from how many channels on a transposed convolution is turned round.
 CHANNELS_AT_ONCE, ONE_CHANNEL_ABOVE, REVERSED_ABOVE = 124, 1, 16
@@ -53,8 +54,17 @@ def cmsis_nn_extra(graph: Graph, activation_bytes: int, variant: Variant) -> int
         grown = max(
             (_aligned(sum(_aligned(b.size) for b in scratch if b.first == op.index)) for op in graph.ops), default=0
         )
-    kept = KEPT * sum(op.name in KERNELS for op in graph.ops)
+    kept = sum(_kept(op, graph.tensors) for op in graph.ops)
     return grown + kept + (HANDLE * len(scratch) if scratch else 0)
+
+
+def _kept(op: Op, tensors: Sequence[Tensor]) -> int:
+    """Bytes that a kernel keeps beyond the reference kernel."""
+    if op.name == "UNIDIRECTIONAL_SEQUENCE_LSTM" and op.outputs and tensors[op.outputs[0]].shape:
+        # A sum of each row of its eight kernels, as wide as a bias.
+        y = tensors[op.outputs[0]]
+        return LSTM_KEPT + 8 * _aligned((8 if y.dtype == "int16" else 4) * y.shape[-1])
+    return KEPT if op.name in KERNELS else 0
 
 
 def scratch_of(op: Op, tensors: Sequence[Tensor], variant: Variant) -> tuple[int, ...]:
@@ -104,7 +114,7 @@ def tensors_held(graph: Graph) -> list[Buffer]:
     return [
         Buffer(bytes_of(graph.tensors[i]), first[i], last[i])
         for i in sorted(first)
-        if i >= 0 and graph.tensors[i].data is None
+        if i >= 0 and graph.tensors[i].data is None and not graph.tensors[i].variable
     ]
 
 
