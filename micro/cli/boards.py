@@ -192,7 +192,10 @@ def _remarks(fitting: Sequence[Placement], battery: bool) -> list[str]:
     """What the marks in the table mean, and what each time rests on."""
     from micro.targets.timing import UNCHECKED
 
-    remarks = ["Flash and RAM are the model's with its runtime; start-up code, drivers and the stack come on top."]
+    remarks = [
+        "Flash and RAM are the model's with its runtime; start-up code, drivers and the stack come on top.",
+        "Time is the model's alone: features such as a spectrum can take longer; `keras-kd emulate RUN` counts both.",
+    ]
     if any(each.milliseconds is not None and not each.timing.checked for each in fitting):
         remarks.append(f"* {UNCHECKED}.")
     if any(each.microjoules is not None and each.board.basis == "headline" for each in fitting):

@@ -162,20 +162,6 @@ class StageReport(Part):
     zeros: float
 
 
-class BudgetReport(Part):
-    """The budget of a config, and what exceeds it."""
-
-    flash: str | None
-    ram: str | None
-    fits: bool
-    broken: tuple[str, ...]
-    latency: str | None = None
-    energy: str | None = None
-    board: str | None = None
-    core: str | None = None
-    runtime: str = "tflm"
-
-
 class SeedReport(Part):
     """One seed's metrics, by the model that they are of; of folds each has every seed, and the `fold` is counted from 1."""
 

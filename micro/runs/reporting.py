@@ -18,6 +18,7 @@ from micro.detection.recognizer import Recognizer
 from micro.quantize.aware import QuantizationAware
 from micro.runs.assessment import judge
 from micro.runs.budgets import exceeded
+from micro.runs.chip_report import BudgetReport, time_report
 from micro.runs.compression import Written
 from micro.runs.evaluate import by_origin, chip_judge, soft_targets
 from micro.runs.firmware_files import judging
@@ -27,7 +28,6 @@ from micro.runs.recipe_choice import RecipeChoice
 from micro.runs.repeats import compare, summarize
 from micro.runs.report.costs import graph_rows
 from micro.runs.report_parts import (
-    BudgetReport,
     ClassReport,
     Conversion,
     DataReport,
@@ -143,6 +143,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         sparsity=sparsity_of(deployed.model),
         stages=_stages(results),
         budget=_budget(config, deployed.written, emitted.predictor),
+        time=time_report(deployed.written, config.budget),
         seeds=_seeds(results),
         summary=summarize(metrics),
         distilling=compare(metrics, metric, "student_distilled", "student_alone", over),

@@ -15,13 +15,13 @@ from micro.detection.detector import Detector
 from micro.detection.labeler import Labeler
 from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
+from micro.runs.chip_report import BudgetReport, TimeReport
 from micro.runs.emulated import Emulated
 from micro.runs.fold_parts import FoldReport, merged
 from micro.runs.recipe_choice import RecipeChoice
 from micro.runs.report_parts import (
     METRICS,
     OF_LABEL,
-    BudgetReport,
     ClassReport,
     Comparison,
     Conversion,
@@ -113,6 +113,7 @@ class RunReport(Part):
     sparsity: float = 0.0
     stages: tuple[StageReport, ...] = ()
     budget: BudgetReport | None = None
+    time: TimeReport | None = None
     seeds: tuple[SeedReport, ...] = Field(min_length=1)
     folds: tuple[FoldReport, ...] = ()
     summary: dict[str, dict[str, Spread]]

@@ -1,0 +1,76 @@
+"""Parts of a report on the chip: the budget, and the time of each operator on a core."""
+
+from __future__ import annotations
+
+from micro.config import BudgetConfig
+from micro.program.operators import operator_shares
+from micro.program.size import Model
+from micro.runs.report_parts import Part
+from micro.targets.boards import board_of
+from micro.targets.cores import core_of
+from micro.targets.units import parse_latency
+from micro.tflite.graph import TfliteLike
+
+# What time is shown for where the budget names neither a board nor a core and its clock.
+CORE, MHZ = "m4f", 64.0
+
+
+class BudgetReport(Part):
+    """The budget of a config, and what exceeds it."""
+
+    flash: str | None
+    ram: str | None
+    fits: bool
+    broken: tuple[str, ...]
+    latency: str | None = None
+    energy: str | None = None
+    board: str | None = None
+    core: str | None = None
+    runtime: str = "tflm"
+
+
+class OperatorTime(Part):
+    """What one operator takes: steps of its innermost loop, instructions of static C, fraction of the time, milliseconds."""
+
+    op: str
+    steps: int
+    instructions: int | None
+    share: float | None
+    milliseconds: float | None
+
+
+class TimeReport(Part):
+    """What an inference takes on a core, as estimated: the least, the likely and the most milliseconds, and each operator."""
+
+    core: str
+    mhz: float
+    runtime: str
+    milliseconds: tuple[float, float, float] | None
+    basis: str
+    operators: tuple[OperatorTime, ...]
+
+
+def time_report(tflite: TfliteLike, budget: BudgetConfig) -> TimeReport:
+    """The time of each operator with the budget's runtime, on its board or core; a Cortex-M4F at 64 MHz where it names none."""
+    board = None if budget.board is None else board_of(budget.board)
+    core = core_of(board.core if board else budget.core or CORE)
+    clock = None if budget.latency is None else parse_latency(budget.latency, "budget.latency").mhz
+    mhz = clock or (board.mhz if board else MHZ)
+    shares, time = operator_shares(Model.read(tflite), budget.runtime, core, mhz)
+    return TimeReport(
+        core=core.title,
+        mhz=mhz,
+        runtime=budget.runtime,
+        milliseconds=time.milliseconds(mhz),
+        basis=time.basis,
+        operators=tuple(
+            OperatorTime(
+                op=each.op,
+                steps=each.steps,
+                instructions=each.instructions,
+                share=each.share,
+                milliseconds=each.milliseconds,
+            )
+            for each in shares.values()
+        ),
+    )
