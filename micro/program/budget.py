@@ -111,7 +111,8 @@ def check(
         kernels: The kernels that TFLite Micro is built with: 'reference', 'cmsis-nn' (Cortex-M0 to M33) or 'cmsis-nn-mve'
             (M55, M85); 'any' takes the largest arena of the three. Arenas with CMSIS-NN are estimated.
         runtime: 'tflm', or 'static' for static C.
-        latency: Time of an inference, without its features, and the clock, such as '20ms@64MHz'; without a clock that of the board.
+        latency: Time of an inference, without its features, and the clock, such as '20ms@64MHz'; without a clock that of the
+            board.
         energy: Energy of an inference, such as '50uJ'; needs a board.
         board: A board of the table: its flash and RAM are the limit where none is given.
         core: The core that time is judged on, a Cortex-M4F by default; of a board it is known.
