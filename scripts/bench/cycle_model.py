@@ -74,6 +74,12 @@ def nets() -> Iterator[tuple[str, keras.Model]]:
     ):
         layer = layers.DepthwiseConv2D(window, stride, padding="same")
         yield f"depthwise {size}x{size}x{channels} of {window}", net((size, size, channels), layer)
+    yield from elementwise()
+    yield from stacks()
+
+
+def elementwise() -> Iterator[tuple[str, keras.Model]]:
+    """Pooling, and what computes value by value or moves values."""
     for size, channels, window in ((16, 4, 2), (12, 8, 3), (8, 16, 2), (8, 32, 4), (5, 64, 5)):
         for kind in (layers.AveragePooling2D, layers.MaxPooling2D):
             yield f"{kind.__name__} {size}x{size}x{channels} of {window}", net((size, size, channels), kind(window))
@@ -91,6 +97,9 @@ def nets() -> Iterator[tuple[str, keras.Model]]:
         yield f"permute {shape}", net(shape, layers.Permute((3, 1, 2)))
         yield f"crop {shape}", net(shape, layers.Cropping2D(1))
 
+
+def stacks() -> Iterator[tuple[str, keras.Model]]:
+    """Nets of several layers, whose kernels are called more than once."""
     for shape, filters in (((32, 32, 1), (8, 12, 16)), ((24, 24, 3), (8, 16, 24, 32)), ((20, 8, 2), (6, 6, 8, 8, 10))):
         yield f"convs {filters}", stack(shape, [layers.Conv2D(n, 3, 2 - n % 2, padding="same") for n in filters])
         separable = [
