@@ -35,16 +35,27 @@ KINDS = ("int8", "int16", "int32", "bool")
 def _same_values(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """The values stay where they are, in another shape; constants are copied."""
     inputs, y = tensors_of(op, graph)
-    if y.variable:
-        # A state set to a constant: the operator whose state it is starts from it.
-        return Lowered(alias=True)
     x = given(inputs[0])
+    if y.variable and x.data is not None:
+        _require_state(op, graph)
+        return Lowered(alias=True)
     require_kind(KINDS, op, graph, x, y)
     if x.size != y.size:
         raise refusal(op, graph, f"has {x.size} values in and {y.size} out")
     if x.data is None:
         return Lowered(alias=True)
     return Lowered((Call(sized("copy_rows", y), (operand(x), y, 1, y.size, 0)),))
+
+
+def _require_state(op: Op, graph: Graph) -> None:
+    """Refuse a variable that is set to a constant unless it is the state of one LSTM, which starts from it without a copy."""
+    index = op.outputs[0]
+    readers = [
+        (reader.name, place) for reader in graph.ops for place, read in enumerate(reader.inputs) if read == index
+    ]
+    lstm = "UNIDIRECTIONAL_SEQUENCE_LSTM"
+    if len(readers) > 1 or index in graph.outputs or any(reader not in ((lstm, 18), (lstm, 19)) for reader in readers):
+        raise refusal(op, graph, "sets a variable that is more than the state of one LSTM")
 
 
 reshape = operator(inputs=(1, 2))(_same_values)
