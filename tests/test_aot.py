@@ -215,7 +215,7 @@ def array_bytes(folder, name):
 def test_zeros_and_shared_values_take_less_flash_and_no_ram(tmp_path, gcc):
     rng = np.random.default_rng(0)
     full = rng.integers(-127, 128, (128, 640)).astype(np.int8)
-    pruned = np.where(rng.random(full.shape) < 0.8, 0, full).astype(np.int8)
+    pruned = np.where(rng.random(full.shape) < 0.86, 0, full).astype(np.int8)
     clustered = rng.choice(rng.integers(-127, 128, 16).astype(np.int8), full.shape)
     for name, weights, storage, share in (
         ("pruned", pruned, "auto", 0.45),

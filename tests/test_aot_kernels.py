@@ -8,6 +8,8 @@ from int8_graphs import Builder
 from test_aot import gcc, random_inputs, require_equal  # noqa: F401
 
 from micro.aot.generate import static_files
+from micro.aot.kernel_files import read_kernel
+from micro.aot.operators.convolution import LARGEST_COPY
 from micro.firmware.emulate import missing_tools
 from micro.firmware.qemu import run_in_qemu
 from micro.tflite.interpreter import all_outputs
@@ -132,3 +134,7 @@ def test_every_kernel_s_paths_are_drawn():
     for place, what in ((-4, "wide"), (-5, "per channel")):
         assert {each[place] for each in arguments} == {"0", "1"}, what
     assert {each[-9] for each in arguments if len(each) == 30} == {"0", "1"}  # conv_2d's windows that are copied
+
+
+def test_conv_2d_holds_the_largest_window_that_is_copied():
+    assert f"int8_t window[{LARGEST_COPY}];" in read_kernel("conv_2d")[1]

@@ -41,7 +41,7 @@ def generate(tflite: TfliteLike, directory: str | Path, name: str, *, storage: S
         directory: Created if it does not exist.
         name: Prefix of files, symbols and macros; see `micro.support.c_names.identifier`.
         storage: How weights lie in flash. 'dense': as they are. 'auto': without their zeros where that is smaller and takes no
-            more instructions, from a sparsity of about 78 % on; a packed model as 'small'. 'small': the smallest of dense,
+            more instructions, from a sparsity of about 81 % on; a packed model as 'small'. 'small': the smallest of dense,
             without zeros, and 4 bits a weight where a layer's weights have at most 16 values. Weights are decoded while they
             are multiplied, and take no RAM.
 

@@ -12,17 +12,17 @@ static inline __attribute__((always_inline)) void tap_of_4(const int8_t *x, cons
 }
 #endif
 
-/* Depthwise: sums of the products of four channels over rows of taps. Weights are those of the four channels for each tap. Taps
- * are x_step apart, rows of them x_row and w_row. */
-static inline void channels_of_4(const int8_t *x, const int8_t *weights, int32_t rows, int32_t taps, int32_t x_step,
-                                 int32_t x_row, int32_t w_row, int32_t x_offset, int32_t *sums) {
+/* Depthwise: sums of the products of four channels over rows of taps, from x[at] on. Weights are those of the four channels for
+ * each tap. Taps are x_step apart, rows of them x_row and w_row. */
+static inline void channels_of_4(const int8_t *x, int32_t at, const int8_t *weights, int32_t rows, int32_t taps,
+                                 int32_t x_step, int32_t x_row, int32_t w_row, int32_t x_offset, int32_t *sums) {
   int32_t made[4];
   made[0] = made[1] = made[2] = made[3] = 0;
 #if defined(__ARM_FEATURE_DSP)
   const int32_t offsets = both(x_offset);
 #endif
-  for (; rows > 0; --rows, x += x_row, weights += w_row) {
-    const int8_t *from = x, *weight = weights;
+  for (; rows > 0; --rows, at += x_row, weights += w_row) {
+    const int8_t *from = x + at, *weight = weights;
     int32_t left = taps;
 #if defined(__ARM_FEATURE_DSP)
     for (; left >= 3; left -= 3, from += 3 * x_step, weight += 12) {

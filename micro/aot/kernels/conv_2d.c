@@ -19,8 +19,9 @@ static void conv_2d(const int8_t *x, const int16_t *pairs, const int8_t *singles
         const window_taps columns = inside(column, s_width, pad_width, d_width, width, x_width);
         const int32_t down = rows.past - rows.first, across = columns.past - columns.first;
         int32_t skipped = rows.first * length + columns.first * x_channels;
-        int32_t start = ((rows.from + rows.first * d_height) * x_width + columns.from + columns.first * d_width) * x_channels;
-        /* Lines of segments of n inputs, which start x_line and x_step apart, and their weights. */
+        const int32_t line = (rows.from + rows.first * d_height) * x_width;
+        int32_t start = (line + columns.from + columns.first * d_width) * x_channels;
+        /* Lines of segments of n inputs, which start x_row and x_step apart, and their weights. */
         const int8_t *source = x;
         int32_t lines = 1, segments = down, n = across * x_channels, x_step = x_row, step = length;
         if (!contiguous) {

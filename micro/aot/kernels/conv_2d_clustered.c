@@ -5,8 +5,8 @@ static void conv_2d_clustered(const int8_t *x, const uint8_t *pairs, const int8_
                               int32_t batches, int32_t x_height, int32_t x_width, int32_t x_channels, int32_t height,
                               int32_t width, int32_t y_height, int32_t y_width, int32_t y_channels, int32_t s_height,
                               int32_t s_width, int32_t d_height, int32_t d_width, int32_t pad_height, int32_t pad_width,
-                              int32_t x_offset, const int32_t *multipliers, const int8_t *shifts, int32_t per_channel, int32_t wide,
-                              int32_t y_offset, int32_t low, int32_t high) {
+                              int32_t x_offset, const int32_t *multipliers, const int8_t *shifts, int32_t per_channel,
+                              int32_t wide, int32_t y_offset, int32_t low, int32_t high) {
   const int32_t row_bytes = (width * x_channels + 1) / 2;
   for (int32_t batch = 0; batch < batches; ++batch, x += x_height * x_width * x_channels) {
     for (int32_t row = 0; row < y_height; ++row) {

@@ -17,15 +17,16 @@ static void depthwise_conv_2d(const int8_t *x, const int8_t *weights, const int3
         const int32_t down = rows.past - rows.first, across = columns.past - columns.first;
         const int32_t skipped = rows.first * width + columns.first;
         const int8_t *weight = weights + 4 * skipped;
-        const int32_t start = ((rows.from + rows.first * d_height) * x_width + columns.from + columns.first * d_width) * x_channels;
+        const int32_t line = (rows.from + rows.first * d_height) * x_width;
+        const int32_t start = (line + columns.from + columns.first * d_width) * x_channels;
         for (int32_t out = 0, count; out < y_channels; out += count) {
           int32_t sums[4];
           if (out < fours) {
             count = 4;
-            channels_of_4(x + start + out, weight, down, across, x_step, x_row, 4 * width, x_offset, sums);
+            channels_of_4(x, start + out, weight, down, across, x_step, x_row, 4 * width, x_offset, sums);
             weight += 4 * height * width;
           } else {
-            int32_t from = start + out / multiplier, at = height * width * fours + skipped * alone + out - fours, sum = 0;
+            int32_t at = height * width * fours + skipped * alone + out - fours, from = start + out / multiplier, sum = 0;
             for (int32_t i = 0; i < down; ++i, from += x_row, at += width * alone) {
               for (int32_t j = 0; j < across; ++j) {
                 sum += (x[from + j * x_step] + x_offset) * weights[at + j * alone];

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from micro.aot.calls import (
@@ -37,22 +39,29 @@ def fully_connected(op: Op, graph: Graph, storage: Storage) -> Lowered:
     outputs, depth = weights.shape
     rows = x.size // depth
     require(x.size == rows * depth and y.size == rows * outputs, op, graph, "sizes of input, weights and output")
-    return _dense_rows(op, graph, (x, bias, y), weights, rows, storage)
+    return _dense(op, graph, (x, bias, y), weights, (1, 1, rows), storage)
 
 
-def _dense_rows(
-    op: Op, graph: Graph, operands: tuple[Tensor, Argument, Tensor], weights: Tensor, rows: int, storage: Storage
+def _dense(
+    op: Op,
+    graph: Graph,
+    operands: tuple[Tensor, Argument, Tensor],
+    weights: Tensor,
+    places: tuple[int, ...],
+    storage: Storage,
 ) -> Lowered:
-    """A dense layer on each of `rows` parts of the input."""
+    """A dense layer at each place of the input: batches, height, width."""
     x, bias, y = operands
     outputs, depth = weights.shape[0], weights.size // weights.shape[0]
     kind, arrays = stored(array_of(weights).reshape(outputs, 1, depth), storage)
     if kind == "dense":
-        sizes: tuple[int, ...] = (rows, depth, outputs, _fours(arrays, depth))
+        sizes: tuple[int, ...] = (math.prod(places), depth, outputs, _fours(arrays, depth))
         return _sums_of_products("fully_connected", op, graph, (x, arrays, bias, y), weights, sizes)
-    # The other storages have no kernel of their own: a dense layer is a convolution with a window of 1 along an axis of rows.
-    sizes = (1, 1, rows, depth, 1, 1, 1, rows, outputs, 1, 1, 1, 1, 0, 0)
-    return _sums_of_products(f"conv_2d_{kind}", op, graph, (x, arrays, bias, y), weights, sizes)
+    # The other storages have no kernel of their own: a dense layer is a convolution with a window of 1.
+    sizes = (*places, depth, 1, 1, *places[1:], outputs, 1, 1, 1, 1, 0, 0)
+    return _sums_of_products(
+        f"conv_2d_{kind}", op, graph, (x, arrays, bias, y), weights, sizes, folded=kind == "sparse"
+    )
 
 
 def _fours(arrays: tuple[np.ndarray, ...], size: int) -> int:
@@ -73,7 +82,7 @@ def conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
         )
     geometry = _geometry(op, x, y, height, width)
     if height == width == 1 and geometry[:2] == (1, 1):
-        lowered = _dense_rows(op, graph, (x, bias, y), weights, y.size // outputs, storage)
+        lowered = _dense(op, graph, (x, bias, y), weights, x.shape[:3], storage)
         return in_rows(lowered, x, y, (1, 1), geometry)
     return _windows(op, graph, (x, bias, y), weights, array_of(weights), geometry, storage)
 
@@ -155,8 +164,12 @@ def _sums_of_products(
     operands: tuple[Tensor, tuple[np.ndarray, ...], Argument, Tensor],
     weights: Tensor,
     sizes: tuple[int, ...],
+    folded: bool = False,
 ) -> Lowered:
-    """The call of a kernel: input, arrays of weights, bias, output, sizes, and how sums are rescaled to the output."""
+    """The call of a kernel: input, arrays of weights, bias, output, sizes, and how sums are rescaled to the output.
+
+    With `folded` the bias takes up the input's offset, which is right where every weight meets an input.
+    """
     x, arrays, bias, y = operands
     x_offset = -int8_of(x, op, graph)[1]
     channels = weights.shape[3] if op.name == "DEPTHWISE_CONV_2D" else weights.shape[0]
@@ -164,6 +177,10 @@ def _sums_of_products(
     wide = _require_sums(op, graph, weights, bias, x_offset, powers) >= 1 << 30 or max(powers) >= 0
     shifts = powers if wide else -1 - powers
     rescaling = (Constant(fractions), Constant(shifts), int(len(powers) > 1), int(wide), *_output(op, graph, y))
+    if folded and x_offset:
+        own = array_of(weights).astype(np.int32).reshape(channels, -1).sum(axis=1, dtype=np.int32) * x_offset
+        bias = Constant((own + bias.values.reshape(-1) if isinstance(bias, Constant) else own).astype(np.int32))
+        x_offset = 0
     held = (Constant(array) if array.size else 0 for array in arrays)
     return Lowered((Call(kernel, (x, *held, bias, y, *sizes, x_offset, *rescaling)),))
 
