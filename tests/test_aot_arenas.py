@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from support import SANITIZERS, WARNINGS, data_folder
 from test_aot_memory import overlapping_net
-from test_wired_graphs import SAMPLES, drawn_inputs
+from test_wired_graphs import IN_C, SAMPLES, drawn_inputs
 from wired_graphs import wired_graph
 
 from micro.aot import generate, static_size
 from micro.emission.c_text import c_array
+from micro.tflite.cost import bytes_of
 from micro.tflite.graph import read
 from micro.tflite.interpreter import all_outputs
 
@@ -25,7 +26,7 @@ WAYS = ("in the caller's", "in the static arena", "in an arena of the caller's",
 RUN = """
 #include "{name}.h"
 static void {name}_ways(void) {{
-  static int8_t {held};
+  {held}
   int8_t *arena;
   for (int n = 0; n < {samples}; ++n) {{
     {reads}
@@ -57,32 +58,34 @@ def calls_of(name, graph):
     sides = []
     for side, indices in (("input", graph.inputs), ("output", graph.outputs)):
         for number, i in enumerate(indices):
-            sides.append((side if len(indices) == 1 else f"{side}{number}", graph.tensors[i].size))
+            name_of_side = side if len(indices) == 1 else f"{side}{number}"
+            sides.append((name_of_side, bytes_of(graph.tensors[i]), IN_C[graph.tensors[i].dtype]))
     takes, gives = sides[: len(graph.inputs)], sides[len(graph.inputs) :]
-    placed = {each: f"arena + {upper}_{each.upper()}_PLACE" for each, _ in sides}
+    placed = {each: f"({kind} *)(void *)(arena + {upper}_{each.upper()}_PLACE)" for each, _, kind in sides}
     return RUN.format(
         name=name,
         upper=upper,
         samples=SAMPLES,
-        held=", ".join(f"{each}[{size}]" for each, size in sides),
-        reads="\n    ".join(f"if (fread({each}, 1, {size}, stdin) != {size}) exit(1);" for each, size in takes),
-        own=", ".join(each for each, _ in sides),
-        writes=" ".join(f"fwrite({each}, 1, {size}, stdout);" for each, size in gives),
-        fills_static=" ".join(f"memcpy({name}_{each}(), {each}, {size});" for each, size in takes),
-        writes_static=" ".join(f"fwrite({name}_{each}(), 1, {size}, stdout);" for each, size in gives),
-        fills=" ".join(f"memcpy({placed[each]}, {each}, {size});" for each, size in takes),
+        held=" ".join(f"static {kind} {each}[{size} / sizeof({kind})];" for each, size, kind in sides),
+        reads="\n    ".join(f"if (fread({each}, 1, {size}, stdin) != {size}) exit(1);" for each, size, _ in takes),
+        own=", ".join(each for each, _, _ in sides),
+        writes=" ".join(f"fwrite({each}, 1, {size}, stdout);" for each, size, _ in gives),
+        fills_static=" ".join(f"memcpy({name}_{each}(), {each}, {size});" for each, size, _ in takes),
+        writes_static=" ".join(f"fwrite({name}_{each}(), 1, {size}, stdout);" for each, size, _ in gives),
+        fills=" ".join(f"memcpy({placed[each]}, {each}, {size});" for each, size, _ in takes),
         inside=", ".join(placed.values()),
-        writes_inside=" ".join(f"fwrite({placed[each]}, 1, {size}, stdout);" for each, size in gives),
-        mixed=", ".join([*(placed[each] for each, _ in takes), *(each for each, _ in gives)]),
+        writes_inside=" ".join(f"fwrite({placed[each]}, 1, {size}, stdout);" for each, size, _ in gives),
+        mixed=", ".join([*(placed[each] for each, _, _ in takes), *(each for each, _, _ in gives)]),
     )
 
 
 def test_every_way_to_give_memory_gives_the_same_bytes_and_stays_within_it(tmp_path):
-    models = [*(wired_graph(seed) for seed in (2, 5, 11, 13, 25)), overlapping_net(3), overlapping_net(6)]
+    models = [*(wired_graph(seed) for seed in (2, 5, 11, 13, 25, 53)), overlapping_net(3), overlapping_net(6)]
     graphs = [read(model) for model in models]
     assert {len(graph.inputs) for graph in graphs} >= {1, 2}
     assert any(len(graph.outputs) > 2 for graph in graphs)
     assert any(set(graph.inputs) & set(graph.outputs) for graph in graphs)
+    assert any(graph.tensors[i].dtype == "int16" for graph in graphs for i in graph.outputs)
     inputs = [drawn_inputs(model, seed) for seed, model in enumerate(models)]
     main = "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
     for number, (model, graph) in enumerate(zip(models, graphs)):
@@ -101,7 +104,7 @@ def test_every_way_to_give_memory_gives_the_same_bytes_and_stays_within_it(tmp_p
         theirs = all_outputs(model, given)
         wanted = [theirs[f"output{n}"].reshape(SAMPLES, -1) for n in range(len(graph.outputs))]
         for sample in range(SAMPLES):
-            right = np.concatenate([output[sample] for output in wanted])
+            right = np.concatenate([np.ascontiguousarray(output[sample]).view(np.int8) for output in wanted])
             for way in WAYS:
                 ours = found[start : start + right.size]
                 np.testing.assert_array_equal(ours, right, err_msg=f"model {number}, sample {sample}: {way}")

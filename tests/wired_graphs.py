@@ -287,7 +287,7 @@ STEPS: tuple[Callable[[Net, Wire], Wire | None], ...] = (
     *MORE.values(),
     *PRODUCTS.values(),
     *WIDE.values(),
-    lstm,
+    *[lstm] * 4,
 )
 
 
