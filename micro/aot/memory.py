@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from micro.aot.arena import Life, Plan, loads, plan
 from micro.aot.calls import Lowered
 from micro.aot.rows import Run, kept_rows, links_of, row_bytes, run_distance, runs_through
+from micro.aot.states import places_of
 from micro.tflite.cost import bytes_of
 from micro.tflite.graph import Graph, Tensor
 
@@ -123,12 +124,17 @@ def _buffers(graph: Graph, lowered: Sequence[Lowered], runs: Sequence[Run]) -> _
         # C lets no place hold values of both types, one after the other.
         first |= dict.fromkeys(wide["int32"], -1)
         last |= dict.fromkeys(wide["int32"], end)
-    places = {i: argument(graph.inputs, "input", number) for number, i in enumerate(graph.inputs)}
+    states = places_of(graph)
+    places = {i: argument(graph.inputs, "input", number) for number, i in enumerate(graph.inputs)} | states
     for number, i in enumerate(graph.outputs):
         places.setdefault(root[i], argument(graph.outputs, "output", number))
     # A state that no call takes, as it starts from 0, needs no place.
     taken = _taken(lowered)
-    first = {i: at for i, at in first.items() if i in places or i in taken or not graph.tensors[i].variable}
+    first = {
+        i: at
+        for i, at in first.items()
+        if i not in states and (i in places or i in taken or not graph.tensors[i].variable)
+    }
     size = {i: bytes_of(graph.tensors[i]) for i in first}
     for run in runs:
         for number in range(run.first, run.past - 1):
@@ -142,7 +148,11 @@ def _buffers(graph: Graph, lowered: Sequence[Lowered], runs: Sequence[Run]) -> _
         outputs.append(len(lives) if copied else number_of[root[i]])
         if copied:
             lives.append(Life(bytes_of(graph.tensors[i]), end, end))
-    pairs = {(x, y): d for (x, y), d in _overlaps(graph, lowered, runs, root).items() if last[x] == first.get(y)}
+    pairs = {
+        (x, y): d
+        for (x, y), d in _overlaps(graph, lowered, runs, root).items()
+        if last[x] == first.get(y) and x in first
+    }
     overlaps = {(number_of[x], number_of[y]): distance for (x, y), distance in pairs.items()}
     return _Buffers(tuple(runs), root, list(first), lives, overlaps, places, outputs, len(graph.inputs))
 

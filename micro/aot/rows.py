@@ -70,7 +70,7 @@ def links_of(graph: Graph, lowered: Sequence[Lowered]) -> list[bool]:
     return [
         at > 0 and fits[at] and fits[at - 1] and uses[made] == 1 and made in op.inputs
         for at, op in enumerate(graph.ops)
-        for made in (graph.ops[at - 1].outputs[0],)
+        for made in (*graph.ops[at - 1].outputs[:1], -1)[:1]
     ]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from micro.aot.calls import refusal
-from micro.aot.operators import KEEPS_STATE, OPERATORS
+from micro.aot.operators import OPERATORS
+from micro.aot.states import KEEPS_STATE
 from micro.errors import ModelError
 from micro.tflite.cost import WIDTHS, bytes_of
 from micro.tflite.graph import Graph, Op, Tensor
@@ -73,7 +74,7 @@ def _require_connections(op: Op, graph: Graph, made: set[int]) -> None:
                 )
             raise refusal(op, graph, f"takes {graph.tensors[index].name!r}, which nothing before it makes")
     fewest, most = operator.outputs
-    if not fewest <= len(op.outputs) <= most or min(op.outputs) < 0:
+    if not fewest <= len(op.outputs) <= most or min(op.outputs, default=0) < 0:
         raise refusal(op, graph, f"has {len(op.outputs)} outputs")
     if any(index in made or graph.tensors[index].data is not None for index in op.outputs):
         raise refusal(op, graph, "makes a tensor that is there already")

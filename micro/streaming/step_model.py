@@ -25,7 +25,7 @@ class Streamed:
     """A model that takes the samples of a hop, as .tflite bytes.
 
     Attributes:
-        content: The bytes of the .tflite. Its variables begin at 0.
+        content: The bytes of the .tflite. Its variables begin at their zero points, which stand for 0.
         hop: Samples that it takes at a time.
         warm_up: Hops until the output is that of the model of the whole window.
         state_bytes: Bytes that it keeps from hop to hop.

@@ -256,7 +256,11 @@ class _Reader:
         if table is None or not operator.BuiltinOptionsType():
             return {}
         options = self.schema.BuiltinOptionsCreator(operator.BuiltinOptionsType(), table)
-        return {name: value for name, value in vars(options).items() if isinstance(value, (bool, int, float, str))}
+        given = {
+            name: value.decode(errors="replace") if isinstance(value, bytes) else value
+            for name, value in vars(options).items()
+        }
+        return {name: value for name, value in given.items() if isinstance(value, (bool, int, float, str))}
 
     def indices(self, array: np.ndarray | int, what: str, tensors: int) -> tuple[int, ...]:
         """Indices of tensors, checked; the generated reader gives 0 where there are none."""

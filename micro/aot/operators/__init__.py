@@ -44,7 +44,7 @@ from micro.aot.operators.products import (
 from micro.aot.operators.recurrent import unidirectional_sequence_lstm
 from micro.aot.operators.reduction import reduce_max_min, sum_
 from micro.aot.operators.softmax import softmax
-from micro.aot.operators.state import svdf
+from micro.aot.operators.state import assign_variable, read_variable, svdf, var_handle
 
 OPERATORS: dict[str, Operator] = {
     "ABS": lookup,
@@ -52,6 +52,7 @@ OPERATORS: dict[str, Operator] = {
     "ADD_N": add_n,
     "ARG_MAX": arg_max_min,
     "ARG_MIN": arg_max_min,
+    "ASSIGN_VARIABLE": assign_variable,
     "AVERAGE_POOL_2D": average_pool_2d,
     "BATCH_MATMUL": batch_matmul,
     "BATCH_TO_SPACE_ND": batch_to_space_nd,
@@ -89,6 +90,7 @@ OPERATORS: dict[str, Operator] = {
     "PADV2": padv2,
     "PRELU": prelu,
     "QUANTIZE": quantize,
+    "READ_VARIABLE": read_variable,
     "REDUCE_MAX": reduce_max_min,
     "REDUCE_MIN": reduce_max_min,
     "RELU": lookup,
@@ -116,7 +118,6 @@ OPERATORS: dict[str, Operator] = {
     "TRANSPOSE_CONV": transpose_conv,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": unidirectional_sequence_lstm,
     "UNPACK": unpack,
+    "VAR_HANDLE": var_handle,
     "ZEROS_LIKE": zeros_like,
 }
-# Operators that keep values from one inference to the next, and which of their inputs holds them.
-KEEPS_STATE = {"SVDF": 4}

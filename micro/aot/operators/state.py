@@ -1,4 +1,4 @@
-"""Operators that keep values from one inference to the next: SVDF."""
+"""Operators that keep values from one inference to the next: SVDF, and those of variables."""
 
 from __future__ import annotations
 
@@ -12,15 +12,22 @@ from micro.aot.calls import (
     given,
     int8_of,
     ints,
+    operand,
     operator,
     refusal,
     require,
+    require_kind,
     require_within_32_bits,
+    sized,
     tensors_of,
 )
 from micro.aot.fixed_point import quantize_multiplier
+from micro.aot.states import HANDLE, stays_until_read
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op, Tensor
+
+# Types of values that a variable may hold.
+VALUES = ("int8", "int16", "int32", "bool")
 
 
 @operator(inputs=(5, 5), options=("rank",))
@@ -51,6 +58,39 @@ def svdf(op: Op, graph: Graph, storage: Storage) -> Lowered:
     parameters = ints([-x_zero, *inner, *outer, y_zero])
     weights = (Constant(array_of(features)), Constant(array_of(time)), Constant(array_of(bias)))
     return Lowered((Call("svdf", (x, *weights, state, y, batches, depth, filters, rank, memory, parameters)),))
+
+
+@operator(inputs=(0, 0))
+def var_handle(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """Stands for a variable."""
+    if graph.tensors[op.outputs[0]].dtype != HANDLE:
+        raise refusal(op, graph, f"gives {graph.tensors[op.outputs[0]].dtype} in place of a variable")
+    return Lowered()
+
+
+@operator(inputs=(1, 1))
+def read_variable(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """The values of a variable: where they lie, or a copy where the variable is assigned before they have been taken."""
+    _require_handle(op, graph)
+    y = graph.tensors[op.outputs[0]]
+    require_kind(VALUES, op, graph, y)
+    if stays_until_read(op, graph):
+        return Lowered(alias=True)
+    return Lowered((Call(sized("copy_rows", y), (graph.tensors[op.inputs[0]], y, 1, y.size, 0)),))
+
+
+@operator(inputs=(2, 2), outputs=(0, 0))
+def assign_variable(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """A copy to a variable."""
+    _require_handle(op, graph)
+    value = graph.tensors[op.inputs[1]]
+    require_kind(VALUES, op, graph, value)
+    return Lowered((Call(sized("copy_rows", value), (operand(value), graph.tensors[op.inputs[0]], 1, value.size, 0)),))
+
+
+def _require_handle(op: Op, graph: Graph) -> None:
+    if not any(other.name == "VAR_HANDLE" and op.inputs[0] in other.outputs for other in graph.ops):
+        raise refusal(op, graph, "takes something that is no variable")
 
 
 def _scale(tensor: Tensor, op: Op, graph: Graph) -> float:
