@@ -183,6 +183,7 @@ CASES = (
     wrong("aot {text} --out {tmp}/p --name net", "is not a .tflite"),
     good("stream {over_time} --hop 2 --out {tmp}/step.tflite", "whole_macs"),
     good("stream {over_time} --hop 2 --out {tmp}/step.tflite --json"),
+    empty("stream {empty} --hop 2 --out {tmp}/q.tflite", "empty"),
     wrong("stream {over_time} --hop 999 --out {tmp}/q.tflite", "hop must be an integer from 1 to the window"),
     wrong("stream {ae} --hop 0 --out {tmp}/q.tflite", "Invalid value for '--hop'"),
     wrong("stream {ae} --hop 2 --out {tmp}/q.tflite", "a window of samples is (1, time, channels)"),
