@@ -61,7 +61,7 @@ def memory_of(graph: Graph, lowered: Sequence[Lowered]) -> Memory:
     for i, offset in zip(buffers.tensors, made.offsets):
         places.setdefault(i, place_of(graph.tensors[i], "arena", offset))
     return Memory(
-        {i: places[of] for i, of in buffers.root.items() if of in places},
+        places_of(graph) | {i: places[of] for i, of in buffers.root.items() if of in places},
         made.inner,
         made.size,
         made.bound,

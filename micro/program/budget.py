@@ -223,7 +223,7 @@ def _time(model: Model, budget: Budget) -> Timing | None:
 
 
 def _microjoules(budget: Budget, milliseconds: tuple[float, float, float] | None, clock: float | None) -> float | None:
-    """Energy of an inference; a slower clock draws less current for longer, which comes to about the same."""
+    """Energy of an inference, at whatever clock: a slower one draws less current for longer, which comes to about the same."""
     board = budget.board
     if board is None or milliseconds is None or clock is None or board.volts is None or board.active_ma is None:
         return None
@@ -282,7 +282,8 @@ def _ram_sentence(footprint: Footprint, program: Program, budget: int) -> str:
     peak = max(footprint.layers, key=lambda layer: layer.held_bytes)
     total = program.ram
     if program.runtime == "static":
-        constants = f", constants {program.constants:,}" if program.constants_in_ram else ""
+        constants = f", state {program.state:,}" if program.state else ""
+        constants += f", constants {program.constants:,}" if program.constants_in_ram else ""
         return (
             f"ram: static C takes {total:,} bytes, {total - budget:,} over {budget:,} (tensors between operators "
             f"{program.arena:,}, input and output {program.buffers:,}{constants}); at its peak {peak.op} holds "

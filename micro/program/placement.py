@@ -81,8 +81,10 @@ def place(model: Model, board: Board, runtime: Runtime, use: Use) -> Placement:
         for what, needed, there in (("flash", program.flash, board.flash), ("RAM", program.ram, board.ram)):
             if needed > there:
                 problems.append(f"{what}: {needed:,} bytes, {needed - there:,} more than {there:,}")
-    if use.every is not None and milliseconds is not None and milliseconds[1] > 1e3 * use.every:
-        problems.append(f"time: {milliseconds[1]:,.0f} ms a window, one comes every {1e3 * use.every:,.0f} ms")
+    if use.every is not None and milliseconds is None:
+        problems.append(f"time: not known, and one window comes every {1e3 * use.every:,.4g} ms")
+    elif use.every is not None and milliseconds is not None and milliseconds[1] > 1e3 * use.every:
+        problems.append(f"time: {milliseconds[1]:,.3g} ms a window, one comes every {1e3 * use.every:,.4g} ms")
     energy = None
     if milliseconds is not None and board.volts is not None and board.active_ma is not None:
         energy = board.volts * board.active_ma * milliseconds[1]

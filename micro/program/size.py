@@ -33,6 +33,7 @@ class Program:
         constants: The .tflite, or static C's constant arrays.
         arena: Tensors between operators, and with TFLite Micro its bookkeeping.
         buffers: Input and output, where they lie outside the arena.
+        state: What static C keeps from one inference to the next.
         constants_in_ram: Whether constants take RAM as well, as on AVR.
     """
 
@@ -42,6 +43,7 @@ class Program:
     constants: int
     arena: int
     buffers: int
+    state: int = 0
     constants_in_ram: bool = False
 
     @property
@@ -52,7 +54,7 @@ class Program:
     @property
     def ram(self) -> int:
         """Bytes of RAM."""
-        return self.arena + self.buffers + (self.constants if self.constants_in_ram else 0)
+        return self.arena + self.buffers + self.state + (self.constants if self.constants_in_ram else 0)
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def program_of(model: Model, runtime: Runtime, core: Core | None = None, kernels
             size.constants,
             size.arena,
             buffers,
+            size.state,
             on.constants_in_ram,
         )
     if on.tflm_kernels == "none":

@@ -120,6 +120,16 @@ def _along(graph: Graph, hop: int) -> Along:
         raise ConversionError(
             f"input {first.name!r} has shape {list(first.shape)}; a window of samples is (1, time, channels)"
         )
+    for op in graph.ops:
+        if op.name in ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"):
+            raise ConversionError(
+                "the model has variables, as one that takes a hop already; stream the whole window's model"
+            )
+        for tensor in (graph.tensors[i] for i in op.outputs):
+            if tensor.dtype.startswith("float"):
+                raise ConversionError(
+                    f"{tensor.name!r} is {tensor.dtype}; only an int8 model can be streamed: see micro.convert"
+                )
     if isinstance(hop, bool) or not isinstance(hop, int) or not 1 <= hop <= first.shape[1]:
         raise ValueError(f"hop must be an integer from 1 to the window of {first.shape[1]} samples, got {hop!r}")
     return along_time(graph, hop)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 # Operators that one kernel computes, by the name under which its cost stands in the fitted tables.
 FAMILIES = {
     **dict.fromkeys(("RELU", "RELU6", "LEAKY_RELU", "LOGISTIC", "TANH", "HARD_SWISH", "QUANTIZE"), "LOOKUP"),
-    **dict.fromkeys(("RESHAPE", "EXPAND_DIMS", "SQUEEZE"), "RESHAPE"),
+    # A variable that is read stays where it lies, as a tensor in another shape does.
+    **dict.fromkeys(("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "VAR_HANDLE", "READ_VARIABLE"), "RESHAPE"),
     **dict.fromkeys(
-        ("PAD", "PADV2", "CONCATENATION", "STRIDED_SLICE", "SLICE", "TRANSPOSE", "SPLIT", "PACK"), "MOVEMENT"
+        ("PAD", "PADV2", "CONCATENATION", "STRIDED_SLICE", "SLICE", "TRANSPOSE", "SPLIT", "PACK", "ASSIGN_VARIABLE"),
+        "MOVEMENT",
     ),
     "SUB": "ADD",
 }

@@ -74,6 +74,8 @@ def nets() -> Iterator[tuple[str, keras.Model]]:
     ):
         layer = layers.DepthwiseConv2D(window, stride, padding="same")
         yield f"depthwise {size}x{size}x{channels} of {window}", net((size, size, channels), layer)
+    for steps, inputs, units in ((8, 4, 6), (16, 3, 12), (32, 6, 8), (20, 12, 20), (40, 2, 16)):
+        yield f"lstm {steps}x{inputs}, {units}", net((steps, inputs), layers.LSTM(units, return_sequences=True))
     yield from elementwise()
     yield from stacks()
 
