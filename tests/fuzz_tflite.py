@@ -31,6 +31,7 @@ from wired_graphs import wired_graph
 
 import micro
 from micro.aot.generate import static_files
+from micro.aot.memory import C_TYPES
 from micro.tflite import _worker as _tflm_worker
 from micro.tflite import interpreter as tflm
 from micro.tflite.graph import read
@@ -42,6 +43,10 @@ AT_ONCE, COMPILERS = 40, 2
 SAMPLES = 2
 # A model of more values is compiled and compared elsewhere: what damage does to it shows here as well.
 MOST_VALUES = 1 << 20
+
+
+# Values that an input of each type is given; int32 are indices.
+SPANS = {"int8": (-128, 128), "int16": (-(2**15), 2**15), "bool": (0, 2), "int32": (0, 2)}
 
 
 def main(first: int, count: int, folder: str = "") -> None:
@@ -110,7 +115,10 @@ def tried(seed: int, content: bytes, tally: Counter[str], faults: list[str]):
         tally["aot: too large to run here"] += 1
         return None
     rng = np.random.default_rng(seed)
-    inputs = [rng.integers(-128, 128, (SAMPLES, *graph.tensors[i].shape)).astype(np.int8) for i in graph.inputs]
+    inputs = [
+        rng.integers(*SPANS[tensor.dtype], (SAMPLES, *tensor.shape)).astype(tensor.dtype)
+        for tensor in (graph.tensors[i] for i in graph.inputs)
+    ]
     theirs = None
     with contextlib.suppress(micro.InterpreterError):
         theirs = tflm.all_outputs(content, inputs)
@@ -169,13 +177,13 @@ def program_of(folder: Path, seed: int, content: bytes, inputs) -> None:
     for name, text in static_files(content, f"n{seed}").items():
         (folder / name).write_bytes(text)
     graph = read(content)
-    gives = [graph.tensors[i].size for i in graph.outputs]
-    xs, ys = [f"x{n}" for n in range(len(inputs))], [f"y{n}" for n in range(len(gives))]
-    held = [f"{x}[{array[0].size}]" for x, array in zip(xs, inputs)] + [f"{y}[{size}]" for y, size in zip(ys, gives)]
+    sides = [graph.tensors[i] for i in (*graph.inputs, *graph.outputs)]
+    xs, ys = [f"x{n}" for n in range(len(inputs))], [f"y{n}" for n in range(len(graph.outputs))]
+    held = [f"static {C_TYPES[tensor.dtype]} {name}[{tensor.size}];" for name, tensor in zip(xs + ys, sides)]
     reads = "".join(f"if (fread({x}, 1, sizeof {x}, stdin) != sizeof {x}) return 1;" for x in xs)
     writes = "".join(f"fwrite({y}, 1, sizeof {y}, stdout);" for y in ys)
     (folder / f"main{seed}.c").write_text(
-        f'#include "n{seed}.h"\n#include <stdio.h>\nstatic int8_t {", ".join(held)};\nint main(void) {{'
+        f'#include "n{seed}.h"\n#include <stdio.h>\n{" ".join(held)}\nint main(void) {{'
         f"for (int n = 0; n < {SAMPLES}; ++n) {{ {reads} n{seed}_invoke({', '.join(xs + ys)}); {writes} }} return 0; }}\n"
     )
 
