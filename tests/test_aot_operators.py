@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import wired_graphs
 from int8_graphs import Builder
+from test_aot import outputs_of, require_equal
 from test_wired_graphs import drawn_inputs, outputs_in_c
 
 import micro
@@ -97,3 +98,35 @@ def test_the_worked_operator_of_contributing_gives_tflite_micro_s_bytes(tmp_path
     inputs = [drawn_inputs(model, seed) for seed, model in enumerate(models)]
     for model, x, (found,) in zip(models, inputs, outputs_in_c(models, inputs, tmp_path, "auto")):
         np.testing.assert_array_equal(found, all_outputs(model, x)["output0"].reshape(found.shape))
+
+
+@pytest.mark.parametrize("name", ["MEAN", "SOFTMAX", "MAX_POOL_2D"])
+def test_a_constant_may_be_the_input(name, tmp_path):
+    b = Builder(np.random.default_rng(0))
+    x = b.tensor((1, 4, 4, 2), scale=0.1, zero=0, data=np.arange(32).astype(np.int8))
+    if name == "MEAN":
+        y = b.op(name, [x, b.numbers([1, 2])], b.value((1, 1, 1, 2), 1.0), "ReducerOptions", keepDims=True)
+    elif name == "SOFTMAX":
+        y = b.op(name, [x], b.tensor((1, 4, 4, 2), scale=1 / 256, zero=-128), "SoftmaxOptions", beta=1.0)
+    else:
+        options = {"padding": 1, "strideH": 2, "strideW": 2, "filterHeight": 2, "filterWidth": 2}
+        y = b.op(name, [x], b.like(x, (1, 2, 2, 2)), "Pool2DOptions", **options)
+    given = b.value((1, 2), 1.0)
+    model = b.build([given], [y])
+    require_equal([model], tmp_path, "gcc", count=1)
+
+
+def test_inputs_of_floats_are_refused_by_name():
+    b = Builder(np.random.default_rng(0))
+    given, unused = b.value((1, 2), 1.0), b.tensor((1, 3), "float32")
+    with pytest.raises(micro.ConversionError, match="'t1' is float32; inputs and outputs of static C are int8"):
+        static_files(b.build([given, unused], [b.op("RELU", [given], b.like(given))]), "net")
+
+
+def test_a_softmax_of_many_equal_values_gives_nothing_to_each(tmp_path):
+    """600 equal values leave 0.4 of a step each; TFLite Micro shifts by 32 bits there and gives no answer."""
+    b = Builder(np.random.default_rng(0))
+    x, y = b.tensor((1, 600), scale=0.1, zero=0), b.tensor((1, 600), scale=1 / 256, zero=-128)
+    model = b.build([x], [b.op("SOFTMAX", [x], y, "SoftmaxOptions", beta=1.0)])
+    (ours,) = outputs_of([model], [np.full((1, 1, 600), 5, np.int8)], tmp_path, "gcc")
+    assert (ours == -128).all()

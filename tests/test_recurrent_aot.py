@@ -13,7 +13,7 @@ from test_aot import ON_CHIP, random_inputs, require_equal
 
 import micro
 from micro.aot import generate, static_size
-from micro.aot.operators.recurrent import sigmoid_table
+from micro.aot.fixed_point import sigmoid_table
 from micro.firmware.emulate import missing_tools
 from micro.firmware.qemu import run_in_qemu
 from micro.tflite.interpreter import all_outputs

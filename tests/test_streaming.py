@@ -192,3 +192,27 @@ def test_what_is_no_series_of_samples_is_named():
         stream(b"\0\0\0\0TFL3" + bytes(100), 1)
     with pytest.raises(ValueError, match=r"a \.tflite is needed"):
         stream(keras.Sequential([inputs]), 1)
+
+
+def test_a_model_that_keeps_values_or_has_floats_is_refused():
+    inputs = keras.Input((16, 2))
+    step = stream(converted(layers.Conv1D(2, 3)(inputs), inputs), 2)
+    with pytest.raises(ConversionError, match="keeps values from one inference to the next"):
+        stream(step, 1)
+    b = Builder(np.random.default_rng(0))
+    x, y = (b.tensor((1, 6, 2), "float32") for _ in range(2))
+    with pytest.raises(ConversionError, match="is float32; only an int8 model can be streamed"):
+        stream(b.build([x], [b.op("RELU", [x], y)]), 1)
+
+
+def test_ram_of_a_step_model_is_arena_ends_and_state():
+    inputs = keras.Input((40, 3))
+    step = stream(converted(layers.Dense(3)(causal(inputs)[:, -1, :]), inputs), 2)
+    size = micro.aot.static_size(step)
+    assert size.state == step.state_bytes == 78
+    found = micro.check(step, ram="1KiB", runtime="static", latency="1s@64MHz")
+    assert found.fits
+    assert found.program.ram == size.arena + 2 * 3 + 3 + size.state
+    (broken,) = micro.check(step, ram=str(found.program.ram - 1), runtime="static").broken
+    assert "1 over" in broken
+    assert "state 78" in broken

@@ -7,7 +7,8 @@ What `generate` does, step by step:
 - `decode` unpacks packed weights,
 - `validate` refuses damaged graphs,
 - `operators` turn each operator of the graph into calls of kernels, with weights stored as `weight_layout` chooses,
-- `arena` places tensors in RAM by their lifetimes,
+- `memory` places tensors in RAM by their lifetimes (`arena`), over each other as far as the order of access allows (`overlap`),
+  and lets operators be computed together row by row (`rows`, `run_text`); `states` are what is kept between inferences,
 - `kernel_files` collects the kernels that are called, each a C file in `kernels`,
 - `templates` hold the C file and its header.
 """

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
-from micro.aot.calls import Argument, Constant, Lowered, Several, refusal, sized
+from micro.aot.calls import Argument, Constant, Lowered, Several, array_of, refusal, sized
 from micro.aot.decode import unpacked
 from micro.aot.kernel_files import kernel_sources
 from micro.aot.memory import BYTES, C_TYPES, argument, memory_of
 from micro.aot.operators import OPERATORS
 from micro.aot.run_text import moves_rows, run_lines
-from micro.aot.states import states_of
+from micro.aot.states import State, states_of
 from micro.aot.validate import require_valid
 from micro.aot.weight_layout import Storage
 from micro.emission.c_array import write_sources
 from micro.emission.c_text import CArray, c_array, float_text, render
-from micro.errors import ConversionError
 from micro.support.c_names import CNames
 from micro.support.files import sha256
 from micro.tflite.graph import Graph, Op, Tensor, TfliteLike, content_of, read
@@ -68,10 +68,10 @@ class StaticSize:
     """Bytes of a model as static C.
 
     Attributes:
-        constants: Constant arrays, in flash. The kernels' code comes on top, 0.3 to 3 KiB.
+        constants: Constant arrays, in flash. The kernels' code comes on top, 0.3 to 6 KiB.
         arena: RAM for tensors between input and output, beside the buffers that `NAME_invoke` is given.
         shared: RAM for all tensors where input and output lie in the arena, as `NAME_run` has them.
-        bound: Bytes that `shared` could not go below with any other placement.
+        bound: Bytes that `shared` could not go below with any other placement, operators computed together as they are.
         state: RAM for what is kept from one inference to the next.
 
     Examples:
@@ -139,8 +139,10 @@ def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
     def text(argument: Argument) -> str:
         if isinstance(argument, tuple):
             return f"{text(argument[0])} + {argument[1]}" if argument[1] else text(argument[0])
-        if isinstance(argument, Tensor):
+        if isinstance(argument, Tensor) and argument.data is None:
             return places[argument.index]
+        if isinstance(argument, Tensor):
+            return _constant(Constant(array_of(argument)), constants, arrays)
         if isinstance(argument, Several):
             return f"(const int8_t *const[]){{{', '.join(map(text, argument.parts))}}}"
         if isinstance(argument, Constant):
@@ -171,7 +173,7 @@ def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
         "wide": any(BYTES.get(tensor.dtype, 1) > 1 for tensor in _computed(graph)),
         "states": [{"type": C_TYPES[each.dtype], "count": each.size, "start": each.start} for each in states],
         "starts": any(each.start for each in states),
-        "state": sum(BYTES[each.dtype] * each.size for each in states),
+        "state": _bytes_of_struct(states),
         "inputs": _sides(graph, graph.inputs, "input", memory.inputs),
         "outputs": _sides(graph, graph.outputs, "output", memory.outputs),
         "kernels": kernel_sources(called),
@@ -191,6 +193,16 @@ def _lowered(op: Op, graph: Graph, storage: Storage) -> Lowered:
     except (LookupError, ArithmeticError, ValueError, TypeError) as error:
         # What the checks do not cover, such as numbers that the kernels' arithmetic cannot represent.
         raise refusal(op, graph, f"has options or numbers that make no sense: {error}") from None
+
+
+def _bytes_of_struct(states: Sequence[State]) -> int:
+    """Bytes of a C struct with these arrays, each at a multiple of its type's size, as the struct itself."""
+    size = 0
+    for each in states:
+        width = BYTES[each.dtype]
+        size = -(-size // width) * width + width * each.size
+    widest = max((BYTES[each.dtype] for each in states), default=1)
+    return -(-size // widest) * widest
 
 
 def _computed(graph: Graph) -> list[Tensor]:
@@ -226,10 +238,6 @@ def _sides(graph: Graph, indices: tuple[int, ...], side: str, offsets: tuple[int
     made = []
     for number, i in enumerate(indices):
         tensor = graph.tensors[i]
-        if tensor.dtype not in BYTES or (tensor.dtype == "int8" and tensor.quantization is None):
-            raise ConversionError(
-                f"{side} {tensor.name!r} is {tensor.dtype}; static C takes models that are integers in and out, int8 quantized"
-            )
         unit = tensor.quantization if tensor.dtype in ("int8", "int16") else None
         made.append({
             "argument": argument(indices, side, number),

@@ -147,7 +147,7 @@ def _buffers(graph: Graph, lowered: Sequence[Lowered], runs: Sequence[Run]) -> _
         copied = places[root[i]] != argument(graph.outputs, "output", number)
         outputs.append(len(lives) if copied else number_of[root[i]])
         if copied:
-            lives.append(Life(bytes_of(graph.tensors[i]), end, end))
+            lives.append(Life(bytes_of(graph.tensors[i]), -1 if all(wide.values()) else end, end))
     pairs = {
         (x, y): d
         for (x, y), d in _overlaps(graph, lowered, runs, root).items()

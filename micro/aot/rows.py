@@ -49,6 +49,8 @@ def by_rows(op: Op, lowered: Lowered, graph: Graph) -> bool:
         return False
     taken = [graph.tensors[i] for i in op.inputs if i >= 0 and graph.tensors[i].data is None]
     y = graph.tensors[op.outputs[0]]
+    if not taken:
+        return False
     if any(len(tensor.shape) != 4 or tensor.shape[0] != 1 or tensor.dtype != "int8" for tensor in (*taken, y)):
         return False
     call = lowered.calls[0]

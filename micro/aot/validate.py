@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from micro.aot.calls import refusal
+from micro.aot.memory import BYTES
 from micro.aot.operators import OPERATORS
 from micro.aot.states import KEEPS_STATE
-from micro.errors import ModelError
+from micro.errors import ConversionError, ModelError
 from micro.tflite.cost import WIDTHS, bytes_of
 from micro.tflite.graph import Graph, Op, Tensor
 
@@ -33,6 +34,12 @@ def require_valid(graph: Graph) -> None:
     for op in graph.ops:
         _require_connections(op, graph, made)
         made.update(op.outputs)
+    for index in (*graph.inputs, *graph.outputs):
+        tensor = graph.tensors[index]
+        if tensor.dtype not in BYTES or (tensor.dtype == "int8" and tensor.quantization is None):
+            raise ConversionError(
+                f"{tensor.name!r} is {tensor.dtype}; inputs and outputs of static C are int8 with a scale, int16, int32 or bool"
+            )
     for index in graph.outputs:
         if index not in made:
             raise ModelError(f"damaged .tflite: output {graph.tensors[index].name!r} is computed by no operator")
@@ -70,7 +77,7 @@ def _require_connections(op: Op, graph: Graph, made: set[int]) -> None:
                 raise refusal(
                     op,
                     graph,
-                    f"goes on from its last inference by the state {name!r}; static C takes models that set it first",
+                    f"goes on from its last inference by the state {name!r}; static C takes it of SVDF and variables alone",
                 )
             raise refusal(op, graph, f"takes {graph.tensors[index].name!r}, which nothing before it makes")
     fewest, most = operator.outputs
@@ -78,6 +85,8 @@ def _require_connections(op: Op, graph: Graph, made: set[int]) -> None:
         raise refusal(op, graph, f"has {len(op.outputs)} outputs")
     if any(index in made or graph.tensors[index].data is not None for index in op.outputs):
         raise refusal(op, graph, "makes a tensor that is there already")
+    if op.name != "RESHAPE" and any(graph.tensors[index].variable for index in op.outputs):
+        raise refusal(op, graph, "computes a tensor that is kept from one inference to the next")
     if len(set(op.outputs)) < len(op.outputs):
         raise refusal(op, graph, "makes one tensor twice")
 

@@ -24,7 +24,10 @@ STUDENT = "student_int8.tflite"
 @click.argument("model", type=click.Path())
 @click.option("--runtime", type=click.Choice(("static", "tflm")), default="static", show_default=True)
 @click.option("--board", "names", multiple=True, help="A board of the table; repeat for several, all by default.")
-@click.option("--every", help="How often a window is computed, such as 1s: what is slower does not fit.")
+@click.option(
+    "--every",
+    help="How often a window is computed, such as 1s: what is slower, or whose time is not known, does not fit.",
+)
 @click.option("--battery", help="Charge of a battery, such as 220mAh; with --every, days that it lasts.")
 @as_json
 def boards(

@@ -4,5 +4,6 @@ May import: errors, targets, tflite, aot.
 
 - `size` is what a program takes of flash and RAM,
 - `placement` puts it on each board of the table,
+- `budget` compares it with limits,
 - `operators` lists its operators with their share of the time.
 """

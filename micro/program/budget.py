@@ -161,6 +161,8 @@ def budget_of(
     time = None if latency is None else parse_latency(latency, f"{within}latency")
     if time is not None and time.mhz is None and on is None:
         raise ValueError(f"{within}latency needs a clock, such as {latency}@64MHz, or a board")
+    if time is not None and time.mhz is not None and on is not None and time.mhz > on.mhz:
+        raise ValueError(f"{within}latency is at {time.mhz:g} MHz, and {on.id} runs at {on.mhz:g} MHz at most")
     joules = None if energy is None else parse_energy(energy, f"{within}energy")
     if joules is not None and (on is None or on.active_ma is None or on.volts is None):
         which = (
@@ -286,8 +288,7 @@ def _ram_sentence(footprint: Footprint, program: Program, budget: int) -> str:
         constants += f", constants {program.constants:,}" if program.constants_in_ram else ""
         return (
             f"ram: static C takes {total:,} bytes, {total - budget:,} over {budget:,} (tensors between operators "
-            f"{program.arena:,}, input and output {program.buffers:,}{constants}); at its peak {peak.op} holds "
-            f"{peak.held_bytes:,} bytes in {', '.join(map(_short, peak.held))}"
+            f"{program.arena:,}, input and output {program.buffers:,}{constants})"
         )
     activations = footprint.activation_bytes
     scratch = total - footprint.arena_bytes_32bit

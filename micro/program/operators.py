@@ -41,7 +41,7 @@ def operator_shares(model: Model, runtime: Runtime, core: Core, mhz: float) -> t
                 each.op,
                 each.macs,
                 None if each.instructions is None else round(each.instructions),
-                None if each.cycles is None or not total else each.cycles / total,
+                None if each.cycles is None or time.cycles is None or not total else each.cycles / total,
                 None if each.cycles is None else each.cycles / mhz / 1e3,
             )
     return shares, time

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from micro.errors import ConversionError
+from micro.errors import ConversionError, ModelError
 from micro.streaming.time_axis import Along, Reach, along_time, slice_of
 from micro.support.files import write_bytes
+from micro.tflite.cost import WIDTHS
 from micro.tflite.graph import Graph, Op, TfliteLike, content_of, packed, read, schema_module
 
 if TYPE_CHECKING:
@@ -94,11 +95,15 @@ def stream(tflite: TfliteLike, hop: int) -> Streamed:
     """
     content = content_of(tflite)
     graph = read(content)
-    along = _along(graph, hop)
-    written = _Writer(content, graph, along, hop)
-    for op in graph.ops:
-        written.add(op)
-    step = written.finish()
+    _require(graph, hop)
+    try:
+        along = along_time(graph, hop)
+        written = _Writer(content, graph, along, hop)
+        for op in graph.ops:
+            written.add(op)
+        step = written.finish()
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        raise ModelError(f"damaged .tflite: an operator has options or tensors that make no sense: {error}") from None
     window = graph.tensors[graph.inputs[0]].shape[1]
     needed = window - along.oldest.get(graph.inputs[0], 0)
     return Streamed(
@@ -112,7 +117,8 @@ def stream(tflite: TfliteLike, hop: int) -> Streamed:
     )
 
 
-def _along(graph: Graph, hop: int) -> Along:
+def _require(graph: Graph, hop: int) -> None:
+    """Refuse what cannot be streamed."""
     if len(graph.inputs) != 1:
         raise ConversionError(f"the model has {len(graph.inputs)} inputs; only a model of one input can be streamed")
     first = graph.tensors[graph.inputs[0]]
@@ -121,9 +127,9 @@ def _along(graph: Graph, hop: int) -> Along:
             f"input {first.name!r} has shape {list(first.shape)}; a window of samples is (1, time, channels)"
         )
     for op in graph.ops:
-        if op.name in ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"):
+        if op.name in ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "SVDF"):
             raise ConversionError(
-                "the model has variables, as one that takes a hop already; stream the whole window's model"
+                "the model keeps values from one inference to the next, as one of a hop does; stream the whole window's"
             )
         for tensor in (graph.tensors[i] for i in op.outputs):
             if tensor.dtype.startswith("float"):
@@ -132,7 +138,6 @@ def _along(graph: Graph, hop: int) -> Along:
                 )
     if isinstance(hop, bool) or not isinstance(hop, int) or not 1 <= hop <= first.shape[1]:
         raise ValueError(f"hop must be an integer from 1 to the window of {first.shape[1]} samples, got {hop!r}")
-    return along_time(graph, hop)
 
 
 def _name(graph: Graph, index: int) -> str:
@@ -225,7 +230,7 @@ class _Writer:
         self.variables += 1
         self._operator("VAR_HANDLE", [], [handle], options)
         before, joined = self._like(index, old, "before"), self._like(index, count, "frames")
-        self.state_bytes += math.prod(self.shape(index, old))
+        self.state_bytes += WIDTHS[self.graph.tensors[index].dtype] * math.prod(self.shape(index, old))
         self._operator("READ_VARIABLE", [handle], [before], self.schema.ReadVariableOptionsT())
         options = self.schema.ConcatenationOptionsT()
         options.axis = axis

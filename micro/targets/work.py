@@ -11,7 +11,18 @@ FAMILIES = {
     # A variable that is read stays where it lies, as a tensor in another shape does.
     **dict.fromkeys(("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "VAR_HANDLE", "READ_VARIABLE"), "RESHAPE"),
     **dict.fromkeys(
-        ("PAD", "PADV2", "CONCATENATION", "STRIDED_SLICE", "SLICE", "TRANSPOSE", "SPLIT", "PACK", "ASSIGN_VARIABLE"),
+        ("PAD", "PADV2", "CONCATENATION", "STRIDED_SLICE", "SLICE", "TRANSPOSE", "SPLIT", "PACK")
+        + (
+            "ASSIGN_VARIABLE",
+            "SPLIT_V",
+            "UNPACK",
+            "GATHER",
+            "EMBEDDING_LOOKUP",
+            "REVERSE_V2",
+            "BROADCAST_TO",
+            "MIRROR_PAD",
+        )
+        + ("SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "RESIZE_NEAREST_NEIGHBOR"),
         "MOVEMENT",
     ),
     "SUB": "ADD",

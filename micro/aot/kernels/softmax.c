@@ -18,9 +18,10 @@ static void softmax(const int8_t *x, int8_t *y, int32_t rows, int32_t depth, con
     const int32_t scale = reciprocal_of_one_plus((int32_t)(((uint32_t)sum << headroom) - 0x80000000u));
     for (int32_t i = 0; i < depth; ++i) {
       const int32_t below = largest - x[i];
+      const int32_t shift = 12 - headroom + 31 - 8; /* from 32 on, of over 500 equal values, nothing is left */
       int32_t value = 0;
-      if (below < count) {
-        value = divide_by_power(high_product(scale, exponentials[below]), 12 - headroom + 31 - 8);
+      if (below < count && shift < 32) {
+        value = divide_by_power(high_product(scale, exponentials[below]), shift);
       }
       y[i] = clamped(value - 128, -128, 127);
     }

@@ -239,7 +239,11 @@ def _geometry(op: Op, x: Tensor, y: Tensor, height: int, width: int) -> tuple[in
     """Strides, dilations, and the padding before the input."""
     options = op.options
     strides = options["strideH"], options["strideW"]
-    dilations = options.get("dilationHFactor", 1), options.get("dilationWFactor", 1)
+    # Of a window of one tap, a dilation says nothing and may be anything.
+    dilations = (
+        options.get("dilationHFactor", 1) if height > 1 else 1,
+        options.get("dilationWFactor", 1) if width > 1 else 1,
+    )
     before = (0, 0)
     if options["padding"] == 0:
         before = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import numpy as np
 
@@ -22,10 +21,10 @@ from micro.aot.calls import (
     require_within_32_bits,
     tensors_of,
 )
-from micro.aot.fixed_point import quantize_multiplier
+from micro.aot.fixed_point import quantize_multiplier, sigmoid_table
 from micro.aot.overlap import IN_PLACE
 from micro.aot.weight_layout import Storage
-from micro.tflite.graph import Graph, Op, Quantization, Tensor, packed, schema_module
+from micro.tflite.graph import Graph, Op, Tensor, packed, schema_module
 from micro.tflite.interpreter import all_outputs
 
 
@@ -98,27 +97,8 @@ def sigmoid(op: Op, graph: Graph, storage: Storage) -> Lowered:
         multiplier = int(real)
     if multiplier > 32767:
         raise refusal(op, graph, f"has an input with the scale {scale:g}, too coarse for TFLite's table")
-    table = Constant(sigmoids())
+    table = Constant(sigmoid_table())
     return Lowered((Call("sigmoid", (operand(x), y, x.size, table, multiplier, shift, int(op.name == "TANH"))),))
-
-
-@cache
-def sigmoids() -> np.ndarray:
-    """TFLite Micro's table of the logistic function at n / 24, in 2^16ths: (256,) uint16, read off its TANH of int16."""
-    # On this grid the value n stands for place n of the table exactly; the last place is the end of its last stretch.
-    first, last = (
-        all_outputs(_tanh(scale), [values.reshape(1, 1, -1)])["output0"].reshape(-1).astype(np.int32) + (1 << 15)
-        for scale, values in (
-            (1 / 48, np.arange(256, dtype=np.int16)),
-            (1 / 6144, np.full(256, 254 * 128 + 127, np.int16)),
-        )
-    )
-    return np.append(first[:255], last[0]).astype(np.uint16)
-
-
-def _tanh(scale: float) -> bytes:
-    x, y = (Tensor(0, "", "int16", (1, 256), Quantization((each,), (0,)), None) for each in (scale, 1 / (1 << 15)))
-    return _alone(Op(0, "TANH", (0,), (1,)), x, y, 256)
 
 
 def _alone(op: Op, x: Tensor, y: Tensor, count: int) -> bytes:

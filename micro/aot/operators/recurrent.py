@@ -19,7 +19,7 @@ from micro.aot.calls import (
     require_within_32_bits,
     tensors_of,
 )
-from micro.aot.fixed_point import quantize_multiplier
+from micro.aot.fixed_point import quantize_multiplier, sigmoid_table
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op, Tensor
 
@@ -70,17 +70,6 @@ def unidirectional_sequence_lstm(op: Op, graph: Graph, storage: Storage) -> Lowe
         Constant(np.array([power for _, power in factors], np.int8)),
     )
     return Lowered((Call("lstm", (x, y, cells, *arguments, steps, depth, units, -x_zero, zero, cell_power + 12)),))
-
-
-def sigmoid_table() -> np.ndarray:
-    """sigmoid(i / 24) in 16 bits for i from 0 to 255, (256,) uint16, as TFLite interpolates it.
-
-    Between two entries the line lies below the curve. Entries are raised by half of where it lies deepest, step^2 / 16 of the
-    second derivative; the last one is 1.
-    """
-    curve = 1 / (1 + np.exp(-np.arange(256) / 24))
-    bend = curve * (1 - curve) * (2 * curve - 1) / 24**2
-    return np.append(np.floor(65536 * (curve + bend / 16) + 0.5)[:-1], 65535).astype(np.uint16)
 
 
 def _require_plain(op: Op, graph: Graph) -> None:

@@ -22,12 +22,10 @@ from micro.aot.calls import (
     tensors_of,
 )
 from micro.aot.fixed_point import quantize_multiplier
+from micro.aot.operators.movement import KINDS
 from micro.aot.states import HANDLE, stays_until_read
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op, Tensor
-
-# Types of values that a variable may hold.
-VALUES = ("int8", "int16", "int32", "bool")
 
 
 @operator(inputs=(5, 5), options=("rank",))
@@ -73,7 +71,7 @@ def read_variable(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """The values of a variable: where they lie, or a copy where the variable is assigned before they have been taken."""
     _require_handle(op, graph)
     y = graph.tensors[op.outputs[0]]
-    require_kind(VALUES, op, graph, y)
+    require_kind(KINDS, op, graph, y)
     if stays_until_read(op, graph):
         return Lowered(alias=True)
     return Lowered((Call(sized("copy_rows", y), (graph.tensors[op.inputs[0]], y, 1, y.size, 0)),))
@@ -84,7 +82,7 @@ def assign_variable(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """A copy to a variable."""
     _require_handle(op, graph)
     value = graph.tensors[op.inputs[1]]
-    require_kind(VALUES, op, graph, value)
+    require_kind(KINDS, op, graph, value)
     return Lowered((Call(sized("copy_rows", value), (operand(value), graph.tensors[op.inputs[0]], 1, value.size, 0)),))
 
 
