@@ -195,3 +195,12 @@ def state_read_twice(model, graph, lstm):
 def test_what_static_c_does_not_compute_is_refused_by_name(change, says):
     with pytest.raises(micro.ConversionError, match=rf"\((RESHAPE|{LSTM}), .*{says}"):
         static_size(damaged(change))
+
+
+def test_time_and_size_of_an_lstm_are_judged():
+    model = random_lstm(3)
+    found = micro.check(model, runtime="static", ram="64KiB", latency="10s@64MHz")
+    assert found.fits
+    assert found.program.ram == static_size(model).arena + found.program.buffers
+    (broken,) = micro.check(model, runtime="static", latency="1us@64MHz").broken
+    assert "an inference takes about" in broken

@@ -26,7 +26,7 @@ def works_of(graph: Graph) -> tuple[Work, ...]:
 
 def _name(op: Op, graph: Graph) -> str:
     """The operator's name; with its type where it does not compute in int8, for which costs were counted."""
-    kinds = {graph.tensors[i].dtype for i in op.outputs} & OTHER_TYPES
+    kinds = {graph.tensors[i].dtype for i in op.outputs if not graph.tensors[i].variable} & OTHER_TYPES
     return f"{op.name} of {min(kinds)}" if kinds else op.name
 
 

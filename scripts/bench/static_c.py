@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from micro.aot import generate, static_size
+from micro.aot.fixed_point import sigmoid_table
 from micro.aot.weight_layout import Storage, stored
 from micro.emission.c_text import c_array
 from micro.firmware.boards import MACHINES
@@ -169,6 +170,8 @@ def kernel_bytes(graph: Graph, storage: Storage) -> int:
     for op in graph.ops:
         if op.name == "DEPTHWISE_CONV_2D":
             total += graph.tensors[op.inputs[1]].size
+        elif op.name == "UNIDIRECTIONAL_SEQUENCE_LSTM":
+            total += sum(graph.tensors[i].size for i in op.inputs[1:9])
         elif op.name in ("FULLY_CONNECTED", "CONV_2D"):
             tensor = graph.tensors[op.inputs[1]]
             shape = tensor.shape
@@ -179,7 +182,9 @@ def kernel_bytes(graph: Graph, storage: Storage) -> int:
 
 
 def _channel_bytes(graph: Graph, op: Op) -> int:
-    """Bytes of an operator's biases, multipliers and powers."""
+    """Bytes of an operator's biases, multipliers and powers, and of an LSTM's curve."""
+    if op.name == "UNIDIRECTIONAL_SEQUENCE_LSTM":
+        return sum(graph.tensors[i].size * 4 for i in op.inputs[12:16]) + 11 * 5 + 2 * len(sigmoid_table())
     if op.name not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
         return 0
     bias = graph.tensors[op.inputs[2]].size * 4 if len(op.inputs) > 2 and op.inputs[2] >= 0 else 0
