@@ -37,8 +37,9 @@ def require_valid(graph: Graph) -> None:
     for index in (*graph.inputs, *graph.outputs):
         tensor = graph.tensors[index]
         if tensor.dtype not in BYTES or (tensor.dtype == "int8" and tensor.quantization is None):
+            kind = "int8 without a scale and a zero point" if tensor.dtype == "int8" else tensor.dtype
             raise ConversionError(
-                f"{tensor.name!r} is {tensor.dtype}; inputs and outputs of static C are int8 with a scale, int16, int32 or bool"
+                f"{tensor.name!r} is {kind}; inputs and outputs of static C are int8 with a scale, int16, int32 or bool"
             )
     for index in graph.outputs:
         if index not in made:
