@@ -124,7 +124,7 @@ def one_operator(name, shapes, dtype="int8"):
 @pytest.mark.parametrize(("name", "inputs"), [("EXP", 1), ("DEQUANTIZE", 1), ("SELECT", 3), ("GATHER_ND", 5)])
 def test_an_operator_that_static_c_lacks_is_named_whatever_its_inputs(name, inputs):
     case_folder("15-aot-message")
-    with pytest.raises(micro.ConversionError, match=rf"\({name}, .*\) is not in static C; it has abs, add, add_n"):
+    with pytest.raises(micro.ConversionError, match=rf"\({name}, .*\) is not among the \d+ operators of static C"):
         static_files(one_operator(name, [(1, 4)] * inputs), "net")
 
 
@@ -135,7 +135,7 @@ def test_a_custom_operator_goes_by_its_own_name(custom):
     code = model.operatorCodes[0]
     code.builtinCode = code.deprecatedBuiltinCode = schema_module().BuiltinOperator.CUSTOM
     code.customCode = custom
-    with pytest.raises(micro.ConversionError, match=rf"\((CUSTOM )?{custom}, .*is not in static C"):
+    with pytest.raises(micro.ConversionError, match=rf"\((CUSTOM )?{custom}, .*is not among the \d+ operators"):
         static_files(packed(model), "net")
     with pytest.raises(micro.InterpreterError):  # TFLite Micro has the one, and faults without its options
         micro.verify(packed(model), count=1)

@@ -24,7 +24,7 @@ def require_valid(graph: Graph) -> None:
     """
     for op in graph.ops:
         if op.name not in OPERATORS:
-            raise refusal(op, graph, f"is not in static C; it has {', '.join(sorted(OPERATORS)).lower()}")
+            raise refusal(op, graph, f"is not among the {len(OPERATORS)} operators of static C")
     used = {i for op in graph.ops for i in (*op.inputs, *op.outputs) if i >= 0} | {*graph.inputs, *graph.outputs}
     for index in sorted(used):
         _require_tensor(graph.tensors[index])
