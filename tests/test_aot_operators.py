@@ -130,11 +130,3 @@ def test_a_softmax_of_many_equal_values_gives_nothing_to_each(tmp_path):
     model = b.build([x], [b.op("SOFTMAX", [x], y, "SoftmaxOptions", beta=1.0)])
     (ours,) = outputs_of([model], [np.full((1, 1, 600), 5, np.int8)], tmp_path, "gcc")
     assert (ours == -128).all()
-
-
-def test_an_activation_that_tflite_micro_leaves_out_on_16_bits_is_refused():
-    b = Builder(np.random.default_rng(0))
-    x, y = (b.tensor((1, 4), "int16", scale=0.001, zero=0) for _ in range(2))
-    model = b.build([x], [b.op("ADD", [x, x], y, "AddOptions", fusedActivationFunction=2)])
-    with pytest.raises(micro.ConversionError, match=r"\(ADD, .*activation of -1 to 1 on 16 bits"):
-        static_files(model, "net")

@@ -80,13 +80,7 @@ def sigmoid_table() -> np.ndarray:
 
 
 def activation_range(fused: int, scale: float, zero: int, bits: int = 8) -> tuple[int, int]:
-    """Lowest and highest output, of 8 or 16 bits, of a fused activation, given by its number in the schema.
-
-    Raises:
-        ValueError: For -1 to 1 on 16 bits.
-    """
-    if bits == 16 and fused == 2:
-        raise ValueError("an activation of -1 to 1 on 16 bits, which TFLite Micro does not limit")
+    """Lowest and highest output, of 8 or 16 bits, of a fused activation, given by its number in the schema."""
 
     def step(value: float) -> int:
         return zero + round_half_away(float(np.float32(value) / np.float32(scale)))
