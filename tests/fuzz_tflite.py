@@ -26,12 +26,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import damage
 from int8_graphs import random_graph
-from support import SANITIZERS
+from support import IN_C, SANITIZERS, SPANS
 from wired_graphs import wired_graph
 
 import micro
 from micro.aot.generate import static_files
-from micro.aot.memory import C_TYPES
 from micro.tflite import _worker as _tflm_worker
 from micro.tflite import interpreter as tflm
 from micro.tflite.graph import read
@@ -43,10 +42,6 @@ AT_ONCE, COMPILERS = 40, 2
 SAMPLES = 2
 # A model of more values is compiled and compared elsewhere: what damage does to it shows here as well.
 MOST_VALUES = 1 << 20
-
-
-# Values that an input of each type is given; int32 are indices.
-SPANS = {"int8": (-128, 128), "int16": (-(2**15), 2**15), "bool": (0, 2), "int32": (0, 2)}
 
 
 def main(first: int, count: int, folder: str = "") -> None:
@@ -179,7 +174,7 @@ def program_of(folder: Path, seed: int, content: bytes, inputs) -> None:
     graph = read(content)
     sides = [graph.tensors[i] for i in (*graph.inputs, *graph.outputs)]
     xs, ys = [f"x{n}" for n in range(len(inputs))], [f"y{n}" for n in range(len(graph.outputs))]
-    held = [f"static {C_TYPES[tensor.dtype]} {name}[{tensor.size}];" for name, tensor in zip(xs + ys, sides)]
+    held = [f"static {IN_C[tensor.dtype]} {name}[{tensor.size}];" for name, tensor in zip(xs + ys, sides)]
     reads = "".join(f"if (fread({x}, 1, sizeof {x}, stdin) != sizeof {x}) return 1;" for x in xs)
     writes = "".join(f"fwrite({y}, 1, sizeof {y}, stdout);" for y in ys)
     (folder / f"main{seed}.c").write_text(

@@ -17,6 +17,10 @@ ARENAS = ("arena_bytes_32bit", "arena_bytes_cmsis_nn", "arena_bytes_cmsis_nn_mve
 # How all emitted C is compiled in tests.
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-pedantic")
 SANITIZERS = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+# Values that an input of each type is given; int32 are indices.
+SPANS = {"int8": (-128, 128), "int16": (-(2**15), 2**15), "bool": (0, 2), "int32": (0, 2)}
+# C's type for tensors of each.
+IN_C = {"int8": "int8_t", "bool": "int8_t", "int16": "int16_t", "int32": "int32_t"}
 
 
 def data_folder(name: str) -> Path:

@@ -7,9 +7,9 @@ import subprocess
 
 import numpy as np
 import pytest
-from support import SANITIZERS, WARNINGS, data_folder
+from support import IN_C, SANITIZERS, WARNINGS, data_folder
 from test_aot_memory import overlapping_net
-from test_wired_graphs import IN_C, SAMPLES, drawn_inputs
+from test_wired_graphs import SAMPLES, drawn_inputs
 from wired_graphs import wired_graph
 
 from micro.aot import generate, static_size

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from avr import run_on_avr
+from support import IN_C
 from test_aot_each_operator import ALONE, in_tflm, nets_of
-from test_wired_graphs import IN_C
 
 from micro.aot import generate
 from micro.firmware.boards import MACHINES

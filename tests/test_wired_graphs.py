@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from support import SANITIZERS, WARNINGS, data_folder
+from support import IN_C, SANITIZERS, SPANS, WARNINGS, data_folder
 from wired_graphs import Net, tfl, wired_graph
 
 from micro.aot import generate
@@ -18,16 +18,14 @@ from micro.tflite.interpreter import all_outputs
 
 SAMPLES = 4
 # The types that values have in C.
-IN_C = {"int8": "int8_t", "bool": "int8_t", "int16": "int16_t", "int32": "int32_t"}
 
 
 def drawn_inputs(model, seed):
     """Values over each input's whole range; indices that may lie beyond the end by none, truth values of 0 and 1."""
     graph = read(model)
     rng = np.random.default_rng(seed)
-    spans = {"int8": (-128, 128), "int16": (-(2**15), 2**15), "bool": (0, 2), "int32": (0, 2)}
     return [
-        rng.integers(*spans[tensor.dtype], (SAMPLES, *tensor.shape)).astype(tensor.dtype)
+        rng.integers(*SPANS[tensor.dtype], (SAMPLES, *tensor.shape)).astype(tensor.dtype)
         for tensor in (graph.tensors[i] for i in graph.inputs)
     ]
 

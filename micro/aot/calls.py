@@ -11,6 +11,9 @@ from micro.aot.weight_layout import Storage
 from micro.errors import ConversionError
 from micro.tflite.graph import Graph, Op, Tensor
 
+# Types that tensors may have.
+KINDS = ("int8", "int16", "int32", "bool")
+
 
 @dataclass(frozen=True)
 class Constant:
@@ -21,13 +24,14 @@ class Constant:
 
 @dataclass(frozen=True)
 class Several:
-    """Pointers to several int8 tensors or constants, as one array that a call takes."""
+    """Pointers to several int8 tensors, as one array that a call takes."""
 
-    parts: tuple[Tensor | Constant, ...]
+    parts: tuple[Tensor, ...]
 
 
-# An argument of a call: a tensor, from its first or from another element on; a constant array; several of them; or a number.
-Argument = Tensor | tuple[Tensor | Constant, int] | Constant | Several | int
+# An argument of a call: a tensor, computed or constant, from its first or from another element on; a constant array; several
+# tensors; or a number.
+Argument = Tensor | tuple[Tensor, int] | Constant | Several | int
 
 
 @dataclass(frozen=True)
@@ -139,11 +143,6 @@ def sized(kernel: str, tensor: Tensor) -> str:
     return kernel + {"int16": "_16", "int32": "_32"}.get(tensor.dtype, "")
 
 
-def operand(tensor: Tensor) -> Tensor | Constant:
-    """A tensor, or its values where they are constant."""
-    return tensor if tensor.data is None else Constant(array_of(tensor))
-
-
 def int8_of(tensor: Tensor | None, op: Op, graph: Graph) -> tuple[float, int]:
     """Scale and zero point of an int8 tensor that is quantized per tensor.
 
@@ -209,6 +208,20 @@ def integers_of(tensor: Tensor | None, op: Op, graph: Graph, what: str) -> np.nd
     if tensor.dtype != "int32":
         raise refusal(op, graph, f"has {what} that are {tensor.dtype}; TFLite Micro reads them as int32")
     return array_of(tensor)
+
+
+def axes_of(tensor: Tensor | None, x: Tensor, op: Op, graph: Graph) -> list[int]:
+    """Constant axes of `x`, counted from 0, as they are listed."""
+    listed = [int(axis) for axis in integers_of(tensor, op, graph, "axes").reshape(-1)]
+    require(all(-len(x.shape) <= axis < len(x.shape) for axis in listed), op, graph, f"axes {listed}")
+    return [axis % len(x.shape) for axis in listed]
+
+
+def axis_of(tensor: Tensor | None, x: Tensor, op: Op, graph: Graph) -> int:
+    """A constant axis of `x`, counted from 0."""
+    listed = [int(axis) for axis in integers_of(tensor, op, graph, "axis").reshape(-1)]
+    require(len(listed) == 1 and -len(x.shape) <= listed[0] < len(x.shape), op, graph, f"axes {listed}")
+    return listed[0] % len(x.shape)
 
 
 def ints(values: Sequence[int]) -> Constant:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -13,7 +13,7 @@ import numpy as np
 from micro.aot.calls import Argument, Constant, Lowered, Several, array_of, refusal, sized
 from micro.aot.decode import unpacked
 from micro.aot.kernel_files import kernel_sources
-from micro.aot.memory import BYTES, C_TYPES, argument, memory_of
+from micro.aot.memory import BYTES, C_TYPES, Memory, argument, memory_of
 from micro.aot.operators import OPERATORS
 from micro.aot.run_text import moves_rows, run_lines
 from micro.aot.states import State, states_of
@@ -139,28 +139,18 @@ def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
     def text(argument: Argument) -> str:
         if isinstance(argument, tuple):
             return f"{text(argument[0])} + {argument[1]}" if argument[1] else text(argument[0])
+        if isinstance(argument, Several):
+            return f"(const int8_t *const[]){{{', '.join(map(text, argument.parts))}}}"
         if isinstance(argument, Tensor) and argument.data is None:
             return places[argument.index]
         if isinstance(argument, Tensor):
-            return _constant(Constant(array_of(argument)), constants, arrays)
-        if isinstance(argument, Several):
-            return f"(const int8_t *const[]){{{', '.join(map(text, argument.parts))}}}"
+            argument = Constant(array_of(argument))
         if isinstance(argument, Constant):
             return _constant(argument, constants, arrays)
         return str(argument)
 
-    body: list[str] = []
-    runs = {run.first: run for run in memory.runs}
-    number = 0
-    while number < len(lowered):
-        if number in runs:
-            body += run_lines(graph, lowered, runs[number], places, text)
-            number = runs[number].past
-            continue
-        body += [f"{call.kernel}({', '.join(map(text, call.arguments))});" for call in lowered[number].calls]
-        number += 1
     copies = _copied_outputs(graph, places)
-    body += copies
+    body = _calls(graph, lowered, memory, text) + copies
     called = [call.kernel for each in lowered for call in each.calls]
     called += [line.split("(")[0] for line in copies]
     called += ["move_down"] * any(moves_rows(graph, lowered, run) for run in memory.runs)
@@ -180,6 +170,21 @@ def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
         "arrays": arrays,
         "body": body,
     }
+
+
+def _calls(graph: Graph, lowered: list[Lowered], memory: Memory, text: Callable[[Argument], str]) -> list[str]:
+    """The lines that compute all operators, one after the other or in runs; `text` is the C of an argument."""
+    lines: list[str] = []
+    runs = {run.first: run for run in memory.runs}
+    number = 0
+    while number < len(lowered):
+        if number in runs:
+            lines += run_lines(graph, lowered, runs[number], memory.places, text)
+            number = runs[number].past
+            continue
+        lines += [f"{call.kernel}({', '.join(map(text, call.arguments))});" for call in lowered[number].calls]
+        number += 1
+    return lines
 
 
 def lowered_ops(graph: Graph, storage: Storage) -> list[Lowered]:

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from micro.aot.arena import Life, Plan, loads, plan
-from micro.aot.calls import Lowered
+from micro.aot.calls import KINDS, Lowered
 from micro.aot.rows import Run, kept_rows, links_of, row_bytes, run_distance, runs_through
 from micro.aot.states import places_of
-from micro.tflite.cost import bytes_of
+from micro.tflite.cost import WIDTHS, bytes_of
 from micro.tflite.graph import Graph, Tensor
 
 # C's types of tensors, and of constants. Truth values are bytes of 0 or 1.
 C_TYPES = {**{kind: f"{kind}_t" for kind in ("int8", "uint8", "int16", "uint16", "int32")}, "bool": "int8_t"}
 # Types that tensors may have, and how many bytes a value has.
-BYTES = {"int8": 1, "bool": 1, "int16": 2, "int32": 4}
+BYTES = {kind: WIDTHS[kind] for kind in KINDS}
 # Operators in one run, and how often a run is looked for: more take longer and save little.
 LONGEST_RUN, ROUNDS = 4, 6
 # Rows of room that are tried for a run's windows where the arena has it, the most first.
@@ -59,7 +59,7 @@ def memory_of(graph: Graph, lowered: Sequence[Lowered]) -> Memory:
     buffers, made = _with_room(graph, lowered, buffers, made)
     places = dict(buffers.places)
     for i, offset in zip(buffers.tensors, made.offsets):
-        places.setdefault(i, place_of(graph.tensors[i], "arena", offset))
+        places.setdefault(i, place_of(graph.tensors[i], offset))
     return Memory(
         places_of(graph) | {i: places[of] for i, of in buffers.root.items() if of in places},
         made.inner,
@@ -71,9 +71,9 @@ def memory_of(graph: Graph, lowered: Sequence[Lowered]) -> Memory:
     )
 
 
-def place_of(tensor: Tensor, arena: str, offset: int) -> str:
-    """The C of where a tensor lies in an arena of bytes."""
-    place = f"{arena} + {offset}" if offset else arena
+def place_of(tensor: Tensor, offset: int) -> str:
+    """The C of where a tensor lies in the arena, which is one of bytes."""
+    place = f"arena + {offset}" if offset else "arena"
     if BYTES[tensor.dtype] == 1 or tensor.variable:
         return place
     return f"({C_TYPES[tensor.dtype]} *)(void *)({place})"

@@ -69,11 +69,14 @@ def links_of(graph: Graph, lowered: Sequence[Lowered]) -> list[bool]:
     """For each operator, whether it can be in a run with the one before it: whose output it takes, and nothing else does."""
     uses = Counter([i for op in graph.ops for i in {*op.inputs}] + list(graph.outputs))
     fits = [by_rows(op, each, graph) for op, each in zip(graph.ops, lowered)]
-    return [
-        at > 0 and fits[at] and fits[at - 1] and uses[made] == 1 and made in op.inputs
-        for at, op in enumerate(graph.ops)
-        for made in (*graph.ops[at - 1].outputs[:1], -1)[:1]
-    ]
+
+    def linked(at: int) -> bool:
+        if at == 0 or not fits[at] or not fits[at - 1]:
+            return False
+        made = graph.ops[at - 1].outputs[0]
+        return uses[made] == 1 and made in graph.ops[at].inputs
+
+    return [linked(at) for at in range(len(graph.ops))]
 
 
 def runs_through(links: Sequence[bool], number: int, longest: int) -> list[Run]:

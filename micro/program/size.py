@@ -136,11 +136,5 @@ def arena_of(footprint: Footprint, kernels: Kernels) -> tuple[str, int]:
 
 def _kernels_of(core: Core) -> Kernels:
     """The kernels whose sizes stand for a core's: ESP-NN's were not measured, and count as CMSIS-NN's."""
-    kernels = core.tflm_kernels
-    return (
-        "cmsis-nn"
-        if kernels in ("esp-nn", "cmsis-nn")
-        else "cmsis-nn-mve"
-        if kernels == "cmsis-nn-mve"
-        else "reference"
-    )
+    stand_in: dict[str, Kernels] = {"esp-nn": "cmsis-nn", "cmsis-nn": "cmsis-nn", "cmsis-nn-mve": "cmsis-nn-mve"}
+    return stand_in.get(core.tflm_kernels, "reference")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from micro.config import BudgetConfig
 from micro.program.operators import operator_shares
 from micro.program.size import Model
@@ -63,14 +65,5 @@ def time_report(tflite: TfliteLike, budget: BudgetConfig) -> TimeReport:
         runtime=budget.runtime,
         milliseconds=time.milliseconds(mhz),
         basis=time.basis,
-        operators=tuple(
-            OperatorTime(
-                op=each.op,
-                steps=each.steps,
-                instructions=each.instructions,
-                share=each.share,
-                milliseconds=each.milliseconds,
-            )
-            for each in shares.values()
-        ),
+        operators=tuple(OperatorTime(**asdict(each)) for each in shares.values()),
     )

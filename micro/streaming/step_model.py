@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from micro.errors import ConversionError, ModelError
-from micro.streaming.time_axis import Along, Reach, along_time, slice_of
+from micro.streaming.time_axis import Along, Reach, along_time, integers_of, picked, slice_of
 from micro.support.files import write_bytes
 from micro.tflite.cost import WIDTHS
 from micro.tflite.graph import Graph, Op, TfliteLike, content_of, packed, read, schema_module
@@ -31,7 +31,7 @@ class Streamed:
         warm_up: Hops until the output is that of the model of the whole window.
         state_bytes: Bytes that it keeps from hop to hop.
         macs, whole_macs: Multiply-accumulates of a hop, and of a window of the model that it was made of.
-        stops: Layers from which on everything is computed anew at each hop, each with the reason.
+        stops: Layers from which on everything is computed again at each hop, each with the reason.
 
     Examples:
         >>> inputs = keras.Input((16, 2))
@@ -70,7 +70,7 @@ def stream(tflite: TfliteLike, hop: int) -> Streamed:
     a dense layer behind it, gets the window from such a variable. After `warm_up` hops the output is that of the whole
     window's model on the last window, bit for bit.
 
-    A convolution with padding="same" over time sees an edge that moves on with the window, so that it is computed anew at
+    A convolution with padding="same" over time sees an edge that moves on with the window, so that it is computed again at
     each hop, and all behind it; as is one with padding="causal" whose first samples the output depends on. `stops` names
     them. Layers with padding="valid" stream.
 
@@ -178,7 +178,7 @@ class _Writer:
         self.written.append(operator)
 
     def shape(self, index: int, frames: int) -> list[int]:
-        """A tensor's shape with so many frames."""
+        """A tensor's shape with this number of frames."""
         shape = list(self.graph.tensors[index].shape)
         shape[self.along.flows[index].axis] = frames
         return shape
@@ -192,13 +192,8 @@ class _Writer:
         reach, whole = self.along.reaches.get(op.index), self.graph.tensors[index].shape[self.along.flows[index].axis]
         if reach is not None:
             return reach.frames(self.count(op.outputs[0]))
-        cut = self._end(op, index)
+        cut = picked(op, self.graph, self.along.flows[index].axis)
         return whole - cut.start if cut is not None else whole
-
-    def _end(self, op: Op, index: int) -> range | None:
-        """What a slice that ends a series of frames picks of it."""
-        cut = slice_of(op, self.graph, self.along.flows[index].axis) if op.name == "STRIDED_SLICE" else None
-        return cut if cut and cut.step > 0 else None
 
     def _longest(self) -> dict[int, int]:
         """The most frames that any operator takes of each tensor."""
@@ -259,8 +254,7 @@ class _Writer:
     def _pad(self, op: Op, operator: schema_types.OperatorT) -> None:
         """Padding in time is before the oldest frame, which the output does not depend on."""
         if op.index in self.along.reaches:
-            around = np.frombuffer(self.graph.tensors[op.inputs[1]].data or b"", self.graph.tensors[op.inputs[1]].dtype)
-            around = around.reshape(-1, 2).copy()
+            around = self._constant(op.inputs[1]).reshape(-1, 2)
             around[self.along.flows[op.inputs[0]].axis] = 0
             operator.inputs = [operator.inputs[0], self._integers(around), *operator.inputs[2:]]
 
@@ -275,12 +269,10 @@ class _Writer:
         if (
             cut is None
             or axis >= self.graph.tensors[op.inputs[1]].size
-            or (reach is None and self._end(op, index) is None)
+            or (reach is None and picked(op, self.graph, axis) is None)
         ):
             return
-        begin, end, strides = (
-            np.frombuffer(self.graph.tensors[i].data or b"", self.graph.tensors[i].dtype).copy() for i in op.inputs[1:4]
-        )
+        begin, end, strides = map(self._constant, op.inputs[1:4])
         begin[axis] = 0
         end[axis] = self.count(op.outputs[0]) if reach is not None else cut.stop - cut.start
         options = copy.copy(operator.builtinOptions)
@@ -289,8 +281,14 @@ class _Writer:
         operator.builtinOptions = options
         operator.inputs = [operator.inputs[0], *(self._integers(values) for values in (begin, end, strides))]
 
+    def _constant(self, index: int) -> np.ndarray:
+        """A copy of a constant's values."""
+        values = integers_of(self.graph.tensors[index])
+        assert values is not None
+        return values.copy()
+
     def _like(self, index: int, frames: int, what: str) -> int:
-        """A tensor with the scale and zero point of another and so many frames."""
+        """A tensor with the scale and zero point of another, of this number of frames."""
         made = self._tensor(f"{self.graph.tensors[index].name}/{what}", self.shape(index, frames))
         self.tensors[made].type = self.tensors[index].type
         self.tensors[made].quantization = self.tensors[index].quantization

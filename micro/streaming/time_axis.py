@@ -131,7 +131,8 @@ def _oldest(graph: Graph, hop: int, flows: Mapping[int, Flow], reaches: Mapping[
             if i not in flows:
                 continue
             if reach is None:
-                first = _picked(op, graph, flows[i].axis) or 0
+                cut = picked(op, graph, flows[i].axis)
+                first = cut.start if cut else 0
             else:
                 made = [oldest[j] for j in op.outputs if j in oldest]
                 if not made:
@@ -217,7 +218,7 @@ def _concatenation(op: Op, graph: Graph, flows: Mapping[int, Flow]) -> Reach | s
 
 
 def _pad(op: Op, graph: Graph, flows: Mapping[int, Flow]) -> Reach | str:
-    flow, around = flows[op.inputs[0]], _integers(graph.tensors[op.inputs[1]])
+    flow, around = flows[op.inputs[0]], integers_of(graph.tensors[op.inputs[1]])
     if around is None:
         return "takes its whole input at once"
     before, after = around.reshape(-1, 2)[flow.axis]
@@ -240,7 +241,7 @@ def _same_axis(before: Sequence[int], after: Sequence[int], axis: int) -> int | 
 
 
 def _transpose(op: Op, graph: Graph, flows: Mapping[int, Flow]) -> Reach | str:
-    order = _integers(graph.tensors[op.inputs[1]])
+    order = integers_of(graph.tensors[op.inputs[1]])
     if order is None:
         return "takes its whole input at once"
     flow = flows[op.inputs[0]]
@@ -259,7 +260,7 @@ def _fully_connected(op: Op, graph: Graph, flows: Mapping[int, Flow]) -> Reach |
 
 
 def _reducing(op: Op, graph: Graph, flows: Mapping[int, Flow]) -> Reach | str:
-    flow, x, axes = flows[op.inputs[0]], graph.tensors[op.inputs[0]], _integers(graph.tensors[op.inputs[1]])
+    flow, x, axes = flows[op.inputs[0]], graph.tensors[op.inputs[0]], integers_of(graph.tensors[op.inputs[1]])
     if axes is None:
         return "takes its whole input at once"
     over = {int(axis) % len(x.shape) for axis in axes.reshape(-1)}
@@ -284,7 +285,7 @@ def _strided_slice(op: Op, graph: Graph, flows: Mapping[int, Flow]) -> Reach | s
 
 def slice_of(op: Op, graph: Graph, axis: int) -> range | None:
     """The positions along an axis that a STRIDED_SLICE takes; None where they are not constant."""
-    begin, end, strides = (_integers(graph.tensors[i]) for i in op.inputs[1:4])
+    begin, end, strides = (integers_of(graph.tensors[i]) for i in op.inputs[1:4])
     if (
         begin is None
         or end is None
@@ -305,15 +306,14 @@ def slice_of(op: Op, graph: Graph, axis: int) -> range | None:
     return range(length)[first:last:step]
 
 
-def _picked(op: Op, graph: Graph, axis: int) -> int | None:
-    """The oldest frame that a STRIDED_SLICE which ends a series of frames takes; None for any other operator."""
-    if op.name != "STRIDED_SLICE":
-        return None
-    cut = slice_of(op, graph, axis)
-    return None if not cut or cut.step < 0 else cut.start
+def picked(op: Op, graph: Graph, axis: int) -> range | None:
+    """The frames that a STRIDED_SLICE which ends a series of frames takes; None for any other operator."""
+    cut = slice_of(op, graph, axis) if op.name == "STRIDED_SLICE" else None
+    return cut if cut and cut.step > 0 else None
 
 
-def _integers(tensor: Tensor) -> np.ndarray | None:
+def integers_of(tensor: Tensor) -> np.ndarray | None:
+    """The values of a constant; None for what is computed."""
     return None if tensor.data is None else np.frombuffer(tensor.data, tensor.dtype)
 
 

@@ -33,7 +33,7 @@ from micro.aot.operators.movement import (
 )
 from micro.aot.operators.normalized import l2_normalization, log_softmax, resize_bilinear
 from micro.aot.operators.parts import pack, reverse_v2, slice_, split, split_v, unpack
-from micro.aot.operators.pooling import average_pool_2d, max_pool_2d, mean
+from micro.aot.operators.pooling import average_pool_2d, max_pool_2d
 from micro.aot.operators.products import (
     batch_matmul,
     conv_2d,
@@ -42,7 +42,7 @@ from micro.aot.operators.products import (
     transpose_conv,
 )
 from micro.aot.operators.recurrent import unidirectional_sequence_lstm
-from micro.aot.operators.reduction import reduce_max_min, sum_
+from micro.aot.operators.reduction import mean, reduce_max_min, sum_
 from micro.aot.operators.softmax import softmax
 from micro.aot.operators.state import assign_variable, read_variable, svdf, var_handle
 

@@ -9,11 +9,10 @@ from micro.aot.calls import (
     Constant,
     Lowered,
     Several,
+    axis_of,
     given,
     int8_of,
-    integers_of,
     ints,
-    operand,
     operator,
     refusal,
     require,
@@ -23,7 +22,7 @@ from micro.aot.calls import (
     tensors_of,
 )
 from micro.aot.fixed_point import quantize_multiplier
-from micro.aot.operators.elementwise import SUM_BITS, broadcast
+from micro.aot.operators.elementwise import SUM_BITS, broadcast, to_unit
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op
 
@@ -48,10 +47,7 @@ def squared_difference(op: Op, graph: Graph, storage: Storage) -> Lowered:
     (a, b), y = tensors_of(op, graph)
     (a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero) = (int8_of(t, op, graph) for t in (a, b, y))
     twice = 2.0 * max(a_scale, b_scale)
-    parameters: list[int] = []
-    for zero, scale in ((a_zero, a_scale), (b_zero, b_scale)):
-        fraction, power = quantize_multiplier(scale / twice)
-        parameters += [-zero, fraction, -power]
+    parameters = to_unit([(a_scale, a_zero), (b_scale, b_zero)], twice)
     fraction, power = quantize_multiplier(twice * twice / ((1 << 2 * DIFFERENCE_BITS) * y_scale))
     require_within_32_bits((255 << DIFFERENCE_BITS) ** 2, power, op, graph)
     return broadcast("squared_difference", op, graph, ints([*parameters, fraction, power, y_zero]))
@@ -67,7 +63,7 @@ def add_n(op: Op, graph: Graph, storage: Storage) -> Lowered:
         raise refusal(op, graph, "adds tensors with different shapes, scales or zero points; TFLite Micro does not")
     require_shape(y, terms[0].shape, op, graph)
     parameters = _to_sums(op, graph, len(terms))
-    return Lowered((Call("add_n", (Several(tuple(map(operand, terms))), len(terms), y, y.size, parameters)),))
+    return Lowered((Call("add_n", (Several(tuple(terms)), len(terms), y, y.size, parameters)),))
 
 
 @operator(inputs=(2, 2))
@@ -76,14 +72,12 @@ def cumsum(op: Op, graph: Graph, storage: Storage) -> Lowered:
     inputs, y = tensors_of(op, graph)
     x = given(inputs[0])
     require_kind(("int8",), op, graph, x, y)
-    axes = integers_of(inputs[1], op, graph, "axis").reshape(-1).tolist()
-    require(len(axes) == 1 and -len(x.shape) <= axes[0] < len(x.shape), op, graph, f"axes {axes}")
+    axis = axis_of(inputs[1], x, op, graph)
     require(x.shape == y.shape, op, graph, "shapes of input and output")
-    axis = axes[0] % len(x.shape)
     sizes = (math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
     flags = [int(bool(op.options.get(name))) for name in ("exclusive", "reverse")]
     parameters = _to_sums(op, graph, x.shape[axis] + 1)
-    return Lowered((Call("cumsum", (operand(x), y, *sizes, *flags, parameters)),))
+    return Lowered((Call("cumsum", (x, y, *sizes, *flags, parameters)),))
 
 
 def _to_sums(op: Op, graph: Graph, terms: int) -> Constant:

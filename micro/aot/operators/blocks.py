@@ -16,7 +16,6 @@ from micro.aot.calls import (
     given,
     integers_of,
     ints,
-    operand,
     operator,
     refusal,
     require,
@@ -83,7 +82,7 @@ def space_to_batch_nd(op: Op, graph: Graph, storage: Storage) -> Lowered:
         to, shape = number * x.shape[0] * y_strides[0], (x.shape[0], *reach, *rest)
         taken = [x_strides[0], *(size * stride for size, stride in zip(block, x_strides[1:]))]
         taken += x_strides[len(taken) :]
-        calls.append(_spread(op, graph, (operand(x), start), (y, to), shape, taken, y_strides, y))
+        calls.append(_spread(op, graph, (x, start), (y, to), shape, taken, y_strides, y))
     return Lowered(tuple(calls))
 
 
@@ -111,7 +110,7 @@ def batch_to_space_nd(op: Op, graph: Graph, storage: Storage) -> Lowered:
         put = [y_strides[0], *(size * stride for size, stride in zip(block, y_strides[1:]))]
         put += y_strides[len(put) :]
         if min(shape) > 0:
-            calls.append(_spread(op, graph, (operand(x), start), (y, to), (*shape, *rest), x_strides, put, y))
+            calls.append(_spread(op, graph, (x, start), (y, to), (*shape, *rest), x_strides, put, y))
     return Lowered(tuple(calls))
 
 
@@ -169,7 +168,7 @@ def picked(op: Op, graph: Graph, x: Tensor, y: Tensor, places: Sequence[Sequence
     require(len(places) <= 4 or all(list(positions) == [0] for positions in places[:-4]), op, graph, "axes")
     offsets = [position * stride for positions, stride in zip(padded, strides) for position in positions]
     sizes = ints([len(positions) for positions in padded])
-    return Lowered((Call(sized("pick", y), (operand(x), y, sizes, ints(offsets))),))
+    return Lowered((Call(sized("pick", y), (x, y, sizes, ints(offsets))),))
 
 
 def _blocks(op: Op, graph: Graph) -> tuple[Tensor, list[int], list[list[int]]]:

@@ -7,12 +7,11 @@ import math
 from micro.aot.calls import (
     Call,
     Lowered,
+    axis_of,
     four,
     given,
     int8_of,
-    integers_of,
     ints,
-    operand,
     operator,
     refusal,
     require,
@@ -22,8 +21,7 @@ from micro.aot.calls import (
     strides_of,
     tensors_of,
 )
-from micro.aot.fixed_point import quantize_multiplier
-from micro.aot.operators.elementwise import broadcast
+from micro.aot.operators.elementwise import broadcast, to_unit
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op
 
@@ -45,13 +43,11 @@ def comparison(op: Op, graph: Graph, storage: Storage) -> Lowered:
     (a, b), y = tensors_of(op, graph)
     require_kind(("int8",), op, graph, a, b)
     require(y.dtype == "bool", op, graph, f"outputs that are {y.dtype}, which")
-    parameters = []
-    for scale, zero in (int8_of(a, op, graph), int8_of(b, op, graph)):
+    grids = [int8_of(tensor, op, graph) for tensor in (a, b)]
+    for scale, _ in grids:
         if scale >= 1:
             raise refusal(op, graph, f"compares values with a scale of {scale:g}; TFLite Micro takes scales below 1")
-        fraction, power = quantize_multiplier(scale)
-        parameters += [-zero, fraction, -power]
-    return broadcast("compare", op, graph, TRUE_WHERE[op.name], ints(parameters))
+    return broadcast("compare", op, graph, TRUE_WHERE[op.name], ints(to_unit(grids, 1.0)))
 
 
 @operator(inputs=(3, 3))
@@ -69,7 +65,7 @@ def select_v2(op: Op, graph: Graph, storage: Storage) -> Lowered:
         strides.append(ints([0 if n == 1 else stride for n, stride in zip(own, strides_of(own))]))
     made = [max(sizes) for sizes in zip(*(four(tensor.shape, op, graph) for tensor in (condition, *values)))]
     require_shape(y, made, op, graph)
-    return Lowered((Call("choose", (*map(operand, (condition, *values)), y, ints(shape), *strides)),))
+    return Lowered((Call("choose", (condition, *values, y, ints(shape), *strides)),))
 
 
 @operator(inputs=(2, 2))
@@ -80,9 +76,7 @@ def arg_max_min(op: Op, graph: Graph, storage: Storage) -> Lowered:
     require_kind(("int8",), op, graph, x)
     if y.dtype != "int32":
         raise refusal(op, graph, f"has an output that is {y.dtype}; TFLite Micro makes int32")
-    axes = integers_of(inputs[1], op, graph, "axis").reshape(-1).tolist()
-    require(len(axes) == 1 and -len(x.shape) <= axes[0] < len(x.shape), op, graph, f"axes {axes}")
-    axis = axes[0] % len(x.shape)
+    axis = axis_of(inputs[1], x, op, graph)
     require_shape(y, x.shape[:axis] + x.shape[axis + 1 :], op, graph)
     sizes = (math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
-    return Lowered((Call("position_of", (operand(x), y, *sizes, int(op.name == "ARG_MAX"))),))
+    return Lowered((Call("position_of", (x, y, *sizes, int(op.name == "ARG_MAX"))),))

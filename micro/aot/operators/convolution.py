@@ -1,4 +1,4 @@
-"""FULLY_CONNECTED, CONV_2D, DEPTHWISE_CONV_2D: sums of products, rescaled to the output by fixed-point multipliers."""
+"""FULLY_CONNECTED, CONV_2D, DEPTHWISE_CONV_2D all in int8: sums of products, rescaled to the output by multipliers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from micro.aot.calls import (
     Lowered,
     array_of,
     int8_of,
-    operator,
     refusal,
     require,
     require_shape,
@@ -31,7 +30,6 @@ FARTHEST = 1 << 24
 LARGEST_COPY = 160
 
 
-@operator(inputs=(2, 3), optional=True)
 def fully_connected(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Per tensor or per channel, with or without a bias."""
     x, weights, bias, y = _operands(op, graph)
@@ -69,18 +67,13 @@ def _fours(arrays: tuple[np.ndarray, ...], size: int) -> int:
     return 2 * arrays[0].size // size
 
 
-@operator(inputs=(2, 3), optional=True, options=("padding", "strideH", "strideW"))
 def conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
-    """Strides, dilations, both paddings; groups are refused."""
+    """Strides, dilations, both paddings; one group of all channels."""
     x, weights, bias, y = _operands(op, graph)
     require(len(x.shape) == len(weights.shape) == 4, op, graph, "axes")
-    outputs, height, width, channels = weights.shape
+    outputs, height, width, _ = weights.shape
     require_shape(y, window_shape(op, graph, x, height, width, outputs), op, graph)
-    if channels != x.shape[3]:
-        raise refusal(
-            op, graph, f"convolves in groups of {channels} channels; static C needs one group of all {x.shape[3]}"
-        )
-    geometry = _geometry(op, x, y, height, width)
+    geometry = geometry_of(op, x, y, height, width)
     if height == width == 1 and geometry[:2] == (1, 1):
         lowered = _dense(op, graph, (x, bias, y), weights, x.shape[:3], storage)
         return in_rows(lowered, x, y, (1, 1), geometry)
@@ -111,7 +104,6 @@ def _windows(
     return in_rows(lowered, x, y, (height, width), geometry)
 
 
-@operator(inputs=(2, 3), optional=True, options=("padding", "strideH", "strideW", "depthMultiplier"))
 def depthwise_conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Any depth multiplier."""
     x, weights, bias, y = _operands(op, graph)
@@ -124,7 +116,7 @@ def depthwise_conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     require(
         fits, op, graph, f"{outputs} filters for {x.shape[3]} channels with a depth multiplier of {multiplier}, which"
     )
-    geometry = _geometry(op, x, y, height, width)
+    geometry = geometry_of(op, x, y, height, width)
     if x.shape[3] == 1:  # all filters see the same channel, as in any convolution
         filters = array_of(weights).reshape(height, width, 1, outputs).transpose(3, 0, 1, 2)
         return _windows(op, graph, (x, bias, y), weights, filters, geometry, "dense")
@@ -176,7 +168,7 @@ def _sums_of_products(
     fractions, powers = _multipliers(op, graph, x, weights, y, channels)
     wide = _require_sums(op, graph, weights, bias, x_offset, powers) >= 1 << 30 or max(powers) >= 0
     shifts = powers if wide else -1 - powers
-    rescaling = (Constant(fractions), Constant(shifts), int(len(powers) > 1), int(wide), *_output(op, graph, y))
+    rescaling = (Constant(fractions), Constant(shifts), int(len(powers) > 1), int(wide), *output_range(op, graph, y))
     if folded and x_offset:
         own = array_of(weights).astype(np.int32).reshape(channels, -1).sum(axis=1, dtype=np.int32) * x_offset
         bias = Constant((own + bias.values.reshape(-1) if isinstance(bias, Constant) else own).astype(np.int32))
@@ -235,7 +227,7 @@ def _require_sums(op: Op, graph: Graph, weights: Tensor, bias: Argument, x_offse
     return int(sums.max())
 
 
-def _geometry(op: Op, x: Tensor, y: Tensor, height: int, width: int) -> tuple[int, ...]:
+def geometry_of(op: Op, x: Tensor, y: Tensor, height: int, width: int) -> tuple[int, ...]:
     """Strides, dilations, and the padding before the input."""
     options = op.options
     strides = options["strideH"], options["strideW"]
@@ -253,7 +245,7 @@ def _geometry(op: Op, x: Tensor, y: Tensor, height: int, width: int) -> tuple[in
     return (*strides, *dilations, *before)
 
 
-def _output(op: Op, graph: Graph, y: Tensor) -> tuple[int, int, int]:
+def output_range(op: Op, graph: Graph, y: Tensor) -> tuple[int, int, int]:
     """Zero point and range of the output."""
     scale, zero = int8_of(y, op, graph)
     return (zero, *activation_range(op.options.get("fusedActivationFunction", 0), scale, zero))

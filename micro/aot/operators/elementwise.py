@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from micro.aot.calls import (
     Argument,
     Call,
@@ -10,7 +12,6 @@ from micro.aot.calls import (
     four,
     grid_of,
     ints,
-    operand,
     operator,
     refusal,
     require_kind,
@@ -53,6 +54,15 @@ def mul(op: Op, graph: Graph, storage: Storage) -> Lowered:
     return broadcast(sized("mul", y), op, graph, ints([-a_zero, -b_zero, fraction, power, y_zero, low, high]))
 
 
+def to_unit(grids: Sequence[tuple[float, int]], unit: float) -> list[int]:
+    """Offset, multiplier and shift of each operand, given by scale and zero point, to a common unit."""
+    parameters = []
+    for scale, zero in grids:
+        fraction, power = quantize_multiplier(scale / unit)
+        parameters += [-zero, fraction, -power]
+    return parameters
+
+
 def _sum(sign: int, op: Op, graph: Graph) -> Lowered:
     (a, b), y = tensors_of(op, graph)
     (a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero) = (grid_of(t, op, graph) for t in (a, b, y))
@@ -64,10 +74,7 @@ def _sum(sign: int, op: Op, graph: Graph) -> Lowered:
             graph,
             f"has output scale {y_scale:g} for input scale {max(a_scale, b_scale):g}: too fine for TFLite's sums",
         )
-    parameters: list[int] = []
-    for zero, scale in ((a_zero, a_scale), (b_zero, b_scale)):
-        fraction, power = quantize_multiplier(scale / twice)
-        parameters += [-zero, fraction, -power]
+    parameters = to_unit([(a_scale, a_zero), (b_scale, b_zero)], twice)
     fraction, power = quantize_multiplier(to_output)
     low, high = activation_range(op.options.get("fusedActivationFunction", 0), y_scale, y_zero, _bits(op, graph))
     return broadcast(sized("add", y), op, graph, sign, ints([*parameters, fraction, -power, y_zero, low, high]))
@@ -95,7 +102,7 @@ def broadcast(kernel: str, op: Op, graph: Graph, *further: Argument) -> Lowered:
     for tensor, own in zip(inputs, owned):
         assert tensor is not None
         strides.append([0 if size == 1 else stride for size, stride in zip(own, strides_of(own))])
-        arguments.append(operand(tensor))
+        arguments.append(tensor)
     call = Call(kernel, (*arguments, y, ints(shape), ints(strides[0]), ints(strides[1]), *further))
     alike = {
         number: IN_PLACE

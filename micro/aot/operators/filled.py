@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from micro.aot.calls import (
+    KINDS,
     Call,
     Lowered,
     array_of,
@@ -17,7 +18,7 @@ from micro.aot.calls import (
     strides_of,
     tensors_of,
 )
-from micro.aot.operators.movement import KINDS, gathered
+from micro.aot.operators.movement import gathered
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op
 

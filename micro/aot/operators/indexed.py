@@ -8,7 +8,6 @@ from micro.aot.calls import (
     Call,
     Lowered,
     given,
-    operand,
     operator,
     require,
     require_kind,
@@ -36,7 +35,7 @@ def gather(op: Op, graph: Graph, storage: Storage) -> Lowered:
         *(math.prod(x.shape[:batch]), math.prod(x.shape[batch:axis]), math.prod(indices.shape[batch:])),
         *(x.shape[axis], math.prod(x.shape[axis + 1 :])),
     )
-    return Lowered((Call("take", (operand(x), operand(indices), y, *sizes)),))
+    return Lowered((Call("take", (x, indices, y, *sizes)),))
 
 
 @operator(inputs=(2, 2))
@@ -49,4 +48,4 @@ def embedding_lookup(op: Op, graph: Graph, storage: Storage) -> Lowered:
     require(len(indices.shape) == 1 and len(table.shape) >= 2, op, graph, "axes of indices or table")
     require(y.shape == (*indices.shape, *table.shape[1:]), op, graph, "shapes of table and output")
     sizes = (1, 1, indices.size, table.shape[0], math.prod(table.shape[1:]))
-    return Lowered((Call("take", (operand(table), operand(indices), y, *sizes)),))
+    return Lowered((Call("take", (table, indices, y, *sizes)),))

@@ -13,7 +13,6 @@ from micro.aot.calls import (
     given,
     grid_of,
     int8_of,
-    operand,
     operator,
     refusal,
     require_kind,
@@ -44,7 +43,7 @@ def lookup(op: Op, graph: Graph, storage: Storage) -> Lowered:
     else:
         int8_of(y, op, graph)
     table = all_outputs(_alone(op, x, y, every.size), [every.reshape(1, 1, 256)])["output0"]
-    call = Call(kernel, (operand(x), y, x.size, Constant(table.reshape(-1).astype(y.dtype))))
+    call = Call(kernel, (x, y, x.size, Constant(table.reshape(-1).astype(y.dtype))))
     return Lowered((call,), overlap={0: IN_PLACE} if kernel == "lookup" else {})
 
 
@@ -71,7 +70,7 @@ def quantize(op: Op, graph: Graph, storage: Storage) -> Lowered:
     fraction, power = quantize_multiplier(x_scale / y_scale)
     require_within_32_bits(1 << 15, power, op, graph)
     kernel = "requantize_to_8" if y.dtype == "int8" else "requantize_to_16"
-    return Lowered((Call(kernel, (operand(x), y, x.size, fraction, power, y_zero)),))
+    return Lowered((Call(kernel, (x, y, x.size, fraction, power, y_zero)),))
 
 
 @operator(inputs=(1, 1))
@@ -98,7 +97,7 @@ def sigmoid(op: Op, graph: Graph, storage: Storage) -> Lowered:
     if multiplier > 32767:
         raise refusal(op, graph, f"has an input with the scale {scale:g}, too coarse for TFLite's table")
     table = Constant(sigmoid_table())
-    return Lowered((Call("sigmoid", (operand(x), y, x.size, table, multiplier, shift, int(op.name == "TANH"))),))
+    return Lowered((Call("sigmoid", (x, y, x.size, table, multiplier, shift, int(op.name == "TANH"))),))
 
 
 def _alone(op: Op, x: Tensor, y: Tensor, count: int) -> bytes:

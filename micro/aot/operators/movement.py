@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from micro.aot.calls import (
+    KINDS,
     Call,
     Lowered,
     array_of,
@@ -15,7 +16,6 @@ from micro.aot.calls import (
     int8_of,
     integers_of,
     ints,
-    operand,
     operator,
     refusal,
     require,
@@ -27,9 +27,6 @@ from micro.aot.calls import (
 )
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op, Tensor
-
-# What values that are only moved may be.
-KINDS = ("int8", "int16", "int32", "bool")
 
 
 def _same_values(op: Op, graph: Graph, storage: Storage) -> Lowered:
@@ -44,7 +41,7 @@ def _same_values(op: Op, graph: Graph, storage: Storage) -> Lowered:
         raise refusal(op, graph, f"has {x.size} values in and {y.size} out")
     if x.data is None:
         return Lowered(alias=True)
-    return Lowered((Call(sized("copy_rows", y), (operand(x), y, 1, y.size, 0)),))
+    return Lowered((Call(sized("copy_rows", y), (x, y, 1, y.size, 0)),))
 
 
 def _require_state(op: Op, graph: Graph) -> None:
@@ -97,7 +94,7 @@ def padded(op: Op, graph: Graph, value: int) -> Lowered:
     strides = strides_of(four(y.shape, op, graph))
     start = sum(first * stride for first, stride in zip(before, strides))
     shape = ints(four(x.shape, op, graph))
-    return Lowered((Call(sized("pad", y), (operand(x), y, y.size, shape, ints(strides), start, value)),))
+    return Lowered((Call(sized("pad", y), (x, y, y.size, shape, ints(strides), start, value)),))
 
 
 @operator(inputs=(1, 64), options=("axis",))
@@ -119,7 +116,7 @@ def concatenation(op: Op, graph: Graph, storage: Storage) -> Lowered:
         if y.dtype == "int8" and int8_of(tensor, op, graph) != int8_of(y, op, graph):
             raise refusal(op, graph, "joins tensors with different scales or zero points; requantize them first")
         length = math.prod(tensor.shape[axis:])
-        calls.append(Call(sized("copy_rows", y), (operand(tensor), (y, offset), rows, length, step)))
+        calls.append(Call(sized("copy_rows", y), (tensor, (y, offset), rows, length, step)))
         offset += length
     return Lowered(tuple(calls))
 
@@ -177,4 +174,4 @@ def gather_call(
     op: Op, graph: Graph, x: Tensor, start: int, y: Tensor, shape: Sequence[int], strides: Sequence[int]
 ) -> Call:
     """The one call of `gathered`."""
-    return Call(sized("gather", y), ((operand(x), start), y, *four_merged(op, graph, shape, strides)))
+    return Call(sized("gather", y), ((x, start), y, *four_merged(op, graph, shape, strides)))

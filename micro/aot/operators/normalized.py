@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
 from micro.aot.calls import (
     Call,
     Constant,
@@ -14,7 +10,6 @@ from micro.aot.calls import (
     int8_of,
     integers_of,
     ints,
-    operand,
     operator,
     refusal,
     require,
@@ -23,8 +18,8 @@ from micro.aot.calls import (
     require_within_32_bits,
     tensors_of,
 )
-from micro.aot.fixed_point import exp_of_negative, high_product, quantize_multiplier
-from micro.aot.operators.softmax import INTEGER_BITS, MOST_VALUES
+from micro.aot.fixed_point import quantize_multiplier
+from micro.aot.operators.softmax import exponentials, factor_of_differences
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op
 
@@ -39,22 +34,14 @@ def log_softmax(op: Op, graph: Graph, storage: Storage) -> Lowered:
     if int8_of(y, op, graph) != (1 / 16, 127):
         raise refusal(op, graph, "has an output with another scale than 1/16 or another zero point than 127")
     depth = x.shape[-1] if x.shape else 1
-    if depth > MOST_VALUES:
-        raise refusal(op, graph, f"sums {depth:,} exponentials; TFLite's sums hold {MOST_VALUES:,}")
-    factor = min(scale * (1 << (31 - INTEGER_BITS)), 2.0**31 - 1)
+    factor = factor_of_differences(op, graph, depth, scale)
     require(factor > 1, op, graph, "scales")
     fraction, power = quantize_multiplier(factor)
-    farthest = math.floor(((1 << INTEGER_BITS) - 1) * (1 << (31 - INTEGER_BITS)) / (1 << power))
-    exponentials = [
-        exp_of_negative(high_product(-below * (1 << power), fraction)) for below in range(min(farthest, 255) + 1)
-    ]
     back = (1 << (31 - power)) / fraction
     require(back < 1, op, graph, "scales")
     parameters = ints([fraction, power, *quantize_multiplier(back)])
-    table = Constant(np.array(exponentials, np.int32))
-    return Lowered(
-        (Call("log_softmax", (operand(x), y, x.size // depth, depth, table, len(exponentials), parameters)),)
-    )
+    table = exponentials(fraction, power)
+    return Lowered((Call("log_softmax", (x, y, x.size // depth, depth, Constant(table), table.size, parameters)),))
 
 
 @operator(inputs=(1, 1))
@@ -69,7 +56,7 @@ def l2_normalization(op: Op, graph: Graph, storage: Storage) -> Lowered:
         raise refusal(op, graph, "has a fused activation, which TFLite Micro refuses too")
     depth = x.shape[-1]
     require_within_32_bits(255 * 255 * depth, 0, op, graph)
-    return Lowered((Call("l2_normalization", (operand(x), y, x.size // depth, depth, -int8_of(x, op, graph)[1])),))
+    return Lowered((Call("l2_normalization", (x, y, x.size // depth, depth, -int8_of(x, op, graph)[1])),))
 
 
 @operator(inputs=(2, 2))
@@ -90,4 +77,4 @@ def resize_bilinear(op: Op, graph: Graph, storage: Storage) -> Lowered:
         last = (made - 1) * scales[-1] + (scales[-1] // 2 - 512 if centered else 0)
         if last // 1024 > size - 1 or last >= 1 << 30:
             raise refusal(op, graph, f"resizes {size} to {made}, where TFLite Micro's rounded scale leads past the end")
-    return Lowered((Call("resize_bilinear", (operand(x), y, *x.shape, *wanted, *scales, int(centered))),))
+    return Lowered((Call("resize_bilinear", (x, y, *x.shape, *wanted, *scales, int(centered))),))

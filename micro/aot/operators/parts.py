@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 from micro.aot.calls import (
+    KINDS,
     Call,
     Lowered,
+    axes_of,
+    axis_of,
     given,
-    int8_of,
     integers_of,
-    operand,
     operator,
     refusal,
     require,
@@ -20,7 +21,7 @@ from micro.aot.calls import (
     strides_of,
     tensors_of,
 )
-from micro.aot.operators.movement import KINDS, gather_call, gathered
+from micro.aot.operators.movement import gather_call, gathered
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op, Tensor
 
@@ -33,7 +34,7 @@ def split(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Equal parts along a constant axis."""
     axis, x = (graph.tensors[i] for i in op.inputs)
     parts = [graph.tensors[i] for i in op.outputs]
-    return _cut(op, graph, x, _axis(axis, x, op, graph), [part.shape for part in parts])
+    return _cut(op, graph, x, axis_of(axis, x, op, graph), [part.shape for part in parts])
 
 
 @operator(inputs=(3, 3), outputs=(1, MOST_PARTS))
@@ -41,7 +42,7 @@ def split_v(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Parts of the sizes of the outputs along a constant axis."""
     x, _, axis = (graph.tensors[i] for i in op.inputs)
     parts = [graph.tensors[i] for i in op.outputs]
-    return _cut(op, graph, x, _axis(axis, x, op, graph), [part.shape for part in parts])
+    return _cut(op, graph, x, axis_of(axis, x, op, graph), [part.shape for part in parts])
 
 
 @operator(inputs=(1, 1), outputs=(1, MOST_PARTS), options=("axis",))
@@ -86,9 +87,7 @@ def pack(op: Op, graph: Graph, storage: Storage) -> Lowered:
     rows, length = math.prod(y.shape[:axis]), math.prod(y.shape[axis + 1 :])
     for number, x in enumerate(map(given, inputs)):
         require(x.shape == shape, op, graph, f"inputs of shape {list(x.shape)}, which")
-        calls.append(
-            Call(sized("copy_rows", y), (operand(x), (y, number * length), rows, length, length * len(inputs)))
-        )
+        calls.append(Call(sized("copy_rows", y), (x, (y, number * length), rows, length, length * len(inputs))))
     return Lowered(tuple(calls))
 
 
@@ -115,22 +114,13 @@ def reverse_v2(op: Op, graph: Graph, storage: Storage) -> Lowered:
     inputs, y = tensors_of(op, graph)
     x = given(inputs[0])
     require_kind(KINDS, op, graph, x, y)
-    listed = [int(axis) for axis in integers_of(inputs[1], op, graph, "axes").reshape(-1)]
-    require(all(-len(x.shape) <= axis < len(x.shape) for axis in listed), op, graph, f"axes {listed}")
-    axes = {axis % len(x.shape) for axis in listed}
-    if len(axes) < len(listed) or sorted(axes) != list(range(min(axes, default=0), max(axes, default=-1) + 1)):
+    taken_axes = axes_of(inputs[1], x, op, graph)
+    axes = set(taken_axes)
+    if len(axes) < len(taken_axes) or sorted(axes) != list(range(min(axes, default=0), max(axes, default=-1) + 1)):
+        listed = integers_of(inputs[1], op, graph, "axes").reshape(-1).tolist()
         raise refusal(op, graph, f"reverses axes {listed}; TFLite Micro takes axes that follow each other")
     require_shape(y, x.shape, op, graph)
     strides = strides_of(x.shape)
     start = sum((x.shape[axis] - 1) * strides[axis] for axis in axes)
     taken = [-stride if axis in axes else stride for axis, stride in enumerate(strides)]
     return gathered(op, graph, x, start, y, x.shape, taken)
-
-
-def _axis(axis: Tensor, x: Tensor, op: Op, graph: Graph) -> int:
-    """A constant axis of `x`, counted from 0."""
-    values = integers_of(axis, op, graph, "axis").reshape(-1)
-    require(len(values) == 1 and -len(x.shape) <= values[0] < len(x.shape), op, graph, f"axes {values.tolist()}")
-    if x.dtype == "int8":
-        int8_of(x, op, graph)
-    return int(values[0]) % len(x.shape)

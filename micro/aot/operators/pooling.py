@@ -1,4 +1,4 @@
-"""AVERAGE_POOL_2D, MAX_POOL_2D, MEAN."""
+"""AVERAGE_POOL_2D, MAX_POOL_2D."""
 
 from __future__ import annotations
 
@@ -7,21 +7,16 @@ import math
 from micro.aot.calls import (
     Call,
     Lowered,
-    four,
     grid_of,
-    integers_of,
-    ints,
     operator,
     refusal,
     require,
     require_kind,
     require_shape,
-    require_within_32_bits,
     sized,
-    strides_of,
     tensors_of,
 )
-from micro.aot.fixed_point import activation_range, quantize_multiplier
+from micro.aot.fixed_point import activation_range
 from micro.aot.operators.convolution import padding, window_shape
 from micro.aot.overlap import in_rows
 from micro.aot.weight_layout import Storage
@@ -38,32 +33,6 @@ def average_pool_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
 def max_pool_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """The maximum over the window."""
     return _pool("max_pool_2d", op, graph)
-
-
-@operator(inputs=(2, 2))
-def mean(op: Op, graph: Graph, storage: Storage) -> Lowered:
-    """Over any axes."""
-    inputs, y = tensors_of(op, graph)
-    x = inputs[0]
-    require_kind(("int8", "int16"), op, graph, x, y)
-    (x_scale, x_zero), (y_scale, y_zero) = grid_of(x, op, graph), grid_of(y, op, graph)
-    assert x is not None
-    listed = [int(axis) for axis in integers_of(inputs[1], op, graph, "axes").reshape(-1)]
-    require(all(-len(x.shape) <= axis < len(x.shape) for axis in listed), op, graph, f"axes {listed}")
-    axes = {axis % len(x.shape) for axis in listed}
-    shape = four(x.shape, op, graph)
-    shift = 4 - len(x.shape)
-    over = [size if axis - shift in axes else 1 for axis, size in enumerate(shape)]
-    stay = [1 if axis - shift in axes else size for axis, size in enumerate(shape)]
-    count = math.prod(over)
-    require(y.size == math.prod(stay), op, graph, "sizes of input and output")
-    fraction, power = quantize_multiplier(x_scale / y_scale)
-    # As in TFLite, the multiplier includes the division by the count: the fraction is divided, the power adjusted by halvings.
-    halvings = min(count.bit_length() - 1, 32, 31 + power)
-    fraction, power = (fraction << halvings) // count, power - halvings
-    require_within_32_bits((255 if y.dtype == "int8" else 1 << 15) * count, power, op, graph)
-    tables = (ints(stay), ints(over), ints(strides_of(shape)))
-    return Lowered((Call(sized("mean", y), (x, y, *tables, -x_zero * count, fraction, power, y_zero)),))
 
 
 def _pool(kernel: str, op: Op, graph: Graph) -> Lowered:

@@ -17,7 +17,6 @@ from micro.aot.calls import (
     int8_of,
     ints,
     merged,
-    operand,
     operator,
     refusal,
     require,
@@ -29,7 +28,7 @@ from micro.aot.calls import (
 )
 from micro.aot.fixed_point import activation_range, quantize_multiplier
 from micro.aot.operators import convolution
-from micro.aot.operators.convolution import padding, window_shape
+from micro.aot.operators.convolution import output_range, padding, window_shape
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op, Tensor
 
@@ -57,7 +56,7 @@ class Operands:
 def fully_connected(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Int8, also with 4-bit weights and with one set of scales; 16-bit values with 8-bit weights."""
     if _is_plain(op, graph):
-        return convolution.fully_connected.lowering(op, graph, storage)
+        return convolution.fully_connected(op, graph, storage)
     operands = _operands(op, graph, 0)
     require(len(operands.weights.shape) == 2, op, graph, f"weights of shape {list(operands.weights.shape)}")
     outputs, depth = operands.weights.shape
@@ -73,7 +72,7 @@ def fully_connected(op: Op, graph: Graph, storage: Storage) -> Lowered:
 def conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Strides, dilations, both paddings, groups; 4-bit weights; 16-bit values with 8-bit weights."""
     if _is_plain(op, graph) and graph.tensors[op.inputs[1]].shape[-1:] == graph.tensors[op.inputs[0]].shape[-1:]:
-        return convolution.conv_2d.lowering(op, graph, storage)
+        return convolution.conv_2d(op, graph, storage)
     operands = _operands(op, graph, 0)
     x, y = operands.x, operands.y
     require(len(x.shape) == len(operands.weights.shape) == 4, op, graph, "axes")
@@ -83,7 +82,7 @@ def conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     require(fits, op, graph, f"groups of {depth} of {x.shape[3]} channels for {outputs} filters, which")
     require_shape(y, window_shape(op, graph, x, height, width, outputs), op, graph)
     geometry = (
-        *(*x.shape, height, width, *y.shape[1:], *convolution._geometry(op, x, y, height, width)),
+        *(*x.shape, height, width, *y.shape[1:], *convolution.geometry_of(op, x, y, height, width)),
         *(depth, outputs // groups, height * width * depth, width * depth, depth, 1),
     )
     return _products(op, graph, operands, geometry)
@@ -93,7 +92,7 @@ def conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
 def depthwise_conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Any depth multiplier; 4-bit weights; 16-bit values with 8-bit weights."""
     if _is_plain(op, graph):
-        return convolution.depthwise_conv_2d.lowering(op, graph, storage)
+        return convolution.depthwise_conv_2d(op, graph, storage)
     operands = _operands(op, graph, 3)
     x, y = operands.x, operands.y
     axes = len(x.shape) == len(operands.weights.shape) == 4 and operands.weights.shape[0] == 1
@@ -104,7 +103,7 @@ def depthwise_conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     fits = outputs == x.shape[3] * multiplier
     require(fits, op, graph, f"{outputs} filters for {x.shape[3]} channels times {multiplier}, which")
     geometry = (
-        *(*x.shape, height, width, *y.shape[1:], *convolution._geometry(op, x, y, height, width)),
+        *(*x.shape, height, width, *y.shape[1:], *convolution.geometry_of(op, x, y, height, width)),
         *(1, multiplier, 1, width * outputs, outputs, 0),
     )
     return _products(op, graph, operands, geometry)
@@ -133,7 +132,7 @@ def transpose_conv(op: Op, graph: Graph, storage: Storage) -> Lowered:
     arrays = (x, Constant(operands.values.astype(np.int8)), _bias(operands.bias), y)
     multipliers = _rescaling(op, graph, operands, wide=False)
     x_offset = -int8_of(x, op, graph)[1]
-    return Lowered((Call("transpose_conv", (*arrays, *sizes, x_offset, *multipliers, *_reach(op, graph, y))),))
+    return Lowered((Call("transpose_conv", (*arrays, *sizes, x_offset, *multipliers, *output_range(op, graph, y))),))
 
 
 @operator(inputs=(2, 2))
@@ -168,7 +167,7 @@ def batch_matmul(op: Op, graph: Graph, storage: Storage) -> Lowered:
     fraction, power = quantize_multiplier(a_scale * b_scale / y_scale)
     require_within_32_bits(depth * 255 * 255, power, op, graph)
     arguments = (
-        *(operand(a), operand(b), y, ints([1] * missing + [*sizes, rows, columns, depth])),
+        *(a, b, y, ints([1] * missing + [*sizes, rows, columns, depth])),
         *(ints([0] * missing + [*a_outer, a_steps[-2], 0, a_steps[-1]]),),
         *(ints([0] * missing + [*b_outer, 0, b_steps[-1], b_steps[-2]]),),
         *(ints([-a_zero, -b_zero, fraction, power, y_zero]),),
@@ -236,7 +235,9 @@ def _products(op: Op, graph: Graph, operands: Operands, geometry: tuple[int, ...
     arrays = (x, Constant(weights), _bias(operands.bias), y)
     packed, x_offset = int(operands.packed is not None), -int8_of(x, op, graph)[1]
     scaling = _rescaling(op, graph, operands, wide=False)
-    return Lowered((Call("products", (*arrays, ints(geometry), packed, x_offset, *scaling, *_reach(op, graph, y))),))
+    return Lowered(
+        (Call("products", (*arrays, ints(geometry), packed, x_offset, *scaling, *output_range(op, graph, y))),)
+    )
 
 
 def _bias(bias: Tensor | None) -> Argument:
@@ -264,8 +265,3 @@ def _rescaling(op: Op, graph: Graph, operands: Operands, wide: bool) -> tuple[Co
         Constant(np.array([power for _, power in pairs], np.int8)),
         int(len(scales) > 1),
     )
-
-
-def _reach(op: Op, graph: Graph, y: Tensor) -> tuple[int, int, int]:
-    scale, zero = int8_of(y, op, graph)
-    return (zero, *activation_range(op.options.get("fusedActivationFunction", 0), scale, zero))

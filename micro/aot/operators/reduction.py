@@ -1,4 +1,4 @@
-"""Operators over whole axes: SUM, REDUCE_MAX, REDUCE_MIN; MEAN is among the pools."""
+"""Operators over whole axes: MEAN, SUM, REDUCE_MAX, REDUCE_MIN."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from micro.aot.calls import (
     Call,
     Constant,
     Lowered,
+    axes_of,
     four,
     given,
+    grid_of,
     int8_of,
-    integers_of,
     ints,
-    operand,
     operator,
     refusal,
     require,
     require_kind,
     require_within_32_bits,
+    sized,
     strides_of,
     tensors_of,
 )
@@ -28,15 +29,31 @@ from micro.tflite.graph import Graph, Op
 
 
 @operator(inputs=(2, 2))
+def mean(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """Over any axes."""
+    inputs, y = tensors_of(op, graph)
+    x = given(inputs[0])
+    require_kind(("int8", "int16"), op, graph, x, y)
+    (x_scale, x_zero), (y_scale, y_zero) = grid_of(x, op, graph), grid_of(y, op, graph)
+    count, tables = _reduced(op, graph)
+    fraction, power = quantize_multiplier(x_scale / y_scale)
+    # As in TFLite, the multiplier includes the division by the count: the fraction is divided, the power adjusted by halvings.
+    halvings = min(count.bit_length() - 1, 32, 31 + power)
+    fraction, power = (fraction << halvings) // count, power - halvings
+    require_within_32_bits((255 if y.dtype == "int8" else 1 << 15) * count, power, op, graph)
+    return Lowered((Call(sized("mean", y), (x, y, *tables, -x_zero * count, fraction, power, y_zero)),))
+
+
+@operator(inputs=(2, 2))
 def sum_(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Over any axes."""
     inputs, y = tensors_of(op, graph)
     x = given(inputs[0])
     (x_scale, x_zero), (y_scale, y_zero) = int8_of(x, op, graph), int8_of(y, op, graph)
-    count, tables = reduced(op, graph)
+    count, tables = _reduced(op, graph)
     fraction, power = quantize_multiplier(x_scale / y_scale)
     require_within_32_bits(255 * count, power, op, graph)
-    return Lowered((Call("mean", (operand(x), y, *tables, -x_zero * count, fraction, power, y_zero)),))
+    return Lowered((Call("mean", (x, y, *tables, -x_zero * count, fraction, power, y_zero)),))
 
 
 @operator(inputs=(2, 2))
@@ -47,17 +64,15 @@ def reduce_max_min(op: Op, graph: Graph, storage: Storage) -> Lowered:
     require_kind(("int8",), op, graph, x, y)
     if int8_of(x, op, graph) != int8_of(y, op, graph):
         raise refusal(op, graph, "changes scale or zero point, which TFLite Micro refuses too")
-    _, tables = reduced(op, graph)
-    return Lowered((Call("extreme", (operand(x), y, *tables, int(op.name == "REDUCE_MAX"))),))
+    _, tables = _reduced(op, graph)
+    return Lowered((Call("extreme", (x, y, *tables, int(op.name == "REDUCE_MAX"))),))
 
 
-def reduced(op: Op, graph: Graph) -> tuple[int, tuple[Constant, Constant, Constant]]:
+def _reduced(op: Op, graph: Graph) -> tuple[int, tuple[Constant, Constant, Constant]]:
     """How many values become one; sizes of the axes that stay, of those that go, and strides."""
     inputs, y = tensors_of(op, graph)
     x = given(inputs[0])
-    listed = [int(axis) for axis in integers_of(inputs[1], op, graph, "axes").reshape(-1)]
-    require(all(-len(x.shape) <= axis < len(x.shape) for axis in listed), op, graph, f"axes {listed}")
-    axes = {axis % len(x.shape) for axis in listed}
+    axes = axes_of(inputs[1], x, op, graph)
     shape = four(x.shape, op, graph)
     shift = 4 - len(x.shape)
     over = [size if axis - shift in axes else 1 for axis, size in enumerate(shape)]

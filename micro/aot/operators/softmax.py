@@ -39,14 +39,23 @@ def softmax(op: Op, graph: Graph, storage: Storage) -> Lowered:
     if int8_of(y, op, graph) != (1 / 256, -128):
         raise refusal(op, graph, "has an output with another scale than 1/256 or another zero point than -128")
     depth = x.shape[-1]
+    factor = factor_of_differences(op, graph, depth, op.options.get("beta", 1.0) * scale)
+    require(factor > 1, op, graph, "beta or scale")
+    table = exponentials(*quantize_multiplier(factor))
+    return Lowered(
+        (Call("softmax", (x, y, x.size // depth, depth, Constant(table), table.size)),), overlap={0: IN_PLACE}
+    )
+
+
+def factor_of_differences(op: Op, graph: Graph, depth: int, scale: float) -> float:
+    """From a difference of two of `depth` values to 5 integer and 26 fraction bits."""
     if depth > MOST_VALUES:
         raise refusal(op, graph, f"sums {depth:,} exponentials; TFLite's sums hold {MOST_VALUES:,}")
-    factor = min(op.options.get("beta", 1.0) * scale * (1 << (31 - INTEGER_BITS)), 2.0**31 - 1)
-    require(factor > 1, op, graph, "beta or scale")
-    fraction, power = quantize_multiplier(factor)
+    return min(scale * (1 << (31 - INTEGER_BITS)), 2.0**31 - 1)
+
+
+def exponentials(fraction: int, power: int) -> np.ndarray:
+    """exp of the differences 0, -1, ... from the largest value, as 31-bit fractions (int32), as far as they are not 0."""
     farthest = math.floor(((1 << INTEGER_BITS) - 1) * (1 << (31 - INTEGER_BITS)) / (1 << power))
-    exponentials = [
-        exp_of_negative(high_product(-below * (1 << power), fraction)) for below in range(min(farthest, 255) + 1)
-    ]
-    table = Constant(np.array(exponentials, np.int32))
-    return Lowered((Call("softmax", (x, y, x.size // depth, depth, table, len(exponentials))),), overlap={0: IN_PLACE})
+    differences = range(min(farthest, 255) + 1)
+    return np.array([exp_of_negative(high_product(-below * (1 << power), fraction)) for below in differences], np.int32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from micro.aot.calls import (
+    KINDS,
     Call,
     Constant,
     Lowered,
@@ -12,7 +13,6 @@ from micro.aot.calls import (
     given,
     int8_of,
     ints,
-    operand,
     operator,
     refusal,
     require,
@@ -22,7 +22,6 @@ from micro.aot.calls import (
     tensors_of,
 )
 from micro.aot.fixed_point import quantize_multiplier
-from micro.aot.operators.movement import KINDS
 from micro.aot.states import HANDLE, stays_until_read
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op, Tensor
@@ -83,7 +82,7 @@ def assign_variable(op: Op, graph: Graph, storage: Storage) -> Lowered:
     _require_handle(op, graph)
     value = graph.tensors[op.inputs[1]]
     require_kind(KINDS, op, graph, value)
-    return Lowered((Call(sized("copy_rows", value), (operand(value), graph.tensors[op.inputs[0]], 1, value.size, 0)),))
+    return Lowered((Call(sized("copy_rows", value), (value, graph.tensors[op.inputs[0]], 1, value.size, 0)),))
 
 
 def _require_handle(op: Op, graph: Graph) -> None:
