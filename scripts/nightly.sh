@@ -1,8 +1,10 @@
 #!/bin/sh
 # The longer tests: whole runs on real recordings, and every default test.
 set -eu
+sh "$(dirname "$0")/toolchain.sh" &
+toolchain=$!
 lock=requirements-test.lock
 . "$(dirname "$0")/setup.sh"
+wait "$toolchain"
 cd "$root"
-. scripts/toolchain.sh
 "$venv/bin/python" -m pytest -n 2 --dist loadfile "$@"

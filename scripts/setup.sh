@@ -12,7 +12,11 @@ fi
 # Installed again only when what decides about versions has changed.
 wanted=$(cat "$root/pyproject.toml" "$root/$lock" | cksum)
 if [ "$(cat "$venv/.installed-$lock" 2>/dev/null)" != "$wanted" ]; then
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$root/$lock"
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e "$root"
+  # Modules are compiled when they are first imported: of TensorFlow's packages few ever are, and all of them take minutes.
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r "$root/$lock"
+  # One environment at a time: each writes the package's egg-info.
+  one_at_a_time=""
+  command -v flock >/dev/null 2>&1 && one_at_a_time="flock $root/setup.py"
+  $one_at_a_time "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e "$root"
   echo "$wanted" > "$venv/.installed-$lock"
 fi

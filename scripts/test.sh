@@ -1,10 +1,12 @@
 #!/bin/sh
 # All tests on a fresh machine: environment, style, types, tests. Further arguments go to pytest.
 set -eu
+sh "$(dirname "$0")/toolchain.sh" &
+toolchain=$!
 lock=requirements-test.lock
 . "$(dirname "$0")/setup.sh"
+wait "$toolchain"
 cd "$root"
-. scripts/toolchain.sh
 "$venv/bin/ruff" check .
 "$venv/bin/ruff" format --check .
 "$venv/bin/mypy"

@@ -1,12 +1,15 @@
-# Sourced by test.sh and nightly.sh: what tests build, emulate and look at pages with. Where it is missing and cannot be had, those
-# tests are skipped and say so.
+# Run by test.sh and nightly.sh while they set up Python: what tests build, emulate and look at pages with. Where it is missing and
+# cannot be had, those tests are skipped and say so.
+updated=""
 # Usage: install_where_missing "COMMAND ..." PACKAGE ...
 install_where_missing() {
   for needed in $1; do
     if ! command -v "$needed" >/dev/null 2>&1; then
       shift
       if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        { apt-get update -q && apt-get install -y -q --no-install-recommends "$@"; } >/dev/null 2>&1 || true
+        [ -n "$updated" ] || apt-get update -q >/dev/null 2>&1 || true
+        updated=yes
+        apt-get install -y -q --no-install-recommends "$@" >/dev/null 2>&1 || true
       fi
       return
     fi
@@ -17,4 +20,3 @@ install_where_missing "arm-none-eabi-gcc qemu-system-arm make clang cmake" gcc-a
   qemu-system-arm make clang cmake
 install_where_missing "avr-gcc simavr" gcc-avr avr-libc simavr
 install_where_missing "chromium chromedriver" chromium chromium-driver
-install_where_missing "avr-gcc simavr" gcc-avr avr-libc simavr
