@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from support import data_folder
 
 from micro.aot.generate import lowered_ops, static_files
 from micro.aot.memory import memory_of
@@ -35,13 +36,14 @@ def whole(model, folder, core):
 
 
 @pytest.mark.parametrize("core", ["m4f", pytest.param("m0", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", ["conv1d", "dscnn"])
+@pytest.mark.parametrize("name", ["kws_ref_model", pytest.param("conv1d", marks=pytest.mark.slow)])
 def test_operators_are_counted_one_by_one_and_add_up_to_an_inference(peer_models, tmp_path, name, core):
     if not all(map(shutil.which, ("arm-none-eabi-gcc", "qemu-system-arm"))):
         pytest.skip("needs arm-none-eabi-gcc and qemu-system-arm")
-    model = peer_models / f"{name}.tflite"
+    folder = data_folder("mlperf_tiny") if name == "kws_ref_model" else peer_models
+    model = folder / f"{name}.tflite"
     graph = read(model)
-    if name == "dscnn":
+    if name == "kws_ref_model":
         assert memory_of(graph, lowered_ops(graph, "auto")).runs  # some are computed row by row
     counts = operator_counts(model, np.zeros(1, "int8"), core)
     assert [each.op for each in counts] == [op.name for op in graph.ops]

@@ -42,6 +42,7 @@ class Parity:
         mismatches: Output values that differ.
         max_abs_difference: The largest difference, in LSB.
         by_op: The operators in which differences arise, on the first samples that differ; empty if there are none.
+        passed: Whether no value differs by more than 1 LSB, which some kernels do that round halves another way.
 
     Examples:
         >>> inputs = keras.Input((8,))
@@ -50,6 +51,8 @@ class Parity:
         >>> parity = micro.verify(tflite, count=16)
         >>> parity.samples, parity.values, parity.mismatches
         (16, 48, 0)
+        >>> parity.verdict
+        'pass: all 48 values of 16 samples are equal'
     """
 
     samples: int
@@ -57,6 +60,19 @@ class Parity:
     mismatches: int
     max_abs_difference: int
     by_op: tuple[OpDifference, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether no value differs by more than 1 LSB."""
+        return self.max_abs_difference <= 1
+
+    @property
+    def verdict(self) -> str:
+        """Pass or fail, and why, in a line."""
+        if not self.mismatches:
+            return f"pass: all {self.values:,} values of {self.samples:,} samples are equal"
+        said = f"{self.mismatches:,} of {self.values:,} values differ, by at most {self.max_abs_difference:,} LSB"
+        return f"pass: {said}" if self.passed else f"FAIL: {said}; 1 would pass"
 
 
 def verify(tflite: TfliteLike, samples: Samples | None = None, *, count: int = 256, seed: int = 0) -> Parity:
