@@ -32,10 +32,12 @@ def test_the_table_holds_many_boards_each_with_its_documents():
     boards = all_boards()
     assert len(boards) >= 30
     assert len({board.id for board in boards}) == len(boards)
+    assert sum(board.memory_checked is not None for board in boards) >= 20
     for board in boards:
         assert board.id == board.id.lower()
         assert board.core in all_cores()
         assert board.memory_source
+        assert board.memory_checked is None or "." in board.memory_checked
         assert 1024 <= board.ram <= 1 << 21
         assert board.ram < board.flash or board.external_flash
         assert 8 <= board.mhz <= 800
