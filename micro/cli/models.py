@@ -186,7 +186,7 @@ def inspect(model: str, core: str, clock: str, runtime: Runtime, as_json: bool) 
 def verify(model: str, samples: str | None, as_json: bool) -> int:
     """Compare TFLite Micro with TFLite's reference kernels on MODEL.tflite, value by value. Exit code 1 where they differ.
 
-    A difference of 1 LSB passes: some kernels round halves another way.
+    A difference of 1 LSB of an operator on equal inputs is rounding and passes, whatever it adds up to in the outputs.
 
     \b
     Example:

@@ -89,9 +89,13 @@ def main() -> None:
         others = samples[:n] + samples[n + 1 :]
         errors.append(estimated(sample["works"], fitted(others)) / sample["instructions"] - 1)
         sizes = code_fitted(others)
-        guess = sizes["each"] * calls(sample["works"]) + sum(sizes.get(f, 0) for f in {w.family for w in sample["works"]})
+        guess = sizes["each"] * calls(sample["works"]) + sum(
+            sizes.get(f, 0) for f in {w.family for w in sample["works"]}
+        )
         off.append(guess / sample["code"] - 1)
-        print(f"{name}: {sample['instructions']:,} cycles, {100 * errors[-1]:+.1f} %; code {sample['code']:,}, {guess:,}")
+        print(
+            f"{name}: {sample['instructions']:,} cycles, {100 * errors[-1]:+.1f} %; code {sample['code']:,}, {guess:,}"
+        )
     plain = json.loads(arguments.out.read_text())
     plain["cores"]["avr"] = {
         "costs": costs,
