@@ -59,6 +59,7 @@ from micro.errors import ModelError as ModelError
 from micro.errors import RunError as RunError
 from micro.explore import SearchResult as SearchResult
 from micro.explore import search as search
+from micro.firmware import new_benchmark as new_benchmark
 from micro.firmware import new_firmware as new_firmware
 from micro.fleet import FleetResult as FleetResult
 from micro.fleet import load_fleet as load_fleet

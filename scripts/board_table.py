@@ -20,7 +20,8 @@ def board_row(board: Board) -> str:
     active = "" if board.active_ma is None else f"{board.active_ma:g} mA at {board.volts:g} V, {board.basis}"
     sleep = "" if board.sleep_ua is None else f"{board.sleep_ua:g} uA"
     outside = " (beside the chip)" if board.external_flash else ""
-    sources = "; ".join(filter(None, (board.memory_source, board.current_source)))
+    checked = "" if board.memory_checked is None else f"checked: {board.memory_checked}"
+    sources = "; ".join(filter(None, (board.memory_source, checked, board.current_source)))
     return (
         f"| `{board.id}` | {board.board}: {board.chip} | {core.title} | {board.mhz:g} "
         f"| {board.flash / 1024:,.5g} KiB{outside} | {board.ram / 1024:,.5g} KiB | {active} | {sleep} | {sources} |"

@@ -32,10 +32,12 @@ def test_the_table_holds_many_boards_each_with_its_documents():
     boards = all_boards()
     assert len(boards) >= 30
     assert len({board.id for board in boards}) == len(boards)
+    assert sum(board.memory_checked is not None for board in boards) >= 20
     for board in boards:
         assert board.id == board.id.lower()
         assert board.core in all_cores()
         assert board.memory_source
+        assert board.memory_checked is None or "." in board.memory_checked
         assert 1024 <= board.ram <= 1 << 21
         assert board.ram < board.flash or board.external_flash
         assert 8 <= board.mhz <= 800
@@ -174,3 +176,17 @@ def test_what_is_no_duration_is_refused_in_one_line(text):
     with pytest.raises(ValueError, match="latency") as refused:
         parse_latency(text, "latency")
     assert "\n" not in str(refused.value)
+
+
+def test_code_and_time_on_avr_are_its_own(nets):
+    """Dense layers were compiled and counted for it; other kernels are taken to be larger than a Cortex-M4F's."""
+    avr, arm = core_of("avr"), core_of("m4f")
+    for name in ("ad01_int8", "conv1d"):
+        assert program_of(nets[name], "static", avr).code > 2 * program_of(nets[name], "static", arm).code
+    time = timing(nets["ad01_int8"].works("static"), avr, "static")
+    assert time.basis.startswith(f"{UNCHECKED}: cycles counted in simavr, ")
+    assert 50 * nets["ad01_int8"].footprint.macs < time.cycles[1] < 150 * nets["ad01_int8"].footprint.macs
+    assert all(each.instructions is None for each in time.operators)
+    unknown = timing(nets["conv1d"].works("static"), avr, "static")
+    assert unknown.cycles is None
+    assert "no time is known for CONV_2D" in unknown.basis

@@ -35,7 +35,7 @@ def test_what_does_not_fit_with_cmsis_nn_is_never_said_to_fit(name):
     footprint = micro.measure(path)
     assert WITH_CMSIS_NN[name] <= footprint.arena_bytes_cmsis_nn <= footprint.ram_bytes
     assert footprint.arena_bytes_cmsis_nn <= 1.4 * WITH_CMSIS_NN[name]  # a bound, and not far above
-    refused = micro.check(path, ram=WITH_CMSIS_NN[name] - 1)
+    refused = micro.check(path, ram=WITH_CMSIS_NN[name] - 1, runtime="tflm")
     assert not refused.fits
     assert "estimated" in refused.broken[0]
 
@@ -102,13 +102,13 @@ def test_the_emitted_arena_holds_what_cmsis_nn_is_estimated_to_need(peer_models,
 def test_a_budget_that_is_met_and_one_that_is_not(peer_models):
     model = peer_models / "dscnn.tflite"
     footprint = micro.measure(model)
-    program = micro.check(model, ram="1MiB").program
+    program = micro.check(model, ram="1MiB", runtime="tflm").program
     assert program.flash == footprint.model_bytes + program.code > footprint.model_bytes + footprint.code.total
-    exactly = micro.check(model, flash=program.flash, ram=footprint.ram_bytes)
+    exactly = micro.check(model, flash=program.flash, ram=footprint.ram_bytes, runtime="tflm")
     assert exactly.fits
-    assert not micro.check(model, ram=footprint.ram_bytes - 1).fits
-    assert micro.check(model, ram=footprint.arena_bytes_32bit, kernels="reference").fits
-    tight = micro.check(model, flash=program.flash - 1, ram="8KiB")
+    assert not micro.check(model, ram=footprint.ram_bytes - 1, runtime="tflm").fits
+    assert micro.check(model, ram=footprint.arena_bytes_32bit, kernels="reference", runtime="tflm").fits
+    tight = micro.check(model, flash=program.flash - 1, ram="8KiB", runtime="tflm")
     assert not tight.fits
     flash, ram = tight.broken
     assert "1 over" in flash
@@ -143,10 +143,10 @@ def test_what_is_built_beyond_its_budget_is_never_said_to_fit(peer_models):
     for name, code in (("conv1d", 60_500), ("dscnn", 82_600)):
         model = peer_models / f"{name}.tflite"
         assert micro.measure(model).model_bytes < 65_536 < micro.measure(model).model_bytes + code
-        (said,) = micro.check(model, flash="64KiB").broken
+        (said,) = micro.check(model, flash="64KiB", runtime="tflm").broken
         assert said.startswith("flash: the program takes ")
-        assert "TFLite Micro with cmsis-nn" in said
-        assert micro.check(model, flash="64KiB", runtime="static").fits
+        assert "TFLite Micro with CMSIS-NN's kernels" in said
+        assert micro.check(model, flash="64KiB").fits
 
 
 def test_static_c_is_judged_by_its_own_sizes(peer_models):
@@ -173,8 +173,33 @@ def test_time_and_energy_are_limits_that_name_their_range(peer_models, runtime):
     assert at_half.milliseconds[1] == pytest.approx(2 * likely)
 
 
+def test_kernels_that_stand_for_a_boards_own_are_named(peer_models):
+    program = micro.check(peer_models / "ae.tflite", board="esp32", runtime="tflm").program
+    assert program.kernels == "cmsis-nn"
+    assert program.described.startswith(
+        "TFLite Micro with ESP-NN's kernels, whose sizes are unknown and counted as CMSIS-NN's"
+    )
+    assert micro.check(peer_models / "ae.tflite", board="nrf52840", runtime="tflm").program.stood_for == ""
+
+
+def test_what_is_measured_already_is_not_measured_again(peer_models, monkeypatch):
+    """A run's budget and its table of times are judged by the footprint that the student's stage has."""
+    from micro.config import BudgetConfig
+    from micro.program.size import Model
+    from micro.runs.budgets import exceeded
+    from micro.runs.chip_report import time_report
+    from micro.tflite import footprint
+
+    model = Model.read(peer_models / "ae.tflite")
+    monkeypatch.setattr(footprint, "measure", lambda *_: pytest.fail("measured again"))
+    for runtime in ("static", "tflm"):
+        budget = BudgetConfig(flash="1MiB", ram="1MiB", runtime=runtime)
+        assert exceeded(budget, model) == ()
+        assert time_report(model, budget).operators
+
+
 def test_what_nobody_measured_is_refused_and_not_guessed(peer_models):
-    (said,) = micro.check(peer_models / "ae.tflite", core="m0plus", latency="1s@64MHz").broken
+    (said,) = micro.check(peer_models / "ae.tflite", core="m0plus", latency="1s@64MHz", runtime="tflm").broken
     assert said.startswith("latency: cannot be judged on Cortex-M0+ at 64 MHz: no published time")
 
 
@@ -189,6 +214,10 @@ def test_what_nobody_measured_is_refused_and_not_guessed(peer_models):
         ({"latency": "1s@1MHz", "core": "m99"}, "there is no core 'm99'; known are m0, "),
         ({"board": "uno", "core": "m4f"}, "core is 'm4f', and board 'uno' has 'avr'"),
         ({"flash": "1MiB", "runtime": "fast"}, "runtime must be one of static, tflm"),
+        (
+            {"flash": "1MiB", "kernels": "cmsis-nn"},
+            "kernels 'cmsis-nn' are TFLite Micro's, and the runtime is static C",
+        ),
     ],
 )
 def test_a_budget_that_cannot_be_judged_is_refused(peer_models, limits, says):

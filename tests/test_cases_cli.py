@@ -64,7 +64,7 @@ def test_14_verify_says_that_only_tflite_micro_runs_a_model(tmp_path):
 
 def test_29_inspect_and_convert_print_their_lines(tmp_path, peer_models, conv_model, conv_samples):
     case_folder("29-inspect-and-convert-crash")
-    inspected = invoke("inspect", peer_models / "dscnn.tflite")
+    inspected = invoke("inspect", peer_models / "dscnn.tflite", "--runtime", "tflm")
     assert (inspected.exit_code, inspected.stderr) == (0, "")
     lines = inspected.stdout.splitlines()
     assert "macs: 307,328" in lines

@@ -290,6 +290,10 @@ def test_emulated_chips_agree_with_python_on_real_windows(cwru_folder, tmp_path,
         assert result["ram"] < 10_000
         assert 0 < result["stack"] < 1000
         assert 1000 < result["inference_instructions"] < result["front_end_instructions"]
+        counted = [each["instructions"] for each in result["operators"]]
+        assert abs(sum(counted) - result["inference_instructions"]) < 0.02 * result["inference_instructions"] + 200
+        assert all(name in emulated.output for name in {each["op"] for each in result["operators"]})
+    assert "Instructions of each operator" in (run / "report.html").read_text()
     assert load_firmware(run).decider.score.kind == "margin"
     # A classifier's alarm has no baseline to compare a log with: no file offers what monitor would refuse.
     new_firmware(run, tmp_path / "project", "cmake")

@@ -22,6 +22,7 @@ from micro.explore.space import propose, resolutions, smallest, widest
 from micro.explore.study import Candidate, budget_used
 from micro.explore.task import Task
 from micro.explore.trial import Costs, costs_of, is_weak, over
+from micro.program.size import Model
 from micro.runs.compression import untrained, written
 from micro.runs.train import build_model
 from micro.tflite.footprint import measure
@@ -167,8 +168,8 @@ def test_an_untrained_candidate_costs_what_it_will_when_trained(family, scales):
     assert guessed.ram_bytes == trained.ram_bytes
     made = written(student, config, x)
     for limit in (trained.ram_bytes, trained.ram_bytes - 1, trained.arena_bytes_32bit):
-        fits = over(costs_of(made, "tflm"), {"flash": None, "ram": limit, "macs": None}) <= 0
-        assert fits == micro.check(made, ram=limit).fits
+        fits = over(costs_of(Model.read(made), "tflm"), {"flash": None, "ram": limit, "macs": None}) <= 0
+        assert fits == micro.check(made, ram=limit, runtime="tflm").fits
 
 
 def test_students_of_fewer_loads_train_for_as_many_steps():

@@ -112,14 +112,22 @@ def static_size(tflite: TfliteLike, storage: Storage = "auto") -> StaticSize:
     return StaticSize(constants, memory.scratch, memory.shared, memory.bound, laid["state"])
 
 
-def static_files(tflite: TfliteLike, name: str, storage: Storage = "auto") -> dict[str, bytes]:
-    """Contents of the two files by name; raises as `generate`."""
-    context: dict[str, Any] = {**CNames(name).context("static"), **_laid_out(tflite, storage)}
+def static_files(tflite: TfliteLike, name: str, storage: Storage = "auto", marks: str = "") -> dict[str, bytes]:
+    """Contents of the two files by name; raises as `generate`.
+
+    `marks` names a header with `operator_done(number)`, which is called after each operator, or after each row where several
+    are computed row by row; none where it is empty.
+    """
+    context: dict[str, Any] = {
+        **CNames(name).context("static"),
+        **_laid_out(tflite, storage, bool(marks)),
+        "marks": marks,
+    }
     files = {f"{name}.h": "static.h.j2", f"{name}.c": "static.c.j2"}
     return {file: render(template, context, FOLDER).encode() for file, template in files.items()}
 
 
-def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
+def _laid_out(tflite: TfliteLike, storage: Storage, marked: bool = False) -> dict[str, Any]:
     """What the templates need to know of a model; does not depend on its name."""
     if storage not in get_args(Storage):
         raise ValueError(f"storage must be one of {', '.join(get_args(Storage))}, got {storage!r}")
@@ -150,7 +158,7 @@ def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
         return str(argument)
 
     copies = _copied_outputs(graph, places)
-    body = _calls(graph, lowered, memory, text) + copies
+    body = _calls(graph, lowered, memory, text, marked) + copies
     called = [call.kernel for each in lowered for call in each.calls]
     called += [line.split("(")[0] for line in copies]
     called += ["move_down"] * any(moves_rows(graph, lowered, run) for run in memory.runs)
@@ -172,17 +180,20 @@ def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
     }
 
 
-def _calls(graph: Graph, lowered: list[Lowered], memory: Memory, text: Callable[[Argument], str]) -> list[str]:
+def _calls(
+    graph: Graph, lowered: list[Lowered], memory: Memory, text: Callable[[Argument], str], marked: bool
+) -> list[str]:
     """The lines that compute all operators, one after the other or in runs; `text` is the C of an argument."""
     lines: list[str] = []
     runs = {run.first: run for run in memory.runs}
     number = 0
     while number < len(lowered):
         if number in runs:
-            lines += run_lines(graph, lowered, runs[number], memory.places, text)
+            lines += run_lines(graph, lowered, runs[number], memory.places, text, marked)
             number = runs[number].past
             continue
         lines += [f"{call.kernel}({', '.join(map(text, call.arguments))});" for call in lowered[number].calls]
+        lines += [f"operator_done({number});"] * marked
         number += 1
     return lines
 

@@ -15,6 +15,7 @@ def run_lines(
     run: Run,
     places: Mapping[int, str],
     text: Callable[[Argument], str],
+    marked: bool = False,
 ) -> list[str]:
     """The lines of a run. Row `done0` is the one that its first operator computes next, `done1` that of the second, and so on.
 
@@ -24,6 +25,7 @@ def run_lines(
     Args:
         places: A C expression for each tensor.
         text: The C of an argument of a call.
+        marked: Whether `operator_done` is called after each row.
     """
     inside = range(run.first, run.past - 1)
     counters = [f"done{n - run.first} = 0" for n in inside]
@@ -31,7 +33,7 @@ def run_lines(
     lines = ["{", f"  int32_t {', '.join(counters)};"]
     last = run.past - 1 - run.first
     lines.append(f"  for (int32_t done{last} = 0; done{last} < {height_of(graph, run.past - 1)}; ++done{last}) {{")
-    lines += _row_of(graph, lowered, run, run.past - 1, places, text, "    ")
+    lines += _row_of(graph, lowered, run, run.past - 1, places, text, marked, "    ")
     return [*lines, "  }", "}"]
 
 
@@ -52,6 +54,7 @@ def _row_of(
     number: int,
     places: Mapping[int, str],
     text: Callable[[Argument], str],
+    marked: bool,
     indent: str,
 ) -> list[str]:
     """Lines that compute a row of an operator, after the rows that it takes."""
@@ -65,7 +68,7 @@ def _row_of(
         lines.append(f"{indent}for (; done{k} < past{k}; ++done{k}) {{")
         if _slides(graph, lowered, run, number - 1):
             lines += _moved(graph, lowered, run, number - 1, places, f"{indent}  ")
-        lines += _row_of(graph, lowered, run, number - 1, places, text, f"{indent}  ")
+        lines += _row_of(graph, lowered, run, number - 1, places, text, marked, f"{indent}  ")
         lines.append(f"{indent}}}")
     call, y = lowered[number].calls[0], graph.tensors[graph.ops[number].outputs[0]]
     named = dict(zip(parameters(call.kernel), call.arguments))
@@ -89,7 +92,8 @@ def _row_of(
         else:
             given |= {"x_height": f"{x.shape[1]} - {base}", "y_height": "1", "pad_height": pad}
     arguments = [given[name] if name in given else text(value) for name, value in named.items()]
-    return [*lines, f"{indent}{call.kernel}({', '.join(arguments)});"]
+    done = [f"{indent}operator_done({number});"] * marked
+    return [*lines, f"{indent}{call.kernel}({', '.join(arguments)});", *done]
 
 
 def _row(

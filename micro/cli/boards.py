@@ -72,28 +72,29 @@ def boards(
 @click.option("--energy", help="Energy of an inference on the --board, such as 50uJ.")
 @click.option("--board", help="A board of `keras-kd boards`: its flash and RAM are limits where none are given.")
 @click.option("--core", help="The core that --latency is judged on, such as m33; m4f where no board says it.")
-@click.option("--runtime", type=click.Choice(("tflm", "static")), default="tflm", show_default=True)
+@click.option("--runtime", type=click.Choice(("static", "tflm")), default="static", show_default=True)
 @click.option(
     "--kernels",
     type=click.Choice(("any", "reference", "cmsis-nn", "cmsis-nn-mve")),
     default="any",
     show_default=True,
-    help="Kernels of the firmware's TFLite Micro: the arena with CMSIS-NN is estimated, mve is for Cortex-M55 and M85.",
+    help="With --runtime tflm, kernels that TFLite Micro is built with: any is the board's, or the largest arena of the other "
+    "three. Arenas with CMSIS-NN are estimated; mve is for Cortex-M55 and M85.",
 )
 @as_json
 def check(model: str, as_json: bool, runtime: Runtime, kernels: Kernels, **limits: str | None) -> int:
     """Check MODEL.tflite against a budget of flash, RAM, time and energy. Exit code 1 if it does not fit.
 
-    Flash and RAM are those of the whole program with its runtime, TFLite Micro or static C; start-up code, drivers and the
+    Flash and RAM are those of the whole program with its runtime, static C or TFLite Micro; start-up code, drivers and the
     stack come on top. Time and energy are estimates, whose range is printed.
 
     \b
     Example:
       keras-kd check build/model_int8.tflite --flash 64KiB --ram 16KiB
-      keras-kd check build/model_int8.tflite --runtime static --latency 20ms@64MHz
+      keras-kd check build/model_int8.tflite --runtime tflm --latency 20ms@64MHz
       keras-kd check build/model_int8.tflite --board nrf52840 --energy 500uJ
     """
-    from micro.cli.models import costs_of
+    from micro.cli.sizes import costs_of
     from micro.program.budget import check as check_model
 
     found = check_model(model, kernels=kernels, runtime=runtime, **limits)
@@ -113,7 +114,7 @@ def check(model: str, as_json: bool, runtime: Runtime, kernels: Kernels, **limit
 def _fitting(found: Check) -> str:
     """What a model that fits takes, a line for bytes and one for time."""
     program = found.program
-    runtime = f"TFLite Micro with {program.kernels} kernels" if program.runtime == "tflm" else "static C"
+    runtime = program.described.rstrip(",")
     lines = [f"fits: {program.flash:,} bytes of flash, {program.ram:,} bytes of RAM with {runtime}"]
     if found.milliseconds is not None:
         low, likely, high = found.milliseconds

@@ -12,6 +12,7 @@ import click
 
 from micro.cli import models, runs, scale
 from micro.cli.again import go_on
+from micro.cli.benchmark import new_benchmark
 from micro.cli.boards import boards, check
 from micro.cli.look import look
 from micro.errors import MicroError, Terminated
@@ -122,6 +123,7 @@ for command in (
     runs.score,
     runs.new_firmware,
     runs.emulate,
+    new_benchmark,
     scale.monitor,
     runs.sensitivity,
     scale.search,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from micro.cli.sizes import costs_of, share_of, sizes_of
 from micro.cli.terminal import as_json, print_result, tensor_line
 
 if TYPE_CHECKING:
@@ -21,12 +22,10 @@ if TYPE_CHECKING:
 
     from micro.aot.weight_layout import Storage
     from micro.conversion.convert_keras import Converted, Weights
-    from micro.program.operators import OperatorShare
     from micro.quantize.program import Activations
     from micro.quantize.ranges import Method
     from micro.quantize.rules import Granularity
     from micro.targets.cores import Runtime
-    from micro.tflite.footprint import Footprint
 
 
 @click.command(short_help="Quantize a Keras model to an int8 .tflite")
@@ -123,10 +122,18 @@ def _quantized(model: keras.Model, path: str, samples: np.ndarray, options: Quan
 @click.argument("model", type=click.Path(dir_okay=False))
 @click.option("--core", default="m4f", show_default=True, help="The core that time is estimated on, such as m33.")
 @click.option("--clock", default="64MHz", show_default=True, help="Its clock.")
-@click.option("--runtime", type=click.Choice(("static", "tflm")), default="static", show_default=True)
+@click.option(
+    "--runtime",
+    type=click.Choice(("static", "tflm")),
+    default="static",
+    show_default=True,
+    help="Whose sizes and time.",
+)
 @as_json
 def inspect(model: str, core: str, clock: str, runtime: Runtime, as_json: bool) -> None:
-    """Show sizes, arena, operators and tensors of MODEL.tflite, and the time of each operator on a core.
+    """Show sizes, memory, operators and tensors of MODEL.tflite, and the time of each operator on a core.
+
+    Memory, code and time are those of one runtime, static C or with --runtime tflm TFLite Micro, and the output says which.
 
     \b
     Example:
@@ -142,7 +149,7 @@ def inspect(model: str, core: str, clock: str, runtime: Runtime, as_json: bool) 
     read = Model.read(model)
     graph, footprint = read.graph, read.footprint
     shares, time = operator_shares(read, runtime, on, mhz)
-    result = costs_of(footprint)
+    result = sizes_of(read, runtime, on)
     result["inputs"] = [tensor_line(graph.tensors[i]) for i in graph.inputs]
     result["outputs"] = [tensor_line(graph.tensors[i]) for i in graph.outputs]
     result["graph"] = [
@@ -152,22 +159,22 @@ def inspect(model: str, core: str, clock: str, runtime: Runtime, as_json: bool) 
             "macs": cost.macs,
             "weight_bytes": cost.weight_bytes,
             "held_bytes": cost.held_bytes,
-            **_share(shares.get(op.outputs[0])),
+            **share_of(shares.get(op.outputs[0])),
         }
         for op, cost in zip(graph.ops, footprint.layers)
         if op.outputs
     ]
     low, likely, high = time.milliseconds(mhz) or (None, None, None)
-    result["time"] = {"core": on.title, "mhz": mhz, "ms": likely, "least": low, "most": high, "basis": time.basis}
+    result["time"] = {
+        "runtime": result["runtime"],
+        "core": on.title,
+        "mhz": mhz,
+        "ms": likely,
+        "least": low,
+        "most": high,
+        "basis": time.basis,
+    }
     print_result(result, as_json)
-
-
-def _share(share: OperatorShare | None) -> dict[str, Any]:
-    """An operator's part of the time; what is not known is left to JSON's null."""
-    if share is None:
-        return {"instructions": None, "percent_of_time": None, "ms": None}
-    percent = None if share.share is None else round(100 * share.share, 1)
-    return {"instructions": share.instructions, "percent_of_time": percent, "ms": share.milliseconds}
 
 
 @click.command(short_help="Compare TFLite Micro with TFLite")
@@ -176,8 +183,10 @@ def _share(share: OperatorShare | None) -> dict[str, Any]:
     "--samples", type=click.Path(dir_okay=False), help="Inputs: an .npy, or .npz with one array; random by default."
 )
 @as_json
-def verify(model: str, samples: str | None, as_json: bool) -> None:
-    """Compare TFLite Micro with TFLite's reference kernels on MODEL.tflite, value by value.
+def verify(model: str, samples: str | None, as_json: bool) -> int:
+    """Compare TFLite Micro with TFLite's reference kernels on MODEL.tflite, value by value. Exit code 1 where they differ.
+
+    A difference of 1 LSB of an operator on equal inputs is rounding and passes, whatever it adds up to in the outputs.
 
     \b
     Example:
@@ -186,7 +195,10 @@ def verify(model: str, samples: str | None, as_json: bool) -> None:
     from micro.tflite.parity import verify as verify_model
 
     parity = verify_model(model, None if samples is None else _load_samples(samples))
-    print_result(dataclasses.asdict(parity), as_json)
+    if not as_json:
+        click.echo(parity.verdict)
+    print_result({**({"passed": parity.passed} if as_json else {}), **dataclasses.asdict(parity)}, as_json)
+    return 0 if parity.passed else 1
 
 
 @click.command(short_help="Write a .tflite as C array and op resolver")
@@ -245,11 +257,6 @@ def stream(model: str, hop: int, out: str, as_json: bool) -> None:
     made = streamed(model, hop)
     kept = {name: value for name, value in dataclasses.asdict(made).items() if name != "content"}
     print_result({"file": str(made.save(out)), **kept}, as_json)
-
-
-def costs_of(footprint: Footprint) -> dict[str, Any]:
-    """A footprint without its operators one by one."""
-    return {name: value for name, value in dataclasses.asdict(footprint).items() if name != "layers"}
 
 
 def _load_keras(path: str) -> keras.Model:

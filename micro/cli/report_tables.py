@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from micro.support.wording import counted, listed
@@ -9,6 +10,7 @@ from micro.support.wording import counted, listed
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from micro.runs.emulated import Emulated
     from micro.runs.recipe_choice import RecipeChoice
     from micro.runs.report_parts import Spread
     from micro.runs.run_report import RunReport
@@ -133,6 +135,25 @@ def stages_table(report: RunReport) -> Table:
         costs = (f"{cost:,}" for cost in (row.flash, row.arena, row.macs))
         metric = _mean(row.metrics.get(report.metric), report.repeats[0])
         table.add_row(STAGES[row.stage], metric, *costs, f"{100 * row.zeros:.0f} %")
+    return table
+
+
+def operators_table(results: Sequence[Emulated]) -> Table:
+    """The instructions of each operator on emulated cores, beside their estimates."""
+    from rich.table import Table
+
+    table = Table(title="Instructions of each operator: counted, and estimated as by keras-kd inspect")
+    table.add_column("operator")
+    table.add_column("computes", overflow="ellipsis", no_wrap=True, max_width=32)
+    for result in results:
+        table.add_column(result.core, justify="right")
+        table.add_column("estimated", justify="right")
+    for number, operator in enumerate(results[0].operators):
+        cells = [operator.op, operator.output]
+        for result in results:
+            each = result.operators[number]
+            cells += [f"{each.instructions:,}", "unknown" if each.estimate is None else f"{each.estimate:,}"]
+        table.add_row(*cells)
     return table
 
 

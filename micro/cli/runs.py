@@ -219,12 +219,14 @@ def new_firmware(run_folder: str, board: str, out: str, runtime: Runtime, window
 def emulate(run_folder: str, cores: tuple[str, ...], as_json: bool) -> int:
     """Build a finished RUN's firmware for Cortex-M, run it in QEMU on the run's test vectors, and add the result to its report.
 
+    The instructions of each operator of the model are counted as well, and stand beside the estimate of `keras-kd inspect`.
     Exit code 1 if any feature, output, score or alarm differs from Python's.
 
     \b
     Example:
       keras-kd emulate runs/pump --core m4f
     """
+    from micro.cli.report_tables import operators_table
     from micro.firmware.emulate import add_to_report
     from micro.firmware.emulate import emulate as emulate_run
 
@@ -242,4 +244,8 @@ def emulate(run_folder: str, cores: tuple[str, ...], as_json: bool) -> int:
             f"{result.core}: {result.windows} windows, {said}; {result.flash:,} bytes of flash, {result.ram:,} of RAM; "
             f"instructions a window: {took}"
         )
+    if not as_json:
+        from rich.console import Console
+
+        Console(width=None if Console().is_terminal else 130).print(operators_table(results))
     return 0 if all(result.equal for result in results) else 1

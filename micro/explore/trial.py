@@ -69,9 +69,10 @@ def try_candidate(
     seed_everything(seed, "student")
     student = build_model(parsed.student, data.x.shape[1:], data.outputs, "student")
     smallest = _as_written(student, parsed, data.calibration)
-    costs = costs_of(smallest, runtime)
+    bounds = Model.read(smallest)
+    costs = costs_of(bounds, runtime)
     result: dict[str, Any] = {"state": "infeasible", "costs": asdict(costs)}
-    if over(costs, budget) > 0 or not learn or _late(smallest, parsed, runtime):
+    if over(costs, budget) > 0 or not learn or _late(bounds, parsed, runtime):
         return result
     watch = _train(student, parsed, data, seed, costs, finished)
     result["epoch_scores"] = watch.seen
@@ -79,9 +80,10 @@ def try_candidate(
         return {**result, "state": "stopped"}
     made = written(_compressed(student, parsed, data, seed), parsed, data.calibration)
     score = score_int8(made, data.judged_x, data.judged_y, data.task)
-    costs = costs_of(made, runtime)
+    measured = Model.read(made)
+    costs = costs_of(measured, runtime)
     keras.backend.clear_session()
-    state = "infeasible" if over(costs, budget) > 0 or _late(made, parsed, runtime) else "done"
+    state = "infeasible" if over(costs, budget) > 0 or _late(measured, parsed, runtime) else "done"
     return {**result, "state": state, "costs": asdict(costs), **asdict(score), "error": made.plain.error}
 
 
@@ -222,13 +224,12 @@ def _as_written(student: keras.Model, config: Config, calibration: np.ndarray) -
     return written(model, config, calibration)
 
 
-def costs_of(made: Written, runtime: Runtime) -> Costs:
+def costs_of(model: Model, runtime: Runtime) -> Costs:
     """What a student takes with a runtime, flash and RAM of the whole program, as `check` compares them.
 
     Raises:
         ConversionError: For an operator that static C does not have.
     """
-    model = Model.read(made)
     try:
         program = program_of(model, runtime)
     except ConversionError as error:
@@ -236,7 +237,7 @@ def costs_of(made: Written, runtime: Runtime) -> Costs:
     return Costs(program.flash, program.ram, model.footprint.macs)
 
 
-def _late(made: Written, config: Config, runtime: Runtime) -> bool:
+def _late(model: Model, config: Config, runtime: Runtime) -> bool:
     """Whether a student exceeds the time or the energy of the config's budget; flash and RAM are the search's own."""
     limits = config.budget.model_copy(update={"flash": None, "ram": None, "runtime": runtime})
-    return bool(exceeded(limits, made))
+    return bool(exceeded(limits, model))

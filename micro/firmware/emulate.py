@@ -13,9 +13,10 @@ import numpy as np
 from micro.firmware.boards import CORES
 from micro.firmware.building import compiler_version, on_each, replayed, require_tools
 from micro.firmware.building import missing_tools as missing_tools
-from micro.firmware.project import load_windows, project_files, self_test_windows
+from micro.firmware.operator_counts import with_operators
+from micro.firmware.project import load_windows, project_files, self_test_windows, windows_of
 from micro.firmware.text_emulate import emulate_text
-from micro.runs.device import Firmware, Judged, judge, load_firmware
+from micro.runs.device import Firmware, Judged, judge, load_firmware, observe
 from micro.runs.emulated import Emulated
 from micro.runs.finished import read_run
 from micro.runs.publish import write_folder
@@ -34,7 +35,8 @@ MOST_SAMPLES = 2**20
 def emulate(run_folder: str | Path, cores: Sequence[str] = CORES) -> tuple[Emulated, ...]:
     """Run a finished run's static C on emulated cores, over all windows that the run has kept, joined to one stream.
 
-    Returns: A result for each core, without those whose memory the program does not fit.
+    Returns: A result for each core, without those whose memory the program does not fit; each with the instructions of every
+    operator of the model.
 
     Raises:
         RunError: If the folder is no finished run, a tool is missing or the program does not run, or fits no core.
@@ -45,10 +47,14 @@ def emulate(run_folder: str | Path, cores: Sequence[str] = CORES) -> tuple[Emula
         raise ValueError(f"core must be one of {', '.join(CORES)}, got {unknown[0]!r}")
     report, config = read_run(Path(run_folder))
     if report.predictor is not None:
-        return emulate_text(load_text_firmware(run_folder), load_texts(run_folder), config.firmware.name, cores)
+        text_firmware, texts = load_text_firmware(run_folder), load_texts(run_folder)
+        results = emulate_text(text_firmware, texts, config.firmware.name, cores)
+        predictor = text_firmware.predictor
+        return with_operators(results, text_firmware.tflite, predictor.inputs(predictor.windows(texts[0])[:1]))
     firmware = load_firmware(run_folder)
     kept = load_windows(run_folder, firmware)
-    return emulate_firmware(firmware, kept, config.firmware.name, cores)
+    results = emulate_firmware(firmware, kept, config.firmware.name, cores)
+    return with_operators(results, firmware.tflite, observe(firmware, windows_of(firmware, kept[:1])).features)
 
 
 def emulate_firmware(

@@ -11,7 +11,7 @@ from micro.emission.c_array import model_files
 from micro.emission.c_text import render
 from micro.emission.resolver import resolver_methods
 from micro.errors import ConversionError
-from micro.firmware.boards import BOARDS, MACHINES
+from micro.firmware.boards import BOARDS, MACHINES, Board
 from micro.tflite.graph import TfliteLike, read
 
 Runtime = Literal["static", "tflm"]
@@ -30,6 +30,7 @@ def assembled(
     *,
     class_names: Sequence[str] = (),
     replaced: Mapping[str, str] | None = None,
+    layout: Board | None = None,
 ) -> dict[str, bytes]:
     """Contents of a project's files by path.
 
@@ -40,12 +41,13 @@ def assembled(
         common: Templates of files that all boards have, by path.
         class_names: Of the model's outputs, for TFLite Micro.
         replaced: Templates in place of a board's own, by these.
+        layout: The folders and templates of a project that is for none of BOARDS; `board` is then its name in messages.
 
     Raises:
         ValueError: Where two files would have one path.
         ConversionError: Names an operator that the board's TFLite Micro lacks.
     """
-    layout, name = BOARDS[board], context["name"]
+    layout, name = layout or BOARDS[board], context["name"]
     made = [stage]
     if runtime == "static":
         _require_int8(tflite)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import get_args
 
-from micro.program.size import Kernels, Model, Program, program_of
+from micro.program.size import KERNEL_NAMES, Kernels, Model, Program, program_of
 from micro.targets.boards import Board, board_of
 from micro.targets.cores import Core, Runtime, core_of
 from micro.targets.timing import Timing, timing
@@ -70,7 +70,7 @@ class Check:
         >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
         >>> result = micro.check(tflite, flash=512)
         >>> print(result.fits, result.broken[0])
-        False flash: the program takes ... bytes, ... over 512 (TFLite Micro with ... kernels ..., estimated; the .tflite ...
+        False flash: the program takes ... bytes, ... over 512 (kernels of static C ..., estimated; constants 29...
     """
 
     footprint: Footprint
@@ -96,7 +96,7 @@ def check(
     flash: str | int | None = None,
     ram: str | int | None = None,
     kernels: Kernels = "any",
-    runtime: Runtime = "tflm",
+    runtime: Runtime = "static",
     latency: str | None = None,
     energy: str | None = None,
     board: str | None = None,
@@ -109,8 +109,9 @@ def check(
         flash, ram: Bytes, or a size such as '64KiB'; None for no limit. Compared with the whole program of the model: kernels
             and interpreter, constants, tensors. Start-up code, drivers and the stack come on top.
         kernels: The kernels that TFLite Micro is built with: 'reference', 'cmsis-nn' (Cortex-M0 to M33) or 'cmsis-nn-mve'
-            (M55, M85); 'any' takes the largest arena of the three. Arenas with CMSIS-NN are estimated.
-        runtime: 'tflm', or 'static' for static C.
+            (M55, M85); 'any' takes those of the board, and without one the largest arena of the three. Arenas with CMSIS-NN are
+            estimated. Of static C, which has its own kernels, only 'any' is accepted.
+        runtime: 'static' for static C, or 'tflm' for TFLite Micro.
         latency: Time of an inference, without its features, and the clock, such as '20ms@64MHz'; without a clock that of the
             board.
         energy: Energy of an inference, such as '50uJ'; needs a board.
@@ -128,13 +129,17 @@ def check(
         >>> inputs = keras.Input((8,))
         >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
         >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
-        >>> micro.check(tflite, flash="64KiB", ram="16KiB", runtime="static", latency="20ms@64MHz").fits
+        >>> micro.check(tflite, flash="64KiB", ram="16KiB", latency="20ms@64MHz").fits
         True
     """
     if kernels not in get_args(Kernels):
         raise ValueError(f"check: kernels must be one of {', '.join(get_args(Kernels))}, got {kernels!r}")
     if runtime not in get_args(Runtime):
         raise ValueError(f"check: runtime must be one of {', '.join(get_args(Runtime))}, got {runtime!r}")
+    if runtime == "static" and kernels != "any":
+        raise ValueError(
+            f"check: kernels {kernels!r} are TFLite Micro's, and the runtime is static C, which has its own"
+        )
     budget = budget_of(flash, ram, latency, energy, board, core)
     if not budget.limited:
         raise ValueError("check: give a budget: flash, ram, latency or energy, or a board")
@@ -174,7 +179,7 @@ def budget_of(
     sizes = [_bytes(flash, f"{within}flash"), _bytes(ram, f"{within}ram")]
     if on is not None:
         sizes = [on.flash if sizes[0] is None else sizes[0], on.ram if sizes[1] is None else sizes[1]]
-    return Budget(sizes[0], sizes[1], time, joules, on, core_of(on.core if on else core or CORE), "tflm", "any")
+    return Budget(sizes[0], sizes[1], time, joules, on, core_of(on.core if on else core or CORE), "static", "any")
 
 
 def compare(model: Model, budget: Budget) -> Check:
@@ -266,7 +271,7 @@ def _flash_sentence(footprint: Footprint, program: Program, budget: int, table: 
     largest = max(footprint.layers, key=lambda layer: layer.weight_bytes)
     parts, total = footprint.flash, program.flash + table
     if program.runtime == "tflm":
-        code = f"TFLite Micro with {program.kernels} kernels {program.code:,}, estimated"
+        code = f"{program.described} {program.code:,}, estimated"
         model = (
             f"the .tflite {footprint.model_bytes:,}: weights {parts.weights:,}, quantization {parts.quantization:,}, graph "
             f"{parts.graph:,}"
@@ -296,7 +301,7 @@ def _ram_sentence(footprint: Footprint, program: Program, budget: int) -> str:
         f"ram: the arena takes {total:,} bytes, {total - budget:,} over {budget:,} (activations {activations:,}, "
         f"kept for the model's life {total - activations - scratch:,}"
     )
-    sentence += f", buffers of {program.kernels} kernels {scratch:,}, estimated)" if scratch else ")"
+    sentence += f", buffers of {KERNEL_NAMES[program.kernels]} {scratch:,}, estimated)" if scratch else ")"
     held = ", ".join(map(_short, peak.held))
     if activations > total - activations - scratch:
         return f"{sentence}; at its peak {peak.op} holds {peak.held_bytes:,} bytes in {held}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +19,13 @@ from micro.tflite.graph import Graph, TfliteLike, content_of, read
 from micro.tflite.work import works_of
 
 Kernels = Literal["any", "reference", "cmsis-nn", "cmsis-nn-mve"]
+# What kernels of TFLite Micro are called in sentences.
+KERNEL_NAMES = {
+    "reference": "reference kernels",
+    "cmsis-nn": "CMSIS-NN's kernels",
+    "cmsis-nn-mve": "CMSIS-NN's kernels for MVE",
+    "esp-nn": "ESP-NN's kernels",
+}
 # Code of static C is counted on Arm cores; other instruction sets are taken to be as dense as this one.
 DENSE = "m4f"
 
@@ -35,6 +43,7 @@ class Program:
         buffers: Input and output, where they lie outside the arena.
         state: What static C keeps from one inference to the next.
         constants_in_ram: Whether constants take RAM as well, as on AVR.
+        stood_for: The kernels that the core has, where those of `kernels` are counted in their place; '' elsewhere.
     """
 
     runtime: Runtime
@@ -45,6 +54,17 @@ class Program:
     buffers: int
     state: int = 0
     constants_in_ram: bool = False
+    stood_for: str = ""
+
+    @property
+    def described(self) -> str:
+        """The runtime in words: 'static C', or TFLite Micro with its kernels."""
+        if self.runtime == "static":
+            return "static C"
+        names = KERNEL_NAMES[self.kernels]
+        if self.stood_for:
+            return f"TFLite Micro with {KERNEL_NAMES[self.stood_for]}, whose sizes are unknown and counted as {names},"
+        return f"TFLite Micro with {names}"
 
     @property
     def flash(self) -> int:
@@ -110,16 +130,27 @@ def program_of(model: Model, runtime: Runtime, core: Core | None = None, kernels
         )
     if on.tflm_kernels == "none":
         raise ConversionError(f"TFLite Micro does not run on {on.title}")
+    stood_for = ""
     if kernels is None:
         kernels = "any" if core is None else _kernels_of(on)
+        stood_for = on.tflm_kernels if core is not None and kernels != on.tflm_kernels else ""
     chosen, arena = arena_of(model.footprint, kernels)
-    return Program("tflm", chosen, code_with(model.footprint.code, chosen), model.footprint.model_bytes, arena, 0)
+    code = code_with(model.footprint.code, chosen)
+    return Program("tflm", chosen, code, model.footprint.model_bytes, arena, 0, stood_for=stood_for)
 
 
 def static_code(works: tuple[Work, ...], core: Core) -> int:
     """Estimated bytes of static C's code on a core."""
-    sizes = static_c(core.counted_as or DENSE).code
+    own, dense = static_c(core.counted_as or DENSE).code, static_c(DENSE).code
     families = [work.family for work in works if work.family != "RESHAPE"]
+    # Kernels that were not compiled for this core are larger than a Cortex-M4F's by as much as others are.
+    known = [family for family in families if family in own or core.counted_as is None or core.code_factor == 1]
+    other = [family for family in families if family not in known]
+    return _code(known, own) + round(core.code_factor * _code(other, dense))
+
+
+def _code(families: Sequence[str], sizes: Mapping[str, int]) -> int:
+    """Bytes of each call and of each kernel."""
     return sizes["each"] * len(families) + sum(sizes.get(family, 0) for family in set(families))
 
 

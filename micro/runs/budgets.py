@@ -8,10 +8,9 @@ from micro.config import BudgetConfig
 from micro.errors import ConversionError
 from micro.program.budget import budget_of, compare
 from micro.program.size import Model
-from micro.tflite.graph import TfliteLike
 
 
-def exceeded(budget: BudgetConfig, tflite: TfliteLike, table: int = 0) -> tuple[str, ...]:
+def exceeded(budget: BudgetConfig, model: Model, table: int = 0) -> tuple[str, ...]:
     """One sentence for each part of a budget that is exceeded; none where all fits or nothing is limited.
 
     Args:
@@ -23,6 +22,6 @@ def exceeded(budget: BudgetConfig, tflite: TfliteLike, table: int = 0) -> tuple[
         budget.flash, budget.ram, budget.latency, budget.energy, budget.board, budget.core, within="budget."
     )
     try:
-        return compare(Model.read(tflite), replace(limits, runtime=budget.runtime, table=table)).broken
+        return compare(model, replace(limits, runtime=budget.runtime, table=table)).broken
     except ConversionError as error:
         return (f"runtime: the budget is for static C: {error}; budget.runtime = 'tflm' judges it with TFLite Micro",)

@@ -21,6 +21,7 @@ from micro.compress.shrink import shrink
 from micro.config import ClusterStage, Config, PruneStage, QuantizeStage, ShrinkStage, Stage
 from micro.conversion.convert_keras import Converted, convert, error_against
 from micro.errors import ConversionWarning, RunError
+from micro.program.size import Model
 from micro.quantize.aware import QuantizationAware, quantize_aware
 from micro.quantize.granularity import choose_weights
 from micro.quantize.program import Activations
@@ -174,7 +175,7 @@ def require_budget(student: keras.Model, config: Config, calibration: np.ndarray
     aware = quantize_aware(model, calibration, weights="per_tensor", bits=bits, activations=activations)
     converted = convert(aware)
     smallest = pack(converted, ram=budget.arena) if _clustered(config) or bits < 8 else converted
-    if broken := exceeded(budget, smallest, table):
+    if broken := exceeded(budget, Model.read(smallest), table):
         narrower = ", a smaller student.embedding" if table else ""
         raise RunError(
             f"budget: cannot be met, the smallest that this config can reach: {'; '.join(broken)}. "

@@ -6,11 +6,29 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class OperatorCount:
+    """The instructions of one operator of an inference.
+
+    Attributes:
+        op: Its name in the schema of TFLite.
+        output: The tensor that it computes.
+        instructions: As counted.
+        estimate: As `keras-kd inspect` estimates them; None where its kernel's cost is not known.
+    """
+
+    op: str
+    output: str
+    instructions: int
+    estimate: int | None
+
+
+@dataclass(frozen=True)
 class Emulated:
     """A run of the firmware on one emulated core, compared with Python window by window.
 
     `flash` is .text and .data, `ram` .data, .bss and the stack that was used, in bytes, of the program including its
-    semihosting. Instructions are those of one window: of its features, and of one inference.
+    semihosting. Instructions are those of one window: of its features, and of one inference. `operators` has those of each
+    operator, counted in a program of its own; reports of earlier versions have none.
     """
 
     core: str
@@ -25,6 +43,7 @@ class Emulated:
     front_end_instructions: int
     inference_instructions: int
     compiler: str
+    operators: tuple[OperatorCount, ...] = ()
 
     @property
     def equal(self) -> bool:

@@ -15,11 +15,11 @@ from micro.detection.estimator import Estimator, Estimators
 from micro.detection.labeler import Labeler
 from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
+from micro.program.size import Model
 from micro.quantize.aware import QuantizationAware
 from micro.runs.assessment import judge
 from micro.runs.budgets import exceeded
 from micro.runs.chip_report import BudgetReport, time_report
-from micro.runs.compression import Written
 from micro.runs.evaluate import by_origin, chip_judge, soft_targets
 from micro.runs.firmware_files import judging
 from micro.runs.fold_reports import divided, fold_reports, mean_of, windows_of
@@ -119,6 +119,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
     metric = metrics_of(config.task, data.target)[0]
     teacher = results.chosen.teacher.model if results.chosen.teacher else None
     in_float = "student_compressed" if config.compress else "student_distilled"
+    measured = Model(deployed.written.content, read(deployed.written), deployed.footprint)
     report = RunReport(
         job=config.job,
         task=config.task,
@@ -142,8 +143,8 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         ),
         sparsity=sparsity_of(deployed.model),
         stages=_stages(results),
-        budget=_budget(config, deployed.written, emitted.predictor),
-        time=time_report(deployed.written, config.budget),
+        budget=_budget(config, measured, emitted.predictor),
+        time=time_report(measured, config.budget),
         seeds=_seeds(results),
         summary=summarize(metrics),
         distilling=compare(metrics, metric, "student_distilled", "student_alone", over),
@@ -151,7 +152,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         quantizing=compare(metrics, metric, "student_int8", in_float, over),
         against_teacher=compare(metrics, metric, "student_int8", "teacher", over),
         by_origin=_by_origin(results, emitted),
-        graph=graph_rows(read(deployed.written)),
+        graph=graph_rows(measured.graph),
         soft_targets=teacher and soft_targets(config.distill.temperature or SHOWN_AT, data, teacher, deployed.written),
         conversion=_conversion(deployed.written.plain),
         footprint=deployed.footprint,
@@ -254,12 +255,12 @@ def _conversion(converted: Converted) -> Conversion:
     return Conversion(weights=converted.weights, error=converted.error, warnings=converted.warnings)
 
 
-def _budget(config: Config, tflite: Written, predictor: Predictor | None) -> BudgetReport | None:
+def _budget(config: Config, model: Model, predictor: Predictor | None) -> BudgetReport | None:
     """The budget and what exceeds it; None where there is none. Of text the table of characters takes flash as well."""
     budget = config.budget
     if not budget.given:
         return None
-    broken = exceeded(budget, tflite, 0 if predictor is None else predictor.table_bytes)
+    broken = exceeded(budget, model, 0 if predictor is None else predictor.table_bytes)
     return BudgetReport(**budget.model_dump(), fits=not broken, broken=broken)
 
 

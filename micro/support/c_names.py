@@ -52,6 +52,7 @@ ENDINGS = (
     "_sample",
     "_status",
     "_app",
+    "_benchmark",
 )
 
 KEYWORDS = words(

@@ -31,6 +31,8 @@ class Board:
             'headline' of its first page, which boards that were measured exceed by a factor of two to five.
         sleep_ua: Current in uA between windows, RAM kept, woken by a timer.
         memory_source, current_source: The documents.
+        memory_checked: A page that was opened and has the same flash, RAM and clock; None where `memory_source` is cited by
+            name alone.
     """
 
     id: str
@@ -47,6 +49,7 @@ class Board:
     sleep_ua: float | None
     memory_source: str
     current_source: str | None
+    memory_checked: str | None
 
 
 @cache
@@ -69,6 +72,7 @@ def all_boards() -> tuple[Board, ...]:
             sleep_ua=each.get("sleep_ua"),
             memory_source=each["memory_source"],
             current_source=each.get("current_source"),
+            memory_checked=each.get("checked"),
         )
         for each in raw["board"]
     )

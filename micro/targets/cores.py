@@ -30,6 +30,8 @@ class Core:
         weight_cycles: Cycles for a byte of weights from flash beside the chip.
         tflm_kernels: Kernels that TFLite Micro has for it; 'none' where it does not run.
         constants_in_ram: Whether C compilers copy constant arrays to RAM.
+        counted_in: What `counted_as` was counted in: 'QEMU' counts instructions, 'simavr' cycles.
+        code_factor: Code of kernels that were not compiled for this core, as a multiple of a Cortex-M4F's.
     """
 
     id: str
@@ -43,6 +45,8 @@ class Core:
     weight_cycles: float
     tflm_kernels: TflmKernels
     constants_in_ram: bool
+    counted_in: str
+    code_factor: float
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ def all_cores() -> dict[str, Core]:
             weight_cycles=each.get("weight_cycles", 0.0),
             tflm_kernels=each["tflm_kernels"],
             constants_in_ram=each.get("constants") == "ram",
+            counted_in=each.get("counted_in", "QEMU"),
+            code_factor=each.get("code_factor", 1.0),
         )
         for name, each in raw.items()
     }

@@ -18,7 +18,7 @@ class OperatorTime:
     Attributes:
         op: Its name.
         macs: Steps of its innermost loop.
-        instructions: With static C; None with TFLite Micro, whose cycles alone are known.
+        instructions: With static C; None with TFLite Micro and on AVR, of which cycles alone are known.
         cycles: The likely number; None where the core has no estimate for this operator.
     """
 
@@ -79,16 +79,17 @@ def _of_static_c(works: Sequence[Work], core: Core, external_flash: bool) -> Tim
     def instructions(work: Work) -> float | None:
         return cost_of(work, known.costs)
 
-    operators = _operators(works, instructions, lambda count, work: likely * count + reading * work.weight_bytes)
-    total, weights = (
-        _total([each.instructions for each in operators]),
-        reading * sum(work.weight_bytes for work in works),
+    in_cycles = core.counted_in == "simavr"
+    operators = _operators(
+        works, instructions, lambda count, work: likely * count + reading * work.weight_bytes, counted=not in_cycles
     )
+    total, weights = _total(list(map(instructions, works))), reading * sum(work.weight_bytes for work in works)
     low, high = known.error
     basis = (
-        f"{UNCHECKED}: instructions counted in QEMU"
+        f"{UNCHECKED}: {'cycles' if in_cycles else 'instructions'} counted in {core.counted_in}"
         + ("" if core.counted_as == core.id else f" on another core ({core.counted_as})")
-        + f", {_percent(low)} to {_percent(high)} off on nets that the fit has not seen; {least:g} to {most:g} cycles each"
+        + f", {_percent(low)} to {_percent(high)} off on nets that the fit has not seen"
+        + ("" if in_cycles else f"; {least:g} to {most:g} cycles each")
     )
     if total is None:
         return Timing(operators, None, _missing(operators), False)

@@ -42,6 +42,8 @@ class Parity:
         mismatches: Output values that differ.
         max_abs_difference: The largest difference, in LSB.
         by_op: The operators in which differences arise, on the first samples that differ; empty if there are none.
+        passed: Whether no operator differs by more than 1 LSB on equal inputs. That much is rounding, of halves and of
+            products, in which the two runtimes are not alike; over many layers it may add up to more in the outputs.
 
     Examples:
         >>> inputs = keras.Input((8,))
@@ -50,6 +52,8 @@ class Parity:
         >>> parity = micro.verify(tflite, count=16)
         >>> parity.samples, parity.values, parity.mismatches
         (16, 48, 0)
+        >>> parity.verdict
+        'pass: all 48 values of 16 samples are equal'
     """
 
     samples: int
@@ -57,6 +61,24 @@ class Parity:
     mismatches: int
     max_abs_difference: int
     by_op: tuple[OpDifference, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether no operator differs by more than 1 LSB on equal inputs."""
+        if not self.mismatches:
+            return True
+        return max((each.max_abs_difference for each in self.by_op), default=self.max_abs_difference) <= 1
+
+    @property
+    def verdict(self) -> str:
+        """Pass or fail, and why, in a line."""
+        if not self.mismatches:
+            return f"pass: all {self.values:,} values of {self.samples:,} samples are equal"
+        said = f"{self.mismatches:,} of {self.values:,} values differ, by at most {self.max_abs_difference:,} LSB"
+        if self.passed:
+            return f"pass: {said}; no operator by more than 1 on equal inputs, which is rounding"
+        wrong = ", ".join(f"{each.index} {each.op}" for each in self.by_op if each.max_abs_difference > 1)
+        return f"FAIL: {said}; more than 1 on equal inputs: {wrong or 'unknown'}"
 
 
 def verify(tflite: TfliteLike, samples: Samples | None = None, *, count: int = 256, seed: int = 0) -> Parity:
