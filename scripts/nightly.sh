@@ -5,4 +5,5 @@ lock=requirements-test.lock
 . "$(dirname "$0")/setup.sh"
 cd "$root"
 . scripts/toolchain.sh
+install_where_missing "cppcheck" cppcheck
 "$venv/bin/python" -m pytest -n 2 --dist loadfile "$@"
