@@ -76,9 +76,9 @@ def everything(tmp_path_factory):
     return folder
 
 
-def broken_rules(sources, folder):
+def broken_rules(sources, folder, define):
     """(rule, file) of each finding of cppcheck in C files that are one program."""
-    command = ["cppcheck", "--addon=misra", "--std=c99", "--platform=unix32", "-q", "--template={file}:{id}"]
+    command = ["cppcheck", "--addon=misra", "--std=c99", "--platform=unix32", "-q", "--template={file}:{id}", define]
     places = [f"-I{folder / name}" for name in ("", "src", "board")]
     done = subprocess.run([*command, *places, *sources], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[:3000]
@@ -100,12 +100,17 @@ def test_no_required_rule_of_misra_c_is_broken_but_those_that_the_docs_name(ever
     found = set()
     for folder in sorted(everything.iterdir()):
         sources = sorted(folder.rglob("*.c"))
-        # Nets are programs of their own; a project has one main besides the one of its emulation.
-        programs = [[path] for path in sources] if folder.name == "static" else [
-            [path for path in sources if path.name != "replay.c"], [path for path in sources if path.name == "replay.c"]
-        ]  # fmt: skip
-        for program in programs:
-            found |= broken_rules(program, folder)
+        # Nets are programs of their own, without and with SMLAD; a project has a main and the one of its emulation. A macro that
+        # is defined keeps cppcheck from trying all.
+        if folder.name == "static":
+            for path in sources:
+                found |= broken_rules([path], folder, f"-D{path.stem.upper()}_SHARED_ARENA")
+                found |= broken_rules([path], folder, "-D__ARM_FEATURE_DSP")
+        else:
+            found |= broken_rules([path for path in sources if path.name != "replay.c"], folder, "-DAPP_LOG=2")
+            found |= broken_rules(
+                [path for path in sources if path.name in ("app.c", "replay.c")], folder, "-DAPP_LOG=0"
+            )
     assert not {each for each in found if each[0] in MANDATORY.split()}
     broken = {(rule, part_of(path)) for rule, path in found if rule not in ADVISORY.split()}
     listed = deviations()
