@@ -100,8 +100,8 @@ def test_no_required_rule_of_misra_c_is_broken_but_those_that_the_docs_name(ever
     found = set()
     for folder in sorted(everything.iterdir()):
         sources = sorted(folder.rglob("*.c"))
-        # Nets are programs of their own, without and with SMLAD; a project has a main and the one of its emulation. A macro that
-        # is defined keeps cppcheck from trying all.
+        # Nets are programs of their own, without and with SMLAD; a project has a main and the one of its emulation. A
+        # macro that is defined keeps cppcheck from trying all.
         if folder.name == "static":
             for path in sources:
                 found |= broken_rules([path], folder, f"-D{path.stem.upper()}_SHARED_ARENA")
