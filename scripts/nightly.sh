@@ -1,7 +1,7 @@
 #!/bin/sh
 # The longer tests: whole runs on real recordings, and every default test.
 set -eu
-sh "$(dirname "$0")/toolchain.sh" &
+sh "$(dirname "$0")/toolchain.sh" nightly &
 toolchain=$!
 lock=requirements-test.lock
 . "$(dirname "$0")/setup.sh"

@@ -1,7 +1,8 @@
 # Run by test.sh and nightly.sh while they set up Python: what tests build, emulate and look at pages with. Where it is missing and
 # cannot be had, those tests are skipped and say so.
 updated=""
-# Usage: install_where_missing "COMMAND ..." PACKAGE ...
+# Usage: sh toolchain.sh [nightly]
+# install_where_missing "COMMAND ..." PACKAGE ...
 install_where_missing() {
   for needed in $1; do
     if ! command -v "$needed" >/dev/null 2>&1; then
@@ -20,3 +21,6 @@ install_where_missing "arm-none-eabi-gcc qemu-system-arm make clang cmake" gcc-a
   qemu-system-arm make clang cmake
 install_where_missing "avr-gcc simavr" gcc-avr avr-libc simavr
 install_where_missing "chromium chromedriver" chromium chromium-driver
+if [ "${1:-}" = nightly ]; then
+  install_where_missing "cppcheck" cppcheck
+fi

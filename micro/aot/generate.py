@@ -16,6 +16,7 @@ from micro.aot.kernel_files import kernel_sources
 from micro.aot.memory import BYTES, C_TYPES, Memory, argument, memory_of
 from micro.aot.operators import OPERATORS
 from micro.aot.run_text import moves_rows, run_lines
+from micro.aot.stack import measured_on, stack_bytes
 from micro.aot.states import State, states_of
 from micro.aot.validate import require_valid
 from micro.aot.weight_layout import Storage
@@ -175,6 +176,8 @@ def _laid_out(tflite: TfliteLike, storage: Storage, marked: bool = False) -> dic
         "inputs": _sides(graph, graph.inputs, "input", memory.inputs),
         "outputs": _sides(graph, graph.outputs, "output", memory.outputs),
         "kernels": kernel_sources(called),
+        "stack": stack_bytes(tuple(sorted(set(called)))),
+        **measured_on(),
         "arrays": arrays,
         "body": body,
     }

@@ -105,10 +105,10 @@ def _row(
     for number in range(run.first, run.past - 1):
         if graph.ops[number].outputs[0] == tensor.index:
             if _slides(graph, lowered, run, number):
-                return f"{place} + ({row} - first{number - run.first}) * {bytes_}"
+                return f"{place} + {_times(f'({row} - first{number - run.first})', bytes_)}"
             if kept_rows(graph, lowered, run, number) == 1:
                 return place
-    return f"{place} + {row} * {bytes_}"
+    return f"{place} + {_times(row, bytes_)}"
 
 
 def _times(row: str, stride: int) -> str:
@@ -127,7 +127,8 @@ def _moved(
     return [
         f"{indent}if (done{k} - first{k} == {kept_rows(graph, lowered, run, number)}) {{",
         f"{indent}  const int32_t kept{k} = {top} < done{k} ? {top} : done{k};",
-        f"{indent}  move_down({place} + (kept{k} - first{k}) * {bytes_}, {place}, (done{k} - kept{k}) * {bytes_});",
+        f"{indent}  move_down({place} + {_times(f'(kept{k} - first{k})', bytes_)}, {place}, "
+        f"{_times(f'(done{k} - kept{k})', bytes_)});",
         f"{indent}  first{k} = kept{k};",
         f"{indent}}}",
     ]

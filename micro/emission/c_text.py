@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,12 @@ import numpy.typing as npt
 
 def render(template: str, context: Mapping[str, Any], folder: str = "emission/templates") -> str:
     """Fill in a template of a folder of `micro`; a name that the context lacks is an error."""
+    return str(_environment(folder).get_template(template).render(context))
+
+
+@cache
+def _environment(folder: str) -> Any:
+    """Of a folder's templates, each of which is compiled once."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -25,7 +32,7 @@ def render(template: str, context: Mapping[str, Any], folder: str = "emission/te
         autoescape=False,
     )
     environment.filters |= {"comment": comment_text, "code": code_span, "cell": code_cell}
-    return environment.get_template(template).render(context)
+    return environment
 
 
 def array_text(content: bytes, width: int = 12) -> str:
@@ -65,12 +72,18 @@ def c_array(kind: str, name: str, values: npt.ArrayLike) -> CArray:
 
 
 def c_string(text: str) -> str:
-    """A C string literal. Bytes outside printable ASCII become octal escapes, which end after three digits."""
+    """A C string literal, or several in parentheses.
+
+    Bytes outside printable ASCII become octal escapes, each followed by another one or the end of a literal, so that no digit
+    behind it can be taken for a part of it (MISRA C:2012, rule 4.1).
+    """
     printable = {ord("\\"): "\\\\", ord('"'): '\\"', ord("?"): "\\?"}
     body = "".join(
         printable.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}") for byte in text.encode("utf-8")
     )
-    return f'"{body}"'
+    parted = re.sub(r"((?<!\\)(?:\\\\)*\\[0-7]{3})(?!\\|$)", r'\1" "', body)
+    # In parentheses, or compilers ask whether a comma is missing.
+    return f'"{body}"' if parted == body else f'("{parted}")'
 
 
 # What a comment of C does not hold as it is: other than printable ASCII, what ends, begins or continues a comment or is a

@@ -10,7 +10,7 @@ static void conv_2d(const int8_t *x, const int16_t *pairs, const int8_t *singles
                     int32_t per_channel, int32_t wide, int32_t y_offset, int32_t low, int32_t high) {
   const int32_t length = width * x_channels, size = height * length; /* of one row of a filter, and of a filter */
   const int32_t x_row = d_height * x_width * x_channels;
-  const int32_t contiguous = d_width == 1 && (together || (x_channels & 3) == 0);
+  const int32_t contiguous = (d_width == 1 && (together != 0 || (x_channels & 3) == 0)) ? (int32_t)1 : (int32_t)0;
   for (int32_t batch = 0; batch < batches; ++batch, x += x_height * x_width * x_channels) {
     for (int32_t row = 0; row < y_height; ++row) {
       for (int32_t column = 0; column < y_width; ++column, y += y_channels) {
@@ -24,14 +24,14 @@ static void conv_2d(const int8_t *x, const int16_t *pairs, const int8_t *singles
         /* Lines of segments of n inputs, which start x_row and x_step apart, and their weights. */
         const int8_t *source = x;
         int32_t lines = 1, segments = down, n = across * x_channels, x_step = x_row, step = length;
-        if (!contiguous) {
+        if (contiguous == 0) {
           lines = down;
           segments = across;
           n = x_channels;
           x_step = d_width * x_channels;
           step = x_channels;
         }
-        if (together) {
+        if (together != 0) {
           if (down < height || across < width) {
             for (int32_t i = 0; i < size; ++i) {
               window[i] = (int8_t)-x_offset;

@@ -16,7 +16,7 @@ static int32_t sparse_row(const int8_t *x, const int8_t *entries, int32_t count,
     return sum;
   }
   for (int32_t at = -first; count > 0; --count, entries += 2) {
-    at += (uint8_t)entries[0];
+    at += (int32_t)(uint8_t)entries[0];
     if (at >= 0 && at < n) {
       sum += (x[at] + x_offset) * entries[1];
     }

@@ -1,17 +1,10 @@
-/* needs: scaled, divide_by_power, logarithm, clamped */
+/* needs: largest_of, sum_of_exponentials, scaled, divide_by_power, logarithm, clamped */
 /* Logarithm of the softmax of each row. exponentials: see softmax; p: multiplier and power of differences, and back. */
 static void log_softmax(const int8_t *x, int8_t *y, int32_t rows, int32_t depth, const int32_t *exponentials, int32_t count,
                         const int32_t *p) {
   for (int32_t row = 0; row < rows; ++row, x += depth, y += depth) {
-    int32_t largest = -128;
-    int32_t sum = 0;
-    for (int32_t i = 0; i < depth; ++i) {
-      largest = x[i] > largest ? x[i] : largest;
-    }
-    for (int32_t i = 0; i < depth; ++i) {
-      const int32_t below = largest - x[i];
-      sum += below < count ? divide_by_power(exponentials[below], 12) : 0;
-    }
+    const int32_t largest = largest_of(x, depth);
+    const int32_t sum = sum_of_exponentials(x, depth, largest, exponentials, count);
     const int32_t log = logarithm(sum);
     const int32_t farthest = scaled((int32_t)((uint32_t)log + 0x80000000u), p[2], p[3]);
     for (int32_t i = 0; i < depth; ++i) {

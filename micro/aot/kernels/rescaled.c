@@ -9,7 +9,7 @@ static inline void rescaled(const int32_t *sums, const int32_t *bias, int8_t *y,
   for (int32_t k = 0; k < count; ++k) {
     const int32_t channel = first + k, own = per_channel ? channel : 0;
     const int32_t sum = sums[k] + (bias ? bias[channel] : 0);
-    if (wide) {
+    if (wide != 0) {
       y[k] = clamped(scaled(sum, multipliers[own], shifts[own]) + y_offset, low, high);
     } else { /* to the nearest, ties away from zero */
       const int32_t product = rounded_product(sum, multipliers[own]);

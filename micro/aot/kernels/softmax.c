@@ -1,17 +1,10 @@
-/* needs: high_product, divide_by_power, reciprocal_of_one_plus, clamped */
+/* needs: largest_of, sum_of_exponentials, high_product, divide_by_power, reciprocal_of_one_plus, clamped */
 /* Softmax of each row. exponentials: exp of the differences 0, -1, ... from the row's largest value, as 31-bit fractions. */
 static void softmax(const int8_t *x, int8_t *y, int32_t rows, int32_t depth, const int32_t *exponentials, int32_t count) {
   for (int32_t row = 0; row < rows; ++row, x += depth, y += depth) {
-    int32_t largest = -128;
-    int32_t sum = 0;
+    const int32_t largest = largest_of(x, depth);
+    const int32_t sum = sum_of_exponentials(x, depth, largest, exponentials, count);
     int32_t headroom = 0;
-    for (int32_t i = 0; i < depth; ++i) {
-      largest = x[i] > largest ? x[i] : largest;
-    }
-    for (int32_t i = 0; i < depth; ++i) {
-      const int32_t below = largest - x[i];
-      sum += below < count ? divide_by_power(exponentials[below], 12) : 0;
-    }
     while (!(((uint32_t)sum << headroom) & 0x80000000u)) {
       ++headroom;
     }
