@@ -39,7 +39,7 @@ def softmax(op: Op, graph: Graph, storage: Storage) -> Lowered:
     if int8_of(y, op, graph) != (1 / 256, -128):
         raise refusal(op, graph, "has an output with another scale than 1/256 or another zero point than -128")
     depth = x.shape[-1]
-    factor = factor_of_differences(op, graph, depth, op.options.get("beta", 1.0) * scale)
+    factor = factor_of_differences(op, graph, depth, op.options.get("beta", 0.0) * scale)
     require(factor > 1, op, graph, "beta or scale")
     table = exponentials(*quantize_multiplier(factor))
     return Lowered(
