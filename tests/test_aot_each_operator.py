@@ -12,11 +12,12 @@ from damage import senseless
 from support import SANITIZERS, WARNINGS
 from test_wired_graphs import SAMPLES, drawn_inputs, outputs_in_c
 from tflite_micro import runtime
+from wired_graphs import tfl
 from wired_more import MORE
 from wired_net import Net
 from wired_products import PRODUCTS
 from wired_rest import REST
-from wired_wide import WIDE
+from wired_wide import WIDE, wide
 
 import micro
 from micro.aot import generate
@@ -142,3 +143,16 @@ def test_what_an_operator_keeps_is_forgotten_by_a_reset(tmp_path):
     np.testing.assert_array_equal(again, first)
     assert (first != second).any()
     assert "} net_state;" in header.read_text()
+
+
+@pytest.mark.parametrize("name", ["RELU", "ABS", "LEAKY_RELU"])
+def test_multipliers_of_16_bit_slopes_are_made_in_double_precision(tmp_path, name):
+    """Every value, on grids where multipliers of float32 give other results."""
+    net, shape, options = Net(0), (1, (1 << 16) // SAMPLES), None
+    if name == "LEAKY_RELU":
+        options = tfl.LeakyReluOptionsT()
+        options.alpha = 0.3
+    x = wide(net, shape, 1.0, float(np.float32(0.005836874712258577)))
+    y = net.step(name, [x], wide(net, shape, 1.0, float(np.float32(0.0046422905288636684))), options)
+    model, every = net.file([x], [y]), np.arange(-(1 << 15), 1 << 15).astype(np.int16).reshape(SAMPLES, *shape)
+    require_equal([(model, [every], outputs_in_c([model], [[every]], tmp_path, "auto")[0])], name)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from micro.aot.calls import (
     Call,
     Constant,
@@ -42,8 +40,7 @@ def div(op: Op, graph: Graph, storage: Storage) -> Lowered:
     (a, b), y = tensors_of(op, graph)
     require_kind(("int8",), op, graph, a, b, y)
     (a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero) = (int8_of(t, op, graph) for t in (a, b, y))
-    single = np.float32
-    fraction, power = quantize_multiplier(float(single(a_scale) / (single(b_scale) * single(y_scale))))
+    fraction, power = quantize_multiplier(a_scale / (b_scale * y_scale))
     if power not in QUOTIENT_POWERS:
         raise refusal(
             op,

@@ -34,17 +34,17 @@ def slopes(op: Op, graph: Graph, storage: Storage) -> Lowered:
         return lookup.lowering(op, graph, storage)
     require_kind(("int16",), op, graph, x, y)
     require_shape(y, x.shape, op, graph)
-    x_scale, y_scale = (np.float32(grid_of(tensor, op, graph)[0]) for tensor in (x, y))
-    above = below = float(x_scale / y_scale)
+    (x_scale, _), (y_scale, _) = grid_of(x, op, graph), grid_of(y, op, graph)
+    above = below = x_scale / y_scale
     before, after, low, high = 1, 1, LEAST, MOST
     if op.name == "RELU":
         low = 0
     elif op.name == "RELU6":  # limits values as they are, whatever the scale of the output
-        above, low, high = 1.0, 0, min(round_half_away(float(np.float32(6) / x_scale)), MOST)
+        above, low, high = 1.0, 0, min(round_half_away(float(np.float32(6) / np.float32(x_scale))), MOST)
     elif op.name == "ABS":
         before = -1
     else:
-        below = float(x_scale * np.float32(op.options.get("alpha", 0.0)) / y_scale)
+        below = x_scale * op.options.get("alpha", 0.0) / y_scale
         after = -1 if below < 0 else 1
     factors = [quantize_multiplier(above), quantize_multiplier(abs(below))]
     for _, power in factors:

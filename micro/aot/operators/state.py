@@ -50,8 +50,8 @@ def svdf(op: Op, graph: Graph, storage: Storage) -> Lowered:
     single = np.float32
     if abs(float(single(scales[2])) - float(single(scales[3]) * single(scales[1]))) >= 1e-5:
         raise refusal(op, graph, "has a bias on another scale than that of its sums, which TFLite Micro refuses too")
-    inner = quantize_multiplier(float(single(x_scale) * single(scales[0]) / single(scales[3])))
-    outer = quantize_multiplier(float(single(scales[3]) * single(scales[1]) / single(y_scale)))
+    inner = quantize_multiplier(x_scale * scales[0] / scales[3])
+    outer = quantize_multiplier(scales[3] * scales[1] / y_scale)
     require_within_32_bits(255 * 128 * depth, inner[1], op, graph)
     parameters, kernel = [-x_zero, *inner, *outer, y_zero], "svdf"
     if state.dtype == "int8":
