@@ -100,7 +100,7 @@ ARDUINO = TflmPackage(
             ),
             "AddReverseV2",
         ]
-    ),  # fmt: skip
+    ),
     headers=(
         "src",
         *(f"src/third_party/{name}" for name in ("flatbuffers/include", "gemmlowp", "ruy", "kissfft")),
