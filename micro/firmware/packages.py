@@ -89,17 +89,8 @@ ARDUINO = TflmPackage(
     (4, 6),
     "none",
     frozenset(
-        [
-            *(
-                "AddBatchMatMul",
-                "AddDecode",
-                "AddDynamicUpdateSlice",
-                "AddEmbeddingLookup",
-                "AddReduceAll",
-                "AddReduceMin",
-            ),
-            "AddReverseV2",
-        ]
+        {f"Add{name}" for name in ("BatchMatMul", "Decode", "DynamicUpdateSlice", "EmbeddingLookup")}
+        | {f"Add{name}" for name in ("ReduceAll", "ReduceMin", "ReverseV2")}
     ),
     headers=(
         "src",

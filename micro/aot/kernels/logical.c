@@ -1,4 +1,5 @@
-/* A function of two truth values a and b: bit 2 * a + b of `table`. n: output shape; sa, sb: strides, 0 where a value repeats. */
+/* A function of two truth values a and b: bit 2 * a + b of `table`. n: output shape; sa, sb: strides, 0 where a value
+ * repeats. */
 static void logical(const int8_t *a, const int8_t *b, int8_t *y, const int32_t *n, const int32_t *sa, const int32_t *sb,
                     int32_t table) {
   for (int32_t i = 0; i < n[0]; ++i) {

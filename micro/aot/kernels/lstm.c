@@ -1,8 +1,8 @@
 /* needs: four_sums, scaled, clamped, within_16, sigmoid_16, tanh_16 */
-/* LSTM over a sequence. Weights lie by units, the gates of a unit are four filters: input, forget, cell, output. hidden and cells
- * are the states from the inference before; without hidden a sequence starts from states of 0. Cells are two bytes each. Of y all
- * rows are kept, or two by turns. multipliers and powers: of each gate's inputs, of each gate's states, of what of a cell is
- * kept, of what is added to it, and of the output. */
+/* LSTM over a sequence. Weights lie by units, the gates of a unit are four filters: input, forget, cell, output. hidden
+ * and cells are the states from the inference before; without hidden a sequence starts from states of 0. Cells are two
+ * bytes each. Of y all rows are kept, or two by turns. multipliers and powers: of each gate's inputs, of each gate's states,
+ * of what of a cell is kept, of what is added to it, and of the output. */
 static void lstm(const int8_t *x, int8_t *y, int8_t *hidden, int8_t *cells, const int16_t *kernel_pairs,
                  const int8_t *kernel, const int16_t *recurrent_pairs, const int8_t *recurrent, const int32_t *bias,
                  const uint16_t *sigmoids, const int32_t *multipliers, const int8_t *powers, int32_t steps, int32_t inputs,
