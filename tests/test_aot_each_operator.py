@@ -12,10 +12,12 @@ from damage import senseless
 from support import SANITIZERS, WARNINGS
 from test_wired_graphs import SAMPLES, drawn_inputs, outputs_in_c
 from tflite_micro import runtime
+from wired_graphs import tfl
 from wired_more import MORE
 from wired_net import Net
 from wired_products import PRODUCTS
-from wired_wide import WIDE
+from wired_rest import REST
+from wired_wide import WIDE, wide
 
 import micro
 from micro.aot import generate
@@ -23,7 +25,7 @@ from micro.aot.generate import static_files
 from micro.tflite.graph import read
 
 EACH = 2
-ALONE = MORE | PRODUCTS | WIDE
+ALONE = MORE | PRODUCTS | WIDE | REST
 
 
 def in_tflm(model, inputs):
@@ -57,10 +59,10 @@ def require_equal(results, name):
     for model, x, ours in results:
         assert name.split()[0] in {op.name for op in read(model).ops}
         for number, (array, wanted) in enumerate(zip(ours, in_tflm(model, x), strict=True)):
-            assert np.array_equal(array, wanted), f"output {number}: {np.count_nonzero(array != wanted)} differ"
+            assert np.array_equal(array, wanted), f"{name}, output {number}: {np.count_nonzero(array != wanted)} differ"
 
 
-@pytest.mark.parametrize("name", ALONE)
+@pytest.mark.parametrize("name", [name for name in ALONE if name not in REST])
 def test_an_operator_alone_is_equal_to_the_byte(tmp_path, name):
     if shutil.which("gcc") is None:
         pytest.skip("no gcc: emitted C cannot be compiled")
@@ -68,6 +70,17 @@ def test_an_operator_alone_is_equal_to_the_byte(tmp_path, name):
     assert len(models) == EACH
     inputs = [drawn_inputs(model, seed) for seed, model in enumerate(models)]
     require_equal(zip(models, inputs, outputs_in_c(models, inputs, tmp_path, "auto")), name)
+
+
+def test_operators_of_other_widths_and_truth_values_alone_are_equal_to_the_byte(tmp_path):
+    """In one program, which compiles far sooner than one each."""
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc: emitted C cannot be compiled")
+    models = [nets_of(name, 1)[0] for name in REST]
+    inputs = [drawn_inputs(model, seed) for seed, model in enumerate(models)]
+    results = zip(REST, models, inputs, outputs_in_c(models, inputs, tmp_path, "auto"), strict=True)
+    for name, model, x, ours in results:
+        require_equal([(model, x, ours)], name)
 
 
 @pytest.mark.slow
@@ -130,3 +143,16 @@ def test_what_an_operator_keeps_is_forgotten_by_a_reset(tmp_path):
     np.testing.assert_array_equal(again, first)
     assert (first != second).any()
     assert "} net_state;" in header.read_text()
+
+
+@pytest.mark.parametrize("name", ["RELU", "ABS", "LEAKY_RELU"])
+def test_multipliers_of_16_bit_slopes_are_made_in_double_precision(tmp_path, name):
+    """Every value, on grids where multipliers of float32 give other results."""
+    net, shape, options = Net(0), (1, (1 << 16) // SAMPLES), None
+    if name == "LEAKY_RELU":
+        options = tfl.LeakyReluOptionsT()
+        options.alpha = 0.3
+    x = wide(net, shape, 1.0, float(np.float32(0.005836874712258577)))
+    y = net.step(name, [x], wide(net, shape, 1.0, float(np.float32(0.0046422905288636684))), options)
+    model, every = net.file([x], [y]), np.arange(-(1 << 15), 1 << 15).astype(np.int16).reshape(SAMPLES, *shape)
+    require_equal([(model, [every], outputs_in_c([model], [[every]], tmp_path, "auto")[0])], name)

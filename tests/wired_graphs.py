@@ -16,6 +16,7 @@ from ai_edge_litert import schema_py_generated as tfl
 from wired_more import MORE
 from wired_net import Net, Wire, fused, window
 from wired_products import PRODUCTS
+from wired_rest import REST
 from wired_wide import WIDE
 
 
@@ -287,6 +288,7 @@ STEPS: tuple[Callable[[Net, Wire], Wire | None], ...] = (
     *MORE.values(),
     *PRODUCTS.values(),
     *WIDE.values(),
+    *REST.values(),
     *[lstm] * 4,
 )
 

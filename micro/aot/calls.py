@@ -64,12 +64,14 @@ class Lowered:
         overlap: By the number of an input, the fewest bytes by which the output must begin before that input, where the two may
             lie over each other; see `micro.aot.overlap`. Other inputs stay apart from the output.
         slide: Of an operator that can be computed row by row, which rows of its inputs a row takes.
+        kept: Bytes of RAM of the output, where these are fewer than it has.
     """
 
     calls: tuple[Call, ...] = ()
     alias: bool = False
     overlap: Mapping[int, int] = field(default_factory=dict)
     slide: Slide | None = None
+    kept: int | None = None
 
 
 @dataclass(frozen=True)

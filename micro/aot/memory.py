@@ -136,6 +136,7 @@ def _buffers(graph: Graph, lowered: Sequence[Lowered], runs: Sequence[Run]) -> _
         if i not in states and (i in places or i in taken or not graph.tensors[i].variable)
     }
     size = {i: bytes_of(graph.tensors[i]) for i in first}
+    size |= {op.outputs[0]: each.kept for op, each in zip(graph.ops, lowered) if each.kept is not None}
     for run in runs:
         for number in range(run.first, run.past - 1):
             made = graph.ops[number].outputs[0]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from micro.errors import ConversionError
 from micro.tflite.graph import Graph, Op, Tensor
 
-# Operators that keep values from one inference to the next, and which of their inputs holds them.
-KEEPS_STATE = {"SVDF": 4}
+# Operators that keep values from one inference to the next, and which of their inputs hold them.
+KEEPS_STATE = {"SVDF": (4,), "UNIDIRECTIONAL_SEQUENCE_LSTM": (18, 19)}
 # Of VAR_HANDLE, whose output stands for a variable.
 HANDLE = "resource"
 
@@ -29,14 +29,21 @@ def states_of(graph: Graph) -> tuple[State, ...]:
     Raises:
         ConversionError: For a variable that is never assigned, or read and assigned with other types or sizes.
     """
-    kept = [graph.tensors[op.inputs[KEEPS_STATE[op.name]]] for op in graph.ops if op.name in KEEPS_STATE]
-    if len({tensor.index for tensor in kept}) < len(kept):
+    kept = [(op, op.inputs[place]) for op in graph.ops if keeps_state(op, graph) for place in KEEPS_STATE[op.name]]
+    if len({index for _, index in kept}) < len(kept):
         raise ConversionError("damaged .tflite: two operators keep their state in one tensor")
     for index in (*graph.inputs, *graph.outputs):
         if graph.tensors[index].dtype == HANDLE:
             raise ConversionError(f"{graph.tensors[index].name!r} is a variable; static C takes and gives values")
-    own = tuple(State(tensor.dtype, tensor.size, 0, (tensor.index,)) for tensor in kept)
+    own = tuple(_own(op, graph.tensors[index]) for op, index in kept)
     return own + tuple(_variable(name, handles, graph) for name, handles in _variables(graph).items())
+
+
+def keeps_state(op: Op, graph: Graph) -> bool:
+    """Whether an operator goes on from its last inference; where the model sets its state before, it does not."""
+    places = KEEPS_STATE.get(op.name, ())
+    made = {index for other in graph.ops for index in other.outputs}
+    return bool(places) and max(places) < len(op.inputs) and not any(op.inputs[place] in made for place in places)
 
 
 def places_of(graph: Graph) -> dict[int, str]:
@@ -58,6 +65,14 @@ def stays_until_read(op: Op, graph: Graph) -> bool:
         return False
     assigned = [other.index for other in later if other.name == "ASSIGN_VARIABLE" and other.inputs[0] in handles]
     return max((other.index for other in readers), default=-1) < min(assigned, default=len(graph.ops))
+
+
+def _own(op: Op, tensor: Tensor) -> State:
+    """The state of an operator. TFLite Micro fills 8-bit ones with their zero point; cells of an LSTM are two bytes each."""
+    if op.name != "SVDF" and tensor.dtype == "int16":
+        return State("int8", 2 * tensor.size, 0, (tensor.index,))
+    start = tensor.quantization.zero_point[0] if tensor.quantization and tensor.dtype == "int8" else 0
+    return State(tensor.dtype, tensor.size, start, (tensor.index,))
 
 
 def _variables(graph: Graph) -> dict[tuple[str, str], tuple[int, ...]]:

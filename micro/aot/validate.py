@@ -78,7 +78,7 @@ def _require_connections(op: Op, graph: Graph, made: set[int]) -> None:
                 raise refusal(
                     op,
                     graph,
-                    f"goes on from its last inference by the state {name!r}; static C takes it of SVDF and variables alone",
+                    f"goes on from its last inference by {name!r}; static C takes states of SVDF, LSTM and variables alone",
                 )
             raise refusal(op, graph, f"takes {graph.tensors[index].name!r}, which nothing before it makes")
     fewest, most = operator.outputs
@@ -94,4 +94,4 @@ def _require_connections(op: Op, graph: Graph, made: set[int]) -> None:
 
 def _is_state(op: Op, graph: Graph, place: int) -> bool:
     """Whether an input is a variable that the operator itself changes."""
-    return op.name in KEEPS_STATE and place == KEEPS_STATE[op.name] and graph.tensors[op.inputs[place]].variable
+    return place in KEEPS_STATE.get(op.name, ()) and graph.tensors[op.inputs[place]].variable

@@ -88,7 +88,10 @@ ARDUINO = TflmPackage(
     "46da2f989205a9216229d38cd3d1c657d79d6781",
     (4, 6),
     "none",
-    frozenset(["AddBatchMatMul", "AddDecode", "AddEmbeddingLookup", "AddReduceMin", "AddReverseV2"]),
+    frozenset(
+        {f"Add{name}" for name in ("BatchMatMul", "Decode", "DynamicUpdateSlice", "EmbeddingLookup")}
+        | {f"Add{name}" for name in ("ReduceAll", "ReduceMin", "ReverseV2")}
+    ),
     headers=(
         "src",
         *(f"src/third_party/{name}" for name in ("flatbuffers/include", "gemmlowp", "ruy", "kissfft")),

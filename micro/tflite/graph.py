@@ -41,6 +41,13 @@ COUNTED: dict[str, dict[int, int | None]] = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": {0: None, -1: None},
 }
 
+# Tables of options that are not named as their operators.
+OPTIONS = {
+    **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"), "Pool2DOptions"),
+    **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_ALL"), "ReducerOptions"),
+    "L2_NORMALIZATION": "L2NormOptions",
+}
+
 TfliteLike = bytes | str | Path | HasContent
 
 
@@ -196,6 +203,7 @@ class _Reader:
         self.content, self.taken = content, 0
         self.schema = schema_module()
         self.op_names = _enum_names(self.schema.BuiltinOperator)
+        self.tables = _enum_names(self.schema.BuiltinOptions)
         self.types = {value: name.lower() for value, name in _enum_names(self.schema.TensorType).items()}
         self.model: schema.Model = self.schema.Model.GetRootAs(content, 0)
         self.buffers: dict[int, bytes | None] = {}
@@ -247,15 +255,17 @@ class _Reader:
             self.indices(array, f"op {name}", len(tensors))
             for array in (operator.InputsAsNumpy(), operator.OutputsAsNumpy())
         )
-        made = Op(index, name, inputs, outputs, self.options(operator))
+        made = Op(index, name, inputs, outputs, self.options(operator, name))
         _require_counted(made, tensors)
         return made
 
-    def options(self, operator: schema.Operator) -> dict[str, Any]:
-        table = operator.BuiltinOptions()
-        if table is None or not operator.BuiltinOptionsType():
+    def options(self, operator: schema.Operator, name: str) -> dict[str, Any]:
+        """Numbers and flags of the operator's own table; another operator's says nothing, as in TFLite Micro."""
+        table, kind = operator.BuiltinOptions(), operator.BuiltinOptionsType()
+        wanted = OPTIONS.get(name, f"{name.replace('_', '')}options")
+        if table is None or self.tables.get(kind, "").lower() != wanted.lower():
             return {}
-        options = self.schema.BuiltinOptionsCreator(operator.BuiltinOptionsType(), table)
+        options = self.schema.BuiltinOptionsCreator(kind, table)
         given = {
             name: value.decode(errors="replace") if isinstance(value, bytes) else value
             for name, value in vars(options).items()

@@ -1,4 +1,4 @@
-"""Arithmetic of several tensors beyond ADD, SUB and MUL: PRELU, SQUARED_DIFFERENCE, ADD_N, CUMSUM."""
+"""Arithmetic of several tensors beyond ADD, SUB and MUL: DIV, PRELU, SQUARED_DIFFERENCE, ADD_N, CUMSUM."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from micro.aot.calls import (
     Several,
     axis_of,
     given,
+    grid_of,
     int8_of,
     ints,
     operator,
@@ -19,38 +20,65 @@ from micro.aot.calls import (
     require_kind,
     require_shape,
     require_within_32_bits,
+    sized,
     tensors_of,
 )
-from micro.aot.fixed_point import quantize_multiplier
+from micro.aot.fixed_point import activation_range, quantize_multiplier
 from micro.aot.operators.elementwise import SUM_BITS, broadcast, to_unit
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op
 
-# Fraction bits of the operands of a difference that is squared.
+# Powers of two of quotients that TFLite's shifts hold, whatever the values.
+QUOTIENT_POWERS = range(7, 24)
+# Fraction bits of the operands of a difference of 8 bits that is squared.
 DIFFERENCE_BITS = 7
+
+
+@operator(inputs=(2, 2))
+def div(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """a / b. What TFLite Micro gives for b = 0 is open; here it is a / 1."""
+    (a, b), y = tensors_of(op, graph)
+    require_kind(("int8",), op, graph, a, b, y)
+    (a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero) = (int8_of(t, op, graph) for t in (a, b, y))
+    fraction, power = quantize_multiplier(a_scale / (b_scale * y_scale))
+    if power not in QUOTIENT_POWERS:
+        raise refusal(
+            op,
+            graph,
+            f"has quotients of up to 2^{power} in steps of its output; below 2^7 and above 2^23 TFLite Micro shifts some "
+            "by more than 31 bits, which C leaves open",
+        )
+    reach = activation_range(op.options.get("fusedActivationFunction", 0), y_scale, y_zero)
+    return broadcast("div", op, graph, ints([-a_zero, -b_zero, fraction, power, y_zero, *reach]))
 
 
 @operator(inputs=(2, 2))
 def prelu(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Negative values times alpha."""
     (x, alpha), y = tensors_of(op, graph)
-    (x_scale, x_zero), (scale, zero), (y_scale, y_zero) = (int8_of(t, op, graph) for t in (x, alpha, y))
+    require_kind(("int8", "int16"), op, graph, x, y)
+    (scale, zero), (x_scale, x_zero), (y_scale, y_zero) = (
+        int8_of(alpha, op, graph), grid_of(x, op, graph), grid_of(y, op, graph)
+    )  # fmt: skip
+    farthest = 255 if y.dtype == "int8" else 1 << 15
     positive, negative = quantize_multiplier(x_scale / y_scale), quantize_multiplier(x_scale * scale / y_scale)
-    require_within_32_bits(255, positive[1], op, graph)
-    require_within_32_bits(255 * 255, negative[1], op, graph)
-    return broadcast("prelu", op, graph, ints([-x_zero, -zero, *positive, *negative, y_zero]))
+    require_within_32_bits(farthest, positive[1], op, graph)
+    require_within_32_bits(255 * farthest, negative[1], op, graph)
+    return broadcast(sized("prelu", y), op, graph, ints([-x_zero, -zero, *positive, *negative, y_zero]))
 
 
 @operator(inputs=(2, 2))
 def squared_difference(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """(a - b) squared."""
     (a, b), y = tensors_of(op, graph)
-    (a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero) = (int8_of(t, op, graph) for t in (a, b, y))
+    require_kind(("int8", "int16"), op, graph, a, b, y)
+    (a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero) = (grid_of(t, op, graph) for t in (a, b, y))
+    bits, farthest = (DIFFERENCE_BITS, 255 << DIFFERENCE_BITS) if y.dtype == "int8" else (0, 1 << 15)
     twice = 2.0 * max(a_scale, b_scale)
     parameters = to_unit([(a_scale, a_zero), (b_scale, b_zero)], twice)
-    fraction, power = quantize_multiplier(twice * twice / ((1 << 2 * DIFFERENCE_BITS) * y_scale))
-    require_within_32_bits((255 << DIFFERENCE_BITS) ** 2, power, op, graph)
-    return broadcast("squared_difference", op, graph, ints([*parameters, fraction, power, y_zero]))
+    fraction, power = quantize_multiplier(twice * twice / ((1 << 2 * bits) * y_scale))
+    require_within_32_bits(farthest**2, power, op, graph)
+    return broadcast(sized("squared_difference", y), op, graph, ints([*parameters, fraction, power, y_zero]))
 
 
 @operator(inputs=(2, 64))

@@ -22,6 +22,7 @@ from micro.aot.calls import (
     tensors_of,
 )
 from micro.aot.operators.elementwise import broadcast, to_unit
+from micro.aot.operators.truth import RESULTS, logical
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op
 
@@ -39,10 +40,14 @@ def maximum_minimum(op: Op, graph: Graph, storage: Storage) -> Lowered:
 
 @operator(inputs=(2, 2))
 def comparison(op: Op, graph: Graph, storage: Storage) -> Lowered:
-    """Truth values of a comparison of int8 values on two scales."""
+    """Truth values of a comparison: of int8 on two scales, of int32 as they are, of truth values where they may differ."""
     (a, b), y = tensors_of(op, graph)
-    require_kind(("int8",), op, graph, a, b)
     require(y.dtype == "bool", op, graph, f"outputs that are {y.dtype}, which")
+    if given(a).dtype == "bool" and op.name in RESULTS:
+        return logical.lowering(op, graph, storage)
+    require_kind(("int8", "int32"), op, graph, a, b)
+    if given(a).dtype == "int32":
+        return broadcast("compare_32", op, graph, TRUE_WHERE[op.name])
     grids = [int8_of(tensor, op, graph) for tensor in (a, b)]
     for scale, _ in grids:
         if scale >= 1:
@@ -52,11 +57,11 @@ def comparison(op: Op, graph: Graph, storage: Storage) -> Lowered:
 
 @operator(inputs=(3, 3))
 def select_v2(op: Op, graph: Graph, storage: Storage) -> Lowered:
-    """Of two int8 tensors, the values of the first where a condition is true, else those of the second."""
+    """Of two tensors, the values of the first where a condition is true, else those of the second."""
     inputs, y = tensors_of(op, graph)
     condition, *values = map(given, inputs)
     require(condition.dtype == "bool", op, graph, f"conditions that are {condition.dtype}, which")
-    require_kind(("int8",), op, graph, *values, y)
+    require_kind(("int8", "int16"), op, graph, *values, y)
     shape = four(y.shape, op, graph)
     strides = []
     for tensor in (condition, *values):
@@ -65,7 +70,7 @@ def select_v2(op: Op, graph: Graph, storage: Storage) -> Lowered:
         strides.append(ints([0 if n == 1 else stride for n, stride in zip(own, strides_of(own))]))
     made = [max(sizes) for sizes in zip(*(four(tensor.shape, op, graph) for tensor in (condition, *values)))]
     require_shape(y, made, op, graph)
-    return Lowered((Call("choose", (condition, *values, y, ints(shape), *strides)),))
+    return Lowered((Call(sized("choose", y), (condition, *values, y, ints(shape), *strides)),))
 
 
 @operator(inputs=(2, 2))

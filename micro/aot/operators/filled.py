@@ -1,6 +1,8 @@
-"""Operators that fill or repeat: FILL, ZEROS_LIKE, BROADCAST_TO."""
+"""Operators that fill, repeat or respell: FILL, ZEROS_LIKE, BROADCAST_TO, CAST, and shapes: SHAPE, BROADCAST_ARGS."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from micro.aot.calls import (
     KINDS,
@@ -9,6 +11,7 @@ from micro.aot.calls import (
     array_of,
     given,
     integers_of,
+    ints,
     operator,
     refusal,
     require,
@@ -20,7 +23,8 @@ from micro.aot.calls import (
 )
 from micro.aot.operators.movement import gathered
 from micro.aot.weight_layout import Storage
-from micro.tflite.graph import Graph, Op
+from micro.tflite.cost import WIDTHS
+from micro.tflite.graph import Graph, Op, Tensor
 
 
 @operator(inputs=(2, 2))
@@ -59,3 +63,43 @@ def broadcast_to(op: Op, graph: Graph, storage: Storage) -> Lowered:
     require(fits and tuple(shape) == y.shape, op, graph, f"shapes {list(x.shape)} and {shape}")
     strides = [0 if n == 1 else stride for n, stride in zip(own, strides_of(own))]
     return gathered(op, graph, x, 0, y, shape, strides)
+
+
+@operator(inputs=(1, 1))
+def cast(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """Integers of another width, whatever their scales; what does not fit wraps."""
+    inputs, y = tensors_of(op, graph)
+    x = given(inputs[0])
+    require_shape(y, x.shape, op, graph)
+    if x.dtype not in KINDS or y.dtype not in KINDS[:3]:
+        raise refusal(
+            op, graph, f"makes {y.dtype} of {x.dtype}; static C makes int8, int16 or int32 of these and of bool"
+        )
+    widths = [8 * WIDTHS[tensor.dtype] for tensor in (x, y)]
+    bits = (1 << widths[1]) - 1 if widths[1] < widths[0] else 0
+    return Lowered((Call(f"cast_{widths[0]}_{widths[1]}", (x, y, x.size, bits, bits // 2 + 1 if bits else 0)),))
+
+
+@operator(inputs=(1, 1))
+def shape(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """The sizes of a tensor's axes, which are known."""
+    inputs, y = tensors_of(op, graph)
+    return _numbers(op, graph, given(inputs[0]).shape, y)
+
+
+@operator(inputs=(2, 2))
+def broadcast_args(op: Op, graph: Graph, storage: Storage) -> Lowered:
+    """The shape that two constant shapes make."""
+    inputs, y = tensors_of(op, graph)
+    sides = [integers_of(tensor, op, graph, "shapes").reshape(-1).tolist() for tensor in inputs]
+    axes = max(map(len, sides))
+    pairs = list(zip(*([1] * (axes - len(side)) + side for side in sides)))
+    require(all(a == b or 1 in (a, b) for a, b in pairs), op, graph, f"shapes {sides}")
+    return _numbers(op, graph, [b if a == 1 else a for a, b in pairs], y)
+
+
+def _numbers(op: Op, graph: Graph, values: Sequence[int], y: Tensor) -> Lowered:
+    """Numbers that are known, as int32."""
+    require_kind(("int32",), op, graph, y)
+    require(y.shape == (len(values),) and len(values) > 0, op, graph, "shapes")
+    return Lowered((Call("copy_rows_32", (ints(values), y, 1, y.size, 0)),))

@@ -15,9 +15,11 @@ from micro.aot.calls import (
     int8_of,
     operator,
     refusal,
+    require,
     require_kind,
     require_shape,
     require_within_32_bits,
+    sized,
     tensors_of,
 )
 from micro.aot.fixed_point import quantize_multiplier, sigmoid_table
@@ -29,7 +31,7 @@ from micro.tflite.interpreter import all_outputs
 
 @operator(inputs=(1, 1))
 def lookup(op: Op, graph: Graph, storage: Storage) -> Lowered:
-    """RELU, RELU6, LEAKY_RELU, ABS, ELU, HARD_SWISH, and LOGISTIC, TANH and QUANTIZE where the input is int8."""
+    """ELU, HARD_SWISH, and RELU, RELU6, LEAKY_RELU, ABS, LOGISTIC, TANH and QUANTIZE where the input is int8."""
     inputs, y = tensors_of(op, graph)
     x = inputs[0]
     int8_of(x, op, graph)
@@ -60,9 +62,11 @@ def rsqrt(op: Op, graph: Graph, storage: Storage) -> Lowered:
 
 @operator(inputs=(1, 1))
 def quantize(op: Op, graph: Graph, storage: Storage) -> Lowered:
-    """Between int8 and int16, on any scales."""
+    """Between int8, int16 and int32, on any scales."""
     inputs, y = tensors_of(op, graph)
     x = given(inputs[0])
+    if "int32" in (x.dtype, y.dtype):
+        return _quantize_32(op, graph)
     if x.dtype == "int8":
         return lookup.lowering(op, graph, storage)
     (x_scale, _), (y_scale, y_zero) = grid_of(x, op, graph), grid_of(y, op, graph)
@@ -71,6 +75,29 @@ def quantize(op: Op, graph: Graph, storage: Storage) -> Lowered:
     require_within_32_bits(1 << 15, power, op, graph)
     kernel = "requantize_to_8" if y.dtype == "int8" else "requantize_to_16"
     return Lowered((Call(kernel, (x, y, x.size, fraction, power, y_zero)),))
+
+
+def _quantize_32(op: Op, graph: Graph) -> Lowered:
+    """To or from int32, whose zero point is 0."""
+    inputs, y = tensors_of(op, graph)
+    x = given(inputs[0])
+    require_shape(y, x.shape, op, graph)
+    grids = []
+    for tensor in (x, y):
+        unit = tensor.quantization
+        if tensor.dtype not in ("int8", "int16", "int32") or unit is None or len(unit.scale) != 1:
+            raise refusal(op, graph, f"has an input or output that is {tensor.dtype} without one scale")
+        require(tensor.dtype != "int32" or unit.zero_point[0] == 0, op, graph, "32-bit values with a zero point")
+        require(abs(unit.zero_point[0]) <= 1 << 15, op, graph, "zero points")
+        grids.append((unit.scale[0], unit.zero_point[0]))
+    (x_scale, x_zero), (y_scale, y_zero) = grids
+    fraction, power = quantize_multiplier(x_scale / y_scale)
+    if y.dtype == "int32" and x.dtype != "int32":
+        require_within_32_bits(1 << 16, power, op, graph)
+        return Lowered((Call(sized("widened", x), (x, y, x.size, -x_zero, fraction, power)),))
+    if y.dtype == "int32" or power > 0:
+        raise refusal(op, graph, "brings 32-bit values to a finer scale or to 32 bits, which TFLite Micro does not")
+    return Lowered((Call(sized("narrowed", y), (x, y, x.size, fraction, power, y_zero)),))
 
 
 @operator(inputs=(1, 1))

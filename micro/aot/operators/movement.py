@@ -62,9 +62,9 @@ squeeze = operator(inputs=(1, 1))(_same_values)
 
 @operator(inputs=(2, 2))
 def pad(op: Op, graph: Graph, storage: Storage) -> Lowered:
-    """Padding with the output's zero point."""
+    """Padding with the output's zero point; of int16 and int32 with 0."""
     inputs, y = tensors_of(op, graph)
-    require_kind(("int8", "int16"), op, graph, inputs[0], y)
+    require_kind(("int8", "int16", "int32"), op, graph, inputs[0], y)
     return padded(op, graph, int8_of(y, op, graph)[1] if y.dtype == "int8" else 0)
 
 
@@ -139,7 +139,19 @@ def strided_slice(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Begins, ends and steps of either sign, with masks. New axes are refused."""
     inputs, y = tensors_of(op, graph)
     x = given(inputs[0])
-    require_kind(("int8", "int16", "int32"), op, graph, x, y)
+    require_kind(KINDS, op, graph, x, y)
+    start, shape, taken = _chosen(op, graph)
+    if math.prod(shape) != y.size:
+        raise refusal(op, graph, f"has {y.size} values where its bounds give {math.prod(shape)}")
+    if last_step_only(x.index, graph):
+        start -= (x.shape[1] - 1 - (x.shape[1] - 1) % 2) * x.shape[2]
+    return gathered(op, graph, x, start, y, shape, taken)
+
+
+def _chosen(op: Op, graph: Graph) -> tuple[int, list[int], list[int]]:
+    """What a STRIDED_SLICE takes: from where on, how many along each axis, and how far apart."""
+    inputs, _ = tensors_of(op, graph)
+    x = given(inputs[0])
     if op.options.get("ellipsisMask") or op.options.get("newAxisMask"):
         raise refusal(op, graph, "adds axes or an ellipsis; static C takes plain begins, ends and steps")
     begins, ends, steps = (integers_of(tensor, op, graph, "bounds").tolist() for tensor in inputs[1:4])
@@ -158,9 +170,22 @@ def strided_slice(op: Op, graph: Graph, storage: Storage) -> Lowered:
         start += (chosen.start if len(chosen) else 0) * strides[axis]
         shape.append(len(chosen))
         taken.append(step * strides[axis])
-    if math.prod(shape) != y.size:
-        raise refusal(op, graph, f"has {y.size} values where its bounds give {math.prod(shape)}")
-    return gathered(op, graph, x, start, y, shape, taken)
+    return start, shape, taken
+
+
+def last_step_only(index: int, graph: Graph) -> bool:
+    """Whether a tensor is an LSTM's sequence, (1, steps, units), of which all that is taken lies in the last step.
+
+    Such a sequence is held as two steps by turns: step n is row n % 2.
+    """
+    made = any(index in op.outputs for op in graph.ops if op.name == "UNIDIRECTIONAL_SEQUENCE_LSTM")
+    readers = [op for op in graph.ops if index in op.inputs]
+    shape = graph.tensors[index].shape
+    sliced = [op.name for op in readers] == ["STRIDED_SLICE"] and len(shape) == 3 and shape[0] == 1 and shape[1] > 2
+    if not made or not sliced or index in graph.outputs:
+        return False
+    start, counts, taken = _chosen(readers[0], graph)
+    return start + sum((n - 1) * min(stride, 0) for n, stride in zip(counts, taken)) >= (shape[1] - 1) * shape[2]
 
 
 def gathered(

@@ -35,6 +35,9 @@ from micro.tflite.graph import Graph, Op, Tensor
 # Sums of 64 bits are scaled by shifts within these bounds; TFLite asserts them.
 LEAST_POWER, MOST_POWER, MOST_SUM = -31, 7, 1 << 47
 
+# Whose biases of 16-bit values have 64 bits.
+WIDE_BIAS = ("DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
+
 
 @dataclass(frozen=True)
 class Operands:
@@ -111,11 +114,10 @@ def depthwise_conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
 
 @operator(inputs=(3, 4), optional=True, options=("padding", "strideH", "strideW"))
 def transpose_conv(op: Op, graph: Graph, storage: Storage) -> Lowered:
-    """Int8, both paddings, with or without a bias."""
+    """Int8, or 16-bit values with 8-bit weights; both paddings, with or without a bias."""
     _, weights, x = (graph.tensors[i] for i in op.inputs[:3])
     bias = graph.tensors[op.inputs[3]] if len(op.inputs) > 3 and op.inputs[3] >= 0 else None
     operands = _checked(op, graph, x, weights, bias, 0)
-    require_kind(("int8",), op, graph, x, operands.y)
     if operands.packed is not None:
         raise refusal(op, graph, "has 4-bit weights, which TFLite Micro refuses too")
     y, (outputs, height, width, depth) = operands.y, weights.shape
@@ -130,17 +132,21 @@ def transpose_conv(op: Op, graph: Graph, storage: Storage) -> Lowered:
         before.append(padding(y.shape[axis], -(-reach // stride), size, stride, 1))
     sizes = (*x.shape, height, width, *y.shape[1:], *strides, *before)
     arrays = (x, Constant(operands.values.astype(np.int8)), _bias(operands.bias), y)
-    multipliers = _rescaling(op, graph, operands, wide=False)
+    multipliers = _rescaling(op, graph, operands, wide=x.dtype == "int16")
+    if x.dtype == "int16":
+        limits = activation_range(op.options.get("fusedActivationFunction", 0), *grid_of(y, op, graph), bits=16)
+        return Lowered((Call("transpose_conv_16", (*arrays, *sizes, *multipliers, *limits)),))
     x_offset = -int8_of(x, op, graph)[1]
     return Lowered((Call("transpose_conv", (*arrays, *sizes, x_offset, *multipliers, *output_range(op, graph, y))),))
 
 
 @operator(inputs=(2, 2))
 def batch_matmul(op: Op, graph: Graph, storage: Storage) -> Lowered:
-    """Products of two int8 tensors, either of them transposed, computed or constant."""
+    """Products of two tensors of int8 or int16, either of them transposed, computed or constant."""
     (a, b), y = tensors_of(op, graph)
     a, b = given(a), given(b)
-    (a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero) = (int8_of(t, op, graph) for t in (a, b, y))
+    require_kind(("int8", "int16"), op, graph, a, b, y)
+    (a_scale, a_zero), (b_scale, b_zero), (y_scale, y_zero) = (grid_of(t, op, graph) for t in (a, b, y))
     require(min(len(a.shape), len(b.shape)) >= 2, op, graph, "axes")
     sides = []
     for tensor, swapped in ((a, op.options.get("adjX")), (b, op.options.get("adjY"))):
@@ -165,14 +171,16 @@ def batch_matmul(op: Op, graph: Graph, storage: Storage) -> Lowered:
         raise refusal(op, graph, f"has {len(sizes)} batch axes; static C takes two")
     missing = 2 - len(sizes)
     fraction, power = quantize_multiplier(a_scale * b_scale / y_scale)
-    require_within_32_bits(depth * 255 * 255, power, op, graph)
     arguments = (
         *(a, b, y, ints([1] * missing + [*sizes, rows, columns, depth])),
         *(ints([0] * missing + [*a_outer, a_steps[-2], 0, a_steps[-1]]),),
         *(ints([0] * missing + [*b_outer, 0, b_steps[-1], b_steps[-2]]),),
-        *(ints([-a_zero, -b_zero, fraction, power, y_zero]),),
     )
-    return Lowered((Call("batch_matmul", arguments),))
+    if y.dtype == "int16":
+        _require_within_64_bits(depth << 30, fraction, power, op, graph)
+        return Lowered((Call("batch_matmul_16", (*arguments, fraction, power)),))
+    require_within_32_bits(depth * 255 * 255, power, op, graph)
+    return Lowered((Call("batch_matmul", (*arguments, ints([-a_zero, -b_zero, fraction, power, y_zero]))),))
 
 
 def _is_plain(op: Op, graph: Graph) -> bool:
@@ -200,9 +208,7 @@ def _checked(op: Op, graph: Graph, x: Tensor, weights: Tensor, bias: Tensor | No
     if len(weights.quantization.scale) not in (1, channels):
         raise refusal(op, graph, f"has {len(weights.quantization.scale)} scales for {channels} channels")
     if bias is not None:
-        kinds = (
-            ("int32",) if x.dtype == "int8" else ("int64",) if op.name == "DEPTHWISE_CONV_2D" else ("int32", "int64")
-        )
+        kinds = ("int32",) if x.dtype == "int8" else ("int64",) if op.name in WIDE_BIAS else ("int32", "int64")
         if bias.data is None or bias.dtype not in kinds:
             raise refusal(op, graph, f"has a bias that is {bias.dtype}; it takes constant {' or '.join(kinds)}")
         require(bias.size == channels, op, graph, f"{bias.size} biases for {channels} channels, which")
@@ -258,10 +264,16 @@ def _rescaling(op: Op, graph: Graph, operands: Operands, wide: bool) -> tuple[Co
     for total, (fraction, power) in zip(sums.tolist(), pairs * (len(sums) if len(pairs) == 1 else 1)):
         if not wide:
             require_within_32_bits(total, power, op, graph)
-        elif not LEAST_POWER <= power <= MOST_POWER or total >= MOST_SUM or total * fraction >> 31 - power >= 1 << 31:
-            raise refusal(op, graph, f"scales sums of up to {total:,} by 2^{power}, which TFLite's 64 bits do not hold")
+        else:
+            _require_within_64_bits(total, fraction, power, op, graph)
     return (
         Constant(np.array([fraction for fraction, _ in pairs], np.int32)),
         Constant(np.array([power for _, power in pairs], np.int8)),
         int(len(scales) > 1),
     )
+
+
+def _require_within_64_bits(total: int, fraction: int, power: int, op: Op, graph: Graph) -> None:
+    """Refuse sums of up to `total` that TFLite's kernels cannot scale as 64 bits."""
+    if not LEAST_POWER <= power <= MOST_POWER or total >= MOST_SUM or total * fraction >> 31 - power >= 1 << 31:
+        raise refusal(op, graph, f"scales sums of up to {total:,} by 2^{power}, which TFLite's 64 bits do not hold")

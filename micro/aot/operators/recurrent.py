@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from micro.aot.calls import (
+    Argument,
     Call,
     Constant,
     Lowered,
@@ -20,7 +21,9 @@ from micro.aot.calls import (
     tensors_of,
 )
 from micro.aot.fixed_point import quantize_multiplier, sigmoid_table
-from micro.aot.weight_layout import Storage
+from micro.aot.operators.movement import last_step_only
+from micro.aot.states import keeps_state
+from micro.aot.weight_layout import Storage, dense
 from micro.tflite.graph import Graph, Op, Tensor
 
 # Gates in TFLite's order: input, forget, cell and output. Places of the operator's inputs.
@@ -37,7 +40,7 @@ CELL_POWERS = range(-24, 1)
 
 @operator(inputs=(9, 24), optional=True, options=("fusedActivationFunction",))
 def unidirectional_sequence_lstm(op: Op, graph: Graph, storage: Storage) -> Lowered:
-    """An LSTM with tanh that starts every inference from states of 0, as its model sets them."""
+    """An LSTM with tanh, from states of 0 that its model sets before every inference, or from where the last one ended."""
     inputs, y = tensors_of(op, graph)
     require(len(inputs) == 24 and min(op.inputs[place] for place in (*BIASES, *STATES)) >= 0, op, graph, "inputs")
     x, scale, zero = inputs[0], *int8_of(y, op, graph)
@@ -47,7 +50,7 @@ def unidirectional_sequence_lstm(op: Op, graph: Graph, storage: Storage) -> Lowe
     units, depth, steps = y.shape[2], x.shape[2], x.shape[1]
     require_shape(y, (1, steps, units), op, graph)
     _require_plain(op, graph)
-    cells, cell_power = _states(op, graph, units, (scale, zero))
+    hidden, cells, cell_power = _states(op, graph, units, (scale, zero))
     kernels = [_weights(inputs[place], (units, depth), op, graph) for place in KERNELS]
     recurrent = [_weights(inputs[place], (units, units), op, graph) for place in RECURRENT]
     biases = [_bias(inputs[place], units, op, graph) for place in BIASES]
@@ -63,13 +66,17 @@ def unidirectional_sequence_lstm(op: Op, graph: Graph, storage: Storage) -> Lowe
     _require_sums([values for values, _ in recurrent], [np.zeros(units)] * GATES, zero, factors[GATES:8], op, graph)
     require(all(power <= 0 for _, power in factors[8:]), op, graph, "scales of states")
     arguments = (
-        *(Constant(_by_unit([values for values, _ in each])) for each in (kernels, recurrent)),
+        *_stored([values for values, _ in kernels]),
+        *_stored([values for values, _ in recurrent]),
         Constant(np.stack(biases, axis=1)),
         Constant(sigmoid_table()),
         Constant(np.array([fraction for fraction, _ in factors], np.int32)),
         Constant(np.array([power for _, power in factors], np.int8)),
     )
-    return Lowered((Call("lstm", (x, y, cells, *arguments, steps, depth, units, -x_zero, zero, cell_power + 12)),))
+    turns = last_step_only(y.index, graph)
+    numbers = (steps, depth, units, -x_zero, zero, cell_power + 12, *_clip(op, cell_scale), int(turns))
+    call = Call("lstm", (x, y, hidden, cells, *arguments, *numbers))
+    return Lowered((call,), kept=2 * units if turns else None)
 
 
 def _require_plain(op: Op, graph: Graph) -> None:
@@ -80,12 +87,21 @@ def _require_plain(op: Op, graph: Graph) -> None:
         )
     if op.options["fusedActivationFunction"] != TANH:
         raise refusal(op, graph, "has another activation than tanh")
-    if op.options.get("timeMajor") or op.options.get("cellClip"):
-        raise refusal(op, graph, "has time as its first axis, or limits its cells; static C has neither")
+    if op.options.get("timeMajor"):
+        raise refusal(op, graph, "has time as its first axis; static C takes the batch there")
 
 
-def _states(op: Op, graph: Graph, units: int, output: tuple[float, int]) -> tuple[Tensor, int]:
-    """The tensor of the cells, and the power of two that is their scale."""
+def _clip(op: Op, scale: float) -> tuple[int, int]:
+    """The lowest and the highest value of a cell."""
+    clip = float(np.float32(op.options.get("cellClip", 0.0)))
+    if clip <= 0:
+        return -(1 << 15), (1 << 15) - 1
+    most = int(min(clip / scale, 32767.0))
+    return -most, most
+
+
+def _states(op: Op, graph: Graph, units: int, output: tuple[float, int]) -> tuple[Argument, Tensor, int]:
+    """The state from the last inference, 0 if it is not taken; the cells, and the power of two that is their scale."""
     hidden, cells = (graph.tensors[op.inputs[place]] for place in STATES)
     require(hidden.size == cells.size == units, op, graph, "sizes of states")
     if int8_of(hidden, op, graph) != output:
@@ -94,10 +110,12 @@ def _states(op: Op, graph: Graph, units: int, output: tuple[float, int]) -> tupl
         raise refusal(op, graph, f"has cells that are {cells.dtype}; TFLite Micro's are quantized int16")
     mantissa, power = math.frexp(cells.quantization.scale[0])
     require(mantissa == 0.5 and power - 1 in CELL_POWERS, op, graph, "scales of cells")
+    if keeps_state(op, graph):
+        return hidden, cells, power - 1
     for state, start in ((hidden, output[1]), (cells, 0)):
         if not _starts_at(state, start, graph):
             raise refusal(op, graph, f"starts from states in {state.name!r} that are not 0")
-    return cells, power - 1
+    return 0, cells, power - 1
 
 
 def _starts_at(state: Tensor, start: int, graph: Graph) -> bool:
@@ -146,6 +164,8 @@ def _require_sums(
         require_within_32_bits(int(sums.max()), power, op, graph)
 
 
-def _by_unit(gates: list[np.ndarray]) -> np.ndarray:
-    """Weights (units, length) of four gates, the gates of one unit next to each other."""
-    return np.stack(gates, axis=1)
+def _stored(gates: list[np.ndarray]) -> tuple[Argument, Argument]:
+    """Weights (units, length) of four gates, the gates of a unit next to each other: pairs of filters, or filters."""
+    filters = np.stack(gates, axis=1).reshape(-1, 1, gates[0].shape[1])
+    pairs, singles = dense(filters, filters.shape[2])
+    return Constant(pairs) if pairs.size else 0, Constant(singles) if singles.size else 0

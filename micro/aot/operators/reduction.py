@@ -35,7 +35,7 @@ def mean(op: Op, graph: Graph, storage: Storage) -> Lowered:
     x = given(inputs[0])
     require_kind(("int8", "int16"), op, graph, x, y)
     (x_scale, x_zero), (y_scale, y_zero) = grid_of(x, op, graph), grid_of(y, op, graph)
-    count, tables = _reduced(op, graph)
+    count, tables = reduced(op, graph)
     fraction, power = quantize_multiplier(x_scale / y_scale)
     # As in TFLite, the multiplier includes the division by the count: the fraction is divided, the power adjusted by halvings.
     halvings = min(count.bit_length() - 1, 32, 31 + power)
@@ -49,11 +49,12 @@ def sum_(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Over any axes."""
     inputs, y = tensors_of(op, graph)
     x = given(inputs[0])
-    (x_scale, x_zero), (y_scale, y_zero) = int8_of(x, op, graph), int8_of(y, op, graph)
-    count, tables = _reduced(op, graph)
+    require_kind(("int8", "int16"), op, graph, x, y)
+    (x_scale, x_zero), (y_scale, y_zero) = grid_of(x, op, graph), grid_of(y, op, graph)
+    count, tables = reduced(op, graph)
     fraction, power = quantize_multiplier(x_scale / y_scale)
-    require_within_32_bits(255 * count, power, op, graph)
-    return Lowered((Call("mean", (x, y, *tables, -x_zero * count, fraction, power, y_zero)),))
+    require_within_32_bits((255 if y.dtype == "int8" else 1 << 15) * count, power, op, graph)
+    return Lowered((Call(sized("mean", y), (x, y, *tables, -x_zero * count, fraction, power, y_zero)),))
 
 
 @operator(inputs=(2, 2))
@@ -64,11 +65,11 @@ def reduce_max_min(op: Op, graph: Graph, storage: Storage) -> Lowered:
     require_kind(("int8",), op, graph, x, y)
     if int8_of(x, op, graph) != int8_of(y, op, graph):
         raise refusal(op, graph, "changes scale or zero point, which TFLite Micro refuses too")
-    _, tables = _reduced(op, graph)
+    _, tables = reduced(op, graph)
     return Lowered((Call("extreme", (x, y, *tables, int(op.name == "REDUCE_MAX"))),))
 
 
-def _reduced(op: Op, graph: Graph) -> tuple[int, tuple[Constant, Constant, Constant]]:
+def reduced(op: Op, graph: Graph) -> tuple[int, tuple[Constant, Constant, Constant]]:
     """How many values become one; sizes of the axes that stay, of those that go, and strides."""
     inputs, y = tensors_of(op, graph)
     x = given(inputs[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -10,14 +11,18 @@ from micro.aot.calls import (
     Call,
     Constant,
     Lowered,
+    given,
+    grid_of,
     int8_of,
     operator,
     refusal,
     require,
+    require_kind,
     require_shape,
+    require_within_32_bits,
     tensors_of,
 )
-from micro.aot.fixed_point import exp_of_negative, high_product, quantize_multiplier
+from micro.aot.fixed_point import exp_of_negative, high_product, quantize_multiplier, round_half_away
 from micro.aot.overlap import IN_PLACE
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op
@@ -30,21 +35,82 @@ MOST_VALUES = (1 << 12) - 1
 
 @operator(inputs=(1, 1))
 def softmax(op: Op, graph: Graph, storage: Storage) -> Lowered:
-    """Over the last axis, with the output that TFLite prescribes: scale 1/256, zero point -128."""
+    """Over the last axis, with the output that TFLite prescribes: of int8 scale 1/256, zero point -128."""
     inputs, y = tensors_of(op, graph)
-    x = inputs[0]
-    scale, _ = int8_of(x, op, graph)
-    assert x is not None
+    x = given(inputs[0])
     require_shape(y, x.shape, op, graph)
-    if int8_of(y, op, graph) != (1 / 256, -128):
+    if x.dtype == "int16":
+        return _wide(op, graph)
+    scale, _ = int8_of(x, op, graph)
+    if y.dtype == "int16":
+        _require_output(op, graph, 1 / 65536, -32768)
+    elif int8_of(y, op, graph) != (1 / 256, -128):
         raise refusal(op, graph, "has an output with another scale than 1/256 or another zero point than -128")
     depth = x.shape[-1]
-    factor = factor_of_differences(op, graph, depth, op.options.get("beta", 1.0) * scale)
+    factor = factor_of_differences(op, graph, depth, op.options.get("beta", 0.0) * scale)
     require(factor > 1, op, graph, "beta or scale")
     table = exponentials(*quantize_multiplier(factor))
+    if y.dtype == "int16":
+        return Lowered((Call("softmax_to_16", (x, y, x.size // depth, depth, Constant(table), table.size)),))
     return Lowered(
         (Call("softmax", (x, y, x.size // depth, depth, Constant(table), table.size)),), overlap={0: IN_PLACE}
     )
+
+
+def _wide(op: Op, graph: Graph) -> Lowered:
+    """Of 16-bit values, with two tables between whose entries lines are drawn."""
+    inputs, y = tensors_of(op, graph)
+    x = given(inputs[0])
+    require_kind(("int16",), op, graph, x, y)
+    scale, depth = grid_of(x, op, graph)[0], x.shape[-1]
+    _require_output(op, graph, 1 / 32768, 0)
+    require(depth < 1 << 16, op, graph, f"rows of {depth:,} values")
+    fraction, power = quantize_multiplier(scale * float(np.float32(op.options.get("beta", 0.0))) / (10.0 / 65535.0))
+    require_within_32_bits(65535, power, op, graph)
+    tables = (
+        line_table(lambda value: math.exp(value), 10.0, (1 << 15) - 1),
+        line_table(lambda value: 1.0 / (1.0 + value), 1.0, -(1 << 15)),
+    )
+    call = Call("softmax_16", (x, y, x.size // depth, depth, fraction, power, Constant(tables[0]), Constant(tables[1])))
+    return Lowered((call,), overlap={0: IN_PLACE})
+
+
+def _require_output(op: Op, graph: Graph, scale: float, zero: int) -> None:
+    """Refuse 16-bit outputs on another scale than TFLite's."""
+    y = graph.tensors[op.outputs[0]]
+    unit = y.quantization
+    if unit is None or len(unit.scale) != 1 or abs(unit.scale[0] - scale) > 0.001 * scale or unit.zero_point[0] != zero:
+        raise refusal(
+            op, graph, f"has a 16-bit output with another scale than 1/{round(1 / scale)} or zero point than {zero}"
+        )
+
+
+def line_table(function: Callable[[float], float], reach: float, zero: int) -> np.ndarray:
+    """513 results (int16) of a function of a 16-bit value with this zero point and a range of `reach`, as 15-bit fractions.
+
+    TFLite computes them in float32. Each is moved by half of what the line to the next one is off in the middle.
+    """
+    single = np.float32
+    step_in, step_out = single(reach) / single(65535), single(2.0) / single(65535)
+    first, last = step_in * single(-(1 << 15) - zero), step_in * single((1 << 15) - 1 - zero)
+    inverse = single(65536) / (step_out * single((1 << 15) - 1) - step_out * single(-(1 << 15)))
+    step = (last - first) / single(512)
+
+    def at(place: np.float32) -> np.float32:
+        return single(function(float(place)))
+
+    def rounded(value: np.float32) -> np.float32:
+        return single(round_half_away(float(value)))
+
+    entries = []
+    for number in range(512):
+        value = at(first + single(number) * step)
+        middle = at(first + single(number) * step + step / single(2))
+        after = at(first + single(number + 1) * step)
+        line = rounded((after * inverse + rounded(value * inverse)) / single(2))
+        entries.append(rounded(value * inverse) - rounded((line - rounded(middle * inverse)) / single(2)))
+    entries.append(rounded(at(last) * inverse))
+    return np.clip(np.array(entries), -(1 << 15), (1 << 15) - 1).astype(np.int16)
 
 
 def factor_of_differences(op: Op, graph: Graph, depth: int, scale: float) -> float:

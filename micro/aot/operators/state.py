@@ -29,14 +29,14 @@ from micro.tflite.graph import Graph, Op, Tensor
 
 @operator(inputs=(5, 5), options=("rank",))
 def svdf(op: Op, graph: Graph, storage: Storage) -> Lowered:
-    """Int8 with a bias, and a state and weights over time of 16 bits, which start at 0."""
+    """Int8 with a bias, and a state and weights over time of 8 or of 16 bits."""
     inputs, y = tensors_of(op, graph)
     x, features, time, bias, state = map(given, inputs)
     (x_scale, x_zero), (y_scale, y_zero) = int8_of(x, op, graph), int8_of(y, op, graph)
     kinds = [tensor.dtype for tensor in (features, time, bias, state)]
-    if kinds != ["int8", "int16", "int32", "int16"]:
+    if kinds not in (["int8", "int16", "int32", "int16"], ["int8", "int8", "int32", "int8"]):
         raise refusal(op, graph, f"has features, weights over time, bias and state that are {', '.join(kinds)}; "
-                                 "static C takes int8, int16, int32 and int16")  # fmt: skip
+                                 "static C takes int8, int16, int32 and int16, or int8, int8, int32 and int8")  # fmt: skip
     if any(tensor.data is None for tensor in (features, time, bias)):
         raise refusal(op, graph, "computes its weights at run time; static C needs constants")
     rank = op.options["rank"]
@@ -45,16 +45,22 @@ def svdf(op: Op, graph: Graph, storage: Storage) -> Lowered:
     (batches, depth), (filters, memory) = x.shape, time.shape
     require(features.shape == (filters, depth) and bias.size == filters // rank, op, graph, "shapes of weights")
     require(state.shape == (batches, filters * memory) and y.shape == (batches, filters // rank), op, graph, "shapes")
-    scales = [_scale(tensor, op, graph) for tensor in (features, time, bias, state)]
+    scales = [_scale(tensor, op, graph) for tensor in (features, time, bias)]
+    scales.append(int8_of(state, op, graph)[0] if state.dtype == "int8" else _scale(state, op, graph))
     single = np.float32
     if abs(float(single(scales[2])) - float(single(scales[3]) * single(scales[1]))) >= 1e-5:
         raise refusal(op, graph, "has a bias on another scale than that of its sums, which TFLite Micro refuses too")
-    inner = quantize_multiplier(float(single(x_scale) * single(scales[0]) / single(scales[3])))
-    outer = quantize_multiplier(float(single(scales[3]) * single(scales[1]) / single(y_scale)))
+    inner = quantize_multiplier(x_scale * scales[0] / scales[3])
+    outer = quantize_multiplier(scales[3] * scales[1] / y_scale)
     require_within_32_bits(255 * 128 * depth, inner[1], op, graph)
-    parameters = ints([-x_zero, *inner, *outer, y_zero])
+    parameters, kernel = [-x_zero, *inner, *outer, y_zero], "svdf"
+    if state.dtype == "int8":
+        parameters, kernel = [*parameters, int8_of(state, op, graph)[1]], "svdf_8"
+        sums = np.abs(array_of(time).astype(np.int64)).sum(axis=1).reshape(-1, rank).sum(axis=1) * 255
+        largest = int((sums + np.abs(array_of(bias).astype(np.int64)).reshape(-1)).max())
+        require_within_32_bits(largest, outer[1], op, graph)
     weights = (Constant(array_of(features)), Constant(array_of(time)), Constant(array_of(bias)))
-    return Lowered((Call("svdf", (x, *weights, state, y, batches, depth, filters, rank, memory, parameters)),))
+    return Lowered((Call(kernel, (x, *weights, state, y, batches, depth, filters, rank, memory, ints(parameters))),))
 
 
 @operator(inputs=(0, 0))
