@@ -43,6 +43,7 @@ from micro.runs.report_parts import (
     SoftTargets,
     Spread,
     StageReport,
+    StreamingReport,
     metrics_of,
     of_target,
 )
@@ -79,6 +80,7 @@ class RunReport(Part):
         no_project: Why no firmware project can be written of the run; None where one can.
         history: Learning curves of the first seed, by model.
         verdict: None after a recalibration.
+        streaming: The student as a model that takes a hop; None where the firmware does not stream.
         recipe: What was tried for recipe "auto", and what was chosen; None where the config says what is taught.
 
     Examples:
@@ -134,6 +136,7 @@ class RunReport(Part):
     recalibration: Recalibration | None = None
     emulated: tuple[Emulated, ...] = ()
     recipe: RecipeChoice | None = None
+    streaming: StreamingReport | None = None
 
     @property
     def metric(self) -> str:
