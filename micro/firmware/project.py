@@ -99,8 +99,8 @@ def new_firmware(
     firmware = load_firmware(run_folder)
     if firmware.hops is not None and runtime != "static":
         raise RunError(
-            f"{run_folder}: firmware.streaming keeps the model's state in the {report.stage}, which static C takes and TFLite "
-            "Micro's interpreter does not; take runtime 'static', or run without firmware.streaming"
+            f"{run_folder}: firmware.streaming keeps the model's state in the last stage, where static C takes it and "
+            "TFLite Micro's interpreter does not; take runtime 'static', or run without firmware.streaming"
         )
     kept = load_windows(run_folder, firmware)
     if windows is None:

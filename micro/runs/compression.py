@@ -29,6 +29,7 @@ from micro.runs.budgets import exceeded
 from micro.runs.streamed import streamed_student
 from micro.runs.unlabeled import of_labeled
 from micro.signal import AnyFrontEnd, FrontEnd
+from micro.tflite.graph import TfliteLike
 
 # Fine-tuning starts at this fraction of the student's learning rate: it should repair. What lost channels has to learn again.
 GENTLER = 1 / 3
@@ -179,8 +180,10 @@ def require_budget(
     aware = quantize_aware(model, calibration, weights="per_tensor", bits=bits, activations=activations)
     converted = convert(aware)
     smallest = pack(converted, ram=budget.arena) if _clustered(config) or bits < 8 else converted
-    streams = config.firmware.streaming and isinstance(front_end, FrontEnd)
-    if broken := exceeded(budget, streamed_student(smallest, front_end) if streams else smallest, table):
+    judged: TfliteLike = smallest
+    if config.firmware.streaming and isinstance(front_end, FrontEnd):
+        judged = streamed_student(smallest, front_end)
+    if broken := exceeded(budget, judged, table):
         narrower = ", a smaller student.embedding" if table else ""
         raise RunError(
             f"budget: cannot be met, the smallest that this config can reach: {'; '.join(broken)}. "

@@ -225,9 +225,8 @@ def build_model(
 ) -> keras.Model:
     """The network that a section of a config describes; `classes` is None for one that gives features: those that it takes, or
     others, of the shape `predicted`."""
-    shape = {"kernel": part.kernel, "stride": part.stride}
-    more: dict[str, Any] = {"dropout": part.dropout, "padding": part.padding, "predicted": predicted}
-    return students.build(part.family, part.sizes, input_shape, classes, name, **shape, **more)
+    convolved: dict[str, Any] = part.model_dump(include={"kernel", "stride", "dropout", "padding"})
+    return students.build(part.family, part.sizes, input_shape, classes, name, **convolved, predicted=predicted)
 
 
 def _new_student(config: Config, data: Prepared, seed: int) -> keras.Model:

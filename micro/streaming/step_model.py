@@ -16,6 +16,8 @@ from micro.streaming.time_axis import Along, Reach, along_time, integers_of, pic
 from micro.support.files import write_bytes
 from micro.tflite.cost import WIDTHS
 from micro.tflite.graph import Graph, Op, TfliteLike, content_of, packed, read, schema_module
+from micro.tflite.integers import dequantize, quantize_inputs
+from micro.tflite.interpreter import all_outputs
 
 if TYPE_CHECKING:
     from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema_types
@@ -54,6 +56,36 @@ class Streamed:
     def save(self, path: str | Path) -> Path:
         """Write the .tflite; missing folders are made. Returns the path."""
         return write_bytes(path, self.content)
+
+    def predict(self, samples: np.ndarray) -> np.ndarray:
+        """The output after each hop of a series, from the start, in TFLite Micro.
+
+        Shapes: samples (time, ...) in real units, or int8 as quantized; time is a multiple of `hop` -> (time / hop, *output)
+            float32 in real units, or int8 of int8. The first `warm_up` - 1 are of no whole window.
+        Raises:
+            ValueError: For samples of another shape, or that are no whole hops.
+            MicroError: As `measure`.
+
+        Examples:
+            >>> inputs = keras.Input((16, 2))
+            >>> model = keras.Model(inputs, keras.layers.Conv1D(4, 3)(inputs)[:, -1])
+            >>> x = np.random.default_rng(0).normal(size=(200, 16, 2)).astype("float32")
+            >>> streamed = micro.stream(micro.convert(model, x), hop=1)
+            >>> streamed.predict(x[0]).shape
+            (16, 4)
+        """
+        graph, samples = read(self.content), np.asarray(samples)
+        shape = graph.tensors[graph.inputs[0]].shape[2:]
+        if samples.ndim != len(shape) + 1 or samples.shape[1:] != shape or not len(samples) or len(samples) % self.hop:
+            raise ValueError(
+                f"samples must have shape (time, {', '.join(map(str, shape))}), time a multiple of the hop of {self.hop}, got "
+                f"{samples.shape}"
+            )
+        hops = samples.reshape(-1, self.hop, *shape)
+        outputs = all_outputs(self.content, quantize_inputs(graph, hops))["output0"][:, 0]
+        if samples.dtype == np.int8:
+            return outputs
+        return dequantize(outputs, graph.tensors[graph.outputs[0]].quantization)
 
     def __repr__(self) -> str:
         return (
