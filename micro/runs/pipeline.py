@@ -19,6 +19,7 @@ from micro.datasets.prepared import Prepared, calibration_windows
 from micro.emission import emit
 from micro.errors import ConversionError, DataError
 from micro.runs.baseline import baseline_files
+from micro.runs.chip_report import StreamingReport
 from micro.runs.compression import Written
 from micro.runs.device import STEP, not_for_a_chip
 from micro.runs.firmware_files import (
@@ -37,7 +38,6 @@ from micro.runs.real_numbers import in_real_numbers
 from micro.runs.recipe_choice import trial_epochs, trials_of
 from micro.runs.recipe_trials import settled_recipe
 from micro.runs.report import render_report
-from micro.runs.report_parts import StreamingReport
 from micro.runs.reporting import Emitted, RunResults, make_report
 from micro.runs.run_report import RunReport
 from micro.runs.seed_run import SeedRun, SeedWork, Tick, run_seed
@@ -46,7 +46,7 @@ from micro.runs.text_device import TEST_TEXTS
 from micro.runs.train import check_models
 from micro.runs.training_devices import ready_devices
 from micro.signal import FrontEnd
-from micro.streaming.step_model import Streamed
+from micro.streaming.streamed import Streamed
 from micro.support.files import array_bytes, json_bytes, keras_bytes, sha256, write_bytes
 from micro.support.progress import Progress
 from micro.support.wording import listed

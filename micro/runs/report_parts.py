@@ -266,27 +266,6 @@ class LabelReport(Part):
     falsely_reported: float | None
 
 
-class StreamingReport(Part):
-    """The student as a model that takes a hop.
-
-    Attributes:
-        hop: Steps in time that it takes.
-        hops: Hops of a window.
-        state: Bytes that it keeps from hop to hop.
-        macs, whole_macs: Multiply-accumulates of a hop, and of a whole window.
-        stops: Operators that compute a whole window at each hop, and why.
-        verified: Test windows on which both models were compared.
-    """
-
-    hop: int
-    hops: int
-    state: int
-    macs: int
-    whole_macs: int
-    stops: tuple[str, ...]
-    verified: int
-
-
 class ClassReport(Part):
     """What the recognizer's threshold does to the test windows of a class and of all others, window by window.
 

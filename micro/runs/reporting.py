@@ -18,7 +18,7 @@ from micro.detection.recognizer import Recognizer
 from micro.quantize.aware import QuantizationAware
 from micro.runs.assessment import judge
 from micro.runs.budgets import exceeded
-from micro.runs.chip_report import BudgetReport, time_report
+from micro.runs.chip_report import BudgetReport, StreamingReport, time_report
 from micro.runs.evaluate import by_origin, chip_judge, soft_targets
 from micro.runs.firmware_files import judging
 from micro.runs.fold_reports import divided, fold_reports, mean_of, windows_of
@@ -39,7 +39,6 @@ from micro.runs.report_parts import (
     ReportedDetector,
     SeedReport,
     StageReport,
-    StreamingReport,
     TeacherData,
     metrics_of,
 )
@@ -47,7 +46,7 @@ from micro.runs.run_report import RunReport
 from micro.runs.seed_run import SeedRun, StageResult
 from micro.runs.text_figures import text_report
 from micro.signal import FrontEnd
-from micro.streaming.step_model import Streamed
+from micro.streaming.streamed import Streamed
 from micro.tflite.graph import TfliteLike, read
 from micro.tflite.parity import Parity
 

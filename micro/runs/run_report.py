@@ -15,7 +15,7 @@ from micro.detection.detector import Detector
 from micro.detection.labeler import Labeler
 from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
-from micro.runs.chip_report import BudgetReport, TimeReport
+from micro.runs.chip_report import BudgetReport, StreamingReport, TimeReport
 from micro.runs.emulated import Emulated
 from micro.runs.fold_parts import FoldReport, merged
 from micro.runs.recipe_choice import RecipeChoice
@@ -43,7 +43,6 @@ from micro.runs.report_parts import (
     SoftTargets,
     Spread,
     StageReport,
-    StreamingReport,
     metrics_of,
     of_target,
 )

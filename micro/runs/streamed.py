@@ -10,10 +10,11 @@ from micro.conversion.convert_keras import convert
 from micro.datasets.pieces import evenly_spaced
 from micro.errors import ConversionError, RunError
 from micro.quantize.aware import quantize_aware
+from micro.runs.chip_report import StreamingReport
 from micro.runs.evaluate import run_inputs
-from micro.runs.report_parts import StreamingReport
 from micro.signal import FrontEnd, Hops
-from micro.streaming.step_model import Streamed, stream
+from micro.streaming.step_model import stream
+from micro.streaming.streamed import Streamed
 from micro.tflite.graph import TfliteLike, read
 from micro.tflite.integers import quantize_inputs
 
