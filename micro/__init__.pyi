@@ -84,8 +84,8 @@ from micro.runs.start import run_pipeline as run_pipeline
 from micro.signal import FrontEnd as FrontEnd
 from micro.signal import Scaling as Scaling
 from micro.signal import fit_scaling as fit_scaling
-from micro.streaming.step_model import Streamed as Streamed
 from micro.streaming.step_model import stream as stream
+from micro.streaming.streamed import Streamed as Streamed
 from micro.tflite.footprint import Footprint as Footprint
 from micro.tflite.footprint import measure as measure
 from micro.tflite.parity import Parity as Parity

@@ -13,7 +13,7 @@ import micro
 from micro.errors import ConversionError, ModelError
 from micro.streaming.step_model import stream
 from micro.tflite.graph import read
-from micro.tflite.interpreter import all_outputs
+from micro.tflite.interpreter import all_outputs, run
 
 HOPS = 6
 
@@ -162,6 +162,40 @@ def test_a_keyword_spotter_of_two_directions_streams():
     model = converted(layers.Softmax()(layers.Dense(4)(layers.GlobalAveragePooling2D()(hidden))), inputs)
     streamed = require_equal(model.content, 1)
     assert streamed.macs * 15 < streamed.whole_macs
+
+
+def test_an_lstm_is_computed_for_whole_windows_and_says_why():
+    inputs = keras.Input((12, 2))
+    hidden = layers.Conv1D(4, 3, activation="relu")(inputs)
+    streamed = require_equal(converted(layers.Dense(3)(layers.LSTM(4)(hidden)), inputs).content, 2)
+    assert streamed.macs < streamed.whole_macs
+    assert any("begins each window with a state of zeros" in stop for stop in streamed.stops)
+
+
+def test_a_series_gives_an_output_after_each_hop():
+    inputs = keras.Input((16, 2))
+    model = converted(layers.Dense(3)(layers.Conv1D(4, 3, activation="relu")(inputs)[:, -1]), inputs)
+    streamed = stream(model, 2)
+    series = np.random.default_rng(1).normal(size=(40, 2)).astype("float32")
+    found = streamed.predict(series)
+    assert found.shape == (20, 3)
+    windows = np.stack([series[end - 16 : end] for end in range(16, 41, 2)])
+    np.testing.assert_array_equal(found[7:], run(model, windows))
+    integers = np.random.default_rng(1).integers(-128, 128, (40, 2)).astype(np.int8)
+    whole = np.stack([integers[end - 16 : end] for end in range(16, 41, 2)])
+    np.testing.assert_array_equal(streamed.predict(integers)[7:], all_outputs(model, [whole[:, None]])["output0"][:, 0])
+    for wrong in (series[:39], series[:, :1], series[None], series[:0]):
+        with pytest.raises(ValueError, match=r"\(time, 2\), time a multiple of the hop of 2, got"):
+            streamed.predict(wrong)
+
+
+def test_what_is_emitted_for_tflite_micro_counts_the_variables(tmp_path):
+    inputs = keras.Input((16, 2))
+    model = converted(layers.Conv1D(4, 3)(layers.Conv1D(4, 3)(inputs)), inputs)
+    micro.emit(stream(model, 2), tmp_path, "step")
+    micro.emit(model, tmp_path, "whole")
+    assert "#define STEP_VARIABLES 2\n" in (tmp_path / "step.h").read_text()
+    assert "MicroResourceVariables" not in (tmp_path / "whole.h").read_text()
 
 
 def test_strides_need_a_hop_that_they_divide():

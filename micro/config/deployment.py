@@ -121,9 +121,14 @@ NAMELESS = "model"
 
 
 class FirmwareConfig(Section):
-    """Prefix of files and symbols; by default the name of the config's file, as an identifier of C."""
+    """Prefix of files and symbols; by default the name of the config's file, as an identifier of C.
+
+    With `streaming` the student runs at every hop on the newest rows of features alone, and keeps what it has computed of
+    earlier ones: the same outputs for fewer instructions and less RAM, of a student with `padding = "valid"`.
+    """
 
     name: str = NAMELESS
+    streaming: bool = False
 
     @model_validator(mode="after")
     def _is_identifier(self) -> FirmwareConfig:

@@ -33,6 +33,8 @@ AUTOENCODERS: tuple[Family, ...] = ("autoencoder", "conv_autoencoder")
 # Families of convolutions, for windows with a time axis or for pictures, and those of them that take pictures.
 CONVOLUTIONAL: tuple[Family, ...] = ("conv_autoencoder", "conv1d", "conv2d", "ds_cnn", "resnet", "mobilenet", "tcn")
 PLANAR: tuple[Family, ...] = ("conv_autoencoder", "conv2d", "ds_cnn", "resnet", "mobilenet")
+# Whether convolutions over time pad a window at its ends, as Keras calls it.
+Padding = Literal["same", "valid"]
 # Families that go through a window step by step, and those of them for which there is no int8 operator: teachers alone.
 RECURRENT: tuple[Family, ...] = ("gru", "lstm")
 TEACHING: tuple[Family, ...] = ("gru",)
@@ -57,6 +59,9 @@ LIBRARIES = r"(sklearn|pyod\.models(?!\.embedding))(\.[a-z][a-z0-9_]*)+\.[A-Z][A
 class ModelConfig(Section):
     """A network by family and sizes, or from a .keras file; and how it is trained.
 
+    `padding` is of convolutions over time: 'same' pads each at both ends, 'valid' takes steps of the window alone, so that the
+    model can take a hop at a time: `firmware.streaming`.
+
     `embedding`, `context`, `before` and `after` are of models of text: values a character, and what the model sees, where that
     differs from [data].
     """
@@ -65,6 +70,7 @@ class ModelConfig(Section):
     sizes: Annotated[tuple[PositiveInt, ...], BeforeValidator(listed)] = (32,)
     kernel: PositiveInt = 9
     stride: PositiveInt = 4
+    padding: Padding = "same"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     path: str | None = None
     embedding: Annotated[int, Field(ge=1, le=1024)] | None = None

@@ -44,6 +44,7 @@ from micro.config.predicted import require_no_predicted
 from micro.config.renamed import require_current_names
 from micro.config.section import Section, tables, with_paths
 from micro.config.sources import SourceConfig, require_sources, with_source_folders
+from micro.config.streaming import require_streaming
 from micro.config.teacher_inputs import require_teacher_inputs, with_teacher_features
 from micro.config.teacher_kinds import require_teacher
 from micro.config.text import require_labels_alone, require_no_text, require_text
@@ -117,6 +118,8 @@ class Config(Section):
         require_sources(self.sources, self.data, self.features, self.firmware.name)
         require_no_predicted(getattr(self.data, "predict", ()), self.teacher, self.sources)
         require_decision(self.task, self.recognizes, self.detect, self.recognize, self.estimate)
+        if self.firmware.streaming:
+            require_streaming(self.task, self.features, self.student, bool(self.sources), self.compress)
         self._of_text()
         return self
 

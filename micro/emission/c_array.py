@@ -22,7 +22,7 @@ TAKEN = words(
     """
     STATIC_ARENA_SIZE SCRATCH_SIZE SHARED_SIZE SHARED_ARENA NO_STATIC_ARENA ARENA_ATTRIBUTE
     MAX_AGE JOINED_COUNT FAULT_SOURCE
-    MODEL_ID MODEL_LEN ARENA_SIZE CLASS_COUNT ALIGNED WINDOW HOP FRAME FRAME_HOP FRAMES CHANNELS FEATURE_COUNT TRACE
+    MODEL_ID MODEL_LEN ARENA_SIZE VARIABLES CLASS_COUNT ALIGNED WINDOW HOP FRAME FRAME_HOP FRAMES CHANNELS FEATURE_COUNT TRACE
     SCORE_UNIT DETECTOR_THRESHOLD CLEAR_THRESHOLD MIN_HITS HISTORY CLEAR_AFTER
     WAITING HEALTHY ALARM FAULT_NOT_FINITE FAULT_SATURATED FAULT_MODEL
     TOKENS WIDTH SYMBOLS BEST LONGEST PREDICTED FAULT_LONG
@@ -127,6 +127,7 @@ def model_files(
         "class_names": [c_string(class_name) for class_name in class_names],
         "constants": list(_constants(constants or {})),
         "methods": resolver_methods(graph),
+        "variables": graph.op_counts.get("VAR_HANDLE", 0),
         "array": array_text(content),
     }
     files = {f"{name}.h": "model.h.j2", f"{name}{suffix}": "model.cc.j2", f"{name}_ops.h": "ops.h.j2"}

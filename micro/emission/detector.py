@@ -14,7 +14,7 @@ from micro.emission.c_text import CArray, c_array, float_text, render
 from micro.emission.front_end import front_end_files
 from micro.emission.sensor import stage_context
 from micro.errors import ConversionError
-from micro.signal import AnyFrontEnd, JoinedFrontEnd, Scaling
+from micro.signal import AnyFrontEnd, Hops, JoinedFrontEnd, Scaling
 from micro.support.files import sha256
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
 
@@ -63,7 +63,7 @@ def emit_detector(
 
 
 def detector_files(
-    front_end: AnyFrontEnd, scaling: Scaling, detector: Detector, graph: Graph, digest: str, name: str
+    front_end: AnyFrontEnd | Hops, scaling: Scaling, detector: Detector, graph: Graph, digest: str, name: str
 ) -> dict[str, bytes]:
     """Contents of the four files by name, and of two for each further source; raises as `emit_detector`."""
     context = _context(front_end, detector, graph, digest, name)
@@ -72,7 +72,8 @@ def detector_files(
     return {**front_end_files(front_end, scaling, graph, digest, name, detector.score.places), **made}
 
 
-def _context(front_end: AnyFrontEnd, detector: Detector, graph: Graph, digest: str, name: str) -> dict[str, Any]:
+def _context(around: AnyFrontEnd | Hops, detector: Detector, graph: Graph, digest: str, name: str) -> dict[str, Any]:
+    front_end = around.each if isinstance(around, Hops) else around
     score = detector.score
     outputs = graph.tensors[graph.outputs[0]].size
     arrays: list[CArray] = []
@@ -91,7 +92,7 @@ def _context(front_end: AnyFrontEnd, detector: Detector, graph: Graph, digest: s
             raise ConversionError("a score of predicted features is for one source, and the front end joins several")
         arrays = [c_array("uint8_t", "is_predicted", _predicted(front_end, score.places, outputs))]
     return {
-        **stage_context("detector", detector, front_end, digest, name),
+        **stage_context("detector", detector, around, digest, name),
         "score": dataclasses.asdict(score),
         "score_text": _score_text(detector, front_end.shape[-1]),
         "zeros": [f"({zero})" for zero in score.zeros],

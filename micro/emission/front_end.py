@@ -11,7 +11,7 @@ import numpy as np
 from micro.emission.c_array import write_sources
 from micro.emission.c_text import CArray, c_array, float_text, render
 from micro.errors import ConversionError
-from micro.signal import AnyFrontEnd, FrontEnd, JoinedFrontEnd, Scaling, fixed_point, float32
+from micro.signal import AnyFrontEnd, FrontEnd, Hops, JoinedFrontEnd, Scaling, fixed_point, float32
 from micro.signal.bands import mel_bins
 from micro.signal.fourier import quarter_cosine
 from micro.support.c_names import CNames
@@ -59,12 +59,16 @@ def emit_front_end(
 
 
 def front_end_files(
-    front_end: AnyFrontEnd, scaling: Scaling, graph: Graph, digest: str, name: str, predicted: Sequence[int] = ()
+    front_end: AnyFrontEnd | Hops, scaling: Scaling, graph: Graph, digest: str, name: str, predicted: Sequence[int] = ()
 ) -> dict[str, bytes]:
     """Contents of the two files by name, and of two more for each further source; raises as `emit_front_end`.
 
     `predicted` are the places, in a row of features, of those that the model does not take but predict.
     """
+    if isinstance(front_end, Hops):
+        quantization = input_scale(front_end.each, graph)
+        context = _context(front_end.each, scaling, quantization, digest, name)
+        return _rendered({**context, **_of_hops(front_end)}, name)
     if len(scaling.centre) != front_end.shape[-1]:
         raise ValueError(f"the scaling has {len(scaling.centre)} features, the front end {front_end.shape[-1]}")
     quantization = input_scale(front_end, graph, predicted)
@@ -136,6 +140,8 @@ def _context(
         "size": int(np.prod(front_end.shape)),
         "length": length,
         "frames": frames,
+        "hops": False,
+        "first_rows": frames,
         "frame_hop": front_end.frame_hop,
         "row": int(np.prod(front_end.shape)) // front_end.frames,
         "stack": STACK,
@@ -154,6 +160,16 @@ def _context(
         "taper": front_end.taper,
         "arrays": arrays,
         **numbers,
+    }
+
+
+def _of_hops(hops: Hops) -> dict[str, Any]:
+    """What differs where the model takes the rows of a hop."""
+    return {
+        "hops": True,
+        "window": hops.whole.window,
+        "first_rows": hops.first_rows,
+        "description": describe(hops.whole),
     }
 
 

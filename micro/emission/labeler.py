@@ -11,7 +11,7 @@ from micro.emission.c_text import c_array, c_string, comment_text, float_text, r
 from micro.emission.front_end import front_end_files
 from micro.emission.sensor import stage_context
 from micro.errors import ConversionError
-from micro.signal import AnyFrontEnd, Scaling
+from micro.signal import AnyFrontEnd, Hops, Scaling
 from micro.support.files import sha256
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
 
@@ -58,7 +58,7 @@ def emit_labeler(
 
 
 def labeler_files(
-    front_end: AnyFrontEnd, scaling: Scaling, labeler: Labeler, graph: Graph, digest: str, name: str
+    front_end: AnyFrontEnd | Hops, scaling: Scaling, labeler: Labeler, graph: Graph, digest: str, name: str
 ) -> dict[str, bytes]:
     """Contents of the four files by name, and of two for each further source; raises as `emit_labeler`."""
     outputs = graph.tensors[graph.outputs[0]].size

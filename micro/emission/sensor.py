@@ -8,17 +8,22 @@ from micro.detection.outcome import Decider
 from micro.detection.sensor import LARGEST_SAMPLE, saturated_count
 from micro.emission.c_text import float_text
 from micro.emission.front_end import source_prefix
-from micro.signal import AnyFrontEnd, JoinedFrontEnd
+from micro.signal import AnyFrontEnd, Hops, JoinedFrontEnd
 from micro.support.c_names import CNames
 
 
-def stage_context(stage: str, decider: Decider, front_end: AnyFrontEnd, digest: str, name: str) -> dict[str, Any]:
-    """For the templates of NAME_stage.h and NAME_stage.c."""
+def stage_context(
+    stage: str, decider: Decider, front_end: AnyFrontEnd | Hops, digest: str, name: str
+) -> dict[str, Any]:
+    """For the templates of NAME_stage.h and NAME_stage.c; `missing_hops` lead to the first window, 0 where none are taken."""
+    warm_up = front_end.warm_up if isinstance(front_end, Hops) else 0
+    front_end = front_end.whole if isinstance(front_end, Hops) else front_end
     fixed = front_end.arithmetic == "fixed"
     limit = saturated_count(decider) if fixed else decider.saturation
     return {
         **CNames(name).context(stage),
         "stage": stage,
+        "missing_hops": warm_up,
         "digest": digest,
         "fixed": fixed,
         "guarantee": decider.guarantee,

@@ -33,6 +33,11 @@ def require_searchable(config: Config) -> None:
         raise RunError("search: task 'sequence' has no search; run it with students of other sizes (keras-kd run)")
     if config.student.path:
         raise RunError("search: student.path names a model as it is; give student.family instead, so that it can vary")
+    if config.firmware.streaming:
+        raise RunError(
+            "search: costs of candidates are those of whole windows; leave out firmware.streaming, and give it to the student "
+            "that is found with keras-kd run"
+        )
     if getattr(config.data, "folds", None):
         raise RunError(
             "search: candidates are judged on one division; leave out data.folds, and give them to the student that is found "

@@ -97,6 +97,11 @@ def new_firmware(
         files = text_project(run_folder, config.firmware.name, board, runtime, windows)
         return write_folder(directory, files)
     firmware = load_firmware(run_folder)
+    if firmware.hops is not None and runtime != "static":
+        raise RunError(
+            f"{run_folder}: firmware.streaming keeps the model's state in the last stage, where static C takes it and "
+            "TFLite Micro's interpreter does not; take runtime 'static', or run without firmware.streaming"
+        )
     kept = load_windows(run_folder, firmware)
     if windows is None:
         windows = min(len(kept), max(1, min(SELF_TEST_WINDOWS, SELF_TEST_VALUES // kept[0].size)))
@@ -169,15 +174,15 @@ def project_files(
     `image_size` is the height and width of pictures, whose pixels are the sensor's samples. `channels` are the names of a
     sample's, of the main source and of each further one.
     """
-    graph, digest = read(firmware.tflite), sha256(firmware.tflite)
+    graph, digest = read(firmware.deployed), sha256(firmware.deployed)
     context = {**_context(firmware, frames, name, digest, board, runtime, channels), **_pixels(firmware, image_size)}
     stage = _stage_files(firmware, graph, digest, name)
-    return assembled(stage, firmware.tflite, context, COMMON, board, runtime, class_names=class_names)
+    return assembled(stage, firmware.deployed, context, COMMON, board, runtime, class_names=class_names)
 
 
 def _stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> dict[str, bytes]:
     """Front end and last stage."""
-    around = (firmware.front_end, firmware.scaling)
+    around = (firmware.hops or firmware.front_end, firmware.scaling)
     if isinstance(firmware.decider, Recognizer):
         return recognizer_files(*around, firmware.decider, graph, digest, name)
     if isinstance(firmware.decider, Estimator | Estimators):
@@ -240,7 +245,8 @@ def _context(
         "sample_rate": front_end.sample_rate,
         "machines": MACHINES,
         "windows": len(frames),
-        "frames": None if front_end.frame is None else front_end.frames,
+        "frames": None if front_end.frame is None and firmware.hops is None else front_end.frames,
+        "hops": firmware.hops is not None,
         "block": _block(front_end.hop),
         "samples": [c_array(_sample_type(fixed), "", window).rows for window in main_of(samples)],
         **_expected(firmware, samples),

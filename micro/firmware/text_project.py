@@ -68,6 +68,7 @@ def text_project_files(
         "stage": "predictor",
         "monitored": False,
         "several": [],
+        "hops": False,
         "image_size": None,
         "sample_rate": None,
         "fixed": True,

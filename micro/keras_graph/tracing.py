@@ -48,10 +48,18 @@ def traced(model: keras.Model) -> tf.types.experimental.ConcreteFunction:
                 _refuse_control_flow(concrete.graph, model)
                 _refuse_vast_values(concrete.graph, model)
                 return convert_variables_to_constants_v2(concrete)
-        except ConversionError:
-            raise
+        except ConversionError as error:
+            raise _unwrapped(error) from None
         except Exception as error:
             raise ConversionError(_untraceable(model, error)) from None
+
+
+def _unwrapped(error: ConversionError) -> ConversionError:
+    """A refusal as it was made: Keras writes where it came from around that of a layer, in lines that our errors escape."""
+    if "Exception encountered when calling" not in str(error):
+        return error
+    lines = str(error).replace("\\n", "\n").replace("\\x1b", "\x1b")
+    return ConversionError(reason_of(Exception(lines)))
 
 
 @contextmanager
@@ -72,6 +80,8 @@ def static(model: keras.Model) -> Iterator[keras.Model]:
                 shape = (1, *source.inputs[0].shape[1:])
                 inputs = keras.Input(batch_shape=shape, dtype=dtype, name="input")
                 fixed = keras.Model(inputs, call(source, inputs, training=False), name="static")
+        except ConversionError as error:
+            raise _unwrapped(error) from None
         except Exception as error:
             raise ConversionError(_untraceable(model, error)) from None
         yield fixed
@@ -280,4 +290,4 @@ def reason_of(error: Exception) -> str:
     wrapped = [line for line in wrapped if not line.startswith("Could not automatically infer")]
     causes = [line for line in wrapped if not line.startswith("Exception encountered")]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return (causes[0] if causes else lines[0] if lines else type(error).__name__)[:300]
+    return (causes[0] if causes else lines[0] if lines else type(error).__name__)[:500]

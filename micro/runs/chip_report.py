@@ -1,4 +1,4 @@
-"""Parts of a report on the chip: the budget, and the time of each operator on a core."""
+"""Parts of a report on the chip: the budget, the model of a hop, and the time of each operator on a core."""
 
 from __future__ import annotations
 
@@ -28,6 +28,27 @@ class BudgetReport(Part):
     board: str | None = None
     core: str | None = None
     runtime: str = "tflm"
+
+
+class StreamingReport(Part):
+    """The student as a model that takes a hop.
+
+    Attributes:
+        hop: Steps in time that it takes.
+        hops: Hops of a window.
+        state: Bytes that it keeps from hop to hop.
+        macs, whole_macs: Multiply-accumulates of a hop, and of a whole window.
+        stops: Operators that compute a whole window at each hop, and why.
+        verified: Test windows on which both models were compared.
+    """
+
+    hop: int
+    hops: int
+    state: int
+    macs: int
+    whole_macs: int
+    stops: tuple[str, ...]
+    verified: int
 
 
 class OperatorTime(Part):

@@ -27,7 +27,10 @@ from micro.quantize.granularity import choose_weights
 from micro.quantize.program import Activations
 from micro.quantize.rules import Granularity
 from micro.runs.budgets import exceeded
+from micro.runs.streamed import streamed_student
 from micro.runs.unlabeled import of_labeled
+from micro.signal import AnyFrontEnd, FrontEnd
+from micro.tflite.graph import TfliteLike
 
 # Fine-tuning starts at this fraction of the student's learning rate: it should repair. What lost channels has to learn again.
 GENTLER = 1 / 3
@@ -156,10 +159,13 @@ def _biased(student: keras.Model) -> keras.Model:
     return copy
 
 
-def require_budget(student: keras.Model, config: Config, calibration: np.ndarray, table: int = 0) -> None:
+def require_budget(
+    student: keras.Model, config: Config, calibration: np.ndarray, front_end: AnyFrontEnd, table: int = 0
+) -> None:
     """Refuse a budget that the student cannot meet whatever it learns, before it learns anything.
 
     Args:
+        front_end: Of the student, which says what a hop is.
         table: Bytes of a table of characters in flash besides the model.
 
     Raises:
@@ -175,7 +181,10 @@ def require_budget(student: keras.Model, config: Config, calibration: np.ndarray
     aware = quantize_aware(model, calibration, weights="per_tensor", bits=bits, activations=activations)
     converted = convert(aware)
     smallest = pack(converted, ram=budget.arena) if _clustered(config) or bits < 8 else converted
-    if broken := exceeded(budget, Model.read(smallest), table):
+    judged: TfliteLike = smallest
+    if config.firmware.streaming and isinstance(front_end, FrontEnd):
+        judged = streamed_student(smallest, front_end)
+    if broken := exceeded(budget, Model.read(judged), table):
         narrower = ", a smaller student.embedding" if table else ""
         raise RunError(
             f"budget: cannot be met, the smallest that this config can reach: {'; '.join(broken)}. "

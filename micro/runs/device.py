@@ -20,7 +20,7 @@ from micro.detection.sensor import Fault, faults
 from micro.errors import RunError
 from micro.runs.evaluate import run_inputs
 from micro.runs.finished import read_run
-from micro.signal import AnyFrontEnd, Frames, JoinedFrames, JoinedFrontEnd, Scaling
+from micro.signal import AnyFrontEnd, Frames, Hops, JoinedFrames, JoinedFrontEnd, Scaling
 from micro.signal.joined import counts_of, int8_of, streamed
 from micro.signal.joined_frames import arrivals_of, main_of
 from micro.support.wording import counted
@@ -36,6 +36,8 @@ class _NoLimits:
 
 
 _NO_LIMITS = _NoLimits()
+# The student as a model that takes a hop, in the folder of a run whose firmware streams.
+STEP = "student_step_int8.tflite"
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,34 @@ class Decision:
 
 @dataclass(frozen=True)
 class Firmware:
-    """All that a run puts on a chip: front end, scaling, model, and the last stage behind it."""
+    """All that a run puts on a chip: front end, scaling, model, and the last stage behind it.
+
+    `step` is the model as one that takes the rows of a hop, where the chip runs that one in place of `tflite`. From the first
+    whole window on both give the same.
+    """
 
     front_end: AnyFrontEnd
     scaling: Scaling
     tflite: bytes
     decider: Decider
+    step: bytes | None = None
+
+    @property
+    def hops(self) -> Hops | None:
+        """The hops that the model on the chip takes; None where it takes whole windows."""
+        return None if self.step is None or isinstance(self.front_end, JoinedFrontEnd) else Hops.of(self.front_end)
+
+    @property
+    def deployed(self) -> bytes:
+        """The model on the chip."""
+        return self.tflite if self.step is None else self.step
+
+    def newest(self, features: np.ndarray) -> np.ndarray:
+        """What the model on the chip takes of the features of windows (n, ...): all rows, or those of a hop."""
+        if self.step is None:
+            return features
+        graph = read(self.step)
+        return features[:, -graph.tensors[graph.inputs[0]].shape[1] :]
 
     def features(self, frames: Frames) -> np.ndarray:
         """The int8 features of windows, in the scale of the model's input, (n, window, channels) -> (n, *shape).
@@ -156,7 +180,10 @@ def _in_time(front_end: AnyFrontEnd, given: Mapping[str, np.ndarray]) -> list[tu
 
 @dataclass(frozen=True)
 class Observed:
-    """int8 features and outputs of windows, 0 where the sensor is at fault; `faulty` as `faults` gives it."""
+    """int8 features and outputs of windows, 0 where the sensor is at fault; `faulty` as `faults` gives it.
+
+    Features are those that the model on the chip takes: of a window, or of its last hop.
+    """
 
     faulty: np.ndarray
     features: np.ndarray
@@ -210,7 +237,7 @@ def observe(firmware: Firmware, frames: Frames) -> Observed:
     if good.any():
         features[good] = firmware.features(frames[good])
         outputs[good] = run_inputs(firmware.tflite, firmware.inputs(features[good]))
-    return Observed(faulty, features, outputs)
+    return Observed(faulty, firmware.newest(features), outputs)
 
 
 def not_for_a_chip(config: Config, decider: Decider | Predictor | None) -> str | None:
@@ -255,4 +282,14 @@ def load_firmware(run_folder: str | Path) -> Firmware:
     if isinstance(decider, Estimator | Estimators) and outputs != len(decider.each):
         numbers = counted(len(decider.each), "number")
         raise RunError(f"{folder} is damaged: it estimates {numbers}, and its model has {outputs} outputs")
-    return Firmware(report.features, report.scaling, content, decider)
+    return Firmware(report.features, report.scaling, content, decider, _step_of(folder, config))
+
+
+def _step_of(folder: Path, config: Config) -> bytes | None:
+    """The student as a model that takes a hop, where the run's firmware streams."""
+    if not config.firmware.streaming:
+        return None
+    try:
+        return (folder / STEP).read_bytes()
+    except OSError as error:
+        raise RunError(f"{folder} is damaged: {error.filename}: {error.strerror}") from None

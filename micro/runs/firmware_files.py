@@ -243,9 +243,12 @@ the folder above this one:
 
 keras-kd new-firmware --help names the boards.
 """
+    kind = "holds TFLite Micro"
+    if config.firmware.streaming:
+        kind = "gives it the rows of a hop at a time: it is static C and keeps what it has computed of earlier ones"
     return f"""\
 This is the model alone: {files}.
-It is for a program of your own that holds TFLite Micro. Front end, scaling and {stage} are not here.
+It is for a program of your own that {kind}. Front end, scaling and {stage} are not here.
 
 {whole if no_project is None else f"keras-kd new-firmware cannot write a whole project of this run: {no_project}."}
 """.encode()

@@ -10,6 +10,7 @@ import keras
 from keras import layers
 
 from micro.config import AUTOENCODERS, CONVOLUTIONAL, PLANAR, RECURRENT, Family
+from micro.config.models import Padding
 from micro.runs.convolutions import Windowing, convolved, dropped, pooled
 
 
@@ -23,6 +24,7 @@ def build(
     kernel: int = 9,
     stride: int = 4,
     dropout: float = 0.0,
+    padding: Padding = "same",
     predicted: tuple[int, ...] = (),
 ) -> keras.Model:
     """A network of a family.
@@ -48,6 +50,9 @@ def build(
 
     One that predicts features from others is of any family, with linear outputs in the shape `predicted` in the end.
 
+    Convolutions over time are padded at both ends with `padding` 'same'; with 'valid' each gives fewer steps than it takes, and
+    a block's input is cut to the middle steps before it is added. Such a model can be streamed: `micro.stream`.
+
     While it trains, a `dropout` of the values behind each of these layers are left out (Srivastava et al. 2014).
 
     Shapes: (*input_shape) -> `predicted` where it is given; else the same for an autoencoder, (classes,) otherwise; one class
@@ -57,7 +62,9 @@ def build(
         ValueError: For a family that does not suit the task or the inputs, or sizes that are not positive.
     """
     inputs = keras.Input(input_shape, name="features")
-    return build_on(inputs, inputs, family, sizes, classes, name, Windowing(kernel, stride, dropout), predicted)
+    return build_on(
+        inputs, inputs, family, sizes, classes, name, Windowing(kernel, stride, dropout, padding), predicted
+    )
 
 
 def build_on(
@@ -76,6 +83,11 @@ def build_on(
     if not predicted:
         _require_fit(family, classes, name)
     _require_shape(family, input_shape, name)
+    if windowing.padding == "valid" and (family not in CONVOLUTIONAL or len(input_shape) != 2):
+        raise ValueError(
+            f"{name}: padding = 'valid' is for convolutions over time on (time, channels), and family {family!r} takes "
+            f"{input_shape} here; leave it 'same'"
+        )
     if family == "conv_autoencoder":
         hidden = _coded(inputs, sizes, windowing)
     elif family in CONVOLUTIONAL:

@@ -12,14 +12,16 @@ import numpy as np
 import tensorflow as tf
 
 from keras_kd.layers import copied
+from micro.aot import generate
 from micro.config import AUTO, Config
 from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepared import Prepared, calibration_windows
 from micro.emission import emit
 from micro.errors import ConversionError, DataError
 from micro.runs.baseline import baseline_files
+from micro.runs.chip_report import StreamingReport
 from micro.runs.compression import Written
-from micro.runs.device import not_for_a_chip
+from micro.runs.device import STEP, not_for_a_chip
 from micro.runs.firmware_files import (
     by_class,
     by_label,
@@ -39,9 +41,12 @@ from micro.runs.report import render_report
 from micro.runs.reporting import Emitted, RunResults, make_report
 from micro.runs.run_report import RunReport
 from micro.runs.seed_run import SeedRun, SeedWork, Tick, run_seed
+from micro.runs.streamed import streamed_student, verified
 from micro.runs.text_device import TEST_TEXTS
 from micro.runs.train import check_models
 from micro.runs.training_devices import ready_devices
+from micro.signal import FrontEnd
+from micro.streaming.streamed import Streamed
 from micro.support.files import array_bytes, json_bytes, keras_bytes, sha256, write_bytes
 from micro.support.progress import Progress
 from micro.support.wording import listed
@@ -126,13 +131,18 @@ def _finish(results: RunResults, working: Path) -> RunReport:
     config, data, tflite = results.config, results.data, results.deployed.written
     threshold = results.chosen.evaluations["student_int8"].threshold
     parity = _verified(results.chosen, data, tflite)
-    files = emit(
-        tflite,
-        working / "firmware",
-        config.firmware.name,
-        class_names=data.class_names or data.label_names,
-        constants=None if threshold is None else {"threshold": threshold.value},
-    )
+    streamed, streaming = _streamed(config, data, tflite)
+    if streamed is None:
+        files = emit(
+            tflite,
+            working / "firmware",
+            config.firmware.name,
+            class_names=data.class_names or data.label_names,
+            constants=None if threshold is None else {"threshold": threshold.value},
+        )
+    else:
+        files = generate(streamed, working / "firmware", config.firmware.name)
+        streamed.save(working / STEP)
     _keep(results.chosen, data, working)
     detector = chip_detector(config, data, tflite, threshold)
     recognizer = chip_recognizer(config, data, tflite)
@@ -144,11 +154,20 @@ def _finish(results: RunResults, working: Path) -> RunReport:
     names = tuple(path.name for path in files)
     classes = by_class(recognizer, data, tflite), recognized(recognizer, data, tflite)
     labels = by_label(labeler, data, tflite)
-    emitted = Emitted(names, detector, recognizer, labeler, estimator, predictor, *classes, labels, parity, no_project)
+    decides = (detector, recognizer, labeler, estimator, predictor)
+    emitted = Emitted(names, *decides, *classes, labels, parity, no_project, streamed, streaming)
     report = make_report(results, emitted)
     write_bytes(working / "report.json", report.to_bytes())
     write_bytes(working / "report.html", render_report(report, results.chosen.evaluations, data))
     return report
+
+
+def _streamed(config: Config, data: Prepared, tflite: Written) -> tuple[Streamed | None, StreamingReport | None]:
+    """The student as a model that takes a hop, compared on test windows; None where the firmware does not stream."""
+    if not config.firmware.streaming or not isinstance(data.features, FrontEnd):
+        return None, None
+    made = streamed_student(tflite, data.features)
+    return made, verified(made, tflite, data.inputs(data.test))
 
 
 def _verified(chosen: SeedRun, data: Prepared, tflite: Written) -> Parity:

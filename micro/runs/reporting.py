@@ -19,7 +19,7 @@ from micro.program.size import Model
 from micro.quantize.aware import QuantizationAware
 from micro.runs.assessment import judge
 from micro.runs.budgets import exceeded
-from micro.runs.chip_report import BudgetReport, time_report
+from micro.runs.chip_report import BudgetReport, StreamingReport, time_report
 from micro.runs.evaluate import by_origin, chip_judge, soft_targets
 from micro.runs.firmware_files import judging
 from micro.runs.fold_reports import divided, fold_reports, mean_of, windows_of
@@ -47,7 +47,8 @@ from micro.runs.run_report import RunReport
 from micro.runs.seed_run import SeedRun, StageResult
 from micro.runs.text_figures import text_report
 from micro.signal import FrontEnd
-from micro.tflite.graph import read
+from micro.streaming.streamed import Streamed
+from micro.tflite.graph import TfliteLike, read
 from micro.tflite.parity import Parity
 
 # Temperature at which soft targets are shown where the config has none.
@@ -96,7 +97,7 @@ class RunResults:
 @dataclass(frozen=True)
 class Emitted:
     """The firmware of the deployed student: its files, what decides in it and what that does by class and by label, how it
-    compares with TFLite, and why no project can be written of it, if so."""
+    compares with TFLite, why no project can be written of it, if so, and the student that takes a hop, where it does."""
 
     files: tuple[str, ...]
     detector: ReportedDetector | None
@@ -109,6 +110,8 @@ class Emitted:
     by_label: tuple[LabelReport, ...]
     parity: Parity
     no_project: str | None
+    streamed: Streamed | None = None
+    streaming: StreamingReport | None = None
 
 
 def make_report(results: RunResults, emitted: Emitted) -> RunReport:
@@ -120,6 +123,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
     teacher = results.chosen.teacher.model if results.chosen.teacher else None
     in_float = "student_compressed" if config.compress else "student_distilled"
     measured = Model(deployed.written.content, read(deployed.written), deployed.footprint)
+    on_chip = measured if emitted.streamed is None else Model.read(emitted.streamed)
     report = RunReport(
         job=config.job,
         task=config.task,
@@ -143,8 +147,8 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         ),
         sparsity=sparsity_of(deployed.model),
         stages=_stages(results),
-        budget=_budget(config, measured, emitted.predictor),
-        time=time_report(measured, config.budget),
+        budget=_budget(config, on_chip, emitted.predictor),
+        time=time_report(on_chip, config.budget),
         seeds=_seeds(results),
         summary=summarize(metrics),
         distilling=compare(metrics, metric, "student_distilled", "student_alone", over),
@@ -161,6 +165,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         no_project=emitted.no_project,
         history=_histories(results.chosen),
         recipe=results.recipe,
+        streaming=emitted.streaming,
     )
     if results.others:
         folds = fold_reports(config, (data, *results.others), results.seeds[:: config.seeds], metrics)

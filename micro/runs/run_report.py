@@ -15,7 +15,7 @@ from micro.detection.detector import Detector
 from micro.detection.labeler import Labeler
 from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
-from micro.runs.chip_report import BudgetReport, TimeReport
+from micro.runs.chip_report import BudgetReport, StreamingReport, TimeReport
 from micro.runs.emulated import Emulated
 from micro.runs.fold_parts import FoldReport, merged
 from micro.runs.recipe_choice import RecipeChoice
@@ -79,6 +79,7 @@ class RunReport(Part):
         no_project: Why no firmware project can be written of the run; None where one can.
         history: Learning curves of the first seed, by model.
         verdict: None after a recalibration.
+        streaming: The student as a model that takes a hop; None where the firmware does not stream.
         recipe: What was tried for recipe "auto", and what was chosen; None where the config says what is taught.
 
     Examples:
@@ -134,6 +135,7 @@ class RunReport(Part):
     recalibration: Recalibration | None = None
     emulated: tuple[Emulated, ...] = ()
     recipe: RecipeChoice | None = None
+    streaming: StreamingReport | None = None
 
     @property
     def metric(self) -> str:

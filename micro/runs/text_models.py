@@ -63,7 +63,7 @@ def build_text(part: ModelConfig, text: Text, name: str) -> keras.Model:
     hidden = layers.Embedding(text.vocabulary.size, part.embedding or EMBEDDING, name=TABLE)(tokens)
     cropping = (whole.before - span.before, whole.after - span.after)
     hidden = layers.Cropping1D(cropping, name=WINDOW)(hidden)
-    windowing = Windowing(part.kernel, part.stride, part.dropout)
+    windowing = Windowing(part.kernel, part.stride, part.dropout, part.padding)
     return build_on(tokens, hidden, part.family, part.sizes, len(text.symbols), name, windowing)
 
 
@@ -74,7 +74,7 @@ def split(model: keras.Model, part: ModelConfig) -> tuple[Embedding, keras.Model
     length = model.input_shape[1]
     table = np.array(keras.ops.convert_to_numpy(model.get_layer(TABLE).embeddings), np.float32)
     inputs = keras.Input(window.output.shape[1:], name="features")
-    windowing = Windowing(part.kernel, part.stride, part.dropout)
+    windowing = Windowing(part.kernel, part.stride, part.dropout, part.padding)
     # Built again, since a model cut out of another has an input whose name differs from process to process.
     rest = build_on(inputs, inputs, part.family, part.sizes, model.output_shape[-1], model.name, windowing)
     rest.set_weights(keras.Model(window.output, model.outputs[0]).get_weights())

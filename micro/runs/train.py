@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 import numpy as np
@@ -26,6 +26,7 @@ from micro.runs.own_models import load_model, load_teacher
 from micro.runs.real_numbers import standardized
 from micro.runs.recorded_teacher import RecordedTeacher, known_of, require_on_outputs
 from micro.runs.score_teacher import ScoreTeacher, check_detectors, scores_of_detectors
+from micro.runs.streamed import require_streaming
 from micro.runs.teaching import candidates_of, on_outputs, recipe_of
 from micro.runs.text_models import Embedding, build_text, settle_unknown, split, transcribed
 from micro.runs.training_devices import several_devices
@@ -180,7 +181,8 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
     for stage in config.compress:
         if stage.stage == "shrink":
             plan_shrink(models[1], stage.rate)
-    require_budget(models[1], config, calibration, table)
+    require_streaming(models[1], config, data.features, calibration)
+    require_budget(models[1], config, calibration, data.features, table)
     check_teacher(config, data)
 
 
@@ -223,10 +225,8 @@ def build_model(
 ) -> keras.Model:
     """The network that a section of a config describes; `classes` is None for one that gives features: those that it takes, or
     others, of the shape `predicted`."""
-    shape = {"kernel": part.kernel, "stride": part.stride}
-    return students.build(
-        part.family, part.sizes, input_shape, classes, name, **shape, dropout=part.dropout, predicted=predicted
-    )
+    convolved: dict[str, Any] = part.model_dump(include={"kernel", "stride", "dropout", "padding"})
+    return students.build(part.family, part.sizes, input_shape, classes, name, **convolved, predicted=predicted)
 
 
 def _new_student(config: Config, data: Prepared, seed: int) -> keras.Model:

@@ -4,6 +4,7 @@ May import: nothing of this project.
 """
 
 from micro.signal.front_end import FrontEnd
+from micro.signal.hops import Hops
 from micro.signal.joined import AnyFrontEnd, JoinedFrontEnd, Source
 from micro.signal.joined_frames import ChosenFrames, Frames, JoinedFrames, MainFrames, SourceFrames
 from micro.signal.scaling import Scaling, fit_scaling
@@ -13,6 +14,7 @@ __all__ = [
     "ChosenFrames",
     "Frames",
     "FrontEnd",
+    "Hops",
     "JoinedFrames",
     "JoinedFrontEnd",
     "MainFrames",

@@ -5,61 +5,18 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from micro.errors import ConversionError, ModelError
+from micro.streaming.streamed import Streamed
 from micro.streaming.time_axis import Along, Reach, along_time, integers_of, picked, slice_of
-from micro.support.files import write_bytes
 from micro.tflite.cost import WIDTHS
 from micro.tflite.graph import Graph, Op, TfliteLike, content_of, packed, read, schema_module
 
 if TYPE_CHECKING:
     from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema_types
-
-
-@dataclass(frozen=True, repr=False)
-class Streamed:
-    """A model that takes the samples of a hop, as .tflite bytes.
-
-    Attributes:
-        content: The bytes of the .tflite. Its variables begin at their zero points, which stand for 0.
-        hop: Samples that it takes at a time.
-        warm_up: Hops until the output is that of the model of the whole window.
-        state_bytes: Bytes that it keeps from hop to hop.
-        macs, whole_macs: Multiply-accumulates of a hop, and of a window of the model that it was made of.
-        stops: Layers from which on everything is computed again at each hop, each with the reason.
-
-    Examples:
-        >>> inputs = keras.Input((16, 2))
-        >>> hidden = keras.layers.Conv1D(4, 3, activation="relu")(inputs)
-        >>> model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling1D()(hidden)))
-        >>> x = np.random.default_rng(0).normal(size=(200, 16, 2)).astype("float32")
-        >>> streamed = micro.stream(micro.convert(model, x), hop=2)
-        >>> streamed.macs, streamed.whole_macs, streamed.warm_up
-        (60, 348, 8)
-    """
-
-    content: bytes
-    hop: int
-    warm_up: int
-    state_bytes: int
-    macs: int
-    whole_macs: int
-    stops: tuple[str, ...] = ()
-
-    def save(self, path: str | Path) -> Path:
-        """Write the .tflite; missing folders are made. Returns the path."""
-        return write_bytes(path, self.content)
-
-    def __repr__(self) -> str:
-        return (
-            f"Streamed({len(self.content):,} bytes, hop {self.hop}, {self.macs:,} of {self.whole_macs:,} MACs, "
-            f"state {self.state_bytes:,} bytes, right from hop {self.warm_up} on)"
-        )
 
 
 def stream(tflite: TfliteLike, hop: int) -> Streamed:

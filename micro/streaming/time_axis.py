@@ -270,6 +270,10 @@ def _reducing(op: Op, graph: Graph, flows: Mapping[int, Flow]) -> Reach | str:
     return Reach(replace(flow, axis=flow.axis - gone))
 
 
+def _lstm(op: Op, graph: Graph, flows: Mapping[int, Flow]) -> Reach | str:
+    return "begins each window with a state of zeros, which a hop in the middle of it does not have"
+
+
 def _strided_slice(op: Op, graph: Graph, flows: Mapping[int, Flow]) -> Reach | str:
     flow, x, y = flows[op.inputs[0]], graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
     cut = slice_of(op, graph, flow.axis)
@@ -330,4 +334,5 @@ RULES: dict[str, Rule] = {
     "TRANSPOSE": _transpose,
     "FULLY_CONNECTED": _fully_connected,
     "STRIDED_SLICE": _strided_slice,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm,
 }

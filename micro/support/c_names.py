@@ -43,6 +43,7 @@ ENDINGS = (
     "_infer_tflm",
     "_invoke",
     "_invoke_in",
+    "_invoke_with",
     "_input",
     "_output",
     "_run",
