@@ -48,7 +48,7 @@ from micro.runs.seed_run import SeedRun, StageResult
 from micro.runs.text_figures import text_report
 from micro.signal import FrontEnd
 from micro.streaming.streamed import Streamed
-from micro.tflite.graph import TfliteLike, read
+from micro.tflite.graph import read
 from micro.tflite.parity import Parity
 
 # Temperature at which soft targets are shown where the config has none.
