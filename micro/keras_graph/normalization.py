@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def normalization_call(layer: keras.layers.LayerNormalization | keras.layers.RMSNormalization) -> Call | None:
     """What a LayerNormalization or RMSNormalization over the last axis calls while it is traced; None for other axes.
 
-    Keras's own form computes a variance and the inverse of its root. In int8 each has 256 steps over the largest of all rows, so
-    that a row of little variance has none of its own left. L2_NORMALIZATION divides a row by its length instead, whose square
+    Keras's own form computes a variance and the inverse of its root. In int8 each has 256 steps over the largest of all rows,
+    so that a row of little variance has few of its own. L2_NORMALIZATION divides a row by its length instead, whose square
     the kernel sums in 32 bits and never rounds: (x - mean) / sqrt(variance + epsilon) is sqrt(n) times the row over its length,
     once the row ends with a value sqrt(n * epsilon), which is cut off again. Scale and shift are one DEPTHWISE_CONV_2D.
     """

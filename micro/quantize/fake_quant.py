@@ -87,7 +87,7 @@ class Grid(keras.Layer):
 
 
 def learns_steps(node: Node) -> bool:
-    """Whether the scales of a kernel are learned: those of few steps are, for which the largest weight is too wide a range."""
+    """Whether a kernel's scales are learned: with few steps they are, as the largest weight is then too wide a range."""
     return node.kernel is not None and node.bits < 8 and node.op != LSTM
 
 
@@ -139,7 +139,7 @@ def over_channels(reduce: Callable[..., Tensor], kernel: Tensor, node: Node) -> 
 
 
 def least_error_scale(kernel: Tensor, node: Node) -> Tensor:
-    """The scale at which a kernel has the least squared error by clipping and rounding, of `CLIPPINGS` of its largest weight."""
+    """The scale of the least squared error by clipping and rounding, of `CLIPPINGS` of the largest weight."""
     widest = kernel_scale(kernel, node, 0.0)
     best, least = widest, None
     for fraction in CLIPPINGS:
