@@ -64,7 +64,8 @@ def quantize_aware(
         ranges: 'minmax', 'percentile' (all but one value in ten thousand at each end) or 'mse' (least squared error).
         weights: 'per_channel', a scale for each output channel; 'per_tensor', one for each kernel; 'auto', per channel for
             8-bit convolutions alone, which saves RAM and lets narrow weights be packed. Or one by layer name, others 'auto'.
-        bits: Width of the weights, 2 to 8, or one by layer name, others 8; stored as int8, which `micro.pack` makes smaller.
+        bits: Width of the weights, 2 to 8, or one by layer name, others 8; stored as int8, which `micro.pack` makes smaller. The
+            scales of narrow kernels start at the least squared error and are learned (Esser et al. 2020, LSQ).
         rules: For layers by pattern, over `weights` and `bits`; of several that match a layer, the last counts.
         activations: 'int8', or 'int16' with int8 weights: twice the RAM, and accuracy close to that of float32.
         learn_ranges: Whether training moves the ranges.
@@ -79,7 +80,7 @@ def quantize_aware(
         >>> micro.convert(aware).weights
         'as simulated'
 
-    Source: Jacob et al. 2018, https://arxiv.org/abs/1712.05877.
+    Source: Jacob et al. 2018, https://arxiv.org/abs/1712.05877; learned scales: https://arxiv.org/abs/1902.08153.
     """
     accepted, samples = accept(model, calibration)
     _require_one_of("ranges", ranges, Method)
@@ -185,6 +186,7 @@ class QuantizationAware(keras.Model):
             for name, value in weights.get(operator.node.name, {}).items():
                 getattr(operator, name).assign(value)
             if operator.step is not None:
+                assert operator.kernel is not None
                 operator.step.assign(ops.log(least_error_scale(operator.kernel, operator.node)))
 
     def weights_now(self) -> Weights:
