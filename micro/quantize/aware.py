@@ -64,8 +64,8 @@ def quantize_aware(
         ranges: 'minmax', 'percentile' (all but one value in ten thousand at each end) or 'mse' (least squared error).
         weights: 'per_channel', a scale for each output channel; 'per_tensor', one for each kernel; 'auto', per channel for
             8-bit convolutions alone, which saves RAM and lets narrow weights be packed. Or one by layer name, others 'auto'.
-        bits: Width of the weights, 2 to 8, or one by layer name, others 8; stored as int8, which `micro.pack` makes smaller. The
-            scales of narrow kernels start at the least squared error and are learned (Esser et al. 2020, LSQ).
+        bits: Width of the weights, 2 to 8, or one by layer name, others 8; stored as int8, which `micro.pack` makes smaller.
+            The scales of narrow kernels start at the least squared error and are learned (Esser et al. 2020, LSQ).
         rules: For layers by pattern, over `weights` and `bits`; of several that match a layer, the last counts.
         activations: 'int8', or 'int16' with int8 weights: twice the RAM, and accuracy close to that of float32.
         learn_ranges: Whether training moves the ranges.

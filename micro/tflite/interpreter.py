@@ -39,7 +39,9 @@ def run(tflite: TfliteLike, samples: Samples) -> np.ndarray:
 def run_all(tflite: TfliteLike, samples: Samples) -> list[np.ndarray]:
     """Every output of a model in TFLite Micro, in real units; samples are a list where there are several inputs.
 
-    Raises: As `run`.
+    Raises:
+        MicroError: As `measure`.
+        ValueError: For samples of another shape, or for another number of inputs.
     """
     content = content_of(tflite)
     graph = read(content)
