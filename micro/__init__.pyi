@@ -16,8 +16,8 @@ from micro.compress.shrink import plan_shrink as plan_shrink
 from micro.compress.shrink import shrink as shrink
 from micro.config import load_config as load_config
 from micro.config import parse_config as parse_config
-from micro.conversion.convert_keras import Converted as Converted
 from micro.conversion.convert_keras import convert as convert
+from micro.conversion.converted import Converted as Converted
 from micro.datasets.recording import windows as windows
 from micro.datasets.rig import Rig as Rig
 from micro.datasets.rig import simulate_rig as simulate_rig

@@ -130,15 +130,6 @@ def test_ends_in_a_dict_are_plain_ends():
     assert steps_apart(keras.Model(inputs, {"y": output}), X) <= 1
 
 
-def test_several_outputs_are_refused_by_their_names():
-    inputs = keras.Input((8,), name="x")
-    model = keras.Model(inputs, {"kind": layers.Dense(2)(inputs), "score": layers.Dense(1)(inputs)}, name="two_heads")
-    with pytest.raises(
-        ValueError, match=r"'two_heads' has 1 input and 2 outputs \('kind', 'score'\); convert takes one"
-    ):
-        micro.convert(model, X)
-
-
 ACTIVATIONS = [
     *("relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "hard_silu", "hard_sigmoid", "softmax", "softsign"),
     *("softplus", "mish", "gelu", "selu", "elu", "celu", "exponential", "squareplus", "log_softmax", "hard_tanh"),

@@ -46,6 +46,69 @@ def test_slices_are_simulated_to_the_step(cut):
     assert steps_apart(model, np.random.default_rng(1).normal(size=(50, 6, 3)).astype("float32")) <= 1
 
 
+@pytest.mark.parametrize("last", [layers.Dense, layers.Conv2D])
+@pytest.mark.parametrize(("shape", "size"), [((5, 4, 2), (2, 3)), later((1, 3, 1), (4, 1)), later((7, 6, 3), (3, 2))])
+def test_bilinear_upsampling_is_simulated_to_the_step(shape, size, last):
+    end = last(3) if last is layers.Dense else last(2, 1)
+    first = layers.Conv2D(3, 1, activation="relu")
+    model = lively(
+        keras.Sequential([keras.Input(shape), first, layers.UpSampling2D(size, interpolation="bilinear"), end])
+    )
+    x = np.random.default_rng(1).normal(size=(60, *shape)).astype("float32")
+    assert steps_apart(model, x) <= 1
+    converted = micro.convert(model, x)
+    assert "RESIZE_BILINEAR" in read(converted).op_counts
+    assert relative_error(converted, model, x) < 0.05
+
+
+NORMALIZATIONS = [layers.LayerNormalization, *filter(None, [getattr(layers, "RMSNormalization", None)])]
+
+
+@pytest.mark.parametrize(
+    ("normalization", "shape", "width"),
+    [
+        (NORMALIZATIONS[0], (7, 3), 16),
+        (NORMALIZATIONS[-1], (7, 3), 16),
+        later(NORMALIZATIONS[0], (5,), 8),
+        later(NORMALIZATIONS[0], (3, 4, 2), 24),
+        later(NORMALIZATIONS[0], (7, 3), 64),
+        later(NORMALIZATIONS[-1], (3, 4, 2), 8),
+    ],
+)
+def test_rows_are_normalized_as_in_float_and_simulated_to_the_step(normalization, shape, width):
+    inputs = keras.Input(shape)
+    model = lively(keras.Model(inputs, normalization()(layers.Dense(width)(inputs))))
+    x = np.random.default_rng(1).normal(size=(100, *shape)).astype("float32")
+    assert steps_apart(model, x) <= 1
+    converted = micro.convert(model, x)
+    assert relative_error(converted, model, x) < 0.04
+    # In silence the row is far smaller than epsilon, and is not blown up.
+    silence = np.zeros_like(x[:1])
+    assert np.abs(converted.predict(silence) - model.predict(silence, verbose=0)).max() < 0.2
+
+
+def test_normalization_over_other_axes_is_refused_by_name():
+    inputs = keras.Input((6, 3))
+    model = keras.Model(inputs, layers.LayerNormalization(axis=1, name="over_time")(layers.Dense(4)(inputs)))
+    with pytest.raises(micro.ConversionError, match=r"layer 'over_time' \(LayerNormalization\) becomes"):
+        quantize_aware(model, np.random.default_rng(0).normal(size=(20, 6, 3)))
+
+
+@pytest.mark.parametrize(("heads", "steps"), [(2, 6), later(1, 1), later(3, 9)])
+def test_attention_is_simulated_to_the_step(heads, steps):
+    inputs = keras.Input((steps, 4))
+    h = layers.Dense(8)(inputs)
+    h = layers.Add()([h, layers.MultiHeadAttention(heads, 4)(h, h)])
+    h = layers.LayerNormalization()(h)
+    h = layers.Add()([h, layers.Dense(8)(layers.Dense(12, activation="relu")(h))])
+    model = lively(keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling1D()(h))))
+    x = np.random.default_rng(1).normal(size=(100, steps, 4)).astype("float32")
+    assert steps_apart(model, x) <= 1
+    converted = micro.convert(model, x)
+    assert read(converted).op_counts["BATCH_MATMUL"] == 2
+    assert relative_error(converted, model, x) < 0.05
+
+
 MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate")
 # Shapes of two operands; the second is stretched where it has an axis of size 1.
 PAIRS = {

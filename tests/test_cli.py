@@ -78,13 +78,15 @@ def test_bad_input_exits_2_with_one_line(tmp_path):
     (tmp_path / "text.tflite").write_text("hello")
     np.savez(tmp_path / "two.npz", a=np.zeros(3), b=np.zeros(3))
     keras.Sequential([keras.Input((3,)), layers.Lambda(lambda x: x)]).save(tmp_path / "lambda.keras")
+    keras.Sequential([keras.Input((3,)), layers.Dense(2)]).save(tmp_path / "dense.keras")
     calibrated = ("--calibration", tmp_path / "two.npz", "--out", tmp_path)
     for arguments, says in (
         (("inspect", tmp_path / "text.tflite"), "is not a .tflite"),
         (("verify", tmp_path / "none.tflite"), "No such file"),
         (("emit", tmp_path / "text.tflite", "--out", tmp_path, "--name", "x"), "is not a .tflite"),
         (("emit", tmp_path / "text.tflite", "--out", tmp_path), "Missing option '--name'"),
-        (("convert", tmp_path / "none.keras", *calibrated), "name the inputs x"),
+        (("convert", tmp_path / "none.keras", *calibrated), "no such file"),
+        (("convert", tmp_path / "dense.keras", *calibrated), "name the inputs x"),
         (("bogus",), "No such command 'bogus'"),
     ):
         result = invoke(*arguments)

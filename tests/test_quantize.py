@@ -207,8 +207,8 @@ def test_weights_have_the_granularity_and_width_that_were_asked_for(trained, wav
     assert len(kernels["relu/kernel"].quantization.scale) == 1  # convolution, norm and ReLU are one operator
     assert len(kernels["separable/kernel"].quantization.scale) == 12
     assert len(kernels["logits/kernel"].quantization.scale) == 1
-    assert len(np.unique(np.frombuffer(kernels["logits/kernel"].data, np.int8))) <= 7
-    assert len(np.unique(np.frombuffer(kernels["relu/kernel"].data, np.int8))) > 7
+    assert len(np.unique(np.frombuffer(kernels["logits/kernel"].data, np.int8))) <= 8
+    assert len(np.unique(np.frombuffer(kernels["relu/kernel"].data, np.int8))) > 8
 
 
 def test_the_last_rule_that_matches_a_layer_counts_and_what_it_leaves_out_stays(trained, waves):
@@ -275,6 +275,27 @@ def test_pruned_and_clustered_weights_stay_so(trained, waves):
         assert len(np.unique(values)) <= 16
         assert np.mean(values == 0) >= 0.45
     assert steps_apart(aware, tflite, x).max() <= 1
+
+
+def test_narrow_kernels_start_at_the_least_error_and_learn_their_scales(trained, waves):
+    x, _ = waves
+    exact = trained.predict(x, verbose=0)
+    aware = quantize_aware(trained, x, bits=3)
+    kernel = next(operator for operator in aware.operators if operator.name == "separable")
+    widest = np.abs(kernel.kernel.numpy()).max() / 3
+    starts = np.exp(kernel.step.numpy())
+    assert starts < widest
+    # What the scale of the largest weight would lose.
+    rounded = [
+        np.clip(np.round(kernel.kernel.numpy() / s), -4, 3) * s - kernel.kernel.numpy() for s in (starts, widest)
+    ]
+    assert np.sum(rounded[0] ** 2) < np.sum(rounded[1] ** 2)
+    before = np.mean((aware.predict(x, verbose=0) - exact) ** 2)
+    aware.compile(keras.optimizers.Adam(3e-3), "mse")
+    aware.fit(x, exact, epochs=3, verbose=0)
+    assert np.mean((aware.predict(x, verbose=0) - exact) ** 2) < before
+    assert np.exp(kernel.step.numpy()) != starts
+    assert steps_apart(aware, micro.convert(aware), x).max() <= 1
 
 
 def test_narrow_weights_pack():

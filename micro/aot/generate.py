@@ -21,7 +21,7 @@ from micro.aot.states import State, states_of
 from micro.aot.validate import require_valid
 from micro.aot.weight_layout import Storage
 from micro.emission.c_array import write_sources
-from micro.emission.c_text import CArray, c_array, float_text, render
+from micro.emission.c_text import CArray, c_array, comment_text, float_text, render
 from micro.support.c_names import CNames
 from micro.support.files import sha256
 from micro.tflite.graph import Graph, Op, Tensor, TfliteLike, content_of, read
@@ -261,6 +261,7 @@ def _sides(graph: Graph, indices: tuple[int, ...], side: str, offsets: tuple[int
         made.append({
             "argument": argument(indices, side, number),
             "type": C_TYPES[tensor.dtype],
+            "named": f" ({comment_text(tensor.name)})" if len(indices) > 1 else "",
             "kind": "bool, 0 or 1" if tensor.dtype == "bool" else tensor.dtype,
             "shape": tensor.shape,
             "size": tensor.size,

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from micro.aot.weight_layout import Storage
-    from micro.conversion.convert_keras import Converted, Weights
+    from micro.conversion.convert_keras import Weights
+    from micro.conversion.converted import Converted
+    from micro.keras_graph.calibration_data import Samples
     from micro.quantize.program import Activations
     from micro.quantize.ranges import Method
     from micro.quantize.rules import Granularity
@@ -31,7 +33,10 @@ if TYPE_CHECKING:
 @click.command(short_help="Quantize a Keras model to an int8 .tflite")
 @click.argument("model", type=click.Path())
 @click.option(
-    "--calibration", required=True, type=click.Path(dir_okay=False), help="Inputs: an .npy, or .npz with one array."
+    "--calibration",
+    required=True,
+    type=click.Path(dir_okay=False),
+    help="Inputs: an .npy, or .npz with an array for each.",
 )
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder for the .tflite.")
 @click.option("--weights", type=click.Choice(("auto", "per_channel", "per_tensor")), default="auto", show_default=True)
@@ -59,8 +64,9 @@ def convert(
     """
     if ram is not None and weights != "auto":
         raise ValueError("--ram chooses the weights' scales; leave --weights out")
-    samples = _load_samples(calibration)
-    converted = _quantized(_load_keras(model), model, samples, Quantization(weights, ranges, activations, bits, ram))
+    loaded = _load_keras(model)
+    samples = _load_samples(calibration, _inputs_of(loaded))
+    converted = _quantized(loaded, model, samples, Quantization(weights, ranges, activations, bits, ram))
     from micro.support.files import write_bytes
     from micro.tflite.footprint import measure
 
@@ -92,7 +98,7 @@ class Quantization:
         return {name: value for name, value in options.items() if value is not None}
 
 
-def _quantized(model: keras.Model, path: str, samples: np.ndarray, options: Quantization) -> Converted:
+def _quantized(model: keras.Model, path: str, samples: Samples, options: Quantization) -> Converted:
     """The model as .tflite; its warnings are part of the result."""
     from micro.compress.pack import pack
     from micro.conversion.convert_keras import convert as convert_model
@@ -180,7 +186,9 @@ def inspect(model: str, core: str, clock: str, runtime: Runtime, as_json: bool) 
 @click.command(short_help="Compare TFLite Micro with TFLite")
 @click.argument("model", type=click.Path(dir_okay=False))
 @click.option(
-    "--samples", type=click.Path(dir_okay=False), help="Inputs: an .npy, or .npz with one array; random by default."
+    "--samples",
+    type=click.Path(dir_okay=False),
+    help="Inputs: an .npy, or .npz with an array for each; random by default.",
 )
 @as_json
 def verify(model: str, samples: str | None, as_json: bool) -> int:
@@ -192,9 +200,15 @@ def verify(model: str, samples: str | None, as_json: bool) -> int:
     Example:
       keras-kd verify build/model_int8.tflite --samples x.npy
     """
+    from micro.tflite.graph import read
     from micro.tflite.parity import verify as verify_model
 
-    parity = verify_model(model, None if samples is None else _load_samples(samples))
+    given = None
+    if samples is not None:
+        graph = read(model)
+        loaded = _load_samples(samples, [graph.tensors[index].name for index in graph.inputs])
+        given = list(loaded.values()) if isinstance(loaded, dict) else loaded
+    parity = verify_model(model, given)
     if not as_json:
         click.echo(parity.verdict)
     print_result({**({"passed": parity.passed} if as_json else {}), **dataclasses.asdict(parity)}, as_json)
@@ -290,8 +304,18 @@ def _not_an_archive(file: Path) -> str:
     return f"{file} is not a .keras file, which is a zip archive as model.save('NAME.keras') writes it"
 
 
-def _load_samples(path: str) -> np.ndarray:
-    """The array of an .npy, or the only one of an .npz; of several, the one named x."""
+def _inputs_of(model: keras.Model) -> Sequence[str]:
+    """The names of a Keras model's inputs; none where it does not know."""
+    from micro.keras_graph.ends import inputs_of
+    from micro.quantize.aware import QuantizationAware
+
+    if isinstance(model, QuantizationAware):
+        return model.program.inputs_in.names
+    return inputs_of(model).names if getattr(model, "inputs", None) else ()
+
+
+def _load_samples(path: str, inputs: Sequence[str]) -> np.ndarray | dict[str, np.ndarray]:
+    """The array of an .npy, or the only one of an .npz; of several, the one named x; those of several inputs by their names."""
     import numpy as np
 
     file = Path(path)
@@ -307,12 +331,15 @@ def _load_samples(path: str) -> np.ndarray:
             return _numbers(loaded, path)
         with loaded as archive:
             names = archive.files
-            if len(names) == 1 or "x" in names:
+            if len(inputs) > 1 and set(inputs) <= set(names):
+                return {name: _numbers(archive[name], path) for name in inputs}
+            if len(inputs) < 2 and (len(names) == 1 or "x" in names):
                 return _numbers(archive["x" if "x" in names else names[0]], path)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise click.ClickException(f"{path} is not an .npy or .npz of plain arrays: {reason}") from None
-    raise click.ClickException(f"{path} holds {_listed(names)}; name the inputs x")
+    wanted = f"the model's inputs are {', '.join(inputs)}" if len(inputs) > 1 else "name the inputs x"
+    raise click.ClickException(f"{path} holds {_listed(names)}; {wanted}")
 
 
 def _numbers(array: np.ndarray, path: str) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from micro.keras_graph.ends import inputs_of, outputs_of
 from micro.signal.scaling import LIMIT
 from micro.tflite.graph import Graph
 from micro.tflite.layer_names import all_layers, phrase
@@ -27,9 +28,9 @@ HEADROOM = 1.25
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Root mean squared `error`, the channels (last axis) that int8 makes all but constant, and the problems in words."""
+    """Root mean squared error of each output, channels (last axis) that int8 makes all but constant, the problems in words."""
 
-    error: float
+    errors: tuple[float, ...]
     constant_inputs: tuple[int, ...]
     constant_outputs: tuple[int, ...]
     problems: tuple[str, ...]
@@ -41,74 +42,110 @@ class Comparison:
 
     Attributes:
         graph: The int8 model.
-        calibration: (n, *input) as it was passed in.
-        samples, expected, outputs: (m, *input), and the outputs (m, *output) of the Keras and of the int8 model for them.
+        calibration: (n, *input) of each input, as they were passed in.
+        samples, expected, outputs: (m, *input) of each input, and each output (m, *output) of the Keras and of the int8 model.
         anomaly_detector: Whether faults will exceed the calibrated range; None to decide by the model's shape.
     """
 
     graph: Graph
     model: keras.Model
-    calibration: np.ndarray
-    samples: np.ndarray
-    expected: np.ndarray
-    outputs: np.ndarray
+    calibration: Sequence[np.ndarray]
+    samples: Sequence[np.ndarray]
+    expected: Sequence[np.ndarray]
+    outputs: Sequence[np.ndarray]
     anomaly_detector: bool | None
 
     @property
-    def input_scale(self) -> float | None:
-        """The input's scale; None where the input is not quantized, as indices are not."""
-        quantization = self.graph.tensors[self.graph.inputs[0]].quantization
-        return None if quantization is None else quantization.scale[0]
+    def input_scales(self) -> list[float | None]:
+        """The scale of each input; None where it is not quantized, as indices are not."""
+        found = (self.graph.tensors[index].quantization for index in self.graph.inputs)
+        return [None if quantization is None else quantization.scale[0] for quantization in found]
 
     @property
     def detects_anomalies(self) -> bool:
         """As passed in, or decided by shape: an autoencoder gives what it takes."""
         if self.anomaly_detector is not None:
             return self.anomaly_detector
-        return tuple(self.model.outputs[0].shape[1:]) == tuple(self.model.inputs[0].shape[1:])
+        taken, given = ([tuple(each.shape[1:]) for each in side] for side in (self.model.inputs, self.model.outputs))
+        return taken == given
 
 
 def judge(comparison: Comparison) -> Fidelity:
     """The error of an int8 model, and what is wrong with its ranges."""
-    scale = comparison.input_scale
-    inputs = () if scale is None else constant_inputs(comparison.samples, scale)
-    outputs = constant_outputs(comparison.expected, comparison.outputs)
-    outlier = _outlier(comparison.calibration)
-    problems = [_too_few(comparison.calibration), outlier]
-    if inputs:
-        problems.append(
-            f"input{_numbers(inputs, comparison.samples)} fewer than {FEWEST_STEPS} steps of the input's scale of {scale:.3g}: "
-            f"constant to the int8 model; {_input_remedy(comparison.model, outlier)}"
-        )
-    if outputs:
-        problems.append(
-            f"output{_numbers(outputs, comparison.expected)} no more than the int8 model's error there, which leaves no "
-            f"information; {_output_remedy(comparison.expected, bool(inputs or outlier))}"
-        )
+    inputs, of_inputs, outlier = _input_problems(comparison)
+    outputs, of_outputs = _output_problems(comparison, bool(inputs or outlier))
+    problems = [_too_few(comparison.calibration), *of_inputs, *of_outputs]
     if not inputs and not outlier:
         problems.append(_no_headroom(comparison))
-    error = rms(comparison.outputs, comparison.expected)
-    return Fidelity(error, inputs, outputs, tuple(problem for problem in problems if problem))
+    errors = tuple(rms([one], [other]) for one, other in zip(comparison.outputs, comparison.expected))
+    return Fidelity(errors, inputs, outputs, tuple(problem for problem in problems if problem))
 
 
-def _too_few(calibration: np.ndarray) -> str:
+def _input_problems(comparison: Comparison) -> tuple[tuple[int, ...], list[str], bool]:
+    """Channels of the inputs that are all but constant, what is wrong, and whether a sample widens a range."""
+    channels, problems, counted, widened = list[int](), list[str](), 0, False
+    names = _of_each("input", inputs_of(comparison.model).names)
+    for which, scale, values, calibration in zip(
+        names, comparison.input_scales, comparison.samples, comparison.calibration, strict=True
+    ):
+        found = () if scale is None else constant_inputs(values, scale)
+        outlier = _outlier(calibration, which)
+        problems.append(outlier)
+        if found:
+            problems.append(
+                f"{which}{_numbers(found, values)} fewer than {FEWEST_STEPS} steps of the input's scale of {scale:.3g}: "
+                f"constant to the int8 model; {_input_remedy(comparison.model, outlier)}"
+            )
+        channels += [counted + channel for channel in found]
+        counted += _channels(values[:1]).shape[-1]
+        widened = widened or bool(outlier)
+    return tuple(channels), problems, widened
+
+
+def _output_problems(comparison: Comparison, by_inputs: bool) -> tuple[tuple[int, ...], list[str]]:
+    """Channels of the outputs that are all but constant, and what is wrong."""
+    channels, problems, counted = list[int](), list[str](), 0
+    names = _of_each("output", outputs_of(comparison.model).names)
+    for which, expected, outputs in zip(names, comparison.expected, comparison.outputs, strict=True):
+        found = constant_outputs(expected, outputs)
+        if found:
+            problems.append(
+                f"{which}{_numbers(found, expected)} no more than the int8 model's error there, which leaves no "
+                f"information; {_output_remedy(expected, by_inputs)}"
+            )
+        channels += [counted + channel for channel in found]
+        counted += _channels(expected[:1]).shape[-1]
+    return tuple(channels), problems
+
+
+def _of_each(what: str, names: Sequence[str]) -> list[str]:
+    """What an input or output is called in a problem."""
+    return [what] if len(names) == 1 else [f"{what} {name!r}, channel" for name in names]
+
+
+def _too_few(calibration: Sequence[np.ndarray]) -> str:
     """What is wrong with the number of calibration samples; empty where nothing is."""
-    if len(calibration) < FEWEST_SAMPLES:
+    count = len(calibration[0])
+    if count < FEWEST_SAMPLES:
         return (
-            f"ranges are calibrated on {len(calibration)} sample{'s' if len(calibration) > 1 else ''}: inputs beyond their "
+            f"ranges are calibrated on {count} sample{'s' if count > 1 else ''}: inputs beyond their "
             "range will be clipped; give a few hundred typical inputs"
         )
-    if (calibration == calibration[:1]).all():
+    if all((each == each[:1]).all() for each in calibration):
         return (
-            f"the {len(calibration)} calibration samples are all the same, which is one sample: inputs beyond its range will "
+            f"the {count} calibration samples are all the same, which is one sample: inputs beyond its range will "
             "be clipped; give a few hundred that differ"
         )
     return ""
 
 
-def rms(outputs: np.ndarray, expected: np.ndarray) -> float:
-    """Root mean squared difference."""
-    return float(np.sqrt(np.mean((outputs.reshape(expected.shape).astype(np.float64) - expected) ** 2)))
+def rms(outputs: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:
+    """Root mean squared difference over all values of all outputs."""
+    apart = [
+        np.ravel(one.reshape(other.shape).astype(np.float64) - other)
+        for one, other in zip(outputs, expected, strict=True)
+    ]
+    return float(np.sqrt(np.mean(np.concatenate(apart) ** 2)))
 
 
 def constant_inputs(samples: np.ndarray, scale: float) -> tuple[int, ...]:
@@ -142,7 +179,7 @@ def _numbers(chosen: Sequence[int], values: np.ndarray) -> str:
     return f" {shown} (of {total}) varies by" if len(chosen) == 1 else f"s {shown} (of {total}) vary by"
 
 
-def _outlier(calibration: np.ndarray) -> str:
+def _outlier(calibration: np.ndarray, which: str) -> str:
     """How far one sample in a hundred widens the input's range; empty where it does little."""
     if len(calibration) < 16:
         return ""
@@ -155,9 +192,9 @@ def _outlier(calibration: np.ndarray) -> str:
         return ""
     row, column = np.unravel_index(np.argmax(np.abs(rows)), rows.shape)
     return (
-        f"the input's range is set by sample {row} of {len(rows)}, which holds {rows[row, column]:.3g}; nearly all others lie "
-        f"within {low:.3g} to {high:.3g}: leave it out if it is a fault of the sensor, and clip inputs before they reach the "
-        "model if such values can occur"
+        f"the {which.removesuffix(', channel')}'s range is set by sample {row} of {len(rows)}, which holds "
+        f"{rows[row, column]:.3g}; nearly all others lie within {low:.3g} to {high:.3g}: leave it out if it is a "
+        "fault of the sensor, and clip inputs before they reach the model if such values can occur"
     )
 
 
@@ -181,8 +218,8 @@ def _output_remedy(expected: np.ndarray, by_inputs: bool) -> str:
 
 def _no_headroom(comparison: Comparison) -> str:
     """What is wrong with the range of a detector that ends with its calibration data; empty where nothing is."""
-    calibration = comparison.calibration
-    if not comparison.detects_anomalies or len(calibration) < 16:
+    calibration = comparison.calibration[0]
+    if not comparison.detects_anomalies or len(calibration) < 16 or len(comparison.calibration) > 1:
         return ""
     low, high = float(calibration.min()), float(calibration.max())
     if low <= -LIMIT and high >= LIMIT:

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from micro.emission.c_text import array_text, c_string, float_text, render
+from micro.emission.c_text import array_text, c_string, comment_text, float_text, render
 from micro.emission.resolver import resolver_methods
 from micro.errors import ModelError
 from micro.support.c_names import CNames, macro_names, words
 from micro.support.files import sha256, write_together
 from micro.tflite.footprint import Footprint, measure
-from micro.tflite.graph import Graph, TfliteLike, content_of, read
+from micro.tflite.graph import Graph, Tensor, TfliteLike, content_of, read
 
 # Macros that the headers of model, front end and detector define after the model's name.
 TAKEN = words(
@@ -49,13 +49,14 @@ def emit(
     """Write NAME.h, NAME.cc and NAME_ops.h for TFLite Micro into a directory.
 
     The array is const, aligned to 16 bytes and equal to the .tflite byte for byte. The header defines scale, zero point and
-    shape of input and output, the size of the tensor arena, and the class names. The same model gives the same bytes.
+    shape of input and output, the size of the tensor arena, and the class names. Where there are several inputs or outputs,
+    their macros begin with NAME_INPUT0, NAME_INPUT1 and so on, in the order of the model. The same model gives the same bytes.
 
     Args:
-        tflite: An int8 or int16 model with one input and one output: bytes, a path, or what `convert` returns.
+        tflite: An int8 or int16 model: bytes, a path, or what `convert` returns.
         directory: Created if it does not exist.
         name: Prefix of files, symbols and macros, usually in lower case; see `micro.support.c_names.identifier`.
-        class_names: Names of the output's values, in order.
+        class_names: Names of the output's values, in order, for a model of one output.
         constants: Further numbers for the header, e.g. {"threshold": 0.7} as NAME_THRESHOLD.
         arena_margin: Fraction added to the measured arena for the scratch buffers of optimized kernels, at least 0. The arena
             is at least `Footprint.ram_bytes`, the estimate for CMSIS-NN.
@@ -112,9 +113,11 @@ def model_files(
         raise ValueError(f"arena_margin must be at least 0, got {arena_margin}")
     content = content_of(tflite)
     graph = read(content)
-    sides = [_side(graph, key) for key in ("INPUT", "OUTPUT")]
-    if class_names and len(class_names) != sides[1]["shape"][-1]:
-        raise ValueError(f"{len(class_names)} class names for {sides[1]['shape'][-1]} outputs")
+    inputs, outputs = _sides(graph, graph.inputs, "input"), _sides(graph, graph.outputs, "output")
+    if class_names and len(outputs) > 1:
+        raise ValueError(f"class_names are for a model of one output, this has {len(outputs)}")
+    if class_names and len(class_names) != outputs[0]["shape"][-1]:
+        raise ValueError(f"{len(class_names)} class names for {outputs[0]['shape'][-1]} outputs")
     context = {
         **names.context(),
         "ops_guard": names.guard("ops"),
@@ -122,8 +125,8 @@ def model_files(
         "digest": sha256(content),
         "model_bytes": len(content),
         "arena": _arena(measure(content), graph, arena_margin),
-        "input": sides[0],
-        "output": sides[1],
+        "inputs": inputs,
+        "outputs": outputs,
         "class_names": [c_string(class_name) for class_name in class_names],
         "constants": list(_constants(constants or {})),
         "methods": resolver_methods(graph),
@@ -146,19 +149,23 @@ def _arena(footprint: Footprint, graph: Graph, margin: float) -> dict[str, Any]:
     }
 
 
-def _side(graph: Graph, key: str) -> dict[str, Any]:
-    """What the header says about the only input or output."""
-    indices = graph.inputs if key == "INPUT" else graph.outputs
-    if len(indices) != 1:
-        raise ModelError(f"the model has {len(indices)} {key.lower()}s; emit takes models with one")
-    tensor = graph.tensors[indices[0]]
+def _sides(graph: Graph, indices: Sequence[int], what: str) -> list[dict[str, Any]]:
+    """What the header says about each input or output."""
+    several = len(indices) > 1
+    return [
+        _side(graph.tensors[index], f"{what}{number}" if several else what, several)
+        for number, index in enumerate(indices)
+    ]
+
+
+def _side(tensor: Tensor, what: str, several: bool) -> dict[str, Any]:
     if tensor.dtype not in ("int8", "int16") or tensor.quantization is None:
         raise ModelError(
-            f"{key.lower()} {tensor.name!r} is {tensor.dtype}, not quantized int8 or int16; convert the model first"
+            f"{what} {tensor.name!r} is {tensor.dtype}, not quantized int8 or int16; convert the model first"
         )
     return {
-        "key": key,
-        "title": key.capitalize(),
+        "key": what.upper(),
+        "title": what.capitalize() + (f", {comment_text(tensor.name)}" if several else ""),
         "dtype": tensor.dtype,
         "shape": tensor.shape,
         "size": tensor.size,

@@ -1,53 +1,46 @@
-"""What a caller passes to `convert` or `quantize_aware` as a model, as a Keras model of one input and one output."""
+"""What a caller passes to `convert` or `quantize_aware`, as a Keras model of fixed shapes and samples of each of its inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from micro.errors import ConversionError
-from micro.keras_graph.calibration_data import Samples, as_array, check_samples
-from micro.keras_graph.tracing import reason_of, takes_integers
+from micro.keras_graph.calibration_data import Samples, as_array, check_inputs
+from micro.keras_graph.ends import inputs_of
+from micro.keras_graph.tracing import reason_of
 from micro.tflite.layer_names import all_layers, phrase
 
 if TYPE_CHECKING:
     import keras
 
 
-def accept(model: object, samples: Samples | None) -> tuple[keras.Model, np.ndarray]:
-    """The Keras model that is meant, and the samples as a float32 array of its inputs.
+def accept(model: object, samples: Samples | None) -> tuple[keras.Model, tuple[np.ndarray, ...]]:
+    """The Keras model that is meant, and the samples as a float32 array for each of its inputs.
 
     A Distiller stands for its student. A subclassed model, which knows no input shape, takes that of the samples.
 
     Raises:
-        ValueError: For what is no Keras model, more than one input or output, open shapes, samples that do not fit.
+        ValueError: For what is no Keras model, open shapes, samples that do not fit.
         ConversionError: For a model that cannot be called on a symbolic input.
     """
     accepted = keras_model(model)
     if not getattr(accepted, "inputs", None):
         accepted = _with_input(accepted, samples)
     name = accepted.name
-    if len(accepted.inputs) != 1 or len(accepted.outputs) != 1:
-        inputs = _counted("input", accepted.inputs, getattr(accepted, "input", None))
-        outputs = _counted("output", accepted.outputs, getattr(accepted, "output", None))
-        raise ValueError(f"model {name!r} has {inputs} and {outputs}; convert takes one of each")
-    shape = tuple(accepted.inputs[0].shape)[1:]
-    if None in shape:
-        raise ValueError(f"model {name!r} takes inputs of open shape {shape}; a microcontroller needs it fixed")
-    array = check_samples(shape, samples)
-    if takes_integers(accepted) and (array != np.round(array)).any():
-        raise ValueError(f"model {name!r} takes {accepted.inputs[0].dtype}; the calibration data has fractions")
+    shapes = [tuple(each.shape)[1:] for each in accepted.inputs]
+    for shape in shapes:
+        if None in shape:
+            raise ValueError(f"model {name!r} takes inputs of open shape {shape}; a microcontroller needs it fixed")
+    arrays = check_inputs(inputs_of(accepted), shapes, samples)
+    for taken, array in zip(accepted.inputs, arrays):
+        if "int" in str(taken.dtype) and (array != np.round(array)).any():
+            raise ValueError(f"model {name!r} takes {taken.dtype}; the calibration data has fractions")
     _require_finite_weights(accepted)
-    return accepted, array
-
-
-def _counted(what: str, tensors: Sequence[object], structure: object) -> str:
-    """`2 outputs ('class', 'score')`, named where the model gives them in a dict."""
-    names = f" ({', '.join(map(repr, structure))})" if isinstance(structure, Mapping) and len(structure) > 1 else ""
-    return f"{len(tensors)} {what}{'' if len(tensors) == 1 else 's'}{names}"
+    return accepted, arrays
 
 
 def _require_finite_weights(model: keras.Model) -> None:
@@ -88,7 +81,7 @@ def keras_model(model: object) -> keras.Model:
     return model
 
 
-def _with_input(model: keras.Model, samples: Samples | None) -> keras.Model:
+def _with_input(model: keras.Model, samples: Any) -> keras.Model:
     """A subclassed model behind an Input of the samples' shape, over the same layers."""
     import keras
 
@@ -96,11 +89,24 @@ def _with_input(model: keras.Model, samples: Samples | None) -> keras.Model:
         raise ValueError(
             f"model {model.name!r} has no known input shape and no weights yet: give it an Input, or call or fit it first"
         )
-    inputs = keras.Input(as_array(samples).shape[1:], name="input")
+    inputs: Any
+    if isinstance(samples, Mapping) and len(samples) > 1:
+        inputs = {name: keras.Input(as_array(each).shape[1:], name=name) for name, each in samples.items()}
+    elif isinstance(samples, tuple) and len(samples) > 1:
+        inputs = [keras.Input(as_array(each).shape[1:], name=f"input_{k}") for k, each in enumerate(samples)]
+    else:
+        inputs = keras.Input(as_array(samples).shape[1:], name="input")
     try:
         return keras.Model(inputs, model(inputs), name=model.name)
     except Exception as error:
         raise ConversionError(
             f"model {model.name!r} ({type(model).__name__}) cannot be called on a symbolic input of shape "
-            f"{inputs.shape[1:]}: {reason_of(error)}"
+            f"{_shapes(inputs)}: {reason_of(error)}"
         ) from None
+
+
+def _shapes(inputs: Any) -> str:
+    """The shapes of symbolic inputs, without batch."""
+    import keras
+
+    return ", ".join(str(each.shape[1:]) for each in keras.tree.flatten(inputs))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from micro.keras_graph.ends import Ends
 from micro.signal.scaling import LIMIT
 
 Samples: TypeAlias = npt.ArrayLike | Iterable[object] | Mapping[str, object] | Callable[[], Iterable[object]]
 """Inputs of a model: an array, or what yields arrays: a generator or the function that makes one, as TensorFlow's
-`representative_dataset`; a tf.data.Dataset or another iterable of batches, with or without labels; a dict of one of these."""
+`representative_dataset`; a tf.data.Dataset or another iterable of batches, with or without labels; a dict of one of these.
+For a model of several inputs a list or a dict of arrays, or what yields such."""
 
 # Samples that ranges are calibrated on, where more are given.
 CALIBRATION_SAMPLES = 512
@@ -81,14 +83,68 @@ def check_samples(shape: tuple[int, ...], samples: Samples | None, what: str = "
     return array
 
 
+def check_inputs(
+    ends: Ends, shapes: Sequence[tuple[int, ...]], samples: Samples | None, what: str = "calibration data"
+) -> tuple[np.ndarray, ...]:
+    """Samples as one float32 array for each input of a model, (n, *shape) each.
+
+    Raises:
+        ValueError: Names what does not fit.
+    """
+    if len(shapes) == 1:
+        return (check_samples(shapes[0], samples, what),)
+    values = _each_input(ends, shapes, samples, what)
+    named = zip(ends.names, shapes, values, strict=True)
+    arrays = tuple(check_samples(shape, value, f"{what} of input {name!r}") for name, shape, value in named)
+    counts = [len(array) for array in arrays]
+    if len(set(counts)) > 1:
+        of_each = ", ".join(f"{count} of {name!r}" for name, count in zip(ends.names, counts))
+        raise ValueError(f"{what}: all inputs must have as many samples, got {of_each}")
+    return arrays
+
+
+def _each_input(ends: Ends, shapes: Sequence[tuple[int, ...]], samples: Any, what: str) -> list[Any]:
+    """What is given for each input: the entries of a dict or a list, or what an iterable yields, put together."""
+    _require_samples(samples, what)
+    samples = _iterated(samples)
+    listed = isinstance(samples, (list, tuple)) and not (
+        len(samples) != len(shapes) and samples and isinstance(samples[0], (list, tuple, Mapping))
+    )
+    if listed or isinstance(samples, Mapping) or hasattr(samples, "__array__") or not isinstance(samples, Iterable):
+        return ends.flat(samples, what)
+    found: list[list[np.ndarray]] = [[] for _ in shapes]
+    taken = 0
+    for item in itertools.islice(samples, MOST_YIELDED):
+        labeled = isinstance(item, tuple) and item and isinstance(item[0], (Mapping, list, tuple))
+        for arrays, shape, value in zip(found, shapes, ends.flat(item[0] if labeled else item, what)):
+            batch = np.asarray(value)
+            arrays.append(batch[None] if batch.ndim == len(shape) else batch)
+        taken += len(found[0][-1])
+        if taken >= MOST_YIELDED:
+            break
+    if not taken:
+        raise ValueError(f"{what} is empty: the {type(samples).__name__} gave no samples")
+    try:
+        return [np.concatenate(arrays)[:MOST_YIELDED] for arrays in found]
+    except ValueError as error:
+        raise ValueError(f"{what}: samples of one shape are needed for each input ({error})") from None
+
+
+def _iterated(samples: Any) -> Any:
+    """What a function gives, and the items of what is indexed alone."""
+    if callable(samples) and not hasattr(samples, "__array__") and not hasattr(samples, "__iter__"):
+        samples = samples()
+    indexed = not hasattr(samples, "__iter__") and hasattr(samples, "__getitem__") and hasattr(samples, "__len__")
+    if indexed and not hasattr(samples, "__array__"):
+        return (samples[number] for number in range(len(samples)))  # a keras.utils.PyDataset
+    return samples
+
+
 def as_array(
     samples: Samples | None, shape: tuple[int, ...] | None = None, what: str = "calibration data"
 ) -> np.ndarray:
     """Samples as a float32 array, (n, ...); `shape` is the shape of one sample, where it is known."""
-    if samples is None:
-        raise ValueError(f"no {what}: give a few hundred typical inputs")
-    if isinstance(samples, (str, Path)):
-        raise ValueError(f"{what} must be an array, got the path {str(samples)!r}: load it first, as by numpy.load")
+    _require_samples(samples, what)
     array = _array(_only(samples, what), shape, what)
     if array.dtype == object or not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
         raise ValueError(f"{what} must be numbers, got dtype {array.dtype}")
@@ -105,6 +161,13 @@ def as_array(
     return array
 
 
+def _require_samples(samples: object, what: str) -> None:
+    if samples is None:
+        raise ValueError(f"no {what}: give a few hundred typical inputs")
+    if isinstance(samples, (str, Path)):
+        raise ValueError(f"{what} must be an array, got the path {str(samples)!r}: load it first, as by numpy.load")
+
+
 def _only(samples: object, what: str) -> Any:
     """The one entry of a mapping."""
     if isinstance(samples, Mapping):
@@ -115,11 +178,7 @@ def _only(samples: object, what: str) -> Any:
 
 
 def _array(samples: Any, shape: tuple[int, ...] | None, what: str) -> np.ndarray:
-    if callable(samples) and not hasattr(samples, "__array__") and not hasattr(samples, "__iter__"):
-        samples = samples()
-    indexed = not hasattr(samples, "__iter__") and hasattr(samples, "__getitem__") and hasattr(samples, "__len__")
-    if indexed and not hasattr(samples, "__array__"):
-        samples = (samples[number] for number in range(len(samples)))  # a keras.utils.PyDataset
+    samples = _iterated(samples)
     if not isinstance(samples, (list, tuple)) and not hasattr(samples, "__array__") and isinstance(samples, Iterable):
         batches = list(_batches(samples, shape, what))
         if not batches:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -41,9 +41,13 @@ def to_tflite(
             converter.experimental_lower_to_saved_model = False
             configure(converter)
             return converter.convert()
-    except Exception:
+    except Exception as error:
         # The converter's error then names the place of an operator in the model, and not in Python's files.
-        return _by_saved_model(model, configure)
+        made = _by_saved_model(model, configure)
+        if len(model.inputs) + len(model.outputs) > 2:
+            # Inputs and outputs are in another order then.
+            raise ConversionError(_explain(f"{error}", model)) from None
+        return made
 
 
 def _by_saved_model(model: keras.Model, configure: Configure) -> bytes:
@@ -60,15 +64,21 @@ def _by_saved_model(model: keras.Model, configure: Configure) -> bytes:
 
 
 def calibrated_tflite(
-    model: keras.Model, function: tf.types.experimental.ConcreteFunction, samples: np.ndarray
+    model: keras.Model, function: tf.types.experimental.ConcreteFunction, samples: Sequence[np.ndarray]
 ) -> bytes:
-    """The float32 .tflite of a traced model with the range that each of its values has on the samples, for `quantized`."""
+    """The float32 .tflite of a traced model with the range that each of its values has on the samples, for `quantized`.
 
-    values = samples.astype(np.int32) if takes_indices(model) else samples
+    The samples are those of each input, in order.
+    """
+
+    arrays = [
+        array.astype(np.int32) if indices else array
+        for array, indices in zip(samples, takes_indices(model), strict=True)
+    ]
 
     def representative() -> Iterator[list[np.ndarray]]:
-        for value in values:
-            yield [value[None]]
+        for values in zip(*arrays):
+            yield [value[None] for value in values]
 
     def configure(converter: tf.lite.TFLiteConverter) -> None:
         import tensorflow as tf

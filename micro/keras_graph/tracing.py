@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from micro.errors import ConversionError
+from micro.keras_graph.ends import packed_inputs
+from micro.keras_graph.normalization import normalization_call
 from micro.keras_graph.recurrent import gru_call, lstm_call
 from micro.support.silence import hush_tensorflow, silenced
 from micro.tflite.layer_names import all_layers, mentioned_layers, phrase
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from keras_kd.types import Structure, Tensor
+    from keras_kd.types import Tensor
 
     Call: TypeAlias = Callable[..., Tensor]
 
@@ -31,7 +33,7 @@ CONTROL_FLOW = ("While", "StatelessWhile", "If", "StatelessIf", "Case")
 
 
 def traced(model: keras.Model) -> tf.types.experimental.ConcreteFunction:
-    """The model's frozen function of one input, (1, *input) -> (1, *output).
+    """The model's frozen function, (1, *input) of each input -> (1, *output) of each output, in Keras's order.
 
     Raises:
         ConversionError: Names the layer that loops, whose output no microcontroller can hold, or that cannot be traced.
@@ -42,9 +44,9 @@ def traced(model: keras.Model) -> tf.types.experimental.ConcreteFunction:
 
         try:
             with silenced():
-                spec = tf.TensorSpec(fixed.inputs[0].shape, fixed.inputs[0].dtype, name="input")
-                function = tf.function(lambda x: fixed(x, training=False), autograph=False)
-                concrete = function.get_concrete_function(spec)
+                specs = [tf.TensorSpec(each.shape, each.dtype, name=each.name) for each in fixed.inputs]
+                function = tf.function(lambda *x: fixed(list(x), training=False), autograph=False)
+                concrete = function.get_concrete_function(*specs)
                 _refuse_control_flow(concrete.graph, model)
                 _refuse_vast_values(concrete.graph, model)
                 return convert_variables_to_constants_v2(concrete)
@@ -72,14 +74,17 @@ def static(model: keras.Model) -> Iterator[keras.Model]:
     hush_tensorflow()
     import keras
 
-    source, dtype = _convertible_input(model)
+    source, dtypes = _convertible_inputs(model)
     with _in_float32(model, source), _lowered_calls(model, source), _addition_of_any_batch():
         try:
             with silenced():
                 # Named, because Keras would number them by how many models the process has made, and names end up in the bytes.
-                shape = (1, *source.inputs[0].shape[1:])
-                inputs = keras.Input(batch_shape=shape, dtype=dtype, name="input")
-                fixed = keras.Model(inputs, call(source, inputs, training=False), name="static")
+                names = ["input"] if len(dtypes) == 1 else [f"input_{number}" for number in range(len(dtypes))]
+                inputs = [
+                    keras.Input(batch_shape=(1, *each.shape[1:]), dtype=dtype, name=name)
+                    for each, dtype, name in zip(source.inputs, dtypes, names, strict=True)
+                ]
+                fixed = keras.Model(inputs, calls(source, inputs, training=False), name="static")
         except ConversionError as error:
             raise _unwrapped(error) from None
         except Exception as error:
@@ -87,43 +92,31 @@ def static(model: keras.Model) -> Iterator[keras.Model]:
         yield fixed
 
 
-def call(model: keras.Model, x: Tensor, *, training: bool) -> Tensor:
-    """The model's only output for its only input, whatever structures they are in."""
+def calls(model: keras.Model, inputs: Sequence[Tensor], *, training: bool) -> list[Tensor]:
+    """The model's outputs in order for its inputs in order, whatever structures they are in."""
     import keras
 
-    return keras.tree.flatten(model(_packed(model, x), training=training))[0]
+    return keras.tree.flatten(model(packed_inputs(model, inputs), training=training))
 
 
-def predict(model: keras.Model, x: np.ndarray) -> np.ndarray:
-    """The model's only output on a batch, float32, (n, *output)."""
+def predict(model: keras.Model, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The model's outputs on a batch, in order, float32, (n, *output) each."""
     import keras
 
-    outputs = keras.tree.flatten(model.predict(_packed(model, x), verbose=0))
-    return np.asarray(outputs[0]).astype(np.float32)
+    outputs = keras.tree.flatten(model.predict(packed_inputs(model, inputs), verbose=0))
+    return [np.asarray(each).astype(np.float32) for each in outputs]
 
 
-def takes_integers(model: keras.Model) -> bool:
-    """Whether the model's input is of an integer type, such as the indices of an Embedding."""
-    return "int" in str(model.inputs[0].dtype) if getattr(model, "inputs", None) else False
-
-
-def takes_indices(model: keras.Model) -> bool:
-    """Whether the model's integers are indices of an Embedding, which stay integers in the .tflite."""
+def takes_indices(model: keras.Model) -> list[bool]:
+    """Of each input whether it is indices of an Embedding, which stay integers in the .tflite."""
     import keras
 
-    return takes_integers(model) and any(isinstance(layer, keras.layers.Embedding) for layer in all_layers(model))
+    looks_up = any(isinstance(layer, keras.layers.Embedding) for layer in all_layers(model))
+    return [looks_up and "int" in str(each.dtype) for each in model.inputs]
 
 
-def _packed(model: keras.Model, x: Structure) -> Structure:
-    """The input in the structure that the model takes it in."""
-    import keras
-
-    structure = None if isinstance(model, keras.Sequential) else getattr(model, "input", None)
-    return x if structure is None else keras.tree.pack_sequence_as(structure, [x])
-
-
-def _convertible_input(model: keras.Model) -> tuple[keras.Model, str]:
-    """The model, or a copy over the same weights with a float32 input, and its input's type.
+def _convertible_inputs(model: keras.Model) -> tuple[keras.Model, list[str]]:
+    """The model, or a copy over the same weights with float32 inputs, and its inputs' types.
 
     Indices stay integers; other integers, such as pixels, are numbers that are quantized like any.
     """
@@ -131,19 +124,23 @@ def _convertible_input(model: keras.Model) -> tuple[keras.Model, str]:
 
     from keras_kd.layers import functional
 
-    if str(model.inputs[0].dtype) == "float32":
-        return model, "float32"
-    if takes_indices(model):
-        return model, "int32"
+    dtypes = ["int32" if indices else "float32" for indices in takes_indices(model)]
+    if all(dtype == "int32" or str(each.dtype) == "float32" for each, dtype in zip(model.inputs, dtypes)):
+        return model, dtypes
     try:
         source = functional(model)
-        copy = keras.models.clone_model(source, input_tensors=keras.Input(model.inputs[0].shape[1:], dtype="float32"))
+        numbers = [
+            keras.Input(each.shape[1:], dtype=dtype if dtype == "float32" else each.dtype)
+            for each, dtype in zip(model.inputs, dtypes)
+        ]
+        copy = keras.models.clone_model(source, input_tensors=packed_inputs(model, numbers))
         copy.set_weights(model.get_weights())
     except Exception as error:
+        kinds = ", ".join(dict.fromkeys(str(each.dtype) for each in model.inputs))
         raise ConversionError(
-            f"model {model.name!r} takes {model.inputs[0].dtype}; build it with a float32 Input ({reason_of(error)})"
+            f"model {model.name!r} takes {kinds}; build it with a float32 Input ({reason_of(error)})"
         ) from None
-    return copy, "float32"
+    return copy, dtypes
 
 
 @contextmanager
@@ -169,7 +166,8 @@ def _in_float32(*models: keras.Model) -> Iterator[None]:
 
 @contextmanager
 def _lowered_calls(*models: keras.Model) -> Iterator[None]:
-    """Let UpSampling (nearest) and RepeatVector call a resize, Embedding a plain GATHER, LSTM one operator, GRU its steps.
+    """Let UpSampling (nearest) and RepeatVector call a resize, Embedding a plain GATHER, LSTM one operator, GRU its steps, and
+    LayerNormalization one that divides rows by their length.
 
     Keras makes TILE of repeating, and SELECT of indices that may be negative; TFLite Micro has neither in int8.
     """
@@ -246,6 +244,8 @@ def _lowered_call(layer: keras.Layer) -> Call | None:
         return lstm_call(layer)
     if type(layer) is keras.layers.GRU:
         return gru_call(layer)
+    if isinstance(layer, keras.layers.LayerNormalization) or type(layer).__name__ == "RMSNormalization":
+        return normalization_call(layer)
     if isinstance(layer, keras.layers.RepeatVector):
         return lambda x: tf.squeeze(repeated(tf.expand_dims(tf.expand_dims(x, 1), 1), layer.n, 1), 2)
     return None

@@ -23,7 +23,10 @@ from micro.quantize.fake_quant import (
     fake_quantize_constant,
     fake_quantize_kernel,
     kernel_scale,
+    learns_steps,
+    least_error_scale,
     least_scale,
+    scales_shape,
 )
 from micro.quantize.gate_scales import GATES, LSTM
 from micro.quantize.hard_swish import hard_swish_steps
@@ -35,7 +38,7 @@ from micro.quantize.recurrent import simulated_lstm
 from micro.quantize.rules import Granularity, Rule, with_rules
 
 if TYPE_CHECKING:
-    from keras_kd.types import Shape, Tensor
+    from keras_kd.types import Shape, Structure, Tensor
 
 
 def quantize_aware(
@@ -56,12 +59,13 @@ def quantize_aware(
     post-training quantization with the choices made here.
 
     Args:
-        model: A built single-input, single-output model.
-        calibration: (n, *input) typical inputs, from which ranges start.
+        model: A built Keras model; of several inputs or outputs, all are simulated, by Keras's names and in its order.
+        calibration: (n, *input) typical inputs, from which ranges start; of several inputs a list, or a dict by name.
         ranges: 'minmax', 'percentile' (all but one value in ten thousand at each end) or 'mse' (least squared error).
         weights: 'per_channel', a scale for each output channel; 'per_tensor', one for each kernel; 'auto', per channel for
             8-bit convolutions alone, which saves RAM and lets narrow weights be packed. Or one by layer name, others 'auto'.
         bits: Width of the weights, 2 to 8, or one by layer name, others 8; stored as int8, which `micro.pack` makes smaller.
+            The scales of narrow kernels start at the least squared error and are learned (Esser et al. 2020, LSQ).
         rules: For layers by pattern, over `weights` and `bits`; of several that match a layer, the last counts.
         activations: 'int8', or 'int16' with int8 weights: twice the RAM, and accuracy close to that of float32.
         learn_ranges: Whether training moves the ranges.
@@ -76,7 +80,7 @@ def quantize_aware(
         >>> micro.convert(aware).weights
         'as simulated'
 
-    Source: Jacob et al. 2018, https://arxiv.org/abs/1712.05877.
+    Source: Jacob et al. 2018, https://arxiv.org/abs/1712.05877; learned scales: https://arxiv.org/abs/1902.08153.
     """
     accepted, samples = accept(model, calibration)
     _require_one_of("ranges", ranges, Method)
@@ -92,9 +96,10 @@ def quantize_aware(
 
 @keras.saving.register_keras_serializable("micro")
 class QuantizationAware(keras.Model):
-    """A line of TFLite operators as a Keras model: the values between them are fake-quantized, gradients pass through.
+    """TFLite operators as a Keras model: the values between them are fake-quantized, gradients pass through.
 
-    Made by `quantize_aware`. Layers have the names of the Keras layers that they came from.
+    Made by `quantize_aware`. Layers have the names of the Keras layers that they came from; inputs and outputs are in a list or
+    a dict where the Keras model has them so.
 
     Attributes:
         program: The operators and the ranges between them, as calibrated.
@@ -127,31 +132,37 @@ class QuantizationAware(keras.Model):
 
     @property
     def output_activation(self) -> str:
-        """The activation of the output, for objectives that need to know whether it gives logits."""
-        return {"SOFTMAX": "softmax", "LOGISTIC": "sigmoid"}.get(self.program.nodes[-1].op, "linear")
+        """The activation of the only output, for objectives that need to know whether it gives logits."""
+        node = self.program.maker(self.program.outputs[0])
+        return {"SOFTMAX": "softmax", "LOGISTIC": "sigmoid"}.get(node.op if node else "", "linear")
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one input."""
-        return self.program.input_shape
+    def input_shape(self) -> Any:
+        """Shape of one input; where there are several, of one of each, as the model takes them."""
+        return self.program.inputs_in.packed(self.program.input_shapes)
 
-    def even_inputs(self, count: int, seed: int = 0) -> np.ndarray:
-        """Inputs drawn evenly over the input's range, (count, *input)."""
-        start = self.program.ranges[self.program.grids[0]]
-        return np.random.default_rng(seed).uniform(start.low, start.high, (count, *self.input_shape)).astype("float32")
+    def even_inputs(self, count: int, seed: int = 0) -> tuple[np.ndarray, ...]:
+        """Inputs drawn evenly over their ranges, (count, *input) each."""
+        rng = np.random.default_rng(seed)
+        starts = [self.program.ranges[grid] for grid in self.program.grids]
+        return tuple(
+            rng.uniform(start.low, start.high, (count, *shape)).astype("float32")
+            for start, shape in zip(starts, self.program.input_shapes)
+        )
 
     def grid(self, value: int) -> Grid:
-        """The scale and zero point of a value of the program, 0 for the input and n + 1 for the output of operator n."""
+        """The scale and zero point of a value of the program: inputs come first, then the output of each operator."""
         return self.grids[self.program.grids[value]]
 
-    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
-        """The outputs, each a multiple of the output's scale."""
-        return self.values(inputs)[-1]
+    def call(self, inputs: Structure, training: bool = False) -> Structure:
+        """The outputs, each a multiple of its scale."""
+        values = self.values(self.program.inputs_in.flat(inputs, "inputs"))
+        return self.program.outputs_in.packed([values[number] for number in self.program.outputs])
 
-    def values(self, inputs: Tensor) -> list[Tensor]:
-        """Every value of the program on a batch, fake-quantized."""
-        values = [self.grid(0).fake_quantize(inputs)]
-        for number, (node, operator) in enumerate(zip(self.program.nodes, self.operators), 1):
+    def values(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Every value of the program on a batch of each input, fake-quantized."""
+        values = [self.grid(number).fake_quantize(taken) for number, taken in enumerate(inputs)]
+        for number, (node, operator) in enumerate(zip(self.program.nodes, self.operators), self.program.first):
             taken = [values[i] for i in node.inputs]
             scales = [self.grid(i).parameters()[0] for i in node.inputs]
             if node.op == LSTM:
@@ -174,6 +185,9 @@ class QuantizationAware(keras.Model):
         for operator in self.operators:
             for name, value in weights.get(operator.node.name, {}).items():
                 getattr(operator, name).assign(value)
+            if operator.step is not None:
+                assert operator.kernel is not None
+                operator.step.assign(ops.log(least_error_scale(operator.kernel, operator.node)))
 
     def weights_now(self) -> Weights:
         """Kernels, biases and constant operands as they are, in float32, by node name."""
@@ -189,8 +203,11 @@ class QuantizationAware(keras.Model):
     def build(self, input_shape: Shape | None = None) -> None:
         """Nothing to do: all shapes are in the program."""
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return (input_shape[0], *self.program.nodes[-1].shape[1:])
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        several = len(self.program.input_shapes) > 1
+        batch = self.program.inputs_in.flat(input_shape, "inputs")[0][0] if several else input_shape[0]
+        shapes = [(batch, *self.program.shape(number)[1:]) for number in self.program.outputs]
+        return self.program.outputs_in.packed(shapes)
 
     def get_config(self) -> dict[str, Any]:
         return {"program": self.program.to_config(), "learn_ranges": self.learn_ranges, "name": self.name}
@@ -209,6 +226,9 @@ class Simulated(keras.Layer):
         self.operand = None
         if node.operand is not None:
             self.operand = self.add_weight(shape=node.operand, name="operand", trainable=False)
+        self.step = None
+        if learns_steps(node):
+            self.step = self.add_weight(shape=scales_shape(node), name="step", initializer="zeros")
         self.built = True
 
     @property
@@ -247,7 +267,10 @@ class Simulated(keras.Layer):
         """The kernel's scale, (channels,), (2, 4) of an LSTM or a scalar; None where there is no kernel."""
         if self.kernel is None:
             return None
-        return kernel_scale(self.kernel, self.node, least_scale(self.bias, input_scale))
+        least = least_scale(self.bias, input_scale)
+        if self.step is None:
+            return kernel_scale(self.kernel, self.node, least)
+        return ops.maximum(ops.exp(self.step), least if self.node.per_channel else ops.max(least))
 
     def integers(self, input_scale: Tensor) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         """Kernel (int8, Keras's layout), bias (int64) and the kernel's scale, as `kernel_scale`."""

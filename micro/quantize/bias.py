@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from keras import ops
 
-from micro.keras_graph.calibration_data import Samples, check_samples
+from micro.keras_graph.calibration_data import Samples, check_inputs
 from micro.quantize.aware import QuantizationAware, Simulated
 from micro.quantize.gate_scales import LSTM
 from micro.quantize.operators import OPERATORS
@@ -42,10 +42,12 @@ def correct_bias(aware: QuantizationAware, samples: Samples) -> QuantizationAwar
 
     Source: Nagel et al. 2019, Data-Free Quantization, section 4.2, https://arxiv.org/abs/1906.04721, with means from data.
     """
-    x = ops.convert_to_tensor(check_samples(aware.input_shape, samples)[:SAMPLES])
+    program = aware.program
+    arrays = check_inputs(program.inputs_in, program.input_shapes, samples)
+    x = [ops.convert_to_tensor(array[:SAMPLES]) for array in arrays]
     corrected = QuantizationAware.from_config(aware.get_config())
     corrected.set_weights(aware.get_weights())
-    exact = list(float_values(aware.program, aware.weights_now(), x))
+    exact = list(float_values(program, aware.weights_now(), x))
     for number, operator in enumerate(corrected.operators):
         if operator.bias is None or operator.node.op == LSTM:
             continue

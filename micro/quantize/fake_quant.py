@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 LARGEST_BIAS = 2.0**30
 # Values this close to a tie count as one: means of integers that float32 cannot represent.
 TIE = 1e-5
+# Fractions of the largest weight that are tried as the range of a narrow kernel.
+CLIPPINGS = tuple(1.0 - 0.02 * number for number in range(41))
 BOUNDS = {"int8": (-128.0, 127.0), "int16": (-32768.0, 32767.0)}
 
 
@@ -84,11 +86,21 @@ class Grid(keras.Layer):
         return round_through(steps / power) * power
 
 
+def learns_steps(node: Node) -> bool:
+    """Whether a kernel's scales are learned: with few steps they are, as the largest weight is then too wide a range."""
+    return node.kernel is not None and node.bits < 8 and node.op != LSTM
+
+
 def fake_quantize_kernel(kernel: Tensor, node: Node, scale: Tensor) -> Tensor:
-    """A kernel as multiples of its scale, symmetric about 0."""
+    """A kernel as multiples of its scale: symmetric about 0, or where scales are learned with one more step below 0.
+
+    Weights beyond the last step move a learned scale, and those within by their rounding error.
+
+    Source: Esser et al. 2020, LSQ, equation 3, https://arxiv.org/abs/1902.08153.
+    """
     steps = 2.0 ** (node.bits - 1) - 1
     step = broadcast_scale(scale, node)
-    return ops.clip(round_through(kernel / step), -steps, steps) * step
+    return ops.clip(round_through(kernel / step), -steps - learns_steps(node), steps) * step
 
 
 def kernel_scale(kernel: Tensor, node: Node, least: Tensor | float) -> Tensor:
@@ -99,16 +111,43 @@ def kernel_scale(kernel: Tensor, node: Node, least: Tensor | float) -> Tensor:
     if node.op == LSTM:
         return gate_scales(kernel, node, least)
     if not node.per_channel:
-        largest = ops.max(ops.abs(kernel))
         least = ops.max(least)
-    elif node.op == "DEPTHWISE_CONV_2D":
-        largest = ops.reshape(ops.max(ops.abs(kernel), axis=(0, 1)), (-1,))
-    elif node.op == "TRANSPOSE_CONV":
-        largest = ops.max(ops.abs(kernel), axis=(0, 1, 3))
-    else:
-        largest = ops.max(ops.abs(kernel), axis=tuple(range(len(kernel.shape) - 1)))
+    largest = over_channels(ops.max, ops.abs(kernel), node)
     largest = ops.where(largest > 0, largest, ops.ones_like(largest))
     return ops.stop_gradient(ops.maximum(largest / (2.0 ** (node.bits - 1) - 1), least))
+
+
+def scales_shape(node: Node) -> tuple[int, ...]:
+    """The shape of a kernel's scales."""
+    assert node.kernel is not None
+    if not node.per_channel:
+        return ()
+    if node.op == "DEPTHWISE_CONV_2D":
+        return (node.kernel[-1] * node.kernel[-2],)
+    return (node.kernel[2 if node.op == "TRANSPOSE_CONV" else -1],)
+
+
+def over_channels(reduce: Callable[..., Tensor], kernel: Tensor, node: Node) -> Tensor:
+    """A kernel reduced to a value for each scale: a scalar, or one for each output channel."""
+    if not node.per_channel:
+        return reduce(kernel)
+    if node.op == "DEPTHWISE_CONV_2D":
+        return ops.reshape(reduce(kernel, axis=(0, 1)), (-1,))
+    if node.op == "TRANSPOSE_CONV":
+        return reduce(kernel, axis=(0, 1, 3))
+    return reduce(kernel, axis=tuple(range(len(kernel.shape) - 1)))
+
+
+def least_error_scale(kernel: Tensor, node: Node) -> Tensor:
+    """The scale of the least squared error by clipping and rounding, of `CLIPPINGS` of the largest weight."""
+    widest = kernel_scale(kernel, node, 0.0)
+    best, least = widest, None
+    for fraction in CLIPPINGS:
+        scale = widest * fraction
+        error = over_channels(ops.sum, (fake_quantize_kernel(kernel, node, scale) - kernel) ** 2, node)
+        best = scale if least is None else ops.where(error < least, scale, best)
+        least = error if least is None else ops.minimum(error, least)
+    return best
 
 
 def fake_quantize_bias(bias: Tensor, node: Node, scale: Tensor, input_scale: Tensor) -> Tensor:

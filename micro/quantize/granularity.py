@@ -28,8 +28,8 @@ def choose_weights(
     for each byte that it saves, until the model fits.
 
     Args:
-        model: A built single-input, single-output model.
-        calibration: (n, *input) typical inputs.
+        model: A built Keras model.
+        calibration: (n, *input) typical inputs; of several inputs a list, or a dict by name.
         ram: Bytes, or a size such as '4KiB'; compared with `ram_bytes`, as `check` does.
         activations: As will be passed to `quantize_aware`.
 
@@ -70,9 +70,10 @@ def choose_weights(
 class _Trials:
     """One model quantized in several ways, untrained."""
 
-    def __init__(self, model: keras.Model, samples: np.ndarray, activations: Activations) -> None:
+    def __init__(self, model: keras.Model, samples: tuple[np.ndarray, ...], activations: Activations) -> None:
         self.model, self.samples, self.activations = model, samples, activations
-        self.expected = predict(model, samples[:JUDGED])
+        self.judged = [each[:JUDGED] for each in samples]
+        self.expected = predict(model, self.judged)
 
     def layers_with_kernels(self) -> list[str]:
         aware = quantize_aware(self.model, self.samples, activations=self.activations)
@@ -81,6 +82,7 @@ class _Trials:
     def cost(self, weights: dict[str, Granularity]) -> tuple[int, float]:
         """RAM in bytes, and the root mean squared error on the first samples."""
         aware = quantize_aware(self.model, self.samples, weights=weights, activations=self.activations)
-        outputs = np.asarray(aware.predict(self.samples[:JUDGED], verbose=0))
-        error = np.sqrt(np.mean((outputs - self.expected) ** 2))
+        outputs = keras.tree.flatten(aware.predict(aware.program.inputs_in.packed(self.judged), verbose=0))
+        apart = [np.ravel(np.asarray(one) - other) for one, other in zip(outputs, self.expected, strict=True)]
+        error = np.sqrt(np.mean(np.concatenate(apart) ** 2))
         return measure(write_tflite(aware)).ram_bytes, float(error)

@@ -1,22 +1,24 @@
-"""From a Keras model to the line of operators that TFLite Micro will run, with weights in float32."""
+"""From a Keras model to the operators that TFLite Micro will run, in order, with weights in float32."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from micro.errors import ConversionError
+from micro.keras_graph.ends import Ends, inputs_of, outputs_of
 from micro.keras_graph.recurrent import BIAS, BIASED, CARRIER, KERNEL, SEQUENCE, gru_layers
 from micro.keras_graph.to_tflite import to_tflite
 from micro.quantize.gate_scales import LSTM
-from micro.quantize.operators import OPERATORS
-from micro.quantize.program import Node, Program, tuples
+from micro.quantize.operators import OPERATORS, PAD_VALUE
+from micro.quantize.program import ONE_IN, ONE_OUT, Node, Program, tuples
+from micro.quantize.resize import leads_past
 from micro.tflite.graph import Graph, Op, Tensor, read
-from micro.tflite.layer_names import all_layers, layer_phrase, mentioned_layers, output_layer, phrase, unique_name
+from micro.tflite.layer_names import all_layers, layer_phrase, mentioned_layers, output_layers, phrase, unique_name
 from micro.tflite.strip import ELEMENTWISE, drops_leading_ones
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 # They differ in how they state the new shape, which is known here.
 RESHAPING = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
 SLICED = dict.fromkeys(("beginMask", "endMask", "ellipsisMask", "newAxisMask", "shrinkAxisMask"), 0)
-NUMBERED = ("PAD", "MEAN", "REDUCE_MAX", "RESIZE_NEAREST_NEIGHBOR", "STRIDED_SLICE", "TRANSPOSE")
+RESIZING = ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
+NUMBERED = ("PAD", "MEAN", "REDUCE_MAX", *RESIZING, "STRIDED_SLICE", "TRANSPOSE")
 
 
 def lower(model: keras.Model) -> tuple[Program, Weights]:
@@ -51,7 +54,7 @@ def lower(model: keras.Model) -> tuple[Program, Weights]:
             "is, or take an LSTM"
         )
     graph = read(to_tflite(model, _with_carriers))
-    values = {graph.inputs[0]: 0}
+    values = {index: number for number, index in enumerate(graph.inputs)}
     nodes: list[Node] = []
     weights: Weights = {}
     names = _names(graph, model)
@@ -64,10 +67,16 @@ def lower(model: keras.Model) -> tuple[Program, Weights]:
         if held:
             weights[name] = held
         # The last output of an LSTM's carrier is its sequence of states; other operators have one output.
-        values[op.outputs[-1]] = len(nodes)
-    if values[graph.outputs[0]] != len(nodes):
-        raise ConversionError(f"model {model.name!r} has operators after its output; only a single line can be lowered")
-    return Program(graph.tensors[graph.inputs[0]].shape[1:], tuple(_untied(nodes))), weights
+        values[op.outputs[-1]] = len(graph.inputs) + len(nodes) - 1
+    shapes = tuple(graph.tensors[index].shape[1:] for index in graph.inputs)
+    outputs = tuple(values[index] for index in graph.outputs)
+    return _untied(Program(shapes, tuple(nodes), outputs, *_ends(model))), weights
+
+
+def _ends(model: keras.Model) -> tuple[Ends, Ends]:
+    """How the model takes its inputs and gives its outputs; a single one is plain, whatever Keras calls it."""
+    inputs, outputs = inputs_of(model), outputs_of(model)
+    return inputs if len(inputs.names) > 1 else ONE_IN, outputs if len(outputs.names) > 1 else ONE_OUT
 
 
 def _with_carriers(converter: tf.lite.TFLiteConverter) -> None:
@@ -114,6 +123,10 @@ def _node(
     elif kind in NUMBERED:
         numbers = tuple(_integers(graph.tensors[index]) for index in op.inputs[1:])
         node = dataclasses.replace(node, numbers=_checked_numbers(kind, numbers, op, graph, refuse))
+    elif kind == "PADV2":
+        numbers = _checked_numbers("PAD", (_integers(tensors[1]),), op, graph, refuse)
+        value = float(_array(tensors[2]).reshape(-1)[0])
+        node = dataclasses.replace(node, numbers=numbers, options={PAD_VALUE: value})
     elif len(data) != len(tensors) and kind != "RESHAPE":
         raise refuse(f"becomes {op.name} with a constant among its inputs, which quantization cannot simulate")
     elif kind == "SOFTMAX" and op.options.get("beta", 1.0) != 1.0:
@@ -185,9 +198,8 @@ def _checked_numbers(kind: str, numbers: Numbers, op: Op, graph: Graph, refuse: 
         touched = tuple(numbers[0][0]) != (0, 0)
     elif kind == "TRANSPOSE":
         touched = numbers[0][0] != 0
-    elif kind == "RESIZE_NEAREST_NEIGHBOR":
-        if any(size % before for size, before in zip(numbers[0], shape[1:3])):
-            raise refuse(f"becomes {op.name} to a size that is no multiple, which quantization cannot simulate")
+    elif kind in RESIZING:
+        _require_resizable(kind, numbers[0], shape, op, refuse)
         touched = False
     else:
         numbers = _checked_slice(numbers, op, shape, refuse)
@@ -195,6 +207,14 @@ def _checked_numbers(kind: str, numbers: Numbers, op: Op, graph: Graph, refuse: 
     if touched:
         raise refuse(f"becomes {op.name} across the batch, or backwards")
     return numbers
+
+
+def _require_resizable(kind: str, sizes: Sequence[int], shape: tuple[int, ...], op: Op, refuse: Refuse) -> None:
+    sides = list(zip(shape[1:3], sizes))
+    if kind == "RESIZE_NEAREST_NEIGHBOR" and any(made % size for size, made in sides):
+        raise refuse(f"becomes {op.name} to a size that is no multiple, which quantization cannot simulate")
+    if kind == "RESIZE_BILINEAR" and any(leads_past(size, made, op.options) for size, made in sides):
+        raise refuse(f"becomes {op.name} to {list(sizes)}, where TFLite Micro's rounded scale leads past the end")
 
 
 def _checked_slice(numbers: Numbers, op: Op, shape: tuple[int, ...], refuse: Refuse) -> Numbers:
@@ -225,28 +245,31 @@ def _squeezes_batch(op: Op, graph: Graph) -> bool:
     return all(reader.name in ELEMENTWISE for reader in readers) and drops_leading_ones(*shapes)
 
 
-def _untied(nodes: Sequence[Node]) -> Iterator[Node]:
-    """The nodes, with a QUANTIZE where an input of a prescribed scale meets others in an operator that needs one scale."""
+def _untied(program: Program) -> Program:
+    """The program, with a QUANTIZE where an input of a prescribed scale meets others in an operator that needs one scale."""
     prescribed: dict[int, str] = {}
-    renumbered = {0: 0}
-    count = 0
-    for number, node in enumerate(nodes, 1):
+    renumbered = {number: number for number in range(program.first)}
+    nodes: list[Node] = []
+
+    def added(node: Node) -> int:
+        nodes.append(node)
+        return program.first + len(nodes) - 1
+
+    for number, node in enumerate(program.nodes, program.first):
         rule = OPERATORS[node.op].range_rule
         inputs = [renumbered[i] for i in node.inputs]
         if rule == "tied" and len({prescribed.get(i) for i in inputs}) > 1:
             for index, value in enumerate(inputs):
                 if value in prescribed:
-                    shape = nodes[node.inputs[index] - 1].shape
-                    yield Node("QUANTIZE", f"{node.name}_from_{index}", (value,), shape)
-                    count += 1
-                    inputs[index] = count
-        yield dataclasses.replace(node, inputs=tuple(inputs))
-        count += 1
-        renumbered[number] = count
+                    shape = program.shape(node.inputs[index])
+                    inputs[index] = added(Node("QUANTIZE", f"{node.name}_from_{index}", (value,), shape))
+        made = renumbered[number] = added(dataclasses.replace(node, inputs=tuple(inputs)))
         if rule in ("unit", "tanh"):
-            prescribed[count] = rule
+            prescribed[made] = rule
         elif rule in ("same", "tied") and inputs[0] in prescribed:
-            prescribed[count] = prescribed[inputs[0]]
+            prescribed[made] = prescribed[inputs[0]]
+    outputs = tuple(renumbered[value] for value in program.outputs)
+    return dataclasses.replace(program, nodes=tuple(nodes), outputs=outputs)
 
 
 def _names(graph: Graph, model: keras.Model) -> list[str]:
@@ -255,8 +278,10 @@ def _names(graph: Graph, model: keras.Model) -> list[str]:
     for op in graph.ops:
         mentioned = mentioned_layers(graph.tensors[op.outputs[0]].name, model)
         wanted.append(mentioned[0].name if mentioned else "")
-    if not wanted[-1]:
-        wanted[-1] = output_layer(model).name
+    for output, layer in zip(graph.outputs, output_layers(model), strict=True):
+        for number, op in enumerate(graph.ops):
+            if op.outputs[-1] == output and not wanted[number]:
+                wanted[number] = layer.name
     taken: set[str] = set()
     names = []
     for op, name in reversed(list(zip(graph.ops, wanted))):

@@ -12,10 +12,14 @@ from keras import ops
 from micro.quantize.gate_scales import LSTM
 from micro.quantize.program import Node
 from micro.quantize.recurrent import lstm
+from micro.quantize.resize import resize_bilinear, resize_nearest
 
 if TYPE_CHECKING:
     from keras_kd.types import Tensor
     from micro.quantize.fake_quant import Accumulator
+
+# Where the options of a PADV2 hold the value that it pads with; it is a tensor in the schema.
+PAD_VALUE = "value"
 
 # (node, inputs, kernel, bias) -> output, float32, with any batch.
 Compute: TypeAlias = "Callable[[Node, Sequence[Tensor], Tensor | None, Tensor | None], Tensor]"
@@ -134,12 +138,21 @@ def _transposed_convolution(node: Node, inputs: Sequence[Tensor], kernel: Tensor
     return activate(node, y if bias is None else y + bias)
 
 
-def _resize_nearest(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
-    """Each position repeated, where sizes are multiples."""
-    y = inputs[0]
-    for axis in (1, 2):
-        y = ops.repeat(y, node.shape[axis] // (y.shape[axis] or 1), axis=axis)
-    return y
+def _batch_matmul(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
+    one, other = (
+        ops.swapaxes(value, -1, -2) if node.options[flag] else value for value, flag in zip(inputs, ("adjX", "adjY"))
+    )
+    return ops.matmul(one, other)
+
+
+def _pad_with(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
+    return ops.pad(inputs[0], node.numbers[0], constant_values=node.options[PAD_VALUE])
+
+
+def _l2_normalization(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
+    """Rows, along the last axis, divided by their length; a row of zeros stays so."""
+    squares = ops.sum(ops.square(inputs[0]), axis=-1, keepdims=True)
+    return inputs[0] * ops.rsqrt(ops.where(squares > 0, squares, 1.0))
 
 
 def _lstm(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
@@ -150,6 +163,7 @@ def _lstm(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Ten
 OPERATORS: dict[str, Operator] = {
     "ADD": Operator(_merge(ops.add), "own", "AddOptions", 2),
     "AVERAGE_POOL_2D": Operator(_pool(ops.average_pool), "same", "Pool2DOptions", 2, "whole"),
+    "BATCH_MATMUL": Operator(_batch_matmul, "own", "BatchMatMulOptions", 2, "multiplier"),
     "CONCATENATION": Operator(
         lambda node, inputs, kernel, bias: activate(node, ops.concatenate(inputs, node.options["axis"])),
         "tied",
@@ -160,6 +174,7 @@ OPERATORS: dict[str, Operator] = {
     "DEPTHWISE_CONV_2D": Operator(_convolution(ops.depthwise_conv), "own", "DepthwiseConv2DOptions", 3, "multiplier"),
     "FULLY_CONNECTED": Operator(_fully_connected, "own", "FullyConnectedOptions", 4, "multiplier"),
     "HARD_SWISH": Operator(_unary(ops.hard_swish), "own", None, 1, int16=False),
+    "L2_NORMALIZATION": Operator(_l2_normalization, "tanh", "L2NormOptions", 2, int16=False),
     "LEAKY_RELU": Operator(
         lambda node, inputs, kernel, bias: ops.leaky_relu(inputs[0], node.options["alpha"]),
         "own",
@@ -173,12 +188,14 @@ OPERATORS: dict[str, Operator] = {
     "MINIMUM": Operator(_merge(ops.minimum), "tied", "MaximumMinimumOptions", 2, int16=False),
     "MUL": Operator(_merge(ops.multiply), "own", "MulOptions", 2, "multiplier"),
     "PAD": Operator(lambda node, inputs, kernel, bias: ops.pad(inputs[0], node.numbers[0]), "same", "PadOptions", 2),
+    "PADV2": Operator(_pad_with, "same", "PadV2Options", 2, int16=False),
     "QUANTIZE": Operator(_unary(lambda x: x), "own", "QuantizeOptions", 2, "multiplier"),
     "REDUCE_MAX": Operator(_reduce(ops.max), "same", "ReducerOptions", 2),
     "RELU": Operator(_unary(ops.relu), "own", None, 2, "multiplier", int16=False),
     "RELU6": Operator(_unary(ops.relu6), "own", None, 2, "multiplier", int16=False),
     "RESHAPE": Operator(_reshape, "same", None, 1),
-    "RESIZE_NEAREST_NEIGHBOR": Operator(_resize_nearest, "same", "ResizeNearestNeighborOptions", 2),
+    "RESIZE_BILINEAR": Operator(resize_bilinear, "same", "ResizeBilinearOptions", 2, "whole", int16=False),
+    "RESIZE_NEAREST_NEIGHBOR": Operator(resize_nearest, "same", "ResizeNearestNeighborOptions", 2),
     "SOFTMAX": Operator(_unary(ops.softmax), "unit", "SoftmaxOptions", 2),
     "STRIDED_SLICE": Operator(_strided_slice, "same", "StridedSliceOptions", 2),
     "SUB": Operator(_merge(ops.subtract), "own", "SubOptions", 2),
@@ -204,7 +221,7 @@ def accumulator(
         # The kernel divides its multiplier by the count, and keeps the exponent that the nearest power of two leaves.
         count = math.prod(inputs[0].shape[axis] or 1 for axis in node.numbers[0])
         return scales[0], int(math.log2(count))
-    if node.op == "MUL":
+    if node.op in ("MUL", "BATCH_MATMUL"):
         return scales[0] * scales[1], 0
     return (scales[0] if kernel_scale is None else scales[0] * kernel_scale), 0
 

@@ -1,4 +1,4 @@
-"""What a quantized model computes: a line of TFLite operators and the range of every value between them."""
+"""What a quantized model computes: TFLite operators in order, and the range of every value between them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from micro.keras_graph.ends import Ends
+
 Activations = Literal["int8", "int16"]
+ONE_IN, ONE_OUT = Ends(("input",)), Ends(("output",))
 
 
 @dataclass(frozen=True)
 class Node:
-    """One operator. Values are known by number: 0 is the model's input, n + 1 the output of node n.
+    """One operator. Values are known by number: the model's inputs come first, then the output of each node.
 
     The names of the attributes stand in saved .keras files.
 
@@ -61,13 +64,37 @@ class Range:
 
 @dataclass(frozen=True)
 class Program:
-    """Nodes in the order in which they run; `grids` holds for each value the index of its range in `ranges`."""
+    """Nodes in the order in which they run, and what goes in and comes out.
 
-    input_shape: tuple[int, ...]
+    Attributes:
+        input_shapes: Of each input, without batch.
+        outputs: Numbers of the values that are the model's outputs.
+        inputs_in, outputs_in: Their names, and whether they are in a list or a dict.
+        grids: For each value the index of its range in `ranges`.
+    """
+
+    input_shapes: tuple[tuple[int, ...], ...]
     nodes: tuple[Node, ...]
+    outputs: tuple[int, ...]
+    inputs_in: Ends = ONE_IN
+    outputs_in: Ends = ONE_OUT
     grids: tuple[int, ...] = ()
     ranges: tuple[Range, ...] = ()
     activations: Activations = "int8"
+
+    @property
+    def first(self) -> int:
+        """The number of the value that the first node gives."""
+        return len(self.input_shapes)
+
+    def maker(self, value: int) -> Node | None:
+        """The node that gives a value; None for an input."""
+        return self.nodes[value - self.first] if value >= self.first else None
+
+    def shape(self, value: int) -> tuple[int, ...]:
+        """The shape of a value, with a batch of 1."""
+        node = self.maker(value)
+        return (1, *self.input_shapes[value]) if node is None else node.shape
 
     def to_config(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -78,7 +105,16 @@ class Program:
         """A program from `to_config`."""
         nodes = tuple(Node(**{name: tuples(value) for name, value in node.items()}) for node in config["nodes"])
         ranges = tuple(Range(**entry) for entry in config["ranges"])
-        return cls(tuples(config["input_shape"]), nodes, tuples(config["grids"]), ranges, config["activations"])
+        grids, activations = tuples(config["grids"]), config["activations"]
+        if "input_shape" in config:  # as it was saved when there was one input and one output
+            return cls(
+                (tuples(config["input_shape"]),), nodes, (len(nodes),), ONE_IN, ONE_OUT, grids, ranges, activations
+            )
+        taken, given = (
+            Ends(tuples(config[side]["names"]), config[side]["kind"]) for side in ("inputs_in", "outputs_in")
+        )
+        shapes, outputs = tuples(config["input_shapes"]), tuples(config["outputs"])
+        return cls(shapes, nodes, outputs, taken, given, grids, ranges, activations)
 
 
 def tuples(value: Any) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from keras import ops
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from keras_kd.types import Tensor
 
 Method = Literal["minmax", "percentile", "mse"]
+# Samples of each input, (n, *input).
+Inputs: TypeAlias = Sequence[np.ndarray]
 
 # The fraction of the values that `percentile` leaves out at each end.
 OUTSIDE = 1e-4
@@ -35,7 +37,7 @@ PRESCRIBED = {
 }
 
 
-def calibrated(program: Program, weights: Weights, samples: np.ndarray, method: Method, to: Activations) -> Program:
+def calibrated(program: Program, weights: Weights, samples: Inputs, method: Method, to: Activations) -> Program:
     """The program with a range for each of its values.
 
     'minmax' holds all values that occurred on the samples, 'percentile' all but one in ten thousand at each end, 'mse' has the
@@ -44,7 +46,7 @@ def calibrated(program: Program, weights: Weights, samples: np.ndarray, method: 
     Raises:
         ValueError: Names the operator whose values are all zero, or not finite.
     """
-    range_of, rules = assign_ranges(program.nodes)
+    range_of, rules = assign_ranges(program)
     lows, highs = np.zeros(len(rules)), np.zeros(len(rules))
     for values in _passes(program, weights, samples):
         for number, value in enumerate(values):
@@ -56,7 +58,7 @@ def calibrated(program: Program, weights: Weights, samples: np.ndarray, method: 
     for number, index in enumerate(range_of):
         if lows[index] == highs[index] and rules[index] == "own":
             raise ValueError(
-                f"calibration: {_what(program, number)} is 0 for all {len(samples)} samples, which leaves its range empty; "
+                f"calibration: {_what(program, number)} is 0 for all {len(samples[0])} samples, which leaves its range empty; "
                 "give samples on which it is not, or a model without it"
             )
     for _ in range(REFINEMENTS if method == "percentile" else method in CLIPPING):
@@ -73,7 +75,7 @@ def calibrated(program: Program, weights: Weights, samples: np.ndarray, method: 
     return dataclasses.replace(program, nodes=nodes, grids=range_of, ranges=ranges, activations=to)
 
 
-def _with_cells(program: Program, weights: Weights, samples: np.ndarray) -> tuple[Node, ...]:
+def _with_cells(program: Program, weights: Weights, samples: Inputs) -> tuple[Node, ...]:
     """The nodes, each LSTM with the scale of its cells: they are in no value of the program."""
     recurrent = [number for number, node in enumerate(program.nodes) if node.op == LSTM]
     largest = dict.fromkeys(recurrent, 0.0)
@@ -91,11 +93,12 @@ def _with_cells(program: Program, weights: Weights, samples: np.ndarray) -> tupl
     )
 
 
-def assign_ranges(nodes: tuple[Node, ...]) -> tuple[tuple[int, ...], list[str]]:
+def assign_ranges(program: Program) -> tuple[tuple[int, ...], list[str]]:
     """For each value the index of its range, and for each range 'own' or the rule that prescribes it."""
-    shared = DisjointSet(range(len(nodes) + 1))
+    count = program.first + len(program.nodes)
+    shared = DisjointSet(range(count))
     prescribed: dict[int, str] = {}
-    for output, node in enumerate(nodes, 1):
+    for output, node in enumerate(program.nodes, program.first):
         rule = OPERATORS[node.op].range_rule
         if rule in ("unit", "tanh"):
             prescribed[output] = rule
@@ -104,17 +107,17 @@ def assign_ranges(nodes: tuple[Node, ...]) -> tuple[tuple[int, ...], list[str]]:
     groups = sorted(shared.subsets(), key=min)
     number_of = {value: number for number, values in enumerate(groups) for value in values}
     rules = [next((prescribed[value] for value in sorted(values) if value in prescribed), "own") for values in groups]
-    return tuple(number_of[value] for value in range(len(nodes) + 1)), rules
+    return tuple(number_of[value] for value in range(count)), rules
 
 
-def float_values(program: Program, weights: Weights, x: Tensor) -> Iterator[Tensor]:
-    """Every value of the program on a batch, in float32."""
-    values = [x]
-    yield x
+def float_values(program: Program, weights: Weights, inputs: Sequence[Tensor]) -> Iterator[Tensor]:
+    """Every value of the program on a batch of each input, in float32."""
+    values = list(inputs)
+    yield from inputs
     for node in program.nodes:
         held: Mapping[str, Any] = weights.get(node.name, {})
-        inputs = with_operand(node, [values[i] for i in node.inputs], held.get("operand"))
-        values.append(OPERATORS[node.op].compute(node, inputs, held.get("kernel"), held.get("bias")))
+        taken = with_operand(node, [values[i] for i in node.inputs], held.get("operand"))
+        values.append(OPERATORS[node.op].compute(node, taken, held.get("kernel"), held.get("bias")))
         yield values[-1]
 
 
@@ -125,16 +128,16 @@ def with_operand(node: Node, inputs: list[Tensor], operand: Tensor | None) -> li
     return [operand, *inputs] if node.operand_first else [*inputs, operand]
 
 
-def _passes(program: Program, weights: Weights, samples: np.ndarray) -> Iterator[Iterator[np.ndarray]]:
-    for start in range(0, len(samples), BATCH):
-        batch = ops.convert_to_tensor(samples[start : start + BATCH], "float32")
+def _passes(program: Program, weights: Weights, samples: Inputs) -> Iterator[Iterator[np.ndarray]]:
+    for start in range(0, len(samples[0]), BATCH):
+        batch = [ops.convert_to_tensor(each[start : start + BATCH], "float32") for each in samples]
         yield (ops.convert_to_numpy(value) for value in float_values(program, weights, batch))
 
 
 def _clipped(
     program: Program,
     weights: Weights,
-    samples: np.ndarray,
+    samples: Inputs,
     range_of: tuple[int, ...],
     lows: np.ndarray,
     highs: np.ndarray,
@@ -181,7 +184,7 @@ CLIPPING: dict[str, Callable[[np.ndarray, np.ndarray, Activations], tuple[float,
 
 
 def _what(program: Program, number: int) -> str:
-    if number == 0:
-        return "the model's input"
-    node = program.nodes[number - 1]
+    node = program.maker(number)
+    if node is None:
+        return "the model's input" + (f" {program.inputs_in.names[number]!r}" if program.first > 1 else "")
     return f"{(node.source or node.name)!r} ({node.op})"

@@ -11,7 +11,7 @@ from keras import ops
 
 from micro.quantize.aware import QuantizationAware, Simulated
 from micro.quantize.gate_scales import GATES, LSTM
-from micro.quantize.operators import OPERATORS
+from micro.quantize.operators import OPERATORS, PAD_VALUE
 from micro.quantize.program import Node
 from micro.quantize.recurrent import GATE_SCALE
 from micro.tflite.graph import packed, schema_module
@@ -49,7 +49,10 @@ class _Writer:
         self.operators: list[Any] = []
         self.codes: list[tuple[str, int]] = []
         self.shared: dict[tuple[str, bytes, tuple[int, ...]], int] = {}
-        self.values = [self._value(0, "input", (1, *self.program.input_shape))]
+        self.values = [
+            self._value(number, name, self.program.shape(number))
+            for number, name in enumerate(self.program.inputs_in.names)
+        ]
 
     def add_operator(self, number: int) -> None:
         node, operator = self.program.nodes[number], self.aware.operators[number]
@@ -66,8 +69,24 @@ class _Writer:
             inputs += self._weights(operator)
         numbers = (node.shape,) if node.op == "RESHAPE" else node.numbers
         inputs += [self._constant(f"{node.name}/{n}", np.array(value, np.int32)) for n, value in enumerate(numbers)]
-        self.values.append(self._value(number + 1, node.name, node.shape))
+        if node.op == "PADV2":
+            inputs.append(self._pad_value(node))
+        self._made(number, node)
         self._operator(node.op, inputs, self.values[-1], self._options(node))
+
+    def _pad_value(self, node: Node) -> int:
+        """What a PADV2 pads with, in the steps of its input, as its kernel takes it."""
+        scale = self._scale_of(node.inputs[0])
+        info = np.iinfo(self.program.activations)
+        steps = np.round(node.options[PAD_VALUE] / scale.scale + scale.zero)
+        value = np.clip(steps, info.min, info.max).astype(self.program.activations).reshape(())
+        return self._constant(f"{node.name}/value", value, scale)
+
+    def _made(self, number: int, node: Node) -> None:
+        """The value that a node gives, one of the model's outputs by the name that it has as such."""
+        value, outputs = self.program.first + number, self.program.outputs
+        named = dict(zip(outputs, self.program.outputs_in.names)) if len(outputs) > 1 else {}
+        self.values.append(self._value(value, named.get(value, node.name), node.shape))
 
     def _operator(self, op: str, inputs: list[int], output: int, options: Mapping[str, Any]) -> Any:
         made = self.schema.OperatorT()
@@ -85,7 +104,7 @@ class _Writer:
     def _add_lstm(self, number: int, node: Node, operator: Simulated) -> None:
         """An LSTM with its two states, which are set before it runs, so that no sequence goes on where the last one ended."""
         assert node.cell_power is not None
-        hidden = self._scale_of(number + 1)
+        hidden = self._scale_of(self.program.first + number)
         cell = _Scale(np.array([2.0**node.cell_power]))
         shape = (1, node.shape[-1])
         states = [
@@ -95,7 +114,7 @@ class _Writer:
         absent = [-1] * 4
         kernels, biases = self._gates(operator)
         inputs = [self.values[node.inputs[0]], *kernels, *absent[:3], *biases, *absent[:2], *states, *absent]
-        self.values.append(self._value(number + 1, node.name, node.shape))
+        self._made(number, node)
         made = self._operator(node.op, inputs, self.values[-1], {"fusedActivationFunction": TANH})
         # TFLite reads the scales of what goes into the gates from these; they hold no values.
         gate = _Scale(np.array([GATE_SCALE]))
@@ -133,7 +152,8 @@ class _Writer:
         schema = self.schema
         graph = schema.SubGraphT()
         graph.name, graph.tensors, graph.operators = "main", self.tensors, self.operators
-        graph.inputs, graph.outputs = [self.values[0]], [self.values[-1]]
+        graph.inputs = self.values[: self.program.first]
+        graph.outputs = [self.values[number] for number in self.program.outputs]
         model = schema.ModelT()
         model.version, model.description = 3, "keras-kd"
         model.subgraphs, model.buffers = [graph], self.buffers
@@ -176,17 +196,14 @@ class _Writer:
         return self._constant(f"{operator.node.name}/constant", values, _Scale(np.atleast_1d(scale), zero))
 
     def _options(self, node: Node) -> dict[str, Any]:
-        options = dict(node.options)
+        options = {name: value for name, value in node.options.items() if name != PAD_VALUE}
         if "potScaleInt16" in options:
             options["potScaleInt16"] = False
         if node.op in ("MEAN", "REDUCE_MAX"):
-            options["keepDims"] = len(node.shape) == self._rank(node.inputs[0])
+            options["keepDims"] = len(node.shape) == len(self.program.shape(node.inputs[0]))
         if node.op == "STRIDED_SLICE":
             options.update(beginMask=0, endMask=0)
         return options
-
-    def _rank(self, value: int) -> int:
-        return 1 + len(self.program.input_shape) if value == 0 else len(self.program.nodes[value - 1].shape)
 
     def _code(self, op: str) -> int:
         code = (op, OPERATORS[op].version)

@@ -19,7 +19,8 @@ from micro.compress.pack import pack
 from micro.compress.prune import KeepZeros, prune_with, zeroed
 from micro.compress.shrink import shrink
 from micro.config import ClusterStage, Config, PruneStage, QuantizeStage, ShrinkStage, Stage
-from micro.conversion.convert_keras import Converted, convert, error_against
+from micro.conversion.convert_keras import convert, error_against
+from micro.conversion.converted import Converted
 from micro.errors import ConversionWarning, RunError
 from micro.program.size import Model
 from micro.quantize.aware import QuantizationAware, quantize_aware

@@ -9,7 +9,7 @@ import numpy as np
 
 from micro.compress.prune import sparsity_of
 from micro.config import Config
-from micro.conversion.convert_keras import Converted
+from micro.conversion.converted import Converted
 from micro.datasets.prepared import Prepared, untested
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.labeler import Labeler

@@ -26,19 +26,29 @@ MOST_WORDS = 400
 
 
 def run(tflite: TfliteLike, samples: Samples) -> np.ndarray:
-    """Outputs of a single-output model in TFLite Micro, in real units.
+    """The first output of a model in TFLite Micro, in real units: of most models the only one.
 
     Shapes: samples (n, *input) in real units, or int8 as quantized -> (n, *output) float32.
     Raises:
         MicroError: As `measure`.
         ValueError: For samples of another shape.
     """
+    return run_all(tflite, samples)[0]
+
+
+def run_all(tflite: TfliteLike, samples: Samples) -> list[np.ndarray]:
+    """Every output of a model in TFLite Micro, in real units; samples are a list where there are several inputs.
+
+    Raises:
+        MicroError: As `measure`.
+        ValueError: For samples of another shape, or for another number of inputs.
+    """
     content = content_of(tflite)
     graph = read(content)
     inputs = quantize_inputs(graph, samples)
     outputs, _ = invoke(content, graph, inputs)
-    tensor = graph.tensors[graph.outputs[0]]
-    return dequantize(outputs["output0"][:, 0], tensor.quantization)
+    made = [graph.tensors[index] for index in graph.outputs]
+    return [dequantize(outputs[f"output{k}"][:, 0], tensor.quantization) for k, tensor in enumerate(made)]
 
 
 def raw_outputs(tflite: TfliteLike, count: int, seed: int = 0) -> dict[str, np.ndarray]:

@@ -38,8 +38,9 @@ def mentioned_layers(text: str, model: keras.Model) -> list[Any]:
 
 def layer_phrase(op: Op, graph: Graph, model: keras.Model) -> str:
     """`layer 'name' (Type)` of the Keras layer whose output an operator gives, the innermost where models are nested."""
-    if op.outputs == graph.outputs and not mentioned_layers(graph.tensors[op.outputs[0]].name, model):
-        return phrase(output_layer(model))
+    for output, layer in zip(graph.outputs, output_layers(model)):
+        if op.outputs == (output,) and not mentioned_layers(graph.tensors[output].name, model):
+            return phrase(layer)
     for index in (*op.outputs, *op.inputs):
         # The first part of a name is the operator itself, what follows was fused into it.
         for part in graph.tensors[index].name.split(";") if index >= 0 else ():
@@ -49,9 +50,9 @@ def layer_phrase(op: Op, graph: Graph, model: keras.Model) -> str:
     return f"operator {op.index} of model {model.name!r}"
 
 
-def output_layer(model: keras.Model) -> Any:
-    """The layer that computes the output of a single-output model; the converter does not name it in the graph."""
-    return model.outputs[0]._keras_history.operation
+def output_layers(model: keras.Model) -> list[Any]:
+    """The layers that compute a model's outputs, in order; the converter does not name them in the graph."""
+    return [output._keras_history.operation for output in model.outputs]
 
 
 def phrase(layer: keras.layers.Layer) -> str:

