@@ -91,7 +91,7 @@ CORES = tuple(machine.core for machine in MACHINES)
 # Cores of other instruction sets. Both machines have RAM only; the first half stands for flash.
 OTHER_MACHINES = (
     Machine(
-        "rv32",
+        "rv32imc",
         "RISC-V RV32IMC, QEMU's virt",
         "-march=rv32imc -mabi=ilp32",
         "virt -bios none",

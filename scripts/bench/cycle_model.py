@@ -1,6 +1,6 @@
 """Instructions and code of static C by operator, fitted in the emulator, for micro/targets/static_c.json.
 
-    python scripts/bench/cycle_model.py [--core m4f --core rv32] [--out micro/targets/static_c.json] [--check-only]
+    python scripts/bench/cycle_model.py [--core m4f --core rv32imc] [--out micro/targets/static_c.json] [--check-only]
 
 Builds nets of one or two layers, runs each as static C in QEMU, and fits for every kernel
 `instructions = mac * steps + row * rows + output * outputs + call` with coefficients of at least zero, and the bytes of code.

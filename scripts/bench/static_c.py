@@ -5,7 +5,7 @@
 Without models: the four of MLPerf Tiny and the three in the shared data's peer_models. Instructions are those of a whole
 inference without the closing softmax; code and RAM are those of the whole model. RAM: with input and output in buffers of their
 own, with all in one arena, and what no placement goes below. Figures of TFLite Micro are of GCC, the same core and emulator.
-Cores: m0, m4f and m33 (Cortex-M), rv32 (RISC-V RV32IMC), lx106 (Xtensa LX106). With --sparse each model also with
+Cores: m0, m4f and m33 (Cortex-M), rv32imc (RISC-V), lx106 (Xtensa LX106). With --sparse each model also with
 80 % of every Dense and Conv2D kernel at zero, stored as it is and without its zeros.
 """
 
@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def row(name: str, model: bytes, storage: Storage, core: str, levels: list[str], compiler: Compiler) -> str:
-    """A row of the table; where the core's memory is too small, what the linker says."""
+    """A row of the table; of a model that cannot be run there, why."""
     macs = measure(model).macs
     cells = [name, f"{macs:,}"]
     for level in levels:
@@ -94,7 +94,8 @@ def row(name: str, model: bytes, storage: Storage, core: str, levels: list[str],
             counted = figures(without_softmax(model), storage, core, level, compiler)
             whole = figures(model, storage, core, level, compiler)
         except RunError as error:
-            return f"| {name} | {macs:,} | {error} |"
+            reason = "does not fit" if "overflowed" in str(error) else str(error)
+            return f"| {name} | {macs:,} | {reason} |"
         instructions = counted["instructions"]
         theirs = CMSIS_NN.get(name, {}).get(level) if core == "m4f" else None
         cells += [
