@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from micro.firmware.qemu import EMULATED
 from micro.targets.boards import Board, all_boards
 from micro.targets.cores import Core, all_cores, static_c, tflm
 
@@ -34,7 +35,7 @@ def core_row(core: Core) -> str:
         least, likely, most = core.cycles
         low, high = static_c(core.counted_as).error
         cycles, error = f"{likely:g} ({least:g} to {most:g})", f"{100 * low:+.0f} to {100 * high:+.0f} %"
-        counted = all_cores()[core.counted_as].title
+        counted = EMULATED[core.counted_as].title.partition(",")[0]
     known = tflm(core.id)
     times = ""
     if known is not None:

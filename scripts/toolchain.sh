@@ -23,4 +23,7 @@ install_where_missing "avr-gcc simavr" gcc-avr avr-libc simavr
 install_where_missing "chromium chromedriver" chromium chromium-driver
 if [ "${1:-}" = nightly ]; then
   install_where_missing "cppcheck" cppcheck
+  install_where_missing "riscv64-unknown-elf-gcc qemu-system-riscv32" gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf \
+    qemu-system-misc
+  install_where_missing "xtensa-lx106-elf-gcc qemu-system-xtensa" gcc-xtensa-lx106 picolibc-xtensa-lx106-elf qemu-system-misc
 fi

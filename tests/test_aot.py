@@ -169,6 +169,8 @@ TOOLCHAINS = {
     "m0": ("arm-none-eabi-gcc -mcpu=cortex-m0 -mthumb", "arm-none-eabi-nm"),
     "m4f": ("arm-none-eabi-gcc -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16", "arm-none-eabi-nm"),
     "avr": ("avr-gcc -mmcu=atmega2560", "avr-nm"),
+    "rv32imc": ("riscv64-unknown-elf-gcc -march=rv32imc -mabi=ilp32 -ffreestanding", "riscv64-unknown-elf-nm"),
+    "lx106": ("xtensa-lx106-elf-gcc -ffreestanding", "xtensa-lx106-elf-nm"),
 }
 
 

@@ -9,11 +9,16 @@ from support import IN_C
 from test_aot_each_operator import ALONE, in_tflm, nets_of
 
 from micro.aot import generate
-from micro.firmware.boards import MACHINES
-from micro.firmware.emulate import missing_tools
-from micro.firmware.qemu import run_in_qemu
+from micro.firmware.qemu import EMULATED, missing_for, run_in_qemu
 from micro.tflite.graph import read
 
+# Cores and the compilers that have them as a target.
+COMPILED = [
+    (core, compiler)
+    for core, machine in EMULATED.items()
+    for compiler in ("gcc", "clang")
+    if compiler == "gcc" or machine.architecture.clang
+]
 HEAD = {"qemu": '#include <stdint.h>\n#include "app.h"\n#include "console.h"\n', "avr": '#include "serial.h"\n'}
 
 
@@ -49,12 +54,12 @@ def program(models, folder, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("core", [machine.core for machine in MACHINES])
-def test_every_operator_gives_the_same_bytes_on_a_cortex_m(tmp_path, core):
-    if missing_tools():
-        pytest.skip(f"not installed: {', '.join(missing_tools())}")
+@pytest.mark.parametrize(("core", "compiler"), COMPILED)
+def test_every_operator_gives_the_same_bytes_on_a_core(tmp_path, core, compiler):
+    if missing_for(core, compiler):
+        pytest.skip(f"not installed: {', '.join(missing_for(core, compiler))}")
     sources, wanted = program(list(small_nets().values()), tmp_path, "qemu")
-    assert run_in_qemu(tmp_path, core, sources) == wanted
+    assert run_in_qemu(tmp_path, core, sources, compiler=compiler) == wanted
 
 
 @pytest.mark.slow

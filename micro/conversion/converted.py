@@ -15,7 +15,6 @@ from micro.support.files import write_bytes
 from micro.tflite.graph import read
 from micro.tflite.interpreter import run_all
 
-
 ONE_INPUT = Ends(("input",))
 ONE_OUTPUT = Ends(("output",))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from micro.firmware.architectures import CORTEX_M, RISC_V, XTENSA, Architecture
 from micro.firmware.packages import ARDUINO, ESPRESSIF, SOURCES, ZEPHYR, TflmPackage
 
 
@@ -34,7 +35,10 @@ class Board:
 
 @dataclass(frozen=True)
 class Machine:
-    """A Cortex-M that QEMU emulates: compiler flags, QEMU's name for the machine, addresses and sizes of flash and RAM."""
+    """A core that QEMU emulates: compiler flags, QEMU's name for the machine, addresses and sizes of flash and RAM.
+
+    `qemu` holds the machine's further options too.
+    """
 
     core: str
     title: str
@@ -44,6 +48,7 @@ class Machine:
     flash_size: str
     ram: int
     ram_size: str
+    architecture: Architecture = CORTEX_M
 
 
 # What templates are given of the last stage of an application, for a program that belongs to no run.
@@ -83,8 +88,34 @@ MACHINES = (
 
 CORES = tuple(machine.core for machine in MACHINES)
 
+# Cores of other instruction sets. Both machines have RAM only; the first half stands for flash.
+OTHER_MACHINES = (
+    Machine(
+        "rv32imc",
+        "RISC-V RV32IMC, QEMU's virt",
+        "-march=rv32imc -mabi=ilp32",
+        "virt -bios none",
+        0x80000000,
+        "8M",
+        0x80800000,
+        "8M",
+        RISC_V,
+    ),
+    Machine(
+        "lx106",
+        "Xtensa LX106, QEMU's sim",
+        "-mtext-section-literals",
+        "sim -cpu lx106 -m 32M",
+        0x50000000,
+        "8M",
+        0x60000000,
+        "8M",
+        XTENSA,
+    ),
+)
+
 # What every program for the bare Cortex-M needs besides its own main.
-BARE = {name: f"bare-cortex-m/{name}.j2" for name in ("startup.c", "console.c", "console.h", "ticks.h")}
+BARE = CORTEX_M.files
 
 BOARDS = {
     "bare-cortex-m": Board(

@@ -1,12 +1,12 @@
-"""Static C on an emulated Cortex-M beside TFLite Micro with CMSIS-NN: instructions an inference, code, weights, RAM.
+"""Static C on an emulated core, on a Cortex-M beside TFLite Micro with CMSIS-NN: instructions an inference, code, weights, RAM.
 
-    python scripts/bench/static_c.py [MODEL.tflite ...] [--core m4f] [--optimize=-O2,-Os] [--sparse]
+    python scripts/bench/static_c.py [MODEL.tflite ...] [--core m4f] [--optimize=-O2,-Os] [--compiler gcc] [--sparse]
 
 Without models: the four of MLPerf Tiny and the three in the shared data's peer_models. Instructions are those of a whole
 inference without the closing softmax; code and RAM are those of the whole model. RAM: with input and output in buffers of their
-own, with all in one arena, and what no placement goes below. Figures of TFLite Micro are of the same compiler, core and
-emulator. With --sparse each model also with 80 % of every Dense and Conv2D kernel at zero, stored as it is and without its
-zeros.
+own, with all in one arena, and what no placement goes below. Figures of TFLite Micro are of GCC, the same core and emulator.
+Cores: m0, m4f and m33 (Cortex-M), rv32imc (RISC-V), lx106 (Xtensa LX106). With --sparse each model also with
+80 % of every Dense and Conv2D kernel at zero, stored as it is and without its zeros.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -23,8 +24,8 @@ from micro.aot import generate, static_size
 from micro.aot.fixed_point import sigmoid_table
 from micro.aot.weight_layout import Storage, stored
 from micro.emission.c_text import c_array
-from micro.firmware.boards import MACHINES
-from micro.firmware.qemu import run_in_qemu
+from micro.errors import RunError
+from micro.firmware.qemu import EMULATED, Compiler, run_in_qemu
 from micro.tflite.footprint import measure
 from micro.tflite.graph import Graph, Op, packed, read, schema_module
 from micro.tflite.interpreter import all_outputs
@@ -63,8 +64,9 @@ CMSIS_NN: dict[str, dict[str, int]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", type=Path)
-    parser.add_argument("--core", default="m4f", choices=[machine.core for machine in MACHINES])
+    parser.add_argument("--core", default="m4f", choices=list(EMULATED))
     parser.add_argument("--optimize", default="-O2,-Os", help="levels of optimization, with commas between them")
+    parser.add_argument("--compiler", default="gcc", choices=get_args(Compiler))
     parser.add_argument("--sparse", action="store_true", help="also with 80 %% of the weights at zero")
     arguments = parser.parse_args()
     levels = arguments.optimize.split(",")
@@ -75,19 +77,25 @@ def main() -> None:
     print("| --- " * (6 + 4 * len(levels)) + "|")
     for path in arguments.models or named:
         content = path.read_bytes()
-        print(row(path.stem, content, "dense", arguments.core, levels), flush=True)
+        options = (arguments.core, levels, arguments.compiler)
+        print(row(path.stem, content, "dense", *options), flush=True)
         if arguments.sparse:
             sparse = pruned(content, 0.8)
-            print(row(f"{path.stem}, 80 % zeros, dense", sparse, "dense", arguments.core, levels), flush=True)
-            print(row(f"{path.stem}, 80 % zeros, sparse", sparse, "small", arguments.core, levels), flush=True)
+            print(row(f"{path.stem}, 80 % zeros, dense", sparse, "dense", *options), flush=True)
+            print(row(f"{path.stem}, 80 % zeros, sparse", sparse, "small", *options), flush=True)
 
 
-def row(name: str, model: bytes, storage: Storage, core: str, levels: list[str]) -> str:
-    """A row of the table."""
+def row(name: str, model: bytes, storage: Storage, core: str, levels: list[str], compiler: Compiler) -> str:
+    """A row of the table; of a model that cannot be run there, why."""
     macs = measure(model).macs
     cells = [name, f"{macs:,}"]
     for level in levels:
-        counted, whole = figures(without_softmax(model), storage, core, level), figures(model, storage, core, level)
+        try:
+            counted = figures(without_softmax(model), storage, core, level, compiler)
+            whole = figures(model, storage, core, level, compiler)
+        except RunError as error:
+            reason = "does not fit" if "overflowed" in str(error) else str(error)
+            return f"| {name} | {macs:,} | {reason} |"
         instructions = counted["instructions"]
         theirs = CMSIS_NN.get(name, {}).get(level) if core == "m4f" else None
         cells += [
@@ -128,7 +136,7 @@ def pruned(content: bytes, share: float) -> bytes:
     return packed(model)
 
 
-def figures(model: bytes, storage: Storage, core: str, optimize: str) -> dict[str, int]:
+def figures(model: bytes, storage: Storage, core: str, optimize: str, compiler: Compiler = "gcc") -> dict[str, int]:
     """Instructions of one inference, and bytes of code and RAM of the static C; its output is held against TFLite Micro's."""
     graph, size = read(model), static_size(model, storage)
     shape = graph.tensors[graph.inputs[0]].shape
@@ -139,14 +147,18 @@ def figures(model: bytes, storage: Storage, core: str, optimize: str) -> dict[st
         generate(model, folder, "net", storage=storage)
         numbers = ", ".join(c_array("int8_t", "x", x).rows)
         (folder / "main.c").write_text(MAIN.format(x=numbers, outputs=expected.size))
-        raw = run_in_qemu(folder, core, ["net.c", "main.c"], optimize)
+        raw = run_in_qemu(folder, core, ["net.c", "main.c"], optimize, compiler)
         found = np.frombuffer(raw[4:], np.int8)
         if not np.array_equal(found, expected):
             raise SystemExit(
                 f"{core} {optimize}: {np.count_nonzero(found != expected)} outputs differ from TFLite Micro's"
             )
         printed = subprocess.run(
-            ["arm-none-eabi-size", "net.o"], cwd=folder, capture_output=True, text=True, check=True
+            [f"{EMULATED[core].architecture.prefix}size", "net.o"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         sizes = printed.splitlines()[1].split()
         text, data, bss = (int(each) for each in sizes[:3])

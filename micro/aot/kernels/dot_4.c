@@ -1,4 +1,13 @@
 /* needs: lanes */
+/* The lower half of a pair, the weight of its second filter. RISC-V loads it in one instruction and cuts it off in two. */
+static inline int32_t second_of(const int16_t *pair) {
+#if defined(__riscv) && !defined(__riscv_zbb) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  return *(const int8_t *)pair;
+#else
+  return (int8_t)*pair;
+#endif
+}
+
 /* Products of up to 252 inputs and the weights of four filters. A pair holds the weights of two filters for one input,
  * 256 * first + second, in the order that pairs_of_filters in weight_layout.py gives them. Added to `made` are, of each two
  * filters, the sum of the products with pairs, which is 256 * the first filter's sum + the second's, and the second's. 255 such
@@ -31,22 +40,22 @@ static inline void dot_4(const int8_t *x, const int16_t *pairs, int32_t n, int32
   const int8_t *const whole = x + (n & ~3);
   for (int32_t step = 1; x != whole; x += step, step ^= 2, pairs += 4) { /* inputs 0 and 2, then 1 and 3 */
     const int32_t one = x[0] + x_offset;
-    t += one * (int8_t)pairs[0];
+    t += one * second_of(pairs);
     both_s += one * pairs[0];
-    v += one * (int8_t)pairs[2];
+    v += one * second_of(pairs + 2);
     both_u += one * pairs[2];
     const int32_t other = x[2] + x_offset;
-    t += other * (int8_t)pairs[1];
+    t += other * second_of(pairs + 1);
     both_s += other * pairs[1];
-    v += other * (int8_t)pairs[3];
+    v += other * second_of(pairs + 3);
     both_u += other * pairs[3];
   }
 #endif
   for (n &= 3; n > 0; --n, ++x, pairs += 2) {
     const int32_t one = *x + x_offset;
-    t += one * (int8_t)pairs[0];
+    t += one * second_of(pairs);
     both_s += one * pairs[0];
-    v += one * (int8_t)pairs[1];
+    v += one * second_of(pairs + 1);
     both_u += one * pairs[1];
   }
   made[0] = both_s;
