@@ -79,6 +79,16 @@ MACHINES = (
         0x38000000,
         "2M",
     ),
+    Machine(
+        "m55",
+        "Cortex-M55, MPS3 AN547",
+        "-mcpu=cortex-m55 -mthumb -mfloat-abi=hard",
+        "mps3-an547",
+        0x10000000,
+        "512K",
+        0x31000000,
+        "4M",
+    ),
 )
 
 CORES = tuple(machine.core for machine in MACHINES)
