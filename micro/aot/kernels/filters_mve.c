@@ -1,5 +1,4 @@
-#include <arm_mve.h>
-
+/* needs: mve */
 /* What a layer's filters are, and how their sums become outputs. weights: for each four filters, for each 16 inputs, 16 weights
  * of each of the four, with the last inputs, fewer than 16, likewise; then the other filters one by one. bias: with what the
  * input's zero point adds. powers: below 0. */
@@ -9,20 +8,6 @@ typedef struct {
   const int8_t *powers;
   int32_t per_channel, size, count, y_offset, low, high;
 } filters_mve;
-
-/* Sums on the scale of the output, to the nearest, ties away from zero. */
-static inline int32x4_t on_scale_mve(int32x4_t sums, int32x4_t multipliers, int32x4_t powers) {
-  const int32x4_t products = vqrdmulhq_s32(sums, multipliers);
-  return vrshlq_s32(vaddq_s32(products, vshrq_n_s32(products, 31)), powers);
-}
-
-/* Lanes 0 and 2, or 1 and 3. */
-static inline void lanes_0_2(int32x4_t *lanes, int32_t a, int32_t b) {
-  __asm("vmov %q0[2], %q0[0], %1, %2" : "+w"(*lanes) : "r"(a), "r"(b));
-}
-static inline void lanes_1_3(int32x4_t *lanes, int32_t a, int32_t b) {
-  __asm("vmov %q0[3], %q0[1], %1, %2" : "+w"(*lanes) : "r"(a), "r"(b));
-}
 
 /* Sums of four filters at two places, of n inputs each. Returns the weights of the filters after them. The eight sums lie in
  * all registers that vmladava takes, so there are four for addresses and the count. */
