@@ -109,6 +109,15 @@ def blocks_of_filters(filters: np.ndarray) -> np.ndarray:
     return np.concatenate([np.concatenate(halves, axis=1).reshape(-1), filters[fours:].reshape(-1)])
 
 
+def windows_in_words(weights: np.ndarray) -> np.ndarray:
+    """Depthwise weights (3, 3, channels) as depthwise_3x3_mve.c reads them: 12 bytes of each channel, its columns of three rows.
+
+    A byte of 0 ends each column. Channels of zeros follow up to a multiple of four.
+    """
+    columns = np.pad(weights.transpose(2, 1, 0), ((0, -weights.shape[2] % 4), (0, 0), (0, 1)))
+    return columns.reshape(-1)
+
+
 def by_channels(weights: np.ndarray, fours: int) -> np.ndarray:
     """Depthwise weights (taps, channels): the first channels by four, then by taps, and the others by taps."""
     first = weights[:, :fours].reshape(len(weights), fours // 4, 4).swapaxes(0, 1)

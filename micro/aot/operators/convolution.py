@@ -22,7 +22,7 @@ from micro.aot.calls import (
 )
 from micro.aot.fixed_point import activation_range, quantize_multiplier
 from micro.aot.overlap import in_rows
-from micro.aot.weight_layout import Storage, blocks_of_filters, by_channels, stored
+from micro.aot.weight_layout import Storage, blocks_of_filters, by_channels, stored, windows_in_words
 from micro.tflite.graph import Graph, Op, Tensor
 
 # Larger strides and windows could overflow the kernels' 32-bit positions.
@@ -141,7 +141,11 @@ def depthwise_conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     fours = outputs // 4 * 4 if multiplier == 1 else 0
     arrays = (by_channels(array_of(weights).reshape(height * width, outputs), fours),)
     sizes = (*x.shape, multiplier, height, width, *y.shape[1:3], *geometry, fours)
-    lowered = _sums_of_products("depthwise_conv_2d", op, graph, (x, arrays, bias, y), weights, sizes)
+    mve = None
+    if height == width == 3 and multiplier == 1:
+        words = windows_in_words(array_of(weights).reshape(height, width, outputs))
+        mve = Mve("depthwise_3x3_mve", words, (*x.shape, *y.shape[1:3], *geometry))
+    lowered = _sums_of_products("depthwise_conv_2d", op, graph, (x, arrays, bias, y), weights, sizes, mve=mve)
     return in_rows(lowered, x, y, (height, width), geometry)
 
 
