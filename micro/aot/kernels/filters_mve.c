@@ -1,136 +1,213 @@
 /* needs: mve */
-/* What a layer's filters are, and how their sums become outputs. weights: for each four filters, for each 16 inputs, 16 weights
- * of each of the four, with the last inputs, fewer than 16, likewise; then the other filters one by one. bias: with what the
- * input's zero point adds. powers: below 0. */
+/* A layer's filters and where the next ones' outputs go. weights: of each four filters, for each 16 inputs, 16 weights of each
+ * of the four, with the last inputs, fewer than 16, likewise; then the other filters one by one. bias: with what the input's
+ * zero point adds. powers: below 0. Bytes between multipliers and between powers are 0 where all filters have the same. The
+ * order is that of the offsets in four_at_two and four_at_one. */
 typedef struct {
-  const int8_t *weights;
+  const int8_t *x, *other;
+  int32_t size;
   const int32_t *bias, *multipliers;
   const int8_t *powers;
-  int32_t per_channel, size, count, y_offset, low, high;
+  int8_t *y, *y_other, *end;
+  int32_t multiplier_step, power_step;
+  const int8_t *weights;
 } filters_mve;
 
-/* Sums of four filters at two places, of n inputs each. Returns the weights of the filters after them. The eight sums lie in
- * all registers that vmladava takes, so there are four for addresses and the count. */
-static inline const int8_t *four_at_two(const int8_t *x, const int8_t *other, const int8_t *weights, const int32_t *bias,
-                                        int32_t n, int32x4_t *sums) {
-  int32x4_t a, b, c, d;
-  struct {
-    const int32_t *bias;
-    int32_t n;
-  } both = {bias, n}, *left = &both;
+/* A layer's filters as they are before the first. */
+typedef struct {
+  filters_mve all;
+  int32_t count, same_multipliers[4], y_offset, low, high;
+  int8_t same_powers[4];
+} layer_mve;
+
+static inline layer_mve layer_of(const int8_t *weights, const int32_t *bias, const int32_t *multipliers, const int8_t *powers,
+                                 int32_t per_channel, int32_t size, int32_t count, int32_t y_offset, int32_t low,
+                                 int32_t high) {
+  layer_mve layer;
+  layer.all.size = size;
+  layer.all.bias = bias;
+  layer.all.multipliers = multipliers;
+  layer.all.powers = powers;
+  layer.all.multiplier_step = per_channel ? 16 : 0;
+  layer.all.power_step = per_channel ? 4 : 0;
+  layer.all.weights = weights;
+  layer.count = count;
+  layer.y_offset = y_offset;
+  layer.low = low;
+  layer.high = high;
+  for (int32_t k = 0; k < 4; ++k) {
+    layer.same_multipliers[k] = multipliers[0];
+    layer.same_powers[k] = powers[0];
+  }
+  return layer;
+}
+
+/* Outputs of filters at two places, four filters at a time. The eight sums are in all registers that vmladava takes. */
+static inline void four_at_two(filters_mve *f, int32x4_t y_offset, int32x4_t low, int32x4_t high) {
   __asm volatile(
-      "ldrd lr, %[n], [%[n]]\n"
-      "ldrd r0, r4, [lr]\n"
-      "ldrd r8, r12, [lr, #8]\n"
+      "ldr r5, [%[f], #44]\n"
+      "1:\n"
+      "ldrd r1, r3, [%[f]]\n"
+      "ldrd r9, lr, [%[f], #8]\n"
+      "ldrd r0, r4, [lr], #8\n"
+      "ldrd r8, r12, [lr], #8\n"
+      "str lr, [%[f], #12]\n"
       "mov r2, r0\n"
       "mov r6, r4\n"
       "mov r10, r8\n"
       "mov lr, r12\n"
-      "subs %[n], #16\n"
-      "blt 2f\n"
-      "1:\n"
-      "vldrb.8 %q[a], [%[x]], #16\n"
-      "vldrb.8 %q[c], [%[w]], #16\n"
-      "vmladava.s8 r0, %q[a], %q[c]\n"
-      "vldrb.8 %q[b], [%[other]], #16\n"
-      "vmladava.s8 r2, %q[b], %q[c]\n"
-      "vldrb.8 %q[d], [%[w]], #16\n"
-      "vmladava.s8 r4, %q[a], %q[d]\n"
-      "vldrb.8 %q[c], [%[w]], #16\n"
-      "vmladava.s8 r6, %q[b], %q[d]\n"
-      "vldrb.8 %q[d], [%[w]], #16\n"
-      "vmladava.s8 r8, %q[a], %q[c]\n"
-      "subs %[n], #16\n"
-      "vmladava.s8 r10, %q[b], %q[c]\n"
-      "vmladava.s8 r12, %q[a], %q[d]\n"
-      "vmladava.s8 lr, %q[b], %q[d]\n"
-      "bge 1b\n"
+      "subs r9, #16\n"
+      "blt 3f\n"
       "2:\n"
-      "adds %[n], #16\n"
-      "beq 3f\n"
-      "vctp.8 %[n]\n"
-      "vpsttt\n"
-      "vldrbt.8 %q[a], [%[x]]\n"
-      "vldrbt.8 %q[b], [%[other]]\n"
-      "vldrbt.8 %q[c], [%[w]]\n"
-      "add %[x], %[w], %[n]\n"
-      "add %[other], %[x], %[n]\n"
-      "vmladava.s8 r0, %q[a], %q[c]\n"
-      "vmladava.s8 r2, %q[b], %q[c]\n"
-      "add %[w], %[other], %[n]\n"
-      "vpstt\n"
-      "vldrbt.8 %q[c], [%[x]]\n"
-      "vldrbt.8 %q[d], [%[other]]\n"
-      "vmladava.s8 r4, %q[a], %q[c]\n"
-      "vmladava.s8 r6, %q[b], %q[c]\n"
-      "vmladava.s8 r8, %q[a], %q[d]\n"
-      "vmladava.s8 r10, %q[b], %q[d]\n"
-      "vpst\n"
-      "vldrbt.8 %q[c], [%[w]]\n"
-      "add %[w], %[n]\n"
-      "vmladava.s8 r12, %q[a], %q[c]\n"
-      "vmladava.s8 lr, %q[b], %q[c]\n"
+      "vldrb.8 q0, [r1], #16\n"
+      "vldrb.8 q2, [r5], #16\n"
+      "vmladava.s8 r0, q0, q2\n"
+      "vldrb.8 q1, [r3], #16\n"
+      "vmladava.s8 r2, q1, q2\n"
+      "vldrb.8 q3, [r5], #16\n"
+      "vmladava.s8 r4, q0, q3\n"
+      "vldrb.8 q2, [r5], #16\n"
+      "vmladava.s8 r6, q1, q3\n"
+      "vldrb.8 q3, [r5], #16\n"
+      "vmladava.s8 r8, q0, q2\n"
+      "subs r9, #16\n"
+      "vmladava.s8 r10, q1, q2\n"
+      "vmladava.s8 r12, q0, q3\n"
+      "vmladava.s8 lr, q1, q3\n"
+      "bge 2b\n"
       "3:\n"
-      "vmov %q[a][2], %q[a][0], r0, r8\n"
-      "vmov %q[a][3], %q[a][1], r4, r12\n"
-      "vmov %q[b][2], %q[b][0], r2, r10\n"
-      "vmov %q[b][3], %q[b][1], r6, lr\n"
-      : [x] "+r"(x), [other] "+r"(other), [w] "+r"(weights), [n] "+r"(left), [a] "=&w"(a), [b] "=&w"(b), [c] "=&w"(c),
-        [d] "=&w"(d)
+      "adds r9, #16\n"
+      "beq 4f\n"
+      "vctp.8 r9\n"
+      "vpsttt\n"
+      "vldrbt.8 q0, [r1]\n"
+      "vldrbt.8 q1, [r3]\n"
+      "vldrbt.8 q2, [r5]\n"
+      "add r1, r5, r9\n"
+      "add r3, r1, r9\n"
+      "add r5, r3, r9\n"
+      "vmladava.s8 r0, q0, q2\n"
+      "vmladava.s8 r2, q1, q2\n"
+      "vpstt\n"
+      "vldrbt.8 q3, [r1]\n"
+      "vldrbt.8 q2, [r3]\n"
+      "vmladava.s8 r4, q0, q3\n"
+      "vmladava.s8 r6, q1, q3\n"
+      "vpst\n"
+      "vldrbt.8 q3, [r5]\n"
+      "add r5, r9\n"
+      "vmladava.s8 r8, q0, q2\n"
+      "vmladava.s8 r10, q1, q2\n"
+      "vmladava.s8 r12, q0, q3\n"
+      "vmladava.s8 lr, q1, q3\n"
+      "4:\n"
+      "ldrd r1, r3, [%[f], #16]\n"
+      "vmov q0[2], q0[0], r0, r8\n"
+      "vmov q0[3], q0[1], r4, r12\n"
+      "vldrw.32 q2, [r1]\n"
+      "vmov q1[2], q1[0], r2, r10\n"
+      "vmov q1[3], q1[1], r6, lr\n"
+      "ldrd r0, r2, [%[f], #36]\n"
+      "ldrd r4, r6, [%[f], #24]\n"
+      "vqrdmulh.s32 q0, q0, q2\n"
+      "vldrb.s32 q3, [r3]\n"
+      "vqrdmulh.s32 q1, q1, q2\n"
+      "add r1, r0\n"
+      "add r3, r2\n"
+      "vshr.s32 q2, q0, #31\n"
+      "vadd.i32 q0, q0, q2\n"
+      "strd r1, r3, [%[f], #16]\n"
+      "vshr.s32 q2, q1, #31\n"
+      "vadd.i32 q1, q1, q2\n"
+      "vrshl.s32 q0, q0, q3\n"
+      "vrshl.s32 q1, q1, q3\n"
+      "vadd.i32 q0, q0, %q[y_offset]\n"
+      "vadd.i32 q1, q1, %q[y_offset]\n"
+      "vmax.s32 q0, q0, %q[low]\n"
+      "vmax.s32 q1, q1, %q[low]\n"
+      "vmin.s32 q0, q0, %q[high]\n"
+      "vmin.s32 q1, q1, %q[high]\n"
+      "ldr r0, [%[f], #32]\n"
+      "vstrb.32 q0, [r4], #4\n"
+      "vstrb.32 q1, [r6], #4\n"
+      "strd r4, r6, [%[f], #24]\n"
+      "cmp r4, r0\n"
+      "bne 1b\n"
+      "str r5, [%[f], #44]\n"
       :
-      : "r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr", "cc", "memory");
-  sums[0] = a;
-  sums[1] = b;
-  return weights;
+      : [f] "r"(f), [y_offset] "w"(y_offset), [low] "w"(low), [high] "w"(high)
+      : "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r12", "lr", "q0", "q1", "q2", "q3", "cc", "memory");
 }
 
 /* The same at one place. */
-static inline const int8_t *four_at_one(const int8_t *x, const int8_t *weights, const int32_t *bias, int32_t n,
-                                        int32x4_t *sums) {
-  int32x4_t a, b, c;
+static inline void four_at_one(filters_mve *f, int32x4_t y_offset, int32x4_t low, int32x4_t high) {
   __asm volatile(
-      "ldrd r0, r2, [%[bias]]\n"
-      "ldrd r4, r6, [%[bias], #8]\n"
-      "lsr %[bias], %[n], #4\n"
-      "wls lr, %[bias], 2f\n"
+      "ldr r5, [%[f], #44]\n"
       "1:\n"
-      "vldrb.8 %q[a], [%[x]], #16\n"
-      "vldrb.8 %q[b], [%[w]], #16\n"
-      "vmladava.s8 r0, %q[a], %q[b]\n"
-      "vldrb.8 %q[c], [%[w]], #16\n"
-      "vmladava.s8 r2, %q[a], %q[c]\n"
-      "vldrb.8 %q[b], [%[w]], #16\n"
-      "vmladava.s8 r4, %q[a], %q[b]\n"
-      "vldrb.8 %q[c], [%[w]], #16\n"
-      "vmladava.s8 r6, %q[a], %q[c]\n"
-      "le lr, 1b\n"
+      "ldrd r9, r8, [%[f], #8]\n"
+      "ldr r1, [%[f]]\n"
+      "ldrd r0, r2, [r8], #8\n"
+      "ldrd r4, r6, [r8], #8\n"
+      "str r8, [%[f], #12]\n"
+      "lsr r8, r9, #4\n"
+      "wls lr, r8, 3f\n"
       "2:\n"
-      "ands %[n], #15\n"
-      "beq 3f\n"
-      "vctp.8 %[n]\n"
-      "add %[bias], %[w], %[n]\n"
-      "vpsttt\n"
-      "vldrbt.8 %q[a], [%[x]]\n"
-      "vldrbt.8 %q[b], [%[w]]\n"
-      "vldrbt.8 %q[c], [%[bias]]\n"
-      "add %[x], %[bias], %[n]\n"
-      "add %[bias], %[x], %[n]\n"
-      "add %[w], %[bias], %[n]\n"
-      "vmladava.s8 r0, %q[a], %q[b]\n"
-      "vmladava.s8 r2, %q[a], %q[c]\n"
-      "vpstt\n"
-      "vldrbt.8 %q[b], [%[x]]\n"
-      "vldrbt.8 %q[c], [%[bias]]\n"
-      "vmladava.s8 r4, %q[a], %q[b]\n"
-      "vmladava.s8 r6, %q[a], %q[c]\n"
+      "vldrb.8 q0, [r1], #16\n"
+      "vldrb.8 q2, [r5], #16\n"
+      "vmladava.s8 r0, q0, q2\n"
+      "vldrb.8 q3, [r5], #16\n"
+      "vmladava.s8 r2, q0, q3\n"
+      "vldrb.8 q2, [r5], #16\n"
+      "vmladava.s8 r4, q0, q2\n"
+      "vldrb.8 q3, [r5], #16\n"
+      "vmladava.s8 r6, q0, q3\n"
+      "le lr, 2b\n"
       "3:\n"
-      "vmov %q[a][2], %q[a][0], r0, r4\n"
-      "vmov %q[a][3], %q[a][1], r2, r6\n"
-      : [x] "+r"(x), [w] "+r"(weights), [bias] "+r"(bias), [n] "+r"(n), [a] "=&w"(a), [b] "=&w"(b), [c] "=&w"(c)
+      "ands r9, #15\n"
+      "beq 4f\n"
+      "vctp.8 r9\n"
+      "vpstt\n"
+      "vldrbt.8 q0, [r1]\n"
+      "vldrbt.8 q2, [r5]\n"
+      "add r1, r5, r9\n"
+      "add r3, r1, r9\n"
+      "add r5, r3, r9\n"
+      "vmladava.s8 r0, q0, q2\n"
+      "vpsttt\n"
+      "vldrbt.8 q3, [r1]\n"
+      "vldrbt.8 q2, [r3]\n"
+      "vldrbt.8 q1, [r5]\n"
+      "add r5, r9\n"
+      "vmladava.s8 r2, q0, q3\n"
+      "vmladava.s8 r4, q0, q2\n"
+      "vmladava.s8 r6, q0, q1\n"
+      "4:\n"
+      "ldrd r1, r3, [%[f], #16]\n"
+      "vmov q0[2], q0[0], r0, r4\n"
+      "vmov q0[3], q0[1], r2, r6\n"
+      "ldrd r0, r2, [%[f], #36]\n"
+      "vldrw.32 q2, [r1]\n"
+      "vldrb.s32 q3, [r3]\n"
+      "add r1, r0\n"
+      "add r3, r2\n"
+      "vqrdmulh.s32 q0, q0, q2\n"
+      "strd r1, r3, [%[f], #16]\n"
+      "vshr.s32 q2, q0, #31\n"
+      "vadd.i32 q0, q0, q2\n"
+      "ldr r4, [%[f], #24]\n"
+      "vrshl.s32 q0, q0, q3\n"
+      "ldr r0, [%[f], #32]\n"
+      "vadd.i32 q0, q0, %q[y_offset]\n"
+      "vmax.s32 q0, q0, %q[low]\n"
+      "vmin.s32 q0, q0, %q[high]\n"
+      "vstrb.32 q0, [r4], #4\n"
+      "str r4, [%[f], #24]\n"
+      "cmp r4, r0\n"
+      "bne 1b\n"
+      "str r5, [%[f], #44]\n"
       :
-      : "r0", "r2", "r4", "r6", "lr", "cc", "memory");
-  *sums = a;
-  return weights;
+      : [f] "r"(f), [y_offset] "w"(y_offset), [low] "w"(low), [high] "w"(high)
+      : "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "lr", "q0", "q1", "q2", "q3", "cc", "memory");
 }
 
 /* Sum of n products. */
@@ -151,40 +228,36 @@ static inline int32_t dot_mve(const int8_t *x, const int8_t *weights, int32_t n)
 }
 
 /* Outputs of all filters at one place, or at two: at `other` if it is not 0. */
-static inline void filters_at(const int8_t *x, const int8_t *other, int8_t *y, const filters_mve *all) {
-  const int32x4_t y_offset = vdupq_n_s32(all->y_offset), low = vdupq_n_s32(all->low), high = vdupq_n_s32(all->high);
-  const int8_t *weights = all->weights;
-  int32x4_t multipliers = vdupq_n_s32(all->multipliers[0]), powers = vdupq_n_s32(all->powers[0]);
-  int32_t out = 0;
-  for (; out + 4 <= all->count; out += 4) {
-    int32x4_t sums[2];
-    weights = other ? four_at_two(x, other, weights, all->bias + out, all->size, sums)
-                    : four_at_one(x, weights, all->bias + out, all->size, sums);
-    if (all->per_channel) {
-      multipliers = vldrwq_s32(all->multipliers + out);
-      powers = vldrbq_s32(all->powers + out);
-    }
-    const int32x4_t one = vaddq_s32(on_scale_mve(sums[0], multipliers, powers), y_offset);
-    vstrbq_s32(y + out, vminq_s32(vmaxq_s32(one, low), high));
-    if (other) {
-      const int32x4_t two = vaddq_s32(on_scale_mve(sums[1], multipliers, powers), y_offset);
-      vstrbq_s32(y + all->count + out, vminq_s32(vmaxq_s32(two, low), high));
-    }
+static inline void filters_at(const layer_mve *layer, const int8_t *x, const int8_t *other, int8_t *y) {
+  const int32x4_t y_offset = vdupq_n_s32(layer->y_offset), low = vdupq_n_s32(layer->low), high = vdupq_n_s32(layer->high);
+  filters_mve f = layer->all;
+  f.x = x;
+  f.other = other;
+  f.y = y;
+  f.y_other = y + layer->count;
+  f.end = y + (layer->count & ~3);
+  if (f.multiplier_step == 0) {
+    f.multipliers = layer->same_multipliers;
+    f.powers = layer->same_powers;
   }
-  if (out < all->count) { /* up to three more */
-    const mve_pred16_t rest = vctp32q((uint32_t)(all->count - out));
-    if (all->per_channel) {
-      multipliers = vldrwq_z_s32(all->multipliers + out, rest);
-      powers = vldrbq_z_s32(all->powers + out, rest);
-    }
-    for (; x; x = other, other = 0, y += all->count) {
+  if (f.y == f.end) {
+  } else if (other) {
+    four_at_two(&f, y_offset, low, high);
+  } else {
+    four_at_one(&f, y_offset, low, high);
+  }
+  const int32_t left = layer->count & 3;
+  if (left > 0) { /* up to three more */
+    const mve_pred16_t there = vctp32q((uint32_t)left);
+    const int32x4_t multipliers = vldrwq_z_s32(f.multipliers, there), powers = vldrbq_z_s32(f.powers, there);
+    for (; x; x = other, other = 0, f.end += layer->count) {
       int32_t made[4] = {0, 0, 0, 0};
-      for (int32_t k = 0; out + k < all->count; ++k) {
-        made[k] = dot_mve(x, weights + k * all->size, all->size);
+      for (int32_t k = 0; k < left; ++k) {
+        made[k] = dot_mve(x, f.weights + k * f.size, f.size);
       }
-      const int32x4_t sums = vaddq_s32(vldrwq_s32(made), vldrwq_z_s32(all->bias + out, rest));
-      const int32x4_t one = vaddq_s32(on_scale_mve(sums, multipliers, powers), y_offset);
-      vstrbq_p_s32(y + out, vminq_s32(vmaxq_s32(one, low), high), rest);
+      const int32x4_t sums = vaddq_s32(vldrwq_s32(made), vldrwq_z_s32(f.bias, there));
+      const int32x4_t value = vaddq_s32(on_scale_mve(sums, multipliers, powers), y_offset);
+      vstrbq_p_s32(f.end, vminq_s32(vmaxq_s32(value, low), high), there);
     }
   }
 }

@@ -4,14 +4,15 @@
 static void fully_connected_mve(const int8_t *x, const int8_t *weights, const int32_t *bias, int8_t *y, int32_t rows,
                                 int32_t width, int32_t depth, int32_t outputs, const int32_t *multipliers,
                                 const int8_t *powers, int32_t per_channel, int32_t y_offset, int32_t low, int32_t high) {
-  const filters_mve all = {weights, bias, multipliers, powers, per_channel, depth, outputs, y_offset, low, high};
+  const layer_mve layer =
+      layer_of(weights, bias, multipliers, powers, per_channel, depth, outputs, y_offset, low, high);
   for (; rows > 0; rows -= width) {
     int32_t left = width;
     for (; left > 1; left -= 2, x += 2 * depth, y += 2 * outputs) {
-      filters_at(x, x + depth, y, &all);
+      filters_at(&layer, x, x + depth, y);
     }
     if (left > 0) {
-      filters_at(x, 0, y, &all);
+      filters_at(&layer, x, 0, y);
       x += depth;
       y += outputs;
     }
