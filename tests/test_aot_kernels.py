@@ -102,7 +102,7 @@ def test_layers_around_the_sizes_of_loops_are_equal_to_the_byte(tmp_path, gcc): 
     require_equal([model for layers in LAYERS.values() for model in layers()], tmp_path, gcc, count=3, storage="dense")
 
 
-@pytest.mark.parametrize("core", [pytest.param("m0", marks=pytest.mark.slow), "m4f"])
+@pytest.mark.parametrize("core", [pytest.param("m0", marks=pytest.mark.slow), "m4f", "m55"])
 def test_chips_compute_the_same_around_the_sizes_of_loops(tmp_path, core):
     if missing_tools():
         pytest.skip(f"not installed: {', '.join(missing_tools())}")

@@ -1,4 +1,4 @@
-/* needs: mve, sum_of */
+/* needs: scaled_mve, sum_of */
 /* add for cores with MVE, of operands of the output's shape. One of them has a multiplier of one half. */
 static void add_mve(const int8_t *a, const int8_t *b, int8_t *y, const int32_t *n, int32_t sign, const int32_t *p) {
   const int32_t first = p[1] == (int32_t)1 << 30 && p[2] == 0; /* whether that is a */

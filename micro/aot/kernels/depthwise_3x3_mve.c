@@ -1,4 +1,4 @@
-/* needs: mve, inside */
+/* needs: on_scale_mve, inside */
 /* Sums of 3x3 products of four channels at four places. Of a channel a word holds three rows of a column, and four bytes on
  * that of the next channel; columns are 64 bytes apart, places 64. weights: 12 bytes a channel, a word for each column. */
 static inline void four_neighbors(const int32_t *at, const int8_t *weights, int32x4_t *sums) {

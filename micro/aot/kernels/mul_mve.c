@@ -1,4 +1,4 @@
-/* needs: mve, scaled, clamped */
+/* needs: scaled_mve, scaled, clamped */
 /* mul for cores with MVE, of operands of the output's shape and a power of 0 or below. */
 static void mul_mve(const int8_t *a, const int8_t *b, int8_t *y, const int32_t *n, const int32_t *p) {
   const int32x4_t ties = vdupq_n_s32(p[3] < 0 ? -1 : 0), low = vdupq_n_s32(p[5]), high = vdupq_n_s32(p[6]);
