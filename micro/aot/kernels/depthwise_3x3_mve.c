@@ -1,153 +1,294 @@
-/* needs: on_scale_mve, inside */
-/* Sums of 3x3 products of four channels at four places. Of a channel a word holds three rows of a column, and four bytes on
- * that of the next channel; columns are 64 bytes apart, places 64. weights: 12 bytes a channel, a word for each column. */
-static inline void four_neighbors(const int32_t *at, const int8_t *weights, int32x4_t *sums) {
-  const uint32x4_t columns = vmulq_n_u32(vidupq_n_u32(0, 1), 64);
-  int32x4_t s0, s1, s2, s3, a, b, w;
-  int32_t t, none = 0;
+/* needs: mve, inside */
+/* Four channels of a row of outputs. at: words of three rows of a column, channel by channel, columns 64 bytes apart; weights: 12
+ * bytes a channel, a word for each column; to: the outputs, y_step bytes apart; channels: how many of the four there are. The
+ * order is that of the offsets in the functions below. */
+typedef struct {
+  const int32_t *at;
+  const int8_t *weights;
+  int8_t *to;
+  int32_t y_step, places, four_places, channels, place;
+  int32_t bias[4], multipliers[4], powers[4], y_offset[4], low[4], high[4];
+  uint32_t columns[4];
+} quad_3x3;
+
+/* Outputs at places 64 bytes apart, four at a time: four columns make the windows of two. */
+static inline void neighbors_3x3(quad_3x3 *quad) {
+  register quad_3x3 *first __asm("r0") = quad; /* in a register that sums take, as compilers may need the others */
   __asm volatile(
-      "movw %[t], #0x0fff\n"
-      "vmsr p0, %[t]\n"
+      "mov r11, r0\n"
+      "ldrd r1, r5, [r11]\n"
+      "vldrw.32 q7, [r11, #128]\n"
+      "mov r9, #0\n"
+      "1:\n"
+      "movw r3, #0x0fff\n"
+      "vmsr p0, r3\n"
       "vpst\n"
-      "vldrwt.32 %q[w], [%[weights], #0]\n"
-      "vldrw.u32 %q[a], [%[at], %q[columns]]\n"
-      "add %[t], %[at], #128\n"
-      "vmladav.s8 r0, %q[a], %q[w]\n"
-      "vldrw.u32 %q[b], [%[t], %q[columns]]\n"
-      "vmladav.s8 r4, %q[b], %q[w]\n"
-      "vshlc %q[w], %[none], #32\n"
-      "vmladav.s8 r2, %q[a], %q[w]\n"
-      "vmladav.s8 r6, %q[b], %q[w]\n"
+      "vldrwt.32 q6, [r5, #0]\n"
+      "vldrw.u32 q4, [r1, q7]\n"
+      "add r3, r1, #128\n"
+      "vmladav.s8 r0, q4, q6\n"
+      "vldrw.u32 q5, [r3, q7]\n"
+      "vmladav.s8 r4, q5, q6\n"
+      "vshlc q6, r9, #32\n"
+      "vmladav.s8 r2, q4, q6\n"
+      "vmladav.s8 r6, q5, q6\n"
       "vpst\n"
-      "vldrwt.32 %q[w], [%[weights], #24]\n"
-      "add %[t], %[at], #8\n"
-      "vldrw.u32 %q[a], [%[t], %q[columns]]\n"
-      "add %[t], %[t], #128\n"
-      "vmladav.s8 r8, %q[a], %q[w]\n"
-      "vldrw.u32 %q[b], [%[t], %q[columns]]\n"
-      "vmladav.s8 r12, %q[b], %q[w]\n"
-      "vshlc %q[w], %[none], #32\n"
-      "vmladav.s8 r10, %q[a], %q[w]\n"
-      "vmladav.s8 lr, %q[b], %q[w]\n"
-      "vmov %q[s0][2], %q[s0][0], r0, r8\n"
-      "vmov %q[s1][2], %q[s1][0], r2, r10\n"
-      "vmov %q[s2][2], %q[s2][0], r4, r12\n"
-      "vmov %q[s3][2], %q[s3][0], r6, lr\n"
+      "vldrwt.32 q6, [r5, #24]\n"
+      "add r3, r1, #8\n"
+      "vldrw.u32 q4, [r3, q7]\n"
+      "add r3, r3, #128\n"
+      "vmladav.s8 r8, q4, q6\n"
+      "vldrw.u32 q5, [r3, q7]\n"
+      "vmladav.s8 r12, q5, q6\n"
+      "vshlc q6, r9, #32\n"
+      "vmladav.s8 r10, q4, q6\n"
+      "vmladav.s8 lr, q5, q6\n"
+      "vmov q0[2], q0[0], r0, r8\n"
+      "vmov q1[2], q1[0], r2, r10\n"
+      "vmov q2[2], q2[0], r4, r12\n"
+      "vmov q3[2], q3[0], r6, lr\n"
       "vpst\n"
-      "vldrwt.32 %q[w], [%[weights], #12]\n"
-      "add %[t], %[at], #4\n"
-      "vldrw.u32 %q[a], [%[t], %q[columns]]\n"
-      "add %[t], %[t], #128\n"
-      "vmladav.s8 r0, %q[a], %q[w]\n"
-      "vldrw.u32 %q[b], [%[t], %q[columns]]\n"
-      "vmladav.s8 r4, %q[b], %q[w]\n"
-      "vshlc %q[w], %[none], #32\n"
-      "vmladav.s8 r2, %q[a], %q[w]\n"
-      "vmladav.s8 r6, %q[b], %q[w]\n"
+      "vldrwt.32 q6, [r5, #12]\n"
+      "add r3, r1, #4\n"
+      "vldrw.u32 q4, [r3, q7]\n"
+      "add r3, r3, #128\n"
+      "vmladav.s8 r0, q4, q6\n"
+      "vldrw.u32 q5, [r3, q7]\n"
+      "vmladav.s8 r4, q5, q6\n"
+      "vshlc q6, r9, #32\n"
+      "vmladav.s8 r2, q4, q6\n"
+      "vmladav.s8 r6, q5, q6\n"
       "vpst\n"
-      "vldrwt.32 %q[w], [%[weights], #36]\n"
-      "add %[t], %[at], #12\n"
-      "vldrw.u32 %q[a], [%[t], %q[columns]]\n"
-      "add %[t], %[t], #128\n"
-      "vmladav.s8 r8, %q[a], %q[w]\n"
-      "vldrw.u32 %q[b], [%[t], %q[columns]]\n"
-      "vmladav.s8 r12, %q[b], %q[w]\n"
-      "vshlc %q[w], %[none], #32\n"
-      "vmladav.s8 r10, %q[a], %q[w]\n"
-      "vmladav.s8 lr, %q[b], %q[w]\n"
-      "vmov %q[s0][3], %q[s0][1], r0, r8\n"
-      "vmov %q[s1][3], %q[s1][1], r2, r10\n"
-      "vmov %q[s2][3], %q[s2][1], r4, r12\n"
-      "vmov %q[s3][3], %q[s3][1], r6, lr\n"
-      : [s0] "=&w"(s0), [s1] "=&w"(s1), [s2] "=&w"(s2), [s3] "=&w"(s3), [a] "=&w"(a), [b] "=&w"(b), [w] "=&w"(w),
-        [t] "=&r"(t), [none] "+r"(none)
-      : [at] "r"(at), [weights] "r"(weights), [columns] "w"(columns)
-      : "r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr", "cc", "memory");
-  sums[0] = s0;
-  sums[1] = s1;
-  sums[2] = s2;
-  sums[3] = s3;
+      "vldrwt.32 q6, [r5, #36]\n"
+      "add r3, r1, #12\n"
+      "vldrw.u32 q4, [r3, q7]\n"
+      "add r3, r3, #128\n"
+      "vmladav.s8 r8, q4, q6\n"
+      "vldrw.u32 q5, [r3, q7]\n"
+      "vmladav.s8 r12, q5, q6\n"
+      "vshlc q6, r9, #32\n"
+      "vmladav.s8 r10, q4, q6\n"
+      "vmladav.s8 lr, q5, q6\n"
+      "vmov q0[3], q0[1], r0, r8\n"
+      "vmov q1[3], q1[1], r2, r10\n"
+      "vmov q2[3], q2[1], r4, r12\n"
+      "vmov q3[3], q3[1], r6, lr\n"
+      "ldr r3, [r11, #20]\n"
+      "vldrw.32 q4, [r11, #32]\n"
+      "vadd.i32 q0, q0, q4\n"
+      "vadd.i32 q1, q1, q4\n"
+      "vadd.i32 q2, q2, q4\n"
+      "vadd.i32 q3, q3, q4\n"
+      "add r1, r3\n"
+      "vldrw.32 q4, [r11, #48]\n"
+      "vqrdmulh.s32 q0, q0, q4\n"
+      "vqrdmulh.s32 q1, q1, q4\n"
+      "vqrdmulh.s32 q2, q2, q4\n"
+      "vqrdmulh.s32 q3, q3, q4\n"
+      "vshr.s32 q5, q0, #31\n"
+      "vadd.i32 q0, q0, q5\n"
+      "vshr.s32 q6, q1, #31\n"
+      "vadd.i32 q1, q1, q6\n"
+      "vshr.s32 q5, q2, #31\n"
+      "vadd.i32 q2, q2, q5\n"
+      "vshr.s32 q6, q3, #31\n"
+      "vadd.i32 q3, q3, q6\n"
+      "vldrw.32 q4, [r11, #64]\n"
+      "vrshl.s32 q0, q0, q4\n"
+      "vrshl.s32 q1, q1, q4\n"
+      "vrshl.s32 q2, q2, q4\n"
+      "vrshl.s32 q3, q3, q4\n"
+      "vldrw.32 q4, [r11, #80]\n"
+      "vadd.i32 q0, q0, q4\n"
+      "vadd.i32 q1, q1, q4\n"
+      "vadd.i32 q2, q2, q4\n"
+      "vadd.i32 q3, q3, q4\n"
+      "ldrd r0, r2, [r11, #8]\n"
+      "vldrw.32 q4, [r11, #96]\n"
+      "vmax.s32 q0, q0, q4\n"
+      "vmax.s32 q1, q1, q4\n"
+      "vmax.s32 q2, q2, q4\n"
+      "vmax.s32 q3, q3, q4\n"
+      "ldr r4, [r11, #16]\n"
+      "ldr r6, [r11, #24]\n"
+      "vldrw.32 q4, [r11, #112]\n"
+      "vmin.s32 q0, q0, q4\n"
+      "vmin.s32 q1, q1, q4\n"
+      "vmin.s32 q2, q2, q4\n"
+      "vmin.s32 q3, q3, q4\n"
+      "vctp.32 r6\n"
+      "vpst\n"
+      "vstrbt.32 q0, [r0]\n"
+      "add r0, r2\n"
+      "cmp r4, #2\n"
+      "blt 2f\n"
+      "vpst\n"
+      "vstrbt.32 q1, [r0]\n"
+      "add r0, r2\n"
+      "beq 2f\n"
+      "vpst\n"
+      "vstrbt.32 q2, [r0]\n"
+      "add r0, r2\n"
+      "cmp r4, #4\n"
+      "blt 2f\n"
+      "vpst\n"
+      "vstrbt.32 q3, [r0]\n"
+      "add r0, r2\n"
+      "2:\n"
+      "str r0, [r11, #8]\n"
+      "subs r4, #4\n"
+      "str r4, [r11, #16]\n"
+      "bgt 1b\n"
+      : "+r"(first)
+      :
+      : "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6",
+        "q7", "cc", "memory");
 }
 
-/* The same with places `step` bytes apart. */
-static inline void four_apart(const int32_t *at, int32_t step, const int8_t *weights, int32x4_t *sums) {
-  const uint32x4_t columns = vmulq_n_u32(vidupq_n_u32(0, 1), 64);
-  int32x4_t s0, s1, s2, s3, a, b, w;
-  int32_t t;
+/* Outputs at places any distance apart, four at a time. */
+static inline void places_3x3(quad_3x3 *quad) {
+  register quad_3x3 *first __asm("r0") = quad; /* in a register that sums take, as compilers may need the others */
   __asm volatile(
-      "movw %[t], #0x0fff\n"
-      "vmsr p0, %[t]\n"
+      "mov r11, r0\n"
+      "ldrd r1, r5, [r11]\n"
+      "vldrw.32 q7, [r11, #128]\n"
+      "ldr r9, [r11, #28]\n"
+      "1:\n"
+      "movw r3, #0x0fff\n"
+      "vmsr p0, r3\n"
       "vpst\n"
-      "vldrwt.32 %q[w], [%[weights], #0]\n"
-      "vldrw.u32 %q[a], [%[at], %q[columns]]\n"
-      "vmladav.s8 r0, %q[a], %q[w]\n"
-      "add %[t], %[at], %[step]\n"
-      "vldrw.u32 %q[b], [%[t], %q[columns]]\n"
-      "vmladav.s8 r2, %q[b], %q[w]\n"
-      "add %[t], %[t], %[step]\n"
-      "vldrw.u32 %q[a], [%[t], %q[columns]]\n"
-      "vmladav.s8 r4, %q[a], %q[w]\n"
-      "add %[t], %[t], %[step]\n"
-      "vldrw.u32 %q[b], [%[t], %q[columns]]\n"
-      "vmladav.s8 r6, %q[b], %q[w]\n"
+      "vldrwt.32 q6, [r5, #0]\n"
+      "vldrw.u32 q4, [r1, q7]\n"
+      "vmladav.s8 r0, q4, q6\n"
+      "add r3, r1, r9\n"
+      "vldrw.u32 q5, [r3, q7]\n"
+      "vmladav.s8 r2, q5, q6\n"
+      "add r3, r3, r9\n"
+      "vldrw.u32 q4, [r3, q7]\n"
+      "vmladav.s8 r4, q4, q6\n"
+      "add r3, r3, r9\n"
+      "vldrw.u32 q5, [r3, q7]\n"
+      "vmladav.s8 r6, q5, q6\n"
       "vpst\n"
-      "vldrwt.32 %q[w], [%[weights], #24]\n"
-      "add %[t], %[at], #8\n"
-      "vldrw.u32 %q[a], [%[t], %q[columns]]\n"
-      "vmladav.s8 r8, %q[a], %q[w]\n"
-      "add %[t], %[t], %[step]\n"
-      "vldrw.u32 %q[b], [%[t], %q[columns]]\n"
-      "vmladav.s8 r10, %q[b], %q[w]\n"
-      "add %[t], %[t], %[step]\n"
-      "vldrw.u32 %q[a], [%[t], %q[columns]]\n"
-      "vmladav.s8 r12, %q[a], %q[w]\n"
-      "add %[t], %[t], %[step]\n"
-      "vldrw.u32 %q[b], [%[t], %q[columns]]\n"
-      "vmladav.s8 lr, %q[b], %q[w]\n"
-      "vmov %q[s0][2], %q[s0][0], r0, r8\n"
-      "vmov %q[s1][2], %q[s1][0], r2, r10\n"
-      "vmov %q[s2][2], %q[s2][0], r4, r12\n"
-      "vmov %q[s3][2], %q[s3][0], r6, lr\n"
+      "vldrwt.32 q6, [r5, #24]\n"
+      "add r3, r1, #8\n"
+      "vldrw.u32 q4, [r3, q7]\n"
+      "vmladav.s8 r8, q4, q6\n"
+      "add r3, r3, r9\n"
+      "vldrw.u32 q5, [r3, q7]\n"
+      "vmladav.s8 r10, q5, q6\n"
+      "add r3, r3, r9\n"
+      "vldrw.u32 q4, [r3, q7]\n"
+      "vmladav.s8 r12, q4, q6\n"
+      "add r3, r3, r9\n"
+      "vldrw.u32 q5, [r3, q7]\n"
+      "vmladav.s8 lr, q5, q6\n"
+      "vmov q0[2], q0[0], r0, r8\n"
+      "vmov q1[2], q1[0], r2, r10\n"
+      "vmov q2[2], q2[0], r4, r12\n"
+      "vmov q3[2], q3[0], r6, lr\n"
       "vpst\n"
-      "vldrwt.32 %q[w], [%[weights], #12]\n"
-      "add %[t], %[at], #4\n"
-      "vldrw.u32 %q[a], [%[t], %q[columns]]\n"
-      "vmladav.s8 r0, %q[a], %q[w]\n"
-      "add %[t], %[t], %[step]\n"
-      "vldrw.u32 %q[b], [%[t], %q[columns]]\n"
-      "vmladav.s8 r2, %q[b], %q[w]\n"
-      "add %[t], %[t], %[step]\n"
-      "vldrw.u32 %q[a], [%[t], %q[columns]]\n"
-      "vmladav.s8 r4, %q[a], %q[w]\n"
-      "add %[t], %[t], %[step]\n"
-      "vldrw.u32 %q[b], [%[t], %q[columns]]\n"
-      "vmladav.s8 r6, %q[b], %q[w]\n"
+      "vldrwt.32 q6, [r5, #12]\n"
+      "add r3, r1, #4\n"
+      "vldrw.u32 q4, [r3, q7]\n"
+      "vmladav.s8 r0, q4, q6\n"
+      "add r3, r3, r9\n"
+      "vldrw.u32 q5, [r3, q7]\n"
+      "vmladav.s8 r2, q5, q6\n"
+      "add r3, r3, r9\n"
+      "vldrw.u32 q4, [r3, q7]\n"
+      "vmladav.s8 r4, q4, q6\n"
+      "add r3, r3, r9\n"
+      "vldrw.u32 q5, [r3, q7]\n"
+      "vmladav.s8 r6, q5, q6\n"
       "vpst\n"
-      "vldrwt.32 %q[w], [%[weights], #36]\n"
-      "add %[t], %[at], #12\n"
-      "vldrw.u32 %q[a], [%[t], %q[columns]]\n"
-      "vmladav.s8 r8, %q[a], %q[w]\n"
-      "add %[t], %[t], %[step]\n"
-      "vldrw.u32 %q[b], [%[t], %q[columns]]\n"
-      "vmladav.s8 r10, %q[b], %q[w]\n"
-      "add %[t], %[t], %[step]\n"
-      "vldrw.u32 %q[a], [%[t], %q[columns]]\n"
-      "vmladav.s8 r12, %q[a], %q[w]\n"
-      "add %[t], %[t], %[step]\n"
-      "vldrw.u32 %q[b], [%[t], %q[columns]]\n"
-      "vmladav.s8 lr, %q[b], %q[w]\n"
-      "vmov %q[s0][3], %q[s0][1], r0, r8\n"
-      "vmov %q[s1][3], %q[s1][1], r2, r10\n"
-      "vmov %q[s2][3], %q[s2][1], r4, r12\n"
-      "vmov %q[s3][3], %q[s3][1], r6, lr\n"
-      : [s0] "=&w"(s0), [s1] "=&w"(s1), [s2] "=&w"(s2), [s3] "=&w"(s3), [a] "=&w"(a), [b] "=&w"(b), [w] "=&w"(w),
-        [t] "=&r"(t)
-      : [at] "r"(at), [step] "r"(step), [weights] "r"(weights), [columns] "w"(columns)
-      : "r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr", "cc", "memory");
-  sums[0] = s0;
-  sums[1] = s1;
-  sums[2] = s2;
-  sums[3] = s3;
+      "vldrwt.32 q6, [r5, #36]\n"
+      "add r3, r1, #12\n"
+      "vldrw.u32 q4, [r3, q7]\n"
+      "vmladav.s8 r8, q4, q6\n"
+      "add r3, r3, r9\n"
+      "vldrw.u32 q5, [r3, q7]\n"
+      "vmladav.s8 r10, q5, q6\n"
+      "add r3, r3, r9\n"
+      "vldrw.u32 q4, [r3, q7]\n"
+      "vmladav.s8 r12, q4, q6\n"
+      "add r3, r3, r9\n"
+      "vldrw.u32 q5, [r3, q7]\n"
+      "vmladav.s8 lr, q5, q6\n"
+      "vmov q0[3], q0[1], r0, r8\n"
+      "vmov q1[3], q1[1], r2, r10\n"
+      "vmov q2[3], q2[1], r4, r12\n"
+      "vmov q3[3], q3[1], r6, lr\n"
+      "ldr r3, [r11, #20]\n"
+      "vldrw.32 q4, [r11, #32]\n"
+      "vadd.i32 q0, q0, q4\n"
+      "vadd.i32 q1, q1, q4\n"
+      "vadd.i32 q2, q2, q4\n"
+      "vadd.i32 q3, q3, q4\n"
+      "add r1, r3\n"
+      "vldrw.32 q4, [r11, #48]\n"
+      "vqrdmulh.s32 q0, q0, q4\n"
+      "vqrdmulh.s32 q1, q1, q4\n"
+      "vqrdmulh.s32 q2, q2, q4\n"
+      "vqrdmulh.s32 q3, q3, q4\n"
+      "vshr.s32 q5, q0, #31\n"
+      "vadd.i32 q0, q0, q5\n"
+      "vshr.s32 q6, q1, #31\n"
+      "vadd.i32 q1, q1, q6\n"
+      "vshr.s32 q5, q2, #31\n"
+      "vadd.i32 q2, q2, q5\n"
+      "vshr.s32 q6, q3, #31\n"
+      "vadd.i32 q3, q3, q6\n"
+      "vldrw.32 q4, [r11, #64]\n"
+      "vrshl.s32 q0, q0, q4\n"
+      "vrshl.s32 q1, q1, q4\n"
+      "vrshl.s32 q2, q2, q4\n"
+      "vrshl.s32 q3, q3, q4\n"
+      "vldrw.32 q4, [r11, #80]\n"
+      "vadd.i32 q0, q0, q4\n"
+      "vadd.i32 q1, q1, q4\n"
+      "vadd.i32 q2, q2, q4\n"
+      "vadd.i32 q3, q3, q4\n"
+      "ldrd r0, r2, [r11, #8]\n"
+      "vldrw.32 q4, [r11, #96]\n"
+      "vmax.s32 q0, q0, q4\n"
+      "vmax.s32 q1, q1, q4\n"
+      "vmax.s32 q2, q2, q4\n"
+      "vmax.s32 q3, q3, q4\n"
+      "ldr r4, [r11, #16]\n"
+      "ldr r6, [r11, #24]\n"
+      "vldrw.32 q4, [r11, #112]\n"
+      "vmin.s32 q0, q0, q4\n"
+      "vmin.s32 q1, q1, q4\n"
+      "vmin.s32 q2, q2, q4\n"
+      "vmin.s32 q3, q3, q4\n"
+      "vctp.32 r6\n"
+      "vpst\n"
+      "vstrbt.32 q0, [r0]\n"
+      "add r0, r2\n"
+      "cmp r4, #2\n"
+      "blt 2f\n"
+      "vpst\n"
+      "vstrbt.32 q1, [r0]\n"
+      "add r0, r2\n"
+      "beq 2f\n"
+      "vpst\n"
+      "vstrbt.32 q2, [r0]\n"
+      "add r0, r2\n"
+      "cmp r4, #4\n"
+      "blt 2f\n"
+      "vpst\n"
+      "vstrbt.32 q3, [r0]\n"
+      "add r0, r2\n"
+      "2:\n"
+      "str r0, [r11, #8]\n"
+      "subs r4, #4\n"
+      "str r4, [r11, #16]\n"
+      "bgt 1b\n"
+      : "+r"(first)
+      :
+      : "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6",
+        "q7", "cc", "memory");
 }
 
 /* Interleaves three rows of up to 16 channels to words, of which the last byte is any, for `count` columns. from, steps: where
@@ -189,10 +330,17 @@ static void depthwise_3x3_mve(const int8_t *x, const int8_t *weights, const int3
   enum { COLUMNS = 18 };
   int32_t words[16 * (COLUMNS + 9)]; /* what is computed of columns beyond those held is not stored */
   int8_t zeros[16];
+  quad_3x3 quad;
   vstrbq_s8(zeros, vdupq_n_s8((int8_t)x_zero));
-  const int32x4_t lowest = vdupq_n_s32(low), highest = vdupq_n_s32(high), offset = vdupq_n_s32(y_offset);
+  vstrwq_u32(quad.columns, vmulq_n_u32(vidupq_n_u32(0, 1), 64));
+  vstrwq_s32(quad.y_offset, vdupq_n_s32(y_offset));
+  vstrwq_s32(quad.low, vdupq_n_s32(low));
+  vstrwq_s32(quad.high, vdupq_n_s32(high));
   const int32_t shared = d_width == 1 && s_width < 3, step = shared ? s_width : 3, most = (COLUMNS - 3) / step + 1;
   const int32_t x_row = x_width * channels;
+  quad.y_step = channels;
+  quad.place = 64 * step;
+  quad.four_places = 256 * step;
   for (int32_t batch = 0; batch < batches; ++batch, x += x_height * x_row) {
     for (int32_t row = 0; row < y_height; ++row, y += y_width * channels) {
       const window_taps rows = inside(row, s_height, pad_height, d_height, 3, x_height);
@@ -207,31 +355,33 @@ static void depthwise_3x3_mve(const int8_t *x, const int8_t *weights, const int3
             int32_t steps[3] = {0, 0, 0};
             many = !shared ? 1 : at < 0 ? -at : at < x_width ? x_width - at : held;
             many = many < held - k ? many : held - k;
-            for (int32_t i = rows.first; i < rows.past && at >= 0 && at < x_width; ++i) {
-              from[i] = x + ((rows.from + i * d_height) * x_width + at) * channels + group;
-              steps[i] = channels;
+            if (at >= 0 && at < x_width) {
+              for (int32_t i = rows.first; i < rows.past; ++i) {
+                from[i] = x + ((rows.from + i * d_height) * x_width + at) * channels + group;
+                steps[i] = channels;
+              }
             }
             to = three_rows(from, steps, channels - group, many, to);
           }
           for (int32_t channel = group; channel < group + 16 && channel < channels; channel += 4) {
             const mve_pred16_t some = vctp32q((uint32_t)(channels - channel));
-            const int32x4_t biases = vldrwq_z_s32(bias + channel, some);
-            const int32x4_t multiplier =
-                per_channel ? vldrwq_z_s32(multipliers + channel, some) : vdupq_n_s32(multipliers[0]);
-            const int32x4_t power = per_channel ? vldrbq_z_s32(powers + channel, some) : vdupq_n_s32(powers[0]);
-            int8_t *next = y + column * channels + channel;
-            const int32_t *at = words + channel - group;
-            for (int32_t place = 0; place < places; place += 4, at += 64 * step) {
-              int32x4_t sums[4];
-              if (step == 1) {
-                four_neighbors(at, weights + 12 * channel, sums);
-              } else {
-                four_apart(at, 64 * step, weights + 12 * channel, sums);
-              }
-              for (int32_t i = 0; i < 4 && place + i < places; ++i, next += channels) {
-                const int32x4_t value = vaddq_s32(on_scale_mve(vaddq_s32(sums[i], biases), multiplier, power), offset);
-                vstrbq_p_s32(next, vminq_s32(vmaxq_s32(value, lowest), highest), some);
-              }
+            vstrwq_s32(quad.bias, vldrwq_z_s32(bias + channel, some));
+            if (per_channel) {
+              vstrwq_s32(quad.multipliers, vldrwq_z_s32(multipliers + channel, some));
+              vstrwq_s32(quad.powers, vldrbq_z_s32(powers + channel, some));
+            } else {
+              vstrwq_s32(quad.multipliers, vdupq_n_s32(multipliers[0]));
+              vstrwq_s32(quad.powers, vdupq_n_s32(powers[0]));
+            }
+            quad.at = words + channel - group;
+            quad.weights = weights + 12 * channel;
+            quad.to = y + column * channels + channel;
+            quad.places = places;
+            quad.channels = channels - channel;
+            if (step == 1) {
+              neighbors_3x3(&quad);
+            } else {
+              places_3x3(&quad);
             }
           }
         }
