@@ -174,7 +174,8 @@ def _laid_out(tflite: TfliteLike, storage: Storage) -> dict[str, Any]:
         "if_mve": IF_MVE,
         "kernels": kernels_of((call for each in lowered for call in each.calls), further),
         "arrays": {
-            variant: [array for array in arrays if variant_of(used[array.name]) == variant] for variant in get_args(Variant)
+            variant: [array for array in arrays if variant_of(used[array.name]) == variant]
+            for variant in get_args(Variant)
         },
         "body": body,
     }

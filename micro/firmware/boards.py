@@ -92,6 +92,8 @@ MACHINES = (
 )
 
 CORES = tuple(machine.core for machine in MACHINES)
+# Those that a program runs on where none are named.
+USUAL_CORES = ("m0", "m4f", "m33")
 
 # What every program for the bare Cortex-M needs besides its own main.
 BARE = {name: f"bare-cortex-m/{name}.j2" for name in ("startup.c", "console.c", "console.h", "ticks.h")}

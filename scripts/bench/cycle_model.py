@@ -1,6 +1,6 @@
 """Instructions and code of static C by operator, fitted in the emulator, for micro/targets/static_c.json.
 
-    python scripts/bench/cycle_model.py [--core m0 --core m4f --core m33] [--out micro/targets/static_c.json] [--check-only]
+    python scripts/bench/cycle_model.py [--core m0 --core m55 ...] [--out micro/targets/static_c.json] [--check-only]
 
 Builds nets of one or two layers, runs each as static C in QEMU, and fits for every kernel
 `instructions = mac * steps + row * rows + output * outputs + call` with coefficients of at least zero, and the bytes of code.
@@ -194,11 +194,11 @@ def shared_models() -> list[Path]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--core", action="append", choices=("m0", "m4f", "m33"))
+    parser.add_argument("--core", action="append", choices=("m0", "m4f", "m33", "m55"))
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--check-only", action="store_true", help="Print errors of the constants as they are.")
     arguments = parser.parse_args()
-    cores = arguments.core or ["m0", "m4f", "m33"]
+    cores = arguments.core or ["m0", "m4f", "m33", "m55"]
     made = [] if arguments.check_only else [(name, converted(model)) for name, model in nets()]
     plain = json.loads(arguments.out.read_text()) if arguments.out.is_file() else {"optimize": OPTIMIZE, "cores": {}}
     for core in cores:
