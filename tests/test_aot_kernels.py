@@ -102,12 +102,19 @@ def test_layers_around_the_sizes_of_loops_are_equal_to_the_byte(tmp_path, gcc): 
     require_equal([model for layers in LAYERS.values() for model in layers()], tmp_path, gcc, count=3, storage="dense")
 
 
-@pytest.mark.parametrize("core", [pytest.param("m0", marks=pytest.mark.slow), "m4f", "m55"])
-def test_chips_compute_the_same_around_the_sizes_of_loops(tmp_path, core):
+@pytest.mark.parametrize(
+    ("core", "every"),
+    [
+        pytest.param("m0", 4, marks=pytest.mark.slow),
+        ("m4f", 1),
+        ("m55", 5),
+        pytest.param("m55", 1, marks=pytest.mark.slow),
+    ],
+)
+def test_chips_compute_the_same_around_the_sizes_of_loops(tmp_path, core, every):
     if missing_tools():
         pytest.skip(f"not installed: {', '.join(missing_tools())}")
-    models = [model for layers in LAYERS.values() for model in layers()]
-    models = models[::4] if core == "m0" else models
+    models = [model for layers in LAYERS.values() for model in layers()][::every]
     main, theirs = ['#include <stdint.h>\n#include "app.h"\n#include "console.h"\nstatic int8_t y[4000];\n'], b""
     calls = 'int main(void) { const int out = console_open("result.bin", 1);\n'
     for number, model in enumerate(models):

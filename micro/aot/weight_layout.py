@@ -110,7 +110,7 @@ def blocks_of_filters(filters: np.ndarray) -> np.ndarray:
 
 
 def windows_in_words(weights: np.ndarray) -> np.ndarray:
-    """Depthwise weights (3, 3, channels) as depthwise_3x3_mve.c reads them: 12 bytes of each channel, its columns of three rows.
+    """Depthwise weights (3, 3, channels) as depthwise_3x3_mve.c reads them: 12 bytes a channel, its columns of three rows.
 
     A byte of 0 ends each column. Channels of zeros follow up to a multiple of four.
     """

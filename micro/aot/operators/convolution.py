@@ -195,10 +195,10 @@ def _sums_of_products(
     rescaling = (Constant(fractions), Constant(shifts), int(len(powers) > 1), int(wide), *output_range(op, graph, y))
     vector = None
     if mve is not None and not wide:
-        taken = Constant(mve.weights), _folded(bias, weights, channels, x_offset, op), y, *mve.sizes
-        held_zero = () if mve.kernel == "fully_connected_mve" else (-x_offset,)
-        scaling = Constant(fractions), Constant(powers), int(len(powers) > 1), *output_range(op, graph, y)
-        vector = Call(mve.kernel, (x, *taken, *held_zero, *scaling))
+        arguments: list[Argument] = [x, Constant(mve.weights), _folded(bias, weights, channels, x_offset, op), y]
+        arguments += mve.sizes if mve.kernel == "fully_connected_mve" else (*mve.sizes, -x_offset)
+        arguments += [Constant(fractions), Constant(powers), int(len(powers) > 1), *output_range(op, graph, y)]
+        vector = Call(mve.kernel, tuple(arguments))
     if folded and x_offset:
         bias = _folded(bias, weights, channels, x_offset, op)
         x_offset = 0
