@@ -1,5 +1,8 @@
-/* needs: mve, inside */
-/* Sums divided by `count`, rounded to the nearest, ties away from zero. inverse: 2^32 / count rounded up, or 0 for a count of 1. */
+/* needs: inside */
+#include <arm_mve.h>
+
+/* Sums divided by `count`, rounded to the nearest, ties away from zero. inverse: 2^32 / count rounded up, or 0 for a count
+ * of 1. */
 static inline int32x4_t quotients(int32x4_t sums, int32_t count, uint32_t inverse) {
   if (inverse == 0) {
     return sums;

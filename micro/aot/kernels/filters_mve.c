@@ -141,7 +141,8 @@ static inline void four_at_two(filters_mve *f) {
       "str r5, [r11, #44]\n"
       : "+r"(first)
       :
-      : "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r12", "r11", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "cc", "memory");
+      : "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r12", "r11", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6",
+        "cc", "memory");
 }
 
 /* The same at one place. */

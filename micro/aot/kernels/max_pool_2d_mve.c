@@ -1,4 +1,6 @@
-/* needs: mve, inside */
+/* needs: inside */
+#include <arm_mve.h>
+
 /* max_pool_2d for cores with MVE. */
 static void max_pool_2d_mve(const int8_t *x, int8_t *y, int32_t batches, int32_t x_height, int32_t x_width,
                             int32_t channels, int32_t height, int32_t width, int32_t y_height, int32_t y_width,

@@ -1,4 +1,5 @@
-/* needs: mve */
+#include <arm_mve.h>
+
 /* Values times one multiplier and one power, 0 or below, to the nearest, ties away from zero. `ties` is all ones if the power is
  * below 0, otherwise 0. */
 static inline int32x4_t scaled_mve(int32x4_t values, int32_t multiplier, int32_t power, int32x4_t ties) {

@@ -24,6 +24,7 @@ from micro.tflite.graph import Graph, Op
 
 # average_pool_2d_mve.c adds so many values of 8 bits in 16 bits.
 MOST_TAPS = 255
+WITH_MVE = {"average_pool_2d": "average_pool_2d_mve", "max_pool_2d": "max_pool_2d_mve"}
 
 
 @operator(inputs=(1, 1), options=("padding", "strideH", "strideW", "filterHeight", "filterWidth"))
@@ -57,5 +58,5 @@ def _pool(kernel: str, op: Op, graph: Graph) -> Lowered:
         raise refusal(op, graph, f"adds up to {math.prod(size):,} values of 16 bits, which 32 bits do not hold")
     arguments = x, y, *x.shape, *size, *y.shape[1:3], *strides, *before, *reach
     fits = y.dtype == "int8" and (kernel == "max_pool_2d" or math.prod(size) <= MOST_TAPS)
-    lowered = Lowered((Call(sized(kernel, y), arguments, Call(f"{kernel}_mve", arguments) if fits else None),))
+    lowered = Lowered((Call(sized(kernel, y), arguments, Call(WITH_MVE[kernel], arguments) if fits else None),))
     return in_rows(lowered, x, y, size, (*strides, 1, 1, *before)) if y.dtype == "int8" else lowered
