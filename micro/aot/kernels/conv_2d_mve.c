@@ -40,8 +40,8 @@ static void conv_2d_mve(const int8_t *x, const int8_t *weights, const int32_t *b
   const int32_t strip = height * x_channels, room = (int32_t)sizeof columns / strip;
   int32_t same_multipliers[4];
   int8_t same_powers[4];
-  const filters_mve layer = layer_of(weights, bias, multipliers, powers, per_channel, width * strip, y_channels, y_offset, low, high,
-                                     same_multipliers, same_powers);
+  const filters_mve layer = layer_of(weights, bias, multipliers, powers, per_channel, width * strip, y_channels, y_offset,
+                                     low, high, same_multipliers, same_powers);
   const int32_t shared = d_width == 1 && s_width < width, step = shared ? s_width : width; /* columns between windows */
   const int32_t x_row = d_height * x_width * x_channels;
   for (int32_t batch = 0; batch < batches; ++batch, x += x_height * x_width * x_channels) {
