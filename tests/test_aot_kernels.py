@@ -9,7 +9,7 @@ from test_aot import gcc, random_inputs, require_equal  # noqa: F401
 
 from micro.aot.generate import static_files
 from micro.aot.kernel_files import read_kernel
-from micro.aot.operators.convolution import LARGEST_COPY
+from micro.aot.operators.convolution import LARGEST_COPY, MVE_COLUMNS
 from micro.firmware.emulate import missing_tools
 from micro.firmware.qemu import run_in_qemu
 from micro.tflite.interpreter import all_outputs
@@ -102,12 +102,19 @@ def test_layers_around_the_sizes_of_loops_are_equal_to_the_byte(tmp_path, gcc): 
     require_equal([model for layers in LAYERS.values() for model in layers()], tmp_path, gcc, count=3, storage="dense")
 
 
-@pytest.mark.parametrize("core", [pytest.param("m0", marks=pytest.mark.slow), "m4f"])
-def test_chips_compute_the_same_around_the_sizes_of_loops(tmp_path, core):
+@pytest.mark.parametrize(
+    ("core", "every"),
+    [
+        pytest.param("m0", 4, marks=pytest.mark.slow),
+        ("m4f", 1),
+        ("m55", 5),
+        pytest.param("m55", 1, marks=pytest.mark.slow),
+    ],
+)
+def test_chips_compute_the_same_around_the_sizes_of_loops(tmp_path, core, every):
     if missing_tools():
         pytest.skip(f"not installed: {', '.join(missing_tools())}")
-    models = [model for layers in LAYERS.values() for model in layers()]
-    models = models[::4] if core == "m0" else models
+    models = [model for layers in LAYERS.values() for model in layers()][::every]
     main, theirs = ['#include <stdint.h>\n#include "app.h"\n#include "console.h"\nstatic int8_t y[4000];\n'], b""
     calls = 'int main(void) { const int out = console_open("result.bin", 1);\n'
     for number, model in enumerate(models):
@@ -130,11 +137,13 @@ def test_every_kernel_s_paths_are_drawn():
         static_files(model, "net", "dense")["net.c"].decode() for layers in LAYERS.values() for model in layers()
     ]
     bodies = [source.split("net_invoke_in(", 1)[1].split("{", 1)[1] for source in sources]
-    arguments = [body.split("(", 1)[1].split(");")[0].split(", ") for body in bodies]
+    plain = [body.split("#else", 1)[-1] for body in bodies]
+    arguments = [body.split("(", 1)[1].split(");")[0].split(", ") for body in plain]
     for place, what in ((-4, "wide"), (-5, "per channel")):
         assert {each[place] for each in arguments} == {"0", "1"}, what
     assert {each[-9] for each in arguments if len(each) == 30} == {"0", "1"}  # conv_2d's windows that are copied
 
 
-def test_conv_2d_holds_the_largest_window_that_is_copied():
+def test_convolutions_hold_the_largest_windows_that_are_copied():
     assert f"int8_t window[{LARGEST_COPY}];" in read_kernel("conv_2d")[1]
+    assert f"int8_t columns[{MVE_COLUMNS}];" in read_kernel("conv_2d_mve")[1]

@@ -36,10 +36,16 @@ Argument = Tensor | tuple[Tensor, int] | Constant | Several | int
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a kernel, which is the C file of that name."""
+    """One call of a kernel, which is the C file of that name.
+
+    Attributes:
+        mve: The call that computes the same on cores with the vector extension MVE (Cortex-M55, M85), if it is another one; of
+            the same tensors.
+    """
 
     kernel: str
     arguments: tuple[Argument, ...]
+    mve: Call | None = None
 
 
 @dataclass(frozen=True)

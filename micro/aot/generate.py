@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -12,13 +12,13 @@ import numpy as np
 
 from micro.aot.calls import Argument, Constant, Lowered, Several, array_of, refusal, sized
 from micro.aot.decode import unpacked
-from micro.aot.kernel_files import kernel_sources
 from micro.aot.memory import BYTES, C_TYPES, Memory, argument, memory_of
 from micro.aot.operators import OPERATORS
 from micro.aot.run_text import moves_rows, run_lines
 from micro.aot.stack import measured_on, stack_bytes
 from micro.aot.states import State, states_of
 from micro.aot.validate import require_valid
+from micro.aot.variants import IF_MVE, Text, Variant, all_called, call_lines, kernels_of, variant_of
 from micro.aot.weight_layout import Storage
 from micro.emission.c_array import write_sources
 from micro.emission.c_text import CArray, c_array, comment_text, float_text, render
@@ -69,7 +69,8 @@ class StaticSize:
     """Bytes of a model as static C.
 
     Attributes:
-        constants: Constant arrays, in flash. The kernels' code comes on top, 0.3 to 6 KiB.
+        constants: Constant arrays, in flash. The kernels' code comes on top, 0.3 to 6 KiB. On cores with MVE (Cortex-M55, M85)
+            layers without a bias take 4 bytes more for each of their outputs.
         arena: RAM for tensors between input and output, beside the buffers that `NAME_invoke` is given.
         shared: RAM for all tensors where input and output lie in the arena, as `NAME_run` has them.
         bound: Bytes that `shared` could not go below with any other placement, operators computed together as they are.
@@ -109,7 +110,8 @@ def static_size(tflite: TfliteLike, storage: Storage = "auto") -> StaticSize:
     """
     laid = _laid_out(tflite, storage)
     widths = {name: np.dtype(kind).itemsize for kind, name in C_TYPES.items()}
-    constants, memory = sum(widths[array.type] * array.count for array in laid["arrays"]), laid["memory"]
+    arrays, memory = laid["arrays"]["any"] + laid["arrays"]["plain"], laid["memory"]
+    constants = sum(widths[array.type] * array.count for array in arrays)
     return StaticSize(constants, memory.scratch, memory.shared, memory.bound, laid["state"])
 
 
@@ -144,25 +146,28 @@ def _laid_out(tflite: TfliteLike, storage: Storage, marked: bool = False) -> dic
     places = memory.places
     constants: dict[tuple[str, bytes], str] = {}
     arrays: list[CArray] = []
+    used: dict[str, set[Variant]] = {}
 
-    def text(argument: Argument) -> str:
+    def text(argument: Argument, variant: Variant) -> str:
         if isinstance(argument, tuple):
-            return f"{text(argument[0])} + {argument[1]}" if argument[1] else text(argument[0])
+            first = text(argument[0], variant)
+            return f"{first} + {argument[1]}" if argument[1] else first
         if isinstance(argument, Several):
-            return f"(const int8_t *const[]){{{', '.join(map(text, argument.parts))}}}"
+            return f"(const int8_t *const[]){{{', '.join(text(part, variant) for part in argument.parts)}}}"
         if isinstance(argument, Tensor) and argument.data is None:
             return places[argument.index]
         if isinstance(argument, Tensor):
             argument = Constant(array_of(argument))
         if isinstance(argument, Constant):
-            return _constant(argument, constants, arrays)
+            name = _constant(argument, constants, arrays)
+            used.setdefault(name, set()).add(variant)
+            return name
         return str(argument)
 
     copies = _copied_outputs(graph, places)
     body = _calls(graph, lowered, memory, text, marked) + copies
-    called = [call.kernel for each in lowered for call in each.calls]
-    called += [line.split("(")[0] for line in copies]
-    called += ["move_down"] * any(moves_rows(graph, lowered, run) for run in memory.runs)
+    further = [line.split("(")[0] for line in copies]
+    further += ["move_down"] * any(moves_rows(graph, lowered, run) for run in memory.runs)
     names = ["arena", *(argument(graph.inputs, "input", number) for number in range(len(graph.inputs)))]
     # Compilers warn about an unused argument.
     body = [f"(void){name};" for name in names if not re.search(rf"\b{name}\b", " ".join(body))] + body
@@ -175,17 +180,19 @@ def _laid_out(tflite: TfliteLike, storage: Storage, marked: bool = False) -> dic
         "state": _bytes_of_struct(states),
         "inputs": _sides(graph, graph.inputs, "input", memory.inputs),
         "outputs": _sides(graph, graph.outputs, "output", memory.outputs),
-        "kernels": kernel_sources(called),
-        "stack": stack_bytes(tuple(sorted(set(called)))),
+        "if_mve": IF_MVE,
+        "kernels": kernels_of((call for each in lowered for call in each.calls), further),
+        "stack": stack_bytes(tuple(sorted({*further, *all_called(call for each in lowered for call in each.calls)}))),
         **measured_on(),
-        "arrays": arrays,
+        "arrays": {
+            variant: [array for array in arrays if variant_of(used[array.name]) == variant]
+            for variant in get_args(Variant)
+        },
         "body": body,
     }
 
 
-def _calls(
-    graph: Graph, lowered: list[Lowered], memory: Memory, text: Callable[[Argument], str], marked: bool
-) -> list[str]:
+def _calls(graph: Graph, lowered: list[Lowered], memory: Memory, text: Text, marked: bool) -> list[str]:
     """The lines that compute all operators, one after the other or in runs; `text` is the C of an argument."""
     lines: list[str] = []
     runs = {run.first: run for run in memory.runs}
@@ -195,7 +202,7 @@ def _calls(
             lines += run_lines(graph, lowered, runs[number], memory.places, text, marked)
             number = runs[number].past
             continue
-        lines += [f"{call.kernel}({', '.join(map(text, call.arguments))});" for call in lowered[number].calls]
+        lines += [line for call in lowered[number].calls for line in call_lines(call, text)]
         lines += [f"operator_done({number});"] * marked
         number += 1
     return lines

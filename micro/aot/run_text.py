@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from micro.aot.calls import Argument, Lowered, ints
 from micro.aot.rows import ELEMENTWISE, POSITIONS, Run, height_of, kept_rows, parameters, row_bytes
+from micro.aot.variants import Text, call_lines
 from micro.tflite.graph import Graph, Tensor
 
 
@@ -14,7 +15,7 @@ def run_lines(
     lowered: Sequence[Lowered],
     run: Run,
     places: Mapping[int, str],
-    text: Callable[[Argument], str],
+    text: Text,
     marked: bool = False,
 ) -> list[str]:
     """The lines of a run. Row `done0` is the one that its first operator computes next, `done1` that of the second, and so on.
@@ -53,7 +54,7 @@ def _row_of(
     run: Run,
     number: int,
     places: Mapping[int, str],
-    text: Callable[[Argument], str],
+    text: Text,
     marked: bool,
     indent: str,
 ) -> list[str]:
@@ -74,7 +75,7 @@ def _row_of(
     named = dict(zip(parameters(call.kernel), call.arguments))
     given = {"y": _row(graph, lowered, run, y, f"done{own}", places)}
     if set(named) >= ELEMENTWISE:
-        given["n"] = text(ints((1, 1, *y.shape[2:])))
+        given["n"] = text(ints((1, 1, *y.shape[2:])), "any")
         for name in ("a", "b"):
             given[name] = _row(graph, lowered, run, named[name], f"done{own}", places)
     else:
@@ -91,9 +92,13 @@ def _row_of(
             given["rows"] = str(y.shape[2])
         else:
             given |= {"x_height": f"{x.shape[1]} - {base}", "y_height": "1", "pad_height": pad}
-    arguments = [given[name] if name in given else text(value) for name, value in named.items()]
+
+    def places_of(kernel: str) -> dict[int, str]:
+        return {place: given[name] for place, name in enumerate(parameters(kernel)) if name in given}
+
+    called = call_lines(call, text, places_of)
     done = [f"{indent}operator_done({number});"] * marked
-    return [*lines, f"{indent}{call.kernel}({', '.join(arguments)});", *done]
+    return [*lines, *(line if line.startswith("#") else f"{indent}{line}" for line in called), *done]
 
 
 def _row(

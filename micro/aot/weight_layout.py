@@ -95,6 +95,29 @@ def pairs_of_filters(filters: np.ndarray) -> np.ndarray:
     return np.concatenate([half.reshape(count // 4, segments, 2 * size) for half, size in halves], axis=-1).reshape(-1)
 
 
+def blocks_of_filters(filters: np.ndarray) -> np.ndarray:
+    """Filters (count, size) in the order in which filters_mve.c reads them.
+
+    Of each four filters: for each 16 inputs, 16 weights of each of the four, then likewise for the last inputs, fewer than 16.
+    The up to three filters after them stand alone.
+    """
+    count, size = filters.shape
+    fours, aligned = count // 4 * 4, size // 16 * 16
+    groups = filters[:fours].reshape(fours // 4, 4, size)
+    blocks = groups[:, :, :aligned].reshape(fours // 4, 4, aligned // 16, 16).swapaxes(1, 2)
+    halves = [blocks.reshape(fours // 4, 4 * aligned), groups[:, :, aligned:].reshape(fours // 4, 4 * (size - aligned))]
+    return np.concatenate([np.concatenate(halves, axis=1).reshape(-1), filters[fours:].reshape(-1)])
+
+
+def windows_in_words(weights: np.ndarray) -> np.ndarray:
+    """Depthwise weights (3, 3, channels) as depthwise_3x3_mve.c reads them: 12 bytes a channel, its columns of three rows.
+
+    A byte of 0 ends each column. Channels of zeros follow up to a multiple of four.
+    """
+    columns = np.pad(weights.transpose(2, 1, 0), ((0, -weights.shape[2] % 4), (0, 0), (0, 1)))
+    return columns.reshape(-1)
+
+
 def by_channels(weights: np.ndarray, fours: int) -> np.ndarray:
     """Depthwise weights (taps, channels): the first channels by four, then by taps, and the others by taps."""
     first = weights[:, :fours].reshape(len(weights), fours // 4, 4).swapaxes(0, 1)

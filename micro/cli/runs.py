@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from micro.cli.terminal import UNUSABLE, as_json, command_line, print_json, print_report, progress
-from micro.firmware.boards import BOARDS, CORES
+from micro.firmware.boards import BOARDS, CORES, USUAL_CORES
 
 if TYPE_CHECKING:
     from micro.firmware.layout import Runtime
@@ -214,7 +214,9 @@ def new_firmware(run_folder: str, board: str, out: str, runtime: Runtime, window
 
 @click.command(short_help="Run the firmware on Cortex-M in QEMU")
 @click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
-@click.option("--core", "cores", multiple=True, type=click.Choice(CORES), help="Repeat for several; all by default.")
+@click.option(
+    "--core", "cores", multiple=True, type=click.Choice(CORES), help="Repeat for several; m0, m4f and m33 by default."
+)
 @as_json
 def emulate(run_folder: str, cores: tuple[str, ...], as_json: bool) -> int:
     """Build a finished RUN's firmware for Cortex-M, run it in QEMU on the run's test vectors, and add the result to its report.
@@ -230,9 +232,9 @@ def emulate(run_folder: str, cores: tuple[str, ...], as_json: bool) -> int:
     from micro.firmware.emulate import add_to_report
     from micro.firmware.emulate import emulate as emulate_run
 
-    results = emulate_run(run_folder, cores or CORES)
+    results = emulate_run(run_folder, cores or USUAL_CORES)
     add_to_report(run_folder, results)
-    for core in cores or CORES:
+    for core in cores or USUAL_CORES:
         if core not in {result.core for result in results}:
             click.echo(f"{core}: left out, as the program takes more memory than that machine has", err=True)
     if as_json:

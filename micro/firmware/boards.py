@@ -84,9 +84,21 @@ MACHINES = (
         0x38000000,
         "2M",
     ),
+    Machine(
+        "m55",
+        "Cortex-M55, MPS3 AN547",
+        "-mcpu=cortex-m55 -mthumb -mfloat-abi=hard",
+        "mps3-an547",
+        0x10000000,
+        "512K",
+        0x31000000,
+        "4M",
+    ),
 )
 
 CORES = tuple(machine.core for machine in MACHINES)
+# Those that a program runs on where none are named.
+USUAL_CORES = ("m0", "m4f", "m33")
 
 # Cores of other instruction sets. Both machines have RAM only; the first half stands for flash.
 OTHER_MACHINES = (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.firmware.boards import CORES
+from micro.firmware.boards import CORES, USUAL_CORES
 from micro.firmware.building import compiler_version, on_each, replayed, require_tools
 from micro.firmware.building import missing_tools as missing_tools
 from micro.firmware.operator_counts import with_operators
@@ -32,7 +32,7 @@ from micro.support.files import json_bytes, sha256, write_together
 MOST_SAMPLES = 2**20
 
 
-def emulate(run_folder: str | Path, cores: Sequence[str] = CORES) -> tuple[Emulated, ...]:
+def emulate(run_folder: str | Path, cores: Sequence[str] = USUAL_CORES) -> tuple[Emulated, ...]:
     """Run a finished run's static C on emulated cores, over all windows that the run has kept, joined to one stream.
 
     Returns: A result for each core, without those whose memory the program does not fit; each with the instructions of every
@@ -58,7 +58,7 @@ def emulate(run_folder: str | Path, cores: Sequence[str] = CORES) -> tuple[Emula
 
 
 def emulate_firmware(
-    firmware: Firmware, kept: np.ndarray, name: str, cores: Sequence[str] = CORES
+    firmware: Firmware, kept: np.ndarray, name: str, cores: Sequence[str] = USUAL_CORES
 ) -> tuple[Emulated, ...]:
     """As `emulate`, for firmware and windows (n, window, channels) that are already loaded."""
     require_tools()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,13 +22,24 @@ from micro.aot.calls import (
 )
 from micro.aot.fixed_point import activation_range, quantize_multiplier
 from micro.aot.overlap import in_rows
-from micro.aot.weight_layout import Storage, by_channels, stored
+from micro.aot.weight_layout import Storage, blocks_of_filters, by_channels, stored, windows_in_words
 from micro.tflite.graph import Graph, Op, Tensor
 
 # Larger strides and windows could overflow the kernels' 32-bit positions.
 FARTHEST = 1 << 24
 # Windows of up to so many bytes are copied before they are multiplied, as conv_2d.c says, unless they are contiguous.
 LARGEST_COPY = 160
+# Bytes of the columns of windows that conv_2d_mve.c holds, which must have room for a window.
+MVE_COLUMNS = 1280
+
+
+@dataclass(frozen=True)
+class Mve:
+    """The kernel for cores with MVE, its weights, and its sizes."""
+
+    kernel: str
+    weights: np.ndarray
+    sizes: tuple[int, ...]
 
 
 def fully_connected(op: Op, graph: Graph, storage: Storage) -> Lowered:
@@ -54,7 +66,9 @@ def _dense(
     kind, arrays = stored(array_of(weights).reshape(outputs, 1, depth), storage)
     if kind == "dense":
         sizes: tuple[int, ...] = (math.prod(places), depth, outputs, _fours(arrays, depth))
-        return _sums_of_products("fully_connected", op, graph, (x, arrays, bias, y), weights, sizes)
+        rows = math.prod(places), places[-1], depth, outputs
+        mve = Mve("fully_connected_mve", blocks_of_filters(array_of(weights).reshape(outputs, depth)), rows)
+        return _sums_of_products("fully_connected", op, graph, (x, arrays, bias, y), weights, sizes, mve=mve)
     # The other storages have no kernel of their own: a dense layer is a convolution with a window of 1.
     sizes = (*places, depth, 1, 1, *places[1:], outputs, 1, 1, 1, 1, 0, 0)
     return _sums_of_products(
@@ -100,7 +114,11 @@ def _windows(
     kernel = "conv_2d" if kind == "dense" else f"conv_2d_{kind}"
     if kind == "dense":
         sizes = (*sizes, _fours(arrays, window), int(together))
-    lowered = _sums_of_products(kernel, op, graph, (x, arrays, bias, y), weights, sizes)
+    mve = None
+    if kind == "dense" and window <= MVE_COLUMNS:
+        by_columns = filters.reshape(outputs, height, width, channels).swapaxes(1, 2).reshape(outputs, window)
+        mve = Mve("conv_2d_mve", blocks_of_filters(by_columns), (*x.shape, height, width, *y.shape[1:], *geometry))
+    lowered = _sums_of_products(kernel, op, graph, (x, arrays, bias, y), weights, sizes, mve=mve)
     return in_rows(lowered, x, y, (height, width), geometry)
 
 
@@ -123,7 +141,11 @@ def depthwise_conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     fours = outputs // 4 * 4 if multiplier == 1 else 0
     arrays = (by_channels(array_of(weights).reshape(height * width, outputs), fours),)
     sizes = (*x.shape, multiplier, height, width, *y.shape[1:3], *geometry, fours)
-    lowered = _sums_of_products("depthwise_conv_2d", op, graph, (x, arrays, bias, y), weights, sizes)
+    mve = None
+    if height == width == 3 and multiplier == 1:
+        words = windows_in_words(array_of(weights).reshape(height, width, outputs))
+        mve = Mve("depthwise_3x3_mve", words, (*x.shape, *y.shape[1:3], *geometry))
+    lowered = _sums_of_products("depthwise_conv_2d", op, graph, (x, arrays, bias, y), weights, sizes, mve=mve)
     return in_rows(lowered, x, y, (height, width), geometry)
 
 
@@ -157,10 +179,12 @@ def _sums_of_products(
     weights: Tensor,
     sizes: tuple[int, ...],
     folded: bool = False,
+    mve: Mve | None = None,
 ) -> Lowered:
     """The call of a kernel: input, arrays of weights, bias, output, sizes, and how sums are rescaled to the output.
 
-    With `folded` the bias takes up the input's offset, which is right where every weight meets an input.
+    With `folded` the bias takes up the input's offset, which is right where every weight meets an input. Kernels for MVE take
+    such a bias, and no sums for which `wide` is set.
     """
     x, arrays, bias, y = operands
     x_offset = -int8_of(x, op, graph)[1]
@@ -169,12 +193,25 @@ def _sums_of_products(
     wide = _require_sums(op, graph, weights, bias, x_offset, powers) >= 1 << 30 or max(powers) >= 0
     shifts = powers if wide else -1 - powers
     rescaling = (Constant(fractions), Constant(shifts), int(len(powers) > 1), int(wide), *output_range(op, graph, y))
+    vector = None
+    if mve is not None and not wide:
+        arguments: list[Argument] = [x, Constant(mve.weights), _folded(bias, weights, channels, x_offset, op), y]
+        arguments += mve.sizes if mve.kernel == "fully_connected_mve" else (*mve.sizes, -x_offset)
+        arguments += [Constant(fractions), Constant(powers), int(len(powers) > 1), *output_range(op, graph, y)]
+        vector = Call(mve.kernel, tuple(arguments))
     if folded and x_offset:
-        own = array_of(weights).astype(np.int32).reshape(channels, -1).sum(axis=1, dtype=np.int32) * x_offset
-        bias = Constant((own + bias.values.reshape(-1) if isinstance(bias, Constant) else own).astype(np.int32))
+        bias = _folded(bias, weights, channels, x_offset, op)
         x_offset = 0
     held = (Constant(array) if array.size else 0 for array in arrays)
-    return Lowered((Call(kernel, (x, *held, bias, y, *sizes, x_offset, *rescaling)),))
+    return Lowered((Call(kernel, (x, *held, bias, y, *sizes, x_offset, *rescaling), vector),))
+
+
+def _folded(bias: Argument, weights: Tensor, channels: int, x_offset: int, op: Op) -> Constant:
+    """The bias with what the input's offset adds to each sum."""
+    filters = array_of(weights).astype(np.int32)
+    filters = filters.reshape(-1, channels).T if op.name == "DEPTHWISE_CONV_2D" else filters.reshape(channels, -1)
+    own = filters.sum(axis=1, dtype=np.int32) * x_offset
+    return Constant((own + bias.values.reshape(-1) if isinstance(bias, Constant) else own).astype(np.int32))
 
 
 def _operands(op: Op, graph: Graph) -> tuple[Tensor, Tensor, Argument, Tensor]:

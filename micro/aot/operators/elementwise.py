@@ -51,7 +51,8 @@ def mul(op: Op, graph: Graph, storage: Storage) -> Lowered:
     fraction, power = quantize_multiplier(a_scale * b_scale / y_scale)
     require_within_32_bits(255 * 255 if y.dtype == "int8" else 1 << 30, power, op, graph)
     low, high = activation_range(op.options.get("fusedActivationFunction", 0), y_scale, y_zero, _bits(op, graph))
-    return broadcast(sized("mul", y), op, graph, ints([-a_zero, -b_zero, fraction, power, y_zero, low, high]))
+    numbers = ints([-a_zero, -b_zero, fraction, power, y_zero, low, high])
+    return broadcast(sized("mul", y), op, graph, numbers, mve="mul_mve" if y.dtype == "int8" and power <= 0 else None)
 
 
 def to_unit(grids: Sequence[tuple[float, int]], unit: float) -> list[int]:
@@ -77,7 +78,8 @@ def _sum(sign: int, op: Op, graph: Graph) -> Lowered:
     parameters = to_unit([(a_scale, a_zero), (b_scale, b_zero)], twice)
     fraction, power = quantize_multiplier(to_output)
     low, high = activation_range(op.options.get("fusedActivationFunction", 0), y_scale, y_zero, _bits(op, graph))
-    return broadcast(sized("add", y), op, graph, sign, ints([*parameters, fraction, -power, y_zero, low, high]))
+    numbers = ints([*parameters, fraction, -power, y_zero, low, high])
+    return broadcast(sized("add", y), op, graph, sign, numbers, mve="add_mve" if y.dtype == "int8" else None)
 
 
 def _bits(op: Op, graph: Graph) -> int:
@@ -87,8 +89,12 @@ def _bits(op: Op, graph: Graph) -> int:
     return 8 if y.dtype == "int8" else 16
 
 
-def broadcast(kernel: str, op: Op, graph: Graph, *further: Argument) -> Lowered:
-    """A call with both inputs, the output, its shape, the inputs' strides (0 where a value repeats), and further arguments."""
+def broadcast(kernel: str, op: Op, graph: Graph, *further: Argument, mve: str | None = None) -> Lowered:
+    """A call with both inputs, the output, its shape, the inputs' strides (0 where a value repeats), and further arguments.
+
+    Args:
+        mve: The kernel for cores with MVE, which takes inputs of the output's shape and no strides.
+    """
     inputs, y = tensors_of(op, graph)
     shape = four(y.shape, op, graph)
     owned = [four(tensor.shape, op, graph) for tensor in inputs if tensor is not None]
@@ -103,7 +109,10 @@ def broadcast(kernel: str, op: Op, graph: Graph, *further: Argument) -> Lowered:
         assert tensor is not None
         strides.append([0 if size == 1 else stride for size, stride in zip(own, strides_of(own))])
         arguments.append(tensor)
-    call = Call(kernel, (*arguments, y, ints(shape), ints(strides[0]), ints(strides[1]), *further))
+    vector = None
+    if mve is not None and all(own == shape for own in owned):
+        vector = Call(mve, (*arguments, y, ints(shape), *further))
+    call = Call(kernel, (*arguments, y, ints(shape), ints(strides[0]), ints(strides[1]), *further), vector)
     alike = {
         number: IN_PLACE
         for number, (tensor, own) in enumerate(zip(inputs, owned))

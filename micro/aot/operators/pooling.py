@@ -22,6 +22,10 @@ from micro.aot.overlap import in_rows
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op
 
+# average_pool_2d_mve.c adds so many values of 8 bits in 16 bits.
+MOST_TAPS = 255
+WITH_MVE = {"average_pool_2d": "average_pool_2d_mve", "max_pool_2d": "max_pool_2d_mve"}
+
 
 @operator(inputs=(1, 1), options=("padding", "strideH", "strideW", "filterHeight", "filterWidth"))
 def average_pool_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
@@ -52,5 +56,7 @@ def _pool(kernel: str, op: Op, graph: Graph) -> Lowered:
     reach = activation_range(options.get("fusedActivationFunction", 0), *grid_of(y, op, graph), bits)
     if x.dtype == "int16" and math.prod(size) >= 1 << 16:
         raise refusal(op, graph, f"adds up to {math.prod(size):,} values of 16 bits, which 32 bits do not hold")
-    lowered = Lowered((Call(sized(kernel, y), (x, y, *x.shape, *size, *y.shape[1:3], *strides, *before, *reach)),))
+    arguments = x, y, *x.shape, *size, *y.shape[1:3], *strides, *before, *reach
+    fits = y.dtype == "int8" and (kernel == "max_pool_2d" or math.prod(size) <= MOST_TAPS)
+    lowered = Lowered((Call(sized(kernel, y), arguments, Call(WITH_MVE[kernel], arguments) if fits else None),))
     return in_rows(lowered, x, y, size, (*strides, 1, 1, *before)) if y.dtype == "int8" else lowered
