@@ -1,9 +1,9 @@
 /* needs: inside */
 #include <arm_mve.h>
 
-/* Four channels of a row of outputs. at: words of three rows of a column, channel by channel, columns 64 bytes apart; weights:
- * 12 bytes a channel, a word for each column; to: the outputs, y_step bytes apart; channels: how many of the four there are. The
- * order is that of the offsets in the functions below. */
+/* Four channels of a row of outputs. at: words of three rows of a column, channel by channel, columns 64 bytes apart;
+ * weights: 12 bytes a channel, a word for each column; to: the outputs, y_step bytes apart; channels: how many of the four
+ * there are. The order is that of the offsets in the functions below. */
 typedef struct {
   const int32_t *at;
   const int8_t *weights;
