@@ -80,7 +80,7 @@ def calls_of(name, graph):
 
 
 def test_every_way_to_give_memory_gives_the_same_bytes_and_stays_within_it(tmp_path):
-    models = [*(wired_graph(seed) for seed in (2, 5, 11, 13, 25, 53)), overlapping_net(3), overlapping_net(6)]
+    models = [*(wired_graph(seed) for seed in (2, 5, 11, 13, 25, 41)), overlapping_net(3), overlapping_net(6)]
     graphs = [read(model) for model in models]
     assert {len(graph.inputs) for graph in graphs} >= {1, 2}
     assert any(len(graph.outputs) > 2 for graph in graphs)
@@ -170,7 +170,7 @@ def test_two_threads_of_one_model_and_a_second_model_run_at_the_same_time_withou
 def test_the_static_arena_has_the_size_of_its_macro_and_lies_in_the_section_that_is_asked_for(tmp_path, compiler):
     if shutil.which(compiler.split()[0]) is None:
         pytest.skip(f"no {compiler.split()[0]}")
-    model = wired_graph(7)
+    model = wired_graph(25)
     generate(model, tmp_path, "net")
     size = static_size(model)
     assert 0 < size.arena < size.shared

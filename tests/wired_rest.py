@@ -48,9 +48,14 @@ def compared_32(net: Net, x: Wire) -> Wire | None:
 def cast(net: Net, x: Wire) -> Wire | None:
     """From int8 or bool to one type and on to another."""
     x = truths(net, x) if net.dice.random() < 0.3 else x
-    for kind in net.dice.sample(("int32", "int16", "int8"), 2):
-        y = net.wire(x.shape, 10.0) if kind == "int8" else net.other(x.shape, kind)
-        x = net.step("CAST", [x], y, tfl.CastOptionsT())
+    # 8 and 16 bits with a scale, for what comes after.
+    made = (
+        lambda: net.other(x.shape, "int32"),
+        lambda: wide(net, x.shape, 10.0),
+        lambda: net.wire(x.shape, 10.0),
+    )
+    for value in net.dice.sample(made, 2):
+        x = net.step("CAST", [x], value(), tfl.CastOptionsT())
     return x
 
 
