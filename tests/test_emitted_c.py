@@ -159,8 +159,9 @@ def require_clean(command):
     assert done.returncode == 0, done.stderr[:3000]
 
 
-def stated_stack(header: Path) -> int:
-    return int(re.search(r"_STACK_BYTES (\d+)", header.read_text())[1])
+def stated_stack(header: Path, mve: bool = False) -> int:
+    """What the header states: of two figures the first is that of cores with MVE."""
+    return [int(found) for found in re.findall(r"_STACK_BYTES (\d+)", header.read_text())][0 if mve else -1]
 
 
 @pytest.mark.slow
@@ -172,7 +173,7 @@ def test_the_stack_stays_below_what_the_header_states(everything, core):
     for header in sorted((everything / "static").glob("*.h")):
         for level in STACK["LEVELS"]:
             taken = STACK["measured"](header.parent, header.stem, core, level)
-            assert taken <= stated_stack(header), f"{header.stem} {level}"
+            assert taken <= stated_stack(header, core == "Cortex-M55"), f"{header.stem} {level}"
 
 
 PAINTED = """
@@ -182,7 +183,7 @@ PAINTED = """
 #include "net.h"
 static INPUT x[NET_INPUT_COUNT];
 static OUTPUT y[NET_OUTPUT_COUNT];
-#define WORDS 512
+#define WORDS 1024
 int main(void) {
   const int out = console_open("result.bin", 1);
   volatile uint32_t *top; /* What is below is free; volatile, or memset would paint over its own frame. */
@@ -203,7 +204,7 @@ int main(void) {
 
 
 @pytest.mark.parametrize(
-    "core", [pytest.param("m0", marks=pytest.mark.slow), "m4f", pytest.param("m33", marks=pytest.mark.slow)]
+    "core", ["m4f", *(pytest.param(core, marks=pytest.mark.slow) for core in ("m0", "m33", "m55"))]
 )
 def test_the_stack_that_an_emulated_core_takes_is_below_what_the_header_states(tmp_path, core):
     if missing_tools():
@@ -216,8 +217,9 @@ def test_the_stack_that_an_emulated_core_takes_is_below_what_the_header_states(t
             assert len(read(model).outputs) == 1
             (folder / "main.c").write_text(PAINTED.replace("INPUT", "int8_t", 1).replace("OUTPUT", "int8_t", 1))
             (taken,) = np.frombuffer(run_in_qemu(folder, core, ["net.c", "main.c"], level), "<u4")
-            assert 16 <= taken <= stated_stack(header)
+            assert 16 <= taken <= stated_stack(header, core == "m55")
 
 
 def test_a_kernel_that_was_not_measured_counts_as_the_deepest():
-    assert stack_bytes(("unknown",)) == max(stack_bytes((kernel,)) for kernel in STACK["_measured"]()["bytes"])
+    for cores, table in STACK["_measured"]()["bytes"].items():
+        assert stack_bytes(("unknown",), cores) == max(stack_bytes((kernel,), cores) for kernel in table)

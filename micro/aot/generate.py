@@ -15,10 +15,10 @@ from micro.aot.decode import unpacked
 from micro.aot.memory import BYTES, C_TYPES, Memory, argument, memory_of
 from micro.aot.operators import OPERATORS
 from micro.aot.run_text import moves_rows, run_lines
-from micro.aot.stack import measured_on, stack_bytes
+from micro.aot.stack import Cores, measured_on, stack_bytes
 from micro.aot.states import State, states_of
 from micro.aot.validate import require_valid
-from micro.aot.variants import IF_MVE, Text, Variant, all_called, call_lines, kernels_of, variant_of
+from micro.aot.variants import IF_MVE, Text, Variant, call_lines, called, kernels_of, variant_of
 from micro.aot.weight_layout import Storage
 from micro.emission.c_array import write_sources
 from micro.emission.c_text import CArray, c_array, comment_text, float_text, render
@@ -166,6 +166,7 @@ def _laid_out(tflite: TfliteLike, storage: Storage, marked: bool = False) -> dic
 
     copies = _copied_outputs(graph, places)
     body = _calls(graph, lowered, memory, text, marked) + copies
+    calls = [call for each in lowered for call in each.calls]
     further = [line.split("(")[0] for line in copies]
     further += ["move_down"] * any(moves_rows(graph, lowered, run) for run in memory.runs)
     names = ["arena", *(argument(graph.inputs, "input", number) for number in range(len(graph.inputs)))]
@@ -181,8 +182,11 @@ def _laid_out(tflite: TfliteLike, storage: Storage, marked: bool = False) -> dic
         "inputs": _sides(graph, graph.inputs, "input", memory.inputs),
         "outputs": _sides(graph, graph.outputs, "output", memory.outputs),
         "if_mve": IF_MVE,
-        "kernels": kernels_of((call for each in lowered for call in each.calls), further),
-        "stack": stack_bytes(tuple(sorted({*further, *all_called(call for each in lowered for call in each.calls)}))),
+        "kernels": kernels_of(calls, further),
+        "stack": {
+            cores: stack_bytes(tuple(sorted({*further, *called(calls, cores == "mve")})), cores)
+            for cores in get_args(Cores)
+        },
         **measured_on(),
         "arrays": {
             variant: [array for array in arrays if variant_of(used[array.name]) == variant]

@@ -35,17 +35,17 @@ def variant_of(used: Iterable[Variant]) -> Variant:
     return places.pop() if len(places) == 1 else "any"
 
 
-def all_called(calls: Iterable[Call]) -> set[str]:
-    """Names of the kernels that calls are of, on any core."""
-    return {each.kernel for call in calls for each in (call, call.mve) if each is not None}
+def called(calls: Iterable[Call], mve: bool) -> set[str]:
+    """Names of the kernels that calls are of, on cores with MVE or on all others."""
+    return {(call.mve or call if mve else call).kernel for call in calls}
 
 
 def kernels_of(calls: Iterable[Call], further: Iterable[str]) -> dict[Variant, list[str]]:
     """Sources of the kernels that calls and further lines need, each once and after those it needs."""
-    called = list(calls)
-    shared = [*further, *(call.kernel for call in called if call.mve is None)]
-    plain = kernel_sources([*shared, *(call.kernel for call in called)])
-    mve = kernel_sources([*shared, *(call.mve.kernel for call in called if call.mve is not None)])
+    every = list(calls)
+    shared = [*further, *(call.kernel for call in every if call.mve is None)]
+    plain = kernel_sources([*shared, *(call.kernel for call in every)])
+    mve = kernel_sources([*shared, *(call.mve.kernel for call in every if call.mve is not None)])
     return {
         "any": [source for source in plain if source in mve],
         "mve": [source for source in mve if source not in plain],

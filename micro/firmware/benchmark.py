@@ -184,6 +184,7 @@ def _context(content: bytes, sides: tuple[Tensor, Tensor], task: str) -> dict[st
         **made,
         "digest": sha256(content),
         "stage": "benchmark",
+        "hops": False,
         "task": task,
         "title_of_task": about.title,
         "input": about.input,

@@ -71,17 +71,18 @@ class _Trials:
     """One model quantized in several ways, untrained."""
 
     def __init__(self, model: keras.Model, samples: tuple[np.ndarray, ...], activations: Activations) -> None:
-        self.model, self.samples, self.activations = model, samples, activations
+        self.model, self.activations = model, activations
+        self.given: Samples = samples[0] if len(samples) == 1 else list(samples)
         self.judged = [each[:JUDGED] for each in samples]
         self.expected = predict(model, self.judged)
 
     def layers_with_kernels(self) -> list[str]:
-        aware = quantize_aware(self.model, self.samples, activations=self.activations)
+        aware = quantize_aware(self.model, self.given, activations=self.activations)
         return list(dict.fromkeys(node.source for node in aware.program.nodes if node.kernel and node.op != LSTM))
 
     def cost(self, weights: dict[str, Granularity]) -> tuple[int, float]:
         """RAM in bytes, and the root mean squared error on the first samples."""
-        aware = quantize_aware(self.model, self.samples, weights=weights, activations=self.activations)
+        aware = quantize_aware(self.model, self.given, weights=weights, activations=self.activations)
         outputs = keras.tree.flatten(aware.predict(aware.program.inputs_in.packed(self.judged), verbose=0))
         apart = [np.ravel(np.asarray(one) - other) for one, other in zip(outputs, self.expected, strict=True)]
         error = np.sqrt(np.mean(np.concatenate(apart) ** 2))

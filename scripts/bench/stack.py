@@ -93,6 +93,11 @@ def by_kernel(source: Path, core: str, level: str, kernels: set[str]) -> dict[st
     return most
 
 
+def cores_of(core: str) -> str:
+    """Which of the two tables a core belongs to."""
+    return "mve" if core == "Cortex-M55" else "plain"
+
+
 def called_kernels(source: str) -> set[str]:
     """The kernels that NAME_invoke_in calls itself."""
     body = source.split("_invoke_in(")[1].split("\n}\n")[0]
@@ -159,16 +164,21 @@ def main() -> None:
             parts = dict(
                 zip(work, pool.map(lambda one: by_kernel(folder / f"{one[0]}.c", *one[1:], kernels[one[0]]), work))
             )
-    table = fitted(whole, parts)
-    content = {"compiler": compiler(), "levels": list(LEVELS), "cores": cores, "bytes": dict(sorted(table.items()))}
+    tables = {}
+    for kind in ("plain", "mve"):
+        on = {each for each in work if cores_of(each[1]) == kind}
+        table = fitted({each: whole[each] for each in on}, {each: parts[each] for each in on})
+        tables[kind] = dict(sorted(table.items()))
+    content = {"compiler": compiler(), "levels": list(LEVELS), "cores": cores, "bytes": tables}
     arguments.out.write_text(json.dumps(content, indent=1) + "\n")
     stack_bytes.cache_clear()
     _measured.cache_clear()
     for core in cores:
-        shares = [
-            stack_bytes(tuple(sorted(kernels[name]))) / max(max(whole[name, core, level] for level in LEVELS), 1)
-            for name in names
-        ]
+        shares = []
+        for name in names:
+            called = tuple(sorted(kernel for kernel in parts[name, core, LEVELS[0]] if kernel))
+            taken = max(whole[name, core, level] for level in LEVELS)
+            shares.append(stack_bytes(called, cores_of(core)) / max(taken, 1))
         print(f"{core}: stated / measured {min(shares):.2f} to {max(shares):.2f}")
 
 

@@ -55,6 +55,8 @@ int main(void) {{
 CMSIS_NN: dict[str, dict[str, int]] = {
     "kws_ref_model": {"-O2": 7_700_000},
     "pretrainedResnet_quant": {"-O2": 29_900_000},
+    "vww_96_int8": {"-O2": 24_100_000},
+    "str_ww_ref_model": {"-O2": 2_230_000},
     "ae": {"-O2": 596_800, "-Os": 890_440},
     "conv1d": {"-O2": 549_960, "-Os": 688_920},
     "dscnn": {"-O2": 2_918_040, "-Os": 3_270_280},
