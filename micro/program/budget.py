@@ -68,9 +68,9 @@ class Check:
         >>> inputs = keras.Input((8,))
         >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
         >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
-        >>> result = micro.check(tflite, flash=512)
+        >>> result = micro.check(tflite, flash=256)
         >>> print(result.fits, result.broken[0])
-        False flash: the program takes ... bytes, ... over 512 (kernels of static C ..., estimated; constants 29...
+        False flash: the program takes ... bytes, ... over 256 (kernels of static C ..., estimated; constants 29...
     """
 
     footprint: Footprint
