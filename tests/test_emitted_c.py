@@ -11,7 +11,9 @@ from pathlib import Path
 import emitted_c
 import numpy as np
 import pytest
+from int8_graphs import Builder, random_graph
 from test_aot_each_operator import nets_of
+from test_aot_rows import tall_net
 
 from micro.aot import generate
 from micro.aot.stack import stack_bytes
@@ -100,12 +102,13 @@ def test_no_required_rule_of_misra_c_is_broken_but_those_that_the_docs_name(ever
     found = set()
     for folder in sorted(everything.iterdir()):
         sources = sorted(folder.rglob("*.c"))
-        # Nets are programs of their own, without and with SMLAD; a project has a main and the one of its emulation. A
-        # macro that is defined keeps cppcheck from trying all.
+        # Nets are programs of their own, for cores without and with SMLAD or MVE; a project has a main and the one of its
+        # emulation. A macro that is defined keeps cppcheck from trying all.
         if folder.name == "static":
             for path in sources:
                 found |= broken_rules([path], folder, f"-D{path.stem.upper()}_SHARED_ARENA")
                 found |= broken_rules([path], folder, "-D__ARM_FEATURE_DSP")
+                found |= broken_rules([path], folder, "-D__ARM_FEATURE_MVE=1")
         else:
             found |= broken_rules([path for path in sources if path.name != "replay.c"], folder, "-DAPP_LOG=2")
             found |= broken_rules(
@@ -137,6 +140,56 @@ def test_all_c_compiles_without_warnings(everything, compiler):
         seen |= {path.read_bytes() for path in sources}
         for standard in ("-std=c99", "-std=c11"):
             require_clean([*command, standard, *STRICT, "-fsyntax-only", *places, *sources])
+
+
+def depthwise_net(stride):
+    """A layer of windows of 3x3, of five channels."""
+    b = Builder(np.random.default_rng(stride))
+    x = b.tensor((1, 7, 8, 5))
+    w = b.tensor((1, 3, 3, 5), scale=0.01, zero=0, data=b.rng.integers(-127, 128, (1, 3, 3, 5)).astype(np.int8))
+    y = b.value((1, -(-7 // stride), -(-8 // stride), 5), 1.0)
+    b.op(
+        "DEPTHWISE_CONV_2D",
+        [x, w],
+        y,
+        "DepthwiseConv2DOptions",
+        padding=0,
+        strideH=stride,
+        strideW=stride,
+        depthMultiplier=1,
+    )
+    return b.build([x], [y])
+
+
+@pytest.mark.parametrize("compiler", ["arm-none-eabi-gcc", "clang --target=arm-none-eabi"])
+def test_kernels_for_mve_compile_at_every_level_of_optimization(tmp_path, compiler):
+    """Assembly that leaves a compiler too few registers is not found by its front end alone."""
+    if shutil.which(compiler.split()[0]) is None or shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip(f"{compiler.split()[0]} or arm-none-eabi-gcc is not installed")
+    include = Path(
+        subprocess.run(["arm-none-eabi-gcc", "-print-sysroot"], capture_output=True, text=True).stdout.strip()
+    )
+    flags = [
+        "-mcpu=cortex-m55",
+        "-mthumb",
+        "-mfloat-abi=hard",
+        "-std=c99",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-Wconversion",
+    ]
+    flags += [f"-isystem{include or '/usr/lib/arm-none-eabi'}/include"] * compiler.startswith("clang")
+    held = set()
+    for model in (*map(depthwise_net, (1, 2)), *map(random_graph, range(12)), *map(tall_net, range(4))):
+        source = generate(model, tmp_path, "net")[1]
+        kernels = set(re.findall(r"^ +(\w+_mve)\(", source.read_text(), re.MULTILINE))
+        if kernels <= held:
+            continue
+        held |= kernels
+        for level in ("-O0", "-O1", "-Os", "-O2", "-O3"):
+            require_clean([*compiler.split(), *flags, level, "-c", source, "-o", tmp_path / "net.o"])
+    assert held >= {"depthwise_3x3_mve", "conv_2d_mve", "fully_connected_mve", "add_mve", "mul_mve"}, held
 
 
 @pytest.mark.slow

@@ -69,6 +69,7 @@ LAYOUT = Board(
         "README.md": "benchmark/README.md.j2",
         "mlcommons/submitter_implemented.cpp": "benchmark/submitter_implemented.cpp.j2",
         "board/startup.c": "bare-cortex-m/startup.c.j2",
+        "board/console.h": "bare-cortex-m/console.h.j2",
         **{
             f"board/{name}": f"benchmark/{name}.j2" for name in ("main.c", "serial.c", "serial.h", "timer.c", "timer.h")
         },

@@ -25,7 +25,7 @@ static inline void neighbors_3x3(quad_3x3 *quad) {
       "movw r3, #0x0fff\n"
       "vmsr p0, r3\n"
       "vpst\n"
-      "vldrwt.32 q6, [r5, #0]\n"
+      "vldrbt.8 q6, [r5, #0]\n"
       "vldrw.u32 q4, [r1, q7]\n"
       "add r3, r1, #128\n"
       "vmladav.s8 r0, q4, q6\n"
@@ -35,7 +35,7 @@ static inline void neighbors_3x3(quad_3x3 *quad) {
       "vmladav.s8 r2, q4, q6\n"
       "vmladav.s8 r6, q5, q6\n"
       "vpst\n"
-      "vldrwt.32 q6, [r5, #24]\n"
+      "vldrbt.8 q6, [r5, #24]\n"
       "add r3, r1, #8\n"
       "vldrw.u32 q4, [r3, q7]\n"
       "add r3, r3, #128\n"
@@ -50,7 +50,7 @@ static inline void neighbors_3x3(quad_3x3 *quad) {
       "vmov q2[2], q2[0], r4, r12\n"
       "vmov q3[2], q3[0], r6, lr\n"
       "vpst\n"
-      "vldrwt.32 q6, [r5, #12]\n"
+      "vldrbt.8 q6, [r5, #12]\n"
       "add r3, r1, #4\n"
       "vldrw.u32 q4, [r3, q7]\n"
       "add r3, r3, #128\n"
@@ -61,7 +61,7 @@ static inline void neighbors_3x3(quad_3x3 *quad) {
       "vmladav.s8 r2, q4, q6\n"
       "vmladav.s8 r6, q5, q6\n"
       "vpst\n"
-      "vldrwt.32 q6, [r5, #36]\n"
+      "vldrbt.8 q6, [r5, #36]\n"
       "add r3, r1, #12\n"
       "vldrw.u32 q4, [r3, q7]\n"
       "add r3, r3, #128\n"
@@ -159,7 +159,7 @@ static inline void places_3x3(quad_3x3 *quad) {
       "movw r3, #0x0fff\n"
       "vmsr p0, r3\n"
       "vpst\n"
-      "vldrwt.32 q6, [r5, #0]\n"
+      "vldrbt.8 q6, [r5, #0]\n"
       "vldrw.u32 q4, [r1, q7]\n"
       "vmladav.s8 r0, q4, q6\n"
       "add r3, r1, r9\n"
@@ -172,7 +172,7 @@ static inline void places_3x3(quad_3x3 *quad) {
       "vldrw.u32 q5, [r3, q7]\n"
       "vmladav.s8 r6, q5, q6\n"
       "vpst\n"
-      "vldrwt.32 q6, [r5, #24]\n"
+      "vldrbt.8 q6, [r5, #24]\n"
       "add r3, r1, #8\n"
       "vldrw.u32 q4, [r3, q7]\n"
       "vmladav.s8 r8, q4, q6\n"
@@ -190,7 +190,7 @@ static inline void places_3x3(quad_3x3 *quad) {
       "vmov q2[2], q2[0], r4, r12\n"
       "vmov q3[2], q3[0], r6, lr\n"
       "vpst\n"
-      "vldrwt.32 q6, [r5, #12]\n"
+      "vldrbt.8 q6, [r5, #12]\n"
       "add r3, r1, #4\n"
       "vldrw.u32 q4, [r3, q7]\n"
       "vmladav.s8 r0, q4, q6\n"
@@ -204,7 +204,7 @@ static inline void places_3x3(quad_3x3 *quad) {
       "vldrw.u32 q5, [r3, q7]\n"
       "vmladav.s8 r6, q5, q6\n"
       "vpst\n"
-      "vldrwt.32 q6, [r5, #36]\n"
+      "vldrbt.8 q6, [r5, #36]\n"
       "add r3, r1, #12\n"
       "vldrw.u32 q4, [r3, q7]\n"
       "vmladav.s8 r8, q4, q6\n"
@@ -293,32 +293,43 @@ static inline void places_3x3(quad_3x3 *quad) {
         "q7", "cc", "memory");
 }
 
-/* Interleaves three rows of up to 16 channels to words, of which the last byte is any, for `count` columns. from, steps: where
- * the rows begin, and how far apart their columns are. Returns the end of the words. */
-static inline int8_t *three_rows(const int8_t *const *from, const int32_t *steps, int32_t channels, int32_t count,
-                                 int8_t *to) {
-  const int8_t *a = from[0], *b = from[1], *c = from[2];
+/* Three rows of a column, of up to 16 channels: where they begin, how far apart their columns are, how many columns there are,
+ * and where their words go. The order is that of the offsets below. */
+typedef struct {
+  const int8_t *from[3];
+  int32_t steps[3], channels, count;
+  int8_t *to;
+} rows_3x3;
+
+/* Interleaves the rows to words, of which the last byte is any; `to` is then the end of the words. */
+static inline void three_rows(rows_3x3 *rows) {
+  register rows_3x3 *first __asm("r0") = rows;
   __asm volatile(
-      "vctp.8 %[channels]\n"
-      "wls lr, %[count], 2f\n"
+      "ldrd r1, r2, [r0]\n"
+      "ldrd r3, r4, [r0, #8]\n"
+      "ldrd r5, r6, [r0, #16]\n"
+      "ldrd r8, r9, [r0, #24]\n"
+      "ldr r12, [r0, #32]\n"
+      "vctp.8 r8\n"
+      "wls lr, r9, 2f\n"
       "1:\n"
       "vpsttt\n"
-      "vldrbt.8 q0, [%[a]]\n"
-      "vldrbt.8 q1, [%[b]]\n"
-      "vldrbt.8 q2, [%[c]]\n"
-      "vst40.8 {q0, q1, q2, q3}, [%[to]]\n"
-      "vst41.8 {q0, q1, q2, q3}, [%[to]]\n"
-      "vst42.8 {q0, q1, q2, q3}, [%[to]]\n"
-      "vst43.8 {q0, q1, q2, q3}, [%[to]]!\n"
-      "add %[a], %[sa]\n"
-      "add %[b], %[sb]\n"
-      "add %[c], %[sc]\n"
+      "vldrbt.8 q0, [r1]\n"
+      "vldrbt.8 q1, [r2]\n"
+      "vldrbt.8 q2, [r3]\n"
+      "vst40.8 {q0, q1, q2, q3}, [r12]\n"
+      "vst41.8 {q0, q1, q2, q3}, [r12]\n"
+      "vst42.8 {q0, q1, q2, q3}, [r12]\n"
+      "vst43.8 {q0, q1, q2, q3}, [r12]!\n"
+      "add r1, r4\n"
+      "add r2, r5\n"
+      "add r3, r6\n"
       "le lr, 1b\n"
       "2:\n"
-      : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [to] "+r"(to)
-      : [sa] "r"(steps[0]), [sb] "r"(steps[1]), [sc] "r"(steps[2]), [channels] "r"(channels), [count] "r"(count)
-      : "q0", "q1", "q2", "q3", "lr", "cc", "memory");
-  return to;
+      "str r12, [r0, #32]\n"
+      : "+r"(first)
+      :
+      : "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r12", "lr", "q0", "q1", "q2", "q3", "cc", "memory");
 }
 
 /* Depthwise convolution with windows of 3x3 for cores with MVE. Of 16 channels at a time, columns of the windows of a row are
@@ -350,25 +361,32 @@ static void depthwise_3x3_mve(const int8_t *x, const int8_t *weights, const int3
         for (int32_t column = 0, places; column < y_width; column += places) {
           places = y_width - column < most ? y_width - column : most;
           const int32_t start = column * s_width - pad_width, held = (places - 1) * step + 3;
-          int8_t *to = (int8_t *)words;
+          rows_3x3 held_rows;
+          held_rows.channels = channels - group;
+          held_rows.to = (int8_t *)words;
           for (int32_t k = 0, many; k < held; k += many) { /* columns before, in and beyond the input */
             const int32_t at = start + (shared ? k : k / 3 * s_width + k % 3 * d_width);
-            const int8_t *from[3] = {zeros, zeros, zeros};
-            int32_t steps[3] = {0, 0, 0};
+            for (int32_t i = 0; i < 3; ++i) {
+              held_rows.from[i] = zeros;
+              held_rows.steps[i] = 0;
+            }
             many = !shared ? 1 : at < 0 ? -at : at < x_width ? x_width - at : held;
             many = many < held - k ? many : held - k;
             if (at >= 0 && at < x_width) {
               for (int32_t i = rows.first; i < rows.past; ++i) {
-                from[i] = x + ((rows.from + i * d_height) * x_width + at) * channels + group;
-                steps[i] = channels;
+                held_rows.from[i] = x + ((rows.from + i * d_height) * x_width + at) * channels + group;
+                held_rows.steps[i] = channels;
               }
             }
-            to = three_rows(from, steps, channels - group, many, to);
+            held_rows.count = many;
+            three_rows(&held_rows);
           }
           for (int32_t channel = group; channel < group + 16 && channel < channels; channel += 4) {
-            const mve_pred16_t some = vctp32q((uint32_t)(channels - channel));
+            int32_t left = channels - channel;
+            __asm volatile("" : "+r"(left)); /* The predicate is made after all that writes its register. */
+            const mve_pred16_t some = vctp32q((uint32_t)left);
             vstrwq_s32(quad.bias, vldrwq_z_s32(bias + channel, some));
-            if (per_channel) {
+            if (per_channel != 0) {
               vstrwq_s32(quad.multipliers, vldrwq_z_s32(multipliers + channel, some));
               vstrwq_s32(quad.powers, vldrbq_z_s32(powers + channel, some));
             } else {
@@ -379,7 +397,7 @@ static void depthwise_3x3_mve(const int8_t *x, const int8_t *weights, const int3
             quad.weights = weights + 12 * channel;
             quad.to = y + column * channels + channel;
             quad.places = places;
-            quad.channels = channels - channel;
+            quad.channels = left;
             if (step == 1) {
               neighbors_3x3(&quad);
             } else {

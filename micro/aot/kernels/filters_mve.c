@@ -250,23 +250,22 @@ static inline void filters_at(const filters_mve *layer, const int8_t *x, const i
   f.end = y + (f.count & ~3);
   if (f.y == f.end) {
     /* fewer than four */
-  } else if (other) {
+  } else if (other != 0) {
     four_at_two(&f);
   } else {
     four_at_one(&f);
   }
-  const int32_t left = f.count & 3;
-  if (left > 0) { /* up to three more */
+  for (const int8_t *at = x, *next = other; (f.count & 3) != 0 && at != 0; at = next, next = 0) { /* up to three more */
+    int32_t made[4] = {0, 0, 0, 0}, left = f.count & 3;
+    for (int32_t k = 0; k < left; ++k) {
+      made[k] = dot_mve(at, f.weights + k * f.size, f.size);
+    }
+    __asm volatile("" : "+r"(left)); /* The predicate is made after all that writes its register. */
     const mve_pred16_t there = vctp32q((uint32_t)left);
     const int32x4_t multipliers = vldrwq_z_s32(f.multipliers, there), powers = vldrbq_z_s32(f.powers, there);
-    for (; x; x = other, other = 0, f.end += f.count) {
-      int32_t made[4] = {0, 0, 0, 0};
-      for (int32_t k = 0; k < left; ++k) {
-        made[k] = dot_mve(x, f.weights + k * f.size, f.size);
-      }
-      const int32x4_t sums = vaddq_s32(vldrwq_s32(made), vldrwq_z_s32(f.bias, there));
-      const int32x4_t value = vaddq_n_s32(on_scale_mve(sums, multipliers, powers), f.y_offset);
-      vstrbq_p_s32(f.end, vminq_s32(vmaxq_s32(value, vdupq_n_s32(f.low)), vdupq_n_s32(f.high)), there);
-    }
+    const int32x4_t sums = vaddq_s32(vldrwq_s32(made), vldrwq_z_s32(f.bias, there));
+    const int32x4_t value = vaddq_n_s32(on_scale_mve(sums, multipliers, powers), f.y_offset);
+    vstrbq_p_s32(f.end, vminq_s32(vmaxq_s32(value, vdupq_n_s32(f.low)), vdupq_n_s32(f.high)), there);
+    f.end += f.count;
   }
 }
