@@ -35,7 +35,7 @@ def core_row(core: Core) -> str:
         least, likely, most = core.cycles
         low, high = static_c(core.counted_as).error
         cycles, error = f"{likely:g} ({least:g} to {most:g})", f"{100 * low:+.0f} to {100 * high:+.0f} %"
-        counted = EMULATED[core.counted_as].title.partition(",")[0]
+        counted = (EMULATED.get(core.counted_as) or all_cores()[core.counted_as]).title.partition(",")[0]
     known = tflm(core.id)
     times = ""
     if known is not None:
