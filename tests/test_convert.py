@@ -136,6 +136,22 @@ def test_attention_is_refused_with_the_layers_named():
         micro.convert(model, SAMPLES)
 
 
+@pytest.mark.parametrize("mask", ["of attention", "of a softmax"])
+def test_masks_that_leave_int8_nothing_are_refused_by_name(mask):
+    inputs = keras.Input((6, 4))
+    if mask == "of attention":
+        h = layers.MultiHeadAttention(1, 4, name="masked")(inputs, inputs, use_causal_mask=True)
+    else:
+        scores = layers.Dot((2, 2))([inputs, inputs])
+        h = layers.Softmax(name="masked")(scores, mask=np.tril(np.ones((1, 6, 6), bool)))
+    model = keras.Model(inputs, layers.Dense(2, name="out")(layers.Flatten()(h)))
+    samples = np.random.default_rng(0).normal(size=(64, 6, 4)).astype("float32")
+    with pytest.raises(
+        micro.ConversionError, match=r"layer 'masked' \(\w+\) computes with a constant of about .* as a mask has"
+    ):
+        micro.convert(model, samples)
+
+
 @pytest.mark.parametrize(
     ("calibration", "says"),
     [

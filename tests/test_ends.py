@@ -76,6 +76,9 @@ def test_converted_they_keep_their_names_and_give_what_keras_gives(converted):
     assert len(tflite.errors) == 3
     assert min(tflite.errors) <= tflite.error <= max(tflite.errors)
     assert micro.verify(tflite, [X[name] for name in sorted(SHAPES)]).values == 140 * 14
+    assert micro.verify(tflite, X) == micro.verify(tflite, [X[name] for name in sorted(SHAPES)])
+    with pytest.raises(ValueError, match="the model's inputs are alpha, mid, zeta, samples were given for mid"):
+        micro.verify(tflite, {"mid": X["mid"]})
 
 
 def test_simulated_they_are_what_tflite_micro_computes(aware, tmp_path):
@@ -88,6 +91,15 @@ def test_simulated_they_are_what_tflite_micro_computes(aware, tmp_path):
     assert [graph.tensors[index].name for index in graph.inputs + graph.outputs] == [*sorted(SHAPES), *simulated]
     aware.save(tmp_path / "aware.keras")
     assert micro.convert(keras.saving.load_model(tmp_path / "aware.keras")).content == tflite.content
+
+
+def test_simulated_they_take_losses_by_the_names_of_layers():
+    """Where the Keras model gives a list, as it does itself."""
+    model, x = ends("list")
+    aware = quantize_aware(model, x)
+    assert aware.output_names == model.output_names
+    aware.compile("sgd", dict.fromkeys(model.output_names, "mse"))
+    assert np.all(np.isfinite(aware.evaluate(x, dict(zip(model.output_names, model.predict(x, verbose=0))), verbose=0)))
 
 
 @pytest.mark.slow

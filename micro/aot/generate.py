@@ -70,8 +70,8 @@ class StaticSize:
 
     Attributes:
         constants: Constant arrays, in flash. The kernels' code comes on top, 0.3 to 6 KiB. On cores with MVE (Cortex-M55, M85)
-            layers without a bias take 4 bytes more for each of their outputs, and depthwise layers of 3x3 twelve bytes a channel
-            where others take nine.
+            layers without a bias take 4 bytes more for each of their outputs, and depthwise layers of 3x3 twelve bytes a
+            channel where others take nine.
         arena: RAM for tensors between input and output, beside the buffers that `NAME_invoke` is given.
         shared: RAM for all tensors where input and output lie in the arena, as `NAME_run` has them.
         bound: Bytes that `shared` could not go below with any other placement, operators computed together as they are.

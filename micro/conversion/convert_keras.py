@@ -11,7 +11,7 @@ import numpy as np
 
 from micro.conversion.converted import Converted, given
 from micro.conversion.fidelity import Comparison, judge, rms
-from micro.conversion.refuse import explain_interpreter, require_int8
+from micro.conversion.refuse import explain_interpreter, require_int8, require_small_constants
 from micro.errors import ConversionError, ConversionWarning, InterpreterError
 from micro.keras_graph.accept import accept, keras_model
 from micro.keras_graph.calibration_data import Samples, check_inputs
@@ -264,6 +264,7 @@ class _Conversion:
         graph = read(content)
         judged = tuple(each[: _affordable(graph)] for each in self.judged)
         require_int8(graph, self.model)
+        require_small_constants(graph, self.model)
         inputs, outputs = inputs_of(self.model), outputs_of(self.model)
         names = [end.names if len(end.names) > 1 else (what,) for end, what in ((inputs, "input"), (outputs, "output"))]
         smaller = stripped(content, self.model, *names)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 # Activations that have an int8 form in TFLite Micro.
 HAVE = "ReLU, ReLU6, leaky ReLU, sigmoid, tanh, silu, hard-swish and softmax have one"
 
+# Constants of this size are stand-ins for infinity.
+LARGEST = 1e8
+
 
 def require_int8(graph: Graph, model: keras.Model) -> None:
     """Refuse operators that compute in floating point, naming the layer they came from."""
@@ -26,6 +29,21 @@ def require_int8(graph: Graph, model: keras.Model) -> None:
                 f"{layer_phrase(op, graph, model)} becomes {op.name} in floating point: the converter has no int8 form of it; "
                 f"replace the layer ({HAVE})"
             )
+
+
+def require_small_constants(graph: Graph, model: keras.Model) -> None:
+    """Refuse constants so large that int8 keeps nothing of what they are added to, naming the layer: masks of attention."""
+    for op in graph.ops:
+        for tensor in (graph.tensors[i] for i in op.inputs if i >= 0):
+            if tensor.data is None or tensor.dtype != "int8" or tensor.quantization is None:
+                continue
+            largest = 127 * max(tensor.quantization.scale, default=0.0)
+            if not largest < LARGEST:  # also where it is not a number
+                raise ConversionError(
+                    f"{layer_phrase(op, graph, model)} computes with a constant of about {largest:.1g}, as a mask has: int8 "
+                    "has 256 steps from there to the values themselves, and would make all of them equal; leave the mask out, "
+                    "or add one of your own, of about -10 for what is masked"
+                )
 
 
 def explain_interpreter(message: str, graph: Graph, model: keras.Model) -> str:

@@ -128,6 +128,9 @@ class QuantizationAware(keras.Model):
             Grid(start, activations, learn_ranges, name=f"grid_{number}")
             for number, start in enumerate(self.program.ranges)
         ]
+        if len(self.program.outputs_in.names) > 1:
+            # For `compile`, which takes losses and metrics by them.
+            self.output_names = list(self.program.outputs_in.names)
         self.built = True
 
     @property

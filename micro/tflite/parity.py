@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,13 +81,16 @@ class Parity:
         return f"FAIL: {said}; more than 1 on equal inputs: {wrong or 'unknown'}"
 
 
-def verify(tflite: TfliteLike, samples: Samples | None = None, *, count: int = 256, seed: int = 0) -> Parity:
+def verify(
+    tflite: TfliteLike, samples: Samples | Mapping[str, np.ndarray] | None = None, *, count: int = 256, seed: int = 0
+) -> Parity:
     """Run samples through TFLite Micro and through TFLite's reference kernels and compare every output value.
 
     Args:
         tflite: A model with integer outputs: bytes, a path, or what `convert` returns.
-        samples: (n, *input) in real units or as quantized integers; a sequence of such arrays for a model with several
-            inputs; None for `count` random integer samples over the whole range, drawn from `seed`.
+        samples: (n, *input) in real units or as quantized integers; for a model with several inputs a sequence of such
+            arrays, or a dict by the names that its inputs have in the file; None for `count` random integer samples over
+            the whole range, drawn from `seed`.
 
     Returns:
         The `Parity`: how many values differ, by how much, and in which operators the differences arise.
@@ -115,12 +118,23 @@ def verify(tflite: TfliteLike, samples: Samples | None = None, *, count: int = 2
             raise ModelError(
                 f"output {tensor.name!r} is {tensor.dtype}; outputs must be integers, since differences are counted in LSB"
             )
+    if isinstance(samples, Mapping):
+        samples = _by_name(graph, samples)
     if samples is None and count < 1:
         raise ValueError(f"verify: count must be at least 1, got {count}")
     blocks = _random_blocks(graph, count, seed) if samples is None else [quantize_inputs(graph, samples)]
     if samples is not None:
         _warn_if_clipped(graph, samples)
     return _compared(content, graph, blocks)
+
+
+def _by_name(graph: Graph, samples: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    names = [graph.tensors[index].name for index in graph.inputs]
+    if set(samples) != set(names):
+        raise ValueError(
+            f"samples: the model's inputs are {', '.join(names)}, samples were given for {', '.join(samples)}"
+        )
+    return [samples[name] for name in names]
 
 
 def _compared(content: bytes, graph: Graph, blocks: Iterable[list[np.ndarray]]) -> Parity:
