@@ -219,8 +219,8 @@ def test_a_self_test_sees_labels_that_python_does_not_report(project, tmp_path):
     files = project_files(labeled_firmware("fixed", NAMES), kept_of(project[1])[:4], "ear", "cmake", "static")
     write_folder(tmp_path / "p", files)
     source = tmp_path / "p" / "src" / "ear_labeler.c"
-    assert "(uint32_t)1 << i" in source.read_text()
-    source.write_text(source.read_text().replace("(uint32_t)1 << i", "(uint32_t)1 << (3 - i)"))
+    assert "(uint32_t)1 << (uint32_t)i" in source.read_text()
+    source.write_text(source.read_text().replace("(uint32_t)1 << (uint32_t)i", "(uint32_t)1 << (uint32_t)(3 - i)"))
     done = subprocess.run([build_app(tmp_path / "p")], capture_output=True, text=True)
     assert (done.returncode > 0, done.stdout) == (True, "self-test: FAIL\n")
 

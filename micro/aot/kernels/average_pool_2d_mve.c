@@ -4,7 +4,7 @@
 /* Sums divided by `count`, rounded to the nearest, ties away from zero. inverse: 2^32 / count rounded up, or 0 for a count
  * of 1. */
 static inline int32x4_t quotients(int32x4_t sums, int32_t count, uint32_t inverse) {
-  if (inverse == 0) {
+  if (inverse == 0u) {
     return sums;
   }
   const uint32x4_t size = vreinterpretq_u32_s32(vaddq_n_s32(vabsq_s32(sums), count / 2));

@@ -4,7 +4,7 @@ static void four_sums(const int8_t *x, const int16_t *pairs, const int8_t *singl
                       int32_t *sums) {
   int32_t made[4];
   sums[0] = sums[1] = sums[2] = sums[3] = made[0] = made[1] = made[2] = made[3] = 0;
-  if (pairs) {
+  if (pairs != 0) {
     for (int32_t at = 0; at < depth; at += 252) {
       dot_4(x + at, pairs + 2 * at, depth - at < 252 ? depth - at : 252, x_offset, made);
       unpacked(made, sums);

@@ -17,7 +17,7 @@ static void lstm(const int8_t *x, int8_t *y, int8_t *hidden, int8_t *cells, cons
       int32_t sums[4], states[4] = {0, 0, 0, 0}, gates[4], cell = 0;
       four_sums(x, kernel_pairs ? kernel_pairs + filter / 2 * inputs : 0, kernel ? kernel + filter * inputs : 0, inputs,
                 x_offset, sums);
-      if (before) {
+      if (before != 0) {
         cell = (int32_t)cells[2 * unit] * 256 + (cells[2 * unit + 1] & 255);
         four_sums(before, recurrent_pairs ? recurrent_pairs + filter / 2 * units : 0,
                   recurrent ? recurrent + filter * units : 0, units, -y_zero, states);

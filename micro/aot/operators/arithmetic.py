@@ -49,7 +49,7 @@ def div(op: Op, graph: Graph, storage: Storage) -> Lowered:
             "by more than 31 bits, which C leaves open",
         )
     reach = activation_range(op.options.get("fusedActivationFunction", 0), y_scale, y_zero)
-    return broadcast("div", op, graph, ints([-a_zero, -b_zero, fraction, power, y_zero, *reach]))
+    return broadcast("divided", op, graph, ints([-a_zero, -b_zero, fraction, power, y_zero, *reach]))
 
 
 @operator(inputs=(2, 2))

@@ -1,8 +1,8 @@
 /* needs: high_product, divide_by_power, leading_zeros, reciprocal_of_one_plus, clamped */
 /* a / b, and a / 1 where b is 0. n: output shape; sa, sb: strides, 0 where a value repeats; p: both offsets, multiplier, power,
  * output offset, lowest and highest output. */
-static void div(const int8_t *a, const int8_t *b, int8_t *y, const int32_t *n, const int32_t *sa, const int32_t *sb,
-                const int32_t *p) {
+static void divided(const int8_t *a, const int8_t *b, int8_t *y, const int32_t *n, const int32_t *sa, const int32_t *sb,
+                    const int32_t *p) {
   for (int32_t i = 0; i < n[0]; ++i) {
     for (int32_t j = 0; j < n[1]; ++j) {
       for (int32_t k = 0; k < n[2]; ++k) {
