@@ -211,7 +211,9 @@ def dense_net(weights, name="net"):
 def array_bytes(folder, name):
     """Bytes of the constant arrays in a generated C file, as cores without MVE have them."""
     sizes = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "uint16_t": 2, "int32_t": 4, "int": 4}
-    text = re.sub(r"#if defined\(__ARM_FEATURE_MVE\).*?\n#else", "", (folder / f"{name}.c").read_text(), flags=re.DOTALL)
+    text = re.sub(
+        r"#if defined\(__ARM_FEATURE_MVE\).*?\n#else", "", (folder / f"{name}.c").read_text(), flags=re.DOTALL
+    )
     found = re.findall(r"static const (u?int(?:\d+_t)?) \w+\[(\d+)\] = ", text)
     return sum(sizes[kind] * int(count) for kind, count in found)
 
