@@ -11,14 +11,15 @@ from pathlib import Path
 import emitted_c
 import numpy as np
 import pytest
-from int8_graphs import Builder, random_graph
+from int8_graphs import random_graph
 from test_aot_each_operator import nets_of
+from test_aot_kernels import depthwise_convolutions
 from test_aot_rows import tall_net
 
 from micro.aot import generate
 from micro.aot.stack import stack_bytes
 from micro.firmware.building import missing_tools
-from micro.firmware.qemu import run_in_qemu
+from micro.firmware.qemu import WARNINGS, compiler_command, missing_for, run_in_qemu
 from micro.tflite.graph import read
 
 ROOT = Path(__file__).parents[1]
@@ -142,53 +143,21 @@ def test_all_c_compiles_without_warnings(everything, compiler):
             require_clean([*command, standard, *STRICT, "-fsyntax-only", *places, *sources])
 
 
-def depthwise_net(stride):
-    """A layer of windows of 3x3, of five channels."""
-    b = Builder(np.random.default_rng(stride))
-    x = b.tensor((1, 7, 8, 5))
-    w = b.tensor((1, 3, 3, 5), scale=0.01, zero=0, data=b.rng.integers(-127, 128, (1, 3, 3, 5)).astype(np.int8))
-    y = b.value((1, -(-7 // stride), -(-8 // stride), 5), 1.0)
-    b.op(
-        "DEPTHWISE_CONV_2D",
-        [x, w],
-        y,
-        "DepthwiseConv2DOptions",
-        padding=0,
-        strideH=stride,
-        strideW=stride,
-        depthMultiplier=1,
-    )
-    return b.build([x], [y])
-
-
-@pytest.mark.parametrize("compiler", ["arm-none-eabi-gcc", "clang --target=arm-none-eabi"])
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_kernels_for_mve_compile_at_every_level_of_optimization(tmp_path, compiler):
     """Assembly that leaves a compiler too few registers is not found by its front end alone."""
-    if shutil.which(compiler.split()[0]) is None or shutil.which("arm-none-eabi-gcc") is None:
-        pytest.skip(f"{compiler.split()[0]} or arm-none-eabi-gcc is not installed")
-    include = Path(
-        subprocess.run(["arm-none-eabi-gcc", "-print-sysroot"], capture_output=True, text=True).stdout.strip()
-    )
-    flags = [
-        "-mcpu=cortex-m55",
-        "-mthumb",
-        "-mfloat-abi=hard",
-        "-std=c99",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        "-Wconversion",
-    ]
-    flags += [f"-isystem{include or '/usr/lib/arm-none-eabi'}/include"] * compiler.startswith("clang")
+    if missing := missing_for("m55", compiler):
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    command = [*compiler_command("m55", compiler), *WARNINGS]
     held = set()
-    for model in (*map(depthwise_net, (1, 2)), *map(random_graph, range(12)), *map(tall_net, range(4))):
+    for model in (*depthwise_convolutions(), *map(random_graph, range(12)), *map(tall_net, range(4))):
         source = generate(model, tmp_path, "net")[1]
         kernels = set(re.findall(r"^ +(\w+_mve)\(", source.read_text(), re.MULTILINE))
         if kernels <= held:
             continue
         held |= kernels
         for level in ("-O0", "-O1", "-O2"):
-            require_clean([*compiler.split(), *flags, level, "-c", source, "-o", tmp_path / "net.o"])
+            require_clean([*command, level, "-c", source, "-o", tmp_path / "net.o"])
     assert held >= {"depthwise_3x3_mve", "conv_2d_mve", "fully_connected_mve", "add_mve", "mul_mve"}, held
 
 

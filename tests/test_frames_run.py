@@ -64,21 +64,25 @@ def whistle(kind, seed, seconds=0.5):
     return np.round(tone + rng.normal(0, 300, len(time))).astype(np.int16)
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whistles")
+def whistled(folder, config, seconds):
+    """A folder with recordings of each kind, of these lengths, and the run of a config on them; (folder, what it said)."""
     for c, kind in enumerate(("rising", "falling", "noise")):
         (folder / kind).mkdir()
-        for n in range(30):
+        for n, length in enumerate(seconds):
             name = f"{n}.flac" if kind == "noise" else f"person{n % 10}-{n}.flac"
-            # The shortest are a little shorter than a window.
-            soundfile.write(folder / kind / name, whistle(kind, 100 * c + n, 0.44 if n % 9 == 8 else 0.5), RATE)
-    (folder / "w.toml").write_text(CONFIG)
+            soundfile.write(folder / kind / name, whistle(kind, 100 * c + n, length), RATE)
+    (folder / "w.toml").write_text(config)
     result = invoke("run", folder / "w.toml", "--out", folder / "run")
     assert result.exit_code == 0, result.output
-    assert (
-        "windows of 1,792 samples (0.448 s), one every 384, each of 13 frames, one every 128 samples" in result.output
-    )
+    return folder, result.output
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    # The shortest are a little shorter than a window.
+    seconds = [0.44 if n % 9 == 8 else 0.5 for n in range(30)]
+    folder, said = whistled(tmp_path_factory.mktemp("whistles"), CONFIG, seconds)
+    assert "windows of 1,792 samples (0.448 s), one every 384, each of 13 frames, one every 128 samples" in said
     return folder
 
 

@@ -5,9 +5,8 @@ import subprocess
 
 import numpy as np
 import pytest
-import soundfile
 from support import build_app, invoke, read_samples_from_stdin
-from test_frames_run import CONFIG, RATE, whistle
+from test_frames_run import CONFIG, whistle, whistled
 
 import micro
 from micro.firmware import emulate as emulation
@@ -26,16 +25,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("streamed")
-    for c, kind in enumerate(("rising", "falling", "noise")):
-        (folder / kind).mkdir()
-        for n in range(20):
-            name = f"{n}.flac" if kind == "noise" else f"person{n % 10}-{n}.flac"
-            soundfile.write(folder / kind / name, whistle(kind, 100 * c + n), RATE)
-    (folder / "w.toml").write_text(STREAMED)
-    result = invoke("run", folder / "w.toml", "--out", folder / "run")
-    assert result.exit_code == 0, result.output
-    return folder
+    return whistled(tmp_path_factory.mktemp("streamed"), STREAMED, [0.5] * 20)[0]
 
 
 def stream_of(*kinds):

@@ -203,12 +203,11 @@ def verify(model: str, samples: str | None, as_json: bool) -> int:
     from micro.tflite.graph import read
     from micro.tflite.parity import verify as verify_model
 
-    given = None
+    loaded = None
     if samples is not None:
         graph = read(model)
         loaded = _load_samples(samples, [graph.tensors[index].name for index in graph.inputs])
-        given = list(loaded.values()) if isinstance(loaded, dict) else loaded
-    parity = verify_model(model, given)
+    parity = verify_model(model, loaded)
     if not as_json:
         click.echo(parity.verdict)
     print_result({**({"passed": parity.passed} if as_json else {}), **dataclasses.asdict(parity)}, as_json)

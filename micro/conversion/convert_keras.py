@@ -300,7 +300,7 @@ def _errors(converted: Converted) -> tuple[float, ...]:
 
 
 def _far_off(one: Converted, other: Converted) -> bool:
-    """Whether an output of one has an error so many times as large as the other's."""
+    """Whether an output of one has an error FAR_OFF times as large as the other's."""
     return any(error > FAR_OFF * least for error, least in zip(_errors(one), _errors(other), strict=True))
 
 

@@ -153,7 +153,7 @@ def _sides(graph: Graph) -> tuple[Tensor, Tensor]:
 
 
 def _task_of(sides: tuple[Tensor, Tensor], task: str | None) -> str:
-    """The benchmark that is meant; ValueError where it cannot be told or does not fit."""
+    """The benchmark of a model of such sizes; ValueError where there is none, or another one than was asked for."""
     sizes = (sides[0].size, sides[1].size)
     if task is None:
         task = next((name for name, each in TASKS.items() if each.sizes == sizes), None)

@@ -47,15 +47,31 @@ def run_in_qemu(
         )
     around = [name for name in architecture.files if name.endswith(".c")]
     options = (*WARNINGS, optimize, "-ffp-contract=off", "-ffunction-sections", "-fdata-sections")
-    gcc = (f"{architecture.prefix}gcc", *machine.flags.split(), *architecture.compiling)
-    chosen = gcc if compiler == "gcc" else _clang(machine)
-    _run(folder, *chosen, *options, "-c", *sources)
+    gcc = compiler_command(core)
+    _run(folder, *compiler_command(core, compiler), *options, "-c", *sources)
     _run(folder, *gcc, *options, "-c", *around)
     link = ("-T", "link.ld", "-nostartfiles", *architecture.linking, "-Wl,--gc-sections")
     objects = [f"{Path(name).stem}.o" for name in (*sources, *around)]
     _run(folder, *gcc, *link, *objects, "-lm", "-o", "program.elf")
     _run(folder, *emulator_command(machine), "-kernel", "program.elf")
     return (folder / "result.bin").read_bytes()
+
+
+def compiler_command(core: str, compiler: Compiler = "gcc") -> tuple[str, ...]:
+    """A compiler's program and options for a core; Clang takes the headers of GCC's C library.
+
+    Raises:
+        ValueError: Where the compiler has no such target.
+    """
+    machine = EMULATED[core]
+    architecture = machine.architecture
+    if compiler == "gcc":
+        return f"{architecture.prefix}gcc", *machine.flags.split(), *architecture.compiling
+    if architecture.clang is None:
+        raise ValueError(f"clang does not compile for {architecture.title}")
+    headers = _headers(architecture)
+    included = () if headers is None else ("-isystem", headers)
+    return "clang", f"--target={architecture.clang}", *machine.flags.split(), *included
 
 
 def emulator_command(machine: Machine) -> tuple[str, ...]:
@@ -74,16 +90,6 @@ def missing_for(core: str, compiler: Compiler = "gcc") -> tuple[str, ...]:
     if needed[0] not in missing and _headers(architecture) is None:
         missing += (f"a C library for {needed[0]}",)
     return missing
-
-
-def _clang(machine: Machine) -> tuple[str, ...]:
-    """Clang for a machine, with the headers of GCC's C library."""
-    architecture = machine.architecture
-    if architecture.clang is None:
-        raise ValueError(f"clang does not compile for {architecture.title}")
-    headers = _headers(architecture)
-    included = () if headers is None else ("-isystem", headers)
-    return "clang", f"--target={architecture.clang}", *machine.flags.split(), *included
 
 
 def _headers(architecture: Architecture) -> str | None:

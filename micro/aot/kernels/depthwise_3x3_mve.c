@@ -13,6 +13,75 @@ typedef struct {
   uint32_t columns[4];
 } quad_3x3;
 
+/* The end of both functions below: the sums of four channels at up to four places are scaled and stored; on to the next. */
+#define SCALED_AND_STORED_3X3 \
+  "ldr r3, [r11, #20]\n" \
+  "vldrw.32 q4, [r11, #32]\n" \
+  "vadd.i32 q0, q0, q4\n" \
+  "vadd.i32 q1, q1, q4\n" \
+  "vadd.i32 q2, q2, q4\n" \
+  "vadd.i32 q3, q3, q4\n" \
+  "add r1, r3\n" \
+  "vldrw.32 q4, [r11, #48]\n" \
+  "vqrdmulh.s32 q0, q0, q4\n" \
+  "vqrdmulh.s32 q1, q1, q4\n" \
+  "vqrdmulh.s32 q2, q2, q4\n" \
+  "vqrdmulh.s32 q3, q3, q4\n" \
+  "vshr.s32 q5, q0, #31\n" \
+  "vadd.i32 q0, q0, q5\n" \
+  "vshr.s32 q6, q1, #31\n" \
+  "vadd.i32 q1, q1, q6\n" \
+  "vshr.s32 q5, q2, #31\n" \
+  "vadd.i32 q2, q2, q5\n" \
+  "vshr.s32 q6, q3, #31\n" \
+  "vadd.i32 q3, q3, q6\n" \
+  "vldrw.32 q4, [r11, #64]\n" \
+  "vrshl.s32 q0, q0, q4\n" \
+  "vrshl.s32 q1, q1, q4\n" \
+  "vrshl.s32 q2, q2, q4\n" \
+  "vrshl.s32 q3, q3, q4\n" \
+  "vldrw.32 q4, [r11, #80]\n" \
+  "vadd.i32 q0, q0, q4\n" \
+  "vadd.i32 q1, q1, q4\n" \
+  "vadd.i32 q2, q2, q4\n" \
+  "vadd.i32 q3, q3, q4\n" \
+  "ldrd r0, r2, [r11, #8]\n" \
+  "vldrw.32 q4, [r11, #96]\n" \
+  "vmax.s32 q0, q0, q4\n" \
+  "vmax.s32 q1, q1, q4\n" \
+  "vmax.s32 q2, q2, q4\n" \
+  "vmax.s32 q3, q3, q4\n" \
+  "ldr r4, [r11, #16]\n" \
+  "ldr r6, [r11, #24]\n" \
+  "vldrw.32 q4, [r11, #112]\n" \
+  "vmin.s32 q0, q0, q4\n" \
+  "vmin.s32 q1, q1, q4\n" \
+  "vmin.s32 q2, q2, q4\n" \
+  "vmin.s32 q3, q3, q4\n" \
+  "vctp.32 r6\n" \
+  "vpst\n" \
+  "vstrbt.32 q0, [r0]\n" \
+  "add r0, r2\n" \
+  "cmp r4, #2\n" \
+  "blt 2f\n" \
+  "vpst\n" \
+  "vstrbt.32 q1, [r0]\n" \
+  "add r0, r2\n" \
+  "beq 2f\n" \
+  "vpst\n" \
+  "vstrbt.32 q2, [r0]\n" \
+  "add r0, r2\n" \
+  "cmp r4, #4\n" \
+  "blt 2f\n" \
+  "vpst\n" \
+  "vstrbt.32 q3, [r0]\n" \
+  "add r0, r2\n" \
+  "2:\n" \
+  "str r0, [r11, #8]\n" \
+  "subs r4, #4\n" \
+  "str r4, [r11, #16]\n" \
+  "bgt 1b\n"
+
 /* Outputs at places 64 bytes apart, four at a time: four columns make the windows of two. */
 static inline void neighbors_3x3(quad_3x3 *quad) {
   register quad_3x3 *first __asm("r0") = quad; /* in a register that sums take, as compilers may need the others */
@@ -75,72 +144,7 @@ static inline void neighbors_3x3(quad_3x3 *quad) {
       "vmov q1[3], q1[1], r2, r10\n"
       "vmov q2[3], q2[1], r4, r12\n"
       "vmov q3[3], q3[1], r6, lr\n"
-      "ldr r3, [r11, #20]\n"
-      "vldrw.32 q4, [r11, #32]\n"
-      "vadd.i32 q0, q0, q4\n"
-      "vadd.i32 q1, q1, q4\n"
-      "vadd.i32 q2, q2, q4\n"
-      "vadd.i32 q3, q3, q4\n"
-      "add r1, r3\n"
-      "vldrw.32 q4, [r11, #48]\n"
-      "vqrdmulh.s32 q0, q0, q4\n"
-      "vqrdmulh.s32 q1, q1, q4\n"
-      "vqrdmulh.s32 q2, q2, q4\n"
-      "vqrdmulh.s32 q3, q3, q4\n"
-      "vshr.s32 q5, q0, #31\n"
-      "vadd.i32 q0, q0, q5\n"
-      "vshr.s32 q6, q1, #31\n"
-      "vadd.i32 q1, q1, q6\n"
-      "vshr.s32 q5, q2, #31\n"
-      "vadd.i32 q2, q2, q5\n"
-      "vshr.s32 q6, q3, #31\n"
-      "vadd.i32 q3, q3, q6\n"
-      "vldrw.32 q4, [r11, #64]\n"
-      "vrshl.s32 q0, q0, q4\n"
-      "vrshl.s32 q1, q1, q4\n"
-      "vrshl.s32 q2, q2, q4\n"
-      "vrshl.s32 q3, q3, q4\n"
-      "vldrw.32 q4, [r11, #80]\n"
-      "vadd.i32 q0, q0, q4\n"
-      "vadd.i32 q1, q1, q4\n"
-      "vadd.i32 q2, q2, q4\n"
-      "vadd.i32 q3, q3, q4\n"
-      "ldrd r0, r2, [r11, #8]\n"
-      "vldrw.32 q4, [r11, #96]\n"
-      "vmax.s32 q0, q0, q4\n"
-      "vmax.s32 q1, q1, q4\n"
-      "vmax.s32 q2, q2, q4\n"
-      "vmax.s32 q3, q3, q4\n"
-      "ldr r4, [r11, #16]\n"
-      "ldr r6, [r11, #24]\n"
-      "vldrw.32 q4, [r11, #112]\n"
-      "vmin.s32 q0, q0, q4\n"
-      "vmin.s32 q1, q1, q4\n"
-      "vmin.s32 q2, q2, q4\n"
-      "vmin.s32 q3, q3, q4\n"
-      "vctp.32 r6\n"
-      "vpst\n"
-      "vstrbt.32 q0, [r0]\n"
-      "add r0, r2\n"
-      "cmp r4, #2\n"
-      "blt 2f\n"
-      "vpst\n"
-      "vstrbt.32 q1, [r0]\n"
-      "add r0, r2\n"
-      "beq 2f\n"
-      "vpst\n"
-      "vstrbt.32 q2, [r0]\n"
-      "add r0, r2\n"
-      "cmp r4, #4\n"
-      "blt 2f\n"
-      "vpst\n"
-      "vstrbt.32 q3, [r0]\n"
-      "add r0, r2\n"
-      "2:\n"
-      "str r0, [r11, #8]\n"
-      "subs r4, #4\n"
-      "str r4, [r11, #16]\n"
-      "bgt 1b\n"
+      SCALED_AND_STORED_3X3
       : "+r"(first)
       :
       : "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6",
@@ -221,72 +225,7 @@ static inline void places_3x3(quad_3x3 *quad) {
       "vmov q1[3], q1[1], r2, r10\n"
       "vmov q2[3], q2[1], r4, r12\n"
       "vmov q3[3], q3[1], r6, lr\n"
-      "ldr r3, [r11, #20]\n"
-      "vldrw.32 q4, [r11, #32]\n"
-      "vadd.i32 q0, q0, q4\n"
-      "vadd.i32 q1, q1, q4\n"
-      "vadd.i32 q2, q2, q4\n"
-      "vadd.i32 q3, q3, q4\n"
-      "add r1, r3\n"
-      "vldrw.32 q4, [r11, #48]\n"
-      "vqrdmulh.s32 q0, q0, q4\n"
-      "vqrdmulh.s32 q1, q1, q4\n"
-      "vqrdmulh.s32 q2, q2, q4\n"
-      "vqrdmulh.s32 q3, q3, q4\n"
-      "vshr.s32 q5, q0, #31\n"
-      "vadd.i32 q0, q0, q5\n"
-      "vshr.s32 q6, q1, #31\n"
-      "vadd.i32 q1, q1, q6\n"
-      "vshr.s32 q5, q2, #31\n"
-      "vadd.i32 q2, q2, q5\n"
-      "vshr.s32 q6, q3, #31\n"
-      "vadd.i32 q3, q3, q6\n"
-      "vldrw.32 q4, [r11, #64]\n"
-      "vrshl.s32 q0, q0, q4\n"
-      "vrshl.s32 q1, q1, q4\n"
-      "vrshl.s32 q2, q2, q4\n"
-      "vrshl.s32 q3, q3, q4\n"
-      "vldrw.32 q4, [r11, #80]\n"
-      "vadd.i32 q0, q0, q4\n"
-      "vadd.i32 q1, q1, q4\n"
-      "vadd.i32 q2, q2, q4\n"
-      "vadd.i32 q3, q3, q4\n"
-      "ldrd r0, r2, [r11, #8]\n"
-      "vldrw.32 q4, [r11, #96]\n"
-      "vmax.s32 q0, q0, q4\n"
-      "vmax.s32 q1, q1, q4\n"
-      "vmax.s32 q2, q2, q4\n"
-      "vmax.s32 q3, q3, q4\n"
-      "ldr r4, [r11, #16]\n"
-      "ldr r6, [r11, #24]\n"
-      "vldrw.32 q4, [r11, #112]\n"
-      "vmin.s32 q0, q0, q4\n"
-      "vmin.s32 q1, q1, q4\n"
-      "vmin.s32 q2, q2, q4\n"
-      "vmin.s32 q3, q3, q4\n"
-      "vctp.32 r6\n"
-      "vpst\n"
-      "vstrbt.32 q0, [r0]\n"
-      "add r0, r2\n"
-      "cmp r4, #2\n"
-      "blt 2f\n"
-      "vpst\n"
-      "vstrbt.32 q1, [r0]\n"
-      "add r0, r2\n"
-      "beq 2f\n"
-      "vpst\n"
-      "vstrbt.32 q2, [r0]\n"
-      "add r0, r2\n"
-      "cmp r4, #4\n"
-      "blt 2f\n"
-      "vpst\n"
-      "vstrbt.32 q3, [r0]\n"
-      "add r0, r2\n"
-      "2:\n"
-      "str r0, [r11, #8]\n"
-      "subs r4, #4\n"
-      "str r4, [r11, #16]\n"
-      "bgt 1b\n"
+      SCALED_AND_STORED_3X3
       : "+r"(first)
       :
       : "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6",

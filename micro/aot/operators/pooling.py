@@ -22,7 +22,7 @@ from micro.aot.overlap import in_rows
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op
 
-# average_pool_2d_mve.c adds so many values of 8 bits in 16 bits.
+# average_pool_2d_mve.c adds up to this many values of 8 bits in 16 bits.
 MOST_TAPS = 255
 WITH_MVE = {"average_pool_2d": "average_pool_2d_mve", "max_pool_2d": "max_pool_2d_mve"}
 

@@ -31,28 +31,32 @@ from micro.tflite.graph import Graph, Op
 @operator(inputs=(2, 2))
 def mean(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Over any axes."""
-    inputs, y = tensors_of(op, graph)
-    x = given(inputs[0])
-    require_kind(("int8", "int16"), op, graph, x, y)
-    (x_scale, x_zero), (y_scale, y_zero) = grid_of(x, op, graph), grid_of(y, op, graph)
-    count, tables = reduced(op, graph)
-    fraction, power = quantize_multiplier(x_scale / y_scale)
+    (fraction, power), count = _unit_of(op, graph), reduced(op, graph)[0]
     # As in TFLite, the multiplier includes the division by the count: the fraction is divided, the power adjusted by halvings.
     halvings = min(count.bit_length() - 1, 32, 31 + power)
-    fraction, power = (fraction << halvings) // count, power - halvings
-    require_within_32_bits((255 if y.dtype == "int8" else 1 << 15) * count, power, op, graph)
-    return Lowered((Call(sized("mean", y), (x, y, *tables, -x_zero * count, fraction, power, y_zero)),))
+    return _sums(op, graph, (fraction << halvings) // count, power - halvings)
 
 
 @operator(inputs=(2, 2))
 def sum_(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Over any axes."""
+    return _sums(op, graph, *_unit_of(op, graph))
+
+
+def _unit_of(op: Op, graph: Graph) -> tuple[int, int]:
+    """Fraction and power of the input's scale, in steps of the output."""
     inputs, y = tensors_of(op, graph)
     x = given(inputs[0])
     require_kind(("int8", "int16"), op, graph, x, y)
-    (x_scale, x_zero), (y_scale, y_zero) = grid_of(x, op, graph), grid_of(y, op, graph)
+    return quantize_multiplier(grid_of(x, op, graph)[0] / grid_of(y, op, graph)[0])
+
+
+def _sums(op: Op, graph: Graph, fraction: int, power: int) -> Lowered:
+    """Sums over axes times a factor."""
+    inputs, y = tensors_of(op, graph)
+    x = given(inputs[0])
     count, tables = reduced(op, graph)
-    fraction, power = quantize_multiplier(x_scale / y_scale)
+    x_zero, y_zero = grid_of(x, op, graph)[1], grid_of(y, op, graph)[1]
     require_within_32_bits((255 if y.dtype == "int8" else 1 << 15) * count, power, op, graph)
     return Lowered((Call(sized("mean", y), (x, y, *tables, -x_zero * count, fraction, power, y_zero)),))
 
