@@ -7,7 +7,7 @@ static void take_at(const int8_t *x, const int32_t *indices, int8_t *y, int32_t 
     for (int32_t j = 0; j < depth; ++j) {
       sum += (uint32_t)indices[j] * (uint32_t)strides[j];
     }
-    const int32_t place = sum > (int64_t)INT32_MAX ? (int32_t)0 : (int32_t)sum;
+    const int32_t place = sum > (uint32_t)INT32_MAX ? (int32_t)0 : (int32_t)sum;
     for (int32_t k = 0; k < size; ++k) {
       *y++ = x[(place < last ? place : last) + k];
     }
