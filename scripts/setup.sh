@@ -15,7 +15,7 @@ if [ "$(cat "$venv/.installed-$lock" 2>/dev/null)" != "$wanted" ]; then
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r "$root/$lock"
   # Compiled by all cores, without the packages' own tests. Left to the first import, it would never be done where
   # PYTHONDONTWRITEBYTECODE is set, and each start of TensorFlow would take half a minute. What is no Python 3 is passed over.
-  "$venv/bin/python" -m compileall -qq -j 0 -x '/tests?/' "$venv/lib" || true
+  "$venv/bin/python" -m compileall -qq -j 0 -x 'site-packages/.*/tests?/' "$venv/lib" || true
   # One environment at a time: each writes the package's egg-info.
   one_at_a_time=""
   command -v flock >/dev/null 2>&1 && one_at_a_time="flock $root/setup.py"
