@@ -259,7 +259,8 @@ def cumsum(net: Net, x: Wire) -> Wire | None:
     options = tfl.CumsumOptionsT()
     options.exclusive, options.reverse = net.dice.random() < 0.5, net.dice.random() < 0.5
     y = net.wire(x.shape, x.far * 2)
-    if y.scale < 3e-6 * x.scale:
+    # Sums of all values must have room in 32 bits, in steps of the output.
+    if y.scale < 3e-6 * max(x.shape) * x.scale:
         return None
     return net.step("CUMSUM", [x, net.indices([net.dice.randrange(-len(x.shape), len(x.shape))])], y, options)
 

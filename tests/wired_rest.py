@@ -73,12 +73,12 @@ def update_slice(net: Net, x: Wire) -> Wire | None:
 
 
 def shape(net: Net, x: Wire) -> Wire | None:
-    return net.step("SHAPE", [x], net.other((len(x.shape),), "int32"), tfl.ShapeOptionsT())
+    return net.step("SHAPE", [x], net.other((len(x.shape),), "int32", max(x.shape) + 1), tfl.ShapeOptionsT())
 
 
 def broadcast_args(net: Net, x: Wire) -> Wire | None:
     shapes = [net.indices(x.shape), net.indices([1, *x.shape[1:]])]
-    return net.step("BROADCAST_ARGS", shapes, net.other((len(x.shape),), "int32"))
+    return net.step("BROADCAST_ARGS", shapes, net.other((len(x.shape),), "int32", max(x.shape) + 1))
 
 
 def div(net: Net, x: Wire) -> Wire | None:
