@@ -249,9 +249,8 @@ def test_a_record_is_refused_where_more_than_parameters_differs(rig_run, tmp_pat
     assert (refused.exit_code, (tmp_path / "a.bin").exists()) == (2, False)
     assert "differs from" in refused.output
     assert "in its front end and min_hits and history, which a record does not change" in refused.output
-    report["detector"], report["features"] = (
-        json.loads((rig_run / "report.json").read_text())[key] for key in ("detector", "features")
-    )
+    as_before = json.loads((rig_run / "report.json").read_text())
+    report |= {key: as_before[key] for key in ("detector", "features")}
     (tmp_path / "other" / "report.json").write_text(json.dumps(report))
     update = micro.update_parameters(tmp_path / "other", rig_run, tmp_path / "a.bin", counter=9)
     assert (update.counter, update.rescaled) == (9, 1)
