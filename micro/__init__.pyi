@@ -35,6 +35,7 @@ from micro.detection.predictor import Predictor as Predictor
 from micro.detection.recognizer import Recognition as Recognition
 from micro.detection.recognizer import Recognizer as Recognizer
 from micro.detection.recognizer import make_recognizer as make_recognizer
+from micro.detection.record import Parameters as Parameters
 from micro.detection.score import Score as Score
 from micro.detection.score import distance_score as distance_score
 from micro.detection.score import margin_score as margin_score
@@ -56,6 +57,7 @@ from micro.errors import DataError as DataError
 from micro.errors import InterpreterError as InterpreterError
 from micro.errors import MicroError as MicroError
 from micro.errors import ModelError as ModelError
+from micro.errors import RecordError as RecordError
 from micro.errors import RunError as RunError
 from micro.explore import SearchResult as SearchResult
 from micro.explore import search as search
@@ -79,6 +81,8 @@ from micro.quantize.granularity import choose_weights as choose_weights
 from micro.quantize.rules import Rule as Rule
 from micro.runs.device import Decision as Decision
 from micro.runs.device import simulate as simulate
+from micro.runs.parameters_file import Update as Update
+from micro.runs.parameters_file import update_parameters as update_parameters
 from micro.runs.run_report import RunReport as RunReport
 from micro.runs.start import run_pipeline as run_pipeline
 from micro.signal import FrontEnd as FrontEnd
