@@ -144,7 +144,7 @@ def built(kinds, kind, arithmetic, folder):
 def in_simavr(folder, arithmetic):
     (folder / "main.c").write_text(HARNESS)
     defines = (f"-DSAMPLE={SAMPLE[arithmetic]}", f"-DSAMPLES={SAMPLES}u", "-DF_CPU=16000000UL")
-    sources = ("main.c", "d.c", "d_detector.c", "d_front_end.c")
+    sources = ("main.c", "d.c", "d_detector.c", "d_parameters.c", "d_front_end.c")
     done = subprocess.run(
         ["avr-gcc", f"-mmcu={CHIP}", "-Os", *WARNINGS, *defines, *sources, "-lm", "-o", "program.elf"],
         cwd=folder, capture_output=True, text=True,

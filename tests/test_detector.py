@@ -85,7 +85,7 @@ def built(tmp_path_factory):
             emit_detector(front_end, scaling, firmware.decider, tflite, folder, "d")
             generate(tflite, folder, "d")
             (folder / "main.c").write_text(HARNESS)
-            sources = ["d.c", "d_front_end.c", "d_detector.c", "main.c"]
+            sources = ["d.c", "d_front_end.c", "d_parameters.c", "d_detector.c", "main.c"]
             done = subprocess.run(
                 ["gcc", *WARNINGS, *SANITIZERS, "-Wno-long-long", *sources, "-lm", "-o", "main"],
                 cwd=folder, capture_output=True, text=True,
@@ -360,7 +360,7 @@ def test_the_longest_alarm_ends_in_c(tmp_path, clear_after):
         + loop
         + ' printf("%ld", calls - 1); return 0; }\n'
     )
-    command = ["gcc", *WARNINGS, "-O2", "main.c", "d_detector.c", "d_front_end.c", "-o", "main"]
+    command = ["gcc", *WARNINGS, "-O2", "main.c", "d_detector.c", "d_parameters.c", "d_front_end.c", "-o", "main"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert subprocess.run([tmp_path / "main"], capture_output=True, text=True).stdout == str(clear_after)

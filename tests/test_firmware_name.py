@@ -20,7 +20,7 @@ NAMES = {
     "main.toml": "main_model",
     "pump_detector.toml": "pump",
     "軸受.toml": "model",
-    "a" * 90 + ".toml": "a" * 34,
+    "a" * 90 + ".toml": "a" * 33,
     "pump.v2.toml": "pump_v2",
 }
 

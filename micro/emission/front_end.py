@@ -59,29 +59,64 @@ def emit_front_end(
 
 
 def front_end_files(
-    front_end: AnyFrontEnd | Hops, scaling: Scaling, graph: Graph, digest: str, name: str, predicted: Sequence[int] = ()
+    front_end: AnyFrontEnd | Hops,
+    scaling: Scaling,
+    graph: Graph,
+    digest: str,
+    name: str,
+    predicted: Sequence[int] = (),
+    *,
+    with_parameters: bool = False,
 ) -> dict[str, bytes]:
     """Contents of the two files by name, and of two more for each further source; raises as `emit_front_end`.
 
-    `predicted` are the places, in a row of features, of those that the model does not take but predict.
+    `predicted` are the places, in a row of features, of those that the model does not take but predict. With `with_parameters`
+    the scaling found in training stands in NAME_parameters.c, and not here.
     """
     if isinstance(front_end, Hops):
         quantization = input_scale(front_end.each, graph)
         context = _context(front_end.each, scaling, quantization, digest, name)
-        return _rendered({**context, **_of_hops(front_end)}, name)
+        hops = {**_of_hops(front_end), "defaults": _defaults(name) if with_parameters else None}
+        return _rendered({**context, **hops}, name)
     if len(scaling.centre) != front_end.shape[-1]:
         raise ValueError(f"the scaling has {len(scaling.centre)} features, the front end {front_end.shape[-1]}")
     quantization = input_scale(front_end, graph, predicted)
-    if not isinstance(front_end, JoinedFrontEnd):
-        context = _context(front_end, scaling, quantization, digest, name)
-        return _rendered({**context, "predicts": bool(predicted)}, name)
-    own, *others = front_end.scalings(scaling)
-    files = _rendered({**_context(front_end.main, own, quantization, digest, name), "joined": True}, name)
-    for source, part in zip(front_end.sources, others):
-        prefix = source_prefix(name, source.name)
-        context = _context(source.front_end, part, quantization, digest, prefix)
-        files |= _rendered({**context, "joined": True, "source": source.name}, prefix)
+    files: dict[str, bytes] = {}
+    joined = isinstance(front_end, JoinedFrontEnd)
+    for source, part, own in scaled_parts(front_end, scaling):
+        prefix = name if source is None else source_prefix(name, source)
+        context = _context(part, own, quantization, digest, prefix)
+        more = {"joined": joined, "source": source, "predicts": bool(predicted)}
+        defaults = _defaults(name, source) if with_parameters else None
+        files |= _rendered({**context, **more, "defaults": defaults}, prefix)
     return files
+
+
+def scaled_parts(front_end: AnyFrontEnd, scaling: Scaling) -> list[tuple[str | None, FrontEnd, Scaling]]:
+    """Name, front end and scaling of the main source, which has no name, and of each further one."""
+    if not isinstance(front_end, JoinedFrontEnd):
+        return [(None, front_end, scaling)]
+    names = [None, *(source.name for source in front_end.sources)]
+    return list(zip(names, front_end.parts, front_end.scalings(scaling), strict=True))
+
+
+def scaling_arrays(front_end: FrontEnd, scaling: Scaling, scale: float) -> list[CArray]:
+    """The members of NAME_scaling; `scale` is that of the model's input."""
+    if front_end.arithmetic != "fixed":
+        return [c_array("float", "mean", scaling.centre), c_array("float", "std", scaling.spread)]
+    centre, multiplier, shift = front_end.fixed_scaling(scaling, scale)
+    kinds = ("int32_t", "mean", centre), ("int32_t", "multiplier", multiplier), ("uint8_t", "shift", shift)
+    return [c_array(*each) for each in kinds]
+
+
+def scaling_field(source: str | None) -> str:
+    """The member of NAME_parameters that holds the scaling of a source, of the main one for None."""
+    return "scaling" if source is None else f"{source}_scaling"
+
+
+def _defaults(name: str, source: str | None = None) -> dict[str, str]:
+    """Where the scaling found in training stands, where the front end is one of a detector."""
+    return {"header": f"{name}_parameters.h", "scaling": f"{name}_default_parameters.{scaling_field(source)}"}
 
 
 def source_prefix(name: str, source: str) -> str:
@@ -125,7 +160,7 @@ def _context(
     frames = None if front_end.frame is None else front_end.frames
     sample_bytes = 2 if in_fixed else 4
     row_bytes = 8 + -(-int(np.prod(front_end.shape)) // sample_bytes) * sample_bytes
-    arrays = _fixed_arrays(front_end, scaling, scale) if in_fixed else _float_arrays(front_end, scaling)
+    arrays = _fixed_arrays(front_end) if in_fixed else _float_arrays(front_end)
     numbers = _fixed_numbers(front_end, zero) if in_fixed else _float_numbers(front_end, scale, zero)
     return {
         **CNames(name).context("front_end"),
@@ -158,6 +193,9 @@ def _context(
         # 'statistics' are of the samples as they are.
         "detrend": "none" if kinds == ("statistics",) else front_end.detrend,
         "taper": front_end.taper,
+        "scaling": scaling_arrays(front_end, scaling, scale),
+        "scaled": len(scaling.centre),
+        "defaults": None,
         "arrays": arrays,
         **numbers,
     }
@@ -185,8 +223,8 @@ def describe(front_end: FrontEnd) -> str:
     )
 
 
-def _float_arrays(front_end: FrontEnd, scaling: Scaling) -> list[CArray]:
-    arrays = [c_array("float", "feature_mean", scaling.centre), c_array("float", "feature_std", scaling.spread)]
+def _float_arrays(front_end: FrontEnd) -> list[CArray]:
+    arrays: list[CArray] = []
     if front_end.spectral:
         arrays.append(c_array("float", "quarter", quarter_cosine(front_end.length)))
     if "mel" in front_end.kinds:
@@ -194,13 +232,8 @@ def _float_arrays(front_end: FrontEnd, scaling: Scaling) -> list[CArray]:
     return arrays + _bins(front_end)
 
 
-def _fixed_arrays(front_end: FrontEnd, scaling: Scaling, scale: float) -> list[CArray]:
-    centre, multiplier, shift = front_end.fixed_scaling(scaling, scale)
-    arrays = [
-        c_array("int32_t", "feature_mean", centre),
-        c_array("int32_t", "multiplier", multiplier),
-        c_array("uint8_t", "shift", shift),
-    ]
+def _fixed_arrays(front_end: FrontEnd) -> list[CArray]:
+    arrays: list[CArray] = []
     if front_end.spectral:
         arrays.append(c_array("int32_t", "quarter", fixed_point.quarter_table(front_end.length)))
     if "mel" in front_end.kinds:

@@ -14,7 +14,7 @@ def words(text: str) -> frozenset[str]:
 
 
 # Longest prefix: with the longest ending that is added to it, a symbol stays within the 63 characters that C99 distinguishes.
-LONGEST = 40
+LONGEST = 39
 
 # Letters that are spelled with two where there are none but ASCII's.
 SPELLED = str.maketrans({
@@ -28,6 +28,11 @@ ENDINGS = (
     "_ops",
     "_front_end",
     "_detector",
+    "_default",
+    "_parameters",
+    "_default_parameters",
+    "_scaling",
+    "_default_scaling",
     "_recognizer",
     "_class_name",
     "_labeler",
