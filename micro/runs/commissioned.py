@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from micro.detection.commissioning import (
+    OFFSET_FRACTION,
     Commissioning,
     Phase,
     Refusal,
@@ -116,10 +117,10 @@ class _Work:
         self.outputs = np.zeros((len(frames), *graph.tensors[graph.outputs[0]].shape), np.int8)
         self.scores, self.statuses = np.zeros(len(frames), np.int64), np.zeros(len(frames), int)
 
-    def score(self, rows: np.ndarray, learned: Learned) -> None:
-        """Score windows with a scaling."""
+    def score(self, rows: np.ndarray, learned: Learned, means: np.ndarray | None = None) -> None:
+        """Score windows with a scaling, or with means of their own, (n, features)."""
         if len(rows):
-            self.features[rows] = int8_learned(self.front_end, self.frames[rows], learned, *self.grid)
+            self.features[rows] = int8_learned(self.front_end, self.frames[rows], learned, *self.grid, means)
             self.outputs[rows] = run_inputs(self.tflite, self.features[rows])
             self.scores[rows] = self.detector.score(self.features[rows], self.outputs[rows])
 
@@ -154,16 +155,31 @@ def _refused(work: _Work, place: int, refused: Refused) -> Course:
 
 
 def _followed(commissioning: Commissioning, work: _Work, rows: np.ndarray, learned: Learned, threshold: int) -> Learned:
-    """Score windows one by one, following those that are well below the threshold; returns the scaling after the last."""
-    offsets = np.zeros(len(learned.mean), np.int64)
+    """Score windows whose means follow those that are well below the threshold; returns the scaling after the last.
+
+    Which windows are followed decides all means, and these the scores. All windows are scored at once for a guess of that; it
+    is right up to the first window that contradicts it, and the next guess is taken from there.
+    """
+    rows = rows[work.faulty[rows] == 0]
     below = part_of(threshold, commissioning.adapt_below)
-    now = learned
-    for row in rows:
-        if work.faulty[row]:
-            continue
-        work.score(np.array([row]), now)
-        if work.scores[row] <= below:
-            values = whole_values(work.front_end, work.frames[row : row + 1])[0]
-            offsets = adapted(commissioning, learned, offsets, values)
-            now = with_offsets(learned, offsets)
-    return now
+    values = whole_values(work.front_end, work.frames[rows])
+    follow, known = np.ones(len(rows), bool), 0
+    offsets = _offsets(commissioning, learned, values, follow)
+    while known < len(rows):
+        part = slice(known, None)
+        work.score(rows[part], learned, np.array(learned.mean) + (offsets[part][:-1] >> OFFSET_FRACTION))
+        found = work.scores[rows] <= below
+        wrong = np.flatnonzero(found[part] != follow[part])
+        known = known + int(wrong[0]) + 1 if len(wrong) else len(rows)
+        follow = found
+        offsets = _offsets(commissioning, learned, values, follow)
+    return with_offsets(learned, offsets[-1])
+
+
+def _offsets(commissioning: Commissioning, learned: Learned, values: np.ndarray, follow: np.ndarray) -> np.ndarray:
+    """How far means have moved before each window and after the last, (n + 1, features) int64."""
+    offsets = np.zeros((len(values) + 1, len(learned.mean)), np.int64)
+    for place, one in enumerate(values):
+        now = offsets[place]
+        offsets[place + 1] = adapted(commissioning, learned, now, one) if follow[place] else now
+    return offsets

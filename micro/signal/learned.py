@@ -104,14 +104,25 @@ def multiplier(deviation: int, scale: float) -> tuple[int, int]:
     return min(rounded, (1 << 31) - 1), 32 - power - drop
 
 
-def int8_learned(front_end: FrontEnd, frames: np.ndarray, learned: Learned, scale: float, zero: int) -> np.ndarray:
-    """The model's input as the target computes it with a learned scaling: (n, window, channels) -> (n, features) int8."""
+def int8_learned(
+    front_end: FrontEnd,
+    frames: np.ndarray,
+    learned: Learned,
+    scale: float,
+    zero: int,
+    means: np.ndarray | None = None,
+) -> np.ndarray:
+    """The model's input as the target computes it with a learned scaling: (n, window, channels) -> (n, features) int8.
+
+    `means`, (n, features) int64, are those of each window where they are not the learned ones.
+    """
+    centre = np.array(learned.mean, np.int64) if means is None else means
     if front_end.arithmetic == "fixed":
         pairs = [multiplier(deviation, scale) for deviation in learned.deviation]
         factors, shifts = (np.array(side, np.int64) for side in zip(*pairs))
-        values = front_end.integers(frames)
-        return fixed_point.quantized(values, np.array(learned.mean, np.int64), factors, shifts, zero)
-    return float32.quantized(front_end(frames), as_scaling(front_end, learned), scale, zero)
+        return fixed_point.quantized(front_end.integers(frames), centre, factors, shifts, zero)
+    scaling = as_scaling(front_end, learned)
+    return float32.quantized(front_end(frames), scaling, scale, zero, centre.astype(F) * F(2.0**-VALUE_FRACTION))
 
 
 def as_scaling(front_end: FrontEnd, learned: Learned) -> Scaling:
