@@ -51,6 +51,29 @@ int main(void) {
   return 0;
 }
 """
+ON_CHIP = """
+#include "console.h"
+#include "d.h"
+#include "d_commissioning.h"
+static d_commissioning machine;
+int d_infer(const int8_t *features, int8_t *outputs) { d_invoke(features, outputs); return 0; }
+int main(void) {
+  d_sample sample[D_CHANNELS];
+  const int in = console_open("samples.bin", 0), out = console_open("result.bin", 1);
+  d_commissioning_reset(&machine);
+  while (console_read(in, sample, (unsigned)sizeof sample) == 0) {
+    const d_status status = d_commissioning_push(&machine, sample);
+    if (status != D_WAITING) {
+      int64_t row[3];
+      row[0] = (int64_t)status;
+      row[1] = status == D_CALIBRATING || status == D_HEALTHY || status == D_ALARM ? machine.detector.score : 0;
+      row[2] = machine.phase == D_PHASE_WATCHING ? machine.parameters.threshold : 0;
+      console_write(out, row, (unsigned)sizeof row);
+    }
+  }
+  return 0;
+}
+"""
 ENDS = {"float32": WHOLE, "fixed": FIXED}
 
 
@@ -74,7 +97,7 @@ def plan_of(front_end, **changes):
         exponent=exponent,
     )
     wide = replace(prior, tolerance=tuple(3 * each for each in prior.tolerance))
-    return Commissioning(40, 60, 58, replace(wide, **changes.pop("prior", {})), **changes)
+    return Commissioning(**{"learn_windows": 40, "calibrate_windows": 60, "rank": 58, **changes}, prior=wide)
 
 
 def firmware_of(arithmetic):

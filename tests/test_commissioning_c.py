@@ -4,9 +4,21 @@ import shutil
 
 import numpy as np
 import pytest
-from commissioning_c import agree, compiled, firmware_of, machine, plan_of
+from commissioning_c import (
+    ON_CHIP,
+    SOURCES,
+    agree,
+    as_sensed,
+    compiled,
+    files_of,
+    firmware_of,
+    machine,
+    plan_of,
+    said_by_python,
+)
 
 from micro.detection.commissioning import Phase, Refusal
+from micro.firmware.qemu import missing_for, run_in_qemu
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 PLANS = {
@@ -79,3 +91,45 @@ def test_random_and_extreme_samples_give_the_same(built, arithmetic, name):
             start = rng.integers(0, 5200)
             samples[start : start + rng.integers(1, 400)] *= float(rng.choice([0, 0.1, 3, 30, 1e7]))
         agree(firmware, plan, program, samples)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
+@pytest.mark.parametrize("core", ["m0", "m4f", "m33", "rv32imc"])
+def test_cores_learn_the_same_machine_to_the_bit(tmp_path, core, arithmetic):
+    missing = missing_for(core)
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    firmware = firmware_of(arithmetic)
+    plan = plan_of(firmware.front_end, **PLANS["adapting"])
+    taken = as_sensed(firmware, machine(1, 4200))
+    taken[3900:] *= 2
+    (tmp_path / "samples.bin").write_bytes(taken.tobytes())
+    for name, content in files_of(firmware, plan).items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "main.c").write_text(ON_CHIP)
+    rows = np.frombuffer(run_in_qemu(tmp_path, core, [*SOURCES, "main.c"]), "<i8").reshape(-1, 3)
+    course, _, _ = said_by_python(firmware, plan, taken)
+    assert course.phase == Phase.WATCHING
+    assert rows[:, 0].tolist() == [int(status) for status in course.statuses]
+    scored = np.isin(rows[:, 0], (1, 2, 8))
+    assert (rows[scored, 1] == course.scores[scored]).all()
+    assert (rows[scored & (rows[:, 0] != 8), 2] == course.threshold).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
+def test_ten_million_samples_give_the_same(tmp_path, arithmetic):
+    firmware = firmware_of(arithmetic)
+    changes = {
+        **PLANS["adapting"],
+        "adapt_shift": 10,
+        "learn_windows": 20000,
+        "calibrate_windows": 20000,
+        "rank": 19990,
+    }
+    plan = plan_of(firmware.front_end, **changes)
+    program = compiled(firmware, plan, tmp_path, flags=("-O2",))
+    samples = machine(5, 5_000_000)  # of two channels
+    samples[4_000_000:] *= np.float32(1.05)
+    assert agree(firmware, plan, program, samples).phase == Phase.WATCHING
