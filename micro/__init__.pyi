@@ -35,6 +35,7 @@ from micro.detection.predictor import Predictor as Predictor
 from micro.detection.recognizer import Recognition as Recognition
 from micro.detection.recognizer import Recognizer as Recognizer
 from micro.detection.recognizer import make_recognizer as make_recognizer
+from micro.detection.record import Parameters as Parameters
 from micro.detection.score import Score as Score
 from micro.detection.score import distance_score as distance_score
 from micro.detection.score import margin_score as margin_score
@@ -56,6 +57,7 @@ from micro.errors import DataError as DataError
 from micro.errors import InterpreterError as InterpreterError
 from micro.errors import MicroError as MicroError
 from micro.errors import ModelError as ModelError
+from micro.errors import RecordError as RecordError
 from micro.errors import RunError as RunError
 from micro.explore import SearchResult as SearchResult
 from micro.explore import search as search

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 
 class MicroError(Exception):
     """Base of the errors that `micro` raises itself; wrong arguments raise ValueError.
@@ -94,3 +96,19 @@ class RunError(MicroError):
         ...     print(error)
         no/such/run is not a finished run: ...
     """
+
+
+class RecordError(MicroError):
+    """A record of parameters that a device would not take; `status` is what the emitted C returns for it.
+
+    Examples:
+        >>> try:
+        ...     micro.Parameters.from_bytes(b"something else")
+        ... except micro.RecordError as error:
+        ...     print(error.status.name)
+        NOT_A_RECORD
+    """
+
+    def __init__(self, message: object, status: IntEnum) -> None:
+        super().__init__(message)
+        self.status = status

@@ -13,18 +13,11 @@ from micro.detection.score import CENTRE_BITS
 from micro.emission.c_array import write_sources
 from micro.emission.c_text import CArray, c_array, float_text, render
 from micro.emission.commissioning import commissioning_files
-from micro.emission.front_end import (
-    front_end_files,
-    input_scale,
-    scaled_parts,
-    scaling_arrays,
-    scaling_field,
-    source_prefix,
-)
+from micro.emission.front_end import front_end_files
+from micro.emission.parameters import parameters_context
 from micro.emission.sensor import stage_context
 from micro.errors import ConversionError
 from micro.signal import AnyFrontEnd, Hops, JoinedFrontEnd, Scaling
-from micro.support.c_names import CNames
 from micro.support.files import sha256
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
 
@@ -39,7 +32,7 @@ SCORES = {
 def emit_detector(
     front_end: AnyFrontEnd, scaling: Scaling, detector: Detector, tflite: TfliteLike, directory: str | Path, name: str
 ) -> tuple[Path, ...]:
-    """Write NAME_front_end, NAME_parameters and NAME_detector, a header and a C file each: sensor samples in, alarms out.
+    """Write NAME_front_end, NAME_parameters, NAME_record and NAME_detector, a header and a C file each: samples in, alarms out.
 
     The C decides as `micro.detection.detector.decide` does, window by window. It runs the model by calling
     `int NAME_infer(const int8_t *features, int8_t *outputs)`, which you define: with the static C of `micro.aot.generate`, or
@@ -66,7 +59,7 @@ def emit_detector(
         >>> detector = micro.make_detector(micro.reconstruction_score(tflite), micro.Threshold(3.0, "1 % of healthy windows"))
         >>> written = micro.emit_detector(front_end, scaling, detector, tflite, "out", "bearing")
         >>> [path.name for path in written if path.suffix == ".h"]
-        ['bearing_front_end.h', 'bearing_detector.h', 'bearing_parameters.h']
+        ['bearing_front_end.h', 'bearing_detector.h', 'bearing_parameters.h', 'bearing_record.h']
     """
     content = content_of(tflite)
     return write_sources(directory, detector_files(front_end, scaling, detector, read(content), sha256(content), name))
@@ -81,14 +74,16 @@ def detector_files(
     name: str,
     commissioning: Commissioning | None = None,
 ) -> dict[str, bytes]:
-    """Contents of the six files by name, and of two for each further source; raises as `emit_detector`.
+    """Contents of the eight files by name, and of two for each further source; raises as `emit_detector`.
 
     With `commissioning` two more, of a detector that learns its machine; raises as `commissioning_files`, too.
     """
     learns = commissioning is not None
     context = {**_context(front_end, detector, graph, digest, name), "learns": learns}
-    files = {f"{name}_{part}.{end}": f"{part}.{end}.j2" for part in ("detector", "parameters") for end in "hc"}
-    context |= _parameters(front_end, scaling, detector, graph, name)
+    files = {
+        f"{name}_{part}.{end}": f"{part}.{end}.j2" for part in ("detector", "parameters", "record") for end in "hc"
+    }
+    context |= parameters_context(front_end, scaling, detector, graph, digest, name)
     made = {file: render(template, context).encode() for file, template in files.items()}
     places = detector.score.places
     if commissioning is not None:
@@ -134,26 +129,6 @@ def _context(around: AnyFrontEnd | Hops, detector: Detector, graph: Graph, diges
         "row": front_end.shape[-1],
         "one_center": 1 << CENTRE_BITS,
         "arrays": arrays,
-    }
-
-
-def _parameters(
-    around: AnyFrontEnd | Hops, scaling: Scaling, detector: Detector, graph: Graph, name: str
-) -> dict[str, Any]:
-    """What templates are given of the parameters: the scaling of each source, by its member's name."""
-    front_end = around.each if isinstance(around, Hops) else around
-    scale, _ = input_scale(front_end, graph, detector.score.places)
-    return {
-        "parameters_guard": CNames(name).guard("parameters"),
-        "scalings": [
-            {
-                "field": scaling_field(source),
-                "prefix": name if source is None else source_prefix(name, source),
-                "source": source,
-                "arrays": scaling_arrays(part, own, scale),
-            }
-            for source, part, own in scaled_parts(front_end, scaling)
-        ],
     }
 
 

@@ -1,0 +1,140 @@
+"""A detector's parameters as the emitted C holds them, and what they belong to."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+from micro.detection.detector import Detector
+from micro.detection.record import (
+    BLOCK,
+    DIGEST,
+    FORMAT,
+    HEADER,
+    SCALING,
+    START,
+    AnyScaling,
+    FixedScaling,
+    FloatScaling,
+    MadeFor,
+    Parameters,
+    RecordStatus,
+)
+from micro.detection.score import Score
+from micro.emission.front_end import input_scale, scaled_parts, scaling_arrays, scaling_field, source_prefix
+from micro.signal import AnyFrontEnd, FrontEnd, Hops, JoinedFrontEnd, Scaling
+from micro.support.c_names import CNames
+from micro.tflite.graph import Graph
+
+SAYS = {
+    RecordStatus.OK: "As it should be.",
+    RecordStatus.TOO_SHORT: "Bytes are missing.",
+    RecordStatus.NOT_A_RECORD: "It begins otherwise, as erased flash does.",
+    RecordStatus.UNKNOWN_FORMAT: "Of a format that this firmware does not know.",
+    RecordStatus.DAMAGED: "Its CRC is another one.",
+    RecordStatus.OTHER_MODEL: "For another model.",
+    RecordStatus.OTHER_FRONT_END: "For another front end.",
+    RecordStatus.OTHER_SCORE: "For another score of the same model.",
+    RecordStatus.NOT_SENSIBLE: "A number that no detector has, such as a clear threshold above the threshold.",
+    RecordStatus.OLDER: "Not newer than the one in use.",
+    RecordStatus.NOT_SIGNED: "Its signature is not accepted.",
+    RecordStatus.NOT_READ: "Flash could not be read.",
+    RecordStatus.NOT_STORED: "Flash does not hold what was written.",
+}
+
+
+def parameters_of(
+    around: AnyFrontEnd | Hops, scaling: Scaling, detector: Detector, graph: Graph, digest: str, counter: int = 1
+) -> Parameters:
+    """Parameters of the detector that `detector_files` emits of the same; `digest` is the model's SHA-256."""
+    front_end = around.each if isinstance(around, Hops) else around
+    scale, _ = input_scale(front_end, graph, detector.score.places)
+    scalings = tuple(_constants(part, own, scale) for _, part, own in scaled_parts(front_end, scaling))
+    made_for = MadeFor(bytes.fromhex(digest)[:DIGEST], _digest(_described(around)), _digest(_of_score(detector.score)))
+    return Parameters(detector.threshold, detector.clear_threshold, scalings, made_for, counter)
+
+
+def parameters_context(
+    around: AnyFrontEnd | Hops, scaling: Scaling, detector: Detector, graph: Graph, digest: str, name: str
+) -> dict[str, Any]:
+    """For the templates of NAME_parameters and NAME_record."""
+    parameters = parameters_of(around, scaling, detector, graph, digest)
+    content = parameters.to_bytes()
+    scalings, at = [], HEADER.size
+    front_end = around.each if isinstance(around, Hops) else around
+    for (source, part, own), made in zip(scaled_parts(front_end, scaling), parameters.scalings, strict=True):
+        prefix = name if source is None else source_prefix(name, source)
+        arrays = scaling_arrays(part, own, input_scale(front_end, graph, detector.score.places)[0])
+        count, first = len(made.mean), at + SCALING.size
+        scalings.append(
+            {
+                "field": scaling_field(source),
+                "prefix": prefix,
+                "upper": CNames(prefix).upper,
+                "source": source,
+                "arrays": arrays,
+                "fixed": isinstance(made, FixedScaling),
+                "parts": [array.name for array in arrays],
+                "head": int.from_bytes(made.to_bytes()[: SCALING.size], "little"),
+                "head_at": at,
+                "at": (first, first + 4 * count, first + 8 * count),
+            }
+        )
+        at += len(made.to_bytes())
+    made_for = (parameters.made_for.model, parameters.made_for.front_end, parameters.made_for.score)
+    return {
+        "parameters_guard": CNames(name).guard("parameters"),
+        "record_guard": CNames(name).guard("record"),
+        "scalings": scalings,
+        "kinds_of_scaling": {
+            "fixed": any(each["fixed"] for each in scalings),
+            "float32": not all(each["fixed"] for each in scalings),
+        },
+        "format": FORMAT,
+        "made_for": [", ".join(f"0x{byte:02x}" for byte in each) for each in made_for],
+        "digest_size": DIGEST,
+        "start_size": START.size,
+        "header_size": HEADER.size,
+        "counter_at": HEADER.size - 20,
+        "threshold_at": HEADER.size - 16,
+        "clear_at": HEADER.size - 8,
+        "record_size": len(content),
+        "block": BLOCK,
+        "slot_size": -(-len(content) // BLOCK) * BLOCK,
+        "statuses": [{"name": each.name, "value": int(each), "says": SAYS[each]} for each in RecordStatus],
+    }
+
+
+def _constants(front_end: FrontEnd, scaling: Scaling, scale: float) -> AnyScaling:
+    """A scaling as the C takes it."""
+    if front_end.arithmetic != "fixed":
+        return FloatScaling(scaling.centre, scaling.spread)
+    mean, multiplier, shift = (tuple(each.tolist()) for each in front_end.fixed_scaling(scaling, scale))
+    return FixedScaling(mean, multiplier, shift)
+
+
+def _described(around: AnyFrontEnd | Hops) -> dict[str, Any]:
+    """All that a front end computes by but its scaling. What is as by default is left out, so that a front end keeps its digest
+    when others get more settings."""
+    front_end = around.whole if isinstance(around, Hops) else around
+    if not isinstance(front_end, JoinedFrontEnd):
+        return _settings(front_end)
+    sources = [[each.name, each.max_age, _settings(each.front_end)] for each in front_end.sources]
+    return {"main": _settings(front_end.main), "sources": sources}
+
+
+def _settings(front_end: FrontEnd) -> dict[str, Any]:
+    own = {field.name: (getattr(front_end, field.name), field.default) for field in dataclasses.fields(front_end)}
+    return {name: value for name, (value, default) in own.items() if value != default}
+
+
+def _of_score(score: Score) -> dict[str, Any]:
+    """What a score's integers are computed by; its unit is only how they are told."""
+    own = {field.name: (getattr(score, field.name), field.default) for field in dataclasses.fields(score)}
+    return {name: value for name, (value, default) in own.items() if name != "unit" and value != default}
+
+
+def _digest(description: dict[str, Any]) -> bytes:
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).digest()[:DIGEST]
