@@ -81,6 +81,11 @@ def test_a_feature_that_is_constant_on_training_machines_may_be_constant():
     assert found.deviation[1] == PRIOR.deviation[1]
 
 
+def test_a_channel_that_is_silent_on_a_training_machine_may_be_silent():
+    values, level = healthy()
+    assert isinstance(learn(replace(PLAN, prior=replace(PRIOR, quietest=(0,))), values, 0 * level), Learned)
+
+
 def test_chance_alone_differs_by_two_over_the_root_of_windows():
     rng = np.random.default_rng(1)
     apart = []

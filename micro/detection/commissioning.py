@@ -28,7 +28,8 @@ class Phase(IntEnum):
     """Where a commissioning stands; the emitted C has the same numbers.
 
     Examples:
-        >>> micro.Phase.WATCHING.name, int(micro.Phase.WATCHING)
+        >>> from micro.detection.commissioning import Phase
+        >>> Phase.WATCHING.name, int(Phase.WATCHING)
         ('WATCHING', 2)
     """
 
@@ -50,7 +51,8 @@ class Refusal(IntEnum):
     MODEL: the model could not be run.
 
     Examples:
-        >>> micro.Refusal(4).name
+        >>> from micro.detection.commissioning import Refusal
+        >>> Refusal(4).name
         'STOPPED'
     """
 
@@ -185,7 +187,8 @@ def learn(commissioning: Commissioning, values: np.ndarray, powers: np.ndarray) 
     if len(outside):
         return Refused(Refusal.RANGE, int(outside[0, 1]))
     total = powers.sum(axis=0)
-    for why, below in ((Refusal.DEAD, total == 0), (Refusal.STOPPED, total < np.array(prior.quietest) * count)):
+    quietest = np.array(prior.quietest)
+    for why, below in ((Refusal.DEAD, (total == 0) & (quietest > 0)), (Refusal.STOPPED, total < quietest * count)):
         if below.any():
             return Refused(why, int(np.argmax(below)))
     found = learned_of(values)
