@@ -124,12 +124,12 @@ def test_part_of_a_threshold_is_at_most_it(threshold, part):
 
 
 @given(
-    st.lists(st.tuples(st.integers(-BEYOND, BEYOND), st.integers(-BEYOND, BEYOND)), min_size=1, max_size=60),
+    st.lists(st.tuples(st.integers(-BEYOND, BEYOND), st.integers(-BEYOND, BEYOND)), min_size=1, max_size=30),
     st.integers(0, 1024),
     st.integers(1, 20),
     st.tuples(st.integers(1, 2**27), st.integers(1, 2**27)),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_adaptation_never_leaves_its_bound(sequence, limit, shift, deviation):
     plan = replace(PLAN, adapt_limit=limit, adapt_shift=shift)
     learned = Learned((-(2**22), 5), deviation)
