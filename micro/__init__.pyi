@@ -81,6 +81,8 @@ from micro.quantize.granularity import choose_weights as choose_weights
 from micro.quantize.rules import Rule as Rule
 from micro.runs.device import Decision as Decision
 from micro.runs.device import simulate as simulate
+from micro.runs.parameters_file import Update as Update
+from micro.runs.parameters_file import update_parameters as update_parameters
 from micro.runs.run_report import RunReport as RunReport
 from micro.runs.start import run_pipeline as run_pipeline
 from micro.signal import FrontEnd as FrontEnd

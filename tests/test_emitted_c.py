@@ -36,6 +36,7 @@ FOUND = re.compile(r"^(.*?):misra-c2012-([\d.]+)$", re.MULTILINE)
 # A part of a project by a file's name.
 PARTS = {
     "front end": r"_front_end\.",
+    "parameters": r"_(parameters|record)\.",
     "last stage": r"_(detector|recognizer|labeler|estimator|predictor)\.",
     "self-test": r"_self_test\.",
     "application": r"(^app|^sensor|_infer_static)\.",

@@ -16,6 +16,7 @@ from micro.monitoring import FARTHEST, read_log
 from micro.runs.baseline import calibration_features, calibration_sessions
 from micro.runs.device import judge, load_firmware, simulate
 from micro.runs.finished import read_run
+from micro.runs.parameters_file import run_parameters
 
 
 def scores_of(run, seed, count, **changed):
@@ -90,6 +91,16 @@ def test_a_little_drift_recalibrates_and_the_new_run_s_firmware_has_the_threshol
     assert (new.min_hits, new.history, new.saturation) == (old.min_hits, old.history, old.saturation)
     assert new.threshold * new.score.unit == pytest.approx(found.recalibrated.value, rel=1e-3)
     assert f"{found.recalibrated.value:.6g}"[:5] in (tmp_path / "new" / "firmware" / "bearing.h").read_text()
+    # A device takes the threshold without new firmware.
+    record = (tmp_path / "new" / "firmware" / "bearing_parameters.bin").read_bytes()
+    assert "without new firmware" in result.output
+    parameters = micro.Parameters.from_bytes(record, run_parameters(load_firmware(rig_run)).made_for)
+    assert (parameters.threshold, parameters.clear_threshold) == (new.threshold, new.clear_threshold)
+    said = invoke("update", tmp_path / "new", "--from", rig_run, "--out", tmp_path / "update.bin")
+    assert said.exit_code == 0, said.output
+    assert f"to {new.threshold * new.score.unit:.6g}, scaling of 0 of" in said.output
+    assert (tmp_path / "update.bin").read_bytes() == record
+    assert micro.monitor(tmp_path / "new", log, every=6, recent=12).advice == "steady"
     manifest = json.loads((tmp_path / "new" / "manifest.json").read_text())
     for name, digest in manifest["sha256"].items():
         assert hashlib.sha256((tmp_path / "new" / name).read_bytes()).hexdigest() == digest
@@ -225,3 +236,22 @@ def test_runs_without_scores_are_refused(rig_run, tmp_path):
     (tmp_path / "log.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(micro.DataError, match="is not text"):
         micro.monitor(rig_run, tmp_path / "log.csv")
+
+
+def test_a_record_is_refused_where_more_than_parameters_differs(rig_run, tmp_path):
+    shutil.copytree(rig_run, tmp_path / "other")
+    report = json.loads((tmp_path / "other" / "report.json").read_text())
+    report["detector"]["min_hits"], report["detector"]["history"] = 5, 9
+    report["features"]["taper"] = "hamming"
+    report["scaling"]["centre"][3] += 0.5
+    (tmp_path / "other" / "report.json").write_text(json.dumps(report))
+    refused = invoke("update", tmp_path / "other", "--from", rig_run, "--out", tmp_path / "a.bin")
+    assert (refused.exit_code, (tmp_path / "a.bin").exists()) == (2, False)
+    assert "differs from" in refused.output
+    assert "in its front end and min_hits and history, which a record does not change" in refused.output
+    as_before = json.loads((rig_run / "report.json").read_text())
+    report |= {key: as_before[key] for key in ("detector", "features")}
+    (tmp_path / "other" / "report.json").write_text(json.dumps(report))
+    update = micro.update_parameters(tmp_path / "other", rig_run, tmp_path / "a.bin", counter=9)
+    assert (update.counter, update.rescaled) == (9, 1)
+    assert "as it was, scaling of 1 of" in update.says

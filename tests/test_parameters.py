@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from support import SANITIZERS, WARNINGS
 
 import micro
-from micro.detection.record import FixedScaling, FloatScaling, RecordStatus
+from micro.aot.generate import static_files
+from micro.detection.record import FixedScaling, FloatScaling, RecordStatus, newer
 from micro.emission.detector import detector_files
 from micro.emission.parameters import parameters_of
 from micro.errors import RecordError
 from micro.firmware.qemu import missing_for, run_in_qemu
+from micro.runs.device import decisions
 from micro.signal import Scaling
 from micro.support.files import sha256
 from micro.tflite.graph import read
@@ -305,7 +307,7 @@ def require_old_or_new(content):
     assert max(cuts for _, _, cuts, *_ in rows) > 300  # each byte erased and each byte written
 
 
-@pytest.mark.parametrize("name", ["float32", "fixed"])
+@pytest.mark.parametrize("name", [pytest.param("float32", marks=pytest.mark.slow), "fixed"])
 def test_a_power_cut_at_any_byte_leaves_the_former_parameters_or_the_new_ones(name, tmp_path):
     folder = emitted(firmware_of(name), tmp_path)
     program = compiled(folder, POWER, "d_record.c", "d_parameters.c", flags=("-O2", *SANITIZERS[1:]))
@@ -322,3 +324,160 @@ def test_a_power_cut_leaves_one_or_the_other_on_an_emulated_chip_too(tmp_path):
     folder = emitted(firmware_of("fixed"), tmp_path)
     (folder / "main.c").write_text(POWER)
     require_old_or_new(run_in_qemu(folder, "m4f", ["main.c", "d_record.c", "d_parameters.c"]))
+
+
+# What delivered records and a rollback come to, a status a line.
+DELIVERIES = r"""
+#include <stdio.h>
+#include <string.h>
+#include "d_record.h"
+static uint8_t cells[2][D_SLOT_SIZE];
+static int accepted = 1, broken = 0;
+static int erase(void *context, uint8_t slot) { (void)context; (void)memset(cells[slot], 0xff, D_SLOT_SIZE); return 0; }
+static int put_bytes(void *context, uint8_t slot, uint32_t offset, const uint8_t *bytes, uint32_t count) {
+  (void)context;
+  if (!broken) (void)memcpy(&cells[slot][offset], bytes, count);
+  return 0;
+}
+static int get_bytes(void *context, uint8_t slot, uint32_t offset, uint8_t *bytes, uint32_t count) {
+  (void)context;
+  (void)memcpy(bytes, &cells[slot][offset], count);
+  return 0;
+}
+static int verify(void *context, const uint8_t *bytes, uint32_t count) {
+  (void)context;
+  return accepted && count == D_RECORD_SIZE + 2 && bytes[D_RECORD_SIZE] == 0xa5 ? 0 : -1;
+}
+static d_flash flash = {0, erase, put_bytes, get_bytes, 0};
+static d_parameters parameters, found;
+static uint8_t bytes[D_RECORD_SIZE + 2];
+static void deliver(uint32_t counter, int64_t threshold, uint32_t length) {
+  parameters.threshold = threshold;
+  d_record_write(&parameters, counter, bytes);
+  printf("%d", (int)d_slots_install(&flash, bytes, length, &found));
+  (void)d_slots_load(&flash, &found);
+  printf(" %lld\n", (long long)found.threshold);
+}
+int main(void) {
+  (void)memset(cells, 0xff, sizeof cells);
+  parameters = d_default_parameters;
+  parameters.clear_threshold = 1;
+  deliver(UINT32_C(0xfffffffe), 100, D_RECORD_SIZE);
+  deliver(UINT32_C(0xfffffffe), 101, D_RECORD_SIZE); /* as old */
+  deliver(3, 102, D_RECORD_SIZE);                    /* counted around */
+  deliver(UINT32_C(0xffffffff), 103, D_RECORD_SIZE); /* older */
+  deliver(4, 0, D_RECORD_SIZE);                      /* clear threshold above */
+  broken = 1;
+  deliver(4, 104, D_RECORD_SIZE);
+  broken = 0;
+  deliver(4, 105, D_RECORD_SIZE);
+  flash.verify_signature = verify;
+  bytes[D_RECORD_SIZE] = 0xa5;
+  deliver(5, 106, D_RECORD_SIZE);
+  deliver(5, 107, D_RECORD_SIZE + 2);
+  accepted = 0;
+  deliver(6, 108, D_RECORD_SIZE + 2);
+  printf("%d", (int)d_slots_rollback(&flash, &found));
+  printf(" %lld\n", (long long)found.threshold);
+  printf("%d", (int)d_slots_rollback(&flash, &found));
+  printf(" %d\n", memcmp(&found.scaling, &d_default_parameters.scaling, sizeof found.scaling));
+  printf("%d %d\n", found.threshold == d_default_parameters.threshold, (int)d_slots_store(&flash, &parameters));
+  return 0;
+}
+"""
+
+
+def test_a_delivered_record_is_kept_if_it_is_newer_signed_and_held_by_flash(tmp_path):
+    program = compiled(emitted(firmware_of("fixed"), tmp_path), DELIVERIES, "d_record.c", "d_parameters.c")
+    done = subprocess.run([program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    ok, older, senseless_one, unsigned, unstored, none = (
+        RecordStatus[name] for name in ("OK", "OLDER", "NOT_SENSIBLE", "NOT_SIGNED", "NOT_STORED", "NOT_A_RECORD")
+    )
+    # A store that flash does not hold costs the older slot, and no more.
+    assert found == [
+        (ok, 100), (older, 100), (ok, 102), (older, 102), (senseless_one, 102), (unstored, 102), (ok, 105),
+        (unsigned, 105), (ok, 107), (unsigned, 107), (ok, 105), (none, 0), (1, ok),
+    ]  # fmt: skip
+
+
+def test_newer_is_counted_around():
+    assert newer(1, 0)
+    assert newer(0, 2**32 - 1)
+    assert not newer(5, 5)
+    assert not newer(2**32 - 1, 0)
+    assert not newer(2**31, 0)
+
+
+# Samples from stdin; before sample SWITCH the parameters of the record "new.bin" are taken.
+LIVE = r"""
+#include <stdio.h>
+#include "d.h"
+#include "d_detector.h"
+#include "d_record.h"
+static d_detector state;
+static d_parameters parameters;
+int d_infer(const int8_t *features, int8_t *outputs) { d_invoke(features, outputs); return 0; }
+int main(void) {
+  static uint8_t bytes[D_RECORD_SIZE];
+  d_sample sample[D_CHANNELS];
+  long number;
+  FILE *file = fopen("new.bin", "rb");
+  if (fread(bytes, 1, sizeof bytes, file) != sizeof bytes || fclose(file) != 0) return 1;
+  if (d_record_read(bytes, sizeof bytes, &parameters) != D_RECORD_OK) return 2;
+  d_detector_reset(&state);
+  for (number = 0; fread(sample, sizeof sample, 1, stdin) == 1; ++number) {
+    if (number == SWITCH) d_detector_set_parameters(&state, &parameters);
+    {
+      const d_status status = d_detector_push(&state, sample);
+      if (status != D_WAITING) printf("%ld %d %lld\n", number, (int)status, (long long)state.score);
+    }
+  }
+  return 0;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("fixed", "scaling"),
+        pytest.param("float32", "scaling", marks=pytest.mark.slow),
+        pytest.param("frames", "scaling", marks=pytest.mark.slow),
+        pytest.param("fixed", "threshold", marks=pytest.mark.slow),
+        pytest.param("frames", "threshold", marks=pytest.mark.slow),
+    ],
+)
+def test_parameters_set_while_it_runs_give_the_scores_of_rebuilt_firmware(name, changed, tmp_path):
+    old = firmware_of(name)
+    scaling = old.scaling
+    if changed == "scaling":
+        scaling = Scaling(tuple(c + 0.4 for c in scaling.centre), tuple(1.2 * s for s in scaling.spread))
+    decider = replace(old.decider, threshold=old.decider.threshold // 2, clear_threshold=old.decider.threshold // 3)
+    new = replace(old, scaling=scaling, decider=decider)
+    folder = emitted(old, tmp_path)
+    emitted_c.written(static_files(old.tflite, "d"), folder)
+    (folder / "new.bin").write_bytes(parameters_of(*parts_of(new)).to_bytes())
+    switch = 701
+    sources = ("d.c", "d_front_end.c", "d_detector.c", "d_parameters.c", "d_record.c")
+    program = compiled(folder, LIVE.replace("SWITCH", str(switch)), *sources)
+    samples = np.random.default_rng(2).normal(0, 2, (1500, 2)).astype(np.float32)
+    given = old.front_end.counts(samples) if name == "fixed" else samples
+    done = subprocess.run([program], cwd=folder, input=given.tobytes(), capture_output=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = np.array(done.stdout.split(), np.int64).reshape(-1, 3)
+    unit = old.decider.score.unit
+    before, after = ({each.sample: each for each in decisions(firmware, samples)} for firmware in (old, new))
+    for sample, status, score in found.tolist():
+        decision = (before if sample < switch else after)[sample]
+        assert decision.score == score * unit
+        assert sample >= switch or decision.status == status
+    judged = set(found[:, 0].tolist())
+    # Windows that hold rows of both scalings, and no others, are left out.
+    mixed = name == "frames" and changed == "scaling"
+    left_out = {sample for sample in before if mixed and switch <= sample < switch + old.front_end.window - 1}
+    assert len(judged) > 10
+    assert judged | left_out == set(before)
+    if not mixed:
+        assert judged == set(before)

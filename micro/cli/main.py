@@ -122,6 +122,7 @@ for command in (
     runs.run,
     runs.score,
     runs.new_firmware,
+    runs.update,
     runs.emulate,
     new_benchmark,
     scale.monitor,

@@ -212,6 +212,30 @@ def new_firmware(run_folder: str, board: str, out: str, runtime: Runtime, window
         click.echo(f"wrote {len(paths)} files; go on with {Path(out) / 'README.md'}")
 
 
+@click.command(short_help="Write new parameters for devices in use")
+@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.option("--from", "old", required=True, type=click.Path(file_okay=False), help="Run that their firmware is from.")
+@click.option("--out", required=True, type=click.Path(dir_okay=False), help="File to write.")
+@click.option("--counter", type=click.IntRange(0, 2**32 - 1), help="Number of the record. [default: recalibrations]")
+@as_json
+def update(run_folder: str, old: str, out: str, counter: int | None, as_json: bool) -> None:
+    """Write a record of RUN's threshold and scaling for devices whose firmware was made from another run, OLD.
+
+    A device takes it without new firmware: NAME_slots_install of NAME_record.h. Model, front end and score must be the same.
+
+    \b
+    Example:
+      keras-kd update runs/pump-7 --from runs/pump --out pump-7.bin
+    """
+    from micro.runs.parameters_file import update_parameters
+
+    written = update_parameters(run_folder, old, out, counter)
+    if as_json:
+        print_json({**dataclasses.asdict(written), "path": str(written.path)})
+    else:
+        click.echo(f"wrote {written.path}, record {written.counter}: {written.says}")
+
+
 @click.command(short_help="Run the firmware on Cortex-M in QEMU")
 @click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
 @click.option(

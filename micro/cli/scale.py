@@ -169,4 +169,6 @@ def monitor(
             click.echo(
                 f"Recalibrated run: {recalibrate}; its firmware: keras-kd new-firmware {recalibrate} --board ..."
             )
+            for record in sorted((Path(recalibrate) / "firmware").glob("*_parameters.bin")):
+                click.echo(f"Devices in use take the new threshold without new firmware: {record}")
     return 0 if found.advice == "steady" else 1

@@ -14,6 +14,7 @@ from micro.monitoring.comparison import Monitoring
 from micro.runs.baseline import FEATURES, Calibration, calibration_files
 from micro.runs.finished import read_run
 from micro.runs.lock import settled
+from micro.runs.parameters_file import PARAMETERS, parameters_record
 from micro.runs.publish import made_whole
 from micro.runs.report_parts import Recalibration, ReportedDetector
 from micro.runs.run_report import RunReport, reported
@@ -26,6 +27,8 @@ OF_FORMER_THRESHOLD = ("seeds", "summary", "by_origin", "stages", "folds")
 
 def recalibrate(run_folder: str | Path, monitoring: Monitoring, out: str | Path) -> Path:
     """Copy a run with the threshold that a log calls for in report, detector and header; firmware is then made from the copy.
+
+    Devices in use need no new firmware: firmware/NAME_parameters.bin in the copy is a record of the new threshold for them.
 
     The recent sessions of the log become the copy's calibration. Its report's `recalibration` keeps the threshold that the run
     was trained with, which all recalibrations together may change by a factor of `FARTHEST` at most, and names the figures in
@@ -89,6 +92,9 @@ def _write(staged: Path, report: RunReport, name: str, threshold: Threshold, cal
     for file, content in calibration_files(calibration).items():
         write_bytes(staged / file, content)
     write_bytes(staged / "report.json", report.to_bytes())
+    record = parameters_record(staged)
+    if record is not None:
+        write_bytes(staged / "firmware" / f"{name}{PARAMETERS}", record)
     (staged / "report.html").unlink(missing_ok=True)  # its charts show the former threshold
     manifest = json.loads((staged / "manifest.json").read_text())
     files = [path for path in sorted(staged.rglob("*")) if path.is_file() and path.name != "manifest.json"]

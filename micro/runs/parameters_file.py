@@ -1,0 +1,122 @@
+"""A run's parameters as a file that a device takes without new firmware."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from micro.detection.detector import Detector
+from micro.detection.record import Parameters
+from micro.emission.parameters import parameters_of
+from micro.errors import RunError
+from micro.runs.device import Firmware, load_firmware, not_for_a_chip
+from micro.runs.finished import read_run
+from micro.runs.run_report import RunReport
+from micro.support.files import sha256, write_bytes
+from micro.support.wording import counted
+from micro.tflite.graph import read
+
+# The ending of the file in a recalibrated run's firmware folder.
+PARAMETERS = "_parameters.bin"
+# What a detector has besides that a record does not hold.
+FIXED_IN_FIRMWARE = ("min_hits", "history", "clear_after", "saturation", "max_saturated")
+
+
+@dataclass(frozen=True)
+class Update:
+    """What a record changes in a device: thresholds in real units, and how many of the features get another scaling."""
+
+    path: Path
+    counter: int
+    former_threshold: float
+    threshold: float
+    rescaled: int
+    features: int
+
+    @property
+    def says(self) -> str:
+        """What changes, in words."""
+        threshold = f"threshold {self.former_threshold:.6g} to {self.threshold:.6g}"
+        if self.former_threshold == self.threshold:
+            threshold = f"threshold {self.threshold:.6g} as it was"
+        return f"{threshold}, scaling of {self.rescaled} of {counted(self.features, 'feature')}"
+
+
+def update_parameters(
+    run_folder: str | Path, firmware_from: str | Path, out: str | Path, counter: int | None = None
+) -> Update:
+    """Write a record of a run's threshold and scaling for devices whose firmware was made from another run.
+
+    Args:
+        run_folder: The run whose parameters devices shall take.
+        firmware_from: The run that their firmware was made from. It must have the same model, front end and score.
+        out: The file to write.
+        counter: Of two records a device keeps the one with the higher; None for the times that the run was recalibrated, or 1.
+
+    Raises:
+        RunError: Naming what differs and needs new firmware, or for a folder that is no finished run with a detector.
+        ValueError: For a counter that 32 bits do not hold.
+
+    Examples:
+        >>> micro.update_parameters("runs/rig", "runs/rig", "rig_parameters.bin").says
+        'threshold ... as it was, scaling of 0 of ... features'
+    """
+    new, old = (_with_detector(Path(folder)) for folder in (run_folder, firmware_from))
+    if counter is None:
+        counter = usual_counter(RunReport.read(Path(run_folder)))
+    made, former = run_parameters(new, counter), run_parameters(old)
+    _require_same(str(run_folder), new, made, str(firmware_from), old, former)
+    pairs = [
+        pair
+        for one, other in zip(made.scalings, former.scalings, strict=True)
+        for pair in zip(zip(*vars(one).values()), zip(*vars(other).values()), strict=True)
+    ]
+    path = write_bytes(out, made.to_bytes())
+    rescaled = sum(one != other for one, other in pairs)
+    return Update(path, counter, _real_threshold(old), _real_threshold(new), rescaled, len(pairs))
+
+
+def parameters_record(run_folder: Path) -> bytes | None:
+    """The record of a run with a detector; None where its firmware would not be whole, see `not_for_a_chip`."""
+    report, config = read_run(run_folder)
+    if not_for_a_chip(config, report.detector) is not None:
+        return None
+    return run_parameters(load_firmware(run_folder), usual_counter(report)).to_bytes()
+
+
+def run_parameters(firmware: Firmware, counter: int = 1) -> Parameters:
+    """The parameters of a run's firmware, whose last stage is a detector."""
+    assert isinstance(firmware.decider, Detector)
+    around = (firmware.hops or firmware.front_end, firmware.scaling, firmware.decider)
+    return parameters_of(*around, read(firmware.deployed), sha256(firmware.deployed), counter)
+
+
+def usual_counter(report: RunReport) -> int:
+    """The counter of a run's record where none is given: it is higher for each recalibration of a run."""
+    return 1 if report.recalibration is None else report.recalibration.times
+
+
+def _real_threshold(firmware: Firmware) -> float:
+    assert isinstance(firmware.decider, Detector)
+    return firmware.decider.threshold * firmware.decider.score.unit
+
+
+def _with_detector(folder: Path) -> Firmware:
+    firmware = load_firmware(folder)
+    if not isinstance(firmware.decider, Detector):
+        raise RunError(f"{folder} has no detector, and a record holds a detector's threshold and scaling")
+    return firmware
+
+
+def _require_same(
+    run_folder: str, new: Firmware, made: Parameters, firmware_from: str, old: Firmware, former: Parameters
+) -> None:
+    """RunError where new parameters are not enough."""
+    digests = {"model": "model", "front_end": "front end", "score": "score"}
+    others = [what for name, what in digests.items() if getattr(made.made_for, name) != getattr(former.made_for, name)]
+    others += [name for name in FIXED_IN_FIRMWARE if getattr(new.decider, name) != getattr(old.decider, name)]
+    if others:
+        raise RunError(
+            f"{run_folder} differs from {firmware_from} in its {' and '.join(others)}, which a record does not change; "
+            f"make new firmware: keras-kd new-firmware {run_folder} --board ..."
+        )
