@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 from micro.config import (
     augmentation,
+    commissioning,
     compression,
     data,
     deployment,
@@ -60,6 +61,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[recognize]": deployment.RecognizeConfig,
     "[estimate]": deployment.EstimateConfig,
     "[firmware]": deployment.FirmwareConfig,
+    "[commissioning]": commissioning.CommissioningConfig,
 }
 WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", type(None): ""}
 PLURALS = {"text": "texts", "integer": "integers", "number": "numbers", "table": "tables"}

@@ -14,6 +14,7 @@ from test_aot_each_operator import ALONE, nets_of
 from test_aot_rows import tall_net
 
 from micro.aot.generate import static_files
+from micro.detection.commissioning import Commissioning, Prior
 from micro.detection.detector import make_detector
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.labeler import Labeler
@@ -149,9 +150,19 @@ def numbers(**options):
     return Estimator("wear, mm", 0.01, 3, 1.0, 0.1, **options)
 
 
+def learning(front_end, **options):
+    """A detector that learns its machine, and follows it."""
+    size, channels = front_end.shape[0], front_end.channels
+    prior = Prior((0,) * size, (2**30,) * size, (2**16,) * size, (1,) * size, (1,) * channels, 4, 9, 3.5)
+    plan = Commissioning(20, 40, 38, prior, clear=60000, adapt_limit=128, adapt_shift=4)
+    return replace(detector(front_end, "reconstruction", **options), commissioning=plan)
+
+
 def firmwares():
     """By name: what a project is made of."""
     return {
+        "learns": learning(WHOLE, **LIMITS),
+        "learns_fixed": learning(FIXED, **FIXED_LIMITS),
         "reconstruction": detector(WHOLE, "reconstruction", clear_threshold=0.9, clear_after=2, **HITS, **LIMITS),
         "distance": detector(FIXED, "distance", **HITS, **FIXED_LIMITS),
         "margin": detector(FIXED_FRAMES, "margin"),

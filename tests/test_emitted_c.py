@@ -37,7 +37,7 @@ FOUND = re.compile(r"^(.*?):misra-c2012-([\d.]+)$", re.MULTILINE)
 PARTS = {
     "front end": r"_front_end\.",
     "parameters": r"_(parameters|record)\.",
-    "last stage": r"_(detector|recognizer|labeler|estimator|predictor)\.",
+    "last stage": r"_(detector|commissioning|recognizer|labeler|estimator|predictor)\.",
     "self-test": r"_self_test\.",
     "application": r"(^app|^sensor|_infer_static)\.",
     "board": r"^(main|startup|console|replay|ticks)\.",

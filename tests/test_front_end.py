@@ -76,7 +76,7 @@ def in_python(front_end, scaling, samples, grid=(0.05, -3)):
     frames = windows(samples, front_end.window, front_end.hop)
     size = int(np.prod(front_end.shape))
     quantized = front_end.int8(frames, scaling, *grid)
-    values = front_end._integers(frames)[0] if front_end.arithmetic == "fixed" else front_end(frames)
+    values = front_end.integers(frames) if front_end.arithmetic == "fixed" else front_end(frames)
     return values.reshape(-1, size), quantized.reshape(-1, size)
 
 

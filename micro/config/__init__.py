@@ -4,6 +4,7 @@ May import: support, signal, targets, tflite, detection.
 """
 
 from micro.config.augmentation import AUGMENTATIONS, AugmentConfig
+from micro.config.commissioning import CommissioningConfig
 from micro.config.compression import ClusterStage, PruneStage, QuantizeStage, ShrinkStage, Stage
 from micro.config.data import (
     DATA,
@@ -73,6 +74,7 @@ __all__ = [
     "BudgetConfig",
     "ClassesData",
     "ClusterStage",
+    "CommissioningConfig",
     "Config",
     "ConvertConfig",
     "CwruData",

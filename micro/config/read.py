@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model_validator
 
 from micro.config.augmentation import AugmentConfig
+from micro.config.commissioning import CommissioningConfig, require_commissioning
 from micro.config.complaints import did_you_mean, first_complaint, load_toml, shown
 from micro.config.compression import OUT_OF_ORDER, QuantizeStage, Stage
 from micro.config.data import (
@@ -91,6 +92,7 @@ class Config(Section):
     recognize: RecognizeConfig = RecognizeConfig()
     estimate: EstimateConfig = EstimateConfig()
     firmware: FirmwareConfig = FirmwareConfig()
+    commissioning: CommissioningConfig | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -120,6 +122,9 @@ class Config(Section):
         require_decision(self.task, self.recognizes, self.detect, self.recognize, self.estimate)
         if self.firmware.streaming:
             require_streaming(self.task, self.features, self.student, bool(self.sources), self.compress)
+        if self.commissioning is not None:
+            around = (self.data, self.features, self.detect, self.teacher)
+            require_commissioning(self.commissioning, *around, bool(self.sources))
         self._of_text()
         return self
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from micro.datasets.machines import Machines
 from micro.datasets.sources import SourceData
 from micro.datasets.views import Views
 from micro.datasets.window_parts import Origins
@@ -80,6 +81,7 @@ class Parts:
             back all of them.
         related: Which recordings belong together.
         tested: Where the config has folds, the groups of which the test has windows.
+        machines: Where each file is scaled by itself, what was learned of each; None where a target could not learn that.
     """
 
     features: AnyFrontEnd
@@ -104,6 +106,7 @@ class Parts:
     predicted: tuple[int, ...] = ()
     tested: tuple[str, ...] = ()
     related: Origins = field(default_factory=Origins)
+    machines: Machines | None = None
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,10 @@ def prepare(config: Config, fold: int = 0) -> Prepared:
             *_augmented(student, "for training the student", main),
             *_augmented(teacher, "for training the teacher", main),
         ]
-    prepared = _scaled(replace(parts, notes=(*parts.notes, *notes)))
+    machines = parts.machines if config.commissioning is not None else None
+    if machines is not None and machines.refused:
+        raise DataError(machines.refused)
+    prepared = _scaled(replace(parts, notes=(*parts.notes, *notes), machines=machines))
     return prepared if config.distill.mixup is None else _mixed(prepared, config.distill.mixup, config.seed)
 
 
@@ -113,7 +116,7 @@ def _scaled(parts: Parts) -> Prepared:
     apart = any(each.learner != "both" for each in parts.train)
     view = _teacher_view(parts, taught)
     parts = replace(parts, train=[each for each in parts.train if each.learner != "teacher"])
-    scaling = fit_scaling(np.concatenate([each.values for each in parts.train]))
+    scaling = _scaling(parts)
     samples = np.concatenate([each.samples for each in parts.test])
     theirs = None if view is None else view.scaling
     train = _windows(parts.train, scaling, theirs)
@@ -146,7 +149,16 @@ def _scaled(parts: Parts) -> Prepared:
         predicted=parts.predicted,
         tested=parts.tested,
         related=parts.related,
+        machines=parts.machines,
     )
+
+
+def _scaling(parts: Parts) -> Scaling:
+    """That of the training windows; none more where the target scales by its machine alone, as each file was."""
+    if parts.machines is None:
+        return fit_scaling(np.concatenate([each.values for each in parts.train]))
+    row = parts.features.shape[-1]
+    return Scaling((0.0,) * row, (1.0,) * row)
 
 
 def _teacher_view(parts: Parts, taught: Pieces) -> TeacherView | None:

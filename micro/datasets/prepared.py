@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from micro.config import Task
+from micro.datasets.machines import Machines
 from micro.datasets.pieces import AnyTarget
 from micro.datasets.sources import SourceData
 from micro.datasets.text import Text
@@ -47,6 +48,7 @@ class Prepared:
         predicted: Places, along the last axis, of the features that a detector's models predict from the others.
         tested: Where the config has folds, the groups of which the test has windows.
         related: Which recordings belong together.
+        machines: Where the target learns its machine, what was learned of each file in the same way; else None.
     """
 
     features: AnyFrontEnd
@@ -75,6 +77,7 @@ class Prepared:
     predicted: tuple[int, ...] = ()
     tested: tuple[str, ...] = ()
     related: Origins = field(default_factory=Origins)
+    machines: Machines | None = None
 
     @property
     def of_teacher(self) -> Prepared:

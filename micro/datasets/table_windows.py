@@ -16,6 +16,7 @@ from micro.datasets.augmented import with_copies
 from micro.datasets.find import find_files
 from micro.datasets.folds import healthy_folds, related
 from micro.datasets.known_faults import fault_windows, learned_names, require_none_judged
+from micro.datasets.machines import machines_of
 from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.predicted import predicted_channels, predicted_note
@@ -95,6 +96,7 @@ def table_parts(
         tested=divided.tested,
         predicted=views.main.places_of(predicted),
         related=related({one.name: one.name for one in recordings}, found),
+        machines=machines_of(recordings, views) if scalings and not predicted else None,
     )
 
 

@@ -1,4 +1,4 @@
 """From a model's outputs to alarms: scores, thresholds, the detector's state, drift.
 
-May import: errors, support, tflite.
+May import: errors, support, signal, tflite.
 """

@@ -24,6 +24,8 @@ LONGEST_HISTORY = 32
 class Status(IntEnum):
     """A detector's result for one window; the emitted C returns the same numbers.
 
+    The last three are of a detector that learns its machine: while it does, and where it has refused it.
+
     Examples:
         >>> micro.Status.ALARM.name, int(micro.Status.ALARM)
         ('ALARM', 2)
@@ -34,6 +36,9 @@ class Status(IntEnum):
     FAULT_NOT_FINITE = 3
     FAULT_SATURATED = 4
     FAULT_SOURCE = 6
+    LEARNING = 7
+    CALIBRATING = 8
+    REFUSED = 9
 
 
 @dataclass(frozen=True)

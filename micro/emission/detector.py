@@ -7,10 +7,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+from micro.detection.commissioning import Commissioning
 from micro.detection.detector import Detector
 from micro.detection.score import CENTRE_BITS
 from micro.emission.c_array import write_sources
 from micro.emission.c_text import CArray, c_array, float_text, render
+from micro.emission.commissioning import commissioning_files
 from micro.emission.front_end import front_end_files
 from micro.emission.parameters import parameters_context
 from micro.emission.sensor import stage_context
@@ -64,17 +66,30 @@ def emit_detector(
 
 
 def detector_files(
-    front_end: AnyFrontEnd | Hops, scaling: Scaling, detector: Detector, graph: Graph, digest: str, name: str
+    front_end: AnyFrontEnd | Hops,
+    scaling: Scaling,
+    detector: Detector,
+    graph: Graph,
+    digest: str,
+    name: str,
+    commissioning: Commissioning | None = None,
 ) -> dict[str, bytes]:
-    """Contents of the eight files by name, and of two for each further source; raises as `emit_detector`."""
-    context = _context(front_end, detector, graph, digest, name)
+    """Contents of the eight files by name, and of two for each further source; raises as `emit_detector`.
+
+    With `commissioning` two more, of a detector that learns its machine; raises as `commissioning_files`, too.
+    """
+    learns = commissioning is not None
+    context = {**_context(front_end, detector, graph, digest, name), "learns": learns}
     files = {
         f"{name}_{part}.{end}": f"{part}.{end}.j2" for part in ("detector", "parameters", "record") for end in "hc"
     }
     context |= parameters_context(front_end, scaling, detector, graph, digest, name)
     made = {file: render(template, context).encode() for file, template in files.items()}
     places = detector.score.places
-    return {**front_end_files(front_end, scaling, graph, digest, name, places, with_parameters=True), **made}
+    if commissioning is not None:
+        made |= commissioning_files(front_end, commissioning, graph, digest, name)
+    more = {"with_parameters": True, "keeps_values": learns}
+    return {**front_end_files(front_end, scaling, graph, digest, name, places, **more), **made}
 
 
 def _context(around: AnyFrontEnd | Hops, detector: Detector, graph: Graph, digest: str, name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from micro.errors import ConversionError
 from micro.signal import AnyFrontEnd, FrontEnd, Hops, JoinedFrontEnd, Scaling, fixed_point, float32
 from micro.signal.bands import mel_bins
 from micro.signal.fourier import quarter_cosine
+from micro.signal.learned import BEYOND
 from micro.support.c_names import CNames
 from micro.support.files import sha256
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
@@ -67,11 +68,13 @@ def front_end_files(
     predicted: Sequence[int] = (),
     *,
     with_parameters: bool = False,
+    keeps_values: bool = False,
 ) -> dict[str, bytes]:
     """Contents of the two files by name, and of two more for each further source; raises as `emit_front_end`.
 
     `predicted` are the places, in a row of features, of those that the model does not take but predict. With `with_parameters`
-    the scaling found in training stands in NAME_parameters.c, and not here.
+    the scaling found in training stands in NAME_parameters.c, and not here. With `keeps_values` features are kept before they
+    are scaled.
     """
     if isinstance(front_end, Hops):
         quantization = input_scale(front_end.each, graph)
@@ -86,7 +89,7 @@ def front_end_files(
     for source, part, own in scaled_parts(front_end, scaling):
         prefix = name if source is None else source_prefix(name, source)
         context = _context(part, own, quantization, digest, prefix)
-        more = {"joined": joined, "source": source, "predicts": bool(predicted)}
+        more = {"joined": joined, "source": source, "predicts": bool(predicted), "keeps_values": keeps_values}
         defaults = _defaults(name, source) if with_parameters else None
         files |= _rendered({**context, **more, "defaults": defaults}, prefix)
     return files
@@ -196,6 +199,9 @@ def _context(
         "scaling": scaling_arrays(front_end, scaling, scale),
         "scaled": len(scaling.centre),
         "defaults": None,
+        "keeps_values": False,
+        "beyond": BEYOND,
+        "beyond_float": float_text(BEYOND),
         "arrays": arrays,
         **numbers,
     }

@@ -57,6 +57,7 @@ PLAIN_STAGE: dict[str, object] = {
     "stage": "detector",
     "monitored": True,
     "predicts": False,
+    "learns": False,
     "several": [],
     "values": "",
     "headers": [],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +82,8 @@ def _stream(firmware: Firmware, kept: np.ndarray) -> tuple[bytes, Judged]:
     # A program reads whole hops; the last must not cut off the only window.
     most = -(-max(MOST_SAMPLES, front_end.window) // front_end.hop)
     stream = sensed(front_end, stream[: min(len(stream) // front_end.hop, most) * front_end.hop])
-    return stream.tobytes(), judge(firmware, stream)
+    # Of firmware that learns its machine the detector is run, as in the self-test.
+    return stream.tobytes(), judge(replace(firmware, commissioning=None), stream)
 
 
 def _stream_of_sources(firmware: Firmware, front_end: JoinedFrontEnd, kept: np.ndarray) -> tuple[bytes, Judged]:

@@ -64,6 +64,7 @@ def new_firmware(
 
     The self-test runs recorded windows of the run's test data through the firmware and compares features, model outputs,
     scores and results with those of Python, bit for bit. Windows with a sensor fault are used only if there are too few others.
+    Of firmware that learns its machine it runs them with the run's threshold and the mean scaling of the training machines.
 
     Args:
         run_folder: A finished run, as `keras-kd run` leaves it.
@@ -189,7 +190,7 @@ def _stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> di
         return estimator_files(*around, firmware.decider, graph, digest, name)
     if isinstance(firmware.decider, Labeler):
         return labeler_files(*around, firmware.decider, graph, digest, name)
-    return detector_files(*around, firmware.decider, graph, digest, name)
+    return detector_files(*around, firmware.decider, graph, digest, name, firmware.commissioning)
 
 
 def windows_of(firmware: Firmware, kept: np.ndarray) -> Frames:
@@ -235,6 +236,7 @@ def _context(
         **CNames(name).context("self_test"),
         "digest": digest,
         **_stage(firmware.decider),
+        "learns": firmware.commissioning is not None,
         "runtime": runtime,
         "package": layout.package,
         "fixed": fixed,

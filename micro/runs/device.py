@@ -10,6 +10,7 @@ import numpy as np
 
 from micro.config import Config
 from micro.datasets.recording import windows
+from micro.detection.commissioning import Commissioning
 from micro.detection.detector import Detector, Status
 from micro.detection.estimator import Estimate, Estimator, Estimators
 from micro.detection.labeler import Labeler, Labeling, reported_labels
@@ -18,11 +19,13 @@ from micro.detection.predictor import Predictor
 from micro.detection.recognizer import NO_CLASS, Recognition, Recognizer
 from micro.detection.sensor import Fault, faults
 from micro.errors import RunError
+from micro.runs.commissioned import commissioned
 from micro.runs.evaluate import run_inputs
 from micro.runs.finished import read_run
-from micro.signal import AnyFrontEnd, Frames, Hops, JoinedFrames, JoinedFrontEnd, Scaling
+from micro.signal import AnyFrontEnd, Frames, FrontEnd, Hops, JoinedFrames, JoinedFrontEnd, Scaling
 from micro.signal.joined import counts_of, int8_of, streamed
 from micro.signal.joined_frames import arrivals_of, main_of
+from micro.signal.learned import as_scaling
 from micro.support.wording import counted
 from micro.tflite.graph import read
 
@@ -68,7 +71,8 @@ class Firmware:
     """All that a run puts on a chip: front end, scaling, model, and the last stage behind it.
 
     `step` is the model as one that takes the rows of a hop, where the chip runs that one in place of `tflite`. From the first
-    whole window on both give the same.
+    whole window on both give the same. With `commissioning` the detector learns scaling and threshold of its machine from the
+    first windows after a reset.
     """
 
     front_end: AnyFrontEnd
@@ -76,6 +80,7 @@ class Firmware:
     tflite: bytes
     decider: Decider
     step: bytes | None = None
+    commissioning: Commissioning | None = None
 
     @property
     def hops(self) -> Hops | None:
@@ -210,10 +215,25 @@ def judge(firmware: Firmware, samples: np.ndarray, sources: Sequence[tuple[np.nd
     frames: Frames = windows(samples, front_end.window, front_end.hop)
     if isinstance(front_end, JoinedFrontEnd):
         frames = streamed(front_end, main_of(frames), sources)
+    if firmware.commissioning is not None:
+        return _commissioned(firmware, firmware.commissioning, main_of(counts_of(front_end, frames)))
     seen = observe(firmware, counts_of(front_end, frames))
     outcome = decided(firmware.decider, seen.features, seen.outputs, seen.faulty)
     found = (outcome.scores, outcome.statuses, outcome.classes, outcome.labels)
     return Judged(seen.faulty, seen.features, seen.outputs, *found)
+
+
+def _commissioned(firmware: Firmware, commissioning: Commissioning, frames: np.ndarray) -> Judged:
+    """Windows from the first after a reset, of a detector that learns its machine; without a score one counts as faulty."""
+    assert isinstance(firmware.decider, Detector)
+    assert isinstance(firmware.front_end, FrontEnd)
+    faulty = faults_of(firmware.decider, frames)
+    course = commissioned(commissioning, firmware.decider, firmware.front_end, firmware.tflite, frames, faulty)
+    unscored = np.isin(course.statuses, (Status.LEARNING, Status.REFUSED))
+    none = np.zeros(len(frames), np.int64)
+    outside = np.where(unscored & (faulty == 0), course.statuses, faulty)
+    seen = (outside, course.features, course.outputs, course.scores, course.statuses)
+    return Judged(*seen, np.full(len(frames), NO_CLASS), none)
 
 
 def faults_of(decider: Decider, frames: Frames) -> np.ndarray:
@@ -247,8 +267,11 @@ def not_for_a_chip(config: Config, decider: Decider | Predictor | None) -> str |
     window, hop = config.features.window, config.features.hop
     if hop > window:
         return f"hop {hop} is longer than the window of {window}, so a chip would skip samples; run with a hop of at most that"
-    if getattr(config.data, "scaling", "all") == "per_file":
-        return 'scaling = "per_file" has no constants for a chip; run with scaling = "all"'
+    if getattr(config.data, "scaling", "all") == "per_file" and config.commissioning is None:
+        return (
+            'scaling = "per_file" has no constants for a chip; add [commissioning], with which it learns its own, or run with '
+            'scaling = "all"'
+        )
     return None
 
 
@@ -282,7 +305,11 @@ def load_firmware(run_folder: str | Path) -> Firmware:
     if isinstance(decider, Estimator | Estimators) and outputs != len(decider.each):
         numbers = counted(len(decider.each), "number")
         raise RunError(f"{folder} is damaged: it estimates {numbers}, and its model has {outputs} outputs")
-    return Firmware(report.features, report.scaling, content, decider, _step_of(folder, config))
+    scaling, learns = report.scaling, report.commissioning
+    if learns is not None and isinstance(report.features, FrontEnd):
+        # Of a machine that is not known yet, with which the self-test runs.
+        scaling = as_scaling(report.features, learns.prior.learned)
+    return Firmware(report.features, scaling, content, decider, _step_of(folder, config), learns)
 
 
 def _step_of(folder: Path, config: Config) -> bytes | None:

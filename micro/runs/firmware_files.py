@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +12,23 @@ import numpy as np
 
 from micro.config import Config
 from micro.datasets.prepared import Prepared
+from micro.detection.commissioning import LIMIT_FRACTION, THRESHOLD_FRACTION, Commissioning
 from micro.detection.detector import Detector, make_detector, stand_in
 from micro.detection.estimator import Estimator, Estimators
+from micro.detection.fleet_prior import fleet_prior
 from micro.detection.labeler import NEVER as NO_LABEL_ABOVE
 from micro.detection.labeler import Labeler, labeled, make_labeler
 from micro.detection.predictor import Predictor, table_of
 from micro.detection.recognizer import NEVER, NO_CLASS, Recognizer, make_recognizer, recognize
 from micro.detection.score import margin_score
-from micro.detection.threshold import Threshold
+from micro.detection.threshold import Threshold, threshold_rank
 from micro.runs.compression import Written
 from micro.runs.evaluate import detector_score, run_inputs
 from micro.runs.report_parts import ClassReport, LabelReport, RecognizedReport, ReportedDetector
 from micro.runs.run_report import reported
 from micro.runs.text_models import Embedding
+from micro.signal import FrontEnd
+from micro.signal.learned import value_fractions
 from micro.tflite.graph import read
 from micro.tflite.integers import quantize_inputs
 
@@ -44,6 +49,32 @@ def chip_detector(
     else:
         score = detector_score(tflite, data.predicted)
     return reported(make_detector(score, threshold, **settings), threshold.value)
+
+
+def chip_commissioning(config: Config, data: Prepared, detector: Detector | None) -> Commissioning | None:
+    """How the firmware's detector learns its machine; None where it does not."""
+    section, machines = config.commissioning, data.machines
+    if section is None or machines is None or detector is None or not isinstance(data.features, FrontEnd):
+        return None
+    prior = fleet_prior(
+        list(machines.learned),
+        machines.powers,
+        np.round(2.0 ** value_fractions(data.features)).astype(np.int64),
+        unlike_rate=section.unlike_rate,
+        stopped_limit=section.stopped_limit,
+        exponent=machines.exponent,
+    )
+    return Commissioning(
+        section.learn_windows,
+        section.calibrate_windows,
+        threshold_rank(section.calibrate_windows, config.detect.false_alarm_rate),
+        prior,
+        halves_limit=round(section.halves_limit * (1 << LIMIT_FRACTION)),
+        clear=max(1, math.floor(config.detect.clear_threshold * (1 << THRESHOLD_FRACTION))),
+        adapt_limit=round(section.adapt_limit * (1 << LIMIT_FRACTION)),
+        adapt_shift=section.adapt_windows.bit_length() - 1,
+        adapt_below=math.floor(section.adapt_below * (1 << THRESHOLD_FRACTION)),
+    )
 
 
 def chip_recognizer(config: Config, data: Prepared, tflite: Written) -> Recognizer | None:

@@ -77,9 +77,9 @@ def update_parameters(
 
 
 def parameters_record(run_folder: Path) -> bytes | None:
-    """The record of a run with a detector; None where its firmware would not be whole, see `not_for_a_chip`."""
+    """The record of a run with a detector; None where its firmware learns its own, or would not be whole."""
     report, config = read_run(run_folder)
-    if not_for_a_chip(config, report.detector) is not None:
+    if report.commissioning is not None or not_for_a_chip(config, report.detector) is not None:
         return None
     return run_parameters(load_firmware(run_folder), usual_counter(report)).to_bytes()
 
@@ -105,6 +105,11 @@ def _with_detector(folder: Path) -> Firmware:
     firmware = load_firmware(folder)
     if not isinstance(firmware.decider, Detector):
         raise RunError(f"{folder} has no detector, and a record holds a detector's threshold and scaling")
+    if firmware.commissioning is not None:
+        raise RunError(
+            f"{folder} has [commissioning]: each device learns a threshold and a scaling of its own, which a record of the run "
+            "would replace; write a record on the device, or start it over to learn anew"
+        )
     return firmware
 
 

@@ -25,6 +25,7 @@ from micro.runs.device import STEP, not_for_a_chip
 from micro.runs.firmware_files import (
     by_class,
     by_label,
+    chip_commissioning,
     chip_detector,
     chip_estimator,
     chip_labeler,
@@ -155,7 +156,8 @@ def _finish(results: RunResults, working: Path) -> RunReport:
     classes = by_class(recognizer, data, tflite), recognized(recognizer, data, tflite)
     labels = by_label(labeler, data, tflite)
     decides = (detector, recognizer, labeler, estimator, predictor)
-    emitted = Emitted(names, *decides, *classes, labels, parity, no_project, streamed, streaming)
+    learns = chip_commissioning(config, data, detector)
+    emitted = Emitted(names, *decides, *classes, labels, parity, no_project, streamed, streaming, learns)
     report = make_report(results, emitted)
     write_bytes(working / "report.json", report.to_bytes())
     write_bytes(working / "report.html", render_report(report, results.chosen.evaluations, data))

@@ -11,6 +11,7 @@ from micro.compress.prune import sparsity_of
 from micro.config import Config
 from micro.conversion.converted import Converted
 from micro.datasets.prepared import Prepared, untested
+from micro.detection.commissioning import Commissioning
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.labeler import Labeler
 from micro.detection.predictor import Predictor
@@ -97,7 +98,8 @@ class RunResults:
 @dataclass(frozen=True)
 class Emitted:
     """The firmware of the deployed student: its files, what decides in it and what that does by class and by label, how it
-    compares with TFLite, why no project can be written of it, if so, and the student that takes a hop, where it does."""
+    compares with TFLite, why no project can be written of it, if so, the student that takes a hop, where it does, and how the
+    detector learns its machine, where it does."""
 
     files: tuple[str, ...]
     detector: ReportedDetector | None
@@ -112,6 +114,7 @@ class Emitted:
     no_project: str | None
     streamed: Streamed | None = None
     streaming: StreamingReport | None = None
+    commissioning: Commissioning | None = None
 
 
 def make_report(results: RunResults, emitted: Emitted) -> RunReport:
@@ -166,6 +169,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         history=_histories(results.chosen),
         recipe=results.recipe,
         streaming=emitted.streaming,
+        commissioning=emitted.commissioning,
     )
     if results.others:
         folds = fold_reports(config, (data, *results.others), results.seeds[:: config.seeds], metrics)

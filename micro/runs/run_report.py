@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_serializer
 
 from micro.config import Task
 from micro.datasets.pieces import Targets
+from micro.detection.commissioning import Commissioning
 from micro.detection.detector import Detector
 from micro.detection.labeler import Labeler
 from micro.detection.predictor import Predictor
@@ -80,6 +81,7 @@ class RunReport(Part):
         history: Learning curves of the first seed, by model.
         verdict: None after a recalibration.
         streaming: The student as a model that takes a hop; None where the firmware does not stream.
+        commissioning: How the firmware's detector learns its machine; None where scaling and threshold are the run's.
         recipe: What was tried for recipe "auto", and what was chosen; None where the config says what is taught.
 
     Examples:
@@ -136,6 +138,7 @@ class RunReport(Part):
     emulated: tuple[Emulated, ...] = ()
     recipe: RecipeChoice | None = None
     streaming: StreamingReport | None = None
+    commissioning: Commissioning | None = None
 
     @property
     def metric(self) -> str:

@@ -23,9 +23,11 @@ SERIES = tuple(F(2 / math.log(10) / n) for n in (1, 3, 5, 7, 9))
 ONE_BITS, ROOT_HALF_BITS = 0x3F800000, 0x3F3504F3
 
 
-def quantized(values: np.ndarray, scaling: Scaling, scale: float, zero: int) -> np.ndarray:
-    """Scaled features, quantized as the model's input, int8."""
-    scaled = (values - np.array(scaling.centre, F)) / np.array(scaling.spread, F)
+def quantized(
+    values: np.ndarray, scaling: Scaling, scale: float, zero: int, centre: np.ndarray | None = None
+) -> np.ndarray:
+    """Scaled features, quantized as the model's input, int8; with `centre`, float32, in place of the scaling's."""
+    scaled = (values - (np.array(scaling.centre, F) if centre is None else centre)) / np.array(scaling.spread, F)
     steps = scaled / F(scale) + F(zero + 128) + F(0.5)
     return (np.clip(steps, F(0), F(255)).astype(np.int32) - 128).astype(np.int8)
 

@@ -218,8 +218,7 @@ class FrontEnd:
         Shapes: (n, window, channels) -> (n, *shape).
         """
         if self.arithmetic == "fixed":
-            integers, fractions = self._integers(frames)
-            return (integers / 2.0**fractions).astype(np.float32)
+            return (self.integers(frames) / 2.0 ** fixed_point.fractions(self)).astype(np.float32)
         return self._computed(self._checked(frames), float32, np.float32)
 
     def int8(self, frames: np.ndarray, scaling: Scaling, scale: float, zero: int) -> np.ndarray:
@@ -228,18 +227,16 @@ class FrontEnd:
         `scale` and `zero` are the input tensor's scale and zero point.
         """
         if self.arithmetic == "fixed":
-            integers, _ = self._integers(frames)
-            return fixed_point.quantized(integers, *self.fixed_scaling(scaling, scale), zero)
+            return fixed_point.quantized(self.integers(frames), *self.fixed_scaling(scaling, scale), zero)
         return float32.quantized(self(frames), scaling, scale, zero)
 
     def fixed_scaling(self, scaling: Scaling, scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Center, multiplier and right shift of each feature along the last axis, as integers."""
         return fixed_point.scaling_constants(scaling, scale, fixed_point.fractions(self))
 
-    def _integers(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Integer features and the number of fraction bits of each."""
-        counts = self._checked(self.counts(frames))
-        return self._computed(counts, fixed_point, np.int64), np.broadcast_to(fixed_point.fractions(self), self.shape)
+    def integers(self, frames: np.ndarray) -> np.ndarray:
+        """Features of windows as arithmetic 'fixed' computes them, (n, window, channels) -> (n, *shape) int64."""
+        return self._computed(self._checked(self.counts(frames)), fixed_point, np.int64)
 
     def _checked(self, frames: np.ndarray) -> np.ndarray:
         wanted = (self.window, self.channels)

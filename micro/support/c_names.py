@@ -27,6 +27,12 @@ SPELLED = str.maketrans({
 ENDINGS = (
     "_ops",
     "_front_end",
+    "_commissioning",
+    "_learned",
+    "_moved",
+    "_phase",
+    "_refusal",
+    "_feature_name",
     "_detector",
     "_default",
     "_parameters",

@@ -1,0 +1,118 @@
+"""From a config to firmware that learns its machine: the run, its simulation, the project and its self-test."""
+
+import shutil
+import subprocess
+from collections import Counter
+
+import numpy as np
+import pytest
+from support import build_app, invoke, made_once, read_samples_from_stdin
+
+import micro
+from micro.runs.run_report import RunReport
+
+CONFIG = """
+job = "table"
+seeds = 1
+[data]
+files = "m*.csv"
+sample_rate = 1000.0
+healthy_rows = [[0, 2400]]
+label_column = "fault"
+scaling = "per_file"
+[features]
+kind = ["spectrum", "moments"]
+window = 64
+hop = 32
+bands = 4
+[teacher]
+sizes = [8]
+epochs = 2
+[student]
+sizes = [4]
+epochs = 3
+[detect]
+false_alarm_rate = 0.1
+[commissioning]
+learn_windows = 20
+calibrate_windows = 30
+halves_limit = 2.0
+"""
+
+
+def machine(seed, rows=3200, fault=2400):
+    """Samples of a machine, faulty from a row on, and which are."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(rows)
+    gain, speed = np.exp(rng.normal(0, 0.2)), rng.uniform(0.25, 0.4)
+    x = gain * (np.sin(speed * t) + rng.normal(0, 0.4, rows))
+    faulty = t >= fault
+    return np.where(faulty & (t % 50 < 5), x + 3 * gain * rng.normal(size=rows), x), faulty
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of six machines."""
+
+    def make(folder):
+        folder.mkdir()
+        for seed in range(6):
+            np.savetxt(
+                folder / f"m{seed}.csv", np.column_stack(machine(seed)), "%.5f", ",", header="x,fault", comments=""
+            )
+        (folder / "fleet.toml").write_text(CONFIG)
+        result = invoke("run", folder / "fleet.toml", "--out", folder / "run")
+        assert result.exit_code == 0, result.output
+
+    return made_once(tmp_path_factory, "commissioning", make) / "run"
+
+
+@pytest.mark.slow
+def test_a_run_scaled_by_machine_makes_firmware_that_passes_its_self_test_and_learns(finished, tmp_path):
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    result = invoke("new-firmware", finished, "--board", "cmake", "--out", tmp_path / "project")
+    assert result.exit_code == 0, result.output
+    read_samples_from_stdin(tmp_path / "project", "fleet")
+    app = build_app(tmp_path / "project", "-DAPP_LOG=1")
+    samples = machine(77)[0].astype(np.float32)
+    done = subprocess.run([app], input=samples.tobytes(), capture_output=True)
+    said = [line.split(",")[0] for line in done.stdout.decode().splitlines()[1:]]
+    decisions = micro.simulate(finished, samples)
+    words = {"LEARNING": "learning", "CALIBRATING": "calibrating", "HEALTHY": "healthy", "ALARM": "ALARM"}
+    assert said == [words[decision.status.name] for decision in decisions]
+    counts = Counter(said)
+    assert counts["learning"] == 20
+    assert counts["calibrating"] == 30
+    assert counts["ALARM"] > 0
+
+
+@pytest.mark.slow
+def test_the_report_holds_what_the_chip_knows_of_the_fleet(finished):
+    report = RunReport.read(finished)
+    assert report.commissioning is not None
+    assert report.commissioning.prior.machines == 6
+    assert report.no_project is None
+    assert RunReport.from_dict(report.to_dict()) == report
+
+
+@pytest.mark.slow
+def test_simulation_refuses_a_stopped_machine_and_one_that_is_unlike(finished):
+    samples = machine(78)[0]
+    for wrong in (samples * 0.01, samples * 20):
+        statuses = [decision.status for decision in micro.simulate(finished, wrong)]
+        assert statuses[19] == micro.Status.REFUSED
+        assert statuses[18] == micro.Status.LEARNING
+        assert statuses[-1] == micro.Status.REFUSED
+
+
+@pytest.mark.slow
+def test_too_few_machines_are_refused_before_training(tmp_path):
+    for seed in range(3):
+        np.savetxt(
+            tmp_path / f"m{seed}.csv", np.column_stack(machine(seed)), "%.5f", ",", header="x,fault", comments=""
+        )
+    (tmp_path / "fleet.toml").write_text(CONFIG)
+    result = invoke("run", tmp_path / "fleet.toml", "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "3 files have a healthy part; at least 4 are needed" in result.output
