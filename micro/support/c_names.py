@@ -37,6 +37,8 @@ ENDINGS = (
     "_numbers",
     "_number_name",
     "_predictor",
+    "_vibration",
+    "_zone",
     "_self_test",
     "_infer",
     "_infer_static",
