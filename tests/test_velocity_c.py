@@ -192,7 +192,7 @@ def extremes(vibration, arithmetic):
 
 @needs_gcc
 @pytest.mark.parametrize("arithmetic", ["float32", "fixed"])
-@pytest.mark.parametrize("rate", [4096.0, 12000.0])
+@pytest.mark.parametrize("rate", [4096.0, pytest.param(12000.0, marks=pytest.mark.slow)])
 def test_extreme_samples_agree_and_wrong_ones_are_faults(arithmetic, rate, tmp_path):
     vibration = vibration_of(arithmetic, rate, 512)
     samples, faults = extremes(vibration, arithmetic)

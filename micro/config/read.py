@@ -48,6 +48,7 @@ from micro.config.streaming import require_streaming
 from micro.config.teacher_inputs import require_teacher_inputs, with_teacher_features
 from micro.config.teacher_kinds import require_teacher
 from micro.config.text import require_labels_alone, require_no_text, require_text
+from micro.config.vibration import VibrationConfig, require_vibration
 
 # Seeds of NumPy, Keras and TensorFlow alike.
 LARGEST_SEED = 2**32 - 1
@@ -91,6 +92,7 @@ class Config(Section):
     recognize: RecognizeConfig = RecognizeConfig()
     estimate: EstimateConfig = EstimateConfig()
     firmware: FirmwareConfig = FirmwareConfig()
+    vibration: VibrationConfig | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -120,6 +122,7 @@ class Config(Section):
         require_decision(self.task, self.recognizes, self.detect, self.recognize, self.estimate)
         if self.firmware.streaming:
             require_streaming(self.task, self.features, self.student, bool(self.sources), self.compress)
+        require_vibration(self.vibration, self.data, bool(self.sources))
         self._of_text()
         return self
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from micro.datasets.recording import Recording
 from micro.datasets.sources import SourceData
 from micro.datasets.views import Views
 from micro.datasets.window_parts import Origins
@@ -79,6 +80,7 @@ class Parts:
         predicted: Places, along the last axis, of the features that models predict from the others; empty where they give
             back all of them.
         related: Which recordings belong together.
+        recordings: All that were read, and `recorded`, the places of the student's channels in them, None for all.
         tested: Where the config has folds, the groups of which the test has windows.
     """
 
@@ -104,6 +106,8 @@ class Parts:
     predicted: tuple[int, ...] = ()
     tested: tuple[str, ...] = ()
     related: Origins = field(default_factory=Origins)
+    recordings: tuple[Recording, ...] = ()
+    recorded: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from micro.datasets.rig_windows import rig_parts
 from micro.datasets.table_windows import table_parts
 from micro.datasets.text import TextPart, text_parts
 from micro.datasets.unlabeled import NO_CLASS
+from micro.datasets.vibration_levels import notes_on_levels, vibration_levels
 from micro.datasets.views import TeacherInputs
 from micro.datasets.window_parts import TeacherView, Windows
 from micro.errors import DataError
@@ -87,7 +88,10 @@ def prepare(config: Config, fold: int = 0) -> Prepared:
             *_augmented(student, "for training the student", main),
             *_augmented(teacher, "for training the teacher", main),
         ]
-    prepared = _scaled(replace(parts, notes=(*parts.notes, *notes)))
+    levels = vibration_levels(config, parts)
+    prepared = replace(
+        _scaled(replace(parts, notes=(*parts.notes, *notes, *notes_on_levels(levels)))), vibration=levels
+    )
     return prepared if config.distill.mixup is None else _mixed(prepared, config.distill.mixup, config.seed)
 
 

@@ -11,6 +11,7 @@ from micro.config import Task
 from micro.datasets.pieces import AnyTarget
 from micro.datasets.sources import SourceData
 from micro.datasets.text import Text
+from micro.datasets.vibration_levels import Levels
 from micro.datasets.window_parts import Origins, TeacherView, Windows
 from micro.detection.residual import measured, taken
 from micro.keras_graph.calibration_data import CALIBRATION_SAMPLES, calibration_data, drawn_evenly
@@ -47,6 +48,7 @@ class Prepared:
         predicted: Places, along the last axis, of the features that a detector's models predict from the others.
         tested: Where the config has folds, the groups of which the test has windows.
         related: Which recordings belong together.
+        vibration: Velocities of the recordings; None where none are asked for.
     """
 
     features: AnyFrontEnd
@@ -75,6 +77,7 @@ class Prepared:
     predicted: tuple[int, ...] = ()
     tested: tuple[str, ...] = ()
     related: Origins = field(default_factory=Origins)
+    vibration: Levels | None = None
 
     @property
     def of_teacher(self) -> Prepared:

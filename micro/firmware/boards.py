@@ -60,6 +60,7 @@ PLAIN_STAGE: dict[str, object] = {
     "several": [],
     "values": "",
     "headers": [],
+    "vibration": None,
 }
 
 MACHINES = (

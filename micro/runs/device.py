@@ -20,9 +20,11 @@ from micro.detection.sensor import Fault, faults
 from micro.errors import RunError
 from micro.runs.evaluate import run_inputs
 from micro.runs.finished import read_run
-from micro.signal import AnyFrontEnd, Frames, Hops, JoinedFrames, JoinedFrontEnd, Scaling
+from micro.runs.run_report import RunReport
+from micro.signal import AnyFrontEnd, Frames, FrontEnd, Hops, JoinedFrames, JoinedFrontEnd, Scaling
 from micro.signal.joined import counts_of, int8_of, streamed
 from micro.signal.joined_frames import arrivals_of, main_of
+from micro.signal.velocity import Vibration
 from micro.support.wording import counted
 from micro.tflite.graph import read
 
@@ -68,7 +70,7 @@ class Firmware:
     """All that a run puts on a chip: front end, scaling, model, and the last stage behind it.
 
     `step` is the model as one that takes the rows of a hop, where the chip runs that one in place of `tflite`. From the first
-    whole window on both give the same.
+    whole window on both give the same. `vibration` is what is measured next to that, which nothing else depends on.
     """
 
     front_end: AnyFrontEnd
@@ -76,6 +78,7 @@ class Firmware:
     tflite: bytes
     decider: Decider
     step: bytes | None = None
+    vibration: Vibration | None = None
 
     @property
     def hops(self) -> Hops | None:
@@ -282,7 +285,16 @@ def load_firmware(run_folder: str | Path) -> Firmware:
     if isinstance(decider, Estimator | Estimators) and outputs != len(decider.each):
         numbers = counted(len(decider.each), "number")
         raise RunError(f"{folder} is damaged: it estimates {numbers}, and its model has {outputs} outputs")
-    return Firmware(report.features, report.scaling, content, decider, _step_of(folder, config))
+    vibration = _vibration_of(report, config, decider)
+    return Firmware(report.features, report.scaling, content, decider, _step_of(folder, config), vibration)
+
+
+def _vibration_of(report: RunReport, config: Config, decider: Decider) -> Vibration | None:
+    """What velocity is measured of, where the run's config asks for it."""
+    if config.vibration is None or not isinstance(report.features, FrontEnd):
+        return None
+    data = report.data
+    return config.vibration.of(data.channels, data.sample_rate, report.features, decider.saturation)
 
 
 def _step_of(folder: Path, config: Config) -> bytes | None:

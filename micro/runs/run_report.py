@@ -47,6 +47,7 @@ from micro.runs.report_parts import (
     of_target,
 )
 from micro.runs.verdict import Verdict
+from micro.runs.vibration_report import VibrationReport
 from micro.signal import FrontEnd, JoinedFrontEnd, Scaling
 from micro.support.files import json_bytes
 from micro.tflite.footprint import Footprint
@@ -80,6 +81,7 @@ class RunReport(Part):
         history: Learning curves of the first seed, by model.
         verdict: None after a recalibration.
         streaming: The student as a model that takes a hop; None where the firmware does not stream.
+        vibration: Velocities of the recordings; None where the config asks for none.
         recipe: What was tried for recipe "auto", and what was chosen; None where the config says what is taught.
 
     Examples:
@@ -136,6 +138,7 @@ class RunReport(Part):
     emulated: tuple[Emulated, ...] = ()
     recipe: RecipeChoice | None = None
     streaming: StreamingReport | None = None
+    vibration: VibrationReport | None = None
 
     @property
     def metric(self) -> str:

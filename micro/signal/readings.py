@@ -10,6 +10,9 @@ from micro.signal import float32
 from micro.signal.fixed_point import square_root
 from micro.signal.velocity import Vibration
 
+# Of a long recording.
+SAMPLES_AT_ONCE = 2**21
+
 
 @dataclass(frozen=True)
 class Readings:
@@ -35,21 +38,21 @@ class Readings:
 
 
 def read_vibration(vibration: Vibration, samples: np.ndarray) -> Readings:
-    """What the target measures on a stream that begins with a reset: samples (n, channels) in `unit`, of 'fixed' also int16."""
-    samples = vibration.taken(samples)
+    """What the target measures on a stream that begins with a reset: samples (n, channels) in `unit`, of 'fixed' also int16.
+
+    Raises:
+        ValueError: For samples of another shape.
+    """
     if samples.ndim != 2 or samples.shape[1] != vibration.channels:
         raise ValueError(f"samples must have shape (n, {vibration.channels}), got {samples.shape}")
     count, own = len(samples) // vibration.span, len(vibration.measured)
-    blocks = samples[: count * vibration.span].reshape(count, vibration.span, vibration.channels)
     turns = np.arange(count) % own
-    each = (
-        np.stack([blocks[n, :, vibration.measured[turn]] for n, turn in enumerate(turns)]) if count else blocks[:, :, 0]
-    )
-    faults, fixed = vibration.faults(each), vibration.arithmetic == "fixed"
-    velocities = np.zeros(count, np.int64 if fixed else np.float32)
-    if (faults == 0).any():
-        velocities[faults == 0] = vibration.block_velocities(each[faults == 0])
-    values = np.zeros((count, own), velocities.dtype)
+    faults, velocities = np.zeros(count, int), np.zeros(count, vibration.word)
+    at_once = max(1, SAMPLES_AT_ONCE // vibration.span)
+    for first in range(0, count, at_once):
+        part = slice(first, min(first + at_once, count))
+        faults[part], velocities[part] = _blocks(vibration, samples, first, turns[part])
+    values = np.zeros((count, own), vibration.word)
     squares, taken = np.zeros((own, vibration.average), velocities.dtype), np.zeros(own, int)
     for n, turn in enumerate(turns):
         values[n] = values[n - 1] if n else 0
@@ -60,6 +63,18 @@ def read_vibration(vibration: Vibration, samples: np.ndarray) -> Readings:
     largest = values.max(axis=1) if count else velocities
     zones = _zones(vibration, largest, np.cumsum(faults == 0) > 0)
     return Readings(vibration.span * np.arange(1, count + 1) - 1, turns, faults, velocities, values, largest, zones)
+
+
+def _blocks(vibration: Vibration, samples: np.ndarray, first: int, turns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Faults and velocities of some blocks in a row, each of the channel whose turn it is."""
+    span = vibration.span
+    taken = vibration.taken(samples[first * span : (first + len(turns)) * span])
+    each = np.stack([taken[n * span : (n + 1) * span, vibration.measured[turn]] for n, turn in enumerate(turns)])
+    faults, velocities = vibration.faults(each), np.zeros(len(turns), vibration.word)
+    good = faults == 0
+    if good.any():
+        velocities[good] = vibration.block_velocities(each[good])
+    return faults, velocities
 
 
 def _root_of_mean(squares: np.ndarray) -> np.ndarray:

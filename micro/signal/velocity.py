@@ -107,6 +107,11 @@ class Vibration:
         overlap = 1 if self.decimation == 1 else OVERLAP
         return (self.window - 1 + overlap) * self.decimation
 
+    @property
+    def word(self) -> type[np.generic]:
+        """The type of velocities: float32 in mm/s, or int64 in micrometers a second."""
+        return np.int64 if self.arithmetic == "fixed" else np.float32
+
     @cached_property
     def frame(self) -> FrontEnd:
         """Trend, window function and transform, which are a front end's."""
