@@ -30,6 +30,7 @@ from micro.config import (
     read,
     sources,
     text,
+    vibration,
 )
 
 PAGE = Path(__file__).parents[1] / "docs/config.md"
@@ -60,6 +61,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[recognize]": deployment.RecognizeConfig,
     "[estimate]": deployment.EstimateConfig,
     "[firmware]": deployment.FirmwareConfig,
+    "[vibration]": vibration.VibrationConfig,
 }
 WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", type(None): ""}
 PLURALS = {"text": "texts", "integer": "integers", "number": "numbers", "table": "tables"}

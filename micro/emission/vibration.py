@@ -58,13 +58,12 @@ def vibration_context(vibration: Vibration, digest: str, name: str, stage: str) 
         "first": first,
         "last": last,
         "word": "int32_t" if fixed else "float",
-        "sum": "int64_t" if fixed else "float",
+        "tap": "int16_t" if fixed else "float",
+        "sum": "int32_t" if fixed else "float",
         "square": "int64_t" if fixed else "float",
         "value": "int32_t" if fixed else "float",
         "unit": "micrometers a second" if fixed else "mm/s",
-        "bytes": 4 * vibration.window
-        + square * (overlap if overlap > 1 else 0)
-        + square * measured * vibration.average,
+        "bytes": 4 * vibration.window + 4 * (overlap if overlap > 1 else 0) + square * measured * vibration.average,
         "stack": STACK,
         "borders": vibration.borders or (),
         "limits": limits,
@@ -94,7 +93,7 @@ def _arrays(vibration: Vibration) -> list[CArray]:
             c_array("float", "weights", vibration.weights),
         ]
     if vibration.decimation > 1:
-        arrays.append(c_array("int32_t", "taps", fixed_taps(taps)) if fixed else c_array("float", "taps", taps))
+        arrays.append(c_array("int16_t", "taps", fixed_taps(taps)) if fixed else c_array("float", "taps", taps))
     return arrays
 
 

@@ -8,8 +8,8 @@ from micro.signal.fixed_point import SAMPLE_FRACTION
 
 # Outputs that a sample adds to; of the filter's length in samples this is the multiple of the factor.
 OVERLAP = 10
-# Fraction bits of the filter's coefficients in fixed point.
-TAP_FRACTION = 20
+# Fraction bits of the filter's coefficients in fixed point: sums of products with int16 samples fit 32 bits.
+TAP_FRACTION = 15
 # Shape of the Kaiser window: what it keeps out meets the nulls of the running means.
 BETA = 3.4
 
@@ -53,7 +53,10 @@ def decimated_fixed(blocks: np.ndarray, taps: np.ndarray, factor: int, count: in
         return blocks << SAMPLE_FRACTION
     parts = np.lib.stride_tricks.sliding_window_view(blocks, len(taps), axis=1)[:, ::factor][:, :count]
     drop = TAP_FRACTION - SAMPLE_FRACTION
-    return ((parts @ fixed_taps(taps)) + (1 << (drop - 1))) >> drop
+    sums = np.zeros(parts.shape[:2], np.int64)
+    for place, tap in enumerate(fixed_taps(taps)):
+        sums += tap * parts[:, :, place]
+    return (sums + (1 << (drop - 1))) >> drop
 
 
 def fixed_taps(taps: np.ndarray) -> np.ndarray:

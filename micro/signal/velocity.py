@@ -10,7 +10,15 @@ from typing import Literal, get_args
 import numpy as np
 
 from micro.signal import fixed_point, float32
-from micro.signal.decimation import OVERLAP, decimated_fixed, decimated_float32, response, taps_of
+from micro.signal.decimation import (
+    OVERLAP,
+    TAP_FRACTION,
+    decimated_fixed,
+    decimated_float32,
+    fixed_taps,
+    response,
+    taps_of,
+)
 from micro.signal.fixed_point import highest_bit, square_root
 from micro.signal.front_end import LONGEST_FRAME, FrontEnd
 from micro.signal.severity import Borders, borders_of
@@ -141,7 +149,10 @@ class Vibration:
         # Both halves of the spectrum; the mean square of the window is 3/8.
         scale = 2 / (0.375 * self.window**2) * (unit / (2 * np.pi * self.width)) ** 2
         spread = 1 - 1 / k**2 + 5 / (3 * k**4)
-        droop = response(taps_of(self.decimation), k * self.width / self.sample_rate)
+        taps = taps_of(self.decimation)
+        if self.arithmetic == "fixed":
+            taps = fixed_taps(taps) / 2.0**TAP_FRACTION
+        droop = response(taps, k * self.width / self.sample_rate)
         return np.asarray(np.clip(inside, 0, 1) * scale * spread / k**2 / droop**2)
 
     def fixed_weights(self) -> tuple[np.ndarray, int, int]:
