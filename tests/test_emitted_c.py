@@ -37,6 +37,7 @@ FOUND = re.compile(r"^(.*?):misra-c2012-([\d.]+)$", re.MULTILINE)
 PARTS = {
     "front end": r"_front_end\.",
     "last stage": r"_(detector|recognizer|labeler|estimator|predictor)\.",
+    "vibration": r"_vibration\.",
     "self-test": r"_self_test\.",
     "application": r"(^app|^sensor|_infer_static)\.",
     "board": r"^(main|startup|console|replay|ticks)\.",

@@ -236,7 +236,7 @@ def velocity_rms(
     """Velocity RMS of a recording in a band, from samples of acceleration: (n,) -> () or (n, channels) -> (channels,), mm/s.
 
     Whole blocks of the recording are measured one after the other, as firmware does, and the mean is of their squares. A line
-    at least 2.5 bins inside the band is right within 0.1 %; one at a border counts with half its power.
+    at least 2 bins inside the band is right within 0.1 %; one at a border counts with half its power.
 
     Args:
         samples: Acceleration; the mean and a trend of each block do not count.

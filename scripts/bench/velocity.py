@@ -2,7 +2,7 @@
 
     python scripts/bench/velocity.py [folder of the CWRU recordings]
 
-Accuracy: the largest error of sines of 1 m/s2 at 200 random frequencies and phases, 2.5 bins or more inside 10 to 1,000 Hz, and
+Accuracy: the largest error of sines of 1 m/s2 at 200 random frequencies and phases, 2 bins or more inside 10 to 1,000 Hz, and
 of pairs of such tones 4 bins apart or more. Costs: instructions of a sample and of the one that completes a block, at 12.8 kHz.
 """
 
@@ -57,7 +57,7 @@ def accuracy() -> None:
     for rate in (2560.0, 4096.0, 12000.0, 12800.0, 25600.0, 48000.0):
         plain = Vibration(rate, "m/s2")
         fixed = Vibration(rate, "m/s2", arithmetic="fixed", full_scale=20.0)
-        low, high = 10 + 2.5 * plain.width, 1000 - 2.5 * plain.width
+        low, high = 10 + 2 * plain.width, 1000 - 2 * plain.width
         time = np.arange(plain.span) / rate
         errors: list[list[float]] = [[], [], []]
         for _ in range(200):
