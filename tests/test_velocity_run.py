@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from support import invoke
+from tables import columns
 
 import micro
 from micro.config import parse_config
@@ -108,3 +109,43 @@ support = "rigid"
     done = invoke("new-firmware", tmp_path / "run", "--board", "cmake", "--out", tmp_path / "firmware")
     assert done.exit_code == 0, done.output
     assert (tmp_path / "firmware/src/mill_vibration.c").exists()
+
+
+def test_the_named_channels_of_files_are_measured_and_gaps_are_left_out(tmp_path):
+    rate, count = 600.0, 6000
+    time = np.arange(count) / rate
+    for name, level, missing in (("good1", 0.02, 700), ("good2", 0.02, None), ("worn", 0.2, None)):
+        x, y = (level * k * np.sin(2 * np.pi * 37 * time + k) for k in (1, 3))
+        cells = {"speed": 25 + np.sin(time + level), "x": x.round(6).tolist(), "y": y.round(6).tolist()}
+        if missing:
+            cells["x"][missing : missing + 50] = [""] * 50
+        (tmp_path / f"{name}.csv").write_text(columns(**cells))
+    raw = {
+        "job": "table",
+        "data": {
+            "folder": ".",
+            "files": "*.csv",
+            "sample_rate": rate,
+            "healthy_files": "good*",
+            "faulty_files": "worn*",
+            "on_missing": "drop",
+        },
+        "features": {"kind": "statistics", "window": 64, "hop": 32},
+        "teacher": {"sizes": [4]},
+        "student": {"sizes": [4]},
+        "vibration": {"unit": "g", "channels": ["y", "x"], "high": 200, "average": 1, "borders": [0.5, 1, 2]},
+    }
+    levels = prepare(parse_config(raw, tmp_path)).vibration
+    assert levels.channels == ("x", "y")
+    assert levels.vibration.measured == (1, 2)
+    found = {row.origin: row for row in levels.rows}
+    rms = 9806.65 * 0.02 * 3 / (2 * np.pi * 37) / np.sqrt(2)
+    for name, row in found.items():
+        assert row.high == pytest.approx(rms * (10 if "worn" in name else 1), rel=2e-3), name
+    assert {row.state for row in levels.rows} == {"healthy", "faulty"}
+    whole = count // levels.vibration.span
+    assert [found[name].blocks for name in sorted(found)] == [
+        700 // levels.vibration.span + (count - 750) // levels.vibration.span,
+        whole,
+        whole,
+    ]
