@@ -88,6 +88,8 @@ from micro.runs.start import run_pipeline as run_pipeline
 from micro.signal import FrontEnd as FrontEnd
 from micro.signal import Scaling as Scaling
 from micro.signal import fit_scaling as fit_scaling
+from micro.signal.severity import vibration_zone as vibration_zone
+from micro.signal.velocity import velocity_rms as velocity_rms
 from micro.streaming.step_model import stream as stream
 from micro.streaming.streamed import Streamed as Streamed
 from micro.tflite.footprint import Footprint as Footprint

@@ -31,6 +31,7 @@ from micro.config import (
     read,
     sources,
     text,
+    vibration,
 )
 
 PAGE = Path(__file__).parents[1] / "docs/config.md"
@@ -62,6 +63,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[estimate]": deployment.EstimateConfig,
     "[firmware]": deployment.FirmwareConfig,
     "[commissioning]": commissioning.CommissioningConfig,
+    "[vibration]": vibration.VibrationConfig,
 }
 WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", type(None): ""}
 PLURALS = {"text": "texts", "integer": "integers", "number": "numbers", "table": "tables"}

@@ -38,6 +38,7 @@ PARTS = {
     "front end": r"_front_end\.",
     "parameters": r"_(parameters|record)\.",
     "last stage": r"_(detector|commissioning|recognizer|labeler|estimator|predictor)\.",
+    "vibration": r"_vibration\.",
     "self-test": r"_self_test\.",
     "application": r"(^app|^sensor|_infer_static)\.",
     "board": r"^(main|startup|console|replay|ticks)\.",

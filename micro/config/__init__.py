@@ -49,6 +49,7 @@ from micro.config.renamed import RENAMED, RenamedError, require_current_names
 from micro.config.scored import probability_column, result_columns
 from micro.config.sources import PLACE, SourceConfig
 from micro.config.text import EMBEDDING, Span, TextData
+from micro.config.vibration import VibrationConfig
 
 __all__ = [
     "AUGMENTATIONS",
@@ -103,6 +104,7 @@ __all__ = [
     "Task",
     "TeacherConfig",
     "TextData",
+    "VibrationConfig",
     "load_config",
     "parse_config",
     "probability_column",

@@ -49,6 +49,7 @@ from micro.config.streaming import require_streaming
 from micro.config.teacher_inputs import require_teacher_inputs, with_teacher_features
 from micro.config.teacher_kinds import require_teacher
 from micro.config.text import require_labels_alone, require_no_text, require_text
+from micro.config.vibration import VibrationConfig, require_vibration
 
 # Seeds of NumPy, Keras and TensorFlow alike.
 LARGEST_SEED = 2**32 - 1
@@ -93,6 +94,7 @@ class Config(Section):
     estimate: EstimateConfig = EstimateConfig()
     firmware: FirmwareConfig = FirmwareConfig()
     commissioning: CommissioningConfig | None = None
+    vibration: VibrationConfig | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -125,6 +127,7 @@ class Config(Section):
         if self.commissioning is not None:
             around = (self.data, self.features, self.detect, self.teacher)
             require_commissioning(self.commissioning, *around, bool(self.sources))
+        require_vibration(self.vibration, self.data, bool(self.sources))
         self._of_text()
         return self
 

@@ -63,6 +63,7 @@ def cwru_parts(
         healthy_classes=("normal",),
         teacher_features=views.teacher,
         teacher_channels=CHANNELS,
+        recordings=tuple(recordings),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from micro.datasets.machines import Machines
+from micro.datasets.recording import Recording
 from micro.datasets.sources import SourceData
 from micro.datasets.views import Views
 from micro.datasets.window_parts import Origins
@@ -80,6 +81,7 @@ class Parts:
         predicted: Places, along the last axis, of the features that models predict from the others; empty where they give
             back all of them.
         related: Which recordings belong together.
+        recordings: All that were read, and `recorded`, the places of the student's channels in them, None for all.
         tested: Where the config has folds, the groups of which the test has windows.
         machines: Where each file is scaled by itself, what was learned of each; None where a target could not learn that.
     """
@@ -107,6 +109,8 @@ class Parts:
     tested: tuple[str, ...] = ()
     related: Origins = field(default_factory=Origins)
     machines: Machines | None = None
+    recordings: tuple[Recording, ...] = ()
+    recorded: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from micro.datasets.rig_windows import rig_parts
 from micro.datasets.table_windows import table_parts
 from micro.datasets.text import TextPart, text_parts
 from micro.datasets.unlabeled import NO_CLASS
+from micro.datasets.vibration_levels import notes_on_levels, vibration_levels
 from micro.datasets.views import TeacherInputs
 from micro.datasets.window_parts import TeacherView, Windows
 from micro.errors import DataError
@@ -90,7 +91,9 @@ def prepare(config: Config, fold: int = 0) -> Prepared:
     machines = parts.machines if config.commissioning is not None else None
     if machines is not None and machines.refused:
         raise DataError(machines.refused)
-    prepared = _scaled(replace(parts, notes=(*parts.notes, *notes), machines=machines))
+    levels = vibration_levels(config, parts)
+    notes = [*parts.notes, *notes, *notes_on_levels(levels)]
+    prepared = replace(_scaled(replace(parts, notes=tuple(notes), machines=machines)), vibration=levels)
     return prepared if config.distill.mixup is None else _mixed(prepared, config.distill.mixup, config.seed)
 
 

@@ -12,6 +12,7 @@ from micro.datasets.machines import Machines
 from micro.datasets.pieces import AnyTarget
 from micro.datasets.sources import SourceData
 from micro.datasets.text import Text
+from micro.datasets.vibration_levels import Levels
 from micro.datasets.window_parts import Origins, TeacherView, Windows
 from micro.detection.residual import measured, taken
 from micro.keras_graph.calibration_data import CALIBRATION_SAMPLES, calibration_data, drawn_evenly
@@ -49,6 +50,7 @@ class Prepared:
         tested: Where the config has folds, the groups of which the test has windows.
         related: Which recordings belong together.
         machines: Where the target learns its machine, what was learned of each file in the same way; else None.
+        vibration: Velocities of the recordings; None where none are asked for.
     """
 
     features: AnyFrontEnd
@@ -78,6 +80,7 @@ class Prepared:
     tested: tuple[str, ...] = ()
     related: Origins = field(default_factory=Origins)
     machines: Machines | None = None
+    vibration: Levels | None = None
 
     @property
     def of_teacher(self) -> Prepared:

@@ -84,4 +84,4 @@ def rig_parts(
         teacher_features=views.teacher,
         teacher_channels=CHANNELS,
     )
-    return replace(parts, notes=tuple(history_note(recordings, views)))
+    return replace(parts, notes=tuple(history_note(recordings, views)), recordings=tuple(recordings))

@@ -60,6 +60,8 @@ class Viewed:
             teacher_features=self.views.teacher,
             teacher_channels=names_of(self.views.teachers_channels, self.channels),
             sources=self.sources,
+            recordings=tuple(self.recordings),
+            recorded=self.views.students_channels,
         )
 
 

@@ -168,6 +168,7 @@ def _context(
     return {
         **CNames(name).context("front_end"),
         "digest": digest,
+        "part": "front_end",
         "joined": False,
         "predicts": False,
         "source": None,
@@ -204,6 +205,18 @@ def _context(
         "beyond_float": float_text(BEYOND),
         "arrays": arrays,
         **numbers,
+    }
+
+
+def fourier_context(front_end: FrontEnd) -> dict[str, Any]:
+    """For the templates of trend, window function and transform alone, where they serve another file."""
+    in_fixed = front_end.arithmetic == "fixed"
+    return {
+        "kinds": front_end.kinds,
+        "spectral": True,
+        "detrend": front_end.detrend,
+        "taper": front_end.taper,
+        **(_fixed_numbers(front_end, 0) if in_fixed else _float_numbers(front_end, 1.0, 0)),
     }
 
 

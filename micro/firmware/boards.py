@@ -61,6 +61,7 @@ PLAIN_STAGE: dict[str, object] = {
     "several": [],
     "values": "",
     "headers": [],
+    "vibration": None,
 }
 
 MACHINES = (

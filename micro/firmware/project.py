@@ -22,10 +22,12 @@ from micro.emission.estimator import estimator_files
 from micro.emission.labeler import labeler_files
 from micro.emission.recognizer import recognizer_files
 from micro.emission.sensor import sources_context
+from micro.emission.vibration import vibration_files
 from micro.errors import RunError
 from micro.firmware.boards import BOARDS, MACHINES, PLAIN_STAGE
 from micro.firmware.layout import Runtime, assembled
 from micro.firmware.text_project import text_project
+from micro.firmware.vibration import vibration_context
 from micro.runs.device import Firmware, faults_of, load_firmware, observe
 from micro.runs.finished import read_run
 from micro.runs.publish import write_folder
@@ -178,6 +180,8 @@ def project_files(
     graph, digest = read(firmware.deployed), sha256(firmware.deployed)
     context = {**_context(firmware, frames, name, digest, board, runtime, channels), **_pixels(firmware, image_size)}
     stage = _stage_files(firmware, graph, digest, name)
+    if firmware.vibration is not None:
+        stage |= vibration_files(firmware.vibration, digest, name, context["stage"])
     return assembled(stage, firmware.deployed, context, COMMON, board, runtime, class_names=class_names)
 
 
@@ -252,6 +256,7 @@ def _context(
         "block": _block(front_end.hop),
         "samples": [c_array(_sample_type(fixed), "", window).rows for window in main_of(samples)],
         **_expected(firmware, samples),
+        "vibration": vibration_context(firmware.vibration, main_of(samples)),
         "title": layout.title,
         "folder": layout.sources.format(name=name),
     }

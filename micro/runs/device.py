@@ -22,10 +22,12 @@ from micro.errors import RunError
 from micro.runs.commissioned import commissioned
 from micro.runs.evaluate import run_inputs
 from micro.runs.finished import read_run
+from micro.runs.run_report import RunReport
 from micro.signal import AnyFrontEnd, Frames, FrontEnd, Hops, JoinedFrames, JoinedFrontEnd, Scaling
 from micro.signal.joined import counts_of, int8_of, streamed
 from micro.signal.joined_frames import arrivals_of, main_of
 from micro.signal.learned import as_scaling
+from micro.signal.velocity import Vibration
 from micro.support.wording import counted
 from micro.tflite.graph import read
 
@@ -72,7 +74,7 @@ class Firmware:
 
     `step` is the model as one that takes the rows of a hop, where the chip runs that one in place of `tflite`. From the first
     whole window on both give the same. With `commissioning` the detector learns scaling and threshold of its machine from the
-    first windows after a reset.
+    first windows after a reset. `vibration` is what is measured next to all that, which nothing else depends on.
     """
 
     front_end: AnyFrontEnd
@@ -81,6 +83,7 @@ class Firmware:
     decider: Decider
     step: bytes | None = None
     commissioning: Commissioning | None = None
+    vibration: Vibration | None = None
 
     @property
     def hops(self) -> Hops | None:
@@ -309,7 +312,16 @@ def load_firmware(run_folder: str | Path) -> Firmware:
     if learns is not None and isinstance(report.features, FrontEnd):
         # Of a machine that is not known yet, with which the self-test runs.
         scaling = as_scaling(report.features, learns.prior.learned)
-    return Firmware(report.features, scaling, content, decider, _step_of(folder, config), learns)
+    vibration = _vibration_of(report, config, decider)
+    return Firmware(report.features, scaling, content, decider, _step_of(folder, config), learns, vibration)
+
+
+def _vibration_of(report: RunReport, config: Config, decider: Decider) -> Vibration | None:
+    """What velocity is measured of, where the run's config asks for it."""
+    if config.vibration is None or not isinstance(report.features, FrontEnd):
+        return None
+    data = report.data
+    return config.vibration.of(data.channels, data.sample_rate, report.features, decider.saturation)
 
 
 def _step_of(folder: Path, config: Config) -> bytes | None:

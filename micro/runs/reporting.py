@@ -47,6 +47,7 @@ from micro.runs.report_parts import (
 from micro.runs.run_report import RunReport
 from micro.runs.seed_run import SeedRun, StageResult
 from micro.runs.text_figures import text_report
+from micro.runs.vibration_report import vibration_report
 from micro.signal import FrontEnd
 from micro.streaming.streamed import Streamed
 from micro.tflite.graph import read
@@ -170,6 +171,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         recipe=results.recipe,
         streaming=emitted.streaming,
         commissioning=emitted.commissioning,
+        **vibration_report(data.vibration),
     )
     if results.others:
         folds = fold_reports(config, (data, *results.others), results.seeds[:: config.seeds], metrics)

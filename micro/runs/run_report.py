@@ -48,6 +48,7 @@ from micro.runs.report_parts import (
     of_target,
 )
 from micro.runs.verdict import Verdict
+from micro.runs.vibration_report import VibrationReport
 from micro.signal import FrontEnd, JoinedFrontEnd, Scaling
 from micro.support.files import json_bytes
 from micro.tflite.footprint import Footprint
@@ -82,6 +83,7 @@ class RunReport(Part):
         verdict: None after a recalibration.
         streaming: The student as a model that takes a hop; None where the firmware does not stream.
         commissioning: How the firmware's detector learns its machine; None where scaling and threshold are the run's.
+        vibration: Velocities of the recordings; None where the config asks for none.
         recipe: What was tried for recipe "auto", and what was chosen; None where the config says what is taught.
 
     Examples:
@@ -139,6 +141,7 @@ class RunReport(Part):
     recipe: RecipeChoice | None = None
     streaming: StreamingReport | None = None
     commissioning: Commissioning | None = None
+    vibration: VibrationReport | None = None
 
     @property
     def metric(self) -> str:

@@ -61,7 +61,11 @@ def quantized(
 
 def detrended(spec: Spec, x: np.ndarray) -> np.ndarray:
     """Counts (n, window) without their mean or trend, with fraction bits."""
-    fine = x << SAMPLE_FRACTION
+    return without_trend(spec, x << SAMPLE_FRACTION)
+
+
+def without_trend(spec: Spec, fine: np.ndarray) -> np.ndarray:
+    """As `detrended`, of counts that have their fraction bits."""
     if spec.detrend == "none":
         return fine
     fine = fine - (fine.sum(axis=1) // spec.length)[:, None]

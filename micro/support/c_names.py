@@ -51,6 +51,8 @@ ENDINGS = (
     "_numbers",
     "_number_name",
     "_predictor",
+    "_vibration",
+    "_zone",
     "_self_test",
     "_infer",
     "_infer_static",
