@@ -84,6 +84,13 @@ from micro.runs.start import run_pipeline as run_pipeline
 from micro.signal import FrontEnd as FrontEnd
 from micro.signal import Scaling as Scaling
 from micro.signal import fit_scaling as fit_scaling
+from micro.signal.bearings import Bearing as Bearing
+from micro.signal.bearings import FaultOrders as FaultOrders
+from micro.signal.bearings import bearing_orders as bearing_orders
+from micro.signal.diagnosis import Diagnosis as Diagnosis
+from micro.signal.diagnosis import diagnose as diagnose
+from micro.signal.shaft_speed import ShaftSpeed as ShaftSpeed
+from micro.signal.shaft_speed import estimate_speed as estimate_speed
 from micro.streaming.step_model import stream as stream
 from micro.streaming.streamed import Streamed as Streamed
 from micro.tflite.footprint import Footprint as Footprint
