@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -122,6 +121,25 @@ def bearing_orders(bearing: Bearing | str) -> FaultOrders:
     )
 
 
+def parsed_bearing(text: str) -> Bearing:
+    """A bearing as it is typed: '6205', or '9, 7.94, 39.04' for balls, ball diameter and pitch diameter, with a contact angle
+    as fourth number where it is not 0.
+
+    Raises:
+        ValueError: For a name that is not known, or numbers that are no geometry.
+    """
+    words = text.split(",")
+    if len(words) == 1:
+        return known_bearing(text)
+    try:
+        balls, *lengths = (float(word) for word in words)
+    except ValueError:
+        balls, lengths = math.nan, []
+    if len(lengths) not in (2, 3) or balls != round(balls if math.isfinite(balls) else 0):
+        raise ValueError(f"a bearing is a name or BALLS,BALL_DIAMETER,PITCH_DIAMETER[,CONTACT_ANGLE], got {text!r}")
+    return Bearing(int(balls), lengths[0], lengths[1], lengths[2] if len(lengths) > 2 else 0.0, name=text)
+
+
 def known_bearing(name: str) -> Bearing:
     """The bearing of a name such as '6205' or '6205-2RS'.
 
@@ -135,9 +153,7 @@ def known_bearing(name: str) -> Bearing:
         rest = wanted.removeprefix(known)
         if wanted.startswith(known) and not rest[0].isdigit():
             return BEARINGS[known]
-    near = difflib.get_close_matches(wanted, BEARINGS, 1, 0.75)
-    meant = f" (did you mean {near[0]!r}?)" if near else ""
     raise ValueError(
-        f"the geometry of bearing {name!r} is not known{meant}; those of {', '.join(BEARINGS)} are. For another give balls, "
-        "ball diameter and pitch diameter, from its maker"
+        f"the geometry of bearing {name!r} is not known; those of {', '.join(BEARINGS)} are. For another give balls, ball "
+        "diameter and pitch diameter, from its maker"
     )

@@ -91,6 +91,7 @@ def diagnose(
     bearing: Bearing | str,
     baseline: np.ndarray | None = None,
     *,
+    baseline_rpm: float | None = None,
     slip: float = 0.01,
 ) -> Diagnosis:
     """Which part of a bearing is damaged, from the vibration of its housing at a steady speed.
@@ -104,7 +105,8 @@ def diagnose(
         sample_rate: In Hz; half of it must be above 3.75 times the highest fault frequency.
         rpm: Turns of the shaft a minute; `estimate_speed` finds it where it is not known.
         bearing: Geometry, or a name such as '6205'.
-        baseline: (m,) of the healthy bearing, in the same place and at the same rate and speed.
+        baseline: (m,) of the healthy bearing, in the same place, at the same rate and about the same speed.
+        baseline_rpm: Speed of the baseline, `rpm` if None.
         slip: How far a fault's frequency may be from that of the geometry, as a fraction from 0 to 0.05.
 
     Raises:
@@ -120,8 +122,9 @@ def diagnose(
         'outer race'
     """
     samples = _checked("samples", samples)
-    if not (sample_rate > 0 and math.isfinite(sample_rate) and rpm > 0 and math.isfinite(rpm)):
-        raise ValueError(f"sample_rate and rpm must be above 0, got {sample_rate:g} and {rpm:g}")
+    for name, value in (("sample_rate", sample_rate), ("rpm", rpm), ("baseline_rpm", baseline_rpm)):
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name} must be above 0, got {value:g}")
     if not 0 <= slip <= 0.05:
         raise ValueError(f"slip must be from 0 to 0.05, got {slip:g}")
     own = bearing_orders(bearing)
@@ -129,14 +132,14 @@ def diagnose(
     least = _require_fit(samples, sample_rate, rpm, orders)
     shaft = rpm / 60
     level = whitened(samples, sample_rate, LEVELLED * shaft)
-    if not level.any():
-        raise ValueError("samples never change: the sensor gives nothing")
     band = choose_band(level, sample_rate, least)
     lines = _lines(level, sample_rate, shaft, orders, band, slip)
     if baseline is not None:
         healthy = _checked("baseline", baseline)
-        _require_fit(healthy, sample_rate, rpm, orders, "baseline")
-        before = _lines(whitened(healthy, sample_rate, LEVELLED * shaft), sample_rate, shaft, orders, band, slip)
+        before_rpm = rpm if baseline_rpm is None else baseline_rpm
+        _require_fit(healthy, sample_rate, before_rpm, orders, "baseline")
+        levelled = whitened(healthy, sample_rate, LEVELLED * before_rpm / 60)
+        before = _lines(levelled, sample_rate, before_rpm / 60, orders, band, slip)
         lines = tuple(replace(each, rise=each.level - max(was.level, 0.0)) for each, was in zip(lines, before))
     found = Diagnosis(None, lines, band, float(rpm))
     highest = found.highest
@@ -200,6 +203,8 @@ def _checked(name: str, samples: np.ndarray) -> np.ndarray:
         raise ValueError(f"{name} must be those of one sensor, (n,), got the shape {array.shape}")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} hold {int((~np.isfinite(array)).sum()):,} values that are not finite")
+    if len(array) and array.min() == array.max():
+        raise ValueError(f"{name} never change: the sensor gives nothing")
     return array
 
 

@@ -36,6 +36,7 @@ def main() -> None:
 def recordings(folder: Path, loads: list[int]) -> None:
     """A row for each recording, and the count of each load, without and with the healthy recording as baseline."""
     baseline = cwru.load(folder, [0])[0].samples[:, 0]
+    baseline_rpm = cwru.read_speed(folder, cwru.NORMAL_FILE)
     print("| file | fault | hp | named | dB | named with baseline | dB over it | band, kHz | speed found |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     counts: dict[tuple[int, bool], Counter[str]] = {}
@@ -49,7 +50,8 @@ def recordings(folder: Path, loads: list[int]) -> None:
             # The one healthy recording is no baseline of itself: its halves are, of each other.
             half = len(baseline) // 2
             healthy = recording.label == "normal"
-            other = diagnose(samples[:half] if healthy else samples, rate, rpm, "6205", baseline[half * healthy :])
+            tested = samples[:half] if healthy else samples
+            other = diagnose(tested, rate, rpm, "6205", baseline[half * healthy :], baseline_rpm=baseline_rpm)
             part = PARTS[recording.label.split("_")[0]]
             for found, with_baseline in ((alone, False), (other, True)):
                 counts.setdefault((load, with_baseline), Counter())[_result(found, part)] += 1
