@@ -83,6 +83,10 @@ class FaultOrders:
         bpfi: Ball pass frequency of the inner race.
         bsf: Ball spin frequency. A spot on a ball strikes both races in a turn of the ball: at twice this.
         ftf: Fundamental train frequency, that of the cage.
+
+    Examples:
+        >>> round(micro.bearing_orders("6205").of("ball"), 3)
+        4.713
     """
 
     bpfo: float

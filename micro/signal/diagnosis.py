@@ -63,6 +63,11 @@ class Diagnosis:
         lines: All four, in the order of `FAULTS`.
         band: Whose envelope was looked at, in Hz.
         rpm: Speed of the shaft.
+
+    Examples:
+        >>> noise = np.random.default_rng(0).normal(size=60000)
+        >>> print(micro.diagnose(noise, 12000, 1800, "6205"))
+        no bearing frequency stands out, band ... kHz
     """
 
     fault: Fault | None

@@ -28,6 +28,10 @@ class ShaftSpeed:
     Attributes:
         rpm: Turns a minute.
         margin: dB by which the multiples of this speed stand out more, on average, than those of any other in the range.
+
+    Examples:
+        >>> micro.ShaftSpeed(rpm=1770.0, margin=0.7).sure
+        False
     """
 
     rpm: float
@@ -52,6 +56,13 @@ def estimate_speed(samples: np.ndarray, sample_rate: float, low: float, high: fl
 
     Raises:
         ValueError: For another range, or samples too few or too slow for it.
+
+    Examples:
+        >>> time = np.arange(40000) / 4000
+        >>> shaft = sum(np.cos(2 * np.pi * k * 29.5 * time) for k in (1, 2, 3, 5))
+        >>> speed = micro.estimate_speed(shaft + np.random.default_rng(0).normal(size=40000), 4000, 1500, 2000)
+        >>> round(speed.rpm), speed.sure
+        (1770, True)
     """
     samples = np.asarray(samples, np.float64).reshape(-1)
     if not 0 < low < high < 2 * low:

@@ -28,6 +28,7 @@ ENDINGS = (
     "_ops",
     "_front_end",
     "_detector",
+    "_diagnosis",
     "_recognizer",
     "_class_name",
     "_labeler",
