@@ -10,6 +10,7 @@ from test_bearings import struck
 
 import micro
 from micro.datasets import cwru
+from micro.firmware.qemu import missing_for, run_in_qemu
 from micro.signal.bearings import FAULTS
 
 # What is written for each sample that leads to more than waiting: the status, and after a result its named part and levels.
@@ -81,6 +82,64 @@ def test_silence_names_nothing_and_a_sample_that_is_no_number_starts_over(tmp_pa
     assert found["status"].tolist() == [3, 1, 3, 3, 1]
     assert (found["named"] == -1).all()
     assert (found["level"] == 0).all()
+
+
+# Samples of a small generator of integers, which Python repeats.
+ON_CORE = """
+#include "console.h"
+#include "mo_diagnosis.h"
+static mo_diagnosis state;
+int main(void) {
+  const int out = console_open("result.bin", 1);
+  uint32_t seed = 1u;
+  int32_t i;
+  mo_diagnosis_reset(&state);
+  for (i = 0; i < MO_DIAGNOSIS_WINDOW; ++i) {
+    seed = seed * 1664525u + 1013904223u;
+    (void)mo_diagnosis_push(&state, (float)(int32_t)(seed >> 16) * (i % 5 == 0 ? 4.0f : 1.0f));
+  }
+  (void)console_write(out, state.level, sizeof state.level);
+  return 0;
+}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("core", ["m4f", "m0", "m55"])
+def test_emulated_cores_give_the_bits_of_python(core, tmp_path):
+    if missing := missing_for(core):
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    monitor = micro.BearingMonitor("6205", 1797, 1300, **SMALL)
+    micro.emit_diagnosis(monitor, tmp_path, "mo")
+    (tmp_path / "main.c").write_text(ON_CORE)
+    seed, samples = 1, []
+    for place in range(monitor.window):
+        seed = (seed * 1664525 + 1013904223) % 2**32
+        samples.append((seed >> 16) * (4.0 if place % 5 == 0 else 1.0))
+    found = np.frombuffer(run_in_qemu(tmp_path, core, ["mo_diagnosis.c", "main.c"]), "<i4")
+    np.testing.assert_array_equal(found, monitor.levels(np.array(samples))[0].view(np.int32))
+
+
+@pytest.mark.slow
+def test_the_c_breaks_no_required_rule_of_misra_and_compiles_without_warnings_everywhere(tmp_path):
+    from test_emitted_c import ADVISORY, COMPILERS, STRICT, broken_rules, require_clean
+
+    _, source = micro.emit_diagnosis(micro.BearingMonitor("6205", 1797, 12_000), tmp_path, "mo")
+    for command in COMPILERS.values():
+        works = (
+            shutil.which(command[0])
+            and not subprocess.run(
+                [*command, "-fsyntax-only", "-xc", "-"], input=b"#include <math.h>\n", capture_output=True
+            ).returncode
+        )
+        for standard in ("-std=c99", "-std=c11") if works else ():
+            require_clean([*command, standard, *STRICT, "-fsyntax-only", source])
+    if shutil.which("cppcheck") is None:
+        pytest.skip("cppcheck is not installed")
+    floats = ("-DFLT_RADIX=2", "-DFLT_MANT_DIG=24")
+    found = broken_rules([floats[0], source], tmp_path, floats[1])
+    assert {rule for rule, _ in found} - set(ADVISORY.split()) == set()
+    assert found, "nothing was checked"
 
 
 @pytest.mark.parametrize("fault", FAULTS[:3])

@@ -55,8 +55,7 @@ def emit_diagnosis(monitor: BearingMonitor, directory: str | Path, name: str) ->
         "threshold": float_text(monitor.threshold),
         "least_rise": float_text(LEAST_RISE),
         "silence": float_text(float(float32.SILENCE)),
-        "one_bits": float32.ONE_BITS,
-        "root_half_bits": float32.ROOT_HALF_BITS,
+        "root_half": float_text(float(np.int32(float32.ROOT_HALF_BITS).view(np.float32))),
         "series": [float_text(float(term)) for term in float32.SERIES],
         "log10_2": float_text(float(float32.LOG10_2)),
     }

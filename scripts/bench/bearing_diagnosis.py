@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from micro.datasets import cwru
+from micro.signal.bearing_monitor import BearingMonitor
 from micro.signal.bearings import Fault
 from micro.signal.diagnosis import Diagnosis, diagnose
 from micro.signal.shaft_speed import estimate_speed
@@ -29,6 +30,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.folder is not None:
         recordings(arguments.folder, arguments.loads)
+        on_chip(arguments.folder, arguments.loads)
     if arguments.noise:
         noise()
 
@@ -65,6 +67,27 @@ def recordings(folder: Path, loads: list[int]) -> None:
         print(f"load {load} hp, {'with' if with_baseline else 'without'} baseline: {dict(results)}")
 
 
+def on_chip(folder: Path, loads: list[int]) -> None:
+    """What a chip names in each recording, and the highest of its levels."""
+    counts: dict[int, Counter[str]] = {}
+    for load in loads:
+        for recording in cwru.load(folder, [load]):
+            healthy = recording.label == "normal"
+            if healthy and load != 0:
+                continue
+            rpm = cwru.read_speed(folder, int(recording.name.removesuffix(".mat")))
+            monitor = BearingMonitor("6205", rpm, cwru.SAMPLE_RATE, blocks=4 if healthy else 8)
+            levels = monitor.levels(recording.samples)[0]
+            named, part = monitor.named(levels), PARTS[recording.label.split("_")[0]]
+            result = "right" if named == part else "none" if named is None else "wrong"
+            counts.setdefault(load, Counter())[result] += 1
+            print(
+                f"chip: {recording.name}, {recording.label}, {load} hp: {named or 'none'}, {result}, {levels.max():.1f} dB"
+            )
+    for load, results in counts.items():
+        print(f"chip, load {load} hp: {dict(results)}")
+
+
 def _result(found: Diagnosis, part: Fault | None) -> str:
     return "right" if found.fault == part else "none" if found.fault is None else "wrong"
 
@@ -75,6 +98,9 @@ def _named(found: Diagnosis, part: Fault | None) -> str:
 
 def noise(recordings: int = 400, rate: float = 6000.0, rpm: float = 1800.0) -> None:
     """dB that Gaussian noise reaches, by length, and the margin of speeds found in it."""
+    monitor = BearingMonitor("6205", rpm, rate)
+    chip = [monitor.levels(np.random.default_rng(seed).normal(size=monitor.window)).max() for seed in range(recordings)]
+    print(f"chip, {monitor.turns * monitor.blocks} turns: most of {recordings} {max(chip):.1f} dB")
     for turns in (64, 96, 160, 320):
         levels, margins = [], []
         for seed in range(recordings):
