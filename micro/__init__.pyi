@@ -46,6 +46,7 @@ from micro.detection.threshold import calibrate as calibrate
 from micro.detection.threshold import reconstruction_error as reconstruction_error
 from micro.emission import emit as emit
 from micro.emission.detector import emit_detector as emit_detector
+from micro.emission.diagnosis import emit_diagnosis as emit_diagnosis
 from micro.emission.estimator import emit_estimator as emit_estimator
 from micro.emission.front_end import emit_front_end as emit_front_end
 from micro.emission.labeler import emit_labeler as emit_labeler
@@ -88,7 +89,15 @@ from micro.runs.start import run_pipeline as run_pipeline
 from micro.signal import FrontEnd as FrontEnd
 from micro.signal import Scaling as Scaling
 from micro.signal import fit_scaling as fit_scaling
+from micro.signal.bearing_monitor import BearingMonitor as BearingMonitor
+from micro.signal.bearings import Bearing as Bearing
+from micro.signal.bearings import FaultOrders as FaultOrders
+from micro.signal.bearings import bearing_orders as bearing_orders
+from micro.signal.diagnosis import Diagnosis as Diagnosis
+from micro.signal.diagnosis import diagnose as diagnose
 from micro.signal.severity import vibration_zone as vibration_zone
+from micro.signal.shaft_speed import ShaftSpeed as ShaftSpeed
+from micro.signal.shaft_speed import estimate_speed as estimate_speed
 from micro.signal.velocity import velocity_rms as velocity_rms
 from micro.streaming.step_model import stream as stream
 from micro.streaming.streamed import Streamed as Streamed

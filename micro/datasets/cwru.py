@@ -64,8 +64,24 @@ def load(folder: str | Path, loads: Sequence[int], *, baseline_rate: float = 48_
 
 def read_mat(folder: Path, number: int) -> np.ndarray:
     """The drive-end channel of one file, (n,) float32."""
-    path = folder / f"{number}.mat"
     key = f"X{number:03d}_DE_time"
+    path, samples = _variable(folder, number, key)
+    if len(samples) < SAMPLE_RATE or not np.isfinite(samples).all():
+        raise DataError(f"{path} is damaged: {key} holds {len(samples)} samples, some may not be finite")
+    return samples
+
+
+def read_speed(folder: Path, number: int) -> float:
+    """The shaft's speed in one file, in RPM."""
+    path, speed = _variable(folder, number, f"X{number:03d}RPM")
+    if len(speed) != 1 or not 0 < speed[0] < 10_000:
+        raise DataError(f"{path} is damaged: its speed is {speed.tolist()}")
+    return float(speed[0])
+
+
+def _variable(folder: Path, number: int, key: str) -> tuple[Path, np.ndarray]:
+    """One file's path, and a variable of it as (n,) float32."""
+    path = folder / f"{number}.mat"
     if not path.is_file():
         raise DataError(f"{path} is missing; download it from {WHERE}")
     try:
@@ -74,7 +90,4 @@ def read_mat(folder: Path, number: int) -> np.ndarray:
         raise DataError(f"{path} is damaged: {error}; download it again from {WHERE}") from None
     if key not in content:
         raise DataError(f"{path} is damaged: it has no {key}; download it again from {WHERE}")
-    samples = np.asarray(content[key], np.float32).reshape(-1)
-    if len(samples) < SAMPLE_RATE or not np.isfinite(samples).all():
-        raise DataError(f"{path} is damaged: {key} holds {len(samples)} samples, some may not be finite")
-    return samples
+    return path, np.asarray(content[key], np.float32).reshape(-1)

@@ -42,6 +42,7 @@ ENDINGS = (
     "_record",
     "_flash",
     "_slots",
+    "_diagnosis",
     "_recognizer",
     "_class_name",
     "_labeler",
