@@ -71,7 +71,7 @@ KEYWORDS = words(
 # Files of the projects themselves, whatever the model is called.
 PROJECT_FILES = words(
     """
-    app console link main replay sensor sketch startup ticks
+    app console link main replay sample_queue sensor sketch startup ticks
     """
 )
 
