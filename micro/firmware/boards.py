@@ -206,4 +206,16 @@ BOARDS = {
             "src/main.c": "esp-idf/main.c.j2",
         },
     ),
+    "stm32cubeide": Board(
+        "STM32CubeIDE",
+        "Core/Src",
+        SOURCES,
+        {
+            ".cproject": "stm32cubeide/cproject.xml.j2",
+            ".project": "stm32cubeide/project.xml.j2",
+            "Core/Src/main.c": "stm32cubeide/main.c.j2",
+            "README.md": "stm32cubeide/README.md.j2",
+        },
+    ),
+    "files": Board("a project of your own", "src", SOURCES, {"README.md": "files/README.md.j2"}),
 }

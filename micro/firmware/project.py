@@ -95,7 +95,7 @@ def new_firmware(
         ['rig-firmware/CMakeLists.txt', 'rig-firmware/main/CMakeLists.txt']
         >>> micro.new_firmware("runs/rig", "rig-firmware", "toaster")
         Traceback (most recent call last):
-        ValueError: board must be one of bare-cortex-m, cmake, esp-idf, arduino, zephyr, platformio, got 'toaster'
+        ValueError: board must be one of bare-cortex-m, cmake, esp-idf, arduino, zephyr, platformio, ...
     """
     if board not in BOARDS:
         raise ValueError(f"board must be one of {', '.join(BOARDS)}, got {board!r}")
