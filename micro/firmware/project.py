@@ -265,6 +265,8 @@ def _context(
         **_expected(firmware, samples),
         "title": layout.title,
         "folder": layout.sources.format(name=name),
+        "examples": layout.examples,
+        "pins": front_end.channels,
     }
 
 
