@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from micro.emission.c_text import render
 from micro.firmware.building import missing_tools
 from micro.firmware.project import project_files
 from micro.firmware.qemu import TEMPLATES
-from micro.program.real_time import Pace, real_time, ring_of
+from micro.program.real_time import Pace, current_of, real_time, ring_of
+from micro.targets.boards import board_of
 from micro.targets.cores import core_of
 
 PACE = Pace(rate=12800.0, hop=512, push=120_000, hop_instructions=180_000, counted_on="m4f", fixed=False)
@@ -200,3 +202,42 @@ def test_an_interrupt_feeds_the_queue_while_windows_are_computed(tmp_path):
     assert "self-test: pass" in printed[128]
     assert "samples lost" not in printed[128]
     assert "samples lost" in printed[2]
+
+
+def test_the_current_is_the_table_s_by_the_share_of_time_awake():
+    board = board_of("nrf52840")
+    pace = replace(PACE, window=1024)
+    found = real_time(pace, core_of("m4f"), 32.0, board.id)
+    share = core_of("m4f").cycles[1] * 180_000 * 25 / 32e6
+    active = board.active_ma / 2
+    said = current_of(found, pace, board)
+    assert (
+        f"about {share * active + (1 - share) * board.sleep_ua / 1e3:.2g} mA without a break" in said
+        or "uA without" in said
+    )
+    minute = share * 0.08 / 60 * 1e3 * active + board.sleep_ua
+    assert f"{minute:.2g} uA with a window a minute" in said
+    assert current_of(replace(found, load=(2.0, 2.0, 2.0)), pace, board) is None
+
+
+def test_a_program_that_sleeps_between_windows_judges_whole_windows_one_at_a_time(tmp_path):
+    sensor = """
+#include "sensor.h"
+#include "app.h"
+int sensor_read(pump_sample *sample) {
+  static uint32_t n;
+  int c;
+  for (c = 0; c < PUMP_CHANNELS; ++c) { sample[c] = 0.001f * (pump_sample)((n * 7u) % 13u); }
+  return ++n > 3u * PUMP_WINDOW ? -1 : 0;
+}
+"""
+    folder = project(tmp_path / "p", sensor)
+    main = folder / "main.c"
+    main.write_text(
+        main.read_text().replace("{ (void)seconds; }", '{ app_print(seconds == 60u ? "sleeps\\n" : "wrong\\n"); }')
+    )
+    done = subprocess.run([build_app(folder, "-DAPP_EVERY=60", "-DAPP_LOG=1")], capture_output=True, text=True)
+    rows = done.stdout.splitlines()
+    assert rows[0].startswith("status")
+    assert [row.partition(",")[0] for row in rows[1:]].count("sleeps") == 3
+    assert len(rows) == 7

@@ -62,6 +62,7 @@ PLAIN_STAGE: dict[str, object] = {
     "several": [],
     "values": "",
     "headers": [],
+    "hops": False,
 }
 
 MACHINES = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from micro.targets.boards import Board
 from micro.targets.cores import Core
 
 # As tables of instructions have it where nobody says a clock.
@@ -22,6 +23,7 @@ class Pace:
         hop_instructions: Instructions of all calls of a hop.
         counted_on: The core that they were counted on.
         fixed: Whether the front end computes in integers.
+        window: Samples of a window.
     """
 
     rate: float
@@ -30,6 +32,7 @@ class Pace:
     hop_instructions: int
     counted_on: str
     fixed: bool
+    window: int = 0
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,24 @@ def real_time(pace: Pace, core: Core, mhz: float, where: str | None = None) -> R
         ring_of(arriving),
         not (core.fpu or pace.fixed),
     )
+
+
+def current_of(found: RealTime, pace: Pace, board: Board) -> str | None:
+    """What a board draws, without a break and with a window a minute, in a sentence; None where its currents are not known."""
+    if board.active_ma is None or board.sleep_ua is None or not found.holds:
+        return None
+    # A slower clock draws less for longer.
+    active = board.active_ma * found.mhz / board.mhz
+    awake = found.load[1] * pace.window / pace.rate / 60
+    drawn = [1e3 * share * active + (1 - share) * board.sleep_ua for share in (found.load[1], min(1.0, awake))]
+    return (
+        f"current of {board.id} alone: about {_microamperes(drawn[0])} without a break, {_microamperes(drawn[1])} with a "
+        "window a minute and sleep in between (APP_EVERY); sensor, radio and regulator come on top"
+    )
+
+
+def _microamperes(value: float) -> str:
+    return f"{value / 1e3:.2g} mA" if value >= 1000 else f"{value:.2g} uA" if value < 100 else f"{value:.0f} uA"
 
 
 def ring_of(arriving: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from micro.config import Config
-from micro.program.real_time import USUAL_MHZ, Pace, RealTime, real_time
+from micro.program.real_time import USUAL_MHZ, Pace, RealTime, current_of, real_time
 from micro.runs.emulated import Emulated
 from micro.runs.run_report import RunReport
 from micro.targets.boards import Board, board_of
@@ -28,8 +28,8 @@ def real_times(
         board: A board of `micro.targets.boards`; None for the config's.
         mhz: A clock; None for that of the config's latency, or the board's highest, or 64 MHz where there is no board.
 
-    Returns: For each its real time, or a sentence that says why it is not known; empty for text, pictures and recordings
-    without a sample rate.
+    Returns: For each its real time, of a board also its current in a sentence, or a sentence that says why it is not known;
+    empty for text, pictures and recordings without a sample rate.
 
     Raises:
         ValueError: For an unknown board, or a clock above the board's.
@@ -44,24 +44,29 @@ def real_times(
         return ()
     counted = report.emulated if emulated is None else emulated
     if on is not None:
-        return (_on_board(report, on, mhz or on.mhz, counted),)
+        return _on_board(report, on, mhz or on.mhz, counted)
     known = (real_time(_pace(report, each), core_of(each.core), mhz or USUAL_MHZ) for each in counted)
     return tuple(each for each in known if each is not None)
 
 
-def _on_board(report: RunReport, board: Board, mhz: float, counted: Sequence[Emulated]) -> RealTime | str:
-    """Real time on a board, or why it is not known."""
+def _on_board(report: RunReport, board: Board, mhz: float, counted: Sequence[Emulated]) -> tuple[RealTime | str, ...]:
+    """Real time on a board and the current that it draws, or why they are not known."""
     core = core_of(board.core)
     unknown = f"real time on {board.id} at {mhz:g} MHz: not known"
     if core.counted_in != "QEMU" or core.counted_as not in ("m0", "m4f", "m33", "m55"):
-        return f"{unknown}: the firmware's instructions on {core.title} are not counted"
+        return (f"{unknown}: the firmware's instructions on {core.title} are not counted",)
     found = next((each for each in counted if each.core == core.counted_as), None)
     if found is None:
-        return f"{unknown}: `keras-kd emulate RUN --core {core.counted_as}` counts what it takes"
-    return real_time(_pace(report, found), core, mhz, board.id) or (
-        f"{unknown}: {core.title} has no FPU, and its instructions of a front end in float32 are not counted; with "
-        "features.arithmetic = 'fixed' they are"
-    )
+        return (f"{unknown}: `keras-kd emulate RUN --core {core.counted_as}` counts what it takes",)
+    pace = _pace(report, found)
+    known = real_time(pace, core, mhz, board.id)
+    if known is None:
+        return (
+            f"{unknown}: {core.title} has no FPU, and its instructions of a front end in float32 are not counted; with "
+            "features.arithmetic = 'fixed' they are",
+        )
+    current = current_of(known, pace, board)
+    return (known,) if current is None else (known, current)
 
 
 def _pace(report: RunReport, counted: Emulated) -> Pace:
@@ -77,4 +82,5 @@ def _pace(report: RunReport, counted: Emulated) -> Pace:
         counted.hop_instructions or window,
         counted.core,
         front_end.arithmetic == "fixed",
+        front_end.window,
     )
