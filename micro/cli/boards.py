@@ -14,6 +14,7 @@ from micro.cli.terminal import as_json, print_json
 if TYPE_CHECKING:
     from micro.program.budget import Check
     from micro.program.placement import Placement
+    from micro.program.real_time import RealTime
     from micro.program.size import Kernels
     from micro.targets.cores import Runtime
 
@@ -65,7 +66,7 @@ def boards(
 
 
 @click.command(short_help="Check a .tflite against a budget")
-@click.argument("model", type=click.Path(dir_okay=False))
+@click.argument("model", type=click.Path())
 @click.option("--flash", help="Bytes that the program may take, such as 64KiB: kernels, interpreter and constants.")
 @click.option("--ram", help="Bytes that its tensors may take on a 32-bit chip, such as 16KiB.")
 @click.option("--latency", help="Time of an inference and the clock, such as 20ms@64MHz.")
@@ -83,10 +84,11 @@ def boards(
 )
 @as_json
 def check(model: str, as_json: bool, runtime: Runtime, kernels: Kernels, **limits: str | None) -> int:
-    """Check MODEL.tflite against a budget of flash, RAM, time and energy. Exit code 1 if it does not fit.
+    """Check MODEL.tflite, or the student of a run folder, against a budget. Exit code 1 if it does not fit.
 
     Flash and RAM are those of the whole program with its runtime, static C or TFLite Micro; start-up code, drivers and the
-    stack come on top. Time and energy are estimates, whose range is printed.
+    stack come on top. Time and energy are estimates, whose range is printed. Of a run that `keras-kd emulate` has counted,
+    with --board, features count too: whether the firmware keeps up with its sensor.
 
     \b
     Example:
@@ -97,18 +99,34 @@ def check(model: str, as_json: bool, runtime: Runtime, kernels: Kernels, **limit
     from micro.cli.sizes import costs_of
     from micro.program.budget import check as check_model
 
-    found = check_model(model, kernels=kernels, runtime=runtime, **limits)
+    found = check_model(tflite_of(model), kernels=kernels, runtime=runtime, **limits)
+    paces = _paces(model, limits["board"], limits["latency"]) if runtime == "static" else ()
+    fits = found.fits and all(isinstance(each, str) or each.holds for each in paces)
     if as_json:
-        result = {"fits": found.fits, "broken": found.broken, "flash_budget": found.flash, "ram_budget": found.ram}
+        result = {"fits": fits, "broken": found.broken, "flash_budget": found.flash, "ram_budget": found.ram}
         result |= {"arena_compared": found.arena_bytes, "kernels": found.kernels}
         result |= {
             "program": {**dataclasses.asdict(found.program), "flash": found.program.flash, "ram": found.program.ram}
         }
         result |= {"milliseconds": found.milliseconds, "microjoules": found.microjoules, "basis": found.basis}
-        print_json({**result, **costs_of(found.footprint)})
+        print_json({**result, "real_time": [str(each) for each in paces], **costs_of(found.footprint)})
     else:
         click.echo(_fitting(found) if found.fits else "\n".join(found.broken))
-    return 0 if found.fits else 1
+        for each in paces:
+            click.echo(str(each))
+    return 0 if fits else 1
+
+
+def _paces(model: str, board: str | None, latency: str | None) -> Sequence[RealTime | str]:
+    """Whether the firmware of a run folder keeps up with its sensor on a board; nothing of a .tflite, or without a board."""
+    if board is None or not Path(model).is_dir():
+        return ()
+    from micro.runs.finished import read_run
+    from micro.runs.real_time import real_times
+    from micro.targets.units import parse_latency
+
+    mhz = None if latency is None else parse_latency(latency, "latency").mhz
+    return real_times(*read_run(Path(model)), None, board, mhz)
 
 
 def _fitting(found: Check) -> str:

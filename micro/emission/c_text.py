@@ -12,10 +12,33 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+# What is emitted belongs to whoever emits it. This license asks for no attribution, so that it may be part of any firmware.
+EMITTED_LICENSE = "0BSD"
+# How a file of a kind says its license, by the end of its name; files of the other kinds cannot or need not.
+_LICENSE_LINES = {
+    f"{opened}SPDX-License-Identifier: {EMITTED_LICENSE}{closed}\n": endings
+    for opened, closed, endings in (
+        ("/* ", " */", (".c", ".h", ".cc", ".cpp", ".ino", ".ld")),
+        ("# ", "", ("Makefile", "CMakeLists.txt", "Kconfig", ".conf", ".defaults", ".overlay", ".yaml", ".yml")),
+        ("; ", "", (".ini",)),
+    )
+}
+
 
 def render(template: str, context: Mapping[str, Any], folder: str = "emission/templates") -> str:
-    """Fill in a template of a folder of `micro`; a name that the context lacks is an error."""
-    return str(_environment(folder).get_template(template).render(context))
+    """Fill in a template of a folder of `micro`, behind a line with its license; a name that the context lacks is an error."""
+    return license_line(template.removesuffix(".j2")) + str(_environment(folder).get_template(template).render(context))
+
+
+def license_line(file: str) -> str:
+    """The first line of an emitted file of this name; empty where it has none, as a README.
+
+    Examples:
+        >>> from micro.emission.c_text import license_line
+        >>> license_line("src/app.c"), license_line("README.md")
+        ('/* SPDX-License-Identifier: 0BSD */\\n', '')
+    """
+    return next((line for line, endings in _LICENSE_LINES.items() if file.endswith(endings)), "")
 
 
 @cache

@@ -19,6 +19,7 @@ class Board:
         templates: Template of each further file of the project, by the file's path; `{name}` in paths is the firmware's name.
         tflm: The same with TFLite Micro as runtime, where the files differ.
         cpp: Ending of the names of C++ files.
+        examples: Templates of sensors that are read by the platform's own drivers, which go to examples/ and are not compiled.
     """
 
     title: str
@@ -27,6 +28,7 @@ class Board:
     templates: dict[str, str]
     tflm: dict[str, str] | None = None
     cpp: str = ".cc"
+    examples: tuple[str, ...] = ()
 
     def files(self, runtime: str) -> dict[str, str]:
         """Templates of a runtime, by path."""
@@ -62,6 +64,7 @@ PLAIN_STAGE: dict[str, object] = {
     "values": "",
     "headers": [],
     "vibration": None,
+    "hops": False,
 }
 
 MACHINES = (
@@ -163,6 +166,7 @@ BOARDS = {
             "main/main.c": "esp-idf/main.c.j2",
             "sdkconfig.defaults": "esp-idf/sdkconfig.defaults.j2",
         },
+        examples=("sensor_esp_microphone.c",),
     ),
     "arduino": Board(
         "Arduino",
@@ -175,6 +179,7 @@ BOARDS = {
         },
         # Arduino cores from before 2024 do not compile .cc files of a sketch.
         cpp=".cpp",
+        examples=("sensor_arduino_analog.cpp",),
     ),
     "zephyr": Board(
         "Zephyr",
@@ -187,6 +192,7 @@ BOARDS = {
             "prj.conf": "zephyr/prj.conf.j2",
             "src/main.c": "zephyr/main.c.j2",
         },
+        examples=("sensor_zephyr_accelerometer.c", "accelerometer.overlay"),
     ),
     "platformio": Board(
         "PlatformIO",
@@ -207,5 +213,18 @@ BOARDS = {
             "src/idf_component.yml": "esp-idf/idf_component.yml.j2",
             "src/main.c": "esp-idf/main.c.j2",
         },
+        examples=("sensor_arduino_analog.cpp", "sensor_esp_microphone.c"),
     ),
+    "stm32cubeide": Board(
+        "STM32CubeIDE",
+        "Core/Src",
+        SOURCES,
+        {
+            ".cproject": "stm32cubeide/cproject.xml.j2",
+            ".project": "stm32cubeide/project.xml.j2",
+            "Core/Src/main.c": "stm32cubeide/main.c.j2",
+            "README.md": "stm32cubeide/README.md.j2",
+        },
+    ),
+    "files": Board("a project of your own", "src", SOURCES, {"README.md": "files/README.md.j2"}),
 }

@@ -102,14 +102,20 @@ class Costs:
     stack: int
     front_end_instructions: int
     inference_instructions: int
+    longest_push_instructions: int | None = None
+    hop_instructions: int | None = None
 
 
-def replayed(folder: Path, core: str, record: np.dtype, count: int, what: str) -> tuple[np.ndarray, Costs]:
+def replayed(
+    folder: Path, core: str, record: np.dtype, count: int, what: str, figures: int = 3
+) -> tuple[np.ndarray, Costs]:
     """Build a project for a core, run it on the samples in its folder, and read what it writes.
 
     Args:
         record: What the program writes of each result.
         count: How many results there must be; `what` they are, in words.
+        figures: How many it writes behind them: instructions of front end and inference, stack, and where it takes samples
+            those of the longest push and of the pushes of a hop.
 
     Returns: The results, (count,) of `record`, and what the program takes.
 
@@ -119,8 +125,11 @@ def replayed(folder: Path, core: str, record: np.dtype, count: int, what: str) -
     log = make(folder, core, "all")
     make(folder, core, "replay")
     raw = (folder / "result.bin").read_bytes()
-    if len(raw) != count * record.itemsize + 12:
-        raise RunError(f"{core}: the program wrote {(len(raw) - 12) // record.itemsize} {what}, not {count}")
-    front_end, inference, stack = (int(each) for each in np.frombuffer(raw[-12:], "<u4"))
+    size = 4 * figures
+    if len(raw) != count * record.itemsize + size:
+        raise RunError(f"{core}: the program wrote {(len(raw) - size) // record.itemsize} {what}, not {count}")
+    front_end, inference, stack, *pushes = (int(each) for each in np.frombuffer(raw[-size:], "<u4"))
     text, data, bss = sizes_of(core, log)
-    return np.frombuffer(raw, record, count), Costs(text + data, data + bss + stack, stack, front_end, inference)
+    return np.frombuffer(raw, record, count), Costs(
+        text + data, data + bss + stack, stack, front_end, inference, *pushes
+    )

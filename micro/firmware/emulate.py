@@ -110,7 +110,7 @@ def _on(core: str, folder: Path, expected: Judged, compiler: str) -> Emulated:
             ("outputs", "i1", (outputs.shape[1],)),
         ]
     )
-    written, costs = replayed(folder, core, record, count, "windows")
+    written, costs = replayed(folder, core, record, count, "windows", 5)
     scored = expected.faulty == 0
     decided = (written["status"] == np.array(expected.statuses)) & (written["class"] == expected.classes)
     decided &= written["labels"] == expected.labels
@@ -126,13 +126,16 @@ def _on(core: str, folder: Path, expected: Judged, compiler: str) -> Emulated:
     )
 
 
-def add_to_report(run_folder: str | Path, results: Sequence[Emulated]) -> None:
-    """Add results to a run's report.json, under 'emulated', to its page, and the new digests to its manifest."""
+def add_to_report(run_folder: str | Path, results: Sequence[Emulated], lines: Sequence[str] = ()) -> None:
+    """Add results to a run's report.json, under 'emulated', to its page, and the new digests to its manifest.
+
+    `lines` come below them on the page, such as whether the firmware keeps up with its sensor.
+    """
     folder = Path(run_folder)
     report = RunReport.read(folder).model_copy(update={"emulated": tuple(results)})
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     changed = {"report.json": report.to_bytes()}
     if (folder / "report.html").is_file():
-        changed["report.html"] = with_emulated((folder / "report.html").read_bytes(), results)
+        changed["report.html"] = with_emulated((folder / "report.html").read_bytes(), results, lines)
     manifest["sha256"] |= {name: sha256(content) for name, content in changed.items()}
     write_together(folder, {**changed, "manifest.json": json_bytes(manifest)})

@@ -68,6 +68,10 @@ def assembled(
         own = {"machine": machine, "inside": _inside(folder, path)}
         source = (replaced or {}).get(template, template)
         around[path.format(name=name)] = render(source, {**whole, **own}, FOLDER).encode()
+    if not context.get("image_size") and context["stage"] not in ("predictor", "benchmark"):
+        around |= {
+            f"examples/{file}": render(f"examples/{file}.j2", whole, FOLDER).encode() for file in layout.examples
+        }
     return _apart([{f"{folder}/{path}": content for path, content in emitted.items()}, around])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any, get_args
 
 import numpy as np
 
-from micro.config import result_columns
 from micro.datasets.pieces import evenly_spaced
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.labeler import Labeler
@@ -26,16 +24,20 @@ from micro.emission.vibration import vibration_files
 from micro.errors import RunError
 from micro.firmware.boards import BOARDS, MACHINES, PLAIN_STAGE
 from micro.firmware.layout import Runtime, assembled
+from micro.firmware.printed import csv_cell, printed, printed_name
 from micro.firmware.text_project import text_project
 from micro.firmware.vibration import vibration_context
+from micro.program.real_time import RealTime, ring_of
 from micro.runs.device import Firmware, faults_of, load_firmware, observe
 from micro.runs.finished import read_run
 from micro.runs.publish import write_folder
+from micro.runs.real_time import real_times
 from micro.signal import Frames, JoinedFrames, JoinedFrontEnd
 from micro.signal.joined import sensed
 from micro.signal.joined_frames import main_of
 from micro.support.c_names import CNames
 from micro.support.files import sha256
+from micro.targets.units import parse_clock
 from micro.tflite.graph import Graph, read
 
 COMMON = {
@@ -45,11 +47,13 @@ COMMON = {
     "app.c": "common/app.c.j2",
     "sensor.h": "common/sensor.h.j2",
     "sensor.c": "common/sensor.c.j2",
+    "sample_queue.h": "common/sample_queue.h.j2",
+    "sample_queue.c": "common/sample_queue.c.j2",
 }
 # Windows of a self-test where nothing is said, and the values that they may hold: flash is small.
 SELF_TEST_WINDOWS, SELF_TEST_VALUES = 4, 2**15
-# Decimals of an estimate that the application prints, digits more that it computes with, and the largest integer of those.
-MOST_DECIMALS, EXTRA_DIGITS, LARGEST_PRINTED = 15, 5, 4e18
+# The largest ring of sample_queue.h.
+MOST_QUEUED = 2**15
 
 
 def new_firmware(
@@ -59,6 +63,8 @@ def new_firmware(
     *,
     runtime: Runtime = "static",
     windows: int | None = None,
+    chip: str | None = None,
+    clock: str | None = None,
 ) -> tuple[Path, ...]:
     """Write a firmware project of a finished run: front end, model, last stage, a sensor to fill in, and a self-test.
 
@@ -74,11 +80,14 @@ def new_firmware(
         board: A key of `micro.firmware.boards.BOARDS`, such as 'esp-idf', 'arduino' or 'bare-cortex-m'.
         runtime: 'static' for the model as C without an interpreter; 'tflm' for TFLite Micro, from the platform's own package.
         windows: Windows in the self-test; None for 4, or fewer where they would hold more than 32,768 values.
+        chip: A board of `keras-kd boards`, such as 'nrf52840', of which the README says whether the firmware keeps up with the
+            sensor there; None for that of the run's budget.
+        clock: Its clock, such as '32MHz'; None for its highest.
 
     Returns: the paths written. The same run gives the same bytes.
 
     Raises:
-        ValueError: For an unknown board or runtime, or more windows than the run has kept.
+        ValueError: For an unknown board, runtime or chip, a clock that it does not have, or more windows than the run has kept.
         RunError: If the folder is not a finished run, or is damaged.
         FileExistsError: If `directory` is not empty.
         ConversionError: Names an operator that static C or the platform's TFLite Micro lacks.
@@ -89,13 +98,14 @@ def new_firmware(
         ['rig-firmware/CMakeLists.txt', 'rig-firmware/main/CMakeLists.txt']
         >>> micro.new_firmware("runs/rig", "rig-firmware", "toaster")
         Traceback (most recent call last):
-        ValueError: board must be one of bare-cortex-m, cmake, esp-idf, arduino, zephyr, platformio, got 'toaster'
+        ValueError: board must be one of bare-cortex-m, cmake, esp-idf, arduino, zephyr, platformio, ...
     """
     if board not in BOARDS:
         raise ValueError(f"board must be one of {', '.join(BOARDS)}, got {board!r}")
     if runtime not in get_args(Runtime):
         raise ValueError(f"runtime must be one of {', '.join(get_args(Runtime))}, got {runtime!r}")
     report, config = read_run(Path(run_folder))
+    paces = real_times(report, config, None, chip, None if clock is None else parse_clock(clock, "clock"))
     if report.predictor is not None:
         files = text_project(run_folder, config.firmware.name, board, runtime, windows)
         return write_folder(directory, files)
@@ -122,6 +132,7 @@ def new_firmware(
             report.data.class_names,
             report.data.image_size,
             [report.data.channels, *(source.channels for source in report.data.sources)],
+            paces,
         ),
     )
 
@@ -171,14 +182,16 @@ def project_files(
     class_names: Sequence[str] = (),
     image_size: tuple[int, int] | None = None,
     channels: Sequence[Sequence[str]] = (),
+    paces: Sequence[RealTime | str] = (),
 ) -> dict[str, bytes]:
     """Contents of a project's files by path; ValueError where two files would have one path.
 
     `image_size` is the height and width of pictures, whose pixels are the sensor's samples. `channels` are the names of a
-    sample's, of the main source and of each further one.
+    sample's, of the main source and of each further one. `paces` say whether it keeps up with its sensor.
     """
     graph, digest = read(firmware.deployed), sha256(firmware.deployed)
     context = {**_context(firmware, frames, name, digest, board, runtime, channels), **_pixels(firmware, image_size)}
+    context |= _pace(firmware, paces)
     stage = _stage_files(firmware, graph, digest, name)
     if firmware.vibration is not None:
         stage |= vibration_files(firmware.vibration, digest, name, context["stage"])
@@ -259,6 +272,17 @@ def _context(
         "vibration": vibration_context(firmware.vibration, main_of(samples)),
         "title": layout.title,
         "folder": layout.sources.format(name=name),
+        "examples": layout.examples,
+        "pins": front_end.channels,
+    }
+
+
+def _pace(firmware: Firmware, paces: Sequence[RealTime | str]) -> dict[str, Any]:
+    """What templates are given of real time; a ring for a hop is enough wherever the firmware keeps up."""
+    known = [each.ring for each in paces if isinstance(each, RealTime) and each.holds]
+    return {
+        "paces": [str(each) for each in paces],
+        "queue": min(max(known, default=ring_of(firmware.front_end.hop)), MOST_QUEUED),
     }
 
 
@@ -293,9 +317,9 @@ def _stage(decider: Decider) -> dict[str, Any]:
         }
     if isinstance(decider, Estimator):
         about = {"stage": "estimator", "monitored": False, "target": decider.name}
-        return {**PLAIN_STAGE, **about, **_printed(decider)}
+        return {**PLAIN_STAGE, **about, **printed(decider)}
     if isinstance(decider, Estimators):
-        several = [_printed_name(one) | _printed(one, wide=True) for one in decider.each]
+        several = [printed_name(one) | printed(one, wide=True) for one in decider.each]
         return {**PLAIN_STAGE, "stage": "estimator", "monitored": False, "values": "NUMBERS", "several": several}
     if isinstance(decider, Labeler):
         return {
@@ -304,52 +328,10 @@ def _stage(decider: Decider) -> dict[str, Any]:
             "monitored": False,
             "values": "LABELS",
             "label_names": decider.label_names,
-            "headers": [c_string(f",{_csv_cell(f'raw {each}')}") for each in decider.label_names],
+            "headers": [c_string(f",{csv_cell(f'raw {each}')}") for each in decider.label_names],
         }
     # A classifier's margin is no anomaly score, of which a baseline was kept.
     return {**PLAIN_STAGE, "monitored": decider.score.kind != "margin", "predicts": bool(decider.score.places)}
-
-
-def _printed_name(estimator: Estimator) -> dict[str, Any]:
-    """What an application calls one of several numbers: in text, and as cells of a CSV file's header."""
-    cells = map(_csv_cell, result_columns(estimator.name))
-    return {
-        "target": estimator.name,
-        "string": c_string(estimator.name),
-        "header": c_string("".join(f",{cell}" for cell in cells)),
-    }
-
-
-def _csv_cell(text: str) -> str:
-    """Text in quotes, as a cell of a CSV file."""
-    return f'"{text.replace(chr(34), 2 * chr(34))}"'
-
-
-def _printed(estimator: Estimator, wide: bool = False) -> dict[str, Any]:
-    """An estimator's numbers as integers, of a few digits more than are printed, so that no float rounds them; `wide` with the
-    ends of the interval."""
-    largest = abs(estimator.offset) + 256 * estimator.unit + (estimator.half_width if wide else 0.0)
-    room = math.floor(math.log10(LARGEST_PRINTED / largest))
-    decimals = max(0, min(math.ceil(-math.log10(estimator.unit)), MOST_DECIMALS, room))
-    extra = max(0, min(EXTRA_DIGITS, room - decimals))
-    factor = 10 ** (decimals + extra)
-    # Beyond what outputs reach a bound may be too large for the integers.
-    lowest, highest = (
-        None if bound is None else min(max(bound, -largest), largest) for bound in (estimator.lowest, estimator.highest)
-    )
-    bounds = {
-        "fixed_lowest": None if lowest == -largest else lowest,
-        "fixed_highest": None if highest == largest else highest,
-    }
-    return {
-        "decimals": decimals,
-        "extra": extra,
-        "half": 10**extra // 2,
-        "fixed_offset": round(estimator.offset * factor),
-        "fixed_unit": round(estimator.unit * factor),
-        "fixed_half_width": round(min(estimator.half_width, LARGEST_PRINTED / factor) * factor),
-        **{name: None if bound is None else round(bound * factor) for name, bound in bounds.items()},
-    }
 
 
 def _expected(firmware: Firmware, samples: Frames) -> dict[str, Any]:

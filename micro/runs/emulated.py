@@ -28,7 +28,8 @@ class Emulated:
 
     `flash` is .text and .data, `ram` .data, .bss and the stack that was used, in bytes, of the program including its
     semihosting. Instructions are those of one window: of its features, and of one inference. `operators` has those of each
-    operator, counted in a program of its own; reports of earlier versions have none.
+    operator, counted in a program of its own; reports of earlier versions have none. The longest push is the call that takes
+    one sample and takes longest, and a hop's instructions are those of all its pushes; None of text and of earlier reports.
     """
 
     core: str
@@ -44,6 +45,8 @@ class Emulated:
     inference_instructions: int
     compiler: str
     operators: tuple[OperatorCount, ...] = ()
+    longest_push_instructions: int | None = None
+    hop_instructions: int | None = None
 
     @property
     def equal(self) -> bool:

@@ -88,7 +88,8 @@ KEYWORDS = words(
 # Files of the projects themselves, whatever the model is called.
 PROJECT_FILES = words(
     """
-    app console link main replay sensor sketch startup ticks
+    app console link main replay sample_queue sensor sensor_arduino_analog
+    sensor_esp_microphone sensor_zephyr_accelerometer sketch startup ticks
     """
 )
 

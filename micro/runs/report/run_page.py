@@ -83,6 +83,7 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
         verdict=report.verdict,
         stages=STAGES,
         emulated=(),
+        lines=(),
         moved_by=MOVED,
         metric_names=METRIC_NAMES,
         kind=KINDS[report.task],
@@ -109,10 +110,10 @@ def _recordings(report: RunReport) -> list[dict[str, Any]]:
     return [{"fold": 1, "row": row} for row in report.by_origin]
 
 
-def with_emulated(html: bytes, emulated: Sequence[Emulated]) -> bytes:
-    """A run's page with a table of emulated chips, which replaces an earlier one."""
+def with_emulated(html: bytes, emulated: Sequence[Emulated], lines: Sequence[str] = ()) -> bytes:
+    """A run's page with a table of emulated chips and lines below it, which replace earlier ones."""
     begin, end = b"<!-- emulated -->", b"<!-- end of emulated -->"
-    section = page("micro.runs.report", "emulated.html.j2", emulated=emulated)
+    section = page("micro.runs.report", "emulated.html.j2", emulated=emulated, lines=lines)
     if begin not in html or end not in html:
         return html
     before, rest = html.split(begin, 1)
