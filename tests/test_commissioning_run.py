@@ -116,3 +116,11 @@ def test_too_few_machines_are_refused_before_training(tmp_path):
     result = invoke("run", tmp_path / "fleet.toml", "--out", tmp_path / "run")
     assert result.exit_code == 2
     assert "3 files have a healthy part; at least 4 are needed" in result.output
+
+
+@pytest.mark.slow
+def test_no_record_of_the_run_replaces_what_a_device_has_learned(finished, tmp_path):
+    result = invoke("update", finished, "--from", finished, "--out", tmp_path / "parameters.bin")
+    assert result.exit_code == 2
+    assert "[commissioning]" in result.output
+    assert not (tmp_path / "parameters.bin").exists()
