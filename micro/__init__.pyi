@@ -83,6 +83,7 @@ from micro.runs.device import Decision as Decision
 from micro.runs.device import simulate as simulate
 from micro.runs.run_report import RunReport as RunReport
 from micro.runs.start import run_pipeline as run_pipeline
+from micro.signal import Filter as Filter
 from micro.signal import FrontEnd as FrontEnd
 from micro.signal import Scaling as Scaling
 from micro.signal import fit_scaling as fit_scaling
