@@ -89,7 +89,7 @@ def alike(front_end, samples, folder, compiler="gcc"):
     np.testing.assert_array_equal(features, expected_features)
 
 
-ALL = ("spectrum", "mel", "envelope", "moments", "statistics")
+ALL = ("spectrum", "mel", "envelope", "moments", "shape", "statistics")
 
 
 @st.composite

@@ -10,6 +10,7 @@ import numpy as np
 
 from micro.emission.c_array import write_sources
 from micro.emission.c_text import CArray, c_array, float_text, render
+from micro.emission.conditioning import cascades, conditioning_context, filter_bytes
 from micro.errors import ConversionError
 from micro.signal import AnyFrontEnd, FrontEnd, Hops, JoinedFrontEnd, Scaling, fixed_point, float32
 from micro.signal.bands import mel_bins
@@ -163,7 +164,7 @@ def _context(
     frames = None if front_end.frame is None else front_end.frames
     sample_bytes = 2 if in_fixed else 4
     row_bytes = 8 + -(-int(np.prod(front_end.shape)) // sample_bytes) * sample_bytes
-    arrays = _fixed_arrays(front_end) if in_fixed else _float_arrays(front_end)
+    arrays = (_fixed_arrays(front_end) if in_fixed else _float_arrays(front_end)) + cascades(front_end)
     numbers = _fixed_numbers(front_end, zero) if in_fixed else _float_numbers(front_end, scale, zero)
     return {
         **CNames(name).context("front_end"),
@@ -187,12 +188,14 @@ def _context(
         "fixed": in_fixed,
         "word": "int32_t" if in_fixed else "float",
         "full_scale": None if front_end.full_scale is None else f"{front_end.full_scale:g}",
-        "ring_bytes": length * front_end.channels * sample_bytes + (row_bytes if frames else 4),
+        "ring_bytes": length * front_end.channels * sample_bytes
+        + (row_bytes if frames else 4)
+        + filter_bytes(front_end),
         "work_bytes": length * 4,
         "kinds": kinds,
         "sizes": {kind: front_end.size_of(kind) for kind in kinds},
         "spectral": front_end.spectral,
-        "logs": front_end.spectral or "moments" in kinds,
+        "logs": front_end.spectral or "moments" in kinds or "shape" in kinds,
         "raw": kinds == ("raw",),
         # 'statistics' are of the samples as they are.
         "detrend": "none" if kinds == ("statistics",) else front_end.detrend,
@@ -200,6 +203,7 @@ def _context(
         "scaling": scaling_arrays(front_end, scaling, scale),
         "scaled": len(scaling.centre),
         "defaults": None,
+        **conditioning_context(front_end),
         "keeps_values": False,
         "beyond": BEYOND,
         "beyond_float": float_text(BEYOND),
@@ -238,8 +242,17 @@ def describe(front_end: FrontEnd) -> str:
         frames = f"{front_end.frames} frames of {front_end.frame} samples, every {front_end.frame_hop}, in windows of "
     return (
         f"{', '.join(front_end.kinds)} of {frames}{front_end.window} samples{rate}, every {front_end.hop}, "
-        f"{front_end.channels} channel{'s' if front_end.channels > 1 else ''}, {front_end.arithmetic}."
+        f"{front_end.channels} channel{'s' if front_end.channels > 1 else ''}, {front_end.arithmetic}{_filtered(front_end)}."
     )
+
+
+def _filtered(front_end: FrontEnd) -> str:
+    """What is done to samples first."""
+    kept = f", of every {front_end.decimate} samples one" if front_end.decimate > 1 else ""
+    if front_end.filter is None:
+        return kept
+    bounds = " to ".join(f"{bound:g}" for bound in front_end.filter.bounds)
+    return f"{kept}, behind a {front_end.filter.kind} filter of order {front_end.filter.order}, {bounds} Hz"
 
 
 def _float_arrays(front_end: FrontEnd) -> list[CArray]:

@@ -15,9 +15,18 @@ from micro.support.c_names import CNames
 def stage_context(
     stage: str, decider: Decider, front_end: AnyFrontEnd | Hops, digest: str, name: str
 ) -> dict[str, Any]:
-    """For the templates of NAME_stage.h and NAME_stage.c; `missing_hops` lead to the first window, 0 where none are taken."""
+    """For the templates of NAME_stage.h and NAME_stage.c; `missing_hops` lead to the first window, 0 where none are taken.
+
+    Raises:
+        ValueError: For a front end that filters its samples.
+    """
     warm_up = front_end.warm_up if isinstance(front_end, Hops) else 0
     front_end = front_end.whole if isinstance(front_end, Hops) else front_end
+    if front_end.conditioning.changes:
+        raise ValueError(
+            "a front end with decimate or filter is emitted by itself, by emit_front_end: a last stage looks for faults in "
+            "samples that are not filtered"
+        )
     fixed = front_end.arithmetic == "fixed"
     limit = saturated_count(decider) if fixed else decider.saturation
     return {

@@ -3,6 +3,7 @@
 May import: nothing of this project.
 """
 
+from micro.signal.conditioning import Conditioning, Filter
 from micro.signal.front_end import FrontEnd
 from micro.signal.hops import Hops
 from micro.signal.joined import AnyFrontEnd, JoinedFrontEnd, Source
@@ -12,6 +13,8 @@ from micro.signal.scaling import Scaling, fit_scaling
 __all__ = [
     "AnyFrontEnd",
     "ChosenFrames",
+    "Conditioning",
+    "Filter",
     "Frames",
     "FrontEnd",
     "Hops",

@@ -86,12 +86,20 @@ def _statistics(spec: Spec, x: np.ndarray) -> np.ndarray:
     return np.stack([level, deviation, low, high, step], axis=1)
 
 
-def _moments(spec: Spec, x: np.ndarray) -> np.ndarray:
+def _in_15_bits(spec: Spec, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Detrended counts, shifted left so that fourth powers can be summed, by how many bits, and the largest before."""
     x = detrended(spec, x)
     peak = np.abs(x).max(axis=1)
-    # To 15 bits, so that fourth powers can be summed.
     room = 14 - highest_bit(np.maximum(peak, 1).astype(np.uint64))
-    x = np.where(room[:, None] >= 0, x << np.maximum(room, 0)[:, None], x >> np.maximum(-room, 0)[:, None])
+    return (
+        np.where(room[:, None] >= 0, x << np.maximum(room, 0)[:, None], x >> np.maximum(-room, 0)[:, None]),
+        room,
+        peak,
+    )
+
+
+def _moments(spec: Spec, x: np.ndarray) -> np.ndarray:
+    x, room, peak = _in_15_bits(spec, x)
     squares = x * x
     coarse = squares >> 5
     window = log2(np.full(1, spec.length, np.uint64))[0]
@@ -107,6 +115,16 @@ def _moments(spec: Spec, x: np.ndarray) -> np.ndarray:
         np.where(silent, 0, kurtosis),
     ]
     return np.stack([to_log10(part) for part in parts], axis=1)
+
+
+def _shape(spec: Spec, x: np.ndarray) -> np.ndarray:
+    rms, crest, kurtosis = _moments(spec, x).T
+    x, _, peak = _in_15_bits(spec, x)
+    power = np.maximum((x * x).sum(axis=1) // spec.length, 1)
+    # Cubes are at most squares times 2^15, so that a quotient fits 32 bits.
+    quotient = (((x * x * x).sum(axis=1) // spec.length) << LOG_FRACTION) // power
+    skewness = (quotient << 8) // square_root(power << 16)
+    return np.stack([rms, crest, np.where(peak == 0, 0, skewness), kurtosis], axis=1)
 
 
 def _spectrum(spec: Spec, x: np.ndarray) -> np.ndarray:
@@ -149,6 +167,7 @@ KINDS = {
     "mel": _mel,
     "envelope": _envelope,
     "moments": _moments,
+    "shape": _shape,
     "statistics": _statistics,
 }
 

@@ -66,6 +66,15 @@ def _moments(spec: Spec, x: np.ndarray) -> np.ndarray:
     return np.stack([F(0.5) * power, F(0.5) * (peak - power), fourth - (power + power)], axis=1)
 
 
+def _shape(spec: Spec, x: np.ndarray) -> np.ndarray:
+    rms, crest, kurtosis = _moments(spec, x).T
+    centred = detrended(spec, x)
+    squares = centred * centred
+    power = total(squares) * F(1 / spec.length) + SILENCE
+    skewness = total(squares * centred) * F(1 / spec.length) / (power * np.sqrt(power))
+    return np.stack([rms, crest, skewness, kurtosis], axis=1)
+
+
 def _spectrum(spec: Spec, x: np.ndarray) -> np.ndarray:
     return _energies(spec, power_spectrum(spec, detrended(spec, x)), spec.edges("spectrum"))
 
@@ -100,6 +109,7 @@ KINDS = {
     "mel": _mel,
     "envelope": _envelope,
     "moments": _moments,
+    "shape": _shape,
     "statistics": _statistics,
 }
 

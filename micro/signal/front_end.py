@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import get_args
 
 import numpy as np
 
 from micro.signal import fixed_point, float32
 from micro.signal.bands import band_edges, mel_bands, mel_bins
+from micro.signal.conditioning import Conditioning, Filter
+from micro.signal.requirements import LONGEST_FRAME as LONGEST_FRAME
+from micro.signal.requirements import require_settings
 from micro.signal.scaling import Scaling
 from micro.signal.spec import Arithmetic, Detrend, Kind, Taper
 
-# Samples that are transformed at a time.
-LONGEST_FRAME = 4096
-# Of frames that are stacked.
-LONGEST_WINDOW = 2**22
-MOST_FRAMES = 4096
 # Kinds whose features are not bands.
 PARTS: dict[Kind, tuple[str, ...]] = {
     "moments": ("RMS", "crest factor", "kurtosis"),
+    "shape": ("RMS", "crest factor", "skewness", "kurtosis"),
     "statistics": ("mean", "standard deviation", "minimum", "maximum", "mean step"),
 }
 # Frames processed at once, so that long recordings do not fill the memory.
@@ -42,6 +40,7 @@ class FrontEnd:
     'envelope': log10 of the energy in `envelope_bands` equal bands of the envelope's spectrum, up to `envelope_high`. The
         envelope is the absolute first difference, in which impacts that ring at high frequencies stand out.
     'moments': log10 of RMS, of the crest factor and of kurtosis.
+    'shape': those of 'moments', and between the last two skewness as it is, 0 for silence and for what is symmetric.
     'statistics': mean, standard deviation, minimum, maximum and mean absolute step, of the samples as they are.
     'raw': the samples themselves, detrended; alone, and in the shape (window, channels), of frames (frames, frame, channels).
 
@@ -50,16 +49,18 @@ class FrontEnd:
         window: Samples a window: 8 to 4,096, a power of two for spectra; of frames, `frame` and a multiple of `frame_hop`.
         hop: Samples from one window to the next, at least 1; in C at most a window. Of frames, a multiple of `frame_hop`.
         channels: Sensors, at least 1.
-        sample_rate: In Hz; needed for 'mel' and where `low`, `high` or `envelope_high` are given.
+        sample_rate: Of the sensor in Hz; needed for 'mel', for a filter and where `low`, `high` or `envelope_high` are given.
         bands, envelope_bands: Features of 'spectrum' and 'mel', and of 'envelope', at least 1.
-        low, high: Bounds of 'spectrum' and 'mel' in Hz; `high` is half the sample rate if None.
-        envelope_high: Bound of 'envelope' in Hz; a sixteenth of the sample rate if None.
+        low, high: Bounds of 'spectrum' and 'mel' in Hz; `high` is half the rate if None.
+        envelope_high: Bound of 'envelope' in Hz; a sixteenth of the rate if None.
         detrend: What is subtracted from a window before spectra, moments and raw samples: 'mean', 'linear' or 'none'.
         taper: Of windows before a Fourier transform: 'hann', 'hamming' or 'none'.
         arithmetic: 'float32', or 'fixed' for targets without an FPU: int16 samples, 32- and 64-bit integers.
         full_scale: The value of a sample of 32768 in the samples' unit; needed by 'fixed' on samples that are not int16.
         frame: Samples a frame: 8 to 4,096, a power of two for spectra, 1 or more for 'raw'; None for one frame a window.
         frame_hop: Samples from one frame to the next, at least 1 and at most `frame`, which is the default.
+        decimate: Samples of which one is kept, 1 to 16; windows, hops and frames count those that are kept.
+        filter: Of the stream of samples that are kept, before windows are cut.
 
     Raises:
         ValueError: For settings that do not fit together.
@@ -94,12 +95,14 @@ class FrontEnd:
     full_scale: float | None = None
     frame: int | None = None
     frame_hop: int | None = None
+    decimate: int = 1
+    filter: Filter | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", (self.kinds,) if isinstance(self.kinds, str) else tuple(self.kinds))
         if self.frame is not None and self.frame_hop is None:
             object.__setattr__(self, "frame_hop", self.frame)
-        _require(self)
+        require_settings(self)
 
     @property
     def span(self) -> int:
@@ -110,6 +113,27 @@ class FrontEnd:
     def sources(self) -> tuple[()]:
         """No further sources, which a joined front end has."""
         return ()
+
+    @property
+    def rate(self) -> float | None:
+        """In Hz, of the samples in a window."""
+        return self.sample_rate if self.sample_rate is None or self.decimate == 1 else self.sample_rate / self.decimate
+
+    @property
+    def conditioning(self) -> Conditioning:
+        """What is done to a stream of samples before windows are cut from it."""
+        return Conditioning(self.sample_rate, self.decimate, self.filter, self.arithmetic)
+
+    def conditioned(self, samples: np.ndarray) -> np.ndarray:
+        """A stream as windows are cut from it: (n, channels) -> (n // decimate, channels), int16 where it is filtered in fixed.
+
+        Raises as `counts`.
+        """
+        made = self.conditioning
+        if not made.changes:
+            return samples
+        samples = self.counts(samples) if self.arithmetic == "fixed" else samples
+        return np.stack([made(channel) for channel in np.asarray(samples).T], axis=1)
 
     @property
     def spectral(self) -> bool:
@@ -146,7 +170,7 @@ class FrontEnd:
 
     def edges(self, kind: Kind) -> np.ndarray:
         """First bins of the bands of 'spectrum' or 'envelope', and one past the last: (bands + 1,) int."""
-        rate = self.sample_rate or 1.0
+        rate = self.rate or 1.0
         if kind == "envelope":
             high = rate / 16 if self.envelope_high is None else self.envelope_high
             return band_edges(self.length, rate, 0.0, high, self.envelope_bands, kind)
@@ -154,9 +178,9 @@ class FrontEnd:
 
     def mel(self) -> np.ndarray:
         """Corners of the triangles in bins: (bands + 2,) float64."""
-        assert self.sample_rate is not None
-        high = self.sample_rate / 2 if self.high is None else self.high
-        return mel_bands(self.length, self.sample_rate, self.low, high, self.bands)
+        assert self.rate is not None
+        high = self.rate / 2 if self.high is None else self.high
+        return mel_bands(self.length, self.rate, self.low, high, self.bands)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -192,9 +216,9 @@ class FrontEnd:
         else:
             edges = self.edges(kind)
             bounds = list(zip(edges[:-1], edges[1:] - 1))
-        if self.sample_rate is None:
+        if self.rate is None:
             return [f"bins {first} to {last}" for first, last in bounds]
-        width = self.sample_rate / self.length
+        width = self.rate / self.length
         return [f"{first * width:.4g} to {last * width:.4g} Hz" for first, last in bounds]
 
     def counts(self, samples: np.ndarray) -> np.ndarray:
@@ -264,71 +288,3 @@ class FrontEnd:
         if self.kinds == ("raw",):
             return np.stack([arithmetic.detrended(self, x) for x in channels], axis=-1)
         return np.concatenate([arithmetic.KINDS[kind](self, x) for x in channels for kind in self.kinds], axis=1)
-
-
-def _require(spec: FrontEnd) -> None:
-    choices = {"detrend": Detrend, "taper": Taper, "arithmetic": Arithmetic}
-    for name, allowed in choices.items():
-        if getattr(spec, name) not in get_args(allowed):
-            raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, got {getattr(spec, name)!r}")
-    if not spec.kinds or len(set(spec.kinds)) < len(spec.kinds) or not set(spec.kinds) <= set(get_args(Kind)):
-        raise ValueError(f"kinds must be different ones of {', '.join(get_args(Kind))}, got {', '.join(spec.kinds)}")
-    if "raw" in spec.kinds and len(spec.kinds) > 1:
-        raise ValueError("kind 'raw' cannot be combined with others: it has another shape")
-    if spec.frame is None:
-        _require_window(spec)
-    else:
-        _require_frames(spec)
-    if spec.channels < 1:
-        raise ValueError(f"channels must be at least 1, got {spec.channels}")
-    if spec.spectral and spec.length & (spec.length - 1):
-        near = 2 ** round(np.log2(spec.length))
-        what = "window" if spec.frame is None else "frame"
-        raise ValueError(f"a {what} of spectra must be a power of two; nearest to {spec.length}: {near}")
-    if spec.sample_rate is None and (spec.low or spec.high or spec.envelope_high or "mel" in spec.kinds):
-        raise ValueError("sample_rate is needed for 'mel' and for bounds in Hz")
-    if spec.sample_rate is not None and not 0 < spec.sample_rate < np.inf:
-        raise ValueError(f"sample_rate must be above 0 Hz, got {spec.sample_rate}")
-    if spec.full_scale is not None and not 0 < spec.full_scale < np.inf:
-        raise ValueError(f"full_scale must be above 0, got {spec.full_scale}")
-    for kind in spec.kinds:
-        if kind in ("spectrum", "envelope"):
-            spec.edges(kind)
-        elif kind == "mel":
-            spec.mel()
-
-
-def _require_window(spec: FrontEnd) -> None:
-    if spec.frame_hop is not None:
-        raise ValueError(f"frame_hop {spec.frame_hop} is for frames that are stacked; give frame as well")
-    if not 8 <= spec.window <= LONGEST_FRAME or spec.hop < 1:
-        longer = f"; for longer ones stack frames, such as frame = {LONGEST_FRAME // 8}"
-        raise ValueError(
-            f"window must be 8 to {LONGEST_FRAME} samples and hop at least 1, got {spec.window} and {spec.hop}"
-            f"{longer if spec.window > LONGEST_FRAME else ''}"
-        )
-
-
-def _require_frames(spec: FrontEnd) -> None:
-    frame, frame_hop = spec.length, spec.frame_hop or 0
-    shortest = 1 if spec.kinds == ("raw",) else 8
-    if not shortest <= frame <= LONGEST_FRAME:
-        raise ValueError(f"frame must be {shortest} to {LONGEST_FRAME} samples, got {frame}")
-    if frame == 1 and spec.detrend != "none":
-        raise ValueError(f"frames of one sample have no trend: detrend must be 'none', got {spec.detrend!r}")
-    if not 1 <= frame_hop <= frame:
-        raise ValueError(f"frame_hop must be 1 to {frame}, so that no sample is skipped, got {frame_hop}")
-    if not frame <= spec.window <= LONGEST_WINDOW or spec.frames > MOST_FRAMES:
-        raise ValueError(
-            f"a window of frames must be {frame} to {LONGEST_WINDOW:,} samples and {MOST_FRAMES:,} frames at most, got "
-            f"{spec.window:,} samples in {spec.frames:,} frames"
-        )
-    if (spec.window - frame) % frame_hop:
-        whole = frame + (spec.frames - 1) * frame_hop
-        raise ValueError(
-            f"window must be frame and a multiple of frame_hop: {whole} holds {spec.frames} frames, {whole + frame_hop} one "
-            f"more; got {spec.window}"
-        )
-    if spec.hop < 1 or spec.hop % frame_hop:
-        near = max(1, round(spec.hop / frame_hop)) * frame_hop
-        raise ValueError(f"hop must be a multiple of frame_hop, {frame_hop}; nearest to {spec.hop}: {near}")

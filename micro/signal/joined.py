@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from micro.signal.conditioning import Conditioning
 from micro.signal.front_end import FrontEnd
 from micro.signal.joined_frames import Frames, JoinedFrames, SourceFrames, latest, main_of
 from micro.signal.scaling import Scaling
@@ -86,6 +87,8 @@ class JoinedFrontEnd:
         for name, front_end in (("the main source", self.main), *((s.name, s.front_end) for s in self.sources)):
             if len(front_end.shape) != 1:
                 raise ValueError(f"{name}: sources are joined by rows of features; take no kind 'raw' and no frame")
+            if front_end.conditioning.changes:
+                raise ValueError(f"{name}: sources are joined sample by sample; take no filter and no decimate")
             if front_end.sample_rate is None:
                 raise ValueError(f"{name}: sources are joined in time; its sample rate must be known")
         for source in self.sources:
@@ -126,6 +129,22 @@ class JoinedFrontEnd:
     @property
     def full_scale(self) -> float | None:
         return self.main.full_scale
+
+    @property
+    def rate(self) -> float | None:
+        return self.main.rate
+
+    @property
+    def conditioning(self) -> Conditioning:
+        return self.main.conditioning
+
+    def conditioned(self, samples: np.ndarray) -> np.ndarray:
+        """The main source's samples: with further sources none are filtered."""
+        return samples
+
+    @property
+    def decimate(self) -> Literal[1]:
+        return 1
 
     @property
     def frame(self) -> None:

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-Kind = Literal["spectrum", "mel", "envelope", "moments", "statistics", "raw"]
+Kind = Literal["spectrum", "mel", "envelope", "moments", "shape", "statistics", "raw"]
 Detrend = Literal["mean", "linear", "none"]
 Taper = Literal["hann", "hamming", "none"]
 Arithmetic = Literal["float32", "fixed"]
