@@ -301,9 +301,9 @@ def emulate(run_folder: str, cores: tuple[str, ...], board: str | None, clock: s
         if core not in {result.core for result in results}:
             click.echo(f"{core}: left out, as the program takes more memory than that machine has", err=True)
     if as_json:
-        print_json([dataclasses.asdict(result) for result in results])
-    for line in lines:
-        click.echo(line, err=as_json)
+        print_json([{**dataclasses.asdict(result), "real_time": lines} for result in results])
+    for line in () if as_json else lines:
+        click.echo(line)
     for result in () if as_json else results:
         said = "all as in Python" if result.equal else "NOT as in Python"
         took = f"{result.front_end_instructions:,} for features, {result.inference_instructions:,} for the model"
