@@ -227,6 +227,7 @@ def section(**changes):
         ({"features": {"frame": 8}}, "features.frame gives several"),
         ({"features": {"kind": "raw"}}, 'kind = "raw" gives several'),
         ({"commissioning": {"learn_windows": 201}}, "must be even"),
+        ({"commissioning": {"learn_windows": 40}}, "takes learn_windows of at least 64"),
         ({"commissioning": {"adapt_windows": 1000}}, "nearest to 1000: 1024"),
         ({"detect": {"method": "quantile"}}, "by detect.method"),
         ({"data": {"columns": ["a", "b"], "predict": ["a"]}}, "data.predict names some"),

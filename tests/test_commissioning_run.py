@@ -124,3 +124,11 @@ def test_no_record_of_the_run_replaces_what_a_device_has_learned(finished, tmp_p
     assert result.exit_code == 2
     assert "[commissioning]" in result.output
     assert not (tmp_path / "parameters.bin").exists()
+
+
+@pytest.mark.slow
+def test_a_log_of_a_device_that_learned_is_not_compared_with_the_run(finished, tmp_path):
+    (tmp_path / "log.csv").write_text("status,raw_score\nlearning,\nhealthy,3\n")
+    result = invoke("monitor", finished, tmp_path / "log.csv", "--recalibrate", tmp_path / "again")
+    assert result.exit_code == 2
+    assert "each device learns a scaling and a threshold of its own" in result.output

@@ -145,6 +145,18 @@ def test_all_c_compiles_without_warnings(everything, compiler):
             require_clean([*command, standard, *STRICT, "-fsyntax-only", *places, *sources])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [f"-DSENSOR_QUEUE={queue} -DAPP_EVERY={every} -DAPP_LOG={log}"
+                                   for queue in (0, 64) for every in (0, 60) for log in (0, 1, 2)])  # fmt: skip
+def test_every_application_compiles_with_what_its_user_may_set(everything, flags):
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    applications = sorted(everything.rglob("app.c"))
+    assert len(applications) > 10
+    for path in applications:
+        require_clean(["gcc", "-std=c99", *STRICT, *flags.split(), "-fsyntax-only", f"-I{path.parent}", path])
+
+
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_kernels_for_mve_compile_at_every_level_of_optimization(tmp_path, compiler):
     """Assembly that leaves a compiler too few registers is not found by its front end alone."""

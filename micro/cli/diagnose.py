@@ -39,24 +39,31 @@ def diagnose(
 ) -> int:
     """Name the damaged part of a bearing from recordings of vibration at a steady speed: outer race, inner race, ball, cage.
 
-    A line for each file, or for each channel of files with several. Exit code 1 if a part is named.
+    A line for each file, or for each channel of files with several. Exit code 1 if a part is named, 2 if a file could not be
+    diagnosed; the others are.
 
     \b
     Example:
       keras-kd diagnose pump.wav --bearing 6205 --rpm 1797
       keras-kd diagnose today/*.csv --bearing 9,7.94,39.04 --rpm 1450-1500 --baseline healthy.csv
     """
+    from micro.errors import DataError
     from micro.look.vibration import vibration_of
     from micro.signal.bearings import parsed_bearing
 
     geometry, speeds = parsed_bearing(bearing), _speeds(rpm)
     healthy = [] if baseline is None else vibration_of(baseline, sample_rate, channels)
     rows: list[tuple[str, str, Diagnosis]] = []
+    errors: list[str] = []
     for file in files:
-        for signal in vibration_of(file, sample_rate, channels):
-            same = _like(signal, file, healthy, baseline)
-            found = _found(file, signal, geometry, speeds, same)
-            rows.append((file, signal.channel, found))
+        try:
+            for signal in vibration_of(file, sample_rate, channels):
+                same = _like(signal, file, healthy, baseline)
+                rows.append((file, signal.channel, _found(file, signal, geometry, speeds, same)))
+        except DataError as error:
+            if len(files) == 1:
+                raise
+            errors.append(str(error))
     if as_json:
         print_json([{"file": file, "channel": channel, **_plain(found)} for file, channel, found in rows])
     else:
@@ -64,7 +71,9 @@ def diagnose(
             several = sum(other == file for other, _, _ in rows) > 1
             speed = f", {found.rpm:.0f} RPM" if len(speeds) > 1 else ""
             click.echo(f"{file}{f', {channel}' if several else ''}: {found}{speed}")
-    return int(any(found.fault is not None for _, _, found in rows))
+    for message in errors:
+        click.echo(f"Error: {message}", err=True)
+    return 2 if errors else int(any(found.fault is not None for _, _, found in rows))
 
 
 def _speeds(rpm: str) -> tuple[float, ...]:

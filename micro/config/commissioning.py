@@ -16,6 +16,9 @@ from micro.detection.commissioning import MOST_KEPT
 from micro.detection.threshold import conformal_rank
 from micro.signal.learned import MOST_WINDOWS
 
+# By how many times what one feature's halves differ by chance the furthest of some hundred may: six in 100,000 of each.
+FEWEST_BY_CHANCE = 4
+
 
 class CommissioningConfig(Section):
     """How a detector learns its machine, and which machines it refuses.
@@ -48,6 +51,14 @@ class CommissioningConfig(Section):
     def _whole(self) -> CommissioningConfig:
         if self.learn_windows % 2:
             raise ValueError(f"learn_windows must be even, as its halves are compared, got {self.learn_windows}")
+        chance = 2 / math.sqrt(self.learn_windows)
+        if self.halves_limit < FEWEST_BY_CHANCE * chance:
+            needed = math.ceil((2 * FEWEST_BY_CHANCE / self.halves_limit) ** 2)
+            raise ValueError(
+                f"halves of {self.learn_windows} windows differ by {chance:.2g} standard deviations by chance, and one of "
+                f"many by {FEWEST_BY_CHANCE} times that: halves_limit {self.halves_limit:g} would refuse sound machines, "
+                f"and takes learn_windows of at least {needed + needed % 2}"
+            )
         if self.adapt_windows & (self.adapt_windows - 1):
             near = 1 << round(math.log2(self.adapt_windows))
             raise ValueError(f"adapt_windows must be a power of two; nearest to {self.adapt_windows}: {near}")

@@ -110,6 +110,11 @@ def monitor(
     report, config = read_run(folder)
     if report.threshold is None:
         raise RunError(f"{folder} is a run of task {report.task!r}: it has no threshold to monitor")
+    if report.commissioning is not None:
+        raise RunError(
+            f"{folder} has [commissioning]: each device learns a scaling and a threshold of its own, so that its scores cannot "
+            "be compared with those of the run"
+        )
     reference = calibration_sessions(folder)
     read = _read(log, report, reference, every, device)
     features = (calibration_features(folder, read.columns, log), read.features) if read.columns else None

@@ -24,7 +24,13 @@ FIXED_IN_FIRMWARE = ("min_hits", "history", "clear_after", "saturation", "max_sa
 
 @dataclass(frozen=True)
 class Update:
-    """What a record changes in a device: thresholds in real units, and how many of the features get another scaling."""
+    """What a record changes in a device: thresholds in real units, and how many of the features get another scaling.
+
+    Examples:
+        >>> update = micro.Update(pathlib.Path("pump.bin"), 2, former_threshold=0.5, threshold=0.75, rescaled=0, features=36)
+        >>> update.counter, update.threshold / update.former_threshold
+        (2, 1.5)
+    """
 
     path: Path
     counter: int
