@@ -157,6 +157,12 @@ def test_a_struck_part_is_named_and_the_healthy_machine_is_not(fault, slip):
         assert monitor.named(levels) is None
 
 
+def test_a_sound_part_that_rose_hides_no_fault():
+    monitor = micro.BearingMonitor("6205", 1797, 12_000, baseline=(10.0, 0.0, 0.0, 0.0))
+    assert monitor.named(np.array([21, 11.5, 0, 0], np.float32)) == "outer race"
+    assert monitor.named(np.array([12.5, 11.5, 0, 0], np.float32)) is None
+
+
 def test_races_of_a_real_rig_are_named_and_its_healthy_recording_is_not(cwru_folder):
     for number, fault in {105: "inner race", 130: "outer race"}.items():
         monitor = micro.BearingMonitor("6205", cwru.read_speed(cwru_folder, number), cwru.SAMPLE_RATE)

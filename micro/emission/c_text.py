@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# What is emitted belongs to whoever emits it. This license asks for no attribution, so that it may be part of any firmware.
+# Of the code that is emitted: it asks for no attribution, so that the code may be part of any firmware. Weights in it are under
+# the terms of the model and its data, as docs/firmware.md says.
 EMITTED_LICENSE = "0BSD"
 # How a file of a kind says its license, by the end of its name; files of the other kinds cannot or need not.
 _LICENSE_LINES = {

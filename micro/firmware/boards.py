@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from micro.firmware.architectures import CORTEX_M, RISC_V, XTENSA, Architecture
-from micro.firmware.packages import ARDUINO, ESPRESSIF, SOURCES, ZEPHYR, TflmPackage
+from micro.firmware.packages import ARDUINO, ESPRESSIF, OWN_BUILD, SOURCES, ZEPHYR, TflmPackage
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ BOARDS = {
     "stm32cubeide": Board(
         "STM32CubeIDE",
         "Core/Src",
-        SOURCES,
+        OWN_BUILD,
         {
             ".cproject": "stm32cubeide/cproject.xml.j2",
             ".project": "stm32cubeide/project.xml.j2",
@@ -226,5 +226,5 @@ BOARDS = {
             "README.md": "stm32cubeide/README.md.j2",
         },
     ),
-    "files": Board("a project of your own", "src", SOURCES, {"README.md": "files/README.md.j2"}),
+    "files": Board("a project of your own", "src", OWN_BUILD, {"README.md": "files/README.md.j2"}),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from micro.errors import ConversionError
 
@@ -18,6 +18,7 @@ class TflmPackage:
         arguments: The least and the most arguments of MicroInterpreter(model, resolver, arena, size, ...).
         static_memory: Who defines TF_LITE_STATIC_MEMORY, which decides TfLiteTensor's layout: all files of a program must agree
             with the library. 'project': the library has it and its users must too. 'package': the package adds it for them.
+            'user': the library has it, and the README asks the user to add it to a build of their own.
             'none': the library is built without it.
         lacks: Methods of MicroMutableOpResolver that `emit` may call and that the package does not have.
         headers: Folders to include, inside the package; the first holds `tensorflow/`.
@@ -62,6 +63,8 @@ SOURCES = TflmPackage(
     "project",
     headers=_third_party("tensorflow/lite/micro/tools/make/downloads"),
 )
+# For builds of the user's own.
+OWN_BUILD = replace(SOURCES, static_memory="user")
 ESPRESSIF = TflmPackage(
     "espressif/esp-tflite-micro",
     "^1.3.3",

@@ -42,6 +42,8 @@ def real_times(
         raise ValueError(f"the clock is {mhz:g} MHz, and {on.id} runs at {on.mhz:g} MHz at most")
     if report.features is None or report.features.sample_rate is None or report.data.image_size is not None:
         return ()
+    if report.vibration is not None:
+        return ("real time: not known, as what [vibration] measures beside the rest is not counted",)
     counted = report.emulated if emulated is None else emulated
     if on is not None:
         return _on_board(report, on, mhz or on.mhz, counted)

@@ -174,7 +174,7 @@ class BearingMonitor:
         return np.asarray(levels - np.array(self.baseline, F))
 
     def named(self, levels: np.ndarray) -> Fault | None:
-        """The part whose level is highest over the baseline, if by 3 dB or more and it reaches `threshold`."""
+        """Of the parts whose level reaches `threshold` and is 3 dB or more over the baseline, the one that rose most."""
         rises = self.rises(levels)
-        highest = int(np.argmax(rises))
-        return FAULTS[highest] if levels[highest] >= F(self.threshold) and rises[highest] >= F(LEAST_RISE) else None
+        reached = (levels >= F(self.threshold)) & (rises >= F(LEAST_RISE))
+        return FAULTS[int(np.argmax(np.where(reached, rises, -np.inf)))] if reached.any() else None

@@ -78,7 +78,7 @@ class Diagnosis:
     @property
     def highest(self) -> Line:
         """The line that stands out most, over the baseline where there is one."""
-        return max(self.lines, key=lambda line: line.level if line.rise is None else line.rise)
+        return max(self.lines, key=_standing_out)
 
     def __str__(self) -> str:
         band = f"band {_kilohertz(self.band)} kHz"
@@ -146,10 +146,14 @@ def diagnose(
         levelled = whitened(healthy, sample_rate, LEVELLED * before_rpm / 60)
         before = _lines(levelled, sample_rate, before_rpm / 60, orders, band, slip)
         lines = tuple(replace(each, rise=each.level - max(was.level, 0.0)) for each, was in zip(lines, before))
-    found = Diagnosis(None, lines, band, float(rpm))
-    highest = found.highest
-    named = highest.level >= THRESHOLD and (highest.rise is None or highest.rise >= LEAST_RISE)
-    return replace(found, fault=highest.fault) if named else found
+    reached = [each for each in lines if each.level >= THRESHOLD and (each.rise is None or each.rise >= LEAST_RISE)]
+    fault = max(reached, key=_standing_out).fault if reached else None
+    return Diagnosis(fault, lines, band, float(rpm))
+
+
+def _standing_out(line: Line) -> float:
+    """dB over the baseline where there is one, else over the surroundings."""
+    return line.level if line.rise is None else line.rise
 
 
 def _lines(

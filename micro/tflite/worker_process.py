@@ -27,6 +27,16 @@ _waiting: dict[int, subprocess.Popen[str]] = {}
 _one_at_a_time = threading.Lock()
 
 
+def _renew() -> None:
+    """A lock for a fork of this process, in which no thread would ever free the one that another thread held."""
+    global _one_at_a_time
+    _one_at_a_time = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+
+
 def answered(engine: str, request: Path, answer: Path, seconds: float) -> subprocess.CompletedProcess[str]:
     """Have a request of `_worker` answered: its exit code, negative for the signal that it died of, and what it printed.
 
