@@ -121,7 +121,8 @@ int main(void) {
            before.scaling.mean[3] == machine.parameters.scaling.mean[3]);
   }
   learned.deviation[0] = 0;
-  printf("%d %d\\n", d_commissioning_resume(&machine, &learned), machine.phase == D_PHASE_LEARNING);
+  i = d_commissioning_resume(&machine, &learned);
+  printf("%d %d\\n", i, machine.phase == D_PHASE_LEARNING);
   return 0;
 }
 """

@@ -49,18 +49,18 @@ def printed(folder, samples, *flags):
 
 
 def velocities_at(firmware, samples):
-    """Velocity and zone when each feature window is complete, as cells."""
+    """Velocity and zone when each feature window is complete, as cells; empty after a block with a fault."""
     seen = read_vibration(firmware.vibration, samples)
     window, hop = firmware.front_end.window, firmware.front_end.hop
     ends = window - 1 + hop * np.arange(1 + (len(samples) - window) // hop)
     places = np.searchsorted(seen.ends, ends, side="right") - 1
     fixed = firmware.vibration.arithmetic == "fixed"
     shown = seen.velocities if fixed else seen.velocities * np.float32(1000) + np.float32(0.5)
-    known = np.cumsum(seen.faults == 0) > 0
     cells = []
     for place in places:
-        velocity = f"{int(shown[place]) // 1000}.{int(shown[place]) % 1000:03}" if place >= 0 and known[place] else ""
-        zone = " ABCD"[seen.zones[place]].strip() if place >= 0 else ""
+        known = place >= 0 and seen.faults[place] == 0
+        velocity = f"{int(shown[place]) // 1000}.{int(shown[place]) % 1000:03}" if known else ""
+        zone = " ABCD"[seen.zones[place]].strip() if known else ""
         cells.append((velocity, zone) if firmware.vibration.borders else (velocity,))
     return cells
 

@@ -69,6 +69,8 @@ def text_project_files(
         "monitored": False,
         "several": [],
         "hops": False,
+        "learns": False,
+        "vibration": None,
         "image_size": None,
         "sample_rate": None,
         "fixed": True,
