@@ -133,6 +133,7 @@ def test_a_duplicated_channel_does_not_make_a_detector_measure_rounding():
     assert score(broken).mean() > score(inside).mean() + 1
 
 
+@pytest.mark.slow
 def test_an_autoencoder_among_detectors_is_the_network_of_the_section():
     config = config_with("autoencoder", "pca_t2")
     data = prepare(config)

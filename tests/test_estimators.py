@@ -262,6 +262,7 @@ def test_a_recipe_on_inner_layers_is_refused(tmp_path):
     assert not list(tmp_path.glob("run*"))
 
 
+@pytest.mark.slow
 def test_a_search_is_taught_by_estimators_at_each_of_its_resolutions(tmp_path):
     hall(tmp_path / "data", rows=600)
     raw = raw_of(str(tmp_path / "data"), teacher={"estimators": [TREES, "network"]})
@@ -277,6 +278,7 @@ def test_a_search_is_taught_by_estimators_at_each_of_its_resolutions(tmp_path):
     assert result["state"] == "done"
 
 
+@pytest.mark.slow
 def test_recipe_auto_tries_its_candidates_under_estimators(tmp_path):
     hall(tmp_path / "data", rows=400)
     raw = raw_of("data", teacher={"estimators": [TREES]}, distill={"recipe": "auto", "candidates": ["kd", "dist"]})

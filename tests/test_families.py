@@ -210,6 +210,7 @@ def test_an_autoencoder_of_convolutions_needs_a_code(tmp_path):
             parse_config({**raw, "student": {"family": "conv_autoencoder", **side}}, tmp_path)
 
 
+@pytest.mark.slow
 def test_an_autoencoder_of_convolutions_detects_in_firmware(tmp_path):
     sides = {"family": "conv_autoencoder", "kernel": 5, "stride": 3, "epochs": 2}
     raw = rig(

@@ -76,6 +76,7 @@ def test_semicolons_decimal_commas_a_preamble_a_row_of_units_and_latin_letters_r
     ran(tmp_path)
 
 
+@pytest.mark.slow
 def test_milliseconds_since_1970_words_a_still_column_and_copies_run(tmp_path):
     times = 1_700_000_000_000 + 20 * np.arange(ROWS)
     for number in range(4):
@@ -249,6 +250,7 @@ def test_a_damaged_file_is_left_out_whatever_is_given(tmp_path):
     assert (result.exit_code, "Not read" in result.stdout) == (0, True)
 
 
+@pytest.mark.slow
 def test_many_columns_are_written_as_a_pattern_that_reads_them_in_every_file(tmp_path):
     for number in range(3):
         channels = {f"ch{n:02d}": noise(LONG, seed=100 * number + n) for n in range(1, 17)}

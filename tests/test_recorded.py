@@ -235,6 +235,7 @@ def test_a_record_of_the_same_weights_under_another_activation_is_refused(tmp_pa
         record(other, blobs[0], tmp_path / "r")
 
 
+@pytest.mark.slow
 def test_a_killed_recording_goes_on_where_it_stopped(tmp_path, blobs):
     script = tmp_path / "killed.py"
     np.save(tmp_path / "x.npy", blobs[0])
