@@ -119,10 +119,10 @@ def main(debug: bool) -> None:
 # In the order in which a user meets them.
 for command in (
     look,
-    diagnose,
     runs.init,
     runs.run,
     runs.score,
+    diagnose,
     runs.new_firmware,
     runs.update,
     runs.emulate,
