@@ -115,7 +115,8 @@ def test_threads_and_forks_of_the_caller_get_their_own_answers():
 
 
 STARTED = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores for what it runs in the background
 sys.path.insert(0, {tests!r})
 from test_worker_process import outputs, waiting
 outputs(3)
