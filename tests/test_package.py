@@ -36,6 +36,11 @@ def test_importing_micro_or_asking_for_help_imports_no_framework():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_front_end_that_filters_nothing_loads_no_scipy():
+    code = "import sys, micro; micro.FrontEnd('moments', 64, 32); assert 'scipy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def imports_of(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

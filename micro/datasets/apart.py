@@ -12,6 +12,7 @@ from micro.datasets.shared_rows import Shared
 from micro.datasets.twins import FEW, LONGEST, Alike, in_words
 from micro.errors import DataError
 from micro.signal import Frames
+from micro.signal.stretches import stretches
 from micro.support.wording import counted, listed
 
 
@@ -111,9 +112,7 @@ def _near(starts: np.ndarray, others: np.ndarray, window: int) -> np.ndarray:
 
 def _longest(starts: np.ndarray, marked: np.ndarray, window: int) -> int:
     """Samples of the longest run of marked windows."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], marked.view(np.int8), [0]))))
-    runs = zip(edges[::2].tolist(), edges[1::2].tolist())
-    return max((int(starts[past - 1] - starts[first]) + window for first, past in runs), default=0)
+    return max((int(starts[past - 1] - starts[first]) + window for first, past in stretches(marked)), default=0)
 
 
 def _on_both_sides(name: str, own: _Found, part: str, names: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 from micro.config import FilesData, SourceConfig
 from micro.datasets.contents import Contents
 from micro.errors import DataError
+from micro.signal.stretches import stretches
 from micro.support.wording import listed
 
 
@@ -16,8 +17,7 @@ def require_filled(read: Contents, source: SourceConfig, reading: FilesData) -> 
     count = int(has.sum())
     if reading.on_missing == "interpolate" or not 1 < count < len(has):
         return
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], has.view(np.int8), [0]))))
-    if (edges[1::2] - edges[::2]).max() < source.features.window:
+    if np.diff(stretches(has)).max() < source.features.window:
         raise DataError(
             f"source {source.name}: {read.rows.path}: only {count:,} of {len(has):,} rows have a value in "
             f"{listed(read.channels)}, and no window of {source.features.window} in a row; where its values come at a slower "

@@ -12,6 +12,7 @@ from micro.datasets.cells import hint
 from micro.datasets.contents import Contents
 from micro.datasets.recording import Framing, Recording, whole_windows
 from micro.errors import DataError
+from micro.signal.stretches import stretches
 from micro.support.wording import listed
 
 # Of a column's rows, what has a value at most where it is that of a slower sensor.
@@ -92,9 +93,8 @@ def _fill(column: np.ndarray, missing: np.ndarray) -> None:
 
 def _long(missing: np.ndarray, window: int) -> np.ndarray:
     """The rows of runs longer than a window, or of a run that is the whole stretch."""
-    changes = np.flatnonzero(np.diff(np.concatenate(([0], missing.view(np.int8), [0]))))
     long = np.zeros(len(missing), bool)
-    for start, stop in zip(changes[::2], changes[1::2]):
+    for start, stop in stretches(missing):
         if stop - start > window or stop - start == len(missing):
             long[start:stop] = True
     return long

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,11 @@ import numpy as np
 from micro.config import Config
 from micro.datasets.pieces import Parts
 from micro.datasets.recording import Recording
+from micro.detection.sensor import as_sampled
 from micro.signal import FrontEnd
 from micro.signal.readings import read_vibration
-from micro.signal.severity import ZONES
+from micro.signal.severity import vibration_zone
+from micro.signal.stretches import stretches
 from micro.signal.velocity import Vibration
 from micro.support.wording import counted
 
@@ -52,7 +54,9 @@ def vibration_levels(config: Config, parts: Parts) -> Levels | None:
     """
     if config.vibration is None or not isinstance(parts.features, FrontEnd):
         return None
-    vibration = config.vibration.of(parts.channels, parts.sample_rate, parts.features, _limit(config, parts.features))
+    stages = (config.detect, config.recognize, config.estimate)
+    limit = as_sampled(next((s.saturation for s in stages if s.saturation is not None), None), parts.features)
+    vibration = config.vibration.of(parts.channels, parts.sample_rate, parts.features, limit)
     rows, short = [], 0
     for recording in parts.recordings:
         own = [
@@ -66,28 +70,18 @@ def vibration_levels(config: Config, parts: Parts) -> Levels | None:
     return Levels(vibration, names, tuple(rows), short)
 
 
-def _limit(config: Config, features: FrontEnd) -> float | None:
-    """The magnitude at which the sensor saturates, as the firmware takes samples."""
-    stages = (config.detect, config.recognize, config.estimate)
-    limit = next((stage.saturation for stage in stages if stage.saturation is not None), None)
-    if limit is None or features.arithmetic != "fixed" or features.full_scale is None:
-        return limit
-    return min(32767.0, limit / features.full_scale * 32768)
-
-
 def _states(recording: Recording, anomaly: bool) -> dict[str, list[slice]]:
     """Stretches of a recording in one state, without a gap; of other tasks than anomaly detection the state is its label."""
     if not anomaly:
-        return {recording.label: list(_stretches(recording.valid))}
+        return {recording.label: _slices(recording.valid)}
     faulty = np.zeros(len(recording.valid), bool) if recording.faulty is None else recording.faulty
     flags = {"healthy": recording.healthy & ~faulty, "faulty": faulty, "unknown": ~recording.healthy & ~faulty}
-    found = {state: list(_stretches(recording.valid & own)) for state, own in flags.items()}
+    found = {state: _slices(recording.valid & own) for state, own in flags.items()}
     return {state: runs for state, runs in found.items() if runs}
 
 
-def _stretches(flags: np.ndarray) -> Iterator[slice]:
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
-    return (slice(int(first), int(past)) for first, past in edges.reshape(-1, 2))
+def _slices(flags: np.ndarray) -> list[slice]:
+    return [slice(*run) for run in stretches(flags).tolist()]
 
 
 def _level(
@@ -108,7 +102,7 @@ def _level(
     if len(measured):
         median, high = float(np.median(measured)), float(np.percentile(measured, HIGH))
         if vibration.borders is not None:
-            zone = ZONES[sum(high > border for border in vibration.borders)]
+            zone = vibration_zone(high, borders=vibration.borders)
     return Level(recording.name, state, len(measured), faults, median, high, zone)
 
 

@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 
 from micro.detection.score import real
+from micro.signal import AnyFrontEnd
+from micro.signal.spec import LARGEST_SAMPLE
 
-# Samples beyond this are taken for a sensor fault: fourth powers of those within fit float32.
-LARGEST_SAMPLE = 1e8
 # What the C counter of saturated samples holds, int32_t.
 LARGEST_MAX_SATURATED = 2**31 - 1
 # Above the magnitude of every int16 sample: a limit there is never reached.
@@ -46,6 +46,13 @@ def require_limits(limits: Limits) -> None:
         np.finfo(np.float32).max
     ):
         raise ValueError(f"saturation must be above 0 and within float32, got {limits.saturation!r}")
+
+
+def as_sampled(saturation: float | None, front_end: AnyFrontEnd) -> float | None:
+    """A limit in the data's unit as the target's front end takes samples: of arithmetic 'fixed' in counts, within int16."""
+    if saturation is None or front_end.full_scale is None or front_end.arithmetic != "fixed":
+        return saturation
+    return min(32767.0, saturation / front_end.full_scale * 32768)
 
 
 def saturated_count(limits: Limits) -> int | None:

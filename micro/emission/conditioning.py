@@ -8,7 +8,8 @@ import numpy as np
 
 from micro.emission.c_text import CArray, c_array, float_text
 from micro.signal import FrontEnd
-from micro.signal.conditioning import LARGEST_SAMPLE, UNUSABLE, fixed_sections, float32_sections
+from micro.signal.conditioning import UNUSABLE, fixed_sections, float32_sections
+from micro.signal.spec import LARGEST_SAMPLE
 
 
 def cascades(front_end: FrontEnd) -> list[CArray]:
@@ -26,7 +27,7 @@ def conditioning_context(front_end: FrontEnd) -> dict[str, Any]:
     context: dict[str, Any] = {
         "conditioned": front_end.conditioning.changes,
         "decimate": front_end.decimate,
-        "largest_sample": float_text(float(LARGEST_SAMPLE)),
+        "largest_sample": float_text(LARGEST_SAMPLE),
         "unusable": float_text(float(UNUSABLE)),
     }
     for name in ("low_pass", "filter"):

@@ -64,9 +64,10 @@ def parameters_context(
     content = parameters.to_bytes()
     scalings, at = [], HEADER.size
     front_end = around.each if isinstance(around, Hops) else around
+    scale, _ = input_scale(front_end, graph, detector.score.places)
     for (source, part, own), made in zip(scaled_parts(front_end, scaling), parameters.scalings, strict=True):
         prefix = name if source is None else source_prefix(name, source)
-        arrays = scaling_arrays(part, own, input_scale(front_end, graph, detector.score.places)[0])
+        arrays, packed = scaling_arrays(part, own, scale), made.to_bytes()
         count, first = len(made.mean), at + SCALING.size
         scalings.append(
             {
@@ -77,12 +78,12 @@ def parameters_context(
                 "arrays": arrays,
                 "fixed": isinstance(made, FixedScaling),
                 "parts": [array.name for array in arrays],
-                "head": int.from_bytes(made.to_bytes()[: SCALING.size], "little"),
+                "head": int.from_bytes(packed[: SCALING.size], "little"),
                 "head_at": at,
                 "at": (first, first + 4 * count, first + 8 * count),
             }
         )
-        at += len(made.to_bytes())
+        at += len(packed)
     made_for = (parameters.made_for.model, parameters.made_for.front_end, parameters.made_for.score)
     return {
         "parameters_guard": CNames(name).guard("parameters"),
@@ -131,7 +132,7 @@ def _settings(front_end: FrontEnd) -> dict[str, Any]:
 
 
 def _of_score(score: Score) -> dict[str, Any]:
-    """What a score's integers are computed by; its unit is only how they are told."""
+    """What a score's integers are computed by; its unit is only how they are shown."""
     own = {field.name: (getattr(score, field.name), field.default) for field in dataclasses.fields(score)}
     return {name: value for name, (value, default) in own.items() if name != "unit" and value != default}
 

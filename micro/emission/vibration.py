@@ -12,7 +12,8 @@ from micro.signal import fixed_point
 from micro.signal.decimation import OVERLAP, TAP_FRACTION, fixed_taps, taps_of
 from micro.signal.fixed_point import SAMPLE_FRACTION
 from micro.signal.fourier import quarter_cosine
-from micro.signal.velocity import LARGEST_FIXED, LARGEST_SAMPLE, Vibration
+from micro.signal.spec import LARGEST_SAMPLE
+from micro.signal.velocity import LARGEST_FIXED, Vibration
 from micro.support.c_names import CNames
 
 
@@ -68,7 +69,7 @@ def vibration_context(vibration: Vibration, digest: str, name: str, stage: str) 
         "borders": vibration.borders or (),
         "limits": limits,
         "saturation": None if limit is None else str(limit) if fixed else float_text(limit),
-        "largest_sample": float_text(float(LARGEST_SAMPLE)),
+        "largest_sample": float_text(LARGEST_SAMPLE),
         "largest_fixed": LARGEST_FIXED,
         "mantissa": mantissa,
         "exponent": exponent + 10 + 2 * levels - 2 * SAMPLE_FRACTION,

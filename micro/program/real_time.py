@@ -45,7 +45,6 @@ class RealTime:
         load: Fractions of the time that the core computes.
         push_ms: Milliseconds of the longest push.
         arriving: Samples of each channel that come meanwhile, at the most.
-        ring: Samples that a ring has to hold for those, a power of two.
         soft_float: Whether the front end computes in float32 on a core without an FPU.
     """
 
@@ -54,8 +53,12 @@ class RealTime:
     load: tuple[float, float, float]
     push_ms: tuple[float, float, float]
     arriving: int
-    ring: int
     soft_float: bool
+
+    @property
+    def ring(self) -> int:
+        """Samples that a ring has to hold for those that arrive, a power of two."""
+        return ring_of(self.arriving)
 
     @property
     def holds(self) -> bool:
@@ -116,7 +119,6 @@ def real_time(pace: Pace, core: Core, mhz: float, where: str | None = None) -> R
         (load[0], load[1], load[2]),
         (push[0], push[1], push[2]),
         arriving,
-        ring_of(arriving),
         not (core.fpu or pace.fixed),
     )
 

@@ -21,6 +21,7 @@ from micro.detection.labeler import Labeler, labeled, make_labeler
 from micro.detection.predictor import Predictor, table_of
 from micro.detection.recognizer import NEVER, NO_CLASS, Recognizer, make_recognizer, recognize
 from micro.detection.score import margin_score
+from micro.detection.sensor import as_sampled
 from micro.detection.threshold import Threshold, threshold_rank
 from micro.runs.compression import Written
 from micro.runs.evaluate import detector_score, run_inputs
@@ -244,10 +245,7 @@ def _candidates(recognizer: Recognizer, data: Prepared, tflite: Written) -> np.n
 
 def _in_counts(settings: dict[str, Any], data: Prepared) -> dict[str, Any]:
     """Settings whose saturation is in the unit that the firmware's front end takes samples in."""
-    full_scale = data.features.full_scale
-    if settings["saturation"] is None or full_scale is None or data.features.arithmetic != "fixed":
-        return settings
-    return {**settings, "saturation": min(32767.0, settings["saturation"] / full_scale * 32768)}
+    return {**settings, "saturation": as_sampled(settings["saturation"], data.features)}
 
 
 def judging(config: Config, detector: Detector | None, threshold: Threshold | None) -> Detector | None:

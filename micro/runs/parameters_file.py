@@ -114,7 +114,7 @@ def _with_detector(folder: Path) -> Firmware:
     if firmware.commissioning is not None:
         raise RunError(
             f"{folder} has [commissioning]: each device learns a threshold and a scaling of its own, which a record of the run "
-            "would replace; write a record on the device, or start it over to learn anew"
+            "would replace; write a record on the device, or start it over to learn again"
         )
     return firmware
 

@@ -4,23 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from micro.datasets.vibration_levels import Levels
+from micro.datasets.vibration_levels import Level, Levels
 from micro.runs.report_parts import Part
-
-
-class VibrationRow(Part):
-    """Velocities of one state in one recording in mm/s RMS: median and 95th percentile of the running values.
-
-    `faults` are blocks with a sensor fault; `zone` is that of the 95th percentile, '' where there are no zones.
-    """
-
-    origin: str
-    state: str
-    blocks: int
-    faults: int
-    median: float | None
-    high: float | None
-    zone: str
 
 
 class VibrationReport(Part):
@@ -44,7 +29,7 @@ class VibrationReport(Part):
     window: int
     decimation: int
     borders: tuple[float, float, float] | None
-    rows: tuple[VibrationRow, ...]
+    rows: tuple[Level, ...]
 
 
 def vibration_report(levels: Levels | None) -> dict[str, Any]:
@@ -62,6 +47,6 @@ def vibration_report(levels: Levels | None) -> dict[str, Any]:
             window=own.window,
             decimation=own.decimation,
             borders=own.borders,
-            rows=tuple(VibrationRow(**vars(row)) for row in levels.rows),
+            rows=levels.rows,
         )
     }

@@ -8,9 +8,9 @@ from functools import cache, lru_cache
 from typing import Literal, get_args
 
 import numpy as np
-from scipy import signal
 
-from micro.signal.spec import Arithmetic
+from micro.signal.spec import LARGEST_SAMPLE, Arithmetic
+from micro.signal.stretches import stretches
 
 Band = Literal["highpass", "lowpass", "bandpass"]
 MOST_ORDER, MOST_DECIMATED = 8, 16
@@ -20,7 +20,7 @@ ORDER, RIPPLE, ATTENUATION, EDGE = 8, 0.05, 80.0, 0.4
 COEFFICIENT_FRACTION, WORK_FRACTION = 30, 12
 ONE = 1 << COEFFICIENT_FRACTION
 # Larger samples, and those that are not finite, restart a filter; in their place stands one that every stage takes for a fault.
-LARGEST_SAMPLE, UNUSABLE = np.float32(1e8), np.float32(2e8)
+UNUSABLE = np.float32(2e8)
 # What rounded coefficients may change of a response in dB, wherever it is above FLOOR.
 MOST_CHANGED, FLOOR = 0.05, -60.0
 
@@ -154,11 +154,15 @@ class Conditioning:
 
 @lru_cache
 def _low_pass(factor: int) -> np.ndarray:
+    from scipy import signal
+
     return _leveled(signal.ellip(ORDER, RIPPLE, ATTENUATION, 2 * EDGE / factor, output="sos"))
 
 
 @lru_cache
 def _butterworth(spec: Filter, rate: float) -> np.ndarray:
+    from scipy import signal
+
     bounds = spec.bounds if spec.kind == "bandpass" else spec.bounds[0]
     sections = signal.butter(spec.order, bounds, spec.kind, output="sos", fs=rate)
     if spec.kind == "bandpass":
@@ -189,6 +193,8 @@ def response(sections: np.ndarray, angles: np.ndarray) -> np.ndarray:
 
 def float32_sections(sections: np.ndarray) -> np.ndarray:
     """b0, b1, b2, a1, a2 of each section and its two states after a stream of ones: (sections, 7) float32."""
+    from scipy import signal
+
     states = signal.sosfilt_zi(sections)
     return np.concatenate([sections[:, :3], sections[:, 4:], states], axis=1).astype(np.float32)
 
@@ -216,6 +222,8 @@ def filtered_float32(sections: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def _by_scipy(rows: np.ndarray, x: np.ndarray) -> np.ndarray:
+    from scipy import signal
+
     made = np.insert(rows[:, :5], 3, np.float32(1), axis=1)
     return np.asarray(signal.sosfilt(made, x, zi=rows[:, 5:] * x[0])[0])
 
@@ -260,13 +268,12 @@ def filtered_fixed(sections: np.ndarray, x: list[int]) -> list[int]:
 
 
 def _restarting(sections: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """As `filtered_float32`, begun anew after each sample that is unusable, in whose place stands `UNUSABLE`."""
+    """As `filtered_float32`, started again after each sample that is unusable, in whose place stands `UNUSABLE`."""
     usable = np.abs(x) <= LARGEST_SAMPLE
     if usable.all():
         return filtered_float32(sections, x)
     out = np.full(len(x), UNUSABLE, np.float32)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], usable, [False]])))
-    for start, stop in edges.reshape(-1, 2):
+    for start, stop in stretches(usable):
         out[start:stop] = filtered_float32(sections, x[start:stop])
     return out
 
@@ -290,8 +297,8 @@ def _not_held(content: bytes, arithmetic: Arithmetic) -> str:
     # Rounded poles may lie on the unit circle.
     with np.errstate(divide="ignore", invalid="ignore"):
         wanted, found = (np.abs(response(each, angles)) for each in (sections, rounded))
-        heard = wanted > 10 ** (FLOOR / 20)
-        changed = np.abs(20 * np.log10(found[heard] / wanted[heard])).max()
+        seen = wanted > 10 ** (FLOOR / 20)
+        changed = np.abs(20 * np.log10(found[seen] / wanted[seen])).max()
     if np.abs(poles).max() >= 1 or not changed <= MOST_CHANGED:
         return (
             f"the filter's bounds are too low for its order and the rate: {arithmetic} coefficients would change its response; "
@@ -306,6 +313,8 @@ def _not_held(content: bytes, arithmetic: Arithmetic) -> str:
 
 def _fits(sections: np.ndarray) -> bool:
     """Whether no stream of int16 samples makes a value of 32 bits, or a sum of 64 bits, overflow."""
+    from scipy import signal
+
     rows = fixed_sections(sections).astype(np.float64)
     poles = np.concatenate([np.roots(row[3:]) for row in sections])
     impulse = np.zeros(64 + min(2**21, int(-20 / np.log(np.abs(poles).max()))))

@@ -1,4 +1,4 @@
-"""Samples at a lower rate: a low-pass filter and every so many of its outputs, in float32 and in fixed point."""
+"""Samples at a lower rate: a low-pass filter, of whose outputs one in a few is kept, in float32 and in fixed point."""
 
 from __future__ import annotations
 

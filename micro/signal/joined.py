@@ -131,20 +131,8 @@ class JoinedFrontEnd:
         return self.main.full_scale
 
     @property
-    def rate(self) -> float | None:
-        return self.main.rate
-
-    @property
     def conditioning(self) -> Conditioning:
         return self.main.conditioning
-
-    def conditioned(self, samples: np.ndarray) -> np.ndarray:
-        """The main source's samples: with further sources none are filtered."""
-        return samples
-
-    @property
-    def decimate(self) -> Literal[1]:
-        return 1
 
     @property
     def frame(self) -> None:

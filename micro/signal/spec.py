@@ -10,6 +10,8 @@ Kind = Literal["spectrum", "mel", "envelope", "moments", "shape", "statistics", 
 Detrend = Literal["mean", "linear", "none"]
 Taper = Literal["hann", "hamming", "none"]
 Arithmetic = Literal["float32", "fixed"]
+# Samples beyond this are taken for a sensor fault: fourth powers of those within fit float32.
+LARGEST_SAMPLE = 1e8
 
 
 class Spec(Protocol):

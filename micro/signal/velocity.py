@@ -22,7 +22,7 @@ from micro.signal.decimation import (
 from micro.signal.fixed_point import highest_bit, square_root
 from micro.signal.front_end import LONGEST_FRAME, FrontEnd
 from micro.signal.severity import Borders, borders_of
-from micro.signal.spec import Arithmetic
+from micro.signal.spec import LARGEST_SAMPLE, Arithmetic
 
 Unit = Literal["g", "m/s2", "mm/s2"]
 # mm/s2 of one.
@@ -33,8 +33,8 @@ RATE_OVER_HIGH = 2.56
 FEWEST_PERIODS, PERIODS = 4, 10
 SHORTEST_WINDOW = 64
 MOST_AVERAGED = 64
-# Samples beyond this are a sensor fault, as of detectors; so are those at the ends of int16.
-LARGEST_SAMPLE, LARGEST_COUNT = np.float32(1e8), 32767
+# Samples at the ends of int16 are a sensor fault.
+LARGEST_COUNT = 32767
 # In micrometers a second: 64 squares fit 64 bits.
 LARGEST_FIXED = 2**28 - 1
 NOT_FINITE, SATURATED = 3, 4
