@@ -27,7 +27,8 @@ class Update:
     """What a record changes in a device: thresholds in real units, and how many of the features get another scaling.
 
     Examples:
-        >>> update = micro.Update(pathlib.Path("pump.bin"), 2, former_threshold=0.5, threshold=0.75, rescaled=0, features=36)
+        >>> from pathlib import Path
+        >>> update = micro.Update(Path("pump.bin"), 2, former_threshold=0.5, threshold=0.75, rescaled=0, features=36)
         >>> update.counter, update.threshold / update.former_threshold
         (2, 1.5)
     """
