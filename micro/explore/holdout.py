@@ -13,6 +13,7 @@ from micro.datasets.prepare import prepare
 from micro.datasets.prepared import Prepared
 from micro.datasets.window_parts import Windows
 from micro.explore.synthetic_anomalies import with_anomalies
+from micro.signal import AnyFrontEnd, FrontEnd
 
 Trained = TypeVar("Trained", bound=BaseModel)
 
@@ -67,13 +68,24 @@ def search_windows(config: Config, kept: bool = False) -> tuple[Prepared, Window
 def _with_anomalies(data: Prepared, seed: int) -> Windows:
     """Healthy validation windows and the same with synthetic anomalies; as the student alone sees them."""
     frames, labels = data.validation_samples
-    made = data.scaling(data.features(with_anomalies(frames[labels == 0], seed)))
+    made = data.scaling(data.features(_amid_a_stream(data.features, with_anomalies(frames[labels == 0], seed))))
     x = data.validation.x
     return Windows(
         np.concatenate([x, made]),
         np.repeat([0, 1], [len(x), len(made)]),
         (*data.validation.origins, *["synthetic"] * len(made)),
     )
+
+
+def _amid_a_stream(front_end: AnyFrontEnd, windows: np.ndarray) -> np.ndarray:
+    """Windows of the sensor's samples as the front end takes them: (n, sensor_window, channels) -> (n, window, channels).
+
+    Where it filters each comes behind itself in reverse, so that filters have settled as they have amid a recording.
+    """
+    if not isinstance(front_end, FrontEnd) or not front_end.conditioning.changes:
+        return windows
+    streams = np.concatenate([windows[:, ::-1], windows], axis=1)
+    return np.stack([front_end.conditioned(stream)[front_end.window :] for stream in streams])
 
 
 def _with_small_test(config: Config) -> Config:
