@@ -14,6 +14,7 @@ from micro.datasets.prepared import Prepared
 from micro.datasets.window_parts import Windows
 from micro.explore.synthetic_anomalies import with_anomalies
 from micro.signal import AnyFrontEnd, FrontEnd
+from micro.signal.joined_frames import main_of
 
 Trained = TypeVar("Trained", bound=BaseModel)
 
@@ -68,7 +69,7 @@ def search_windows(config: Config, kept: bool = False) -> tuple[Prepared, Window
 def _with_anomalies(data: Prepared, seed: int) -> Windows:
     """Healthy validation windows and the same with synthetic anomalies; as the student alone sees them."""
     frames, labels = data.validation_samples
-    made = data.scaling(data.features(_amid_a_stream(data.features, with_anomalies(frames[labels == 0], seed))))
+    made = data.scaling(data.features(_filtered(data.features, with_anomalies(frames[labels == 0], seed))))
     x = data.validation.x
     return Windows(
         np.concatenate([x, made]),
@@ -77,15 +78,9 @@ def _with_anomalies(data: Prepared, seed: int) -> Windows:
     )
 
 
-def _amid_a_stream(front_end: AnyFrontEnd, windows: np.ndarray) -> np.ndarray:
-    """Windows of the sensor's samples as the front end takes them: (n, sensor_window, channels) -> (n, window, channels).
-
-    Where it filters each comes behind itself in reverse, so that filters have settled as they have amid a recording.
-    """
-    if not isinstance(front_end, FrontEnd) or not front_end.conditioning.changes:
-        return windows
-    streams = np.concatenate([windows[:, ::-1], windows], axis=1)
-    return np.stack([front_end.conditioned(stream)[front_end.window :] for stream in streams])
+def _filtered(front_end: AnyFrontEnd, windows: np.ndarray) -> np.ndarray:
+    """Windows of the sensor's samples as a front end takes them; filters begin with each, which hardly shows in features."""
+    return main_of(front_end.filtered_each(windows)) if isinstance(front_end, FrontEnd) else windows
 
 
 def _with_small_test(config: Config) -> Config:
