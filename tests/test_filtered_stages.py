@@ -14,6 +14,7 @@ from micro.detection.detector import Status
 from micro.detection.estimator import Estimators
 from micro.detection.labeler import Labeler
 from micro.detection.recognizer import Recognizer
+from micro.emission.sensor import stage_context
 from micro.firmware import emulate as emulation
 from micro.firmware.project import _stage_files
 from micro.runs.device import judge
@@ -191,6 +192,25 @@ def test_a_window_has_the_faults_of_its_own_samples_alone(built, name):
             ends = window + hop * np.arange(len(found.faulty))
             expected = (ends - window <= place) & (place + len(faulty) <= ends)
             np.testing.assert_array_equal(found.faulty != 0, expected)
+
+
+@pytest.mark.parametrize(
+    ("front_end", "parts", "samples", "counts"),
+    [
+        (FrontEnd("raw", 4096, 4096, decimate=16), 1, "(4096 * PUMP_DECIMATE)", ("uint32_t", "uint32_t")),
+        (FrontEnd("raw", 4096, 4096, 3, decimate=8), 1, "(4096 * PUMP_DECIMATE)", ("uint16_t", "uint32_t")),
+        (SHAPES, 5, "(5 * PUMP_DECIMATE)", ("uint16_t", "uint16_t")),
+        (ALONE, 64, "1", ("uint16_t", "uint16_t")),
+        (FRAMES, 3 + 3, "(PUMP_FRAME_HOP * PUMP_DECIMATE)", ("uint16_t", "uint16_t")),
+        (replace(FRAMES, decimate=1), 3 + 3, "PUMP_FRAME_HOP", ("uint16_t", "uint16_t")),
+        (FrontEnd("raw", 4096, 4096), None, "", ("uint16_t", "uint16_t")),
+    ],
+)
+def test_faults_are_counted_in_types_that_hold_a_part(front_end, parts, samples, counts):
+    context = stage_context("recognizer", Recognizer(0.1, ("a", "b"), (3, 5)), front_end, "", "pump")
+    assert context["parts"] == parts
+    assert context["part_samples"] == samples
+    assert (context["filled_count"], context["part_count"]) == counts
 
 
 @pytest.mark.slow

@@ -64,8 +64,8 @@ def sources_context(front_end: AnyFrontEnd, name: str) -> dict[str, Any]:
 def _parts(front_end: AnyFrontEnd, upper: str, looks: bool) -> dict[str, Any]:
     """How the sensor's samples of a window are divided, where the ring does not hold them, and the types of what is counted.
 
-    The last of the `parts` may be shorter. When a window is complete, as many parts, the latest, hold its samples and no others. None of them where the front end's
-    ring holds the window's samples as they came, or where faults are not looked for.
+    The last of the `parts` may be shorter. When a window is complete, as many parts, the latest, hold its samples and no
+    others. None of them where the ring holds a window's samples as they came, or where faults are not looked for.
     """
     step, parts, text = front_end.frame_hop, None, ""
     if step is not None:
