@@ -5,9 +5,11 @@ import pytest
 from tables import config_of
 
 from micro.config import parse_config
+from micro.datasets.augmented import _in_units
 from micro.datasets.filtered import filtered
 from micro.datasets.prepare import prepare
 from micro.datasets.recording import Recording, cut
+from micro.datasets.views import Views
 from micro.detection.sensor import faults
 from micro.errors import DataError
 from micro.runs.device import counts_of, stream_windows
@@ -190,3 +192,15 @@ def test_what_takes_no_filter_refuses_it_by_name(tmp_path):
     pictures = {"files": "*.png", "image_size": [8, 8], "healthy_files": "*"}
     with pytest.raises(ValueError, match=r"features.filter is for streams of samples"):
         parse_config({**raw, "data": pictures, "features": {"filter": {"kind": "lowpass", "high": 3}}}, tmp_path)
+
+
+def test_counts_are_augmented_in_the_unit_of_the_samples():
+    """From which the front end counts again what a layer leaves as it is."""
+    main = np.arange(-32768, 32768, dtype=np.int16).reshape(-1, 1, 1)
+    for full_scale in (8.0, 32768.0, 0.0137):
+        fixed = FrontEnd("shape", 25, 10, 3, RATE, decimate=3, arithmetic="fixed", full_scale=full_scale)
+        units = _in_units(main, Views(fixed))
+        np.testing.assert_array_equal(fixed.counts(units), main)
+        assert np.abs(units).max() == pytest.approx(full_scale)
+    plain = main.astype(np.float32)
+    assert _in_units(plain, Views(SPLIT)) is plain
