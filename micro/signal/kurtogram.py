@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from micro.signal.squared_envelope import Band, squared_envelope
@@ -49,8 +51,13 @@ def choose_band(samples: np.ndarray, sample_rate: float, least_width: float) -> 
     Args:
         samples, sample_rate, least_width: As for `kurtogram`.
     """
-    found = kurtogram(samples, sample_rate, least_width)
-    return max(found, key=lambda band: found[band])
+    return most_impulsive([samples], sample_rate, least_width)
+
+
+def most_impulsive(recordings: Sequence[np.ndarray], sample_rate: float, least_width: float) -> Band:
+    """As `choose_band`, by the mean of the kurtograms of several recordings."""
+    each = [kurtogram(samples, sample_rate, least_width) for samples in recordings]
+    return max(each[0], key=lambda band: sum(found[band] for found in each))
 
 
 def _kurtosis(envelope: np.ndarray) -> float:
