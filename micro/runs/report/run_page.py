@@ -90,6 +90,7 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
         short_names=SHORT_NAMES,
         recordings=_recordings(report),
         parts=_parts(report),
+        in_alarm=_in_alarm(report),
     )
 
 
@@ -101,6 +102,12 @@ def _parts(report: RunReport) -> dict[str, str]:
         for name, word in PARTS.items()
         if name in WindowCounts.model_fields or any(getattr(row, name) for row in rows)
     }
+
+
+def _in_alarm(report: RunReport) -> dict[tuple[str, str], float]:
+    """Of test recordings and their states the fraction of windows in alarm; of classes those of a state that is none."""
+    rows = (row for row in report.by_origin if report.task == "anomaly")
+    return {(row.origin, row.state): row.alarms for row in rows}
 
 
 def _recordings(report: RunReport) -> list[dict[str, Any]]:
