@@ -140,6 +140,7 @@ def test_the_band_and_the_baseline_are_of_healthy_training_windows_alone(found, 
     assert again.monitor == data.bearing.monitor
 
 
+@pytest.mark.slow
 def test_a_speed_of_a_column_is_that_of_each_recording(found):
     _, folder = found
     speed = {key: value for key, value in SMALL.items() if key != "rpm"}

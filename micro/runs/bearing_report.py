@@ -12,7 +12,7 @@ from micro.config.bearing import BearingConfig
 from micro.datasets.bearing_lines import BearingLines, Seen, diagnosed, speed_of
 from micro.datasets.recording import Recording
 from micro.runs.report_parts import Part
-from micro.signal.bearing_monitor import BearingMonitor
+from micro.signal.bearing_monitor import BearingMonitor, Diagnosing
 from micro.signal.bearings import FAULTS, Bearing, Fault
 from micro.signal.squared_envelope import Band
 from micro.signal.stretches import stretches
@@ -90,7 +90,7 @@ def bearing_report(given: BearingConfig | None, lines: BearingLines | None) -> d
             bearing=replace(given.bearing, name=given.name or ""),
             parts=FAULTS,
             channel=lines.channel,
-            band=tuple(lines.band),
+            band=(lines.band.low, lines.band.high),
             baseline=lines.baseline,
             recordings=lines.healthy[0],
             seconds=lines.healthy[1],
@@ -116,6 +116,13 @@ def _row(seen: Seen) -> BearingRow:
         if chip is None
         else ChipSeen(results=chip.results, named=dict(chip.named), fault=chip.fault, rise=chip.rise),
     )
+
+
+def diagnosing_of(report: BearingReport | None, channels: Sequence[str]) -> Diagnosing | None:
+    """What names parts on the chip, of a sample with these channels; None where nothing does."""
+    if report is None or report.monitor is None:
+        return None
+    return Diagnosing(report.monitor, list(channels).index(report.channel))
 
 
 def lines_of(

@@ -207,3 +207,11 @@ class BearingMonitor:
         rises = self.rises(levels)
         reached = (levels >= F(self.threshold)) & (rises >= F(LEAST_RISE))
         return FAULTS[int(np.argmax(np.where(reached, rises, -np.inf)))] if reached.any() else None
+
+
+@dataclass(frozen=True)
+class Diagnosing:
+    """What names parts on a chip, and the channel of a sample that it takes."""
+
+    monitor: BearingMonitor
+    channel: int
