@@ -17,7 +17,7 @@ from micro.errors import DataError
 from micro.signal import FrontEnd
 from micro.signal.bearing_monitor import BearingMonitor
 from micro.signal.bearings import FAULTS, Fault
-from micro.signal.diagnosis import Diagnosis, concluded, healthy_band, least_seconds, lines_in
+from micro.signal.diagnosis import Diagnosis, concluded, healthy_band, healthy_levels, least_seconds, lines_in
 from micro.signal.joined import sensed
 from micro.signal.shaft_speed import estimate_speed
 from micro.signal.squared_envelope import Band
@@ -61,7 +61,7 @@ class BearingLines:
     Attributes:
         channel: Its name.
         band: That all recordings are looked at in.
-        baseline: The highest level of each fault in healthy training recordings, in dB, in the order of `FAULTS`.
+        baseline: The highest level of each fault in pieces of healthy training recordings, in dB, in the order of `FAULTS`.
         healthy: Training recordings that the baseline is of, and their seconds.
         rows: By test recording and state.
         monitor: Of the chip, with its baseline; None where it diagnoses nothing.
@@ -120,13 +120,9 @@ def bearing_lines(config: Config, parts: Parts) -> BearingLines | None:
         if band is None:
             chosen = evenly_spaced(len(known), MOST_KURTOGRAMS)
             band = healthy_band([known[n] for n in chosen], rate, given.bearing)
-        levels = [
-            [max(line.level, 0.0) for line in lines_in(samples, rate, rpm, given.bearing, band)]
-            for samples, rpm in known
-        ]
+        baseline = healthy_levels(known, rate, given.bearing, band)
     except ValueError as error:
         raise DataError(f"[bearing] {error}") from None
-    baseline = tuple(np.max(levels, axis=0).tolist())
     monitor, not_on_chip = _monitor(given, parts.features, healthy, rate, place)
     rows = tuple(
         _seen(given, stretch, rate, (place, speed_place), (band, baseline), (monitor, parts.features))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from micro.signal.bearings import FAULTS, Bearing, Fault, bearing_orders
-from micro.signal.kurtogram import choose_band, most_impulsive
+from micro.signal.kurtogram import choose_band, surely_impulsive
 from micro.signal.squared_envelope import Band, envelope_spectrum, squared_envelope, whitened
 
 # Multiples of a fault's frequency that are looked at.
@@ -18,6 +18,8 @@ HARMONICS = 3
 TURNS = 32
 # A band is as wide as this times the highest harmonic of any fault.
 ROOM = 1.25
+# Pieces of one healthy recording that a baseline is taken of.
+MOST_PIECES = 50
 # Turns of the shaft in Hz over which the spectrum is levelled.
 LEVELLED = 0.5
 # Bins around a line: those of the line itself, those next to it that it leaks into, and those that are its surroundings.
@@ -156,6 +158,22 @@ def lines_in(
     return _lines(level, sample_rate, rpm / 60, orders, band, slip)
 
 
+def healthy_levels(
+    recordings: Sequence[tuple[np.ndarray, float]], sample_rate: float, bearing: Bearing | str, band: Band
+) -> tuple[float, ...]:
+    """The highest level of each fault, at least 0 dB, in recordings of the healthy bearing, each with its speed in RPM.
+
+    They are cut into pieces of about 64 turns, the least that are diagnosed, which scatter most.
+    """
+    levels = []
+    for samples, rpm in recordings:
+        turns = len(samples) / sample_rate * rpm / 60
+        pieces = np.array_split(samples, max(int(turns / (2 * TURNS) - 1e-6), 1))
+        chosen = np.unique(np.linspace(0, len(pieces) - 1, MOST_PIECES).round().astype(int))
+        levels += [[line.level for line in lines_in(pieces[n], sample_rate, rpm, bearing, band)] for n in chosen]
+    return tuple(float(level) for level in np.maximum(np.max(levels, axis=0), 0))
+
+
 def concluded(lines: tuple[Line, ...], before: Sequence[float] | None, band: Band, rpm: float) -> Diagnosis:
     """The diagnosis that lines give over the levels of the healthy bearing, in dB in the order of `FAULTS`, if there are any.
 
@@ -171,11 +189,11 @@ def concluded(lines: tuple[Line, ...], before: Sequence[float] | None, band: Ban
 def healthy_band(recordings: Sequence[tuple[np.ndarray, float]], sample_rate: float, bearing: Bearing | str) -> Band:
     """The band of the highest spectral kurtosis in recordings of the healthy bearing, each with its speed in RPM.
 
-    Of several recordings the kurtosis of each band is their mean; arguments and errors as of `diagnose`.
+    The whole spectrum where no band is more impulsive than noise; arguments and errors as of `diagnose`.
     """
     orders = _orders(bearing)
     levelled = [_levelled("samples", samples, sample_rate, rpm, orders) for samples, rpm in recordings]
-    return most_impulsive([level for level, _ in levelled], sample_rate, max(least for _, least in levelled))
+    return surely_impulsive([level for level, _ in levelled], sample_rate, max(least for _, least in levelled))
 
 
 def least_width(sample_rate: float, rpm: float, bearing: Bearing | str) -> float:

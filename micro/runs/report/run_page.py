@@ -8,6 +8,7 @@ from typing import Any
 from micro.config import Task
 from micro.datasets.prepared import Prepared
 from micro.runs.assessment.folds import over_folds
+from micro.runs.assessment.learning import learning_context
 from micro.runs.assessment.words import METRIC_NAMES, MOVED
 from micro.runs.emulated import Emulated
 from micro.runs.evaluate import Evaluation
@@ -91,6 +92,7 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
         recordings=_recordings(report),
         parts=_parts(report),
         in_alarm=_in_alarm(report),
+        **learning_context(report),
     )
 
 
