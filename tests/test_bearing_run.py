@@ -4,11 +4,14 @@ import shutil
 
 import numpy as np
 import pytest
+from support import invoke
 from tables import columns
 
 from micro.config import parse_config
 from micro.datasets.prepare import prepare
 from micro.errors import DataError
+from micro.runs.device import load_firmware
+from micro.runs.run_report import RunReport
 
 RIG = {"job": "rig", "teacher": {}, "student": {}}
 FEW = {"train_recordings": 3, "validation_recordings": 1, "calibration_recordings": 1, "test_recordings": 2}
@@ -138,6 +141,66 @@ def test_the_band_and_the_baseline_are_of_healthy_training_windows_alone(found, 
     assert again.band == data.bearing.band
     assert again.baseline == data.bearing.baseline
     assert again.monitor == data.bearing.monitor
+
+
+RUN = """
+job = "table"
+seeds = 1
+[data]
+files = ["*.csv"]
+columns = ["x"]
+sample_rate = 2000.0
+healthy_files = ["good*"]
+faulty_files = ["worn*"]
+[features]
+kind = ["spectrum", "moments"]
+window = 256
+hop = 256
+bands = 16
+[teacher]
+sizes = [16]
+epochs = 3
+[student]
+sizes = [8]
+epochs = 3
+[detect]
+false_alarm_rate = 0.05
+min_hits = 3
+history = 5
+[bearing]
+balls = 8
+ball_diameter = 6.7
+pitch_diameter = 28.5
+rpm = 1500
+"""
+
+
+@pytest.mark.slow
+def test_a_run_names_parts_in_report_page_score_and_firmware(found, tmp_path):
+    folder = shutil.copytree(found[1], tmp_path / "machine")
+    (folder / "pump.toml").write_text(RUN)
+    done = invoke("run", folder / "pump.toml", "--out", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    report = RunReport.read(tmp_path / "run")
+    assert RunReport.from_dict(report.to_dict()) == report
+    rows = {row.origin: row for row in report.bearing.rows}
+    assert (rows["worn outer.csv"].fault, rows["worn inner.csv"].fault) == ("outer race", "inner race")
+    assert all(row.fault is None for row in rows.values() if row.state == "healthy")
+    page = (tmp_path / "run/report.html").read_text()
+    assert "<h2>Damaged parts of the bearing</h2>" in page
+    assert "<b>outer race</b>, " in page
+    done = invoke("score", tmp_path / "run", *sorted(folder.glob("*.csv")), "--out", tmp_path / "scores.csv")
+    assert "worn outer.csv: outer race, " in done.output
+    assert "good0.csv: " not in done.output
+    done = invoke("new-firmware", tmp_path / "run", "--board", "cmake", "--out", tmp_path / "firmware")
+    assert done.exit_code == 0, done.output
+    assert "real time: not known, as the diagnosis of [bearing] beside the rest is not counted" in done.output
+    assert "RAM 5,708 bytes" in done.output
+    assert load_firmware(tmp_path / "run").diagnosis.monitor == report.bearing.monitor
+    assert (tmp_path / "firmware/src/pump_diagnosis.c").exists()
+    small = invoke("new-firmware", tmp_path / "run", "--board", "cmake", "--chip", "uno", "--out", tmp_path / "no")
+    assert small.exit_code == 2
+    assert "uno (AVR) has 2,048 bytes of RAM, and the diagnosis of [bearing] takes 5,708" in small.output
 
 
 @pytest.mark.slow
