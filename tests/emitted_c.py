@@ -30,6 +30,7 @@ from micro.firmware.text_project import text_project_files
 from micro.runs.device import Firmware
 from micro.runs.text_device import TextFirmware
 from micro.signal import Filter, FrontEnd, JoinedFrontEnd, Scaling, Source
+from micro.signal.bearing_monitor import BearingMonitor, Diagnosing
 from micro.signal.velocity import Vibration
 from micro.streaming.step_model import stream
 
@@ -125,6 +126,8 @@ HITS = {"min_hits": 2, "history": 3}
 # Of two channels in turn behind a filter with zones, and of one as it is.
 SEVERE = Vibration(1000.0, "g", 20.0, 150.0, 128, 3, (1.4, 2.8, 4.5), channels=2, measured=(0, 1))
 PLAIN = Vibration(1000.0, "m/s2", 50.0, 300.0, 128, 1, channels=2, measured=(1,), arithmetic="fixed", full_scale=8.0)
+# Results of 6,400 samples, of the second channel.
+DIAGNOSING = Diagnosing(BearingMonitor("6205", 600.0, 1000.0, turns=16, blocks=4, threshold=8.0), 1)
 
 
 def scaling_of(front_end):
@@ -184,7 +187,7 @@ def firmwares():
         "labels": stage(FIXED_JOINED, 3, Labeler(0.1, 3, ("a", "b", "c"), (3, -5, 2), **HITS, **FIXED_LIMITS)),
         "many": stage(WHOLE, 32, Labeler(0.1, 3, tuple(f"label {n}" for n in range(32)), (3,) * 32, **LIMITS)),
         "number": stage(FIXED, 1, numbers(lowest=0.5, highest=2.0, **FIXED_LIMITS)),
-        "severe": replace(detector(WHOLE, "margin", **HITS, **LIMITS), vibration=SEVERE),
+        "severe": replace(detector(WHOLE, "margin", **HITS, **LIMITS), vibration=SEVERE, diagnosis=DIAGNOSING),
         "velocity": replace(stage(FIXED, 1, numbers(**FIXED_LIMITS)), vibration=PLAIN),
         "several": stage(JOINED, 2, Estimators((numbers(lowest=0.0), replace(numbers(), name="load", unit=100.0)))),
     }  # fmt: skip

@@ -128,6 +128,8 @@ def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str
         print_json([dataclasses.asdict(window) for window in scored])
     elif out is None:
         click.echo(to_csv(scored), nl=False)
+    for file, line in scores.diagnoses:
+        click.echo(f"{file}: {line}", err=as_json or out is None)
     if out is not None:
         write_bytes(out, to_csv(scored))
         if not as_json:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model_validator
 
 from micro.config.augmentation import AugmentConfig
+from micro.config.bearing import BearingConfig, require_bearing
 from micro.config.commissioning import CommissioningConfig, require_commissioning
 from micro.config.complaints import did_you_mean, first_complaint, load_toml, shown
 from micro.config.compression import OUT_OF_ORDER, QuantizeStage, Stage
@@ -96,6 +97,7 @@ class Config(Section):
     firmware: FirmwareConfig = FirmwareConfig()
     commissioning: CommissioningConfig | None = None
     vibration: VibrationConfig | None = None
+    bearing: BearingConfig | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -130,6 +132,7 @@ class Config(Section):
             around = (self.data, self.features, self.detect, self.teacher)
             require_commissioning(self.commissioning, *around, bool(self.sources))
         require_vibration(self.vibration, self.data, bool(self.sources))
+        require_bearing(self.bearing, self.data, bool(self.sources))
         self._of_text()
         return self
 

@@ -100,6 +100,8 @@ def table_parts(
         predicted=views.main.places_of(predicted),
         related=related({one.name: one.name for one in recordings}, found),
         machines=machines_of(recordings, views) if scalings and not predicted else None,
+        divided=tuple(windows.divided),
+        window=views.window,
     )
 
 

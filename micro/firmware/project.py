@@ -16,6 +16,7 @@ from micro.detection.outcome import Decider, decided
 from micro.detection.recognizer import Recognizer
 from micro.emission.c_text import c_array, c_string
 from micro.emission.detector import detector_files
+from micro.emission.diagnosis import diagnosis_files
 from micro.emission.estimator import estimator_files
 from micro.emission.labeler import labeler_files
 from micro.emission.recognizer import recognizer_files
@@ -23,7 +24,9 @@ from micro.emission.sensor import sources_context
 from micro.emission.vibration import vibration_files
 from micro.errors import RunError
 from micro.firmware.boards import BOARDS, MACHINES, PLAIN_STAGE
+from micro.firmware.diagnosis import diagnosis_context, require_room
 from micro.firmware.layout import Runtime, assembled
+from micro.firmware.pixels import pixels_context
 from micro.firmware.printed import csv_cell, printed, printed_name
 from micro.firmware.text_project import text_project
 from micro.firmware.vibration import vibration_context
@@ -87,7 +90,7 @@ def new_firmware(
 
     Raises:
         ValueError: For an unknown board, runtime or chip, a clock that it does not have, or more windows than the run has kept.
-        RunError: If the folder is not a finished run, or is damaged.
+        RunError: If the folder is not a finished run or is damaged, or the chip has no room for the diagnosis of a bearing.
         FileExistsError: If `directory` is not empty.
         ConversionError: Names an operator that static C or the platform's TFLite Micro lacks.
 
@@ -109,6 +112,7 @@ def new_firmware(
         files = text_project(run_folder, config.firmware.name, board, runtime, windows)
         return write_folder(directory, files)
     firmware = load_firmware(run_folder)
+    require_room(report, firmware.diagnosis, chip or config.budget.board)
     if firmware.hops is not None and runtime != "static":
         raise RunError(
             f"{run_folder}: firmware.streaming keeps the model's state in the last stage, where static C takes it and "
@@ -189,11 +193,13 @@ def project_files(
     sample's, of the main source and of each further one. `paces` say whether it keeps up with its sensor.
     """
     graph, digest = read(firmware.deployed), sha256(firmware.deployed)
-    context = {**_context(firmware, frames, name, digest, board, runtime, channels), **_pixels(firmware, image_size)}
-    context |= _pace(firmware, paces)
+    context = _context(firmware, frames, name, digest, board, runtime, channels)
+    context |= {**pixels_context(firmware.front_end, image_size), **_pace(firmware, paces)}
     stage = _stage_files(firmware, graph, digest, name)
     if firmware.vibration is not None:
         stage |= vibration_files(firmware.vibration, digest, name, context["stage"])
+    if firmware.diagnosis is not None:
+        stage |= diagnosis_files(firmware.diagnosis.monitor, name)
     return assembled(stage, firmware.deployed, context, COMMON, board, runtime, class_names=class_names)
 
 
@@ -269,6 +275,7 @@ def _context(
         "samples": [c_array(_sample_type(fixed), "", window).rows for window in sensed_of(samples)],
         **_expected(firmware, samples),
         "vibration": vibration_context(firmware.vibration, sensed_of(samples)),
+        "diagnosis": diagnosis_context(firmware.diagnosis, sensed_of(samples)),
         "title": layout.title,
         "folder": layout.sources.format(name=name),
         "examples": layout.examples,
@@ -288,21 +295,6 @@ def _pace(firmware: Firmware, paces: Sequence[RealTime | str]) -> dict[str, Any]
 def _block(hop: int) -> int:
     """Samples that a program reads at a time, so that blocks end where hops do: a hop, or of a long one its largest divisor."""
     return max(size for size in range(1, min(hop, 1024) + 1) if hop % size == 0)
-
-
-def _pixels(firmware: Firmware, image_size: tuple[int, int] | None) -> dict[str, Any]:
-    """What templates are given of pictures, whose samples are pixels."""
-    if image_size is None:
-        return {"image_size": None}
-    front_end = firmware.front_end
-    white = (
-        255.0 if front_end.full_scale is None or front_end.arithmetic != "fixed" else 255 * 32768 / front_end.full_scale
-    )
-    return {
-        "image_size": image_size,
-        "channels": front_end.channels,
-        "unit": f"brightness from 0 (black) to {white:g}",
-    }
 
 
 def _stage(decider: Decider) -> dict[str, Any]:

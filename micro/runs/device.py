@@ -19,11 +19,13 @@ from micro.detection.predictor import Predictor
 from micro.detection.recognizer import NO_CLASS, Recognition, Recognizer
 from micro.detection.sensor import Fault, faults
 from micro.errors import RunError
+from micro.runs.bearing_report import diagnosing_of
 from micro.runs.commissioned import commissioned
 from micro.runs.evaluate import run_inputs
 from micro.runs.finished import read_run
 from micro.runs.run_report import RunReport
 from micro.signal import AnyFrontEnd, Frames, FrontEnd, Hops, JoinedFrames, JoinedFrontEnd, Scaling
+from micro.signal.bearing_monitor import Diagnosing
 from micro.signal.joined import counts_of, int8_of, streamed
 from micro.signal.joined_frames import arrivals_of, main_of, sensed_of
 from micro.signal.learned import as_scaling
@@ -74,7 +76,8 @@ class Firmware:
 
     `step` is the model as one that takes the rows of a hop, where the chip runs that one in place of `tflite`. From the first
     whole window on both give the same. With `commissioning` the detector learns scaling and threshold of its machine from the
-    first windows after a reset. `vibration` is what is measured next to all that, which nothing else depends on.
+    first windows after a reset. `vibration` is what is measured next to all that, which nothing else depends on, and
+    so is `diagnosis`.
     """
 
     front_end: AnyFrontEnd
@@ -84,6 +87,7 @@ class Firmware:
     step: bytes | None = None
     commissioning: Commissioning | None = None
     vibration: Vibration | None = None
+    diagnosis: Diagnosing | None = None
 
     @property
     def hops(self) -> Hops | None:
@@ -313,8 +317,8 @@ def load_firmware(run_folder: str | Path) -> Firmware:
     if learns is not None and isinstance(report.features, FrontEnd):
         # Of a machine that is not known yet, with which the self-test runs.
         scaling = as_scaling(report.features, learns.prior.learned)
-    vibration = _vibration_of(report, config, decider)
-    return Firmware(report.features, scaling, content, decider, _step_of(folder, config), learns, vibration)
+    measured = (_vibration_of(report, config, decider), diagnosing_of(report.bearing, report.data.channels))
+    return Firmware(report.features, scaling, content, decider, _step_of(folder, config), learns, *measured)
 
 
 def _vibration_of(report: RunReport, config: Config, decider: Decider) -> Vibration | None:

@@ -16,6 +16,7 @@ from micro.detection.detector import Detector
 from micro.detection.labeler import Labeler
 from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
+from micro.runs.bearing_report import BearingReport
 from micro.runs.chip_report import BudgetReport, StreamingReport, TimeReport
 from micro.runs.emulated import Emulated
 from micro.runs.fold_parts import FoldReport, merged
@@ -84,6 +85,7 @@ class RunReport(Part):
         streaming: The student as a model that takes a hop; None where the firmware does not stream.
         commissioning: How the firmware's detector learns its machine; None where scaling and threshold are the run's.
         vibration: Velocities of the recordings; None where the config asks for none.
+        bearing: What stands out of the bearing's frequencies; None where the config names no bearing.
         recipe: What was tried for recipe "auto", and what was chosen; None where the config says what is taught.
 
     Examples:
@@ -142,6 +144,7 @@ class RunReport(Part):
     streaming: StreamingReport | None = None
     commissioning: Commissioning | None = None
     vibration: VibrationReport | None = None
+    bearing: BearingReport | None = None
 
     @property
     def metric(self) -> str:
