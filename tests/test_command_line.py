@@ -91,7 +91,7 @@ CASES = (
     wrong("init rig --out {text}/rig.toml", "Not a directory"),
     wrong("init rig --out {text}", "exists already"),
     good("run {noise} --out {tmp}/a --strict --json", code=3),
-    empty("run {empty} --out {tmp}/b", "is empty: it holds no settings"),
+    empty("run {empty} --out {tmp}/b --watch", "is empty: it holds no settings"),
     wrong("run {text} --out {tmp}/c", "is not TOML"),
     wrong("run {missing} --out {tmp}/d", "missing"),
     wrong("run {noise} --out {text}", "is a file"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from micro.cli.terminal import UNUSABLE, as_json, command_line, print_json, print_report, progress
+from micro.cli.watch import watching
 from micro.firmware.boards import BOARDS, CORES, USUAL_CORES
 
 if TYPE_CHECKING:
@@ -66,8 +67,9 @@ def init(job: str, task: str | None, out: str | None, as_json: bool) -> None:
 @click.option("--resume", is_flag=True, help="Continue an interrupted run.")
 @click.option("--force", is_flag=True, help="Replace an earlier run in the folder.")
 @click.option("--strict", is_flag=True, help="Exit code 3 if the verdict is 'unusable'.")
+@click.option("--watch", is_flag=True, help="Show each epoch's losses, and the time that is left.")
 @as_json
-def run(config: str | None, out: str, resume: bool, force: bool, strict: bool, as_json: bool) -> int:
+def run(config: str | None, out: str, resume: bool, force: bool, strict: bool, watch: bool, as_json: bool) -> int:
     """Train teacher and student, compress, quantize, verify, emit firmware and a report.
 
     CONFIG is a TOML file as `keras-kd init` writes it; without one the built-in rig runs. Exit code 1 if the student does
@@ -76,6 +78,7 @@ def run(config: str | None, out: str, resume: bool, force: bool, strict: bool, a
     \b
     Example:
       keras-kd run pump.toml --out runs/pump
+      keras-kd run pump.toml --out runs/pump --watch
     """
     from micro.config import load_config
     from micro.runs import start
@@ -85,8 +88,12 @@ def run(config: str | None, out: str, resume: bool, force: bool, strict: bool, a
             loaded = load_config(built_in)
     else:
         loaded = load_config(config)
-    with progress(enabled=not as_json) as tell:
-        report = start.run_pipeline(loaded, out, resume=resume, force=force, progress=tell)
+    if watch:
+        with watching() as see:
+            report = start.run_pipeline(loaded, out, resume=resume, force=force, watch=see)
+    else:
+        with progress(enabled=not as_json) as tell:
+            report = start.run_pipeline(loaded, out, resume=resume, force=force, progress=tell)
     if as_json:
         print_json(report.to_dict())
     else:
