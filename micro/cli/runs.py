@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from micro.cli.terminal import UNUSABLE, as_json, command_line, print_json, print_report, progress
+from micro.cli.terminal import UNUSABLE, as_json, command_line, print_json, print_report, progress, settings
 from micro.cli.watch import watching
 from micro.firmware.boards import BOARDS, CORES, USUAL_CORES
 
@@ -68,8 +68,18 @@ def init(job: str, task: str | None, out: str | None, as_json: bool) -> None:
 @click.option("--force", is_flag=True, help="Replace an earlier run in the folder.")
 @click.option("--strict", is_flag=True, help="Exit code 3 if the verdict is 'unusable'.")
 @click.option("--watch", is_flag=True, help="Show each epoch's losses, and the time that is left.")
+@settings
 @as_json
-def run(config: str | None, out: str, resume: bool, force: bool, strict: bool, watch: bool, as_json: bool) -> int:
+def run(
+    config: str | None,
+    out: str,
+    resume: bool,
+    force: bool,
+    strict: bool,
+    watch: bool,
+    settings: tuple[str, ...],
+    as_json: bool,
+) -> int:
     """Train teacher and student, compress, quantize, verify, emit firmware and a report.
 
     CONFIG is a TOML file as `keras-kd init` writes it; without one the built-in rig runs. Exit code 1 if the student does
@@ -78,16 +88,16 @@ def run(config: str | None, out: str, resume: bool, force: bool, strict: bool, w
     \b
     Example:
       keras-kd run pump.toml --out runs/pump
-      keras-kd run pump.toml --out runs/pump --watch
+      keras-kd run pump.toml --out runs/pump-short --set teacher.epochs=5 --watch
     """
     from micro.config import load_config
     from micro.runs import start
 
     if config is None:
         with resources.as_file(resources.files("micro.config") / "jobs" / "rig.toml") as built_in:
-            loaded = load_config(built_in)
+            loaded = load_config(built_in, settings)
     else:
-        loaded = load_config(config)
+        loaded = load_config(config, settings)
     if watch:
         with watching() as see:
             report = start.run_pipeline(loaded, out, resume=resume, force=force, watch=see)

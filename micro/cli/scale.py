@@ -9,7 +9,7 @@ from typing import Literal
 import click
 
 from micro.cli.scale_output import print_fleet, print_search
-from micro.cli.terminal import UNUSABLE, as_json, command_line, print_json, progress
+from micro.cli.terminal import UNUSABLE, as_json, command_line, print_json, progress, settings
 from micro.support.wording import counted
 
 
@@ -32,6 +32,7 @@ from micro.support.wording import counted
 @click.option("--address", help="Address of a Ray cluster; this host by default.")
 @click.option("--runtime", type=click.Choice(("tflm", "static")), default="static", show_default=True)
 @click.option("--resume", is_flag=True, help="Continue an interrupted search, or with more trials.")
+@settings
 @as_json
 def search(
     config: str,
@@ -44,6 +45,7 @@ def search(
     address: str | None,
     runtime: Literal["tflm", "static"],
     resume: bool,
+    settings: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Find the best student within a budget of flash, RAM and MACs for CONFIG's data and teacher.
@@ -54,7 +56,7 @@ def search(
     """
     from micro.config import load_config
 
-    loaded = load_config(config)
+    loaded = load_config(config, settings)
     with progress(enabled=not as_json) as tell:
         from micro.explore import search as search_students
 
@@ -86,8 +88,18 @@ def search(
 @click.option("--address", help="Address of a Ray cluster; this host by default.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted fleet, or one with new machines.")
 @click.option("--strict", is_flag=True, help="Exit code 3 if a machine's verdict is 'unusable'.")
+@settings
 @as_json
-def fleet(assets: str, out: str, workers: int, address: str | None, resume: bool, strict: bool, as_json: bool) -> int:
+def fleet(
+    assets: str,
+    out: str,
+    workers: int,
+    address: str | None,
+    resume: bool,
+    strict: bool,
+    settings: tuple[str, ...],
+    as_json: bool,
+) -> int:
     """Train one student and write one firmware for each machine in FLEET.toml, from a shared teacher.
 
     Exit code 1 if a machine failed; with --strict exit code 3 if a machine's verdict is 'unusable'.
@@ -98,7 +110,7 @@ def fleet(assets: str, out: str, workers: int, address: str | None, resume: bool
     """
     from micro.fleet import load_fleet, run_fleet
 
-    loaded = load_fleet(assets)
+    loaded = load_fleet(assets, settings)
     with progress(enabled=not as_json) as tell:
         result = run_fleet(loaded, out, workers=workers, address=address, resume=resume, progress=tell)
     if as_json:
@@ -107,6 +119,7 @@ def fleet(assets: str, out: str, workers: int, address: str | None, resume: bool
         words = ["--workers", str(workers)] if workers != 2 else []
         words += ["--address", address] if address else []
         words += ["--strict"] if strict else []
+        words += [word for setting in settings for word in ("--set", setting)]
         print_fleet(result, out, command_line("fleet", assets, "--out", out, *words, "--resume"))
     if strict and result.unusable:
         return UNUSABLE

@@ -307,7 +307,7 @@ def _toml(config: Config, task: Task) -> bytes:
     """The config as a file in the search's folder: unset values are left out, and paths are relative to it."""
     import tomli_w
 
-    plain = config.model_dump(mode="json", exclude_none=True)
+    plain = config.model_dump(mode="json", exclude_none=True, exclude={"overrides"})
     for section, key in (("data", "folder"), ("teacher", "path")):
         if key in plain[section]:
             plain[section][key] = os.path.relpath(plain[section][key], task.out)
