@@ -15,6 +15,7 @@ from micro.cli.again import go_on
 from micro.cli.benchmark import new_benchmark
 from micro.cli.boards import boards, check
 from micro.cli.diagnose import diagnose
+from micro.cli.doctor import doctor
 from micro.cli.look import look
 from micro.errors import MicroError, Terminated
 from micro.support.interrupts import ended_by_sigterm
@@ -139,5 +140,6 @@ for command in (
     models.emit,
     models.aot,
     models.stream,
+    doctor,
 ):
     main.add_command(command)

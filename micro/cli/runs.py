@@ -91,13 +91,14 @@ def run(
       keras-kd run pump.toml --out runs/pump-short --set teacher.epochs=5 --watch
     """
     from micro.config import load_config
-    from micro.runs import start
 
     if config is None:
         with resources.as_file(resources.files("micro.config") / "jobs" / "rig.toml") as built_in:
             loaded = load_config(built_in, settings)
     else:
         loaded = load_config(config, settings)
+    from micro.runs import start  # what is wrong of the config is said before this is loaded
+
     if watch:
         with watching() as see:
             report = start.run_pipeline(loaded, out, resume=resume, force=force, watch=see)
