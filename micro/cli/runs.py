@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from micro.cli.terminal import UNUSABLE, as_json, command_line, print_json, print_report, progress, settings
+from micro.cli.plans import print_plan
+from micro.cli.terminal import UNUSABLE, as_json, command_line, dry_run, print_json, print_report, progress, settings
 from micro.cli.watch import watching
 from micro.firmware.boards import BOARDS, CORES, USUAL_CORES
 
@@ -69,6 +70,7 @@ def init(job: str, task: str | None, out: str | None, as_json: bool) -> None:
 @click.option("--strict", is_flag=True, help="Exit code 3 if the verdict is 'unusable'.")
 @click.option("--watch", is_flag=True, help="Show each epoch's losses, and the time that is left.")
 @settings
+@dry_run
 @as_json
 def run(
     config: str | None,
@@ -78,6 +80,7 @@ def run(
     strict: bool,
     watch: bool,
     settings: tuple[str, ...],
+    dry_run: bool,
     as_json: bool,
 ) -> int:
     """Train teacher and student, compress, quantize, verify, emit firmware and a report.
@@ -88,6 +91,7 @@ def run(
     \b
     Example:
       keras-kd run pump.toml --out runs/pump
+      keras-kd run pump.toml --out runs/pump --dry-run
       keras-kd run pump.toml --out runs/pump-short --set teacher.epochs=5 --watch
     """
     from micro.config import load_config
@@ -97,6 +101,11 @@ def run(
             loaded = load_config(built_in, settings)
     else:
         loaded = load_config(config, settings)
+    if dry_run:
+        from micro.runs.plan import plan_run
+
+        print_plan(plan_run(loaded, out, resume=resume, force=force), as_json)
+        return 0
     from micro.runs import start  # what is wrong of the config is said before this is loaded
 
     if watch:

@@ -8,8 +8,9 @@ from typing import Literal
 
 import click
 
+from micro.cli.plans import print_fleet_plan, print_search_plan
 from micro.cli.scale_output import print_fleet, print_search
-from micro.cli.terminal import UNUSABLE, as_json, command_line, print_json, progress, settings
+from micro.cli.terminal import UNUSABLE, as_json, command_line, dry_run, print_json, progress, settings
 from micro.support.wording import counted
 
 
@@ -33,6 +34,7 @@ from micro.support.wording import counted
 @click.option("--runtime", type=click.Choice(("tflm", "static")), default="static", show_default=True)
 @click.option("--resume", is_flag=True, help="Continue an interrupted search, or with more trials.")
 @settings
+@dry_run
 @as_json
 def search(
     config: str,
@@ -46,6 +48,7 @@ def search(
     runtime: Literal["tflm", "static"],
     resume: bool,
     settings: tuple[str, ...],
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Find the best student within a budget of flash, RAM and MACs for CONFIG's data and teacher.
@@ -57,6 +60,12 @@ def search(
     from micro.config import load_config
 
     loaded = load_config(config, settings)
+    if dry_run:
+        from micro.explore.plan import plan_search
+
+        plan = plan_search(loaded, out, flash=flash, ram=ram, macs=macs, trials=trials, runtime=runtime, resume=resume)
+        print_search_plan(plan, as_json)
+        return
     with progress(enabled=not as_json) as tell:
         from micro.explore import search as search_students
 
@@ -89,6 +98,7 @@ def search(
 @click.option("--resume", is_flag=True, help="Continue an interrupted fleet, or one with new machines.")
 @click.option("--strict", is_flag=True, help="Exit code 3 if a machine's verdict is 'unusable'.")
 @settings
+@dry_run
 @as_json
 def fleet(
     assets: str,
@@ -98,6 +108,7 @@ def fleet(
     resume: bool,
     strict: bool,
     settings: tuple[str, ...],
+    dry_run: bool,
     as_json: bool,
 ) -> int:
     """Train one student and write one firmware for each machine in FLEET.toml, from a shared teacher.
@@ -111,6 +122,10 @@ def fleet(
     from micro.fleet import load_fleet, run_fleet
 
     loaded = load_fleet(assets, settings)
+    if dry_run:
+        from micro.fleet.plan import plan_fleet
+
+        return print_fleet_plan(plan_fleet(loaded, out, resume=resume), as_json)
     with progress(enabled=not as_json) as tell:
         result = run_fleet(loaded, out, workers=workers, address=address, resume=resume, progress=tell)
     if as_json:

@@ -30,6 +30,7 @@ settings = click.option(
     metavar="KEY=VALUE",
     help="A setting in place of the config's, such as teacher.epochs=5; repeat for several.",
 )
+dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done; train and write nothing.")
 
 
 def command_line(*words: str | Path) -> str:

@@ -56,11 +56,6 @@ class TrainingData:
     labeled: int | None = None
 
 
-def epochs_of(stage: Stage) -> int:
-    """Epochs of fine-tuning that a stage takes, over all its steps."""
-    return stage.epochs * (stage.steps if isinstance(stage, ShrinkStage) else 1)
-
-
 def apply(
     stage: Stage,
     model: keras.Model,

@@ -114,7 +114,7 @@ class RunFolder:
                 self.mark.unlink()
         if not self.config_file.is_file() and self._is_a_beginning():
             discard(self.working)
-        return resume and not self.goes_on(config) and _is_run_of(self.out, config)
+        return resume and not self.goes_on(config) and is_run_of(self.out, config)
 
     def goes_on(self, config: bytes) -> bool:
         """Whether a run of this config was begun and is not published."""
@@ -212,7 +212,7 @@ def unclaim_folder(out: Path) -> None:
     out.rmdir()
 
 
-def _is_run_of(out: Path, config: bytes) -> bool:
+def is_run_of(out: Path, config: bytes) -> bool:
     """Whether a folder is a finished run of a config."""
     try:
         manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))

@@ -14,14 +14,14 @@ import tensorflow as tf
 
 from keras_kd.layers import copied
 from micro.aot import generate
-from micro.config import AUTO, Config
+from micro.config import Config
 from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepared import Prepared, calibration_windows
 from micro.emission import emit
 from micro.errors import ConversionError, DataError
 from micro.runs.baseline import baseline_files
 from micro.runs.chip_report import StreamingReport
-from micro.runs.compression import Written, epochs_of
+from micro.runs.compression import Written
 from micro.runs.device import STEP, not_for_a_chip
 from micro.runs.firmware_files import (
     by_class,
@@ -36,9 +36,9 @@ from micro.runs.firmware_files import (
     recognized,
 )
 from micro.runs.folder import RunFolder
+from micro.runs.plan import planned_epochs
 from micro.runs.progress_lines import Teller
 from micro.runs.real_numbers import in_real_numbers
-from micro.runs.recipe_choice import trial_epochs, trials_of
 from micro.runs.recipe_trials import settled_recipe
 from micro.runs.report import render_report
 from micro.runs.reporting import Emitted, RunResults, make_report
@@ -96,7 +96,7 @@ def train_and_report(config: Config, data: Sequence[Prepared], folder: RunFolder
 
     `data` is one division, or one of each fold, whose models have a folder of their own.
     """
-    teller.planned(*_planned(config, len(data)))
+    teller.planned(*planned_epochs(config, len(data)))
 
     def of_fold(number: int) -> Tick:
         if len(data) == 1:
@@ -118,22 +118,6 @@ def train_and_report(config: Config, data: Sequence[Prepared], folder: RunFolder
     report = _finish(RunResults(config, data[0], runs, recipe, tuple(data[1:])), folder.fresh_whole())
     _write_manifest(json.loads(folder.config_file.read_bytes()), folder.whole)
     return report
-
-
-def _planned(config: Config, folds: int) -> tuple[dict[str, int], int]:
-    """How many epochs a run trains each model for, over all seeds and folds, and how many trainings that are."""
-    of_teacher, each = config.teacher.epochs * config.teacher.networks, {"student": config.student.epochs}
-    if config.distill.compare:
-        each["alone"] = config.student.epochs
-    each |= {stage.stage: epochs_of(stage) for stage in config.compress}
-    times = config.seeds * folds
-    planned = {"teacher": times * of_teacher, **{model: times * epochs for model, epochs in each.items()}}
-    trainings = times * (1 + len(each))
-    if config.distill.recipe == AUTO:
-        planned["teacher"] += of_teacher
-        planned["recipe"] = trial_epochs(config) * trials_of(config)
-        trainings += trials_of(config)
-    return planned, trainings
 
 
 def _finish(results: RunResults, working: Path) -> RunReport:

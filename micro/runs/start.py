@@ -78,12 +78,7 @@ def run_held(
     folder.check(content, resume=resume, force=force)
     try:
         teller.say("reading data", 0.0)
-        # All folds before any is trained: what is wrong with the last of them is said at once.
-        data = [_prepared(config, fold) for fold in range(getattr(config.data, "folds", None) or 1)]
-        for fold, one in enumerate(data):
-            require_enough(config, one, fold)
-        if others := notes_of_others(data):
-            data[0] = replace(data[0], notes=(*data[0].notes, *others))
+        data = checked_data(config)
         teller.say("starting TensorFlow", 0.01)
         import_frameworks()
         from micro.runs import pipeline
@@ -118,6 +113,22 @@ def _ending_told(teller: Teller) -> Iterator[None]:
         teller.ended("failed", str(error) or type(error).__name__)
         raise
     teller.ended("done")
+
+
+def checked_data(config: Config) -> list[Prepared]:
+    """The data of a config, or of each of its folds, before any is trained: what is wrong with the last of them is said at
+    once.
+
+    Raises:
+        DataError: For recordings that cannot be read or are too few.
+        ValueError: For settings that do not fit the data.
+    """
+    data = [_prepared(config, fold) for fold in range(getattr(config.data, "folds", None) or 1)]
+    for fold, one in enumerate(data):
+        require_enough(config, one, fold)
+    if others := notes_of_others(data):
+        data[0] = replace(data[0], notes=(*data[0].notes, *others))
+    return data
 
 
 def _check_teachers(config: Config, others: Sequence[Prepared]) -> None:
