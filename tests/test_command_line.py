@@ -99,7 +99,7 @@ CASES = (
     good("run {noise} --out {run} --force --dry-run", "holds a run, which would be replaced"),
     good("run {noise} --out {tmp}/d --dry-run --json", '"parameters"'),
     wrong("run {noise} --out {run} --dry-run", "holds a run already"),
-    good("search {rig} --out {tmp}/d --ram 4KiB --set data.train_recordings=9 --dry-run", "search: 40 candidates within ram 4,096"),
+    good("search {rig} --out {tmp}/d --ram 4KiB --set data.train_recordings=9 --dry-run", "search: 40 candidates within ram"),
     wrong("search {rig} --out {tmp}/d --dry-run", "give a budget"),
     good("fleet {fleet} --out {tmp}/d --dry-run", "machine one: windows "),
     good("fleet {fleet} --out {tmp}/d --dry-run --json", '"taught_by"'),
@@ -387,6 +387,7 @@ def test_every_command_has_its_whole_summary_and_json():
     for name, command in main.commands.items():
         assert re.search(rf"^  {name} +\S", help_text, re.MULTILINE)
         assert len(command.short_help) <= 45, name
+        assert f"keras-kd {name}" in command.help.split("Example:")[1], name
         assert "--json" in {word for option in command.params for word in option.opts}, name
     assert "..." not in help_text.split("Commands:")[1]
 

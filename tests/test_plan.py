@@ -11,8 +11,10 @@ from micro.runs.parameter_counts import parameter_count
 from micro.runs.plan import as_lines, plan_run
 
 SHAPES = {
-    **{family: (50, 3) for family in (*CONVOLUTIONAL, *RECURRENT)},
-    **{"conv2d": (12, 10, 1), "autoencoder": (8, 3), "dense": (7,)},
+    **dict.fromkeys((*CONVOLUTIONAL, *RECURRENT), (120, 3)),
+    "conv2d": (12, 10, 1),
+    "autoencoder": (8, 3),
+    "dense": (7,),
 }
 
 

@@ -119,6 +119,7 @@ def main(debug: bool) -> None:
 
 # In the order in which a user meets them.
 for command in (
+    doctor,
     look,
     runs.init,
     runs.run,
@@ -140,6 +141,5 @@ for command in (
     models.emit,
     models.aot,
     models.stream,
-    doctor,
 ):
     main.add_command(command)
