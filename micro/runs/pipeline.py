@@ -23,6 +23,7 @@ from micro.runs.baseline import baseline_files
 from micro.runs.chip_report import StreamingReport
 from micro.runs.compression import Written
 from micro.runs.device import STEP, not_for_a_chip
+from micro.runs.epochs import planned_epochs
 from micro.runs.firmware_files import (
     by_class,
     by_label,
@@ -36,7 +37,6 @@ from micro.runs.firmware_files import (
     recognized,
 )
 from micro.runs.folder import RunFolder
-from micro.runs.plan import planned_epochs
 from micro.runs.progress_lines import Teller
 from micro.runs.real_numbers import in_real_numbers
 from micro.runs.recipe_trials import settled_recipe

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.config import AUTO, Config, ModelConfig, Stage
-from micro.config.compression import ShrinkStage
+from micro.config import AUTO, Config, ModelConfig
 from micro.datasets.prepared import Prepared
 from micro.datasets.window_parts import Windows
+from micro.runs.epochs import epochs_of
 from micro.runs.folder import RunFolder, is_run_of
 from micro.runs.lock import settled
 from micro.runs.parameter_counts import parameter_count, text_parameter_count
@@ -108,27 +108,6 @@ def planned(config: Config, data: Prepared, folds: int, out: str) -> RunPlan:
         out=out,
         notes=data.notes,
     )
-
-
-def epochs_of(stage: Stage) -> int:
-    """Epochs of fine-tuning that a stage of compression takes, over all its steps."""
-    return stage.epochs * (stage.steps if isinstance(stage, ShrinkStage) else 1)
-
-
-def planned_epochs(config: Config, folds: int) -> tuple[dict[str, int], int]:
-    """How many epochs a run trains each model for, over all seeds and folds, and how many trainings that are."""
-    of_teacher, each = config.teacher.epochs * config.teacher.networks, {"student": config.student.epochs}
-    if config.distill.compare:
-        each["alone"] = config.student.epochs
-    each |= {stage.stage: epochs_of(stage) for stage in config.compress}
-    times = config.seeds * folds
-    epochs = {"teacher": times * of_teacher, **{model: times * epochs for model, epochs in each.items()}}
-    trainings = times * (1 + len(each))
-    if config.distill.recipe == AUTO:
-        epochs["teacher"] += of_teacher
-        epochs["recipe"] = trial_epochs(config) * trials_of(config)
-        trainings += trials_of(config)
-    return epochs, trainings
 
 
 def standing(folder: RunFolder, *, resume: bool) -> str:

@@ -18,11 +18,11 @@ from micro.conversion.convert_keras import convert
 from micro.datasets.prepared import Prepared
 from micro.errors import ConversionWarning
 from micro.runs.compression import TrainingData, Written, apply, written
+from micro.runs.epochs import epochs_of
 from micro.runs.estimator_teacher import EstimatorTeacher, fit_estimator_teacher
 from micro.runs.evaluate import Evaluation, Judge, chip_judge, evaluate, keras_judge
 from micro.runs.fitting import OnEpoch, seed_everything, telling
 from micro.runs.fold_teacher import cross_fitted, sets_of_folds
-from micro.runs.plan import epochs_of
 from micro.runs.progress_lines import Epoch
 from micro.runs.recorded_teacher import teaching
 from micro.runs.report_parts import DETECTOR, ESTIMATOR
