@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 # Exit code of --strict.
 UNUSABLE = 3
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+settings = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting in place of the config's, such as teacher.epochs=5; repeat for several.",
+)
+dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done; train and write nothing.")
 
 
 def command_line(*words: str | Path) -> str:
@@ -96,6 +104,8 @@ def print_report(report: RunReport, out: str) -> None:
         f"on a 32-bit chip, {footprint.macs:,} MACs."
     )
     click.echo(_data_sentence(report))
+    if report.overrides:
+        click.echo(f"Set on the command line: {', '.join(report.overrides)}.")
     if report.estimator is not None:
         for one in report.estimator.each:
             click.echo(f"Estimate: {one.name}, ±{one.half_width:.4g}; {one.guarantee}.")

@@ -169,6 +169,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         firmware=emitted.files,
         no_project=emitted.no_project,
         history=_histories(results.chosen),
+        overrides=config.overrides,
         recipe=results.recipe,
         streaming=emitted.streaming,
         commissioning=emitted.commissioning,

@@ -81,6 +81,7 @@ class RunReport(Part):
             them was not made or the test does not show it.
         no_project: Why no firmware project can be written of the run; None where one can.
         history: Learning curves of the first seed, by model.
+        overrides: What the command line set in place of the config's own values, each KEY=VALUE.
         verdict: None after a recalibration.
         streaming: The student as a model that takes a hop; None where the firmware does not stream.
         commissioning: How the firmware's detector learns its machine; None where scaling and threshold are the run's.
@@ -137,6 +138,7 @@ class RunReport(Part):
     firmware: tuple[str, ...]
     no_project: str | None = None
     history: dict[str, History]
+    overrides: tuple[str, ...] = ()
     verdict: Verdict | None = None
     recalibration: Recalibration | None = None
     emulated: tuple[Emulated, ...] = ()
