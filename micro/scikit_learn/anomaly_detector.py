@@ -103,8 +103,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         Raises:
             ValueError: For too few rows for the false-alarm rate, parameters out of range, or a teacher that is none.
         """
-        x = self._checked(X, reset=True)
         self._require_parameters()
+        x = self._checked(X, reset=True)
         check_consistent_length(x, y, groups)
         healthy = _healthy(y, len(x))
         grouped = None if groups is None else np.asarray(groups)[healthy]
@@ -257,9 +257,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return detector, scores_of(self.firmware_, _windows(self._checked(X, reset=False), front_end))
 
     def _checked(self, X: npt.ArrayLike, reset: bool) -> np.ndarray:
-        """Rows as scikit-learn checks them: finite numbers, and the columns that were fitted."""
-        allowed = self.front_end is not None
-        return np.asarray(validate_data(self, X, dtype=(np.float64, np.float32), allow_nd=allowed, reset=reset))
+        """Rows as scikit-learn checks them: finite numbers, and the columns that were fitted; windows as one row each."""
+        if isinstance(self.front_end, FrontEnd) and np.ndim(X) == 3:
+            X = _windows(np.asarray(X), self.front_end).reshape(len(np.asarray(X)), -1)
+        return np.asarray(validate_data(self, X, dtype=(np.float64, np.float32), reset=reset))
 
     def _saved(self) -> Saved:
         parameters = self.get_params(deep=False) | {"teacher": None}
@@ -294,7 +295,7 @@ def rows_as_they_are(features: int) -> FrontEnd:
 def _windows(X: np.ndarray, front_end: FrontEnd) -> np.ndarray:
     """Rows as the front end takes them, (n, window, channels)."""
     wanted = (front_end.window, front_end.channels)
-    if X[0].size != wanted[0] * wanted[1] or (X.ndim == 3 and X.shape[1:] != wanted):
+    if X.shape[1:] not in (wanted, (wanted[0] * wanted[1],)):
         raise ValueError(
             f"X must have the shape (n, {wanted[0]}, {wanted[1]}), as the front end takes windows, got {X.shape}"
         )
