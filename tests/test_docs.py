@@ -35,6 +35,18 @@ def test_examples_run(page, tmp_path, monkeypatch):
     exec(compile("\n".join(blocks(page, "python")), page.name, "exec"), {"__name__": "example"})
 
 
+@pytest.mark.slow
+def test_the_example_with_keras_tuner_runs(tmp_path, monkeypatch):
+    pytest.importorskip("keras_tuner", reason="keras-tuner is not installed")
+    page = ROOT / "docs/keras-users.md"
+    (tuned,) = blocks(page, "py")
+    first = blocks(page, "python")[0]
+    monkeypatch.chdir(tmp_path)
+    made = {"__name__": "example"}
+    exec(compile(f"{first}\n{tuned}", page.name, "exec"), made)
+    assert made["best"].count_params() > 0
+
+
 def test_the_worked_objective_of_contributing_runs():
     section = (ROOT / "CONTRIBUTING.md").read_text().split("## Add an objective\n")[1].split("\n## ")[0]
     code = "\n".join(re.findall(r"```python\n(.*?)```", section, flags=re.S))
