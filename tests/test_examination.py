@@ -12,7 +12,7 @@ import micro
 from micro.datasets import rig
 from micro.detection.detector import Status
 from micro.errors import DataError
-from micro.examination.alarms import Figures, Timing, Watched, detector_figures, exact_interval
+from micro.examination.alarms import Figures, Timing, Watched, detector_figures
 from micro.examination.classes import Classified, Labeled, classifier_figures, labeler_figures, resampled_interval
 from micro.examination.labeled import Labeling, Stretch, window_labels
 from micro.examination.rates import daily, duration, false_alarm_words
@@ -111,8 +111,6 @@ def test_missed_faults_are_named_and_the_fraction_found_has_its_exact_interval()
     found = figures_of(watched("0000", "ffff"), [(0.0, math.inf)])
     assert [event.end for event in found.missed] == [None]
     assert found.recall_interval == (0.0, pytest.approx(0.975))
-    low, high = exact_interval(9, 10)
-    assert (low, high) == (pytest.approx(0.5550, abs=1e-4), pytest.approx(0.9975, abs=1e-4))
 
 
 def test_windows_are_what_the_stretches_in_them_are():

@@ -309,3 +309,12 @@ def test_labels_are_tested_by_their_columns(run, files, tmp_path):
     assert test["windows"] == len(scored)
     assert 0 < test["exact"] <= 1
     assert "By label" in (tmp_path / "test.html").read_text()
+
+
+def test_what_made_a_label_be_reported_is_said_by_label(run, files):
+    out, _ = run
+    tested = sorted(files.glob("*.csv"))[0]
+    found = json.loads(invoke("explain", out, tested, "--json").stdout)
+    scored = list(csv.DictReader(invoke("score", out, tested).stdout.splitlines()))
+    reported = {name for row in scored for name in row["reported"].split("+")} - {""}
+    assert {one["what"] for one in found["explained"]} == reported

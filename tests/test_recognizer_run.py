@@ -278,3 +278,18 @@ def test_a_classifier_is_tested_by_the_folders_of_its_files(made, tmp_path):
     assert "the run knows no class 'jump'; its classes are" in refused.stderr
     own = invoke("test", made / "run", *sorted(made.glob("*/0*.csv")), *files)
     assert "are of the run's own data" in own.stdout
+
+
+def test_what_made_a_class_be_reported_adds_up_to_its_lead(made, tmp_path):
+    write(tmp_path / "in" / "stream.csv", recording(0.7, 90, 300))
+    page = tmp_path / "explained.html"
+    done = invoke("explain", made / "run", tmp_path / "in" / "stream.csv", "--page", page, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["method"] == "shapley"
+    scored = list(csv.DictReader(invoke("score", made / "run", tmp_path / "in" / "stream.csv").stdout.splitlines()))
+    assert {one["what"] for one in found["explained"]} == {row["recognized"] for row in scored} - {""}
+    for one in found["explained"]:
+        assert sum(share["value"] for share in one["shares"]) == pytest.approx(one["score"] - one["reference"])
+        assert {share["channel"] for share in one["shares"]} == {"a", "b"}
+    assert "Shapley values" in page.read_text()

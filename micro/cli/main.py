@@ -124,6 +124,8 @@ for command in (
     runs.score,
     diagnose,
     examination.test_run,
+    examination.explain,
+    examination.compare,
     runs.new_firmware,
     runs.update,
     runs.emulate,

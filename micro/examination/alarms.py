@@ -10,7 +10,8 @@ import numpy as np
 
 from micro.detection.metrics import auc
 from micro.examination.labeled import Stretch
-from micro.examination.rates import CONFIDENCE, Rate, daily
+from micro.examination.rates import Rate, daily
+from micro.runs.assessment.intervals import interval
 
 HEALTHY, FAULTY, UNKNOWN = 0, 1, -1
 
@@ -191,7 +192,7 @@ def detector_figures(files: Sequence[Watched], events: Mapping[str, Sequence[Str
         Figures.of(labels, above),
         auc(labels, scores),
         Figures(found, false, missed, 0, *rates(found, false, missed)),
-        exact_interval(found, len(by_event)) if by_event else None,
+        interval(found, len(by_event)) if by_event else None,
         None if timing.hop is None else daily(false, healthy * timing.hop),
         median(delays) if delays else None,
         max(delays, default=None),
@@ -199,18 +200,6 @@ def detector_figures(files: Sequence[Watched], events: Mapping[str, Sequence[Str
         tuple(by_alarm),
         tuple(rows),
     )
-
-
-def exact_interval(count: int, of: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The ends of the exact interval of a fraction.
-
-    Source: Clopper and Pearson 1934, by quantiles of the beta distribution.
-    """
-    from scipy.stats import beta
-
-    tail = (1 - confidence) / 2
-    low = float(beta.ppf(tail, count, of - count + 1)) if count else 0.0
-    return low, float(beta.ppf(1 - tail, count + 1, of - count)) if count < of else 1.0
 
 
 def _reach(watched: Watched, event: Stretch, timing: Timing) -> tuple[int, int]:
