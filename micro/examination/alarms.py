@@ -9,8 +9,8 @@ from statistics import median
 import numpy as np
 
 from micro.detection.metrics import auc
+from micro.detection.rates import Rate, daily
 from micro.examination.labeled import Stretch
-from micro.examination.rates import Rate, daily
 from micro.runs.assessment.intervals import interval
 
 HEALTHY, FAULTY, UNKNOWN = 0, 1, -1

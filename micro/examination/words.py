@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from micro.detection.rates import duration, false_alarm_words
 from micro.examination.alarms import DetectorTest, Event
 from micro.examination.classes import ClassifierTest, LabelerTest
 from micro.examination.examine import Examined
-from micro.examination.rates import duration, false_alarm_words
 from micro.support.wording import counted, listed
 
 
