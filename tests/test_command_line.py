@@ -117,12 +117,30 @@ CASES = (
     good("score {run} {csv} --out {tmp}/scores.csv", "above the threshold"),
     good("score {run} {csv} --json"),
     good("score {run} {csv} --channel a --json"),
+    good("score {run} {csv} --page {tmp}/scores.html", "above_threshold,alarm,result"),
     empty("score {run} {empty}", "empty"),
     empty("score {folder} {csv}", "is not a finished run"),
     wrong("score {run} {text}", "text.txt"),
     wrong("score {run} {missing}", "missing"),
     wrong("score {run} {folder}", "folder"),
     wrong("score {run}", "Missing argument 'FILES...'"),
+    good("test {run} {csv} --healthy * --page {tmp}/test.html", "of healthy time"),
+    good("test {run} {csv} --faulty *.csv --normal-label ok --channel a --json"),
+    empty("test {run} {empty} --healthy *", "empty"),
+    empty("test {folder} {csv} --healthy *", "is not a finished run"),
+    wrong("test {run} {csv}", "nothing says whether"),
+    wrong("test {run} {csv} --label-column b", "has no column 'b'"),
+    wrong("test {run} {csv} --events {text}", "has no column 'file'"),
+    good("explain {run} {csv} --page {tmp}/why.html --top 3", "% a "),
+    good("explain {run} {csv} --channel a --json"),
+    empty("explain {run} {empty}", "empty"),
+    wrong("explain {run} {csv} --top 0", "not in the range"),
+    wrong("explain {folder} {csv}", "is not a finished run"),
+    good("compare {run} {again}", "The settings are the same."),
+    good("compare {run} {again} --json"),
+    empty("compare {run} {folder}", "is not a finished run"),
+    wrong("compare {run} {run}", "is named twice"),
+    wrong("compare {run}", "needs two runs or more"),
     good("sensitivity {run} --out {tmp}/s.html", "changes to"),
     empty("sensitivity {folder} --out {tmp}/t.html --json", "is not a finished run"),
     wrong("sensitivity {run} --out {folder}", "is a directory"),
@@ -310,12 +328,13 @@ def things(tmp_path_factory, peer_models, conv_model, conv_samples, converted):
     done = subprocess.run(typed, capture_output=True, text=True, cwd=place, env={**os.environ, "PYTHONPATH": paths})
     # A log of the very scores that the threshold was calibrated on.
     shutil.copy(place / "run" / "calibration.csv", place / "log.csv")
+    shutil.copytree(place / "run", place / "again")
     words = {
         "ae": peer_models / "ae.tflite", "over_time": peer_models / "conv1d.tflite",
         "keras": place / "tiny.keras", "npy": place / "x.npy", "csv": place / "healthy1.csv",
         "text": place / "text.txt", "noise": place / "noise.toml", "rig": place / "rig.toml", "log": place / "log.csv",
         "fleet": place / "fleet.toml", "int8": place / "int8.tflite",
-        **{name: place / name for name in ("run", "empty", "folder", "missing")},
+        **{name: place / name for name in ("run", "again", "empty", "folder", "missing")},
     }  # fmt: skip
     return words, done
 

@@ -297,3 +297,25 @@ def test_look_takes_columns_of_yes_and_no_for_labels(files, tmp_path):
     assert done.exit_code == 0, done.output
     data = load_config(tmp_path / "c.toml").data
     assert (data.label_columns, load_labels(data, 16).channels) == (LABELS, ("radial", "axial"))
+
+
+def test_labels_are_tested_by_their_columns(run, files, tmp_path):
+    out, _ = run
+    tested = sorted(files.glob("*.csv"))[:2]
+    done = invoke("test", out, *tested, "--page", tmp_path / "test.html", "--json")
+    assert done.exit_code == 0, done.output
+    test = json.loads(done.stdout)["labeler"]
+    assert [row["name"] for row in test["by_label"]] == list(LABELS)
+    scored = list(csv.DictReader(invoke("score", out, *tested).stdout.splitlines()))
+    assert test["windows"] == len(scored)
+    assert 0 < test["exact"] <= 1
+    assert "By label" in (tmp_path / "test.html").read_text()
+
+
+def test_what_made_a_label_be_reported_is_said_by_label(run, files):
+    out, _ = run
+    tested = sorted(files.glob("*.csv"))[0]
+    found = json.loads(invoke("explain", out, tested, "--json").stdout)
+    scored = list(csv.DictReader(invoke("score", out, tested).stdout.splitlines()))
+    reported = {name for row in scored for name in row["reported"].split("+")} - {""}
+    assert {one["what"] for one in found["explained"]} == reported

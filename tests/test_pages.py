@@ -112,7 +112,7 @@ def test_a_page_opens_without_error_or_network_and_fits(browser, pages, name, si
 def test_a_run_s_page_has_all_its_charts_and_the_emulated_chips(browser, pages):
     browser.get(f"file://{pages / 'run.html'}")
     titles = browser.execute_script(LOOK)["titles"]
-    wanted = ["Learning curves", "ROC", "Precision and recall", "Scores and threshold", "Sizes"]
+    wanted = ["Learning curves", "ROC", "Precision and recall", "Scores and threshold", "Scores over time", "Sizes"]
     assert titles == [*wanted, "Flash and RAM by operator", "Operators"]
     text = browser.execute_script("return document.body.innerText")
     for words in ("Parity with TensorFlow Lite", "Firmware on emulated chips", "316,680"):

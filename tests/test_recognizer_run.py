@@ -252,3 +252,44 @@ def test_a_recognizer_of_another_model_is_damage(made, tmp_path):
     (tmp_path / "run" / "report.json").write_text(json.dumps(report))
     result = invoke("new-firmware", tmp_path / "run", "--board", "cmake", "--out", tmp_path / "x")
     assert (result.exit_code, "its recognizer has 4 classes, its model 3 outputs" in result.output) == (2, True)
+
+
+def test_a_classifier_is_tested_by_the_folders_of_its_files(made, tmp_path):
+    for c, (name, rate) in enumerate(RATES.items()):
+        for n in range(2):
+            write(tmp_path / name / f"{c}{n}.csv", recording(rate, 700 + 10 * c + n, 300))
+    files = sorted(tmp_path.glob("*/*.csv"))
+    page = tmp_path / "test.html"
+    found = invoke("test", made / "run", *files, "--page", page, "--json")
+    assert found.exit_code == 0, found.output
+    test = json.loads(found.stdout)["classifier"]
+    assert test["class_names"] == sorted(RATES)
+    assert test["accuracy"] > 0.8
+    assert np.trace(test["confusion"]) == round(test["accuracy"] * test["windows"])
+    # What is reported is what score says is recognized.
+    scored = list(csv.DictReader(invoke("score", made / "run", *files).stdout.splitlines()))
+    none = sum(not row["recognized"] for row in scored)
+    assert sum(row[-1] for row in test["reported"]) == none > 0
+    assert "fast &#34;x&#34;" in page.read_text()
+    (tmp_path / "jump").mkdir()
+    shutil.copy(files[0], tmp_path / "jump" / "j.csv")
+    refused = invoke("test", made / "run", tmp_path / "jump" / "j.csv")
+    assert refused.exit_code == 2
+    assert "the run knows no class 'jump'; its classes are" in refused.stderr
+    own = invoke("test", made / "run", *sorted(made.glob("*/0*.csv")), *files)
+    assert "are of the run's own data" in own.stdout
+
+
+def test_what_made_a_class_be_reported_adds_up_to_its_lead(made, tmp_path):
+    write(tmp_path / "in" / "stream.csv", recording(0.7, 90, 300))
+    page = tmp_path / "explained.html"
+    done = invoke("explain", made / "run", tmp_path / "in" / "stream.csv", "--page", page, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["method"] == "shapley"
+    scored = list(csv.DictReader(invoke("score", made / "run", tmp_path / "in" / "stream.csv").stdout.splitlines()))
+    assert {one["what"] for one in found["explained"]} == {row["recognized"] for row in scored} - {""}
+    for one in found["explained"]:
+        assert sum(share["value"] for share in one["shares"]) == pytest.approx(one["score"] - one["reference"])
+        assert {share["channel"] for share in one["shares"]} == {"a", "b"}
+    assert "Shapley values" in page.read_text()

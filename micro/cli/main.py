@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from micro.cli import models, runs, scale
+from micro.cli import examination, models, runs, scale
 from micro.cli.again import go_on
 from micro.cli.benchmark import new_benchmark
 from micro.cli.boards import boards, check
@@ -125,6 +125,9 @@ for command in (
     runs.run,
     runs.score,
     diagnose,
+    examination.test_run,
+    examination.explain,
+    examination.compare,
     runs.new_firmware,
     runs.update,
     runs.emulate,

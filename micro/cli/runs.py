@@ -128,8 +128,11 @@ def run(
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option("--out", type=click.Path(dir_okay=False), help="CSV to write instead of printing.")
 @click.option("--channel", help="Column to score, for runs of the built-in jobs.")
+@click.option("--page", type=click.Path(dir_okay=False), help="HTML page of the scores to write.")
 @as_json
-def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str | None, as_json: bool) -> None:
+def score(
+    run_folder: str, files: tuple[str, ...], out: str | None, channel: str | None, page: str | None, as_json: bool
+) -> None:
     """Score new recordings or text with a finished RUN's int8 student, window by window.
 
     Each window has its score, whether it is above the threshold, and whether the detector is in alarm after it, or which class
@@ -140,17 +143,26 @@ def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str
     Example:
       keras-kd score runs/pump monday.csv tuesday.csv --out scores.csv
     """
-    from micro.runs.score_files import estimated_spans, labels_said, score_noted, to_csv
+    from micro.runs.score_files import score_noted, to_csv
+    from micro.runs.score_words import estimated_spans, labels_said
     from micro.runs.text_scores import is_text
     from micro.support.files import write_bytes
 
     if is_text(run_folder):
+        if page is not None:
+            raise click.UsageError("--page is for recordings, and the run is on text")
         _score_text(run_folder, files, out, channel, as_json)
         return
     scores = score_noted(run_folder, files, channel=channel)
     scored = scores.windows
     for note in scores.notes:
         click.echo(f"Note: {note}", err=True)
+    if page is not None:
+        from micro.runs.finished import read_run
+        from micro.runs.score_page import render_scores
+
+        threshold = read_run(Path(run_folder))[0].threshold
+        write_bytes(page, render_scores(run_folder, scored, scores.notes, threshold))
     if as_json:
         print_json([dataclasses.asdict(window) for window in scored])
     elif out is None:

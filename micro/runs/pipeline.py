@@ -37,6 +37,8 @@ from micro.runs.firmware_files import (
     recognized,
 )
 from micro.runs.folder import RunFolder
+from micro.runs.kept_scores import NAME as TEST_SCORES
+from micro.runs.kept_scores import data_digests, scores_file
 from micro.runs.progress_lines import Teller
 from micro.runs.real_numbers import in_real_numbers
 from micro.runs.recipe_trials import settled_recipe
@@ -116,7 +118,7 @@ def train_and_report(config: Config, data: Sequence[Prepared], folder: RunFolder
     )
     teller.say("verifying and writing firmware", 0.95)
     report = _finish(RunResults(config, data[0], runs, recipe, tuple(data[1:])), folder.fresh_whole())
-    _write_manifest(json.loads(folder.config_file.read_bytes()), folder.whole)
+    _write_manifest(json.loads(folder.config_file.read_bytes()), folder.whole, data_digests(config))
     return report
 
 
@@ -193,18 +195,22 @@ def _keep(chosen: SeedRun, data: Prepared, working: Path) -> None:
         write_bytes(working / "test_vectors.npy", array_bytes(data.test_vectors))
     else:
         write_bytes(working / TEST_TEXTS, json_bytes(list(data.text.kept)))
+    scores = scores_file(chosen.evaluations["student_int8"], data)
+    if scores is not None:
+        write_bytes(working / TEST_SCORES, scores)
     healthy = chosen.evaluations["student_int8"].healthy
     if healthy is not None:
         for name, content in baseline_files(data, healthy, final.written).items():
             write_bytes(working / name, content)
 
 
-def _write_manifest(config: dict[str, object], whole: Path) -> None:
-    """Config, seed, versions and the digest of every file: the last file written."""
+def _write_manifest(config: dict[str, object], whole: Path, data: dict[str, str]) -> None:
+    """Config, seed, versions, and digests of every file and of the data: the last file written."""
     files = sorted(path for path in whole.rglob("*") if path.is_file())
     manifest = {
         "config": config,
         "seed": config["seed"],
+        "data": data,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "sha256": {path.relative_to(whole).as_posix(): sha256(path.read_bytes()) for path in files},
     }

@@ -41,6 +41,7 @@ from micro.runs.label_scores import Label, window_labels
 from micro.runs.run_report import RunReport
 from micro.runs.scored_reading import by_the_settings_of_a_run
 from micro.runs.student_scores import Student, load_student, scores_in_parts
+from micro.signal import AnyFrontEnd, Scaling
 
 FAULT = "sensor fault"
 # Significant digits of estimates in a table: an offset may be large beside what changes.
@@ -121,6 +122,58 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
         RunError: If the folder is no finished run.
         DataError: Names file and row of what cannot be scored, or says that no window is whole.
     """
+    given = read_to_score(run_folder, files, channel=channel)
+    windows, notes = score_read(given)
+    alarmed = tuple(dict.fromkeys(window.file for window in windows if window.alarm))
+    about = (given.config.bearing, given.report.bearing, given.recordings, given.channels)
+    return Scores(windows, notes, lines_of(*about, alarmed))
+
+
+def score_read(given: ToScore) -> tuple[tuple[Scored, ...], tuple[str, ...]]:
+    """The windows of files that were read, and the notes on these; DataError where no window is whole."""
+    features, student = given.features, load_student(given.folder, given.report, given.config)
+    by_file: dict[str, list[tuple[np.ndarray, ...]]] = {}
+    for recording in given.recordings:
+        frames, starts = cut(recording, features)
+        if len(frames):
+            stretch = (
+                recording.rows[starts],
+                begins_of(recording, starts),
+                *scores_in_parts(student, features, recording, frames, given.scalings.get(recording.name)),
+            )
+            by_file.setdefault(recording.name, []).append(stretch)
+    if not by_file:
+        raise DataError(f"no window can be scored: {given.notes[-1]}")
+    made = (window for name, stretches in by_file.items() for window in _windows(name, stretches, student))
+    return tuple(made), given.notes
+
+
+@dataclass(frozen=True)
+class ToScore:
+    """Files as a run reads them: `paths` by name, recordings of these channels with their front end, scalings of files that
+    have their own, and sentences on what was left out."""
+
+    folder: Path
+    report: RunReport
+    config: Config
+    paths: dict[str, Path]
+    tables: TableData
+    channels: tuple[str, ...]
+    recordings: list[Recording]
+    features: AnyFrontEnd
+    scalings: dict[str, Scaling]
+    notes: tuple[str, ...]
+
+
+def begins_of(recording: Recording, starts: np.ndarray) -> np.ndarray:
+    """Seconds from the first row of a recording's file to samples of it, NaN of a picture: (n,) int -> (n,)."""
+    rate = recording.sample_rate
+    return np.full(len(starts), np.nan) if rate is None else recording.start_seconds + starts / rate
+
+
+@by_the_settings_of_a_run()
+def read_to_score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str | None = None) -> ToScore:
+    """Files as `score_noted` reads them, of which it raises the errors."""
     folder = Path(run_folder)
     report, config = read_run(folder)
     names = short_names(files)
@@ -137,40 +190,16 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
         raise RunError(
             f"the run has one channel, the files have {len(found)}: {', '.join(found)}; name one with --channel"
         )
-    expected = report.data.sample_rate
-    joined = join(
-        recordings,
-        config.features.front_end(len(found), expected, size),
-        {name: path for path, name in names.items()},
-        tables,
-        config.sources,
-        found,
-        report.data.sources,
-    )
+    expected, paths = report.data.sample_rate, {name: path for path, name in names.items()}
+    front_end = config.features.front_end(len(found), expected, size)
+    joined = join(recordings, front_end, paths, tables, config.sources, found, report.data.sources)
     features = joined.features
     for recording in joined.recordings:
         _require_alike(recording, expected, size)
     recordings = filtered(joined.recordings, features)
     scalings = file_scalings(recordings, features, Views(features)) if tables.scaling == "per_file" else {}
-    student = load_student(folder, report, config)
-    by_file: dict[str, list[tuple[np.ndarray, ...]]] = {}
-    for recording in recordings:
-        rate = recording.sample_rate
-        frames, starts = cut(recording, features)
-        if len(frames):
-            rows = recording.rows[starts]
-            stretch = (
-                rows,
-                np.full(len(starts), np.nan) if rate is None else recording.start_seconds + starts / rate,
-                *scores_in_parts(student, features, recording, frames, scalings.get(recording.name)),
-            )
-            by_file.setdefault(recording.name, []).append(stretch)
     notes = (*notes, *joined.notes, *missing_notes(recordings, features))
-    if not by_file:
-        raise DataError(f"no window can be scored: {notes[-1]}")
-    made = tuple(window for name, stretches in by_file.items() for window in _windows(name, stretches, student))
-    alarmed = tuple(dict.fromkeys(window.file for window in made if window.alarm))
-    return Scores(made, notes, lines_of(config.bearing, report.bearing, recordings, found, alarmed))
+    return ToScore(folder, report, config, paths, tables, tuple(found), recordings, features, scalings, notes)
 
 
 def _require_kind(paths: Sequence[Path], config: Config) -> None:
@@ -290,31 +319,6 @@ def to_csv(scored: Sequence[Scored]) -> bytes:
         reported = [s.reported] * is_reported
         writer.writerow((s.file, s.row, seconds, value, *flags, s.result, *more, *cells, *reported))
     return out.getvalue().encode()
-
-
-def estimated_spans(scored: Sequence[Scored]) -> str:
-    """From which to which value estimates go, those of several numbers with their names; empty where there are none."""
-    found: dict[str, list[float]] = {}
-    for window in scored:
-        if window.result == "estimate" and window.score is not None:
-            found.setdefault("", []).append(window.score)
-        for one in window.numbers:
-            if one.number is not None:
-                found.setdefault(f"of {one.name} ", []).append(one.number)
-    return ", ".join(f"{name}from {min(values):.6g} to {max(values):.6g}" for name, values in found.items())
-
-
-def labels_said(scored: Sequence[Scored]) -> str:
-    """After how many windows each of several labels is reported; without a labeler, in how many it is likelier than not."""
-    names = [one.name for one in scored[0].labels]
-    counts = dict.fromkeys(names, 0)
-    is_reported = any(window.reported is not None for window in scored)
-    for window in scored:
-        for name in (window.reported if is_reported and window.reported is not None else window.result).split("+"):
-            if name in counts:
-                counts[name] += 1
-    what = "reported after" if is_reported else "likelier than not in"
-    return ", ".join(f"{name} {what} {count}" for name, count in counts.items())
 
 
 def _table_config(config: Config, report: RunReport, files: Sequence[str | Path], channel: str | None) -> TableData:

@@ -83,8 +83,8 @@ def _scores(
 ) -> tuple[np.ndarray, ...]:
     """As `scores_in_parts`, of all windows at once."""
     decider = student.decider
-    sensed = counts_of(features, frames) if student.on_chip else frames
-    faulty = faults_of(decider, sensed) if decider is not None else np.zeros(len(frames), int)
+    seen = observed(student, features, recording, frames, own)
+    faulty, x, inputs, outputs = seen.faulty, seen.x, seen.inputs, seen.outputs
     good = faulty == 0
     scores, classes, candidates = (
         np.zeros(_shape(student, len(frames))),
@@ -95,16 +95,6 @@ def _scores(
     if not good.any():
         return scores, raw, faulty, classes, candidates
     graph = read(student.model)
-    tensor = graph.tensors[graph.inputs[0]]
-    quantization = tensor.quantization
-    values = features_of(features, frames[good])
-    require_finite(values, recording)
-    x = student.scaling(values if own is None else own(values))
-    inputs = quantized(x, tensor)
-    if student.on_chip and own is None and quantization is not None:
-        grid = (quantization.scale[0], quantization.zero_point[0])
-        inputs = int8_of(features, sensed[good], student.scaling, *grid)
-    outputs = run_inputs(student.model, taken(inputs, student.predicted))
     real = dequantize(outputs.reshape(len(outputs), -1), graph.tensors[graph.outputs[0]].quantization)
     if isinstance(decider, Recognizer):
         candidates[good] = decider.candidates(outputs)
@@ -125,6 +115,41 @@ def _scores(
     elif isinstance(decider, Detector):
         scores = raw * decider.score.unit
     return scores, raw, faulty, classes, candidates
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a student makes of windows: `faulty` as `faults` gives it, (n,); and of those without a fault, (k, ...) each, the
+    scaled features, these as the model's input has them, predicted ones too, and the model's outputs."""
+
+    faulty: np.ndarray
+    x: np.ndarray
+    inputs: np.ndarray
+    outputs: np.ndarray
+
+
+def observed(
+    student: Student, features: AnyFrontEnd, recording: Recording, frames: Frames, own: Scaling | None
+) -> Seen:
+    """Front end, scaling and model of windows, as the firmware has them."""
+    decider = student.decider
+    sensed = counts_of(features, frames) if student.on_chip else frames
+    faulty = faults_of(decider, sensed) if decider is not None else np.zeros(len(frames), int)
+    good = faulty == 0
+    if not good.any():
+        none = np.empty((0, *features.shape))
+        return Seen(faulty, none, none, none)
+    graph = read(student.model)
+    tensor = graph.tensors[graph.inputs[0]]
+    quantization = tensor.quantization
+    values = features_of(features, frames[good])
+    require_finite(values, recording)
+    x = student.scaling(values if own is None else own(values))
+    inputs = quantized(x, tensor)
+    if student.on_chip and own is None and quantization is not None:
+        grid = (quantization.scale[0], quantization.zero_point[0])
+        inputs = int8_of(features, sensed[good], student.scaling, *grid)
+    return Seen(faulty, x, inputs, run_inputs(student.model, taken(inputs, student.predicted)))
 
 
 def _shape(student: Student, count: int) -> tuple[int, ...]:

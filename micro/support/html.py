@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -54,12 +56,42 @@ def stacked(rows: int, width: float, height: float) -> tuple[Figure, list[Axes]]
     return made, list(made.subplots(rows, 1, sharex=True, squeeze=False)[:, 0])
 
 
-def chart(title: str, says: str, drawn: Figure) -> dict[str, str]:
-    """A figure as inline SVG, with a sentence that says what it shows."""
+def plain(text: str) -> str:
+    """A text for a figure that is shown as it is, where matplotlib would take dollar signs for formulas."""
+    return text.replace("$", r"\$")
+
+
+def chart(title: str, says: str, drawn: Figure, data: Mapping[str, Sequence[object]] | None = None) -> dict[str, str]:
+    """A figure as inline SVG, with a sentence that says what it shows, and what it is drawn from as a CSV to download.
+
+    `data` are columns of one length; '' and no link where there are none.
+    """
     out = io.StringIO()
     drawn.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     svg = out.getvalue()
-    return {"title": title, "says": says, "svg": svg[svg.index("<svg") :]}
+    made = {"title": title, "says": says, "svg": svg[svg.index("<svg") :], "csv": "", "file": ""}
+    if data is not None:
+        name = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in title.lower()).strip("_")
+        made |= {"csv": csv_link(data), "file": f"{name[:60] or 'chart'}.csv"}
+    return made
+
+
+def csv_link(data: Mapping[str, Sequence[object]]) -> str:
+    """Columns of one length as a CSV within a link, numbers to nine digits."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(data)
+    writer.writerows(zip(*(map(_cell, column) for column in data.values()), strict=True))
+    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(out.getvalue().encode()).decode()
+
+
+def _cell(value: object) -> object:
+    """A cell: nothing for NaN and None, flags as 0 and 1."""
+    if value is None or value != value:
+        return ""
+    if isinstance(value, bool) or type(value).__name__ == "bool":
+        return int(bool(value))
+    return f"{value:.9g}" if isinstance(value, float) else value
 
 
 def page(package: str, template: str, **values: Any) -> bytes:

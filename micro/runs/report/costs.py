@@ -41,7 +41,7 @@ def sizes(report: RunReport) -> dict[str, str]:
     axes.bar_label(axes.barh(list(bars), taken, color=colors), [f"{size:,} B" for size in taken], padding=3)
     axes.invert_yaxis()
     axes.set(xlabel="bytes", xscale="log", xlim=(min(taken) / 4, max(taken) * 8))
-    return chart("Sizes", says, drawn)
+    return chart("Sizes", says, drawn, {"what": list(bars), "bytes": list(taken)})
 
 
 def layers(report: RunReport) -> dict[str, str]:
@@ -64,7 +64,12 @@ def layers(report: RunReport) -> dict[str, str]:
         f"{peak.held_bytes:,}. The arena takes {footprint.ram_bytes:,} bytes on a 32-bit chip, of them "
         f"{footprint.activation_bytes:,} for activations."
     )
-    return chart("Flash and RAM by operator", says, drawn)
+    data: dict[str, list[object]] = {
+        "operator": [f"{row.index} {row.op}" for row in rows],
+        "flash, bytes": [row.weight_bytes for row in rows],
+        "RAM, bytes": [row.held_bytes for row in rows],
+    }
+    return chart("Flash and RAM by operator", says, drawn, data)
 
 
 def op_graph(report: RunReport) -> dict[str, str]:
@@ -84,7 +89,13 @@ def op_graph(report: RunReport) -> dict[str, str]:
     waiting = f", {branches} of whose values wait for later ones" if branches else ""
     ops = ", ".join(f"{row.op} gives {_shape(row.shape)}" for row in rows)
     says = f"{len(rows)} operators in the order in which they run{waiting}: {ops}."
-    return chart("Operators", says, drawn)
+    data: dict[str, list[object]] = {
+        "operator": [row.op for row in rows],
+        "output": [row.output for row in rows],
+        "shape": [_shape(row.shape) for row in rows],
+        "from": [" ".join(map(str, row.sources)) for row in rows],
+    }
+    return chart("Operators", says, drawn, data)
 
 
 def _arrow(axes: Axes, source: int, place: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from micro.datasets.prepared import Prepared
@@ -53,6 +55,7 @@ def learning_curves(report: RunReport) -> dict[str, str] | None:
     """Validation loss by epoch, of the first seed; None where nothing was trained."""
     drawn, axes = figure()
     ends = []
+    curves: dict[str, list[object]] = {"model": [], "epoch": [], "loss": []}
     # A student of scores learns no reconstruction: its curve is the difference to its teacher, which others do not have.
     scores = {name: history for name, history in report.history.items() if "val_score_matching" in history}
     what = "difference to the teacher's score" if scores else "loss"
@@ -60,6 +63,7 @@ def learning_curves(report: RunReport) -> dict[str, str] | None:
         key = "val_score_matching" if scores else "val_hard_loss" if "hard_loss" in history else "val_loss"
         if history.get(key):
             epochs = range(1, len(history[key]) + 1)
+            _add(curves, model=[name] * len(epochs), epoch=list(epochs), loss=history[key])
             axes.plot(epochs, history[key], label=NAMES[name], color=COLORS[name])
             ends.append(f"{NAMES[name]} ends at {history[key][-1]:.4g}")
     if not ends:
@@ -68,7 +72,7 @@ def learning_curves(report: RunReport) -> dict[str, str] | None:
     axes.set(xlabel="epoch", ylabel=label, yscale="log")
     axes.legend(frameon=False)
     says = f"{what.capitalize()} on the validation windows by epoch, first seed. {'; '.join(ends)}."
-    return chart("Learning curves", says, drawn)
+    return chart("Learning curves", says, drawn, curves)
 
 
 def roc(evaluations: dict[str, Evaluation], data: Prepared, names: dict[str, str]) -> dict[str, str] | None:
@@ -81,16 +85,21 @@ def roc(evaluations: dict[str, Evaluation], data: Prepared, names: dict[str, str
     labels = data.test.labels[known]
     drawn, axes = figure(height=3.8)
     areas = []
+    points: dict[str, list[object]] = {"model": [], "healthy above": [], "faulty found": []}
     for name in (name for name in COMPARED if name in evaluations):
         false, true, _ = roc_curve(labels, evaluations[name].scores[known])
         area = evaluations[name].metrics["auc"]
+        _add(points, **{"model": [name] * len(true), "healthy above": false.tolist(), "faulty found": true.tolist()})
         axes.plot(false, true, label=f"{names[name]}: {area:.4f}", color=COLORS[name])
         areas.append(f"{names[name]} {area:.4f}")
     axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8)
     axes.set(xlabel="fraction of healthy windows above the threshold", ylabel="fraction of faulty windows found")
     axes.legend(frameon=False, title="area under the curve", loc="lower right")
     return chart(
-        "ROC", f"Faulty windows found against false alarms, for every threshold. Areas: {'; '.join(areas)}.", drawn
+        "ROC",
+        f"Faulty windows found against false alarms, for every threshold. Areas: {'; '.join(areas)}.",
+        drawn,
+        points,
     )
 
 
@@ -111,7 +120,10 @@ def scores(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str]
     axes.legend(frameon=False)
     alarms = evaluation.scores > threshold
     says = f"Scores of the test windows; {alarms.sum()} of {len(alarms)} lie above the threshold of {threshold:.4g}."
-    return chart("Scores and threshold", says, drawn)
+    names = {0: "healthy", 1: "faulty", -1: "unknown"}
+    states = [names[label] for label in data.test.labels.tolist()]
+    kept = {"recording": list(data.test.origins), "state": states, "score": evaluation.scores.tolist()}
+    return chart("Scores and threshold", says, drawn, kept)
 
 
 def confusion(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str]:
@@ -137,7 +149,15 @@ def confusion(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, s
     axes.set_yticks(ticks, data.class_names)
     axes.set(xlabel="int8 student says", ylabel="recorded")
     wrong = int(matrix.sum() - np.trace(matrix))
-    return chart("Confusion matrix", f"Test windows by class; {wrong} of {matrix.sum()} are misclassified.", drawn)
+    rows, columns = np.indices(matrix.shape)
+    counts = {
+        "recorded": [data.class_names[n] for n in rows.ravel()],
+        "given": [data.class_names[n] for n in columns.ravel()],
+        "windows": matrix.ravel().tolist(),
+    }
+    return chart(
+        "Confusion matrix", f"Test windows by class; {wrong} of {matrix.sum()} are misclassified.", drawn, counts
+    )
 
 
 def label_curves(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str] | None:
@@ -155,8 +175,10 @@ def label_curves(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str
     if not shown:
         return None
     drawn, axes = figure(height=3.8)
+    points: dict[str, list[object]] = {"label": [], "without it above": [], "found": []}
     for name, area, labels, logits in shown:
         false, true, _ = roc_curve(labels, logits)
+        _add(points, **{"label": [name] * len(true), "without it above": false.tolist(), "found": true.tolist()})
         axes.plot(false, true, label=f"{name}: {area:.4f}")
     axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8)
     axes.set(
@@ -165,7 +187,7 @@ def label_curves(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str
     axes.legend(frameon=False, title="area under the curve", loc="lower right")
     says = "Windows with each label found against windows without it, for every threshold of the int8 student. Areas: "
     areas = "; ".join(f"{name} {area:.4f}" for name, area, *_ in shown)
-    return chart("ROC by label", f"{says}{areas}.", drawn)
+    return chart("ROC by label", f"{says}{areas}.", drawn, points)
 
 
 def estimates(evaluations: dict[str, Evaluation], data: Prepared, report: RunReport) -> list[dict[str, str]]:
@@ -192,7 +214,7 @@ def _estimates(title: str, name: str, numbers: np.ndarray, found: np.ndarray, wi
         axes.fill_between(ends, ends - width, ends + width, color="#bbbbbb", alpha=0.35, linewidth=0)
         says += f"; the gray band is the interval of ±{width:.4g}"
     axes.set(xlabel=f"true {name}", ylabel="estimate")
-    return chart(title, f"{says}.", drawn)
+    return chart(title, f"{says}.", drawn, {"true": numbers.tolist(), "estimate": found.tolist()})
 
 
 def precision_recall(
@@ -207,10 +229,12 @@ def precision_recall(
     labels = data.test.labels[known]
     drawn, axes = figure(height=3.8)
     averages = []
+    points: dict[str, list[object]] = {"model": [], "recall": [], "precision": []}
     for name in (name for name in COMPARED if name in evaluations):
         found = evaluations[name].scores[known]
         precision, recall, _ = precision_recall_curve(labels, found)
         average = float(average_precision_score(labels, found))
+        _add(points, model=[name] * len(recall), recall=recall.tolist(), precision=precision.tolist())
         axes.plot(recall, precision, label=f"{names[name]}: {average:.4f}", color=COLORS[name])
         averages.append(f"{names[name]} {average:.4f}")
     axes.axhline(labels.mean(), color="#bbbbbb", linewidth=0.8)
@@ -220,7 +244,7 @@ def precision_recall(
         f"Fraction of alarms that are faults against faulty windows found, for every threshold; {labels.mean():.0%} of the "
         f"windows are faulty, which the gray line shows. Average precision: {'; '.join(averages)}."
     )
-    return chart("Precision and recall", says, drawn)
+    return chart("Precision and recall", says, drawn, points)
 
 
 def dark_knowledge(report: RunReport) -> dict[str, str] | None:
@@ -249,7 +273,20 @@ def dark_knowledge(report: RunReport) -> dict[str, str] | None:
         f"the student gives {sides[1][row, column]:.3f} there. "
         f"Over all classes the two differ by {np.abs(sides[0] - sides[1]).sum(axis=1).mean() / 2:.3f} in total variation."
     )
-    return chart("Dark knowledge", says, drawn)
+    rows, columns = np.indices(sides[0].shape)
+    means = {
+        "recorded": [names[n] for n in rows.ravel()],
+        "soft target of": [names[n] for n in columns.ravel()],
+        "teacher": sides[0].ravel().tolist(),
+        "student": sides[1].ravel().tolist(),
+    }
+    return chart("Dark knowledge", says, drawn, means)
+
+
+def _add(columns: dict[str, list[object]], **more: Sequence[object]) -> None:
+    """More rows of a table."""
+    for name, values in more.items():
+        columns[name] += list(values)
 
 
 def _known(data: Prepared) -> np.ndarray | None:

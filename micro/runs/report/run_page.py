@@ -13,6 +13,7 @@ from micro.runs.assessment.words import METRIC_NAMES, MOVED
 from micro.runs.emulated import Emulated
 from micro.runs.evaluate import Evaluation
 from micro.runs.report.costs import layers, op_graph, sizes
+from micro.runs.report.in_words import choices, sentences, tracks
 from micro.runs.report.judged import (
     SHORT_NAMES,
     confusion,
@@ -25,6 +26,7 @@ from micro.runs.report.judged import (
     roc,
     scores,
 )
+from micro.runs.report.over_time import scores_over_time
 from micro.runs.report_parts import WindowCounts
 from micro.runs.run_report import RunReport
 from micro.support.html import drawing, page
@@ -69,12 +71,15 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
         else:
             names = names_of(report)
             charts += [roc(evaluations, data, names), precision_recall(evaluations, data, names)]
-            charts += [scores(evaluations, data)]
+            charts += [scores(evaluations, data), over_time(report, evaluations, data)]
         charts += [sizes(report), layers(report), op_graph(report)]
+    on_chip = evaluations["student_int8"]
     return page(
         "micro.runs.report",
         "report.html.j2",
         report=report,
+        words=sentences(report, on_chip, data),
+        choices=choices(report, on_chip, data),
         whole=over_folds(report),
         charts=[chart for chart in charts if chart],
         names=names_of(report),
@@ -94,6 +99,12 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
         in_alarm=_in_alarm(report),
         **learning_context(report),
     )
+
+
+def over_time(report: RunReport, evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str] | None:
+    """The int8 student's scores of the test's recordings over time."""
+    found = tracks(report, evaluations["student_int8"], data)
+    return scores_over_time(found, report.threshold, "Scores over time")
 
 
 def _parts(report: RunReport) -> dict[str, str]:

@@ -1,0 +1,344 @@
+"""Commands on finished runs: labeled files, what raised an alarm, and runs side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from micro.cli.terminal import as_json, print_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from micro.examination.compare import Compared
+    from micro.examination.examine import Examined
+    from micro.examination.explain import Explanation
+
+run_argument = click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+
+
+@click.command("test", short_help="Test a run on labeled files")
+@run_argument
+@click.argument("files", nargs=-1, required=True, type=click.Path())
+@click.option("--events", type=click.Path(dir_okay=False), help="CSV of file, start, end (seconds) and label.")
+@click.option("--label-column", help="Column of labels in the files; the run's own by default.")
+@click.option("--healthy", multiple=True, help="Name or pattern of files that are healthy; repeatable.")
+@click.option("--faulty", multiple=True, help="Name or pattern of files that are faulty; repeatable.")
+@click.option("--normal-label", multiple=True, help="Label that means healthy; the run's own by default; repeatable.")
+@click.option("--channel", help="Column to score, for runs of the built-in jobs.")
+@click.option("--page", type=click.Path(dir_okay=False), help="HTML page to write, such as test.html.")
+@as_json
+def test_run(
+    run_folder: str,
+    files: tuple[str, ...],
+    events: str | None,
+    label_column: str | None,
+    healthy: tuple[str, ...],
+    faulty: tuple[str, ...],
+    normal_label: tuple[str, ...],
+    channel: str | None,
+    page: str | None,
+    as_json: bool,
+) -> None:
+    """Test a finished RUN on labeled recordings, decided as its firmware decides: found faults, false alarms a day, delays.
+
+    Labels are from --events, else from --healthy and --faulty, a column, the patterns of the run's config, or the folder that a
+    file lies in: its class, or for a detector 'normal' or 'healthy', every other folder being faulty. Nothing is trained, and
+    the run stays as it is.
+
+    \b
+    Example:
+      keras-kd test runs/pump field/healthy/*.csv field/worn/*.csv --page test.html
+      keras-kd test runs/pump may.csv --events faults.csv
+    """
+    from micro.examination.examine import examine
+    from micro.examination.labeled import Labeling
+    from micro.support.files import write_bytes
+
+    events_file = None if events is None else Path(events)
+    labeling = Labeling(events_file, label_column, healthy, faulty, normal_label)
+    found = examine(run_folder, files, labeling, channel=channel)
+    if page is not None:
+        from micro.examination.test_page import render_test
+
+        write_bytes(page, render_test(found))
+    if as_json:
+        print_json(_plain(found))
+        return
+    _print_test(found)
+    if page is not None:
+        click.echo(f"Page: {page}")
+
+
+@click.command(short_help="Say what raised a file's alarms")
+@run_argument
+@click.argument("file", type=click.Path())
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Features of each alarm to show.")
+@click.option("--channel", help="Column to score, for runs of the built-in jobs.")
+@click.option("--page", type=click.Path(dir_okay=False), help="HTML page to write, such as explained.html.")
+@as_json
+def explain(run_folder: str, file: str, top: int, channel: str | None, page: str | None, as_json: bool) -> None:
+    """Say which channels, bands and statistics of a FILE raised the alarms of a finished RUN's detector.
+
+    Where its score is a sum over features, their parts add up to the score that the firmware computes. Of classes and labels it
+    says by sampled Shapley values what the student went by.
+
+    \b
+    Example:
+      keras-kd explain runs/pump monday.csv --page monday.html
+    """
+    from micro.examination.explain import explain as explain_file
+    from micro.examination.explain_page import render_explanation, sentence_of
+    from micro.support.files import write_bytes
+
+    found = explain_file(run_folder, file, channel=channel)
+    if page is not None:
+        write_bytes(page, render_explanation(found))
+    if as_json:
+        explained = [dataclasses.asdict(one) for one in found.explained]
+        names = ("run", "file", "method", "threshold", "notes")
+        print_json({**{name: getattr(found, name) for name in names}, "explained": explained})
+        return
+    _print_explanation(found, top, [sentence_of(one) for one in found.explained])
+    if page is not None:
+        click.echo(f"Page: {page}")
+
+
+def _print_explanation(found: Explanation, top: int, sentences: list[str]) -> None:
+    from rich.console import Console
+
+    console = Console(width=None if Console().is_terminal else 120)
+    for note in found.notes:
+        click.echo(f"Note: {note}")
+    if not sentences:
+        click.echo("Nothing is reported in this file.")
+    for one, sentence in zip(found.explained, sentences):
+        click.echo(sentence)
+        rows = [
+            (
+                each.channel,
+                each.feature,
+                _figure(each.value),
+                _percent(each.share),
+                _figure(each.usual),
+                each.direction or "–",
+            )
+            for each in one.shares[:top]
+        ]
+        heads = ("channel", "feature", "part of the score", "share", "usually", "than expected")
+        console.print(_table(f"{one.what}: score {_figure(one.score)}, {one.windows:,} windows", heads, rows))
+
+
+def _plain(found: Examined) -> dict[str, Any]:
+    """What a test found, without every window."""
+    from micro.examination.words import verdict_of
+
+    fewer = dataclasses.replace(found, watched=(), events={})
+    plain = {name: value for name, value in dataclasses.asdict(fewer).items() if name not in ("watched", "events")}
+    return {"says": verdict_of(found), **plain}
+
+
+def _print_test(found: Examined) -> None:
+    from rich.console import Console
+
+    from micro.examination.words import verdict_of
+
+    console = Console(width=None if Console().is_terminal else 120)
+    for sentence in verdict_of(found):
+        click.echo(sentence)
+    for note in found.notes:
+        click.echo(f"Note: {note}")
+    for table in _tables(found):
+        console.print(table)
+
+
+def _tables(found: Examined) -> list[Table]:
+    """Tables of figures: by window, file, event, class."""
+    made = []
+    if found.detector is not None:
+        test = found.detector
+        rows = (
+            ("alarms, by window", test.alarms),
+            ("above the threshold", test.above),
+            ("faults, as events", test.events),
+        )
+        heads = ("", "found", "missed", "false", "precision", "recall", "F1")
+        made.append(
+            _table(
+                "What the detector found",
+                heads,
+                [(name, f.found, f.missed, f.false, *map(_percent, (f.precision, f.recall, f.f1))) for name, f in rows],
+            )
+        )
+        files = [
+            (
+                r.file,
+                r.healthy,
+                r.faulty,
+                r.false_alarms,
+                f"{r.found} of {r.events}",
+                _seconds(r.worst_delay),
+                _figure(r.highest_score),
+            )
+            for r in test.by_file
+        ]
+        heads = ("file", "healthy windows", "faulty", "false alarms", "faults found", "latest", "highest score")
+        made.append(_table("By file", heads, files))
+        if test.by_event:
+            events = [
+                (
+                    e.file,
+                    e.label,
+                    f"{e.start:.6g}",
+                    "end" if e.end is None else f"{e.end:.6g}",
+                    _found(e.found, e.before),
+                    _seconds(e.delay),
+                )
+                for e in test.by_event
+            ]
+            made.append(_table("By fault", ("file", "label", "from s", "to s", "found", "after"), events))
+    if found.classifier is not None:
+        made += _class_tables(found.classifier)
+    if found.labeler is not None:
+        labels = [
+            (
+                r.name,
+                r.windows,
+                r.without,
+                *map(_percent, (r.precision, r.recall, r.f1, r.reported_precision, r.reported_recall)),
+            )
+            for r in found.labeler.by_label
+        ]
+        of_labels = (
+            "label",
+            "windows with it",
+            "without",
+            "precision",
+            "recall",
+            "F1",
+            "reported: precision",
+            "recall",
+        )
+        made += [_table("By label", of_labels, labels), _files_table(found.labeler.by_file, "all labels right")]
+    return made
+
+
+def _class_tables(test: Any) -> list[Table]:
+    """Figures by class, the confusion, and by file."""
+    classes = [(r.name, r.windows, *map(_percent, (r.precision, r.recall, r.f1))) for r in test.by_class]
+    rows = [(name, *row) for name, row in zip(test.class_names, test.confusion)]
+    return [
+        _table("By class", ("class", "windows", "precision", "recall", "F1"), classes),
+        _table("Recorded class, and the likeliest one", ("recorded", *test.class_names), rows),
+        _files_table(test.by_file, "right"),
+    ]
+
+
+def _files_table(rows: Any, what: str) -> Table:
+    files = [(r.file, r.windows, _percent(r.accuracy), r.taken_for or "–") for r in rows]
+    return _table("By file", ("file", "windows", what, "wrong ones are taken for"), files)
+
+
+def _found(found: bool, before: bool) -> str:
+    return "in alarm before" if before else "yes" if found else "NO"
+
+
+def _table(title: str, heads: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Table:
+    """A table whose texts are shown as they are, numbers to the right."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title)
+    for place, head in enumerate(heads):
+        table.add_column(Text(head), justify="left" if place == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
+    return table
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _seconds(value: float | None) -> str:
+    from micro.detection.rates import duration
+
+    return "–" if value is None else duration(value)
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+@click.command(short_help="Put finished runs side by side")
+@click.argument("runs", metavar="RUN RUN...", nargs=-1, required=True, type=click.Path(file_okay=False))
+@as_json
+def compare(runs: tuple[str, ...], as_json: bool) -> None:
+    """Put finished runs side by side: settings that differ, data, figures with their spread, sizes, thresholds.
+
+    Whether one is better than the first by more than chance is told by a paired bootstrap over the recordings that both tested;
+    where data differ it says that figures cannot be compared.
+
+    \b
+    Example:
+      keras-kd compare runs/pump-a runs/pump-b
+    """
+    from micro.examination.compare import compare as compare_runs
+
+    found = compare_runs(runs)
+    if as_json:
+        print_json(dataclasses.asdict(found))
+    else:
+        _print_compared(found)
+
+
+def _print_compared(found: Compared) -> None:
+    from rich.console import Console
+
+    console = Console(width=None if Console().is_terminal else 120)
+    for pair in found.pairs:
+        click.echo(f"{pair.other} against {pair.one}: {pair.says}.")
+    data = {True: "the same files", False: "other files", None: "not known, as a run keeps no digests"}[found.same_data]
+    click.echo(f"Data: {data}.")
+    for note in found.notes:
+        click.echo(f"Note: {note}")
+    sections = (
+        ("Figures of the test", found.metrics),
+        ("Sizes", found.sizes),
+        ("Thresholds", found.thresholds),
+        (
+            "Data that differ",
+            tuple(dataclasses.replace(row, values=tuple(map(_digest, row.values))) for row in found.data),
+        ),
+        ("Settings that differ", found.config),
+    )
+    for title, rows in sections:
+        if rows:
+            heads = ("", *found.runs)
+            console.print(_table(title, heads, [(row.name, *map(_compared_cell, row.values)) for row in rows]))
+    if not found.config:
+        click.echo("The settings are the same.")
+
+
+def _digest(value: str | None) -> str | None:
+    return None if value is None else f"{value[:12]}..."
+
+
+def _compared_cell(value: Any) -> str:
+    """A value of a run: a metric with its spread, a number, a setting."""
+    from micro.examination.compare import Figure
+
+    if value is None:
+        return "–"
+    if isinstance(value, Figure):
+        if value.mean is None:
+            return _figure(value.deployed)
+        if value.deviation is None:
+            return _figure(value.mean)
+        return f"{_figure(value.mean)} ± {_figure(value.deviation)} ({value.repeats} {value.over}s)"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else _figure(value)

@@ -1,0 +1,86 @@
+"""How often something happens a day, from how often it was seen: exact intervals, and words where too little was seen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+DAY = 86_400.0
+# How often an interval holds the rate that it is of.
+CONFIDENCE = 0.95
+# A count from which its rate is known to about a factor of two, whatever the time was.
+ENOUGH = 5
+
+
+@dataclass(frozen=True)
+class Rate:
+    """`count` events in `seconds`: how many a day, with the ends of the exact interval; None and infinite without time."""
+
+    count: int
+    seconds: float
+    per_day: float | None
+    low: float
+    high: float
+
+    @property
+    def hours(self) -> float:
+        return self.seconds / 3600
+
+    @property
+    def enough(self) -> bool:
+        """Whether so much was seen that the rate says something: `ENOUGH` events, or an upper end of one a day."""
+        return self.count >= ENOUGH or self.high <= 1
+
+
+def daily(count: int, seconds: float, confidence: float = CONFIDENCE) -> Rate:
+    """The rate of events that come independently of each other, from how many came in a time.
+
+    Source: Garwood 1936, "Fiducial limits for the Poisson distribution": exact ends from quantiles of chi-squared.
+
+    Examples:
+        >>> rate = daily(0, 86_400.0)
+        >>> rate.per_day, round(rate.high, 2), rate.enough
+        (0.0, 3.69, False)
+    """
+    if count < 0 or not seconds >= 0:
+        raise ValueError(f"a rate needs a count and a time of at least 0, got {count} and {seconds}")
+    if seconds == 0:
+        return Rate(count, 0.0, None, 0.0, math.inf)
+    from scipy.stats import chi2
+
+    tail, days = (1 - confidence) / 2, seconds / DAY
+    low = float(chi2.ppf(tail, 2 * count)) / 2 if count else 0.0
+    return Rate(count, seconds, count / days, low / days, float(chi2.ppf(1 - tail, 2 * count + 2)) / 2 / days)
+
+
+def false_alarm_words(rate: Rate) -> str:
+    """How many false alarms a day, or that too little was seen to say it, in a sentence."""
+    if rate.per_day is None:
+        return "false alarms a day cannot be said: no healthy time was tested"
+    percent = f"{100 * CONFIDENCE:.0f} %"
+    seen = f"{rate.count:,} false alarm{'' if rate.count == 1 else 's'} in {duration(rate.seconds)} of healthy time"
+    if rate.enough:
+        between = f"{_number(rate.low)} to {_number(rate.high)}"
+        return f"{seen}: {_number(rate.per_day)} a day, {between} at {percent}"
+    # With none seen, the upper end comes down to one a day after this time.
+    needed = -math.log((1 - CONFIDENCE) / 2) * DAY
+    between = f"at most {_number(rate.high)}" if rate.count == 0 else f"{_number(rate.low)} to {_number(rate.high)}"
+    return (
+        f"{seen}, too little to say how many a day: {between} at {percent}; to show at most one a day takes "
+        f"{needed / 3600:.0f} hours without any"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that a person would take."""
+    if seconds < 1:
+        return f"{1000 * seconds:.3g} ms"
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.3g} min"
+    return f"{seconds / 3600:.3g} hours" if seconds < 3 * DAY else f"{seconds / DAY:.3g} days"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"

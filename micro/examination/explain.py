@@ -1,0 +1,335 @@
+"""Which channels, bands and statistics raised an alarm, or made a class or a label be reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from micro.datasets.recording import cut
+from micro.detection.detector import Detector
+from micro.detection.labeler import Labeler
+from micro.detection.recognizer import Recognizer
+from micro.errors import RunError
+from micro.examination.contributions import SUMS, shapley, summands
+from micro.examination.examine import timing_of
+from micro.examination.features import Feature, features_of, players
+from micro.runs.evaluate import run_inputs
+from micro.runs.score_files import Scored, ToScore, read_to_score, score_read
+from micro.runs.student_scores import Student, load_student, observed
+from micro.runs.text_scores import is_text
+from micro.support.wording import counted
+from micro.tflite.graph import read
+
+# Windows below the threshold from which a feature's usual part in a score is taken, at least.
+FEWEST_USUAL = 5
+# Reports of a class or label that are explained, the first ones of a file.
+MOST_REPORTS = 20
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a feature, or several, adds to a score.
+
+    Attributes:
+        value: In the score's real unit; all of them add up to the score, or to what it is above that of a mean window.
+        share: Of the whole, 0 to 1; of values of either sign, of the sum of their magnitudes, with the value's sign.
+        usual: What it adds in the file's windows below the threshold, in the mean; None where there are too few, or for Shapley
+            values.
+        direction: 'above' or 'below' what the student expects, by most of the difference; '' of Shapley values.
+    """
+
+    channel: str
+    feature: str
+    value: float
+    share: float
+    usual: float | None = None
+    direction: str = ""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """An alarm, or a stretch in which a class or label is reported, in seconds since the file's first row, None of pictures.
+
+    Attributes:
+        what: 'alarm', 'no alarm' of the window with the highest score where there is none, a class, or a label.
+        begin, end: Of the first and past the last of its windows, in seconds.
+        windows: How many windows are explained: those above the threshold that belong to the alarm; one of a class or a label.
+        score: The mean of these windows' scores, in real units; of a class its lead, of a label its logit.
+        reference: The same of the mean training window, which values add up from; 0 where the score is a sum over features.
+        shares: By feature, the largest first.
+        channels: By channel, the largest first.
+    """
+
+    what: str
+    begin: float | None
+    end: float | None
+    windows: int
+    score: float
+    reference: float
+    shares: tuple[Share, ...]
+    channels: tuple[Share, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What raised the alarms of a file.
+
+    Attributes:
+        method: 'summands' where the score is a sum over features, else 'shapley'.
+        seconds: At which windows begin, (n,), NaN of pictures; `scores`, NaN where the sensor is at fault.
+        features: Of `over_time`, (n, features), what each adds to each window's score in real units, NaN where there is none;
+            both empty of Shapley values.
+        alarm: Whether the detector is in alarm, (n,).
+    """
+
+    run: str
+    file: str
+    method: str
+    threshold: float | None
+    explained: tuple[Explained, ...]
+    features: tuple[Feature, ...]
+    seconds: np.ndarray
+    scores: np.ndarray
+    alarm: np.ndarray
+    over_time: np.ndarray
+    notes: tuple[str, ...]
+
+
+def explain(run_folder: str | Path, file: str | Path, *, channel: str | None = None) -> Explanation:
+    """Say which features of a file's windows raised its alarms, or made classes or labels be reported.
+
+    Where a detector's score is a sum of squares over features, each feature's part is its square, and parts add up to the score
+    that the firmware computes. Where it is not, parts are sampled Shapley values of groups of features: they add up to what the
+    score is above that of the mean training window.
+
+    Raises:
+        RunError: If the folder is no finished run, or of a task without alarms, classes and labels.
+        DataError: Names file and row of what cannot be scored.
+    """
+    if is_text(run_folder):
+        raise RunError(f"{run_folder} is a run on text; keras-kd explain is for recordings")
+    given = read_to_score(run_folder, [file], channel=channel)
+    report, student = given.report, load_student(given.folder, given.report, given.config)
+    if report.task == "regression":
+        raise RunError(f"{run_folder} estimates numbers; keras-kd explain is for alarms, classes and labels")
+    if report.data.image_size is not None:
+        raise RunError(
+            f"{run_folder} is a run on pictures; keras-kd explain is for recordings, whose features have names"
+        )
+    if not student.on_chip or student.decider is None:
+        raise RunError(
+            f"{run_folder}: the student is not int8, so its score is not the firmware's; keras-kd explain needs that"
+        )
+    scored, notes = score_read(given)
+    inputs, outputs = _observed(given, student)
+    names = tuple(features_of(given.features, report.data.channels, report.data.sources))
+    if isinstance(student.decider, Detector) and student.decider.score.kind in SUMS:
+        return _by_summands(given, scored, inputs, outputs, student, names, notes)
+    return _by_shapley(given, scored, inputs, student, names, notes)
+
+
+def _observed(given: ToScore, student: Student) -> tuple[np.ndarray, np.ndarray]:
+    """The int8 inputs and outputs of all windows in their order, 0 where the sensor is at fault."""
+    graph = read(student.model)
+    shape = graph.tensors[graph.outputs[0]].shape
+    inputs, outputs = [], []
+    for recording in given.recordings:
+        frames, _ = cut(recording, given.features)
+        if not len(frames):
+            continue
+        seen = observed(student, given.features, recording, frames, given.scalings.get(recording.name))
+        good = seen.faulty == 0
+        own = np.zeros((len(good), *given.features.shape), np.int8), np.zeros((len(good), *shape[1:]), np.int8)
+        if good.any():
+            own[0][good], own[1][good] = seen.inputs, seen.outputs.reshape(-1, *shape[1:])
+        inputs.append(own[0])
+        outputs.append(own[1])
+    return np.concatenate(inputs), np.concatenate(outputs)
+
+
+def _by_summands(
+    given: ToScore,
+    scored: Sequence[Scored],
+    inputs: np.ndarray,
+    outputs: np.ndarray,
+    student: Student,
+    names: tuple[Feature, ...],
+    notes: tuple[str, ...],
+) -> Explanation:
+    """The parts of a score that is a sum over features."""
+    detector = student.decider
+    assert isinstance(detector, Detector)
+    names = tuple(names[place] for place in student.predicted) if student.predicted else names
+    squares, off = summands(detector.score, inputs, outputs)
+    along = tuple(range(1, squares.ndim - 1))
+    parts = squares.sum(axis=along) * detector.score.unit
+    signed = off.sum(axis=along)
+    judged = np.array([row.score is not None for row in scored])
+    above = np.array([bool(row.above_threshold) for row in scored])
+    alarm = np.array([bool(row.alarm) for row in scored])
+    scores = np.array([np.nan if row.score is None else row.score for row in scored])
+    quiet = judged & ~above & ~alarm
+    usual = parts[quiet].mean(axis=0) if quiet.sum() >= FEWEST_USUAL else None
+    spans = _alarms(alarm, above & judged, detector.history)
+    timing = timing_of(given.report, given.config)
+    found = []
+    if not spans and judged.any():
+        spans = [("no alarm", np.array([int(np.nanargmax(scores))]))]
+    for what, places in spans:
+        shares = _shares(names, parts[places].mean(axis=0), usual, signed[places].sum(axis=0))
+        of_channels = _by_channel(shares)
+        ends = _ends(scored, places, timing.window)
+        found.append(Explained(what, *ends, len(places), float(scores[places].mean()), 0.0, shares, of_channels))
+    over_time = np.where(judged[:, None], parts, np.nan)
+    return Explanation(
+        str(given.folder),
+        next(iter(given.paths)),
+        "summands",
+        given.report.threshold,
+        tuple(found),
+        names,
+        _begins(scored),
+        scores,
+        alarm,
+        over_time,
+        notes,
+    )
+
+
+def _alarms(alarm: np.ndarray, hits: np.ndarray, history: int) -> list[tuple[str, np.ndarray]]:
+    """For each alarm the windows that raised it and kept it on: those above the threshold from the first that was counted."""
+    changes = np.diff(np.concatenate(([False], alarm, [False])).astype(int))
+    spans = []
+    for begin, past in zip(np.flatnonzero(changes == 1).tolist(), np.flatnonzero(changes == -1).tolist()):
+        first = max(0, begin - history + 1)
+        places = first + np.flatnonzero(hits[first:past])
+        spans.append(("alarm", places if len(places) else np.arange(begin, past)))
+    return spans
+
+
+def _shares(
+    names: Sequence[Feature], values: np.ndarray, usual: np.ndarray | None, signed: np.ndarray | None
+) -> tuple[Share, ...]:
+    """Features by what they add, the largest first."""
+    total = float(np.abs(values).sum()) or 1.0
+    made = []
+    for place in np.argsort(-np.abs(values), kind="stable").tolist():
+        direction = "" if signed is None else "above" if signed[place] > 0 else "below"
+        before = None if usual is None else float(usual[place])
+        value, feature = float(values[place]), names[place]
+        made.append(Share(feature.channel, feature.name, value, value / total, before, direction))
+    return tuple(made)
+
+
+def _by_channel(shares: Sequence[Share]) -> tuple[Share, ...]:
+    """Channels by what their features add together."""
+    found: dict[str, list[Share]] = {}
+    for each in shares:
+        found.setdefault(each.channel, []).append(each)
+    rows = []
+    for channel, own in found.items():
+        usual = None if own[0].usual is None else sum(each.usual or 0.0 for each in own)
+        rows.append(Share(channel, "all", sum(each.value for each in own), sum(each.share for each in own), usual))
+    return tuple(sorted(rows, key=lambda row: -abs(row.value)))
+
+
+def _by_shapley(
+    given: ToScore,
+    scored: Sequence[Scored],
+    inputs: np.ndarray,
+    student: Student,
+    names: tuple[Feature, ...],
+    notes: tuple[str, ...],
+) -> Explanation:
+    """The parts of a lead, a logit or a margin."""
+    graph = read(student.model)
+    tensor = graph.tensors[graph.inputs[0]]
+    assert tensor.quantization is not None
+    # Scaled features are 0 in the mean of the training windows.
+    reference = np.full(inputs.shape[1:], tensor.quantization.zero_point[0], np.int8)
+    groups = players(names)
+    scores = np.array([np.nan if row.score is None else row.score for row in scored])
+    alarm = np.array([bool(row.alarm) for row in scored])
+    timing = timing_of(given.report, given.config)
+    found = []
+    reports = _reports(scored, student)
+    for what, places in reports[:MOST_REPORTS]:
+        value = _value_of(what, student)
+        own = value(inputs[places])
+        place = places[int(own.argmax())]
+        values = shapley(value, inputs[place], reference, [group for _, group in groups])
+        shares = _shares([feature for feature, _ in groups], values, None, None)
+        ends = _ends(scored, places, timing.window)
+        score, base = float(own.max()), float(value(reference[None])[0])
+        found.append(Explained(what, *ends, 1, score, base, shares, _by_channel(shares)))
+    if len(reports) > MOST_REPORTS:
+        more = counted(len(reports), "report")
+        notes = (*notes, f"The file has {more}; the first {MOST_REPORTS} are explained.")
+    return Explanation(
+        str(given.folder),
+        next(iter(given.paths)),
+        "shapley",
+        given.report.threshold,
+        tuple(found),
+        (),
+        _begins(scored),
+        scores,
+        alarm,
+        np.empty((len(scored), 0)),
+        notes,
+    )
+
+
+def _reports(scored: Sequence[Scored], student: Student) -> list[tuple[str, np.ndarray]]:
+    """What is reported, each stretch of windows with one report in turn; the likeliest class where nothing is."""
+    decider = student.decider
+    if isinstance(decider, Detector):
+        said = [{"alarm"} if row.alarm else set() for row in scored]
+    elif isinstance(decider, Labeler):
+        said = [set(filter(None, (row.reported or "").split("+"))) for row in scored]
+    else:
+        said = [{row.recognized} if row.recognized else set() for row in scored]
+    found: list[tuple[str, np.ndarray]] = []
+    for what in dict.fromkeys(each for own in said for each in sorted(own)):
+        on = np.array([what in own for own in said])
+        changes = np.diff(np.concatenate(([False], on, [False])).astype(int))
+        spans = zip(np.flatnonzero(changes == 1).tolist(), np.flatnonzero(changes == -1).tolist())
+        found += [(what, np.arange(a, b)) for a, b in spans]
+    return sorted(found, key=lambda each: int(each[1][0]))
+
+
+def _value_of(what: str, student: Student) -> Callable[[np.ndarray], np.ndarray]:
+    """What is explained, of int8 inputs: a margin, the lead of a class, or the logit of a label, in real units."""
+    decider = student.decider
+
+    def outputs(inputs: np.ndarray) -> np.ndarray:
+        return run_inputs(student.model, inputs).reshape(len(inputs), -1).astype(np.int64)
+
+    if isinstance(decider, Detector):
+        return lambda inputs: decider.score(inputs, outputs(inputs)) * decider.score.unit
+    if isinstance(decider, Labeler):
+        label = decider.label_names.index(what)
+        return lambda inputs: (outputs(inputs)[:, label] - decider.zero) * decider.unit
+    assert isinstance(decider, Recognizer)
+    place, unit = decider.class_names.index(what), decider.unit
+
+    def lead(inputs: np.ndarray) -> np.ndarray:
+        given = outputs(inputs)
+        return np.asarray((given[:, place] - np.delete(given, place, axis=1).max(axis=1)) * unit)
+
+    return lead
+
+
+def _begins(scored: Sequence[Scored]) -> np.ndarray:
+    return np.array([np.nan if row.seconds is None else row.seconds for row in scored], float)
+
+
+def _ends(scored: Sequence[Scored], places: np.ndarray, window: float | None) -> tuple[float | None, float | None]:
+    """Where the first of some windows begins and the last ends."""
+    first, last = scored[int(places[0])].seconds, scored[int(places[-1])].seconds
+    if first is None or last is None or window is None:
+        return None, None
+    return first, last + window

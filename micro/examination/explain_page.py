@@ -1,0 +1,119 @@
+"""The page of an explanation: what raised each alarm in words, the parts of the score over time, and tables."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from micro.detection.rates import duration
+from micro.examination.explain import Explained, Explanation, Share
+from micro.runs.report.over_time import Track, scores_over_time
+from micro.support.html import chart, drawing, figure, page, plain
+
+# Features drawn over time, columns of the picture, rows of a table, and alarms with a table.
+MOST_FEATURES, MOST_COLUMNS, MOST_ROWS, MOST_TABLES = 12, 400, 12, 20
+
+
+def sentence_of(one: Explained, top: int = 3) -> str:
+    """What one alarm, class or label came from."""
+    where = ""
+    if one.begin is not None and one.end is not None:
+        where = f" from {one.begin:.6g} s to {one.end:.6g} s"
+    if one.what == "no alarm":
+        begin = f"no alarm; the highest score, {one.score:.4g},{where}"
+    else:
+        begin = f"alarm{where}" if one.what == "alarm" else f"{one.what!r}{where}"
+    parts = "; ".join(_part(share) for share in one.shares[:top])
+    channels = ", ".join(f"{100 * share.share:.0f} % {share.channel}" for share in one.channels[:top])
+    of = f" By channel: {channels}." if len(one.channels) > 1 else ""
+    return f"{begin[0].upper()}{begin[1:]}: {parts}.{of}"
+
+
+def _part(share: Share) -> str:
+    """A feature and its share."""
+    more = [] if not share.direction else [f"{share.direction} what is expected"]
+    if share.usual is not None and share.usual > 0 and share.value > 2 * share.usual:
+        more.append(f"{share.value / share.usual:.3g} times its usual part")
+    said = f" ({', '.join(more)})" if more else ""
+    return f"{100 * share.share:.0f} % {share.channel} {share.feature}{said}"
+
+
+def render_explanation(found: Explanation) -> bytes:
+    """The page, whole in itself; the same explanation gives the same bytes."""
+    with drawing():
+        charts = []
+        if found.method == "summands":
+            track = Track(found.file, found.seconds, found.scores, found.alarm)
+            charts = [scores_over_time([track], found.threshold), parts_over_time(found)]
+        charts += [shares_chart(one, number) for number, one in enumerate(found.explained[:6], 1)]
+    return page(
+        "micro.examination",
+        "explain.html.j2",
+        found=found,
+        says=[sentence_of(one) for one in found.explained],
+        charts=[each for each in charts if each],
+        rows=MOST_ROWS,
+        tables=MOST_TABLES,
+        duration=duration,
+    )
+
+
+def parts_over_time(found: Explanation) -> dict[str, str] | None:
+    """The largest features' parts of the score, window by window; None where no window has a score."""
+    parts = found.over_time
+    if not np.isfinite(parts).any():
+        return None
+    order = np.argsort(-np.nansum(parts, axis=0), kind="stable")[:MOST_FEATURES]
+    size = -(-len(parts) // MOST_COLUMNS)
+    padded = np.pad(parts, ((0, -len(parts) % size), (0, 0)), constant_values=np.nan)
+    blocks = padded.reshape(-1, size, parts.shape[1])[:, :, order]
+    shown = np.where(np.isnan(blocks), -np.inf, blocks).max(axis=1).T
+    shown = np.where(np.isfinite(shown), shown, np.nan)
+    drawn, axes = figure(7.2, 1.1 + 0.26 * len(order))
+    timed = bool(np.isfinite(found.seconds).all())
+    ends = (float(found.seconds[0]), float(found.seconds[-1])) if timed else (0.0, float(len(parts)))
+    lowest = max(float(np.nanmax(shown)) * 1e-3, 1e-12)
+    image = axes.imshow(
+        np.log10(np.maximum(shown, lowest)),
+        aspect="auto",
+        cmap="magma",
+        interpolation="nearest",
+        extent=(ends[0], max(ends[1], ends[0] + 1e-9), len(order) - 0.5, -0.5),
+    )
+    labels = [str(found.features[place]) for place in order]
+    axes.set_yticks(range(len(order)), [plain(_short(label)) for label in labels], fontsize=8)
+    axes.set_xlabel("seconds" if timed else "windows")
+    drawn.colorbar(image, ax=axes, label="log10 of the part", shrink=0.9)
+    data: dict[str, list[object]] = {"seconds": found.seconds.tolist(), "score": found.scores.tolist()}
+    data |= {str(feature): parts[:, place].tolist() for place, feature in enumerate(found.features)}
+    says = (
+        f"What the {len(order)} largest of {len(found.features)} features add to the score of each window; all of them add up "
+        "to the score."
+    )
+    return chart("Parts of the score over time", says, drawn, data)
+
+
+def shares_chart(one: Explained, number: int) -> dict[str, str]:
+    """The largest features of one alarm, class or label, with what they usually add."""
+    shown = one.shares[:MOST_ROWS]
+    drawn, axes = figure(7.2, 0.9 + 0.26 * len(shown))
+    places = np.arange(len(shown))
+    axes.barh(places, [share.value for share in shown], color="#0b6e99", label="here")
+    if shown and shown[0].usual is not None:
+        axes.barh(places, [share.usual or 0.0 for share in shown], height=0.35, color="#c2881a", label="usually")
+        axes.legend(frameon=False, loc="lower right", fontsize=8)
+    axes.set_yticks(places, [plain(_short(f"{share.channel}: {share.feature}")) for share in shown], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel("part of the score")
+    data: dict[str, list[object]] = {
+        "channel": [share.channel for share in one.shares],
+        "feature": [share.feature for share in one.shares],
+        "part": [share.value for share in one.shares],
+        "share": [share.share for share in one.shares],
+        "usual": [share.usual for share in one.shares],
+    }
+    name = one.what if one.what in ("alarm", "no alarm") else f"report of {one.what!r}"
+    return chart(f"{number}. {name}", f"{sentence_of(one)}", drawn, data)
+
+
+def _short(name: str, most: int = 44) -> str:
+    return name if len(name) <= most else f"{name[: most - 3]}..."

@@ -1,0 +1,75 @@
+"""The page of a test on labeled files: the verdict first, then figures, scores over time, and tables."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from micro.detection.rates import duration
+from micro.examination.classes import ClassifierTest
+from micro.examination.examine import Examined
+from micro.examination.words import verdict_of
+from micro.runs.report.over_time import Track, scores_over_time
+from micro.support.html import chart, drawing, figure, page, plain
+
+
+def render_test(found: Examined) -> bytes:
+    """The page, whole in itself; the same test gives the same bytes."""
+    with drawing():
+        charts = []
+        if found.watched and found.classifier is None:
+            charts.append(scores_over_time(tracks_of(found), found.threshold))
+        if found.classifier is not None:
+            charts.append(confusion_chart(found.classifier))
+    grade = grade_of(found)
+    return page(
+        "micro.examination",
+        "test.html.j2",
+        found=found,
+        says=verdict_of(found),
+        grade=grade,
+        charts=[each for each in charts if each],
+        duration=duration,
+    )
+
+
+def tracks_of(found: Examined) -> list[Track]:
+    """A detector's windows as they are drawn, from the end of each."""
+    length = found.timing.window or 0.0
+    return [
+        Track(one.name, one.begins + length, one.scores, one.alarm, found.events.get(one.name, ()))
+        for one in found.watched
+    ]
+
+
+def grade_of(found: Examined) -> str:
+    """The color of the verdict: 'good', 'doubtful' where too little was tested or something was missed, else 'unusable'."""
+    test = found.detector
+    if test is None:
+        figures = found.classifier.accuracy if found.classifier else found.labeler.exact if found.labeler else None
+        return "doubtful" if figures is None or figures < 0.9 else "good"
+    if test.by_event and not test.events.found:
+        return "unusable"
+    sure = test.false_alarms is None or (test.false_alarms.enough and test.false_alarms.high <= 1)
+    return "good" if sure and test.by_event and not test.missed else "doubtful"
+
+
+def confusion_chart(test: ClassifierTest) -> dict[str, str]:
+    """Windows by recorded class and by the likeliest one."""
+    matrix = np.array(test.confusion)
+    names = [plain(name) for name in test.class_names]
+    drawn, axes = figure(6.4, 5.4)
+    axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.argwhere(matrix):
+        color = "white" if matrix[row, column] > matrix[row].sum() / 2 else "black"
+        axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=color)
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="likeliest class", ylabel="recorded")
+    wrong = int(matrix.sum() - np.trace(matrix))
+    rows, columns = np.indices(matrix.shape)
+    data = {
+        "recorded": [test.class_names[n] for n in rows.ravel()],
+        "likeliest": [test.class_names[n] for n in columns.ravel()],
+        "windows": matrix.ravel().tolist(),
+    }
+    return chart("Confusion", f"Windows by class; {wrong:,} of {matrix.sum():,} are misclassified.", drawn, data)

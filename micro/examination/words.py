@@ -1,0 +1,109 @@
+"""What a test on labeled files found, in sentences: the same in the terminal and on the page."""
+
+from __future__ import annotations
+
+from micro.detection.rates import duration, false_alarm_words
+from micro.examination.alarms import DetectorTest, Event
+from micro.examination.classes import ClassifierTest, LabelerTest
+from micro.examination.examine import Examined
+from micro.support.wording import counted, listed
+
+
+def verdict_of(found: Examined) -> list[str]:
+    """What was tested, how many false alarms a day, how late a fault is seen; or which classes and labels are right."""
+    said = [tested(found)]
+    if found.detector is not None:
+        said += on_faults(found.detector, found.timing.window is not None)
+        said.append(on_false_alarms(found.detector))
+    if found.classifier is not None:
+        said += on_classes(found.classifier)
+    if found.labeler is not None:
+        said += on_labels(found.labeler)
+    return [f"{each[0].upper()}{each[1:]}." for each in said]
+
+
+def tested(found: Examined) -> str:
+    """What was tested."""
+    what = f"tested on {counted(len(found.files), 'file')}"
+    if found.detector is not None:
+        healthy = sum(row.healthy for row in found.detector.by_file)
+        faulty = sum(row.faulty for row in found.detector.by_file)
+        windows = f"{counted(healthy, 'healthy window')} and {counted(faulty, 'faulty one')}"
+        events = counted(len(found.detector.by_event), "fault")
+        return f"{what}, {windows}, with {events}; labels are from {found.labels}"
+    test = found.classifier or found.labeler
+    return f"{what}, {counted(0 if test is None else test.windows, 'window')}; labels are from {found.labels}"
+
+
+def on_faults(test: DetectorTest, timed: bool) -> list[str]:
+    """How many faults are found, and how late."""
+    total = len(test.by_event)
+    if not total:
+        return ["no fault was tested"]
+    found = test.events.found
+    low, high = test.recall_interval or (0.0, 1.0)
+    said = [f"{found:,} of {counted(total, 'fault')} found, which is {percent(low, 0)} to {percent(high, 0)} at 95 %"]
+    if test.delay is not None and test.worst_delay is not None and timed:
+        said.append(
+            f"a fault is seen {duration(test.delay)} after it begins in the median, {duration(test.worst_delay)} at the latest "
+            "of those found"
+        )
+    if test.missed:
+        said.append(f"missed: {listed([place_of(event) for event in test.missed], 5)}")
+    return said
+
+
+def on_false_alarms(test: DetectorTest) -> str:
+    """How many false alarms a day, or by window where files have no time."""
+    if test.false_alarms is not None:
+        return false_alarm_words(test.false_alarms)
+    healthy = test.alarms.false + test.alarms.right
+    of = f"{test.alarms.false:,} of {counted(healthy, 'healthy picture')} in alarm"
+    return f"{of}; pictures have no time, so a rate a day is not known"
+
+
+def on_classes(test: ClassifierTest) -> list[str]:
+    """How many windows are right, and what the firmware reports."""
+    if test.accuracy is None:
+        return ["no window has a class"]
+    between = (
+        ""
+        if test.interval is None
+        else f", {percent(test.interval[0])} to {percent(test.interval[1])} over files at 95 %"
+    )
+    said = [f"the likeliest class is right in {percent(test.accuracy)} of the windows{between}"]
+    if test.interval is None:
+        said.append("too few files to say how far the accuracy would be off on others")
+    if test.right is not None and test.wrong is not None and test.none is not None:
+        said.append(
+            f"as the firmware counts, it reports the right class after {percent(test.right)} of the windows, a wrong one after "
+            f"{percent(max(0.0, test.wrong))}, none after {percent(test.none)}"
+        )
+    return said
+
+
+def on_labels(test: LabelerTest) -> list[str]:
+    """How many windows have all labels right."""
+    if test.exact is None:
+        return ["no window has all labels"]
+    between = (
+        ""
+        if test.interval is None
+        else f", {percent(test.interval[0])} to {percent(test.interval[1])} over files at 95 %"
+    )
+    return [f"all labels are right in {percent(test.exact)} of the windows{between}"]
+
+
+def _between(interval: tuple[float, float] | None) -> str:
+    """The ends of an interval over files; '' where there is none."""
+    return "" if interval is None else f", {percent(interval[0])} to {percent(interval[1])} over files at 95 %"
+
+
+def place_of(event: Event) -> str:
+    """A fault by its file and time."""
+    return f"{event.label or 'fault'} in {event.file} from {event.start:.6g} s"
+
+
+def percent(fraction: float, digits: int = 1) -> str:
+    """A fraction in percent."""
+    return f"{100 * fraction:.{digits}f} %"

@@ -1,0 +1,104 @@
+"""What a detector's test says to those who run machines: false alarms a day, how late faults are seen, thresholds to choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from micro.datasets.prepared import Prepared
+from micro.detection.detector import Status, decide, in_units, stand_in
+from micro.detection.rates import daily, duration, false_alarm_words
+from micro.detection.threshold import Threshold
+from micro.runs.evaluate import Evaluation
+from micro.runs.report.over_time import Track
+from micro.runs.run_report import RunReport
+
+# Fractions of healthy test windows above a threshold that it is chosen by.
+CHOICES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.001)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A threshold with the fractions of test windows above it, None where there are none, and healthy ones above it a day."""
+
+    threshold: float
+    is_the_run_s: bool
+    found: float | None
+    false: float | None
+    a_day: float | None
+
+
+def tracks(report: RunReport, evaluation: Evaluation, data: Prepared) -> list[Track]:
+    """The test windows of each recording and state in their order, with the alarms of a detector that was just reset."""
+    threshold = report.threshold
+    if threshold is None:
+        return []
+    detector = report.detector or stand_in(Threshold(threshold, ""))
+    has_modes = getattr(detector, "modes", None) is not None
+    origins, labels = np.array(data.test.origins), np.asarray(data.test.labels)
+    places = np.arange(len(origins)) if data.test.places is None else data.test.places
+    step = (
+        None
+        if data.sample_rate is None
+        else data.features.hop / (getattr(data.features, "rate", None) or data.sample_rate)
+    )
+    made = []
+    for name in dict.fromkeys(data.test.origins):
+        for label, what in ((0, "healthy"), (1, "faulty"), (-1, "unknown")):
+            mine = np.flatnonzero((origins == name) & (labels == label))
+            if not len(mine):
+                continue
+            mine = mine[np.argsort(places[mine], kind="stable")]
+            scores = evaluation.scores[mine]
+            statuses = [] if has_modes else decide(detector, in_units(scores, detector.score.unit))
+            alarm = scores > threshold if has_modes else np.array([each == Status.ALARM for each in statuses])
+            at = (places[mine] - places[mine[0]]) * step if step is not None else np.full(len(mine), np.nan)
+            spans = ((0.0, None, "faulty"),) if label == 1 else ()
+            made.append(Track(f"{name} ({what})", np.asarray(at, float), scores, alarm, spans))
+    return made
+
+
+def sentences(report: RunReport, evaluation: Evaluation, data: Prepared) -> list[str]:
+    """How many false alarms a day, and how late faults are seen, by the test; none where files have no time."""
+    found = tracks(report, evaluation, data)
+    if not found or data.sample_rate is None:
+        return []
+    rate = getattr(data.features, "rate", None) or data.sample_rate
+    hop, window = data.features.hop / rate, data.features.window / rate
+    healthy = [each for each in found if each.name.endswith(" (healthy)")]
+    faulty = [each for each in found if each.name.endswith(" (faulty)")]
+    said = []
+    if healthy:
+        begun = sum(int((np.diff(np.concatenate(([False], each.alarm)).astype(int)) == 1).sum()) for each in healthy)
+        said.append(false_alarm_words(daily(begun, sum(len(each.scores) for each in healthy) * hop)))
+    if faulty:
+        delays = [float(each.seconds[int(each.alarm.argmax())]) + window for each in faulty if each.alarm.any()]
+        late = ""
+        if delays:
+            late = f", {duration(median(delays))} after their first tested window begins in the median"
+            late += f", {duration(max(delays))} at the latest"
+        said.append(f"{len(delays)} of {len(faulty)} faulty recordings raise an alarm{late}")
+    return [f"{each[0].upper()}{each[1:]}." for each in said]
+
+
+def choices(report: RunReport, evaluation: Evaluation, data: Prepared) -> list[Choice]:
+    """Thresholds that leave so many healthy test windows above them, and the run's own, the lowest first."""
+    if report.threshold is None:
+        return []
+    labels, scores = np.asarray(data.test.labels), evaluation.scores
+    healthy, faulty = scores[labels == 0], scores[labels == 1]
+    if not len(healthy):
+        return []
+    values = {float(np.quantile(healthy, 1 - each)) for each in CHOICES if each * len(healthy) >= 1}
+    a_day = None
+    if data.sample_rate is not None:
+        rate = getattr(data.features, "rate", None) or data.sample_rate
+        a_day = 86_400 * rate / data.features.hop
+    made = []
+    for value in sorted({*values, report.threshold}):
+        false = float((healthy > value).mean())
+        found = float((faulty > value).mean()) if len(faulty) else None
+        made.append(Choice(value, value == report.threshold, found, false, None if a_day is None else false * a_day))
+    return made

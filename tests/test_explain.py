@@ -1,0 +1,120 @@
+"""What raised an alarm: parts that add up to the firmware's score, of the features that really changed."""
+
+import json
+
+import numpy as np
+import pytest
+from support import invoke
+
+from micro.datasets import rig
+from micro.detection.score import Score
+from micro.examination.contributions import shapley, summands
+from micro.examination.explain import explain
+from micro.examination.explain_page import render_explanation, sentence_of
+from micro.examination.features import Feature, features_of, players
+from micro.runs.score_files import score
+from micro.signal import FrontEnd
+
+
+def test_summands_are_those_of_the_score_whatever_the_shape():
+    rng = np.random.default_rng(0)
+    for shape, places in (((7,), ()), ((5, 3), ()), ((4, 6), (1, 4)), ((1,), ())):
+        kind = "residual" if places else "reconstruction"
+        score_of = Score(kind, 0.01, factors=(16384, 9000), zeros=(-3, 5), places=places)
+        x = rng.integers(-128, 128, (9, *shape)).astype("int8")
+        y = rng.integers(-128, 128, (9, *shape[:-1], len(places) or shape[-1])).astype("int8")
+        squares, off = summands(score_of, x, y)
+        assert squares.reshape(9, -1).sum(axis=1).tolist() == score_of(x, y).tolist()
+        assert np.array_equal(off**2, squares)
+    with pytest.raises(ValueError, match="no sum over features"):
+        summands(Score("margin", 1.0, healthy=(0,)), x, y)
+
+
+def test_shapley_values_add_up_and_are_exact_where_effects_are_additive_or_of_pairs():
+    weights = np.array([2.0, -1.0, 0.5, 0.0])
+    x, reference = np.array([3.0, 4.0, -2.0, 9.0]), np.ones(4)
+    found = shapley(lambda rows: rows @ weights, x, reference, [[0], [1], [2], [3]])
+    assert found == pytest.approx(weights * (x - reference))
+    # Of a product both factors get half of what they do together, by an order and its reverse.
+    pair = shapley(lambda rows: rows[:, 0] * rows[:, 1], np.array([1.0, 1.0]), np.zeros(2), [[0], [1]])
+    assert pair.tolist() == [0.5, 0.5]
+    rng = np.random.default_rng(1)
+    matrix = rng.normal(size=(6, 6))
+
+    def value(rows):
+        return np.tanh(rows.reshape(len(rows), 6) @ matrix).sum(axis=1)
+
+    window, none = rng.normal(size=(2, 3)), np.zeros((2, 3))
+    parts = shapley(value, window, none, [[0], [1, 2]])
+    assert parts.sum() == pytest.approx(float(value(window[None])[0] - value(none[None])[0]))
+
+
+def test_features_have_their_channel_band_and_statistic():
+    front_end = FrontEnd(("spectrum", "moments"), window=64, hop=32, channels=2, sample_rate=1000.0, bands=2)
+    names = features_of(front_end, ("a: b", "c"))
+    assert [str(each) for each in names[:3]] == [
+        "a: b: spectrum 15.62 to 250 Hz",
+        "a: b: spectrum 265.6 to 500 Hz",
+        "a: b: moments RMS",
+    ]
+    assert len(names) == front_end.shape[-1] == 10
+    assert {each.channel for each in names[5:]} == {"c"}
+    assert features_of(FrontEnd("raw", window=8, hop=8, channels=2), ("x", "y")) == [
+        Feature("x", "samples", ""),
+        Feature("y", "samples", ""),
+    ]
+    groups = players(names, 6)
+    assert [place for _, own in groups for place in own] == list(range(10))
+    assert str(groups[0][0]) == "a: b: spectrum 15.62 to 500 Hz"
+    assert [str(feature) for feature, own in players(names, 10) for _ in own] == [str(each) for each in names]
+
+
+@pytest.fixture(scope="module")
+def hum(tmp_path_factory):
+    """A healthy recording, and a second in which a tone of 3 kHz is in it."""
+    folder, rng = tmp_path_factory.mktemp("hum"), np.random.default_rng(9)
+    samples = rig.simulate_rig(rig.Rig(), 3.0, rng).samples.ravel().copy()
+    rate = len(samples) / 3.0
+    at = np.arange(len(samples)) / rate
+    tone = samples + np.where((at >= 1) & (at < 2), 0.8 * np.sin(2 * np.pi * 3000 * at), 0)
+    np.savetxt(folder / "quiet.csv", samples, header="a", comments="", fmt="%.9g")
+    np.savetxt(folder / "hum.csv", tone, header='a<b>"$x$', comments="", fmt="%.9g")
+    return folder
+
+
+def test_parts_add_up_to_the_firmware_s_score_and_name_the_band_that_hums(rig_run, hum):
+    found = explain(rig_run, hum / "hum.csv")
+    scores = np.array([window.score for window in score(rig_run, [hum / "hum.csv"])])
+    assert np.allclose(found.over_time.sum(axis=1), scores, rtol=1e-12)
+    assert found.method == "summands"
+    alarm = found.explained[0]
+    assert alarm.what == "alarm"
+    assert 0.9 < alarm.begin < 1.1
+    first = alarm.shares[0]
+    low, high = (float(word) for word in first.feature.removeprefix("spectrum ").removesuffix(" Hz").split(" to "))
+    assert low - 100 <= 3000 <= high + 100
+    assert first.direction == "above"
+    assert first.value > 5 * first.usual
+    assert sum(share.value for share in alarm.shares) == pytest.approx(alarm.score)
+    assert sum(share.share for share in alarm.shares) == pytest.approx(1)
+    assert sum(share.share for share in alarm.channels) == pytest.approx(1)
+    assert "above what is expected" in sentence_of(alarm)
+
+
+def test_a_file_without_alarm_has_its_highest_window_explained(rig_run, hum):
+    (one,) = explain(rig_run, hum / "quiet.csv").explained
+    assert (one.what, one.windows) == ("no alarm", 1)
+    assert one.score == max(window.score for window in score(rig_run, [hum / "quiet.csv"]))
+
+
+def test_the_page_of_an_explanation_has_charts_with_data_and_shows_names_as_text(rig_run, hum):
+    page = hum / "hum.html"
+    done = invoke("explain", rig_run, hum / "hum.csv", "--page", page, "--top", "2")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("Alarm from ")
+    html = page.read_text()
+    assert html.count("<svg") == html.count("data:text/csv") >= 3
+    assert "<script" not in html
+    assert render_explanation(explain(rig_run, hum / "hum.csv")) == page.read_bytes()
+    plain = json.loads(invoke("explain", rig_run, hum / "hum.csv", "--json").stdout)
+    assert plain["explained"][0]["what"] == "alarm"
