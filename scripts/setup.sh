@@ -12,8 +12,10 @@ fi
 # Installed again only when what decides about versions has changed.
 wanted=$(cat "$root/pyproject.toml" "$root/$lock" | cksum)
 if [ "$(cat "$venv/.installed-$lock" 2>/dev/null)" != "$wanted" ]; then
-  # Modules are compiled when they are first imported: of TensorFlow's packages few ever are, and all of them take minutes.
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r "$root/$lock"
+  # Compiled by all cores, without the packages' own tests. Left to the first import, it would never be done where
+  # PYTHONDONTWRITEBYTECODE is set, and each start of TensorFlow would take half a minute. What is no Python 3 is passed over.
+  "$venv/bin/python" -m compileall -qq -j 0 -x 'site-packages/.*/tests?/' "$venv/lib" || true
   # One environment at a time: each writes the package's egg-info.
   one_at_a_time=""
   command -v flock >/dev/null 2>&1 && one_at_a_time="flock $root/setup.py"

@@ -2,16 +2,13 @@
 
     python -m tests.fuzz_tflite FIRST COUNT [FOLDER_OF_FURTHER_MODELS]
 
-Prints what became of them as JSON. Each file is one seed: the same seed is the same file, whatever ran before. The
-interpreters' worker is forked from here instead of started again: the same code, isolated as well, and twenty times faster.
+Prints what became of them as JSON. Each file is one seed: the same seed is the same file, whatever ran before.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -31,7 +28,6 @@ from wired_graphs import wired_graph
 
 import micro
 from micro.aot.generate import static_files
-from micro.tflite import _worker as _tflm_worker
 from micro.tflite import interpreter as tflm
 from micro.tflite.graph import read
 
@@ -46,7 +42,7 @@ MOST_VALUES = 1 << 20
 
 def main(first: int, count: int, folder: str = "") -> None:
     """Print the tally; exit code 1 where anything was no plain refusal and no equal output."""
-    forked = tflm.subprocess = Forked()  # type: ignore[attr-defined]
+    tflm.SECONDS_ALLOWED = SECONDS_FOR_ONE
     bases = [path.read_bytes() for path in sorted(Path(folder).glob("**/*.tflite"))] if folder else []
     tally: Counter[str] = Counter()
     faults: list[str] = []
@@ -62,8 +58,7 @@ def main(first: int, count: int, folder: str = "") -> None:
             compare(survivors, tally, faults)
             survivors = []
     compare(survivors, tally, faults)
-    about = {"tried_again": forked.tried_again, "slowest_s": round(slowest, 1)}
-    print(json.dumps({"seeds": [first, first + count], **tally, **about, "faults": faults}))
+    print(json.dumps({"seeds": [first, first + count], **tally, "slowest_s": round(slowest, 1), "faults": faults}))
     sys.exit(1 if faults else 0)
 
 
@@ -183,46 +178,5 @@ def program_of(folder: Path, seed: int, content: bytes, inputs) -> None:
     )
 
 
-class Forked:
-    """`subprocess` for micro.tflite.interpreter, with the worker forked from this process."""
-
-    CompletedProcess, TimeoutExpired, DEVNULL = (
-        subprocess.CompletedProcess,
-        subprocess.TimeoutExpired,
-        subprocess.DEVNULL,
-    )
-
-    def __init__(self):
-        self.tried_again = 0
-
-    def run(self, command, **given):
-        with tempfile.TemporaryFile() as said:
-            child = os.fork()
-            if child == 0:
-                os.dup2(said.fileno(), 2)
-                os.dup2(said.fileno(), 1)
-                signal.alarm(SECONDS_FOR_ONE)
-                code = 1
-                try:
-                    _tflm_worker.main(command[2], command[3])
-                    code = 0
-                except SystemExit as left:
-                    code = int(left.code or 0)
-                except BaseException:
-                    os.write(2, traceback.format_exc().encode())
-                os._exit(code)
-            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            said.seek(0)
-            text = said.read().decode(errors="replace")
-        if status == -signal.SIGALRM:
-            # Where a damaged model has overwritten memory, what was forked may hang; a process of its own is what users have.
-            self.tried_again += 1
-            return subprocess.run(command, **{**given, "timeout": SECONDS_FOR_ONE})
-        return subprocess.CompletedProcess(command, status, "", text)
-
-
 if __name__ == "__main__":
-    import ai_edge_litert.interpreter  # noqa: F401, loaded once, before any fork
-    from tflite_micro import runtime  # noqa: F401
-
     main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

@@ -135,7 +135,7 @@ def test_an_operator_that_tflm_lacks_is_told_in_its_own_words():
 
 def test_a_crash_of_the_interpreter_is_an_error_here(monkeypatch, converted):
     died = subprocess.CompletedProcess([], -11, "", "")
-    monkeypatch.setattr("micro.tflite.interpreter.subprocess.run", lambda *args, **kwargs: died)
+    monkeypatch.setattr("micro.tflite.interpreter.answered", lambda *args, **kwargs: died)
     with pytest.raises(micro.InterpreterError, match="its process died of signal 11"):
         micro.measure(converted)
 

@@ -67,12 +67,12 @@ def outputs_in_c(models, inputs, folder, storage, compiler="gcc", flags=SANITIZE
     return found
 
 
-def require_equal(seeds, folder, storage):
+def require_equal(seeds, folder, storage, flags=SANITIZERS):
     if shutil.which("gcc") is None:
         pytest.skip("no gcc: emitted C cannot be compiled")
     models = [wired_graph(seed) for seed in seeds]
     inputs = [drawn_inputs(model, seed) for seed, model in zip(seeds, models)]
-    for seed, model, x, ours in zip(seeds, models, inputs, outputs_in_c(models, inputs, folder, storage)):
+    for seed, model, x, ours in zip(seeds, models, inputs, outputs_in_c(models, inputs, folder, storage, flags=flags)):
         theirs = all_outputs(model, x)
         for number, array in enumerate(ours):
             wanted = theirs[f"output{number}"].reshape(SAMPLES, -1)
@@ -85,6 +85,11 @@ def require_equal(seeds, folder, storage):
 @pytest.mark.parametrize("block", range(2))
 def test_branching_nets_are_equal_to_the_byte(tmp_path, block):
     require_equal(range(9 * block, 9 * block + 9), tmp_path, ("auto", "small")[block])
+
+
+@pytest.mark.parametrize("block", range(3))
+def test_a_hundred_and_thirty_five_more_are_without_sanitizers(tmp_path, block):
+    require_equal(range(100 + 45 * block, 145 + 45 * block), tmp_path, ("small", "auto", "dense")[block], ("-O0",))
 
 
 @pytest.mark.slow

@@ -2,10 +2,16 @@
 
 Their C++ aborts or crashes on models and arenas it does not expect, takes as much memory as a damaged model declares, and
 reports allocations only on file descriptor 2. In a process of its own, none of that reaches the caller. Run as
-`python _worker.py REQUEST.npz ANSWER.npz`; imports nothing of this package.
+`python _worker.py`, it takes requests from standard input until that ends: a line each, a JSON list of the engine and the
+paths of request, answer, and what is printed. It writes a line with the exit code of each. Imports nothing of this package.
 """
 
 import contextlib
+import importlib
+import json
+import os
+import select
+import signal
 import sys
 
 import numpy as np
@@ -14,6 +20,54 @@ import numpy as np
 MOST_BYTES = 6 << 30
 # Exit code when the interpreter refuses the model; its message is on standard error.
 REFUSED = 3
+
+
+# What each engine loads.
+ENGINES = {"tflm": "tflite_micro", "tflite": "ai_edge_litert.interpreter"}
+
+
+def serve() -> None:
+    """Answer requests, each in a fork of this process where that is safe."""
+    for line in iter(sys.stdin.readline, ""):
+        engine, request, answer, said = json.loads(line)
+        if sys.platform == "linux":
+            with contextlib.suppress(ImportError):  # which the fork reports
+                importlib.import_module(ENGINES[engine])
+            child = os.fork()
+            if child == 0:
+                os._exit(_answer(request, answer, said))
+            print(_ended(child), flush=True)
+        else:
+            print(_answer(request, answer, said), flush=True)
+
+
+def _answer(request: str, answer: str, said: str) -> int:
+    """The exit code of `main`, with what it prints in a file."""
+    with open(said, "wb") as file:
+        for descriptor in (1, 2):
+            if descriptor == 2 or sys.platform == "linux":
+                os.dup2(file.fileno(), descriptor)
+    try:
+        main(request, answer)
+    except SystemExit as left:
+        return int(left.code or 0)
+    except BaseException as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    finally:
+        sys.stderr.flush()
+    return 0
+
+
+def _ended(child: int) -> int:
+    """Exit code of the child, or less than 0 the signal that it died of; it dies with the caller, whose pipe then ends."""
+    watched = os.pidfd_open(child)
+    try:
+        if sys.stdin in select.select([sys.stdin, watched], [], [])[0]:
+            os.kill(child, signal.SIGKILL)
+    finally:
+        os.close(watched)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def main(request_path: str, answer_path: str) -> None:
@@ -94,4 +148,4 @@ def run_in_tflite(request: dict[str, np.ndarray], inputs: list[np.ndarray]) -> d
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    serve()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from micro.tflite.cost import bytes_of, layer_costs, work_of
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
 from micro.tflite.integers import Samples, dequantize, quantize_inputs, random_inputs
 from micro.tflite.states import without_starts
+from micro.tflite.worker_process import answered
 
 # Limits for models that are run: bytes of activations held at once, bytes of the arena, and operations of an inference.
 # Microcontrollers have at most some tens of MiB of memory; a damaged model may declare anything.
@@ -130,16 +130,8 @@ def _ask_worker(
             input_count=len(inputs),
             **{f"input{i}": values for i, values in enumerate(inputs)},
         )
-        worker = Path(__file__).with_name("_worker.py")
         try:
-            done = subprocess.run(
-                [sys.executable, str(worker), str(request), str(answer)],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=SECONDS_ALLOWED,
-            )
+            done = answered(engine, request, answer, SECONDS_ALLOWED)
         except subprocess.TimeoutExpired:
             names = {"tflm": "TFLite Micro", "tflite": "TFLite"}
             raise InterpreterError(f"{names[engine]} gave no answer in {SECONDS_ALLOWED} s") from None
