@@ -1,5 +1,6 @@
 """Operating modes: a threshold for each range of speed that keeps its rate, the same in C, and what is not judged."""
 
+import itertools
 import shutil
 import subprocess
 from dataclasses import replace
@@ -163,7 +164,7 @@ def test_c_decides_as_python_while_the_speed_changes(built, name):
         unit = firmware.decider.score.unit
         assert [found[n, 1] * unit for n in scored] == [expected[n].score for n in scored]
         seen |= set(found[:, 0].tolist())
-        for before, after in zip(found, found[1:]):
+        for before, after in itertools.pairwise(found):
             if after[0] >= Status.MACHINE_OFF:  # what is not judged changes nothing
                 assert before[1:].tolist() == after[1:].tolist()
     assert seen == {Status.HEALTHY, Status.ALARM, Status.MACHINE_OFF, Status.UNKNOWN_MODE}

@@ -38,6 +38,7 @@ from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData
 from micro.config.labels import LabelsData
 from micro.config.models import ModelConfig, StudentConfig, TeacherConfig
+from micro.config.modes import ModesConfig, require_modes_fit
 from micro.config.other_tasks import data_complaint
 from micro.config.pictures import require_no_pictures, require_pictures, with_picture_features
 from micro.config.predicted import require_no_predicted
@@ -81,6 +82,7 @@ class Config(Section):
     features: FeaturesConfig = FeaturesConfig()
     sources: Annotated[tuple[SourceConfig, ...], BeforeValidator(tables)] = ()
     augment: AugmentConfig = AugmentConfig()
+    modes: ModesConfig | None = None
     teacher: TeacherConfig
     student: StudentConfig
     distill: DistillConfig = DistillConfig()
@@ -120,6 +122,9 @@ class Config(Section):
         require_decision(self.task, self.recognizes, self.detect, self.recognize, self.estimate)
         if self.firmware.streaming:
             require_streaming(self.task, self.features, self.student, bool(self.sources), self.compress)
+        if self.modes is not None:
+            int8 = all(stage.activations == "int8" for stage in self.compress if isinstance(stage, QuantizeStage))
+            require_modes_fit(self.modes, self.task, self.data, self.features.arithmetic, self.sources, int8)
         self._of_text()
         return self
 

@@ -10,6 +10,7 @@ import numpy as np
 from micro.datasets.sources import SourceData
 from micro.datasets.views import Views
 from micro.datasets.window_parts import Origins
+from micro.detection.modes import Ranges
 from micro.signal import AnyFrontEnd, Frames, FrontEnd
 from micro.signal.joined_frames import samples_of
 
@@ -31,6 +32,7 @@ class Piece:
         places: Where each window is among those of its file, (n,) int; None where pieces follow one another in time.
         of_teacher: What the teacher sees of the same windows, (n, *its shape), not scaled; None where that is `values`.
         learner: Of training windows, which of student and teacher is trained on them.
+        modes: The operating mode of each window, (n,) int; None where there are none.
     """
 
     values: np.ndarray
@@ -41,6 +43,7 @@ class Piece:
     places: np.ndarray | None = None
     of_teacher: np.ndarray | None = None
     learner: Literal["both", "student", "teacher"] = "both"
+    modes: np.ndarray | None = None
 
 
 Pieces = list[Piece]
@@ -80,6 +83,7 @@ class Parts:
             back all of them.
         related: Which recordings belong together.
         tested: Where the config has folds, the groups of which the test has windows.
+        ranges: What tells operating modes apart; None where there are none.
     """
 
     features: AnyFrontEnd
@@ -103,6 +107,7 @@ class Parts:
     sources: tuple[SourceData, ...] = ()
     predicted: tuple[int, ...] = ()
     tested: tuple[str, ...] = ()
+    ranges: Ranges | None = None
     related: Origins = field(default_factory=Origins)
 
 
@@ -174,6 +179,7 @@ def piece(
     *,
     views: Views | None = None,
     of_teacher: np.ndarray | None = None,
+    modes: np.ndarray | None = None,
 ) -> Piece:
     """A piece of all windows, or of some rows of them, without a copy of all their samples.
 
@@ -192,6 +198,7 @@ def piece(
         samples_of(kept) if views is None else views.samples(kept),
         None if numbers is None else numbers[rows],
         of_teacher=None if of_teacher is None else of_teacher[rows],
+        modes=None if modes is None else modes[rows],
     )
 
 

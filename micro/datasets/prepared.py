@@ -12,6 +12,7 @@ from micro.datasets.pieces import AnyTarget
 from micro.datasets.sources import SourceData
 from micro.datasets.text import Text
 from micro.datasets.window_parts import Origins, TeacherView, Windows
+from micro.detection.modes import Ranges
 from micro.detection.residual import measured, taken
 from micro.keras_graph.calibration_data import CALIBRATION_SAMPLES, calibration_data, drawn_evenly
 from micro.signal import AnyFrontEnd, Scaling
@@ -47,6 +48,7 @@ class Prepared:
         predicted: Places, along the last axis, of the features that a detector's models predict from the others.
         tested: Where the config has folds, the groups of which the test has windows.
         related: Which recordings belong together.
+        ranges: What tells operating modes apart; None where there are none.
     """
 
     features: AnyFrontEnd
@@ -75,6 +77,7 @@ class Prepared:
     predicted: tuple[int, ...] = ()
     tested: tuple[str, ...] = ()
     related: Origins = field(default_factory=Origins)
+    ranges: Ranges | None = None
 
     @property
     def of_teacher(self) -> Prepared:

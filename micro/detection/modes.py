@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +64,7 @@ class Ranges:
         if not all(math.isfinite(bound) and abs(bound) <= float(np.finfo(np.float32).max) for bound in self._given):
             raise ValueError("edges and off_below must be within float32")
         bounds = self.bounds
-        if any(not low < high for low, high in zip(bounds, bounds[1:])):
+        if any(not low < high for low, high in pairwise(bounds)):
             unit = "float32" if self.resolution is None else f"counts of {self.resolution:g}"
             raise ValueError(f"edges must rise, in {unit}, got {', '.join(f'{edge:g}' for edge in self.edges)}")
         if self.resolution is not None and any(abs(bound) > LARGEST_VALUE for bound in self._counts(self._given)):
@@ -80,7 +81,11 @@ class Ranges:
         return [math.ceil(float(value) / (self.resolution or 1.0) - 1e-9) for value in np.asarray(values).tolist()]
 
     def _bounds(self, values: tuple[float, ...]) -> list[float]:
-        return np.float32(values).tolist() if self.resolution is None else [float(n) for n in self._counts(values)]
+        return (
+            np.asarray(values, np.float32).tolist()
+            if self.resolution is None
+            else [float(n) for n in self._counts(values)]
+        )
 
     @property
     def count(self) -> int:
@@ -102,7 +107,7 @@ class Ranges:
         """The ranges in words."""
         if not self.edges:
             return (f"{self.off_below:g} and above",)
-        return tuple(f"{low:g} to {high:g}" for low, high in zip(self.edges, self.edges[1:]))
+        return tuple(f"{low:g} to {high:g}" for low, high in pairwise(self.edges))
 
     def values(self, values: npt.ArrayLike) -> np.ndarray:
         """Values of the column as the firmware is given them: float32, or counts, (n,) float64 of whole numbers or NaN."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from micro.detection.detector import Detector
-from micro.detection.modes import NO_THRESHOLD, Modes
+from micro.detection.modes import NO_THRESHOLD, Modes, Ranges
 from micro.detection.score import CENTRE_BITS
 from micro.emission.c_array import write_sources
 from micro.emission.c_text import CArray, c_array, float_text, render
@@ -115,29 +115,34 @@ def _context(around: AnyFrontEnd | Hops, detector: Detector, graph: Graph, diges
         "row": front_end.shape[-1],
         "one_center": 1 << CENTRE_BITS,
         "arrays": arrays,
-        "modes": _modes(detector.modes),
+        "modes": modes_context(detector.modes),
     }
 
 
-def _modes(modes: Modes | None) -> dict[str, Any] | None:
+def modes_context(modes: Modes | None) -> dict[str, Any] | None:
     """What templates are given of operating modes; None where there are none."""
     if modes is None:
         return None
     ranges, counts = modes.ranges, modes.ranges.resolution is not None
-    spelled = [f"INT32_C({int(each)})" if counts else float_text(each) for each in ranges.bounds]
-    off = None if ranges.off is None else f"INT32_C({int(ranges.off)})" if counts else float_text(ranges.off)
+    off = None if ranges.off is None else spelled(ranges, ranges.off)
     rows = zip(ranges.names, modes.thresholds, modes.guarantees, strict=True)
     return {
         "column": ranges.column,
         "type": "int32_t" if counts else "float",
         "unit": "the unit of the training data" if not counts else f"counts of {ranges.resolution:g}",
-        "bounds": spelled,
+        "bounds": [spelled(ranges, each) for each in ranges.bounds],
+        "first": spelled(ranges, ranges.middle(0)),
         "off": off,
         "each": [
             {"name": name, "threshold": alarm, "clear_threshold": clear, "known": alarm < NO_THRESHOLD, "says": says}
             for name, (alarm, clear), says in rows
         ],
     }
+
+
+def spelled(ranges: Ranges, value: float) -> str:
+    """A value as the firmware is given it, as a constant in C."""
+    return float_text(value) if ranges.resolution is None else f"INT32_C({int(value)})"
 
 
 def _score_text(detector: Detector, row: int) -> str:

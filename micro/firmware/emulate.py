@@ -82,7 +82,11 @@ def _stream(firmware: Firmware, kept: np.ndarray) -> tuple[bytes, Judged]:
     # A program reads whole hops; the last must not cut off the only window.
     most = -(-max(MOST_SAMPLES, front_end.window) // front_end.hop)
     stream = sensed(front_end, stream[: min(len(stream) // front_end.hop, most) * front_end.hop])
-    return stream.tobytes(), judge(firmware, stream)
+    modes = getattr(firmware.decider, "modes", None)
+    # The program is given one value of the first mode, in the unit that the firmware takes.
+    unit = 1.0 if modes is None else modes.ranges.resolution or 1.0
+    speed = None if modes is None else np.full(len(stream), modes.ranges.middle(0) * unit)
+    return stream.tobytes(), judge(firmware, stream, speed=speed)
 
 
 def _stream_of_sources(firmware: Firmware, front_end: JoinedFrontEnd, kept: np.ndarray) -> tuple[bytes, Judged]:

@@ -17,7 +17,7 @@ from micro.detection.labeler import Labeler
 from micro.detection.outcome import Decider, decided
 from micro.detection.recognizer import Recognizer
 from micro.emission.c_text import c_array, c_string
-from micro.emission.detector import detector_files
+from micro.emission.detector import detector_files, modes_context, spelled
 from micro.emission.estimator import estimator_files
 from micro.emission.labeler import labeler_files
 from micro.emission.recognizer import recognizer_files
@@ -299,8 +299,10 @@ def _stage(decider: Decider) -> dict[str, Any]:
             "label_names": decider.label_names,
             "headers": [c_string(f",{_csv_cell(f'raw {each}')}") for each in decider.label_names],
         }
-    # A classifier's margin is no anomaly score, of which a baseline was kept.
-    return {**PLAIN_STAGE, "monitored": decider.score.kind != "margin", "predicts": bool(decider.score.places)}
+    # A classifier's margin is no anomaly score, of which a baseline was kept; logs do not tell operating modes.
+    monitored = decider.score.kind != "margin" and decider.modes is None
+    modes = modes_context(decider.modes)
+    return {**PLAIN_STAGE, "monitored": monitored, "predicts": bool(decider.score.places), "modes": modes}
 
 
 def _printed_name(estimator: Estimator) -> dict[str, Any]:
@@ -347,10 +349,14 @@ def _printed(estimator: Estimator, wide: bool = False) -> dict[str, Any]:
 
 def _expected(firmware: Firmware, samples: Frames) -> dict[str, Any]:
     """What the last stage computes for each window after a reset; features, outputs and score are 0 for a sensor fault."""
-    seen = observe(firmware, samples)
+    given, modes = _speeds(firmware, len(samples))
+    seen = observe(firmware, samples, modes)
     parts = (seen.features, seen.outputs, seen.faulty)
     # Each window by itself, as after a reset.
-    each = [decided(firmware.decider, *(part[n : n + 1] for part in parts)) for n in range(len(samples))]
+    each = [
+        decided(firmware.decider, a, b, c, None if modes is None else modes[n : n + 1])
+        for n, (a, b, c) in ((n, [part[n : n + 1] for part in parts]) for n in range(len(samples)))
+    ]
     features, outputs = (part.reshape(len(samples), -1) for part in parts[:2])
     return {
         "outputs": outputs.shape[1],
@@ -360,4 +366,15 @@ def _expected(firmware: Firmware, samples: Frames) -> dict[str, Any]:
         "classes": [int(one.classes[0]) for one in each],
         "masks": [int(one.labels[0]) for one in each],
         "statuses": [one.statuses[0].name for one in each],
+        "speeds": given,
     }
+
+
+def _speeds(firmware: Firmware, count: int) -> tuple[list[str], np.ndarray | None]:
+    """Of a detector with operating modes, for each window of the self-test a value as C writes it, and its mode: all modes in
+    turn, also that of a machine that is off."""
+    modes = getattr(firmware.decider, "modes", None)
+    if modes is None:
+        return [], None
+    taken = [modes.ranges.every[n % len(modes.ranges.every)] for n in range(count)]
+    return [spelled(modes.ranges, modes.ranges.middle(mode)) for mode in taken], np.array(taken)

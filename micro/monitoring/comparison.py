@@ -110,6 +110,10 @@ def monitor(
     report, config = read_run(folder)
     if report.threshold is None:
         raise RunError(f"{folder} is a run of task {report.task!r}: it has no threshold to monitor")
+    if report.detector is not None and report.detector.modes is not None:
+        raise RunError(
+            f"{folder} has a threshold for each operating mode, which a log does not tell: it is not monitored"
+        )
     reference = calibration_sessions(folder)
     read = _read(log, report, reference, every, device)
     features = (calibration_features(folder, read.columns, log), read.features) if read.columns else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,10 +16,10 @@ from micro.detection.detector import Detector, Status, decide, in_units, stand_i
 from micro.detection.metrics import alarm_rates, auc, calibration_error, macro_f1
 from micro.detection.residual import measured, taken
 from micro.detection.score import Score, reconstruction_score, residual_score
-from micro.detection.threshold import Threshold, calibrate, reconstruction_error
+from micro.detection.threshold import Threshold, calibrate, fewest_scores, reconstruction_error
 from micro.runs.label_figures import combined, exact, figures_of_labels, state_of
 from micro.runs.number_figures import half_widths, number_figures, number_row
-from micro.runs.report_parts import METRICS, Metrics, Moved, RecordingReport, SoftTargets
+from micro.runs.report_parts import METRICS, Metrics, ModeReport, Moved, RecordingReport, SoftTargets
 from micro.runs.text_figures import text_figures, text_rows
 from micro.signal import FrontEnd, JoinedFrontEnd
 from micro.support.wording import counted
@@ -46,7 +46,8 @@ class Evaluation:
     numbers are (n, targets), logits of several labels (n, labels).
 
     `healthy` are the anomaly scores of the held-out healthy windows that the threshold was calibrated on; `half_widths` are
-    those of the intervals of a regression's numbers, with what each guarantees.
+    those of the intervals of a regression's numbers, with what each guarantees. `by_mode` are the thresholds of operating
+    modes, None of one without, where there are some; the figures are by these, and `threshold` is that of all modes together.
     """
 
     metrics: Metrics
@@ -54,6 +55,14 @@ class Evaluation:
     threshold: Threshold | None = None
     healthy: np.ndarray | None = None
     half_widths: tuple[tuple[float, str], ...] = ()
+    by_mode: tuple[Threshold | None, ...] = ()
+
+    def limits(self, modes: np.ndarray | None) -> np.ndarray | float:
+        """The threshold of each window by its mode, (n,); that of all windows where there are no modes."""
+        assert self.threshold is not None
+        if modes is None or not self.by_mode:
+            return self.threshold.value
+        return np.array([np.inf if each is None else each.value for each in self.by_mode])[modes]
 
 
 def evaluate(judge: Judge, data: Prepared, config: Config) -> Evaluation:
@@ -82,8 +91,44 @@ def evaluate(judge: Judge, data: Prepared, config: Config) -> Evaluation:
     threshold = calibrate(healthy, detect.false_alarm_rate, detect.method)
     known = data.test.labels >= 0
     labels = data.test.labels[known]
-    rates = alarm_rates(labels, outputs[known], threshold.value)
-    return Evaluation({"auc": auc(labels, outputs[known]), **rates}, outputs, threshold, healthy)
+    found = Evaluation({}, outputs, threshold, healthy, by_mode=_by_mode(healthy, data, config))
+    above = outputs - found.limits(data.test.modes)
+    rates = alarm_rates(labels, above[known], 0.0)
+    return replace(found, metrics={"auc": auc(labels, outputs[known]), **rates})
+
+
+def _by_mode(healthy: np.ndarray, data: Prepared, config: Config) -> tuple[Threshold | None, ...]:
+    """A threshold for each operating mode, from its own healthy windows; none where there are no modes."""
+    if data.ranges is None or data.calibration.modes is None:
+        return ()
+    detect, own = config.detect, [healthy[data.calibration.modes == mode] for mode in range(data.ranges.count)]
+    fewest = fewest_scores(detect.false_alarm_rate, detect.method)
+    return tuple(
+        calibrate(each, detect.false_alarm_rate, detect.method) if len(each) >= fewest else None for each in own
+    )
+
+
+def mode_rows(evaluation: Evaluation, data: Prepared) -> tuple[ModeReport, ...]:
+    """What each mode's threshold does to the test windows of that mode; nothing where there are no modes."""
+    if data.ranges is None or data.test.modes is None or data.calibration.modes is None:
+        return ()
+    above = evaluation.scores > evaluation.limits(data.test.modes)
+    rows = []
+    for mode, (name, threshold) in enumerate(zip(data.ranges.names, evaluation.by_mode, strict=True)):
+        parts = [(data.test.modes == mode) & (data.test.labels == state) for state in (0, 1)]
+        rates = [float(above[part].mean()) if part.any() else None for part in parts]
+        rows.append(
+            ModeReport(
+                name=name,
+                threshold=None if threshold is None else threshold.value,
+                calibration=int((data.calibration.modes == mode).sum()),
+                healthy=int(parts[0].sum()),
+                false_alarms=rates[0],
+                faulty=int(parts[1].sum()),
+                detected=rates[1],
+            )
+        )
+    return tuple(rows)
 
 
 def keras_judge(model: keras.Model, task: Task, predicted: Sequence[int] = ()) -> Judge:
@@ -255,9 +300,10 @@ def _rates(
         return {"accuracy": float(np.mean(scores == label))}
     assert evaluation.threshold is not None
     judging = detector or stand_in(evaluation.threshold)
-    statuses = decide(judging, in_units(scores, judging.score.unit))
+    modes = None if data.test.modes is None else data.test.modes[places]
+    statuses = decide(judging, in_units(scores, judging.score.unit), None, modes)
     return {
-        "above_threshold": float(np.mean(scores > evaluation.threshold.value)),
+        "above_threshold": float(np.mean(scores > evaluation.limits(modes))),
         "alarms": float(np.mean([status == Status.ALARM for status in statuses])),
     }
 

@@ -280,6 +280,22 @@ class ClassReport(Part):
     false_accepts: float | None
 
 
+class ModeReport(Part):
+    """What the threshold of an operating mode does to the test windows of that mode, window by window.
+
+    `calibration` are the healthy windows that it was calibrated on; it is None where they are too few. `false_alarms` and
+    `detected` are fractions of the `healthy` and the `faulty` test windows, None where there are none.
+    """
+
+    name: str
+    threshold: float | None
+    calibration: int
+    healthy: int
+    false_alarms: float | None
+    faulty: int
+    detected: float | None
+
+
 class RecognizedReport(Part):
     """What the recognizer reports after test windows, counted as the firmware counts, recording by recording: fractions of the
     windows after which it reports their class, another one, and none."""
