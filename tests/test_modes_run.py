@@ -96,5 +96,5 @@ def test_a_run_with_modes_becomes_firmware_whose_self_test_passes(tmp_path):
     for command in (["cmake", "-B", "build"], ["cmake", "--build", "build"]):
         done = subprocess.run(command, cwd=tmp_path / "fw", capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    done = subprocess.run([tmp_path / "fw/build/pump"], capture_output=True, text=True)
+    done = subprocess.run([tmp_path / "fw/build/pump_app"], capture_output=True, text=True)
     assert "self-test: pass" in done.stdout, done.stdout
