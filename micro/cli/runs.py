@@ -113,7 +113,8 @@ def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str
     Example:
       keras-kd score runs/pump monday.csv tuesday.csv --out scores.csv
     """
-    from micro.runs.score_files import estimated_spans, labels_said, score_noted, to_csv
+    from micro.runs.score_files import score_noted, to_csv
+    from micro.runs.scored_summary import estimated_spans, labels_said
     from micro.runs.text_scores import is_text
     from micro.support.files import write_bytes
 

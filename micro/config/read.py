@@ -39,6 +39,7 @@ from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData
 from micro.config.labels import LabelsData
 from micro.config.models import ModelConfig, StudentConfig, TeacherConfig
+from micro.config.modes import ModesConfig, require_modes_fit
 from micro.config.other_tasks import data_complaint
 from micro.config.pictures import require_no_pictures, require_pictures, with_picture_features
 from micro.config.predicted import require_no_predicted
@@ -83,6 +84,7 @@ class Config(Section):
     features: FeaturesConfig = FeaturesConfig()
     sources: Annotated[tuple[SourceConfig, ...], BeforeValidator(tables)] = ()
     augment: AugmentConfig = AugmentConfig()
+    modes: ModesConfig | None = None
     teacher: TeacherConfig
     student: StudentConfig
     distill: DistillConfig = DistillConfig()
@@ -128,6 +130,10 @@ class Config(Section):
             around = (self.data, self.features, self.detect, self.teacher)
             require_commissioning(self.commissioning, *around, bool(self.sources))
         require_vibration(self.vibration, self.data, bool(self.sources))
+        if self.modes is not None:
+            learns = self.commissioning is not None
+            int8 = all(stage.activations == "int8" for stage in self.compress if isinstance(stage, QuantizeStage))
+            require_modes_fit(self.modes, self.task, self.data, self.features.arithmetic, self.sources, int8, learns)
         self._of_text()
         return self
 

@@ -14,6 +14,7 @@ from micro.datasets.sources import SourceData
 from micro.datasets.text import Text
 from micro.datasets.vibration_levels import Levels
 from micro.datasets.window_parts import Origins, TeacherView, Windows
+from micro.detection.modes import Ranges
 from micro.detection.residual import measured, taken
 from micro.keras_graph.calibration_data import CALIBRATION_SAMPLES, calibration_data, drawn_evenly
 from micro.signal import AnyFrontEnd, Scaling
@@ -51,6 +52,7 @@ class Prepared:
         related: Which recordings belong together.
         machines: Where the target learns its machine, what was learned of each file in the same way; else None.
         vibration: Velocities of the recordings; None where none are asked for.
+        ranges: What tells operating modes apart; None where there are none.
     """
 
     features: AnyFrontEnd
@@ -81,6 +83,7 @@ class Prepared:
     related: Origins = field(default_factory=Origins)
     machines: Machines | None = None
     vibration: Levels | None = None
+    ranges: Ranges | None = None
 
     @property
     def of_teacher(self) -> Prepared:

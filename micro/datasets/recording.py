@@ -92,6 +92,7 @@ class Recording:
         clock: Seconds of the file's first row by its own clock; None of a file without one.
         streams: Samples of further sources next to it, in the order of the config.
         precision: By channel, what float32 keeps of the whole file; empty where that is not known.
+        speed: (n,) float32, what operating modes are told apart by; None where there are none.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Recording:
     clock: float | None = None
     streams: tuple[Stream, ...] = field(default=(), repr=False)
     precision: Mapping[str, Precision] = field(default_factory=dict, repr=False)
+    speed: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def rows(self) -> np.ndarray:

@@ -32,6 +32,7 @@ def stage_context(
     return {
         **CNames(name).context(stage),
         "stage": stage,
+        "modes": None,
         "missing_hops": warm_up,
         "digest": digest,
         "fixed": fixed,

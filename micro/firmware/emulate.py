@@ -83,7 +83,12 @@ def _stream(firmware: Firmware, kept: np.ndarray) -> tuple[bytes, Judged]:
     most = -(-max(MOST_SAMPLES, front_end.window) // front_end.hop)
     stream = sensed(front_end, stream[: min(len(stream) // front_end.hop, most) * front_end.hop])
     # Of firmware that learns its machine the detector is run, as in the self-test.
-    return stream.tobytes(), judge(replace(firmware, commissioning=None), stream)
+    firmware = replace(firmware, commissioning=None)
+    modes = getattr(firmware.decider, "modes", None)
+    # The program is given one value of the first mode, in the unit that the firmware takes.
+    unit = 1.0 if modes is None else modes.ranges.resolution or 1.0
+    speed = None if modes is None else np.full(len(stream), modes.ranges.middle(0) * unit)
+    return stream.tobytes(), judge(firmware, stream, speed=speed)
 
 
 def _stream_of_sources(firmware: Firmware, front_end: JoinedFrontEnd, kept: np.ndarray) -> tuple[bytes, Judged]:

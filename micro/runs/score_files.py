@@ -28,11 +28,13 @@ from micro.datasets.pieces import Targets
 from micro.datasets.recording import Recording, cut
 from micro.datasets.regression import load_to_score
 from micro.datasets.sources import join
+from micro.datasets.speeds import modes_of
 from micro.datasets.split import file_scalings
 from micro.datasets.views import Views
 from micro.detection.detector import Detector, Status, decide
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.recognizer import NO_CLASS, Recognizer, recognize
+from micro.detection.sensor import Fault
 from micro.errors import DataError, RunError
 from micro.runs.finished import read_run
 from micro.runs.label_scores import Label, window_labels
@@ -41,6 +43,8 @@ from micro.runs.scored_reading import by_the_settings_of_a_run
 from micro.runs.student_scores import Student, load_student, scores_in_parts
 
 FAULT = "sensor fault"
+# What is said of windows that a detector with operating modes does not judge.
+NOT_JUDGED = {int(Fault.MACHINE_OFF): "machine off", int(Fault.UNKNOWN_MODE): "unknown mode"}
 # Significant digits of estimates in a table: an offset may be large beside what changes.
 NUMBER_DIGITS = 10
 
@@ -67,7 +71,7 @@ class Scored:
             score or a threshold.
         alarm: Whether the detector is in alarm after it, as the firmware is: k of the last n windows of its file.
         result: 'alarm' or 'ok', a classifier's likeliest class, the labels that are likelier than not, joined by '+', 'none'
-            where there are none, 'estimate', or 'sensor fault'.
+            where there are none, 'estimate', 'sensor fault', or of operating modes 'machine off' or 'unknown mode'.
         recognized: The class that the firmware's recognizer reports after it, '' where it reports none; None where the
             firmware has no recognizer.
         low, high: Ends of the interval around a regression's number.
@@ -128,7 +132,8 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
     if isinstance(config.data, RegressionData):
         recordings, found, notes = load_to_score(config.data, window, channels, names)
     else:
-        recordings, found, notes = table.load(tables, window, channels, names)
+        speed = None if config.modes is None else config.modes.column
+        recordings, found, notes = table.load(tables, window, channels, names, speed)
     if not channels and len(found) != 1:
         raise RunError(
             f"the run has one channel, the files have {len(found)}: {', '.join(found)}; name one with --channel"
@@ -157,6 +162,7 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
                 rows,
                 np.full(len(starts), np.nan) if rate is None else recording.start_seconds + starts / rate,
                 *scores_in_parts(student, features, recording, frames, scalings.get(recording.name)),
+                _modes(student, recording, starts, features.window),
             )
             by_file.setdefault(recording.name, []).append(stretch)
     notes = (*notes, *joined.notes, *missing_notes(recordings, features))
@@ -194,16 +200,28 @@ def _require_alike(recording: Recording, rate: float | None, size: tuple[int, in
         )
 
 
+def _modes(student: Student, recording: Recording, starts: np.ndarray, window: int) -> np.ndarray:
+    """The operating mode of each window; 0 where there are none."""
+    modes = getattr(student.decider, "modes", None)
+    found = modes_of(None if modes is None else modes.ranges, recording, starts, window)
+    return np.zeros(len(starts), int) if found is None else found
+
+
 def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: Student) -> Iterator[Scored]:
     """A file's windows in their order, with what a detector or recognizer reports that is reset for it."""
-    rows, seconds, scores, raw, faulty, likeliest, candidates = (np.concatenate(parts) for parts in zip(*stretches))
+    rows, seconds, scores, raw, faulty, likeliest, candidates, modes = map(np.concatenate, zip(*stretches))
     decider = student.decider
     alarms: list[bool | None] = [None] * len(rows)
     above: list[bool | None] = [None] * len(rows)
     recognized: list[str | None] = [None] * len(rows)
     if isinstance(decider, Detector):
-        alarms = [status == Status.ALARM for status in decide(decider, raw, faulty)]
-        above = (raw > decider.threshold).tolist()
+        of_modes, limits = decider.modes, np.array(decider.threshold)
+        if of_modes is not None:
+            faulty = np.where(faulty != 0, faulty, of_modes.faults(modes))
+            limits = of_modes.limits(modes)[:, 0]
+        statuses = decide(decider, raw, faulty, None if of_modes is None else modes)
+        alarms = [status == Status.ALARM for status in statuses]
+        above = (raw > limits).tolist()
     elif isinstance(decider, Recognizer):
         reported = recognize(decider, candidates, faulty)[1]
         recognized = ["" if number == NO_CLASS else decider.class_names[number] for number in reported]
@@ -217,7 +235,8 @@ def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: St
             yield Scored(*where, None, None, None, result, labels=found.labels, reported=found.reported)
             continue
         if fault:
-            yield Scored(*where, None, None, None, FAULT, recognized[place], numbers=_numbers(student, None))
+            why = NOT_JUDGED.get(int(fault), FAULT)
+            yield Scored(*where, None, None, None, why, recognized[place], numbers=_numbers(student, None))
             continue
         if isinstance(student.target, Targets):
             yield Scored(*where, None, None, None, "estimate", numbers=_numbers(student, scores[place].tolist()))
@@ -283,31 +302,6 @@ def to_csv(scored: Sequence[Scored]) -> bytes:
         reported = [s.reported] * is_reported
         writer.writerow((s.file, s.row, seconds, value, *flags, s.result, *more, *cells, *reported))
     return out.getvalue().encode()
-
-
-def estimated_spans(scored: Sequence[Scored]) -> str:
-    """From which to which value estimates go, those of several numbers with their names; empty where there are none."""
-    found: dict[str, list[float]] = {}
-    for window in scored:
-        if window.result == "estimate" and window.score is not None:
-            found.setdefault("", []).append(window.score)
-        for one in window.numbers:
-            if one.number is not None:
-                found.setdefault(f"of {one.name} ", []).append(one.number)
-    return ", ".join(f"{name}from {min(values):.6g} to {max(values):.6g}" for name, values in found.items())
-
-
-def labels_said(scored: Sequence[Scored]) -> str:
-    """After how many windows each of several labels is reported; without a labeler, in how many it is likelier than not."""
-    names = [one.name for one in scored[0].labels]
-    counts = dict.fromkeys(names, 0)
-    is_reported = any(window.reported is not None for window in scored)
-    for window in scored:
-        for name in (window.reported if is_reported and window.reported is not None else window.result).split("+"):
-            if name in counts:
-                counts[name] += 1
-    what = "reported after" if is_reported else "likelier than not in"
-    return ", ".join(f"{name} {what} {count}" for name, count in counts.items())
 
 
 def _table_config(config: Config, report: RunReport, files: Sequence[str | Path], channel: str | None) -> TableData:
