@@ -15,9 +15,10 @@ from test_aot_rows import tall_net
 
 from micro.aot.generate import static_files
 from micro.detection.commissioning import Commissioning, Prior
-from micro.detection.detector import make_detector
+from micro.detection.detector import make_detector, with_modes
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.labeler import Labeler
+from micro.detection.modes import Ranges
 from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
 from micro.detection.residual import taken
@@ -164,6 +165,15 @@ def learning(front_end, **options):
     return replace(detector(front_end, "reconstruction", **options), commissioning=plan)
 
 
+def by_speed(front_end, **options):
+    """A detector with a threshold for each of two ranges of speed, and none for a third."""
+    firmware = detector(front_end, "reconstruction", **options)
+    resolution = 0.5 if front_end.arithmetic == "fixed" else None
+    ranges = Ranges("rpm", (600.0, 900.0, 1500.0, 3000.0), off_below=50.0, resolution=resolution)
+    thresholds = [Threshold(10.0, "slow"), Threshold(20.0, "fast"), None]
+    return replace(firmware, decider=with_modes(firmware.decider, ranges, thresholds))
+
+
 def firmwares():
     """By name: what a project is made of."""
     return {
@@ -180,6 +190,8 @@ def firmwares():
         "labels": stage(FIXED_JOINED, 3, Labeler(0.1, 3, ("a", "b", "c"), (3, -5, 2), **HITS, **FIXED_LIMITS)),
         "many": stage(WHOLE, 32, Labeler(0.1, 3, tuple(f"label {n}" for n in range(32)), (3,) * 32, **LIMITS)),
         "number": stage(FIXED, 1, numbers(lowest=0.5, highest=2.0, **FIXED_LIMITS)),
+        "modes": by_speed(WHOLE, **HITS, **LIMITS),
+        "modes_fixed": by_speed(FIXED),
         "severe": replace(detector(WHOLE, "margin", **HITS, **LIMITS), vibration=SEVERE),
         "velocity": replace(stage(FIXED, 1, numbers(**FIXED_LIMITS)), vibration=PLAIN),
         "several": stage(JOINED, 2, Estimators((numbers(lowest=0.0), replace(numbers(), name="load", unit=100.0)))),

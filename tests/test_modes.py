@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import SANITIZERS, WARNINGS
+from support import SANITIZERS, WARNINGS, build_app
 
 import micro
 from micro.aot.generate import generate
@@ -21,6 +21,7 @@ from micro.detection.score import Score
 from micro.detection.threshold import Threshold, calibrate
 from micro.emission.detector import detector_files
 from micro.emission.parameters import parameters_of
+from micro.firmware.project import project_files
 from micro.runs.device import decisions
 from micro.support.files import sha256
 from micro.tflite.graph import read
@@ -38,7 +39,8 @@ int main(void) {
   static uint8_t record[D_RECORD_SIZE], again[D_RECORD_SIZE];
   d_sample sample[D_CHANNELS];
   SPEED speed;
-  uint32_t at = 0, exchange, i;
+  uint32_t at = 0, exchange, restart, i;
+  if (fread(&restart, sizeof restart, 1, stdin) != 1) return 1;
   if (fread(&exchange, sizeof exchange, 1, stdin) != 1 || fread(record, sizeof record, 1, stdin) != 1) return 1;
   if (d_record_read(record, sizeof record, &other) != D_RECORD_OK) return 2;
   d_record_write(&other, 1, again);
@@ -46,6 +48,7 @@ int main(void) {
   d_detector_reset(&state);
   while (fread(&speed, sizeof speed, 1, stdin) == 1 && fread(sample, sizeof sample, 1, stdin) == 1) {
     d_status status;
+    if (at == restart) d_detector_restart(&state);
     if (at++ == exchange) d_detector_set_parameters(&state, &other);
     d_detector_set_speed(&state, speed);
     status = d_detector_push(&state, sample);
@@ -133,7 +136,7 @@ def built(tmp_path_factory):
     return made
 
 
-def in_c(program, firmware, samples, speeds, record, exchange=NEVER):
+def in_c(program, firmware, samples, speeds, record, exchange=NEVER, restart=NEVER):
     """Status, score, history and alarm of each window."""
     fixed = firmware.front_end.arithmetic == "fixed"
     given_speeds = firmware.decider.modes.ranges.values(speeds)
@@ -143,7 +146,7 @@ def in_c(program, firmware, samples, speeds, record, exchange=NEVER):
     kinds = ("<i4", "<i2") if fixed else ("<f4", "<f4")
     rows = np.empty(len(samples), [("speed", kinds[0]), ("sample", kinds[1], (2,))])
     rows["speed"], rows["sample"] = given_speeds, samples
-    raw = np.uint32(exchange).tobytes() + record + rows.tobytes()
+    raw = np.array([restart, exchange], np.uint32).tobytes() + record + rows.tobytes()
     done = subprocess.run([program], input=raw, capture_output=True)
     assert done.returncode == 0, (done.returncode, done.stderr[-3000:])
     return np.array(done.stdout.split(), np.int64).reshape(-1, 4)
@@ -186,6 +189,60 @@ def test_thresholds_by_mode_are_exchanged_while_it_runs(built, name):
     first = (2000 - firmware.front_end.window) // firmware.front_end.hop + 1
     assert found[:first].tolist() == expected[:first]
     assert set(found[first:]) == {Status.UNKNOWN_MODE}
+
+
+def test_a_window_after_a_gap_has_the_mode_of_its_own_samples_alone(built):
+    firmware, program = built["fixed"]
+    samples = samples_of(firmware, 3)
+    for before, after in ((0.0, 700.0), (700.0, 0.0), (700.0, 1200.0), (700.0, 700.0), (0.0, 0.0)):
+        for restart in (70, 101, 140):
+            speeds = np.where(np.arange(400) < restart, before, after)
+            found = in_c(
+                program, firmware, samples[:400], speeds, parameters_of(*parts_of(firmware)).to_bytes(), restart=restart
+            )
+            earlier = decisions(firmware, samples[:restart], speed=speeds[:restart])
+            later = decisions(firmware, samples[restart:400], speed=speeds[restart:])
+            judged = [each.status < Status.MACHINE_OFF for each in (*earlier, *later)]
+            assert (found[:, 0] < Status.MACHINE_OFF).tolist() == judged
+            assert set(judged[len(earlier) :]) == {after > 0}
+
+
+QUEUE_SENSOR = """
+#include "sensor.h"
+int sensor_read(pump_sample *sample, SPEED *speed) { (void)sample; (void)speed; return -1; }
+int sensor_start(void) {
+  static const SPEED speeds[] = {0, 1200, 5000, 700};
+  pump_sample sample[PUMP_CHANNELS];
+  int n, c;
+  for (n = 0; n < 4 * PUMP_WINDOW; ++n) {
+    for (c = 0; c < PUMP_CHANNELS; ++c) { sample[c] = (pump_sample)(n * 7 % 5); }
+    (void)sensor_push(sample, speeds[n / PUMP_WINDOW]);
+  }
+  return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("name", ["modes", "modes_fixed"])
+def test_each_sample_of_the_queue_comes_with_its_speed(name, tmp_path):
+    firmware = emitted_c.firmwares()[name]
+    frames = emitted_c.frames_of(firmware.front_end, 5)
+    files = project_files(firmware, frames, "pump", "cmake", "static")
+    folder = emitted_c.written(files, tmp_path)
+    kind = "int32_t" if name == "modes_fixed" else "float"
+    (folder / "src/sensor.c").write_text(QUEUE_SENSOR.replace("SPEED", kind))
+    main = (folder / "main.c").read_text()
+    (folder / "main.c").write_text(
+        main.replace("void app_wait(void) {}", "#include <stdlib.h>\nvoid app_wait(void) { exit(7); }")
+    )
+    done = subprocess.run([build_app(folder, "-DSENSOR_QUEUE=256")], capture_output=True, text=True)
+    assert done.returncode == 7, done.stderr
+    # Without a change of speed, windows of 64 samples every 32: of one speed, then of two.
+    said = done.stdout.splitlines()
+    between = "unknown mode"
+    assert said[:3] == ["self-test: pass", "machine off", between]
+    assert [each for each in said[3:] if each not in ("healthy", "ALARM")] == [between]
+    assert said[3] in ("healthy", "ALARM")
 
 
 def test_records_of_modes_are_read_back_and_no_others():

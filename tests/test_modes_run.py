@@ -10,6 +10,7 @@ import micro
 from micro.config import parse_config
 from micro.datasets.prepare import prepare
 from micro.errors import DataError, RunError
+from micro.firmware.emulate import emulate, missing_tools
 from micro.runs.score_files import score
 
 EDGES = [500.0, 1000.0, 2000.0]
@@ -71,6 +72,14 @@ def test_modes_with_too_few_windows_are_named_or_left_out(tmp_path):
         prepare(config(folder, column="load"))
 
 
+def test_a_device_that_learns_one_threshold_has_no_modes(tmp_path):
+    given = config(tmp_path).model_dump(exclude_defaults=True) | {"job": "table"}
+    given["data"] |= {"healthy_rows": [0, 100], "scaling": "per_file"}
+    del given["data"]["healthy_files"]
+    with pytest.raises(ValueError, match=r"\[modes\] has a threshold for each mode, and with \[commissioning\]"):
+        parse_config(given | {"commissioning": {"learn_windows": 400, "calibrate_windows": 100}})
+
+
 @pytest.mark.slow
 def test_a_run_with_modes_becomes_firmware_whose_self_test_passes(tmp_path):
     folder = tmp_path / "data"
@@ -90,6 +99,18 @@ def test_a_run_with_modes_becomes_firmware_whose_self_test_passes(tmp_path):
     (tmp_path / "log.csv").write_text("status,raw_score\nhealthy,1\n")
     with pytest.raises(RunError, match="a threshold for each operating mode"):
         micro.monitor(tmp_path / "run", tmp_path / "log.csv")
+    update = micro.update_parameters(tmp_path / "run", tmp_path / "run", tmp_path / "pump.bin")
+    assert " | " in update.says
+    assert update.threshold == pytest.approx([row.threshold for row in report.by_mode], rel=1e-3)
+    record = micro.Parameters.from_bytes((tmp_path / "pump.bin").read_bytes())
+    assert record.thresholds == report.detector.modes.thresholds
+    page = (tmp_path / "run/report.html").read_text()
+    assert "Operating modes" in page
+    assert "above the threshold of their operating mode" in page
+    if not missing_tools():
+        (emulated,) = emulate(tmp_path / "run", ["m4f"])
+        assert emulated.windows > 20
+        assert emulated.equal
     if shutil.which("cmake") is None:
         pytest.skip("cmake is not installed")
     micro.new_firmware(tmp_path / "run", tmp_path / "fw", "cmake")

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from micro.cli.report_tables import folds_table, labels_table, models_table, numbers_table, recipes_table, stages_table
+from micro.cli.report_tables import (
+    folds_table,
+    labels_table,
+    models_table,
+    modes_table,
+    numbers_table,
+    recipes_table,
+    stages_table,
+)
 from micro.support.wording import counted
 
 if TYPE_CHECKING:
@@ -80,6 +88,8 @@ def print_report(report: RunReport, out: str) -> None:
         console.print(numbers_table(report))
     if report.labels:
         console.print(labels_table(report))
+    if report.by_mode:
+        console.print(modes_table(report))
     if report.folds:
         console.print(folds_table(report))
     if len(report.stages) > 1:

@@ -200,6 +200,11 @@ class Modes:
             if clear > alarm:
                 raise ValueError(f"clear threshold {clear} is above the threshold {alarm}")
 
+    @property
+    def first(self) -> int:
+        """The first mode that has a threshold; 0 where none has."""
+        return next((mode for mode, (alarm, _) in enumerate(self.thresholds) if alarm < NO_THRESHOLD), 0)
+
     def limits(self, modes: np.ndarray) -> np.ndarray:
         """Threshold and clear threshold of windows of these modes, (n,) -> (n, 2) int64; those of none are `NO_THRESHOLD`."""
         table = np.array([*self.thresholds, (NO_THRESHOLD,) * 2], np.int64)

@@ -150,7 +150,7 @@ def modes_context(modes: Modes | None) -> dict[str, Any] | None:
         "type": "int32_t" if counts else "float",
         "unit": "the unit of the training data" if not counts else f"counts of {ranges.resolution:g}",
         "bounds": [spelled(ranges, each) for each in ranges.bounds],
-        "first": spelled(ranges, ranges.middle(0)),
+        "first": spelled(ranges, ranges.middle(modes.first)),
         "off": off,
         "each": [
             {"name": name, "threshold": alarm, "clear_threshold": clear, "known": alarm < NO_THRESHOLD, "says": says}

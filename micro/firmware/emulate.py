@@ -85,9 +85,9 @@ def _stream(firmware: Firmware, kept: np.ndarray) -> tuple[bytes, Judged]:
     # Of firmware that learns its machine the detector is run, as in the self-test.
     firmware = replace(firmware, commissioning=None)
     modes = getattr(firmware.decider, "modes", None)
-    # The program is given one value of the first mode, in the unit that the firmware takes.
+    # The program is given one value, of the first mode that has a threshold.
     unit = 1.0 if modes is None else modes.ranges.resolution or 1.0
-    speed = None if modes is None else np.full(len(stream), modes.ranges.middle(0) * unit)
+    speed = None if modes is None else np.full(len(stream), modes.ranges.middle(modes.first) * unit)
     return stream.tobytes(), judge(firmware, stream, speed=speed)
 
 
