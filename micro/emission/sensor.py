@@ -27,6 +27,10 @@ def stage_context(
             "a front end with decimate or filter is emitted by itself, by emit_front_end: a last stage looks for faults in "
             "samples that are not filtered"
         )
+    if decider.saturation is not None and getattr(front_end, "orders", None) == "channel":
+        raise ValueError(
+            "saturation is for samples of a sensor, and the last channel is a speed: leave it out, or orders"
+        )
     fixed = front_end.arithmetic == "fixed"
     limit = saturated_count(decider) if fixed else decider.saturation
     return {
