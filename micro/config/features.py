@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from micro.config.section import Section
-from micro.signal.front_end import Arithmetic, Detrend, FrontEnd, Kind, Taper
+from micro.signal.front_end import Arithmetic, Detrend, FrontEnd, Kind, Orders, Taper
 
 
 class FeaturesConfig(Section):
-    """How windows become features; bounds in Hz. Fields are those of `micro.FrontEnd`.
+    """How windows become features; bounds in Hz, or in orders. Fields are those of `micro.FrontEnd`.
 
     `frame` and `frame_hop` cut a window into frames with a row of features each, for sounds and for pictures.
     """
@@ -30,6 +30,11 @@ class FeaturesConfig(Section):
     full_scale: PositiveFloat | None = None
     frame: PositiveInt | None = None
     frame_hop: PositiveInt | None = None
+    orders: Orders | None = None
+    speed_column: Annotated[str, Field(min_length=1)] | None = None
+    slowest: PositiveFloat | None = None
+    fastest: PositiveFloat | None = None
+    speed_full_scale: PositiveFloat | None = None
 
     @property
     def raw(self) -> bool:
@@ -44,12 +49,18 @@ class FeaturesConfig(Section):
         `image_size` is the height and width of pictures, which are windows as they are.
         """
         settings = {**self.model_dump(), **({} if image_size is None else picture_settings(image_size))}
+        settings.pop("speed_column")
         return FrontEnd(settings.pop("kind"), channels=channels, sample_rate=sample_rate, **settings)
 
     @model_validator(mode="after")
     def _whole(self) -> FeaturesConfig:
         # Bounds in Hz can be checked once the rate of the recordings is known; the mel scale is nearly linear at a low one.
-        self.model_copy(update={"low": 0.0, "high": None, "envelope_high": None}).front_end(1, 1e3)
+        without = ("high", "envelope_high", "orders", "slowest", "fastest", "speed_full_scale")
+        self.model_copy(update={"low": 0.0, **dict.fromkeys(without)}).front_end(1, 1e3)
+        if (self.orders == "channel") != (self.speed_column is not None):
+            raise ValueError("orders = 'channel' takes the speed in RPM from speed_column, which is for nothing else")
+        if self.orders is not None and (self.slowest is None or self.fastest is None):
+            raise ValueError("orders need a range of speeds: slowest and fastest, in RPM")
         if self.arithmetic == "fixed" and self.full_scale is None:
             raise ValueError(
                 "arithmetic 'fixed' needs full_scale: the value of an A/D converter's 32768 in the data's unit"

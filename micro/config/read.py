@@ -40,6 +40,7 @@ from micro.config.files import FilesData
 from micro.config.labels import LabelsData
 from micro.config.models import ModelConfig, StudentConfig, TeacherConfig
 from micro.config.modes import ModesConfig, require_modes_fit
+from micro.config.orders import require_orders_fit
 from micro.config.other_tasks import data_complaint
 from micro.config.pictures import require_no_pictures, require_pictures, with_picture_features
 from micro.config.predicted import require_no_predicted
@@ -130,6 +131,7 @@ class Config(Section):
             around = (self.data, self.features, self.detect, self.teacher)
             require_commissioning(self.commissioning, *around, bool(self.sources))
         require_vibration(self.vibration, self.data, bool(self.sources))
+        require_orders_fit(self)
         if self.modes is not None:
             learns = self.commissioning is not None
             int8 = all(stage.activations == "int8" for stage in self.compress if isinstance(stage, QuantizeStage))

@@ -1,4 +1,4 @@
-"""The column that operating modes are told apart by, and the modes of windows."""
+"""The column of a speed or load that is no channel of its own, and the operating modes of windows."""
 
 from __future__ import annotations
 
@@ -19,16 +19,31 @@ def with_speed(
 ) -> tuple[list[Recording], tuple[str, ...]]:
     """The recordings with a column as their speed and no channel, and the names of the others; DataError without the column."""
     if speed not in names:
-        raise DataError(f"modes.column {speed!r} is no column of the files; they have {', '.join(names[:12])}")
+        raise DataError(f"speed or load {speed!r} is no column of the files; they have {', '.join(names[:12])}")
     place = names.index(speed)
     kept = [channel for channel in range(len(names)) if channel != place]
     if not kept:
-        raise DataError(f"modes.column {speed!r} is the only channel: nothing is left to learn from")
+        raise DataError(f"speed or load {speed!r} is the only channel: nothing is left to learn from")
     found = [
         replace(one, samples=store.taken(one.samples, kept), speed=np.ascontiguousarray(one.samples[:, place]))
         for one in recordings
     ]
     return found, tuple(names[channel] for channel in kept)
+
+
+def speed_last(
+    recordings: Sequence[Recording],
+    names: tuple[str, ...],
+    whole: Sequence[Recording],
+    all_names: tuple[str, ...],
+    speed: str,
+) -> tuple[list[Recording], tuple[str, ...]]:
+    """Recordings with the speed as their last channel, and the channels' names; `whole` are the same with every channel."""
+    kept = [all_names.index(name) for name in (*names, speed)]
+    found = [
+        replace(one, samples=store.taken(given.samples, kept)) for one, given in zip(recordings, whole, strict=True)
+    ]
+    return found, (*names, speed)
 
 
 def modes_of(ranges: Ranges | None, recording: Recording, starts: np.ndarray, window: int) -> np.ndarray | None:

@@ -61,8 +61,9 @@ def table_parts(
         DataError: Names what is missing, damaged or too little.
     """
     window = 1 if data.pictures else inputs.window(settings)
-    speed = None if modes is None else modes.column
-    recordings, channels, notes = table.load(inputs.read_from(data), window, speed=speed)
+    speed = settings.speed_column if modes is None else modes.column
+    last = settings.speed_column is not None
+    recordings, channels, notes = table.load(inputs.read_from(data), window, speed=speed, last=last)
     named = find_files(data.files, data.folder)
     paths = {name: path for path, name in named.items()}
     seen = viewed(recordings, channels, paths, data, settings, inputs, sources)

@@ -132,8 +132,9 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
     if isinstance(config.data, RegressionData):
         recordings, found, notes = load_to_score(config.data, window, channels, names)
     else:
-        speed = None if config.modes is None else config.modes.column
-        recordings, found, notes = table.load(tables, window, channels, names, speed)
+        last = config.features.speed_column is not None
+        speed = config.features.speed_column if config.modes is None else config.modes.column
+        recordings, found, notes = table.load(tables, window, channels, names, speed, last=last)
     if not channels and len(found) != 1:
         raise RunError(
             f"the run has one channel, the files have {len(found)}: {', '.join(found)}; name one with --channel"
