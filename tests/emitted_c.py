@@ -110,6 +110,10 @@ WHOLE = FrontEnd(KINDS, 64, 32, channels=2, sample_rate=1000.0, bands=4, envelop
 FIXED = replace(WHOLE, arithmetic="fixed", full_scale=8.0, taper="hamming", detrend="linear")
 FRAMES = FrontEnd(("mel", "moments"), 64 + 3 * 24, 48, channels=2, sample_rate=1000.0, bands=4, frame=64, frame_hop=24)
 FIXED_FRAMES = replace(FRAMES, arithmetic="fixed", full_scale=8.0, detrend="none")
+ORDERS = replace(WHOLE, kinds=("spectrum", "envelope"), channels=3, low=0.5, high=4.5, envelope_high=4.0, orders="channel",
+                 slowest=1500.0, fastest=3000.0)  # fmt: skip
+FIXED_ORDERS = replace(ORDERS, arithmetic="fixed", full_scale=8.0, speed_full_scale=6000.0)
+ESTIMATED = replace(ORDERS, channels=2, orders="spectrum", sample_rate=400.0, low=0.5, high=3.5, envelope_high=2.0)
 RAW = FrontEnd("raw", 11, 5, channels=2)
 PICTURE = FrontEnd("raw", 20, 20, channels=3, frame=5, detrend="none", arithmetic="fixed", full_scale=32768.0)
 SLOW = Source("slow", FrontEnd("statistics", 9, 4, sample_rate=7.0), max_age=115)
@@ -192,6 +196,12 @@ def firmwares():
         "number": stage(FIXED, 1, numbers(lowest=0.5, highest=2.0, **FIXED_LIMITS)),
         "modes": by_speed(WHOLE, **HITS, **LIMITS),
         "modes_fixed": by_speed(FIXED),
+        "orders": detector(ORDERS, "reconstruction"),
+        "orders_fixed": by_speed(FIXED_ORDERS),
+        "estimated": detector(ESTIMATED, "reconstruction", **LIMITS),
+        "estimated_fixed": detector(
+            replace(ESTIMATED, arithmetic="fixed", full_scale=8.0), "reconstruction", **FIXED_LIMITS
+        ),
         "severe": replace(detector(WHOLE, "margin", **HITS, **LIMITS), vibration=SEVERE),
         "velocity": replace(stage(FIXED, 1, numbers(**FIXED_LIMITS)), vibration=PLAIN),
         "several": stage(JOINED, 2, Estimators((numbers(lowest=0.0), replace(numbers(), name="load", unit=100.0)))),

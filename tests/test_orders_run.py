@@ -96,7 +96,7 @@ def test_a_run_in_orders_becomes_firmware_that_computes_the_same_on_a_core(arith
     folder.mkdir()
     known = arithmetic == "fixed"
     fixed = {"arithmetic": "fixed", "full_scale": 8.0, "speed_full_scale": 3000.0}
-    modes = {"modes": {"column": "rpm", "edges": [900.0, 1500.0, 2100.0]}} if known else {}
+    modes = {"modes": {"column": "rpm", "edges": [900.0, 2100.0], "off_below": 100.0}} if known else {}
     run = tmp_path / "run"
     report = micro.run_pipeline(
         parse_config(raw(recorded(folder), {**ORDERS, **fixed} if known else ESTIMATED, **modes)), run
