@@ -131,7 +131,12 @@ class Config(Section):
             around = (self.data, self.features, self.detect, self.teacher)
             require_commissioning(self.commissioning, *around, bool(self.sources))
         require_vibration(self.vibration, self.data, bool(self.sources))
-        require_orders_fit(self)
+        others = {
+            "[[sources]]": bool(self.sources),
+            "[commissioning]": self.commissioning is not None,
+            "[vibration]": self.vibration is not None,
+        }
+        require_orders_fit(self.features, self.data, self.teacher, self.detect, self.modes, self.augments, others)
         if self.modes is not None:
             learns = self.commissioning is not None
             int8 = all(stage.activations == "int8" for stage in self.compress if isinstance(stage, QuantizeStage))
