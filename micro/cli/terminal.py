@@ -86,10 +86,9 @@ def print_report(report: RunReport, out: str) -> None:
     console.print(models_table(report))
     if len(report.numbers) > 1:
         console.print(numbers_table(report))
-    if report.labels:
-        console.print(labels_table(report))
-    if report.by_mode:
-        console.print(modes_table(report))
+    for given, table in ((report.labels, labels_table), (report.by_mode, modes_table)):
+        if given:
+            console.print(table(report))
     if report.folds:
         console.print(folds_table(report))
     if len(report.stages) > 1:
