@@ -24,6 +24,7 @@ from micro.datasets.rig import simulate_rig as simulate_rig
 from micro.detection.detector import Detector as Detector
 from micro.detection.detector import Status as Status
 from micro.detection.detector import make_detector as make_detector
+from micro.detection.detector import with_modes as with_modes
 from micro.detection.estimator import Estimate as Estimate
 from micro.detection.estimator import Estimator as Estimator
 from micro.detection.estimator import Estimators as Estimators
@@ -31,6 +32,8 @@ from micro.detection.estimator import half_width as half_width
 from micro.detection.labeler import Labeler as Labeler
 from micro.detection.labeler import Labeling as Labeling
 from micro.detection.labeler import make_labeler as make_labeler
+from micro.detection.modes import Modes as Modes
+from micro.detection.modes import Ranges as Ranges
 from micro.detection.predictor import Predictor as Predictor
 from micro.detection.recognizer import Recognition as Recognition
 from micro.detection.recognizer import Recognizer as Recognizer

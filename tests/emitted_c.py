@@ -15,9 +15,10 @@ from test_aot_rows import tall_net
 
 from micro.aot.generate import static_files
 from micro.detection.commissioning import Commissioning, Prior
-from micro.detection.detector import make_detector
+from micro.detection.detector import make_detector, with_modes
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.labeler import Labeler
+from micro.detection.modes import Ranges
 from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
 from micro.detection.residual import taken
@@ -110,6 +111,10 @@ WHOLE = FrontEnd(KINDS, 64, 32, channels=2, sample_rate=1000.0, bands=4, envelop
 FIXED = replace(WHOLE, arithmetic="fixed", full_scale=8.0, taper="hamming", detrend="linear")
 FRAMES = FrontEnd(("mel", "moments"), 64 + 3 * 24, 48, channels=2, sample_rate=1000.0, bands=4, frame=64, frame_hop=24)
 FIXED_FRAMES = replace(FRAMES, arithmetic="fixed", full_scale=8.0, detrend="none")
+ORDERS = replace(WHOLE, kinds=("spectrum", "envelope"), channels=3, low=0.5, high=4.5, envelope_high=4.0, orders="channel",
+                 slowest=1500.0, fastest=3000.0)  # fmt: skip
+FIXED_ORDERS = replace(ORDERS, arithmetic="fixed", full_scale=8.0, speed_full_scale=6000.0)
+ESTIMATED = replace(ORDERS, channels=2, orders="spectrum", sample_rate=400.0, low=0.5, high=3.5, envelope_high=2.0)
 RAW = FrontEnd("raw", 11, 5, channels=2)
 FILTERED = FrontEnd("shape", 25, 10, 2, 1000.0, decimate=3, filter=Filter("bandpass", 20.0, 100.0, 2))
 FIXED_FILTERED = replace(FIXED_FRAMES, decimate=2, filter=Filter("highpass", 20.0))
@@ -169,6 +174,15 @@ def learning(front_end, **options):
     return replace(detector(front_end, "reconstruction", **options), commissioning=plan)
 
 
+def by_speed(front_end, **options):
+    """A detector with a threshold for each of two ranges of speed, and none for a third."""
+    firmware = detector(front_end, "reconstruction", **options)
+    resolution = 0.5 if front_end.arithmetic == "fixed" else None
+    ranges = Ranges("rpm", (600.0, 900.0, 1500.0, 3000.0), off_below=50.0, resolution=resolution)
+    thresholds = [Threshold(10.0, "slow"), Threshold(20.0, "fast"), None]
+    return replace(firmware, decider=with_modes(firmware.decider, ranges, thresholds))
+
+
 def firmwares():
     """By name: what a project is made of."""
     return {
@@ -187,6 +201,14 @@ def firmwares():
         "labels": stage(FIXED_JOINED, 3, Labeler(0.1, 3, ("a", "b", "c"), (3, -5, 2), **HITS, **FIXED_LIMITS)),
         "many": stage(WHOLE, 32, Labeler(0.1, 3, tuple(f"label {n}" for n in range(32)), (3,) * 32, **LIMITS)),
         "number": stage(FIXED, 1, numbers(lowest=0.5, highest=2.0, **FIXED_LIMITS)),
+        "modes": by_speed(WHOLE, **HITS, **LIMITS),
+        "modes_fixed": by_speed(FIXED),
+        "orders": detector(ORDERS, "reconstruction"),
+        "orders_fixed": by_speed(FIXED_ORDERS),
+        "estimated": detector(ESTIMATED, "reconstruction", **LIMITS),
+        "estimated_fixed": detector(
+            replace(ESTIMATED, arithmetic="fixed", full_scale=8.0), "reconstruction", **FIXED_LIMITS
+        ),
         "severe": replace(detector(WHOLE, "margin", **HITS, **LIMITS), vibration=SEVERE, diagnosis=DIAGNOSING),
         "velocity": replace(stage(FIXED, 1, numbers(**FIXED_LIMITS)), vibration=PLAIN),
         "several": stage(JOINED, 2, Estimators((numbers(lowest=0.0), replace(numbers(), name="load", unit=100.0)))),

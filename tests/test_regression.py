@@ -20,7 +20,8 @@ from micro.errors import ConversionError, DataError
 from micro.firmware import emulate as emulation
 from micro.firmware.boards import BOARDS
 from micro.runs.device import judge, load_firmware, simulate
-from micro.runs.score_files import FAULT, Scored, to_csv
+from micro.runs.score_csv import to_csv
+from micro.runs.score_files import FAULT, Scored
 
 RAW = FeaturesConfig(kind="raw", window=8, hop=1)
 PLAIN = AugmentConfig()

@@ -19,7 +19,8 @@ from micro.errors import DataError
 from micro.runs import score_files
 from micro.runs.evaluate import Evaluation, by_origin
 from micro.runs.finished import read_run
-from micro.runs.score_files import FAULT, score, to_csv
+from micro.runs.score_csv import to_csv
+from micro.runs.score_files import FAULT, score
 from micro.runs.student_scores import load_student, scores_in_parts
 from micro.signal import FrontEnd, fit_scaling
 

@@ -74,6 +74,21 @@ def labels_table(report: RunReport) -> Table:
     return table
 
 
+def modes_table(report: RunReport) -> Table:
+    """Each operating mode with its threshold, and what it does to the test windows of that mode."""
+    from rich.table import Table
+
+    table = Table(title="Deployed student, int8, by operating mode")
+    table.add_column("mode")
+    for column in ("threshold", "healthy windows", "false alarms", "faulty windows", "found"):
+        table.add_column(column, justify="right")
+    for row in report.by_mode:
+        rates = ["–" if each is None else f"{100 * each:.1f} %" for each in (row.false_alarms, row.detected)]
+        threshold = "unknown mode" if row.threshold is None else f"{row.threshold:.4g}"
+        table.add_row(row.name, threshold, f"{row.healthy:,}", rates[0], f"{row.faulty:,}", rates[1])
+    return table
+
+
 # Of the int8 student of a detector's fold beside what models are compared by, with heads of several lines.
 RATES_OF_DETECTORS = {"detection_rate": "faults\nfound,\nint8", "false_alarm_rate": "false\nalarms,\nint8"}
 

@@ -143,7 +143,8 @@ def score(
     Example:
       keras-kd score runs/pump monday.csv tuesday.csv --out scores.csv
     """
-    from micro.runs.score_files import score_noted, to_csv
+    from micro.runs.score_csv import to_csv
+    from micro.runs.score_files import score_noted
     from micro.runs.score_words import estimated_spans, labels_said
     from micro.runs.text_scores import is_text
     from micro.support.files import write_bytes

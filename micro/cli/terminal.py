@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from micro.cli.report_tables import folds_table, labels_table, models_table, numbers_table, recipes_table, stages_table
+from micro.cli.report_tables import (
+    folds_table,
+    labels_table,
+    models_table,
+    modes_table,
+    numbers_table,
+    recipes_table,
+    stages_table,
+)
 from micro.support.wording import counted
 
 if TYPE_CHECKING:
@@ -86,8 +94,9 @@ def print_report(report: RunReport, out: str) -> None:
     console.print(models_table(report))
     if len(report.numbers) > 1:
         console.print(numbers_table(report))
-    if report.labels:
-        console.print(labels_table(report))
+    for given, table in ((report.labels, labels_table), (report.by_mode, modes_table)):
+        if given:
+            console.print(table(report))
     if report.folds:
         console.print(folds_table(report))
     if len(report.stages) > 1:

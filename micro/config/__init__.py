@@ -45,6 +45,7 @@ from micro.config.models import (
     StudentConfig,
     TeacherConfig,
 )
+from micro.config.modes import ModesConfig
 from micro.config.read import LARGEST_SEED, Config, load_config, parse_config, with_candidate, with_paths
 from micro.config.renamed import RENAMED, RenamedError, require_current_names
 from micro.config.scored import probability_column, result_columns
@@ -91,6 +92,7 @@ __all__ = [
     "GroupedData",
     "LabelsData",
     "ModelConfig",
+    "ModesConfig",
     "PruneStage",
     "QuantizeStage",
     "RecognizeConfig",

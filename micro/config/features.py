@@ -8,7 +8,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from micro.config.section import Section
 from micro.signal.conditioning import MOST_DECIMATED, MOST_ORDER, Band, Conditioning, Filter
-from micro.signal.front_end import Arithmetic, Detrend, FrontEnd, Kind, Taper
+from micro.signal.front_end import Arithmetic, Detrend, FrontEnd, Kind, Orders, Taper
 
 
 class FilterConfig(Section):
@@ -31,7 +31,7 @@ class FilterConfig(Section):
 
 
 class FeaturesConfig(Section):
-    """How windows become features; bounds in Hz. Fields are those of `micro.FrontEnd`.
+    """How windows become features; bounds in Hz, or in orders. Fields are those of `micro.FrontEnd`.
 
     `frame` and `frame_hop` cut a window into frames with a row of features each, for sounds and for pictures. With `decimate`
     and `filter` the stream of samples is filtered first, and all others count samples that are kept.
@@ -53,6 +53,11 @@ class FeaturesConfig(Section):
     frame_hop: PositiveInt | None = None
     decimate: Annotated[int, Field(ge=1, le=MOST_DECIMATED)] = 1
     filter: FilterConfig | None = None
+    orders: Orders | None = None
+    speed_column: Annotated[str, Field(min_length=1)] | None = None
+    slowest: PositiveFloat | None = None
+    fastest: PositiveFloat | None = None
+    speed_full_scale: PositiveFloat | None = None
 
     @property
     def filters(self) -> bool:
@@ -86,12 +91,18 @@ class FeaturesConfig(Section):
         """
         settings = {**self.model_dump(), **({} if image_size is None else picture_settings(image_size))}
         settings["filter"] = self.conditioning(sample_rate).filter
+        settings.pop("speed_column")
         return FrontEnd(settings.pop("kind"), channels=channels, sample_rate=sample_rate, **settings)
 
     @model_validator(mode="after")
     def _whole(self) -> FeaturesConfig:
         # Bounds in Hz can be checked once the rate of the recordings is known; the mel scale is nearly linear at a low one.
-        self.model_copy(update={"low": 0.0, "high": None, "envelope_high": None, "filter": None}).front_end(1, 1e3)
+        without = ("high", "envelope_high", "filter", "orders", "slowest", "fastest", "speed_full_scale")
+        self.model_copy(update={"low": 0.0, **dict.fromkeys(without)}).front_end(1, 1e3)
+        if (self.orders == "channel") != (self.speed_column is not None):
+            raise ValueError("orders = 'channel' takes the speed in RPM from speed_column, which is for nothing else")
+        if self.orders is not None and (self.slowest is None or self.fastest is None):
+            raise ValueError("orders need a range of speeds: slowest and fastest, in RPM")
         if self.arithmetic == "fixed" and self.full_scale is None:
             raise ValueError(
                 "arithmetic 'fixed' needs full_scale: the value of an A/D converter's 32768 in the data's unit"

@@ -41,6 +41,8 @@ from micro.config.files import FilesData
 from micro.config.filtered import require_filtered
 from micro.config.labels import LabelsData
 from micro.config.models import ModelConfig, StudentConfig, TeacherConfig
+from micro.config.modes import ModesConfig, require_modes_fit
+from micro.config.orders import require_orders_fit
 from micro.config.other_tasks import data_complaint
 from micro.config.overrides import read_with
 from micro.config.pictures import require_no_pictures, require_pictures, with_picture_features
@@ -87,6 +89,7 @@ class Config(Section):
     features: FeaturesConfig = FeaturesConfig()
     sources: Annotated[tuple[SourceConfig, ...], BeforeValidator(tables)] = ()
     augment: AugmentConfig = AugmentConfig()
+    modes: ModesConfig | None = None
     teacher: TeacherConfig
     student: StudentConfig
     distill: DistillConfig = DistillConfig()
@@ -135,6 +138,17 @@ class Config(Section):
             require_commissioning(self.commissioning, *around, bool(self.sources))
         require_vibration(self.vibration, self.data, bool(self.sources))
         require_bearing(self.bearing, self.data, bool(self.sources))
+        others = {
+            "[[sources]]": bool(self.sources),
+            "[commissioning]": self.commissioning is not None,
+            "[vibration]": self.vibration is not None,
+            "[bearing]": self.bearing is not None,
+        }
+        require_orders_fit(self.features, self.data, self.teacher, self.detect, self.modes, self.augments, others)
+        if self.modes is not None:
+            learns = self.commissioning is not None
+            int8 = all(stage.activations == "int8" for stage in self.compress if isinstance(stage, QuantizeStage))
+            require_modes_fit(self.modes, self.task, self.data, self.features, self.sources, int8, learns)
         self._of_text()
         return self
 

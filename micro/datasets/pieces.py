@@ -13,6 +13,7 @@ from micro.datasets.recording import Recording
 from micro.datasets.sources import SourceData
 from micro.datasets.views import Views
 from micro.datasets.window_parts import Origins
+from micro.detection.modes import Ranges
 from micro.signal import AnyFrontEnd, Frames, FrontEnd
 from micro.signal.joined_frames import samples_of
 
@@ -34,6 +35,7 @@ class Piece:
         places: Where each window is among those of its file, (n,) int; None where pieces follow one another in time.
         of_teacher: What the teacher sees of the same windows, (n, *its shape), not scaled; None where that is `values`.
         learner: Of training windows, which of student and teacher is trained on them.
+        modes: The operating mode of each window, (n,) int; None where there are none.
     """
 
     values: np.ndarray
@@ -44,6 +46,7 @@ class Piece:
     places: np.ndarray | None = None
     of_teacher: np.ndarray | None = None
     learner: Literal["both", "student", "teacher"] = "both"
+    modes: np.ndarray | None = None
 
 
 Pieces = list[Piece]
@@ -87,6 +90,7 @@ class Parts:
         recordings: All that were read, and `recorded`, the places of the student's channels in them, None for all.
         tested: Where the config has folds, the groups of which the test has windows.
         machines: Where each file is scaled by itself, what was learned of each; None where a target could not learn that.
+        ranges: What tells operating modes apart; None where there are none.
     """
 
     features: AnyFrontEnd
@@ -110,6 +114,7 @@ class Parts:
     sources: tuple[SourceData, ...] = ()
     predicted: tuple[int, ...] = ()
     tested: tuple[str, ...] = ()
+    ranges: Ranges | None = None
     related: Origins = field(default_factory=Origins)
     machines: Machines | None = None
     recordings: tuple[Recording, ...] = ()
@@ -186,6 +191,7 @@ def piece(
     *,
     views: Views | None = None,
     of_teacher: np.ndarray | None = None,
+    modes: np.ndarray | None = None,
 ) -> Piece:
     """A piece of all windows, or of some rows of them, without a copy of all their samples.
 
@@ -204,6 +210,7 @@ def piece(
         samples_of(kept) if views is None else views.samples(kept),
         None if numbers is None else numbers[rows],
         of_teacher=None if of_teacher is None else of_teacher[rows],
+        modes=None if modes is None else modes[rows],
     )
 
 

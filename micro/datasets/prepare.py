@@ -23,6 +23,7 @@ from micro.datasets.augmented import require_layers
 from micro.datasets.bearing_lines import bearing_lines
 from micro.datasets.class_windows import class_parts
 from micro.datasets.cwru_windows import cwru_parts
+from micro.datasets.enough_modes import with_known_modes
 from micro.datasets.label_windows import label_parts
 from micro.datasets.mixing import joined, mixed_windows
 from micro.datasets.partners import require_partners
@@ -80,7 +81,10 @@ def prepare(config: Config, fold: int = 0) -> Prepared:
     inputs = TeacherInputs(config.teacher.features, config.teacher.columns, apart)
     more = (config.sources,) if config.sources else ()
     of_fold = {"fold": fold} if getattr(config.data, "folds", None) else {}
-    parts = SOURCES[type(config.data)](config.data, config.features, student, config.seed, inputs, *more, **of_fold)
+    of_modes = {} if config.modes is None else {"modes": config.modes.ranges(config.features.arithmetic)}
+    source = SOURCES[type(config.data)]
+    parts = source(config.data, config.features, student, config.seed, inputs, *more, **of_fold, **of_modes)
+    parts = with_known_modes(parts, config)
     main = "; samples of further sources stay as they are" if config.sources else ""
     if apart is None:
         notes = _augmented(student, "for training", main)
@@ -153,6 +157,7 @@ def _scaled(parts: Parts) -> Prepared:
         unlabeled=_windows(parts.unlabeled, scaling, theirs) if parts.unlabeled else None,
         predicted=parts.predicted,
         tested=parts.tested,
+        ranges=parts.ranges,
         related=parts.related,
         machines=parts.machines,
     )
@@ -271,4 +276,10 @@ def _windows(pieces: Pieces, scaling: Scaling, of_teacher: Scaling | None = None
         tuple(each.origin for each in pieces for _ in range(len(each.values))),
         np.concatenate([np.arange(len(each.values)) if each.places is None else each.places for each in pieces]),
         None if of_teacher is None else of_teacher(np.concatenate(theirs)),
+        _modes([each.modes for each in pieces]),
     )
+
+
+def _modes(each: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    known = [modes for modes in each if modes is not None]
+    return np.concatenate(known) if len(known) == len(each) > 0 else None

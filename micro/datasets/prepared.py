@@ -15,6 +15,7 @@ from micro.datasets.sources import SourceData
 from micro.datasets.text import Text
 from micro.datasets.vibration_levels import Levels
 from micro.datasets.window_parts import Origins, TeacherView, Windows
+from micro.detection.modes import Ranges
 from micro.detection.residual import measured, taken
 from micro.keras_graph.calibration_data import CALIBRATION_SAMPLES, calibration_data, drawn_evenly
 from micro.signal import AnyFrontEnd, Scaling
@@ -53,6 +54,7 @@ class Prepared:
         machines: Where the target learns its machine, what was learned of each file in the same way; else None.
         vibration: Velocities of the recordings; None where none are asked for.
         bearing: What the recordings say of the bearing; None where none is named.
+        ranges: What tells operating modes apart; None where there are none.
     """
 
     features: AnyFrontEnd
@@ -84,6 +86,7 @@ class Prepared:
     machines: Machines | None = None
     vibration: Levels | None = None
     bearing: BearingLines | None = None
+    ranges: Ranges | None = None
 
     @property
     def of_teacher(self) -> Prepared:

@@ -21,7 +21,7 @@ PARTS = ("training", "validation", "the threshold", "the test")
 @dataclass(frozen=True)
 class Stretch:
     """A stretch's windows, their features, which of them are healthy, and the teacher's features where it has its own; `place`
-    is its recording's among all."""
+    is its recording's among all, `modes` are the windows' operating modes where there are some."""
 
     name: str
     place: int
@@ -29,6 +29,7 @@ class Stretch:
     values: np.ndarray
     learnable: np.ndarray
     of_teacher: np.ndarray | None = None
+    modes: np.ndarray | None = None
 
 
 def split_healthy(

@@ -20,6 +20,7 @@ from micro.datasets.known_faults import is_known, require_apart
 from micro.datasets.missing import filled
 from micro.datasets.recording import Recording, padded
 from micro.datasets.resampling import resampled
+from micro.datasets.speeds import speed_last, with_speed
 from micro.datasets.states import States, declared_healthy, require_a_fault, require_labels, states_of
 from micro.datasets.unmatched import unmatched
 from micro.errors import DataError
@@ -76,7 +77,13 @@ class LeftOut:
 
 
 def load(
-    config: TableData, window: int, channels: Sequence[str] = (), files: Mapping[Path, str] | None = None
+    config: TableData,
+    window: int,
+    channels: Sequence[str] = (),
+    files: Mapping[Path, str] | None = None,
+    speed: str | None = None,
+    *,
+    last: bool = False,
 ) -> Loaded:
     """All files of a config as recordings, split where time has gaps, and the channels they share.
 
@@ -85,6 +92,8 @@ def load(
         window: Fewest samples of a recording.
         channels: Channels to read, where an earlier run determined them; empty to determine them by the config.
         files: Files to score instead of the config's own, with the names of their recordings.
+        speed: A column that operating modes are told apart by or bands are in orders of, which is no channel.
+        last: Whether it is the last channel all the same, for a front end with bands in orders.
 
     Raises:
         DataError: Names file and row for what the config does not allow: no files, text, missing values, gaps,
@@ -93,6 +102,10 @@ def load(
     notes: dict[str, None] = {}
     left_out = LeftOut(config, scoring=files is not None)
     listed = _classed(config) if files is None else _files(files, config)
+    given = config
+    if speed is not None:
+        channels = (*(each for each in channels if each != speed), speed) if channels else ()
+        config = config.model_copy(update={"columns": (*config.columns, speed)}) if config.columns else config
     contents = read_files(listed, config, channels, notes, left_out)
     recordings = _stretches(contents, config, window, left_out)
     if not recordings:
@@ -100,9 +113,14 @@ def load(
         raise DataError(f"none of {counted(len(listed), 'file')} holds a window of {whole}: {left_out.problems[0]}")
     notes.update(dict.fromkeys(left_out.note(len(listed))))
     names = contents[0][1].channels
+    if speed is not None:
+        every = recordings, names
+        recordings, names = with_speed(recordings, names, speed)
     if not channels and files is None:
-        recordings, names, constant = usable(recordings, names, config)
+        recordings, names, constant = usable(recordings, names, given)
         notes.update(dict.fromkeys(constant))
+    if speed is not None and last:
+        recordings, names = speed_last(recordings, names, *every, speed)
     return Loaded(recordings, names, tuple(notes))
 
 

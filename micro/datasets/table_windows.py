@@ -21,6 +21,7 @@ from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.predicted import predicted_channels, predicted_note
 from micro.datasets.recording import Recording, all_within, any_within, cut, reach
+from micro.datasets.speeds import modes_of, not_judged
 from micro.datasets.split import (
     PARTS,
     Stretch,
@@ -34,6 +35,7 @@ from micro.datasets.split import (
 from micro.datasets.twins import Alike, alike, same_stretches, twins_of
 from micro.datasets.viewed import viewed
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, Views
+from micro.detection.modes import Ranges
 from micro.errors import DataError
 from micro.signal import Frames, Scaling
 from micro.support.wording import counted, listed, was
@@ -48,15 +50,20 @@ def table_parts(
     sources: Sequence[SourceConfig] = (),
     *,
     fold: int = 0,
+    modes: Ranges | None = None,
 ) -> Parts:
     """Read the files and divide their healthy windows into the four parts; all others are for the test, but for known faults.
 
-    `seed` is that of augmented copies. Where the config has folds, `fold` is the one whose healthy windows are tested.
+    `seed` is that of augmented copies. Where the config has folds, `fold` is the one whose healthy windows are tested. `modes`
+    tell operating modes apart, where there are some; windows of none are in no part.
 
     Raises:
         DataError: Names what is missing, damaged or too little.
     """
-    recordings, channels, notes = table.load(inputs.read_from(data), 1 if data.pictures else inputs.window(settings))
+    window = 1 if data.pictures else inputs.window(settings)
+    speed = settings.speed_column if modes is None else modes.column
+    last = settings.speed_column is not None
+    recordings, channels, notes = table.load(inputs.read_from(data), window, speed=speed, last=last)
     named = find_files(data.files, data.folder)
     paths = {name: path for path, name in named.items()}
     seen = viewed(recordings, channels, paths, data, settings, inputs, sources)
@@ -72,7 +79,7 @@ def table_parts(
     )
     require_none_judged(found, known)
     more = [*found.note(), *require_one_state(found, [one.sensed for one in recordings])]
-    windows = _windows(recordings, views, scalings, known)
+    windows = _windows(recordings, views, scalings, known, modes)
     if not windows.stretches:
         raise DataError(nothing_healthy(recordings, views))
     divided = _divided(windows, recordings, paths, found, data, views, seed, fold)
@@ -83,7 +90,9 @@ def table_parts(
             rows = one.learnable[place]
             if not len(rows):
                 continue
-            made = piece(one.frames, one.values, 0, one.name, rows, views=views, of_teacher=one.of_teacher)
+            made = piece(
+                one.frames, one.values, 0, one.name, rows, views=views, of_teacher=one.of_teacher, modes=one.modes
+            )
             if part == 0:
                 own = scalings.get(one.name)
                 copies = with_copies(made, one.frames, rows, views, augment, seed, own, size, of_teacher=inputs.augment)
@@ -98,6 +107,7 @@ def table_parts(
         faults=windows.faults,
         tested=divided.tested,
         predicted=views.main.places_of(predicted),
+        ranges=modes,
         related=related({one.name: one.name for one in recordings}, found),
         machines=machines_of(recordings, views) if scalings and not predicted else None,
         divided=tuple(windows.divided),
@@ -205,13 +215,15 @@ def _windows(
     views: Views,
     scalings: Mapping[str, tuple[Scaling, Scaling | None]],
     known: frozenset[str],
+    ranges: Ranges | None = None,
 ) -> _Windows:
-    """The windows of all recordings.
+    """The windows of all recordings, without those of no operating mode where there are modes.
 
     `known` are recordings whose faults are learned from: none of their other windows is tested on.
     """
     made = _Windows([], [], [], [], {}, [])
     differing = 0
+    of_all: list[np.ndarray] = []
     for place, recording in enumerate(recordings):
         frames, starts = cut(recording, views)
         values, theirs = _features(recording, frames, views, scalings)
@@ -219,10 +231,13 @@ def _windows(
         within = reach(starts, views)
         parts = np.full(len(starts), -1)
         made.divided.append(Divided(starts, parts))
-        learnable = np.flatnonzero(all_within(recording.healthy, *within) & (labels != 1))
-        if len(learnable):
-            made.stretches.append(Stretch(recording.name, place, frames, values, learnable, theirs))
         own, window = starts + views.history, views.student.window
+        modes = modes_of(ranges, recording, own, window)
+        judged = np.ones(len(starts), bool) if modes is None else modes >= 0
+        of_all += [] if modes is None else [modes]
+        learnable = np.flatnonzero(all_within(recording.healthy, *within) & (labels != 1) & judged)
+        if len(learnable):
+            made.stretches.append(Stretch(recording.name, place, frames, values, learnable, theirs, modes))
         if recording.name in known:
             rows = fault_windows(recording, own, window)
             parts[rows] = 0
@@ -230,7 +245,7 @@ def _windows(
                 made.faults.append(piece(frames, values, 1, recording.name, rows, views=views, of_teacher=theirs))
             continue
         # A window that shares samples with a training window says nothing about new data.
-        apart = ~any_within(recording.healthy, *within)
+        apart = ~any_within(recording.healthy, *within) & judged
         same = labels == window_labels(recording, own, window)
         differing += int((apart & ~same).sum())
         for label in (0, 1, -1):
@@ -238,7 +253,10 @@ def _windows(
             # Windows of an unknown state are scored, and judge nothing.
             parts[rows] = PARTS.index("the test") if label >= 0 else -1
             if len(rows):
-                made.test.append(piece(frames, values, label, recording.name, rows, views=views, of_teacher=theirs))
+                own_piece = piece(
+                    frames, values, label, recording.name, rows, views=views, of_teacher=theirs, modes=modes
+                )
+                made.test.append(own_piece)
             if len(rows) and label == 0:
                 made.healthy_test[place] = rows
     if known and not made.faults:
@@ -246,6 +264,7 @@ def _windows(
             f"known_faults: {listed(sorted(known))}: no window of {views.student.window} is faulty for half its rows"
         )
     made.notes.extend(_on_differing(differing))
+    made.notes.extend(not_judged(of_all))
     return made
 
 

@@ -22,6 +22,7 @@ class Windows:
         origins: The recording of each.
         places: Where each is among the windows of its recording, (n,) int; one that is left out leaves a gap.
         of_teacher: What the teacher sees of the same windows, (n, *its shape) float32; None where that is `x`.
+        modes: The operating mode of each, (n,) int; None where there are none.
     """
 
     x: np.ndarray
@@ -29,6 +30,7 @@ class Windows:
     origins: tuple[str, ...]
     places: np.ndarray | None = None
     of_teacher: np.ndarray | None = None
+    modes: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -46,6 +48,7 @@ class Windows:
             tuple(self.origins[row] for row in rows.tolist()),
             None if self.places is None else self.places[rows],
             None if self.of_teacher is None else self.of_teacher[rows],
+            None if self.modes is None else self.modes[rows],
         )
 
 

@@ -1,16 +1,18 @@
-"""From scores to alarms, window by window: threshold, debounce, hysteresis and sensor faults."""
+"""From scores to alarms, window by window: threshold, debounce, hysteresis, sensor faults and operating modes."""
 
 from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
+from micro.detection.modes import NO_THRESHOLD, Modes, Ranges
 from micro.detection.score import Score
 from micro.detection.sensor import require_limits, saturated_count
 from micro.detection.threshold import Threshold
@@ -24,7 +26,8 @@ LONGEST_HISTORY = 32
 class Status(IntEnum):
     """A detector's result for one window; the emitted C returns the same numbers.
 
-    The last three are of a detector that learns its machine: while it does, and where it has refused it.
+    Three are of a detector that learns its machine: LEARNING and CALIBRATING while it does, REFUSED where it has refused it.
+    Two are of one with operating modes: MACHINE_OFF and UNKNOWN_MODE, of windows that are not judged.
 
     Examples:
         >>> micro.Status.ALARM.name, int(micro.Status.ALARM)
@@ -39,6 +42,8 @@ class Status(IntEnum):
     LEARNING = 7
     CALIBRATING = 8
     REFUSED = 9
+    MACHINE_OFF = 10
+    UNKNOWN_MODE = 11
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,9 @@ class Detector:
     `clear_after` windows in a row that are not. A window with a sample that is not finite or beyond +-1e8, or with more than
     `max_saturated` samples at or beyond `saturation`, is a sensor fault: it is not scored and changes nothing.
 
+    With `modes` a window is compared with the thresholds of its operating mode in place of `threshold` and `clear_threshold`,
+    which are those of all modes together then. One of unknown mode, or in which the machine is off, changes nothing either.
+
     Attributes:
         score: How a window is scored.
         threshold, clear_threshold: In the score's integers, within 64 bits; the latter is at most the former.
@@ -58,6 +66,7 @@ class Detector:
         saturation: In the unit of samples, of the 'fixed' front end in counts; None for no limit.
         max_saturated: 0 to 2,147,483,647 samples a window.
         guarantee: What the threshold guarantees for healthy windows, in words.
+        modes: Thresholds by operating mode; None for one threshold.
 
     Raises:
         ValueError: For a number that makes no sense or that the C detector's types do not hold.
@@ -78,6 +87,7 @@ class Detector:
     saturation: float | None = None
     max_saturated: int = 0
     guarantee: str = ""
+    modes: Modes | None = None
 
     def __post_init__(self) -> None:
         for what in ("threshold", "clear_threshold", "min_hits", "history", "clear_after", "max_saturated"):
@@ -145,11 +155,46 @@ def make_detector(
     """
     if not 0 < clear_threshold <= 1:
         raise ValueError(f"clear_threshold must be above 0 and at most 1, got {clear_threshold}")
-    # Integers above a bound are those above the integer below it.
+    alarm, clear = _limits(score, threshold, clear_threshold)
+    return Detector(score, alarm, clear, min_hits, history, clear_after, saturation, max_saturated, threshold.guarantee)
+
+
+def with_modes(
+    detector: Detector, ranges: Ranges, thresholds: Sequence[Threshold | None], *, clear_threshold: float = 1.0
+) -> Detector:
+    """A detector with a threshold for each operating mode.
+
+    Args:
+        detector: As `make_detector` gives it, of all modes together.
+        ranges: What tells the modes apart.
+        thresholds: Of each mode, as `calibrate` gives it from healthy windows of that mode; None for a mode whose windows are
+            treated as of unknown mode.
+        clear_threshold: As in `make_detector`.
+
+    Raises:
+        ValueError: As `make_detector`, and for more or fewer thresholds than modes.
+
+    Source: Vovk, Gammerman and Shafer 2005, section 4.5, Mondrian conformal prediction: the guarantee holds in each mode.
+
+    Examples:
+        >>> detector = micro.make_detector(micro.Score("margin", unit=0.1, healthy=(0,)), micro.Threshold(2.0, ""))
+        >>> by_speed = [micro.Threshold(1.0, "slow"), micro.Threshold(3.0, "fast")]
+        >>> micro.with_modes(detector, micro.Ranges("rpm", (0.0, 900.0, 1800.0)), by_speed).modes.thresholds
+        ((10, 10), (30, 30))
+    """
+    pairs = [
+        (NO_THRESHOLD, NO_THRESHOLD) if each is None else _limits(detector.score, each, clear_threshold)
+        for each in thresholds
+    ]
+    guarantees = tuple("" if each is None else each.guarantee for each in thresholds)
+    return replace(detector, modes=Modes(ranges, tuple(pairs), guarantees))
+
+
+def _limits(score: Score, threshold: Threshold, clear_threshold: float) -> tuple[int, int]:
+    """Threshold and clear threshold in a score's integers: those above a bound are those above the integer below it."""
     alarm = math.floor(float(in_units(threshold.value, score.unit)))
     clear = math.floor(float(in_units(clear_threshold * threshold.value, score.unit))) if threshold.value > 0 else alarm
-    clear = min(clear, alarm)
-    return Detector(score, alarm, clear, min_hits, history, clear_after, saturation, max_saturated, threshold.guarantee)
+    return alarm, min(clear, alarm)
 
 
 def in_units(values: npt.ArrayLike, unit: float) -> np.ndarray:
@@ -182,20 +227,32 @@ def stand_in(threshold: Threshold, **settings: Unpack[Settings]) -> Detector:
     return make_detector(Score("reconstruction", unit), threshold, **settings)
 
 
-def decide(detector: Detector, scores: np.ndarray, faulty: np.ndarray | None = None) -> list[Status]:
+def decide(
+    detector: Detector, scores: np.ndarray, faulty: np.ndarray | None = None, modes: np.ndarray | None = None
+) -> list[Status]:
     """The detector's result for each window in turn.
 
     Args:
         scores: Integers, (n,).
         faulty: As `faults` gives them, (n,).
+        modes: Of a detector with modes that of each window, as `Ranges.of_windows` gives them, (n,).
+
+    Raises:
+        ValueError: For a detector with modes and windows without, or the other way round.
     """
+    faulty = np.zeros(len(scores), int) if faulty is None else np.asarray(faulty)
+    require_modes(detector, modes)
+    limits = np.broadcast_to(np.array([detector.threshold, detector.clear_threshold], np.int64), (len(scores), 2))
+    if detector.modes is not None and modes is not None:
+        limits = detector.modes.limits(modes)
+        faulty = np.where(faulty != 0, faulty, detector.modes.faults(modes))
     statuses: list[Status] = []
     history, quiet, alarm = 0, 0, False
-    for score, fault in zip(scores.tolist(), [0] * len(scores) if faulty is None else faulty.tolist()):
+    for score, fault, (above, clear) in zip(scores.tolist(), faulty.tolist(), limits.tolist()):
         if fault:
             statuses.append(Status(fault))
             continue
-        hit = score > (detector.clear_threshold if alarm else detector.threshold)
+        hit = score > (clear if alarm else above)
         quiet = 0 if hit else quiet + 1
         history = (history << 1 | hit) & ((1 << detector.history) - 1)
         if not alarm:
@@ -204,3 +261,11 @@ def decide(detector: Detector, scores: np.ndarray, faulty: np.ndarray | None = N
             alarm, history = False, 0
         statuses.append(Status.ALARM if alarm else Status.HEALTHY)
     return statuses
+
+
+def require_modes(detector: object, modes: np.ndarray | None) -> None:
+    """ValueError for a detector with modes and windows without, or the other way round."""
+    of = getattr(detector, "modes", None)
+    if (of is None) != (modes is None):
+        what = "has no modes" if of is None else f"has modes by {of.ranges.column!r}, whose values are needed"
+        raise ValueError(f"the detector {what}")

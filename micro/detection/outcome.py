@@ -34,12 +34,15 @@ class Outcome:
     labels: np.ndarray
 
 
-def decided(decider: Decider, features: np.ndarray, outputs: np.ndarray, faulty: np.ndarray) -> Outcome:
+def decided(
+    decider: Decider, features: np.ndarray, outputs: np.ndarray, faulty: np.ndarray, modes: np.ndarray | None = None
+) -> Outcome:
     """Results of windows in turn, from a state that was just reset.
 
     Args:
         features, outputs: int8, (n, ...) each; those of windows with a sensor fault are ignored.
-        faulty: As `micro.detection.sensor.faults` gives them, (n,).
+        faulty: As `micro.detection.sensor.faults` gives them, (n,); of a detector with modes with `Modes.faults` among them.
+        modes: Of such a detector that of each window, (n,).
     """
     good = np.asarray(faulty) == 0
     scores, classes = np.zeros((len(good), *_values(decider)), np.int64), np.full(len(good), NO_CLASS)
@@ -47,7 +50,7 @@ def decided(decider: Decider, features: np.ndarray, outputs: np.ndarray, faulty:
     if isinstance(decider, Detector):
         if good.any():
             scores[good] = decider.score(features[good], outputs[good])
-        return Outcome(scores, decide(decider, scores, faulty), classes, none)
+        return Outcome(scores, decide(decider, scores, faulty, modes), classes, none)
     if isinstance(decider, Estimator | Estimators | Labeler):
         if good.any():
             scores[good] = decider.scores(outputs[good])

@@ -15,10 +15,12 @@ MAGIC = b"KKDP"
 # A reader dispatches on it. Each format that was ever written stays readable.
 FORMAT = 1
 DIGEST = 8
-# Magic, format, scalings, length, digests of model, front end and score, counter, threshold and clear threshold.
-HEADER = struct.Struct("<4sHHI8s8s8sIqq")
-# Magic, format, scalings and length: what every format begins with.
-START = struct.Struct("<4sHHI")
+# Magic, format, scalings, modes, length, digests of model, front end and score, and counter.
+HEADER = struct.Struct("<4sHBBI8s8s8sI")
+# Magic, format, scalings, modes and length: what every format begins with.
+START = struct.Struct("<4sHBBI")
+# A threshold and a clear threshold: one pair, or one for each mode.
+THRESHOLDS = struct.Struct("<qq")
 # Before each scaling: its kind, 0, and its features.
 SCALING = struct.Struct("<BBH")
 CRC = struct.Struct("<I")
@@ -120,7 +122,8 @@ class Parameters:
     """All that may change in a detector while it runs.
 
     Attributes:
-        threshold, clear_threshold: In the score's integers, within 64 bits; the latter is at most the former.
+        threshold, clear_threshold: In the score's integers, within 64 bits; the latter is at most the former. Of a detector
+            with modes one for each mode.
         scalings: Of the features of the main source and of each further one.
         made_for: Model, front end and score that they belong to.
         counter: 0 to 4,294,967,295; of two records the newer one has the higher, see `newer`.
@@ -140,28 +143,42 @@ class Parameters:
         micro.errors.RecordError: a record of 72 bytes, of which 71 are there
     """
 
-    threshold: int
-    clear_threshold: int
+    threshold: int | tuple[int, ...]
+    clear_threshold: int | tuple[int, ...]
     scalings: tuple[AnyScaling, ...]
     made_for: MadeFor
     counter: int = 1
 
     def __post_init__(self) -> None:
-        for what in ("threshold", "clear_threshold"):
-            if not -(2**63) <= getattr(self, what) < 2**63:
-                raise ValueError(f"{what} must be within 64 bits, got {getattr(self, what):,}")
-        if self.clear_threshold > self.threshold:
-            raise ValueError(f"clear_threshold {self.clear_threshold} is above the threshold {self.threshold}")
+        for threshold, clear in self.thresholds:
+            for what, value in (("threshold", threshold), ("clear_threshold", clear)):
+                if not -(2**63) <= value < 2**63:
+                    raise ValueError(f"{what} must be within 64 bits, got {value:,}")
+            if clear > threshold:
+                raise ValueError(f"clear_threshold {clear} is above the threshold {threshold}")
         if not 0 <= self.counter < 2**32:
             raise ValueError(f"counter must be 0 to {2**32 - 1:,}, got {self.counter:,}")
+
+    @property
+    def thresholds(self) -> tuple[tuple[int, int], ...]:
+        """Threshold and clear threshold, of each mode where there are modes."""
+        if isinstance(self.threshold, tuple) and isinstance(self.clear_threshold, tuple):
+            if not 1 <= len(self.threshold) == len(self.clear_threshold) < 2**8:
+                raise ValueError(f"{len(self.threshold)} modes have {len(self.clear_threshold)} clear thresholds")
+            return tuple(zip(self.threshold, self.clear_threshold, strict=True))
+        if isinstance(self.threshold, tuple) or isinstance(self.clear_threshold, tuple):
+            raise ValueError("threshold and clear_threshold must both be one number, or one a mode")
+        return ((self.threshold, self.clear_threshold),)
 
     def to_bytes(self) -> bytes:
         """The record, little-endian, with a CRC-32 of all before it at its end."""
         scalings = b"".join(scaling.to_bytes() for scaling in self.scalings)
-        length = HEADER.size + len(scalings) + CRC.size
+        thresholds = b"".join(THRESHOLDS.pack(*pair) for pair in self.thresholds)
+        length = HEADER.size + len(thresholds) + len(scalings) + CRC.size
         of = (self.made_for.model, self.made_for.front_end, self.made_for.score)
-        numbers = (self.counter, self.threshold, self.clear_threshold)
-        content = HEADER.pack(MAGIC, FORMAT, len(self.scalings), length, *of, *numbers) + scalings
+        modes = len(self.thresholds) if isinstance(self.threshold, tuple) else 0
+        start = HEADER.pack(MAGIC, FORMAT, len(self.scalings), modes, length, *of, self.counter)
+        content = start + thresholds + scalings
         return content + CRC.pack(zlib.crc32(content))
 
     @classmethod
@@ -175,15 +192,19 @@ class Parameters:
             RecordError: With the status that the emitted C returns for such bytes.
         """
         length = _whole(content)
-        _, _, count, _, model, front_end, score, counter, threshold, clear_threshold = HEADER.unpack_from(content)
+        _, _, count, modes, _, model, front_end, score, counter = HEADER.unpack_from(content)
         found = MadeFor(model, front_end, score)
         for what in ("model", "front_end", "score"):
             if made_for is not None and getattr(found, what) != getattr(made_for, what):
                 status = RecordStatus[f"OTHER_{what.upper()}"]
                 raise RecordError(f"the record is for another {what.replace('_', ' ')}", status)
         try:
-            scalings = _scalings(content[HEADER.size : length - CRC.size], count)
-            return cls(threshold, clear_threshold, scalings, found, counter)
+            at = HEADER.size + max(1, modes) * THRESHOLDS.size
+            if at > length - CRC.size:
+                raise RecordError(f"a record of {length} bytes for {modes} modes", RecordStatus.OTHER_FRONT_END)
+            pairs = list(THRESHOLDS.iter_unpack(content[HEADER.size : at]))
+            threshold, clear_threshold = zip(*pairs) if modes else pairs[0]
+            return cls(threshold, clear_threshold, _scalings(content[at : length - CRC.size], count), found, counter)
         except ValueError as error:
             raise RecordError(f"the record makes no sense: {error}", RecordStatus.NOT_SENSIBLE) from None
 
@@ -203,12 +224,12 @@ def _whole(content: bytes) -> int:
     """The length of the record that bytes begin with, as it says; RecordError where it is none that can be read."""
     if len(content) < START.size:
         raise RecordError(f"{len(content)} bytes are too few for a record", RecordStatus.TOO_SHORT)
-    magic, version, _, length = START.unpack_from(content)
+    magic, version, _, _, length = START.unpack_from(content)
     if magic != MAGIC:
         raise RecordError(f"no record of parameters: it begins with {magic!r}", RecordStatus.NOT_A_RECORD)
     if version != FORMAT:
         raise RecordError(f"a record of format {version}; format {FORMAT} can be read", RecordStatus.UNKNOWN_FORMAT)
-    if length < HEADER.size + CRC.size:
+    if length < HEADER.size + THRESHOLDS.size + CRC.size:
         raise RecordError(f"a record of {length} bytes is damaged", RecordStatus.DAMAGED)
     if length > len(content):
         raise RecordError(f"a record of {length} bytes, of which {len(content)} are there", RecordStatus.TOO_SHORT)

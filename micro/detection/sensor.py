@@ -19,11 +19,16 @@ BEYOND_INT16 = 2**15 + 1
 
 
 class Fault(IntEnum):
-    """Why a window is not judged; every emitted decision in C returns the same numbers."""
+    """Why a window is not judged; every emitted decision in C returns the same numbers.
+
+    The last two are no faults of a sensor: a detector with operating modes says so of a machine.
+    """
 
     NOT_FINITE = 3
     SATURATED = 4
     SOURCE = 6  # 5 is the model's own in C
+    MACHINE_OFF = 10
+    UNKNOWN_MODE = 11
 
 
 class Limits(Protocol):

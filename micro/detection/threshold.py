@@ -51,7 +51,7 @@ def threshold_rank(count: int, false_alarm_rate: float) -> int:
         raise ValueError(f"false_alarm_rate must be between 0 and 1, got {false_alarm_rate}")
     rank = conformal_rank(count, false_alarm_rate)
     if rank > count:
-        least = math.ceil(1 / false_alarm_rate - 1e-9) - 1
+        least = fewest_scores(false_alarm_rate)
         raise ValueError(
             f"{counted(count, 'held-out healthy window')} {'is' if count == 1 else 'are'} too few for a false-alarm rate of "
             f"{false_alarm_rate:g}; "
@@ -59,6 +59,13 @@ def threshold_rank(count: int, false_alarm_rate: float) -> int:
             f"false_alarm_rate = {least_rate(count):g} at least)"
         )
     return rank
+
+
+def fewest_scores(false_alarm_rate: float, method: Calibration = "conformal") -> int:
+    """How many held-out healthy scores a threshold by that method takes at least."""
+    if method == "conformal":
+        return math.ceil(1 / false_alarm_rate - 1e-9) - 1
+    return 1 if method == "quantile" else math.ceil(FEWEST_IN_TAIL / TAIL_FRACTION)
 
 
 def least_rate(count: int) -> float:

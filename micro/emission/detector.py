@@ -9,6 +9,7 @@ from typing import Any
 
 from micro.detection.commissioning import Commissioning
 from micro.detection.detector import Detector
+from micro.detection.modes import NO_THRESHOLD, Modes, Ranges
 from micro.detection.score import CENTRE_BITS
 from micro.emission.c_array import write_sources
 from micro.emission.c_text import CArray, c_array, float_text, render
@@ -79,6 +80,15 @@ def detector_files(
     With `commissioning` two more, of a detector that learns its machine; raises as `commissioning_files`, too.
     """
     learns = commissioning is not None
+    if learns and detector.modes is not None:
+        raise ConversionError(
+            "a detector that learns its machine has one threshold, and this one has one for each mode"
+        )
+    whole = front_end.whole if isinstance(front_end, Hops) else front_end
+    if detector.modes is not None and whole.conditioning.changes:
+        raise ConversionError(
+            "operating modes are told apart by each sample, and this front end filters or decimates them"
+        )
     context = {**_context(front_end, detector, graph, digest, name), "learns": learns}
     files = {
         f"{name}_{part}.{end}": f"{part}.{end}.j2" for part in ("detector", "parameters", "record") for end in "hc"
@@ -129,7 +139,34 @@ def _context(around: AnyFrontEnd | Hops, detector: Detector, graph: Graph, diges
         "row": front_end.shape[-1],
         "one_center": 1 << CENTRE_BITS,
         "arrays": arrays,
+        "modes": modes_context(detector.modes),
     }
+
+
+def modes_context(modes: Modes | None) -> dict[str, Any] | None:
+    """What templates are given of operating modes; None where there are none."""
+    if modes is None:
+        return None
+    ranges, counts = modes.ranges, modes.ranges.resolution is not None
+    off = None if ranges.off is None else spelled(ranges, ranges.off)
+    rows = zip(ranges.names, modes.thresholds, modes.guarantees, strict=True)
+    return {
+        "column": ranges.column,
+        "type": "int32_t" if counts else "float",
+        "unit": "the unit of the training data" if not counts else f"counts of {ranges.resolution:g}",
+        "bounds": [spelled(ranges, each) for each in ranges.bounds],
+        "first": spelled(ranges, ranges.middle(modes.first)),
+        "off": off,
+        "each": [
+            {"name": name, "threshold": alarm, "clear_threshold": clear, "known": alarm < NO_THRESHOLD, "says": says}
+            for name, (alarm, clear), says in rows
+        ],
+    }
+
+
+def spelled(ranges: Ranges, value: float) -> str:
+    """A value as the firmware is given it, as a constant in C."""
+    return float_text(value) if ranges.resolution is None else f"INT32_C({int(value)})"
 
 
 def _score_text(detector: Detector, row: int) -> str:

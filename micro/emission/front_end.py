@@ -11,8 +11,9 @@ import numpy as np
 from micro.emission.c_array import write_sources
 from micro.emission.c_text import CArray, c_array, float_text, render
 from micro.emission.conditioning import cascades, conditioning_context, filter_bytes
+from micro.emission.orders import orders_context
 from micro.errors import ConversionError
-from micro.signal import AnyFrontEnd, FrontEnd, Hops, JoinedFrontEnd, Scaling, fixed_point, float32
+from micro.signal import AnyFrontEnd, FrontEnd, Hops, JoinedFrontEnd, Scaling, fixed_point, float32, shaft_orders
 from micro.signal.bands import mel_bins
 from micro.signal.fourier import quarter_cosine
 from micro.signal.learned import BEYOND
@@ -177,6 +178,8 @@ def _context(
         "window": front_end.window,
         "hop": front_end.hop,
         "channels": front_end.channels,
+        "measured": front_end.measured,
+        "orders": orders_context(front_end),
         "size": int(np.prod(front_end.shape)),
         "length": length,
         "frames": frames,
@@ -191,7 +194,7 @@ def _context(
         "ring_bytes": length * front_end.channels * sample_bytes
         + (row_bytes if frames else 4)
         + filter_bytes(front_end),
-        "work_bytes": length * 4,
+        "work_bytes": length * (5 if front_end.orders == "spectrum" else 4),
         "kinds": kinds,
         "sizes": {kind: front_end.size_of(kind) for kind in kinds},
         "spectral": front_end.spectral,
@@ -243,8 +246,16 @@ def describe(front_end: FrontEnd) -> str:
     return (
         f"{', '.join(front_end.kinds)} of {frames}{front_end.window} samples{rate}, every {front_end.hop}, "
         f"{front_end.channels} channel{'s' if front_end.channels > 1 else ''}, {front_end.arithmetic}"
-        f"{', ' if front_end.conditioning.changes else ''}{front_end.conditioning.words}."
+        f"{', ' if front_end.conditioning.changes else ''}{front_end.conditioning.words}{_ordered(front_end)}."
     )
+
+
+def _ordered(front_end: FrontEnd) -> str:
+    """What bands are multiples of, where they are no frequencies."""
+    if front_end.orders is None:
+        return ""
+    where = "the last channel" if front_end.orders == "channel" else "the spectrum of the first channel"
+    return f", bands in orders of the shaft's speed of {front_end.slowest:g} to {front_end.fastest:g} RPM, from {where}"
 
 
 def _float_arrays(front_end: FrontEnd) -> list[CArray]:
@@ -267,6 +278,8 @@ def _fixed_arrays(front_end: FrontEnd) -> list[CArray]:
 
 def _bins(front_end: FrontEnd) -> list[CArray]:
     bands = [kind for kind in ("spectrum", "envelope") if kind in front_end.kinds]
+    if front_end.orders is not None:
+        return [c_array("int32_t", f"{kind}_orders", shaft_orders.order_edges(front_end, kind)) for kind in bands]
     arrays = [c_array("uint16_t", f"{kind}_edges", front_end.edges(kind)) for kind in bands]
     if "mel" in front_end.kinds:
         arrays.append(c_array("uint16_t", "mel_bins", np.transpose(mel_bins(front_end.mel()))))

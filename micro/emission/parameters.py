@@ -15,6 +15,7 @@ from micro.detection.record import (
     HEADER,
     SCALING,
     START,
+    THRESHOLDS,
     AnyScaling,
     FixedScaling,
     FloatScaling,
@@ -22,7 +23,6 @@ from micro.detection.record import (
     Parameters,
     RecordStatus,
 )
-from micro.detection.score import Score
 from micro.emission.front_end import input_scale, scaled_parts, scaling_arrays, scaling_field, source_prefix
 from micro.signal import AnyFrontEnd, FrontEnd, Hops, JoinedFrontEnd, Scaling
 from micro.support.c_names import CNames
@@ -52,8 +52,11 @@ def parameters_of(
     front_end = around.each if isinstance(around, Hops) else around
     scale, _ = input_scale(front_end, graph, detector.score.places)
     scalings = tuple(_constants(part, own, scale) for _, part, own in scaled_parts(front_end, scaling))
-    made_for = MadeFor(bytes.fromhex(digest)[:DIGEST], _digest(_described(around)), _digest(_of_score(detector.score)))
-    return Parameters(detector.threshold, detector.clear_threshold, scalings, made_for, counter)
+    made_for = MadeFor(bytes.fromhex(digest)[:DIGEST], _digest(_described(around)), _digest(_of_score(detector)))
+    if detector.modes is None:
+        return Parameters(detector.threshold, detector.clear_threshold, scalings, made_for, counter)
+    alarm, clear = zip(*detector.modes.thresholds)
+    return Parameters(alarm, clear, scalings, made_for, counter)
 
 
 def parameters_context(
@@ -62,7 +65,7 @@ def parameters_context(
     """For the templates of NAME_parameters and NAME_record."""
     parameters = parameters_of(around, scaling, detector, graph, digest)
     content = parameters.to_bytes()
-    scalings, at = [], HEADER.size
+    scalings, at = [], HEADER.size + THRESHOLDS.size * len(parameters.thresholds)
     front_end = around.each if isinstance(around, Hops) else around
     scale, _ = input_scale(front_end, graph, detector.score.places)
     for (source, part, own), made in zip(scaled_parts(front_end, scaling), parameters.scalings, strict=True):
@@ -97,10 +100,10 @@ def parameters_context(
         "made_for": [", ".join(f"0x{byte:02x}" for byte in each) for each in made_for],
         "digest_size": DIGEST,
         "start_size": START.size,
-        "header_size": HEADER.size,
-        "counter_at": HEADER.size - 20,
-        "threshold_at": HEADER.size - 16,
-        "clear_at": HEADER.size - 8,
+        "shortest": HEADER.size + THRESHOLDS.size + 4,
+        "counter_at": HEADER.size - 4,
+        "threshold_at": HEADER.size,
+        "thresholds_size": THRESHOLDS.size * len(parameters.thresholds),
         "record_size": len(content),
         "block": BLOCK,
         "slot_size": -(-len(content) // BLOCK) * BLOCK,
@@ -131,10 +134,12 @@ def _settings(front_end: FrontEnd) -> dict[str, Any]:
     return {name: value for name, (value, default) in own.items() if value != default}
 
 
-def _of_score(score: Score) -> dict[str, Any]:
-    """What a score's integers are computed by; its unit is only how they are shown."""
+def _of_score(detector: Detector) -> dict[str, Any]:
+    """What a score's integers are computed by, and what thresholds by mode are for; its unit is only how they are shown."""
+    score = detector.score
     own = {field.name: (getattr(score, field.name), field.default) for field in dataclasses.fields(score)}
-    return {name: value for name, (value, default) in own.items() if name != "unit" and value != default}
+    described = {name: value for name, (value, default) in own.items() if name != "unit" and value != default}
+    return described if detector.modes is None else {**described, "modes": dataclasses.asdict(detector.modes.ranges)}
 
 
 def _digest(description: dict[str, Any]) -> bytes:

@@ -19,11 +19,16 @@ def stage_context(
     """For the templates of NAME_stage.h and NAME_stage.c; `missing_hops` lead to the first window, 0 where none are taken."""
     warm_up = front_end.warm_up if isinstance(front_end, Hops) else 0
     front_end = front_end.whole if isinstance(front_end, Hops) else front_end
+    if decider.saturation is not None and getattr(front_end, "orders", None) == "channel":
+        raise ValueError(
+            "saturation is for samples of a sensor, and the last channel is a speed: leave it out, or orders"
+        )
     fixed = front_end.arithmetic == "fixed"
     limit = saturated_count(decider) if fixed else decider.saturation
     return {
         **CNames(name).context(stage),
         "stage": stage,
+        "modes": None,
         "missing_hops": warm_up,
         "digest": digest,
         "fixed": fixed,

@@ -38,6 +38,10 @@ def require_searchable(config: Config) -> None:
             "search: costs of candidates are those of whole windows; leave out firmware.streaming, and give it to the student "
             "that is found with keras-kd run"
         )
+    if config.modes is not None:
+        raise RunError("search: candidates are judged by one threshold; leave out [modes], and give it to keras-kd run")
+    if config.features.orders is not None:
+        raise RunError("search: bands of candidates are in Hz; leave out features.orders, and give it to keras-kd run")
     if getattr(config.data, "folds", None):
         raise RunError(
             "search: candidates are judged on one division; leave out data.folds, and give them to the student that is found "

@@ -56,6 +56,7 @@ class Machine:
 # What templates are given of the last stage of an application, for a program that belongs to no run.
 # `values` ends the macro that counts the values of a window where there are several, and is empty where there is one.
 PLAIN_STAGE: dict[str, object] = {
+    "modes": None,
     "stage": "detector",
     "monitored": True,
     "predicts": False,

@@ -84,7 +84,12 @@ def _stream(firmware: Firmware, kept: np.ndarray) -> tuple[bytes, Judged]:
     most = -(-max(MOST_SAMPLES, front_end.sensor_window) // hop)
     stream = sensed(front_end, stream[: min(len(stream) // hop, most) * hop])
     # Of firmware that learns its machine the detector is run, as in the self-test.
-    return stream.tobytes(), judge(replace(firmware, commissioning=None), stream)
+    firmware = replace(firmware, commissioning=None)
+    modes = getattr(firmware.decider, "modes", None)
+    # The program is given one value, of the first mode that has a threshold.
+    unit = 1.0 if modes is None else modes.ranges.resolution or 1.0
+    speed = None if modes is None else np.full(len(stream), modes.ranges.middle(modes.first) * unit)
+    return stream.tobytes(), judge(firmware, stream, speed=speed)
 
 
 def _stream_of_sources(firmware: Firmware, front_end: JoinedFrontEnd, kept: np.ndarray) -> tuple[bytes, Judged]:

@@ -68,7 +68,12 @@ def assembled(
         own = {"machine": machine, "inside": _inside(folder, path)}
         source = (replaced or {}).get(template, template)
         around[path.format(name=name)] = render(source, {**whole, **own}, FOLDER).encode()
-    if not context.get("image_size") and context["stage"] not in ("predictor", "benchmark"):
+    # Examples read no speed.
+    if (
+        not context.get("image_size")
+        and not context.get("modes")
+        and context["stage"] not in ("predictor", "benchmark")
+    ):
         around |= {
             f"examples/{file}": render(f"examples/{file}.j2", whole, FOLDER).encode() for file in layout.examples
         }

@@ -12,10 +12,10 @@ import numpy as np
 from micro.datasets.pieces import evenly_spaced
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.labeler import Labeler
-from micro.detection.outcome import Decider, decided
+from micro.detection.outcome import Decider
 from micro.detection.recognizer import Recognizer
 from micro.emission.c_text import c_array, c_string
-from micro.emission.detector import detector_files
+from micro.emission.detector import detector_files, modes_context
 from micro.emission.diagnosis import diagnosis_files
 from micro.emission.estimator import estimator_files
 from micro.emission.labeler import labeler_files
@@ -25,13 +25,14 @@ from micro.emission.vibration import vibration_files
 from micro.errors import RunError
 from micro.firmware.boards import BOARDS, MACHINES, PLAIN_STAGE
 from micro.firmware.diagnosis import diagnosis_context, require_room
+from micro.firmware.expected import expected
 from micro.firmware.layout import Runtime, assembled
 from micro.firmware.pixels import pixels_context
 from micro.firmware.printed import csv_cell, printed, printed_name
 from micro.firmware.text_project import text_project
 from micro.firmware.vibration import vibration_context
 from micro.program.real_time import RealTime, ring_of
-from micro.runs.device import Firmware, faults_of, load_firmware, observe
+from micro.runs.device import Firmware, faults_of, load_firmware
 from micro.runs.finished import read_run
 from micro.runs.publish import write_folder
 from micro.runs.real_time import real_times
@@ -273,7 +274,7 @@ def _context(
         "hops": firmware.hops is not None,
         "block": _block(front_end.sensor_hop),
         "samples": [c_array(_sample_type(fixed), "", window).rows for window in sensed_of(samples)],
-        **_expected(firmware, samples),
+        **expected(firmware, samples),
         "vibration": vibration_context(firmware.vibration, sensed_of(samples)),
         "diagnosis": diagnosis_context(firmware.diagnosis, sensed_of(samples)),
         "title": layout.title,
@@ -321,23 +322,7 @@ def _stage(decider: Decider) -> dict[str, Any]:
             "label_names": decider.label_names,
             "headers": [c_string(f",{csv_cell(f'raw {each}')}") for each in decider.label_names],
         }
-    # A classifier's margin is no anomaly score, of which a baseline was kept.
-    return {**PLAIN_STAGE, "monitored": decider.score.kind != "margin", "predicts": bool(decider.score.places)}
-
-
-def _expected(firmware: Firmware, samples: Frames) -> dict[str, Any]:
-    """What the last stage computes for each window after a reset; features, outputs and score are 0 for a sensor fault."""
-    seen = observe(firmware, samples)
-    parts = (seen.features, seen.outputs, seen.faulty)
-    # Each window by itself, as after a reset.
-    each = [decided(firmware.decider, *(part[n : n + 1] for part in parts)) for n in range(len(samples))]
-    features, outputs = (part.reshape(len(samples), -1) for part in parts[:2])
-    return {
-        "outputs": outputs.shape[1],
-        "features": [c_array("int8_t", "", row).rows for row in features],
-        "model_outputs": [c_array("int8_t", "", row).rows for row in outputs],
-        "scores": [one.scores[0].tolist() for one in each],
-        "classes": [int(one.classes[0]) for one in each],
-        "masks": [int(one.labels[0]) for one in each],
-        "statuses": [one.statuses[0].name for one in each],
-    }
+    # A classifier's margin is no anomaly score, of which a baseline was kept; logs do not tell operating modes.
+    monitored = decider.score.kind != "margin" and decider.modes is None
+    modes = modes_context(decider.modes)
+    return {**PLAIN_STAGE, "monitored": monitored, "predicts": bool(decider.score.places), "modes": modes}

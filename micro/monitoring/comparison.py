@@ -115,6 +115,10 @@ def monitor(
             f"{folder} has [commissioning]: each device learns a scaling and a threshold of its own, so that its scores cannot "
             "be compared with those of the run"
         )
+    if report.detector is not None and report.detector.modes is not None:
+        raise RunError(
+            f"{folder} has a threshold for each operating mode, which a log does not tell: it is not monitored"
+        )
     reference = calibration_sessions(folder)
     read = _read(log, report, reference, every, device)
     features = (calibration_features(folder, read.columns, log), read.features) if read.columns else None

@@ -78,6 +78,8 @@ def _detector_and_threshold(
     """The run's detector and the threshold to set; RunError where one is missing, or where the log is another run's."""
     if report.detector is None or report.threshold is None:
         raise RunError(f"{folder} has no detector whose threshold could change")
+    if report.detector.modes is not None:
+        raise RunError(f"{folder} has a threshold for each operating mode: run it again with more recordings")
     if monitoring.advice != "recalibrate" or monitoring.recalibrated is None:
         raise RunError(f"nothing to recalibrate: {monitoring.advice}: {monitoring.why}")
     if monitoring.threshold != report.threshold:

@@ -11,7 +11,7 @@ import numpy as np
 from micro.config import Config
 from micro.datasets.recording import stream_windows
 from micro.detection.commissioning import Commissioning
-from micro.detection.detector import Detector, Status
+from micro.detection.detector import Detector, Status, require_modes
 from micro.detection.estimator import Estimate, Estimator, Estimators
 from micro.detection.labeler import Labeler, Labeling, reported_labels
 from micro.detection.outcome import Decider, decided, real_scores
@@ -122,17 +122,22 @@ class Firmware:
 
 
 def simulate(
-    run_folder: str | Path, samples: np.ndarray, sources: Mapping[str, np.ndarray] | None = None
+    run_folder: str | Path,
+    samples: np.ndarray,
+    sources: Mapping[str, np.ndarray] | None = None,
+    speed: np.ndarray | None = None,
 ) -> list[Decision]:
     """The firmware's decisions on a recording, the same as the emitted C's.
 
     Args:
         samples: (n, channels) or (n,) in the unit of training; for a 'fixed' front end also int16, as the converter gives them.
         sources: Of a run with further sources the samples of each by its name, at its rate and from the same moment on.
+        speed: Of a run with operating modes the value of its column at each sample, (n,), in the column's unit.
 
     Raises:
         RunError: If the folder is no finished run or has no firmware.
-        ValueError: For samples of another shape, or a source too many or too few.
+        ValueError: For samples or a speed of another shape, a source too many or too few, or a speed that is missing or of no
+            use.
 
     Examples:
         >>> samples = np.random.default_rng(0).normal(size=(8192, 1))
@@ -142,15 +147,19 @@ def simulate(
         ...     print(error)
         runs/pump is not a finished run: ...
     """
-    return decisions(load_firmware(run_folder), samples, sources)
+    return decisions(load_firmware(run_folder), samples, sources, speed)
 
 
 def decisions(
-    firmware: Firmware, samples: np.ndarray, sources: Mapping[str, np.ndarray] | None = None
+    firmware: Firmware,
+    samples: np.ndarray,
+    sources: Mapping[str, np.ndarray] | None = None,
+    speed: np.ndarray | None = None,
 ) -> list[Decision]:
     """As `simulate`, of firmware at hand."""
     front_end = firmware.front_end
-    judged = judge(firmware, _columns(samples, front_end.channels, "samples"), _in_time(front_end, sources or {}))
+    columns = _columns(samples, front_end.channels, "samples")
+    judged = judge(firmware, columns, _in_time(front_end, sources or {}), speed)
     ends = front_end.sensor_window - 1 + front_end.sensor_hop * np.arange(len(judged.faulty))
     real, names = real_scores(firmware.decider, judged.scores), getattr(firmware.decider, "class_names", ())
     if isinstance(firmware.decider, Estimators | Labeler):
@@ -213,19 +222,26 @@ class Judged(Observed):
     labels: np.ndarray
 
 
-def judge(firmware: Firmware, samples: np.ndarray, sources: Sequence[tuple[np.ndarray, np.ndarray]] = ()) -> Judged:
+def judge(
+    firmware: Firmware,
+    samples: np.ndarray,
+    sources: Sequence[tuple[np.ndarray, np.ndarray]] = (),
+    speed: np.ndarray | None = None,
+) -> Judged:
     """Every window of samples (n, channels) in the unit of training, or int16 for a 'fixed' front end.
 
-    `sources` are, for each further one, its samples and before which main sample each comes: (m, channels), (m,) int.
+    `sources` are, for each further one, its samples and before which main sample each comes: (m, channels), (m,) int; `speed`
+    is the value at each sample by which operating modes are told apart, (n,).
     """
     front_end = firmware.front_end
+    modes = _modes_of(firmware, speed, len(samples))
     frames = stream_windows(samples, front_end)
     if isinstance(front_end, JoinedFrontEnd):
         frames = streamed(front_end, main_of(frames), sources)
     if firmware.commissioning is not None:
         return _commissioned(firmware, firmware.commissioning, counts_of(front_end, frames))
-    seen = observe(firmware, counts_of(front_end, frames))
-    outcome = decided(firmware.decider, seen.features, seen.outputs, seen.faulty)
+    seen = observe(firmware, counts_of(front_end, frames), modes)
+    outcome = decided(firmware.decider, seen.features, seen.outputs, seen.faulty, modes)
     found = (outcome.scores, outcome.statuses, outcome.classes, outcome.labels)
     return Judged(seen.faulty, seen.features, seen.outputs, *found)
 
@@ -244,6 +260,19 @@ def _commissioned(firmware: Firmware, commissioning: Commissioning, frames: Fram
     return Judged(*seen, np.full(len(frames), NO_CLASS), none)
 
 
+def _modes_of(firmware: Firmware, speed: np.ndarray | None, count: int) -> np.ndarray | None:
+    """The operating mode of each window; None of firmware without modes."""
+    modes = getattr(firmware.decider, "modes", None)
+    if modes is None or speed is None:
+        require_modes(firmware.decider, speed)
+        return None
+    values = np.asarray(speed)
+    if values.shape != (count,):
+        raise ValueError(f"speed must have shape ({count},), a value for each sample, got {values.shape}")
+    window, hop = firmware.front_end.window, firmware.front_end.hop
+    return np.asarray(modes.ranges.of_windows(values, np.arange(0, max(0, count - window + 1), hop), window))
+
+
 def faults_of(decider: Decider, frames: Frames) -> np.ndarray:
     """As `faults`, of the sensor's own samples; of joined windows those of the further sources too, in their order."""
     faulty = faults(decider, sensed_of(frames))
@@ -255,9 +284,12 @@ def faults_of(decider: Decider, frames: Frames) -> np.ndarray:
     return faulty
 
 
-def observe(firmware: Firmware, frames: Frames) -> Observed:
-    """Front end and model of windows, (n, window, channels), in counts for a 'fixed' front end."""
+def observe(firmware: Firmware, frames: Frames, modes: np.ndarray | None = None) -> Observed:
+    """Front end and model of windows, (n, window, channels), in counts for a 'fixed' front end; `modes` are their operating
+    modes, of a detector that has some. Windows that it does not judge by these are at fault as well."""
     faulty = faults_of(firmware.decider, frames)
+    if modes is not None and isinstance(firmware.decider, Detector) and firmware.decider.modes is not None:
+        faulty = np.where(faulty != 0, faulty, firmware.decider.modes.faults(modes))
     good = faulty == 0
     graph = read(firmware.tflite)
     shapes = (firmware.front_end.shape, graph.tensors[graph.outputs[0]].shape)

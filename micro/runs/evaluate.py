@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from micro.detection.residual import measured, taken
 from micro.detection.score import Score, reconstruction_score, residual_score
 from micro.detection.threshold import Threshold, calibrate, reconstruction_error
 from micro.runs.label_figures import combined, exact, figures_of_labels, state_of
+from micro.runs.mode_figures import limits_by_mode, thresholds_by_mode
 from micro.runs.number_figures import half_widths, number_figures, number_row
 from micro.runs.report_parts import METRICS, Metrics, Moved, RecordingReport, SoftTargets
 from micro.runs.text_figures import text_figures, text_rows
@@ -46,7 +47,8 @@ class Evaluation:
     numbers are (n, targets), logits of several labels (n, labels).
 
     `healthy` are the anomaly scores of the held-out healthy windows that the threshold was calibrated on; `half_widths` are
-    those of the intervals of a regression's numbers, with what each guarantees.
+    those of the intervals of a regression's numbers, with what each guarantees. `by_mode` are the thresholds of operating
+    modes, None of one without, where there are some; the figures are by these, and `threshold` is that of all modes together.
     """
 
     metrics: Metrics
@@ -54,6 +56,12 @@ class Evaluation:
     threshold: Threshold | None = None
     healthy: np.ndarray | None = None
     half_widths: tuple[tuple[float, str], ...] = ()
+    by_mode: tuple[Threshold | None, ...] = ()
+
+    def limits(self, modes: np.ndarray | None) -> np.ndarray | float:
+        """The threshold of each window by its mode, (n,); that of all windows where there are no modes."""
+        assert self.threshold is not None
+        return self.threshold.value if modes is None else limits_by_mode(self.by_mode, modes)
 
 
 def evaluate(judge: Judge, data: Prepared, config: Config) -> Evaluation:
@@ -82,8 +90,10 @@ def evaluate(judge: Judge, data: Prepared, config: Config) -> Evaluation:
     threshold = calibrate(healthy, detect.false_alarm_rate, detect.method)
     known = data.test.labels >= 0
     labels = data.test.labels[known]
-    rates = alarm_rates(labels, outputs[known], threshold.value)
-    return Evaluation({"auc": auc(labels, outputs[known]), **rates}, outputs, threshold, healthy)
+    found = Evaluation({}, outputs, threshold, healthy, by_mode=thresholds_by_mode(healthy, data, config))
+    above = outputs - found.limits(data.test.modes)
+    rates = alarm_rates(labels, above[known], 0.0)
+    return replace(found, metrics={"auc": auc(labels, outputs[known]), **rates})
 
 
 def keras_judge(model: keras.Model, task: Task, predicted: Sequence[int] = ()) -> Judge:
@@ -255,9 +265,10 @@ def _rates(
         return {"accuracy": float(np.mean(scores == label))}
     assert evaluation.threshold is not None
     judging = detector or stand_in(evaluation.threshold)
-    statuses = decide(judging, in_units(scores, judging.score.unit))
+    modes = None if data.test.modes is None else data.test.modes[places]
+    statuses = decide(judging, in_units(scores, judging.score.unit), None, modes)
     return {
-        "above_threshold": float(np.mean(scores > evaluation.threshold.value)),
+        "above_threshold": float(np.mean(scores > evaluation.limits(modes))),
         "alarms": float(np.mean([status == Status.ALARM for status in statuses])),
     }
 

@@ -13,7 +13,7 @@ import numpy as np
 from micro.config import Config
 from micro.datasets.prepared import Prepared
 from micro.detection.commissioning import LIMIT_FRACTION, THRESHOLD_FRACTION, Commissioning
-from micro.detection.detector import Detector, make_detector, stand_in
+from micro.detection.detector import Detector, make_detector, stand_in, with_modes
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.fleet_prior import fleet_prior
 from micro.detection.labeler import NEVER as NO_LABEL_ABOVE
@@ -35,9 +35,14 @@ from micro.tflite.integers import quantize_inputs
 
 
 def chip_detector(
-    config: Config, data: Prepared, tflite: Written, threshold: Threshold | None
+    config: Config,
+    data: Prepared,
+    tflite: Written,
+    threshold: Threshold | None,
+    by_mode: Sequence[Threshold | None] = (),
 ) -> ReportedDetector | None:
-    """The firmware's detector, with its threshold in real units; None for models that are not int8."""
+    """The firmware's detector, with its threshold in real units; None for models that are not int8. `by_mode` are the
+    thresholds of operating modes, where there are some."""
     graph = read(tflite)
     if graph.tensors[graph.inputs[0]].dtype != "int8" or config.recognizes:
         return None
@@ -49,7 +54,10 @@ def chip_detector(
         threshold = Threshold(0.0, "the most likely class is a fault")
     else:
         score = detector_score(tflite, data.predicted)
-    return reported(make_detector(score, threshold, **settings), threshold.value)
+    detector = make_detector(score, threshold, **settings)
+    if data.ranges is not None:
+        detector = with_modes(detector, data.ranges, by_mode, clear_threshold=settings["clear_threshold"])
+    return reported(detector, threshold.value)
 
 
 def chip_commissioning(config: Config, data: Prepared, detector: Detector | None) -> Commissioning | None:

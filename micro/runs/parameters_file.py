@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from micro.detection.detector import Detector
+from micro.detection.modes import NO_THRESHOLD
 from micro.detection.record import Parameters
 from micro.emission.parameters import parameters_of
 from micro.errors import RunError
@@ -24,7 +26,8 @@ FIXED_IN_FIRMWARE = ("min_hits", "history", "clear_after", "saturation", "max_sa
 
 @dataclass(frozen=True)
 class Update:
-    """What a record changes in a device: thresholds in real units, and how many of the features get another scaling.
+    """What a record changes in a device: thresholds in real units, of operating modes one each (NaN of a mode without one), and
+    how many of the features get another scaling.
 
     Examples:
         >>> from pathlib import Path
@@ -35,17 +38,16 @@ class Update:
 
     path: Path
     counter: int
-    former_threshold: float
-    threshold: float
+    former_threshold: float | tuple[float, ...]
+    threshold: float | tuple[float, ...]
     rescaled: int
     features: int
 
     @property
     def says(self) -> str:
         """What changes, in words."""
-        threshold = f"threshold {self.former_threshold:.6g} to {self.threshold:.6g}"
-        if self.former_threshold == self.threshold:
-            threshold = f"threshold {self.threshold:.6g} as it was"
+        before, after = _spelled(self.former_threshold), _spelled(self.threshold)
+        threshold = f"threshold {after} as it was" if before == after else f"threshold {before} to {after}"
         return f"{threshold}, scaling of {self.rescaled} of {counted(self.features, 'feature')}"
 
 
@@ -103,9 +105,19 @@ def usual_counter(report: RunReport) -> int:
     return 1 if report.recalibration is None else report.recalibration.times
 
 
-def _real_threshold(firmware: Firmware) -> float:
+def _real_threshold(firmware: Firmware) -> float | tuple[float, ...]:
     assert isinstance(firmware.decider, Detector)
-    return firmware.decider.threshold * firmware.decider.score.unit
+    modes, unit = firmware.decider.modes, firmware.decider.score.unit
+    if modes is None:
+        return firmware.decider.threshold * unit
+    return tuple(math.nan if alarm == NO_THRESHOLD else alarm * unit for alarm, _ in modes.thresholds)
+
+
+def _spelled(threshold: float | tuple[float, ...]) -> str:
+    """A threshold in words, of operating modes one behind the other."""
+    if isinstance(threshold, tuple):
+        return " | ".join("none" if math.isnan(each) else f"{each:.6g}" for each in threshold)
+    return f"{threshold:.6g}"
 
 
 def _with_detector(folder: Path) -> Firmware:

@@ -125,7 +125,8 @@ def train_and_report(config: Config, data: Sequence[Prepared], folder: RunFolder
 def _finish(results: RunResults, working: Path) -> RunReport:
     """Verify, emit and report the deployed student."""
     config, data, tflite = results.config, results.data, results.deployed.written
-    threshold = results.chosen.evaluations["student_int8"].threshold
+    evaluation = results.chosen.evaluations["student_int8"]
+    threshold = evaluation.threshold
     parity = _verified(results.chosen, data, tflite)
     streamed, streaming = _streamed(config, data, tflite)
     if streamed is None:
@@ -140,9 +141,9 @@ def _finish(results: RunResults, working: Path) -> RunReport:
         files = generate(streamed, working / "firmware", config.firmware.name)
         streamed.save(working / STEP)
     _keep(results.chosen, data, working)
-    detector = chip_detector(config, data, tflite, threshold)
+    detector = chip_detector(config, data, tflite, threshold, evaluation.by_mode)
     recognizer = chip_recognizer(config, data, tflite)
-    estimator = chip_estimator(config, data, tflite, results.chosen.evaluations["student_int8"].half_widths)
+    estimator = chip_estimator(config, data, tflite, evaluation.half_widths)
     labeler = chip_labeler(config, data, tflite)
     predictor = chip_predictor(data, tflite, results.chosen.embedding)
     no_project = not_for_a_chip(config, detector or recognizer or labeler or estimator or predictor)

@@ -26,6 +26,7 @@ from micro.runs.evaluate import by_origin, chip_judge, soft_targets
 from micro.runs.firmware_files import judging
 from micro.runs.fold_reports import divided, fold_reports, mean_of, windows_of
 from micro.runs.fold_teacher import note_of_folds
+from micro.runs.mode_figures import mode_rows
 from micro.runs.recipe_choice import RecipeChoice
 from micro.runs.repeats import compare, summarize
 from micro.runs.report.costs import graph_rows
@@ -147,6 +148,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         by_class=emitted.by_class,
         by_label=emitted.by_label,
         recognized=emitted.recognized,
+        **_of_modes(results),
         parameters=Parameters(
             teacher=None if teacher is None else teacher.count_params(), student=_parameters(results)
         ),
@@ -276,6 +278,13 @@ def _budget(config: Config, model: Model, predictor: Predictor | None) -> Budget
         return None
     broken = exceeded(budget, model, 0 if predictor is None else predictor.table_bytes)
     return BudgetReport(**budget.model_dump(), fits=not broken, broken=broken)
+
+
+def _of_modes(results: RunResults) -> dict[str, Any]:
+    """The deployed student by operating mode, where there are modes."""
+    evaluation = results.chosen.evaluations["student_int8"]
+    rows = mode_rows(evaluation.scores, evaluation.by_mode, results.data)
+    return {"by_mode": rows} if rows else {}
 
 
 def _by_origin(results: RunResults, emitted: Emitted) -> tuple[RecordingReport, ...]:

@@ -20,6 +20,7 @@ from micro.runs.bearing_report import BearingReport
 from micro.runs.chip_report import BudgetReport, StreamingReport, TimeReport
 from micro.runs.emulated import Emulated
 from micro.runs.fold_parts import FoldReport, merged
+from micro.runs.mode_report import ModeReport
 from micro.runs.recipe_choice import RecipeChoice
 from micro.runs.report_parts import (
     METRICS,
@@ -73,6 +74,7 @@ class RunReport(Part):
         by_class: Of a recognizer, window by window.
         by_label: Of a labeler, label by label.
         recognized: Of a recognizer, as it counts.
+        by_mode: Of a detector with operating modes, mode by mode; `threshold` is that of all modes together then.
         sparsity: Fraction of the student's weights that are zero.
         seeds: Metrics by seed; the first seed's student is deployed.
         folds: Of a cross-validation, what each tested; the first fold's first seed is deployed then.
@@ -117,6 +119,7 @@ class RunReport(Part):
     by_class: tuple[ClassReport, ...] = ()
     by_label: tuple[LabelReport, ...] = ()
     recognized: RecognizedReport | None = None
+    by_mode: tuple[ModeReport, ...] = ()
     parameters: Parameters
     sparsity: float = 0.0
     stages: tuple[StageReport, ...] = ()
@@ -270,5 +273,5 @@ class RunReport(Part):
 
 def reported(detector: Detector, real_threshold: float) -> ReportedDetector:
     """A detector as a report keeps it."""
-    fields = {**asdict(detector), "score": detector.score}
+    fields = {**asdict(detector), "score": detector.score, "modes": detector.modes}
     return ReportedDetector(**fields, real_threshold=real_threshold)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +16,6 @@ from micro.config import (
     RegressionData,
     RigData,
     TableData,
-    probability_column,
-    result_columns,
 )
 from micro.datasets import table
 from micro.datasets.filtered import filtered
@@ -29,11 +25,13 @@ from micro.datasets.pieces import Targets
 from micro.datasets.recording import Recording, cut
 from micro.datasets.regression import load_to_score
 from micro.datasets.sources import join
+from micro.datasets.speeds import modes_of
 from micro.datasets.split import file_scalings
 from micro.datasets.views import Views
 from micro.detection.detector import Detector, Status, decide
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.recognizer import NO_CLASS, Recognizer, recognize
+from micro.detection.sensor import Fault
 from micro.errors import DataError, RunError
 from micro.runs.bearing_report import lines_of
 from micro.runs.finished import read_run
@@ -44,8 +42,8 @@ from micro.runs.student_scores import Student, load_student, scores_in_parts
 from micro.signal import AnyFrontEnd, Scaling
 
 FAULT = "sensor fault"
-# Significant digits of estimates in a table: an offset may be large beside what changes.
-NUMBER_DIGITS = 10
+# What is said of windows that a detector with operating modes does not judge.
+NOT_JUDGED = {int(Fault.MACHINE_OFF): "machine off", int(Fault.UNKNOWN_MODE): "unknown mode"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Scored:
             score or a threshold.
         alarm: Whether the detector is in alarm after it, as the firmware is: k of the last n windows of its file.
         result: 'alarm' or 'ok', a classifier's likeliest class, the labels that are likelier than not, joined by '+', 'none'
-            where there are none, 'estimate', or 'sensor fault'.
+            where there are none, 'estimate', 'sensor fault', or of operating modes 'machine off' or 'unknown mode'.
         recognized: The class that the firmware's recognizer reports after it, '' where it reports none; None where the
             firmware has no recognizer.
         low, high: Ends of the interval around a regression's number.
@@ -140,6 +138,7 @@ def score_read(given: ToScore) -> tuple[tuple[Scored, ...], tuple[str, ...]]:
                 recording.rows[starts],
                 begins_of(recording, starts),
                 *scores_in_parts(student, features, recording, frames, given.scalings.get(recording.name)),
+                _modes(student, recording, starts, features.window),
             )
             by_file.setdefault(recording.name, []).append(stretch)
     if not by_file:
@@ -185,7 +184,9 @@ def read_to_score(run_folder: str | Path, files: Sequence[str | Path], *, channe
     if isinstance(config.data, RegressionData):
         recordings, found, notes = load_to_score(config.data, window, channels, names)
     else:
-        recordings, found, notes = table.load(tables, window, channels, names)
+        last = config.features.speed_column is not None
+        speed = config.features.speed_column if config.modes is None else config.modes.column
+        recordings, found, notes = table.load(tables, window, channels, names, speed, last=last)
     if not channels and len(found) != 1:
         raise RunError(
             f"the run has one channel, the files have {len(found)}: {', '.join(found)}; name one with --channel"
@@ -230,16 +231,28 @@ def _require_alike(recording: Recording, rate: float | None, size: tuple[int, in
         )
 
 
+def _modes(student: Student, recording: Recording, starts: np.ndarray, window: int) -> np.ndarray:
+    """The operating mode of each window; 0 where there are none."""
+    modes = getattr(student.decider, "modes", None)
+    found = modes_of(None if modes is None else modes.ranges, recording, starts, window)
+    return np.zeros(len(starts), int) if found is None else found
+
+
 def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: Student) -> Iterator[Scored]:
     """A file's windows in their order, with what a detector or recognizer reports that is reset for it."""
-    rows, seconds, scores, raw, faulty, likeliest, candidates = (np.concatenate(parts) for parts in zip(*stretches))
+    rows, seconds, scores, raw, faulty, likeliest, candidates, modes = map(np.concatenate, zip(*stretches))
     decider = student.decider
     alarms: list[bool | None] = [None] * len(rows)
     above: list[bool | None] = [None] * len(rows)
     recognized: list[str | None] = [None] * len(rows)
     if isinstance(decider, Detector):
-        alarms = [status == Status.ALARM for status in decide(decider, raw, faulty)]
-        above = (raw > decider.threshold).tolist()
+        of_modes, limits = decider.modes, np.array(decider.threshold)
+        if of_modes is not None:
+            faulty = np.where(faulty != 0, faulty, of_modes.faults(modes))
+            limits = of_modes.limits(modes)[:, 0]
+        statuses = decide(decider, raw, faulty, None if of_modes is None else modes)
+        alarms = [status == Status.ALARM for status in statuses]
+        above = (raw > limits).tolist()
     elif isinstance(decider, Recognizer):
         reported = recognize(decider, candidates, faulty)[1]
         recognized = ["" if number == NO_CLASS else decider.class_names[number] for number in reported]
@@ -253,7 +266,8 @@ def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: St
             yield Scored(*where, None, None, None, result, labels=found.labels, reported=found.reported)
             continue
         if fault:
-            yield Scored(*where, None, None, None, FAULT, recognized[place], numbers=_numbers(student, None))
+            why = NOT_JUDGED.get(int(fault), FAULT)
+            yield Scored(*where, None, None, None, why, recognized[place], numbers=_numbers(student, None))
             continue
         if isinstance(student.target, Targets):
             yield Scored(*where, None, None, None, "estimate", numbers=_numbers(student, scores[place].tolist()))
@@ -278,47 +292,6 @@ def _numbers(student: Student, found: Sequence[float] | None) -> tuple[Numbered,
         return tuple(Numbered(name, number) for name, number in zip(names, found, strict=True))
     ends = student.decider.intervals(found)
     return tuple(Numbered(name, number, *pair) for name, number, pair in zip(names, found, ends, strict=True))
-
-
-def to_csv(scored: Sequence[Scored]) -> bytes:
-    """Rows of file, row, seconds, score, above_threshold, alarm and result, with a header.
-
-    Those of a recognizer have `recognized` as well, those of an estimator `low` and `high`, and those of several numbers each
-    number, `NAME low` and `NAME high`; those of several labels have the probability of each, and `reported`.
-    """
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    last = [name for name in ("recognized", "low", "high") if any(getattr(s, name) is not None for s in scored)]
-    first = scored[0] if scored else None
-    numbers = [name for one in (first.numbers if first else ()) for name in result_columns(one.name)[1:]]
-    numbers += [probability_column(one.name) for one in (first.labels if first else ())]
-    is_reported = any(s.reported is not None for s in scored)
-    writer.writerow(
-        (
-            "file",
-            "row",
-            "seconds",
-            "score",
-            "above_threshold",
-            "alarm",
-            "result",
-            *last,
-            *numbers,
-            *["reported"] * is_reported,
-        )
-    )
-    for s in scored:
-        digits = 6 if s.low is None else NUMBER_DIGITS
-        value = "" if s.score is None else f"{s.score:.{digits}g}"
-        flags = ("" if flag is None else int(flag) for flag in (s.above_threshold, s.alarm))
-        more = (f"{cell:.{digits}g}" if isinstance(cell := getattr(s, name), float) else cell for name in last)
-        seconds = "" if s.seconds is None else f"{s.seconds:.6f}"
-        each = [cell for one in s.numbers for cell in (one.number, one.low, one.high)]
-        cells = ["" if cell is None else f"{cell:.{NUMBER_DIGITS}g}" for cell in each]
-        cells += ["" if one.probability is None else f"{one.probability:.6f}" for one in s.labels]
-        reported = [s.reported] * is_reported
-        writer.writerow((s.file, s.row, seconds, value, *flags, s.result, *more, *cells, *reported))
-    return out.getvalue().encode()
 
 
 def _table_config(config: Config, report: RunReport, files: Sequence[str | Path], channel: str | None) -> TableData:

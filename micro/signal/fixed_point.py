@@ -7,10 +7,12 @@ import math
 
 import numpy as np
 
+from micro.signal import shaft_orders
 from micro.signal.bands import mel_bins
 from micro.signal.fourier import circle, mirrored, quarter_cosine, squared_bins
 from micro.signal.scaling import Scaling
-from micro.signal.spec import Spec
+from micro.signal.shaft_orders import FRACTION, Shaft, bin_of, edges_at, ends, positions_by_levels
+from micro.signal.spec import Kind, Spec
 
 SAMPLE_FRACTION = 10  # fraction bits of samples at work
 LEVEL_FRACTION = 8  # of statistics
@@ -20,15 +22,18 @@ ONE = 1 << 30  # of cosines and tapers
 # log2 of the smallest mean power that differs from silence, in counts squared.
 SILENCE = -10
 LOG10_2 = round(math.log10(2) * (1 << LOG_FRACTION))
+# Fraction bits of the factor from counts of a speed to bins.
+SPEED_FRACTION = 24
+MOST_LEVEL = round(shaft_orders.MOST_DB / 10 / math.log10(2) * (1 << shaft_orders.LEVEL_FRACTION))
 FRACTIONS = {"statistics": LEVEL_FRACTION, "raw": SAMPLE_FRACTION}
 
 
 def fractions(spec: Spec) -> np.ndarray:
     """Fraction bits of each feature along the last axis."""
     if spec.kinds == ("raw",):
-        return np.full(spec.channels, SAMPLE_FRACTION)
+        return np.full(spec.measured, SAMPLE_FRACTION)
     one = [np.full(spec.size_of(kind), FRACTIONS.get(kind, LOG_FRACTION)) for kind in spec.kinds]
-    return np.tile(np.concatenate(one), spec.channels)
+    return np.tile(np.concatenate(one), spec.measured)
 
 
 def scaling_constants(scaling: Scaling, scale: float, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -132,11 +137,40 @@ def _spectrum(spec: Spec, x: np.ndarray) -> np.ndarray:
 
 
 def _envelope(spec: Spec, x: np.ndarray) -> np.ndarray:
-    x = detrended(spec, x)
+    return _energies(spec, *power_spectrum(spec, _enveloped(spec, detrended(spec, x))), spec.edges("envelope"))
+
+
+def _enveloped(spec: Spec, x: np.ndarray) -> np.ndarray:
+    """Absolute steps of windows without trend, less their mean."""
     envelope = np.abs(x[:, 1:] - x[:, :-1])
     envelope = np.concatenate([envelope[:, :1], envelope], axis=1)
-    envelope = envelope - (envelope.sum(axis=1) // spec.length)[:, None]
-    return _energies(spec, *power_spectrum(spec, envelope), spec.edges("envelope"))
+    return envelope - (envelope.sum(axis=1) // spec.length)[:, None]
+
+
+def ordered(spec: Shaft, kind: Kind, x: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Energies of 'spectrum' or 'envelope' in bands of orders, at these positions of the speed, (n,)."""
+    x = detrended(spec, x)
+    power, exponent = power_spectrum(spec, x if kind == "spectrum" else _enveloped(spec, x))
+    sums = np.concatenate([np.zeros((len(power), 1), np.uint64), np.cumsum(power, axis=1, dtype=np.uint64)], axis=1)
+    at = np.take_along_axis(sums, edges_at(spec, kind, positions) - 1, axis=1)
+    return _log_energies(at[:, 1:] - at[:, :-1], exponent)
+
+
+def positions(spec: Shaft, frames: np.ndarray) -> np.ndarray:
+    """Where the speed stands in the spectra of windows, (n, window, channels) -> (n,) int64."""
+    if spec.orders == "channel":
+        factor = speed_factor(spec)
+        found = (frames[:, :, -1].astype(np.int64).sum(axis=1) * factor) >> SPEED_FRACTION
+        return np.clip(found, *ends(spec))
+    power, _ = power_spectrum(spec, detrended(spec, np.ascontiguousarray(frames[:, :, 0], np.int64)))
+    levels = log2(power) >> (LOG_FRACTION - shaft_orders.LEVEL_FRACTION)
+    return positions_by_levels(spec, levels, MOST_LEVEL)
+
+
+def speed_factor(spec: Shaft) -> int:
+    """Position of the speed for a sum of counts of a window, with fraction bits."""
+    per_count = bin_of(spec, spec.speed_full_scale or 0.0) / 32768 / spec.length
+    return round(per_count * 2.0 ** (FRACTION + SPEED_FRACTION))
 
 
 def _mel(spec: Spec, x: np.ndarray) -> np.ndarray:

@@ -7,10 +7,12 @@ import math
 
 import numpy as np
 
+from micro.signal import shaft_orders
 from micro.signal.bands import mel_bins
 from micro.signal.fourier import circle, mirrored, quarter_cosine, squared_bins
 from micro.signal.scaling import Scaling
-from micro.signal.spec import Spec
+from micro.signal.shaft_orders import Shaft, bin_of, edges_at, positions_by_levels
+from micro.signal.spec import Kind, Spec
 
 F = np.float32
 # Added to energies before the logarithm: far below any sensor's noise, and finite on silence.
@@ -19,6 +21,7 @@ SILENCE_SQUARED = F(1e-24)
 LOG10_2 = F(math.log10(2))
 # 2 / ln(10) times the series of atanh.
 SERIES = tuple(F(2 / math.log(10) / n) for n in (1, 3, 5, 7, 9))
+MOST_LEVEL = round(shaft_orders.MOST_DB / 10 * (1 << shaft_orders.LEVEL_FRACTION))
 # Bits of 1 and of the square root of a half.
 ONE_BITS, ROOT_HALF_BITS = 0x3F800000, 0x3F3504F3
 
@@ -80,11 +83,44 @@ def _spectrum(spec: Spec, x: np.ndarray) -> np.ndarray:
 
 
 def _envelope(spec: Spec, x: np.ndarray) -> np.ndarray:
-    x = detrended(spec, x)
+    return _energies(spec, power_spectrum(spec, _enveloped(spec, detrended(spec, x))), spec.edges("envelope"))
+
+
+def _enveloped(spec: Spec, x: np.ndarray) -> np.ndarray:
+    """Absolute steps of windows without trend, less their mean."""
     envelope = np.abs(x[:, 1:] - x[:, :-1])
     envelope = np.concatenate([envelope[:, :1], envelope], axis=1)
-    envelope = envelope - (total(envelope) * F(1 / spec.length))[:, None]
-    return _energies(spec, power_spectrum(spec, envelope), spec.edges("envelope"))
+    return envelope - (total(envelope) * F(1 / spec.length))[:, None]
+
+
+def ordered(spec: Shaft, kind: Kind, x: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Energies of 'spectrum' or 'envelope' in bands of orders, at these positions of the speed, (n,)."""
+    x = detrended(spec, x)
+    power = power_spectrum(spec, x if kind == "spectrum" else _enveloped(spec, x))
+    edges, bins = edges_at(spec, kind, positions), np.arange(1, power.shape[1] + 1)
+    # To add 0 changes no sum.
+    bands = [
+        total(np.where((bins >= first[:, None]) & (bins < past[:, None]), power, F(0)))
+        for first, past in itertools.pairwise(edges.T)
+    ]
+    return log10(np.stack(bands, axis=1) * F(1 / spec.length) + SILENCE)
+
+
+def positions(spec: Shaft, frames: np.ndarray) -> np.ndarray:
+    """Where the speed stands in the spectra of windows, (n, window, channels) -> (n,) int64."""
+    if spec.orders == "channel":
+        mean = total(np.ascontiguousarray(frames[:, :, -1], F)) * F(1 / spec.length)
+        slow, fast = F(spec.slowest), F(spec.fastest)
+        within = np.where(mean > slow, np.where(mean < fast, mean, fast), slow)
+        return (within * F(speed_factor(spec))).astype(np.int64)
+    power = power_spectrum(spec, detrended(spec, np.ascontiguousarray(frames[:, :, 0], F)))
+    levels = (log10(power + SILENCE) * F(1 << shaft_orders.LEVEL_FRACTION)).astype(np.int64)
+    return positions_by_levels(spec, levels, MOST_LEVEL)
+
+
+def speed_factor(spec: Shaft) -> float:
+    """Position of a speed of 1 RPM."""
+    return bin_of(spec, 1.0) * (1 << shaft_orders.FRACTION)
 
 
 def _mel(spec: Spec, x: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -15,7 +16,8 @@ from micro.signal.joined_frames import FilteredFrames, Frames
 from micro.signal.requirements import LONGEST_FRAME as LONGEST_FRAME
 from micro.signal.requirements import require_settings
 from micro.signal.scaling import Scaling
-from micro.signal.spec import Arithmetic, Detrend, Kind, Taper
+from micro.signal.shaft_orders import bounds as order_bounds
+from micro.signal.spec import Arithmetic, Detrend, Kind, Orders, Taper
 
 # Kinds whose features are not bands.
 PARTS: dict[Kind, tuple[str, ...]] = {
@@ -62,6 +64,11 @@ class FrontEnd:
         frame_hop: Samples from one frame to the next, at least 1 and at most `frame`, which is the default.
         decimate: Samples of which one is kept, 1 to 16; windows, hops and frames count those that are kept.
         filter: Of the stream of samples that are kept, before windows are cut.
+        orders: Where the speed of a shaft comes from, of which `low`, `high` and `envelope_high` are multiples then, and no Hz:
+            'channel' for the mean of the last channel, in RPM, which has no features, or 'spectrum' for the speed whose
+            multiples stand out most in the first channel. None for bounds in Hz.
+        slowest, fastest: The range of speeds in RPM; one beyond it is taken for the nearest in it.
+        speed_full_scale: With 'channel' and 'fixed', the RPM of 32768 counts.
 
     Raises:
         ValueError: For settings that do not fit together.
@@ -98,6 +105,10 @@ class FrontEnd:
     frame_hop: int | None = None
     decimate: int = 1
     filter: Filter | None = None
+    orders: Orders | None = None
+    slowest: float | None = None
+    fastest: float | None = None
+    speed_full_scale: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", (self.kinds,) if isinstance(self.kinds, str) else tuple(self.kinds))
@@ -124,6 +135,11 @@ class FrontEnd:
     def sources(self) -> tuple[()]:
         """No further sources, which a joined front end has."""
         return ()
+
+    @property
+    def measured(self) -> int:
+        """Channels with features: all but that of a speed."""
+        return self.channels - 1 if self.orders == "channel" else self.channels
 
     @property
     def rate(self) -> float | None:
@@ -182,7 +198,7 @@ class FrontEnd:
         """Shape of one frame's features."""
         if self.kinds == ("raw",):
             return (self.length, self.channels)
-        return (self.channels * sum(self.size_of(kind) for kind in self.kinds),)
+        return (self.measured * sum(self.size_of(kind) for kind in self.kinds),)
 
     def size_of(self, kind: Kind) -> int:
         """Features of a kind, for one channel."""
@@ -215,17 +231,17 @@ class FrontEnd:
     def frame_names(self) -> tuple[str, ...]:
         """A name for each feature of a frame."""
         names = [f"{kind} {part}" for kind in self.kinds for part in self._parts(kind)]
-        if self.channels == 1:
+        if self.measured == 1:
             return tuple(names)
         # Samples are in the order they were taken, features channel by channel.
-        pairs = [(channel, name) for channel in range(self.channels) for name in names]
+        pairs = [(channel, name) for channel in range(self.measured) for name in names]
         if self.kinds == ("raw",):
             pairs = [(channel, name) for name in names for channel in range(self.channels)]
         return tuple(f"channel {channel}: {name}" for channel, name in pairs)
 
     def places_of(self, channels: Sequence[int]) -> tuple[int, ...]:
         """Where the features of some channels are along the last axis."""
-        each = 1 if self.kinds == ("raw",) else self.shape[-1] // self.channels
+        each = 1 if self.kinds == ("raw",) else self.shape[-1] // self.measured
         return tuple(each * channel + place for channel in sorted(channels) for place in range(each))
 
     def _parts(self, kind: Kind) -> list[str]:
@@ -233,6 +249,10 @@ class FrontEnd:
             return list(PARTS[kind])
         if kind == "raw":
             return [str(place) for place in range(self.length)]
+        if self.orders is not None and kind != "mel":
+            low, high, bands = order_bounds(self, kind)
+            corners = np.linspace(low, high, bands + 1)
+            return [f"{first:.4g} to {past:.4g} orders" for first, past in itertools.pairwise(corners)]
         if kind == "mel":
             bounds = list(zip(*mel_bins(self.mel())))
         else:
@@ -256,7 +276,11 @@ class FrontEnd:
             raise ValueError("arithmetic 'fixed' takes int16 samples; for others set full_scale")
         if not np.isfinite(samples).all():
             raise ValueError("samples are not finite, which an A/D converter cannot give")
-        return np.clip(np.round(samples * (32768.0 / self.full_scale)), -32768, 32767).astype(np.int16)
+        scale = np.full(self.channels, 32768.0 / self.full_scale)
+        if self.speed_full_scale is not None and samples.ndim > 1:
+            scale[-1] = 32768.0 / self.speed_full_scale
+        scaled = samples * (scale if samples.ndim > 1 else scale[0])
+        return np.clip(np.round(scaled), -32768, 32767).astype(np.int16)
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """Features of windows, float32; those of 'fixed' in counts instead of the samples' unit.
@@ -309,4 +333,14 @@ class FrontEnd:
         channels = [np.ascontiguousarray(x, dtype) for x in np.moveaxis(frames, -1, 0)]
         if self.kinds == ("raw",):
             return np.stack([arithmetic.detrended(self, x) for x in channels], axis=-1)
-        return np.concatenate([arithmetic.KINDS[kind](self, x) for x in channels for kind in self.kinds], axis=1)
+        if self.orders is None:
+            return np.concatenate([arithmetic.KINDS[kind](self, x) for x in channels for kind in self.kinds], axis=1)
+        positions = arithmetic.positions(self, frames)
+        parts = [
+            arithmetic.ordered(self, kind, x, positions)
+            if kind in ("spectrum", "envelope")
+            else arithmetic.KINDS[kind](self, x)
+            for x in channels[: self.measured]
+            for kind in self.kinds
+        ]
+        return np.concatenate(parts, axis=1)

@@ -89,6 +89,8 @@ class JoinedFrontEnd:
                 raise ValueError(f"{name}: sources are joined by rows of features; take no kind 'raw' and no frame")
             if front_end.conditioning.changes:
                 raise ValueError(f"{name}: sources are joined sample by sample; take no filter and no decimate")
+            if front_end.orders == "channel":
+                raise ValueError(f"{name}: a speed among the channels is for one source; take orders = 'spectrum'")
             if front_end.sample_rate is None:
                 raise ValueError(f"{name}: sources are joined in time; its sample rate must be known")
         for source in self.sources:

@@ -7,7 +7,8 @@ from typing import Protocol, get_args
 import numpy as np
 
 from micro.signal.conditioning import Conditioning
-from micro.signal.spec import Arithmetic, Detrend, Kind, Spec, Taper
+from micro.signal.shaft_orders import Shaft, require_orders
+from micro.signal.spec import Arithmetic, Detrend, Kind, Taper
 
 # Samples that are transformed at a time.
 LONGEST_FRAME = 4096
@@ -16,7 +17,7 @@ LONGEST_WINDOW = 2**22
 MOST_FRAMES = 4096
 
 
-class Settings(Spec, Protocol):
+class Settings(Shaft, Protocol):
     """Those of `micro.signal.FrontEnd`."""
 
     @property
@@ -74,6 +75,9 @@ def require_settings(spec: Settings) -> None:
     if spec.full_scale is not None and not 0 < spec.full_scale < np.inf:
         raise ValueError(f"full_scale must be above 0, got {spec.full_scale}")
     _ = spec.conditioning  # refuses what does not fit
+    require_orders(spec)
+    if spec.orders is not None:
+        return
     for kind in spec.kinds:
         if kind in ("spectrum", "envelope"):
             spec.edges(kind)

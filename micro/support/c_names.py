@@ -69,6 +69,7 @@ ENDINGS = (
     "_state",
     "_sample",
     "_status",
+    "_set_speed",
     "_app",
     "_benchmark",
 )

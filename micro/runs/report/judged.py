@@ -115,11 +115,15 @@ def scores(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str]
         chosen = logs[data.test.labels == label]
         if len(chosen):
             axes.hist(chosen, edges.tolist(), alpha=0.55, label=f"{name} ({len(chosen)})", color=color)
-    axes.axvline(np.log10(threshold), color="black", linewidth=1, label="threshold")
+    own = [each.value for each in evaluation.by_mode if each is not None] or [threshold]
+    for place, value in enumerate(own):
+        name = "threshold" if len(own) == 1 else "thresholds of the modes"
+        axes.axvline(np.log10(max(value, 1e-9)), color="black", linewidth=1, label=None if place else name)
     axes.set(xlabel="log10 of the int8 student's score", ylabel="test windows")
     axes.legend(frameon=False)
-    alarms = evaluation.scores > threshold
-    says = f"Scores of the test windows; {alarms.sum()} of {len(alarms)} lie above the threshold of {threshold:.4g}."
+    alarms = evaluation.scores > evaluation.limits(data.test.modes)
+    which = f"the threshold of {threshold:.4g}" if not evaluation.by_mode else "the threshold of their operating mode"
+    says = f"Scores of the test windows; {alarms.sum()} of {len(alarms)} lie above {which}."
     names = {0: "healthy", 1: "faulty", -1: "unknown"}
     states = [names[label] for label in data.test.labels.tolist()]
     kept = {"recording": list(data.test.origins), "state": states, "score": evaluation.scores.tolist()}

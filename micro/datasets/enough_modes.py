@@ -1,0 +1,57 @@
+"""Whether each operating mode has healthy windows enough for its threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from micro.config import Config
+from micro.datasets.pieces import Parts, Piece
+from micro.detection.threshold import fewest_scores
+from micro.errors import DataError
+from micro.support.wording import are, counted
+
+
+def with_known_modes(parts: Parts, config: Config) -> Parts:
+    """Parts whose modes all have calibration windows enough; as the config says, windows of the others are left out.
+
+    Raises:
+        DataError: Names modes with too few, how many they have and how many are needed.
+    """
+    if config.modes is None or parts.ranges is None:
+        return parts
+    held = np.concatenate([each.modes for each in parts.calibration if each.modes is not None])
+    counts = np.bincount(held, minlength=parts.ranges.count)
+    needed = fewest_scores(config.detect.false_alarm_rate, config.detect.method)
+    few = [mode for mode in range(parts.ranges.count) if counts[mode] < needed]
+    if not few:
+        return parts
+    named = ", ".join(f"{parts.ranges.names[mode]} has {counts[mode]}" for mode in few)
+    said = (
+        f"{counted(len(few), 'operating mode')} of {parts.ranges.column!r} {are(len(few))} too few in healthy windows held out "
+        f"for a false-alarm rate of {config.detect.false_alarm_rate:g} ({named}; {needed} are needed)"
+    )
+    if config.modes.too_few == "error" or len(few) == parts.ranges.count:
+        raise DataError(
+            f'{said}: record more of them, allow more false alarms, widen edges, or set too_few = "unknown"'
+        )
+    note = f"{said}: their windows are treated as of unknown mode and are not tested."
+    calibration, test = ([_without(each, few) for each in pieces] for pieces in (parts.calibration, parts.test))
+    held_out, tested = ([each for each in pieces if len(each.values)] for pieces in (calibration, test))
+    return replace(parts, calibration=held_out, test=tested, notes=(*parts.notes, note))
+
+
+def _without(one: Piece, few: Sequence[int]) -> Piece:
+    """A piece without windows of some modes; its samples, of which only a few are kept, go where none of the others is left."""
+    assert one.modes is not None
+    kept = ~np.isin(one.modes, few)
+    own, seen = one.places, one.of_teacher
+    return replace(
+        one,
+        values=one.values[kept],
+        modes=one.modes[kept],
+        places=np.flatnonzero(kept) if own is None else own[kept],
+        of_teacher=None if seen is None else seen[kept],
+    )

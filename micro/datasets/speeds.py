@@ -1,0 +1,65 @@
+"""The column of a speed or load that is no channel of its own, and the operating modes of windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from micro.datasets import store
+from micro.datasets.recording import Recording
+from micro.detection.modes import OFF, UNKNOWN, Ranges
+from micro.errors import DataError
+from micro.support.wording import counted, was
+
+
+def with_speed(
+    recordings: Sequence[Recording], names: tuple[str, ...], speed: str
+) -> tuple[list[Recording], tuple[str, ...]]:
+    """The recordings with a column as their speed and no channel, and the names of the others; DataError without the column."""
+    if speed not in names:
+        raise DataError(f"speed or load {speed!r} is no column of the files; they have {', '.join(names[:12])}")
+    place = names.index(speed)
+    kept = [channel for channel in range(len(names)) if channel != place]
+    if not kept:
+        raise DataError(f"speed or load {speed!r} is the only channel: nothing is left to learn from")
+    found = [
+        replace(one, samples=store.taken(one.samples, kept), speed=np.ascontiguousarray(one.samples[:, place]))
+        for one in recordings
+    ]
+    return found, tuple(names[channel] for channel in kept)
+
+
+def speed_last(
+    recordings: Sequence[Recording],
+    names: tuple[str, ...],
+    whole: Sequence[Recording],
+    all_names: tuple[str, ...],
+    speed: str,
+) -> tuple[list[Recording], tuple[str, ...]]:
+    """Recordings with the speed as their last channel, and the channels' names; `whole` are the same with every channel."""
+    kept = [all_names.index(name) for name in (*names, speed)]
+    found = [
+        replace(one, samples=store.taken(given.samples, kept)) for one, given in zip(recordings, whole, strict=True)
+    ]
+    return found, (*names, speed)
+
+
+def modes_of(ranges: Ranges | None, recording: Recording, starts: np.ndarray, window: int) -> np.ndarray | None:
+    """The mode of each window, (n,) int; None where there are none."""
+    if ranges is None:
+        return None
+    assert recording.speed is not None
+    return ranges.of_windows(recording.speed, starts, window)
+
+
+def not_judged(modes: Sequence[np.ndarray]) -> list[str]:
+    """Sentences on windows that were left out as the machine is off or the mode unknown."""
+    found = np.concatenate(modes) if modes else np.empty(0, int)
+    said = []
+    for mode, why in ((OFF, "in which the machine is off"), (UNKNOWN, "of unknown operating mode")):
+        count = int((found == mode).sum())
+        if count:
+            said.append(f"{counted(count, 'window')} {why} {was(count)} left out of training, threshold and test.")
+    return said

@@ -1,0 +1,121 @@
+"""A run with operating modes: from CSV files with a column of speed to firmware whose self-test passes."""
+
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+import micro
+from micro.config import parse_config
+from micro.datasets.prepare import prepare
+from micro.errors import DataError, RunError
+from micro.firmware.emulate import emulate, missing_tools
+from micro.runs.score_files import score
+
+EDGES = [500.0, 1000.0, 2000.0]
+
+
+def vibration(speed, faulty, seed):
+    rng = np.random.default_rng(seed)
+    level = np.where(speed < 1000, 1.0, 2.5)
+    return level * rng.normal(0, 0.3, len(speed)) * (3.0 if faulty else 1.0)
+
+
+def recorded(folder, rows=9000):
+    """Healthy files and a faulty one; the machine stands still, runs slowly, and fast, and in between."""
+    for name, faulty in (("ok1", False), ("ok2", False), ("bad", True)):
+        seed = sum(map(ord, name))
+        rng = np.random.default_rng(seed)
+        speed = np.repeat([0.0, 700.0, 1500.0, 800.0, 1700.0, 700.0], rows // 6) + rng.normal(0, 5, rows)
+        samples = vibration(speed, faulty, seed)
+        lines = ["x,rpm", *(f"{x:.5f},{v:.2f}" for x, v in zip(samples, speed))]
+        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def config(folder, **modes):
+    return parse_config(
+        {
+            "job": "table",
+            "seeds": 1,
+            "data": {
+                "folder": str(folder), "files": "*.csv", "sample_rate": 1000.0, "healthy_files": "ok*", "faulty_files": "bad*",
+            },
+            "features": {"kind": "statistics", "window": 32, "hop": 16, "detrend": "none"},
+            "modes": {"column": "rpm", "edges": EDGES, "off_below": 50.0, **modes},
+            "detect": {"false_alarm_rate": 0.1},
+            "teacher": {"sizes": [16, 4, 16], "epochs": 4},
+            "student": {"sizes": [4], "epochs": 4},
+            "firmware": {"name": "pump"},
+        }
+    )  # fmt: skip
+
+
+def test_windows_have_the_mode_of_their_speed_which_is_no_channel(tmp_path):
+    data = prepare(config(recorded(tmp_path)))
+    assert data.channels == ("x",)
+    assert data.ranges.names == ("500 to 1000", "1000 to 2000")
+    assert set(data.calibration.modes.tolist()) == {0, 1} == set(data.test.modes.tolist())
+    assert any("machine is off were left out" in note for note in data.notes)
+    assert any("unknown operating mode were left out" in note for note in data.notes)
+
+
+def test_modes_with_too_few_windows_are_named_or_left_out(tmp_path):
+    folder = recorded(tmp_path)
+    with pytest.raises(DataError, match=r"2000 to 3000 has 0; 9 are needed.*too_few = \"unknown\""):
+        prepare(config(folder, edges=[*EDGES, 3000.0]))
+    data = prepare(config(folder, edges=[*EDGES, 3000.0], too_few="unknown"))
+    assert data.ranges.count == 3
+    assert any("2000 to 3000 has 0" in note for note in data.notes)
+    with pytest.raises(DataError, match=r"'load' is no column"):
+        prepare(config(folder, column="load"))
+
+
+def test_a_device_that_learns_one_threshold_has_no_modes(tmp_path):
+    given = config(tmp_path).model_dump(exclude_defaults=True) | {"job": "table"}
+    given["data"] |= {"healthy_rows": [0, 100], "scaling": "per_file"}
+    del given["data"]["healthy_files"]
+    with pytest.raises(ValueError, match=r"\[modes\] has a threshold for each mode, and with \[commissioning\]"):
+        parse_config(given | {"commissioning": {"learn_windows": 400, "calibrate_windows": 100}})
+
+
+@pytest.mark.slow
+def test_a_run_with_modes_becomes_firmware_whose_self_test_passes(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    report = micro.run_pipeline(config(recorded(folder)), tmp_path / "run")
+    assert [row.name for row in report.by_mode] == ["500 to 1000", "1000 to 2000"]
+    assert report.by_mode[1].threshold > 2 * report.by_mode[0].threshold
+    assert report.detector.modes.thresholds[1] > report.detector.modes.thresholds[0]
+    assert micro.RunReport.read(tmp_path / "run") == report
+    scored = score(tmp_path / "run", [folder / "ok1.csv"])
+    assert {each.result for each in scored} >= {"ok", "machine off", "unknown mode"}
+    raw = np.loadtxt(folder / "ok1.csv", delimiter=",", skiprows=1, dtype=np.float32)
+    simulated = micro.simulate(tmp_path / "run", raw[:, :1], speed=raw[:, 1])
+    assert [each.status.name in ("MACHINE_OFF", "UNKNOWN_MODE") for each in simulated] == [
+        each.result in ("machine off", "unknown mode") for each in scored
+    ]
+    (tmp_path / "log.csv").write_text("status,raw_score\nhealthy,1\n")
+    with pytest.raises(RunError, match="a threshold for each operating mode"):
+        micro.monitor(tmp_path / "run", tmp_path / "log.csv")
+    update = micro.update_parameters(tmp_path / "run", tmp_path / "run", tmp_path / "pump.bin")
+    assert " | " in update.says
+    assert update.threshold == pytest.approx([row.threshold for row in report.by_mode], rel=1e-3)
+    record = micro.Parameters.from_bytes((tmp_path / "pump.bin").read_bytes())
+    assert record.thresholds == report.detector.modes.thresholds
+    page = (tmp_path / "run/report.html").read_text()
+    assert "Operating modes" in page
+    assert "above the threshold of their operating mode" in page
+    if not missing_tools():
+        (emulated,) = emulate(tmp_path / "run", ["m4f"])
+        assert emulated.windows > 20
+        assert emulated.equal
+    if shutil.which("cmake") is None:
+        pytest.skip("cmake is not installed")
+    micro.new_firmware(tmp_path / "run", tmp_path / "fw", "cmake")
+    for command in (["cmake", "-B", "build"], ["cmake", "--build", "build"]):
+        done = subprocess.run(command, cwd=tmp_path / "fw", capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    done = subprocess.run([tmp_path / "fw/build/pump_app"], capture_output=True, text=True)
+    assert "self-test: pass" in done.stdout, done.stdout
