@@ -7,6 +7,8 @@ import threading
 import time
 from urllib.parse import quote
 
+import pytest
+
 
 class Client:
     """Requests to a studio, with its token's cookie once it was let in."""
@@ -61,6 +63,8 @@ class Client:
 @contextlib.contextmanager
 def serving(folder):
     """A client of a studio that serves a folder, in a thread of this process, as `keras-kd studio` does."""
+    for needed in ("starlette", "uvicorn"):
+        pytest.importorskip(needed, reason=f"{needed} is not installed: pip install 'keras-kd[studio]'")
     import uvicorn
 
     from micro.studio import serve

@@ -14,10 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-for needed in ("starlette", "uvicorn"):
-    pytest.importorskip(needed, reason=f"{needed} is not installed: pip install 'keras-kd[studio]'")
-
 from studio_client import serving
 
 from micro.studio import configs, jobs, workspace
@@ -60,7 +56,15 @@ def studio(tmp_path_factory, rig_run):
 
 
 def test_without_the_token_or_with_a_wrong_one_nothing_is_shown(studio):
-    for path in ("/", "/runs/rig", "/static/studio.css", "/api/jobs", "/?token=", "/?token=wrong", f"/?token={studio.token}x"):
+    for path in (
+        "/",
+        "/runs/rig",
+        "/static/studio.css",
+        "/api/jobs",
+        "/?token=",
+        "/?token=wrong",
+        f"/?token={studio.token}x",
+    ):
         answer, held = studio.send("GET", path, headers={"Cookie": ""})
         assert answer.status == 403, path
         assert b"rig" not in held
@@ -117,14 +121,16 @@ def test_a_look_is_a_command_and_finds_what_the_files_hold(studio):
     assert found["settings"]["decimal"] == ","
     assert found["twins"] == [[f"worn/{HOSTILE}", "worn/copy.csv"]]
     assert sum(file["gaps"] for file in found["files"]) == 8
-    assert 'healthy_files = [&#34;healthy/*&#34;]' in page
+    assert "healthy_files = [&#34;healthy/*&#34;]" in page
     assert "&lt;b&gt;x&lt;/b&gt;" in page
     assert "<b>x</b>" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
     assert "<img" not in page
 
 
-@pytest.mark.parametrize("given", ["../../evil.csv", "/etc/passwd", "a/../../b.csv", "..\\..\\c.csv", ".hidden/../d.csv", "~/e.csv"])
+@pytest.mark.parametrize(
+    "given", ["../../evil.csv", "/etc/passwd", "a/../../b.csv", "..\\..\\c.csv", ".hidden/../d.csv", "~/e.csv"]
+)
 def test_no_name_of_a_file_leads_out_of_its_folder(studio, given):
     before = {path for path in studio.folder.parent.rglob("*") if studio.folder not in path.parents}
     name = studio.post("/api/recordings", {"name": "names"})["name"]
@@ -186,7 +192,9 @@ def test_signals_are_drawn_and_come_as_csv(studio, view):
 
 
 def test_a_stretch_can_be_heard(studio):
-    answer, held = studio.send("GET", "/api/recordings/Pump-7/sound?file=worn/0.csv&channel=%3Cb%3Ex%3C/b%3E&start=1&end=3")
+    answer, held = studio.send(
+        "GET", "/api/recordings/Pump-7/sound?file=worn/0.csv&channel=%3Cb%3Ex%3C/b%3E&start=1&end=3"
+    )
     assert answer.headers["content-type"] == "audio/wav"
     assert held[:4] == b"RIFF"
     assert len(held) == 44 + 2 * 400
@@ -206,7 +214,10 @@ def test_marks_become_intervals_that_the_config_reads(studio):
     assert (read.task, read.data.healthy_classes) == ("classification", ("healthy",))
     assert prepare(read).class_names == ("healthy", "worn")
     only = [mark for mark in marks if mark["label"] == "healthy"]
-    assert "mark another condition" in studio.post("/api/recordings/Pump-7/marks", {"marks": only, "text": text}, 400)["error"]
+    assert (
+        "mark another condition"
+        in studio.post("/api/recordings/Pump-7/marks", {"marks": only, "text": text}, 400)["error"]
+    )
     assert "no length" in studio.post(
         "/api/recordings/Pump-7/marks", {"marks": [{**marks[0], "end": 0}], "text": text}, 400
     )["error"]  # fmt: skip
@@ -261,7 +272,9 @@ def test_two_hundred_runs_are_listed_and_compared(studio):
         place = studio.folder / "runs" / f"many-{n}"
         place.mkdir()
         (place / "report.json").write_bytes(report)
-    (studio.folder / "runs/many-0/report.json").write_text('{"verdict": {"headline": "<script>alert(1)</script>"}, "seeds": 3}')
+    (studio.folder / "runs/many-0/report.json").write_text(
+        '{"verdict": {"headline": "<script>alert(1)</script>"}, "seeds": 3}'
+    )
     (studio.folder / "runs/many-1/report.json").write_text("[1")
     page = studio.get("/")
     assert page.count('name="run"') == 201

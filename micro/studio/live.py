@@ -17,27 +17,26 @@ LINE = re.compile(r"^ *(\d+)%  (\S.*)$", re.MULTILINE)
 MOST_LINES, MOST_POINTS = 20_000, 300
 # Below this fraction what is left is not estimated.
 FEWEST = 0.03
-# Whose loss a line is, the epoch that a line counts, and what a curve is called.
-LOSSES = ("loss", "val_loss")
+# The losses that are drawn, and letters of a log that are shown.
+LOSSES, MOST_SHOWN = ("loss", "val_loss"), 16_000
 
 
 def snapshot(space: Workspace, job: Job) -> dict[str, Any]:
     """What a page shows of a job: its state, `stage`, `fraction` 0 to 1, `remaining` seconds, `memory_kib`, `curves`, `log`."""
     log = printed(space, job)
     found = LINE.findall(log)
-    stages = list(dict.fromkeys(stage for _, stage in found))
-    fraction = int(found[-1][0]) / 100 if found else None
     rows = _progress(space, job)
-    remaining = _remaining(job, fraction, rows)
+    stage, fraction = (found[-1][1], int(found[-1][0]) / 100) if found else (None, None)
+    if rows and job.active:
+        stage, fraction = str(rows[-1].get("stage", stage)), _number(rows[-1].get("fraction"))
     return {
         **job.to_plain(),
-        "stage": found[-1][1] if found else None,
-        "stages": stages,
+        "stage": stage,
         "fraction": 1.0 if job.state == "done" else fraction,
-        "remaining": remaining if job.state == "running" else None,
+        "remaining": _remaining(job, fraction, rows) if job.state == "running" else None,
         "memory_kib": memory_kib(job.pid) if job.state == "running" and job.pid is not None else None,
         "curves": curves(rows),
-        "log": log[-16_000:],
+        "log": log[-MOST_SHOWN:],
     }
 
 
@@ -48,40 +47,43 @@ def out_of(job: Job) -> str | None:
 
 
 def curves(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Losses by stage: `name`, `epochs` and `values` of each, thinned where there are many."""
-    found: dict[str, tuple[list[float], list[float]]] = {}
+    """Losses by stage: `stage`, `name`, `epochs` and `values` of each, thinned where there are many."""
+    found: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
     for row in rows:
-        epoch, stage = row.get("epoch"), row.get("stage")
-        losses = row["losses"] if isinstance(row.get("losses"), dict) else row
-        for name in LOSSES:
-            value = losses.get(name)
-            if isinstance(epoch, int | float) and isinstance(value, int | float) and isinstance(stage, str):
-                at, values = found.setdefault(f"{stage}: {name}", ([], []))
-                at.append(float(epoch))
-                values.append(float(value))
+        losses, epoch = row.get("losses"), _number(row.get("epoch"))
+        for name in LOSSES if isinstance(losses, dict) and epoch is not None else ():
+            value = _number(losses.get(name))
+            if value is not None:
+                at, values = found.setdefault((str(row.get("stage")), name), ([], []))
+                at.append(epoch)
+                values.append(value)
     made = []
-    for name, (at, values) in found.items():
+    for (stage, name), (at, values) in found.items():
         step = max(1, len(at) // MOST_POINTS)
-        made.append({"name": name, "epochs": at[::step], "values": values[::step]})
+        made.append({"stage": stage, "name": name, "epochs": at[::step], "values": values[::step]})
     return made
 
 
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
 def _progress(space: Workspace, job: Job) -> list[dict[str, Any]]:
-    """The lines of the run's progress.jsonl, which is there from when training begins; none of what writes no such file."""
+    """The lines of the run's progress.jsonl, which is there while it works."""
     out = out_of(job)
     if job.kind != "run" or out is None:
         return []
-    for folder in (f"{out}.partial", out):
-        path = space.folder / folder / "progress.jsonl"
-        if path.is_file():
-            return _rows(path)
-    return []
+    path = space.folder / f"{out}.partial" / "progress.jsonl"
+    return _rows(path) if path.is_file() else []
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    rows = []
-    with path.open(encoding="utf-8", errors="replace") as file:
-        lines = file.readlines()[-MOST_LINES:]
+    rows: list[dict[str, Any]] = []
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            lines = file.readlines()[-MOST_LINES:]
+    except FileNotFoundError:
+        return rows  # the run has just been finished
     for line in lines:
         try:
             row = json.loads(line)
@@ -94,10 +96,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 def _remaining(job: Job, fraction: float | None, rows: list[dict[str, Any]]) -> float | None:
     """Seconds that are left, as the run says, else by how long the part that is done took."""
-    for row in reversed(rows[-5:]):
-        said = row.get("remaining_seconds", row.get("remaining"))
-        if isinstance(said, int | float) and said >= 0:
-            return float(said)
+    if rows:
+        return _number(rows[-1].get("remaining"))
     if job.started is None or fraction is None or fraction < FEWEST:
         return None
     return (time.time() - job.started) * (1 - fraction) / fraction

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-import tomllib
 import zipfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -155,15 +155,12 @@ def config_text(space: Workspace, run: str) -> str | None:
 
 
 def recordings_of(space: Workspace, run: str) -> str | None:
-    """The set of recordings that a run was made of, by its config; None where it is not in this folder."""
-    text = config_text(space, run)
+    """The set of recordings that a run was made of, None where they are not in this folder."""
     try:
-        folder = tomllib.loads(text or "").get("data", {}).get("folder")
-    except (tomllib.TOMLDecodeError, AttributeError):
+        manifest = json.loads((space.runs / run / "manifest.json").read_bytes())
+        place = Path(manifest["config"]["data"]["folder"]).resolve()
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    if not isinstance(folder, str):
-        return None
-    place = (space.configs / folder).resolve()
     top = space.uploads.resolve()
     return place.relative_to(top).parts[0] if place.is_relative_to(top) and place != top else None
 

@@ -84,7 +84,7 @@ export const memory = (kib) =>
 
 export const percent = (fraction) => (fraction === null || fraction === undefined ? "–" : `${(100 * fraction).toFixed(1)} %`);
 
-export const short = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(4))));
+export const short = (value) => (value === null || value === undefined ? "–" : Number(value.toPrecision(4)).toLocaleString("en", { maximumSignificantDigits: 4 }));
 
 // Send files one after another into a set of recordings; `tell` gets the fraction and the name of each.
 export async function upload(name, files, tell) {

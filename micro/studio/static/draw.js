@@ -47,7 +47,7 @@ export function frame({ x, y, xTitle, yTitle, says }) {
   }
   svg.append(shape("path", { d: `M${LEFT} ${TOP}V${HEIGHT - BOTTOM}H${WIDTH - RIGHT}`, class: "axis" }));
   svg.append(shape("text", { x: WIDTH - RIGHT, y: HEIGHT - 6, "text-anchor": "end" }, xTitle));
-  svg.append(shape("text", { x: 4, y: 11 }, yTitle));
+  svg.append(shape("text", { x: LEFT + 6, y: 11 }, yTitle));
   return { svg, place };
 }
 

@@ -42,8 +42,8 @@ function curves(found) {
   one("curves").hidden = !found.length;
   if (!found.length) return;
   // The stage that trains now: its losses and no others.
-  const stage = found[found.length - 1].name.split(": ").slice(0, -1).join(": ");
-  const series = found.filter((each) => each.name.startsWith(`${stage}: `)).map((each) => ({ name: each.name.split(": ").pop(), at: each.epochs, values: each.values }));
+  const { stage } = found[found.length - 1];
+  const series = found.filter((each) => each.stage === stage).map((each) => ({ name: each.name, at: each.epochs, values: each.values }));
   const says = `${stage}: ${series.map((each) => `${each.name} ${each.values[each.values.length - 1].toPrecision(4)} after epoch ${each.at[each.at.length - 1]}`).join(", ")}`;
   one("chart").replaceChildren(lines(series, { xTitle: "epoch", yTitle: "loss", says }).svg);
   one("curves-says").textContent = `${says}.`;
