@@ -18,7 +18,7 @@ from micro.firmware.boards import BOARDS
 from micro.studio import access, jobs, live, recordings, runs, threshold
 from micro.studio.configs import with_setting
 from micro.studio.requests import answered, body_of
-from micro.studio.workspace import Workspace, checked_name
+from micro.studio.workspace import Workspace, checked_name, free_name
 
 Handler = Callable[[Request], Awaitable[Response]]
 # Bytes of a project that are sent at a time, and kept in memory while it is packed.
@@ -31,6 +31,8 @@ def outcome_routes(space: Workspace) -> list[Route]:
     """Routes of finished runs, of a folder."""
     return [
         Route("/runs/{name}/report", answered(_report(space))),
+        Route("/jobs/{id}/report", answered(_report_of_job(space))),
+        Route("/api/jobs/{id}/chosen", answered(_train_chosen(space)), methods=["POST"]),
         Route("/files/{folder}/{file}", answered(_file(space))),
         Route("/api/runs/{name}/threshold", answered(_threshold(space))),
         Route("/api/runs/{name}/threshold", answered(_with_threshold(space)), methods=["POST"]),
@@ -45,10 +47,42 @@ def outcome_routes(space: Workspace) -> list[Route]:
 def _report(space: Workspace) -> Handler:
     async def handle(request: Request) -> Response:
         folder = await run_in_threadpool(runs.folder_of, space, request.path_params["name"])
-        page = space.inside("runs", folder.name, "report.html")
-        if not page.is_file():
-            raise ValueError(f"run {folder.name!r} has no report.html")
-        return FileResponse(page, media_type="text/html", headers={"content-security-policy": access.REPORT_POLICY})
+        return _framed(space, f"runs/{folder.name}")
+
+    return handle
+
+
+def _report_of_job(space: Workspace) -> Handler:
+    """The page of a search or of a fleet."""
+
+    async def handle(request: Request) -> Response:
+        job = await run_in_threadpool(jobs.job_of, space, request.path_params["id"])
+        return _framed(space, live.out_of(job) or "")
+
+    return handle
+
+
+def _framed(space: Workspace, folder: str) -> Response:
+    """The report.html of a folder, which may run no script and reach nothing."""
+    page = space.inside(*folder.split("/"), "report.html")
+    if not page.is_file():
+        raise ValueError(f"{folder or 'this job'} has no report.html")
+    return FileResponse(page, media_type="text/html", headers={"content-security-policy": access.REPORT_POLICY})
+
+
+def _train_chosen(space: Workspace) -> Handler:
+    """Train what a search has chosen."""
+
+    def started(name: str) -> jobs.Job:
+        job = jobs.job_of(space, name)
+        config = f"{live.out_of(job)}/chosen.toml"
+        if job.kind != "search" or not space.inside(*config.split("/")).is_file():
+            raise ValueError(f"job {job.id} has chosen nothing")
+        run = free_name(f"{job.about}-chosen", {path.name.removesuffix(".partial") for path in space.runs.iterdir()})
+        return jobs.add(space, ["run", config, "--out", f"runs/{run}"], run)
+
+    async def handle(request: Request) -> Response:
+        return JSONResponse((await run_in_threadpool(started, request.path_params["id"])).to_plain())
 
     return handle
 

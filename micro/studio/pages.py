@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -52,6 +53,7 @@ def _page(space: Workspace, values: Callable[[Workspace, Request], tuple[str, di
     return handle
 
 
+@functools.cache
 def _environment() -> jinja2.Environment:
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("micro.studio"),
@@ -162,6 +164,10 @@ def _job(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:
         "now": live.snapshot(space, job),
         "printed": jobs.printed(space, job, "out"),
         "run": job.about if done else None,
+        "report": job.kind in ("search", "fleet")
+        and out is not None
+        and (space.folder / out / "report.html").is_file(),
+        "chosen": job.kind == "search" and out is not None and (space.folder / out / "chosen.toml").is_file(),
         "waiting": waiting,
         "resumable": job.state in ("stopped", "failed", "lost"),
     }

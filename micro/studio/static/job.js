@@ -55,4 +55,14 @@ on("resume", async () => {
   const job = await post(`/api/jobs/${id}/resume`);
   location.href = `/jobs/${job.id}`;
 });
-follow(id, show);
+on("chosen", async () => {
+  const job = await post(`/api/jobs/${id}/chosen`);
+  location.href = `/jobs/${job.id}`;
+});
+// A search and a fleet have a page of their own when they have ended.
+let wasActive = one("main").dataset.active === "1";
+follow(id, (now) => {
+  show(now);
+  if (wasActive && !now.active && ["search", "fleet"].includes(kind)) location.reload();
+  wasActive = now.active;
+});
