@@ -142,7 +142,7 @@ def test_no_name_of_a_file_leads_out_of_its_folder(studio, given):
 def test_links_archives_and_names_of_nothing_are_refused(studio, tmp_path):
     name = studio.post("/api/recordings", {"name": "links"})["name"]
     (studio.folder / "uploads" / name / "out").symlink_to(tmp_path)
-    assert "symbolic link" in studio.put(name, "out/x.csv", b"1", 400)["error"] or not list(tmp_path.iterdir())
+    assert "error" in studio.put(name, "out/x.csv", b"1", 400)
     assert not list(tmp_path.iterdir())
     assert "unpack it" in studio.put(name, "all.zip", b"PK", 400)["error"]
     assert "no name for a file" in studio.put(name, "../..", b"1", 400)["error"]
@@ -246,7 +246,7 @@ def test_a_runs_page_has_its_verdict_and_its_threshold_moves(studio):
     at = found["thresholds"].index(found["now"])
     above = found["windows_above"]
     assert above == sorted(above, reverse=True)
-    assert above[at] <= report["detector"]["score"]["unit"] + report.get("false_alarm_rate", 0.05) + 0.05
+    assert above[at] <= report["false_alarm_rate"]
     days = [day for day in found["alarms_a_day"] if day is not None]
     assert days[-1] <= days[at]
     assert found["healthy_windows"] > 10
@@ -292,7 +292,6 @@ def test_requests_that_make_no_sense_are_one_line(studio):
     assert "not JSON" in json.loads(studio.send("POST", "/api/config", b"{")[1])["error"]
     assert "no JSON object" in json.loads(studio.send("POST", "/api/config", b"[]")[1])["error"]
     assert "no job" in studio.get("/api/jobs/9999", 400)["error"]
-    assert "no job" in studio.get("/api/jobs/..%2e", 400)["error"] or True
     assert "no option" in studio.post("/api/recordings/Pump-7/look", {"out": "/etc/x"}, 400)["error"]
     assert "no finished run" in studio.get("/api/runs/none/threshold", 400)["error"]
     assert "a name has" in studio.post("/api/train", {"name": "../x", "text": ""}, 400)["error"]
@@ -337,6 +336,28 @@ def test_a_job_outlives_its_studio_and_is_known_by_another(space):
     assert again.words == ("run", "pipe", "--out", "runs/x")
     jobs.stop(space, again.id, kill=True)
     assert until(space, again.id, "stopped").code == 137
+
+
+def test_what_a_run_writes_of_its_progress_is_shown(space):
+    from micro.studio import live
+
+    name = "0001"
+    asked = {"kind": "run", "about": "x", "words": ["run", "x.toml", "--out", "runs/x"], "created": 1}
+    (space.jobs / f"{name}.json").write_text(json.dumps(asked))
+    (space.jobs / f"{name}.log").write_text("  0%  reading data\n  2%  seed 0: training teacher\n")
+    born = jobs._born(os.getpid())
+    (space.jobs / f"{name}.pid").write_text(json.dumps({"pid": os.getpid(), "started": time.time(), "born": born}))
+    lines = [
+        {"stage": "seed 0: training student", "fraction": 0.3 + n / 100, "remaining": 9.0 - n, "epoch": n, "losses": {"loss": 1 / n}}
+        for n in range(1, 4)
+    ]  # fmt: skip
+    (space.runs / "x.partial").mkdir()
+    text = "".join(json.dumps(line) + "\n" for line in lines) + '{"stage": "cut o'
+    (space.runs / "x.partial/progress.jsonl").write_text(text)
+    now = live.snapshot(space, jobs.job_of(space, name))
+    assert (now["stage"], now["fraction"], now["remaining"]) == ("seed 0: training student", 0.33, 6.0)
+    (curve,) = now["curves"]
+    assert (curve["name"], curve["epochs"], curve["values"]) == ("loss", [1, 2, 3], [1, 0.5, pytest.approx(1 / 3)])
 
 
 def test_a_job_whose_process_is_gone_is_lost_even_if_its_number_was_given_again(space):

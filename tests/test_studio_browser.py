@@ -66,6 +66,7 @@ def browser(tmp_path_factory):
     options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
     driver.downloads = downloads
+    driver.set_script_timeout(300)
     yield driver
     driver.quit()
 
@@ -234,6 +235,33 @@ def opened(browser, client, path, width, height, scheme, media):
 
 
 @pytest.mark.slow
+def test_a_run_is_stopped_and_gone_on_with_where_it_was(tmp_path):
+    with serving(tmp_path / "studio") as client:
+        client.enter()
+        name = client.post("/api/recordings", {"name": "pump"})["name"]
+        for path in sorted(pump(tmp_path / "pump").rglob("*.csv")):
+            client.put(name, f"{path.parent.name}/{path.name}", path.read_bytes())
+        looked = client.ended(client.post(f"/api/recordings/{name}/look")["id"])
+        assert looked["state"] == "done", looked["log"]
+        text = (tmp_path / "studio/configs/pump.toml").read_text()
+        job = client.post("/api/train", {"name": name, "text": text, "choices": {"seeds": "1"}})["id"]
+        until = time.monotonic() + 900
+        while "training student" not in client.get(f"/api/jobs/{job}")["log"]:
+            assert time.monotonic() < until
+            time.sleep(0.3)
+        client.post(f"/api/jobs/{job}/stop")
+        stopped = client.ended(job)
+        assert (stopped["state"], stopped["code"]) == ("stopped", 130)
+        assert "go on with: keras-kd run configs/pump-1.toml --out runs/pump-1 --resume" in stopped["log"]
+        again = client.post(f"/api/jobs/{job}/resume")
+        assert again["command"] == "keras-kd run configs/pump-1.toml --out runs/pump-1 --resume"
+        assert "nothing to go on with" in client.post(f"/api/jobs/{looked['id']}/resume", status=400)["error"]
+        done = client.ended(again["id"], 1500)
+        assert (done["state"], done["fraction"]) == ("done", 1.0), done["log"]
+        assert (tmp_path / "studio/runs/pump-1/report.json").is_file()
+
+
+@pytest.mark.slow
 def test_pages_are_accessible_fit_a_phone_reach_nothing_and_show_hostile_names_as_text(browser, filled, axe):
     client, pages = filled
     browser.get(f"http://127.0.0.1:{client.port}/?token={client.token}")
@@ -248,7 +276,7 @@ def test_pages_are_accessible_fit_a_phone_reach_nothing_and_show_hostile_names_a
             assert browser.execute_script("return window.taken") is None
             browser.execute_script(axe)
             found = browser.execute_async_script(
-                f"axe.run(document, {{runOnly: {json.dumps(LEVELS)}}}).then(arguments[0])"
+                f"axe.run(document, {{iframes: false, runOnly: {json.dumps(LEVELS)}}}).then(arguments[0])"
             )
             wrong += [
                 (path, mode, each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found["violations"]

@@ -119,11 +119,22 @@ def _recordings(space: Workspace, request: Request) -> tuple[str, dict[str, Any]
         "why": _last_line(jobs.printed(space, look)) if look is not None and look.state == "failed" else None,
         "survey": survey,
         "channels": channel_rows(survey) if survey else [],
+        "why_task": _first_comments(text),
         "config": out,
         "text": text,
         "complaint": configs.complaint(space, text) if text else None,
         "boards": all_boards(),
     }
+
+
+def _first_comments(text: str) -> list[str]:
+    """What a config that was written by looking at files says above its first setting, without what all of them say."""
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.removeprefix("#").strip())
+    return lines[1:]
 
 
 def _last_line(text: str) -> str:

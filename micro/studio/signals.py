@@ -25,7 +25,7 @@ MOST_BYTES = 512 * 1024 * 1024
 # Samples of the windows that a spectrum is the mean of, at most.
 WINDOW = 1024
 # The range of a spectrogram below its loudest cell, in dB.
-RANGE = 70.0
+RANGE = 50.0
 # What can be heard: slower signals are played faster, up to this rate in Hz; seconds of sound at most.
 HEARD, LOWEST_HEARD, MOST_SECONDS = 16_000, 4_000, 60.0
 
@@ -129,7 +129,7 @@ def by_frequency(signals: Signals, channel: str, start: float, end: float | None
 
 def time_and_frequency(signals: Signals, channel: str, start: float, end: float | None) -> dict[str, Any]:
     """Levels by time and frequency between two times: `cells`, 0 to 255 in rows of one frequency, low ones first, over the
-    70 dB below the loudest one."""
+    50 dB below the loudest one."""
     from scipy.signal import stft
 
     first, stop = _rows(signals, start, end)

@@ -24,13 +24,14 @@ GRAIN = 2**40
 
 @dataclass(frozen=True)
 class Counting:
-    """How windows become an alarm, and seconds from one window to the next; None where the rate is not known."""
+    """How windows become an alarm, seconds from one window to the next, and of a window; None where the rate is not known."""
 
     min_hits: int
     history: int
     clear_after: int
     clear: float
     hop_seconds: float | None
+    window_seconds: float | None
 
 
 def counting_of(report: Mapping[str, Any]) -> Counting:
@@ -42,10 +43,17 @@ def counting_of(report: Mapping[str, Any]) -> Counting:
     detector, threshold = report.get("detector"), report.get("threshold")
     if not isinstance(detector, dict) or not isinstance(threshold, int | float):
         raise DataError("this run raises no alarms, so that it has no threshold to move")
-    rate, hop = (report.get("data") or {}).get("sample_rate"), (report.get("features") or {}).get("hop")
-    seconds = hop / rate if isinstance(rate, int | float) and rate > 0 and isinstance(hop, int | float) else None
+    rate, features = (report.get("data") or {}).get("sample_rate"), report.get("features") or {}
+    hop, window = (
+        features[key] / rate
+        if isinstance(rate, int | float) and rate > 0 and isinstance(features.get(key), int | float)
+        else None
+        for key in ("hop", "window")
+    )
     clear = detector["clear_threshold"] / detector["threshold"] if detector.get("threshold") else 1.0
-    return Counting(detector["min_hits"], detector["history"], detector.get("clear_after", 1), min(1.0, clear), seconds)
+    return Counting(
+        detector["min_hits"], detector["history"], detector.get("clear_after", 1), min(1.0, clear), hop, window
+    )
 
 
 def moved(folder: Path, report: Mapping[str, Any], scored: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -102,12 +110,14 @@ def _at(
     begun = sum(len(_alarms(each, threshold, counting)) for each in sessions)
     firsts = [_alarms(each, threshold, counting)[:1] for each in faulty]
     found = [first[0] for first in firsts if len(first)]
-    hop = counting.hop_seconds
+    hop, window = counting.hop_seconds, counting.window_seconds
+    # A window is judged at its end.
+    delay = float(np.median(found)) * hop + window if found and hop is not None and window is not None else None
     return {
         "windows_above": float((healthy > threshold).mean()),
         "alarms_a_day": None if seconds is None else begun / seconds * DAY,
         "found": len(found) / len(faulty) if faulty else None,
-        "delay": float(np.median(found)) * hop if found and hop is not None else None,
+        "delay": delay,
     }
 
 

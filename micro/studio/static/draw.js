@@ -1,7 +1,9 @@
 // Charts as SVG: axes, curves, bands and stretches, each with a sentence that says what it shows.
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 900, HEIGHT = 280, LEFT = 62, RIGHT = 12, TOP = 14, BOTTOM = 42;
+const HEIGHT = 280, LEFT = 62, RIGHT = 12, TOP = 14, BOTTOM = 42;
+// As wide as the page, so that letters have their size on a phone too.
+const width = () => Math.max(300, Math.min(1000, document.getElementById("main").clientWidth - 32));
 
 export function shape(tag, attributes = {}, text = "") {
   const element = document.createElementNS(SVG, tag);
@@ -30,6 +32,7 @@ export function frame({ x, y, xTitle, yTitle, says }) {
   if (!(right > left)) right = left + 1;
   if (!Number.isFinite(low)) [low, high] = [0, 1];
   if (!(high > low)) [low, high] = [low - 0.5, high + 0.5];
+  const WIDTH = width();
   const place = {
     x: (v) => LEFT + ((v - left) / (right - left)) * (WIDTH - LEFT - RIGHT),
     y: (v) => HEIGHT - BOTTOM - ((v - low) / (high - low)) * (HEIGHT - TOP - BOTTOM),
@@ -41,7 +44,7 @@ export function frame({ x, y, xTitle, yTitle, says }) {
     svg.append(shape("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: place.y(tick), y2: place.y(tick), class: "grid" }));
     svg.append(shape("text", { x: LEFT - 6, y: place.y(tick) + 4, "text-anchor": "end" }, String(tick)));
   }
-  for (const tick of ticks(left, right, 8)) {
+  for (const tick of ticks(left, right, WIDTH / 110)) {
     svg.append(shape("line", { x1: place.x(tick), x2: place.x(tick), y1: HEIGHT - BOTTOM, y2: HEIGHT - BOTTOM + 5, class: "axis" }));
     svg.append(shape("text", { x: place.x(tick), y: HEIGHT - BOTTOM + 18, "text-anchor": "middle" }, String(tick)));
   }

@@ -24,7 +24,7 @@ if (form) {
 
 // The signal, and the stretch that is looked at.
 let span = { start: 0, end: null };
-let drawn = null, chart = null;
+let drawn = null, chart = null, latest = 0;
 const marks = JSON.parse(sessionStorage.getItem(`marks ${name}`) ?? "[]");
 const asked = () => {
   const query = new URLSearchParams({ file: one("file").value, channel: one("channel").value, start: span.start });
@@ -36,7 +36,10 @@ async function draw() {
   const view = one("view").value;
   const query = asked();
   query.set("view", view);
-  drawn = await get(`${base}/signal?${query}`);
+  const number = ++latest;
+  const arrived = await get(`${base}/signal?${query}`);
+  if (number !== latest) return; // something else has been chosen since
+  drawn = arrived;
   const what = `${one("channel").value} of ${one("file").value}`;
   const from = `from ${drawn.start.toPrecision(4)} to ${drawn.end.toPrecision(4)} ${drawn.unit}`;
   let says;
