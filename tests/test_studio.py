@@ -347,10 +347,11 @@ def test_what_a_run_writes_of_its_progress_is_shown(space):
     (space.jobs / f"{name}.log").write_text("  0%  reading data\n  2%  seed 0: training teacher\n")
     born = jobs._born(os.getpid())
     (space.jobs / f"{name}.pid").write_text(json.dumps({"pid": os.getpid(), "started": time.time(), "born": born}))
+    stage = "seed 0: training student"
     lines = [
-        {"stage": "seed 0: training student", "fraction": 0.3 + n / 100, "remaining": 9.0 - n, "epoch": n, "losses": {"loss": 1 / n}}
+        {"stage": stage, "fraction": 0.3 + n / 100, "remaining": 9.0 - n, "epoch": n, "losses": {"loss": 1 / n}}
         for n in range(1, 4)
-    ]  # fmt: skip
+    ]
     (space.runs / "x.partial").mkdir()
     text = "".join(json.dumps(line) + "\n" for line in lines) + '{"stage": "cut o'
     (space.runs / "x.partial/progress.jsonl").write_text(text)

@@ -51,7 +51,9 @@ def curves(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
     for row in rows:
         losses, epoch = row.get("losses"), _number(row.get("epoch"))
-        for name in LOSSES if isinstance(losses, dict) and epoch is not None else ():
+        if not isinstance(losses, dict) or epoch is None:
+            continue
+        for name in LOSSES:
             value = _number(losses.get(name))
             if value is not None:
                 at, values = found.setdefault((str(row.get("stage")), name), ([], []))
