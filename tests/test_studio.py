@@ -252,6 +252,7 @@ def test_a_runs_page_has_its_verdict_and_its_threshold_moves(studio):
     assert found["healthy_windows"] > 10
 
 
+@pytest.mark.slow
 def test_the_firmware_of_a_run_is_a_zip_of_the_commands_project(studio):
     assert "toaster" in studio.post("/api/runs/rig/firmware", {"board": "toaster"}, 400)["error"]
     job = studio.post("/api/runs/rig/firmware", {"board": "cmake"})
@@ -374,6 +375,7 @@ def test_damaged_files_of_jobs_are_no_jobs(space):
     assert jobs.all_jobs(space) == []
 
 
+@pytest.mark.slow
 def test_a_folder_is_served_once_and_keeps_its_address(tmp_path):
     command = [sys.executable, "-m", "micro.cli", "studio", "--folder", tmp_path / "w", "--no-browser", "--json"]
 

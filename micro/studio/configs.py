@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -182,7 +183,8 @@ def complaint(space: Workspace, text: str) -> str | None:
     """What is wrong with a config's text in one line, None where nothing is; its patterns begin in configs/."""
     if len(text.encode()) > MOST_BYTES:
         return f"the config has more than {MOST_BYTES // 1024} KiB"
-    trial = space.configs / ".trial.toml"
+    # A name of its own, as two users may try theirs at a time.
+    trial = space.configs / f".trial-{os.urandom(6).hex()}.toml"
     try:
         load_config(write_bytes(trial, text.encode()))
     except (MicroError, ValueError) as error:

@@ -99,7 +99,8 @@ def _home(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:
 
 def _fleets(space: Workspace) -> list[str]:
     """Configs that are fleets."""
-    return sorted(path.name for path in space.configs.glob("*.toml") if b"[[asset]]" in path.read_bytes())
+    found = (path for path in space.configs.glob("*.toml") if not path.name.startswith("."))
+    return sorted(path.name for path in found if b"[[asset]]" in path.read_bytes())
 
 
 def _recordings(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:
