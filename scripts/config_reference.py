@@ -47,6 +47,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     '[data], job = "table", task = "regression"': data.RegressionData,
     '[data], job = "text"': text.TextData,
     "[features]": features.FeaturesConfig,
+    "features.filter": features.FilterConfig,
     "[[sources]]": sources.SourceConfig,
     "[augment]": augmentation.AugmentConfig,
     "[teacher]": models.TeacherConfig,

@@ -127,15 +127,18 @@ def _data_sentence(report: RunReport) -> str:
         return f"Data: pictures of {size[0]} x {size[1]} pixels, {', '.join(report.data.channels)}."
     window, hop = features.window, features.hop
     channels = counted(len(report.data.channels), "channel")
-    at, seconds = ("", "") if rate is None else (f" at {rate:,.6g} Hz", f" ({window / rate:.3g} s)")
+    at, seconds = ("", "") if rate is None else (f" at {rate:,.6g} Hz", f" ({features.sensor_window / rate:.3g} s)")
     frames = (
         "" if features.frame is None else f", each of {features.frames} frames, one every {features.frame_hop} samples"
     )
+    made = features.conditioning
+    lower = "" if rate is None or made.decimate == 1 else f", which leaves {rate / made.decimate:,.6g} Hz"
+    filters = f", filtered ({made.words}{lower})" if made.changes else ""
     more = "".join(
         f"; {source.name}: {counted(len(source.channels), 'channel')} at {source.sample_rate:,.6g} Hz"
         for source in report.data.sources
     )
-    return f"Data: {channels}{at}, windows of {window:,} samples{seconds}, one every {hop:,}{frames}{more}."
+    return f"Data: {channels}{at}{filters}, windows of {window:,} samples{seconds}, one every {hop:,}{frames}{more}."
 
 
 def _text_sentence(report: RunReport) -> str:

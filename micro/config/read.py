@@ -37,6 +37,7 @@ from micro.config.deployment import (
 from micro.config.distillation import AUTO, DistillConfig
 from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData
+from micro.config.filtered import require_filtered
 from micro.config.labels import LabelsData
 from micro.config.models import ModelConfig, StudentConfig, TeacherConfig
 from micro.config.other_tasks import data_complaint
@@ -119,6 +120,7 @@ class Config(Section):
                 require_pictures(self.features, augment)
             else:
                 require_no_pictures(augment)
+        require_filtered(self.features, self.data, self.teacher, bool(self.sources))
         require_sources(self.sources, self.data, self.features, self.firmware.name)
         require_no_predicted(getattr(self.data, "predict", ()), self.teacher, self.sources)
         require_decision(self.task, self.recognizes, self.detect, self.recognize, self.estimate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from micro.config import AugmentConfig, CwruData, FeaturesConfig
 from micro.datasets import cwru
 from micro.datasets.augmented import with_copies
+from micro.datasets.filtered import filtered
 from micro.datasets.pieces import Parts, Piece, Pieces, piece
 from micro.datasets.recording import Recording, cut, split_in_time
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, Views, history_note, views_of
@@ -32,7 +33,7 @@ def cwru_parts(
     train: Pieces = []
     validation: Pieces = []
     test: Pieces = []
-    for recording in cwru.load(data.folder, data.train_loads, baseline_rate=data.baseline_rate):
+    for recording in filtered(cwru.load(data.folder, data.train_loads, baseline_rate=data.baseline_rate), views.main):
         recordings.append(recording)
         frames, _ = cut(recording, views)
         label = cwru.CLASSES.index(recording.label)
@@ -46,7 +47,7 @@ def cwru_parts(
                 if target is train
                 else [made]
             )
-    for recording in cwru.load(data.folder, data.test_loads, baseline_rate=data.baseline_rate):
+    for recording in filtered(cwru.load(data.folder, data.test_loads, baseline_rate=data.baseline_rate), views.main):
         if recording.label != "normal":
             recordings.append(recording)
             test.append(_piece(cut(recording, views)[0], cwru.CLASSES.index(recording.label), recording.name, views))

@@ -9,6 +9,7 @@ import numpy as np
 from micro.config import AugmentConfig, FeaturesConfig, RigData
 from micro.datasets import rig
 from micro.datasets.augmented import with_copies
+from micro.datasets.filtered import filtered
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import Recording, cut
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, history_note, views_of
@@ -46,12 +47,13 @@ def rig_parts(
             )
             name = f"{fault}-{severity:g}g-{number}" if fault else f"normal-{part}-{number}"
             name = f"known-{name}" if part == KNOWN else name
-            recording = rig.simulate_rig(machine, data.seconds, rng, fault=fault, severity=severity, name=name)
+            sensed = rig.simulate_rig(machine, data.seconds, rng, fault=fault, severity=severity, name=name)
+            (recording,) = filtered([sensed], views.main)
             recordings.append(recording)
             frames, _ = cut(recording, views)
             if not len(frames):
                 raise DataError(
-                    f"{data.seconds} s at {machine.sample_rate:g} Hz are shorter than a window of {views.window} samples"
+                    f"{data.seconds} s at {recording.sample_rate:g} Hz are shorter than a window of {views.window} samples"
                 )
             made = piece(
                 frames, views(frames), int(fault is not None), name, views=views, of_teacher=views.of_teacher(frames)

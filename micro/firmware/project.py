@@ -33,8 +33,7 @@ from micro.runs.finished import read_run
 from micro.runs.publish import write_folder
 from micro.runs.real_time import real_times
 from micro.signal import Frames, JoinedFrames, JoinedFrontEnd
-from micro.signal.joined import sensed
-from micro.signal.joined_frames import main_of
+from micro.signal.joined_frames import sensed_of
 from micro.support.c_names import CNames
 from micro.support.files import sha256
 from micro.targets.units import parse_clock
@@ -151,7 +150,7 @@ def load_windows(run_folder: str | Path, firmware: Firmware) -> np.ndarray:
     except (OSError, ValueError, EOFError, SyntaxError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} is missing or damaged: {error}") from None
     front_end = firmware.front_end
-    wanted: tuple[int, ...] = (front_end.window, front_end.channels)
+    wanted: tuple[int, ...] = (front_end.sensor_window, front_end.channels)
     words = f"{wanted[0]} samples of {wanted[1]} channels"
     if isinstance(front_end, JoinedFrontEnd):
         wanted = (front_end.samples,)
@@ -215,7 +214,7 @@ def windows_of(firmware: Firmware, kept: np.ndarray) -> Frames:
     front_end = firmware.front_end
     if isinstance(front_end, JoinedFrontEnd):
         return front_end.counts(front_end.frames_of(kept))
-    return sensed(front_end, kept)
+    return front_end.filtered_each(kept)
 
 
 def _sources(firmware: Firmware, samples: Frames, name: str, channels: Sequence[Sequence[str]]) -> dict[str, Any]:
@@ -260,16 +259,16 @@ def _context(
         "unit": _unit(fixed),
         "channel_names": channels[0] if channels else (),
         **_sources(firmware, samples, name, channels[1:]),
-        "window": front_end.window,
+        "decimate": front_end.decimate,
         "sample_rate": front_end.sample_rate,
         "machines": MACHINES,
         "windows": len(frames),
         "frames": None if front_end.frame is None and firmware.hops is None else front_end.frames,
         "hops": firmware.hops is not None,
-        "block": _block(front_end.hop),
-        "samples": [c_array(_sample_type(fixed), "", window).rows for window in main_of(samples)],
+        "block": _block(front_end.sensor_hop),
+        "samples": [c_array(_sample_type(fixed), "", window).rows for window in sensed_of(samples)],
         **_expected(firmware, samples),
-        "vibration": vibration_context(firmware.vibration, main_of(samples)),
+        "vibration": vibration_context(firmware.vibration, sensed_of(samples)),
         "title": layout.title,
         "folder": layout.sources.format(name=name),
         "examples": layout.examples,
@@ -282,7 +281,7 @@ def _pace(firmware: Firmware, paces: Sequence[RealTime | str]) -> dict[str, Any]
     known = [each.ring for each in paces if isinstance(each, RealTime) and each.holds]
     return {
         "paces": [str(each) for each in paces],
-        "queue": min(max(known, default=ring_of(firmware.front_end.hop)), MOST_QUEUED),
+        "queue": min(max(known, default=ring_of(firmware.front_end.sensor_hop)), MOST_QUEUED),
     }
 
 

@@ -79,10 +79,10 @@ def _pace(report: RunReport, counted: Emulated) -> Pace:
     window = counted.front_end_instructions + counted.inference_instructions
     return Pace(
         front_end.sample_rate,
-        front_end.hop,
+        front_end.sensor_hop,
         counted.longest_push_instructions or window,
         counted.hop_instructions or window,
         counted.core,
         front_end.arithmetic == "fixed",
-        front_end.window,
+        front_end.sensor_window,
     )

@@ -22,6 +22,7 @@ from micro.config import (
     result_columns,
 )
 from micro.datasets import table
+from micro.datasets.filtered import filtered
 from micro.datasets.find import short_names
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Targets
@@ -124,7 +125,7 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
     tables = _table_config(config, report, files, channel)
     channels = report.data.channels if config.job == "table" else ()
     size = report.data.image_size
-    window = config.features.window if size is None else 1
+    window = config.features.sensor_window if size is None else 1
     if isinstance(config.data, RegressionData):
         recordings, found, notes = load_to_score(config.data, window, channels, names)
     else:
@@ -143,13 +144,15 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
         found,
         report.data.sources,
     )
-    recordings, features = joined.recordings, joined.features
+    features = joined.features
+    for recording in joined.recordings:
+        _require_alike(recording, expected, size)
+    recordings = filtered(joined.recordings, features)
     scalings = file_scalings(recordings, features, Views(features)) if tables.scaling == "per_file" else {}
     student = load_student(folder, report, config)
     by_file: dict[str, list[tuple[np.ndarray, ...]]] = {}
     for recording in recordings:
         rate = recording.sample_rate
-        _require_alike(recording, expected, size)
         frames, starts = cut(recording, features)
         if len(frames):
             rows = recording.rows[starts]
