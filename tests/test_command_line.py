@@ -53,6 +53,12 @@ CASES = (
     good("--debug inspect {ae} --json"),
     wrong("inspekt {ae}", "Did you mean 'inspect'?"),
     wrong("inspect {ae} --jsn", "Did you mean '--json'?"),
+    wrong("studio --folder {text}", "is a file"),
+    wrong("studio --folder {folder} --port 70000", "is not in the range"),
+    wrong("studio --folder {text} --no-browser --json --browser", "is a file"),
+    empty("studio --folder {missing} --list", "is no folder of a studio"),
+    good("studio --folder {studio} --list", "failed   keras-kd run gone.toml"),
+    good("studio --folder {studio} --list --json"),
     good("look {csv} --sample-rate 100 --out {tmp}/look.toml", "wrote"),
     good("look {csv} --json"),
     good("look {csv} --page {tmp}/look.html", "Page: "),
@@ -329,12 +335,16 @@ def things(tmp_path_factory, peer_models, conv_model, conv_samples, converted):
     # A log of the very scores that the threshold was calibrated on.
     shutil.copy(place / "run" / "calibration.csv", place / "log.csv")
     shutil.copytree(place / "run", place / "again")
+    jobs = place / "studio" / "jobs"
+    jobs.mkdir(parents=True)
+    (jobs / "0001.json").write_text('{"kind": "run", "about": "x", "words": ["run", "gone.toml"], "created": 1}')
+    (jobs / "0001.end").write_text('{"code": 2, "ended": 2}')
     words = {
         "ae": peer_models / "ae.tflite", "over_time": peer_models / "conv1d.tflite",
         "keras": place / "tiny.keras", "npy": place / "x.npy", "csv": place / "healthy1.csv",
         "text": place / "text.txt", "noise": place / "noise.toml", "rig": place / "rig.toml", "log": place / "log.csv",
         "fleet": place / "fleet.toml", "int8": place / "int8.tflite",
-        **{name: place / name for name in ("run", "again", "empty", "folder", "missing")},
+        **{name: place / name for name in ("run", "again", "empty", "folder", "missing", "studio")},
     }  # fmt: skip
     return words, done
 

@@ -198,7 +198,7 @@ def test_counts_are_augmented_in_the_unit_of_the_samples():
     """From which the front end counts again what a layer leaves as it is."""
     main = np.arange(-32768, 32768, dtype=np.int16).reshape(-1, 1, 1)
     for full_scale in (8.0, 32768.0, 0.0137):
-        fixed = FrontEnd("shape", 25, 10, 3, RATE, decimate=3, arithmetic="fixed", full_scale=full_scale)
+        fixed = FrontEnd("shape", 25, 10, 1, RATE, decimate=3, arithmetic="fixed", full_scale=full_scale)
         units = _in_units(main, Views(fixed))
         np.testing.assert_array_equal(fixed.counts(units), main)
         assert np.abs(units).max() == pytest.approx(full_scale)

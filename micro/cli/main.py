@@ -17,6 +17,7 @@ from micro.cli.boards import boards, check
 from micro.cli.diagnose import diagnose
 from micro.cli.doctor import doctor
 from micro.cli.look import look
+from micro.cli.studio import studio
 from micro.errors import MicroError, Terminated
 from micro.support.interrupts import ended_by_sigterm
 
@@ -120,6 +121,7 @@ def main(debug: bool) -> None:
 # In the order in which a user meets them.
 for command in (
     doctor,
+    studio,
     look,
     runs.init,
     runs.run,

@@ -1,0 +1,148 @@
+"""What another threshold would do: false alarms a day on held-out healthy windows, and how soon faulty recordings are found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from micro.detection.detector import Detector, Status, decide
+from micro.detection.score import Score
+from micro.errors import DataError
+from micro.runs.baseline import calibration_sessions
+
+DAY = 86_400.0
+# Thresholds that are computed, between the least and the most that a score has.
+STEPS = 121
+# Integers that a threshold's range is divided into, as the detector's scores are integers.
+GRAIN = 2**40
+
+
+@dataclass(frozen=True)
+class Counting:
+    """How windows become an alarm, seconds from one window to the next, and of a window; None where the rate is not known."""
+
+    min_hits: int
+    history: int
+    clear_after: int
+    clear: float
+    hop_seconds: float | None
+    window_seconds: float | None
+
+
+def counting_of(report: Mapping[str, Any]) -> Counting:
+    """A run's counting, by its report.
+
+    Raises:
+        DataError: If the run raises no alarms.
+    """
+    detector, threshold = report.get("detector"), report.get("threshold")
+    if not isinstance(detector, dict) or not isinstance(threshold, int | float):
+        raise DataError("this run raises no alarms, so that it has no threshold to move")
+    rate, features = (report.get("data") or {}).get("sample_rate"), report.get("features") or {}
+    hop, window = (
+        features[key] / rate
+        if isinstance(rate, int | float) and rate > 0 and isinstance(features.get(key), int | float)
+        else None
+        for key in ("hop", "window")
+    )
+    clear = detector["clear_threshold"] / detector["threshold"] if detector.get("threshold") else 1.0
+    return Counting(
+        detector["min_hits"], detector["history"], detector.get("clear_after", 1), min(1.0, clear), hop, window
+    )
+
+
+def moved(folder: Path, report: Mapping[str, Any], scored: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What each of many thresholds would do.
+
+    Args:
+        folder: Of the run, whose held-out healthy scores say how often a healthy machine would raise an alarm.
+        report: Its report.
+        scored: Windows of faulty recordings as `keras-kd score --json` gives them; empty where none were scored.
+
+    Returns:
+        `now`, the run's threshold; `thresholds`; and for each of them `windows_above`, the fraction of healthy windows above
+        it, `alarms_a_day`, `found`, the fraction of faulty recordings with an alarm, and `delay`, the median seconds until it.
+        `healthy_windows` and `healthy_seconds` say how much there was to count on.
+    """
+    counting = counting_of(report)
+    sessions = [np.asarray(each, dtype=np.float64) for each in calibration_sessions(folder)]
+    faulty = _by_file(scored)
+    now = float(report["threshold"])
+    every = np.concatenate([*sessions, *faulty])
+    low, high = float(np.quantile(every, 0.01)), float(np.quantile(every, 0.99))
+    spread = max(high - low, abs(now) * 0.5, 1e-9)
+    values = np.unique(np.append(np.linspace(min(low, now - 0.5 * spread), max(high, now + 0.5 * spread), STEPS), now))
+    windows = sum(map(len, sessions))
+    seconds = None if counting.hop_seconds is None else windows * counting.hop_seconds
+    rows = [_at(float(value), sessions, faulty, counting, seconds) for value in values]
+    return {
+        "now": now,
+        "thresholds": values.tolist(),
+        **{key: [row[key] for row in rows] for key in rows[0]},
+        "healthy_windows": windows,
+        "healthy_seconds": seconds,
+        "faulty_recordings": len(faulty),
+    }
+
+
+def _by_file(scored: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
+    """Scores of each file in order, without windows that have none."""
+    found: dict[str, list[float]] = {}
+    for window in scored:
+        if isinstance(window.get("score"), int | float):
+            found.setdefault(str(window["file"]), []).append(float(window["score"]))
+    return [np.array(scores) for scores in found.values()]
+
+
+def _at(
+    threshold: float,
+    sessions: Sequence[np.ndarray],
+    faulty: Sequence[np.ndarray],
+    counting: Counting,
+    seconds: float | None,
+) -> dict[str, float | None]:
+    healthy = np.concatenate(sessions)
+    begun = sum(len(_alarms(each, threshold, counting)) for each in sessions)
+    firsts = [_alarms(each, threshold, counting)[:1] for each in faulty]
+    found = [first[0] for first in firsts if len(first)]
+    hop, window = counting.hop_seconds, counting.window_seconds
+    # A window is judged at its end.
+    delay = float(np.median(found)) * hop + window if found and hop is not None and window is not None else None
+    return {
+        "windows_above": float((healthy > threshold).mean()),
+        "alarms_a_day": None if seconds is None else begun / seconds * DAY,
+        "found": len(found) / len(faulty) if faulty else None,
+        "delay": delay,
+    }
+
+
+def _alarms(scores: np.ndarray, threshold: float, counting: Counting) -> np.ndarray:
+    """The windows at which an alarm begins, counted as the firmware counts."""
+    unit = max(abs(threshold), float(np.abs(scores).max()), 1e-30) / GRAIN
+    at = round(threshold / unit)
+    clear = round(threshold * counting.clear / unit) if threshold > 0 else at
+    detector = Detector(
+        Score("margin", unit=max(unit, 1e-37), healthy=(0,)),
+        at,
+        min(at, clear),
+        min_hits=counting.min_hits,
+        history=counting.history,
+        clear_after=counting.clear_after,
+    )
+    statuses = np.array(decide(detector, np.round(scores / unit).astype(np.int64)))
+    alarm = np.r_[False, statuses == Status.ALARM]
+    return np.flatnonzero(alarm[1:] & ~alarm[:-1])
+
+
+def scored_windows(printed: str) -> list[dict[str, Any]]:
+    """What `keras-kd score --json` printed; empty where that is no list."""
+    try:
+        held = json.loads(printed)
+    except ValueError:
+        return []
+    return [each for each in held if isinstance(each, dict)] if isinstance(held, list) else []
