@@ -21,6 +21,9 @@ from micro.conversion.converted import Converted as Converted
 from micro.datasets.recording import windows as windows
 from micro.datasets.rig import Rig as Rig
 from micro.datasets.rig import simulate_rig as simulate_rig
+from micro.detection.commissioning import Phase as Phase
+from micro.detection.commissioning import Refusal as Refusal
+from micro.detection.commissioning import Refused as Refused
 from micro.detection.detector import Detector as Detector
 from micro.detection.detector import Status as Status
 from micro.detection.detector import make_detector as make_detector

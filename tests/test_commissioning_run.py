@@ -99,8 +99,11 @@ def test_the_report_holds_what_the_chip_knows_of_the_fleet(finished):
 @pytest.mark.slow
 def test_simulation_refuses_a_stopped_machine_and_one_that_is_unlike(finished):
     samples = machine(78)[0]
-    for wrong in (samples * 0.01, samples * 20):
-        statuses = [decision.status for decision in micro.simulate(finished, wrong)]
+    for wrong, why in ((samples * 0.01, micro.Refusal.STOPPED), (samples * 20, micro.Refusal.UNLIKE)):
+        decisions = micro.simulate(finished, wrong)
+        assert decisions[18].refused is None
+        assert {decision.refused.why for decision in decisions[19:]} == {why}
+        statuses = [decision.status for decision in decisions]
         assert statuses[19] == micro.Status.REFUSED
         assert statuses[18] == micro.Status.LEARNING
         assert statuses[-1] == micro.Status.REFUSED

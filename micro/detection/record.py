@@ -174,7 +174,7 @@ class Parameters:
         Raises:
             RecordError: With the status that the emitted C returns for such bytes.
         """
-        length = _whole(content)
+        length = whole_length(content)
         _, _, count, _, model, front_end, score, counter, threshold, clear_threshold = HEADER.unpack_from(content)
         found = MadeFor(model, front_end, score)
         for what in ("model", "front_end", "score"):
@@ -199,16 +199,17 @@ def newer(one: int, other: int) -> bool:
     return 0 < (one - other) % 2**32 < 2**31
 
 
-def _whole(content: bytes) -> int:
+def whole_length(content: bytes, magic: bytes = MAGIC, shortest: int = HEADER.size + CRC.size) -> int:
     """The length of the record that bytes begin with, as it says; RecordError where it is none that can be read."""
     if len(content) < START.size:
         raise RecordError(f"{len(content)} bytes are too few for a record", RecordStatus.TOO_SHORT)
-    magic, version, _, length = START.unpack_from(content)
-    if magic != MAGIC:
-        raise RecordError(f"no record of parameters: it begins with {magic!r}", RecordStatus.NOT_A_RECORD)
+    found, version, _, length = START.unpack_from(content)
+    if found != magic:
+        what = "parameters" if magic == MAGIC else "what was learned"
+        raise RecordError(f"no record of {what}: it begins with {found!r}", RecordStatus.NOT_A_RECORD)
     if version != FORMAT:
         raise RecordError(f"a record of format {version}; format {FORMAT} can be read", RecordStatus.UNKNOWN_FORMAT)
-    if length < HEADER.size + CRC.size:
+    if length < shortest:
         raise RecordError(f"a record of {length} bytes is damaged", RecordStatus.DAMAGED)
     if length > len(content):
         raise RecordError(f"a record of {length} bytes, of which {len(content)} are there", RecordStatus.TOO_SHORT)

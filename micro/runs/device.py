@@ -10,7 +10,7 @@ import numpy as np
 
 from micro.config import Config
 from micro.datasets.recording import windows
-from micro.detection.commissioning import Commissioning
+from micro.detection.commissioning import Commissioning, Refusal, Refused
 from micro.detection.detector import Detector, Status
 from micro.detection.estimator import Estimate, Estimator, Estimators
 from micro.detection.labeler import Labeler, Labeling, reported_labels
@@ -52,7 +52,8 @@ class Decision:
 
     `recognized` is the class that a recognizer reports; None where it reports none, and of a detector. `numbers` are those of
     several estimators, in their order, or a labeler's logits; empty where the sensor is at fault, and of other firmware.
-    `labels` are those that a labeler reports, in its order.
+    `labels` are those that a labeler reports, in its order. `refused` says why a detector that learns has refused its machine,
+    and the channel or feature that shows it; None where it has not.
 
     Examples:
         >>> decision = micro.Decision(sample=1023, score=0.41, status=micro.Status.HEALTHY)
@@ -66,6 +67,7 @@ class Decision:
     recognized: str | None = None
     numbers: tuple[float, ...] = ()
     labels: tuple[str, ...] = ()
+    refused: Refused | None = None
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,13 @@ def decisions(
             for end, row, fault, status, mask in rows
         ]
     return [
-        Decision(int(end), None if fault else float(score), status, None if number == NO_CLASS else names[number])
+        Decision(
+            int(end),
+            None if fault else float(score),
+            status,
+            None if number == NO_CLASS else names[number],
+            refused=judged.refused if status == Status.REFUSED else None,
+        )
         for end, score, fault, status, number in zip(ends, real, judged.faulty, judged.statuses, judged.classes)
     ]
 
@@ -201,12 +209,13 @@ class Observed:
 @dataclass(frozen=True)
 class Judged(Observed):
     """What firmware makes of a stream, window by window; scores, of several numbers or labels (n, numbers), are 0 and classes
-    and labels none where the sensor is at fault."""
+    and labels none where the sensor is at fault. `refused` is why a detector that learns has refused its machine, if it has."""
 
     scores: np.ndarray
     statuses: Sequence[Status | Recognition | Labeling | Estimate]
     classes: np.ndarray
     labels: np.ndarray
+    refused: Refused | None = None
 
 
 def judge(firmware: Firmware, samples: np.ndarray, sources: Sequence[tuple[np.ndarray, np.ndarray]] = ()) -> Judged:
@@ -236,7 +245,8 @@ def _commissioned(firmware: Firmware, commissioning: Commissioning, frames: np.n
     none = np.zeros(len(frames), np.int64)
     outside = np.where(unscored & (faulty == 0), course.statuses, faulty)
     seen = (outside, course.features, course.outputs, course.scores, course.statuses)
-    return Judged(*seen, np.full(len(frames), NO_CLASS), none)
+    refused = None if course.refused.why == Refusal.NONE else course.refused
+    return Judged(*seen, np.full(len(frames), NO_CLASS), none, refused)
 
 
 def faults_of(decider: Decider, frames: Frames) -> np.ndarray:
