@@ -44,6 +44,7 @@ from micro.detection.score import distance_score as distance_score
 from micro.detection.score import margin_score as margin_score
 from micro.detection.score import reconstruction_score as reconstruction_score
 from micro.detection.score import residual_score as residual_score
+from micro.detection.summary import Summary as Summary
 from micro.detection.threshold import Threshold as Threshold
 from micro.detection.threshold import calibrate as calibrate
 from micro.detection.threshold import reconstruction_error as reconstruction_error
@@ -55,6 +56,7 @@ from micro.emission.front_end import emit_front_end as emit_front_end
 from micro.emission.labeler import emit_labeler as emit_labeler
 from micro.emission.predictor import emit_predictor as emit_predictor
 from micro.emission.recognizer import emit_recognizer as emit_recognizer
+from micro.emission.summary import emit_summary as emit_summary
 from micro.errors import ConversionError as ConversionError
 from micro.errors import ConversionWarning as ConversionWarning
 from micro.errors import DataError as DataError
