@@ -76,6 +76,7 @@ from micro.keras_graph.calibration_data import calibration_data as calibration_d
 from micro.keras_graph.fold_batchnorm import fold_batchnorm as fold_batchnorm
 from micro.monitoring import Monitoring as Monitoring
 from micro.monitoring import monitor as monitor
+from micro.monitoring import read_summaries as read_summaries
 from micro.monitoring import recalibrate as recalibrate
 from micro.program.budget import Check as Check
 from micro.program.budget import check as check

@@ -76,7 +76,9 @@ def summary_files(
     `period` is how many windows the header proposes for a summary, `vibration` whether velocities are counted, too.
     """
     if detector.score.kind == "margin":
-        raise ConversionError("a classifier's margin is no anomaly score: no baseline was kept that summaries could be compared with")
+        raise ConversionError(
+            "a classifier's margin is no anomaly score, and no baseline is kept to compare summaries with"
+        )
     further = sources_context(front_end.whole if isinstance(front_end, Hops) else front_end, name)
     learns = commissioning is not None
     faults = [*FAULTS, *([SOURCE_FAULT] if further["further"] else [])]
@@ -101,6 +103,8 @@ def summary_files(
         "period": period,
         "max_bytes": largest_summary(len(faults), vibration=vibration, learns=learns),
         "part_bytes": largest_part(0),
-        "fitting": min(features_of_part(RADIO), math.prod(front_end.shape) if not isinstance(front_end, Hops) else MOST),
+        "fitting": min(
+            features_of_part(RADIO), math.prod(front_end.shape) if not isinstance(front_end, Hops) else MOST
+        ),
     }
     return {f"{name}_summary.{end}": render(f"summary.{end}.j2", context).encode() for end in "hc"}

@@ -20,6 +20,7 @@ from micro.emission.estimator import estimator_files
 from micro.emission.labeler import labeler_files
 from micro.emission.recognizer import recognizer_files
 from micro.emission.sensor import sources_context
+from micro.emission.summary import PERIOD, summary_files
 from micro.emission.vibration import vibration_files
 from micro.errors import RunError
 from micro.firmware.boards import BOARDS, MACHINES, PLAIN_STAGE
@@ -28,6 +29,7 @@ from micro.firmware.printed import csv_cell, printed, printed_name
 from micro.firmware.text_project import text_project
 from micro.firmware.vibration import vibration_context
 from micro.program.real_time import RealTime, ring_of
+from micro.runs.baseline import SCORES, calibration_sessions
 from micro.runs.device import Firmware, faults_of, load_firmware, observe
 from micro.runs.finished import read_run
 from micro.runs.publish import write_folder
@@ -133,8 +135,16 @@ def new_firmware(
             report.data.image_size,
             [report.data.channels, *(source.channels for source in report.data.sources)],
             paces,
+            _period(Path(run_folder)),
         ),
     )
+
+
+def _period(folder: Path) -> int:
+    """Windows of a session of a run's calibration, which summaries are compared with; `PERIOD` where none are kept."""
+    if not (folder / SCORES).is_file():
+        return PERIOD
+    return int(np.median([len(scores) for scores in calibration_sessions(folder)]))
 
 
 def load_windows(run_folder: str | Path, firmware: Firmware) -> np.ndarray:
@@ -183,16 +193,21 @@ def project_files(
     image_size: tuple[int, int] | None = None,
     channels: Sequence[Sequence[str]] = (),
     paces: Sequence[RealTime | str] = (),
+    period: int = PERIOD,
 ) -> dict[str, bytes]:
     """Contents of a project's files by path; ValueError where two files would have one path.
 
     `image_size` is the height and width of pictures, whose pixels are the sensor's samples. `channels` are the names of a
-    sample's, of the main source and of each further one. `paces` say whether it keeps up with its sensor.
+    sample's, of the main source and of each further one. `paces` say whether it keeps up with its sensor. `period` is how many
+    windows a summary is proposed to have.
     """
     graph, digest = read(firmware.deployed), sha256(firmware.deployed)
     context = {**_context(firmware, frames, name, digest, board, runtime, channels), **_pixels(firmware, image_size)}
     context |= _pace(firmware, paces)
     stage = _stage_files(firmware, graph, digest, name)
+    if context["summarizes"]:
+        around = (firmware.hops or firmware.front_end, firmware.decider, digest, name, firmware.commissioning)
+        stage |= summary_files(*around, vibration=firmware.vibration is not None, period=period)
     if firmware.vibration is not None:
         stage |= vibration_files(firmware.vibration, digest, name, context["stage"])
     return assembled(stage, firmware.deployed, context, COMMON, board, runtime, class_names=class_names)
@@ -331,7 +346,8 @@ def _stage(decider: Decider) -> dict[str, Any]:
             "headers": [c_string(f",{csv_cell(f'raw {each}')}") for each in decider.label_names],
         }
     # A classifier's margin is no anomaly score, of which a baseline was kept.
-    return {**PLAIN_STAGE, "monitored": decider.score.kind != "margin", "predicts": bool(decider.score.places)}
+    monitored = decider.score.kind != "margin"
+    return {**PLAIN_STAGE, "monitored": monitored, "summarizes": monitored, "predicts": bool(decider.score.places)}
 
 
 def _expected(firmware: Firmware, samples: Frames) -> dict[str, Any]:

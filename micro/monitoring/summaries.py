@@ -116,8 +116,8 @@ def _require_made_for(path: Path, at: int, found: MadeFor, wanted: MadeFor | Non
         own = getattr(found, what)
         if wanted is not None and own != getattr(wanted, what):
             raise DataError(
-                f"{path}, byte {at:,}: a summary of another {what.replace('_', ' ')}, SHA-256 {own.hex()}..., where the run has "
-                f"{getattr(wanted, what).hex()}...; give the run that its firmware was made from"
+                f"{path}, byte {at:,}: a summary of another {what.replace('_', ' ')}, SHA-256 {own.hex()}..., where the run "
+                f"has {getattr(wanted, what).hex()}...; give the run that its firmware was made from"
             )
 
 
@@ -143,7 +143,7 @@ def _order(path: Path, read: Sequence[Summary], places: Sequence[int]) -> tuple[
             lost += (now - before) % 2**32 - 1
         else:
             raise DataError(
-                f"{path}, byte {places[place]:,}: summary {now:,} comes after {before:,}: of two devices, or out of order; write "
-                "a file for each device"
+                f"{path}, byte {places[place]:,}: summary {now:,} comes after {before:,}: of two devices, or out of order; "
+                "write a file for each device"
             )
     return starts, lost
