@@ -2,10 +2,12 @@
 
 import contextlib
 import json
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
-from support import invoke
+from support import build_app, invoke, read_samples_from_stdin
 
 import micro
 from micro.datasets import rig
@@ -14,6 +16,7 @@ from micro.detection.summary import feature_part, summarized
 from micro.emission.parameters import made_for_of
 from micro.runs.baseline import calibration_sessions
 from micro.runs.device import judge, load_firmware
+from micro.runs.finished import read_run
 from micro.support.files import sha256
 
 
@@ -185,3 +188,44 @@ def test_damaged_files_end_in_an_error_that_names_them(rig_run, firmware, tmp_pa
         path.write_bytes(content)
         with contextlib.suppress(micro.DataError):
             micro.read_summaries(path, of, 40)
+
+
+SEND = """
+#include "app.h"
+#include <stdio.h>
+void app_send(const uint8_t *bytes, uint32_t count) {
+  FILE *file = fopen("sent.cbor", "ab");
+  (void)fwrite(bytes, 1, count, file);
+  (void)fclose(file);
+}
+"""
+
+
+def test_the_project_s_application_sends_what_python_writes_and_monitor_reads(rig_run, firmware, tmp_path):
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    project = tmp_path / "project"
+    micro.new_firmware(rig_run, project, "cmake")
+    name = read_run(rig_run)[1].firmware.name
+    read_samples_from_stdin(project, name)
+    (project / "src" / "send.c").write_text(SEND)
+    app = build_app(project, "-DAPP_SUMMARY=24")
+    samples = np.concatenate(
+        [rig.simulate_rig(rig.Rig(), 1.0, np.random.default_rng([1, n])).samples for n in range(9)]
+    ).astype(np.float32)
+    subprocess.run([app], input=samples.tobytes(), capture_output=True, cwd=project, check=True)
+    seen = judge(firmware, samples)
+    wanted = b""
+    for number in range(len(seen.statuses) // 24):
+        rows = slice(24 * number, 24 * number + 24)
+        size = seen.features.shape[1]
+        for first in range(0, size, 28):
+            wanted += feature_part(seen.features[rows], made_for(firmware), number, first, 28).to_bytes()
+        around = (seen.statuses[rows], firmware.decider.threshold, made_for(firmware))
+        wanted += summarized(seen.scores[rows], *around, sequence=number).to_bytes()
+    assert (project / "sent.cbor").read_bytes() == wanted
+    found = micro.monitor(rig_run, project / "sent.cbor")
+    assert found.sessions == len(seen.statuses) // 24
+    assert len(found.features) == seen.features.shape[1]
+    assert f"{name}_summary.h" in {path.name for path in (project / "src").iterdir()}
+    assert "with a summary every 24 windows" in (project / "src" / f"{name}_summary.h").read_text()

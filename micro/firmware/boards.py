@@ -58,6 +58,7 @@ class Machine:
 PLAIN_STAGE: dict[str, object] = {
     "stage": "detector",
     "monitored": True,
+    "summarizes": False,
     "predicts": False,
     "learns": False,
     "several": [],

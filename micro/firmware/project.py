@@ -14,6 +14,7 @@ from micro.detection.estimator import Estimator, Estimators
 from micro.detection.labeler import Labeler
 from micro.detection.outcome import Decider, decided
 from micro.detection.recognizer import Recognizer
+from micro.detection.summary_format import RADIO, features_of_part
 from micro.emission.c_text import c_array, c_string
 from micro.emission.detector import detector_files
 from micro.emission.estimator import estimator_files
@@ -269,6 +270,7 @@ def _context(
         "digest": digest,
         **_stage(firmware.decider),
         "learns": firmware.commissioning is not None,
+        "summary_features": features_of_part(RADIO),
         "runtime": runtime,
         "package": layout.package,
         "fixed": fixed,

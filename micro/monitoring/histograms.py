@@ -29,7 +29,9 @@ from micro.support.wording import counted, was
 
 # Scores that stand for those of one period where a change of all of them is tried.
 STAND_INS = 500
-NO_SCORES = "log scores of every window (APP_LOG 1) and recalibrate with that log: summaries do not hold the scores that a run keeps"
+NO_SCORES = (
+    "log scores of every window (APP_LOG 1) and recalibrate with that log: summaries do not hold what a run keeps"
+)
 ON_DEVICE = "let the device learn again, or change the threshold in what it has learned"
 
 
