@@ -88,6 +88,7 @@ def test_a_machine_that_runs_faster_is_found_by_its_summaries(rig_run, firmware,
     assert found.drifted_after is not None
 
 
+@pytest.mark.slow
 def test_features_show_what_scores_do_not(rig_run, firmware, tmp_path):
     items = summaries(firmware, 1, 16, features=False)
     shift = []
@@ -174,6 +175,7 @@ def test_what_is_no_file_of_this_run_s_summaries_is_refused_by_name(rig_run, fir
     assert (result.exit_code, "summaries, which name no device" in result.output) == (2, True)
 
 
+@pytest.mark.slow
 def test_damaged_files_end_in_an_error_that_names_them(rig_run, firmware, tmp_path):
     whole = b"".join(summaries(firmware, 1, 3))
     rng = np.random.default_rng(0)
@@ -201,6 +203,7 @@ void app_send(const uint8_t *bytes, uint32_t count) {
 """
 
 
+@pytest.mark.slow
 def test_the_project_s_application_sends_what_python_writes_and_monitor_reads(rig_run, firmware, tmp_path):
     if shutil.which("gcc") is None:
         pytest.skip("gcc is not installed")

@@ -22,6 +22,7 @@ from micro.detection.summary_format import MOST, RADIO, features_of_part, larges
 from micro.emission.detector import detector_files
 from micro.emission.parameters import made_for_of
 from micro.emission.summary import summary_files
+from micro.firmware.qemu import missing_for, run_in_qemu
 from micro.signal.learned import Learned
 from micro.support.files import sha256
 from micro.tflite.graph import read
@@ -29,9 +30,19 @@ from micro.tflite.graph import read
 # Windows as numbers: threshold, score, status and a byte that all features are made of; then a summary of the last n windows is
 # asked for by status -1, a restart by -2, a velocity by -3 and its score.
 DRIVER = r"""
-#include <stdio.h>
-#include <string.h>
 #include "d_summary.h"
+#ifdef __arm__
+#include "console.h"
+static int in, out;
+static void begin(void) {{ in = console_open("rows.bin", 0); out = console_open("result.bin", 1); }}
+static int next(int64_t *row) {{ return console_read(in, row, 32u) == 0; }}
+static void put(const void *from, uint32_t count) {{ (void)console_write(out, from, count); }}
+#else
+#include <stdio.h>
+static void begin(void) {{}}
+static int next(int64_t *row) {{ return fread(row, 32, 1, stdin) == 1; }}
+static void put(const void *from, uint32_t count) {{ (void)fwrite(from, 1, count, stdout); }}
+#endif
 static int8_t features[{inputs}];
 const int8_t *d_detector_features(void) {{ return features; }}
 {machine}
@@ -39,17 +50,18 @@ static d_detector detector;
 static d_parameters parameters;
 static d_summary summary;
 static d_summary_features sums;
-static uint8_t bytes[70000];
+static uint8_t bytes[D_SUMMARY_MAX_BYTES + D_SUMMARY_FEATURES_BYTES({step})];
 static void tell(uint32_t count) {{
-  (void)fwrite(&count, sizeof count, 1, stdout);
-  (void)fwrite(bytes, 1, count, stdout);
+  put(&count, (uint32_t)sizeof count);
+  put(bytes, count);
 }}
 int main(void) {{
   int64_t row[4];
   uint32_t i;
+  begin();
   detector.parameters = &parameters;
   d_summary_reset(&summary, &sums, 4294967294u);
-  while (fread(row, sizeof row, 1, stdin) == 1) {{
+  while (next(row)) {{
     if (row[2] == -1) {{
       uint8_t small[D_SUMMARY_MAX_BYTES - 1];
       for (i = 0; i < {inputs}; i += {step}) {{
@@ -107,9 +119,7 @@ class Case:
         )
         return {**detector_files(*self.around, graph, self.digest, "d", self.plan), **more}
 
-    def compiled(self, folder, flags=SANITIZERS):
-        if shutil.which("gcc") is None:
-            pytest.skip("gcc is not installed")
+    def written(self, folder):
         for name, content in self.files().items():
             (folder / name).write_bytes(content)
         text = DRIVER.format(
@@ -120,7 +130,13 @@ class Case:
             velocity="d_summary_velocity(&summary, (int32_t)row[1]);" if self.vibration else "return 9;",
         )
         (folder / "main.c").write_text(text)
-        command = ["gcc", *STRICT, *flags, "main.c", "d_summary.c", "d_parameters.c", "-o", "main"]
+        return folder
+
+    def compiled(self, folder):
+        if shutil.which("gcc") is None:
+            pytest.skip("gcc is not installed")
+        self.written(folder)
+        command = ["gcc", *STRICT, *SANITIZERS, "main.c", "d_summary.c", "d_parameters.c", "-o", "main"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[:3000]
         return folder / "main"
@@ -215,20 +231,30 @@ def told(program, rows):
     """Items that C writes."""
     done = subprocess.run([program], input=np.array(rows, "<i8").tobytes(), capture_output=True)
     assert done.returncode == 0, (done.returncode, done.stderr.decode()[:3000])
+    return items_of(done.stdout)
+
+
+def items_of(stream):
+    """Maps, each behind its length."""
     items, at = [], 0
-    while at < len(done.stdout):
-        size = int.from_bytes(done.stdout[at : at + 4], "little")
-        items.append(done.stdout[at + 4 : at + 4 + size])
+    while at < len(stream):
+        size = int.from_bytes(stream[at : at + 4], "little")
+        items.append(stream[at + 4 : at + 4 + size])
         at += 4 + size
     return items
 
 
-@pytest.mark.parametrize("name", CASES)
+QUICK = "learns, vibration"
+
+
+@pytest.mark.parametrize(
+    "name", [each if each == QUICK else pytest.param(each, marks=pytest.mark.slow) for each in CASES]
+)
 def test_c_and_python_write_the_same_bytes_for_the_same_windows(name, tmp_path):
     case = CASES[name]()
     program = case.compiled(tmp_path)
-    for seed in range(2):
-        rows = rows_of(case, seed)
+    for seed in range(1 if name == QUICK else 3):
+        rows = rows_of(case, seed, 100 if name == QUICK else 400)
         items, wanted = told(program, rows), case.said(rows)
         assert len(items) == len(wanted)
         for place, (item, want) in enumerate(zip(items, wanted)):
@@ -239,6 +265,19 @@ def test_c_and_python_write_the_same_bytes_for_the_same_windows(name, tmp_path):
         for item in items:
             if item and 12 not in cbor2.loads(item):
                 assert Summary.from_bytes(item).to_bytes() == item
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_an_emulated_cortex_m0_writes_the_same_bytes(name, tmp_path):
+    missing = missing_for("m0")
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    case = CASES[name]()
+    rows = rows_of(case, 5, 60)
+    case.written(tmp_path)
+    (tmp_path / "rows.bin").write_bytes(np.array(rows, "<i8").tobytes())
+    assert items_of(run_in_qemu(tmp_path, "m0", ["main.c", "d_summary.c", "d_parameters.c"])) == case.said(rows)
 
 
 def test_the_stated_size_is_that_of_the_longest_summary_and_fits_a_lorawan_payload():

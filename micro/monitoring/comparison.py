@@ -66,8 +66,8 @@ def monitor(
         return monitor_summaries(folder, report, config, Path(log), options, seed)
     if report.commissioning is not None:
         raise RunError(
-            f"{folder} has [commissioning]: each device learns a scaling and a threshold of its own, so that its scores cannot "
-            "be compared with those of the run"
+            f"{folder} has [commissioning]: each device learns a scaling and a threshold of its own, so that the "
+            "scores of a log cannot be compared with those of the run; give the device's summaries, which tell its threshold"
         )
     reference = calibration_sessions(folder)
     read, known = _read(log, report, reference, every, device)
