@@ -75,6 +75,7 @@ from micro.fleet import run_fleet as run_fleet
 from micro.keras_graph.calibration_data import calibration_data as calibration_data
 from micro.keras_graph.fold_batchnorm import fold_batchnorm as fold_batchnorm
 from micro.monitoring import Monitoring as Monitoring
+from micro.monitoring import Summaries as Summaries
 from micro.monitoring import monitor as monitor
 from micro.monitoring import read_summaries as read_summaries
 from micro.monitoring import recalibrate as recalibrate

@@ -79,7 +79,8 @@ class Summary:
         features: Means of all int8 features, in sixteenths, where they were sent; not part of `to_bytes`.
 
     Examples:
-        >>> made_for = micro.detection.record.MadeFor(b"model..1", b"front..1", b"score..1")
+        >>> from micro.detection.record import MadeFor
+        >>> made_for = MadeFor(b"model..1", b"front..1", b"score..1")
         >>> summary = micro.Summary(made_for, 0, 0, 1000, 1, (0, 2, 0), 0, 0, (0,) * 12 + (40, 1) + (0,) * 6)
         >>> summary.windows, summary.above, len(summary.to_bytes())
         (41, 1, 72)

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import numpy as np
 
 from micro.datasets.pieces import evenly_spaced
+from micro.detection.detector import Detector
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.labeler import Labeler
 from micro.detection.outcome import Decider, decided
@@ -206,7 +207,7 @@ def project_files(
     context = {**_context(firmware, frames, name, digest, board, runtime, channels), **_pixels(firmware, image_size)}
     context |= _pace(firmware, paces)
     stage = _stage_files(firmware, graph, digest, name)
-    if context["summarizes"]:
+    if context["summarizes"] and isinstance(firmware.decider, Detector):
         around = (firmware.hops or firmware.front_end, firmware.decider, digest, name, firmware.commissioning)
         stage |= summary_files(*around, vibration=firmware.vibration is not None, period=period)
     if firmware.vibration is not None:

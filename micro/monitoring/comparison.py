@@ -63,7 +63,7 @@ def monitor(
     if holds_summaries(Path(log)):
         if device is not None:
             raise DataError(f"{log} holds summaries, which name no device: write a file for each, without --device")
-        return monitor_summaries(folder, report, config, Path(log), options, seed)
+        return monitor_summaries(folder, report, config.detect.false_alarm_rate, Path(log), options, seed)
     if report.commissioning is not None:
         raise RunError(
             f"{folder} has [commissioning]: each device learns a scaling and a threshold of its own, so that the "

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.config import Config
 from micro.detection.detector import Detector, in_units
 from micro.detection.drift import alarm_chance, smallest_change, watch_histograms
 from micro.detection.permutation import Statistic, histogram_distances, histogram_medians
@@ -67,9 +66,9 @@ class _Compared:
 
 
 def monitor_summaries(
-    folder: Path, report: RunReport, config: Config, path: Path, options: Options, seed: int
+    folder: Path, report: RunReport, rate: float, path: Path, options: Options, seed: int
 ) -> Monitoring:
-    """As `micro.monitor`, of a file of summaries.
+    """As `micro.monitor`, of a file of summaries; `rate` is that of the threshold.
 
     Raises:
         RunError: For a run whose student is not int8.
@@ -82,7 +81,7 @@ def monitor_summaries(
     known = calibration_features(folder) if (folder / FEATURES).is_file() else None
     size = None if known is None else known.shape[1]
     read = read_summaries(path, made_for, size)
-    unit, rate = firmware.decider.score.unit, config.detect.false_alarm_rate
+    unit = firmware.decider.score.unit
     if firmware.commissioning is not None:
         plan = firmware.commissioning
         compared = _with_itself(path, read, options, learned_rate(plan, options["false_alarm_rate"]))

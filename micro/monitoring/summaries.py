@@ -22,6 +22,10 @@ class Summaries:
     """A device's summaries in their order, and what was skipped or assumed in reading, in words.
 
     `starts` are the places of those whose numbers begin again, as the device did.
+
+    Examples:
+        >>> micro.Summaries(()).each
+        ()
     """
 
     each: tuple[Summary, ...]
@@ -52,6 +56,11 @@ def read_summaries(path: str | Path, made_for: MadeFor | None = None, features: 
             several devices; also for a file that ends within a summary.
 
     Examples:
+        >>> from pathlib import Path
+        >>> from micro.detection.record import MadeFor
+        >>> made_for = MadeFor(b"model..1", b"front..1", b"score..1")
+        >>> summary = micro.Summary(made_for, 0, 0, 1000, 0, (0, 0, 0), 0, 0, (61,) + (0,) * 19)
+        >>> _ = Path("pump-7.cbor").write_bytes(summary.to_bytes())
         >>> micro.read_summaries("pump-7.cbor").each[0].windows
         61
     """

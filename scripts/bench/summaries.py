@@ -1,8 +1,8 @@
 """What a summary costs and what it shows: bytes, flash and RAM on a Cortex-M0, and drift found with and without every score.
 
 Usage: python scripts/bench/summaries.py [RUN] [--trials 400]; the sizes on a chip are those of RUN. Needs arm-none-eabi-gcc.
-Drift: calibration of 16 sessions of 60 windows and logs of 16, whose sessions differ in gain by 15 % and whose windows differ by 35 %, as logarithms; a log of every window is
-compared with summaries of the same windows, and summaries of longer periods are, too.
+Drift: calibration of 16 sessions of 60 windows and logs of 16, whose sessions differ in gain by 15 % and whose windows differ
+by 35 %, as logarithms. A log of every window is compared, and summaries of the same windows are; also those of longer periods.
 """
 
 from __future__ import annotations
