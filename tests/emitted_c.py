@@ -180,7 +180,7 @@ def firmwares():
         "labels": stage(FIXED_JOINED, 3, Labeler(0.1, 3, ("a", "b", "c"), (3, -5, 2), **HITS, **FIXED_LIMITS)),
         "many": stage(WHOLE, 32, Labeler(0.1, 3, tuple(f"label {n}" for n in range(32)), (3,) * 32, **LIMITS)),
         "number": stage(FIXED, 1, numbers(lowest=0.5, highest=2.0, **FIXED_LIMITS)),
-        "severe": replace(detector(WHOLE, "margin", **HITS, **LIMITS), vibration=SEVERE),
+        "severe": replace(detector(WHOLE, "distance", **HITS, **LIMITS), vibration=SEVERE),
         "velocity": replace(stage(FIXED, 1, numbers(**FIXED_LIMITS)), vibration=PLAIN),
         "several": stage(JOINED, 2, Estimators((numbers(lowest=0.0), replace(numbers(), name="load", unit=100.0)))),
     }  # fmt: skip

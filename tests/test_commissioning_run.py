@@ -178,7 +178,7 @@ def test_summaries_of_a_device_that_learned_are_compared_with_its_own_first_ones
     path.write_bytes(summaries_of(finished, machine(79, 40_000, fault=40_000)[0]))
     found = micro.monitor(finished, path)
     assert found.advice == "steady", found.why
-    assert "compared with the first 8 periods after the device had learned its machine" in found.notes
+    assert "compared with the first 16 periods after the device had learned its machine" in found.notes
     assert any("2 summaries of before the device learned" in note for note in found.notes), found.notes
     louder = machine(79, 40_000, fault=40_000)[0]
     louder[20_000:] *= 1.5

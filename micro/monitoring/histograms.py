@@ -170,7 +170,8 @@ def _with_itself(path: Path, read: Summaries, options: Options, rate: float) -> 
         )
     scored = [one.windows for one in each if one.windows]
     periods, more = _periods(each, {place - start for place in read.starts}, int(np.median(scored or [1])))
-    first = options["recent"]
+    # Twice as many as a check compares, or exchanges of them would soon be too few for the level of later checks.
+    first = 2 * options["recent"]
     _require_enough(path, len(periods.counts) - first, options["every"], first)
     integers = [_stand_ins(counts, each[0].threshold) for counts in periods.counts[:first]]
     notes.append(f"compared with the first {first} periods after the device had learned its machine")
