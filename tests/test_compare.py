@@ -123,6 +123,7 @@ def test_other_data_teachers_and_weights_are_refused(teacher, data, tmp_path):
         run(teacher, data, [keras_kd.recipes.recipe("kd", teacher, net(4), weight=0.5)], seeds=1, ledger=path)
 
 
+@pytest.mark.slow
 def test_the_test_data_are_opened_once_and_at_the_end(teacher, data, tmp_path):
     path, opened = tmp_path / "runs.jsonl", []
 

@@ -18,7 +18,7 @@ from micro.cli.main import main
 ROOT = Path(__file__).parents[1]
 ALL = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 # Whole searches, stages and schemes; their own tests have shorter ones.
-LONG = ("compression.md", "fleet.md", "recipes.md", "schemes.md", "search.md")
+LONG = ("compression.md", "fleet.md", "objectives.md", "recipes.md", "schemes.md", "search.md")
 PAGES = sorted(path for path in ALL if "```python" in path.read_text())
 
 

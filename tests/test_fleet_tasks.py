@@ -118,6 +118,7 @@ def machines(fleet, folder):
     return rows, names
 
 
+@pytest.mark.slow
 def test_machines_with_other_classes_share_a_teacher_that_knows_all_by_name(classes, tmp_path):
     rows, names = machines(load_fleet(classes), tmp_path)
     assert sorted(names) == sorted(LEVELS)

@@ -165,6 +165,7 @@ def test_too_few_groups_are_an_error_before_anything_is_trained(tmp_path):
     assert not (tmp_path / "run.partial").exists()
 
 
+@pytest.mark.slow
 def test_a_classifier_is_tested_on_every_group_and_the_report_has_a_row_a_fold(tmp_path):
     recordings(tmp_path)
     lines = [

@@ -82,8 +82,16 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("how", ["name", "layer", "callable"])
-@pytest.mark.parametrize("case", CASES)
+HOWS = ("name", "layer", "callable")
+# In the quick tests each model once, and each way of naming a layer at least once.
+PAIRED = [
+    pytest.param(case, how, marks=[] if (row + column) % 3 == 0 else pytest.mark.slow)
+    for row, case in enumerate(CASES)
+    for column, how in enumerate(HOWS)
+]
+
+
+@pytest.mark.parametrize(("case", "how"), PAIRED)
 def test_a_hint_reaches_layers_wherever_they_are(case, how, blobs):
     make, name, find = CASES[case]
     teacher, student = make(12, "teacher"), make(6, "student")

@@ -45,6 +45,7 @@ def test_columns_of_yes_and_no_of_which_two_hold_at_once_are_several_labels(tmp_
     assert config["features"]["window"] <= 100
 
 
+@pytest.mark.slow
 def test_the_config_of_several_labels_runs_as_it_is(tmp_path):
     looked(tmp_path, *at_100_hz(pumps(tmp_path, (0, 1))))
     assert "AUC" in ran(tmp_path)

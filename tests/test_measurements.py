@@ -250,8 +250,10 @@ def at_or_before(own, values, wanted, missing):
     return [next((v for t, v in zip(own[::-1], values[::-1]) if t <= time), missing) for time in wanted]
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.int16, np.uint8, "S4"])
-@pytest.mark.parametrize("begin", [0, 5])
+@pytest.mark.parametrize(
+    "dtype", [np.float64, "S4", *(pytest.param(each, marks=pytest.mark.slow) for each in (np.int16, np.uint8))]
+)
+@pytest.mark.parametrize("begin", [pytest.param(0, marks=pytest.mark.slow), 5])
 def test_states_of_other_times_keep_each_value_until_the_next(tmp_path, dtype, begin):
     fast, slow = SECONDS[:60], SECONDS[begin:60:7]
     states = (np.arange(len(slow)) // 2 % 3).astype(np.uint8).astype(dtype)
@@ -275,7 +277,9 @@ def test_states_of_other_times_keep_each_value_until_the_next(tmp_path, dtype, b
         np.testing.assert_array_equal(values, at_or_before(slow, states.astype(np.float32), fast, np.nan))
 
 
-@pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
+@pytest.mark.parametrize(
+    "task", ["classification", *(pytest.param(task, marks=pytest.mark.slow) for task in ("multilabel", "regression"))]
+)
 def test_what_is_to_be_learned_is_not_known_after_the_end_of_its_channel(tmp_path, task):
     """A whole part of the recording is left out, and counted, whose label another recorder no longer wrote."""
     fast = np.arange(1200) / 100
@@ -520,7 +524,7 @@ sizes = [4, 2, 4]
     return [one.streams[0].begins for one in joined.recordings]
 
 
-@pytest.mark.parametrize("version", ["3.10", pytest.param("3.30", marks=pytest.mark.slow), "4.10"])
+@pytest.mark.parametrize("version", [*(pytest.param(old, marks=pytest.mark.slow) for old in ("3.10", "3.30")), "4.10"])
 @pytest.mark.parametrize("more", [pytest.param("", marks=pytest.mark.slow), "sample_rate = 500.0"])
 @pytest.mark.parametrize(
     ("headers", "expected"), [((0, 3), 3 + 0.5), ((2, 0), -2 + 0.5), ((0, None), 0.0), ((None, None), 0.0)]

@@ -16,6 +16,7 @@ from micro.runs.train import train_teacher
 MEMBERS = rig(teacher={"members": 3, "epochs": 2}, seeds=1)
 
 
+@pytest.mark.slow
 def test_members_differ_and_their_mean_is_the_teacher():
     config = parse_config(MEMBERS)
     data = prepare(config)

@@ -140,6 +140,7 @@ def test_two_labels_of_one_window_are_reported_together(run, tmp_path):
     assert np.mean([row["reported"] == "unbalance+misaligned" for row in rows[2:]]) > 0.7
 
 
+@pytest.mark.slow
 def test_folds_name_the_label_that_a_fold_lacks(tmp_path):
     recorded(tmp_path, 4)
     for path in tmp_path.glob("m3_1*.csv"):

@@ -121,6 +121,7 @@ def test_training_that_came_to_nothing_is_not_chosen():
         choose("anomaly", {"kd": broken, "plain": -np.ones(50)}, 5)
 
 
+@pytest.mark.slow
 def test_a_run_chooses_says_so_and_goes_on_with_its_choice(tmp_path, blobs_folder):  # noqa: F811
     fewer = "candidates = ['kd', 'dkd']\ncompare = false\n"
     (tmp_path / "c.toml").write_text(RUN.format(folder=blobs_folder) + AUTO.replace("4.0", "2.0") + fewer)

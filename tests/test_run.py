@@ -151,6 +151,7 @@ def test_the_end_of_a_run_names_commands_that_work(finished, tmp_path, monkeypat
     assert invoke(*shlex.split(command[1].replace("BOARD", "cmake"))[1:]).exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_scanned_for_how_much_each_layer_can_be_compressed(finished, tmp_path):
     result = invoke("sensitivity", finished, "--out", tmp_path / "page.html", "--json")
     assert result.exit_code == 0, result.output

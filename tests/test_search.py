@@ -101,6 +101,7 @@ def test_no_window_of_the_test_is_among_what_the_search_sees(found, config_file)
     np.testing.assert_array_equal(searched.train.x, data.train.x)
 
 
+@pytest.mark.slow
 def test_classifiers_are_judged_by_validation_windows_or_a_load_that_they_have_not_learnt(cwru_folder):
     raw = {**BASES["dense"], "data": {"folder": str(cwru_folder)}, "features": {"bands": 16}}
     config = parse_config(raw, Path())

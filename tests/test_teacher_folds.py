@@ -254,6 +254,7 @@ def test_windows_without_labels_learn_the_mean_of_all_and_numbers_stay_standardi
     np.testing.assert_allclose(taught.outputs[len(data.train) :], mean, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_under_a_teacher_of_folds_reports_and_keeps_it_as_other_ensembles(tmp_path):
     (tmp_path / "data").mkdir()
     pumps(tmp_path / "data", machines=8, rows=300)
