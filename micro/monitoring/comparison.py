@@ -71,9 +71,9 @@ def monitor(
         )
     reference = calibration_sessions(folder)
     read, known = _read(log, report, reference, every, device)
+    features = (calibration_features(folder, read.columns, log), read.features) if read.columns else None
     if known:
         return _nothing_new(report, report.threshold, read, reference, every)
-    features = (calibration_features(folder, read.columns, log), read.features) if read.columns else None
     checks = watch(reference, read.sessions, features=features, seed=seed, **options)
     return _compared(report, report.threshold, config.detect.false_alarm_rate, reference, read, checks, options)
 
