@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 from micro.config import (
     augmentation,
+    bearing,
     commissioning,
     compression,
     data,
@@ -47,6 +48,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     '[data], job = "table", task = "regression"': data.RegressionData,
     '[data], job = "text"': text.TextData,
     "[features]": features.FeaturesConfig,
+    "features.filter": features.FilterConfig,
     "[[sources]]": sources.SourceConfig,
     "[augment]": augmentation.AugmentConfig,
     "[teacher]": models.TeacherConfig,
@@ -64,6 +66,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[firmware]": deployment.FirmwareConfig,
     "[commissioning]": commissioning.CommissioningConfig,
     "[vibration]": vibration.VibrationConfig,
+    "[bearing]": bearing.BearingConfig,
 }
 WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", type(None): ""}
 PLURALS = {"text": "texts", "integer": "integers", "number": "numbers", "table": "tables"}

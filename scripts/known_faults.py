@@ -95,7 +95,7 @@ def measured(config: Config, place: Path) -> Iterator[tuple[str, list[float]]]:
     """Of each model the AUC by kind of fault, the fraction of faulty windows found and of false alarms."""
     data = prepare(config)
     kinds = np.array([origin.split("-")[0] for origin in data.test.origins])
-    run = run_seed(SeedWork(config, data, config.seed, place, lambda label, epochs=1, /: None))
+    run = run_seed(SeedWork(config, data, config.seed, place, lambda label, epochs=1, epoch=None, /: None))
     for name in MODELS:
         found = run.evaluations[name]
         areas = []

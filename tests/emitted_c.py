@@ -29,7 +29,8 @@ from micro.firmware.project import project_files
 from micro.firmware.text_project import text_project_files
 from micro.runs.device import Firmware
 from micro.runs.text_device import TextFirmware
-from micro.signal import FrontEnd, JoinedFrontEnd, Scaling, Source
+from micro.signal import Filter, FrontEnd, JoinedFrontEnd, Scaling, Source
+from micro.signal.bearing_monitor import BearingMonitor, Diagnosing
 from micro.signal.velocity import Vibration
 from micro.streaming.step_model import stream
 
@@ -110,6 +111,8 @@ FIXED = replace(WHOLE, arithmetic="fixed", full_scale=8.0, taper="hamming", detr
 FRAMES = FrontEnd(("mel", "moments"), 64 + 3 * 24, 48, channels=2, sample_rate=1000.0, bands=4, frame=64, frame_hop=24)
 FIXED_FRAMES = replace(FRAMES, arithmetic="fixed", full_scale=8.0, detrend="none")
 RAW = FrontEnd("raw", 11, 5, channels=2)
+FILTERED = FrontEnd("shape", 25, 10, 2, 1000.0, decimate=3, filter=Filter("bandpass", 20.0, 100.0, 2))
+FIXED_FILTERED = replace(FIXED_FRAMES, decimate=2, filter=Filter("highpass", 20.0))
 PICTURE = FrontEnd("raw", 20, 20, channels=3, frame=5, detrend="none", arithmetic="fixed", full_scale=32768.0)
 SLOW = Source("slow", FrontEnd("statistics", 9, 4, sample_rate=7.0), max_age=115)
 QUICK = Source("quick", replace(FIXED, window=32, hop=16, channels=1, sample_rate=2000.0), max_age=31)
@@ -123,6 +126,8 @@ HITS = {"min_hits": 2, "history": 3}
 # Of two channels in turn behind a filter with zones, and of one as it is.
 SEVERE = Vibration(1000.0, "g", 20.0, 150.0, 128, 3, (1.4, 2.8, 4.5), channels=2, measured=(0, 1))
 PLAIN = Vibration(1000.0, "m/s2", 50.0, 300.0, 128, 1, channels=2, measured=(1,), arithmetic="fixed", full_scale=8.0)
+# Results of 6,400 samples, of the second channel.
+DIAGNOSING = Diagnosing(BearingMonitor("6205", 600.0, 1000.0, turns=16, blocks=4, threshold=8.0), 1)
 
 
 def scaling_of(front_end):
@@ -174,13 +179,15 @@ def firmwares():
         "margin": detector(FIXED_FRAMES, "margin"),
         "residual": detector(FRAMES, "residual", **LIMITS),
         "residual_raw": detector(RAW, "residual"),
+        "filtered": detector(FILTERED, "reconstruction", **LIMITS),
+        "filtered_frames": stage(FIXED_FILTERED, 3, Labeler(0.1, 3, ("a", "b", "c"), (3, -5, 2), **HITS, **FIXED_LIMITS)),
         "joined": detector(JOINED, "reconstruction", **HITS),
         "picture": stage(PICTURE, 3, Recognizer(0.1, ("a", "b", "c"), (3, 5, 2))),
         "once": stage(JOINED, 3, Recognizer(0.1, ("a", "b", "c"), (3, 5, 2), suppression=3, **HITS, **LIMITS)),
         "labels": stage(FIXED_JOINED, 3, Labeler(0.1, 3, ("a", "b", "c"), (3, -5, 2), **HITS, **FIXED_LIMITS)),
         "many": stage(WHOLE, 32, Labeler(0.1, 3, tuple(f"label {n}" for n in range(32)), (3,) * 32, **LIMITS)),
         "number": stage(FIXED, 1, numbers(lowest=0.5, highest=2.0, **FIXED_LIMITS)),
-        "severe": replace(detector(WHOLE, "distance", **HITS, **LIMITS), vibration=SEVERE),
+        "severe": replace(detector(WHOLE, "distance", **HITS, **LIMITS), vibration=SEVERE, diagnosis=DIAGNOSING),
         "velocity": replace(stage(FIXED, 1, numbers(**FIXED_LIMITS)), vibration=PLAIN),
         "several": stage(JOINED, 2, Estimators((numbers(lowest=0.0), replace(numbers(), name="load", unit=100.0)))),
     }  # fmt: skip
@@ -200,7 +207,8 @@ def texts():
 
 def frames_of(front_end, count=2):
     rng = np.random.default_rng(0)
-    shape = (front_end.samples,) if isinstance(front_end, JoinedFrontEnd) else (front_end.window, front_end.channels)
+    joined = isinstance(front_end, JoinedFrontEnd)
+    shape = (front_end.samples,) if joined else (front_end.sensor_window, front_end.channels)
     return rng.normal(0, 1, (count, *shape)).astype(np.float32)
 
 

@@ -68,7 +68,7 @@ def test_a_bearing_is_typed_by_name_or_by_numbers():
     assert parsed_bearing("9, 7.94,39.04").pitch_diameter == 39.04
     assert parsed_bearing("16,8.4,71.5,15.17").contact_angle == 15.17
     for wrong, says in {
-        "62055": "'62055' is not known",
+        "62055": "'62055' is not known; near it are 6205",
         "9,7.94": "BALLS,BALL_DIAMETER,PITCH_DIAMETER",
         "9.5,8,40": "BALLS,BALL_DIAMETER",
         "nine,8,40": "got 'nine,8,40'",

@@ -81,6 +81,11 @@ CASES = (
     wrong("diagnose {csv} --bearing 6205 --rpm 300 --sample-rate 400 --channel b", "has no column 'b'"),
     wrong("diagnose {missing} --bearing 6205 --rpm 300", "no such file"),
     empty("diagnose {empty} --bearing 6205 --rpm 300", "is empty"),
+    good("doctor", "All that runs need is here"),
+    good("doctor --json"),
+    good("doctor --deep", "ai_edge_litert.interpreter: can be imported", slow=True),
+    empty("doctor ''", "unexpected extra argument"),
+    wrong("doctor --depth", "No such option"),
     good("init rig --out {tmp}/rig.toml", "run it with: keras-kd run"),
     good("init table --out {tmp}/table.toml --json"),
     empty("init", "Missing argument"),
@@ -90,8 +95,18 @@ CASES = (
     wrong("init rig --out {folder}", "is a directory"),
     wrong("init rig --out {text}/rig.toml", "Not a directory"),
     wrong("init rig --out {text}", "exists already"),
-    good("run {noise} --out {tmp}/a --strict --json", code=3),
-    empty("run {empty} --out {tmp}/b", "is empty: it holds no settings"),
+    good("run {noise} --out {tmp}/a --set firmware.name=hum --strict --json", '"firmware.name=hum"', code=3),
+    good("run {noise} --out {run} --force --dry-run", "holds a run, which would be replaced"),
+    good("run {noise} --out {tmp}/d --dry-run --json", '"parameters"'),
+    wrong("run {noise} --out {run} --dry-run", "holds a run already"),
+    good("search {rig} --out {tmp}/d --ram 4KiB --set data.train_recordings=9 --dry-run", "search: 40 candidates within ram"),
+    wrong("search {rig} --out {tmp}/d --dry-run", "give a budget"),
+    good("fleet {fleet} --out {tmp}/d --dry-run", "machine one: windows "),
+    good("fleet {fleet} --out {tmp}/d --dry-run --json", '"taught_by"'),
+    wrong("run {noise} --out {tmp}/d --set student.epoch=2", "--set student.epoch=2: student.epoch: no such setting; did you"),
+    wrong("search {rig} --out {tmp}/d --ram 4KiB --set student=2", "--set student=2: student: must be a section of settings"),
+    wrong("fleet {fleet} --out {tmp}/d --set epochs", "--set 'epochs': must be KEY=VALUE"),
+    empty("run {empty} --out {tmp}/b --watch", "is empty: it holds no settings"),
     wrong("run {text} --out {tmp}/c", "is not TOML"),
     wrong("run {missing} --out {tmp}/d", "missing"),
     wrong("run {noise} --out {text}", "is a file"),
@@ -372,6 +387,7 @@ def test_every_command_has_its_whole_summary_and_json():
     for name, command in main.commands.items():
         assert re.search(rf"^  {name} +\S", help_text, re.MULTILINE)
         assert len(command.short_help) <= 45, name
+        assert f"keras-kd {name}" in command.help.split("Example:")[1], name
         assert "--json" in {word for option in command.params for word in option.opts}, name
     assert "..." not in help_text.split("Commands:")[1]
 

@@ -1,12 +1,13 @@
 """A detector that learns its machine: exact in integers, refused with a reason, never moved beyond its bound."""
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reports import report_with
 
 from micro.config import parse_config
 from micro.detection.commissioning import (
@@ -24,6 +25,8 @@ from micro.detection.commissioning import (
 )
 from micro.detection.fleet_prior import fleet_prior
 from micro.detection.threshold import conformal_rank, fit_threshold
+from micro.runs.assessment.judge import judge
+from micro.runs.assessment.learning import duration, learning_of
 from micro.signal import FrontEnd
 from micro.signal.learned import (
     BEYOND,
@@ -241,3 +244,20 @@ def test_config_refuses_what_a_chip_cannot_learn(changes, said):
 
 def test_config_names_as_many_windows_as_suffice():
     assert section(commissioning={"calibrate_windows": 999}, detect={"false_alarm_rate": 0.001}).commissioning
+
+
+def test_a_verdict_names_the_time_that_a_device_learns_for_and_its_bound_whatever_the_grade():
+    plan = asdict(PLAN)
+    report = report_with(commissioning=plan, features=asdict(FrontEnd("statistics", 16, 16, sample_rate=1000.0)))
+    verdict = judge(report)
+    # 64 windows of 16 samples and 100 more at 1,000 Hz; the 11 highest of 100 scores are kept.
+    learning = learning_of(report)
+    assert (learning.takes, learning.kept, learning.machines) == ("2.62 s", 11, 10)
+    assert verdict.grade == "doubtful"
+    assert verdict.headline.endswith(
+        "; each device learns its machine by itself, in 2.62 s, and then has at most 10.9 % of healthy windows above its "
+        "threshold, on average of machines that stay as they were"
+    )
+    assert judge(report_with()).besides == ""
+    assert "besides" not in judge(report_with()).to_report()
+    assert [duration(each) for each in (35, 258, 7600, 200_000)] == ["35 s", "4.3 minutes", "2.11 hours", "2.31 days"]

@@ -103,6 +103,21 @@ def test_the_report_holds_what_the_chip_knows_of_the_fleet(finished):
 
 
 @pytest.mark.slow
+def test_page_and_verdict_say_that_the_device_learns_how_long_and_with_which_bound(finished):
+    report, page = RunReport.read(finished), (finished / "report.html").read_text()
+    # 20 windows of 64 samples, one every 32, then 30 more, at 1,000 Hz; 3 of 30 scores are kept.
+    assert "each device learns its machine by itself, in 1.63 s, and then has at most 9.68 %" in report.verdict.headline
+    assert report.verdict.headline.startswith(report.verdict.grade)
+    for said in (
+        "<h2>The device learns its machine</h2>",
+        "keeps the 3 highest",
+        "the 6 training machines",
+        "0.672 s",
+    ):
+        assert said in page, said
+
+
+@pytest.mark.slow
 def test_simulation_refuses_a_stopped_machine_and_one_that_is_unlike(finished):
     samples = machine(78)[0]
     for wrong, why in ((samples * 0.01, micro.Refusal.STOPPED), (samples * 20, micro.Refusal.UNLIKE)):

@@ -8,9 +8,6 @@ from scipy import signal
 from test_front_end import in_c, needs_gcc
 
 from micro.datasets.recording import windows
-from micro.detection.detector import Detector
-from micro.detection.score import Score
-from micro.emission.sensor import stage_context
 from micro.signal import Conditioning, Filter, FrontEnd, JoinedFrontEnd, Scaling, Source
 from micro.signal.conditioning import (
     LARGEST_SAMPLE,
@@ -230,10 +227,3 @@ def test_filters_and_further_sources_are_refused_together():
 def test_filters_that_do_not_exist_are_refused(bad):
     with pytest.raises(ValueError, match=r"needs low|must be one of|order must be 1 to 8"):
         Filter(**bad)
-
-
-def test_a_last_stage_takes_no_front_end_that_filters():
-    front_end = FrontEnd(("statistics",), 64, 64, sample_rate=RATE, filter=Filter("highpass", 50.0))
-    detector = Detector(Score("margin", unit=0.1, healthy=(0,)), threshold=20, clear_threshold=10)
-    with pytest.raises(ValueError, match=r"emitted by itself, by emit_front_end"):
-        stage_context("detector", detector, front_end, "", "pump")

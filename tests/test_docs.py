@@ -18,7 +18,7 @@ from micro.cli.main import main
 ROOT = Path(__file__).parents[1]
 ALL = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 # Whole searches, stages and schemes; their own tests have shorter ones.
-LONG = ("compression.md", "fleet.md", "objectives.md", "recipes.md", "schemes.md", "search.md")
+LONG = ("compression.md", "fleet.md", "keras-users.md", "objectives.md", "recipes.md", "schemes.md", "search.md")
 PAGES = sorted(path for path in ALL if "```python" in path.read_text())
 
 
@@ -33,6 +33,18 @@ def blocks(page, language):
 def test_examples_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile("\n".join(blocks(page, "python")), page.name, "exec"), {"__name__": "example"})
+
+
+@pytest.mark.slow
+def test_the_example_with_keras_tuner_runs(tmp_path, monkeypatch):
+    pytest.importorskip("keras_tuner", reason="keras-tuner is not installed")
+    page = ROOT / "docs/keras-users.md"
+    (tuned,) = blocks(page, "py")
+    first = blocks(page, "python")[0]
+    monkeypatch.chdir(tmp_path)
+    made = {"__name__": "example"}
+    exec(compile(f"{first}\n{tuned}", page.name, "exec"), made)
+    assert made["best"].count_params() > 0
 
 
 def test_the_worked_objective_of_contributing_runs():

@@ -303,13 +303,15 @@ def test_a_users_teacher_gives_its_classes_by_name(classes, tmp_path, ending):
     model.save(tmp_path / "theirs.keras")
     config = fleet.config(fleet.asset[1], str(tmp_path / "theirs.keras"), order)
     data = prepare(config)
-    known = train_teacher(config, data, 0, lambda: None).model
+    known = train_teacher(config, data, 0, lambda losses: None).model
     x = data.test.x[:50]
     theirs = np.asarray(model.predict(x, verbose=0))[:, [order.index(name) for name in data.class_names]]
     wanted = keras.ops.softmax(theirs) if ending == "linear" else theirs / theirs.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(keras.ops.softmax(known.predict(x, verbose=0)), wanted, atol=1e-5)
     with pytest.raises(DataError, match="does not know class 'imbalance'; by"):
-        train_teacher(fleet.config(fleet.asset[1], str(tmp_path / "theirs.keras"), order[:2]), data, 0, lambda: None)
+        train_teacher(
+            fleet.config(fleet.asset[1], str(tmp_path / "theirs.keras"), order[:2]), data, 0, lambda losses: None
+        )
 
 
 @pytest.mark.slow

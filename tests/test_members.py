@@ -21,7 +21,7 @@ def test_members_differ_and_their_mean_is_the_teacher():
     config = parse_config(MEMBERS)
     data = prepare(config)
     epochs = []
-    trained = train_teacher(config, data, 4, lambda: epochs.append(1))
+    trained = train_teacher(config, data, 4, lambda losses: epochs.append(1))
     assert len(epochs) == 3 * 2
     members = [layer for layer in trained.model.layers if isinstance(layer, keras.Model)]
     outputs = [member.predict(data.test.x, verbose=0) for member in members]
@@ -29,7 +29,7 @@ def test_members_differ_and_their_mean_is_the_teacher():
     assert all(not np.allclose(outputs[one], outputs[other]) for one, other in ((0, 1), (0, 2), (1, 2)))
     np.testing.assert_allclose(trained.model.predict(data.test.x, verbose=0), np.mean(outputs, axis=0), atol=1e-5)
     assert len(trained.history["loss"]) == 2
-    again = train_teacher(config, data, 4, lambda: None)
+    again = train_teacher(config, data, 4, lambda losses: None)
     assert all(np.array_equal(a, b) for a, b in zip(trained.model.get_weights(), again.model.get_weights()))
 
 

@@ -143,7 +143,7 @@ def test_a_run_chooses_says_so_and_goes_on_with_its_choice(tmp_path, blobs_folde
     assert f"{found['chosen']} *" in shown.output
     # Taken up again, a run chooses the same, from what is kept or, were the choice lost, from the students of the trials.
     config = load_config(tmp_path / "c.toml")
-    work = SeedWork(config, prepare(config), 0, tmp_path / "seed-0", lambda label, epochs=1, /: None)
+    work = SeedWork(config, prepare(config), 0, tmp_path / "seed-0", lambda label, epochs=1, epoch=None, /: None)
     first = settled_recipe(work, tmp_path / "recipes")
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "recipes").iterdir()}
     assert settled_recipe(work, tmp_path / "recipes") == first

@@ -26,6 +26,25 @@ def digests(folder):
     }
 
 
+# What the last line of a run says that has ended well.
+END = {
+    **dict.fromkeys(("model", "fold", "seed", "epoch", "epochs", "error")),
+    **dict.fromkeys(("state", "stage"), "done"),
+    "fraction": 1.0,
+    "elapsed": 0,
+    "remaining": 0,
+    "losses": {},
+}
+
+
+def followed(file):
+    """The lines of a progress file, each with the same keys."""
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {tuple(line) for line in lines} == {tuple(lines[0])}
+    assert set(lines[0]) == set(END)
+    return lines
+
+
 @pytest.fixture(scope="module")
 def config_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("config") / "rig.toml"
@@ -36,8 +55,15 @@ def config_file(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, config_file):
     out = tmp_path_factory.mktemp("runs") / "rig"
-    result = invoke("run", config_file, "--out", out)
+    result = invoke("run", config_file, "--out", out, "--watch")
     assert result.exit_code == 0, result.output
+    lines = result.stderr.splitlines()
+    assert any(re.search(r"seed 4: prune, epoch \d+ of \d+: loss \d\S*; about \d+ s left$", line) for line in lines), (
+        lines
+    )
+    assert any(
+        re.search(r"seed 3: training student, epoch 2 of \d+: loss \S+, validation loss", line) for line in lines
+    )
     return out
 
 
@@ -104,13 +130,30 @@ def test_same_seed_same_bytes_also_after_an_interruption(tmp_path, finished, con
     with pytest.raises(KeyboardInterrupt):
         run_pipeline(config, out, progress=interrupt)
     assert not out.exists()
+    written = followed(out.with_name("rig.partial") / "progress.jsonl")
+    assert written[-1] | {"elapsed": 0, "remaining": 0} == END | {"state": "interrupted", "stage": "interrupted"} | {
+        "fraction": written[-2]["fraction"]
+    }
+    assert {(line["model"], line["seed"]) for line in written if line["losses"]} == {
+        *((model, seed) for model in ("teacher", "student") for seed in (3, 4)),
+        *((model, 3) for model in ("alone", "prune")),
+    }
     kept = {path.name for path in out.with_name("rig.partial").rglob("*.keras")}
     assert kept == {"teacher.keras", "student.keras", "alone.keras", "0-prune.keras"}
     with pytest.raises(RunError, match="go on with --resume"):
         run_pipeline(config, out)
     stages.clear()
-    run_pipeline(config, out, resume=True, progress=lambda stage, share: stages.append(stage))
+    watched = []
+    run_pipeline(config, out, resume=True, progress=lambda stage, share: stages.append(stage), watch=watched.append)
     assert digests(out) == digests(finished)
+    assert json.loads(watched[-1].to_json()) | {"elapsed": 0} == END
+    epochs = [line.epoch for line in watched if line.epoch is not None and line.epoch.seed == 4]
+    assert [epoch.epoch for epoch in epochs if epoch.model == "alone"] == list(range(1, config.student.epochs + 1))
+    history = json.loads((out / "report.json").read_text())["history"]["student_distilled"]
+    first = [line["losses"] for line in written if (line["model"], line["seed"]) == ("student", 3)]
+    assert [losses["val_loss"] for losses in first] == history["val_loss"]
+    fractions = [line.fraction for line in watched]
+    assert fractions == sorted(fractions)
     # A model that was kept is told of once, one that is trained after each epoch as well.
     whole = [stage for stage in stages if "seed 3: training" in stage]
     assert len(whole) == len(set(whole)) == 3

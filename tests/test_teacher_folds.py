@@ -222,7 +222,7 @@ def test_what_is_taught_of_a_window_is_of_the_network_that_never_saw_it(tmp_path
     raw["augment"] = {"copies": 1, "layers": [{"class": "RandomNoise", "snr": [30.0, 40.0]}]}
     config = parse_config(raw)
     data = prepare(config)
-    teacher = train_teacher(config, data, 3, lambda: None)
+    teacher = train_teacher(config, data, 3, lambda losses: None)
     taught = taught_by_of(config, teacher, data)
     labels = data.train.labels
     assert np.mean(taught.outputs.argmax(axis=1) == labels) < 0.75
@@ -246,7 +246,7 @@ def test_windows_without_labels_learn_the_mean_of_all_and_numbers_stay_standardi
     raw["data"]["unlabeled_files"] = "u*.csv"
     config = parse_config(raw)
     data = prepare(config)
-    teacher = train_teacher(config, data, 3, lambda: None).model
+    teacher = train_teacher(config, data, 3, lambda losses: None).model
     taught = cross_fitted(teacher, data, sets_of_folds(config, data))
     assert taught.outputs.shape == (len(data.train) + len(data.unlabeled), 1)
     members = [layer for layer in teacher.layers if isinstance(layer, keras.Model)]
@@ -283,7 +283,7 @@ def test_a_search_computes_once_what_its_candidates_learn(tmp_path):
     np.testing.assert_array_equal(*taught)
     config = parse_config(raw)
     data = prepare(config)
-    teacher = train_teacher(config, data, config.seed, lambda: None).model
+    teacher = train_teacher(config, data, config.seed, lambda losses: None).model
     np.testing.assert_allclose(taught[0], cross_fitted(teacher, data, sets_of_folds(config, data)).outputs, atol=1e-5)
     budget = {"flash": 16384, "ram": None, "macs": None}
     result = try_candidate({**raw, "features": {**raw["features"], "bands": 8}}, other, budget, "tflm", 3)

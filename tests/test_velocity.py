@@ -145,6 +145,20 @@ def test_a_velocity_at_a_border_is_in_the_lower_zone(borders):
     assert vibration_zone(0.0, borders=borders) == "A"
 
 
+@pytest.mark.parametrize(
+    ("category", "power", "borders"),
+    [
+        (1, 200, (2.5, 4.0, 6.6)),
+        (1, 200.1, (3.5, 5.0, 7.6)),
+        (2, 1.1, (3.2, 5.1, 8.5)),
+        (2, 400, (4.2, 6.1, 9.5)),
+    ],
+)
+def test_the_zones_of_pumps_are_those_of_iso_10816_7(category, power, borders):
+    assert borders_of(None, None, None, category, power) == borders
+    assert vibration_zone(borders[1], pump_category=category, pump_power=power) == "B"
+
+
 def test_the_zones_of_the_table_are_those_of_the_standard():
     assert borders_of(1, "rigid") == borders_of(2, "flexible") == (2.3, 4.5, 7.1)
     assert borders_of(1, "flexible") == (3.5, 7.1, 11.0)
@@ -155,7 +169,7 @@ def test_the_zones_of_the_table_are_those_of_the_standard():
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: vibration_zone(1.0), "needs machine_group and support, or borders"),
+        (lambda: vibration_zone(1.0), "needs machine_group and support, pump_category and pump_power, or borders"),
         (lambda: vibration_zone(1.0, machine_group=3, support="rigid"), "machine_group 1 or 2"),
         (lambda: vibration_zone(1.0, machine_group=1), "support 'rigid' or 'flexible', got 1 and None"),
         (lambda: vibration_zone(-1.0, borders=(1, 2, 3)), "0 or more"),

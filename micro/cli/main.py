@@ -15,6 +15,7 @@ from micro.cli.again import go_on
 from micro.cli.benchmark import new_benchmark
 from micro.cli.boards import boards, check
 from micro.cli.diagnose import diagnose
+from micro.cli.doctor import doctor
 from micro.cli.look import look
 from micro.errors import MicroError, Terminated
 from micro.support.interrupts import ended_by_sigterm
@@ -118,6 +119,7 @@ def main(debug: bool) -> None:
 
 # In the order in which a user meets them.
 for command in (
+    doctor,
     look,
     runs.init,
     runs.run,

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from micro.cli.terminal import UNUSABLE, as_json, command_line, print_json, print_report, progress
+from micro.cli.plans import print_plan
+from micro.cli.terminal import UNUSABLE, as_json, command_line, dry_run, print_json, print_report, progress, settings
+from micro.cli.watch import watching
 from micro.firmware.boards import BOARDS, CORES, USUAL_CORES
 
 if TYPE_CHECKING:
@@ -66,8 +68,21 @@ def init(job: str, task: str | None, out: str | None, as_json: bool) -> None:
 @click.option("--resume", is_flag=True, help="Continue an interrupted run.")
 @click.option("--force", is_flag=True, help="Replace an earlier run in the folder.")
 @click.option("--strict", is_flag=True, help="Exit code 3 if the verdict is 'unusable'.")
+@click.option("--watch", is_flag=True, help="Show each epoch's losses, and the time that is left.")
+@settings
+@dry_run
 @as_json
-def run(config: str | None, out: str, resume: bool, force: bool, strict: bool, as_json: bool) -> int:
+def run(
+    config: str | None,
+    out: str,
+    resume: bool,
+    force: bool,
+    strict: bool,
+    watch: bool,
+    settings: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+) -> int:
     """Train teacher and student, compress, quantize, verify, emit firmware and a report.
 
     CONFIG is a TOML file as `keras-kd init` writes it; without one the built-in rig runs. Exit code 1 if the student does
@@ -76,17 +91,29 @@ def run(config: str | None, out: str, resume: bool, force: bool, strict: bool, a
     \b
     Example:
       keras-kd run pump.toml --out runs/pump
+      keras-kd run pump.toml --out runs/pump --dry-run
+      keras-kd run pump.toml --out runs/pump-short --set teacher.epochs=5 --watch
     """
     from micro.config import load_config
-    from micro.runs import start
 
     if config is None:
         with resources.as_file(resources.files("micro.config") / "jobs" / "rig.toml") as built_in:
-            loaded = load_config(built_in)
+            loaded = load_config(built_in, settings)
     else:
-        loaded = load_config(config)
-    with progress(enabled=not as_json) as tell:
-        report = start.run_pipeline(loaded, out, resume=resume, force=force, progress=tell)
+        loaded = load_config(config, settings)
+    if dry_run:
+        from micro.runs.plan import plan_run
+
+        print_plan(plan_run(loaded, out, resume=resume, force=force), as_json)
+        return 0
+    from micro.runs import start  # what is wrong of the config is said before this is loaded
+
+    if watch:
+        with watching() as see:
+            report = start.run_pipeline(loaded, out, resume=resume, force=force, watch=see)
+    else:
+        with progress(enabled=not as_json) as tell:
+            report = start.run_pipeline(loaded, out, resume=resume, force=force, progress=tell)
     if as_json:
         print_json(report.to_dict())
     else:
@@ -128,6 +155,8 @@ def score(run_folder: str, files: tuple[str, ...], out: str | None, channel: str
         print_json([dataclasses.asdict(window) for window in scored])
     elif out is None:
         click.echo(to_csv(scored), nl=False)
+    for file, line in scores.diagnoses:
+        click.echo(f"{file}: {line}", err=as_json or out is None)
     if out is not None:
         write_bytes(out, to_csv(scored))
         if not as_json:

@@ -8,8 +8,9 @@ from typing import Literal
 
 import click
 
+from micro.cli.plans import print_fleet_plan, print_search_plan
 from micro.cli.scale_output import print_fleet, print_search
-from micro.cli.terminal import UNUSABLE, as_json, command_line, print_json, progress
+from micro.cli.terminal import UNUSABLE, as_json, command_line, dry_run, print_json, progress, settings
 from micro.support.wording import counted
 
 
@@ -32,6 +33,8 @@ from micro.support.wording import counted
 @click.option("--address", help="Address of a Ray cluster; this host by default.")
 @click.option("--runtime", type=click.Choice(("tflm", "static")), default="static", show_default=True)
 @click.option("--resume", is_flag=True, help="Continue an interrupted search, or with more trials.")
+@settings
+@dry_run
 @as_json
 def search(
     config: str,
@@ -44,6 +47,8 @@ def search(
     address: str | None,
     runtime: Literal["tflm", "static"],
     resume: bool,
+    settings: tuple[str, ...],
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Find the best student within a budget of flash, RAM and MACs for CONFIG's data and teacher.
@@ -54,7 +59,13 @@ def search(
     """
     from micro.config import load_config
 
-    loaded = load_config(config)
+    loaded = load_config(config, settings)
+    if dry_run:
+        from micro.explore.plan import plan_search
+
+        plan = plan_search(loaded, out, flash=flash, ram=ram, macs=macs, trials=trials, runtime=runtime, resume=resume)
+        print_search_plan(plan, as_json)
+        return
     with progress(enabled=not as_json) as tell:
         from micro.explore import search as search_students
 
@@ -86,8 +97,20 @@ def search(
 @click.option("--address", help="Address of a Ray cluster; this host by default.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted fleet, or one with new machines.")
 @click.option("--strict", is_flag=True, help="Exit code 3 if a machine's verdict is 'unusable'.")
+@settings
+@dry_run
 @as_json
-def fleet(assets: str, out: str, workers: int, address: str | None, resume: bool, strict: bool, as_json: bool) -> int:
+def fleet(
+    assets: str,
+    out: str,
+    workers: int,
+    address: str | None,
+    resume: bool,
+    strict: bool,
+    settings: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+) -> int:
     """Train one student and write one firmware for each machine in FLEET.toml, from a shared teacher.
 
     Exit code 1 if a machine failed; with --strict exit code 3 if a machine's verdict is 'unusable'.
@@ -98,7 +121,11 @@ def fleet(assets: str, out: str, workers: int, address: str | None, resume: bool
     """
     from micro.fleet import load_fleet, run_fleet
 
-    loaded = load_fleet(assets)
+    loaded = load_fleet(assets, settings)
+    if dry_run:
+        from micro.fleet.plan import plan_fleet
+
+        return print_fleet_plan(plan_fleet(loaded, out, resume=resume), as_json)
     with progress(enabled=not as_json) as tell:
         result = run_fleet(loaded, out, workers=workers, address=address, resume=resume, progress=tell)
     if as_json:
@@ -107,6 +134,7 @@ def fleet(assets: str, out: str, workers: int, address: str | None, resume: bool
         words = ["--workers", str(workers)] if workers != 2 else []
         words += ["--address", address] if address else []
         words += ["--strict"] if strict else []
+        words += [word for setting in settings for word in ("--set", setting)]
         print_fleet(result, out, command_line("fleet", assets, "--out", out, *words, "--resume"))
     if strict and result.unusable:
         return UNUSABLE

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 # Exit code of --strict.
 UNUSABLE = 3
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+settings = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting in place of the config's, such as teacher.epochs=5; repeat for several.",
+)
+dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done; train and write nothing.")
 
 
 def command_line(*words: str | Path) -> str:
@@ -96,6 +104,8 @@ def print_report(report: RunReport, out: str) -> None:
         f"on a 32-bit chip, {footprint.macs:,} MACs."
     )
     click.echo(_data_sentence(report))
+    if report.overrides:
+        click.echo(f"Set on the command line: {', '.join(report.overrides)}.")
     if report.estimator is not None:
         for one in report.estimator.each:
             click.echo(f"Estimate: {one.name}, ±{one.half_width:.4g}; {one.guarantee}.")
@@ -127,15 +137,18 @@ def _data_sentence(report: RunReport) -> str:
         return f"Data: pictures of {size[0]} x {size[1]} pixels, {', '.join(report.data.channels)}."
     window, hop = features.window, features.hop
     channels = counted(len(report.data.channels), "channel")
-    at, seconds = ("", "") if rate is None else (f" at {rate:,.6g} Hz", f" ({window / rate:.3g} s)")
+    at, seconds = ("", "") if rate is None else (f" at {rate:,.6g} Hz", f" ({features.sensor_window / rate:.3g} s)")
     frames = (
         "" if features.frame is None else f", each of {features.frames} frames, one every {features.frame_hop} samples"
     )
+    made = features.conditioning
+    lower = "" if rate is None or made.decimate == 1 else f", which leaves {rate / made.decimate:,.6g} Hz"
+    filters = f", filtered ({made.words}{lower})" if made.changes else ""
     more = "".join(
         f"; {source.name}: {counted(len(source.channels), 'channel')} at {source.sample_rate:,.6g} Hz"
         for source in report.data.sources
     )
-    return f"Data: {channels}{at}, windows of {window:,} samples{seconds}, one every {hop:,}{frames}{more}."
+    return f"Data: {channels}{at}{filters}, windows of {window:,} samples{seconds}, one every {hop:,}{frames}{more}."
 
 
 def _text_sentence(report: RunReport) -> str:

@@ -25,7 +25,7 @@ Constraint = Callable[[Any], Any]
 class FineTuning:
     """The data, the loss, the teacher and the settings of one fine-tuning, as the arguments of `micro.prune` by these names.
 
-    `supplied` is what a teacher that is no model gave for each row of `x`.
+    `supplied` is what a teacher that is no model gave for each row of `x`; `watching` are callbacks that change nothing.
     """
 
     x: np.ndarray
@@ -40,6 +40,7 @@ class FineTuning:
     verbose: int | str = 0
     class_weight: dict[int, float] | None = None
     supplied: np.ndarray | None = None
+    watching: Sequence[keras.callbacks.Callback] = ()
 
     @property
     def steps(self) -> int:
@@ -64,7 +65,7 @@ class FineTuning:
             self.y,
             epochs=self.epochs,
             batch_size=self.batch_size,
-            callbacks=list(callbacks),
+            callbacks=[*callbacks, *self.watching],
             class_weight=self.class_weight,
             verbose=self.verbose,
         )

@@ -4,6 +4,7 @@ May import: support, signal, targets, tflite, detection.
 """
 
 from micro.config.augmentation import AUGMENTATIONS, AugmentConfig
+from micro.config.bearing import BearingConfig
 from micro.config.commissioning import CommissioningConfig
 from micro.config.compression import ClusterStage, PruneStage, QuantizeStage, ShrinkStage, Stage
 from micro.config.data import (
@@ -71,6 +72,7 @@ __all__ = [
     "RECURRENT",
     "RENAMED",
     "AugmentConfig",
+    "BearingConfig",
     "BearingData",
     "BudgetConfig",
     "ClassesData",

@@ -158,7 +158,9 @@ def _elsewhere(place: tuple[int | str, ...], model: type[BaseModel] | None, whol
         for inner in _models(field.annotation):
             if name in inner.model_fields and inner is not at and (whole is None or section != "data"):
                 return f"; it belongs to [{section}]"
-    return did_you_mean(name, at.model_fields) if at is not None else ""
+    if at is None:
+        return ""
+    return did_you_mean(name, at.model_fields) or f"; there are {', '.join(at.model_fields)}"
 
 
 def _inner(model: type[BaseModel] | None, part: int | str) -> type[BaseModel] | None:

@@ -7,13 +7,34 @@ from typing import Annotated, Any
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from micro.config.section import Section
+from micro.signal.conditioning import MOST_DECIMATED, MOST_ORDER, Band, Conditioning, Filter
 from micro.signal.front_end import Arithmetic, Detrend, FrontEnd, Kind, Taper
+
+
+class FilterConfig(Section):
+    """A Butterworth filter of the samples that are kept; bounds in Hz. Fields are those of `micro.Filter`."""
+
+    kind: Band
+    low: PositiveFloat | None = None
+    high: PositiveFloat | None = None
+    order: Annotated[int, Field(ge=1, le=MOST_ORDER)] = 4
+
+    @property
+    def spec(self) -> Filter:
+        """The filter."""
+        return Filter(self.kind, self.low, self.high, self.order)
+
+    @model_validator(mode="after")
+    def _whole(self) -> FilterConfig:
+        _ = self.spec  # refuses what does not fit
+        return self
 
 
 class FeaturesConfig(Section):
     """How windows become features; bounds in Hz. Fields are those of `micro.FrontEnd`.
 
-    `frame` and `frame_hop` cut a window into frames with a row of features each, for sounds and for pictures.
+    `frame` and `frame_hop` cut a window into frames with a row of features each, for sounds and for pictures. With `decimate`
+    and `filter` the stream of samples is filtered first, and all others count samples that are kept.
     """
 
     kind: Kind | tuple[Kind, ...] = "spectrum"
@@ -30,6 +51,26 @@ class FeaturesConfig(Section):
     full_scale: PositiveFloat | None = None
     frame: PositiveInt | None = None
     frame_hop: PositiveInt | None = None
+    decimate: Annotated[int, Field(ge=1, le=MOST_DECIMATED)] = 1
+    filter: FilterConfig | None = None
+
+    @property
+    def filters(self) -> bool:
+        """Whether the stream of samples is filtered before windows are cut."""
+        return self.decimate > 1 or self.filter is not None
+
+    @property
+    def sensor_window(self) -> int:
+        """Samples of the sensor in a window."""
+        return self.window * self.decimate
+
+    def conditioning(self, sample_rate: float | None) -> Conditioning:
+        """What is done to samples first; ValueError where that does not fit the rate of the sensor in Hz."""
+        try:
+            spec = None if self.filter is None else self.filter.spec
+            return Conditioning(sample_rate, self.decimate, spec, self.arithmetic)
+        except ValueError as error:
+            raise ValueError(f"features.filter: {error}") from None
 
     @property
     def raw(self) -> bool:
@@ -44,12 +85,13 @@ class FeaturesConfig(Section):
         `image_size` is the height and width of pictures, which are windows as they are.
         """
         settings = {**self.model_dump(), **({} if image_size is None else picture_settings(image_size))}
+        settings["filter"] = self.conditioning(sample_rate).filter
         return FrontEnd(settings.pop("kind"), channels=channels, sample_rate=sample_rate, **settings)
 
     @model_validator(mode="after")
     def _whole(self) -> FeaturesConfig:
         # Bounds in Hz can be checked once the rate of the recordings is known; the mel scale is nearly linear at a low one.
-        self.model_copy(update={"low": 0.0, "high": None, "envelope_high": None}).front_end(1, 1e3)
+        self.model_copy(update={"low": 0.0, "high": None, "envelope_high": None, "filter": None}).front_end(1, 1e3)
         if self.arithmetic == "fixed" and self.full_scale is None:
             raise ValueError(
                 "arithmetic 'fixed' needs full_scale: the value of an A/D converter's 32768 in the data's unit"

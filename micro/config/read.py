@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model_validator
 
 from micro.config.augmentation import AugmentConfig
+from micro.config.bearing import BearingConfig, require_bearing
 from micro.config.commissioning import CommissioningConfig, require_commissioning
 from micro.config.complaints import did_you_mean, first_complaint, load_toml, shown
 from micro.config.compression import OUT_OF_ORDER, QuantizeStage, Stage
@@ -37,13 +38,15 @@ from micro.config.deployment import (
 from micro.config.distillation import AUTO, DistillConfig
 from micro.config.features import FeaturesConfig
 from micro.config.files import FilesData
+from micro.config.filtered import require_filtered
 from micro.config.labels import LabelsData
 from micro.config.models import ModelConfig, StudentConfig, TeacherConfig
 from micro.config.other_tasks import data_complaint
+from micro.config.overrides import read_with
 from micro.config.pictures import require_no_pictures, require_pictures, with_picture_features
 from micro.config.predicted import require_no_predicted
 from micro.config.renamed import require_current_names
-from micro.config.section import Section, tables, with_paths
+from micro.config.section import Section, Texts, tables, with_paths
 from micro.config.sources import SourceConfig, require_sources, with_source_folders
 from micro.config.streaming import require_streaming
 from micro.config.teacher_inputs import require_teacher_inputs, with_teacher_features
@@ -77,6 +80,7 @@ class Config(Section):
 
     job: Literal["rig", "cwru", "table", "text"] = "rig"
     task: Task
+    overrides: Texts = ()
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     seeds: PositiveInt = 3
     data: RigData | CwruData | TableData | ClassesData | LabelsData | RegressionData | TextData
@@ -95,6 +99,7 @@ class Config(Section):
     firmware: FirmwareConfig = FirmwareConfig()
     commissioning: CommissioningConfig | None = None
     vibration: VibrationConfig | None = None
+    bearing: BearingConfig | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -119,6 +124,7 @@ class Config(Section):
                 require_pictures(self.features, augment)
             else:
                 require_no_pictures(augment)
+        require_filtered(self.features, self.data, self.teacher, bool(self.sources))
         require_sources(self.sources, self.data, self.features, self.firmware.name)
         require_no_predicted(getattr(self.data, "predict", ()), self.teacher, self.sources)
         require_decision(self.task, self.recognizes, self.detect, self.recognize, self.estimate)
@@ -128,6 +134,7 @@ class Config(Section):
             around = (self.data, self.features, self.detect, self.teacher)
             require_commissioning(self.commissioning, *around, bool(self.sources))
         require_vibration(self.vibration, self.data, bool(self.sources))
+        require_bearing(self.bearing, self.data, bool(self.sources))
         self._of_text()
         return self
 
@@ -187,8 +194,12 @@ class Config(Section):
             )
 
 
-def load_config(path: str | Path) -> Config:
+def load_config(path: str | Path, settings: Sequence[str] = ()) -> Config:
     """Read a TOML config; relative paths in it are taken from its own folder, and a firmware without a name is called as it is.
+
+    Args:
+        path: The file.
+        settings: Each KEY=VALUE, such as 'teacher.epochs=5', in place of the file's; errors name them as `--set`.
 
     Returns: the checked `Config`, frozen.
 
@@ -200,9 +211,12 @@ def load_config(path: str | Path) -> Config:
         >>> written = Path("rig.toml").write_text('job = "rig"\\n[data]\\nseconds = 2.0\\n[teacher]\\n[student]\\n')
         >>> micro.load_config("rig.toml").data.seconds
         2.0
+        >>> micro.load_config("rig.toml", ["teacher.epochs=5"]).teacher.epochs
+        5
     """
     path = Path(path)
-    return parse_config(with_firmware_name(load_toml(path, "config"), path.stem), path.parent, str(path))
+    raw = with_firmware_name(load_toml(path, "config"), path.stem)
+    return read_with(lambda given: parse_config(given, path.parent, str(path)), raw, settings, str(path))
 
 
 def parse_config(raw: Mapping[str, Any], folder: str | Path = ".", what: str = "config") -> Config:

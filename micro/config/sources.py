@@ -70,6 +70,8 @@ class SourceConfig(Section):
             raise ValueError(
                 "features: a further source gives one row of features a window: take no kind 'raw' and no frame"
             )
+        if self.features.filters:
+            raise ValueError("features: sources are joined sample by sample: take no decimate and no filter")
         if self.features.hop > self.features.window:
             raise ValueError(
                 f"features: hop {self.features.hop} is longer than the window of {self.features.window}: the firmware would "

@@ -11,7 +11,7 @@ from micro.config.files import FilesData
 from micro.config.section import Section, Texts
 from micro.config.text import TextData
 from micro.signal import FrontEnd
-from micro.signal.severity import borders_of
+from micro.signal.severity import Borders, borders_of
 from micro.signal.velocity import MOST_AVERAGED, Unit, Vibration
 
 
@@ -26,14 +26,21 @@ class VibrationConfig(Section):
     average: Annotated[int, Field(ge=1, le=MOST_AVERAGED)] = 8
     machine_group: Literal[1, 2] | None = None
     support: Literal["rigid", "flexible"] | None = None
+    pump_category: Literal[1, 2] | None = None
+    pump_power: PositiveFloat | None = None
     borders: tuple[float, float, float] | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> VibrationConfig:
         if self.low >= self.high:
             raise ValueError(f"low and high must rise, got {self.low:g} and {self.high:g}")
-        borders_of(self.machine_group, self.support, self.borders)
+        _ = self.zone_borders
         return self
+
+    @property
+    def zone_borders(self) -> Borders | None:
+        """Of the zones in mm/s; None where there are none."""
+        return borders_of(self.machine_group, self.support, self.borders, self.pump_category, self.pump_power)
 
     def of(
         self, channels: Sequence[str], sample_rate: float | None, front_end: FrontEnd, saturation: float | None
@@ -62,7 +69,7 @@ class VibrationConfig(Section):
                 self.high,
                 self.window or 0,
                 self.average,
-                borders_of(self.machine_group, self.support, self.borders),
+                self.zone_borders,
                 channels=len(channels),
                 measured=tuple(sorted({list(channels).index(name) for name in names})),
                 arithmetic=front_end.arithmetic,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from micro.conversion.described import html_of, summary_of
 from micro.keras_graph.calibration_data import Samples, check_inputs
 from micro.keras_graph.ends import Ends
 from micro.support.files import write_bytes
-from micro.tflite.graph import read
-from micro.tflite.interpreter import run_all
+from micro.tflite.graph import Graph, Tensor, read
+from micro.tflite.integers import dequantize, quantize_inputs
+from micro.tflite.interpreter import all_outputs
 
 ONE_INPUT = Ends(("input",))
 ONE_OUTPUT = Ends(("output",))
@@ -27,7 +30,8 @@ class Converted:
         content: The bytes of the .tflite.
         weights: 'per_channel', 'per_tensor', 'per_tensor_dense' (Dense kernels alone) or 'as simulated'.
         error: Root mean squared difference to the Keras model's outputs, in output units, on samples that the ranges were
-            not calibrated on (`validation`, or part of the calibration data); of several outputs, over all their values.
+            not calibrated on (`validation`, or part of the calibration data); of several outputs, over all their values. NaN
+            of a file that was loaded, since the Keras model is not there.
         constant_inputs, constant_outputs: Channels, by number along the last axis, that int8 makes all but constant; of several
             inputs or outputs, counted on from one to the next.
         warnings: Why, and what to do.
@@ -40,6 +44,9 @@ class Converted:
         >>> converted = micro.convert(model, x)
         >>> converted.predict(x).shape
         (200, 2)
+        >>> loaded = micro.Converted.load(converted.save("model.tflite"))
+        >>> np.array_equal(loaded.predict(x), converted.predict(x))
+        True
     """
 
     content: bytes
@@ -56,28 +63,157 @@ class Converted:
         """Write the .tflite; missing folders are made. Returns the path."""
         return write_bytes(path, self.content)
 
-    def predict(self, x: Samples) -> Any:
-        """The outputs of TFLite Micro for inputs in real units, (n, *input) -> (n, *output) float32.
+    @classmethod
+    def load(cls, path: str | Path) -> Converted:
+        """A .tflite that `save` or another program wrote, int8 inside or not, to predict with, measure and emit.
 
-        Several inputs are taken in a list, or in a dict by name; several outputs are given as the Keras model gives them.
+        Several inputs and outputs come as lists, in the file's order.
 
         Raises:
-            ValueError: For inputs of another shape or that are not finite.
+            OSError: If there is no file.
+            ModelError: If it cannot be read.
+        """
+        content = Path(path).read_bytes()
+        graph = read(content)
+        inputs, outputs = (
+            _ends([graph.tensors[index] for index in side], only)
+            for side, only in ((graph.inputs, ONE_INPUT), (graph.outputs, ONE_OUTPUT))
+        )
+        return cls(content, _weights_of(graph), math.nan, inputs_in=inputs, outputs_in=outputs)
+
+    def predict(self, x: Samples, batch_size: int | None = None) -> Any:
+        """The outputs of TFLite Micro for inputs in real units, (n, *input) -> (n, *output) float32.
+
+        `quantize`, `predict_integers` and `dequantize` in one: the values are those of the chip, times the output's scale.
+
+        Args:
+            x: An array, or what yields batches and ends, such as a tf.data.Dataset, with labels or without. Several inputs are
+                taken in a list, or in a dict by name; several outputs are given as the Keras model gives them.
+            batch_size: How many samples the interpreter is handed at a time, to save memory; None for all of an array. The
+                model has a batch of 1, so outputs do not depend on it.
+
+        Raises:
+            ValueError: For inputs of another shape or that are not finite, or a batch size below 1.
+        """
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        graph = read(self.content)
+        parts = [
+            [dequantize(array, tensor.quantization) for array, tensor in zip(self._run(integers), _outputs(graph))]
+            for arrays in self._batches(graph, x)
+            for integers in _in_parts(quantize_inputs(graph, given(arrays)), batch_size)
+        ]
+        if not parts:
+            raise ValueError(f"x is empty: the {type(x).__name__} gave no samples")
+        return self.outputs_in.packed([np.concatenate(each) for each in zip(*parts)])
+
+    def quantize(self, x: Samples) -> Any:
+        """Inputs in real units as the integers that the model takes, (n, *input), rounded and clipped to the input's range.
+
+        Raises:
+            ValueError: As `predict`.
         """
         graph = read(self.content)
-        arrays = check_inputs(self.inputs_in, [graph.tensors[index].shape[1:] for index in graph.inputs], x, "x")
-        return self.outputs_in.packed(run_all(self.content, given(arrays)))
+        parts = [quantize_inputs(graph, given(arrays)) for arrays in self._batches(graph, x)]
+        return self.inputs_in.packed([np.concatenate(each)[:, 0] for each in zip(*parts)])
+
+    def predict_integers(self, x: Any) -> Any:
+        """The outputs of TFLite Micro as integers for inputs that are integers, (n, *input) int8 -> (n, *output) int8.
+
+        Raises:
+            ValueError: For another type or shape.
+        """
+        graph = read(self.content)
+        arrays = [np.asarray(each) for each in self.inputs_in.flat(x, "x")]
+        for array, index in zip(arrays, graph.inputs):
+            tensor = graph.tensors[index]
+            if array.dtype != tensor.dtype:
+                raise ValueError(f"x: input {tensor.name!r} takes {tensor.dtype}, got {array.dtype}; see quantize")
+        return self.outputs_in.packed(self._run(quantize_inputs(graph, given(arrays))))
+
+    def dequantize(self, y: Any) -> Any:
+        """Integers of the outputs in real units, scale * (integer - zero point), (n, *output) -> the same in float32."""
+        values = [np.asarray(each) for each in self.outputs_in.flat(y, "y")]
+        outputs = _outputs(read(self.content))
+        return self.outputs_in.packed([dequantize(each, end.quantization) for each, end in zip(values, outputs)])
+
+    def summary(self, print_fn: Callable[[str], object] = print) -> None:
+        """Print inputs, outputs and operators with their shapes, multiply-accumulates and bytes, line by line by `print_fn`."""
+        for line in summary_of(read(self.content), len(self.content)):
+            print_fn(line)
+
+    def _batches(self, graph: Graph, x: Any) -> Iterator[tuple[np.ndarray, ...]]:
+        """Samples of each input, batch by batch."""
+        shapes = [graph.tensors[index].shape[1:] for index in graph.inputs]
+        for batch in _yielded(x, shapes):
+            yield check_inputs(self.inputs_in, shapes, batch, "x")
+
+    def _run(self, integers: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Integer outputs of integer inputs, both as the interpreter has them with a batch of 1: (n, *output) each."""
+        found = all_outputs(self.content, integers)
+        return [found[f"output{place}"][:, 0] for place in range(len(found))]
+
+    def _repr_html_(self) -> str:
+        return html_of(read(self.content), len(self.content), self.weights, self.error, self.warnings)
 
     def __repr__(self) -> str:
         graph = read(self.content)
         sides = ([graph.tensors[index] for index in side] for side in (graph.inputs, graph.outputs))
         shapes = " -> ".join(", ".join(f"{end.dtype}{list(end.shape)}" for end in side) for side in sides)
         warned = f", {len(self.warnings)} warnings" if self.warnings else ""
-        return (
-            f"Converted({len(self.content):,} bytes, {shapes}, weights {self.weights}, error {self.error:.3g}{warned})"
-        )
+        error = "not measured" if math.isnan(self.error) else f"{self.error:.3g}"
+        return f"Converted({len(self.content):,} bytes, {shapes}, weights {self.weights}, error {error}{warned})"
 
 
 def given(arrays: Sequence[np.ndarray]) -> Any:
     """Samples of each input as the interpreter takes them: those of a single one by themselves."""
     return arrays[0] if len(arrays) == 1 else list(arrays)
+
+
+def _outputs(graph: Graph) -> list[Tensor]:
+    return [graph.tensors[index] for index in graph.outputs]
+
+
+def _yielded(x: Any, shapes: Sequence[tuple[int, ...]]) -> Iterator[Any]:
+    """Batches of what yields them, as Keras takes them: (inputs, labels, ...) or inputs; anything else as one."""
+    if isinstance(x, (list, tuple, Mapping)) or hasattr(x, "__array__"):
+        yield x
+        return
+    if callable(x) and not hasattr(x, "__iter__"):
+        x = x()
+    if not isinstance(x, Iterable) and hasattr(x, "__getitem__") and hasattr(x, "__len__"):
+        x = (x[place] for place in range(len(x)))  # a keras.utils.PyDataset
+    if not isinstance(x, Iterable):
+        yield x
+        return
+    for item in x:
+        inputs = item[0] if isinstance(item, tuple) else item
+        alone = len(shapes) == 1 and not isinstance(inputs, Mapping) and np.ndim(inputs) == len(shapes[0])
+        yield np.asarray(inputs)[None] if alone else inputs
+
+
+def _in_parts(arrays: Sequence[np.ndarray], batch_size: int | None) -> Iterator[list[np.ndarray]]:
+    """Arrays of the same length, at most so many rows at a time."""
+    count = len(arrays[0])
+    for start in range(0, count, batch_size or count):
+        yield [array[start : start + (batch_size or count)] for array in arrays]
+
+
+def _ends(tensors: Sequence[Tensor], only: Ends) -> Ends:
+    """The inputs or outputs of a file by their names there; a single one is called as `convert` calls it."""
+    return only if len(tensors) == 1 else Ends(tuple(tensor.name for tensor in tensors), "list")
+
+
+def _weights_of(graph: Graph) -> Literal["per_channel", "per_tensor_dense", "per_tensor"]:
+    """How a file's weights are quantized."""
+    scales: dict[bool, int] = {True: 1, False: 1}
+    for op in graph.ops:
+        for tensor in (graph.tensors[index] for index in op.inputs if index >= 0):
+            if tensor.data is not None and tensor.quantization is not None:
+                dense = op.name == "FULLY_CONNECTED"
+                scales[dense] = max(scales[dense], len(tensor.quantization.scale))
+    if scales[True] > 1:
+        return "per_channel"
+    if scales[False] == 1:
+        return "per_tensor"
+    return "per_tensor_dense" if "FULLY_CONNECTED" in graph.op_counts else "per_channel"

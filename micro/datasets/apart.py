@@ -46,7 +46,7 @@ def shared_windows(
 
     Args:
         found: What recordings share.
-        recordings: Those that were compared; the first of them were divided.
+        recordings: Those that were compared, as windows were cut from them; the first of them were divided.
         divided: How.
         window: Samples of a window.
         names: What the parts are called.
@@ -55,6 +55,11 @@ def shared_windows(
         DataError: For more than a few: more than one window in a hundred of a part, a run as long as more than four windows, or
             all windows of a recording. Names both files and their rows.
     """
+    if any(one.every > 1 for one in recordings):
+        # What is shared was found in the sensor's own samples.
+        every = recordings[0].every
+        divided, window = [Divided(one.starts * every, one.parts) for one in divided], window * every
+    recordings = [one.sensed for one in recordings]
     notes = []
     found_by_part = _marks(found, recordings, divided, window)
     for part in sorted(found_by_part):

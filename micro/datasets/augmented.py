@@ -39,7 +39,7 @@ def with_copies(
     Args:
         one: The windows as they are.
         frames, rows: Samples of windows, (m, window, channels), and which of them the piece has, in its order. Of joined ones
-            those of the main source pass through the layers.
+            those of the main source pass through the layers, of filtered ones what the filters left.
         views: What their features are computed with.
         augment: How many copies, and what they pass through.
         seed: The run's; each piece and copy draws for itself.
@@ -81,7 +81,7 @@ def _copies(
         both = []
         for start in starts:
             batch = frames[chosen[start : start + BATCH]]
-            part = with_main(batch, _seen(main_of(batch), layers, image_size))
+            part = with_main(batch, _seen(_in_units(main_of(batch), views), layers, image_size))
             both.append((views(part), views.of_teacher(part)))
             release(frames)
         values = np.concatenate([mine for mine, _ in both])
@@ -89,6 +89,13 @@ def _copies(
         copied = replace(one, values=values, of_teacher=np.concatenate(theirs) if theirs else None)
         pieces.append(copied if scalings is None else scaled(copied, *scalings))
     return pieces
+
+
+def _in_units(frames: np.ndarray, views: Views) -> np.ndarray:
+    """Filtered windows of a 'fixed' front end, which are counts, in the unit of samples, from which it counts again."""
+    if frames.dtype != np.int16 or views.main.full_scale is None:
+        return frames
+    return frames * np.float32(views.main.full_scale / 32768)
 
 
 def scaled(one: Piece, scaling: Scaling, of_teacher: Scaling | None) -> Piece:

@@ -18,7 +18,7 @@ from micro.datasets.folds import related, tested
 from micro.datasets.groups import groups_of
 from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import Framing, cut, reach
+from micro.datasets.recording import Framing, Recording, cut, sensor_reach
 from micro.datasets.twins import twins_of
 from micro.datasets.unlabeled import alike_with, unlabeled_pieces, unlabeled_recordings
 from micro.datasets.viewed import viewed
@@ -53,11 +53,11 @@ def class_parts(
     views, size = seen.views, seen.image_size
     framed = [cut(recording, views) for recording in seen.recordings]
     labeled = [
-        Labeled(one.recording.name, window_classes(one.classes, *reach(starts, views)))
-        for one, (_, starts) in zip(loaded.recordings, framed)
+        Labeled(one.recording.name, window_classes(one.classes, *sensor_reach(read, starts, views)))
+        for one, read, (_, starts) in zip(loaded.recordings, seen.recordings, framed)
     ]
     _require_windows(labeled, loaded, views)
-    found = alike_with(seen.recordings, twins_of(loaded.paths), more, views)
+    found = alike_with(seen.recordings, twins_of(loaded.paths), seen.unlabeled, views)
     contradicted = require_one_class(found, loaded.recordings, loaded.class_names)
     groups = groups_of(loaded.paths, data)
     # A picture is one window, which cannot be divided.
@@ -83,9 +83,9 @@ def class_parts(
                     divided[number].append(made)
         # A gap stands between stretches.
         offset += len(frames) + 1
-    notes = (*loaded.notes, *seen.notes, *left_out(loaded.recordings, framed, labeled, views))
+    notes = (*loaded.notes, *seen.notes, *left_out(loaded.recordings, seen.recordings, framed, labeled, views))
     judged = judged_groups(labeled, parts, groups)
-    unlabeled, windows_notes = unlabeled_pieces(more, data, judged, views, augment, seed, size)
+    unlabeled, windows_notes = unlabeled_pieces(seen.unlabeled, data, judged, views, augment, seed, size)
     train, validation, test = divided
     labels = np.repeat([each.label for each in train], [len(each.values) for each in train])
     notes = (*notes, *found.note(), *contradicted, said, *both, *more_notes, *windows_notes)
@@ -133,16 +133,20 @@ def _require_windows(labeled: Sequence[Labeled], loaded: Loaded, features: Frami
 
 def left_out(
     recordings: Sequence[ClassRecording],
+    seen: Sequence[Recording],
     framed: Sequence[tuple[Frames, np.ndarray]],
     labeled: Sequence[Labeled],
     features: Framing,
     reasons: tuple[str, str] = ("their rows are of several classes", "rows in them have no label"),
 ) -> list[str]:
-    """Sentences on windows without a class, with the reasons: rows of several classes, and rows without a label."""
+    """Sentences on windows without a class, with the reasons: rows of several classes, and rows without a label.
+
+    Windows were cut from `seen`, which are the recordings as they are filtered.
+    """
     mixed = unlabeled = total = 0
-    for one, (_, starts), found in zip(recordings, framed, labeled):
+    for one, read, (_, starts), found in zip(recordings, seen, framed, labeled):
         none = np.concatenate(([0], np.cumsum(one.classes < 0)))
-        begins, lengths = reach(starts, features)
+        begins, lengths = sensor_reach(read, starts, features)
         lacks = none[begins + lengths] > none[begins]
         unlabeled += int(lacks.sum())
         mixed += int(((found.classes < 0) & ~lacks).sum())

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy import signal
 
 from micro.datasets.matlab import read_variables
 from micro.datasets.recording import Recording
@@ -52,6 +51,8 @@ def load(folder: str | Path, loads: Sequence[int], *, baseline_rate: float = 48_
         raise ValueError(f"baseline_rate must be a multiple of {SAMPLE_RATE:g} Hz, got {baseline_rate:g}")
     baseline = read_mat(folder, NORMAL_FILE)
     if ratio > 1:
+        from scipy import signal
+
         baseline = signal.decimate(baseline, int(ratio), ftype="fir")
     recordings = [Recording.whole(f"{NORMAL_FILE}.mat", baseline, SAMPLE_RATE, "normal", True)]
     for label, numbers in FAULT_FILES.items():

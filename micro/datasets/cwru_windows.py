@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from micro.config import AugmentConfig, CwruData, FeaturesConfig
 from micro.datasets import cwru
+from micro.datasets.apart import Divided
 from micro.datasets.augmented import with_copies
+from micro.datasets.filtered import filtered
 from micro.datasets.pieces import Parts, Piece, Pieces, piece
 from micro.datasets.recording import Recording, cut, split_in_time
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, Views, history_note, views_of
@@ -13,6 +17,8 @@ from micro.signal import Frames
 # Fractions of the healthy recording for training, validation and test, and of each faulty one for the first two.
 HEALTHY, FAULTY = (0.5, 0.15, 0.35), (0.8, 0.2)
 CHANNELS = ("drive end",)
+# The number of the test among training, validation, calibration and test.
+TESTED = 3
 
 
 def cwru_parts(
@@ -29,27 +35,33 @@ def cwru_parts(
     """
     views = views_of(settings, inputs, CHANNELS, (), cwru.SAMPLE_RATE)
     recordings: list[Recording] = []
+    divided: list[Divided] = []
     train: Pieces = []
     validation: Pieces = []
     test: Pieces = []
-    for recording in cwru.load(data.folder, data.train_loads, baseline_rate=data.baseline_rate):
+    for recording in filtered(cwru.load(data.folder, data.train_loads, baseline_rate=data.baseline_rate), views.main):
         recordings.append(recording)
-        frames, _ = cut(recording, views)
+        frames, starts = cut(recording, views)
+        parts = np.full(len(starts), -1)
+        divided.append(Divided(starts, parts))
         label = cwru.CLASSES.index(recording.label)
         fractions = HEALTHY if recording.label == "normal" else FAULTY
         runs = split_in_time(len(frames), fractions, views.window, views.hop)
         # The healthy machine was recorded at one load only: the last third of that recording is its test.
-        for target, run in zip((train, validation, test), runs):
+        for part, target, run in zip((0, 1, TESTED), (train, validation, test), runs):
+            parts[run] = part
             made = _piece(frames[run], label, recording.name, views)
             target.extend(
                 with_copies(made, frames, run, views, augment, seed, of_teacher=inputs.augment)
                 if target is train
                 else [made]
             )
-    for recording in cwru.load(data.folder, data.test_loads, baseline_rate=data.baseline_rate):
+    for recording in filtered(cwru.load(data.folder, data.test_loads, baseline_rate=data.baseline_rate), views.main):
         if recording.label != "normal":
             recordings.append(recording)
-            test.append(_piece(cut(recording, views)[0], cwru.CLASSES.index(recording.label), recording.name, views))
+            frames, starts = cut(recording, views)
+            divided.append(Divided(starts, np.full(len(starts), TESTED)))
+            test.append(_piece(frames, cwru.CLASSES.index(recording.label), recording.name, views))
     return Parts(
         views.student,
         train,
@@ -64,6 +76,8 @@ def cwru_parts(
         teacher_features=views.teacher,
         teacher_channels=CHANNELS,
         recordings=tuple(recordings),
+        divided=tuple(divided),
+        window=views.window,
     )
 
 

@@ -20,7 +20,7 @@ from micro.datasets.groups import groups_of
 from micro.datasets.labels import LoadedLabels, load_labels
 from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece
-from micro.datasets.recording import Framing, cut, reach
+from micro.datasets.recording import Framing, cut, sensor_reach
 from micro.datasets.twins import twins_of
 from micro.datasets.unlabeled import alike_with, unlabeled_pieces, unlabeled_recordings
 from micro.datasets.viewed import viewed
@@ -54,11 +54,14 @@ def label_parts(
     views = seen.views
     framed = [cut(recording, views) for recording in seen.recordings]
     labeled = [
-        Labeled(one.recording.name, window_classes(one.classes, *reach(starts, views)))
-        for one, (_, starts) in zip(loaded.recordings, framed)
+        Labeled(one.recording.name, window_classes(one.classes, *sensor_reach(read, starts, views)))
+        for one, read, (_, starts) in zip(loaded.recordings, seen.recordings, framed)
     ]
     _require_both(labeled, loaded, views)
-    found, groups = alike_with(seen.recordings, twins_of(loaded.paths), more, views), groups_of(loaded.paths, data)
+    found, groups = (
+        alike_with(seen.recordings, twins_of(loaded.paths), seen.unlabeled, views),
+        groups_of(loaded.paths, data),
+    )
     contradicted = require_one_class(found, loaded.recordings, loaded.names, "labels")
     parts, said = dealt(
         labeled, data, loaded.names, loaded.paths, groups, found, views, seed, fold=fold, wanted=loaded.wanted
@@ -82,9 +85,9 @@ def label_parts(
         # A gap stands between stretches.
         offset += len(frames) + 1
     reasons = "a label changes within them", "rows in them lack a label"
-    lost = left_out(loaded.recordings, framed, labeled, views, reasons)
+    lost = left_out(loaded.recordings, seen.recordings, framed, labeled, views, reasons)
     judged = judged_groups(labeled, parts, groups)
-    unlabeled, windows_notes = unlabeled_pieces(more, data, judged, views, augment, seed)
+    unlabeled, windows_notes = unlabeled_pieces(seen.unlabeled, data, judged, views, augment, seed)
     train, validation, test = divided
     notes = (*loaded.notes, *seen.notes, *lost, *found.note(), *contradicted, said, *both, *more_notes, *windows_notes)
     return replace(

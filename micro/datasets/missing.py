@@ -71,7 +71,7 @@ def missing_notes(recordings: Iterable[Recording], features: Framing) -> Iterato
         whole = whole_windows(one, features)
         for counts, count, of in (
             (left, int((~whole).sum()), len(whole)),
-            (rows, one.interpolated, len(one.samples)),
+            (rows, one.interpolated, len(one.sensed.samples)),
         ):
             before = counts.get(one.name, (0, 0))
             counts[one.name] = before[0] + count, before[1] + of

@@ -68,7 +68,7 @@ def _require_sensible(recording: Recording) -> None:
 
 
 def _samples_of(recording: Recording) -> list[tuple[np.ndarray, Mapping[str, Precision]]]:
-    own = [(recording.samples, recording.precision)]
+    own = [(recording.sensed.samples, recording.precision)]
     return own + [(stream.file.samples, stream.file.precision) for stream in recording.streams]
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from micro.datasets.apart import Divided
 from micro.datasets.machines import Machines
 from micro.datasets.recording import Recording
 from micro.datasets.sources import SourceData
@@ -81,6 +82,8 @@ class Parts:
         predicted: Places, along the last axis, of the features that models predict from the others; empty where they give
             back all of them.
         related: Which recordings belong together.
+        divided: Of anomaly detection and job 'cwru', for each recording its windows of `window` samples, and their parts: 0
+            to 3 as training, validation, calibration and test, -1 for none.
         recordings: All that were read, and `recorded`, the places of the student's channels in them, None for all.
         tested: Where the config has folds, the groups of which the test has windows.
         machines: Where each file is scaled by itself, what was learned of each; None where a target could not learn that.
@@ -111,6 +114,8 @@ class Parts:
     machines: Machines | None = None
     recordings: tuple[Recording, ...] = ()
     recorded: tuple[int, ...] | None = None
+    divided: tuple[Divided, ...] = ()
+    window: int = 0
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from micro.config import (
     TextData,
 )
 from micro.datasets.augmented import require_layers
+from micro.datasets.bearing_lines import bearing_lines
 from micro.datasets.class_windows import class_parts
 from micro.datasets.cwru_windows import cwru_parts
 from micro.datasets.label_windows import label_parts
@@ -91,9 +92,10 @@ def prepare(config: Config, fold: int = 0) -> Prepared:
     machines = parts.machines if config.commissioning is not None else None
     if machines is not None and machines.refused:
         raise DataError(machines.refused)
-    levels = vibration_levels(config, parts)
-    notes = [*parts.notes, *notes, *notes_on_levels(levels)]
-    prepared = replace(_scaled(replace(parts, notes=tuple(notes), machines=machines)), vibration=levels)
+    levels, lines = vibration_levels(config, parts), bearing_lines(config, parts)
+    notes = [*parts.notes, *notes, *notes_on_levels(levels), *(lines.notes if lines else ())]
+    scaled = _scaled(replace(parts, notes=tuple(notes), machines=machines))
+    prepared = replace(scaled, vibration=levels, bearing=lines)
     return prepared if config.distill.mixup is None else _mixed(prepared, config.distill.mixup, config.seed)
 
 

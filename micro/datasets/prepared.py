@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from micro.config import Task
+from micro.datasets.bearing_lines import BearingLines
 from micro.datasets.machines import Machines
 from micro.datasets.pieces import AnyTarget
 from micro.datasets.sources import SourceData
@@ -51,6 +52,7 @@ class Prepared:
         related: Which recordings belong together.
         machines: Where the target learns its machine, what was learned of each file in the same way; else None.
         vibration: Velocities of the recordings; None where none are asked for.
+        bearing: What the recordings say of the bearing; None where none is named.
     """
 
     features: AnyFrontEnd
@@ -81,6 +83,7 @@ class Prepared:
     related: Origins = field(default_factory=Origins)
     machines: Machines | None = None
     vibration: Levels | None = None
+    bearing: BearingLines | None = None
 
     @property
     def of_teacher(self) -> Prepared:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Protocol, overload
+from typing import Protocol
 
 import numpy as np
 
 from micro.datasets.precision import Precision
 from micro.errors import DataError
-from micro.signal import Frames, FrontEnd, JoinedFrames, MainFrames, Source, SourceFrames
+from micro.signal import AnyFrontEnd, FilteredFrames, Frames, FrontEnd, JoinedFrames, MainFrames, Source, SourceFrames
+from micro.signal.joined import sensed
 from micro.signal.joined_frames import arrivals_of, latest, some_joined, some_of
 from micro.support.wording import are, counted
 
@@ -92,6 +93,8 @@ class Recording:
         clock: Seconds of the file's first row by its own clock; None of a file without one.
         streams: Samples of further sources next to it, in the order of the config.
         precision: By channel, what float32 keeps of the whole file; empty where that is not known.
+        every: The sensor's samples for each sample; other than 1 where it was brought to a lower rate as on the target.
+        unfiltered: What it was filtered from, as on the target; None where it was not. Samples then may be int16 counts.
     """
 
     name: str
@@ -110,6 +113,13 @@ class Recording:
     clock: float | None = None
     streams: tuple[Stream, ...] = field(default=(), repr=False)
     precision: Mapping[str, Precision] = field(default_factory=dict, repr=False)
+    every: int = 1
+    unfiltered: Recording | None = field(default=None, repr=False)
+
+    @property
+    def sensed(self) -> Recording:
+        """The sensor's own samples: itself where it was not filtered."""
+        return self if self.unfiltered is None else self.unfiltered
 
     @property
     def rows(self) -> np.ndarray:
@@ -194,17 +204,31 @@ def windows(samples: np.ndarray, window: int, hop: int) -> np.ndarray:
     return np.moveaxis(frames, -1, 1)
 
 
-@overload
-def cut(recording: Recording, features: FrontEnd) -> tuple[MainFrames, np.ndarray]: ...
-@overload
-def cut(recording: Recording, features: Framing) -> tuple[Frames, np.ndarray]: ...
+def stream_windows(samples: np.ndarray, front_end: AnyFrontEnd) -> Frames:
+    """The windows of a sensor's stream from a reset on, as the target has them: filtered where the front end filters.
+
+    Args:
+        samples: (n, channels) in the unit of training, or int16 for a 'fixed' front end.
+    """
+    if not isinstance(front_end, FrontEnd) or not front_end.conditioning.changes:
+        return windows(samples, front_end.window, front_end.hop)
+    own = sensed(front_end, samples)
+    main = windows(front_end.conditioned(own), front_end.window, front_end.hop)
+    return FilteredFrames(main, windows(own, front_end.sensor_window, front_end.sensor_hop))
+
+
 def cut(recording: Recording, features: Framing) -> tuple[Frames, np.ndarray]:
     """Frames of a recording that include only valid samples, and the sample at which each begins.
 
     Frames are views of the samples, or places in one: windows that overlap take no memory of their own. Of a joined front end
-    only those are left for which every source has a window that is recent enough.
+    only those are left for which every source has a window that is recent enough. Those of a recording that was filtered have
+    the sensor's own samples next to them.
     """
     frames, starts = _cut_main(recording, features)
+    if recording.unfiltered is not None:
+        every = recording.every
+        own = windows(recording.unfiltered.samples, features.window * every, features.hop * every)
+        return FilteredFrames(frames, some_of(own, whole_windows(recording, features))), starts
     if not features.sources:
         return frames, starts
     joined = joined_frames(recording, features, frames, starts)
@@ -270,6 +294,12 @@ def reach(starts: np.ndarray, features: Framing) -> tuple[np.ndarray, np.ndarray
     """
     begins = np.maximum(starts + features.window - features.span, 0)
     return begins, starts + features.window - begins
+
+
+def sensor_reach(recording: Recording, starts: np.ndarray, features: Framing) -> tuple[np.ndarray, np.ndarray]:
+    """As `reach`, in the sensor's own samples."""
+    begins, lengths = reach(starts, features)
+    return begins * recording.every, lengths * recording.every
 
 
 def split_in_time(count: int, fractions: tuple[float, ...], window: int, hop: int) -> list[slice]:

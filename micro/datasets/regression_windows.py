@@ -55,7 +55,11 @@ def regression_parts(
     seen = viewed(recordings, loaded.channels, loaded.paths, data, settings, inputs, sources, more)
     recordings, views = seen.recordings, seen.views
     framed = [cut(recording, views) for recording in recordings]
-    numbers = [one.numbers[starts + views.window - 1] for one, (_, starts) in zip(loaded.recordings, framed)]
+    # Of filtered recordings the sensor's last sample in a window.
+    numbers = [
+        one.numbers[(starts + views.window) * read.every - 1]
+        for one, read, (_, starts) in zip(loaded.recordings, recordings, framed)
+    ]
     known = [np.isfinite(each) if each.ndim == 1 else np.isfinite(each).all(axis=1) for each in numbers]
     if sources:
         # Where numbers lack in between, a run of windows could reach into the one before it, which may be in another part.
@@ -64,7 +68,7 @@ def regression_parts(
     total, lack = sum(map(len, numbers)), sum(int((one.classes < 0).sum()) for one in labeled)
     if lack == total:
         raise DataError(f"none of {counted(total, 'window')} ends in a row with a number in {_columns(data)}")
-    found, groups = alike_with(recordings, _twins(loaded), more, views), _groups(loaded, data)
+    found, groups = alike_with(recordings, _twins(loaded), seen.unlabeled, views), _groups(loaded, data)
     contradicted = require_one_number(found, loaded.recordings)
     whole = data if data.remaining_life is None else data.model_copy(update={"split": "files"})
     what = "file" if data.run_column is None else "run"
@@ -88,7 +92,7 @@ def regression_parts(
             f"{lack:,} of {counted(total, 'window')} {was(lack)} left out, as their last row has no number in {_columns(data)}."
         )
     judged = judged_groups(labeled, parts, groups)
-    unlabeled, windows_notes = unlabeled_pieces(more, data, judged, views, augment, seed)
+    unlabeled, windows_notes = unlabeled_pieces(seen.unlabeled, data, judged, views, augment, seed)
     train, validation, test = divided
     notes += [*found.note(), *contradicted, said, *both, *more_notes, *windows_notes]
     return replace(

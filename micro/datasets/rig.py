@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import signal
 
 from micro.datasets.recording import Recording
 
@@ -151,6 +150,8 @@ def shaft_turns(rig: Rig, count: int, rng: np.random.Generator) -> np.ndarray:
     memory = math.exp(-1 / (0.5 * rig.sample_rate))
     kicks = rng.standard_normal(count) * math.sqrt(1 - memory**2)
     start = np.array([memory * rng.standard_normal()])
+    from scipy import signal
+
     wander, _ = signal.lfilter([1.0], [1.0, -memory], kicks, zi=start)
     turns = np.cumsum(speed / 60 * (1 + rig.speed_drift * wander)) / rig.sample_rate
     return turns + rng.uniform()
@@ -185,6 +186,8 @@ def ring(rig: Rig, train: np.ndarray) -> np.ndarray:
         natural = 2 * np.pi * mode.frequency
         damped = natural * math.sqrt(1 - mode.damping**2)
         response += mode.gain * np.exp(-mode.damping * natural * seconds) * np.sin(damped * seconds)
+    from scipy import signal
+
     return signal.fftconvolve(train, response)[: len(train)]
 
 

@@ -8,7 +8,9 @@ import numpy as np
 
 from micro.config import AugmentConfig, FeaturesConfig, RigData
 from micro.datasets import rig
+from micro.datasets.apart import Divided
 from micro.datasets.augmented import with_copies
+from micro.datasets.filtered import filtered
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import Recording, cut
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, history_note, views_of
@@ -18,6 +20,8 @@ from micro.errors import DataError
 TRAINING = 0
 # That of known faults, and of the test's.
 KNOWN, TESTED = 5, 4
+# Which of training (0), validation, calibration and test (3) these are.
+PARTS_OF = {KNOWN: 0, TESTED: 3}
 CHANNELS = ("acceleration",)
 
 
@@ -37,6 +41,7 @@ def rig_parts(
     views = views_of(settings, inputs, CHANNELS, (), machine.sample_rate)
 
     recordings: list[Recording] = []
+    divided: list[Divided] = []
 
     def record(part: int, count: int, fault: str | None = None, severity: float = 0.0) -> Pieces:
         pieces: Pieces = []
@@ -46,12 +51,14 @@ def rig_parts(
             )
             name = f"{fault}-{severity:g}g-{number}" if fault else f"normal-{part}-{number}"
             name = f"known-{name}" if part == KNOWN else name
-            recording = rig.simulate_rig(machine, data.seconds, rng, fault=fault, severity=severity, name=name)
+            sensed = rig.simulate_rig(machine, data.seconds, rng, fault=fault, severity=severity, name=name)
+            (recording,) = filtered([sensed], views.main)
             recordings.append(recording)
-            frames, _ = cut(recording, views)
+            frames, starts = cut(recording, views)
+            divided.append(Divided(starts, np.full(len(starts), PARTS_OF.get(part, part))))
             if not len(frames):
                 raise DataError(
-                    f"{data.seconds} s at {machine.sample_rate:g} Hz are shorter than a window of {views.window} samples"
+                    f"{data.seconds} s at {recording.sample_rate:g} Hz are shorter than a window of {views.window} samples"
                 )
             made = piece(
                 frames, views(frames), int(fault is not None), name, views=views, of_teacher=views.of_teacher(frames)
@@ -84,4 +91,10 @@ def rig_parts(
         teacher_features=views.teacher,
         teacher_channels=CHANNELS,
     )
-    return replace(parts, notes=tuple(history_note(recordings, views)), recordings=tuple(recordings))
+    return replace(
+        parts,
+        notes=tuple(history_note(recordings, views)),
+        recordings=tuple(recordings),
+        divided=tuple(divided),
+        window=views.window,
+    )

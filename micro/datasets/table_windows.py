@@ -65,10 +65,13 @@ def table_parts(
     known = learned_names(recordings, named, data)
     predicted = predicted_channels(data.predict, seen.students_channels)
     found = alike(
-        recordings, twins_of({one.name: paths[one.name] for one in recordings}), views.window, views.students_channels
+        [one.sensed for one in recordings],
+        twins_of({one.name: paths[one.name] for one in recordings}),
+        views.window * views.student.decimate,
+        views.students_channels,
     )
     require_none_judged(found, known)
-    more = [*found.note(), *require_one_state(found, recordings)]
+    more = [*found.note(), *require_one_state(found, [one.sensed for one in recordings])]
     windows = _windows(recordings, views, scalings, known)
     if not windows.stretches:
         raise DataError(nothing_healthy(recordings, views))
@@ -97,6 +100,8 @@ def table_parts(
         predicted=views.main.places_of(predicted),
         related=related({one.name: one.name for one in recordings}, found),
         machines=machines_of(recordings, views) if scalings and not predicted else None,
+        divided=tuple(windows.divided),
+        window=views.window,
     )
 
 

@@ -124,11 +124,14 @@ def alike_with(
 ) -> Alike:
     """Which labeled files hold the same, by their names; `of_bytes` are those that hold the same bytes.
 
+    Samples are compared as the sensor gave them.
+
     Raises:
         DataError: For an unlabeled file that holds what a labeled one does, or some of its rows.
     """
-    others = [replace(one, name=_apart(one.name)) for one in unlabeled]
-    found = alike([*recordings, *others], of_bytes, views.window, views.students_channels)
+    others = [replace(one.sensed, name=_apart(one.name)) for one in unlabeled]
+    window = views.window * views.student.decimate
+    found = alike([*(one.sensed for one in recordings), *others], of_bytes, window, views.students_channels)
     apart = {one.name for one in others}
     for names in found.related:
         mine, labeled = ([name for name in names if (name in apart) == side] for side in (True, False))

@@ -58,7 +58,7 @@ def vibration_levels(config: Config, parts: Parts) -> Levels | None:
     limit = as_sampled(next((s.saturation for s in stages if s.saturation is not None), None), parts.features)
     vibration = config.vibration.of(parts.channels, parts.sample_rate, parts.features, limit)
     rows, short = [], 0
-    for recording in parts.recordings:
+    for recording in (one.sensed for one in parts.recordings):
         own = [
             row
             for state, runs in _states(recording, config.task == "anomaly").items()

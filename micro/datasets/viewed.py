@@ -8,6 +8,7 @@ from pathlib import Path
 
 from micro.config import FeaturesConfig, SourceConfig
 from micro.config.files import FilesData
+from micro.datasets.filtered import filtered
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces
 from micro.datasets.recording import Recording, one_rate, one_size
@@ -20,16 +21,18 @@ class Viewed:
     """Recordings as student and teacher see them.
 
     Attributes:
-        recordings: In their order, with their streams of further sources.
+        recordings: In their order, with their streams of further sources, and filtered as on the target.
+        unlabeled: Those without labels.
         views: What student and teacher see of their windows.
         channels: All that were read.
-        rate: Sample rate in Hz; None of pictures.
+        rate: Of the sensor in Hz; None of pictures.
         image_size: Height and width of pictures, else None.
         sources: What was read of each further source.
         notes: Sentences on what of the recordings was left out or filled in.
     """
 
     recordings: list[Recording]
+    unlabeled: list[Recording]
     views: Views
     channels: tuple[str, ...]
     rate: float | None
@@ -96,6 +99,7 @@ def viewed(
     views = views_of(settings, inputs, channels, data.columns, rate, size)
     joined = join(recordings, views.main, paths, data, sources, channels)
     views = replace(views, student=joined.features)
-    seen = [*joined.recordings, *unlabeled]
+    own, others = filtered(joined.recordings, views.main), filtered(unlabeled, views.main)
+    seen = [*own, *others]
     notes = (*joined.notes, *missing_notes(seen, views), *history_note(seen, views))
-    return Viewed(joined.recordings, views, tuple(channels), rate, size, joined.sources, notes)
+    return Viewed(own, others, views, tuple(channels), rate, size, joined.sources, notes)

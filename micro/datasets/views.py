@@ -13,10 +13,10 @@ from micro.config.files import FilesData
 from micro.datasets import store
 from micro.datasets.recording import Recording, whole_windows
 from micro.errors import DataError
-from micro.signal import AnyFrontEnd, Frames, FrontEnd, JoinedFrontEnd, Source
+from micro.signal import AnyFrontEnd, FilteredFrames, Frames, FrontEnd, JoinedFrontEnd, Source
 from micro.signal.front_end import CHUNK
 from micro.signal.joined import features_of
-from micro.signal.joined_frames import main_of, samples_below, samples_of
+from micro.signal.joined_frames import main_of, samples_below, samples_of, sensed_of
 from micro.support.patterns import matches_name
 from micro.support.wording import counted, was
 
@@ -35,8 +35,9 @@ class TeacherInputs:
     augment: AugmentConfig | None = None
 
     def window(self, settings: FeaturesConfig) -> int:
-        """Samples of the longer window, the student's by `settings` or the teacher's."""
-        return settings.window if self.features is None else max(settings.window, self.features.window)
+        """The sensor's samples of the longer window, the student's by `settings` or the teacher's."""
+        sections = (settings,) if self.features is None else (settings, self.features)
+        return max(section.sensor_window for section in sections)
 
     def read_from(self, data: Files) -> Files:
         """A config of files that has the teacher's columns read as well, behind the student's."""
@@ -110,12 +111,18 @@ class Views:
     def samples(self, frames: Frames) -> np.ndarray:
         """The samples that the student sees: (n, window, channels) -> (n, student's window, its channels) float32.
 
-        Of joined windows those of all sources, (n, samples).
+        Of joined windows those of all sources, (n, samples), of filtered ones the sensor's.
         """
         return samples_of(self._students(frames))
 
     def _students(self, frames: Frames) -> Frames:
-        return frames if self.teacher is None else _chosen(main_of(frames)[:, self.history :], self.students_channels)
+        if self.teacher is None:
+            return frames
+        own = _chosen(main_of(frames)[:, self.history :], self.students_channels)
+        if not isinstance(frames, FilteredFrames):
+            return own
+        before = self.history * self.student.decimate
+        return FilteredFrames(own, _chosen(sensed_of(frames)[:, before:], self.students_channels))
 
     def _computed(self, features: AnyFrontEnd, frames: Frames, choose: Callable[[Frames], Frames]) -> np.ndarray:
         # As many as the front end takes at once: no more are copied, and of samples on disk no more pages stay in memory.

@@ -37,6 +37,11 @@ def emit_diagnosis(monitor: BearingMonitor, directory: str | Path, name: str) ->
         >>> [path.name for path in micro.emit_diagnosis(monitor, "out", "motor")]
         ['motor_diagnosis.h', 'motor_diagnosis.c']
     """
+    return write_sources(directory, diagnosis_files(monitor, name))
+
+
+def diagnosis_files(monitor: BearingMonitor, name: str) -> dict[str, bytes]:
+    """Contents of NAME_diagnosis.h and NAME_diagnosis.c by name."""
     context = {
         **CNames(name).context("diagnosis"),
         "monitor": monitor,
@@ -59,5 +64,4 @@ def emit_diagnosis(monitor: BearingMonitor, directory: str | Path, name: str) ->
         "series": [float_text(float(term)) for term in float32.SERIES],
         "log10_2": float_text(float(float32.LOG10_2)),
     }
-    files = {f"{name}_diagnosis.{kind}": render(f"diagnosis.{kind}.j2", context).encode() for kind in ("h", "c")}
-    return write_sources(directory, files)
+    return {f"{name}_diagnosis.{kind}": render(f"diagnosis.{kind}.j2", context).encode() for kind in ("h", "c")}

@@ -242,17 +242,9 @@ def describe(front_end: FrontEnd) -> str:
         frames = f"{front_end.frames} frames of {front_end.frame} samples, every {front_end.frame_hop}, in windows of "
     return (
         f"{', '.join(front_end.kinds)} of {frames}{front_end.window} samples{rate}, every {front_end.hop}, "
-        f"{front_end.channels} channel{'s' if front_end.channels > 1 else ''}, {front_end.arithmetic}{_filtered(front_end)}."
+        f"{front_end.channels} channel{'s' if front_end.channels > 1 else ''}, {front_end.arithmetic}"
+        f"{', ' if front_end.conditioning.changes else ''}{front_end.conditioning.words}."
     )
-
-
-def _filtered(front_end: FrontEnd) -> str:
-    """What is done to samples first."""
-    kept = f", of every {front_end.decimate} samples one" if front_end.decimate > 1 else ""
-    if front_end.filter is None:
-        return kept
-    bounds = " to ".join(f"{bound:g}" for bound in front_end.filter.bounds)
-    return f"{kept}, behind a {front_end.filter.kind} filter of order {front_end.filter.order}, {bounds} Hz"
 
 
 def _float_arrays(front_end: FrontEnd) -> list[CArray]:

@@ -143,4 +143,5 @@ def _of_score(score: Score) -> dict[str, Any]:
 
 
 def _digest(description: dict[str, Any]) -> bytes:
-    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).digest()[:DIGEST]
+    text = json.dumps(description, sort_keys=True, default=dataclasses.asdict)
+    return hashlib.sha256(text.encode()).digest()[:DIGEST]

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from micro.detection.outcome import Decider
 from micro.detection.sensor import LARGEST_SAMPLE, saturated_count
 from micro.emission.c_text import float_text
 from micro.emission.front_end import source_prefix
-from micro.signal import AnyFrontEnd, Hops, JoinedFrontEnd
+from micro.signal import AnyFrontEnd, FrontEnd, Hops, JoinedFrontEnd
 from micro.support.c_names import CNames
 
 
 def stage_context(
     stage: str, decider: Decider, front_end: AnyFrontEnd | Hops, digest: str, name: str
 ) -> dict[str, Any]:
-    """For the templates of NAME_stage.h and NAME_stage.c; `missing_hops` lead to the first window, 0 where none are taken.
-
-    Raises:
-        ValueError: For a front end that filters its samples.
-    """
+    """For the templates of NAME_stage.h and NAME_stage.c; `missing_hops` lead to the first window, 0 where none are taken."""
     warm_up = front_end.warm_up if isinstance(front_end, Hops) else 0
     front_end = front_end.whole if isinstance(front_end, Hops) else front_end
-    if front_end.conditioning.changes:
-        raise ValueError(
-            "a front end with decimate or filter is emitted by itself, by emit_front_end: a last stage looks for faults in "
-            "samples that are not filtered"
-        )
     fixed = front_end.arithmetic == "fixed"
     limit = saturated_count(decider) if fixed else decider.saturation
     return {
@@ -36,8 +28,8 @@ def stage_context(
         "digest": digest,
         "fixed": fixed,
         "guarantee": decider.guarantee,
-        "parts": _parts(front_end) if not fixed or limit is not None else None,
-        "part_count": "uint16_t" if (front_end.frame_hop or 0) * front_end.channels < 2**16 else "uint32_t",
+        "filters": front_end.conditioning.words,
+        **_parts(front_end, CNames(name).upper, not fixed or limit is not None),
         "saturation": None if limit is None else str(limit) if fixed else float_text(limit),
         "max_saturated": decider.max_saturated,
         "largest_sample": float_text(LARGEST_SAMPLE),
@@ -69,9 +61,24 @@ def sources_context(front_end: AnyFrontEnd, name: str) -> dict[str, Any]:
     return {"further": sources, "inputs": f"{upper}_JOINED_COUNT", "joined_count": front_end.shape[0]}
 
 
-def _parts(front_end: AnyFrontEnd) -> int | None:
-    """Parts of `frame_hop` samples that a window of frames is divided into, the last perhaps shorter; None without frames.
+def _parts(front_end: AnyFrontEnd, upper: str, looks: bool) -> dict[str, Any]:
+    """How the sensor's samples of a window are divided, where the ring does not hold them, and the types of what is counted.
 
-    When a frame is complete, as many parts, the latest, hold the samples of its window and no others.
+    The last of the `parts` may be shorter. When a window is complete, as many parts, the latest, hold its samples and no
+    others. None of them where the ring holds a window's samples as they came, or where faults are not looked for.
     """
-    return None if front_end.frame_hop is None else front_end.frames - 1 + -(-front_end.length // front_end.frame_hop)
+    step, parts, text = front_end.frame_hop, None, ""
+    if step is not None:
+        assert isinstance(front_end, FrontEnd)
+        parts, text = front_end.frames - 1 + -(-front_end.length // step), f"{upper}_FRAME_HOP"
+    elif front_end.conditioning.changes:
+        step = math.gcd(front_end.window, front_end.hop)
+        parts, text = front_end.window // step, str(step)
+    samples = (step or 0) * front_end.decimate
+    counts = "uint16_t" if samples * front_end.channels < 2**16 else "uint32_t"
+    return {
+        "parts": parts if looks else None,
+        "part_samples": text if front_end.decimate == 1 else f"({text} * {upper}_DECIMATE)",
+        "filled_count": "uint16_t" if samples < 2**16 else "uint32_t",
+        "part_count": counts,
+    }

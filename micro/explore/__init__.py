@@ -1,6 +1,6 @@
 """From a budget to the best student that fits: what may vary, what a candidate costs, how it is trained, which is chosen.
 
-May import: keras_kd, errors, support, targets, tflite, program, detection, quantize, config, datasets, runs.
+May import: keras_kd, errors, support, signal, targets, tflite, program, detection, quantize, config, datasets, runs.
 """
 
 from micro.explore.search import SearchResult, search

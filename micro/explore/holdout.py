@@ -13,6 +13,8 @@ from micro.datasets.prepare import prepare
 from micro.datasets.prepared import Prepared
 from micro.datasets.window_parts import Windows
 from micro.explore.synthetic_anomalies import with_anomalies
+from micro.signal import AnyFrontEnd, FrontEnd
+from micro.signal.joined_frames import main_of
 
 Trained = TypeVar("Trained", bound=BaseModel)
 
@@ -67,13 +69,18 @@ def search_windows(config: Config, kept: bool = False) -> tuple[Prepared, Window
 def _with_anomalies(data: Prepared, seed: int) -> Windows:
     """Healthy validation windows and the same with synthetic anomalies; as the student alone sees them."""
     frames, labels = data.validation_samples
-    made = data.scaling(data.features(with_anomalies(frames[labels == 0], seed)))
+    made = data.scaling(data.features(_filtered(data.features, with_anomalies(frames[labels == 0], seed))))
     x = data.validation.x
     return Windows(
         np.concatenate([x, made]),
         np.repeat([0, 1], [len(x), len(made)]),
         (*data.validation.origins, *["synthetic"] * len(made)),
     )
+
+
+def _filtered(front_end: AnyFrontEnd, windows: np.ndarray) -> np.ndarray:
+    """Windows of the sensor's samples as a front end takes them; filters begin with each, which hardly shows in features."""
+    return main_of(front_end.filtered_each(windows)) if isinstance(front_end, FrontEnd) else windows
 
 
 def _with_small_test(config: Config) -> Config:

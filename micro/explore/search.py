@@ -108,12 +108,27 @@ def search(
         Traceback (most recent call last):
         ValueError: search: give a budget: flash, ram or macs
     """
+    task = task_of(config, out, flash, ram, macs, trials, runtime, workers)
+    with holding(settled(out, renamed=False)):
+        return _search(task, trials, address, _claim(task, resume), progress)
+
+
+def task_of(
+    config: Config,
+    out: str | Path,
+    flash: str | int | None,
+    ram: str | int | None,
+    macs: str | int | None,
+    trials: int,
+    runtime: str,
+    workers: int = 1,
+) -> Task:
+    """A search as its arguments say it, and that what it needs is installed; the arguments and errors of `search`."""
     require_searchable(config)
     task = Task(config, Path(out), _parsed(flash, ram, macs, trials), runtime, workers)
     require_ray()
     require_optuna()
-    with holding(settled(out, renamed=False)):
-        return _search(task, trials, address, _claim(task, resume), progress)
+    return task
 
 
 def _parsed(flash: str | int | None, ram: str | int | None, macs: str | int | None, trials: int) -> Budget:
@@ -188,13 +203,19 @@ def _claim(task: Task, resume: bool) -> bool:
         RunError: If something of the user's would be lost or another search's results mixed in.
         DataError: Names what is missing, damaged or too little.
     """
+    words = check_search(task, resume)
+    if not resume:
+        search_windows(task.config)
+    return claim_folder(*words)
+
+
+def check_search(task: Task, resume: bool) -> tuple[Path, bytes, bool, str, str]:
+    """See that a folder can be claimed for a search, and return what claims it; RunError if it is in the way."""
     config = task.config.model_dump(mode="json")
     content = json_bytes({"config": config, "budget": task.budget, "runtime": task.runtime})
     words = (task.out, content, resume, "search", "another config, budget or runtime")
     check_claim(*words)
-    if not resume:
-        search_windows(task.config)
-    return claim_folder(*words)
+    return words
 
 
 def _fewest_inputs(task: Task) -> int:
@@ -307,7 +328,7 @@ def _toml(config: Config, task: Task) -> bytes:
     """The config as a file in the search's folder: unset values are left out, and paths are relative to it."""
     import tomli_w
 
-    plain = config.model_dump(mode="json", exclude_none=True)
+    plain = config.model_dump(mode="json", exclude_none=True, exclude={"overrides"})
     for section, key in (("data", "folder"), ("teacher", "path")):
         if key in plain[section]:
             plain[section][key] = os.path.relpath(plain[section][key], task.out)

@@ -85,7 +85,7 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
     else:
         train_x, train_y = with_unlabeled(data)
         if teacher_from is None:
-            teacher = train_teacher(config, data, config.seed, lambda: None).model
+            teacher = train_teacher(config, data, config.seed, lambda losses: None).model
             keras_kd.record(teacher, _as_teacher(data, train_x), f"{folder}-teacher", batch_size=1024)
             train_y = with_unlabeled(data, teacher)[1]
             teacher_score = score_keras(teacher, judged.as_teacher.x, labels, data.task).score
@@ -111,7 +111,9 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
 def _estimators(config: Config, data: Prepared) -> tuple[Predictor, RecordedTeacher]:
     """What the teacher's estimators give, fitted with the network among them, and what candidates learn of it."""
     network = (
-        train_teacher(config, data, config.seed, lambda: None).model if NETWORK in config.teacher.estimators else None
+        train_teacher(config, data, config.seed, lambda losses: None).model
+        if NETWORK in config.teacher.estimators
+        else None
     )
     made = fit_estimator_teacher(config, data, config.seed, network, lambda name: None)
     return made.combined, made.recorded
@@ -119,7 +121,7 @@ def _estimators(config: Config, data: Prepared) -> tuple[Predictor, RecordedTeac
 
 def _of_folds(config: Config, data: Prepared) -> tuple[Predictor, RecordedTeacher]:
     """What the networks of a teacher of folds give together, and what candidates learn of them."""
-    teacher = train_teacher(config, data, config.seed, lambda: None).model
+    teacher = train_teacher(config, data, config.seed, lambda losses: None).model
     return partial(teacher.predict, batch_size=1024, verbose=0), cross_fitted(
         teacher, data, sets_of_folds(config, data)
     )

@@ -65,6 +65,7 @@ PLAIN_STAGE: dict[str, object] = {
     "values": "",
     "headers": [],
     "vibration": None,
+    "diagnosis": None,
     "hops": False,
 }
 

@@ -80,8 +80,9 @@ def _stream(firmware: Firmware, kept: np.ndarray) -> tuple[bytes, Judged]:
         return _stream_of_sources(firmware, front_end, kept)
     stream = kept.reshape(-1, front_end.channels)
     # A program reads whole hops; the last must not cut off the only window.
-    most = -(-max(MOST_SAMPLES, front_end.window) // front_end.hop)
-    stream = sensed(front_end, stream[: min(len(stream) // front_end.hop, most) * front_end.hop])
+    hop = front_end.sensor_hop
+    most = -(-max(MOST_SAMPLES, front_end.sensor_window) // hop)
+    stream = sensed(front_end, stream[: min(len(stream) // hop, most) * hop])
     # Of firmware that learns its machine the detector is run, as in the self-test.
     return stream.tobytes(), judge(replace(firmware, commissioning=None), stream)
 

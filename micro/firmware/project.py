@@ -18,6 +18,7 @@ from micro.detection.recognizer import Recognizer
 from micro.detection.summary_format import RADIO, features_of_part
 from micro.emission.c_text import c_array, c_string
 from micro.emission.detector import detector_files
+from micro.emission.diagnosis import diagnosis_files
 from micro.emission.estimator import estimator_files
 from micro.emission.labeler import labeler_files
 from micro.emission.recognizer import recognizer_files
@@ -26,7 +27,9 @@ from micro.emission.summary import PERIOD, summary_files
 from micro.emission.vibration import vibration_files
 from micro.errors import RunError
 from micro.firmware.boards import BOARDS, MACHINES, PLAIN_STAGE
+from micro.firmware.diagnosis import diagnosis_context, require_room
 from micro.firmware.layout import Runtime, assembled
+from micro.firmware.pixels import pixels_context
 from micro.firmware.printed import csv_cell, printed, printed_name
 from micro.firmware.text_project import text_project
 from micro.firmware.vibration import vibration_context
@@ -37,8 +40,7 @@ from micro.runs.finished import read_run
 from micro.runs.publish import write_folder
 from micro.runs.real_time import real_times
 from micro.signal import Frames, JoinedFrames, JoinedFrontEnd
-from micro.signal.joined import sensed
-from micro.signal.joined_frames import main_of
+from micro.signal.joined_frames import sensed_of
 from micro.support.c_names import CNames
 from micro.support.files import sha256
 from micro.targets.units import parse_clock
@@ -92,7 +94,7 @@ def new_firmware(
 
     Raises:
         ValueError: For an unknown board, runtime or chip, a clock that it does not have, or more windows than the run has kept.
-        RunError: If the folder is not a finished run, or is damaged.
+        RunError: If the folder is not a finished run or is damaged, or the chip has no room for the diagnosis of a bearing.
         FileExistsError: If `directory` is not empty.
         ConversionError: Names an operator that static C or the platform's TFLite Micro lacks.
 
@@ -114,6 +116,7 @@ def new_firmware(
         files = text_project(run_folder, config.firmware.name, board, runtime, windows)
         return write_folder(directory, files)
     firmware = load_firmware(run_folder)
+    require_room(report, firmware.diagnosis, chip or config.budget.board)
     if firmware.hops is not None and runtime != "static":
         raise RunError(
             f"{run_folder}: firmware.streaming keeps the model's state in the last stage, where static C takes it and "
@@ -163,7 +166,7 @@ def load_windows(run_folder: str | Path, firmware: Firmware) -> np.ndarray:
     except (OSError, ValueError, EOFError, SyntaxError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} is missing or damaged: {error}") from None
     front_end = firmware.front_end
-    wanted: tuple[int, ...] = (front_end.window, front_end.channels)
+    wanted: tuple[int, ...] = (front_end.sensor_window, front_end.channels)
     words = f"{wanted[0]} samples of {wanted[1]} channels"
     if isinstance(front_end, JoinedFrontEnd):
         wanted = (front_end.samples,)
@@ -204,14 +207,16 @@ def project_files(
     windows a summary is proposed to have.
     """
     graph, digest = read(firmware.deployed), sha256(firmware.deployed)
-    context = {**_context(firmware, frames, name, digest, board, runtime, channels), **_pixels(firmware, image_size)}
-    context |= _pace(firmware, paces)
+    context = _context(firmware, frames, name, digest, board, runtime, channels)
+    context |= {**pixels_context(firmware.front_end, image_size), **_pace(firmware, paces)}
     stage = _stage_files(firmware, graph, digest, name)
     if context["summarizes"] and isinstance(firmware.decider, Detector):
         around = (firmware.hops or firmware.front_end, firmware.decider, digest, name, firmware.commissioning)
         stage |= summary_files(*around, vibration=firmware.vibration is not None, period=period)
     if firmware.vibration is not None:
         stage |= vibration_files(firmware.vibration, digest, name, context["stage"])
+    if firmware.diagnosis is not None:
+        stage |= diagnosis_files(firmware.diagnosis.monitor, name)
     return assembled(stage, firmware.deployed, context, COMMON, board, runtime, class_names=class_names)
 
 
@@ -232,7 +237,7 @@ def windows_of(firmware: Firmware, kept: np.ndarray) -> Frames:
     front_end = firmware.front_end
     if isinstance(front_end, JoinedFrontEnd):
         return front_end.counts(front_end.frames_of(kept))
-    return sensed(front_end, kept)
+    return front_end.filtered_each(kept)
 
 
 def _sources(firmware: Firmware, samples: Frames, name: str, channels: Sequence[Sequence[str]]) -> dict[str, Any]:
@@ -278,16 +283,17 @@ def _context(
         "unit": _unit(fixed),
         "channel_names": channels[0] if channels else (),
         **_sources(firmware, samples, name, channels[1:]),
-        "window": front_end.window,
+        "decimate": front_end.decimate,
         "sample_rate": front_end.sample_rate,
         "machines": MACHINES,
         "windows": len(frames),
         "frames": None if front_end.frame is None and firmware.hops is None else front_end.frames,
         "hops": firmware.hops is not None,
-        "block": _block(front_end.hop),
-        "samples": [c_array(_sample_type(fixed), "", window).rows for window in main_of(samples)],
+        "block": _block(front_end.sensor_hop),
+        "samples": [c_array(_sample_type(fixed), "", window).rows for window in sensed_of(samples)],
         **_expected(firmware, samples),
-        "vibration": vibration_context(firmware.vibration, main_of(samples)),
+        "vibration": vibration_context(firmware.vibration, sensed_of(samples)),
+        "diagnosis": diagnosis_context(firmware.diagnosis, sensed_of(samples)),
         "title": layout.title,
         "folder": layout.sources.format(name=name),
         "examples": layout.examples,
@@ -300,28 +306,13 @@ def _pace(firmware: Firmware, paces: Sequence[RealTime | str]) -> dict[str, Any]
     known = [each.ring for each in paces if isinstance(each, RealTime) and each.holds]
     return {
         "paces": [str(each) for each in paces],
-        "queue": min(max(known, default=ring_of(firmware.front_end.hop)), MOST_QUEUED),
+        "queue": min(max(known, default=ring_of(firmware.front_end.sensor_hop)), MOST_QUEUED),
     }
 
 
 def _block(hop: int) -> int:
     """Samples that a program reads at a time, so that blocks end where hops do: a hop, or of a long one its largest divisor."""
     return max(size for size in range(1, min(hop, 1024) + 1) if hop % size == 0)
-
-
-def _pixels(firmware: Firmware, image_size: tuple[int, int] | None) -> dict[str, Any]:
-    """What templates are given of pictures, whose samples are pixels."""
-    if image_size is None:
-        return {"image_size": None}
-    front_end = firmware.front_end
-    white = (
-        255.0 if front_end.full_scale is None or front_end.arithmetic != "fixed" else 255 * 32768 / front_end.full_scale
-    )
-    return {
-        "image_size": image_size,
-        "channels": front_end.channels,
-        "unit": f"brightness from 0 (black) to {white:g}",
-    }
 
 
 def _stage(decider: Decider) -> dict[str, Any]:

@@ -71,6 +71,7 @@ def text_project_files(
         "hops": False,
         "learns": False,
         "vibration": None,
+        "diagnosis": None,
         "image_size": None,
         "sample_rate": None,
         "fixed": True,

@@ -17,7 +17,7 @@ from micro.fleet.results import AssetResult, FleetResult, table_csv
 from micro.fleet.spec import Asset, Fleet
 from micro.runs.detectors import require_detectors
 from micro.runs.estimators import require_estimators
-from micro.runs.folder import claim_folder, starting
+from micro.runs.folder import check_claim, claim_folder, starting
 from micro.runs.lock import holding, settled
 from micro.support.files import json_bytes, write_bytes
 from micro.support.progress import Progress
@@ -85,8 +85,18 @@ def run_fleet(
 
 def _claim(out: Path, fleet: Fleet, resume: bool) -> bool:
     """Make `out` this fleet's, or see that it is already; machines may have come or gone since. True if it is new."""
+    return claim_folder(*_claim_words(out, fleet, resume))
+
+
+def check_fleet(out: Path, fleet: Fleet, resume: bool) -> None:
+    """See that a folder can be claimed for a fleet and that Ray is there; nothing is changed."""
+    require_ray()
+    check_claim(*_claim_words(out, fleet, resume))
+
+
+def _claim_words(out: Path, fleet: Fleet, resume: bool) -> tuple[Path, bytes, bool, str, str]:
     claim = json_bytes({"shared": fleet.shared, "teacher_assets": fleet.teacher_assets})
-    return claim_folder(out, claim, resume, "fleet", "another shared config")
+    return out, claim, resume, "fleet", "another shared config"
 
 
 def _teacher(fleet: Fleet, out: Path, workers: int) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any
 from micro.config import parse_config
 from micro.runs.folder import RunFolder
 from micro.runs.lock import PATIENCE, holding
+from micro.runs.progress_lines import Teller
 from micro.runs.run_report import RunReport
 from micro.runs.start import run_held
 from micro.runs.summary import plain_config
@@ -36,7 +37,7 @@ def train_asset(name: str, config: Mapping[str, Any], out: str, log: str, fleet:
         if folder.settle(content, resume=True):
             return row(RunReport.read(folder.out))
         _note(log, name, "resumed" if folder.goes_on(content) else "started")
-        report = run_held(parsed, folder, plain, resume=True, force=True)
+        report = run_held(parsed, folder, plain, resume=True, force=True, teller=Teller())
         _note(log, name, "done")
     if "keras" in sys.modules:
         sys.modules["keras"].backend.clear_session()

@@ -12,10 +12,14 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, field_
 
 from micro.config import Config, parse_config, require_current_names, with_firmware_name, with_paths
 from micro.config.complaints import first_complaint, load_toml
+from micro.config.overrides import read_with
 from micro.config.sources import with_source_folders
 
 # Sections in which a machine may differ; features and teacher are what a fleet shares.
 OWN = ("data", "student", "detect", "recognize", "estimate", "budget", "firmware")
+
+# Settings of the fleet's own file, which a config does not have.
+_OF_FLEET = ("teacher_assets", "asset")
 
 # Machines that may teach in place of one whose data cannot be used.
 STAND_INS = 3
@@ -81,9 +85,14 @@ class Fleet(BaseModel):
             yield self.asset[first : min(end, first + 1 + STAND_INS)]
 
 
-def load_fleet(path: str | Path) -> Fleet:
+def load_fleet(path: str | Path, settings: Sequence[str] = ()) -> Fleet:
     r"""Read a fleet's TOML file and the config that it names, and check every machine's config; paths are taken from its own
     folder.
+
+    Args:
+        path: The fleet's file.
+        settings: Each KEY=VALUE, such as 'teacher.epochs=5', in place of the shared config's, or of the fleet's own
+            `teacher_assets` and `asset`; errors name them as `--set`.
 
     Raises:
         ValueError: In one line naming the machine and what is wrong.
@@ -103,6 +112,17 @@ def load_fleet(path: str | Path) -> Fleet:
         raise ValueError(f"fleet {path}: config must name the .toml that all machines share")
     shared_path = path.parent / base
     shared = with_firmware_name(load_toml(shared_path, "config"), shared_path.stem)
+    both = {**shared, **{key: plain.pop(key) for key in _OF_FLEET if key in plain}}
+
+    def read(given: dict[str, Any]) -> Fleet:
+        own = {key: given.pop(key) for key in _OF_FLEET if key in given}
+        return _checked(path, {**plain, **own}, shared_path, given)
+
+    return read_with(lambda given: read(dict(given)), both, settings, f"fleet {path}")
+
+
+def _checked(path: Path, plain: dict[str, Any], shared_path: Path, shared: dict[str, Any]) -> Fleet:
+    """The fleet of a file's settings, and of those of the config that it names."""
     require_current_names(shared, str(shared_path))
     for section in ("data", "teacher", "student"):
         if section in shared:
@@ -112,11 +132,13 @@ def load_fleet(path: str | Path) -> Fleet:
     assets = plain.get("asset", [])
     if not isinstance(assets, list) or not assets:
         raise ValueError(f"fleet {path}: it has no [[asset]]")
-    for asset in assets:
-        if isinstance(asset, dict) and "data" in asset:
-            asset["data"] = with_paths(asset["data"], path.parent.resolve())
+    own = path.parent.resolve()
+    assets = [
+        {**asset, "data": with_paths(asset["data"], own)} if isinstance(asset, dict) and "data" in asset else asset
+        for asset in assets
+    ]
     try:
-        fleet = Fleet.model_validate({**plain, "shared": shared})
+        fleet = Fleet.model_validate({**plain, "asset": assets, "shared": shared})
     except ValidationError as error:
         raise ValueError(f"fleet {path}: {first_complaint(error, '', Fleet)}") from None
     _require_apart(path, fleet)

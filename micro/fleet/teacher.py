@@ -50,7 +50,7 @@ def teach(places: Sequence[Sequence[Mapping[str, Any]]], path: str, about: str) 
     # A machine whose windows have another shape than the first one's cannot learn with it, and says so in its own row.
     prepared = [data for data in prepared if data.features.shape == prepared[0].features.shape]
     pooled = _pooled([data.of_teacher for data in prepared])
-    model = train_teacher(first, pooled, first.seed, lambda: None).model
+    model = train_teacher(first, pooled, first.seed, lambda losses: None).model
     write_bytes(about, json_bytes({"classes": list(pooled.class_names or pooled.label_names)}))
     # Machines have means and deviations of their own; between them numbers go as they are.
     write_bytes(path, keras_bytes(in_real_numbers(copied(model), pooled.target)))

@@ -1,6 +1,6 @@
 """A model as part of a whole program on a chip: flash, RAM, time and energy with the runtime that will be emitted.
 
-May import: errors, targets, tflite, aot.
+May import: errors, support, targets, tflite, aot.
 
 - `size` is what a program takes of flash and RAM,
 - `placement` puts it on each board of the table,

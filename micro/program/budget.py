@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from micro.program.size import KERNEL_NAMES, Kernels, Model, Program, program_of
+from micro.support.notebook import table
 from micro.targets.boards import Board, board_of
 from micro.targets.cores import Core, Runtime, core_of
 from micro.targets.timing import Timing, timing
@@ -88,6 +89,18 @@ class Check:
     def fits(self) -> bool:
         """Whether the model fits the budget."""
         return not self.broken
+
+    def _repr_html_(self) -> str:
+        rows: list[tuple[object, ...]] = [
+            ("flash, bytes", self.program.flash, "" if self.flash is None else self.flash),
+            ("RAM, bytes", self.program.ram, "" if self.ram is None else self.ram),
+        ]
+        if self.milliseconds is not None:
+            rows.append(("an inference, ms, estimated", self.milliseconds[1], ""))
+        if self.microjoules is not None:
+            rows.append(("its energy, uJ, estimated", self.microjoules, ""))
+        note = "It fits." if self.fits else " ".join(self.broken)
+        return table("Budget", rows, ("", "Needed", "Budget"), note=note)
 
 
 def check(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,9 +57,14 @@ class TrainingData:
 
 
 def apply(
-    stage: Stage, model: keras.Model, training: TrainingData, config: Config, calibration: np.ndarray
+    stage: Stage,
+    model: keras.Model,
+    training: TrainingData,
+    config: Config,
+    calibration: np.ndarray,
+    watching: Sequence[keras.callbacks.Callback] = (),
 ) -> keras.Model:
-    """The model after a stage; the model handed in is not changed.
+    """The model after a stage; the model handed in is not changed. `watching` are callbacks that change nothing.
 
     Raises:
         ValueError: For what the stage cannot do with this model, by name.
@@ -72,18 +78,23 @@ def apply(
             x=training.x[: training.labeled][:512],
             y=training.y[: training.labeled][:512],
             loss=training.loss,
-            fine_tune=lambda small: _fine_tuning(stage, training, config).train(small),
+            fine_tune=lambda small: _fine_tuning(stage, training, config, watching).train(small),
         )
-    tuning = _fine_tuning(stage, training, config)
+    tuning = _fine_tuning(stage, training, config, watching)
     if isinstance(stage, PruneStage):
         return prune_with(tuning, model, stage.target_sparsity, pattern=stage.pattern)
     if isinstance(stage, ClusterStage):
         return cluster_with(tuning, model, stage.clusters)
-    return _quantization_aware(stage, model, training, config, calibration)
+    return _quantization_aware(stage, model, training, config, calibration, watching)
 
 
 def _quantization_aware(
-    stage: QuantizeStage, model: keras.Model, training: TrainingData, config: Config, calibration: np.ndarray
+    stage: QuantizeStage,
+    model: keras.Model,
+    training: TrainingData,
+    config: Config,
+    calibration: np.ndarray,
+    watching: Sequence[keras.callbacks.Callback],
 ) -> keras.Model:
     """The model with int8 simulated, fine-tuned so that zeros and clusters of earlier stages stay."""
     aware = quantize_aware(
@@ -101,7 +112,7 @@ def _quantization_aware(
                 callbacks.append(KeepZeros(aware))
             if isinstance(earlier, ClusterStage):
                 callbacks = [ClusterWeights(aware, earlier.clusters)]  # zero is one of its values
-        _fine_tuning(stage, training, config).train(aware, callbacks)
+        _fine_tuning(stage, training, config, watching).train(aware, callbacks)
     return aware
 
 
@@ -216,7 +227,9 @@ def _clustered(config: Config) -> bool:
     return any(isinstance(stage, ClusterStage) for stage in config.compress)
 
 
-def _fine_tuning(stage: Stage, training: TrainingData, config: Config) -> FineTuning:
+def _fine_tuning(
+    stage: Stage, training: TrainingData, config: Config, watching: Sequence[keras.callbacks.Callback]
+) -> FineTuning:
     """How a stage fine-tunes."""
     tuning = FineTuning(
         training.x,
@@ -226,6 +239,7 @@ def _fine_tuning(stage: Stage, training: TrainingData, config: Config) -> FineTu
         epochs=stage.epochs,
         batch_size=config.student.batch_size,
         class_weight=training.class_weight,
+        watching=watching,
     )
     if not stage.teacher or training.recipe is None:
         return dataclasses.replace(tuning, x=tuning.x[: training.labeled], y=training.y[: training.labeled])

@@ -10,9 +10,7 @@ from keras import layers
 
 from micro.config import Family
 from micro.config.models import Padding
-
-# How many times as many channels the inside of an inverted residual has as its input (Sandler et al. 2018, section 4).
-EXPANSION = 6
+from micro.runs.parameter_counts import EXPANSION
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from micro.config import Config
-from micro.datasets.recording import windows
+from micro.datasets.recording import stream_windows
 from micro.detection.commissioning import Commissioning, Refusal, Refused
 from micro.detection.detector import Detector, Status
 from micro.detection.estimator import Estimate, Estimator, Estimators
@@ -19,13 +19,15 @@ from micro.detection.predictor import Predictor
 from micro.detection.recognizer import NO_CLASS, Recognition, Recognizer
 from micro.detection.sensor import Fault, faults
 from micro.errors import RunError
+from micro.runs.bearing_report import diagnosing_of
 from micro.runs.commissioned import commissioned
 from micro.runs.evaluate import run_inputs
 from micro.runs.finished import read_run
 from micro.runs.run_report import RunReport
 from micro.signal import AnyFrontEnd, Frames, FrontEnd, Hops, JoinedFrames, JoinedFrontEnd, Scaling
+from micro.signal.bearing_monitor import Diagnosing
 from micro.signal.joined import counts_of, int8_of, streamed
-from micro.signal.joined_frames import arrivals_of, main_of
+from micro.signal.joined_frames import arrivals_of, main_of, sensed_of
 from micro.signal.learned import as_scaling
 from micro.signal.velocity import Vibration
 from micro.support.wording import counted
@@ -76,7 +78,8 @@ class Firmware:
 
     `step` is the model as one that takes the rows of a hop, where the chip runs that one in place of `tflite`. From the first
     whole window on both give the same. With `commissioning` the detector learns scaling and threshold of its machine from the
-    first windows after a reset. `vibration` is what is measured next to all that, which nothing else depends on.
+    first windows after a reset. `vibration` is what is measured next to all that, which nothing else depends on, and
+    so is `diagnosis`.
     """
 
     front_end: AnyFrontEnd
@@ -86,6 +89,7 @@ class Firmware:
     step: bytes | None = None
     commissioning: Commissioning | None = None
     vibration: Vibration | None = None
+    diagnosis: Diagnosing | None = None
 
     @property
     def hops(self) -> Hops | None:
@@ -149,7 +153,7 @@ def decisions(
     """As `simulate`, of firmware at hand."""
     front_end = firmware.front_end
     judged = judge(firmware, _columns(samples, front_end.channels, "samples"), _in_time(front_end, sources or {}))
-    ends = front_end.window - 1 + front_end.hop * np.arange(len(judged.faulty))
+    ends = front_end.sensor_window - 1 + front_end.sensor_hop * np.arange(len(judged.faulty))
     real, names = real_scores(firmware.decider, judged.scores), getattr(firmware.decider, "class_names", ())
     if isinstance(firmware.decider, Estimators | Labeler):
         rows = zip(ends, real.tolist(), judged.faulty, judged.statuses, judged.labels.tolist())
@@ -224,23 +228,24 @@ def judge(firmware: Firmware, samples: np.ndarray, sources: Sequence[tuple[np.nd
     `sources` are, for each further one, its samples and before which main sample each comes: (m, channels), (m,) int.
     """
     front_end = firmware.front_end
-    frames: Frames = windows(samples, front_end.window, front_end.hop)
+    frames = stream_windows(samples, front_end)
     if isinstance(front_end, JoinedFrontEnd):
         frames = streamed(front_end, main_of(frames), sources)
     if firmware.commissioning is not None:
-        return _commissioned(firmware, firmware.commissioning, main_of(counts_of(front_end, frames)))
+        return _commissioned(firmware, firmware.commissioning, counts_of(front_end, frames))
     seen = observe(firmware, counts_of(front_end, frames))
     outcome = decided(firmware.decider, seen.features, seen.outputs, seen.faulty)
     found = (outcome.scores, outcome.statuses, outcome.classes, outcome.labels)
     return Judged(seen.faulty, seen.features, seen.outputs, *found)
 
 
-def _commissioned(firmware: Firmware, commissioning: Commissioning, frames: np.ndarray) -> Judged:
+def _commissioned(firmware: Firmware, commissioning: Commissioning, frames: Frames) -> Judged:
     """Windows from the first after a reset, of a detector that learns its machine; without a score one counts as faulty."""
     assert isinstance(firmware.decider, Detector)
     assert isinstance(firmware.front_end, FrontEnd)
     faulty = faults_of(firmware.decider, frames)
-    course = commissioned(commissioning, firmware.decider, firmware.front_end, firmware.tflite, frames, faulty)
+    main = main_of(frames)
+    course = commissioned(commissioning, firmware.decider, firmware.front_end, firmware.tflite, main, faulty)
     unscored = np.isin(course.statuses, (Status.LEARNING, Status.REFUSED))
     none = np.zeros(len(frames), np.int64)
     outside = np.where(unscored & (faulty == 0), course.statuses, faulty)
@@ -250,8 +255,8 @@ def _commissioned(firmware: Firmware, commissioning: Commissioning, frames: np.n
 
 
 def faults_of(decider: Decider, frames: Frames) -> np.ndarray:
-    """As `faults`, of joined windows those of the further sources too: the main source's first, then in their order."""
-    faulty = faults(decider, main_of(frames))
+    """As `faults`, of the sensor's own samples; of joined windows those of the further sources too, in their order."""
+    faulty = faults(decider, sensed_of(frames))
     for source in frames.sources if isinstance(frames, JoinedFrames) else ():
         used = source.used()
         # Limits of saturation are the main source's. The last is of windows without one of this source.
@@ -322,8 +327,8 @@ def load_firmware(run_folder: str | Path) -> Firmware:
     if learns is not None and isinstance(report.features, FrontEnd):
         # Of a machine that is not known yet, with which the self-test runs.
         scaling = as_scaling(report.features, learns.prior.learned)
-    vibration = _vibration_of(report, config, decider)
-    return Firmware(report.features, scaling, content, decider, _step_of(folder, config), learns, vibration)
+    measured = (_vibration_of(report, config, decider), diagnosing_of(report.bearing, report.data.channels))
+    return Firmware(report.features, scaling, content, decider, _step_of(folder, config), learns, *measured)
 
 
 def _vibration_of(report: RunReport, config: Config, decider: Decider) -> Vibration | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import keras
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from keras_kd.types import Structure
 
 History = dict[str, list[float]]
+# Called after each epoch with what Keras logs of it.
+OnEpoch = Callable[[Mapping[str, float]], None]
 
 # Steps between two returns from TensorFlow to Python, which takes as long as a small network's step. The results are the same.
 STEPS_AT_A_TIME = 16
@@ -55,6 +57,13 @@ def fit(
         verbose=0,
     )
     return {name: [float(v) for v in values] for name, values in sorted(fitted.history.items())}
+
+
+def telling(on_epoch: OnEpoch) -> keras.callbacks.Callback:
+    """A callback that tells of each epoch, and changes nothing."""
+    return keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: on_epoch({name: float(value) for name, value in (logs or {}).items()})
+    )
 
 
 def seed_everything(seed: int, purpose: str) -> None:

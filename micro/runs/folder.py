@@ -1,9 +1,9 @@
 """Folders of work: held by one process at a time, published whole, gone on with after a kill at any step.
 
-A run works in `OUT.partial`: `config.json`, its config; `parts/`, what is done so far; `whole/`, the run folder as it
-will be; `replaces`, where an earlier run is to make way. It is published in four steps: a mark `publishing`, the earlier folder
-into `OUT.partial/earlier`, `whole/` to `OUT`, the rest removed. A kill between any two leaves what `settle` puts in order: the
-mark says how far it came.
+A run works in `OUT.partial`: `config.json`, its config; `progress.jsonl`, how far it is; `parts/`, what is done so far;
+`whole/`, the run folder as it will be; `replaces`, where an earlier run is to make way. It is published in four steps: a mark
+`publishing`, the earlier folder into `OUT.partial/earlier`, `whole/` to `OUT`, the rest removed. A kill between any two leaves
+what `settle` puts in order: the mark says how far it came.
 
 Searches and fleets live in their own folder, which `claim.json` makes theirs. Other folders are made next to their place,
 under a hidden name, and renamed. Whatever a kill leaves behind has a name by which the next call recognizes it.
@@ -52,6 +52,11 @@ class RunFolder:
     def config_file(self) -> Path:
         """The config, as the run keeps it."""
         return self.working / "config.json"
+
+    @property
+    def progress_file(self) -> Path:
+        """What the work has come to, for other programs to follow."""
+        return self.working / "progress.jsonl"
 
     @property
     def mark(self) -> Path:
@@ -109,7 +114,7 @@ class RunFolder:
                 self.mark.unlink()
         if not self.config_file.is_file() and self._is_a_beginning():
             discard(self.working)
-        return resume and not self.goes_on(config) and _is_run_of(self.out, config)
+        return resume and not self.goes_on(config) and is_run_of(self.out, config)
 
     def goes_on(self, config: bytes) -> bool:
         """Whether a run of this config was begun and is not published."""
@@ -207,7 +212,7 @@ def unclaim_folder(out: Path) -> None:
     out.rmdir()
 
 
-def _is_run_of(out: Path, config: bytes) -> bool:
+def is_run_of(out: Path, config: bytes) -> bool:
     """Whether a folder is a finished run of a config."""
     try:
         manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import tensorflow as tf
 
 from keras_kd.layers import copied
 from micro.aot import generate
-from micro.config import AUTO, Config
+from micro.config import Config
 from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepared import Prepared, calibration_windows
 from micro.emission import emit
@@ -22,6 +23,7 @@ from micro.runs.baseline import baseline_files
 from micro.runs.chip_report import StreamingReport
 from micro.runs.compression import Written
 from micro.runs.device import STEP, not_for_a_chip
+from micro.runs.epochs import planned_epochs
 from micro.runs.firmware_files import (
     by_class,
     by_label,
@@ -35,8 +37,8 @@ from micro.runs.firmware_files import (
     recognized,
 )
 from micro.runs.folder import RunFolder
+from micro.runs.progress_lines import Teller
 from micro.runs.real_numbers import in_real_numbers
-from micro.runs.recipe_choice import trial_epochs, trials_of
 from micro.runs.recipe_trials import settled_recipe
 from micro.runs.report import render_report
 from micro.runs.reporting import Emitted, RunResults, make_report
@@ -49,7 +51,6 @@ from micro.runs.training_devices import ready_devices
 from micro.signal import FrontEnd
 from micro.streaming.streamed import Streamed
 from micro.support.files import array_bytes, json_bytes, keras_bytes, sha256, write_bytes
-from micro.support.progress import Progress
 from micro.support.wording import listed
 from micro.tflite.interpreter import run
 from micro.tflite.parity import Parity, verify
@@ -90,27 +91,19 @@ def _require_classes(background: Sequence[str], names: Sequence[str]) -> None:
         raise DataError("background_classes names every class, so that none could ever be reported")
 
 
-def train_and_report(config: Config, data: Sequence[Prepared], folder: RunFolder, progress: Progress) -> RunReport:
+def train_and_report(config: Config, data: Sequence[Prepared], folder: RunFolder, teller: Teller) -> RunReport:
     """Train, or take up again, all seeds' models in a folder that has begun, fill its `whole`, and return the report.
 
     `data` is one division, or one of each fold, whose models have a folder of their own.
     """
-    students = 2 if config.distill.compare else 1
-    of_teacher = config.teacher.epochs * config.teacher.networks
-    total = config.seeds * len(data) * (of_teacher + students * config.student.epochs)
-    if config.distill.recipe == AUTO:
-        total += of_teacher + trial_epochs(config) * trials_of(config)
-    done = 0
-
-    def tick(label: str, epochs: int = 1, /) -> None:
-        nonlocal done
-        done += epochs
-        progress(label, 0.02 + 0.9 * done / max(1, total))
+    teller.planned(*planned_epochs(config, len(data)))
 
     def of_fold(number: int) -> Tick:
         if len(data) == 1:
-            return tick
-        return lambda label, epochs=1, /: tick(f"fold {number + 1}, {label}", epochs)
+            return teller.tick
+        return lambda label, epochs=1, epoch=None, /: teller.tick(
+            f"fold {number + 1}, {label}", epochs, None if epoch is None else replace(epoch, fold=number + 1)
+        )
 
     seeds = [config.seed + n for n in range(config.seeds)]
     places = [folder.parts / f"fold-{number + 1}" if len(data) > 1 else folder.parts for number in range(len(data))]
@@ -121,7 +114,7 @@ def train_and_report(config: Config, data: Sequence[Prepared], folder: RunFolder
         for number, place in enumerate(places)
         for seed in seeds
     )
-    progress("verifying and writing firmware", 0.95)
+    teller.say("verifying and writing firmware", 0.95)
     report = _finish(RunResults(config, data[0], runs, recipe, tuple(data[1:])), folder.fresh_whole())
     _write_manifest(json.loads(folder.config_file.read_bytes()), folder.whole)
     return report

@@ -8,6 +8,7 @@ from micro.config import Config
 from micro.program.real_time import USUAL_MHZ, Pace, RealTime, current_of, real_time
 from micro.runs.emulated import Emulated
 from micro.runs.run_report import RunReport
+from micro.signal.bearing_monitor import BearingMonitor
 from micro.targets.boards import Board, board_of
 from micro.targets.cores import core_of
 from micro.targets.units import parse_latency
@@ -42,13 +43,27 @@ def real_times(
         raise ValueError(f"the clock is {mhz:g} MHz, and {on.id} runs at {on.mhz:g} MHz at most")
     if report.features is None or report.features.sample_rate is None or report.data.image_size is not None:
         return ()
-    if report.vibration is not None:
+    diagnoses = report.bearing is not None and report.bearing.monitor is not None
+    if report.vibration is not None and not diagnoses:
         return ("real time: not known, as what [vibration] measures beside the rest is not counted",)
+    if report.bearing is not None and report.bearing.monitor is not None:
+        return (_with_diagnosis(report.bearing.monitor, report.vibration is not None),)
     counted = report.emulated if emulated is None else emulated
     if on is not None:
         return _on_board(report, on, mhz or on.mhz, counted)
     known = (real_time(_pace(report, each), core_of(each.core), mhz or USUAL_MHZ) for each in counted)
     return tuple(each for each in known if each is not None)
+
+
+def _with_diagnosis(monitor: BearingMonitor, vibration: bool) -> str:
+    """Why real time is not known of firmware that diagnoses a bearing, and what that takes."""
+    also = " and what [vibration] measures" if vibration else ""
+    return (
+        f"real time: not known, as the diagnosis of [bearing]{also} beside the rest is not counted: every "
+        f"{monitor.block / monitor.sample_rate:.3g} s one sample takes {monitor.steps:,} more steps of a multiplication and "
+        f"two additions in float, and without an FPU each is software; samples that come meanwhile need a queue. RAM "
+        f"{monitor.ram_bytes:,} bytes"
+    )
 
 
 def _on_board(report: RunReport, board: Board, mhz: float, counted: Sequence[Emulated]) -> tuple[RealTime | str, ...]:
@@ -79,10 +94,10 @@ def _pace(report: RunReport, counted: Emulated) -> Pace:
     window = counted.front_end_instructions + counted.inference_instructions
     return Pace(
         front_end.sample_rate,
-        front_end.hop,
+        front_end.sensor_hop,
         counted.longest_push_instructions or window,
         counted.hop_instructions or window,
         counted.core,
         front_end.arithmetic == "fixed",
-        front_end.window,
+        front_end.sensor_window,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -15,6 +14,7 @@ from micro.config import AUTO, OF_CLASSES, PLAIN, Config, with_candidate
 from micro.datasets.pieces import Targets
 from micro.datasets.prepared import Prepared
 from micro.detection.threshold import reconstruction_error
+from micro.runs.fitting import OnEpoch
 from micro.runs.recipe_choice import OF_SEVERAL, RecipeChoice, choose, trial_epochs, trials_of
 from micro.runs.seed_run import SeedWork, taught_by_of, teacher_of
 from micro.runs.train import Trained, distil, train_alone
@@ -34,8 +34,13 @@ def settled_recipe(first: SeedWork, place: Path) -> tuple[Config, RecipeChoice |
     file = place / "choice.json"
     if file.is_file():
         choice = TypeAdapter(RecipeChoice).validate_json(file.read_bytes())
-        epochs = config.teacher.epochs * config.teacher.networks + trials_of(config) * trial_epochs(config)
-        first.tick(f"seed {first.seed}: recipe {choice.chosen}", epochs)
+        label = f"seed {first.seed}: recipe {choice.chosen}"
+        done = {
+            "teacher": config.teacher.epochs * config.teacher.networks,
+            "recipe": trials_of(config) * trial_epochs(config),
+        }
+        for model, epochs in done.items():
+            first.tick(label, epochs, first.last_of(model, epochs))
     else:
         write_bytes(file, json_bytes(dataclasses.asdict(_tried(first, place))))
         # Read back, so that a resumed run and an uninterrupted one do exactly the same.
@@ -53,7 +58,7 @@ def _tried(first: SeedWork, place: Path) -> RecipeChoice:
     scores = {}
     for name in (*config.distill.candidates, PLAIN):
 
-        def train(tick: Callable[[], None], name: str = name) -> Trained:
+        def train(tick: OnEpoch, name: str = name) -> Trained:
             if name == PLAIN:
                 return train_alone(short, data, seed, tick)
             return distil(with_candidate(short, name), data, taught_by, seed, tick)

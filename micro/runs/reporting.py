@@ -19,6 +19,7 @@ from micro.detection.recognizer import Recognizer
 from micro.program.size import Model
 from micro.quantize.aware import QuantizationAware
 from micro.runs.assessment import judge
+from micro.runs.bearing_report import bearing_report
 from micro.runs.budgets import exceeded
 from micro.runs.chip_report import BudgetReport, StreamingReport, time_report
 from micro.runs.evaluate import by_origin, chip_judge, soft_targets
@@ -168,10 +169,12 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         firmware=emitted.files,
         no_project=emitted.no_project,
         history=_histories(results.chosen),
+        overrides=config.overrides,
         recipe=results.recipe,
         streaming=emitted.streaming,
         commissioning=emitted.commissioning,
         **vibration_report(data.vibration),
+        **bearing_report(config.bearing, data.bearing),
     )
     if results.others:
         folds = fold_reports(config, (data, *results.others), results.seeds[:: config.seeds], metrics)

@@ -16,6 +16,7 @@ from micro.detection.detector import Detector
 from micro.detection.labeler import Labeler
 from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
+from micro.runs.bearing_report import BearingReport
 from micro.runs.chip_report import BudgetReport, StreamingReport, TimeReport
 from micro.runs.emulated import Emulated
 from micro.runs.fold_parts import FoldReport, merged
@@ -80,10 +81,12 @@ class RunReport(Part):
             them was not made or the test does not show it.
         no_project: Why no firmware project can be written of the run; None where one can.
         history: Learning curves of the first seed, by model.
+        overrides: What the command line set in place of the config's own values, each KEY=VALUE.
         verdict: None after a recalibration.
         streaming: The student as a model that takes a hop; None where the firmware does not stream.
         commissioning: How the firmware's detector learns its machine; None where scaling and threshold are the run's.
         vibration: Velocities of the recordings; None where the config asks for none.
+        bearing: What stands out of the bearing's frequencies; None where the config names no bearing.
         recipe: What was tried for recipe "auto", and what was chosen; None where the config says what is taught.
 
     Examples:
@@ -135,6 +138,7 @@ class RunReport(Part):
     firmware: tuple[str, ...]
     no_project: str | None = None
     history: dict[str, History]
+    overrides: tuple[str, ...] = ()
     verdict: Verdict | None = None
     recalibration: Recalibration | None = None
     emulated: tuple[Emulated, ...] = ()
@@ -142,6 +146,7 @@ class RunReport(Part):
     streaming: StreamingReport | None = None
     commissioning: Commissioning | None = None
     vibration: VibrationReport | None = None
+    bearing: BearingReport | None = None
 
     @property
     def metric(self) -> str:

@@ -22,6 +22,7 @@ from micro.config import (
     result_columns,
 )
 from micro.datasets import table
+from micro.datasets.filtered import filtered
 from micro.datasets.find import short_names
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Targets
@@ -34,6 +35,7 @@ from micro.detection.detector import Detector, Status, decide
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.recognizer import NO_CLASS, Recognizer, recognize
 from micro.errors import DataError, RunError
+from micro.runs.bearing_report import lines_of
 from micro.runs.finished import read_run
 from micro.runs.label_scores import Label, window_labels
 from micro.runs.run_report import RunReport
@@ -94,10 +96,12 @@ class Scored:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scored windows in their order, and sentences on what of the files was left out or filled in."""
+    """Scored windows in their order, sentences on what of the files was left out or filled in, and of a run with [bearing] each
+    file that is in alarm with its diagnosis."""
 
     windows: tuple[Scored, ...]
     notes: tuple[str, ...]
+    diagnoses: tuple[tuple[str, str], ...] = ()
 
 
 def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str | None = None) -> list[Scored]:
@@ -124,7 +128,7 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
     tables = _table_config(config, report, files, channel)
     channels = report.data.channels if config.job == "table" else ()
     size = report.data.image_size
-    window = config.features.window if size is None else 1
+    window = config.features.sensor_window if size is None else 1
     if isinstance(config.data, RegressionData):
         recordings, found, notes = load_to_score(config.data, window, channels, names)
     else:
@@ -143,13 +147,15 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
         found,
         report.data.sources,
     )
-    recordings, features = joined.recordings, joined.features
+    features = joined.features
+    for recording in joined.recordings:
+        _require_alike(recording, expected, size)
+    recordings = filtered(joined.recordings, features)
     scalings = file_scalings(recordings, features, Views(features)) if tables.scaling == "per_file" else {}
     student = load_student(folder, report, config)
     by_file: dict[str, list[tuple[np.ndarray, ...]]] = {}
     for recording in recordings:
         rate = recording.sample_rate
-        _require_alike(recording, expected, size)
         frames, starts = cut(recording, features)
         if len(frames):
             rows = recording.rows[starts]
@@ -162,8 +168,9 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
     notes = (*notes, *joined.notes, *missing_notes(recordings, features))
     if not by_file:
         raise DataError(f"no window can be scored: {notes[-1]}")
-    made = (window for name, stretches in by_file.items() for window in _windows(name, stretches, student))
-    return Scores(tuple(made), notes)
+    made = tuple(window for name, stretches in by_file.items() for window in _windows(name, stretches, student))
+    alarmed = tuple(dict.fromkeys(window.file for window in made if window.alarm))
+    return Scores(made, notes, lines_of(config.bearing, report.bearing, recordings, found, alarmed))
 
 
 def _require_kind(paths: Sequence[Path], config: Config) -> None:

@@ -50,7 +50,12 @@ class Member:
 
     def judge(self, x: np.ndarray) -> np.ndarray:
         """Standardized scores, (n, *shape) -> (n,)."""
-        return _standardized(self.score(_rows(x)), self.mean, self.deviation)
+        return self.standardized(self.score(_rows(x)))
+
+    def standardized(self, scores: np.ndarray) -> np.ndarray:
+        """Scores in standard deviations of healthy windows', beyond `LINEAR` growing with the logarithm, (n,) -> (n,)."""
+        z = (scores - self.mean) / self.deviation
+        return np.where(z > LINEAR, LINEAR + np.log1p(np.maximum(z - LINEAR, 0.0)), z)
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ def fit_score_teacher(config: Config, data: Prepared, seed: int, begin: Callable
         unseen = _out_of_fold(make, rows, sets, seed)
         mean, deviation = _level(unseen, name)
         members[name] = Member(make(rows[evenly_spaced(len(rows), MOST)], seed), mean, deviation)
-        held_out.append(_standardized(unseen, mean, deviation))
+        held_out.append(members[name].standardized(unseen))
     begin("synthetic windows")
     made, made_seen = _synthesized(windows, settings.synthetic_windows, seed)
     # Training windows get the scores of detectors that do not know them: its own memory would call each of them healthy.
@@ -242,11 +247,6 @@ def _autoencoder(config: Config, x: np.ndarray) -> Scorer:
         return np.log(reconstruction_error(rows, found) + TINY)
 
     return score
-
-
-def _standardized(scores: np.ndarray, mean: float, deviation: float) -> np.ndarray:
-    z = (scores - mean) / deviation
-    return np.where(z > LINEAR, LINEAR + np.log1p(np.maximum(z - LINEAR, 0.0)), z)
 
 
 def _rows(x: np.ndarray) -> np.ndarray:

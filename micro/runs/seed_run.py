@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,10 +18,12 @@ from micro.conversion.convert_keras import convert
 from micro.datasets.prepared import Prepared
 from micro.errors import ConversionWarning
 from micro.runs.compression import TrainingData, Written, apply, written
+from micro.runs.epochs import epochs_of
 from micro.runs.estimator_teacher import EstimatorTeacher, fit_estimator_teacher
 from micro.runs.evaluate import Evaluation, Judge, chip_judge, evaluate, keras_judge
-from micro.runs.fitting import seed_everything
+from micro.runs.fitting import OnEpoch, seed_everything, telling
 from micro.runs.fold_teacher import cross_fitted, sets_of_folds
+from micro.runs.progress_lines import Epoch
 from micro.runs.recorded_teacher import teaching
 from micro.runs.report_parts import DETECTOR, ESTIMATOR
 from micro.runs.score_teacher import ScoreTeacher, fit_score_teacher
@@ -34,9 +36,9 @@ AnyTeacher = Trained | ScoreTeacher | EstimatorTeacher
 
 
 class Tick(Protocol):
-    """Called with the stage of the work and the epochs done since the last call."""
+    """Called with the stage of the work, the epochs done since the last call, and the last of these."""
 
-    def __call__(self, label: str, epochs: int = 1, /) -> None: ...
+    def __call__(self, label: str, epochs: int = 1, epoch: Epoch | None = None, /) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -76,19 +78,28 @@ class SeedWork:
     place: Path
     tick: Tick
 
-    def trained(self, name: str, epochs: int, make: Callable[[Callable[[], None]], Trained]) -> Trained:
+    def trained(self, name: str, epochs: int, make: Callable[[OnEpoch], Trained]) -> Trained:
         """A model that was kept, or the one that `make` trains, calling its argument after each epoch."""
-        label = f"seed {self.seed}: training {name.replace('_', ' ')}"
+        model = "recipe" if name.startswith("recipe_") else name
+        return self.told(name, f"seed {self.seed}: training {name.replace('_', ' ')}", model, epochs, make)
+
+    def told(self, name: str, label: str, model: str, epochs: int, make: Callable[[OnEpoch], Trained]) -> Trained:
+        """As `trained`, of anything that is trained and kept under a name."""
         ticked = 0
 
-        def on_epoch() -> None:
+        def on_epoch(losses: Mapping[str, float]) -> None:
             nonlocal ticked
             ticked += 1
-            self.tick(label)
+            self.tick(label, 1, Epoch(model, self.seed, ticked, max(ticked, epochs), losses))
 
-        model = kept(self.place / name, lambda: make(on_epoch))
-        self.tick(label, epochs - ticked)
-        return model
+        trained = kept(self.place / name, lambda: make(on_epoch))
+        if ticked < epochs:
+            self.tick(label, epochs - ticked, self.last_of(model, epochs))
+        return trained
+
+    def last_of(self, model: str, epochs: int) -> Epoch:
+        """The last epoch of a model that was not trained here."""
+        return Epoch(model, self.seed, epochs, epochs, {})
 
     def judged(
         self, model: keras.Model, stage: str, calibration: np.ndarray, embedding: Embedding | None = None
@@ -149,7 +160,8 @@ def teacher_of(work: SeedWork) -> AnyTeacher:
     teacher = fit_score_teacher(
         config, data, seed, lambda name: work.tick(f"seed {seed}: fitting the teacher's detectors, {name}", 0)
     )
-    work.tick(f"seed {seed}: fitting the teacher's detectors", config.teacher.epochs)
+    epochs = config.teacher.epochs
+    work.tick(f"seed {seed}: fitting the teacher's detectors", epochs, work.last_of("teacher", epochs))
     return teacher
 
 
@@ -163,7 +175,7 @@ def _estimator_teacher(work: SeedWork) -> EstimatorTeacher:
     label, epochs = f"seed {seed}: fitting the teacher's estimators", config.teacher.epochs * config.teacher.networks
     network = _network(work).model if NETWORK in config.teacher.estimators else None
     teacher = fit_estimator_teacher(config, data, seed, network, lambda name: work.tick(f"{label}, {name}", 0))
-    work.tick(label, 0 if network else epochs)
+    work.tick(label, 0 if network else epochs, work.last_of("teacher", epochs))
     return teacher
 
 
@@ -206,12 +218,13 @@ def _compressed(
     results = [work.judged(student, "distilled", calibration, embedding)]
     for number, stage in enumerate(work.config.compress):
 
-        def compress(stage: Stage = stage, model: keras.Model = results[-1].model) -> Trained:
+        def compress(on_epoch: OnEpoch, stage: Stage = stage, model: keras.Model = results[-1].model) -> Trained:
             seed_everything(work.seed, stage.stage)
-            return Trained(apply(stage, model, training, work.config, calibration), {})
+            return Trained(apply(stage, model, training, work.config, calibration, [telling(on_epoch)]), {})
 
-        work.tick(f"seed {work.seed}: {stage.stage}", 0)
-        model = kept(work.place / f"{number}-{stage.stage}", compress).model
+        label = f"seed {work.seed}: {stage.stage}"
+        work.tick(label, 0)
+        model = work.told(f"{number}-{stage.stage}", label, stage.stage, epochs_of(stage), compress).model
         results.append(work.judged(model, stage.stage, calibration, embedding))
     return tuple(results)
 

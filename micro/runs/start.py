@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from micro.datasets.prepare import prepare
 from micro.datasets.prepared import Prepared, notes_of_others
 from micro.runs.folder import NOT_BEGUN, RunFolder
 from micro.runs.lock import holding, settled
+from micro.runs.progress_lines import Teller, Watch, nobody
 from micro.runs.run_report import RunReport
 from micro.runs.summary import plain_config
 from micro.support.files import json_bytes
@@ -27,13 +29,14 @@ def run_pipeline(
     resume: bool = False,
     force: bool = False,
     progress: Progress = lambda stage, fraction: None,
+    watch: Watch = nobody,
 ) -> RunReport:
     """Run a config into the run folder `out` and return its report.
 
     Work is done in `OUT.partial`, made once the data have been read and checked, and renamed to `out` when complete. `resume`
     continues an interrupted run of the same config, or returns the report of a finished one; `force` replaces an earlier run.
     With both, work on this config is continued, and anything else replaced. `progress` is called with the stage and the
-    fraction done.
+    fraction done, `watch` with each line that is written into `OUT.partial/progress.jsonl`: epochs, losses, remaining time.
 
     Raises:
         RunError: If `out` is in the way, or another process works on it.
@@ -58,7 +61,7 @@ def run_pipeline(
         if folder.settle(json_bytes(plain), resume=resume):
             progress("done", 1.0)
             return RunReport.read(folder.out)
-        return run_held(config, folder, plain, resume=resume, force=force, progress=progress)
+        return run_held(config, folder, plain, resume=resume, force=force, teller=Teller(progress, watch))
 
 
 def run_held(
@@ -68,20 +71,15 @@ def run_held(
     *,
     resume: bool,
     force: bool,
-    progress: Progress = lambda stage, fraction: None,
+    teller: Teller,
 ) -> RunReport:
     """As `run_pipeline`, in a folder that is locked and settled; `plain` is the config as the folder keeps it."""
     content = json_bytes(plain)
     folder.check(content, resume=resume, force=force)
     try:
-        progress("reading data", 0.0)
-        # All folds before any is trained: what is wrong with the last of them is said at once.
-        data = [_prepared(config, fold) for fold in range(getattr(config.data, "folds", None) or 1)]
-        for fold, one in enumerate(data):
-            require_enough(config, one, fold)
-        if others := notes_of_others(data):
-            data[0] = replace(data[0], notes=(*data[0].notes, *others))
-        progress("starting TensorFlow", 0.01)
+        teller.say("reading data", 0.0)
+        data = checked_data(config)
+        teller.say("starting TensorFlow", 0.01)
         import_frameworks()
         from micro.runs import pipeline
 
@@ -95,11 +93,42 @@ def run_held(
             interrupt.add_note(NOT_BEGUN)
         raise
     folder.begin(content, resume=resume)
-    with quiet_frameworks():
-        report = pipeline.train_and_report(config, data, folder, progress)
+    teller.opened(folder.progress_file)
+    with _ending_told(teller), quiet_frameworks():
+        report = pipeline.train_and_report(config, data, folder, teller)
     folder.publish()
-    progress("done", 1.0)
+    teller.progress("done", 1.0)
     return report
+
+
+@contextmanager
+def _ending_told(teller: Teller) -> Iterator[None]:
+    """Tell how the work within the block has ended."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        teller.ended("interrupted")
+        raise
+    except Exception as error:
+        teller.ended("failed", str(error) or type(error).__name__)
+        raise
+    teller.ended("done")
+
+
+def checked_data(config: Config) -> list[Prepared]:
+    """The data of a config, or of each of its folds, before any is trained: what is wrong with the last of them is said at
+    once.
+
+    Raises:
+        DataError: For recordings that cannot be read or are too few.
+        ValueError: For settings that do not fit the data.
+    """
+    data = [_prepared(config, fold) for fold in range(getattr(config.data, "folds", None) or 1)]
+    for fold, one in enumerate(data):
+        require_enough(config, one, fold)
+    if others := notes_of_others(data):
+        data[0] = replace(data[0], notes=(*data[0].notes, *others))
+    return data
 
 
 def _check_teachers(config: Config, others: Sequence[Prepared]) -> None:

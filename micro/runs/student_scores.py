@@ -70,7 +70,7 @@ def scores_in_parts(
     `recording` is what they were cut from. They are computed for so few windows at a time that copies of their samples do not
     fill the memory.
     """
-    step = max(1, SAMPLES_AT_ONCE // (features.window * features.channels))
+    step = max(1, SAMPLES_AT_ONCE // (features.sensor_window * features.channels))
     parts = []
     for start in range(0, len(frames), step):
         parts.append(_scores(student, features, recording, frames[start : start + step], own))

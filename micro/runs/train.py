@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,7 +19,7 @@ from micro.keras_graph.kernels import prunable_kernels
 from micro.runs import models as students
 from micro.runs.compression import TrainingData, require_budget
 from micro.runs.estimator_teacher import check_estimators, known_estimators
-from micro.runs.fitting import History, class_weight, fit, hard_loss, seed_everything
+from micro.runs.fitting import History, OnEpoch, class_weight, fit, hard_loss, seed_everything, telling
 from micro.runs.fold_teacher import member_name, sets_of_folds, without_fold
 from micro.runs.known_faults import deviating, flags, learned_faults
 from micro.runs.own_models import load_model, load_teacher
@@ -61,7 +61,7 @@ class Examples:
         return with_supplied(self.x, self.supplied)
 
 
-def train_teacher(config: Config, data: Prepared, seed: int, on_epoch: Callable[[], None]) -> Trained:
+def train_teacher(config: Config, data: Prepared, seed: int, on_epoch: OnEpoch) -> Trained:
     """The teacher of a config: read from its .keras file as it is, or trained on the data, both as it sees them."""
     sets = sets_of_folds(config, data) if config.teacher.folds else ()
     data = data.of_teacher
@@ -78,7 +78,7 @@ def train_teacher(config: Config, data: Prepared, seed: int, on_epoch: Callable[
         return _fit(_learner(model, data), model, config.teacher, data, _examples(data, None), on_epoch)
 
 
-def _member(config: Config, data: Prepared, seed: int, number: int, on_epoch: Callable[[], None]) -> Trained:
+def _member(config: Config, data: Prepared, seed: int, number: int, on_epoch: OnEpoch) -> Trained:
     """One of the networks that a teacher is made of."""
     seed_everything(seed, f"teacher {number}")
     model = _build(config.teacher, data, member_name(number))
@@ -100,7 +100,7 @@ def _averaged(members: Sequence[Trained]) -> Trained:
     return Trained(keras.Model(inputs, outputs, name="teacher"), history)
 
 
-def train_alone(config: Config, data: Prepared, seed: int, on_epoch: Callable[[], None]) -> Trained:
+def train_alone(config: Config, data: Prepared, seed: int, on_epoch: OnEpoch) -> Trained:
     """The student trained on the data without a teacher, from the weights that the distilled one starts from."""
     model = _new_student(config, data, seed)
     seed_everything(seed, "shuffle")
@@ -121,7 +121,7 @@ def examples_alone(config: Config, data: Prepared) -> tuple[Examples, Examples]:
     return Examples(examples.x[rows], examples.y[rows], supplied), validation
 
 
-def distil(config: Config, data: Prepared, teacher: Teaching, seed: int, on_epoch: Callable[[], None]) -> Trained:
+def distil(config: Config, data: Prepared, teacher: Teaching, seed: int, on_epoch: OnEpoch) -> Trained:
     """The student trained under the teacher."""
     model = _new_student(config, data, seed)
     seed_everything(seed, "shuffle")
@@ -249,7 +249,7 @@ def _fit(
     part: ModelConfig,
     data: Prepared,
     both: tuple[Examples, Examples],
-    on_epoch: Callable[[], None],
+    on_epoch: OnEpoch,
 ) -> Trained:
     examples, validation = both
     history = fit(
@@ -260,7 +260,7 @@ def _fit(
         examples.y,
         validation_data=(validation.inputs, validation.y),
         metrics=metrics_of(data, trained is model),
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch())],
+        callbacks=[telling(on_epoch)],
         class_weight=class_weight(data.class_weights),
     )
     if data.text is not None:

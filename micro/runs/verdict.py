@@ -24,15 +24,16 @@ class Reason:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The worst of the reasons' grades, and the reasons, worst first."""
+    """The worst of the reasons' grades, the reasons, worst first, and what the headline says besides, whatever the grade."""
 
     grade: Grade
     reasons: tuple[Reason, ...]
+    besides: str = ""
 
     @property
     def headline(self) -> str:
         """The grade and its reasons in one line."""
-        return f"{self.grade}: {self.because}"
+        return f"{self.grade}: {self.because}" + (f"; {self.besides}" if self.besides else "")
 
     @property
     def because(self) -> str:
@@ -47,4 +48,7 @@ class Verdict:
 
     def to_report(self) -> dict[str, Any]:
         """As plain data, for report.json."""
-        return {**asdict(self), "headline": self.headline, "next_step": self.next_step}
+        plain = asdict(self)
+        if not self.besides:
+            del plain["besides"]
+        return {**plain, "headline": self.headline, "next_step": self.next_step}

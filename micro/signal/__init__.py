@@ -7,7 +7,7 @@ from micro.signal.conditioning import Conditioning, Filter
 from micro.signal.front_end import FrontEnd
 from micro.signal.hops import Hops
 from micro.signal.joined import AnyFrontEnd, JoinedFrontEnd, Source
-from micro.signal.joined_frames import ChosenFrames, Frames, JoinedFrames, MainFrames, SourceFrames
+from micro.signal.joined_frames import ChosenFrames, FilteredFrames, Frames, JoinedFrames, MainFrames, SourceFrames
 from micro.signal.scaling import Scaling, fit_scaling
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "ChosenFrames",
     "Conditioning",
     "Filter",
+    "FilteredFrames",
     "Frames",
     "FrontEnd",
     "Hops",

@@ -102,9 +102,25 @@ class BearingMonitor:
         return round(self.turns * self.sample_rate / self.step * 60 / self.rpm)
 
     @property
+    def block(self) -> int:
+        """Samples of a block."""
+        return self.step * self.length
+
+    @property
     def window(self) -> int:
         """Samples from one result to the next."""
-        return self.step * self.length * self.blocks
+        return self.block * self.blocks
+
+    @property
+    def ram_bytes(self) -> int:
+        """What a chip keeps for it: a block, the power at every line, and a few numbers."""
+        lines = len(FAULTS) * HARMONICS * (len(SLIPS) + len(AROUND))
+        return 4 * (self.length + lines + 2 * len(FAULTS) + 7)
+
+    @property
+    def steps(self) -> int:
+        """Multiply-adds of the recursion in the call that completes a block: one for each value and line."""
+        return self.length * len(FAULTS) * HARMONICS * (len(SLIPS) + len(AROUND))
 
     def coefficients(self) -> np.ndarray:
         """2 cos of each line's angle a step: (faults, harmonics, slips and surroundings) float32."""
@@ -127,16 +143,29 @@ class BearingMonitor:
         Args:
             samples: (n,) of one sensor.
         """
+        return self.levels_of(self.powers(samples))
+
+    def powers(self, samples: np.ndarray) -> np.ndarray:
+        """Power at every line of each whole block of samples: (blocks, lines) float32."""
         x = np.asarray(samples, F).reshape(-1)
-        results = len(x) // self.window
-        x = x[: results * self.window]
+        x = x[: len(x) // self.block * self.block]
+        if not len(x):
+            return np.empty((0, self.coefficients().size), F)
         steps = np.abs(np.diff(x, prepend=x[:1])).reshape(-1, self.step)
         block = total(steps).reshape(-1, self.length)
         place = (np.arange(self.length, dtype=F) - F((self.length - 1) / 2)) * F(2 / self.length)
         taper = F(1) - place * place
         block = (block - (total(block) * F(1 / self.length))[:, None]) * (taper * taper)
+        return self._power(block)
+
+    def levels_of(self, powers: np.ndarray) -> np.ndarray:
+        """The levels of every `blocks` blocks, (results, faults) float32: a remainder is left out.
+
+        Blocks of several recordings may follow one another: no block depends on another.
+        """
+        results = len(powers) // self.blocks
         lines = len(SLIPS) + len(AROUND)
-        power = self._power(block).reshape(results, self.blocks, len(FAULTS), HARMONICS, lines)
+        power = powers[: results * self.blocks].reshape(results, self.blocks, len(FAULTS), HARMONICS, lines)
         summed = np.cumsum(power, axis=1, dtype=F)[:, -1]
         around = np.sort(summed[..., len(SLIPS) :], axis=-1)
         floor = log10((around[..., 2] + around[..., 3]) * F(0.5) + SILENCE)
@@ -178,3 +207,11 @@ class BearingMonitor:
         rises = self.rises(levels)
         reached = (levels >= F(self.threshold)) & (rises >= F(LEAST_RISE))
         return FAULTS[int(np.argmax(np.where(reached, rises, -np.inf)))] if reached.any() else None
+
+
+@dataclass(frozen=True)
+class Diagnosing:
+    """What names parts on a chip, and the channel of a sample that it takes."""
+
+    monitor: BearingMonitor
+    channel: int

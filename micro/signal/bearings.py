@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -148,7 +149,7 @@ def known_bearing(name: str) -> Bearing:
     """The bearing of a name such as '6205' or '6205-2RS'.
 
     Raises:
-        ValueError: Names those that there are.
+        ValueError: Names those that there are, and which of them are near.
     """
     wanted = name.strip().upper()
     if wanted in BEARINGS:
@@ -157,7 +158,12 @@ def known_bearing(name: str) -> Bearing:
         rest = wanted.removeprefix(known)
         if wanted.startswith(known) and not rest[0].isdigit():
             return BEARINGS[known]
+    near = difflib.get_close_matches(wanted, BEARINGS, n=3, cutoff=0.5)
     raise ValueError(
-        f"the geometry of bearing {name!r} is not known; those of {', '.join(BEARINGS)} are. For another give balls, ball "
-        "diameter and pitch diameter, from its maker"
+        f"the geometry of bearing {name!r} is not known; {f'near it are {_joined(near)}, and ' if near else ''}those of "
+        f"{', '.join(BEARINGS)} are. For another give balls, ball diameter and pitch diameter, from its maker"
     )
+
+
+def _joined(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

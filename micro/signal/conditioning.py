@@ -116,6 +116,17 @@ class Conditioning:
         return self.decimate > 1 or self.filter is not None
 
     @property
+    def words(self) -> str:
+        """What is done to samples; empty where nothing is."""
+        kept = f"of every {self.decimate} samples one" if self.decimate > 1 else ""
+        if self.filter is None:
+            return kept
+        bounds = " to ".join(f"{bound:g}" for bound in self.filter.bounds)
+        return (
+            f"{kept}{', ' if kept else ''}behind a {self.filter.kind} filter of order {self.filter.order}, {bounds} Hz"
+        )
+
+    @property
     def low_pass(self) -> np.ndarray | None:
         """Sections of the low pass before samples are left out, (sections, 6) float64."""
         return None if self.decimate == 1 else _low_pass(self.decimate)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from micro.signal.bearings import FAULTS, Bearing, Fault, bearing_orders
-from micro.signal.kurtogram import choose_band
+from micro.signal.kurtogram import choose_band, surely_impulsive
 from micro.signal.squared_envelope import Band, envelope_spectrum, squared_envelope, whitened
 
 # Multiples of a fault's frequency that are looked at.
@@ -18,6 +18,8 @@ HARMONICS = 3
 TURNS = 32
 # A band is as wide as this times the highest harmonic of any fault.
 ROOM = 1.25
+# Pieces of one healthy recording that a baseline is taken of.
+MOST_PIECES = 50
 # Turns of the shaft in Hz over which the spectrum is levelled.
 LEVELLED = 0.5
 # Bins around a line: those of the line itself, those next to it that it leaks into, and those that are its surroundings.
@@ -31,6 +33,8 @@ STEPS = 4
 THRESHOLD = 6.0
 # dB by which a line must stand out more than in the baseline.
 LEAST_RISE = 3.0
+# How far a fault's frequency may be from that of the geometry, where nothing else is said.
+SLIP = 0.01
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,8 @@ def diagnose(
     baseline: np.ndarray | None = None,
     *,
     baseline_rpm: float | None = None,
-    slip: float = 0.01,
+    band: Band | None = None,
+    slip: float = SLIP,
 ) -> Diagnosis:
     """Which part of a bearing is damaged, from the vibration of its housing at a steady speed.
 
@@ -112,6 +117,7 @@ def diagnose(
         bearing: Geometry, or a name such as '6205'.
         baseline: (m,) of the healthy bearing, in the same place, at the same rate and about the same speed.
         baseline_rpm: Speed of the baseline, `rpm` if None.
+        band: In place of the one of the highest spectral kurtosis.
         slip: How far a fault's frequency may be from that of the geometry, as a fraction from 0 to 0.05.
 
     Raises:
@@ -126,29 +132,104 @@ def diagnose(
         >>> found.fault
         'outer race'
     """
-    samples = _checked("samples", samples)
     for name, value in (("sample_rate", sample_rate), ("rpm", rpm), ("baseline_rpm", baseline_rpm)):
         if value is not None and not 0 < value < math.inf:
             raise ValueError(f"{name} must be above 0, got {value:g}")
     if not 0 <= slip <= 0.05:
         raise ValueError(f"slip must be from 0 to 0.05, got {slip:g}")
-    own = bearing_orders(bearing)
-    orders = {fault: own.of(fault) for fault in FAULTS}
-    least = _require_fit(samples, sample_rate, rpm, orders)
-    shaft = rpm / 60
-    level = whitened(samples, sample_rate, LEVELLED * shaft)
-    band = choose_band(level, sample_rate, least)
-    lines = _lines(level, sample_rate, shaft, orders, band, slip)
+    orders = _orders(bearing)
+    level, least = _levelled("samples", samples, sample_rate, rpm, orders)
+    band = choose_band(level, sample_rate, least) if band is None else require_band(band, sample_rate, rpm, bearing)
+    lines = _lines(level, sample_rate, rpm / 60, orders, band, slip)
+    before = None
     if baseline is not None:
-        healthy = _checked("baseline", baseline)
-        before_rpm = rpm if baseline_rpm is None else baseline_rpm
-        _require_fit(healthy, sample_rate, before_rpm, orders, "baseline")
-        levelled = whitened(healthy, sample_rate, LEVELLED * before_rpm / 60)
-        before = _lines(levelled, sample_rate, before_rpm / 60, orders, band, slip)
-        lines = tuple(replace(each, rise=each.level - max(was.level, 0.0)) for each, was in zip(lines, before))
+        speed = rpm if baseline_rpm is None else baseline_rpm
+        healthy, _ = _levelled("baseline", baseline, sample_rate, speed, orders)
+        before = [line.level for line in _lines(healthy, sample_rate, speed / 60, orders, band, slip)]
+    return concluded(lines, before, band, rpm)
+
+
+def lines_in(
+    samples: np.ndarray, sample_rate: float, rpm: float, bearing: Bearing | str, band: Band, slip: float = SLIP
+) -> tuple[Line, ...]:
+    """How far the lines of all faults stand out in a band, in the order of `FAULTS`; arguments and errors as of `diagnose`."""
+    orders = _orders(bearing)
+    level, _ = _levelled("samples", samples, sample_rate, rpm, orders)
+    return _lines(level, sample_rate, rpm / 60, orders, band, slip)
+
+
+def healthy_levels(
+    recordings: Sequence[tuple[np.ndarray, float]], sample_rate: float, bearing: Bearing | str, band: Band
+) -> tuple[float, ...]:
+    """The highest level of each fault, at least 0 dB, in recordings of the healthy bearing, each with its speed in RPM.
+
+    They are cut into pieces of about 64 turns, the least that are diagnosed, which scatter most.
+    """
+    levels = []
+    for samples, rpm in recordings:
+        turns = len(samples) / sample_rate * rpm / 60
+        pieces = np.array_split(samples, max(int(turns / (2 * TURNS) - 1e-6), 1))
+        chosen = np.unique(np.linspace(0, len(pieces) - 1, MOST_PIECES).round().astype(int))
+        levels += [[line.level for line in lines_in(pieces[n], sample_rate, rpm, bearing, band)] for n in chosen]
+    return tuple(float(level) for level in np.maximum(np.max(levels, axis=0), 0))
+
+
+def concluded(lines: tuple[Line, ...], before: Sequence[float] | None, band: Band, rpm: float) -> Diagnosis:
+    """The diagnosis that lines give over the levels of the healthy bearing, in dB in the order of `FAULTS`, if there are any.
+
+    What the healthy bearing has below 0 dB counts as 0.
+    """
+    if before is not None:
+        lines = tuple(replace(each, rise=each.level - max(was, 0.0)) for each, was in zip(lines, before, strict=True))
     reached = [each for each in lines if each.level >= THRESHOLD and (each.rise is None or each.rise >= LEAST_RISE)]
     fault = max(reached, key=_standing_out).fault if reached else None
     return Diagnosis(fault, lines, band, float(rpm))
+
+
+def healthy_band(recordings: Sequence[tuple[np.ndarray, float]], sample_rate: float, bearing: Bearing | str) -> Band:
+    """The band of the highest spectral kurtosis in recordings of the healthy bearing, each with its speed in RPM.
+
+    The whole spectrum where no band is more impulsive than noise; arguments and errors as of `diagnose`.
+    """
+    orders = _orders(bearing)
+    levelled = [_levelled("samples", samples, sample_rate, rpm, orders) for samples, rpm in recordings]
+    return surely_impulsive([level for level, _ in levelled], sample_rate, max(least for _, least in levelled))
+
+
+def least_width(sample_rate: float, rpm: float, bearing: Bearing | str) -> float:
+    """The least width of a band in Hz, which shows three harmonics of all faults.
+
+    Raises:
+        ValueError: For a rate too low for the speed.
+    """
+    return _least_width(sample_rate, rpm, _orders(bearing))
+
+
+def least_seconds(rpm: float) -> float:
+    """How long a recording must be to tell the frequencies of the faults apart."""
+    return 2 * TURNS * 60 / rpm
+
+
+def require_band(band: Band, sample_rate: float, rpm: float, bearing: Bearing | str) -> Band:
+    """The band itself.
+
+    Raises:
+        ValueError: For one that does not rise, reaches above half of the rate or is too narrow for the speed.
+    """
+    low, high = band
+    if not 0 <= low < high:
+        raise ValueError(f"a band must rise from 0 Hz or more, got {low:g} to {high:g} Hz")
+    if high > sample_rate / 2:
+        raise ValueError(
+            f"the band reaches {high:g} Hz, and a sample rate of {sample_rate:g} Hz shows up to {sample_rate / 2:g} Hz"
+        )
+    least = least_width(sample_rate, rpm, bearing)
+    if high - low < least:
+        raise ValueError(
+            f"a band of {low:g} to {high:g} Hz is {high - low:g} Hz wide, and three harmonics of all faults at {rpm:g} RPM "
+            f"need {least:.4g} Hz"
+        )
+    return Band(low, high)
 
 
 def _standing_out(line: Line) -> float:
@@ -217,21 +298,35 @@ def _checked(name: str, samples: np.ndarray) -> np.ndarray:
     return array
 
 
-def _require_fit(
-    samples: np.ndarray, sample_rate: float, rpm: float, orders: Mapping[Fault, float], name: str = "samples"
-) -> float:
-    """The least width of a band in Hz; ValueError for a rate too low, or a recording too short, for the speed."""
+def _orders(bearing: Bearing | str) -> dict[Fault, float]:
+    own = bearing_orders(bearing)
+    return {fault: own.of(fault) for fault in FAULTS}
+
+
+def _levelled(
+    name: str, samples: np.ndarray, sample_rate: float, rpm: float, orders: Mapping[Fault, float]
+) -> tuple[np.ndarray, float]:
+    """Samples with a levelled spectrum, and the least width of a band in Hz.
+
+    ValueError for a rate too low, or samples too few, for the speed.
+    """
+    samples = _checked(name, samples)
+    least = _least_width(sample_rate, rpm, orders)
+    turns = len(samples) / sample_rate * rpm / 60
+    if turns < 2 * TURNS:
+        raise ValueError(
+            f"{name} of {len(samples) / sample_rate:.3g} s are too short: they hold {turns:.3g} turns of the shaft at "
+            f"{rpm:g} RPM, and {2 * TURNS} ({least_seconds(rpm):.3g} s) or more tell the faults' frequencies apart"
+        )
+    return whitened(samples, sample_rate, LEVELLED * rpm / 60), least
+
+
+def _least_width(sample_rate: float, rpm: float, orders: Mapping[Fault, float]) -> float:
     fault, order = max(orders.items(), key=lambda each: each[1])
     least = ROOM * HARMONICS * order * rpm / 60
     if sample_rate / 2 < least:
         raise ValueError(
             f"a sample rate of {sample_rate:g} Hz is too low: at {rpm:g} RPM the {fault} has {order * rpm / 60:.4g} Hz, whose "
             f"{HARMONICS} harmonics need {2 * least:.5g} Hz or more"
-        )
-    turns = len(samples) / sample_rate * rpm / 60
-    if turns < 2 * TURNS:
-        raise ValueError(
-            f"{name} of {len(samples) / sample_rate:.3g} s are too short: they hold {turns:.3g} turns of the shaft at "
-            f"{rpm:g} RPM, and {2 * TURNS} ({2 * TURNS * 60 / rpm:.3g} s) or more tell the faults' frequencies apart"
         )
     return least

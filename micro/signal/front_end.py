@@ -11,6 +11,7 @@ import numpy as np
 from micro.signal import fixed_point, float32
 from micro.signal.bands import band_edges, mel_bands, mel_bins
 from micro.signal.conditioning import Conditioning, Filter
+from micro.signal.joined_frames import FilteredFrames, Frames
 from micro.signal.requirements import LONGEST_FRAME as LONGEST_FRAME
 from micro.signal.requirements import require_settings
 from micro.signal.scaling import Scaling
@@ -110,6 +111,16 @@ class FrontEnd:
         return self.window
 
     @property
+    def sensor_window(self) -> int:
+        """Samples of the sensor in a window."""
+        return self.window * self.decimate
+
+    @property
+    def sensor_hop(self) -> int:
+        """Samples of the sensor from one window to the next."""
+        return self.hop * self.decimate
+
+    @property
     def sources(self) -> tuple[()]:
         """No further sources, which a joined front end has."""
         return ()
@@ -134,6 +145,17 @@ class FrontEnd:
             return samples
         samples = self.counts(samples) if self.arithmetic == "fixed" else samples
         return np.stack([made(channel) for channel in np.asarray(samples).T], axis=1)
+
+    def filtered_each(self, windows: np.ndarray) -> Frames:
+        """Windows of the sensor's samples as those of streams that begin with them: (n, sensor_window, channels) -> n windows.
+
+        They are as the target takes them, in counts for arithmetic 'fixed'.
+        """
+        own = self.counts(windows) if self.arithmetic == "fixed" else windows.astype(np.float32, copy=False)
+        if not self.conditioning.changes:
+            return own
+        empty = np.empty((0, self.window, self.channels), own.dtype)
+        return FilteredFrames(np.stack([self.conditioned(each) for each in own]) if len(own) else empty, own)
 
     @property
     def spectral(self) -> bool:

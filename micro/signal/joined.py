@@ -11,7 +11,7 @@ import numpy as np
 
 from micro.signal.conditioning import Conditioning
 from micro.signal.front_end import FrontEnd
-from micro.signal.joined_frames import Frames, JoinedFrames, SourceFrames, latest, main_of
+from micro.signal.joined_frames import FilteredFrames, Frames, JoinedFrames, SourceFrames, latest, main_of, sensed_of
 from micro.signal.scaling import Scaling
 from micro.signal.spec import Arithmetic, Kind
 
@@ -133,6 +133,18 @@ class JoinedFrontEnd:
     @property
     def conditioning(self) -> Conditioning:
         return self.main.conditioning
+
+    @property
+    def decimate(self) -> Literal[1]:
+        return 1
+
+    @property
+    def sensor_window(self) -> int:
+        return self.main.window
+
+    @property
+    def sensor_hop(self) -> int:
+        return self.main.hop
 
     @property
     def frame(self) -> None:
@@ -261,6 +273,8 @@ def counts_of(front_end: AnyFrontEnd, frames: Frames) -> Frames:
     """Windows as the target takes them, by the front end that they were cut for."""
     if isinstance(front_end, JoinedFrontEnd):
         return front_end.counts(_joined(frames))
+    if isinstance(frames, FilteredFrames):
+        return FilteredFrames(main_of(frames), sensed(front_end, sensed_of(frames)))
     return sensed(front_end, main_of(frames))
 
 

@@ -1,4 +1,5 @@
-"""Windows as views of samples, some of these, or those of several sources: each main one with the latest of every other."""
+"""Windows as views of samples, some of these, filtered ones with the sensor's own samples, or those of several sources: each
+main one with the latest of every other."""
 
 from __future__ import annotations
 
@@ -55,6 +56,26 @@ MainFrames = np.ndarray | ChosenFrames
 
 
 @dataclass(frozen=True)
+class FilteredFrames:
+    """Windows of a stream that was filtered, next to the sensor's own samples of the same time, where faults show.
+
+    Attributes:
+        main: (n, window, channels), of which features are computed.
+        sensed: (n, window * decimate, channels).
+    """
+
+    main: MainFrames
+    sensed: MainFrames
+
+    def __len__(self) -> int:
+        return len(self.main)
+
+    def __getitem__(self, rows: np.ndarray | slice) -> FilteredFrames:
+        """Some of the windows."""
+        return FilteredFrames(self.main[rows], self.sensed[rows])
+
+
+@dataclass(frozen=True)
 class JoinedFrames:
     """Windows of the main source, (n, window, channels), and those of each further source."""
 
@@ -83,7 +104,7 @@ class JoinedFrames:
         return np.concatenate([part.reshape(len(self), -1).astype(np.float32) for part in parts], axis=1)
 
 
-Frames = MainFrames | JoinedFrames
+Frames = MainFrames | FilteredFrames | JoinedFrames
 
 
 def latest(ends: np.ndarray, arrivals: np.ndarray, max_age: int) -> tuple[np.ndarray, np.ndarray]:
@@ -120,18 +141,28 @@ def arrivals_of(places: np.ndarray, rate: float, main_rate: float, begins: float
 
 
 def samples_of(frames: Frames) -> np.ndarray:
-    """Samples of windows as they are kept: (n, window, channels), of joined ones (n, samples), float32."""
-    return frames.flat() if isinstance(frames, JoinedFrames) else main_of(frames).astype(np.float32)
+    """Samples of windows as they are kept: (n, window, channels), of joined ones (n, samples), float32.
+
+    Of filtered ones those of the sensor, (n, window * decimate, channels).
+    """
+    return frames.flat() if isinstance(frames, JoinedFrames) else sensed_of(frames).astype(np.float32)
 
 
 def main_of(frames: Frames) -> np.ndarray:
     """The main source's windows, (n, window, channels): a copy of those that are chosen from others."""
-    main = frames.main if isinstance(frames, JoinedFrames) else frames
+    main = frames.main if isinstance(frames, FilteredFrames | JoinedFrames) else frames
     return main[:] if isinstance(main, ChosenFrames) else main
+
+
+def sensed_of(frames: Frames) -> np.ndarray:
+    """The main source's own samples: (n, window, channels), of filtered windows (n, window * decimate, channels)."""
+    return main_of(frames.sensed if isinstance(frames, FilteredFrames) else frames)
 
 
 def samples_below(frames: Frames) -> tuple[np.ndarray, ...]:
     """The arrays whose samples windows show, one of each source."""
+    if isinstance(frames, FilteredFrames):
+        return *samples_below(frames.main), *samples_below(frames.sensed)
     main = frames.main if isinstance(frames, JoinedFrames) else frames
     others = frames.sources if isinstance(frames, JoinedFrames) else ()
     return main.base if isinstance(main, ChosenFrames) else main, *(each.frames for each in others)
@@ -155,4 +186,4 @@ def some_joined(frames: JoinedFrames, wanted: np.ndarray) -> JoinedFrames:
 
 def with_main(frames: Frames, main: np.ndarray) -> Frames:
     """Windows with other samples of the main source."""
-    return replace(frames, main=main) if isinstance(frames, JoinedFrames) else main
+    return replace(frames, main=main) if isinstance(frames, FilteredFrames | JoinedFrames) else main

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from micro.signal.squared_envelope import Band, squared_envelope
@@ -10,6 +12,8 @@ from micro.signal.squared_envelope import Band, squared_envelope
 CUTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 # Parts of a signal whose kurtosis is taken one by one: a single knock is in one of them.
 PARTS = 10
+# Standard deviations of noise from which on a band is more impulsive than noise: of 300 bands 1 in 100 reach it by chance.
+SURE = 4.0
 
 
 def kurtogram(samples: np.ndarray, sample_rate: float, least_width: float) -> dict[Band, float]:
@@ -51,6 +55,20 @@ def choose_band(samples: np.ndarray, sample_rate: float, least_width: float) -> 
     """
     found = kurtogram(samples, sample_rate, least_width)
     return max(found, key=lambda band: found[band])
+
+
+def surely_impulsive(recordings: Sequence[np.ndarray], sample_rate: float, least_width: float) -> Band:
+    """As `choose_band`, by the mean of the kurtograms of several recordings, among bands that are more impulsive than noise.
+
+    Where none is, as of most healthy machines, the whole spectrum: the highest of some hundred values of noise says nothing.
+    The kurtosis of noise scatters by 2 over the root of independent values, width times seconds, in each of the parts, and the
+    median of these by a quarter more than their mean.
+    """
+    each = [kurtogram(samples, sample_rate, least_width) for samples in recordings]
+    mean = {band: sum(found[band] for found in each) / len(each) for band in each[0]}
+    seconds = sum(len(samples) for samples in recordings) / sample_rate
+    sure = [band for band, value in mean.items() if value * np.sqrt((band.high - band.low) * seconds) / 2.5 >= SURE]
+    return max(sure, key=lambda band: mean[band]) if sure else Band(0.0, sample_rate / 2)
 
 
 def _kurtosis(envelope: np.ndarray) -> float:

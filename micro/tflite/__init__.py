@@ -1,4 +1,4 @@
 """A .tflite file: its graph, what it costs in flash, RAM and multiplications, and TFLite Micro's own interpreter.
 
-May import: errors, targets.
+May import: errors, support, targets.
 """

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from micro.errors import InterpreterError
+from micro.support.notebook import table
 from micro.tflite.code_size import CodeSize, estimate_code
 from micro.tflite.cost import Flash, LayerCost, flash_parts, layer_costs, saved_on_32_bits
 from micro.tflite.graph import TfliteLike, content_of, read
@@ -60,6 +61,18 @@ class Footprint:
     def ram_bytes(self) -> int:
         """Bytes of RAM to reserve for the arena, whichever of these kernels the firmware is built with."""
         return max(self.arena_bytes_32bit, self.arena_bytes_cmsis_nn, self.arena_bytes_cmsis_nn_mve)
+
+    def _repr_html_(self) -> str:
+        parts = (
+            ("flash: model, bytes", self.model_bytes),
+            ("flash: code of TFLite Micro, bytes, estimated", self.code.total),
+            ("RAM: arena, bytes, at most", self.ram_bytes),
+            ("RAM: activations in it, bytes", self.activation_bytes),
+            ("multiply-accumulates", self.macs),
+        )
+        layers = [(each.op, each.name, each.macs, each.weight_bytes, each.held_bytes) for each in self.layers]
+        header = ("Operator", "Output", "MACs", "Constants, bytes", "Held, bytes")
+        return table("Footprint", parts) + table("Operators", layers, header, [each.macs for each in self.layers])
 
 
 def measure(tflite: TfliteLike) -> Footprint:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from micro.errors import ModelError
+from micro.support.notebook import table
 from micro.tflite.cost import bytes_of
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
 from micro.tflite.integers import INTEGERS, Samples, clipped_fraction, quantize_inputs, random_inputs
@@ -79,6 +80,20 @@ class Parity:
             return f"pass: {said}; no operator by more than 1 on equal inputs, which is rounding"
         wrong = ", ".join(f"{each.index} {each.op}" for each in self.by_op if each.max_abs_difference > 1)
         return f"FAIL: {said}; more than 1 on equal inputs: {wrong or 'unknown'}"
+
+    def _repr_html_(self) -> str:
+        rows = (
+            ("samples", self.samples),
+            ("output values", self.values),
+            ("values that differ", self.mismatches),
+            ("largest difference, LSB", self.max_abs_difference),
+        )
+        made = table("TFLite Micro and TFLite's reference kernels", rows, note=self.verdict)
+        if not self.by_op:
+            return made
+        header = ("Operator", "", "Output", "Values that differ", "Largest difference, LSB")
+        each = [(one.index, one.op, one.tensor, one.mismatches, one.max_abs_difference) for one in self.by_op]
+        return made + table("Operators in which differences arise", each, header)
 
 
 def verify(

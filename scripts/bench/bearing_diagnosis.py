@@ -1,7 +1,8 @@
 """Which bearing part is named in each recording of the Case Western Reserve University Bearing Data Center, and how often noise
 is taken for a fault.
 
-Usage: python scripts/bench/bearing_diagnosis.py [DATA/cwru] [--loads 0 1 2] [--noise]. Settings of the method were chosen on
+Usage: python scripts/bench/bearing_diagnosis.py [DATA/cwru] [--loads 0 1 2] [--noise] [--run]. With --run it is what a run with
+[bearing] names: band and baseline of the first half of the healthy recording alone. Settings of the method were chosen on
 load 0; loads 1 and 2 were opened once, after that. The band is chosen without the label; speeds are those in the files.
 """
 
@@ -13,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.datasets import cwru
+from micro.datasets import cwru, rig
 from micro.signal.bearing_monitor import BearingMonitor
 from micro.signal.bearings import Fault
-from micro.signal.diagnosis import Diagnosis, diagnose
+from micro.signal.diagnosis import Diagnosis, concluded, diagnose, healthy_band, healthy_levels, lines_in
 from micro.signal.shaft_speed import estimate_speed
+from micro.signal.squared_envelope import Band
 
 PARTS: dict[str, Fault | None] = {"ball": "ball", "inner": "inner race", "outer": "outer race", "normal": None}
 
@@ -27,8 +29,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--loads", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--noise", action="store_true")
+    parser.add_argument("--run", action="store_true")
     arguments = parser.parse_args()
-    if arguments.folder is not None:
+    if arguments.folder is not None and arguments.run:
+        in_a_run(arguments.folder, arguments.loads)
+        healthy_in_a_run()
+    elif arguments.folder is not None:
         recordings(arguments.folder, arguments.loads)
         on_chip(arguments.folder, arguments.loads)
     if arguments.noise:
@@ -65,6 +71,56 @@ def recordings(folder: Path, loads: list[int]) -> None:
             )
     for (load, with_baseline), results in counts.items():
         print(f"load {load} hp, {'with' if with_baseline else 'without'} baseline: {dict(results)}")
+
+
+def in_a_run(folder: Path, loads: list[int]) -> None:
+    """What a run names in each recording, with the band that it chooses and with the whole spectrum as band."""
+    rate = cwru.SAMPLE_RATE
+    baseline, speed = cwru.load(folder, [0])[0].samples[:, 0], cwru.read_speed(folder, cwru.NORMAL_FILE)
+    train, held_out = np.array_split(baseline, 2)
+    chosen = healthy_band([(train, speed)], rate, "6205")
+    print(f"run: band {chosen.low:g}-{chosen.high:g} Hz by the healthy recording")
+    for band in dict.fromkeys((chosen, Band(0.0, rate / 2))):
+        before = healthy_levels([(train, speed)], rate, "6205", band)
+        counts: dict[tuple[str, int], Counter[str]] = {}
+        for load in loads:
+            for recording in cwru.load(folder, [load]):
+                healthy = recording.label == "normal"
+                if healthy and load != 0:
+                    continue
+                samples = held_out if healthy else recording.samples[:, 0]
+                rpm = cwru.read_speed(folder, int(recording.name.removesuffix(".mat")))
+                found = concluded(lines_in(samples, rate, rpm, "6205", band), before, band, rpm)
+                kind = recording.label.split("_")[0]
+                counts.setdefault((kind, load), Counter())[_result(found, PARTS[kind])] += 1
+                rise = found.highest.rise or 0.0
+                print(
+                    f"run: {recording.name}, {recording.label}, {load} hp: {_named(found, PARTS[kind])}, {rise:+.1f} dB"
+                )
+        print(f"run, band {band.low:g}-{band.high:g} Hz:", {key: dict(each) for key, each in counts.items()})
+
+
+def healthy_in_a_run(recordings: int = 200) -> None:
+    """How many healthy recordings of the simulated rig at a known speed, and of noise, a run names over 20 training ones."""
+    machine = rig.Rig(speed_range=0.0)
+    rate, speed = machine.sample_rate, machine.speed
+
+    def rig_of(seed: int, seconds: float) -> np.ndarray:
+        return rig.simulate_rig(machine, seconds, np.random.default_rng(seed), name="healthy").samples[:, 0]
+
+    def noise_of(seed: int, seconds: float) -> np.ndarray:
+        return np.random.default_rng(seed).normal(size=round(seconds * rate))
+
+    for what, make in (("rig", rig_of), ("noise", noise_of)):
+        for seconds in (2.2, 4.0):
+            train = [(make(10_000 + seed, seconds), speed) for seed in range(20)]
+            band = healthy_band(train, rate, "6205")
+            before = healthy_levels(train, rate, "6205", band)
+            named = Counter()
+            for seed in range(recordings):
+                lines = lines_in(make(seed, seconds), rate, speed, "6205", band)
+                named[concluded(lines, before, band, speed).fault] += 1
+            print(f"run: healthy {what}, {seconds:g} s, band {band.low:g}-{band.high:g} Hz: {dict(named)}")
 
 
 def on_chip(folder: Path, loads: list[int]) -> None:

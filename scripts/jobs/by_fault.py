@@ -72,7 +72,7 @@ def found_by_fault(out: Path, seed: int) -> dict[str, np.ndarray]:
 
 def reconstructing(config: Config, data: Prepared, seed: int) -> Converted:
     """The int8 student that learns without a teacher, trained again as in the run, which keeps its figures alone."""
-    alone = train_alone(config, data, seed, lambda: None)
+    alone = train_alone(config, data, seed, lambda losses: None)
     return convert(alone.model, calibration_of(data, seed, None), weights=config.convert.weights)
 
 

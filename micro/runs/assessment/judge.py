@@ -10,6 +10,7 @@ from micro.runs.assessment.classifier import classifier_reasons
 from micro.runs.assessment.detector import detector_reasons
 from micro.runs.assessment.folds import fold_reasons, over_folds
 from micro.runs.assessment.labels import label_reasons
+from micro.runs.assessment.learning import learning_of
 from micro.runs.assessment.regression import regression_reasons
 from micro.runs.assessment.text import text_reasons
 from micro.runs.assessment.words import METRIC_NAMES
@@ -46,7 +47,8 @@ def judge(report: RunReport) -> Verdict:
     reasons = [*_budget(report), *unfinished, *of_task, *_int8(whole), *_seeds(report), *_poor_teacher(whole)]
     # Reasons of one grade stay in this order.
     ordered = sorted(reasons, key=lambda reason: -GRADES.index(reason.grade))
-    return Verdict(ordered[0].grade if ordered else "good", tuple(ordered))
+    learns = learning_of(report)
+    return Verdict(ordered[0].grade if ordered else "good", tuple(ordered), "" if learns is None else learns.says)
 
 
 def _budget(report: RunReport) -> Iterator[Reason]:

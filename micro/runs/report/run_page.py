@@ -8,6 +8,7 @@ from typing import Any
 from micro.config import Task
 from micro.datasets.prepared import Prepared
 from micro.runs.assessment.folds import over_folds
+from micro.runs.assessment.learning import learning_context
 from micro.runs.assessment.words import METRIC_NAMES, MOVED
 from micro.runs.emulated import Emulated
 from micro.runs.evaluate import Evaluation
@@ -90,6 +91,8 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
         short_names=SHORT_NAMES,
         recordings=_recordings(report),
         parts=_parts(report),
+        in_alarm=_in_alarm(report),
+        **learning_context(report),
     )
 
 
@@ -101,6 +104,12 @@ def _parts(report: RunReport) -> dict[str, str]:
         for name, word in PARTS.items()
         if name in WindowCounts.model_fields or any(getattr(row, name) for row in rows)
     }
+
+
+def _in_alarm(report: RunReport) -> dict[tuple[str, str], float]:
+    """Of test recordings and their states the fraction of windows in alarm; of classes those of a state that is none."""
+    rows = (row for row in report.by_origin if report.task == "anomaly")
+    return {(row.origin, row.state): row.alarms for row in rows}
 
 
 def _recordings(report: RunReport) -> list[dict[str, Any]]:

@@ -1,0 +1,106 @@
+"""Commands that need no TensorFlow do not start it."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from micro.cli.main import main
+
+ROOT = Path(__file__).parents[1]
+HEAVY = (
+    "tensorflow",
+    "keras",
+    "tensorflow_model_optimization",
+    "scipy",
+    "pandas",
+    "sklearn",
+    "matplotlib",
+    "ray",
+    "optuna",
+)
+# Each command in a process of its own, forked from one that has loaded what several of them do.
+DRIVER = """
+import contextlib, io, json, os, sys
+import micro.runs.run_report, micro.program.operators, micro.runs.start
+from micro.cli.main import main
+for words in json.load(sys.stdin):
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
+            try:
+                main(words)
+            except SystemExit as end:
+                code = end.code
+        loaded = [name for name in HEAVY if name in sys.modules]
+        os.write(write, json.dumps([code, loaded, said.getvalue()[-400:]]).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as file:
+        print(file.read(), flush=True)
+    os.waitpid(child, 0)
+"""
+# What is typed, and the exit code.
+TYPED = {
+    "--help": 0,
+    **{f"{name} --help": 0 for name in main.commands},
+    "doctor": 0,
+    "init table --out {tmp}/table.toml": 0,
+    "run {tmp}/missing.toml --out {tmp}/a": 2,
+    "run {tmp}/rig.toml --out {tmp}/a --set student.epoch=2": 2,
+    "run {tmp}/rig.toml --out {tmp}/a --resume": 2,
+    "run {tmp}/table.toml --out {tmp}/a": 2,
+    "run {tmp}/damaged.toml --out {tmp}/a": 2,
+    "search {tmp}/rig.toml --out {tmp}/a": 2,
+    "run {tmp}/rig.toml --out {tmp}/a --set data.calibration_recordings=4 --set detect.false_alarm_rate=0.1 --dry-run": 0,
+    "monitor {run} {run}/calibration.csv --every 2 --recent 2": 1,
+    "new-firmware {run} --board bare-cortex-m --out {tmp}/fw": 0,
+    "update {run} --from {run} --out {tmp}/parameters.bin": 0,
+    "check {run} --board nrf52840": 0,
+    "check {run}/student_int8.tflite --runtime tflm --flash 1MiB": 0,
+    "inspect {run}/student_int8.tflite": 0,
+    "inspect {run}/student_int8.tflite --runtime tflm": 0,
+    "boards {run} --every 1s": 0,
+    "emit {run}/student_int8.tflite --out {tmp}/c --name net": 0,
+    "aot {run}/student_int8.tflite --out {tmp}/c --name net": 0,
+}
+# Reading a log, pyarrow looks for pandas; the rig is simulated by SciPy.
+NEEDED = {"monitor": ["pandas"], "run": ["scipy"]}
+
+
+@pytest.fixture(scope="module")
+def ends(rig_run, tmp_path_factory):
+    """Of each line its exit code, the heavy packages that were loaded, and what was said."""
+    place = tmp_path_factory.mktemp("start")
+    shutil.copy(ROOT / "micro/config/jobs/rig.toml", place)
+    (place / "recordings").mkdir()
+    (place / "damaged").mkdir()
+    (place / "damaged" / "a.csv").write_text("a\n1\nx\n")
+    table = 'job = "table"\n[data]\nfiles = ["damaged/*.csv"]\nsample_rate = 9\nhealthy_files = ["*"]\n[teacher]\n[student]\n'
+    (place / "damaged.toml").write_text(table)
+    words = [shlex.split(typed.format(tmp=place, run=rig_run)) for typed in TYPED]
+    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        [sys.executable, "-c", f"HEAVY = {HEAVY!r}\n{DRIVER}"],
+        input=json.dumps(words),
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(zip(TYPED, map(json.loads, done.stdout.splitlines()), strict=True))
+
+
+@pytest.mark.parametrize("typed", TYPED)
+def test_a_command_that_needs_no_tensorflow_does_not_load_it(typed, ends):
+    code, loaded, said = ends[typed]
+    assert code == TYPED[typed], said
+    works = code == TYPED[typed] and code != 2 and "--help" not in typed
+    assert loaded == (NEEDED.get(typed.split()[0], []) if works else []), said
