@@ -21,6 +21,9 @@ from micro.conversion.converted import Converted as Converted
 from micro.datasets.recording import windows as windows
 from micro.datasets.rig import Rig as Rig
 from micro.datasets.rig import simulate_rig as simulate_rig
+from micro.detection.commissioning import Phase as Phase
+from micro.detection.commissioning import Refusal as Refusal
+from micro.detection.commissioning import Refused as Refused
 from micro.detection.detector import Detector as Detector
 from micro.detection.detector import Status as Status
 from micro.detection.detector import make_detector as make_detector
@@ -44,6 +47,7 @@ from micro.detection.score import distance_score as distance_score
 from micro.detection.score import margin_score as margin_score
 from micro.detection.score import reconstruction_score as reconstruction_score
 from micro.detection.score import residual_score as residual_score
+from micro.detection.summary import Summary as Summary
 from micro.detection.threshold import Threshold as Threshold
 from micro.detection.threshold import calibrate as calibrate
 from micro.detection.threshold import reconstruction_error as reconstruction_error
@@ -55,6 +59,7 @@ from micro.emission.front_end import emit_front_end as emit_front_end
 from micro.emission.labeler import emit_labeler as emit_labeler
 from micro.emission.predictor import emit_predictor as emit_predictor
 from micro.emission.recognizer import emit_recognizer as emit_recognizer
+from micro.emission.summary import emit_summary as emit_summary
 from micro.errors import ConversionError as ConversionError
 from micro.errors import ConversionWarning as ConversionWarning
 from micro.errors import DataError as DataError
@@ -73,7 +78,9 @@ from micro.fleet import run_fleet as run_fleet
 from micro.keras_graph.calibration_data import calibration_data as calibration_data
 from micro.keras_graph.fold_batchnorm import fold_batchnorm as fold_batchnorm
 from micro.monitoring import Monitoring as Monitoring
+from micro.monitoring import Summaries as Summaries
 from micro.monitoring import monitor as monitor
+from micro.monitoring import read_summaries as read_summaries
 from micro.monitoring import recalibrate as recalibrate
 from micro.program.budget import Check as Check
 from micro.program.budget import check as check

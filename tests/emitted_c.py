@@ -209,7 +209,7 @@ def firmwares():
         "estimated_fixed": detector(
             replace(ESTIMATED, arithmetic="fixed", full_scale=8.0), "reconstruction", **FIXED_LIMITS
         ),
-        "severe": replace(detector(WHOLE, "margin", **HITS, **LIMITS), vibration=SEVERE, diagnosis=DIAGNOSING),
+        "severe": replace(detector(WHOLE, "distance", **HITS, **LIMITS), vibration=SEVERE, diagnosis=DIAGNOSING),
         "velocity": replace(stage(FIXED, 1, numbers(**FIXED_LIMITS)), vibration=PLAIN),
         "several": stage(JOINED, 2, Estimators((numbers(lowest=0.0), replace(numbers(), name="load", unit=100.0)))),
     }  # fmt: skip

@@ -9,7 +9,13 @@ import pytest
 from support import build_app, invoke, made_once, read_samples_from_stdin
 
 import micro
+from micro.detection.sensor import faults
+from micro.detection.summary import LearnedState, crc_of_learned, summarized
+from micro.emission.parameters import made_for_of
+from micro.runs.commissioned import commissioned
+from micro.runs.device import load_firmware
 from micro.runs.run_report import RunReport
+from micro.support.files import sha256
 
 CONFIG = """
 job = "table"
@@ -114,8 +120,11 @@ def test_page_and_verdict_say_that_the_device_learns_how_long_and_with_which_bou
 @pytest.mark.slow
 def test_simulation_refuses_a_stopped_machine_and_one_that_is_unlike(finished):
     samples = machine(78)[0]
-    for wrong in (samples * 0.01, samples * 20):
-        statuses = [decision.status for decision in micro.simulate(finished, wrong)]
+    for wrong, why in ((samples * 0.01, micro.Refusal.STOPPED), (samples * 20, micro.Refusal.UNLIKE)):
+        decisions = micro.simulate(finished, wrong)
+        assert decisions[18].refused is None
+        assert {decision.refused.why for decision in decisions[19:]} == {why}
+        statuses = [decision.status for decision in decisions]
         assert statuses[19] == micro.Status.REFUSED
         assert statuses[18] == micro.Status.LEARNING
         assert statuses[-1] == micro.Status.REFUSED
@@ -147,3 +156,53 @@ def test_a_log_of_a_device_that_learned_is_not_compared_with_the_run(finished, t
     result = invoke("monitor", finished, tmp_path / "log.csv", "--recalibrate", tmp_path / "again")
     assert result.exit_code == 2
     assert "each device learns a scaling and a threshold of its own" in result.output
+    assert "give the device's summaries" in result.output
+
+
+def summaries_of(run, samples, windows=25):
+    """What a device sends that begins to learn with these samples."""
+    firmware = load_firmware(run)
+    front_end, plan = firmware.front_end, firmware.commissioning
+    frames = micro.windows(samples[:, None].astype(np.float32), front_end.window, front_end.hop)
+    faulty = faults(firmware.decider, frames)
+    course = commissioned(plan, firmware.decider, front_end, firmware.tflite, frames, faulty)
+    made_for = made_for_of(front_end, firmware.decider, sha256(firmware.deployed))
+    items, began = [], plan.learn_windows + plan.calibrate_windows
+    for number, start in enumerate(range(0, len(frames) - windows + 1, windows)):
+        rows = slice(start, start + windows)
+        watches = start + windows > began and course.phase == micro.Phase.WATCHING
+        threshold = course.threshold if watches else firmware.decider.threshold
+        state = LearnedState(
+            micro.Phase.WATCHING
+            if watches
+            else course.phase
+            if course.phase == micro.Phase.FAULT
+            else micro.Phase.LEARNING,
+            course.refused.why,
+            course.refused.place,
+            crc_of_learned(course.learned, course.threshold) if watches else 5,
+        )
+        of = (course.statuses[rows], threshold, made_for)
+        items.append(summarized(course.scores[rows], *of, sequence=number, learned=state).to_bytes())
+    return b"".join(items)
+
+
+@pytest.mark.slow
+def test_summaries_of_a_device_that_learned_are_compared_with_its_own_first_ones(finished, tmp_path):
+    path = tmp_path / "device.cbor"
+    path.write_bytes(summaries_of(finished, machine(79, 40_000, fault=40_000)[0]))
+    found = micro.monitor(finished, path)
+    assert found.advice == "steady", found.why
+    assert "compared with the first 16 periods after the device had learned its machine" in found.notes
+    assert any("2 summaries of before the device learned" in note for note in found.notes), found.notes
+    louder = machine(79, 40_000, fault=40_000)[0]
+    louder[20_000:] *= 1.5
+    path.write_bytes(summaries_of(finished, louder))
+    found = micro.monitor(finished, path, every=8)
+    assert found.advice in ("retrain", "recalibrate"), found.why
+    result = invoke("monitor", finished, path, "--every", 8, "--recalibrate", tmp_path / "again")
+    assert result.exit_code == 2
+    assert "nothing to recalibrate" in result.output
+    path.write_bytes(summaries_of(finished, 20 * machine(79, 8000)[0]))
+    with pytest.raises(micro.DataError, match=r"in phase FAULT: it refused the machine \(UNLIKE, place \d+\)"):
+        micro.monitor(finished, path)

@@ -100,7 +100,9 @@ def test_a_little_drift_recalibrates_and_the_new_run_s_firmware_has_the_threshol
     assert said.exit_code == 0, said.output
     assert f"to {new.threshold * new.score.unit:.6g}, scaling of 0 of" in said.output
     assert (tmp_path / "update.bin").read_bytes() == record
-    assert micro.monitor(tmp_path / "new", log, every=6, recent=12).advice == "steady"
+    for every, recent in ((6, 12), (4, 8), (1, 3), (12, 12)):
+        again = micro.monitor(tmp_path / "new", log, every=every, recent=recent, false_alarm_rate=0.2)
+        assert (again.advice, again.checks, again.drifted_after) == ("steady", (), None)
     manifest = json.loads((tmp_path / "new" / "manifest.json").read_text())
     for name, digest in manifest["sha256"].items():
         assert hashlib.sha256((tmp_path / "new" / name).read_bytes()).hexdigest() == digest

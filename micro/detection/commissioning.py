@@ -28,8 +28,7 @@ class Phase(IntEnum):
     """Where a commissioning stands; the emitted C has the same numbers.
 
     Examples:
-        >>> from micro.detection.commissioning import Phase
-        >>> Phase.WATCHING.name, int(Phase.WATCHING)
+        >>> micro.Phase.WATCHING.name, int(micro.Phase.WATCHING)
         ('WATCHING', 2)
     """
 
@@ -51,8 +50,7 @@ class Refusal(IntEnum):
     MODEL: the model could not be run.
 
     Examples:
-        >>> from micro.detection.commissioning import Refusal
-        >>> Refusal(4).name
+        >>> micro.Refusal(4).name
         'STOPPED'
     """
 
@@ -165,12 +163,38 @@ class Commissioning:
         return self.calibrate_windows - self.rank + 1
 
 
+# Of DEAD the place is a channel's, or a feature's where all channels changed.
+REASONS = {
+    Refusal.NONE: "it was not refused",
+    Refusal.SENSOR: "a window had a sensor fault: a sample that is not finite, or too many at the sensor's limit",
+    Refusal.RANGE: "{feature} is beyond what sums hold",
+    Refusal.DEAD: "{channel}, or {feature}, never changed",
+    Refusal.STOPPED: "{channel} is far quieter than on the quietest training machine",
+    Refusal.CHANGED: "the mean of {feature} differs between the halves of learning",
+    Refusal.UNLIKE: "the mean of {feature} is far from those of the training machines",
+    Refusal.MODEL: "the model could not be run",
+}
+
+
 @dataclass(frozen=True)
 class Refused:
-    """A machine that was not accepted, and the feature or channel that shows it, from 0; -1 where there is none."""
+    """A machine that was not accepted, and the feature or channel that shows it, from 0; -1 where there is none.
+
+    Examples:
+        >>> refused = micro.Refused(micro.Refusal.STOPPED, 1)
+        >>> refused.says()
+        'channel 1 is far quieter than on the quietest training machine'
+        >>> micro.Refused(micro.Refusal.UNLIKE, 0).says(["band 0 to 40 Hz"])
+        'the mean of band 0 to 40 Hz is far from those of the training machines'
+    """
 
     why: Refusal
     place: int = -1
+
+    def says(self, features: Sequence[str] = ()) -> str:
+        """The cause in words, with the name of a feature where `features` has it."""
+        feature = features[self.place] if 0 <= self.place < len(features) else f"feature {self.place}"
+        return REASONS[self.why].format(channel=f"channel {self.place}", feature=feature)
 
 
 def learn(commissioning: Commissioning, values: np.ndarray, powers: np.ndarray) -> Learned | Refused:

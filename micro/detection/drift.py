@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from micro.detection.permutation import Shift, ks_distances, permuted, session_test, smallest_p
+from micro.detection.permutation import (
+    SessionTest,
+    Shift,
+    Statistic,
+    histogram_test,
+    ks_distances,
+    permuted,
+    session_test,
+    smallest_p,
+)
 from micro.support.wording import counted
 
 # Conventional bounds of the population stability index: below the first nothing has moved, above the second much has.
@@ -92,45 +101,78 @@ def watch(
     Source: Kolmogorov-Smirnov distance; Fisher's permutation test on groups, of the largest of many features by Westfall and
         Young 1993; Bonferroni's inequality for the checks.
     """
-    if not 0 < false_alarm_rate < 1:
-        raise ValueError(f"false_alarm_rate must be between 0 and 1, got {false_alarm_rate}")
-    if every < 1 or recent < every:
-        raise ValueError(f"every must be at least 1 and recent at least every, got {every} and {recent}")
-    if len(reference) < 2:
-        raise ValueError(f"calibration has {counted(len(reference), 'session')}; a comparison takes at least 2")
-    checks: list[DriftCheck] = []
-    for check in _checks(reference, sessions, features, false_alarm_rate, every, recent, seed):
-        checks.append(check)
-        if check.drifted:
-            break
-    return tuple(checks)
+    pooled = np.concatenate(reference) if len(reference) else np.zeros(0)
+    edges = _edges(pooled) if len(pooled) else pooled
+    fractions = _fractions(pooled, edges)
+
+    def compared(rows: slice, level: float, seed: int) -> tuple[SessionTest, float]:
+        both = None if features is None else (features[0], features[1][rows])
+        latest = sessions[rows]
+        psi = _stability_index(fractions, _fractions(np.concatenate(latest), edges))
+        return session_test(reference, latest, level, seed, both), psi
+
+    sizes = [len(session) for session in sessions]
+    return _checks(compared, len(reference), sizes, false_alarm_rate, every, recent, seed)
+
+
+def watch_histograms(
+    reference: np.ndarray,
+    sessions: np.ndarray,
+    *,
+    features: tuple[np.ndarray, np.ndarray] | None = None,
+    false_alarm_rate: float = 0.01,
+    every: int = 4,
+    recent: int = 8,
+    seed: int = 0,
+) -> tuple[DriftCheck, ...]:
+    """As `watch`, of sessions whose scores are counted in bins, (sessions, bins) each, with a score in every session."""
+
+    def compared(rows: slice, level: float, seed: int) -> tuple[SessionTest, float]:
+        both = None if features is None else (features[0], features[1][rows])
+        psi = _stability_index(_of_counts(reference.sum(axis=0)), _of_counts(sessions[rows].sum(axis=0)))
+        return histogram_test(reference, sessions[rows], level, seed, both), psi
+
+    sizes = sessions.sum(axis=1).tolist()
+    return _checks(compared, len(reference), sizes, false_alarm_rate, every, recent, seed)
 
 
 def _checks(
-    reference: Sequence[np.ndarray],
-    sessions: Sequence[np.ndarray],
-    features: tuple[np.ndarray, np.ndarray] | None,
+    compared: Callable[[slice, float, int], tuple[SessionTest, float]],
+    reference: int,
+    sizes: Sequence[int],
     false_alarm_rate: float,
     every: int,
     recent: int,
     seed: int,
-) -> Iterator[DriftCheck]:
-    pooled = np.concatenate(reference)
-    edges = _edges(pooled)
-    fractions = _fractions(pooled, edges)
-    windows = np.cumsum([len(session) for session in sessions])
-    for number, end in enumerate(range(every, len(sessions) + 1, every), start=1):
+) -> tuple[DriftCheck, ...]:
+    """Checks up to the first that finds drift; `compared` tests the sessions of a slice, and gives their stability index."""
+    if not 0 < false_alarm_rate < 1:
+        raise ValueError(f"false_alarm_rate must be between 0 and 1, got {false_alarm_rate}")
+    if every < 1 or recent < every:
+        raise ValueError(f"every must be at least 1 and recent at least every, got {every} and {recent}")
+    if reference < 2:
+        raise ValueError(f"calibration has {counted(reference, 'session')}; a comparison takes at least 2")
+    windows = np.cumsum(sizes)
+    checks: list[DriftCheck] = []
+    for number, end in enumerate(range(every, len(sizes) + 1, every), start=1):
         level = false_alarm_rate * max(1 / (number * (number + 1)), LOWEST_LEVEL)
         rows = slice(max(0, end - recent), end)
-        latest = sessions[rows]
-        both = None if features is None else (features[0], features[1][rows])
-        test = session_test(reference, latest, level, seed + number, both)
-        psi = _stability_index(fractions, _fractions(np.concatenate(latest), edges))
-        count = int(windows[end - 1])
-        yield DriftCheck(number, count, psi, test.ks, test.wander, test.p, level, test.shift, len(latest))
+        test, psi = compared(rows, level, seed + number)
+        figures = (int(windows[end - 1]), psi, test.ks, test.wander, test.p, level, test.shift, rows.stop - rows.start)
+        checks.append(DriftCheck(number, *figures))
+        if checks[-1].drifted:
+            break
+    return tuple(checks)
 
 
-def smallest_change(reference: Sequence[np.ndarray], recent: int, level: float, *, tests: int = 2) -> float | None:
+def smallest_change(
+    reference: Sequence[np.ndarray],
+    recent: int,
+    level: float,
+    *,
+    tests: int = 2,
+    distances: Callable[[Sequence[np.ndarray]], Statistic] = ks_distances,
+) -> float | None:
     """The smallest of `FACTORS` on all scores of `recent` sessions that a check at that level detects.
 
     Tried on sessions of the reference itself, those at even steps among its medians, whose scores are multiplied. None where
@@ -141,6 +183,7 @@ def smallest_change(reference: Sequence[np.ndarray], recent: int, level: float, 
         recent: Sessions that a check compares.
         level: The p below which it reports drift.
         tests: Tests that share the level: 2 of scores, 3 with features.
+        distances: The statistic, of sorted scores of all sessions.
     """
     if tests * smallest_p(len(reference), recent) > level:
         return None
@@ -151,7 +194,7 @@ def smallest_change(reference: Sequence[np.ndarray], recent: int, level: float, 
     def detected(factor: float) -> bool:
         groups = [np.sort(group) for group in (*reference, *(factor * reference[place] for place in chosen))]
         latest = np.repeat([0.0, 1.0], [len(reference), recent])[None].astype(np.float32)
-        return tests * permuted([ks_distances(groups)], latest, level, 0, tests, 2 * tests)[0] <= level
+        return tests * permuted([distances(groups)], latest, level, 0, tests, 2 * tests)[0] <= level
 
     place = bisect.bisect_left(FACTORS, True, key=detected)
     return FACTORS[place] if place < len(FACTORS) else None
@@ -183,8 +226,11 @@ def _edges(reference: np.ndarray, bins: int = 10) -> np.ndarray:
 
 def _fractions(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """The fraction of the values in each bin; half a value is added to each, so that none is 0."""
-    counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1) + 0.5
-    return np.asarray(counts / counts.sum())
+    return _of_counts(np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1))
+
+
+def _of_counts(counts: np.ndarray) -> np.ndarray:
+    return np.asarray((counts + 0.5) / (counts + 0.5).sum())
 
 
 def _stability_index(reference: np.ndarray, scores: np.ndarray) -> float:

@@ -66,9 +66,36 @@ def session_test(
         features: Mean features of the sessions of both, (sessions, features) each.
     """
     groups = [np.sort(group) for group in (*reference, *latest)]
-    chosen = np.repeat([0.0, 1.0], [len(reference), len(latest)])[None].astype(np.float32)
-    distances = ks_distances(groups)
     medians = np.array([(group[(len(group) - 1) // 2] + group[len(group) // 2]) / 2 for group in groups])
+    return _tested(ks_distances(groups), medians, len(reference), level, seed, features)
+
+
+def histogram_test(
+    reference: np.ndarray,
+    latest: np.ndarray,
+    level: float,
+    seed: int,
+    features: tuple[np.ndarray, np.ndarray] | None = None,
+) -> SessionTest:
+    """As `session_test`, of sessions whose scores are counted in bins: (sessions, bins) each, with a score in every session.
+
+    Each session counts alike, however many scores it has. Medians are taken within their bins, in bins from the lowest.
+    """
+    counts = np.concatenate([reference, latest])
+    return _tested(histogram_distances(counts), histogram_medians(counts), len(reference), level, seed, features)
+
+
+def _tested(
+    distances: Statistic,
+    medians: np.ndarray,
+    before: int,
+    level: float,
+    seed: int,
+    features: tuple[np.ndarray, np.ndarray] | None,
+) -> SessionTest:
+    """The tests of `session_test`, of sessions of which the first `before` are the reference."""
+    after = len(medians) - before
+    chosen = np.repeat([0.0, 1.0], [before, after])[None].astype(np.float32)
     strayed = np.abs(medians - np.median(medians))
     # A permutation keeps the number of sessions: sums order as differences of means do.
     tests: list[Statistic] = [distances, lambda drawn: drawn @ strayed]
@@ -76,11 +103,11 @@ def session_test(
         centred = _standardized(np.concatenate(features))
         tests.append(lambda drawn: np.abs(drawn @ centred).max(axis=1))
     chances = [min(1.0, len(tests) * chance) for chance in permuted(tests, chosen, level, seed)]
-    ordinary = float(np.mean(strayed[: len(reference)]))
-    wander = float(np.mean(strayed[len(reference) :])) / ordinary if ordinary > 0 else 1.0
+    ordinary = float(np.mean(strayed[:before]))
+    wander = float(np.mean(strayed[before:])) / ordinary if ordinary > 0 else 1.0
     shift = None
     if features is not None:
-        moved = (chosen @ centred)[0] / len(latest) - centred[: len(reference)].mean(axis=0)
+        moved = (chosen @ centred)[0] / after - centred[:before].mean(axis=0)
         feature = int(np.argmax(np.abs(moved)))
         shift = Shift(feature, float(moved[feature]), chances[2])
     return SessionTest(float(distances(chosen)[0]), wander, min(chances[:2]), shift)
@@ -96,7 +123,26 @@ def ks_distances(groups: Sequence[np.ndarray]) -> Statistic:
     """The largest difference of the distribution functions of sorted groups, at quantiles of all."""
     points = np.quantile(np.concatenate(groups), np.linspace(0, 1, QUANTILES + 2)[1:-1])
     below = np.stack([np.searchsorted(group, points, side="right") for group in groups]).astype(np.float32)
-    sizes = np.array([len(group) for group in groups], np.float32)
+    return _distances(below, np.array([len(group) for group in groups], np.float32))
+
+
+def histogram_distances(counts: np.ndarray) -> Statistic:
+    """The same of groups whose values are counted in bins, (groups, bins), each of which counts alike."""
+    sums = np.cumsum(counts, axis=1)
+    return _distances((sums[:, :-1] / sums[:, -1:]).astype(np.float32), np.ones(len(counts), np.float32))
+
+
+def histogram_medians(counts: np.ndarray) -> np.ndarray:
+    """Medians of groups whose values are counted in bins, (groups, bins) -> (groups,): bin and place within it."""
+    sums = np.cumsum(counts, axis=1)
+    half = sums[:, -1:] / 2
+    places = (sums < half).sum(axis=1)
+    rows = np.arange(len(counts))
+    return places + (half[:, 0] - (sums[rows, places] - counts[rows, places])) / counts[rows, places]
+
+
+def _distances(below: np.ndarray, sizes: np.ndarray) -> Statistic:
+    """The largest difference of distribution functions by how many of each group's `sizes` values lie below some points."""
 
     def distances(chosen: np.ndarray) -> np.ndarray:
         ours, ours_size = chosen @ below, (chosen @ sizes)[:, None]

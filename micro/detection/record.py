@@ -24,6 +24,8 @@ THRESHOLDS = struct.Struct("<qq")
 # Before each scaling: its kind, 0, and its features.
 SCALING = struct.Struct("<BBH")
 CRC = struct.Struct("<I")
+# A record with one pair of thresholds and no scaling.
+SHORTEST = HEADER.size + THRESHOLDS.size + CRC.size
 FLOAT32, FIXED = 1, 2
 # Slots are written in blocks, as large as the largest unit that a microcontroller's flash is programmed in.
 BLOCK = 32
@@ -191,7 +193,7 @@ class Parameters:
         Raises:
             RecordError: With the status that the emitted C returns for such bytes.
         """
-        length = _whole(content)
+        length = whole_length(content)
         _, _, count, modes, _, model, front_end, score, counter = HEADER.unpack_from(content)
         found = MadeFor(model, front_end, score)
         for what in ("model", "front_end", "score"):
@@ -220,16 +222,17 @@ def newer(one: int, other: int) -> bool:
     return 0 < (one - other) % 2**32 < 2**31
 
 
-def _whole(content: bytes) -> int:
+def whole_length(content: bytes, magic: bytes = MAGIC, shortest: int = SHORTEST) -> int:
     """The length of the record that bytes begin with, as it says; RecordError where it is none that can be read."""
     if len(content) < START.size:
         raise RecordError(f"{len(content)} bytes are too few for a record", RecordStatus.TOO_SHORT)
-    magic, version, _, _, length = START.unpack_from(content)
-    if magic != MAGIC:
-        raise RecordError(f"no record of parameters: it begins with {magic!r}", RecordStatus.NOT_A_RECORD)
+    found, version, _, _, length = START.unpack_from(content)
+    if found != magic:
+        what = "parameters" if magic == MAGIC else "what was learned"
+        raise RecordError(f"no record of {what}: it begins with {found!r}", RecordStatus.NOT_A_RECORD)
     if version != FORMAT:
         raise RecordError(f"a record of format {version}; format {FORMAT} can be read", RecordStatus.UNKNOWN_FORMAT)
-    if length < HEADER.size + THRESHOLDS.size + CRC.size:
+    if length < shortest:
         raise RecordError(f"a record of {length} bytes is damaged", RecordStatus.DAMAGED)
     if length > len(content):
         raise RecordError(f"a record of {length} bytes, of which {len(content)} are there", RecordStatus.TOO_SHORT)

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from micro.detection.commissioning import MOVED, Commissioning
+from micro.detection.learned_record import HEADER
+from micro.detection.record import BLOCK, CRC, FORMAT
 from micro.emission.c_text import c_array, c_string, float_text, render
 from micro.emission.front_end import input_scale
 from micro.errors import ConversionError
 from micro.signal import AnyFrontEnd, FrontEnd, Hops
-from micro.signal.learned import DEVIATION_FRACTION, VALUE_FRACTION, reciprocal
+from micro.signal.learned import BEYOND, DEVIATION_FRACTION, VALUE_FRACTION, reciprocal
 from micro.support.c_names import CNames
 from micro.tflite.graph import Graph
 
 
 def commissioning_files(
-    front_end: AnyFrontEnd | Hops, commissioning: Commissioning, graph: Graph, digest: str, name: str
+    front_end: AnyFrontEnd | Hops,
+    commissioning: Commissioning,
+    graph: Graph,
+    digest: str,
+    name: str,
+    parameters: Mapping[str, Any],
 ) -> dict[str, bytes]:
-    """NAME_commissioning.h and NAME_commissioning.c, for the detector of the same name.
+    """NAME_commissioning and NAME_learned, a header and a C file each, for the detector of the same name.
+
+    `parameters` are what templates are given of its parameters, by `micro.emission.parameters.parameters_context`.
 
     Raises:
         ConversionError: For a front end that has more than one row of features a window, or whose features the prior is not of.
     """
-    context = _context(require_learnable(front_end), commissioning, graph, digest, name)
-    return {f"{name}_commissioning.{end}": render(f"commissioning.{end}.j2", context).encode() for end in ("h", "c")}
+    front_end = require_learnable(front_end)
+    context = {
+        **parameters,
+        **_context(front_end, commissioning, graph, digest, name),
+        **_learned_context(front_end, name),
+    }
+    files = {f"{name}_{part}.{end}": f"{part}.{end}.j2" for part in ("commissioning", "learned") for end in "hc"}
+    return {file: render(template, context).encode() for file, template in files.items()}
 
 
 def require_learnable(front_end: AnyFrontEnd | Hops) -> FrontEnd:
@@ -34,6 +50,19 @@ def require_learnable(front_end: AnyFrontEnd | Hops) -> FrontEnd:
             "further sources"
         )
     return front_end
+
+
+def _learned_context(front_end: FrontEnd, name: str) -> dict[str, Any]:
+    """For the templates of NAME_learned."""
+    size = HEADER.size + 8 * front_end.shape[0] + CRC.size
+    return {
+        "learned_guard": CNames(name).guard("learned"),
+        "learned_format": FORMAT,
+        "learned_header_size": HEADER.size,
+        "learned_size": size,
+        "learned_slot_size": -(-size // BLOCK) * BLOCK,
+        "beyond": BEYOND,
+    }
 
 
 def _context(front_end: FrontEnd, commissioning: Commissioning, graph: Graph, digest: str, name: str) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def detector_files(
 ) -> dict[str, bytes]:
     """Contents of the eight files by name, and of two for each further source; raises as `emit_detector`.
 
-    With `commissioning` two more, of a detector that learns its machine; raises as `commissioning_files`, too.
+    With `commissioning` four more, of a detector that learns its machine; raises as `commissioning_files`, too.
     """
     learns = commissioning is not None
     if learns and detector.modes is not None:
@@ -97,7 +97,7 @@ def detector_files(
     made = {file: render(template, context).encode() for file, template in files.items()}
     places = detector.score.places
     if commissioning is not None:
-        made |= commissioning_files(front_end, commissioning, graph, digest, name)
+        made |= commissioning_files(front_end, commissioning, graph, digest, name, context)
     more = {"with_parameters": True, "keeps_values": learns}
     return {**front_end_files(front_end, scaling, graph, digest, name, places, **more), **made}
 

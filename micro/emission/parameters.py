@@ -52,11 +52,16 @@ def parameters_of(
     front_end = around.each if isinstance(around, Hops) else around
     scale, _ = input_scale(front_end, graph, detector.score.places)
     scalings = tuple(_constants(part, own, scale) for _, part, own in scaled_parts(front_end, scaling))
-    made_for = MadeFor(bytes.fromhex(digest)[:DIGEST], _digest(_described(around)), _digest(_of_score(detector)))
+    made_for = made_for_of(around, detector, digest)
     if detector.modes is None:
         return Parameters(detector.threshold, detector.clear_threshold, scalings, made_for, counter)
     alarm, clear = zip(*detector.modes.thresholds)
     return Parameters(alarm, clear, scalings, made_for, counter)
+
+
+def made_for_of(around: AnyFrontEnd | Hops, detector: Detector, digest: str) -> MadeFor:
+    """What a detector's parameters, and what it tells home, belong to; `digest` is the model's SHA-256."""
+    return MadeFor(bytes.fromhex(digest)[:DIGEST], _digest(_described(around)), _digest(_of_score(detector)))
 
 
 def parameters_context(

@@ -59,6 +59,7 @@ PLAIN_STAGE: dict[str, object] = {
     "modes": None,
     "stage": "detector",
     "monitored": True,
+    "summarizes": False,
     "predicts": False,
     "learns": False,
     "several": [],

@@ -10,10 +10,12 @@ from typing import Any, get_args
 import numpy as np
 
 from micro.datasets.pieces import evenly_spaced
+from micro.detection.detector import Detector
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.labeler import Labeler
 from micro.detection.outcome import Decider
 from micro.detection.recognizer import Recognizer
+from micro.detection.summary_format import RADIO, features_of_part
 from micro.emission.c_text import c_array, c_string
 from micro.emission.detector import detector_files, modes_context
 from micro.emission.diagnosis import diagnosis_files
@@ -21,6 +23,7 @@ from micro.emission.estimator import estimator_files
 from micro.emission.labeler import labeler_files
 from micro.emission.recognizer import recognizer_files
 from micro.emission.sensor import sources_context
+from micro.emission.summary import PERIOD, summary_files
 from micro.emission.vibration import vibration_files
 from micro.errors import RunError
 from micro.firmware.boards import BOARDS, MACHINES, PLAIN_STAGE
@@ -32,6 +35,7 @@ from micro.firmware.printed import csv_cell, printed, printed_name
 from micro.firmware.text_project import text_project
 from micro.firmware.vibration import vibration_context
 from micro.program.real_time import RealTime, ring_of
+from micro.runs.baseline import SCORES, calibration_sessions
 from micro.runs.device import Firmware, faults_of, load_firmware
 from micro.runs.finished import read_run
 from micro.runs.publish import write_folder
@@ -137,8 +141,16 @@ def new_firmware(
             report.data.image_size,
             [report.data.channels, *(source.channels for source in report.data.sources)],
             paces,
+            _period(Path(run_folder)),
         ),
     )
+
+
+def _period(folder: Path) -> int:
+    """Windows of a session of a run's calibration, which summaries are compared with; `PERIOD` where none are kept."""
+    if not (folder / SCORES).is_file():
+        return PERIOD
+    return int(np.median([len(scores) for scores in calibration_sessions(folder)]))
 
 
 def load_windows(run_folder: str | Path, firmware: Firmware) -> np.ndarray:
@@ -187,16 +199,21 @@ def project_files(
     image_size: tuple[int, int] | None = None,
     channels: Sequence[Sequence[str]] = (),
     paces: Sequence[RealTime | str] = (),
+    period: int = PERIOD,
 ) -> dict[str, bytes]:
     """Contents of a project's files by path; ValueError where two files would have one path.
 
     `image_size` is the height and width of pictures, whose pixels are the sensor's samples. `channels` are the names of a
-    sample's, of the main source and of each further one. `paces` say whether it keeps up with its sensor.
+    sample's, of the main source and of each further one. `paces` say whether it keeps up with its sensor. `period` is how many
+    windows a summary is proposed to have.
     """
     graph, digest = read(firmware.deployed), sha256(firmware.deployed)
     context = _context(firmware, frames, name, digest, board, runtime, channels)
     context |= {**pixels_context(firmware.front_end, image_size), **_pace(firmware, paces)}
     stage = _stage_files(firmware, graph, digest, name)
+    if context["summarizes"] and isinstance(firmware.decider, Detector):
+        around = (firmware.hops or firmware.front_end, firmware.decider, digest, name, firmware.commissioning)
+        stage |= summary_files(*around, vibration=firmware.vibration is not None, period=period)
     if firmware.vibration is not None:
         stage |= vibration_files(firmware.vibration, digest, name, context["stage"])
     if firmware.diagnosis is not None:
@@ -260,6 +277,7 @@ def _context(
         "digest": digest,
         **_stage(firmware.decider),
         "learns": firmware.commissioning is not None,
+        "summary_features": features_of_part(RADIO),
         "runtime": runtime,
         "package": layout.package,
         "fixed": fixed,
@@ -324,5 +342,5 @@ def _stage(decider: Decider) -> dict[str, Any]:
         }
     # A classifier's margin is no anomaly score, of which a baseline was kept; logs do not tell operating modes.
     monitored = decider.score.kind != "margin" and decider.modes is None
-    modes = modes_context(decider.modes)
-    return {**PLAIN_STAGE, "monitored": monitored, "predicts": bool(decider.score.places), "modes": modes}
+    own = {"monitored": monitored, "summarizes": monitored, "predicts": bool(decider.score.places)}
+    return {**PLAIN_STAGE, **own, "modes": modes_context(decider.modes)}

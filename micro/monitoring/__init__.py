@@ -4,8 +4,20 @@ May import: errors, support, detection, emission, runs.
 """
 
 from micro.monitoring.advice import FARTHEST, Advice
-from micro.monitoring.comparison import Monitoring, monitor
+from micro.monitoring.comparison import monitor
 from micro.monitoring.log import Log, read_log
 from micro.monitoring.recalibration import recalibrate
+from micro.monitoring.result import Monitoring
+from micro.monitoring.summaries import Summaries, read_summaries
 
-__all__ = ["FARTHEST", "Advice", "Log", "Monitoring", "monitor", "read_log", "recalibrate"]
+__all__ = [
+    "FARTHEST",
+    "Advice",
+    "Log",
+    "Monitoring",
+    "Summaries",
+    "monitor",
+    "read_log",
+    "read_summaries",
+    "recalibrate",
+]

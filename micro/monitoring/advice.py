@@ -12,8 +12,6 @@ from micro.detection.drift import PSI_MUCH, PSI_SOME, DriftCheck
 from micro.detection.permutation import Shift, smallest_p
 from micro.detection.threshold import Threshold
 from micro.monitoring.lines import excerpt
-from micro.monitoring.log import Log
-from micro.runs.baseline import Calibration
 from micro.support.wording import counted
 
 Advice = Literal["steady", "recalibrate", "retrain", "doubtful"]
@@ -26,14 +24,34 @@ MOST_FAULTS = 0.1
 
 
 @dataclass(frozen=True)
+class Condition:
+    """Whether scores speak for the machine.
+
+    Attributes:
+        windows: With a score.
+        faults: Windows without one, as the sensor was at fault.
+        sessions: With a score.
+        dead: Names of sessions with more faults than scores.
+        failed: Rows in which a self-test failed.
+    """
+
+    windows: int
+    faults: int
+    sessions: int
+    dead: Sequence[str] = ()
+    failed: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All that the advice is based on.
 
     Attributes:
         check: The last one made.
-        log: As it was read.
-        latest: Scores of the sessions that the last check compared.
-        reference: Scores of the run's calibration, an array a session.
+        condition: How often the sensor was at fault, and self-tests that failed.
+        medians: Of the scores of the run's calibration, and of the sessions that the last check compared.
+        reference: Sessions of the run's calibration.
+        noun: What is compared with them, in one word.
         threshold: The run's.
         trained_threshold: The one that the run was trained with, before any recalibration.
         calibration: Sessions of the log from which a new threshold would come.
@@ -44,15 +62,16 @@ class Evidence:
         alarm_chance: Bound on the probability of that many if the rate is kept.
         detectable: The smallest factor on all scores that the last check would have detected, None where there is none.
         features: Names of the features logged.
+        how: What to do where the threshold should move.
     """
 
     check: DriftCheck
-    log: Log
-    latest: np.ndarray
-    reference: tuple[np.ndarray, ...]
+    condition: Condition
+    medians: tuple[float, float]
+    reference: int
     threshold: float
     trained_threshold: float
-    calibration: Calibration
+    calibration: int
     recalibrated: Threshold | None
     rate: float
     level: float
@@ -60,12 +79,14 @@ class Evidence:
     alarm_chance: float
     detectable: float | None
     features: Sequence[str]
+    noun: str = "session"
+    how: str = "recalibrate"
 
 
 def advise(evidence: Evidence) -> tuple[Advice, str]:
     """The advice and the reason for it."""
     advice, why = _of_scores(evidence)
-    trouble = _trouble(evidence.log)
+    trouble = trouble_of(evidence.condition, evidence.noun)
     if trouble is None:
         return advice, why
     if advice == "retrain":
@@ -73,19 +94,20 @@ def advise(evidence: Evidence) -> tuple[Advice, str]:
     return "doubtful", f"{trouble}. Look at sensor, cable and device first; of the windows that have a score: {why}"
 
 
-def _trouble(log: Log) -> str | None:
+def trouble_of(condition: Condition, noun: str) -> str | None:
     """Why scores alone do not speak for the machine: frequent sensor faults, a self-test that failed."""
-    if log.failed:
-        return f"the device's self-test failed (row {log.failed[0]} of the log): its scores are not those of the run"
-    windows = sum(map(len, log.sessions))
-    faults = log.faults / (log.faults + windows)
-    sessions = len(log.dead) / (len(log.dead) + len(log.sessions))
+    if condition.failed:
+        return (
+            f"the device's self-test failed (row {condition.failed[0]} of the log): its scores are not those of the run"
+        )
+    faults = condition.faults / (condition.faults + condition.windows)
+    sessions = len(condition.dead) / (len(condition.dead) + condition.sessions)
     if faults <= MOST_FAULTS and sessions <= MOST_FAULTS:
         return None
     dead = ""
-    if log.dead:
-        first = excerpt(log.dead[0])
-        dead = f", and in {counted(len(log.dead), 'session')} most of the time, the first {first}"
+    if condition.dead:
+        first = excerpt(condition.dead[0])
+        dead = f", and in {counted(len(condition.dead), noun)} most of the time, the first {first}"
     return f"the sensor was at fault in {faults:.0%} of the windows{dead}"
 
 
@@ -96,18 +118,18 @@ def _of_scores(evidence: Evidence) -> tuple[Advice, str]:
     if check.drifted and check.shift is not None:
         return "retrain", _features_moved(evidence, check.shift)
     if evidence.alarm_chance <= evidence.level:
-        few = f"calibration had {counted(len(evidence.reference), 'session')}, too few for a more certain threshold"
+        few = f"calibration had {counted(evidence.reference, evidence.noun)}, too few for a more certain threshold"
         return _move_threshold(
             evidence,
             f"more alarms than the threshold guarantees: {_alarms(evidence)} (chance of that many below "
             f"{evidence.alarm_chance:.2g}). No check found drift ({_distance(check)}); {few}",
         )
-    compared = f"{counted(len(evidence.reference), 'session')} of calibration and {check.sessions:,} recent"
+    compared = f"{counted(evidence.reference, evidence.noun)} of calibration and {check.sessions:,} recent"
     if evidence.detectable is None:
         return "doubtful", (
             f"{compared} of the log are too few to tell: no check found drift, but even a tenfold change of all scores would "
-            f"not have been detected. {_alarms(evidence)}. Log more sessions; if calibration has few, record more healthy "
-            "starts of the machine and train again"
+            f"not have been detected. {_alarms(evidence)}. Log more {evidence.noun}s; if calibration has few, record more "
+            "healthy starts of the machine and train again"
         )
     return "steady", (
         f"no check found drift: {_distance(check)}, where {check.level:.2g} would count as drift; the smallest change of all "
@@ -127,7 +149,7 @@ def _alarms(evidence: Evidence) -> str:
 def _scores_moved(evidence: Evidence) -> str:
     check = evidence.check
     psi = "hardly moved" if check.psi < PSI_SOME else "moved" if check.psi < PSI_MUCH else "moved far"
-    before, after = np.median(np.concatenate(evidence.reference)), np.median(evidence.latest)
+    before, after = evidence.medians
     moved = f"the median score went from {before:.4g} to {after:.4g}"
     return f"{moved} ({_distance(check)}; stability index {check.psi:.2f}, {psi})"
 
@@ -157,7 +179,7 @@ def _move_threshold(evidence: Evidence, moved: str) -> tuple[Advice, str]:
     if 1 / FARTHEST <= ratio <= FARTHEST:
         return "recalibrate", (
             f"{moved}; {change}: near enough for the student to find faults as before. If the machine was healthy while this "
-            f"was logged, recalibrate{_after_more_sessions(evidence)}"
+            f"was logged, {evidence.how}{_after_more_sessions(evidence)}"
         )
     side, limit = ("above", FARTHEST) if ratio > 1 else ("below", 1 / FARTHEST)
     return "retrain", (
@@ -168,7 +190,7 @@ def _move_threshold(evidence: Evidence, moved: str) -> tuple[Advice, str]:
 
 def _after_more_sessions(evidence: Evidence) -> str:
     """What to wait for where a calibration of the log's sessions would leave later checks without power."""
-    count = len(evidence.calibration.scores)
+    count = evidence.calibration
     if 2 * smallest_p(count, count) <= evidence.level / 6:  # the level of the second check
         return ""
-    return f", after logging more than {counted(count, 'session')}: with so few, later checks detect nothing"
+    return f", after logging more than {counted(count, evidence.noun)}: with so few, later checks detect nothing"

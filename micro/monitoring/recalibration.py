@@ -10,7 +10,7 @@ from micro.detection.detector import make_detector
 from micro.detection.threshold import Threshold
 from micro.emission import emit
 from micro.errors import RunError
-from micro.monitoring.comparison import Monitoring
+from micro.monitoring.result import Monitoring
 from micro.runs.baseline import FEATURES, Calibration, calibration_files
 from micro.runs.finished import read_run
 from micro.runs.lock import settled
@@ -54,28 +54,28 @@ def recalibrate(run_folder: str | Path, monitoring: Monitoring, out: str | Path)
     """
     folder, out = Path(run_folder), Path(out)
     report, config = read_run(folder)
-    former, threshold = _detector_and_threshold(folder, report, monitoring)
+    former, threshold, calibration = _detector_and_threshold(folder, report, monitoring)
     if out.exists():
         raise RunError(f"{out} exists; choose another folder for the recalibrated run")
     settings = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
     settings["saturation"] = former.saturation
     detector = make_detector(former.score, threshold, **settings)
     changes = {
-        "recalibration": _record(report, monitoring.threshold, threshold, monitoring.calibration),
+        "recalibration": _record(report, monitoring.threshold, threshold, calibration),
         "threshold": threshold.value,
         "detector": reported(detector, threshold.value),
         "verdict": None,
     }
     with made_whole(settled(out)) as staged:
         shutil.copytree(folder, staged, dirs_exist_ok=True)
-        _write(staged, report.model_copy(update=changes), config.firmware.name, threshold, monitoring.calibration)
+        _write(staged, report.model_copy(update=changes), config.firmware.name, threshold, calibration)
     return out
 
 
 def _detector_and_threshold(
     folder: Path, report: RunReport, monitoring: Monitoring
-) -> tuple[ReportedDetector, Threshold]:
-    """The run's detector and the threshold to set; RunError where one is missing, or where the log is another run's."""
+) -> tuple[ReportedDetector, Threshold, Calibration]:
+    """The run's detector, the threshold to set and its sessions; RunError where one is missing, or the log is another run's."""
     if report.detector is None or report.threshold is None:
         raise RunError(f"{folder} has no detector whose threshold could change")
     if report.detector.modes is not None:
@@ -84,7 +84,12 @@ def _detector_and_threshold(
         raise RunError(f"nothing to recalibrate: {monitoring.advice}: {monitoring.why}")
     if monitoring.threshold != report.threshold:
         raise RunError(f"{folder} is not the run that was monitored: its threshold is {report.threshold:.6g}")
-    return report.detector, monitoring.recalibrated
+    if monitoring.calibration is None:
+        raise RunError(
+            "nothing to recalibrate with: summaries hold no scores, and a run keeps those that its threshold is from; log "
+            "scores of every window (APP_LOG 1) and give that log"
+        )
+    return report.detector, monitoring.recalibrated, monitoring.calibration
 
 
 def _write(staged: Path, report: RunReport, name: str, threshold: Threshold, calibration: Calibration) -> None:

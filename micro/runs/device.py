@@ -10,7 +10,7 @@ import numpy as np
 
 from micro.config import Config
 from micro.datasets.recording import stream_windows
-from micro.detection.commissioning import Commissioning
+from micro.detection.commissioning import Commissioning, Refusal, Refused
 from micro.detection.detector import Detector, Status, require_modes
 from micro.detection.estimator import Estimate, Estimator, Estimators
 from micro.detection.labeler import Labeler, Labeling, reported_labels
@@ -54,7 +54,8 @@ class Decision:
 
     `recognized` is the class that a recognizer reports; None where it reports none, and of a detector. `numbers` are those of
     several estimators, in their order, or a labeler's logits; empty where the sensor is at fault, and of other firmware.
-    `labels` are those that a labeler reports, in its order.
+    `labels` are those that a labeler reports, in its order. `refused` says why a detector that learns has refused its machine,
+    and the channel or feature that shows it; None where it has not.
 
     Examples:
         >>> decision = micro.Decision(sample=1023, score=0.41, status=micro.Status.HEALTHY)
@@ -68,6 +69,7 @@ class Decision:
     recognized: str | None = None
     numbers: tuple[float, ...] = ()
     labels: tuple[str, ...] = ()
+    refused: Refused | None = None
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,13 @@ def decisions(
             for end, row, fault, status, mask in rows
         ]
     return [
-        Decision(int(end), None if fault else float(score), status, None if number == NO_CLASS else names[number])
+        Decision(
+            int(end),
+            None if fault else float(score),
+            status,
+            None if number == NO_CLASS else names[number],
+            refused=judged.refused if status == Status.REFUSED else None,
+        )
         for end, score, fault, status, number in zip(ends, real, judged.faulty, judged.statuses, judged.classes)
     ]
 
@@ -214,12 +222,13 @@ class Observed:
 @dataclass(frozen=True)
 class Judged(Observed):
     """What firmware makes of a stream, window by window; scores, of several numbers or labels (n, numbers), are 0 and classes
-    and labels none where the sensor is at fault."""
+    and labels none where the sensor is at fault. `refused` is why a detector that learns has refused its machine, if it has."""
 
     scores: np.ndarray
     statuses: Sequence[Status | Recognition | Labeling | Estimate]
     classes: np.ndarray
     labels: np.ndarray
+    refused: Refused | None = None
 
 
 def judge(
@@ -257,7 +266,8 @@ def _commissioned(firmware: Firmware, commissioning: Commissioning, frames: Fram
     none = np.zeros(len(frames), np.int64)
     outside = np.where(unscored & (faulty == 0), course.statuses, faulty)
     seen = (outside, course.features, course.outputs, course.scores, course.statuses)
-    return Judged(*seen, np.full(len(frames), NO_CLASS), none)
+    refused = None if course.refused.why == Refusal.NONE else course.refused
+    return Judged(*seen, np.full(len(frames), NO_CLASS), none, refused)
 
 
 def _modes_of(firmware: Firmware, speed: np.ndarray | None, count: int) -> np.ndarray | None:

@@ -40,6 +40,7 @@ ENDINGS = (
     "_scaling",
     "_default_scaling",
     "_record",
+    "_summary",
     "_flash",
     "_slots",
     "_diagnosis",

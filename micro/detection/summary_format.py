@@ -1,0 +1,68 @@
+"""What a summary of a period holds, and how long it is at most: CBOR maps with small integers as keys."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from micro.detection.record import DIGEST
+from micro.detection.score_bins import BINS
+
+# A reader dispatches on it. Each format that was ever written stays readable.
+FORMAT = 1
+# Counts stop here: sums of squares of int8 features, and these times the count, stay within 64 bits.
+MOST = 2**24 - 1
+# What faults are counted of, in this order; the last where several sources are joined.
+FAULTS, SOURCE_FAULT = ("not finite", "saturated", "model"), "source missing"
+# Means and deviations of features are in this part of the model's integer input.
+FEATURE_UNIT = 1 / 16
+# The largest payload of LoRaWAN at its faster rates in Europe.
+RADIO = 222
+
+
+class Key(IntEnum):
+    """Keys of the maps. Those from FIRST on are of a part with features, those from COUNTER to LEARNED of a summary."""
+
+    FORMAT = 0
+    MADE_FOR = 1
+    SEQUENCE = 2
+    COUNTER = 3
+    THRESHOLD = 4
+    ALARMS = 5
+    FAULTS = 6
+    RESTARTS = 7
+    UNCOUNTED = 8
+    BINS = 9
+    VELOCITY = 10
+    LEARNED = 11
+    FIRST = 12
+    MEANS = 13
+    DEVIATIONS = 14
+
+
+def largest_summary(faults: int, *, vibration: bool, learns: bool) -> int:
+    """Bytes of the longest summary.
+
+    Examples:
+        >>> from micro.detection.summary_format import largest_summary
+        >>> largest_summary(3, vibration=True, learns=True), largest_summary(3, vibration=False, learns=False)
+        (218, 189)
+    """
+    # Of numbers up to 32 bits a key and 5 bytes; map, format, digests, sequence and counter; threshold.
+    numbers = 6 * len((Key.SEQUENCE, Key.COUNTER, Key.ALARMS, Key.RESTARTS, Key.UNCOUNTED))
+    arrays = 2 + 5 * faults + 2 + 5 * BINS
+    more = (2 + 5 * 3 if vibration else 0) + (2 + 1 + 1 + 3 + 5 if learns else 0)
+    return 1 + 2 + _MADE_FOR + numbers + 10 + arrays + more
+
+
+def largest_part(features: int) -> int:
+    """Bytes of the longest part with that many features."""
+    # Key and number of the first feature, and heads of two arrays behind their keys; 3 bytes each mean and deviation.
+    return 1 + 2 + _MADE_FOR + 6 + 6 + 2 * (1 + 5) + 6 * features
+
+
+def features_of_part(size: int) -> int:
+    """How many features a part of at most `size` bytes has."""
+    return (size - largest_part(0)) // 6
+
+
+_MADE_FOR = 1 + 2 + 3 * DIGEST

@@ -1,0 +1,282 @@
+"""A device's summaries compared with its run, by histograms of scores; of a device that learned, with its own first ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from micro.detection.detector import Detector, in_units
+from micro.detection.drift import alarm_chance, smallest_change, watch_histograms
+from micro.detection.permutation import Statistic, histogram_distances, histogram_medians
+from micro.detection.score_bins import LARGEST, above, bounds_of, counts_of
+from micro.detection.summary import Summary
+from micro.detection.threshold import Threshold, conformal_rank
+from micro.emission.parameters import made_for_of
+from micro.errors import DataError, RunError
+from micro.monitoring.advice import Condition, Evidence
+from micro.monitoring.learned_rate import learned_rate
+from micro.monitoring.result import Monitoring, Options, monitoring_of
+from micro.monitoring.summaries import Summaries, read_summaries
+from micro.runs.baseline import FEATURES, calibration_features, calibration_sessions
+from micro.runs.device import load_firmware
+from micro.runs.run_report import RunReport
+from micro.support.files import sha256
+from micro.support.wording import counted, was
+
+# Scores that stand for those of one period where a change of all of them is tried.
+STAND_INS = 500
+NO_SCORES = (
+    "log scores of every window (APP_LOG 1) and recalibrate with that log: summaries do not hold what a run keeps"
+)
+ON_DEVICE = "let the device learn again, or change the threshold in what it has learned"
+
+
+@dataclass(frozen=True)
+class Periods:
+    """Periods of summaries, each as long as a session of calibration or longer.
+
+    Attributes:
+        counts: Of scores in bins, (periods, bins).
+        features: Means of int8 features, (periods, features); None where they are not compared.
+    """
+
+    counts: np.ndarray
+    features: np.ndarray | None
+
+    @property
+    def fractions_above(self) -> np.ndarray:
+        """Of each period the fraction of windows above the threshold."""
+        return np.asarray(above(self.counts) / self.counts.sum(axis=1))
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Two groups of periods, and what the threshold is that their bins are parts of."""
+
+    reference: np.ndarray
+    reference_scores: Sequence[np.ndarray]
+    latest: Periods
+    features: np.ndarray | None
+    threshold: int
+    rate: float
+    notes: tuple[str, ...]
+
+
+def monitor_summaries(
+    folder: Path, report: RunReport, rate: float, path: Path, options: Options, seed: int
+) -> Monitoring:
+    """As `micro.monitor`, of a file of summaries; `rate` is that of the threshold.
+
+    Raises:
+        RunError: For a run whose student is not int8.
+        DataError: Names file and byte of what cannot be read, or says that there are too few summaries.
+    """
+    firmware = load_firmware(folder)
+    if not isinstance(firmware.decider, Detector):
+        raise RunError(f"{folder} has no detector that could send summaries")
+    made_for = made_for_of(firmware.hops or firmware.front_end, firmware.decider, sha256(firmware.deployed))
+    known = calibration_features(folder) if (folder / FEATURES).is_file() else None
+    size = None if known is None else known.shape[1]
+    read = read_summaries(path, made_for, size)
+    unit = firmware.decider.score.unit
+    if firmware.commissioning is not None:
+        plan = firmware.commissioning
+        compared = _with_itself(path, read, options, learned_rate(plan, options["false_alarm_rate"]))
+    else:
+        compared = _with_run(path, read, report, firmware.decider, calibration_sessions(folder), known, rate)
+    _require_enough(path, len(compared.latest.counts), options["every"])
+    features = None
+    if compared.features is not None and compared.latest.features is not None:
+        features = (compared.features, compared.latest.features)
+    checks = watch_histograms(compared.reference, compared.latest.counts, features=features, seed=seed, **options)
+    check, end = checks[-1], len(checks) * options["every"]
+    start = max(0, end - options["recent"])
+    latest = compared.latest.counts[start:end]
+    rest = compared.latest.counts[start if check.drifted else 0 :]
+    judged = slice(0, end if check.drifted else None)
+    real = compared.threshold * unit
+    fractions = compared.latest.fractions_above[judged]
+    evidence = Evidence(
+        check=check,
+        condition=_condition(read, len(compared.latest.counts)),
+        medians=(_median(compared.reference, compared.threshold, unit), _median(latest, compared.threshold, unit)),
+        reference=len(compared.reference),
+        threshold=real,
+        trained_threshold=real if firmware.commissioning is not None else report.trained_threshold,
+        calibration=len(rest),
+        recalibrated=_upper_bound(rest.sum(axis=0), compared.threshold, unit, rate),
+        rate=rate,
+        level=options["false_alarm_rate"],
+        alarms=float(above(compared.latest.counts[judged].sum(axis=0)) / compared.latest.counts[judged].sum()),
+        alarm_chance=alarm_chance(fractions.tolist(), compared.rate),
+        detectable=None if check.drifted else _detectable(compared, check.sessions, check.level, features is not None),
+        features=report.features.names if features is not None else (),
+        noun="period",
+        how=NO_SCORES if firmware.commissioning is None else ON_DEVICE,
+    )
+    alarms = float(above(latest.sum(axis=0)) / latest.sum())
+    return monitoring_of(evidence, checks, alarms, (*read.notes, *compared.notes))
+
+
+def _with_run(
+    path: Path,
+    read: Summaries,
+    report: RunReport,
+    detector: Detector,
+    sessions: Sequence[np.ndarray],
+    known: np.ndarray | None,
+    rate: float,
+) -> _Compared:
+    """Summaries and the run's calibration; those of before a recalibration are left out."""
+    each, notes = list(read.each), []
+    starts = set(read.starts)
+    former = next((n for n, one in enumerate(each) if one.threshold == detector.threshold), len(each))
+    if former and report.recalibration is not None and former < len(each):
+        notes.append(f"{_counted(former)} with the threshold of before the recalibration {was(former)} skipped")
+        each, starts = each[former:], {place - former for place in starts}
+    other = next((one for one in each if one.threshold != detector.threshold), None)
+    if other is not None:
+        raise DataError(
+            f"{path}: summary {other.sequence} has the threshold {other.threshold}, and the run {detector.threshold}; give the "
+            "run that the device's parameters are from"
+        )
+    block = int(np.median([len(scores) for scores in sessions]))
+    periods, more = _periods(each, starts, block)
+    integers = [
+        np.minimum(in_units(scores, detector.score.unit), LARGEST).round().astype(np.int64) for scores in sessions
+    ]
+    reference = np.stack([counts_of(scores, detector.threshold) for scores in integers])
+    return _Compared(reference, integers, periods, known, detector.threshold, rate, (*notes, *more))
+
+
+def _with_itself(path: Path, read: Summaries, options: Options, rate: float) -> _Compared:
+    """The first summaries after a device has learned its machine for the last time, and all after them."""
+    last = read.each[-1].learned
+    if last is None:
+        raise DataError(f"{path}: the summaries are of firmware without commissioning, and the run has it")
+    if last.phase != last.phase.WATCHING:
+        why = "" if not last.refusal else f": it refused the machine ({last.refusal.name}, place {last.place})"
+        raise DataError(f"{path}: by its last summary the device is in phase {last.phase.name}{why}")
+    start = len(read.each)
+    while start and read.each[start - 1].learned == last and read.each[start - 1].threshold == read.each[-1].threshold:
+        start -= 1
+    each, notes = read.each[start:], []
+    if start:
+        notes.append(
+            f"{_counted(start)} of before the device learned its machine for the last time {was(start)} skipped"
+        )
+    scored = [one.windows for one in each if one.windows]
+    periods, more = _periods(each, {place - start for place in read.starts}, int(np.median(scored or [1])))
+    # Twice as many as a check compares, or exchanges of them would soon be too few for the level of later checks.
+    first = 2 * options["recent"]
+    _require_enough(path, len(periods.counts) - first, options["every"], first)
+    integers = [_stand_ins(counts, each[0].threshold) for counts in periods.counts[:first]]
+    notes.append(f"compared with the first {first} periods after the device had learned its machine")
+    features = periods.features
+    latest = Periods(periods.counts[first:], None if features is None else features[first:])
+    before = None if features is None else features[:first]
+    return _Compared(periods.counts[:first], integers, latest, before, each[0].threshold, rate, (*notes, *more))
+
+
+def _periods(each: Sequence[Summary], starts: set[int], block: int) -> tuple[Periods, list[str]]:
+    """Summaries as periods: those with fewer windows than `block` are joined with the next ones of the same start."""
+    counts: list[np.ndarray] = []
+    means: list[np.ndarray | None] = []
+    waiting: list[Summary] = []
+    left_out = 0
+    for place, one in enumerate(each):
+        if place in starts:
+            left_out += sum(summary.windows for summary in waiting)
+            waiting = []
+        waiting.append(one)
+        if sum(summary.windows for summary in waiting) >= block:
+            counts.append(np.sum([summary.bins for summary in waiting], axis=0))
+            means.append(_joined_means(waiting))
+            waiting = []
+    left_out += sum(summary.windows for summary in waiting)
+    notes = []
+    if left_out:
+        notes.append(
+            f"windows at the end and before restarts that are too few for a period of {block} are left out: {left_out:,}"
+        )
+    uncounted = sum(one.uncounted for one in each)
+    if uncounted:
+        notes.append(f"windows that the device could not count: {uncounted:,}")
+    whole = [mean for mean in means if mean is not None]
+    if whole and len(whole) < len(means):
+        notes.append(f"features of {counted(len(means) - len(whole), 'period')} are missing, so that none are compared")
+    features = np.stack(whole) if whole and len(whole) == len(means) else None
+    return Periods(np.array(counts, np.int64).reshape(len(counts), -1), features), notes
+
+
+def _joined_means(each: Sequence[Summary]) -> np.ndarray | None:
+    """Means of the features over several summaries; None where one with windows has none."""
+    scored = [one for one in each if one.windows]
+    if any(one.features is None for one in scored):
+        return None
+    windows = np.array([one.windows for one in scored], float)
+    return np.asarray(windows @ np.array([one.features for one in scored], float) / windows.sum() / 16)
+
+
+def _condition(read: Summaries, periods: int) -> Condition:
+    """Faults of all summaries, those of them with more faults than scores, and the windows."""
+    dead = [f"summary {one.sequence}" for one in read.each if sum(one.faults) > one.windows]
+    faults = sum(sum(one.faults) for one in read.each)
+    return Condition(sum(one.windows for one in read.each), faults, periods, dead)
+
+
+def _require_enough(path: Path, count: int, every: int, first: int = 0) -> None:
+    if count < every:
+        behind = f" behind the first {first}" if first else ""
+        raise DataError(
+            f"{path}: {counted(max(0, count), 'period')} as long as a session of calibration{behind}, but a check takes "
+            f"{every}; wait for more summaries"
+        )
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} {'summary' if count == 1 else 'summaries'}"
+
+
+def _median(counts: np.ndarray, threshold: int, unit: float) -> float:
+    """The median score of all periods together, in real units, as if scores were spread evenly within their bin."""
+    place = float(histogram_medians(counts.sum(axis=0)[None])[0])
+    edges = np.array([0, *bounds_of(threshold), bounds_of(threshold)[-1]], float)
+    return float(np.interp(place, np.arange(len(edges)), edges)) * unit
+
+
+def _upper_bound(counts: np.ndarray, threshold: int, unit: float, rate: float) -> Threshold | None:
+    """A threshold that keeps the rate: the bound above the score that a log of every window would give; None for too few."""
+    windows = int(counts.sum())
+    rank = conformal_rank(windows, rate)
+    if rank > windows:
+        return None
+    bounds = bounds_of(threshold)
+    place = int(np.searchsorted(np.cumsum(counts), rank))
+    if place == len(bounds):
+        return Threshold(bounds[-1] * unit, f"none: more than {100 * rate:g} % of {windows:,} windows are above it")
+    guarantee = f"at most {100 * rate:g} % of healthy windows like the {windows:,} summarized"
+    return Threshold(bounds[place] * unit, f"{guarantee}; rounded up to a bound of the histogram")
+
+
+def _detectable(compared: _Compared, recent: int, level: float, with_features: bool) -> float | None:
+    """As `smallest_change`, of scores that are counted in bins."""
+
+    def distances(groups: Sequence[np.ndarray]) -> Statistic:
+        return histogram_distances(
+            np.stack([counts_of(np.minimum(group, LARGEST), compared.threshold) for group in groups])
+        )
+
+    scores = [each.astype(float) for each in compared.reference_scores]
+    return smallest_change(scores, recent, level, tests=3 if with_features else 2, distances=distances)
+
+
+def _stand_ins(counts: np.ndarray, threshold: int) -> np.ndarray:
+    """Scores that have these counts, some `STAND_INS` of them, evenly in the middle of each bin by its logarithm."""
+    bounds = np.maximum(1, np.array(bounds_of(threshold), float))
+    middle = np.sqrt(np.array([bounds[0] / 2, *bounds]) * np.array([*bounds, 2 * bounds[-1]]))
+    shares = np.maximum(counts > 0, np.round(counts * min(1.0, STAND_INS / counts.sum()))).astype(int)
+    return np.repeat(middle, shares)
