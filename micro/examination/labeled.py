@@ -142,23 +142,25 @@ def _patterned(given: ToScore, labeling: Labeling, *, config_too: bool) -> dict[
         DataError: For a file that patterns of two labels match.
     """
     data = given.config.data
-    patterns: list[tuple[str, str]] = [(pattern, "normal") for pattern in labeling.healthy]
-    patterns += [(pattern, "faulty") for pattern in labeling.faulty]
+    typed = [(pattern, "normal") for pattern in labeling.healthy] + [(pattern, "faulty") for pattern in labeling.faulty]
+    own: list[tuple[str, str]] = []
     if isinstance(data, TableData) and config_too:
-        own = (("normal", data.healthy_files), ("faulty", data.faulty_files), ("faulty", data.known_faults))
-        patterns += [(pattern, label) for label, each in own for pattern in each if not _takes_all(pattern)]
+        of_config = (("normal", data.healthy_files), ("faulty", data.faulty_files), ("faulty", data.known_faults))
+        own = [(pattern, label) for label, each in of_config for pattern in each if not _takes_all(pattern)]
     if isinstance(data, ClassesData) and config_too:
-        patterns += [(pattern, label) for label, each in data.classes.items() for pattern in each]
+        own = [(pattern, label) for label, each in data.classes.items() for pattern in each]
     folder = getattr(data, "folder", ".")
     found: dict[str, tuple[Stretch, ...]] = {}
     for name, path in given.paths.items():
-        labels = {label for pattern, label in patterns if _matches(path, pattern, folder)}
-        if len(labels) > 1:
-            raise DataError(
-                f"{path} matches patterns of {' and of '.join(sorted(labels))}; a file can be one of them only"
-            )
-        if labels:
-            found[name] = (Stretch(0.0, math.inf, labels.pop()),)
+        for patterns in (typed, own):
+            labels = {label for pattern, label in patterns if _matches(path, pattern, folder)}
+            if len(labels) > 1:
+                raise DataError(
+                    f"{path} matches patterns of {' and of '.join(sorted(labels))}; a file can be one of them only"
+                )
+            if labels:
+                found[name] = (Stretch(0.0, math.inf, labels.pop()),)
+                break
     return found
 
 
