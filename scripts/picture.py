@@ -22,7 +22,8 @@ from PIL import Image
 
 import micro
 from micro.detection.detector import Status
-from micro.runs.device import Decision, load_firmware
+from micro.runs.device import Decision
+from micro.runs.firmware import load_firmware
 from micro.runs.start import run_pipeline
 
 ROOT = Path(__file__).parents[1]

@@ -28,7 +28,7 @@ from micro.detection.vocabulary import Vocabulary
 from micro.errors import ConversionError
 from micro.firmware.project import project_files
 from micro.firmware.text_project import text_project_files
-from micro.runs.device import Firmware
+from micro.runs.firmware import Firmware
 from micro.runs.text_device import TextFirmware
 from micro.signal import Filter, FrontEnd, JoinedFrontEnd, Scaling, Source
 from micro.signal.bearing_monitor import BearingMonitor, Diagnosing

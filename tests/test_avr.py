@@ -18,8 +18,9 @@ from micro.detection.residual import taken
 from micro.detection.score import distance_score, margin_score, reconstruction_score, residual_score
 from micro.detection.threshold import Threshold
 from micro.emission.detector import emit_detector
-from micro.runs.device import Firmware, judge
+from micro.runs.device import judge
 from micro.runs.evaluate import run_inputs
+from micro.runs.firmware import Firmware
 from micro.signal import FrontEnd, fit_scaling
 
 CHIP = "atmega1284p"

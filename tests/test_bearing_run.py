@@ -10,7 +10,7 @@ from tables import columns
 from micro.config import parse_config
 from micro.datasets.prepare import prepare
 from micro.errors import DataError
-from micro.runs.device import load_firmware
+from micro.runs.firmware import load_firmware
 from micro.runs.run_report import RunReport
 
 RIG = {"job": "rig", "teacher": {}, "student": {}}

@@ -16,8 +16,9 @@ from micro.detection.threshold import calibrate
 from micro.firmware import new_firmware
 from micro.monitoring import FARTHEST, read_log
 from micro.runs.baseline import calibration_features, calibration_sessions
-from micro.runs.device import judge, load_firmware
+from micro.runs.device import judge
 from micro.runs.finished import read_run
+from micro.runs.firmware import load_firmware
 
 
 def read(folder, text, **options):

@@ -13,7 +13,7 @@ from micro.detection.sensor import faults
 from micro.detection.summary import LearnedState, crc_of_learned, summarized
 from micro.emission.parameters import made_for_of
 from micro.runs.commissioned import commissioned
-from micro.runs.device import load_firmware
+from micro.runs.firmware import load_firmware
 from micro.runs.run_report import RunReport
 from micro.support.files import sha256
 

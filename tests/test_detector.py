@@ -26,8 +26,9 @@ from micro.detection.sensor import faults
 from micro.detection.threshold import Threshold, calibrate
 from micro.emission.detector import _score_text, detector_files, emit_detector
 from micro.errors import ConversionError
-from micro.runs.device import Firmware, decisions, not_for_a_chip
+from micro.runs.device import decisions
 from micro.runs.evaluate import score_inputs
+from micro.runs.firmware import Firmware, not_for_a_chip
 from micro.signal import FrontEnd, JoinedFrontEnd, Source, fit_scaling
 from micro.tflite.graph import read
 from micro.tflite.integers import quantize_inputs

@@ -11,7 +11,8 @@ from support import build_app, invoke, read_samples_from_stdin
 import micro
 from micro.datasets import rig
 from micro.firmware import emulate as emulation
-from micro.runs.device import load_firmware, simulate
+from micro.runs.device import simulate
+from micro.runs.firmware import load_firmware
 
 pytestmark = pytest.mark.slow
 RATE = 12_800

@@ -15,7 +15,8 @@ from micro.firmware import emulate as emulation
 from micro.firmware import new_firmware
 from micro.firmware.boards import BOARDS
 from micro.monitoring import read_log
-from micro.runs.device import judge, load_firmware, simulate
+from micro.runs.device import judge, simulate
+from micro.runs.firmware import load_firmware
 from micro.runs.run_report import RunReport
 from micro.runs.start import run_pipeline
 

@@ -10,7 +10,8 @@ from support import build_app, invoke, read_samples_from_stdin
 
 import micro
 from micro.firmware import emulate as emulation
-from micro.runs.device import load_firmware, simulate
+from micro.runs.device import simulate
+from micro.runs.firmware import load_firmware
 
 RATE = 4000
 CONFIG = """

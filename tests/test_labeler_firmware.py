@@ -21,7 +21,8 @@ from micro.errors import ConversionError, RunError
 from micro.firmware import emulate as emulation
 from micro.firmware.boards import BOARDS
 from micro.firmware.project import project_files
-from micro.runs.device import Firmware, decisions, judge, load_firmware
+from micro.runs.device import decisions, judge
+from micro.runs.firmware import Firmware, load_firmware
 from micro.runs.publish import write_folder
 from micro.runs.run_report import RunReport
 from micro.signal import FrontEnd, JoinedFrontEnd, Source, fit_scaling

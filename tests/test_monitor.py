@@ -14,8 +14,9 @@ from micro.datasets import rig
 from micro.datasets.recording import windows
 from micro.monitoring import FARTHEST, read_log
 from micro.runs.baseline import calibration_features, calibration_sessions
-from micro.runs.device import judge, load_firmware, simulate
+from micro.runs.device import judge, simulate
 from micro.runs.finished import read_run
+from micro.runs.firmware import load_firmware
 from micro.runs.parameters_file import run_parameters
 
 

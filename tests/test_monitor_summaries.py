@@ -15,8 +15,9 @@ from micro.detection.detector import Status
 from micro.detection.summary import feature_part, summarized
 from micro.emission.parameters import made_for_of
 from micro.runs.baseline import calibration_sessions
-from micro.runs.device import judge, load_firmware
+from micro.runs.device import judge
 from micro.runs.finished import read_run
+from micro.runs.firmware import load_firmware
 from micro.support.files import sha256
 
 

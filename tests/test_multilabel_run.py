@@ -19,8 +19,9 @@ from micro.detection.metrics import auc
 from micro.errors import DataError
 from micro.explore.trial import try_candidate
 from micro.explore.windows import prepare_windows
-from micro.runs.device import load_firmware, simulate
+from micro.runs.device import simulate
 from micro.runs.evaluate import chip_judge, keras_label_logits
+from micro.runs.firmware import load_firmware
 from micro.runs.label_figures import figures_of_labels
 from micro.runs.own_models import load_model, load_teacher
 from micro.runs.run_report import RunReport

@@ -17,7 +17,8 @@ from micro.config import load_config, parse_config
 from micro.datasets.prepare import prepare
 from micro.errors import DataError
 from micro.firmware import emulate as emulation
-from micro.runs.device import judge, load_firmware, simulate
+from micro.runs.device import judge, simulate
+from micro.runs.firmware import load_firmware
 from micro.runs.summary import config_from_plain, plain_config
 
 CONFIG = {

@@ -18,7 +18,8 @@ from micro.datasets.recording import windows
 from micro.detection.recognizer import NO_CLASS, Recognition, Recognizer, leads, make_recognizer, recognize
 from micro.emission.recognizer import emit_recognizer
 from micro.errors import ConversionError
-from micro.runs.device import Firmware, decisions, judge
+from micro.runs.device import decisions, judge
+from micro.runs.firmware import Firmware
 from micro.signal import FrontEnd, fit_scaling
 
 HARNESS = """

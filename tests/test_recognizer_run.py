@@ -13,7 +13,8 @@ from micro.config import parse_config
 from micro.detection.recognizer import NEVER, Recognition, recognize
 from micro.firmware import emulate as emulation
 from micro.firmware.boards import BOARDS
-from micro.runs.device import judge, load_firmware, simulate
+from micro.runs.device import judge, simulate
+from micro.runs.firmware import load_firmware
 from micro.runs.score_files import FAULT
 
 RATES = {"idle": 0.0, "slow, left": 0.2, 'fast "x"': 0.7}

@@ -19,7 +19,8 @@ from micro.detection.estimator import Estimate, Estimator, half_width
 from micro.errors import ConversionError, DataError
 from micro.firmware import emulate as emulation
 from micro.firmware.boards import BOARDS
-from micro.runs.device import judge, load_firmware, simulate
+from micro.runs.device import judge, simulate
+from micro.runs.firmware import load_firmware
 from micro.runs.score_csv import to_csv
 from micro.runs.score_files import FAULT, Scored
 

@@ -17,7 +17,8 @@ from micro.detection.metrics import auc
 from micro.detection.residual import measured, taken
 from micro.errors import DataError
 from micro.firmware import emulate as emulation
-from micro.runs.device import judge, load_firmware, simulate
+from micro.runs.device import judge, simulate
+from micro.runs.firmware import load_firmware
 from micro.runs.score_files import score
 from micro.tflite.interpreter import run
 

@@ -20,7 +20,8 @@ from micro.detection.estimator import Estimate, Estimator, Estimators
 from micro.errors import ConversionError, DataError
 from micro.firmware import emulate as emulation
 from micro.firmware.boards import BOARDS
-from micro.runs.device import judge, load_firmware, simulate
+from micro.runs.device import judge, simulate
+from micro.runs.firmware import load_firmware
 from micro.runs.number_figures import half_widths, number_figures, number_row
 from micro.runs.run_report import RunReport
 from micro.runs.score_csv import to_csv
@@ -494,7 +495,7 @@ def test_several_numbers_of_several_sources_are_estimated_alike_on_a_chip(tmp_pa
 
     import micro
     from micro.firmware.project import project_files
-    from micro.runs.device import Firmware
+    from micro.runs.firmware import Firmware
     from micro.runs.publish import write_folder
     from micro.signal import FrontEnd, JoinedFrontEnd, Source
 

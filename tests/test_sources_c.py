@@ -19,7 +19,8 @@ from micro.emission.detector import emit_detector
 from micro.emission.estimator import emit_estimator
 from micro.emission.labeler import emit_labeler
 from micro.emission.recognizer import emit_recognizer
-from micro.runs.device import Firmware, decisions, judge
+from micro.runs.device import decisions, judge
+from micro.runs.firmware import Firmware
 from micro.signal import FrontEnd, JoinedFrontEnd, Source, fit_scaling
 from micro.signal.joined import streamed
 from micro.signal.joined_frames import arrivals_of

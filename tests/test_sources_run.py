@@ -19,7 +19,8 @@ from micro.detection.metrics import auc
 from micro.detection.sensor import Fault
 from micro.firmware import emulate as emulation
 from micro.firmware.boards import BOARDS
-from micro.runs.device import judge, load_firmware, simulate
+from micro.runs.device import judge, simulate
+from micro.runs.firmware import load_firmware
 from micro.runs.run_report import RunReport
 from micro.signal import FrontEnd
 from micro.signal.joined_frames import arrivals_of

@@ -13,7 +13,7 @@ from micro.config import parse_config
 from micro.detection.score import Score
 from micro.errors import RunError
 from micro.firmware import emulate as emulation
-from micro.runs.device import Firmware
+from micro.runs.firmware import Firmware
 from micro.runs.models import build
 from micro.runs.streamed import streamed_student
 from micro.signal import Hops

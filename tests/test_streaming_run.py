@@ -10,7 +10,8 @@ from test_frames_run import CONFIG, whistle, whistled
 
 import micro
 from micro.firmware import emulate as emulation
-from micro.runs.device import load_firmware, simulate
+from micro.runs.device import simulate
+from micro.runs.firmware import load_firmware
 
 # 13 rows of features a window, of which a hop adds 3: the first hop holds one row.
 STREAMED = (

@@ -17,7 +17,7 @@ from micro.detection.transcription import distance
 from micro.errors import RunError
 from micro.firmware import emulate as emulation
 from micro.firmware.boards import BOARDS
-from micro.runs.device import load_firmware
+from micro.runs.firmware import load_firmware
 from micro.runs.run_report import RunReport
 from micro.runs.text_device import load_text_firmware, load_texts
 from micro.runs.text_models import build_text, settle_unknown, split, transcribed

@@ -15,7 +15,7 @@ from micro.detection.labeler import Labeler
 from micro.detection.recognizer import Recognizer
 from micro.emission.c_text import code_cell, code_span, comment_text
 from micro.firmware.project import project_files
-from micro.runs.device import Firmware
+from micro.runs.firmware import Firmware
 from micro.runs.publish import write_folder
 from micro.signal import FrontEnd, fit_scaling
 

@@ -11,7 +11,7 @@ import micro
 from micro.config import parse_config
 from micro.datasets import rig
 from micro.datasets.prepare import prepare
-from micro.runs.device import load_firmware
+from micro.runs.firmware import load_firmware
 from micro.signal.velocity import velocity_rms
 
 RIG = {"job": "rig", "teacher": {}, "student": {}}

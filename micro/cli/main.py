@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from micro.cli import examination, models, runs, scale
+from micro.cli import examination, firmware, models, runs, scale
 from micro.cli.again import go_on
 from micro.cli.benchmark import new_benchmark
 from micro.cli.boards import boards, check
@@ -130,9 +130,9 @@ for command in (
     examination.test_run,
     examination.explain,
     examination.compare,
-    runs.new_firmware,
-    runs.update,
-    runs.emulate,
+    firmware.new_firmware,
+    firmware.update,
+    firmware.emulate,
     new_benchmark,
     scale.monitor,
     runs.sensitivity,

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-import zipfile
-import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from micro.cli.model_files import inputs_of, load_keras, load_samples
 from micro.cli.sizes import costs_of, share_of, sizes_of
 from micro.cli.terminal import as_json, print_result, tensor_line
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
     from micro.aot.weight_layout import Storage
     from micro.conversion.convert_keras import Weights
@@ -64,8 +61,8 @@ def convert(
     """
     if ram is not None and weights != "auto":
         raise ValueError("--ram chooses the weights' scales; leave --weights out")
-    loaded = _load_keras(model)
-    samples = _load_samples(calibration, _inputs_of(loaded))
+    loaded = load_keras(model)
+    samples = load_samples(calibration, inputs_of(loaded))
     converted = _quantized(loaded, model, samples, Quantization(weights, ranges, activations, bits, ram))
     from micro.support.files import write_bytes
     from micro.tflite.footprint import measure
@@ -206,7 +203,7 @@ def verify(model: str, samples: str | None, as_json: bool) -> int:
     loaded = None
     if samples is not None:
         graph = read(model)
-        loaded = _load_samples(samples, [graph.tensors[index].name for index in graph.inputs])
+        loaded = load_samples(samples, [graph.tensors[index].name for index in graph.inputs])
     parity = verify_model(model, loaded)
     if not as_json:
         click.echo(parity.verdict)
@@ -270,83 +267,3 @@ def stream(model: str, hop: int, out: str, as_json: bool) -> None:
     made = streamed(model, hop)
     kept = {name: value for name, value in dataclasses.asdict(made).items() if name != "content"}
     print_result({"file": str(made.save(out)), **kept}, as_json)
-
-
-def _load_keras(path: str) -> keras.Model:
-    """A model from a .keras file, without running code from it; ClickException with what would be right otherwise."""
-    file = Path(path)
-    if file.is_dir():
-        kind = "a SavedModel folder" if (file / "saved_model.pb").is_file() else "a folder"
-        raise click.ClickException(
-            f"{path} is {kind}, not a .keras file; rebuild the model in Keras 3, load its weights and write it with "
-            "model.save('NAME.keras')"
-        )
-    if not file.is_file():
-        raise click.ClickException(f"{path}: no such file")
-    if not zipfile.is_zipfile(file):
-        raise click.ClickException(_not_an_archive(file))
-    from micro.conversion.keras_file import load_keras
-
-    return load_keras(file)
-
-
-def _not_an_archive(file: Path) -> str:
-    """What a file is that is no .keras archive, and what to do with it."""
-    with file.open("rb") as opened:
-        head = opened.read(8)
-    if not head:
-        return f"{file} is empty"
-    if head[4:8] == b"TFL3":
-        return f"{file} is a .tflite already; keras-kd inspect, check, verify, emit and aot take it as it is"
-    if head == b"\x89HDF\r\n\x1a\n":
-        return f"{file} is an HDF5 file, not a .keras file; load it in Keras and write it with model.save('NAME.keras')"
-    return f"{file} is not a .keras file, which is a zip archive as model.save('NAME.keras') writes it"
-
-
-def _inputs_of(model: keras.Model) -> Sequence[str]:
-    """The names of a Keras model's inputs; none where it does not know."""
-    from micro.keras_graph.ends import inputs_of
-    from micro.quantize.aware import QuantizationAware
-
-    if isinstance(model, QuantizationAware):
-        return model.program.inputs_in.names
-    return inputs_of(model).names if getattr(model, "inputs", None) else ()
-
-
-def _load_samples(path: str, inputs: Sequence[str]) -> np.ndarray | dict[str, np.ndarray]:
-    """The array of an .npy, or the only one of an .npz; of several, the one named x; those of several inputs by their names."""
-    import numpy as np
-
-    file = Path(path)
-    if file.is_dir():
-        raise click.ClickException(f"{path} is a folder; an .npy or .npz file with the inputs is needed")
-    if not file.is_file():
-        raise click.ClickException(f"{path}: no such file")
-    if not file.stat().st_size:
-        raise click.ClickException(f"{path} is empty")
-    try:
-        loaded = np.load(file, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return _numbers(loaded, path)
-        with loaded as archive:
-            names = archive.files
-            if len(inputs) > 1 and set(inputs) <= set(names):
-                return {name: _numbers(archive[name], path) for name in inputs}
-            if len(inputs) < 2 and (len(names) == 1 or "x" in names):
-                return _numbers(archive["x" if "x" in names else names[0]], path)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise click.ClickException(f"{path} is not an .npy or .npz of plain arrays: {reason}") from None
-    wanted = f"the model's inputs are {', '.join(inputs)}" if len(inputs) > 1 else "name the inputs x"
-    raise click.ClickException(f"{path} holds {_listed(names)}; {wanted}")
-
-
-def _numbers(array: np.ndarray, path: str) -> np.ndarray:
-    """The array, if it holds real numbers."""
-    if array.dtype.kind not in "biuf":
-        raise click.ClickException(f"{path} holds {array.dtype} values; the model's inputs are real numbers")
-    return array
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"the arrays {', '.join(names)}" if names else "no array"

@@ -16,9 +16,10 @@ from micro.firmware.building import missing_tools as missing_tools
 from micro.firmware.operator_counts import with_operators
 from micro.firmware.project import load_windows, project_files, self_test_windows, windows_of
 from micro.firmware.text_emulate import emulate_text
-from micro.runs.device import Firmware, Judged, judge, load_firmware, observe
+from micro.runs.device import Judged, judge, observe
 from micro.runs.emulated import Emulated
 from micro.runs.finished import read_run
+from micro.runs.firmware import Firmware, load_firmware
 from micro.runs.publish import write_folder
 from micro.runs.report import with_emulated
 from micro.runs.run_report import RunReport

@@ -9,7 +9,8 @@ import numpy as np
 from micro.detection.outcome import decided
 from micro.emission.c_text import c_array
 from micro.emission.detector import spelled
-from micro.runs.device import Firmware, observe
+from micro.runs.device import observe
+from micro.runs.firmware import Firmware
 from micro.signal import Frames
 
 

@@ -36,8 +36,9 @@ from micro.firmware.text_project import text_project
 from micro.firmware.vibration import vibration_context
 from micro.program.real_time import RealTime, ring_of
 from micro.runs.baseline import SCORES, calibration_sessions
-from micro.runs.device import Firmware, faults_of, load_firmware
+from micro.runs.device import faults_of
 from micro.runs.finished import read_run
+from micro.runs.firmware import Firmware, load_firmware
 from micro.runs.publish import write_folder
 from micro.runs.real_time import real_times
 from micro.signal import Frames, JoinedFrames, JoinedFrontEnd

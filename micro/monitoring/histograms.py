@@ -21,7 +21,7 @@ from micro.monitoring.learned_rate import learned_rate
 from micro.monitoring.result import Monitoring, Options, monitoring_of
 from micro.monitoring.summaries import Summaries, read_summaries
 from micro.runs.baseline import FEATURES, calibration_features, calibration_sessions
-from micro.runs.device import load_firmware
+from micro.runs.firmware import load_firmware
 from micro.runs.run_report import RunReport
 from micro.support.files import sha256
 from micro.support.wording import counted, was

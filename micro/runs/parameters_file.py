@@ -11,8 +11,8 @@ from micro.detection.modes import NO_THRESHOLD
 from micro.detection.record import Parameters
 from micro.emission.parameters import parameters_of
 from micro.errors import RunError
-from micro.runs.device import Firmware, load_firmware, not_for_a_chip
 from micro.runs.finished import read_run
+from micro.runs.firmware import Firmware, load_firmware, not_for_a_chip
 from micro.runs.run_report import RunReport
 from micro.support.files import sha256, write_bytes
 from micro.support.wording import counted

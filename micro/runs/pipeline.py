@@ -22,8 +22,8 @@ from micro.errors import ConversionError, DataError
 from micro.runs.baseline import baseline_files
 from micro.runs.chip_report import StreamingReport
 from micro.runs.compression import Written
-from micro.runs.device import STEP, not_for_a_chip
 from micro.runs.epochs import planned_epochs
+from micro.runs.firmware import STEP, not_for_a_chip
 from micro.runs.firmware_files import (
     by_class,
     by_label,

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 
 from micro.detection.detector import Detector, Settings, make_detector
 from micro.firmware.layout import Runtime
-from micro.runs.device import Firmware
+from micro.runs.firmware import Firmware
 from micro.scikit_learn.project import files_of, write
 from micro.scikit_learn.saved import Saved, read_saved, saved_bytes
 from micro.scikit_learn.student import Recipe, scores_of, train

@@ -16,7 +16,7 @@ from micro.emission.detector import detector_files
 from micro.firmware.boards import BOARDS
 from micro.firmware.layout import FOLDER, INTERPRETER, Runtime
 from micro.firmware.project import SELF_TEST_VALUES, SELF_TEST_WINDOWS, project_files, self_test_windows
-from micro.runs.device import Firmware
+from micro.runs.firmware import Firmware
 from micro.runs.publish import write_folder
 from micro.support.files import sha256
 from micro.tflite.graph import read

@@ -16,7 +16,7 @@ from micro.conversion.converted import Converted
 from micro.detection.detector import Detector
 from micro.detection.threshold import Threshold
 from micro.errors import ModelError
-from micro.runs.device import Firmware
+from micro.runs.firmware import Firmware
 from micro.signal import FrontEnd, Scaling
 from micro.support.files import ZIP_EPOCH, array_bytes, json_bytes
 from micro.tflite.graph import read

@@ -14,8 +14,8 @@ from micro.detection.detector import LARGEST_SCORE, Detector, make_detector
 from micro.detection.score import reconstruction_score
 from micro.detection.sensor import faults
 from micro.detection.threshold import Threshold, calibrate, conformal_rank, least_rate
-from micro.runs.device import Firmware
 from micro.runs.evaluate import score_inputs
+from micro.runs.firmware import Firmware
 from micro.scikit_learn.teacher import Lesson, lesson_of
 from micro.signal import FrontEnd, fit_scaling
 from micro.support.wording import are, counted

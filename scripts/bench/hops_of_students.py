@@ -17,7 +17,7 @@ import numpy as np
 import micro
 from micro.config import Family
 from micro.firmware.emulate import emulate_firmware
-from micro.runs.device import Firmware
+from micro.runs.firmware import Firmware
 from micro.runs.models import build
 from micro.runs.streamed import streamed_student
 

@@ -21,7 +21,7 @@ from micro.detection.summary import feature_part, summarized
 from micro.detection.summary_format import largest_summary
 from micro.emission.detector import detector_files
 from micro.emission.summary import summary_files
-from micro.runs.device import Firmware
+from micro.runs.firmware import Firmware
 from micro.support.files import sha256
 from micro.tflite.graph import read
 
@@ -108,7 +108,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sizes()
     if arguments.run:
-        from micro.runs.device import load_firmware
+        from micro.runs.firmware import load_firmware
 
         module(load_firmware(arguments.run))
     drift(arguments.trials)

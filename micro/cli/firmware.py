@@ -1,0 +1,145 @@
+"""Commands that put a run on a chip: projects, parameters for devices in use, emulation."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from micro.cli.terminal import as_json, print_json
+from micro.firmware.boards import BOARDS, CORES, USUAL_CORES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from micro.firmware.layout import Runtime
+    from micro.runs.emulated import Emulated
+
+
+def real_time_lines(
+    run_folder: str, board: str | None, clock: str | None, results: Sequence[Emulated] | None = None
+) -> tuple[str, ...]:
+    """Whether a run's firmware keeps up with its sensor, a line for each board or core; `results` in place of its report's."""
+    from micro.runs.finished import read_run
+    from micro.runs.real_time import real_times
+    from micro.targets.units import parse_clock
+
+    mhz = None if clock is None else parse_clock(clock, "--clock")
+    return tuple(map(str, real_times(*read_run(Path(run_folder)), results, board, mhz)))
+
+
+@click.command("new-firmware", short_help="Write a firmware project for a board")
+@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.option("--board", required=True, type=click.Choice(BOARDS), help="What the project is for.")
+@click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder to create.")
+@click.option("--runtime", type=click.Choice(("static", "tflm")), default="static", show_default=True)
+@click.option("--windows", type=click.IntRange(1), help="Test windows in the self-test. [default: 4, fewer if long]")
+@click.option(
+    "--chip", help="A board of `keras-kd boards`, to say whether it keeps up with the sensor; the config's by default."
+)
+@click.option("--clock", help="The chip's clock, such as 64MHz; its highest by default.")
+@as_json
+def new_firmware(
+    run_folder: str,
+    board: str,
+    out: str,
+    runtime: Runtime,
+    windows: int | None,
+    chip: str | None,
+    clock: str | None,
+    as_json: bool,
+) -> None:
+    """Write a firmware project of a finished RUN: front end, model, detector, recognizer, estimator or predictor, sensor,
+    self-test.
+
+    \b
+    Example:
+      keras-kd new-firmware runs/pump --board esp-idf --out pump-firmware
+      keras-kd new-firmware runs/pump --board zephyr --chip nrf52840 --clock 32MHz --out pump-firmware
+    """
+    from micro.firmware import new_firmware as write_project
+
+    paths = write_project(run_folder, out, board, runtime=runtime, windows=windows, chip=chip, clock=clock)
+    if as_json:
+        print_json({"files": [str(path) for path in paths]})
+    else:
+        click.echo(f"wrote {len(paths)} files; go on with {Path(out) / 'README.md'}")
+        for line in real_time_lines(run_folder, chip, clock):
+            click.echo(line)
+
+
+@click.command(short_help="Write new parameters for devices in use")
+@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.option("--from", "old", required=True, type=click.Path(file_okay=False), help="Run that their firmware is from.")
+@click.option("--out", required=True, type=click.Path(dir_okay=False), help="File to write.")
+@click.option("--counter", type=click.IntRange(0, 2**32 - 1), help="Number of the record. [default: recalibrations]")
+@as_json
+def update(run_folder: str, old: str, out: str, counter: int | None, as_json: bool) -> None:
+    """Write a record of RUN's threshold and scaling for devices whose firmware was made from another run, OLD.
+
+    A device takes it without new firmware: NAME_slots_install of NAME_record.h. Model, front end and score must be the same.
+
+    \b
+    Example:
+      keras-kd update runs/pump-7 --from runs/pump --out pump-7.bin
+    """
+    from micro.runs.parameters_file import update_parameters
+
+    written = update_parameters(run_folder, old, out, counter)
+    if as_json:
+        print_json({**dataclasses.asdict(written), "path": str(written.path)})
+    else:
+        click.echo(f"wrote {written.path}, record {written.counter}: {written.says}")
+
+
+@click.command(short_help="Run the firmware on Cortex-M in QEMU")
+@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.option(
+    "--core", "cores", multiple=True, type=click.Choice(CORES), help="Repeat for several; m0, m4f and m33 by default."
+)
+@click.option(
+    "--board", help="A board of `keras-kd boards`, to say whether it keeps up with the sensor; the config's by default."
+)
+@click.option("--clock", help="Its clock, such as 64MHz; the board's highest by default, or 64MHz without a board.")
+@as_json
+def emulate(run_folder: str, cores: tuple[str, ...], board: str | None, clock: str | None, as_json: bool) -> int:
+    """Build a finished RUN's firmware for Cortex-M, run it in QEMU on the run's test vectors, and add the result to its report.
+
+    The instructions of each operator of the model are counted as well, and stand beside the estimate of `keras-kd inspect`.
+    A line says whether the firmware keeps up with its sensor, on the board or on each core at that clock. Exit code 1 if any
+    feature, output, score or alarm differs from Python's.
+
+    \b
+    Example:
+      keras-kd emulate runs/pump --core m4f
+      keras-kd emulate runs/pump --board nrf52840 --clock 32MHz
+    """
+    from micro.cli.report_tables import operators_table
+    from micro.firmware.emulate import add_to_report
+    from micro.firmware.emulate import emulate as emulate_run
+
+    real_time_lines(run_folder, board, clock)  # what is wrong of them is said before minutes have passed
+    results = emulate_run(run_folder, cores or USUAL_CORES)
+    lines = real_time_lines(run_folder, board, clock, results)
+    add_to_report(run_folder, results, lines)
+    for core in cores or USUAL_CORES:
+        if core not in {result.core for result in results}:
+            click.echo(f"{core}: left out, as the program takes more memory than that machine has", err=True)
+    if as_json:
+        print_json([{**dataclasses.asdict(result), "real_time": lines} for result in results])
+    for line in () if as_json else lines:
+        click.echo(line)
+    for result in () if as_json else results:
+        said = "all as in Python" if result.equal else "NOT as in Python"
+        took = f"{result.front_end_instructions:,} for features, {result.inference_instructions:,} for the model"
+        click.echo(
+            f"{result.core}: {result.windows} windows, {said}; {result.flash:,} bytes of flash, {result.ram:,} of RAM; "
+            f"instructions a window: {took}"
+        )
+    if not as_json:
+        from rich.console import Console
+
+        Console(width=None if Console().is_terminal else 130).print(operators_table(results))
+    return 0 if all(result.equal for result in results) else 1
