@@ -193,7 +193,7 @@ def firmwares():
         "margin": detector(FIXED_FRAMES, "margin"),
         "residual": detector(FRAMES, "residual", **LIMITS),
         "residual_raw": detector(RAW, "residual"),
-        "filtered": detector(FILTERED, "reconstruction", **LIMITS),
+        "filtered": replace(detector(FILTERED, "reconstruction", **LIMITS), diagnosis=DIAGNOSING),
         "filtered_frames": stage(FIXED_FILTERED, 3, Labeler(0.1, 3, ("a", "b", "c"), (3, -5, 2), **HITS, **FIXED_LIMITS)),
         "joined": detector(JOINED, "reconstruction", **HITS),
         "picture": stage(PICTURE, 3, Recognizer(0.1, ("a", "b", "c"), (3, 5, 2))),

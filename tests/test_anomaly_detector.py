@@ -179,6 +179,10 @@ def test_what_is_no_saved_detector_is_refused(fitted, damage, tmp_path):
         ({"batch_size": 0}, "batch_size must be an integer of at least 1, got 0"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),
         ({"front_end": "spectrum"}, "front_end must be a micro.FrontEnd, got str"),
+        (
+            {"front_end": micro.FrontEnd("spectrum", 64, 64, 1, 1000.0, bands=4, decimate=2)},
+            "decimate and filter are for streams",
+        ),
         ({"teacher": random.Random()}, "teacher must be a detector of scikit-learn or PyOD.*got Random"),
         ({"front_end": micro.FrontEnd("moments", 64, 32)}, r"X must have the shape \(n, 64, 1\).*got \(40, 5\)"),
     ],

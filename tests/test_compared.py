@@ -63,7 +63,7 @@ def test_a_real_difference_is_told_from_chance_and_none_is_not(report):
 def test_few_or_other_recordings_are_not_compared(report):
     rng = np.random.default_rng(2)
     few = difference(report, kept(rng, 1.0, 8), kept(rng, 5.0, 8), None)
-    assert "too few recordings to tell that from chance" in few.says
+    assert "of a state, and 5 are needed to tell that from chance" in few.says
     assert not few.sure
     assert difference(report, kept(rng, 1.0), kept(rng, 1.0), {"elsewhere"}) is None
     assert difference(report, kept(rng, 1.0), kept(rng, 1.0), {"r0", "r2"}) is None  # healthy ones alone
@@ -103,7 +103,7 @@ def test_runs_stand_side_by_side_with_what_differs_alone(two):
     assert found.same_data is True
     assert found.data == ()
     assert found.pairs[0].difference.difference == 0
-    assert "too few recordings to tell that from chance" in found.pairs[0].says  # four are healthy
+    assert "of a state, and 5 are needed to tell that from chance" in found.pairs[0].says  # four are healthy
     assert not any(row.differs for row in (*found.sizes, *found.metrics, *found.thresholds))
     typed = invoke("compare", *two)
     assert typed.exit_code == 0, typed.output

@@ -59,6 +59,10 @@ def test_features_have_their_channel_band_and_statistic():
     ]
     assert len(names) == front_end.shape[-1] == 10
     assert {each.channel for each in names[5:]} == {"c"}
+    by_order = FrontEnd(
+        "spectrum", 64, 64, 3, 400.0, bands=2, low=0.5, high=3.0, orders="channel", slowest=900, fastest=1500
+    )
+    assert [each.channel for each in features_of(by_order, ("x", "y", "rpm"))] == ["x", "x", "y", "y"]
     assert features_of(FrontEnd("raw", window=8, hop=8, channels=2), ("x", "y")) == [
         Feature("x", "samples", ""),
         Feature("y", "samples", ""),

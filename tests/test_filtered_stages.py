@@ -197,11 +197,11 @@ def test_a_window_has_the_faults_of_its_own_samples_alone(built, name):
 @pytest.mark.parametrize(
     ("front_end", "parts", "samples", "counts"),
     [
-        (FrontEnd("raw", 4096, 4096, decimate=16), 1, "(4096 * PUMP_DECIMATE)", ("uint32_t", "uint32_t")),
-        (FrontEnd("raw", 4096, 4096, 3, decimate=8), 1, "(4096 * PUMP_DECIMATE)", ("uint16_t", "uint32_t")),
-        (SHAPES, 5, "(5 * PUMP_DECIMATE)", ("uint16_t", "uint16_t")),
+        (FrontEnd("raw", 4096, 4096, decimate=16), 1, "((uint32_t)4096 * PUMP_DECIMATE)", ("uint32_t", "uint32_t")),
+        (FrontEnd("raw", 4096, 4096, 3, decimate=8), 1, "((uint32_t)4096 * PUMP_DECIMATE)", ("uint16_t", "uint32_t")),
+        (SHAPES, 5, "((uint32_t)5 * PUMP_DECIMATE)", ("uint16_t", "uint16_t")),
         (ALONE, 64, "1", ("uint16_t", "uint16_t")),
-        (FRAMES, 3 + 3, "(PUMP_FRAME_HOP * PUMP_DECIMATE)", ("uint16_t", "uint16_t")),
+        (FRAMES, 3 + 3, "((uint32_t)PUMP_FRAME_HOP * PUMP_DECIMATE)", ("uint16_t", "uint16_t")),
         (replace(FRAMES, decimate=1), 3 + 3, "PUMP_FRAME_HOP", ("uint16_t", "uint16_t")),
         (FrontEnd("raw", 4096, 4096), None, "", ("uint16_t", "uint16_t")),
     ],

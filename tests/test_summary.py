@@ -361,3 +361,9 @@ def test_bytes_of_no_device_are_refused_by_name():
             content[rng.integers(len(content))] = rng.integers(256)
         with contextlib.suppress(micro.DataError):
             assert Summary.from_bytes(bytes(content)).to_bytes() == content
+
+
+def test_a_detector_with_operating_modes_has_no_summaries():
+    modes = emitted_c.firmwares()["modes"]
+    with pytest.raises(micro.ConversionError, match="one for each operating mode"):
+        summary_files(modes.front_end, modes.decider, sha256(modes.tflite), "pump")

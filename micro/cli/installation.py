@@ -37,6 +37,7 @@ EXTRAS = {
     "track": "training logs",
     "tdms": ".tdms files",
     "mdf": ".mf4 and .mdf files",
+    "studio": "studio, in the browser",
 }
 # A tool, what it is for, and how it is had on Debian and Ubuntu, or where it comes from.
 TOOLS = {

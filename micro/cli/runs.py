@@ -141,7 +141,7 @@ def score(
     """
     from micro.runs.score_csv import to_csv
     from micro.runs.score_files import score_noted
-    from micro.runs.score_words import estimated_spans, labels_said
+    from micro.runs.score_words import estimated_spans, labels_said, not_judged
     from micro.runs.text_scores import is_text
     from micro.support.files import write_bytes
 
@@ -152,14 +152,15 @@ def score(
         return
     scores = score_noted(run_folder, files, channel=channel)
     scored = scores.windows
-    for note in scores.notes:
+    for note in (*scores.notes, *not_judged(scored)):
         click.echo(f"Note: {note}", err=True)
     if page is not None:
         from micro.runs.finished import read_run
         from micro.runs.score_page import render_scores
 
-        threshold = read_run(Path(run_folder))[0].threshold
-        write_bytes(page, render_scores(run_folder, scored, scores.notes, threshold))
+        threshold = read_run(Path(run_folder))[0].common_threshold
+        written = write_bytes(page, render_scores(run_folder, scored, scores.notes, threshold))
+        click.echo(f"Page: {written}", err=True)
     if as_json:
         print_json([dataclasses.asdict(window) for window in scored])
     elif out is None:

@@ -101,6 +101,8 @@ class FeaturesConfig(Section):
         self.model_copy(update={"low": 0.0, **dict.fromkeys(without)}).front_end(1, 1e3)
         if (self.orders == "channel") != (self.speed_column is not None):
             raise ValueError("orders = 'channel' takes the speed in RPM from speed_column, which is for nothing else")
+        if self.orders is not None and self.filters:
+            raise ValueError("orders are for samples as they are: leave out decimate and filter, or orders")
         if self.orders is not None and (self.slowest is None or self.fastest is None):
             raise ValueError("orders need a range of speeds: slowest and fastest, in RPM")
         if self.arithmetic == "fixed" and self.full_scale is None:

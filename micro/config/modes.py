@@ -40,6 +40,7 @@ def require_modes_fit(
     sources: tuple[SourceConfig, ...],
     int8: bool,
     learns: bool,
+    rpm_column: str | None,
 ) -> None:
     """ValueError for what has no operating modes: other data than tables, several sources, filtered samples, folds, a student
     not int8, and a detector that learns its machine."""
@@ -66,4 +67,8 @@ def require_modes_fit(
             raise ValueError(f"modes.column and data.{what} are both {modes.column!r}")
     if modes.column in (*data.columns, *data.predict):
         raise ValueError(f"modes.column {modes.column!r} is no channel of the model: leave it out of data.columns")
+    if rpm_column == modes.column:
+        raise ValueError(
+            f"bearing.rpm_column must be a channel of the model, and modes.column {modes.column!r} is none: give bearing.rpm"
+        )
     modes.ranges(features.arithmetic)

@@ -148,7 +148,8 @@ class Config(Section):
         if self.modes is not None:
             learns = self.commissioning is not None
             int8 = all(stage.activations == "int8" for stage in self.compress if isinstance(stage, QuantizeStage))
-            require_modes_fit(self.modes, self.task, self.data, self.features, self.sources, int8, learns)
+            rpm_column = None if self.bearing is None else self.bearing.rpm_column
+            require_modes_fit(self.modes, self.task, self.data, self.features, self.sources, int8, learns, rpm_column)
         self._of_text()
         return self
 

@@ -61,5 +61,7 @@ def not_judged(modes: Sequence[np.ndarray]) -> list[str]:
     for mode, why in ((OFF, "in which the machine is off"), (UNKNOWN, "of unknown operating mode")):
         count = int((found == mode).sum())
         if count:
-            said.append(f"{counted(count, 'window')} {why} {was(count)} left out of training, threshold and test.")
+            said.append(
+                f"{count:,} of {counted(len(found), 'window')} {why} {was(count)} left out of training, threshold and test."
+            )
     return said

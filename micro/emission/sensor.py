@@ -83,7 +83,7 @@ def _parts(front_end: AnyFrontEnd, upper: str, looks: bool) -> dict[str, Any]:
     counts = "uint16_t" if samples * front_end.channels < 2**16 else "uint32_t"
     return {
         "parts": parts if looks else None,
-        "part_samples": text if front_end.decimate == 1 else f"({text} * {upper}_DECIMATE)",
+        "part_samples": text if front_end.decimate == 1 else f"((uint32_t){text} * {upper}_DECIMATE)",
         "filled_count": "uint16_t" if samples < 2**16 else "uint32_t",
         "part_count": counts,
     }

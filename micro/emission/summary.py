@@ -45,7 +45,8 @@ def emit_summary(
     Returns: the paths written.
 
     Raises:
-        ConversionError: For a detector of a classifier's margin, whose scores are compared with no baseline.
+        ConversionError: For a detector of a classifier's margin, whose scores are compared with no baseline, and for one with
+            operating modes.
 
     Examples:
         >>> front_end = micro.FrontEnd("envelope", window=64, hop=32, envelope_bands=4)
@@ -79,6 +80,8 @@ def summary_files(
         raise ConversionError(
             "a classifier's margin is no anomaly score, and no baseline is kept to compare summaries with"
         )
+    if detector.modes is not None:
+        raise ConversionError("a summary has one threshold, and this detector has one for each operating mode")
     further = sources_context(front_end.whole if isinstance(front_end, Hops) else front_end, name)
     learns = commissioning is not None
     faults = [*FAULTS, *([SOURCE_FAULT] if further["further"] else [])]

@@ -23,6 +23,7 @@ from micro.examination.classes import (
     labeler_figures,
 )
 from micro.examination.labeled import (
+    LEARNS,
     Labeling,
     Truth,
     is_normal,
@@ -49,7 +50,7 @@ class Examined:
         run: The run's folder.
         files: Names of the files.
         labels: In words where labels are from.
-        threshold: Of the detector, in real units.
+        threshold: Of the detector, in real units; None where it has one for each operating mode.
         watched: Of a detector, its windows.
         notes: Sentences on what was left out and on what figures do not say.
     """
@@ -107,6 +108,8 @@ def examine(
     if isinstance(given.config.data, LabelsData):
         return _labels(given, by_file, labeling, timing, notes)
     names = given.report.data.class_names
+    if given.report.commissioning is not None:
+        notes = (*notes, LEARNS)
     detects = given.report.threshold is not None or any(row.alarm is not None for row in scored)
     truth = truth_of(given, labeling, detects=not names)
     classifier, detector = None, None
@@ -132,7 +135,7 @@ def examine(
         detector,
         classifier,
         None,
-        given.report.threshold,
+        given.report.common_threshold,
         timing,
         watched,
         _spans(truth, words) if detects else {},

@@ -16,8 +16,10 @@ from micro.errors import RunError
 from micro.examination.contributions import SUMS, shapley, summands
 from micro.examination.examine import timing_of
 from micro.examination.features import Feature, features_of, players
+from micro.examination.labeled import LEARNS
 from micro.runs.evaluate import run_inputs
 from micro.runs.score_files import Scored, ToScore, read_to_score, score_read
+from micro.runs.score_words import not_judged
 from micro.runs.student_scores import Student, load_student, observed
 from micro.runs.text_scores import is_text
 from micro.support.wording import counted
@@ -124,6 +126,9 @@ def explain(run_folder: str | Path, file: str | Path, *, channel: str | None = N
             f"{run_folder}: the student is not int8, so its score is not the firmware's; keras-kd explain needs that"
         )
     scored, notes = score_read(given)
+    if given.report.commissioning is not None:
+        notes = (*notes, LEARNS)
+    notes = (*notes, *not_judged(scored))
     inputs, outputs = _observed(given, student)
     names = tuple(features_of(given.features, report.data.channels, report.data.sources))
     if isinstance(student.decider, Detector) and student.decider.score.kind in SUMS:
@@ -188,7 +193,7 @@ def _by_summands(
         str(given.folder),
         next(iter(given.paths)),
         "summands",
-        given.report.threshold,
+        given.report.common_threshold,
         tuple(found),
         names,
         _begins(scored),
@@ -272,7 +277,7 @@ def _by_shapley(
         str(given.folder),
         next(iter(given.paths)),
         "shapley",
-        given.report.threshold,
+        given.report.common_threshold,
         tuple(found),
         (),
         _begins(scored),

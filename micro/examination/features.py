@@ -47,9 +47,9 @@ def _of_one(front_end: FrontEnd, channels: Sequence[str]) -> list[Feature]:
     if front_end.kinds == ("raw",):
         return [Feature(channel, SAMPLES, "") for channel in channels]
     names = list(front_end.frame_names)
-    if front_end.channels > 1:
+    if front_end.measured > 1:
         names = [name.split(": ", 1)[1] for name in names]
-    each = len(names) // front_end.channels
+    each = len(names) // front_end.measured
     return [Feature(channels[place // each], *name.split(" ", 1)) for place, name in enumerate(names)]
 
 

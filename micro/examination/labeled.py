@@ -24,6 +24,13 @@ from micro.support.wording import listed
 NORMAL = ("0", "normal", "healthy")
 
 
+# Said of a run with [commissioning].
+LEARNS = (
+    "The run has [commissioning]: each device learns a scaling and a threshold of its own, so that these figures are of the "
+    "run's, and not of what a device decides."
+)
+
+
 @dataclass(frozen=True)
 class Stretch:
     """From `start` to before `end`, in seconds since a file's first row, it is what `label` says; '' where not known."""
@@ -81,20 +88,25 @@ def truth_of(given: ToScore, labeling: Labeling, *, detects: bool) -> Truth:
     """
     if labeling.events is not None:
         marked = read_intervals(labeling.events, list(given.paths))
-        outside = "normal" if detects else ""
+        outside = _healthy_word(given, labeling) if detects else ""
         return Truth(
             {name: _filled(marked.get(name, ()), outside) for name in given.paths}, f"events in {labeling.events.name}"
         )
     column = labeling.column or getattr(given.config.data, "label_column", None)
     whole = _patterned(given, labeling, config_too=column is None)
+    if len(whole) == len(given.paths):
+        return Truth(whole, "patterns of files")
     if column is not None:
         read = {name: _of_column(path, column, given) for name, path in given.paths.items() if name not in whole}
         return Truth({**whole, **read}, f"column {column!r}")
-    if len(whole) == len(given.paths):
-        return Truth(whole, "patterns of files")
     others = {name: path for name, path in given.paths.items() if name not in whole}
     by_folder = _by_folder(others, given, labeling, detects)
     return Truth({**whole, **by_folder}, "the folders that files lie in")
+
+
+def _healthy_word(given: ToScore, labeling: Labeling) -> str:
+    """What a file is labeled where something other than its labels says that it is healthy."""
+    return next(iter(normal_words(given.config, labeling)), "normal")
 
 
 def _filled(marked: Iterable[object], outside: str) -> tuple[Stretch, ...]:
@@ -142,10 +154,11 @@ def _patterned(given: ToScore, labeling: Labeling, *, config_too: bool) -> dict[
         DataError: For a file that patterns of two labels match.
     """
     data = given.config.data
-    typed = [(pattern, "normal") for pattern in labeling.healthy] + [(pattern, "faulty") for pattern in labeling.faulty]
+    healthy = _healthy_word(given, labeling)
+    typed = [(pattern, healthy) for pattern in labeling.healthy] + [(pattern, "faulty") for pattern in labeling.faulty]
     own: list[tuple[str, str]] = []
     if isinstance(data, TableData) and config_too:
-        of_config = (("normal", data.healthy_files), ("faulty", data.faulty_files), ("faulty", data.known_faults))
+        of_config = ((healthy, data.healthy_files), ("faulty", data.faulty_files), ("faulty", data.known_faults))
         own = [(pattern, label) for label, each in of_config for pattern in each if not _takes_all(pattern)]
     if isinstance(data, ClassesData) and config_too:
         own = [(pattern, label) for label, each in data.classes.items() for pattern in each]

@@ -9,6 +9,7 @@ import numpy as np
 
 from micro.runs.kept_scores import KeptScores
 from micro.runs.run_report import RunReport
+from micro.support.wording import counted
 
 # Resampled sets of recordings, and the fewest recordings of each state that say something.
 RESAMPLED, FEWEST = 1000, 5
@@ -77,20 +78,21 @@ def difference(
         return None
     low, high = (float(end) for end in np.percentile(found, [2.5, 97.5]))
     chance = min(1.0, 2 * (min(int((found <= 0).sum()), int((found >= 0).sum())) + 1) / (len(found) + 1))
-    few = min(_of_states(one, kept) if report.task == "anomaly" else (len(kept),)) < FEWEST
+    fewest = min(_of_states(one, kept) if report.task == "anomaly" else (len(kept),))
+    few = fewest < FEWEST
     sure = not few and (low > 0 or high < 0)
     name = NAMES[report.task]
-    says = _says(name, second - first, (low, high), len(kept), few, sure)
+    says = _says(name, second - first, (low, high), len(kept), fewest, sure)
     return Difference(name, first, second, second - first, low, high, chance, len(kept), sure, says)
 
 
-def _says(name: str, found: float, ends: tuple[float, float], recordings: int, few: bool, sure: bool) -> str:
+def _says(name: str, found: float, ends: tuple[float, float], recordings: int, fewest: int, sure: bool) -> str:
     """The difference in words."""
     said = (
         f"{name} {found:+.4f} on the {recordings} recordings that both tested, {ends[0]:+.4f} to {ends[1]:+.4f} at 95 %"
     )
-    if few:
-        return f"{said}: too few recordings to tell that from chance"
+    if fewest < FEWEST:
+        return f"{said}: {counted(fewest, 'recording')} of a state, and {FEWEST} are needed to tell that from chance"
     return f"{said}: {'more than chance' if sure else 'no more than chance'}"
 
 

@@ -43,5 +43,7 @@ def _speeds(firmware: Firmware, count: int) -> tuple[list[str], np.ndarray | Non
     modes = getattr(firmware.decider, "modes", None)
     if modes is None:
         return [], None
-    taken = [modes.ranges.every[n % len(modes.ranges.every)] for n in range(count)]
+    # One that is judged stands first: of a single window all is compared.
+    every = (modes.first, *(each for each in modes.ranges.every if each != modes.first))
+    taken = [every[n % len(every)] for n in range(count)]
     return [spelled(modes.ranges, modes.ranges.middle(mode)) for mode in taken], np.array(taken)

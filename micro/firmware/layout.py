@@ -68,10 +68,11 @@ def assembled(
         own = {"machine": machine, "inside": _inside(folder, path)}
         source = (replaced or {}).get(template, template)
         around[path.format(name=name)] = render(source, {**whole, **own}, FOLDER).encode()
-    # Examples read no speed.
+    # Examples read no speed, for modes or for bands in orders.
     if (
         not context.get("image_size")
         and not context.get("modes")
+        and not context.get("speed_channel")
         and context["stage"] not in ("predictor", "benchmark")
     ):
         around |= {

@@ -286,6 +286,7 @@ def _context(
         "channel_names": channels[0] if channels else (),
         **_sources(firmware, samples, name, channels[1:]),
         "decimate": front_end.decimate,
+        "speed_channel": getattr(front_end, "orders", None) == "channel",
         "sample_rate": front_end.sample_rate,
         "machines": MACHINES,
         "windows": len(frames),

@@ -60,6 +60,10 @@ def monitor(
     if report.threshold is None:
         raise RunError(f"{folder} is a run of task {report.task!r}: it has no threshold to monitor")
     options: Options = {"false_alarm_rate": false_alarm_rate, "every": every, "recent": recent}
+    if report.detector is not None and report.detector.modes is not None:
+        raise RunError(
+            f"{folder} has a threshold for each operating mode, which a log does not tell: it is not monitored"
+        )
     if holds_summaries(Path(log)):
         if device is not None:
             raise DataError(f"{log} holds summaries, which name no device: write a file for each, without --device")
@@ -68,10 +72,6 @@ def monitor(
         raise RunError(
             f"{folder} has [commissioning]: each device learns a scaling and a threshold of its own, so that the "
             "scores of a log cannot be compared with those of the run; give the device's summaries, which tell its threshold"
-        )
-    if report.detector is not None and report.detector.modes is not None:
-        raise RunError(
-            f"{folder} has a threshold for each operating mode, which a log does not tell: it is not monitored"
         )
     reference = calibration_sessions(folder)
     read, known = _read(log, report, reference, every, device)

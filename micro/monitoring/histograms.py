@@ -11,7 +11,7 @@ import numpy as np
 from micro.detection.detector import Detector, in_units
 from micro.detection.drift import alarm_chance, smallest_change, watch_histograms
 from micro.detection.permutation import Statistic, histogram_distances, histogram_medians
-from micro.detection.score_bins import LARGEST, above, bounds_of, counts_of
+from micro.detection.score_bins import BINS, LARGEST, above, bounds_of, counts_of
 from micro.detection.summary import Summary
 from micro.detection.threshold import Threshold, conformal_rank
 from micro.emission.parameters import made_for_of
@@ -186,17 +186,17 @@ def _periods(each: Sequence[Summary], starts: set[int], block: int) -> tuple[Per
     counts: list[np.ndarray] = []
     means: list[np.ndarray | None] = []
     waiting: list[Summary] = []
-    left_out = 0
+    held = left_out = 0
     for place, one in enumerate(each):
         if place in starts:
-            left_out += sum(summary.windows for summary in waiting)
-            waiting = []
+            left_out, waiting, held = left_out + held, [], 0
         waiting.append(one)
-        if sum(summary.windows for summary in waiting) >= block:
+        held += one.windows
+        if held >= block:
             counts.append(np.sum([summary.bins for summary in waiting], axis=0))
             means.append(_joined_means(waiting))
-            waiting = []
-    left_out += sum(summary.windows for summary in waiting)
+            waiting, held = [], 0
+    left_out += held
     notes = []
     if left_out:
         notes.append(
@@ -209,7 +209,7 @@ def _periods(each: Sequence[Summary], starts: set[int], block: int) -> tuple[Per
     if whole and len(whole) < len(means):
         notes.append(f"features of {counted(len(means) - len(whole), 'period')} are missing, so that none are compared")
     features = np.stack(whole) if whole and len(whole) == len(means) else None
-    return Periods(np.array(counts, np.int64).reshape(len(counts), -1), features), notes
+    return Periods(np.array(counts, np.int64).reshape(len(counts), BINS), features), notes
 
 
 def _joined_means(each: Sequence[Summary]) -> np.ndarray | None:

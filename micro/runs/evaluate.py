@@ -298,7 +298,7 @@ def _names(features: FrontEnd, channels: tuple[str, ...]) -> tuple[str, ...]:
     """A name for each feature of a frame, those of samples as they are the channels'."""
     if features.kinds == ("raw",):
         return channels
-    if len(channels) == 1:
+    if features.measured == 1:
         return features.frame_names
     pairs = (name.split(": ", 1) for name in features.frame_names)
     return tuple(f"{channels[int(channel.removeprefix('channel '))]}: {what}" for channel, what in pairs)

@@ -101,9 +101,13 @@ def data_digests(config: Config) -> dict[str, str]:
     if not patterns:
         return {SIMULATED: sha256(json_bytes([data.model_dump(mode="json"), config.seed]))}
     found: dict[str, str] = {}
-    for each in (patterns, getattr(data, "unlabeled_files", ())):
+    folder = getattr(data, "folder", ".")
+    intervals = getattr(data, "intervals", None)
+    if intervals is not None and (digest := _digest(Path(folder, intervals))) is not None:
+        found[f"intervals: {intervals}"] = digest
+    for each in (patterns, getattr(data, "unlabeled_files", ()), *(source.files for source in config.sources)):
         try:
-            named = find_files(each, getattr(data, "folder", ".")) if each else {}
+            named = find_files(each, folder) if each else {}
         except DataError:
             continue
         for path, name in named.items():

@@ -220,6 +220,11 @@ class RunReport(Part):
         )
 
     @property
+    def common_threshold(self) -> float | None:
+        """The threshold that decides on every window; None where there is none, or one for each operating mode."""
+        return None if self.by_mode else self.threshold
+
+    @property
     def trained_threshold(self) -> float:
         """The threshold that a detector's run was trained with, whatever recalibrations it has been through."""
         if self.recalibration is not None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
-from micro.runs.score_files import Scored
+from micro.runs.score_files import FAULT, NOT_JUDGED, Scored
+from micro.support.wording import counted, was
+
+REASONS = (FAULT, *NOT_JUDGED.values())
 
 
 def estimated_spans(scored: Sequence[Scored]) -> str:
@@ -30,3 +34,12 @@ def labels_said(scored: Sequence[Scored]) -> str:
                 counts[name] += 1
     what = "reported after" if is_reported else "likelier than not in"
     return ", ".join(f"{name} {what} {count}" for name, count in counts.items())
+
+
+def not_judged(scored: Sequence[Scored]) -> list[str]:
+    """A sentence for each reason why windows were not judged: a fault of the sensor, a machine that is off, an unknown mode."""
+    counts = Counter(window.result for window in scored if window.result in REASONS)
+    return [
+        f"{count:,} of {counted(len(scored), 'window')} {was(count)} not judged: {why}."
+        for why, count in counts.items()
+    ]

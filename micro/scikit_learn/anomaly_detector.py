@@ -229,6 +229,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate!r}")
         if self.front_end is not None and not isinstance(self.front_end, FrontEnd):
             raise ValueError(f"front_end must be a micro.FrontEnd, got {type(self.front_end).__name__}")
+        if self.front_end is not None and self.front_end.conditioning.changes:
+            raise ValueError(
+                "front_end: rows of X are windows, and decimate and filter are for streams; filter samples before windows are "
+                "cut, or use keras-kd run"
+            )
         require_teacher(self.teacher)
 
     def _recipe(self) -> Recipe:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import signal
-from scipy.ndimage import median_filter
 
 # Multiples of the shaft's frequency that are summed.
 MULTIPLES = 10
@@ -64,6 +62,9 @@ def estimate_speed(samples: np.ndarray, sample_rate: float, low: float, high: fl
         >>> abs(speed.rpm - 1770) < 3, speed.sure
         (True, True)
     """
+    from scipy import signal
+    from scipy.ndimage import median_filter
+
     samples = np.asarray(samples, np.float64).reshape(-1)
     if not 0 < low < high < 2 * low:
         raise ValueError(f"the range of speeds must be from low to below twice low, got {low:g} to {high:g} RPM")

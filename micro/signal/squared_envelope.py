@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import signal
 
 
 class Band(NamedTuple):
@@ -64,6 +63,8 @@ def envelope_spectrum(envelope: np.ndarray, rate: float, resolution: float) -> t
     Returns:
         Frequencies in Hz and power, both (bins,).
     """
+    from scipy import signal
+
     length = min(round(rate / resolution), len(envelope))
     frequencies, power = signal.welch(
         envelope / max(envelope.mean(), 1e-300), rate, "hann", length, length // 2, detrend="constant"

@@ -17,7 +17,9 @@ POLICY = (
     "frame-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 )
 # A run's own report: its styles stand in it, it runs no script, and it reaches nothing.
-REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+REPORT_POLICY = (
+    "sandbox allow-downloads; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+)
 NOT_ALLOWED = "This address needs the studio's token: open the address that `keras-kd studio` has printed."
 
 

@@ -36,6 +36,10 @@ STOPPED = (130, 143, 137)
 ANSWERED = (0, 1, 3)
 # What a page shows of what a job printed, in bytes.
 MOST_PRINTED = 64 * 1024
+# Held while jobs are started.
+STARTING = ".starting.lock"
+# The exit code of a command that a shell cannot run.
+CANNOT_START = 126
 
 
 @dataclass(frozen=True)
@@ -115,21 +119,28 @@ def add(space: Workspace, words: Sequence[str], about: str) -> Job:
 
 def start_waiting(space: Workspace) -> None:
     """Start what waits: light work at once, of heavy work the oldest when no other runs."""
-    with FileLock(space.jobs / ".starting.lock"):
+    with FileLock(space.jobs / STARTING):
         jobs = all_jobs(space)
         busy = any(job.state == "running" and job.kind in HEAVY for job in jobs)
         for job in reversed(jobs):
             if job.state == "waiting" and not (busy and job.kind in HEAVY):
-                _start(space, job)
+                try:
+                    _start(space, job)
+                except (OSError, ValueError) as error:
+                    write_bytes(_file(space, job.id, "log"), f"Error: it cannot be started: {error}\n".encode())
+                    _note_end(space, job, CANNOT_START)
+                    continue
                 busy = busy or job.kind in HEAVY
 
 
 def stop(space: Workspace, name: str, *, kill: bool = False) -> None:
     """Interrupt a job as Ctrl-C does, or end it at once; one that waits does not begin."""
-    job = job_of(space, name)
-    if job.state == "waiting":
-        _note_end(space, job, 130)
-    elif job.state == "running" and job.pid is not None:
+    with FileLock(space.jobs / STARTING):  # so that it does not begin meanwhile
+        job = job_of(space, name)
+        if job.state == "waiting":
+            _note_end(space, job, 130)
+            return
+    if job.state == "running" and job.pid is not None:
         os.killpg(job.pid, signal.SIGKILL if kill else signal.SIGINT)
         if kill:
             _note_end(space, job, 137)
@@ -193,7 +204,7 @@ def _read(space: Workspace, name: str) -> Job | None:
     if job is None or process is None:
         return job
     job = replace(job, pid=int(process["pid"]), started=float(process["started"]), state="running")
-    if _born(int(process["pid"])) == process["born"]:
+    if process["born"] is not None and _born(int(process["pid"])) == process["born"]:
         return job
     # It may have ended after the first look.
     return _read(space, name) if end.exists() else replace(job, state="lost")

@@ -137,7 +137,7 @@ def _misjudged(space: Workspace) -> Handler:
             state, result = states.get(origin), window.get("result")
             said = {"alarm": "faulty", "ok": "healthy"}.get(str(result), result)
             if limit is not None and isinstance(window.get("score"), int | float):
-                said = "faulty" if window["score"] > limit else "healthy"
+                said = "faulty" if window.get("above_threshold") else "healthy"
             if state is not None and said != state:
                 far = abs(window["score"] - limit) if limit is not None and window.get("score") is not None else 0.0
                 wrong.append({**window, "file": origin, "is": state, "said": said, "far": far})
@@ -160,8 +160,9 @@ def _misjudged(space: Workspace) -> Handler:
 
 
 def _window_seconds(report: dict[str, Any]) -> float | None:
-    rate, window = (report.get("data") or {}).get("sample_rate"), (report.get("features") or {}).get("window")
-    return window / rate if isinstance(rate, int | float) and rate > 0 and isinstance(window, int) else None
+    rate, features = (report.get("data") or {}).get("sample_rate"), report.get("features") or {}
+    window, every = features.get("window"), features.get("decimate") or 1
+    return window * every / rate if isinstance(rate, int | float) and rate > 0 and isinstance(window, int) else None
 
 
 def _with_threshold(space: Workspace) -> Handler:

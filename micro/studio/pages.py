@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import jinja2
@@ -42,7 +42,7 @@ def _page(space: Workspace, values: Callable[[Workspace, Request], tuple[str, di
         try:
             template, given = values(space, request)
             status = 200
-        except (MicroError, ValueError) as error:
+        except (MicroError, ValueError, OSError) as error:
             template, given, status = "missing.html.j2", {"why": str(error)}, 404
         shown = {"folder": str(space.folder), **given}
         return HTMLResponse(_environment().get_template(template).render(**shown), status)
@@ -204,8 +204,14 @@ def _run(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:
         "sets": recordings.all_sets(space),
         "score": outcome.scores_of(space, name, "new"),
         "boards": BOARDS,
-        "has_threshold": isinstance(report.get("detector"), dict) and (space.runs / name / "calibration.csv").is_file(),
+        "has_threshold": _one_threshold(report) and (space.runs / name / "calibration.csv").is_file(),
     }
+
+
+def _one_threshold(report: Mapping[str, Any]) -> bool:
+    """Whether one threshold of the run decides: none of a mode each, and none that a device learns."""
+    detector = report.get("detector")
+    return isinstance(detector, dict) and not detector.get("modes") and not report.get("commissioning")
 
 
 def _compare(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:

@@ -24,7 +24,7 @@ def answered(handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Requ
             return await handle(request)
         except (MicroError, ValueError) as error:
             return JSONResponse({"error": " ".join(str(error).split())}, 400)
-        except (KeyError, TypeError, IndexError) as error:
+        except (KeyError, TypeError, IndexError, AttributeError, ArithmeticError) as error:
             return JSONResponse({"error": f"the request is incomplete: {error}"}, 400)
         except OSError as error:
             said = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)

@@ -54,7 +54,10 @@ def serve(folder: str | Path, port: int = 0, tell: Callable[[Address], None] = l
         before = _before(space)
         listening = _first_free(port, before)
         with listening:
-            address = Address(listening.getsockname()[1], before.token if before else new_token())
+            taken = listening.getsockname()[1]
+            # Whoever holds the former port now may have been told the token by pages that are still open.
+            same = before is not None and before.port == taken
+            address = Address(taken, before.token if same and before is not None else new_token())
             _remember(space, address)
             _answer(space, address, listening, tell)
 

@@ -43,9 +43,13 @@ def counting_of(report: Mapping[str, Any]) -> Counting:
     detector, threshold = report.get("detector"), report.get("threshold")
     if not isinstance(detector, dict) or not isinstance(threshold, int | float):
         raise DataError("this run raises no alarms, so that it has no threshold to move")
+    if report.get("commissioning"):
+        raise DataError("each device learns a threshold of its own, so that none is moved here")
+    if detector.get("modes"):
+        raise DataError("this run has a threshold for each operating mode, and none of them is moved here")
     rate, features = (report.get("data") or {}).get("sample_rate"), report.get("features") or {}
     hop, window = (
-        features[key] / rate
+        features[key] * (features.get("decimate") or 1) / rate
         if isinstance(rate, int | float) and rate > 0 and isinstance(features.get(key), int | float)
         else None
         for key in ("hop", "window")

@@ -36,7 +36,6 @@ def tracks(report: RunReport, evaluation: Evaluation, data: Prepared) -> list[Tr
     if threshold is None:
         return []
     detector = report.detector or stand_in(Threshold(threshold, ""))
-    has_modes = getattr(detector, "modes", None) is not None
     origins, labels = np.array(data.test.origins), np.asarray(data.test.labels)
     places = np.arange(len(origins)) if data.test.places is None else data.test.places
     step = (
@@ -52,8 +51,9 @@ def tracks(report: RunReport, evaluation: Evaluation, data: Prepared) -> list[Tr
                 continue
             mine = mine[np.argsort(places[mine], kind="stable")]
             scores = evaluation.scores[mine]
-            statuses = [] if has_modes else decide(detector, in_units(scores, detector.score.unit))
-            alarm = scores > threshold if has_modes else np.array([each == Status.ALARM for each in statuses])
+            modes = None if data.test.modes is None else data.test.modes[mine]
+            statuses = decide(detector, in_units(scores, detector.score.unit), None, modes)
+            alarm = np.array([each == Status.ALARM for each in statuses])
             at = (places[mine] - places[mine[0]]) * step if step is not None else np.full(len(mine), np.nan)
             spans = ((0.0, None, "faulty"),) if label == 1 else ()
             made.append(Track(f"{name} ({what})", np.asarray(at, float), scores, alarm, spans))
@@ -85,7 +85,8 @@ def sentences(report: RunReport, evaluation: Evaluation, data: Prepared) -> list
 
 def choices(report: RunReport, evaluation: Evaluation, data: Prepared) -> list[Choice]:
     """Thresholds that leave so many healthy test windows above them, and the run's own, the lowest first."""
-    if report.threshold is None:
+    own = report.common_threshold
+    if own is None:
         return []
     labels, scores = np.asarray(data.test.labels), evaluation.scores
     healthy, faulty = scores[labels == 0], scores[labels == 1]
@@ -97,8 +98,8 @@ def choices(report: RunReport, evaluation: Evaluation, data: Prepared) -> list[C
         rate = getattr(data.features, "rate", None) or data.sample_rate
         a_day = 86_400 * rate / data.features.hop
     made = []
-    for value in sorted({*values, report.threshold}):
+    for value in sorted({*values, own}):
         false = float((healthy > value).mean())
         found = float((faulty > value).mean()) if len(faulty) else None
-        made.append(Choice(value, value == report.threshold, found, false, None if a_day is None else false * a_day))
+        made.append(Choice(value, value == own, found, false, None if a_day is None else false * a_day))
     return made

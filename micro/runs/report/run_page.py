@@ -104,7 +104,7 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
 def over_time(report: RunReport, evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str] | None:
     """The int8 student's scores of the test's recordings over time."""
     found = tracks(report, evaluations["student_int8"], data)
-    return scores_over_time(found, report.threshold, "Scores over time")
+    return scores_over_time(found, report.common_threshold, "Scores over time")
 
 
 def _parts(report: RunReport) -> dict[str, str]:
