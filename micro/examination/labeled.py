@@ -106,7 +106,8 @@ def truth_of(given: ToScore, labeling: Labeling, *, detects: bool) -> Truth:
 
 def _healthy_word(given: ToScore, labeling: Labeling) -> str:
     """What a file is labeled where something other than its labels says that it is healthy."""
-    return next(iter(normal_words(given.config, labeling)), "normal")
+    words = normal_words(given.config, labeling)
+    return "normal" if not words or is_normal("normal", words) else words[0]
 
 
 def _filled(marked: Iterable[object], outside: str) -> tuple[Stretch, ...]:
