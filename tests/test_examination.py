@@ -264,6 +264,8 @@ def test_labels_of_a_run_that_knows_other_words_can_be_given(rig_run, field):
 
 
 def test_files_that_patterns_call_healthy_are_so_whatever_the_word_for_it(rig_run, field):
-    done = invoke("test", rig_run, field / "healthy" / "h1.csv", "--healthy", "h*.csv", "--normal-label", "ok", "--json")
+    done = invoke(
+        "test", rig_run, field / "healthy" / "h1.csv", "--healthy", "h*.csv", "--normal-label", "ok", "--json"
+    )
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["detector"]["by_event"] == []

@@ -52,6 +52,17 @@ def test_recordings_are_called_by_their_paths_wherever_they_lie(tmp_path):
     assert list(short_names([tmp_path / "data/odd [x]/1.csv"]).values()) == ["1.csv"]
 
 
+def test_patterns_take_nothing_of_runs_that_were_made_beside_the_data(tmp_path):
+    for name in ("normal/a.csv", "run/test_scores.csv", "run/manifest.json", "run/report.json", "other/report.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("a\n1\n")
+    (tmp_path / "other" / "b.csv").write_text("a\n1\n")
+    assert sorted(find_files(["*/*.csv"], tmp_path).values()) == ["normal/a.csv", "other/b.csv"]
+    # What is named itself is taken.
+    assert list(find_files(["run/test_scores.csv"], tmp_path).values()) == ["run/test_scores.csv"]
+    assert list(find_files(["run/*.csv"], tmp_path).values()) == ["run/test_scores.csv"]
+
+
 def test_files_of_one_name_have_scalings_of_their_own(tmp_path):
     for number, folder in enumerate(("a", "b")):
         (tmp_path / folder).mkdir()

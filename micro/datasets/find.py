@@ -16,7 +16,8 @@ def find_files(patterns: Sequence[str], folder: str | Path = ".") -> dict[Path, 
     """Files that match any pattern below `folder`, in order of pattern and name, with the name of each as a recording.
 
     A recording's name is its path below `folder`, with '/' between its parts; where a file is outside, all are named by their
-    paths below the deepest folder that contains every one of them. So no two have the same name.
+    paths below the deepest folder that contains every one of them. So no two have the same name. Of folders of finished runs a
+    pattern takes nothing, unless it matches nothing else.
 
     Raises:
         DataError: For a pattern without a match, or one that matches folders only.
@@ -24,11 +25,19 @@ def find_files(patterns: Sequence[str], folder: str | Path = ".") -> dict[Path, 
     files_by_path: dict[str, Path] = {}
     for pattern in patterns:
         paths = _matches(pattern, Path(folder))
+        if glob.has_magic(pattern):
+            # Runs are often made beside the data, and hold tables of scores.
+            paths = [path for path in paths if not _of_a_run(path)] or paths
         files_by_path.update((_absolute(path), path) for path in paths if _absolute(path) not in files_by_path)
     inside = _absolute(folder)
     if any(os.path.commonpath((inside, absolute)) != inside for absolute in files_by_path):
         inside = os.path.commonpath([os.path.dirname(absolute) for absolute in files_by_path])
     return {path: Path(os.path.relpath(absolute, inside)).as_posix() for absolute, path in files_by_path.items()}
+
+
+def _of_a_run(path: Path) -> bool:
+    """Whether a file lies in the folder of a finished run."""
+    return all((path.parent / name).is_file() for name in ("manifest.json", "report.json"))
 
 
 def without(named: Mapping[Path, str], others: Iterable[str], folder: str | Path) -> dict[Path, str]:
