@@ -1,7 +1,9 @@
 """AnomalyDetector: an estimator of scikit-learn whose decisions are those of the C that it exports."""
 
+import json
 import pickle
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -147,7 +149,9 @@ def test_a_pickle_holds_no_class_of_this_package_but_the_estimator(fitted):
     assert {text for text in strings if text.startswith("micro")} == {"micro.scikit_learn.anomaly_detector"}
 
 
-@pytest.mark.parametrize("damage", ["text", "no model", "another format", "another model", "no numbers"])
+@pytest.mark.parametrize(
+    "damage", ["text", "no model", "another format", "another model", "no numbers", "more windows", "no scaling"]
+)
 def test_what_is_no_saved_detector_is_refused(fitted, damage, tmp_path):
     path = fitted.save(tmp_path / "d.zip")
     with zipfile.ZipFile(path) as archive:
@@ -156,6 +160,12 @@ def test_what_is_no_saved_detector_is_refused(fitted, damage, tmp_path):
         del entries["student_int8.tflite"]
     elif damage == "another format":
         entries["detector.json"] = entries["detector.json"].replace(b'"format": 1', b'"format": 2')
+    elif damage == "more windows":
+        entries["windows.npy"] = re.sub(rb"'shape': \(\d+", b"'shape': (9999", entries["windows.npy"])
+    elif damage == "no scaling":
+        rest = json.loads(entries["detector.json"])
+        rest["scaling"] = {"centre": [0.0], "spread": [1.0]}
+        entries["detector.json"] = json.dumps(rest).encode()
     elif damage == "another model":
         entries["detector.json"] = entries["detector.json"].replace(b'"channels": 5', b'"channels": 6')
     elif damage == "no numbers":

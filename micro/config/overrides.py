@@ -68,6 +68,8 @@ def with_settings(raw: Mapping[str, Any], settings: Sequence[str]) -> dict[str, 
     changed = copy.deepcopy(dict(raw))
     for typed in settings:
         parts, value = split_setting(typed)
+        if parts[0] == "overrides":
+            raise ValueError(f"--set {shown(typed)}: overrides is what --set itself writes")
         at: Any = changed
         for number, part in enumerate(parts):
             last = number == len(parts) - 1

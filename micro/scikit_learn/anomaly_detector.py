@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from micro.detection.detector import Detector, Settings, make_detector
+from micro.errors import ModelError
 from micro.firmware.layout import Runtime
 from micro.runs.firmware import Firmware
 from micro.scikit_learn.project import files_of, write
@@ -198,7 +199,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             True
         """
         saved = read_saved(path)
+        unknown = sorted(set(saved.parameters) - set(cls._get_param_names()))
+        if unknown:
+            raise ModelError(f"{path} has a parameter {unknown[0]!r}, which this version does not know")
         made = cls(**saved.parameters)
+        try:
+            made._require_parameters()
+        except (ValueError, TypeError) as error:
+            raise ModelError(f"{path} is damaged: {error}") from None
         made._restore(saved)
         return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -123,13 +124,17 @@ def _read(content: bytes) -> Saved:
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise ValueError(f"its format is {found.get('format') if isinstance(found, dict) else None!r}, not {FORMAT}")
     rest = _REST.validate_python(found)
-    kept = np.load(io.BytesIO(windows), allow_pickle=False)
+    kept = _array(windows)
     graph = read(tflite)
     (taken,) = (graph.tensors[index].size for index in graph.inputs)
     if taken != int(np.prod(rest.front_end.shape)):
         raise ValueError(f"its model takes {taken} values, its front end gives {rest.front_end.shape}")
     if kept.shape[1:] != (rest.front_end.window, rest.front_end.channels):
         raise ValueError(f"its windows have the shape {kept.shape[1:]}")
+    if len(rest.scaling.centre) != rest.front_end.shape[-1]:
+        raise ValueError(f"its scaling is of {len(rest.scaling.centre)} features, not {rest.front_end.shape[-1]}")
+    if rest.features < 1:
+        raise ValueError(f"it takes {rest.features} features")
     parameters = rest.parameters | ({"front_end": rest.front_end} if rest.given_front_end else {})
     if isinstance(parameters.get("sizes"), list):
         parameters["sizes"] = tuple(parameters["sizes"])
@@ -137,6 +142,16 @@ def _read(content: bytes) -> Saved:
     converted = replace(rest.converted, content=tflite)
     names = rest.feature_names
     return Saved(parameters, firmware, converted, rest.threshold, rest.loss, kept, rest.features, names)
+
+
+def _array(content: bytes) -> np.ndarray:
+    """An array whose header says as many bytes as there are; ValueError otherwise."""
+    stream = io.BytesIO(content)
+    np.lib.format.read_magic(stream)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
+        raise ValueError(f"{WINDOWS} says it holds {shape} numbers, and does not")
+    return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))
 
 
 def _entry(archive: zipfile.ZipFile, name: str) -> bytes:
