@@ -103,7 +103,7 @@ def test_every_answer_has_a_policy_without_inline_scripts(studio):
             assert b"style=" not in held
             assert b"onclick" not in held
     answer, held = studio.send("GET", "/runs/rig/report")
-    assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    assert answer.headers["content-security-policy"].startswith("sandbox allow-downloads; default-src 'none'")
     assert held == (studio.folder / "runs/rig/report.html").read_bytes()
 
 

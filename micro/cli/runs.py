@@ -160,7 +160,8 @@ def score(
 
         threshold = read_run(Path(run_folder))[0].common_threshold
         written = write_bytes(page, render_scores(run_folder, scored, scores.notes, threshold))
-        click.echo(f"Page: {written}", err=True)
+        if out is not None and not as_json:
+            click.echo(f"Page: {written}")
     if as_json:
         print_json([dataclasses.asdict(window) for window in scored])
     elif out is None:
