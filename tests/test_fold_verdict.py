@@ -304,7 +304,7 @@ def page_of(report):
         "micro.runs.report", "report.html.j2", report=report, charts=[], names=names_of(report), metric=report.metric,
         metrics=report.metrics, sentence="", verdict=judge(report), stages={}, emulated=(), moved_by=1.0, recordings=[],
         metric_names=METRIC_NAMES, kind="detector", short_names=SHORT_NAMES, whole=over_folds(report), words=[],
-        choices=[],
+        choices=[], learning=None, in_alarm={}, lines=(),
     )  # fmt: skip
     return html.decode()
 
