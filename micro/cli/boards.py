@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from micro.cli.terminal import as_json, print_json
+from micro.cli.terminal import as_json, print_json, table_console
 
 if TYPE_CHECKING:
     from micro.program.budget import Check
@@ -172,11 +172,10 @@ def _plain(placement: Placement) -> dict[str, Any]:
 
 
 def _show(found: Sequence[Placement], runtime: Runtime, battery: bool) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     fitting = [each for each in found if each.fits]
-    console = Console(width=None if Console().is_terminal else 110)
+    console = table_console(110)
     named = "static C" if runtime == "static" else "TFLite Micro"
     click.echo(f"{len(fitting)} of {len(found)} boards fit, with {named}:")
     if fitting:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from micro.cli.terminal import as_json, print_json
+from micro.cli.terminal import as_json, print_json, table_console
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -108,9 +108,7 @@ def explain(run_folder: str, file: str, top: int, channel: str | None, page: str
 
 
 def _print_explanation(found: Explanation, top: int, sentences: list[str]) -> None:
-    from rich.console import Console
-
-    console = Console(width=None if Console().is_terminal else 120)
+    console = table_console(120)
     for note in found.notes:
         click.echo(f"Note: {note}")
     if not sentences:
@@ -142,11 +140,9 @@ def _plain(found: Examined) -> dict[str, Any]:
 
 
 def _print_test(found: Examined) -> None:
-    from rich.console import Console
-
     from micro.examination.words import verdict_of
 
-    console = Console(width=None if Console().is_terminal else 120)
+    console = table_console(120)
     for sentence in verdict_of(found):
         click.echo(sentence)
     for note in found.notes:
@@ -260,7 +256,9 @@ def _table(title: str, heads: tuple[str, ...], rows: list[tuple[Any, ...]]) -> T
 
 
 def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f} %"
+    from micro.examination.words import percent
+
+    return "–" if value is None else percent(value)
 
 
 def _seconds(value: float | None) -> str:
@@ -296,9 +294,7 @@ def compare(runs: tuple[str, ...], as_json: bool) -> None:
 
 
 def _print_compared(found: Compared) -> None:
-    from rich.console import Console
-
-    console = Console(width=None if Console().is_terminal else 120)
+    console = table_console(120)
     for pair in found.pairs:
         click.echo(f"{pair.other} against {pair.one}: {pair.says}.")
     data = {True: "the same files", False: "other files", None: "not known, as a run keeps no digests"}[found.same_data]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from micro.cli.terminal import as_json, print_json
+from micro.cli.terminal import as_json, print_json, table_console
 from micro.firmware.boards import BOARDS, CORES, USUAL_CORES
 
 if TYPE_CHECKING:
@@ -139,7 +139,5 @@ def emulate(run_folder: str, cores: tuple[str, ...], board: str | None, clock: s
             f"instructions a window: {took}"
         )
     if not as_json:
-        from rich.console import Console
-
-        Console(width=None if Console().is_terminal else 130).print(operators_table(results))
+        table_console(130).print(operators_table(results))
     return 0 if all(result.equal for result in results) else 1

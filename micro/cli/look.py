@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from micro.cli.terminal import as_json, command_line, print_json
+from micro.cli.terminal import as_json, command_line, print_json, table_console
 
 if TYPE_CHECKING:
     from micro.config import Task
@@ -183,12 +183,10 @@ def _print_next(found: Survey, out: str | None, lacking: str | None) -> None:
 
 def _print(found: Survey) -> None:
     """Files, channels and remarks, as a person reads them."""
-    from rich.console import Console
     from rich.table import Table
 
     from micro.support.wording import counted
 
-    width = None if Console().is_terminal else 140
     rows = sum(file.rows for file in found.files)
     settings = ", ".join(f"{key} = {value!r}" for key, value in found.settings.items()) or "the defaults"
     click.echo(f"{counted(len(found.files), 'file')}, {counted(rows, 'row')}. Read with: {settings}.")
@@ -200,7 +198,7 @@ def _print(found: Survey) -> None:
         table.add_row(
             file.name, f"{file.rows:,}", "" if file.rate is None else f"{file.rate:.6g}", str(file.gaps), labels
         )
-    Console(width=width).print(table)
+    table_console(140).print(table)
     if len(found.files) > MOST:
         click.echo(f"and {len(found.files) - MOST:,} files more.")
     table = Table(title="channels, over all files")
@@ -208,12 +206,11 @@ def _print(found: Survey) -> None:
         table.add_column(name, justify="left" if name in ("channel", "remark") else "right")
     for name in dict.fromkeys(channel.name for file in found.files for channel in file.channels):
         table.add_row(name, *_over_all(found, name))
-    Console(width=width).print(table)
+    table_console(140).print(table)
 
 
 def _print_pictures(found: Survey) -> None:
     """Folders of pictures, as a person reads them."""
-    from rich.console import Console
     from rich.table import Table
 
     from micro.look.pictures import by_folder, colors_of, sizes_of
@@ -225,7 +222,7 @@ def _print_pictures(found: Survey) -> None:
         table.add_column(name, justify="right" if name == "pictures" else "left")
     for folder, count, sizes, colors in by_folder(found):
         table.add_row(folder, f"{count:,}", sizes, colors)
-    Console(width=None if Console().is_terminal else 140).print(table)
+    table_console(140).print(table)
 
 
 def _print_notes(found: Survey) -> None:

@@ -155,11 +155,9 @@ def score(
     for note in (*scores.notes, *not_judged(scored)):
         click.echo(f"Note: {note}", err=True)
     if page is not None:
-        from micro.runs.finished import read_run
         from micro.runs.score_page import render_scores
 
-        threshold = read_run(Path(run_folder))[0].common_threshold
-        written = write_bytes(page, render_scores(run_folder, scored, scores.notes, threshold))
+        written = write_bytes(page, render_scores(run_folder, scored, scores.notes, scores.threshold))
         if out is not None and not as_json:
             click.echo(f"Page: {written}")
     if as_json:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from micro.cli.terminal import table_console
 from micro.runs.verdict import GRADES
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 def print_search(found: SearchResult, out: str) -> None:
     """The Pareto front, the chosen student, and the command that builds it."""
-    from rich.console import Console
     from rich.table import Table
 
     from micro.explore.page import called, describe, tally
@@ -33,7 +33,7 @@ def print_search(found: SearchResult, out: str) -> None:
         choice = describe(one.choice)
         costs = (f"{one.costs[name]:,}" for name in ("flash", "ram", "macs"))
         table.add_row(f"{called(number)}{' *' if number == found.chosen else ''}", f"{one.score:.4f}", *costs, choice)
-    Console(width=None if Console().is_terminal else 140).print(table)
+    table_console(140).print(table)
     chosen = "the config's own student" if found.chosen == OWN else f"candidate {found.chosen}"
     states = tally([(candidate.number, candidate.state) for candidate in found.candidates])
     click.echo(f"{states}. Chosen (*): {chosen}")
@@ -42,8 +42,6 @@ def print_search(found: SearchResult, out: str) -> None:
 
 def print_fleet(result: FleetResult, out: str, again: str) -> None:
     """A line per machine; `again` is the command that tries failed machines again."""
-    from rich.console import Console
-
     grades = [row.verdict for row in result.rows if row.state == "done"]
     summary = ", ".join(f"{grades.count(grade)} {grade}" for grade in GRADES)
     click.echo(f"Verdict: of {len(result.rows)} machines {summary}, {len(result.failed)} failed.")
@@ -52,7 +50,7 @@ def print_fleet(result: FleetResult, out: str, again: str) -> None:
             click.echo(
                 f"  - {row.asset}: {row.verdict}: {row.reasons}; see {Path(out) / 'assets' / row.asset / 'report.html'}"
             )
-    Console(width=None if Console().is_terminal else 120).print(_machines_table(result))
+    table_console(120).print(_machines_table(result))
     for row in result.rows:
         if row.state == "failed":
             click.echo(f"failed: {row.asset}: {row.error}")

@@ -24,6 +24,8 @@ from micro.cli.report_tables import (
 from micro.support.wording import counted
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from micro.runs.report_parts import RecognizedReport
     from micro.runs.run_report import RunReport
     from micro.tflite.graph import Tensor
@@ -44,6 +46,13 @@ dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done; 
 def command_line(*words: str | Path) -> str:
     """A command of this program as it is typed, its words quoted where a shell needs it."""
     return shlex.join(["keras-kd", *map(str, words)])
+
+
+def table_console(width: int) -> Console:
+    """Where tables are printed: as wide as the terminal, elsewhere of a fixed width, so that nothing is cut off."""
+    from rich.console import Console
+
+    return Console(width=None if Console().is_terminal else width)
 
 
 @contextmanager
@@ -85,12 +94,10 @@ def progress(enabled: bool) -> Iterator[Callable[[str, float], None]]:
 
 def print_report(report: RunReport, out: str) -> None:
     """What a run made of teacher and students, the verdict first, where it lies, and what to do with it."""
-    from rich.console import Console
-
     from micro.runs.report import distilling_sentence
 
     _print_verdict(report)
-    console = Console(width=None if Console().is_terminal else 100)
+    console = table_console(100)
     console.print(models_table(report))
     if len(report.numbers) > 1:
         console.print(numbers_table(report))

@@ -106,14 +106,16 @@ def read_with(read: Callable[[dict[str, Any]], T], raw: Mapping[str, Any], setti
         what: What errors call the file.
     """
     given = with_settings(raw, settings)
-    said = _error(read, given)
-    if said is None:
+    try:
         return read(given)
+    except ValueError as error:
+        wrong = error
+    said = str(wrong)
     # The setting with which the error comes and stays.
     counts = range(len(settings), 0, -1)
     cause = next((n for n in counts if _error(read, with_settings(raw, settings[: n - 1])) != said), None)
     if cause is None:
-        return read(given)  # raises what it did
+        raise wrong
     raise ValueError(f"--set {settings[cause - 1]}: {said.removeprefix(f'{what}: ')}")
 
 

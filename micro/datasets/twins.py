@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 
 from micro.datasets.recording import Recording
 from micro.datasets.shared_rows import Shared, closed, matched, same_files, shared_stretches
+from micro.support.files import file_sha256
 from micro.support.sets import united
 from micro.support.wording import listed
 
@@ -187,7 +187,7 @@ def twins_of(paths: Mapping[str, Path]) -> list[tuple[str, ...]]:
     by_digest: dict[tuple[int, str], list[str]] = {}
     for size, names in by_size.items():
         for name in names if len(names) > 1 else ():
-            by_digest.setdefault((size, _digest(paths[name])), []).append(name)
+            by_digest.setdefault((size, file_sha256(paths[name])), []).append(name)
     return [tuple(names) for names in by_digest.values() if len(names) > 1]
 
 
@@ -227,11 +227,3 @@ def _joined(classes: Sequence[tuple[str, ...]], recordings: Sequence[Recording])
     order = {name: place for place, name in enumerate(ordered)}
     found = [sorted(names, key=order.__getitem__) for names in united(classes).subsets() if len(names) > 1]
     return [tuple(names) for names in sorted(found, key=lambda names: order[names[0]])]
-
-
-def _digest(path: Path) -> str:
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

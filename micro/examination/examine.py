@@ -157,7 +157,7 @@ def timing_of(report: RunReport, config: Config) -> Timing:
     if rate is None or report.data.image_size is not None:
         return Timing(None, None, history)
     # Windows count the samples that are kept, and those come at their own rate.
-    rate = getattr(report.features, "rate", None) or rate
+    rate = report.features.rate or rate
     return Timing(report.features.window / rate, report.features.hop / rate, history)
 
 

@@ -8,8 +8,9 @@ from micro.detection.rates import duration
 from micro.examination.classes import ClassifierTest
 from micro.examination.examine import Examined
 from micro.examination.words import verdict_of
+from micro.runs.report.confusion import confusion_of
 from micro.runs.report.over_time import Track, scores_over_time
-from micro.support.html import chart, drawing, figure, page, plain
+from micro.support.html import chart, drawing, page
 
 
 def render_test(found: Examined) -> bytes:
@@ -56,20 +57,6 @@ def grade_of(found: Examined) -> str:
 def confusion_chart(test: ClassifierTest) -> dict[str, str]:
     """Windows by recorded class and by the likeliest one."""
     matrix = np.array(test.confusion)
-    names = [plain(name) for name in test.class_names]
-    drawn, axes = figure(6.4, 5.4)
-    axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.argwhere(matrix):
-        color = "white" if matrix[row, column] > matrix[row].sum() / 2 else "black"
-        axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=color)
-    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
-    axes.set_yticks(range(len(names)), names)
-    axes.set(xlabel="likeliest class", ylabel="recorded")
+    drawn, data = confusion_of(matrix, test.class_names, "likeliest class", "likeliest")
     wrong = int(matrix.sum() - np.trace(matrix))
-    rows, columns = np.indices(matrix.shape)
-    data = {
-        "recorded": [test.class_names[n] for n in rows.ravel()],
-        "likeliest": [test.class_names[n] for n in columns.ravel()],
-        "windows": matrix.ravel().tolist(),
-    }
     return chart("Confusion", f"Windows by class; {wrong:,} of {matrix.sum():,} are misclassified.", drawn, data)

@@ -13,6 +13,7 @@ from micro.detection.drift import alarm_chance, smallest_change, watch_histogram
 from micro.detection.permutation import Statistic, histogram_distances, histogram_medians
 from micro.detection.score_bins import BINS, LARGEST, above, bounds_of, counts_of
 from micro.detection.summary import Summary
+from micro.detection.summary_format import FEATURE_UNIT
 from micro.detection.threshold import Threshold, conformal_rank
 from micro.emission.parameters import made_for_of
 from micro.errors import DataError, RunError
@@ -218,7 +219,7 @@ def _joined_means(each: Sequence[Summary]) -> np.ndarray | None:
     if any(one.features is None for one in scored):
         return None
     windows = np.array([one.windows for one in scored], float)
-    return np.asarray(windows @ np.array([one.features for one in scored], float) / windows.sum() / 16)
+    return np.asarray(windows @ np.array([one.features for one in scored], float) / windows.sum() * FEATURE_UNIT)
 
 
 def _condition(read: Summaries, periods: int) -> Condition:

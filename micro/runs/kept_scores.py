@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +15,9 @@ from micro.datasets.find import find_files
 from micro.datasets.prepared import Prepared
 from micro.errors import DataError, RunError
 from micro.runs.evaluate import Evaluation
-from micro.support.files import json_bytes, sha256
+from micro.support.files import file_sha256, json_bytes, sha256
 
 NAME = "test_scores.csv"
-# Bytes of a file that are read at a time.
-BLOCK = 1 << 22
 # What simulated data are called among digests.
 SIMULATED = "simulated"
 
@@ -118,11 +115,7 @@ def data_digests(config: Config) -> dict[str, str]:
 
 
 def _digest(path: Path) -> str | None:
-    made = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while block := file.read(BLOCK):
-                made.update(block)
+        return file_sha256(path)
     except OSError:
         return None
-    return made.hexdigest()

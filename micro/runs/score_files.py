@@ -95,12 +95,13 @@ class Scored:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scored windows in their order, sentences on what of the files was left out or filled in, and of a run with [bearing] each
-    file that is in alarm with its diagnosis."""
+    """Scored windows in their order; sentences on what of the files was left out or filled in; of a run with [bearing] each
+    file that is in alarm with its diagnosis; and the threshold if one decides on every window."""
 
     windows: tuple[Scored, ...]
     notes: tuple[str, ...]
     diagnoses: tuple[tuple[str, str], ...] = ()
+    threshold: float | None = None
 
 
 def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str | None = None) -> list[Scored]:
@@ -124,7 +125,7 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
     windows, notes = score_read(given)
     alarmed = tuple(dict.fromkeys(window.file for window in windows if window.alarm))
     about = (given.config.bearing, given.report.bearing, given.recordings, given.channels)
-    return Scores(windows, notes, lines_of(*about, alarmed))
+    return Scores(windows, notes, lines_of(*about, alarmed), given.report.common_threshold)
 
 
 def score_read(given: ToScore) -> tuple[tuple[Scored, ...], tuple[str, ...]]:

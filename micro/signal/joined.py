@@ -121,6 +121,10 @@ class JoinedFrontEnd:
         return self.main.sample_rate
 
     @property
+    def rate(self) -> float | None:
+        return self.main.rate
+
+    @property
     def bands(self) -> int:
         return self.main.bands
 

@@ -149,7 +149,7 @@ def _misjudged(space: Workspace) -> Handler:
             "job": None if job is None else job.to_plain(),
             "can_score": bool(_tested_files(space, name)),
             "recordings": recordings_of(space, name),
-            "seconds": _window_seconds(report),
+            "seconds": threshold.seconds_of(report, "window"),
             "channels": (report.get("data") or {}).get("channels") or [],
         }
 
@@ -157,12 +157,6 @@ def _misjudged(space: Workspace) -> Handler:
         return JSONResponse(await run_in_threadpool(found, checked_name(request.path_params["name"])))
 
     return handle
-
-
-def _window_seconds(report: dict[str, Any]) -> float | None:
-    rate, features = (report.get("data") or {}).get("sample_rate"), report.get("features") or {}
-    window, every = features.get("window"), features.get("decimate") or 1
-    return window * every / rate if isinstance(rate, int | float) and rate > 0 and isinstance(window, int) else None
 
 
 def _with_threshold(space: Workspace) -> Handler:

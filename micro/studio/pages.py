@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import jinja2
@@ -16,6 +16,7 @@ from starlette.routing import Route
 from micro.errors import MicroError
 from micro.firmware.boards import BOARDS
 from micro.studio import configs, jobs, live, outcome, recordings, runs
+from micro.studio.threshold import why_fixed
 from micro.studio.workspace import Workspace, checked_name
 from micro.targets.boards import all_boards
 
@@ -204,14 +205,8 @@ def _run(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:
         "sets": recordings.all_sets(space),
         "score": outcome.scores_of(space, name, "new"),
         "boards": BOARDS,
-        "has_threshold": _one_threshold(report) and (space.runs / name / "calibration.csv").is_file(),
+        "has_threshold": why_fixed(report) is None and (space.runs / name / "calibration.csv").is_file(),
     }
-
-
-def _one_threshold(report: Mapping[str, Any]) -> bool:
-    """Whether one threshold of the run decides: none of a mode each, and none that a device learns."""
-    detector = report.get("detector")
-    return isinstance(detector, dict) and not detector.get("modes") and not report.get("commissioning")
 
 
 def _compare(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:

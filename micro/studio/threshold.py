@@ -34,30 +34,39 @@ class Counting:
     window_seconds: float | None
 
 
+def why_fixed(report: Mapping[str, Any]) -> str | None:
+    """Why a run's threshold is not moved here; None where it can be."""
+    detector = report.get("detector")
+    if not isinstance(detector, dict) or not isinstance(report.get("threshold"), int | float):
+        return "this run raises no alarms, so that it has no threshold to move"
+    if report.get("commissioning"):
+        return "each device learns a threshold of its own, so that none is moved here"
+    if detector.get("modes"):
+        return "this run has a threshold for each operating mode, and none of them is moved here"
+    return None
+
+
+def seconds_of(report: Mapping[str, Any], key: str) -> float | None:
+    """Seconds of a window or a hop of a run; None where its rate is not known."""
+    rate, features = (report.get("data") or {}).get("sample_rate"), report.get("features") or {}
+    count = features.get(key)
+    if not isinstance(rate, int | float) or rate <= 0 or not isinstance(count, int | float):
+        return None
+    return count * (features.get("decimate") or 1) / rate
+
+
 def counting_of(report: Mapping[str, Any]) -> Counting:
     """A run's counting, by its report.
 
     Raises:
         DataError: If the run raises no alarms.
     """
-    detector, threshold = report.get("detector"), report.get("threshold")
-    if not isinstance(detector, dict) or not isinstance(threshold, int | float):
-        raise DataError("this run raises no alarms, so that it has no threshold to move")
-    if report.get("commissioning"):
-        raise DataError("each device learns a threshold of its own, so that none is moved here")
-    if detector.get("modes"):
-        raise DataError("this run has a threshold for each operating mode, and none of them is moved here")
-    rate, features = (report.get("data") or {}).get("sample_rate"), report.get("features") or {}
-    hop, window = (
-        features[key] * (features.get("decimate") or 1) / rate
-        if isinstance(rate, int | float) and rate > 0 and isinstance(features.get(key), int | float)
-        else None
-        for key in ("hop", "window")
-    )
+    fixed, detector = why_fixed(report), report.get("detector") or {}
+    if fixed is not None:
+        raise DataError(fixed)
     clear = detector["clear_threshold"] / detector["threshold"] if detector.get("threshold") else 1.0
-    return Counting(
-        detector["min_hits"], detector["history"], detector.get("clear_after", 1), min(1.0, clear), hop, window
-    )
+    counted = (detector["min_hits"], detector["history"], detector.get("clear_after", 1), min(1.0, clear))
+    return Counting(*counted, seconds_of(report, "hop"), seconds_of(report, "window"))
 
 
 def moved(folder: Path, report: Mapping[str, Any], scored: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

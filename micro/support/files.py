@@ -29,6 +29,12 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def file_sha256(path: str | Path) -> str:
+    """Hex digest of a file, read in parts; OSError where it cannot be read."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write_bytes(path: str | Path, content: bytes) -> Path:
     """Write a file under a temporary name next to it and rename: readers see the old file or the new one.
 

@@ -8,7 +8,6 @@ from typing import Any
 from micro.detection.commissioning import LIMIT_FRACTION, THRESHOLD_FRACTION
 from micro.runs.assessment.words import percent
 from micro.runs.run_report import RunReport
-from micro.signal import FrontEnd
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def learning_of(report: RunReport) -> Learning | None:
     plan, features = report.commissioning, report.features
     if plan is None:
         return None
-    rate = features.rate if isinstance(features, FrontEnd) else features.sample_rate
+    rate = features.rate
     first, then = plan.learn_windows, plan.calibrate_windows
     return Learning(
         learn_windows=first,

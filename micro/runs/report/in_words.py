@@ -9,7 +9,7 @@ import numpy as np
 
 from micro.datasets.prepared import Prepared
 from micro.detection.detector import Status, decide, in_units, stand_in
-from micro.detection.rates import daily, duration, false_alarm_words
+from micro.detection.rates import DAY, daily, duration, false_alarm_words
 from micro.detection.threshold import Threshold
 from micro.runs.evaluate import Evaluation
 from micro.runs.report.over_time import Track
@@ -38,11 +38,7 @@ def tracks(report: RunReport, evaluation: Evaluation, data: Prepared) -> list[Tr
     detector = report.detector or stand_in(Threshold(threshold, ""))
     origins, labels = np.array(data.test.origins), np.asarray(data.test.labels)
     places = np.arange(len(origins)) if data.test.places is None else data.test.places
-    step = (
-        None
-        if data.sample_rate is None
-        else data.features.hop / (getattr(data.features, "rate", None) or data.sample_rate)
-    )
+    timed = _seconds(data)
     made = []
     for name in dict.fromkeys(data.test.origins):
         for label, what in ((0, "healthy"), (1, "faulty"), (-1, "unknown")):
@@ -54,7 +50,7 @@ def tracks(report: RunReport, evaluation: Evaluation, data: Prepared) -> list[Tr
             modes = None if data.test.modes is None else data.test.modes[mine]
             statuses = decide(detector, in_units(scores, detector.score.unit), None, modes)
             alarm = np.array([each == Status.ALARM for each in statuses])
-            at = (places[mine] - places[mine[0]]) * step if step is not None else np.full(len(mine), np.nan)
+            at = (places[mine] - places[mine[0]]) * timed[1] if timed is not None else np.full(len(mine), np.nan)
             spans = ((0.0, None, "faulty"),) if label == 1 else ()
             made.append(Track(f"{name} ({what})", np.asarray(at, float), scores, alarm, spans))
     return made
@@ -62,11 +58,10 @@ def tracks(report: RunReport, evaluation: Evaluation, data: Prepared) -> list[Tr
 
 def sentences(report: RunReport, evaluation: Evaluation, data: Prepared) -> list[str]:
     """How many false alarms a day, and how late faults are seen, by the test; none where files have no time."""
-    found = tracks(report, evaluation, data)
-    if not found or data.sample_rate is None:
+    found, timed = tracks(report, evaluation, data), _seconds(data)
+    if not found or timed is None:
         return []
-    rate = getattr(data.features, "rate", None) or data.sample_rate
-    hop, window = data.features.hop / rate, data.features.window / rate
+    window, hop = timed
     healthy = [each for each in found if each.name.endswith(" (healthy)")]
     faulty = [each for each in found if each.name.endswith(" (faulty)")]
     said = []
@@ -93,13 +88,19 @@ def choices(report: RunReport, evaluation: Evaluation, data: Prepared) -> list[C
     if not len(healthy):
         return []
     values = {float(np.quantile(healthy, 1 - each)) for each in CHOICES if each * len(healthy) >= 1}
-    a_day = None
-    if data.sample_rate is not None:
-        rate = getattr(data.features, "rate", None) or data.sample_rate
-        a_day = 86_400 * rate / data.features.hop
+    timed = _seconds(data)
+    a_day = None if timed is None else DAY / timed[1]
     made = []
     for value in sorted({*values, own}):
         false = float((healthy > value).mean())
         found = float((faulty > value).mean()) if len(faulty) else None
         made.append(Choice(value, value == own, found, false, None if a_day is None else false * a_day))
     return made
+
+
+def _seconds(data: Prepared) -> tuple[float, float] | None:
+    """Of a window and of a hop; None where the rate is not known."""
+    if data.sample_rate is None:
+        return None
+    rate = data.features.rate or data.sample_rate
+    return data.features.window / rate, data.features.hop / rate

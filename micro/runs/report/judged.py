@@ -8,6 +8,7 @@ import numpy as np
 
 from micro.datasets.prepared import Prepared
 from micro.runs.evaluate import Evaluation
+from micro.runs.report.confusion import confusion_of
 from micro.runs.report_parts import DETECTOR, ESTIMATOR, of_target
 from micro.runs.run_report import RunReport
 from micro.support.html import chart, figure, panes
@@ -136,29 +137,8 @@ def confusion(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, s
 
     predicted = evaluations["student_int8"].scores
     matrix = confusion_matrix(data.test.labels, predicted, labels=range(len(data.class_names)))
-    drawn, axes = figure(6.4, 5.4)
-    axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.argwhere(matrix):
-        fraction = matrix[row, column] / matrix[row].sum()
-        axes.text(
-            column,
-            row,
-            str(matrix[row, column]),
-            ha="center",
-            va="center",
-            color="white" if fraction > 0.5 else "black",
-        )
-    ticks = range(len(data.class_names))
-    axes.set_xticks(ticks, data.class_names, rotation=45, ha="right")
-    axes.set_yticks(ticks, data.class_names)
-    axes.set(xlabel="int8 student says", ylabel="recorded")
+    drawn, counts = confusion_of(matrix, data.class_names, "int8 student says", "given")
     wrong = int(matrix.sum() - np.trace(matrix))
-    rows, columns = np.indices(matrix.shape)
-    counts = {
-        "recorded": [data.class_names[n] for n in rows.ravel()],
-        "given": [data.class_names[n] for n in columns.ravel()],
-        "windows": matrix.ravel().tolist(),
-    }
     return chart(
         "Confusion matrix", f"Test windows by class; {wrong} of {matrix.sum()} are misclassified.", drawn, counts
     )
