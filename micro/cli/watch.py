@@ -19,7 +19,7 @@ SHOWN = 8
 
 @contextmanager
 def watching() -> Iterator[Watch]:
-    """A view that is drawn anew after each epoch on a terminal, plain lines elsewhere; both on standard error."""
+    """A view that is drawn again after each epoch on a terminal, plain lines elsewhere; both on standard error."""
     from rich.console import Console
     from rich.live import Live
 

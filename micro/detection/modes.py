@@ -109,7 +109,7 @@ class Ranges:
         return tuple(f"{low:g} to {high:g}" for low, high in pairwise(self.edges))
 
     def values(self, values: npt.ArrayLike) -> np.ndarray:
-        """Values of the column as the firmware is given them: float32, or counts, (n,) float64 of whole numbers or NaN."""
+        """Values of the column as the firmware is given them: float32, or counts, (n,) float64 of integers or NaN."""
         if self.resolution is None:
             with np.errstate(over="ignore"):
                 return np.asarray(values, np.float32)

@@ -81,9 +81,11 @@ class SeedWork:
     def trained(self, name: str, epochs: int, make: Callable[[OnEpoch], Trained]) -> Trained:
         """A model that was kept, or the one that `make` trains, calling its argument after each epoch."""
         model = "recipe" if name.startswith("recipe_") else name
-        return self.told(name, f"seed {self.seed}: training {name.replace('_', ' ')}", model, epochs, make)
+        return self.with_progress(name, f"seed {self.seed}: training {name.replace('_', ' ')}", model, epochs, make)
 
-    def told(self, name: str, label: str, model: str, epochs: int, make: Callable[[OnEpoch], Trained]) -> Trained:
+    def with_progress(
+        self, name: str, label: str, model: str, epochs: int, make: Callable[[OnEpoch], Trained]
+    ) -> Trained:
         """As `trained`, of anything that is trained and kept under a name."""
         ticked = 0
 
@@ -224,7 +226,7 @@ def _compressed(
 
         label = f"seed {work.seed}: {stage.stage}"
         work.tick(label, 0)
-        model = work.told(f"{number}-{stage.stage}", label, stage.stage, epochs_of(stage), compress).model
+        model = work.with_progress(f"{number}-{stage.stage}", label, stage.stage, epochs_of(stage), compress).model
         results.append(work.judged(model, stage.stage, calibration, embedding))
     return tuple(results)
 

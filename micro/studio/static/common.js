@@ -55,7 +55,7 @@ export const on = (id, work) => {
   if (button) button.addEventListener("click", () => guarded(button, work));
 };
 
-// Snapshots of a job until it has ended; the browser connects again by itself when the studio was started anew.
+// Snapshots of a job until it has ended; the browser connects again by itself when the studio was started again.
 export function follow(id, changed) {
   const events = new EventSource(`/api/jobs/${id}/events`);
   events.onmessage = (event) => {

@@ -95,7 +95,7 @@ setInterval(async () => {
   try {
     jobs = await get("/api/jobs?active=1");
   } catch {
-    return; // the studio is being started anew
+    return; // the studio is being started again
   }
   const now = JSON.stringify(jobs.map((job) => [job.id, job.state]));
   if (before !== null && now !== before) {
