@@ -17,6 +17,7 @@ from micro.aot.calls import (
     int8_of,
     ints,
     merged,
+    numbers,
     operator,
     refusal,
     require,
@@ -55,7 +56,7 @@ class Operands:
     channels: int
 
 
-@operator(inputs=(2, 3), optional=True)
+@operator(inputs=(2, 3), optional=True, exchangeable=True)
 def fully_connected(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Int8, also with 4-bit weights and with one set of scales; 16-bit values with 8-bit weights."""
     if _is_plain(op, graph):
@@ -71,7 +72,7 @@ def fully_connected(op: Op, graph: Graph, storage: Storage) -> Lowered:
     return _products(op, graph, operands, geometry)
 
 
-@operator(inputs=(2, 3), optional=True, options=("padding", "strideH", "strideW"))
+@operator(inputs=(2, 3), optional=True, options=("padding", "strideH", "strideW"), exchangeable=True)
 def conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Strides, dilations, both paddings, groups; 4-bit weights; 16-bit values with 8-bit weights."""
     if _is_plain(op, graph) and graph.tensors[op.inputs[1]].shape[-1:] == graph.tensors[op.inputs[0]].shape[-1:]:
@@ -91,7 +92,7 @@ def conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     return _products(op, graph, operands, geometry)
 
 
-@operator(inputs=(2, 3), optional=True, options=("padding", "strideH", "strideW", "depthMultiplier"))
+@operator(inputs=(2, 3), optional=True, options=("padding", "strideH", "strideW", "depthMultiplier"), exchangeable=True)
 def depthwise_conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Any depth multiplier; 4-bit weights; 16-bit values with 8-bit weights."""
     if _is_plain(op, graph):
@@ -238,16 +239,15 @@ def _products(op: Op, graph: Graph, operands: Operands, geometry: tuple[int, ...
         reach = activation_range(op.options.get("fusedActivationFunction", 0), *grid_of(y, op, graph), bits=16)
         return Lowered((Call("products_16", (*arrays, ints(geometry), int(wide), *scaling, *reach)),))
     weights = operands.values.astype(np.int8) if operands.packed is None else operands.packed
-    arrays = (x, Constant(weights), _bias(operands.bias), y)
+    arrays = (x, Constant(weights, True), _bias(operands.bias), y)
     packed, x_offset = int(operands.packed is not None), -int8_of(x, op, graph)[1]
     scaling = _rescaling(op, graph, operands, wide=False)
-    return Lowered(
-        (Call("products", (*arrays, ints(geometry), packed, x_offset, *scaling, *output_range(op, graph, y))),)
-    )
+    limits = numbers(*output_range(op, graph, y))
+    return Lowered((Call("products", (*arrays, ints(geometry), packed, *numbers(x_offset), *scaling, *limits)),))
 
 
 def _bias(bias: Tensor | None) -> Argument:
-    return 0 if bias is None else Constant(array_of(bias).astype(np.int32))
+    return 0 if bias is None else Constant(array_of(bias).astype(np.int32), True)
 
 
 def _rescaling(op: Op, graph: Graph, operands: Operands, wide: bool) -> tuple[Constant, Constant, int]:
@@ -267,8 +267,8 @@ def _rescaling(op: Op, graph: Graph, operands: Operands, wide: bool) -> tuple[Co
         else:
             _require_within_64_bits(total, fraction, power, op, graph)
     return (
-        Constant(np.array([fraction for fraction, _ in pairs], np.int32)),
-        Constant(np.array([power for _, power in pairs], np.int8)),
+        Constant(np.array([fraction for fraction, _ in pairs], np.int32), True),
+        Constant(np.array([power for _, power in pairs], np.int8), True),
         int(len(scales) > 1),
     )
 

@@ -14,6 +14,7 @@ from micro.aot.calls import (
     grid_of,
     int8_of,
     ints,
+    numbers,
     operator,
     refusal,
     require,
@@ -28,7 +29,7 @@ from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op
 
 
-@operator(inputs=(2, 2))
+@operator(inputs=(2, 2), exchangeable=True)
 def mean(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Over any axes."""
     (fraction, power), count = _unit_of(op, graph), reduced(op, graph)[0]
@@ -37,7 +38,7 @@ def mean(op: Op, graph: Graph, storage: Storage) -> Lowered:
     return _sums(op, graph, (fraction << halvings) // count, power - halvings)
 
 
-@operator(inputs=(2, 2))
+@operator(inputs=(2, 2), exchangeable=True)
 def sum_(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Over any axes."""
     return _sums(op, graph, *_unit_of(op, graph))
@@ -58,10 +59,11 @@ def _sums(op: Op, graph: Graph, fraction: int, power: int) -> Lowered:
     count, tables = reduced(op, graph)
     x_zero, y_zero = grid_of(x, op, graph)[1], grid_of(y, op, graph)[1]
     require_within_32_bits((255 if y.dtype == "int8" else 1 << 15) * count, power, op, graph)
-    return Lowered((Call(sized("mean", y), (x, y, *tables, -x_zero * count, fraction, power, y_zero)),))
+    scaling = numbers(-x_zero * count, fraction, power, y_zero)
+    return Lowered((Call(sized("mean", y), (x, y, *tables, *scaling)),))
 
 
-@operator(inputs=(2, 2))
+@operator(inputs=(2, 2), exchangeable=True)
 def reduce_max_min(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """The largest or smallest value over any axes."""
     inputs, y = tensors_of(op, graph)
