@@ -17,6 +17,7 @@ from micro.aot.operators import OPERATORS
 from micro.aot.states import State
 from micro.aot.weight_layout import Storage
 from micro.emission.c_text import c_array
+from micro.errors import ConversionError
 from micro.tflite.graph import Graph, Tensor
 
 # What arrays of weights mean to the kernels; a block is of no use to kernels that read another layout.
@@ -94,6 +95,7 @@ def held(
     Raises:
         ConversionError: Names an operator whose numbers a block does not hold.
     """
+    _require_one_of_int8(graph)
     _require_exchangeable(graph)
     numbers: list[int] = []
     arrays: list[Member] = []
@@ -160,6 +162,12 @@ def _require_exchangeable(graph: Graph) -> None:
         tensors = [graph.tensors[i] for i in (*op.inputs, *op.outputs) if i >= 0]
         if any(tensor.dtype in ("int16", "int64") for tensor in tensors):
             raise refusal(op, graph, "computes on 16-bit values; those of int8 models can be exchanged")
+
+
+def _require_one_of_int8(graph: Graph) -> None:
+    sides = (graph.inputs, graph.outputs)
+    if any(len(side) != 1 or graph.tensors[side[0]].dtype != "int8" for side in sides):
+        raise ConversionError("weights are exchanged in models of one int8 input and one int8 output")
 
 
 def _with_room(constant: Constant) -> np.ndarray:

@@ -21,6 +21,7 @@ from micro.aot.states import State, states_of
 from micro.aot.validate import require_valid
 from micro.aot.variants import IF_MVE, Text, Variant, call_lines, called, kernels_of, variant_of
 from micro.aot.weight_layout import Storage
+from micro.aot.weights_format import record_context
 from micro.emission.c_array import write_sources
 from micro.emission.c_text import CArray, c_array, comment_text, float_text, render
 from micro.support.c_names import CNames
@@ -55,9 +56,9 @@ def generate(
             are multiplied, and take no RAM.
         weights: Where all numbers of the model are, which are its weights, multipliers, zero points, limits and tables.
             'constant': in the C, where compilers fold them. 'exchangeable': in one block that the C reaches by a pointer, so
-            that `NAME_use_weights` exchanges the model for another one of the same layers while the program runs; `weights_of`
-            makes its block. It takes more flash and time, weights are stored dense, and cores with the vector extension MVE
-            compute as others do.
+            that a device takes another model of the same layers as bytes (`weights_record`), by NAME_weights.h and its C file,
+            which are written too. That takes more flash and time, weights are stored dense, and cores with the vector extension
+            MVE compute as others do.
 
     Returns:
         The paths written. Earlier files of those names are replaced together or not at all.
@@ -155,7 +156,7 @@ def static_size(tflite: TfliteLike, storage: Storage = "auto", weights: Weights 
 def static_files(
     tflite: TfliteLike, name: str, storage: Storage = "auto", marks: str = "", weights: Weights = "constant"
 ) -> dict[str, bytes]:
-    """Contents of the two files by name; raises as `generate`.
+    """Contents of the files by name; raises as `generate`.
 
     `marks` names a header with `operator_done(number)`, which is called after each operator, or after each row where several
     are computed row by row; none where it is empty.
@@ -166,7 +167,16 @@ def static_files(
         "marks": marks,
     }
     files = {f"{name}.h": "static.h.j2", f"{name}.c": "static.c.j2"}
-    return {file: render(template, context, FOLDER).encode() for file, template in files.items()}
+    made = {file: render(template, context, FOLDER).encode() for file, template in files.items()}
+    if weights == "exchangeable":
+        context |= {
+            **record_context(),
+            **context["block"],
+            "weights_guard": CNames(name).guard("weights"),
+            "only_reads": True,
+        }
+        made |= {f"{name}_weights.{end}": render(f"weights.{end}.j2", context).encode() for end in "hc"}
+    return made
 
 
 def _laid_out(
