@@ -17,8 +17,8 @@ What `generate` does, step by step:
 
 from micro.aot.block import Block
 from micro.aot.generate import StaticSize, generate, static_size, weights_of
+from micro.aot.weights_file import weights_record
 from micro.aot.weights_format import WeightsRecord, WeightsStatus
-from micro.aot.weights_record import weights_record
 
 __all__ = [
     "Block",

@@ -95,8 +95,8 @@ def held(
     Raises:
         ConversionError: Names an operator whose numbers a block does not hold.
     """
-    _require_one_of_int8(graph)
     _require_exchangeable(graph)
+    _require_one_of_int8(graph)
     numbers: list[int] = []
     arrays: list[Member] = []
 
