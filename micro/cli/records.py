@@ -51,7 +51,10 @@ def weights(model: str, old: str, windows: str, out: str, counter: int, attach: 
     from micro.tflite.integers import quantize_inputs
 
     content = content_of(model)
-    inputs = quantize_inputs(read(content), load_samples(windows, ()))[0][:SELF_TESTS]
+    samples = load_samples(windows, ())
+    if isinstance(samples, dict):
+        raise click.ClickException(f"{windows} holds several arrays; models with exchangeable weights have one input")
+    inputs = quantize_inputs(read(content), samples)[0][:SELF_TESTS]
     more = b"" if attach is None else _bytes_of(attach)
     record = weights_record(content, inputs, firmware_from=old, attached=more, counter=counter)
     path = write_bytes(out, record.to_bytes())
