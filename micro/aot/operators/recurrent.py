@@ -23,7 +23,7 @@ from micro.aot.calls import (
 from micro.aot.fixed_point import quantize_multiplier, sigmoid_table
 from micro.aot.operators.movement import last_step_only
 from micro.aot.states import keeps_state
-from micro.aot.weight_layout import Storage, dense
+from micro.aot.weight_layout import Storage, blocks_of_filters, dense
 from micro.tflite.graph import Graph, Op, Tensor
 
 # Gates in TFLite's order: input, forget, cell and output. Places of the operator's inputs.
@@ -75,7 +75,13 @@ def unidirectional_sequence_lstm(op: Op, graph: Graph, storage: Storage) -> Lowe
     )
     turns = last_step_only(y.index, graph)
     numbers = (steps, depth, units, -x_zero, zero, cell_power + 12, *_clip(op, cell_scale), int(turns))
-    call = Call("lstm", (x, y, hidden, cells, *arguments, *numbers))
+    vectors = (
+        *(Constant(blocks_of_filters(_by_units([values for values, _ in gates]))) for gates in (kernels, recurrent)),
+        Constant(_started(kernels, biases, x_zero)),
+        Constant(_started(recurrent, None, zero)),
+    )
+    mve = Call("lstm_mve", (x, y, hidden, cells, *vectors, *arguments[5:], *numbers[:3], *numbers[4:]))
+    call = Call("lstm", (x, y, hidden, cells, *arguments, *numbers), mve)
     return Lowered((call,), kept=2 * units if turns else None)
 
 
@@ -164,8 +170,21 @@ def _require_sums(
         require_within_32_bits(int(sums.max()), power, op, graph)
 
 
+def _by_units(gates: list[np.ndarray]) -> np.ndarray:
+    """Weights (units, length) of four gates as (4 * units, length), the gates of a unit next to each other."""
+    return np.stack(gates, axis=1).reshape(-1, gates[0].shape[1])
+
+
+def _started(gates: list[tuple[np.ndarray, float]], biases: list[np.ndarray] | None, zero: int) -> np.ndarray:
+    """What sums of products with values that keep their zero point start from, (units, 4) int32."""
+    own = np.stack(
+        [values.astype(np.int32).sum(axis=1, dtype=np.int32) * np.int32(-zero) for values, _ in gates], axis=1
+    )
+    return own if biases is None else (own + np.stack(biases, axis=1)).astype(np.int32)
+
+
 def _stored(gates: list[np.ndarray]) -> tuple[Argument, Argument]:
     """Weights (units, length) of four gates, the gates of a unit next to each other: pairs of filters, or filters."""
-    filters = np.stack(gates, axis=1).reshape(-1, 1, gates[0].shape[1])
-    pairs, singles = dense(filters, filters.shape[2])
+    filters = _by_units(gates)
+    pairs, singles = dense(filters[:, None], filters.shape[1])
     return Constant(pairs) if pairs.size else 0, Constant(singles) if singles.size else 0
