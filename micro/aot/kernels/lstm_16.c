@@ -1,4 +1,4 @@
-/* needs: scaled_64, clamped_16, within_16, of_two_bytes, lstm_output */
+/* needs: scaled_64, clamped_16, within_16, of_two_bytes, sigmoid_16, tanh_16, lstm_output */
 /* The sum of products of n 16-bit values and weights; 256 of them fit 32 bits. */
 static inline int64_t dot_16(const int16_t *x, const int8_t *weights, int32_t n) {
   int64_t sum = 0;
@@ -25,7 +25,7 @@ static void lstm_16(const int16_t *x, int16_t *y, int8_t *hidden, int8_t *cells,
   for (int32_t step = 0; step < steps; ++step, x += inputs) {
     int16_t *const now = y + (by_turns ? step & 1 : step) * units;
     for (int32_t unit = 0; unit < units; ++unit) {
-      int32_t sums[4];
+      int32_t gates[4];
       for (int32_t gate = 0; gate < 4; ++gate) {
         const int32_t filter = 4 * unit + gate;
         const int8_t *const weights = recurrent + filter * units;
@@ -39,10 +39,11 @@ static void lstm_16(const int16_t *x, int16_t *y, int8_t *hidden, int8_t *cells,
         }
         const int64_t given = dot_16(x, kernel + filter * inputs, inputs) + bias[filter];
         const int32_t one = within_16(scaled_64(given, multipliers[gate], powers[gate]));
-        sums[gate] = within_16(one + within_16(scaled_64(states, multipliers[4 + gate], powers[4 + gate])));
+        const int32_t both = within_16(one + within_16(scaled_64(states, multipliers[4 + gate], powers[4 + gate])));
+        gates[gate] = gate == 2 ? tanh_16(3 * both, sigmoids) : sigmoid_16(3 * both, sigmoids);
       }
       const int32_t cell = before != 0 || hidden ? of_two_bytes(cells + 2 * unit) : 0;
-      now[unit] = clamped_16(lstm_output(sums, cells + 2 * unit, cell, sigmoids, multipliers, powers, cell_power, low, high),
+      now[unit] = clamped_16(lstm_output(gates, cells + 2 * unit, cell, sigmoids, multipliers, powers, cell_power, low, high),
                              INT16_MIN, INT16_MAX);
     }
     before = now;
