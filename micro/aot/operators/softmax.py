@@ -11,10 +11,10 @@ from micro.aot.calls import (
     Call,
     Constant,
     Lowered,
+    ModelNumber,
     given,
     grid_of,
     int8_of,
-    numbers,
     operator,
     refusal,
     require,
@@ -55,11 +55,9 @@ def softmax(op: Op, graph: Graph, storage: Storage) -> Lowered:
     table = exponentials(*quantize_multiplier(factor))
     if y.dtype == "int16":
         return Lowered((Call("softmax_to_16", (x, y, x.size // depth, depth, Constant(table), table.size)),))
-    call = Call(
-        "softmax",
-        (x, y, x.size // depth, depth, Constant(table, True, MOST_DIFFERENCES), *numbers(table.size)),
-    )
-    return Lowered((call,), overlap={0: IN_PLACE})
+    held = Constant(table, True, MOST_DIFFERENCES)
+    arguments = (x, y, x.size // depth, depth, held, ModelNumber(table.size))
+    return Lowered((Call("softmax", arguments, Call("softmax_mve", arguments)),), overlap={0: IN_PLACE})
 
 
 def _wide(op: Op, graph: Graph) -> Lowered:
