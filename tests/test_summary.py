@@ -34,7 +34,7 @@ from micro.tflite.graph import read
 # asked for by status -1, a restart by -2, a velocity by -3 and its score.
 DRIVER = r"""
 #include "d_summary.h"
-#ifdef __arm__
+#if defined(__arm__) || defined(__riscv)
 #include "console.h"
 static int in, out;
 static void begin(void) {{ in = console_open("rows.bin", 0); out = console_open("result.bin", 1); }}
@@ -300,16 +300,17 @@ def test_c_and_python_write_the_same_bytes_for_the_same_windows(name, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("core", ["m0", "m33", "rv32imc"])
 @pytest.mark.parametrize("name", CASES)
-def test_an_emulated_cortex_m0_writes_the_same_bytes(name, tmp_path):
-    missing = missing_for("m0")
+def test_emulated_cores_write_the_same_bytes(name, core, tmp_path):
+    missing = missing_for(core)
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
     case = CASES[name]()
     rows = rows_of(case, 5, 60)
     case.written(tmp_path)
     (tmp_path / "rows.bin").write_bytes(np.array(rows, "<i8").tobytes())
-    assert items_of(run_in_qemu(tmp_path, "m0", ["main.c", "d_summary.c", "d_parameters.c"])) == case.said(rows)
+    assert items_of(run_in_qemu(tmp_path, core, ["main.c", "d_summary.c", "d_parameters.c"])) == case.said(rows)
 
 
 def test_the_stated_size_is_that_of_the_longest_summary_and_fits_a_lorawan_payload():
