@@ -34,10 +34,10 @@ def rows_of(output, firmware):
     return rows, summaries
 
 
-def on_host(firmware, folder, stream):
+def on_host(firmware, folder, stream, **flags):
     if shutil.which("gcc") is None:
         pytest.skip("gcc is not installed")
-    program = streamed_c.compiled(streamed_c.written(firmware, folder, streamed_c.ROWS), folder)
+    program = streamed_c.compiled(streamed_c.written(firmware, folder, streamed_c.ROWS), folder, **flags)
     done = subprocess.run([program], input=stream, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()[:3000]
     return done.stdout
@@ -64,7 +64,7 @@ def test_cores_give_the_bytes_of_the_host(name, core, tmp_path):
         pytest.skip(f"not installed: {', '.join(missing)}")
     firmware = CASES[name]
     stream = streamed_c.as_bytes(firmware, *streamed_c.stream(firmware, SAMPLES // 3))
-    wanted = on_host(firmware, tmp_path / "host", stream)
+    wanted = on_host(firmware, tmp_path / "host", stream, flags=("-O1",))
     sources = streamed_c.written(firmware, tmp_path / "core", streamed_c.ROWS)
     (tmp_path / "core" / "samples.bin").write_bytes(stream)
     assert run_in_qemu(tmp_path / "core", core, sources) == wanted

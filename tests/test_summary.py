@@ -16,6 +16,7 @@ from support import SANITIZERS
 from test_parameters import STRICT
 
 import micro
+from micro.datasets.views import Views
 from micro.detection.commissioning import Phase, Refusal
 from micro.detection.sample_levels import SampleLevels
 from micro.detection.score_bins import BINS, PARTS, bounds_of, counts_of
@@ -25,6 +26,8 @@ from micro.emission.detector import detector_files
 from micro.emission.parameters import made_for_of
 from micro.emission.summary import summary_files
 from micro.firmware.qemu import missing_for, run_in_qemu
+from micro.signal import Hops
+from micro.signal.joined_frames import main_of
 from micro.signal.learned import Learned
 from micro.signal.octaves import BEYOND, Octaves, _integer_level, octaves_of
 from micro.support.files import sha256
@@ -440,3 +443,21 @@ def test_what_is_beyond_float32_has_the_highest_level():
     for value in (np.inf, np.nan, 3e38):
         wave = np.array([value, -1, value, 1, 1, 1, 1, 1], np.float32).reshape(1, 8, 1)
         assert octaves(wave)[0, 0] == BEYOND
+
+
+@pytest.mark.parametrize("name", ["WHOLE", "FIXED", "FRAMES", "FILTERED", "FIXED_FILTERED", "ORDERS"])
+def test_levels_of_calibration_are_those_of_the_samples_that_the_front_end_keeps(name):
+    front_end = getattr(emitted_c, name)
+    octaves = octaves_of(front_end)
+    assert octaves.channels == front_end.measured
+    windows = np.random.default_rng(0).normal(0, 2, (7, front_end.sensor_window, front_end.channels))
+    frames = front_end.filtered_each(windows)
+    kept = main_of(frames)[:, -octaves.samples :, : octaves.channels]
+    assert kept.dtype == (np.int16 if front_end.arithmetic == "fixed" else np.float32)
+    rows = np.array([5, 0, 3])
+    np.testing.assert_array_equal(Views(front_end).octaves(frames, rows), octaves(kept)[rows])
+
+
+def test_raw_samples_hop_by_hop_have_no_levels():
+    assert octaves_of(Hops.of(micro.FrontEnd("raw", window=64, hop=16))) is None
+    assert octaves_of(Hops.of(emitted_c.FRAMES)).samples == 64
