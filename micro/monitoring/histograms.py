@@ -221,7 +221,7 @@ def _periods(each: Sequence[Summary], starts: set[int], block: int) -> tuple[Per
         if held >= block:
             counts.append(np.sum([summary.bins for summary in waiting], axis=0))
             means.append(_joined_means(waiting, lambda one: one.features, FEATURE_UNIT))
-            octaves.append(_joined_means(waiting, lambda one: one.octaves and one.octaves.values))
+            octaves.append(_joined_means(waiting, lambda one: None if one.octaves is None else one.octaves.values))
             waiting, held = [], 0
     left_out += held
     notes = []

@@ -97,7 +97,7 @@ def octaves_of(around: FrontEnd | JoinedFrontEnd | Hops) -> Octaves | None:
         >>> octaves_of(micro.FrontEnd("moments", window=64, hop=32))
         Octaves(length=64, channels=1)
     """
-    if isinstance(around, Hops) and around.whole.frame is None:
+    if isinstance(around, Hops) and around.whole.kinds == ("raw",):
         return None
     front_end = around.whole if isinstance(around, Hops) else around
     front_end = front_end.main if isinstance(front_end, JoinedFrontEnd) else front_end
