@@ -80,12 +80,26 @@ int main(void) {
 #ifdef SUMMARY
   d_summary_reset(&summary, &sums, 0);
 #endif
+#ifdef DIAGNOSIS
+  d_diagnosis_reset(&diagnosis);
+#endif
+#ifdef VIBRATION
+  d_vibration_reset(&vibration);
+#endif
   while (next(sample, sizeof sample)) {
     d_status status;
 #ifdef MODES
     MODES speed;
     if (!next(&speed, sizeof speed)) return 2;
     d_detector_set_speed(&detector, speed);
+#endif
+#ifdef DIAGNOSIS
+    (void)d_diagnosis_push(&diagnosis, (float)sample[0]);
+#endif
+#ifdef VIBRATION
+    if (d_vibration_push(&vibration, sample) == D_VIBRATION_MEASURED) {
+      d_summary_velocity(&summary, d_vibration_velocity(&vibration));
+    }
 #endif
     status = PUSH(sample);
     if (status != D_WAITING) {

@@ -248,6 +248,8 @@ def test_the_project_s_application_sends_what_python_writes_and_monitor_reads(ri
     ).astype(np.float32)
     subprocess.run([app], input=samples.tobytes(), capture_output=True, cwd=project, check=True)
     seen = judge(firmware, samples)
+    octaves = octaves_of(firmware.front_end)
+    frames = windows(samples, firmware.front_end.window, firmware.front_end.hop)
     wanted = b""
     for number in range(len(seen.statuses) // 24):
         rows = slice(24 * number, 24 * number + 24)
@@ -255,10 +257,11 @@ def test_the_project_s_application_sends_what_python_writes_and_monitor_reads(ri
         for first in range(0, size, 28):
             wanted += feature_part(seen.features[rows], made_for(firmware), number, first, 28).to_bytes()
         around = (seen.statuses[rows], firmware.decider.threshold, made_for(firmware))
-        wanted += summarized(seen.scores[rows], *around, sequence=number).to_bytes()
+        levels = (octaves, octaves(frames[rows]))
+        wanted += summarized(seen.scores[rows], *around, sequence=number, octaves=levels).to_bytes()
     assert (project / "sent.cbor").read_bytes() == wanted
     found = micro.monitor(rig_run, project / "sent.cbor")
     assert found.sessions == len(seen.statuses) // 24
-    assert len(found.features) == seen.features.shape[1]
+    assert len(found.features) == seen.features.shape[1] + 2 * octaves.count
     assert f"{name}_summary.h" in {path.name for path in (project / "src").iterdir()}
     assert "with a summary every 24 windows" in (project / "src" / f"{name}_summary.h").read_text()
