@@ -295,7 +295,10 @@ def test_c_and_python_write_the_same_bytes_for_the_same_windows(name, tmp_path):
         for place, (item, want) in enumerate(zip(items, wanted)):
             assert item == want, (place, cbor2.loads(item), cbor2.loads(want))
         assert max(map(len, items)) <= largest_summary(
-            3 + case.sources, vibration=case.vibration, learns=bool(case.plan)
+            3 + case.sources,
+            vibration=case.vibration,
+            learns=bool(case.plan),
+            octaves=octaves_of(case.firmware.front_end).count,
         )
         for item in items:
             if item and 12 not in cbor2.loads(item):
